@@ -1,4 +1,4 @@
-"""The linear model on convolution features: banks as in the paper, ridge regression without refitting, all tasks."""
+"""The linear model on convolution features: banks as in the paper, all tasks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatewise.kernels.convolution import KERNELS
 from gatewise.members.convolutions import features_of
 from gatewise.training import convolutions as module
 from gatewise.training import train
-from gatewise.training.convolutions import Ridge, dilations_of, fit_banks, fit_convolutions
+from gatewise.training.convolutions import dilations_of, fit_banks, fit_convolutions
 from gatewise.types import Array
 
 
@@ -59,34 +59,6 @@ def test_banks_read_channels_or_differences() -> None:
     assert not halves[1, :, :, :3].any()
     ppv = features_of(plain, rows)
     assert 0.2 < ppv.mean() < 0.8  # thresholds are quantiles of what the convolutions give
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-def test_out_of_fold_values_are_those_of_refits(weighted: bool) -> None:
-    rng = np.random.default_rng(5)
-    n, l2 = 14, 0.7
-    x, y = rng.standard_normal((n, 30)), rng.standard_normal((n, 2))
-    root = np.sqrt(rng.uniform(0.3, 3, n)) if weighted else np.ones(n)
-    root /= np.sqrt(np.mean(root**2))
-    z = x - np.average(x, axis=0, weights=root**2)
-    folds = [np.array([3]), np.array([0, 7, 9]), np.array([1, 2])]
-    found = Ridge.of(z, root).out_of_fold(y, l2, folds)
-
-    def fitted(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        w = root[rows] ** 2
-        mean_z, mean_y = np.average(z[rows], axis=0, weights=w), np.average(y[rows], axis=0, weights=w)
-        centred = (z[rows] - mean_z) * root[rows, None]
-        gram = centred.T @ centred / z.shape[1] + l2 * np.eye(z.shape[1])
-        weight = np.linalg.solve(gram, centred.T @ ((y[rows] - mean_y) * root[rows, None]) / z.shape[1])
-        return weight, mean_y - mean_z @ weight
-
-    for held in folds:
-        weight, bias = fitted(np.setdiff1d(np.arange(n), held))
-        np.testing.assert_allclose(found[held], z[held] @ weight + bias, atol=1e-8)
-    weight, bias = Ridge.of(z, root).weights(z, y, l2)
-    expected = fitted(np.arange(n))
-    np.testing.assert_allclose(weight, expected[0], atol=1e-8)
-    np.testing.assert_allclose(bias, expected[1], atol=1e-8)
 
 
 @pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])

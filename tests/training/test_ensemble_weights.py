@@ -8,8 +8,8 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.members.ngrams import Ngrams
 from gatewise.training.ensemble import EnsembleWeights, as_ensemble, fit_ensemble_weights, fold_into_parameters
-from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.ngrams import NgramModel
+from gatewise.training.stack import fit_weights
 
 
 def rows(n: int, outputs: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -48,7 +48,7 @@ def test_the_fit_is_the_optimum(n: int, outputs: int) -> None:
 
 def test_without_shift_the_fit_is_the_optimum_of_the_weights_alone() -> None:
     one, two, targets = rows(40, 3, 6)
-    weights, shift = fit_weights(np.stack([one, two], axis=2), targets, np.ones(2), 4.0, shift=False)
+    weights, shift = fit_weights(np.stack([one, two], axis=2), targets, np.ones(2), 4.0)
     np.testing.assert_array_equal(shift, np.zeros(3))
     best = loss(EnsembleWeights(*map(float, weights), shift, 40), one, two, targets, 4.0)
     rng = np.random.default_rng(7)

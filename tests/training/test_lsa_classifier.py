@@ -14,8 +14,8 @@ from gatewise.members.ngrams import Ngrams
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import PretrainRecipe, pretrain, recipe, train
 from gatewise.training import lsa as lsa_module
+from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.ensemble import add_ngram_model
-from gatewise.training.linear_probe import fit_linear_probe
 from gatewise.training.lsa import LSA_L2, fit_lsa, fit_lsa_classifier, fit_lsa_of
 from gatewise.training.ngrams import NgramModel, targets_of
 from gatewise.training.pretrained import Pretrained
@@ -69,7 +69,7 @@ def test_it_is_a_logistic_regression_on_document_vectors(pretrained: PretrainedL
     lsa = fit_lsa(texts, 6, exclude=[unknown], seed=5)
     rows = lsa.document_vectors[: len(training_data.train)]
     targets = targets_of(training_data.labels[training_data.train], 2)
-    weight, bias = fit_linear_probe(rows, targets, LSA_L2, shared_scale=True)
+    weight, bias = fit_standardised_glm(rows, targets, LSA_L2, shared_scale=True)
     norms = lsa.norms[: len(training_data.train)]
     expected = rows * (norms / norms.mean())[:, None] @ weight.T + bias
     logits = classifier.logits([training_data.full_sequences[row] for row in training_data.train])

@@ -12,10 +12,10 @@ import pytest
 from gatewise.data import Labelled
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import Interrupted, PretrainRecipe, default_recipe, pretrain, recipe, stacking, train
-from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.lsa import fit_lsa_of
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import match_pretrained
+from gatewise.training.stack import fit_weights
 from gatewise.training.stacking import stacked_predictions
 from gatewise.training.training_data import TrainingData, prepare
 from tests.training.callbacks import Recorder
@@ -115,11 +115,11 @@ def test_an_uninformative_classifier_gets_next_to_no_weight() -> None:
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, (300, 1)).astype(np.float64)
     logits = np.stack([2 * y - 1 + rng.normal(size=y.shape), rng.normal(size=y.shape)], axis=2)
-    weights, shift = fit_weights(logits, y, np.full(2, 0.5), 1.0)
+    weights, shift = fit_weights(logits, y, np.full(2, 0.5), 1.0, l2_shift=1.0)
     assert weights[0] > 1
     assert abs(weights[1]) < 0.3
     assert abs(shift[0]) < 1
-    weights, _ = fit_weights(logits, y, np.full(2, 0.5), 1e6)
+    weights, _ = fit_weights(logits, y, np.full(2, 0.5), 1e6, l2_shift=1e6)
     np.testing.assert_allclose(weights, 0.5, atol=1e-2)
 
 

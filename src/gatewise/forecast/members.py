@@ -107,21 +107,15 @@ class TrainingWindows:
 
 def fit_autoregression(windows: TrainingWindows, transform: Transform) -> Autoregression:
     """Ridge regression; the penalty with the lowest leave-one-out error (Allen's PRESS) over all steps."""
+    from gatewise.training.dense_solver import Ridge  # what a saved forecaster does not need
+
     x, y = windows.x.reshape(len(windows.x), -1), windows.y
-    n = len(x)
-    mean_x, mean_y, scale = x.mean(axis=0), y.mean(axis=0), float(x.std()) or 1.0
-    u, s, vt = np.linalg.svd((x - mean_x) / scale, full_matrices=False)
-    uy = u.T @ (y - mean_y)
-    best, best_error = float(_PENALTIES[-1]), np.inf
-    for penalty in _PENALTIES.tolist():
-        shrink = s**2 / (s**2 + penalty * n)
-        leverage = (u**2 * shrink).sum(axis=1) + 1 / n  # the diagonal of the hat matrix
-        residual = (y - mean_y - u @ (shrink[:, None] * uy)) / np.maximum(1 - leverage, 1e-6)[:, None]
-        error = float(np.mean(residual**2))
-        if error < best_error:
-            best, best_error = penalty, error
-    weight = vt.T @ ((s / (s**2 + best * n))[:, None] * uy) / scale
-    return Autoregression(transform, y.shape[1], windows.scales, weight, mean_y - mean_x @ weight)
+    mean, scale = x.mean(axis=0), float(x.std()) or 1.0
+    z = (x - mean) / scale
+    ridge, penalties = Ridge.of(z), _PENALTIES * len(x) / z.shape[1]
+    errors = [np.mean(np.square(y - ridge.out_of_fold(y, l2))) for l2 in penalties.tolist()]
+    weight, bias = ridge.weights(z, y, float(penalties[int(np.argmin(errors))]))
+    return Autoregression(transform, y.shape[1], windows.scales, weight / scale, bias - mean @ weight / scale)
 
 
 def roll_out(member: Member, windows: Array, series: Sequence[int], horizon: int) -> Array:

@@ -1,4 +1,4 @@
-"""Fit the linear model on convolution features: thresholds of MiniRocket, then ridge regression in the kernel matrix.
+"""Fit the linear model on convolution features: thresholds of MiniRocket, then ridge regression.
 
 Banks (Dempster, Schmidt & Webb 2021): dilations from 1 to (length - 1) / 8 spaced exponentially, at most 32; thresholds
 of a kernel at a dilation are quantiles of its convolution with one random training series, at the fractions of the low
@@ -6,14 +6,9 @@ discrepancy sequence φ, 2φ, 3φ, ... (modulo 1, φ the golden ratio); several 
 per kernel and dilation. All features read the channels, or half of them the first differences, as in MultiRocket (Tan
 et al. 2022).
 
-Ridge regression of the targets Y (n, outputs) on the standardised features Z (n, F), in the n x n kernel matrix: with
-K = Z Zᵀ / F = U diag(s) Uᵀ (centred) the fitted values are H Y, H = U diag(s / (s + l2)) Uᵀ + 1/n, and the values of
-the rows B of a fold, from a fit to the other rows, follow without refitting (for one row: Allen 1974, PRESS):
-
-    Y_B - Ŷ_B(without B) = (I - H_BB)⁻¹ (Y - H Y)_B
-
-Rows with weights are multiplied by their roots. Standardisation and thresholds are those of all rows. l2, the channels
-or differences, and how far rare features are scaled up are chosen by the loss of these out-of-fold values. Classes are
+Ridge regression (`dense_solver`) of the targets on the standardised features, in the n x n kernel matrix, with values
+of each fold from a fit to the others. Standardisation and thresholds are those of all rows. l2, the channels or
+differences, and how far rare features are scaled up are chosen by the loss of these out-of-fold values. Classes are
 targets of -1 and 1, whose values a scale and a shift turn into logits (Platt 1999), on out-of-fold values too.
 
 The matrix of more than MOST_ROWS rows would be too large: ZᵀZ of fewer features takes its place, and one fold is held
@@ -34,7 +29,8 @@ from gatewise.errors import InputError, counted
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.members.convolutions import Convolutions, features_of, with_differences
 from gatewise.target import log_probabilities
-from gatewise.training.ensemble_weights import fit_weights
+from gatewise.training.dense_solver import Ridge, RidgeSums
+from gatewise.training.stack import fit_weights
 from gatewise.training.target_scaling import TargetScaling
 from gatewise.types import Array, Task
 
@@ -88,47 +84,6 @@ def fit_banks(sequences: Sequence[Array], features: int, rng: np.random.Generato
             thresholds[first : first + count] = np.quantile(conv, fractions[first : first + count])
             first += count
     return Banks(dilations, counts, masks, thresholds)
-
-
-class Ridge(NamedTuple):
-    """Ridge regression of n rows with weights w: the eigensystem s (r,), u (n, r) of the centred kernel matrix, whose
-    rows and columns are multiplied by root (n,), √w of mean square 1.
-    """
-
-    s: Array
-    u: Array
-    root: Array
-
-    @classmethod
-    def of(cls, z: Array, root: Array) -> Ridge:
-        """From standardised features (n, F), whose columns have weighted mean 0."""
-        kernel = (z @ z.T).astype(np.float64) / z.shape[1] * root[:, None] * root
-        # Rounding leaves means of 1e-7, whose direction is that of the intercept and would count twice.
-        mean = root / np.linalg.norm(root)
-        along = kernel @ mean
-        kernel += (mean @ along) * np.outer(mean, mean) - np.outer(along, mean) - np.outer(mean, along)
-        s, u = np.linalg.eigh(kernel)
-        kept = s > 1e-6 * max(float(s[-1]), 1e-30)
-        return cls(s[kept], u[:, kept], root)
-
-    def out_of_fold(self, y: Array, l2: float, folds: Sequence[NDArray[np.int64]]) -> Array:
-        """Values (n, outputs) of the targets y (n, outputs), of each row from a fit to the rows of other folds."""
-        shrink, share = self.s / (self.s + l2), self.root / np.linalg.norm(self.root)
-        centred = self.root[:, None] * (y - np.average(y, axis=0, weights=self.root**2))
-        residual = centred - (self.u * shrink) @ (self.u.T @ centred)
-        leverage = self.u**2 @ shrink + share**2
-        without = residual / np.maximum(1 - leverage, 1e-9)[:, None]
-        for rows in folds:
-            if len(rows) > 1:
-                hat = (self.u[rows] * shrink) @ self.u[rows].T + np.outer(share[rows], share[rows])
-                without[rows] = np.linalg.lstsq(np.eye(len(rows)) - hat, residual[rows], rcond=None)[0]
-        return np.asarray(y - without / self.root[:, None])
-
-    def weights(self, z: Array, y: Array, l2: float) -> tuple[Array, Array]:
-        """Weights (F, outputs) and bias (outputs,) float64 of the fit to all rows."""
-        bias = np.average(y, axis=0, weights=self.root**2)
-        dual = (self.u / (self.s + l2)) @ (self.u.T @ (self.root[:, None] * (y - bias)))
-        return z.T.astype(np.float64) @ (self.root[:, None] * dual) / z.shape[1], bias
 
 
 class ConvolutionModel(NamedTuple):
@@ -263,30 +218,17 @@ def _fit_many(problem: _Problem) -> _Fit:
             some = rows[first : first + ROWS_PER_CHUNK]
             yield some, (features_of(banks, [sequences[row] for row in some]) - mean) / scale
 
-    def sums(rows: NDArray[np.int64]) -> Array:
-        """Σ w (z, 1) (z, 1, y)ᵀ: (F + 1, F + 1 + outputs)."""
-        total = np.zeros((len(mean) + 1, len(mean) + 1 + y.shape[1]))
-        for some, z in chunks(rows):
-            ones = np.concatenate([z, np.ones((len(z), 1), dtype=np.float32)], axis=1)
-            both = np.concatenate([ones, y[some].astype(np.float32)], axis=1) * (root[some, None] ** 2)
-            total += ones.T @ both.astype(np.float32)
-        return total
-
-    def solve(total: Array, l2: float) -> tuple[Array, Array]:
-        size = len(mean)
-        left = total[:, : size + 1] / size
-        left[np.arange(size), np.arange(size)] += l2
-        found = np.linalg.solve(left, total[:, size + 1 :] / size)
-        return found[:-1], found[-1]
-
-    of_train, of_held = sums(train), sums(held)
-    fits = {l2: solve(of_train, l2) for l2 in L2[2:-2:2]}
+    sums = RidgeSums.of(len(mean), y.shape[1])
+    for some, z in chunks(train):
+        sums.add(z, y[some], root[some])
+    fits = {l2: sums.weights(l2) for l2 in L2[2:-2:2]}
     values = {l2: np.zeros_like(y) for l2 in fits}
     for some, z in chunks(held):
+        sums.add(z, y[some], root[some])
         for l2, (weight, bias) in fits.items():
             values[l2][some] = z @ weight + bias
     l2 = min(fits, key=lambda one: measure.loss(values[one]))
-    weight, bias = solve(of_train + of_held, l2)
+    weight, bias = sums.weights(l2)
     summary = _summary(len(mean), False, FLOORS[0], l2)
     return _Fit(measure.loss(values[l2]), banks, mean, scale, weight, bias, values[l2], summary)
 
@@ -322,7 +264,9 @@ class _Measure:
             prior = np.append(prior, 1.0)
             logits = np.concatenate([logits, np.broadcast_to(-logit_shift[:, None], logits.shape)], axis=2)
         counts = sample_weight[self.rows]
-        weights, shift = fit_weights(logits, self.targets, prior, SCALE_L2, task=self.task, sample_weight=counts)
+        weights, shift = fit_weights(
+            logits, self.targets, prior, SCALE_L2, task=self.task, l2_shift=SCALE_L2, sample_weight=counts
+        )
         if logit_shift is not None:
             shift = shift - weights[1] * logit_shift
         return max(float(weights[0]), 0.0), shift

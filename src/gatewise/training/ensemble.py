@@ -16,7 +16,6 @@ recipe and the weights of the best epoch, so a resumed run ends with the same bi
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,9 +30,9 @@ from gatewise.metrics import RegressionEvaluation, evaluate
 from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback
-from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.ngram_selection import select_ngrams, selects
 from gatewise.training.ngrams import NgramModel, fit_ngrams
+from gatewise.training.stack import fit_weights
 from gatewise.training.target_scaling import TargetScaling
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array, Task
@@ -171,7 +170,7 @@ def add_ngram_model(
     """
     models = ngram_model, other
     logits = np.stack([model.logits(sequences) for model in models], axis=2)
-    weights, shift = fit_weights(logits, targets, np.full(2, 0.5), L2, sample_weight=sample_weight)
+    weights, shift = fit_weights(logits, targets, np.full(2, 0.5), L2, l2_shift=L2, sample_weight=sample_weight)
     callback.log(f"n-grams x {weights[0]:.2f}, {name} x {weights[1]:.2f}")
     first, second = (
         replace(model.ngrams, weight=(weight * model.ngrams.weight).astype(np.float32))
@@ -197,7 +196,8 @@ def fit_ensemble_weights(
         raise InputError("ensemble: logits and targets must have one shape (n, outputs), with n at least 1")
     parts = [network] if ngrams is None else [network, ngrams]
     prior = np.full(len(parts), 1 / len(parts) if task == "regression" else 1.0)
-    weights, shift = fit_weights(np.stack(parts, axis=2), targets, prior, l2, task=task, sample_weight=sample_weight)
+    options: dict[str, Any] = {"task": task, "sample_weight": sample_weight, "l2_shift": l2}
+    weights, shift = fit_weights(np.stack(parts, axis=2), targets, prior, l2, **options)
     return EnsembleWeights(float(weights[0]), float(weights[1]) if ngrams is not None else 0.0, shift, n)
 
 
@@ -217,14 +217,10 @@ def fit_network_weight(
 
     network_l2: penalty of the network's weight, l2: of the others. shift, task, sample_weight: see `fit_weights`.
     """
-    scale = math.sqrt(l2 / network_l2)  # logits of half the size double the weight, and its penalty is four times
-    logits, prior = np.stack([scale * network, linear], axis=2), np.array([0.0, 1.0])
-    options: dict[str, Any] = {"task": task, "sample_weight": sample_weight, "shift": shift}
-    weights, shifts = fit_weights(logits, targets, prior, l2, **options)
-    if weights[0] < 0:
-        alone, shifts = fit_weights(logits[:, :, 1:], targets, prior[1:], l2, **options)
-        weights = np.array([0.0, alone[0]])
-    return EnsembleWeights(float(scale * weights[0]), max(float(weights[1]), 0.0), shifts, len(network))
+    logits, prior, penalties = np.stack([network, linear], axis=2), np.array([0.0, 1.0]), np.array([network_l2, l2])
+    options: dict[str, Any] = {"task": task, "sample_weight": sample_weight, "l2_shift": l2 if shift else None}
+    weights, shifts = fit_weights(logits, targets, prior, penalties, lowest=0.0, **options)
+    return EnsembleWeights(float(weights[0]), float(weights[1]), shifts, len(network))
 
 
 def in_unit(weights: EnsembleWeights, scaling: TargetScaling) -> EnsembleWeights:

@@ -44,13 +44,13 @@ from gatewise.kernels import threads as kernel_threads
 from gatewise.members.ngrams import Ngrams
 from gatewise.training.blas import one_blas_thread
 from gatewise.training.callback import Callback
-from gatewise.training.linear_probe import fit_linear_probe
+from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.ngrams import NgramFeatures, NgramModel
 from gatewise.training.soft_labels import subsample
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
-LSA_L2 = 10.0  # penalty of the logistic regression on document vectors (`fit_linear_probe`, shared_scale)
+LSA_L2 = 10.0  # penalty of the logistic regression on document vectors (`fit_standardised_glm`, shared_scale)
 OVERSAMPLING, POWER_ITERATIONS = 20, 8  # of the randomised SVD; fewer give a clearly worse classifier
 EPSILON = 1e-10  # squared singular values below this part of the largest are rounding errors of single precision
 ENTRIES_PER_PIECE, ROWS_PER_PIECE = 1 << 18, 1 << 13  # of a thread
@@ -205,7 +205,7 @@ def fit_lsa_classifier(training_data: TrainingData, lsa: LSA) -> NgramModel:
     """The LSA classifier of the training part as an n-gram model. lsa: see `fit_lsa_of`."""
     train = training_data.train
     vectors = lsa.document_vectors[: len(train)]
-    weight, bias = fit_linear_probe(vectors, training_data.targets(train), LSA_L2, shared_scale=True)
+    weight, bias = fit_standardised_glm(vectors, training_data.targets(train), LSA_L2, shared_scale=True)
     norms = lsa.norms[: len(train)]
     scale = norms[norms > 0].mean() if norms.any() else 1.0
     ngrams = Ngrams(ORDER, lsa.keys, (lsa.components @ weight.T / scale).astype(np.float32))

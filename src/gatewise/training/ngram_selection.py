@@ -21,8 +21,8 @@ from gatewise.data.split import cross_validation_folds
 from gatewise.kernels.threads import threads
 from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
-from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.ngrams import NgramFeatures, NgramModel, NgramScaling, keep_most_influential
+from gatewise.training.stack import fit_weights
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -193,7 +193,7 @@ def _calibrated(
     logits, targets = held_out[known], training_data.targets(rows[known])
     sample_weight = training_data.sample_weight(rows[known])
     prior = np.array([PRIOR[scaling]])
-    weights, shift = fit_weights(logits[:, :, None], targets, prior, L2, sample_weight=sample_weight)
+    weights, shift = fit_weights(logits[:, :, None], targets, prior, L2, l2_shift=L2, sample_weight=sample_weight)
     log_p = log_probabilities(weights[0] * logits + shift)
     truth = training_data.labels[rows[known]]
     losses = -log_p[np.arange(len(known)), truth]

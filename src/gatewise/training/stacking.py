@@ -18,11 +18,11 @@ from gatewise.data.split import cross_validation_folds
 from gatewise.kernels.threads import threads
 from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
+from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.ensemble import L2
-from gatewise.training.ensemble_weights import fit_weights
-from gatewise.training.linear_probe import fit_linear_probe
 from gatewise.training.lsa import LSA, LSA_L2
 from gatewise.training.ngrams import fit_ngrams
+from gatewise.training.stack import fit_weights
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -53,7 +53,7 @@ def stacked_predictions(
     for fitted, held in cross_validation_folds(training_data.data.take(train), FOLDS, seed):
         for r, classifier in enumerate(classifiers.values()):
             held_out[held, :, r] = classifier(fitted, held)
-    weights, shift = fit_weights(held_out, targets, np.full(len(classifiers), 1 / len(classifiers)), L2)
+    weights, shift = fit_weights(held_out, targets, np.full(len(classifiers), 1 / len(classifiers)), L2, l2_shift=L2)
     logits = np.stack([classifier(rows, n + query) for classifier in classifiers.values()], axis=2)  # (m, outputs, R)
     parts = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(classifiers, weights, strict=True))
     callback.log(f"stacking on {n:,} labelled of {len(texts):,} texts: {parts}")
@@ -69,7 +69,7 @@ def _classifiers(
     def by_lsa(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
         assert lsa is not None
         vectors = lsa.document_vectors
-        weight, bias = fit_linear_probe(vectors[rows], targets[rows], LSA_L2, shared_scale=True)
+        weight, bias = fit_standardised_glm(vectors[rows], targets[rows], LSA_L2, shared_scale=True)
         return np.asarray(vectors[query] @ weight.T + bias)
 
     def ngrams(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:

@@ -19,7 +19,8 @@ from gatewise.model.model import Model
 from gatewise.network.architecture import parameter_shapes
 from gatewise.network.forward import features_of
 from gatewise.network.ops import NumpyOps
-from gatewise.training.linear_probe import MAX_ROWS, fit_linear_probe
+from gatewise.training.dense_solver import fit_standardised_glm
+from gatewise.training.linear_probe import MAX_ROWS
 from gatewise.training.ngrams import NgramModel
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.training_data import TrainingData
@@ -40,7 +41,7 @@ def transfer_weights(training_data: TrainingData, pretrained: Pretrained) -> dic
     states = features_of(model.parameters, training_data.architecture, sequences, NumpyOps())
     weight, bias = (model.parameters[f"dense.{name}"].astype(np.float64) for name in ("weight", "bias"))
     targets = training_data.targets(rows)
-    to_new, shift = fit_linear_probe(states @ weight.T + bias, targets, L2)
+    to_new, shift = fit_standardised_glm(states @ weight.T + bias, targets, L2)
     return {
         **{name: model.parameters[name] for name in parameter_shapes(training_data.architecture)},
         "dense.weight": (to_new @ weight).astype(np.float32),
@@ -58,7 +59,7 @@ def transfer_ngrams(training_data: TrainingData, pretrained: Pretrained) -> Ngra
     rows = training_data.train
     logits = model.ngrams.logits([training_data.full_sequences[n] for n in rows])
     targets = training_data.targets(rows)
-    to_new, shift = fit_linear_probe(logits, targets, L2)
+    to_new, shift = fit_standardised_glm(logits, targets, L2)
     weight = (model.ngrams.weight @ to_new.T).astype(np.float32)
     return NgramModel(replace(model.ngrams, weight=weight), shift.astype(np.float64))
 

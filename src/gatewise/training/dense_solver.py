@@ -1,0 +1,184 @@
+"""Linear models on dense features: a generalised linear model drawn towards a prior, and ridge regression with
+out-of-fold values. `linear_solver` is the one for sparse features.
+
+The generalised linear model minimises, by L-BFGS with bounds (Byrd et al. 1995),
+
+    Σ_i weight_i loss(z_i, y_i) + Σ_j l2_j/2 (w_j - prior_j)² + l2_shift/2 |c|²        z = x w + c
+
+Ridge regression has one eigensystem for all penalties. For features Z (n, F) whose columns have mean 0, with
+K = Z Zᵀ / F = U diag(s) Uᵀ, the fitted values are H Y, H = U diag(s / (s + l2)) Uᵀ + 1/n, and the values of the rows B
+of a fold, from a fit to the other rows, follow without refitting (for one row: Allen 1974, PRESS):
+
+    Y_B - Ŷ_B(without B) = (I - H_BB)⁻¹ (Y - H Y)_B
+
+Rows with weights are multiplied by their roots. Where n is so large that Z does not fit into memory, `RidgeSums` adds
+up ZᵀZ chunk by chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.target import log_probabilities
+from gatewise.training.blas import one_blas_thread
+from gatewise.types import Array, Task
+
+MAX_ITER, MEMORY = 1_000, 50  # steps that L-BFGS remembers: with 10 it takes four times the iterations for 20 classes
+TOLERANCE = 1e-5  # of the largest entry of the gradient, which is a sum over the rows
+EPSILON = 1e-6  # added to standard deviations: a constant feature must not divide by 0
+
+
+def fit_glm(
+    x: Array,
+    y: Array,
+    l2: float | Array,
+    *,
+    task: Task = "classification",
+    prior: Array | None = None,
+    l2_shift: float | None = 0.0,
+    lowest: float | None = None,
+    sample_weight: Array | None = None,
+) -> tuple[Array, Array]:
+    """Weights and shift (outputs,) for targets y (n, outputs), see `TrainingData.targets`.
+
+    x (n, F): weights (F, outputs), each output has its own. x (n, outputs, P): weights (P,), which the outputs share.
+    The loss is cross-entropy, for multi-label the sum over the labels, for regression half the squared error. prior:
+    what the weights are drawn towards, default 0. l2: one penalty, or one per row of the weights. l2_shift: None for a
+    shift of 0. lowest: the least weight. sample_weight (n,). Equal arguments give equal bits.
+    """
+    from scipy.optimize import minimize  # the extra [train]
+
+    shared = x.ndim == 3
+    shape = (x.shape[2], 1) if shared else (x.shape[1], y.shape[1])
+    x, y = x.reshape(-1, shape[0]).astype(np.float64), y.astype(np.float64)  # shared weights: a row per output
+    size, outputs = shape[0] * shape[1], y.shape[1]
+    start = np.zeros(size + outputs)  # the weights, then the shift
+    start[:size] = 0.0 if prior is None else np.ravel(prior)
+    penalty = np.append(np.broadcast_to(np.reshape(l2, (-1, 1)), shape), np.full(outputs, l2_shift or 0.0))
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight
+
+    def objective(theta: Array) -> tuple[float, Array]:
+        losses, dz = loss_of((x @ theta[:size].reshape(shape)).reshape(y.shape) + theta[size:], y, task)
+        dz *= weight[:, None]
+        gradient = np.append(x.T @ dz.reshape(len(x), -1), dz.sum(axis=0))
+        change = theta - start
+        return float(weight @ losses) + 0.5 * float(penalty @ np.square(change)), gradient + penalty * change
+
+    with one_blas_thread():
+        theta = minimize(
+            objective,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(lowest, None)] * size + [(None, None) if l2_shift is not None else (0, 0)] * outputs,
+            options={"maxcor": MEMORY, "maxiter": MAX_ITER, "maxfun": 2 * MAX_ITER, "gtol": TOLERANCE, "ftol": 0.0},
+        ).x
+    return theta[:size] if shared else theta[:size].reshape(shape), theta[size:]
+
+
+def fit_standardised_glm(
+    x: Array, y: Array, l2: float, *, shared_scale: bool = False, task: Task = "classification"
+) -> tuple[Array, Array]:
+    """weight (outputs, F) and bias (outputs,) float32 for features x (n, F), of a fit to standardised features.
+
+    shared_scale: divide all features by one number, the root mean square of their standard deviations, where the
+    deviations themselves carry information.
+    """
+    x = x.astype(np.float64)
+    mean, deviation = x.mean(axis=0), x.std(axis=0) + EPSILON
+    if shared_scale:
+        deviation = np.full_like(deviation, np.sqrt(np.mean(deviation**2)))
+    weight, bias = fit_glm((x - mean) / deviation, y, l2, task=task)
+    weight = weight.T / deviation
+    return np.ascontiguousarray(weight, dtype=np.float32), (bias - weight @ mean).astype(np.float32)
+
+
+def loss_of(z: Array, y: Array, task: Task) -> tuple[Array, Array]:
+    """Loss (n,) of logits z (n, outputs) against targets y (n, outputs), see `fit_glm`; its gradient (n, outputs)."""
+    if task == "regression":
+        return 0.5 * np.square(z - y).sum(axis=1), z - y
+    if task == "multilabel" or z.shape[1] == 1:
+        return (np.logaddexp(0, z) - y * z).sum(axis=1), 0.5 * (1 + np.tanh(0.5 * z)) - y
+    log_p = log_probabilities(z)
+    return -(y * log_p).sum(axis=1), np.exp(log_p) * y.sum(axis=1, keepdims=True) - y
+
+
+class Ridge(NamedTuple):
+    """Ridge regression of n rows with weights w: the eigensystem s (r,), u (n, r) of the centred kernel matrix, whose
+    rows and columns are multiplied by root (n,), √w of mean square 1.
+    """
+
+    s: Array
+    u: Array
+    root: Array
+
+    @classmethod
+    def of(cls, z: Array, root: Array | None = None) -> Ridge:
+        """From features (n, F) whose columns have weighted mean 0; in the smaller one of Z Zᵀ and ZᵀZ."""
+        (n, features), root = z.shape, np.ones(len(z)) if root is None else root
+        smallest = 8 * np.finfo(z.dtype).eps  # relative to the largest eigenvalue: less is rounding
+        if features < n:
+            rows = z.astype(np.float64) * root[:, None]
+            s, v = np.linalg.eigh(rows.T @ rows / features)
+            kept = s > smallest * max(float(s[-1]), 1e-30)
+            return cls(s[kept], rows @ (v[:, kept] / np.sqrt(features * s[kept])), root)
+        kernel = (z @ z.T).astype(np.float64) / features * root[:, None] * root
+        # Rounding leaves means of 1e-7, whose direction is that of the intercept and would count twice.
+        mean = root / np.linalg.norm(root)
+        along = kernel @ mean
+        kernel += (mean @ along) * np.outer(mean, mean) - np.outer(along, mean) - np.outer(mean, along)
+        s, u = np.linalg.eigh(kernel)
+        kept = s > smallest * max(float(s[-1]), 1e-30)
+        return cls(s[kept], u[:, kept], root)
+
+    def out_of_fold(self, y: Array, l2: float, folds: Sequence[NDArray[np.int64]] = ()) -> Array:
+        """Values (n, outputs) of the targets y (n, outputs), of each row from a fit to the rows of other folds; of a
+        row in no fold from a fit to all other rows.
+        """
+        shrink, share = self.s / (self.s + l2), self.root / np.linalg.norm(self.root)
+        centred = self.root[:, None] * (y - np.average(y, axis=0, weights=self.root**2))
+        residual = centred - (self.u * shrink) @ (self.u.T @ centred)
+        leverage = self.u**2 @ shrink + share**2
+        without = residual / np.maximum(1 - leverage, 1e-9)[:, None]
+        for rows in folds:
+            if len(rows) > 1:
+                hat = (self.u[rows] * shrink) @ self.u[rows].T + np.outer(share[rows], share[rows])
+                without[rows] = np.linalg.lstsq(np.eye(len(rows)) - hat, residual[rows], rcond=None)[0]
+        return np.asarray(y - without / self.root[:, None])
+
+    def weights(self, z: Array, y: Array, l2: float) -> tuple[Array, Array]:
+        """Weights (F, outputs) and bias (outputs,) float64 of the fit to all rows."""
+        bias = np.average(y, axis=0, weights=self.root**2)
+        dual = (self.u / (self.s + l2)) @ (self.u.T @ (self.root[:, None] * (y - bias)))
+        return z.T.astype(np.float64) @ (self.root[:, None] * dual) / z.shape[1], bias
+
+
+@dataclass
+class RidgeSums:
+    """The same regression from sums over chunks of rows: total (F + 1, F + 1 + outputs), Σ w (z, 1) (z, 1, y)ᵀ."""
+
+    total: Array
+
+    @classmethod
+    def of(cls, features: int, outputs: int) -> RidgeSums:
+        """Of no row yet."""
+        return cls(np.zeros((features + 1, features + 1 + outputs)))
+
+    def add(self, z: Array, y: Array, root: Array) -> None:
+        """Add rows z (n, F) float32 with targets y (n, outputs) and roots of weights (n,)."""
+        ones = np.concatenate([z, np.ones((len(z), 1), dtype=np.float32)], axis=1)
+        both = np.concatenate([ones, y.astype(np.float32)], axis=1) * root[:, None] ** 2
+        self.total += ones.T @ both.astype(np.float32)
+
+    def weights(self, l2: float) -> tuple[Array, Array]:
+        """As `Ridge.weights`."""
+        size = len(self.total) - 1
+        left = self.total[:, : size + 1] / size
+        left[np.arange(size), np.arange(size)] += l2
+        found = np.linalg.solve(left, self.total[:, size + 1 :] / size)
+        return found[:-1], found[-1]
