@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.data import imdb
+from gatewise.metrics import with_interval
 from gatewise.training import recipe, train
 
 CHANGES: dict[str, Any] = {
@@ -38,7 +39,7 @@ def main() -> None:
         folder = options.out / f"mean-{gate}"
         model = train(splits.train, recipe=recipe("fast", gate=gate, **CHANGES), seed=0, out=folder, overwrite=True)
         evaluation = model.evaluate(splits.test)
-        accuracy = f"{evaluation.accuracy:.4f} ± {evaluation.standard_error:.4f}"
+        accuracy = with_interval(evaluation.accuracy, evaluation.n)
         print(f"{gate:8} accuracy {accuracy} on {splits.note}; saved to {folder}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import (
     brier_score_loss,
     f1_score,
@@ -16,7 +17,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from gatewise.metrics import BINS, Evaluation
+from gatewise.metrics import BINS, Evaluation, wilson_interval, with_interval
 from gatewise.model.card import CalibrationReport, ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
@@ -145,3 +146,10 @@ def test_top_confusions_are_ordered_by_rows() -> None:
     found = Evaluation.of(log_p, truth, ("a", "b", "c"), "eight rows")
     assert found.top_confusions() == [("c", "b", 3), ("a", "b", 2), ("b", "a", 1)]
     assert found.top_confusions(1) == [("c", "b", 3)]
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (16, 16), (3, 40), (23_457, 25_000)])
+def test_the_interval_of_an_accuracy_equals_scipy(right: int, n: int) -> None:
+    expected = binomtest(right, n).proportion_ci(0.95, "wilson")
+    assert wilson_interval(right / n, n) == pytest.approx((expected.low, expected.high), abs=1e-7)
+    assert with_interval(0.9383, 25_000) == "0.9383 (95% interval 0.9352 to 0.9412)"

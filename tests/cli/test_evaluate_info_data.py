@@ -10,6 +10,7 @@ import pytest
 
 from gatewise import __version__, kernels
 from gatewise.data import read_table
+from gatewise.metrics import with_interval
 from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run, with_fingerprint
 
@@ -28,7 +29,7 @@ def test_evaluate_prints_the_evaluation(run: Run, keras_model: Model, keras_fold
     rows = [line.split() for line in result.stdout.splitlines()]
     assert result.exit_code == 0
     assert ["n", "5"] in rows
-    assert f"accuracy  {expected.accuracy:.4f} ± {expected.standard_error:.4f}" in result.stdout
+    assert f"accuracy  {with_interval(expected.accuracy, 5)}" in result.stdout
     for k, name in enumerate(("negative", "positive")):
         counts = expected.confusion[k]
         assert [name, *map(str, counts), f"{counts[k] / sum(counts):.4f}"] in rows

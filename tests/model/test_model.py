@@ -172,7 +172,7 @@ def test_the_card_says_what_is_known_and_cannot_be_broken_by_names() -> None:
     card = dataclasses.replace(MODELS["series"], metadata=metadata).card()
     assert "&lt;a&gt;, b&#124;c, d" in card
     assert "a &#91;link&#93;(x) &#124; &lt;b&gt;" in card
-    assert "| some test | 400 | 0.9000 ± 0.0150 | 0.3000 |" in card
+    assert "| some test | 400 | 0.9000 (95% interval 0.8667 to 0.9257) | 0.3000 |" in card
     assert "| epoch |" not in card
     renewed = metadata.with_evaluation(EvalResult("some test", 500, 0.8, 0.4))
     assert [m.n for m in renewed.evaluations] == [500]

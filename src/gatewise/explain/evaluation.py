@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted
 from gatewise.explain.score import prediction_text
-from gatewise.metrics import AnyEvaluation, evaluate
+from gatewise.metrics import AnyEvaluation, evaluate, wilson_interval
 from gatewise.target import Target
 from gatewise.types import Array, Task
 
@@ -45,13 +45,14 @@ class Mistake:
 
 @dataclass(frozen=True)
 class LengthScore:
-    """The score of the n rows with shortest to longest tokens or steps, with one standard error."""
+    """The score of the n rows with shortest to longest tokens or steps, with a 95% interval of it, low to high."""
 
     shortest: int
     longest: int
     n: int
     score: float
-    standard_error: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,7 @@ def evaluation_report(
         evaluate(target, logits, truth, data),
         target.task,
         tuple(mistakes),
-        tuple(_by_length(score, count)),
+        tuple(_by_length(score, count, not is_regression)),
         name,
         noun,
         tuple(read_history(history)),
@@ -196,13 +197,16 @@ def excerpt_of(item: Any) -> str:
     return flat if len(flat) <= _EXCERPT else f"{flat[: _EXCERPT - 1]}…"
 
 
-def _by_length(score: Array, lengths: NDArray[np.int64]) -> list[LengthScore]:
-    """At most 6 ranges of length, each with about as many rows; rows of one length are in one range."""
+def _by_length(score: Array, lengths: NDArray[np.int64], shares: bool) -> list[LengthScore]:
+    """At most 6 ranges of length, each with about as many rows; rows of one length are in one range. shares: the score
+    of a row is 0 or 1.
+    """
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, _LENGTH_BINS + 1), method="higher"))
     place = np.clip(np.searchsorted(edges, lengths, side="left") - 1, 0, max(len(edges) - 2, 0))
     found = []
     for n in np.unique(place):
         own, rows = score[place == n].astype(np.float64), lengths[place == n]
-        error = float(own.std() / len(own) ** 0.5)
-        found.append(LengthScore(int(rows.min()), int(rows.max()), len(own), float(own.mean()), error))
+        mean, width = float(own.mean()), 1.96 * float(own.std()) / len(own) ** 0.5
+        low, high = wilson_interval(mean, len(own)) if shares else (max(0.0, mean - width), mean + width)
+        found.append(LengthScore(int(rows.min()), int(rows.max()), len(own), mean, low, high))
     return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from gatewise.errors import counted
 from gatewise.members.member import LinearModel
-from gatewise.metrics import Faithfulness
+from gatewise.metrics import Faithfulness, with_interval
 from gatewise.network.architecture import Architecture, summary
 from gatewise.target import Target
 
@@ -30,11 +30,6 @@ class EvalResult:
     calibration_error: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def standard_error(self) -> float:
-        """One standard error of the accuracy; 0 where there is none."""
-        return 0.0 if self.accuracy is None or not self.n else (self.accuracy * (1 - self.accuracy) / self.n) ** 0.5
-
     def shown(self, name: str, value: float) -> str:
         """A score as text; the errors of a regression have the unit of its numbers, and so six significant digits."""
         return f"{value:.6g}" if self.accuracy is None and name != "R2" else f"{value:.4f}"
@@ -46,7 +41,7 @@ class EvalResult:
         parts = [f"{name} {self.shown(name, value)}" for name, value in scores.items()]
         if self.accuracy is not None:
             name = "subset accuracy" if "subset accuracy" in self.scores else "accuracy"
-            parts.insert(0, f"{name} {self.accuracy:.4f} ± {self.standard_error:.4f}")
+            parts.insert(0, f"{name} {with_interval(self.accuracy, self.n)}")
         parts.append(f"loss {self.shown('loss', self.loss)}")
         if self.calibration_error is not None:
             parts.append(f"calibration error {self.calibration_error:.4f}")
@@ -232,13 +227,13 @@ def _evaluations(metadata: ModelMetadata) -> list[str]:
     for one in metadata.evaluations:
         cells = [f"{one.n:,}"]
         if accuracy:
-            cells.append("" if one.accuracy is None else f"{one.accuracy:.4f} ± {one.standard_error:.4f}")
+            cells.append("" if one.accuracy is None else with_interval(one.accuracy, one.n))
         cells += [one.shown(name, one.scores[name]) if name in one.scores else "" for name in names]
         cells.append(one.shown("loss", one.loss))
         if accuracy or calibration:
             cells.append("" if one.calibration_error is None else f"{one.calibration_error:.4f}")
         lines.append(f"| {escape_markdown(one.data)} | {' | '.join(cells)} |")
-    note = "± is one standard error of the accuracy. It covers the sampling of the data only."
+    note = "The interval is Wilson's. It covers the sampling of the data only."
     return [*lines, "", *([note, ""] if accuracy else [])]
 
 

@@ -110,23 +110,24 @@ def line_chart(lines: Sequence[Line], x_name: str, y_name: str, mark: tuple[floa
     return _svg(axes.width, axes.height, f"{y_name} by {x_name}: {ends}", parts)
 
 
-def bar_chart(names: Sequence[str], values: Sequence[float], errors: Sequence[float], x_name: str, y_name: str) -> str:
-    """Bars from 0, each with its error (one standard error; 0: none) as a line."""
-    tops = [value + error for value, error in zip(values, errors, strict=True)]
+def bar_chart(
+    names: Sequence[str], values: Sequence[float], spans: Sequence[tuple[float, float]], x_name: str, y_name: str
+) -> str:
+    """Bars from 0, each with its interval (low, high) as a line."""
+    tops = [high for _, high in spans]
     y_ticks = ticks(0, max(*tops, 0) or 1)
     axes = _Axes((0, len(names)), (0, max(*tops, y_ticks[-1])))
     parts = list(axes.draw((), y_ticks, x_name, y_name))
     width = (axes.px(1) - axes.px(0)) * 0.7
-    for n, (name, value, error) in enumerate(zip(names, values, errors, strict=True)):
+    for n, (name, value, (low, high)) in enumerate(zip(names, values, spans, strict=True)):
         x, y = axes.px(n + 0.5), axes.py(value)
-        title = f"{name}: {_number(value)}" + (f" ± {_number(error)}" if error else "")
+        title = f"{name}: {_number(value)}" + (f" ({_number(low)} to {_number(high)})" if low < high else "")
         parts.append(
             f'<rect class="column" x="{x - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}" '
             f'height="{axes.py(0) - y:.1f}"><title>{safe_text(title)}</title></rect>'
         )
-        if error:
-            low, high = axes.py(max(0, value - error)), axes.py(value + error)
-            parts.append(f'<path class="spread" d="M{x:.1f} {low:.1f}V{high:.1f}"/>')
+        if low < high:
+            parts.append(f'<path class="spread" d="M{x:.1f} {axes.py(low):.1f}V{axes.py(high):.1f}"/>')
         parts.append(_text(x, axes.height - _BOTTOM + 16, name, "middle"))
     spoken = ", ".join(f"{name} {_number(value)}" for name, value in zip(names, values, strict=True))
     return _svg(axes.width, axes.height, f"{y_name} by {x_name}: {spoken}", parts)

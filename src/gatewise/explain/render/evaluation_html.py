@@ -94,11 +94,11 @@ def _errors(report: EvaluationReport) -> str:
         chart = bar_chart(
             names,
             [one.score for one in report.by_length],
-            [one.standard_error for one in report.by_length],
+            [(one.low, one.high) for one in report.by_length],
             f"length in {report.length_noun}",
             report.score_name,
         )
-        caption = f"{report.score_name.capitalize()} by length, ± one standard error"
+        caption = f"{report.score_name.capitalize()} by length, with 95% intervals"
         figures.append(_figure(caption, chart))
     tables = ""
     if isinstance(evaluation, Evaluation) and len(evaluation.classes) > 2:

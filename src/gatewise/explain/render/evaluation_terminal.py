@@ -14,7 +14,7 @@ from rich.text import Text
 from gatewise.errors import printable
 from gatewise.explain.evaluation import EvaluationReport, Mistake
 from gatewise.explain.score import number_text
-from gatewise.metrics import Evaluation, MultilabelEvaluation, RegressionEvaluation
+from gatewise.metrics import Evaluation, MultilabelEvaluation, RegressionEvaluation, with_interval
 
 MAX_MATRIX = 8  # classes of a confusion matrix that fits into 80 columns
 _LONGEST = 24  # characters of a class name
@@ -53,21 +53,21 @@ def evaluation_text(
 def score_rows(evaluation: Evaluation | MultilabelEvaluation | RegressionEvaluation) -> list[tuple[str, str]]:
     """The scores as (name, value with its error or definition)."""
     rows = [("n", f"{evaluation.n:,}")]
-    error = f"± {number_text(evaluation.standard_error)} (standard error)"
     if isinstance(evaluation, RegressionEvaluation):
+        error = f"± {number_text(evaluation.standard_error)} (standard error)"
         return [
             *rows,
             ("RMSE", f"{number_text(evaluation.rmse)} {error}"),
             ("MAE", number_text(evaluation.mae)),
             ("R2", f"{evaluation.r2:.4f}"),
         ]
-    accuracy = f"{evaluation.accuracy:.4f} ± {evaluation.standard_error:.4f} (standard error)"
+    accuracy = with_interval(evaluation.accuracy, evaluation.n)
     if isinstance(evaluation, MultilabelEvaluation):
         return [
             *rows,
             ("micro F1", f"{evaluation.micro_f1:.4f}"),
             ("macro F1", f"{evaluation.macro_f1:.4f}"),
-            ("subset", f"{accuracy[: accuracy.index('(')]}(all labels of a row correct)"),
+            ("subset", f"{accuracy}, all labels of a row correct"),
             ("log loss", f"{evaluation.loss:.4f} (per label)"),
             ("ECE", f"{evaluation.calibration_error:.4f} (expected calibration error, per label)"),
         ]

@@ -256,7 +256,7 @@ function showModel(model) {
 	const parts = [`${units * directions.length} units`];
 	if (layers > 1) parts.push(`${layers} layers`);
 	if (directions.length > 1) parts.push("bidirectional");
-	if (evaluation) parts.push(`${safeText(evaluation.data.split(":")[0], 60)}: ${evaluation.figures.split(",")[0].split(" ±")[0]}`);
+	if (evaluation) parts.push(`${safeText(evaluation.data.split(":")[0], 60)}: ${evaluation.figures.split(",")[0].split(" (")[0]}`);
 	setText(byId("modelname"), [safeText(model.name, 40), ...parts].join(" · "));
 	const { models = [], served } = model; // an exported page has one model
 	byId("models").replaceChildren(...models.map(({ name }) => el("option", { value: name }, name)));
