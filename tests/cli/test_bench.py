@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gatewise import kernels
-from gatewise.cli.bench import _median_seconds, check, random_batch
+from gatewise.cli.bench import check
 from gatewise.errors import GatewiseError
 from gatewise.kernels import native
 from gatewise.kernels.native import Native
@@ -31,17 +31,6 @@ def test_quick_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
             rate = flops * 100**2 * row["steps"] / row[f"{name}_ms"] / 1e6
             assert row[f"{name}_gflops"] == pytest.approx(rate)
     assert 0 < found["max_relative_error"] < 1e-5
-
-
-@needs_native
-def test_quick_table(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWISE_THREADS", "1")
-    result = run("bench", "--quick")
-    rows = [line.split() for line in result.stdout.splitlines()]
-    assert ["100", "1"] in [row[:2] for row in rows]
-    for word in ("machine", "kernel", "error", "--quick:"):
-        assert any(row[:1] == [word] for row in rows), word
-    assert "measuring with 1 thread" in result.stderr
 
 
 def test_the_reference_kernel_is_measured_on_one_thread(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,18 +69,3 @@ def test_every_available_kernel_is_correct() -> None:
         assert check(Native(isa=isa, threads=2)) > 0
     for isa in native.isas_bf16():
         assert check(Native(isa=isa, threads=2, precision="bf16")) > 0
-
-
-def test_random_batches_resemble_reviews() -> None:
-    batch = random_batch(np.random.default_rng(0), 100, 20_000)
-    assert abs(batch["lengths"].mean() / 238 - 1) < 0.05
-    assert batch["lengths"].max() == 1000
-    assert np.median(batch["index"]) < len(batch["pre"]) / 8, "frequent tokens dominate"
-    batch = random_batch(np.random.default_rng(0), 256, 64)
-    assert 100 * 64 > batch["lengths"].sum() == len(batch["index"]), "fewer steps for more units"
-
-
-def test_at_least_three_runs_are_timed_after_the_warm_up() -> None:
-    calls: list[str] = []
-    assert 0 <= _median_seconds(lambda: calls.append("run"), 0.0) < 1
-    assert len(calls) == 5  # one to warm up, one to choose the number of repetitions, three timed

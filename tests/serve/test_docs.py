@@ -9,13 +9,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gatewise.serve.settings import Settings
-from tests.serve.server import Server, serving
+from tests.serve.server import Server, post, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -29,16 +28,10 @@ def blocks(kind: str) -> list[str]:
 COMMANDS = [line for text in blocks("sh") for line in text.splitlines()]
 
 
-@pytest.fixture(scope="module")
-def two(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("docs"), folders["reviews"], folders["gestures"]) as found:
-        yield found
-
-
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the page's commands are curl's")
 @pytest.mark.parametrize("command", COMMANDS)
-def test_commands(two: Server, command: str) -> None:
-    words = shlex.split(command.replace("localhost:8000", f"localhost:{two.port}"))
+def test_commands(server: Server, command: str) -> None:
+    words = shlex.split(command.replace("localhost:8000", f"localhost:{server.port}"))
     assert words[0] == "curl"
     done = subprocess.run([*words, "--fail-with-body"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
@@ -46,37 +39,31 @@ def test_commands(two: Server, command: str) -> None:
         assert "error" not in json.loads(done.stdout)
 
 
-def test_there_are_commands() -> None:
-    assert len(COMMANDS) == 10
-    assert len(blocks("python")) == 1
-
-
 @pytest.mark.filterwarnings("ignore")
-def test_the_client_in_python(two: Server) -> None:
+def test_the_client_in_python(server: Server) -> None:
     (code,) = blocks("python")
-    code = code.replace("localhost:8000", f"localhost:{two.port}")
+    code = code.replace("localhost:8000", f"localhost:{server.port}")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert set(re.findall(r"\w+", done.stdout)) <= {"positive", "negative", "b"}
 
 
-def test_what_the_answer_looks_like(two: Server) -> None:
-    from tests.serve.server import post
-
+def test_what_the_answer_looks_like(server: Server) -> None:
     (shown,) = blocks("json")
-    found = post(two.port, "/predict", {"text": "A film to see twice."}).json()
+    found = post(server.port, "/predict", {"text": "A film to see twice."}).json()
     example = json.loads(shown)
     assert list(found) == list(example)
     assert list(found["predictions"][0]) == list(example["predictions"][0])
     assert found["predictions"][0]["steps"] == example["predictions"][0]["steps"]
 
 
-def test_the_servers_own_line(two: Server) -> None:
+def test_the_servers_own_line(server: Server) -> None:
+    assert len(COMMANDS) == 10
     for text in blocks("console"):
         command, line = text.strip().splitlines()
         assert command.startswith("$ gatewise serve models/reviews")
         assert re.fullmatch(r"gatewise: serving [\w, ]+ at http://127\.0\.0\.1:8000 \(Ctrl-C ends it\)", line)
-    assert two.stderr.startswith("gatewise: serving reviews, gestures at http://127.0.0.1:")
+    assert server.stderr.startswith("gatewise: serving reviews, tokens, gestures at http://127.0.0.1:")
 
 
 def test_options_are_those_of_the_program() -> None:
@@ -86,10 +73,8 @@ def test_options_are_those_of_the_program() -> None:
     defaults = Settings(("model",))
     for option, shown in rows.items():
         value = getattr(defaults, {"--allow-host": "allow_hosts"}.get(option, option[2:].replace("-", "_")))
-        word = {None: "none", (): "none", False: "off"}.get(
-            value, f"{value:g}" if isinstance(value, float) else str(value)
-        )
-        assert shown.strip() == word, option
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        assert shown.strip() == {None: "none", (): "none", False: "off"}.get(value, text), option
 
 
 def test_every_error_of_the_source_is_explained() -> None:

@@ -20,17 +20,9 @@ READ_TIMEOUT = 2  # seconds
 @pytest.fixture(scope="module")
 def strict(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that waits for nobody for long."""
-    words = (
-        "--read-timeout",
-        READ_TIMEOUT,
-        "--limit-concurrency",
-        150,
-        "--max-body",
-        2_000_000,
-        "--max-inputs",
-        100_000,
-    )
-    with serving(tmp_path_factory.mktemp("strict"), folders["reviews"], *words, "--queue", 100_000) as found:
+    words = ("--read-timeout", READ_TIMEOUT, "--limit-concurrency", 150, "--max-body", 2_000_000)
+    more = ("--max-inputs", 100_000, "--queue", 100_000)
+    with serving(tmp_path_factory.mktemp("strict"), folders["reviews"], *words, *more) as found:
         yield found
 
 

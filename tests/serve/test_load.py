@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,12 @@ WORDS = [f"w{n}" for n in range(500)]
 
 
 @pytest.fixture(scope="module")
+def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("load"), folder, "--max-batch", 32) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoding = KerasEncoding({word: rank for rank, word in enumerate(WORDS, 1)}, 504)
     arch = Architecture("tokens", encoding.vocab_size, 16, 40)
@@ -46,21 +53,19 @@ def requests_of(port: int, given: list[str]) -> list[bytes]:
     return [request_of(port, {"text": text, "id": str(n)}) for n, text in enumerate(given)]
 
 
-def test_no_answer_is_lost_or_swapped(folder: Path, tmp_path: Path) -> None:
+def test_no_answer_is_lost_or_swapped(folder: Path, server: Server) -> None:
     given = unique(texts(997, 200, 1), CLIENTS * EACH)
     assert len(set(given)) == len(given)
-    with serving(tmp_path, folder, "--max-batch", 32) as server:
-        found = asyncio.run(closed(server.port, requests_of(server.port, given), CLIENTS, keep=True))
+    found = asyncio.run(closed(server.port, requests_of(server.port, given), CLIENTS, keep=True))
     assert found.statuses == {200: len(given)}
     check(folder, given, found.answers)
 
 
-def test_no_answer_is_lost_or_swapped_while_others_type_on_the_page(folder: Path, tmp_path: Path) -> None:
+def test_no_answer_is_lost_or_swapped_while_others_type_on_the_page(folder: Path, server: Server) -> None:
     given = unique(texts(497, 100, 5), 24 * 40)
     typed = [[f"w{n} {text}" for text in texts(3, 40, 6 + n)] for n in range(12)]
-    with serving(tmp_path, folder) as server:
-        requests = requests_of(server.port, given)
-        outcome, found = asyncio.run(both(server.port, requests, 24, typed, pause=0.01))
+    requests = requests_of(server.port, given)
+    outcome, found = asyncio.run(both(server.port, requests, 24, typed, pause=0.01))
     assert outcome.statuses == {200: len(given)}
     check(folder, given, outcome.answers)
     assert len(found.answers) > 50
@@ -70,10 +75,9 @@ def test_no_answer_is_lost_or_swapped_while_others_type_on_the_page(folder: Path
         check_typed(folder, found)
 
 
-def test_the_check_finds_swapped_answers(folder: Path, tmp_path: Path) -> None:
+def test_the_check_finds_swapped_answers(folder: Path, server: Server) -> None:
     given = unique(texts(10, 200, 2), 10)
-    with serving(tmp_path, folder) as server:
-        found = asyncio.run(closed(server.port, requests_of(server.port, given), 2, keep=True))
+    found = asyncio.run(closed(server.port, requests_of(server.port, given), 2, keep=True))
     check(folder, given, found.answers)
     swapped = {**found.answers, 3: found.answers[4]}
     with pytest.raises(AssertionError, match="request 3 got the answer of 4"):
@@ -85,7 +89,7 @@ def test_the_check_finds_swapped_answers(folder: Path, tmp_path: Path) -> None:
         check(folder, given, {n: found.answers[n] for n in range(9)})
 
 
-def test_clients_that_leave_do_not_shift_the_answers_of_others(folder: Path, tmp_path: Path) -> None:
+def test_clients_that_leave_do_not_shift_the_answers_of_others(folder: Path, server: Server) -> None:
     """Half of the requests are given up on after a random moment, while the other half is checked."""
     given = unique(texts(500, 200, 3), 1200)
 
@@ -104,24 +108,22 @@ def test_clients_that_leave_do_not_shift_the_answers_of_others(folder: Path, tmp
         assert found.statuses == {200: len(given)}
         return found.answers
 
-    with serving(tmp_path, folder, "--max-batch", 16) as server:
-        check(folder, given, asyncio.run(both(server)))
+    check(folder, given, asyncio.run(both(server)))
 
 
-def test_memory_is_flat(folder: Path, tmp_path: Path) -> None:
+def test_memory_is_flat(folder: Path, server: Server) -> None:
     """After a warm-up, requests of random length add nothing that stays."""
-    with serving(tmp_path, folder) as server:
-        sizes = []
-        for part in range(4):
-            given = texts(2000, 800, 10 + part)
-            found = asyncio.run(closed(server.port, requests_of(server.port, given), 32, keep=True))
-            assert found.statuses == {200: len(given)}
-            assert json.loads(found.answers[7])["predictions"][0]["steps"] == given[7].count(" ") + 2
-            sizes.append(server.memory())
-        assert sizes[-1] - sizes[1] < 5, sizes
-        for _ in range(200):  # the server notices closed connections with a delay
-            if len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())) < 40:
-                break
-            time.sleep(0.05)
-        assert len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())) < 40
-        assert len(list(Path(f"/proc/{server.process.pid}/task").iterdir())) < 20
+    sizes = []
+    for part in range(4):
+        given = texts(2000, 800, 10 + part)
+        found = asyncio.run(closed(server.port, requests_of(server.port, given), 32, keep=True))
+        assert found.statuses == {200: len(given)}
+        assert json.loads(found.answers[7])["predictions"][0]["steps"] == given[7].count(" ") + 2
+        sizes.append(server.memory())
+    assert sizes[-1] - sizes[1] < 5, sizes
+    for _ in range(200):  # the server notices closed connections with a delay
+        if len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())) < 40:
+            break
+        time.sleep(0.05)
+    assert len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())) < 40
+    assert len(list(Path(f"/proc/{server.process.pid}/task").iterdir())) < 20

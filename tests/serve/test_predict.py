@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -48,14 +50,11 @@ def test_series(port: int, models: dict[str, Model]) -> None:
     inputs = [rng.standard_normal((n, 2)).astype(np.float32) for n in (3, 9, 1)]
     given = [one.tolist() for one in inputs]
     answer = post(port, "/predict", {"inputs": given, "model": "gestures"}).json()
-    np.testing.assert_allclose(
-        probabilities(answer, models["gestures"]), models["gestures"].predict_proba(inputs), atol=1e-6
-    )
+    expected = models["gestures"].predict_proba(inputs)
+    np.testing.assert_allclose(probabilities(answer, models["gestures"]), expected, atol=1e-6)
     assert [one["steps"] for one in answer["predictions"]] == [3, 9, 1]
     alone = post(port, "/predict", {"series": given[1], "model": "gestures"}).json()
-    assert alone["predictions"][0]["probabilities"] == pytest.approx(
-        answer["predictions"][1]["probabilities"], abs=1e-6
-    )
+    np.testing.assert_allclose(probabilities(alone, models["gestures"]), expected[1:2], atol=1e-6)
 
 
 def test_class_names_are_text(port: int) -> None:
@@ -129,12 +128,8 @@ def test_messages_name_what_the_model_reads(port: int, model: str, one: str, sev
         ({"inputs": []}, f"a request holds 1 to 256 {several}, not 0"),
     ):
         assert post(port, "/predict", {**request, "model": model}).error["message"] == message
-
-
-def test_an_error_names_the_place_in_the_text(port: int) -> None:
     message = post(port, "/predict", {"inputs": ["good", "bad\ud800"]}).error["message"]
-    assert "text 2" in message
-    assert "U+D800 at character 3" in message
+    assert re.search(r"text 2.*U\+D800 at character 3", message)
 
 
 def test_an_unknown_model(port: int) -> None:
@@ -151,8 +146,6 @@ def test_too_many_items(port: int) -> None:
 
 def test_one_bad_request_does_not_affect_others(port: int, models: dict[str, Model]) -> None:
     """They share a batch: all are sent at once."""
-    from concurrent.futures import ThreadPoolExecutor
-
     texts = [TEXTS[n % 5] if n % 3 else " " for n in range(60)]
     with ThreadPoolExecutor(20) as pool:
         replies = list(pool.map(lambda text: post(port, "/predict", {"text": text}), texts))
@@ -161,13 +154,6 @@ def test_one_bad_request_does_not_affect_others(port: int, models: dict[str, Mod
         assert reply.status == (400 if text == " " else 200)
         if text != " ":
             np.testing.assert_allclose(probabilities(reply.json(), models["reviews"])[0], expected[n % 5], atol=1e-5)
-
-
-def test_json_of_answers_is_json(port: int) -> None:
-    reply = post(port, "/predict", {"inputs": ["a", "b"]})
-    assert json.loads(reply.body)["n"] == 2
-    assert reply.headers["content-length"] == str(len(reply.body))
-    assert reply.headers["cache-control"] == "no-store"
 
 
 def test_max_body_is_the_only_limit_of_a_body(monkeypatch: pytest.MonkeyPatch) -> None:

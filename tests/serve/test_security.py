@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,10 +94,8 @@ def test_every_answer_carries_the_headers(port: int) -> None:
 def test_other_hosts_are_rejected(port: int, host: str, method: str) -> None:
     name = host.format(port=port, other=port + 1)
     for path in ("/", "/predict", "/v2/health/live", "/model"):
-        reply = raw(
-            port, f"{method} {path} HTTP/1.1\r\nHost: {name}\r\nContent-Type: application/json\r\nContent-Length: 0"
-        )
-        assert reply.status == 421, reply.body
+        head = f"{method} {path} HTTP/1.1\r\nHost: {name}\r\nContent-Type: application/json\r\nContent-Length: 0"
+        assert raw(port, head).status == 421
 
 
 def test_own_hosts_are_accepted(port: int) -> None:
@@ -167,9 +164,8 @@ def test_only_protocol_clients_may_omit_the_content_type(port: int) -> None:
 
 
 def test_no_cors(port: int) -> None:
-    reply = ask(
-        port, "OPTIONS", "/predict", None, {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
-    )
+    headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    reply = ask(port, "OPTIONS", "/predict", None, headers)
     assert reply.status in (403, 405, 415)
     assert not [name for name in reply.headers if name.startswith("access-control-")]
 
@@ -200,10 +196,9 @@ def guarded(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     ],
 )
 def test_the_token(guarded: Server, authorization: str | None, status: int) -> None:
-    headers = {"Content-Type": "application/json"} | (
-        {"Authorization": authorization} if authorization is not None else {}
-    )
-    assert ask(guarded.port, "POST", "/predict", BODY, headers).status == status
+    headers = {"Content-Type": "application/json", "Authorization": authorization}
+    given = {name: value for name, value in headers.items() if value is not None}
+    assert ask(guarded.port, "POST", "/predict", BODY, given).status == status
 
 
 def test_only_health_needs_no_token(guarded: Server) -> None:
@@ -220,13 +215,20 @@ def test_only_health_needs_no_token(guarded: Server) -> None:
     assert TOKEN not in guarded.stderr
 
 
+def test_head_and_the_description_of_a_server_with_a_token(guarded: Server) -> None:
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    assert ask(guarded.port, "HEAD", "/model").status == 401
+    assert ask(guarded.port, "HEAD", "/model", headers=token).status == 200
+    described = ask(guarded.port, "GET", "/openapi.json", headers=token).json()
+    assert described["security"] == [{"bearer": []}, {"basic": []}]
+    page = ask(guarded.port, "GET", "/docs", headers=token).body.decode()
+    assert "Authorization: Bearer TOKEN" in page
+    assert TOKEN not in page
+
+
 def test_allowed_hosts(guarded: Server) -> None:
-    for name, status in (
-        ("models.example", 200),
-        ("proxy:80", 200),
-        ("models.example:1", 421),
-        ("x.models.example", 421),
-    ):
+    hosts = {"models.example": 200, "proxy:80": 200, "models.example:1": 421, "x.models.example": 421}
+    for name, status in hosts.items():
         assert raw(guarded.port, f"GET /v2/health/live HTTP/1.1\r\nHost: {name}").status == status
 
 
@@ -268,12 +270,8 @@ def test_loopback_needs_no_token() -> None:
 
 
 def test_websockets_are_not_supported(port: int) -> None:
-    reply = raw(
-        port,
-        "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"
-        "\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-    )
-    assert reply.status in (200, 400)
+    head = "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"
+    assert raw(port, f"{head}\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==").status in (200, 400)
 
 
 def test_two_requests_in_one_packet(port: int) -> None:
@@ -287,4 +285,3 @@ def test_two_requests_in_one_packet(port: int) -> None:
             found += sock.recv(65_536)
         sock.sendall(one[20:])
         assert read_reply(sock).status == 200
-        assert isinstance(sock, socket.socket)

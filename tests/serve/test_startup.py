@@ -147,11 +147,6 @@ def test_what_the_log_holds(folders: dict[str, Path], tmp_path: Path) -> None:
         assert "sesame" not in server.stderr
 
 
-def test_torch_is_not_needed(folders: dict[str, Path]) -> None:
-    code = "import sys, gatewise.serve; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
 def test_without_the_extra_it_says_what_to_install(folders: dict[str, Path]) -> None:
     code = (
         "import sys; sys.modules['uvloop'] = None\n"

@@ -43,16 +43,6 @@ def test_answers_are_never_gzipped(port: int) -> None:
     assert "content-encoding" not in reply.headers
 
 
-def test_all_files_together_are_small(port: int) -> None:
-    """HTML, CSS and JavaScript of every view together, as a browser gets them, in bytes."""
-    names = [path.name for path in PAGE.iterdir() if path.suffix in (".html", ".css", ".js", ".svg")]
-    assert len(names) > 20
-    names.remove("report.js")  # of the files that `explain --html` writes, not of the page
-    replies = [ask(port, "GET", f"/{name}", headers={"Accept-Encoding": "gzip"}) for name in names]
-    assert {reply.status for reply in replies} == {200}
-    assert sum(len(reply.body) for reply in replies) <= 100_000
-
-
 @pytest.mark.parametrize(
     ("accepted", "accepts"),
     [

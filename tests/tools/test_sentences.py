@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import pytest
 
 from benchmarks.checklist import categories
 from gatewise.data import Labelled
 from gatewise.data.labelled import content_key
 from tools.bundled.__main__ import parts
-from tools.bundled.sentences import Clause, crops, log_odds, sentences_of, short_texts
+from tools.bundled.sentences import crops, short_texts
 
 ADJECTIVES = {1: ("superb", "touching", "delightful"), 0: ("dreadful", "wooden", "lifeless")}
 VERBS = {1: ("loved", "enjoyed"), 0: ("hated", "disliked")}
@@ -27,55 +26,6 @@ def reviews(n: int) -> tuple[list[str], np.ndarray]:
             f"It was a {adjective} film. The second half is {'better' if label else 'worse'} than the first half."
         )
     return texts, labels
-
-
-def test_log_odds_count_reviews_with_a_word() -> None:
-    texts, labels = ["good good film"] * 30 + ["bad film"] * 20 + ["good bad film"] * 10, np.array([1] * 30 + [0] * 30)
-    odds = log_odds(texts, labels)
-    assert odds == pytest.approx({"good": np.log(31 / 11), "film": np.log(31 / 31)})  # 30 reviews have "bad": too few
-
-
-def test_a_crop_is_of_one_to_three_sentences_and_has_the_label_of_its_review() -> None:
-    texts, labels = reviews(20)
-    found = crops([*texts, "One sentence alone."], np.append(labels, 1), 200, np.random.default_rng(0))
-    assert {crop.review for crop in found} == set(range(20)), "the last one has no other sentence"
-    for crop in found:
-        assert crop.text in texts[crop.review]
-        assert crop.label == labels[crop.review]
-        assert 1 <= len(sentences_of(crop.text)) <= 3
-
-
-NOT = "(not|never|not at all|by no means|hardly)"
-SHORTER = "The plot is (far from|anything but) thin|nothing in The plot is thin"
-
-
-@pytest.mark.parametrize(
-    ("clause", "text", "negations"),
-    [
-        (
-            Clause("adjective", "The plot ", "is", "very ", "thin", "", 0, 0),
-            "The plot is very thin",
-            rf"The plot is {NOT} very thin|{SHORTER}",
-        ),
-        (Clause("noun", "It ", "was", "a ", "dull", " film", 0, 0), "It was a dull film", rf"It was {NOT} a dull film"),
-        (
-            Clause("comparative", "It ", "is", "far ", "worse", " than that", 0, 0),
-            "It is far worse than that",
-            rf"It is {NOT} far worse than that",
-        ),
-        (
-            Clause("verb", "I ", "", "really ", "Loved", " it", 1, 0),
-            "I really Loved it",
-            r"I (did not|didn't|never|could not) really love it",
-        ),
-    ],
-)
-def test_a_negation_stands_before_the_predicate(clause: Clause, text: str, negations: str) -> None:
-    rng = np.random.default_rng(0)
-    assert clause.text == text
-    found = {clause.negated(rng) for _ in range(100)}
-    assert len(found) > 3
-    assert [one for one in found if not re.fullmatch(negations, one)] == []
 
 
 def test_the_labels_follow_from_clauses_and_rules() -> None:

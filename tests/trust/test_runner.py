@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tests.trust import planted
-from trust.__main__ import main
 from trust.attack import Attack
 from trust.registry import ATTACKS
 from trust.results import Part, append, last_run, next_try, read
@@ -84,14 +83,6 @@ def test_a_process_that_ends_between_two_tries_is_a_failure_of_the_next() -> Non
         assert not alive
     finally:
         worker.stop()
-
-
-@pytest.mark.parametrize("tries", ["0", "-5"])
-def test_no_tries_are_refused(tries: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.argv", ["trust", "digits", "--tries", tries])
-    with pytest.raises(SystemExit, match="2"):
-        main()
-    assert "--tries: it must be at least 1" in capsys.readouterr().err
 
 
 def test_the_table_shows_the_last_run() -> None:
