@@ -14,6 +14,7 @@ A message has at most 500 characters, none of them a control character. `quote` 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
 _LONGEST = 500  # characters of a message
@@ -31,6 +32,7 @@ __all__ = [
     "did_you_mean",
     "printable",
     "quote",
+    "required",
 ]
 
 
@@ -80,6 +82,14 @@ class MissingExtra(GatewiseError, ImportError):
     def __reduce__(self) -> tuple[Any, ...]:
         """By the message alone: a worker process sends its exceptions as pickles."""
         return Exception.__new__, (type(self), str(self))
+
+
+def required(module: str, extra: str, needed_for: str) -> Any:
+    """A module that an extra installs, imported now. Raises MissingExtra without it."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtra(module, extra, needed_for) from error
 
 
 def printable(text: object, limit: int = 80) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from source_tree import ROOT, imported_modules, imports, imports_at_import_time, trees
 
 SERVE = {"fastapi", "httptools", "prometheus_client", "starlette", "uvicorn"}
-MOST_LEVELS = 12
+MOST_LEVELS = 9
 
 
 def levels() -> list[set[str]]:
@@ -78,7 +78,7 @@ def test_imports_go_down() -> None:
             if not module.startswith("gatewise."):
                 continue
             target = module.split(".")[1]
-            if target != unit and LEVEL.get(target, -1) <= LEVEL[unit]:
+            if target not in (unit, "types") and LEVEL.get(target, -1) <= LEVEL[unit]:
                 wrong.append(f"{path}:{line} imports {module}, which is not on a level below {unit}")
     assert not wrong, "\n".join(wrong)
 

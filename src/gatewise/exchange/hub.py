@@ -11,12 +11,13 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from gatewise.data.download import offline
-from gatewise.errors import InputError, MissingExtra, ModelFileError, quote
+from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.storage import Folder, load_folder, manifest_sizes, save_folder
 
 SCHEME = "hf://"
@@ -109,13 +110,10 @@ def _parse(address: str) -> tuple[str, str | None]:
     return found[1], found[2]
 
 
-def _huggingface_hub() -> Any:
-    try:
-        import huggingface_hub
-        import huggingface_hub.errors
-    except ImportError as error:  # it comes with tokenizers
-        raise MissingExtra("huggingface_hub", "train", "an address on the Hugging Face Hub") from error
-    return huggingface_hub
+def _huggingface_hub() -> Any:  # it comes with tokenizers
+    hub = required("huggingface_hub", "train", "an address on the Hugging Face Hub")
+    import_module("huggingface_hub.errors")
+    return hub
 
 
 @contextmanager

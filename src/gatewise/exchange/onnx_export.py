@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import GatewiseError, MissingExtra
+from gatewise.errors import GatewiseError, required
 from gatewise.exchange.onnx_graph import OPSET, Graph, scalar
 from gatewise.exchange.onnx_linear import convolution_logits, ngram_logits
 from gatewise.exchange.onnx_network import check_exportable, network_logits
@@ -85,7 +85,7 @@ def export(source: OnnxSource, path: str | Path, metadata: Mapping[str, str]) ->
     metadata: more `metadata_props`. Raises MissingExtra without onnx and onnxruntime, InputError for binary gates,
     ExportError where the logits differ, ModelFileError where the file cannot be written.
     """
-    runtime = _runtime()
+    runtime = required("onnxruntime", "onnx", "the check of an ONNX file")
     check_exportable(source.architecture)
     raw: bytes = onnx_model(source, metadata).SerializeToString()
     error = _compare(source, runtime, raw)
@@ -158,14 +158,6 @@ def _metadata(source: OnnxSource) -> dict[str, str]:
         "ensemble": "network" if source.linear is None else f"network and {source.linear.summary()[0]}",
     }
     return {f"gatewise.{name}": value for name, value in facts.items()}
-
-
-def _runtime() -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtra("onnxruntime", "onnx", "the check of an ONNX file") from error
-    return onnxruntime
 
 
 def _compare(source: OnnxSource, runtime: Any, raw: bytes) -> float:

@@ -8,21 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import MissingExtra
+from gatewise.errors import required
 from gatewise.types import Array
 
 OPSET = 17
 IR_VERSION = 8  # of the first onnx release with OPSET, so that every runtime with that opset reads the file
 Value = str | Array  # a value's name, or a constant
-
-
-def onnx_module() -> Any:
-    """The package onnx. Raises MissingExtra without it."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtra("onnx", "onnx", "the ONNX format") from error
-    return onnx
 
 
 def ints(*values: int) -> Array:
@@ -39,7 +30,7 @@ class Graph:
     """Nodes and constants of a graph, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._onnx = onnx_module()
+        self._onnx = required("onnx", "onnx", "the ONNX format")
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # dtype, shape and SHA-256 of each constant

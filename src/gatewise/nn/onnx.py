@@ -2,18 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from gatewise.exchange.onnx_weights import read_lstm
+import numpy as np
+
+from gatewise.errors import InputError, ModelFileError, quote, required
+from gatewise.network.weight_layouts import from_onnx_arrays
 from gatewise.nn.convert import from_arrays
 from gatewise.nn.lstm import LSTM
+from gatewise.types import Array
+
+_ACTIVATIONS = ["sigmoid", "tanh", "tanh"]  # of the gates, of the candidate, of the memory cell
 
 
 def from_onnx(path: str | Path, node: str | None = None) -> LSTM:
-    """An `LSTM` of one layer with the weights of an LSTM node, from a file of any tool.
+    """An `LSTM` of one layer with the weights of an LSTM node of an ONNX file of any tool: float32, or float64 where
+    the file has it. Nothing else of the file is read, and no other file is opened.
 
-    node: the name of the node, which may be omitted where the file has one LSTM node. Errors as
-    `gatewise.exchange.onnx_weights.read_lstm`.
+    node: the name of the node, which may be omitted where the file has one LSTM node. Raises ModelFileError for another
+    or a damaged file and for weights outside it, InputError for an unknown or missing name and for settings without a
+    counterpart: peepholes, clipping, coupled gates, other activations, one backward direction alone. MissingExtra
+    without onnx.
     """
-    weights = read_lstm(path, node)
-    return from_arrays(weights, bidirectional=len(weights) == 2)
+    graph, where = _load(path).graph, quote(path, 200)
+    found = [one for one in graph.node if one.op_type == "LSTM" and one.domain in ("", "ai.onnx")]
+    matching = [one for one in found if node is None or one.name == node]
+    if len(matching) != 1:
+        names = ", ".join(quote(one.name) for one in found[:20]) or "none"
+        wrong = "node: missing" if node is None else f"{len(matching)} LSTM nodes are called {quote(node)}"
+        raise InputError(f"{where}: {wrong}; the LSTM nodes are: {names}")
+    [lstm] = matching
+    where = f"{where}: LSTM node {quote(lstm.name)}"
+    directions = _checked_directions(lstm, where)
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    for constant in (one for one in graph.node if one.op_type == "Constant"):
+        for entry in constant.attribute:
+            if entry.name == "value":
+                stored[constant.output[0]] = entry.t
+    inputs = [*lstm.input, "", ""]
+    W, R = (_array(stored, name, where) for name in inputs[1:3])
+    B = _array(stored, inputs[3], where) if inputs[3] else None
+    try:
+        weights = from_onnx_arrays(W, R, B)
+    except InputError as error:
+        raise ModelFileError(f"{where}: {error}") from error
+    if len(weights) != directions:
+        raise ModelFileError(f"{where}: W and R have {len(weights)} directions, the node has {directions}")
+    return from_arrays(weights, bidirectional=directions == 2)
+
+
+def _load(path: str | Path) -> Any:
+    onnx = required("onnx", "onnx", "the ONNX format")
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load_model(path, load_external_data=False)
+    except (OSError, DecodeError) as error:
+        raise ModelFileError(f"{quote(path, 200)}: not an ONNX file: {quote(error)}") from error
+
+
+def _checked_directions(node: Any, where: str) -> int:
+    """The number of directions of a node. Raises InputError for settings without a counterpart."""
+    settings = {entry.name: entry for entry in node.attribute}
+    direction = settings["direction"].s.decode() if "direction" in settings else "forward"
+    if direction not in ("forward", "bidirectional"):
+        raise InputError(f"{where}: direction is {quote(direction)}; gatewise has forward and bidirectional")
+    names = [name.decode().lower() for name in settings["activations"].strings] if "activations" in settings else []
+    if names and names != _ACTIVATIONS * (1 + (direction == "bidirectional")):
+        raise InputError(f"{where}: activations are {', '.join(names)}; gatewise computes {', '.join(_ACTIVATIONS)}")
+    if "clip" in settings or ("input_forget" in settings and settings["input_forget"].i):
+        raise InputError(f"{where}: gatewise has neither clip nor input_forget")
+    if len(node.input) > 7 and node.input[7]:
+        raise InputError(f"{where}: gatewise has no peephole weights")
+    return 2 if direction == "bidirectional" else 1
+
+
+def _array(stored: Mapping[str, Any], name: str, where: str) -> Array:
+    onnx = required("onnx", "onnx", "the ONNX format")
+    if name not in stored:
+        raise InputError(f"{where}: {quote(name)} is computed in the graph, not stored; export with constants folded")
+    tensor = stored[name]
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        raise ModelFileError(f"{where}: {quote(name)} is stored in another file")
+    try:
+        array = np.asarray(onnx.numpy_helper.to_array(tensor))
+    except (ValueError, TypeError) as error:
+        raise ModelFileError(f"{where}: {quote(name)} is damaged: {quote(error)}") from error
+    if array.dtype.kind != "f" or not np.isfinite(array).all():
+        raise ModelFileError(f"{where}: {quote(name)} must hold finite floating-point numbers")
+    return array if array.dtype == np.float64 else array.astype(np.float32)
