@@ -23,8 +23,7 @@ CHANGES: dict[str, Any] = {
     "dropout_embedding": 0.0,
     "dropout_output": 0.0,
     "epochs": 2,
-    "ngram_order": 0,
-    "calibrate": False,
+    "ngrams__order": 0,
 }
 
 

@@ -210,7 +210,7 @@ def _recurrent_dropout(reviews: Reviews) -> Case:
             "gatewise recurrent dropout",
             "gatewise",
             2,
-            {"vocab_size": reviews.vocab_size, "recipe": {"dropout_recurrent": 0.25}},
+            {"vocab_size": reviews.vocab_size, "dropout": {"recurrent": 0.25}},
         ),
     )
     return Case(

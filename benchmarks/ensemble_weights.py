@@ -13,7 +13,6 @@ not read.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +35,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--data", default="embedded", help="the IMDB archive or its folder")
-    parser.add_argument("--ngram-l2", type=float, default=recipe("fast").ngram_l2)
+    parser.add_argument("--ngram-l2", type=float, default=recipe("fast").ngrams.l2)
     options = parser.parse_args()
     model, data = gw.load(options.model), imdb(options.data).train
     assert model.ngrams is None, "MODEL must be a network alone"
     assert model.metadata.fingerprint == data.fingerprint(), "the model was trained on other data"
-    training_data = prepare(data, replace(recipe(model.metadata.recipe), ngram_order=3), model.metadata.seed)
+    training_data = prepare(data, recipe(model.metadata.recipe, ngrams__order=3), model.metadata.seed)
     sequences, labels, train = training_data.full_sequences, training_data.labels, training_data.train
     ngram_model = fit_ngrams(
         [sequences[n] for n in train],

@@ -18,19 +18,20 @@ from typing import Any
 
 BEGAN = time.perf_counter()
 WARM_UP = 3  # steps
-# Names of f2bca14 where they differ.
-OLD = {"ngram_order": "ngrams", "lsa_components": "latent", "min_steps": "least_steps", "batch_size": "batch"}
+# Names of older commits where they differ: with flat recipes, and of f2bca14.
+FLAT = {"ngrams__order": "ngram_order"}
+OLD = {"ngrams__order": "ngrams", "lsa_components": "latent", "min_steps": "least_steps", "batch_size": "batch"}
 OLD |= {"min_batch_tokens": "", "tokenization": "", "embedding_dim": "embedding", "finetune": "tuned"}
 # Rows, words, recipe and changes of it.
 TRAINED: dict[str, tuple[int, int, str, dict[str, Any]]] = {
     "tutorial": (1_600, 240, "tutorial", {}),
-    "fast": (1_600, 240, "fast", {"ngram_order": 0, "tokenization": "words"}),
-    "short": (4_000, 20, "fast", {"ngram_order": 0, "tokenization": "words", "batch_size": 96}),
+    "fast": (1_600, 240, "fast", {"ngrams__order": 0, "tokenization": "words"}),
+    "short": (4_000, 20, "fast", {"ngrams__order": 0, "tokenization": "words", "batch_size": 96}),
     "finetune": (
         1_600,
         240,
         "finetune",
-        {"units": 512, "embedding_dim": 256, "student_epochs": 0, "ngram_order": 0, "lsa_components": 0},
+        {"units": 512, "embedding_dim": 256, "student_epochs": 0, "ngrams__order": 0, "lsa_components": 0},
     ),
 }
 
@@ -73,11 +74,13 @@ def time_steps(owner: Any, steps: int) -> dict[str, float]:
 def main() -> None:
     case, steps = sys.argv[1], int(sys.argv[2])
     import gatewise as gw
+    from gatewise.training import recipes
 
-    old = not hasattr(gw, "load_pretrained")
+    old, flat = not hasattr(gw, "load_pretrained"), not hasattr(recipes, "LSTMRecipe")
 
     def named(**settings: Any) -> dict[str, Any]:
-        renamed = {OLD.get(name, name) if old else name: value for name, value in settings.items()}
+        names = OLD if old else FLAT if flat else {}
+        renamed = {names.get(name, name): value for name, value in settings.items()}
         return {name: value for name, value in renamed.items() if name}
 
     result: dict[str, float]

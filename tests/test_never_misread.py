@@ -30,7 +30,7 @@ DATA = made_reviews(ROWS, 21)
 TEXTS: list[str] = [str(text) for text in DATA.inputs]
 NAMES = ["bad" if label == 0 else "good" for label in DATA.labels.tolist()]
 TINY: dict[str, Any] = {"epochs": 1, "units": 4, "embedding_dim": 4, "batch_size": 32}
-SERIES: dict[str, Any] = {"recipe": "series", "convolution_features": 0, "folds": 0, "epochs": 1, "units": 4}
+SERIES: dict[str, Any] = {"recipe": "series", "convolutions__features": 0, "folds": 0, "epochs": 1, "units": 4}
 SMALL = LSTMTextClassifier(**TINY, random_state=0)
 RNG = np.random.default_rng(5)
 WAVES = np.sin(np.arange(20) * (0.3 + 0.4 * (np.arange(ROWS) % 2))[:, None]) + RNG.normal(0, 0.2, (ROWS, 20))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from gatewise.errors import InputError
 from gatewise.sklearn import LSTMSeriesClassifier, LSTMSeriesRegressor, LSTMTextClassifier, LSTMTextRegressor
 from gatewise.training import Callback, PretrainRecipe, Recipe, pretrain, train
 from gatewise.training.callback import EpochLog
+from gatewise.training.fields import fields_of
 from tests.training.texts import made_rare, made_reviews
 
 TEXT_SETTINGS: dict[str, Any] = {
@@ -28,7 +28,7 @@ TEXT_SETTINGS: dict[str, Any] = {
     "batch_size": 32,
     "learning_rate": 0.03,
     "random_state": 3,
-    "ngram_order": 1,
+    "ngrams__order": 1,
 }
 SMALL = LSTMTextClassifier(**TEXT_SETTINGS)
 SERIES_SETTINGS: dict[str, Any] = {
@@ -37,7 +37,7 @@ SERIES_SETTINGS: dict[str, Any] = {
     "batch_size": 16,
     "learning_rate": 0.02,
     "random_state": 0,
-    "convolution_features": 0,
+    "convolutions__features": 0,
     "folds": 0,
 }
 SERIES = LSTMSeriesClassifier(**SERIES_SETTINGS)
@@ -126,8 +126,8 @@ def test_what_does_not_fit_is_named() -> None:
         clone(SERIES).fit([["a", "b"], ["c", "d"]], [0, 1])
     with pytest.raises(InputError, match="continuous: y looks like regression: use LSTMTextRegressor"):
         clone(SMALL).fit(DATA.inputs, np.linspace(0, 1, 240))
-    with pytest.raises(TypeError, match="LSTMTextClassifier has no parameter 'colour'"):
-        LSTMTextClassifier(colour=3)
+    with pytest.raises(InputError, match="a recipe has no 'warm_stat'; did you mean 'warm_start'"):
+        LSTMTextClassifier(warm_stat=True)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_named() -> None:
         ({"units": 0}, "units must be"),
         ({"dropout_output": 1.0}, "dropout_output must be"),
         ({"recipe": "quick"}, "no recipe is called 'quick'"),
-        ({"encoding": "words"}, "encoding must be"),
+        ({"ngrams__order": 9}, "ngrams.order must be"),
     ],
 )
 def test_parameters_are_checked_before_the_data(parameters: dict[str, Any], message: str) -> None:
@@ -154,10 +154,12 @@ def test_numpy_scalars_are_numbers() -> None:
 
 
 def test_every_field_of_a_recipe_is_a_parameter() -> None:
-    known = set(LSTMSeriesRegressor().get_params())
-    assert {field.name for field in fields(Recipe)} - {"name"} <= known
-    assert all(value is None for name, value in LSTMTextClassifier().get_params().items() if name in known - OWN)
-    grid = {"dropout_output": [0.3], "encoding": ["tokens"], "pooling": ["mean"], "recipe": ["fast"]}
+    for name in fields_of(Recipe):
+        estimator = LSTMSeriesRegressor().set_params(**{name.replace(".", "__"): None})
+        assert clone(estimator).get_params() == LSTMSeriesRegressor().get_params() | {name.replace(".", "__"): None}
+    estimator = LSTMTextClassifier(units=8, ngrams__order=2)
+    assert repr(estimator) == "LSTMTextClassifier(ngrams__order=2, units=8)"
+    grid = {"dropout_output": [0.3], "ngrams__order": [1], "pooling": ["mean"], "recipe": ["fast"]}
     search = GridSearchCV(clone(SMALL).set_params(epochs=1), grid, cv=2, n_jobs=2)
     assert search.fit(DATA.inputs, NAMES).best_estimator_.model_.architecture.pooling == "mean"
 
@@ -198,7 +200,7 @@ def test_groups_stay_together_and_cross_validation_takes_them() -> None:
     model = clone(SMALL).set_params(epochs=1).fit(DATA.inputs, NAMES, groups=groups)
     assert model.model_.metadata.n_validation % 6 == 0
     with pytest.raises(ValueError, match="groups are for a split by group, and this one is by row"):
-        clone(SMALL).set_params(epochs=1, validation_by="row").fit(DATA.inputs, NAMES, groups=groups)
+        clone(SMALL).set_params(epochs=1, validation__split="row").fit(DATA.inputs, NAMES, groups=groups)
 
 
 def test_labels_that_the_model_does_not_know_are_wrong_in_the_score() -> None:
@@ -308,7 +310,7 @@ def test_validation_data_of_their_own() -> None:
 def test_a_warm_start_continues_from_the_fitted_weights(kind: str) -> None:
     X, y = (DATA.inputs, NAMES) if kind == "texts" else waves(120, 6)
     # No step moves the weights far, so the second fit ends where it began.
-    small = {"learning_rate": 1e-7, "epochs": 1, "ngram_order": 0}
+    small = {"learning_rate": 1e-7, "epochs": 1, "ngrams__order": 0}
     estimator = clone(SMALL if kind == "texts" else SERIES).set_params(warm_start=True)
     first = estimator.fit(X, y).model_
     second = estimator.set_params(**small).fit(X, y).model_
@@ -344,7 +346,7 @@ def test_from_a_base_with_texts_without_labels() -> None:
     recipe = PretrainRecipe("test", 8, 6, vocab_size=90, epochs=0.5, batch_size=8, bptt=11, num_sampled=24)
     pretrained = pretrain(texts, recipe=recipe)
     data = made_reviews(80, 3)
-    model = LSTMTextClassifier(pretrained=pretrained, unlabelled=texts[:40], epochs=1, ngram_order=1, random_state=2)
+    model = LSTMTextClassifier(pretrained=pretrained, unlabelled=texts[:40], epochs=1, ngrams__order=1, random_state=2)
     fitted = clone(model).fit(data.inputs, data.labels)
     assert fitted.model_.metadata.recipe == "few-shot"
     assert fitted.model_.metadata.unlabelled

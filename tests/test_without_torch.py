@@ -47,7 +47,7 @@ from gatewise.training import RECIPES, PretrainRecipe
 from tests.training.texts import made_reviews
 
 EPOCH = {"epochs": 1, "min_steps": 0, "seed": 1}
-SIZE, SERIES = {"units": 5, "embedding_dim": 4}, {"units": 3, "folds": 2, "convolution_features": 168}
+SIZE, SERIES = {"units": 5, "embedding_dim": 4}, {"units": 3, "folds": 2, "convolutions__features": 168}
 found, data = {}, made_reviews(90, 1)
 texts, labels = list(data.inputs), [data.classes[k] for k in data.labels]
 more = list(made_reviews(60, 2).inputs)

@@ -24,5 +24,4 @@ ABLATIONS: tuple[Row, ...] = (
     trained("large-dropout-word", "with word dropout of 0.1", "large", dropout_word=0.1),
     trained("large-no-dropout-embedding", "without embedding dropout", "large", dropout_embedding=0.0),
     trained("large-no-dropout-output", "without dropout before the dense layer", "large", dropout_output=0.0),
-    trained("large-dropout-recurrent", "with recurrent dropout of 0.1", "large", dropout_recurrent=0.1),
 )

@@ -116,7 +116,7 @@ def trained(
             )
             model = gw.load(target)
         train_seconds = time.perf_counter() - start
-        _, rows = split(reviews.train, 1 - named(model.metadata.recipe).validation_fraction, seed, "group")
+        _, rows = split(reviews.train, 1 - named(model.metadata.recipe).validation.fraction, seed, "group")
         seconds = {"seconds": round(pretrain_seconds + train_seconds, 1), "train_seconds": round(train_seconds, 1)}
         return measured(model, reviews.test, reviews.train.take(rows)) | seconds
 

@@ -94,9 +94,8 @@ class Step:
             raise Unavailable(f"{str(error).split(';')[0]}: not in this build") from error
         self.reviews, labels = reviews_of(arrays), arrays["labels"].astype(np.int64)
         every, trainable_rows = np.arange(len(labels)), np.arange(len(arrays["embedding.weight"]))
-        network = Network(
-            self.arch, _parameters(self.arch, arrays), trainable_rows=trainable_rows, dropout=chosen.dropout
-        )
+        dropout = chosen.dropout | settings.get("dropout", {})
+        network = Network(self.arch, _parameters(self.arch, arrays), trainable_rows=trainable_rows, dropout=dropout)
         training_data = TrainingData(
             data=Labelled.of(["a", "b"], [0, 1]),
             recipe=chosen,

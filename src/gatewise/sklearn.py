@@ -6,15 +6,16 @@
 >>> [str(label) for label in model.predict(["good", "bad"])]
 ['+', '-']
 
-The parameters of an estimator are `recipe`, a few of its own, and every field of `gatewise.training.Recipe` by name, so
-that `set_params` and searches reach them all. A field that is None keeps the value of the recipe.
+The parameters of an estimator are `recipe`, a few of its own, and every field of `gatewise.training.Recipe`: by name
+where one group alone has it (`units=8`), always as `group__field` (`ngrams__order=2`). `set_params` and searches reach
+them all. `get_params` has the fields that were set; None sets the value of the recipe.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Set
-from dataclasses import fields, replace
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, Self
 
@@ -31,7 +32,7 @@ from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.target import Target
 from gatewise.training import train
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import RECIPES, Recipe, changed, check_groups
+from gatewise.training.recipes import RECIPES, Recipe, check_groups, setting
 from gatewise.training.recipes import recipe as named
 from gatewise.types import Array
 
@@ -50,27 +51,24 @@ _TEXTS = {"pretrained": None, "unlabelled": None}
 _SERIES = {"layout": None}
 _CLASSES = {"class_weight": None, "threshold": None}
 _COMMON = {"warm_start": False, "verbose": 0, "callbacks": None, "random_state": None}
-_RECIPE_FIELDS = tuple(one.name for one in fields(Recipe) if one.name != "name")
 
 
 def _init(*own: dict[str, Any]) -> Callable[..., None]:
-    """An `__init__` with `recipe`, the parameters `own` with their defaults, and every field of `Recipe`.
+    """An `__init__` with `recipe`, the parameters `own` with their defaults, and fields of the recipe.
 
-    scikit-learn reads the parameters of an estimator from the signature of `__init__`.
+    scikit-learn reads the parameters of an estimator, and their defaults, from the signature of `__init__`.
     """
-    defaults = {"recipe": None, **{name: value for some in own for name, value in some.items()}}
-    defaults = dict.fromkeys(_RECIPE_FIELDS) | defaults
+    defaults: dict[str, Any] = {"recipe": None, **{name: value for some in own for name, value in some.items()}}
 
     def __init__(self: Any, recipe: str | Recipe | None = None, **parameters: Any) -> None:
-        unknown = sorted(set(parameters) - set(defaults))
-        if unknown:
-            raise TypeError(f"{type(self).__name__} has no parameter {unknown[0]!r}")
-        vars(self).update(defaults | parameters | {"recipe": recipe})
+        vars(self).update(defaults)
+        self.set_params(recipe=recipe, **parameters)
 
     one = inspect.Parameter
     named_only = [one(name, one.KEYWORD_ONLY, default=defaults[name]) for name in sorted(defaults) if name != "recipe"]
     first = [one("self", one.POSITIONAL_OR_KEYWORD), one("recipe", one.POSITIONAL_OR_KEYWORD, default=None)]
-    __init__.__signature__ = inspect.Signature([*first, *named_only])  # type: ignore[attr-defined]
+    rest = one("fields", one.VAR_KEYWORD)
+    __init__.__signature__ = inspect.Signature([*first, *named_only, rest])  # type: ignore[attr-defined]
     return __init__
 
 
@@ -87,8 +85,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         Raises InputError, a ValueError, before it trains, for parameters and data that cannot be used. Other errors as
         `gatewise.train`.
         """
-        changes = {name: getattr(self, name) for name in _RECIPE_FIELDS if getattr(self, name) is not None}
-        recipe = self._recipe(changes)
+        changes = {name: value for name, value in self._fields().items() if value is not None}
+        recipe = named(self.recipe or next(iter(RECIPES)), **changes)
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         rows = self._rows(X, reset=True)
@@ -112,10 +110,27 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = self.model_.metadata.epochs
         return self
 
-    def _recipe(self, changes: dict[str, Any]) -> Recipe:
-        """The recipe with the parameters that are set. Raises InputError for values that it cannot take."""
-        start = self.recipe or next(iter(RECIPES))
-        return changed(start, **changes) if isinstance(start, Recipe) else named(start, **changes)
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters of the estimator, and the fields of the recipe that were set."""
+        parameters: dict[str, Any] = super().get_params(deep=deep)
+        return parameters | self._fields()
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters of the estimator and fields of the recipe. Raises InputError, a ValueError, for a name that is
+        neither, with the nearest one.
+        """
+        own = self._get_param_names()
+        for name in parameters:
+            if name not in own:
+                setting(name, own)
+        self.__dict__.update(parameters)
+        return self
+
+    def _fields(self) -> dict[str, Any]:
+        """The fields of the recipe that were set; scikit-learn marks what `fit` finds by an underscore."""
+        own = self._get_param_names()
+        public = {name: value for name, value in vars(self).items() if not name.startswith("_") and name[-1] != "_"}
+        return {name: value for name, value in public.items() if name not in own}
 
     def _options(self) -> dict[str, Any]:
         """Parameters that are arguments of `gatewise.train`."""

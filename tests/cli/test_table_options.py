@@ -102,7 +102,10 @@ def test_bad_rows_of_validation_data_have_a_list_of_their_own(run: Run, table: P
 
 def test_times_cut_the_validation_part_unless_a_setting_says_otherwise(run: Run, table: Path) -> None:
     words = ("films.csv", "--text", "body", "--label", "news", "--time", "day", *TINY)
-    for more, how in (((), "the last rows in the order of time"), (("--set", "validation_by=row"), "rows at random")):
+    for more, how in (
+        ((), "the last rows in the order of time"),
+        (("--set", "validation.split=row"), "rows at random"),
+    ):
         assert run("train", *words, *more, "-o", "m", "--overwrite").exit_code == 0
         assert how in gw.load("m").metadata.validation
 

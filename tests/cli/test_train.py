@@ -108,7 +108,8 @@ def test_configuration_file_set_and_options_by_precedence(run: Run, reviews_csv:
     assert model.metadata.command.endswith(
         " --recipe fast --text review --label sentiment --out "
         f"{target} --epochs 1 --learning-rate 0.02 --units 3"
-        " --set patience=7 --set dropout_embedding=0.25 --set dropout_output=0.25 --set bidirectional=false"
+        " --set validation.patience=7 --set lstm.dropout_embedding=0.25 --set lstm.dropout_output=0.25"
+        " --set lstm.bidirectional=false"
     )
     again = model.metadata.command.replace(str(target), str(tmp_path / "again"))
     assert run(*shlex.split(again)[1:]).exit_code == 0
@@ -121,11 +122,11 @@ def test_configuration_file_set_and_options_by_precedence(run: Run, reviews_csv:
     [
         (["--set", "unit=3"], "--set: a recipe has no 'unit'; did you mean 'units'?"),
         (["--set", "units"], "--set 'units': write --set FIELD=VALUE"),
-        (["--set", "epochs=2.5"], "--set: epochs must be a whole number, not '2.5'"),
-        (["--set", "epochs=2", "--epochs", "3"], "--set epochs: the field is set twice"),
-        (["--set", "dropout_output=0", "--dropout", "0.1"], "--set dropout_output: the field is set twice"),
-        (["--learning-rate", "nan"], "recipe: learning_rate must be above 0, not nan"),
-        (["--layers", "0"], "recipe: layers must be at least 1, not 0"),
+        (["--set", "epochs=2.5"], "--set: optimisation.epochs must be a whole number, not '2.5'"),
+        (["--set", "epochs=2", "--epochs", "3"], "--set optimisation.epochs: the field is set twice"),
+        (["--set", "dropout_output=0", "--dropout", "0.1"], "--set lstm.dropout_output: the field is set twice"),
+        (["--learning-rate", "nan"], "recipe: optimisation.learning_rate must be above 0, not nan"),
+        (["--layers", "0"], "recipe: lstm.layers must be at least 1, not 0"),
         (["--seed", "-1"], "seed must be a whole number from 0"),
         (["--recipe", "tutorail"], "did you mean 'tutorial'?"),
         (["--config", "none.toml"], "'none.toml': cannot be read"),
@@ -221,12 +222,12 @@ def test_weights_threshold_split_and_validation(run: Run, reviews_csv: Path, tmp
     assert "validation data of their own" in model.metadata.validation
     for part in ("--class-weight good=3", "--threshold 0.25", "--validation"):
         assert part in model.metadata.command
-    for option in (("--split", "row"), ("--group", "sentiment"), ("--set", "validation_fraction=0.3")):
+    for option in (("--split", "row"), ("--group", "sentiment"), ("--set", "validation.fraction=0.3")):
         refused = run("train", *columns(reviews_csv), "-o", tmp_path / "n", *SMALL, "--validation", held, *option)
         assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
-        assert "validation part from the data, and validation data are given" in refused.stderr
+        assert "a validation set from the data, and one is given" in refused.stderr
     for command in ("train", "tune"):
-        refused = run(command, *columns(reviews_csv), "--group", "sentiment", "--set", "validation_by=row")
+        refused = run(command, *columns(reviews_csv), "--group", "sentiment", "--set", "validation.split=row")
         assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
         assert "groups are for a split by group, and this one is by row" in refused.stderr
 
@@ -238,7 +239,7 @@ def test_weights_threshold_split_and_validation(run: Run, reviews_csv: Path, tmp
         (("--class-weight", "good=x"), "write balanced, or CLASS=WEIGHT"),
         (("--class-weight", "other=2"), "no class 'other'"),
         (("--threshold", "half"), "--threshold must be f1 or a probability"),
-        (("--split", "size"), "validation_by"),
+        (("--split", "size"), "validation.split must be"),
         (("--validation", "missing.csv"), "missing.csv"),
     ],
 )

@@ -15,7 +15,7 @@ from gatewise.errors import InputError
 from gatewise.training import Trial
 from tests.cli.conftest import Run
 
-SMALL = ("--set", "epochs=1", "--set", "ngram_order=0", "--set", "embedding_dim=4", "--search", "units=2,3")
+SMALL = ("--set", "epochs=1", "--set", "ngrams.order=0", "--set", "embedding_dim=4", "--search", "units=2,3")
 
 
 def test_the_command_that_it_prints_trains_the_best_trial(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_the_command_that_it_prints_trains_the_best_trial(run: Run, reviews_csv:
     trained = run(*[str(tmp_path / "m") if word == "DIR" else word for word in words[1:]])
     assert trained.exit_code == 0, trained.output
     model = gw.load(tmp_path / "m")
-    assert model.architecture.units == found["settings"]["units"]
+    assert model.architecture.units == found["settings"]["lstm.units"]
     assert model.metadata.evaluations[0].loss == pytest.approx(gw.load(tmp_path / "tuned").metadata.evaluations[0].loss)
 
 
@@ -49,9 +49,9 @@ def test_a_search_goes_on_where_its_output_has_no_reader(monkeypatch: pytest.Mon
 
 def test_ranges_and_lists() -> None:
     assert parsed_search(["learning-rate=0.001..0.01", "units=32,64", "pooling=last, mean"]) == {
-        "learning_rate": (0.001, 0.01),
-        "units": [32, 64],
-        "pooling": ["last", "mean"],
+        "optimisation.learning_rate": (0.001, 0.01),
+        "lstm.units": [32, 64],
+        "lstm.pooling": ["last", "mean"],
     }
     for given in (["units"], ["units=3"], ["units=1..x"], ["units=2,3", "units=4,5"], ["what=1,2"], ["=1,2"]):
         with pytest.raises(InputError, match="--search"):

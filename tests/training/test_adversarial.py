@@ -30,8 +30,7 @@ SMALL: dict[str, Any] = {
     "embedding_dim": 6,
     "batch_size": 16,
     "vocab_size": 80,
-    "ngram_order": 0,
-    "calibrate": False,
+    "ngrams__order": 0,
 }
 
 
@@ -151,18 +150,13 @@ def test_it_trains_texts_and_series_and_resumes_bit_for_bit(tmp_path: Path) -> N
     rng = np.random.default_rng(4)
     series = [rng.standard_normal((int(n), 2)).astype(np.float32) + n % 2 for n in rng.integers(4, 9, 60)]
     labels = [("even", "odd")[len(one) % 2] for one in series]
-    found = train(
-        series, labels, recipe="fast", epochs=6, adversarial=0.02, units=6, batch_size=8, calibrate=False, ngram_order=0
-    )
+    found = train(series, labels, recipe="fast", epochs=6, adversarial=0.02, units=6, batch_size=8, ngrams__order=0)
     assert found.evaluate(Labelled.of(series, labels)).accuracy > 0.8
 
 
 def test_a_negative_epsilon_and_what_differs_by_sequence_with_shared_pads_are_refused() -> None:
-    with pytest.raises(InputError, match=r"recipe: adversarial must be from 0 to below 1, not -0\.1"):
+    with pytest.raises(InputError, match=r"recipe: optimisation.adversarial must be from 0 to below 1, not -0\.1"):
         recipe("best", adversarial=-0.1)
     with pytest.raises(InputError, match="recipe: adversarial differs by sequence"):
         recipe("tutorial", adversarial=0.01)
-    assert recipe("tutorial", adversarial=0.01, padding="none").adversarial == 0.01
-    with pytest.raises(InputError, match="recipe: dropout_recurrent differs by sequence"):
-        recipe("tutorial", dropout_recurrent=0.2)
-    assert recipe("tutorial", dropout_recurrent=0.2, padding="none").dropout["recurrent"] == 0.2
+    assert recipe("tutorial", adversarial=0.01, padding="none").optimisation.adversarial == 0.01

@@ -52,7 +52,7 @@ class Trained(NamedTuple):
 TRAINED = {
     "tutorial": Trained("tutorial", {}, 312, 10_000),
     "fast": Trained("fast", {}, 250, 8_000),
-    "fast, two layers": Trained("fast", {"layers": 2, "dropout_layer": 0.3}, 250, 8_000),
+    "fast, two layers": Trained("fast", {"layers": 2}, 250, 8_000),
     "finetune": Trained("finetune", {"units": 512, "embedding_dim": 256}, 60, 3_000),
     "best": Trained("best", {"units": 64, "embedding_dim": 128}, 200, 6_000),
 }

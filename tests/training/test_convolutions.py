@@ -148,7 +148,7 @@ def test_class_weights_reach_the_convolutions_and_leave_the_probabilities_calibr
         return rows, ["rare" if one else "usual" for one in rare]
 
     (rows, labels), (fresh, truth) = made(300), made(2000)
-    options: dict[str, Any] = {"epochs": 1, "units": 3, "convolution_features": 336, "folds": 2}
+    options: dict[str, Any] = {"epochs": 1, "units": 3, "convolutions__features": 336, "folds": 2}
     plain = train(rows, labels, **options)
     balanced = train(rows, labels, class_weight="balanced", **options)
     recalls = [(model.predict(fresh)[np.array(truth) == "rare"] == "rare").mean() for model in (plain, balanced)]

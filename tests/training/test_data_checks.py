@@ -24,7 +24,7 @@ from gatewise.training.data_checks import (
 )
 from tests.training.texts import made_reviews
 
-TINY: dict[str, Any] = {"units": 3, "epochs": 1, "ngram_order": 0, "calibrate": False}
+TINY: dict[str, Any] = {"units": 3, "epochs": 1, "ngrams__order": 0}
 
 
 def messages(*arguments: Any, **changes: Any) -> list[str]:
@@ -141,9 +141,9 @@ def test_a_cut_is_one_line_in_training_and_one_per_model_in_prediction() -> None
     reads = f"the network reads the last 20 of up to {most} tokens in {longer} of 60 texts"
     shape: dict[str, Any] = {"max_length": 20, "truncation": "front"}
     assert messages(data, **shape) == [f"{reads} (recipe fast has max_length 20, 0 has no limit)"]
-    (found,) = messages(data, **shape | {"ngram_order": 2})
+    (found,) = messages(data, **shape | {"ngrams__order": 2})
     assert found.startswith(f"{reads}; the n-gram model reads all tokens (recipe")
-    model = gw.train(data, **TINY | shape | {"ngram_order": 2})
+    model = gw.train(data, **TINY | shape | {"ngrams__order": 2})
     with pytest.warns(DataWarning) as caught:
         _ = model.predict(data.inputs), model.predict_proba(data.inputs)
     assert [str(one.message) for one in caught] == [f"{reads}; the linear model of the ensemble reads all"]

@@ -29,7 +29,7 @@ from gatewise.training.language import DIRECTIONS, LanguageModel
 from gatewise.training.loop import Loop
 from gatewise.training.pretrain import _initial_parameters
 from gatewise.training.pretrain_loop import PretrainLoop
-from gatewise.training.pretrain_recipes import PretrainRecipe
+from gatewise.training.recipes import PretrainRecipe
 from gatewise.training.training_data import prepare
 from gatewise.types import Array
 from tests.training.processes import run_function, run_processes
@@ -39,8 +39,8 @@ from tests.training.texts import made_reviews
 HERE = "tests.training.test_distributed"
 # 144 rows are trained on: the last batch of 13 has one row, and the second process none of it.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "texts": ("fast", {**TEXT, **NO_DROPOUT, "ngram_order": 0, "grad_clip": 0.05, "batch_size": 13}),
-    "adversarial": ("fast", {**TEXT, **NO_DROPOUT, "ngram_order": 0, "adversarial": 0.02, "batch_size": 48}),
+    "texts": ("fast", {**TEXT, **NO_DROPOUT, "ngrams__order": 0, "grad_clip": 0.05, "batch_size": 13}),
+    "adversarial": ("fast", {**TEXT, **NO_DROPOUT, "ngrams__order": 0, "adversarial": 0.02, "batch_size": 48}),
     "tutorial": ("tutorial", {**TEXT, "max_length": 60, "batch_size": 13}),
     "series": ("series", {**SMALL, "dropout_output": 0.0, "folds": 0, "batch_size": 13}),
 }

@@ -11,24 +11,30 @@ import pytest
 import gatewise as gw
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
-from gatewise.training import recipe, train
+from gatewise.model.model import Model
+from gatewise.training import Recipe, recipe, train
 from gatewise.training.training_data import prepare
 from tests.members.ngram_keys import tokens_of
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
 SMALL: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 2, "seed": 5}
-HALF: dict[str, Any] = {**SMALL, "validation_fraction": 0.5}  # 100 validation rows and more: called calibrated
+HALF: dict[str, Any] = {**SMALL, "validation__fraction": 0.5}  # 100 validation rows and more: called calibrated
+
+
+def network_alone(data: Labelled) -> Model:
+    """The network before the ensemble weights and the calibration."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recipe, "calibrates", False)
+        return train(data, ngrams__order=0, **HALF)
 
 
 def test_ngram_model_is_added_to_the_best_epoch(tmp_path: Path) -> None:
     data, recorder = made_reviews(300, 50), Recorder()
-    alone = train(data, ngram_order=0, calibrate=False, **HALF)
-    model = train(
-        data, out=tmp_path / "m", callbacks=recorder, ngram_order=2, max_ngrams=40, ngram_scaling="nb", **HALF
-    )
+    alone = network_alone(data)
+    model = train(data, out=tmp_path / "m", callbacks=recorder, ngrams__order=2, ngrams__scaling="nb", **HALF)
     assert model.ngrams is not None
-    assert (len(model.ngrams), model.ngrams.order) == (40, 2)
+    assert model.ngrams.order == 2
     assert model.preprocessor.unknown == 1
     assert not any(1 in tokens_of(int(key)) for key in model.ngrams.keys)
     for name in set(alone.parameters) - {"dense.weight", "dense.bias"}:
@@ -38,7 +44,7 @@ def test_ngram_model_is_added_to_the_best_epoch(tmp_path: Path) -> None:
     assert model.metadata.calibration is not None
     assert model.metadata.calibration.method.startswith(f"network x {scale[0, 0]:.2f}, n-grams x ")
     assert [message.split(" in ")[0] for message in recorder.messages if "fitted in" in message] == [
-        "40 n-grams of 1 to 2 words fitted"
+        f"{len(model.ngrams):,} n-grams of 1 to 2 words fitted"
     ]
     measured = {one.data: one for one in model.metadata.evaluations}
     both = measured["validation set, used to fit the ensemble weights"]
@@ -63,13 +69,13 @@ def test_ngram_model_reads_what_truncation_removes() -> None:
     labels = rng.integers(0, 2, 300)
     rest = [" ".join(rng.choice([f"word{n}" for n in range(30)], 9)) for _ in labels]
     texts = [f"{'bright' if label else 'dull'} {words}" for label, words in zip(labels, rest, strict=True)]
-    model = gw.train(texts, labels, max_length=5, truncation="front", ngram_order=1, **SMALL)
+    model = gw.train(texts, labels, max_length=5, truncation="front", ngrams__order=1, **SMALL)
     assert np.mean(model.predict(texts) == labels) > 0.98
 
 
 def test_calibration_alone_changes_the_dense_layer_only() -> None:
     data = made_reviews(300, 52)
-    alone, model = (train(data, ngram_order=0, calibrate=calibrate, **HALF) for calibrate in (False, True))
+    alone, model = network_alone(data), train(data, ngrams__order=0, **HALF)
     assert model.ngrams is None
     scale = float((model.parameters["dense.weight"] / alone.parameters["dense.weight"])[0, 0])
     shift = float(model.parameters["dense.bias"][0] - scale * alone.parameters["dense.bias"][0])
@@ -87,11 +93,11 @@ def test_calibration_alone_changes_the_dense_layer_only() -> None:
 
 def test_three_classes_and_few_rows() -> None:
     data = made_reviews(260, 53, ("bad", "good", "odd"))
-    model = train(data, ngram_order=2, **SMALL)
+    model = train(data, ngrams__order=2, **SMALL)
     assert model.ngrams is not None
     assert model.ngrams.weight.shape[1] == 3
     assert model.evaluate(data).accuracy > 0.8
-    few = train(made_reviews(12, 54), ngram_order=3, validation_fraction=0.25, **SMALL)
+    few = train(made_reviews(12, 54), ngrams__order=3, validation__fraction=0.25, **SMALL)
     assert few.ngrams is not None
     assert np.isfinite(few.logits(["fine and dull"])).all()
 
@@ -102,9 +108,9 @@ def test_texts_without_a_common_ngram() -> None:
     model = gw.train(
         texts,
         [0, 1, 0, 1, 0, 1],
-        ngram_order=2,
-        validation_fraction=0.34,
-        encoding="keras",
+        ngrams__order=2,
+        validation__fraction=0.34,
+        tokenization="keras",
         callbacks=recorder,
         **SMALL,
     )
@@ -115,55 +121,25 @@ def test_texts_without_a_common_ngram() -> None:
 def test_default_recipe_fits_ngrams_on_texts_and_none_on_series() -> None:
     model = train(made_reviews(200, 56), **HALF)
     assert model.ngrams is not None
-    gestures = train(_gestures(), units=12, batch_size=16, epochs=2, validation_fraction=0.5)
+    gestures = train(_gestures(), units=12, batch_size=16, epochs=2, validation__fraction=0.5)
     assert gestures.ngrams is None
     assert model.metadata.calibration is not None
     assert gestures.metadata.calibration is None, "ten validation rows are too few to call it calibrated"
     assert "are not calibrated." in gestures.card()
 
 
-@pytest.mark.parametrize(
-    "field",
-    [
-        {"ngram_order": 1},
-        {"encoding": "keras"},
-        {"tokenization": "auto"},
-        {"dropout_embedding": 0.3},
-        {"embedding_dim": 8},
-    ],
-)
-def test_fields_for_texts_are_refused_with_series(field: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=f"{next(iter(field))} is for texts, and these are series"):
-        train(_gestures(), **field)
-
-
-def test_fields_without_effect_on_texts_are_refused() -> None:
+def test_fields_without_effect_are_refused() -> None:
+    with pytest.raises(InputError, match=r"ngrams\.order is for texts, and these are series"):
+        train(_gestures(), ngrams__order=1)
     data = made_reviews(60, 5)
-    with pytest.raises(InputError, match="convolution_features is for series, and these are texts"):
-        train(data, convolution_features=84)
-    with pytest.raises(InputError, match="recipe series is for series, and these are texts"):
-        train(data, recipe="series")
+    with pytest.raises(InputError, match=r"convolutions\.features is for series, and these are texts"):
+        train(data, convolutions__features=84)
     numbers = [float(len(text)) + 0.5 for text in data.inputs]
-    with pytest.raises(InputError, match="ngram_scaling 'tfidf' is for classification, not for regression"):
-        train(data.inputs, numbers, task="regression", ngram_scaling="tfidf")
+    with pytest.raises(InputError, match=r"ngrams\.scaling 'tfidf' is for classification, not for regression"):
+        train(data.inputs, numbers, task="regression", ngrams__scaling="tfidf")
 
 
 def _gestures() -> Labelled:
     rng = np.random.default_rng(55)
     series = [rng.standard_normal((9, 2)).astype(np.float32) for _ in range(20)]
     return Labelled.of(series, ["a", "b"] * 10, "gestures")
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"ngram_order": 4}, "ngram_order must be from 0 to 3, not 4"),
-        ({"ngram_order": -1}, "ngram_order must be from 0 to 3, not -1"),
-        ({"ngram_min_df": 0}, "ngram_min_df must be at least 1, not 0"),
-        ({"ngram_l2": 0.0}, r"ngram_l2 must be above 0, not 0\.0"),
-        ({"max_ngrams": -1}, "max_ngrams must be at least 0, not -1"),
-    ],
-)
-def test_ngram_fields_out_of_range(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=f"recipe: {message}"):
-        train(made_reviews(40, 1), **changes)

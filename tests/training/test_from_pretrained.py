@@ -27,7 +27,7 @@ OPTIONS: dict[str, Any] = {
     "epochs": 2,
     "min_steps": 40,
     "batch_size": 16,
-    "ngram_order": 2,
+    "ngrams__order": 2,
     "learning_rate": 0.02,
     "student_epochs": 2,
 }
@@ -40,9 +40,7 @@ def pretrained() -> PretrainedLM:
 
 def test_it_starts_from_the_pretrained_weights(pretrained: PretrainedLM) -> None:
     data = made_reviews(120, 3)
-    model = train(
-        data, pretrained=pretrained, learning_rate=1e-9, epochs=1, ngram_order=0, calibrate=False, recipe="finetune"
-    )
+    model = train(data, pretrained=pretrained, learning_rate=1e-9, epochs=1, ngrams__order=0, recipe="finetune")
     assert model.metadata.recipe == "finetune"
     assert "language model" in model.metadata.pretrained
     assert model.preprocessor.to_files() == (pretrained.encoding.to_files())
@@ -58,8 +56,7 @@ def test_the_dense_layer_starts_as_a_linear_probe(pretrained: PretrainedLM) -> N
         "learning_rate": 1e-9,
         "epochs": 1,
         "min_steps": 0,
-        "ngram_order": 0,
-        "calibrate": False,
+        "ngrams__order": 0,
     }
     data = made_reviews(400, 3)
     fitted, drawn = (
@@ -106,7 +103,7 @@ def test_another_pretrained_model_or_other_texts_are_not_resumed(pretrained: Pre
 
 
 def test_min_steps_adds_epochs(pretrained: PretrainedLM) -> None:
-    model = train(made_reviews(40, 8), pretrained=pretrained, **(OPTIONS | {"ngram_order": 0, "student_epochs": 0}))
+    model = train(made_reviews(40, 8), pretrained=pretrained, **(OPTIONS | {"ngrams__order": 0, "student_epochs": 0}))
     assert model.metadata.epochs == 14  # 36 to train on are 3 batches of 16
 
 
@@ -115,7 +112,7 @@ def test_pretrained_embeddings_leave_the_units_free() -> None:
     vectors = pretrain(
         texts, recipe=PretrainRecipe("v", 8, 0, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24)
     )
-    model = train(made_reviews(100, 3), pretrained=vectors, units=7, epochs=1, ngram_order=0)
+    model = train(made_reviews(100, 3), pretrained=vectors, units=7, epochs=1, ngrams__order=0)
     assert (model.architecture.units, model.architecture.embedding_dim) == (7, 8)
 
 
@@ -141,7 +138,7 @@ def test_what_a_pretrained_model_cannot_start(pretrained: PretrainedLM, options:
 
 def test_series_have_no_pretrained_model(pretrained: PretrainedLM) -> None:
     with pytest.raises(InputError, match="series"):
-        train([np.full((4, 2), float(k)) for k in range(20)], [0, 1] * 10, pretrained=pretrained, ngram_order=0)
+        train([np.full((4, 2), float(k)) for k in range(20)], [0, 1] * 10, pretrained=pretrained, ngrams__order=0)
 
 
 @pytest.mark.parametrize("recipe", ["finetune", "best"])
@@ -170,7 +167,7 @@ SMALL: dict[str, Any] = {"units": 9, "embedding_dim": 7, "vocab_size": 80}
 
 @pytest.fixture(scope="module")
 def classifier() -> Model:
-    return train(made_reviews(400, 3), recipe="fast", seed=3, epochs=4, ngram_scaling="nb", **SMALL)
+    return train(made_reviews(400, 3), recipe="fast", seed=3, epochs=4, ngrams__scaling="nb", **SMALL)
 
 
 def renamed(data: Labelled, names: tuple[str, ...]) -> Labelled:
@@ -179,7 +176,7 @@ def renamed(data: Labelled, names: tuple[str, ...]) -> Labelled:
 
 def test_it_starts_from_the_weights_of_a_classifier(classifier: Model) -> None:
     """The network has the classifier's shape whatever the recipe says; vocabulary and weights are the classifier's."""
-    still: dict[str, Any] = {"learning_rate": 1e-9, "epochs": 1, "min_steps": 0, "ngram_order": 0, "calibrate": False}
+    still: dict[str, Any] = {"learning_rate": 1e-9, "epochs": 1, "min_steps": 0, "ngrams__order": 0}
     model = train(made_reviews(120, 5), pretrained=classifier, recipe="finetune", **still)
     assert (model.architecture.units, model.architecture.embedding_dim) == (9, 7)
     assert model.metadata.pretrained.startswith("classifier (fast; negative, positive): ")
@@ -195,9 +192,9 @@ def test_what_a_classifier_knows_needs_no_names(classifier: Model, names: tuple[
     because the dense layer is mapped to the new classes; so are the n-grams.
     """
     data, fresh = (renamed(made_reviews(n, seed), names) for n, seed in ((24, 50), (300, 51)))
-    options: dict[str, Any] = {"seed": 1, "calibrate": False}
-    network = train(data, pretrained=classifier, ngram_order=0, **options)
-    alone = train(data, recipe="fast", units=9, embedding_dim=7, ngram_order=0, **options)
+    options: dict[str, Any] = {"seed": 1}
+    network = train(data, pretrained=classifier, ngrams__order=0, **options)
+    alone = train(data, recipe="fast", units=9, embedding_dim=7, ngrams__order=0, **options)
     assert network.evaluate(fresh).accuracy > 0.85 > 0.7 > alone.evaluate(fresh).accuracy
     model = train(data, pretrained=classifier, **options)
     assert model.ngrams is not None

@@ -192,11 +192,3 @@ def test_a_recipe_without_student_uses_the_lsa_classifier_alone(pretrained: Pret
     ]  # the ensemble weights are folded into the dense layer
     assert all(alone.parameters[n].tobytes() == with_lsa.parameters[n].tobytes() for n in names)
     assert gw.load(tmp_path / "m").logits(data.inputs).tobytes() == with_lsa.logits(data.inputs).tobytes()
-
-
-def test_max_ngrams_holds_for_the_sum_with_the_lsa_classifier(pretrained: PretrainedLM) -> None:
-    more = [str(text) for text in made_reviews(300, 41).inputs]
-    given: dict[str, Any] = SMALL | {"recipe": "finetune", "max_ngrams": 30, "ngram_min_df": 1}
-    model = train(made_reviews(120, 3), pretrained=pretrained, unlabelled=more, **given)
-    assert model.ngrams is not None
-    assert len(model.ngrams) == 30

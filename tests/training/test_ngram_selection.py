@@ -10,7 +10,7 @@ import pytest
 from gatewise.training import ngram_selection, recipe
 from gatewise.training.ensemble import fit_network_weight
 from gatewise.training.ngram_selection import select_ngrams
-from gatewise.training.ngrams import NgramFeatures, keep_most_influential
+from gatewise.training.ngrams import NgramFeatures, NgramModel
 from gatewise.training.training_data import TrainingData, prepare
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
@@ -50,7 +50,7 @@ def test_the_candidate_with_the_lowest_loss_is_taken(monkeypatch: pytest.MonkeyP
     best = min(losses, key=losses.__getitem__)
     assert found is not None
     assert (found.model.ngrams.scale is not None) == best.startswith("tfidf")
-    only = replace(training_data, recipe=replace(training_data.recipe, ngram_scaling="tfidf"))
+    only = replace(training_data, recipe=recipe(training_data.recipe, ngrams__scaling="tfidf"))
     again = select_ngrams(only, Recorder())
     assert again is not None
     assert again.model.ngrams.scale is not None
@@ -84,7 +84,7 @@ def test_a_rare_class_with_class_weights_is_cross_validated(
 def test_the_support_vector_machine_of_a_rare_class_is_fitted_without_class_weights() -> None:
     reviews = made_reviews(240, 61)
     rows = np.flatnonzero((reviews.labels == 0) | (np.arange(240) % 5 == 0))
-    changed = recipe("fast", vocab_size=90, units=4, embedding_dim=4, ngram_scaling="tfidf")
+    changed = recipe("fast", vocab_size=90, units=4, embedding_dim=4, ngrams__scaling="tfidf")
     models = []
     for class_weight in ("balanced", {reviews.classes[1]: 40.0}):
         training_data = prepare(reviews.take(rows), changed, 1, class_weight=class_weight)
@@ -109,22 +109,6 @@ def test_a_useless_network_gets_no_weight() -> None:
     assert fit_network_weight(truth, noise, targets).network > 0.2
 
 
-@pytest.mark.parametrize("scaling", ["nb", "tfidf"])
-def test_candidates_are_measured_with_the_n_grams_that_are_kept(scaling: str) -> None:
-    """Held-out logits are those of pruned models: with as few n-grams they are worse."""
-    losses = {}
-    for most in (0, 5):
-        data = prepared()
-        data = replace(data, recipe=replace(data.recipe, max_ngrams=most))
-        candidates = ngram_selection.compare_ngrams(data)
-        assert candidates is not None
-        losses[most] = next(one.loss for one in candidates.found if one.scaling == scaling)
-        found = select_ngrams(data, Recorder())
-        assert found is not None
-        assert not most or len(found.model.ngrams) == most
-    assert losses[5] > losses[0] + 0.01
-
-
 def test_features_predict_with_some_of_their_n_grams() -> None:
     data = prepared()
     sequences, rows = data.full_sequences, np.arange(len(data.labels))
@@ -132,6 +116,5 @@ def test_features_predict_with_some_of_their_n_grams() -> None:
     targets = data.labels[:, None].astype(np.float64)
     for scaling in ("nb", "tfidf"):
         model = features.fit(rows, targets, np.ones(len(rows)), scaling, l2=4.0)  # type: ignore[arg-type]
-        pruned = keep_most_influential(model, features, 20)
-        assert len(pruned.ngrams) == 20
+        pruned = NgramModel(model.ngrams.take(np.arange(0, len(features.keys), 3)), model.bias)
         np.testing.assert_allclose(features.logits(pruned, rows), pruned.logits(sequences), atol=1e-5)

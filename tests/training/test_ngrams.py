@@ -131,20 +131,6 @@ def test_tfidf_against_linear_svc(classes: int, extension: bool, monkeypatch: py
     np.testing.assert_allclose(found.logits(fitted, np.arange(200)), fitted.logits(sequences), atol=1e-5)
 
 
-def test_max_ngrams_keeps_the_most_influential() -> None:
-    sequences, labels = made(300, 2, 7)
-    whole = fit_ngrams(sequences, labels, 2)
-    few = fit_ngrams(sequences, labels, 2, max_ngrams=25)
-    assert len(few.ngrams) == 25 < len(whole.ngrams)
-    _, x = features(sequences, 2)
-    moves = np.abs(whole.ngrams.weight[:, 0]) * np.sqrt(x.sum(axis=0))
-    kept = np.sort(np.argsort(-moves, kind="stable")[:25])
-    np.testing.assert_array_equal(few.ngrams.keys, whole.ngrams.keys[kept])
-    np.testing.assert_array_equal(few.ngrams.weight, whole.ngrams.weight[kept])
-    assert ((few.ngrams.logits(sequences)[:, 0] + few.bias > 0) == labels).mean() > 0.8
-    assert len(fit_ngrams(sequences, labels, 2, max_ngrams=10**6).ngrams) == len(whole.ngrams)
-
-
 @pytest.mark.parametrize("threads", [1, 2])
 def test_reproducible(threads: int) -> None:
     sequences, labels = made(400, 3, 8)

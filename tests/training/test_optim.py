@@ -35,9 +35,9 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "fast": Case("fast", {**TEXT, **NO_DROPOUT, "ngram_order": 0, "grad_clip": 0.05}),
+    "fast": Case("fast", {**TEXT, **NO_DROPOUT, "ngrams__order": 0, "grad_clip": 0.05}),
     "fast, three classes": Case(
-        "fast", {**TEXT, **NO_DROPOUT, "ngram_order": 0, "embedding_lr_scale": 0.5, "layers": 2}, ("a", "b", "c")
+        "fast", {**TEXT, **NO_DROPOUT, "ngrams__order": 0, "embedding_lr_scale": 0.5, "layers": 2}, ("a", "b", "c")
     ),
     "tutorial": Case("tutorial", {**TEXT, "max_length": 60}),
     "tutorial, changing rate": Case("tutorial", {**TEXT, "max_length": 60, "schedule": "one-cycle"}),

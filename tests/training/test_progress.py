@@ -15,7 +15,7 @@ from gatewise.training import Callback, Interrupted
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
-TINY: dict[str, Any] = {"units": 3, "embedding_dim": 4, "epochs": 2, "ngram_order": 0, "calibrate": False}
+TINY: dict[str, Any] = {"units": 3, "embedding_dim": 4, "epochs": 2, "ngrams__order": 0}
 
 
 class Closing(Recorder):

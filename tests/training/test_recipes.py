@@ -10,11 +10,13 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.model.model import Model
 from gatewise.training import RECIPES, recipe, train
+from gatewise.training.fields import value_of
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import check_groups, check_settings, match_pretrained
 from tests.training.texts import made_reviews
 
 UNLABELLED = {"unlabelled": True}
+TEXT, SERIES = {"kind": "text"}, {"kind": "series"}
 
 
 @pytest.fixture(scope="module")
@@ -25,36 +27,44 @@ def classifier() -> Model:
 @pytest.mark.parametrize(
     ("name", "changes", "given", "says"),
     [
-        ("fast", {"probe_l2": 2.0}, {}, "probe_l2 .* there is none"),
-        ("finetune", {"student_epochs": 3}, {}, "student_epochs is for unlabelled texts"),
-        ("finetune", {"student_weight": 0.5}, {}, "student_weight is for unlabelled texts"),
-        ("finetune", {"lsa_components": 9}, {}, "lsa_components is for unlabelled texts"),
-        ("finetune", {"max_pseudo_labels": 9}, {}, "max_pseudo_labels is for unlabelled texts"),
-        ("finetune", {"teacher": "stacking"}, {}, "teacher is for unlabelled texts"),
-        ("best", {"teacher": "stacking"}, UNLABELLED, "teacher is for a student, and student_epochs is 0"),
+        ("fast", {"probe_l2": 2.0}, {}, "lstm.probe_l2 .* there is none"),
+        *(
+            ("finetune", change, {}, f"unlabelled.{next(iter(change))} is for unlabelled texts")
+            for change in (
+                {"student_epochs": 3},
+                {"lsa_components": 9},
+                {"max_pseudo_labels": 9},
+                {"teacher": "stacking"},
+            )
+        ),
+        ("best", {"teacher": "stacking"}, UNLABELLED, "teacher is for a student, and unlabelled.student_epochs is 0"),
         ("best", {"max_pseudo_labels": 9}, UNLABELLED, "max_pseudo_labels is for a student"),
-        ("finetune", {"ngram_order": 0, "lsa_components": 9}, UNLABELLED, "lsa_components needs an n-gram model"),
-        ("finetune", {"ngram_order": 0, "teacher": "stacking"}, UNLABELLED, "teacher 'stacking' needs n-grams and lsa"),
-        ("finetune", {"ngram_scaling": "tfidf"}, UNLABELLED, "'tfidf' is for training without unlabelled texts"),
-        ("fast", {"ngram_order": 0, "ngram_min_df": 5}, {}, "ngram_min_df is for the n-gram model"),
-        ("fast", {"ngram_order": 0, "ngram_l2": 5.0}, {}, "ngram_l2 is for the n-gram model"),
-        ("fast", {"ngram_order": 0, "ngram_scaling": "nb"}, {}, "ngram_scaling is for the n-gram model"),
-        ("fast", {"ngram_order": 0, "max_ngrams": 5}, {}, "max_ngrams is for the n-gram model"),
-        ("tutorial", {"max_ngrams": 5}, {}, "max_ngrams is for the n-gram model"),
-        ("series", {"truncation": "middle"}, {}, "truncation is for longer sequences than max_length"),
-        ("fast", {"dropout_layer": 0.3}, {}, "dropout_layer is between layers, and there is one"),
-        ("tutorial", {"direction_loss": 0.5}, {}, "direction_loss is for two directions"),
-        ("tutorial", {"tokenization": "auto"}, {}, "tokenization is for encoding 'tokens'"),
-        ("fast", {"validation_fraction": 0.3}, {"validation": True}, "validation_fraction cuts .* are given"),
-        ("fast", {"validation_by": "row"}, {"validation": True}, r"validation_by \(split\) cuts .* are given"),
-        ("series", {"folds": 3}, {"validation": True}, "folds cuts .* are given"),
+        ("finetune", {"ngrams__order": 0, "lsa_components": 9}, UNLABELLED, "lsa_components needs an n-gram model"),
+        ("finetune", {"ngrams__order": 0, "teacher": "stacking"}, UNLABELLED, "'stacking' needs n-grams and lsa"),
+        ("finetune", {"ngrams__scaling": "tfidf"}, UNLABELLED, "'tfidf' cannot be added"),
+        ("fast", {"ngrams__order": 0, "ngrams__l2": 5.0}, {}, "ngrams.l2 is for the n-gram model"),
+        ("tutorial", {"ngrams__scaling": "tfidf"}, {}, "ngrams.scaling is for the n-gram model"),
+        ("series", {"truncation": "middle"}, {}, "lstm.truncation is for a max_length"),
+        ("tutorial", {"direction_loss": 0.5}, {}, "optimisation.direction_loss is for two directions"),
+        ("fast", {"fraction": 0.3}, {"validation": True}, "validation.fraction cuts .* one is given"),
+        ("fast", {"split": "row"}, {"validation": True}, "validation.split cuts .* one is given"),
+        ("series", {"folds": 3}, {"validation": True}, "validation.folds cuts .* one is given"),
+        ("series", {"vocab_size": 9}, SERIES, "text.vocab_size is for texts"),
+        ("series", {"ngrams__order": 2}, SERIES, "ngrams.order is for texts"),
+        ("series", {"student_epochs": 2}, SERIES, "unlabelled.student_epochs is for texts"),
+        ("series", {"embedding_dim": 8}, SERIES, "lstm.embedding_dim is for texts"),
+        ("series", {"embedding_lr_scale": 0.5}, SERIES, "optimisation.embedding_lr_scale is for texts"),
+        ("fast", {"features": 84}, TEXT, "convolutions.features is for series"),
+        ("fast", {"folds": 5}, TEXT, "validation.folds is for series"),
+        ("series", {}, TEXT, "recipe series is for series, and these are texts"),
+        ("forecast", {}, TEXT, "recipe forecast is for series, and these are texts"),
     ],
 )
 def test_a_changed_field_that_nothing_reads_is_refused(
     name: str, changes: dict[str, Any], given: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(InputError, match=says):
-        check_settings(recipe(name, **changes), None, **given)
+        check_settings(recipe(name, **changes), **{"kind": None, **given})
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
@@ -62,18 +72,32 @@ def test_a_changed_field_that_nothing_reads_is_refused(
 def test_what_a_recipe_says_itself_is_never_refused(name: str, given: dict[str, Any]) -> None:
     """Nor is a field of a recipe of another name, nor a value that turns something off."""
     check_settings(recipe(name), None, **given)
-    check_settings(recipe(name, student_epochs=0, lsa_components=0, ngram_order=0), None, **given)
-    check_settings(replace(RECIPES[name], name="mine", probe_l2=3.0, ngram_l2=7.0), None, **given)
+    check_settings(recipe(name, student_epochs=0, lsa_components=0, ngrams__order=0), None, **given)
+    check_settings(replace(recipe(name, probe_l2=3.0, ngrams__l2=7.0), name="mine"), None, **given)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "expected"),
+    [
+        ("series", {"fraction": 0.3}, {"validation.folds": 0}),
+        ("series", {"fraction": 0.3, "folds": 3}, {"validation.folds": 3}),
+        ("series", {"epochs": 3}, {"optimisation.min_steps": 0}),
+        ("finetune", {"epochs": 3}, {"optimisation.min_steps": 300}),
+        ("fast", {"batch_size": 8}, {"optimisation.min_batch_tokens": 0}),
+    ],
+)
+def test_what_a_set_field_implies(name: str, changes: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert {field: value_of(recipe(name, **changes), field) for field in expected} == expected
 
 
 def test_what_a_pretrained_classifier_replaces(classifier: Model) -> None:
     """The dense layer of a classifier is mapped to the new classes; there is no probe."""
     start = Pretrained.of(classifier)
-    with pytest.raises(InputError, match="probe_l2 is for language models"):
+    with pytest.raises(InputError, match="probe_l2 is for a new dense layer"):
         check_settings(recipe("finetune", probe_l2=2.0), "text", "classification", pretrained=start)
     check_settings(recipe("few-shot"), "text", "classification", pretrained=start)
-    with pytest.raises(InputError, match="'tfidf' cannot be added to the n-gram model of the pretrained classifier"):
-        check_settings(recipe("finetune", ngram_scaling="tfidf"), "text", "classification", pretrained=start)
+    with pytest.raises(InputError, match="'tfidf' cannot be added"):
+        check_settings(recipe("finetune", ngrams__scaling="tfidf"), "text", "classification", pretrained=start)
     check_settings(recipe("finetune", probe_l2=2.0), "text", "regression", pretrained=start)
 
 
@@ -82,14 +106,13 @@ def test_a_vocab_size_that_is_set_is_not_replaced(classifier: Model) -> None:
     there = start.fixed["vocab_size"]
     with pytest.raises(InputError, match=f"the pretrained model has vocab_size {there}; .* with vocab_size 500"):
         match_pretrained(recipe("fast", vocab_size=500), start)
-    assert match_pretrained(recipe("fast"), start).vocab_size == there
-    assert match_pretrained(recipe("fast", vocab_size=there), start).vocab_size == there
     own = match_pretrained(recipe("fast"), start)
-    assert match_pretrained(replace(own, name="mine", vocab_size=500), start).vocab_size == there
+    for one in (recipe("fast"), recipe("fast", vocab_size=there), replace(recipe(own, vocab_size=500), name="mine")):
+        assert match_pretrained(one, start).text.vocab_size == there
 
 
-def test_groups_with_validation_data_are_refused_for_texts() -> None:
-    with pytest.raises(InputError, match="groups cut the validation part"):
+def test_groups_with_a_validation_set_are_refused_for_texts() -> None:
+    with pytest.raises(InputError, match="groups cut a validation set"):
         check_groups(True, True, "text", recipe("fast"))
     check_groups(True, False, "text", recipe("fast"))
     check_groups(False, True, "text", recipe("fast"))
@@ -98,7 +121,7 @@ def test_groups_with_validation_data_are_refused_for_texts() -> None:
 
 def test_training_checks_its_settings() -> None:
     data, held = made_reviews(60, 3), made_reviews(20, 4)
-    with pytest.raises(InputError, match=r"validation_by \(split\) cuts"):
+    with pytest.raises(InputError, match=r"validation\.split cuts"):
         train(data, validation=held, split="row")
     with pytest.raises(InputError, match="probe_l2"):
         train(data, probe_l2=3.0)

@@ -19,7 +19,7 @@ from tests.training.test_convolutions import waves
 from tests.training.texts import made_corpus, made_reviews
 
 SMALL: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 2}
-DROPOUT: dict[str, Any] = {"dropout_recurrent": 0.2, "dropout_layer": 0.2, "layers": 2}
+DROPOUT: dict[str, Any] = {"dropout_output": 0.2, "layers": 2}
 
 
 def pretrained_with(units: int, seed: int) -> PretrainedLM:
@@ -57,7 +57,7 @@ def tutorial(seed: int, **options: Any) -> Model:
 
 def cross_validated(seed: int, **options: Any) -> Model:
     rows, labels = waves(40, 3, channels=2)
-    return train(rows, labels, seed=seed, epochs=3, units=3, convolution_features=168, **options)
+    return train(rows, labels, seed=seed, epochs=3, units=3, convolutions__features=168, **options)
 
 
 def student(seed: int, pretrained: PretrainedLM, **options: Any) -> Model:
@@ -71,7 +71,7 @@ def student(seed: int, pretrained: PretrainedLM, **options: Any) -> Model:
         min_steps=0,
         student_epochs=1,
         batch_size=16,
-        ngram_order=2,
+        ngrams__order=2,
         adversarial=0.01,
         **options,
     )

@@ -80,7 +80,7 @@ def test_an_interrupted_model_says_so_until_the_run_is_finished(tmp_path: Path) 
 
 def test_neither_a_model_nor_an_unfinished_run_is_overwritten_silently(tmp_path: Path) -> None:
     data, out = made_reviews(60, 38), tmp_path / "m"
-    options: dict[str, Any] = {**OPTIONS, "ngram_order": 0, "calibrate": False}
+    options: dict[str, Any] = {**OPTIONS, "ngrams__order": 0}
     with pytest.raises(Interrupted):
         train(data, out=out, callbacks=InterruptAt(2, 1), **options)
     left = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -165,7 +165,7 @@ def test_killed_again_and_again_and_resumed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("epoch", "step"), [(2, 5), (4, 13)])
 def test_ngrams_of_a_resumed_run(tmp_path: Path, epoch: int, step: int) -> None:
     """The n-gram model is fitted after the last epoch: an interrupted run has none, a resumed one the same."""
-    data, options = made_reviews(240, 36), {**OPTIONS, "ngram_order": 3}
+    data, options = made_reviews(240, 36), {**OPTIONS, "ngrams__order": 3}
     uninterrupted = train(data, **options)
     with pytest.raises(Interrupted) as caught:
         train(data, out=tmp_path / "m", callbacks=InterruptAt(epoch, step), **options)

@@ -18,7 +18,7 @@ from tests.training.callbacks import Recorder
 from tests.training.test_convolutions import waves
 
 pytestmark = pytest.mark.filterwarnings("ignore::gatewise.errors.DataWarning")
-TINY: dict[str, Any] = {"epochs": 2, "units": 3, "convolution_features": 168}
+TINY: dict[str, Any] = {"epochs": 2, "units": 3, "convolutions__features": 168}
 
 
 def two_channels(n: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
@@ -67,29 +67,31 @@ def test_cross_validation_is_out_of_fold() -> None:
 
 def test_cross_validation_is_out_of_fold_without_convolutions() -> None:
     rows, labels = two_channels(40, 3)
-    changes = TINY | {"convolution_features": 0, "epochs": 8}
+    changes = TINY | {"convolutions__features": 0, "epochs": 8}
     found = gw.train(rows, labels, threshold="f1", **changes)
     own = found.evaluate(Labelled.of(rows, labels)).loss  # all rows are training rows
     assert [one.data.split(",")[0] for one in found.metadata.evaluations] == ["cross-validation"] * 3
     assert all(abs(one.loss - own) > 1e-3 for one in found.metadata.evaluations[1:])
 
 
-def test_large_data_are_held_out() -> None:
+def test_large_data_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, labels = two_channels(60, 3)
     data = Labelled.of(rows, labels)
     steps = sum(len(row) for row in rows)
-    held = prepare(data, recipe("series", max_time_steps=steps * 30), 0)
-    assert held.folds == ()
-    assert 0 < len(held.validation) < 20
-    assert held.recipe.epochs == pytest.approx(30 * 60 / len(held.train), abs=1)
-    folded = prepare(data, recipe("series", max_time_steps=0), 0)
+    folded = prepare(data, recipe("series"), 0)
     assert sorted(np.concatenate(folded.folds).tolist()) == list(range(60))
     assert folded.train.tolist() == folded.validation.tolist() == list(range(60))
+    monkeypatch.setattr(training_data, "MAX_TIME_STEPS", steps * 30)
+    held = prepare(data, recipe("series"), 0)
+    assert held.folds == ()
+    assert 0 < len(held.validation) < 20
+    assert held.recipe.optimisation.epochs == pytest.approx(30 * 60 / len(held.train), abs=1)
 
 
-def test_a_held_out_part_fits_the_ensemble_of_a_network_that_has_not_seen_it() -> None:
+def test_a_held_out_part_fits_the_ensemble_of_a_network_that_has_not_seen_it(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, labels = two_channels(60, 3)
-    found = gw.train(rows, labels, max_time_steps=1, **TINY)
+    monkeypatch.setattr(training_data, "MAX_TIME_STEPS", 1)
+    found = gw.train(rows, labels, **TINY)
     m = found.metadata
     assert m.n_train + m.n_validation == 60
     assert m.validation.startswith("20% of the training data")
@@ -101,11 +103,11 @@ def test_a_held_out_part_fits_the_ensemble_of_a_network_that_has_not_seen_it() -
 def test_epochs_follow_from_the_amount_of_data() -> None:
     series = recipe("series")
     few, folds = plan_series(series, [50] * 20, 16, own_validation=False)
-    assert (few.epochs, folds) == (150, 5)  # 300 steps of two batches
+    assert (few.optimisation.epochs, folds) == (150, 5)  # 300 steps of two batches
     many, folds = plan_series(series, [1000] * 5000, 4000, own_validation=False)
-    assert (many.epochs, folds) == (1, 0)
+    assert (many.optimisation.epochs, folds) == (1, 0)
     kept, folds = plan_series(recipe("series", epochs=3), [1000] * 5000, 4000, own_validation=False)
-    assert (kept.epochs, folds) == (3, 0)
+    assert (kept.optimisation.epochs, folds) == (3, 0)
     assert plan_series(series, [50] * 20, 16, own_validation=True)[1] == 0
 
 
@@ -114,7 +116,7 @@ def test_more_rows_than_the_convolutions_hold_out_are_not_cross_validated(monkey
     for module in (convolutions, series_ensemble, training_data):
         monkeypatch.setattr(module, "MOST_ROWS", 50)
     assert plan_series(recipe("series"), [10] * 51, 41, own_validation=False)[1] == 0
-    assert plan_series(recipe("series", convolution_features=0), [10] * 51, 41, own_validation=False)[1] == 5
+    assert plan_series(recipe("series", convolutions__features=0), [10] * 51, 41, own_validation=False)[1] == 5
     rows, labels = two_channels(60, 3)
     found = gw.train(rows, labels, **TINY)
     assert found.metadata.validation.startswith("20% of the training data")

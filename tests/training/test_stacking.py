@@ -165,13 +165,13 @@ def test_of_many_unlabelled_texts_a_subsample_teaches(
     assert "student: learns from the labels and 100 soft labels of the teacher" in recorder.messages
 
 
-@pytest.mark.parametrize("missing", ["lsa_components", "ngram_order"])
+@pytest.mark.parametrize("missing", ["lsa_components", "ngrams__order"])
 def test_without_lsa_or_ngrams_a_network_is_the_teacher(pretrained: PretrainedLM, missing: str) -> None:
     recorder, more = Recorder(), [str(text) for text in made_reviews(40, 41).inputs]
     model = train(
         made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callbacks=recorder, **{missing: 0}, **FEW
     )
-    assert (model.ngrams is None) == (missing == "ngram_order")
+    assert (model.ngrams is None) == (missing == "ngrams__order")
     assert any(message.startswith("teacher: a network, for ") for message in recorder.messages)
     assert not any("stacking" in message for message in recorder.messages)
 

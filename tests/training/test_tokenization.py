@@ -13,7 +13,7 @@ import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.errors import InputError
 from gatewise.text import SubwordEncoding, TokenEncoding
-from gatewise.training import recipe, tokenization
+from gatewise.training import tokenization
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
@@ -97,8 +97,3 @@ def test_subwords_that_are_asked_for_are_taken_and_go_into_the_next_model() -> N
     assert isinstance(encoding_of(again), SubwordEncoding)
     with pytest.raises(InputError, match="the pretrained model has tokenization subwords"):
         gw.train(data, recipe="fast", tokenization="words", pretrained=model, **TINY)
-
-
-def test_the_keras_encoding_has_words_alone() -> None:
-    with pytest.raises(InputError, match="encoding 'keras' has words alone, not tokenization 'subwords'"):
-        recipe("tutorial", tokenization="subwords")

@@ -16,7 +16,7 @@ from gatewise.training import pretrain_recipe
 from gatewise.training.trackers import MLflowCallback, TensorBoardCallback
 from tests.training.texts import made_corpus, made_reviews
 
-SMALL: dict[str, Any] = {"recipe": "fast", "epochs": 2, "units": 3, "embedding_dim": 4, "ngram_order": 0}
+SMALL: dict[str, Any] = {"recipe": "fast", "epochs": 2, "units": 3, "embedding_dim": 4, "ngrams__order": 0}
 
 
 def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -73,7 +73,7 @@ def test_mlflow_has_the_whole_model_and_each_of_two_trainings(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "mlflow", mlflow)
     callback = MLflowCallback()
     for _ in range(2):
-        model = gw.train(made_reviews(80, 0), callbacks=callback, **SMALL | {"ngram_order": 1})
+        model = gw.train(made_reviews(80, 0), callbacks=callback, **SMALL | {"ngrams__order": 1})
         first, last = model.metadata.evaluations
         assert mlflow.log_metrics.call_args.args[0]["final_loss"] == last.loss != first.loss
     assert mlflow.log_params.call_count == mlflow.start_run.call_count == mlflow.end_run.call_count == 2

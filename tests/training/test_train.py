@@ -13,7 +13,8 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
-from gatewise.training import Recipe, recipe, train
+from gatewise.training import recipe, train
+from gatewise.training.fields import value_of
 from gatewise.training.run import RunFolder
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
@@ -21,7 +22,7 @@ from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
 SMALL: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "dropout_embedding": 0.2}
-ALONE: dict[str, Any] = {"ngram_order": 0, "calibrate": False}
+ALONE: dict[str, Any] = {"ngrams__order": 0}
 
 
 @pytest.mark.parametrize(("name", "changes"), [("fast", {}), ("tutorial", {"max_length": 60, "learning_rate": 0.01})])
@@ -154,7 +155,7 @@ def test_the_error_of_a_step_is_not_replaced_by_that_of_its_checkpoint(tmp_path:
         (lambda d: train(d, recipe=3), "recipe must be a name or a gatewise.training.Recipe, not int"),
         (lambda d: train(d, epochs=0), "epochs must be at least 1"),
         (lambda d: train(d, dropout_output=1.0), "dropout_output"),
-        (lambda d: train(d, validation_fraction=0.0), "validation"),
+        (lambda d: train(d, validation__fraction=0.0), "validation"),
         (lambda d: train(d.inputs), "labels are missing"),
         (lambda d: train(d, resume=True), "resume needs"),
         (lambda d: train(d, out=RunFolder.of(None, False), resume=True), "resume and overwrite are part"),
@@ -174,10 +175,11 @@ def test_the_recipe_tutorial_equals_the_tutorial() -> None:
         "batch_size": 64,
         "epochs": 5,
         "learning_rate": 0.001,
-        "epsilon": 1e-7,
-        "validation_fraction": 0.2,
+        "beta_2": 0.999,
+        "grad_clip": 0.0,
+        "validation.fraction": 0.2,
     }
-    tutorial: Recipe = recipe("tutorial")
-    assert {name: getattr(tutorial, name) for name in expected} == expected
-    assert (tutorial.beta_1, tutorial.beta_2, tutorial.grad_clip, tutorial.bucket_by_length) == (0.9, 0.999, 0.0, False)
+    tutorial = recipe("tutorial")
+    assert {name: value_of(tutorial, name) for name in expected} == expected
     assert not any(tutorial.dropout.values())
+    assert not tutorial.calibrates

@@ -14,11 +14,10 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, MissingExtra, TrainingError
 from gatewise.training import Interrupted, Trial, TuneResult, recipe
-from gatewise.training.search import check_search, default_search
-from gatewise.training.tune import tune, validation_loss
+from gatewise.training.tune import check_search, default_search, tune, validation_loss
 from tests.training.texts import made_reviews
 
-FIXED: dict[str, Any] = {"epochs": 2, "embedding_dim": 4, "ngram_order": 0, "batch_size": 16, "tokenization": "words"}
+FIXED: dict[str, Any] = {"epochs": 2, "embedding_dim": 4, "ngrams__order": 0, "batch_size": 16, "tokenization": "words"}
 SEARCH: dict[str, Any] = {"units": [2, 3, 4], "learning_rate": (0.001, 0.05)}
 
 
@@ -32,7 +31,7 @@ def test_the_first_trial_has_the_recipes_values_and_the_best_one_wins(tmp_path: 
     result = search(units=4, search={"learning_rate": (0.001, 0.05)}, on_trial=seen.append, out=tmp_path / "m")
     assert [trial.number for trial in seen] == [0, 1, 2]
     assert tuple(seen) == result.trials
-    assert result.trials[0].settings == {"learning_rate": 0.004}
+    assert result.trials[0].settings == {"optimisation.learning_rate": 0.004}
     losses = [trial.loss for trial in result.trials if trial.loss is not None]
     assert len(losses) == 3
     assert result.loss == min(losses)
@@ -151,10 +150,10 @@ def test_the_time_limit_stops_a_running_trial() -> None:
 
 def test_a_bad_trial_is_stopped_early() -> None:
     result = search(trials=12, epochs=4, search={"learning_rate": [0.01, 0.02, 1e-6, 2e-6, 3e-6]}, units=4)
-    states = {trial.settings["learning_rate"]: trial.state for trial in result.trials[6:]}
+    states = {trial.settings["optimisation.learning_rate"]: trial.state for trial in result.trials[6:]}
     assert "stopped early" in states.values()
     assert all(trial.loss is None for trial in result.trials if trial.state == "stopped early")
-    assert result.settings["learning_rate"] in (0.01, 0.02)
+    assert result.settings["optimisation.learning_rate"] in (0.01, 0.02)
 
 
 @pytest.mark.parametrize(
@@ -166,8 +165,8 @@ def test_a_bad_trial_is_stopped_early() -> None:
         ({"units": "23"}, "units needs a range"),
         ({"units": (8, 4)}, "low below high"),
         ({"units": (1, 2, 3)}, "a range is"),
-        ({"learning_rate": (0.0, 0.1)}, "search: learning_rate"),
-        ({"pooling": ["last", "middle"]}, "search: pooling"),
+        ({"learning_rate": (0.0, 0.1)}, "search: optimisation.learning_rate"),
+        ({"pooling": ["last", "middle"]}, "search: lstm.pooling"),
         ({"epochs": [1, 2]}, "epochs is set to 2"),
     ],
 )
@@ -197,8 +196,8 @@ def test_the_default_search_fits_the_recipe(name: str, kind: Any, pretrained: bo
     base = recipe(name)
     space = default_search(base, kind, pretrained)
     check_search(space, base, {})
-    assert ("units" in space) != pretrained
-    assert ("ngram_l2" in space) == (base.ngram_order > 0)
+    assert ("lstm.units" in space) != pretrained
+    assert ("ngrams.l2" in space) == (base.ngrams.order > 0)
 
 
 def test_without_optuna_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +211,7 @@ def test_the_loss_is_that_of_the_whole_model(task: Any) -> None:
     """Also where no calibration is reported: for numbers, and below 100 validation rows."""
     data = made_reviews(60, 3)
     labels = data.labels * 10.0 if task == "regression" else [data.classes[k] for k in data.labels]
-    model = gw.train(data.inputs, labels, task=task, recipe="fast", **FIXED | {"ngram_order": 1, "ngram_min_df": 1})
+    model = gw.train(data.inputs, labels, task=task, recipe="fast", **FIXED | {"ngrams__order": 1})
     assert model.metadata.calibration is None
     first, last = model.metadata.evaluations
     assert last.data == "validation set, used to fit the ensemble weights"

@@ -37,7 +37,7 @@ def test_rows_with_times_and_validation_data_of_their_own() -> None:
     dated = replace(data, time=np.arange(60.0))
     assert train(dated, validation=held, **SMALL).metadata.n_validation == 40
     one, two = (
-        prepare(replace(data, time=time), recipe("fast", vocab_size=80, validation_by="time"), 0)
+        prepare(replace(data, time=time), recipe("fast", vocab_size=80, validation__split="time"), 0)
         for time in (np.arange(60.0), -np.arange(60.0))
     )
     assert one.validation.tolist() == list(range(54, 60))
@@ -50,7 +50,7 @@ def test_a_run_is_not_resumed_with_other_groups_or_times() -> None:
     groups = np.arange(60) // 4
     cases: list[dict[str, Any]] = [{}, {"groups": groups}, {"groups": groups[::-1].copy()}, {"time": np.arange(60.0)}]
     for by in ("group", "row"):
-        chosen = recipe("fast", vocab_size=80, validation_by=by)
+        chosen = recipe("fast", vocab_size=80, validation__split=by)
         found = [prepare(replace(data, **case), chosen, 0) for case in cases]
         assert len({one.identity for one in found}) == len(cases)
         assert {one.fingerprint for one in found} == {data.fingerprint()}  # evaluate reads neither
@@ -117,14 +117,14 @@ def test_a_class_of_one_row_is_said() -> None:
 
 def test_groups_do_not_count_in_a_split_by_row() -> None:
     data = replace(made_reviews(60, 9), groups=np.zeros(60, dtype=np.int64))
-    found = prepare(data, recipe("fast", vocab_size=80, validation_by="row"), 0)
+    found = prepare(data, recipe("fast", vocab_size=80, validation__split="row"), 0)
     assert len(found.validation)
     assert (found.data.groups == data.keys).all()
 
 
 def test_a_validation_fraction_that_is_set_replaces_the_folds_of_series() -> None:
-    assert recipe("series", validation_fraction=0.3).folds == 0
-    assert recipe("series", validation_fraction=0.3, folds=3).folds == 3
+    assert recipe("series", validation__fraction=0.3).folds == 0
+    assert recipe("series", validation__fraction=0.3, folds=3).folds == 3
     with pytest.raises(InputError, match="at least 2 folds"):
         recipe("series", folds=1)
 

@@ -105,7 +105,7 @@ def test_a_weight_per_class_decides_by_its_cost() -> None:
 @pytest.mark.parametrize("options", [{"class_weight": {"rare": 9.0}}, {"threshold": 0.02}])
 def test_the_card_has_the_scores_with_the_thresholds(options: dict[str, Any]) -> None:
     data, validation = made_rare(300, 15), made_rare(200, 16)
-    model = train(data, validation=validation, **options, **SMALL | {"ngram_scaling": "nb"})
+    model = train(data, validation=validation, **options, **SMALL | {"ngrams__scaling": "nb"})
     last, measured = model.metadata.evaluations[-1], model.evaluate(validation)
     assert last.data == "validation set, with its thresholds"
     assert last.accuracy == pytest.approx(measured.accuracy)

@@ -38,7 +38,7 @@ COMMAND = ("cli", "training", "storage")
 
 
 def text_run(out: Path) -> None:
-    gw.train(made_reviews(200, 34), out=out, resume=True, **texts.OPTIONS | {"ngram_order": 2})
+    gw.train(made_reviews(200, 34), out=out, resume=True, **texts.OPTIONS | {"ngrams__order": 2})
 
 
 def series_run(out: Path) -> None:

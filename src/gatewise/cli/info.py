@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def info(
     model: Annotated[str | None, argument("[MODEL]", "Model folder.")] = None,
     use_bundled: BundledOption = False,
-    recipe: Annotated[str | None, option("--recipe", "NAME", "The fields of a training recipe.")] = None,
+    recipe: Annotated[str | None, option("--recipe", "NAME", "The fields of a training recipe, by group.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show versions, kernels and threads on this machine, the contents of a model, or the fields of a recipe.
@@ -51,23 +51,28 @@ def info(
 
 def _print_recipe(name: str, as_json: bool) -> None:
     from gatewise.training import recipe as named
-    from gatewise.training.fields import fields_of, meanings
+    from gatewise.training.fields import fields_of, meanings, values_of
 
     chosen = named(name)
     known, meaning = fields_of(type(chosen)), meanings(type(chosen))
-    rows = [(field, getattr(chosen, name)) for name, field in known.items() if name != "name"]
+    values = values_of(chosen)
     if as_json:
         described = [
-            {"name": field.name, "value": value, "type": field.type_name, "meaning": meaning.get(field.name, "")}
-            for field, value in rows
+            {"name": path, "value": values[path], "type": field.type_name, "meaning": meaning.get(path, "")}
+            for path, field in known.items()
         ]
         print_json({"recipe": name, "fields": described})
         return
-    print(f"recipe {name}: gatewise train SOURCE --recipe {name} --set FIELD=VALUE")
-    for field, value in rows:
+    print(f"recipe {name}: gatewise train SOURCE --recipe {name} --set GROUP.FIELD=VALUE")
+    group = ""
+    for path, field in known.items():
+        if path.partition(".")[0] != group:
+            group = path.partition(".")[0]
+            print(f"\n[{group}]")
+        value = values[path]
         shown = str(value).lower() if isinstance(value, bool) else str(value)
-        print(f"\n{field.name} = {shown}  ({field.type_name})")
-        print(textwrap.fill(meaning.get(field.name, ""), 79, initial_indent="    ", subsequent_indent="    "))
+        print(f"\n{path.partition('.')[2]} = {shown}  ({field.type_name})")
+        print(textwrap.fill(meaning.get(path, ""), 79, initial_indent="    ", subsequent_indent="    "))
 
 
 def environment() -> dict[str, Any]:

@@ -40,33 +40,34 @@ from gatewise.cli.processes import RayWorkersOption, in_processes
 from gatewise.errors import InputError, printable, quote
 
 _RECIPE = (
-    "Training recipe: tutorial, fast, series, finetune, few-shot or best.  [default: fast, for series series; with "
-    "--pretrained finetune, or few-shot for little data]"
+    "Training recipe: tutorial, fast, series, finetune, few-shot or best. Default: fast for texts, series for time "
+    "series, finetune with --pretrained (few-shot below 2,000 rows)."
 )
 _PRETRAINED = "Model to fine-tune: of gatewise pretrain, any classifier, or 'bundled', the bundled sentiment model."
 _UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."
-_GATE = "Gate activation; binary: exactly 0 or 1.  [default: the recipe's, sigmoid]"
-_SET = "Any field of the recipe; gatewise info --recipe NAME lists them. May be repeated."
-_DROPOUT = "Dropout probability of embeddings (texts) and of the dense layer's inputs.  [default: the recipe's]"
-_NGRAM_ORDER = (
-    "For texts: ensemble the LSTM with a linear model of 1- to N-grams; 0: LSTM only.  [default: the recipe's]"
-)
+_GATE = "Gate activation; binary: exactly 0 or 1. Default: sigmoid."
+_SET = "Any field of the recipe, for example lstm.units=128; gatewise info --recipe NAME lists them. May be repeated."
+_DROPOUT = "Dropout probability of embeddings (texts) and of the dense layer's inputs. Default: the recipe's."
+_NGRAM_ORDER = "For texts: ensemble the LSTM with a linear model of 1- to N-grams; 0: LSTM only. Default: the recipe's."
 _ADVERSARIAL = (
-    "Adversarial perturbation size, relative to the input norm, for example 0.01; an epoch takes 2.5 times as long.  "
-    "[default: the recipe's]"
+    "Adversarial perturbation size, relative to the input norm, for example 0.01; an epoch takes 2.5 times as long. "
+    "Default: the recipe's."
 )
 _EXAMPLES = "Store N validation rows in the model folder, as examples for the page; whoever has it can read them."
 
 _CLASS_WEIGHT = "Weight of the rows of a class in the loss; balanced: equal weight of all classes. May be repeated."
 _THRESHOLD = (
-    "Probability from which the second class, or a label, is predicted; f1: the best F1 on the validation part.  "
-    "[default: 0.5; f1 for multilabel and --class-weight balanced; with CLASS=W by the weights]"
+    "Probability from which the second class, or a label, is predicted; f1: the one with the best F1 on the validation "
+    "set. Default: 0.5; f1 for several labels per row and for --class-weight balanced; with --class-weight CLASS=W the "
+    "threshold that follows from the weights."
 )
 _SPLIT = (
-    "What the validation part is cut by: rows at random, whole groups, or the last rows in time.  [default: the "
-    "recipe's, group; with --time time]"
+    "Rows of the validation set: row: random rows; group: whole groups of rows; time: the last rows in time. Default: "
+    "group; time with --time."
 )
-_VALIDATION = "Labelled data for validation, read as the training data; nothing is cut from these."
+_VALIDATION = (
+    "Labelled data for the validation set, in the form of the training data. The training data are then used whole."
+)
 
 
 @in_processes
@@ -89,7 +90,7 @@ def train(
     delimiter: DelimiterOption = None,
     skip_bad_rows: SkipOption = None,
     out: Annotated[
-        str | None, option("--out", "DIR", "Output model folder.  [default: models/SOURCE-RECIPE]", "-o")
+        str | None, option("--out", "DIR", "Output model folder. Default: models/SOURCE-RECIPE.", "-o")
     ] = None,
     seed: Annotated[
         int, typer.Option("--seed", help="Random seed of the split, initial weights, order and dropout.")
@@ -98,21 +99,21 @@ def train(
         str | None, option("--config", "FILE", "TOML file with fields of the recipe, and its name as recipe = NAME.")
     ] = None,
     set_fields: Annotated[list[str] | None, option("--set", "FIELD=VALUE", _SET)] = None,
-    epochs: Annotated[int | None, option("--epochs", "N", "Number of epochs.  [default: the recipe's]")] = None,
+    epochs: Annotated[int | None, option("--epochs", "N", "Number of epochs. Default: the recipe's.")] = None,
     batch_size: Annotated[
-        int | None, option("--batch-size", "N", "Sequences per batch.  [default: the recipe's]")
+        int | None, option("--batch-size", "N", "Sequences per batch. Default: the recipe's.")
     ] = None,
     learning_rate: Annotated[
-        float | None, option("--learning-rate", "RATE", "Adam's learning rate.  [default: the recipe's]")
+        float | None, option("--learning-rate", "RATE", "Adam's learning rate. Default: the recipe's.")
     ] = None,
     units: Annotated[
-        int | None, option("--units", "N", "Hidden units per LSTM direction.  [default: the recipe's]")
+        int | None, option("--units", "N", "Hidden units per LSTM direction. Default: the recipe's.")
     ] = None,
-    layers: Annotated[int | None, option("--layers", "N", "Stacked LSTM layers.  [default: the recipe's]")] = None,
+    layers: Annotated[int | None, option("--layers", "N", "Stacked LSTM layers. Default: the recipe's.")] = None,
     dropout: Annotated[float | None, option("--dropout", "P", _DROPOUT)] = None,
     gate: Annotated[str | None, option("--gate", "sigmoid|binary", _GATE)] = None,
     precision: Annotated[
-        str | None, option("--precision", "float32|bf16", f"{PRECISION}  [default: the recipe's, float32]")
+        str | None, option("--precision", "float32|bf16", f"{PRECISION} Default: the recipe's.")
     ] = None,
     ngram_order: Annotated[int | None, option("--ngram-order", "N", _NGRAM_ORDER)] = None,
     adversarial: Annotated[float | None, option("--adversarial", "EPSILON", _ADVERSARIAL)] = None,
@@ -159,14 +160,15 @@ def train(
         "learning_rate": learning_rate,
         "units": units,
         "layers": layers,
-        "dropout_embedding": dropout,
-        "dropout_output": dropout,
+        "lstm.dropout_embedding": dropout,
+        "lstm.dropout_output": dropout,
         "gate": gate,
         "precision": precision,
         "ngram_order": ngram_order,
         "adversarial": adversarial,
+        "split": split,
     }
-    options = {name: value for name, value in options.items() if value is not None}
+    options = {_OPTIONS.get(name, name): value for name, value in options.items() if value is not None}
     table = TableOptions(
         text, label, task, label_separator, weight, group, time, id, series, delimiter, skip_bad_rows, layout
     )
@@ -177,15 +179,13 @@ def train(
     # An error in an option stops the command before it reads the data.
     checked_seed(seed, resume)
     weights, at = parsed_class_weight(class_weight or []), parsed_threshold(threshold)
-    if split is not None:
-        options["validation_by"] = split
     recipe, changes = changed_fields(recipe, config, set_fields or [], options)
     if time is not None and not series:
-        changes.setdefault("validation_by", "time")
+        changes.setdefault("validation.split", "time")
     for_precision(precision or "float32")  # type: ignore[arg-type]
     of_series = series or is_series(source)
     if of_series and dropout is not None:
-        del changes["dropout_embedding"]  # series have none
+        del changes["lstm.dropout_embedding"]  # series have none
     kind: Literal["text", "series"] = "series" if of_series else "text"
     chosen = named(recipe or default_recipe(0, pretrained is not None, kind), **changes)
     if unlabelled and not chosen.uses_unlabelled:
@@ -212,7 +212,7 @@ def train(
         )
         held_out = read_source([validation], None, table.listing_in(bad_validation_rows, communicator.rank)).train
     if dropout is not None and splits.train.kind == "series":
-        changes.pop("dropout_embedding", None)
+        changes.pop("lstm.dropout_embedding", None)
     # The default depends on the kind of the data and on the number of rows.
     chosen = named(recipe or default_recipe(len(splits.train), pretrained is not None, splits.train.kind), **changes)
     check_groups(bool(group), validation is not None, splits.train.kind, chosen)
@@ -275,18 +275,18 @@ def train(
     print(f"  gatewise explain {shown} {example}")
 
 
-# Fields with an option of their own, and its name; the command on the card has the others as --set.
+# Options that set a field; the command on the card has the other fields as --set.
 _OPTIONS = {
-    "epochs": "epochs",
-    "batch_size": "batch_size",
-    "learning_rate": "learning_rate",
-    "units": "units",
-    "layers": "layers",
-    "gate": "gate",
-    "precision": "precision",
-    "ngram_order": "ngram_order",
-    "adversarial": "adversarial",
-    "validation_by": "split",
+    "epochs": "optimisation.epochs",
+    "batch_size": "optimisation.batch_size",
+    "learning_rate": "optimisation.learning_rate",
+    "units": "lstm.units",
+    "layers": "lstm.layers",
+    "gate": "lstm.gate",
+    "precision": "optimisation.precision",
+    "ngram_order": "ngrams.order",
+    "adversarial": "optimisation.adversarial",
+    "split": "validation.split",
 }
 
 
@@ -324,13 +324,12 @@ def parsed_threshold(given: str | None) -> float | str | None:
 def changed_fields(
     recipe: str | None, config: str | None, set_fields: Sequence[str], options: Mapping[str, Any]
 ) -> tuple[str | None, dict[str, Any]]:
-    """The recipe's name (None: the default) and its changed fields. An option or --set replaces a value of the
-    configuration file, and --recipe its recipe.
+    """The recipe's name (None: the default) and its changed fields, by `group.field`, as options are. An option or
+    --set replaces a value of the configuration file, and --recipe its recipe.
 
     Raises InputError for a field that is set twice on the command line, and for one that a recipe does not have.
     """
-    from gatewise.training.config import read_config
-    from gatewise.training.recipes import setting
+    from gatewise.training.recipes import read_config, setting
 
     name, changes = (None, {}) if config is None else read_config(config)
     given = dict(options)
@@ -340,19 +339,20 @@ def changed_fields(
         if not equals:
             raise InputError(f"--set {quote(one)}: write --set FIELD=VALUE")
         try:
-            parsed = setting(key).parsed(value.strip())
+            field = setting(key)
+            parsed = field.parsed(value.strip())
         except InputError as error:
             raise InputError(f"--set: {error}") from None
-        if key in given:
-            raise InputError(f"--set {key}: the field is set twice on the command line")
-        given[key] = parsed
+        if field.name in given:
+            raise InputError(f"--set {field.name}: the field is set twice on the command line")
+        given[field.name] = parsed
     return recipe or name, changes | given
 
 
 def _as_options(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Changed fields as options of `gatewise train`."""
-    own = {option_name: changes[name] for name, option_name in _OPTIONS.items() if name in changes}
-    others = settings_of({name: value for name, value in changes.items() if name not in _OPTIONS})
+    own = {option_name: changes[name] for option_name, name in _OPTIONS.items() if name in changes}
+    others = settings_of({name: value for name, value in changes.items() if name not in _OPTIONS.values()})
     return own | ({"set": others} if others else {})
 
 

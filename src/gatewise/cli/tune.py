@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from gatewise.training.tune import Trial
 
 _SEARCH = (
-    "Values to try: a range as learning_rate=0.001..0.01, or a list as units=32,64,128. May be repeated.  [default: "
-    "learning rate, dropout, epochs, units and others, around the recipe's]"
+    "Values to try: a range as learning_rate=0.001..0.01, or a list as lstm.units=32,64,128. May be repeated. Default: "
+    "learning rate, dropout, epochs, units and others, around the recipe's values."
 )
 _STORAGE = (
     "File that records the trials. The same command continues from it; several processes may run it at the same time."
@@ -55,7 +55,7 @@ def tune(
     search: Annotated[list[str] | None, option("--search", "FIELD=VALUES", _SEARCH)] = None,
     storage: Annotated[str | None, option("--storage", "FILE", _STORAGE)] = None,
     recipe: Annotated[
-        str | None, option("--recipe", "NAME", "Training recipe.  [default: that of gatewise train]")
+        str | None, option("--recipe", "NAME", "Training recipe. Default: that of gatewise train.")
     ] = None,
     pretrained: Annotated[
         str | None, option("--pretrained", "DIR|bundled", "Model to fine-tune, as in gatewise train.")
@@ -88,7 +88,7 @@ def tune(
 ) -> None:
     """Train with different settings of a recipe, and report those with the lowest validation loss. Needs Optuna.
 
-    All trials are compared on one validation part, so the best loss is lower than on new data: evaluate the model on
+    All trials are compared on one validation set, so the best loss is lower than on new data: evaluate the model on
     test data.
 
     \b
@@ -106,7 +106,7 @@ def tune(
     )
     name, changes = changed_fields(recipe, config, set_fields or [], {})
     if time is not None and not series:
-        changes.setdefault("validation_by", "time")
+        changes.setdefault("validation.split", "time")
     space = parsed_search(search or [])
     splits = read_source(sources, data, table)
     kind = splits.train.kind
@@ -141,7 +141,7 @@ def tune(
     for trial in complete[:_SHOWN]:
         print(f"  {_line(trial)}")
     if result.model is not None:
-        print(f"saved to {quote(out, 200)}: {result.model.metadata.evaluations[-1].figures} on the validation part")
+        print(f"saved to {quote(out, 200)}: {result.model.metadata.evaluations[-1].figures} on the validation set")
     print(f"\nnext:\n  {f'gatewise evaluate {out} TEST' if out else again}")
 
 
@@ -157,13 +157,14 @@ def parsed_search(given: Sequence[str]) -> dict[str, Any]:
         parts = [low, high] if dots else values.split(",")
         if not equals or len(parts) < 2:
             raise InputError(f"--search {quote(one)}: write FIELD=LOW..HIGH, or FIELD=VALUE,VALUE")
-        if key in space:
-            raise InputError(f"--search {key}: the field is given twice")
         try:
-            parsed = [setting(key).parsed(part.strip()) for part in parts]
+            field = setting(key)
+            parsed = [field.parsed(part.strip()) for part in parts]
         except InputError as error:
             raise InputError(f"--search: {error}") from None
-        space[key] = tuple(parsed) if dots else parsed
+        if field.name in space:
+            raise InputError(f"--search {field.name}: the field is given twice")
+        space[field.name] = tuple(parsed) if dots else parsed
     return space
 
 

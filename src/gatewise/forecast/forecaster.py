@@ -179,7 +179,6 @@ class Forecaster:
 
     def _network(self, series: list[Array], transform: Transform, steps: int) -> NetworkMember:
         from gatewise.data.labelled import Labelled
-        from gatewise.forecast.recipe import RECIPE
         from gatewise.training import train
 
         windows = TrainingWindows.of(series, transform, steps, _LEAST_WINDOWS)
@@ -190,8 +189,8 @@ class Forecaster:
         data = Labelled(inputs, windows.y, names, groups, counted(len(inputs), "window"), task="regression")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # windows are not rows that somebody collected
-            changes = {"validation_by": "time", **self.changes}  # whatever the recipe says
-            model = train(data, recipe=self.recipe or RECIPE, seed=self.seed, verbose=0, **changes)
+            changes = {"split": "time", **self.changes}  # whatever the recipe says
+            model = train(data, recipe=self.recipe or "forecast", seed=self.seed, verbose=0, **changes)
         return NetworkMember(transform, steps, windows.scales, model)
 
     def _forecast(self, horizon: int | None) -> Array:

@@ -12,8 +12,15 @@ if find_spec("scipy") is None or find_spec("threadpoolctl") is None:
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
 from gatewise.training.distributed import process_group
 from gatewise.training.pretrain import pretrain
-from gatewise.training.pretrain_recipes import SIZES, PretrainRecipe, pretrain_recipe
-from gatewise.training.recipes import RECIPES, Recipe, default_recipe, recipe
+from gatewise.training.recipes import (
+    RECIPES,
+    SIZES,
+    PretrainRecipe,
+    Recipe,
+    default_recipe,
+    pretrain_recipe,
+    recipe,
+)
 from gatewise.training.run import Interrupted
 from gatewise.training.train import train
 from gatewise.training.tune import Trial, TuneResult, tune

@@ -9,8 +9,7 @@ from typing import Any
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture
-from gatewise.training.pretrain_recipes import PretrainRecipe
-from gatewise.training.recipes import Recipe
+from gatewise.training.recipes import PretrainRecipe, Recipe
 from gatewise.types import Task
 
 

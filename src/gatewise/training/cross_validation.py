@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from gatewise.training.callback import Callback
+from gatewise.training.fields import with_values
 from gatewise.training.loop import Loop
 from gatewise.training.objective import scores_of
 from gatewise.training.training_data import TrainingData
@@ -33,7 +34,7 @@ def cross_validate(
     """
     if not training_data.folds:
         return []
-    folds, recipe = training_data.folds, replace(training_data.recipe, patience=0)
+    folds, recipe = training_data.folds, with_values(training_data.recipe, {"patience": 0})
     logits: list[Array] = []
     for number, held in enumerate(folds):
         train = np.setdiff1d(training_data.train, held)

@@ -33,7 +33,7 @@ def warn_about_data(training_data: TrainingData, given: Labelled, rows: NDArray[
     lengths = [len(sequence) for sequence in training_data.full_sequences]
     cut = describe_truncation(lengths, training_data.architecture)
     if cut:
-        others = "; the n-gram model reads all tokens" if recipe.ngram_order else ""
+        others = "; the n-gram model reads all tokens" if recipe.ngrams.order else ""
         limit = f"recipe {recipe.name} has max_length {training_data.architecture.max_length:,}, 0 has no limit"
         found.append(f"the network reads the {cut}{others} ({limit})")
     if isinstance(training_data.preprocessor, TextPreprocessor):
@@ -56,7 +56,7 @@ def warn_about_pretrained(training_data: TrainingData, pretrained: Pretrained | 
     model = None if pretrained is None else pretrained.model
     if model is None or model.metadata.fingerprint != training_data.fingerprint:
         return
-    if training_data.own_validation and training_data.recipe.validation_by != "time":
+    if training_data.own_validation and training_data.recipe.validation.split != "time":
         return
     warn(
         [

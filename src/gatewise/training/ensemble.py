@@ -31,7 +31,7 @@ from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback
 from gatewise.training.ngram_selection import select_ngrams, selects
-from gatewise.training.ngrams import NgramModel, fit_ngrams
+from gatewise.training.ngrams import MIN_DF, NgramModel, fit_ngrams
 from gatewise.training.stack import fit_weights
 from gatewise.training.target_scaling import TargetScaling
 from gatewise.training.training_data import TrainingData
@@ -75,21 +75,18 @@ def fit_ensemble(
     trained on the validation part.
     """
     recipe, task, scaling = training_data.recipe, training_data.data.task, training_data.target_scaling
-    if not recipe.ngram_order and not recipe.calibrate:
+    if not recipe.ngrams.order and not recipe.calibrates:
         return model, out_of_fold, None
     rows = training_data.validation
     sequences = [training_data.full_sequences[n] for n in rows]
     targets = training_data.targets(rows)
     sample_weight = training_data.sample_weight(rows)
     selected = select_ngrams(training_data, callback) if selects(training_data) else None
-    ngram_model = _fit_ngram_model(training_data, callback) if recipe.ngram_order and selected is None else None
+    ngram_model = _fit_ngram_model(training_data, callback) if recipe.ngrams.order and selected is None else None
     added = {"LSA classifier": training_data.lsa_classifier, "pretrained n-grams": training_data.transferred}
     for name, other in added.items():
         if ngram_model is not None and other is not None:
             ngram_model = add_ngram_model(ngram_model, other, sequences, targets, callback, name, sample_weight)
-            if recipe.max_ngrams:  # the sum has those of both
-                kept = ngram_model.ngrams.prune(training_data.architecture.vocab_size, recipe.max_ngrams)
-                ngram_model = ngram_model._replace(ngrams=kept)
     ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
     network_logits = model.logits_of(sequences) if out_of_fold is None else out_of_fold
     if selected is None:
@@ -268,18 +265,17 @@ def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramMo
         [training_data.full_sequences[n] for n in rows],
         labels,
         classes,
-        recipe.ngram_order,
+        recipe.ngrams.order,
         # Soft-labelled texts triple the text and the n-grams; those of two texts alone gain next to nothing.
-        recipe.ngram_min_df + (soft is not None),
-        recipe.ngram_l2,
-        max_ngrams=recipe.max_ngrams,
+        MIN_DF + (soft is not None),
+        recipe.ngrams.l2,
         exclude=training_data.excluded_tokens,
         sample_weight=weights,
         task=task,
         threads=threads(),
     )
     count, seconds = len(fitted.ngrams), time.perf_counter() - start
-    words = "1 word" if recipe.ngram_order == 1 else f"1 to {recipe.ngram_order} words"
+    words = "1 word" if recipe.ngrams.order == 1 else f"1 to {recipe.ngrams.order} words"
     callback.log(f"{counted(count, 'n-gram')} of {words} fitted in {seconds:.1f} s")
     if training_data.logit_shift is not None:
         fitted = fitted._replace(bias=fitted.bias - training_data.logit_shift)

@@ -1,6 +1,8 @@
-"""The fields of a recipe: type, range and meaning; for checks, `--set FIELD=VALUE` and `gatewise info --recipe`.
+"""Settings: dataclasses whose fields are checked, parsed from texts and TOML files, and described.
 
-A field's type and range stand in its annotation, its meaning in the docstring below it.
+A field's type and range stand in its annotation, its meaning in the docstring below it. A field that is a dataclass
+itself is a group: its fields are called `group.field`, in Python keyword arguments `group__field`, or by the bare name
+where no other group has it. A field of type `str` names the settings and is none of them.
 """
 
 from __future__ import annotations
@@ -10,17 +12,20 @@ import inspect
 import math
 import numbers
 import sys
+import tomllib
 import types
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from gatewise.errors import InputError, did_you_mean, quote
 
-__all__ = ["Count", "Field", "Number", "Positive", "Probability", "Range", "checked", "fields_of", "meanings"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,25 +55,28 @@ Number = Annotated[int, Range(0)]
 """A whole number, at least 0."""
 Positive = Annotated[float, Range(0, open_low=True)]
 """A number above 0."""
+NotNegative = Annotated[float, Range(0)]
+"""A number, at least 0."""
 Probability = Annotated[float, Range(0, 1, open_high=True)]
 """A number from 0 to below 1."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a recipe. type: int, float, bool or str; range: of a number; choices: of a text, () for any."""
+    """One setting. name: `group.field`. type: int, float, bool or str; range: of a number; choices: of a text."""
 
     name: str
     type: type
-    range: Range | None
-    choices: tuple[str, ...]
+    range: Range | None = None
+    choices: tuple[str, ...] = ()
 
     @property
     def type_name(self) -> str:
         """What the field takes, in words: "whole number, at least 1"."""
         if self.choices:
-            return _either([repr(choice) for choice in self.choices])
-        name = {int: "whole number", float: "number", bool: "true or false", str: "text"}[self.type]
+            *first, last = map(repr, self.choices)
+            return f"{', '.join(first)} or {last}" if first else last
+        name = {int: "whole number", float: "number", bool: "true or false"}[self.type]
         return name if self.range is None else f"{name}, {self.range}"
 
     def checked(self, value: Any) -> Any:
@@ -76,7 +84,7 @@ class Field:
         if self.type is bool and isinstance(value, (bool, np.bool_)):
             return bool(value)
         if self.type is str and isinstance(value, str):
-            if self.choices and value not in self.choices:
+            if value not in self.choices:
                 nearest = did_you_mean(value, self.choices)
                 raise InputError(f"{self.name} must be {self.type_name}, not {quote(value)}{nearest}")
             return str(value)
@@ -86,8 +94,8 @@ class Field:
         if self.type is float and is_number and isinstance(value, numbers.Real):
             return self._in_range(float(value))
         shown = quote(value) if isinstance(value, str) else quote(value).strip("'")
-        kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-        raise InputError(f"{self.name} must be {self.type_name if self.choices else kinds[self.type]}, not {shown}")
+        kind = {int: "a whole number", float: "a number"}.get(self.type, self.type_name)
+        raise InputError(f"{self.name} must be {kind}, not {shown}")
 
     def parsed(self, text: str) -> Any:
         """The value that `text` says, as `--set field=value` takes it. Raises InputError."""
@@ -107,45 +115,143 @@ class Field:
         return value
 
 
-def fields_of(recipe: type[Any]) -> dict[str, Field]:
-    """The fields of a recipe class by name, in the order of the class."""
-    hints = get_type_hints(recipe, include_extras=True)
-    return {field.name: _field(field.name, hints[field.name]) for field in fields(recipe)}
+def fields_of(settings: type[Any]) -> Mapping[str, Field]:
+    """The fields of a class by `group.field`, in the order of the class."""
+    if settings not in _FIELDS:
+        _FIELDS[settings] = types.MappingProxyType(_fields_of(settings))
+    return _FIELDS[settings]
 
 
-def checked(recipe: Any) -> dict[str, Any]:
-    """The values of all fields of a recipe, as plain Python ones. Raises InputError for a wrong type or range."""
-    return {name: field.checked(getattr(recipe, name)) for name, field in fields_of(type(recipe)).items()}
+_FIELDS: dict[type[Any], Mapping[str, Field]] = {}
 
 
-def meanings(recipe: type[Any]) -> dict[str, str]:
-    """The docstring below each field of a recipe class, on one line; {} where the source is not installed."""
+def _fields_of(settings: type[Any]) -> dict[str, Field]:
+    hints: dict[str, Any] = get_type_hints(settings, include_extras=True)
+    found = dict[str, Field]()
+    for field in fields(settings):
+        hint = hints[field.name]
+        if is_dataclass(hint):
+            found |= {
+                f"{field.name}.{name}": replace(one, name=f"{field.name}.{name}")
+                for name, one in fields_of(cast(Any, hint)).items()
+            }
+        elif hint is not str:
+            found[field.name] = _field(field.name, hint)
+    return found
+
+
+def field_named(settings: type[Any], name: str, others: Iterable[str] = ()) -> Field:
+    """The field that `name` means: `group.field`, `group__field`, or a bare name that one group alone has.
+
+    Raises InputError for an unknown or ambiguous name, with the nearest of the fields and `others`.
+    """
+    known, path = fields_of(settings), name.replace("__", ".")
+    bare = [(one.rpartition(".")[2], one) for one in known]
+    found = [path] if path in known else [one for last, one in bare if last == path]
+    if len(found) == 1:
+        return known[found[0]]
+    if found:
+        raise InputError(f"a recipe has more than one {quote(name)}: {', '.join(found)}")
+    nearest = did_you_mean(path, [*known, *(last for last, _ in bare), *others])
+    raise InputError(f"a recipe has no {quote(name)}{nearest or '; gatewise info --recipe fast lists its fields'}")
+
+
+def named_values(settings: type[Any], values: Mapping[str, Any], others: Iterable[str] = ()) -> dict[str, Any]:
+    """The values by `group.field`. Raises InputError as `field_named` does, and for a field with two values."""
+    found = dict[str, Any]()
+    for name, value in values.items():
+        path = field_named(settings, name, others).name
+        if path in found:
+            raise InputError(f"{path} is given twice")
+        found[path] = value
+    return found
+
+
+def values_of(settings: Any) -> dict[str, Any]:
+    """The values of all fields by `group.field`."""
+    return {path: value_of(settings, path) for path in fields_of(type(settings))}
+
+
+def value_of(settings: Any, name: str) -> Any:
+    """The value of the field that `name` means. Raises InputError as `field_named` does."""
+    group, _, last = field_named(type(settings), name).name.rpartition(".")
+    return getattr(getattr(settings, group) if group else settings, last)
+
+
+def with_values(settings: T, values: Mapping[str, Any]) -> T:
+    """The settings with other values, by any name of their fields. Raises InputError as `named_values` does."""
+    changes = dict[str, Any]()
+    for path, value in named_values(type(settings), values).items():
+        group, _, last = path.rpartition(".")
+        if group:
+            changes[group] = replace(changes.get(group, getattr(settings, group)), **{last: value})
+        else:
+            changes[last] = value
+    return replace(settings, **changes)  # type: ignore[type-var]
+
+
+def check_values(settings: Any, what: str) -> None:
+    """Replace each value of frozen settings by a plain Python one. Raises InputError, which begins with `what`, for a
+    wrong type or range.
+    """
+    for path, field in fields_of(type(settings)).items():
+        group, _, last = path.rpartition(".")
+        owner = getattr(settings, group) if group else settings
+        try:
+            object.__setattr__(owner, last, field.checked(getattr(owner, last)))
+        except InputError as error:
+            raise InputError(f"{what}: {error}") from None
+
+
+def meanings(settings: type[Any]) -> dict[str, str]:
+    """The docstring below each field, on one line, by `group.field`; {} where the source is not installed."""
     try:
-        source = inspect.getsource(sys.modules[recipe.__module__])
+        source = inspect.getsource(sys.modules[settings.__module__])
     except OSError:
         return {}
-    classes = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
-    body = next(node.body for node in classes if node.name == recipe.__name__)
-    return {
-        node.target.id: " ".join(str(after.value.value).split())
-        for node, after in pairwise(body)
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-    }
+    classes = {node.name: node.body for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+    hints, found = get_type_hints(settings), dict[str, str]()
+    for node, after in pairwise(classes[settings.__name__]):
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        name = node.target.id
+        if is_dataclass(hints[name]):
+            found |= {f"{name}.{one}": text for one, text in meanings(hints[name]).items()}
+        elif isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            found[name] = " ".join(str(after.value.value).split())
+    return found
+
+
+def read_toml(path: str | Path, settings: type[Any], name: str) -> tuple[Any, dict[str, Any]]:
+    """What a TOML file says: the value of its key `name`, None without one, and the values of fields by `group.field`.
+
+    Raises InputError naming the file and the key for a file that cannot be read, an unknown key, and a value of a wrong
+    type or out of range.
+    """
+    file = quote(path, 200)
+    try:
+        content = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{file}: not valid TOML: {error}") from None
+    named = content.pop(name, None)
+    values = dict[str, Any]()
+    for key, value in content.items():
+        values |= {f"{key}.{one}": of for one, of in value.items()} if isinstance(value, dict) else {key: value}
+    try:
+        known = named_values(settings, values)
+        return named, {path: field_named(settings, path).checked(value) for path, value in known.items()}
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
 
 
 def _field(name: str, hint: Any) -> Field:
     within = None
     if get_origin(hint) is Annotated:
-        hint, *extras = get_args(hint)
-        within = next((extra for extra in extras if isinstance(extra, Range)), None)
+        hint, within = get_args(hint)
     if get_origin(hint) in (Union, types.UnionType):  # Precision | Literal["auto"]
-        choices = tuple(choice for part in get_args(hint) for choice in get_args(part))
-        return Field(name, str, None, choices)
+        return Field(name, str, None, tuple(choice for part in get_args(hint) for choice in get_args(part)))
     if get_origin(hint) is Literal:
         return Field(name, str, None, get_args(hint))
-    return Field(name, hint, within, ())
-
-
-def _either(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+    return Field(name, hint, within)

@@ -32,7 +32,7 @@ def initial_weights(training_data: TrainingData, pretrained: Pretrained | None, 
         return parameters
     body = {name: array for name, array in pretrained.parameters.items() if not name.startswith("dense.")}
     parameters |= {name: body[name] for name in parameters if name in body}
-    l2 = training_data.recipe.probe_l2
+    l2 = training_data.recipe.lstm.probe_l2
     if not l2:
         return parameters
     rows = training_data.train[:: -(-len(training_data.train) // MAX_ROWS)]

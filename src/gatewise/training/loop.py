@@ -68,16 +68,16 @@ class Loop:
         self._saved, self._save = 0.0, False  # when the last checkpoint was written; whether the next one is due
         self.progress: Progress[EpochLog] = Progress()
         self.best = network.state()
-        self.steps_per_epoch = -(-len(training_data.epoch_rows) // recipe.batch_size)
-        self.epochs = max(recipe.epochs, -(-recipe.min_steps // self.steps_per_epoch))
+        settings = recipe.optimisation
+        self.steps_per_epoch = -(-len(training_data.epoch_rows) // settings.batch_size)
+        self.epochs = max(settings.epochs, -(-settings.min_steps // self.steps_per_epoch))
         self.optimizer = Adam(
             network.parameters,
             frozenset({TABLE}) & network.parameters.keys(),
-            beta_1=recipe.beta_1,
-            beta_2=recipe.beta_2,
-            epsilon=recipe.epsilon,
+            beta_2=settings.beta_2,
+            epsilon=1e-7,  # as in Keras
             keras=True,
-            lr_scale={TABLE: recipe.embedding_lr_scale},
+            lr_scale={TABLE: settings.embedding_lr_scale},
         )
 
     def run(self, stop: threading.Event) -> bool:
@@ -179,12 +179,13 @@ class Loop:
         rows, recipe = self.training_data.epoch_rows, self.training_data.recipe
         lengths = np.array([len(self.training_data.sequences[n]) for n in rows])
         rng = np.random.default_rng([self.seed, epoch])
-        return [rows[batch] for batch in batches(lengths, recipe.batch_size, rng, recipe.bucket_by_length)]
+        by_length = recipe.lstm.padding == "none"  # padded sequences are all of one length
+        return [rows[batch] for batch in batches(lengths, recipe.optimisation.batch_size, rng, by_length)]
 
     @np.errstate(over="ignore", invalid="ignore")  # the errors below say it in one line
     def _step(self, rows: NDArray[np.int64], step: int, steps_per_epoch: int) -> tuple[float, int]:
         """One optimizer step: the batch's mean loss and its correct predictions, before the step."""
-        recipe, optimizer = self.training_data.recipe, self.optimizer
+        settings, optimizer = self.training_data.recipe.optimisation, self.optimizer
         mine = balanced_part(rows, self.training_data.sequences, self.communicator)
         self.network.zero_grad()
         loss, correct = self._backward(mine, step) if len(mine) else (0.0, 0)
@@ -197,8 +198,8 @@ class Loop:
         norm = gradient_norm(gradients)
         if not math.isfinite(norm):
             raise self._not_finite("gradient", step, rows)
-        rate = learning_rate_at(recipe.learning_rate, recipe.schedule, step, steps_per_epoch * self.epochs)
-        optimizer.step(gradients, rate, clipping(norm, recipe.grad_clip))
+        rate = learning_rate_at(settings.learning_rate, settings.schedule, step, steps_per_epoch * self.epochs)
+        optimizer.step(gradients, rate, clipping(norm, settings.grad_clip))
         return loss, correct
 
     def _catch_up(self, gradients: Gradients) -> None:
@@ -209,14 +210,15 @@ class Loop:
 
     def _backward(self, rows: NDArray[np.int64], step: int) -> tuple[float, int]:
         """Add the gradient of the mean loss of these rows; that loss and the correct predictions."""
-        training_data, recipe, rank = self.training_data, self.training_data.recipe, self.communicator.rank
+        training_data, rank = self.training_data, self.communicator.rank
+        adversarial = training_data.recipe.optimisation.adversarial
         self.network.dropout.rng = np.random.default_rng([self.seed, MASKS, step, *([rank] if rank else [])])
         batch = Batch.of([training_data.sequences[n] for n in rows], training_data.architecture)
         if batch.distinct is not None:
             self.optimizer.catch_up(TABLE, self.network.with_rows(batch).distinct)
         loss_of_rows = partial(loss_of, training_data, rows=rows)
-        if recipe.adversarial:
-            logits, loss = adversarial_backward(self.network, batch, loss_of_rows, recipe.adversarial)
+        if adversarial:
+            logits, loss = adversarial_backward(self.network, batch, loss_of_rows, adversarial)
         else:
             logits, loss = self.network.backward(batch, loss_of_rows)
         return loss, correct_rows(training_data, logits, rows)
@@ -269,7 +271,7 @@ class Loop:
         self.callback.on_epoch_end(row)
 
     def _out_of_patience(self) -> bool:
-        patience, progress = self.training_data.recipe.patience, self.progress
+        patience, progress = self.training_data.recipe.validation.patience, self.progress
         return patience > 0 and progress.epoch - progress.best_epoch >= patience
 
     def _groups(self) -> Groups:

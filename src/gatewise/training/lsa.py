@@ -187,8 +187,8 @@ def fit_lsa_of(training_data: TrainingData, unlabelled: list[Array], seed: int, 
     texts += subsampled(unlabelled)
     lsa = fit_lsa(
         texts,
-        training_data.recipe.lsa_components,
-        denoise=training_data.recipe.teacher == "stacking",  # which is for few labels
+        training_data.recipe.unlabelled.lsa_components,
+        denoise=training_data.recipe.unlabelled.teacher == "stacking",  # which is for few labels
         exclude=training_data.excluded_tokens,
         seed=seed,
         threads=kernel_threads.threads(),

@@ -21,7 +21,7 @@ from gatewise.data.split import cross_validation_folds
 from gatewise.kernels.threads import threads
 from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
-from gatewise.training.ngrams import NgramFeatures, NgramModel, NgramScaling, keep_most_influential
+from gatewise.training.ngrams import MIN_DF, NgramFeatures, NgramModel, NgramScaling
 from gatewise.training.stack import fit_weights
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
@@ -65,7 +65,7 @@ def selects(training_data: TrainingData) -> bool:
     """Whether `select_ngrams` chooses the n-gram model: of classes, without a pretrained model or unlabelled texts."""
     recipe, alone = training_data.recipe, training_data.lsa_classifier is None and training_data.transferred is None
     classes = training_data.data.task == "classification" and training_data.soft_targets is None
-    return recipe.ngram_order > 0 and recipe.ngram_scaling != "nb" and classes and alone
+    return recipe.ngrams.order > 0 and recipe.ngrams.scaling != "nb" and classes and alone
 
 
 class Candidates(NamedTuple):
@@ -87,7 +87,7 @@ def compare_ngrams(training_data: TrainingData) -> Candidates | None:
     recipe, start = training_data.recipe, time.perf_counter()
     rows = np.sort(np.concatenate([training_data.train, training_data.validation]))
     sequences = [training_data.full_sequences[n] for n in rows]
-    features = NgramFeatures.of(sequences, recipe.ngram_order, recipe.ngram_min_df, training_data.excluded_tokens)
+    features = NgramFeatures.of(sequences, recipe.ngrams.order, MIN_DF, training_data.excluded_tokens)
     if not len(features.keys):
         return None
     targets = training_data.targets(rows)
@@ -99,11 +99,9 @@ def compare_ngrams(training_data: TrainingData) -> Candidates | None:
         for train, query in folds:
             part = features.up_to(order)
             model = part.fit(
-                train, targets[train], weights[scaling][train], scaling, l2=recipe.ngram_l2, threads=threads()
+                train, targets[train], weights[scaling][train], scaling, l2=recipe.ngrams.l2, threads=threads()
             )
-            model = _without_class_weights(model, training_data, scaling)
-            model = keep_most_influential(model, part, recipe.max_ngrams)
-            held_out[query] = part.logits(model, query)
+            held_out[query] = part.logits(_without_class_weights(model, training_data, scaling), query)
         found.append(_calibrated(training_data, rows, scaling, order, held_out))
     return Candidates(rows, features, found, time.perf_counter() - start)
 
@@ -122,8 +120,8 @@ def select_ngrams(training_data: TrainingData, callback: Callback) -> SelectedNg
     every = (
         np.searchsorted(rows, np.sort(training_data.train)) if training_data.own_validation else np.arange(len(rows))
     )
-    model = part.fit(every, targets[every], weights[every], best.scaling, l2=recipe.ngram_l2, threads=threads())
-    model = keep_most_influential(_without_class_weights(model, training_data, best.scaling), part, recipe.max_ngrams)
+    model = part.fit(every, targets[every], weights[every], best.scaling, l2=recipe.ngrams.l2, threads=threads())
+    model = _without_class_weights(model, training_data, best.scaling)
     scaled = replace(model.ngrams, weight=(best.weight * model.ngrams.weight).astype(np.float32))
     tried, seconds = "; ".join(map(str, candidates.found)), candidates.seconds + time.perf_counter() - start
     callback.log(f"n-grams, held-out loss of {tried}; {len(scaled):,} fitted in {seconds:.1f} s")
@@ -163,15 +161,15 @@ def _without_class_weights(model: NgramModel, training_data: TrainingData, scali
 def _candidates(training_data: TrainingData, features: NgramFeatures) -> list[tuple[NgramScaling, int]]:
     """Scalings and orders to try."""
     recipe, outputs = training_data.recipe, training_data.architecture.outputs
-    orders = range(1, min(2, recipe.ngram_order) + 1)
+    orders = range(1, min(2, recipe.ngrams.order) + 1)
     if _has_rare_class(training_data):
         orders = orders[-1:]  # 1-grams have a lower loss of all rows, and a lower F1 of the rare class
     tfidf: list[tuple[NgramScaling, int]] = [("tfidf", order) for order in orders]
-    if recipe.ngram_scaling == "tfidf":
+    if recipe.ngrams.scaling == "tfidf":
         return tfidf
     if outputs > 1 and features.matrix.nnz * outputs > NB_ENTRIES:
         return tfidf
-    return [("nb", recipe.ngram_order), *tfidf]
+    return [("nb", recipe.ngrams.order), *tfidf]
 
 
 def _folds(training_data: TrainingData, rows: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

@@ -39,6 +39,8 @@ from gatewise.training.ngram_counts import count_ngrams
 from gatewise.training.target_scaling import TargetScaling
 from gatewise.types import Array, Task
 
+MIN_DF = 2  # texts that must contain an n-gram
+
 NgramScaling = Literal["nb", "tfidf"]
 
 
@@ -167,10 +169,9 @@ def fit_ngrams(
     labels: Array,
     classes: int,
     order: int = 3,
-    min_df: int = 2,
+    min_df: int = MIN_DF,
     l2: float = 4.0,
     *,
-    max_ngrams: int = 0,
     exclude: Sequence[int] = (),
     sample_weight: Array | None = None,
     task: Task = "classification",
@@ -183,16 +184,12 @@ def fit_ngrams(
 
     sequences: full sequences (length,) of token ids. labels: (n,) classes, or (n, outputs) probabilities (of class 1
     with two classes), or the targets (n, outputs) of another `task`. order: largest n. min_df: texts that must contain
-    an n-gram; if none does, the model is empty with bias 0. max_ngrams: how many are kept after the fit, those with the
-    largest |weight| √texts, 0 for all (a second fit of the kept ones gains nothing: docs/log). exclude: tokens that no
-    n-gram may contain, e.g. the unknown one. sample_weight: (n,), or (n, outputs) for multi-label; default 1. scaling:
-    "nb" or "tfidf", the latter for classification. tol: stop where the gradient is this small, relative to that at
-    zero. Raises InputError.
+    an n-gram; if none does, the model is empty with bias 0. exclude: tokens that no n-gram may contain, e.g. the
+    unknown one. sample_weight: (n,), or (n, outputs) for multi-label; default 1. scaling: "nb" or "tfidf", the latter
+    for classification. tol: stop where the gradient is this small, relative to that at zero. Raises InputError.
     """
-    if not 1 <= order <= MAX_ORDER or min_df < 1 or l2 <= 0 or max_ngrams < 0:
-        raise InputError(
-            f"n-grams: order must be from 1 to {MAX_ORDER}, min_df at least 1, l2 above 0, max_ngrams at least 0"
-        )
+    if not 1 <= order <= MAX_ORDER or min_df < 1 or l2 <= 0:
+        raise InputError(f"n-grams: order must be from 1 to {MAX_ORDER}, min_df at least 1, l2 above 0")
     targets = targets_of(labels, classes) if task == "classification" else np.asarray(labels)  # (n, outputs)
     weights = np.ones(len(sequences)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     if not len(sequences) or len(targets) != len(sequences) or weights.shape not in (targets.shape, targets.shape[:1]):
@@ -202,7 +199,7 @@ def fit_ngrams(
     if scaling == "tfidf" and task != "classification":
         raise InputError(f"n-grams: scaling 'tfidf' is for classification, not for {task}")
     features = NgramFeatures.of(sequences, order, min_df, exclude)
-    model = features.fit(
+    return features.fit(
         np.arange(len(sequences)),
         targets,
         weights,
@@ -213,16 +210,6 @@ def fit_ngrams(
         max_iter=max_iter,
         tol=tol,
     )
-    return keep_most_influential(model, features, max_ngrams)
-
-
-def keep_most_influential(model: NgramModel, features: NgramFeatures, max_ngrams: int) -> NgramModel:
-    """The model with the `max_ngrams` n-grams of the largest |weight| √texts; 0: all."""
-    if not 0 < max_ngrams < len(features.keys):
-        return model
-    df = np.bincount(features.matrix.indices, minlength=len(features.keys))
-    influence = np.abs(model.ngrams.weight).max(axis=1) * np.sqrt(df)
-    return NgramModel(model.ngrams.take(np.sort(np.argsort(-influence, kind="stable")[:max_ngrams])), model.bias)
 
 
 def targets_of(labels: Array, classes: int) -> Array:

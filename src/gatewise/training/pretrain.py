@@ -23,8 +23,8 @@ from gatewise.training.checkpoint import run_identity
 from gatewise.training.communicator import Communicator
 from gatewise.training.language import LanguageModel
 from gatewise.training.pretrain_loop import PretrainLoop
-from gatewise.training.pretrain_recipes import PretrainRecipe, pretrain_recipe
 from gatewise.training.progress import callback_of
+from gatewise.training.recipes import PretrainRecipe, pretrain_recipe
 from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
 from gatewise.types import Array
 

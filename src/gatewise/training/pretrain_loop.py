@@ -30,7 +30,7 @@ from gatewise.training.communicator import Communicator
 from gatewise.training.gradient_exchange import GradientExchange, StepSum
 from gatewise.training.language import DIRECTIONS, LanguageModel, Piece
 from gatewise.training.optim import Adam, clipping, gradient_norm, one_cycle
-from gatewise.training.pretrain_recipes import PretrainRecipe
+from gatewise.training.recipes import PretrainRecipe
 from gatewise.types import Array
 
 Tokens = NDArray[np.int32]

@@ -78,8 +78,8 @@ def _from_language_model(pretrained: PretrainedLM) -> Pretrained:
 
 def _tokenisation(encoding: Encoding) -> dict[str, str]:
     """The fields of a recipe that say what a token is."""
-    subwords = isinstance(encoding, SubwordEncoding)
-    return {"encoding": "tokens" if subwords else encoding.kind, "tokenization": "subwords" if subwords else "words"}
+    words = "keras" if encoding.kind == "keras" else "words"
+    return {"tokenization": "subwords" if isinstance(encoding, SubwordEncoding) else words}
 
 
 def _from_classifier(model: Model, what: str) -> Pretrained:

@@ -22,7 +22,7 @@ from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, summary
 from gatewise.system.console import PlainConsole
 from gatewise.training.callback import Callback, CallbackList, EpochLog, PerplexityLog, RunInfo, StepLog
-from gatewise.training.pretrain_recipes import PretrainRecipe
+from gatewise.training.recipes import PretrainRecipe
 
 
 class ProgressPrinter(Callback):
@@ -58,7 +58,7 @@ class ProgressPrinter(Callback):
             self._print("\n   step     loss  perplexity forward  backward  seconds")
             return
         assert run.architecture is not None
-        steps = f"{counted(run.steps_per_epoch, 'batch', 'batches')} of {run.recipe.batch_size} per epoch"
+        steps = f"{counted(run.steps_per_epoch, 'batch', 'batches')} of {run.recipe.optimisation.batch_size} per epoch"
         self._print(f"data        {source}")
         self._print(f"train       {run.train:,} in {steps}")
         self._print(f"validation  {run.validation:,}, {printable(run.validation_how, 200)}")

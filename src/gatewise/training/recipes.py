@@ -1,68 +1,59 @@
-"""Recipes: the hyperparameters of a training run, by name.
+"""Recipes: the hyperparameters of a training run, by name, in one group per part of the model and of the run.
 
-`fast` is the default for texts and `series` for series. With a pretrained language model the default is `finetune`, or
-`few-shot` below 2,000 labelled rows. `best` is the most accurate and the slowest. `tutorial` reproduces the Keras
-tutorial of docs/tutorial.md. `recipe("fast", units=128)` changes a field.
+`fast` is the default for texts and `series` for time series. With a pretrained language model the default is
+`finetune`, or `few-shot` below 2,000 labelled rows. `best` is the most accurate and the slowest. `tutorial` reproduces
+the Keras tutorial of docs/tutorial.md. `recipe("fast", units=128, ngrams__order=2)` changes two fields.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from gatewise.errors import InputError, did_you_mean, quote
 from gatewise.kernels import fastest_precision
 from gatewise.members.ngrams import MAX_ORDER
 from gatewise.network.architecture import Architecture
-from gatewise.training.fields import Count, Field, Number, Positive, Probability, Range, checked, fields_of
+from gatewise.training.fields import (
+    Count,
+    Field,
+    NotNegative,
+    Number,
+    Positive,
+    Probability,
+    Range,
+    check_values,
+    field_named,
+    named_values,
+    read_toml,
+    value_of,
+    values_of,
+    with_values,
+)
 from gatewise.training.pretrained import Pretrained
 from gatewise.types import Gate, Precision, Task
 
-DROPOUTS = ("word", "embedding", "recurrent", "layer", "output")
-TEXT_FIELDS = (
-    *(
-        "encoding",
-        "vocab_size",
-        "tokenization",
-        "padding",
-        "embedding_dim",
-        "embedding_lr_scale",
-        "dropout_word",
-        "dropout_embedding",
-    ),
-    *("student_epochs", "student_weight", "teacher", "max_pseudo_labels", "lsa_components"),
-    *("ngram_order", "ngram_min_df", "ngram_scaling", "ngram_l2", "max_ngrams"),
-)
-SERIES_FIELDS = ("folds", "max_time_steps", "convolution_features")
-NGRAM_FIELDS = ("ngram_min_df", "ngram_scaling", "ngram_l2", "max_ngrams")
-STUDENT_FIELDS = ("student_weight", "teacher", "max_pseudo_labels")
 FEW_SHOT_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Hyperparameters of a training run. Raises InputError for a value out of range."""
+class TextRecipe:
+    """Tokens of texts."""
 
-    name: str
-    """Name of the recipe, written to the model card."""
-
-    # Input
-    encoding: Literal["keras", "tokens"]
-    """Tokenisation: "keras" as `keras.datasets.imdb` encodes reviews, "tokens" for words and punctuation marks."""
-    vocab_size: Count
+    vocab_size: Count = 30_000
     """Number of token ids, special tokens included. Keras: `num_words`. A pretrained model's replaces it."""
-    tokenization: Literal["auto", "words", "subwords"] = "words"
-    """What a token is, with encoding "tokens": a word, a piece of a word ("subwords", `gatewise.text.subwords`), or the
-    one of both with the lower held-out loss of the n-gram model ("auto", `gatewise.training.tokenization`)."""
-    max_length: Number = 0
-    """Longest sequence in steps; longer ones are truncated. 0: no limit."""
-    truncation: Literal["front", "middle"] = "front"
-    """Which steps a longer sequence loses: the first ones, or those after its first third of `max_length`."""
-    padding: Literal["none", "pre"] = "none"
-    """No pad steps ("none"), or pad steps up to `max_length` in front of a sequence, unmasked as in Keras ("pre")."""
+    tokenization: Literal["auto", "words", "subwords", "keras"] = "words"
+    """What a token is: a word or a punctuation mark ("words"), a piece of a word ("subwords",
+    `gatewise.text.subwords`), the one of both with the lower held-out loss of the n-gram model ("auto",
+    `gatewise.training.tokenization`), or a word as in `keras.datasets.imdb` ("keras")."""
 
-    # Network
+
+@dataclass(frozen=True)
+class LSTMRecipe:
+    """The LSTM network."""
+
     embedding_dim: Count = 64
     """Dimension D of the token embeddings. A pretrained model's replaces it."""
     units: Count = 64
@@ -75,24 +66,28 @@ class Recipe:
     """What the dense layer sees: the last state, or mean and/or maximum over all steps."""
     gate: Gate = "sigmoid"
     """Gate activation: "sigmoid", or "binary" for gates of exactly 0 or 1 (docs/cell.md)."""
-
-    # Regularisation
+    max_length: Number = 0
+    """Longest sequence in steps; longer ones are truncated. 0: no limit."""
+    truncation: Literal["front", "middle"] = "front"
+    """Which steps a longer sequence loses: the first ones, or those after its first third of `max_length`."""
+    padding: Literal["none", "pre"] = "none"
+    """No pad steps ("none"), or pad steps up to `max_length` in front of a text, unmasked as in Keras ("pre"): the
+    plain network of the tutorial, which is not calibrated and whose batches are not sorted by length."""
     dropout_word: Probability = 0.0
     """Probability of dropping a whole word's embedding (Gal & Ghahramani 2016)."""
     dropout_embedding: Probability = 0.0
     """Dropout probability of each number of the embeddings."""
-    dropout_recurrent: Probability = 0.0
-    """Dropout probability of the units of h_{t-1}, one mask per sequence. Keras: `recurrent_dropout`."""
-    dropout_layer: Probability = 0.0
-    """Dropout probability between LSTM layers. PyTorch: `nn.LSTM(dropout=...)`."""
     dropout_output: Probability = 0.0
     """Dropout probability before the dense layer."""
-    adversarial: Probability = 0.0
-    """Size of the adversarial perturbation relative to the input norm (Miyato et al. 2017). 0: none."""
-    direction_loss: Probability = 0.0
-    """Share of the loss that each direction of a bidirectional network has by itself; the rest is that of both."""
+    probe_l2: NotNegative = 0.0
+    """L2 penalty of the linear probe on a pretrained model that initialises the dense layer (`training.linear_probe`).
+    0: random start."""
 
-    # Optimisation
+
+@dataclass(frozen=True)
+class OptimisationRecipe:
+    """The training of the LSTM network."""
+
     epochs: Count = 5
     """Passes over the training rows."""
     min_steps: Number = 0
@@ -102,48 +97,45 @@ class Recipe:
     min_batch_tokens: Number = 0
     """Fewest tokens of a batch on average: short texts get a larger `batch_size` as long as an epoch keeps 30 steps. 0:
     no minimum, as with a `batch_size` that is set."""
-    bucket_by_length: bool = True
-    """Whether a batch holds sequences of similar length. Keras: `bucket_by_sequence_length`."""
     learning_rate: Positive = 0.001
     """Adam's learning rate; the peak with schedule "one-cycle"."""
     schedule: Literal["constant", "one-cycle"] = "constant"
     """Learning rate schedule. "one-cycle": up over the first fifth of the steps, then a cosine to 0 (Smith 2018)."""
-    beta_1: Probability = 0.9
-    """Adam's decay rate of the first moment (Kingma & Ba 2015)."""
     beta_2: Probability = 0.999
-    """Adam's decay rate of the second moment."""
-    epsilon: Annotated[float, Range(1e-37)] = 1e-7
-    """Adam's constant for numerical stability, used as in Keras ("epsilon hat" of Kingma & Ba 2015). Smaller numbers
-    are 0 in float32."""
-    embedding_lr_scale: Annotated[float, Range(0)] = 1.0
+    """Adam's decay rate of the second moment (Kingma & Ba 2015); that of the first is 0.9."""
+    embedding_lr_scale: NotNegative = 1.0
     """Factor on the learning rate of the embeddings (discriminative fine-tuning, Howard & Ruder 2018)."""
-    grad_clip: Annotated[float, Range(0)] = 0.0
+    grad_clip: NotNegative = 0.0
     """Largest norm of the gradient of all parameters. PyTorch: `clip_grad_norm_`. 0: no clipping."""
     precision: Precision | Literal["auto"] = "float32"
     """Precision of the kernel's matrix products. "auto": the fastest one on this processor."""
+    adversarial: Probability = 0.0
+    """Size of the adversarial perturbation relative to the input norm (Miyato et al. 2017). 0: none."""
+    direction_loss: Probability = 0.0
+    """Share of the loss that each direction of a bidirectional network has by itself; the rest is that of both."""
 
-    # Validation
-    validation_fraction: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 0.2
-    """Fraction of the training data held out to choose the epoch. scikit-learn: `validation_fraction`."""
-    validation_by: Literal["row", "group", "time"] = "group"
+
+@dataclass(frozen=True)
+class ValidationRecipe:
+    """The validation set, which chooses the epoch, the weights of the members and the thresholds."""
+
+    fraction: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 0.2
+    """Fraction of the training data held out as validation set. scikit-learn: `validation_fraction`."""
+    split: Literal["row", "group", "time"] = "group"
     """How it is held out: "row" at random, "group" with all rows of a group (a film) on one side, "time" the last."""
     patience: Number = 0
     """Epochs without a lower validation loss after which training stops. Keras: `EarlyStopping`. 0: never."""
-
     folds: Number = 0
-    """Folds of a cross-validation in place of the validation part, where `max_time_steps` allows it; series only. 0:
-    none, as with a `validation_fraction` that is set."""
-    max_time_steps: Number = 0
-    """Time steps (rows x length x epochs) that the networks of a run on series may train on. Above it there are no
-    `folds`, then fewer epochs, unless `epochs` is set. 0: no limit."""
+    """Folds of a cross-validation in place of the validation set, for series of few time steps
+    (`gatewise.training.training_data.MAX_TIME_STEPS`). 0: none, as with a `fraction` that is set."""
 
-    # Pretrained model and unlabelled texts
-    probe_l2: Annotated[float, Range(0)] = 0.0
-    """L2 penalty of the linear probe that initialises the dense layer (`training.linear_probe`). 0: random start."""
+
+@dataclass(frozen=True)
+class UnlabelledRecipe:
+    """What is learnt from unlabelled texts."""
+
     student_epochs: Number = 0
     """Epochs of a student on labels and the teacher's soft labels of unlabelled texts. 0: no student."""
-    student_weight: Positive = 1.0
-    """Weight of a soft-labelled row in the loss; a labelled row has 1."""
     teacher: Literal["network", "stacking"] = "network"
     """What predicts the soft labels: a network and its n-grams, or stacking (`training.stacking`). Without LSA or
     n-grams it is a network."""
@@ -152,177 +144,192 @@ class Recipe:
     lsa_components: Number = 0
     """Components of the LSA over all texts (`training.lsa`). scikit-learn: `TruncatedSVD(n_components)`. 0: no LSA."""
 
-    # N-gram model and calibration
-    ngram_order: Annotated[int, Range(0, MAX_ORDER)] = 0
-    """Largest n of the linear n-gram model ensembled with the network; texts only. 0: no n-gram model."""
-    ngram_min_df: Count = 2
-    """Texts that must contain an n-gram. scikit-learn: `CountVectorizer(min_df)`."""
-    ngram_scaling: Literal["nb", "tfidf", "auto"] = "nb"
+
+@dataclass(frozen=True)
+class NgramsRecipe:
+    """The linear n-gram model of texts."""
+
+    order: Annotated[int, Range(0, MAX_ORDER)] = 0
+    """Largest n of the linear n-gram model ensembled with the network. 0: no n-gram model."""
+    scaling: Literal["nb", "tfidf", "auto"] = "nb"
     """Scaling of the n-grams (`training.ngrams`): log-count ratios with logistic regression, TF-IDF with a support
     vector machine, or for classes the better of both on held-out rows."""
-    ngram_l2: Positive = 4.0
-    """L2 penalty of the n-gram weights. scikit-learn: `LogisticRegression(C=1 / ngram_l2)`."""
-    max_ngrams: Number = 0
-    """Most n-grams kept after the fit. scikit-learn: `CountVectorizer(max_features)`. 0: all."""
-    convolution_features: Number = 0
-    """Features of the linear model on dilated convolutions (MiniRocket) ensembled with the network; series only. 0: no
-    such model."""
-    calibrate: bool = False
-    """Whether a network without n-grams is calibrated on the validation part too (Platt 1999)."""
+    l2: Positive = 4.0
+    """L2 penalty of the n-gram weights. scikit-learn: `LogisticRegression(C=1 / l2)`."""
+
+
+@dataclass(frozen=True)
+class ConvolutionsRecipe:
+    """The linear model on convolutions of series."""
+
+    features: Number = 0
+    """Features of the linear model on dilated convolutions (MiniRocket) ensembled with the network. 0: no such
+    model."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters of a training run. Raises InputError for a value out of range."""
+
+    name: str
+    """Name of the recipe, written to the model card."""
+    text: TextRecipe = TextRecipe()
+    lstm: LSTMRecipe = LSTMRecipe()
+    optimisation: OptimisationRecipe = OptimisationRecipe()
+    validation: ValidationRecipe = ValidationRecipe()
+    unlabelled: UnlabelledRecipe = UnlabelledRecipe()
+    ngrams: NgramsRecipe = NgramsRecipe()
+    convolutions: ConvolutionsRecipe = ConvolutionsRecipe()
 
     def __post_init__(self) -> None:
-        try:
-            for name, value in checked(self).items():
-                object.__setattr__(self, name, value)
-        except InputError as error:
-            raise InputError(f"recipe: {error}") from None
-        if self.encoding == "keras" and self.tokenization == "subwords":
-            raise InputError("recipe: encoding 'keras' has words alone, not tokenization 'subwords'")
-        for name in ("dropout_recurrent", "adversarial"):
-            if getattr(self, name) and self.padding == "pre":
-                raise InputError(f"recipe: {name} differs by sequence, and padding 'pre' shares pad steps: use 'none'")
-        if self.folds == 1:
+        check_values(self, "recipe")
+        if self.optimisation.adversarial and self.lstm.padding == "pre":
+            raise InputError("recipe: adversarial differs by sequence, and padding 'pre' shares pad steps: use 'none'")
+        if self.validation.folds == 1:
             raise InputError("recipe: a cross-validation needs at least 2 folds, and 0 is none, not 1")
 
     def architecture(self, inputs: Literal["tokens", "channels"], vocab_size: int, outputs: int) -> Architecture:
         """The network for `vocab_size` tokens or channels with so many outputs (see `Target.outputs`)."""
-        tokens = inputs == "tokens"
+        tokens, lstm = inputs == "tokens", self.lstm
         return Architecture(
             inputs=inputs,
             vocab_size=vocab_size,
-            embedding_dim=self.embedding_dim if tokens else 0,
-            units=self.units,
-            layers=self.layers,
-            bidirectional=self.bidirectional,
-            pooling=self.pooling,
+            embedding_dim=lstm.embedding_dim if tokens else 0,
+            units=lstm.units,
+            layers=lstm.layers,
+            bidirectional=lstm.bidirectional,
+            pooling=lstm.pooling,
             outputs=outputs,
-            max_length=self.max_length,
-            truncation=self.truncation,
-            padding=self.padding if tokens else "none",
-            gate=self.gate,
+            max_length=lstm.max_length,
+            truncation=lstm.truncation,
+            padding=lstm.padding if tokens else "none",
+            gate=lstm.gate,
         )
 
     @property
     def uses_lsa(self) -> bool:
         """Whether unlabelled texts add an LSA classifier to the n-gram model."""
-        return self.lsa_components > 0 and self.ngram_order > 0
+        return self.unlabelled.lsa_components > 0 and self.ngrams.order > 0
 
     @property
     def uses_unlabelled(self) -> bool:
         """Whether the recipe learns from unlabelled texts."""
-        return self.student_epochs > 0 or self.uses_lsa
+        return self.unlabelled.student_epochs > 0 or self.uses_lsa
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether the model is calibrated on the validation set: not the plain network of the tutorial, nor the LSTM of
+        a forecaster, which measures its members itself.
+        """
+        return self.lstm.padding == "none" and self.name != "forecast"
 
     @property
     def kernel_precision(self) -> Precision:
         """The precision of the kernel's products on this machine."""
-        return fastest_precision() if self.precision == "auto" else self.precision
+        precision = self.optimisation.precision
+        return fastest_precision() if precision == "auto" else precision
 
     @property
     def dropout(self) -> dict[str, float]:
         """Dropout probability by place, as `gatewise.network.trainable.Network` takes it."""
-        return {place: getattr(self, f"dropout_{place}") for place in DROPOUTS}
+        lstm = self.lstm
+        return {"word": lstm.dropout_word, "embedding": lstm.dropout_embedding, "output": lstm.dropout_output}
 
 
 _FINETUNE = Recipe(
     name="finetune",
-    encoding="tokens",
-    vocab_size=40_000,
-    embedding_dim=128,
-    units=256,
-    bidirectional=True,
-    pooling="mean+max",
-    max_length=400,
-    truncation="middle",
-    dropout_embedding=0.2,
-    dropout_output=0.4,
-    direction_loss=0.5,
-    epochs=2,
-    min_steps=300,
-    batch_size=32,
-    learning_rate=0.0015,
-    schedule="one-cycle",
-    beta_2=0.99,
-    embedding_lr_scale=0.5,
-    grad_clip=1.0,
-    precision="auto",
-    validation_fraction=0.1,
-    student_epochs=1,
-    lsa_components=200,
-    ngram_order=3,
-    calibrate=True,
-)
-
-RECIPES: dict[str, Recipe] = {
-    "finetune": _FINETUNE,
-    # A student of an adversarially trained teacher is no better than the teacher: docs/log/accuracy.md.
-    # Adversarial training gains nothing from `direction_loss`: same page.
-    "best": replace(_FINETUNE, name="best", direction_loss=0.0, epochs=3, adversarial=0.01, student_epochs=0),
-    "few-shot": replace(
-        _FINETUNE,
-        name="few-shot",
-        direction_loss=0.0,
-        dropout_word=0.1,
-        epochs=1,
-        min_steps=0,
-        probe_l2=500.0,
-        teacher="stacking",
-        max_pseudo_labels=10_000,
-        lsa_components=80,
-    ),
-    "tutorial": Recipe(
-        name="tutorial",
-        encoding="keras",
-        vocab_size=10_000,
-        embedding_dim=32,
-        units=100,
-        max_length=1000,
-        padding="pre",
-        bucket_by_length=False,
-        validation_by="row",  # as the tutorial does; docs/tutorial.md says what that hides
-    ),
-    "fast": Recipe(
-        name="fast",
-        encoding="tokens",
-        tokenization="auto",
-        vocab_size=30_000,
+    text=TextRecipe(vocab_size=40_000),
+    lstm=LSTMRecipe(
+        embedding_dim=128,
+        units=256,
         bidirectional=True,
         pooling="mean+max",
         max_length=400,
         truncation="middle",
-        dropout_word=0.2,
-        dropout_embedding=0.5,
-        dropout_output=0.5,
-        epochs=4,
-        batch_size=32,
-        min_batch_tokens=2_000,
-        learning_rate=0.004,
-        schedule="one-cycle",
-        grad_clip=1.0,
-        validation_fraction=0.1,
-        ngram_order=3,
-        ngram_scaling="auto",
-        calibrate=True,
+        dropout_embedding=0.2,
+        dropout_output=0.4,
     ),
-    "series": Recipe(
-        name="series",
-        encoding="tokens",
-        vocab_size=1,
-        units=32,
-        bidirectional=True,
-        pooling="mean+max",
-        dropout_output=0.3,
-        epochs=20,
+    optimisation=OptimisationRecipe(
+        epochs=2,
         min_steps=300,
-        batch_size=16,
-        learning_rate=0.005,
+        batch_size=32,
+        learning_rate=0.0015,
         schedule="one-cycle",
+        beta_2=0.99,
+        embedding_lr_scale=0.5,
         grad_clip=1.0,
-        folds=5,
-        max_time_steps=6_000_000,
-        convolution_features=9_996,
-        calibrate=True,
+        precision="auto",
+        direction_loss=0.5,
     ),
-}
+    validation=ValidationRecipe(fraction=0.1),
+    unlabelled=UnlabelledRecipe(student_epochs=1, lsa_components=200),
+    ngrams=NgramsRecipe(order=3),
+)
+
+_RECIPES = (
+    _FINETUNE,
+    # A student of an adversarially trained teacher is no better than the teacher: docs/log/accuracy.md.
+    # Adversarial training gains nothing from `direction_loss`: same page.
+    with_values(
+        replace(_FINETUNE, name="best"),
+        {"direction_loss": 0.0, "epochs": 3, "adversarial": 0.01, "student_epochs": 0},
+    ),
+    replace(
+        with_values(
+            _FINETUNE, {"direction_loss": 0.0, "dropout_word": 0.1, "epochs": 1, "min_steps": 0, "probe_l2": 500.0}
+        ),
+        name="few-shot",
+        unlabelled=UnlabelledRecipe(student_epochs=1, teacher="stacking", max_pseudo_labels=10_000, lsa_components=80),
+    ),
+    Recipe(
+        name="tutorial",
+        text=TextRecipe(vocab_size=10_000, tokenization="keras"),
+        lstm=LSTMRecipe(embedding_dim=32, units=100, max_length=1000, padding="pre"),
+        validation=ValidationRecipe(split="row"),  # as the tutorial does; docs/tutorial.md says what that hides
+    ),
+    Recipe(
+        name="fast",
+        text=TextRecipe(tokenization="auto"),
+        lstm=LSTMRecipe(
+            bidirectional=True,
+            pooling="mean+max",
+            max_length=400,
+            truncation="middle",
+            dropout_word=0.2,
+            dropout_embedding=0.5,
+            dropout_output=0.5,
+        ),
+        optimisation=OptimisationRecipe(
+            epochs=4,
+            batch_size=32,
+            min_batch_tokens=2_000,
+            learning_rate=0.004,
+            schedule="one-cycle",
+            grad_clip=1.0,
+        ),
+        validation=ValidationRecipe(fraction=0.1),
+        ngrams=NgramsRecipe(order=3, scaling="auto"),
+    ),
+    Recipe(
+        name="series",
+        lstm=LSTMRecipe(units=32, bidirectional=True, pooling="mean+max", dropout_output=0.3),
+        optimisation=OptimisationRecipe(
+            epochs=20, min_steps=300, batch_size=16, learning_rate=0.005, schedule="one-cycle", grad_clip=1.0
+        ),
+        validation=ValidationRecipe(folds=5),
+        convolutions=ConvolutionsRecipe(features=9_996),
+    ),
+    # The LSTM of a forecaster: small and fast, because the windows of one series are few (docs/log/accuracy.md).
+    Recipe(
+        name="forecast",
+        lstm=LSTMRecipe(units=16),
+        optimisation=OptimisationRecipe(
+            epochs=5, min_steps=400, batch_size=16, learning_rate=0.01, schedule="one-cycle", grad_clip=1.0
+        ),
+        validation=ValidationRecipe(split="time"),  # windows overlap: the last ones validate
+    ),
+)
+RECIPES: dict[str, Recipe] = {one.name: one for one in _RECIPES}
 
 
 def default_recipe(rows: int, pretrained: bool, kind: Literal["text", "series"] = "text") -> str:
@@ -334,38 +341,52 @@ def default_recipe(rows: int, pretrained: bool, kind: Literal["text", "series"] 
     return "few-shot" if rows < FEW_SHOT_ROWS else "finetune"
 
 
-def recipe(name: str, /, **changes: Any) -> Recipe:
-    """The recipe `name` with fields changed. Raises InputError for an unknown name or field, with the nearest one, and
-    for a value of a wrong type or out of range.
+def recipe(name: str | Recipe, /, **changes: Any) -> Recipe:
+    """The recipe of this name, or the recipe itself, with fields changed: `group__field=value`, or `field=value` where
+    one group alone has the field. Raises InputError for an unknown name or field, with the nearest one, and for a value
+    of a wrong type or out of range.
     """
-    if str(name) not in RECIPES:
-        nearest = did_you_mean(str(name), RECIPES)
-        raise InputError(f"no recipe is called {quote(name)}; there are {', '.join(RECIPES)}{nearest}")
-    return changed(RECIPES[name], **changes)
-
-
-def changed(recipe: Recipe, /, **changes: Any) -> Recipe:
-    """The recipe with fields changed. Raises InputError as `recipe` does."""
-    for name in changes:
-        setting(name)
-    if recipe.folds and "epochs" in changes:  # the epochs of series follow from the amount of data, unless they are set
-        changes = {"min_steps": 0, **changes}
-    if recipe.folds and "validation_fraction" in changes:  # a fraction that is asked for is held out
-        changes = {"folds": 0, **changes}
-    if "batch_size" in changes:
-        changes = {"min_batch_tokens": 0, **changes}  # a batch size that is asked for is taken
-    return replace(recipe, **changes)
+    if not isinstance(name, Recipe):
+        if str(name) not in RECIPES:
+            nearest = did_you_mean(str(name), RECIPES)
+            raise InputError(f"no recipe is called {quote(name)}; there are {', '.join(RECIPES)}{nearest}")
+        name = RECIPES[name]
+    values = named_values(Recipe, changes)
+    if name.validation.folds and "optimisation.epochs" in values:
+        values = {"optimisation.min_steps": 0, **values}  # the epochs of series follow from the amount of data
+    if "validation.fraction" in values:
+        values = {"validation.folds": 0, **values}  # a fraction that is asked for is held out
+    if "optimisation.batch_size" in values:
+        values = {"optimisation.min_batch_tokens": 0, **values}  # a batch size that is asked for is taken
+    return with_values(name, values)
 
 
 def setting(name: str, others: Iterable[str] = ()) -> Field:
-    """The field `name` of a recipe. Raises InputError for an unknown one, with the nearest of the fields and `others`.
-    A recipe's name is no setting.
+    """The field of a recipe that `name` means. Raises InputError for an unknown one, with the nearest of the fields and
+    `others`.
     """
-    known = {key: field for key, field in fields_of(Recipe).items() if key != "name"}
-    if name not in known:
-        nearest = did_you_mean(name, [*known, *others]) or f"; it has {', '.join(known)}"
-        raise InputError(f"a recipe has no {quote(name)}{nearest}")
-    return known[name]
+    return field_named(Recipe, name, others)
+
+
+def read_config(path: str | Path) -> tuple[str | None, dict[str, Any]]:
+    """The recipe's name in a TOML file (None if it has none), and the fields that it changes, by `group.field`:
+
+    recipe = "fast"
+    units = 128
+
+    [optimisation]
+    epochs = 8
+
+    Raises InputError naming the file and the key for a file that cannot be read, an unknown key, and a value of a wrong
+    type or out of range.
+    """
+    name, changes = read_toml(path, Recipe, "recipe")
+    if name is not None:
+        try:
+            recipe(name)
+        except InputError as error:
+            raise InputError(f"{quote(path, 200)}: {error}") from None
+    return name, changes
 
 
 def check_settings(
@@ -378,55 +399,71 @@ def check_settings(
     validation: bool = False,
 ) -> None:
     """Raise InputError for a changed field that a run would not read. kind, task: of the data, None before it is read;
-    unlabelled, validation: whether there are unlabelled texts, and validation data of their own.
+    unlabelled, validation: whether there are unlabelled texts, and a validation set of its own.
     """
-    if kind == "text" and recipe.name == "series":
-        raise InputError("recipe series is for series, and these are texts")
-    if task not in (None, "classification") and recipe.ngram_scaling == "tfidf" and recipe.ngram_order:
-        raise InputError(f"ngram_scaling 'tfidf' is for classification, not for {task}")
-    classifier = pretrained is not None and pretrained.model is not None and pretrained.model.task == "classification"
-    mapped, no_ngrams = classifier and task == "classification", recipe.ngram_order == 0
-    added = mapped and pretrained is not None and pretrained.model is not None and pretrained.model.ngrams is not None
-    tfidf, stacking = recipe.ngram_scaling == "tfidf", recipe.teacher == "stacking"
-    probe, lsa, scaling = ("probe_l2",), ("lsa_components",), ("ngram_scaling",)
-    cuts = "cuts the validation part from the data, and validation data are given"
-    unread: list[tuple[bool, tuple[str, ...], str]] = [
-        (kind == "series", TEXT_FIELDS, "is for texts, and these are series"),
-        (kind == "text", SERIES_FIELDS, "is for series, and these are texts"),
-        (pretrained is None, probe, "is for the start from a pretrained model, and there is none"),
-        (mapped, probe, "is for language models, and the pretrained one is a classifier"),
-        (recipe.encoding == "keras", ("tokenization",), "is for encoding 'tokens', and this one is 'keras'"),
-        (recipe.max_length == 0, ("truncation",), "is for longer sequences than max_length, which is 0: no limit"),
-        (recipe.layers == 1 and pretrained is None, ("dropout_layer",), "is between layers, and there is one"),
-        (not recipe.bidirectional, ("direction_loss",), "is for two directions, and the network is not bidirectional"),
-        (no_ngrams, NGRAM_FIELDS, "is for the n-gram model, and ngram_order is 0"),
-        (not unlabelled, ("student_epochs", *lsa, *STUDENT_FIELDS), "is for unlabelled texts, and there are none"),
-        (recipe.student_epochs == 0, STUDENT_FIELDS, "is for a student, and student_epochs is 0"),
-        (no_ngrams, lsa, "needs an n-gram model, and ngram_order is 0"),
-        (stacking and not recipe.uses_lsa, ("teacher",), "'stacking' needs n-grams and lsa_components"),
-        (tfidf and unlabelled, scaling, "'tfidf' is for training without unlabelled texts"),
-        (tfidf and added, scaling, "'tfidf' cannot be added to the n-gram model of the pretrained classifier"),
-        (validation, ("validation_fraction", "folds"), cuts),
-        (validation, ("validation_by",), f"(split) {cuts}"),
+    if kind == "text" and recipe.name in ("series", "forecast"):
+        raise InputError(f"recipe {recipe.name} is for series, and these are texts")
+    start = None if pretrained is None else pretrained.model
+    mapped = (
+        start is not None and start.task == "classification" == task
+    )  # its dense layer is mapped to the new classes
+    probes, stacking = pretrained is not None and not mapped, recipe.unlabelled.teacher == "stacking"
+    if recipe.ngrams.scaling == "tfidf" and recipe.ngrams.order:
+        if task not in (None, "classification"):
+            raise InputError(f"ngrams.scaling 'tfidf' is for classification, not for {task}")
+        if unlabelled or (mapped and start is not None and start.ngrams is not None):
+            raise InputError("ngrams.scaling 'tfidf' cannot be added to the n-grams of unlabelled texts or of a model")
+    embeddings = (
+        "lstm.embedding_dim",
+        "lstm.dropout_word",
+        "lstm.dropout_embedding",
+        "optimisation.embedding_lr_scale",
+    )
+    student = ("unlabelled.teacher", "unlabelled.max_pseudo_labels")
+    unread: list[tuple[bool, Sequence[str], str]] = [
+        (
+            kind == "series",
+            ("text", "ngrams", "unlabelled", "lstm.padding", *embeddings),
+            "is for texts, and these are series",
+        ),
+        (kind == "text", ("convolutions", "validation.folds"), "is for series, and these are texts"),
+        (not unlabelled, ("unlabelled",), "is for unlabelled texts, and there are none"),
+        (recipe.ngrams.order == 0, ("ngrams",), "is for the n-gram model, and ngrams.order is 0"),
+        (recipe.unlabelled.student_epochs == 0, student, "is for a student, and unlabelled.student_epochs is 0"),
+        (not recipe.uses_lsa, ("unlabelled.lsa_components",), "needs an n-gram model, and ngrams.order is 0"),
+        (stacking and not recipe.uses_lsa, ("unlabelled.teacher",), "'stacking' needs n-grams and lsa_components"),
+        (not probes, ("lstm.probe_l2",), "is for a new dense layer on a pretrained model, and there is none"),
+        (recipe.lstm.max_length == 0, ("lstm.truncation",), "is for a max_length, and lstm.max_length is 0: no limit"),
+        (
+            not recipe.lstm.bidirectional,
+            ("optimisation.direction_loss",),
+            "is for two directions, and lstm.bidirectional is false",
+        ),
+        (
+            validation,
+            ("validation.fraction", "validation.split", "validation.folds"),
+            "cuts a validation set from the data, and one is given",
+        ),
     ]
-    named = RECIPES.get(recipe.name, recipe)
-    for nothing_reads, fields, why in unread:
-        for name in fields if nothing_reads else ():
-            value = getattr(recipe, name)
-            if value and value != getattr(named, name):  # what is off needs no reader
+    named = values_of(RECIPES.get(recipe.name, recipe))
+    for name, value in values_of(recipe).items():
+        for nothing_reads, readers, why in unread:
+            # A value that turns something off needs no reader.
+            if nothing_reads and value and value != named[name] and {name, name.partition(".")[0]} & set(readers):
                 raise InputError(f"{name} {why}")
 
 
 def check_groups(groups: bool, validation: bool, kind: str, recipe: Recipe) -> None:
-    """Raise InputError where groups are given that nothing would read: they keep rows of the validation part together,
+    """Raise InputError where groups are given that nothing would read: they keep rows of the validation set together,
     and in series those of the cross-validation of the convolutions.
     """
     if not groups:
         return
     if validation and kind == "text":
-        raise InputError("groups cut the validation part from the data, and validation data are given")
-    if recipe.validation_by == "row" or (recipe.validation_by == "time" and kind == "text"):
-        raise InputError(f"groups are for a split by group, and this one is by {recipe.validation_by}")
+        raise InputError("groups cut a validation set from the data, and one is given")
+    split = recipe.validation.split
+    if split == "row" or (split == "time" and kind == "text"):
+        raise InputError(f"groups are for a split by group, and this one is by {split}")
 
 
 def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
@@ -435,12 +472,84 @@ def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
     """
     named = RECIPES.get(recipe.name)
     for name, there in pretrained.fixed.items():
-        wanted = getattr(recipe, name)
-        # A recipe of another name has to say a vocab_size, which is that of no model.
-        unchanged = name == "vocab_size" if named is None else wanted == getattr(named, name)
+        wanted = value_of(recipe, name)
+        unchanged = name == "vocab_size" if named is None else wanted == value_of(named, name)
         if wanted != there and not (unchanged and name in pretrained.free):
             raise InputError(
                 f"the pretrained model has {name} {there}; it cannot start a network of recipe {recipe.name} with "
                 f"{name} {wanted}"
             )
-    return replace(recipe, **pretrained.fixed)
+    return with_values(recipe, pretrained.fixed)
+
+
+@dataclass(frozen=True)
+class PretrainRecipe:
+    """Hyperparameters of a pretraining run. Raises InputError for a value out of range."""
+
+    size: str
+    """Name of the size, written to the card."""
+    embedding_dim: Count
+    """Dimension D of the word embeddings."""
+    units: Number
+    """Hidden units H of each LSTM, one per direction. 0: word embeddings alone."""
+    vocab_size: Annotated[int, Range(3)] = 40_000
+    """Number of token ids, special tokens included."""
+    minutes: NotNegative = 0.0
+    """Time limit. Either `minutes` or `epochs` is above 0: the first steps are timed, and as many are made as fit."""
+    epochs: NotNegative = 0.0
+    """Passes over the texts."""
+    batch_size: Count = 64
+    """Parallel streams of text per step."""
+    bptt: Count = 70
+    """Tokens of each stream per step: truncated backpropagation through time (Williams & Peng 1990)."""
+    num_sampled: Count = 1024
+    """Candidates of the sampled softmax. TensorFlow: `sampled_softmax_loss(num_sampled)`."""
+    learning_rate: Positive = 0.003
+    """Peak learning rate of Adam in one-cycle."""
+    dropout_word: Probability = 0.1
+    """Probability of dropping a whole word's embedding."""
+    dropout_output: Probability = 0.1
+    """Dropout probability before the decoder."""
+    grad_clip: Positive = 1.0
+    """Largest norm of the gradient of all parameters."""
+    precision: Precision | Literal["auto"] = "auto"
+    """Precision of the kernel's matrix products. "auto": the fastest one on this processor."""
+
+    def __post_init__(self) -> None:
+        check_values(self, "pretraining")
+        if (self.minutes > 0) == (self.epochs > 0):
+            raise InputError("pretraining needs either minutes or epochs, above 0")
+
+    @property
+    def kernel_precision(self) -> Precision:
+        """The precision of the kernel's products on this machine."""
+        return fastest_precision() if self.precision == "auto" else self.precision
+
+
+SIZES: dict[str, PretrainRecipe] = {
+    "embeddings": PretrainRecipe("embeddings", embedding_dim=128, units=0, epochs=2),
+    "small": PretrainRecipe("small", embedding_dim=128, units=128, epochs=1),
+    "medium": PretrainRecipe("medium", embedding_dim=128, units=256, epochs=1),
+    "large": PretrainRecipe("large", embedding_dim=256, units=512, epochs=1, learning_rate=0.002),
+}
+# More time is better spent on a larger network than on another pass of a small one, as long as every word is read about
+# once (docs/log/accuracy.md, 2026-11-24). The fewest minutes for which a size is chosen, for 20 million words on two
+# cores:
+_MIN_MINUTES = {"embeddings": 0.0, "small": 4.0, "medium": 8.0, "large": 20.0}
+
+
+def pretrain_recipe(size: str | None = None, minutes: float | None = None, **changes: Any) -> PretrainRecipe:
+    """The recipe for a size, or the largest size for the minutes (10). Raises InputError for an unknown size, or for
+    both minutes and epochs.
+    """
+    if minutes is not None and "epochs" in changes:
+        raise InputError("pretraining needs either minutes or epochs, not both")
+    if size is None:
+        available = 10.0 if minutes is None else minutes
+        size = next(name for name in reversed(_MIN_MINUTES) if available >= _MIN_MINUTES[name] or name == "embeddings")
+        minutes = available if "epochs" not in changes else minutes
+    if size not in SIZES:
+        raise InputError(f"no size is called {quote(size)}; there are {', '.join(SIZES)}{did_you_mean(size, SIZES)}")
+    if minutes is not None:
+        changes |= {"minutes": minutes, "epochs": 0.0}
+    return replace(SIZES[size], **changes)

@@ -75,7 +75,7 @@ def _convolutions(training_data: TrainingData, seed: int, callback: Callback) ->
         training_data.targets(rows),
         data.task,
         folds,
-        features=recipe.convolution_features,
+        features=recipe.convolutions.features,
         seed=seed,
         weight=weight,
         sample_weight=sample_weight,

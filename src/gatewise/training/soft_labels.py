@@ -29,11 +29,11 @@ class SoftTargets:
     weights: NDArray[np.float32]
 
     @classmethod
-    def of(cls, labels: NDArray[np.int64], soft_labels: NDArray[np.float64], weight: float) -> SoftTargets:
-        """One-hot targets of labels (n,) with weight 1, then soft labels (m, K) with `weight`."""
+    def of(cls, labels: NDArray[np.int64], soft_labels: NDArray[np.float64]) -> SoftTargets:
+        """One-hot targets of labels (n,), then soft labels (m, K), with weight 1."""
         one_hot = np.eye(soft_labels.shape[1], dtype=np.float32)[labels]  # (n, K)
-        weights = np.concatenate([np.ones(len(labels)), np.full(len(soft_labels), weight)]).astype(np.float32)
-        return cls(np.concatenate([one_hot, soft_labels.astype(np.float32)]), weights)
+        targets = np.concatenate([one_hot, soft_labels.astype(np.float32)])
+        return cls(targets, np.ones(len(targets), dtype=np.float32))
 
 
 def predict_soft_labels(teacher: Model, full_sequences: list[Array]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.ensemble import L2
 from gatewise.training.lsa import LSA, LSA_L2
-from gatewise.training.ngrams import fit_ngrams
+from gatewise.training.ngrams import MIN_DF, fit_ngrams
 from gatewise.training.stack import fit_weights
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
@@ -73,9 +73,17 @@ def _classifiers(
         return np.asarray(vectors[query] @ weight.T + bias)
 
     def ngrams(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
-        order, min_df, l2 = recipe.ngram_order, recipe.ngram_min_df, recipe.ngram_l2
         train = [texts[row] for row in rows]
-        model = fit_ngrams(train, targets[rows], classes, order, min_df, l2, exclude=exclude, threads=threads())
+        model = fit_ngrams(
+            train,
+            targets[rows],
+            classes,
+            recipe.ngrams.order,
+            MIN_DF,
+            recipe.ngrams.l2,
+            exclude=exclude,
+            threads=threads(),
+        )
         return model.logits([texts[row] for row in query])
 
     return {"n-grams": ngrams} if lsa is None else {"LSA": by_lsa, "n-grams": ngrams}

@@ -43,7 +43,7 @@ def choose_tokenization(training_data: TrainingData, recipe: Recipe, callback: C
         callback.log(f"tokens: words, {100 * unknown:.0f}% of those in the validation part are unknown")
         return training_data
     texts = cast(Any, training_data.data.inputs)
-    encoding = SubwordEncoding.fit([texts[n] for n in training_data.train], vocab_size=recipe.vocab_size)
+    encoding = SubwordEncoding.fit([texts[n] for n in training_data.train], vocab_size=recipe.text.vocab_size)
     divided = with_encoding(training_data, encoding, recipe)
     of_words, of_subwords = compare_ngrams(training_data), compare_ngrams(divided)
     if of_subwords is None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from gatewise.training.communicator import Communicator
 from gatewise.training.cross_validation import cross_validate
 from gatewise.training.data_checks import warn_about_data, warn_about_overlap, warn_about_pretrained
 from gatewise.training.ensemble import fit_ensemble
+from gatewise.training.fields import named_values
 from gatewise.training.linear_probe import initial_weights
 from gatewise.training.loop import Loop
 from gatewise.training.lsa import LSA, fit_lsa_classifier, fit_lsa_of, subsampled
@@ -38,12 +39,10 @@ from gatewise.training.pretrained import Pretrained
 from gatewise.training.progress import callback_of
 from gatewise.training.recipes import (
     Recipe,
-    changed,
     check_groups,
     check_settings,
     default_recipe,
     match_pretrained,
-    setting,
 )
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible
@@ -70,7 +69,6 @@ def train(
     class_weight: ClassWeight | None = None,
     threshold: Threshold | None = None,
     groups: Sequence[Any] | None = None,
-    split: Literal["row", "group", "time"] | None = None,
     times: Sequence[Any] | None = None,
     validation: Labelled | tuple[Any, Any] | None = None,
     seed: int | None = 0,
@@ -89,22 +87,25 @@ def train(
     data: Labelled, or n texts or series with `labels` (n,), see `Labelled.of`. task: "classification", "multilabel" or
     "regression"; by default what the labels look like. layout: of three-dimensional arrays, "time-first" or
     "channels-first", see `gatewise.data.series`. recipe: a name or a Recipe; by default "fast" for texts and "series"
-    for series, with `pretrained` "finetune", or "few-shot" below 2,000 rows. changes: fields of the recipe to replace
-    (`epochs=3`, `units=128`, ...). pretrained: a model to start from: a language model of `gatewise.pretrain` or any
-    classifier, its folder, or "bundled", the bundled sentiment model. unlabelled: further texts, for a recipe with
-    `student_epochs` or `lsa_components`.
+    for series, with `pretrained` "finetune", or "few-shot" below 2,000 rows. changes: fields of the recipe to replace,
+    by name where one group alone has it (`epochs=3`, `units=128`), always as `group__field` (`ngrams__order=2`).
+    pretrained: a model to start from: a language model of `gatewise.pretrain` or any classifier, its folder, or
+    "bundled", the bundled sentiment model. unlabelled: further texts, for a recipe with `student_epochs` or
+    `lsa_components`.
 
     sample_weight (n,): weight of each row in the loss, in the ensemble weights and in the calibration. Only the ratios
-    matter; a row of weight 0 is left out. class_weight: "balanced", or a weight per label; see
-    `gatewise.training.class_weights`. It changes what is learnt and where the thresholds lie, and not what the
-    probabilities mean: those are for the frequencies of the data. threshold: the probability from which a label is
-    predicted: a number (of the second of two classes, or of every label), one number per label, or "f1": the best on
-    the validation part, see `gatewise.training.thresholds`. Default: "f1" for multi-label and balanced classes.
+    matter; a row of weight 0 is left out. class_weight: "balanced", or a weight per label, see
+    `gatewise.training.class_weights`. With class weights the model learns from the weighted rows and its thresholds
+    move; its probabilities remain those for the class frequencies of the data. threshold: the probability from which a
+    label is predicted: a number (of the second of two classes, or of every label), one number per label, or "f1", which
+    chooses the thresholds of the best F1 on the validation set, see `gatewise.training.thresholds`. Default: "f1" for
+    multi-label and for balanced classes, the threshold that follows from the weights for a weight per label, else 0.5.
 
-    The validation part chooses the epoch, the ensemble weights and the thresholds. By default the recipe's
-    `validation_fraction` is cut from the data. split: "row", "group" or "time" in place of the recipe's
-    `validation_by`; groups (n,): rows of one group stay together; times (n,): when the rows were made, for "time", see
-    `gatewise.data.split`. validation: a validation part of its own, (inputs, labels) or Labelled; nothing is cut then.
+    The validation set chooses the epoch, the ensemble weights and the thresholds. By default it is the fraction
+    `validation.fraction` of the data. split="row" holds out rows at random, "group" whole groups, "time" the last rows.
+    groups (n,): the group of each row, for "group". times (n,): when each row was made, for "time", see
+    `gatewise.data.split`. validation: a validation set of its own, (inputs, labels) or Labelled; all of data are then
+    trained on.
 
     seed: fixes the split, the initial weights, the order and the dropout; None draws one, which the model card records.
     out: the folder for the model; the checkpoint stands in `out`.run during training, and `resume` continues from it,
@@ -121,14 +122,10 @@ def train(
     labelled = labelled_of(data, labels, task, groups, sample_weight, layout)
     check_threshold(labelled.target, threshold)
     seed = checked_seed(seed, resume)
-    for name in changes:
-        setting(name, train.__kwdefaults__ or ())
     if recipe is not None and not isinstance(recipe, str | Recipe):
         raise InputError(f"recipe must be a name or a gatewise.training.Recipe, not {type(recipe).__name__}")
     recipe = recipe or default_recipe(len(labelled), pretrained is not None, labelled.kind)
-    recipe = named(recipe, **changes) if isinstance(recipe, str) else changed(recipe, **changes)
-    if split is not None:
-        recipe = changed(recipe, validation_by=split)
+    recipe = named(recipe, **named_values(Recipe, changes, train.__kwdefaults__ or ()))
     start = None if pretrained is None else Pretrained.of(pretrained)
     given = {"unlabelled": unlabelled is not None, "validation": validation is not None}
     check_settings(recipe, labelled.kind, labelled.task, pretrained=start, **given)
@@ -166,12 +163,12 @@ def train(
         times=times,
         class_weight=class_weight,
     )
-    if start is not None and recipe.ngram_order:
+    if start is not None and recipe.ngrams.order:
         training_data = replace(training_data, transferred=transfer_ngrams(training_data, start))
     with closing(Callback() if communicator.rank else callback_of(callbacks, verbose)) as callback:
         with folder.entered():
             run = _Run(seed, start, folder, callback, command, communicator)
-            if recipe.tokenization == "auto" and recipe.encoding == "tokens" and start is None:
+            if recipe.text.tokenization == "auto" and start is None:
                 training_data = choose_tokenization(training_data, recipe, callback)
             if not communicator.rank:
                 warn_about_data(training_data, labelled, np.flatnonzero(counts))
@@ -225,7 +222,7 @@ class _Run:
         network = loop.out_of_fold[loop.progress.best_epoch - 1] if loop.out_of_fold else None
         if network is not None and training_data.logit_shift is not None:
             network = network - training_data.logit_shift
-        if training_data.recipe.convolution_features and training_data.data.kind == "series":
+        if training_data.recipe.convolutions.features and training_data.data.kind == "series":
             model, self.out_of_fold = fit_series_ensemble(model, training_data, network, self.seed, self.callback)
         else:
             fitted = fit_ensemble(model, training_data, network, self.callback)
@@ -236,7 +233,8 @@ class _Run:
         """The trained model with thresholds, the faithfulness of its attributions and examples; saved."""
         model = with_thresholds(model, training_data, threshold, self.callback, self.out_of_fold, self.train_logits)
         # Deletion scores may take as many steps as the training itself, which on few rows is less than by default.
-        steps = training_data.recipe.epochs * sum(len(training_data.sequences[n]) for n in training_data.train)
+        epochs = training_data.recipe.optimisation.epochs
+        steps = epochs * sum(len(training_data.sequences[n]) for n in training_data.train)
         rows = training_data.validation
         model = model.with_faithfulness([training_data.sequences[n] for n in rows], max(10_000, steps))
         if examples:
@@ -256,7 +254,7 @@ class _Run:
             parameters,
             trainable_rows=training_data.trainable_rows,
             dropout=training_data.recipe.dropout,
-            direction_loss=training_data.recipe.direction_loss,
+            direction_loss=training_data.recipe.optimisation.direction_loss,
             kernel=kernels.for_precision(training_data.recipe.kernel_precision),
         )
         identity = self._identity(training_data)
@@ -272,18 +270,19 @@ class _Run:
         self.unlabelled = unlabelled.source
         sequences = [np.asarray(s) for s in training_data.preprocessor.encode_batch(unlabelled.texts)]
         identity = self._identity(training_data) + unlabelled.fingerprint()
-        if training_data.recipe.teacher == "stacking":  # which needs the document vector of each text
+        if training_data.recipe.unlabelled.teacher == "stacking":  # which needs the document vector of each text
             sequences = subsampled(sequences)
         lsa = fit_lsa_of(training_data, sequences, self.seed, self.callback)
         if lsa is not None:
             training_data = replace(training_data, lsa_classifier=fit_lsa_classifier(training_data, lsa))
-        if not training_data.recipe.student_epochs:
+        settings = training_data.recipe.unlabelled
+        if not settings.student_epochs:
             return training_data
         folder = None
         if self.folder.folder is not None:
             folder = self.folder.folder / "teacher"
             folder.mkdir(exist_ok=True)
-        query = subsample(len(sequences), training_data.recipe.max_pseudo_labels)
+        query = subsample(len(sequences), settings.max_pseudo_labels)
         soft_labels = None
         if folder is not None and self.folder.resume:
             soft_labels = load_soft_labels(folder, (len(query), len(training_data.data.classes)), identity)
@@ -306,7 +305,7 @@ class _Run:
     ) -> NDArray[np.float64] | None:
         """The teacher's soft labels (m, K) of the m query rows of the unlabelled texts, in the first process."""
         recipe = training_data.recipe
-        if recipe.teacher == "stacking" and recipe.uses_lsa:
+        if recipe.unlabelled.teacher == "stacking" and recipe.uses_lsa:
             if self.communicator.rank:
                 return None
             self.callback.log(f"teacher: stacking, for {self.unlabelled}")
@@ -375,7 +374,8 @@ class _Run:
                 )
             )
         # "auto" is for training alone: its result is ensembled, evaluated and used in float32.
-        precision = "float32" if training_data.recipe.precision == "auto" else training_data.recipe.precision
+        precision = training_data.recipe.optimisation.precision
+        precision = "float32" if precision == "auto" else precision
         model = loop.model(loop.best if history else loop.state())
         if training_data.logit_shift is not None:
             bias = model.parameters["dense.bias"] - training_data.logit_shift

@@ -21,11 +21,16 @@ from gatewise.network.batch import truncate, unique_tokens
 from gatewise.text import Encoding, KerasEncoding, SubwordEncoding, TokenEncoding, keras_index
 from gatewise.training.class_weights import ClassWeight, class_weights, logit_shift, row_weights
 from gatewise.training.convolutions import MOST_ROWS
+from gatewise.training.fields import with_values
 from gatewise.training.ngrams import NgramModel, targets_of
 from gatewise.training.recipes import Recipe
 from gatewise.training.soft_labels import SoftTargets
 from gatewise.training.target_scaling import TargetScaling
 from gatewise.types import Array
+
+MAX_TIME_STEPS = 6_000_000
+"""Time steps (rows x length x epochs) that the networks of a run on series train on. Above it there is no
+cross-validation, then there are fewer epochs, unless `optimisation.epochs` is set."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +141,10 @@ def prepare(
     if data.task == "classification" and len(data.classes) < 2:
         raise InputError(f"{data.source}: there is one class only; a classifier needs two")
     groups = data.groups
-    if recipe.validation_by == "row":  # groups do not count, in cross-validation neither
+    if recipe.validation.split == "row":  # groups do not count, in cross-validation neither
         data = replace(data, groups=data.keys)
     if validation is None:
-        train, held_out = hold_out(data, recipe.validation_fraction, seed, recipe.validation_by, times)
+        train, held_out = hold_out(data, recipe.validation.fraction, seed, recipe.validation.split, times)
         rows, how = data, _validation_how(data, recipe)
     else:
         if times is not None:
@@ -147,7 +152,7 @@ def prepare(
         rows, how = _joined(data, validation), f"validation data of their own: {validation.source}"
         train, held_out = np.arange(len(data)), np.arange(len(data), len(rows))
     if not len(train) or not len(held_out):
-        fraction = f"{recipe.validation_fraction:.0%}"
+        fraction = f"{recipe.validation.fraction:.0%}"
         raise InputError(
             f"{data.source}: {counted(len(data), 'row is', 'rows are')} too few to hold out {fraction} for validation"
         )
@@ -160,23 +165,23 @@ def prepare(
     inputs: Literal["channels", "tokens"]
     if isinstance(preprocessor, SeriesPreprocessor):
         inputs, vocab_size = "channels", preprocessor.channels
-        recipe = replace(recipe, ngram_order=0)
+        recipe = with_values(recipe, {"ngrams.order": 0})
     else:
         inputs, vocab_size = "tokens", cast(TextPreprocessor, preprocessor).encoding.vocab_size
-    if recipe.ngram_order:
+    if recipe.ngrams.order:
         check_vocab_size(vocab_size)
     arch = recipe.architecture(inputs, vocab_size, data.target.outputs)
     full_sequences = preprocessor.encode_batch(rows.inputs)
     sequences = [truncate(s, arch) for s in full_sequences]
-    if recipe.min_batch_tokens:
-        recipe = replace(recipe, batch_size=_batch_size(recipe, [len(sequences[n]) for n in train]))
+    if recipe.optimisation.min_batch_tokens:
+        recipe = with_values(recipe, {"batch_size": _batch_size(recipe, [len(sequences[n]) for n in train])})
     of_classes = class_weights(rows, train, class_weight)
     weights = row_weights(rows, train, of_classes)
     scaling = None
     if data.task == "regression":
         scaling = TargetScaling.fit(rows.labels[train], None if weights is None else weights[train])
     folds: tuple[NDArray[np.int64], ...] = ()
-    own_validation = validation is not None or recipe.validation_by == "time"
+    own_validation = validation is not None or recipe.validation.split == "time"
     if inputs == "channels":
         recipe, count = plan_series(recipe, [len(s) for s in sequences], len(train), own_validation)
         if count:
@@ -217,18 +222,18 @@ def plan_series(recipe: Recipe, lengths: Sequence[int], rows: int, own_validatio
     """The recipe with its number of epochs, and the number of folds, 0 without cross-validation, for series of these
     lengths (n,) of which `rows` are in the training part.
     """
-    limit, steps = recipe.max_time_steps, max(sum(lengths), 1)
+    settings, folds, steps = recipe.optimisation, recipe.validation.folds, max(sum(lengths), 1)
     # The convolutions of more rows are not cross-validated, and the ensemble needs the same rows of both.
-    possible = not own_validation and (not recipe.convolution_features or len(lengths) <= MOST_ROWS)
+    possible = not own_validation and (not recipe.convolutions.features or len(lengths) <= MOST_ROWS)
 
     def epochs(rows: int) -> int:
-        return max(recipe.epochs, -(-recipe.min_steps // -(-rows // recipe.batch_size)))
+        return max(settings.epochs, -(-settings.min_steps // -(-rows // settings.batch_size)))
 
-    if recipe.folds > 1 and possible and (not limit or steps * epochs(len(lengths)) * recipe.folds <= limit):
-        return replace(recipe, epochs=epochs(len(lengths)), min_steps=0), recipe.folds
-    limited = limit and recipe.min_steps  # epochs that are set stay
-    most = limit * len(lengths) // (steps * rows) if limited else epochs(rows)
-    return replace(recipe, epochs=max(1, min(most, epochs(rows))), min_steps=0), 0
+    if folds > 1 and possible and steps * epochs(len(lengths)) * folds <= MAX_TIME_STEPS:
+        return with_values(recipe, {"epochs": epochs(len(lengths)), "min_steps": 0}), folds
+    # Epochs that are set stay.
+    most = MAX_TIME_STEPS * len(lengths) // (steps * rows) if settings.min_steps else epochs(rows)
+    return with_values(recipe, {"epochs": max(1, min(most, epochs(rows))), "min_steps": 0}), 0
 
 
 def _validation_how(data: Labelled, recipe: Recipe) -> str:
@@ -236,10 +241,10 @@ def _validation_how(data: Labelled, recipe: Recipe) -> str:
         "group": "whole groups",
         "row": f"rows at random, equal {'texts' if data.kind == 'text' else 'series'} together",
         "time": "the last rows in the order of time",
-    }[recipe.validation_by]
-    if data.task != "classification" and recipe.validation_by != "time":
+    }[recipe.validation.split]
+    if data.task != "classification" and recipe.validation.split != "time":
         how += ", stratified by label" if data.task == "multilabel" else ", stratified by number"
-    return f"{recipe.validation_fraction:.0%} of the training data, {how}"
+    return f"{recipe.validation.fraction:.0%} of the training data, {how}"
 
 
 def _joined(data: Labelled, validation: Labelled) -> Labelled:
@@ -292,10 +297,11 @@ def with_encoding(training_data: TrainingData, encoding: Encoding, recipe: Recip
     full_sequences = preprocessor.encode_batch(data.inputs)
     sequences = [truncate(s, arch) for s in full_sequences]
     of_train = [sequences[n] for n in training_data.train]
-    batch_size = _batch_size(recipe, [len(s) for s in of_train]) if recipe.min_batch_tokens else recipe.batch_size
+    settings = recipe.optimisation
+    batch_size = _batch_size(recipe, [len(s) for s in of_train]) if settings.min_batch_tokens else settings.batch_size
     return replace(
         training_data,
-        recipe=replace(training_data.recipe, batch_size=batch_size),
+        recipe=with_values(training_data.recipe, {"batch_size": batch_size}),
         preprocessor=preprocessor,
         architecture=arch,
         sequences=sequences,
@@ -309,7 +315,7 @@ def with_pseudo_labels(
 ) -> TrainingData:
     """A student's training data: m more texts (full sequences) with soft labels (m, K)."""
     arch, labels = training_data.architecture, training_data.labels
-    recipe = replace(training_data.recipe, epochs=training_data.recipe.student_epochs)
+    recipe = with_values(training_data.recipe, {"epochs": training_data.recipe.unlabelled.student_epochs})
     sequences = training_data.sequences + [truncate(s, arch) for s in full_sequences]
     pseudo_labelled = len(labels) + np.arange(len(full_sequences), dtype=np.int64)
     epoch_rows = np.concatenate([training_data.train, pseudo_labelled])
@@ -320,7 +326,7 @@ def with_pseudo_labels(
         full_sequences=training_data.full_sequences + full_sequences,
         labels=np.concatenate([labels, soft_labels.argmax(axis=1)]),
         trainable_rows=_trainable_rows(arch.vocab_size, [sequences[n] for n in epoch_rows]),
-        soft_targets=SoftTargets.of(labels, soft_labels, recipe.student_weight),
+        soft_targets=SoftTargets.of(labels, soft_labels),
         pseudo_labelled=pseudo_labelled,
         weights=_with_soft_labels(training_data, soft_labels),
     )
@@ -341,8 +347,9 @@ def _with_soft_labels(training_data: TrainingData, soft_labels: NDArray[np.float
 
 def _batch_size(recipe: Recipe, lengths: list[int]) -> int:
     """The batch size with `min_batch_tokens` tokens on average, as long as an epoch keeps 30 steps."""
-    wanted = recipe.min_batch_tokens * len(lengths) // max(1, sum(lengths))
-    return max(recipe.batch_size, min(wanted, len(lengths) // 30))
+    settings = recipe.optimisation
+    wanted = settings.min_batch_tokens * len(lengths) // max(1, sum(lengths))
+    return max(settings.batch_size, min(wanted, len(lengths) // 30))
 
 
 def _trainable_rows(vocab_size: int, sequences: list[Array]) -> NDArray[np.int64]:
@@ -354,7 +361,7 @@ def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> T
     if data.kind == "series":
         return SeriesPreprocessor.fit([data.inputs[n] for n in train])
     texts = cast(list[str], data.inputs)
-    if recipe.encoding == "keras":
-        return TextPreprocessor(KerasEncoding(keras_index(texts), recipe.vocab_size))
-    encoding = SubwordEncoding if recipe.tokenization == "subwords" else TokenEncoding
-    return TextPreprocessor(encoding.fit([texts[n] for n in train], vocab_size=recipe.vocab_size))
+    if recipe.text.tokenization == "keras":
+        return TextPreprocessor(KerasEncoding(keras_index(texts), recipe.text.vocab_size))
+    encoding = SubwordEncoding if recipe.text.tokenization == "subwords" else TokenEncoding
+    return TextPreprocessor(encoding.fit([texts[n] for n in train], vocab_size=recipe.text.vocab_size))

@@ -23,15 +23,19 @@ from gatewise.data.unlabelled import Unlabelled
 from gatewise.errors import DataWarning, InputError, MissingExtra, TrainingError, counted, quote
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
+from gatewise.training.fields import field_named, named_values, value_of
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import Recipe, changed, check_groups, default_recipe, setting
+from gatewise.training.recipes import Recipe, check_groups, default_recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible
-from gatewise.training.search import Search, check_search, default_search, holds, rounded, suggest
 from gatewise.training.train import labelled_of, train
 
 if TYPE_CHECKING:
     import optuna
+
+Search = Mapping[str, tuple[float, float] | Sequence[Any]]
+"""The values of each field: a tuple (low, high) is a range, on a logarithmic scale from 10 times low; of two whole
+numbers it holds whole numbers. Any other sequence lists the values."""
 
 _STUDY = "gatewise tune"
 _BEFORE_PRUNING = 5  # complete trials before others are stopped early
@@ -43,7 +47,7 @@ class Trial:
 
     number: int
     settings: dict[str, Any]
-    """The fields of the recipe that were searched."""
+    """The fields of the recipe that were searched, by `group.field`."""
     loss: float | None
     """Validation loss of the model; None where the trial did not end."""
     state: Literal["complete", "stopped early", "failed"]
@@ -110,33 +114,28 @@ def tune(
         raise InputError(f"minutes must be above 0, got {quote(minutes, 40)}")
     start = None if pretrained is None else Pretrained.of(pretrained)
     train_options = {name: options.pop(name) for name in list(options) if name in _TRAIN_OPTIONS}
-    for name in options:
-        setting(name, (*_TRAIN_OPTIONS, *own, *(tune.__kwdefaults__ or ())))
-    base = recipe or default_recipe(len(labelled), start is not None, labelled.kind)
-    base = named(base, **options) if isinstance(base, str) else changed(base, **options)
-    split = train_options.get("split")
-    by = base if split is None else changed(base, validation_by=split)
-    check_groups(own["groups"] is not None, train_options.get("validation") is not None, labelled.kind, by)
-    space = dict(default_search(base, labelled.kind, start is not None) if search is None else search)
-    for name in options:
-        if search is None:
-            space.pop(name, None)
-    check_search(space, base, options)
+    fixed = named_values(Recipe, options, (*_TRAIN_OPTIONS, *own, *(tune.__kwdefaults__ or ())))
+    base = named(recipe or default_recipe(len(labelled), start is not None, labelled.kind), **fixed)
+    check_groups(own["groups"] is not None, train_options.get("validation") is not None, labelled.kind, base)
+    if search is None:
+        found = default_search(base, labelled.kind, start is not None)
+        search = {name: values for name, values in found.items() if name not in fixed}
+    space = named_values(Recipe, search)
+    check_search(space, base, fixed)
     RunFolder.of(out, False, overwrite)  # an error now rather than after the search
     identity = _identity(labelled, base, start, seed, space, train_options)
     with _quiet():
         study = _study(storage, seed, identity)
         if not study.trials:
-            study.enqueue_trial(
-                {name: getattr(base, name) for name in space if holds(space[name], getattr(base, name))}
-            )
+            own_values = {name: value_of(base, name) for name in space}
+            study.enqueue_trial({name: value for name, value in own_values.items() if holds(space[name], value)})
         searcher = _Searcher(study, space, labelled, base, start, seed, train_options, trials, minutes, on_trial)
         searcher.run()
         finished = _trials_of(study, space)
     best = min((one for one in finished if one.loss is not None), key=lambda one: one.loss or 0.0, default=None)
     if best is None or best.loss is None:
         raise TrainingError(f"none of {counted(len(finished), 'trial')} was finished: allow more time or other values")
-    chosen = changed(base, **best.settings)
+    chosen = named(base, **best.settings)
     model = None
     if out is not None:
         model = train(
@@ -153,12 +152,74 @@ def tune(
     return TuneResult(chosen, best.settings, best.loss, finished, model)
 
 
-_TRAIN_OPTIONS = ("unlabelled", "validation", "split", "times", "class_weight", "threshold", "examples")
+_TRAIN_OPTIONS = ("unlabelled", "validation", "times", "class_weight", "threshold", "examples")
 
 
 def _check_count(name: str, number: Any) -> None:
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise InputError(f"{name} must be a whole number from 1, got {quote(number, 40)}")
+
+
+def default_search(recipe: Recipe, kind: Literal["text", "series"], pretrained: bool) -> dict[str, Any]:
+    """The fields that `tune` searches by default, and their values."""
+    rate, epochs, units = recipe.optimisation.learning_rate, recipe.optimisation.epochs, recipe.lstm.units
+    found: dict[str, Any] = {
+        "optimisation.learning_rate": (rate / 4, rate * 4),
+        "lstm.dropout_output": (0.0, 0.6),
+    }
+    if kind == "text":
+        found |= {"lstm.dropout_embedding": (0.0, 0.6), "lstm.dropout_word": (0.0, 0.3)}
+        found |= {"optimisation.epochs": (max(1, epochs // 2), 2 * epochs)}
+    else:
+        found |= {"optimisation.batch_size": [8, 16, 32], "lstm.layers": [1, 2]}
+    if not pretrained:
+        found["lstm.units"] = sorted({units // 2 or 1, units, units * 2})
+    if kind == "text" and recipe.ngrams.order:
+        found["ngrams.l2"] = (0.5, 32.0)
+    return found
+
+
+def check_search(search: Search, recipe: Recipe, fixed: Mapping[str, Any]) -> None:
+    """Raise InputError for a search without fields, for a field that is fixed, and for values that it cannot take.
+    search, fixed: by `group.field`.
+    """
+    if not search:
+        raise InputError("search names no field of the recipe")
+    for name, values in search.items():
+        field = field_named(Recipe, name)
+        if name in fixed:
+            raise InputError(f"{name} is set to {fixed[name]}, so it cannot be searched")
+        ends = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else []
+        if len(ends) < 2:
+            raise InputError(f"search: {name} needs a range (low, high) or a list of two values or more")
+        for value in ends:
+            try:
+                named(recipe, **{name: field.checked(value)})
+            except InputError as error:
+                raise InputError(f"search: {error}") from None
+        if isinstance(values, tuple) and (len(ends) != 2 or isinstance(ends[0], str | bool) or not ends[0] < ends[1]):
+            raise InputError(f"search: {name}: a range is (low, high), two numbers with low below high")
+
+
+def suggest(trial: optuna.Trial, name: str, values: Any) -> Any:
+    """A value of a field for the trial."""
+    if not isinstance(values, tuple):
+        return trial.suggest_categorical(name, list(values))
+    low, high = values
+    log = low > 0 and high >= 10 * low
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(name, low, high, log=log)
+    return rounded(trial.suggest_float(name, low, high, log=log), low, high)
+
+
+def rounded(value: float, low: float, high: float) -> float:
+    """Three significant digits, so that the settings can be read and typed."""
+    return min(max(float(f"{value:.3g}"), low), high)
+
+
+def holds(values: Any, value: Any) -> bool:
+    """Whether the value is one of the values."""
+    return values[0] <= value <= values[1] if isinstance(values, tuple) else value in values
 
 
 @dataclass
@@ -210,7 +271,7 @@ class _Searcher:
             try:
                 model = train(
                     self.data,
-                    recipe=changed(self.base, **settings),
+                    recipe=named(self.base, **settings),
                     pretrained=self.pretrained,
                     seed=self.seed,
                     callbacks=_Reporter(trial, deadline, stop),
@@ -239,7 +300,7 @@ class _Reporter(Callback):
     def on_train_begin(self, run: RunInfo) -> None:
         """A teacher and its student each begin; the first one is compared."""
         self.runs += 1
-        self.epochs = getattr(run.recipe, "epochs", 1)
+        self.epochs = run.recipe.optimisation.epochs if isinstance(run.recipe, Recipe) else 1
 
     def on_step_end(self, step: StepLog) -> None:
         """Stop at the end of the time, and after a Ctrl-C that came before the first step."""
