@@ -73,7 +73,7 @@ FUZZ_TOKENIZER = _attack(
     "A vocabulary gives the ids that the tokenizers library gives and is written as it was read, or is refused in one "
     "line.",
 )
-FUZZ_TS = _attack("ts", "A .ts file gives the numbers that stand in it, or is refused in one line.")
+FUZZ_TS = _attack("ts", "A .ts file gives the numbers that are written in it, or is refused in one line.")
 FUZZ_ARFF = _attack("arff", "An ARFF file gives finite series with their labels, or is refused in one line.", full=25)
 FUZZ_UCR = _attack(
     "ucr", "A file of the UCR archive gives finite series with their labels, or is refused in one line.", full=25
@@ -81,7 +81,9 @@ FUZZ_UCR = _attack(
 FUZZ_CSV = _attack(
     "csv", "A CSV file gives the rows that Python's csv module and pandas read, or is refused with its lines."
 )
-FUZZ_TSV = _attack("tsv", "So does a TSV file.", full=25)
+FUZZ_TSV = _attack(
+    "tsv", "A TSV file gives the rows that Python's csv module and pandas read, or is refused with its lines.", full=25
+)
 FUZZ_JSON_ROWS = _attack(
     "json-rows",
     "JSON Lines and JSON lists give the records that Python's json module reads, or are refused with lines.",

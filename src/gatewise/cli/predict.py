@@ -45,10 +45,11 @@ _OUT = (
     "Write the input columns, label and probabilities to this table: .csv, .tsv, .jsonl (also .gz), .parquet; or to "
     "tables in this folder, FOLDER/."
 )
-_LINES = "Each line of stdin is a text, also where the lines look like a table."
-_KEEP = "With -o: input column to write; give several by several options.  [default: all]"
+_LINES = "Read every line of stdin as one text, even if the lines look like a table."
+_KEEP = "With -o: input column to write; repeat the option for more columns.  [default: all]"
 _PART = (
-    "With -o FOLDER/: predict one share of the rows, 3/16 the third of 16, while other processes predict the others."
+    "With -o FOLDER/: predict share K of N shares of the rows, for example 3/16. Start N processes with the same "
+    "FOLDER/, one per share."
 )
 _ROWS = "With -o FOLDER/: rows per file of the output.  [default: 100000]"
 _FORMAT = "With -o FOLDER/: parquet, csv, tsv, jsonl, csv.gz, tsv.gz or jsonl.gz.  [default: that of the input]"
@@ -59,7 +60,7 @@ _PROBABILITIES = "With -o: a column of probabilities per class, or one for the p
 
 def predict(
     arguments: Annotated[list[str] | None, argument("[MODEL] INPUT...", _INPUTS)] = None,
-    file: Annotated[str | None, option("--file", "FILE", "A file, like INPUT.")] = None,
+    file: Annotated[str | None, option("--file", "FILE", "A file to predict; the same as INPUT.")] = None,
     text: TextOption = None,
     lines: Annotated[bool, typer.Option("--lines", help=_LINES)] = False,
     out: Annotated[str | None, option("--out", "FILE|FOLDER/", _OUT, "-o")] = None,

@@ -36,8 +36,9 @@ class CellDecomposition:
     def note(self, net: ExplainedNetwork) -> str:
         memory = "the top layer's memory" if net.arch.layers > 1 else "the memory"
         return (
-            f"What the {net.token_noun} wrote into {memory} and later forget gates kept, as the prediction reads it; "
-            f"with the base value the scores add up to the {net.score_noun}, and they describe the memory, not a cause."
+            f"The part of the {net.score_noun} that comes from what this {net.token_noun} wrote into {memory} and "
+            f"later forget gates did not erase; with the base value the scores add up to the {net.score_noun}, and "
+            "they describe the memory, not a cause."
         )
 
     def base_value_note(self, net: ExplainedNetwork) -> str:
