@@ -18,7 +18,7 @@ import gatewise as gw
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.model.model import Model
-from gatewise.sklearn import LSTMSeriesClassifier, LSTMTextClassifier, LSTMTextRegressor
+from gatewise.sklearn import LSTMSeriesClassifier, LSTMTextClassifier
 from tests.training.texts import made_reviews
 
 pd = pytest.importorskip("pandas")
@@ -87,15 +87,6 @@ def test_training_on_a_container_is_training_on_its_texts(form: str) -> None:
     """`gw.train(pa.array(texts), ...)` trained a series model on character codes."""
     model = train(FORMS[form](TEXTS), NAMES)
     np.testing.assert_array_equal(model.predict_proba(TEXTS), text_model().predict_proba(TEXTS))
-
-
-@pytest.mark.parametrize("form", ["pandas frame of one column", "polars frame of one column", "NumPy column (n, 1)"])
-def test_an_estimator_takes_one_column(form: str) -> None:
-    """The estimator with df[["text"]]."""
-    model = clone(SMALL).fit(FORMS[form](TEXTS), NAMES)
-    np.testing.assert_array_equal(
-        model.predict_proba(FORMS[form](TEXTS)), clone(SMALL).fit(TEXTS, NAMES).predict_proba(TEXTS)
-    )
 
 
 UNREADABLE = {
@@ -196,12 +187,6 @@ def test_an_estimator_refuses_them_too(name: str) -> None:
         clone(SMALL).fit(TEXTS, TARGETS[name][0])
 
 
-def test_one_hot_targets_of_an_estimator_are_several_labels() -> None:
-    model = clone(SMALL).fit(TEXTS, np.eye(2, dtype=np.int32)[KINDS])
-    assert model.predict(TEXTS).shape == (ROWS, 2)
-    assert model.predict(TEXTS).dtype == np.int32
-
-
 @pytest.mark.parametrize(
     "labels",
     [np.array(KINDS), np.array(KINDS, dtype=bool), np.array(KINDS) + 0.0, np.array(NAMES), pd.Categorical(NAMES)],
@@ -212,29 +197,6 @@ def test_predictions_have_the_type_of_the_labels(labels: Any) -> None:
     want = np.asarray(labels)
     assert model.predict(TEXTS).dtype.kind == ("U" if want.dtype.kind in "OU" else want.dtype.kind)
     assert set(model.predict(TEXTS).tolist()) <= set(model.classes_.tolist()) == set(want.tolist())
-
-
-def test_numbers_as_targets_are_a_task_of_their_own() -> None:
-    y = np.array([len(text) for text in TEXTS]) / 10
-    model = gw.train(Labelled.of(TEXTS, y, task="regression"), **TINY)
-    assert model.predict(TEXTS).shape == (ROWS,)
-    assert LSTMTextRegressor(**TINY, random_state=0).fit(TEXTS, y).predict(TEXTS).shape == (ROWS,)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"epochs": 2.5}, "epochs must be a whole number"),
-        ({"epochs": "3"}, "epochs must be a whole number"),
-        ({"units": True}, "units must be a whole number"),
-        ({"units": np.float64(8)}, "units must be a whole number"),
-        ({"learning_rate": float("nan")}, "learning_rate must be"),
-        ({"colour": 3}, "colour"),
-    ],
-)
-def test_settings_of_the_wrong_type(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        train(TEXTS, NAMES, **settings)
 
 
 def test_numpy_numbers_are_numbers(tmp_path: Path) -> None:
@@ -331,14 +293,6 @@ def test_the_layout_of_aeon() -> None:
     np.testing.assert_array_equal(estimator.predict_proba(both), want)
 
 
-def test_a_missing_value_is_filled_and_never_a_number() -> None:
-    gaps = WAVES.copy()
-    gaps[::3, 7] = np.nan
-    model = train_series(gaps, KINDS)
-    assert np.isfinite(model.predict_proba(gaps)).all()
-    assert np.isfinite(LSTMSeriesClassifier(**SERIES, random_state=0).fit(gaps, KINDS).predict_proba(gaps)).all()
-
-
 def test_a_cut_is_one_line() -> None:
     """Nothing is cut in silence, and the default reads all of a series."""
     long = [np.resize(row, 30 + 10 * (n % 7)) for n, row in enumerate(WAVES)]
@@ -347,34 +301,3 @@ def test_a_cut_is_one_line() -> None:
         train_series(long, KINDS, max_length=40, truncation="front")
     with pytest.warns(UserWarning, match=r"of up to \d+ (steps|tokens) in \d+ of 64 texts"):
         train(TEXTS, NAMES, max_length=10)
-
-
-def test_a_finished_model_and_an_unfinished_run_are_not_overwritten(tmp_path: Path) -> None:
-    train(TEXTS, NAMES, out=tmp_path / "m")
-    with pytest.raises(InputError, match="overwrite"):
-        train(TEXTS, NAMES, out=tmp_path / "m")
-    train(TEXTS, NAMES, out=tmp_path / "m", overwrite=True)
-
-
-def test_calibrated_is_said_of_a_hundred_validation_rows_only() -> None:
-    assert "are calibrated" not in text_model().card()
-    many = made_reviews(1100, 3)
-    assert "are calibrated" in gw.train(many, **TINY).card()
-
-
-@pytest.mark.parametrize(
-    ("inputs", "labels", "message"),
-    [
-        (TEXTS[:30], NAMES[:30], "30 rows"),
-        (TEXTS, ["rare"] * 3 + ["frequent"] * 61, "imbalance|1:20|times"),
-        (
-            [f"this{word}filmiswithoutspaces" + "abcdefgh"[n % 8] * (n // 8) for n, word in enumerate(NAMES)],
-            NAMES,
-            "one token",
-        ),
-    ],
-    ids=["fewer than 50 rows", "1:20 imbalance", "one token a text"],
-)
-def test_data_that_trains_badly_is_a_warning(inputs: Any, labels: Any, message: str) -> None:
-    with pytest.warns(UserWarning, match=message):
-        train(inputs, labels)

@@ -103,6 +103,14 @@ def reviews_csv(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def labelled_csv(tmp_path: Path) -> Path:
+    path = tmp_path / "hold out.csv"
+    labels = ["negative", "positive", "negative", "positive", "negative"]
+    path.write_text("text,label\n" + "".join(f"{a},{b}\n" for a, b in zip(TEXTS, labels, strict=True)))
+    return path
+
+
 def with_fingerprint(model: Model, fingerprint: str) -> Model:
     """The model, as if it had been trained on that data."""
     return dataclasses.replace(model, metadata=dataclasses.replace(model.metadata, fingerprint=fingerprint))

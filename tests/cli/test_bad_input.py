@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tarfile
 from pathlib import Path
@@ -24,48 +25,145 @@ def refused(run: Run, *words: object, input: str | bytes | None = None) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize("text", ["", "   ", "\n\t"])
-@pytest.mark.parametrize("command", ["predict", "explain"])
-def test_an_empty_text(run: Run, keras_folder: Path, command: str, text: str) -> None:
-    assert "empty" in refused(run, command, keras_folder, text)
+# A command, with the names of `places` in braces, and its message.
+REFUSED = [
+    ("predict {keras} ''", "empty"),
+    ("predict {keras} ' \n\t'", "empty"),
+    ("explain {keras} ''", "empty"),
+    ("explain {keras} '   '", "empty"),
+    ("predict {keras} good\ud800", "lone surrogate U+D800 at character 4"),
+    ("predict {tokens} good\ud800", "lone surrogate U+D800 at character 4"),
+    ("explain {keras} good\ud800", "lone surrogate U+D800 at character 4"),
+    ("explain {tokens} good\ud800", "lone surrogate U+D800 at character 4"),
+    # models
+    ("predict {tmp}/missing x", "missing"),
+    ("explain {tmp}/missing x", "missing"),
+    ("evaluate {tmp}/missing imdb", "missing"),
+    ("info {tmp}/missing", "missing"),
+    ("compress {tmp}/none -o {tmp}/out", "cannot open the model folder"),
+    ("export {tmp}/none -o {tmp}/model.onnx", "cannot open the model folder"),
+    # texts and series
+    ("predict {series} 'a text'", "classifies series"),
+    ("explain {series} 'a text'", "the model reads series"),
+    ("predict {keras} --file {file}", "classifies texts"),
+    ("explain {keras} --file {file}", "the model reads texts, not series"),
+    ("explain {tokens} {file}", "the model reads texts, not series"),
+    ("explain {series} --file {file} --row 6", "--row must be from 1 to 5, not 6"),
+    ("explain {series} {file} --row 9", "--row must be from 1 to 5, not 9"),
+    ("predict {series} missing.csv", "gatewise: 'missing.csv': not found"),
+    ("predict {series} missing.csv other.csv", "give one file"),
+    ("explain {series} missing.ts", "'missing.ts': there is no such file; the model reads series"),
+    ("explain {tokens} 'a text' --row 2", "--row is the number of a row in a file: give a file"),
+    ("explain {tokens} 'a text' --text x", "--text names a column of a file: give a file"),
+    ("export-page {keras} 'a good film' --text review -o {tmp}/out", "--text names a column of a file"),
+    ("predict {keras} 'A good film.' --label x", "--label is for series, and the model classifies texts"),
+    ("predict {keras} 'A good film.' --time x", "--time is for series"),
+    ("predict {keras} {lines} --layout time-first", "--layout is for series"),
+    ("predict {keras} {lines} --time x", "--time is for series"),
+    ("predict {keras} {lines} --probabilities top", "--probabilities is for an output: give -o FILE"),
+    # too little or too much
+    ("predict", "either texts"),
+    ("predict {keras}", "either texts"),
+    ("predict {keras} x --file {tmp}/y", "either texts"),
+    ("explain {keras}", "give one of"),
+    ("explain {keras} x --tutorial-review", "give one of"),
+    ("explain {keras} x --data embedded", "--data cannot be combined with a text"),
+    ("export-page {keras} -o {tmp}/out", "give texts, a file, or - for stdin"),
+    ("export-page {keras} good ' ' -o {tmp}/out", "text 2: the text is empty"),
+    (f"export-page {{keras}} {'good ' * 101} -o {{tmp}}/out", "an exported page has 1 to 100"),
+    # data
+    ("train imbd", "'imbd': neither imdb nor a file"),
+    ("evaluate {keras} imbd", "'imbd': neither imdb nor a file"),
+    ("data imbd", "'imbd': neither imdb nor a file"),
+    ("compress {keras} -o {tmp}/out --data imbd", "neither imdb nor a file"),
+    ("train {tmp}/none.csv", "not found"),
+    ("evaluate {keras} {tmp}/none.csv", "not found"),
+    ("data {tmp}/none.csv", "not found"),
+    ("train {tmp}/none.csv --data x", "--data is only for the source imdb"),
+    ("evaluate {keras} {tmp}/none.csv --data x", "--data is only for the source imdb"),
+    ("data {tmp}/none.csv --data x", "--data is only for the source imdb"),
+    ("data imdb --data {tmp}/none.tar.gz", "none.tar.gz"),
+    ("evaluate {keras} {csv} --text review --label sentiment", "has no class 'bad'"),
+    ("train {csv} -o {tmp}/out", "no column 'text'; there are 'sentiment', 'review'"),
+    # options
+    ("train {csv} --text review --label sentiment --recipe slow", "no recipe is called 'slow'; there are finetune, be"),
+    ("train {csv} --text review --label sentiment --gate soft", "gate must be 'sigmoid' or 'binary', not 'soft'"),
+    ("train {csv} --text review --label sentiment --epochs 0", "epochs must be at least 1"),
+    ("compress {keras} -o {tmp}/out --storage int4", "storage must be float32, float16 or int8, not 'int4'"),
+    ("compress {keras} -o {tmp}/out --vocab-size 3", "encoding 'keras'"),
+    ("compress {tokens} -o {tmp}/out --vocab-size 1000000", "vocab_size must be 3 to"),
+    ("export {keras} -o {tmp}/model.pt", "ends in .onnx, not"),
+    ("explain {keras} good --method magic", "no method is called 'magic'; there are prefix-difference, cell-decomposi"),
+    ("explain {keras} good --unit 6", "unit must be from 0 to 5, not 6"),
+    ("explain {tokens} 'a text' --against q", "there is no class 'q'; the classes are"),
+    ("explain {keras} 'a text' --target positive --against positive", "are the same: 'positive'"),
+    ("explain {keras} good --clamp forget=2", "forget must lie in [0, 1]; got 2"),
+    ("explain {keras} good --clamp gate=1", "--clamp must be [UNIT:]GATE=VALUE"),
+    ("explain {keras} good --clamp forget=much", "'much' is not a number"),
+    ("explain {keras} good --clamp forget=nan", "forget must lie in [0, 1]; got nan"),
+    ("explain {keras} good --clamp 9:forget=1", "unit must be from 0 to 5, not 9"),
+    ("explain {keras} good --clamp f=1@5-3", "steps count from 1 and must be in order"),
+    ("explain {keras} good --clamp f=1@3-99", "must be from 1 to 2"),
+    ("explain {keras} good --layer 1", "--layer and --direction apply only to --clamp, --ablate and --hold-memory"),
+    ("explain {keras} good --clamp f=1 --layer 0", "--layer counts from 1, not 0"),
+    ("explain {keras} good --clamp f=1 --direction up", "--direction must be forward or backward, not 'up'"),
+    ("explain {keras} good --clamp f=1 --direction backward", "must be forward in this network, not 'backward'"),
+    ("explain {keras} good --ablate x", "--ablate must be unit numbers such as 3 or 3,17, not 'x'"),
+    ("explain {keras} good --hold-memory 1,", "--hold-memory must be unit numbers"),
+    ("explain {keras} good --replace good", "--replace must be OLD=NEW or STEP=NEW, not 'good'"),
+    ("explain {keras} good --replace gone=x", "'gone' is not among the words that the network reads"),
+    ("explain {keras} good --replace 40=x", "there is no step 40: the network reads 2 steps"),
+    ("explain {keras} good --baseline zeor", "a baseline is unknown, pad, zero, mean, not 'zeor'"),
+    ("explain {keras} good --method cell-decomposition --baseline pad", "a baseline is for integrated-gradients, not"),
+    ("explain {keras} good --compare x --clamp f=1", "--compare needs texts, without --clamp"),
+]
 
 
-@pytest.mark.parametrize("command", ["predict", "explain"])
-def test_a_lone_surrogate(run: Run, keras_folder: Path, tokens_folder: Path, command: str) -> None:
-    for folder in (keras_folder, tokens_folder):
-        assert "lone surrogate U+D800 at character 4" in refused(run, command, folder, "good\ud800")
+@pytest.fixture
+def places(
+    keras_folder: Path, tokens_folder: Path, series_folder: Path, series_file: Path, reviews_csv: Path, tmp_path: Path
+) -> dict[str, Path]:
+    (tmp_path / "lines.txt").write_text("A good film.\n")
+    models = {"keras": keras_folder, "tokens": tokens_folder, "series": series_folder}
+    return {**models, "file": series_file, "csv": reviews_csv, "lines": tmp_path / "lines.txt", "tmp": tmp_path}
 
 
-def test_an_empty_line_among_others(run: Run, keras_folder: Path) -> None:
+@pytest.mark.parametrize(("command", "message"), REFUSED, ids=[f"{n}-{c[:50]}" for n, (c, _) in enumerate(REFUSED)])
+def test_one_line_and_nothing_written(run: Run, places: dict[str, Path], command: str, message: str) -> None:
+    before = sorted(places["tmp"].rglob("*"))
+    assert message in refused(run, *(word.format(**places) for word in shlex.split(command)))
+    assert sorted(places["tmp"].rglob("*")) == before
+
+
+def test_stdin(run: Run, keras_folder: Path, tokens_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("predict", keras_folder, "-", input="one\n\nthree\n")
     assert (result.exit_code, result.stderr) == (2, "gatewise: stdin:2: the text is empty\n")
-
-
-def test_stdin_that_is_empty_or_not_utf8(run: Run, keras_folder: Path) -> None:
     assert "stdin: contains no text" in refused(run, "predict", keras_folder, "-", input="\n\n")
     assert "stdin: not valid UTF-8 at byte 3" in refused(run, "explain", keras_folder, "-", input=b"goo\xff")
-
-
-def test_stdin_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = refused(run, "predict", tokens_folder, "-", input="x" * 10_000_000)
+    assert "10,000,000 characters; the limit is 1,000,000" in line
+    result = run("predict", keras_folder, "-", input="x" * 10_000_000)
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1), "a long word is a word"
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(DataError, match=r"^stdin: is closed$"):
         read_lines(None)
 
 
-def test_a_word_of_ten_megabytes_is_a_word(run: Run, keras_folder: Path) -> None:
-    result = run("predict", keras_folder, "-", input="x" * 10_000_000)
-    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1)
-
-
-def test_a_word_of_ten_megabytes_beyond_the_cap(run: Run, tokens_folder: Path) -> None:
-    line = refused(run, "predict", tokens_folder, "-", input="x" * 10_000_000)
-    assert "10,000,000 characters; the limit is 1,000,000" in line
-
-
-def test_an_unknown_model(run: Run, tmp_path: Path) -> None:
-    for command in (("predict", "x"), ("explain", "x"), ("evaluate", "imdb"), ("info",)):
-        name, *rest = command
-        assert "missing" in refused(run, name, tmp_path / "missing", *rest)
+@pytest.mark.parametrize(
+    "command",
+    [
+        "predict {series} -",
+        "explain {series} -",
+        "explain {series} --file -",
+        "evaluate {series} -",
+        "export-page {series} - -o {tmp}/page",
+        "data - --series",
+        "train - --series",
+    ],
+)
+def test_series_on_stdin(run: Run, places: dict[str, Path], command: str) -> None:
+    line = refused(run, *(word.format(**places) for word in command.split()), input="a,b\n1,2\n")
+    assert line == "gatewise: series cannot be read from stdin: give a file"
 
 
 def test_any_file_of_a_model_with_a_byte_flipped(run: Run, keras_folder: Path, tmp_path: Path) -> None:
@@ -78,62 +176,7 @@ def test_any_file_of_a_model_with_a_byte_flipped(run: Run, keras_folder: Path, t
         refused(run, "predict", broken, "good")
 
 
-def test_texts_and_series_are_not_mixed_up(
-    run: Run, keras_folder: Path, series_folder: Path, series_file: Path
-) -> None:
-    assert "classifies series" in refused(run, "predict", series_folder, "a text")
-    assert "the model reads series" in refused(run, "explain", series_folder, "a text")
-    assert "classifies texts" in refused(run, "predict", keras_folder, "--file", series_file)
-    assert "the model reads texts, not series" in refused(run, "explain", keras_folder, "--file", series_file)
-    assert "--row must be from 1 to 5, not 6" in refused(
-        run, "explain", series_folder, "--file", series_file, "--row", 6
-    )
-
-
-def test_a_file_of_series_that_is_not_there(run: Run, series_folder: Path) -> None:
-    assert refused(run, "predict", series_folder, "missing.csv") == "gatewise: 'missing.csv': not found"
-    assert "give one file" in refused(run, "predict", series_folder, "missing.csv", "other.csv")
-
-
-def test_series_on_stdin(run: Run, series_folder: Path, tmp_path: Path) -> None:
-    for words in (
-        ("predict", series_folder, "-"),
-        ("explain", series_folder, "-"),
-        ("explain", series_folder, "--file", "-"),
-        ("evaluate", series_folder, "-"),
-        ("export-page", series_folder, "-", "-o", tmp_path / "page"),
-        ("data", "-", "--series"),
-        ("train", "-", "--series"),
-    ):
-        line = refused(run, *words, input="a,b\n1,2\n")
-        assert line == "gatewise: series cannot be read from stdin: give a file"
-
-
-def test_too_little_or_too_much(run: Run, keras_folder: Path, tmp_path: Path) -> None:
-    assert "either texts" in refused(run, "predict")
-    assert "either texts" in refused(run, "predict", keras_folder)
-    assert "either texts" in refused(run, "predict", keras_folder, "x", "--file", tmp_path / "y")
-    assert "give one of" in refused(run, "explain", keras_folder)
-    assert "give one of" in refused(run, "explain", keras_folder, "x", "--tutorial-review")
-    assert "--data cannot be combined" in refused(run, "explain", keras_folder, "x", "--data", "embedded")
-
-
-def test_explain_with_a_wrong_method_or_unit(run: Run, keras_folder: Path) -> None:
-    line = refused(run, "explain", keras_folder, "good", "--method", "magic")
-    names = "prefix-difference, cell-decomposition, integrated-gradients, leave-one-out"
-    assert f"no method is called 'magic'; there are {names}" in line
-    assert "unit must be from 0 to 5, not 6" in refused(run, "explain", keras_folder, "good", "--unit", 6)
-
-
-def test_an_unknown_source(run: Run, keras_folder: Path, tmp_path: Path) -> None:
-    for command in (("train",), ("evaluate", keras_folder), ("data",)):
-        assert "'imbd': neither imdb nor a file" in refused(run, *command, "imbd")
-        assert "not found" in refused(run, *command, tmp_path / "none.csv")
-        assert "--data is only for the source imdb" in refused(run, *command, tmp_path / "none.csv", "--data", "x")
-
-
-def test_an_archive_missing_truncated_or_without_classes(run: Run, tmp_path: Path) -> None:
-    assert "none.tar.gz" in refused(run, "data", "imdb", "--data", tmp_path / "none.tar.gz")
+def test_an_archive_truncated_or_without_classes(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "aclImdb"
     for part in ("train/pos", "train/neg", "test/pos"):
         (folder / part).mkdir(parents=True)
@@ -149,26 +192,13 @@ def test_an_archive_missing_truncated_or_without_classes(run: Run, tmp_path: Pat
     assert not (tmp_path / "m").exists()
 
 
-def test_invalid_training_options(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
-    target = tmp_path / "m"
-    csv = (reviews_csv, "--text", "review", "--label", "sentiment", "-o", target)
-    assert "no recipe is called 'slow'; there are finetune, best, few-shot, tutorial, fast" in refused(
-        run, "train", *csv, "--recipe", "slow"
-    )
-    assert "recipe: gate must be 'sigmoid' or 'binary', not 'soft'" in refused(run, "train", *csv, "--gate", "soft")
-    assert "epochs must be at least 1" in refused(run, "train", *csv, "--epochs", 0)
-    assert "no column 'text'; there are 'sentiment', 'review'" in refused(run, "train", reviews_csv, "-o", target)
-    assert not target.exists()
-    other = tmp_path / "other"
+def test_a_folder_of_somebody_else_is_left(run: Run, places: dict[str, Path]) -> None:
+    other = places["tmp"] / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("a year of work")
-    refused(run, "train", reviews_csv, "--text", "review", "--label", "sentiment", "-o", other)
+    refused(run, "train", places["csv"], "--text", "review", "--label", "sentiment", "-o", other)
+    assert "is not a gatewise model" in refused(run, "compress", places["keras"], "-o", other)
     assert [file.name for file in other.iterdir()] == ["thesis.txt"]
-
-
-def test_classes_that_the_model_does_not_know(run: Run, keras_folder: Path, reviews_csv: Path) -> None:
-    line = refused(run, "evaluate", keras_folder, reviews_csv, "--text", "review", "--label", "sentiment")
-    assert "has no class 'bad'" in line
 
 
 def test_an_svg_that_cannot_be_written(run: Run, keras_folder: Path, tmp_path: Path) -> None:
@@ -187,6 +217,5 @@ def test_wrong_usage(run: Run, words: list[str]) -> None:
 
 def test_an_unknown_kernel(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_KERNEL", "cuda")
-    assert "unknown kernel 'cuda'; the kernels are bf16, native, reference" in refused(
-        run, "predict", keras_folder, "good"
-    )
+    line = refused(run, "predict", keras_folder, "good")
+    assert "unknown kernel 'cuda'; the kernels are bf16, native, reference" in line

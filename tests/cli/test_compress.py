@@ -5,21 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from gatewise.data import read_table
 from gatewise.model.compress import compress
 from gatewise.model.model import Model, load
 from tests.cli.conftest import TEXTS, Run, with_fingerprint
 from tests.cli.test_bad_input import refused
-
-
-@pytest.fixture
-def labelled_csv(tmp_path: Path) -> Path:
-    path = tmp_path / "hold out.csv"
-    labels = ["negative", "positive", "negative", "positive", "negative"]
-    path.write_text("text,label\n" + "".join(f"{a},{b}\n" for a, b in zip(TEXTS, labels, strict=True)))
-    return path
 
 
 def test_the_report(run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path, tmp_path: Path) -> None:
@@ -31,12 +21,8 @@ def test_the_report(run: Run, keras_model: Model, keras_folder: Path, labelled_c
     rows = [line.split() for line in result.stdout.splitlines()]
     assert ["bytes", f"{note.bytes_before:,}", f"{note.bytes_after:,}"] in rows
     assert ["accuracy", f"{note.accuracy_before:.4f}", f"{note.accuracy_after:.4f}"] in rows
-    assert [
-        "calibration",
-        "error",
-        f"{note.calibration_error_before:.4f}",
-        f"{note.calibration_error_after:.4f}",
-    ] in rows
+    calibration = [f"{note.calibration_error_before:.4f}", f"{note.calibration_error_after:.4f}"]
+    assert ["calibration", "error", *calibration] in rows
     assert ["equal", "predictions", f"{note.agreement:.4f}"] in rows
     assert "measured on 5: " in result.stdout
     assert note.bytes_after == sum(file.stat().st_size for file in out.iterdir())
@@ -79,22 +65,6 @@ def test_it_warns_about_training_data(run: Run, keras_model: Model, labelled_csv
     with_fingerprint(keras_model, labelled.fingerprint()).save(tmp_path / "m")
     result = run("compress", tmp_path / "m", "-o", tmp_path / "small", "--data", labelled_csv, "--json")
     assert "warning: the model was trained on this data" in result.stderr
-
-
-def test_invalid_input(run: Run, keras_folder: Path, tokens_folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "small"
-    assert "storage must be float32, float16 or int8, not 'int4'" in refused(
-        run, "compress", keras_folder, "-o", out, "--storage", "int4"
-    )
-    assert "encoding 'keras'" in refused(run, "compress", keras_folder, "-o", out, "--vocab-size", 3)
-    assert "vocab_size must be 3 to" in refused(run, "compress", tokens_folder, "-o", out, "--vocab-size", 1_000_000)
-    assert "cannot open the model folder" in refused(run, "compress", tmp_path / "none", "-o", out)
-    assert "neither imdb nor a file" in refused(run, "compress", keras_folder, "-o", out, "--data", "imbd")
-    assert not out.exists()
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "thesis.txt").write_text("a year of work")
-    assert "is not a gatewise model" in refused(run, "compress", keras_folder, "-o", other)
 
 
 def test_a_model_is_replaced_only_if_asked(

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 import gatewise as gw
-from tests.cli.conftest import TEXTS
+from tests.cli.conftest import TEXTS, Run
+from tests.cli.test_bad_input import refused
 
 PROGRAM = [sys.executable, "-m", "gatewise"]
 # It tells when it is busy, and then runs until a signal comes.
@@ -41,19 +42,8 @@ cli.main()
 @pytest.fixture
 def forever(reviews_csv: Path, tmp_path: Path) -> list[str]:
     """A training run that does not end by itself."""
-    words = [
-        "train",
-        reviews_csv,
-        "--text",
-        "review",
-        "--label",
-        "sentiment",
-        "-o",
-        tmp_path / "m",
-        "--epochs",
-        100_000,
-    ]
-    return [*PROGRAM, *map(str, words), "--units", "4"]
+    words = ["--text", "review", "--label", "sentiment", "--epochs", "100000", "--units", "4"]
+    return [*PROGRAM, "train", str(reviews_csv), *words, "-o", str(tmp_path / "m")]
 
 
 def started(command: list[str], until: str, stream: str = "stdout", **options: Any) -> subprocess.Popen[str]:
@@ -118,16 +108,17 @@ def test_nohup_ignores_a_closed_terminal() -> None:
         assert process.wait(60) == 143
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_training_keeps_its_epochs(forever: list[str], tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_training_keeps_its_epochs(run: Run, forever: list[str], tmp_path: Path, number: int) -> None:
     with started(forever, "2") as process:
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert errors.splitlines()[-1].startswith("gatewise: stopped in epoch ")
     assert errors.rstrip().endswith("; continue with --resume")
-    epochs = gw.load(tmp_path / "m").metadata.epochs
-    assert epochs >= 2
+    assert gw.load(tmp_path / "m").metadata.epochs >= 2
+    assert "interrupted    stopped in epoch " in run("info", tmp_path / "m").stdout
+    assert "m.run' holds an unfinished run: continue it with --resume" in refused(run, *forever[3:])
     with started([*forever, "--resume"], "resuming") as process:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)

@@ -12,15 +12,7 @@ from gatewise import __version__, kernels
 from gatewise.data import read_table
 from gatewise.metrics import with_interval
 from gatewise.model.model import Model
-from tests.cli.conftest import TEXTS, Run, with_fingerprint
-
-
-@pytest.fixture
-def labelled_csv(tmp_path: Path) -> Path:
-    path = tmp_path / "hold out.csv"
-    labels = ["negative", "positive", "negative", "positive", "negative"]
-    path.write_text("text,label\n" + "".join(f"{a},{b}\n" for a, b in zip(TEXTS, labels, strict=True)))
-    return path
+from tests.cli.conftest import Run, with_fingerprint
 
 
 def test_evaluate_prints_the_evaluation(run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path) -> None:

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from gatewise.model.model import Model
 from tests.cli.conftest import Run
@@ -84,20 +83,3 @@ def test_only_an_exported_page_is_replaced(run: Run, keras_folder: Path, tmp_pat
             (other / "x").write_text("mine")
         assert run("export-page", keras_folder, TEXTS[0], "-o", other, "--overwrite").exit_code == 2
         assert other.exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ([], "give texts, a file, or - for stdin"),
-        (["good", " "], "text 2: the text is empty"),
-        (["a good film", "--text", "review"], "--text names a column of a file"),
-        (["good"] * 101, "an exported page has 1 to 100"),
-    ],
-)
-def test_bad_input_leaves_nothing(run: Run, keras_folder: Path, tmp_path: Path, words: list[str], message: str) -> None:
-    result = run("export-page", keras_folder, *words, "-o", tmp_path / "demo")
-    assert result.exit_code == 2
-    assert message in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert not list(tmp_path.iterdir())

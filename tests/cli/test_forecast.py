@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -77,20 +78,7 @@ def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path) -> None:
     rows = [f"a,{n},{value:.3f},{n % 5}" for n, value in enumerate(seasonal(60))]
     rows += [f"b,{n},{value:.3f},{n % 7}" for n, value in enumerate(seasonal(48, seed=1))]
     file = table(tmp_path / "data.csv", rows, "shop,day,sold,price")
-    options = (
-        "--time",
-        "day",
-        "--value",
-        "sold",
-        "--id",
-        "shop",
-        "--exogenous",
-        "price",
-        "--horizon",
-        3,
-        "--season",
-        12,
-    )
+    options = shlex.split("--time day --value sold --id shop --exogenous price --horizon 3 --season 12")
     done = run("forecast", file, *options, "-o", tmp_path / "out.csv", "--json")
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)

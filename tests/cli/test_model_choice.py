@@ -50,6 +50,8 @@ def test_the_library(bundled_folder: Path, keras_model: Model) -> None:
         ["the film was bad", "good"],
         ["either/or, a film"],
         ["1/2 good"],
+        ["10/10"],
+        ["9,5/10!"],
         ["--bundled", "good", "bad"],
         ["--bundled", "./good"],
     ],

@@ -58,23 +58,3 @@ def test_series(
     rows = series_model.predict_proba(series)
     lines = [f"{series_model.classes[row.argmax()]}\t{row.max():.4f}" for row in rows]
     assert run("predict", series_folder, "--file", series_file).stdout.splitlines() == lines
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--label", "x"), "--label is for series, and the model classifies texts"),
-        (("--time", "x"), "--time is for series"),
-        (("--layout", "time-first"), "--layout is for series"),
-        (("--probabilities", "top"), "--probabilities is for an output: give -o FILE"),
-    ],
-)
-@pytest.mark.parametrize("words", [("A good film.",), ("lines.txt",)], ids=["text", "file"])
-def test_options_that_texts_would_not_read_are_refused(
-    run: Run, keras_folder: Path, tmp_path: Path, words: tuple[str, ...], options: tuple[str, ...], message: str
-) -> None:
-    (tmp_path / "lines.txt").write_text("A good film.\n")
-    words = tuple(str(tmp_path / word) if word.endswith(".txt") else word for word in words)
-    done = run("predict", keras_folder, *words, *options)
-    assert done.exit_code == 2
-    assert message in done.stderr

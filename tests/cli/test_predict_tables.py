@@ -9,7 +9,6 @@ import os
 import select
 import subprocess
 import sys
-import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import pytest
 from pyarrow import parquet
 
 from gatewise.cli import bulk
-from gatewise.cli.bulk import BulkPrediction, Progress
+from gatewise.cli.bulk import BulkPrediction
 from gatewise.data.rows import Columns, RowReader
 from gatewise.model.model import Model
 from tests.cli.conftest import ROWS, TEXTS, Run, labels, read_csv
@@ -54,12 +53,6 @@ def test_other_tables_ask_for_their_column(run: Run, table: Path, keras_folder: 
         Path(f"new.{suffix}").write_text(json.dumps(ROWS) if suffix == "json" else "\n".join(map(json.dumps, ROWS)))
     assert "no column 'text'; there are 'id', 'review'" in refused(run, "predict", keras_folder, f"new.{suffix}")
     assert len(run("predict", keras_folder, f"new.{suffix}", "--text", "review").stdout.splitlines()) == len(ROWS)
-
-
-def test_a_rating_is_a_text(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatewise.model.bundled.FOLDER", keras_folder)
-    assert run("predict", "10/10").stdout == run("predict", "--bundled", "10/10").stdout
-    assert run("predict", "9,5/10!").exit_code == 0
 
 
 def test_files_and_texts_are_not_mixed(run: Run, table: Path, keras_folder: Path) -> None:
@@ -256,17 +249,6 @@ def test_a_table_whose_rows_arrive_late_is_refused(keras_folder: Path) -> None:
         _, error = child.communicate(b"good,1\n", timeout=60)
         assert child.returncode == 2
         assert b"looks like a table with the 2 fields 'review', 'n'" in error
-
-
-def test_progress_shows_an_eta(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    progress = Progress(0, time.monotonic() - 10)
-    progress.show(1_000, 0.25)
-    progress._shown = 0.0
-    progress._began = time.monotonic() - 20
-    progress.show(2_000, 0.5)
-    progress.clear()
-    assert "2,000 rows  100 rows/s  50%  ETA 0:40" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.jsonl.gz"])

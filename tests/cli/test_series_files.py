@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.errors import DataWarning, InputError
-from gatewise.model.model import Model
+from gatewise.errors import DataWarning
 from tests.cli.conftest import Run
 
 TINY: dict[str, Any] = {"epochs": 2, "units": 3, "batch_size": 8, "recipe": "fast"}
@@ -119,14 +118,7 @@ def test_a_ucr_file_without_classes_is_not_misread(run: Run, tmp_path: Path, fol
 def test_layout_of_arrays(run: Run, tmp_path: Path) -> None:
     values = RNG.normal(size=(20, 2, 7))  # (n, channels, steps)
     labels = np.array(["a", "b"] * 10)
-    with pytest.raises(InputError, match="may have channels first: pass layout"):
-        gw.train(values, labels, **TINY)
     model = gw.train(values, labels, layout="channels-first", **TINY)
-    assert model.architecture.channels == 2
-    first = model.predict_proba(values, layout="channels-first")
-    np.testing.assert_allclose(model.predict_proba(values.swapaxes(1, 2)), first, rtol=1e-5)
-    with pytest.raises(InputError, match="seems to have channels first"):
-        model.predict(values)
     assert model.score(values, labels, layout="channels-first") == model.score(values.swapaxes(1, 2), labels)
     short = values.swapaxes(1, 2)[:4, :2]  # two steps of two channels: a square of which the model knows nothing
     assert model.evaluate(list(short), labels[:4]).n == 4
@@ -151,21 +143,3 @@ def test_missing_values_are_said_and_predicted(tmp_path: Path) -> None:
     again = gw.load(tmp_path / "m")
     np.testing.assert_array_equal(again.predict_proba(values), model.predict_proba(values))
     assert len(again.explain(values[0]).scores) == 9
-
-
-def one_channel_model() -> Model:
-    values, labels = rows(20)
-    return gw.train(values, labels, **TINY)
-
-
-def test_what_train_took_predict_and_explain_take() -> None:
-    model, (values, _) = one_channel_model(), rows(3)
-    want = model.predict_proba(values)
-    for form in (list(values), values.tolist(), values[:, :, None], [row[:, None] for row in values]):
-        np.testing.assert_allclose(model.predict_proba(form), want, rtol=1e-5)
-    for one in (values[0], values[0].tolist(), values[:1]):
-        np.testing.assert_allclose(model.predict_proba(one), want[:1], rtol=1e-5)
-    for item in (values[0], values[0].tolist(), values[0][:, None]):
-        np.testing.assert_allclose(model.explain(item).scores, model.explain(values[0]).scores, rtol=1e-5)
-    with pytest.raises(InputError, match="pass X"):
-        model.predict(values[0][:, None])

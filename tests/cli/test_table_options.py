@@ -39,7 +39,9 @@ def test_regression(run: Run, table: Path) -> None:
     options = ("--text", "title", "--text", "body", "--label", "price")
     assert "looks like regression: use --task regression" in refused(run, "train", "films.csv", *options)
     words = (*options, "--task", "regression", "--weight", "weight", "--group", "who")
-    assert run("train", "films.csv", *words, "-o", "m", *TINY).exit_code == 0
+    result = run("train", "films.csv", *words, "-o", "m", *TINY)
+    assert result.exit_code == 0
+    assert "epoch    loss  val_loss    val_rmse  seconds" in result.stdout
     model = gw.load("m")
     assert (model.task, model.classes) == ("regression", ("price",))
     assert "--text title --text body --label price --task regression --weight weight" in model.metadata.command

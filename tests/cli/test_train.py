@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -167,33 +163,6 @@ def test_series_and_the_folder_by_default(
     assert "predict models/two-gestures-series --file" in result.stdout
 
 
-def test_ctrl_c_leaves_a_model_and_exits_with_130(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
-    target = tmp_path / "m"
-    words = ["train", *columns(reviews_csv), "-o", target, "--epochs", 100_000, "--units", 4]
-    with subprocess.Popen(
-        [sys.executable, "-m", "gatewise", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.split()[:1] == ["2"]:
-                break
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    few, stopped = errors.splitlines()
-    assert few.startswith("gatewise: warning: 24 rows are few")
-    assert stopped.startswith("gatewise: stopped in epoch ")
-    assert gw.load(target).metadata.epochs >= 2
-    assert "interrupted    stopped in epoch " in run("info", target).stdout
-    refused = run(*words)
-    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
-    assert "m.run' holds an unfinished run: continue it with --resume" in refused.stderr
-
-
 def test_a_finished_model_is_replaced_only_with_overwrite(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
     words = ("train", *columns(reviews_csv), "-o", tmp_path / "m", *SMALL)
     assert run(*words).exit_code == 0
@@ -263,19 +232,6 @@ def test_time_orders_the_rows_and_the_last_ones_validate(run: Run, tmp_path: Pat
     assert "the last rows in the order of time" in model.metadata.validation
     assert model.metadata.n_validation == 4
     assert "--time sent" in model.metadata.command
-
-
-def test_a_number_is_learnt(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "prices.csv"
-    rng = np.random.default_rng(2)
-    counts = rng.integers(1, 6, 60)
-    rows = [f"{'wood ' * n}table {k},{100 * n + k / 7:.2f}" for k, n in enumerate(counts)]
-    path.write_text("text,price\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    result = run("train", path, "--label", "price", "--task", "regression", "-o", tmp_path / "m", *SMALL)
-    assert result.exit_code == 0, result.stderr
-    assert "epoch    loss  val_loss    val_rmse  seconds" in result.stdout
-    model = gw.load(tmp_path / "m")
-    assert (model.task, model.classes) == ("regression", ("price",))
 
 
 def test_from_a_classifier(run: Run, reviews_csv: Path, keras_folder: Path, tmp_path: Path) -> None:

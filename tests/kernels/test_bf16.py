@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -147,47 +148,35 @@ def test_it_is_never_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernels.for_precision("float32").name != "bf16"
 
 
+def with_builds(patch: pytest.MonkeyPatch, builds: list[str], forced: str | None = None, pays: bool = True) -> None:
+    """An extension with these builds for bfloat16. forced: the value of GATEWISE_ISA."""
+    here = {"bf16": lambda: builds, "isas": lambda: ["avx2", "portable"], "vector_bf16_pays": lambda: pays}
+    patch.setattr(native, "imported", lambda: (SimpleNamespace(**here), ""))
+    patch.delenv("GATEWISE_ISA", raising=False)
+    if forced is not None:
+        patch.setenv("GATEWISE_ISA", forced)
+
+
 def test_refused_where_the_processor_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Without:
-        def bf16(self) -> list[str]:
-            return []
-
-        def isas(self) -> list[str]:
-            return ["avx2", "portable"]
-
-    monkeypatch.setattr(native, "imported", lambda: (Without(), ""))
+    with_builds(monkeypatch, [])
     assert "no AVX512_BF16" in (kernels.unavailable_reason("bf16") or "")
-    with pytest.raises(KernelUnavailable, match="no AVX512_BF16"):
-        native.Native(precision="bf16")
-    with pytest.raises(KernelUnavailable, match="no AVX512_BF16"):
-        kernels.for_precision("bf16")
-
-
-def test_tile_registers_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Vectors:
-        def bf16(self) -> list[str]:
-            return ["avx512_bf16"]
-
-    monkeypatch.delenv("GATEWISE_ISA", raising=False)
-    monkeypatch.setattr(native, "imported", lambda: (Vectors(), ""))
-    assert native._bf16(None) == native._bf16("avx512") == "avx512_bf16"
-    with pytest.raises(KernelUnavailable, match="cannot run here on amx: it can on avx512"):
-        native.Native(precision="bf16", isa="amx")
-    monkeypatch.setenv("GATEWISE_ISA", "amx")
-    with pytest.raises(KernelUnavailable, match="cannot run here on amx: it can on avx512"):
-        native.Native(precision="bf16")
+    for ask in (lambda: native.Native(precision="bf16"), lambda: kernels.for_precision("bf16")):
+        with pytest.raises(KernelUnavailable, match="no AVX512_BF16"):
+            ask()
 
 
 def test_the_best_that_is_here_unless_another_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Both:
-        def bf16(self) -> list[str]:
-            return ["amx_bf16", "avx512_bf16"]
-
-    monkeypatch.delenv("GATEWISE_ISA", raising=False)
-    monkeypatch.setattr(native, "imported", lambda: (Both(), ""))
-    assert native._bf16(None) == "amx_bf16"
-    assert native._bf16("avx512") == "avx512_bf16"
-    monkeypatch.setenv("GATEWISE_ISA", "avx512")
+    with_builds(monkeypatch, ["avx512_bf16"])
+    assert native._bf16(None) == native._bf16("avx512") == "avx512_bf16"
+    message = "cannot run here on amx: it can on avx512"
+    with pytest.raises(KernelUnavailable, match=message):
+        native.Native(precision="bf16", isa="amx")
+    with_builds(monkeypatch, ["avx512_bf16"], "amx")
+    with pytest.raises(KernelUnavailable, match=message):
+        native.Native(precision="bf16")
+    with_builds(monkeypatch, ["amx_bf16", "avx512_bf16"])
+    assert (native._bf16(None), native._bf16("avx512")) == ("amx_bf16", "avx512_bf16")
+    with_builds(monkeypatch, ["amx_bf16", "avx512_bf16"], "avx512")
     assert native._bf16(None) == "avx512_bf16"
 
 
@@ -206,18 +195,7 @@ def test_the_best_that_is_here_unless_another_is_asked_for(monkeypatch: pytest.M
 def test_auto_is_the_faster_one(
     monkeypatch: pytest.MonkeyPatch, builds: list[str], pays: bool, forced: str | None, want: str
 ) -> None:
-    class Here:
-        def bf16(self) -> list[str]:
-            return builds
-
-        def vector_bf16_pays(self) -> bool:
-            return pays
-
-    monkeypatch.setattr(native, "imported", lambda: (Here(), ""))
-    if forced is None:
-        monkeypatch.delenv("GATEWISE_ISA", raising=False)
-    else:
-        monkeypatch.setenv("GATEWISE_ISA", forced)
+    with_builds(monkeypatch, builds, forced, pays)
     assert kernels.fastest_precision() == recipe("finetune").kernel_precision == want
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.kernels.interface import Kernel, LSTMCall, SavedActivations
+from gatewise.kernels.interface import Kernel, LSTMCall
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
 from tests.kernels.batches import HERE, needs_native
-from tests.kernels.close import BACKWARD, FORWARD, assert_close
+from tests.kernels.close import BACKWARD, FORWARD, assert_close, saved_of
 
 pytestmark = needs_native
 LENGTHS = np.array([3, 10_000, 0, 2_500])
@@ -35,17 +35,12 @@ def _wide(arrays: dict[str, Any]) -> dict[str, Any]:
     return {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in arrays.items()}
 
 
-def _saved(saved: SavedActivations | None) -> SavedActivations:
-    assert saved is not None
-    return saved
-
-
 @pytest.fixture(scope="module")
 def wanted() -> tuple[Any, Any, Any, Any]:
     given, gradients = _arrays(21)
     dh = np.random.default_rng(13).normal(size=(int(LENGTHS.sum()), 21)).astype(np.float32)
     run = Reference().forward(LSTMCall(**_wide(given)))
-    back = Reference().backward(_saved(run.saved), dh.astype(np.float64), **_wide(gradients))
+    back = Reference().backward(saved_of(run), dh.astype(np.float64), **_wide(gradients))
     return run, back, (given, gradients), dh
 
 
@@ -57,7 +52,7 @@ def test_ten_thousand_steps(wanted: tuple[Any, Any, Any, Any], name: str, thread
     got = kernel.forward(LSTMCall(**given))
     for field in FORWARD:
         assert_close(getattr(got, field), getattr(run, field), 1e-5, field)
-    got_back = kernel.backward(_saved(got.saved), dh, **gradients)
+    got_back = kernel.backward(saved_of(got), dh, **gradients)
     for field in BACKWARD:
         assert_close(getattr(got_back, field), getattr(back, field), 2e-5, field)
 
@@ -74,10 +69,10 @@ def test_the_gradient_of_the_weights_over_ten_thousand_steps(kernel: Kernel) -> 
         "c0": np.zeros((1, units), np.float32),
     }
     dh, zeros = rng.normal(size=(steps, units)).astype(np.float32), call["h0"]
-    got = kernel.backward(_saved(kernel.forward(LSTMCall(index=None, **call)).saved), dh, zeros, zeros).dweight_hh
+    got = kernel.backward(saved_of(kernel.forward(LSTMCall(index=None, **call))), dh, zeros, zeros).dweight_hh
     exact = Reference().forward(LSTMCall(index=None, **_wide(call)))
     wide = dh.astype(np.float64), zeros.astype(np.float64), zeros.astype(np.float64)
-    wanted = Reference().backward(_saved(exact.saved), *wide).dweight_hh
+    wanted = Reference().backward(saved_of(exact), *wide).dweight_hh
     assert got is not None
     assert wanted is not None
     assert np.linalg.norm(got - wanted) < 6e-7 * np.linalg.norm(wanted)

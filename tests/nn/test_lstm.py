@@ -86,50 +86,32 @@ def states_of(module: Any, batch: int, dtype: torch.dtype) -> tuple[Tensor, Tens
     return torch.randn(shape, dtype=dtype), torch.randn(shape, dtype=dtype)
 
 
-@settings(max_examples=25, derandomize=True)
-@given(**shapes, time=st.integers(1, 20), batch_first=st.booleans())
-def test_padded(
-    seed: int,
-    batch: int,
-    units: int,
-    inputs: int,
-    layers: int,
-    both: bool,
-    bias: bool,
-    given_states: bool,
-    dtype: torch.dtype,
-    time: int,
-    batch_first: bool,
-) -> None:
-    how = {"input_size": inputs, "hidden_size": units, "num_layers": layers, "bias": bias, "bidirectional": both}
-    ours, theirs = pair(seed, dtype, batch_first=batch_first, **how)
-    x = torch.randn((batch, time, inputs) if batch_first else (time, batch, inputs), dtype=dtype)
-    same(ours, theirs, x, states_of(ours, batch, dtype) if given_states else None, TOLERANCE[dtype])
+def drawn(one: dict[str, Any], batch_first: bool = False) -> tuple[LSTM, torch.nn.LSTM]:
+    """Both modules of a drawn shape."""
+    names = {"input_size": "inputs", "hidden_size": "units", "num_layers": "layers", "bidirectional": "both"}
+    how = {name: one[key] for name, key in names.items()}
+    return pair(one["seed"], one["dtype"], bias=one["bias"], batch_first=batch_first, **how)
 
 
 @settings(max_examples=25, derandomize=True)
-@given(**shapes, enforce_sorted=st.booleans(), data=st.data())
-def test_packed(
-    seed: int,
-    batch: int,
-    units: int,
-    inputs: int,
-    layers: int,
-    both: bool,
-    bias: bool,
-    given_states: bool,
-    dtype: torch.dtype,
-    enforce_sorted: bool,
-    data: st.DataObject,
-) -> None:
-    how = {"input_size": inputs, "hidden_size": units, "num_layers": layers, "bias": bias, "bidirectional": both}
-    ours, theirs = pair(seed, dtype, **how)
+@given(one=st.fixed_dictionaries(shapes), time=st.integers(1, 20), batch_first=st.booleans())
+def test_padded(one: dict[str, Any], time: int, batch_first: bool) -> None:
+    ours, theirs = drawn(one, batch_first)
+    batch, dtype = one["batch"], one["dtype"]
+    x = torch.randn((batch, time, one["inputs"]) if batch_first else (time, batch, one["inputs"]), dtype=dtype)
+    same(ours, theirs, x, states_of(ours, batch, dtype) if one["given_states"] else None, TOLERANCE[dtype])
+
+
+@settings(max_examples=25, derandomize=True)
+@given(one=st.fixed_dictionaries(shapes), enforce_sorted=st.booleans(), data=st.data())
+def test_packed(one: dict[str, Any], enforce_sorted: bool, data: st.DataObject) -> None:
+    ours, theirs = drawn(one)
+    batch, dtype = one["batch"], one["dtype"]
     lengths = data.draw(st.lists(st.integers(1, 12), min_size=batch, max_size=batch))
-    if enforce_sorted:
-        lengths = sorted(lengths, reverse=True)
-    sequences = [torch.randn(length, inputs, dtype=dtype) for length in lengths]
+    lengths = sorted(lengths, reverse=True) if enforce_sorted else lengths
+    sequences = [torch.randn(length, one["inputs"], dtype=dtype) for length in lengths]
     x = pack_sequence(sequences, enforce_sorted=enforce_sorted)
-    same(ours, theirs, x, states_of(ours, batch, dtype) if given_states else None, TOLERANCE[dtype])
+    same(ours, theirs, x, states_of(ours, batch, dtype) if one["given_states"] else None, TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("given_states", [False, True])
@@ -183,6 +165,7 @@ def test_dropout_between_layers() -> None:
 
 def test_starts_as_in_keras() -> None:
     torch.manual_seed(0)
+    assert sum(parameter.numel() for parameter in LSTM(32, 100).parameters()) == 53_200  # the tutorial's layer
     lstm = LSTM(32, 100, num_layers=2, bidirectional=True)
     for name, parameter in lstm.named_parameters():
         values = parameter.detach()
@@ -231,20 +214,13 @@ def test_forward_mode_derivatives_are_refused() -> None:
     states = torch.zeros(1, 2, 5)
     with pytest.raises(InputError, match="c0 has a forward-mode derivative"):
         torch.func.jvp(lambda c: ours(x, (states, c))[0], (states,), (states,))
-    name = "weight_hh_l0"
+    weight = (ours.weight_hh_l0,)
     with pytest.raises(InputError, match="weight_hh has a forward-mode derivative"):
-        torch.func.jvp(
-            lambda w: torch.func.functional_call(ours, {name: w}, (x,))[0], (ours.weight_hh_l0,), (ours.weight_hh_l0,)
-        )
+        torch.func.jvp(lambda w: torch.func.functional_call(ours, {"weight_hh_l0": w}, (x,))[0], weight, weight)
     with forward_ad.dual_level(), pytest.raises(InputError, match="x has a forward-mode derivative"):
         ours(forward_ad.make_dual(x, x))
     with forward_ad.dual_level():
         ours(x)  # nothing to differentiate
-
-
-def test_number_of_parameters() -> None:
-    """The tutorial's layer: 4 (100 · 32 + 100 · 100 + 100)."""
-    assert sum(parameter.numel() for parameter in LSTM(32, 100).parameters()) == 53_200
 
 
 def test_state_dict_and_copies() -> None:
@@ -296,6 +272,7 @@ def test_binary_gates() -> None:
     """Output is o tanh(c) with o in {0, 1}: a unit shows its memory or nothing. Training moves it all the same."""
     torch.manual_seed(0)
     lstm = LSTM(3, 5, gate="binary")
+    assert repr(LSTM(3, 5, batch_first=True, gate="binary")) == "LSTM(3, 5, batch_first=True, gate='binary')"
     output, (_, c_n) = lstm(torch.randn(7, 2, 3))
     shown = torch.isclose(output[-1], c_n[0].tanh())
     assert (shown | (output[-1] == 0)).all()
@@ -383,7 +360,3 @@ def test_refused() -> None:
     for message, call in wrong:
         with pytest.raises(InputError, match=message):
             call()
-
-
-def test_repr_says_what_is_special() -> None:
-    assert repr(LSTM(3, 5, batch_first=True, gate="binary")) == "LSTM(3, 5, batch_first=True, gate='binary')"

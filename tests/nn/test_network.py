@@ -49,17 +49,10 @@ def test_the_module_gives_equal_logits(options: dict[str, Any]) -> None:
     assert isinstance(module.lstm, torch.nn.LSTM)
     wanted = model.logits(inputs)
     np.testing.assert_allclose(run(module, model, inputs), wanted, rtol=0, atol=1e-5)
-    with torch.no_grad():
-        alone = module(
-            torch.from_numpy(model.preprocessor.encode_batch(inputs[:1])[0][None]).to(
-                torch.float32 if model.channels else torch.int64
-            )
-        )
-    np.testing.assert_allclose(alone.numpy(), wanted[:1], rtol=0, atol=1e-5)
-    if not model.channels:  # int32 is what the preprocessor returns
+    one = torch.from_numpy(model.preprocessor.encode_batch(inputs[:1])[0][None])
+    for dtype in [one.dtype] if model.channels else [one.dtype, torch.int64]:  # int32 is what the preprocessor returns
         with torch.no_grad():
-            same = module(torch.from_numpy(model.preprocessor.encode_batch(inputs[:1])[0][None]))
-        np.testing.assert_array_equal(same.numpy(), alone.numpy())
+            np.testing.assert_allclose(module(one.to(dtype)).numpy(), wanted[:1], rtol=0, atol=1e-5)
 
 
 def test_the_module_runs_without_gatewise(tmp_path: Path) -> None:
@@ -157,17 +150,11 @@ def test_modules_of_another_shape_are_refused() -> None:
         (torch.nn.Linear(3, 2), "0 layers of type Embedding"),
         (Plain(mean=True), "does not compute embedding, LSTM, pooling 'last', linear: a logit differs by"),
         (Plain(end=torch.nn.Sigmoid()), "a logit differs by"),
-        (Plain(end=torch.nn.Flatten(0, 1)), None),
-        (
-            torch.nn.Sequential(torch.nn.Embedding(30, 5), torch.nn.LSTM(5, 7), torch.nn.Linear(7, 1)),
-            "cannot be called",
-        ),
+        (torch.nn.Sequential(*Plain().children()), "cannot be called"),
     ):
-        if message is None:
-            gw.from_torch(module, TOKENS, ["no", "yes"])
-            continue
         with pytest.raises(InputError, match=message):
             gw.from_torch(module, TOKENS, ["no", "yes"])
+    gw.from_torch(Plain(end=torch.nn.Flatten(0, 1)), TOKENS, ["no", "yes"])
     cased = ["[PAD]", "[UNK]", "The", "film-maker", "film", *VOCABULARY[5:]]
     with pytest.warns(DataWarning, match="2 words are found in no text, such as 'The', 'film-maker': tokens are in"):
         gw.from_torch(Plain(), cased, ["no", "yes"])

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 from small_model import small_files
 
 from gatewise.storage import save_folder
+from tests.system import no_posix
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return save_folder(tmp_path / "model", small_files())
+
+
+@pytest.fixture(params=["here", "without POSIX"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system as it is, then files and folders as on Windows."""
+    if request.param != "here":
+        if os.name == "posix" and sys.platform != "linux":
+            pytest.skip("/proc tells what is open")
+        no_posix.install(monkeypatch.setattr)

@@ -10,30 +10,37 @@ from pathlib import Path
 import pytest
 
 from gatewise.errors import ModelFileError, TrainingError
-from gatewise.storage import locked, write_atomic
+from gatewise.storage import load_folder, locked, save_folder, write_atomic
+from gatewise.storage.atomic import write_once
 
 
+@pytest.mark.usefixtures("system")
 def test_write_and_replace(tmp_path: Path) -> None:
-    target = tmp_path / "state.safetensors"
     for data in (b"first", b"", b"x" * 3_000_000):
-        write_atomic(target, data)
-        assert target.read_bytes() == data
-    assert os.listdir(tmp_path) == ["state.safetensors"]
+        write_atomic(tmp_path / "state", data)
+        assert (tmp_path / "state").read_bytes() == data
+    write_once(tmp_path / "once", b"1")
+    write_once(tmp_path / "once", b"2")
+    assert (tmp_path / "once").read_bytes() == b"1"
+    assert sorted(os.listdir(tmp_path)) == ["once", "state"]
 
 
+@pytest.mark.usefixtures("system")
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failure_keeps_what_was_there(tmp_path: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "state"
+    target, model = tmp_path / "state", save_folder(tmp_path / "model", {"config.json": b"{}"})
     write_atomic(target, b"old")
 
     def failing(handle: int) -> None:
         raise error
 
     monkeypatch.setattr(os, "fsync", failing)
-    with pytest.raises(ModelFileError if isinstance(error, OSError) else KeyboardInterrupt):
-        write_atomic(target, b"new")
+    for save in (lambda: write_atomic(target, b"new"), lambda: save_folder(model, {"config.json": b"[]"})):
+        with pytest.raises(ModelFileError if isinstance(error, OSError) else KeyboardInterrupt):
+            save()
     assert target.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["state"]
+    assert load_folder(model).files == {"config.json": b"{}"}
+    assert sorted(os.listdir(tmp_path)) == ["model", "state"]
 
 
 def test_a_disk_that_takes_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,7 @@ import pytest
 
 from gatewise.data.table_writer import TableWriter
 from gatewise.errors import InputError, ModelFileError, TrainingError
-from gatewise.storage import load_folder, locked, save_folder, write_atomic
-from gatewise.storage.atomic import write_once
+from gatewise.storage import load_folder, locked, save_folder
 from gatewise.system import OpenFolder, open_file, renames_open_files, sync_folder
 from tests.system import no_posix
 
@@ -29,35 +28,6 @@ def test_nothing_of_posix_is_left(tmp_path: Path) -> None:
     sync_folder(tmp_path)
     with pytest.raises(PermissionError), open(tmp_path / "open", "wb"):
         os.replace(tmp_path / "open", tmp_path / "other")
-
-
-def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
-    for data in (b"first", b"", b"x" * 3_000_000):
-        write_atomic(tmp_path / "state", data)
-        assert (tmp_path / "state").read_bytes() == data
-    write_once(tmp_path / "once", b"1")
-    write_once(tmp_path / "once", b"2")
-    assert (tmp_path / "once").read_bytes() == b"1"
-    assert sorted(os.listdir(tmp_path)) == ["once", "state"]
-
-
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_failure_keeps_what_was_there(tmp_path: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_atomic(tmp_path / "state", b"old")
-    save_folder(tmp_path / "model", FILES)
-
-    def failing(handle: int) -> None:
-        raise error
-
-    monkeypatch.setattr(os, "fsync", failing)
-    expected = ModelFileError if isinstance(error, OSError) else KeyboardInterrupt
-    with pytest.raises(expected):
-        write_atomic(tmp_path / "state", b"new")
-    with pytest.raises(expected):
-        save_folder(tmp_path / "model", {"config.json": b"[]"})
-    assert (tmp_path / "state").read_bytes() == b"old"
-    assert load_folder(tmp_path / "model").files == FILES
-    assert sorted(os.listdir(tmp_path)) == ["model", "state"]
 
 
 @pytest.mark.parametrize("before", ["nothing", "an empty folder", "a model"])

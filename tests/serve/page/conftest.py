@@ -34,6 +34,8 @@ TEXTS = [
     "It was good, not bad at all. It was bad, not good at all.",
     "The first hour is slow, the jokes are flat, yet the last ten minutes are honest.",
 ]
+TEXT = "I was never bored, not a bad film"
+LINK = "#t=I+was+never+bored%2C+not+a+bad+film"
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -102,14 +104,8 @@ def number_model() -> Model:
 def labels_model() -> Model:
     model = text_model()
     arch = Architecture("tokens", model.architecture.vocab_size, 5, 6, outputs=3)
-    return Model(
-        arch,
-        parameters_of(arch, 12),
-        model.preprocessor,
-        ("a", "b", "c"),
-        task="multilabel",
-        thresholds=(0.1, 0.1, 0.9),
-    )
+    target: dict[str, Any] = {"task": "multilabel", "thresholds": (0.1, 0.1, 0.9)}
+    return Model(arch, parameters_of(arch, 12), model.preprocessor, ("a", "b", "c"), **target)
 
 
 MODELS: dict[str, Callable[[], Model]] = {
@@ -217,22 +213,47 @@ def first_of(page: Any, held: list[Any]) -> Any:
     pytest.fail("no request came")
 
 
+def hold(page: Any, *parts: str) -> list[Any]:
+    """The requests to /explain whose body has one of the parts; they wait, all others pass."""
+    held: list[Any] = []
+
+    def route(one: Any) -> None:
+        if any(part in one.request.post_data for part in parts):
+            held.append(one)
+        else:
+            one.continue_()
+
+    page.route("**/explain", route)
+    return held
+
+
+Visit = Callable[..., Watched]
+
+
 @pytest.fixture
-def visit(browser: Any, address: Callable[[str], str]) -> Iterator[Callable[..., Watched]]:
-    """visit(model, width, height, scheme): a fresh browser context; at the end nothing may have gone wrong in it."""
+def watch(browser: Any) -> Iterator[Visit]:
+    """watch(home, ...): a fresh browser context for a page; at the end nothing may have gone wrong in it."""
     opened: list[tuple[Any, Watched]] = []
 
-    def new(model: str = "text", width: int = 1280, height: int = 720, scheme: str = "light", **more: Any) -> Watched:
-        home = address(model)
-        options = {"viewport": {"width": width, "height": height}, "color_scheme": scheme, "reduced_motion": "reduce"}
-        context = browser.new_context(**(options | more))
+    def new(home: str, width: int = 1280, height: int = 900, **more: Any) -> Watched:
+        size = {"width": width, "height": height}
+        context = browser.new_context(**{"viewport": size, "reduced_motion": "reduce", **more})
         context.set_default_timeout(15_000)
-        watched = Watched(context.new_page(), home)
-        opened.append((context, watched))
-        return watched
+        opened.append((context, Watched(context.new_page(), home)))
+        return opened[-1][1]
 
     yield new
     wrong = [line for _, watched in opened for line in watched.wrong]
     for context, _ in opened:
         context.close()
     assert wrong == []
+
+
+@pytest.fixture
+def visit(watch: Visit, address: Callable[[str], str]) -> Visit:
+    """visit(model, width, height, scheme): the page of that model."""
+
+    def new(model: str = "text", width: int = 1280, height: int = 720, scheme: str = "light", **more: Any) -> Watched:
+        return watch(address(model), width, height, color_scheme=scheme, **more)
+
+    return new

@@ -15,7 +15,7 @@ import pytest
 from gatewise.explain.render.page_folder import page_files
 from gatewise.model.model import Model
 from gatewise.storage.atomic import replace_folder
-from tests.serve.page.conftest import HOSTILE, Watched, known_model, number_model, series_model, text_model
+from tests.serve.page.conftest import HOSTILE, Visit, known_model, number_model, series_model, text_model
 
 INPUTS = ["I was never bored, not a bad film", "The jokes are flat, a bad film", f"good {HOSTILE[0]} {HOSTILE[3]}"]
 UNAVAILABLE = "Interventions are not available on an exported page. They need a server: gatewise serve."
@@ -51,25 +51,7 @@ def texts(static: Callable[..., str]) -> str:
     return static(known_model(), INPUTS)
 
 
-@pytest.fixture
-def watch(browser: Any) -> Iterator[Callable[..., Watched]]:
-    """watch(address): that page in a fresh context; at the end nothing may have gone wrong in it."""
-    opened: list[tuple[Any, Watched]] = []
-
-    def new(home: str, **more: Any) -> Watched:
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce", **more)
-        context.set_default_timeout(15_000)
-        opened.append((context, Watched(context.new_page(), home)))
-        return opened[-1][1]
-
-    yield new
-    wrong = [line for _, watched in opened for line in watched.wrong]
-    for context, _ in opened:
-        context.close()
-    assert wrong == []
-
-
-def test_all_views_of_fixed_texts(texts: str, watch: Callable[..., Watched]) -> None:
+def test_all_views_of_fixed_texts(texts: str, watch: Visit) -> None:
     watched = watch(texts)
     page = watched.open()
     model, example = known_model(), known_model().trace(INPUTS[1])
@@ -105,7 +87,7 @@ def test_all_views_of_fixed_texts(texts: str, watch: Callable[..., Watched]) -> 
 
 
 def test_units_without_a_record_of_their_own(
-    static: Callable[..., str], watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+    static: Callable[..., str], watch: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gatewise.explain.render.page_folder._OWN_UNITS", 1)
     model = text_model(pooling="mean+max", bidirectional=True)
@@ -123,7 +105,7 @@ def test_units_without_a_record_of_their_own(
         np.testing.assert_allclose(found["half_life"], gates.half_life()[column], rtol=2e-3)
 
 
-def test_two_of_its_texts_are_compared(texts: str, watch: Callable[..., Watched]) -> None:
+def test_two_of_its_texts_are_compared(texts: str, watch: Visit) -> None:
     page = watch(texts).open()
     page.click("#comparebutton")
     page.select_option("#compare select", INPUTS[1])
@@ -131,7 +113,7 @@ def test_two_of_its_texts_are_compared(texts: str, watch: Callable[..., Watched]
     assert page.locator("#compare textarea").count() == 0
 
 
-def test_what_needs_a_server_says_so(texts: str, watch: Callable[..., Watched]) -> None:
+def test_what_needs_a_server_says_so(texts: str, watch: Visit) -> None:
     watched = watch(texts)
     page = watched.open()
     assert page.inner_text("#interventions > div") == UNAVAILABLE
@@ -150,7 +132,7 @@ def test_what_needs_a_server_says_so(texts: str, watch: Callable[..., Watched]) 
 
 
 @pytest.mark.parametrize("make", [series_model, number_model])
-def test_series(static: Callable[..., str], watch: Callable[..., Watched], make: Callable[[], Model]) -> None:
+def test_series(static: Callable[..., str], watch: Visit, make: Callable[[], Model]) -> None:
     model = make()
     rng = np.random.default_rng(3)
     inputs = [rng.normal(0, 1, (9, model.channels)).astype(np.float32) for _ in range(2)]
@@ -168,7 +150,7 @@ def test_series(static: Callable[..., str], watch: Callable[..., Watched], make:
         np.testing.assert_allclose(found["c"], gates.c[:, column], atol=1e-4)
 
 
-def test_without_javascript_and_from_a_file(texts: str, watch: Callable[..., Watched], tmp_path: Path) -> None:
+def test_without_javascript_and_from_a_file(texts: str, watch: Visit, tmp_path: Path) -> None:
     page = watch(texts, java_script_enabled=False).page
     page.goto(texts)
     shown = page.inner_text(".gatewise")

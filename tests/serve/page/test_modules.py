@@ -19,19 +19,8 @@ LEVELS = [
     {"figure", "compare", "link", "tour"},
     {"exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction", "keys"},
     {"cell", "heatmap", "loader", "series", "staticapi", "textview", "theme"},
-    {
-        "api",
-        "cellmath",
-        "cellshape",
-        "colour",
-        "examples",
-        "heatmapdata",
-        "heatmapunits",
-        "linkfit",
-        "url",
-        "value",
-        "words",
-    },
+    {"api", "cellmath", "cellshape", "colour", "examples", "heatmapdata"}
+    | {"heatmapunits", "linkfit", "url", "value", "words"},
     {"store"},
     {"dom"},
 ]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gatewise.explain import Clamp
-from tests.serve.page.conftest import MODELS, TEXTS, Watched, first_of, known_model
-
-Visit = Callable[..., Watched]
-TEXT = "I was never bored, not a bad film"
+from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, Watched, first_of, hold, known_model
 
 
 def number(text: str) -> float:
@@ -36,16 +32,7 @@ def write(watched: Watched, text: str) -> None:
 def test_the_prediction_does_not_wait_for_the_prefix_predictions(visit: Visit) -> None:
     watched = visit()
     page = watched.open()
-    before, waiting = page.inner_text("#prediction .probability"), []
-
-    def hold(route: Any) -> None:
-        """The first request for prefix predictions waits; all others pass."""
-        if not waiting and '"prefix"' in route.request.post_data:
-            waiting.append(route)
-        else:
-            route.continue_()
-
-    page.route("**/explain", hold)
+    before, waiting = page.inner_text("#prediction .probability"), hold(page, '"prefix"')
     page.fill("#text", "a bad film, bad")
     page.wait_for_function("() => gatewise.store.get().earlyPrediction?.inputText === gatewise.store.get().text")
     page.wait_for_function(
@@ -53,7 +40,8 @@ def test_the_prediction_does_not_wait_for_the_prefix_predictions(visit: Visit) -
     )
     early = page.inner_text("#prediction .label"), page.inner_text("#prediction .probability")
     assert page.evaluate("() => gatewise.store.get().data.inputText !== gatewise.store.get().text")
-    first_of(page, waiting).continue_()
+    first_of(page, waiting)
+    page.unroute("**/explain")  # which lets the held requests go
     watched.settle()
     assert (page.inner_text("#prediction .label"), page.inner_text("#prediction .probability")) == early
     assert page.evaluate("() => gatewise.store.get().earlyPrediction") is None
@@ -150,7 +138,7 @@ def test_the_attribution_method_can_be_changed_and_shows_its_faithfulness(visit:
 
 def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
     watched, model = visit(), known_model()
-    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=4&s=1")
+    page = watched.open(f"{LINK}&u=3&w=4&s=1")
     trace = model.trace(TEXT).lstms[0]
     page.click(".cellnumbers summary")
     shown = [number(x) for x in page.locator(".numbers dd").all_inner_texts()]
@@ -158,14 +146,21 @@ def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
     i, f, g, o = (float(getattr(trace, gate)[4, 3]) for gate in "ifgo")
     want = [c0, h0, f, i, g, o, f * c0, i * g, trace.c[4, 3], trace.h[4, 3]]
     np.testing.assert_allclose(shown, want, atol=5.1e-4)
-    seen = []
+    seen = {}
     page.focus("#steps button >> nth=0")
     for _ in range(7):
-        seen.append(page.inner_text(".stepname"))
+        seen[page.inner_text(".stepname").lower()] = page.locator(".formula").text_content()
         page.keyboard.press("ArrowRight")
-    assert [name.lower() for name in seen] == [
-        "1 read", "2 forget", "3 input", "4 keep", "5 write", "6 output", "7 pass on",
-    ]  # fmt: skip
+    assert seen == {
+        "1 read": "zf, zi, zg, zo = W xt + U ht−1 + b",
+        "2 forget": "ft = σ(zf)",
+        "3 input": "it = σ(zi),  gt = tanh(zg)",
+        "4 keep": "kept = ft · ct−1",
+        "5 write": "ct = ft · ct−1 + it · gt",
+        "6 output": "ot = σ(zo),  ht = ot · tanh(ct)",
+        "7 pass on": "network logits = Wout pool(h1 … hT) + bout",
+    }
+    assert page.locator(".formula sub").count() == 6, "of step 1, at the next word"
     assert page.inner_text(".stepname").lower() == "1 read"  # of the next word
     assert page.evaluate("() => gatewise.store.get().w") == 5
     page.keyboard.press("End")
@@ -174,7 +169,7 @@ def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
 
 def test_hovering_shows_values(visit: Visit) -> None:
     watched, model = visit(), known_model()
-    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=4&o=index")
+    page = watched.open(f"{LINK}&u=3&w=4&o=index")
     page.locator(".map").scroll_into_view_if_needed()
     page.wait_for_function("() => document.querySelector('#readout').textContent")
     watched.settle()
@@ -203,7 +198,7 @@ def test_hovering_shows_values(visit: Visit) -> None:
 
 def test_the_heat_map_shows_every_gate_and_state_sorted_and_as_a_table(visit: Visit) -> None:
     watched, model = visit(), known_model()
-    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film")
+    page = watched.open(LINK)
     trace = model.trace(TEXT)
     for heatmap in "ifgoh":
         page.click(f".choice button:text-is('{heatmap}')")
@@ -222,7 +217,7 @@ def test_the_heat_map_shows_every_gate_and_state_sorted_and_as_a_table(visit: Vi
 
 def test_a_clamp_shows_before_and_after_and_undo_reverts_it(visit: Visit) -> None:
     watched, model = visit(), known_model()
-    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3")
+    page = watched.open(f"{LINK}&u=3")
     before = probability_of(page)
     assert before == pytest.approx(model.predict_proba([TEXT])[0, 1], abs=0.0051)
     page.select_option("#interventions select >> nth=0", "all")
@@ -261,11 +256,8 @@ def test_two_texts_side_by_side(visit: Visit) -> None:
     page.wait_for_selector("#compare .pair:visible")
     watched.settle()  # of the first text; the second may have its prediction before
     page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 14")
-    both = (
-        "The reviews were terrible, but the film is wonderful.",
-        "The reviews were wonderful, but the film is terrible.",
-    )
-    for n, text in enumerate(both):
+    for n, (one, two) in enumerate((("terrible", "wonderful"), ("wonderful", "terrible"))):
+        text = f"The reviews were {one}, but the film is {two}."
         head = page.locator("#compare h3").nth(n).inner_text()
         assert head.startswith(("First", "Second")[n])
         assert head.endswith(f", P(good) = {model.predict_proba([text])[0, 1]:.2f}")
@@ -276,21 +268,14 @@ def test_two_texts_side_by_side(visit: Visit) -> None:
 
 
 def test_the_comparison_does_not_wait_for_the_attribution(visit: Visit) -> None:
-    watched, held = visit(), []
-    page = watched.open()
-
-    def hold(route: Any) -> None:
-        if '"attribution"' in route.request.post_data and "twice" in route.request.post_data:
-            held.append(route)
-        else:
-            route.continue_()
-
-    page.route("**/explain", hold)
+    page = visit().open()
     page.click("#comparebutton")
+    held = hold(page, '"attribution"')
     page.fill("#compare textarea", "a bad film, not seen twice")
     page.wait_for_function("() => document.querySelectorAll('#compare h3')[1]?.textContent.startsWith('Second: ')")
     coloured = "#compare .pair > div:nth-child(2) .word:is([class*=' p'], [class*=' n'])"
     page.wait_for_selector("#compare .pair > div:nth-child(2) .word:has-text('twice')")
     assert page.locator(coloured).count() == 0
-    first_of(page, held).continue_()
+    first_of(page, held)
+    page.unroute("**/explain")
     page.wait_for_selector(coloured)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,17 +11,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tests.serve.page.conftest import Watched, known_model
+from tests.serve.page.conftest import LINK, TEXT, Visit, known_model
 
-Visit = Callable[..., Watched]
-TEXT = "I was never bored, not a bad film"
-LINK = "#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=4"
+UNIT = f"{LINK}&u=3&w=4"
 SVG = "{http://www.w3.org/2000/svg}"
 SHAPE = "() => document.querySelector('#cell svg').getAttribute('viewBox')"
 
 
 def test_the_boxes_have_names_and_the_parts_tooltips(visit: Visit) -> None:
-    page = visit().open(LINK)
+    page = visit().open(UNIT)
     trace = known_model().trace(TEXT).lstms[0]
     f, i, g, o = (float(getattr(trace, gate)[4, 3]) for gate in "figo")
     shown = page.locator("#cell g.gate").evaluate_all(
@@ -42,30 +39,10 @@ def test_the_boxes_have_names_and_the_parts_tooltips(visit: Visit) -> None:
     assert page.locator("#cell .reach").first.evaluate("one => getComputedStyle(one).pointerEvents") == "stroke"
 
 
-def test_each_step_shows_its_formula(visit: Visit) -> None:
-    page = visit().open(f"{LINK}&s=1")
-    page.focus("#steps button >> nth=0")
-    seen = []
-    for _ in range(7):
-        seen.append(page.locator(".formula").text_content())
-        page.keyboard.press("ArrowRight")
-    assert seen == [
-        "zf, zi, zg, zo = W xt + U ht−1 + b", "ft = σ(zf)", "it = σ(zi),  gt = tanh(zg)", "kept = ft · ct−1",
-        "ct = ft · ct−1 + it · gt", "ot = σ(zo),  ht = ot · tanh(ct)",
-        "network logits = Wout pool(h1 … hT) + bout",
-    ]  # fmt: skip
-    assert page.locator(".formula sub").count() == 6, "of step 1, at the next word"
-
-
-def test_a_lower_layer_passes_h_to_the_layer_above(visit: Visit) -> None:
-    watched = visit("series")
-    page = watched.open("#layer=0&s=7")
+def test_a_lower_layer_passes_h_up_and_its_units_are_ablated_there(visit: Visit) -> None:
+    page = visit("series").open("#layer=0&s=7&u=3")
     assert "to the layer above" in page.locator("#cell svg").text_content()
     assert page.locator(".formula").text_content() == "xt of the layer above = ht"
-
-
-def test_a_unit_of_a_lower_layer_is_ablated_there(visit: Visit) -> None:
-    page = visit("series").open("#layer=0&u=3")
     page.click("#interventions button:has-text('Ablate unit 3')")
     page.wait_for_function("() => gatewise.store.get().data.changed?.applied.length === 1")
     assert "unit 3 of layer 1 ablated" in page.inner_text("#interventions .chips")
@@ -79,8 +56,8 @@ def test_a_unit_of_a_lower_layer_is_ablated_there(visit: Visit) -> None:
 
 
 def test_the_cell_is_wide_from_1500_px_and_expands(visit: Visit) -> None:
-    assert visit(width=1500, height=900).open(LINK).evaluate(SHAPE) == "0 0 800 420"
-    page = visit().open(LINK)
+    assert visit(width=1500, height=900).open(UNIT).evaluate(SHAPE) == "0 0 800 420"
+    page = visit().open(UNIT)
     assert page.evaluate(SHAPE) == "0 0 420 460"
     page.click("#unit .expand")
     page.wait_for_function(f"() => ({SHAPE})() === '0 0 800 420'")
@@ -99,7 +76,7 @@ def test_the_cell_is_wide_from_1500_px_and_expands(visit: Visit) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (360, 780), (1280, 720)])
 def test_no_text_of_a_presented_cell_is_small(visit: Visit, width: int, height: int) -> None:
-    page = visit(width=width, height=height).open(f"{LINK}&present=1&x=f3:1")
+    page = visit(width=width, height=height).open(f"{UNIT}&present=1&x=f3:1")
     smallest = page.evaluate(
         "() => { const cell = document.querySelector('#cell svg'), scale = cell.getScreenCTM().a;"
         " return Math.min(...[...cell.querySelectorAll('text')]"
@@ -112,14 +89,6 @@ def test_no_text_of_a_presented_cell_is_small(visit: Visit, width: int, height: 
         ".every(one => one.left >= cell.left - 1 && one.right <= cell.right + 1); }"
     )
     assert inside
-
-
-def test_animations_rest_after_five_seconds(visit: Visit) -> None:
-    page = visit().open(LINK)
-    page.emulate_media(reduced_motion="no-preference")
-    ends = page.evaluate("() => document.getAnimations().map(one => one.effect.getComputedTiming().endTime)")
-    assert ends
-    assert max(ends) <= 5000
 
 
 def rows_of(page: Any) -> list[float]:
@@ -187,7 +156,7 @@ def test_the_heat_map_of_many_units(visit: Visit) -> None:
 
 
 def test_the_tour_by_keyboard(visit: Visit) -> None:
-    page = visit().open(LINK)
+    page = visit().open(UNIT)
     page.evaluate("() => { document.querySelector('#interventions').open = false; }")
     assert page.locator(".tourcard").count() == 0
     page.focus("#tourbutton")
@@ -217,10 +186,7 @@ def test_the_tour_by_keyboard(visit: Visit) -> None:
     page.keyboard.press("Enter")  # again, from the first card
     page.wait_for_function(f"() => ({lit})() === 'input'")
     page.keyboard.press("Escape")
-
-
-def test_the_tour_leaves_out_hidden_parts(visit: Visit) -> None:
-    page = visit().open(f"{LINK}&hide=heatmap,cell")
+    page.evaluate("() => gatewise.store.set({ hide: ['heatmap', 'cell'] })")
     page.click("#tourbutton")
     page.wait_for_function("() => document.querySelector('.tourcard h2')?.textContent === '1 of 4: Text'")
 
@@ -241,7 +207,7 @@ def png_parts(data: bytes) -> dict[bytes, bytes]:
 
 @pytest.mark.parametrize("part", ["words", "cell", "heat map"])
 def test_a_part_is_saved_as_a_picture(visit: Visit, part: str, tmp_path: Path) -> None:
-    page = visit().open(LINK)
+    page = visit().open(UNIT)
     if part == "heat map":
         page.locator("#heatmap").scroll_into_view_if_needed()
         page.wait_for_function("() => document.querySelector('#heatmap .readout').textContent")
@@ -263,12 +229,8 @@ def test_a_part_is_saved_as_a_picture(visit: Visit, part: str, tmp_path: Path) -
     if part == "words":
         assert [text for text in texts if text in TEXT.replace(",", " ,").split()] == TEXT.replace(",", " ,").split()
     elif part == "cell":
-        assert {"forget", "input", "candidate", "output", "“bored”"} & set(texts) == {
-            "forget",
-            "input",
-            "candidate",
-            "output",
-        }
+        assert {"forget", "input", "candidate", "output"} <= set(texts)
+        assert "“bored”" not in texts
     else:
         assert root.find(f"{SVG}image") is not None
     parts = png_parts((tmp_path / "it.png").read_bytes())
@@ -285,22 +247,12 @@ def test_a_picture_of_a_hostile_text_is_text(visit: Visit, tmp_path: Path) -> No
     page = watched.open("#t=It+was+good")
     page.fill("#text", '<script>alert(1)</script> \u0007\u202e "&amp; ]]> ' + "x" * 500)
     watched.settle()
-    for form in ("SVG", "PNG"):
+    for form in ("PNG", "SVG"):
         with page.expect_download() as download:
             page.click(f"[title='Save the words as {form}']")
-    download.value.save_as(tmp_path / "it.png")
-    with page.expect_download() as download:
-        page.click("[title='Save the words as SVG']")
-    download.value.save_as(tmp_path / "it.svg")
+        download.value.save_as(tmp_path / f"it.{form.lower()}")
     root = ElementTree.parse(tmp_path / "it.svg").getroot()
-    assert {node.tag.removeprefix(SVG) for node in root.iter()} <= {
-        "svg",
-        "title",
-        "desc",
-        "rect",
-        "text",
-        "path",
-        "circle",
-    }
+    allowed = {"svg", "title", "desc", "rect", "text", "path", "circle"}
+    assert {node.tag.removeprefix(SVG) for node in root.iter()} <= allowed
     assert root.findtext(f"{SVG}desc", "").startswith('Text: <script>alert(1)</script> \ufffd\ufffd "&amp; ]]> xxx')
     assert sum(len(node.text or "") for node in root.iter(f"{SVG}text")) > 80

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gatewise.model import bundled
 from gatewise.model.model import Model, load
-from tests.serve.page.conftest import Watched, first_of
-
-Visit = Callable[..., Watched]
-TEXT = "I was never bored, not a bad film"
+from tests.serve.page.conftest import LINK, TEXT, Visit, first_of
 
 
 @pytest.mark.parametrize("start", ["drag", "gate", "K"])
 def test_a_drag_of_one_slider_clamps_one_unit_at_one_word(visit: Visit, start: str) -> None:
     watched = visit()
-    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film")
+    page = watched.open(LINK)
     page.select_option("#interventions select >> nth=1", "word")
     shown = page.evaluate("() => gatewise.selectedUnit(gatewise.store.get())")
     word = int(page.get_attribute(".words .selected", "data-word"))
@@ -94,7 +90,7 @@ def test_fast_typing_paints_predictions_one_request_at_a_time(visit: Visit) -> N
 
 def test_the_skip_link_and_escape_keep_clamps_word_and_unit(visit: Visit) -> None:
     watched = visit()
-    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=4&x=f3:0.5")
+    page = watched.open(f"{LINK}&u=3&w=4&x=f3:0.5")
     kept = "() => { const { changes, u, w, text } = gatewise.store.get(); return [changes.length, u, w, text]; }"
     page.focus("a.skip")
     page.keyboard.press("Enter")
@@ -123,21 +119,9 @@ def test_clear_clears_every_number(visit: Visit, model: str) -> None:
     page.click("#clear")
     page.wait_for_function("() => !gatewise.store.get().data")
     first_of(page, held)
-    for part in (
-        "#prediction .predictionrow",
-        "#prediction .attributionrow .sum",
-        "#unit .unitline",
-        "#steps .steprow",
-    ):
-        assert not any(letter.isdigit() for letter in page.inner_text(part)), part
-    for part in (
-        "#cell .cellstage",
-        "#words",
-        "#heatmap .readout",
-        "#heatmap .status",
-        "#heatmap .tablebox",
-        "#counts",
-    ):
+    parts = ["#prediction .predictionrow", "#prediction .attributionrow .sum", "#unit .unitline", "#steps .steprow"]
+    parts += ["#cell .cellstage", "#words", "#heatmap .readout", "#heatmap .status", "#heatmap .tablebox", "#counts"]
+    for part in parts:
         assert not any(letter.isdigit() for letter in page.inner_text(part)), part
     assert "in this text" not in page.inner_text("#unitpanel")
     inked = "() => document.querySelector('.map canvas').getContext('2d').getImageData(200, 50, 1, 1).data[3]"
@@ -215,32 +199,26 @@ def test_panels_opened_without_the_server_recover(visit: Visit) -> None:
 def test_presentation_mode_fits_and_is_left_by_touch(visit: Visit) -> None:
     for width, height in ((1024, 768), (1280, 720), (1920, 1080)):
         watched = visit(width=width, height=height)
-        page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&s=3")
+        page = watched.open(f"{LINK}&s=3&hide=heatmap,interventions")
         page.click("#presentbutton")
         page.wait_for_selector("body.present")
         page.wait_for_timeout(200)
         assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight"), (width, height)
-        for part in (
-            "#prediction .label",
-            "#words",
-            "#unit",
-            "#cell svg",
-            "#steps .stepline",
-            "#steps button >> nth=3",
-        ):
+        parts = ("#prediction .label", "#words", "#unit", "#cell svg", "#steps .stepline", "#steps button >> nth=3")
+        for part in parts:
             box = page.locator(part).first.bounding_box()
             assert box["height"] > 20, part
-            assert box["x"] >= 0, part
-            assert box["y"] >= 0, part
-            assert box["x"] + box["width"] <= width, (part, width)
-            assert box["y"] + box["height"] <= height, (part, height)
+            assert 0 <= box["x"] <= width - box["width"], (part, width)
+            assert 0 <= box["y"] <= height - box["height"], (part, height)
         assert page.locator("#cell svg").bounding_box()["height"] > 0.55 * height
         assert page.evaluate(SMALL_TEXT) == []
         page.click("#steps [aria-label='Step forward']")
-        assert page.evaluate("() => gatewise.store.get().s") == 4
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("() => gatewise.store.get().s") == 5
         page.click("#leavebutton")
         page.wait_for_selector("header", state="visible")
         assert page.evaluate("() => document.activeElement.id") == "presentbutton"
+        assert not page.locator("#interventions, #heatmap").locator("visible=true").count(), "they stay hidden"
 
 
 SMALL_TEXT = """() => [...document.querySelectorAll('body *')]
@@ -252,7 +230,7 @@ SMALL_TEXT = """() => [...document.querySelectorAll('body *')]
 
 def test_presentation_mode_on_a_phone_has_one_column(visit: Visit) -> None:
     watched = visit(width=390, height=844, has_touch=True, is_mobile=True)
-    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&s=3")
+    page = watched.open(f"{LINK}&s=3")
     page.tap("#presentbutton")
     page.wait_for_selector("body.present")
     page.wait_for_timeout(200)
@@ -273,7 +251,7 @@ def test_presentation_mode_on_a_phone_has_one_column(visit: Visit) -> None:
 
 def test_one_probability_and_one_meaning_of_a_colour(visit: Visit) -> None:
     watched = visit()
-    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&s=7&w=8")
+    page = watched.open(f"{LINK}&s=7&w=8")
     shown = page.inner_text("#prediction .of") + " " + page.inner_text("#prediction .probability")
     assert shown in page.inner_text("#steps .stepline"), "after the last word the cell names the same probability"
     page.click("#comparebutton")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,12 +12,9 @@ from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler
 from gatewise.network.architecture import Architecture
 from tests.explain.random_net import parameters_of
-from tests.serve.page.conftest import MODELS, TEXTS, Watched, first_of, known_model
+from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, first_of, hold, known_model
 
-Visit = Callable[..., Watched]
-TEXT = "I was never bored, not a bad film"
 OTHER = "I was never bored, not a good film"  # as many words
-LINK = "#t=I+was+never+bored%2C+not+a+bad+film"
 
 
 def two_numbers_model() -> Model:
@@ -28,20 +24,6 @@ def two_numbers_model() -> Model:
 
 
 MODELS["two"] = two_numbers_model
-
-
-def hold(page: Any, *parts: str) -> list[Any]:
-    """The requests to /explain whose body has one of the parts; they wait, all others pass."""
-    held: list[Any] = []
-
-    def route(one: Any) -> None:
-        if any(part in one.request.post_data for part in parts):
-            held.append(one)
-        else:
-            one.continue_()
-
-    page.route("**/explain", route)
-    return held
 
 
 def choose(page: Any, **state: Any) -> None:

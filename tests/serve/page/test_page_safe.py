@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.serve.page.conftest import HOSTILE, Watched
+from tests.serve.page.conftest import HOSTILE, Visit
 
-Visit = Callable[..., Watched]
 PAGE = Path(__file__).resolve().parents[3] / "src" / "gatewise" / "serve" / "page"
 
 # Tags that the page itself never makes: any of them came out of somebody's text.

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from tests.serve.page.conftest import MODELS, TEXTS, Watched, first_of, known_model
+from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, first_of, hold, known_model
 
-Visit = Callable[..., Watched]
-TEXT = "I was never bored, not a bad film"
 SEVERAL = "text+wide+series"
-LINK = "#t=I+was+never+bored%2C+not+a+bad+film"
 
 
 def test_the_sum_of_the_scores_is_one_sentence(visit: Visit) -> None:
@@ -34,11 +30,7 @@ def test_the_sum_is_not_shown_while_it_belongs_to_an_earlier_text(visit: Visit) 
     watched = visit()
     page = watched.open(LINK)
     assert page.locator("#prediction .sum").is_visible()
-    held: list[Any] = []
-    page.route(
-        "**/explain",
-        lambda route: held.append(route) if '"attribution"' in route.request.post_data else route.continue_(),
-    )
+    held = hold(page, '"attribution"')
     page.fill("#text", "a bad film")
     page.wait_for_function("() => gatewise.store.get().data.inputText === 'a bad film'")
     assert not page.locator("#prediction .sum").is_visible()
@@ -84,8 +76,10 @@ def test_a_server_that_is_lost_at_the_start_leaves_one_message(visit: Visit) -> 
 def test_compare_opens_below_the_words_with_the_text(visit: Visit) -> None:
     watched = visit()
     page = watched.open(LINK)
+    assert not page.locator("#models").is_visible(), "there is one model"
     page.click("#comparebutton")
     page.wait_for_function("() => document.querySelector('#compare .status')?.textContent.startsWith('Both texts are')")
+    assert not page.locator("#compare select").is_visible()
     assert page.input_value("#compare textarea") == TEXT
     words, compare, changes = (page.locator(part).bounding_box() for part in ("#words", "#compare", "#interventions"))
     assert words["y"] + words["height"] <= compare["y"] <= words["y"] + words["height"] + 20
@@ -139,14 +133,6 @@ def test_the_model_can_be_chosen(visit: Visit) -> None:
     page.wait_for_function("() => document.querySelector('#hint').textContent.includes('not serve the model gone')")
     watched.settle()
     assert page.input_value("#models") == "text"
-
-
-def test_one_model_has_no_chooser(visit: Visit) -> None:
-    page = visit().open(LINK)
-    assert not page.locator("#models").is_visible()
-    page.click("#comparebutton")
-    page.wait_for_selector("#compare textarea")
-    assert not page.locator("#compare select").is_visible()
 
 
 SHIFTS = """

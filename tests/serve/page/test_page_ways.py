@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from gatewise.explain import Clamp
-from tests.serve.page.conftest import TEXTS, Watched, known_model, series_model
-
-Visit = Callable[..., Watched]
-TEXT = "I was never bored, not a bad film"
+from tests.serve.page.conftest import LINK, TEXT, TEXTS, Visit, known_model, series_model
 
 
 def test_a_link_restores_the_whole_state(visit: Visit) -> None:
     watched = visit()
-    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film")
+    page = watched.open(LINK)
     page.click(".words .word >> nth=5")
     page.evaluate("() => gatewise.store.set({u: 4, s: 3, heatmap: 'f', sort: 'jump', colourBy: 'unit'})")
     page.select_option("#interventions select >> nth=1", "word")
@@ -75,7 +71,7 @@ def test_a_long_text_is_compressed_in_a_link_and_a_broken_link_says_so(visit: Vi
 def test_a_link_drops_what_the_model_lacks_and_says_so(visit: Visit, later: bool) -> None:
     watched, model = visit(), known_model()
     page = watched.open() if later else watched.page
-    link = "#t=I+was+never+bored%2C+not+a+bad+film&u=12&layer=1&m=magic&x=f12:0.5,z3:1,f3:1"
+    link = f"{LINK}&u=12&layer=1&m=magic&x=f12:0.5,z3:1,f3:1"
     page.goto(f"{watched.home}/{link}")
     page.wait_for_function("() => gatewise.store.get().data?.changed")
     watched.settle()
@@ -90,7 +86,7 @@ def test_a_link_drops_what_the_model_lacks_and_says_so(visit: Visit, later: bool
 
 def test_by_keyboard_alone(visit: Visit) -> None:
     watched = visit()
-    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=0")
+    page = watched.open(f"{LINK}&u=3&w=0")
     page.focus("#text")
     page.keyboard.press("Escape")
     assert page.evaluate("() => document.activeElement.dataset.word") == "0"
@@ -137,11 +133,8 @@ def test_by_keyboard_alone(visit: Visit) -> None:
         page.keyboard.press("Tab")
         stops.append(page.evaluate("() => document.activeElement.closest('[id]')?.id"))
     order = [stop for n, stop in enumerate(stops) if n == 0 or stops[n - 1] != stop]
-    assert [part for part in order if part in ("examples", "text", "words", "unit", "steps")][:3] == [
-        "examples",
-        "text",
-        "words",
-    ]
+    parts = [part for part in order if part in ("examples", "text", "words", "unit", "steps")]
+    assert parts[:3] == ["examples", "text", "words"]
 
 
 def test_guess_first_withholds_the_prediction(visit: Visit) -> None:
@@ -154,24 +147,6 @@ def test_guess_first_withholds_the_prediction(visit: Visit) -> None:
     page.wait_for_selector("#words path.prefixline", state="attached")
 
 
-def test_presentation_mode_and_hidden_parts(visit: Visit) -> None:
-    watched = visit(width=1920, height=1080)
-    page = watched.open("#present=1&hide=heatmap,interventions")
-    assert not page.locator("header").is_visible()
-    sizes = page.evaluate(
-        "() => [...document.querySelectorAll('.stepline, .unitline, .words, #prediction .label, .presentkeys')]"
-        ".map(one => parseFloat(getComputedStyle(one).fontSize))"
-    )
-    assert min(sizes) >= 24
-    assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight + 1")
-    page.keyboard.press("ArrowRight")
-    assert page.evaluate("() => gatewise.store.get().s") == 6
-    page.keyboard.press("Escape")
-    page.wait_for_selector("header", state="visible")
-    assert not page.locator("#interventions").is_visible()
-    assert not page.locator("#heatmap").is_visible()
-
-
 def test_the_unit_panel_the_training_and_the_card(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open("#u=5")
@@ -181,10 +156,8 @@ def test_the_unit_panel_the_training_and_the_card(visit: Visit) -> None:
     assert model.units is not None
     summary = model.units.unit(5)
     assert f"{100 * summary.accuracy_ablated:.1f}% with this unit ablated" in page.inner_text("#unitpanel")
-    assert (
-        page.locator("#unitpanel .excerpts >> nth=0").locator("mark").first.inner_text()
-        == summary.rises[0].words[summary.rises[0].place]
-    )
+    marked = page.locator("#unitpanel .excerpts >> nth=0").locator("mark").first.inner_text()
+    assert marked == summary.rises[0].words[summary.rises[0].place]
     assert "2 (best)" in page.inner_text("#training")
     assert page.locator("#training svg").count() == 2
     card = page.inner_text("#card")

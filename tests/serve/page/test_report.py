@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from gatewise.explain import Clamp
 from gatewise.explain.render.html import compare_page, report_page
 from gatewise.explain.view.serialize import intervention_json
-from tests.serve.page.conftest import HOSTILE, Watched, known_model, series_model, text_model
+from tests.serve.page.conftest import HOSTILE, Visit, known_model, series_model, text_model
 from tests.serve.page.test_page import number
 
 TEXT = "I was never bored, not a bad film <script>alert(1)</script> </script><img src=x onerror=alert(1)> \u202e"
@@ -29,24 +29,17 @@ def test_clamps_keep_their_layer_and_direction() -> None:
 
 
 @pytest.fixture
-def look(browser: Any, tmp_path: Path) -> Iterator[Any]:
-    """look(html): that page opened from a file; at the end nothing may have gone wrong in it."""
-    opened: list[tuple[Any, Watched]] = []
+def look(watch: Visit, tmp_path: Path) -> Callable[[str], Any]:
+    """look(html): that page opened from a file."""
 
     def new(html: str) -> Any:
-        path = tmp_path / f"{len(opened)}.html"
+        path = tmp_path / "page.html"
         path.write_text(html, encoding="utf-8")
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-        watched = Watched(context.new_page(), path.as_uri())
-        watched.page.goto(path.as_uri())
-        opened.append((context, watched))
-        return watched.page
+        page = watch(path.as_uri()).page
+        page.goto(path.as_uri())
+        return page
 
-    yield new
-    wrong = [line for _, watched in opened for line in watched.wrong]
-    for context, _ in opened:
-        context.close()
-    assert wrong == []
+    return new
 
 
 def test_a_report_is_drawn_and_can_be_used(look: Any) -> None:
