@@ -25,11 +25,13 @@ from gatewise.errors import InputError, KernelUnavailable, quote
 from gatewise.kernels.interface import Backward, Forward, LSTMCall, Projected, SavedActivations
 from gatewise.kernels.threads import MOST_THREADS, threads
 from gatewise.kernels.validation import check_backward, check_forward, check_project
+from gatewise.system import trim_memory
 from gatewise.types import Array, Precision
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
 ISAS_BF16 = ("amx", "avx512")  # with bfloat16 products, best first
 _NEWEST = "empty"  # the function that was added last: an extension without it is of an older version
+_CACHE_LIMIT = 1 << 30  # bytes, as in src/native/arena.cpp
 _MOST_STEPS = 2**31 - 1  # row numbers have 32 bits
 
 
@@ -252,6 +254,15 @@ def squared_hinge(
         raise InputError("squared hinge: columns must be below the number of features, one for each value")
     bias: float = extension.fit_squared_hinge(starts, columns, values, sign, cost, max_passes, tol, w)
     return w, bias
+
+
+def return_unused_memory() -> None:
+    """Return to the system the memory that the extension and the C library keep for later arrays."""
+    extension, _ = imported()
+    if extension is not None:
+        extension.set_cache_limit(0)
+        extension.set_cache_limit(_CACHE_LIMIT)
+    trim_memory()
 
 
 @cache

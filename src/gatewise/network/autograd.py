@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import Interpolation, Kernel, LSTMCall, SavedActivations, memory
+from gatewise.kernels import Interpolation, Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.pooling import max_backward, repeat_rows
 from gatewise.kernels.threads import at_once, concurrently, in_turn
 from gatewise.network.architecture import Architecture
@@ -72,7 +72,7 @@ class Variable:
 
     def __getitem__(self, rows: slice) -> Any:
         def backward(grad: Array) -> None:
-            whole = memory.zeros_like(self.value)
+            whole = np.zeros_like(self.value)
             whole[rows] = grad
             self.accumulate(whole, owned=True)
 
@@ -86,7 +86,7 @@ class Variable:
         elif self._owns_grad:
             self.grad += grad
         else:
-            self.grad, self._owns_grad = np.add(self.grad, grad, out=memory.empty_like(grad)), True
+            self.grad, self._owns_grad = self.grad + grad, True
 
     def owned_grad(self) -> Array | None:
         """The gradient so far, if there is one, as an array that may change in place."""
@@ -97,7 +97,7 @@ class Variable:
 
     def accumulate_rows(self, rows: NDArray[np.int64], grad: Array) -> None:
         """`grad` (R, D) for `rows` (R,), distinct."""
-        whole = memory.zeros_like(self.value)
+        whole = np.zeros_like(self.value)
         whole[rows] = grad
         self.accumulate(whole, owned=True)
 
@@ -141,7 +141,7 @@ def sum_of(parts: Sequence[RowGradient]) -> RowGradient:
     """The sum of gradients of one table; at least one."""
     if len(parts) == 1:
         return parts[0]
-    return sum_rows(np.concatenate([part.rows for part in parts]), memory.concatenate([part.values for part in parts]))
+    return sum_rows(np.concatenate([part.rows for part in parts]), np.concatenate([part.values for part in parts]))
 
 
 def sum_rows(rows: NDArray[np.int64], values: Array) -> RowGradient:
@@ -151,8 +151,7 @@ def sum_rows(rows: NDArray[np.int64], values: Array) -> RowGradient:
     order = np.argsort(rows, kind="stable")
     rows = rows[order]
     starts = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
-    sums = memory.empty((len(starts), values.shape[1]), values.dtype)
-    return RowGradient(rows[starts], np.add.reduceat(memory.take(values, order), starts, axis=0, out=sums))
+    return RowGradient(rows[starts], np.add.reduceat(values[order], starts, axis=0))
 
 
 class RecordingOps:
@@ -306,9 +305,7 @@ class RecordingOps:
         def backward(grad: Array) -> None:
             for part, cut in zip(parts, np.split(grad, ends, axis=axis), strict=True):
                 if isinstance(part, Variable):
-                    own = memory.empty_like(cut)
-                    own[...] = cut
-                    part.accumulate(own, owned=True)
+                    part.accumulate(cut.copy(), owned=True)
 
         return self.record(value, backward)
 
@@ -344,12 +341,12 @@ class RecordingOps:
     def multiply(self, x: Any, factor: Array) -> Any:
         """x times a constant array that broadcasts to its shape."""
         value = array_of(x)
-        product = np.multiply(value, factor, out=memory.empty_like(value))
+        product = value * factor
         if not isinstance(x, Variable):
             return product
 
         def backward(grad: Array) -> None:
-            x.accumulate(np.multiply(grad, factor, out=memory.empty_like(grad)), owned=True)
+            x.accumulate(grad * factor, owned=True)
 
         return self.record(product, backward)
 

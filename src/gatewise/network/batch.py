@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels import memory
 from gatewise.kernels.ragged import Ragged
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array, Index, Lengths
@@ -68,7 +67,7 @@ class Batch:
                 )
         arrays = [truncate(array, arch) for array in arrays]
         lengths = np.array([len(array) for array in arrays], dtype=np.int64)
-        values = memory.concatenate(arrays) if arrays else np.zeros((0, arch.channels), dtype=np.float32)
+        values = np.concatenate(arrays) if arrays else np.zeros((0, arch.channels), dtype=np.float32)
         return cls(lengths, values=values)
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.kernels import memory
 from gatewise.types import Array
 
 _LEVELS = 1 << 16  # a probability is rounded to a multiple of 1 / 65,536 below 1
@@ -35,7 +34,7 @@ class Dropout:
         dropped = min(round(self.probability.get(part, 0) * _LEVELS), _LEVELS - 1)
         if not dropped:
             return None
-        mask = memory.empty(shape, dtype)
+        mask: Array = np.empty(shape, dtype)
         numbers, factor = mask.reshape(-1), mask.dtype.type(_LEVELS / (_LEVELS - dropped))
         for at in range(0, len(numbers), _PIECE):
             piece = numbers[at : at + _PIECE]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import Kernel, LSTMCall, SavedActivations, get, memory
+from gatewise.kernels import Kernel, LSTMCall, SavedActivations, get
 from gatewise.kernels.pooling import segment_max, segment_sum
 from gatewise.types import Array, Lengths
 
@@ -99,7 +99,7 @@ class NumpyOps:
         return values.astype(like.dtype, copy=False)
 
     def take(self, rows: Array, which: NDArray[np.int64]) -> Array:
-        return memory.take(rows, which)
+        return rows[which]
 
     def linear(self, x: Array, weight: Array, bias: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):  # the logits are checked (`gatewise.target.check_logits`)
@@ -137,7 +137,7 @@ class NumpyOps:
         return np.zeros((rows, width), dtype=like.dtype)
 
     def concat(self, parts: Sequence[Array], axis: int) -> Array:
-        return parts[0] if len(parts) == 1 else memory.concatenate(parts, axis)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
     def converged(self, states: States) -> bool:
         h, c = states.h, states.c

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel, memory
+from gatewise.kernels import Kernel
 from gatewise.network.autograd import Table, Variable, sum_rows
 
 BLOCK = 256  # rows per block: 256 x 1,024 logits are 1 MB
@@ -58,18 +58,18 @@ def sampled_softmax(
     """
     rows, weights, biases = x.value, weight.value, bias.value
     n = len(rows)
-    sampled = memory.take(weights, candidates)  # (S, D)
+    sampled = weights[candidates]  # (S, D)
     sampled_bias = biases[candidates] - log_expected[candidates].astype(biases.dtype)  # (S,)
     position_of = np.full(len(weights), -1, dtype=np.int64)
     position_of[candidates] = np.arange(len(candidates))
     target_bias = biases[targets] - log_expected[targets].astype(biases.dtype)  # (N,)
-    d_x, d_target_logit = memory.empty_like(rows), np.empty_like(target_bias)
-    d_sampled, d_sampled_bias = memory.zeros_like(sampled), np.zeros_like(sampled_bias)
+    d_x, d_target_logit = np.empty_like(rows), np.empty_like(target_bias)
+    d_sampled, d_sampled_bias = np.zeros_like(sampled), np.zeros_like(sampled_bias)
     total = 0.0
     for start in range(0, n, BLOCK):
         block_rows = slice(start, min(start + BLOCK, n))
         block = np.ascontiguousarray(rows[block_rows])
-        target_weight = memory.take(weights, targets[block_rows])  # (n, D)
+        target_weight = weights[targets[block_rows]]  # (n, D)
         target_logit = np.einsum("nd,nd->n", block, target_weight) + target_bias[block_rows]  # (n,)
         logits = kernel.project(block, sampled, sampled_bias)  # (n, S)
         position = position_of[targets[block_rows]]
@@ -90,7 +90,7 @@ def sampled_softmax(
         d_sampled_bias += back.dbias
     x.accumulate(d_x, owned=True)
     weight.accumulate_rows(candidates, d_sampled)
-    d_target = np.multiply(d_target_logit[:, None], rows, out=memory.empty_like(rows))  # (N, D)
+    d_target = d_target_logit[:, None] * rows  # (N, D)
     weight.accumulate_rows(*sum_rows(targets, d_target))
     whole = np.bincount(targets, d_target_logit, len(biases)).astype(biases.dtype)
     whole[candidates] += d_sampled_bias

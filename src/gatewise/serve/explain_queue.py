@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from gatewise.kernels.memory import return_unused
+from gatewise.kernels.native import return_unused_memory
 from gatewise.members.cancel import Cancelled, cancel_when, check_cancelled
 from gatewise.serve.http_error import HTTPError
 
@@ -70,4 +70,4 @@ class ExplainQueue:
                 return compute()
         finally:
             if self._returns_memory:
-                return_unused()
+                return_unused_memory()

@@ -16,7 +16,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import memory
 from gatewise.kernels.pooling import segment_sum
 from gatewise.network.autograd import Variable, array_of
 from gatewise.network.batch import Batch
@@ -53,8 +52,7 @@ def perturb(x: Array, gradient: Array, lengths: NDArray[np.int64], epsilon: floa
     """x + r (N, D) of the module's docstring, per sequence; r is 0 where the gradient (N, D) is."""
     norm, gradient_norm = (_norms(values, lengths) for values in (x, gradient))  # (B, 1)
     scale = np.divide(epsilon * norm, gradient_norm, out=np.zeros_like(norm), where=gradient_norm > 0)
-    perturbed = memory.empty_like(x)
-    np.multiply(gradient, np.repeat(scale, lengths, axis=0), out=perturbed)
+    perturbed: Array = gradient * np.repeat(scale, lengths, axis=0)
     perturbed += x
     return perturbed
 

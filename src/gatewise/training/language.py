@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel, LSTMCall, memory
+from gatewise.kernels import Kernel, LSTMCall
 from gatewise.kernels.threads import at_once, concurrently
 from gatewise.network.architecture import language_model_shapes
 from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, array_of, sum_of
@@ -196,10 +196,8 @@ def _same_mask_at_every_step(ops: RecordingOps, h: Any, streams: int) -> Any:
         return h
 
     def masked(array: Array) -> Array:
-        out = memory.empty_like(array)
-        three = (streams, -1, array.shape[1])
-        np.multiply(array.reshape(three), mask, out=out.reshape(three))
-        return out
+        out: Array = array.reshape(streams, -1, array.shape[1]) * mask
+        return out.reshape(array.shape)
 
     return ops.record(masked(value), lambda grad: h.accumulate(masked(grad), owned=True))
 
@@ -212,23 +210,22 @@ def _window(ops: RecordingOps, x: Any, streams: int) -> Any:
 
     def sums(array: Array, out: Array) -> None:
         """Sums over the last `WINDOW` steps of (B, T, D)."""
-        total = np.cumsum(array, axis=1, out=memory.empty_like(array))
+        total = np.cumsum(array, axis=1)
         out[:, :WINDOW] = total[:, :WINDOW]
         np.subtract(total[:, WINDOW:], total[:, :-WINDOW], out=out[:, WINDOW:])
 
     def three(array: Array) -> Array:
         return array.reshape(streams, steps, -1)
 
-    means = memory.empty_like(value)
+    means = np.empty_like(value)
     sums(three(value), three(means))
     np.divide(three(means), count, out=three(means))
     if not isinstance(x, Variable):
         return means
 
     def backward(grad: Array) -> None:
-        part, back = memory.empty_like(grad), memory.empty_like(grad)
-        np.divide(three(grad), count, out=three(part))
-        sums(three(part)[:, ::-1], three(back)[:, ::-1])  # over the next steps
+        back = np.empty_like(grad)
+        sums((three(grad) / count)[:, ::-1], three(back)[:, ::-1])  # over the next steps
         x.accumulate(back, owned=True)
 
     return ops.record(means, backward)
