@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 
 from benchmarks.cases import cases
+from benchmarks.equivalence import NotEquivalent, max_relative_difference
+from benchmarks.interleave import interleave, ratio
+from benchmarks.messages import Arrays
 from benchmarks.reviews import Reviews
 from benchmarks.tables import RESULTS
 from benchmarks.targets import TARGETS, Target, figure, summary
@@ -61,3 +65,70 @@ def test_the_stored_summary_matches_the_full_results() -> None:
     if full.exists():
         expected = summary(json.loads(full.read_text(encoding="utf-8"))["cases"])
         assert json.loads(short.read_text(encoding="utf-8")) == expected
+
+
+class Fake:
+    """Returns the given seconds, one per run, and logs each run."""
+
+    def __init__(self, name: str, seconds: list[float], log: list[str]) -> None:
+        self.name, self.seconds, self.log = name, iter(seconds), log
+
+    def run(self) -> float:
+        self.log.append(self.name)
+        return next(self.seconds)
+
+
+def test_rounds_alternate_the_order_and_warm_up_rounds_do_not_count() -> None:
+    log: list[str] = []
+    fakes = {
+        "a": Fake("a", [9.0, 1.0, 2.0, 3.0], log),
+        "b": Fake("b", [9.0, 4.0, 6.0, 5.0], log),
+        "c": Fake("c", [9.0, 7.0, 7.5, 8.0], log),
+    }
+    times = interleave(fakes, 3, warmup=1, pause=0)
+    assert "".join(log) == "abccbaabccba"
+    assert times == {"a": [1.0, 2.0, 3.0], "b": [4.0, 6.0, 5.0], "c": [7.0, 7.5, 8.0]}
+
+
+def test_a_ratio_is_the_median_within_a_round() -> None:
+    numerator, denominator = [10.0, 60.0, 12.0], [5.0, 20.0, 3.0]  # ratios 2, 3, 4; the quotient of the medians is 2.4
+    assert ratio(numerator, denominator) == 3.0
+    assert statistics.median(numerator) / statistics.median(denominator) != ratio(numerator, denominator)
+
+
+def results() -> dict[str, Arrays]:
+    rng = np.random.default_rng(0)
+    correct = {"loss": np.array(0.69), "d weight_hh": rng.standard_normal((12, 3)), "logits": rng.standard_normal(7)}
+    noise = {name: np.array(array * (1 + 1e-6 * rng.standard_normal(array.shape))) for name, array in correct.items()}
+    return {"gatewise": correct, "peer": noise}
+
+
+def test_rounding_is_accepted() -> None:
+    worst = max_relative_difference("gatewise", results())
+    assert worst["gatewise"] == 0
+    assert 0 < worst["peer"] < 1e-5
+
+
+@pytest.mark.parametrize("part", ["loss", "d weight_hh", "logits"])
+def test_one_perturbed_number_is_refused(part: str) -> None:
+    arrays = results()
+    arrays["peer"][part] = np.array(arrays["gatewise"][part])
+    arrays["peer"][part].flat[-1] += 1e-3 * np.abs(arrays["gatewise"][part]).max()
+    with pytest.raises(NotEquivalent, match=f"peer and gatewise are not equivalent: {part} differs by 1.0e-03$"):
+        max_relative_difference("gatewise", arrays)
+    assert max_relative_difference("gatewise", arrays, {"peer": 0.01})["peer"] == pytest.approx(1e-3, rel=0.01)
+
+
+def test_missing_misshapen_and_non_finite_arrays_are_refused() -> None:
+    arrays = results()
+    del arrays["peer"]["logits"]
+    with pytest.raises(NotEquivalent, match="only one of them returns logits"):
+        max_relative_difference("gatewise", arrays)
+    arrays = results()
+    arrays["peer"]["d weight_hh"] = arrays["peer"]["d weight_hh"].T
+    with pytest.raises(NotEquivalent, match=r"d weight_hh has shape \(3, 12\)"):
+        max_relative_difference("gatewise", arrays)
+    arrays = results()
+    arrays["peer"]["loss"] = np.array(np.nan)
+    with pytest.raises(NotEquivalent, match="loss is not finite"):
+        max_relative_difference("gatewise", arrays)

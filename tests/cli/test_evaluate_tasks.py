@@ -56,24 +56,38 @@ def tables(tmp_path: Path) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "shown", "hidden"),
-    [
-        ("number", ("RMSE", "MAE", "R2", "largest errors"), ("accuracy", "probab", "class")),
-        ("labels", ("micro F1", "macro F1", "subset", "most confident mistakes"), ("confusions", "AUC")),
-        ("many", ("accuracy", "AUC", "top confusions", "class 28"), ("true \\ predicted",)),
-    ],
-)
-def test_each_task_has_its_scores(
+TASKS: dict[str, tuple[str, list[str], list[str], str]] = {  # task, what is shown and hidden, the sentence of `info`
+    "number": (
+        "regression",
+        ["RMSE", "MAE", "R2", "largest errors"],
+        ["accuracy", "probab", "class"],
+        "This model predicts a number from series of 1 channel: price.",
+    ),
+    "labels": (
+        "multilabel",
+        ["micro F1", "macro F1", "subset", "most confident mistakes"],
+        ["confusions", "AUC"],
+        "This model assigns any number of 3 labels to texts: a, b, c.",
+    ),
+    "many": (
+        "classification",
+        ["accuracy", "AUC", "top confusions", "class 28"],
+        ["true \\ predicted"],
+        "This model classifies texts into 30 classes: class 0, class 1,",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_each_task_has_its_scores_and_its_sentence(
     run: Run,
     folders: dict[str, Path],
     tables: dict[str, list[str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
-    shown: tuple[str, ...],
-    hidden: tuple[str, ...],
 ) -> None:
+    task, shown, hidden, sentence = TASKS[name]
     monkeypatch.setenv("COLUMNS", "80")
     page = tmp_path / "report.html"
     result = run("evaluate", folders[name], *tables[name], "--html", page)
@@ -84,26 +98,11 @@ def test_each_task_has_its_scores(
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert page.read_text(encoding="utf-8").count("<svg") >= 1
     seen = json.loads(run("evaluate", folders[name], *tables[name], "--json").stdout)
-    assert seen["task"] == {"number": "regression", "labels": "multilabel", "many": "classification"}[name]
+    assert seen["task"] == task
+    assert sentence in run("info", folders[name]).stdout
+    assert json.loads(run("info", folders[name], "--json").stdout)["task"] == task
     assert seen["mistakes"]
     assert sum(one["n"] for one in seen["by_length"]["ranges"]) == seen["n"]
-
-
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("number", "This model predicts a number from series of 1 channel: price."),
-        ("labels", "This model assigns any number of 3 labels to texts: a, b, c."),
-        ("many", "This model classifies texts into 30 classes: class 0, class 1,"),
-    ],
-)
-def test_info_says_what_is_predicted(run: Run, folders: dict[str, Path], name: str, sentence: str) -> None:
-    assert sentence in run("info", folders[name]).stdout
-    assert json.loads(run("info", folders[name], "--json").stdout)["task"] in (
-        "regression",
-        "multilabel",
-        "classification",
-    )
 
 
 def test_a_number_is_explained_in_its_unit(run: Run, folders: dict[str, Path], tables: dict[str, list[str]]) -> None:

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.cli.arguments import choose_model
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import ModelFileError
 from gatewise.model import bundled
 from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
@@ -148,15 +147,6 @@ def test_without_a_bundled_model_the_error_says_how_to_make_it(run: Run, no_bund
     assert json.loads(run("info", "--json").stdout)["bundled_model"] is None
     with pytest.raises(ModelFileError, match="the bundled model is missing"):
         gw.load()
-
-
-def test_inputs() -> None:
-    assert choose_model([], False).inputs == []
-    assert choose_model(["-"], False).inputs == ["-"]
-    assert choose_model(["no", "such"], True).inputs == ["no", "such"]
-    assert choose_model([""], False).path is None
-    with pytest.raises(InputError, match="not a model folder"):
-        choose_model(["", "a"], False)
 
 
 def test_calibrated_probabilities_are_reported(run: Run, keras_model: Model, tmp_path: Path) -> None:

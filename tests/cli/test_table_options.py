@@ -10,7 +10,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.data import read_folders
-from gatewise.errors import DataError, InputError
+from gatewise.errors import DataError
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
 
@@ -153,9 +153,3 @@ def test_folders_of_train_and_test(run: Run, tmp_path: Path) -> None:
     write_films(tmp_path / "films", {"test": ["odd"]})
     with pytest.raises(DataError, match="the class 'odd' is not in train/"):
         read_folders(tmp_path / "films")
-
-
-def test_train_on_a_frame_alone_names_the_way() -> None:
-    pd = pytest.importorskip("pandas")
-    with pytest.raises(InputError, match=r"labels are missing.*Labelled\.from_frame takes both"):
-        gw.train(pd.DataFrame({"text": ["a"], "label": ["b"]}))

@@ -33,85 +33,33 @@ def good() -> dict[str, dict[str, Any]]:
     isa = extension.isas()[0]
     lengths, index, lanes = np.array([5, 0, 10]), np.arange(N, dtype=np.int32) % U, extension.lanes(isa)
     states = {"h0": zeros(B, H), "c0": zeros(B, H), "mask": zeros(B, H)}
-    where = {"isa": isa, "threads": 1}
+    where: dict[str, Any] = {"isa": isa, "threads": 1}
     table = {"weight": zeros(U, H), "rows": np.array([0, 4])}
     decay = {"beta_1": 0.9, "rest_1": 0.1, "beta_2": 0.99, "rest_2": 0.01}
-    pooled = {"lengths": lengths, "add_to": zeros(N, H)}
+    pooled, counts = {"lengths": lengths, "add_to": zeros(N, H)}, zeros(B, 84 * 3, dtype=np.int32)
+    options = {"reverse": False, "binary": False}
+    forward = {"pre": zeros(U, 4 * H), "index": index, "lengths": lengths, "weight_hh": zeros(4 * H, H)}
+    more = {"packed": extension.pack(isa, zeros(4 * H, H)), "base": zeros(B, dtype=np.int32), "alpha": zeros(B)}
+    backward = {"gates": zeros(N, -(-H // lanes), 4, lanes), "index": index, "lengths": lengths}
+    backward |= {"weight_hh": zeros(4 * H, H)} | states | {name: zeros(N, H) for name in ("h", "c", "dh", "dc")}
+    backward |= {name: zeros(B, H) for name in ("dh_T", "dc_T")} | {"pre_rows": U} | options | {"with_dweight": True}
+    banks = {"dilations": np.array([1, 2], np.int32), "per_kernel": np.array([1, 2], np.int32)}
+    banks |= {"masks": np.ones((2, 84, 2), np.uint8), "thresholds": zeros(84 * 3)}
+    step = {"grad": zeros(2, H), "m": zeros(U, H), "v": zeros(U, H)} | decay
+    caught_up = {"m": zeros(U, H), "v": zeros(U, H), "last": np.array([1, 2]), "now": 3}
+    caught_up |= {name: np.ones(4, np.float32) for name in ("rates", "epsilons", "decays")} | decay
+    rows = {"starts": np.array([0, 1, 3], np.int32), "columns": np.array([0, 4, 2], np.int32), "values": zeros(3)}
+    labels = {"sign": np.ones(2, np.float32), "cost": np.ones(2)}
     return {
-        "forward": {
-            **where,
-            "pre": zeros(U, 4 * H),
-            "index": index,
-            "lengths": lengths,
-            "weight_hh": zeros(4 * H, H),
-            **states,
-            "steps": N,
-            "reverse": False,
-            "binary": False,
-            "keep": True,
-            "packed": extension.pack(isa, zeros(4 * H, H)),
-            "base": zeros(B, dtype=np.int32),
-            "alpha": zeros(B),
-        },
+        "forward": where | forward | states | {"steps": N} | options | {"keep": True} | more,
         "pack": {"isa": isa, "weight_hh": zeros(4 * H, H)},
-        "backward": {
-            **where,
-            "gates": zeros(N, -(-H // lanes), 4, lanes),
-            "index": index,
-            "lengths": lengths,
-            "weight_hh": zeros(4 * H, H),
-            **states,
-            **{name: zeros(N, H) for name in ("h", "c", "dh", "dc")},
-            **{name: zeros(B, H) for name in ("dh_T", "dc_T")},
-            "pre_rows": U,
-            "reverse": False,
-            "binary": False,
-            "with_dweight": True,
-        },
+        "backward": where | backward,
         "linear": {**where, "x": zeros(U, 2), "weight": zeros(H, 2), "bias": zeros(H)},
         "linear_backward": {**where, "x": zeros(U, 2), "weight": zeros(H, 2), "dy": zeros(U, H), "with_dx": True},
-        "count_above": {
-            **where,
-            "values": zeros(N, 2),
-            "lengths": lengths,
-            "dilations": np.array([1, 2], np.int32),
-            "per_kernel": np.array([1, 2], np.int32),
-            "masks": np.ones((2, 84, 2), np.uint8),
-            "thresholds": zeros(84 * 3),
-            "counts": zeros(B, 84 * 3, dtype=np.int32),
-        },
-        "adam_step": {
-            **where,
-            **table,
-            "grad": zeros(2, H),
-            "m": zeros(U, H),
-            "v": zeros(U, H),
-            **decay,
-            "rate": 0.1,
-            "epsilon": 1e-8,
-            "keep": 1.0,
-            "scale": 1.0,
-        },
-        "adam_catch_up": {
-            **where,
-            **table,
-            "m": zeros(U, H),
-            "v": zeros(U, H),
-            "last": np.array([1, 2]),
-            "now": 3,
-            **{name: np.ones(4, np.float32) for name in ("rates", "epsilons", "decays")},
-            **decay,
-        },
-        "fit_squared_hinge": {
-            "starts": np.array([0, 1, 3], np.int32),
-            "columns": np.array([0, 4, 2], np.int32),
-            "values": zeros(3),
-            "sign": np.ones(2, np.float32),
-            "cost": np.ones(2),
-            "max_passes": 2,
-            "tol": 0.1,
-            "w": np.zeros(5),
-        },
+        "count_above": where | {"values": zeros(N, 2), "lengths": lengths} | banks | {"counts": counts},
+        "adam_step": where | table | step | {"rate": 0.1, "epsilon": 1e-8, "keep": 1.0, "scale": 1.0},
+        "adam_catch_up": where | table | caught_up,
+        "fit_squared_hinge": rows | labels | {"max_passes": 2, "tol": 0.1, "w": np.zeros(5)},
         "segment_reduce": {"threads": 1, "maximum": True, "x": zeros(N, H), "lengths": lengths},
         "repeat_rows": {"threads": 1, "grad": zeros(B, H), "lengths": lengths, "steps": N, "add_to": zeros(N, H)},
         "max_backward": {"threads": 1, "x": zeros(N, H), "largest": zeros(B, H), "grad": zeros(B, H), **pooled},

@@ -103,18 +103,10 @@ def test_the_source_archive_can_be_built_from(tmp_path: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     native = {f"src/native/{path.name}" for path in (ROOT / "src" / "native").iterdir() if path.is_file()}
     assert native
-    expected_files = {
-        "CMakeLists.txt",
-        "LICENSE",
-        "licenses/nanobind.txt",
-        "README.md",
-        "pyproject.toml",
-        "src/gatewise/cell.py",
-    }
-    assert expected_files | native | bundled_files("src/gatewise") <= names
-    assert not [
-        name for name in names if name.endswith((".so", ".pyc")) or name.startswith((".venv", "build/", "tests/"))
-    ]
+    expected = {"CMakeLists.txt", "LICENSE", "licenses/nanobind.txt", "README.md", "pyproject.toml"}
+    assert expected | {"src/gatewise/cell.py"} | native | bundled_files("src/gatewise") <= names
+    starts, ends = (".venv", "build/", "tests/"), (".so", ".pyc")
+    assert not [name for name in names if name.endswith(ends) or name.startswith(starts)]
 
 
 def test_the_native_kernel_is_in_it(python: Path, tmp_path: Path) -> None:

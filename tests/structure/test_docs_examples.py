@@ -5,7 +5,9 @@ Lines of a bash block that are only a gatewise command run in this process, whic
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import os
 import re
 import shlex
@@ -15,6 +17,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from source_tree import ROOT
 from typer.testing import CliRunner
@@ -107,3 +110,51 @@ def test_lines_that_need_a_shell() -> None:
     assert parts_of("ls\n\ngatewise info\n") == ["ls", ["info"]]
     assert parts_of("for n in 1 2; do\n  echo $n\ndone\n") == ["for n in 1 2; do\n  echo $n\ndone\n"]
     assert parts_of("cat <<END\ngatewise info\nEND\n") == ["cat <<END\ngatewise info\nEND\n"]
+
+
+PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
+_NUMBER = re.compile(r"-?\d+\.\d+")
+
+
+def block(kind: str, after: str) -> str:
+    """The first code block of a kind after a heading."""
+    found = re.search(rf"^```{kind}\n(.*?)^```", PAGE.split(f"\n{after}\n")[1], re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def test_the_example_prints_what_the_page_shows() -> None:
+    """Words are equal. Numbers may differ by one unit of the last digit: instruction sets round differently."""
+    printed = io.StringIO()
+    scope: dict[str, Any] = {}
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block("python", "## Example"), "README.md", "exec"), scope)
+    shown, found = block("", "It prints"), printed.getvalue()
+    assert re.sub(r"[\d.+\-\s]+", " ", found) == re.sub(r"[\d.+\-\s]+", " ", shown)
+    numbers = [np.array([float(number) for number in _NUMBER.findall(text)]) for text in (found, shown)]
+    np.testing.assert_allclose(*numbers, atol=0.011)
+
+
+def test_the_search_with_scikit_learn_runs() -> None:
+    (code,) = (
+        code for code in re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) if "sklearn" in code
+    )
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {})
+    assert printed.getvalue().strip() == code.rstrip().rsplit("# ", 1)[1]
+
+
+def test_the_file_tree_names_what_is_there() -> None:
+    top, missing = ROOT, []
+    lines = block("", "## Project layout").splitlines()
+    for line in lines:
+        name = line.split()[0]
+        path = top / name if line.startswith(" ") else ROOT / name
+        if not line.startswith(" "):
+            top = path
+        if not path.exists():
+            missing.append(str(path.relative_to(ROOT)))
+    assert missing == []
+    units = {path.name for path in (ROOT / "src" / "gatewise").iterdir() if (path / "__init__.py").is_file()}
+    assert units <= {line.split()[0].rstrip("/") for line in lines}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp
 from gatewise.explain.attribution import IntegratedGradients
 from gatewise.explain.view import view
+from gatewise.explain.view.notices import text_notices
 from gatewise.explain.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.kernels.ragged import Ragged
 from gatewise.members.ngrams import Ngrams, keys_of
@@ -439,3 +441,67 @@ def test_ngrams_are_in_every_part(name: str) -> None:
     layers, counts = model_view(model)["layers"], model_view(alone)["parameters"]
     assert layers[-1]["parameters"] == len(model.ngrams) * model.architecture.outputs
     assert model_view(model)["parameters"] == counts + layers[-1]["parameters"]
+
+
+FREQUENT = range(2, 152)
+
+
+class Read(SimpleNamespace):
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def read(ids: list[int], text: str = "", marks: int = 0) -> Any:
+    """What `text_notices` reads of an example: words with these ids, then punctuation marks."""
+    names = ["word"] * len(ids) + ["."] * marks
+    rows = np.arange(len(names))
+    return Read(item=text or " ".join(names), names=names, rows=rows, read=np.array(ids + [3] * marks)[rows])
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ([2, 300, 5, 900, 40, 77, 1200, 9], []),
+        ([1, 1, 300, 5, 9], []),
+        ([1, 1, 1, 5, 9], ["unknown_words"]),
+        ([1], ["unknown_words"]),
+        ([1, 1, 1, 700, 800, 900, 950, 5], ["language"]),
+        ([1, 1, 700, 710, 800, 900, 950, 5], []),  # keywords: rare words, but known ones
+        ([1, 1, 1, 700, 800, 900, 5], []),  # too few words to tell a language
+        ([1] * 12, ["language"]),
+    ],
+)
+def test_unknown_words_and_other_languages(ids: list[int], expected: list[str]) -> None:
+    assert [one["code"] for one in text_notices(read(ids, marks=3), 1, FREQUENT, 0)] == expected
+
+
+def test_without_ranked_ids_there_is_no_language() -> None:
+    assert [one["code"] for one in text_notices(read([1] * 12), 1, None, 0)] == ["unknown_words"]
+
+
+def test_a_text_far_shorter_than_the_training_texts() -> None:
+    known = [2, 300, 5]
+    assert text_notices(read(known * 6, marks=2), 1, FREQUENT, 200) == []
+    found = text_notices(read(known * 6, marks=1), 1, FREQUENT, 200)
+    assert found == [
+        {"code": "short", "message": "Short text (19 words and marks; training median 200): less reliable."}
+    ]
+    assert text_notices(read(known), 1, FREQUENT, 0) == [], "the length was not recorded"
+
+
+def test_a_series_has_no_notices() -> None:
+    series = Read(item=np.zeros((3, 1)), names=["1", "2", "3"], rows=np.arange(3), read=np.zeros((3, 1)))
+    assert text_notices(series, None, None, 500) == []
+
+
+def test_the_most_frequent_words_have_the_first_ids() -> None:
+    texts = ["the film was a film and the end", *(f"w{n}" for n in range(60))] * 2
+    tokens = TextPreprocessor(TokenEncoding.fit(texts, vocab_size=100, min_count=1))
+    frequent = tokens.frequent_ids(2)
+    assert frequent is not None
+    assert set(tokens.encode("the film")[0]) == set(frequent)
+    assert tokens.frequent_ids(50) is None, "most words of a small vocabulary are frequent"
+    keras = TextPreprocessor(KerasEncoding.fit(texts, 60))
+    frequent = keras.frequent_ids(2)
+    assert frequent is not None
+    assert set(keras.encode("the film")[0][1:]) == set(frequent)
