@@ -166,7 +166,7 @@ TARGETS = {
     "infinite": (np.where(np.arange(ROWS) == 9, np.inf, 1.0), "row 9 is a number"),
     "complex": (np.array(KINDS) + 1j, "row 0 is a number"),
     "bytes": ([b"a", b"b"] * (ROWS // 2), "row 0 is bytes"),
-    "mixed types": (["a", 1] * (ROWS // 2), "different types"),
+    "mixed types": (["a", 1] * (ROWS // 2), "row 1 is a number .1., but row 0 is a text"),
     "a dict": ({"y": KINDS}, "a dict"),
     "a set": (set(NAMES), "a set"),
     "one class": (["a"] * ROWS, "one class"),

@@ -85,9 +85,9 @@ def test_a_batch_without_rows_has_the_same_columns_and_types(folder: Path, kind:
 def test_rows_without_a_text(folder: Path, kind: str) -> None:
     texts = ["word1", None, " \n", "word2"]
     batch = batch_of(kind, {"review": texts})
-    with pytest.raises(InputError, match=r"column 'review': row 1 is missing \((None|NaN)\): leave such rows out"):
+    with pytest.raises(InputError, match=r"row 1: column 'review' is missing \((None|NaN)\): leave such rows out"):
         gw.Scorer(folder, text="review")(batch)
-    with pytest.raises(InputError, match="column 'review': row 0 is blank"):
+    with pytest.raises(InputError, match="row 0: column 'review' is blank"):
         gw.Scorer(folder, text="review")(batch_of(kind, {"review": [" "]}))
     columns = lists(gw.Scorer(folder, text="review", missing="null", probabilities="all")(batch))
     assert list(columns) == ["review", "label", "probability_7", "probability_11"]
@@ -148,13 +148,13 @@ def test_batches_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
     for batch, message in (
         ({"text": TEXTS}, "no column 'review'; there are 'text'"),
         (pd.DataFrame([["x", "y"]], columns=["review", "review"]), "there are 2 columns 'review'"),
-        (pa.table({"review": [1, 2]}), r"column 'review': row 0 is a number \(1\), not a text"),
+        (pa.table({"review": [1, 2]}), r"row 0: column 'review' is a number \(1\), not a text"),
         ({"review": np.array([["x"]])}, r"column 'review': an array of shape \(1, 1\)"),
         (TEXTS, "a batch must be .* not a list$"),
         (pl.DataFrame({"review": TEXTS}), "a batch must be .* not a DataFrame of polars$"),
-        ({"review": ["x", 5]}, r"row 1 is a number \(5\), not a text"),
-        ({"review": ["x", True]}, "row 1 is True, not a text"),
-        ({"review": ["x", float("nan")]}, r"row 1 is missing \(NaN\)"),
+        ({"review": ["x", 5]}, r"row 1: column 'review' is a number \(5\), not a text"),
+        ({"review": ["x", True]}, "row 1: column 'review' is True, not a text"),
+        ({"review": ["x", float("nan")]}, r"row 1: column 'review' is missing \(NaN\)"),
         ({"review": ["x", "\u200b"]}, "^row 1 has no word"),
         ({"review": ["x"] * 4099 + ["\u200b"]}, "^row 4099 has no word"),
     ):
@@ -215,7 +215,7 @@ def test_a_process_pool_loads_the_model_once_per_process(folder: Path) -> None:
     batches = [{"review": np.array([text])} for text in TEXTS]
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         found = list(pool.map(loads_after, [scorer] * len(batches), batches))
-        with pytest.raises(InputError, match="row 0 is blank"):
+        with pytest.raises(InputError, match="row 0: column 'review' is blank"):
             pool.submit(scorer, {"review": np.array([" "])}).result()
     assert [labels[0] for labels, _ in found] == MODEL.predict(TEXTS).tolist()
     assert [loads for _, loads in found] == [1] * len(batches)

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatewise.data.columns import find_column
-from gatewise.data.inputs import described, is_missing, missing_name
+from gatewise.data.frames import described, find_column, texts_of
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.model import bundled
 from gatewise.model.model import Model, load
@@ -136,21 +135,8 @@ class Scorer:
         """The text of each row; None where it is missing or blank, if that is allowed."""
         given = [self.text] if isinstance(self.text, str) else list(self.text)
         columns = [find_column(name, names) for name in given]
-        rows = zip(*(_values(batch, names.index(column), column) for column in columns), strict=True)
-        texts: list[str | None] = []
-        for number, row in enumerate(rows):
-            for column, value in zip(columns, row, strict=True):
-                if not isinstance(value, str) and not is_missing(value):
-                    raise InputError(f"column {quote(column)}: row {number} is {described(value)}, not a text")
-            parts = ["" if is_missing(value) else str(value) for value in row]
-            filled = any(part.strip() for part in parts)
-            if not filled and self.missing == "raise":
-                what = f"missing ({missing_name(row[0])})" if is_missing(row[0]) else "blank"
-                raise InputError(
-                    f"column {quote(columns[0])}: row {number} is {what}: leave such rows out, or pass missing='null'"
-                )
-            texts.append("\n".join(parts) if filled else None)
-        return texts
+        cells = {column: _values(batch, names.index(column), column) for column in columns}
+        return texts_of(cells, nullable=self.missing == "null")
 
     def _predict(self, model: Model, texts: list[str | None]) -> dict[str, Column]:
         """The new columns by their default names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -27,3 +28,19 @@ Task = Literal["classification", "multilabel", "regression"]
 
 LabelType = Literal["str", "int", "float", "bool"]
 """The type of a user's labels."""
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """The columns of the tables that a model was trained on: where it finds its inputs in other tables.
+
+    text: joined by a newline. values: the channels of a table with one step of a series per row. label: not needed to
+    predict, but of no use as a value. id, time: those of series. All are empty for a model that was trained on others
+    than tables.
+    """
+
+    text: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    id: str | None = None
+    time: str | None = None

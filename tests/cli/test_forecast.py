@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from gatewise.cli.forecast import _rows
-from gatewise.data.times import regular_steps
 from gatewise.errors import DataError, GatewiseError
 from gatewise.forecast import Forecast, load_forecaster
 from gatewise.forecast.tables import read_forecast_table
@@ -54,7 +53,7 @@ def test_forecast_of_one_series(run: Run, tmp_path: Path) -> None:
 def test_midnight_is_printed_as_the_other_hours(tmp_path: Path) -> None:
     rows = [f"2024-03-{29 + n // 24} {n % 24:02}:00,{n}" for n in range(46)]
     found = read_forecast_table(table(tmp_path / "data.csv", rows), time="month", value="passengers")
-    times = regular_steps(found.times["series"]).after(found.times["series"][-1], 3)
+    times = found.series.times_after(0, 3)
     forecast = Forecast(*np.ones((4, 3)), times, 0.8, 1)
     shown = [row[0] for row in _rows(found, {"series": forecast})[1:]]
     assert shown == ["2024-03-30T22:00:00", "2024-03-30T23:00:00", "2024-03-31T00:00:00"]
@@ -65,7 +64,7 @@ def test_quarters_are_printed_as_they_were_written(tmp_path: Path, form: str, wa
     numbers = [(1990 + n // 4, n % 4 + 1 if "Q" in form else 3 * (n % 4) + 1) for n in range(44)]
     rows = [f"{form.format(*pair)},{value:.3f}" for pair, value in zip(numbers, seasonal(44), strict=True)]
     found = read_forecast_table(table(tmp_path / "data.csv", rows), time="month", value="passengers")
-    times = regular_steps(found.times["series"]).after(found.times["series"][-1], 1)
+    times = found.series.times_after(0, 1)
     forecast = Forecast(*np.ones((4, 1)), times, 0.8, 1)
     assert _rows(found, {"series": forecast})[1][0] == want
     mixed = read_forecast_table(
@@ -101,9 +100,9 @@ def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path) -> None:
         (["1990-01,1", "1990-02,"], r"data\.csv':3: 'passengers' is missing"),
         (
             ["0001-01-01T00:00+05:00,1", "0001-01-02T00:00+05:00,2"],
-            r"data\.csv': the time 0001-01-01T00:00:00.* in UTC",
+            r"data\.csv': the series: the time 0001-01-01T00:00:00.* in UTC",
         ),
-        (["1990-01,1", "1990-02,many"], ":3: column 'passengers': 'many' is not a number"),
+        (["1990-01,1", "1990-02,many"], ":3: 'passengers' must be a number, not 'many'"),
         (["1990-01,1", "02/1990,2"], ":3: the time '02/1990' is neither a number nor a date"),
         ([f"{month},1" for month in months(9)], "9 values, too few"),
         ([], "has no row|is empty|no row"),
@@ -119,7 +118,7 @@ def test_0_and_false_name_series(tmp_path: Path) -> None:
     rows = [{"shop": shop, "day": n, "sold": n} for shop in (0, False, " b ") for n in (1, 2)]
     file = tmp_path / "data.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    assert list(read_forecast_table(file, time="day", value="sold", id="shop").values) == ["0", "False", "b"]
+    assert read_forecast_table(file, time="day", value="sold", id="shop").series.names == ("0", "False", "b")
     for missing in (None, " "):
         file.write_text(json.dumps({"shop": missing, "day": 1, "sold": 1}), encoding="utf-8")
         with pytest.raises(DataError, match=r"data\.jsonl':1: 'shop' is empty"):

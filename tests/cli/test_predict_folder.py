@@ -16,8 +16,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from gatewise.data.rows import Columns, RowReader
-from gatewise.data.table_writer import TableWriter
+from gatewise.cli.table_writer import TableWriter
+from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run
 from tests.cli.test_bad_input import refused
@@ -133,7 +133,7 @@ def test_rows_of_other_parts_are_not_parsed(inputs: Path, keras_folder: Path) ->
 KILLED_IN_THIRD_FILE = """
 import os, signal, sys
 import gatewise.cli
-from gatewise.data.table_writer import TableWriter
+from gatewise.cli.table_writer import TableWriter
 finish, n = TableWriter.finish, 0
 def killed(self):
     global n

@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from gatewise.cli import bulk
 from gatewise.cli.bulk import BulkPrediction, Progress
-from gatewise.data.rows import Columns, RowReader
+from gatewise.data.columns import Columns, RowReader
 from gatewise.errors import DataError, InputError
 from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run, labels, read_csv
@@ -184,8 +184,8 @@ def test_the_state_of_a_replaced_run_is_not_resumed(
         raise Killed
 
     with monkeypatch.context() as context:
-        context.setattr("gatewise.data.table_writer.TableWriter.write", write)
-        context.setattr("gatewise.data.table_writer.TableWriter.discard", lambda _: None)  # a kill removes nothing
+        context.setattr("gatewise.cli.table_writer.TableWriter.write", write)
+        context.setattr("gatewise.cli.table_writer.TableWriter.discard", lambda _: None)  # a kill removes nothing
         with pytest.raises(Killed):
             predict(overwrite=True)
     assert not Path("out.csv.part.json").exists()
@@ -235,7 +235,7 @@ def test_an_error_after_a_resume_keeps_what_was_complete(
             return BulkPrediction(keras_model, reader, Path("out.csv"), resume=True, identity={"model": "m"}).run()
 
     with monkeypatch.context() as context:
-        context.setattr("gatewise.data.table_writer.TableWriter.write", lambda *_: 1 / 0)
+        context.setattr("gatewise.cli.table_writer.TableWriter.write", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             resume()
     assert resume() == len(texts)

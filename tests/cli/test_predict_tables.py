@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from gatewise.cli import bulk
 from gatewise.cli.bulk import BulkPrediction
-from gatewise.data.rows import Columns, RowReader
+from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
 from tests.cli.conftest import ROWS, TEXTS, Run, labels, read_csv
 from tests.cli.test_bad_input import refused

@@ -95,7 +95,7 @@ def test_an_unfinished_output_of_series(
         assert f"{name.name}': an unfinished run; --overwrite starts again" in done.stderr
         name.unlink()
     with monkeypatch.context() as context:
-        context.setattr("gatewise.data.table_writer.TableWriter.finish", lambda _: 1 / 0)
+        context.setattr("gatewise.cli.table_writer.TableWriter.finish", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(*words)
     assert not list(tmp_path.glob("out.csv*"))

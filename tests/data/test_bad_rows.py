@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gatewise.data import read_table
-from gatewise.data.rows import Columns, RowReader
+from gatewise.data.columns import Columns, RowReader
 from gatewise.errors import DataError, InputError
 
 BAD_ROWS = b'text,label\nx,a\ny\n"z"z,a\nw,b\nv\0,a\n\xe9,b\n"u\n\xff",a\nt,\n ,a\ns,a\n'

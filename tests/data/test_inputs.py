@@ -160,7 +160,7 @@ def test_labelled_from_a_frame(make: Callable[[Any], Any]) -> None:
     assert Labelled.from_frame(frame, text="body", label="price", task="regression").classes == ("price",)
     with pytest.raises(InputError, match="no column 'text'; there are 'Title', 'body', 'stars'"):
         Labelled.from_frame(frame, label="stars")
-    with pytest.raises(InputError, match="column 'stars': row 0 is a number"):
+    with pytest.raises(InputError, match="row 0: column 'stars' is a number"):
         Labelled.from_frame(frame, text="stars", label="who")
     for columns in ({"text": []}, {"text": "body", "label": ()}):
         with pytest.raises(InputError, match=r"(text|label) names no column"):

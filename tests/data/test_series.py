@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.data.series import count_missing, describe_series, one_series, series_of
+from gatewise.data.inputs import count_missing, describe_series, one_series, series_of
 from gatewise.errors import InputError
 
 RNG = np.random.default_rng(3)

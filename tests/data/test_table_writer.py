@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from gatewise.data.table_writer import TableWriter
+from gatewise.cli.table_writer import TableWriter
 from gatewise.errors import DataError
 
 BIG = 9_223_372_036_854_775_808

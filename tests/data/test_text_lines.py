@@ -8,9 +8,9 @@ import pytest
 
 from gatewise.cli.inputs import read_lines
 from gatewise.data import read_texts
-from gatewise.data.rows import Columns, RowReader
+from gatewise.data.columns import Columns, RowReader
 from gatewise.data.streams import split_lines
-from gatewise.data.text_lines import table_header
+from gatewise.data.tables import table_header
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ""])

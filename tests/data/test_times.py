@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.data.times import last_of, month_form, parse_time, regular_steps, show_time
+from gatewise.data.times import parse_time, show_time
 from gatewise.errors import InputError
+from gatewise.forecast.steps import last_of, month_form, regular_steps
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_the_same_texts_have_the_same_fingerprint() -> None:
         ("x.csv", "body\n", "has no row"),
         ("x.csv", "body\n \n", "the text is empty"),
         ("x.csv", "other\na\n", "no column 'body'"),
-        ("x.jsonl", '{"body": 3}\n', "must be a text"),
+        ("x.jsonl", '{"body": 3}\n', "is a number .3., not a text"),
         ("x.txt", "", "the text is empty"),
     ],
 )

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.data.times import Steps
 from gatewise.errors import InputError, ModelFileError
 from gatewise.forecast import Forecaster, load_forecaster
 from gatewise.forecast.fitted import Fitted
 from gatewise.forecast.series import SeriesSet
+from gatewise.forecast.steps import Steps
 from gatewise.storage import json_bytes, load_folder, save_folder
 from tests.forecast.conftest import TINY, seasonal
 

@@ -48,7 +48,7 @@ def test_what_is_loaded(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["model.model", "explain", "kernels", "text", "data", "data.series", "storage", "serve"]
+    "module", ["model.model", "explain", "kernels", "text", "data", "data.read", "storage", "serve"]
 )
 def test_torch_is_not_needed_to_predict(module: str) -> None:
     code = f"import sys, gatewise.{module}; sys.exit('torch' in sys.modules)"

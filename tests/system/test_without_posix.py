@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewise.data.table_writer import TableWriter
+from gatewise.cli.table_writer import TableWriter
 from gatewise.errors import InputError, ModelFileError, TrainingError
 from gatewise.storage import load_folder, locked, save_folder
 from gatewise.system import OpenFolder, open_file, renames_open_files, sync_folder

@@ -20,7 +20,7 @@ import gatewise as gw
 from benchmarks.checklist import categories
 from gatewise.data import Labelled, Unlabelled, imdb, imdb_texts, rotten_tomatoes, split
 from gatewise.data.labelled import content_key
-from gatewise.data.movie_reviews import CLASSES
+from gatewise.data.reviews import CLASSES
 from gatewise.model.model import Model
 from tools.bundled.sentences import Example, crops, short_texts
 

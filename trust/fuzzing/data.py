@@ -15,15 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gatewise.data.files import read_table
-from gatewise.data.series_files import read_series
-from gatewise.data.series_rows import SeriesRows
-from gatewise.data.series_text import NUMBER
-from gatewise.data.tables import Table, long_fields, open_table
-from gatewise.data.text_lines import open_lines
+from gatewise.data.columns import NUMBER
+from gatewise.data.labelled import Rows
+from gatewise.data.read import read_series, read_table
+from gatewise.data.tables import Table, long_fields, open_lines, open_table
 from trust.fuzzing.target import Target, refusal
 
-Rows = list[dict[str, Any]]
+Records = list[dict[str, Any]]
 
 
 def _written(raw: bytes, folder: Path, name: str) -> Path:
@@ -32,12 +30,12 @@ def _written(raw: bytes, folder: Path, name: str) -> Path:
     return file
 
 
-def _read_table(raw: bytes, folder: Path, name: str) -> tuple[Table, Rows, list[int]]:
+def _read_table(raw: bytes, folder: Path, name: str) -> tuple[Table, Records, list[int]]:
     """The table, its good rows, and the lines of its bad ones."""
-    bad: list[int] = []
     with closing(open_table(_written(raw, folder, name))) as table:
-        rows = [row for _, row in table.rows(lambda line, reason: bad.append(line))]
-    return table, rows, bad
+        found = list(table.rows())
+    rows = [row for _, row in found if isinstance(row, dict)]
+    return table, rows, [line for line, row in found if isinstance(row, str)]
 
 
 def _other_reader(raw: bytes, folder: Path, name: str) -> str | None:
@@ -49,12 +47,12 @@ def _other_reader(raw: bytes, folder: Path, name: str) -> str | None:
         partial(read_table, file, label_separator=",", one_class=True),
         partial(read_series, file),
         partial(read_series, file, time="time"),
-        lambda: list(open_lines(file, refuse_tables=True).rows(lambda line, reason: None)),
+        lambda: list(open_lines(file, refuse_tables=True).rows()),
     ]
     return refusal(calls[len(raw) % len(calls)])
 
 
-def _compare_csv(raw: bytes, value: tuple[Table, Rows, list[int]], folder: Path, name: str) -> str | None:
+def _compare_csv(raw: bytes, value: tuple[Table, Records, list[int]], folder: Path, name: str) -> str | None:
     table, rows, bad = value
     others = _csv_rows(raw, table)
     if bad and others is not None:
@@ -125,7 +123,7 @@ TSV = Target(
 )
 
 
-def _compare_json_rows(raw: bytes, value: tuple[Table, Rows, list[int]], folder: Path) -> str | None:
+def _compare_json_rows(raw: bytes, value: tuple[Table, Records, list[int]], folder: Path) -> str | None:
     _, rows, bad = value
     text = raw.decode("utf-8-sig", "replace" if bad else "strict")
     if not bad:
@@ -163,11 +161,11 @@ JSON_ROWS = Target(
 )
 
 
-def _read_series(raw: bytes, folder: Path, name: str) -> SeriesRows:
+def _read_series(raw: bytes, folder: Path, name: str) -> Rows:
     return read_series(_written(raw, folder, name))
 
 
-def _compare_series(raw: bytes, rows: SeriesRows, folder: Path) -> str | None:
+def _compare_series(raw: bytes, rows: Rows, folder: Path) -> str | None:
     """The form of the result, and of its labels."""
     for series in rows.inputs:
         if series.dtype != np.float32 or series.ndim != 2 or series.shape[1] != rows.inputs[0].shape[1]:
@@ -181,7 +179,7 @@ def _compare_series(raw: bytes, rows: SeriesRows, folder: Path) -> str | None:
     return refusal(rows.labelled) or refusal(partial(rows.labelled, "regression"))
 
 
-def _compare_ts(raw: bytes, rows: SeriesRows, folder: Path) -> str | None:
+def _compare_ts(raw: bytes, rows: Rows, folder: Path) -> str | None:
     """Every field is a number of the file's grammar, with the value that Python's float gives it."""
     lines = [line.strip() for line in io.StringIO(raw.decode("utf-8-sig"), newline=None)]
     lines = [line for line in lines if line and line[0] not in "#%"]
@@ -248,12 +246,12 @@ def _npz(raw: bytes, folder: Path) -> Path:
     return _written(stream.getvalue(), folder, "input.npz")
 
 
-def _compare_npz(raw: bytes, rows: SeriesRows, folder: Path) -> str | None:
+def _compare_npz(raw: bytes, rows: Rows, folder: Path) -> str | None:
     """The values are those that NumPy reads."""
-    if rows.path.endswith(".npy"):
-        arrays = {"X": np.load(rows.path, allow_pickle=False)}
+    if rows.paths[0].endswith(".npy"):
+        arrays = {"X": np.load(rows.paths[0], allow_pickle=False)}
     else:
-        with np.lib.npyio.NpzFile(open(rows.path, "rb"), own_fid=True) as bundle:
+        with np.lib.npyio.NpzFile(open(rows.paths[0], "rb"), own_fid=True) as bundle:
             arrays = dict(bundle)  # np.load takes no zip file that begins with other bytes
     name = next(name for name in ("X", "inputs", "values") if name in arrays)
     stored = arrays[name].astype(np.float32).ravel()

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gatewise.cli.output import check_overwrite
 from gatewise.cli.output_rows import OutputRows
 from gatewise.cli.predictions import PredictionColumns
-from gatewise.data.rows import RowReader, TableRow
+from gatewise.cli.table_writer import TableWriter, written_format
+from gatewise.data.columns import RowReader, TableRow
 from gatewise.data.streams import STDIN
-from gatewise.data.table_writer import TableWriter, written_format
 from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:

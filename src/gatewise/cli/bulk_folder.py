@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatewise.cli.bulk import Progress, batches, check_identity, run_identity
 from gatewise.cli.output_rows import OutputRows
-from gatewise.data.rows import RowReader, TableRow
+from gatewise.cli.table_writer import WRITABLE, TableWriter, written_format
+from gatewise.data.columns import RowReader, TableRow
 from gatewise.data.streams import COMPRESSED, STDIN
-from gatewise.data.table_writer import WRITABLE, TableWriter, written_format
 from gatewise.data.tables import ARROW, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.atomic import reason, write_once
@@ -97,7 +97,7 @@ class FolderPrediction:
         self._progress = Progress(0, time.monotonic())
         self.reader.chosen = self._chosen
         try:
-            for (file, block), rows in itertools.groupby(self.reader, lambda _: self._place(self.reader.row)):
+            for (file, block), rows in itertools.groupby(self.reader, self._place):
                 if self._is_there(file, block):
                     self._before += 1
                     for _ in rows:  # read for its bad rows alone
@@ -122,8 +122,8 @@ class FolderPrediction:
         for name in self._pieces():
             (self.out / f".{name}").unlink(missing_ok=True)
 
-    def _place(self, row: int) -> tuple[int, int]:
-        return self.reader.file, row // self.rows_per_file
+    def _place(self, row: TableRow) -> tuple[int, int]:
+        return row.file, row.number // self.rows_per_file
 
     def _name(self, file: int, block: int) -> str:
         return f"part-{file:05d}-{block:05d}{self.suffix}"

@@ -14,7 +14,7 @@ from gatewise.cli.output import check_overwrite
 from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
-    from gatewise.data.series_rows import SeriesRows
+    from gatewise.data.labelled import Rows
     from gatewise.model.model import Model
     from gatewise.types import Array
 
@@ -38,7 +38,7 @@ def predict_series(
     that exists, DataError for a file that is not there.
     """
     from gatewise.cli.bulk import part_files
-    from gatewise.data.series_files import read_series
+    from gatewise.data.read import read_series
 
     if model.architecture.inputs != "channels":
         raise InputError("the model classifies texts, not series")
@@ -62,7 +62,7 @@ def predict_series(
     logits = model.logits(rows.inputs)
     if out is not None:
         from gatewise.cli.predictions import PredictionColumns
-        from gatewise.data.table_writer import TableWriter
+        from gatewise.cli.table_writer import TableWriter
 
         key = id or "series"
         names: list[Any] = rows.ids or list(range(1, len(logits) + 1))
@@ -81,13 +81,17 @@ def predict_series(
     return logits
 
 
-def check_series(model: Model, rows: SeriesRows) -> None:
+def check_series(model: Model, rows: Rows) -> None:
     """Warn about series of another length than all training series had: a column may be a label or an id.
 
     Raises InputError for a first column of a UCR text file that is not the class, and for another number of channels.
     """
-    path = quote(rows.path, 200)
-    if rows.path.lower().endswith((".tsv", ".txt")) and isinstance(rows.labels, list) and model.task != "regression":
+    path = rows.file
+    if (
+        rows.paths[0].lower().endswith((".tsv", ".txt"))
+        and isinstance(rows.labels, list)
+        and model.task != "regression"
+    ):
         other = sorted(set(rows.labels) - set(model.classes))
         if other:
             raise InputError(

@@ -294,7 +294,7 @@ def _rows_of(file: str, model: Model, options: TableOptions) -> Sequence[Any]:
     """The series of a file; or the texts of a table, or of another file its content as one text."""
     if model.architecture.inputs == "channels":
         from gatewise.cli.bulk_series import check_series
-        from gatewise.data.series_files import read_series
+        from gatewise.data.read import read_series
 
         label = options.label[0] if options.label else None
         rows = read_series(file, label=label, id=options.id, time=options.time, layout=options.layout)
@@ -302,7 +302,7 @@ def _rows_of(file: str, model: Model, options: TableOptions) -> Sequence[Any]:
         return rows.inputs
     if is_series(file):
         raise InputError(f"{quote(file)}: the model reads texts, not series")
-    from gatewise.data.files import read_column
+    from gatewise.data.read import read_column
     from gatewise.data.tables import is_table
 
     if is_table(file):

@@ -101,7 +101,7 @@ def _inputs(model: Model, words: Sequence[str], columns: dict[str, Any], limit: 
         return read_lines(None)[:limit]
     if is_series(path):
         raise InputError(f"{quote(path)}: the model reads texts, not series")
-    from gatewise.data.files import read_column
+    from gatewise.data.read import read_column
     from gatewise.data.tables import is_table
 
     if is_table(path):
@@ -111,7 +111,7 @@ def _inputs(model: Model, words: Sequence[str], columns: dict[str, Any], limit: 
 
 def _series(model: Model, path: str, columns: dict[str, Any]) -> Sequence[Any]:
     from gatewise.cli.bulk_series import check_series
-    from gatewise.data.series_files import read_series
+    from gatewise.data.read import read_series
 
     if path == "-":
         raise InputError(NO_SERIES_ON_STDIN)

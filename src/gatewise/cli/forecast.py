@@ -60,8 +60,7 @@ def forecast(
     _check_outputs(file, out, save, overwrite)
     table = read_forecast_table(file, time=time, value=value, id=id, exogenous=exogenous or [])
     found = Forecaster(horizon, season=season, seed=seed)
-    parts = (table.values, table.exogenous, table.times)
-    found.fit(*(parts if table.id is not None else (one and one["series"] for one in parts)))
+    found.fit(table.series)
     forecasts = {name: found.forecast(level=level, series=name) for name in found.names}
     if save is not None:
         found.save(save)
@@ -136,13 +135,14 @@ def _rows(table: ForecastTable, forecasts: dict[str, Forecast]) -> list[list[str
     from gatewise.data.times import show_time
 
     level = f"{100 * next(iter(forecasts.values())).level:g}"
-    head = [table.time, table.value, f"lower {level}%", f"upper {level}%", "seasonal naive"]
-    rows = [([] if table.id is None else [table.id]) + head]
+    names = table.names
+    head = [str(names.time), names.values[0], f"lower {level}%", f"upper {level}%", "seasonal naive"]
+    rows = [([] if names.id is None else [names.id]) + head]
     for name, one in forecasts.items():
         for step, at in enumerate(one.times or []):
             numbers = (one.mean[step], one.lower[step], one.upper[step], one.seasonal_naive[step])
             shown = ["" if number != number else f"{number:.6g}" for number in numbers]
-            rows.append(([] if table.id is None else [name]) + [show_time(at, table.form), *shown])
+            rows.append(([] if names.id is None else [name]) + [show_time(at, table.form), *shown])
     return rows
 
 

@@ -83,7 +83,7 @@ class TableOptions:
             raise InputError(NO_SERIES_ON_STDIN)
         if len(sources) > 1 or len(self.label or ()) > 1:
             raise InputError("series are read from one file, with one label column")
-        from gatewise.data.series_files import read_series
+        from gatewise.data.read import read_series
 
         label = self.label[0] if self.label else None
         rows = read_series(sources[0], label=label, id=self.id, time=self.time, layout=self.layout)
@@ -97,7 +97,7 @@ def read_source(source: str | Sequence[str], data: str | None, options: TableOpt
     Raises InputError for `data` with a source other than imdb, DataError for data that is missing or damaged.
     """
     from gatewise.data import Splits, imdb, read_folder, read_folders
-    from gatewise.data.splits import is_split_folder
+    from gatewise.data.read import is_split_folder
 
     sources = [source] if isinstance(source, str) else list(source)
     if sources == ["imdb"]:

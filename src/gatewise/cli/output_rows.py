@@ -9,7 +9,7 @@ from gatewise.cli.predictions import PredictionColumns
 from gatewise.errors import DataError, quote
 
 if TYPE_CHECKING:
-    from gatewise.data.rows import TableRow
+    from gatewise.data.columns import TableRow
     from gatewise.data.tables import Table
     from gatewise.model.model import Model
     from gatewise.types import Array

@@ -189,7 +189,7 @@ def _predict_files(
     as_json: bool,
 ) -> None:
     from gatewise.cli.bulk import batches, print_live
-    from gatewise.data.rows import Columns, RowReader
+    from gatewise.data.columns import Columns, RowReader
     from gatewise.data.streams import STDIN
     from gatewise.scorer import model_fingerprint
 
@@ -214,6 +214,7 @@ def _predict_files(
         lines=lines,
         refuse_tables=not any_lines,
         fail_fast=True,
+        live=live,
     ) as reader:
         if output is not None:
             identity = {"model": model_fingerprint(choice.folder), "precision": model.precision}

@@ -13,7 +13,7 @@ from gatewise.cli.bulk_folder import ROWS_PER_FILE, FolderPrediction, Share
 from gatewise.errors import DataWarning, InputError, counted, quote
 
 if TYPE_CHECKING:
-    from gatewise.data.rows import RowReader
+    from gatewise.data.columns import RowReader
     from gatewise.model.model import Model
 
 
@@ -73,7 +73,7 @@ class TableOutput:
     ) -> int:
         """The same on a Ray cluster; path: of the model, which the workers open."""
         from gatewise.cli.bulk_ray import RayPrediction
-        from gatewise.data.rows import table_paths
+        from gatewise.data.columns import table_paths
 
         folder = self.folder
         assert folder is not None

@@ -1,16 +1,20 @@
-"""Data sets: IMDB reviews, tables, folders of texts, time series, unlabelled texts; splits and batches."""
+"""Data sets: tables, folders of texts, time series, IMDB reviews, unlabelled texts; splits and batches."""
 
-from gatewise.data.files import read_folder, read_table
-from gatewise.data.imdb import imdb
-from gatewise.data.labelled import Labelled
-from gatewise.data.movie_reviews import embedded_reviews, rotten_tomatoes
-from gatewise.data.series_files import read_series
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gatewise.data.labelled import Labelled, Rows, Splits, Unlabelled
 from gatewise.data.split import batches, split
-from gatewise.data.splits import Splits, read_folders
-from gatewise.data.unlabelled import Unlabelled, imdb_texts, read_texts
+
+if TYPE_CHECKING:
+    from gatewise.data.read import read_folder, read_folders, read_series, read_table, read_texts
+    from gatewise.data.reviews import embedded_reviews, imdb, imdb_texts, rotten_tomatoes
 
 __all__ = [
     "Labelled",
+    "Rows",
     "Splits",
     "Unlabelled",
     "batches",
@@ -25,3 +29,9 @@ __all__ = [
     "rotten_tomatoes",
     "split",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:  # readers, which are imported on first use
+        return getattr(import_module(f"gatewise.data.{'read' if name.startswith('read_') else 'reviews'}"), name)
+    raise AttributeError(f"module 'gatewise.data' has no attribute {name!r}")

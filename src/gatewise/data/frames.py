@@ -1,14 +1,76 @@
-"""Data frames of pandas, polars, PyArrow and datasets, which are recognised without importing these packages."""
+"""Columns by name: those of data frames, of pandas, polars, PyArrow and datasets, which are not imported; and cells."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, MissingExtra, quote
+
+
+def find_column(name: str, columns: Sequence[str], hint: str = "") -> str:
+    """The column `name` as the table writes it: equal, or the only one that is equal without case and spaces. Raises
+    InputError that lists the columns, followed by the hint.
+    """
+    same = [column for column in columns if column == name]
+    near = [column for column in columns if _folded(column) == _folded(name)]
+    if len(same or near) == 1:
+        return (same or near)[0]
+    if same:
+        raise InputError(f"there are {len(same)} columns {quote(name)}")
+    if near:
+        raise InputError(f"{quote(name)} may be {' or '.join(map(quote, near))}")
+    shown = ", ".join(quote(column) for column in columns[:20]) or "none"
+    more = f", … ({len(columns)} in all)" if len(columns) > 20 else ""
+    raise InputError(f"no column {quote(name)}; there are {shown}{more}{hint}")
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def joined_texts(columns: Mapping[str, Sequence[Any]], problems: dict[int, str]) -> list[str | None]:
+    """The text of each row, of several columns joined by a newline; None where all of them are missing.
+
+    problems: gets the number of a row with a value that is not a text, and what is wrong with it.
+    """
+    parts: list[Sequence[Any]] = []
+    for name, cells in columns.items():
+        if not all(type(cell) is str for cell in cells):
+            texts: list[Any] = []
+            for number, cell in enumerate(cells):
+                texts.append(str(cell) if isinstance(cell, str) else None)  # numpy.str_ too
+                if texts[-1] is None and not is_missing(cell):
+                    problems.setdefault(number, f"column {quote(name)} is {described(cell)}, not a text")
+            cells = texts
+        parts.append(cells)
+    if len(parts) == 1:
+        return list(parts[0])
+    rows = zip(*parts, strict=True)
+    return ["\n".join(part or "" for part in row) if any(part is not None for part in row) else None for row in rows]
+
+
+def texts_of(columns: Mapping[str, Sequence[Any]], nullable: bool = False) -> list[Any]:
+    """The texts in columns of a data frame, see `joined_texts`. nullable: None where a text is missing or blank.
+
+    Raises InputError that names the row, for a value that is not a text too.
+    """
+    problems: dict[int, str] = {}
+    texts = joined_texts(columns, problems)
+    name, cells = next(iter(columns.items()))
+    for number, text in enumerate(texts):
+        if not (text or "").strip():
+            what = not_a_text(cells[number]) if is_missing(cells[number]) else "is blank: leave such rows out"
+            if not nullable:
+                problems.setdefault(number, f"column {quote(name)} {what}")
+            texts[number] = None
+    for number in sorted(problems)[:1]:
+        raise InputError(f"row {number}: {problems[number]}")
+    return texts
 
 
 def is_frame(values: Any) -> bool:
@@ -34,7 +96,9 @@ def frame_columns(frame: Any) -> dict[str, list[Any]]:
     except ImportError:
         raise MissingExtra("narwhals", "data", "a data frame") from None
     if type(frame).__module__.startswith("pyarrow") and not hasattr(frame, "to_reader"):
-        frame = _table_of(frame)
+        import pyarrow
+
+        frame = pyarrow.Table.from_batches([frame])  # narwhals takes no record batch
     try:
         eager = nw.from_native(frame, eager_only=True)
         return {str(column): eager.get_column(column).to_list() for column in eager.columns}
@@ -46,14 +110,14 @@ def frame_arrays(frame: Any) -> dict[str, NDArray[Any]]:
     """The columns by name, as arrays (rows,). For pandas and polars without narwhals. Errors as `frame_columns`."""
     if not hasattr(frame, "to_numpy"):
         return {name: np.asarray(column) for name, column in frame_columns(frame).items()}
-    return {str(name): _array_of(frame[name]) for name in frame.columns}
-
-
-def _array_of(column: Any) -> NDArray[Any]:
-    array: NDArray[Any] = column.to_numpy()
-    if array.dtype.kind == "O" and str(column.dtype).lower().startswith(("int", "uint", "float")):
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))  # a nullable type of pandas
-    return array
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in frame.columns:
+        column = frame[name]
+        array = column.to_numpy()
+        if array.dtype.kind == "O" and str(column.dtype).lower().startswith(("int", "uint", "float")):
+            array = np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))  # a nullable type of pandas
+        arrays[str(name)] = array
+    return arrays
 
 
 def _dataset_column(dataset: Any, column: str) -> list[Any]:
@@ -71,8 +135,54 @@ def _dataset_column(dataset: Any, column: str) -> list[Any]:
     return [name(value) for value in dataset[column]]
 
 
-def _table_of(batch: Any) -> Any:
-    """The PyArrow table of a record batch, which narwhals does not take."""
-    import pyarrow
+def is_finite(number: Any) -> bool:
+    """Whether the number is one of float64: neither NaN nor infinite, nor a whole number above 1e308."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
-    return pyarrow.Table.from_batches([batch])
+
+def is_missing(value: Any) -> bool:
+    """Whether it is None, NaN, pandas.NA or NaT."""
+    if value is None:
+        return True
+    if hasattr(value, "__len__"):  # a text, a list, an array
+        return False
+    if type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
+        return True
+    return bool(value != value)
+
+
+def missing_name(value: Any) -> str:
+    """A missing value as a user writes it: None, NaN, NA."""
+    return {"NoneType": "None", "NAType": "NA", "NaTType": "NaT"}.get(type(value).__name__, "NaN")
+
+
+def not_a_text(row: Any) -> str:
+    """Why a row is no text, and what to do about it."""
+    if is_missing(row):
+        return f"is missing ({missing_name(row)}): leave such rows out, or replace them by a text"
+    return f"is {described(row)}, not a text"
+
+
+def described(value: Any) -> str:
+    """What a value is, for messages: a number (7), a list, bytes."""
+    if isinstance(value, bool | np.bool_):
+        return f"{bool(value)}"
+    if isinstance(value, bytes):
+        return "bytes"
+    if isinstance(value, int | float | complex | np.number):
+        return f"a number ({quote(value, 30)[1:-1]})"
+    if isinstance(value, str):
+        return f"a text ({quote(value, 30)})"
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
+
+
+def listed(keys: Iterable[Any]) -> str:
+    """Names for a message, at most ten."""
+    names = [quote(key)[1:-1] for key in keys]
+    return ", ".join(names[:10]) + (f", … ({len(names)} in all)" if len(names) > 10 else "")

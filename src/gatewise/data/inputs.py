@@ -1,22 +1,37 @@
-"""What a user passes as inputs, as a list of texts or a list of series. Whatever could be misread is an InputError.
+"""What a user passes as inputs, as a list of texts or a list of series. What could be misread is an InputError.
 
-pandas, polars and PyArrow objects are recognised without importing these packages.
+A series is an array (steps, channels) float32, time first. The UCR/UEA archives and aeon have channels first; `layout`
+says so. A three-dimensional array whose layout cannot be told is refused. A missing value is NaN, and the model's
+preprocessor fills it; infinite values are refused.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Set
-from typing import Any, Literal
+import os
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.frames import frame_columns, is_frame
-from gatewise.data.series import series_of
-from gatewise.errors import InputError, quote
+from gatewise.data.frames import (
+    described,
+    find_column,
+    frame_arrays,
+    frame_columns,
+    is_frame,
+    listed,
+    not_a_text,
+    texts_of,
+)
+from gatewise.errors import InputError, counted, quote
 
 Kind = Literal["text", "series"]
+Series = NDArray[np.float32]
+Layout = Literal["time-first", "channels-first"]
+"""Order of the last two dimensions: (n, steps, channels), or (n, channels, steps) as in aeon."""
+
+_SAY = "pass layout='time-first' for (n, steps, channels) or layout='channels-first' for (n, channels, steps)"
 
 
 def convert_inputs(
@@ -26,16 +41,21 @@ def convert_inputs(
     name: str = "inputs",
     layout: str | None = None,
     channels: int | None = None,
+    columns: Sequence[str] = (),
 ) -> list[Any]:
     """n texts (str), or n series: arrays (steps, channels) float32, where NaN is a missing value.
 
     values: a list, tuple, generator, NumPy array, pandas or polars Series, PyArrow array, or a data frame of one
-    column; for series see `gatewise.data.series.series_of`. kind: what a model reads; None: numbers in arrays or lists
+    column; for series see `series_of`. kind: what a model reads; None: numbers in arrays or lists
     are series, everything else is texts. name: how messages call the values. layout, channels: as in `series_of`.
+    columns: the text columns of a data frame, joined by a newline.
 
     Raises InputError that names the row for a missing text (None, NaN, NA) and a number or bytes among texts, and for a
     single text, bytes, a set, a dict, and a data frame of several columns. Errors of series as `series_of`.
     """
+    if columns and kind == "text" and is_frame(values):
+        found = frame_columns(values)
+        return texts_of({name: found[find_column(name, list(found))] for name in columns})
     rows = values if isinstance(values, np.ndarray) or is_frame(values) else convert_rows(values, name)
     if kind is None:
         kind = "series" if _are_series(rows) else "text"
@@ -51,7 +71,7 @@ def convert_inputs(
     for number, row in enumerate(rows):
         if type(row) is not str:
             if not isinstance(row, str):
-                raise InputError(f"{name}: row {number} {_not_a_text(row)}")
+                raise InputError(f"{name}: row {number} {not_a_text(row)}")
             rows[number] = str(row)  # of numpy.str_
     return rows
 
@@ -59,11 +79,15 @@ def convert_inputs(
 def convert_rows(values: Any, name: str) -> list[Any]:
     """The rows of a container as a new list. Raises InputError for a container without rows or without an order."""
     if isinstance(values, str):
+        if os.path.isfile(values):
+            raise InputError(
+                f"{name}: {quote(values)} is a file: read it, for example with gatewise.data.read_table({values!r})"
+            )
         raise InputError(f"{name} must be a list of texts, not one text: pass [text]")
     if isinstance(values, bytes | bytearray | memoryview):
         raise InputError(f"{name} must be a list of texts, not bytes: decode them, and pass [text]")
     if isinstance(values, Mapping):
-        raise InputError(f"{name}: a dict with keys {_names(values)}: pass one of its values, as a list")
+        raise InputError(f"{name}: a dict with keys {listed(values)}: pass one of its values, as a list")
     if isinstance(values, Set):
         raise InputError(f"{name}: a set has no order: pass a list")
     if isinstance(values, list | tuple):
@@ -72,7 +96,7 @@ def convert_rows(values: Any, name: str) -> list[Any]:
         columns = frame_columns(values)
         if len(columns) != 1:
             first = f", for example df[{next(iter(columns))!r}]" if columns else ""
-            raise InputError(f"{name}: a data frame with columns {_names(columns)}: pass one column{first}")
+            raise InputError(f"{name}: a data frame with columns {listed(columns)}: pass one column{first}")
         return next(iter(columns.values()))
     if isinstance(values, np.ndarray):
         return _array_rows(values, name)
@@ -84,25 +108,6 @@ def convert_rows(values: Any, name: str) -> list[Any]:
     if hasattr(values, "toarray"):
         raise InputError(f"{name}: a sparse matrix is neither texts nor series")
     return list(values)
-
-
-def is_finite(number: Any) -> bool:
-    """Whether the number is one of float64: neither NaN nor infinite, nor a whole number above 1e308."""
-    try:
-        return math.isfinite(number)
-    except OverflowError:
-        return False
-
-
-def is_missing(value: Any) -> bool:
-    """Whether it is None, NaN, pandas.NA or NaT."""
-    if value is None:
-        return True
-    if hasattr(value, "__len__"):  # a text, a list, an array
-        return False
-    if type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
-        return True
-    return bool(value != value)
 
 
 def _array_rows(values: NDArray[Any], name: str) -> list[Any]:
@@ -135,33 +140,182 @@ def _are_series(rows: Any) -> bool:
     return not isinstance(row, str | bytes)
 
 
-def _not_a_text(row: Any) -> str:
-    if is_missing(row):
-        return f"is missing ({missing_name(row)}): leave such rows out, or replace them by a text"
-    return f"is {described(row)}, not a text"
+def series_of(inputs: Any, layout: str | None = None, channels: int | None = None) -> list[Series]:
+    """n series (steps, channels) from any form that a user may pass.
+
+    inputs: an array (n, steps), n series of one channel; an array (n, steps, channels); a data frame of one series per
+    row; or an iterable of n arrays, lists or data frames, each (steps,) or (steps, channels), of any lengths. layout:
+    see `Layout`; without it an array is refused that may have channels first, which is one with fewer rows than columns
+    per series. channels: the number of channels of a model: one series (steps,) or (steps, channels) is then taken too,
+    and the number decides about the layout.
+
+    Raises InputError naming row and step (both from 0) for values that are complex, boolean, infinite or not numbers,
+    an empty series, different numbers of channels, and an ambiguous layout.
+    """
+    if layout is not None and layout not in get_args(Layout):
+        raise InputError(f"layout must be {' or '.join(map(repr, get_args(Layout)))}, not {quote(layout)}")
+    if isinstance(inputs, str | bytes | dict | set | frozenset):
+        raise InputError(f"the series must be an array or a list of arrays, not a {type(inputs).__name__}")
+    if _is_object_vector(inputs):  # of arrays, as a column of a data frame holds them
+        return _from_rows(list(inputs), layout, channels)
+    if is_frame(inputs) or hasattr(inputs, "__array__"):
+        return _from_array(_floats(inputs, None, layout), layout, channels)
+    rows = list(inputs) if isinstance(inputs, Iterable) else [inputs]
+    if rows and all(isinstance(row, int | float | complex | np.generic | None) for row in rows):
+        return _from_array(_floats(rows, None), layout, channels)  # a list of numbers
+    return _from_rows(rows, layout, channels)
 
 
-def missing_name(value: Any) -> str:
-    """A missing value as a user writes it: None, NaN, NA."""
-    return {"NoneType": "None", "NAType": "NA", "NaTType": "NaT"}.get(type(value).__name__, "NaN")
+def one_series(item: Any, channels: int) -> Series:
+    """One series (steps, channels) from an array, list or data frame (steps,) or (steps, channels).
+
+    Raises InputError for another shape. Other errors as `series_of`.
+    """
+    array = _floats(item, 0)
+    if array.ndim == 1 and channels == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.shape[1] != channels or not len(array):
+        shape = f"(steps, {channels})" + (" or (steps,)" if channels == 1 else "")
+        swapped = array.ndim == 2 and array.shape[0] == channels
+        hint = "; it seems to have channels first: transpose it" if swapped else ""
+        raise InputError(f"one series must be {shape}, got {array.shape}{hint}")
+    return array
 
 
-def described(value: Any) -> str:
-    """What a value is, for messages: a number (7), a list, bytes."""
-    if isinstance(value, bool | np.bool_):
-        return f"{bool(value)}"
-    if isinstance(value, bytes):
-        return "bytes"
-    if isinstance(value, int | float | complex | np.number):
-        return f"a number ({quote(value, 30)[1:-1]})"
-    if isinstance(value, str):
-        return f"a text ({quote(value, 30)})"
-    if value is None:
-        return "None"
-    kind = type(value).__name__
-    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
+def describe_series(inputs: Sequence[Series]) -> str:
+    """Channels, steps and missing values in words: "2 channels, 30 to 90 steps, 17 of 4,120 values missing"."""
+    lengths = [len(series) for series in inputs]
+    low, high, channels = min(lengths), max(lengths), inputs[0].shape[1]
+    steps = counted(high, "step") if low == high else f"{low:,} to {high:,} steps"
+    text = f"{counted(channels, 'channel')}, {steps}"
+    missing = count_missing(inputs)
+    return f"{text}, {missing:,} of {counted(sum(lengths) * channels, 'value')} missing" if missing else text
 
 
-def _names(keys: Iterable[Any]) -> str:
-    names = [quote(key)[1:-1] for key in keys]
-    return ", ".join(names[:10]) + (f", … ({len(names)} in all)" if len(names) > 10 else "")
+def count_missing(inputs: Sequence[Series]) -> int:
+    """The number of missing values (NaN)."""
+    return sum(int(np.isnan(series).sum()) for series in inputs)
+
+
+def _is_object_vector(inputs: Any) -> bool:
+    dtype = getattr(inputs, "dtype", None)
+    return isinstance(dtype, np.dtype) and dtype.kind == "O" and inputs.ndim == 1
+
+
+def _from_array(array: Series, layout: str | None, channels: int | None) -> list[Series]:
+    if array.ndim == 1:
+        if channels is None:
+            raise InputError(
+                f"got one series of {counted(len(array), 'step')}; pass several: (n, steps) or a list of arrays"
+            )
+        return [one_series(array, channels)]
+    if array.ndim == 2 and channels is not None and channels > 1:
+        return [one_series(array.T if layout == "channels-first" else array, channels)]
+    if not array.size:
+        array = array[:1]  # all series are empty, and the first one is refused: there can be more than fit into memory
+    if array.ndim == 2:
+        if array.shape[1] == 1 and len(array) > 1 and layout is None:
+            n = len(array)
+            raise InputError(
+                f"an array ({n}, 1) is {n} series of one step or one series of {n} steps: pass X[None] for one series, "
+                "or layout='time-first' for series of one step"
+            )
+        return _checked(list(array[:, :, None]))
+    if array.ndim != 3:
+        raise InputError(f"series must be (n, steps) or (n, steps, channels), got an array {array.shape}")
+    _, first, second = array.shape
+    if layout is None and channels is None and first <= second and second > 1:
+        raise InputError(f"an array {array.shape} may have channels first: {_SAY}")
+    if layout is None and channels is not None and first == channels:
+        look = "may have" if second == channels else "seems to have"
+        has = f"the model has {counted(channels, 'channel')}"
+        raise InputError(f"an array {array.shape} {look} channels first ({has}): {_SAY}")
+    if layout == "channels-first":
+        array = np.ascontiguousarray(array.swapaxes(1, 2))
+    return _checked(list(array), channels)
+
+
+def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> list[Series]:
+    found = [_floats(row, number, layout) for number, row in enumerate(rows)]
+    frames = [is_frame(row) for row in rows]
+    for number, array in enumerate(found):
+        if array.ndim not in (1, 2):
+            raise InputError(f"row {number} must be (steps,) or (steps, channels), got {array.shape}")
+    shapes = [array.shape for array, frame in zip(found, frames, strict=True) if array.ndim == 2 and not frame]
+    if shapes and layout is None and channels is None:
+        first, second = ({shape[axis] for shape in shapes} for axis in (0, 1))
+        if len(first) == 1 and (len(second) > 1 or max(first) <= max(second)) and second != {1}:
+            raise InputError(f"arrays {shapes[0]} may have channels first: {_SAY}")
+    out = []
+    for array, frame in zip(found, frames, strict=True):
+        if array.ndim == 1:
+            array = array[:, None]
+        elif layout == "channels-first" and not frame:
+            array = np.ascontiguousarray(array.T)
+        out.append(array)
+    return _checked(out, channels)
+
+
+def _checked(rows: list[Series], channels: int | None = None) -> list[Series]:
+    """The rows. Raises InputError for an empty series and for another number of channels than the others have."""
+    expected = channels if channels is not None or not rows else rows[0].shape[1]
+    for number, row in enumerate(rows):
+        if not row.shape[0] or not row.shape[1]:
+            raise InputError(f"row {number} is an empty series: (steps, channels) = {row.shape}")
+        if row.shape[1] != expected:
+            whose = f"row 0 has {expected}" if channels is None else f"the model reads {expected}"
+            look = "; it seems to have channels first" if row.shape[0] == expected else ""
+            raise InputError(
+                f"row {number} has {counted(row.shape[1], 'channel')}, but {whose}{look}; a series is (steps, channels)"
+            )
+    return rows
+
+
+def _floats(values: Any, row: int | None, layout: str | None = None) -> Series:
+    """As float32. row: the number of the series, None if `values` holds all of them."""
+    array: Any = _frame_values(values) if is_frame(values) else values
+    if isinstance(array, np.ma.MaskedArray):
+        array = np.ma.filled(array.astype(np.float64), np.nan) if array.dtype.kind in "fiu" else array.data
+    where = "the series" if row is None else f"row {row}"
+    try:
+        array = np.asarray(array)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: neither an array nor equally long lists of numbers") from None
+    kind = array.dtype.kind
+    if kind == "O":
+        for place, value in np.ndenumerate(array):
+            if isinstance(value, bool | np.bool_ | complex) or not isinstance(value, int | float | np.number):
+                hint = "; a missing value is NaN" if value is None else ""
+                raise InputError(f"{_where(row, place, layout)}: {quote(value, 40)} is not a number{hint}")
+        array = array.astype(np.float64)
+    elif kind not in "fiu":
+        word = {"c": "complex numbers", "b": "boolean values", "U": "texts", "S": "bytes"}.get(kind, f"{array.dtype}")
+        raise InputError(f"{where}: series must be real numbers, got {word}")
+    with np.errstate(over="ignore"):
+        out: Series = array.astype(np.float32)
+    if np.isinf(out).any():
+        place = tuple(int(n) for n in np.argwhere(np.isinf(out))[0])
+        big = np.isfinite(array[place])
+        raise InputError(
+            f"{_where(row, place, layout)}: {array[place]} is {'too large for float32' if big else 'not finite'}"
+        )
+    return out
+
+
+def _where(row: int | None, place: tuple[int, ...], layout: str | None) -> str:
+    row, *rest = place if row is None else (row, *place)
+    if layout == "channels-first":
+        rest = rest[::-1]
+    names = [f"{name} {number}" for name, number in zip(("step", "channel"), rest, strict=False)]
+    return ", ".join([f"row {row}", *names]) if names else f"step {row}"
+
+
+def _frame_values(frame: Any) -> NDArray[Any]:
+    """The columns of a data frame as one array (rows, columns). Raises InputError naming a column without numbers."""
+    columns = frame_arrays(frame)
+    for name, column in columns.items():
+        if column.dtype.kind == "O" and all(value is None or type(value) in (int, float) for value in column):
+            columns[name] = column = column.astype(np.float64)  # None is a missing value
+        if column.dtype.kind not in "fiu":
+            raise InputError(f"column {quote(name, 40)} of the data frame holds no numbers, but {column.dtype}")
+    return np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(frame), 0))

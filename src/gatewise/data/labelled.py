@@ -1,4 +1,4 @@
-"""`Labelled`, a data set of inputs with labels. Every reader returns one."""
+"""Data sets: `Rows` as a file holds them, `Labelled` for training and evaluation, `Unlabelled` texts, `Splits`."""
 
 from __future__ import annotations
 
@@ -6,24 +6,32 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.columns import find_column
-from gatewise.data.frames import frame_columns, is_frame
-from gatewise.data.inputs import convert_inputs, described
-from gatewise.data.labels import convert_groups, convert_labels, number_of
-from gatewise.data.series import describe_series
-from gatewise.data.times import seconds_of
-from gatewise.errors import InputError, counted, quote
+from gatewise.data.frames import described, find_column, frame_columns, is_frame, texts_of
+from gatewise.data.inputs import convert_inputs, describe_series
+from gatewise.data.labels import (
+    ConvertedLabels,
+    convert_groups,
+    convert_labels,
+    label_rows,
+    number_of,
+    table_labels,
+)
+from gatewise.data.times import Time, comparable, seconds_of, show_time
+from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.target import Target
-from gatewise.types import LabelType, Task
+from gatewise.types import ColumnNames, LabelType, Task
 
 _BY_CONTENT = np.zeros(0, dtype=np.int64)
 _ONES = np.ones(0)
 _NO_TIME = np.zeros(0)
+_MAX_CLASSES = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +43,8 @@ class Labelled:
     `classes` names. groups (n,) int64: rows of one group stay in one part of every split; the default is `keys`, so
     that duplicates stay together. source: a description in one line. label_type: the type of the user's labels.
     sample_weight (n,) float64: the weight of each row in the loss; the default is 1. time (n,) float64: when each row
-    was observed, for splits in order of time; the default is empty. Raises InputError.
+    was observed, for splits in order of time; the default is empty. columns: of the table that the rows come from.
+    Raises InputError.
     """
 
     inputs: list[str] | list[NDArray[np.float32]]
@@ -47,6 +56,7 @@ class Labelled:
     label_type: LabelType = "str"
     sample_weight: NDArray[np.float64] = field(default_factory=lambda: _ONES)
     time: NDArray[np.float64] = field(default_factory=lambda: _NO_TIME)
+    columns: ColumnNames = ColumnNames()  # noqa: RUF009
 
     def __post_init__(self) -> None:
         n, k = len(self.inputs), len(self.target.classes)
@@ -73,7 +83,12 @@ class Labelled:
         if self.task != "regression" and n and not 0 <= int(self.labels.min()) <= int(self.labels.max()) <= top:
             raise InputError(f"labels must be between 0 and {top}")
         if self.kind == "series":
-            _check_series(self.inputs)
+            rows: list[Any] = self.inputs
+            channels = rows[0].shape[-1:]
+            for number, row in enumerate(rows):
+                fits = isinstance(row, np.ndarray) and row.ndim == 2 and row.shape[1:] == channels
+                if not fits or row.dtype != np.float32:
+                    raise InputError(f"inputs: row {number} must be an array (length, {(channels or (1,))[0]}) float32")
         elif not all(isinstance(text, str) for text in self.inputs):
             raise InputError("inputs must be all texts or all arrays")
 
@@ -88,31 +103,34 @@ class Labelled:
         classes: Sequence[str] | None = None,
         groups: Any = None,
         sample_weight: Any = None,
+        times: Any = None,
         layout: str | None = None,
+        columns: ColumnNames = ColumnNames(),  # noqa: B008
     ) -> Labelled:
         """From n texts or series and n labels, as a user passes them.
 
         inputs, layout: see `convert_inputs`. labels, task, classes: see `convert_labels`. groups: a name or number per
-        row. sample_weight: a number per row. Raises InputError as these functions, and for different numbers of rows.
+        row. sample_weight: a number per row. times: a number, date or ISO text per row. columns: the names of the
+        columns, if these are columns of a table. Raises InputError as these functions, and for different numbers of
+        rows.
         """
         rows = convert_inputs(inputs, layout=layout)
-        found = convert_labels(labels, task, classes)
-        n = len(rows)
-        if n != len(found.labels):
-            raise InputError(f"there are {n:,} inputs but {len(found.labels):,} labels")
-        more: dict[str, Any] = {}
+        found = labels if isinstance(labels, ConvertedLabels) else convert_labels(labels, task, classes)
+        more: dict[str, Any] = {"labels": found.labels}
         if groups is not None:
             more["groups"] = convert_groups(groups)
         if sample_weight is not None:
             more["sample_weight"] = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
+        if times is not None:
+            name = "times" if columns.time is None else f"column {quote(columns.time)}"
+            more["time"] = seconds_of(times, lambda row: f"{name}: row {row}")
         for name, column in more.items():
-            if len(column) != n:
-                raise InputError(f"there are {n:,} inputs but {len(column):,} {name}")
+            if len(column) != len(rows):
+                raise InputError(f"there are {len(rows):,} inputs but {len(column):,} {name}")
         if rows and not isinstance(rows[0], str):
-            source = f"{source}: {n:,} series, {describe_series(rows)}"
-        return cls(
-            rows, found.labels, found.classes, source=source, task=found.task, label_type=found.label_type, **more
-        )
+            source = f"{source}: {len(rows):,} series, {describe_series(rows)}"
+        kind = {"task": found.task, "label_type": found.label_type}
+        return cls(rows, classes=found.classes, source=source, columns=columns, **kind, **more)  # type: ignore[arg-type]
 
     @classmethod
     def from_frame(
@@ -136,26 +154,24 @@ class Labelled:
             raise InputError(f"a data frame is needed, not {described(frame)}")
         columns = frame_columns(frame)
 
-        def column(name: str) -> list[Any]:
-            return columns[find_column(name, list(columns))]
+        def column(name: str | None) -> Any:
+            return None if name is None else columns[find_column(name, list(columns))]
 
-        texts, labels = ((names,) if isinstance(names, str) else tuple(names) for names in (text, label))
+        texts, labels = several(text), several(label)
         if not texts or not labels:
             raise InputError(f"{'label' if texts else 'text'} names no column")
-        parts = [convert_inputs(column(name), "text", name=f"column {quote(name)}") for name in texts]
-        several = len(labels) > 1
-        found = cls.of(
-            ["\n".join(row) for row in zip(*parts, strict=True)],
-            list(map(list, zip(*map(column, labels), strict=True))) if several else column(labels[0]),
-            f"{counted(len(parts[0]), 'row')} of a data frame, by {', '.join(map(quote, labels))}",
+        inputs = texts_of({name: column(name) for name in texts})
+        return cls.of(
+            inputs,
+            column(labels[0]) if len(labels) == 1 else list(map(list, zip(*map(column, labels), strict=True))),
+            f"{counted(len(inputs), 'row')} of a data frame, by {', '.join(map(quote, labels))}",
             task=task,
-            classes=labels if several or task == "regression" else None,
-            groups=None if group is None else column(group),
-            sample_weight=None if weight is None else column(weight),
+            classes=labels if len(labels) > 1 or task == "regression" else None,
+            groups=column(group),
+            sample_weight=column(weight),
+            times=column(time),
+            columns=ColumnNames(texts, labels, time=time),
         )
-        if time is None:
-            return found
-        return replace(found, time=seconds_of(column(time), lambda row: f"column {quote(time)}: row {row}"))
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -208,11 +224,18 @@ class Labelled:
             if set(classes) != set(self.classes):
                 return self.labels
             return np.asarray(self.labels[:, [self.classes.index(name) for name in classes]])
-        place = np.array([_place(name, classes, owner) for name in self.classes], dtype=np.int64)
+        places: list[int] = []
+        for name in self.classes:  # the class of that name, else the only one that is the same number
+            number = number_of(name)
+            same = [place for place, one in enumerate(classes) if number is not None and number_of(one) == number]
+            if name not in classes and len(same) != 1:
+                known = ", ".join(map(quote, classes))
+                raise InputError(f"{owner} has no class {quote(name)}; its classes are {known}")
+            places.append(classes.index(name) if name in classes else same[0])
         if self.task == "classification":
-            return np.asarray(place[self.labels])
+            return np.asarray(np.array(places, dtype=np.int64)[self.labels])
         out = np.zeros((len(self), len(classes)), dtype=self.labels.dtype)
-        for column, labels in zip(place.tolist(), self.labels.T, strict=True):
+        for column, labels in zip(places, self.labels.T, strict=True):
             out[:, column] |= labels  # two classes may be one of the model
         return out
 
@@ -221,35 +244,29 @@ class Labelled:
 
         Each part is preceded by its length, so that different data sets have different bytes.
         """
-        digest = hashlib.sha256()
-
-        def add(part: bytes) -> None:
-            digest.update(len(part).to_bytes(8, "little") + part)
-
-        add(self.kind.encode())
-        add(len(self.classes).to_bytes(8, "little"))
-        for name in self.classes:
-            add(name.encode("utf-8", "surrogatepass"))
+        parts = [self.kind.encode(), len(self.classes).to_bytes(8, "little")]
+        parts += [name.encode("utf-8", "surrogatepass") for name in self.classes]
         if self.task != "classification":
-            add(self.task.encode())
+            parts.append(self.task.encode())
         for row, label in zip(self.inputs, self.labels, strict=True):
-            add(label.astype("<f8" if self.task == "regression" else "<i8").tobytes())
-            for part in _parts(row):
-                add(part)
+            parts.append(label.astype("<f8" if self.task == "regression" else "<i8").tobytes())
+            parts += _parts(row)
         if (self.sample_weight != 1).any():
-            add(self.sample_weight.astype("<f8").tobytes())
-        return digest.hexdigest()
+            parts.append(self.sample_weight.astype("<f8").tobytes())
+        return _digest(parts)
 
 
-def _place(name: str, classes: Sequence[str], owner: str) -> int:
-    """The index of the class of that name, else of the only one that is the same number."""
-    if name in classes:
-        return classes.index(name)
-    number = number_of(name)
-    equal = [place for place, one in enumerate(classes) if number is not None and number_of(one) == number]
-    if len(equal) != 1:
-        raise InputError(f"{owner} has no class {quote(name)}; its classes are {', '.join(map(quote, classes))}")
-    return equal[0]
+def several(names: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _digest(parts: Sequence[bytes]) -> str:
+    """SHA-256 of the parts, each preceded by its length."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()
 
 
 def _parts(row: Any) -> list[bytes]:
@@ -265,10 +282,239 @@ def content_key(row: Any) -> int:
     return int.from_bytes(hashlib.blake2b(b"\0".join(_parts(row)), digest_size=8).digest(), "little", signed=True)
 
 
-def _check_series(inputs: Sequence[Any]) -> None:
-    channels = inputs[0].shape[-1:]
-    for number, row in enumerate(inputs):
-        if not isinstance(row, np.ndarray) or row.ndim != 2 or row.dtype != np.float32 or row.shape[1:] != channels:
-            raise InputError(
-                f"inputs: row {number} must be an array (length, {channels[0] if channels else 1}) float32"
-            )
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """n rows of tables or files, by what their columns mean.
+
+    inputs: n texts, or n series (steps, channels) float32, NaN where a value is missing. names: of the columns. labels:
+    n labels; numbers (n, M) for regression; None where there are none. task: what the columns say. classes: those that
+    the file lists; None: those that occur. ids: a name for each series. paths, places, notes: the files, the file and
+    line of each row, and what else `source` says. label_by_name: whether a column of labels could be named.
+    """
+
+    inputs: list[Any]
+    names: ColumnNames = ColumnNames()  # noqa: RUF009
+    labels: list[Any] | NDArray[np.float64] | None = None
+    task: Task | None = None
+    label_type: LabelType | None = None
+    classes: tuple[str, ...] | None = None
+    weights: list[float] | None = None
+    groups: list[Any] | None = None
+    ids: list[str] | None = None
+    times: list[Time] | None = None
+    places: list[tuple[str, int]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    label_by_name: bool = False
+
+    def take(self, rows: Sequence[int]) -> Rows:
+        """The rows with these numbers."""
+        columns = {name: getattr(self, name) for name in _BY_ROW}
+        kept: Any = {name: [found[n] for n in rows] for name, found in columns.items() if found}
+        return replace(self, **kept)
+
+    @classmethod
+    def together(cls, parts: Sequence[Rows]) -> Rows:
+        """The rows of several batches."""
+        joined: dict[str, Any] = {}
+        for name in _BY_ROW:
+            columns = [found for part in parts if (found := getattr(part, name)) is not None]
+            joined[name] = list(chain.from_iterable(columns)) if columns else None
+        notes = dict.fromkeys(note for part in parts for note in part.notes)
+        return replace(parts[0], **joined, notes=list(notes))
+
+    def fail(self, row: int, message: str) -> NoReturn:
+        """Raise DataError with the place of a row."""
+        raise DataError(f"{self.where(row)}: {message}")
+
+    def where(self, row: int) -> str:
+        """File and line of a row."""
+        if not self.places:
+            return f"{self.file}: row {row}"
+        return "{}:{}".format(*self.places[row])
+
+    @property
+    def file(self) -> str:
+        """The files, for messages."""
+        return ", ".join("stdin" if path == "-" else quote(path, 200) for path in self.paths[:3])
+
+    @property
+    def source(self) -> str:
+        """The rows in one line."""
+        files = ", ".join("stdin" if path == "-" else quote(Path(path).name) for path in self.paths[:3])
+        files += f" and {counted(len(self.paths) - 3, 'more file')}" if len(self.paths) > 3 else ""
+        if self.inputs and isinstance(self.inputs[0], str):
+            return f"{counted(len(self.inputs), 'row')} of {files}"
+        return f"{len(self.inputs):,} series of {files}, {describe_series(self.inputs)}"
+
+    def labelled(self, task: Task | None = None, one_class: bool = False) -> Labelled:
+        """The rows with their labels. task: None for what the file says, else classes. one_class: all rows may have one
+        class, as in data on which a model is evaluated.
+
+        Raises DataError if there are no labels, for labels that do not fit the task, and for numbers that look like
+        regression without a task; without `one_class` for fewer than two classes.
+        """
+        file, name = self.file, ", ".join(quote(column) for column in self.names.label)
+        task = task or self.task
+        of_texts = self.names.text != ()
+        if of_texts and not self.inputs:
+            raise DataError(f"{file}: no row in {name}; a classifier needs two classes or more")
+        if self.labels is None:
+            hint = "; name their column with label (--label), if there is one" if self.label_by_name else ""
+            raise DataError(f"{file}: the series have no labels{hint}")
+        try:
+            found = self._converted(task, f"{file}: {name}" if name else file)
+        except InputError as error:
+            raise DataError(str(error)) from None
+        k = len(found.classes)
+        if found.task == "classification" and of_texts:
+            if k < 2 and not one_class:
+                raise DataError(
+                    f"{file}: only {quote(found.classes[0])} in {name}; a classifier needs two classes or more"
+                )
+            if k > _MAX_CLASSES:
+                raise DataError(f"{file}: {name} has {k:,} different labels; is it the right column?")
+        what = ("class", "classes") if found.task == "classification" else ("label", "labels")
+        parts = [self.source] + [counted(k, *what)] * (found.task != "regression")
+        source = ", ".join(parts) + f"{' by' if len(parts) > 1 else ','} {name}" * of_texts
+        source = "; ".join([source, *self.notes])
+        more: dict[str, Any] = {}
+        if self.weights is not None:
+            more["sample_weight"] = np.array(self.weights)
+        if self.groups is not None:
+            more["groups"] = convert_groups(self.groups)
+        if self.times is not None:
+            more["time"] = seconds_of(self.times, self.where)
+        kind = {"task": found.task, "label_type": found.label_type, "columns": self.names}
+        return Labelled(self.inputs, found.labels, found.classes, source=source, **kind, **more)  # type: ignore[arg-type]
+
+    def _converted(self, task: Task | None, name: str) -> ConvertedLabels:
+        labels: Any = self.labels
+        numbers = isinstance(labels, np.ndarray)
+        nested = not numbers and any(isinstance(label, list) for label in labels)
+        if not self.names.text and (task == "multilabel" or (task == "classification" and numbers)):
+            raise InputError(f"{name}: the labels are not for task {task}")
+        if task == "multilabel" and len(self.names.label) == 1 and not nested:
+            raise InputError(f"{name} has one label per row: multilabel needs a label separator, or several columns")
+        if task == "regression" and not numbers and not nested:
+            for row, label in enumerate(labels):
+                if number_of(str(label)) is None:
+                    raise InputError(f"{self.where(row)}: the label {quote(label, 40)} is not a number")
+            labels = [float(label) for label in labels]
+        if task == "regression" or numbers:
+            return convert_labels(labels, "regression", self.names.label or ("value",), name)
+        if self.classes is not None:
+            return ConvertedLabels(label_rows(labels, self.classes), self.classes, "classification", "str")
+        label = quote(self.names.label[0]) if self.names.label else "the label"
+
+        def where(row: int) -> str:
+            return f"{self.where(row)}: {label}"
+
+        if not nested:
+            labels, task = table_labels(labels, task, name, where), task or "classification"
+        columns = self.names.label if len(self.names.label) > 1 else None
+        found = convert_labels(labels, task, columns, name, where)
+        return found._replace(label_type=self.label_type or found.label_type)
+
+    def by_series(self) -> dict[str, list[int]]:
+        """The numbers of the rows of each series, which are steps, by the name of the series."""
+        found: dict[str, list[int]] = {}
+        for row in range(len(self.inputs)):
+            found.setdefault("" if self.ids is None else self.ids[row], []).append(row)
+        return found
+
+    def series(self) -> Rows:
+        """The series whose steps these rows are, in the order of their times. Raises DataError with the line for two
+        rows of one time and series, times of different kinds, and a label that changes.
+        """
+        assert self.times is not None
+        times, labels, firsts, inputs = self.times, self.labels, [], []
+        for row, time in enumerate(times):
+            if not comparable(time, times[0]):
+                shown = f"{show_time(time)} and {show_time(times[0])}"
+                self.fail(row, f"{quote(self.names.time)}: {shown} are not of one kind")
+        for name, rows in self.by_series().items():
+            ordered = sorted(rows, key=times.__getitem__)
+            for before, after in pairwise(ordered):
+                if times[before] == times[after]:
+                    whose = f" of series {quote(name)}" if self.ids is not None else ""
+                    shown = quote(show_time(times[before]))
+                    self.fail(max(before, after), f"two rows{whose} have the time {shown}")
+            for row in rows:
+                if labels is not None and labels[row] != labels[rows[0]]:
+                    what = f"the label of series {quote(name)} is {quote(labels[row])}"
+                    self.fail(row, f"{what}, but {quote(labels[rows[0]])} in {self.where(rows[0])}")
+            firsts.append(rows[0])
+            inputs.append(np.array([self.inputs[row] for row in ordered], dtype=np.float32))
+        return replace(self.take(firsts), inputs=inputs, times=None)
+
+    def with_labels(
+        self,
+        labels: list[Any] | NDArray[np.float64] | None,
+        classes: tuple[str, ...] | None = None,
+        *,
+        label_type: LabelType | None = None,
+        by_name: bool = False,
+    ) -> Rows:
+        """The rows with other labels; classes, label_type, by_name: see the fields."""
+        return replace(self, labels=labels, classes=classes, label_type=label_type, label_by_name=by_name)
+
+    def with_known_labels(self) -> Rows:
+        """Without labels where no row has one. Raises DataError for a row without a label among others. "", "?" and NaN
+        are no labels.
+        """
+        if not isinstance(self.labels, list):
+            return self
+        missing = [str(label).lower() in ("", "?", "nan") for label in self.labels]
+        if all(missing):
+            return replace(self, labels=None)
+        if any(missing):
+            name = quote(self.names.label[0]) if self.names.label else "the label"
+            self.fail(missing.index(True), f"{name} is empty")
+        return self
+
+
+_BY_ROW = ("inputs", "labels", "weights", "groups", "ids", "times", "places")
+
+
+@dataclass(frozen=True, eq=False)
+class Unlabelled:
+    """n texts. source: where they come from, one line."""
+
+    texts: list[str]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the texts, each preceded by its length."""
+        return _digest([text.encode("utf-8", "surrogatepass") for text in self.texts])
+
+    def without(self, data: Labelled) -> Unlabelled:
+        """The texts that are not among the rows of `data`. Raises InputError if none is left."""
+        labelled = set(data.keys.tolist())
+        kept = [text for text in self.texts if content_key(text) not in labelled]
+        if not kept:
+            raise InputError("every unlabelled text is also in the labelled data: there is nothing more to learn from")
+        if len(kept) == len(self.texts):
+            return self
+        return Unlabelled(kept, f"{self.source}; {len(kept):,} of them not among the labelled texts")
+
+    @classmethod
+    def of(cls, texts: Any, source: str = "the texts given") -> Unlabelled:
+        """From texts in any container (`convert_inputs`). Raises InputError as this function, and for an empty text."""
+        rows = convert_inputs(texts, "text", name="texts")
+        for number, text in enumerate(rows):
+            if not text.strip():
+                raise InputError(f"texts: row {number} is empty")
+        return cls(rows, source)
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Training data and test data. note: one line about the kind of test data."""
+
+    train: Labelled
+    test: Labelled | None
+    note: str

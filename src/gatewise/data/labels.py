@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.frames import frame_columns, is_frame
-from gatewise.data.inputs import convert_rows, described, is_finite, is_missing, missing_name
+from gatewise.data.frames import described, frame_columns, is_finite, is_frame, is_missing, missing_name
+from gatewise.data.inputs import convert_rows
 from gatewise.errors import DataWarning, InputError, quote
 from gatewise.types import LabelType, Task
 
@@ -22,7 +22,12 @@ REGRESSION = (
     "this looks like regression: use --task regression (in Python task='regression'), or classification if each number "
     "is a class"
 )
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf(inity)?)", re.I)
 _MANY = 20  # distinct numbers; more, if they are more than half of the rows, are no classes
+
+
+Where = Callable[[int], str]
+"""Names a row for messages."""
 
 
 class ConvertedLabels(NamedTuple):
@@ -39,13 +44,18 @@ class ConvertedLabels(NamedTuple):
 
 
 def convert_labels(
-    labels: Any, task: Task | None = None, classes: Sequence[str] | None = None, name: str = "labels"
+    labels: Any,
+    task: Task | None = None,
+    classes: Sequence[str] | None = None,
+    name: str = "labels",
+    where: Where | None = None,
 ) -> ConvertedLabels:
     """Labels in a list, tuple, array (n,) or (n, 1), Series, PyArrow array or data frame.
 
     A list, tuple or set of labels per row is multi-label, and so is, with task="multilabel", an array or data frame
     (n, K) of 0 and 1. With task="regression", numbers (n,) or (n, M). task: None for multilabel if the rows hold lists
     of labels, else classification. classes: the names of the K or M columns; None: those of a data frame, or numbers.
+    name, where: of the labels and of a row, for messages.
 
     Raises InputError that names the row for a missing label, and for different types of labels, one-hot rows, numbers
     that look like regression (no whole numbers, or more than 20 distinct ones that are more than half of the rows),
@@ -59,24 +69,33 @@ def convert_labels(
             if classes is None:
                 classes = tuple(columns)
             labels = [list(row) for row in zip(*columns.values(), strict=True)]
+    where = where or (lambda row: f"{name}: row {row}")
     rows = convert_rows(labels, name) if not isinstance(labels, np.ndarray) or labels.ndim < 2 else labels.tolist()
     nested = any(isinstance(row, list | tuple | Set | np.ndarray) for row in rows)
     if nested:
-        rows = [_entries(row, f"{name}: row {number}") for number, row in enumerate(rows)]
+        rows = [_entries(row, where(number)) for number, row in enumerate(rows)]
         if task != "multilabel" and all(isinstance(row, list) and len(row) == 1 for row in rows):
             rows, nested = [row[0] for row in rows], False  # (n, 1)
     if task == "regression":
-        return _regression(rows if nested else [[row] for row in rows], classes, name)
+        return _regression(rows if nested else [[row] for row in rows], classes, name, where)
     if nested:
-        return _multilabel(rows, task, classes, name)
+        return _multilabel(rows, task, classes, name, where)
     if task == "multilabel":
         raise InputError(f"{name}: multilabel needs a list of labels per row, or an array (n, K) of 0 and 1")
-    return _classification(rows, task, name)
+    names, label_type = _names(rows, where)
+    if task is None and label_type in ("int", "float") and (found := _looks_continuous(rows)):
+        place = name if found[0] < 0 else where(found[0])
+        raise InputError(
+            f"{place} {found[1]}: this looks like regression: pass task='regression', or task='classification' if each "
+            "number is a class"
+        )
+    order = class_order(names)
+    return ConvertedLabels(label_rows(names, order), order, "classification", label_type)
 
 
 def convert_groups(groups: Any, name: str = "groups") -> NDArray[np.int64]:
     """The groups of n rows, texts or numbers, as numbers (n,) from 0. Raises InputError for a missing one."""
-    names, _ = _names(convert_rows(groups, name), name)
+    names, _ = _names(convert_rows(groups, name), lambda row: f"{name}: row {row}")
     return label_rows(names, class_order(names))
 
 
@@ -97,17 +116,30 @@ def number_of(name: str) -> Decimal | None:
     return Decimal(name) if _DECIMAL.fullmatch(name) else None
 
 
-def merge_equal_numbers(labels: list[Any], where: str) -> list[Any]:
-    """The labels, where all are texts of numbers and some are equal, as 1 and 1.0, in one form each. Warns then."""
-    names = sorted({label for label in labels if isinstance(label, str)})
-    numbers = {name: number_of(name) for name in names}
-    if len(set(numbers.values())) == len(names) or None in numbers.values():
+def table_labels(labels: list[Any], task: Task | None, name: str, where: Where) -> list[Any]:
+    """The labels of a table, which may hold numbers as texts: equal ones, as 1 and 1.0, in one form, with a
+    DataWarning.
+
+    Raises InputError for numbers that look like regression and, among numbers, for NaN and infinity, unless the task is
+    classification.
+    """
+    names = dict.fromkeys(str(label) for label in labels)
+    numbers = {label: number_of(label) for label in names}
+    odd = [label for label, number in numbers.items() if number is None]
+    if task is None and labels and all(map(_NOT_FINITE.fullmatch, odd)):
+        if odd:
+            row = next(row for row, label in enumerate(labels) if str(label) == odd[0])
+            raise InputError(f"{where(row)} is {quote(odd[0])}: neither a class nor a number")
+        if found := _looks_continuous([numbers[str(label)] for label in labels]):
+            place = f"{name}" if found[0] < 0 else where(found[0])
+            raise InputError(f"{place} {found[1]}: {REGRESSION}")
+    if odd or len(set(numbers.values())) == len(names) or not all(isinstance(label, str) for label in labels):
         return labels
-    form = {name: _plain(number) for name, number in numbers.items() if number is not None}
-    a, b = next((a, b) for a in names for b in names if a < b and form[a] == form[b])
-    text = f"{where}: {quote(a)} and {quote(b)} are equal numbers, and one class {quote(form[a])}"
+    form = {label: _plain(number) for label, number in numbers.items() if number is not None}
+    a, b = next((a, b) for a in sorted(names) for b in sorted(names) if a < b and form[a] == form[b])
+    text = f"{name}: {quote(a)} and {quote(b)} are equal numbers, and one class {quote(form[a])}"
     warnings.warn(text, DataWarning, stacklevel=2)
-    return [form.get(label, label) for label in labels]
+    return [form[label] for label in labels]
 
 
 def _plain(number: Decimal) -> str:
@@ -122,26 +154,20 @@ def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.in
     return np.array([place[label] for label in labels], dtype=np.int64)
 
 
-def looks_continuous(numbers: Sequence[float]) -> tuple[int, str] | None:
+def _looks_continuous(numbers: Sequence[Any]) -> tuple[int, str] | None:
     """Why numbers are no classes: (row, reason); None if they may be classes."""
     for row, value in enumerate(numbers):
         if abs(value) == math.inf or value != int(value):
             return row, f"is {quote(value, 30)[1:-1]}"
     distinct = len(set(numbers))
     if distinct > _MANY and 2 * distinct > len(numbers):
-        return -1, f"{distinct:,} different numbers in {len(numbers):,} rows"
+        return -1, f"has {distinct:,} different numbers in {len(numbers):,} rows"
     return None
 
 
-def _classification(rows: list[Any], task: Task | None, name: str) -> ConvertedLabels:
-    names, label_type = _names(rows, name)
-    if task is None and label_type in ("int", "float"):
-        _refuse_continuous(rows, name)
-    classes = class_order(names)
-    return ConvertedLabels(label_rows(names, classes), classes, "classification", label_type)
-
-
-def _multilabel(rows: list[Any], task: Task | None, classes: Sequence[str] | None, name: str) -> ConvertedLabels:
+def _multilabel(
+    rows: list[Any], task: Task | None, classes: Sequence[str] | None, name: str, where: Where
+) -> ConvertedLabels:
     widths = {len(row) for row in rows}
     binary = all(_is_binary(entry) for row in rows for entry in row)
     if len(widths) == 1 and max(widths) > 1 and binary and all(isinstance(row, list) for row in rows):
@@ -160,13 +186,13 @@ def _multilabel(rows: list[Any], task: Task | None, classes: Sequence[str] | Non
         for number, row in enumerate(rows):
             for column, entry in zip(classes, row, strict=True):
                 if not _is_binary(entry) and not (isinstance(entry, str) and entry in classes):
-                    raise InputError(f"{name}: row {number}: {quote(column)} must be 0 or 1, not {described(entry)}")
+                    raise InputError(f"{where(number)}: {quote(column)} must be 0 or 1, not {described(entry)}")
     flat = [(number, entry) for number, row in enumerate(rows) for entry in row]
     if not flat:
         raise InputError(f"{name}: no row has a label")
     if task is None and all(isinstance(entry, float | np.floating) for _, entry in flat):
         raise InputError(f"{name}: several numbers per row: this looks like regression: pass task='regression'")
-    found, label_type = _names([entry for _, entry in flat], name, [number for number, _ in flat])
+    found, label_type = _names([entry for _, entry in flat], lambda place: where(flat[place][0]))
     order = class_order(found)
     out = np.zeros((len(rows), len(order)), dtype=np.int64)
     out[[number for number, _ in flat], label_rows(found, order)] = 1
@@ -177,16 +203,16 @@ def _is_binary(entry: Any) -> bool:
     return isinstance(entry, bool | int | float | np.number | np.bool_) and entry in (0, 1)
 
 
-def _regression(rows: list[Any], names: Sequence[str] | None, name: str) -> ConvertedLabels:
+def _regression(rows: list[Any], names: Sequence[str] | None, name: str, where: Where) -> ConvertedLabels:
     width = len(rows[0]) if rows else 1
     for number, row in enumerate(rows):
         if len(row) != width:
-            raise InputError(f"{name}: row {number} has {len(row)} numbers, but row 0 has {width}")
+            raise InputError(f"{where(number)} has {len(row)} numbers, but {_short(where(0))} has {width}")
         for value in row:
             if is_missing(value):
-                raise InputError(f"{name}: row {number} is missing ({missing_name(value)})")
+                raise InputError(f"{where(number)} is missing ({missing_name(value)})")
             if not _is_number(value) or not is_finite(value):
-                raise InputError(f"{name}: row {number} is {described(value)}; regression needs finite numbers")
+                raise InputError(f"{where(number)} is {described(value)}; regression needs finite numbers")
     if names is None:
         names = ["value"] if width == 1 else [f"value {k + 1}" for k in range(width)]
     if len(names) != width:
@@ -195,20 +221,29 @@ def _regression(rows: list[Any], names: Sequence[str] | None, name: str) -> Conv
     return ConvertedLabels(numbers, tuple(names), "regression", "float")
 
 
-def _names(rows: list[Any], name: str, numbers: list[int] | None = None) -> tuple[list[str], LabelType]:
-    """The name of each label and their common type. numbers: the row number of each label."""
+def _names(rows: list[Any], where: Where) -> tuple[list[str], LabelType]:
+    """The name of each label and their common type."""
     types: dict[LabelType, int] = {}
-    for place, row in enumerate(rows):
-        number = place if numbers is None else numbers[place]
+    for number, row in enumerate(rows):
         if is_missing(row) or (isinstance(row, str) and not row.strip()):
             shown = "an empty text" if isinstance(row, str) else missing_name(row)
-            raise InputError(f"{name}: row {number} has no label ({shown})")
-        types.setdefault(_type_of(row, f"{name}: row {number}"), number)
+            raise InputError(f"{where(number)} has no label ({shown})")
+        if isinstance(row, str):
+            types.setdefault("str", number)
+        elif isinstance(row, bool | np.bool_):
+            types.setdefault("bool", number)
+        elif isinstance(row, int | np.integer):
+            types.setdefault("int", number)
+        elif isinstance(row, float | np.floating) and np.isfinite(row):
+            types.setdefault("float", number)
+        else:
+            what = "" if isinstance(row, float | np.floating) else "; labels are texts, numbers or True and False"
+            raise InputError(f"{where(number)} is {described(row)}{what}")
     if set(types) == {"int", "float"}:
         types = {"float": 0}
     if len(types) > 1:
-        (first, a), (second, b), *_ = types.items()
-        raise InputError(f"{name}: labels of different types: row {a} is {first}, row {b} is {second}")
+        a, b, *_ = types.values()
+        raise InputError(f"{where(b)} is {described(rows[b])}, but {_short(where(a))} is {described(rows[a])}")
     label_type: LabelType = next(iter(types), "str")
     if label_type == "str":
         return [str(row).strip() for row in rows], label_type
@@ -216,32 +251,13 @@ def _names(rows: list[Any], name: str, numbers: list[int] | None = None) -> tupl
     return [str(kinds[label_type](row)) for row in rows], label_type
 
 
-def _type_of(label: Any, where: str) -> LabelType:
-    if isinstance(label, str):
-        return "str"
-    if isinstance(label, bool | np.bool_):
-        return "bool"
-    if isinstance(label, int | np.integer):
-        return "int"
-    if isinstance(label, float | np.floating):
-        if not np.isfinite(label):
-            raise InputError(f"{where} is {described(label)}")
-        return "float"
-    raise InputError(f"{where} is {described(label)}; labels are texts, numbers or True and False")
+def _short(place: str) -> str:
+    """The place of a second row: without the name of the labels."""
+    return place.removeprefix("labels: ")
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.complexfloating)
-
-
-def _refuse_continuous(rows: list[Any], name: str) -> None:
-    if found := looks_continuous(rows):
-        row, reason = found
-        where = "" if row < 0 else f"row {row} "
-        raise InputError(
-            f"{name}: {where}{reason}: this looks like regression: pass task='regression', or task='classification' "
-            "if each number is a class"
-        )
 
 
 def _entries(row: Any, where: str) -> Any:

@@ -1,63 +1,390 @@
-"""Series from a file of any known format, by its name and its content."""
+"""Series in files of their own: .ts, UCR text, ARFF, .npz, .npy. Those of the UCR/UEA archives have channels first."""
 
 from __future__ import annotations
 
+import io
+import lzma
+import math
+import re
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any, NoReturn
 
-from gatewise.data.series_arrays import read_npy, read_npz
-from gatewise.data.series_rows import SeriesRows
-from gatewise.data.series_tables import read_long, read_wide
-from gatewise.data.series_text import is_ucr, read_arff, read_ts, read_ucr
-from gatewise.data.tables import TABLES, is_table
-from gatewise.errors import DataError, InputError, quote
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.data.columns import NUMBER, is_numbering, trim
+from gatewise.data.frames import find_column
+from gatewise.data.inputs import Series, series_of
+from gatewise.data.labelled import Rows
+from gatewise.data.labels import class_order, number_of
+from gatewise.data.streams import read_text
+from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.types import ColumnNames, LabelType
 
 SERIES = (".ts", ".arff", ".npz", ".npy")
 """File names of series alone; tables may hold series too."""
 
-
-def read_series(
-    path: str | Path,
-    *,
-    label: str | None = None,
-    id: str | None = None,
-    time: str | None = None,
-    layout: str | None = None,
-) -> SeriesRows:
-    """The series of a .ts, .arff, .npz or .npy file, a .tsv or .txt file of the UCR archive, or a table.
-
-    A .tsv or .txt file whose first lines hold numbers only is of the UCR archive: the first column is the class, unless
-    label is "". Other tables have one series per row, or with `time` one step per row. label, id, time: their columns
-    (`read_wide`, `read_long`); without a name, a column "label" holds the labels. layout: of three-dimensional arrays
-    in .npz and .npy. Raises DataError with file and line, InputError for an option that the format does not have.
-    """
-    file = Path(path).expanduser()
-    suffix = file.suffix.lower()
-    options = {"label": label, "id": id, "time": time, "layout": layout}
-
-    def allow(*names: str) -> None:
-        for name, value in options.items():
-            if value and name not in names:
-                raise InputError(f"{quote(file, 200)}: the option {name} is not for {suffix} files")
-
-    if suffix == ".ts":
-        allow()
-        return read_ts(file)
-    if suffix == ".arff":
-        allow("label")
-        return read_arff(file, label)
-    if suffix in (".npz", ".npy"):
-        allow("layout")
-        return read_npz(file, layout) if suffix == ".npz" else read_npy(file, layout)
-    if suffix in (".tsv", ".txt") and is_ucr(file):
-        allow()
-        return read_ucr(file, label is None)
-    if not is_table(file):
-        raise DataError(f"{quote(file, 200)}: the name must end in one of {' '.join((*SERIES, *TABLES))}")
-    allow("label", "id", "time")
-    return read_wide(file, label, id) if time is None else read_long(file, id, time, label)
+_MAX_LINE = 64 << 20  # characters
+_MAX_BYTES = 4 << 30  # of all arrays
+_ATTRIBUTE = re.compile(r"@attribute\s+('[^']*'|\"[^\"]*\"|\S+)\s+(.+)", re.I)
+_WHOLE = re.compile(r"[+-]?[0-9]+(\.0+)?([eE][+-]?[0-9]+)?")
+# What zipfile and NumPy raise for a damaged file.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    lzma.LZMAError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def is_series_file(path: str | Path) -> bool:
     """Whether the file can hold series only: by its name, or a .tsv or .txt file of numbers without a header."""
     suffix = Path(path).suffix.lower()
     return suffix in SERIES or (suffix in (".tsv", ".txt") and Path(path).is_file() and is_ucr(path))
+
+
+def is_ucr(path: str | Path) -> bool:
+    """Whether every field of the first three lines is a number, as in the UCR archive and in no table with a header.
+
+    The names 0, 1, 2, ... are a header too. Raises DataError for a file that cannot be read.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            lines = [file.readline(_MAX_LINE).strip() for _ in range(3)]
+    except OSError as error:
+        raise DataError(f"{quote(path, 200)}: cannot be read: {error.strerror}") from None
+    rows = [_fields(line) for line in lines if line]
+    if not rows or not all(len(row) > 1 and all(map(NUMBER.fullmatch, row)) for row in rows):
+        return False
+    return not is_numbering(rows[0])
+
+
+class _TextFile:
+    """The series of a text file, read line by line. label: the name of their label."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.where, self.line = file, quote(file, 200), 0
+        self.inputs: list[Series] = []
+        self.labels: list[str] = []
+        self.places: list[tuple[str, int]] = []
+
+    def lines(self, comments: str) -> Iterator[str]:
+        """The lines that are neither blank nor comments."""
+        text = io.StringIO(read_text(self.file), newline=None)  # lines end in \n, \r\n or \r
+        for self.line, full in enumerate(text, start=1):
+            line = full.strip()
+            if line and line[0] not in comments:
+                yield line
+
+    def fail(self, message: str) -> NoReturn:
+        """Raise DataError with the line."""
+        raise DataError(f"{self.where}:{self.line}: {message}")
+
+    def add(self, channels: list[str], label: str, trimmed: bool) -> None:
+        """A series from one text per channel, steps separated by commas. trimmed: without missing steps at its end."""
+        expected = self.inputs[0].shape[1] if self.inputs else None
+        if not channels or (expected is not None and len(channels) != expected):
+            self.fail(f"{counted(len(channels), 'channel')}, expected {expected or 'one or more'}")
+        rows: list[Series] = []
+        for place, channel in enumerate(channels, start=1):
+            fields = channel.replace("?", "nan").split(",")
+            values = None
+            with suppress(ValueError), np.errstate(over="ignore"):
+                values = np.array(fields, dtype=np.float32)
+            if (
+                values is None or "_" in channel or not channel.isascii()
+            ):  # NumPy reads 1_0, and digits of other scripts
+                bad = [field for field in fields if not NUMBER.fullmatch(field)]
+                if values is None or bad:
+                    self.fail(f"channel {place} has an invalid number, {quote((bad or fields)[0], 40)}")
+            rows.append(values)
+            if np.isinf(rows[-1]).any():
+                self.fail(f"channel {place} has a value that is not finite")
+            if len(rows[-1]) != len(rows[0]):
+                self.fail(f"channel {place} has {counted(len(rows[-1]), 'step')}, channel 1 has {len(rows[0])}")
+        series = np.ascontiguousarray(np.stack(rows, axis=1))
+        if trimmed and not len(series := trim(series)):
+            self.fail("the series has no value")
+        self.inputs.append(series)
+        self.labels.append(label)
+        self.places.append((self.where, self.line))
+
+    def rows(self, *, targets: bool = False, classes: list[str] | None = None, label: str = "") -> Rows:
+        """The series. targets: their labels are numbers. classes: those that the file lists. label: its name."""
+        if not self.inputs:
+            raise DataError(f"{self.where}: has no series after '@data'")
+        names = ColumnNames(label=(label,) if label else ())
+        found = Rows(self.inputs, names, self.labels, places=self.places, paths=[str(self.file)]).with_known_labels()
+        if found.labels is None:
+            return found
+        if targets:
+            for row, target in enumerate(self.labels):
+                if not NUMBER.fullmatch(target) or not math.isfinite(float(target)):
+                    found.fail(row, f"the target {quote(target, 40)} is not a finite number")
+            return found.with_labels(np.array([[float(target)] for target in self.labels]))
+        if classes is None:
+            return found.with_labels(class_names(self.labels))
+        return found.with_labels(self.labels, class_order(classes))
+
+
+def read_ts(file: Path) -> Rows:
+    """A .ts file, as aeon and sktime read it, lengths equal or not.
+
+    `:` separates channels, `,` steps; `?` and NaN are missing values. The label is last: a class of @classLabel, a
+    number with `@targetLabel true`, or absent without either; `?` for every row: unlabelled. The classes are those of
+    @classLabel, so that the training and test file of a set agree. Raises DataError with the line for time stamps,
+    channels of different lengths, a class that is not listed, and an invalid number.
+    """
+    found = _TextFile(file)
+    classes: list[str] | None = None
+    target = in_data = False
+    for line in found.lines("#%"):
+        if in_data:
+            *channels, label = line.split(":") if target or classes else [*line.split(":"), "?"]
+            label = label.strip()
+            if classes is not None and label not in (*classes, "?"):
+                found.fail(f"class {quote(label)} is not among those of @classLabel")
+            found.add(channels, label, trimmed=False)
+            continue
+        key, *values = line.split()
+        key, on = key.lower(), bool(values) and values[0].lower() == "true"
+        if key == "@data":
+            in_data = True
+        elif not key.startswith("@"):
+            found.fail(f"neither a comment nor an @ line before '@data': {quote(line)}")
+        elif key == "@classlabel" and on:
+            classes = values[1:]
+            if not classes:
+                found.fail("'@classLabel true' must list the classes")
+        elif key == "@timestamps" and on:
+            found.fail("time stamps are not supported; for a long table use --id and --time")
+        elif key == "@targetlabel" and on:
+            target = True
+    return found.rows(targets=target, classes=classes)
+
+
+def read_ucr(file: Path, label: bool = True) -> Rows:
+    """A .tsv file of the UCR archive: one series per line, without a header; the class, then the steps.
+
+    Missing values at the end mean a shorter series; NaN in other places is missing. A class that is NaN or `?` in every
+    row: unlabelled. label: whether the first column is the class. Raises DataError with the line.
+    """
+    found = _TextFile(file)
+    for line in found.lines(""):
+        first, *steps = _fields(line) if label else ["?", *_fields(line)]
+        if not NUMBER.fullmatch(first):
+            found.fail(f"the class must be a number, got {quote(first, 40)}")
+        found.add([",".join(steps)], first, trimmed=True)
+    return found.rows()
+
+
+def _fields(line: str) -> list[str]:
+    """The fields of a line, separated by tabs, else by commas, else by spaces."""
+    separator = "\t" if "\t" in line else "," if "," in line else None
+    return [field.strip() for field in line.split(separator)]
+
+
+def class_names(labels: list[str]) -> list[str]:
+    """The names; as whole numbers if all are numbers like 1.0 or 1.0000000e+00, as older UCR files write classes.
+
+    >>> class_names(["1.0", "-1.0000000e+00"]), class_names(["1.0", "x"])
+    (['1', '-1'], ['1.0', 'x'])
+    """
+    numbers = [number_of(label) if _WHOLE.fullmatch(label) else None for label in labels]
+    whole = [int(number) for number in numbers if number is not None and number == int(number)]
+    return list(map(str, whole)) if len(whole) == len(labels) else labels
+
+
+def read_arff(file: Path, label: str | None = None) -> Rows:
+    r"""An ARFF file of the UCR/UEA archives.
+
+    Univariate: one numeric attribute per step. Multivariate: one relational attribute whose quoted value has channels
+    separated by \n and steps by commas. The nominal attribute is the class. label: the name of the label's attribute; a
+    numeric one means regression. `?` is missing; missing steps at the end mean a shorter series. A class that is `?` in
+    every row: unlabelled. Raises DataError with the line.
+    """
+    found = _TextFile(file)
+    attributes: list[tuple[str, str]] = []  # name, type; without the inner attributes of a relational one
+    relational: str | None = None
+    place: int | None = None
+    in_data = False
+    classes: list[str] | None = None
+    for line in found.lines("%"):
+        if in_data:
+            fields = list(_arff_fields(found, line))
+            if len(fields) != len(attributes):
+                found.fail(f"{counted(len(fields), 'value')}, but {counted(len(attributes), 'attribute')}")
+            name = "?" if place is None else fields.pop(place).strip()
+            if place is not None and classes is not None and name not in ("?", *classes):
+                found.fail(f"class {quote(name)} is not among those of {quote(attributes[place][0])}")
+            channels = [",".join(fields)] if relational is None else re.split(r"\\n|\n", fields[0])
+            found.add(channels, name, trimmed=True)
+            continue
+        attribute = _ATTRIBUTE.match(line)
+        if line.lower().startswith("@data"):
+            in_data = True
+            place = _arff_label(found, attributes, label)
+            if place is not None and attributes[place][1].startswith("{"):
+                classes = [name.strip().strip("'\"") for name in attributes[place][1].strip("{} ").split(",")]
+            if relational is not None and len(attributes) != 1 + (place is not None):
+                found.fail("a relational attribute must stand alone or with the class")
+        elif line.lower().startswith("@end"):
+            relational = ""  # closed
+        elif attribute and relational:
+            continue  # a step of the relational attribute
+        elif attribute:
+            name, kind = attribute[1].strip("'\""), attribute[2].strip()
+            attributes.append((name, kind))
+            if kind.lower() == "relational":
+                relational = name
+            elif kind.lower() not in ("numeric", "real", "integer") and not kind.startswith("{"):
+                found.fail(f"attribute {quote(name)} is neither numeric nor nominal: {quote(kind, 40)}")
+        elif not line.lower().startswith("@relation"):
+            found.fail(f"not an ARFF header: {quote(line)}")
+    name = "" if place is None else attributes[place][0]
+    rows = found.rows(targets=place is not None and classes is None, classes=classes, label=name)
+    return rows.with_labels(rows.labels, rows.classes, by_name=place is None)
+
+
+def _arff_label(found: _TextFile, attributes: list[tuple[str, str]], label: str | None) -> int | None:
+    """The number of the label's attribute."""
+    nominal = [place for place, (_, kind) in enumerate(attributes) if kind.startswith("{")]
+    names = [name for name, _ in attributes]
+    if label:
+        try:
+            return names.index(find_column(label, names))
+        except InputError as error:
+            found.fail(str(error))
+    if len(nominal) > 1:
+        several = ", ".join(quote(names[place]) for place in nominal)
+        found.fail(f"{len(nominal)} nominal attributes, {several}: name the class with --label")
+    return nominal[0] if nominal else None
+
+
+def _arff_fields(found: _TextFile, text: str) -> Iterator[str]:
+    """The values of a row; a value in quotes may contain commas."""
+    at = 0
+    while at <= len(text):
+        start = at + len(text[at:]) - len(text[at:].lstrip())
+        if start < len(text) and text[start] in "'\"":
+            end = text.find(text[start], start + 1)
+            if end < 0:
+                found.fail("a quote is not closed")
+            yield text[start + 1 : end]
+            at = text.find(",", end)
+        else:
+            at, start = text.find(",", at), at
+            yield text[start : at if at >= 0 else None].strip()
+        if at < 0:
+            return
+        at += 1
+
+
+def read_arrays(file: Path, layout: str | None = None) -> Rows:
+    """An .npz file with the series in one of two forms, and labels (n,), called `y` or `labels`, or none; or an .npy
+    file with the series of equal length.
+
+    Series of equal length: `X` or `inputs`, (n, steps) or (n, steps, channels); layout: see `gatewise.data.inputs`.
+    Series of different lengths: concatenated `values (N, channels)` and `lengths (n,)` with sum N. Labels that are
+    strings, whole numbers or booleans are classes, floating-point numbers mean regression. Sizes are checked before
+    anything is read. Raises DataError with the file and the array.
+    """
+    where = quote(file, 200)
+
+    def refuse(message: str) -> NoReturn:
+        raise DataError(f"{where}: {message}")
+
+    def one_of(*names: str) -> str | None:
+        there = [name for name in names if name in arrays]
+        if len(there) > 1:
+            refuse(f"has both {quote(there[0])} and {quote(there[1])}")
+        return there[0] if there else None
+
+    try:
+        arrays = _arrays(file)
+    except FileNotFoundError:
+        refuse("not found")
+    except _DAMAGED as error:
+        refuse(f"not a valid {file.suffix.lower()} file: {error}")
+    name, label = one_of("X", "inputs", "values"), one_of("y", "labels")
+    if name is None or (name == "values" and "lengths" not in arrays):
+        refuse(f"must have X, inputs, or values with lengths; it has {', '.join(map(quote, sorted(arrays)))}")
+    labels, values = None if label is None else arrays[label], arrays[name]
+    if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "fiuUb"):
+        refuse(f"{label} must be (n,) numbers or strings, got {labels.shape} {labels.dtype}")
+    try:
+        if name == "values":
+            lengths = arrays["lengths"]
+            if values.dtype.kind not in "fiu" or values.ndim != 2:
+                refuse("values must be numbers, (N, channels)")
+            whole = lengths.dtype.kind in "iu" and lengths.ndim == 1
+            if not whole or (lengths < 1).any() or lengths.sum() != len(values):
+                refuse(f"lengths must be (n,) whole numbers from 1 with the sum {len(values)}, the rows of values")
+            inputs = series_of(np.split(values, np.cumsum(lengths)[:-1]), "time-first") if len(lengths) else []
+        else:
+            inputs = series_of(values, layout)
+    except InputError as error:
+        refuse(f"{name}: {error}" if file.suffix.lower() == ".npz" else str(error))
+    if labels is not None and len(labels) != len(inputs):
+        refuse(f"{len(inputs)} series and {counted(len(labels), 'label')}; want equal numbers")
+    if not inputs:
+        refuse("has no series")
+    found = Rows(inputs, paths=[str(file)])
+    if labels is None:
+        return found
+    if labels.dtype.kind == "f":
+        if not np.isfinite(labels).all():
+            refuse(f"{label}: row {int(np.argwhere(~np.isfinite(labels))[0, 0])} is not finite")
+        return found.with_labels(labels.astype(np.float64)[:, None])
+    names = [str(one) for one in labels.tolist()]
+    if not all(names):
+        refuse(f"{label}: row {names.index('')} is an empty label")
+    kinds: dict[str, LabelType] = {"i": "int", "u": "int", "b": "bool"}
+    return found.with_labels(names, label_type=kinds.get(labels.dtype.kind, "str"))
+
+
+def _arrays(file: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file, or that of an .npy file as X. Declared sizes are compared with the actual ones before
+    memory is allocated.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    if file.suffix.lower() == ".npy":
+        with open(file, "rb") as opened:
+            return {"X": _array(opened, file.stat().st_size, file, file.name)}
+    with zipfile.ZipFile(file) as bundle:
+        if sum(info.file_size for info in bundle.infolist()) > _MAX_BYTES:
+            raise DataError(f"{quote(file, 200)}: more than {_MAX_BYTES:,} bytes")
+        for info in bundle.infolist():
+            with bundle.open(info) as member:
+                arrays[info.filename.removesuffix(".npy")] = _array(member, info.file_size, file, info.filename)
+    return arrays
+
+
+def _array(opened: IO[bytes], size: int, file: Path, name: str) -> NDArray[Any]:
+    """The array in an .npy file of `size` bytes."""
+    version = np.lib.format.read_magic(opened)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        shape, _, dtype = read[version](opened)
+    except (TypeError, MemoryError):  # of Python's parser: an unhashable key, more levels than it has room for
+        raise ValueError("malformed header") from None
+    if dtype.hasobject:
+        raise DataError(f"{quote(file, 200)}: {quote(name)} holds Python objects: save numbers or strings")
+    if math.prod(shape) * dtype.itemsize + opened.tell() != size:
+        raise DataError(f"{quote(file, 200)}: {quote(name)} does not have the size that it declares")
+    if size > _MAX_BYTES:
+        raise DataError(f"{quote(file, 200)}: more than {_MAX_BYTES:,} bytes")
+    opened.seek(0)
+    return np.lib.format.read_array(opened, allow_pickle=False)

@@ -87,10 +87,10 @@ def hold_out(
     by: Literal["group", "row", "time"] = "group",
     times: Sequence[Any] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row numbers of a training and a validation part, the second with about `fraction` of the rows (see `split`).
+    """Row numbers of a training set and a validation set, the second with about `fraction` of the rows (see `split`).
 
-    Every class that has a row has one in the training part: the rows that `split` would hold out of a class that is
-    not in training move there, with their duplicates and groups. The validation part is empty where nothing is left.
+    Every class that has a row has one in the training set: the rows that `split` would hold out of a class that is
+    not in training move there, with their duplicates and groups. The validation set is empty where nothing is left.
     """
     train, validation = split(labelled, 1 - fraction, seed, by, times)
     if labelled.task == "regression":

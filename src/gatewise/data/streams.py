@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from gatewise.errors import DataError, MissingExtra, quote
 
@@ -119,6 +119,29 @@ class Stream:
         return self._file.peek(8)[:8]  # type: ignore[no-any-return]
 
 
+def read_text(path: str | Path, max_bytes: int | None = None) -> str:
+    """The text of a UTF-8 file without its byte order mark. Raises DataError with the file name if it cannot be read,
+    is not UTF-8 or has more bytes.
+    """
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(-1 if max_bytes is None else max_bytes + 1)
+    except OSError as error:
+        reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise DataError(f"{quote(path, 200)}: {reason}") from None
+    if max_bytes is not None and len(raw) > max_bytes:
+        raise DataError(f"{quote(path, 200)}: more than {max_bytes:,} bytes")
+    return decode(raw, quote(path, 200), "utf-8-sig")
+
+
+def decode(raw: bytes, where: str, encoding: Literal["utf-8", "utf-8-sig"] = "utf-8") -> str:
+    """The text in `raw`; utf-8-sig drops a byte order mark. Raises DataError, which begins with `where`."""
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: {NOT_UTF_8} at byte {error.start}") from None
+
+
 def split_lines(text: str) -> list[str]:
     """The lines of a text without their ends: \\n, \\r\\n or \\r. What `str.splitlines` also takes for an end, as form
     feed and U+2028, is part of a line.
@@ -131,8 +154,8 @@ class Lines:
     """The lines of a stream as text, as `split_lines` without the whole text in memory, and with their ends. `number`
     is the number of the last line, from 1, in the file.
 
-    A line that is not UTF-8 or contains a NUL byte is returned as well, and named in `problem` until the next `clear`,
-    so that a reader of records which span several lines stays in step.
+    A line that is not UTF-8 or contains a NUL byte is returned as well, and named in `problem` until that is
+    None again, so that a reader of records which span several lines stays in step.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -155,10 +178,6 @@ class Lines:
         if "\0" in line:
             self.problem = self.problem or (self.number, "a NUL byte")
         return line
-
-    def clear(self) -> None:
-        """Forget the problem of a line."""
-        self.problem = None
 
     def _read(self) -> bytes:
         with self.stream.errors():

@@ -1,6 +1,6 @@
-"""Rows of tables in bounded memory: CSV, TSV, JSON Lines, a JSON list, Parquet, Arrow.
+"""Rows of tables in bounded memory: CSV, TSV, JSON Lines, a JSON list, Parquet, Arrow, and lines of text.
 
-`open_table` opens one file. Its rows are dictionaries by column; a bad row goes to a function that the caller passes.
+`open_table` opens one file. Its rows are dictionaries by column; for a row that cannot be used, the reason.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from gatewise.data.columns import find_column
+from gatewise.data.frames import find_column
 from gatewise.data.streams import COMPRESSED, NOT_UTF_8, STDIN, Lines, Stream, split_lines
 from gatewise.errors import DataError, InputError, MissingExtra, counted, printable, quote
 from gatewise.storage import parse_json
@@ -24,23 +24,18 @@ DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON = (".jsonl", ".ndjson", ".json")
 ARROW = (".parquet", ".arrow", ".feather", ".ipc")
 TABLES = (*DELIMITERS, *JSON, *ARROW)
-DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _MAX_FIELD = 10_000_000  # characters; a longer field is an unclosed quote
 _MAX_OBJECT = 64 << 20  # bytes of an object in a JSON list
 _MAX_LEADING = 1_000  # bad records at the begin of a JSON file, after which it is taken to be none
 _SAMPLE = 20  # rows from which the delimiter is guessed
 _BATCH = 512  # rows of a Parquet or Arrow file in memory
 
-Bad = Callable[[int, str], None]
-"""Takes the line of a bad row, and what is wrong with it."""
-
 Skip = Callable[[], bool]
 """Called once before each row, good or bad: whether it is left out, neither parsed nor reported."""
 
-
-def skip_none() -> bool:
-    """No row is left out."""
-    return False
+Read = Iterator[tuple[int, dict[str, Any] | str]]
+"""The line of each row, and its cells by column; of a bad row what is wrong with it."""
 
 
 @dataclass
@@ -54,9 +49,9 @@ class Table:
     stream: Stream
     columns: tuple[str, ...]
     keys: tuple[str, ...]
-    note: str
-    read: Callable[[Bad, Skip], Iterator[tuple[int, dict[str, Any]]]]
-    examples: list[dict[str, Any]]
+    read: Callable[[Skip], Read]
+    note: str = ""
+    examples: list[dict[str, Any]] = field(default_factory=list)
     schema: Any = None
     first_line: int = 1
     delimiter: str = ""
@@ -66,51 +61,49 @@ class Table:
         """The quoted name of the file, for messages."""
         return self.stream.where
 
-    def rows(self, bad: Bad, skip: Skip = skip_none) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(line, values by column) of each good row. `bad` is called for each bad one, and may raise."""
+    def rows(self, skip: Skip = lambda: False) -> Read:
+        """Each row with its line; of a bad row, a text that says what is wrong."""
         with self.stream.errors():
-            yield from self.read(bad, skip)
+            yield from self.read(skip)
 
     def column(self, name: str, option: str) -> str:
         """The column `name` as the header writes it: equal, or the only one that is equal without case and spaces.
 
         option: of the command line, for the message. Raises DataError that lists the columns.
         """
-        likely = self._likely(option) if self.columns else ""
-        hint = f"; choose one, for example {option} {shlex.quote(printable(likely))}" if likely else ""
-        if option == "--text" and self._looks_like_series():
-            hint = "; the cells are numbers: add --series if each row is a series, or with --time a step of one"
         try:
-            return find_column(name, self.columns, hint)
+            return find_column(name, self.columns)
         except InputError as error:
-            raise DataError(f"{self.where}:{self.first_line}: {error}") from None
+            hint = self._hint(option) if "; there are" in str(error) and self.columns else ""
+            self.fail(f"{error}{hint}")
+
+    def fail(self, message: str) -> NoReturn:
+        """Close the file and raise DataError with the place of the header."""
+        self.close()
+        raise DataError(f"{self.where}:{self.first_line}: {message}")
 
     def close(self) -> None:
         """Close the file."""
         self.stream.close()
 
-    def _looks_like_series(self) -> bool:
-        """Whether all but two columns of the first row, at most, are numbers, and none is a text of several words."""
-        first = self.examples[0] if self.examples else {}
-        others = []
-        for value in first.values():
-            try:
-                float(value)
-            except OverflowError:
-                pass  # a whole number above 1e308
-            except (TypeError, ValueError):
-                others.append(str(value))
-        return len(others) <= 2 < len(first) and not any(" " in value.strip() for value in others)
+    def _hint(self, option: str) -> str:
+        """Which column may be meant: for --text the one of the longest texts; else, of the others, the one with the
+        fewest different values. Cells that are all numbers, but for two, may be those of a series.
+        """
+        cells = {name: [str(row.get(name) or "") for row in self.examples] for name in self.columns}
+        if option == "--text" and self.examples:
+            words = [text for text in map(str, self.examples[0].values()) if not _NUMERIC.fullmatch(text.strip())]
+            if len(words) <= 2 < len(self.columns) and not any(" " in word.strip() for word in words):
+                return "; the cells are numbers: add --series if each row is a series, or with --time a step of one"
+        likely = max(self.columns, key=lambda name: sum(map(len, cells[name])))
+        if option != "--text" and len(self.columns) > 1:
+            values = {name: len(set(texts)) for name, texts in cells.items() if name != likely}
+            varied = [name for name in values if values[name] > 1]
+            likely = min(varied, key=values.__getitem__) if varied else list(values)[-1]
+        return f"; choose one, for example {option} {shlex.quote(printable(likely))}" if likely else ""
 
-    def _likely(self, option: str) -> str:
-        """The column of the longest texts for --text; of the others, the one with the fewest different values."""
-        texts = max(self.columns, key=lambda name: sum(len(str(row.get(name) or "")) for row in self.examples))
-        others = [name for name in self.columns if name != texts]
-        if option == "--text" or not others:
-            return texts
-        values = {name: len({str(row.get(name)) for row in self.examples}) for name in others}
-        several = [name for name in others if values[name] > 1]
-        return min(several, key=values.__getitem__) if several else others[-1]
+
+_NUMERIC = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|nan|[+-]?inf|none", re.I)
 
 
 def is_table(name: str | Path) -> bool:
@@ -143,7 +136,7 @@ def open_table(source: str | Path, delimiter: str | None = None) -> Table:
     stream = Stream(source)
     try:
         if suffix in ARROW:
-            return _open_arrow(stream, Path(source), suffix)
+            return _open_arrow(stream, suffix)
         stream.check_signature()
         if suffix in JSON or (not suffix and stream.peek().lstrip()[:1] in (b"{", b"[")):
             if delimiter is not None:
@@ -171,54 +164,50 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
     chosen = delimiter or _guess_delimiter(sample, standard)
     plain = chosen == "\t" and _has_plain_quotes(sample)
     reader = csv.reader(lines, delimiter=chosen, strict=True, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL)
-    with long_fields():
-        header: list[str] = []
-        while not header:
-            begin = lines.number + 1
-            try:
-                header = next(reader)
-            except StopIteration:
-                raise DataError(f"{stream.where}: is empty") from None
-            except csv.Error as error:
-                raise DataError(f"{stream.where}:{begin}: {_csv_reason(error)}") from None
-            if lines.problem:
-                raise DataError(f"{stream.where}:{lines.problem[0]}: {lines.problem[1]}")
-    keys = _unique_keys(header)
 
-    def read(bad: Bad, skip: Skip) -> Iterator[tuple[int, dict[str, Any]]]:
+    def records() -> Iterator[tuple[int, list[str] | str]]:
+        """The line of each record that is not blank, and its fields; or what is wrong with it."""
         while True:
             begin = lines.number + 1
-            lines.clear()
+            lines.problem = None
             try:
                 with long_fields():
-                    row = next(reader)
+                    record = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                if skip():
-                    continue
-                last = f" (lines {begin} to {lines.number})" if lines.number > begin else ""
-                bad(begin, _csv_reason(error) + last)
-                continue
-            if (row or lines.problem) and skip():
+                opened = "unexpected end of data" in str(error) or "field larger" in str(error)
+                reason = "a quote opened in this row is not closed" if opened else f"bad row: {error}"
+                yield begin, f"{reason} (lines {begin} to {lines.number})" if lines.number > begin else reason
                 continue
             if lines.problem:
-                bad(*lines.problem)
-            elif row and len(row) != len(keys):
-                bad(begin, f"{counted(len(row), 'field')}, but the header has {len(keys)}")
-            elif row:
-                yield begin, dict(zip(keys, row, strict=True))
+                yield lines.problem
+            elif record:
+                yield begin, record
 
-    notes = [f"fields separated by {DELIMITER_NAMES.get(chosen, quote(chosen))}"] * (chosen != standard)
+    found = records()
+    begin, header = next(found, (1, None))
+    if header is None:
+        raise DataError(f"{stream.where}: is empty")
+    if isinstance(header, str):
+        raise DataError(f"{stream.where}:{begin}: {header}")
+    keys = _unique_keys(header)
+
+    def read(skip: Skip) -> Read:
+        for line, record in found:
+            if skip():
+                continue
+            if isinstance(record, str):
+                yield line, record
+            elif len(record) != len(keys):
+                yield line, f"{counted(len(record), 'field')}, but the header has {len(keys)}"
+            else:
+                yield line, dict(zip(keys, record, strict=True))
+
+    notes = [f"fields separated by {_DELIMITER_NAMES.get(chosen, quote(chosen))}"] * (chosen != standard)
     notes += ["quotes are part of the fields"] * plain
-    note = "; ".join(notes)
-    examples = [dict(zip(keys, row, strict=False)) for row in sample_rows(sample, chosen)[1:]]
-    return Table(stream, tuple(header), tuple(keys), note, read, examples, first_line=begin, delimiter=chosen)
-
-
-def _csv_reason(error: csv.Error) -> str:
-    opened = "unexpected end of data" in str(error) or "field larger" in str(error)
-    return "a quote opened in this row is not closed" if opened else f"bad row: {error}"
+    examples = [dict(zip(keys, row, strict=False)) for row in _sample_rows(sample, chosen)[1:]]
+    return Table(stream, tuple(header), tuple(keys), read, "; ".join(notes), examples, None, begin, chosen)
 
 
 def _unique_keys(header: list[str]) -> list[str]:
@@ -236,8 +225,8 @@ def _unique_keys(header: list[str]) -> list[str]:
 def _guess_delimiter(sample: str, standard: str) -> str:
     """The delimiter that splits the header, and most of the first rows into as many fields."""
     best, most = standard, 0.0
-    for mark in (standard, *(mark for mark in DELIMITER_NAMES if mark != standard)):
-        rows = sample_rows(sample, mark)
+    for mark in (standard, *(mark for mark in _DELIMITER_NAMES if mark != standard)):
+        rows = _sample_rows(sample, mark)
         if not rows or len(rows[0]) < 2:
             continue
         share = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
@@ -250,24 +239,26 @@ def _has_plain_quotes(sample: str) -> bool:
     """Whether the quotes of a file with tabs are part of the texts: as quotes they are errors, and without them every
     line has as many fields as the header.
     """
-    text = sample if len(sample) < 8_000 else sample[: sample.rfind("\n") + 1]
+    text = _whole_rows(sample)
     try:
         for _ in csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True):
             pass
         return False
     except csv.Error as error:
-        if "expected after" not in str(error):
-            return False
-    counts = {line.count("\t") for line in split_lines(text) if line}
-    return len(counts) == 1
+        counts = {line.count("\t") for line in split_lines(text) if line}
+        return "expected after" in str(error) and len(counts) == 1
 
 
-def sample_rows(sample: str, delimiter: str) -> list[list[str]]:
+def _whole_rows(sample: str) -> str:
+    """A text that may end within a row, without that row."""
+    return sample if len(sample) < 8_000 else sample[: sample.rfind("\n") + 1]
+
+
+def _sample_rows(sample: str, delimiter: str) -> list[list[str]]:
     """The first rows of a text that may end within a row."""
-    text = sample if len(sample) < 8_000 else sample[: sample.rfind("\n") + 1]
     rows: list[list[str]] = []
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
+        for row in csv.reader(io.StringIO(_whole_rows(sample), newline=""), delimiter=delimiter, strict=True):
             rows += [row] * bool(row)
             if len(rows) > _SAMPLE:
                 break
@@ -278,54 +269,34 @@ def sample_rows(sample: str, delimiter: str) -> list[list[str]]:
 
 def _open_json(stream: Stream) -> Table:
     records = _json_list(stream) if stream.peek().lstrip()[:1] == b"[" else _json_lines(stream)
-    problem: list[tuple[int, str]] = []
 
-    def value(line: int, raw: bytes) -> dict[str, Any] | None:
-        problem.clear()
+    def parsed(line: int, raw: bytes) -> tuple[int, dict[str, Any] | str]:
         if raw.count(b"\0"):
-            problem.append((line, "a NUL byte"))
-            return None
+            return line, "a NUL byte"
         try:
             row = parse_json(raw, "record", error=DataError)
         except DataError as error:
             message = str(error)
             within = re.search(r"line (\d+), (?=column)", message)  # of a record of several lines
-            if within:
-                line, message = line + int(within[1]) - 1, message.replace(within[0], "")
-            problem.append((line, message))
-            return None
-        if not isinstance(row, dict):
-            problem.append((line, "not a JSON object"))
-            return None
-        return row
+            return (line + int(within[1]) - 1, message.replace(within[0], "")) if within else (line, message)
+        return line, row if isinstance(row, dict) else "not a JSON object"
 
-    before: list[tuple[int, str]] = []  # bad records before the first good one, whose keys are the columns
-    row, line = None, 0
-    for line, raw in records:
-        row = value(line, raw)
-        if row is not None or len(before) == _MAX_LEADING:
+    leading: list[tuple[int, dict[str, Any] | str]] = []  # up to the first good record, whose keys are the columns
+    for record in records:
+        leading.append(parsed(*record))
+        if isinstance(leading[-1][1], dict) or len(leading) > _MAX_LEADING:
             break
-        before += problem
-    if row is None:
-        raise DataError(f"{stream.where}:{before[0][0]}: {before[0][1]}" if before else f"{stream.where}: is empty")
+    if not leading:
+        raise DataError(f"{stream.where}: is empty")
+    line, row = leading[-1]
+    if isinstance(row, str):
+        raise DataError(f"{stream.where}:{leading[0][0]}: {leading[0][1]}")
 
-    def read(bad: Bad, skip: Skip) -> Iterator[tuple[int, dict[str, Any]]]:
-        for number, reason in before:
-            if not skip():
-                bad(number, reason)
-        if not skip():
-            yield line, row
-        for number, record in records:
-            if skip():
-                continue
-            values = value(number, record)
-            if values is None:
-                bad(*problem[0])
-            else:
-                yield number, values
+    def read(skip: Skip) -> Read:
+        yield from (one for one in leading if not skip())
+        yield from (parsed(*record) for record in records if not skip())
 
-    columns = tuple(row)
-    return Table(stream, columns, columns, "", read, [row], first_line=line)
+    return Table(stream, tuple(row), tuple(row), read, examples=[row], first_line=line)
 
 
 def _json_lines(stream: Stream) -> Iterator[tuple[int, bytes]]:
@@ -405,7 +376,7 @@ def _element_end(buffer: bytes, begin: int) -> int:
     return 0
 
 
-def _open_arrow(stream: Stream, path: Path, suffix: str) -> Table:
+def _open_arrow(stream: Stream, suffix: str) -> Table:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -428,7 +399,7 @@ def _open_arrow(stream: Stream, path: Path, suffix: str) -> Table:
         raise DataError(f"{stream.where}: not a {suffix[1:]} file: {quote(error, 200)[1:-1]}") from None
     keys = _unique_keys(schema.names)
 
-    def read(bad: Bad, skip: Skip) -> Iterator[tuple[int, dict[str, Any]]]:
+    def read(skip: Skip) -> Read:
         number = 0
         try:
             for batch in batches:
@@ -442,15 +413,13 @@ def _open_arrow(stream: Stream, path: Path, suffix: str) -> Table:
                             continue
                         if not columns:
                             columns = [_cells(*one, broken) for one in zip(keys, part.columns, strict=True)]
-                        if row in broken:
-                            bad(number, broken[row])
-                        else:
-                            yield number, {key: column[row] for key, column in zip(keys, columns, strict=True)}
+                        cells = {key: column[row] for key, column in zip(keys, columns, strict=True)}
+                        yield number, broken.get(row, cells)
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"{stream.where}: damaged after row {number:,}: {quote(error, 200)[1:-1]}") from None
 
     schema_of_keys = pyarrow.schema([one.with_name(key) for key, one in zip(keys, schema, strict=True)])
-    return Table(stream, tuple(schema.names), tuple(keys), "", read, [], schema=schema_of_keys)
+    return Table(stream, tuple(schema.names), tuple(keys), read, schema=schema_of_keys)
 
 
 def _cells(key: str, column: Any, broken: dict[int, str]) -> list[Any]:
@@ -462,10 +431,91 @@ def _cells(key: str, column: Any, broken: dict[int, str]) -> list[Any]:
     for row in range(len(column)):
         try:
             values.append(column[row].as_py())
-        except UnicodeDecodeError as error:
-            broken.setdefault(row, f"{quote(key)} is {NOT_UTF_8}: byte 0x{error.object[error.start]:02X}")
-            values.append(None)
         except (ValueError, OverflowError) as error:
-            broken.setdefault(row, f"{quote(key)} has a value that cannot be read: {quote(error, 200)[1:-1]}")
+            reason = f"has a value that cannot be read: {quote(error, 200)[1:-1]}"
+            if isinstance(error, UnicodeDecodeError):
+                reason = f"is {NOT_UTF_8}: byte 0x{error.object[error.start]:02X}"
+            broken.setdefault(row, f"{quote(key)} {reason}")
             values.append(None)
     return values
+
+
+def open_lines(source: str | Path, refuse_tables: bool = False) -> Table:
+    """A text file, or "-" for stdin, as a table with the column text: one text per line.
+
+    Blank lines at the end do not count. refuse_tables: what begins like a table raises InputError. Only what has
+    arrived is looked at, without waiting for more. Raises DataError for a file that is not UTF-8 or has no text.
+    """
+    stream = Stream(source)
+    stream.check_signature()
+    if refuse_tables:
+        _refuse_table(stream, stream.peek().decode("utf-8", "replace"))
+    lines = Lines(stream)
+
+    def read(skip: Skip) -> Read:
+        blank: list[int] = []  # lines, which are bad rows if a text follows
+        empty, begin = True, ""
+        for line in lines:
+            number, skipped, problem = lines.number, skip(), lines.problem
+            lines.problem = None
+            if refuse_tables and number <= 2:  # the second line may arrive later than the first one
+                begin += line
+                _refuse_table(stream, begin)
+            if not problem and not line.strip():
+                blank += [] if skipped else [number]
+                continue
+            yield from ((before, "the text is empty") for before in blank)
+            blank.clear()
+            empty = False
+            if not skipped:
+                yield problem or (number, {"text": line.rstrip("\r\n")})
+        if empty:
+            raise DataError(f"{stream.where}: contains no text")
+
+    return Table(stream, ("text",), ("text",), read)
+
+
+_KNOWN = {"text", "label"}  # the columns that are read where no option names others
+_NAME = re.compile(r"[^\W\d][\w\-./#%()]*( [\w\-./#%()]+){0,2}")  # up to three words, no space around them
+_JSON = re.compile(r'\s*(\[\s*)?\{\s*("|\})')
+_IN_NUMBER = re.compile(r"\d,\d")
+_REGULAR = 0.9  # the part of the rows with as many fields as the header
+
+
+def _refuse_table(stream: Stream, begin: str) -> None:
+    """Raises InputError if the text, the begin of a stream, is that of a table."""
+    how = "to read it as a table, name its text column: --text {}; if each line is a text, add --lines"
+    if _JSON.match(begin):
+        raise InputError(f"{stream.where} looks like JSON: {how.format('KEY')}")
+    header = table_header(begin)
+    if header:
+        named = [name.strip() for name in header if name.strip().casefold() == "text"]
+        names = ", ".join(quote(name, 40) for name in header[:10]) + (", …" if len(header) > 10 else "")
+        raise InputError(
+            f"{stream.where} looks like a table with the {len(header)} fields {names} in its first line: "
+            + how.format(named[0] if named else "COLUMN")
+        )
+
+
+def table_header(begin: str) -> list[str]:
+    """The fields of the first line if the text, which may end within a line, begins a delimited table; else [].
+
+    A table has names of columns in its first line and as many fields in the lines after it, or at least three lines of
+    equally many fields; a first line alone has a column text or label. A comma in a sentence has a space after it, one
+    in a number has digits around it.
+    """
+    for mark in _DELIMITER_NAMES:
+        rows = _sample_rows(begin, mark)
+        if not rows or len(rows[0]) < 2:
+            continue
+        header = rows[0]
+        if len(rows) > 1 and len(rows[-1]) < len(header) and not begin.endswith(("\n", "\r")):
+            rows.pop()  # it has not arrived completely
+        names = all(_NAME.fullmatch(name) for name in header[not header[0] :])  # pandas writes an index without a name
+        share = sum(len(row) == len(header) for row in rows) / len(rows)
+        if names and (_KNOWN & {name.casefold() for name in header} or (len(rows) > 1 and share >= _REGULAR)):
+            return header
+        spaced = any(field[:1] == " " for row in rows for field in row) or _IN_NUMBER.search(begin)
+        if len(rows) > 2 and share == 1 and not spaced:
+            return header
+    return []

@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from gatewise.data.download import offline
 from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.storage import Folder, load_folder, manifest_sizes, save_folder
+from gatewise.storage.download import offline
 
 SCHEME = "hf://"
 CARD = "README.md"

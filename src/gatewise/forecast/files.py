@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.data.times import Steps, Time, parse_time, show_time, zone_of
+from gatewise.data.times import Time, parse_time, show_time, zone_of
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.forecast.fitted import Fitted
 from gatewise.forecast.held_out import HeldOut
 from gatewise.forecast.members import MAX_HORIZON, Autoregression, NetworkMember
 from gatewise.forecast.series import SeriesSet
+from gatewise.forecast.steps import Steps
 from gatewise.forecast.transform import Scales, Transform
 from gatewise.model.model import Model, load
 from gatewise.storage import (

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.data.frames import frame_arrays, is_frame
-from gatewise.data.times import Steps, Time, last_of, parse_time, regular_steps
+from gatewise.data.times import Time, parse_time
 from gatewise.errors import InputError, counted, quote
+from gatewise.forecast.steps import Steps, last_of, regular_steps
 from gatewise.types import Array
 
 _LARGEST = 1e150  # so that squares of values, and of 1 / values, are finite
@@ -50,11 +51,14 @@ def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
 
     y: one series (n,), or several as a dict by name, a list of arrays, or a data frame with one column per series.
     exogenous: (n, K) for one series, or a dict or list of these. times: n numbers, dates or ISO texts; of a pandas
-    object with times in its index, those. All series of a data frame share them; a dict or list needs its own.
+    object with times in its index, those. All series of a data frame share them; a dict or list needs its own. A
+    SeriesSet stays as it is.
 
     Raises InputError naming the series and the place for missing, infinite and non-numeric values, values whose squares
     float64 does not hold, times that are not regular and ascending, different lengths, and two series of one name.
     """
+    if isinstance(y, SeriesSet):
+        return y
     single = False
     if times is None:
         times = _index_times(y)

@@ -39,7 +39,7 @@ def labelled_for(
     if labels is None:
         raise InputError("labels are missing: one for each text or series")
     if isinstance(preprocessor, SeriesPreprocessor):
-        from gatewise.data.series import series_of
+        from gatewise.data.inputs import series_of
 
         rows: Any = series_of(data, layout, preprocessor.scaling.channels)
         layout = "time-first"  # of the rows, whatever that of the data

@@ -187,7 +187,7 @@ class Model:
         are several.
 
         inputs: what `gatewise.train` takes: a list or another container of n texts (see
-        `gatewise.data.inputs.convert_inputs`) or of n series (`gatewise.data.series.series_of`). A str is one text, and
+        `gatewise.data.inputs.convert_inputs`) or of n series (`gatewise.data.inputs.series_of`). A str is one text, and
         one series may be given alone: an array (steps,) for a model of one channel, (steps, channels) for a model of
         several. layout: see `series_of`. Raises InputError for an empty or missing text, a lone surrogate, a series
         with another number of channels, and a container that can be misread, such as a dict, a set or a data frame of

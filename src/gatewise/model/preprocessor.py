@@ -221,14 +221,14 @@ class SeriesPreprocessor:
         return self.scaling.channels + self.mask
 
     def encode_batch(self, inputs: Any, layout: str | None = None) -> list[Array]:
-        """Arrays (length, channels) from any form that `gatewise.data.series.series_of` takes. Errors as there."""
-        from gatewise.data.series import series_of
+        """Arrays (length, channels) from any form that `gatewise.data.inputs.series_of` takes. Errors as there."""
+        from gatewise.data.inputs import series_of
 
         return [self._encoded(series) for series in series_of(inputs, layout, self.scaling.channels)]
 
     def array(self, item: Any) -> NDArray[Any]:
-        """One series (length, C) in its own unit, from any form that `gatewise.data.series.one_series` takes."""
-        from gatewise.data.series import one_series
+        """One series (length, C) in its own unit, from any form that `gatewise.data.inputs.one_series` takes."""
+        from gatewise.data.inputs import one_series
 
         return one_series(item, self.scaling.channels)
 

@@ -18,8 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from gatewise.data.labelled import Labelled
-from gatewise.data.unlabelled import Unlabelled
+from gatewise.data.labelled import Labelled, Unlabelled
 from gatewise.errors import DataWarning, InputError, MissingExtra, TrainingError, counted, quote
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gatewise.data.inputs import is_finite
+from gatewise.data.frames import is_finite
 from gatewise.errors import InputError, quote
 from gatewise.explain.attribution import METHODS
 from gatewise.members.clamp import Clamp, ablate

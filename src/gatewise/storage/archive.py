@@ -1,4 +1,4 @@
-"""Read the files of the official IMDB archive or of its unpacked folder. Nothing is written to disk."""
+"""Read the text files of a .tar.gz archive, or of its unpacked folder. Nothing is written to disk."""
 
 from __future__ import annotations
 
@@ -7,57 +7,46 @@ import os
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gatewise.errors import DataError, quote
 
-_LABELLED = re.compile(r"(train|test)/(urls_(pos|neg)\.txt|(pos|neg)/[^/]+)")
-_UNLABELLED = re.compile(r"train/unsup/[^/]+")
-_FOLDERS = [f"{half}/{label}" for half in ("train", "test") for label in ("pos", "neg")]
 _MAX_FILE = 1 << 20  # bytes; the longest review has 14 kB, the longest URL list 0.6 MB
 _MAX_MEMBER = 100 << 20  # bytes of a skipped file: the bags of words have 40 MB
 _MAX_TOTAL = 1 << 30
 _MAX_MEMBERS = 300_000  # the archive has 100,022
 
 
-def labelled_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of each review in train/pos, train/neg, test/pos, test/neg and of each urls_pos.txt, urls_neg.txt.
+def archive_files(path: Path, root: str, folders: Sequence[str], lists: str = "") -> Iterator[tuple[str, bytes]]:
+    """(name, bytes) of the files in the folders HALF/LABEL of an archive, and of a file for each, named as `lists`.
 
-    path: the .tar.gz, or the folder aclImdb, or its parent. Names are relative to aclImdb/. Raises DataError for a
-    damaged archive, a name that leads out of it, a link, and sizes above the limits of this module.
+    path: the .tar.gz, or its folder `root`, or the parent of that. lists: a name with {} for HALF and LABEL. Names are
+    relative to `root`. Raises DataError for a damaged archive, a name that leads out of it, a link, and sizes above the
+    limits of this module.
     """
-    return _files(path, _FOLDERS, _LABELLED)
-
-
-def unlabelled_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of each review in train/unsup. Otherwise like `labelled_files`."""
-    return _files(path, ["train/unsup"], _UNLABELLED)
-
-
-def _files(path: Path, folders: list[str], wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
+    listed = {folder: lists.format(*folder.split("/")) for folder in folders if lists}
     if path.is_dir():
-        return _folder(path / "aclImdb" if (path / "aclImdb").is_dir() else path, folders)
+        return _folder(path / root if (path / root).is_dir() else path, folders, listed)
     if path.is_file():
-        return _archive(path, wanted)
+        names = "|".join([*(re.escape(folder) + "/[^/]+" for folder in folders), *map(re.escape, listed.values())])
+        return _archive(path, root, re.compile(names))
     raise DataError(f"{quote(path, 200)}: {'not a file or folder' if path.exists() else 'not found'}")
 
 
-def _folder(root: Path, folders: list[str]) -> Iterator[tuple[str, bytes]]:
+def _folder(root: Path, folders: Sequence[str], listed: dict[str, str]) -> Iterator[tuple[str, bytes]]:
     try:
         for folder in folders:
-            half, label = folder.split("/")
-            urls = root / half / f"urls_{label}.txt"
-            if label != "unsup" and urls.is_file():
-                yield f"{half}/{urls.name}", _read(urls)
-            if not (root / half / label).is_dir():
+            if folder in listed and (root / listed[folder]).is_file():
+                yield listed[folder], _read(root / listed[folder])
+            if not (root / folder).is_dir():
                 continue
-            with os.scandir(root / half / label) as entries:
+            with os.scandir(root / folder) as entries:
                 for entry in entries:
                     if entry.is_symlink() or not entry.is_file(follow_symlinks=False):
                         raise DataError(f"{quote(entry.path, 200)}: not a plain file")
                     if not entry.name.startswith("."):
-                        yield f"{half}/{label}/{entry.name}", _read(Path(entry.path))
+                        yield f"{folder}/{entry.name}", _read(Path(entry.path))
     except OSError as error:
         raise DataError(f"{quote(error.filename or root, 200)}: cannot be read: {error.strerror}") from None
 
@@ -84,12 +73,12 @@ class _Limited:
         return block
 
 
-def _archive(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
+def _archive(path: Path, root: str, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
     try:
         with gzip.open(path, "rb") as unpacked:
             limited = _Limited(unpacked)
             with tarfile.open(fileobj=limited, mode="r|") as tar:  # type: ignore[call-overload]
-                yield from _members(tar, wanted)
+                yield from _members(tar, root, wanted)
             while limited.read(1 << 20):  # read to the end, where gzip checks length and CRC
                 pass
     except DataError as error:
@@ -102,7 +91,7 @@ def _archive(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]
         raise DataError(f"{quote(path, 200)}: the archive is damaged: {error}") from None
 
 
-def _members(tar: tarfile.TarFile, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
+def _members(tar: tarfile.TarFile, root: str, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
     for number, member in enumerate(tar):
         parts = member.name.split("/")
         if number >= _MAX_MEMBERS:
@@ -114,7 +103,7 @@ def _members(tar: tarfile.TarFile, wanted: re.Pattern[str]) -> Iterator[tuple[st
         if member.size > _MAX_MEMBER:
             raise DataError(f"{quote(member.name)} has {member.size:,} bytes")
         name = "/".join(part for part in parts if part not in ("", "."))
-        name = name.removeprefix("aclImdb/")
+        name = name.removeprefix(f"{root}/")
         if member.isdir() or not wanted.fullmatch(name) or parts[-1].startswith("."):
             continue
         if member.size > _MAX_FILE:

@@ -1,0 +1,230 @@
+"""Reads data sets from files: tables of texts, series, folders of texts, unlabelled texts."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gatewise.data.columns import Columns, RowReader
+from gatewise.data.labelled import Labelled, Rows, Splits, Unlabelled, several
+from gatewise.data.labels import class_order, label_rows
+from gatewise.data.series_files import SERIES, is_ucr, read_arff, read_arrays, read_ts, read_ucr
+from gatewise.data.streams import read_text, split_lines
+from gatewise.data.tables import TABLES, is_table
+from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.types import Task
+
+_MAX_FILE = 10 << 20  # bytes of a text file in a folder
+_MAX_LINES = 1 << 30  # bytes of a file with one text per line
+
+
+def read_table(
+    path: str | Path | Sequence[str | Path],
+    *,
+    text: str | Sequence[str] = "text",
+    label: str | Sequence[str] = "label",
+    task: Task | None = None,
+    label_separator: str | None = None,
+    weight: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    delimiter: str | None = None,
+    skip_bad_rows: str | Path | None = None,
+    one_class: bool = False,
+) -> Labelled:
+    """Texts and labels from the columns (or JSON keys) of one or more tables.
+
+    path: files, glob patterns, or "-" for stdin: .csv, .tsv, .tab, .jsonl, .ndjson, .json (a list of objects),
+    .parquet, .arrow, .feather; text formats also with .gz and .zst. text: one or more columns, joined by a newline.
+    label: one column, or several for regression and multi-label. label_separator: between the labels in a column, which
+    makes the task multi-label. weight, group, time: columns of `Labelled.sample_weight`, `groups`, `time`. delimiter:
+    None: guessed. A column name also fits without case and spaces, if only one does.
+
+    Surrounding spaces of a label are stripped. A bad row has another number of fields, no text or label, a quote that
+    is not closed, a value of another type, or bytes that are not UTF-8. skip_bad_rows: a CSV file for them (file, line,
+    reason); without it the first one is an error that counts the others. one_class: all rows may have one class, as in
+    data on which a model is evaluated.
+
+    Labels that are numbers are one class where they are equal, as 1 and 1.0, with a DataWarning. Raises DataError with
+    file and line, also for a missing or duplicate column and for fewer than two classes.
+    """
+    if not several(text) or not several(label):
+        raise InputError(f"there must be at least one {'label' if several(text) else 'text'} column")
+    task = task if label_separator is None else task or "multilabel"
+    columns = Columns(
+        several(text),
+        several(label),
+        task=task,
+        label_separator=label_separator,
+        weight=weight,
+        group=group,
+        time=time,
+    )
+    with RowReader.open(path, columns, delimiter, skip_bad_rows) as reader:
+        rows = reader.read()
+    return rows.labelled(one_class=one_class)
+
+
+def read_column(path: str | Path, *, text: str | Sequence[str] = "text") -> list[str]:
+    """The column (or JSON key) `text` of a file, without labels. Formats and errors as in `read_table`."""
+    with RowReader.open(path, Columns(several(text))) as reader:
+        return reader.read().inputs
+
+
+def read_series(
+    path: str | Path,
+    *,
+    label: str | None = None,
+    id: str | None = None,
+    time: str | None = None,
+    layout: str | None = None,
+    delimiter: str | None = None,
+    values: Sequence[str] = (),
+) -> Rows:
+    """The series of a .ts, .arff, .npz or .npy file, a .tsv or .txt file of the UCR archive, or a table.
+
+    A .tsv or .txt file whose first lines hold numbers only is of the UCR archive: the first column is the class, unless
+    label is "". Other tables have one series per row, or with `time` one step per row. label, id: columns of the labels
+    and of the names of the series; without a name, a column "label" holds the labels, unless label is "". values: the
+    columns of numbers; (): all others. layout: of three-dimensional arrays in .npz and .npy.
+
+    With one series per row, the numeric columns, in their order, are the steps; missing steps at the end of a row mean
+    a shorter series. With one step per row, they are the channels; the time, a number or a date in ISO 8601, orders the
+    steps, and its distances do not count; a label is constant within a series; without `id` the file is one series. An
+    empty cell, NA and NaN are missing values. Raises DataError with file and line for a cell that is not a number, a
+    column that is not there, a series without a value and two rows of one time and series; InputError for an option
+    that the format does not have.
+    """
+    file = Path(path).expanduser()
+    suffix = file.suffix.lower()
+    options = {"label": label, "id": id, "time": time, "layout": layout, "delimiter": delimiter}
+    ucr = suffix in (".tsv", ".txt") and is_ucr(file)
+    table = not ucr and suffix not in SERIES
+    if table and not is_table(file):
+        raise DataError(f"{quote(file, 200)}: the name must end in one of {' '.join((*SERIES, *TABLES))}")
+    known = {".arff": ["label"], ".npz": ["layout"], ".npy": ["layout"]}.get(suffix, [])
+    for name, value in options.items():
+        if value and name not in (["label", "id", "time", "delimiter"] if table else known):
+            raise InputError(f"{quote(file, 200)}: the option {name} is not for {suffix} files")
+    if ucr:
+        return read_ucr(file, label is None)
+    if suffix == ".ts":
+        return read_ts(file)
+    if suffix == ".arff":
+        return read_arff(file, label)
+    if not table:
+        return read_arrays(file, layout)
+    columns = Columns((), several(label or ()), tuple(values), id, time)
+    if label is None:
+        columns = replace(columns, label_if_there="label")
+    with RowReader.open(str(file), columns, delimiter, fail_fast=True) as reader:
+        rows = reader.read()
+    if not rows.inputs:
+        raise DataError(f"{quote(file, 200)}: has no row")
+    return (rows if time is None else rows.series()).with_known_labels()
+
+
+def read_folder(path: str | Path, one_class: bool = False) -> Labelled:
+    """The texts ROOT/class/*.txt in UTF-8, sorted by name. Hidden files and folders are ignored. one_class: as in
+    `read_table`.
+
+    Raises DataError with the file name for fewer than two classes, an empty class or text, a link, invalid UTF-8, and
+    more than 10 MB.
+    """
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        raise DataError(f"{quote(root, 200)}: {'not a folder' if root.exists() else 'not found'}")
+    try:
+        folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        if len(folders) < (1 if one_class else 2):
+            has = counted(len(folders), "folder")
+            raise DataError(f"{quote(root, 200)}: has {has}; a classifier needs two classes or more")
+        texts: list[str] = []
+        names: list[str] = []
+        for folder in folders:
+            files = sorted(file for file in folder.glob("*.txt") if not file.name.startswith("."))
+            if not files:
+                raise DataError(f"{quote(folder, 200)}: has no .txt file")
+            texts += [_read_file(file) for file in files]
+            names += [folder.name] * len(files)
+    except OSError as error:
+        raise DataError(f"{quote(error.filename or root, 200)}: cannot be read: {error.strerror}") from None
+    classes = class_order(names)
+    source = (
+        f"{counted(len(texts), 'file')} of the folder {quote(root.name)}, {counted(len(classes), 'class', 'classes')}"
+    )
+    return Labelled(texts, label_rows(names, classes), classes, source=source)
+
+
+def is_split_folder(path: str | Path) -> bool:
+    """Whether it is a folder with train/ and test/, each with folders of its own."""
+    return all(
+        (part := Path(path).expanduser() / name).is_dir() and any(entry.is_dir() for entry in part.iterdir())
+        for name in ("train", "test")
+    )
+
+
+def read_folders(path: str | Path) -> Splits:
+    """The texts ROOT/train/class/*.txt and ROOT/test/class/*.txt.
+
+    Errors as `read_folder`; DataError for a class that is in test/ alone, and if one of the two folders is missing.
+    """
+    root = Path(path).expanduser()
+    train, test = read_folder(root / "train"), read_folder(root / "test", one_class=True)
+    unknown = [name for name in test.classes if name not in train.classes]
+    if unknown:
+        raise DataError(f"{quote(root / 'test', 200)}: the class {quote(unknown[0])} is not in train/")
+    return Splits(train, test, f"the folder test of {quote(root.name)}")
+
+
+def _read_file(file: Path, max_bytes: int = _MAX_FILE) -> str:
+    """The text of a plain file. Raises DataError with the file name, as `read_text`, also for a text that is empty."""
+    if file.is_symlink() or not file.is_file():
+        raise DataError(f"{quote(file, 200)}: not a plain file")
+    text = read_text(file, max_bytes)
+    if not text.strip():
+        raise DataError(f"{quote(file, 200)}: the text is empty")
+    return text
+
+
+def read_texts(
+    sources: Sequence[str], *, data: str | None = None, text: str | Sequence[str] = "text", known: Splits | None = None
+) -> Unlabelled:
+    """The texts of all `sources`, in order.
+
+    A source is `imdb` (data: its archive, folder or "embedded"; known: as in `imdb_texts`), a folder (every .txt file
+    in it and its subfolders is one text), a table (the column `text`), or a .txt file (one text per line). Raises
+    DataError with the file name for a source that cannot be read or has no text.
+    """
+    if not sources:
+        raise InputError("name at least one source of texts: imdb, a folder, a table or a .txt file")
+    if data is not None and "imdb" not in sources:
+        raise InputError("--data is for the source imdb; give files as sources")
+    parts: list[Unlabelled] = []
+    for source in sources:
+        if source == "imdb":
+            from gatewise.data.reviews import imdb_texts
+
+            parts.append(imdb_texts(data, known=known))
+            continue
+        path, noun = Path(source).expanduser(), "row"
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*.txt") if not file.name.startswith("."))
+            if not files:
+                raise DataError(f"{quote(path, 200)}: the folder has no .txt file")
+            texts, noun = [_read_file(file) for file in files], "file"
+        elif not path.exists() and not glob.has_magic(source):
+            raise DataError(f"{quote(path, 200)}: not found")
+        elif is_table(path):
+            texts = read_column(path, text=text)
+        elif path.suffix.lower() == ".txt":
+            texts, noun = [line for line in split_lines(_read_file(path, _MAX_LINES)) if line.strip()], "line"
+        else:
+            raise DataError(f"{quote(path, 200)}: the name must end in one of {' '.join((*TABLES, '.txt'))}")
+        if not texts:
+            raise DataError(f"{quote(path, 200)}: has no row")
+        where = f"the folder {quote(path.name)}" if noun == "file" else quote(path.name)
+        parts.append(Unlabelled(texts, f"{counted(len(texts), noun)} of {where}"))
+    return Unlabelled([one for part in parts for one in part.texts], "; ".join(part.source for part in parts))
