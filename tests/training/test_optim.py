@@ -73,15 +73,15 @@ class TorchTraining:
         self.data, self.steps = loop.training_data, loop.steps_per_epoch * loop.epochs
         start = loop.network.arrays()
         self.weights = {name: torch.from_numpy(a.astype(np.float64)).requires_grad_() for name, a in start.items()}
-        settings = self.data.recipe
-        betas = settings.beta_1, settings.beta_2
+        settings = self.data.recipe.optimisation
+        betas = 0.9, settings.beta_2
         scales = {TABLE: settings.embedding_lr_scale}
         groups = [{"params": [weight], "scale": scales.get(name, 1.0)} for name, weight in self.weights.items()]
         self.adam = torch.optim.Adam(groups, lr=1.0, betas=betas)
         self.clipped = 0
 
     def step(self, rows: Array, number: int) -> tuple[float, int]:
-        data, settings = self.data, self.data.recipe
+        data, settings = self.data, self.data.recipe.optimisation
         logits = padded_logits(data.architecture, self.weights, [data.sequences[n] for n in rows])
         labels = torch.from_numpy(data.labels[rows])
         if logits.shape[1] == 1:
@@ -99,7 +99,7 @@ class TorchTraining:
         for group in self.adam.param_groups:
             group["lr"] = rate * group["scale"]
             # torch adds epsilon to the corrected square root of v, Keras to the uncorrected one.
-            group["eps"] = settings.epsilon / np.sqrt(1 - settings.beta_2 ** (number + 1))
+            group["eps"] = 1e-7 / np.sqrt(1 - settings.beta_2 ** (number + 1))
         self.adam.step()
         return loss.item(), correct
 
@@ -108,7 +108,7 @@ class TorchTraining:
 def test_whole_steps_equal_those_of_torch(name: str) -> None:
     """Weights to 1e-6 in float32, also of embedding rows that a batch does not read, once they are caught up."""
     loop = loop_of(CASES[name])
-    network, settings = loop.network, loop.training_data.recipe
+    network, settings = loop.network, loop.training_data.recipe.optimisation
     theirs, start, order = TorchTraining(loop), network.arrays(), loop._order(0)
     rates, small, behind = set(), 0, 0
     for number, rows in enumerate(order[:STEPS]):
