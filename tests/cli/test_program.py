@@ -50,10 +50,9 @@ def imported(*words: object) -> set[str]:
 
 
 def test_what_is_imported(keras_folder: Path) -> None:
-    assert not imported("--help") & {"numpy", "torch", "rich", "tokenizers"}
-    assert not imported("train", "--help") & {"numpy", "torch", "rich", "tokenizers"}
-    assert not imported("predict", keras_folder, "good") & {"torch", "rich", "tokenizers", "pydantic"}
-    assert not imported("predict", keras_folder, "good") & {"csv", "ssl", "statistics", "tarfile"}
+    """Of --help: tests/structure/test_light_import.py."""
+    unused = {"torch", "rich", "tokenizers", "pydantic", "csv", "ssl", "statistics", "tarfile"}
+    assert not imported("predict", keras_folder, "good") & unused
     assert "torch" not in imported("explain", keras_folder, "good")
     assert "torch" not in imported("info")
     assert "torch" not in imported("info", keras_folder)

@@ -30,7 +30,6 @@ def test_what_builds_the_wheel_is_there_to_test_it() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert set(settings["build-system"]["requires"]) <= set(settings["project"]["optional-dependencies"]["dev"])
 
-
-def test_no_dependency_is_pinned_to_a_build_of_one_machine() -> None:
+    # No dependency is pinned to a build of one machine.
     for path in ("pyproject.toml", "Makefile", ".ci/run"):
         assert "+cpu" not in (ROOT / path).read_text(encoding="utf-8")

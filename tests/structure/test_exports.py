@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from source_tree import ROOT, trees
 
 # The program's entry point, which no module imports.
@@ -56,22 +55,23 @@ def test_a_package_lists_the_names_that_it_reexports() -> None:
     assert reexported(ast.parse(code)) == {"step"}
 
 
-@pytest.mark.parametrize("path", [path for path in trees() if listed(trees()[path]) is not None], ids=str)
-def test_all_names_public_things_once(path: Path) -> None:
+def test_all_names_public_things_once() -> None:
     """Its order is ruff's affair (RUF022): constants, classes, functions, each by the alphabet."""
-    names = listed(trees()[path]) or []
-    assert len(set(names)) == len(names)
-    private = [name for name in names if name.startswith("_") and name != "__version__"]
-    assert not private, f"{private} are private and exported"
-    missing = [node.name for node in public(trees()[path]) if node.name not in names and not handed_over(node)]
-    assert not missing, f"{missing} are public and not in __all__: add them, or begin their names with '_'"
+    for path, tree in trees().items():
+        names = listed(tree)
+        if names is not None:
+            assert len(set(names)) == len(names), path
+            private = [name for name in names if name.startswith("_") and name != "__version__"]
+            assert not private, f"{path}: {private} are private and exported"
+            missing = [node.name for node in public(tree) if node.name not in names and not handed_over(node)]
+            assert not missing, f"{path}: {missing} are public and not in __all__: add them, or begin them with '_'"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
-def test_every_exported_name_exists(path: Path) -> None:
-    module = importlib.import_module(".".join(("gatewise", *path.with_suffix("").parts)).removesuffix(".__init__"))
-    absent = [name for name in listed(trees()[path]) or [] if not hasattr(module, name)]
-    assert not absent, f"__all__ names {absent}, which are not there"
+def test_every_exported_name_exists() -> None:
+    for path in MODULES:
+        module = importlib.import_module(".".join(("gatewise", *path.with_suffix("").parts)).removesuffix(".__init__"))
+        absent = [name for name in listed(trees()[path]) or [] if not hasattr(module, name)]
+        assert not absent, f"{path}: __all__ names {absent}, which are not there"
 
 
 def test_ruff_keeps_the_order() -> None:
@@ -80,9 +80,8 @@ def test_ruff_keeps_the_order() -> None:
     assert "RUF022" in done.stdout, "with the project's settings, ruff no longer minds an __all__ that is not sorted"
 
 
-@pytest.mark.parametrize("path", list(trees()), ids=str)
-def test_every_public_thing_has_a_docstring(path: Path) -> None:
-    tree = trees()[path]
-    assert ast.get_docstring(tree), "the module has no docstring"
-    bare = [node.name for node in public(tree) if not ast.get_docstring(node)]
-    assert not bare, f"{bare} have no docstring"
+def test_every_public_thing_has_a_docstring() -> None:
+    for path, tree in trees().items():
+        assert ast.get_docstring(tree), f"{path} has no docstring"
+        bare = [node.name for node in public(tree) if not ast.get_docstring(node)]
+        assert not bare, f"{path}: {bare} have no docstring"

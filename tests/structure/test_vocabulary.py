@@ -5,10 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from source_tree import PACKAGE, ROOT, trees
 from typer.main import get_command
 
@@ -103,21 +101,23 @@ def found_in(text: str) -> list[tuple[str, str, int]]:
     return found
 
 
-@pytest.mark.parametrize("path", list(trees()), ids=str)
-def test_public_names(path: Path) -> None:
-    names = [(path.stem, 0), *public_names(trees()[path])]
+def test_public_names() -> None:
     old = [
         f"{path}:{line}: {name}: '{word}' is no longer used"
-        for name, line in names
+        for path, tree in trees().items()
+        for name, line in [(path.stem, 0), *public_names(tree)]
         for word in sorted(words(name))
         if NAMES.fullmatch(word) and name not in NAME_EXCEPTIONS
     ]
     assert not old, "\n".join(old)
 
 
-@pytest.mark.parametrize("page", list(texts()))
-def test_texts(page: str) -> None:
-    old = [f"{page}:{line}: '{match}': write '{TEXTS[pattern]}'" for pattern, match, line in found_in(texts()[page])]
+def test_texts() -> None:
+    old = [
+        f"{page}:{line}: '{match}': write '{TEXTS[pattern]}'"
+        for page, text in texts().items()
+        for pattern, match, line in found_in(text)
+    ]
     assert not old, "\n".join(old)
 
 
