@@ -99,24 +99,26 @@ def _steps(case: str, batch: int, steps: int) -> dict[str, float]:
     """The median step of this process, of which seconds in the exchange, and what it sends."""
     import gatewise as gw
     from gatewise.network.autograd import RowGradient
-    from gatewise.training import loop, pretrain_loop, pretrain_recipe, process_group
-    from gatewise.training.gradient_exchange import GradientExchange, StepSum
+    from gatewise.network.trainable import Gradients
+    from gatewise.training import pretrain_recipe, process_group
+    from gatewise.training.loop import Loop
+    from gatewise.training.processes import GlooCommunicator
 
     seconds: list[float] = []
     sent: list[tuple[int, int, int, int]] = []  # dense numbers; rows of the table, their length, the table's rows
-    original = GradientExchange.sum
+    original = GlooCommunicator.sum
 
-    def timed(self: GradientExchange, mine: StepSum, weight: float) -> StepSum:
+    def timed(self: GlooCommunicator, gradients: Gradients, parameters: Any, *numbers: float) -> Any:
         began = time.perf_counter()
-        total = original(self, mine, weight)
+        total = original(self, gradients, parameters, *numbers)
         seconds.append(time.perf_counter() - began)
-        dense = sum(g.size for g in mine.gradients.values() if not isinstance(g, RowGradient))
-        name, table = next((n, g) for n, g in mine.gradients.items() if isinstance(g, RowGradient))
-        sent.append((dense, len(table.rows), table.values.shape[1], self._rows[name]))
+        dense = sum(g.size for g in gradients.values() if not isinstance(g, RowGradient))
+        name, table = next((n, g) for n, g in gradients.items() if isinstance(g, RowGradient))
+        sent.append((dense, len(table.rows), table.values.shape[1], len(parameters[name])))
         return total
 
-    GradientExchange.sum = timed  # type: ignore[method-assign]
-    result = time_steps(pretrain_loop.PretrainLoop if case == "pretrain" else loop.Loop, steps)
+    GlooCommunicator.sum = timed  # type: ignore[assignment,method-assign]
+    result = time_steps(Loop, steps)
     run: Any
     if case == "pretrain":
         run = partial(gw.pretrain, texts(6_000, 240), recipe=pretrain_recipe("large", epochs=1, batch_size=batch))
@@ -126,7 +128,7 @@ def _steps(case: str, batch: int, steps: int) -> dict[str, float]:
         run = partial(gw.train, texts(rows, words), labels, recipe=recipe, epochs=2, **{**changes, "batch_size": batch})
     with process_group() as communicator:
         try:
-            run(communicator=communicator)
+            run()
         except Done:
             communicator.meet()
     names = ("dense", "rows", "width", "table")
@@ -138,10 +140,11 @@ def _all_reduce() -> dict[str, float]:
     """Seconds of an all_reduce by the count of float32 numbers, the median of 30."""
     import numpy as np
 
-    from gatewise.training import process_group
+    from gatewise.training.processes import GlooCommunicator, process_group
 
     result = {}
     with process_group() as communicator:
+        assert isinstance(communicator, GlooCommunicator)
         for size in SIZES:
             array, times = np.zeros(size, np.float32), []
             for _ in range(30):

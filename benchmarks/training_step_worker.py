@@ -14,6 +14,8 @@ import statistics
 import sys
 import time
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 BEGAN = time.perf_counter()
@@ -84,17 +86,16 @@ def main() -> None:
         return {name: value for name, value in renamed.items() if name}
 
     result: dict[str, float]
+    loop: Any = import_module("gatewise.training.loop").Loop
     if case == "pretrain":
-        from gatewise.training import pretrain_loop
-
-        loops: Any = pretrain_loop
-        result = time_steps(loops.Pretraining if old else loops.PretrainLoop, steps)
+        if find_spec("gatewise.training.pretrain_loop"):  # in old versions, which had two loops
+            loops = import_module("gatewise.training.pretrain_loop")
+            loop = loops.Pretraining if old else loops.PretrainLoop
+        result = time_steps(loop, steps)
         size: dict[str, Any] = {"plan": "large"} if old else {"recipe": "large"}
         run: Any = partial(gw.pretrain, texts(6_000, 240), **size)
     else:
-        from gatewise.training import loop
-
-        result = time_steps(loop.Loop, steps)
+        result = time_steps(loop, steps)
         rows, words, recipe, changes = TRAINED[case]
         labels = [("bad", "good")[n % 2] for n in range(rows)]
         settings = named(epochs=2, **changes)

@@ -77,19 +77,25 @@ class Step:
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         from gatewise.data import Labelled
         from gatewise.errors import InputError
+        from gatewise.kernels.threads import one_blas_thread
         from gatewise.model.preprocessor import TextPreprocessor
         from gatewise.network.trainable import Network
         from gatewise.text import KerasEncoding
-        from gatewise.training import Callback, recipe
-        from gatewise.training.blas import one_blas_thread
+        from gatewise.training import recipe
         from gatewise.training.loop import Loop
+        from gatewise.training.objective import SupervisedObjective
         from gatewise.training.training_data import TrainingData
 
         self.settings = settings
         self.one_blas_thread = one_blas_thread
         self.arch = _architecture(settings, arrays)
         try:
-            chosen = recipe("tutorial", padding=settings["padding"], **settings.get("recipe", {}))
+            chosen = recipe(
+                "tutorial",
+                padding=settings["padding"],
+                batch_size=settings["batch_size"],
+                **settings.get("recipe", {}),
+            )
         except InputError as error:
             raise Unavailable(f"{str(error).split(';')[0]}: not in this build") from error
         self.reviews, labels = reviews_of(arrays), arrays["labels"].astype(np.int64)
@@ -107,17 +113,19 @@ class Step:
             validation=every,
             trainable_rows=trainable_rows,
         )
-        self.loop = Loop(training_data, network, 0, Callback(), None, "")
         self.batches = [every[n : n + settings["batch_size"]] for n in range(0, len(every), settings["batch_size"])]
-        self.steps = 0
+        objective = SupervisedObjective(training_data, network, 0)
+        objective.batches = lambda epoch: self.batches  # type: ignore[method-assign]
+        self.loop = Loop(objective)
 
     def check(self) -> Arrays:
         from gatewise.network.autograd import RowGradient
         from gatewise.network.batch import Batch
 
-        network, rows = self.loop.network, self.batches[0]
+        network, rows = self.loop.objective.network, self.batches[0]
         logits = network.logits(Batch.of([self.reviews[n] for n in rows], self.arch))[:, 0]
-        loss, _ = self._step()
+        self._step()
+        loss = self.loop.progress.loss
         outputs = {"loss": np.array(loss), "logits": logits}
         for name, gradient in network.gradients().items():
             if isinstance(gradient, RowGradient):
@@ -127,10 +135,8 @@ class Step:
             outputs[f"d {name.removeprefix('lstm.0.forward.')}"] = gradient
         return outputs
 
-    def _step(self) -> tuple[float, int]:
-        rows = self.batches[self.steps % len(self.batches)]
-        self.steps += 1
-        return self.loop._step(rows, self.steps - 1, len(self.batches))
+    def _step(self) -> None:
+        self.loop._step(self.loop.progress.step)
 
     def run(self) -> float:
         with self.one_blas_thread():

@@ -51,7 +51,7 @@ def test_two_workers_of_which_one_dies(run: Run, rows: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert "kernel native, 2 processes" in result.stdout
     assert "gatewise: a worker died; start 2 of 4, from the checkpoint" in result.stderr
-    assert "resuming after epoch" in result.stdout
+    assert "resuming after step" in result.stdout
     assert result.stdout.count("saved to model") == 1
     assert len(load("model").history.splitlines()) == 60
     assert sorted(os.listdir()) == ["model", "rows.csv"]

@@ -42,32 +42,26 @@ def arrays(shape: tuple[int, ...], dtype: Any = np.float32, seed: int = 3) -> li
     return [a.astype(dtype) for a in (rng.normal(size=shape), rng.normal(size=shape) / 9, rng.random(shape) / 99)]
 
 
-def schedule(steps: int, dtype: Any = np.float32) -> tuple[Array, Array, Array]:
-    """rates, epsilons and decays by step number: the rate rises, then falls."""
-    rates, epsilons, decays = np.zeros((3, steps + 1))
+def schedule(steps: int, dtype: Any = np.float32) -> tuple[Array, Array]:
+    """rates and epsilons by step number: the rate rises, then falls."""
+    rates, epsilons = np.zeros((2, steps + 1))
     for t in range(1, steps + 1):
         lr = 1e-2 * min(t / 100, 1.0) * (1.0 if t < 200 else 0.3)
         rates[t], epsilons[t] = adam.corrected(lr, 1e-7, **BETAS, step=t, keras=t % 2 == 0)
-        decays[t] = lr * 0.1 if t % 3 else 0.0
-    return rates.astype(dtype), epsilons.astype(dtype), decays.astype(dtype)
+    return rates.astype(dtype), epsilons.astype(dtype)
 
 
 def same_bits(one: list[Array], other: list[Array]) -> bool:
     return all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
-def test_fifty_steps_are_those_of_torch(weight_decay: float, where: str) -> None:
+def test_fifty_steps_are_those_of_torch(where: str) -> None:
     rng = np.random.default_rng(1)
     weight = rng.normal(size=(13, 7)).astype(np.float32)
     m, v = adam.moments(weight)
     tensor = torch.nn.Parameter(torch.from_numpy(weight.copy()))
     options: dict[str, Any] = {"lr": 1e-2, "betas": (0.8, 0.99), "eps": 1e-3, "fused": False}
-    torch_adam = (
-        torch.optim.AdamW([tensor], **options, weight_decay=weight_decay)
-        if weight_decay
-        else torch.optim.Adam([tensor], **options)
-    )
+    torch_adam = torch.optim.Adam([tensor], **options)
     for t in range(1, 51):
         lr = 1e-2 * (1 + math.sin(t))
         torch_adam.param_groups[0]["lr"] = lr
@@ -75,7 +69,7 @@ def test_fifty_steps_are_those_of_torch(weight_decay: float, where: str) -> None
         tensor.grad = torch.from_numpy(grad * np.float32(0.25))
         torch_adam.step()
         rate, epsilon = adam.corrected(lr, 1e-3, 0.8, 0.99, t, keras=False)
-        of = {"rate": rate, "epsilon": epsilon, "beta_1": 0.8, "beta_2": 0.99, "decay": lr * weight_decay}
+        of = {"rate": rate, "epsilon": epsilon, "beta_1": 0.8, "beta_2": 0.99}
         adam.step(weight, grad, m, v, **of, scale=0.25)
     np.testing.assert_allclose(weight, tensor.detach().numpy(), rtol=0, atol=1e-6)
     state = torch_adam.state[tensor]
@@ -101,11 +95,11 @@ def test_epsilon_as_in_keras(dtype: Any, tolerance: float, where: str) -> None:
 
 def dense_run(dtype: Any, shape: tuple[int, int], batches: list[tuple[Array, Array]]) -> list[Array]:
     """`step` with gradients that are 0 in the rows that a batch does not read."""
-    table, (rates, epsilons, decays) = arrays(shape, dtype), schedule(len(batches), dtype)
+    table, (rates, epsilons) = arrays(shape, dtype), schedule(len(batches), dtype)
     for t, (rows, grad) in enumerate(batches, 1):
         full = np.zeros(shape, dtype)
         full[rows] = grad
-        of = {"rate": rates[t], "epsilon": epsilons[t], "decay": decays[t], "scale": 0.5 + t % 2}
+        of = {"rate": rates[t], "epsilon": epsilons[t], "scale": 0.5 + t % 2}
         adam.step(table[0], full, *table[1:], **of, **BETAS)
     return table
 
@@ -113,11 +107,11 @@ def dense_run(dtype: Any, shape: tuple[int, int], batches: list[tuple[Array, Arr
 def sparse_run(dtype: Any, shape: tuple[int, int], batches: list[tuple[Array, Array]], last_dtype: Any) -> list[Array]:
     """The same by `catch_up` and `step` on the rows of a batch."""
     table, given = arrays(shape, dtype), schedule(len(batches), dtype)
-    rates, epsilons, decays = given
+    rates, epsilons = given
     last = np.zeros(shape[0], last_dtype)
     for t, (rows, grad) in enumerate(batches, 1):
         adam.catch_up(table[0], rows, *table[1:], last, t - 1, *given, **BETAS)
-        of = {"rate": rates[t], "epsilon": epsilons[t], "decay": decays[t], "scale": 0.5 + t % 2}
+        of = {"rate": rates[t], "epsilon": epsilons[t], "scale": 0.5 + t % 2}
         adam.step(table[0], grad, *table[1:], rows, **of, **BETAS)
         last[rows] = t
     adam.catch_up(table[0], None, *table[1:], last, len(batches), *given, **BETAS)
@@ -148,10 +142,9 @@ def test_a_sparse_run_has_the_bits_of_a_dense_one(columns: int, dtype: Any, last
 
 @pytest.mark.parametrize("beta_2", [0.9, 0.999])
 def test_rows_whose_moments_have_vanished(beta_2: float, where: str) -> None:
-    """m is 0 from step 900 or so on, v at beta_2 0.9 as well; weight decay goes on, and untouched rows stay."""
+    """m is 0 from step 900 or so on, v at beta_2 0.9 as well; untouched rows stay."""
     steps, betas = 1200, {"beta_1": 0.9, "beta_2": beta_2}
     rates, epsilons = np.full((2, steps + 1), 1e-3, np.float32)
-    decays = np.where(np.arange(steps + 1) > 1000, 1e-3, 0.0).astype(np.float32)
     table, dense = arrays((5, 9)), arrays((5, 9))
     for run in (table, dense):
         run[1][2] = run[2][2] = 0.0
@@ -161,13 +154,13 @@ def test_rows_whose_moments_have_vanished(beta_2: float, where: str) -> None:
     unread = table[0][2, 3:].copy()
     last = np.full(5, 3, np.int64)
     for t in range(4, steps + 1):
-        of = {"rate": rates[t], "epsilon": epsilons[t], "decay": decays[t]}
+        of = {"rate": rates[t], "epsilon": epsilons[t]}
         adam.step(dense[0], np.zeros((5, 9), np.float32), *dense[1:], **of, **betas)
         if t == 1000:
-            adam.catch_up(table[0], None, *table[1:], last, t, rates, epsilons, decays, **betas)
+            adam.catch_up(table[0], None, *table[1:], last, t, rates, epsilons, **betas)
             assert same_bits(dense, table)
             assert same_bits([table[0][2, 3:]], [unread])
-    adam.catch_up(table[0], None, *table[1:], last, steps, rates, epsilons, decays, **betas)
+    adam.catch_up(table[0], None, *table[1:], last, steps, rates, epsilons, **betas)
     assert same_bits(dense, table)
     assert where == "reference" or not dense[1].any()
 
@@ -184,7 +177,7 @@ def test_the_number_of_threads_and_the_instruction_set_change_no_bit(monkeypatch
         for threads in ("1", "2", "3"):
             monkeypatch.setenv("GATEWISE_THREADS", threads)
             table, last = arrays(shape), np.arange(1501) % 7
-            adam.step(table[0], grad, *table[1:], rate=1e-3, epsilon=1e-8, decay=1e-4, scale=0.7, **BETAS)
+            adam.step(table[0], grad, *table[1:], rate=1e-3, epsilon=1e-8, scale=0.7, **BETAS)
             adam.catch_up(table[0], rows, *table[1:], last, 20, *given, **BETAS)
             adam.step(table[0], grad[:901], *table[1:], rows, rate=1e-3, epsilon=1e-8, **BETAS)
             norm = np.array(adam.squared_norm([grad, table[0], rng.normal(size=0).astype(np.float32)]))
@@ -275,9 +268,9 @@ def calls(**changed: Any) -> Iterator[Call]:
     yield partial(adam.step, **{**given, **{k: x for k, x in changed.items() if k not in ("rows", "last", "now")}})
     given |= {"rows": rows, "grad": np.ones((3, 5), np.float32)}
     yield partial(adam.step, **{**given, **{k: x for k, x in changed.items() if k not in ("last", "now")}})
-    rates, epsilons, decays = schedule(9)
+    rates, epsilons = schedule(9)
     given = {"weight": w, "rows": rows, "m": m, "v": v, "last": np.zeros(6, np.int64), "now": 9, **BETAS}
-    given |= {"rates": rates, "epsilons": epsilons, "decays": decays}
+    given |= {"rates": rates, "epsilons": epsilons}
     yield partial(adam.catch_up, **{**given, **{k: x for k, x in changed.items() if k in given}})
 
 
@@ -309,7 +302,6 @@ def test_the_arguments_above_are_sound(where: str) -> None:
         (STEP, {"m": SHARED[:6], "grad": SHARED[:6]}, "share memory"),
         (STEP, {"rate": math.nan}, "rate must be a finite float32, not nan"),
         (STEP, {"rate": 1e39}, "rate must be a finite float32"),
-        (STEP, {"decay": math.inf}, "decay must be a finite"),
         (STEP, {"scale": math.nan}, "scale must be a finite"),
         (STEP, {"epsilon": 0.0}, "epsilon must be at least 1.18e-38, not 0.0"),
         (STEP, {"epsilon": 1e-40}, "epsilon must be at least"),
@@ -336,7 +328,7 @@ def test_the_arguments_above_are_sound(where: str) -> None:
         (CATCH_UP, {"last": np.full(6, -1)}, "last: steps must be from 0 to 9, found -1"),
         (CATCH_UP, {"now": -1}, "last: steps must be from 0 to -1"),
         (CATCH_UP, {"now": 10}, "rates: 10 numbers do not reach step 10"),
-        (CATCH_UP, {"decays": np.zeros(9, F32)}, "decays: 9 numbers do not reach step 9"),
+        (CATCH_UP, {"epsilons": np.zeros(9, F32)}, "epsilons: 9 numbers do not reach step 9"),
         (CATCH_UP, {"rates": np.zeros(10)}, r"rates: expected \(S,\) float32"),
         (CATCH_UP, {"rates": np.zeros(20, F32)[::2]}, r"rates: expected \(S,\) float32, contiguous"),
         (CATCH_UP, {"epsilons": np.zeros(10, F32)}, "epsilons must be at least 1.18e-38 from step 1 to 9"),

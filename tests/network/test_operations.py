@@ -16,8 +16,8 @@ from torch.nn import functional
 from gatewise.kernels import LSTMCall, get
 from gatewise.network.autograd import RecordingOps, Table, Variable, array_of
 from gatewise.network.dropout import Dropout
+from gatewise.network.language_model import WINDOW, _same_mask_at_every_step, _window
 from gatewise.network.sampled import BLOCK, sampled_softmax
-from gatewise.training.language import WINDOW, _same_mask_at_every_step, _window
 from gatewise.training.objective import loss_of
 from gatewise.training.soft_labels import SoftTargets
 from gatewise.training.target_scaling import TargetScaling

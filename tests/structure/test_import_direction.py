@@ -98,7 +98,7 @@ def test_wrong_imports_would_be_found() -> None:
 def test_torch_is_for_nn_and_for_several_processes() -> None:
     wrong = []
     for path, tree in trees().items():
-        if unit_of(path) != "nn" and path != Path("training/distributed.py"):
+        if unit_of(path) != "nn" and path != Path("training/processes.py"):
             wrong += [f"{path}:{line}" for module, line in imports(tree) if module.split(".")[0] == "torch"]
     assert not wrong, "\n".join(wrong)
 

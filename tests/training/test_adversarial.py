@@ -17,8 +17,7 @@ from gatewise.network.batch import Batch
 from gatewise.network.forward import inputs
 from gatewise.network.trainable import LossOf, Network
 from gatewise.training import Interrupted, recipe, train
-from gatewise.training.adversarial import adversarial_backward, perturb
-from gatewise.training.objective import binary_cross_entropy
+from gatewise.training.objective import adversarial_backward, binary_cross_entropy, perturb
 from gatewise.types import Array
 from tests.training.callbacks import InterruptAt
 from tests.training.texts import made_reviews

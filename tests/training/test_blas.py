@@ -9,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gatewise.errors import InputError
-from gatewise.training.blas import one_blas_thread
+from gatewise.kernels.threads import one_blas_thread
 
 
 def counts() -> set[int]:

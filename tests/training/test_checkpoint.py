@@ -14,8 +14,8 @@ import pytest
 from gatewise.errors import ModelFileError, TrainingError
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes
 from gatewise.training.callback import EpochLog
-from gatewise.training.checkpoint import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.training.optim import Adam
+from gatewise.training.run import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.training.soft_labels import load_soft_labels, save_soft_labels
 
 IDENTITY = json.dumps({"seed": 3, "sha256": "0" * 64})
@@ -26,17 +26,17 @@ GROUPS = {"weights": WEIGHTS, "best": WEIGHTS}
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     row = EpochLog(1, 0.5, 0.75, 0.25, None, 1.5, True)
-    write_checkpoint(tmp_path, IDENTITY, Progress(2, 7, 0, 3.5, 4, 2, 1.5, 1, [row]), GROUPS, Adam(WEIGHTS))
+    write_checkpoint(tmp_path, IDENTITY, Progress(7, 9, 3.5, 4, 2, 1.5, [row]), GROUPS, Adam(WEIGHTS))
     return tmp_path
 
 
-def read(folder: Path, identity: str = IDENTITY) -> tuple[Progress[EpochLog], Any]:
+def read(folder: Path, identity: str = IDENTITY) -> tuple[Progress, Any]:
     return parse_checkpoint(read_verified(folder / FILE)[0], folder, identity, EpochLog, GROUPS, Adam(WEIGHTS))
 
 
 def test_it_comes_back(folder: Path) -> None:
     progress, groups = read(folder)
-    assert progress == Progress(2, 7, 0, 3.5, 4, 2, 1.5, 1, [EpochLog(1, 0.5, 0.75, 0.25, None, 1.5, True)])
+    assert progress == Progress(7, 9, 3.5, 4, 2, 1.5, [EpochLog(1, 0.5, 0.75, 0.25, None, 1.5, True)])
     assert groups["best"]["w"].tobytes() == WEIGHTS["w"].tobytes()
     with pytest.raises(TrainingError, match="another run: it differs in seed"):
         read(folder, json.dumps({"seed": 4, "sha256": "0" * 64}))
@@ -80,7 +80,7 @@ def test_only_a_regular_file_is_read(folder: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda found: found.update(epoch=-1), "epoch must not be negative"),
+        (lambda found: found.update(steps=-1), "steps must not be negative"),
         (lambda found: found.update(step="7"), "step must be a whole number"),
         (lambda found: found.update(loss_sum=True), "loss_sum must be a number"),
         (lambda found: found.update(other=1), "unknown key 'other'"),
@@ -94,7 +94,8 @@ def test_progress_is_read_strictly(folder: Path, change: Callable[[Any], Any], m
     raw = (folder / FILE).read_bytes()
     progress = json.loads(metadata_of(raw)["progress"])
     change(progress)
-    shapes = {f"{group}/w": ((3, 4), "float32") for group in GROUPS} | Adam(WEIGHTS).state_shapes()
+    shapes = {f"{group}/w": ((3, 4), "float32") for group in GROUPS}
+    shapes |= {name: (value.shape, value.dtype.name) for name, value in Adam(WEIGHTS).state().items()}
     metadata = {"identity": IDENTITY, "progress": json.dumps(progress)}
     (folder / FILE).write_bytes(tensors_to_bytes(tensors_from_bytes(raw, shapes), metadata, checksum=True))
     with pytest.raises(ModelFileError, match=message):

@@ -19,18 +19,16 @@ from gatewise import kernels
 from gatewise.errors import InputError
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.autograd import RowGradient
+from gatewise.network.language_model import DIRECTIONS, LanguageModel
 from gatewise.network.trainable import Gradients, Network
 from gatewise.training import Callback, recipe
 from gatewise.training.callback import StepLog
-from gatewise.training.communicator import Communicator, PeerError, interleaved
-from gatewise.training.distributed import process_group
-from gatewise.training.gradient_exchange import GradientExchange, StepSum, balanced_part
-from gatewise.training.language import DIRECTIONS, LanguageModel
 from gatewise.training.loop import Loop
-from gatewise.training.pretrain import _initial_parameters
-from gatewise.training.pretrain_loop import PretrainLoop
+from gatewise.training.objective import SupervisedObjective
+from gatewise.training.pretrain import LanguageObjective, _initial_parameters
+from gatewise.training.processes import GlooCommunicator, PeerError, current, process_group
 from gatewise.training.recipes import PretrainRecipe
-from gatewise.training.training_data import prepare
+from gatewise.training.training_data import TrainingData, prepare
 from gatewise.types import Array
 from tests.training.processes import run_function, run_processes
 from tests.training.test_optim import NO_DROPOUT, SMALL, TEXT, made_series, made_texts
@@ -52,21 +50,25 @@ PRETRAINING = {"pretraining": 8, "word embeddings": 0}  # units
 TABLES = {"few": ((400, 3), (4, 9)), "many": ((20, 3), (19, 20)), "none": ((9, 2), (0, 0)), "one": ((9, 2), (0, 3))}
 
 
-def trained_steps(name: str, dtype: str, communicator: Communicator) -> dict[str, Array]:
+def network_of(training_data: TrainingData, dtype: str) -> Network:
+    start = initial_parameters(training_data.architecture, np.random.default_rng(1))
+    rows = training_data.trainable_rows
+    kernel = kernels.get("reference" if dtype == "float64" else None)
+    return Network(training_data.architecture, start, trainable_rows=rows, kernel=kernel, dtype=dtype)
+
+
+def trained_steps(name: str, dtype: str) -> dict[str, Array]:
     """The weights after an epoch, and its loss."""
     base, changes = CASES[name]
     data = made_series(160) if base == "series" else made_texts(("negative", "positive"))
     training_data = prepare(data, recipe(base, **changes), 0)
-    start = initial_parameters(training_data.architecture, np.random.default_rng(1))
-    rows = training_data.trainable_rows
-    kernel = kernels.get("reference" if dtype == "float64" else None)
-    network = Network(training_data.architecture, start, trainable_rows=rows, kernel=kernel, dtype=dtype)
-    loop = Loop(training_data, network, 0, Callback(), None, "", communicator)
-    assert loop._epoch()
+    loop = Loop(SupervisedObjective(training_data, network_of(training_data, dtype), 0))
+    for step in range(loop.objective.steps_per_epoch):
+        loop._step(step)
     return {**loop.state(), "loss": np.array(loop.progress.loss_sum), "correct": np.array(loop.progress.correct)}
 
 
-def pretrained_steps(dtype: str, communicator: Communicator, units: int = 8) -> dict[str, Array]:
+def pretrained_steps(dtype: str, units: int) -> dict[str, Array]:
     """The weights after pretraining, the states of all streams and the perplexities."""
     rng = np.random.default_rng(0)
     texts = [rng.integers(2, 90, int(n)).astype(np.int32) for n in rng.integers(5, 60, 60)]
@@ -74,11 +76,11 @@ def pretrained_steps(dtype: str, communicator: Communicator, units: int = 8) -> 
     start = _initial_parameters(100, settings, texts, np.random.default_rng(1))
     kernel = kernels.get("reference" if dtype == "float64" else None)
     network = LanguageModel({name: a.astype(dtype) for name, a in start.items()}, kernel)
-    loop = PretrainLoop(network, settings, texts[:55], texts[55:], 0, Callback(), None, "", communicator)
-    assert loop.run(threading.Event(), 0.0)
-    states = {f"h/{one}": communicator.whole(loop.states[one][0]) for one in DIRECTIONS}
+    loop = Loop(LanguageObjective(network, settings, texts[:55], texts[55:], 0))
+    assert loop.run(threading.Event())
+    states = {f"h/{one}": current().whole(loop.objective.carried[f"h/{one}"]) for one in DIRECTIONS}
     return {
-        **loop._groups()["weights"],
+        **loop.result(),
         **states,
         "perplexity": np.array(list(loop.progress.history[-1].perplexity.values())),
     }
@@ -101,23 +103,21 @@ def in_each_process(folder: str) -> None:
         found.update({f"{prefix}|{name}": value for name, value in arrays.items()})
 
     with process_group() as communicator:
+        assert isinstance(communicator, GlooCommunicator)
         rank = communicator.rank
         for dtype in ("float32", "float64"):
             for name in CASES:
-                keep(f"{name}, {dtype}", trained_steps(name, dtype, communicator))
+                keep(f"{name}, {dtype}", trained_steps(name, dtype))
             for name, units in PRETRAINING.items():
-                keep(f"{name}, {dtype}", pretrained_steps(dtype, communicator, units))
+                keep(f"{name}, {dtype}", pretrained_steps(dtype, units))
         shapes = {name: np.zeros(shape) for name, (shape, _) in TABLES.items()}
-        exchange = GradientExchange(communicator, shapes | {"weight": np.zeros((3, 4)), "bias": np.zeros(5)})
-        total = exchange.sum(
-            StepSum(gradients_of_rank(rank), 2.0 + rank, rank, rank == 1, rank == 0), (0.25, 0.75)[rank]
-        )
-        for name, gradient in total.gradients.items():
+        total, found_numbers = communicator.sum(gradients_of_rank(rank), shapes, (0.25, 0.75)[rank], 2.0 + rank, rank)
+        for name, gradient in total.items():
             if isinstance(gradient, RowGradient):
                 keep("exchange", {f"{name}/rows": gradient.rows, f"{name}/values": gradient.values})
             else:
                 keep("exchange", {name: gradient})
-        keep("exchange", {"numbers": np.array([total.loss, total.correct, total.stop, total.save])})
+        keep("exchange", {"numbers": np.array(found_numbers)})
         part = communicator.part(np.arange(7))
         keep("rows", {"part": part, "whole": communicator.whole(part)})
         keep("rows", {"one": communicator.whole(communicator.part(np.arange(3.0)[:1, None]))})
@@ -159,9 +159,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str
 def test_two_processes_give_the_weights_of_one(
     results: list[dict[str, dict[str, Array]]], name: str, dtype: str, tolerance: float
 ) -> None:
-    alone = Communicator()
     units = PRETRAINING.get(name)
-    expected = trained_steps(name, dtype, alone) if units is None else pretrained_steps(dtype, alone, units)
+    expected = trained_steps(name, dtype) if units is None else pretrained_steps(dtype, units)
     first, second = (one[f"{name}, {dtype}"] for one in results)
     assert first.keys() == second.keys() == expected.keys()
     for key, value in expected.items():
@@ -186,7 +185,7 @@ def test_gradients_are_summed_by_the_share_of_the_rows(results: list[dict[str, d
             np.testing.assert_allclose(table, expected, rtol=1e-12)
             read = {*a[name].rows, *b[name].rows}  # type: ignore[union-attr]
             assert found[f"{name}/rows"].tolist() == sorted(read)
-        assert found["numbers"].tolist() == [0.25 * 2 + 0.75 * 3, 1, 1, 1]
+        assert found["numbers"].tolist() == [2 + 3, 1]
 
 
 def test_rows_bytes_and_errors(results: list[dict[str, dict[str, Array]]]) -> None:
@@ -195,20 +194,22 @@ def test_rows_bytes_and_errors(results: list[dict[str, dict[str, Array]]]) -> No
         assert one["rows"]["whole"].tolist() == list(range(7))
         assert one["rows"]["one"].tolist() == [[0.0]], "the second process has no row"
         assert (one["bytes"]["all"].tolist(), one["bytes"]["first"].item()) == ([b"x", b"xx"], b"ab")
-    assert interleaved([np.arange(0, 5, 2), np.arange(1, 5, 2)]).tolist() == list(range(5))
     errors = [str(one["error"]["text"]) for one in results]
     assert errors == ["PeerError: process 1: a row is bad", "InputError: a row is bad"]
 
 
 def test_rows_are_dealt_out_by_length() -> None:
-    sequences = {row: np.zeros(n) for row, n in zip(range(100, 107), [5, 90, 10, 80, 70, 60, 1], strict=True)}
-    rows, parts = np.array(list(sequences)), []
+    base, changes = CASES["texts"]
+    training_data = prepare(made_texts(("negative", "positive")), recipe(base, **changes), 0)
+    sequences = [np.full(n, 2) for n in (5, 90, 10, 80, 70, 60, 1)]
+    training_data = replace(training_data, sequences=sequences, train=np.arange(7))
+    objective = SupervisedObjective(training_data, network_of(training_data, "float32"), 0)
+    objective.batches = lambda epoch: [np.arange(7)]  # type: ignore[method-assign]
+    parts = []
     for rank in range(3):
-        one = Communicator()
-        one.rank, one.size = rank, 3
-        parts.append(balanced_part(rows, sequences, one).tolist())  # type: ignore[arg-type]
-    assert parts == [[101, 100, 106], [103, 102], [104, 105]]
-    assert balanced_part(rows, [], Communicator()) is rows
+        objective.start(rank, 3)
+        parts.append(objective.part(0).inputs[1].tolist())
+    assert parts == [[1, 0, 6], [3, 2], [4, 5]]
 
 
 SETTINGS: dict[str, Any] = {
@@ -233,14 +234,14 @@ class Killer(Callback):
 
 
 def train_and_die(folder: str) -> None:
-    with process_group() as communicator:
-        model = gw.train(made_reviews(200, 3), **SETTINGS, communicator=communicator, out=folder, callbacks=Killer())
+    with process_group():
+        model = gw.train(made_reviews(200, 3), **SETTINGS, out=folder, callbacks=Killer())
         assert model.to_files().keys() == gw.load(folder).to_files().keys()
 
 
 def train_in_peace(folder: str) -> None:
     with process_group() as communicator:
-        model = gw.train(made_reviews(200, 3), **SETTINGS, communicator=communicator, out=folder)
+        model = gw.train(made_reviews(200, 3), **SETTINGS, out=folder)
         every = communicator.gather(model.logits(["word1 fine dull"]).tobytes())
         assert every[0] == every[1], "both processes return the model of the first one"
         assert model.linear_model is not None
@@ -292,9 +293,7 @@ def test_the_command_in_two_processes(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_fewer_streams_than_processes() -> None:
-    pair = Communicator()
-    pair.size = 2
     texts = [np.arange(2, 12, dtype=np.int32)] * 4
     network = LanguageModel(_initial_parameters(20, LM, texts, np.random.default_rng(1)), kernels.get())
     with pytest.raises(InputError, match="1 stream of text for 2 processes"):
-        PretrainLoop(network, replace(LM, bptt=12), texts, [], 0, Callback(), None, "", pair)
+        LanguageObjective(network, replace(LM, bptt=12), texts, [], 0).start(0, 2)

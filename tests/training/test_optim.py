@@ -14,8 +14,9 @@ from gatewise.data.labelled import Labelled
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.autograd import RowGradient
 from gatewise.network.trainable import TABLE, Network
-from gatewise.training import Callback, recipe
+from gatewise.training import recipe
 from gatewise.training.loop import Loop
+from gatewise.training.objective import SupervisedObjective
 from gatewise.training.optim import learning_rate_at
 from gatewise.training.training_data import prepare
 from gatewise.types import Array
@@ -58,20 +59,20 @@ def made_texts(classes: tuple[str, ...]) -> Labelled:
     return replace(data, inputs=texts)
 
 
-def loop_of(case: Case) -> Loop:
+def loop_of(case: Case) -> Loop[SupervisedObjective]:
     data = made_series(160) if case.recipe == "series" else made_texts(case.classes)
     training_data = prepare(data, recipe(case.recipe, **case.changes), 0)
     start = initial_parameters(training_data.architecture, np.random.default_rng(1))
     network = Network(training_data.architecture, start, trainable_rows=training_data.trainable_rows)
-    return Loop(training_data, network, 0, Callback(), None, "")
+    return Loop(SupervisedObjective(training_data, network, 0))
 
 
 class TorchTraining:
     """The same steps in float64: a plainly padded network with its whole embedding, torch.optim.Adam."""
 
-    def __init__(self, loop: Loop) -> None:
-        self.data, self.steps = loop.training_data, loop.steps_per_epoch * loop.epochs
-        start = loop.network.arrays()
+    def __init__(self, objective: SupervisedObjective) -> None:
+        self.data, self.steps = objective.training_data, objective.steps
+        start = objective.network.arrays()
         self.weights = {name: torch.from_numpy(a.astype(np.float64)).requires_grad_() for name, a in start.items()}
         settings = self.data.recipe.optimisation
         betas = 0.9, settings.beta_2
@@ -108,25 +109,27 @@ class TorchTraining:
 def test_whole_steps_equal_those_of_torch(name: str) -> None:
     """Weights to 1e-6 in float32, also of embedding rows that a batch does not read, once they are caught up."""
     loop = loop_of(CASES[name])
-    network, settings = loop.network, loop.training_data.recipe.optimisation
-    theirs, start, order = TorchTraining(loop), network.arrays(), loop._order(0)
+    objective, progress = loop.objective, loop.progress
+    network, settings = objective.network, objective.training_data.recipe.optimisation
+    theirs, start, order = TorchTraining(objective), network.arrays(), objective.batches(0)
     rates, small, behind = set(), 0, 0
     for number, rows in enumerate(order[:STEPS]):
-        loss, correct = loop._step(rows, number, len(order))
+        before, correct = progress.loss_sum, progress.correct
+        loop._step(number)
         wanted, right = theirs.step(rows, number)
-        assert loss == pytest.approx(wanted, rel=1e-5)
-        assert correct == right
+        assert progress.loss_sum - before == pytest.approx(wanted * len(rows), rel=1e-5)
+        assert progress.correct - correct == right
         for gradient in network.gradients().values():
             values = gradient.values if isinstance(gradient, RowGradient) else gradient
             small += int(((np.abs(values) < 1e-6) & (values != 0)).sum())
         rates.add(learning_rate_at(settings.learning_rate, settings.schedule, number, len(order)))
         if number % 2 == 0:
             continue  # rows miss two steps
-        before = network.arrays()
+        late = network.arrays()
         loop.optimizer.catch_up_all()
         found = network.arrays()
-        if TABLE in before:
-            behind += int((before[TABLE] != found[TABLE]).any(axis=1).sum())
+        if TABLE in late:
+            behind += int((late[TABLE] != found[TABLE]).any(axis=1).sum())
         for key, weight in theirs.weights.items():
             np.testing.assert_allclose(found[key], weight.detach(), rtol=0, atol=1e-6, err_msg=f"{key}, {number}")
             assert np.abs(found[key] - start[key]).max() > 1e-4, key

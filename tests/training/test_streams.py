@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.training.pretrain_loop import Streams
+from gatewise.training.pretrain import Streams
 
 
 def _texts(count: int, seed: int) -> list[np.ndarray]:

@@ -22,8 +22,8 @@ from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata, load_pre
 from gatewise.network.architecture import language_model_shapes
 from gatewise.storage import load_folder, metadata_of, save_folder, tensors_from_bytes, tensors_to_bytes
 from gatewise.training.callback import EpochLog
-from gatewise.training.checkpoint import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.training.optim import Adam
+from gatewise.training.run import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from tests.exchange.random_models import TOKENS, random_inputs, random_model
 from trust.attack import Attack
 from trust.message import bad_message
@@ -212,7 +212,7 @@ def _pretrained(rng: Rng, folder: Path) -> str | None:
 IDENTITY = json.dumps({"seed": 3, "sha256": "0" * 64})
 WEIGHTS = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "b": np.arange(3, dtype=np.float32)}
 GROUPS = {"weights": WEIGHTS, "best": WEIGHTS}
-PROGRESS = Progress(2, 7, 0, 3.5, 4, 2, 1.5, 1, [EpochLog(1, 0.5, 0.75, 0.25, None, 1.5, True)])
+PROGRESS = Progress(7, 9, 3.5, 4, 2, 1.5, [EpochLog(1, 0.5, 0.75, 0.25, None, 1.5, True)])
 
 
 def _checkpoint(rng: Rng, folder: Path) -> str | None:
@@ -253,8 +253,9 @@ def _checkpoint(rng: Rng, folder: Path) -> str | None:
 
 def _forge_checkpoint(rng: Rng, file: Path, raw: bytes) -> None:
     """Other content with a checksum that fits."""
-    shapes = {f"{group}/{name}": (a.shape, "float32") for group, arrays in GROUPS.items() for name, a in arrays.items()}
-    tensors = dict(tensors_from_bytes(raw, shapes | Adam(WEIGHTS).state_shapes()))
+    written = {f"{group}/{name}": array for group, arrays in GROUPS.items() for name, array in arrays.items()}
+    written |= Adam(WEIGHTS).state()
+    tensors = dict(tensors_from_bytes(raw, {name: (a.shape, a.dtype.name) for name, a in written.items()}))
     metadata = {name: value for name, value in metadata_of(raw).items() if name in ("identity", "progress")}
     name = choice(rng, ["progress", "progress", "identity", "tensors"])
     if name == "tensors":

@@ -18,8 +18,8 @@ import gatewise as gw
 from gatewise.errors import GatewiseError
 from gatewise.kernels import get as get_kernel
 from gatewise.storage import load_folder
-from gatewise.training.checkpoint import FILE, write_checkpoint
 from gatewise.training.optim import Adam
+from gatewise.training.run import FILE, write_checkpoint
 from tests.exchange.random_models import random_inputs, random_model
 from trust import disk
 from trust.attack import MIB, Attack

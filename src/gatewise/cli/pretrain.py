@@ -59,16 +59,15 @@ def pretrain(
     from gatewise.data import read_texts
     from gatewise.training import pretrain as run
     from gatewise.training import pretrain_recipe
-    from gatewise.training.distributed import current
+    from gatewise.training.processes import current
     from gatewise.training.progress import ProgressPrinter
     from gatewise.training.run import RunFolder
 
     recipe = (
         pretrain_recipe(size, minutes) if epochs is None else pretrain_recipe(size or "medium", minutes, epochs=epochs)
     )
-    communicator = current()
     # An error in an option stops the command before it reads the texts.
-    folder = RunFolder.of(out, resume, overwrite, communicator.rank)
+    folder = RunFolder.of(out, resume, overwrite)
     corpus = read_texts(texts, data=data, text=text or "text")
     command = command_line(
         *("pretrain", *texts),
@@ -89,9 +88,8 @@ def pretrain(
         callbacks=progress,
         verbose=0,
         command=command,
-        communicator=communicator,
     )
-    if communicator.rank:
+    if current().rank:
         return
     if as_json:
         metadata = pretrained.metadata

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -21,7 +20,7 @@ RayWorkersOption = Annotated[
 
 def in_processes(command: Callable[..., None]) -> Callable[..., None]:
     """The command in each process that torchrun has started; with --ray N, in N workers instead of here. It finds the
-    others by `distributed.current()`. The command has the parameter `ray`.
+    others by `processes.current()`. The command has the parameter `ray`.
     """
 
     @functools.wraps(command)
@@ -29,13 +28,10 @@ def in_processes(command: Callable[..., None]) -> Callable[..., None]:
         if options.get("ray") is not None:
             run_on_ray(run, options | {"ray": None}, options["ray"])
             return
-        from gatewise.training.communicator import PeerError
-        from gatewise.training.distributed import process_group
+        from gatewise.training.processes import PeerError, process_group
         from gatewise.training.run import Interrupted
 
-        with process_group() as communicator, warnings.catch_warnings():
-            if communicator.rank:
-                warnings.simplefilter("ignore")  # the first process prints them
+        with process_group() as communicator:
             try:
                 with communicator.together():
                     command(*args, **options)

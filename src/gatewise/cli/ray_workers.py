@@ -98,8 +98,7 @@ class _Sent(io.TextIOBase):
 
 def _worker(settings: dict[str, Any]) -> None:
     """The command in a worker. An error is sent to the command: as an exception it would count as a worker's death."""
-    from gatewise.training.communicator import LostPeer
-    from gatewise.training.run import RESTARTS
+    from gatewise.training.processes import RESTARTS, LostPeer
 
     os.chdir(settings["folder"])
     os.environ[RESTARTS] = str(settings["start"])

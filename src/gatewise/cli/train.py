@@ -148,8 +148,8 @@ def train(
     from gatewise.training import recipe as named
     from gatewise.training import train as run
     from gatewise.training.data_checks import warn_about_overlap
-    from gatewise.training.distributed import current
     from gatewise.training.pretrained import Pretrained
+    from gatewise.training.processes import current
     from gatewise.training.progress import ProgressPrinter
     from gatewise.training.recipes import check_groups, check_settings, match_pretrained
     from gatewise.training.run import RunFolder, checked_seed
@@ -173,8 +173,7 @@ def train(
         text, label, task, label_separator, weight, group, time, id, series, delimiter, skip_bad_rows, layout
     )
     source = sources[0]
-    communicator = current()
-    if communicator.size > 1 and "-" in sources:
+    if current().size > 1 and "-" in sources:
         raise InputError("-: stdin cannot be read by several processes: give a file")
     # An error in an option stops the command before it reads the data.
     checked_seed(seed, resume)
@@ -201,8 +200,8 @@ def train(
     )
     if start is not None:
         match_pretrained(chosen, start)
-    folder = None if out is None else RunFolder.of(out, resume, overwrite, communicator.rank)
-    splits = read_source(sources, data, table.listing_in(skip_bad_rows, communicator.rank))
+    folder = None if out is None else RunFolder.of(out, resume, overwrite)
+    splits = read_source(sources, data, table.listing_in(skip_bad_rows, current().rank))
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
     held_out = None
@@ -210,14 +209,14 @@ def train(
         bad_validation_rows = skip_bad_rows and str(
             Path(skip_bad_rows).with_stem(f"{Path(skip_bad_rows).stem}-validation")
         )
-        held_out = read_source([validation], None, table.listing_in(bad_validation_rows, communicator.rank)).train
+        held_out = read_source([validation], None, table.listing_in(bad_validation_rows, current().rank)).train
     if dropout is not None and splits.train.kind == "series":
         changes.pop("lstm.dropout_embedding", None)
     # The default depends on the kind of the data and on the number of rows.
     chosen = named(recipe or default_recipe(len(splits.train), pretrained is not None, splits.train.kind), **changes)
     check_groups(bool(group), validation is not None, splits.train.kind, chosen)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
-    folder = folder or RunFolder.of(target, resume, overwrite, communicator.rank)
+    folder = folder or RunFolder.of(target, resume, overwrite)
     more = None
     if unlabelled:
         known = splits if source == "imdb" else None
@@ -250,9 +249,8 @@ def train(
         verbose=0,
         command=command,
         examples=keep_examples,
-        communicator=communicator,
     )
-    if communicator.rank:
+    if current().rank:
         return
     if as_json:
         history = [json.loads(line) for line in model.history.splitlines()]

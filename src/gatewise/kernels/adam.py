@@ -1,11 +1,11 @@
-"""Adam (Kingma & Ba 2015) on plain arrays, with decoupled weight decay (Loshchilov & Hutter 2019) and a sparse form.
+"""Adam (Kingma & Ba 2015) on plain arrays, with a sparse form.
 
     g = scale gradient
     m = β₁ m + (1 - β₁) g
     v = β₂ v + (1 - β₂) g²
-    weight = (1 - decay) weight - rate m / (√v + epsilon)
+    weight = weight - rate m / (√v + epsilon)
 
-`corrected` gives rate and epsilon with the bias corrections of m and v in them; decay is learning rate x weight decay.
+`corrected` gives rate and epsilon with the bias corrections of m and v in them.
 
 A table (V, D) of which a batch reads few rows has no gradient in the others, but a step of Adam moves them too, as long
 as their m is not 0. The sparse form does their steps later, when a row is read next: before a batch, `catch_up` does
@@ -73,7 +73,6 @@ def step(
     epsilon: float,
     beta_1: float,
     beta_2: float,
-    decay: float = 0.0,
     scale: float = 1.0,
 ) -> None:
     """One step on arrays of one shape; with `rows` on these distinct rows (R,) int64 of a table (V, D), grad (R, D).
@@ -89,7 +88,7 @@ def step(
     expected = weight.shape if rows is None else (len(rows), weight.shape[1])
     if grad.shape != expected:
         raise InputError(f"grad: expected {expected}, got {grad.shape}")
-    size = _Size.of(weight.dtype, rate, epsilon, beta_1, beta_2, decay, scale)
+    size = _Size.of(weight.dtype, rate, epsilon, beta_1, beta_2, scale)
     extension = _extension(weight)
     if extension is not None:
         extension.adam_step(*_where(), weight, rows, grad, m, v, *size.floats())
@@ -107,20 +106,19 @@ def catch_up(
     now: int,
     rates: Array,
     epsilons: Array,
-    decays: Array,
     beta_1: float,
     beta_2: float,
 ) -> None:
     """The steps last[row] + 1 to `now`, without a gradient, of the distinct `rows` (R,) int64, or of all with None.
 
-    weight, m, v (V, D). last (V,) int32 or int64: each row's last step, set to `now`. rates, epsilons, decays (S,) of
+    weight, m, v (V, D). last (V,) int32 or int64: each row's last step, set to `now`. rates, epsilons (S,) of
     weight's dtype with S > now: [s] is what `step` takes at step s, counted from 1. Raises InputError for arrays that
     do not fit, for a row that is ahead of `now`, and for an epsilon that is not above 0.
     """
     _check_table({"weight": weight, "m": m, "v": v}, rows, {})
     if last.shape != weight.shape[:1] or last.dtype not in (np.int32, np.int64) or not last.flags.writeable:
         raise InputError(f"last: expected ({len(weight)},) int32 or int64, got {last.shape} {last.dtype}")
-    for name, array in (("rates", rates), ("epsilons", epsilons), ("decays", decays)):
+    for name, array in (("rates", rates), ("epsilons", epsilons)):
         if array.ndim != 1 or array.dtype != weight.dtype or not _plain(array):
             raise InputError(f"{name}: expected (S,) {weight.dtype}, contiguous; got {array.shape} {array.dtype}")
         if len(array) <= now:
@@ -142,13 +140,15 @@ def catch_up(
         rows, first = rows[behind], first[behind]
     extension = _extension(weight)
     if extension is not None:
-        betas = _Size.of(weight.dtype, 0.0, 1.0, beta_1, beta_2, 0.0, 1.0).floats()[:4]
-        extension.adam_catch_up(*_where(), weight, rows, m, v, first, now, rates, epsilons, decays, *betas)
+        betas = _Size.of(weight.dtype, 0.0, 1.0, beta_1, beta_2, 1.0).floats()[:4]
+        extension.adam_catch_up(
+            *_where(), weight, rows, m, v, first, now, rates, epsilons, np.zeros_like(rates), *betas
+        )
     else:
         every = np.arange(len(weight)) if rows is None else rows
         for s in range(least + 1, now + 1):
             at = every[first < s]
-            size = _Size.of(weight.dtype, rates[s], epsilons[s], beta_1, beta_2, decays[s], 1.0)
+            size = _Size.of(weight.dtype, rates[s], epsilons[s], beta_1, beta_2, 1.0)
             weight[at], m[at], v[at] = size.stepped(weight[at], np.zeros_like(weight[at]), m[at], v[at])
     last[... if rows is None else rows] = now
 
@@ -183,28 +183,26 @@ class _Size(NamedTuple):
     rest_2: Any
     rate: Any
     epsilon: Any
-    keep: Any  # 1 - decay
     scale: Any
 
     @classmethod
-    def of(
-        cls, dtype: Any, rate: float, epsilon: float, beta_1: float, beta_2: float, decay: float, scale: float
-    ) -> _Size:
+    def of(cls, dtype: Any, rate: float, epsilon: float, beta_1: float, beta_2: float, scale: float) -> _Size:
         """Raises InputError for numbers with which no step is possible."""
         _check_numbers(beta_1=beta_1, beta_2=beta_2)
         least, most = _limits(dtype)
-        for name, number in (("rate", rate), ("decay", decay), ("scale", scale)):
+        for name, number in (("rate", rate), ("scale", scale)):
             if not abs(number) <= most:
                 raise InputError(f"{name} must be a finite {dtype}, not {number}")
         if not least <= epsilon <= most:
             raise InputError(f"epsilon must be at least {least:.3g}, not {epsilon}")
         of = dtype.type
         betas = of(beta_1), of(1 - beta_1), of(beta_2), of(1 - beta_2)
-        return cls(*betas, of(rate), of(epsilon), of(1) - of(decay), of(scale))
+        return cls(*betas, of(rate), of(epsilon), of(scale))
 
     def floats(self) -> list[float]:
-        """The fields as the extension takes them."""
-        return [float(number) for number in self]
+        """The fields as the extension takes them, with its factor on the weight, 1, before the last one."""
+        *numbers, scale = (float(number) for number in self)
+        return [*numbers, 1.0, scale]
 
     def stepped(self, weight: Array, grad: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
         """weight, m and v after the step. src/native/adam.cpp does the same operations in the same order."""
@@ -212,7 +210,7 @@ class _Size(NamedTuple):
             g = self.scale * grad
             m = self.beta_1 * m + self.rest_1 * g
             v = self.beta_2 * v + self.rest_2 * (g * g)
-            return weight * self.keep - self.rate * m / (np.sqrt(v) + self.epsilon), m, v
+            return weight - self.rate * m / (np.sqrt(v) + self.epsilon), m, v
 
 
 def _zeros_at(weight: Array) -> Array:

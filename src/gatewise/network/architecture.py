@@ -112,7 +112,7 @@ def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
 
 
 def language_model_shapes(vocab_size: int, embedding_dim: int, units: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every parameter of a language model (`gatewise.training.language`). units: 0 without LSTMs."""
+    """Name and shape of each parameter of a language model (`network.language_model`). units: 0 without LSTMs."""
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, embedding_dim)}
     for direction in ("forward", "backward"):
         if units:

@@ -10,8 +10,8 @@ if find_spec("scipy") is None or find_spec("threadpoolctl") is None:
     raise MissingExtra("SciPy and threadpoolctl", "train", "training")
 
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
-from gatewise.training.distributed import process_group
 from gatewise.training.pretrain import pretrain
+from gatewise.training.processes import process_group
 from gatewise.training.recipes import (
     RECIPES,
     SIZES,

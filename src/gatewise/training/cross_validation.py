@@ -17,14 +17,14 @@ import numpy as np
 from gatewise.training.callback import Callback
 from gatewise.training.fields import with_values
 from gatewise.training.loop import Loop
-from gatewise.training.objective import scores_of
+from gatewise.training.objective import SupervisedObjective, scores_of
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
 
 def cross_validate(
     training_data: TrainingData,
-    loop_of: Callable[[TrainingData, int, Callback, Path | None], Loop],
+    loop_of: Callable[[TrainingData, int, Callback, Path | None], Loop[SupervisedObjective]],
     stop: threading.Event,
     callback: Callback,
 ) -> list[Array]:
@@ -43,11 +43,12 @@ def cross_validate(
         )
         if not loop.run(stop):
             return []
+        found = loop.objective.validation_logits
         if not logits:
-            shape = len(training_data.labels), loop.validation_logits[0].shape[1]
-            logits = [np.zeros(shape) for _ in loop.validation_logits]
-        for epoch, found in enumerate(loop.validation_logits):
-            logits[epoch][held] = found
+            shape = len(training_data.labels), found[0].shape[1]
+            logits = [np.zeros(shape) for _ in found]
+        for epoch, of_fold in enumerate(found):
+            logits[epoch][held] = of_fold
     loss = [scores_of(training_data, found, training_data.validation).loss for found in logits]
     best = int(np.argmin(loss))
     callback.log(

@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.kernels.threads import one_blas_thread
 from gatewise.target import log_probabilities
-from gatewise.training.blas import one_blas_thread
 from gatewise.types import Array, Task
 
 MAX_ITER, MEMORY = 1_000, 50  # steps that L-BFGS remembers: with 10 it takes four times the iterations for 20 classes

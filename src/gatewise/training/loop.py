@@ -1,11 +1,12 @@
-"""The training loop: batches, loss, gradients, Adam; validation after each epoch; a checkpoint after that, and in a
-long epoch every few minutes.
+"""The training loop: batches, loss, gradients, Adam; validations, checkpoints, callbacks.
 
-All random draws follow from the seed: the order of an epoch from (seed, epoch), the dropout masks of a step from (seed,
-step). A checkpoint therefore needs no state of a generator.
+One loop trains classifiers, regressions, the LSTM of a forecaster and language models. What differs between them is an
+`Objective`: the batches, their loss, and the scores on the validation set.
 
-Several processes each take a part of the rows of a batch and of the validation part. They take the same steps, so that
-their weights stay equal bit for bit. The masks of dropout are drawn by each for its own rows.
+All random draws follow from the seed and the number of the step. A checkpoint therefore needs no state of a generator.
+
+Several processes (`gatewise.training.processes`) each take a part of the rows of a batch and of the validation set.
+They take the same steps, so that their weights stay equal bit for bit. Each draws the dropout masks of its own rows.
 """
 
 from __future__ import annotations
@@ -13,285 +14,276 @@ from __future__ import annotations
 import math
 import threading
 import time
-from functools import partial
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise import kernels
-from gatewise.data import batches
 from gatewise.errors import InputError, TrainingError
-from gatewise.model.model import Model
-from gatewise.network.autograd import RowGradient
-from gatewise.network.batch import Batch
-from gatewise.network.trainable import TABLE, Gradients, Network
-from gatewise.training.adversarial import adversarial_backward
-from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
-from gatewise.training.checkpoint import CHECKPOINT_SECONDS, Groups, Progress, parse_checkpoint, write_checkpoint
-from gatewise.training.communicator import Communicator
-from gatewise.training.gradient_exchange import GradientExchange, StepSum, balanced_part
-from gatewise.training.objective import Scores, correct_rows, loss_of, scores_of
-from gatewise.training.optim import Adam, clipping, gradient_norm, learning_rate_at
-from gatewise.training.training_data import TrainingData
+from gatewise.network.trainable import TABLE, Gradients
+from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
+from gatewise.training.optim import Adam, clipping, gradient_norm
+from gatewise.training.processes import PeerError, current
+from gatewise.training.run import FILE, Groups, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.types import Array
 
-MASKS = 0xD50  # separates the draws of the masks from others with the same seed
+CHECKPOINT_SECONDS = 300.0  # between two checkpoints: a killed process loses that much work
 
 
-class Loop:
-    """Training of one network. `run()` continues from `progress`; `best` has the weights of the best epoch.
+class Part(NamedTuple):
+    """What one process takes of a batch. inputs: for `Objective.backward`; table_rows: rows of the embedding table that
+    it reads; share: of the batch's rows; rows: of the whole batch, by which losses are weighted and errors name it.
+    """
 
-    folder: for checkpoints; None for none, and in all processes but the first of `communicator`.
+    inputs: Any
+    table_rows: NDArray[np.int64] | None
+    share: float = 1.0
+    rows: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+
+
+class Result(NamedTuple):
+    """Of a part: gradients of its mean loss, that loss, rows that are predicted correctly, and what `Objective.carried`
+    becomes.
+    """
+
+    gradients: Gradients
+    loss: float
+    correct: int = 0
+    carried: Mapping[str, Array] = MappingProxyType({})
+
+
+class Objective(ABC):
+    """What a loop minimises: the loss of a network over batches, with scores on a validation set.
+
+    network: what is trained, with `parameters`, `state` and `set_state`. steps: of the run; steps_per_epoch: after
+    which a callback sees the next epoch; interval: from one validation to the next. patience: validations without a new
+    best after which the run ends, 0 for all steps. grad_clip: largest norm of the gradient, 0 for any. row: type of the
+    history's rows. has_accuracy: whether rows are predicted correctly or not. best: the weights of the best validation;
+    carried: arrays by name with which the next step begins, of this process's rows. Checkpoints hold both.
+    """
+
+    network: Any
+    steps: int
+    steps_per_epoch: int
+    interval: int
+    grad_clip: float
+    patience = 0
+    row: type[EpochLog | PerplexityLog]
+    has_accuracy = False
+    best: dict[str, Array]
+    carried: Mapping[str, Array]
+
+    @abstractmethod
+    def info(self) -> RunInfo:
+        """What the run is going to do."""
+
+    @abstractmethod
+    def start(self, rank: int, size: int) -> Adam:
+        """Begin as process `rank` of `size`; a new optimiser of the network's parameters."""
+
+    @abstractmethod
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+
+    @abstractmethod
+    def part(self, step: int) -> Part:
+        """What this process takes of the batch of a step."""
+
+    @abstractmethod
+    def backward(self, part: Part) -> Result:
+        """Loss and gradients of a part, with the present weights."""
+
+    @abstractmethod
+    def validation_rows(self, last: bool) -> Array:
+        """Numbers of the rows that a validation reads. last: whether it is the last one of the run."""
+
+    @abstractmethod
+    def outputs(self, state: dict[str, Array], rows: NDArray[np.int64]) -> Array:
+        """What the network with the weights `state` predicts for these validation rows (n, ...)."""
+
+    @abstractmethod
+    def score(self, outputs: Array, state: dict[str, Array], progress: Progress, callback: Callback) -> Any:
+        """The row of the history for the outputs of all validation rows, told to the callback. Raises TrainingError for
+        a loss that is not finite.
+        """
+
+
+O_co = TypeVar("O_co", bound=Objective, covariant=True)
+
+
+class Loop(Generic[O_co]):
+    """Training of one network. `run` continues from `progress`; `result` has the weights.
+
+    folder: for checkpoints; None for none, and in all processes but the first one. identity: of the run, see
+    `gatewise.training.run.run_identity`.
     """
 
     def __init__(
-        self,
-        training_data: TrainingData,
-        network: Network,
-        seed: int,
-        callback: Callback,
-        folder: Path | None,
-        identity: str,
-        communicator: Communicator | None = None,
+        self, objective: O_co, callback: Callback | None = None, folder: Path | None = None, identity: str = ""
     ) -> None:
-        communicator = communicator or Communicator()
-        recipe = training_data.recipe
-        self.training_data, self.network, self.seed, self.callback = training_data, network, seed, callback
-        self.folder, self.identity, self.communicator = folder, identity, communicator
-        for array in network.parameters.values():
-            communicator.broadcast(array)  # equal seeds give equal bits on equal machines only
-        self.exchange = GradientExchange(communicator, network.parameters)
-        self.validation_logits: list[Array] = []  # (validation rows, outputs) after each epoch of this process
-        self.out_of_fold: list[Array] = []  # those of a cross-validation, which replace the network's own
+        self.objective, self.callback = objective, callback or Callback()
+        self.folder, self.identity = folder, identity
+        self.communicator = current()
+        for array in objective.network.parameters.values():
+            self.communicator.broadcast(array)  # equal seeds give equal bits on equal machines only
+        self.optimizer = objective.start(self.communicator.rank, self.communicator.size)
+        self.progress = Progress()
         self._stop, self._stopped = threading.Event(), False  # of this process; of any
+        self._started = 0.0, 0, 0.0  # the clock, the steps and the seconds when this process began the epoch
         self._saved, self._save = 0.0, False  # when the last checkpoint was written; whether the next one is due
-        self.progress: Progress[EpochLog] = Progress()
-        self.best = network.state()
-        settings = recipe.optimisation
-        self.steps_per_epoch = -(-len(training_data.epoch_rows) // settings.batch_size)
-        self.epochs = max(settings.epochs, -(-settings.min_steps // self.steps_per_epoch))
-        self.optimizer = Adam(
-            network.parameters,
-            frozenset({TABLE}) & network.parameters.keys(),
-            beta_2=settings.beta_2,
-            epsilon=1e-7,  # as in Keras
-            keras=True,
-            lr_scale={TABLE: settings.embedding_lr_scale},
+
+    def restore(self, resume: bool) -> None:
+        """Continue from the checkpoint in the folder if there is one and `resume` is set. The first process reads it
+        and sends it to the others. Raises TrainingError for the checkpoint of another run.
+        """
+        raw = b""
+        if self.folder is not None and resume:
+            if (self.folder / FILE).exists():
+                raw = read_verified(self.folder / FILE)[0]
+            else:
+                self.callback.log(f"there is no checkpoint in {self.folder}: starting from the beginning")
+        raw = self.communicator.share(raw)
+        if not raw:
+            return
+        objective, where = self.objective, self.folder or ""
+        self.progress, groups = parse_checkpoint(
+            raw, where, self.identity, objective.row, self._groups(), self.optimizer
         )
+        objective.steps = self.progress.steps
+        objective.network.set_state(groups["weights"])
+        objective.best = groups["best"]
+        objective.carried = {name: self.communicator.part(array) for name, array in groups["carried"].items()}
+        self.callback.log(f"resuming after {self.progress.position}")
 
     def run(self, stop: threading.Event) -> bool:
         """Train to the end and return True, or until `stop` is set and return False."""
-        progress, self._stop, self._saved = self.progress, stop, time.perf_counter()
-        while progress.epoch < self.epochs and not self._out_of_patience():
+        objective, progress = self.objective, self.progress
+        objective.steps = progress.steps = progress.steps or int(self.communicator.share(b"%d" % objective.steps))
+        self.callback.on_train_begin(replace(objective.info(), processes=self.communicator.size))
+        self._stop, self._saved = stop, time.perf_counter()
+        self._started = time.perf_counter(), progress.step, progress.seconds
+        while not self._finished():
             try:
-                complete = self._epoch()
+                if self._stopped or (self.communicator.size == 1 and stop.is_set()):
+                    self._checkpoint()
+                    return False
+                if progress.step > self._validated() and (
+                    progress.step % objective.interval == 0 or progress.step == progress.steps
+                ):
+                    self._validate()
+                    self._checkpoint()
+                else:
+                    self._advance()
             except TrainingError as error:
-                raise type(error)(f"{error}{self._kept()}") from error
-            if not complete:
-                self._checkpoint()
-                return False
-            self._validate()
-            self._checkpoint()
+                raise type(error)(f"{error}{self._kept(error)}") from error
         return True
-
-    def info(self) -> RunInfo:
-        """What the run is going to do."""
-        training_data = self.training_data
-        return RunInfo(
-            recipe=training_data.recipe,
-            source=training_data.data.source,
-            train=len(training_data.epoch_rows),
-            validation=len(training_data.validation),
-            kernel=kernels.for_precision(training_data.recipe.kernel_precision).name,
-            steps_per_epoch=self.steps_per_epoch,
-            validation_how=training_data.validation_how,
-            architecture=training_data.architecture,
-            task=training_data.data.task,
-            processes=self.communicator.size,
-        )
-
-    def restore(self, checkpoint: bytes, folder: Path | str) -> None:
-        """Continue from a checkpoint, which was found in `folder`. Raises TrainingError for that of another run."""
-        found = parse_checkpoint(checkpoint, folder, self.identity, EpochLog, self._groups(), self.optimizer)
-        self.progress, groups = found
-        self.best = groups["best"]
-        self.network.set_state(groups["weights"])
 
     def state(self) -> dict[str, Array]:
         """Copies of the present weights by name; embedding rows make up for their missed steps first."""
         self.optimizer.catch_up_all()
-        return self.network.state()
+        state: dict[str, Array] = self.objective.network.state()
+        return state
 
-    def model(self, state: dict[str, Array]) -> Model:
-        """A model with the weights of the network as in `state`, for a regression in the unit of the numbers."""
-        training_data, data = self.training_data, self.training_data.data
-        parameters, scaling = self.network.arrays(state), training_data.target_scaling
-        return Model(
-            training_data.architecture,
-            parameters if scaling is None else scaling.fold(parameters),
-            training_data.preprocessor,
-            data.classes,
-            precision=training_data.recipe.kernel_precision,
-            task=data.task,
-            label_type=data.label_type,
-        )
+    def result(self) -> dict[str, Array]:
+        """The weights of the best validation, where there is one, else the present ones."""
+        return self.objective.best if self.progress.history and self.objective.best else self.state()
 
-    def _epoch(self) -> bool:
-        progress, order = self.progress, self._order(self.progress.epoch)
-        began, before, first = time.perf_counter(), progress.seconds, progress.step
-        self._meet()
-        for rows in order[first:]:
-            if self._stopped:
-                return False
-            loss, correct = self._step(rows, progress.epoch * len(order) + progress.step, len(order))
-            progress.step += 1
-            progress.loss_count += len(rows)
-            progress.loss_sum += loss * len(rows)
-            progress.correct += correct
-            elapsed = time.perf_counter() - began
-            progress.seconds = before + elapsed
-            self.callback.on_step_end(
-                StepLog(
-                    epoch=progress.epoch + 1,
-                    epochs=self.epochs,
-                    step=progress.step,
-                    steps=len(order),
-                    loss=progress.loss_sum / progress.loss_count,
-                    accuracy=self._accuracy(),
-                    seconds=progress.seconds,
-                    eta_seconds=elapsed / (progress.step - first) * (len(order) - progress.step),
-                )
+    def _validated(self) -> int:
+        """The number of steps before the last validation."""
+        return min(len(self.progress.history) * self.objective.interval, self.progress.steps)
+
+    def _finished(self) -> bool:
+        history, patience = self.progress.history, self.objective.patience
+        out_of_patience = patience > 0 and len(history) - self.progress.best_epoch >= patience
+        return out_of_patience or self._validated() == self.progress.steps
+
+    def _advance(self) -> None:
+        """A step, its log, and a checkpoint where one is due."""
+        progress, steps = self.progress, self.objective.steps_per_epoch
+        if progress.step % steps == 0:
+            progress.seconds = 0.0
+            self._started = time.perf_counter(), progress.step, 0.0
+        began, first, before = self._started
+        self._step(progress.step)
+        elapsed = time.perf_counter() - began
+        progress.seconds = before + elapsed
+        done = (progress.step - 1) % steps + 1
+        self.callback.on_step_end(
+            StepLog(
+                epoch=(progress.step - 1) // steps + 1,
+                epochs=progress.steps // steps,
+                step=done,
+                steps=steps,
+                loss=progress.loss,
+                accuracy=progress.correct / progress.loss_count if self.objective.has_accuracy else None,
+                seconds=progress.seconds,
+                eta_seconds=elapsed / (progress.step - first) * (steps - done),
             )
-            if self._save:
-                self._checkpoint()
-            if self.communicator.size == 1:
-                self._meet()  # the callback may have set it
-        self._meet()
-        return not self._stopped
-
-    def _meet(self) -> None:
-        """Stop where any of the processes is to stop."""
-        self._stopped = bool(self.communicator.meet(self._stop.is_set()).any())
-
-    def _order(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The epoch's batches, as row numbers."""
-        rows, recipe = self.training_data.epoch_rows, self.training_data.recipe
-        lengths = np.array([len(self.training_data.sequences[n]) for n in rows])
-        rng = np.random.default_rng([self.seed, epoch])
-        by_length = recipe.lstm.padding == "none"  # padded sequences are all of one length
-        return [rows[batch] for batch in batches(lengths, recipe.optimisation.batch_size, rng, by_length)]
+        )
+        if self._save:
+            self._checkpoint()
 
     @np.errstate(over="ignore", invalid="ignore")  # the errors below say it in one line
-    def _step(self, rows: NDArray[np.int64], step: int, steps_per_epoch: int) -> tuple[float, int]:
-        """One optimizer step: the batch's mean loss and its correct predictions, before the step."""
-        settings, optimizer = self.training_data.recipe.optimisation, self.optimizer
-        mine = balanced_part(rows, self.training_data.sequences, self.communicator)
-        self.network.zero_grad()
-        loss, correct = self._backward(mine, step) if len(mine) else (0.0, 0)
-        save = self.folder is not None and time.perf_counter() - self._saved > CHECKPOINT_SECONDS
-        own = StepSum(self.network.gradients(), loss, correct, self._stop.is_set(), save)
-        gradients, loss, correct, self._stopped, self._save = self.exchange.sum(own, len(mine) / len(rows))
-        self._catch_up(gradients)
-        if not math.isfinite(loss):
-            raise self._not_finite("loss", step, rows)
+    def _step(self, step: int) -> None:
+        """One step of the optimiser, and its loss and correct predictions before it."""
+        objective, progress, communicator = self.objective, self.progress, self.communicator
+        part = objective.part(step)
+        if part.table_rows is not None:
+            self.optimizer.catch_up(TABLE, part.table_rows)
+        mine = objective.backward(part)
+        due = self.folder is not None and time.perf_counter() - self._saved > CHECKPOINT_SECONDS
+        numbers = part.share * mine.loss, mine.correct, self._stop.is_set(), due
+        parameters = objective.network.parameters
+        gradients, (loss, correct, stop, save) = communicator.sum(mine.gradients, parameters, part.share, *numbers)
         norm = gradient_norm(gradients)
-        if not math.isfinite(norm):
-            raise self._not_finite("gradient", step, rows)
-        rate = learning_rate_at(settings.learning_rate, settings.schedule, step, steps_per_epoch * self.epochs)
-        optimizer.step(gradients, rate, clipping(norm, settings.grad_clip))
-        return loss, correct
-
-    def _catch_up(self, gradients: Gradients) -> None:
-        """Bring the embedding rows that other processes have read to the present step."""
-        table = gradients.get(TABLE)
-        if self.communicator.size > 1 and isinstance(table, RowGradient):
-            self.optimizer.catch_up(TABLE, table.rows)
-
-    def _backward(self, rows: NDArray[np.int64], step: int) -> tuple[float, int]:
-        """Add the gradient of the mean loss of these rows; that loss and the correct predictions."""
-        training_data, rank = self.training_data, self.communicator.rank
-        adversarial = training_data.recipe.optimisation.adversarial
-        self.network.dropout.rng = np.random.default_rng([self.seed, MASKS, step, *([rank] if rank else [])])
-        batch = Batch.of([training_data.sequences[n] for n in rows], training_data.architecture)
-        if batch.distinct is not None:
-            self.optimizer.catch_up(TABLE, self.network.with_rows(batch).distinct)
-        loss_of_rows = partial(loss_of, training_data, rows=rows)
-        if adversarial:
-            logits, loss = adversarial_backward(self.network, batch, loss_of_rows, adversarial)
-        else:
-            logits, loss = self.network.backward(batch, loss_of_rows)
-        return loss, correct_rows(training_data, logits, rows)
-
-    def _accuracy(self) -> float | None:
-        """Of the epoch so far; None for regression."""
-        regression = self.training_data.data.task == "regression"
-        return None if regression else self.progress.correct / self.progress.loss_count
+        for what, number in (("loss", loss), ("gradient", norm)):
+            if not math.isfinite(number):
+                rows = ", ".join(map(str, part.rows[:8])) + (", ..." if len(part.rows) > 8 else "")
+                where = f"step {step + 1}" + (f", rows {rows}" if rows else "")
+                raise TrainingError(f"the {what} is not finite at {where}; a lower learning rate helps")
+        self.optimizer.step(gradients, objective.learning_rate(step), clipping(norm, objective.grad_clip))
+        objective.carried = mine.carried
+        self._stopped, self._save = bool(stop), bool(save)
+        count = len(part.rows) or 1
+        progress.step = step + 1
+        progress.loss_sum += loss * count
+        progress.loss_count += count
+        progress.correct += int(correct)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def _scores(self, state: dict[str, Array]) -> Scores:
-        """Of the validation part with the weights `state`. Raises TrainingError for a loss that is not finite."""
-        training_data, epoch = self.training_data, self.progress.epoch
-        if self.out_of_fold:
-            logits = self.out_of_fold[epoch]
-        else:
-            mine = self.communicator.part(training_data.validation)
-            logits = self.model(state).logits_of([training_data.sequences[n] for n in mine])
-            logits = self.communicator.whole(logits)
-            self.validation_logits.append(logits)
-        scores = scores_of(training_data, logits, training_data.validation)
-        if not math.isfinite(scores.loss):
-            raise TrainingError(
-                f"the validation loss is not finite after epoch {epoch + 1}; a lower learning rate helps"
-            )
-        return scores
-
     def _validate(self) -> None:
         progress, state = self.progress, self.state()
-        self.communicator.check_same(state, f"after epoch {progress.epoch + 1}")
-        loss, accuracy, rmse = self._scores(state)
-        # By loss, not by accuracy: over 5,000 rows the accuracy's standard error is as large as an epoch's difference.
-        best = loss < min((row.val_loss for row in progress.history), default=math.inf)
-        if best:
-            self.best, progress.best_epoch = state, progress.epoch + 1
-        row = EpochLog(
-            epoch=progress.epoch + 1,
-            loss=progress.loss_sum / progress.loss_count,
-            accuracy=self._accuracy(),
-            val_loss=loss,
-            val_accuracy=accuracy,
-            seconds=progress.seconds,
-            best=best,
-            val_rmse=rmse,
-        )
-        progress.history.append(row)
-        progress.epoch += 1
-        progress.step = progress.loss_count = progress.correct = 0
-        progress.loss_sum = progress.seconds = 0.0
-        self.callback.on_epoch_end(row)
-
-    def _out_of_patience(self) -> bool:
-        patience, progress = self.training_data.recipe.validation.patience, self.progress
-        return patience > 0 and progress.epoch - progress.best_epoch >= patience
+        self.communicator.check_equal(state, f"after step {progress.step}")
+        rows = self.communicator.part(self.objective.validation_rows(progress.step == progress.steps))
+        outputs = self.communicator.whole(self.objective.outputs(state, rows))
+        progress.history.append(self.objective.score(outputs, state, progress, self.callback))
+        progress.loss_count = progress.correct = 0
+        progress.loss_sum = 0.0
+        began, _, before = self._started
+        progress.seconds = before + time.perf_counter() - began
 
     def _groups(self) -> Groups:
-        return {"weights": self.state(), "best": self.best}
+        """What a checkpoint holds, beside progress and optimiser."""
+        carried = {name: self.communicator.whole(array) for name, array in self.objective.carried.items()}
+        return {"weights": self.state(), "best": self.objective.best, "carried": carried}
 
     def _checkpoint(self) -> None:
+        groups = self._groups()
         if self.folder is not None:
-            write_checkpoint(self.folder, self.identity, self.progress, self._groups(), self.optimizer)
+            write_checkpoint(self.folder, self.identity, self.progress, groups, self.optimizer)
             self._saved = time.perf_counter()
 
-    def _not_finite(self, what: str, step: int, rows: NDArray[np.int64]) -> TrainingError:
-        shown = ", ".join(str(n) for n in rows[:8]) + (", ..." if len(rows) > 8 else "")
-        return TrainingError(f"the {what} is not finite at step {step + 1}, rows {shown}")
-
-    def _kept(self) -> str:
+    def _kept(self, error: TrainingError) -> str:
         """Write a checkpoint of the weights before a failed step, which has changed nothing: what the error adds."""
-        if self.folder is None:
+        if isinstance(error, PeerError) and self.objective.carried:  # which the other process has a part of
             return ""
         try:
             self._checkpoint()
         except InputError:  # weights or moments that are not finite either; an earlier checkpoint stays
             return ""
-        return f"; {self.folder} holds the weights before it"
+        return "" if self.folder is None else f"; {self.folder} holds the weights before it"

@@ -41,8 +41,8 @@ from numpy.typing import NDArray
 
 from gatewise.errors import counted
 from gatewise.kernels import threads as kernel_threads
+from gatewise.kernels.threads import one_blas_thread
 from gatewise.members.ngrams import Ngrams
-from gatewise.training.blas import one_blas_thread
 from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.ngrams import NgramFeatures, NgramModel

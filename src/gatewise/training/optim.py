@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,13 +44,12 @@ class Adam:
         moments = {name: adam.moments(value) for name, value in self.parameters.items()}
         self.m, self.v = ({name: both[n] for name, both in moments.items()} for n in (0, 1))
         self._last = {name: np.zeros(len(self.parameters[name]), dtype=np.int64) for name in tables}
-        self._rates: dict[str, Array]  # of each table and step, as `catch_up` reads them
-        self._epsilons: Array
-        self._decays: Array
+        self._epsilons: Array  # of each step, and the rates of each table, as `catch_up` reads them
+        self._rates: dict[str, Array]
         self._forget_steps()
 
     def catch_up(self, name: str, rows: NDArray[np.int64] | None = None) -> None:
-        """Bring rows of a table, by default all, to the present step. Rows must be caught up before they are read."""
+        """Bring rows of a table, by default all, to the present step. Call it before the rows are read."""
         adam.catch_up(
             self.parameters[name],
             rows,
@@ -61,7 +59,6 @@ class Adam:
             self.steps,
             self._rates[name][: self.steps + 1],
             self._epsilons[: self.steps + 1],
-            self._decays[: self.steps + 1],
             self.beta_1,
             self.beta_2,
         )
@@ -72,24 +69,30 @@ class Adam:
             self.catch_up(name)
 
     def step(self, gradients: Gradients, learning_rate: float, scale: float = 1.0) -> None:
-        """One step. scale: of all gradients."""
+        """One step. scale: of all gradients. Rows of a table that are behind, since another process has read them, make
+        up for their steps first.
+        """
+        for name in self.tables & gradients.keys():
+            rows = gradients[name].rows  # type: ignore[union-attr]
+            if (self._last[name][rows] < self.steps).any():
+                self.catch_up(name, rows)
         self.steps += 1
         rate, epsilon = adam.corrected(learning_rate, self.epsilon, self.beta_1, self.beta_2, self.steps, self.keras)
         if self.steps == len(self._epsilons):
-            self._epsilons, self._decays = _twice(self._epsilons), _twice(self._decays)
-            self._rates = {name: _twice(rates) for name, rates in self._rates.items()}
+            self._epsilons = np.concatenate([self._epsilons, np.zeros_like(self._epsilons)])
+            self._rates = {name: np.concatenate([rates, np.zeros_like(rates)]) for name, rates in self._rates.items()}
         self._epsilons[self.steps] = epsilon
-        for name, rates in self._rates.items():
-            rates[self.steps] = self._rate(rate, name)
+        of = self._dtype.type
         for name, gradient in gradients.items():
             rows, values = gradient if isinstance(gradient, RowGradient) else (None, gradient)
+            scaled = of(rate) * of(self.lr_scale.get(name, 1.0))
             adam.step(
                 self.parameters[name],
                 np.ascontiguousarray(values),
                 self.m[name],
                 self.v[name],
                 rows,
-                rate=float(self._rate(rate, name)),
+                rate=float(scaled),
                 epsilon=float(self._epsilons[self.steps]),
                 beta_1=self.beta_1,
                 beta_2=self.beta_2,
@@ -97,25 +100,18 @@ class Adam:
             )
             if rows is not None:
                 self._last[name][rows] = self.steps
+                self._rates[name][self.steps] = scaled
 
     def _forget_steps(self) -> None:
         """Start anew with what `catch_up` reads: nothing of the steps up to the present one."""
         self._epsilons = np.zeros(self.steps + 1, dtype=self._dtype)
-        self._decays = np.zeros(self.steps + 1, dtype=self._dtype)
         self._rates = {name: np.zeros(self.steps + 1, dtype=self._dtype) for name in self.tables}
-
-    def _rate(self, rate: float, name: str) -> Any:
-        return self._dtype.type(rate) * self._dtype.type(self.lr_scale.get(name, 1.0))
 
     def state(self) -> dict[str, Array]:
         """Step and moments, of tables at the present step, as `adam/step`, `adam/m/NAME` and `adam/v/NAME`."""
         self.catch_up_all()
         moments = {f"adam/{key}/{name}": a for key, some in (("m", self.m), ("v", self.v)) for name, a in some.items()}
         return {"adam/step": np.array(self.steps, dtype=np.int64), **moments}
-
-    def state_shapes(self) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Shape and dtype of each array of `state`."""
-        return {name: (value.shape, value.dtype.name) for name, value in self.state().items()}
 
     def load_state(self, arrays: Mapping[str, Array]) -> None:
         """Load what `state` returned; the parameters are loaded by their owner."""
@@ -126,11 +122,6 @@ class Adam:
         self._forget_steps()
         for last in self._last.values():
             last[:] = self.steps
-
-
-def _twice(array: Array) -> Array:
-    """The array, and as many zeros after it."""
-    return np.concatenate([array, np.zeros_like(array)])
 
 
 def gradient_norm(gradients: Gradients) -> float:

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise import kernels
 from gatewise._version import __version__
 from gatewise.data import Unlabelled
-from gatewise.errors import InputError
-from gatewise.kernels.threads import threads
+from gatewise.errors import InputError, counted
 from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata
 from gatewise.network.architecture import language_model_shapes
+from gatewise.network.batch import PAD
+from gatewise.network.language_model import DIRECTIONS, LanguageModel, Piece
+from gatewise.network.sampled import Sampler
+from gatewise.network.trainable import TABLE
 from gatewise.text import TokenEncoding
-from gatewise.training.callback import Callback, RunInfo
-from gatewise.training.checkpoint import run_identity
-from gatewise.training.communicator import Communicator
-from gatewise.training.language import LanguageModel
-from gatewise.training.pretrain_loop import PretrainLoop
+from gatewise.training.callback import Callback, PerplexityLog, RunInfo
+from gatewise.training.loop import Loop, Objective, Part, Result
+from gatewise.training.optim import Adam, one_cycle
 from gatewise.training.progress import callback_of
 from gatewise.training.recipes import PretrainRecipe, pretrain_recipe
-from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
+from gatewise.training.run import Interrupted, Progress, RunFolder, checked_seed, interruptible, run_identity
 from gatewise.types import Array
 
+Tokens = NDArray[np.int32]
 VALIDATION_TEXTS = 300  # or a twentieth of fewer than 6,000 texts
+MIN_PIECES = 2  # of an epoch
+MEASUREMENTS = 10  # of the validation perplexity in a run, each followed by a checkpoint
+VALIDATION_STRIDE = 5  # until the last measurement, which reads all validation texts: with a large vocabulary a minute
+TIMED_STEPS = 12  # steps timed before a run of so many minutes; the first third warms up
 
 
 def pretrain(
@@ -43,7 +52,6 @@ def pretrain(
     callbacks: Callback | Sequence[Callback] | None = None,
     verbose: int | str = "auto",
     command: str = "",
-    communicator: Communicator | None = None,
 ) -> PretrainedLM:
     """Train a language model in both directions on unlabelled texts.
 
@@ -51,8 +59,8 @@ def pretrain(
     default the size that `minutes` (10) allow. With minutes, the first steps are timed, and as many are made as fit.
     seed: fixes initial weights, order, candidates and dropout; None draws one, which the card records. out: the folder
     for the result; the checkpoint stands in `out`.run during training, and `resume` continues from it, bit for bit;
-    `overwrite` replaces a model or an unfinished run there. callbacks, verbose, communicator: see
-    `gatewise.train`. command: written to the card.
+    `overwrite` replaces a model or an unfinished run there. callbacks, verbose: see `gatewise.train`. command: written
+    to the card. In a `gatewise.training.process_group`, several processes share each batch, as in `gatewise.train`.
 
     Raises InputError for too few texts, TrainingError for a loss that is not finite or a run folder in use, Interrupted
     after Ctrl-C.
@@ -64,10 +72,9 @@ def pretrain(
     if not len(data):
         raise InputError(f"{data.source}: there is no text to pretrain on")
     seed = checked_seed(seed, resume)
-    communicator = communicator or Communicator()
-    folder = RunFolder.of(out, resume, overwrite, communicator.rank)
+    folder = RunFolder.of(out, resume, overwrite)
     start = time.perf_counter()
-    with closing(Callback() if communicator.rank else callback_of(callbacks, verbose)) as callback:
+    with closing(callback_of(callbacks, verbose)) as callback:
         with folder.entered():
             encoding = TokenEncoding.fit(data.texts, vocab_size=recipe.vocab_size)
             sequences = [np.asarray(s) for s in encoding.encode_batch(data.texts)]
@@ -75,50 +82,209 @@ def pretrain(
             held_out = min(VALIDATION_TEXTS, max(1, len(sequences) // 20)) if len(sequences) > 1 else 0
             validation, train = ([sequences[n] for n in part] for part in np.split(order, [held_out]))
             kernel = kernels.for_precision(recipe.kernel_precision)
-            network = LanguageModel(
-                _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1])),
-                kernel,
-                dropout_word=recipe.dropout_word,
-                dropout_output=recipe.dropout_output,
-            )
+            parameters = _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1]))
+
+            def objective() -> LanguageObjective:
+                dropout = {"dropout_word": recipe.dropout_word, "dropout_output": recipe.dropout_output}
+                network = LanguageModel(parameters, kernel, **dropout)
+                return LanguageObjective(network, recipe, train, validation, seed, data.source)
+
             fingerprint = data.fingerprint()
-            identity = run_identity(asdict(recipe), seed, fingerprint, kernel.name, threads(), communicator)
-            where = folder.folder
-            loop = PretrainLoop(network, recipe, train, validation, seed, callback, where, identity, communicator)
-            folder.restore(loop, callback, where)
-            info = RunInfo(recipe, data.source, len(train), held_out, kernel.name, loop.streams.pieces)
-            callback.on_train_begin(
-                replace(info, vocab_size=encoding.vocab_size, words=loop.words, processes=communicator.size)
-            )
+            identity = run_identity(asdict(recipe), seed, fingerprint, kernel.name)
+            loop = Loop(objective(), callback, folder.folder, identity)
+            loop.restore(folder.resume)
+            if not loop.objective.steps:
+                loop.objective.steps = _steps_that_fit(60 * recipe.minutes + start, objective)
             with interruptible() as stop:
-                complete = loop.run(stop, start)
+                complete = loop.run(stop)
             if not complete:
                 raise Interrupted(f"stopped after {loop.progress.position}{folder.resume_hint}", stop)
+            progress = loop.progress
             metadata = PretrainedMetadata(
                 gatewise=__version__,
                 data=data.source,
                 fingerprint=fingerprint,
                 n_train=len(train),
                 n_validation=held_out,
-                n_words=loop.words,
+                n_words=loop.objective.info().words,
                 seed=seed,
                 size=recipe.size,
-                epochs=round(loop.epochs_done, 3),
-                seconds=round(loop.progress.seconds, 1),
-                perplexity=loop.progress.history[-1].perplexity if loop.progress.history else {},
+                epochs=round(progress.step / loop.objective.info().steps_per_epoch, 3),
+                seconds=round(progress.seconds, 1),
+                perplexity=progress.history[-1].perplexity,
                 kernel=kernel.name,
                 created=time.strftime("%Y-%m-%d", time.gmtime()),
                 command=command,
             )
-            loop.optimizer.catch_up_all()
-            parameters = network.state()
-            for array in parameters.values():
+            trained = loop.result()
+            for array in trained.values():
                 array.flags.writeable = False
-            pretrained = PretrainedLM(encoding, parameters, metadata, loop.progress.history_lines)
+            pretrained = PretrainedLM(encoding, trained, metadata, progress.history_lines)
             if folder.target is not None:
                 pretrained.save(folder.target)
         callback.on_train_end(pretrained)
     return pretrained
+
+
+class Streams:
+    """n texts, as (length,) int32 tokens, in `batch` streams of pieces of `steps` tokens.
+
+    An epoch concatenates all texts in a random order, each after a boundary token, cuts the result into B equal
+    streams, and reads them T steps at a time: a text that does not end within a piece continues in the next, and so
+    does its state (Williams & Peng 1990). For the backward direction the texts are reversed, in another order.
+    """
+
+    def __init__(self, texts: Sequence[Tokens], batch: int, steps: int, seed: int) -> None:
+        self.texts, self.steps, self.seed = texts, steps, seed
+        total = sum(len(text) + 1 for text in texts)
+        self.batch = min(batch, total // (MIN_PIECES * steps + 1))
+        if self.batch < 1:
+            raise InputError(f"{total:,} words of text are too few to pretrain on; {MIN_PIECES * steps + 1} are needed")
+        self.pieces = (total // self.batch - 1) // steps  # per epoch
+
+    def epoch(self, number: int, reverse: bool) -> Tokens:
+        """(B, pieces x T + 1): the streams of that epoch; the targets of a piece are its tokens shifted by one step."""
+        rng = np.random.default_rng([self.seed, number, int(reverse)])
+        parts: list[Tokens] = []
+        boundary = np.full(1, PAD, dtype=np.int32)
+        for place in rng.permutation(len(self.texts)):
+            text = self.texts[place]
+            parts += [boundary, text[::-1] if reverse else text]
+        line = np.concatenate(parts)
+        width = self.pieces * self.steps + 1
+        return line[: self.batch * (len(line) // self.batch)].reshape(self.batch, -1)[:, :width]
+
+
+class LanguageObjective(Objective):
+    """The objective of a language model on `texts`, each (length,) int32 tokens: sampled softmax, validation
+    perplexity.
+
+    A batch is a piece of each stream and direction. Each process reads a part of the streams, with their states.
+    `steps` is 0 for a recipe with minutes, until it is set.
+    """
+
+    network: LanguageModel
+    row = PerplexityLog
+
+    def __init__(
+        self,
+        network: LanguageModel,
+        recipe: PretrainRecipe,
+        texts: Sequence[Tokens],
+        validation: Sequence[Tokens],
+        seed: int,
+        source: str = "",
+    ) -> None:
+        self.network, self.recipe, self.validation, self.seed, self.source = network, recipe, validation, seed, source
+        self.streams = Streams(texts, recipe.batch_size, recipe.bptt, seed)
+        self.steps = max(1, round(recipe.epochs * self.streams.pieces)) if recipe.epochs else 0
+        self.grad_clip, self.best = recipe.grad_clip, {}
+        counts = np.bincount(np.concatenate(texts), minlength=network.vocab_size)
+        counts[PAD] += len(texts)  # the boundary, which is a target too
+        self.sampler = Sampler(counts, min(recipe.num_sampled, network.vocab_size))
+        self._epoch, self._lines = -1, dict[str, Tokens]()
+
+    @property
+    def steps_per_epoch(self) -> int:  # type: ignore[override]
+        """Callbacks see the whole run as one epoch."""
+        return self.steps
+
+    @property
+    def interval(self) -> int:  # type: ignore[override]
+        """A measurement follows every tenth of the run."""
+        return max(1, -(-self.steps // MEASUREMENTS))
+
+    def info(self) -> RunInfo:
+        return RunInfo(
+            recipe=self.recipe,
+            source=self.source,
+            train=len(self.streams.texts),
+            validation=len(self.validation),
+            kernel=self.network.kernel.name,
+            steps_per_epoch=self.streams.pieces,
+            vocab_size=self.network.vocab_size,
+            words=sum(map(len, self.streams.texts)),
+        )
+
+    def start(self, rank: int, size: int) -> Adam:
+        if self.streams.batch < size:
+            few = counted(self.streams.batch, "stream")
+            raise InputError(f"{few} of text for {size} processes: give more text or fewer processes")
+        self.rank, self.size = rank, size
+        self.carried = self._initial_states()
+        return Adam(self.network.parameters, frozenset({TABLE}), beta_1=0.9, beta_2=0.99)
+
+    def learning_rate(self, step: int) -> float:
+        return one_cycle(self.recipe.learning_rate, step, self.steps, self.steps // 10)
+
+    def part(self, step: int) -> Part:
+        epoch, at = divmod(step, self.streams.pieces)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._lines = {
+                one: self.streams.epoch(epoch, one == "backward")[self.rank :: self.size] for one in DIRECTIONS
+            }
+        before = self.carried if at else self._initial_states()
+        candidates = self.sampler.sample(np.random.default_rng([self.seed, 2, step]))
+        pieces = {}
+        for n, direction in enumerate(DIRECTIONS):
+            piece = self._lines[direction][:, at * self.recipe.bptt : (at + 1) * self.recipe.bptt + 1]
+            tokens, targets = np.ascontiguousarray(piece[:, :-1]), np.ascontiguousarray(piece[:, 1:])
+            rng = np.random.default_rng([self.seed, 3 + n, step, *([self.rank] if self.rank else [])])
+            pieces[direction] = Piece(tokens, targets, (before[f"h/{direction}"], before[f"c/{direction}"]), rng)
+        read = np.unique(np.concatenate([part.reshape(-1) for p in pieces.values() for part in (p.tokens, p.targets)]))
+        table_rows = np.union1d(read.astype(np.int64), candidates)
+        return Part((pieces, candidates), table_rows, len(self._lines["forward"]) / self.streams.batch)
+
+    def backward(self, part: Part) -> Result:
+        pieces, candidates = part.inputs
+        loss, gradients, states = self.network.backward(pieces, candidates, self.sampler.log_expected)
+        carried = {f"{name}/{one}": states[one][n] for n, name in enumerate("hc") for one in DIRECTIONS}
+        return Result(gradients, loss, carried=carried)
+
+    def validation_rows(self, last: bool) -> NDArray[np.int64]:
+        return np.arange(0, len(self.validation), 1 if last else VALIDATION_STRIDE)
+
+    def outputs(self, state: dict[str, Array], rows: NDArray[np.int64]) -> Array:
+        """Negative log-likelihood in each direction, and number of words, of each text (n, 3)."""
+        found = []
+        for text in (self.validation[n] for n in rows):
+            read = {"forward": text, "backward": np.ascontiguousarray(text[::-1])}
+            found.append([*(self.network.negative_log_likelihood(one, read[one]) for one in DIRECTIONS), len(text)])
+        return np.array(found, dtype=np.float64).reshape(-1, 3)
+
+    def score(self, outputs: Array, state: dict[str, Array], progress: Progress, callback: Callback) -> PerplexityLog:
+        *nats, words = (sum(column) for column in outputs.T.tolist())
+        perplexity = {}
+        if words:
+            perplexity = {
+                one: round(math.exp(min(n / words, 700.0)), 2) for one, n in zip(DIRECTIONS, nats, strict=True)
+            }
+        row = PerplexityLog(progress.step, progress.loss, perplexity, round(progress.seconds, 1))
+        callback.on_perplexity(row)
+        return row
+
+    def _initial_states(self) -> dict[str, Array]:
+        """h and c of each direction, for the streams of this process (b, H)."""
+        streams = len(range(self.rank, self.streams.batch, self.size))
+        return {
+            f"{name}/{one}": state
+            for one in DIRECTIONS
+            for name, state in zip("hc", self.network.initial_states(streams), strict=True)
+        }
+
+
+def _steps_that_fit(end: float, objective: Callable[[], LanguageObjective]) -> int:
+    """The steps until `end`, by the time of a few steps of a new network."""
+    trial = objective()
+    trial.steps = TIMED_STEPS
+    loop, times = Loop(trial), []
+    for step in range(TIMED_STEPS):
+        began = time.perf_counter()
+        loop._step(step)
+        times.append(time.perf_counter() - began)
+    left = end - time.perf_counter()
+    return max(1, int(0.95 * left / statistics.median(times[TIMED_STEPS // 3 :])))  # the rest measures and saves
 
 
 def _initial_parameters(

@@ -22,6 +22,7 @@ from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, summary
 from gatewise.system.console import PlainConsole
 from gatewise.training.callback import Callback, CallbackList, EpochLog, PerplexityLog, RunInfo, StepLog
+from gatewise.training.processes import current
 from gatewise.training.recipes import PretrainRecipe
 
 
@@ -156,7 +157,9 @@ class NotebookPrinter(ProgressPrinter):
 
 
 def callback_of(callbacks: Callback | Sequence[Callback] | None, verbose: int | str) -> Callback:
-    """The callbacks as one, with the printer that `verbose` asks for. Raises InputError for anything else."""
+    """The callbacks as one, with the printer that `verbose` asks for; none in all processes but the first. Raises
+    InputError for anything else.
+    """
     given: list[Any] = []
     if callbacks is not None:
         given += callbacks if isinstance(callbacks, Sequence) else [callbacks]
@@ -166,6 +169,8 @@ def callback_of(callbacks: Callback | Sequence[Callback] | None, verbose: int | 
             raise InputError(f"callbacks must be instances of gatewise.training.Callback, not {quote(kind)}")
     if verbose not in ("auto", 0, 1, 2):
         raise InputError(f"verbose must be 'auto', 0, 1 or 2, not {quote(verbose)}")
+    if current().rank:
+        return Callback()
     notebook = in_notebook()
     if verbose == "auto":
         verbose = int(notebook or sys.stderr.isatty())

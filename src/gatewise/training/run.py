@@ -1,32 +1,54 @@
-"""What training and pretraining share around their loops: the run folder, its lock, the seed, Ctrl-C."""
+"""The folder of a run with its lock and its checkpoint, the seed, and Ctrl-C.
+
+A checkpoint is everything that the rest of a run depends on, in one safetensors file without pickle. It is written
+whole or not at all. A run that continues from it ends with the same bits as one that was never stopped, on the same
+machine with the same number of threads.
+"""
 
 from __future__ import annotations
 
+import json
 import numbers
 import os
+import platform
 import secrets
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from gatewise.errors import GatewiseError, InputError, quote
+from gatewise.errors import GatewiseError, InputError, ModelFileError, TrainingError, quote
+from gatewise.kernels.threads import one_blas_thread, threads
 from gatewise.model.model import Model
-from gatewise.storage import LOCK, check_target, locked
+from gatewise.storage import (
+    LOCK,
+    check_target,
+    fields_from,
+    locked,
+    metadata_of,
+    parse_json,
+    read_regular,
+    tensors_from_bytes,
+    tensors_to_bytes,
+    verify_checksum,
+    write_atomic,
+)
 from gatewise.system import STOP_SIGNALS
-from gatewise.training.blas import one_blas_thread
-from gatewise.training.callback import Callback
-from gatewise.training.checkpoint import FILE, Progress, read_verified
-from gatewise.training.communicator import Communicator
+from gatewise.training.callback import EpochLog, PerplexityLog
+from gatewise.training.optim import Adam
+from gatewise.training.processes import RESTARTS, current
+from gatewise.types import Array
 
-RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # how often torchrun has started this process again, after one that died
+FILE = "checkpoint.safetensors"
+MAX_BYTES = 16_000_000_000  # the weights of the largest model folder, those of the best epoch, and Adam's state, twice
+Groups = Mapping[str, Mapping[str, Array]]  # "weights" and others, each arrays by name
 
 
 class Interrupted(GatewiseError):
@@ -60,22 +82,12 @@ def checked_seed(seed: Any, resume: bool) -> int:
     return int(seed)
 
 
-class Resumable(Protocol):
-    """A loop of training or pretraining."""
-
-    progress: Progress[Any]
-    communicator: Communicator
-
-    def restore(self, checkpoint: bytes, folder: Path | str) -> None:
-        """Continue from a checkpoint, which was found in `folder`."""
-
-
 @dataclass(frozen=True)
 class RunFolder:
     """target: the folder that the result is saved to; folder: `target`.run, for the checkpoint; both None for a run
-    that is not saved. resume: whether to continue from a checkpoint there. overwrite: whether to replace a model or an
-    unfinished run there. `gatewise.train` and `pretrain` take one as `out`: a program can check the folder before it
-    reads the data.
+    that is not saved, and in all processes but the first. resume: whether to continue from a checkpoint there.
+    overwrite: whether to replace a model or an unfinished run there. `gatewise.train` and `pretrain` take one as `out`:
+    a program can check the folder before it reads the data.
     """
 
     target: Path | None
@@ -84,8 +96,8 @@ class RunFolder:
     overwrite: bool = False
 
     @classmethod
-    def of(cls, out: str | Path | RunFolder | None, resume: bool, overwrite: bool = False, rank: int = 0) -> RunFolder:
-        """The folders of process number `rank` of a run: the first one reads and writes, the others have none.
+    def of(cls, out: str | Path | RunFolder | None, resume: bool, overwrite: bool = False) -> RunFolder:
+        """The folders of a run.
 
         Raises InputError for `resume` without `out`, against a RunFolder's own `resume` or with `overwrite`, for a
         finished model or an unfinished run that would be replaced without `overwrite`, and for a finished model without
@@ -95,14 +107,12 @@ class RunFolder:
         if isinstance(out, RunFolder):
             if (resume and not out.resume) or (overwrite and not out.overwrite):
                 raise InputError("resume and overwrite are part of the RunFolder: RunFolder.of(path, resume=True)")
-            return replace(out, target=None, folder=None) if rank else out
+            return replace(out, target=None, folder=None) if current().rank else out
         if resume and overwrite:
             raise InputError("give either resume, which continues the run, or overwrite, which starts a new one")
-        if out is None:
-            if resume:
-                raise InputError("resume needs `out`, the folder that the run was started with")
-            return cls(None, None, False)
-        if rank:
+        if out is None and resume:
+            raise InputError("resume needs `out`, the folder that the run was started with")
+        if out is None or current().rank:
             return cls(None, None, resume)
         target = check_target(out)
         folder = target.with_name(target.name + ".run")
@@ -130,40 +140,20 @@ class RunFolder:
         """The end of the message of an interrupted run."""
         return "" if self.target is None else "; continue with --resume"
 
-    def restore(self, loop: Resumable, callback: Callback, folder: Path | None) -> None:
-        """Continue from the checkpoint in `folder`, this run's or its teacher's, if the run is to resume. The first
-        process reads it and sends it to the others, whose `folder` is None.
-        """
-        checkpoint = b""
-        if self.resume and folder is not None and (folder / FILE).exists():
-            checkpoint = read_verified(folder / FILE)[0]
-        checkpoint = loop.communicator.share(checkpoint)
-        if checkpoint:
-            loop.restore(checkpoint, "" if folder is None else folder)
-            callback.log(f"resuming after {loop.progress.position}")
-        elif self.resume and folder is not None:
-            callback.log(f"there is no checkpoint in {folder}: starting from the beginning")
-
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Hold the run folder's lock and give NumPy's products one thread; at the end delete the folder, unless an
         exception leaves it for `resume`.
         """
         with locked(self.folder) if self.folder is not None else nullcontext(), one_blas_thread():
-            if self.folder is not None and self.overwrite:
-                _clear(self.folder)
+            for path in self.folder.iterdir() if self.folder is not None and self.overwrite else ():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name != LOCK:
+                    path.unlink()
             yield
         if self.folder is not None:
             shutil.rmtree(self.folder)
-
-
-def _clear(folder: Path) -> None:
-    """Delete what an earlier run left in the folder; the lock stays."""
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        elif path.name != LOCK:
-            path.unlink()
 
 
 @contextmanager
@@ -195,3 +185,120 @@ def interruptible() -> Iterator[StopEvent]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@dataclass
+class Progress:
+    """Where a run is. step: steps done, of `steps`; loss_sum over loss_count, correct: since the last validation;
+    seconds: since the start of the epoch; history: a row per validation.
+    """
+
+    step: int = 0
+    steps: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    correct: int = 0
+    seconds: float = 0.0
+    history: list[Any] = field(default_factory=list)
+
+    @property
+    def loss(self) -> float:
+        """Mean loss since the last validation."""
+        return self.loss_sum / self.loss_count
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the lowest validation loss, counted from 1; 0 before the first validation."""
+        return max((row.epoch for row in self.history if row.best), default=0)
+
+    @property
+    def position(self) -> str:
+        """Where the run is, in words."""
+        return f"step {self.step:,} of {self.steps:,}"
+
+    @property
+    def history_lines(self) -> str:
+        """The history as JSON lines, as a model folder stores it."""
+        return "".join(json.dumps(row.as_dict()) + "\n" for row in self.history)
+
+
+def run_identity(recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel: str) -> str:
+    """What must be equal for a run to continue bit for bit, as JSON: kernel, threads and machine are those of the first
+    process. Raises TrainingError where recipe, seed, data or version of another process differ.
+    """
+    same = {"recipe": dict(recipe), "seed": seed, "data": fingerprint, "numpy": np.__version__}
+    communicator = current()
+    values = {name: json.dumps(value, sort_keys=True).encode() for name, value in same.items()}
+    communicator.check_equal(values, "training")
+    parts = {"kernel": kernel, "threads": threads(), "processes": communicator.size, "machine": platform.machine()}
+    return communicator.share(json.dumps({**same, **parts}, sort_keys=True).encode()).decode()
+
+
+def write_checkpoint(folder: Path, identity: str, progress: Progress, groups: Groups, optimizer: Adam) -> None:
+    """Write `folder`/checkpoint.safetensors: progress, arrays and Adam's state. identity: what only a run of the same
+    `run_identity` may continue.
+    """
+    tensors = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
+    tensors |= optimizer.state()
+    metadata = {"identity": identity, "progress": json.dumps(asdict(progress))}
+    write_atomic(folder / FILE, tensors_to_bytes(tensors, metadata, checksum=True))
+
+
+def parse_checkpoint(
+    raw: bytes,
+    folder: Path | str,
+    identity: str,
+    row: type[EpochLog | PerplexityLog],
+    groups: Groups,
+    optimizer: Adam,
+) -> tuple[Progress, dict[str, dict[str, Array]]]:
+    """Progress and arrays of the content of a checkpoint, which was read from `folder` by `read_verified`; Adam's state
+    is restored in place.
+
+    row: the type of the history's rows. groups: arrays of the expected names, shapes and dtypes. Raises TrainingError
+    for the checkpoint of another run, ModelFileError for a damaged one.
+    """
+    metadata = metadata_of(raw, FILE)
+    if metadata.get("identity") != identity:
+        was, now = _object(metadata.get("identity", "")), _object(identity)
+        differs = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
+        raise TrainingError(
+            f"{folder} holds another run: it differs in {', '.join(differs)}; resume with the same, or delete it"
+        )
+    found = _object(metadata.get("progress", ""))
+    rows = found.pop("history", None)
+    if not isinstance(rows, list):
+        raise ModelFileError(f"{FILE}: progress: history must be a list")
+    progress = fields_from(Progress, found, f"{FILE}: progress")
+    for name in ("step", "steps", "loss_count", "correct"):
+        if getattr(progress, name) < 0:
+            raise ModelFileError(f"{FILE}: progress: {name} must not be negative")
+    progress.history = [fields_from(row, entry, f"{FILE}: history[{n}]") for n, entry in enumerate(rows)]
+    expected = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
+    shapes = {name: (value.shape, value.dtype.name) for name, value in (expected | optimizer.state()).items()}
+    tensors = tensors_from_bytes(raw, shapes, FILE)
+    if not 0 <= int(tensors["adam/step"]) < 2**31:
+        raise ModelFileError(f"{FILE}: adam/step is not a number of steps")
+    optimizer.load_state(tensors)
+    return progress, {
+        group: {name: tensors[f"{group}/{name}"].copy() for name in arrays} for group, arrays in groups.items()
+    }
+
+
+def read_verified(path: Path) -> tuple[bytes, dict[str, str]]:
+    """Content and metadata of a file of a run folder. Raises ModelFileError for what is not a regular file, and
+    where its SHA-256 does not match.
+    """
+    raw = read_regular(path, MAX_BYTES)
+    try:
+        verify_checksum(raw, str(path))
+    except ModelFileError as error:
+        raise ModelFileError(f"{error}; start the run again with --overwrite (overwrite=True)") from error
+    return raw, metadata_of(raw, path.name)
+
+
+def _object(text: str) -> dict[str, Any]:
+    found = parse_json(text.encode(), FILE)
+    if not isinstance(found, dict):
+        raise ModelFileError(f"{FILE}: its metadata must be objects")
+    return found

@@ -15,7 +15,7 @@ from gatewise.errors import TrainingError
 from gatewise.model.model import Model
 from gatewise.storage import tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.target import log_probabilities
-from gatewise.training.checkpoint import read_verified
+from gatewise.training.run import read_verified
 from gatewise.types import Array
 
 _FILE = "teacher.safetensors"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,15 +19,12 @@ from gatewise._version import __version__
 from gatewise.data import Labelled, Unlabelled
 from gatewise.data.frames import is_frame
 from gatewise.errors import InputError
-from gatewise.kernels.threads import threads
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model, model_of_files
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.trainable import Network
 from gatewise.training.callback import Callback
-from gatewise.training.checkpoint import run_identity
 from gatewise.training.class_weights import ClassWeight
-from gatewise.training.communicator import Communicator
 from gatewise.training.cross_validation import cross_validate
 from gatewise.training.data_checks import warn_about_data, warn_about_overlap, warn_about_pretrained
 from gatewise.training.ensemble import fit_ensemble
@@ -35,7 +32,9 @@ from gatewise.training.fields import named_values
 from gatewise.training.linear_probe import initial_weights
 from gatewise.training.loop import Loop
 from gatewise.training.lsa import LSA, fit_lsa_classifier, fit_lsa_of, subsampled
+from gatewise.training.objective import SupervisedObjective
 from gatewise.training.pretrained import Pretrained
+from gatewise.training.processes import current
 from gatewise.training.progress import callback_of
 from gatewise.training.recipes import (
     Recipe,
@@ -45,7 +44,7 @@ from gatewise.training.recipes import (
     match_pretrained,
 )
 from gatewise.training.recipes import recipe as named
-from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible
+from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible, run_identity
 from gatewise.training.series_ensemble import fit_series_ensemble
 from gatewise.training.soft_labels import load_soft_labels, predict_soft_labels, save_soft_labels, subsample
 from gatewise.training.stacking import stacked_predictions
@@ -79,7 +78,6 @@ def train(
     verbose: int | str = "auto",
     command: str = "",
     examples: int = 0,
-    communicator: Communicator | None = None,
     **changes: Any,
 ) -> Model:
     """Train a model and return its best epoch.
@@ -113,8 +111,8 @@ def train(
     `gatewise.training.Callback`, told of each step and epoch. verbose: "auto" shows progress in a terminal and in a
     notebook, 0 never, 1 with a bar, 2 without one. command: written to the model card.
     examples: how many validation rows the model keeps for the page; they are then part of the model folder.
-    communicator: of `gatewise.training.process_group`, for training in several processes, all of which call this
-    function with the same arguments and return the same model; only the first one writes and calls the callbacks.
+    In a `gatewise.training.process_group`, several processes share each batch. All of them call this function with the
+    same arguments and return the same model; only the first one writes and calls the callbacks.
 
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
@@ -132,8 +130,7 @@ def train(
     check_groups(groups is not None, validation is not None, labelled.kind, recipe)
     if start is not None:
         recipe = match_pretrained(recipe, start)
-    communicator = communicator or Communicator()
-    folder = RunFolder.of(out, resume, overwrite, communicator.rank)
+    folder = RunFolder.of(out, resume, overwrite)
     if unlabelled is not None and not recipe.uses_unlabelled:
         raise InputError(f"recipe {recipe.name} cannot use unlabelled texts (student_epochs, lsa_components)")
     if unlabelled is not None and not isinstance(unlabelled, Unlabelled):
@@ -165,20 +162,17 @@ def train(
     )
     if start is not None and recipe.ngrams.order:
         training_data = replace(training_data, transferred=transfer_ngrams(training_data, start))
-    with closing(Callback() if communicator.rank else callback_of(callbacks, verbose)) as callback:
+    with closing(callback_of(callbacks, verbose)) as callback:
         with folder.entered():
-            run = _Run(seed, start, folder, callback, command, communicator)
+            run = _Run(seed, start, folder, callback, command)
             if recipe.text.tokenization == "auto" and start is None:
                 training_data = choose_tokenization(training_data, recipe, callback)
-            if not communicator.rank:
-                warn_about_data(training_data, labelled, np.flatnonzero(counts))
-                warn_about_pretrained(training_data, start)
+            warn_about_data(training_data, labelled, np.flatnonzero(counts))
+            warn_about_pretrained(training_data, start)
             if unlabelled is not None:
                 training_data = run.add_unlabelled(training_data, unlabelled)
             model = run.fit(training_data, folder.folder)
-            if not communicator.rank:
-                model = run.finish(model, training_data, threshold, examples)
-            model = shared_model(model, communicator)
+            model = shared_model(model, lambda model: run.finish(model, training_data, threshold, examples))
         callback.on_train_end(model)
     return model
 
@@ -192,7 +186,6 @@ class _Run:
     folder: RunFolder
     callback: Callback
     command: str
-    communicator: Communicator
     unlabelled: str = ""  # source of the unlabelled texts, in a line
     out_of_fold: Array | None = None  # logits of the validation rows, of a model that was fitted to them too
     train_logits: Array | None = None  # logits of the training rows from models without them
@@ -208,18 +201,16 @@ class _Run:
         """
         with interruptible() as stop:
             folds = cross_validate(training_data, self._loop, stop, self.callback)
-            loop = self._loop(training_data, self.seed, self.callback, folder)
-            loop.out_of_fold = folds
-            self.folder.restore(loop, self.callback, folder)
-            self.callback.on_train_begin(loop.info())
+            loop = self._loop(training_data, self.seed, self.callback, folder, folds)
+            loop.restore(self.folder.resume)
             complete = loop.run(stop)
         kernel = kernels.for_precision(training_data.recipe.kernel_precision).name
         model = self._model(training_data, loop, kernel)
         if not complete:
             raise self._interrupted(model, loop, stop, teacher=folder != self.folder.folder)
-        if self.communicator.rank:
+        if current().rank:
             return model
-        network = loop.out_of_fold[loop.progress.best_epoch - 1] if loop.out_of_fold else None
+        network = folds[loop.progress.best_epoch - 1] if folds else None
         if network is not None and training_data.logit_shift is not None:
             network = network - training_data.logit_shift
         if training_data.recipe.convolutions.features and training_data.data.kind == "series":
@@ -244,7 +235,14 @@ class _Run:
             model.save(self.folder.target)
         return model
 
-    def _loop(self, training_data: TrainingData, seed: int, callback: Callback, folder: Path | None) -> Loop:
+    def _loop(
+        self,
+        training_data: TrainingData,
+        seed: int,
+        callback: Callback,
+        folder: Path | None,
+        out_of_fold: Sequence[Array] = (),
+    ) -> Loop[SupervisedObjective]:
         """The loop of a new network."""
         parameters = None if self.pretrained is None else transfer_weights(training_data, self.pretrained)
         if parameters is None:
@@ -257,8 +255,8 @@ class _Run:
             direction_loss=training_data.recipe.optimisation.direction_loss,
             kernel=kernels.for_precision(training_data.recipe.kernel_precision),
         )
-        identity = self._identity(training_data)
-        return Loop(training_data, network, seed, callback, folder, identity, self.communicator)
+        objective = SupervisedObjective(training_data, network, seed, out_of_fold)
+        return Loop(objective, callback, folder, self._identity(training_data))
 
     def add_unlabelled(self, training_data: TrainingData, unlabelled: Unlabelled) -> TrainingData:
         """The training data with what the unlabelled texts give: an LSA classifier, and a teacher's soft labels.
@@ -286,12 +284,12 @@ class _Run:
         soft_labels = None
         if folder is not None and self.folder.resume:
             soft_labels = load_soft_labels(folder, (len(query), len(training_data.data.classes)), identity)
-        if not self.communicator.share(b"" if soft_labels is None else b"found"):
+        if not current().share(b"" if soft_labels is None else b"found"):
             soft_labels = self._teach(training_data, sequences, lsa, query, folder)
             if soft_labels is not None:
                 soft_labels = save_soft_labels(soft_labels, folder, identity)
             self.callback.log(f"student: learns from the labels and {len(query):,} soft labels of the teacher")
-        raw = self.communicator.share(b"" if soft_labels is None else soft_labels.tobytes())
+        raw = current().share(b"" if soft_labels is None else soft_labels.tobytes())
         soft_labels = np.frombuffer(raw, dtype=np.float64).reshape(len(query), -1)
         return with_pseudo_labels(training_data, [sequences[n] for n in query], soft_labels)
 
@@ -306,13 +304,13 @@ class _Run:
         """The teacher's soft labels (m, K) of the m query rows of the unlabelled texts, in the first process."""
         recipe = training_data.recipe
         if recipe.unlabelled.teacher == "stacking" and recipe.uses_lsa:
-            if self.communicator.rank:
+            if current().rank:
                 return None
             self.callback.log(f"teacher: stacking, for {self.unlabelled}")
             return stacked_predictions(training_data, unlabelled, lsa, query, self.seed, self.callback)
         self.callback.log(f"teacher: a network, for {self.unlabelled}")
         teacher = replace(self.fit(training_data, folder), precision=recipe.kernel_precision)
-        if self.communicator.rank:
+        if current().rank:
             return None
         return predict_soft_labels(teacher, [unlabelled[n] for n in query])
 
@@ -323,20 +321,23 @@ class _Run:
             data += hashlib.sha256(training_data.soft_targets.targets.tobytes()).hexdigest()
         if self.pretrained is not None:
             data += self.pretrained.fingerprint()
-        return run_identity(asdict(training_data.recipe), self.seed, data, kernel, threads(), self.communicator)
+        return run_identity(asdict(training_data.recipe), self.seed, data, kernel)
 
-    def _interrupted(self, model: Model, loop: Loop, stop: StopEvent, *, teacher: bool) -> Interrupted:
+    def _interrupted(
+        self, model: Model, loop: Loop[SupervisedObjective], stop: StopEvent, *, teacher: bool
+    ) -> Interrupted:
         # Neither half an epoch nor a teacher replaces a model that is there.
         target = self.folder.target
         saved = target is not None and not teacher and (bool(loop.progress.history) or not target.exists())
-        epochs = f"epoch {loop.progress.epoch + 1} of {loop.epochs}"
+        done, steps = len(loop.progress.history), loop.objective.steps_per_epoch
+        epochs = f"epoch {done + 1} of {loop.objective.steps // steps}"
         model = replace(model, metadata=replace(model.metadata, interrupted=f"stopped in {epochs}"))
         if target is not None and saved:
             model.save(target)
         where = f"; the model so far is in {target}" if saved else ""
         return Interrupted(f"stopped in {epochs}{where}{self.folder.resume_hint}", stop, model)
 
-    def _model(self, training_data: TrainingData, loop: Loop, kernel: str) -> Model:
+    def _model(self, training_data: TrainingData, loop: Loop[SupervisedObjective], kernel: str) -> Model:
         """The network's best epoch with its metadata and history."""
         history, best_epoch = loop.progress.history, loop.progress.best_epoch
         metadata = ModelMetadata(
@@ -376,7 +377,7 @@ class _Run:
         # "auto" is for training alone: its result is ensembled, evaluated and used in float32.
         precision = training_data.recipe.optimisation.precision
         precision = "float32" if precision == "auto" else precision
-        model = loop.model(loop.best if history else loop.state())
+        model = loop.objective.model(loop.result())
         if training_data.logit_shift is not None:
             bias = model.parameters["dense.bias"] - training_data.logit_shift
             parameters = {**model.parameters, "dense.bias": bias.astype(np.float32)}
@@ -384,8 +385,11 @@ class _Run:
         return replace(model, metadata=metadata, history=loop.progress.history_lines, precision=precision)
 
 
-def shared_model(model: Model, communicator: Communicator) -> Model:
-    """The model of the first process, in all of them."""
+def shared_model(model: Model, finish: Callable[[Model], Model]) -> Model:
+    """The model that the first process finishes, in all of them."""
+    communicator = current()
+    if not communicator.rank:
+        model = finish(model)
     if communicator.size == 1:
         return model
     files = {} if communicator.rank else model.to_files()

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from gatewise.errors import InputError
 from gatewise.kernels import get
+from gatewise.network import language_model
 from gatewise.network.architecture import language_model_shapes
 from gatewise.network.autograd import RowGradient
+from gatewise.network.language_model import DIRECTIONS, WINDOW, LanguageModel, Piece
 from gatewise.network.trainable import Gradients
-from gatewise.training import language
-from gatewise.training.language import DIRECTIONS, WINDOW, LanguageModel, Piece
 from gatewise.types import Array
 
 ROWS, DIM, STREAMS, STEPS = 30, 8, 4, 9
@@ -139,7 +139,7 @@ def test_equal_bits_at_the_same_time_and_close_to_one_after_the_other(monkeypatc
 
 @pytest.mark.parametrize("at_once", [3, 512])
 def test_the_likelihood_of_a_text_is_that_of_the_full_softmax(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "MEASURED_AT_ONCE", at_once)
+    monkeypatch.setattr(language_model, "MEASURED_AT_ONCE", at_once)
     network = LanguageModel(parameters_of(12), get("reference"), **DROPOUT)
     text = np.random.default_rng(4).integers(1, ROWS, 7).astype(np.int32)
     tokens = np.concatenate([[0], text])

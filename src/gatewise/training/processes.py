@@ -1,0 +1,321 @@
+"""Processes of one training run: torchrun or Ray Train starts them, gloo of torch.distributed connects them.
+
+Each process computes the gradients of its rows of a batch, and all of them take their sum (data parallelism). A run in
+one process uses `Communicator` itself, whose operations do nothing.
+
+gloo neither encrypts nor authenticates: whoever reaches its ports can take part in a run. No process sends pickles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import GatewiseError, InputError, MissingExtra, TrainingError, quote
+from gatewise.kernels.threads import threads
+from gatewise.network.autograd import RowGradient, sum_rows
+from gatewise.network.trainable import Gradients
+from gatewise.types import Array
+
+RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # how often torchrun has started this process again, after one that died
+_NUMBERS = 8  # at most, that the processes tell each other when they meet
+_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # that torchrun sets
+_START = timedelta(minutes=5)  # for all processes to come
+_LONGEST = timedelta(hours=12)  # the other processes wait while the first one fits the ensemble
+
+
+class PeerError(TrainingError):
+    """Another process of the run has failed."""
+
+
+class LostPeer(PeerError):
+    """Another process of the run is gone."""
+
+
+class Communicator:
+    """The processes of a run, here the only one. rank: the number of this process, from 0; size: how many there are.
+
+    All processes call the same methods in the same order; a call returns when all have made it.
+    """
+
+    rank = 0
+    size = 1
+
+    def broadcast(self, array: Array) -> None:
+        """Replace a contiguous array by that of rank 0."""
+
+    def share(self, raw: bytes) -> bytes:
+        """The bytes of rank 0."""
+        return raw
+
+    def gather(self, raw: bytes) -> list[bytes]:
+        """The bytes of all processes."""
+        return [raw]
+
+    def meet(self, *numbers: float) -> Array:
+        """The numbers of all processes: (size, len(numbers)). Raises PeerError with the error of another process."""
+        return np.array([numbers], dtype=np.float64)
+
+    def part(self, rows: Array) -> Array:
+        """The rows (n, ...) of this process: every `size`-th, from `rank`."""
+        return rows[self.rank :: self.size]
+
+    def whole(self, part: Array) -> Array:
+        """The rows (n, ...) of which each process has its `part`, in their order."""
+        return part
+
+    def sum(
+        self, gradients: Gradients, parameters: Mapping[str, Array], weight: float, *numbers: float
+    ) -> tuple[Gradients, Sequence[float]]:
+        """Gradients, times the weight of each process, and numbers, summed over all processes; the bits are the same in
+        each of them. The gradients are those of `parameters`.
+        """
+        return gradients, numbers
+
+    def check_equal(self, values: Mapping[str, bytes | Array], where: str) -> None:
+        """Raise TrainingError where the value of a name is not that of rank 0, bit for bit."""
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """A GatewiseError of the block in one process becomes a PeerError in the others, where they meet next. If all
+        have one, that of rank 0 remains.
+        """
+        yield
+
+
+class GlooCommunicator(Communicator):
+    """The processes of a group of torch.distributed with the gloo backend."""
+
+    def __init__(self, group: Any) -> None:
+        import torch.distributed as dist
+
+        self._group, self._dist = group, dist
+        self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
+        self._buffer = np.zeros(0)
+
+    def all_reduce(self, array: Array) -> None:
+        """Replace a contiguous array by its sum over all processes, which has the same bits in each of them."""
+        if array.size:
+            with _lost():
+                self._dist.all_reduce(_tensor(array), group=self._group)
+
+    def all_gather(self, array: Array) -> Array:
+        """The arrays of all processes, of one shape and dtype, in the order of their ranks: (size, *shape)."""
+        every = np.empty((self.size, *array.shape), array.dtype)
+        if array.size:
+            with _lost():
+                own = _tensor(np.array(array, order="C"))
+                self._dist.all_gather(list(_tensor(every).unbind(0)), own, group=self._group)
+        return every
+
+    def broadcast(self, array: Array) -> None:
+        if array.size:
+            with _lost():
+                self._dist.broadcast(_tensor(array), group=self._group, group_src=0)
+
+    def share(self, raw: bytes) -> bytes:
+        size = int(self.meet(len(raw))[0, 0])
+        buffer = _padded(raw[:size], size)
+        self.broadcast(buffer)
+        return buffer.tobytes()
+
+    def gather(self, raw: bytes) -> list[bytes]:
+        sizes = self.meet(len(raw))[:, 0].astype(int)
+        rows = self.all_gather(_padded(raw, sizes.max()))
+        return [row[:size].tobytes() for row, size in zip(rows, sizes, strict=True)]
+
+    def meet(self, *numbers: float) -> Array:
+        every, errors = self._meet(numbers, "")
+        for rank, error in enumerate(errors):
+            if error:
+                raise PeerError(f"process {rank}: {error}")
+        return every
+
+    def _meet(self, numbers: Sequence[float], error: str) -> tuple[Array, list[str]]:
+        """The numbers (size, n) and the errors of all processes, "" for none."""
+        text = error.encode()
+        own = np.zeros(1 + _NUMBERS)
+        own[: 1 + len(numbers)] = len(text), *numbers
+        every = self.all_gather(own)
+        lengths = every[:, 0].astype(int)
+        errors = [""] * self.size
+        if lengths.any():
+            rows = self.all_gather(_padded(text, lengths.max()))
+            errors = [row[:n].tobytes().decode(errors="replace") for row, n in zip(rows, lengths, strict=True)]
+        return every[:, 1 : 1 + len(numbers)], errors
+
+    def whole(self, part: Array) -> Array:
+        counts = self.meet(len(part))[:, 0].astype(int)
+        rows = np.empty((counts.sum(), *part.shape[1:]), part.dtype)
+        for rank, raw in enumerate(self.gather(part.tobytes())):
+            rows[rank :: self.size] = np.frombuffer(raw, part.dtype).reshape(counts[rank], *part.shape[1:])
+        return rows
+
+    def sum(
+        self, gradients: Gradients, parameters: Mapping[str, Array], weight: float, *numbers: float
+    ) -> tuple[Gradients, Sequence[float]]:
+        """The dense gradients are summed as one array. Of an embedding table, the rows that a process has read are
+        exchanged, unless all of them together are more than the table: then its sum is exchanged as a whole.
+        """
+        tables = {name: g for name, g in gradients.items() if isinstance(g, RowGradient)}
+        met = self.meet(*numbers, *(len(table.rows) for table in tables.values()))
+        total = self._dense({name: g for name, g in gradients.items() if not isinstance(g, RowGradient)}, weight)
+        for (name, table), counts in zip(tables.items(), met[:, len(numbers) :].T.astype(int), strict=True):
+            total[name] = self._table(table, len(parameters[name]), weight, counts)
+        # In the order of one process.
+        return {name: total[name] for name in gradients}, met[:, : len(numbers)].sum(axis=0).tolist()
+
+    def _dense(self, gradients: Mapping[str, Array], weight: float) -> Gradients:
+        size, dtype = sum(g.size for g in gradients.values()), np.result_type(*gradients.values())
+        if self._buffer.shape != (size,) or self._buffer.dtype != dtype:
+            self._buffer = np.empty(size, dtype)
+        total: Gradients = {}
+        at = 0
+        for name, gradient in gradients.items():
+            part = self._buffer[at : at + gradient.size].reshape(gradient.shape)
+            np.multiply(gradient, dtype.type(weight), out=part)
+            total[name] = part
+            at += gradient.size
+        self.all_reduce(self._buffer)
+        return total
+
+    def _table(self, gradient: RowGradient, length: int, weight: float, counts: NDArray[np.int64]) -> RowGradient:
+        """The sum of the gradients by row, of which process r has counts[r] rows."""
+        values = gradient.values * gradient.values.dtype.type(weight)
+        most = int(counts.max())
+
+        def every(part: Array) -> Array:
+            padded = np.zeros((most, *part.shape[1:]), part.dtype)
+            padded[: len(part)] = part
+            return np.concatenate([one[:n] for one, n in zip(self.all_gather(padded), counts, strict=True)])
+
+        rows = every(gradient.rows)
+        if len(counts) * most < 2 * length:  # a sum of all rows is sent twice: in pieces, then as the sum
+            return sum_rows(rows, every(values))
+        table = np.zeros((length, values.shape[1]), values.dtype)
+        table[gradient.rows] = values
+        self.all_reduce(table)
+        read = np.unique(rows)
+        return RowGradient(read, table[read])
+
+    def check_equal(self, values: Mapping[str, bytes | Array], where: str) -> None:
+        size = hashlib.sha256().digest_size
+        every = self.gather(b"".join(hashlib.sha256(bytes(value)).digest() for value in values.values()))
+        for at, name in enumerate(values):
+            digests = [one[at * size : (at + 1) * size] for one in every]
+            for rank, digest in enumerate(digests):
+                if digest != digests[0]:
+                    raise TrainingError(f"{where}: process {rank} has another {name} than process 0")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        try:
+            yield
+        except PeerError:
+            raise
+        except GatewiseError as error:
+            with suppress(PeerError):
+                _, errors = self._meet((), str(error))
+                if self.rank and errors[0]:
+                    error = PeerError(f"process 0: {errors[0]}")
+            raise error from None
+
+
+_current: ContextVar[Communicator] = ContextVar("communicator", default=Communicator())  # noqa: B039
+
+
+def current() -> Communicator:
+    """That of the innermost `process_group`; outside of one, a Communicator of one process."""
+    return _current.get()
+
+
+@contextmanager
+def process_group() -> Iterator[Communicator]:
+    """The processes that torchrun or Ray Train has started, for all calls of `train` and `pretrain` in the block; one
+    process elsewhere.
+
+    torchrun names them in the environment; a script may have joined them already, by torch.distributed's own
+    init_process_group. Each process of a machine gets its share of the threads, unless GATEWISE_THREADS is set. Only
+    the first process shows warnings. Raises InputError where the processes do not find each other, MissingExtra without
+    torch.
+    """
+    if not all(os.environ.get(name) for name in _VARIABLES) or os.environ["WORLD_SIZE"] == "1":
+        yield current()
+        return
+    try:
+        import torch.distributed as dist
+        from torch.distributed.distributed_c10d import PrefixStore
+        from torch.distributed.rendezvous import rendezvous
+    except ImportError:
+        raise MissingExtra("torch", "distributed", "training in several processes") from None
+    joined = dist.is_initialized()
+    try:
+        if not joined:
+            store, rank, size = next(rendezvous("env://", timeout=_START))
+            # torchrun keeps the store when it starts the processes again; without a prefix they find dead ones there.
+            store = PrefixStore(f"start-{os.environ.get(RESTARTS, '0')}", store)
+            dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=_START)
+        communicator = GlooCommunicator(dist.new_group(backend="gloo", timeout=_LONGEST))
+    except (RuntimeError, ValueError) as error:
+        where = quote(f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}")
+        raise InputError(f"the processes of the run do not find each other at {where}: {_reason(error)}") from None
+    token = _current.set(communicator)
+    try:
+        with _share_of_threads(), warnings.catch_warnings():
+            if communicator.rank:
+                warnings.simplefilter("ignore")
+            yield communicator
+    finally:
+        _current.reset(token)
+        if not joined:
+            dist.destroy_process_group()
+
+
+@contextmanager
+def _share_of_threads() -> Iterator[None]:
+    """GATEWISE_THREADS for one of the processes of this machine, unless it is set."""
+    here = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    if os.environ.get("GATEWISE_THREADS") or not here.isdigit():
+        yield
+        return
+    os.environ["GATEWISE_THREADS"] = str(max(1, threads() // max(1, int(here))))
+    try:
+        yield
+    finally:
+        del os.environ["GATEWISE_THREADS"]
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    """gloo's errors as LostPeer: they all mean that a process is gone, or does not answer."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise LostPeer(f"another process of the run is gone: {_reason(error)}; --resume continues") from None
+
+
+def _reason(error: BaseException) -> str:
+    """The first sentence of an error of gloo, without the place in its source."""
+    return re.sub(r"\[/\S*\] ", "", str(error).strip()).split("\n")[0].split(". ")[0]
+
+
+def _tensor(array: Array) -> Any:
+    import torch
+
+    return torch.from_numpy(array)
+
+
+def _padded(raw: bytes, size: int) -> Array:
+    out = np.zeros(size, dtype=np.uint8)
+    out[: len(raw)] = np.frombuffer(raw, dtype=np.uint8)
+    return out
