@@ -180,7 +180,7 @@ def test_weights_threshold_split_and_validation(run: Run, reviews_csv: Path, tmp
     held = tmp_path / "held.csv"
     held.write_text(reviews_csv.read_text(encoding="utf-8"), encoding="utf-8")
     target = tmp_path / "m"
-    with pytest.warns(gw.errors.DataWarning, match="validation part are equal to training rows"):
+    with pytest.warns(gw.errors.DataWarning, match="validation set are equal to training rows"):
         result = run(
             *("train", *columns(reviews_csv), "-o", target, *SMALL, "--class-weight", "good=3", "--threshold", "0.25"),
             *("--validation", held),

@@ -111,10 +111,13 @@ def test_tokens_outside_the_vocabulary_of_a_pretrained_model() -> None:
 def test_rows_in_both_parts() -> None:
     train = Labelled.of(["a b", "c", "d"], ["x", "y", "x"])
     other = Labelled.of(["e", "D", "f", "A  b"], ["x", "y", "x", "y"])
-    found = "2 of 4 rows of the test part are equal to training rows, the first is row 2: figures on it are too good"
+    found = (
+        "2 of 4 rows of the test set are equal to training rows, the first is row 2: scores on this set are higher "
+        "than on new data"
+    )
     assert overlap(train, other, "test") == found
     assert overlap(train, other.take([0, 2]), "test") == ""
-    with pytest.warns(DataWarning, match="2 of 4 rows of the test part"):
+    with pytest.warns(DataWarning, match="2 of 4 rows of the test set"):
         warn_about_overlap(train, other, "test")
 
 

@@ -92,7 +92,7 @@ def test_validation_data_that_do_not_fit_are_refused() -> None:
 
 def test_duplicates_of_training_rows_are_said() -> None:
     data = made_reviews(60, 6)
-    with pytest.warns(DataWarning, match="of 20 rows of the validation part are equal to training rows"):
+    with pytest.warns(DataWarning, match="of 20 rows of the validation set are equal to training rows"):
         train(data, validation=data.take(range(20)), **SMALL)
 
 

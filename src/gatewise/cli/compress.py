@@ -15,7 +15,7 @@ from gatewise.errors import counted, printable, quote
 _STORAGE = "Storage type of large tensors; int8 has one scale per row. Loading converts to float32."
 _DATA = (
     "Data to measure accuracy on, before and after: imdb, the IMDB archive or its folder, 'embedded', a table, or "
-    "series.  [default: not measured]"
+    "series. Default: not measured."
 )
 
 
@@ -28,7 +28,7 @@ def compress(
         option(
             "--vocab-size",
             "N",
-            "Vocabulary size, padding and unknown included; rare words become unknown.  [default: all]",
+            "Vocabulary size, padding and unknown included; rare words become unknown. Default: all.",
         ),
     ] = None,
     distinct_embeddings: Annotated[
@@ -36,11 +36,11 @@ def compress(
         option(
             "--distinct-embeddings",
             "N",
-            "Embeddings to keep, padding and unknown included; rare words take the nearest one.  [default: all]",
+            "Embeddings to keep, padding and unknown included; rare words take the nearest one. Default: all.",
         ),
     ] = None,
     max_ngrams: Annotated[
-        int | None, option("--max-ngrams", "N", "Keep the N n-grams with the largest weights.  [default: all]")
+        int | None, option("--max-ngrams", "N", "Keep the N n-grams with the largest weights. Default: all.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in the output folder.")] = False,
     data: Annotated[str | None, option("--data", "SOURCE", _DATA)] = None,

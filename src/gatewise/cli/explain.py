@@ -47,17 +47,18 @@ _DATA = (
     "the summary in the model folder. With --tutorial-review: the IMDB data with that review."
 )
 _METHOD = (
-    "Attribution method: prefix-difference, cell-decomposition, integrated-gradients or leave-one-out.  "
-    "[default: the one with the best faithfulness scores for this model]"
+    "Attribution method: prefix-difference, cell-decomposition, integrated-gradients or leave-one-out. "
+    "Default: the one with the best faithfulness scores for this model."
 )
-_BASELINE = "Baseline of integrated gradients: unknown, pad, zero or mean.  [default: by the model's padding]"
+_BASELINE = (
+    "Baseline of integrated gradients: unknown, pad, zero or mean. Default: pad for texts, zero for series and for "
+    "a model with pad steps."
+)
 _CLAMP = "Clamp a gate to a value, for example forget=1 or 37:output=0@4-10. May be repeated."
-_LAYER = "Layer of --clamp, --ablate and --hold-memory, from 1.  [default: for a unit the top one, else all]"
-_DIRECTION = (
-    "Direction of --clamp, --ablate and --hold-memory. Backward units follow the forward units.  [default: both]"
-)
-_TARGET = "Class, label or number to explain.  [default: the predicted one; of several labels the most probable]"
-_AGAINST = "Class to compare with: scores for the target against this class.  [default: the mean of all classes]"
+_LAYER = "Layer of --clamp, --ablate and --hold-memory, from 1. Default: for a unit the top one, else all."
+_DIRECTION = "Direction of --clamp, --ablate and --hold-memory. Backward units follow the forward units. Default: both."
+_TARGET = "Class, label or number to explain. Default: the predicted one; of several labels the most probable."
+_AGAINST = "Class to compare with: scores for the target against this class. Default: the mean of all classes."
 _REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."
 
 
@@ -82,14 +83,14 @@ def explain(
     time: TimeOption = None,
     layout: LayoutOption = None,
     file: Annotated[str | None, option("--file", "FILE", "The same as a file as the last argument.")] = None,
-    row: Annotated[int | None, option("--row", "N", "Row of the file, from 1.  [default: 1]", min=1)] = None,
+    row: Annotated[int | None, option("--row", "N", "Row of the file, from 1. Default: 1.", min=1)] = None,
     method: Annotated[str | None, option("--method", "NAME", _METHOD)] = None,
     baseline: Annotated[str | None, option("--baseline", "NAME", _BASELINE)] = None,
     target: Annotated[str | None, option("--target", "CLASS", _TARGET)] = None,
     against: Annotated[str | None, option("--against", "CLASS", _AGAINST)] = None,
     unit: Annotated[
         int | None,
-        option("--unit", "N", "Unit to show.  [default: a clamped one, else the one with the largest effect]"),
+        option("--unit", "N", "Unit to show. Default: a clamped one, else the one with the largest effect."),
     ] = None,
     clamp: Annotated[list[str] | None, option("--clamp", "[UNIT:]GATE=VALUE[@FROM-TO]", _CLAMP)] = None,
     ablate: Annotated[

@@ -33,7 +33,7 @@ def forecast(
     ] = None,
     horizon: Annotated[int, typer.Option("--horizon", metavar="N", help="Values to forecast.", min=1)] = 12,
     season: Annotated[
-        int | None, option("--season", "N", "Period of the season, 1 for none.  [default: detected]", min=1)
+        int | None, option("--season", "N", "Period of the season, 1 for none. Default: detected.", min=1)
     ] = None,
     level: Annotated[float, typer.Option("--level", metavar="P", help="Level of the prediction intervals.")] = 0.8,
     seed: Annotated[int, typer.Option("--seed", help="Random seed of the LSTM.")] = 0,

@@ -46,15 +46,15 @@ _OUT = (
     "tables in this folder, FOLDER/."
 )
 _LINES = "Read every line of stdin as one text, even if the lines look like a table."
-_KEEP = "With -o: input column to write; repeat the option for more columns.  [default: all]"
+_KEEP = "With -o: input column to write; repeat the option for more columns. Default: all."
 _PART = (
     "With -o FOLDER/: predict share K of N shares of the rows, for example 3/16. Start N processes with the same "
     "FOLDER/, one per share."
 )
-_ROWS = "With -o FOLDER/: rows per file of the output.  [default: 100000]"
-_FORMAT = "With -o FOLDER/: parquet, csv, tsv, jsonl, csv.gz, tsv.gz or jsonl.gz.  [default: that of the input]"
+_ROWS = "With -o FOLDER/: rows per file of the output. Default: 100000."
+_FORMAT = "With -o FOLDER/: parquet, csv, tsv, jsonl, csv.gz, tsv.gz or jsonl.gz. Default: that of the input."
 _RAY = "With -o FOLDER/: predict with Ray Data at this address; local starts Ray here, auto finds a cluster."
-_WORKERS = "With --ray: number of workers, one CPU each.  [default: all CPUs but one]"
+_WORKERS = "With --ray: number of workers, one CPU each. Default: all CPUs but one."
 _PROBABILITIES = "With -o: a column of probabilities per class, or one for the predicted label."
 
 

@@ -33,10 +33,11 @@ def pretrain(
     out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="Output folder.")] = "pretrained",
     minutes: Annotated[
         float | None,
-        option("--minutes", "N", "Training time in minutes; also sets the default --size.  [default: 10]", min=0.01),
+        option("--minutes", "N", "Training time in minutes; also sets the default --size. Default: 10.", min=0.01),
     ] = None,
     size: Annotated[
-        str | None, option("--size", "embeddings|small|medium|large", "Size of the network.  [default: by --minutes]")
+        str | None,
+        option("--size", "embeddings|small|medium|large", "Size of the network. Default: by --minutes."),
     ] = None,
     epochs: Annotated[
         float | None, option("--epochs", "N", "Number of epochs, instead of --minutes.", min=0.001)

@@ -25,7 +25,7 @@ MANY_CHARACTERS = 10  # of a text that ought to have more than one token
 
 
 def warn_about_data(training_data: TrainingData, given: Labelled, rows: NDArray[np.int64]) -> None:
-    """A DataWarning for each finding in the data of a run. given: the n rows without validation data of their own and
+    """A DataWarning for each finding in the data of a run. given: the n rows without a validation set of its own and
     without rows of weight 0; rows (n,): where each stood in what the user gave.
     """
     data, recipe = training_data.data, training_data.recipe
@@ -47,12 +47,12 @@ def warn_about_data(training_data: TrainingData, given: Labelled, rows: NDArray[
 
 
 def warn_about_overlap(train: Labelled, other: Labelled, name: str) -> None:
-    """A DataWarning where rows of `other`, the validation or test part `name`, are training rows too."""
+    """A DataWarning where rows of `other`, the validation or test set `name`, are training rows too."""
     warn([overlap(train, other, name)])
 
 
 def warn_about_pretrained(training_data: TrainingData, pretrained: Pretrained | None) -> None:
-    """A DataWarning where the validation part is cut from the data that the pretrained classifier was trained on."""
+    """A DataWarning where the validation set is cut from the data that the pretrained classifier was trained on."""
     model = None if pretrained is None else pretrained.model
     if model is None or model.metadata.fingerprint != training_data.fingerprint:
         return
@@ -60,8 +60,8 @@ def warn_about_pretrained(training_data: TrainingData, pretrained: Pretrained | 
         return
     warn(
         [
-            "the pretrained model was trained on these data: it knows rows of the validation part, whose scores are "
-            "too good; give validation data of their own"
+            "the pretrained model was trained on these data, rows of the validation set among them: scores on this set "
+            "are higher than on new data; give a validation set of its own"
         ]
     )
 
@@ -164,8 +164,8 @@ def overlap(train: Labelled, other: Labelled, name: str) -> str:
         return ""
     first, n = int(np.flatnonzero(shared)[0]), int(shared.sum())
     return (
-        f"{n:,} of {counted(len(other), 'row')} of the {name} part {_are(n)} equal to training rows, the first is row "
-        f"{first + 1:,}: figures on it are too good"
+        f"{n:,} of {counted(len(other), 'row')} of the {name} set {_are(n)} equal to training rows, the first is row "
+        f"{first + 1:,}: scores on this set are higher than on new data"
     )
 
 

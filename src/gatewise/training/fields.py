@@ -12,13 +12,12 @@ import inspect
 import math
 import numbers
 import sys
-import tomllib
 import types
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import pairwise
-from pathlib import Path
+from operator import attrgetter
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -169,13 +168,12 @@ def named_values(settings: type[Any], values: Mapping[str, Any], others: Iterabl
 
 def values_of(settings: Any) -> dict[str, Any]:
     """The values of all fields by `group.field`."""
-    return {path: value_of(settings, path) for path in fields_of(type(settings))}
+    return {path: attrgetter(path)(settings) for path in fields_of(type(settings))}
 
 
 def value_of(settings: Any, name: str) -> Any:
     """The value of the field that `name` means. Raises InputError as `field_named` does."""
-    group, _, last = field_named(type(settings), name).name.rpartition(".")
-    return getattr(getattr(settings, group) if group else settings, last)
+    return attrgetter(field_named(type(settings), name).name)(settings)
 
 
 def with_values(settings: T, values: Mapping[str, Any]) -> T:
@@ -220,30 +218,6 @@ def meanings(settings: type[Any]) -> dict[str, str]:
         elif isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             found[name] = " ".join(str(after.value.value).split())
     return found
-
-
-def read_toml(path: str | Path, settings: type[Any], name: str) -> tuple[Any, dict[str, Any]]:
-    """What a TOML file says: the value of its key `name`, None without one, and the values of fields by `group.field`.
-
-    Raises InputError naming the file and the key for a file that cannot be read, an unknown key, and a value of a wrong
-    type or out of range.
-    """
-    file = quote(path, 200)
-    try:
-        content = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{file}: not valid TOML: {error}") from None
-    named = content.pop(name, None)
-    values = dict[str, Any]()
-    for key, value in content.items():
-        values |= {f"{key}.{one}": of for one, of in value.items()} if isinstance(value, dict) else {key: value}
-    try:
-        known = named_values(settings, values)
-        return named, {path: field_named(settings, path).checked(value) for path, value in known.items()}
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from None
 
 
 def _field(name: str, hint: Any) -> Field:

@@ -7,6 +7,7 @@ the Keras tutorial of docs/tutorial.md. `recipe("fast", units=128, ngrams__order
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,6 @@ from gatewise.training.fields import (
     check_values,
     field_named,
     named_values,
-    read_toml,
     value_of,
     values_of,
     with_values,
@@ -380,13 +380,22 @@ def read_config(path: str | Path) -> tuple[str | None, dict[str, Any]]:
     Raises InputError naming the file and the key for a file that cannot be read, an unknown key, and a value of a wrong
     type or out of range.
     """
-    name, changes = read_toml(path, Recipe, "recipe")
-    if name is not None:
-        try:
+    file = quote(path, 200)
+    try:
+        content = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{file}: not valid TOML: {error}") from None
+    name, values = content.pop("recipe", None), dict[str, Any]()
+    for key, value in content.items():
+        values |= {f"{key}.{field}": of for field, of in value.items()} if isinstance(value, dict) else {key: value}
+    try:
+        if name is not None:
             recipe(name)
-        except InputError as error:
-            raise InputError(f"{quote(path, 200)}: {error}") from None
-    return name, changes
+        return name, {path: setting(path).checked(value) for path, value in named_values(Recipe, values).items()}
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
 
 
 def check_settings(

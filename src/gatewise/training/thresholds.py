@@ -56,8 +56,8 @@ def with_thresholds(
     "f1" is for two classes the F1 of the class with fewer training rows. For more classes it is the macro F1, and the
     thresholds are in proportion to w^-a, with the class weights w, or balanced ones, and the best a of `POWERS`.
     logits: of the validation rows, where the model has been fitted to them too and others have predicted them.
-    train_logits: of the training rows, from models without them: they choose the threshold of two classes with the
-    validation rows.
+    train_logits: of the training rows, from models without them. The threshold of two classes is chosen on these and
+    on the validation rows.
     """
     target = model.target
     if target.task == "regression" or (

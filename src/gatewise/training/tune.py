@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -88,7 +89,7 @@ def tune(
     """Train models with different settings of a recipe, and return the settings with the lowest validation loss.
 
     data, labels, recipe, pretrained, seed and options are those of `gatewise.train`: `task`, `validation`, `split`,
-    `class_weight`, or fields of the recipe, which no trial changes. All trials have the same validation part, so the
+    `class_weight`, or fields of the recipe, which no trial changes. All trials have the same validation set, so the
     loss of the best one is lower than on new data; measure the result on test data.
 
     search: the values of each field, see `Search`; by default `default_search`. The first trial has the recipe's own
@@ -108,7 +109,8 @@ def tune(
     own = {name: options.pop(name, None) for name in ("task", "groups", "sample_weight", "layout")}
     labelled = labelled_of(data, labels, **own)
     seed = checked_seed(seed, False)
-    _check_count("trials", trials)
+    if not isinstance(trials, int) or isinstance(trials, bool) or trials < 1:
+        raise InputError(f"trials must be a whole number from 1, got {quote(trials, 40)}")
     if minutes is not None and not 0 < minutes < float("inf"):
         raise InputError(f"minutes must be above 0, got {quote(minutes, 40)}")
     start = None if pretrained is None else Pretrained.of(pretrained)
@@ -126,37 +128,22 @@ def tune(
     with _quiet():
         study = _study(storage, seed, identity)
         if not study.trials:
-            own_values = {name: value_of(base, name) for name in space}
-            study.enqueue_trial({name: value for name, value in own_values.items() if holds(space[name], value)})
-        searcher = _Searcher(study, space, labelled, base, start, seed, train_options, trials, minutes, on_trial)
-        searcher.run()
-        finished = _trials_of(study, space)
-    best = min((one for one in finished if one.loss is not None), key=lambda one: one.loss or 0.0, default=None)
-    if best is None or best.loss is None:
+            first = {name: value_of(base, name) for name in space}
+            study.enqueue_trial({name: value for name, value in first.items() if _has(space[name], value)})
+        fit = partial(train, labelled, pretrained=start, seed=seed, verbose=0, **train_options)
+        _Searcher(study, space, base, fit, trials, minutes, on_trial).run()
+        finished = tuple(_trial(one) for one in study.get_trials(deepcopy=False) if one.state.is_finished())
+    complete = [(one.loss, one.number) for one in finished if one.loss is not None]
+    if not complete:
         raise TrainingError(f"none of {counted(len(finished), 'trial')} was finished: allow more time or other values")
-    chosen = named(base, **best.settings)
-    model = None
-    if out is not None:
-        model = train(
-            labelled,
-            recipe=chosen,
-            pretrained=start,
-            seed=seed,
-            out=out,
-            overwrite=overwrite,
-            verbose=0,
-            command=command,
-            **train_options,
-        )
-    return TuneResult(chosen, best.settings, best.loss, finished, model)
+    loss, number = min(complete)
+    settings = next(one.settings for one in finished if one.number == number)
+    chosen = named(base, **settings)
+    model = None if out is None else fit(recipe=chosen, out=out, overwrite=overwrite, command=command)
+    return TuneResult(chosen, settings, loss, finished, model)
 
 
 _TRAIN_OPTIONS = ("unlabelled", "validation", "times", "class_weight", "threshold", "examples")
-
-
-def _check_count(name: str, number: Any) -> None:
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise InputError(f"{name} must be a whole number from 1, got {quote(number, 40)}")
 
 
 def default_search(recipe: Recipe, kind: Literal["text", "series"], pretrained: bool) -> dict[str, Any]:
@@ -208,16 +195,11 @@ def suggest(trial: optuna.Trial, name: str, values: Any) -> Any:
     log = low > 0 and high >= 10 * low
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(name, low, high, log=log)
-    return rounded(trial.suggest_float(name, low, high, log=log), low, high)
+    value = trial.suggest_float(name, low, high, log=log)
+    return min(max(float(f"{value:.3g}"), low), high)  # so that the settings can be read and typed
 
 
-def rounded(value: float, low: float, high: float) -> float:
-    """Three significant digits, so that the settings can be read and typed."""
-    return min(max(float(f"{value:.3g}"), low), high)
-
-
-def holds(values: Any, value: Any) -> bool:
-    """Whether the value is one of the values."""
+def _has(values: Any, value: Any) -> bool:
     return values[0] <= value <= values[1] if isinstance(values, tuple) else value in values
 
 
@@ -227,11 +209,8 @@ class _Searcher:
 
     study: optuna.Study
     space: Search
-    data: Labelled
     base: Recipe
-    pretrained: Pretrained | None
-    seed: int
-    options: Mapping[str, Any]
+    fit: Callable[..., Model]
     trials: int
     minutes: float | None
     on_trial: Callable[[Trial], None] | None
@@ -256,7 +235,7 @@ class _Searcher:
                     stop.number = error.exit_code - 128
                     stop.set()
                 if self.on_trial is not None:
-                    self.on_trial(next(one for one in _trials_of(self.study, self.space) if one.number == trial.number))
+                    self.on_trial(_trial(self.study.get_trials(deepcopy=False)[trial.number]))
 
     def _finished(self, state: Any) -> int:
         return len(self.study.get_trials(deepcopy=False, states=(state.COMPLETE, state.PRUNED)))
@@ -264,19 +243,12 @@ class _Searcher:
     def _try(self, trial: optuna.Trial, deadline: float | None, stop: StopEvent) -> None:
         """Train one model, and tell the study its loss."""
         settings = {name: suggest(trial, name, values) for name, values in self.space.items()}
+        trial.set_user_attr("settings", settings)
         with warnings.catch_warnings():
             if trial.number:
                 warnings.simplefilter("ignore", DataWarning)  # the first trial has said it
             try:
-                model = train(
-                    self.data,
-                    recipe=named(self.base, **settings),
-                    pretrained=self.pretrained,
-                    seed=self.seed,
-                    callbacks=_Reporter(trial, deadline, stop),
-                    verbose=0,
-                    **self.options,
-                )
+                model = self.fit(recipe=named(self.base, **settings), callbacks=_Reporter(trial, deadline, stop))
             except (_StoppedEarly, TrainingError):  # TrainingError: a loss that is not finite
                 self.study.tell(trial, state=_optuna().trial.TrialState.PRUNED)
                 return
@@ -319,7 +291,7 @@ class _Reporter(Callback):
 
 
 def validation_loss(model: Model) -> float:
-    """The loss of the whole model on its validation part: with n-grams and calibration, where it has them."""
+    """The loss of the whole model on its validation set: with n-grams and calibration, where it has them."""
     report = model.metadata.calibration
     return float(model.metadata.evaluations[-1].loss if report is None else report.loss_after)
 
@@ -356,28 +328,12 @@ def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study
     return study
 
 
-def _trials_of(study: optuna.Study, space: Search) -> tuple[Trial, ...]:
-    found = []
-    for one in study.get_trials(deepcopy=False):
-        if not one.state.is_finished():
-            continue
-        settings = {}
-        for name, values in space.items():
-            if name in one.params:
-                value = one.params[name]
-                settings[name] = (
-                    rounded(value, *values) if isinstance(value, float) and isinstance(values, tuple) else value
-                )
-        state: dict[str, Literal["complete", "stopped early", "failed"]] = {
-            "COMPLETE": "complete",
-            "PRUNED": "stopped early",
-        }
-        seconds = 0.0 if one.duration is None else one.duration.total_seconds()
-        complete = one.state.name == "COMPLETE"
-        found.append(
-            Trial(one.number, settings, one.value if complete else None, state.get(one.state.name, "failed"), seconds)
-        )
-    return tuple(found)
+def _trial(one: optuna.trial.FrozenTrial) -> Trial:
+    seconds = 0.0 if one.duration is None else one.duration.total_seconds()
+    settings, state = one.user_attrs.get("settings", {}), one.state.name
+    if state == "COMPLETE":
+        return Trial(one.number, settings, one.value, "complete", seconds)
+    return Trial(one.number, settings, None, "stopped early" if state == "PRUNED" else "failed", seconds)
 
 
 def _identity(
