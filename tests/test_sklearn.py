@@ -117,7 +117,7 @@ def test_every_field_of_a_recipe_is_a_parameter() -> None:
     for name in fields_of(Recipe):
         estimator = LSTMSeriesRegressor().set_params(**{name.replace(".", "__"): None})
         assert clone(estimator).get_params() == LSTMSeriesRegressor().get_params() | {name.replace(".", "__"): None}
-    estimator = LSTMTextClassifier(units=8, ngrams__order=2)
+    estimator = LSTMTextClassifier(lstm__units=4, ngrams__order=2).set_params(units=8)
     assert repr(estimator) == "LSTMTextClassifier(ngrams__order=2, units=8)"
     grid = {"dropout_output": [0.3], "ngrams__order": [1], "pooling": ["mean"], "recipe": ["fast"]}
     search = GridSearchCV(clone(SMALL).set_params(epochs=1), grid, cv=2, n_jobs=2)

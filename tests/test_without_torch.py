@@ -60,10 +60,10 @@ def pretrain():
     gw.pretrain([*texts, *more], recipe=recipe, seed=2, out="pretrained")
 
 def train(name):
-    changes = {"series": SERIES, "tutorial": {"max_length": 50, **SIZE}, "fast": SIZE}.get(name)
+    changes = {"series": SERIES, "forecast": {}, "tutorial": {"max_length": 50, **SIZE}, "fast": SIZE}.get(name)
     if changes is None:
         changes = {"pretrained": "pretrained", "unlabelled": more, "lsa_components": 4}
-    given = (series, kinds) if name == "series" else (texts, labels)
+    given = (series, kinds) if name in ("series", "forecast") else (texts, labels)
     model = gw.train(*given, recipe=name, out=name, **EPOCH, **changes)
     assert model.predict(given[0][:2]).shape == (2,)
 

@@ -31,6 +31,7 @@ from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.target import Target
 from gatewise.training import train
+from gatewise.training.fields import named_values
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import RECIPES, Recipe, check_groups, setting
 from gatewise.training.recipes import recipe as named
@@ -56,19 +57,18 @@ _COMMON = {"warm_start": False, "verbose": 0, "callbacks": None, "random_state":
 def _init(*own: dict[str, Any]) -> Callable[..., None]:
     """An `__init__` with `recipe`, the parameters `own` with their defaults, and fields of the recipe.
 
-    scikit-learn reads the parameters of an estimator, and their defaults, from the signature of `__init__`.
+    scikit-learn reads the parameters that every estimator has, and their defaults, from the signature of `__init__`.
     """
     defaults: dict[str, Any] = {"recipe": None, **{name: value for some in own for name, value in some.items()}}
 
     def __init__(self: Any, recipe: str | Recipe | None = None, **parameters: Any) -> None:
-        vars(self).update(defaults)
+        vars(self).update(defaults | {"_fields": {}})
         self.set_params(recipe=recipe, **parameters)
 
     one = inspect.Parameter
     named_only = [one(name, one.KEYWORD_ONLY, default=defaults[name]) for name in sorted(defaults) if name != "recipe"]
     first = [one("self", one.POSITIONAL_OR_KEYWORD), one("recipe", one.POSITIONAL_OR_KEYWORD, default=None)]
-    rest = one("fields", one.VAR_KEYWORD)
-    __init__.__signature__ = inspect.Signature([*first, *named_only, rest])  # type: ignore[attr-defined]
+    __init__.__signature__ = inspect.Signature([*first, *named_only])  # type: ignore[attr-defined]
     return __init__
 
 
@@ -76,6 +76,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     """What the four estimators have in common: `fit` around `gatewise.train`."""
 
     model_: Model
+    _fields: dict[str, Any]  # of the recipe, that were set
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, validation: Any = None) -> Self:
         """Train on X and y.
@@ -85,7 +86,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         Raises InputError, a ValueError, before it trains, for parameters and data that cannot be used. Other errors as
         `gatewise.train`.
         """
-        changes = {name: value for name, value in self._fields().items() if value is not None}
+        changes = named_values(Recipe, {name: value for name, value in self._fields.items() if value is not None})
         recipe = named(self.recipe or next(iter(RECIPES)), **changes)
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
@@ -105,7 +106,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             start = Pretrained.of(unmarked)
             options |= {"pretrained": start, "recipe": self.recipe or self.model_.metadata.recipe}
             # The parameters made these tokens; the model has them now.
-            options |= {name: start.fixed[name] for name in ("vocab_size", "tokenization") if name in start.fixed}
+            text = ("vocab_size", "tokenization")
+            options |= {f"text.{name}": start.fixed[name] for name in text if name in start.fixed}
         self.model_ = train(data, **options)
         self.n_iter_ = self.model_.metadata.epochs
         return self
@@ -113,24 +115,21 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters of the estimator, and the fields of the recipe that were set."""
         parameters: dict[str, Any] = super().get_params(deep=deep)
-        return parameters | self._fields()
+        return parameters | self._fields
 
     def set_params(self, **parameters: Any) -> Self:
         """Set parameters of the estimator and fields of the recipe. Raises InputError, a ValueError, for a name that is
         neither, with the nearest one.
         """
         own = self._get_param_names()
-        for name in parameters:
-            if name not in own:
-                setting(name, own)
-        self.__dict__.update(parameters)
+        for name, value in parameters.items():
+            if name in own:
+                self.__dict__[name] = value
+                continue
+            path = setting(name, own).name  # which may have been set by another of its names
+            others = {other: set_ for other, set_ in self._fields.items() if setting(other).name != path}
+            self._fields = others | {name: value}
         return self
-
-    def _fields(self) -> dict[str, Any]:
-        """The fields of the recipe that were set; scikit-learn marks what `fit` finds by an underscore."""
-        own = self._get_param_names()
-        public = {name: value for name, value in vars(self).items() if not name.startswith("_") and name[-1] != "_"}
-        return {name: value for name, value in public.items() if name not in own}
 
     def _options(self) -> dict[str, Any]:
         """Parameters that are arguments of `gatewise.train`."""

@@ -120,7 +120,7 @@ def test_pretrained_embeddings_leave_the_units_free() -> None:
     ("options", "says"),
     [
         ({"units": 12}, "units 10"),
-        ({"recipe": "tutorial"}, "the pretrained model has encoding tokens; .* recipe tutorial with encoding keras"),
+        ({"recipe": "tutorial"}, "the pretrained model has padding none; .* recipe tutorial with padding pre"),
         (
             {"bidirectional": False},
             "bidirectional True; it cannot start a network .* with bidirectional False",

@@ -84,7 +84,7 @@ def test_validation_data_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises(InputError, match=message):
             train(data, validation=wrong, **SMALL)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="validation data are given"):
+    with pytest.raises(InputError, match="one is given"):
         train(data, validation=data, times=range(60), split="time", **SMALL)
     with pytest.raises(InputError, match="60 inputs but 59 times"):
         train(replace(data, sample_weight=np.arange(60.0)), times=range(59), split="time", **SMALL)
@@ -120,13 +120,6 @@ def test_groups_do_not_count_in_a_split_by_row() -> None:
     found = prepare(data, recipe("fast", vocab_size=80, validation__split="row"), 0)
     assert len(found.validation)
     assert (found.data.groups == data.keys).all()
-
-
-def test_a_validation_fraction_that_is_set_replaces_the_folds_of_series() -> None:
-    assert recipe("series", validation__fraction=0.3).folds == 0
-    assert recipe("series", validation__fraction=0.3, folds=3).folds == 3
-    with pytest.raises(InputError, match="at least 2 folds"):
-        recipe("series", folds=1)
 
 
 @pytest.mark.parametrize("options", [{"split": "row"}, {"recipe": "tutorial"}, {"split": "time", "times": range(60)}])

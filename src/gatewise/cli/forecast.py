@@ -108,20 +108,21 @@ def _report(found: Forecaster) -> None:
     ]
     if held.scores.mase >= held.naive_scores.mase:
         lines.append("warning: the seasonal naive forecast had the smaller error on these windows")
-    lines.append(f"members: {_members(found)}")
+    lines.append(f"weights: {_weights(found)}")
     if held.steps < found.horizon:
         lines.append(f"warning: no interval after step {held.steps}: the held-out windows end there")
     for line in lines:
         print(f"gatewise: {line}", file=sys.stderr)
 
 
-def _members(found: Forecaster) -> str:
-    """The share of the LSTM, and of the members with logarithms and with seasonal differences."""
-    weights = found.weights
-    parts = [f"LSTM {sum(w for name, w in weights.items() if name.startswith('LSTM')):.0%}, autoregressions the rest"]
-    for form in ("logarithms", "seasonal differences"):
-        parts.append(f"with {form} {sum(w for name, w in weights.items() if form in name):.0%}")
-    return "; ".join(parts)
+def _weights(found: Forecaster) -> str:
+    """The weights of the LSTM and of the autoregressions, and of the members of each transformation of the values."""
+
+    def weight(part: str) -> str:
+        return f"{sum(w for name, w in found.weights.items() if part in name):.2f}"
+
+    members = f"LSTM {weight('LSTM')}, autoregressions {weight('autoregression')}"
+    return f"{members} (on logarithms {weight('logarithms')}, on seasonal differences {weight('seasonal differences')})"
 
 
 def _scores(scores: Scores) -> str:
