@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,16 @@ class Bin:
     accuracy: float
 
 
+class PlainData:
+    """A dataclass that can be written as JSON."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(cast(Any, self))
+
+
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(PlainData):
     """Scores of n predictions against the labels.
 
     accuracy: 0..1, with its 95% interval (`wilson_interval`). loss: mean cross-entropy in nats.
@@ -90,8 +98,6 @@ class Evaluation:
         confusion = np.bincount(truth * k + predicted, minlength=k * k).reshape(k, k)
         p = np.exp(log_p.astype(np.float64))
         bins = _reliability(p, truth)
-        gaps = np.array([abs(one.accuracy - one.confidence) for one in bins])
-        calibration_error = float((np.array([one.n for one in bins]) / n * gaps).sum())
         areas = [area_under_roc(p[:, c], truth == c) for c in range(k)]
         known = [area for area in areas if area is not None]
         counts = np.diagonal(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
@@ -106,7 +112,7 @@ class Evaluation:
             tuple(tuple(int(count) for count in row) for row in confusion),
             tuple(classes),
             data,
-            calibration_error,
+            _calibration_error(bins),
             float((p**2).sum(axis=1).mean() / 2),
             bins,
             tuple(precision.tolist()),
@@ -121,10 +127,6 @@ class Evaluation:
         """The main figures by name."""
         return {"accuracy": self.accuracy, "macro F1": self.macro_f1}
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return asdict(self)
-
     def top_confusions(self, most: int = 10) -> list[tuple[str, str, int]]:
         """The most frequent errors as (true class, predicted class, rows), at most `most`, the most rows first."""
         counts = np.array(self.confusion)
@@ -135,7 +137,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class MultilabelEvaluation:
+class MultilabelEvaluation(PlainData):
     """Scores of n predictions of K labels each against the labels.
 
     accuracy: the subset accuracy, the share of rows in which all K labels are right, with its 95% interval
@@ -164,15 +166,13 @@ class MultilabelEvaluation:
         cls, logits: Array, predicted: NDArray[np.int64], truth: NDArray[np.int64], classes: Sequence[str], data: str
     ) -> MultilabelEvaluation:
         """From logits (n, K), predictions and labels (n, K) of 0 and 1; n at least 1. data: the data set in a line."""
-        n, k = truth.shape
+        n = len(truth)
         correct = (predicted * truth).sum(axis=0)  # (K,) true positives
         found, support = predicted.sum(axis=0), truth.sum(axis=0)
         precision, recall, f1 = precision_recall_f1(correct, found, support)
         occurs, decisions = found + support > 0, int(found.sum() + support.sum())
         accuracy = float((predicted == truth).all(axis=1).mean())
         log_p = np.stack([-np.logaddexp(0, logits), -np.logaddexp(0, -logits)], axis=2, dtype=np.float64)  # (n, K, 2)
-        bins = _reliability(np.exp(log_p.reshape(-1, 2)), truth.ravel())
-        gaps = [one.n / (n * k) * abs(one.accuracy - one.confidence) for one in bins]
         return cls(
             n,
             accuracy,
@@ -186,7 +186,7 @@ class MultilabelEvaluation:
             tuple(support.tolist()),
             tuple(classes),
             data,
-            float(sum(gaps)),
+            _calibration_error(_reliability(np.exp(log_p.reshape(-1, 2)), truth.ravel())),
         )
 
     @property
@@ -194,13 +194,9 @@ class MultilabelEvaluation:
         """The main figures by name."""
         return {"micro F1": self.micro_f1, "macro F1": self.macro_f1, "subset accuracy": self.accuracy}
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class RegressionEvaluation:
+class RegressionEvaluation(PlainData):
     """Scores of n predictions of M numbers each against the true numbers, in the unit of the numbers.
 
     rmse: the root mean squared error, with its standard error by the delta method; mae: the mean absolute error; both
@@ -250,10 +246,6 @@ class RegressionEvaluation:
     def scores(self) -> dict[str, float]:
         """The main figures by name."""
         return {"RMSE": self.rmse, "MAE": self.mae, "R2": self.r2}
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return asdict(self)
 
 
 AnyEvaluation = Evaluation | MultilabelEvaluation | RegressionEvaluation
@@ -347,6 +339,10 @@ def area_under_roc(scores: Array, positive: NDArray[np.bool_]) -> float | None:
     _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(count) - (count - 1) / 2)[place]  # from 1; equal scores have their mean rank
     return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+
+
+def _calibration_error(bins: Sequence[Bin]) -> float:
+    return sum(one.n * abs(one.accuracy - one.confidence) for one in bins) / sum(one.n for one in bins)
 
 
 def _reliability(p: Array, truth: NDArray[np.int64]) -> tuple[Bin, ...]:
