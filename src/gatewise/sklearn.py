@@ -93,9 +93,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         rows = self._rows(X, reset=True)
         if len(rows) < 2:
             raise InputError(f"X has {counted(len(rows), 'sample')}; training needs at least 2")
-        labels = self._labels(y, len(rows), reset=True)
-        weight = self._weights(labels, sample_weight)
-        data = _labelled(rows, labels, weight, groups)
+        data = _labelled(rows, self._labels(y, reset=True), sample_weight, groups)
         options = self._options() | {"recipe": self.recipe, "seed": self._seed()} | changes
         check_groups(groups is not None, validation is not None, data.kind, recipe)
         if validation is not None:
@@ -141,8 +139,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             raise InputError("validation must be (X, y)")
         channels = data.inputs[0].shape[1] if isinstance(data.inputs[0], np.ndarray) else None
         rows = self._rows(validation[0], reset=False, channels=channels)
-        labels = self._labels(validation[1], len(rows), reset=False)
-        return _labelled(rows, labels, np.ones(len(rows)), None)
+        return _labelled(rows, self._labels(validation[1], reset=False))
 
     def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
         """X as n texts or n series (steps, channels). reset: in fit, which sets what later calls are checked against.
@@ -150,21 +147,9 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         """
         raise NotImplementedError
 
-    def _labels(self, y: Any, n: int, *, reset: bool) -> ConvertedLabels:
+    def _labels(self, y: Any, *, reset: bool) -> ConvertedLabels:
         """The labels of n rows. reset: in fit, which sets in what form `predict` answers."""
         raise NotImplementedError
-
-    def _weights(self, labels: ConvertedLabels, sample_weight: Any) -> NDArray[np.float64]:
-        """The weight of each row (n,)."""
-        n = len(labels.labels)
-        if sample_weight is None:
-            return np.ones(n)
-        weight = np.array(sample_weight, dtype=np.float64)
-        if weight.shape != (n,):
-            raise InputError(f"sample_weight must be ({n},), got {weight.shape}")
-        if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
-            raise InputError("sample_weight must be finite, not negative, and above zero for at least one row")
-        return weight
 
     def _seed(self) -> int:
         if isinstance(self.random_state, Integral):
@@ -227,7 +212,7 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
     classes_: NDArray[Any]
 
-    def _labels(self, y: Any, n: int, *, reset: bool) -> ConvertedLabels:
+    def _labels(self, y: Any, *, reset: bool) -> ConvertedLabels:
         y = _iterable(y)
         if _is_indicator(y):
             y = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
@@ -239,7 +224,6 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             found, classes, form = *self._one_label(y), None
         if reset:
             self.classes_, self._form = classes, form
-        _check_count(found, n)
         return found
 
     def _one_label(self, y: Any) -> tuple[ConvertedLabels, NDArray[Any]]:
@@ -300,10 +284,8 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 class _Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     """Regression on one number or several."""
 
-    def _labels(self, y: Any, n: int, *, reset: bool) -> ConvertedLabels:
-        found = convert_labels(_iterable(y), "regression", name="y")
-        _check_count(found, n)
-        return found
+    def _labels(self, y: Any, *, reset: bool) -> ConvertedLabels:
+        return convert_labels(_iterable(y), "regression", name="y")
 
     def predict(self, X: Any) -> Array:
         """The numbers (n,), or (n, M) for several numbers per row."""
@@ -344,24 +326,15 @@ class LSTMSeriesRegressor(_Series, _Regressor):
     __init__ = _init(_SERIES, _COMMON)
 
 
-def _labelled(rows: list[Any], found: ConvertedLabels, weight: NDArray[np.float64], groups: Any) -> Labelled:
+def _labelled(rows: list[Any], found: ConvertedLabels, sample_weight: Any = None, groups: Any = None) -> Labelled:
     """The rows with their labels."""
+    if len(found.labels) != len(rows):
+        raise InputError(f"y must have one label for each of the {len(rows):,} rows of X, got {len(found.labels):,}")
     more: dict[str, Any] = {} if groups is None else {"groups": convert_groups(groups)}
-    return Labelled(
-        rows,
-        found.labels,
-        found.classes,
-        source="the data given to fit",
-        task=found.task,
-        label_type=found.label_type,
-        sample_weight=weight,
-        **more,
-    )
-
-
-def _check_count(found: ConvertedLabels, n: int) -> None:
-    if len(found.labels) != n:
-        raise InputError(f"y must have one label for each of the {n:,} rows of X, got {len(found.labels):,}")
+    if sample_weight is not None:
+        more["sample_weight"] = np.array(sample_weight, dtype=np.float64)
+    labels, names, task, kind = found.labels, found.classes, found.task, found.label_type
+    return Labelled(rows, labels, names, source="the data given to fit", task=task, label_type=kind, **more)
 
 
 def _iterable(values: Any) -> Any:

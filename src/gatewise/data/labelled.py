@@ -76,7 +76,7 @@ class Labelled:
                 raise InputError(f"{name} must be {dims} {kind.__name__}, got {column.shape} {column.dtype}")
         weights = self.sample_weight
         if not (np.isfinite(weights).all() and (weights >= 0).all()) or (n and not weights.any()):
-            raise InputError("sample_weight must be finite and at least 0, and above 0 for one row")
+            raise InputError("sample_weight must be finite, not negative, and above zero for at least one row")
         if self.task == "regression" and not np.isfinite(self.labels).all():
             raise InputError(f"labels: row {int(np.argwhere(~np.isfinite(self.labels))[0, 0])} is not a finite number")
         top = 1 if self.task == "multilabel" else k - 1
