@@ -3,7 +3,7 @@
     python -m benchmarks.ensemble_weights MODEL [--data PATH]
 
 MODEL: a network alone, of `gatewise train imdb --ngram-order 0` on the same data. The script makes the model's split
-again, fits an n-gram model to the training part, and measures on the validation part: whole films that neither was
+again, fits an n-gram model to the training part, and measures on the validation set: whole films that neither was
 trained on. The first table has each part, their plain sum and the ensemble (cross-fitted: the weights of each half come
 from the other half), with the expected calibration error over 15 bins of equal size. The second table has the ensemble
 whose weights are fitted to n rows and measured on the others, means of 30 draws, by the penalty L2. The test half is

@@ -41,6 +41,7 @@ TEXTS = {
     r"\bwhy_not\b": "unavailable_reason",
     r"\bits? tapes?\b|\bthe tapes?\b": "saved activations",
     r"\bFacts\b": "ModelMetadata",
+    r"\bvalidation\s(part|data)\b|\bheld-out part\b": "validation set",
 }
 # Identifier -> reason.
 NAME_EXCEPTIONS = {"reading_order": "the order in which one direction of an LSTM reads the steps"}

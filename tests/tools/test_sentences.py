@@ -1,4 +1,4 @@
-"""Sentences for the bundled model: their labels follow from the reviews and the rules; the validation part has none."""
+"""Sentences for the bundled model: their labels follow from the reviews and the rules; the validation set has none."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     python -m tools.bundled --data aclImdb_v1.tar.gz --pretrained models/pretrained -o models/best
 
-The recipe is `best`. A tenth of the films and of the snippets is the validation part; no sentence is made from it. The
+The recipe is `best`. A tenth of the films and of the snippets is the validation set; no sentence is made from it. The
 network is trained for single sentences too, which reviews alone do not teach (`tools.bundled.sentences`).
 """
 
@@ -29,7 +29,7 @@ CROPS = 7_500  # more short texts than reviews cost accuracy on reviews
 
 
 def parts(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[Labelled, Labelled]:
-    """The training part, with the sentences made from its reviews, and the validation part. No sentence is one of
+    """The training part, with the sentences made from its reviews, and the validation set. No sentence is one of
     `benchmarks.checklist`.
     """
     rng = np.random.default_rng(seed)

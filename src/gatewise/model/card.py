@@ -143,7 +143,7 @@ class ModelMetadata:
     pretrained: str = ""  # the pretrained model that training started from
     unlabelled: str = ""  # the unlabelled texts that were used
     evaluations: tuple[EvalResult, ...] = ()
-    faithfulness: dict[str, Faithfulness] = field(default_factory=dict)  # by attribution method, on validation data
+    faithfulness: dict[str, Faithfulness] = field(default_factory=dict)  # by attribution method, on the validation set
     attribution_method: str = ""  # the default method, chosen by `faithfulness`
     calibration: CalibrationReport | None = None
     compression: CompressionReport | None = None

@@ -61,7 +61,7 @@ def _scores(report: EvaluationReport) -> str:
 
 
 def _learning_curves(report: EvaluationReport) -> str:
-    """A chart for each number that the history has of the training part, the validation part, or both."""
+    """A chart for each number that the history has of the training part, the validation set, or both."""
     history = report.history
     charts = []
     for key, name in (("loss", "loss"), ("accuracy", "accuracy"), ("rmse", "RMSE"), ("f1", "F1")):

@@ -92,7 +92,7 @@ export function createPredictionView(root, store) {
 		networkNote.hidden = !attribution.network_note;
 		setText(networkNote, attribution.network_note);
 		setText(methodNote, `${attribution.method}: ${attribution.note}`);
-		const calibrated = `Probabilities are ${prediction.calibrated ? "calibrated on validation data" : "not calibrated"}.`;
+		const calibrated = `Probabilities are ${prediction.calibrated ? "calibrated on the validation set" : "not calibrated"}.`;
 		setText(faithfulnessNote, `${attribution.faithfulness_note} ${prediction.probability === null ? "" : calibrated}`);
 	}
 
