@@ -2,27 +2,46 @@
 
 Several are bugs of released libraries: h0 and c0 swapped at a call, a backward loop that stops before t = 0, dW with
 h_t instead of h_{t-1}, gradients added to an array that does not start at zero, only the first row of a batch computed.
+
+A mutant with one hook of `Mutant` is a function here, one with several a class. Not every check that would notice is
+named, but enough that each check is seen to fail: test_mutants.py counts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from gatewise.kernels.interface import Backward, Forward, LSTMCall, SavedActivations
+from gatewise.kernels.interface import Backward, Forward, LSTMCall, Projected, SavedActivations
 from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array, Lengths
 from tests.kernels.base import Mutant
-from tests.kernels.products import (
-    InitialStateNotDropped,
-    MaskForgotten,
-    MaskScaled,
-    ProjectedWithoutBias,
-    ProjectsAnything,
-)
+
+Call = LSTMCall[Any]
+MUTANTS: dict[type[Mutant], tuple[str, ...]] = {}
+
+
+def rejected(by: str) -> Callable[[type[Mutant]], type[Mutant]]:
+    """The class is a mutant that these checks must reject."""
+
+    def listed(mutant: type[Mutant]) -> type[Mutant]:
+        MUTANTS[mutant] = tuple(by.split())
+        return mutant
+
+    return listed
+
+
+def mutant(hook: str, by: str) -> Callable[[Callable[..., Any]], type[Mutant]]:
+    """The function is this hook of a mutant that these checks must reject."""
+
+    def made(function: Callable[..., Any]) -> type[Mutant]:
+        return rejected(by)(type(function.__name__, (Mutant,), {hook: function, "__doc__": function.__doc__}))
+
+    return made
 
 
 def _last_rows(lengths: Lengths) -> Array:
@@ -33,9 +52,8 @@ def _last_rows(lengths: Lengths) -> Array:
 def _reversed_rows(lengths: Lengths) -> Array:
     """Row order (N,) that reverses each sequence in place."""
     starts = starts_of(lengths).tolist()
-    return np.concatenate(
-        [starts_of([]), *(np.arange(a, a + n)[::-1] for a, n in zip(starts, lengths.tolist(), strict=True))]
-    )
+    rows = [np.arange(a, a + n)[::-1] for a, n in zip(starts, lengths.tolist(), strict=True)]
+    return np.concatenate([starts_of([]), *rows])
 
 
 def _by_row(dpre: Array, saved: SavedActivations) -> Array:
@@ -53,47 +71,43 @@ def _swapped(array: Array, one: int, other: int) -> Array:
     return np.concatenate([np.split(array, 4)[n] for n in order])
 
 
-class StatesSwapped(Mutant):
+@mutant("before", by="forward torch_module unrolled chunks")
+def states_swapped(self: Mutant, call: Call) -> Call:
     """h0 and c0 the wrong way round."""
-
-    def before(self, call: LSTMCall[Any]) -> LSTMCall[Any]:
-        return replace(call, h0=call.c0, c0=call.h0)
+    return replace(call, h0=call.c0, c0=call.h0)
 
 
-class GatesSwapped(Mutant):
+@mutant("before", by="forward torch_module unrolled")
+def gates_swapped(self: Mutant, call: Call) -> Call:
     """Input gate and output gate exchanged."""
-
-    def before(self, call: LSTMCall[Any]) -> LSTMCall[Any]:
-        pre = np.ascontiguousarray(_swapped(call.pre.T, 0, 3).T)
-        return replace(call, pre=pre, weight_hh=_swapped(call.weight_hh, 0, 3))
+    pre = np.ascontiguousarray(_swapped(call.pre.T, 0, 3).T)
+    return replace(call, pre=pre, weight_hh=_swapped(call.weight_hh, 0, 3))
 
 
-class FirstStepSkipped(Mutant):
+@mutant("gradients", by="gradients differences torch_module unrolled")
+def first_step_skipped(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
     """Backward stops before t = 0."""
-
-    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-        dpre = self.by_step(saved, *given)
-        full = np.flatnonzero(saved.lengths)
-        first = (_last_rows(saved.lengths) if saved.reverse else starts_of(saved.lengths))[full]
-        dweight_hh = back.dweight_hh - dpre[first].T @ saved.h0[full]
-        dpre[first] = 0
-        return back._replace(dpre=_by_row(dpre, saved), dweight_hh=dweight_hh)
+    dpre = self.by_step(saved, *given)
+    full = np.flatnonzero(saved.lengths)
+    first = (_last_rows(saved.lengths) if saved.reverse else starts_of(saved.lengths))[full]
+    dweight_hh = back.dweight_hh - dpre[first].T @ saved.h0[full]
+    dpre[first] = 0
+    return back._replace(dpre=_by_row(dpre, saved), dweight_hh=dweight_hh)
 
 
-class WeightGradientOneStepLate(Mutant):
+@mutant("gradients", by="gradients differences torch_module long")
+def weight_gradient_one_step_late(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
     """dW with h_t where h_{t-1} belongs."""
-
-    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-        return back._replace(dweight_hh=self.by_step(saved, *given).T @ saved.h)
+    return back._replace(dweight_hh=self.by_step(saved, *given).T @ saved.h)
 
 
-class GradientNotFromZero(Mutant):
+@mutant("gradients", by="gradients differences empty")
+def gradient_not_from_zero(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
     """dW is added to the array that held W."""
-
-    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-        return back._replace(dweight_hh=back.dweight_hh + saved.weight_hh)
+    return back._replace(dweight_hh=back.dweight_hh + saved.weight_hh)
 
 
+@rejected(by="repeatable gradients")
 class GradientPilesUp(Mutant):
     """dW of the call before is still in the buffer."""
 
@@ -106,19 +120,19 @@ class GradientPilesUp(Mutant):
         return back
 
 
-class OnlyFirstSequence(Mutant):
+@mutant("after", by="forward batch_composition")
+def only_first_sequence(self: Mutant, run: Forward, call: Call) -> Forward:
     """Zeros for every sequence but the first."""
-
-    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
-        run.h[int(call.lengths[:1].sum()) :] = 0
-        run.h_T[1:] = run.c_T[1:] = 0
-        return run
+    run.h[int(call.lengths[:1].sum()) :] = 0
+    run.h_T[1:] = run.c_T[1:] = 0
+    return run
 
 
+@rejected(by="forward gradients differences each_gradient_alone torch_module saturated")
 class AllZeros(Mutant):
     """Nothing is computed at all."""
 
-    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
+    def after(self, run: Forward, call: Call) -> Forward:
         for array in run[:3]:
             array[:] = 0
         return run
@@ -127,113 +141,103 @@ class AllZeros(Mutant):
         return Backward(*(np.zeros_like(array) for array in back))
 
 
-class OneStepShort(Mutant):
+@mutant("after", by="forward torch_module unrolled")
+def one_step_short(self: Mutant, run: Forward, call: Call) -> Forward:
     """The last step of every sequence is left out."""
-
-    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
-        back = 1 if call.reverse else -1
-        for b in np.flatnonzero(call.lengths > 1):
-            last = (starts_of if call.reverse else _last_rows)(call.lengths)[b]
-            run.h[last], run.h_T[b] = 0, run.h[last + back]
-        return run
+    back = 1 if call.reverse else -1
+    for b in np.flatnonzero(call.lengths > 1):
+        last = (starts_of if call.reverse else _last_rows)(call.lengths)[b]
+        run.h[last], run.h_T[b] = 0, run.h[last + back]
+    return run
 
 
-class ReverseIgnored(Mutant):
+@mutant("before", by="forward gradients torch_module")
+def reverse_ignored(self: Mutant, call: Call) -> Call:
     """Forwards, whatever was asked for."""
-
-    def before(self, call: LSTMCall[Any]) -> LSTMCall[Any]:
-        return replace(call, reverse=False)
+    return replace(call, reverse=False)
 
 
-class WholeArrayReversed(Mutant):
+@mutant("after", by="forward saved chunks")
+def whole_array_reversed(self: Mutant, run: Forward, call: Call) -> Forward:
     """Rows go the right way, but results stay in the order of the walk."""
-
-    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
-        return run._replace(h=run.h[_reversed_rows(call.lengths)]) if call.reverse else run
+    return run._replace(h=run.h[_reversed_rows(call.lengths)]) if call.reverse else run
 
 
-class CellGradientIgnored(Mutant):
+@mutant("gradients", by="gradients unrolled differences")
+def cell_gradient_ignored(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
     """dc of every step is not looked at."""
-
-    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-        return Reference.backward(self, saved, *given[:3])
+    return Reference.backward(self, saved, *given[:3])
 
 
-class LastCellGradientIgnored(Mutant):
+@mutant("gradients", by="gradients each_gradient_alone chunks torch_module")
+def last_cell_gradient_ignored(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
     """dc_T is not looked at."""
-
-    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-        dh, dh_T, dc_T, dc = given
-        return Reference.backward(self, saved, dh, dh_T, 0 * dc_T, dc)
+    dh, dh_T, dc_T, dc = given
+    return Reference.backward(self, saved, dh, dh_T, 0 * dc_T, dc)
 
 
-class IndexOverwrites(Mutant):
+@mutant("gradients", by="gradients differences torch_module")
+def index_overwrites(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
     """Steps that share a row of pre overwrite each other's gradient instead of adding up."""
-
-    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-        if saved.index is not None:
-            back.dpre[saved.index] = self.by_step(saved, *given)
-        return back
+    if saved.index is not None:
+        back.dpre[saved.index] = self.by_step(saved, *given)
+    return back
 
 
-class UnusedRowsLeftOver(Mutant):
+@mutant("gradients", by="gradients differences empty")
+def unused_rows_left_over(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
     """Rows of dpre that no step takes are not set to zero."""
-
-    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-        if saved.index is not None:
-            back.dpre[np.setdiff1d(np.arange(saved.pre_rows), saved.index)] = 1e-3
-        return back
+    if saved.index is not None:
+        back.dpre[np.setdiff1d(np.arange(saved.pre_rows), saved.index)] = 1e-3
+    return back
 
 
-class HalfPrecision(Mutant):
+@mutant("before", by="forward gradients torch_module long")
+def half_precision(self: Mutant, call: Call) -> Call:
     """Weights rounded to 11 bits on the way in."""
-
-    def before(self, call: LSTMCall[Any]) -> LSTMCall[Any]:
-        weight_hh = call.weight_hh
-        with np.errstate(over="ignore"):
-            return replace(call, weight_hh=weight_hh.astype(np.float16).astype(weight_hh.dtype))
+    with np.errstate(over="ignore"):
+        return replace(call, weight_hh=call.weight_hh.astype(np.float16).astype(call.weight_hh.dtype))
 
 
-class BinaryGradientStops(Mutant):
+@mutant("gradients", by="unrolled")
+def binary_gradient_stops(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
     """The step of a binary gate lets no gradient through (its true derivative)."""
-
-    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-        if saved.gate == "sigmoid":
-            return back
-        dpre = self.by_step(saved, *given)
-        units = dpre.shape[1] // 4
-        dpre[:, : 2 * units] = dpre[:, 3 * units :] = 0
-        return back._replace(dpre=_by_row(dpre, saved))
+    if saved.gate == "sigmoid":
+        return back
+    dpre = self.by_step(saved, *given)
+    units = dpre.shape[1] // 4
+    dpre[:, : 2 * units] = dpre[:, 3 * units :] = 0
+    return back._replace(dpre=_by_row(dpre, saved))
 
 
+@rejected(by="keep")
 class KeepMatters(Mutant):
     """Without saved activations the last state is not written."""
 
-    def forward(self, call: LSTMCall[Any], *, keep: bool = True) -> Forward:
+    def forward(self, call: Call, *, keep: bool = True) -> Forward:
         run = super().forward(call, keep=keep)
         return run if keep else run._replace(c_T=call.c0.copy())
 
 
-class NoneIsOnes(Mutant):
+@mutant("gradients", by="none_is_zeros each_gradient_alone")
+def none_is_ones(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
     """A gradient that is None is taken from memory that happens to hold ones."""
-
-    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-        dh, dh_T, dc_T, dc = given
-        ones = np.ones_like(saved.h)
-        return Reference.backward(self, saved, ones if dh is None else dh, dh_T, dc_T, ones if dc is None else dc)
+    dh, dh_T, dc_T, dc = given
+    ones = np.ones_like(saved.h)
+    return Reference.backward(self, saved, ones if dh is None else dh, dh_T, dc_T, ones if dc is None else dc)
 
 
-class CellNotCarried(Mutant):
+@mutant("after", by="chunks forward")
+def cell_not_carried(self: Mutant, run: Forward, call: Call) -> Forward:
     """c_T is c of the first step, not of the last."""
-
-    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
-        return run._replace(c_T=call.c0 * 1)
+    return run._replace(c_T=call.c0 * 1)
 
 
+@rejected(by="saved")
 class SavedInAnotherOrder(Mutant):
     """The saved gates have i and f exchanged, and backward accounts for it: only `gates()` is wrong."""
 
-    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
+    def after(self, run: Forward, call: Call) -> Forward:
         return run._replace(saved=self._exchanged(run.saved)) if run.saved else run
 
     def backward(self, saved: SavedActivations, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
@@ -243,128 +247,110 @@ class SavedInAnotherOrder(Mutant):
         return replace(saved, packed_gates=np.ascontiguousarray(saved.packed_gates[:, :, [1, 0, 2, 3]]))
 
 
-class NeighboursLeak(Mutant):
+@mutant("before", by="batch_composition forward")
+def neighbours_leak(self: Mutant, call: Call) -> Call:
     """A sequence's start is mixed with its neighbour's in the batch."""
-
-    def before(self, call: LSTMCall[Any]) -> LSTMCall[Any]:
-        return replace(call, h0=call.h0 + np.roll(call.h0, 1, axis=0) * np.float32(1e-2))
+    return replace(call, h0=call.h0 + np.roll(call.h0, 1, axis=0) * np.float32(1e-2))
 
 
-class Overflows(Mutant):
+@mutant("after", by="saturated")
+def overflows(self: Mutant, run: Forward, call: Call) -> Forward:
     """A sigmoid that goes by way of exp(x) / (1 + exp(x))."""
-
-    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
-        big = np.exp(np.abs(call.pre).max(initial=0))
-        return run._replace(h=run.h * (big / big))
+    big = np.exp(np.abs(call.pre).max(initial=0))
+    return run._replace(h=run.h * (big / big))
 
 
-class ErrorsBuildUp(Mutant):
+@mutant("after", by="long")
+def errors_build_up(self: Mutant, run: Forward, call: Call) -> Forward:
     """Each step is off by a tenth of what is allowed, always to the same side."""
-
-    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
-        if len(run.h):
-            drift = 1 + 1e-6 * np.arange(len(run.h), dtype=run.h.dtype)[:, None]
-            return run._replace(h=run.h * drift)
-        return run
+    return run._replace(h=run.h * (1 + 1e-6 * np.arange(len(run.h), dtype=run.h.dtype)[:, None]))
 
 
-class NanSwallowed(Mutant):
+@mutant("before", by="nan")
+def nan_swallowed(self: Mutant, call: Call) -> Call:
     """NaN in, a number out."""
-
-    def before(self, call: LSTMCall[Any]) -> LSTMCall[Any]:
-        return replace(call, pre=np.nan_to_num(call.pre, posinf=np.inf, neginf=-np.inf))
+    return replace(call, pre=np.nan_to_num(call.pre, posinf=np.inf, neginf=-np.inf))
 
 
-class NanSpreads(Mutant):
+@mutant("after", by="nan")
+def nan_spreads(self: Mutant, run: Forward, call: Call) -> Forward:
     """A NaN in one sequence reaches the others."""
-
-    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
-        return run._replace(h=run.h + 0 * np.nan_to_num(call.pre, nan=np.nan, posinf=0, neginf=0).sum())
+    return run._replace(h=run.h + 0 * np.nan_to_num(call.pre, nan=np.nan, posinf=0, neginf=0).sum())
 
 
-class EmptySequenceLosesState(Mutant):
+@mutant("after", by="empty forward")
+def empty_sequence_loses_state(self: Mutant, run: Forward, call: Call) -> Forward:
     """A sequence without steps ends in zeros."""
-
-    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
-        run.h_T[call.lengths == 0] = 0
-        return run
+    run.h_T[call.lengths == 0] = 0
+    return run
 
 
-class WritesItsInputs(Mutant):
+@mutant("after", by="repeatable")
+def writes_its_inputs(self: Mutant, run: Forward, call: Call) -> Forward:
     """The initial state is used as the running state."""
-
-    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
-        call.h0[:] = run.h_T
-        return run
+    call.h0[:] = run.h_T
+    return run
 
 
-class WritesOverItsGradients(Mutant):
+@mutant("gradients", by="repeatable")
+def writes_over_its_gradients(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
     """The gradient it was given for h_T is used as the running one, and handed out."""
-
-    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-        given[1][:] = back.dh0
-        return back._replace(dh0=given[1])
+    given[1][:] = back.dh0
+    return back._replace(dh0=given[1])
 
 
-class TrustsItsArguments(Mutant):
+@mutant("before", by="wrong_arguments")
+def trusts_its_arguments(self: Mutant, call: Call) -> Call:
     """Indices that point outside wrap round, other types are converted: nothing is refused."""
-
-    def before(self, call: LSTMCall[Any]) -> LSTMCall[Any]:
-        index = call.index
-        if index is not None:
-            call = replace(call, index=(index % max(len(call.pre), 1)).astype(np.int32))
+    if call.index is None:
         return call
+    return replace(call, index=(call.index % max(len(call.pre), 1)).astype(np.int32))
 
 
-class SavedInDouble(Mutant):
+@mutant("after", by="interface")
+def saved_in_double(self: Mutant, run: Forward, call: Call) -> Forward:
     """The saved gates are float64 for every dtype of the batch."""
-
-    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
-        wide = replace(run.saved, packed_gates=run.saved.packed_gates.astype(np.float64)) if run.saved else None
-        return run._replace(saved=wide)
+    wide = replace(run.saved, packed_gates=run.saved.packed_gates.astype(np.float64)) if run.saved else None
+    return run._replace(saved=wide)
 
 
-class Rejected(NamedTuple):
-    mutant: type[Mutant]
-    by: tuple[str, ...]
+@rejected(by="mask mask_arguments")
+class MaskForgotten(Mutant):
+    """Forward drops, backward goes through the weights as if nothing had been dropped."""
+
+    def backward(self, saved: SavedActivations, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
+        return Reference.backward(self, replace(saved, mask=None), dh, dh_T, dc_T, dc)
 
 
-# Not every check that would notice, but enough that each check is seen to fail: test_mutants.py counts.
-MUTANTS = (
-    Rejected(StatesSwapped, ("forward", "torch_module", "unrolled", "chunks")),
-    Rejected(GatesSwapped, ("forward", "torch_module", "unrolled")),
-    Rejected(FirstStepSkipped, ("gradients", "differences", "torch_module", "unrolled")),
-    Rejected(WeightGradientOneStepLate, ("gradients", "differences", "torch_module", "long")),
-    Rejected(GradientNotFromZero, ("gradients", "differences", "empty")),
-    Rejected(GradientPilesUp, ("repeatable", "gradients")),
-    Rejected(OnlyFirstSequence, ("forward", "batch_composition")),
-    Rejected(AllZeros, ("forward", "gradients", "differences", "each_gradient_alone", "torch_module", "saturated")),
-    Rejected(OneStepShort, ("forward", "torch_module", "unrolled")),
-    Rejected(ReverseIgnored, ("forward", "gradients", "torch_module")),
-    Rejected(WholeArrayReversed, ("forward", "saved", "chunks")),
-    Rejected(CellGradientIgnored, ("gradients", "unrolled", "differences")),
-    Rejected(LastCellGradientIgnored, ("gradients", "each_gradient_alone", "chunks", "torch_module")),
-    Rejected(IndexOverwrites, ("gradients", "differences", "torch_module")),
-    Rejected(UnusedRowsLeftOver, ("gradients", "differences", "empty")),
-    Rejected(HalfPrecision, ("forward", "gradients", "torch_module", "long")),
-    Rejected(BinaryGradientStops, ("unrolled",)),
-    Rejected(KeepMatters, ("keep",)),
-    Rejected(NoneIsOnes, ("none_is_zeros", "each_gradient_alone")),
-    Rejected(CellNotCarried, ("chunks", "forward")),
-    Rejected(SavedInAnotherOrder, ("saved",)),
-    Rejected(NeighboursLeak, ("batch_composition", "forward")),
-    Rejected(Overflows, ("saturated",)),
-    Rejected(ErrorsBuildUp, ("long",)),
-    Rejected(NanSwallowed, ("nan",)),
-    Rejected(NanSpreads, ("nan",)),
-    Rejected(EmptySequenceLosesState, ("empty", "forward")),
-    Rejected(WritesItsInputs, ("repeatable",)),
-    Rejected(WritesOverItsGradients, ("repeatable",)),
-    Rejected(TrustsItsArguments, ("wrong_arguments",)),
-    Rejected(SavedInDouble, ("interface",)),
-    Rejected(ProjectedWithoutBias, ("project", "project_backward")),
-    Rejected(ProjectsAnything, ("project_arguments", "project")),
-    Rejected(MaskForgotten, ("mask", "mask_arguments")),
-    Rejected(InitialStateNotDropped, ("mask",)),
-    Rejected(MaskScaled, ("mask", "mask_of_ones")),
-)
+@mutant("before", by="mask")
+def initial_state_not_dropped(self: Mutant, call: Call) -> Call:
+    """The mask acts on the h that the kernel computed, not on h0."""
+    mask = call.mask
+    if mask is None:
+        return call
+    return replace(call, h0=np.divide(call.h0, mask, out=np.zeros_like(mask), where=mask != 0))
+
+
+@mutant("before", by="mask mask_of_ones")
+def mask_scaled(self: Mutant, call: Call) -> Call:
+    """The mask is taken for a mask of zeros and ones, and what it keeps is scaled up once more."""
+    return call if call.mask is None else replace(call, mask=call.mask * 2)
+
+
+@rejected(by="project project_backward")
+class ProjectedWithoutBias(Mutant):
+    """The bias is left out, and its gradient is the mean over the rows."""
+
+    def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
+        return super().project(x, weight_ih, 0 * bias)
+
+    def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
+        back = super().project_backward(x, weight_ih, dpre, with_dx=with_dx)
+        return back._replace(dbias=back.dbias / max(len(x), 1))
+
+
+@mutant("project", by="project_arguments project")
+def projects_anything(self: Mutant, x: Array, weight_ih: Array, bias: Array) -> Array:
+    """Shapes that NumPy can broadcast are taken."""
+    out: Array = x[:, : weight_ih.shape[-1]] @ np.atleast_2d(weight_ih)[:, : x.shape[1]].T + bias.sum()
+    return out
