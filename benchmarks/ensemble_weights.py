@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--ngram-l2", type=float, default=recipe("fast").ngrams.l2)
     options = parser.parse_args()
     model, data = gw.load(options.model), imdb(options.data).train
-    assert model.ngrams is None, "MODEL must be a network alone"
+    assert not model.ensemble.others, "MODEL must be a network alone"
     assert model.metadata.fingerprint == data.fingerprint(), "the model was trained on other data"
     training_data = prepare(data, recipe(model.metadata.recipe, ngrams__order=3), model.metadata.seed)
     sequences, labels, train = training_data.full_sequences, training_data.labels, training_data.train
@@ -50,7 +50,7 @@ def main() -> None:
         exclude=training_data.excluded_tokens,
     )
     validation = [sequences[n] for n in training_data.validation]
-    network, ngrams = model.logits_of(validation).astype(np.float64), ngram_model.logits(validation)
+    network, ngrams = model.ensemble.logits(validation).astype(np.float64), ngram_model.logits(validation)
     y, zero = labels[training_data.validation], np.zeros(1)
     print(f"{len(y):,} validation rows, {len(ngram_model.ngrams):,} n-grams, l2 {options.ngram_l2:g}\n")
     print("| logit | accuracy | loss | calibration error |\n|---|---:|---:|---:|")

@@ -32,7 +32,6 @@ from gatewise.data import imdb
 from gatewise.explain import METHODS, IntegratedGradients
 from gatewise.explain.attribution import Baseline
 from gatewise.kernels.threads import threads
-from gatewise.members.net import run_all
 from gatewise.network.batch import PAD, truncate
 
 
@@ -189,10 +188,11 @@ def _runs(model: gw.Model, text: Any) -> tuple[dict[str, Callable[[], Any]], flo
         model.explain(example, "cell-decomposition")
         _ = example.prefix_logits, example.contributions
 
-    net, read = model.net, truncate(model.preprocessor.encode_batch([text])[0], model.architecture)
+    lstm, [sequence] = model.ensemble.lstm, model.preprocessor.encode_batch([text])
+    _, read = lstm.read(sequence)
     runs: dict[str, Callable[[], Any]] = {"trace, prefix predictions and cell decomposition": trace_and_explain}
-    if net.arch.bidirectional:
-        runs["every prefix as its own sequence"] = lambda: run_all(net, (read[:t] for t in range(len(read) + 1)))
+    if lstm.arch.bidirectional:
+        runs["every prefix as its own sequence"] = lambda: lstm.logits(read[:t] for t in range(len(read) + 1))
     runs |= {name.replace("-", " "): lambda name=name: model.explain(text, name) for name in METHODS}
     runs[FIXED] = lambda: model.explain(text, method)
     return {**runs, CAPTUM: captum}, equal

@@ -55,7 +55,7 @@ def main() -> None:
         scores = {}
         for name, method in methods.items():
             began = time.perf_counter()
-            one = measure(model.net, sequences, method)
+            one = measure(model.explained, sequences, method)
             print(_row(name, one), flush=True)
             scores[name] = {**_as_dict(one), "total_seconds": time.perf_counter() - began}
         probability = next(iter(scores.values()))["probability"]

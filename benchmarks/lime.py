@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gatewise.explain import ExplainedNetwork
-from gatewise.explain.attribution import Attribution, LinearRule
+from gatewise.explain.attribution import Attribution
 from gatewise.explain.example import Example
-from gatewise.members.net import run_all
+from gatewise.members.ensemble import Ensemble
 from gatewise.target import log_probabilities
 from gatewise.types import Array
 
@@ -23,28 +22,28 @@ class Lime:
     """An attribution method, for tokens only."""
 
     adds_up = False
-    linear_rule: LinearRule = "included"
+    rule = None
 
     def __init__(self, samples: int = 5000, seed: int = 0) -> None:
         self.samples, self.seed = samples, seed
 
-    def note(self, net: ExplainedNetwork) -> str:
+    def note(self, ensemble: Ensemble) -> str:
         return f"The slope of a line through {self.samples} texts with words taken out."
 
-    def base_value_note(self, net: ExplainedNetwork) -> str:
+    def base_value_note(self, ensemble: Ensemble) -> str:
         return "its intercept"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         rng = np.random.default_rng(self.seed)
-        return [self._one(example.net, example, rng) for example in examples]
+        return [self._one(example, rng) for example in examples]
 
-    def _one(self, net: ExplainedNetwork, example: Example, rng: np.random.Generator) -> Attribution:
+    def _one(self, example: Example, rng: np.random.Generator) -> Attribution:
         read = example.read
         types, kind = np.unique(read, return_inverse=True)  # (U,), (T,)
         kept = np.ones((self.samples, len(types)), dtype=bool)
         for row, out in zip(kept[1:], rng.integers(1, len(types) + 1, self.samples - 1), strict=True):
             row[rng.choice(len(types), out, replace=False)] = False
-        p = np.exp(log_probabilities(run_all(net, (read[row[kind]] for row in kept))))  # (S, K)
+        p = np.exp(log_probabilities(example.ensemble.logits([read[row[kind]] for row in kept])))  # (S, K)
         predicted = int(p[0].argmax())
         x = kept.astype(np.float64)
         share = x.sum(axis=1) / len(types)

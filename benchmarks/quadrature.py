@@ -35,7 +35,7 @@ def main() -> None:
     print("|---|" + "---:|" * (len(POINTS) + 1))
     for folder in options.models:
         model = gw.load(folder)
-        examples = predict_examples(model.net, model.preprocessor.encode_batch(splits.test.take(rows).inputs))
+        examples = predict_examples(model.explained, model.preprocessor.encode_batch(splits.test.take(rows).inputs))
         for baseline in BASELINES:
             shares = []
             for method in (

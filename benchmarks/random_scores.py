@@ -6,23 +6,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gatewise.explain import Example, ExplainedNetwork
-from gatewise.explain.attribution import Attribution, LinearRule
+from gatewise.explain import Example
+from gatewise.explain.attribution import Attribution
+from gatewise.members.ensemble import Ensemble
 
 
 class RandomScores:
     """An attribution method that draws each score from a standard normal distribution."""
 
     adds_up = False
-    linear_rule: LinearRule = "included"
+    rule = None
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def note(self, net: ExplainedNetwork) -> str:
-        return f"The {net.token_noun}s in random order."
+    def note(self, ensemble: Ensemble) -> str:
+        return f"The {ensemble.token_noun}s in random order."
 
-    def base_value_note(self, net: ExplainedNetwork) -> str:
+    def base_value_note(self, ensemble: Ensemble) -> str:
         return "0"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:

@@ -96,7 +96,7 @@ def calibrated() -> Model:
     arch = Architecture("tokens", encoding.vocab_size, 6, 5)
     report = CalibrationReport("network x 0.50, shift +0.10", "the validation set", 400, 0.5, 0.4, 0.08, 0.02)
     metadata = ModelMetadata(calibration=report)
-    return Model(arch, parameters_of(arch, 8), TextPreprocessor(encoding), ("no", "yes"), metadata)
+    return Model.of_network(arch, parameters_of(arch, 8), TextPreprocessor(encoding), ("no", "yes"), metadata)
 
 
 def test_the_card_and_the_explanation_say_whether_a_model_is_calibrated(calibrated: Model) -> None:

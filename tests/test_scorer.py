@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -20,7 +19,7 @@ from gatewise import scorer as module
 from gatewise.errors import DataError, InputError, MissingExtra, ModelFileError
 from tests.exchange.random_models import random_inputs, random_model
 
-MODEL = dataclasses.replace(random_model(), classes=("7", "11"), label_type="int")
+MODEL = random_model(names=("7", "11"), label_type="int")
 TEXTS = random_inputs(MODEL, 6)
 
 

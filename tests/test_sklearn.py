@@ -199,7 +199,7 @@ def test_class_weights_mean_the_same_as_in_training(class_weight: str | dict[str
     settings = {name: value for name, value in TEXT_SETTINGS.items() if name != "random_state"}
     trained = train(DATA.inputs, NAMES, class_weight=class_weight, seed=3, **settings)
     fitted = clone(SMALL).set_params(class_weight=class_weight).fit(DATA.inputs, NAMES)
-    assert fitted.model_.thresholds == trained.thresholds != ()
+    assert fitted.model_.target.thresholds == trained.target.thresholds != ()
     np.testing.assert_array_equal(fitted.predict_proba(DATA.inputs), trained.predict_proba(DATA.inputs))
 
 

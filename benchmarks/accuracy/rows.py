@@ -125,8 +125,7 @@ def trained(
 
 def measured(model: Model, test: Labelled, validation: Labelled) -> dict[str, Any]:
     """Accuracy, loss and calibration error of a model; with n-grams also the accuracy of the network and of the n-gram
-    model alone. The stored model has one bias for both, so each part gets a scale and a shift of its own, fitted on
-    `validation`.
+    model alone. Each part gets a scale and a shift of its own, fitted on `validation`.
     """
     result = model.evaluate(test)
     figures: dict[str, Any] = {
@@ -134,10 +133,10 @@ def measured(model: Model, test: Labelled, validation: Labelled) -> dict[str, An
         "loss": result.loss,
         "calibration_error": result.calibration_error,
     }
-    if model.ngrams is not None:
-        network, ngrams = replace(model, ngrams=None), model.ngrams
+    lstm, ngrams = model.ensemble.lstm, model.ensemble.get("ngrams")
+    if ngrams is not None:
         parts: dict[str, Callable[[Labelled], Array]] = {
-            "network_accuracy": lambda data: network.logits(data.inputs),
+            "network_accuracy": lambda data: lstm.logits(model.preprocessor.encode_batch(data.inputs)),
             "ngrams_accuracy": lambda data: ngrams.logits(model.preprocessor.encode_batch(data.inputs)),
         }
         for name, logits in parts.items():

@@ -222,7 +222,7 @@ class Layer:
 
 
 class Inference:
-    """Logits of all reviews from their ids by `Model.logits_of`, without torch."""
+    """Logits of all reviews from their ids by `Ensemble.logits`, without torch."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         from gatewise.kernels import readonly_copy
@@ -238,8 +238,8 @@ class Inference:
         self.reviews: list[Any] = list(reviews_of(arrays))
         # Read-only, as in a model that `load` opened.
         parameters = {name: readonly_copy(array) for name, array in _parameters(arch, arrays).items()}
-        model = Model(arch, parameters, TextPreprocessor(KerasEncoding({"a": 1})), ("negative", "positive"))
-        self.work: Callable[[], Any] = lambda: model.logits_of(self.reviews)
+        model = Model.of_network(arch, parameters, TextPreprocessor(KerasEncoding({"a": 1})), ("negative", "positive"))
+        self.work: Callable[[], Any] = lambda: model.ensemble.logits(self.reviews)
         if settings.get("api") == "forward":
             batch, ops = Batch.of(self.reviews, arch), NumpyOps(_kernel())
             self.work = lambda: forward(ops, model.parameters, arch, batch)
@@ -252,6 +252,6 @@ class Inference:
         return seconds_of(self.work, repeats=self.settings["repeats"])
 
     def info(self) -> dict[str, str]:
-        api = "network.forward on a prepared batch" if self.settings.get("api") == "forward" else "Model.logits_of"
+        api = "network.forward on a prepared batch" if self.settings.get("api") == "forward" else "Ensemble.logits"
         info = _info()
         return {**info, "settings": f"{info['settings']}, {api}"}

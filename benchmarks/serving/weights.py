@@ -28,7 +28,7 @@ def write(texts: list[str], folder: Path) -> Path:
         name if name.startswith(("embedding", "dense")) else f"lstm.0.forward.{name}": array
         for name, array in drawn.items()
     }
-    model = Model(arch, named, TextPreprocessor(encoding), ("negative", "positive"))
+    model = Model.of_network(arch, named, TextPreprocessor(encoding), ("negative", "positive"))
     model.save(folder / "reviews")
     np.savez(folder / "weights.npz", length=np.array(LENGTH), **drawn)  # type: ignore[arg-type]
     (folder / "words.json").write_text(json.dumps(words), encoding="utf-8")

@@ -43,7 +43,7 @@ def keras_model() -> Model:
     """The tutorial's kind: unmasked pads, one direction, two classes."""
     encoding = KerasEncoding(keras_index(TEXTS), 12)
     arch = Architecture("tokens", encoding.vocab_size, 5, 6, max_length=30, padding="pre")
-    return Model(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
+    return Model.of_network(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ def tokens_model() -> Model:
     """The default kind, with three classes, one of them with a name that would clear the screen."""
     encoding = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
     arch = Architecture("tokens", encoding.vocab_size, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
-    return Model(arch, parameters_of(arch, 4), TextPreprocessor(encoding), ("\x1b[2Jx", "[red]y", "z\n"))
+    return Model.of_network(arch, parameters_of(arch, 4), TextPreprocessor(encoding), ("\x1b[2Jx", "[red]y", "z\n"))
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +85,9 @@ def series_file(series: Series, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="session")
 def series_model(series: Series) -> Model:
     arch = Architecture("channels", 2, 0, 5, outputs=3)
-    return Model(arch, parameters_of(arch, 5), SeriesPreprocessor(StandardScaler.fit(series)), ("a", "b", "c"))
+    return Model.of_network(
+        arch, parameters_of(arch, 5), SeriesPreprocessor(StandardScaler.fit(series)), ("a", "b", "c")
+    )
 
 
 @pytest.fixture(scope="session")

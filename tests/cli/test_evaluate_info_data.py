@@ -99,9 +99,10 @@ def test_info_of_a_model(run: Run, keras_folder: Path, tokens_folder: Path) -> N
     rows = [line.split() for line in run("info", keras_folder).stdout.splitlines()]
     total = sum(int(row[-1].replace(",", "")) for row in rows if row and row[0] in ("Embedding", "LSTM", "Dense"))
     assert ["total", f"{total:,}"] in rows
-    assert any(row[:1] == ["model.safetensors"] for row in rows)
+    assert any(row[:1] == ["lstm.safetensors"] for row in rows)
     seen = json.loads(run("info", keras_folder, "--json").stdout)
     assert seen["architecture"]["units"] == 6
+    assert seen["members"] == [{"name": "LSTM", "weight": 1.0}]
     assert sum(layer["parameters"] for layer in seen["layers"]) == total
     assert seen["files"]["config.json"] == (keras_folder / "config.json").stat().st_size
     shown = run("info", tokens_folder).stdout

@@ -27,9 +27,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     scaling = SeriesPreprocessor(StandardScaler((0.5,), (2.0,)))
     names = tuple(f"class {k}" for k in range(30))
     models = {
-        "number": Model(one, parameters_of(one, 1), scaling, ("price",), task="regression"),
-        "labels": Model(three, parameters_of(three, 2), encoding, ("a", "b", "c"), task="multilabel"),
-        "many": Model(thirty, parameters_of(thirty, 3), encoding, names),
+        "number": Model.of_network(one, parameters_of(one, 1), scaling, ("price",), task="regression"),
+        "labels": Model.of_network(three, parameters_of(three, 2), encoding, ("a", "b", "c"), task="multilabel"),
+        "many": Model.of_network(thirty, parameters_of(thirty, 3), encoding, names),
     }
     home = tmp_path_factory.mktemp("tasks")
     for name, model in models.items():
@@ -133,8 +133,9 @@ def test_many_numbers_as_classes_are_evaluated_as_the_model_was_trained(
 ) -> None:
     import gatewise as gw
 
-    model = replace(gw.load(folders["many"]), classes=tuple(map(str, range(30))), label_type="int")
-    model.save(tmp_path / "model")
+    model = gw.load(folders["many"])
+    target = replace(model.target, classes=tuple(map(str, range(30))), label_type="int")
+    replace(model, ensemble=replace(model.ensemble, target=target)).save(tmp_path / "model")
     table = tmp_path / "new.csv"
     table.write_text("text,label\n" + "".join(f"a good film {k},{k}\n" for k in range(30)))
     result = run("evaluate", tmp_path / "model", table, "--json")

@@ -15,7 +15,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.explain import Clamp, IntegratedGradients, ablate, hold_memory
-from gatewise.explain.provenance import fingerprint_of, today
+from gatewise.explain.provenance import today
 from gatewise.model.model import Model
 from gatewise.network.architecture import initial_parameters
 from tests.cli.conftest import Run
@@ -38,7 +38,7 @@ def test_it_shows_the_models_explanation(run: Run, keras_model: Model, keras_fol
 
 def test_reports_name_model_date_and_command(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
     report, compared = tmp_path / "report.html", tmp_path / "compared.html"
-    source = f"Model {keras_folder}, fingerprint {fingerprint_of(keras_model)}. Made on {today()} by gatewise"
+    source = f"Model {keras_folder}, fingerprint {keras_model.fingerprint}. Made on {today()} by gatewise"
     printed = run("explain", keras_folder, TEXT, "--html", report).stdout
     assert source in " ".join(printed.split())
     assert f"gatewise explain {keras_folder} '{TEXT}' --html {report}" in " ".join(printed.split())
@@ -147,7 +147,7 @@ def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: M
     arch = dataclasses.replace(tokens_model.architecture, layers=2, bidirectional=True)
     rng = np.random.default_rng(3)
     parameters = {k: a + rng.normal(0, 0.4, a.shape).astype(a.dtype) for k, a in initial_parameters(arch, rng).items()}
-    model = dataclasses.replace(tokens_model, architecture=arch, parameters=parameters)
+    model = tokens_model.with_lstm(arch=arch, parameters=parameters)
     model.save(tmp_path / "deep")
     options = shlex.split("--clamp 6:forget=0 --ablate 5 --hold-memory 7 --layer 1 --direction backward")
     printed = json.loads(run("explain", tmp_path / "deep", TEXT, *options, "--json").stdout)["intervention"]
@@ -194,7 +194,8 @@ def test_baselines(run: Run, keras_model: Model, keras_folder: Path, baseline: A
 
 
 def test_units_are_computed_once_and_saved(run: Run, tmp_path: Path, tokens_model: Model, reviews_csv: Path) -> None:
-    model = dataclasses.replace(tokens_model, classes=("bad", "good", "z"))
+    target = dataclasses.replace(tokens_model.target, classes=("bad", "good", "z"))
+    model = dataclasses.replace(tokens_model, ensemble=dataclasses.replace(tokens_model.ensemble, target=target))
     folder = tmp_path / "m"
     model.save(folder)
     options = ("--data", reviews_csv, "--text", "review", "--label", "sentiment")
@@ -265,27 +266,61 @@ def test_a_missing_file_or_a_folder_is_no_text(run: Run, keras_folder: Path, tmp
 
 
 def test_ngram_scores_are_shown(run: Run, tmp_path: Path) -> None:
-    from tests.model.test_ngrams import TEXTS, model_of
+    from tests.model.test_ensembles import TEXTS, model_of
 
     model, folder = model_of(), tmp_path / "m"
     model.save(folder)
     found = model.explain(TEXTS[0], "prefix-difference")
-    assert found.linear_scores is not None
+    (_, of_lstm, _, _), (_, weight, scores, _) = found.parts
     shown = run("explain", folder, TEXTS[0], "--method", "prefix-difference", "--top", 3).stdout
-    one, flat = found.ngrams[0], " ".join(shown.split())
-    assert f"steps, n-grams {found.linear_scores.sum():+.3f} sum of the n-grams' scores" in flat
-    assert f"truncated part {found.truncated_part:+.3f} n-grams of steps that the network does not read" in flat
-    assert "strongest words score network n-grams" in flat
+    one, flat = found.phrases[0], " ".join(shown.split())
+    assert f"steps, n-grams {scores.sum():+.3f} sum of its scores, with weight {weight:.2f}" in flat
+    assert f"truncated part {found.truncated_part:+.3f} steps that the LSTM does not read" in flat
+    assert f"strongest words score LSTM x {of_lstm:.2f} n-grams x {weight:.2f}" in flat
     words = " ".join(one.words)
-    assert f"largest of {len(found.ngrams)} n-grams count score {words} {one.times} {one.score:+.3f}" in flat
+    assert f"largest of {len(found.phrases)} n-grams count score {words} {one.times} {one.score:+.3f}" in flat
     printed = json.loads(run("explain", folder, TEXTS[0], "--method", "prefix-difference", "--json").stdout)
-    parts = np.add(printed["parts"]["network"], printed["parts"]["linear"])
-    np.testing.assert_allclose(parts, printed["scores"], atol=1e-12)
-    assert printed["ngrams"][0] == {"words": list(one.words), "step": one.step, "times": one.times, "score": one.score}
+    assert [(part["name"], part["weight"]) for part in printed["members"]] == model.ensemble.weight_rows()
+    both = np.add(*(part["scores"] for part in printed["members"]))
+    np.testing.assert_allclose(both, printed["scores"], atol=1e-12)
+    assert printed["phrases"][0] == {"words": list(one.words), "step": one.step, "times": one.times, "score": one.score}
     clamped = run("explain", folder, TEXTS[0], "--clamp", "forget=1").stdout
-    assert "does not change: n-grams depend on the words only." in " ".join(clamped.split())
+    assert "does not change: they depend on the words only." in " ".join(clamped.split())
     described = run("info", folder).stdout
-    assert re.search(rf"1- to 3-grams +\(1,\) +{model.ngrams.weight.size}", described)  # type: ignore[union-attr]
+    assert re.search(rf"1- to 3-grams +\(1,\) +{model.ensemble.get('ngrams').weight.size}", described)
+    assert f"weights {model.ensemble}\n" in re.sub(" +", " ", described)
+
+
+def test_an_lstm_of_weight_0_is_named_before_its_numbers(run: Run, tmp_path: Path) -> None:
+    from tests.model.test_ensembles import TEXTS, model_of
+
+    model, folder, data = model_of(), tmp_path / "m", tmp_path / "data.csv"
+    ensemble = dataclasses.replace(model.ensemble, weights=(0.0, 1.0))
+    dataclasses.replace(model, ensemble=ensemble).save(folder)
+    data.write_text("text,label\n" + "".join(f'"{text}",no\n"{text}",yes\n' for text in TEXTS), encoding="utf-8")
+    note = "The LSTM has weight 0 in this model: "
+    for more, number in (
+        ((TEXTS[0],), "base value"),
+        ((TEXTS[0], "--clamp", "forget=1"), "half-life"),
+        ((TEXTS[0], "--compare", TEXTS[1]), "base value"),
+        (("--data", data), "ablated"),
+    ):
+        shown = run("explain", folder, *more).stdout
+        assert 0 <= shown.index(note) < shown.index(number), more
+    flat = " ".join(run("explain", folder, TEXTS[0]).stdout.split())
+    assert flat.rindex(note) < flat.index("half-life")
+    members = [{"name": "LSTM", "weight": 0.0}, {"name": "n-grams", "weight": 1.0}]
+    for words in (("explain", folder, "--data", data), ("info", folder), ("evaluate", folder, data)):
+        assert json.loads(run(*words, "--json").stdout)["members"] == members
+    assert "LSTM 0.00, n-grams 1.00" in run("info", folder).stdout
+    assert "| LSTM | 0.00 |" in (folder / "README.md").read_text(encoding="utf-8")
+    page = tmp_path / "r.html"
+    run("evaluate", folder, data, "--html", page)
+    assert "Weights of the members: LSTM 0.00, n-grams 1.00." in page.read_text(encoding="utf-8")
+    run("explain", folder, TEXTS[0], "--html", page)
+    without_script = page.read_text(encoding="utf-8").split("</noscript>")[0]
+    assert without_script.index(note) < without_script.index("base value")
+    assert without_script.rindex(note) < without_script.index("half-life")
 
 
 def test_a_file_name_is_a_file_not_a_text(

@@ -59,16 +59,17 @@ def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: P
     result = run("train", *columns(reviews_csv), "-o", target, *SMALL, "--ngram-order", 2)
     assert result.exit_code == 0
     model = gw.load(target)
-    assert model.ngrams is not None
-    assert model.ngrams.order == 2
-    assert f"; {len(model.ngrams)} fitted in" in " ".join(result.stdout.split())
+    ngrams = model.ensemble.get("ngrams")
+    assert ngrams.order == 2
+    assert f"; {len(ngrams)} fitted in" in " ".join(result.stdout.split())
+    assert f"\nweights: {model.ensemble}\nsaved to " in result.stdout
     said = " ".join(result.stdout.split())
-    assert "ensemble: network x" in said
+    assert "ensemble: LSTM x" in said
     assert "; validation set: accuracy" in said
     assert "not calibrated: 3 validation rows, at least 100 are needed" in said
     assert model.metadata.command.endswith(" --ngram-order 2")
     assert "1- to 2-grams" in run("info", target).stdout
-    assert json.loads(run("info", target, "--json").stdout)["layers"][-1]["parameters"] == len(model.ngrams)
+    assert json.loads(run("info", target, "--json").stdout)["layers"][-1]["parameters"] == len(ngrams)
     for source, words in ((columns(reviews_csv), "from 0 to 3"), ((series_file,), "these are series")):
         order = 4 if "from" in words else 1
         refused = run("train", *source, "-o", tmp_path / "n", *SMALL, "--ngram-order", order)
@@ -146,6 +147,7 @@ def test_json_is_one_object_and_the_rest_goes_to_stderr(run: Run, reviews_csv: P
     result = run("train", *columns(reviews_csv), "-o", tmp_path / "m", *SMALL, "--gate", "binary", "--json")
     seen = json.loads(result.stdout)
     assert (seen["recipe"], seen["seed"], len(seen["history"])) == ("fast", 3, 2)
+    assert seen["members"] == gw.load(tmp_path / "m").ensemble.weights_json()
     assert "val_accuracy" in result.stderr
     assert gw.load(tmp_path / "m").architecture.gate == "binary"
 
@@ -187,7 +189,7 @@ def test_weights_threshold_split_and_validation(run: Run, reviews_csv: Path, tmp
         )
     assert result.exit_code == 0
     model = gw.load(target)
-    assert model.thresholds == (0.25,)
+    assert model.target.thresholds == (0.25,)
     assert "validation data of their own" in model.metadata.validation
     for part in ("--class-weight good=3", "--threshold 0.25", "--validation"):
         assert part in model.metadata.command

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from gatewise.members.member import Member
 from gatewise.members.ngrams import BITS, Ngrams
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
@@ -18,9 +20,11 @@ TOKENS = TokenEncoding.fit([" ".join(WORDS)], min_count=1)  # 30 entries, paddin
 CHANNELS = 2
 
 
-def random_model(seed: int = 0, linear: str = "", classes: int = 2, mask: bool = False, **options: Any) -> Model:
-    """A model of texts, or with inputs="channels" of series. linear: "ngrams", "scaled ngrams" or "convolutions". mask:
-    of missing values. options: of `Architecture`, and of `Model`: task, thresholds.
+def random_model(
+    seed: int = 0, linear: str = "", classes: int = 2, mask: bool = False, names: tuple[str, ...] = (), **options: Any
+) -> Model:
+    """A model of texts, or with inputs="channels" of series. linear: "ngrams", "scaled ngrams" or "convolutions", with
+    weights and a shift. mask: of missing values. options: of `Architecture`, and of `Model`: task, thresholds.
     """
     rng = np.random.default_rng(seed)
     target = {name: options.pop(name) for name in ("task", "thresholds", "label_type") if name in options}
@@ -34,13 +38,17 @@ def random_model(seed: int = 0, linear: str = "", classes: int = 2, mask: bool =
     preprocessor: Any = TextPreprocessor(TOKENS)
     if series:
         preprocessor = SeriesPreprocessor(StandardScaler((3.0, -20.0), (0.5, 8.0)), mask)
-    names = tuple(f"class {n}" for n in range(classes))
-    parts: dict[str, Any] = {}
+    names = names or tuple(f"class {n}" for n in range(classes))
+    members: list[tuple[Member, float]] = []
     if "ngrams" in linear:
-        parts["ngrams"] = random_ngrams(rng, outputs, "scaled" in linear)
+        members.append((random_ngrams(rng, outputs, "scaled" in linear), 0.75))
     if linear == "convolutions":
-        parts["convolutions"] = some(channels, outputs)
-    return Model(arch, parameters, preprocessor, names, **target, **parts)
+        members.append((some(channels, outputs), 0.75))
+    model = Model.of_network(arch, parameters, preprocessor, names, members=members, **target)
+    if not members:
+        return model
+    changes: dict[str, Any] = {"weights": (0.5, 0.75), "shift": np.linspace(-0.2, 0.3, outputs)}
+    return replace(model, ensemble=replace(model.ensemble, **changes))
 
 
 def random_ngrams(rng: np.random.Generator, outputs: int, scaled: bool) -> Ngrams:

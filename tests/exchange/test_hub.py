@@ -68,10 +68,10 @@ def test_the_card_has_the_metadata_block_and_may_be_edited(hub: Hub) -> None:
 
 def test_a_changed_file_is_refused(hub: Hub) -> None:
     random_model().push_to_hub(REPO)
-    weights = bytearray(hub.files(REPO, "main")["model.safetensors"])
+    weights = bytearray(hub.files(REPO, "main")["lstm.safetensors"])
     weights[-1] ^= 1
-    hub.commit(REPO, "main", {"model.safetensors": bytes(weights)})
-    with pytest.raises(ModelFileError, match=rf"'hf://{REPO}': model.safetensors was changed or damaged"):
+    hub.commit(REPO, "main", {"lstm.safetensors": bytes(weights)})
+    with pytest.raises(ModelFileError, match=rf"'hf://{REPO}': lstm.safetensors was changed or damaged"):
         gw.load(f"hf://{REPO}")
 
 

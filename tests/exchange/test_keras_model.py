@@ -29,7 +29,7 @@ def model_of(seed: int = 0, **changes: Any) -> Model:
     settings: dict[str, Any] = {"inputs": "tokens", "vocab_size": len(WORDS), "embedding_dim": 5, "units": 6, **changes}
     arch = Architecture(**settings)
     classes = ("a", "b") if arch.outputs == 1 else tuple("abc")
-    return Model(arch, parameters_of(arch, seed), TextPreprocessor(TokenEncoding.of_words(WORDS)), classes)
+    return Model.of_network(arch, parameters_of(arch, seed), TextPreprocessor(TokenEncoding.of_words(WORDS)), classes)
 
 
 def texts_of(count: int, longest: int, seed: int = 0) -> list[str]:
@@ -160,7 +160,7 @@ def test_the_network_of_an_ensemble(keras: ModuleType) -> None:
     bundled = gw.load()
     network, text = bundled.to_keras(network_only=True), "A film to see twice."
     logits = network.predict(padded(bundled, [text]), verbose=0)
-    alone = replace(bundled, ngrams=None)
+    alone = replace(bundled, ensemble=bundled.ensemble.alone())
     assert np.abs(logits - alone.logits([text])).max() < 1e-4
 
 

@@ -14,6 +14,7 @@ import gatewise as gw
 from gatewise.errors import InputError
 from gatewise.exchange import onnx_export
 from gatewise.exchange.onnx_export import ExportError, OnnxSource
+from gatewise.members.ensemble import Ensemble
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.types import Array
@@ -76,17 +77,19 @@ def test_onnx_runtime_computes_the_same(name: str, tmp_path: Path, monkeypatch: 
         assert len(found) == (1 if model.task == "regression" else 2)
 
 
-def test_a_thousand_random_inputs_are_compared_and_long_ones_are_among_them(tmp_path: Path) -> None:
-    model = random_model(linear="ngrams", max_length=120)
+def test_a_thousand_random_inputs_are_compared_and_long_ones_are_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[int] = []
+    logits = Ensemble.logits
 
-    class Watched(Model):
-        def logits_of(self, sequences: Any, ops: Any = None) -> Array:
-            seen.extend(len(one) for one in sequences)
-            return super().logits_of(sequences, ops)
+    def watched(ensemble: Ensemble, sequences: Any) -> Array:
+        seen.extend(len(one) for one in sequences)
+        return logits(ensemble, sequences)
 
-    watched = Watched(**{name: getattr(model, name) for name in model.__dataclass_fields__ if name[0] != "_"})
-    assert watched.to_onnx(tmp_path / "model.onnx").checked == 1_000
+    monkeypatch.setattr(Ensemble, "logits", watched)
+    model = random_model(linear="ngrams", max_length=120)
+    assert model.to_onnx(tmp_path / "model.onnx").checked == 1_000
     assert len(seen) == 1_000
     assert min(seen) == 1
     assert max(seen) > 120
@@ -94,13 +97,11 @@ def test_a_thousand_random_inputs_are_compared_and_long_ones_are_among_them(tmp_
 
 def test_nothing_is_written_where_the_logits_differ(tmp_path: Path) -> None:
     model = random_model()
-    source = OnnxSource(
-        model.architecture, model.parameters, model.target, None, None, lambda rows: model.logits_of(rows) + 2e-5
-    )
+    source = OnnxSource(model.ensemble, None, lambda rows: model.ensemble.logits(rows) + 2e-5)
     with pytest.raises(ExportError, match=r"not written: ONNX Runtime's logits differ by 2e-05"):
         onnx_export.export(source, tmp_path / "model.onnx", {})
     assert not list(tmp_path.iterdir())
-    nan = replace(source, logits=lambda rows: model.logits_of(rows) * np.float32(np.nan))
+    nan = replace(source, logits=lambda rows: model.ensemble.logits(rows) * np.float32(np.nan))
     with pytest.raises(ExportError):
         onnx_export.export(nan, tmp_path / "model.onnx", {})
 
@@ -133,7 +134,7 @@ def test_the_file_is_checked_and_says_what_it_is(tmp_path: Path) -> None:
     assert json.loads(facts["gatewise.classes"]) == ["class 0", "class 1", "class 2"]
     assert json.loads(facts["gatewise.architecture"])["units"] == 6
     assert facts["gatewise.inputs"] == report.inputs
-    assert facts["gatewise.ensemble"] == "network and 1- to 3-grams"
+    assert facts["gatewise.ensemble"] == "LSTM 0.50, n-grams 0.75"
     assert json.loads(facts["gatewise.metadata"])["recipe"] == ""
 
 

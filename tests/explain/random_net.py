@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from gatewise.explain.example import ensemble_of
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.member import Member
 from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.target import Target
 from gatewise.types import Array
 
 TOKENS: dict[str, Any] = {"inputs": "tokens", "vocab_size": 23, "embedding_dim": 5, "units": 6}
@@ -63,3 +69,23 @@ def names_of(arch: Architecture) -> tuple[str, ...]:
 
 def steps_of(length: int) -> list[str]:
     return [f"w{n}" for n in range(length)]
+
+
+def explained(
+    parameters: dict[str, Array],
+    arch: Architecture,
+    *,
+    unknown: int | None = None,
+    target: Target | None = None,
+    other: Member | None = None,
+) -> Ensemble:
+    """The LSTM of these arrays, and another member of weight 1 if one is given."""
+    ensemble = ensemble_of(parameters, arch, None, target, unknown)
+    if other is None:
+        return ensemble
+    return replace(ensemble, members=(*ensemble.members, other), weights=(*ensemble.weights, 1.0))
+
+
+def run_all(ensemble: Ensemble, sequences: Iterable[Array]) -> Array:
+    """Logits (n, outputs) of n sequences."""
+    return ensemble.logits(list(sequences))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from threading import Barrier
 from typing import Any
 
@@ -13,17 +12,16 @@ import numpy as np
 import pytest
 
 from gatewise.explain import METHODS, Clamp
-from gatewise.explain import example as example_module
 from gatewise.explain.example import Example, activations_of, predict_examples
 from gatewise.explain.render.html import report_page
 from gatewise.explain.render.terminal import explanation_report
-from gatewise.explain.view.view import explain_view
 from gatewise.kernels import LSTMCall
+from gatewise.members import gates as lstm_module
 from gatewise.members.gates import run_with_activations
 from gatewise.model.model import Model
 from gatewise.network.ops import NumpyOps
-from tests.explain.random_net import parameters_of
-from tests.explain.view.test_view import MODELS, TEXT, given, ngrams_of
+from gatewise.serve.view.view import explain_view
+from tests.serve.view.test_view import MODELS, TEXT, given, with_ngrams
 
 ONE_DIRECTION = ["pads", "cut", "n-grams, cut", "series"]
 
@@ -133,9 +131,9 @@ def test_an_intervention_runs_the_change_only(monkeypatch: pytest.MonkeyPatch) -
 def test_batched_examples_are_those_of_one() -> None:
     model = MODELS["n-grams, cut"]
     sequences = model.preprocessor.encode_batch([TEXT, "a good film", "it was bad"])
-    batched = predict_examples(model.net, sequences)
+    batched = predict_examples(model.explained, sequences)
     for example, activations, sequence in zip(batched, activations_of(batched), sequences, strict=True):
-        one = Example(model.net, sequence)
+        one = Example(model.explained, sequence)
         np.testing.assert_allclose(example.logits, one.logits, atol=1e-6)
         np.testing.assert_allclose(activations.logits, one.activations.logits, atol=1e-6)
         assert example.steps == [str(row + 1) for row in one.rows]
@@ -154,11 +152,10 @@ def test_sampled_prefixes_are_some_of_all() -> None:
 
 def test_n_grams_belong_to_the_example() -> None:
     model = MODELS["cut"]
-    both = replace(model, ngrams=ngrams_of(model, 3), parameters=parameters_of(model.architecture, 4))
+    both = with_ngrams(model, 3, 0.5)
     example = both.trace(TEXT)
-    assert example.linear_prefix_logits is not None
     np.testing.assert_allclose(example.logits, both.logits([TEXT])[0], atol=1e-6)
-    np.testing.assert_allclose(example.logits - example.network_logits, example.linear_prefix_logits[-1], atol=1e-6)
+    np.testing.assert_allclose(example.logits - 1.5 * example.lstm_logits, example.other_prefix_logits[-1], atol=1e-6)
 
 
 def test_two_threads_compute_their_examples_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,9 +165,9 @@ def test_two_threads_compute_their_examples_at_the_same_time(monkeypatch: pytest
         barrier.wait()  # broken if one thread waits for the other
         return run_with_activations(*arguments)
 
-    monkeypatch.setattr(example_module, "run_with_activations", meet)
+    monkeypatch.setattr(lstm_module, "run_with_activations", meet)
     model = MODELS["n-grams, cut"]
     examples = [model.trace(TEXT) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda example: example.network_logits, examples)
+        first, second = pool.map(lambda example: example.lstm_logits, examples)
     np.testing.assert_array_equal(first, second)

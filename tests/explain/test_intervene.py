@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.explain import Clamp, ExplainedNetwork, ablate, hold_memory
+from gatewise.explain import Clamp, ablate, hold_memory
 from gatewise.explain.example import Example
 from gatewise.explain.intervene import Intervention, intervene, word_places
 from gatewise.members.clamp import check_clamp
+from gatewise.members.ensemble import Ensemble
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, TOKENS, parameters_of, sequence_of, steps_of
+from tests.explain.random_net import ARCHITECTURES, TOKENS, explained, parameters_of, sequence_of, steps_of
 
 LENGTH = 14
 MORE = {
@@ -25,8 +26,8 @@ MORE = {
 ALL = {**ARCHITECTURES, **MORE}
 
 
-def net_of(name: str) -> ExplainedNetwork:
-    return ExplainedNetwork(parameters_of(ALL[name], 7), ALL[name])
+def net_of(name: str) -> Ensemble:
+    return explained(parameters_of(ALL[name], 7), ALL[name])
 
 
 def traced(name: str, *clamps: Clamp) -> Example:
@@ -35,7 +36,7 @@ def traced(name: str, *clamps: Clamp) -> Example:
 
 def done(name: str, *clamps: Clamp) -> Intervention:
     net = net_of(name)
-    return intervene(Example(net, sequence_of(net.arch, LENGTH, 7), steps_of(LENGTH)), clamps)
+    return intervene(Example(net, sequence_of(net.lstm.arch, LENGTH, 7), steps_of(LENGTH)), clamps)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -115,15 +116,15 @@ def test_a_clamp_of_one_direction() -> None:
         done(deep, Clamp("o", 0.25, 8, direction="forward"))
 
 
-def without(net: ExplainedNetwork, unit: int) -> ExplainedNetwork:
+def without(net: Ensemble, unit: int) -> Ensemble:
     """The network with that unit's outgoing weights at 0: another way to ablate it."""
-    arch = net.arch
+    arch = net.lstm.arch
     place, column = divmod(unit, arch.units)
-    parameters = {name: array.copy() for name, array in net.parameters.items()}
+    parameters = {name: array.copy() for name, array in net.lstm.parameters.items()}
     parameters[f"lstm.{arch.layers - 1}.{arch.directions[place]}.weight_hh"][:, column] = 0
     for part in range(arch.features // (arch.units * len(arch.directions))):
         parameters["dense.weight"][:, part * arch.units * len(arch.directions) + unit] = 0
-    return dataclasses.replace(net, parameters=parameters)
+    return net.with_lstm(dataclasses.replace(net.lstm, parameters=parameters))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -171,7 +172,7 @@ def test_the_steps_of_a_clamp_are_those_of_every_prefix() -> None:
     """With two directions each prefix is a run of its own: step 3 is step 3 in each."""
     net = net_of("bidirectional")
     clamps = (Clamp("f", 0.0, 9, range(3, 5)), Clamp("i", 1.0, 1, range(3, 5)))
-    sequence = sequence_of(net.arch, LENGTH, 7)
+    sequence = sequence_of(net.lstm.arch, LENGTH, 7)
     after = traced("bidirectional", *clamps).prefix_logits
     for t in (2, 4, 9):
         short = Example(net.with_clamps(clamps), sequence[:t], steps_of(t)).logits
@@ -193,7 +194,7 @@ def test_as_dict_has_both_sides() -> None:
 
 def test_edited_words_equal_the_edited_text() -> None:
     net = net_of("pads")
-    sequence, steps = sequence_of(net.arch, LENGTH, 7), steps_of(LENGTH)
+    sequence, steps = sequence_of(net.lstm.arch, LENGTH, 7), steps_of(LENGTH)
     edited: Array = np.concatenate([sequence[:5], [3, 4], sequence[6:]]).astype(np.int32)
     names = [*steps[:5], "a", "b", *steps[6:]]
     found = intervene(Example(net, sequence, steps), (), (edited, names), ["'w5' = 'a b'"])
@@ -205,9 +206,7 @@ def test_edited_words_equal_the_edited_text() -> None:
 
 def test_words_are_found_by_step_and_by_name() -> None:
     arch = Architecture(**TOKENS, max_length=4)
-    example = Example(
-        ExplainedNetwork(parameters_of(arch, 7), arch), np.arange(1, 6), ["not", "Not", "good", "not", "x"]
-    )
+    example = Example(explained(parameters_of(arch, 7), arch), np.arange(1, 6), ["not", "Not", "good", "not", "x"])
     assert word_places(example, {"not": "very"}) == {1: "very", 3: "very"}
     assert word_places(example, {1: "bad"}) == {2: "bad"}
     with pytest.raises(InputError, match="'gone' is not among the words"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pytest
@@ -19,12 +19,12 @@ from gatewise.explain.intervene import intervene
 from gatewise.explain.render.html_static import static_explanation
 from gatewise.explain.render.terminal import explanation_report
 from gatewise.explain.score import prediction_dict, prediction_text, target_score
-from gatewise.explain.view.serialize import prefix_json
-from gatewise.members.net import ExplainedNetwork, run_all
+from gatewise.explain.serialize import prefix_json
+from gatewise.members.member import Inputs, Member
 from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
-from tests.explain.random_net import CHANNELS, TOKENS, parameters_of, sequence_of, steps_of
+from tests.explain.random_net import CHANNELS, TOKENS, explained, parameters_of, run_all, sequence_of, steps_of
 
 LENGTH = 13
 LABELS = Target(("a", "b", "c"), task="multilabel", thresholds=(0.2, 0.9, 0.5))
@@ -35,12 +35,12 @@ CLASSES = Target(("w", "x", "y", "z"))
 def example_of(target: Target, seed: int = 5, **more: Any) -> Example:
     series = target.task == "regression"
     arch = Architecture(**(CHANNELS if series else TOKENS), outputs=target.outputs, pooling="mean+max")
-    net = ExplainedNetwork(parameters_of(arch, seed), arch, unknown=None if series else 1, target=target, **more)
+    net = explained(parameters_of(arch, seed), arch, unknown=None if series else 1, target=target, **more)
     return Example(net, sequence_of(arch, LENGTH, seed), steps_of(LENGTH))
 
 
-def explained(example: Example, method: str, target: int | None = None, against: int | None = None) -> Explanation:
-    score = target_score(example.net.target, example.logits, target, against)
+def explanation_of(example: Example, method: str, target: int | None = None, against: int | None = None) -> Explanation:
+    score = target_score(example.ensemble.target, example.logits, target, against)
     return explain_example(example.with_score(score), method)
 
 
@@ -58,14 +58,14 @@ def test_the_score_is_a_linear_combination_of_the_logits(
     of: Target, target: int, against: int | None, weights: list[float], method: str
 ) -> None:
     example = example_of(of)
-    found = explained(example, method, target, against)
+    found = explanation_of(example, method, target, against)
     expected = float(example.logits @ np.array(weights))
     assert found.target_score == pytest.approx(expected, abs=1e-9)
     total = found.base_value + found.scores.sum() + found.residual
     assert total == pytest.approx(expected, abs=1e-9)
     if METHODS[method].adds_up:
         assert abs(found.residual) < 5e-6
-    [empty] = run_all(example.net, [example.sequence[:0]])
+    [empty] = run_all(example.ensemble, [example.sequence[:0]])
     if method in ("leave-one-out", "prefix-difference"):
         assert found.base_value == pytest.approx(float(empty @ np.array(weights)), abs=1e-5)
     assert (found.target, found.against) == (of.classes[target], None if against is None else of.classes[against])
@@ -76,7 +76,7 @@ def test_scores_are_linear_in_the_choice() -> None:
     """The scores for x against y are those for x against all minus those for y against all."""
     example = example_of(CLASSES)
     for method in ("prefix-difference", "cell-decomposition", "leave-one-out"):
-        x, y, both = (explained(example, method, *pair) for pair in ((1, None), (2, None), (1, 2)))
+        x, y, both = (explanation_of(example, method, *pair) for pair in ((1, None), (2, None), (1, 2)))
         np.testing.assert_allclose(both.scores, x.scores - y.scores, atol=1e-6)
 
 
@@ -105,10 +105,10 @@ def test_predictions_in_words_and_as_data() -> None:
 
 
 def test_json_of_the_tasks() -> None:
-    number = explained(example_of(NUMBERS), "prefix-difference").as_dict()
+    number = explanation_of(example_of(NUMBERS), "prefix-difference").as_dict()
     assert "probabilities" not in number
     assert number["prediction"]["price"] == pytest.approx(number["target_score"])
-    labels = explained(example_of(LABELS), "prefix-difference", 1).as_dict()
+    labels = explanation_of(example_of(LABELS), "prefix-difference", 1).as_dict()
     assert isinstance(labels["prediction"], list)
     assert list(labels["probabilities"]) == ["a", "b", "c"]
     assert sum(labels["probabilities"].values()) != pytest.approx(1)
@@ -117,10 +117,10 @@ def test_json_of_the_tasks() -> None:
 def test_a_threshold_decides_the_prediction_of_an_explanation() -> None:
     arch = Architecture(**TOKENS)
     sequence = sequence_of(arch, LENGTH, 5)
-    plain = Example(ExplainedNetwork(parameters_of(arch, 5), arch), sequence)
+    plain = Example(explained(parameters_of(arch, 5), arch), sequence)
     p = float(plain.probabilities[1])
     for threshold, expected in ((p - 0.01, "yes"), (p + 0.01, "no")):
-        net = ExplainedNetwork(parameters_of(arch, 5), arch, target=Target(("no", "yes"), thresholds=(threshold,)))
+        net = explained(parameters_of(arch, 5), arch, target=Target(("no", "yes"), thresholds=(threshold,)))
         found = explain_example(Example(net, sequence), "prefix-difference")
         assert found.prediction == expected
         assert found.favours_prediction == (expected == "yes")
@@ -130,8 +130,8 @@ def test_of_several_classes_with_thresholds_the_predicted_one_is_explained() -> 
     of, logits = Target(("a", "b", "c"), thresholds=(1.0, 1.0, 0.1)), np.array([1.0, 0.5, 0.0])
     assert target_score(of, logits).target == of.predicted(logits[None])[0] == 2
     assert target_score(of, logits, against=2).target == 0
-    net = example_of(of).net
-    sequences = [sequence_of(net.arch, LENGTH, seed) for seed in range(8)]
+    net = example_of(of).ensemble
+    sequences = [sequence_of(net.lstm.arch, LENGTH, seed) for seed in range(8)]
     logits = run_all(net, sequences)
     favoured = measure(net, sequences, METHODS["prefix-difference"]).probability
     assert favoured == pytest.approx(of.probabilities(logits)[np.arange(8), of.predicted(logits)].mean())
@@ -139,10 +139,12 @@ def test_of_several_classes_with_thresholds_the_predicted_one_is_explained() -> 
 
 def test_a_regression_of_a_small_unit_shows_its_numbers() -> None:
     example = example_of(Target(("price",), task="regression"))
-    parameters = dict(example.net.parameters)
+    parameters = dict(example.lstm.parameters)
     for name in ("dense.weight", "dense.bias"):
         parameters[name] = parameters[name] * np.float32(1e-6)
-    example = Example(replace(example.net, parameters=parameters), example.sequence, example.names)
+    example = Example(
+        example.ensemble.with_lstm(replace(example.lstm, parameters=parameters)), example.sequence, example.names
+    )
     found = explain_example(example, "prefix-difference", {"prefix-difference": Faithfulness(3e-7, 1e-7, 9)})
     assert "moves back by 3e-07 without" in found.faithfulness_note()
     exact = np.array(prefix_json(example)["score"])
@@ -168,67 +170,70 @@ def test_an_intervention_keeps_the_score() -> None:
     assert "probabilities" not in numbers["before"]
 
 
-class Sums:
-    """A linear model of which everything is known: a weight (C, outputs) per channel, summed over the steps."""
+class Sums(Member):
+    """A member of which everything is known: a weight (C, outputs) per channel, summed over the steps."""
+
+    kind: ClassVar[str] = "sums"
+    noun: ClassVar[str] = "sums"
 
     def __init__(self, weight: np.ndarray) -> None:
         self.weight = weight
 
+    @property
+    def outputs(self) -> int:
+        return int(self.weight.shape[1])
+
+    def check(self, inputs: Inputs) -> None: ...
+
     def logits(self, sequences: Any) -> np.ndarray:
         return np.stack([np.asarray(s, dtype=np.float64).sum(axis=0) @ self.weight for s in sequences])
 
-    def attribution(self, sequence: Any) -> np.ndarray:
-        found: np.ndarray = np.asarray(sequence, dtype=np.float64) @ self.weight
-        return found
+    def summary(self) -> list[tuple[str, str, int]]:
+        return [("Sums", "()", self.weight.size)]
 
-    def prefix_logits(self, sequence: Any) -> np.ndarray:
-        return np.cumsum(self.attribution(sequence), axis=0)
+    def entry(self) -> dict[str, Any]:
+        return {}
 
-    def leave_one_out(self, sequence: Any, steps: Any) -> np.ndarray:
-        return self.logits([np.delete(sequence, t, axis=0) for t in steps])
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"weight": self.weight}
 
-    def check(self, arch: Architecture) -> None: ...
-
-    def summary(self) -> tuple[str, str, int]:
-        return "Sums", "()", self.weight.size
+    @classmethod
+    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_linear_model_of_series_is_exact_by_step(method: str) -> None:
+def test_the_scores_of_another_member_are_exact_by_step(method: str) -> None:
     weight = np.random.default_rng(3).normal(0, 0.5, (3, 2))
-    example = example_of(NUMBERS, linear=Sums(weight))
-    alone = Example(example.net.without_linear(), example.sequence, steps_of(LENGTH))
+    example = example_of(NUMBERS, other=Sums(weight))
+    alone = Example(example.ensemble.alone(), example.sequence, steps_of(LENGTH))
     found, network = explain_example(example, method), explain_example(alone, method)
-    assert found.linear_scores is not None
-    assert found.linear_name == "convolutions"
-    np.testing.assert_allclose(found.linear_scores, example.sequence.astype(np.float64) @ weight[:, 0], atol=1e-5)
-    np.testing.assert_allclose(found.scores - found.linear_scores, network.scores, atol=1e-6)
-    assert "onvolutions" in found.method_note
+    of_lstm, of_sums = found.parts
+    np.testing.assert_allclose(of_sums.scores, example.sequence.astype(np.float64) @ weight[:, 0], atol=1e-5)
+    np.testing.assert_allclose(of_lstm.scores, network.scores, atol=1e-6)
+    assert "sums" in found.method_note
     assert "n-gram" not in found.method_note
-    names = [name.strip() for name, _, _ in found.sums()]
-    assert "steps, convolutions" in names
-    assert found.as_dict()["linear_name"] == "convolutions"
+    assert "steps, sums" in [name.strip() for name, _, _ in found.sums()]
+    assert [one["name"] for one in found.as_dict()["members"]] == ["LSTM", "sums"]
 
 
 @pytest.mark.parametrize(("scale", "said"), [(30.0, True), (0.02, False)])
-def test_a_line_says_when_the_network_hardly_took_part(scale: float, said: bool) -> None:
+def test_a_line_says_when_the_lstm_hardly_took_part(scale: float, said: bool) -> None:
     weight = scale * np.abs(np.random.default_rng(3).normal(1, 0.5, (3, 2)))
-    example = example_of(NUMBERS, linear=Sums(weight))
-    found = explain_example(example, "prefix-difference")
-    assert found.linear_scores is not None
-    network = abs(float((found.scores - found.linear_scores).sum()))
-    share = network / (network + abs(float(found.linear_scores.sum())))
-    assert found.network_share == pytest.approx(share)
-    assert bool(found.network_note()) == said == (share < 0.1)
+    found = explain_example(example_of(NUMBERS, other=Sums(weight)), "prefix-difference")
+    lstm, sums = (abs(float(part.scores.sum())) for part in found.parts)
+    share = lstm / (lstm + sums)
+    assert found.lstm_share == pytest.approx(share)
+    assert bool(found.lstm_note()) == said == (share < 0.1)
     if said:
-        assert f"The network contributed {share:.0%} of this score, the convolutions" in found.network_note()
-    assert explain_example(example_of(NUMBERS), "prefix-difference").network_note() == ""
+        assert f"The LSTM contributed {share:.0%} of this score, the sums" in found.lstm_note()
+    assert explain_example(example_of(NUMBERS), "prefix-difference").lstm_note() == ""
 
 
 def test_faithfulness_of_a_regression_is_in_its_unit() -> None:
     example = example_of(NUMBERS)
-    net = example.net
-    sequences = [sequence_of(net.arch, n, n) for n in (7, 12, 20, 31)]
+    net = example.ensemble
+    sequences = [sequence_of(net.lstm.arch, n, n) for n in (7, 12, 20, 31)]
     found = measure(net, sequences, METHODS["prefix-difference"])
     numbers = run_all(net, sequences)[:, 0]
     [[base, _]] = run_all(net, [sequences[0][:0]])
@@ -242,9 +247,11 @@ def test_faithfulness_of_a_regression_is_in_its_unit() -> None:
         half.append(one * (number - left))
     np.testing.assert_allclose(found.comprehensiveness[:, -1], half, atol=1e-5)
     labels = example_of(LABELS)
-    texts = [sequence_of(labels.net.arch, n, n) for n in (7, 12)]
-    p = LABELS.probabilities(run_all(labels.net, texts)).max(axis=1)
-    assert measure(labels.net, texts, METHODS["leave-one-out"]).probability == pytest.approx(float(p.mean()), abs=1e-5)
+    texts = [sequence_of(labels.lstm.arch, n, n) for n in (7, 12)]
+    p = LABELS.probabilities(run_all(labels.ensemble, texts)).max(axis=1)
+    assert measure(labels.ensemble, texts, METHODS["leave-one-out"]).probability == pytest.approx(
+        float(p.mean()), abs=1e-5
+    )
 
 
 def test_errors() -> None:

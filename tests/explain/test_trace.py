@@ -178,4 +178,4 @@ def test_two_logits_without_names_are_those_of_two_labels() -> None:
     arch = replace(ARCHITECTURES["plain"], outputs=2)
     example = trace(parameters_of(arch, 1), arch, np.array([1, 2, 3]), ["a", "b", "c"])
     assert example.logits.shape == (2,)
-    assert example.net.target.task == "multilabel"
+    assert example.ensemble.target.task == "multilabel"

@@ -9,59 +9,58 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.explain import ExplainedNetwork, ablate
+from gatewise.explain import ablate
 from gatewise.explain.units import UnitsReport, units_over, without_unit
-from gatewise.members.gates import run_with_activations
-from gatewise.members.net import run_all
+from gatewise.members.ensemble import Ensemble
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of
+from tests.explain.random_net import ARCHITECTURES, explained, names_of, parameters_of, run_all, sequence_of
 
 LENGTHS = [14, 3, 30, 9, 21, 1, 17]
 NAMES = ["plain", "pads, two layers", "bidirectional, two layers, mean and max", "binary", "series"]
 
 
-def net_of(name: str) -> ExplainedNetwork:
+def net_of(name: str) -> Ensemble:
     arch = ARCHITECTURES[name]
-    return ExplainedNetwork(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
+    return explained(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
 
 
-def data_of(net: ExplainedNetwork) -> tuple[list[Array], list[list[str]], Array]:
+def data_of(net: Ensemble) -> tuple[list[Array], list[list[str]], Array]:
     """Sequences, the names of their steps (a token's own, upper or lower), and classes."""
-    sequences = [sequence_of(net.arch, length, 7) for length in LENGTHS]
-    tokens = net.arch.inputs == "tokens"
+    sequences = [sequence_of(net.lstm.arch, length, 7) for length in LENGTHS]
+    tokens = net.lstm.arch.inputs == "tokens"
     names = [[f"Word{token}" if tokens else str(t) for t, token in enumerate(s)] for s in sequences]
-    return sequences, names, np.arange(len(LENGTHS)) % max(2, net.arch.outputs)
+    return sequences, names, np.arange(len(LENGTHS)) % max(2, net.lstm.arch.outputs)
 
 
 def report_of(name: str, **more: int) -> UnitsReport:
     net = net_of(name)
     sequences, names, truth = data_of(net)
-    return units_over(net, sequences, names, truth, names_of(net.arch), "a line", "abc", **{"minimum": 3, **more})
+    return units_over(net, sequences, names, truth, names_of(net.lstm.arch), "a line", "abc", **{"minimum": 3, **more})
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_ablation_in_the_weights_equals_a_clamp(name: str) -> None:
     net = net_of(name)
     sequences, _, _ = data_of(net)
-    for unit in range(net.arch.units * len(net.arch.directions)):
+    for unit in range(net.lstm.arch.units * len(net.lstm.arch.directions)):
         in_weights, by_hand = (
-            run_all(without_unit(net, unit), sequences),
+            run_all(net.with_lstm(without_unit(net.lstm, unit)), sequences),
             run_all(net.with_clamps(ablate(unit)), sequences),
         )
         np.testing.assert_allclose(in_weights, by_hand, atol=2e-6)
-    assert np.abs(in_weights - run_all(net, sequences)).max() > 1e-4 or net.arch.gate == "binary"
+    assert np.abs(in_weights - run_all(net, sequences)).max() > 1e-4 or net.lstm.arch.gate == "binary"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_statistics_equal_those_of_single_sequences(name: str) -> None:
     net, report = net_of(name), report_of(name, excerpts=3)
     sequences, names, truth = data_of(net)
-    arch = net.arch
+    arch = net.lstm.arch
     assert len(report.units) == arch.units * len(arch.directions)
     logits = run_all(net, sequences)
     predicted = logits.argmax(axis=1) if arch.outputs > 1 else (logits[:, 0] > 0).astype(int)
     assert report.accuracy == pytest.approx((predicted == truth).mean())
-    opened = [lstms[-len(arch.directions) :] for lstms, _, _ in run_with_activations(net, _read(net, sequences))]
+    opened = [lstms[-len(arch.directions) :] for lstms, _, _ in net.lstm.activations(_read(net, sequences))]
     for summary in report.units[:: max(1, arch.units // 2)]:
         place, column = divmod(summary.unit, arch.units)
         mine = [top[place] for top in opened]
@@ -82,15 +81,15 @@ def test_statistics_equal_those_of_single_sequences(name: str) -> None:
         )
         if arch.gate == "sigmoid":
             assert summary.half_life == pytest.approx(np.log(2) / -np.log(f).mean(), rel=1e-6)
-        rest = run_all(without_unit(net, summary.unit), sequences)
+        rest = run_all(net.with_lstm(without_unit(net.lstm, summary.unit)), sequences)
         right = (rest.argmax(axis=1) if arch.outputs > 1 else (rest[:, 0] > 0).astype(int)) == truth
         assert summary.accuracy_ablated == pytest.approx(right.mean())
 
 
-def _read(net: ExplainedNetwork, sequences: list[Array]) -> list[Array]:
+def _read(net: Ensemble, sequences: list[Array]) -> list[Array]:
     from gatewise.network.batch import truncate
 
-    return [truncate(sequence, net.arch) for sequence in sequences]
+    return [truncate(sequence, net.lstm.arch) for sequence in sequences]
 
 
 @pytest.mark.parametrize("name", ["plain", "bidirectional, mean"])
@@ -98,9 +97,9 @@ def test_top_and_bottom_words(name: str) -> None:
     net, report = net_of(name), report_of(name, words=2)
     sequences, _, _ = data_of(net)
     flat = np.concatenate(sequences)
-    opened = [lstms[-len(net.arch.directions) :] for lstms, _, _ in run_with_activations(net, sequences)]
+    opened = [lstms[-len(net.lstm.arch.directions) :] for lstms, _, _ in net.lstm.activations(sequences)]
     summary = report.units[-2]
-    place, column = divmod(summary.unit, net.arch.units)
+    place, column = divmod(summary.unit, net.lstm.arch.units)
     for gate in "ifgo":
         values = np.concatenate([getattr(top[place], gate)[:, column] for top in opened])
         means = {f"word{t}": values[flat == t].mean() for t in set(flat.tolist()) if (flat == t).sum() >= 3 and t != 2}

@@ -7,15 +7,14 @@ import pytest
 from gatewise.explain import METHODS
 from gatewise.explain.attribution import attribute, integrated_gradients
 from gatewise.explain.example import Example
-from gatewise.members import net as net_module
-from gatewise.members.cancel import Cancelled, cancel_when, check_cancelled
-from gatewise.members.net import ExplainedNetwork, run_all
-from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
+from gatewise.members import lstm as lstm_module
+from gatewise.system.cancel import Cancelled, cancel_when, check_cancelled
+from tests.explain.random_net import ARCHITECTURES, explained, parameters_of, sequence_of
 
 
 def example() -> Example:
     arch = ARCHITECTURES["bidirectional, mean"]
-    return Example(ExplainedNetwork(parameters_of(arch, 3), arch), sequence_of(arch, 12, 3))
+    return Example(explained(parameters_of(arch, 3), arch), sequence_of(arch, 12, 3))
 
 
 def test_outside_of_a_block_nothing_is_cancelled() -> None:
@@ -33,7 +32,7 @@ def test_every_method_can_be_cancelled(method: str) -> None:
 
 def test_the_check_comes_before_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     one = example()
-    monkeypatch.setattr(net_module, "STEPS_PER_BATCH", 24)
+    monkeypatch.setattr(lstm_module, "_STEPS_PER_BATCH", 24)
     monkeypatch.setattr(integrated_gradients, "_STEPS_PER_BATCH", 24)
     asked: list[int] = []
 
@@ -42,7 +41,7 @@ def test_the_check_comes_before_every_batch(monkeypatch: pytest.MonkeyPatch) -> 
         return len(asked) == 3
 
     for run in (
-        lambda: run_all(one.net, [one.sequence] * 10),
+        lambda: one.lstm.logits(one.sequence for _ in range(10)),
         lambda: attribute(METHODS["integrated-gradients"], [one]),
     ):
         asked.clear()
@@ -52,10 +51,10 @@ def test_the_check_comes_before_every_batch(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_wide_network_runs_fewer_steps_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     one, batches = example(), []
-    width = one.net.arch.units * 2
-    monkeypatch.setattr(net_module, "_STATES_PER_BATCH", 24 * width)
+    width = one.lstm.arch.units * 2
+    monkeypatch.setattr(lstm_module, "_STATES_PER_BATCH", 24 * width)
     with cancel_when(lambda: bool(batches.append(1))):
-        found = run_all(one.net, [one.sequence] * 10)
+        found = one.lstm.logits(one.sequence for _ in range(10))
     assert len(batches) == 5
     monkeypatch.undo()
-    assert (abs(found - run_all(one.net, [one.sequence] * 10)) < 1e-6).all()
+    assert (abs(found - one.lstm.logits([one.sequence] * 10)) < 1e-6).all()

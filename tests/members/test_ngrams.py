@@ -10,15 +10,11 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
 from gatewise.members import ngrams as ngrams_module
+from gatewise.members.member import Inputs, check_width
 from gatewise.members.ngrams import MAX_VOCAB_SIZE, Ngrams, counted_ngrams, keys_of
-from gatewise.network.architecture import Architecture
 from tests.members.ngram_keys import tokens_of
 
 VOCAB_SIZE = 9
-
-
-def arch(rows: int, outputs: int) -> Architecture:
-    return Architecture("tokens", rows, 2, 3, outputs=outputs)
 
 
 Weights = dict[tuple[int, ...], np.ndarray]
@@ -60,13 +56,13 @@ def test_against_a_plain_counter(seed: int, outputs: int, order: int) -> None:
     assert sums.shape == (len(sequences), outputs)
     for sequence, total in zip(sequences, sums, strict=True):
         steps = len(sequence)
-        attribution, prefix_logits = np.zeros((steps, outputs)), np.zeros((steps, outputs))
+        attribution, prefix_logits = np.zeros((steps, outputs)), np.zeros((steps + 1, outputs))
         expected = np.zeros(outputs)
         for tokens, begins in positions(sequence, order).items():
             if tokens not in weights:
                 continue
             expected += weights[tokens]
-            prefix_logits[begins[0] + len(tokens) - 1 :] += weights[tokens]
+            prefix_logits[begins[0] + len(tokens) :] += weights[tokens]
             for begin in begins:
                 for t in range(begin, begin + len(tokens)):
                     attribution[t] += weights[tokens] / len(begins) / len(tokens)
@@ -74,8 +70,6 @@ def test_against_a_plain_counter(seed: int, outputs: int, order: int) -> None:
         np.testing.assert_allclose(ngrams.attribution(sequence), attribution, atol=1e-6)
         np.testing.assert_allclose(ngrams.prefix_logits(sequence), prefix_logits, atol=1e-6)
         np.testing.assert_allclose(ngrams.attribution(sequence).sum(axis=0), total, atol=1e-6)
-        if steps:
-            np.testing.assert_allclose(ngrams.prefix_logits(sequence)[-1], total, atol=1e-6)
 
 
 def test_phrases_are_the_ngrams_of_the_sequence() -> None:
@@ -91,15 +85,6 @@ def test_phrases_are_the_ngrams_of_the_sequence() -> None:
         np.testing.assert_array_equal(phrase.weight, weights[tokens])
     np.testing.assert_allclose(sum(p.weight for p in phrases), ngrams.logits([sequence])[0], atol=1e-6)
     assert [p.steps.stop for p in phrases] == sorted(p.steps.stop for p in phrases)
-
-
-def test_leave_one_out() -> None:
-    ngrams, _, sequences = some(6, 2)
-    sequence, steps = sequences[5], [16, 2, 0]
-    rest = ngrams.leave_one_out(sequence, np.array(steps))
-    for row, t in zip(rest, steps, strict=True):
-        np.testing.assert_allclose(row, ngrams.logits([[*sequence[:t], *sequence[t + 1 :]]])[0], atol=1e-9)
-    assert ngrams.leave_one_out(sequence, np.array([], dtype=int)).shape == (0, 2)
 
 
 def test_leave_one_out_holds_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,8 +142,8 @@ def test_scaled_logits_by_hand_and_their_parts() -> None:
         (logits,) = ngrams.logits([sequence])
         np.testing.assert_allclose(logits, expected, atol=1e-6)
         np.testing.assert_allclose(ngrams.attribution(sequence).sum(axis=0), logits, atol=1e-6)
-        prefixes = [ngrams.logits([sequence[:t]])[0] for t in range(1, len(sequence) + 1)]
-        np.testing.assert_allclose(ngrams.prefix_logits(sequence), np.reshape(prefixes, (-1, 2)), atol=1e-6)
+        prefixes = [ngrams.logits([sequence[:t]])[0] for t in range(len(sequence) + 1)]
+        np.testing.assert_allclose(ngrams.prefix_logits(sequence), prefixes, atol=1e-6)
         total = np.sum([phrase.weight for phrase in ngrams.phrases(sequence)], axis=0) if len(row) else 0
         np.testing.assert_allclose(total, logits, atol=1e-6)
 
@@ -202,19 +187,19 @@ def test_keys_are_exact_and_can_be_read_back() -> None:
                 assert seen.setdefault(key, tokens) == tokens
     keys = np.array(sorted(seen), dtype=np.int64)
     ngrams = Ngrams(3, keys, np.ones((len(keys), 1), dtype=np.float32))
-    ngrams.check(arch(MAX_VOCAB_SIZE, 1))
+    ngrams.check(Inputs("tokens", MAX_VOCAB_SIZE))
     with pytest.raises(InputError, match="a token is not below the vocabulary size"):
-        ngrams.check(arch(top, 1))
+        ngrams.check(Inputs("tokens", top))
     with pytest.raises(InputError, match="at most 2,097,151 tokens"):
-        ngrams.check(arch(MAX_VOCAB_SIZE + 1, 1))
+        ngrams.check(Inputs("tokens", MAX_VOCAB_SIZE + 1))
 
 
 def test_no_ngrams() -> None:
     ngrams = Ngrams(2, np.zeros(0, np.int64), np.zeros((0, 3), np.float32))
-    ngrams.check(arch(5, 3))
+    ngrams.check(Inputs("tokens", 5))
     assert ngrams.logits([np.array([1, 2])]).tolist() == [[0, 0, 0]]
     assert ngrams.attribution(np.array([1, 2])).shape == (2, 3)
-    assert ngrams.prefix_logits(np.array([1, 2])).tolist() == [[0, 0, 0]] * 2
+    assert ngrams.prefix_logits(np.array([1, 2])).tolist() == [[0, 0, 0]] * 3
     assert ngrams.phrases(np.array([1, 2])) == []
 
 
@@ -239,6 +224,6 @@ def test_refused(order: int, keys: list[int], weight: list[list[float]], message
 def test_keys_of_no_vocabulary(keys: list[int]) -> None:
     ngrams = Ngrams(1 if keys == [2**21] else 3, np.array(keys, np.int64), np.ones((len(keys), 1), np.float32))
     with pytest.raises(InputError, match=r"a token is not below|a key does not have"):
-        ngrams.check(arch(VOCAB_SIZE, 1))
-    with pytest.raises(InputError, match="weights for 1 logits, the network has 2"):
-        ngrams.check(arch(VOCAB_SIZE, 2))
+        ngrams.check(Inputs("tokens", VOCAB_SIZE))
+    with pytest.raises(InputError, match="n-grams: 1 logits, the model has 2"):
+        check_width(ngrams, 2)

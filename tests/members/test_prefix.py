@@ -8,10 +8,13 @@ import pytest
 from gatewise.explain import Clamp
 from gatewise.explain.example import Example
 from gatewise.members import prefix
-from gatewise.members.net import ExplainedNetwork, run_all
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.lstm import LSTM
+from gatewise.members.member import Member
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
 from gatewise.network.ops import NumpyOps
+from gatewise.target import Target
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, CHANNELS, TOKENS, parameters_of, sequence_of
 
@@ -24,25 +27,30 @@ MORE = {
 ALL = {**ARCHITECTURES, **MORE, "long pads": Architecture(**TOKENS, max_length=700, padding="pre")}
 
 
-def net_of(name: str, scale: float = 1.0) -> ExplainedNetwork:
+def net_of(name: str, scale: float = 1.0) -> LSTM:
     arch = ALL[name]
-    return ExplainedNetwork({key: (scale * a).astype(np.float32) for key, a in parameters_of(arch, 3).items()}, arch)
+    return LSTM(arch, {key: (scale * a).astype(np.float32) for key, a in parameters_of(arch, 3).items()})
 
 
-def read_of(net: ExplainedNetwork, length: int = LENGTH, seed: int = 3) -> Array:
+def read_of(net: LSTM, length: int = LENGTH, seed: int = 3) -> Array:
     return truncate(sequence_of(net.arch, length, seed), net.arch)
 
 
-def each_prefix(net: ExplainedNetwork, read: Array) -> Array:
+def each_prefix(net: LSTM, read: Array) -> Array:
     """Every prefix predicted by itself."""
-    return run_all(net, (read[:t] for t in range(len(read) + 1)))
+    return Member.prefix_logits(net, read)
+
+
+def example_of(net: LSTM, read: Array) -> Example:
+    names = tuple(f"class {k}" for k in range(max(2, net.arch.outputs)))
+    return Example(Ensemble.of(net, Target(names)), read)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_they_are_the_predictions_of_each_prefix(name: str) -> None:
     net = net_of(name)
     read = read_of(net)
-    example = Example(net, read)
+    example = example_of(net, read)
     np.testing.assert_allclose(example.prefix_logits[-1], example.logits, atol=2e-6)
     if net.arch.padding == "none":
         np.testing.assert_allclose(example.prefix_logits, each_prefix(net, read), atol=2e-6)
@@ -64,13 +72,13 @@ def test_merged_runs_equal_separate_runs(name: str, scale: float, monkeypatch: p
         return lstm(self, name, call)
 
     monkeypatch.setattr(NumpyOps, "lstm", counted)
-    found = prefix.backward_prefixes(net, read)
+    found = prefix.backward_prefixes(net.arch, net.parameters, net.ops(), read)
     monkeypatch.undo()
     assert steps < (0.7 if scale < 1 else 1) * len(read) * (len(read) + 1) / 2 + 1
     monkeypatch.setattr(prefix, "_BLOCK", len(read))  # one comparison, at the end
-    for one, other in zip(found, prefix.backward_prefixes(net, read), strict=True):
+    for one, other in zip(found, prefix.backward_prefixes(net.arch, net.parameters, net.ops(), read), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
-    np.testing.assert_allclose(Example(net, read).prefix_logits, each_prefix(net, read), atol=3e-6)
+    np.testing.assert_allclose(example_of(net, read).prefix_logits, each_prefix(net, read), atol=3e-6)
 
 
 @pytest.mark.parametrize("name", ["plain", "pads", "bidirectional", "bidirectional, two layers, mean and max"])
@@ -78,8 +86,8 @@ def test_under_clamps(name: str) -> None:
     net = net_of(name)
     read = read_of(net, 12)
     clamped = net.with_clamps([Clamp("f", 0.9, unit=2, steps=range(2, 5))])
-    example = Example(clamped, read)
+    example = example_of(clamped, read)
     np.testing.assert_allclose(example.prefix_logits[-1], example.logits, atol=2e-6)
     for t in range(len(read) + 1) if net.arch.padding == "none" else ():
-        np.testing.assert_allclose(example.prefix_logits[t], run_all(clamped, [read[:t]])[0], atol=2e-6)
-    assert np.abs(example.prefix_logits - Example(net, read).prefix_logits).max() > 1e-4
+        np.testing.assert_allclose(example.prefix_logits[t], clamped.logits([read[:t]])[0], atol=2e-6)
+    assert np.abs(example.prefix_logits - example_of(net, read).prefix_logits).max() > 1e-4

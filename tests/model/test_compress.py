@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +35,9 @@ def model() -> Model:
     encoding = TokenEncoding.fit(texts_of(600), min_count=1)
     arch = Architecture("tokens", encoding.vocab_size, 16, 12, bidirectional=True, pooling="mean+max")
     parameters = parameters_of(arch, 6)
-    logits = Model(arch, parameters, TextPreprocessor(encoding), ("no", "yes")).logits(texts_of(300))
+    logits = Model.of_network(arch, parameters, TextPreprocessor(encoding), ("no", "yes")).logits(texts_of(300))
     bias = (parameters["dense.bias"] - np.median(logits)).astype(np.float32)  # equally many predictions of each class
-    return Model(arch, {**parameters, "dense.bias": bias}, TextPreprocessor(encoding), ("no", "yes"))
+    return Model.of_network(arch, {**parameters, "dense.bias": bias}, TextPreprocessor(encoding), ("no", "yes"))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +151,7 @@ def test_what_cannot_be_compressed(model: Model) -> None:
         compress(model, "int8", None, Labelled.of([], [], "none"))
     encoding = KerasEncoding(keras_index(texts_of(5)), 12)
     arch = Architecture("tokens", encoding.vocab_size, 5, 6, max_length=30, padding="pre")
-    keras = Model(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
+    keras = Model.of_network(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
     with pytest.raises(InputError, match="this model has the encoding 'keras'"):
         compress(keras, "int8", 5)
     with pytest.raises(InputError, match="distinct_embeddings needs a model with a 'tokens' vocabulary"):
@@ -165,15 +164,17 @@ def test_ngrams_go_with_their_words_and_the_heaviest_stay(model: Model) -> None:
     tokens = np.unique(rng.integers(0, model.architecture.vocab_size, (60, 2)), axis=0)
     keys = np.sort(((tokens[:, 0] + 1) << 21) | (tokens[:, 1] + 1))
     ngrams = Ngrams(2, keys, rng.normal(size=(len(keys), model.architecture.outputs)).astype(np.float32))
-    small = compress(replace(model, ngrams=ngrams), "int8", 52)
-    assert small.ngrams is not None
+    both = Model.of_network(
+        model.architecture, model.parameters, model.preprocessor, model.classes, members=[(ngrams, 0.5)]
+    )
+    small = compress(both, "int8", 52)
     left = [key for key in keys.tolist() if max(tokens_of(key)) < small.architecture.vocab_size]
     assert 0 < len(left) < len(keys)
-    assert small.ngrams.keys.tolist() == left
-    fewer = compress(replace(model, ngrams=ngrams), "float16", max_ngrams=7)
-    assert fewer.ngrams is not None
+    assert small.ensemble.get("ngrams").keys.tolist() == left
+    assert small.ensemble.weights == both.ensemble.weights
+    fewer = compress(both, "float16", max_ngrams=7)
     heaviest = np.sort(np.abs(ngrams.weight).max(axis=1))[-7:]
-    np.testing.assert_array_equal(np.sort(np.abs(fewer.ngrams.weight).max(axis=1)), heaviest)
+    np.testing.assert_array_equal(np.sort(np.abs(fewer.ensemble.get("ngrams").weight).max(axis=1)), heaviest)
     assert f"| n-grams | {len(ngrams):,} before, 7 after |" in fewer.card()
     with pytest.raises(InputError, match="max_ngrams 5: cannot keep"):
         compress(model, "int8", max_ngrams=5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -71,5 +70,5 @@ def test_cards_say_what_is_predicted() -> None:
     many: Model = text_model(tuple(f"class {k}" for k in range(80)), outputs=80)
     assert "into 80 classes: class 0, class 1," in many.card()
     assert "class 59 and 20 more." in many.card()
-    two = dataclasses.replace(text_model(), thresholds=(0.3125,))
+    two = text_model().with_thresholds((0.3125,))
     assert "It predicts good from a probability of 0.312 on." in two.card()

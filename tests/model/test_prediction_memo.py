@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +24,20 @@ TEXTS = ["good film", "bad", "a good film and a bad one", "film"]
 def model(tmp_path: Path) -> Model:
     encoding = KerasEncoding({w: n + 1 for n, w in enumerate(["good", "bad", "film", "a", "and", "one"])}, 10)
     arch = Architecture("tokens", encoding.vocab_size, 4, 9, max_length=LENGTH, padding="pre")
-    made = Model(arch, initial_parameters(arch, np.random.default_rng(4)), TextPreprocessor(encoding), ("bad", "good"))
+    made = Model.of_network(
+        arch, initial_parameters(arch, np.random.default_rng(4)), TextPreprocessor(encoding), ("bad", "good")
+    )
     made.save(tmp_path / "m")
     return load(tmp_path / "m")
 
 
 def _writable_copy(model: Model) -> Model:
-    return replace(model, parameters={name: array.copy() for name, array in model.parameters.items()})
+    return model.with_lstm(parameters={name: array.copy() for name, array in model.parameters.items()})
 
 
 def test_the_states_after_pads_are_kept_and_are_the_same(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = _writable_copy(model)
-    assert plain._memo is None
+    assert plain.ensemble.lstm.memo is None
     calls = _count_steps(monkeypatch)
     first = model.logits(TEXTS[:1])
     once = list(calls)
@@ -54,7 +55,7 @@ def test_changed_parameters_are_seen(model: Model) -> None:
     plain.parameters["lstm.0.forward.weight_hh"][...] *= -1
     changed = plain.logits(TEXTS)
     assert np.abs(changed - before).max() > 1e-3
-    other = replace(model, parameters=plain.parameters)
+    other = model.with_lstm(parameters=plain.parameters)
     assert np.array_equal(other.logits(TEXTS), changed), "a replaced model must not use the other's memo"
 
 

@@ -15,7 +15,6 @@ import pytest
 import gatewise as gw
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
-from gatewise.explain.provenance import fingerprint_of
 from gatewise.metrics import MultilabelEvaluation, RegressionEvaluation
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
@@ -25,7 +24,8 @@ RNG = np.random.default_rng(11)
 
 
 def with_target(model: Model, classes: tuple[str, ...], **target: Any) -> Model:
-    return replace(model, classes=classes, **target)
+    changed = replace(model.target, classes=classes, **target)
+    return replace(model, ensemble=replace(model.ensemble, target=changed))
 
 
 @pytest.mark.parametrize(
@@ -108,17 +108,18 @@ def test_a_series_is_predicted_alone_and_in_a_batch() -> None:
         MODELS["keras"].predict(TEXTS, layout="time-first")
 
 
-def test_the_repr_has_five_short_lines() -> None:
-    first, layers, training, evaluation, fingerprint = repr(MODELS["tokens"]).splitlines()
+def test_the_repr_has_six_short_lines() -> None:
+    first, layers, weights, training, evaluation, fingerprint = repr(MODELS["tokens"]).splitlines()
     assert first == "Model(text classification: x, y, z)"
     assert layers.startswith("  layers: Embedding, Bidirectional LSTM (9)")
     assert layers.endswith(" parameters")
     assert training.startswith("  training: recipe fast")
     assert evaluation == "  evaluation: not recorded"
-    assert fingerprint == f"  fingerprint: {fingerprint_of(MODELS['tokens'])}"
+    assert weights == "  weights: LSTM 1.00"
+    assert fingerprint == "  fingerprint: " + MODELS["tokens"].fingerprint
     many = "\n".join(map(repr, [with_target(MODELS["series"], ("a\nb", "c" * 900, "<d>"), task="multilabel")]))
     assert "series multi-label classification" in many
-    assert many.count("\n") == 4
+    assert many.count("\n") == 5
     assert all(len(line) < 180 for line in many.splitlines())
     assert repr(gw.load()).count("parameters") == 1
 
@@ -140,7 +141,7 @@ class _Checker(HTMLParser):
 def test_the_notebook_card_is_self_contained_and_escaped() -> None:
     name, evaluated = "<script>alert(1)</script>", EvalResult("<img src=x>", 400, 0.9, 0.3)
     metadata = ModelMetadata(recipe="fast", data='a "b" <c>', n_train=31, evaluations=(evaluated,))
-    model = replace(MODELS["series"], classes=(name, "b", "c"), metadata=metadata)
+    model = replace(with_target(MODELS["series"], (name, "b", "c")), metadata=metadata)
     checker = _Checker()
     checker.feed(model._repr_html_())
     assert set(checker.tags) == {"div", "strong", "table", "tr", "th", "td"}
@@ -159,14 +160,14 @@ def test_copies_predict_the_same_and_keep_the_cache_of_pad_states_safe(tmp_path:
         np.testing.assert_array_equal(again.logits(INPUTS[name]), before)
         assert again.card() == model.card()
         assert not any(array.flags.writeable for array in again.parameters.values())
-        assert again._memo is not model._memo
+        assert again.ensemble.lstm is model.ensemble.lstm or again.ensemble.lstm.memo is not model.ensemble.lstm.memo
         again.save(tmp_path / "again")
 
 
 def test_a_copy_of_a_model_with_writable_parameters_sees_their_changes() -> None:
     model = MODELS["keras"]
     again = copy.deepcopy(model)
-    assert again._memo is None
+    assert again.ensemble.lstm.memo is None
     again.parameters["dense.bias"][...] += 1
     np.testing.assert_allclose(again.logits(TEXTS), model.logits(TEXTS) + 1, atol=1e-5)
 

@@ -64,10 +64,12 @@ def files_of(encoding: Encoding, config: dict[str, Any] | None = None, **arch: A
     """
     full = Architecture("tokens", vocab_size=encoding.vocab_size, **arch)
     weights = {name: 30 * array for name, array in initial_parameters(full, np.random.default_rng(5)).items()}
-    model = Model(full, weights, TextPreprocessor(encoding), ("no", "yes"), storage=storage_table(weights, "int8"))
+    model = Model.of_network(
+        full, weights, TextPreprocessor(encoding), ("no", "yes"), storage=storage_table(weights, "int8")
+    )
     files = model.to_files()
     changed = json.loads(files["config.json"])
-    changed["architecture"] |= config or {}
+    changed["members"][0]["architecture"] |= config or {}
     return {**files, "config.json": json_bytes(changed)}
 
 
@@ -94,9 +96,19 @@ def shared_embeddings(count: int) -> dict[str, bytes]:
     arch = Architecture("tokens", vocab_size=count, embedding_dim=320, units=1)
     weights = initial_parameters(arch, np.random.default_rng(5))
     weights["embedding.weight"] = weights["embedding.weight"][np.arange(count) % distinct_limits(count)[0]]
-    model = Model(arch, weights, TextPreprocessor(encoding), ("no", "yes"), storage=storage_table(weights, "int8"))
-    assert "distinct_rows" in json.loads(model.to_files()["config.json"])
+    model = Model.of_network(
+        arch, weights, TextPreprocessor(encoding), ("no", "yes"), storage=storage_table(weights, "int8")
+    )
+    assert "distinct_rows" in json.loads(model.to_files()["config.json"])["members"][0]
     return model.to_files()
+
+
+def one_file_for_many(count: int) -> dict[str, bytes]:
+    """Many LSTMs from one file with shared embeddings."""
+    files = shared_embeddings(24_000)
+    config = json.loads(files["config.json"])
+    config["members"] *= count
+    return {**files, "config.json": json_bytes(config)}
 
 
 def keras_vocabulary(count: int) -> dict[str, bytes]:
@@ -118,6 +130,7 @@ def brackets(name: str, count: int) -> dict[str, bytes]:
 REFUSED = {
     "pads": (lambda: padded(1_000_000, 8), "steps x units x layers may be at most 2,000,000"),
     "pads of many layers": (lambda: padded(100_000, 32, 32), "steps x units x layers"),
+    "many members": (lambda: one_file_for_many(60), "each member needs a file of its own"),
     "lists in config.json": (lambda: brackets("config.json", 300_000), "config.json: the keys must be"),
 }
 ANSWERED = {

@@ -70,7 +70,7 @@ print(network(torch.tensor({ids.tolist()})).flatten().tolist())
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(np.array(eval(done.stdout)), model.logits_of(list(ids))[:, 0], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(np.array(eval(done.stdout)), model.ensemble.logits(list(ids))[:, 0], rtol=0, atol=1e-5)
 
 
 def test_what_cannot_be_converted() -> None:

@@ -38,9 +38,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
     both = Architecture("tokens", tokens.vocab_size, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
     channels = Architecture("channels", 2, 0, 5, outputs=3)
     return {
-        "reviews": Model(pads, parameters_of(pads, 3), TextPreprocessor(keras), ("negative", "positive")),
-        "tokens": Model(both, parameters_of(both, 4), TextPreprocessor(tokens), HOSTILE),
-        "gestures": Model(
+        "reviews": Model.of_network(pads, parameters_of(pads, 3), TextPreprocessor(keras), ("negative", "positive")),
+        "tokens": Model.of_network(both, parameters_of(both, 4), TextPreprocessor(tokens), HOSTILE),
+        "gestures": Model.of_network(
             channels, parameters_of(channels, 5), SeriesPreprocessor(StandardScaler.fit(series)), ("a", "b", "c")
         ),
     }

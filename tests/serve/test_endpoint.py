@@ -57,8 +57,10 @@ def test_an_input_that_overflows_is_its_own_clients_error(models: dict[str, Mode
     """The response would contain NaN, which is not JSON."""
     model = models["tokens"]
     [keys] = [keys for keys, _ in keys_of(Ragged.of(model.preprocessor.encode_batch(["bad end"])), 1)]
-    ngrams = Ngrams(1, np.sort(keys), np.full((2, 3), 3.4e38, np.float32))  # the sum of both is infinite in float32
-    model = replace(model, ngrams=ngrams, task=task)
+    ngrams = Ngrams(1, np.sort(keys), np.full((2, 3), 3.4e38, np.float32))
+    target = replace(model.target, task=task)
+    ensemble = replace(model.ensemble, members=(model.ensemble.lstm, ngrams), weights=(1.0, 1e300), target=target)
+    model = replace(model, ensemble=ensemble)
 
     async def computed() -> list[Job]:
         jobs = [Job(["good film"], "text", 2, lambda: False), Job(["it", "a bad end"], "inputs[{}]", 4, lambda: False)]

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from gatewise.explain.view import view
-from gatewise.members.cancel import check_cancelled
 from gatewise.model.model import Model
 from gatewise.serve import handlers
 from gatewise.serve.explain_queue import ExplainQueue
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.settings import Settings
 from gatewise.serve.state import State
+from gatewise.serve.view import view
+from gatewise.system.cancel import check_cancelled
 from tests.explain.random_net import parameters_of
 from tests.serve.server import ask, connect, post, serving
 
@@ -146,7 +146,7 @@ SLOW = {
 def wide(models: dict[str, Model], tmp_path: Path) -> Path:
     small = models["tokens"]
     arch = replace(small.architecture, units=256)
-    Model(arch, parameters_of(arch, 5), small.preprocessor, small.classes).save(tmp_path / "wide")
+    Model.of_network(arch, parameters_of(arch, 5), small.preprocessor, small.classes).save(tmp_path / "wide")
     return tmp_path / "wide"
 
 

@@ -30,7 +30,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arch = Architecture("tokens", encoding.vocab_size, 32, 400, layers=2)
     parameters = {name: 0.2 * array for name, array in parameters_of(arch, 7).items()}
     path = tmp_path_factory.mktemp("slow") / "slow"
-    Model(arch, parameters, TextPreprocessor(encoding), ("negative", "positive")).save(path)
+    Model.of_network(arch, parameters, TextPreprocessor(encoding), ("negative", "positive")).save(path)
     return path
 
 

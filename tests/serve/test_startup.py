@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +46,11 @@ def test_a_model_that_is_not_one(folders: dict[str, Path], tmp_path: Path) -> No
     assert "none" in refused(tmp_path / "none", "--port", 0)
     damaged = tmp_path / "damaged"
     shutil.copytree(folders["reviews"], damaged)
-    weights = damaged / "model.safetensors"
+    weights = damaged / "lstm.safetensors"
     raw = bytearray(weights.read_bytes())
     raw[-1] ^= 1
     weights.write_bytes(raw)
-    assert "model.safetensors" in refused(folders["reviews"], damaged, "--port", 0)
+    assert "lstm.safetensors" in refused(folders["reviews"], damaged, "--port", 0)
 
 
 def test_names_of_models(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -90,7 +89,7 @@ def test_an_invalid_number_of_threads(folders: dict[str, Path], workers: int, mo
 def test_a_model_that_cannot_predict(models: dict[str, Model], tmp_path: Path, workers: int) -> None:
     model = models["gestures"]
     huge = {name: np.full_like(array, 3e38) for name, array in model.parameters.items() if name.startswith("dense.")}
-    broken = replace(model, parameters={**model.parameters, **huge})
+    broken = model.with_lstm(parameters={**model.parameters, **huge})
     broken.save(tmp_path / "broken")
     command = [sys.executable, "-m", "gatewise", "serve", str(tmp_path / "broken"), "--port", "0"]
     done = subprocess.run([*command, "--workers", str(workers)], capture_output=True, text=True, timeout=60)

@@ -29,9 +29,9 @@ def models() -> dict[str, Model]:
     labels = Architecture("tokens", tokens.vocab_size, 5, 4, outputs=3)
     text = TextPreprocessor(tokens)
     return {
-        "price": Model(one, parameters_of(one, 1), scaling, ("price",), task="regression"),
-        "two": Model(several, parameters_of(several, 2), masked, ("low", "high"), task="regression"),
-        "topics": Model(
+        "price": Model.of_network(one, parameters_of(one, 1), scaling, ("price",), task="regression"),
+        "two": Model.of_network(several, parameters_of(several, 2), masked, ("low", "high"), task="regression"),
+        "topics": Model.of_network(
             labels, parameters_of(labels, 3), text, ("a", "b", "c"), task="multilabel", thresholds=(0.2, 0.9, 0.45)
         ),
     }

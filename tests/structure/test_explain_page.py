@@ -7,7 +7,6 @@ import re
 from source_tree import ROOT
 
 import gatewise as gw
-from gatewise.explain.provenance import fingerprint_of
 
 PAGE = (ROOT / "docs" / "explain.md").read_text(encoding="utf-8")
 TEXT = "Slow at first, then a warm, funny and honest film. Not the mess that the trailer promises."
@@ -36,4 +35,4 @@ def test_the_example_has_the_figures_of_the_bundled_model() -> None:
 
 def test_the_screenshot_is_of_the_bundled_model() -> None:
     shown = (ROOT / "docs" / "explain.svg").read_text(encoding="utf-8").replace("&#160;", " ")
-    assert f"fingerprint {fingerprint_of(gw.load())}" in shown
+    assert f"fingerprint {gw.load().fingerprint}" in shown

@@ -315,5 +315,5 @@ def test_sentences_without_spaces_are_learned(language: str) -> None:
     texts = ["".join(rng.permutation([bad if y else good, *rng.choice(filler, 5)])) for y in labels]
     model = gw.train(texts[:240], labels[:240], units=4, embedding_dim=4, epochs=1, validation__split="row")
     assert np.mean(model.predict(texts[240:]) == labels[240:]) > 0.95
-    assert model.ngrams is not None
+    assert model.ensemble.get("ngrams") is not None
     assert "".join(model.preprocessor.token_names(texts[240])) == texts[240]

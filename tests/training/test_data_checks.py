@@ -149,7 +149,7 @@ def test_a_cut_is_one_line_in_training_and_one_per_model_in_prediction() -> None
     model = gw.train(data, **TINY | shape | {"ngrams__order": 2})
     with pytest.warns(DataWarning) as caught:
         _ = model.predict(data.inputs), model.predict_proba(data.inputs)
-    assert [str(one.message) for one in caught] == [f"{reads}; the linear model of the ensemble reads all"]
+    assert [str(one.message) for one in caught] == [f"{reads}; the n-grams read all"]
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error", DataWarning)

@@ -244,7 +244,7 @@ def train_in_peace(folder: str) -> None:
         model = gw.train(made_reviews(200, 3), **SETTINGS, out=folder)
         every = communicator.gather(model.logits(["word1 fine dull"]).tobytes())
         assert every[0] == every[1], "both processes return the model of the first one"
-        assert model.linear_model is not None
+        assert model.ensemble.others
 
 
 def test_a_process_that_dies_is_started_again_and_the_run_resumed(tmp_path: Path) -> None:

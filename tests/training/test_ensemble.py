@@ -33,18 +33,17 @@ def test_ngram_model_is_added_to_the_best_epoch(tmp_path: Path) -> None:
     data, recorder = made_reviews(300, 50), Recorder()
     alone = network_alone(data)
     model = train(data, out=tmp_path / "m", callbacks=recorder, ngrams__order=2, ngrams__scaling="nb", **HALF)
-    assert model.ngrams is not None
-    assert model.ngrams.order == 2
+    ngrams = model.ensemble.get("ngrams")
+    assert ngrams.order == 2
     assert model.preprocessor.unknown == 1
-    assert not any(1 in tokens_of(int(key)) for key in model.ngrams.keys)
-    for name in set(alone.parameters) - {"dense.weight", "dense.bias"}:
-        np.testing.assert_array_equal(model.parameters[name], alone.parameters[name])
-    scale = model.parameters["dense.weight"] / alone.parameters["dense.weight"]
-    np.testing.assert_allclose(scale, scale[0, 0], rtol=1e-5)
+    assert not any(1 in tokens_of(int(key)) for key in ngrams.keys)
+    for name, array in alone.parameters.items():
+        np.testing.assert_array_equal(model.parameters[name], array)
+    weight = model.ensemble.lstm_weight
     assert model.metadata.calibration is not None
-    assert model.metadata.calibration.method.startswith(f"network x {scale[0, 0]:.2f}, n-grams x ")
+    assert model.metadata.calibration.method.startswith(f"LSTM x {weight:.2f}, n-grams x ")
     assert [message.split(" in ")[0] for message in recorder.messages if "fitted in" in message] == [
-        f"{len(model.ngrams):,} n-grams of 1 to 2 words fitted"
+        f"{len(model.ensemble.get('ngrams')):,} n-grams of 1 to 2 words fitted"
     ]
     measured = {one.data: one for one in model.metadata.evaluations}
     both = measured["validation set, used to fit the ensemble weights"]
@@ -73,14 +72,14 @@ def test_ngram_model_reads_what_truncation_removes() -> None:
     assert np.mean(model.predict(texts) == labels) > 0.98
 
 
-def test_calibration_alone_changes_the_dense_layer_only() -> None:
+def test_calibration_alone_changes_the_weight_and_the_shift_only() -> None:
     data = made_reviews(300, 52)
     alone, model = network_alone(data), train(data, ngrams__order=0, **HALF)
-    assert model.ngrams is None
-    scale = float((model.parameters["dense.weight"] / alone.parameters["dense.weight"])[0, 0])
-    shift = float(model.parameters["dense.bias"][0] - scale * alone.parameters["dense.bias"][0])
+    assert model.ensemble.get("ngrams") is None
+    scale, [shift] = model.ensemble.lstm_weight, model.ensemble.shift
+    np.testing.assert_array_equal(model.parameters["dense.weight"], alone.parameters["dense.weight"])
     assert model.metadata.calibration is not None
-    assert model.metadata.calibration.method.startswith(f"network x {scale:.2f}, shift {shift:+.2f}, fitted on ")
+    assert model.metadata.calibration.method.startswith(f"LSTM x {scale:.2f}, shift {shift:+.2f}, fitted on ")
     np.testing.assert_allclose(model.logits(data.inputs), scale * alone.logits(data.inputs) + shift, atol=1e-5)
     rows = prepare(data, recipe("fast", **{k: v for k, v in HALF.items() if k != "seed"}), 5).validation
     validation = data.take(rows)
@@ -94,11 +93,11 @@ def test_calibration_alone_changes_the_dense_layer_only() -> None:
 def test_three_classes_and_few_rows() -> None:
     data = made_reviews(260, 53, ("bad", "good", "odd"))
     model = train(data, ngrams__order=2, **SMALL)
-    assert model.ngrams is not None
-    assert model.ngrams.weight.shape[1] == 3
+    assert model.ensemble.get("ngrams") is not None
+    assert model.ensemble.get("ngrams").weight.shape[1] == 3
     assert model.evaluate(data).accuracy > 0.8
     few = train(made_reviews(12, 54), ngrams__order=3, validation__fraction=0.25, **SMALL)
-    assert few.ngrams is not None
+    assert few.ensemble.get("ngrams") is not None
     assert np.isfinite(few.logits(["fine and dull"])).all()
 
 
@@ -114,15 +113,15 @@ def test_texts_without_a_common_ngram() -> None:
         callbacks=recorder,
         **SMALL,
     )
-    assert model.ngrams is None or len(model.ngrams)
+    assert model.ensemble.get("ngrams") is None or len(model.ensemble.get("ngrams"))
     assert any("n-grams" in message and " fitted in " in message for message in recorder.messages)
 
 
 def test_default_recipe_fits_ngrams_on_texts_and_none_on_series() -> None:
     model = train(made_reviews(200, 56), **HALF)
-    assert model.ngrams is not None
+    assert model.ensemble.get("ngrams") is not None
     gestures = train(_gestures(), units=12, batch_size=16, epochs=2, validation__fraction=0.5)
-    assert gestures.ngrams is None
+    assert gestures.ensemble.get("ngrams") is None
     assert model.metadata.calibration is not None
     assert gestures.metadata.calibration is None, "ten validation rows are too few to call it calibrated"
     assert "are not calibrated." in gestures.card()

@@ -1,4 +1,4 @@
-"""Ensemble weights: the optimum of their loss, few rows, and folding into the model."""
+"""Ensemble weights: the optimum of their loss, few rows, and the ensemble that stores them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.lstm import LSTM
 from gatewise.members.ngrams import Ngrams
-from gatewise.training.ensemble import EnsembleWeights, as_ensemble, fit_ensemble_weights, fold_into_parameters
-from gatewise.training.ngrams import NgramModel
+from gatewise.network.architecture import Architecture
+from gatewise.target import Target
+from gatewise.training.ensemble import EnsembleWeights, as_ensemble, assembled, fit_ensemble_weights
 from gatewise.training.stack import fit_weights
+from tests.explain.random_net import parameters_of
 
 
 def rows(n: int, outputs: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -97,24 +101,19 @@ def test_separable_rows() -> None:
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_folding_equals_the_ensemble(outputs: int) -> None:
+def test_the_ensemble_stores_the_weights(outputs: int) -> None:
     rng = np.random.default_rng(4)
-    weight, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((outputs, 7), (outputs,)))
+    arch = Architecture("tokens", 10, 3, 4, outputs=outputs)
+    lstm, texts = LSTM(arch, parameters_of(arch, 5)), [np.array([0, 2]), np.array([4]), np.array([4, 1, 3])]
     ngrams = Ngrams(1, np.arange(1, 6), rng.standard_normal((5, outputs)).astype(np.float32))
-    bias_of_ngrams = rng.standard_normal(outputs)
-    weights = EnsembleWeights(0.7, 1.3, rng.standard_normal(outputs), 50)
-    pooled, texts = rng.standard_normal((4, 7)), [np.array([0, 2]), np.array([4]), np.array([4, 1, 3]), np.array([9])]
-    parameters = {"dense.weight": weight, "dense.bias": bias, "other": np.ones(2, np.float32)}
-    expected = 0.7 * (pooled @ weight.T + bias) + 1.3 * (ngrams.logits(texts) + bias_of_ngrams) + weights.shift
-    folded, scaled = fold_into_parameters(parameters, NgramModel(ngrams, bias_of_ngrams), weights)
-    assert scaled is not None
-    found = pooled @ folded["dense.weight"].T + folded["dense.bias"] + scaled.logits(texts)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert folded["other"] is parameters["other"]
-    assert folded["dense.weight"].dtype == folded["dense.bias"].dtype == np.float32
-    alone, none = fold_into_parameters(parameters, None, weights._replace(ngrams=0.0))
-    assert none is None
-    np.testing.assert_allclose(alone["dense.bias"], 0.7 * bias + weights.shift, atol=1e-6)
+    bias, weights = rng.standard_normal(outputs), EnsembleWeights(0.7, 1.3, rng.standard_normal(outputs), 50)
+    plain = Ensemble.of(lstm, Target(("a", "b", "c")[: outputs + (outputs == 1)]))
+    found = assembled(plain, [(ngrams, bias)], weights)
+    expected = 0.7 * lstm.logits(texts) + 1.3 * (ngrams.logits(texts) + bias) + weights.shift
+    np.testing.assert_allclose(found.logits(texts), expected, atol=1e-12)
+    assert found.weight_rows() == [("LSTM", 0.7), ("n-grams", 1.3)]
+    alone = assembled(plain, [], weights._replace(ngrams=0.0))
+    np.testing.assert_allclose(alone.logits(texts), 0.7 * lstm.logits(texts) + weights.shift, atol=1e-12)
 
 
 def test_refused() -> None:

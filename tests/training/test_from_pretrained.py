@@ -197,9 +197,9 @@ def test_what_a_classifier_knows_needs_no_names(classifier: Model, names: tuple[
     alone = train(data, recipe="fast", units=9, embedding_dim=7, ngrams__order=0, **options)
     assert network.evaluate(fresh).accuracy > 0.85 > 0.7 > alone.evaluate(fresh).accuracy
     model = train(data, pretrained=classifier, **options)
-    assert model.ngrams is not None
-    assert classifier.ngrams is not None
-    assert np.isin(classifier.ngrams.keys, model.ngrams.keys).all()
+    assert model.ensemble.get("ngrams") is not None
+    assert classifier.ensemble.get("ngrams") is not None
+    assert np.isin(classifier.ensemble.get("ngrams").keys, model.ensemble.get("ngrams").keys).all()
     assert model.evaluate(fresh).accuracy > 0.85
 
 
@@ -224,7 +224,7 @@ def test_from_the_folder_of_a_classifier_interrupted_and_resumed(classifier: Mod
     uninterrupted = train(data, **options)
     with pytest.raises(Interrupted):
         train(data, out=tmp_path / "m", callbacks=InterruptAt(2, 2), **options)
-    other = replace(classifier, parameters={k: v + 1e-3 for k, v in classifier.parameters.items()})
+    other = classifier.with_lstm(parameters={k: v + 1e-3 for k, v in classifier.parameters.items()})
     with pytest.raises(TrainingError, match="another run: it differs in data"):
         train(data, out=tmp_path / "m", resume=True, **options | {"pretrained": other})
     resumed = train(data, out=tmp_path / "m", resume=True, **options)

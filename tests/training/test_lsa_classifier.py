@@ -166,7 +166,7 @@ def test_training_with_unlabelled_texts(pretrained: PretrainedLM, classes: tuple
         "LSA: 6 components of 308 texts"
     ]
     assert sum(message.startswith("n-grams x ") for message in recorder.messages) == 2
-    assert model.ngrams is not None
+    assert model.ensemble.get("ngrams") is not None
     assert model.evaluate(made_reviews(300, 7, classes)).accuracy > 0.85
     for without in ({"unlabelled": None, "lsa_components": 200}, {"unlabelled": more, "lsa_components": 0}):
         quiet = Recorder()
@@ -184,9 +184,9 @@ def test_a_recipe_without_student_uses_the_lsa_classifier_alone(pretrained: Pret
     assert not any("teacher" in message for message in recorder.messages)
     assert "the texts given" in with_lsa.metadata.unlabelled
     assert any("LSA classifier x" in message for message in recorder.messages)
-    assert with_lsa.ngrams is not None
-    assert alone.ngrams is not None
-    assert not np.array_equal(with_lsa.ngrams.weight, alone.ngrams.weight)
+    assert with_lsa.ensemble.get("ngrams") is not None
+    assert alone.ensemble.get("ngrams") is not None
+    assert not np.array_equal(with_lsa.ensemble.get("ngrams").weight, alone.ensemble.get("ngrams").weight)
     names = [
         n for n in alone.parameters if not n.startswith("dense")
     ]  # the ensemble weights are folded into the dense layer

@@ -144,9 +144,9 @@ def test_interrupted_and_resumed(tmp_path: Path) -> None:
     resumed = train(data, out=tmp_path / "m", resume=True, **TEXTS)
     for name, array in uninterrupted.parameters.items():
         assert array.tobytes() == resumed.parameters[name].tobytes(), name
-    assert uninterrupted.ngrams is not None
-    assert resumed.ngrams is not None
-    assert uninterrupted.ngrams.weight.tobytes() == resumed.ngrams.weight.tobytes()
+    assert uninterrupted.ensemble.get("ngrams") is not None
+    assert resumed.ensemble.get("ngrams") is not None
+    assert uninterrupted.ensemble.get("ngrams").weight.tobytes() == resumed.ensemble.get("ngrams").weight.tobytes()
 
 
 def test_refused() -> None:

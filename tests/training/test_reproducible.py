@@ -79,10 +79,9 @@ def student(seed: int, pretrained: PretrainedLM, **options: Any) -> Model:
 
 def arrays_of(model: Model | PretrainedLM) -> dict[str, Array]:
     arrays = dict(model.parameters)
-    if isinstance(model, Model) and model.ngrams is not None:
-        arrays["ngrams"] = model.ngrams.weight
-    if isinstance(model, Model) and model.convolutions is not None:
-        arrays["convolutions"] = model.convolutions.weight
+    if isinstance(model, Model):
+        arrays |= {f"{member.kind} weight": member.weight for member, _ in model.ensemble.others}
+        arrays |= {"weights": np.array(model.ensemble.weights), "shift": model.ensemble.shift}
     return arrays
 
 

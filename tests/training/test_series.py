@@ -37,7 +37,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> gw.Model:
 def test_series_is_the_default_and_the_linear_model_pays(model: gw.Model) -> None:
     rows, labels = two_channels(60, 4)
     assert model.metadata.recipe == "series"
-    assert model.convolutions is not None
+    assert model.ensemble.get("convolutions") is not None
     assert model.evaluate(Labelled.of(rows, labels)).accuracy > 0.85
 
 

@@ -171,7 +171,7 @@ def test_without_lsa_or_ngrams_a_network_is_the_teacher(pretrained: PretrainedLM
     model = train(
         made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callbacks=recorder, **{missing: 0}, **FEW
     )
-    assert (model.ngrams is None) == (missing == "ngrams__order")
+    assert (model.ensemble.get("ngrams") is None) == (missing == "ngrams__order")
     assert any(message.startswith("teacher: a network, for ") for message in recorder.messages)
     assert not any("stacking" in message for message in recorder.messages)
 

@@ -72,7 +72,7 @@ def test_class_weights_raise_the_recall_and_leave_the_probabilities_calibrated()
     data, fresh, recorder = made_rare(1500, 3), made_rare(1000, 4), Recorder()
     plain = train(data, **SMALL)
     weighted = train(data, class_weight="balanced", callbacks=recorder, **SMALL)
-    assert plain.thresholds == ()
+    assert plain.target.thresholds == ()
     one, two = plain.evaluate(fresh), weighted.evaluate(fresh)
     assert two.recall[0] > one.recall[0]
     assert two.f1[0] >= one.f1[0] - 0.02
@@ -82,7 +82,7 @@ def test_class_weights_raise_the_recall_and_leave_the_probabilities_calibrated()
     assert weighted.metadata.calibration is not None
     assert any("threshold for 'usual'" in message for message in recorder.messages)
     mine = train(data, class_weight={"rare": 5.0}, threshold=0.9, **SMALL)
-    assert mine.thresholds == (0.9,)
+    assert mine.target.thresholds == (0.9,)
     assert (
         mine.predict(fresh.inputs) == np.where(mine.predict_proba(fresh.inputs)[:, 1] >= 0.9, "usual", "rare")
     ).all()
@@ -99,7 +99,7 @@ def test_a_weight_per_class_decides_by_its_cost() -> None:
     data = made_rare(300, 15)
     rare = data.classes.index("rare")
     model = train(data, class_weight={"rare": 9.0}, **SMALL)
-    assert model.thresholds == pytest.approx((0.1 if rare else 0.9,))
+    assert model.target.thresholds == pytest.approx((0.1 if rare else 0.9,))
 
 
 @pytest.mark.parametrize("options", [{"class_weight": {"rare": 9.0}}, {"threshold": 0.02}])
@@ -117,7 +117,7 @@ def test_thresholds_are_saved(tmp_path: Path) -> None:
     data = made_rare(400, 5)
     model = train(data, threshold="f1", out=tmp_path / "m", **SMALL)
     again = gw.load(tmp_path / "m")
-    assert again.thresholds == model.thresholds != ()
+    assert again.target.thresholds == model.target.thresholds != ()
     last = again.metadata.evaluations[-1]
     assert last.data == "validation set, used to choose the thresholds"
     assert last.scores["macro F1"] > 0.5
@@ -131,7 +131,7 @@ def test_three_classes_with_weights() -> None:
     data = made_reviews(500, 6, ("bad", "good", "odd"))
     rows = np.flatnonzero((data.labels != 2) | (np.arange(500) % 6 == 0))
     model = train(data.take(rows), class_weight="balanced", **SMALL)
-    assert model.thresholds == () or len(model.thresholds) == 3
+    assert model.target.thresholds == () or len(model.target.thresholds) == 3
     assert model.evaluate(data).macro_f1 > 0.5
 
 
@@ -159,8 +159,8 @@ def test_training_rows_that_were_held_out_choose_the_threshold_too() -> None:
     rows, rare = training_data.validation, data.classes.index("rare")
     sign = np.where(data.labels == rare, 1.0, -1.0)[:, None] * (1 if rare == 1 else -1)
     logits, train_logits = 2 * sign[rows], 2 * sign[training_data.train] + 4
-    alone = with_thresholds(model, training_data, None, Recorder(), logits).thresholds
-    both = with_thresholds(model, training_data, None, Recorder(), logits, train_logits).thresholds
+    alone = with_thresholds(model, training_data, None, Recorder(), logits).target.thresholds
+    both = with_thresholds(model, training_data, None, Recorder(), logits, train_logits).target.thresholds
     assert alone == pytest.approx((0.5,))
     assert both[0] > 0.9
 
@@ -194,14 +194,14 @@ def test_weighted_run_interrupted_and_resumed(tmp_path: Path) -> None:
     resumed = train(data, out=tmp_path / "m", resume=True, **options)
     for name, array in uninterrupted.parameters.items():
         assert array.tobytes() == resumed.parameters[name].tobytes(), name
-    assert resumed.thresholds == uninterrupted.thresholds
+    assert resumed.target.thresholds == uninterrupted.target.thresholds
 
 
 def test_multilabel(tmp_path: Path) -> None:
     data, fresh = made_topics(700, 10), made_topics(300, 11)
     model = train(data, out=tmp_path / "m", **SMALL)
     assert (model.task, model.classes, model.architecture.outputs) == ("multilabel", ("a", "b", "c"), 3)
-    assert len(model.thresholds) == 3
+    assert len(model.target.thresholds) == 3
     found = model.evaluate(fresh)
     assert isinstance(found, MultilabelEvaluation)
     assert found.micro_f1 > 0.9
@@ -211,7 +211,7 @@ def test_multilabel(tmp_path: Path) -> None:
     assert again.predict(fresh.inputs[:20]).tolist() == model.predict(fresh.inputs[:20]).tolist()
     assert "micro F1" in again.card()
     weighted = train(data, class_weight="balanced", threshold=0.5, **SMALL)
-    assert weighted.thresholds == (0.5,) * 3
+    assert weighted.target.thresholds == (0.5,) * 3
     assert weighted.predict_proba(fresh.inputs).mean(axis=0) == pytest.approx(fresh.labels.mean(axis=0), abs=0.05)
 
 

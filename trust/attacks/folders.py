@@ -7,7 +7,6 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ def models() -> list[tuple[Files, list[Any]]]:
 def _with_shared_embeddings(model: Model) -> Model:
     weight = np.array(model.parameters["embedding.weight"])
     weight[9:] = weight[2]
-    return replace(model, parameters={**model.parameters, "embedding.weight": weight})
+    return model.with_lstm(parameters={**model.parameters, "embedding.weight": weight})
 
 
 @cache
@@ -184,10 +183,16 @@ def _attack(
         found = load_folder(path)
         if not forged and (found.fingerprint, found.files) != (before, files):
             return "a damaged folder was loaded"
-        wrong = _wrong_weights(model.parameters, found.read("model.safetensors"))
+        wrong = _wrong_weights(model.parameters, _weights_file(found.files))
         return wrong or use(model, inputs, rng)
     except GatewiseError as error:
         return bad_message(error)
+
+
+def _weights_file(files: Mapping[str, bytes]) -> bytes:
+    """The file with the parameters of the LSTM, or of a pretrained model."""
+    members = json.loads(files["config.json"]).get("members", [])
+    return files[next((one["file"] for one in members if one["kind"] == "lstm"), "model.safetensors")]
 
 
 def _wrong_weights(parameters: Mapping[str, Any], raw: bytes) -> str | None:

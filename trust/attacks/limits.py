@@ -177,7 +177,7 @@ def _read_only(rng: Rng, folder: Path) -> str | None:
         return None if contents(parent) == before else f"the files changed, after: {message}"
     if code != DONE:
         return f"exit code {code}: {message}"
-    same = load_folder(parent / "m").files["model.safetensors"] == new.to_files()["model.safetensors"]
+    same = load_folder(parent / "m").files["lstm.safetensors"] == new.to_files()["lstm.safetensors"]
     return None if same else "saved, but the old model is there"
 
 

@@ -81,7 +81,7 @@ class RayPrediction:
             "probabilities": "all" if self.every else "top",
             "columns": dict(zip(names, new, strict=True)),
             "missing": "null",
-            "precision": self.model.precision,
+            "precision": self.model.ensemble.lstm.precision,
         }
         read = list(dict.fromkeys([*columns, *text]))
         with scratch_folder(self.out.resolve().parent) as scratch:

@@ -99,10 +99,12 @@ def evaluate(
         from gatewise.explain.render.evaluation_html import evaluation_page
 
         warning = "Warning: the model was trained on this data." if trained_on_this else ""
-        notes = [splits.note, warning, provenance(model, choice.name, typed_command(context))]
+        weights = f"Weights of the members: {model.ensemble}."
+        notes = [splits.note, warning, weights, provenance(model.fingerprint, choice.name, typed_command(context))]
         write_file(html, evaluation_page(report, choice.name, notes))
     if as_json:
-        print_json({"model": choice.name, **report.as_dict(), "note": splits.note, "trained_on_this": trained_on_this})
+        found = {"model": choice.name, "members": model.ensemble.weights_json(), **report.as_dict()}
+        print_json({**found, "note": splits.note, "trained_on_this": trained_on_this})
         return
     from gatewise.explain.render.evaluation_terminal import evaluation_text
 

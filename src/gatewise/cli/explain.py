@@ -155,7 +155,7 @@ def explain(
     from gatewise.explain.render.html import compare_page, report_page
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
 
-    source = provenance(model, choice.name, typed_command(context))
+    source = provenance(model.fingerprint, choice.name, typed_command(context))
     footer = Text(source, style="dim")
     token_noun: Literal["word", "step"] = "step" if series else "word"
     chosen: Any = method
@@ -242,8 +242,11 @@ def _show_units(
     assert report is not None
     if as_json:
         summary: Any = report if unit is None else report.unit(unit)
-        print_json({"model": choice.name, **asdict(summary)})
-    elif unit is None:
+        print_json({"model": choice.name, "members": model.ensemble.weights_json(), **asdict(summary)})
+        return
+    if note := model.ensemble.lstm_note():
+        print(f"{note}\n")
+    if unit is None:
         screen.print(units_report(report, count=top, marks=marks))
     else:
         screen.print(unit_report(report, unit, marks=marks))

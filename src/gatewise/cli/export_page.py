@@ -58,7 +58,7 @@ def export_page(
     """
     if not arguments:
         raise InputError("give texts, a file, or - for stdin")
-    from gatewise.explain.render.page_folder import check_page_folder, page_files
+    from gatewise.serve.page_folder import check_page_folder, page_files
     from gatewise.storage.atomic import replace_folder
 
     target = check_page_folder(out, overwrite)

@@ -145,16 +145,14 @@ def _version(package: str) -> str | None:
 
 def _describe(choice: ModelChoice, as_json: bool) -> None:
     from gatewise.model.card import metadata_rows, predicts
-    from gatewise.network.architecture import summary
 
     found = open_model(choice.path)
     files = {entry.name: entry.stat().st_size for entry in sorted(choice.folder.iterdir())}
-    storage = dict(found.storage)
+    storage = dict(found.ensemble.lstm.storage)
     if as_json:
         from dataclasses import asdict
 
-        rows = summary(found.architecture) + ([] if found.linear_model is None else [found.linear_model.summary()])
-        layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in rows]
+        layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in found.ensemble.summary()]
         described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
         of = found.target
         target: dict[str, Any] = {"task": of.task, "label_type": of.label_type, "thresholds": list(of.thresholds)}
@@ -163,6 +161,7 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
                 "model": choice.name,
                 **described,
                 **target,
+                "members": found.ensemble.weights_json(),
                 "metadata": asdict(found.metadata),
                 "storage": storage,
                 "files": files,
@@ -171,8 +170,8 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
         return
     about = predicts(found.architecture, found.target, found.channels)
     print(f"{printable(choice.name, 200)}\n{printable(about, 2000)}\n")
-    console().print(layer_table(found.architecture, found.linear_model))
-    print()
+    console().print(layer_table(found.ensemble))
+    print(f"\n{'weights':13}  {found.ensemble}")
     for name, value in metadata_rows(found.metadata):
         print(f"{name:13}  {printable(value, 500)}")
     for m in found.metadata.evaluations:

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from gatewise.members.member import LinearModel
-    from gatewise.network.architecture import Architecture
+    from gatewise.members.ensemble import Ensemble
 
 
 def stop(message: str, exit_code: int) -> NoReturn:
@@ -49,12 +48,9 @@ def plain_table(*headings: str, left: int = 1) -> Table:
     return table
 
 
-def layer_table(arch: Architecture, linear_model: LinearModel | None = None) -> Table:
-    """The layers with output shape and parameter count, and the total; with the linear model if there is one."""
-    from gatewise.network.architecture import summary
-
-    table = plain_table("layer", "output shape", "parameters", left=2)
-    layers = summary(arch) if linear_model is None else [*summary(arch), linear_model.summary()]
+def layer_table(ensemble: Ensemble) -> Table:
+    """The layers of all members with output shape and parameter count, and the total."""
+    table, layers = plain_table("layer", "output shape", "parameters", left=2), ensemble.summary()
     for name, shape, count in layers:
         table.add_row(name, shape, f"{count:,}")
     table.add_row("total", "", f"{sum(count for _, _, count in layers):,}", style="bold")

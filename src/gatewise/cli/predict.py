@@ -217,7 +217,7 @@ def _predict_files(
         live=live,
     ) as reader:
         if output is not None:
-            identity = {"model": model_fingerprint(choice.folder), "precision": model.precision}
+            identity = {"model": model_fingerprint(choice.folder), "precision": model.ensemble.lstm.precision}
             n = output.write(model, reader, identity)
             if as_json:
                 print_json({"model": choice.name, "out": output.out, "n": n, "skipped": reader.n_bad})

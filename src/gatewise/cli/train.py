@@ -255,11 +255,11 @@ def train(
     if as_json:
         history = [json.loads(line) for line in model.history.splitlines()]
         result = {"model": str(target), "recipe": chosen.name, "seed": seed, "best_epoch": model.metadata.best_epoch}
-        print_json({**result, "history": history})
+        print_json({**result, "members": model.ensemble.weights_json(), "history": history})
         return
     shown, data_option = shlex.quote(printable(target, 500)), f" --data {shlex.quote(data)}" if data else ""
     example = "--tutorial-review" + data_option if source == "imdb" else '"A text of your own."'
-    print(f"saved to {shown}\n\nnext:")
+    print(f"weights: {model.ensemble}\nsaved to {shown}\n\nnext:")
     if splits.train.kind == "series":
         columns = command_line(label=label, id=id, time=time).removeprefix("gatewise")
         print(f"  gatewise predict {shown} --file {shlex.quote(printable(source, 500))}{columns}")

@@ -16,13 +16,10 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import GatewiseError, required
-from gatewise.exchange.onnx_graph import OPSET, Graph, scalar
-from gatewise.exchange.onnx_linear import convolution_logits, ngram_logits
-from gatewise.exchange.onnx_network import check_exportable, network_logits
 from gatewise.exchange.onnx_series import standardised
-from gatewise.members.convolutions import Convolutions
-from gatewise.members.ngrams import BITS, MAX_ORDER, MAX_VOCAB_SIZE, Ngrams
-from gatewise.network.architecture import Architecture
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.onnx.graph import OPSET, Graph, scalar
+from gatewise.members.onnx.lstm import check_exportable
 from gatewise.storage import write_atomic
 from gatewise.target import Target
 from gatewise.types import Array
@@ -57,16 +54,18 @@ class OnnxReport:
 
 @dataclass(frozen=True)
 class OnnxSource:
-    """The parts of a model that its graph is made of. linear: n-grams or convolutions of the ensemble. scaling: of
-    series, None for tokens. logits: the model's own, (n, outputs) of n sequences of ids or of unscaled series.
+    """The parts of a model that its graph is made of. scaling: of series, None for tokens. logits: the model's own,
+    (n, outputs) of n sequences of ids or of unscaled series.
     """
 
-    architecture: Architecture
-    parameters: Mapping[str, Array]
-    target: Target
-    linear: Ngrams | Convolutions | None
+    ensemble: Ensemble
     scaling: Scaling | None
     logits: Callable[[Sequence[Array]], Array]
+
+    @property
+    def target(self) -> Target:
+        """What is predicted."""
+        return self.ensemble.target
 
     @property
     def inputs(self) -> str:
@@ -86,7 +85,7 @@ def export(source: OnnxSource, path: str | Path, metadata: Mapping[str, str]) ->
     ExportError where the logits differ, ModelFileError where the file cannot be written.
     """
     runtime = required("onnxruntime", "onnx", "the check of an ONNX file")
-    check_exportable(source.architecture)
+    check_exportable(source.ensemble.lstm.arch)
     raw: bytes = onnx_model(source, metadata).SerializeToString()
     error = _compare(source, runtime, raw)
     if not error <= TOLERANCE:
@@ -104,23 +103,22 @@ class ExportError(GatewiseError):
 
 def onnx_model(source: OnnxSource, metadata: Mapping[str, str]) -> Any:
     """The ModelProto, checked by `onnx.checker`."""
-    graph, arch, scaling = Graph(), source.architecture, source.scaling
+    graph, ensemble, scaling = Graph(), source.ensemble, source.scaling
     name, dtype, channels = _input(source)
     x, lengths = name, "lengths"
     if scaling is not None:
         x = standardised(graph, name, lengths, scaling.mean, scaling.std, scaling.mask)
-    logits = network_logits(graph, source.parameters, arch, x, lengths)
-    if source.linear is not None and len(source.linear):
-        if isinstance(source.linear, Ngrams):
-            linear = ngram_logits(graph, source.linear, x, lengths)
-        else:
-            linear = convolution_logits(graph, source.linear, x, lengths)
-        logits = graph.cast(graph.add("Add", graph.cast(logits, np.float64), linear), np.float32)
+    total: Any = ensemble.shift  # float64
+    for member, weight in ensemble:
+        if weight:
+            logits = graph.add("Mul", member.to_onnx(graph, x, lengths), scalar(weight, np.float64))
+            total = graph.add("Add", logits, total)
+    logits = graph.cast(total, np.float32)
     outputs: dict[str, Any] = {}
     if source.target.task == "regression":
-        outputs[graph.rename(logits, "values")] = (np.float32, ["batch", arch.outputs])
+        outputs[graph.rename(logits, "values")] = (np.float32, ["batch", source.target.outputs])
     else:
-        outputs[graph.rename(logits, "logits")] = (np.float32, ["batch", arch.outputs])
+        outputs[graph.rename(logits, "logits")] = (np.float32, ["batch", source.target.outputs])
         probabilities = graph.rename(_probabilities(graph, logits, source.target), "probabilities")
         outputs[probabilities] = (np.float32, ["batch", len(source.target.classes)])
     return graph.model(
@@ -149,13 +147,13 @@ def _metadata(source: OnnxSource) -> dict[str, str]:
     """`metadata_props` of a graph."""
     target = source.target
     facts = {
-        "architecture": json.dumps(asdict(source.architecture)),
+        "architecture": json.dumps(asdict(source.ensemble.lstm.arch)),
         "task": target.task,
         "classes": json.dumps(target.classes, ensure_ascii=False),
         "label_type": target.label_type,
         "thresholds": json.dumps(target.thresholds),
         "inputs": source.inputs,
-        "ensemble": "network" if source.linear is None else f"network and {source.linear.summary()[0]}",
+        "ensemble": str(source.ensemble),
     }
     return {f"gatewise.{name}": value for name, value in facts.items()}
 
@@ -188,7 +186,7 @@ def feeds(source: OnnxSource, sequences: Sequence[Array]) -> dict[str, Array]:
 
 def _random_sequences(source: OnnxSource, rng: np.random.Generator, most: int) -> list[Array]:
     """1 to 64 sequences, at most `most`, of 1 to _LONGEST steps; or, if the model truncates, two longer ones."""
-    max_length, count = source.architecture.max_length, min(int(rng.integers(1, 65)), most)
+    max_length, count = source.ensemble.lstm.arch.max_length, min(int(rng.integers(1, 65)), most)
     if 0 < max_length < 2_000 and rng.integers(8) == 0:
         lengths = max_length + rng.integers(1, 50, min(2, most))
     else:
@@ -199,13 +197,11 @@ def _random_sequences(source: OnnxSource, rng: np.random.Generator, most: int) -
 
 
 def _random_tokens(source: OnnxSource, rng: np.random.Generator, length: int) -> Array:
-    """Token ids (length,), half of them from n-grams of the ensemble, if there are any."""
-    tokens = rng.integers(0, source.architecture.vocab_size, length)
-    if isinstance(source.linear, Ngrams) and len(source.linear):
-        keys = rng.choice(source.linear.keys, length // 2 + 1)
-        ids = np.stack([(keys >> BITS * j & MAX_VOCAB_SIZE) - 1 for j in reversed(range(MAX_ORDER))], axis=1)
-        known = ids[ids >= 0][: length // 2 + 1]
-        tokens[: len(known)] = known
+    """Token ids (length,), half of them from n-grams of the model, if there are any."""
+    tokens = rng.integers(0, source.ensemble.lstm.arch.vocab_size, length)
+    for member, _ in source.ensemble.others:
+        known = member.onnx_tokens(rng, length // 2 + 1)
+        tokens[: len(known)] = known[:length]
         tokens = np.roll(tokens, rng.integers(length))
     return tokens
 

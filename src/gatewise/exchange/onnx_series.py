@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.exchange.onnx_graph import Graph, ints, scalar
-from gatewise.exchange.onnx_network import step_mask
+from gatewise.members.onnx.graph import Graph, ints, scalar, step_mask
 from gatewise.types import Array
 
 

@@ -14,14 +14,12 @@ from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.intervene import Intervention
 from gatewise.members.clamp import Clamp, ablate, hold_memory
 from gatewise.members.gates import Gates, MemoryDecomposition, Share
-from gatewise.members.net import ExplainedNetwork
 from gatewise.metrics import Faithfulness
 
 __all__ = [
     "METHODS",
     "Clamp",
     "Example",
-    "ExplainedNetwork",
     "Explanation",
     "Faithfulness",
     "Gates",

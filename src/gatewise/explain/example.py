@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +17,13 @@ from gatewise.errors import InputError
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.score import TargetScore, target_score
 from gatewise.kernels import Kernel
-from gatewise.members.gates import Activations, Gates, Share, gate_shares, run_with_activations
-from gatewise.members.net import ExplainedNetwork, run_all
-from gatewise.members.prefix import prefix_logits, unit_contributions
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.gates import Activations, Gates, Share, gate_shares
+from gatewise.members.lstm import LSTM
+from gatewise.members.prefix import unit_contributions
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import truncate
-from gatewise.target import check_logits
-from gatewise.types import Array
+from gatewise.target import Target, check_logits
+from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
     from functools import cached_property
@@ -41,47 +42,44 @@ else:
 
 
 class Example(HtmlRepr):
-    """One sequence of T steps (after truncation) through one network, which may be clamped.
+    """One sequence of T steps (after truncation) through one model, whose LSTM may be clamped.
 
-    net: the network. sequence (length, ...): token ids or channels, before truncation. names: a name for each of its
-    steps; None for their numbers, from 1. spans (length, 2): start and end of each step in the text, if known. item:
-    the text or series itself, if known. rows (T,): the steps that the network reads. Raises InputError for an empty
-    sequence and for a wrong number of names.
+    ensemble: the members of the model. sequence (length, ...): token ids or channels, before truncation. names: a name
+    for each of its steps; None for their numbers, from 1. spans (length, 2): start and end of each step in the text, if
+    known. item: the text or series itself, if known. rows (T,): the steps that the LSTM reads. Raises InputError for an
+    empty sequence and for a wrong number of names.
     """
 
     def __init__(
         self,
-        net: ExplainedNetwork,
+        ensemble: Ensemble,
         sequence: Array,
         names: Sequence[str] | None = None,
         spans: Sequence[tuple[int, int]] = (),
         *,
         item: Any = None,
-        network_logits: Array | None = None,
     ) -> None:
         if names is not None and len(names) != len(sequence):
             raise InputError(f"{len(names)} names for {len(sequence)} steps: there must be one for each")
         if not len(sequence):
             raise InputError("there is nothing to explain: the sequence is empty")
-        self.net, self.item = net, item
+        self.ensemble, self.lstm, self.item = ensemble, ensemble.lstm, item
         self.sequence = np.asarray(sequence)
         self.spans = np.asarray(spans, dtype=np.int32).reshape(-1, 2)  # tuples would take ten times the memory
         self.names = [str(name) for name in (range(1, len(sequence) + 1) if names is None else names)]
-        self.rows = truncate(np.arange(len(sequence)), net.arch)
-        if network_logits is not None:
-            self.network_logits = network_logits
+        self.rows, self.read = self.lstm.read(self.sequence)
         self._sampled: dict[int, Array] = {}
 
     def __len__(self) -> int:
-        """T, the number of steps that the network reads."""
+        """T, the number of steps that the LSTM reads."""
         return len(self.rows)
 
     def __repr__(self) -> str:
-        return f"Example({len(self)} {self.net.token_noun}s, {self.truncated} truncated)"
+        return f"Example({len(self)} {self.lstm.token_noun}s, {self.truncated} truncated)"
 
     @property
     def steps(self) -> list[str]:
-        """The names of the steps that the network reads."""
+        """The names of the steps that the LSTM reads."""
         return [self.names[row] for row in self.rows]
 
     @property
@@ -90,14 +88,9 @@ class Example(HtmlRepr):
         return len(self.sequence) - len(self.rows)
 
     @cached_property
-    def read(self) -> Array:
-        """The steps that the network reads (T, ...)."""
-        return np.asarray(self.sequence[self.rows])
-
-    @cached_property
     def activations(self) -> Activations:
         """Gates, states, logits and pads of one forward pass."""
-        [found] = run_with_activations(self.net, [self.read])
+        [found] = self.lstm.activations([self.read])
         return found
 
     @property
@@ -111,32 +104,36 @@ class Example(HtmlRepr):
         return self.activations.pads
 
     @cached_property
-    def network_logits(self) -> Array:
-        """The logits (outputs,) float64 of the network without the linear model."""
+    def lstm_logits(self) -> Array:
+        """The logits (outputs,) float64 of the LSTM alone, without its weight."""
         return self.activations.logits
 
     @cached_property
     def logits(self) -> Array:
-        """The logits (outputs,) float64, the linear model included. Raises InputError unless they are finite."""
-        linear = self.net.linear
-        found = self.network_logits if linear is None else self.network_logits + linear.logits([self.sequence])[0]
+        """The logits (outputs,) float64 of the model. Raises InputError unless they are finite."""
+        found = self.ensemble.shift
+        with np.errstate(over="ignore", invalid="ignore"):
+            for member, weight in self.ensemble:
+                if weight:
+                    own = self.lstm_logits if member is self.lstm else member.logits([self.sequence])[0]
+                    found = found + weight * own
         check_logits(found[None])
-        return found
+        return np.asarray(found)
 
     @cached_property
     def probabilities(self) -> Array:
         """The probabilities (K,) of the classes or labels. Raises InputError for regression."""
-        return np.asarray(self.net.target.probabilities(self.logits[None])[0])
+        return np.asarray(self.ensemble.target.probabilities(self.logits[None])[0])
 
     @cached_property
     def predicted(self) -> Array:
         """The prediction, one row of `Target.predicted`: a class index, 0 or 1 by label (K,), or numbers (M,)."""
-        return np.asarray(self.net.target.predicted(self.logits[None])[0])
+        return np.asarray(self.ensemble.target.predicted(self.logits[None])[0])
 
     @cached_property
     def score(self) -> TargetScore:
         """The score that is explained: that of the prediction, unless `with_score` chose another."""
-        return target_score(self.net.target, self.logits)
+        return target_score(self.ensemble.target, self.logits)
 
     def with_score(self, score: TargetScore) -> Example:
         """This example with another score to explain. What the network computed is shared."""
@@ -151,14 +148,14 @@ class Example(HtmlRepr):
         return float(self.score(self.logits))
 
     @property
-    def network_score(self) -> float:
-        """The network's part of `target_score`, without the linear model."""
-        return float(self.score(self.network_logits))
+    def lstm_score(self) -> TargetScore:
+        """The part of the score that the LSTM has, as a function of its logits: `score` times its weight."""
+        return replace(self.score, weights=self.ensemble.lstm_weight * self.score.weights)
 
     @cached_property
-    def network_prefix_logits(self) -> Array:
-        """`prefix_logits` of the network without the linear model."""
-        return prefix_logits(self.net, self.read, self.lstms)
+    def lstm_prefix_logits(self) -> Array:
+        """The logits (T + 1, outputs) float64 of the LSTM alone, without its weight, after t steps."""
+        return self.lstm.read_prefix_logits(self.read, self.lstms)
 
     @cached_property
     def prefix_logits(self) -> Array:
@@ -166,21 +163,17 @@ class Example(HtmlRepr):
 
         With padding "pre" each row continues this run, after the same number of pads.
         """
-        linear = self.linear_prefix_logits
-        return self.network_prefix_logits if linear is None else self.network_prefix_logits + linear
+        return self.ensemble.lstm_weight * self.lstm_prefix_logits + self.other_prefix_logits
 
     @cached_property
-    def linear_prefix_logits(self) -> Array | None:
-        """What the linear model adds to the logits after 0, 1, ... T steps (T + 1, outputs): for text, the n-grams that
-        are complete by then.
-
-        The linear model reads the whole sequence, truncated steps included. None without one.
+    def other_prefix_logits(self) -> Array:
+        """What the other members and the shift add to the logits after 0, 1, ... T steps (T + 1, outputs): for text,
+        the n-grams that are complete by then. These members read the whole sequence, truncated steps included.
         """
-        if self.net.linear is None:
-            return None
-        running = self.net.linear.prefix_logits(self.sequence)  # (length, outputs)
-        before = running[self.rows[0] - 1] if self.rows[0] else np.zeros_like(running[0])
-        return np.concatenate([before[None], running[self.rows]])
+        found = np.tile(self.ensemble.shift, (len(self.rows) + 1, 1))
+        for member, weight in self.ensemble.others:
+            found += weight * member.prefix_logits(self.sequence)[np.concatenate([self.rows[:1], self.rows + 1])]
+        return found
 
     def sampled_prefix_logits(self, budget: int) -> tuple[int, Array]:
         """A stride, and the prefix logits (n, outputs) after 0, stride, 2 stride, ... T steps.
@@ -188,26 +181,25 @@ class Example(HtmlRepr):
         The stride is 1 unless that would run more than `budget` steps, which only two directions can.
         """
         steps = len(self.read)
-        stride = -(-steps * (steps + 1) // 2 // budget) or 1 if self.net.arch.bidirectional else 1
+        stride = -(-steps * (steps + 1) // 2 // budget) or 1 if self.lstm.arch.bidirectional else 1
         if stride == 1:
             return 1, self.prefix_logits
         if stride not in self._sampled:
             ends = [*range(0, steps, stride), steps]
-            found = run_all(self.net.without_linear(), (self.read[:end] for end in ends))
-            linear = self.linear_prefix_logits
-            self._sampled[stride] = found if linear is None else found + linear[ends]
+            found = self.lstm.logits(self.read[:end] for end in ends)
+            self._sampled[stride] = self.ensemble.lstm_weight * found + self.other_prefix_logits[ends]
         return stride, self._sampled[stride]
 
     @cached_property
     def contributions(self) -> Array:
         """How much each unit of the top layer changes the target score at each step: (T, H x directions) float64."""
-        weight = np.asarray(self.net.parameters["dense.weight"], dtype=np.float64)
-        return unit_contributions(self.net.arch, self.score(weight.T), self.layer(-1))
+        weight = np.asarray(self.lstm.parameters["dense.weight"], dtype=np.float64)
+        return unit_contributions(self.lstm.arch, self.lstm_score(weight.T), self.layer(-1))
 
     @property
     def effects(self) -> Array:
         """The effect of each unit of the top layer on the target score: the sum of its contributions over the steps,
-        (H x directions,) float64. The base value and the effects add up to the score of the network.
+        (H x directions,) float64. The base value and the effects add up to the LSTM's part of the score.
         """
         return np.asarray(self.contributions.sum(axis=0))
 
@@ -218,8 +210,8 @@ class Example(HtmlRepr):
 
     def layer(self, number: int) -> tuple[Gates, ...]:
         """The LSTMs of one layer, forward first; -1 is the top layer."""
-        directions = len(self.net.arch.directions)
-        first = number % self.net.arch.layers * directions
+        directions = len(self.lstm.arch.directions)
+        first = number % self.lstm.arch.layers * directions
         return self.lstms[first : first + directions]
 
     def values(self, name: str, layer: int) -> Array:
@@ -228,7 +220,7 @@ class Example(HtmlRepr):
 
     def unit(self, unit: int) -> tuple[Gates, int]:
         """The LSTM and the column of one unit of the top layer. Raises InputError for a unit that does not exist."""
-        units, directions = self.net.arch.units, len(self.net.arch.directions)
+        units, directions = self.lstm.arch.units, len(self.lstm.arch.directions)
         if not 0 <= unit < units * directions:
             raise InputError(f"unit must be from 0 to {units * directions - 1}, not {unit}")
         return self.layer(-1)[unit // units], unit % units
@@ -242,6 +234,24 @@ class Example(HtmlRepr):
         return np.concatenate([gates.half_life() for gates in self.layer(-1)])
 
 
+def ensemble_of(
+    parameters: Mapping[str, Array],
+    arch: Architecture,
+    kernel: Kernel | None = None,
+    target: Target | None = None,
+    unknown: int | None = None,
+) -> Ensemble:
+    """The LSTM of these arrays alone. kernel: None for the one that predicts. target: None for classes without names,
+    of two logits for two labels. unknown: the token of unknown words, if there is one.
+    """
+    if target is None:
+        names = tuple(f"class {k}" for k in range(max(2, arch.outputs)))
+        # Two classes have one logit; two logits without names are those of two labels.
+        task: Task = "multilabel" if arch.outputs == 2 else "classification"
+        target = Target(names, task)
+    return Ensemble.of(LSTM(arch, parameters, kernel=kernel, unknown=unknown), target)
+
+
 def trace(
     parameters: Mapping[str, Array],
     arch: Architecture,
@@ -253,18 +263,18 @@ def trace(
 
     kernel: None for the one that predicts. Raises InputError for an empty sequence or a wrong number of names.
     """
-    return Example(ExplainedNetwork(parameters, arch, kernel), sequence, steps)
+    return Example(ensemble_of(parameters, arch, kernel), sequence, steps)
 
 
-def predict_examples(net: ExplainedNetwork, sequences: Sequence[Array]) -> list[Example]:
+def predict_examples(ensemble: Ensemble, sequences: Sequence[Array]) -> list[Example]:
     """An example for each sequence (length, ...), with its logits from batched forward passes."""
-    logits = run_all(net.without_linear(), sequences)
-    linear = np.zeros_like(logits) if net.linear is None or not len(sequences) else net.linear.logits(sequences)
-    examples = []
-    for sequence, network_row, linear_row in zip(sequences, logits, linear, strict=True):
-        example = Example(net, sequence, network_logits=network_row)
-        example.logits = network_row + linear_row
-        examples.append(example)
+    examples = [Example(ensemble, sequence) for sequence in sequences]
+    of_lstm = ensemble.lstm.logits([example.read for example in examples])
+    logits = ensemble.lstm_weight * of_lstm + ensemble.shift
+    for member, weight in ensemble.others:
+        logits = logits + weight * member.logits(sequences)
+    for example, alone, row in zip(examples, of_lstm, logits, strict=True):
+        example.lstm_logits, example.logits = alone, row
     return examples
 
 
@@ -273,4 +283,4 @@ def activations_of(examples: Sequence[Example]) -> Iterator[Activations]:
     if len(examples) == 1:
         yield examples[0].activations
     elif examples:
-        yield from run_with_activations(examples[0].net, [example.read for example in examples])
+        yield from examples[0].lstm.activations(example.read for example in examples)

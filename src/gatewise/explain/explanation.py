@@ -14,20 +14,19 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, did_you_mean, printable, quote
-from gatewise.explain.attribution import METHODS, Baseline, IntegratedGradients, Method, attribute, linear_note
-from gatewise.explain.attribution.linear import NgramScore, ngrams_in
-from gatewise.explain.example import Example
+from gatewise.explain.attribution import METHODS, Baseline, IntegratedGradients, Method, Part, attribute, member_notes
+from gatewise.explain.attribution.members import PhraseScore, phrase_scores
+from gatewise.explain.example import Example, ensemble_of
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.score import TargetScore, favours, number_text, prediction_dict, prediction_text
 from gatewise.kernels import Kernel
-from gatewise.members.net import ExplainedNetwork
 from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
 from gatewise.types import Array, Task
 
 DEFAULT_METHOD = "leave-one-out"  # the method for a model whose methods were never measured: it assumes nothing
-_HARDLY = 0.1  # the share of a score below which the network hardly took part
+_HARDLY = 0.1  # the share of a score below which the LSTM hardly took part
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +36,7 @@ class Explanation(HtmlRepr):
     steps (T): the steps that the network reads; truncated: how many more it cuts away. of: what the model predicts.
     predicted: the predicted class (K,), labels (K,) or numbers (M,), see `Target.predicted`. probabilities (K,) float64
     of the classes, None for regression; calibrated: whether the model card says that they are.
+    token_noun: the noun for a step, "word" or "step".
 
     score: the number that is explained, and the class that positive scores favour, `target`. target_score: its value.
     base_value: its value before the first step, as `base_value_note` defines it. scores (T,) float64: each step's part,
@@ -45,8 +45,9 @@ class Explanation(HtmlRepr):
     None where it was never measured.
 
     Series: channels (T, C), the score of each number, where the method has it; baseline_term (T,), the part of a step's
-    score that remains with every channel at 0. Linear model: linear_scores (T,), its part of the scores, on
-    `linear_name`; truncated_part, its part of the truncated steps; ngrams, those in the text, the largest score first.
+    score that remains with every channel at 0. parts: those of the members of the model, the LSTM first; they add up to
+    the scores and the truncated part. phrases: the parts of the text that members know by name, such as n-grams, the
+    largest score first.
     """
 
     steps: list[str]
@@ -66,11 +67,10 @@ class Explanation(HtmlRepr):
     channels: Array | None = None
     baseline_term: Array | None = None
     faithfulness: Faithfulness | None = None
-    linear_scores: Array | None = None
-    linear_name: str = ""
-    truncated_part: float = 0.0
-    ngrams: tuple[NgramScore, ...] = ()
+    parts: tuple[Part, ...] = ()
+    phrases: tuple[PhraseScore, ...] = ()
     calibrated: bool = False
+    token_noun: str = "word"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -117,22 +117,29 @@ class Explanation(HtmlRepr):
         return [int(k) for k in np.argsort(-self.probabilities, kind="stable")[:count]]
 
     @property
-    def network_share(self) -> float | None:
-        """The network's share of the score, |network| / (|network| + |linear model|), of the sums over the steps; None
-        without a linear model.
-        """
-        if self.linear_scores is None:
-            return None
-        linear = abs(float(self.linear_scores.sum()) + self.truncated_part)
-        network = abs(float((self.scores - self.linear_scores).sum()))
-        return network / (network + linear) if network + linear > 0 else None
+    def truncated_part(self) -> float:
+        """The other members' part of the steps that the LSTM does not read."""
+        return sum(part.truncated_part for part in self.parts)
 
-    def network_note(self) -> str:
-        """One sentence where the network hardly took part: it contributed less than a tenth of the score."""
-        share = self.network_share
+    @property
+    def lstm_share(self) -> float | None:
+        """The LSTM's share of the score, |LSTM| / Σ |member|, of the sums over the steps; None for the LSTM alone."""
+        if len(self.parts) < 2:
+            return None
+        sizes = [abs(float(part.scores.sum()) + part.truncated_part) for part in self.parts]
+        return sizes[0] / sum(sizes) if sum(sizes) > 0 else None
+
+    def lstm_note(self) -> str:
+        """One sentence where the LSTM hardly took part: its weight is 0, or it contributed less than a tenth of the
+        score.
+        """
+        if self.parts and not self.parts[0].weight:
+            return "The LSTM has weight 0 in this model: the scores are those of the other members."
+        share = self.lstm_share
         if share is None or share >= _HARDLY:
             return ""
-        return f"The network contributed {share:.0%} of this score, the {self.linear_name} {1 - share:.0%}."
+        others = " and ".join(part.name for part in self.parts[1:])
+        return f"The LSTM contributed {share:.0%} of this score, the {others} {1 - share:.0%}."
 
     def strongest(self, count: int) -> tuple[list[int], list[int]]:
         """At most `count` steps with positive scores, and with negative ones, the largest absolute score first."""
@@ -147,16 +154,13 @@ class Explanation(HtmlRepr):
         noun = "prediction" if self.of.task == "regression" else "logit"
         share = f", {abs(self.residual) / difference:.1%} of {noun} - base value" if difference else ""
         steps = [("  steps", float(self.scores.sum()), "sum of the scores")]
-        if self.linear_scores is not None:
-            name = self.linear_name
+        if len(self.parts) > 1:
             steps = [
-                ("  steps, network", float((self.scores - self.linear_scores).sum()), "sum of the network's scores"),
-                (f"  steps, {name}", float(self.linear_scores.sum()), f"sum of the {name}' scores"),
+                (f"  steps, {one.name}", float(one.scores.sum()), f"sum of its scores, with weight {one.weight:.2f}")
+                for one in self.parts
             ]
             if self.truncated_part:
-                steps.append(
-                    ("  truncated part", self.truncated_part, f"{name} of steps that the network does not read")
-                )
+                steps.append(("  truncated part", self.truncated_part, "steps that the LSTM does not read"))
         return [
             (self.score.name(self.of), self.target_score, self.score.note(self.of)),
             ("  base value", self.base_value, self.base_value_note),
@@ -199,22 +203,19 @@ class Explanation(HtmlRepr):
             "steps": list(self.steps),
             "scores": self.scores.tolist(),
             "channels": None if self.channels is None else self.channels.tolist(),
-            **self.linear_dict(),
+            **self.parts_dict(),
             "baseline_term": None if self.baseline_term is None else self.baseline_term.tolist(),
         }
 
-    def linear_dict(self, most: int | None = None) -> dict[str, Any]:
-        """The linear model's part as plain data, with at most `most` n-grams; empty without a linear model."""
-        if self.linear_scores is None:
-            return {}
-        parts = {"network": (self.scores - self.linear_scores).tolist(), "linear": self.linear_scores.tolist()}
-        found = {
-            "parts": parts,
-            "linear_name": self.linear_name,
-            "network_share": self.network_share,
-            "truncated_part": self.truncated_part,
-        }
-        return found | ({"ngrams": [one._asdict() for one in self.ngrams[:most]]} if self.ngrams else {})
+    def parts_dict(self, most: int | None = None) -> dict[str, Any]:
+        """The members' parts as plain data, with at most `most` phrases; only the weight for the LSTM alone."""
+        members: list[dict[str, Any]] = [{"name": part.name, "weight": part.weight} for part in self.parts]
+        if len(self.parts) < 2:
+            return {"members": members}
+        for one, part in zip(members, self.parts, strict=True):
+            one |= {"scores": part.scores.tolist(), "truncated_part": part.truncated_part}
+        found = {"members": members, "lstm_share": self.lstm_share, "truncated_part": self.truncated_part}
+        return found | ({"phrases": [one._asdict() for one in self.phrases[:most]]} if self.phrases else {})
 
 
 def explain(
@@ -238,8 +239,8 @@ def explain(
     model's measured scores. kernel: None for the one that predicts. task: what `classes` are. Raises InputError for an
     unknown method, an empty sequence, or a wrong number of names.
     """
-    net = ExplainedNetwork(parameters, arch, kernel, unknown, target=Target(tuple(classes), task))
-    return explain_example(Example(net, sequence, steps), method, faithfulness, default)
+    ensemble = ensemble_of(parameters, arch, kernel, Target(tuple(classes), task), unknown)
+    return explain_example(Example(ensemble, sequence, steps), method, faithfulness, default)
 
 
 def explain_example(
@@ -249,11 +250,12 @@ def explain_example(
     default: str = "",
     calibrated: bool = False,
 ) -> Explanation:
-    """`explain` of an example, whose network may have a linear model and clamps, and whose score may be chosen."""
-    net = example.net
+    """`explain` of an example of any model, which may be clamped, and whose score may be chosen."""
+    ensemble, target = example.ensemble, example.ensemble.target
     name = (default if default in METHODS else DEFAULT_METHOD) if method is None else method
     chosen = method_named(name) if isinstance(name, str) else name
     name = next((known for known, one in METHODS.items() if type(one) is type(chosen)), type(chosen).__name__)
+    as_measured = chosen == METHODS.get(name) and not example.lstm.clamps
     [found] = attribute(chosen, [example], channels=True)
     return Explanation(
         steps=example.steps,
@@ -261,23 +263,22 @@ def explain_example(
         base_value=found.base_value,
         target_score=example.target_score,
         score=example.score,
-        of=net.target,
+        of=target,
         predicted=example.predicted,
-        probabilities=None if net.target.task == "regression" else example.probabilities,
+        probabilities=None if target.task == "regression" else example.probabilities,
         method=name,
-        method_note=chosen.note(net) + linear_note(net, chosen),
-        base_value_note=chosen.base_value_note(net),
+        method_note=chosen.note(ensemble) + member_notes(ensemble, chosen),
+        base_value_note=chosen.base_value_note(ensemble),
         residual=found.residual(example),
         adds_up=chosen.adds_up,
         truncated=example.truncated,
         channels=found.channels,
         baseline_term=found.baseline_term,
-        faithfulness=(faithfulness or {}).get(name) if chosen == METHODS.get(name) and not net.clamps else None,
-        linear_scores=found.linear_scores,
-        linear_name=net.linear_name,
-        truncated_part=found.truncated_part,
-        ngrams=ngrams_in(example),
+        faithfulness=(faithfulness or {}).get(name) if as_measured else None,
+        parts=found.parts,
+        phrases=phrase_scores(example),
         calibrated=calibrated,
+        token_noun=ensemble.token_noun,
     )
 
 

@@ -35,7 +35,7 @@ class Intervention(HtmlRepr):
     @property
     def of(self) -> Target:
         """What the model predicts."""
-        return self.before.net.target
+        return self.before.ensemble.target
 
     def probabilities(self) -> tuple[Array, Array]:
         """(K,) before and after. Raises InputError for regression."""
@@ -55,7 +55,7 @@ class Intervention(HtmlRepr):
         """The unit to show by default: the first of the top layer that a clamp names, else that with the largest effect
         before.
         """
-        top = self.before.net.arch.layers - 1
+        top = self.before.lstm.arch.layers - 1
         clamped = (clamp.unit for clamp in self.clamps if clamp.unit is not None and clamp.layer in (None, top))
         return next(clamped, self.before.top_unit)
 
@@ -64,19 +64,19 @@ class Intervention(HtmlRepr):
         score = self.before.score
         return score(self.before.prefix_logits), score(self.after.prefix_logits)
 
-    def linear_note(self) -> str:
-        """What the change does to the linear model's part of the score, in one sentence; empty without one."""
-        sides = [one.linear_prefix_logits for one in (self.before, self.after)]
-        before, after = (None if side is None else float(self.before.score(side[-1])) for side in sides)
-        if before is None:
+    def others_note(self) -> str:
+        """What the change does to the other members' part of the score, in one sentence; empty for the LSTM alone."""
+        ensemble = self.before.ensemble
+        if not ensemble.others:
             return ""
-        net = self.before.net
-        name = net.linear_name
+        ends = (one.other_prefix_logits[-1] - ensemble.shift for one in (self.before, self.after))
+        before, after = (float(self.before.score(end)) for end in ends)
+        name = " and ".join(member.noun for member, _ in ensemble.others)
         if self.before.steps == self.after.steps and before == after:
-            kept = f"does not change: {name} depend on the {net.token_noun}s only"
-            return f"The {name}' part of the {net.score_noun}, {score_text(self.of, before)}, {kept}."
-        both = f"{score_text(self.of, before)} before and {score_text(self.of, after or 0.0)} after"
-        return f"The {name}' part of the {net.score_noun} is {both}."
+            kept = f"does not change: they depend on the {ensemble.token_noun}s only"
+            return f"The part of the {name} in the {ensemble.score_noun}, {score_text(self.of, before)}, {kept}."
+        both = f"{score_text(self.of, before)} before and {score_text(self.of, after)} after"
+        return f"The part of the {name} in the {ensemble.score_noun} is {both}."
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -90,10 +90,10 @@ class Intervention(HtmlRepr):
                 "steps": example.steps,
                 "prefix_logits": example.prefix_logits.tolist(),
             }
-            if example.linear_prefix_logits is not None:
-                sides[name]["linear_prefix_logits"] = example.linear_prefix_logits.tolist()
-        note = self.linear_note()
-        return {"changes": list(self.changes), **({"linear_note": note} if note else {}), **sides}
+            if example.ensemble.others:
+                sides[name]["other_prefix_logits"] = example.other_prefix_logits.tolist()
+        note = self.others_note()
+        return {"changes": list(self.changes), **({"others_note": note} if note else {}), **sides}
 
 
 def intervene(
@@ -112,9 +112,9 @@ def intervene(
     if not clamps and edited is None:
         raise InputError("nothing to change: give clamps or words to replace")
     sequence, names = (before.sequence, before.names) if edited is None else edited
-    after = Example(before.net.with_clamps(clamps), sequence, names).with_score(before.score)
+    after = Example(before.ensemble.with_clamps(clamps), sequence, names).with_score(before.score)
     for clamp in clamps:
-        check_clamp(clamp, before.net.arch, len(after.rows))
+        check_clamp(clamp, before.lstm.arch, len(after.rows))
     return Intervention(before, after, (*changes, *map(str, clamps)), clamps)
 
 

@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.members.gates import run_with_activations
-from gatewise.members.net import ExplainedNetwork
-from gatewise.network.batch import truncate
-from gatewise.network.forward import logits_of
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.lstm import LSTM
 from gatewise.storage import fields_from, json_bytes, parse_json
 from gatewise.types import Array
 
@@ -103,7 +101,7 @@ class UnitsReport:
 
 
 def units_over(
-    net: ExplainedNetwork,
+    ensemble: Ensemble,
     sequences: Sequence[Array],
     names: Sequence[Sequence[str]],
     truth: NDArray[np.int64],
@@ -120,27 +118,26 @@ def units_over(
     excerpts, words: how many of each to keep per side. minimum: how often a word must occur to be listed. Raises
     InputError without a sequence.
     """
-    if net.target.task != "classification":
-        raise InputError(f"summaries of units are for classification; the model's task is {net.target.task}")
+    if ensemble.target.task != "classification":
+        raise InputError(f"summaries of units are for classification; the model's task is {ensemble.target.task}")
     if not sequences:
         raise InputError("units need at least one sequence: the data set is empty")
-    rows = [truncate(np.arange(len(sequence)), net.arch) for sequence in sequences]
-    reads = [np.asarray(sequence)[kept] for sequence, kept in zip(sequences, rows, strict=True)]
+    lstm, of = ensemble.lstm, ensemble.target
+    rows, reads = zip(*(lstm.read(sequence) for sequence in sequences), strict=True)
     steps = [[str(name[row]) for row in kept] for name, kept in zip(names, rows, strict=True)]
-    statistics = _Statistics(net, reads, steps, minimum)
-    linear = net.linear.logits(sequences) if net.linear is not None else np.zeros((len(reads), net.arch.outputs))
-    of = net.target
-    p = of.probabilities(logits_of(net.parameters, net.arch, reads, net.ops()) + linear)
+    statistics = _Statistics(lstm, reads, steps, minimum)
+    rest = ensemble.shift + sum(weight * member.logits(sequences) for member, weight in ensemble.others)
+    p = of.probabilities(ensemble.lstm_weight * lstm.logits(reads) + rest)
     predicted, every = of.decide(p), np.arange(len(reads))
     labels = [classes[k] for k in truth.tolist()]
     found = []
-    for unit in range(net.arch.units * len(net.arch.directions)):
-        ablated = of.probabilities(logits_of(without_unit(net, unit).parameters, net.arch, reads, net.ops()) + linear)
+    for unit in range(lstm.arch.units * len(lstm.arch.directions)):
+        ablated = of.probabilities(ensemble.lstm_weight * without_unit(lstm, unit).logits(reads) + rest)
         change = ablated[every, predicted] - p[every, predicted]
         found.append(
             UnitSummary(
                 unit=unit,
-                direction=net.arch.directions[unit // net.arch.units],
+                direction=lstm.arch.directions[unit // lstm.arch.units],
                 half_life=statistics.half_life(unit),
                 accuracy_ablated=float((of.decide(ablated) == truth).mean()),
                 probability_change=float(np.abs(change).mean()),
@@ -154,7 +151,7 @@ def units_over(
     return UnitsReport(data, fingerprint, len(reads), float((predicted == truth).mean()), minimum, tuple(found))
 
 
-def without_unit(net: ExplainedNetwork, unit: int) -> ExplainedNetwork:
+def without_unit(net: LSTM, unit: int) -> LSTM:
     """The network with one unit of the top layer ablated in its weights: nothing reads its h.
 
     Equal to `clamp.ablate` (tests/explain/test_units.py), at the kernel's speed.
@@ -166,13 +163,13 @@ def without_unit(net: ExplainedNetwork, unit: int) -> ExplainedNetwork:
     recurrent, dense = net.parameters[name].copy(), net.parameters["dense.weight"].copy()
     recurrent[:, column] = 0
     dense[:, unit::width] = 0  # once for each part of the pooling
-    return replace(net, parameters={**net.parameters, name: recurrent, "dense.weight": dense}, memo=None)
+    return replace(net, parameters={**net.parameters, name: recurrent, "dense.weight": dense})
 
 
 class _Statistics:
     """One pass over the data: sums over words and steps, and the largest memory change of each unit per sequence."""
 
-    def __init__(self, net: ExplainedNetwork, reads: Sequence[Array], steps: list[list[str]], minimum: int) -> None:
+    def __init__(self, net: LSTM, reads: Sequence[Array], steps: list[list[str]], minimum: int) -> None:
         arch, self.names = net.arch, steps
         width = arch.units * len(arch.directions)
         self.largest = np.zeros((2, len(reads), width))  # rises and falls
@@ -181,7 +178,7 @@ class _Statistics:
         self.log_forget, self.steps = np.zeros(width), 0
         tokens = arch.inputs == "tokens"
         self._number_words(reads if tokens else [], steps, net.unknown, minimum)
-        for n, (lstms, _, _) in enumerate(run_with_activations(net, reads)):
+        for n, (lstms, _, _) in enumerate(net.activations(reads)):
             top = lstms[-len(arch.directions) :]
             changes = np.concatenate([gates.memory_changes() for gates in top], axis=1)  # (T, width)
             gates = {part: np.concatenate([getattr(one, part) for one in top], axis=1) for part in "ifgo"}

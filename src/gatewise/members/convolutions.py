@@ -1,6 +1,6 @@
-"""The linear model on convolution features of series, added to the logits of the network. NumPy and the kernel only.
+"""The linear model on convolution features, a member of series models. NumPy and the kernel only.
 
-    logit += Σ_f weight_f (PPV_f - mean_f)        PPV_f = the share of steps at which convolution f is above a threshold
+    logit = Σ_f weight_f (PPV_f - mean_f)        PPV_f = the share of steps at which convolution f is above a threshold
 
 The features are those of MiniRocket (Dempster, Schmidt & Webb 2021): 84 fixed kernels of nine taps, dilated; thresholds
 and means are fitted by `gatewise.training.convolutions`. `gatewise.kernels.convolution` defines them exactly. The
@@ -14,24 +14,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, counted
+from gatewise.errors import InputError, ModelFileError, counted
+from gatewise.kernels import readonly_copy
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve, count_above, padded
 from gatewise.kernels.ragged import Ragged
-from gatewise.network.architecture import MAX_LENGTH, Architecture
+from gatewise.members.member import Inputs, Member, Rule, check_entry, register
+from gatewise.network.architecture import MAX_LENGTH
 from gatewise.network.batch import chunks
+from gatewise.storage import tensors_from_bytes
 from gatewise.types import Array
 
 MAX_FEATURES = 50_000
+MAX_BANKS = 10_000  # in a file
 STEPS_PER_CHUNK = 1 << 20  # bounds the memory of the series that are transformed together
 ROWS_PER_CHUNK = 512  # and that of their features
 
 
+@register
 @dataclass(frozen=True, eq=False)
-class Convolutions:
+class Convolutions(Member):
     """banks: dilations, thresholds and channel masks (D, 84, 2C) of F features. mean (F,) float32. weight (F, outputs)
     float32.
 
@@ -41,6 +47,8 @@ class Convolutions:
     banks: Banks
     mean: NDArray[np.float32]
     weight: NDArray[np.float32]
+    kind: ClassVar[str] = "convolutions"
+    noun: ClassVar[str] = "convolutions"
 
     def __post_init__(self) -> None:
         _check_banks(self.banks)
@@ -65,18 +73,18 @@ class Convolutions:
         """C, of the series."""
         return int(self.banks.channels.shape[2]) // 2
 
-    def check(self, arch: Architecture) -> None:
-        """Raise InputError unless the model fits the architecture's channels and logits."""
-        if arch.inputs != "channels":
-            raise InputError("convolutions need series; the network reads tokens")
-        if self.channels != arch.channels:
-            raise InputError(f"convolutions of {counted(self.channels, 'channel')}; the network reads {arch.channels}")
-        if self.weight.shape[1] != arch.outputs:
-            raise InputError(f"convolutions: weights for {self.weight.shape[1]} logits, the network has {arch.outputs}")
+    @property
+    def outputs(self) -> int:
+        return int(self.weight.shape[1])
 
-    def summary(self) -> tuple[str, str, int]:
-        """One line of the model summary: name, output shape and number of weights."""
-        return f"Convolutions ({len(self):,} features)", f"({self.weight.shape[1]},)", self.weight.size
+    def check(self, inputs: Inputs) -> None:
+        if inputs.kind != "channels":
+            raise InputError("convolutions need series; the model reads tokens")
+        if self.channels != inputs.size:
+            raise InputError(f"convolutions of {counted(self.channels, 'channel')}; the model reads {inputs.size}")
+
+    def summary(self) -> list[tuple[str, str, int]]:
+        return [(f"Convolutions ({len(self):,} features)", f"({self.outputs},)", self.weight.size)]
 
     def features(self, sequences: Sequence[Array]) -> NDArray[np.float32]:
         """PPV (n, F) float32 of n series (length, C), from 0 to 1."""
@@ -94,9 +102,8 @@ class Convolutions:
         return np.concatenate(parts)
 
     def attribution(self, sequence: Array) -> Array:
-        """Attribution (T, outputs) float64 of `logits` to the steps, which sums to it.
-
-        A step has the share of the features that are above their threshold when centred there, minus the mean's share.
+        """As `Member`. A step has the share of the features that are above their threshold when centred there, minus
+        the mean's share.
         """
         length = len(sequence)
         out = np.zeros((length, self.weight.shape[1]))
@@ -112,9 +119,8 @@ class Convolutions:
         return out
 
     def prefix_logits(self, sequence: Array) -> Array:
-        """Logits (T, outputs) float64 of the first 1, 2, ... T steps; the last row is `logits`.
-
-        Of a prefix, only the last 4 dilations of steps have taps behind its end, which read zeros: up to four of them.
+        """As `Member`. Of a prefix, only the last 4 dilations of steps have taps after its end, which read zeros: up
+        to four of them.
         So five convolutions a bank and running sums give all prefixes, in linear time.
         """
         length = len(sequence)
@@ -136,12 +142,53 @@ class Convolutions:
                     inner = running[CENTRE][ends] - running[CENTRE][reach]
                     all_steps[long] = inner / (ends - reach)[:, None]
                 out += all_steps - offset
-        return out
+        return np.concatenate([np.zeros((1, self.outputs)), out])
 
-    def leave_one_out(self, sequence: Array, steps: Array) -> Array:
-        """Logits (R, outputs) float64 of the sequence without one step, for each of `steps` (R,)."""
-        sequence = np.asarray(sequence)
-        return self.logits(np.delete(sequence, t, axis=0) for t in steps)
+    def note(self, rule: Rule) -> str:
+        return {
+            "prefix": "The convolutions are added as the change of their logits when the step is read.",
+            "shared": "The convolutions are added in equal parts to the steps at which they are above their threshold.",
+            "left-out": "The convolutions of the edited series are computed again.",
+        }[rule]
+
+    def entry(self) -> dict[str, Any]:
+        return {"dilations": len(self.banks.dilations), "features": len(self)}
+
+    def arrays(self) -> dict[str, Array]:
+        b = self.banks
+        of_banks: dict[str, Array] = {"dilations": b.dilations, "counts": b.counts, "channels": b.channels}
+        of_banks["thresholds"] = b.thresholds
+        return {**of_banks, "mean": self.mean, "weight": self.weight}
+
+    @classmethod
+    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
+        check_entry(entry, ["dilations", "features"], [], cls.kind)
+        count, features = entry["dilations"], entry["features"]
+        if type(count) is not int or type(features) is not int:
+            raise InputError("member 'convolutions': dilations and features must be whole numbers")
+        if not 1 <= count <= MAX_BANKS or not len(KERNELS) <= features <= MAX_FEATURES:
+            raise InputError(
+                f"member 'convolutions': there must be 1 to {MAX_BANKS:,} dilations and {len(KERNELS)} to "
+                f"{MAX_FEATURES:,} features"
+            )
+        expected: dict[str, tuple[tuple[int, ...], str]] = {
+            "dilations": ((count,), "int32"),
+            "counts": ((count,), "int32"),
+            "channels": ((count, len(KERNELS), 2 * inputs.size), "uint8"),
+            "thresholds": ((features,), "float32"),
+            "mean": ((features,), "float32"),
+            "weight": ((features, outputs), "float32"),
+        }
+        t = {name: readonly_copy(one) for name, one in tensors_from_bytes(raw, expected, file).items()}
+        try:
+            return cls(Banks(t["dilations"], t["counts"], t["channels"], t["thresholds"]), t["mean"], t["weight"])
+        except InputError as error:
+            raise ModelFileError(f"{file}: {error}") from error
+
+    def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
+        from gatewise.members.onnx.convolutions import convolution_logits
+
+        return convolution_logits(graph, self.banks, self.mean, self.weight, x, lengths)
 
     @property
     def _weight(self) -> Array:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from gatewise.kernels.ragged import starts_of
-from gatewise.members.net import ExplainedNetwork
+from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch, chunks
 from gatewise.network.forward import forward
+from gatewise.network.ops import NumpyOps
 from gatewise.types import Array
 
 STEPS_PER_BATCH = 16_384  # steps whose activations are in memory at a time: 4H gates and c each
@@ -114,13 +115,18 @@ def gate_shares(lstms: Sequence[Gates]) -> dict[str, Share]:
     return shares
 
 
-def run_with_activations(net: ExplainedNetwork, sequences: Iterable[Array]) -> Iterator[Activations]:
-    """The activations of each truncated sequence, without n-grams, in batches of STEPS_PER_BATCH steps."""
+def run_with_activations(
+    arch: Architecture,
+    parameters: Mapping[str, Array],
+    make_ops: Callable[[bool], NumpyOps],
+    sequences: Iterable[Array],
+) -> Iterator[Activations]:
+    """The activations of each truncated sequence, in batches of STEPS_PER_BATCH steps. make_ops: see `LSTM.ops`."""
     for some in chunks(sequences, STEPS_PER_BATCH):
-        ops, batch = net.ops(keep=True), Batch.of(some, net.arch)
-        logits = np.asarray(forward(ops, net.parameters, net.arch, batch), dtype=np.float64)
+        ops, batch = make_ops(True), Batch.of(some, arch)
+        logits = np.asarray(forward(ops, parameters, arch, batch), dtype=np.float64)
         runs = []
-        for layer, direction, name in net.arch.lstms():
+        for layer, direction, name in arch.lstms():
             saved = ops.saved_activations[name][0]
             runs.append((layer, direction, np.split(saved.gates(), 4, axis=-1), saved))
         for n, (start, length) in enumerate(zip(starts_of(batch.lengths), batch.lengths, strict=True)):

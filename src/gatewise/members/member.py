@@ -1,40 +1,164 @@
-"""`LinearModel`: what the linear models of an ensemble share, on the n-grams of a text or the convolutions of a series.
+"""`Member`: what gives logits for sequences. A model is the weighted sum of its members (`gatewise.members.ensemble`).
 
-Its logits are added to those of the network. It is linear in its features, so its logits divide exactly by step.
+A new kind of member is one subclass here, registered by its `kind`, and one fit in `gatewise.training.members`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Protocol
+from importlib import import_module
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
-from gatewise.network.architecture import Architecture
+import numpy as np
+
+from gatewise.errors import InputError, quote
+from gatewise.storage import tensors_to_bytes
 from gatewise.types import Array
 
+Rule = Literal["prefix", "shared", "left-out"]
+"""How an explanation divides the logits of a member among the steps: by `prefix_logits`, `attribution` or
+`leave_one_out`.
+"""
 
-class LinearModel(Protocol):
-    """A linear model over sequences (length, ...) as the network reads them, before truncation."""
 
+class Inputs(NamedTuple):
+    """What the members of an ensemble read: token ids below `size`, or series of `size` channels."""
+
+    kind: Literal["tokens", "channels"]
+    size: int
+
+
+class Phrase(NamedTuple):
+    """A part of a sequence that a member knows, such as an n-gram: the steps of its first occurrence, what it adds to
+    the logits (outputs,), and how many times it occurs.
+    """
+
+    steps: range
+    weight: Array
+    times: int
+
+
+class Member(ABC):
+    """Logits for sequences, each an array (T, ...): token ids (T,) or channels (T, C), before truncation.
+
+    kind: the name in config.json and in `KINDS`. noun: the name in reports. The methods that are not abstract have a
+    general implementation, which predicts the sequence again for each step.
+    """
+
+    kind: ClassVar[str]
+    noun: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """The number of logits."""
+
+    @abstractmethod
+    def check(self, inputs: Inputs) -> None:
+        """Raise InputError unless the member reads these inputs."""
+
+    @abstractmethod
     def logits(self, sequences: Iterable[Array]) -> Array:
         """Logits (n, outputs) float64. An iterator is read in parts, so that its sequences need not fit into memory."""
-        ...
 
-    def attribution(self, sequence: Array) -> Array:
-        """Attribution (T, outputs) float64 of `logits` to the steps, which sums to it."""
-        ...
+    @abstractmethod
+    def summary(self) -> list[tuple[str, str, int]]:
+        """Name, output shape and number of weights of each layer."""
+
+    @abstractmethod
+    def entry(self) -> dict[str, Any]:
+        """What config.json says of the member besides its kind and weight: plain data, from which the shapes of the
+        arrays follow.
+        """
+
+    @abstractmethod
+    def arrays(self) -> dict[str, Array]:
+        """The arrays of the member by name."""
+
+    def to_file(self) -> tuple[dict[str, Any], bytes]:
+        """The entry for config.json, and the content of the member's file (safetensors)."""
+        return self.entry(), tensors_to_bytes(self.arrays())
+
+    @classmethod
+    @abstractmethod
+    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
+        """The member that `to_file` wrote. Nothing is executed. Raises ModelFileError, which names `file`, and
+        InputError for an entry of config.json.
+        """
 
     def prefix_logits(self, sequence: Array) -> Array:
-        """Logits (T, outputs) float64 after 1, 2, ... T steps; the last row is `logits`."""
-        ...
+        """Logits (T + 1, outputs) float64 of the first 0, 1, ... T steps; the last row is `logits`."""
+        return self.logits(sequence[:end] for end in range(len(sequence) + 1))
+
+    def attribution(self, sequence: Array) -> Array:
+        """Attribution (T, outputs) float64 of `logits` minus those of no step to the steps, which sums to it."""
+        return np.diff(self.prefix_logits(sequence), axis=0)
 
     def leave_one_out(self, sequence: Array, steps: Array) -> Array:
         """Logits (R, outputs) float64 of the sequence without one step, for each of `steps` (R,)."""
-        ...
+        sequence = np.asarray(sequence)
+        return self.logits(np.delete(sequence, t, axis=0) for t in steps)
 
-    def check(self, arch: Architecture) -> None:
-        """Raise InputError unless the model fits the architecture."""
-        ...
+    def phrases(self, sequence: Array) -> list[Phrase]:
+        """The parts of the sequence that the member knows by name, in the order of their first occurrence."""
+        return []
 
-    def summary(self) -> tuple[str, str, int]:
-        """One line of the model summary: name, output shape and number of weights."""
-        ...
+    def note(self, rule: Rule) -> str:
+        """One sentence on how an explanation divides the logits among the steps."""
+        return {
+            "prefix": f"The {self.noun} are added as the change of their logits when the step is read.",
+            "shared": f"The {self.noun} are added as the attribution of their logits to the steps.",
+            "left-out": f"The {self.noun} of the edited sequence are computed again.",
+        }[rule]
+
+    def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
+        """Add nodes to a `gatewise.members.onnx.graph.Graph`; return the name of the logits (B, outputs) float64.
+
+        x, lengths: the names of tokens (B, T) or series (B, T, C), padded at the end, and their steps (B,).
+        """
+        raise InputError(f"{self.noun} cannot be exported to ONNX")
+
+    def onnx_tokens(self, rng: np.random.Generator, count: int) -> Array:
+        """Token ids that the comparison with ONNX Runtime should include, at most `count`."""
+        return np.zeros(0, dtype=np.int64)
+
+
+BUILT_IN = ("lstm", "ngrams", "convolutions")
+"""The kinds that gatewise has; each is a module of this package, which is imported on first use."""
+
+KINDS: dict[str, type[Member]] = {}
+"""The kinds of members that are imported, by name."""
+
+
+def register(kind: type[Member]) -> type[Member]:
+    """Add a kind of member to `KINDS`."""
+    KINDS[kind.kind] = kind
+    return kind
+
+
+def kind_named(name: object) -> type[Member]:
+    """The kind of this name. Raises InputError for an unknown one."""
+    if name in BUILT_IN and name not in KINDS:
+        import_module(f"gatewise.members.{name}")
+    if not isinstance(name, str) or name not in KINDS:
+        known = ", ".join(dict.fromkeys([*BUILT_IN, *KINDS]))
+        raise InputError(f"config.json: no kind of member is called {quote(name, 40)}; there are {known}")
+    return KINDS[name]
+
+
+def check_width(member: Member, outputs: int) -> None:
+    """Raise InputError unless the member has so many logits."""
+    if member.outputs != outputs:
+        raise InputError(f"{member.noun}: {member.outputs} logits, the model has {outputs}")
+
+
+def check_entry(entry: dict[str, Any], needed: Iterable[str], optional: Iterable[str], kind: str) -> None:
+    """Raise InputError unless the entry of config.json has the keys `needed`, and no others than `optional`."""
+    needed, allowed = set(needed), {*needed, *optional}
+    if not needed <= set(entry) <= allowed:
+        wrong = sorted(needed - set(entry)) or sorted(set(entry) - allowed)
+        raise InputError(
+            f"member {quote(kind)}: the keys must be {', '.join(sorted(allowed))}; {quote(wrong[0])} is "
+            f"{'missing' if wrong[0] in needed else 'unknown'}"
+        )

@@ -1,6 +1,6 @@
-"""The linear n-gram model: one weight per n-gram of 1 to 3 tokens, added to the logit of the network. NumPy only.
+"""The linear n-gram model, a member of text models: one weight per n-gram of 1 to 3 tokens. NumPy only.
 
-    logit += Σ weight(g) over the distinct n-grams g of 1 to `order` tokens in the text
+    logit = Σ weight(g) over the distinct n-grams g of 1 to `order` tokens in the text
 
 An n-gram counts once however often it occurs (Wang & Manning 2012: presence works better than counts). An n-gram is a
 sequence of adjacent tokens, so its weight can be attributed to them without a remainder.
@@ -8,7 +8,7 @@ sequence of adjacent tokens, so its weight can be attributed to them without a r
 With `scale` n-grams count by the logarithm of how often they occur, and the sum is divided by the norm of the text, as
 with TF-IDF features (for example scikit-learn's TfidfVectorizer(sublinear_tf=True)):
 
-    logit += Σ tf(g) weight(g) / √(Σ (tf(g) scale(g))²)       tf(g) = 1 + log(occurrences of g)
+    logit = Σ tf(g) weight(g) / √(Σ (tf(g) scale(g))²)       tf(g) = 1 + log(occurrences of g)
 
 N-grams are stored as integers without hashing: an n-gram of tokens t_1 ... t_n is one int64, 21 bits per token, the
 last token lowest:
@@ -23,17 +23,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, ModelFileError
+from gatewise.kernels import readonly_copy
 from gatewise.kernels.ragged import Ragged
-from gatewise.network.architecture import Architecture
+from gatewise.members.member import Inputs, Member, Phrase, Rule, check_entry, register
 from gatewise.network.batch import chunks
+from gatewise.storage import tensors_from_bytes
 from gatewise.types import Array
 
+MAX_NGRAMS = 100_000_000  # in a file
 MAX_ORDER = 3  # tokens of an n-gram, at most
 BITS = 21  # per token of a key
 MAX_VOCAB_SIZE = (1 << BITS) - 1  # token + 1 must fit into the bits
@@ -82,16 +85,9 @@ class Occurrences(NamedTuple):
     size: NDArray[np.int64]
 
 
-class Phrase(NamedTuple):
-    """One n-gram of a sequence: the steps of its first occurrence, its weight (outputs,), how many times it occurs."""
-
-    steps: range
-    weight: Array
-    times: int
-
-
+@register
 @dataclass(frozen=True, eq=False)
-class Ngrams:
+class Ngrams(Member):
     """Weights (K, outputs) float32 of the n-grams `keys` (K,) int64, ascending, of 1 to `order` tokens.
 
     scale: (K,) float32, at least 0, what the norm of a text is computed from; None for sums without a norm. Raises
@@ -102,6 +98,8 @@ class Ngrams:
     keys: NDArray[np.int64]
     weight: NDArray[np.float32]
     scale: NDArray[np.float32] | None = None
+    kind: ClassVar[str] = "ngrams"
+    noun: ClassVar[str] = "n-grams"
 
     def __post_init__(self) -> None:
         if not 1 <= self.order <= MAX_ORDER:
@@ -156,18 +154,18 @@ class Ngrams:
             weight[np.searchsorted(keys, one.keys)] += one.weight
         return Ngrams(max(self.order, other.order), keys, weight)
 
-    def check(self, arch: Architecture) -> None:
-        """Raise InputError unless the model fits the architecture's vocabulary and logits."""
-        if arch.inputs != "tokens":
-            raise InputError("n-grams need token inputs; the network reads series")
-        if self.weight.shape[1] != arch.outputs:
-            raise InputError(f"n-grams: weights for {self.weight.shape[1]} logits, the network has {arch.outputs}")
-        _check_keys(self.keys, self.order, arch.vocab_size)
+    @property
+    def outputs(self) -> int:
+        return int(self.weight.shape[1])
 
-    def summary(self) -> tuple[str, str, int]:
-        """One line of the model summary: name, output shape and number of weights."""
+    def check(self, inputs: Inputs) -> None:
+        if inputs.kind != "tokens":
+            raise InputError("n-grams need token inputs; the model reads series")
+        _check_keys(self.keys, self.order, inputs.size)
+
+    def summary(self) -> list[tuple[str, str, int]]:
         name = "1-grams" if self.order == 1 else f"1- to {self.order}-grams"
-        return name, f"({self.weight.shape[1]},)", self.weight.size
+        return [(name, f"({self.outputs},)", self.weight.size)]
 
     def occurrences(self, sequences: Sequence[Array]) -> Occurrences:
         """All occurrences, by size, then in the order of the text. sequences: (length,) token ids each."""
@@ -206,10 +204,7 @@ class Ngrams:
         return np.concatenate(parts)
 
     def attribution(self, sequence: Array) -> Array:
-        """Attribution (T, outputs) float64 of `logits` to the tokens, which sums to it.
-
-        The weight of an n-gram is divided equally among its occurrences, and among the tokens of each.
-        """
+        """As `Member`. The weight of an n-gram is divided equally among its occurrences and their tokens."""
         found = self.occurrences([sequence])
         row, place, times = np.unique(found.row, return_inverse=True, return_counts=True)
         whole = self._parts(row, times)[place]  # (M, outputs)
@@ -221,7 +216,10 @@ class Ngrams:
         return out
 
     def prefix_logits(self, sequence: Array) -> Array:
-        """Logits (T, outputs) float64 of the first 1, 2, ... T tokens; the last row is `logits`."""
+        return np.concatenate([np.zeros((1, self.outputs)), self._running_logits(sequence)])
+
+    def _running_logits(self, sequence: Array) -> Array:
+        """Logits (T, outputs) after 1, 2, ... T tokens."""
         found = self.occurrences([sequence])
         if self.scale is None:
             row, first = np.unique(found.row, return_index=True)  # the earliest occurrence
@@ -234,11 +232,6 @@ class Ngrams:
         sums = np.cumsum(_sums(self.weight[row] * (tf - before)[:, None], end, len(sequence)), axis=0)
         squares = np.bincount(end, np.square(self.scale[row]) * (tf**2 - before**2), len(sequence))
         return np.asarray(sums / _norms(np.cumsum(squares))[:, None])
-
-    def leave_one_out(self, sequence: Array, steps: Array) -> Array:
-        """Logits (R, outputs) float64 of the sequence without one step, for each of `steps` (R,)."""
-        sequence = np.asarray(sequence)
-        return self.logits(np.delete(sequence, t) for t in steps)
 
     def _parts(self, row: NDArray[np.int64], count: NDArray[np.int64]) -> Array:
         """The part (M, outputs) float64 that each distinct n-gram of a text has in its logits, from its occurrences."""
@@ -254,6 +247,58 @@ class Ngrams:
         steps = [range(end - size + 1, end + 1) for end, size in zip(found.end[first], found.size[first], strict=True)]
         phrases = map(Phrase, steps, self._parts(row, times), times.tolist())
         return sorted(phrases, key=lambda phrase: (phrase.steps.stop, phrase.steps.start))
+
+    def note(self, rule: Rule) -> str:
+        if rule == "left-out":
+            return "The n-grams of the edited text are counted again."
+        if self.scale is not None:
+            return {
+                "prefix": "The n-grams are added as the change of their logits when the word is read.",
+                "shared": "The part of each n-gram is added in equal parts to its words.",
+            }[rule]
+        return {
+            "prefix": "The weight of each n-gram is added, once, at the word that completes it.",
+            "shared": "The weight of each n-gram is added in equal parts to its words.",
+        }[rule]
+
+    def entry(self) -> dict[str, Any]:
+        return {"order": self.order, "count": len(self), **({} if self.scale is None else {"scaled": True})}
+
+    def arrays(self) -> dict[str, Array]:
+        scale: dict[str, Array] = {} if self.scale is None else {"scale": self.scale}
+        return {"keys": self.keys, "weight": self.weight, **scale}
+
+    @classmethod
+    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
+        check_entry(entry, ["order", "count"], ["scaled"], cls.kind)
+        order, count = entry["order"], entry["count"]
+        if type(order) is not int or type(count) is not int or not 0 <= count <= MAX_NGRAMS:
+            raise InputError("member 'ngrams': order and count must be whole numbers")
+        if entry.get("scaled", True) is not True:
+            raise InputError("member 'ngrams': scaled can only be true")
+        expected = {"keys": ((count,), "int64"), "weight": ((count, outputs), "float32")}
+        if "scaled" in entry:
+            expected["scale"] = ((count,), "float32")
+        tensors = {name: readonly_copy(one) for name, one in tensors_from_bytes(raw, expected, file).items()}
+        try:
+            return cls(order, tensors["keys"], tensors["weight"], tensors.get("scale"))
+        except InputError as error:
+            raise ModelFileError(f"{file}: {error}") from error
+
+    def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
+        from gatewise.members.onnx.ngrams import NgramArrays, ngram_logits
+
+        if not len(self):
+            zeros = np.zeros((1, self.outputs))
+            return str(graph.add("Mul", graph.cast(graph.column(lengths), np.float64), zeros))
+        return ngram_logits(graph, NgramArrays(self.order, self.keys, self.weight, self.scale), x, lengths)
+
+    def onnx_tokens(self, rng: np.random.Generator, count: int) -> Array:
+        if not len(self):
+            return super().onnx_tokens(rng, count)
+        keys = rng.choice(self.keys, count)
+        ids = np.stack([(keys >> BITS * j & MAX_VOCAB_SIZE) - 1 for j in reversed(range(MAX_ORDER))], axis=1)
+        return np.asarray(ids[ids >= 0][:count])
 
 
 def counted_ngrams(

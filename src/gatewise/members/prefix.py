@@ -5,41 +5,43 @@ directions the backward LSTM starts again at the end of each prefix. These runs 
 first, _BLOCK steps at a time. After each block, runs whose h and c differ from the longest run's by at most one
 rounding error are merged with it. An LSTM forgets its start, so T²/2 steps become a multiple of T for a long text;
 runs that do not converge stay separate, so nothing is approximated. With several bidirectional layers, and with clamps
-on two directions, each prefix is run by itself.
+on two directions, `LSTM` runs each prefix by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels import LSTMCall
 from gatewise.kernels.ragged import starts_of
-from gatewise.members.cancel import check_cancelled
 from gatewise.members.gates import Gates
-from gatewise.members.net import ExplainedNetwork, run_all
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.ops import NumpyOps, States
+from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
 _BLOCK = 32  # steps between two comparisons of the runs' states
 
 
-def prefix_logits(net: ExplainedNetwork, read: Array, lstms: Sequence[Gates]) -> Array:
-    """The network's logits (T + 1, outputs) float64 after 0, 1, ... T steps; row 0 is before the first step.
+def prefix_logits(
+    arch: Architecture, parameters: Mapping[str, Array], ops: NumpyOps, read: Array, lstms: Sequence[Gates]
+) -> Array:
+    """The logits (T + 1, outputs) float64 after 0, 1, ... T steps; row 0 is before the first step. For one direction,
+    or for one layer without clamps.
 
-    read (T, ...): the steps as the network reads them. lstms: their activations, of the same run. N-grams are not
-    included. With padding "pre" each row continues this run, after the same number of pads.
+    read (T, ...): the steps as the network reads them. lstms: their activations, of the same run. With padding "pre"
+    each row continues this run, after the same number of pads.
     """
-    if net.arch.bidirectional and (net.clamps or net.arch.layers > 1):
-        return run_all(net.without_linear(), (read[:t] for t in range(len(read) + 1)))
-    parts = pooled_prefixes(net.arch, lstms[-len(net.arch.directions)].h, lstms[-len(net.arch.directions)].h0)
-    if net.arch.bidirectional:
-        parts = [part for both in zip(parts, backward_prefixes(net, read), strict=True) for part in both]
-    weight, bias = (np.asarray(net.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
+    top = lstms[-len(arch.directions)]
+    parts = pooled_prefixes(arch, top.h, top.h0)
+    if arch.bidirectional:
+        backward = backward_prefixes(arch, parameters, ops, read)
+        parts = [part for both in zip(parts, backward, strict=True) for part in both]
+    weight, bias = (np.asarray(parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
     return np.asarray(np.concatenate(parts, axis=1) @ weight.T + bias)
 
 
@@ -76,15 +78,14 @@ def unit_contributions(arch: Architecture, weight: Array, top: Sequence[Gates]) 
     return np.concatenate(found, axis=1)
 
 
-def backward_prefixes(net: ExplainedNetwork, read: Array) -> list[Array]:
+def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: NumpyOps, read: Array) -> list[Array]:
     """The pooled states of the backward direction over the first 0, 1, ... T steps of a one-layer network.
 
     Returns (T + 1, H) float64 for each part of the pooling.
     """
-    ops, batch = net.ops(), Batch.of([read], net.arch)
-    pre, index = _input_product(net, ops, batch, "lstm.0.backward")
-    weight_hh = net.parameters["lstm.0.backward.weight_hh"]
-    steps, units = len(read), net.arch.units
+    pre, index = _input_product(parameters, ops, Batch.of([read], arch), "lstm.0.backward")
+    weight_hh = parameters["lstm.0.backward.weight_hh"]
+    steps, units = len(read), arch.units
     total, largest = np.zeros((steps + 1, units)), np.full((steps + 1, units), -np.inf)
     h, c = np.zeros((2, 0, units), dtype=pre.dtype)
     run_of = np.zeros(steps + 1, dtype=np.int64)  # for each prefix: its row of h and c
@@ -97,18 +98,18 @@ def backward_prefixes(net: ExplainedNetwork, read: Array) -> list[Array]:
         lengths, full = ends - low, len(h)  # the first `full` runs cover the whole block
         rows = np.repeat(ends - 1, lengths) - (np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths))
         h, c = (np.concatenate([a, np.zeros((len(new), units), dtype=pre.dtype)]) for a in (h, c))
-        call = LSTMCall(pre, index[rows], lengths, weight_hh, h, c, gate=net.arch.gate)
+        call = LSTMCall(pre, index[rows], lengths, weight_hh, h, c, gate=arch.gate)
         states = ops.lstm("lstm.0.backward", call)
         running = np.arange(low + 1, steps + 1)
-        if "mean" in net.arch.pooling:
+        if "mean" in arch.pooling:
             total[running] += _reduce_runs(np.add, states.h, lengths, full)[run_of[running]]
-        if "max" in net.arch.pooling:
+        if "max" in arch.pooling:
             highest = _reduce_runs(np.maximum, states.h, lengths, full)[run_of[running]]
             largest[running] = np.maximum(largest[running], highest)
         h, c, merged = _merge_equal(states)
         run_of[running] = merged[run_of[running]]
     parts: list[Array] = []
-    for pooling in net.arch.pooling.split("+"):
+    for pooling in arch.pooling.split("+"):
         if pooling == "last":
             parts.append(np.concatenate([np.zeros((1, units)), h[run_of[1:]]]))
             continue
@@ -141,10 +142,12 @@ def _merge_equal(states: States) -> tuple[Array, Array, NDArray[np.int64]]:
     return h[~equal], c[~equal], np.where(equal, 0, np.cumsum(~equal) - 1)
 
 
-def _input_product(net: ExplainedNetwork, ops: NumpyOps, batch: Batch, name: str) -> tuple[Array, NDArray[np.int32]]:
+def _input_product(
+    parameters: Mapping[str, Array], ops: NumpyOps, batch: Batch, name: str
+) -> tuple[Array, NDArray[np.int32]]:
     """The input product (U, 4H) of one sequence, and the row of it that each step takes (T,)."""
-    weight_ih, bias = (net.parameters[f"{name}.{part}"] for part in ("weight_ih", "bias"))
+    weight_ih, bias = (parameters[f"{name}.{part}"] for part in ("weight_ih", "bias"))
     if batch.distinct is not None and batch.index is not None:
-        return ops.project(net.parameters["embedding.weight"][batch.distinct], weight_ih, bias), batch.index
-    values = ops.constant(np.asarray(batch.values), net.parameters["dense.bias"])
+        return ops.project(parameters["embedding.weight"][batch.distinct], weight_ih, bias), batch.index
+    values = ops.constant(np.asarray(batch.values), parameters["dense.bias"])
     return ops.project(values, weight_ih, bias), np.arange(len(values), dtype=np.int32)

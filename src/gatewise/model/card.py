@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gatewise.errors import counted
-from gatewise.members.member import LinearModel
+from gatewise.members.ensemble import Ensemble
 from gatewise.metrics import Faithfulness, with_interval
-from gatewise.network.architecture import Architecture, summary
+from gatewise.network.architecture import Architecture
 from gatewise.target import Target
 
 
@@ -155,21 +155,16 @@ class ModelMetadata:
         return replace(self, evaluations=(*others, result))
 
 
-def write_card(
-    arch: Architecture,
-    target: Target,
-    metadata: ModelMetadata,
-    linear_model: LinearModel | None = None,
-    channels: int | None = None,
-) -> str:
-    """The model card, Markdown. linear_model: the n-grams or convolutions of the ensemble, if there are any. channels:
-    of the series, None for those that the network reads, a mask included.
-    """
-    layers = summary(arch) if linear_model is None else [*summary(arch), linear_model.summary()]
+def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None = None) -> str:
+    """The model card, Markdown. channels: of the series, None for those that the LSTM reads, a mask included."""
+    arch, target, layers = ensemble.lstm.arch, ensemble.target, ensemble.summary()
     lines = ["# A gatewise model", "", escape_markdown(predicts(arch, target, channels))]
     lines += ["", "| layer | output | parameters |", "|---|---|---:|"]
     lines += [f"| {name} | {shape} | {count:,} |" for name, shape, count in layers]
     lines += [f"| total | | {sum(count for _, _, count in layers):,} |", ""]
+    lines += ["| member | weight |", "|---|---:|"]
+    lines += [f"| {name} | {weight:.2f} |" for name, weight in ensemble.weight_rows()]
+    lines += ["", _weights_note(ensemble), ""]
     rows = metadata_rows(metadata)
     if rows:
         lines += ["## Training", "", *markdown_table(rows), ""]
@@ -190,6 +185,14 @@ def write_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _weights_note(ensemble: Ensemble) -> str:
+    shift = ", ".join(f"{one:+.2f}" for one in ensemble.shift[:8]) + (", ..." if len(ensemble.shift) > 8 else "")
+    noun = "prediction" if ensemble.target.task == "regression" else "logit"
+    shifted = f" Shift: {shift}." if ensemble.shift.any() else ""
+    without = "" if ensemble.lstm_weight else " The LSTM has weight 0: it does not change a prediction."
+    return f"The {noun} is the sum of the members' {noun}s times their weights, plus the shift.{shifted}{without}"
 
 
 def predicts(arch: Architecture, target: Target, channels: int | None = None, most: int = 60) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels import readonly_copy
+from gatewise.members.ngrams import Ngrams
 from gatewise.metrics import AnyEvaluation, RegressionEvaluation
 from gatewise.model.card import CompressionReport
 from gatewise.model.model import Model
@@ -47,28 +48,30 @@ def compress(
     vocab_size, a number of embeddings that the file cannot store, and embeddings stored as float32.
     """
     small = model if vocab_size is None else _truncate_vocab(model, vocab_size)
+    before: Ngrams | None = model.ensemble.get("ngrams")
     if max_ngrams is not None:
-        if small.ngrams is None or max_ngrams < 0:
-            count = 0 if small.ngrams is None else len(small.ngrams)
+        ngrams: Ngrams | None = small.ensemble.get("ngrams")
+        if ngrams is None or max_ngrams < 0:
+            count = 0 if ngrams is None else len(ngrams)
             raise InputError(f"max_ngrams {max_ngrams}: cannot keep that many, this model has {count} n-grams")
-        ngrams = small.ngrams.prune(small.architecture.vocab_size, max_ngrams) if max_ngrams else None
-        small = replace(small, ngrams=ngrams)
+        kept = ngrams.prune(small.architecture.vocab_size, max_ngrams) if max_ngrams else None
+        small = replace(small, ensemble=small.ensemble.with_member("ngrams", kept))
     table = storage_table(small.parameters, storage) if isinstance(storage, str) else dict(storage)
     if distinct_embeddings is not None:
         small = _share_embeddings(small, distinct_embeddings)
         if _EMBEDDING not in table:
             raise InputError("distinct_embeddings needs embeddings stored as float16 or int8, not float32")
     rounded = {name: readonly_copy(array) for name, array in unpack(pack(small.parameters, table), table).items()}
-    small = replace(small, parameters=MappingProxyType(rounded), storage=table)
+    small = small.with_lstm(parameters=MappingProxyType(rounded), storage=table)
     report = CompressionReport(_description(storage), folder_size(model.to_files()), 0)
-    if model.ngrams is not None:
-        after = 0 if small.ngrams is None else len(small.ngrams)
-        report = replace(report, ngrams_before=len(model.ngrams), ngrams_after=after)
+    if before is not None:
+        after: Ngrams | None = small.ensemble.get("ngrams")
+        report = replace(report, ngrams_before=len(before), ngrams_after=0 if after is None else len(after))
     if vocab_size is not None:
         report = replace(report, vocab_before=model.architecture.vocab_size, vocab_after=vocab_size)
     if distinct_embeddings is not None:
-        before, after = (len(np.unique(one.parameters[_EMBEDDING], axis=0)) for one in (model, small))
-        report = replace(report, embeddings_before=before, embeddings_after=after)
+        distinct = [len(np.unique(one.parameters[_EMBEDDING], axis=0)) for one in (model, small)]
+        report = replace(report, embeddings_before=distinct[0], embeddings_after=distinct[1])
     if data is not None:
         report, evaluation = _measure(report, model, small, data)
         small = small.with_evaluation(evaluation)
@@ -97,7 +100,7 @@ def _share_embeddings(model: Model, count: int) -> Model:
         block = weight[start : start + _BLOCK]
         # |a - b|² / 2 without |a|² / 2, which is the same for every b
         shared[start : start + _BLOCK] = kept[(half_squares - block @ kept.T).argmin(axis=1)]
-    return replace(model, parameters=MappingProxyType({**model.parameters, _EMBEDDING: readonly_copy(shared)}))
+    return model.with_lstm(parameters=MappingProxyType({**model.parameters, _EMBEDDING: readonly_copy(shared)}))
 
 
 def _truncate_vocab(model: Model, vocab_size: int) -> Model:
@@ -105,13 +108,17 @@ def _truncate_vocab(model: Model, vocab_size: int) -> Model:
     preprocessor = TextPreprocessor(encoding.truncate_vocab(vocab_size))
     parameters: dict[str, Array] = dict(model.parameters)
     parameters[_EMBEDDING] = readonly_copy(parameters[_EMBEDDING][:vocab_size])
-    return replace(
-        model,
-        architecture=replace(model.architecture, vocab_size=vocab_size),
+    ngrams: Ngrams | None = model.ensemble.get("ngrams")
+    lstm = replace(
+        model.ensemble.lstm,
+        arch=replace(model.architecture, vocab_size=vocab_size),
         parameters=MappingProxyType(parameters),
-        preprocessor=preprocessor,
-        ngrams=None if model.ngrams is None else model.ngrams.prune(vocab_size),
     )
+    members = tuple(
+        lstm if one is model.ensemble.lstm else one if ngrams is None or one is not ngrams else ngrams.prune(vocab_size)
+        for one in model.ensemble.members
+    )
+    return replace(model, preprocessor=preprocessor, ensemble=replace(model.ensemble, members=members))
 
 
 def _description(storage: str | Mapping[str, str]) -> str:

@@ -104,7 +104,7 @@ def model_of(
     encoding = TokenEncoding.of_words(vocabulary) if isinstance(vocabulary, Sequence) else vocabulary
     preprocessor = TextPreprocessor(encoding)
     preprocessor.check(arch)
-    return Model(arch, parameters, preprocessor, target.classes, task=task)
+    return Model.of_network(arch, parameters, preprocessor, target.classes, task=task)
 
 
 def _random_tokens(arch: Architecture) -> list[Array]:

@@ -1,4 +1,4 @@
-"""`Model`, a trained model: network, preprocessor, classes and metadata. Texts or series in, labels or numbers out.
+"""`Model`, a trained model: preprocessor, ensemble and metadata. Texts or series in, labels or numbers out.
 
 >>> import gatewise as gw
 >>> model = gw.load("models/tutorial")  # doctest: +SKIP
@@ -8,13 +8,10 @@ array(['positive'], dtype='<U8')
 Prediction needs NumPy and a kernel, not torch. `gatewise.explain` is imported on first use, so that a prediction does
 not wait for it. The files of a model folder:
 
-    config.json         architecture, classes, preprocessor, metadata; where they differ from the default task, label
-                        type, thresholds and storage dtypes; the sizes of shared rows, n-grams and convolutions
-    model.safetensors   the parameters
+    config.json         format, target, preprocessor, members with their weights, shift, metadata
+    lstm.safetensors, ngrams.safetensors, ...   the arrays of each member
     README.md           the model card, for people; it is not read back
     tokenizer.json or vocabulary.json   the vocabulary of a text model
-    ngrams.safetensors  the n-gram model of the ensemble, if there is one
-    convolutions.safetensors  the same of a series model: the linear model on convolution features
     history.jsonl       the training history
     units.json          the report on the units (`Model.with_units`)
 """
@@ -24,34 +21,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatewise.errors import DataWarning, InputError, ModelFileError, quote
-from gatewise.kernels import for_precision
-from gatewise.members.convolutions import Convolutions
-from gatewise.members.member import LinearModel
-from gatewise.members.ngrams import Ngrams
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.lstm import LSTM
+from gatewise.members.member import Member
 from gatewise.metrics import AnyEvaluation, Evaluation, RegressionEvaluation, evaluate
 from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
-from gatewise.model.files import (
-    convolutions_from_files,
-    convolutions_to_files,
-    ngrams_from_files,
-    ngrams_to_files,
-    parameters_from_files,
-    parameters_to_files,
-)
 from gatewise.model.inputs import encode_inputs, labelled_for
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor, preprocessor_from
-from gatewise.network.architecture import Architecture, parameter_shapes
+from gatewise.network.architecture import Architecture
 from gatewise.network.batch import describe_truncation
-from gatewise.network.forward import logits_of
-from gatewise.network.ops import NumpyOps
 from gatewise.storage import Folder, fields_from, json_bytes, load_folder, parse_json, save_folder, storage_table
 from gatewise.target import Target, check_logits
 from gatewise.types import Array, LabelType, Precision, Task
@@ -59,79 +45,94 @@ from gatewise.types import Array, LabelType, Precision, Task
 if TYPE_CHECKING:
     from gatewise.data import Labelled
     from gatewise.exchange.onnx_export import OnnxReport
-    from gatewise.explain import Clamp, Example, ExplainedNetwork, Explanation, Intervention, Method
+    from gatewise.explain import Clamp, Example, Explanation, Intervention, Method
     from gatewise.explain.evaluation import EvaluationReport
     from gatewise.explain.units import UnitsReport
     from gatewise.nn.network import Network as TorchNetwork
 
 __all__ = ["Evaluation", "Model", "load", "model_of_files"]
 
+FORMAT = 2  # of a model folder; gatewise 0.1 before the members were stored apart wrote 1
 _HISTORY_FILE = "history.jsonl"
 _UNITS_FILE = "units.json"
-_CONFIG_KEYS = ("architecture", "classes", "preprocessor", "metadata")
-_OPTIONAL_KEYS = ("target", "storage", "distinct_rows", "ngrams", "convolutions")
-_DEFAULTS: dict[str, Any] = {"task": "classification", "label_type": "str", "thresholds": ()}
+_CONFIG_KEYS = {"format", "kind", "target", "preprocessor", "members", "shift", "metadata"}
+_TARGET_KEYS = {"classes", "task", "label_type", "thresholds"}
 
 
 @dataclass(frozen=True, repr=False)
 class Model:
-    """A trained model. `classes[k]` is the name of class k, or of number k. With two classes, the logit is that of
-    `classes[1]`.
+    """A trained model: its preprocessor makes sequences of texts or series, its ensemble predicts from them.
 
-    parameters: float32 arrays by name. history: the training history, JSON lines. storage: tensor name to "float16" or
-    "int8", the dtype in the saved file; other tensors are saved in float32. ngrams, convolutions: the linear model of
-    the ensemble, if there is one; its logits are added to those of the network. precision: dtype of the matrix products
-    of a prediction, "float32" or, if the processor supports it, "bf16"; not saved. Explanations always use float32.
-    task, label_type, thresholds: see `Target`.
+    history: the training history, JSON lines. units_json: what `units` reads. Explanations compute in float32, whatever
+    the precision of the predictions (`load`).
     """
 
-    architecture: Architecture
-    parameters: Mapping[str, Array]
     preprocessor: Preprocessor
-    classes: tuple[str, ...]
+    ensemble: Ensemble
     metadata: ModelMetadata = field(default_factory=ModelMetadata)
     history: str = ""
-    units_json: bytes = b""  # what `units` reads
-    storage: Mapping[str, str] = field(default_factory=dict)
-    precision: Precision = "float32"
-    ngrams: Ngrams | None = None
-    convolutions: Convolutions | None = None
-    task: Task = "classification"
-    label_type: LabelType = "str"
-    thresholds: tuple[float, ...] = ()
-    # Cache of the states after n pad steps. They depend on the parameters only, so it needs read-only parameters.
-    _memo: dict[str, tuple[Array, Array]] | None = field(init=False, repr=False, compare=False, default=None)
+    units_json: bytes = b""
     _warned: bool = field(init=False, repr=False, compare=False, default=False)  # of a truncated input
 
     def __post_init__(self) -> None:
-        if self.task == "classification" and len(self.classes) < 2:  # data of one class can be evaluated
-            got = f"one class, {quote(self.classes[0])}" if self.classes else "none"
+        target = self.target
+        if target.task == "classification" and len(target.classes) < 2:  # data of one class can be evaluated
+            got = f"one class, {quote(target.classes[0])}" if target.classes else "none"
             raise InputError(f"a classifier needs at least two classes; got {got}")
-        if self.target.outputs != self.architecture.outputs:
-            raise InputError(
-                f"{self.task} with {len(self.classes)} classes needs {self.target.outputs} outputs; the network has "
-                f"{self.architecture.outputs}"
-            )
-        if self.precision != "float32":
-            for_precision(self.precision)  # raises KernelUnavailable with the reason
-        for name, shape in parameter_shapes(self.architecture).items():
-            if name not in self.parameters or self.parameters[name].shape != shape:
-                raise InputError(f"parameter {name} must have shape {shape}")
-        for part in (self.ngrams, self.convolutions):
-            if part is not None:
-                part.check(self.architecture)
-        if not any(array.flags.writeable for array in self.parameters.values()):
-            object.__setattr__(self, "_memo", {})
+        self.preprocessor.check(self.architecture)
+
+    @classmethod
+    def of_network(
+        cls,
+        arch: Architecture,
+        parameters: Mapping[str, Array],
+        preprocessor: Preprocessor,
+        classes: Sequence[str],
+        metadata: ModelMetadata | None = None,
+        history: str = "",
+        *,
+        members: Sequence[tuple[Member, float]] = (),
+        task: Task = "classification",
+        label_type: LabelType = "str",
+        thresholds: tuple[float, ...] = (),
+        storage: Mapping[str, str] | None = None,
+        precision: Precision = "float32",
+    ) -> Model:
+        """A model of an LSTM with weight 1. parameters, storage, precision: see `LSTM`; task, label_type, thresholds:
+        see `Target`; members: further members with their weights. Raises InputError where these do not fit together.
+        """
+        lstm = LSTM(arch, parameters, storage or {}, precision)
+        target = Target(tuple(classes), task, label_type, thresholds)
+        others, weights = [member for member, _ in members], [weight for _, weight in members]
+        ensemble = Ensemble((lstm, *others), (1.0, *weights), np.zeros(target.outputs), target)
+        return cls(preprocessor, ensemble, metadata or ModelMetadata(), history)
 
     @property
-    def channels(self) -> int:
-        """The channels of the series that it takes; 0 for texts."""
-        return self.preprocessor.scaling.channels if isinstance(self.preprocessor, SeriesPreprocessor) else 0
+    def architecture(self) -> Architecture:
+        """The shape of the LSTM."""
+        return self.ensemble.lstm.arch
+
+    @property
+    def parameters(self) -> Mapping[str, Array]:
+        """The parameters of the LSTM by name."""
+        return self.ensemble.lstm.parameters
 
     @property
     def target(self) -> Target:
         """What the model predicts."""
-        return Target(self.classes, self.task, self.label_type, self.thresholds)
+        return self.ensemble.target
+
+    @property
+    def task(self) -> Task:
+        """What the model predicts: one class, any number of labels, or numbers."""
+        return self.target.task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, of the labels, or of the numbers of a regression. With two classes, the logit is
+        that of `classes[1]`.
+        """
+        return self.target.classes
 
     @property
     def classes_(self) -> Array:
@@ -140,39 +141,48 @@ class Model:
         """
         return self.target.class_labels
 
-    def logits(self, inputs: Any, ops: NumpyOps | None = None, *, layout: str | None = None) -> Array:
-        """Logits (n, outputs) of n inputs. The composition of the batch changes only the last bits. Inputs, layout and
-        errors as `predict`.
+    @property
+    def channels(self) -> int:
+        """The channels of the series that it takes; 0 for texts."""
+        return self.preprocessor.scaling.channels if isinstance(self.preprocessor, SeriesPreprocessor) else 0
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each member of the ensemble, by its noun: "LSTM", "n-grams", ..."""
+        return dict(self.ensemble.weight_rows())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits over target, members, weights and shift (SHA-256)."""
+        return self.ensemble.fingerprint()
+
+    def with_lstm(self, **changes: Any) -> Model:
+        """A copy with changed fields of its LSTM: `arch`, `parameters`, `storage`, `precision`."""
+        return replace(self, ensemble=self.ensemble.with_lstm(replace(self.ensemble.lstm, **changes)))
+
+    def with_thresholds(self, thresholds: Sequence[float]) -> Model:
+        """A copy with other decision thresholds, see `Target`."""
+        target = replace(self.target, thresholds=tuple(thresholds))
+        return replace(self, ensemble=replace(self.ensemble, target=target))
+
+    def logits(self, inputs: Any, *, layout: str | None = None) -> Array:
+        """Logits (n, outputs) float64 of n inputs. The composition of the batch changes only the last bits. Inputs,
+        layout and errors as `predict`.
         """
         sequences = encode_inputs(self.preprocessor, inputs, layout)
         self._warn_of_truncation(sequences)
-        logits = self.logits_of(sequences, ops)
+        logits = self.ensemble.logits(sequences)
         check_logits(logits)
         return logits
 
     def _warn_of_truncation(self, sequences: Sequence[Array]) -> None:
-        """A DataWarning, once per model, where the network does not read all of a sequence."""
+        """A DataWarning, once per model, where the LSTM does not read all of a sequence."""
         cut = "" if self._warned else describe_truncation([len(one) for one in sequences], self.architecture)
         if cut:
             object.__setattr__(self, "_warned", True)
-            reads_all = "" if self.linear_model is None else "; the linear model of the ensemble reads all"
-            warnings.warn(f"the network reads the {cut}{reads_all}", DataWarning, stacklevel=4)
-
-    @np.errstate(over="ignore", invalid="ignore")
-    def logits_of(self, sequences: Sequence[Array], ops: NumpyOps | None = None) -> Array:
-        """Logits (n, outputs) of n encoded sequences: (length,) token ids or (length, C) channels. Weights that are too
-        large can make them infinite or NaN (`gatewise.target.check_logits`).
-        """
-        ops = ops or NumpyOps(for_precision(self.precision), memo=self._memo)
-        logits = logits_of(self.parameters, self.architecture, sequences, ops)
-        # The linear model reads the full sequence, the network the truncated one.
-        linear = self.linear_model
-        return logits if linear is None else (logits + linear.logits(sequences)).astype(logits.dtype)
-
-    @property
-    def linear_model(self) -> LinearModel | None:
-        """The n-grams or the convolutions of the ensemble, if there are any."""
-        return self.convolutions if self.ngrams is None else self.ngrams
+            others = " and ".join(member.noun for member, _ in self.ensemble.others)
+            rest = f"; the {others} read all" if others else ""
+            warnings.warn(f"the network reads the {cut}{rest}", DataWarning, stacklevel=4)
 
     def predict_proba(self, inputs: Any, *, layout: str | None = None) -> Array:
         """Probabilities (n, K) float64 of n inputs, columns in the order of `classes_`.
@@ -229,7 +239,7 @@ class Model:
         self._warn_of_truncation(sequences)
         return evaluation_report(
             self.target,
-            self.logits_of(sequences),
+            self.ensemble.logits(sequences),
             truth,
             data.inputs,
             [len(sequence) for sequence in sequences],
@@ -239,19 +249,13 @@ class Model:
         )
 
     @property
-    def net(self) -> ExplainedNetwork:
-        """The network as `gatewise.explain` runs it."""
-        from gatewise.explain import ExplainedNetwork
-
-        return ExplainedNetwork(
-            self.parameters,
-            self.architecture,
-            for_precision("float32"),
-            self.preprocessor.unknown,
-            linear=self.linear_model,
-            memo=self._memo,
-            target=self.target,
-        )
+    def explained(self) -> Ensemble:
+        """The ensemble as explanations run it: in float32, with the token of unknown words."""
+        own = self.ensemble.lstm
+        lstm = replace(own, precision="float32", unknown=self.preprocessor.unknown)
+        if own.precision == "float32":
+            object.__setattr__(lstm, "memo", own.memo)
+        return self.ensemble.with_lstm(lstm)
 
     def trace(self, item: Any) -> Example:
         """One text or series with the gates and states of every unit at every step, the prefix predictions and more.
@@ -263,14 +267,14 @@ class Model:
         from gatewise.explain.example import Example
 
         if isinstance(item, Example):
-            net = item.net
-            same = net.parameters is self.parameters and net.linear is self.linear_model and net.target == self.target
-            if not same:
+            other, own = item.ensemble, self.ensemble
+            same = other.lstm.parameters is own.lstm.parameters and other.target == own.target
+            if not same or [one for one, _ in other.others] != [one for one, _ in own.others]:
                 raise InputError("the example was computed by another model: pass its text or series")
             return item
         if isinstance(self.preprocessor, SeriesPreprocessor):
             item = self.preprocessor.array(item)
-        return Example(self.net, *self.preprocessor.encode(item), item=item)
+        return Example(self.explained, *self.preprocessor.encode(item), item=item)
 
     def explain(
         self, item: Any, method: str | Method | None = None, *, target: Any = None, against: Any = None
@@ -329,7 +333,7 @@ class Model:
         sequences = self.preprocessor.encode_batch(data.inputs)
         names = [self.preprocessor.token_names(item) for item in data.inputs]
         truth, fingerprint = data.labels_among(self.classes), data.fingerprint()
-        report = units_over(self.net, sequences, names, truth, self.classes, data.source, fingerprint)
+        report = units_over(self.explained, sequences, names, truth, self.classes, data.source, fingerprint)
         return replace(self, units_json=report.to_bytes())
 
     def with_faithfulness(self, sequences: Sequence[Array], most_steps: int | None = None) -> Model:
@@ -342,9 +346,9 @@ class Model:
 
         steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, self.architecture.units)
         rows = sample([min(len(s), self.architecture.max_length or len(s)) for s in sequences], steps=steps)
-        if not rows:
+        if not rows or not self.ensemble.lstm_weight:  # the scores of the other members do not depend on the method
             return self
-        found = measure_all(self.net, [sequences[row] for row in rows])
+        found = measure_all(self.explained, [sequences[row] for row in rows])
         faithfulness = {name: one.faithfulness for name, one in found.items()}
         return replace(
             self, metadata=replace(self.metadata, faithfulness=faithfulness, attribution_method=choose(found))
@@ -353,24 +357,12 @@ class Model:
     def __repr__(self) -> str:
         from gatewise.model.summary import model_text
 
-        return model_text(self)
+        return model_text(self.ensemble, self.metadata)
 
     def _repr_html_(self) -> str:
         from gatewise.model.summary import model_html
 
-        return model_html(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For pickle and copy, without the cached states."""
-        memo: dict[str, Any] | None = None if self._memo is None else {}
-        return {**self.__dict__, "parameters": dict(self.parameters), "_memo": memo}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if self._memo is not None:  # pickle and deepcopy make writable arrays
-            for array in self.parameters.values():
-                array.setflags(write=False)
-            self.__dict__["parameters"] = MappingProxyType(self.parameters)
+        return model_html(self.ensemble, self.metadata)
 
     def with_evaluation(self, evaluation: AnyEvaluation) -> Model:
         """A copy with one more evaluation in its metadata."""
@@ -395,7 +387,7 @@ class Model:
 
     def card(self) -> str:
         """The model card, Markdown."""
-        return write_card(self.architecture, self.target, self.metadata, self.linear_model, self.channels or None)
+        return write_card(self.ensemble, self.metadata, self.channels or None)
 
     def save(self, path: str | Path, storage: str | Mapping[str, str] | None = None) -> None:
         """Write the model folder, completely or not at all. Raises ModelFileError naming the path and the reason.
@@ -406,7 +398,7 @@ class Model:
         """
         if isinstance(storage, str):
             storage = storage_table(self.parameters, storage)
-        model = self if storage is None else replace(self, storage=storage)
+        model = self if storage is None else self.with_lstm(storage=storage)
         save_folder(path, model.to_files())
 
     def to_onnx(self, path: str | Path) -> OnnxReport:
@@ -417,48 +409,46 @@ class Model:
         """
         from gatewise.exchange.onnx_export import OnnxSource, Scaling, export
 
-        model, scaling = replace(self, precision="float32"), None
+        ensemble, scaling = self.explained, None
         if isinstance(self.preprocessor, SeriesPreprocessor):
             standard = self.preprocessor.scaling
             scaling = Scaling(np.array(standard.mean), np.array(standard.std), self.preprocessor.mask)
 
         def logits(inputs: Sequence[Array]) -> Array:
-            return model.logits_of(inputs if scaling is None else self.preprocessor.encode_batch(inputs))
+            return ensemble.logits(inputs if scaling is None else self.preprocessor.encode_batch(inputs))
 
         config, files = self.preprocessor.to_files()
         facts = {"metadata": asdict(replace(self.metadata, examples=())), "preprocessor": config}
         texts = {f"gatewise.{name}": json_bytes(value).decode() for name, value in facts.items()}
         texts |= {name: raw.decode() for name, raw in files.items()}
-        linear = self.convolutions if self.ngrams is None else self.ngrams
-        source = OnnxSource(self.architecture, self.parameters, self.target, linear, scaling, logits)
-        return export(source, path, texts)
+        return export(OnnxSource(ensemble, scaling, logits), path, texts)
 
     def to_torch(self, *, network_only: bool = False) -> TorchNetwork:
-        """The network and the n-grams as a torch.nn.Module that gives equal logits and runs without gatewise; see
+        """The ensemble as a torch.nn.Module that gives equal logits and runs without gatewise; see
         `gatewise.nn.network.Network`. It takes what `preprocessor.encode_batch` returns, padded at the end.
 
-        network_only: without the linear model of the ensemble. Raises InputError for convolutions unless it is set,
-        and for binary gates; MissingExtra without torch.
+        network_only: the LSTM alone, without its weight and the other members. Raises InputError for a member without a
+        torch module, such as convolutions, and for binary gates; MissingExtra without torch.
         """
         from gatewise.nn.network import Network
 
-        if self.convolutions is not None and not network_only:
-            raise InputError("to_torch does not convert convolutions; network_only=True converts the network alone")
-        return Network(self.architecture, self.parameters, None if network_only else self.ngrams)
+        return Network(self.ensemble.alone() if network_only else self.ensemble)
 
     def to_keras(self, *, network_only: bool = False) -> Any:
-        """The network as a keras.Model that gives equal logits and runs without gatewise. `model.to_keras().save(path)`
+        """The LSTM as a keras.Model that gives equal logits and runs without gatewise. `model.to_keras().save(path)`
         writes a file.
 
         It takes token ids (n, T), at most `max_length` of them: padded with 0 at the end, or with padding "pre" in
-        front as by `keras.utils.pad_sequences`. network_only: without the n-grams of the ensemble, which Keras has not.
-        Raises InputError for series, for binary gates, and for n-grams unless it is set, and without Keras.
+        front as by `keras.utils.pad_sequences`. network_only: the LSTM alone, of a model with other members. Raises
+        InputError for other members unless it is set, for series, for binary gates, and without Keras.
         """
         from gatewise.exchange.keras_model import keras_model
 
-        if self.ngrams is not None and not network_only:
-            raise InputError("to_keras does not convert n-grams; network_only=True converts the network alone")
-        return keras_model(self.architecture, self.parameters)
+        ensemble = self.ensemble.alone() if network_only else self.ensemble
+        if ensemble.others:
+            nouns = " and ".join(member.noun for member, _ in ensemble.others)
+            raise InputError(f"to_keras does not convert {nouns}; network_only=True converts the LSTM alone")
+        return keras_model(self.architecture, ensemble.folded_parameters())
 
     def push_to_hub(self, repo: str, *, private: bool = False, revision: str | None = None) -> str:
         """Upload the model folder and its card to the Hugging Face Hub, as one commit.
@@ -481,33 +471,22 @@ class Model:
 
     def to_files(self) -> dict[str, bytes]:
         """The files of the model folder by name. Raises InputError for a storage dtype that a tensor cannot have."""
-        parameters_entries, parameters = parameters_to_files(self.parameters, self.storage)
+        ensemble, members = self.ensemble.to_files()
         preprocessor, vocabulary = self.preprocessor.to_files()
-        ngrams_entry, ngrams = ngrams_to_files(self.ngrams)
-        convolutions_entry, convolutions = convolutions_to_files(self.convolutions)
-        target = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in (("task", self.task), ("label_type", self.label_type), ("thresholds", self.thresholds))
-            if value != _DEFAULTS[name]
-        }
         config = {
-            "architecture": asdict(self.architecture),
-            "classes": list(self.classes),
+            "format": FORMAT,
+            "kind": "model",
+            "target": asdict(self.target),
             "preprocessor": preprocessor,
+            **ensemble,
             "metadata": asdict(self.metadata),
-            **({"target": target} if target else {}),
-            **parameters_entries,
-            **ngrams_entry,
-            **convolutions_entry,
         }
         optional = {_HISTORY_FILE: self.history.encode(), _UNITS_FILE: self.units_json}
         return {
             "config.json": json_bytes(config),
             "README.md": self.card().encode(),
-            **parameters,
+            **members,
             **vocabulary,
-            **ngrams,
-            **convolutions,
             **{name: raw for name, raw in optional.items() if raw},
         }
 
@@ -517,20 +496,20 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     opens the bundled sentiment model.
 
     Nothing in the folder is executed and every byte is checked first. The parameters are read-only. precision: see
-    `Model`. Raises ModelFileError naming the file and the reason, KernelUnavailable for a precision that cannot run.
+    `LSTM`. Raises ModelFileError naming the file and the reason, KernelUnavailable for a precision that cannot run.
     """
     folder = _read_folder(path)
     return model_of_files(folder.files, folder.path, precision)
 
 
 def model_of_files(files: Mapping[str, bytes], where: str | Path, precision: Precision) -> Model:
-    """What `Model.to_files` made the files of. Raises ModelFileError that begins with `where`."""
+    """What `Model.to_files` made the files of. Raises ModelFileError that names `where`."""
     try:
         return _model_from(Folder(Path(where), files, ""), precision)
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{where}/{_HISTORY_FILE}: not UTF-8 at byte {error.start}") from error
-    except InputError as error:
-        raise ModelFileError(f"{where}: {error}") from error
+    except (InputError, ModelFileError) as error:
+        raise ModelFileError(str(error) if str(where) in str(error) else f"{where}: {error}") from error
 
 
 def _read_folder(path: str | Path | None) -> Folder:
@@ -542,34 +521,26 @@ def _read_folder(path: str | Path | None) -> Folder:
 
 
 def _model_from(folder: Folder, precision: Precision) -> Model:
+    where = f"{folder.path}/config.json"
     config = parse_json(folder.read("config.json"), "config.json")
-    if not isinstance(config, dict) or not set(_CONFIG_KEYS) <= set(config) <= {*_CONFIG_KEYS, *_OPTIONAL_KEYS}:
-        keys, optional = ", ".join(_CONFIG_KEYS), ", ".join(_OPTIONAL_KEYS)
-        raise ModelFileError(f"{folder.path}/config.json: the keys must be {keys}; only {optional} may be added")
-    classes = config["classes"]
-    if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
-        raise ModelFileError(f"{folder.path}/config.json: classes must be a list of names")
-    target = config.get("target", {})
-    if not isinstance(target, dict) or not set(target) <= set(_DEFAULTS):
-        raise ModelFileError(f"{folder.path}/config.json: target may have {', '.join(_DEFAULTS)} only")
-    thresholds = target.get("thresholds", [])
-    if not isinstance(thresholds, list) or not all(type(one) is float for one in thresholds):
-        raise ModelFileError(f"{folder.path}/config.json: thresholds must be a list of numbers")
-    arch = fields_from(Architecture, config["architecture"], f"{folder.path}/config.json: architecture")
+    if isinstance(config, dict) and config.get("kind", "model") != "model":
+        raise ModelFileError(f"{where}: kind must be 'model', not {quote(config['kind'], 40)}")
+    if isinstance(config, dict) and config.get("format") != FORMAT:
+        raise ModelFileError(
+            f"{where}: the folder has format {quote(config.get('format', 1), 20)}; this version of gatewise reads "
+            f"format {FORMAT}: train the model again"
+        )
+    if not isinstance(config, dict) or set(config) != _CONFIG_KEYS:
+        raise ModelFileError(f"{where}: the keys must be {', '.join(sorted(_CONFIG_KEYS))}")
+    target = fields_from(Target, config["target"], f"{where}: target")
     preprocessor = preprocessor_from(config["preprocessor"], folder.read)
-    preprocessor.check(arch)
-    table, parameters = parameters_from_files(config, arch, folder.read)
+    ensemble = Ensemble.from_files(config, target, preprocessor.inputs, folder.read)
+    if precision != "float32":
+        ensemble = ensemble.with_lstm(replace(ensemble.lstm, precision=precision))
     return Model(
-        arch,
-        parameters,
         preprocessor,
-        tuple(classes),
-        metadata=fields_from(ModelMetadata, config["metadata"], f"{folder.path}/config.json: metadata"),
+        ensemble,
+        metadata=fields_from(ModelMetadata, config["metadata"], f"{where}: metadata"),
         history=folder.files.get(_HISTORY_FILE, b"").decode(),
         units_json=folder.files.get(_UNITS_FILE, b""),
-        storage=table,
-        precision=precision,
-        ngrams=ngrams_from_files(config, arch.outputs, folder.read),
-        convolutions=convolutions_from_files(config, arch, folder.read),
-        **{**target, "thresholds": tuple(thresholds)},
     )

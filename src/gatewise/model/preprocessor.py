@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError, counted
+from gatewise.members.member import Inputs
 from gatewise.network.architecture import Architecture
 from gatewise.text import Encoded, Encoding, encoding_from
 from gatewise.types import Array
@@ -22,6 +23,11 @@ from gatewise.types import Array
 
 class Preprocessor(Protocol):
     """What a model needs of its preprocessor."""
+
+    @property
+    def inputs(self) -> Inputs:
+        """What it makes: token ids, or channels."""
+        ...
 
     @property
     def unknown(self) -> int | None:
@@ -54,6 +60,10 @@ class TextPreprocessor:
     """Texts to token ids by an encoding."""
 
     encoding: Encoding
+
+    @property
+    def inputs(self) -> Inputs:
+        return Inputs("tokens", self.encoding.vocab_size)
 
     @property
     def unknown(self) -> int:
@@ -219,6 +229,10 @@ class SeriesPreprocessor:
     def channels(self) -> int:
         """The number of channels that the network reads: C, and the mask."""
         return self.scaling.channels + self.mask
+
+    @property
+    def inputs(self) -> Inputs:
+        return Inputs("channels", self.channels)
 
     def encode_batch(self, inputs: Any, layout: str | None = None) -> list[Array]:
         """Arrays (length, channels) from any form that `gatewise.data.inputs.series_of` takes. Errors as there."""

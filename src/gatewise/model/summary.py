@@ -1,16 +1,14 @@
-"""A model in five lines and as an HTML table, for the interpreter and for notebooks."""
+"""A model in six lines and as an HTML table, for the interpreter and for notebooks."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Protocol
 
 from gatewise.errors import printable
-from gatewise.explain.provenance import IdentifiedModel, fingerprint_of
-from gatewise.members.member import LinearModel
+from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata, metadata_rows
-from gatewise.network.architecture import Architecture, summary
+from gatewise.network.architecture import Architecture
 from gatewise.target import Target
 
 _SHOWN = 4  # classes that are listed by name
@@ -22,52 +20,46 @@ _STYLE = (
 _CELL = "text-align:left;padding:.05rem 1rem .05rem 0;border:0;background:none"
 
 
-class SummarisedModel(IdentifiedModel, Protocol):
-    """What a summary needs of a model; `gatewise.Model` has it."""
-
-    @property
-    def metadata(self) -> ModelMetadata: ...
-
-
-def model_text(model: SummarisedModel) -> str:
-    """Five lines: task and classes, layers, training, the last evaluation, fingerprint.
+def model_text(ensemble: Ensemble, metadata: ModelMetadata) -> str:
+    """Six lines: task and classes, layers, weights of the members, training, the last evaluation, fingerprint.
 
     >>> import gatewise as gw
     >>> gw.load()  # doctest: +ELLIPSIS
     Model(text classification: negative, positive)
       layers: Embedding, Bidirectional LSTM (512), ...; ... parameters
+      weights: LSTM ..., n-grams ...
       training: recipe best, ...
       evaluation: ...: accuracy ...
       fingerprint: ...
     """
-    arch, target, metadata = model.architecture, model.target, model.metadata
-    layers = _layers(arch, model.linear_model)
+    arch, target, layers = ensemble.lstm.arch, ensemble.target, ensemble.summary()
     names = [name for name, _, _ in layers if name != "Dense" and not name.startswith("Pooling")]
     training = [f"recipe {metadata.recipe}" * bool(metadata.recipe), metadata.data, metadata.created]
     evaluations = metadata.evaluations
     last = f"{evaluations[-1].data}: {evaluations[-1].figures}, n {evaluations[-1].n:,}" if evaluations else ""
     lines = {
         "layers": f"{', '.join(names)}; {_count(layers):,} parameters",
+        "weights": str(ensemble),
         "training": ", ".join(part for part in training if part) or "not recorded",
         "evaluation": last or "not recorded",
-        "fingerprint": fingerprint_of(model),
+        "fingerprint": ensemble.fingerprint(),
     }
     head = f"Model({_task(arch, target)}: {_listed(target.classes)})"
     return "\n".join([head, *(f"  {name}: {printable(value, 160)}" for name, value in lines.items())])
 
 
-def model_html(model: SummarisedModel) -> str:
+def model_html(ensemble: Ensemble, metadata: ModelMetadata) -> str:
     """A fragment for a notebook: task, classes, layers, training, evaluations and fingerprint. It loads nothing and
     runs nothing; every name is escaped.
     """
-    arch, target, metadata = model.architecture, model.target, model.metadata
-    layers = _layers(arch, model.linear_model)
+    arch, target, layers = ensemble.lstm.arch, ensemble.target, ensemble.summary()
     rows = [("numbers" if target.task == "regression" else "classes", _listed(target.classes, 50))]
     rows += [(name, f"{shape}, {count:,} parameters") for name, shape, count in layers]
+    rows.append(("weights", str(ensemble)))
     rows += [(name, value) for name, value in metadata_rows(metadata) if name in _TRAINING]
     for one in metadata.evaluations:
         rows.append((one.data, f"{one.figures}, n {one.n:,}"))
-    rows.append(("fingerprint", fingerprint_of(model)))
+    rows.append(("fingerprint", ensemble.fingerprint()))
     cells = "".join(
         f'<tr><th scope="row" style="{_CELL};font-weight:normal;opacity:.7">{_safe(name)}</th>'
         f'<td style="{_CELL}">{_safe(value)}</td></tr>'
@@ -80,10 +72,6 @@ def model_html(model: SummarisedModel) -> str:
 def _task(arch: Architecture, target: Target) -> str:
     kind = "text" if arch.inputs == "tokens" else "series"
     return f"{kind} {'multi-label classification' if target.task == 'multilabel' else target.task}"
-
-
-def _layers(arch: Architecture, linear_model: LinearModel | None) -> list[tuple[str, str, int]]:
-    return summary(arch) if linear_model is None else [*summary(arch), linear_model.summary()]
 
 
 def _count(layers: Sequence[tuple[str, str, int]]) -> int:

@@ -126,7 +126,7 @@ def _pad_states(
 def logits_of(
     parameters: Mapping[str, Array], arch: Architecture, sequences: Sequence[Array], ops: NumpyOps | None = None
 ) -> Array:
-    """Logits (n, outputs) float32 of n sequences: (length,) token ids or (length, C) channels.
+    """Logits (n, outputs) of n sequences: (length,) token ids or (length, C) channels; dtype of the parameters.
 
     Sequences of similar length share a batch; the order and number of the sequences change only the last bits.
     """
@@ -136,7 +136,7 @@ def logits_of(
 def features_of(
     parameters: Mapping[str, Array], arch: Architecture, sequences: Sequence[Array], ops: NumpyOps | None = None
 ) -> Array:
-    """Inputs (n, features) float32 of the dense layer for n sequences; as `logits_of`."""
+    """Inputs (n, features) of the dense layer for n sequences; as `logits_of`."""
     return _in_batches(features, arch.features, parameters, arch, sequences, ops)
 
 
@@ -148,7 +148,7 @@ def _in_batches(
     sequences: Sequence[Array],
     ops: NumpyOps | None,
 ) -> Array:
-    out = np.zeros((len(sequences), width), dtype=np.float32)
+    out = np.zeros((len(sequences), width), dtype=parameters["dense.bias"].dtype)
     ops = ops or NumpyOps()
     for rows in _chunks([len(s) for s in sequences]):
         out[rows] = run(ops, parameters, arch, Batch.of([sequences[n] for n in rows], arch))

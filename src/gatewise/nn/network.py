@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from gatewise.errors import InputError, quote
+from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import BITS, Ngrams
 from gatewise.network.architecture import Architecture
 from gatewise.network.weight_layouts import Weights
@@ -20,16 +20,17 @@ from gatewise.types import Array
 
 
 class Network(torch.nn.Module):
-    """embedding -> torch.nn.LSTM -> pooling -> linear, and the n-grams of the ensemble.
+    """embedding -> torch.nn.LSTM -> pooling -> linear, and the other members of the ensemble.
 
     forward(x, lengths): logits (B, outputs) float32 of tokens (B, T) int64, or of channels (B, T, C) float32, padded at
     the end. lengths: (B,) int64, steps of each sequence, at least 1; None: all have T. Truncation and pads in front are
     part of it. It computes with torch alone: `torch.jit.script(network).save(path)` writes a file that runs without
-    gatewise. Raises InputError for binary gates.
+    gatewise. Raises InputError for binary gates and for members that have no module here.
     """
 
-    def __init__(self, arch: Architecture, parameters: Mapping[str, Array], ngrams: Ngrams | None = None) -> None:
+    def __init__(self, ensemble: Ensemble) -> None:
         super().__init__()
+        arch, parameters = ensemble.lstm.arch, ensemble.folded_parameters()
         names = [name for _, _, name in arch.lstms()]
         weights = [
             Weights(*(parameters[f"{name}.{part}"] for part in ("weight_ih", "weight_hh", "bias"))) for name in names
@@ -46,7 +47,12 @@ class Network(torch.nn.Module):
                 self.embedding.weight.copy_(_tensor(parameters["embedding.weight"]))
             self.dense.weight.copy_(_tensor(parameters["dense.weight"]))
             self.dense.bias.copy_(_tensor(parameters["dense.bias"]))
-        self.ngrams = NgramLogits(ngrams) if ngrams is not None and len(ngrams) else None
+        self.ngrams = None
+        for member, weight in ensemble.others:
+            if member.kind not in _MODULES:
+                raise InputError(f"to_torch does not convert {member.noun}; network_only=True converts the LSTM alone")
+            if weight:
+                self.ngrams = _MODULES[member.kind](member, weight)
         self.directions = len(arch.directions)
         self.max_length, self.pooling, self.pad = arch.max_length, arch.pooling, arch.padding == "pre"
         self.head = arch.max_length // 3 if arch.truncation == "middle" else 0
@@ -99,16 +105,17 @@ class Network(torch.nn.Module):
 
 
 class NgramLogits(torch.nn.Module):
-    """Logits (B, outputs) float64 of the linear n-gram model, see `gatewise.members.ngrams`, for tokens (B, T), whole
-    numbers of any type, of `lengths` (B,).
+    """Logits (B, outputs) float64 of the linear n-gram model, see `gatewise.members.ngrams`, times `factor`, for tokens
+    (B, T), whole numbers of any type, of `lengths` (B,).
     """
 
-    def __init__(self, ngrams: Ngrams) -> None:
+    def __init__(self, ngrams: Ngrams, factor: float) -> None:
         super().__init__()
         self.order, self.bits = ngrams.order, BITS
         self.keys = torch.nn.Buffer(torch.from_numpy(ngrams.keys.copy()))
         # Row K stands for an n-gram that the model does not have.
-        self.weight = torch.nn.Buffer(_tensor(np.concatenate([ngrams.weight, np.zeros_like(ngrams.weight[:1])])))
+        weight = (factor * ngrams.weight.astype(np.float64)).astype(np.float32)
+        self.weight = torch.nn.Buffer(_tensor(np.concatenate([weight, np.zeros((1, ngrams.outputs), np.float32)])))
         scale = np.zeros(0, np.float32) if ngrams.scale is None else np.append(ngrams.scale, np.float32(0))
         self.scale = torch.nn.Buffer(_tensor(scale))
 
@@ -141,6 +148,10 @@ class NgramLogits(torch.nn.Module):
             return logits
         norm = (once * scale[row].double()).square().sum(1, keepdim=True).sqrt()
         return logits / torch.where(norm == 0, torch.ones_like(norm), norm)
+
+
+_MODULES: dict[str, Any] = {"ngrams": NgramLogits}
+"""The torch module of each kind of member besides the LSTM; it is made of the member and its weight."""
 
 
 def parameters_of(

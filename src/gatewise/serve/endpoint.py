@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.explain.view.view import ViewCache
 from gatewise.model.model import Model
 from gatewise.serve.batch_queue import (
     LONG,
@@ -23,6 +22,7 @@ from gatewise.serve.batch_queue import (
 )
 from gatewise.serve.http_error import HTTPError, without_quotes
 from gatewise.serve.settings import Settings
+from gatewise.serve.view.view import ViewCache
 
 EXAMPLE_TEXT = "A film to see twice."
 
@@ -82,7 +82,7 @@ class ModelEndpoint:
         """The prediction of `example`."""
         inputs = [self.example if self.input_kind == "text" else np.array(self.example, dtype=np.float32)]
         sequences = self.model.preprocessor.encode_batch(inputs)
-        return self._predictions(self.model.logits_of(sequences), sequences)
+        return self._predictions(self.model.ensemble.logits(sequences), sequences)
 
     def to_json(self, found: Predictions, request_id: object = None) -> bytes:
         """The response of /predict, in ASCII: `label` and `probabilities`, for "multilabel" `labels`, for regression
@@ -122,7 +122,7 @@ class ModelEndpoint:
             encoded_jobs.append((job, len(encoded)))
         if not sequences:
             return
-        logits, first = self.model.logits_of(sequences), 0
+        logits, first = self.model.ensemble.logits(sequences), 0
         for job, count in encoded_jobs:
             rows = slice(first, first + count)
             try:  # of one job, because an input that overflows is no error of the others

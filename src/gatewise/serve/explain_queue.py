@@ -4,7 +4,7 @@
     queue timeout            504                     stopped after the current batch
     client disconnected      dropped                 stopped after the current batch
 
-A computation checks between its batches whether anybody still waits for it (gatewise.members.cancel).
+A computation checks between its batches whether anybody still waits for it (gatewise.system.cancel).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from gatewise.kernels.native import return_unused_memory
-from gatewise.members.cancel import Cancelled, cancel_when, check_cancelled
 from gatewise.serve.http_error import HTTPError
+from gatewise.system.cancel import Cancelled, cancel_when, check_cancelled
 
 T = TypeVar("T")
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.explain.view import view
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.explain_queue import ExplainQueue
 from gatewise.serve.http_error import HTTPError, without_quotes
 from gatewise.serve.scope import Scope, disconnected_of
 from gatewise.serve.state import State
+from gatewise.serve.view import view
 from gatewise.storage import parse_json
 from gatewise.types import Array
 

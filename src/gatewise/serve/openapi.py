@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from gatewise.explain.attribution import METHODS
-from gatewise.explain.view import view
-from gatewise.explain.view.request import HEATMAPS, MAX_CHANGES, PARTS
 from gatewise.serve import open_inference
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.settings import Settings
+from gatewise.serve.view import view
+from gatewise.serve.view.request import HEATMAPS, MAX_CHANGES, PARTS
 from gatewise.types import Task
 
 Schema = dict[str, Any]

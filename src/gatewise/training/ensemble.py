@@ -9,15 +9,15 @@ one value per logit. The penalty
 
 draws towards the plain sum: a hundred rows cannot lead far away from it, and thousands override it. Multi-label rows
 have one cross-entropy per label. The weights of a regression are those of a least-squares fit of the standardised
-numbers, drawn towards the mean of both predictions (Breiman 1996, "Stacked regressions"). The model stores nothing
-more: a and c are folded into the dense layer, b into the n-gram weights. All of it follows from the data, the
+numbers, drawn towards the mean of both predictions (Breiman 1996, "Stacked regressions"). The model stores
+a, b and c (`gatewise.members.ensemble`). All of it follows from the data, the
 recipe and the weights of the best epoch, so a resumed run ends with the same bits.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -25,7 +25,8 @@ import numpy as np
 
 from gatewise.errors import InputError, counted
 from gatewise.kernels.threads import threads
-from gatewise.members.ngrams import Ngrams
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.member import Member
 from gatewise.metrics import RegressionEvaluation, evaluate
 from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
@@ -54,7 +55,7 @@ class EnsembleWeights(NamedTuple):
     linear: str = "n-grams"
 
     def __str__(self) -> str:
-        parts = f"network x {self.network:.2f}" + (f", {self.linear} x {self.ngrams:.2f}" if self.ngrams else "")
+        parts = f"LSTM x {self.network:.2f}" + (f", {self.linear} x {self.ngrams:.2f}" if self.ngrams else "")
         if self.shift.any():
             parts += ", shift " + ", ".join(f"{c:+.2f}" for c in self.shift)
         return f"{parts}, fitted on {counted(self.rows, 'validation row')}"
@@ -88,7 +89,7 @@ def fit_ensemble(
         if ngram_model is not None and other is not None:
             ngram_model = add_ngram_model(ngram_model, other, sequences, targets, callback, name, sample_weight)
     ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
-    network_logits = model.logits_of(sequences) if out_of_fold is None else out_of_fold
+    network_logits = model.ensemble.logits(sequences) if out_of_fold is None else out_of_fold
     if selected is None:
         standardised = network_logits if scaling is None else scaling.transform(network_logits)
         weights = fit_ensemble_weights(standardised, ngram_logits, targets, task=task, sample_weight=sample_weight)
@@ -99,8 +100,8 @@ def fit_ensemble(
         weights, ngram_model = in_unit(weights, scaling), ngram_model and ngram_model.scaled(scaling)
         ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
     combined = weights.combine(network_logits, ngram_logits)
-    parameters, ngrams = fold_into_parameters(model.parameters, ngram_model, weights)
-    model = replace(model, parameters=parameters, ngrams=ngrams)
+    others = () if ngram_model is None else ((ngram_model.ngrams, ngram_model.bias),)
+    model = replace(model, ensemble=assembled(model.ensemble, others, weights))
     model = with_report(model, training_data, weights, network_logits, combined, callback)
     held_out = combined if selected is not None or out_of_fold is not None else None
     if selected is None or selected.held_out_train is None:
@@ -226,28 +227,11 @@ def in_unit(weights: EnsembleWeights, scaling: TargetScaling) -> EnsembleWeights
     return weights._replace(shift=rest * scaling.mean + scaling.scale * weights.shift)
 
 
-def fold_into_parameters(
-    parameters: Mapping[str, Array], ngram_model: NgramModel | None, weights: EnsembleWeights
-) -> tuple[dict[str, Array], Ngrams | None]:
-    """Network parameters and n-grams whose plain sum is the ensemble; the n-gram model's bias joins the dense bias."""
-    if ngram_model is None:
-        return fold_into_dense(parameters, 0.0, weights), None
-    ngrams = ngram_model.ngrams
-    scaled = (weights.ngrams * ngrams.weight.astype(np.float64)).astype(np.float32)
-    return fold_into_dense(parameters, ngram_model.bias, weights), replace(ngrams, weight=scaled)
-
-
-def fold_into_dense(
-    parameters: Mapping[str, Array], linear_bias: Array | float, weights: EnsembleWeights
-) -> dict[str, Array]:
-    """The parameters with the network's weight, the shift and the linear model's bias (outputs,) in the dense layer."""
-    weight, bias = parameters["dense.weight"], parameters["dense.bias"]
-    shift = weights.network * bias.astype(np.float64) + weights.ngrams * linear_bias + weights.shift
-    return {
-        **parameters,
-        "dense.weight": (weights.network * weight.astype(np.float64)).astype(weight.dtype),
-        "dense.bias": shift.astype(bias.dtype),
-    }
+def assembled(ensemble: Ensemble, others: Sequence[tuple[Member, Array]], weights: EnsembleWeights) -> Ensemble:
+    """The ensemble of an LSTM and at most one other member, which comes with its bias (outputs,)."""
+    shift = weights.shift + sum(weights.ngrams * bias for _, bias in others)
+    members = (ensemble.lstm, *(member for member, _ in others))
+    return Ensemble(members, (weights.network, weights.ngrams)[: len(members)], np.asarray(shift), ensemble.target)
 
 
 def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramModel | None:

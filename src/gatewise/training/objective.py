@@ -182,7 +182,7 @@ class SupervisedObjective(Objective):
     def model(self, state: dict[str, Array]) -> Model:
         """A model with the weights of the network as in `state`, for a regression in the unit of the numbers."""
         training_data, data = self.training_data, self.training_data.data
-        return Model(
+        return Model.of_network(
             training_data.architecture,
             self._parameters(state),
             training_data.preprocessor,

@@ -61,8 +61,8 @@ class Pretrained:
         digest = hashlib.sha256()
         for name, array in sorted(self.parameters.items()):
             digest.update(name.encode() + array.tobytes())
-        if self.model is not None and self.model.ngrams is not None:
-            digest.update(self.model.ngrams.keys.tobytes() + self.model.ngrams.weight.tobytes())
+        if self.model is not None:
+            digest.update(self.model.fingerprint.encode())
         return digest.hexdigest()
 
 

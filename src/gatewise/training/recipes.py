@@ -420,7 +420,7 @@ def check_settings(
     if recipe.ngrams.scaling == "tfidf" and recipe.ngrams.order:
         if task not in (None, "classification"):
             raise InputError(f"ngrams.scaling 'tfidf' is for classification, not for {task}")
-        if unlabelled or (mapped and start is not None and start.ngrams is not None):
+        if unlabelled or (mapped and start is not None and start.ensemble.get("ngrams") is not None):
             raise InputError("ngrams.scaling 'tfidf' cannot be added to the n-grams of unlabelled texts or of a model")
     embeddings = (
         "lstm.embedding_dim",

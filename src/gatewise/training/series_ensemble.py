@@ -20,7 +20,7 @@ from gatewise.data.split import leave_one_out_folds
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback
 from gatewise.training.convolutions import MOST_ROWS, ConvolutionModel, fit_convolutions
-from gatewise.training.ensemble import EnsembleWeights, fit_network_weight, fold_into_dense, in_unit, with_report
+from gatewise.training.ensemble import assembled, fit_network_weight, in_unit, with_report
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -39,7 +39,7 @@ def fit_series_ensemble(
     convolution_model, linear = _convolutions(training_data, seed, callback)
     network = out_of_fold
     if network is None:
-        network = model.logits_of([training_data.full_sequences[n] for n in rows])
+        network = model.ensemble.logits([training_data.full_sequences[n] for n in rows])
     targets, sample_weight = training_data.targets(rows), training_data.sample_weight(rows)
     standardised = network if scaling is None else scaling.transform(network)
     weights = fit_network_weight(
@@ -49,7 +49,8 @@ def fit_series_ensemble(
         weights, convolution_model = in_unit(weights, scaling), convolution_model.scaled(scaling)
         linear = scaling.mean + scaling.scale * linear
     combined = weights.combine(network, linear)
-    model = _fold(model, convolution_model, weights)
+    others = ((convolution_model.convolutions, convolution_model.bias),)
+    model = replace(model, ensemble=assembled(model.ensemble, others, weights))
     return with_report(model, training_data, weights, network, combined, callback), combined
 
 
@@ -85,11 +86,3 @@ def _convolutions(training_data: TrainingData, seed: int, callback: Callback) ->
     if training_data.own_validation:
         return found, found.logits([training_data.full_sequences[n] for n in validation])
     return found, found.out_of_fold[validation]
-
-
-def _fold(model: Model, convolution_model: ConvolutionModel, weights: EnsembleWeights) -> Model:
-    """The model whose plain sum of network and convolutions is the ensemble."""
-    parameters = fold_into_dense(model.parameters, convolution_model.bias, weights)
-    convolutions = convolution_model.convolutions
-    scaled = (weights.ngrams * convolutions.weight.astype(np.float64)).astype(np.float32)
-    return replace(model, parameters=parameters, convolutions=replace(convolutions, weight=scaled))

@@ -38,7 +38,7 @@ class SoftTargets:
 
 def predict_soft_labels(teacher: Model, full_sequences: list[Array]) -> NDArray[np.float64]:
     """The teacher's probabilities (m, K) of m encoded texts."""
-    return np.asarray(np.exp(log_probabilities(teacher.logits_of(full_sequences))), dtype=np.float64)
+    return np.asarray(np.exp(log_probabilities(teacher.ensemble.logits(full_sequences))), dtype=np.float64)
 
 
 def save_soft_labels(soft_labels: NDArray[np.float64], folder: Path | None, identity: str) -> NDArray[np.float64]:

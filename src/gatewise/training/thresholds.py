@@ -66,7 +66,7 @@ def with_thresholds(
         return model
     rows = training_data.validation
     if logits is None:
-        logits = model.logits_of([training_data.full_sequences[n] for n in rows])
+        logits = model.ensemble.logits([training_data.full_sequences[n] for n in rows])
     use = "with its thresholds"
     if threshold is not None and not isinstance(threshold, str):
         thresholds = _given(target, threshold)
@@ -80,7 +80,7 @@ def with_thresholds(
             held_out = np.concatenate([logits, train_logits])
         thresholds = _chosen(target, training_data, chosen_on, target.probabilities(held_out), callback)
         use = "used to choose the thresholds"
-    model = replace(model, thresholds=thresholds)
+    model = model.with_thresholds(thresholds)
     name = f"{training_data.validation_name}, {use}"
     return model.with_evaluation(evaluate(model.target, logits, training_data.labels[rows], name))
 

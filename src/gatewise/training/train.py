@@ -309,7 +309,7 @@ class _Run:
             self.callback.log(f"teacher: stacking, for {self.unlabelled}")
             return stacked_predictions(training_data, unlabelled, lsa, query, self.seed, self.callback)
         self.callback.log(f"teacher: a network, for {self.unlabelled}")
-        teacher = replace(self.fit(training_data, folder), precision=recipe.kernel_precision)
+        teacher = self.fit(training_data, folder).with_lstm(precision=recipe.kernel_precision)
         if current().rank:
             return None
         return predict_soft_labels(teacher, [unlabelled[n] for n in query])
@@ -380,9 +380,8 @@ class _Run:
         model = loop.objective.model(loop.result())
         if training_data.logit_shift is not None:
             bias = model.parameters["dense.bias"] - training_data.logit_shift
-            parameters = {**model.parameters, "dense.bias": bias.astype(np.float32)}
-            model = replace(model, parameters=parameters)
-        return replace(model, metadata=metadata, history=loop.progress.history_lines, precision=precision)
+            model = model.with_lstm(parameters={**model.parameters, "dense.bias": bias.astype(np.float32)})
+        return replace(model.with_lstm(precision=precision), metadata=metadata, history=loop.progress.history_lines)
 
 
 def shared_model(model: Model, finish: Callable[[Model], Model]) -> Model:
@@ -395,7 +394,7 @@ def shared_model(model: Model, finish: Callable[[Model], Model]) -> Model:
     files = {} if communicator.rank else model.to_files()
     names = json.loads(communicator.share(json.dumps(list(files)).encode()))
     received = {name: communicator.share(files.get(name, b"")) for name in names}
-    return model_of_files(received, "process 0", model.precision) if communicator.rank else model
+    return model_of_files(received, "process 0", model.ensemble.lstm.precision) if communicator.rank else model
 
 
 def labelled_of(

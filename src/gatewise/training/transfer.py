@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from gatewise.members.ngrams import Ngrams
 from gatewise.model.model import Model
 from gatewise.network.architecture import parameter_shapes
 from gatewise.network.forward import features_of
@@ -54,14 +55,15 @@ def transfer_ngrams(training_data: TrainingData, pretrained: Pretrained) -> Ngra
     cannot be added to another.
     """
     model = _classifier(training_data, pretrained)
-    if model is None or model.ngrams is None or not len(model.ngrams) or model.ngrams.scale is not None:
+    ngrams: Ngrams | None = None if model is None else model.ensemble.get("ngrams")
+    if ngrams is None or not len(ngrams) or ngrams.scale is not None:
         return None
     rows = training_data.train
-    logits = model.ngrams.logits([training_data.full_sequences[n] for n in rows])
+    logits = ngrams.logits([training_data.full_sequences[n] for n in rows])
     targets = training_data.targets(rows)
     to_new, shift = fit_standardised_glm(logits, targets, L2)
-    weight = (model.ngrams.weight @ to_new.T).astype(np.float32)
-    return NgramModel(replace(model.ngrams, weight=weight), shift.astype(np.float64))
+    weight = (ngrams.weight @ to_new.T).astype(np.float32)
+    return NgramModel(replace(ngrams, weight=weight), shift.astype(np.float64))
 
 
 def _classifier(training_data: TrainingData, pretrained: Pretrained) -> Model | None:

@@ -7,7 +7,7 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.explain import METHODS, Explanation, explain, trace
-from gatewise.members import net as net_module
+from gatewise.members import lstm as lstm_module
 from gatewise.metrics import Faithfulness
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
@@ -65,7 +65,7 @@ def test_leave_one_out_equals_predicting_the_edited_sequence(name: str, length: 
 
 def test_leave_one_out_does_not_depend_on_the_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = explained("pads", "leave-one-out")
-    monkeypatch.setattr(net_module, "STEPS_PER_BATCH", 3 * LENGTH)
+    monkeypatch.setattr(lstm_module, "_STEPS_PER_BATCH", 3 * LENGTH)
     np.testing.assert_allclose(explained("pads", "leave-one-out").scores, whole.scores, atol=1e-6)
 
 
@@ -140,5 +140,5 @@ def test_errors_of_explain() -> None:
     with pytest.raises(InputError, match="no method is called 'gradient'; there are prefix-difference, cell-dec"):
         explained("plain", "gradient")
     arch = ARCHITECTURES["four classes"]
-    with pytest.raises(InputError, match="a network of 4 logits does not predict 2 classes"):
+    with pytest.raises(InputError, match="2 classes needs 1 outputs; the network has 4"):
         explain(parameters_of(arch, 1), arch, np.array([1, 2]), ["a", "b"], ("x", "y"))

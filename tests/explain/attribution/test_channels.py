@@ -8,10 +8,19 @@ import pytest
 from gatewise.explain import Clamp, Explanation, explain
 from gatewise.explain.attribution import METHODS, channels
 from gatewise.explain.example import predict_examples
-from gatewise.members.net import ExplainedNetwork, run_all
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
-from tests.explain.random_net import CHANNELS, TOKENS, names_of, parameters_of, sequence_of, steps_of, target_score
+from tests.explain.random_net import (
+    CHANNELS,
+    TOKENS,
+    explained,
+    names_of,
+    parameters_of,
+    run_all,
+    sequence_of,
+    steps_of,
+    target_score,
+)
 
 LENGTH = 12
 ONE_DIRECTION = {
@@ -28,7 +37,7 @@ WITH_CHANNELS = [("prefix-difference", name) for name in ONE_DIRECTION] + [
 ALL = {**ONE_DIRECTION, **BIDIRECTIONAL}
 
 
-def explained(method: str, arch: Architecture, series: Array | None = None) -> Explanation:
+def explanation_of(method: str, arch: Architecture, series: Array | None = None) -> Explanation:
     series = sequence_of(arch, LENGTH, 7) if series is None else series
     return explain(parameters_of(arch, 7), arch, series, steps_of(len(series)), names_of(arch), method)
 
@@ -37,7 +46,7 @@ def explained(method: str, arch: Architecture, series: Array | None = None) -> E
 @pytest.mark.parametrize(("method", "name"), WITH_CHANNELS)
 def test_score_is_baseline_term_plus_channels(method: str, name: str, length: int) -> None:
     arch = ALL[name]
-    found = explained(method, arch, sequence_of(arch, length, 7))
+    found = explanation_of(method, arch, sequence_of(arch, length, 7))
     assert found.channels is not None
     assert found.baseline_term is not None
     assert found.channels.shape == (length, arch.channels)
@@ -53,8 +62,8 @@ def test_baseline_term_is_the_prediction_with_the_step_at_0(name: str) -> None:
     arch = ONE_DIRECTION[name]
     series, found, net = (
         sequence_of(arch, LENGTH, 7),
-        explained("prefix-difference", arch),
-        ExplainedNetwork(parameters_of(arch, 7), arch),
+        explanation_of("prefix-difference", arch),
+        explained(parameters_of(arch, 7), arch),
     )
     predicted = int(run_all(net, [series])[0].argmax())
     assert found.baseline_term is not None
@@ -70,7 +79,7 @@ def test_channels_at_0_score_0(method: str, name: str) -> None:
     series = sequence_of(arch, LENGTH, 7)
     series[:, 1] = 0
     series[5] = 0
-    found = explained(method, arch, series)
+    found = explanation_of(method, arch, series)
     assert found.channels is not None
     assert found.baseline_term is not None
     assert not found.channels[:, 1].any()
@@ -81,9 +90,9 @@ def test_channels_at_0_score_0(method: str, name: str) -> None:
 
 @pytest.mark.parametrize(("method", "name"), WITH_CHANNELS)
 def test_more_points_change_nothing(method: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = explained(method, ALL[name]).channels
+    found = explanation_of(method, ALL[name]).channels
     monkeypatch.setattr(channels, "_POINTS", 64)
-    more = explained(method, ALL[name]).channels
+    more = explanation_of(method, ALL[name]).channels
     assert found is not None
     assert more is not None
     np.testing.assert_allclose(found, more, atol=1e-8)
@@ -107,8 +116,8 @@ def test_leave_one_out_by_channel_equals_predicting_the_edited_series(name: str)
     arch = ALL[name]
     series, found, net = (
         sequence_of(arch, LENGTH, 7),
-        explained("leave-one-out", arch),
-        ExplainedNetwork(parameters_of(arch, 7), arch),
+        explanation_of("leave-one-out", arch),
+        explained(parameters_of(arch, 7), arch),
     )
     whole = run_all(net, [series])[0]
     predicted = int(whole.argmax())
@@ -130,11 +139,11 @@ def test_no_channel_scores_where_they_are_undefined() -> None:
         ("cell-decomposition", Architecture(**CHANNELS, gate="binary")),
         ("cell-decomposition", Architecture(**TOKENS)),
     ):
-        found = explained(method, arch)
+        found = explanation_of(method, arch)
         assert found.channels is None
         assert found.baseline_term is None
     arch = ALL["last, 1"]
-    net = ExplainedNetwork(parameters_of(arch, 7), arch).with_clamps([Clamp("f", 1.0)])
+    net = explained(parameters_of(arch, 7), arch).with_clamps([Clamp("f", 1.0)])
     [attribution] = METHODS["cell-decomposition"].attribute(
         predict_examples(net, [sequence_of(arch, 5, 7)]), channels=True
     )
@@ -142,6 +151,6 @@ def test_no_channel_scores_where_they_are_undefined() -> None:
 
 
 def test_channel_scores_are_in_the_json() -> None:
-    shown = explained("cell-decomposition", ALL["bidirectional, mean"]).as_dict()
+    shown = explanation_of("cell-decomposition", ALL["bidirectional, mean"]).as_dict()
     assert len(shown["channels"]) == len(shown["baseline_term"]) == LENGTH
-    assert explained("leave-one-out", ALL["last, 1"]).as_dict()["baseline_term"] is None
+    assert explanation_of("leave-one-out", ALL["last, 1"]).as_dict()["baseline_term"] is None

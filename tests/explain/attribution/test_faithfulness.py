@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.random_scores import RandomScores
-from gatewise.explain import METHODS, ExplainedNetwork
+from gatewise.explain import METHODS
 from gatewise.explain.attribution.faithfulness import (
     SHARES,
     DeletionScores,
@@ -16,23 +16,23 @@ from gatewise.explain.attribution.faithfulness import (
     sample,
 )
 from gatewise.explain.example import predict_examples
-from gatewise.members.net import run_all
+from gatewise.members.ensemble import Ensemble
 from gatewise.target import log_probabilities
-from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
+from tests.explain.random_net import ARCHITECTURES, explained, parameters_of, run_all, sequence_of
 
 LENGTHS = [14, 1, 27, 9]
 
 
-def net_of(name: str) -> ExplainedNetwork:
+def net_of(name: str) -> Ensemble:
     arch = ARCHITECTURES[name]
-    return ExplainedNetwork(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
+    return explained(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["pads", "four classes, bidirectional", "truncated middle", "series"])
 def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -> None:
     net = net_of(name)
-    sequences = [sequence_of(net.arch, length, 7) for length in LENGTHS]
+    sequences = [sequence_of(net.lstm.arch, length, 7) for length in LENGTHS]
     found = measure(net, sequences, METHODS[method])
     assert found.comprehensiveness.shape == found.sufficiency.shape == (len(LENGTHS), len(SHARES))
     for n, sequence in enumerate(sequences):
@@ -42,7 +42,7 @@ def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method:
         [attribution] = METHODS[method].attribute([example])
         p = np.exp(log_probabilities(example.logits[None]))[0]
         predicted = int(p.argmax())
-        favours = attribution.scores if net.arch.outputs > 1 or predicted == 1 else -attribution.scores
+        favours = attribution.scores if net.lstm.arch.outputs > 1 or predicted == 1 else -attribution.scores
         for k, share in enumerate(SHARES):
             first = sorted(range(len(read)), key=lambda t: -favours[t])[: max(1, round(share * len(read)))]
             rest = [t for t in range(len(read)) if t not in first]
@@ -59,7 +59,7 @@ def test_random_scores_are_worse_than_leave_one_out() -> None:
     net = net_of("plain")
     found = measure_all(
         net,
-        [sequence_of(net.arch, 20, seed) for seed in range(30)],
+        [sequence_of(net.lstm.arch, 20, seed) for seed in range(30)],
         {"random": RandomScores(), "loo": METHODS["leave-one-out"]},
     )
     assert found["loo"].faithfulness.score > found["random"].faithfulness.score + 0.02

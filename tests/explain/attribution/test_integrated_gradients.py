@@ -11,17 +11,25 @@ from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp, Explanation, IntegratedGradients, explain
 from gatewise.explain.attribution import integrated_gradients as integrated
 from gatewise.explain.example import predict_examples
-from gatewise.members.net import ExplainedNetwork, run_all
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, CHANNELS, names_of, parameters_of, sequence_of, steps_of
+from tests.explain.random_net import (
+    ARCHITECTURES,
+    CHANNELS,
+    explained,
+    names_of,
+    parameters_of,
+    run_all,
+    sequence_of,
+    steps_of,
+)
 
 LENGTH = 14
 UNKNOWN = 2
 SMOOTH = [name for name, arch in ARCHITECTURES.items() if arch.gate == "sigmoid"]
 
 
-def explained(name: str, method: IntegratedGradients | None = None, length: int = LENGTH) -> Explanation:
+def explanation_of(name: str, method: IntegratedGradients | None = None, length: int = LENGTH) -> Explanation:
     arch = ARCHITECTURES[name]
     sequence, chosen = sequence_of(arch, length, 7), method or IntegratedGradients()
     given = parameters_of(arch, 7), arch, sequence, steps_of(length), names_of(arch), chosen
@@ -32,7 +40,7 @@ def explained(name: str, method: IntegratedGradients | None = None, length: int 
 @pytest.mark.parametrize("name", SMOOTH)
 def test_the_scores_add_up(name: str, length: int) -> None:
     """The maximum has corners, which no quadrature likes; all else is rounding in float32."""
-    found = explained(name, None, length)
+    found = explanation_of(name, None, length)
     assert found.residual == pytest.approx(found.target_score - found.base_value - found.scores.sum())
     way = max(abs(found.target_score - found.base_value), 0.1)
     assert abs(found.residual) < (0.02 * way if "max" in ARCHITECTURES[name].pooling else 2e-5)
@@ -45,9 +53,9 @@ def test_the_base_value_is_the_prediction_for_the_baseline() -> None:
         baseline = "unknown" if token else None
         arch = ARCHITECTURES[name]
         parameters = parameters_of(arch, 7)
-        found = explained(name, IntegratedGradients(baseline=baseline))  # type: ignore[arg-type]
-        logits = run_all(ExplainedNetwork(parameters, arch), [np.full(LENGTH, token, dtype=np.int32)])[0]
-        predicted = int(run_all(ExplainedNetwork(parameters, arch), [sequence_of(arch, LENGTH, 7)])[0].argmax())
+        found = explanation_of(name, IntegratedGradients(baseline=baseline))  # type: ignore[arg-type]
+        logits = run_all(explained(parameters, arch), [np.full(LENGTH, token, dtype=np.int32)])[0]
+        predicted = int(run_all(explained(parameters, arch), [sequence_of(arch, LENGTH, 7)])[0].argmax())
         expected = logits[predicted] - logits.mean() if arch.outputs > 1 else logits[0]
         assert found.base_value == pytest.approx(expected, abs=2e-6)
 
@@ -73,12 +81,15 @@ def test_a_word_equal_to_the_baseline_scores_0(baseline: str) -> None:
 
 def test_intervals_are_halved_until_the_scores_add_up() -> None:
     for name in ("max", "bidirectional, two layers, mean and max", "series, three classes, bidirectional"):
-        fixed, found = explained(name, IntegratedGradients(8, max_points=8)), explained(name, IntegratedGradients(8))
+        fixed, found = (
+            explanation_of(name, IntegratedGradients(8, max_points=8)),
+            explanation_of(name, IntegratedGradients(8)),
+        )
         way = abs(found.target_score - found.base_value)
         assert abs(found.residual) < 0.01 * max(way, 0.1)
         assert abs(found.residual) < abs(fixed.residual)
         assert found.base_value == pytest.approx(fixed.base_value, abs=1e-6)
-        fine = explained(name, IntegratedGradients(2000, max_points=2000))
+        fine = explanation_of(name, IntegratedGradients(2000, max_points=2000))
         scale = np.abs(fine.scores).max()
         assert np.abs(found.scores - fine.scores).max() < 0.05 * scale
         assert np.abs(found.scores - fine.scores).max() < np.abs(fixed.scores - fine.scores).max()
@@ -86,7 +97,7 @@ def test_intervals_are_halved_until_the_scores_add_up() -> None:
 
 def test_a_batch_equals_single_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     arch = ARCHITECTURES["pads"]
-    net = ExplainedNetwork(parameters_of(arch, 7), arch, unknown=UNKNOWN)
+    net = explained(parameters_of(arch, 7), arch, unknown=UNKNOWN)
     examples = predict_examples(net, [sequence_of(arch, length, 7) for length in (3, 14, 1, 8)])
     together = IntegratedGradients().attribute(examples)
     monkeypatch.setattr(integrated, "_STEPS_PER_BATCH", 1)
@@ -98,14 +109,14 @@ def test_a_batch_equals_single_examples(monkeypatch: pytest.MonkeyPatch) -> None
 def test_series_have_scores_per_channel() -> None:
     for name in ("series", "series, three classes, bidirectional"):
         for baseline in (None, "zero", "mean"):
-            found = explained(name, IntegratedGradients(points=100, baseline=baseline))  # type: ignore[arg-type]
+            found = explanation_of(name, IntegratedGradients(points=100, baseline=baseline))  # type: ignore[arg-type]
             assert found.channels is not None
             assert found.channels.shape == (LENGTH, ARCHITECTURES[name].vocab_size)
             np.testing.assert_allclose(found.channels.sum(axis=1), found.scores, atol=1e-12)
 
 
 def test_binary_gates_report_the_straight_through_residual() -> None:
-    found = explained("binary")
+    found = explanation_of("binary")
     assert "straight-through" in found.method_note
     assert abs(found.residual) > 1e-3
     assert found.residual == pytest.approx(found.target_score - found.base_value - found.scores.sum())
@@ -113,9 +124,9 @@ def test_binary_gates_report_the_straight_through_residual() -> None:
 
 def test_errors_are_one_line() -> None:
     with pytest.raises(InputError, match="a series has the baselines zero and mean, not pad"):
-        explained("series", IntegratedGradients(baseline="pad"))
+        explanation_of("series", IntegratedGradients(baseline="pad"))
     arch = ARCHITECTURES["plain"]
-    net = ExplainedNetwork(parameters_of(arch, 7), arch)
+    net = explained(parameters_of(arch, 7), arch)
     examples = predict_examples(net, [sequence_of(arch, 3, 7)])
     with pytest.raises(InputError, match="no row for an unknown word"):
         IntegratedGradients(baseline="unknown").attribute(examples)
@@ -180,7 +191,7 @@ def test_equal_to_captum_on_torch_lstm(name: str) -> None:
         x[None], baselines=base[None], n_steps=32, method="gausslegendre"
     )
     baseline = "unknown" if arch.inputs == "tokens" else "zero"
-    found = explained(name, IntegratedGradients(baseline=baseline, max_points=32), length=length)  # type: ignore[arg-type]
+    found = explanation_of(name, IntegratedGradients(baseline=baseline, max_points=32), length=length)  # type: ignore[arg-type]
     np.testing.assert_allclose(found.scores, expected[0].sum(dim=1).detach().numpy(), atol=1e-4)
     assert np.abs(found.scores).max() > 0.01
     if found.channels is not None:
@@ -191,4 +202,4 @@ def test_the_comparison_detects_another_network() -> None:
     arch = Architecture(**CHANNELS)
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7)
     logits = TorchNet(arch, parameters, 0)(torch.from_numpy(sequence)[None])[0].detach().numpy()
-    np.testing.assert_allclose(logits, run_all(ExplainedNetwork(parameters, arch), [sequence])[0], atol=1e-5)
+    np.testing.assert_allclose(logits, run_all(explained(parameters, arch), [sequence])[0], atol=1e-5)

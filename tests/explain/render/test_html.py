@@ -12,10 +12,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from gatewise.explain import serialize
 from gatewise.explain.render.html import compare_page, report_page, script
 from gatewise.explain.render.html_shell import style
 from gatewise.explain.render.html_static import static_example, static_explanation
-from gatewise.explain.view import serialize
 from tests.explain.render.test_terminal import HOSTILE, LENGTH, opened
 
 NASTY = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</style><b>", "&lt;", "' onmouseover='x"]

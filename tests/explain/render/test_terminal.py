@@ -14,11 +14,11 @@ from rich.color import Color
 from rich.console import Console
 
 from gatewise.errors import InputError
-from gatewise.explain import Example, ExplainedNetwork, Explanation, explain
+from gatewise.explain import Example, Explanation, explain
 from gatewise.explain.render.terminal import NEGATIVE, POSITIVE, coloured_words, explanation_report
 from gatewise.metrics import Faithfulness
 from gatewise.target import Target
-from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
+from tests.explain.random_net import ARCHITECTURES, explained, names_of, parameters_of, sequence_of, steps_of
 
 LENGTH = 14
 SGR = re.compile(r"\x1b\[[0-9;]*m")  # what sets a colour, and nothing else
@@ -46,7 +46,7 @@ def opened(
     arch = ARCHITECTURES[name]
     parameters, sequence, steps = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7), steps or steps_of(LENGTH)
     found = explain(parameters, arch, sequence, steps, classes or names_of(arch), method)
-    net = ExplainedNetwork(parameters, arch, target=Target(tuple(classes or names_of(arch))))
+    net = explained(parameters, arch, target=Target(tuple(classes or names_of(arch))))
     return found, Example(net, sequence, steps)
 
 

@@ -78,7 +78,7 @@ HISTORY = "".join(
 def text_model(classes: tuple[str, ...] = ("bad", "good"), **shape: Any) -> Model:
     encoding = TokenEncoding.fit(TEXTS, vocab_size=80, min_count=1)
     arch = Architecture("tokens", encoding.vocab_size, 5, 12, **shape)
-    return Model(arch, parameters_of(arch, 7), TextPreprocessor(encoding), classes, _facts(), HISTORY)
+    return Model.of_network(arch, parameters_of(arch, 7), TextPreprocessor(encoding), classes, _facts(), HISTORY)
 
 
 def known_model() -> Model:
@@ -89,7 +89,9 @@ def known_model() -> Model:
 def series_model() -> Model:
     scaling = StandardScaler.fit([np.random.default_rng(1).normal(0, 1, (40, 2)).astype(np.float32)])
     arch = Architecture("channels", 2, 0, 7, layers=2, bidirectional=True, pooling="mean", outputs=3)
-    return Model(arch, parameters_of(arch, 9), SeriesPreprocessor(scaling), ("slow", "fast", "step"), _facts(), HISTORY)
+    return Model.of_network(
+        arch, parameters_of(arch, 9), SeriesPreprocessor(scaling), ("slow", "fast", "step"), _facts(), HISTORY
+    )
 
 
 def number_model() -> Model:
@@ -98,14 +100,16 @@ def number_model() -> Model:
     data = Labelled(rows, np.array([[31.25]]), ("price",), task="regression")
     arch = Architecture("channels", 1, 0, 6, pooling="mean")
     preprocessor = SeriesPreprocessor(StandardScaler((10.0,), (4.0,)))
-    return Model(arch, parameters_of(arch, 11), preprocessor, ("price",), task="regression").with_examples(data)
+    return Model.of_network(arch, parameters_of(arch, 11), preprocessor, ("price",), task="regression").with_examples(
+        data
+    )
 
 
 def labels_model() -> Model:
     model = text_model()
     arch = Architecture("tokens", model.architecture.vocab_size, 5, 6, outputs=3)
     target: dict[str, Any] = {"task": "multilabel", "thresholds": (0.1, 0.1, 0.9)}
-    return Model(arch, parameters_of(arch, 12), model.preprocessor, ("a", "b", "c"), **target)
+    return Model.of_network(arch, parameters_of(arch, 12), model.preprocessor, ("a", "b", "c"), **target)
 
 
 MODELS: dict[str, Callable[[], Model]] = {

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.explain.render.page_folder import page_files
 from gatewise.model.model import Model
+from gatewise.serve.page_folder import page_files
 from gatewise.storage.atomic import replace_folder
 from tests.serve.page.conftest import HOSTILE, Visit, known_model, number_model, series_model, text_model
 
@@ -89,7 +89,7 @@ def test_all_views_of_fixed_texts(texts: str, watch: Visit) -> None:
 def test_units_without_a_record_of_their_own(
     static: Callable[..., str], watch: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatewise.explain.render.page_folder._OWN_UNITS", 1)
+    monkeypatch.setattr("gatewise.serve.page_folder._OWN_UNITS", 1)
     model = text_model(pooling="mean+max", bidirectional=True)
     example = model.trace(INPUTS[0])
     page = (watched := watch(static(model, INPUTS[:1]))).open()

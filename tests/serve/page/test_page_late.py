@@ -20,7 +20,7 @@ OTHER = "I was never bored, not a good film"  # as many words
 def two_numbers_model() -> Model:
     arch = Architecture("channels", 1, 0, 6, pooling="mean", outputs=2)
     preprocessor = SeriesPreprocessor(StandardScaler((10.0,), (4.0,)))
-    return Model(arch, parameters_of(arch, 11), preprocessor, ("price", "size"), task="regression")
+    return Model.of_network(arch, parameters_of(arch, 11), preprocessor, ("price", "size"), task="regression")
 
 
 MODELS["two"] = two_numbers_model

@@ -11,7 +11,7 @@ import pytest
 
 from gatewise.explain import Clamp
 from gatewise.explain.render.html import compare_page, report_page
-from gatewise.explain.view.serialize import intervention_json
+from gatewise.explain.serialize import intervention_json
 from tests.serve.page.conftest import HOSTILE, Visit, known_model, series_model, text_model
 from tests.serve.page.test_page import number
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from gatewise.explain.attribution.cell_decomposition import CellDecomposition
 from gatewise.explain.attribution.integrated_gradients import BASELINES, Baseline, IntegratedGradients
 from gatewise.explain.attribution.leave_one_out import LeaveOneOut
-from gatewise.explain.attribution.linear import attribute, linear_note
-from gatewise.explain.attribution.method import Attribution, LinearRule, Method
+from gatewise.explain.attribution.members import attribute, member_notes
+from gatewise.explain.attribution.method import Attribution, Method, Part
 from gatewise.explain.attribution.prefix_difference import PrefixDifference
 
 __all__ = [
@@ -17,11 +17,11 @@ __all__ = [
     "CellDecomposition",
     "IntegratedGradients",
     "LeaveOneOut",
-    "LinearRule",
     "Method",
+    "Part",
     "PrefixDifference",
     "attribute",
-    "linear_note",
+    "member_notes",
 ]
 
 METHODS: dict[str, Method] = {

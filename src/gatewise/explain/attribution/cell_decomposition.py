@@ -19,11 +19,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
-from gatewise.explain.attribution.method import Attribution, LinearRule
+from gatewise.explain.attribution.method import Attribution
 from gatewise.explain.example import Example, activations_of
-from gatewise.members.cancel import check_cancelled
+from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Gates, kept_after
-from gatewise.members.net import ExplainedNetwork
+from gatewise.members.member import Rule
+from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
 
@@ -31,30 +32,30 @@ class CellDecomposition:
     """The logit as a telescoping sum over what each step wrote into the memory."""
 
     adds_up = True
-    linear_rule: LinearRule = "shared"
+    rule: Rule = "shared"
 
-    def note(self, net: ExplainedNetwork) -> str:
-        memory = "the top layer's memory" if net.arch.layers > 1 else "the memory"
+    def note(self, ensemble: Ensemble) -> str:
+        memory = "the top layer's memory" if ensemble.lstm.arch.layers > 1 else "the memory"
         return (
-            f"The part of the {net.score_noun} that comes from what this {net.token_noun} wrote into {memory} and "
-            f"later forget gates did not erase; with the base value the scores add up to the {net.score_noun}, and "
-            "they describe the memory, not a cause."
+            f"The part of the {ensemble.score_noun} that comes from what this {ensemble.token_noun} wrote into "
+            f"{memory} and later forget gates did not erase; with the base value the scores add up to the "
+            f"{ensemble.score_noun}, and they describe the memory, not a cause."
         )
 
-    def base_value_note(self, net: ExplainedNetwork) -> str:
-        return "the bias, and the state after the pads" if net.arch.padding == "pre" else "the bias"
+    def base_value_note(self, ensemble: Ensemble) -> str:
+        return "the bias, and the state after the pads" if ensemble.lstm.arch.padding == "pre" else "the bias"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         return [
-            _decompose(example, activations.lstms, channels and has_channel_parts(example.net))
+            _decompose(example, activations.lstms, channels and has_channel_parts(example.lstm))
             for example, activations in zip(examples, activations_of(examples), strict=True)
         ]
 
 
 def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> Attribution:
-    net, arch, steps = example.net, example.net.arch, len(example.rows)
+    net, arch, steps = example.lstm, example.lstm.arch, len(example.rows)
     weight, bias = (np.asarray(net.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
-    logit_weights = example.score.weights
+    logit_weights = example.lstm_score.weights
     weights = (logit_weights @ weight).reshape(-1, len(arch.directions), arch.units)  # one for each part of the pooling
     scores = np.zeros(steps + 1)  # the base value first
     scores[0] = logit_weights @ bias

@@ -20,13 +20,13 @@ import numpy as np
 
 from gatewise.cell import sigmoid
 from gatewise.members.gates import Gates
-from gatewise.members.net import ExplainedNetwork
+from gatewise.members.lstm import LSTM
 from gatewise.types import Array
 
 _POINTS = 16
 
 
-def has_channel_parts(net: ExplainedNetwork) -> bool:
+def has_channel_parts(net: LSTM) -> bool:
     """Whether the steps of this network have channel parts: one layer over channels, sigmoid gates, no clamps."""
     arch = net.arch
     return arch.inputs == "channels" and arch.layers == 1 and arch.gate == "sigmoid" and not net.clamps
@@ -47,13 +47,13 @@ class _Step(NamedTuple):
     tanh_c: Array
 
 
-def idle(net: ExplainedNetwork, gates: Gates) -> Idle:
+def idle(net: LSTM, gates: Gates) -> Idle:
     """The steps of one LSTM of the only layer with every channel at 0."""
     at = _step(*_without_channels(net, gates))
     return Idle(at.i * at.g, at.o * at.tanh_c)
 
 
-def channel_parts(net: ExplainedNetwork, gates: Gates, x: Array, of_write: Array | None, of_h: Array | None) -> Array:
+def channel_parts(net: LSTM, gates: Gates, x: Array, of_write: Array | None, of_h: Array | None) -> Array:
     """(T, C) in reading order: each channel's part of Σ_units of_write · (i g), or of Σ_units of_h · h.
 
     x (T, C): the steps in the order of the sequence. of_write or of_h (T, H): a weight for each unit and step.
@@ -77,7 +77,7 @@ def channel_parts(net: ExplainedNetwork, gates: Gates, x: Array, of_write: Array
     return np.asarray(x * (slopes @ weight_ih))
 
 
-def _without_channels(net: ExplainedNetwork, gates: Gates) -> tuple[Array, Array]:
+def _without_channels(net: LSTM, gates: Gates) -> tuple[Array, Array]:
     """Each step's pre-activations without the channels (T, 4H), and c_{t-1} (T, H), in reading order."""
     name, order = f"lstm.0.{gates.direction}", gates.reading_order
     h, c = (

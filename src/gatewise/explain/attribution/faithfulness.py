@@ -14,20 +14,22 @@ texts are not texts that anyone wrote, and deletion favours methods that delete 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gatewise.explain.attribution import METHODS, Method, attribute
 from gatewise.explain.example import Example, predict_examples
-from gatewise.members.net import ExplainedNetwork, run_all
+from gatewise.members.ensemble import Ensemble
 from gatewise.metrics import Faithfulness
 from gatewise.network.batch import chunks, truncate
+from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 STEPS = 2_000_000  # the most that leave-one-out may run on a sample: some seconds of 128 units
+STEPS_PER_BATCH = 65_536  # steps of edited sequences that are predicted at a time
 _STEPS_PER_BATCH = 16_384  # steps of examples whose attributions are computed at a time
 
 
@@ -82,49 +84,60 @@ def choose(found: Mapping[str, DeletionScores]) -> str:
     return next(name for name in each if as_good(name))
 
 
-def measure(net: ExplainedNetwork, sequences: Sequence[Array], method: Method) -> DeletionScores:
+def measure(ensemble: Ensemble, sequences: Sequence[Array], method: Method) -> DeletionScores:
     """One method on sequences (length, ...), none of them empty, truncated first."""
-    examples = predict_examples(net, [np.asarray(truncate(sequence, net.arch)) for sequence in sequences])
+    examples = predict_examples(
+        ensemble, [np.asarray(truncate(sequence, ensemble.lstm.arch)) for sequence in sequences]
+    )
     started = time.perf_counter()
     scores: list[Array] = []
     for some in chunks(examples, _STEPS_PER_BATCH):
         scores += [found.scores for found in attribute(method, some)]
     seconds = (time.perf_counter() - started) / len(examples)
     logits = np.stack([example.logits for example in examples])  # (n, outputs)
-    which, sign, base = _predictions(net, logits, examples[0].sequence[:0])
-    edited = run_all(net, _edited(examples, scores, sign))  # (n 5 2, outputs)
-    before = _values(net, logits, which) - base  # (n,)
-    after = _values(net, edited, np.repeat(which, 2 * len(SHARES))).reshape(-1, len(SHARES), 2) - base  # (n, 5, 2)
-    if net.target.task == "regression":
+    which, sign, base = _predictions(ensemble, logits, examples[0].sequence[:0])
+    edited = _logits(ensemble, _edited(examples, scores, sign))  # (n 5 2, outputs)
+    before = _values(ensemble, logits, which) - base  # (n,)
+    after = _values(ensemble, edited, np.repeat(which, 2 * len(SHARES))).reshape(-1, len(SHARES), 2) - base  # (n, 5, 2)
+    if ensemble.target.task == "regression":
         before, after = before * sign, after * sign[:, None, None]
     drop = before[:, None, None] - after
     return DeletionScores(drop[..., 0], drop[..., 1], float(before.mean()), seconds)
 
 
-def _predictions(net: ExplainedNetwork, logits: Array, empty: Array) -> tuple[Array, Array, float]:
+def _predictions(ensemble: Ensemble, logits: Array, empty: Array) -> tuple[Array, Array, float]:
     """Of n predictions with logits (n, outputs): the class, label or number whose value is measured (n,); 1 or -1 (n,),
     by which a score favours it; and the value from which it is measured, for regression the prediction for no step.
     """
-    if net.target.task == "regression":
-        base = float(run_all(net.without_linear(), [empty])[0, 0])
+    if ensemble.target.task == "regression":
+        base = float(ensemble.logits([empty])[0, 0])
         return np.zeros(len(logits), dtype=np.int64), np.where(logits[:, 0] < base, -1, 1), base
-    several = net.target.task == "multilabel"
-    which = logits.argmax(axis=1) if several else net.target.predicted(logits)
-    single = net.target.task == "classification" and logits.shape[1] == 1
+    several = ensemble.target.task == "multilabel"
+    which = logits.argmax(axis=1) if several else ensemble.target.predicted(logits)
+    single = ensemble.target.task == "classification" and logits.shape[1] == 1
     return which, np.where(which == 0, -1, 1) if single else np.ones(len(which), dtype=np.int64), 0.0
 
 
-def _values(net: ExplainedNetwork, logits: Array, which: Array) -> Array:
+def _values(ensemble: Ensemble, logits: Array, which: Array) -> Array:
     """The probability of each class or label `which`, or the number (n,), from logits (n, outputs)."""
-    values = logits if net.target.task == "regression" else net.target.probabilities(logits)
+    values = logits if ensemble.target.task == "regression" else ensemble.target.probabilities(logits)
     return np.asarray(values[np.arange(len(which)), which])
 
 
+def _logits(ensemble: Ensemble, sequences: Iterable[Array]) -> Array:
+    """Logits (n, outputs) of all members, in batches of bounded memory."""
+    parts = []
+    for some in chunks(sequences, STEPS_PER_BATCH):
+        check_cancelled()
+        parts.append(ensemble.logits(some))
+    return np.concatenate(parts)
+
+
 def measure_all(
-    net: ExplainedNetwork, sequences: Sequence[Array], methods: Mapping[str, Method] | None = None
+    ensemble: Ensemble, sequences: Sequence[Array], methods: Mapping[str, Method] | None = None
 ) -> dict[str, DeletionScores]:
     """Every method on the same sequences, by name."""
-    return {name: measure(net, sequences, method) for name, method in (methods or METHODS).items()}
+    return {name: measure(ensemble, sequences, method) for name, method in (methods or METHODS).items()}
 
 
 def sample(lengths: Sequence[int], most: int = 60, steps: int = STEPS, seed: int = 0) -> list[int]:

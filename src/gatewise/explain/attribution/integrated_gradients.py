@@ -24,14 +24,16 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.explain.attribution.method import Attribution, LinearRule
+from gatewise.explain.attribution.method import Attribution
 from gatewise.explain.example import Example
 from gatewise.kernels import Interpolation
 from gatewise.kernels.ragged import starts_of
-from gatewise.members.cancel import check_cancelled
-from gatewise.members.net import ExplainedNetwork
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.lstm import LSTM
+from gatewise.members.member import Rule
 from gatewise.network.autograd import VALUES, gradients
 from gatewise.network.batch import PAD, Batch, chunks
+from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
 Baseline = Literal["unknown", "pad", "zero", "mean"]
@@ -56,7 +58,7 @@ class IntegratedGradients:
     baseline: Baseline | None = None
     max_points: int = field(default=256, compare=False)
     adds_up = False
-    linear_rule: ClassVar[LinearRule] = "shared"
+    rule: ClassVar[Rule] = "shared"
 
     def __post_init__(self) -> None:
         if self.points < 1:
@@ -64,12 +66,12 @@ class IntegratedGradients:
         if self.baseline not in (None, *BASELINES):
             raise InputError(f"a baseline is {', '.join(BASELINES)}, not {quote(self.baseline)}")
 
-    def _baseline_of(self, net: ExplainedNetwork) -> Baseline:
+    def _baseline_of(self, net: LSTM) -> Baseline:
         if self.baseline is not None:
             return self.baseline
         return "pad" if net.arch.inputs == "tokens" and net.arch.padding == "none" else "zero"
 
-    def _baseline_text(self, net: ExplainedNetwork) -> str:
+    def _baseline_text(self, net: LSTM) -> str:
         texts = {
             "unknown": "an unknown word",
             "pad": "a pad",
@@ -78,21 +80,22 @@ class IntegratedGradients:
         }
         return texts[self._baseline_of(net)]
 
-    def note(self, net: ExplainedNetwork) -> str:
-        through = ", by the straight-through gradient of its binary gates" if net.arch.gate == "binary" else ""
+    def note(self, ensemble: Ensemble) -> str:
+        noun, binary = ensemble.score_noun, ensemble.lstm.arch.gate == "binary"
+        through = ", by the straight-through gradient of its binary gates" if binary else ""
         return (
-            f"The {net.score_noun}'s gradient with respect to the {net.token_noun}, averaged over {self.points} or "
-            f"more points on the path from {self._baseline_text(net)} to it{through}; the scores and the base value "
-            f"add up to the {net.score_noun} minus the residual, and they describe gradients, not a cause."
+            f"The {noun}'s gradient with respect to the {ensemble.token_noun}, averaged over {self.points} or more "
+            f"points on the path from {self._baseline_text(ensemble.lstm)} to it{through}; the scores and the base "
+            f"value add up to the {noun} minus the residual, and they describe gradients, not a cause."
         )
 
-    def base_value_note(self, net: ExplainedNetwork) -> str:
-        return f"the prediction for {self._baseline_text(net)} at every {net.token_noun}"
+    def base_value_note(self, ensemble: Ensemble) -> str:
+        return f"the prediction for {self._baseline_text(ensemble.lstm)} at every {ensemble.token_noun}"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         if not examples:
             return []
-        net = examples[0].net
+        net = examples[0].lstm
         if net.clamps:
             raise InputError("integrated gradients need the kernel's backward pass, which has no clamps: remove them")
         paths = [_Path(net, self._baseline_of(net), example, self.points) for example in examples]
@@ -101,7 +104,7 @@ class IntegratedGradients:
             self._refine(net, paths)
         return [path.attribution(net) for path in paths]
 
-    def _refine(self, net: ExplainedNetwork, paths: Sequence[_Path]) -> None:
+    def _refine(self, net: LSTM, paths: Sequence[_Path]) -> None:
         while True:
             halves = []
             for path in paths:
@@ -123,10 +126,12 @@ class IntegratedGradients:
 class _Path:
     """One example's path from the baseline, as the intervals that it is divided into."""
 
-    def __init__(self, net: ExplainedNetwork, baseline: Baseline, example: Example, points: int) -> None:
+    def __init__(self, net: LSTM, baseline: Baseline, example: Example, points: int) -> None:
         self.used = points
         self.intervals: list[_Interval] = []
-        self.score_at = {1.0: example.network_score}  # the target score by position on the path, 0 to 1
+        self.score_at = {
+            1.0: float(example.lstm_score(example.lstm_logits))
+        }  # the target score by position on the path, 0 to 1
         if net.arch.inputs == "tokens":
             table = net.parameters["embedding.weight"]
             self.x: Array = table[example.read]  # (T, D)
@@ -136,14 +141,14 @@ class _Path:
             if baseline not in ("zero", "mean"):
                 raise InputError(f"a series has the baselines zero and mean, not {baseline}")
             self.base = self.x.mean(axis=0) if baseline == "mean" else np.zeros_like(self.x[0])
-        self.logit_weights = example.score.weights
+        self.logit_weights = example.lstm_score.weights
 
     def allowed(self, interval: _Interval) -> float:
         """The largest error of an interval: half a percent of the whole difference, in proportion to its length."""
         difference = abs(self.score_at[1.0] - self.score_at[0.0])
         return 0.005 * max(difference, 0.1) * max(interval.high - interval.low, 1 / 16)
 
-    def attribution(self, net: ExplainedNetwork) -> Attribution:
+    def attribution(self, net: LSTM) -> Attribution:
         scores = np.sum([interval.scores for interval in self.intervals], axis=0)  # (T, D)
         return Attribution(scores.sum(axis=1), self.score_at[0.0], scores if net.arch.inputs == "channels" else None)
 
@@ -197,7 +202,7 @@ def _legendre(points: int) -> tuple[Array, Array]:
     return np.polynomial.legendre.leggauss(points)
 
 
-def _row(net: ExplainedNetwork, baseline: Baseline, table: Array) -> Array:
+def _row(net: LSTM, baseline: Baseline, table: Array) -> Array:
     if baseline == "unknown":
         if net.unknown is None:
             raise InputError("this vocabulary has no row for an unknown word: use the baseline pad, zero or mean")
@@ -207,7 +212,7 @@ def _row(net: ExplainedNetwork, baseline: Baseline, table: Array) -> Array:
     return np.asarray(table.mean(axis=0)) if baseline == "mean" else np.zeros_like(table[0])
 
 
-def _integrate(net: ExplainedNetwork, intervals: Sequence[_Interval]) -> None:
+def _integrate(net: LSTM, intervals: Sequence[_Interval]) -> None:
     """Compute the scores of the intervals, and add each to its path."""
     steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (net.arch.units * len(net.arch.directions)))
     for some in chunks((piece for interval in intervals for piece in interval.pieces(steps)), steps):
@@ -217,7 +222,7 @@ def _integrate(net: ExplainedNetwork, intervals: Sequence[_Interval]) -> None:
         interval.path.intervals.append(interval)
 
 
-def _integrate_batch(net: ExplainedNetwork, pieces: Sequence[_Piece]) -> None:
+def _integrate_batch(net: LSTM, pieces: Sequence[_Piece]) -> None:
     """All points of the pieces as one batch. Its input rows are the pad, the baseline and the steps of each piece; the
     runs interpolate between them, so no point has an input product of its own.
     """
@@ -243,7 +248,7 @@ def _integrate_batch(net: ExplainedNetwork, pieces: Sequence[_Piece]) -> None:
     dlogits = np.concatenate([one.weights[:, None] * one.path.logit_weights for one in pieces])  # (runs, outputs)
     points = Interpolation(base.astype(np.int32), alphas)
     logits, slopes = gradients(
-        parameters, arch, batch, lambda _: dlogits, [name], net.kernel, interpolation=points, memo=net.memo
+        parameters, arch, batch, lambda _: dlogits, [name], net.ops().kernel, interpolation=points, memo=net.memo
     )
     slope = slopes[name][-len(rows) :].astype(np.float64)  # (R, D), weighted and summed over the runs
     run = row = 0

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gatewise.explain.attribution.method import Attribution, LinearRule
+from gatewise.explain.attribution.method import Attribution
 from gatewise.explain.example import Example
-from gatewise.members.net import ExplainedNetwork, run_all
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.lstm import LSTM
+from gatewise.members.member import Rule
 from gatewise.types import Array
 
 
@@ -19,30 +21,31 @@ class LeaveOneOut:
     """
 
     adds_up = False
-    linear_rule: LinearRule = "left-out"
+    rule: Rule = "left-out"
 
-    def note(self, net: ExplainedNetwork) -> str:
+    def note(self, ensemble: Ensemble) -> str:
         return (
-            f"The fall of the {net.score_noun} when this {net.token_noun} alone is removed and the rest is predicted "
-            "again; the scores need not add up, and they describe single edits, not a cause."
+            f"The fall of the {ensemble.score_noun} when this {ensemble.token_noun} alone is removed and the rest is "
+            "predicted again; the scores need not add up, and they describe single edits, not a cause."
         )
 
-    def base_value_note(self, net: ExplainedNetwork) -> str:
-        return f"the prediction without any {net.token_noun}"
+    def base_value_note(self, ensemble: Ensemble) -> str:
+        return f"the prediction without any {ensemble.token_noun}"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         if not examples:
             return []
-        net = examples[0].net.without_linear()
-        empty = run_all(net, [examples[0].sequence[:0]])
-        without = run_all(net, _edited(examples))  # (all steps of all examples, outputs)
+        net = examples[0].lstm
+        empty = net.logits([examples[0].sequence[:0]])
+        without = net.logits(_edited(examples))  # (all steps of all examples, outputs)
         found, first = [], 0
         for example in examples:
             rest = without[first : first + len(example.rows)]
             first += len(example.rows)
-            scores = np.asarray(example.network_score - example.score(rest))
+            score = example.lstm_score
+            scores = np.asarray(score(example.lstm_logits) - score(rest))
             by_channel = _by_channel(net, example) if channels and net.arch.inputs == "channels" else None
-            found.append(Attribution(scores, float(example.score(empty[0])), by_channel))
+            found.append(Attribution(scores, float(score(empty[0])), by_channel))
         return found
 
 
@@ -52,7 +55,7 @@ def _edited(examples: Sequence[Example]) -> Iterator[Array]:
             yield np.delete(example.sequence, row, axis=0)
 
 
-def _by_channel(net: ExplainedNetwork, example: Example) -> Array:
+def _by_channel(net: LSTM, example: Example) -> Array:
     """(T, C): the fall of the target score when one number is set to 0."""
 
     def edited() -> Iterator[Array]:
@@ -62,5 +65,5 @@ def _by_channel(net: ExplainedNetwork, example: Example) -> Array:
                 sequence[row, channel] = 0
                 yield sequence
 
-    rest = example.score(run_all(net, edited()))
-    return np.asarray((example.network_score - rest).reshape(len(example.rows), -1))
+    score = example.lstm_score
+    return np.asarray((score(example.lstm_logits) - score(net.logits(edited()))).reshape(len(example.rows), -1))

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
-from gatewise.explain.attribution.method import Attribution, LinearRule
+from gatewise.explain.attribution.method import Attribution
 from gatewise.explain.example import Example, activations_of
+from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Gates
-from gatewise.members.net import ExplainedNetwork
-from gatewise.members.prefix import pooled_prefixes, prefix_logits
+from gatewise.members.member import Rule
+from gatewise.members.prefix import pooled_prefixes
 from gatewise.types import Array
 
 
@@ -23,25 +24,26 @@ class PrefixDifference:
     """
 
     adds_up = True
-    linear_rule: LinearRule = "prefix"
+    rule: Rule = "prefix"
 
-    def note(self, net: ExplainedNetwork) -> str:
-        pads = ", each prefix after the pads of the whole text" if net.arch.padding == "pre" else ""
+    def note(self, ensemble: Ensemble) -> str:
+        pads = ", each prefix after the pads of the whole text" if ensemble.lstm.arch.padding == "pre" else ""
         return (
-            f"The change of the {net.score_noun} when the {net.token_noun} is read{pads}; with the base value the "
-            f"scores add up to the {net.score_noun}, and they describe the order of reading, not a cause."
+            f"The change of the {ensemble.score_noun} when the {ensemble.token_noun} is read{pads}; with the base "
+            f"value the scores add up to the {ensemble.score_noun}, and they describe the order of reading, not a "
+            "cause."
         )
 
-    def base_value_note(self, net: ExplainedNetwork) -> str:
-        return "the bias, and the state after the pads" if net.arch.padding == "pre" else "the bias"
+    def base_value_note(self, ensemble: Ensemble) -> str:
+        return "the bias, and the state after the pads" if ensemble.lstm.arch.padding == "pre" else "the bias"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         found = []
         for example, (lstms, _, _) in zip(examples, activations_of(examples), strict=True):
-            net = example.net
+            net = example.lstm
             kept = len(examples) == 1  # the example keeps its prefix logits; of a batch they would fill the memory
-            logits = example.network_prefix_logits if kept else prefix_logits(net, example.read, lstms)
-            prefixes = example.score(logits)  # (T + 1,)
+            logits = example.lstm_prefix_logits if kept else net.read_prefix_logits(example.read, lstms)
+            prefixes = example.lstm_score(logits)  # (T + 1,)
             by_channel = channels and has_channel_parts(net) and not net.arch.bidirectional
             parts = _by_channel(example, lstms[0]) if by_channel else (None, None)
             found.append(Attribution(np.diff(prefixes), float(prefixes[0]), *parts))
@@ -50,8 +52,8 @@ class PrefixDifference:
 
 def _by_channel(example: Example, gates: Gates) -> tuple[Array, Array]:
     """Each channel's part of each score (T, C), and the baseline term (T,)."""
-    net = example.net
-    weight = example.score.weights @ net.parameters["dense.weight"].astype(np.float64)
+    net = example.lstm
+    weight = example.lstm_score.weights @ net.parameters["dense.weight"].astype(np.float64)
     h, h_idle = gates.h.astype(np.float64), idle(net, gates).h
     before = pooled_prefixes(net.arch, gates.h, gates.h0)  # one for each part of the pooling
     of_h, baseline_term = np.zeros_like(h), np.zeros(len(h))

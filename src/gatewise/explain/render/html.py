@@ -20,7 +20,7 @@ from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.render.html_shell import html_shell, read_page_file, style
 from gatewise.explain.render.html_static import STATIC_STYLE, safe_text, static_example, static_explanation
-from gatewise.explain.view.serialize import intervention_json, report_json
+from gatewise.explain.serialize import intervention_json, report_json
 
 _IMPORT = re.compile(r'^import \{ ([^}]+) \} from "\./([a-z]+)\.js";$')
 _DYNAMIC_IMPORT = re.compile(r'import\("\./([a-z]+)\.js"\)')

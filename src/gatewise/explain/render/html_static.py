@@ -47,13 +47,13 @@ def static_explanation(found: Explanation) -> str:
     side = "for" if found.favours_prediction else "against"
     note = f", {safe_text(found.probability_note)}" if found.probability_note else ""
     parts = [f'<p>Prediction: <strong class="{side}">{safe_text(found.prediction)}</strong>{note}</p>']
+    if found.lstm_note():
+        parts.append(f"<p>{safe_text(found.lstm_note())}</p>")
     parts += [f'<p class="words" dir="auto">{" ".join(_words(found))}</p>', "<table>"]
     for name, value, note in found.sums():
         cells = f'<td>{sum_text(found.of, value)}</td><td class="left muted">{safe_text(note)}</td>'
         parts.append(f"<tr><td>{safe_text(name)}</td>{cells}</tr>")
     parts.append("</table>")
-    if found.network_note():
-        parts.append(f"<p>{safe_text(found.network_note())}</p>")
     parts.append(
         f"<p><strong>{safe_text(found.method)}</strong>: {safe_text(found.method_note)} {found.faithfulness_note()}</p>"
     )
@@ -67,21 +67,22 @@ def static_example(example: Example, unit: int | None = None) -> str:
     """
     chosen = example.top_unit if unit is None else unit
     gates, column = example.unit(chosen)
-    scores = example.score(example.prefix_logits)
+    scores, ensemble = example.score(example.prefix_logits), example.ensemble
     parts = [
-        f"<h2>Prefix predictions{', in logits' * (example.net.score_noun == 'logit')}</h2>",
-        _line(example.net.target, scores),
+        f"<h2>Prefix predictions{', in logits' * (ensemble.score_noun == 'logit')}</h2>",
+        _line(ensemble.target, scores),
+        f"<p>Weights of the members: {safe_text(str(ensemble))}. {ensemble.lstm_note()}</p>",
     ]
     half_life = float(gates.half_life()[column])
     life = "infinite" if np.isinf(half_life) else f"{half_life:.1f} steps"
-    effect = f"effect on the {example.net.score_noun} {score_text(example.net.target, float(example.effects[chosen]))}"
+    effect = f"effect on the {ensemble.score_noun} {score_text(ensemble.target, float(example.effects[chosen]))}"
     parts.append(f"<h2>Unit {chosen}, layer {gates.layer + 1}, {gates.direction}, {effect}, half-life {life}</h2>")
     parts.append('<div class="wide"><table><tr><th>step</th><th class="left"></th>')
     parts += [f"<th>{name}</th>" for name in ("i", "f", "g", "o", "c", "h", "contribution")] + ["</tr>"]
     for t, step in enumerate(example.steps):
         numbers = [float(getattr(gates, name)[t, column]) for name in "ifgoch"]
         shown = [f"{x:.3f}" if n in (0, 1, 3) else f"{x:+.3f}" for n, x in enumerate(numbers)]
-        shown.append(score_text(example.net.target, float(example.contributions[t, chosen])))
+        shown.append(score_text(ensemble.target, float(example.contributions[t, chosen])))
         tds = "".join(f"<td>{x}</td>" for x in shown)
         parts.append(f'<tr><td>{t + 1}</td><td class="left">{safe_text(step, _MAX_WORD)}</td>{tds}</tr>')
     parts.append("</table></div>")

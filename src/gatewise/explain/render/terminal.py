@@ -60,10 +60,12 @@ def explanation_report(
         )
         parts += [Text(cut), Text()]
     parts += [*_prediction(explanation), Text(), _strongest(explanation, words, marks), Text()]
-    if explanation.linear_scores is not None:
-        parts += [_linear_parts(explanation, token_noun, words, marks), Text()]
-    if explanation.ngrams:
-        parts += [_largest_ngrams(explanation, words, marks), Text()]
+    if len(explanation.parts) > 1:
+        parts += [_members(explanation, token_noun, words, marks), Text()]
+    if explanation.phrases:
+        parts += [_largest_phrases(explanation, words, marks), Text()]
+    if note := example.ensemble.lstm_note():
+        parts += [Text(note), Text()]
     parts += [unit_view(example, chosen, token_noun, words, unit is None), Text(), _gate_shares(example)]
     return Group(*parts)
 
@@ -88,10 +90,12 @@ def change_report(
         Text(),
         *_step_differences(found, token_noun, words, marks),
     ]
+    if note := found.before.ensemble.lstm_note():
+        parts += [Text(note), Text()]
     for name, example in (("before", found.before), ("after", found.after)):
         parts += [Text(name, _BOLD), unit_view(example, chosen, token_noun, words), Text()]
-    if found.linear_note():
-        parts += [Text(found.linear_note()), Text()]
+    if found.others_note():
+        parts += [Text(found.others_note()), Text()]
     if found.clamps:
         parts += [Text("The network was not trained with these clamps."), Text()]
     return Group(*parts[:-1])
@@ -107,6 +111,8 @@ def compare_report(
         score = f", {name} {score_text(one.of, one.target_score)}" * (one.of.task != "regression")
         parts += [Text.assemble((f"{number} ", _BOLD), _prediction_line(one), score)]
         parts += [Text("  ") + coloured_words(one.steps, one.scores, marks)]
+        if one.lstm_note():
+            parts.append(Text(f"  {one.lstm_note()}"))
         highest, lowest = one.strongest(words)
         places = sorted({*highest, *lowest}, key=lambda t: -abs(one.scores[t]))[:words]
         shown = (f"{printable(one.steps[t], _LONGEST)} {score_text(one.of, one.scores[t])}" for t in places)
@@ -128,8 +134,8 @@ def unit_view(
     where = f"unit {unit} (of 0 to {example.contributions.shape[1] - 1})"
     if len(example.lstms) > 1:
         where += f", layer {gates.layer + 1}, {gates.direction}"
-    of, effect = example.net.target, score_text(example.net.target, float(example.effects[unit]))
-    which = f"{'largest ' * largest}effect on the {example.net.score_noun}, {effect}, the sum of its contributions"
+    of, effect = example.ensemble.target, score_text(example.ensemble.target, float(example.effects[unit]))
+    which = f"{'largest ' * largest}effect on the {example.ensemble.score_noun}, {effect}, the sum of its contributions"
     text = f": {which}; {_half_life_text(gates.half_life()[column])}"
     numbers = (*"ifgoch", "contribution")
     word = token_noun == "word"
@@ -215,13 +221,13 @@ def _method_lines(one: Explanation) -> Iterator[Text]:
 
 def _prediction(one: Explanation) -> Iterator[RenderableType]:
     yield Text("Prediction: ") + _prediction_line(one)
+    if one.lstm_note():
+        yield Text(one.lstm_note())
     table = _table("lrl", "name", "value", "note")
     for name, value, note in one.sums():
         table.add_row(Text(printable(name)), sum_text(one.of, value), note)
     table.show_header = False
     yield table
-    if one.network_note():
-        yield Text(one.network_note())
     yield from _method_lines(one)
 
 
@@ -254,23 +260,23 @@ def _sides(one: Explanation) -> tuple[str, str]:
     return f"for {target}", "for other classes" if other is None else f"for {printable(other, _LONGEST)}"
 
 
-def _linear_parts(one: Explanation, token_noun: TokenNoun, count: int, marks: bool) -> Table:
-    """The `count` steps with the largest absolute scores, divided into the network's and the linear model's part."""
-    assert one.linear_scores is not None
-    table = _table("lrrr", f"strongest {token_noun}s", "score", "network", one.linear_name)
+def _members(one: Explanation, token_noun: TokenNoun, count: int, marks: bool) -> Table:
+    """The `count` steps with the largest absolute scores, divided into the parts of the members."""
+    names = (f"{part.name} x {part.weight:.2f}" for part in one.parts)
+    table = _table("lr" + "r" * len(one.parts), f"strongest {token_noun}s", "score", *names)
     for t in np.argsort(-np.abs(one.scores), kind="stable")[:count].tolist():
-        parts = (one.scores[t], one.scores[t] - one.linear_scores[t], one.linear_scores[t])
         step = printable(one.steps[t], _LONGEST)
         name = f"{t + 1} {step}" if token_noun == "word" else step
-        table.add_row(Text(name), *(_signed(one.of, x, marks) for x in parts))
+        scores = (one.scores[t], *(part.scores[t] for part in one.parts))
+        table.add_row(Text(name), *(_signed(one.of, x, marks) for x in scores))
     return table
 
 
-def _largest_ngrams(one: Explanation, count: int, marks: bool) -> Table:
-    table = _table("lrr", f"largest of {len(one.ngrams):,} n-grams", "count", "score")
-    for ngram in one.ngrams[:count]:
-        words = printable(" ".join(ngram.words), _LONGEST_NGRAM)
-        table.add_row(Text(words), str(ngram.times), _signed(one.of, ngram.score, marks))
+def _largest_phrases(one: Explanation, count: int, marks: bool) -> Table:
+    table = _table("lrr", f"largest of {len(one.phrases):,} n-grams", "count", "score")
+    for phrase in one.phrases[:count]:
+        words = printable(" ".join(phrase.words), _LONGEST_NGRAM)
+        table.add_row(Text(words), str(phrase.times), _signed(one.of, phrase.score, marks))
     return table
 
 

@@ -10,7 +10,7 @@ import { createLoader } from "./loader.js";
 import { SORTS, createStore, selectedUnit, tokenNounOf } from "./store.js";
 import { createPresentation, createTheme } from "./theme.js";
 import { PARTS, UNLINKED, createAddress, readFragment } from "./url.js";
-import { labelOf, valueText } from "./value.js";
+import { labelOf, valueText, weightsText } from "./value.js";
 
 const byId = (id) => document.getElementById(id);
 const inside = (id) => byId(id).querySelector(":scope > div");
@@ -256,6 +256,7 @@ function showModel(model) {
 	const parts = [`${units * directions.length} units`];
 	if (layers > 1) parts.push(`${layers} layers`);
 	if (directions.length > 1) parts.push("bidirectional");
+	if (model.members.length > 1) parts.push(weightsText(model.members));
 	if (evaluation) parts.push(`${safeText(evaluation.data.split(":")[0], 60)}: ${evaluation.figures.split(",")[0].split(" (")[0]}`);
 	setText(byId("modelname"), [safeText(model.name, 40), ...parts].join(" · "));
 	const { models = [], served } = model; // an exported page has one model

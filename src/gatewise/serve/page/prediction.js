@@ -25,7 +25,7 @@ export function createPredictionView(root, store) {
 	const target = el("select", { "aria-label": "Class to explain", onchange: () => store.set({ target: target.value || null }) });
 	const against = el("select", { "aria-label": "Class to compare with", onchange: () => store.set({ against: against.value || null }) });
 	const score = el("span", { class: "scorechoice", hidden: true }, el("label", {}, "explain ", target), el("label", {}, " against ", against));
-	const networkNote = el("p", { class: "note", hidden: true });
+	const lstmNote = el("p", { class: "note", hidden: true });
 	const methodNote = el("p", { class: "muted note" });
 	const faithfulnessNote = el("p", { class: "muted note" });
 	const guess = el("div", { class: "guess", hidden: true });
@@ -33,7 +33,7 @@ export function createPredictionView(root, store) {
 	const row = el("div", { class: "predictionrow" }, heading, label, el("span", { class: "number" }, of, number), scale);
 	const about = el("details", { class: "about" }, el("summary", {}, "About these numbers"), methodNote, faithfulnessNote);
 	const attributionRow = el("div", { class: "attributionrow" }, el("label", {}, "colour ", colourBy), method, score, sums);
-	root.append(row, others, guess, notes, attributionRow, networkNote, about);
+	root.append(row, others, guess, notes, lstmNote, attributionRow, about);
 
 	const slider = el("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "Your guess in percent" });
 	const guessed = el("output", {}, "50%");
@@ -80,17 +80,17 @@ export function createPredictionView(root, store) {
 	function drawSums(attribution, prediction, tokenNoun) {
 		const isNumber = prediction.probability === null;
 		const shown = (x) => scoreText(x, isNumber);
-		const { base_value: base, parts, residual, score } = attribution;
+		const { base_value: base, members, residual, score } = attribution;
 		const terms = [`base value ${shown(base)}`];
-		if (parts) { // with a linear model, each score has two parts
-			terms.push(`network ${shown(sum(parts.network))}`, `${attribution.linear_name} ${shown(sum(parts.linear) + attribution.truncated_part)}`);
+		if (members.length > 1) { // each score is a sum over the members of the model
+			for (const one of members) terms.push(`${one.name} ${shown(sum(one.scores) + one.truncated_part)} (weight ${one.weight.toFixed(2)})`);
 		} else terms.push(`${tokenNoun}s ${shown(sum(attribution.scores))}`);
 		// Below half of the last digit it changes none of the numbers.
 		if (Math.abs(residual) >= (isNumber ? 5e-4 * Math.abs(score) : 0.005)) terms.push(`${attribution.adds_up ? "rounding" : "residual"} ${shown(residual)}`);
 		const name = `${safeText(attribution.score_name, 40)}${prediction.against ? ` minus ${safeText(prediction.against)}` : ""}`;
 		setText(sums, `${name[0].toUpperCase()}${name.slice(1)} ${shown(score)} = ${terms.join(", ")}`);
-		networkNote.hidden = !attribution.network_note;
-		setText(networkNote, attribution.network_note);
+		lstmNote.hidden = !attribution.lstm_note;
+		setText(lstmNote, attribution.lstm_note);
 		setText(methodNote, `${attribution.method}: ${attribution.note}`);
 		const calibrated = `Probabilities are ${prediction.calibrated ? "calibrated on the validation set" : "not calibrated"}.`;
 		setText(faithfulnessNote, `${attribution.faithfulness_note} ${prediction.probability === null ? "" : calibrated}`);
@@ -108,7 +108,7 @@ export function createPredictionView(root, store) {
 			setText(label, "–");
 			setText(number, "");
 			setText(of, "");
-			for (const node of [notes, beforeMarker, marker, others, networkNote, scale]) node.hidden = true;
+			for (const node of [notes, beforeMarker, marker, others, lstmNote, scale]) node.hidden = true;
 			for (const node of [sums, left, right, methodNote, faithfulnessNote]) setText(node, "");
 			label.className = "label";
 			return;
@@ -142,7 +142,7 @@ export function createPredictionView(root, store) {
 		sums.classList.toggle("stale", Boolean(state.earlyPrediction || attribution?.stale)); // they belong to the text before
 		if (withheld) setText(sums, "");
 		else if (attribution && !attribution.stale) drawSums(attribution, prediction, tokenNounOf(state));
-		if (withheld || !attribution) networkNote.hidden = true;
+		if (withheld || !attribution) lstmNote.hidden = true;
 	}
 
 	/** Of many classes the three most probable ones. */

@@ -6,7 +6,7 @@ import { decode } from "./heatmapdata.js";
 import { HeatmapUnits } from "./heatmapunits.js";
 import { createStore } from "./store.js";
 import { createTextView, sidesOf } from "./textview.js";
-import { headingText, lineOf } from "./value.js";
+import { headingText, lineOf, weightsText } from "./value.js";
 
 /** The words joined by spaces into a text, with the position of each word. */
 function textOf(words) {
@@ -34,7 +34,8 @@ function drawSides(sides, applied) {
 	const columns = sides.map(({ name, view }) => {
 		const column = el("div");
 		const { target } = view.prediction;
-		column.append(el("h2", {}, `${name}: ${headingText(view.prediction, view.model)}`));
+		const note = view.attribution?.lstm_note;
+		column.append(el("h2", {}, `${name}: ${headingText(view.prediction, view.model)}`), note ? el("p", { class: "note" }, note) : "");
 		const { text, part } = textOf(view.words);
 		createTextView(column, { label: name }).draw({
 			text, part, scores: view.attribution?.scores, colourOf: view.attribution ? view.attribution.method : "", sides: sidesOf(view.prediction, view.model),
@@ -54,6 +55,7 @@ function drawFigure(root, view) {
 	};
 	const cell = el("section", { class: "right", "aria-label": "LSTM cell" }, places.unit, places.cell, places.steps);
 	const inside = view.heatmaps ? cell : null;
+	if (view.lstm_note) root.append(el("p", { class: "note" }, view.lstm_note));
 	root.append(el("div", { class: "columns stacked" }, el("div", { class: "left" }, places.prediction, places.words), inside));
 	if (!inside) el("div", {}, cell); // the figure needs its places, drawn or not
 	const store = createStore({ choice: false, changes: view.clamps ?? [], u: view.unit ?? null });
@@ -76,6 +78,8 @@ export function start() {
 	const root = document.getElementById("report");
 	const { view, sides, applied, source } = JSON.parse(document.getElementById("data").textContent);
 	root.append(el("header", {}, el("h1", {}, "gatewise"), el("p", { class: "muted" }, document.title)));
+	const { members = [] } = view ?? sides[0].view;
+	if (members.length) root.append(el("p", { class: "muted" }, `Weights of the members: ${weightsText(members)}`));
 	if (sides) root.append(drawSides(sides, applied));
 	if (view) drawFigure(root, view);
 	root.append(el("footer", { class: "muted" }, source ? el("p", {}, safeText(source, 800)) : null, "Scores are attributions of the prediction by the method named above. They are not causes. " +

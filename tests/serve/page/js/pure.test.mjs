@@ -9,7 +9,7 @@ const { clampOf, lut, mix, rgb, STOPS, tint } = await page("colour");
 const { decode, halve, orderOf, toCsv, toLevels, TOP, topOf } = await page("heatmapdata");
 const { commonPrefix, differingWords, parseSeries, pieces, wordsOf } = await page("words");
 const { numbersAt, partTitles, stepFormula, stepLine } = await page("cellmath");
-const { differenceText, lineOf, headingText, mostProbable, scoreText, number, valueText } = await page("value");
+const { differenceText, lineOf, headingText, mostProbable, scoreText, number, valueText, weightsText } = await page("value");
 const { compress, decompress, parseChange, readFragment, writeChange, writeFragment } = await page("url");
 const { fitToModel } = await page("linkfit");
 const { covers, createStore, layerOf, START, selectedWord } = await page("store");
@@ -27,6 +27,10 @@ test("what is shown of a text holds nothing invisible", () => {
   assert.equal(safeText("a\u202eb\u0000\u001b[2J"), "a\ufffdb\ufffd\ufffd[2J");
   assert.equal(safeText("👩‍👩‍👧‍👦"), "👩‍👩‍👧‍👦");
   assert.equal(safeText("x".repeat(100), 5), "xxxxx…");
+});
+
+test("members are named with their weights, also 0", () => {
+  assert.equal(weightsText([{ name: "LSTM", weight: 0 }, { name: "n-grams", weight: 1 }]), "LSTM 0.00, n-grams 1.00");
 });
 
 test("ramps meet their stops, and + and − of a strength are equally far from the middle", () => {

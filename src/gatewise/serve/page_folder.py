@@ -23,12 +23,13 @@ import numpy as np
 
 from gatewise._version import __version__
 from gatewise.errors import DataError, InputError, quote
+from gatewise.explain import serialize
 from gatewise.explain.attribution import METHODS
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.provenance import today
 from gatewise.explain.render.html_static import STATIC_STYLE, static_explanation
-from gatewise.explain.view import serialize, view
-from gatewise.explain.view.model import ViewedModel
+from gatewise.model.model import Model
+from gatewise.serve.view import view
 from gatewise.storage.atomic import reason
 
 MAX_INPUTS = 100
@@ -43,7 +44,7 @@ _LOADING = (
 
 
 def page_files(
-    model: ViewedModel, inputs: Sequence[Any], command: str = ""
+    model: Model, inputs: Sequence[Any], command: str = ""
 ) -> tuple[dict[str, bytes], list[tuple[int, str, str]]]:
     """The files of an exported page, by name; and the attributions that are left out because they take too long, as
     (number of the input, method, reason).
@@ -119,7 +120,7 @@ def _request(item: Any) -> dict[str, Any]:
 
 
 def _text_json(
-    model: ViewedModel, request: Mapping[str, object], cache: view.ViewCache
+    model: Model, request: Mapping[str, object], cache: view.ViewCache
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The answers for one input, and the methods that are left out, each with the reason."""
 

@@ -13,7 +13,7 @@ from operator import itemgetter
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.exchange.onnx_graph import Graph, Value, ints, scalar
+from gatewise.members.onnx.graph import Graph, Value, ints, scalar
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import PAD
 from gatewise.network.weight_layouts import Weights, to_onnx_arrays
@@ -28,7 +28,7 @@ def check_exportable(arch: Architecture) -> None:
         )
 
 
-def network_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architecture, x: str, lengths: str) -> str:
+def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architecture, x: str, lengths: str) -> str:
     """Logits (B, outputs) float32 of tokens (B, T) int64, or of channels (B, T, C) float32, each of `lengths` (B,)."""
     check_exportable(arch)
     x, lengths = _read_steps(graph, arch, x, lengths)
@@ -47,11 +47,6 @@ def network_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architec
     pooled = [_flat(graph, one) for one in _pool(graph, arch, h, h_T, lengths)]
     features = graph.add("Concat", *pooled, axis=1) if len(pooled) > 1 else pooled[0]
     return graph.add("Gemm", features, parameters["dense.weight"], parameters["dense.bias"], transB=1)
-
-
-def step_mask(graph: Graph, x: str, lengths: str) -> str:
-    """Whether a step of x (B, T, ...) is within its sequence: (B, T)."""
-    return graph.add("Less", graph.count(graph.size(x, 1)), graph.column(lengths))
 
 
 def _read_steps(graph: Graph, arch: Architecture, x: str, lengths: str) -> tuple[str, str]:

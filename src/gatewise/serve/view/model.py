@@ -6,46 +6,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Protocol
 
 from gatewise.explain.attribution import METHODS
 from gatewise.explain.evaluation import read_history
 from gatewise.explain.example import Example
-from gatewise.explain.provenance import IdentifiedModel, fingerprint_of
+from gatewise.explain.serialize import Json, network_json
 from gatewise.explain.units import UnitsReport
-from gatewise.explain.view.request import RequestError
-from gatewise.explain.view.serialize import Json, network_json
-from gatewise.members.net import ExplainedNetwork
-from gatewise.network.architecture import summary
-from gatewise.types import Array
+from gatewise.model.model import Model
+from gatewise.serve.view.request import RequestError
 
 MAX_STEPS = 2_000  # per example: the page draws each step
-
-
-class _Preprocessor(Protocol):
-    @property
-    def unknown(self) -> int | None: ...
-    def encode(self, item: Any) -> tuple[Array, list[str], list[tuple[int, int]]]: ...
-
-
-class ViewedModel(IdentifiedModel, Protocol):
-    """What a view needs of a model; `gatewise.Model` has it."""
-
-    @property
-    def preprocessor(self) -> _Preprocessor: ...
-    @property
-    def classes(self) -> tuple[str, ...]: ...
-    @property
-    def channels(self) -> int: ...
-    @property
-    def metadata(self) -> Any: ...
-    @property
-    def history(self) -> str: ...
-    @property
-    def net(self) -> ExplainedNetwork: ...
-    @property
-    def units(self) -> UnitsReport | None: ...
-    def card(self) -> str: ...
 
 
 _MAX_EXAMPLES = 64
@@ -62,7 +32,7 @@ class ViewCache:
         self._size = size
         self._lock = threading.Lock()
         self._examples: OrderedDict[object, Example] = OrderedDict()
-        self._model: tuple[ViewedModel, str] | None = None
+        self._model: tuple[Model, str] | None = None
 
     def example(self, key: object, make: Callable[[], Example]) -> tuple[Example, bool]:
         """The example of that key, and whether it was cached."""
@@ -78,37 +48,38 @@ class ViewCache:
                 total -= _bytes_of(self._examples.popitem(last=False)[1])
         return made, False
 
-    def fingerprint(self, model: ViewedModel) -> str:
-        """`fingerprint_of` the model, computed once."""
+    def fingerprint(self, model: Model) -> str:
+        """The fingerprint of the model, computed once."""
         with self._lock:
             if self._model is None or self._model[0] is not model:
-                self._model = (model, fingerprint_of(model))
+                self._model = (model, model.fingerprint)
                 self._examples.clear()  # of another model
             return self._model[1]
 
 
 def _bytes_of(example: Example) -> int:
     """About the memory of an example: for each unit of each LSTM six float32 per step, and the contributions."""
-    arch = example.net.arch
+    arch = example.lstm.arch
     return len(example) * arch.units * len(arch.directions) * arch.layers * 32
 
 
-def model_json(model: ViewedModel, fingerprint: str) -> Json:
+def model_json(model: Model, fingerprint: str) -> Json:
     """The model in a few numbers, part of every answer."""
     network = network_json(model.architecture, model.target)
     return {"fingerprint": fingerprint, **network, "channels": model.channels, "max_steps": MAX_STEPS}
 
 
-def model_view(model: ViewedModel, cache: ViewCache | None = None) -> Json:
+def model_view(model: Model, cache: ViewCache | None = None) -> Json:
     """Layers, evaluation results, faithfulness, training history, and the model card in Markdown."""
     metadata = model.metadata
-    rows = [*summary(model.architecture), *([] if model.net.linear is None else [model.net.linear.summary()])]
+    rows = model.ensemble.summary()
     return {
         "api": 1,
         "model": model_json(model, (cache or ViewCache()).fingerprint(model)),
         "name": " ".join(part for part in (metadata.recipe, "model") if part),
         "layers": [{"name": name, "output": shape, "parameters": count} for name, shape, count in rows],
         "parameters": sum(count for _, _, count in rows),
+        "members": model.ensemble.weights_json(),
         "evaluations": [{**asdict(one), "figures": one.figures} for one in metadata.evaluations],
         "examples": [{"label": one.label, "text": one.text, "series": one.series} for one in metadata.examples],
         "scaling": _scaling(model),
@@ -122,7 +93,7 @@ def model_view(model: ViewedModel, cache: ViewCache | None = None) -> Json:
     }
 
 
-def unit_view(model: ViewedModel, unit: int, layer: int | None = None) -> Json:
+def unit_view(model: Model, unit: int, layer: int | None = None) -> Json:
     """One unit of a layer: its bias, its weights, and its summary over a data set, null where the model has none.
 
     unit: its position in the layer's output, the directions side by side, as everywhere. layer: from 0, None for the
@@ -141,7 +112,8 @@ def unit_view(model: ViewedModel, unit: int, layer: int | None = None) -> Json:
     bias = model.parameters[f"lstm.{layer}.{direction}.bias"].reshape(4, arch.units)[:, column]
     weights, report = None, None
     if layer == arch.layers - 1:
-        rows = model.parameters["dense.weight"][:, unit::units]  # (outputs, parts of the pooling)
+        dense = model.parameters["dense.weight"][:, unit::units]  # (outputs, parts of the pooling)
+        rows = model.ensemble.lstm_weight * dense
         weights, report = {"parts": arch.pooling.split("+"), "rows": rows.astype(float).tolist()}, model.units
     return {
         "api": 1,
@@ -155,7 +127,7 @@ def unit_view(model: ViewedModel, unit: int, layer: int | None = None) -> Json:
     }
 
 
-def _scaling(model: ViewedModel) -> Json | None:
+def _scaling(model: Model) -> Json | None:
     """Mean and standard deviation of each channel of the training data; None for texts."""
     scaling = getattr(model.preprocessor, "scaling", None)
     return None if scaling is None else {"mean": list(scaling.mean), "std": list(scaling.std)}

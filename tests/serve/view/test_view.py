@@ -15,15 +15,16 @@ from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp
 from gatewise.explain.attribution import IntegratedGradients
-from gatewise.explain.view import view
-from gatewise.explain.view.notices import text_notices
-from gatewise.explain.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.kernels.ragged import Ragged
+from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.metrics import Faithfulness
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
+from gatewise.serve.view import view
+from gatewise.serve.view.notices import text_notices
+from gatewise.serve.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of, target_score
 
@@ -31,12 +32,16 @@ TEXTS = ["the film was bad", "a good film, seen twice", "it was good 🎬 , was 
 TEXT = "It was a GOOD film 🎬: bad, unheard-of, 🎬🎬 seen twice; the end was good"
 
 
-def ngrams_of(model: Model, seed: int) -> Ngrams:
-    """Random weights for the 1- and 2-grams of the texts here."""
+def with_ngrams(model: Model, seed: int, weight: float, of_lstm: float = 1.5) -> Model:
+    """The model with random n-grams: the 1- and 2-grams of the texts here. of_lstm: the weight of its LSTM."""
     found = keys_of(Ragged.of(model.preprocessor.encode_batch([*TEXTS, TEXT]), dtype=np.int64), 2)
     keys = np.unique(np.concatenate([key for key, _ in found]))
-    weight = np.random.default_rng(seed).normal(size=(len(keys), model.architecture.outputs))
-    return Ngrams(2, keys, weight.astype(np.float32))
+    random = np.random.default_rng(seed).normal(size=(len(keys), model.architecture.outputs))
+    ngrams, alone = Ngrams(2, keys, random.astype(np.float32)), model.ensemble
+    ensemble = Ensemble(
+        (alone.lstm, ngrams), (of_lstm, weight), np.full(model.architecture.outputs, 0.25), alone.target
+    )
+    return dataclasses.replace(model, ensemble=ensemble)
 
 
 def _models() -> dict[str, Model]:
@@ -46,15 +51,16 @@ def _models() -> dict[str, Model]:
     both = Architecture("tokens", tokens.vocab_size, 5, 7, layers=2, bidirectional=True, pooling="mean+max", outputs=3)
     short = Architecture("tokens", tokens.vocab_size, 5, 7, max_length=9, truncation="middle")
     series = Architecture("channels", 3, 0, 6, outputs=3)
-    cut_in_middle = Model(short, parameters_of(short, 4), TextPreprocessor(tokens), ("no", "yes"))
-    both_ways = Model(both, parameters_of(both, 2), TextPreprocessor(tokens), ("x", "y", "z"))
+    cut_in_middle = Model.of_network(short, parameters_of(short, 4), TextPreprocessor(tokens), ("no", "yes"))
+    both_ways = Model.of_network(both, parameters_of(both, 2), TextPreprocessor(tokens), ("x", "y", "z"))
     return {
-        "n-grams, cut": dataclasses.replace(cut_in_middle, ngrams=ngrams_of(cut_in_middle, 11)),
-        "n-grams, both ways": dataclasses.replace(both_ways, ngrams=ngrams_of(both_ways, 12)),
-        "pads": Model(pre, parameters_of(pre, 1), TextPreprocessor(keras), ("no", "yes")),
+        "n-grams, cut": with_ngrams(cut_in_middle, 11, 0.75),
+        "n-grams, both ways": with_ngrams(both_ways, 12, 0.5),
+        "LSTM 0": with_ngrams(cut_in_middle, 13, 1.0, of_lstm=0.0),
+        "pads": Model.of_network(pre, parameters_of(pre, 1), TextPreprocessor(keras), ("no", "yes")),
         "both ways, two layers": both_ways,
         "cut": cut_in_middle,
-        "series": Model(series, parameters_of(series, 3), SeriesPreprocessor(scaling), ("<a>", "b", "d")),
+        "series": Model.of_network(series, parameters_of(series, 3), SeriesPreprocessor(scaling), ("<a>", "b", "d")),
     }
 
 
@@ -209,8 +215,8 @@ def test_the_top_unit_is_the_first_in_the_order_of_every_layer(name: str) -> Non
     trace = MODELS[name].trace(given(name))
     assert found["unit"]["k"] == trace.top_unit
     np.testing.assert_allclose(found["units"]["effect"], trace.effects, atol=1e-6)
-    base_value = trace.score(trace.network_prefix_logits[0])
-    assert base_value + trace.effects.sum() == pytest.approx(trace.network_score, abs=1e-5)
+    base_value, of_lstm = (trace.lstm_score(logits) for logits in (trace.lstm_prefix_logits[0], trace.lstm_logits))
+    assert base_value + trace.effects.sum() == pytest.approx(of_lstm, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])
@@ -221,7 +227,8 @@ def test_the_line_at_every_word_is_the_sum_of_the_prefix_differences(name: str) 
     example, explained = model.trace(text), model.explain(text, "prefix-difference")
     assert (found["stride"], len(found["score"])) == (1, len(example) + 1)
     assert explained.truncated == (len(example.names) - 9 if "cut" in name else 0)
-    parts = example.score(np.diff(model.ngrams.prefix_logits(example.sequence), axis=0, prepend=0))
+    [(ngrams, weight)] = model.ensemble.others
+    parts = weight * example.score(np.diff(ngrams.prefix_logits(example.sequence), axis=0))
     parts[example.rows] = 0
     cut_away = np.cumsum(parts)[example.rows]
     assert cut_away[-1] == pytest.approx(explained.truncated_part)
@@ -340,7 +347,7 @@ def test_an_overflow_is_named(name: str, field: str, step: str) -> None:
         ("dense.bias", "overflows"),
     ):
         parameters = {**model.parameters, part: np.full_like(model.parameters[part], np.nan)}
-        broken = Model(model.architecture, parameters, model.preprocessor, model.classes)
+        broken = Model.of_network(model.architecture, parameters, model.preprocessor, model.classes)
         with pytest.raises(RequestError, match=message) as caught:
             explain_view(broken, request)
         assert (caught.value.field, caught.value.code) == (field, "overflow")
@@ -351,7 +358,7 @@ def test_leave_one_out_is_not_run_for_a_long_text() -> None:
     found = explain_view(MODELS["pads"], {**long, "text": "good film " * 14})
     assert found["attribution"]["method"] == "leave-one-out"  # nothing was measured of this model
     arch = Architecture("tokens", MODELS["pads"].architecture.vocab_size, 5, 9)
-    wide = Model(arch, parameters_of(arch, 6), MODELS["pads"].preprocessor, ("no", "yes"))
+    wide = Model.of_network(arch, parameters_of(arch, 6), MODELS["pads"].preprocessor, ("no", "yes"))
     found = explain_view(wide, long)
     assert found["attribution"]["method"] == "prefix-difference"
     assert "Leave-one-out takes too long for 603 words" in found["warnings"][-1]["message"]
@@ -397,7 +404,7 @@ def test_the_model_and_its_units(name: str) -> None:
 
 
 def test_a_units_weights_give_its_contributions() -> None:
-    model = MODELS["pads"]
+    model = dataclasses.replace(MODELS["pads"], ensemble=dataclasses.replace(MODELS["pads"].ensemble, weights=(1.5,)))
     trace = model.trace(TEXT)
     [[weight]] = unit_view(model, 4)["weights"]["rows"]
     h = trace.lstms[0].h[:, 4].astype(float)
@@ -414,7 +421,7 @@ def test_unit_summary_and_history() -> None:
     assert found["summary"]["rises"]
     assert found["dataset"]["n"] == 5
     lines = '{"epoch": 1, "loss": 0.5, "best": true, "<b>": "<script>"}\n{"epoch": 2, "loss": NaN, "val_loss": 1e999}\n'
-    trained = Model(plain.architecture, plain.parameters, plain.preprocessor, plain.classes, history=lines)
+    trained = Model.of_network(plain.architecture, plain.parameters, plain.preprocessor, plain.classes, history=lines)
     assert model_view(trained)["history"] == [{"epoch": 1, "loss": 0.5, "best": True}, {"epoch": 2}]
     for line in ("{", "[" * 100_000):
         with pytest.raises(InputError, match=r"history\.jsonl, line 1: not JSON"):
@@ -424,23 +431,39 @@ def test_unit_summary_and_history() -> None:
 @pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])
 def test_ngrams_are_in_every_part(name: str) -> None:
     model = MODELS[name]
-    alone = dataclasses.replace(model, ngrams=None)
+    alone = dataclasses.replace(model, ensemble=model.ensemble.with_member("ngrams", None))
     found = ask(name, ["prediction", "prefix", "attribution"], method="cell-decomposition")
     attribution = found["attribution"]
-    parts = np.add(attribution["parts"]["network"], attribution["parts"]["linear"])
+    lstm, ngrams = attribution["members"]
+    assert [(one["name"], one["weight"]) for one in (lstm, ngrams)] == model.ensemble.weight_rows()
+    parts = np.add(lstm["scores"], ngrams["scores"])
     np.testing.assert_allclose(parts, attribution["scores"], atol=1e-5)
+    assert ngrams["truncated_part"] == attribution["truncated_part"]
     whole = attribution["base_value"] + parts.sum() + attribution["truncated_part"] + attribution["residual"]
     assert whole == pytest.approx(found["prediction"]["score"], abs=1e-4)
     assert abs(attribution["residual"]) < 1e-4
-    assert attribution["ngrams"][0]["times"] >= 1
+    assert attribution["phrases"][0]["times"] >= 1
     without = explain_view(alone, {"text": TEXT, "include": ["prediction"]})
     assert abs(without["prediction"]["score"] - found["prediction"]["score"]) > 0.05
     assert without["model"]["fingerprint"] != found["model"]["fingerprint"]
     clamped = ask(name, ["prediction", "prefix"], changes=[{"gate": "f", "value": 0.0}])
     assert clamped["prefix"]["probability"][-1] == pytest.approx(clamped["prediction"]["probability"], abs=1e-5)
     layers, counts = model_view(model)["layers"], model_view(alone)["parameters"]
-    assert layers[-1]["parameters"] == len(model.ngrams) * model.architecture.outputs
+    assert layers[-1]["parameters"] == len(model.ensemble.get("ngrams")) * model.architecture.outputs
     assert model_view(model)["parameters"] == counts + layers[-1]["parameters"]
+
+
+def test_an_lstm_of_weight_0_is_named_in_every_answer() -> None:
+    assert model_view(MODELS["LSTM 0"])["members"] == [
+        {"name": "LSTM", "weight": 0.0},
+        {"name": "n-grams", "weight": 1.0},
+    ]
+    found = ask("LSTM 0", ["prediction", "attribution", "units"])
+    assert "weight" in {one["code"] for one in found["warnings"]}
+    assert found["attribution"]["lstm_note"].startswith("The LSTM has weight 0 in this model")
+    assert not np.any(found["attribution"]["members"][0]["scores"])
+    assert not np.any(found["units"]["effect"])
+    assert "weight" not in {one["code"] for one in ask("n-grams, cut", ["prediction"])["warnings"]}
 
 
 FREQUENT = range(2, 152)

@@ -70,7 +70,7 @@ def prediction_json(
 
 def example_prediction_json(example: Example, calibrated: bool = False) -> Json:
     """`prediction_json` of an example."""
-    of = example.net.target
+    of = example.ensemble.target
     probabilities = None if of.task == "regression" else example.probabilities
     return prediction_json(of, example.predicted, probabilities, example.score, example.target_score, calibrated)
 
@@ -79,16 +79,16 @@ def prefix_json(example: Example, sampled: bool = False) -> Json:
     """The prefix predictions after 0, stride, 2 stride, ..., T steps: the probability of the target (null for
     regression), and the score that is explained. sampled: bound the cost by the stride, which is 1 otherwise. The line
     at every step is the base value and the cumulative sums of the prefix differences (`PrefixDifference`), with the
-    linear model's part of the truncated steps added where they are cut away.
+    other members' part of the truncated steps added where they are cut away.
     """
-    budget = _PREFIX_STEPS * 128**2 // max(128, example.net.arch.units) ** 2  # a step costs the square of its units
+    budget = _PREFIX_STEPS * 128**2 // max(128, example.lstm.arch.units) ** 2  # a step costs the square of its units
     stride, logits = example.sampled_prefix_logits(budget) if sampled else (1, example.prefix_logits)
-    of, score = example.net.target, example.score
+    of, score = example.ensemble.target, example.score
     probability = None if of.task == "regression" else _list(of.probabilities(logits)[:, score.target])
     return {"stride": stride, "probability": probability, "score": _list(score(logits))}
 
 
-def attribution_json(explanation: Explanation, methods: Sequence[str], max_ngrams: int | None = None) -> Json:
+def attribution_json(explanation: Explanation, methods: Sequence[str], max_phrases: int | None = None) -> Json:
     """The scores of one method, their sum and their faithfulness. methods: the choices to offer."""
     faithfulness = explanation.faithfulness
     return {
@@ -106,8 +106,8 @@ def attribution_json(explanation: Explanation, methods: Sequence[str], max_ngram
         "score_name": explanation.score.name(explanation.of),
         "residual": explanation.residual,
         "adds_up": explanation.adds_up,
-        **explanation.linear_dict(max_ngrams),
-        "network_note": explanation.network_note(),
+        **explanation.parts_dict(max_phrases),
+        "lstm_note": explanation.lstm_note(),
     }
 
 
@@ -146,7 +146,7 @@ def units_json(example: Example, layer: int) -> Json:
     c in one step, and `at`, that step. order: the units by effect, by jump, and by the step of the jump.
     """
     largest, at = jumps(example, layer)
-    is_top = layer % example.net.arch.layers == example.net.arch.layers - 1
+    is_top = layer % example.lstm.arch.layers == example.lstm.arch.layers - 1
     effect = example.effects if is_top else None
     order = {} if effect is None else {"effect": np.argsort(-np.abs(effect), kind="stable").tolist()}
     order["jump"] = np.argsort(-largest, kind="stable").tolist()
@@ -171,7 +171,7 @@ def unit_json(example: Example, unit: int, layer: int) -> Json:
     """One unit at every step: its gates and states, and the preactivations of its gates, each the sum of x (the layer
     below), h (the previous step) and the bias.
     """
-    arch, parameters = example.net.arch, example.net.parameters
+    arch, parameters = example.lstm.arch, example.lstm.parameters
     direction, column = divmod(unit, arch.units)
     gates = example.layer(layer)[direction]
     prefix = f"lstm.{layer}.{gates.direction}"
@@ -235,7 +235,7 @@ def heatmaps_json(example: Example, layer: int) -> Json:
     """All heat maps of a layer, with the contributions of its units if it is the top layer, and its initial states."""
     lstms = example.layer(layer)
     found = [heatmap_json(example.values(name, layer), name, layer) for name in "ifgoch"]
-    if layer == example.net.arch.layers - 1:
+    if layer == example.lstm.arch.layers - 1:
         found.append(heatmap_json(example.contributions, "contribution", layer))
     return {
         "heatmaps": found,
@@ -256,10 +256,11 @@ def report_json(explanation: Explanation | None, example: Example | None, unit: 
             one.of, one.predicted, one.probabilities, one.score, one.target_score, one.calibrated
         )
         view["attribution"] = attribution_json(one, [one.method])
+        view["members"] = [{"name": part.name, "weight": part.weight} for part in one.parts]
         view["model"] = {
             "labels": list(one.classes),
             "task": one.of.task,
-            "inputs": "text" if one.linear_name == "n-grams" else "series",
+            "inputs": "text" if one.token_noun == "word" else "series",
             "units": 0,
             "layers": 1,
             "directions": ["forward"],
@@ -269,12 +270,13 @@ def report_json(explanation: Explanation | None, example: Example | None, unit: 
             example = example.with_score(explanation.score)
         view.setdefault("words", example.steps)
         view.setdefault("prediction", example_prediction_json(example))
-        view["model"] = network_json(example.net.arch, example.net.target)
+        view["model"] = network_json(example.lstm.arch, example.ensemble.target)
+        view |= {"members": example.ensemble.weights_json(), "lstm_note": example.ensemble.lstm_note()}
         view["prefix"] = prefix_json(example)
         view["units"] = units_json(example, -1)
-        if example.net.arch.inputs == "channels" and example.item is not None:
+        if example.lstm.arch.inputs == "channels" and example.item is not None:
             view["values"] = _series_values(example)
-        view |= heatmaps_json(example, example.net.arch.layers - 1)
+        view |= heatmaps_json(example, example.lstm.arch.layers - 1)
     return view
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gatewise.explain.example import Example
-from gatewise.explain.view.serialize import Json
+from gatewise.explain.serialize import Json
 from gatewise.types import Array
 
 UNKNOWN = 0.5  # share of unknown words from which the prediction rests on the minority

@@ -103,3 +103,8 @@ class Graph:
     def _type(self, dtype: Any) -> int:
         found: int = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return found
+
+
+def step_mask(graph: Graph, x: str, lengths: str) -> str:
+    """Whether a step of x (B, T, ...) is within its sequence: (B, T)."""
+    return graph.add("Less", graph.count(graph.size(x, 1)), graph.column(lengths))

@@ -1,1 +1,0 @@
-"""Explanations as JSON: for the page, the HTML report and the notebook."""

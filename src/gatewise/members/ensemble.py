@@ -1,0 +1,209 @@
+"""`Ensemble`: the weighted sum of the members of a model.
+
+    logit = Σ_m weight_m logit_m + shift
+
+It predicts, and it is explained: an attribution is the same sum over the attributions of the members
+(`gatewise.explain`). The weights are stored as numbers. A member of weight 0 is not run for a prediction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatewise.errors import InputError, quote
+from gatewise.members.lstm import LSTM
+from gatewise.members.member import Inputs, Member, check_width, kind_named
+from gatewise.target import Target
+from gatewise.types import Array
+
+if TYPE_CHECKING:
+    from gatewise.members.clamp import Clamp
+
+_MAX_MEMBERS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """members, one of them an `LSTM`; weights: one finite number per member; shift: (outputs,) float64; target: what is
+    predicted. Raises InputError where these do not fit together.
+    """
+
+    members: tuple[Member, ...]
+    weights: tuple[float, ...]
+    shift: Array
+    target: Target
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", tuple(float(weight) for weight in self.weights))
+        if sum(isinstance(member, LSTM) for member in self.members) != 1:
+            raise InputError("an ensemble needs exactly one LSTM")
+        if len(self.weights) != len(self.members) or not np.isfinite(self.weights).all():
+            raise InputError(f"there must be {len(self.members)} finite weights, one per member")
+        if self.target.outputs != self.lstm.outputs:
+            raise InputError(
+                f"{self.target.task} with {len(self.target.classes)} classes needs {self.target.outputs} outputs; the "
+                f"network has {self.lstm.outputs}"
+            )
+        for member in self.members:
+            check_width(member, self.target.outputs)
+            member.check(self.lstm.inputs)
+        if self.shift.shape != (self.target.outputs,) or not np.isfinite(self.shift).all():
+            raise InputError(f"the shift must be {self.target.outputs} finite numbers")
+
+    @classmethod
+    def of(cls, lstm: LSTM, target: Target) -> Ensemble:
+        """The LSTM alone, with weight 1."""
+        return cls((lstm,), (1.0,), np.zeros(target.outputs), target)
+
+    @property
+    def lstm(self) -> LSTM:
+        """The member that can be traced and clamped."""
+        return next(member for member in self.members if isinstance(member, LSTM))
+
+    @property
+    def lstm_weight(self) -> float:
+        """The weight of the LSTM."""
+        return next(weight for member, weight in self if isinstance(member, LSTM))
+
+    @property
+    def others(self) -> list[tuple[Member, float]]:
+        """The members that are not the LSTM, with their weights."""
+        return [(member, weight) for member, weight in self if not isinstance(member, LSTM)]
+
+    def __iter__(self) -> Iterator[tuple[Member, float]]:
+        """The members with their weights."""
+        return zip(self.members, self.weights, strict=True)
+
+    def __str__(self) -> str:
+        """The weights in words: "LSTM 0.65, n-grams 0.27"."""
+        return ", ".join(f"{member.noun} {weight:.2f}" for member, weight in self)
+
+    @property
+    def score_noun(self) -> str:
+        """The noun for the number that is explained: "logit", or "prediction" for regression."""
+        return "prediction" if self.target.task == "regression" else "logit"
+
+    @property
+    def token_noun(self) -> str:
+        """The noun for one step: "word" or "step"."""
+        return self.lstm.token_noun
+
+    def get(self, kind: str) -> Any:
+        """The first member of a kind; None without one."""
+        return next((member for member in self.members if member.kind == kind), None)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def logits(self, sequences: Iterable[Array]) -> Array:
+        """Logits (n, outputs) float64 of n sequences, before truncation. The composition of a batch changes only the
+        last bits. Weights that are too large can make them infinite or NaN (`gatewise.target.check_logits`).
+        """
+        used = [(member, weight) for member, weight in self if weight]
+        if len(used) > 1 and not isinstance(sequences, list | tuple):
+            raise InputError("an ensemble of several members needs the sequences as a list")
+        total = sum((weight * member.logits(sequences) for member, weight in used), start=np.zeros(()))
+        if not used:
+            total = np.zeros((sum(1 for _ in sequences), 1))
+        return np.asarray(total + self.shift)
+
+    def with_lstm(self, lstm: LSTM) -> Ensemble:
+        """This ensemble with another LSTM in place of its own."""
+        members = tuple(lstm if isinstance(member, LSTM) else member for member in self.members)
+        return replace(self, members=members)
+
+    def with_clamps(self, clamps: Iterable[Clamp]) -> Ensemble:
+        """This ensemble with these clamps on its LSTM, in place of its own."""
+        return self.with_lstm(self.lstm.with_clamps(clamps))
+
+    def with_member(self, kind: str, member: Member | None) -> Ensemble:
+        """This ensemble with another member in place of that of this kind; None: without it."""
+        kept = [(member if one.kind == kind else one, weight) for one, weight in self]
+        both = [(one, weight) for one, weight in kept if one is not None]
+        return replace(self, members=tuple(one for one, _ in both), weights=tuple(weight for _, weight in both))
+
+    def alone(self) -> Ensemble:
+        """The LSTM alone, with weight 1 and without the shift."""
+        return Ensemble.of(self.lstm, self.target)
+
+    def folded_parameters(self) -> dict[str, Array]:
+        """The parameters of the LSTM with its weight and the shift multiplied into the dense layer, for formats of
+        other libraries that have no ensemble.
+        """
+        lstm, weight = self.lstm, self.lstm_weight
+        dense, bias = (lstm.parameters[f"dense.{name}"].astype(np.float64) for name in ("weight", "bias"))
+        folded = {"dense.weight": weight * dense, "dense.bias": weight * bias + self.shift}
+        return {**lstm.parameters, **{name: one.astype(np.float32) for name, one in folded.items()}}
+
+    def summary(self) -> list[tuple[str, str, int]]:
+        """Name, output shape and number of parameters of each layer of each member."""
+        return [row for member in self.members for row in member.summary()]
+
+    def weight_rows(self) -> list[tuple[str, float]]:
+        """The noun and the weight of each member, for tables and JSON."""
+        return [(member.noun, weight) for member, weight in self]
+
+    def weights_json(self) -> list[dict[str, Any]]:
+        """`weight_rows` as plain data, the "members" of every JSON."""
+        return [{"name": name, "weight": weight} for name, weight in self.weight_rows()]
+
+    def lstm_note(self) -> str:
+        """What a reader of gates, heat maps and units must know first: one sentence where the LSTM has weight 0."""
+        if self.lstm_weight:
+            return ""
+        return "The LSTM has weight 0 in this model: its gates, heat maps and units do not change the prediction."
+
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits over target, members, weights and shift (SHA-256)."""
+        digest = hashlib.sha256(repr((self.target, self.weights, self.shift.tolist())).encode("utf-8", "surrogatepass"))
+        for member in self.members:
+            digest.update(repr((member.kind, member.entry())).encode())
+            for name, array in sorted(member.arrays().items()):
+                digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:8]
+
+    def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The entries for config.json, and the files by name, one per member."""
+        entries, files, count = [], {}, Counter[str]()
+        for member, weight in self:
+            entry, raw = member.to_file()
+            count[member.kind] += 1
+            number = f"-{count[member.kind]}" if count[member.kind] > 1 else ""
+            file = f"{member.kind}{number}.safetensors"
+            entries.append({"kind": member.kind, "file": file, "weight": weight, **entry})
+            files[file] = raw
+        return {"members": entries, "shift": self.shift.tolist()}, files
+
+    @classmethod
+    def from_files(
+        cls, config: Mapping[str, Any], target: Target, inputs: Inputs, read: Callable[[str], bytes]
+    ) -> Ensemble:
+        """The ensemble that `to_files` wrote. inputs: what the preprocessor makes. read(name): the bytes of a file.
+        Raises ModelFileError, and InputError for an entry of config.json.
+        """
+        entries, shift = config["members"], config["shift"]
+        if not isinstance(entries, list) or not 1 <= len(entries) <= _MAX_MEMBERS:
+            raise InputError(f"config.json: members must be a list of 1 to {_MAX_MEMBERS}")
+        if not isinstance(shift, list) or not all(type(one) is float for one in shift):
+            raise InputError("config.json: shift must be a list of numbers")
+        members: list[Member] = []
+        weights: list[float] = []
+        files: set[str] = set()
+        for entry in entries:
+            if not isinstance(entry, dict) or not {"kind", "file", "weight"} <= set(entry):
+                raise InputError("config.json: each member needs kind, file and weight")
+            rest = dict(entry)
+            kind, file, weight = rest.pop("kind"), rest.pop("file"), rest.pop("weight")
+            member = kind_named(kind)
+            if type(weight) is not float or not isinstance(file, str):
+                raise InputError(f"config.json: member {quote(kind)}: weight must be a number and file a name")
+            if file in files or (kind == LSTM.kind and any(isinstance(one, LSTM) for one in members)):
+                raise InputError("config.json: each member needs a file of its own, and there can be one LSTM only")
+            files.add(file)
+            members.append(member.from_file(rest, read(file), inputs, target.outputs, file))
+            weights.append(weight)
+        return cls(tuple(members), tuple(weights), np.array(shift, dtype=np.float64), target)

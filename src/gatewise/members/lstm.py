@@ -1,0 +1,205 @@
+"""The LSTM of a model: embedding -> LSTM layers -> pooling -> dense, the member whose gates can be read and clamped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.kernels import Kernel, for_precision, readonly_copy
+from gatewise.members.member import Inputs, Member, Rule, check_entry, register
+from gatewise.network.architecture import Architecture, parameter_shapes, summary
+from gatewise.network.batch import chunks, truncate
+from gatewise.network.forward import logits_of
+from gatewise.network.ops import NumpyOps
+from gatewise.storage import (
+    check_distinct_rows,
+    check_storage,
+    distinct_rows,
+    fields_from,
+    pack,
+    stored_forms,
+    tensors_from_bytes,
+    tensors_to_bytes,
+    unpack,
+)
+from gatewise.system.cancel import check_cancelled
+from gatewise.types import Array, Precision
+
+if TYPE_CHECKING:
+    from gatewise.members.clamp import Clamp
+    from gatewise.members.gates import Activations, Gates
+
+_STEPS_PER_BATCH = 65_536  # bounds the memory of explanations that run a quadratic number of steps
+_STATES_PER_BATCH = 1 << 23  # numbers: steps times the units of a layer
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class LSTM(Member):
+    """A network as arrays. Raises InputError unless the parameters have the shapes of the architecture.
+
+    parameters: float32 arrays by name. storage: tensor name to "float16" or "int8", the dtype in the saved file; other
+    tensors are saved in float32. precision: dtype of the matrix products, "float32" or, if the processor supports it,
+    "bf16"; not saved. kernel: None for the one of that precision. clamps: gates that every run holds at a value.
+    unknown: the token of unknown words, if there is one.
+    """
+
+    arch: Architecture
+    parameters: Mapping[str, Array]
+    storage: Mapping[str, str] = field(default_factory=dict)
+    precision: Precision = "float32"
+    kernel: Kernel | None = None
+    clamps: tuple[Clamp, ...] = ()
+    unknown: int | None = None
+    # Cache of the states after n pad steps. They depend on the parameters only, so it needs read-only parameters.
+    memo: dict[str, tuple[Array, Array]] | None = field(init=False, repr=False, default=None)
+    kind: ClassVar[str] = "lstm"
+    noun: ClassVar[str] = "LSTM"
+
+    def __post_init__(self) -> None:
+        for name, shape in parameter_shapes(self.arch).items():
+            if name not in self.parameters or self.parameters[name].shape != shape:
+                raise InputError(f"parameter {name} must have shape {shape}")
+        if self.kernel is None and self.precision != "float32":
+            for_precision(self.precision)  # raises KernelUnavailable with the reason
+        if not any(array.flags.writeable for array in self.parameters.values()):
+            object.__setattr__(self, "memo", {})
+
+    @property
+    def outputs(self) -> int:
+        return self.arch.outputs
+
+    @property
+    def inputs(self) -> Inputs:
+        """What it reads."""
+        return Inputs(self.arch.inputs, self.arch.vocab_size)
+
+    @property
+    def token_noun(self) -> str:
+        """The noun for one step: "word" or "step"."""
+        return "word" if self.arch.inputs == "tokens" else "step"
+
+    def check(self, inputs: Inputs) -> None:
+        if inputs != self.inputs:
+            raise InputError(
+                f"the LSTM reads {self.arch.vocab_size} {self.arch.inputs}, not {inputs.size} {inputs.kind}"
+            )
+
+    def ops(self, keep: bool = False) -> NumpyOps:
+        """The operations for `network.forward`; with `keep`, they save the activations."""
+        kernel = self.kernel or for_precision(self.precision)
+        if not self.clamps:
+            return NumpyOps(kernel, keep, self.memo)
+        from gatewise.members.clamp import ClampedOps  # a prediction does without
+
+        return ClampedOps(self.arch, self.clamps, kernel, keep)
+
+    def with_clamps(self, clamps: Iterable[Clamp]) -> LSTM:
+        """This LSTM with these clamps in place of its own."""
+        return replace(self, clamps=tuple(clamps))
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def logits(self, sequences: Iterable[Array]) -> Array:
+        """Logits (n, outputs) float64. Weights that are too large can make them infinite or NaN
+        (`gatewise.target.check_logits`).
+        """
+        if isinstance(sequences, list | tuple):
+            return logits_of(self.parameters, self.arch, sequences, self.ops()).astype(np.float64)
+        steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (self.arch.units * len(self.arch.directions)))
+        parts = [np.zeros((0, self.outputs))]
+        for some in chunks(sequences, steps):
+            check_cancelled()
+            parts.append(self.logits(some))
+        return np.concatenate(parts)
+
+    def read(self, sequence: Array) -> tuple[Array, Array]:
+        """The numbers of the steps that the LSTM reads (T',), and these steps (T', ...)."""
+        rows = truncate(np.arange(len(sequence)), self.arch)
+        return rows, np.asarray(sequence)[rows]
+
+    def activations(self, sequences: Iterable[Array]) -> Iterator[Activations]:
+        """The gates and states of each sequence, as `read` returns it, in batches."""
+        from gatewise.members.gates import run_with_activations
+
+        return run_with_activations(self.arch, self.parameters, self.ops, sequences)
+
+    def prefix_logits(self, sequence: Array) -> Array:
+        """As `Member`; a step that the truncation removes changes nothing."""
+        rows, read = self.read(sequence)
+        [(lstms, _, _)] = self.activations([read])
+        done = np.zeros(len(sequence) + 1, dtype=np.int64)
+        done[rows + 1] = 1
+        return np.asarray(self.read_prefix_logits(read, lstms)[np.cumsum(done)])
+
+    def read_prefix_logits(self, read: Array, lstms: Sequence[Gates]) -> Array:
+        """Logits (T' + 1, outputs) float64 after 0, 1, ... T' steps of `read`. lstms: the activations of that run. With
+        padding "pre" each row continues it, after the same number of pads.
+        """
+        if self.arch.bidirectional and (self.clamps or self.arch.layers > 1):
+            return self.logits(read[:t] for t in range(len(read) + 1))
+        from gatewise.members.prefix import prefix_logits
+
+        return prefix_logits(self.arch, self.parameters, self.ops(), read, lstms)
+
+    def note(self, rule: Rule) -> str:
+        return ""  # the method's own note says it
+
+    def summary(self) -> list[tuple[str, str, int]]:
+        return summary(self.arch)
+
+    def entry(self) -> dict[str, Any]:
+        return {"architecture": asdict(self.arch)}
+
+    def arrays(self) -> dict[str, Array]:
+        return dict(self.parameters)
+
+    def to_file(self) -> tuple[dict[str, Any], bytes]:
+        table = check_storage(
+            self.storage, {name: (array.shape, array.dtype) for name, array in self.parameters.items()}
+        )
+        stored = pack(self.parameters, table)
+        entries = {**self.entry(), "storage": table, "distinct_rows": distinct_rows(stored)}
+        return {name: entry for name, entry in entries.items() if entry}, tensors_to_bytes(stored)
+
+    @classmethod
+    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
+        """Names, shapes and dtypes are compared with the architecture before any tensor is read. The parameters are
+        read-only.
+        """
+        check_entry(entry, ["architecture"], ["storage", "distinct_rows"], cls.kind)
+        arch = fields_from(Architecture, entry["architecture"], "config.json: architecture")
+        forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
+        table = check_storage(entry.get("storage", {}), forms)
+        distinct = check_distinct_rows(entry.get("distinct_rows", {}), forms, table)
+        stored = tensors_from_bytes(raw, stored_forms(forms, table, distinct), file)
+        parameters = {name: _read_only(array) for name, array in unpack(stored, table).items()}
+        return cls(arch, MappingProxyType(parameters), table)
+
+    def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
+        from gatewise.members.onnx.lstm import lstm_logits
+
+        return str(graph.cast(lstm_logits(graph, self.parameters, self.arch, x, lengths), np.float64))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy, without the cached states."""
+        return {**self.__dict__, "parameters": dict(self.parameters), "memo": None if self.memo is None else {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.memo is not None:  # pickle and deepcopy make writable arrays
+            for array in self.parameters.values():
+                array.setflags(write=False)
+            self.__dict__["parameters"] = MappingProxyType(self.parameters)
+
+
+def _read_only(array: Array) -> Array:
+    """The array itself if it owns its memory, so that a large model is not copied once more; else a copy."""
+    if array.base is not None:
+        return readonly_copy(array)
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,1 @@
+"""The members as nodes of an ONNX graph. Imported on export only."""

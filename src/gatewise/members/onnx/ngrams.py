@@ -1,0 +1,80 @@
+"""The n-gram model as ONNX nodes. Only the order of sums differs from `gatewise.members.ngrams`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gatewise.members.onnx.graph import Graph, Value, ints, scalar, step_mask
+from gatewise.types import Array
+
+BITS = 21  # per token of a key, see `gatewise.members.ngrams`
+
+
+class NgramArrays(NamedTuple):
+    """The arrays of an n-gram model: keys (K,) int64, ascending; weight (K, outputs); scale (K,) or None."""
+
+    order: int
+    keys: Array
+    weight: Array
+    scale: Array | None
+
+
+def ngram_logits(graph: Graph, ngrams: NgramArrays, tokens: str, lengths: str) -> str:
+    """Logits (B, outputs) float64 of tokens (B, T) of `lengths` (B,).
+
+    The row of each n-gram in `ngrams.keys` is found by binary search. The rows of a text are sorted, so that equal
+    ones are neighbours and count once.
+    """
+    rows = _ngram_rows(graph, ngrams, tokens, lengths)  # (B, M), K for none
+    rows, _ = graph.add_several("TopK", 2, rows, graph.size(rows, 1), axis=1)  # descending
+    before = graph.add("Pad", rows, ints(0, 1, 0, -1), scalar(-1))  # each row's left neighbour
+    first = graph.add("Not", graph.add("Equal", rows, before))
+    times: Value = scalar(1, np.float64)
+    if ngrams.scale is not None:
+        group = graph.add("Sub", graph.add("CumSum", graph.cast(first, np.int64), scalar(1)), scalar(1))
+        zeros = graph.cast(graph.add("Mul", group, scalar(0)), np.float64)
+        ones = graph.add("Add", zeros, scalar(1, np.float64))
+        count = graph.add("ScatterElements", zeros, group, ones, axis=1, reduction="add")
+        number = graph.add("GatherElements", count, group, axis=1)  # occurrences of each row's n-gram
+        times = graph.add("Add", graph.add("Log", number), scalar(1, np.float64))  # 1 + log(occurrences)
+    once = graph.add("Mul", graph.cast(first, np.float64), times)  # (B, M)
+    weight = graph.cast(graph.add("Gather", _with_none(ngrams.weight), rows), np.float64)  # (B, M, outputs)
+    whole = graph.add("Mul", weight, graph.add("Unsqueeze", once, ints(2)))
+    logits = graph.add("ReduceSum", whole, ints(1), keepdims=0)
+    if ngrams.scale is None:
+        return logits
+    scaled = graph.add("Mul", once, graph.cast(graph.add("Gather", _with_none(ngrams.scale), rows), np.float64))
+    squares = graph.add("ReduceSum", graph.add("Mul", scaled, scaled), ints(1), keepdims=1)
+    norm = graph.add("Sqrt", squares)
+    none = graph.add("Equal", norm, scalar(0, np.float64))
+    return graph.add("Div", logits, graph.add("Where", none, scalar(1, np.float64), norm))
+
+
+def _with_none(values: Array) -> Array:
+    """The values (K, ...) with zeros at row K, which stands for an n-gram that the model does not have."""
+    return np.concatenate([values, np.zeros_like(values[:1])])
+
+
+def _ngram_rows(graph: Graph, ngrams: NgramArrays, tokens: str, lengths: str) -> str:
+    """Row (B, T x order) in `ngrams.keys` of the n-gram of n tokens that ends at step t, for n = 1 to `order`; K where
+    there is none.
+    """
+    step, inside = graph.count(graph.size(tokens, 1)), step_mask(graph, tokens, lengths)
+    key = shifted = graph.add("Add", tokens, scalar(1))  # (B, T)
+    keys, valid = [key], [inside]
+    for n in range(1, ngrams.order):
+        shifted = graph.add("Pad", shifted, ints(0, 1, 0, -1), scalar(0))  # the token n steps earlier
+        key = graph.add("Add", graph.add("Mul", shifted, scalar(1 << BITS * n)), key)
+        keys.append(key)
+        valid.append(graph.add("And", inside, graph.add("Greater", step, scalar(n - 1))))
+    wanted, known = graph.add("Concat", *keys, axis=1), graph.add("Concat", *valid, axis=1)
+    count = len(ngrams.keys)
+    row = graph.add("Mul", wanted, scalar(0))  # the last row whose key is not above the wanted one, or 0
+    for bit in reversed(range(count.bit_length())):
+        further = graph.add("Min", graph.add("Add", row, scalar(1 << bit)), scalar(count - 1))
+        reached = graph.add("LessOrEqual", graph.add("Gather", ngrams.keys, further), wanted)
+        row = graph.add("Where", reached, further, row)
+    found = graph.add("And", known, graph.add("Equal", graph.add("Gather", ngrams.keys, row), wanted))
+    return graph.add("Where", found, row, scalar(count))

@@ -1,0 +1,1 @@
+"""The answers of the page's API as JSON, without HTTP."""

@@ -1,0 +1,197 @@
+"""`Ensemble`: weights and shift in its logits, its files; and what every kind of member has in common."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.lstm import LSTM
+from gatewise.members.member import Inputs, Member
+from gatewise.members.ngrams import Ngrams
+from gatewise.network.architecture import Architecture
+from gatewise.storage import json_bytes, parse_json
+from gatewise.target import Target
+from gatewise.types import Array
+from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
+from tests.members import test_convolutions, test_ngrams
+
+ARCH = Architecture("tokens", test_ngrams.VOCAB_SIZE, 4, 5, outputs=3)
+INPUTS = Inputs("tokens", test_ngrams.VOCAB_SIZE)
+TARGET = Target(("a", "b", "c"))
+SHIFT = np.array([0.5, -1.0, 0.25])
+
+
+def lstm_of(arch: Architecture = ARCH, seed: int = 3) -> LSTM:
+    return LSTM(arch, parameters_of(arch, seed))
+
+
+def ngrams_of(seed: int, scaled: bool = False) -> Ngrams:
+    ngrams, _, _ = test_ngrams.some(seed, 3)
+    return test_ngrams.scaled(ngrams) if scaled else ngrams
+
+
+def ensemble_of(*weights: float) -> Ensemble:
+    """n-grams, an LSTM, and other n-grams."""
+    members = (ngrams_of(1), lstm_of(), ngrams_of(2, scaled=True))
+    return Ensemble(members, weights or (0.25, 0.5, 2.0), SHIFT, TARGET)
+
+
+def sequences() -> list[Array]:
+    return [sequence_of(ARCH, length, 5) for length in (9, 1, 30)]
+
+
+def test_logits_are_the_weighted_sum_and_the_shift() -> None:
+    ensemble, rows = ensemble_of(), sequences()
+    one, lstm, two = (member.logits(rows) for member in ensemble.members)
+    np.testing.assert_allclose(ensemble.logits(rows), 0.25 * one + 0.5 * lstm + 2 * two + SHIFT, rtol=1e-12)
+    assert (ensemble.lstm, ensemble.lstm_weight) == (ensemble.members[1], 0.5)
+    assert ensemble.get("ngrams") is ensemble.members[0]
+    assert ensemble.get("convolutions") is None
+    assert str(ensemble) == "n-grams 0.25, LSTM 0.50, n-grams 2.00"
+    np.testing.assert_array_equal(ensemble.alone().logits(rows), lstm)
+    folded = ensemble.lstm
+    folded = replace(folded, parameters=ensemble.folded_parameters())
+    np.testing.assert_allclose(folded.logits(rows), 0.5 * lstm + SHIFT, atol=1e-5)
+    assert ensemble.logits([]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.5, 2.0), (0.25, 0.0, 0.0), (0.0, 0.5, 0.0), (0.0, 0.0, 0.0)])
+def test_a_member_of_weight_0_is_not_run(weights: tuple[float, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    ensemble, rows, ran = ensemble_of(*weights), sequences(), []
+    wanted = sum(w * member.logits(rows) for member, w in ensemble) + SHIFT
+    for kind in (LSTM, Ngrams):
+        logits = kind.logits
+
+        def watched(member: Any, given: Any, logits: Any = logits) -> Array:
+            ran.append(member)
+            return np.asarray(logits(member, given))
+
+        monkeypatch.setattr(kind, "logits", watched)
+    np.testing.assert_allclose(ensemble.logits(rows), wanted, rtol=1e-12)
+    assert ran == [member for member, weight in ensemble if weight]
+
+
+def read_back(config: Any, files: dict[str, bytes]) -> Ensemble:
+    return Ensemble.from_files(parse_json(json_bytes(config), "config.json"), TARGET, INPUTS, files.__getitem__)
+
+
+def test_two_members_of_one_kind_come_back_from_their_files() -> None:
+    ensemble, rows = ensemble_of(1, np.float32(0.5), np.float64(0.0)), sequences()  # type: ignore[arg-type]
+    config, files = ensemble.to_files()
+    assert list(files) == ["ngrams.safetensors", "lstm.safetensors", "ngrams-2.safetensors"]
+    again = read_back(config, files)
+    assert [type(member) for member in again.members] == [Ngrams, LSTM, Ngrams]
+    assert again.weights == (1.0, 0.5, 0.0)
+    np.testing.assert_array_equal(again.logits(rows), ensemble.logits(rows))
+    assert again.to_files() == (config, files)
+    assert again.fingerprint() == ensemble.fingerprint()
+    others = [replace(ensemble, weights=(1.0, 0.5, 0.1)), replace(ensemble, shift=SHIFT + 1), ensemble.alone()]
+    others.append(replace(ensemble, members=(ngrams_of(3), *ensemble.members[1:])))
+    others.append(ensemble.with_lstm(lstm_of(seed=4)))
+    assert len({one.fingerprint() for one in (ensemble, *others)}) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda members: members[0].update(kind="pickle"), "no kind of member is called 'pickle'; there are lstm, "),
+        (lambda members: members[0].update(kind=["ngrams"]), "no kind of member is called"),
+        (lambda members: members[0].update(weight="0.5"), "member 'ngrams': weight must be a number"),
+        (lambda members: members[0].update(weight=True), "member 'ngrams': weight must be a number"),
+        (lambda members: members[0].pop("weight"), "each member needs kind, file and weight"),
+        (lambda members: members[0].update(more=1), "member 'ngrams': the keys must be .*; 'more' is unknown"),
+        (lambda members: members.pop(1), "exactly one LSTM"),
+        (lambda members: members.append({**members[1], "file": "more"}), "one LSTM only"),
+        (lambda members: members.append(members[0]), "each member needs a file of its own"),
+        (lambda members: members.clear(), "members must be a list of 1 to 64"),
+    ],
+)
+def test_other_entries_are_refused(change: Any, message: str) -> None:
+    config, files = ensemble_of().to_files()
+    change(config["members"])
+    with pytest.raises(InputError, match=message):
+        read_back(config, files)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"members": (ngrams_of(1),), "weights": (1.0,)}, "exactly one LSTM"),
+        ({"members": (lstm_of(), lstm_of()), "weights": (1.0, 1.0)}, "exactly one LSTM"),
+        ({"weights": (1.0, 1.0)}, "3 finite weights"),
+        ({"weights": (1.0, 1.0, np.nan)}, "3 finite weights"),
+        ({"shift": np.zeros(2)}, "3 finite numbers"),
+        ({"shift": np.array([0, np.inf, 0])}, "3 finite numbers"),
+        ({"target": Target(("a", "b"))}, "needs 1 outputs; the network has 3"),
+        ({"members": (lstm_of(), test_ngrams.some(1, 2)[0]), "weights": (1.0, 1.0)}, "2 logits, the model has 3"),
+        ({"members": (lstm_of(), test_convolutions.some()), "weights": (1.0, 1.0)}, "convolutions need series"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(ensemble_of(), **changes)
+
+
+MEMBERS: dict[str, Member] = {
+    "n-grams": ngrams_of(1),
+    "scaled n-grams": ngrams_of(2, scaled=True),
+    "convolutions": test_convolutions.some(channels=3),
+    # without a truncation and pads in front, which prefixes of one run keep
+    **{f"LSTM, {name}": lstm_of(arch) for name, arch in ARCHITECTURES.items() if not arch.max_length},
+}
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 17, 60])
+@pytest.mark.parametrize("name", MEMBERS)
+def test_what_a_kind_computes_by_itself_agrees_with_the_general_implementation(name: str, length: int) -> None:
+    member = MEMBERS[name]
+    if isinstance(member, LSTM):
+        sequence = sequence_of(member.arch, length, 3)
+    else:
+        sequence = test_convolutions.series(length, 3) if name == "convolutions" else sequence_of(ARCH, length, 3)
+    prefixes = Member.prefix_logits(member, sequence)
+    assert prefixes.shape == (length + 1, member.outputs)
+    np.testing.assert_allclose(member.prefix_logits(sequence), prefixes, atol=2e-5)
+    np.testing.assert_allclose(prefixes[-1], member.logits([sequence])[0], atol=1e-5)
+    for attribution in (member.attribution(sequence), Member.attribution(member, sequence)):
+        assert attribution.shape == (length, member.outputs)
+        np.testing.assert_allclose(attribution.sum(axis=0), prefixes[-1] - prefixes[0], atol=2e-5)
+    steps = np.unique(np.array([0, length // 2, length - 1])) if length else np.zeros(0, dtype=np.int64)
+    assert member.leave_one_out(sequence, steps[:0]).shape == (0, member.outputs)
+    left = member.leave_one_out(sequence, steps)
+    assert left.shape == (len(steps), member.outputs)
+    np.testing.assert_allclose(left, Member.leave_one_out(member, sequence, steps), atol=1e-5)
+    for row, step in zip(left, steps, strict=True):
+        np.testing.assert_allclose(row, member.logits([np.delete(sequence, step, axis=0)])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["truncated front", "truncated middle"])
+def test_a_step_that_the_lstm_does_not_read_changes_no_prefix(name: str) -> None:
+    lstm = lstm_of(ARCHITECTURES[name])
+    sequence = sequence_of(lstm.arch, 20, 3)
+    rows, read = lstm.read(sequence)
+    assert len(rows) == 9
+    found, unread = lstm.prefix_logits(sequence), np.setdiff1d(np.arange(20), rows)
+    np.testing.assert_array_equal(found[unread + 1], found[unread])
+    np.testing.assert_allclose(found[rows + 1], lstm.prefix_logits(read)[1:], atol=1e-6)
+    np.testing.assert_allclose(found[-1], lstm.logits([sequence])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_member_says_what_it_is_and_comes_back_from_its_file(name: str) -> None:
+    member = MEMBERS[name]
+    inputs = member.inputs if isinstance(member, LSTM) else Inputs("channels", 3) if name == "convolutions" else INPUTS
+    member.check(inputs)
+    entry, raw = member.to_file()
+    entry = parse_json(json_bytes(entry), "config.json")
+    assert type(member).from_file(entry, raw, inputs, member.outputs, "x.safetensors").to_file()[1] == raw
+    assert all(weights >= 0 for _, _, weights in member.summary())
+    other = Inputs("tokens" if inputs.kind == "channels" else "channels", inputs.size)
+    for wrong in (other, Inputs(inputs.kind, 2)):
+        with pytest.raises(InputError):
+            member.check(wrong)

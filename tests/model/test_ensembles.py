@@ -1,0 +1,147 @@
+"""Models with n-grams or convolutions beside the LSTM: predictions, explanations, saving and loading."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.kernels.ragged import Ragged
+from gatewise.members.ngrams import Ngrams, keys_of
+from gatewise.model.model import Model, load
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.network.architecture import Architecture
+from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from tests.exchange.random_models import random_inputs, random_model
+from tests.explain.random_net import parameters_of
+from tests.members.ngram_keys import tokens_of
+
+TEXTS = ["a film that stays with you, a film to see", "two hours that never come back", "so so, and so on, and on"]
+
+
+def model_of(outputs: int = 1, kind: str = "tokens") -> Model:
+    """An LSTM that reads 6 words of a text, with the n-grams of the first two texts."""
+    encoding: Any = TokenEncoding.fit(TEXTS, min_count=1) if kind == "tokens" else KerasEncoding(keras_index(TEXTS))
+    arch = Architecture("tokens", encoding.vocab_size, 3, 4, outputs=outputs, max_length=6, truncation="middle")
+    keys = np.unique(np.concatenate([k for k, _ in keys_of(Ragged.of(encoding.encode_batch(TEXTS[:2])), 3)]))
+    weight = np.random.default_rng(3).normal(0.1, 0.5, (len(keys), outputs)).astype(np.float32)
+    classes = ("no", "yes") if outputs == 1 else tuple("abcde"[:outputs])
+    members = [(Ngrams(3, keys, weight), 0.5)]
+    return Model.of_network(arch, parameters_of(arch, 4), TextPreprocessor(encoding), classes, members=members)
+
+
+def without(model: Model) -> Model:
+    return replace(model, ensemble=model.ensemble.alone())
+
+
+@pytest.mark.parametrize(("outputs", "kind"), [(1, "tokens"), (3, "tokens"), (1, "keras")])
+def test_it_adds_both_and_comes_back_from_its_folder(tmp_path: Path, outputs: int, kind: str) -> None:
+    model = model_of(outputs, kind)
+    alone, ngrams = without(model), model.ensemble.get("ngrams")
+    added = np.zeros((len(TEXTS), outputs))
+    weight = {tokens_of(int(key)): row for key, row in zip(ngrams.keys, ngrams.weight, strict=True)}
+    for row, ids in zip(added, model.preprocessor.encode_batch(TEXTS), strict=True):
+        tokens = ids.tolist()  # the whole text, though the network reads six words
+        for phrase in {tuple(tokens[t : t + n]) for n in (1, 2, 3) for t in range(len(tokens) - n + 1)}:
+            row += weight.get(phrase, 0)
+    assert np.abs(added[:2]).min() > 0.1
+    logits = model.logits(TEXTS)
+    np.testing.assert_allclose(logits, alone.logits(TEXTS) + 0.5 * added, atol=1e-5)
+    model.save(tmp_path / "m")
+    again = load(tmp_path / "m")
+    assert (again.fingerprint, again.weights) == (model.fingerprint, {"LSTM": 1.0, "n-grams": 0.5})
+    assert not again.ensemble.get("ngrams").keys.flags.writeable
+    assert again.logits(TEXTS).tobytes() == logits.tobytes()
+    np.testing.assert_array_equal(again.ensemble.get("ngrams").keys, ngrams.keys)
+    assert (tmp_path / "m" / "ngrams.safetensors").is_file()
+    alone.save(tmp_path / "alone")
+    assert load(tmp_path / "alone").ensemble.get("ngrams") is None
+    assert not (tmp_path / "alone" / "ngrams.safetensors").exists()
+    assert f"| 1- to 3-grams | ({outputs},) | {len(ngrams) * outputs:,} |" in model.card()
+
+
+def test_a_model_with_convolutions_comes_back_from_its_folder(tmp_path: Path) -> None:
+    model = random_model(inputs="channels", linear="convolutions", classes=3)
+    rows, ensemble = random_inputs(model, 5), model.ensemble
+    model.save(tmp_path / "m")
+    loaded = load(tmp_path / "m")
+    np.testing.assert_array_equal(loaded.logits(rows), model.logits(rows))
+    added = ensemble.get("convolutions").logits(model.preprocessor.encode_batch(rows))
+    np.testing.assert_allclose(
+        model.logits(rows), 0.5 * without(model).logits(rows) + 0.75 * added + ensemble.shift, atol=1e-4
+    )
+    assert not loaded.ensemble.get("convolutions").weight.flags.writeable
+    assert "Convolutions (" in loaded.card()
+
+
+def test_explained_like_predicted() -> None:
+    model = model_of()
+    found, seen = model.explain(TEXTS[0], "prefix-difference"), model.trace(TEXTS[0])
+    logit = float(model.logits([TEXTS[0]])[0, 0])
+    assert found.target_score == pytest.approx(logit, abs=1e-5)
+    assert float(seen.prefix_logits[-1, 0]) == pytest.approx(logit, abs=1e-5)
+    assert {" ".join(one.words) for one in found.phrases} >= {"a film", "that stays with"}
+    assert next(one.times for one in found.phrases if one.words == ("a", "film")) == 2
+    changed = model.intervene(TEXTS[0], words={"film": "hours"})
+    edited = TEXTS[0].replace("film", "hours")
+    assert float(changed.after.logits[0]) == pytest.approx(float(model.logits([edited])[0, 0]), abs=1e-5)
+
+
+@pytest.mark.parametrize("linear", ["scaled ngrams", "convolutions"])
+@pytest.mark.parametrize("method", ["prefix-difference", "cell-decomposition", "integrated-gradients", "leave-one-out"])
+def test_explanations_include_every_member(linear: str, method: str) -> None:
+    inputs = "channels" if linear == "convolutions" else "tokens"
+    model = random_model(inputs=inputs, linear=linear, classes=3, units=4)
+    [item] = random_inputs(model, 1, seed=5)
+    explanation = model.explain(item, method)
+    lstm, other = explanation.parts
+    assert (lstm.name, lstm.weight, other.weight) == ("LSTM", 0.5, 0.75)
+    assert abs(other.scores).max() > 1e-3
+    np.testing.assert_allclose(lstm.scores + other.scores, explanation.scores, atol=1e-6)
+    if method == "leave-one-out":
+        ids = model.preprocessor.encode_batch([item])[0]
+        logits = model.ensemble.logits([ids, np.delete(ids, 4, axis=0)])
+        scores = logits - logits.mean(axis=1, keepdims=True)
+        k = int(logits[0].argmax())
+        assert abs(explanation.scores[4] - (scores[0, k] - scores[1, k])) < 1e-4
+    else:
+        assert abs(explanation.residual) < (2e-2 if method == "integrated-gradients" else 1e-4)
+
+
+def test_members_of_another_kind_of_input_or_of_another_width_are_refused() -> None:
+    series, text = random_model(inputs="channels", linear="convolutions", classes=3), model_of()
+    convolutions, ngrams = series.ensemble.get("convolutions"), text.ensemble.get("ngrams")
+    for model, member, message in (
+        (without(series), replace(convolutions, weight=convolutions.weight[:, :1]), "convolutions: 1 logits"),
+        (without(model_of(3)), convolutions, "convolutions need series"),
+        (without(text), model_of(3).ensemble.get("ngrams"), "n-grams: 3 logits, the model has 1"),
+        (random_model(inputs="channels"), ngrams, "n-grams need token inputs"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Model.of_network(
+                model.architecture, model.parameters, model.preprocessor, model.classes, members=[(member, 1)]
+            )
+
+
+def test_logits_that_are_not_finite_are_an_error_everywhere(tmp_path: Path) -> None:
+    """Finite weights can add up to infinity: the label would be made of NaN."""
+    model, fine = model_of(3), TEXTS[2].split(",", maxsplit=1)[0]
+    model = replace(model, ensemble=replace(model.ensemble, weights=(1.0, 1.7e308)))
+    model.save(tmp_path / "m")
+    model = load(tmp_path / "m")
+    for call in (model.predict, model.predict_proba, model.logits, model.decision_function):
+        call([fine])
+        with pytest.raises(InputError, match="input 1: the model overflows: a logit is not finite"):
+            call([fine, TEXTS[0]])
+    with pytest.raises(InputError, match="input 0: the model overflows"):
+        model.evaluate([TEXTS[0]], ["a"])
+    dense = {name: model.parameters[name].copy() for name in ("dense.weight", "dense.bias")}
+    dense["dense.bias"][:] = 3.4e38
+    dense["dense.weight"][:] = 3.4e38 * np.array([[1], [-1], [1]])  # one of them adds to the bias
+    model = without(model).with_lstm(parameters={**model.parameters, **dense})
+    with pytest.raises(InputError, match="the model overflows"):
+        replace(model, ensemble=replace(model.ensemble, weights=(1e300,))).explain(TEXTS[0])
