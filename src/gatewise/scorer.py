@@ -44,7 +44,8 @@ class Scorer:
 
     model: path of a model folder, "hf://owner/name@revision", or None for the bundled model. A folder that exists here
     is held by its absolute path and `fingerprint`, the SHA-256 of its manifest: another model under this path raises
-    ModelFileError in the worker. text: the text column; several are joined by a newline.
+    ModelFileError in the worker. text: the text column; several are joined by a newline; None: the columns of the
+    table that the model was trained on, else "text".
 
     A call takes a pyarrow.Table or RecordBatch, a pandas.DataFrame, or a dict of arrays (n,) by column name, and
     returns the same type, with the same rows in the same order and the new columns at the end:
@@ -64,7 +65,7 @@ class Scorer:
     """
 
     model: str | Path | None
-    text: str | Sequence[str] = "text"
+    text: str | Sequence[str] | None = None
     probabilities: str = field(default="top", kw_only=True)
     explain: bool | str = field(default=False, kw_only=True)
     columns: Mapping[str, str] = field(default_factory=dict, kw_only=True)
@@ -83,7 +84,7 @@ class Scorer:
         ):
             if value not in known:
                 raise InputError(f"{name} must be {' or '.join(known)}, not {quote(value)}")
-        if not self.text:
+        if self.text is not None and not self.text:
             raise InputError("there must be at least one text column")
         if isinstance(self.explain, str):
             from gatewise.explain import METHODS
@@ -101,7 +102,7 @@ class Scorer:
         """The batch with the new columns."""
         names = _names(batch)
         model = self._load()
-        texts = self._texts(batch, names)
+        texts = self._texts(batch, names, self.text or model.metadata.columns.text or "text")
         new = self._predict(model, texts)
         unknown = [name for name in self.columns if name not in new]
         if unknown:
@@ -131,10 +132,9 @@ class Scorer:
             raise InputError(f"{quote(where, 200)}: the model takes series, and Scorer is for texts: use Model.predict")
         return model
 
-    def _texts(self, batch: Any, names: list[str]) -> list[str | None]:
+    def _texts(self, batch: Any, names: list[str], text: str | Sequence[str]) -> list[str | None]:
         """The text of each row; None where it is missing or blank, if that is allowed."""
-        given = [self.text] if isinstance(self.text, str) else list(self.text)
-        columns = [find_column(name, names) for name in given]
+        columns = [find_column(name, names) for name in ([text] if isinstance(text, str) else text)]
         cells = {column: _values(batch, names.index(column), column) for column in columns}
         return texts_of(cells, nullable=self.missing == "null")
 

@@ -44,3 +44,14 @@ class ColumnNames:
     values: tuple[str, ...] = ()
     id: str | None = None
     time: str | None = None
+
+    def __str__(self) -> str:
+        """In one line, for the model card: "text: title, body; label: stars"."""
+        named = {"text": self.text, "label": self.label, "values": self.values}
+        parts = [f"{what}: {', '.join(names)}" for what, names in named.items() if names]
+        parts += [f"{what}: {name}" for what, name in (("id", self.id), ("time", self.time)) if name]
+        return "; ".join(parts)
+
+
+NO_COLUMNS = ColumnNames()
+"""Of a model that was trained on texts or arrays."""

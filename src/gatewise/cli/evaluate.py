@@ -87,6 +87,7 @@ def evaluate(
         delimiter=delimiter,
         skip_bad_rows=skip_bad_rows,
         one_class=True,
+        columns=model.metadata.columns,
     )
     splits = read_source(source, data, options)
     labelled = splits.test or splits.train

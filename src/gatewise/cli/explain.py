@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -27,7 +26,7 @@ from gatewise.cli.arguments import (
     refuse_folders,
     typed_command,
 )
-from gatewise.cli.inputs import NO_SERIES_ON_STDIN, TableOptions, is_series, read_data, read_lines
+from gatewise.cli.inputs import NO_SERIES_ON_STDIN, TableOptions, read_data, read_lines
 from gatewise.cli.interventions import parse_clamps, parse_replacements
 from gatewise.cli.output import check_ending, console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, counted, quote
@@ -125,7 +124,8 @@ def explain(
     text = next(iter(choice.inputs), None)
     model = open_model(choice.path)
     choice.report()
-    series = model.architecture.inputs == "channels"
+    series, names = model.architecture.inputs == "channels", model.metadata.columns
+    options = TableOptions(column, label, model.task, time=time, id=id, layout=layout, series=series, columns=names)
     screen = console()
     marks = screen.no_color or screen.color_system is None
     clamps = parse_clamps(clamp or [], ablate or [], hold_memory or [], layer, direction)
@@ -133,9 +133,7 @@ def explain(
     if data is not None and text is None and file is None and not tutorial_review:
         if clamps or replacements or compare or method or svg or html or target or against:
             raise InputError("--data without a text summarises units; the other options need a text")
-        labelled = _sample(
-            data, TableOptions(column, label, model.task, time=time, id=id, layout=layout, series=series), limit
-        )
+        labelled = _sample(data, options, limit)
         _show_units(model, choice, labelled, unit, top, as_json, screen, marks)
         return
     item = _item(
@@ -145,7 +143,7 @@ def explain(
         data,
         file,
         row,
-        TableOptions(column, label, model.task, time=time, id=id, layout=layout, series=series),
+        options,
     )
     from rich.console import Group
     from rich.text import Text
@@ -288,30 +286,14 @@ def _item(
         raise InputError(NO_SERIES_ON_STDIN)
     if not os.path.isfile(file):
         raise InputError(f"{quote(file)}: there is no such file{'; the model reads series' * series}")
-    inputs = _rows_of(file, model, options)
+    from gatewise.data.tables import is_table
+
+    inputs = options.read_inputs(file, model)
+    if not series and not is_table(file):
+        inputs = ["\n".join(inputs)]  # the content of another file is one text
     if not 1 <= (row or 1) <= len(inputs):
         raise InputError(f"--row must be from 1 to {len(inputs):,}, not {row}")
     return inputs[(row or 1) - 1]
-
-
-def _rows_of(file: str, model: Model, options: TableOptions) -> Sequence[Any]:
-    """The series of a file; or the texts of a table, or of another file its content as one text."""
-    if model.architecture.inputs == "channels":
-        from gatewise.cli.bulk_series import check_series
-        from gatewise.data.read import read_series
-
-        label = options.label[0] if options.label else None
-        rows = read_series(file, label=label, id=options.id, time=options.time, layout=options.layout)
-        check_series(model, rows)
-        return rows.inputs
-    if is_series(file):
-        raise InputError(f"{quote(file)}: the model reads texts, not series")
-    from gatewise.data.read import read_column
-    from gatewise.data.tables import is_table
-
-    if is_table(file):
-        return read_column(file, text=options.text or "text")
-    return ["\n".join(read_lines(file))]
 
 
 def _tutorial_review(data: str | None) -> str:

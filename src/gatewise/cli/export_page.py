@@ -24,7 +24,7 @@ from gatewise.cli.arguments import (
     option,
     refuse_folders,
 )
-from gatewise.cli.inputs import NO_SERIES_ON_STDIN, is_series, read_lines
+from gatewise.cli.inputs import TableOptions
 from gatewise.errors import InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -65,8 +65,11 @@ def export_page(
     choice = choose_model(arguments, use_bundled, files=True)
     model = open_model(choice.path)
     choice.report()
-    columns = {"--text": text, "--label": label, "--id": id, "--time": time, "--layout": layout}
-    inputs = _inputs(model, choice.inputs, {name: value for name, value in columns.items() if value}, limit)
+    of_series = model.architecture.inputs == "channels"
+    columns = TableOptions(
+        text, label, time=time, id=id, layout=layout, series=of_series, columns=model.metadata.columns
+    )
+    inputs = _inputs(model, choice.inputs, columns, limit)
     words = ["export-page", *([choice.path] if choice.path else [])]
     files, left_out = page_files(model, inputs, command_line(*words, "TEXT...", out=os.path.basename(target)))
     replace_folder(target, files)
@@ -80,48 +83,22 @@ def export_page(
     )
 
 
-def _inputs(model: Model, words: Sequence[str], columns: dict[str, Any], limit: int) -> Sequence[Any]:
+def _inputs(model: Model, words: Sequence[str], options: TableOptions, limit: int) -> Sequence[Any]:
     """The texts or series: the words themselves, or of one file the first `limit`."""
     if not words:
         raise InputError("give texts, a file, or - for stdin")
     refuse_folders(words)
-    series = model.architecture.inputs == "channels"
-    if not series and not any(word == "-" or names_file(word) for word in words):
-        if columns:
-            raise InputError(f"{next(iter(columns))} names a column of a file: give a file")
-        return words
+    columns = {"--text": options.text, "--label": options.label, "--id": options.id, "--time": options.time}
+    given = [name for name, value in (columns | {"--layout": options.layout}).items() if value]
+    if not options.series:
+        if not any(word == "-" or names_file(word) for word in words):
+            if given:
+                raise InputError(f"{given[0]} names a column of a file: give a file")
+            return words
+        if wrong := [name for name in given if name != "--text"]:
+            raise InputError(f"{wrong[0]} is for series, and the model reads texts")
+    elif options.text:
+        raise InputError("--text is for texts, and the model reads series")
     if len(words) > 1:
         raise InputError(f"{quote(words[1])}: give one file, or texts")
-    (path,) = words
-    if series:
-        return _series(model, path, columns)[:limit]
-    if given := [name for name in columns if name != "--text"]:
-        raise InputError(f"{given[0]} is for series, and the model reads texts")
-    if path == "-":
-        return read_lines(None)[:limit]
-    if is_series(path):
-        raise InputError(f"{quote(path)}: the model reads texts, not series")
-    from gatewise.data.read import read_column
-    from gatewise.data.tables import is_table
-
-    if is_table(path):
-        return read_column(path, text=columns.get("--text", "text"))[:limit]
-    return read_lines(path)[:limit]
-
-
-def _series(model: Model, path: str, columns: dict[str, Any]) -> Sequence[Any]:
-    from gatewise.cli.bulk_series import check_series
-    from gatewise.data.read import read_series
-
-    if path == "-":
-        raise InputError(NO_SERIES_ON_STDIN)
-    if not os.path.isfile(path):
-        raise InputError(f"{quote(path)}: there is no such file; the model reads series")
-    if "--text" in columns:
-        raise InputError("--text is for texts, and the model reads series")
-    label = columns["--label"][0] if "--label" in columns else None
-    rows = read_series(
-        path, label=label, id=columns.get("--id"), time=columns.get("--time"), layout=columns.get("--layout")
-    )
-    check_series(model, rows)
-    return rows.inputs
+    return options.read_inputs(words[0], model)[:limit]

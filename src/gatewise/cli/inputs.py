@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gatewise.errors import DataError, InputError, quote
+from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.types import NO_COLUMNS, ColumnNames
 
 if TYPE_CHECKING:
-    from gatewise.data import Labelled, Splits
+    from gatewise.data import Labelled, Rows, Splits
+    from gatewise.model.model import Model
 
 NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
 
@@ -31,7 +34,7 @@ class TableOptions:
     """The options that say what the columns of a table hold; see `gatewise.data.read_table` and `read_series`.
 
     series: the table holds series instead of texts; None: if its name or first line says so. one_class: all rows may
-    have one class, because the classes are those of a model.
+    have one class, because the classes are those of a model. columns: those of a model, where no option names others.
     """
 
     text: Sequence[str] | None = None
@@ -47,6 +50,7 @@ class TableOptions:
     skip_bad_rows: str | None = None
     layout: str | None = None
     one_class: bool = False
+    columns: ColumnNames = NO_COLUMNS
 
     def read(self, sources: Sequence[str]) -> Labelled:
         """The rows of one or more files: texts, or series. Raises InputError for options that do not fit."""
@@ -59,8 +63,8 @@ class TableOptions:
                 raise InputError(f"--{name} is for series: add --series")
         return read_table(
             sources,
-            text=self.text or "text",
-            label=self.label or "label",
+            text=self.text or self.columns.text or "text",
+            label=self.label or self.columns.label or "label",
             task=self.task,  # type: ignore[arg-type]
             label_separator=self.label_separator,
             weight=self.weight,
@@ -83,11 +87,68 @@ class TableOptions:
             raise InputError(NO_SERIES_ON_STDIN)
         if len(sources) > 1 or len(self.label or ()) > 1:
             raise InputError("series are read from one file, with one label column")
+        return self.read_series(sources[0]).labelled(self.task)  # type: ignore[arg-type]
+
+    def read_series(self, path: str) -> Rows:
+        """The series of a file."""
         from gatewise.data.read import read_series
 
+        if len(self.label or ()) > 1:
+            raise InputError("series have one label column")
         label = self.label[0] if self.label else None
-        rows = read_series(sources[0], label=label, id=self.id, time=self.time, layout=self.layout)
-        return rows.labelled(self.task)  # type: ignore[arg-type]
+        return read_series(path, label=label, id=self.id, time=self.time, layout=self.layout, columns=self.columns)
+
+    def read_inputs(self, path: str, model: Model) -> list[Any]:
+        """The series of a file for a model of series; else the texts of a table, or the lines of another file or, for
+        "-", of stdin.
+        """
+        if model.architecture.inputs == "channels":
+            if path == "-":
+                raise InputError(NO_SERIES_ON_STDIN)
+            if not os.path.isfile(path):
+                raise InputError(f"{quote(path)}: there is no such file; the model reads series")
+            rows = self.read_series(path)
+            check_series(model, rows)
+            return rows.inputs
+        if is_series(path):
+            raise InputError(f"{quote(path)}: the model reads texts, not series")
+        from gatewise.data.read import read_column
+        from gatewise.data.tables import is_table
+
+        if is_table(path):
+            return list(read_column(path, text=self.text or self.columns.text or "text"))
+        return list(read_lines(None if path == "-" else path))
+
+
+def check_series(model: Model, rows: Rows) -> None:
+    """Warn about series of another length than all training series had: a column may be a label or an id.
+
+    Raises InputError for a first column of a UCR text file that is not the class, and for another number of channels.
+    """
+    path = rows.file
+    if (
+        rows.paths[0].lower().endswith((".tsv", ".txt"))
+        and isinstance(rows.labels, list)
+        and model.task != "regression"
+    ):
+        other = sorted(set(rows.labels) - set(model.classes))
+        if other:
+            raise InputError(
+                f"{path}: the first column is the class, but the model has no class {quote(other[0], 40)}; if the file "
+                "has no classes, add --label ''"
+            )
+    channels = rows.inputs[0].shape[1] if rows.inputs else model.channels
+    if channels != model.channels:
+        hint = "" if channels > 1 else "; a table with one row per step needs --time, and --id for several series"
+        count = counted(channels, "channel")
+        raise InputError(f"{path}: the series have {count}, the model reads {model.channels}{hint}")
+    shortest, longest = getattr(model.preprocessor, "steps", (0, 0))
+    lengths = {len(series) for series in rows.inputs}
+    if 0 < shortest == longest and lengths != {longest}:
+        found = f"{min(lengths)} to {max(lengths)}" if len(lengths) > 1 else f"{min(lengths)}"
+        found += " step" if found == "1" else " steps"
+        text = f"{path}: the series have {found}, those of training {longest}; name a label or id column"
+        warnings.warn(text, UserWarning, stacklevel=2)
 
 
 def read_source(source: str | Sequence[str], data: str | None, options: TableOptions | None = None) -> Splits:

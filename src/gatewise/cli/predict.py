@@ -27,7 +27,7 @@ from gatewise.cli.arguments import (
     option,
     refuse_folders,
 )
-from gatewise.cli.inputs import is_series, table_delimiter
+from gatewise.cli.inputs import TableOptions, is_series, table_delimiter
 from gatewise.cli.output import print_json
 from gatewise.cli.predictions import as_json as objects
 from gatewise.cli.predictions import as_lines
@@ -132,10 +132,7 @@ def predict(
         logits = predict_series(
             model,
             inputs,
-            label=label,
-            id=id,
-            time=time,
-            layout=layout,
+            options=TableOptions(None, label, time=time, id=id, layout=layout, columns=model.metadata.columns),
             out=out,
             every=probabilities == "all",
             new=not overwrite,
@@ -193,17 +190,18 @@ def _predict_files(
     from gatewise.data.streams import STDIN
     from gatewise.scorer import model_fingerprint
 
+    texts = tuple(text or model.metadata.columns.text or ("text",))
     if output is not None and output.folder is not None and output.folder.ray is not None:
         if skip_bad_rows is not None:
             raise InputError("--skip-bad-rows is not for --ray: rows without a text get null predictions")
         separator = table_delimiter(delimiter)
-        n = output.write_with_ray(model, choice.folder, inputs, list(text or ("text",)), separator)
+        n = output.write_with_ray(model, choice.folder, inputs, list(texts), separator)
         choice.report(model.metadata.calibration is not None and not as_json)
         if as_json:
             print_json({"model": choice.name, "out": output.out, "n": n})
         return
     # Without a column, stdin holds one text per line; files say by their name whether they are tables.
-    columns = Columns(tuple(text or ("text",)))
+    columns = Columns(texts)
     lines = text is None and delimiter is None
     live = STDIN in inputs
     with RowReader.open(

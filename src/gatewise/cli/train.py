@@ -224,7 +224,7 @@ def train(
     command = command_line(
         *("train", *sources, "--recipe", chosen.name),
         data=data,
-        **vars(table),
+        **vars(table) | {"columns": None},
         pretrained=pretrained,
         unlabelled=unlabelled,
         out=out,
@@ -261,14 +261,12 @@ def train(
     example = "--tutorial-review" + data_option if source == "imdb" else '"A text of your own."'
     print(f"weights: {model.ensemble}\nsaved to {shown}\n\nnext:")
     if splits.train.kind == "series":
-        columns = command_line(label=label, id=id, time=time).removeprefix("gatewise")
-        print(f"  gatewise predict {shown} --file {shlex.quote(printable(source, 500))}{columns}")
+        print(f"  gatewise predict {shown} --file {shlex.quote(printable(source, 500))}")
         return
     if source == "imdb":
         print(f"  gatewise evaluate {shown} imdb{data_option}")
     if is_file_name(source):
-        columns = shlex.join([word for name in text or ["text"] for word in ("--text", name)])
-        print(f"  gatewise predict {shown} new.csv {columns} -o predicted.csv")
+        print(f"  gatewise predict {shown} new.csv -o predicted.csv")
     print(f'  gatewise predict {shown} "A text of your own."')
     print(f"  gatewise explain {shown} {example}")
 

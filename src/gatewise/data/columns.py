@@ -71,7 +71,9 @@ class Columns(ColumnNames):
 
     def names(self) -> ColumnNames:
         """What a model remembers. The values of a table with one series per row may be others in another table."""
-        return ColumnNames(self.text, self.label, self.values if self.time else (), self.id, self.time)
+        if self.text:
+            return ColumnNames(self.text, self.label)
+        return ColumnNames((), self.label, self.values if self.time else (), self.id, self.time)
 
     def found_in(self, table: Table) -> Columns:
         """The columns as the header of the table writes them. Raises DataError for one that is not there, and for

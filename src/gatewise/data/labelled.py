@@ -26,7 +26,7 @@ from gatewise.data.labels import (
 from gatewise.data.times import Time, comparable, seconds_of, show_time
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.target import Target
-from gatewise.types import ColumnNames, LabelType, Task
+from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
 
 _BY_CONTENT = np.zeros(0, dtype=np.int64)
 _ONES = np.ones(0)
@@ -56,7 +56,7 @@ class Labelled:
     label_type: LabelType = "str"
     sample_weight: NDArray[np.float64] = field(default_factory=lambda: _ONES)
     time: NDArray[np.float64] = field(default_factory=lambda: _NO_TIME)
-    columns: ColumnNames = ColumnNames()  # noqa: RUF009
+    columns: ColumnNames = NO_COLUMNS
 
     def __post_init__(self) -> None:
         n, k = len(self.inputs), len(self.target.classes)
@@ -105,7 +105,7 @@ class Labelled:
         sample_weight: Any = None,
         times: Any = None,
         layout: str | None = None,
-        columns: ColumnNames = ColumnNames(),  # noqa: B008
+        columns: ColumnNames = NO_COLUMNS,
     ) -> Labelled:
         """From n texts or series and n labels, as a user passes them.
 
@@ -293,7 +293,7 @@ class Rows:
     """
 
     inputs: list[Any]
-    names: ColumnNames = ColumnNames()  # noqa: RUF009
+    names: ColumnNames = NO_COLUMNS
     labels: list[Any] | NDArray[np.float64] | None = None
     task: Task | None = None
     label_type: LabelType | None = None

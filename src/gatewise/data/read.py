@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from gatewise.data.columns import Columns, RowReader
@@ -14,7 +13,7 @@ from gatewise.data.series_files import SERIES, is_ucr, read_arff, read_arrays, r
 from gatewise.data.streams import read_text, split_lines
 from gatewise.data.tables import TABLES, is_table
 from gatewise.errors import DataError, InputError, counted, quote
-from gatewise.types import Task
+from gatewise.types import NO_COLUMNS, ColumnNames, Task
 
 _MAX_FILE = 10 << 20  # bytes of a text file in a folder
 _MAX_LINES = 1 << 30  # bytes of a file with one text per line
@@ -81,14 +80,15 @@ def read_series(
     time: str | None = None,
     layout: str | None = None,
     delimiter: str | None = None,
-    values: Sequence[str] = (),
+    columns: ColumnNames = NO_COLUMNS,
 ) -> Rows:
     """The series of a .ts, .arff, .npz or .npy file, a .tsv or .txt file of the UCR archive, or a table.
 
     A .tsv or .txt file whose first lines hold numbers only is of the UCR archive: the first column is the class, unless
     label is "". Other tables have one series per row, or with `time` one step per row. label, id: columns of the labels
-    and of the names of the series; without a name, a column "label" holds the labels, unless label is "". values: the
-    columns of numbers; (): all others. layout: of three-dimensional arrays in .npz and .npy.
+    and of the names of the series; without a name, a column "label" holds the labels, unless label is "". columns:
+    those of a model, `metadata.columns`, where no option names others. layout: of arrays (n, steps, channels) in .npz
+    and .npy.
 
     With one series per row, the numeric columns, in their order, are the steps; missing steps at the end of a row mean
     a shorter series. With one step per row, they are the channels; the time, a number or a date in ISO 8601, orders the
@@ -116,10 +116,10 @@ def read_series(
         return read_arff(file, label)
     if not table:
         return read_arrays(file, layout)
-    columns = Columns((), several(label or ()), tuple(values), id, time)
-    if label is None:
-        columns = replace(columns, label_if_there="label")
-    with RowReader.open(str(file), columns, delimiter, fail_fast=True) as reader:
+    time = time or columns.time
+    label_if_there = None if label is not None else (*columns.label, "label")[0]
+    wanted = Columns((), several(label or ()), columns.values, id or columns.id, time, label_if_there=label_if_there)
+    with RowReader.open(str(file), wanted, delimiter, fail_fast=True) as reader:
         rows = reader.read()
     if not rows.inputs:
         raise DataError(f"{quote(file, 200)}: has no row")

@@ -13,6 +13,7 @@ from gatewise.members.ensemble import Ensemble
 from gatewise.metrics import Faithfulness, with_interval
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
+from gatewise.types import NO_COLUMNS, ColumnNames
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ class ModelMetadata:
     attribution_method: str = ""  # the default method, chosen by `faithfulness`
     calibration: CalibrationReport | None = None
     compression: CompressionReport | None = None
+    columns: ColumnNames = NO_COLUMNS  # of the table that the model was trained on
     examples: tuple[KeptExample, ...] = ()  # rows of the user's data: kept only on request
 
     def with_evaluation(self, result: EvalResult) -> ModelMetadata:
@@ -313,6 +315,7 @@ def metadata_rows(metadata: ModelMetadata) -> list[tuple[str, str]]:
         ("recipe", metadata.recipe),
         ("seed", str(metadata.seed) if metadata.recipe else ""),
         ("data", metadata.data),
+        ("columns", str(metadata.columns)),
         ("pretrained model", metadata.pretrained),
         ("training set", f"{metadata.n_train:,}" if metadata.n_train else ""),
         ("median length", counted(metadata.median_length, "step") if metadata.median_length else ""),

@@ -169,7 +169,7 @@ class Model:
         """Logits (n, outputs) float64 of n inputs. The composition of the batch changes only the last bits. Inputs,
         layout and errors as `predict`.
         """
-        sequences = encode_inputs(self.preprocessor, inputs, layout)
+        sequences = encode_inputs(self.preprocessor, inputs, layout, self.metadata.columns)
         self._warn_of_truncation(sequences)
         logits = self.ensemble.logits(sequences)
         check_logits(logits)
@@ -199,9 +199,9 @@ class Model:
         inputs: what `gatewise.train` takes: a list or another container of n texts (see
         `gatewise.data.inputs.convert_inputs`) or of n series (`gatewise.data.inputs.series_of`). A str is one text, and
         one series may be given alone: an array (steps,) for a model of one channel, (steps, channels) for a model of
-        several. layout: see `series_of`. Raises InputError for an empty or missing text, a lone surrogate, a series
-        with another number of channels, and a container that can be misread, such as a dict, a set or a data frame of
-        several columns.
+        several. A data frame has the text columns of the training table (`metadata.columns`). layout: see `series_of`.
+        Raises InputError for an empty or missing text, a lone surrogate, a series with another number of channels, the
+        name of a file, and a container that can be misread, such as a dict, a set or a data frame of several columns.
         """
         return self.target.labels(self.logits(inputs, layout=layout))
 
@@ -215,7 +215,7 @@ class Model:
         data: Labelled, or inputs as `predict` takes them, with `labels` as `gatewise.train` takes them. Raises
         InputError for a class that the model does not have, for an empty data set, and as `predict`.
         """
-        data = labelled_for(self.target, self.preprocessor, data, labels, layout)
+        data = labelled_for(self.target, self.preprocessor, data, labels, layout, self.metadata.columns)
         truth = data.labels_among(self.classes)
         if not len(truth):
             raise InputError("cannot evaluate: the data set is empty")

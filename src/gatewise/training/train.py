@@ -341,6 +341,7 @@ class _Run:
         """The network's best epoch with its metadata and history."""
         history, best_epoch = loop.progress.history, loop.progress.best_epoch
         metadata = ModelMetadata(
+            columns=training_data.data.columns,
             gatewise=__version__,
             recipe=training_data.recipe.name,
             seed=self.seed,
