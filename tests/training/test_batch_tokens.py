@@ -19,6 +19,6 @@ from tests.training.texts import made_reviews
 )
 def test_batch_size(changes: dict[str, int], expected: int) -> None:
     start = recipe("fast", vocab_size=90, units=4, embedding_dim=4, batch_size=4)
-    assert start.min_batch_tokens == 0
+    assert start.optimisation.min_batch_tokens == 0
     prepared = prepare(made_reviews(200, 3), recipe("fast", **{"batch_size": 4, **changes}), 1)
     assert prepared.recipe.optimisation.batch_size == expected

@@ -61,8 +61,7 @@ def test_mlflow_has_parameters_and_metrics(tmp_path: Path, monkeypatch: pytest.M
     runs = mlflow.search_runs(output_format="list")
     assert len(runs) == 2
     run = runs[-1]
-    assert run.data.params["units"] == "3"
-    assert run.data.params["recipe" if "recipe" in run.data.params else "name"] == "fast"
+    assert (run.data.params["lstm.units"], run.data.params["recipe"]) == ("3", "fast")
     history = [json.loads(line) for line in model.history.splitlines()]
     assert run.data.metrics["val_loss"] == pytest.approx(history[-1]["val_loss"], rel=1e-6)
     assert run.data.metrics["final_loss"] == pytest.approx(model.metadata.evaluations[-1].loss)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from gatewise.errors import MissingExtra
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo
+from gatewise.training.fields import values_of
+from gatewise.training.recipes import PretrainRecipe
 
 __all__ = ["MLflowCallback", "TensorBoardCallback"]
 
@@ -54,8 +55,8 @@ class MLflowCallback(Callback):
     `gw.train(..., callbacks=MLflowCallback())`.
 
     Where MLflow writes is its own setting: `mlflow.set_tracking_uri`, `mlflow.set_experiment`. Parameters: the fields
-    of the recipe and the data. Metrics: those of `TensorBoardCallback`, and the figures of the finished model as
-    `final_` and their name. Raises MissingExtra without MLflow (extra `mlflow`).
+    of the recipe by `group.field`, its name and the data. Metrics: those of `TensorBoardCallback`, and the figures of
+    the finished model as `final_` and their name. Raises MissingExtra without MLflow (extra `mlflow`).
     """
 
     def __init__(self) -> None:
@@ -74,7 +75,8 @@ class MLflowCallback(Callback):
         if self._mlflow.active_run() is None:
             self._mlflow.start_run()
             self._own = True
-        self._mlflow.log_params({**asdict(run.recipe), "data": run.source, "train": run.train})
+        name = run.recipe.size if isinstance(run.recipe, PretrainRecipe) else run.recipe.name
+        self._mlflow.log_params({"recipe": name, **values_of(run.recipe), "data": run.source, "train": run.train})
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
         """Log the figures of the epoch."""
