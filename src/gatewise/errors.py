@@ -89,7 +89,7 @@ def required(module: str, extra: str, needed_for: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise MissingExtra(module, extra, needed_for) from error
+        raise MissingExtra(module.partition(".")[0], extra, needed_for) from error
 
 
 def printable(text: object, limit: int = 80) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.data.tables import DELIMITERS
-from gatewise.errors import DataError, InputError, MissingExtra, printable, quote
+from gatewise.errors import DataError, InputError, printable, quote, required
 from gatewise.system import lock, open_file, sync_folder
 
 _JSON = (".jsonl", ".ndjson")
@@ -156,13 +156,9 @@ class TableWriter:
         return "".join(lines).encode("utf-8", "surrogatepass")
 
     def _arrow(self) -> Any:
-        try:
-            import pyarrow
-            import pyarrow.ipc
-            import pyarrow.parquet
-        except ImportError:
-            raise MissingExtra("pyarrow", "data", f"{quote(self.out, 200)}: parquet") from None
-        return pyarrow
+        found = required("pyarrow", "data", f"{quote(self.out, 200)}: parquet")
+
+        return found
 
     def _batch(self, rows: Sequence[dict[str, Any]]) -> bytes:
         """The rows as a message of an Arrow stream, after the schema if it is the first one."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, MissingExtra, quote
+from gatewise.errors import InputError, quote, required
 
 
 def find_column(name: str, columns: Sequence[str], hint: str = "") -> str:
@@ -91,10 +91,7 @@ def frame_columns(frame: Any) -> dict[str, list[Any]]:
     """
     if hasattr(frame, "features") and hasattr(frame, "column_names"):  # datasets.Dataset
         return {str(column): _dataset_column(frame, column) for column in frame.column_names}
-    try:
-        import narwhals as nw
-    except ImportError:
-        raise MissingExtra("narwhals", "data", "a data frame") from None
+    nw = required("narwhals", "data", "a data frame")
     if type(frame).__module__.startswith("pyarrow") and not hasattr(frame, "to_reader"):
         import pyarrow
 

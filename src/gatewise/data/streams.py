@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from gatewise.errors import DataError, MissingExtra, quote
+from gatewise.errors import DataError, quote, required
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 STDIN = "-"
@@ -108,10 +108,7 @@ class Stream:
         if compression == "gzip":
             inner: Any = gzip.GzipFile(fileobj=self._file)
         else:
-            try:
-                import pyarrow
-            except ImportError:
-                raise MissingExtra("pyarrow", "data", f"{self.where}: zstd") from None
+            pyarrow = required("pyarrow", "data", f"{self.where}: zstd")
             inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(self._file, "r"), "zstd")
         return io.BufferedReader(inner, PEEK)
 

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from gatewise.data.frames import find_column
 from gatewise.data.streams import COMPRESSED, NOT_UTF_8, STDIN, Lines, Stream, split_lines
-from gatewise.errors import DataError, InputError, MissingExtra, counted, printable, quote
+from gatewise.errors import DataError, InputError, counted, printable, quote, required
 from gatewise.storage import parse_json
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
@@ -377,11 +377,9 @@ def _element_end(buffer: bytes, begin: int) -> int:
 
 
 def _open_arrow(stream: Stream, suffix: str) -> Table:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingExtra("pyarrow", "data", f"{stream.where}: {suffix[1:]}") from None
+    pyarrow = required("pyarrow", "data", f"{stream.where}: {suffix[1:]}")
+    from pyarrow import parquet
+
     file = pyarrow.PythonFile(stream.raw, "r")
     try:
         if suffix == ".parquet":

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from gatewise.errors import MissingExtra
+from gatewise.errors import required
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo
@@ -26,10 +25,7 @@ class TensorBoardCallback(Callback):
     """
 
     def __init__(self, log_dir: str | Path) -> None:
-        try:
-            summary = import_module("tensorboard.summary")
-        except ImportError as error:
-            raise MissingExtra("TensorBoard", "tensorboard", "TensorBoardCallback") from error
+        summary = required("tensorboard.summary", "tensorboard", "TensorBoardCallback")
         self._writer = summary.Writer(str(log_dir))
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
@@ -60,10 +56,7 @@ class MLflowCallback(Callback):
     """
 
     def __init__(self) -> None:
-        try:
-            self._mlflow: Any = import_module("mlflow")
-        except ImportError as error:
-            raise MissingExtra("MLflow", "mlflow", "MLflowCallback") from error
+        self._mlflow = required("mlflow", "mlflow", "MLflowCallback")
         self._own = False
         self._runs = 0
 

@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gatewise.data.labelled import Labelled, Unlabelled
-from gatewise.errors import DataWarning, InputError, MissingExtra, TrainingError, counted, quote
+from gatewise.errors import DataWarning, InputError, TrainingError, counted, quote, required
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.fields import field_named, named_values, value_of
@@ -369,10 +368,7 @@ def _content(value: Any) -> Any:
 
 def _optuna() -> ModuleType:
     """Optuna. Raises MissingExtra where it is not installed."""
-    try:
-        return import_module("optuna")
-    except ImportError as error:
-        raise MissingExtra("Optuna", "tune", "gatewise tune") from error
+    return cast(ModuleType, required("optuna", "tune", "gatewise tune"))
 
 
 @contextmanager
