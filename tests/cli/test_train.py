@@ -190,7 +190,7 @@ def test_weights_threshold_split_and_validation(run: Run, reviews_csv: Path, tmp
     assert result.exit_code == 0
     model = gw.load(target)
     assert model.target.thresholds == (0.25,)
-    assert "validation data of their own" in model.metadata.validation
+    assert "a separate validation set" in model.metadata.validation
     for part in ("--class-weight good=3", "--threshold 0.25", "--validation"):
         assert part in model.metadata.command
     for option in (("--split", "row"), ("--group", "sentiment"), ("--set", "validation.fraction=0.3")):

@@ -134,3 +134,10 @@ def test_old_words_would_be_found() -> None:
     assert [name for name, _ in public_names(tree)] == ["A", "tape", "say", "self", "want"]
     assert [match for _, match, _ in found_in("The box\nhears the verdict, FACTS")] == ["verdict", "The box", "hears"]
     assert "--adversarial" in help_pages()["gatewise train"]
+
+
+def test_the_code_says_validation_set() -> None:
+    """Messages and docstrings too, which the texts above do not show."""
+    old = re.compile(r"\bvalidation\s(part|data)\b", re.IGNORECASE)
+    found = [str(path) for path in PACKAGE.rglob("*.py") if old.search(path.read_text(encoding="utf-8"))]
+    assert not found

@@ -149,7 +149,7 @@ def test_series_refuse_unlabelled_texts(recipe: str) -> None:
 
 
 def test_labelled_texts_are_left_out_of_the_unlabelled_ones(pretrained: PretrainedLM) -> None:
-    """The validation part above all: it chooses the epoch and the ensemble weights, so nothing may train on it."""
+    """The validation set above all: it chooses the epoch and the ensemble weights, so nothing may train on it."""
     data = made_reviews(120, 3)
     texts = [str(text) for text in data.inputs]
     fresh = [str(text) for text in made_reviews(30, 77).inputs]

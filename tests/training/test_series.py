@@ -112,7 +112,7 @@ def test_epochs_follow_from_the_amount_of_data() -> None:
 
 
 def test_more_rows_than_the_convolutions_hold_out_are_not_cross_validated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more than MOST_ROWS rows the convolutions hold out one fold, so the network has one validation part too."""
+    """Of more than MOST_ROWS rows the convolutions hold out one fold, so the network has one validation set too."""
     for module in (convolutions, series_ensemble, training_data):
         monkeypatch.setattr(module, "MOST_ROWS", 50)
     assert plan_series(recipe("series"), [10] * 51, 41, own_validation=False)[1] == 0

@@ -86,7 +86,7 @@ def test_without_unknown_words_nothing_is_compared(monkeypatch: pytest.MonkeyPat
     recorder = Recorder()
     model = gw.train(whole_words(240, 7), recipe="fast", callbacks=recorder, **TINY)
     assert type(encoding_of(model)) is TokenEncoding
-    assert "tokens: words, 0% of those in the validation part are unknown" in recorder.messages
+    assert "tokens: words, 0% of those in the validation set are unknown" in recorder.messages
 
 
 def test_subwords_that_are_asked_for_are_taken_and_go_into_the_next_model() -> None:

@@ -1,4 +1,4 @@
-"""The validation part: data of its own, groups, time; what the card says of it."""
+"""The validation set: separate, by groups, by time; what the card says of it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def test_validation_data_of_their_own() -> None:
     data, held = made_reviews(150, 1), made_reviews(130, 2)
     model = train(data, validation=held, **SMALL)
     assert (model.metadata.n_train, model.metadata.n_validation) == (150, 130)
-    assert model.metadata.validation == "validation data of their own: 130 made reviews"
+    assert model.metadata.validation == "a separate validation set: 130 made reviews"
     assert model.metadata.fingerprint == data.fingerprint()
     assert model.metadata.evaluations[-1].loss == pytest.approx(model.evaluate(held).loss, rel=1e-4)
-    assert "validation data of their own" in model.card()
+    assert "a separate validation set" in model.card()
     pair = (held.inputs, [held.classes[k] for k in held.labels])
     again = train(data, validation=pair, **SMALL)
     for name, array in model.parameters.items():

@@ -27,7 +27,7 @@ class RunInfo:
     kernel: str
     steps_per_epoch: int
     validation_how: str = ""
-    """How the validation part was cut. Training only."""
+    """How the validation set was cut. Training only."""
     architecture: Architecture | None = None
     """The network. Training only."""
     task: Task = "classification"
@@ -62,7 +62,7 @@ class StepLog:
 @dataclass(frozen=True)
 class EpochLog:
     """After an epoch: one line of a model's history. loss, accuracy: means over the epoch's batches, each before its
-    step; val_loss, val_accuracy: of the validation part, after the epoch; best: the lowest val_loss so far.
+    step; val_loss, val_accuracy: of the validation set, after the epoch; best: the lowest val_loss so far.
 
     Of multi-label rows the accuracy is the subset accuracy. A regression has no accuracy but val_rmse, in the unit of
     the numbers; its losses are mean squared errors of standardised numbers.

@@ -1,7 +1,7 @@
-"""Cross-validation of the network: small data have no rows to spare for a validation part.
+"""Cross-validation of the network: small data have no rows to spare for a validation set.
 
 Each fold has a network of its own, trained for as many epochs as the final one, which is fitted to all rows. What the
-networks predict for the rows of their fold, epoch by epoch, takes the place of the validation part: it chooses the
+networks predict for the rows of their fold, epoch by epoch, takes the place of the validation set: it chooses the
 epoch of the final network and fits the ensemble weights.
 """
 

@@ -1,4 +1,4 @@
-"""Ensemble the network with the n-gram model, and calibrate the result, on the validation part.
+"""Ensemble the network with the n-gram model, and calibrate the result, on the validation set.
 
     logit = a network + b ngrams + c
 
@@ -73,7 +73,7 @@ def fit_ensemble(
     model's own; and its logits (training rows, outputs) from n-gram models without them, None where there are none.
 
     out_of_fold (n, outputs): the network's logits of all rows by cross-validation; None where the network has not been
-    trained on the validation part.
+    trained on the validation set.
     """
     recipe, task, scaling = training_data.recipe, training_data.data.task, training_data.target_scaling
     if not recipe.ngrams.order and not recipe.calibrates:
@@ -127,7 +127,7 @@ def with_report(
     combined: Array,
     callback: Callback,
 ) -> Model:
-    """The ensemble with its scores on the validation part and, from `MIN_CALIBRATION_ROWS` rows, its calibration.
+    """The ensemble with its scores on the validation set and, from `MIN_CALIBRATION_ROWS` rows, its calibration.
     network, combined: logits (validation rows, outputs) of the network and of the ensemble.
     """
     part, labels = training_data.validation_name, training_data.labels[training_data.validation]

@@ -177,7 +177,7 @@ def subsampled(unlabelled: list[Array]) -> list[Array]:
 
 
 def fit_lsa_of(training_data: TrainingData, unlabelled: list[Array], seed: int, callback: Callback) -> LSA | None:
-    """LSA of the training part, then of the unlabelled texts (full sequences, `subsampled`). The validation part is not
+    """LSA of the training part, then of the unlabelled texts (full sequences, `subsampled`). The validation set is not
     read. None where the recipe has no LSA, or where no n-gram is frequent enough.
     """
     if not training_data.recipe.uses_lsa:

@@ -1,11 +1,11 @@
 """Choose the n-gram model of texts by held-out loss: its scaling and its order; then fit it on all rows.
 
 Candidates are fitted on a part of the rows and predict the rest. Below `FEW_ROWS` rows this is cross-validation of all
-rows, training and validation part, as where one of two classes with class weights has few validation rows; else the
-training part predicts the validation part. The held-out logits of a
+rows, training and validation set, as where one of two classes with class weights has few validation rows; else the
+training part predicts the validation set. The held-out logits of a
 candidate are calibrated by a weight and a shift per class, which also turns the margins of a support vector machine
 into logits. The candidate with the lowest loss is fitted on all rows, so that the model does not lose a tenth of few
-rows; what is reported of the validation part are the held-out logits.
+rows; what is reported of the validation set are the held-out logits.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ L2 = 1.0  # penalty of the calibration
 
 
 class SelectedNgrams(NamedTuple):
-    """model: fitted on all rows but validation data of their own. held_out (n, outputs): logits of the validation rows
+    """model: fitted on all rows but a separate validation set. held_out (n, outputs): logits of the validation rows
     from models without them. held_out_train: those of the training rows, in their order, None but for cross-validation.
     """
 
@@ -116,7 +116,7 @@ def select_ngrams(training_data: TrainingData, callback: Callback) -> SelectedNg
     rows, best, start = candidates.rows, candidates.best, time.perf_counter()
     targets, weights = training_data.targets(rows), _row_weights(training_data, rows, best.scaling)
     part = candidates.features.up_to(best.order)
-    # Validation data of their own, and rows that are later in time, are not trained on.
+    # A separate validation set, and rows that are later in time, are not trained on.
     every = (
         np.searchsorted(rows, np.sort(training_data.train)) if training_data.own_validation else np.arange(len(rows))
     )

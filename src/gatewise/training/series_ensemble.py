@@ -3,10 +3,10 @@
     logit = a network + b convolutions
 
 as in `gatewise.training.ensemble`, on logits out of fold: those of the convolutions need no refitting
-(`gatewise.training.convolutions`), those of the network come from cross-validation or are of a validation part. The
+(`gatewise.training.convolutions`), those of the network come from cross-validation or are of a validation set. The
 penalty draws towards the convolutions alone, a = 0 and b = 1: on most small data sets they are far more accurate than a
 network, and it is the network that has to show what it adds. There is no shift: the convolutions are calibrated on all
-rows, and twenty rows of a validation part would move each class (docs/log/series.md).
+rows, and twenty rows of a validation set would move each class (docs/log/series.md).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def fit_series_ensemble(
     """The ensemble, and its logits (validation rows, outputs), all of them out of fold.
 
     out_of_fold (n, outputs): the network's logits of all rows by cross-validation; None where the network has not been
-    trained on the validation part.
+    trained on the validation set.
     """
     task, scaling, rows = training_data.data.task, training_data.target_scaling, training_data.validation
     convolution_model, linear = _convolutions(training_data, seed, callback)

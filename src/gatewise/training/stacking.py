@@ -40,7 +40,7 @@ def stacked_predictions(
     seed: int,
     callback: Callback,
 ) -> NDArray[np.float64]:
-    """Probabilities (m, K) of the m query rows of `unlabelled`, full sequences. The validation part is not read.
+    """Probabilities (m, K) of the m query rows of `unlabelled`, full sequences. The validation set is not read.
 
     lsa: of the training part and all unlabelled texts (`lsa.fit_lsa_of`); None where no n-gram is frequent enough.
     """

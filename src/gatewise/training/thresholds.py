@@ -1,7 +1,7 @@
 """Decision thresholds: the probability from which a label is predicted, chosen for F1 on rows that were held out: the
-validation part and, for two classes with cross-validated n-grams, the training part as well.
+validation set and, for two classes with cross-validated n-grams, the training part as well.
 
-The threshold of the highest F1 is known only as well as the few positive rows of the validation part tell. So F1 is
+The threshold of the highest F1 is known only as well as the few positive rows of the validation set tell. So F1 is
 computed from (y + p) / 2 in place of y: half what the rows are, half what their calibrated probabilities expect
 (Lipton et al. 2014 derive the threshold from p alone).
 """

@@ -40,7 +40,7 @@ def choose_tokenization(training_data: TrainingData, recipe: Recipe, callback: C
     held_out = np.concatenate([training_data.full_sequences[n] for n in training_data.validation])
     unknown = float(np.mean(held_out == training_data.preprocessor.unknown)) if len(held_out) else 0.0
     if unknown < LEAST_UNKNOWN:
-        callback.log(f"tokens: words, {100 * unknown:.0f}% of those in the validation part are unknown")
+        callback.log(f"tokens: words, {100 * unknown:.0f}% of those in the validation set are unknown")
         return training_data
     texts = cast(Any, training_data.data.inputs)
     encoding = SubwordEncoding.fit([texts[n] for n in training_data.train], vocab_size=recipe.text.vocab_size)

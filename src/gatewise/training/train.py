@@ -416,12 +416,12 @@ def labelled_of(
 
 
 def _validation(validation: Any, data: Labelled, layout: str | None) -> Labelled | None:
-    """The validation data as Labelled, with the task of the training data."""
+    """The validation set as Labelled, with the task of the training data."""
     if validation is None or isinstance(validation, Labelled):
         return validation
     if not isinstance(validation, tuple | list) or len(validation) != 2:
         raise InputError("validation must be (inputs, labels) or Labelled")
     names = None if data.task == "classification" else data.classes
     inputs, labels = validation
-    source = "the validation data given"
+    source = "the validation set given"
     return Labelled.of(inputs, labels, source, task=data.task, classes=names, layout=layout)

@@ -48,7 +48,7 @@ class TrainingData:
     train: NDArray[np.int64]
     """Row numbers of the training part."""
     validation: NDArray[np.int64]
-    """Row numbers of the validation part."""
+    """Row numbers of the validation set."""
     trainable_rows: NDArray[np.int64] | None
     """Embedding rows that occur in training, None for series."""
     full_sequences: list[Array] = field(default_factory=list)
@@ -71,17 +71,17 @@ class TrainingData:
     balanced: bool = False
     """Whether the class weights are "balanced"."""
     fingerprint: str = ""
-    """Of the training data, without validation data of their own."""
+    """Of the training data, without a separate validation set."""
     identity: str = ""
-    """Of all that the run reads from the data: rows, weights, validation part."""
+    """Of all that the run reads from the data: rows, weights, validation set."""
     validation_how: str = ""
-    """How the validation part was cut, for the card."""
+    """How the validation set was cut, for the card."""
     folds: tuple[NDArray[np.int64], ...] = ()
     """The held-out rows of each fold of a cross-validation; train and validation are all rows then."""
     ngram_candidates: Any = None
     """What `gatewise.training.ngram_selection.compare_ngrams` gave, where it has chosen the tokens; else None."""
     own_validation: bool = False
-    """Whether the validation part must not be trained on: it is data of their own, or later than the training part."""
+    """Whether the validation set must not be trained on: it is separate, or later than the training part."""
 
     @property
     def epoch_rows(self) -> NDArray[np.int64]:
@@ -106,7 +106,7 @@ class TrainingData:
 
     @property
     def validation_name(self) -> str:
-        """What the validation part is, for the card."""
+        """What the validation set is, for the card."""
         return "cross-validation" if self.folds else "validation set"
 
     @property
@@ -131,11 +131,11 @@ def prepare(
     times: Sequence[Any] | None = None,
     class_weight: ClassWeight | None = None,
 ) -> TrainingData:
-    """Split off the validation part, fit the preprocessor, encode. Equal arguments give equal results.
+    """Split off the validation set, fit the preprocessor, encode. Equal arguments give equal results.
 
     The Keras index counts the words of all of `data`, as the published one does; the tokens' vocabulary, the series'
     scaling and that of the numbers are fitted on the training part alone. preprocessor: a pretrained model's, instead.
-    validation: the validation part, where it is not cut from `data`. times: see `gatewise.data.split`. Raises
+    validation: the validation set, where it is not cut from `data`. times: see `gatewise.data.split`. Raises
     InputError where there is too little to train on.
     """
     if data.task == "classification" and len(data.classes) < 2:
@@ -148,8 +148,8 @@ def prepare(
         rows, how = data, _validation_how(data, recipe)
     else:
         if times is not None:
-            raise InputError("times cut the validation part from the data, and validation data are given")
-        rows, how = _joined(data, validation), f"validation data of their own: {validation.source}"
+            raise InputError("times choose the validation set from the data, and a validation set is given")
+        rows, how = _joined(data, validation), f"a separate validation set: {validation.source}"
         train, held_out = np.arange(len(data)), np.arange(len(data), len(rows))
     if not len(train) or not len(held_out):
         fraction = f"{recipe.validation.fraction:.0%}"
@@ -248,12 +248,12 @@ def _validation_how(data: Labelled, recipe: Recipe) -> str:
 
 
 def _joined(data: Labelled, validation: Labelled) -> Labelled:
-    """The rows of the training data, and the rows of the validation data after them."""
+    """The rows of the training data, and the rows of the validation set after them."""
     if not len(validation):
         raise InputError(f"{validation.source}: there are no validation rows")
     if (validation.kind, validation.task) != (data.kind, data.task):
         raise InputError(
-            f"{validation.source}: the validation data are {validation.kind} for {validation.task}, the training data "
+            f"{validation.source}: the validation set is {validation.kind} for {validation.task}, the training data "
             f"{data.kind} for {data.task}"
         )
     inputs: Any = [*data.inputs, *validation.inputs]
@@ -284,7 +284,7 @@ def _check_classes(data: Labelled, train: NDArray[np.int64]) -> None:
         shown = ", ".join(map(quote, single[:5])) + (", ..." if len(single) > 5 else "")
         what = f"{len(single)} of {k} classes have one row" if len(single) > 1 else f"1 of {k} classes has one row"
         warnings.warn(
-            f"{data.source}: {what} ({shown}), in the training part: the validation part does not measure them",
+            f"{data.source}: {what} ({shown}), in the training part: the validation set does not measure them",
             DataWarning,
             stacklevel=4,
         )
