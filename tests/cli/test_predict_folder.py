@@ -17,6 +17,7 @@ import pytest
 from pyarrow import parquet
 
 from gatewise.cli.table_writer import TableWriter
+from gatewise.cli.text_lines import open_lines
 from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run
@@ -124,7 +125,7 @@ def test_rows_of_other_parts_are_not_parsed(inputs: Path, keras_folder: Path) ->
     with RowReader.open(paths[:2], Columns(("review",))) as reader:
         reader.chosen = lambda file, row: (file, row) in {(0, 699), (1, 0), (1, 4)}
         assert [row.values["n"] for row in reader] == ["a699", "a0", "a4"]
-    with RowReader.open(paths[2:], Columns(), lines=True) as reader:
+    with RowReader.open(paths[2:], Columns(), lines=open_lines) as reader:
         reader.chosen = lambda file, row: row in (2, 4)
         assert [row.text for row in reader] == TEXTS[1:3]
         assert reader.n_bad == 0

@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from gatewise.cli import bulk
 from gatewise.cli.bulk import BulkPrediction, Progress
+from gatewise.cli.text_lines import open_lines
 from gatewise.data.columns import Columns, RowReader
 from gatewise.errors import DataError, InputError
 from gatewise.model.model import Model
@@ -110,7 +111,7 @@ def test_a_changed_input_or_model_is_not_resumed(
     interrupted(keras_model, "out.csv", monkeypatch)
 
     def resume(model: str = "m", every: bool = True, text: str = "text") -> int:
-        with RowReader.open("big.csv", Columns((text,)), lines=True, fail_fast=True) as reader:
+        with RowReader.open("big.csv", Columns((text,)), lines=open_lines, fail_fast=True) as reader:
             return BulkPrediction(
                 keras_model, reader, Path("out.csv"), every, resume=True, identity={"model": model}
             ).run()

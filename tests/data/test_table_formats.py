@@ -22,6 +22,7 @@ from gatewise.cli.table_writer import TableWriter
 from gatewise.data import Labelled, read_table, tables
 from gatewise.data.columns import Columns, RowReader
 from gatewise.errors import DataError, InputError, MissingExtra
+from gatewise.storage import json_records
 
 GOOD = "text,label\ngood film,pos\ndull,neg\n"
 
@@ -328,8 +329,8 @@ def test_a_long_record_of_a_json_list_is_searched_a_few_times(tmp_path: Path, mo
         searched.append(len(buffer) - begin)
         return find(buffer, begin)
 
-    find = tables._element_end
-    monkeypatch.setattr(tables, "_element_end", count)
+    find = json_records._element_end
+    monkeypatch.setattr(json_records, "_element_end", count)
     content = json.dumps([{"text": "a" * 3_000_000, "label": 0}, {"text": "b", "label": 1}])
     assert [len(text) for text in read(tmp_path, content, "a.json").inputs if isinstance(text, str)] == [3_000_000, 1]
     assert sum(searched) < 4 * len(content)
@@ -344,7 +345,7 @@ def test_a_json_list_is_split_at_its_objects(records: list[dict[str, str]], inde
             return super().read(3)
 
     stream = types.SimpleNamespace(raw=Slow(content.encode()), where="x", errors=contextlib.nullcontext)
-    assert [json.loads(raw) for _, raw in tables._json_list(stream)] == [{"first": 0}, *records]
+    assert [json.loads(raw) for _, raw in json_records._json_list(stream)] == [{"first": 0}, *records]
 
 
 def test_rows_are_read_in_bounded_memory(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gatewise.cli.text_lines import open_lines
 from gatewise.data.columns import NUMBER
 from gatewise.data.labelled import Rows
 from gatewise.data.read import read_series, read_table
-from gatewise.data.tables import Table, long_fields, open_lines, open_table
+from gatewise.data.tables import Table, long_fields, open_table
 from trust.fuzzing.target import Target, refusal
 
 Records = list[dict[str, Any]]
@@ -47,7 +48,7 @@ def _other_reader(raw: bytes, folder: Path, name: str) -> str | None:
         partial(read_table, file, label_separator=",", one_class=True),
         partial(read_series, file),
         partial(read_series, file, time="time"),
-        lambda: list(open_lines(file, refuse_tables=True).rows()),
+        lambda: list(open_lines(file).rows()),
     ]
     return refusal(calls[len(raw) % len(calls)])
 

@@ -24,8 +24,8 @@ from gatewise.cli.output_rows import OutputRows
 from gatewise.cli.predictions import PredictionColumns
 from gatewise.cli.table_writer import TableWriter, written_format
 from gatewise.data.columns import RowReader, TableRow
-from gatewise.data.streams import STDIN
 from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.storage.streams import STDIN
 
 if TYPE_CHECKING:
     from gatewise.model.model import Model

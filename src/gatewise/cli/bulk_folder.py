@@ -22,10 +22,10 @@ from gatewise.cli.bulk import Progress, batches, check_identity, run_identity
 from gatewise.cli.output_rows import OutputRows
 from gatewise.cli.table_writer import WRITABLE, TableWriter, written_format
 from gatewise.data.columns import RowReader, TableRow
-from gatewise.data.streams import COMPRESSED, STDIN
 from gatewise.data.tables import ARROW, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.atomic import reason, write_once
+from gatewise.storage.streams import COMPRESSED, STDIN
 
 if TYPE_CHECKING:
     from gatewise.model.model import Model

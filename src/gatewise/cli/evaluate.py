@@ -70,7 +70,7 @@ def evaluate(
     gatewise evaluate imdb                                                   the bundled model
     gatewise evaluate models/imdb-tutorial imdb --data aclImdb_v1.tar.gz     the official test half
     gatewise evaluate models/imdb-tutorial imdb --data embedded              a hold-out of the train half
-    gatewise evaluate models/reviews-fast new.csv --text review --label sentiment --html report.html
+    gatewise evaluate models/reviews-fast new.csv --html report.html
     """
     check_ending("--html", html, ".html")
     choice, source = _choice(arguments or [], use_bundled)

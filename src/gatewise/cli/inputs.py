@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import DataError, InputError, counted, quote
-from gatewise.types import NO_COLUMNS, ColumnNames
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled, Rows, Splits
     from gatewise.model.model import Model
+    from gatewise.types import ColumnNames
 
 NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
 
@@ -50,7 +50,7 @@ class TableOptions:
     skip_bad_rows: str | None = None
     layout: str | None = None
     one_class: bool = False
-    columns: ColumnNames = NO_COLUMNS
+    columns: ColumnNames | None = None
 
     def read(self, sources: Sequence[str]) -> Labelled:
         """The rows of one or more files: texts, or series. Raises InputError for options that do not fit."""
@@ -63,8 +63,8 @@ class TableOptions:
                 raise InputError(f"--{name} is for series: add --series")
         return read_table(
             sources,
-            text=self.text or self.columns.text or "text",
-            label=self.label or self.columns.label or "label",
+            text=self.text or (self.columns and self.columns.text) or "text",
+            label=self.label or (self.columns and self.columns.label) or "label",
             task=self.task,  # type: ignore[arg-type]
             label_separator=self.label_separator,
             weight=self.weight,
@@ -116,7 +116,7 @@ class TableOptions:
         from gatewise.data.tables import is_table
 
         if is_table(path):
-            return list(read_column(path, text=self.text or self.columns.text or "text"))
+            return list(read_column(path, text=self.text or (self.columns and self.columns.text) or "text"))
         return list(read_lines(None if path == "-" else path))
 
 
@@ -197,7 +197,7 @@ def read_lines(path: str | None) -> list[str]:
 
     Raises DataError for a file that cannot be read, is closed, is not UTF-8, or is empty.
     """
-    from gatewise.data.streams import split_lines, stdin_bytes
+    from gatewise.storage.streams import split_lines, stdin_bytes
 
     where = "stdin" if path is None else quote(path)
     try:

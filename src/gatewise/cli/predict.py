@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -89,8 +90,8 @@ def predict(
     \b
     gatewise predict "A film to see twice."
     gatewise predict models/imdb-fast "A film to see twice." "A waste of an evening."
-    gatewise predict models/reviews-fast new.csv --text review -o out.csv
-    gatewise predict models/reviews-fast in/*.parquet --text review -o out/ --part 3/16
+    gatewise predict models/reviews-fast new.csv -o out.csv
+    gatewise predict models/reviews-fast in/*.parquet -o out/ --part 3/16
     gatewise predict models/imdb-fast - < reviews.txt
     gatewise predict models/gestures new.ts --json
     """
@@ -186,9 +187,10 @@ def _predict_files(
     as_json: bool,
 ) -> None:
     from gatewise.cli.bulk import batches, print_live
+    from gatewise.cli.text_lines import open_lines
     from gatewise.data.columns import Columns, RowReader
-    from gatewise.data.streams import STDIN
     from gatewise.scorer import model_fingerprint
+    from gatewise.storage.streams import STDIN
 
     texts = tuple(text or model.metadata.columns.text or ("text",))
     if output is not None and output.folder is not None and output.folder.ray is not None:
@@ -202,15 +204,13 @@ def _predict_files(
         return
     # Without a column, stdin holds one text per line; files say by their name whether they are tables.
     columns = Columns(texts)
-    lines = text is None and delimiter is None
     live = STDIN in inputs
     with RowReader.open(
         inputs,
         columns,
         table_delimiter(delimiter),
         skip_bad_rows,
-        lines=lines,
-        refuse_tables=not any_lines,
+        lines=partial(open_lines, refuse_tables=not any_lines) if text is None and delimiter is None else None,
         fail_fast=True,
         live=live,
     ) as reader:

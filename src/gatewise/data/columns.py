@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -20,23 +21,20 @@ from numpy.typing import NDArray
 
 from gatewise.data.frames import is_finite, is_missing, joined_texts
 from gatewise.data.labelled import Rows
-from gatewise.data.streams import CONVERT, NOT_UTF_8, STDIN
-from gatewise.data.tables import Table, is_table, open_lines, open_table
+from gatewise.data.tables import Table, is_table, open_table
 from gatewise.data.times import Time, parse_time
 from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.storage.streams import CONVERT, NOT_UTF_8, STDIN
 from gatewise.types import ColumnNames, Task
 
 NUMBER = re.compile(r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?nan|[+-]?inf(inity)?|\?)\s*", re.I)
 _MISSING = {"", "?", "na", "nan", "null", "none", "n/a"}
 _INDEX = {"", "id", "index", "unnamed: 0", "__index_level_0__"}  # as pandas and others write row numbers
-_BINARY = {"0": 0, "1": 1, "false": 0, "true": 1}
+_BINARY = {"0": 0, "1": 1, "false": 0, "true": 1, "0.0": 0, "1.0": 1}
 _LARGEST = float(np.finfo(np.float32).max)
 _MAX_BAD = 1_000  # bad rows, after which reading stops unless they are skipped
 _SHOWN = 5
 _BATCH = 256  # rows that are converted at once
-
-Problems = dict[int, str]
-"""What is wrong with a row, by its number in a batch."""
 
 
 @dataclass(frozen=True)
@@ -107,157 +105,137 @@ class Columns(ColumnNames):
             table.fail("there is no column for the values of the series")
         return replace(found, values=values, rest=True)
 
-    def convert(self, rows: list[dict[str, Any]]) -> tuple[Rows, Problems]:
-        """What the columns hold, for rows of a table in which they were found, and what is wrong with some rows."""
-        problems: Problems = {}
-
-        def cells(name: str) -> list[Any]:
-            try:
-                return [row[name] for row in rows]
-            except KeyError:  # of a JSON record
-                for n, row in enumerate(rows):
-                    if name not in row:
-                        there = ", ".join(quote(key) for key in list(row)[:20])
-                        problems.setdefault(n, f"no key {quote(name)}; there are {there}")
-                return [row.get(name) for row in rows]
-
-        labels = weights = groups = ids = times = None
+    def convert(self, cells: Cells) -> Rows:
+        """What the columns hold, for rows of a table in which they were found."""
+        weights = groups = ids = times = None
+        inputs: list[Any] = []
         if self.text:
-            inputs: list[Any] = list(joined_texts({name: cells(name) for name in self.text}, problems))
+            inputs += joined_texts({name: cells.column(name) for name in self.text}, cells.problems)
             for n, text in enumerate(inputs):
                 if not text or not text.strip():
-                    problems.setdefault(n, "the text is empty")
-        if self.label:
-            labels = self._labels([cells(name) for name in self.label], problems)
+                    cells.fail(n, "the text is empty")
+        labels = self._labels(cells) if self.label else None
         if self.weight is not None:
-            weights = numbers_of(self.weight, cells(self.weight), problems, needed=True).tolist()
+            weights = cells.numbers(self.weight, needed=True).tolist()
             for n, weight in enumerate(weights):
                 if weight < 0:
-                    shown = quote(rows[n][self.weight])
-                    problems.setdefault(n, f"{quote(self.weight)}, a weight, must be at least 0, not {shown}")
+                    cells.fail(n, f"{quote(self.weight)}, a weight, must be at least 0, not '{weight:g}'")
         if self.group is not None:
-            groups = names_of(self.group, cells(self.group), problems)
+            groups = cells.names(self.group)
         if self.id is not None:
-            ids = [str(name) for name in names_of(self.id, cells(self.id), problems, self.time is not None)]
+            ids = list(map(str, cells.names(self.id, needed=self.time is not None)))
         if self.time is not None:
-            times = times_of(cells(self.time), problems)
+            times = cells.times(self.time)
         if not self.text:
-            inputs = self._series(rows, cells, problems)
-        found = Rows(inputs, self.names(), labels, self.task, None, None, weights, groups, ids, times)
-        return replace(found, label_by_name=not self.label), problems
+            known = {*self.values, *self.label, self.id, self.time}
+            for n, row in enumerate(cells.rows):
+                if self.rest and (extra := [name for name in row if name not in known]):
+                    cells.fail(n, f"the key {quote(extra[0], 40)} is not in the first record")
+            hint = "; name a label or id column" * self.rest
+            inputs += list(np.stack([cells.numbers(name, hint=hint, limit=_LARGEST) for name in self.values], axis=1))
+        if not self.text and self.time is None:
+            inputs = [trim(row[:, None].astype(np.float32)) for row in inputs]
+            for n, series in enumerate(inputs):
+                if not len(series):
+                    cells.fail(n, "the series has no value")
+        found = Rows(inputs, self.names(), labels, self.task, label_by_name=not self.label)
+        return replace(found, weights=weights, groups=groups, ids=ids, times=times)
 
-    def _series(
-        self, rows: list[dict[str, Any]], cells: Callable[[str], list[Any]], problems: Problems
-    ) -> list[NDArray[Any]]:
-        """The numbers (C,) of each row; where it is a series, the series (steps, 1)."""
-        known = {*self.values, *self.label, self.id, self.time, self.weight, self.group}
-        for n, row in enumerate(rows):
-            if extra := [name for name in row if self.rest and name not in known]:
-                problems.setdefault(n, f"the key {quote(extra[0], 40)} is not in the first record")
-        hint = "; name a label or id column" * self.rest
-        columns = [numbers_of(name, cells(name), problems, hint, limit=_LARGEST) for name in self.values]
-        if self.time is not None:
-            return list(np.stack(columns, axis=1))
-        series = [trim(row[:, None]) for row in np.stack(columns, axis=1).astype(np.float32)]
-        for n, one in enumerate(series):
-            if not len(one):
-                problems.setdefault(n, "the series has no value")
-        return series
+    def _labels(self, cells: Cells) -> list[Any]:
+        if self.task == "regression" or len(self.label) > 1:
+            column = cells.binary if self.task == "multilabel" else partial(cells.numbers, needed=True)
+            return list(map(list, zip(*(column(name).tolist() for name in self.label), strict=True)))
+        if self.label_separator is None:
+            return cells.names(self.label[0], needed=self.text != ())
+        texts = joined_texts({self.label[0]: cells.column(self.label[0])}, cells.problems)
+        parts = [(text or "").split(self.label_separator) for text in texts]
+        return [[part.strip() for part in row if part.strip()] for row in parts]
 
-    def _labels(self, columns: list[list[Any]], problems: Problems) -> list[Any]:
-        first = self.label[0]
-        if self.task == "regression":
-            numbers = [
-                numbers_of(name, cells, problems, needed=True) for name, cells in zip(self.label, columns, strict=True)
-            ]
-            return list(map(list, zip(*(one.tolist() for one in numbers), strict=True)))
-        if len(columns) > 1:
-            return list(map(list, zip(*map(self._binary, self.label, columns, [problems] * len(columns)), strict=True)))
-        if self.label_separator is not None:
-            texts = joined_texts({first: columns[0]}, problems)
-            parts = [(text or "").split(self.label_separator) for text in texts]
-            return [[part.strip() for part in row if part.strip()] for row in parts]
-        if not any(isinstance(cell, list) for cell in columns[0]):
-            return names_of(first, columns[0], problems, self.text != ())
-        labels = []
-        for n, cell in enumerate(columns[0]):
-            inner: Problems = {}
-            names = names_of(first, cell if isinstance(cell, list) else [cell], inner)
-            for reason in inner.values():
-                problems.setdefault(n, reason)
-            labels.append(names if isinstance(cell, list) else names[0])
-        return labels
 
-    def _binary(self, name: str, cells: list[Any], problems: Problems) -> list[int]:
-        out = []
-        for n, cell in enumerate(names_of(name, cells, problems)):
-            known = _BINARY.get(str(cell).lower()) if not isinstance(cell, float) else {0.0: 0, 1.0: 1}.get(cell)
-            if known is None:
-                problems.setdefault(n, f"{quote(name)} must be 0 or 1, not {quote(cell)}")
-            out.append(known or 0)
+class Cells:
+    """Rows of a table, by column. problems: what is wrong with a row that cannot be used, by its number."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+        self.problems: dict[int, str] = {}
+
+    def fail(self, row: int, reason: str) -> None:
+        """Note what is wrong with a row, unless something is."""
+        self.problems.setdefault(row, reason)
+
+    def column(self, name: str) -> list[Any]:
+        """The cells of a column."""
+        try:
+            return [row[name] for row in self.rows]
+        except KeyError:  # of a JSON record
+            for n, row in enumerate(self.rows):
+                if name not in row:
+                    self.fail(n, f"no key {quote(name)}; there are {', '.join(quote(key) for key in list(row)[:20])}")
+            return [row.get(name) for row in self.rows]
+
+    def names(self, name: str, needed: bool = True) -> list[Any]:
+        """The names in a column, texts without spaces around them, also of lists; "" where one is missing, which is a
+        problem if it is needed. 0 and false are names.
+        """
+        out: list[Any] = []
+        for n, cell in enumerate(self.column(name)):
+            found = []
+            for one in cell if isinstance(cell, list) else [cell]:
+                one = one.strip() if isinstance(one, str) else one
+                if one == "" or (not isinstance(one, str) and is_missing(one)):
+                    if needed:
+                        self.fail(n, f"{quote(name)} is empty")
+                    one = ""
+                elif not isinstance(one, str | bool | int | float):
+                    self.fail(n, f"{quote(name)} must be a text, a number or true/false")
+                found.append(one)
+            out.append(found if isinstance(cell, list) else found[0])
         return out
 
+    def binary(self, name: str) -> NDArray[np.int64]:
+        """The 0 and 1 (n,) of a column of labels."""
+        out = np.zeros(len(self.rows), dtype=np.int64)
+        for n, cell in enumerate(self.names(name)):
+            text = str(cell).lower()
+            if text not in _BINARY:
+                self.fail(n, f"{quote(name)} must be 0 or 1, not {quote(cell)}")
+            out[n] = _BINARY.get(text, 0)
+        return out
 
-def names_of(name: str, cells: Sequence[Any], problems: Problems, needed: bool = True) -> list[Any]:
-    """The names in a column, texts without spaces around them; "" where one is missing, which is a problem if it is
-    needed. 0 and false are names.
-    """
-    out = []
-    for n, cell in enumerate(cells):
-        if isinstance(cell, str):
-            cell = cell.strip()
-        if is_missing(cell) or cell == "":
-            if needed:
-                problems.setdefault(n, f"{quote(name)} is empty")
-            cell = ""
-        elif not isinstance(cell, str | bool | int | float):
-            problems.setdefault(n, f"{quote(name)} must be a text, a number or true/false")
-        out.append(cell)
-    return out
+    def numbers(
+        self, name: str, *, needed: bool = False, hint: str = "", limit: float = math.inf
+    ) -> NDArray[np.float64]:
+        """The numbers (n,) in a column, NaN for a missing one, which is a problem if it is needed. hint: what the
+        message about another value ends with. limit: of their size.
+        """
+        out = np.full(len(self.rows), np.nan)
+        for n, cell in enumerate(self.column(name)):
+            number = None
+            if cell is None or (isinstance(cell, str) and cell.strip().lower() in _MISSING):
+                number = math.nan
+            elif isinstance(cell, int | float) and not isinstance(cell, bool):
+                number = float(cell) if isinstance(cell, float) or is_finite(cell) else math.inf
+            elif isinstance(cell, str) and NUMBER.fullmatch(cell):
+                number = float(cell)
+            if number is None:
+                self.fail(n, f"{quote(name)} must be a number, not {quote(cell, 40)}{hint}")
+            elif math.isinf(number) or abs(number) > limit:
+                self.fail(n, f"{quote(name)} must be a finite number, not {quote(cell, 40)}")
+            elif needed and math.isnan(number):
+                self.fail(n, f"{quote(name)} is empty")
+            out[n] = math.nan if number is None else number
+        return out
 
-
-def numbers_of(
-    name: str,
-    cells: Sequence[Any],
-    problems: Problems,
-    hint: str = "",
-    *,
-    needed: bool = False,
-    limit: float = math.inf,
-) -> NDArray[np.float64]:
-    """The numbers (n,) in a column, NaN for a missing one, which is a problem if it is needed. hint: what the message
-    about another value ends with. limit: of their size.
-    """
-    out = np.full(len(cells), np.nan)
-    for n, cell in enumerate(cells):
-        number = math.nan
-        if isinstance(cell, str):
-            if cell.strip().lower() not in _MISSING:
-                number = float(cell) if NUMBER.fullmatch(cell) else -math.inf
-                if number == -math.inf and "inf" not in cell.lower():
-                    problems.setdefault(n, f"{quote(name)} must be a number, not {quote(cell.strip(), 40)}{hint}")
-        elif isinstance(cell, int | float) and not isinstance(cell, bool):
-            number = float(cell) if isinstance(cell, float) or is_finite(cell) else math.inf
-        elif cell is not None:
-            problems.setdefault(n, f"{quote(name)} must be a number, not {quote(cell, 40)}{hint}")
-        if math.isinf(number) or abs(number) > limit:
-            problems.setdefault(n, f"{quote(name)} must be a finite number, not {quote(cell, 40)}")
-        elif needed and math.isnan(number):
-            problems.setdefault(n, f"{quote(name)} is empty")
-        out[n] = number
-    return out
-
-
-def times_of(cells: Sequence[Any], problems: Problems) -> list[Time]:
-    """The times in a column."""
-    out: list[Time] = []
-    for n, cell in enumerate(cells):
-        try:
-            out.append(parse_time(cell))
-        except InputError as error:
-            problems.setdefault(n, str(error))
-            out.append(math.nan)
-    return out
+    def times(self, name: str) -> list[Time]:
+        """The times in a column."""
+        out: list[Time] = []
+        for n, cell in enumerate(self.column(name)):
+            try:
+                out.append(parse_time(cell))
+            except InputError as error:
+                self.fail(n, str(error))
+                out.append(math.nan)
+        return out
 
 
 def trim(series: NDArray[Any]) -> NDArray[Any]:
@@ -283,20 +261,18 @@ class BadRowList:
     """The CSV file `path` for the bad rows that are skipped, which replaces the list of an earlier run.
 
     Raises InputError for a file that exists and is not such a list; DataError, as its methods, for one that cannot be
-    written.
+    written, of which nothing stays.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file: IO[str] | None = None
         begin = b",".join(name.encode() for name in BadRow._fields)
-        try:
-            with open(path, "rb") as file:
-                found = file.read(len(begin))
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise self._error(error) from None
+        with self._errors():
+            found = b""
+            if os.path.exists(path):
+                with open(path, "rb") as file:
+                    found = file.read(len(begin))
         if found not in (b"", begin):
             raise InputError(f"{quote(path, 200)}: exists, and is not a list of bad rows: it is not overwritten")
 
@@ -310,55 +286,54 @@ class BadRowList:
     def open(self) -> None:
         """Write the header, unless it is written."""
         if self._file is None:
-            try:
-                # A file name may have bytes that are not UTF-8.
+            with self._errors():  # a file name may have bytes that are not UTF-8
                 self._file = open(self.path, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115
-            except OSError as error:
-                raise self._error(error) from None
             self.add(BadRow._fields)
 
     def add(self, row: Sequence[object]) -> None:
         """Append a `BadRow`."""
-        try:
+        with self._errors():
             csv.writer(self._file).writerow(row)  # type: ignore[arg-type]
-        except OSError as error:
-            raise self._remove(error) from None
 
     def close(self) -> None:
         """Close the file."""
-        try:
+        with self._errors():
             if self._file is not None:
                 self._file.close()
-        except OSError as error:
-            raise self._remove(error) from None
         self._file = None
 
-    def _remove(self, error: OSError) -> DataError:
-        """Remove a list of which a part is missing, unless it is a device: the error to raise."""
-        file, self._file = self._file, None
-        with suppress(OSError):
-            if file is not None:
-                file.close()  # what cannot be written fails again
-        with suppress(OSError):
-            if self.path.is_file():
-                self.path.unlink()
-        return self._error(error)
-
-    def _error(self, error: OSError) -> DataError:
-        return DataError(f"{quote(self.path, 200)}: cannot be written: {error.strerror}")
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raise DataError for a file that cannot be written, and remove what was written, unless it is a device."""
+        try:
+            yield
+        except OSError as error:
+            file, self._file = self._file, None
+            with suppress(OSError):
+                if file is not None:
+                    file.close()  # what cannot be written fails again
+            with suppress(OSError):
+                if file is not None and self.path.is_file():
+                    self.path.unlink()
+            raise DataError(f"{quote(self.path, 200)}: cannot be written: {error.strerror}") from None
 
 
 class TableRow(NamedTuple):
-    """A row of a table of texts: its text, and all columns as read. file, number: which file of the reader, and which
-    row of it, from 0, bad rows counted.
+    """A row of a table: its cells as read, by column, or what is wrong with it; file, number: which file of the reader
+    and which row of it; text: of a table of texts.
     """
 
     line: int
-    text: str
-    values: dict[str, Any]
-    where: str
+    values: Any
+    table: str
     file: int
     number: int
+    text: str = ""
+
+    @property
+    def where(self) -> str:
+        """File and line, for messages."""
+        return f"{self.table}:{self.line}"
 
 
 def table_paths(path: str | Path | Sequence[str | Path]) -> list[str]:
@@ -383,23 +358,25 @@ def table_paths(path: str | Path | Sequence[str | Path]) -> list[str]:
 
 @dataclass
 class RowReader:
-    """Reads the rows of tables in bounded memory: one by one, or as batches of what their columns hold."""
+    """Reads the rows of tables in bounded memory: one by one, or as batches of what their columns hold.
+
+    lines: opens other files than tables, and stdin; None: these are tables too. fail_fast: the first bad row is an
+    error at once. live: each row is answered when it arrives. chosen: whether a row is read, by file and row.
+    """
 
     paths: list[str]
     columns: Columns
     delimiter: str | None = None
     skipped: BadRowList | None = None
-    lines: bool = False  # other files than tables, and stdin, hold one text per line
-    refuse_tables: bool = False  # lines on stdin that look like a table are an error
-    fail_fast: bool = False  # the first bad row is an error at once
-    live: bool = False  # each row is answered when it arrives
-    chosen: Callable[[int, int], bool] | None = None  # whether a row is read, by file and row; None: all
+    lines: Callable[[str], Table] | None = None
+    fail_fast: bool = False
+    live: bool = False
+    chosen: Callable[[int, int], bool] | None = None
     bad: list[BadRow] = field(default_factory=list)  # the first ones
     n_bad: int = 0
     n: int = 0
     table: Table | None = None  # that is open
     first: Table | None = None  # of the first good row
-    numbers: list[tuple[int, int]] = field(default_factory=list)  # file and number of the rows of the batch
     _done: int = 0
     _row: int = -1
 
@@ -411,13 +388,9 @@ class RowReader:
         columns: Columns,
         delimiter: str | None = None,
         skip_bad_rows: str | Path | None = None,
-        *,
-        lines: bool = False,
-        refuse_tables: bool = False,
-        fail_fast: bool = False,
-        live: bool = False,
+        **options: Any,
     ) -> Iterator[RowReader]:
-        """A reader; lines, refuse_tables, fail_fast, live: see the fields.
+        """A reader; options: lines, fail_fast, live.
 
         At the end of the block, bad rows are an error, or a warning with their number if they are skipped.
         """
@@ -427,7 +400,7 @@ class RowReader:
             for one in paths:
                 if one != STDIN:
                     skipped.check_other(one, "an input")
-        reader = cls(paths, columns, delimiter, skipped, lines, refuse_tables, fail_fast, live)
+        reader = cls(paths, columns, delimiter, skipped, **options)
         try:
             yield reader
         finally:
@@ -448,11 +421,10 @@ class RowReader:
         return replace(rows, paths=self.paths, notes=notes)
 
     def __iter__(self) -> Iterator[TableRow]:
-        for batch, cells in self.batches():
-            rows = zip(batch.inputs, batch.places, self.numbers, cells, strict=True)
-            yield from (TableRow(line, text, row, f"{where}:{line}", *n) for text, (where, line), n, row in rows)
+        for batch, records in self.batches():
+            yield from (row._replace(text=text) for row, text in zip(records, batch.inputs, strict=True))
 
-    def batches(self) -> Iterator[tuple[Rows, list[dict[str, Any]]]]:
+    def batches(self) -> Iterator[tuple[Rows, list[TableRow]]]:
         """What the columns hold, and all cells as read, of the good rows of each batch."""
         for file, path in enumerate(self.paths):
             self._row = -1
@@ -461,35 +433,31 @@ class RowReader:
                 self._row += 1
                 return self.chosen is not None and not self.chosen(file, self._row)
 
-            if self.lines and not is_table(path):
-                table = open_lines(path, self.refuse_tables and path == STDIN)
-            else:
-                table = open_table(path, self.delimiter)
-            self.table = table
+            of_lines = self.lines is not None and not is_table(path)
+            self.table = table = self.lines(path) if of_lines else open_table(path, self.delimiter)  # type: ignore[misc]
             columns = self.columns.found_in(table)
             if self.skipped is not None:
                 self.skipped.open()  # not before the input, without which the list of an earlier run stays
-            rows = table.rows(skip)
-            while chunk := [(self._row, *row) for row in islice(rows, 1 if self.live else _BATCH)]:
-                found, problems = columns.convert([row for _, _, row in chunk if not isinstance(row, str)])
-                good = iter(range(len(chunk)))
-                cells, places, kept, self.numbers = [], [], [], []
-                for number, line, row in chunk:
-                    reason = row if isinstance(row, str) else problems.get(at := next(good))
-                    if isinstance(row, str) or reason is not None:
-                        self._bad(path, table.where, line, str(reason))
-                    else:
-                        kept.append(at)
-                        places.append((table.where, line))
-                        cells.append(row)
-                        self.numbers.append((file, number))
+            read = (TableRow(line, cells, table.where, file, self._row) for line, cells in table.rows(skip))
+            while chunk := list(islice(read, 1 if self.live else _BATCH)):
+                good = [one for one in chunk if not isinstance(one.values, str)]
+                cells = Cells([one.values for one in good])
+                found = columns.convert(cells)
+                wrong = {good[n].number: reason for n, reason in cells.problems.items()}
+                for one in chunk:
+                    reason = one.values if isinstance(one.values, str) else wrong.get(one.number)
+                    if reason is not None:
+                        self._bad(path, BadRow(table.where, one.line, reason))
+                kept = [n for n in range(len(good)) if n not in cells.problems]
+                records = [good[n] for n in kept]
                 self.n += len(kept)
                 if kept:
                     self.first = self.first or table
-                    found = found.take(kept) if problems else found
-                    yield replace(found, places=places, notes=[table.note] * bool(table.note)), cells
+                    places = [(one.table, one.line) for one in records]
+                    found = found.take(kept) if cells.problems else found
+                    yield replace(found, places=places, notes=[table.note] * bool(table.note)), records
             table.close()
-            self._done += _size(path)
+            self._done += table.stream.size
         if self.skipped is not None:
             self.skipped.close()  # what cannot be written is an error before an output is complete
 
@@ -498,7 +466,7 @@ class RowReader:
         """The part of the files that has been read, from 0 to 1; None with stdin."""
         if STDIN in self.paths or self.table is None:
             return None
-        total = max(1, sum(map(_size, self.paths)))
+        total = max(1, sum(os.path.getsize(path) for path in self.paths if os.path.exists(path)))
         return min(1.0, (self._done + (self.table.stream.done or 0.0) * self.table.stream.size) / total)
 
     def error(self) -> DataError:
@@ -514,16 +482,11 @@ class RowReader:
             more += f"; {CONVERT.format('latin1')}"
         return DataError(f"{first.file}:{first.line}: {first.reason}{more}")
 
-    def _bad(self, path: str, where: str, line: int, reason: str) -> None:
+    def _bad(self, path: str, row: BadRow) -> None:
         self.n_bad += 1
         if self.skipped is not None:
-            self.skipped.add(BadRow(path, line, reason))
+            self.skipped.add(row._replace(file=path))
             return
-        if len(self.bad) < _SHOWN:
-            self.bad.append(BadRow(where, line, reason))
+        self.bad += [row] * (len(self.bad) < _SHOWN)
         if self.fail_fast or self.n_bad >= _MAX_BAD:
             raise self.error()
-
-
-def _size(path: str) -> int:
-    return os.path.getsize(path) if os.path.exists(path) else 0

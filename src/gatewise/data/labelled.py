@@ -329,9 +329,7 @@ class Rows:
 
     def where(self, row: int) -> str:
         """File and line of a row."""
-        if not self.places:
-            return f"{self.file}: row {row}"
-        return "{}:{}".format(*self.places[row])
+        return "{}:{}".format(*self.places[row]) if self.places else f"{self.file}: row {row}"
 
     @property
     def file(self) -> str:
@@ -447,17 +445,6 @@ class Rows:
             firsts.append(rows[0])
             inputs.append(np.array([self.inputs[row] for row in ordered], dtype=np.float32))
         return replace(self.take(firsts), inputs=inputs, times=None)
-
-    def with_labels(
-        self,
-        labels: list[Any] | NDArray[np.float64] | None,
-        classes: tuple[str, ...] | None = None,
-        *,
-        label_type: LabelType | None = None,
-        by_name: bool = False,
-    ) -> Rows:
-        """The rows with other labels; classes, label_type, by_name: see the fields."""
-        return replace(self, labels=labels, classes=classes, label_type=label_type, label_by_name=by_name)
 
     def with_known_labels(self) -> Rows:
         """Without labels where no row has one. Raises DataError for a row without a label among others. "", "?" and NaN

@@ -10,9 +10,9 @@ from gatewise.data.columns import Columns, RowReader
 from gatewise.data.labelled import Labelled, Rows, Splits, Unlabelled, several
 from gatewise.data.labels import class_order, label_rows
 from gatewise.data.series_files import SERIES, is_ucr, read_arff, read_arrays, read_ts, read_ucr
-from gatewise.data.streams import read_text, split_lines
 from gatewise.data.tables import TABLES, is_table
 from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.storage.streams import read_text, split_lines
 from gatewise.types import NO_COLUMNS, ColumnNames, Task
 
 _MAX_FILE = 10 << 20  # bytes of a text file in a folder
@@ -80,7 +80,7 @@ def read_series(
     time: str | None = None,
     layout: str | None = None,
     delimiter: str | None = None,
-    columns: ColumnNames = NO_COLUMNS,
+    columns: ColumnNames | None = None,
 ) -> Rows:
     """The series of a .ts, .arff, .npz or .npy file, a .tsv or .txt file of the UCR archive, or a table.
 
@@ -116,6 +116,7 @@ def read_series(
         return read_arff(file, label)
     if not table:
         return read_arrays(file, layout)
+    columns = columns or NO_COLUMNS
     time = time or columns.time
     label_if_there = None if label is not None else (*columns.label, "label")[0]
     wanted = Columns((), several(label or ()), columns.values, id or columns.id, time, label_if_there=label_if_there)

@@ -23,11 +23,11 @@ import numpy as np
 
 from gatewise.data.labelled import Labelled, Splits, Unlabelled, content_key
 from gatewise.data.split import split
-from gatewise.data.streams import decode
 from gatewise.data.tables import long_fields
 from gatewise.errors import DataError, MissingExtra, quote
 from gatewise.storage.archive import archive_files
 from gatewise.storage.download import Remote, Unreachable, cache_folder, fetch, offline
+from gatewise.storage.streams import decode
 
 CLASSES = ("negative", "positive")
 

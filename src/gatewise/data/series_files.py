@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 import io
-import lzma
 import math
 import re
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gatewise.data.columns import NUMBER, is_numbering, trim
 from gatewise.data.frames import find_column
 from gatewise.data.inputs import Series, series_of
 from gatewise.data.labelled import Rows
 from gatewise.data.labels import class_order, number_of
-from gatewise.data.streams import read_text
 from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.storage.numpy_files import read_numpy
+from gatewise.storage.streams import read_text
 from gatewise.types import ColumnNames, LabelType
 
 SERIES = (".ts", ".arff", ".npz", ".npy")
 """File names of series alone; tables may hold series too."""
 
 _MAX_LINE = 64 << 20  # characters
-_MAX_BYTES = 4 << 30  # of all arrays
 _ATTRIBUTE = re.compile(r"@attribute\s+('[^']*'|\"[^\"]*\"|\S+)\s+(.+)", re.I)
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0+)?([eE][+-]?[0-9]+)?")
-# What zipfile and NumPy raise for a damaged file.
-_DAMAGED = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    SyntaxError,
-    lzma.LZMAError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def is_series_file(path: str | Path) -> bool:
@@ -133,10 +115,10 @@ class _TextFile:
             for row, target in enumerate(self.labels):
                 if not NUMBER.fullmatch(target) or not math.isfinite(float(target)):
                     found.fail(row, f"the target {quote(target, 40)} is not a finite number")
-            return found.with_labels(np.array([[float(target)] for target in self.labels]))
+            return replace(found, labels=np.array([[float(target)] for target in self.labels]))
         if classes is None:
-            return found.with_labels(class_names(self.labels))
-        return found.with_labels(self.labels, class_order(classes))
+            return replace(found, labels=class_names(self.labels))
+        return replace(found, classes=class_order(classes))
 
 
 def read_ts(file: Path) -> Rows:
@@ -255,7 +237,7 @@ def read_arff(file: Path, label: str | None = None) -> Rows:
             found.fail(f"not an ARFF header: {quote(line)}")
     name = "" if place is None else attributes[place][0]
     rows = found.rows(targets=place is not None and classes is None, classes=classes, label=name)
-    return rows.with_labels(rows.labels, rows.classes, by_name=place is None)
+    return replace(rows, label_by_name=place is None)
 
 
 def _arff_label(found: _TextFile, attributes: list[tuple[str, str]], label: str | None) -> int | None:
@@ -312,12 +294,7 @@ def read_arrays(file: Path, layout: str | None = None) -> Rows:
             refuse(f"has both {quote(there[0])} and {quote(there[1])}")
         return there[0] if there else None
 
-    try:
-        arrays = _arrays(file)
-    except FileNotFoundError:
-        refuse("not found")
-    except _DAMAGED as error:
-        refuse(f"not a valid {file.suffix.lower()} file: {error}")
+    arrays = read_numpy(file)
     name, label = one_of("X", "inputs", "values"), one_of("y", "labels")
     if name is None or (name == "values" and "lengths" not in arrays):
         refuse(f"must have X, inputs, or values with lengths; it has {', '.join(map(quote, sorted(arrays)))}")
@@ -347,44 +324,9 @@ def read_arrays(file: Path, layout: str | None = None) -> Rows:
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
             refuse(f"{label}: row {int(np.argwhere(~np.isfinite(labels))[0, 0])} is not finite")
-        return found.with_labels(labels.astype(np.float64)[:, None])
+        return replace(found, labels=labels.astype(np.float64)[:, None])
     names = [str(one) for one in labels.tolist()]
     if not all(names):
         refuse(f"{label}: row {names.index('')} is an empty label")
     kinds: dict[str, LabelType] = {"i": "int", "u": "int", "b": "bool"}
-    return found.with_labels(names, label_type=kinds.get(labels.dtype.kind, "str"))
-
-
-def _arrays(file: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file, or that of an .npy file as X. Declared sizes are compared with the actual ones before
-    memory is allocated.
-    """
-    arrays: dict[str, NDArray[Any]] = {}
-    if file.suffix.lower() == ".npy":
-        with open(file, "rb") as opened:
-            return {"X": _array(opened, file.stat().st_size, file, file.name)}
-    with zipfile.ZipFile(file) as bundle:
-        if sum(info.file_size for info in bundle.infolist()) > _MAX_BYTES:
-            raise DataError(f"{quote(file, 200)}: more than {_MAX_BYTES:,} bytes")
-        for info in bundle.infolist():
-            with bundle.open(info) as member:
-                arrays[info.filename.removesuffix(".npy")] = _array(member, info.file_size, file, info.filename)
-    return arrays
-
-
-def _array(opened: IO[bytes], size: int, file: Path, name: str) -> NDArray[Any]:
-    """The array in an .npy file of `size` bytes."""
-    version = np.lib.format.read_magic(opened)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    try:
-        shape, _, dtype = read[version](opened)
-    except (TypeError, MemoryError):  # of Python's parser: an unhashable key, more levels than it has room for
-        raise ValueError("malformed header") from None
-    if dtype.hasobject:
-        raise DataError(f"{quote(file, 200)}: {quote(name)} holds Python objects: save numbers or strings")
-    if math.prod(shape) * dtype.itemsize + opened.tell() != size:
-        raise DataError(f"{quote(file, 200)}: {quote(name)} does not have the size that it declares")
-    if size > _MAX_BYTES:
-        raise DataError(f"{quote(file, 200)}: more than {_MAX_BYTES:,} bytes")
-    opened.seek(0)
-    return np.lib.format.read_array(opened, allow_pickle=False)
+    return replace(found, labels=names, label_type=kinds.get(labels.dtype.kind, "str"))

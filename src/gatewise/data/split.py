@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Literal
 
@@ -51,7 +51,8 @@ def split(
     components = _components([labelled.keys] if by == "row" else [labelled.groups, labelled.keys])
     if len(components) < 2:
         raise _one_component(labelled)
-    components.sort(key=_random_order(labelled, seed))
+    keys = _shuffled(labelled, components, seed)
+    components = [components[number] for number in sorted(range(len(keys)), key=keys.__getitem__)]
     strata = _strata(labelled)
     # The smaller part starts empty. A component moves to it if that brings the counts of the strata closer to the
     # target, Σ (missing - count)² < Σ missing², and moves back by the same rule, until no component moves.
@@ -125,16 +126,13 @@ def cross_validation_folds(labelled: Labelled, k: int, seed: int) -> list[tuple[
     strata = _strata(labelled)
     rows_of = Counter(chain.from_iterable(strata))
     counts = [_counts(strata, component) for component in components]
-    random_order = _random_order(labelled, seed)
-
-    def rarest_first(number: int) -> tuple[int, int, bytes]:
-        component = components[number]
-        return min(rows_of[stratum] for stratum in counts[number]), -len(component), random_order(component)
-
+    keys = _shuffled(labelled, components, seed)
+    rarest = [min(rows_of[stratum] for stratum in count) for count in counts]
+    rarest_first = sorted((rarest[n], -len(components[n]), keys[n], n) for n in range(len(keys)))
     # Each component joins the fold that has the fewest rows of its strata, and of these the smallest fold.
     in_fold: list[Counter[int]] = [Counter() for _ in range(k)]
     sizes, fold_of = [0] * k, np.zeros(len(labelled), dtype=np.int64)
-    for number in sorted(range(len(components)), key=rarest_first):
+    for *_, number in rarest_first:
         there = [sum(in_fold[fold][stratum] * count for stratum, count in counts[number].items()) for fold in range(k)]
         fold = min(range(k), key=lambda fold: (there[fold], sizes[fold], fold))
         in_fold[fold].update(counts[number])
@@ -180,15 +178,10 @@ def _split_by_time(order: NDArray[np.float64], fraction: float) -> tuple[NDArray
     return np.flatnonzero(place < cut), np.flatnonzero(place >= cut)
 
 
-def _random_order(labelled: Labelled, seed: int) -> Callable[[list[int]], bytes]:
-    """A sort key that shuffles components by seed and content."""
-    salt = f"{seed}:".encode()
-
-    def key(component: list[int]) -> bytes:
-        name = int(labelled.keys[component].min()).to_bytes(8, "little", signed=True)
-        return hashlib.blake2b(salt + name, digest_size=16).digest()
-
-    return key
+def _shuffled(labelled: Labelled, components: list[list[int]], seed: int) -> list[bytes]:
+    """A key for each component, which shuffles them by seed and content."""
+    smallest = [int(labelled.keys[component].min()).to_bytes(8, "little", signed=True) for component in components]
+    return [hashlib.blake2b(f"{seed}:".encode() + name, digest_size=16).digest() for name in smallest]
 
 
 def _strata(labelled: Labelled) -> list[tuple[int, ...]]:
@@ -214,22 +207,18 @@ def _counts(strata: list[tuple[int, ...]], component: list[int]) -> Counter[int]
 
 def _components(columns: list[NDArray[np.int64]]) -> list[list[int]]:
     """Connected components of the rows, where rows with equal numbers in a column are connected."""
-    parent = list(range(len(columns[0])))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for column in columns:
-        first: dict[int, int] = {}
-        for row, number in enumerate(column.tolist()):
-            parent[root(row)] = root(first.setdefault(number, row))
-    components: dict[int, list[int]] = {}
-    for row in range(len(parent)):
-        components.setdefault(root(row), []).append(row)
-    return list(components.values())
+    first = np.arange(len(columns[0]))  # the first row that each row is known to be connected with
+    places = [np.unique(column, return_inverse=True)[1] for column in columns]
+    before = None
+    while before is None or not np.array_equal(first, before):
+        before = first
+        for place in places:
+            smallest = np.full(len(first), len(first))
+            np.minimum.at(smallest, place, first)
+            first = smallest[place]
+        first = first[first]
+    order = np.argsort(first, kind="stable")
+    return [rows.tolist() for rows in np.split(order, np.flatnonzero(np.diff(first[order])) + 1) if len(rows)]
 
 
 def batches(

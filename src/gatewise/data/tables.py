@@ -1,4 +1,4 @@
-"""Rows of tables in bounded memory: CSV, TSV, JSON Lines, a JSON list, Parquet, Arrow, and lines of text.
+"""Rows of tables in bounded memory: CSV, TSV, JSON Lines, a JSON list, Parquet, Arrow.
 
 `open_table` opens one file. Its rows are dictionaries by column; for a row that cannot be used, the reason.
 """
@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gatewise.data.frames import find_column
-from gatewise.data.streams import COMPRESSED, NOT_UTF_8, STDIN, Lines, Stream, split_lines
 from gatewise.errors import DataError, InputError, counted, printable, quote, required
 from gatewise.storage import parse_json
+from gatewise.storage.json_records import json_records
+from gatewise.storage.streams import COMPRESSED, NOT_UTF_8, STDIN, Stream, split_lines
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON = (".jsonl", ".ndjson", ".json")
 ARROW = (".parquet", ".arrow", ".feather", ".ipc")
 TABLES = (*DELIMITERS, *JSON, *ARROW)
-_DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _MAX_FIELD = 10_000_000  # characters; a longer field is an unclosed quote
-_MAX_OBJECT = 64 << 20  # bytes of an object in a JSON list
 _MAX_LEADING = 1_000  # bad records at the begin of a JSON file, after which it is taken to be none
 _SAMPLE = 20  # rows from which the delimiter is guessed
 _BATCH = 512  # rows of a Parquet or Arrow file in memory
@@ -137,7 +137,7 @@ def open_table(source: str | Path, delimiter: str | None = None) -> Table:
     try:
         if suffix in ARROW:
             return _open_arrow(stream, suffix)
-        stream.check_signature()
+        stream.check_text()
         if suffix in JSON or (not suffix and stream.peek().lstrip()[:1] in (b"{", b"[")):
             if delimiter is not None:
                 raise InputError(f"{stream.where}: a JSON file has no delimiter")
@@ -159,17 +159,17 @@ def long_fields() -> Iterator[None]:
 
 
 def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
-    lines = Lines(stream)
     sample = stream.peek().decode("utf-8", "replace")
     chosen = delimiter or _guess_delimiter(sample, standard)
     plain = chosen == "\t" and _has_plain_quotes(sample)
-    reader = csv.reader(lines, delimiter=chosen, strict=True, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL)
+    reader = csv.reader(
+        stream.lines(), delimiter=chosen, strict=True, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
+    )
 
     def records() -> Iterator[tuple[int, list[str] | str]]:
         """The line of each record that is not blank, and its fields; or what is wrong with it."""
         while True:
-            begin = lines.number + 1
-            lines.problem = None
+            begin, stream.problem = stream.line + 1, None
             try:
                 with long_fields():
                     record = next(reader)
@@ -178,19 +178,15 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
             except csv.Error as error:
                 opened = "unexpected end of data" in str(error) or "field larger" in str(error)
                 reason = "a quote opened in this row is not closed" if opened else f"bad row: {error}"
-                yield begin, f"{reason} (lines {begin} to {lines.number})" if lines.number > begin else reason
+                yield begin, f"{reason} (lines {begin} to {stream.line})" if stream.line > begin else reason
                 continue
-            if lines.problem:
-                yield lines.problem
-            elif record:
-                yield begin, record
+            if stream.problem or record:
+                yield stream.problem or (begin, record)
 
     found = records()
-    begin, header = next(found, (1, None))
-    if header is None:
-        raise DataError(f"{stream.where}: is empty")
+    begin, header = next(found, (1, "is empty"))
     if isinstance(header, str):
-        raise DataError(f"{stream.where}:{begin}: {header}")
+        raise DataError(f"{stream.where}: {header}" if header == "is empty" else f"{stream.where}:{begin}: {header}")
     keys = _unique_keys(header)
 
     def read(skip: Skip) -> Read:
@@ -204,9 +200,9 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
             else:
                 yield line, dict(zip(keys, record, strict=True))
 
-    notes = [f"fields separated by {_DELIMITER_NAMES.get(chosen, quote(chosen))}"] * (chosen != standard)
+    notes = [f"fields separated by {DELIMITER_NAMES.get(chosen, quote(chosen))}"] * (chosen != standard)
     notes += ["quotes are part of the fields"] * plain
-    examples = [dict(zip(keys, row, strict=False)) for row in _sample_rows(sample, chosen)[1:]]
+    examples = [dict(zip(keys, row, strict=False)) for row in sample_rows(sample, chosen)[1:]]
     return Table(stream, tuple(header), tuple(keys), read, "; ".join(notes), examples, None, begin, chosen)
 
 
@@ -225,8 +221,8 @@ def _unique_keys(header: list[str]) -> list[str]:
 def _guess_delimiter(sample: str, standard: str) -> str:
     """The delimiter that splits the header, and most of the first rows into as many fields."""
     best, most = standard, 0.0
-    for mark in (standard, *(mark for mark in _DELIMITER_NAMES if mark != standard)):
-        rows = _sample_rows(sample, mark)
+    for mark in (standard, *(mark for mark in DELIMITER_NAMES if mark != standard)):
+        rows = sample_rows(sample, mark)
         if not rows or len(rows[0]) < 2:
             continue
         share = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
@@ -254,7 +250,7 @@ def _whole_rows(sample: str) -> str:
     return sample if len(sample) < 8_000 else sample[: sample.rfind("\n") + 1]
 
 
-def _sample_rows(sample: str, delimiter: str) -> list[list[str]]:
+def sample_rows(sample: str, delimiter: str) -> list[list[str]]:
     """The first rows of a text that may end within a row."""
     rows: list[list[str]] = []
     try:
@@ -268,7 +264,7 @@ def _sample_rows(sample: str, delimiter: str) -> list[list[str]]:
 
 
 def _open_json(stream: Stream) -> Table:
-    records = _json_list(stream) if stream.peek().lstrip()[:1] == b"[" else _json_lines(stream)
+    records = json_records(stream)
 
     def parsed(line: int, raw: bytes) -> tuple[int, dict[str, Any] | str]:
         if raw.count(b"\0"):
@@ -299,87 +295,9 @@ def _open_json(stream: Stream) -> Table:
     return Table(stream, tuple(row), tuple(row), read, examples=[row], first_line=line)
 
 
-def _json_lines(stream: Stream) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    while True:
-        with stream.errors():
-            raw = stream.raw.readline(_MAX_OBJECT)
-        if not raw:
-            return
-        number += 1
-        if len(raw) == _MAX_OBJECT:
-            raise DataError(f"{stream.where}:{number}: a record of more than {_MAX_OBJECT:,} bytes")
-        if raw.strip():
-            yield number, raw.strip(b"\r\n")
-
-
-_SPACE = b" \t\n\r"  # of JSON
-_GAP = re.compile(rb"[ \t\n\r,]*")
-_PARTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|"|[{}\[\]]', re.DOTALL)
-
-
-def _json_list(stream: Stream) -> Iterator[tuple[int, bytes]]:
-    """(line, bytes) of each element of a JSON list, found by its brackets, without the whole list in memory."""
-    buffer, at, number = b"", 0, 1
-    opened, first = False, True
-
-    def fail(reason: str) -> DataError:
-        return DataError(f"{stream.where}:{number}: not JSON: {reason}")
-
-    while True:
-        with stream.errors():
-            # As much again as the record has so far, which is searched from its begin: twice its length in all.
-            more = stream.raw.read(max(1 << 16, len(buffer) - at))
-        if not more:
-            raise fail("the list is not closed")
-        buffer, at = buffer[at:] + more, 0
-        if len(buffer) > _MAX_OBJECT:
-            raise fail(f"a record of more than {_MAX_OBJECT:,} bytes")
-        if not opened:
-            opened, at = True, buffer.index(b"[") + 1
-            number += buffer.count(b"\n", 0, at)
-        while True:
-            begin = _GAP.match(buffer, at).end()  # type: ignore[union-attr]
-            mark = buffer[begin : begin + 1]
-            if mark and buffer.count(b",", at, begin) != (0 if first or mark == b"]" else 1):
-                raise fail("there must be one comma between two records")
-            if mark == b"]":
-                rest = buffer[begin + 1 :]
-                while not rest.strip(_SPACE):
-                    rest = stream.raw.read(1 << 16)
-                    if not rest:
-                        return
-                raise fail("there is something after the end of the list")
-            end = _element_end(buffer, begin) if mark else 0
-            if not end:
-                break
-            number += buffer.count(b"\n", at, begin)
-            yield number, buffer[begin:end]
-            number += buffer.count(b"\n", begin, end)
-            at, first = end, False
-
-
-def _element_end(buffer: bytes, begin: int) -> int:
-    """Where the JSON value ends that begins at `begin`; 0 if its end is not there yet."""
-    if buffer[begin : begin + 1] not in (b"{", b"["):
-        other = re.compile(rb"[,\]]").search(buffer, begin)
-        return other.start() if other else 0
-    depth = 0
-    for part in _PARTS.finditer(buffer, begin):
-        mark = part[0]
-        if mark == b'"':
-            return 0  # a string that is not closed yet
-        if len(mark) == 1:
-            depth += 1 if mark in b"{[" else -1
-            if depth == 0:
-                return part.end()
-    return 0
-
-
 def _open_arrow(stream: Stream, suffix: str) -> Table:
     pyarrow = required("pyarrow", "data", f"{stream.where}: {suffix[1:]}")
-    from pyarrow import parquet
-
+    parquet = required("pyarrow.parquet", "data", f"{stream.where}: {suffix[1:]}")
     file = pyarrow.PythonFile(stream.raw, "r")
     try:
         if suffix == ".parquet":
@@ -436,84 +354,3 @@ def _cells(key: str, column: Any, broken: dict[int, str]) -> list[Any]:
             broken.setdefault(row, f"{quote(key)} {reason}")
             values.append(None)
     return values
-
-
-def open_lines(source: str | Path, refuse_tables: bool = False) -> Table:
-    """A text file, or "-" for stdin, as a table with the column text: one text per line.
-
-    Blank lines at the end do not count. refuse_tables: what begins like a table raises InputError. Only what has
-    arrived is looked at, without waiting for more. Raises DataError for a file that is not UTF-8 or has no text.
-    """
-    stream = Stream(source)
-    stream.check_signature()
-    if refuse_tables:
-        _refuse_table(stream, stream.peek().decode("utf-8", "replace"))
-    lines = Lines(stream)
-
-    def read(skip: Skip) -> Read:
-        blank: list[int] = []  # lines, which are bad rows if a text follows
-        empty, begin = True, ""
-        for line in lines:
-            number, skipped, problem = lines.number, skip(), lines.problem
-            lines.problem = None
-            if refuse_tables and number <= 2:  # the second line may arrive later than the first one
-                begin += line
-                _refuse_table(stream, begin)
-            if not problem and not line.strip():
-                blank += [] if skipped else [number]
-                continue
-            yield from ((before, "the text is empty") for before in blank)
-            blank.clear()
-            empty = False
-            if not skipped:
-                yield problem or (number, {"text": line.rstrip("\r\n")})
-        if empty:
-            raise DataError(f"{stream.where}: contains no text")
-
-    return Table(stream, ("text",), ("text",), read)
-
-
-_KNOWN = {"text", "label"}  # the columns that are read where no option names others
-_NAME = re.compile(r"[^\W\d][\w\-./#%()]*( [\w\-./#%()]+){0,2}")  # up to three words, no space around them
-_JSON = re.compile(r'\s*(\[\s*)?\{\s*("|\})')
-_IN_NUMBER = re.compile(r"\d,\d")
-_REGULAR = 0.9  # the part of the rows with as many fields as the header
-
-
-def _refuse_table(stream: Stream, begin: str) -> None:
-    """Raises InputError if the text, the begin of a stream, is that of a table."""
-    how = "to read it as a table, name its text column: --text {}; if each line is a text, add --lines"
-    if _JSON.match(begin):
-        raise InputError(f"{stream.where} looks like JSON: {how.format('KEY')}")
-    header = table_header(begin)
-    if header:
-        named = [name.strip() for name in header if name.strip().casefold() == "text"]
-        names = ", ".join(quote(name, 40) for name in header[:10]) + (", …" if len(header) > 10 else "")
-        raise InputError(
-            f"{stream.where} looks like a table with the {len(header)} fields {names} in its first line: "
-            + how.format(named[0] if named else "COLUMN")
-        )
-
-
-def table_header(begin: str) -> list[str]:
-    """The fields of the first line if the text, which may end within a line, begins a delimited table; else [].
-
-    A table has names of columns in its first line and as many fields in the lines after it, or at least three lines of
-    equally many fields; a first line alone has a column text or label. A comma in a sentence has a space after it, one
-    in a number has digits around it.
-    """
-    for mark in _DELIMITER_NAMES:
-        rows = _sample_rows(begin, mark)
-        if not rows or len(rows[0]) < 2:
-            continue
-        header = rows[0]
-        if len(rows) > 1 and len(rows[-1]) < len(header) and not begin.endswith(("\n", "\r")):
-            rows.pop()  # it has not arrived completely
-        names = all(_NAME.fullmatch(name) for name in header[not header[0] :])  # pandas writes an index without a name
-        share = sum(len(row) == len(header) for row in rows) / len(rows)
-        if names and (_KNOWN & {name.casefold() for name in header} or (len(rows) > 1 and share >= _REGULAR)):
-            return header
-        spaced = any(field[:1] == " " for row in rows for field in row) or _IN_NUMBER.search(begin)
-        if len(rows) > 2 and share == 1 and not spaced:
-            return header
-    return []

@@ -41,7 +41,7 @@ def read_forecast_table(
     with RowReader.open(path, columns, fail_fast=True) as reader:
         for batch, cells in reader.batches():
             parts.append(batch)
-            forms.update(month_form(row[str(batch.names.time)]) for row in cells)
+            forms.update(month_form(row.values[batch.names.time]) for row in cells)
     if not parts:
         raise DataError(f"{quote(path, 200)}: has no row")
     rows = Rows.together(parts)

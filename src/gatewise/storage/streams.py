@@ -1,4 +1,4 @@
-"""Files as streams of bytes and lines: plain, gzip (.gz), zstd (.zst) and stdin (-). Nothing is read as a whole."""
+"""Files as bytes and lines of text: plain, gzip (.gz), zstd (.zst) and stdin (-). Nothing is read as a whole."""
 
 from __future__ import annotations
 
@@ -20,46 +20,48 @@ COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 STDIN = "-"
 NOT_UTF_8 = "not valid UTF-8"
 CONVERT = "convert the file, for example: iconv -f {} -t utf-8 OLD > NEW"
-_SIGNATURES = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"ARROW1": "Arrow", b"PK\x03\x04": "a zip or Excel file"}
-_SIGNATURES |= {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x28\xb5\x2f\xfd": "zstd"}
+_SIGNATURES = {  # name, and what to do about it
+    b"\x1f\x8b": ("gzip", "its name should end in .gz"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "its name should end in .zst"),
+    b"PAR1": ("Parquet", "its name should end in .parquet"),
+    b"ARROW1": ("Arrow", "its name should end in .arrow"),
+    b"PK\x03\x04": ("a zip or Excel file", ""),
+    b"\xff\xfe": ("UTF-16", CONVERT.format("utf-16")),
+    b"\xfe\xff": ("UTF-16", CONVERT.format("utf-16")),
+}
 _MAX_LINE = 64 << 20  # bytes
-PEEK = 1 << 16  # bytes
-
-
-def stdin_bytes() -> Any:
-    """Standard input as a binary file. Raises DataError where it is closed."""
-    if sys.stdin is None:
-        raise DataError("stdin: is closed")
-    return sys.stdin.buffer
+_PEEK = 1 << 16  # bytes
 
 
 class Stream:
-    """An opened file. `raw` are the decompressed bytes; `done` is the part of the file read so far, from 0 to 1."""
+    """An opened file, or stdin for "-". raw: the decompressed bytes. line: the number of the last line that was read.
+
+    problem: the line that is not UTF-8 or contains a NUL byte, and what is wrong with it, until it is set to None.
+    Raises DataError, as its methods, if the file cannot be read, MissingExtra for zstd.
+    """
 
     def __init__(self, source: str | Path) -> None:
-        """Open a file, or stdin for "-". Raises DataError if it cannot be opened, MissingExtra for zstd."""
         self.where = "stdin" if str(source) == STDIN else quote(source, 200)
-        self.size = 0
+        self.line, self.size = 0, 0
+        self.problem: tuple[int, str] | None = None
         self._file: Any = None
-        self._opened: list[Any] = []
         if str(source) == STDIN:
             stdin = stdin_bytes()
             # A BufferedReader over another one would wait for 64 kB; over the raw file it returns what is there.
-            self.raw: IO[bytes] = io.BufferedReader(getattr(stdin, "raw", stdin), PEEK)
+            self.raw: IO[bytes] = io.BufferedReader(getattr(stdin, "raw", stdin), _PEEK)
             return
-        path = Path(source)
         try:
-            self._file = open(path, "rb", buffering=PEEK)  # noqa: SIM115
+            self.raw = self._file = open(source, "rb", buffering=_PEEK)  # noqa: SIM115
             self.size = os.fstat(self._file.fileno()).st_size
         except OSError as error:
             reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
             raise DataError(f"{self.where}: {reason}") from None
-        self._opened.append(self._file)
-        try:
-            self.raw = self._decompressed(COMPRESSED.get(path.suffix.lower(), ""))
-        except BaseException:
-            self.close()
-            raise
+        if compression := COMPRESSED.get(Path(source).suffix.lower(), ""):
+            try:
+                self._decompress(compression)
+            except BaseException:
+                self.close()
+                raise
 
     @property
     def done(self) -> float | None:
@@ -71,20 +73,42 @@ class Stream:
     def peek(self) -> bytes:
         """Up to 64 kB from the current position, which stays."""
         with self.errors():
-            return self.raw.peek(PEEK)[:PEEK]  # type: ignore[attr-defined, no-any-return]
+            return self.raw.peek(_PEEK)[:_PEEK]  # type: ignore[attr-defined, no-any-return]
 
-    def check_signature(self) -> None:
+    def check_text(self) -> None:
         """Skip a byte order mark. Raises DataError for bytes that are not text in UTF-8."""
         start = self.peek()[:8]
-        for signature, name in _SIGNATURES.items():
+        for signature, (name, advice) in _SIGNATURES.items():
             if start.startswith(signature):
-                ending = {"gzip": ".gz", "zstd": ".zst", "Parquet": ".parquet", "Arrow": ".arrow"}.get(name)
-                advice = f"its name should end in {ending}" if ending else ""
-                advice = CONVERT.format("utf-16") if name == "UTF-16" else advice
                 hint = f"; {advice}" if advice else ""
                 raise DataError(f"{self.where}: this is {name}, not text in UTF-8{hint}")
         if start.startswith(codecs.BOM_UTF8):
             self.raw.read(len(codecs.BOM_UTF8))
+
+    def lines(self) -> Iterator[str]:
+        """The lines as text with their ends, as `split_lines`. One with a problem is among them, so that a reader of
+        records which span several lines stays in step.
+        """
+        while True:
+            with self.errors():
+                raw = self.raw.readline(_MAX_LINE)
+            if not raw:
+                return
+            if len(raw) == _MAX_LINE and not raw.endswith(b"\n"):
+                raise DataError(f"{self.where}:{self.line + 1}: a line of more than {_MAX_LINE:,} bytes")
+            parts = [raw]
+            if b"\r" in raw.removesuffix(b"\n")[:-1]:
+                parts = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", raw)
+            for part in parts:
+                self.line += 1
+                try:
+                    line = part.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    self.problem = self.problem or (self.line, f"{NOT_UTF_8}: byte 0x{part[error.start]:02X}")
+                    line = part.decode("utf-8", "surrogateescape")
+                if "\0" in line:
+                    self.problem = self.problem or (self.line, "a NUL byte")
+                yield line
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -96,24 +120,28 @@ class Stream:
 
     def close(self) -> None:
         """Close the file."""
-        for opened in reversed(self._opened):
-            opened.close()
+        if self._file is not None:
+            self._file.close()
 
-    def _decompressed(self, compression: str) -> IO[bytes]:
-        if not compression:
-            return self._file  # type: ignore[no-any-return]
-        name = next((one for start, one in _SIGNATURES.items() if self._peek_file().startswith(start)), "")
-        if name != compression and self.size:
+    def _decompress(self, compression: str) -> None:
+        start = self._file.peek(8)
+        if self.size and not any(
+            start.startswith(mark) for mark, (name, _) in _SIGNATURES.items() if name == compression
+        ):
             raise DataError(f"{self.where}: not {compression}")
         if compression == "gzip":
             inner: Any = gzip.GzipFile(fileobj=self._file)
         else:
             pyarrow = required("pyarrow", "data", f"{self.where}: zstd")
             inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(self._file, "r"), "zstd")
-        return io.BufferedReader(inner, PEEK)
+        self.raw = io.BufferedReader(inner, _PEEK)
 
-    def _peek_file(self) -> bytes:
-        return self._file.peek(8)[:8]  # type: ignore[no-any-return]
+
+def stdin_bytes() -> Any:
+    """Standard input as a binary file. Raises DataError where it is closed."""
+    if sys.stdin is None:
+        raise DataError("stdin: is closed")
+    return sys.stdin.buffer
 
 
 def read_text(path: str | Path, max_bytes: int | None = None) -> str:
@@ -145,46 +173,3 @@ def split_lines(text: str) -> list[str]:
     """
     lines = re.split("\r\n|\n|\r", text)
     return lines if lines[-1] else lines[:-1]
-
-
-class Lines:
-    """The lines of a stream as text, as `split_lines` without the whole text in memory, and with their ends. `number`
-    is the number of the last line, from 1, in the file.
-
-    A line that is not UTF-8 or contains a NUL byte is returned as well, and named in `problem` until that is
-    None again, so that a reader of records which span several lines stays in step.
-    """
-
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
-        self.number = 0
-        self.problem: tuple[int, str] | None = None
-        self._pending: list[bytes] = []
-
-    def __iter__(self) -> Lines:
-        return self
-
-    def __next__(self) -> str:
-        raw = self._pending.pop() if self._pending else self._read()
-        self.number += 1
-        try:
-            line = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            self.problem = self.problem or (self.number, f"{NOT_UTF_8}: byte 0x{raw[error.start]:02X}")
-            line = raw.decode("utf-8", "surrogateescape")
-        if "\0" in line:
-            self.problem = self.problem or (self.number, "a NUL byte")
-        return line
-
-    def _read(self) -> bytes:
-        with self.stream.errors():
-            raw = self.stream.raw.readline(_MAX_LINE)
-        if not raw:
-            raise StopIteration
-        if len(raw) == _MAX_LINE and not raw.endswith(b"\n"):
-            raise DataError(f"{self.stream.where}:{self.number + 1}: a line of more than {_MAX_LINE:,} bytes")
-        if b"\r" in raw.removesuffix(b"\n")[:-1]:
-            parts = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", raw)
-            self._pending = parts[:0:-1]
-            raw = parts[0]
-        return raw
