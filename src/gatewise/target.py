@@ -147,6 +147,20 @@ def check_logits(logits: Array) -> None:
         raise InputError(f"input {bad[0]}: the model overflows: a logit is not finite")
 
 
+def losses_of(z: Array, y: Array, task: Task) -> tuple[Array, Array]:
+    """Losses of logits z (n, outputs) against targets y (n, outputs) in float64, and their gradients (n, outputs).
+
+    classification: cross-entropy of the softmax (n, 1), with one output binary cross-entropy; multilabel: binary
+    cross-entropy of each label (n, outputs); regression: squared error of each number (n, outputs).
+    """
+    if task == "regression":
+        return np.square(z - y), 2 * (z - y)
+    if task == "multilabel" or z.shape[1] == 1:
+        return np.logaddexp(0, z) - y * z, 0.5 * (1 + np.tanh(0.5 * z)) - y
+    log_p = log_probabilities(z)
+    return -(y * log_p).sum(axis=1, keepdims=True), np.exp(log_p) * y.sum(axis=1, keepdims=True) - y
+
+
 def log_probabilities(logits: Array) -> Array:
     """log p (n, K) float64 from logits (n, outputs). A single logit is that of class 1 against class 0."""
     z = logits.astype(np.float64)

@@ -1,4 +1,4 @@
-"""How many threads a call may use."""
+"""How many threads a call may use, and NumPy's products during training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import threading
 import time
 from functools import partial
 
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from gatewise.errors import InputError
 from gatewise.kernels import native, threads
@@ -125,3 +127,28 @@ assert both()
 """
     environment = os.environ | {"GATEWISE_THREADS": "2"}
     subprocess.run([sys.executable, "-c", script], check=True, env=environment, timeout=60)
+
+
+def blas_threads() -> set[int]:
+    """The numbers of threads of all BLAS libraries that are loaded."""
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_products_have_one_thread_inside_the_blocks_and_as_many_as_before_outside() -> None:
+    """In nested blocks, after an error, and in blocks that overlap, as those of two runs in two threads."""
+    with threadpool_limits(2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("NumPy's BLAS has no number of threads here")
+        with threads.one_blas_thread():
+            with pytest.raises(InputError), threads.one_blas_thread():
+                raise InputError("any")
+            assert blas_threads() == {1}
+        assert blas_threads() == {2}
+        one, other = threads.one_blas_thread(), threads.one_blas_thread()
+        one.__enter__()
+        other.__enter__()
+        one.__exit__(None, None, None)
+        assert blas_threads() == {1}
+        other.__exit__(None, None, None)
+        assert blas_threads() == {2}

@@ -1,56 +1,195 @@
-"""The losses of training: their values and gradients are those of torch."""
+"""The losses of training are those of torch; adversarial training: the perturbation, the gradient of both losses."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from gatewise.training.objective import binary_cross_entropy, cross_entropy, mean_squared_error
-from gatewise.types import Array
+from gatewise.data.labelled import Labelled
+from gatewise.errors import InputError
+from gatewise.kernels import get
+from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.network.autograd import RowGradient, Variable, array_of
+from gatewise.network.batch import Batch
+from gatewise.network.forward import inputs
+from gatewise.network.trainable import LossOf, Network
+from gatewise.target import losses_of
+from gatewise.training import Interrupted, recipe, train
+from gatewise.training.objective import adversarial_backward, perturb
+from gatewise.types import Array, Task
+from tests.training.callbacks import InterruptAt
+from tests.training.texts import made_reviews
 
-ROWS, OUTPUTS = 7, 3
+TOKENS = Architecture("tokens", 12, 5, 4, layers=2, bidirectional=True, pooling="mean+max")
+CHANNELS = Architecture("channels", 3, 0, 4)
+SMALL: dict[str, Any] = {
+    "units": 8,
+    "embedding_dim": 6,
+    "batch_size": 16,
+    "vocab_size": 80,
+    "ngrams__order": 0,
+}
 
 
-def _logits(outputs: int) -> Array:
-    z = np.random.default_rng(outputs).standard_normal((ROWS, outputs)) * 3
-    z[0], z[1] = 800, -800  # whose exponentials are infinite and 0
-    return z
+def _network(arch: Architecture, dropout: dict[str, float] | None = None) -> Network:
+    start = initial_parameters(arch, np.random.default_rng(1))
+    rng = np.random.default_rng(7)
+    return Network(arch, start, dropout=dropout, rng=rng, dtype="float64", kernel=get("reference"))
 
 
-def _same(ours: tuple[float, Array], logits: torch.Tensor, loss: torch.Tensor) -> None:
-    loss.backward()
+def _gradients(network: Network) -> dict[str, Array]:
+    """Copies, the embedding's as an array."""
+    found = {}
+    for name, gradient in network.gradients().items():
+        if isinstance(gradient, RowGradient):
+            whole = np.zeros_like(network.parameters[name])
+            whole[gradient.rows] = gradient.values
+            gradient = whole
+        found[name] = gradient.copy()
+    return found
+
+
+def _batch(arch: Architecture) -> Batch:
+    rng = np.random.default_rng(2)
+    lengths = [6, 1, 9]
+    if arch.inputs == "channels":
+        return Batch.of([rng.standard_normal((n, arch.vocab_size)) for n in lengths], arch)
+    return Batch.of([rng.integers(1, arch.vocab_size, n) for n in lengths], arch)
+
+
+def _mean(logits: Array, targets: list[float], weights: list[float]) -> tuple[float, Array]:
+    weight = np.array(weights)[:, None]
+    losses, gradient = losses_of(logits, np.array(targets)[:, None], "classification")
+    return float((weight * losses).mean()), weight * gradient / len(logits)
+
+
+def _loss(logits: Array) -> tuple[float, Array]:
+    return _mean(logits, [1, 0, 1], [1, 1, 1])
+
+
+def _soft_loss(logits: Array) -> tuple[float, Array]:
+    """One label and two soft labels, one with weight 1/2."""
+    return _mean(logits, [1, 0.3, 0.6], [1, 1, 0.5])
+
+
+def _inputs_of_steps(network: Network, batch: Batch) -> Array:
+    """The inputs (N, D) of every step, without dropout."""
+    x = array_of(inputs(network.ops(), network.parameters, batch))
+    return x if batch.index is None else x[batch.index]
+
+
+def test_each_sequence_is_perturbed_along_its_gradient_relative_to_its_norm() -> None:
+    rng = np.random.default_rng(0)
+    lengths = np.array([3, 0, 2, 1])
+    x, gradient = (rng.standard_normal((6, 4)) for _ in range(2))
+    gradient[5] = 0
+    r = perturb(x, gradient, lengths, 0.1) - x
+    for start, stop in ((0, 3), (3, 5)):
+        one, slope = r[start:stop], gradient[start:stop]
+        assert np.linalg.norm(one) == pytest.approx(0.1 * np.linalg.norm(x[start:stop]))
+        np.testing.assert_allclose(one / np.linalg.norm(one), slope / np.linalg.norm(slope))
+    np.testing.assert_array_equal(r[5], 0)  # its gradient is 0
+
+
+@pytest.mark.parametrize("loss_of", [_loss, _soft_loss], ids=["labels", "teacher"])
+@pytest.mark.parametrize("arch", [TOKENS, CHANNELS], ids=["tokens", "channels"])
+def test_gradient_of_the_mean_of_both_losses(arch: Architecture, loss_of: LossOf) -> None:
+    """Against central differences of that mean, with the perturbation held constant."""
+    network, batch, epsilon = _network(arch), _batch(arch), 0.05
+    logits, loss = adversarial_backward(network, batch, loss_of, epsilon)
+    np.testing.assert_array_equal(logits, network.logits(batch))
+    assert loss == loss_of(logits)[0]
+    found = _gradients(network)
+
+    here = Variable(_inputs_of_steps(network, batch))
+    network.backward_from(batch, here, loss_of)
+    r = perturb(here.value, here.grad_or_zeros(), batch.lengths, epsilon) - here.value
+
+    def both() -> float:
+        x = Variable(_inputs_of_steps(network, batch) + r)
+        perturbed = network.backward_from(batch, x, loss_of)[1]
+        return (loss_of(network.logits(batch))[0] + perturbed) / 2
+
+    assert both() > loss, "the perturbation must increase the loss"
+    for name, weight in network.parameters.items():
+        for place in np.random.default_rng(3).integers(0, weight.size, 6):
+            flat, step = weight.reshape(-1), 1e-6
+            was = float(flat[place])
+            flat[place] = was + step
+            up = both()
+            flat[place] = was - step
+            down = both()
+            flat[place] = was
+            assert found[name].flat[place] == pytest.approx((up - down) / (2 * step), abs=1e-8), name
+
+
+def test_both_losses_share_the_embedding_dropout() -> None:
+    """With epsilon 0 the gradient is that of one loss, dropout included."""
+    dropout = {"embedding": 0.5, "word": 0.3}
+    one, both = (_network(TOKENS, dropout) for _ in range(2))  # with equal generators
+    adversarial_backward(both, _batch(TOKENS), _loss, 0.0)
+    one.backward(_batch(TOKENS), _loss)
+    wanted = _gradients(one)
+    for name, gradient in _gradients(both).items():
+        np.testing.assert_allclose(gradient, wanted[name], rtol=0, atol=1e-15, err_msg=name)
+    network = _network(TOKENS)
+    network.backward(_batch(TOKENS), _loss)
+    assert not np.allclose(_gradients(network)["dense.weight"], wanted["dense.weight"])
+
+
+def test_it_trains_texts_and_series_and_resumes_bit_for_bit(tmp_path: Path) -> None:
+    data = made_reviews(400, 1)
+    how: dict[str, Any] = {"recipe": "fast", "seed": 3, "epochs": 6, "adversarial": 0.02} | SMALL
+    model = train(data, out=tmp_path / "one", **how)
+    plain = train(data, **how | {"adversarial": 0.0})
+    assert model.evaluate(made_reviews(100, 2)).accuracy > 0.8
+    assert model.logits(data.inputs).tobytes() != plain.logits(data.inputs).tobytes()
+
+    with pytest.raises(Interrupted):
+        train(data, out=tmp_path / "two", callbacks=InterruptAt(2, 3), **how)
+    resumed = train(data, out=tmp_path / "two", resume=True, **how)
+    assert resumed.logits(data.inputs).tobytes() == model.logits(data.inputs).tobytes()
+
+    rng = np.random.default_rng(4)
+    series = [rng.standard_normal((int(n), 2)).astype(np.float32) + n % 2 for n in rng.integers(4, 9, 60)]
+    labels = [("even", "odd")[len(one) % 2] for one in series]
+    found = train(series, labels, recipe="fast", epochs=6, adversarial=0.02, units=6, batch_size=8, ngrams__order=0)
+    assert found.evaluate(Labelled.of(series, labels)).accuracy > 0.8
+
+
+def test_a_negative_epsilon_and_what_differs_by_sequence_with_shared_pads_are_refused() -> None:
+    with pytest.raises(InputError, match=r"recipe: optimisation.adversarial must be from 0 to below 1, not -0\.1"):
+        recipe("best", adversarial=-0.1)
+    with pytest.raises(InputError, match="recipe: adversarial differs by sequence"):
+        recipe("tutorial", adversarial=0.01)
+    assert recipe("tutorial", adversarial=0.01, padding="none").optimisation.adversarial == 0.01
+
+
+@pytest.mark.parametrize(
+    ("task", "outputs"), [("classification", 1), ("classification", 3), ("multilabel", 3), ("regression", 3)]
+)
+def test_the_losses_and_their_gradients_are_those_of_torch(task: Task, outputs: int) -> None:
+    """Of soft targets, and of logits whose exponentials are infinite and 0."""
+    rng = np.random.default_rng(outputs)
+    z, y = rng.standard_normal((7, outputs)) * 3, rng.uniform(0, 1, (7, outputs))
+    if outputs > 1 and task == "classification":
+        y = rng.dirichlet(np.ones(outputs), 7)
+    if task != "regression":
+        z[0], z[1] = 800, -800
+    logits, targets = torch.from_numpy(z.copy()).requires_grad_(), torch.from_numpy(y)
+    if task == "regression":
+        theirs = (logits - targets).square()
+    elif task == "multilabel" or outputs == 1:
+        theirs = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    else:
+        theirs = functional.cross_entropy(logits, targets, reduction="none")[:, None]
+    theirs.sum().backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
-    np.testing.assert_allclose(ours[0], loss.item(), rtol=1e-12)
-    np.testing.assert_allclose(ours[1], logits.grad.numpy(), rtol=1e-9, atol=1e-15)
-
-
-@pytest.mark.parametrize("shape", [(ROWS, 1), (ROWS, OUTPUTS)], ids=["row", "label"])
-@pytest.mark.parametrize("outputs", [1, OUTPUTS])
-def test_binary_cross_entropy(outputs: int, shape: tuple[int, int]) -> None:
-    """Of soft targets; weights of the rows, or of each label."""
-    rng, z = np.random.default_rng(1), _logits(outputs)
-    targets, weight = rng.uniform(0, 1, z.shape), rng.uniform(0, 2, (ROWS, min(shape[1], outputs)))
-    logits = torch.from_numpy(z.copy()).requires_grad_()
-    theirs = functional.binary_cross_entropy_with_logits(
-        logits, torch.from_numpy(targets), weight=torch.from_numpy(weight)
-    )
-    _same(binary_cross_entropy(z, targets, weight), logits, theirs)
-
-
-def test_cross_entropy() -> None:
-    rng, z = np.random.default_rng(2), _logits(OUTPUTS)
-    targets, weight = rng.dirichlet(np.ones(OUTPUTS), ROWS), rng.uniform(0, 2, (ROWS, 1))
-    logits = torch.from_numpy(z.copy()).requires_grad_()
-    losses = functional.cross_entropy(logits, torch.from_numpy(targets), reduction="none")
-    theirs = (losses * torch.from_numpy(weight[:, 0])).mean()
-    _same(cross_entropy(z, targets, weight), logits, theirs)
-
-
-def test_mean_squared_error() -> None:
-    rng, z = np.random.default_rng(3), np.random.default_rng(4).standard_normal((ROWS, OUTPUTS))
-    targets, weight = rng.standard_normal(z.shape), rng.uniform(0, 2, (ROWS, 1))
-    logits = torch.from_numpy(z.copy()).requires_grad_()
-    theirs = (torch.from_numpy(weight) * (logits - torch.from_numpy(targets)).square()).mean()
-    _same(mean_squared_error(z, targets, weight), logits, theirs)
+    losses, gradient = losses_of(z, y, task)
+    np.testing.assert_allclose(losses, theirs.detach(), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(gradient, logits.grad, rtol=1e-9, atol=1e-15)

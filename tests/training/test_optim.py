@@ -17,7 +17,6 @@ from gatewise.network.trainable import TABLE, Network
 from gatewise.training import recipe
 from gatewise.training.loop import Loop
 from gatewise.training.objective import SupervisedObjective
-from gatewise.training.optim import learning_rate_at
 from gatewise.training.training_data import prepare
 from gatewise.types import Array
 from tests.network.oracle import padded_logits
@@ -71,7 +70,7 @@ class TorchTraining:
     """The same steps in float64: a plainly padded network with its whole embedding, torch.optim.Adam."""
 
     def __init__(self, objective: SupervisedObjective) -> None:
-        self.data, self.steps = objective.training_data, objective.steps
+        self.data, self.objective = objective.training_data, objective
         start = objective.network.arrays()
         self.weights = {name: torch.from_numpy(a.astype(np.float64)).requires_grad_() for name, a in start.items()}
         settings = self.data.recipe.optimisation
@@ -96,7 +95,7 @@ class TorchTraining:
         if settings.grad_clip:
             norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), settings.grad_clip)
             self.clipped += bool(norm > settings.grad_clip)
-        rate = learning_rate_at(settings.learning_rate, settings.schedule, number, self.steps)
+        rate = self.objective.learning_rate(number)
         for group in self.adam.param_groups:
             group["lr"] = rate * group["scale"]
             # torch adds epsilon to the corrected square root of v, Keras to the uncorrected one.
@@ -122,7 +121,7 @@ def test_whole_steps_equal_those_of_torch(name: str) -> None:
         for gradient in network.gradients().values():
             values = gradient.values if isinstance(gradient, RowGradient) else gradient
             small += int(((np.abs(values) < 1e-6) & (values != 0)).sum())
-        rates.add(learning_rate_at(settings.learning_rate, settings.schedule, number, len(order)))
+        rates.add(objective.learning_rate(number))
         if number % 2 == 0:
             continue  # rows miss two steps
         late = network.arrays()

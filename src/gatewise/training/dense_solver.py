@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels.threads import one_blas_thread
-from gatewise.target import log_probabilities
+from gatewise.target import losses_of
 from gatewise.types import Array, Task
 
 MAX_ITER, MEMORY = 1_000, 50  # steps that L-BFGS remembers: with 10 it takes four times the iterations for 20 classes
@@ -100,12 +100,9 @@ def fit_standardised_glm(
 
 def loss_of(z: Array, y: Array, task: Task) -> tuple[Array, Array]:
     """Loss (n,) of logits z (n, outputs) against targets y (n, outputs), see `fit_glm`; its gradient (n, outputs)."""
-    if task == "regression":
-        return 0.5 * np.square(z - y).sum(axis=1), z - y
-    if task == "multilabel" or z.shape[1] == 1:
-        return (np.logaddexp(0, z) - y * z).sum(axis=1), 0.5 * (1 + np.tanh(0.5 * z)) - y
-    log_p = log_probabilities(z)
-    return -(y * log_p).sum(axis=1), np.exp(log_p) * y.sum(axis=1, keepdims=True) - y
+    losses, gradient = losses_of(z, y, task)
+    half = 0.5 if task == "regression" else 1.0
+    return half * losses.sum(axis=1), half * gradient
 
 
 class Ridge(NamedTuple):

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, TrainingError
 from gatewise.network.trainable import TABLE, Gradients
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
-from gatewise.training.optim import Adam, clipping, gradient_norm
+from gatewise.training.optim import Adam, gradient_norm
 from gatewise.training.processes import PeerError, current
 from gatewise.training.run import FILE, Groups, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.types import Array
@@ -167,21 +167,21 @@ class Loop(Generic[O_co]):
         self.callback.on_train_begin(replace(objective.info(), processes=self.communicator.size))
         self._stop, self._saved = stop, time.perf_counter()
         self._started = time.perf_counter(), progress.step, progress.seconds
-        while not self._finished():
-            try:
+        try:
+            while True:
+                validated = min(len(progress.history) * objective.interval, progress.steps)  # the last time
+                if validated == progress.steps or 0 < objective.patience <= len(progress.history) - progress.best_epoch:
+                    return True
                 if self._stopped or (self.communicator.size == 1 and stop.is_set()):
                     self._checkpoint()
                     return False
-                if progress.step > self._validated() and (
-                    progress.step % objective.interval == 0 or progress.step == progress.steps
-                ):
+                if progress.step == min(validated + objective.interval, progress.steps):
                     self._validate()
                     self._checkpoint()
                 else:
                     self._advance()
-            except TrainingError as error:
-                raise type(error)(f"{error}{self._kept(error)}") from error
-        return True
+        except TrainingError as error:
+            raise type(error)(f"{error}{self._kept(error)}") from error
 
     def state(self) -> dict[str, Array]:
         """Copies of the present weights by name; embedding rows make up for their missed steps first."""
@@ -192,15 +192,6 @@ class Loop(Generic[O_co]):
     def result(self) -> dict[str, Array]:
         """The weights of the best validation, where there is one, else the present ones."""
         return self.objective.best if self.progress.history and self.objective.best else self.state()
-
-    def _validated(self) -> int:
-        """The number of steps before the last validation."""
-        return min(len(self.progress.history) * self.objective.interval, self.progress.steps)
-
-    def _finished(self) -> bool:
-        history, patience = self.progress.history, self.objective.patience
-        out_of_patience = patience > 0 and len(history) - self.progress.best_epoch >= patience
-        return out_of_patience or self._validated() == self.progress.steps
 
     def _advance(self) -> None:
         """A step, its log, and a checkpoint where one is due."""
@@ -246,7 +237,8 @@ class Loop(Generic[O_co]):
                 rows = ", ".join(map(str, part.rows[:8])) + (", ..." if len(part.rows) > 8 else "")
                 where = f"step {step + 1}" + (f", rows {rows}" if rows else "")
                 raise TrainingError(f"the {what} is not finite at {where}; a lower learning rate helps")
-        self.optimizer.step(gradients, objective.learning_rate(step), clipping(norm, objective.grad_clip))
+        scale = min(1.0, objective.grad_clip / (norm + 1e-6)) if objective.grad_clip else 1.0  # as clip_grad_norm_
+        self.optimizer.step(gradients, objective.learning_rate(step), scale)
         objective.carried = mine.carried
         self._stopped, self._save = bool(stop), bool(save)
         count = len(part.rows) or 1

@@ -39,10 +39,10 @@ from gatewise.network.batch import Batch
 from gatewise.network.forward import inputs, logits_of
 from gatewise.network.ops import NumpyOps
 from gatewise.network.trainable import TABLE, LossOf, Network
-from gatewise.target import log_probabilities
+from gatewise.target import log_probabilities, losses_of
 from gatewise.training.callback import Callback, EpochLog, RunInfo
 from gatewise.training.loop import Objective, Part, Result
-from gatewise.training.optim import Adam, learning_rate_at
+from gatewise.training.optim import Adam, one_cycle
 from gatewise.training.run import Progress
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
@@ -101,7 +101,9 @@ class SupervisedObjective(Objective):
 
     def learning_rate(self, step: int) -> float:
         settings = self.training_data.recipe.optimisation
-        return learning_rate_at(settings.learning_rate, settings.schedule, step, self.steps)
+        if settings.schedule == "constant":
+            return settings.learning_rate
+        return one_cycle(settings.learning_rate, step, self.steps, self.steps // 5)
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """The batches of an epoch, as row numbers."""
@@ -209,43 +211,13 @@ class Scores(NamedTuple):
 
 def loss_of(training_data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, Array]:
     """The mean loss of logits (B, outputs) of these rows, and its gradient (B, outputs) in float64."""
-    soft, weights, task = training_data.soft_targets, training_data.weights, training_data.data.task
-    z, labels = logits.astype(np.float64), training_data.labels[rows]
-    weight = np.ones(len(rows)) if weights is None else weights[rows].astype(np.float64)
-    if weight.ndim == 1:
-        weight = weight[:, None]  # (B, 1), of multi-label rows with class weights (B, K)
-    if task == "regression":
-        assert training_data.target_scaling is not None
-        return mean_squared_error(z, training_data.target_scaling.transform(labels), weight)
-    if task == "multilabel":
-        return binary_cross_entropy(z, labels.astype(np.float64), weight)
-    if soft is not None:
-        weight = weight * soft.weights[rows][:, None]
-        targets = soft.targets[rows].astype(np.float64)
-    else:
-        targets = np.eye(max(2, z.shape[1]))[labels]
-    if z.shape[1] == 1:
-        return binary_cross_entropy(z, targets[:, 1:], weight)
-    return cross_entropy(z, targets, weight)
-
-
-def binary_cross_entropy(z: Array, targets: Array, weight: Array) -> tuple[float, Array]:
-    """Mean over the elements of logits and targets (B, K), weight (B, 1) or (B, K); and its gradient in the logits."""
-    losses = weight * (np.logaddexp(0, z) - targets * z)
-    return float(losses.mean()), weight * (0.5 * (1 + np.tanh(0.5 * z)) - targets) / z.size
-
-
-def cross_entropy(z: Array, targets: Array, weight: Array) -> tuple[float, Array]:
-    """Mean over the rows of logits and target probabilities (B, K), weight (B, 1); and its gradient in the logits."""
-    log_p = log_probabilities(z)
-    losses = -weight[:, 0] * (targets * log_p).sum(axis=1)
-    return float(losses.mean()), weight * (np.exp(log_p) * targets.sum(axis=1, keepdims=True) - targets) / len(z)
-
-
-def mean_squared_error(z: Array, targets: Array, weight: Array) -> tuple[float, Array]:
-    """Mean over the elements of outputs and targets (B, M), weight (B, 1); and its gradient in the outputs."""
-    error = z - targets
-    return float((weight * np.square(error)).mean()), 2 * weight * error / z.size
+    soft, weights = training_data.soft_targets, training_data.weights
+    z = logits.astype(np.float64)
+    targets = training_data.targets(rows) if soft is None else soft.targets[rows][:, -z.shape[1] :].astype(np.float64)
+    losses, gradient = losses_of(z, targets, training_data.data.task)
+    weight = np.ones(1) if weights is None else weights[rows].astype(np.float64)
+    weight = weight.reshape(len(weight), -1)  # (B, 1), of multi-label rows with class weights (B, K)
+    return float((weight * losses).mean()), weight * gradient / losses.size
 
 
 def correct_rows(training_data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> int:

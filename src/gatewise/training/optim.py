@@ -1,4 +1,4 @@
-"""Adam over the parameters of a network, clipping, and learning rate schedules."""
+"""Adam over the parameters of a network, the norm of a gradient, and the one-cycle learning rate."""
 
 from __future__ import annotations
 
@@ -127,16 +127,6 @@ class Adam:
 def gradient_norm(gradients: Gradients) -> float:
     """Norm of all gradients as one vector."""
     return math.sqrt(adam.squared_norm([g.values if isinstance(g, RowGradient) else g for g in gradients.values()]))
-
-
-def clipping(norm: float, most: float) -> float:
-    """Factor on gradients of this norm that makes it at most `most`; 0: no clipping. As PyTorch's clip_grad_norm_."""
-    return min(1.0, most / (norm + 1e-6)) if most else 1.0
-
-
-def learning_rate_at(peak: float, schedule: str, step: int, steps: int) -> float:
-    """The learning rate of `step` (from 0) out of `steps`."""
-    return peak if schedule == "constant" else one_cycle(peak, step, steps, steps // 5)
 
 
 def one_cycle(peak: float, step: int, steps: int, warmup: int) -> float:

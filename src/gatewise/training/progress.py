@@ -66,7 +66,8 @@ class ProgressPrinter(Callback):
         self._print(f"recipe      {run.recipe.name}, kernel {kernel}\n")
         for line in _layers(run.architecture):
             self._print(line)
-        self._print("\n" + _head(run.task == "regression"))
+        scores = "val_loss    val_rmse" if run.task == "regression" else "accuracy  val_loss  val_accuracy"
+        self._print(f"\nepoch    loss  {scores}  seconds")
 
     def on_step_end(self, step: StepLog) -> None:
         """Move the bar."""
@@ -96,7 +97,12 @@ class ProgressPrinter(Callback):
         """Print a line of the table, with * for the best epoch so far."""
         if epoch.best:
             self._best = epoch
-        self._print(_line(epoch))
+        if epoch.val_rmse is None:
+            scores = f"{epoch.accuracy:6.4f}    {epoch.val_loss:6.4f}        {epoch.val_accuracy:6.4f}"
+        else:
+            scores = f"{epoch.val_loss:6.4f}  {epoch.val_rmse:10.4g}"
+        star = "  *" if epoch.best else ""
+        self._print(f"{epoch.epoch:5}  {epoch.loss:6.4f}    {scores}  {epoch.seconds:7.1f}{star}")
 
     def on_perplexity(self, row: PerplexityLog) -> None:
         """Print a line of the table."""
@@ -192,17 +198,3 @@ def _layers(arch: Architecture) -> list[str]:
     rows = [("layer", "output shape", "parameters"), *rows, ("total", "", f"{sum(row[2] for row in layers):,}")]
     name, shape, count = (max(map(len, column)) for column in zip(*rows, strict=True))
     return [f"{row[0]:{name}}  {row[1]:{shape}}  {row[2]:>{count}}" for row in rows]
-
-
-def _head(regression: bool) -> str:
-    if regression:
-        return "epoch    loss  val_loss    val_rmse  seconds"
-    return "epoch    loss  accuracy  val_loss  val_accuracy  seconds"
-
-
-def _line(epoch: EpochLog) -> str:
-    end = f"{epoch.seconds:7.1f}{'  *' if epoch.best else ''}"
-    if epoch.accuracy is None or epoch.val_accuracy is None:
-        return f"{epoch.epoch:5}  {epoch.loss:6.4f}    {epoch.val_loss:6.4f}  {epoch.val_rmse:10.4g}  {end}"
-    train = f"{epoch.epoch:5}  {epoch.loss:6.4f}    {epoch.accuracy:6.4f}"
-    return f"{train}    {epoch.val_loss:6.4f}        {epoch.val_accuracy:6.4f}  {end}"
