@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from benchmarks.contenders.onnx_graph import graph
 from benchmarks.contenders.onnx_runtime import session
-from gatewise.text.encoding import KerasEncoding
+from gatewise.text import KerasEncoding
 
 
 class Request(BaseModel):

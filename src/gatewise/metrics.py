@@ -264,25 +264,6 @@ def evaluate(target: Target, logits: Array, truth: NDArray[Any], data: str) -> A
     return Evaluation.of(log_probabilities(logits), truth, target.classes, data, predicted)
 
 
-@dataclass(frozen=True)
-class Faithfulness:
-    """Faithfulness of an attribution method on n sequences (`gatewise.explain.attribution.faithfulness`).
-
-    comprehensiveness: the drop of the predicted class's probability when the highest-ranked steps are deleted; higher
-    is better. sufficiency: the drop when only those steps are kept; lower is better. Both are means over deleting 1, 5,
-    10, 20 and 50% of the steps.
-    """
-
-    comprehensiveness: float
-    sufficiency: float
-    n: int
-
-    @property
-    def score(self) -> float:
-        """Comprehensiveness minus sufficiency, by which methods are ranked."""
-        return self.comprehensiveness - self.sufficiency
-
-
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
     """The 95% interval of a share observed in n rows (Wilson 1927). It covers the sampling of the rows only.
 

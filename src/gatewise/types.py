@@ -55,3 +55,22 @@ class ColumnNames:
 
 NO_COLUMNS = ColumnNames()
 """Of a model that was trained on texts or arrays."""
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """Faithfulness of an attribution method on n sequences (`gatewise.explain.attribution.faithfulness`).
+
+    comprehensiveness: the drop of the predicted class's probability when the highest-ranked steps are deleted; higher
+    is better. sufficiency: the drop when only those steps are kept; lower is better. Both are means over deleting 1, 5,
+    10, 20 and 50% of the steps.
+    """
+
+    comprehensiveness: float
+    sufficiency: float
+    n: int
+
+    @property
+    def score(self) -> float:
+        """Comprehensiveness minus sufficiency, by which methods are ranked."""
+        return self.comprehensiveness - self.sufficiency

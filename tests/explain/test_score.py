@@ -21,9 +21,9 @@ from gatewise.explain.render.terminal import explanation_report
 from gatewise.explain.score import prediction_dict, prediction_text, target_score
 from gatewise.explain.serialize import prefix_json
 from gatewise.members.member import Inputs, Member
-from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
+from gatewise.types import Faithfulness
 from tests.explain.random_net import CHANNELS, TOKENS, explained, parameters_of, run_all, sequence_of, steps_of
 
 LENGTH = 13

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from gatewise.errors import GatewiseError, InputError
 from gatewise.storage import json_bytes, metadata_of, parse_json, tensors_from_bytes, tensors_to_bytes, verify_checksum
-from gatewise.text.encoding import Encoding, KerasEncoding, encoding_from
+from gatewise.text import Encoding, KerasEncoding, encoding_from
 from gatewise.text.subwords import SubwordEncoding
 from gatewise.text.tokens import TokenEncoding
 from trust.fuzzing.target import Target

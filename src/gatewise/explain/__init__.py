@@ -14,7 +14,7 @@ from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.intervene import Intervention
 from gatewise.members.clamp import Clamp, ablate, hold_memory
 from gatewise.members.gates import Gates, MemoryDecomposition, Share
-from gatewise.metrics import Faithfulness
+from gatewise.types import Faithfulness
 
 __all__ = [
     "METHODS",

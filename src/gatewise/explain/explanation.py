@@ -20,10 +20,9 @@ from gatewise.explain.example import Example, ensemble_of
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.score import TargetScore, favours, number_text, prediction_dict, prediction_text
 from gatewise.kernels import Kernel
-from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
-from gatewise.types import Array, Task
+from gatewise.types import Array, Faithfulness, Task
 
 DEFAULT_METHOD = "leave-one-out"  # the method for a model whose methods were never measured: it assumes nothing
 _HARDLY = 0.1  # the share of a score below which the LSTM hardly took part

@@ -17,7 +17,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from gatewise.cell import applied_gates
 from gatewise.types import Array, Gate, Index, Lengths
 
 T = TypeVar("T")
@@ -94,6 +93,8 @@ class SavedActivations:
         n, blocks, four, lanes = self.packed_gates.shape
         units = self.weight_hh.shape[1]
         plain = self.packed_gates.transpose(0, 2, 1, 3).reshape(n, four, blocks * lanes)[:, :, :units]
+        from gatewise.cell import applied_gates  # a prediction keeps no activations
+
         # A copy: where the layout is plain already, backward would overwrite a view.
         return applied_gates(plain.reshape(n, 4 * units).copy(), self.gate)
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from gatewise.errors import counted
 from gatewise.members.ensemble import Ensemble
-from gatewise.metrics import Faithfulness, with_interval
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
-from gatewise.types import NO_COLUMNS, ColumnNames
+from gatewise.types import NO_COLUMNS, ColumnNames, Faithfulness
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class EvalResult:
         scores = {name: value for name, value in self.scores.items() if name not in ("accuracy", "subset accuracy")}
         parts = [f"{name} {self.shown(name, value)}" for name, value in scores.items()]
         if self.accuracy is not None:
+            from gatewise.metrics import with_interval  # a prediction does without
+
             name = "subset accuracy" if "subset accuracy" in self.scores else "accuracy"
             parts.insert(0, f"{name} {with_interval(self.accuracy, self.n)}")
         parts.append(f"loss {self.shown('loss', self.loss)}")
@@ -220,6 +221,8 @@ def predicts(arch: Architecture, target: Target, channels: int | None = None, mo
 
 
 def _evaluations(metadata: ModelMetadata) -> list[str]:
+    from gatewise.metrics import with_interval
+
     if not metadata.evaluations:
         return []
     names = list(dict.fromkeys(name for one in metadata.evaluations for name in one.scores))

@@ -31,7 +31,6 @@ from gatewise.errors import DataWarning, InputError, ModelFileError, quote
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
-from gatewise.metrics import AnyEvaluation, Evaluation, RegressionEvaluation, evaluate
 from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.inputs import encode_inputs, labelled_for
@@ -48,9 +47,8 @@ if TYPE_CHECKING:
     from gatewise.explain import Clamp, Example, Explanation, Intervention, Method
     from gatewise.explain.evaluation import EvaluationReport
     from gatewise.explain.units import UnitsReport
+    from gatewise.metrics import AnyEvaluation
     from gatewise.nn.network import Network as TorchNetwork
-
-__all__ = ["Evaluation", "Model", "load", "model_of_files"]
 
 FORMAT = 2  # of a model folder; gatewise 0.1 before the members were stored apart wrote 1
 _HISTORY_FILE = "history.jsonl"
@@ -219,12 +217,16 @@ class Model:
         truth = data.labels_among(self.classes)
         if not len(truth):
             raise InputError("cannot evaluate: the data set is empty")
+        from gatewise.metrics import evaluate
+
         return evaluate(self.target, self.logits(data.inputs), truth, data.source)
 
     def score(self, inputs: Any, labels: Any, *, layout: str | None = None) -> float:
         """Accuracy; for "multilabel" the share of rows whose labels are all right, for regression R2. Errors as
         `evaluate`.
         """
+        from gatewise.metrics import RegressionEvaluation
+
         found = self.evaluate(inputs, labels, layout=layout)
         return found.r2 if isinstance(found, RegressionEvaluation) else found.accuracy
 
@@ -367,6 +369,8 @@ class Model:
     def with_evaluation(self, evaluation: AnyEvaluation) -> Model:
         """A copy with one more evaluation in its metadata."""
         e = evaluation
+        from gatewise.metrics import RegressionEvaluation
+
         if isinstance(e, RegressionEvaluation):
             result = EvalResult(e.data, e.n, None, e.loss, scores=e.scores)
         else:

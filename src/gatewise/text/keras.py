@@ -1,4 +1,4 @@
-r"""Text to token ids exactly as in Keras's IMDB data set, from the raw text.
+r"""Text to token ids exactly as in Keras's IMDB data set, from the raw text; and the encoding of the Keras tutorial.
 
 Keras publishes the reviews as ids only. These are the steps from the text, checked against the 25,000 train reviews:
 
@@ -13,37 +13,23 @@ reproducible.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, ModelFileError
+from gatewise.storage.strict_json import parse_json
+from gatewise.text.encoding import Encoded, utf8
 
 _TO_SPACE = b'!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 # Both steps change ASCII only, so one table over the UTF-8 bytes does both, ten times as fast as str.translate.
 _TABLE = bytes(32 if b in _TO_SPACE else b + 32 if 65 <= b <= 90 else b for b in range(256))
 _SPECIALS = {0: "<pad>", 1: "<start>", 2: "<unk>", 3: "<unused>"}
-
-
-def utf8(text: str) -> bytes:
-    """`text` as UTF-8. Raises InputError for anything but a str, and for a lone surrogate with its position.
-
-    A lone surrogate is half of a character, for example from JSON ("\\ud800") or a file name. It cannot be displayed or
-    saved.
-    """
-    if not isinstance(text, str):
-        raise InputError(f"a text must be a str, not {type(text).__name__}")
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        half = ord(text[error.start])
-        raise InputError(
-            f"the text is not valid Unicode: a lone surrogate U+{half:04X} at character {error.start:,}"
-        ) from None
 
 
 def keras_words(text: str) -> list[str]:
@@ -170,3 +156,79 @@ def pad_sequences(
         where = slice(maxlen - kept, maxlen) if padding == "pre" else slice(0, kept)
         padded[row, where] = steps
     return padded
+
+
+class KerasEncoding:
+    """The encoding of the Keras tutorial: START, then the Keras words; ids of `num_words` or more become 2 (unknown).
+
+    index: word to rank, 1 to n without a gap. vocab_size is n + 4 (88,588 for the published index) and not `num_words`,
+    because the tutorial's embedding has a row for each word of the index. A text without a word is [1].
+    """
+
+    kind = "keras"
+    unknown = 2
+    file = "vocabulary.json"
+
+    def __init__(self, index: Mapping[str, int], num_words: int = 10_000) -> None:
+        if num_words < 5:
+            raise InputError(f"num_words must be at least 5, because the first word has id 4; got {num_words}")
+        by_rank = sorted(index, key=index.__getitem__)
+        for rank, word in enumerate(by_rank, start=1):
+            if index[word] != rank:
+                raise InputError(f"the ranks of the word index must be 1, 2, 3, …; rank {rank} is missing")
+        self.index = dict(index)
+        self.num_words = num_words
+        self.vocab_size = len(by_rank) + 4
+        self._by_rank = by_rank
+        # Only words with an id below num_words: the others are unknown, and a small dict stays in cache.
+        self._ids = {word: rank + 4 for rank, word in enumerate(by_rank[: num_words - 4])}
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], num_words: int = 10_000) -> KerasEncoding:
+        """The encoding with the words of `texts`, ranked by count."""
+        return cls(keras_index(texts), num_words)
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """Ids (n,); the first is 1 (START). Raises InputError for a lone surrogate."""
+        return self._ids_of(keras_words(text))
+
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """`encode` of each text. The InputError names the text by its number, from 1."""
+        out = []
+        for number, text in enumerate(texts, start=1):
+            try:
+                out.append(self.encode(text))
+            except InputError as error:
+                raise InputError(f"text {number}: {error}") from None
+        return out
+
+    def tokenize(self, text: str) -> Encoded:
+        """`encode` with '<start>' and the words of the text, and their spans; (0, 0) for '<start>'."""
+        words = keras_words(text)
+        return Encoded(self._ids_of(words), ["<start>", *words], [(0, 0), *keras_spans(text)])
+
+    def _ids_of(self, words: Sequence[str]) -> NDArray[np.int32]:
+        get = self._ids.get
+        return np.array([1, *[get(word, 2) for word in words]], dtype=np.int32)
+
+    def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The config entry, and the files by name."""
+        words = json.dumps(self._by_rank, ensure_ascii=False, separators=(",", ":"))
+        return {"kind": self.kind, "num_words": self.num_words}, {self.file: words.encode("utf-8")}
+
+    @classmethod
+    def from_files(cls, config: Mapping[str, Any], read: Callable[[str], bytes]) -> KerasEncoding:
+        """The encoding that `to_files` wrote. Raises ModelFileError for any other config or file."""
+        num_words = config.get("num_words")
+        if set(config) != {"kind", "num_words"} or type(num_words) is not int:
+            raise ModelFileError("encoding 'keras': the config must have 'kind' and a whole number 'num_words'")
+        words = parse_json(read(cls.file), cls.file)
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ModelFileError(f"{cls.file}: must be a list of words")
+        index = {word: rank for rank, word in enumerate(words, start=1)}
+        if len(index) != len(words):
+            raise ModelFileError(f"{cls.file}: a word occurs twice")
+        try:
+            return cls(index, num_words)
+        except InputError as error:
+            raise ModelFileError(f"encoding 'keras': {error}") from None

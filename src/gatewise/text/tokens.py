@@ -14,15 +14,14 @@ import json
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import DataWarning, InputError, ModelFileError, counted, quote
 from gatewise.storage.strict_json import parse_json
-from gatewise.text.keras import utf8
-from gatewise.types import Array
+from gatewise.text.encoding import Encoded, utf8
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -81,18 +80,6 @@ def _with_marks(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, 
             end += 1
         found.append((start, end))
     return found
-
-
-class Encoded(NamedTuple):
-    """One input as the network reads it. sequence: token ids (length,) int32, or channels (length, C) of a series.
-
-    names: a display name for each step. spans: start and end of each step in the text, in code points (equal for an id
-    that is not a word of the text); empty for a series.
-    """
-
-    sequence: Array
-    names: list[str]
-    spans: list[tuple[int, int]]
 
 
 class TokenEncoding:

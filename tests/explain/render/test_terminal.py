@@ -16,8 +16,8 @@ from rich.console import Console
 from gatewise.errors import InputError
 from gatewise.explain import Example, Explanation, explain
 from gatewise.explain.render.terminal import NEGATIVE, POSITIVE, coloured_words, explanation_report
-from gatewise.metrics import Faithfulness
 from gatewise.target import Target
+from gatewise.types import Faithfulness
 from tests.explain.random_net import ARCHITECTURES, explained, names_of, parameters_of, sequence_of, steps_of
 
 LENGTH = 14

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from gatewise.data.labelled import Labelled
-from gatewise.metrics import Faithfulness
 from gatewise.model import bundled
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
+from gatewise.types import Faithfulness
 from tests.explain.random_net import parameters_of
 
 CHROMIUM = os.environ.get("GATEWISE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

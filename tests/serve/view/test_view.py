@@ -18,7 +18,6 @@ from gatewise.explain.attribution import IntegratedGradients
 from gatewise.kernels.ragged import Ragged
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import Ngrams, keys_of
-from gatewise.metrics import Faithfulness
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
@@ -26,6 +25,7 @@ from gatewise.serve.view import view
 from gatewise.serve.view.notices import text_notices
 from gatewise.serve.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from gatewise.types import Faithfulness
 from tests.explain.random_net import parameters_of, target_score
 
 TEXTS = ["the film was bad", "a good film, seen twice", "it was good 🎬 , was it", "bad bad end", "the end"]

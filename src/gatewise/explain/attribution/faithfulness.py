@@ -22,10 +22,9 @@ import numpy as np
 from gatewise.explain.attribution import METHODS, Method, attribute
 from gatewise.explain.example import Example, predict_examples
 from gatewise.members.ensemble import Ensemble
-from gatewise.metrics import Faithfulness
 from gatewise.network.batch import chunks, truncate
 from gatewise.system.cancel import check_cancelled
-from gatewise.types import Array
+from gatewise.types import Array, Faithfulness
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 STEPS = 2_000_000  # the most that leave-one-out may run on a sample: some seconds of 128 units
