@@ -112,7 +112,7 @@ def tune(
     kind = splits.train.kind
     base = named(name or default_recipe(len(splits.train), pretrained is not None, kind), **changes)
     check_groups(bool(group), False, kind, base)
-    shown_options = {**vars(table), "data": data, "pretrained": pretrained, "seed": seed or None}
+    shown_options = {**vars(table), "columns": None, "data": data, "pretrained": pretrained, "seed": seed or None}
     result = run(
         splits.train,
         search=space or None,
