@@ -98,7 +98,7 @@ def _measure(train: NDArray[np.float64], future: NDArray[np.float64], horizon: i
         "held_out_mase_naive": found.held_out.naive_scores.mase,
         "coverage_80": float(inside[np.isfinite(one.lower)].mean()),
         "season": found.season,
-        "lstm_weight": float(found.fitted.network_weight),
+        "lstm_weight": found.ensemble.lstm_weight,
         "seconds": time.perf_counter() - start,
     }
 

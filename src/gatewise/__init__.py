@@ -9,9 +9,10 @@ from gatewise._version import __version__
 
 if TYPE_CHECKING:
     from gatewise import data, errors, kernels, nn, text
-    from gatewise.forecast import Forecaster, load_forecaster
+    from gatewise.forecast.folders import load
+    from gatewise.forecast.forecaster import Forecaster
     from gatewise.model.convert import from_keras, from_torch
-    from gatewise.model.model import Model, load
+    from gatewise.model.model import Model
     from gatewise.model.pretrained import PretrainedLM, load_pretrained
     from gatewise.scorer import Scorer
     from gatewise.training.pretrain import pretrain
@@ -30,7 +31,6 @@ __all__ = [
     "from_torch",
     "kernels",
     "load",
-    "load_forecaster",
     "load_pretrained",
     "nn",
     "pretrain",
@@ -41,14 +41,13 @@ __all__ = [
 
 # Public name to module. Names are imported on first use, so that `gatewise --help` does not import NumPy.
 _HOME = {
-    "Forecaster": "gatewise.forecast",
+    "Forecaster": "gatewise.forecast.forecaster",
     "Model": "gatewise.model.model",
     "PretrainedLM": "gatewise.model.pretrained",
     "Scorer": "gatewise.scorer",
     "from_keras": "gatewise.model.convert",
     "from_torch": "gatewise.model.convert",
-    "load": "gatewise.model.model",
-    "load_forecaster": "gatewise.forecast",
+    "load": "gatewise.forecast.folders",
     "load_pretrained": "gatewise.model.pretrained",
     "pretrain": "gatewise.training",
     "train": "gatewise.training",

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import gatewise as gw
 from gatewise.cli.forecast import _rows
 from gatewise.errors import DataError, GatewiseError
-from gatewise.forecast import Forecast, load_forecaster
-from gatewise.forecast.tables import read_forecast_table
+from gatewise.forecast.held_out import Forecast
+from gatewise.forecast.series import read_forecast_table
 from tests.cli.conftest import Run
 from tests.forecast.conftest import seasonal
 
@@ -41,13 +42,26 @@ def test_forecast_of_one_series(run: Run, tmp_path: Path) -> None:
     assert (numbers[:, 1] < numbers[:, 0]).all()
     assert (numbers[:, 0] < numbers[:, 2]).all()
     np.testing.assert_allclose(numbers[:, 3], seasonal(72)[60:66], rtol=1e-4)
-    np.testing.assert_allclose(numbers[:, 0], load_forecaster(tmp_path / "saved").predict(), rtol=1e-4)
+    np.testing.assert_allclose(numbers[:, 0], gw.load(tmp_path / "saved").predict(), rtol=1e-4)
     lines = done.stderr.splitlines()
     assert "season 12; 12 held-out windows of 6 steps" in lines[0]
     assert "gatewise        MASE" in lines[1]
     assert "seasonal naive  MASE" in lines[2]
     assert "MAPE" in lines[2]
     assert "RMSE" in lines[2]
+    assert lines[3] == "gatewise: the forecast is a weighted sum of the forecasts of these models:"
+    assert lines[4].startswith("gatewise:   0.0")
+    assert "  LSTM: " in lines[4]
+    assert all("  autoregression: " in line for line in lines[5:])
+    for words in (("predict",), ("explain",), ("evaluate",), ("serve",)):
+        refused = run(*words, tmp_path / "saved", *([file] if words != ("serve",) else []))
+        assert refused.exit_code == 2
+        assert "saved is a forecaster, made by `gatewise forecast`" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+    described = run("info", tmp_path / "saved")
+    assert [line.removeprefix("gatewise: ") for line in lines] == described.stdout.splitlines()[3 : 3 + len(lines)]
+    found = json.loads(run("info", tmp_path / "saved", "--json").stdout)
+    assert [f"gatewise:   {one['weight']:.2f}  {one['name']}" for one in found["members"]] == lines[4:]
 
 
 def test_midnight_is_printed_as_the_other_hours(tmp_path: Path) -> None:
@@ -88,6 +102,8 @@ def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path) -> None:
     assert [(row["shop"], row["day"]) for row in written] == want
     assert float(written[3]["sold"]) == pytest.approx(found["series"]["b"]["forecast"][0], rel=1e-4)
     assert set(found["held_out"]) == {"windows", "steps", "gatewise", "seasonal_naive"}
+    assert set(found["held_out"]["gatewise"]) == {"mase", "mape", "rmse"}
+    assert sum(one["weight"] for one in found["members"]) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -191,4 +207,4 @@ def test_overwrite_replaces_the_outputs(run: Run, tmp_path: Path, keras_folder: 
     done = run("forecast", file, *words, "-o", out, "--save", saved, "--overwrite")
     assert done.exit_code == 0, done.stderr
     assert out.read_text().startswith("month,passengers,lower 80%")
-    assert load_forecaster(saved).horizon == 3
+    assert gw.load(saved).horizon == 3

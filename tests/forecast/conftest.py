@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatewise.forecast import Forecaster
+from gatewise.forecast.forecaster import Forecaster
 from gatewise.types import Array
 
 TINY = {"epochs": 2, "units": 4, "batch_size": 16}

@@ -14,10 +14,11 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError, ModelFileError
-from gatewise.forecast import Forecaster, load_forecaster
-from gatewise.forecast.fitted import Fitted
+from gatewise.forecast.forecaster import Fitted, Forecaster
 from gatewise.forecast.series import SeriesSet
 from gatewise.forecast.steps import Steps
+from gatewise.members.windows import roll_out
+from gatewise.model.model import load
 from gatewise.storage import json_bytes, load_folder, save_folder
 from tests.forecast.conftest import TINY, seasonal
 
@@ -82,7 +83,7 @@ def test_several_series_with_exogenous_columns_and_times(tmp_path: Path) -> None
     with pytest.raises(InputError, match="no series 'c'; there are 'a', 'b'"):
         found.forecast(series="c")
     found.save(tmp_path / "f")
-    again = load_forecaster(tmp_path / "f")
+    again = gw.load(tmp_path / "f")
     np.testing.assert_allclose(again.predict(), found.predict(), rtol=1e-12)
     assert again.forecast(series="b").times == one.times
     assert again.weights == found.weights
@@ -91,16 +92,33 @@ def test_several_series_with_exogenous_columns_and_times(tmp_path: Path) -> None
 
 def test_save_and_load(fitted: Forecaster, tmp_path: Path) -> None:
     fitted.save(tmp_path / "f")
-    again = gw.load_forecaster(tmp_path / "f")
+    again = gw.load(tmp_path / "f")
     one, two = fitted.forecast(), again.forecast()
     for name in ("mean", "lower", "upper", "seasonal_naive"):
         np.testing.assert_allclose(getattr(one, name), getattr(two, name), rtol=1e-12)
     assert again.held_out.scores == fitted.held_out.scores
-    model = gw.load(tmp_path / "f")  # the LSTM is a model of its own
-    assert model.target.task == "regression"
-    fitted.model.save(tmp_path / "m")
-    with pytest.raises(ModelFileError, match="is not a forecaster"):
-        load_forecaster(tmp_path / "m")
+    assert again.weights == fitted.weights
+    assert again.card() == fitted.card()
+    with pytest.raises(ModelFileError, match="is a forecaster, made by `gatewise forecast`"):
+        load(tmp_path / "f")  # the LSTM is never taken for the whole
+
+
+def test_the_forecast_is_the_weighted_sum_of_the_members(fitted: Forecaster) -> None:
+    ensemble, windows = fitted.ensemble, fitted.fitted.windows()
+    assert next(iter(fitted.weights)).startswith("LSTM: ")
+    assert len(fitted.weights) == len(ensemble.members) > 2
+    parts = [weight * roll_out(member, windows, 6) for member, weight in ensemble]
+    np.testing.assert_allclose(fitted.predict(), np.sum(parts, axis=0)[0], rtol=1e-12)
+    np.testing.assert_allclose(fitted.predict(), ensemble.logits(list(windows))[0], rtol=1e-6)
+    assert str(fitted.held_out) in fitted.report()[0]
+    assert all(f"  {weight:.2f}  {name}" in fitted.report() for name, weight in fitted.weights.items())
+
+
+def test_the_gates_of_the_lstm_are_traced(fitted: Forecaster) -> None:
+    found = fitted.trace()
+    assert len(found) == found.layer(-1)[0].h.shape[0] > 3
+    assert found.contributions.shape == (len(found), 4)
+    assert found.logits.shape == (6,)
 
 
 def test_explanations_add_up(fitted: Forecaster) -> None:
@@ -161,9 +179,9 @@ def test_what_cannot_be_forecast_is_named(y: Any, options: dict[str, Any], messa
         Forecaster(6, **TINY).fit(y, **options)
 
 
-def test_the_last_windows_validate_whatever_the_recipe() -> None:
+def test_another_recipe_for_the_lstm() -> None:
     found = Forecaster(6, recipe="fast", **TINY).fit(seasonal())
-    assert "the last rows in the order of time" in found.model.metadata.validation
+    assert found.ensemble.lstm.arch.units == 4
 
 
 @pytest.mark.parametrize("low", [0.0, -5.0])
@@ -188,21 +206,25 @@ def test_hours_across_daylight_saving_time_are_saved(tmp_path: Path) -> None:
     times = [time.astimezone(timezone(timedelta(hours=1 + (n > 24)))).isoformat() for n, time in enumerate(hours)]
     found = Forecaster(3, season=12, **TINY).fit(seasonal(60), times=times)
     found.save(tmp_path / "saved")
-    for one in (found, load_forecaster(tmp_path / "saved")):
+    for one in (found, gw.load(tmp_path / "saved")):
         assert one.forecast().times == [hours[-1] + timedelta(hours=n) for n in (1, 2, 3)]
         assert next(str(time) for time in one.forecast().times or []) == "2024-04-01 14:00:00+02:00"
 
 
-@pytest.mark.parametrize("name", ["horizon", "season", "steps", "columns", "origins", "held_out_steps", "names"])
-def test_sizes_in_a_folder_are_bounded(fitted: Forecaster, tmp_path: Path, name: str) -> None:
-    fitted.save(tmp_path / "f")
-    files = dict(load_folder(tmp_path / "f").files)
-    config = json.loads(files["forecaster.json"])
+def changed(files: dict[str, bytes], **values: Any) -> dict[str, bytes]:
+    """The files with changes in config.json: of a dict, of its entries."""
+    config = json.loads(files["config.json"])
+    for name, value in values.items():
+        config[name] = {**config[name], **value} if isinstance(value, dict) else value
+    return {**files, "config.json": json_bytes(config)}
+
+
+@pytest.mark.parametrize("name", ["horizon", "season", "columns", "origins", "held_out_steps", "names"])
+def test_sizes_in_a_folder_are_bounded(daily: dict[str, bytes], name: str) -> None:
     values: list[Any] = [[]] if name == "names" else [0, -1]
     for value in [*values, 10**9] if name == "horizon" else values:
-        save_folder(tmp_path / "f", {**files, "forecaster.json": json_bytes(config | {name: value})})
         with pytest.raises(ModelFileError, match="sizes must be at least 1, and horizon at most 10,000"):
-            load_forecaster(tmp_path / "f")
+            Forecaster.of_files(changed(daily, forecast={name: value}), "f")
 
 
 @pytest.fixture(scope="module")
@@ -213,67 +235,80 @@ def daily(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     found = Forecaster(6, season=12, **TINY).fit(y, times=dict.fromkeys(y, days))
     folder = tmp_path_factory.mktemp("daily") / "f"
     found.save(folder)
-    assert load_forecaster(folder).forecast(series="b").times == found.forecast(series="b").times
+    assert gw.load(folder).forecast(series="b").times == found.forecast(series="b").times
     return dict(load_folder(folder).files)
 
 
 def test_a_time_zone_is_saved(daily: dict[str, bytes], tmp_path: Path) -> None:
     save_folder(tmp_path / "f", daily)
-    times = load_forecaster(tmp_path / "f").forecast(series="b").times
+    times = gw.load(tmp_path / "f").forecast(series="b").times
     assert [str(time) for time in times or []][2:4] == ["2024-03-31 00:00:00+01:00", "2024-04-01 00:00:00+02:00"]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"times": ["abc", "2024-03-28T00:00+01:00"]}, "the time 'abc' is neither a number nor a date"),
-        ({"times": ["2024-03-28T00:00:00+01:00"]}, "every series needs a time and a zone, or none does"),
+        ({"last": ["abc", "2024-03-28T00:00+01:00"]}, "the time 'abc' is neither a number nor a date"),
+        ({"last": ["2024-03-28T00:00:00+01:00"]}, "every series needs a time and a zone, or none does"),
         ({"zones": ["Europe/Berlin"]}, "every series needs a time and a zone, or none does"),
         ({"zones": ["Europe/Nowhere", ""]}, "the time zone 'Europe/Nowhere' is not known here"),
         ({"zones": ["../secret", ""]}, "the time zone '../secret' is not known here"),
         ({"zones": ["Europe", ""]}, "the time zone 'Europe' is not known here"),
-        ({"times": ["2024-03-28", "2024-03-28"]}, "'2024-03-28' does not fit numeric, zones and step_utc"),
-        ({"times": ["79", "79"], "zones": ["", ""]}, "'79' does not fit numeric, zones and step_utc"),
-        ({"numeric": True}, r"'2024-03-28T00:00:00\+01:00' does not fit numeric"),
+        ({"last": ["2024-03-28", "2024-03-28"]}, "'2024-03-28' does not fit the step, the zones and utc"),
+        ({"last": ["79", "79"], "zones": ["", ""]}, "'79' does not fit the step"),
+        ({"number": 1.0, "seconds": 0.0}, r"'2024-03-28T00:00:00\+01:00' does not fit the step"),
+        ({"last": ["2024-03-28"] * 2, "zones": ["", ""], "utc": True}, "does not fit the step, the zones and utc"),
+        ({"number": 1.0}, "one of months, seconds and number must be above 0"),
         (
-            {"times": ["2024-03-28"] * 2, "zones": ["", ""], "step_utc": True},
-            "does not fit numeric, zones and step_utc",
-        ),
-        ({"times": ["9", "9"], "zones": ["", ""], "numeric": True}, "the step between times must be above 0"),
-        (
-            {"times": ["1e308", "1"], "zones": ["", ""], "numeric": True, "step_number": 1e308},
+            {"last": ["1e308", "1"], "zones": ["", ""], "seconds": 0.0, "number": 1e308},
             r"6 steps of .* after .* is not finite",
         ),
-        ({"step_seconds": 1e300}, "step_seconds is too large"),
-        ({"step_seconds": 1e13}, "is outside the years 1 to 9999"),
-        ({"step_seconds": -1.0}, "the step between times must be above 0"),
-        ({"step_seconds": 0.0}, "the step between times must be above 0"),
-        ({"step_months": -1}, "the step between times must be above 0"),
-        ({"step_months": 10**15}, "is outside the years 1 to 9999"),
-        ({"names": ["a", "a"]}, "names must differ, and a single series has one"),
-        ({"single": True}, "names must differ, and a single series has one"),
-        ({"network_weight": 1.5}, "network_weight must be from 0 to 1"),
+        ({"seconds": 1e300}, "seconds is too large"),
+        ({"seconds": 1e13}, "is outside the years 1 to 9999"),
+        ({"seconds": -1.0}, "one of months, seconds and number must be above 0"),
+        ({"seconds": 0.0}, "one of months, seconds and number must be above 0"),
+        ({"months": -1}, "one of months, seconds and number must be above 0"),
+        ({"months": 10**15, "seconds": 0.0}, "is outside the years 1 to 9999"),
     ],
 )
-def test_a_changed_folder_is_refused(
-    daily: dict[str, bytes], tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    config = json.loads(daily["forecaster.json"]) | changes
-    save_folder(tmp_path / "f", {**daily, "forecaster.json": json_bytes(config)})
+def test_changed_times_are_refused(daily: dict[str, bytes], changes: dict[str, Any], message: str) -> None:
+    times = json.loads(daily["config.json"])["forecast"]["times"] | changes
     with pytest.raises(ModelFileError, match=message):
-        load_forecaster(tmp_path / "f")
+        Forecaster.of_files(changed(daily, forecast={"times": times}), "f")
 
 
-def test_the_steps_of_a_folder_are_those_of_its_model(
-    fitted: Forecaster, daily: dict[str, bytes], tmp_path: Path
-) -> None:
-    Forecaster(4, season=12, **TINY).fit(seasonal(60)).model.save(tmp_path / "four")
-    model = {name: raw for name, raw in load_folder(tmp_path / "four").files.items() if name in daily}
-    save_folder(tmp_path / "f", {**daily, **model})
-    with pytest.raises(
-        ModelFileError, match="steps and columns must be those of the model: regression, 4 outputs, 1 channel"
-    ):
-        load_forecaster(tmp_path / "f")
+def weighted(config: dict[str, Any], weight: object) -> list[Any]:
+    first, *others = config["members"]
+    return [{**first, "weight": weight}, *others]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: {"forecast": {"names": ["a", "a"]}}, "names must differ, and a single series has one"),
+        (lambda c: {"forecast": {"single": True}}, "names must differ, and a single series has one"),
+        (lambda c: {"forecast": {"names": ["a"], "times": None}}, "every member must read windows of 1 series"),
+        (lambda c: {"forecast": {"columns": 2}}, "this model needs"),
+        (lambda c: {"forecast": {"season": 10**15}}, "tensor 'last' has shape"),
+        (lambda c: {"forecast": {"origins": 7}}, "tensor 'actual' has shape"),
+        (lambda c: {"forecast": {"more": 7}}, "unknown key 'more'"),
+        (lambda c: {"members": weighted(c, -0.5)}, "a regression with weights from 0"),
+        (lambda c: {"members": weighted(c, 1)}, "weight must be a number"),
+        (lambda c: {"members": c["members"][1:]}, "exactly one LSTM"),
+        (lambda c: {"members": [c["members"][0]] * 2}, "needs a file of its own"),
+        (lambda c: {"target": {"classes": [f"step {n}" for n in range(5)]}}, "this model needs"),
+        (lambda c: {"target": {"task": "multilabel"}}, "a regression with weights from 0"),
+        (lambda c: {"shift": [0.0] * 5}, "shift must be 6 finite numbers"),
+        (lambda c: {"shift": [1.0] * 6}, "the shift of a forecaster is 0"),
+        (lambda c: {"format": 1}, "the folder has format '1'"),
+        (lambda c: {"kind": "model"}, "kind must be 'forecaster', not 'model'"),
+        (lambda c: {"more": 1}, "the keys must be forecast, format, "),
+    ],
+)
+def test_a_changed_folder_is_refused(daily: dict[str, bytes], change: Any, message: str) -> None:
+    config = json.loads(daily["config.json"])
+    with pytest.raises(ModelFileError, match=f"^saved/fc.*{message}"):
+        Forecaster.of_files(changed(daily, **change(config)), "saved/fc")
 
 
 def test_times_are_checked_before_anything_is_forecast(fitted: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +316,7 @@ def test_times_are_checked_before_anything_is_forecast(fitted: Forecaster, monke
     last = SeriesSet(
         ("a",), fitted.fitted.series.values, [datetime(9999, 12, 30)], Steps(delta=timedelta(days=1)), True
     )
-    found.fitted = replace(fitted.fitted, series=last)
+    found._fitted = replace(fitted.fitted, series=last)
     monkeypatch.setattr(Fitted, "forecast", None)
     with pytest.raises(InputError, match="2 steps of 1 day after 9999-12-30 is outside"):
         found.forecast(2)

@@ -1,4 +1,4 @@
-"""Held-out windows: what is known at each, weights from the past, scores and intervals."""
+"""Held-out windows: scores and intervals."""
 
 from __future__ import annotations
 
@@ -6,45 +6,10 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.forecast.held_out import HeldOut, Plan, combine, member_weights, naive_scale
+from gatewise.forecast.held_out import HeldOut, naive_scale
 from gatewise.types import Array
 
 RNG = np.random.default_rng(2)
-
-
-def test_plan() -> None:
-    series = np.arange(60.0)[:, None]
-    plan = Plan.of(60, 8)
-    assert (plan.origins, plan.steps) == (10, 8)
-    before = plan.before(series)
-    known, future = plan.windows(series, 3)
-    assert before[-1, 0] == 42
-    assert known[0, :, 0].tolist() == [40, 41, 42]
-    assert future[0].tolist() == list(range(43, 51))
-    assert future[-1, -1] == 59
-    assert Plan.of(24, 36) == Plan(5, 8)  # at least half of the values stay before the windows
-
-
-def test_weights_come_from_the_past_of_each_origin() -> None:
-    forecasts, actual = RNG.normal(size=(3, 2, 6, 4)), RNG.normal(size=(2, 6, 4))
-
-    def combined(changed: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> object:
-        return combine(forecasts, np.abs(forecasts - changed))[1]
-
-    first = combined(actual)
-    np.testing.assert_allclose(first[:, 0], forecasts[:, :, 0].mean(axis=0))  # type: ignore[index]
-    # The value of window j at step k (from 0) is known at origin j + k + 1: change what origin 3 does not know.
-    changed = actual.copy()
-    for j in range(6):
-        changed[:, j, max(0, 3 - j) :] += 100
-    second = combined(changed)
-    np.testing.assert_array_equal(first[:, :4], second[:, :4])  # type: ignore[index]
-    assert (first[:, 4:] != second[:, 4:]).any()  # type: ignore[index]
-
-
-def test_member_weights() -> None:
-    np.testing.assert_allclose(member_weights(np.array([2.0, 4, 1, 2])), np.array([1, 0, 4, 1]) / 6)
-    np.testing.assert_allclose(member_weights(np.array([1.0, 2])), [0.8, 0.2])
 
 
 def test_scores_and_scale() -> None:

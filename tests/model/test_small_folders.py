@@ -32,7 +32,6 @@ CHILD = """
 import json, sys
 import gatewise as gw
 from gatewise.errors import GatewiseError
-from gatewise.forecast.files import fitted_from
 
 def peak():
     with open("/proc/self/status") as status:
@@ -53,7 +52,7 @@ TEXT, *paths = sys.argv[1:]
 for path in paths:
     with open("/proc/self/clear_refs", "w") as control:
         control.write("5")
-    answered = [answers(one) for one in (gw.load, gw.load_pretrained, fitted_from)]
+    answered = [answers(one) for one in (gw.load, gw.load_pretrained)]
     print(json.dumps([answered, peak()]), flush=True)
 """
 

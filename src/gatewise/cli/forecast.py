@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +12,12 @@ import typer
 
 from gatewise.cli.arguments import JsonOption, argument, option
 from gatewise.cli.output import check_model_folder, check_overwrite, print_json
-from gatewise.errors import InputError, counted, printable, quote
+from gatewise.errors import InputError, printable, quote
 
 if TYPE_CHECKING:
-    from gatewise.forecast import Forecast, Forecaster
-    from gatewise.forecast.held_out import Scores
-    from gatewise.forecast.tables import ForecastTable
+    from gatewise.forecast.forecaster import Forecaster
+    from gatewise.forecast.held_out import Forecast, HeldOut
+    from gatewise.forecast.series import ForecastTable
 
 
 def forecast(
@@ -50,8 +51,8 @@ def forecast(
     gatewise forecast data.csv --time month --value passengers --horizon 12
     gatewise forecast sales.parquet --id shop --time week --value sold --exogenous price -o next.csv
     """
-    from gatewise.forecast import Forecaster
-    from gatewise.forecast.tables import read_forecast_table
+    from gatewise.forecast.forecaster import Forecaster
+    from gatewise.forecast.series import read_forecast_table
 
     if time is None or value is None:
         raise InputError("give the columns with --time and --value")
@@ -70,7 +71,8 @@ def forecast(
     if as_json:
         print_json(_json(found, forecasts, table.form))
         return
-    _report(found)
+    for line in found.report():
+        print(f"gatewise: {printable(line, 500)}", file=sys.stderr)
     if out is None:
         import csv
 
@@ -94,42 +96,6 @@ def _check_outputs(file: str, out: str | None, save: str | None, overwrite: bool
         check_overwrite(out, overwrite, "--out")
     if save is not None:
         check_model_folder(save, overwrite, "--save")
-
-
-def _report(found: Forecaster) -> None:
-    """The errors on held-out windows to stderr, in front of those of the seasonal naive forecast."""
-    held = found.held_out
-    season = f"season {found.season}" if found.season > 1 else "no season"
-    windows = f"{counted(held.windows, 'held-out window')} of {counted(held.steps, 'step')}"
-    lines = [
-        f"{season}; {windows}, forecast by models fitted before them",
-        f"  gatewise        {_scores(held.scores)}",
-        f"  seasonal naive  {_scores(held.naive_scores)}",
-    ]
-    if held.scores.mase >= held.naive_scores.mase:
-        lines.append("warning: the seasonal naive forecast had the smaller error on these windows")
-    lines.append(f"weights: {_weights(found)}")
-    if held.steps < found.horizon:
-        lines.append(f"warning: no interval after step {held.steps}: the held-out windows end there")
-    for line in lines:
-        print(f"gatewise: {line}", file=sys.stderr)
-
-
-def _weights(found: Forecaster) -> str:
-    """The weights of the LSTM and of the autoregressions, and of the members of each transformation of the values."""
-
-    def weight(part: str) -> str:
-        return f"{sum(w for name, w in found.weights.items() if part in name):.2f}"
-
-    members = f"LSTM {weight('LSTM')}, autoregressions {weight('autoregression')}"
-    return f"{members} (on logarithms {weight('logarithms')}, on seasonal differences {weight('seasonal differences')})"
-
-
-def _scores(scores: Scores) -> str:
-    parts = [f"MASE {scores.mase:.3f}"]
-    parts += [] if scores.mape is None else [f"MAPE {scores.mape:.2%}"]
-    parts += [] if scores.rmse is None else [f"RMSE {scores.rmse:.4g}"]
-    return "  ".join(parts)
 
 
 def _rows(table: ForecastTable, forecasts: dict[str, Forecast]) -> list[list[str]]:
@@ -164,11 +130,6 @@ def _json(found: Forecaster, forecasts: dict[str, Forecast], form: str) -> dict[
     def numbers(values: Any) -> list[float | None]:
         return [None if number != number else number for number in values.tolist()]
 
-    held = found.held_out
-    scores = {
-        name: {"mase": one.mase, "mape": one.mape, "rmse": one.rmse}
-        for name, one in (("gatewise", held.scores), ("seasonal_naive", held.naive_scores))
-    }
     series = {
         name: {
             "times": [show_time(at, form) for at in one.times or []],
@@ -181,4 +142,11 @@ def _json(found: Forecaster, forecasts: dict[str, Forecast], form: str) -> dict[
     }
     level = next(iter(forecasts.values())).level
     about = {"season": found.season, "horizon": found.horizon, "level": level}
-    return {**about, "held_out": {"windows": held.windows, "steps": held.steps, **scores}, "series": series}
+    members = found.ensemble.weights_json()
+    return {**about, "held_out": scores_json(found.held_out), "members": members, "series": series}
+
+
+def scores_json(held: HeldOut) -> dict[str, Any]:
+    """The held-out windows and the errors on them, of the forecaster and of the seasonal naive forecast."""
+    both = (("gatewise", held.scores), ("seasonal_naive", held.naive_scores))
+    return {"windows": held.windows, "steps": held.steps, **{name: asdict(one) for name, one in both}}

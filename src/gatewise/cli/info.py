@@ -8,12 +8,13 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
-from gatewise.cli.arguments import BundledOption, JsonOption, ModelChoice, argument, open_model, option
+from gatewise.cli.arguments import BundledOption, JsonOption, ModelChoice, argument, option
 from gatewise.cli.output import console, layer_table, print_json
 from gatewise.errors import GatewiseError, InputError, printable
 from gatewise.system import processor_name
 
 if TYPE_CHECKING:
+    from gatewise.forecast.forecaster import Forecaster
     from gatewise.model.card import ModelMetadata
 
 
@@ -144,10 +145,15 @@ def _version(package: str) -> str | None:
 
 
 def _describe(choice: ModelChoice, as_json: bool) -> None:
+    from gatewise.forecast.folders import load
     from gatewise.model.card import metadata_rows, predicts
+    from gatewise.model.model import Model
 
-    found = open_model(choice.path)
+    found = load(choice.path)
     files = {entry.name: entry.stat().st_size for entry in sorted(choice.folder.iterdir())}
+    if not isinstance(found, Model):
+        _describe_forecaster(choice.name, found, files, as_json)
+        return
     storage = dict(found.ensemble.lstm.storage)
     if as_json:
         from dataclasses import asdict
@@ -177,6 +183,41 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
     for m in found.metadata.evaluations:
         print(f"{'measured':13}  {m.figures}, n {m.n:,}: {printable(m.data, 500)}")
     _print_changes(found.metadata)
+    _print_files(files)
+
+
+def _describe_forecaster(name: str, found: Forecaster, files: dict[str, int], as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from gatewise.cli.forecast import scores_json
+    from gatewise.model.card import metadata_rows
+
+    metadata = found.fitted.metadata
+    if as_json:
+        print_json(
+            {
+                "forecaster": name,
+                "horizon": found.horizon,
+                "season": found.season,
+                "series": list(found.names),
+                "held_out": scores_json(found.held_out),
+                "members": found.ensemble.weights_json(),
+                "metadata": asdict(metadata),
+                "files": files,
+            }
+        )
+        return
+    shown = ", ".join(printable(one, 40) for one in found.names[:20]) + (", ..." if len(found.names) > 20 else "")
+    print(f"{printable(name, 200)}\nThis forecaster predicts the next {found.horizon:,} values of: {shown}.\n")
+    for line in found.report():
+        print(printable(line, 500))
+    print(f"\n{'parameters':13}  {sum(count for _, _, count in found.ensemble.summary()):,}")
+    for key, value in metadata_rows(metadata):
+        print(f"{key:13}  {printable(value, 500)}")
+    _print_files(files)
+
+
+def _print_files(files: dict[str, int]) -> None:
     print()
     width = max(len(name) for name in files)
     for name, size in {**files, "total": sum(files.values())}.items():

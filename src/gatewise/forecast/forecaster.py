@@ -1,47 +1,55 @@
-"""`Forecaster`: an ensemble of an LSTM and linear autoregressions on windows of one or several series."""
+"""`Forecaster`: an ensemble of an LSTM and linear autoregressions on windows of one or several series.
+
+The files of its folder, which `gatewise.load` opens:
+
+    config.json             format, kind, members with their weights, names, season, times of the series
+    forecast.safetensors    last values of the series, held-out windows (float64)
+    window_lstm.safetensors, autoregression.safetensors, ...    the arrays of each member
+    README.md               the card, for people; it is not read back
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from gatewise.errors import DataWarning, InputError, counted, quote
-from gatewise.forecast.explanation import ForecastExplanation, explain_window
-from gatewise.forecast.files import files_of, fitted_from
-from gatewise.forecast.fitted import Fitted
-from gatewise.forecast.held_out import HeldOut, Plan, combine, naive_scale
-from gatewise.forecast.members import (
-    MAX_HORIZON,
-    Autoregression,
-    Member,
-    NetworkMember,
-    TrainingWindows,
-    fit_autoregression,
-    roll_out,
-)
-from gatewise.forecast.result import Forecast
-from gatewise.forecast.season import detect_season, seasonal_naive
+from gatewise._version import __version__
+from gatewise.data.times import Time, parse_time, show_time, zone_of
+from gatewise.errors import InputError, ModelFileError, counted, quote
+from gatewise.forecast.held_out import Forecast, HeldOut
+from gatewise.forecast.season import seasonal_naive
 from gatewise.forecast.series import SeriesSet, series_set
-from gatewise.forecast.transform import Transform, candidates
-from gatewise.storage import save_folder
-from gatewise.types import Array
+from gatewise.forecast.steps import Steps
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.member import Inputs
+from gatewise.members.window_lstm import WindowLSTM
+from gatewise.members.windows import WindowMember, attributed, mean_window, numbered, roll_out
+from gatewise.model.card import ModelMetadata, escape_markdown, markdown_table, metadata_rows
+from gatewise.model.model import FORMAT, config_of
+from gatewise.storage import Folder, fields_from, json_bytes, save_folder, tensors_from_bytes, tensors_to_bytes
+from gatewise.target import Target, check_logits
+from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
-    from gatewise.model.model import Model
+    from gatewise.explain.example import Example
 
-_LEAST_WINDOWS = 6  # that an autoregression is fitted on, per series
-_DIRECT_STEPS = 12  # predicted at once without a season
+MAX_HORIZON = 10_000  # values; the time to forecast them grows with the square of their number
+_TENSORS = "forecast.safetensors"
+_KEYS = {"format", "kind", "target", "members", "shift", "metadata", "forecast"}
 
 
 class Forecaster:
     """Forecasts one or several series.
 
     horizon: the values that are forecast. season: the period; None: detected, 1: none. recipe, seed, changes: of the
-    LSTM, as in `gatewise.train`; by default `gatewise.forecast.recipe.RECIPE`.
+    LSTM, as in `gatewise.train`; by default the recipe "forecast". Its groups `lstm`, `optimisation` and `validation`
+    are read.
 
     `fit` holds out the last windows of each series: up to 24 origins, from each of which the horizon is forecast by
     members that were fitted before the first of them. These windows give the weights of the members, the errors in
@@ -50,8 +58,8 @@ class Forecaster:
     and one LSTM on the form that was best before the held-out windows. Longer horizons than the members predict at once
     feed the predictions back.
 
-    Attributes after fit: `season`, `held_out` (errors of the forecaster and of the seasonal naive forecast), `model`
-    (the LSTM, a `gatewise.Model` for regression on windows), `weights` by member, `names` of the series.
+    Attributes after fit: `season`, `held_out` (errors of the forecaster and of the seasonal naive forecast), `ensemble`
+    (the members on windows, fitted on all values), `weights` by member, `names` of the series.
     """
 
     def __init__(
@@ -72,31 +80,23 @@ class Forecaster:
         exogenous: further columns, known up to the present; their future values are not needed. Raises InputError for
         missing values, irregular times, series that are too short, and a horizon beyond the year 9999.
         """
+        from gatewise.forecast.fit import fit  # what a saved forecaster does not need
+        from gatewise.training.members.window_lstm import window_recipe
+
+        start = time.perf_counter()
         given = series_set(y, exogenous, times)
         given.check_times(self.horizon)
-        shortest = min(len(one) for one in given.values)
-        plan = Plan.of(shortest, self.horizon)
-        before = [plan.before(one) for one in given.values]
-        season = self.season_option or detect_season([one[:, 0] for one in before])
-        steps = min(self.horizon, season if season > 1 else _DIRECT_STEPS)
-        if any(len(one) <= season for one in before):
-            raise InputError(self._too_short(given, shortest, season))
-        # Logarithms must exist for the values of the held-out windows too, on which the members are fitted again.
-        transforms = candidates(season, all(bool((one[:, 0] > 0).all()) for one in given.values))
-        linear = _fit_linear(before, transforms, steps)
-        if not linear:
-            raise InputError(self._too_short(given, shortest, season))
-        chosen = _choose(before, season, transforms, steps) or linear[0].transform
-        network = self._network(before, chosen, steps)
-        weights, network_weight, held_out = _evaluate(given.values, plan, season, linear, network)
-        kept = weights > 0
-        final = _fit_linear(
-            given.values, [one.transform for one, keep in zip(linear, kept, strict=True) if keep], steps
+        recipe = window_recipe(self.recipe, self.changes)
+        season, ensemble, held_out = fit(given, self.horizon, self.season_option, recipe, self.seed)
+        metadata = ModelMetadata(
+            gatewise=__version__,
+            recipe=recipe.name,
+            seed=self.seed,
+            seconds=round(time.perf_counter() - start, 1),
+            created=time.strftime("%Y-%m-%d", time.gmtime()),
         )
-        last = self._network(given.values, chosen, steps)
-        history = max([season, chosen.history, *(one.transform.history for one in final)])
-        tail = SeriesSet(given.names, [one[-history:] for one in given.values], given.last, given.step, given.single)
-        self._fitted = Fitted(season, tuple(final), weights[kept], last, network_weight, held_out, tail)
+        tails = [one[-_history(season, ensemble) :] for one in given.values]
+        self._fitted = Fitted(season, ensemble, held_out, replace(given, values=tails), metadata)
         return self
 
     def predict(self, horizon: int | None = None) -> Array:
@@ -122,16 +122,25 @@ class Forecaster:
         return Forecast(mean, mean - half, mean + half, naive, times, level, windows)
 
     def explain(self, step: int = 1, *, series: str | None = None) -> ForecastExplanation:
-        """How much each past value contributed to the forecast `step` values ahead, of all members together.
-
-        step: from 1. `model.explain` explains the LSTM alone, on a window in its own form.
+        """How much each past value contributed to the forecast `step` values ahead: the weighted sum over the members
+        (`gatewise.members.windows.attributed`). step: from 1.
         """
         fitted, number, step = self.fitted, self._number(series), _whole("step", step, MAX_HORIZON)
+        window = fitted.windows()[number]
+        parts = [weight * attributed(_ahead(member, step), window) for member, weight in fitted.members]
+        forecast, base = fitted.forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()
+        return ForecastExplanation(step, forecast, base, window[:, :-1], np.sum(parts, axis=0)[:, :, 0])
 
-        def predict(windows: Array) -> Array:
-            return fitted.forecast(windows, [number] * len(windows), step)[:, -1]
+    def trace(self, *, series: str | None = None) -> Example:
+        """The gates and states of the LSTM on the last window of a series, in the form that it reads: standardised
+        values. Its logits are the next values in this form, before the base is added.
+        """
+        from gatewise.explain.example import Example
 
-        return explain_window(predict, fitted.series.values[number], step)
+        fitted, number = self.fitted, self._number(series)
+        lstm = cast(WindowLSTM, fitted.ensemble.lstm)
+        x, _, _ = lstm.encode(fitted.windows()[number : number + 1])
+        return Example(Ensemble.of(lstm.network, fitted.ensemble.target), x[0].astype(np.float32))
 
     @property
     def fitted(self) -> Fitted:
@@ -139,10 +148,6 @@ class Forecaster:
         if self._fitted is None:
             raise InputError("the forecaster is not fitted: call fit(y) first")
         return self._fitted
-
-    @fitted.setter
-    def fitted(self, value: Fitted) -> None:
-        self._fitted = value
 
     @property
     def season(self) -> int:
@@ -155,9 +160,9 @@ class Forecaster:
         return self.fitted.held_out
 
     @property
-    def model(self) -> Model:
-        """The LSTM, fitted on all values."""
-        return self.fitted.network.model
+    def ensemble(self) -> Ensemble:
+        """The members on windows, fitted on all values, with their weights."""
+        return self.fitted.ensemble
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -166,36 +171,55 @@ class Forecaster:
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """The weight of each member by its description; they sum to 1."""
-        fitted = self.fitted
-        out = {f"LSTM: {fitted.network.transform.describe()}": fitted.network_weight}
-        for weight, member in zip(fitted.weights.tolist(), fitted.linear, strict=True):
-            out[f"autoregression: {member.transform.describe()}"] = weight
-        return out
+        """The weight of each member by its name, the LSTM first; they sum to 1."""
+        return dict(self.ensemble.weight_rows())
+
+    def report(self) -> list[str]:
+        """Errors on the held-out windows and weights of the members, in lines."""
+        held, season = self.held_out, f"season {self.season}" if self.season > 1 else "no season"
+        lines = [
+            f"{season}; {held}, forecast by models fitted before them",
+            f"  gatewise        {held.scores}",
+            f"  seasonal naive  {held.naive_scores}",
+        ]
+        if held.scores.mase >= held.naive_scores.mase:
+            lines.append("warning: the seasonal naive forecast had the smaller error on these windows")
+        lines.append("the forecast is a weighted sum of the forecasts of these models:")
+        lines += [f"  {weight:.2f}  {name}" for name, weight in self.weights.items()]
+        if held.steps < self.horizon:
+            lines.append(f"warning: no interval after step {held.steps}: the held-out windows end there")
+        return lines
+
+    def card(self) -> str:
+        """The card of the folder, Markdown."""
+        names, shown = self.names, ", ".join(map(escape_markdown, self.names[:60]))
+        several = f"{len(names):,} series: {shown}" if len(names) > 1 else "one series"
+        lines = ["# A gatewise forecaster", "", f"It forecasts the next {counted(self.horizon, 'value')} of {several}."]
+        lines += [
+            "",
+            *(f"    {line}" for line in self.report()),
+            "",
+            *markdown_table(metadata_rows(self.fitted.metadata)),
+        ]
+        return "\n".join([*lines, ""])
 
     def save(self, path: str | Path) -> None:
-        """Write a folder, completely or not at all: that of `model`, with the forecaster's files in it."""
-        save_folder(path, files_of(self.horizon, self.fitted))
+        """Write the folder, completely or not at all; `gatewise.load` opens it."""
+        save_folder(path, {**self.fitted.to_files(self.horizon), "README.md": self.card().encode()})
 
-    def _network(self, series: list[Array], transform: Transform, steps: int) -> NetworkMember:
-        from gatewise.data.labelled import Labelled
-        from gatewise.training import train
-
-        windows = TrainingWindows.of(series, transform, steps, _LEAST_WINDOWS)
-        names = tuple(f"step {k + 1}" for k in range(steps))
-        inputs: Any = list(windows.x.astype(np.float32))
-        # The rows are in the order of time: every window is a group of its own, and the last ones validate.
-        groups = np.arange(len(inputs), dtype=np.int64)
-        data = Labelled(inputs, windows.y, names, groups, counted(len(inputs), "window"), task="regression")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)  # windows are not rows that somebody collected
-            changes = {"split": "time", **self.changes}  # whatever the recipe says
-            model = train(data, recipe=self.recipe or "forecast", seed=self.seed, verbose=0, **changes)
-        return NetworkMember(transform, steps, windows.scales, model)
+    @classmethod
+    def of_files(cls, files: Mapping[str, bytes], where: str | Path, precision: Precision = "float32") -> Forecaster:
+        """What `save` made the files of. Nothing is executed. Raises ModelFileError that names `where`."""
+        try:
+            horizon, fitted = Fitted.from_files(Folder(Path(where), files, ""), precision)
+        except (InputError, ModelFileError) as error:
+            raise ModelFileError(str(error) if str(where) in str(error) else f"{where}: {error}") from error
+        found = cls(horizon)
+        found._fitted = fitted
+        return found
 
     def _forecast(self, horizon: int | None) -> Array:
-        windows = np.stack(self.fitted.series.values)
-        return self.fitted.forecast(windows, range(len(windows)), self._horizon(horizon))
+        return self.fitted.forecast(self.fitted.windows(), self._horizon(horizon))
 
     def _horizon(self, horizon: int | None) -> int:
         return self.horizon if horizon is None else _whole("horizon", horizon, MAX_HORIZON)
@@ -208,19 +232,185 @@ class Forecaster:
             raise InputError(f"no series {quote(name)}; there are {', '.join(map(quote, names[:10]))}")
         return names.index(name)
 
-    def _too_short(self, given: SeriesSet, shortest: int, season: int) -> str:
-        which = given.names[[len(one) for one in given.values].index(shortest)]
-        what = "the series" if given.single else f"series {quote(which, 40)}"
-        has = f"{what} has {counted(shortest, 'value')}"
-        return f"{has}, too few for windows of season {season} and horizon {self.horizon}"
+
+@dataclass(frozen=True, eq=False)
+class ForecastExplanation:
+    """One forecast value as a sum: forecast = base + Σ contributions, up to `error`.
+
+    values, contributions (R, C): the last R values of the series and of its exogenous columns, oldest first, and their
+    parts of the forecast in its unit. base: the forecast for a window in which every column has its mean. step: from 1.
+    """
+
+    step: int
+    forecast: float
+    base: float
+    values: Array
+    contributions: Array
+
+    @property
+    def error(self) -> float:
+        """What the integral leaves over."""
+        return self.forecast - self.base - float(self.contributions.sum())
 
 
-def load_forecaster(path: str | Path) -> Forecaster:
-    """A forecaster that `Forecaster.save` wrote. Nothing in the folder is executed. Raises ModelFileError."""
-    horizon, fitted = fitted_from(path)
-    found = Forecaster(horizon)
-    found.fitted = fitted
-    return found
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fitted forecaster keeps. series: names, times, and the last values of each series."""
+
+    season: int
+    ensemble: Ensemble
+    held_out: HeldOut
+    series: SeriesSet
+    metadata: ModelMetadata
+
+    @property
+    def members(self) -> list[tuple[WindowMember, float]]:
+        """The members with their weights."""
+        return [(cast(WindowMember, member), weight) for member, weight in self.ensemble]
+
+    def windows(self) -> Array:
+        """The last window of each series (S, R, C + 1)."""
+        return np.stack([numbered(one, number) for number, one in enumerate(self.series.values)])
+
+    def forecast(self, windows: Array, horizon: int) -> Array:
+        """(B, horizon) from windows (B, R, C + 1). Raises InputError where a member overflows."""
+        found = np.sum([weight * roll_out(member, windows, horizon) for member, weight in self.members], axis=0)
+        check_logits(found)
+        return np.asarray(found)
+
+    def to_files(self, horizon: int) -> dict[str, bytes]:
+        """The files of the folder but its card."""
+        ensemble, members = self.ensemble.to_files()
+        series, (_, origins, steps) = self.series, self.held_out.actual.shape
+        times = None if series.last is None or series.step is None else _Times.of(series.last, series.step)
+        forecast = _Config(horizon, self.season, series.columns, series.names, series.single, origins, steps, times)
+        config = {
+            "format": FORMAT,
+            "kind": "forecaster",
+            "target": asdict(self.ensemble.target),
+            **ensemble,
+            "metadata": asdict(self.metadata),
+            "forecast": asdict(forecast),
+        }
+        tensors = {"last": np.stack(series.values), **vars(self.held_out)}
+        return {"config.json": json_bytes(config), **members, _TENSORS: tensors_to_bytes(tensors)}
+
+    @classmethod
+    def from_files(cls, folder: Folder, precision: Precision) -> tuple[int, Fitted]:
+        """The horizon, and what `to_files` wrote. Raises ModelFileError, and InputError for a value of config.json."""
+        entry = config_of(folder, "forecaster", _KEYS)
+        config = fields_from(_Config, entry["forecast"], "config.json: forecast")
+        target = fields_from(Target, entry["target"], "config.json: target")
+        metadata = fields_from(ModelMetadata, entry["metadata"], "config.json: metadata")
+        ensemble = Ensemble.from_files(entry, target, Inputs("windows", config.columns), folder.read)
+        count = len(config.names)
+        for member in ensemble.members:
+            if not isinstance(member, WindowMember) or len(member.scales.mean) != count:
+                raise InputError(f"config.json: every member must read windows of {count} series")
+        if target.task != "regression" or min(ensemble.weights) < 0:
+            raise InputError("config.json: a forecaster needs a regression with weights from 0")
+        if ensemble.shift.any():
+            raise InputError("config.json: the shift of a forecaster is 0")
+        windows = ((count, config.origins, config.held_out_steps), "float64")
+        last = ((count, _history(config.season, ensemble), config.columns), "float64")
+        expected = {"last": last, "scale": ((count,), "float64")}
+        expected |= dict.fromkeys(("actual", "forecast", "naive"), windows)
+        tensors = tensors_from_bytes(folder.read(_TENSORS), expected, _TENSORS)
+        last_times, step = (None, None) if config.times is None else config.times.read()
+        series = SeriesSet(config.names, list(tensors.pop("last")), last_times, step, config.single)
+        series.check_times(config.horizon)
+        if precision != "float32":
+            ensemble = ensemble.with_lstm(replace(ensemble.lstm, precision=precision))
+        return config.horizon, cls(config.season, ensemble, HeldOut(**tensors), series, metadata)
+
+
+@dataclass(frozen=True)
+class _Times:
+    """The last time of each series as text, and the step between times: one of months, seconds and number is above 0.
+
+    zones: the names of time zones, such as Europe/Berlin; "" for none or a fixed offset. number: of times that are
+    numbers. month_end, utc: see `Steps`.
+    """
+
+    last: tuple[str, ...]
+    zones: tuple[str, ...]
+    months: int = 0
+    seconds: float = 0.0
+    number: float = 0.0
+    month_end: bool = False
+    utc: bool = False
+
+    def __post_init__(self) -> None:
+        steps = (self.months, self.seconds, self.number)
+        if min(steps) < 0 or sum(step > 0 for step in steps) != 1:
+            raise InputError("one of months, seconds and number must be above 0, the others 0")
+
+    @classmethod
+    def of(cls, last: list[Time], step: Steps) -> _Times:
+        number = not step.months and not isinstance(step.delta, timedelta)
+        return cls(
+            tuple(show_time(one) for one in last),
+            tuple(getattr(getattr(one, "tzinfo", None), "key", None) or "" for one in last),
+            step.months,
+            step.delta.total_seconds() if isinstance(step.delta, timedelta) else 0.0,
+            float(cast(float, step.delta)) if number else 0.0,
+            step.month_end,
+            step.utc,
+        )
+
+    def read(self) -> tuple[list[Time], Steps]:
+        """What `of` was made of. Raises InputError for anything that it never makes."""
+        found = []
+        for text, zone in zip(self.last, self.zones, strict=True):
+            one = parse_time(text)
+            aware = isinstance(one, datetime) and one.tzinfo is not None
+            if isinstance(one, float) != (self.number > 0) or ((zone or self.utc) and not aware):
+                raise InputError(f"times: {quote(text, 40)} does not fit the step, the zones and utc")
+            found.append(one.astimezone(zone_of(zone)) if zone and isinstance(one, datetime) else one)
+        delta: timedelta | float = self.number
+        if self.seconds:
+            try:
+                delta = timedelta(seconds=self.seconds)
+            except OverflowError:
+                raise InputError("times: seconds is too large") from None
+        return found, Steps(self.months, delta, self.month_end, self.utc)
+
+
+@dataclass(frozen=True)
+class _Config:
+    """The entry "forecast" of config.json. columns: of a series, with the exogenous ones. single: whether one series
+    was given without a name. origins, held_out_steps: of the held-out windows of each series.
+    """
+
+    horizon: int
+    season: int
+    columns: int
+    names: tuple[str, ...]
+    single: bool
+    origins: int
+    held_out_steps: int
+    times: _Times | None
+
+    def __post_init__(self) -> None:
+        # A size of 0 would make arrays of no bytes, whose other sizes could be any number.
+        sizes = (self.horizon, self.season, self.columns, self.origins, self.held_out_steps, len(self.names))
+        if min(sizes) < 1 or self.horizon > MAX_HORIZON:
+            raise InputError(f"sizes must be at least 1, and horizon at most {MAX_HORIZON:,}")
+        if len(set(self.names)) < len(self.names) or (self.single and len(self.names) > 1):
+            raise InputError("names must differ, and a single series has one")
+        if self.times is not None and {len(self.times.last), len(self.times.zones)} != {len(self.names)}:
+            raise InputError("every series needs a time and a zone, or none does")
+
+
+def _ahead(member: WindowMember, step: int) -> Callable[[Array], Array]:
+    """What the member forecasts `step` values after windows (B, R, C + 1): (B, 1)."""
+    return lambda windows: roll_out(member, windows, step)[:, -1:]
+
+
+def _history(season: int, ensemble: Ensemble) -> int:
+    """The values that the members and the seasonal naive forecast need."""
+    members = [member for member in ensemble.members if isinstance(member, WindowMember)]
+    return max([season, *(member.transform.history for member in members)])
 
 
 def _whole(name: str, number: Any, most: int | None = None) -> int:
@@ -230,55 +420,3 @@ def _whole(name: str, number: Any, most: int | None = None) -> int:
         limit = "" if most is None else f" to {most:,}"
         raise InputError(f"{name} must be a whole number from 1{limit}, got {quote(number, 40)}")
     return int(number)
-
-
-def _fit_linear(series: list[Array], transforms: Sequence[Transform], steps: int) -> list[Autoregression]:
-    """One autoregression per transform that has enough windows."""
-    found = []
-    for transform in transforms:
-        try:
-            windows = TrainingWindows.of(series, transform, steps, _LEAST_WINDOWS)
-        except ValueError:
-            continue
-        found.append(fit_autoregression(windows, transform))
-    return found
-
-
-def _choose(series: list[Array], season: int, transforms: Sequence[Transform], steps: int) -> Transform | None:
-    """The transform with the smallest error on the last windows of these series; None if they are too short."""
-    plan = Plan.of(min(map(len, series)), steps)
-    before = [plan.before(one) for one in series]
-    if any(len(one) <= season for one in before):
-        return None
-    linear = _fit_linear(before, transforms, steps)
-    if not linear:
-        return None
-    _, errors, _ = _held_out_forecasts(series, plan, season, linear)
-    return linear[int(errors.mean(axis=(1, 2, 3)).argmin())].transform
-
-
-def _held_out_forecasts(
-    series: list[Array], plan: Plan, season: int, members: Sequence[Member]
-) -> tuple[Array, Array, HeldOut]:
-    """Forecasts and absolute errors (M, S, W, steps) of the members, the errors relative to each series' scale; and the
-    held-out windows with the seasonal naive forecast in both places.
-    """
-    history = max([season, *(member.transform.history for member in members)])
-    parts = [plan.windows(one, history) for one in series]
-    known = np.concatenate([window for window, _ in parts])  # (S W, history, C)
-    actual = np.stack([future for _, future in parts])  # (S, W, steps)
-    owners = np.repeat(np.arange(len(series)), plan.origins).tolist()
-    scale = np.array([naive_scale(plan.before(one)[:, 0], season) for one in series])
-    forecasts = np.stack([roll_out(one, known, owners, plan.steps).reshape(actual.shape) for one in members])
-    errors = np.abs(forecasts - actual) / scale[:, None, None]
-    naive = seasonal_naive(known[:, :, 0], plan.steps, season).reshape(actual.shape)
-    return forecasts, errors, HeldOut(actual, naive, naive, scale)
-
-
-def _evaluate(
-    series: list[Array], plan: Plan, season: int, linear: Sequence[Autoregression], network: NetworkMember
-) -> tuple[Array, float, HeldOut]:
-    """The weights of the autoregressions, that of the network, and the held-out windows."""
-    forecasts, errors, held = _held_out_forecasts(series, plan, season, [*linear, network])
-    weights, combined = combine(forecasts, errors)
-    return weights[:-1], float(weights[-1]), HeldOut(held.actual, combined, held.naive, held.scale)

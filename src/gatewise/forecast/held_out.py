@@ -1,4 +1,4 @@
-"""Held-out windows: forecasts from models that were fitted before them, their errors, weights and intervals."""
+"""Held-out windows of a forecaster, with their errors and the prediction intervals that follow from them."""
 
 from __future__ import annotations
 
@@ -8,71 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.data.times import Time
+from gatewise.errors import InputError, counted
 from gatewise.types import Array
 
 LEAST_WINDOWS = 5  # behind an interval
-_MOST_ORIGINS = 24
-_SHARE = 6  # one origin per so many values
 _ROUNDING = 1e-9  # of the largest value: smaller differences come from rounding
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Where the held-out windows of series of n or more values lie.
-
-    origins: W per series; the last values known at each are n - steps - W, ..., n - steps - 1. steps: values forecast
-    from each, the horizon or fewer for a short series.
-    """
-
-    origins: int
-    steps: int
-
-    @classmethod
-    def of(cls, n: int, horizon: int) -> Plan:
-        """W is a sixth of n, from 5 to 24; at least half of the values stay before the first window."""
-        origins = min(max(n // _SHARE, LEAST_WINDOWS), _MOST_ORIGINS)
-        return cls(origins, max(1, min(horizon, n - origins + 1 - (n + 1) // 2)))
-
-    def before(self, series: Array) -> Array:
-        """The values that no held-out window forecasts: (n - steps - W + 1, C)."""
-        return series[: len(series) - self.steps - self.origins + 1]
-
-    def windows(self, series: Array, history: int) -> tuple[Array, Array]:
-        """(W, history, C): what is known at each origin; (W, steps): what comes then."""
-        first = len(series) - self.steps - self.origins + 1  # values known at the first origin
-        ends = first + np.arange(self.origins)
-        known = series[ends[:, None] + np.arange(-history, 0)]
-        return known, series[ends[:, None] + np.arange(self.steps), 0]
-
-
-def member_weights(errors: Array) -> Array:
-    """Weights (M,) of M members from their mean absolute errors, proportional to 1 / error² (Bates & Granger 1969).
-
-    The worse half of the autoregressions gets 0; the last member, the LSTM, keeps its weight.
-    """
-    weights = 1 / np.maximum(errors, 1e-9) ** 2
-    linear = np.argsort(errors[:-1], kind="stable")
-    weights[linear[(len(linear) + 1) // 2 :]] = 0
-    return np.asarray(weights / weights.sum())
-
-
-def combine(forecasts: Array, errors: Array) -> tuple[Array, Array]:
-    """Weights (M,) of the members, and their weighted forecasts (S, W, steps) as they were at each origin.
-
-    forecasts (M, S, W, steps). errors: absolute errors on a common scale, the same shape. The weights at an origin come
-    from the errors known then, those of earlier windows whose values lie before it (equal weights at first).
-    """
-    count, _, origins, steps = forecasts.shape
-    out = np.empty(forecasts.shape[1:])
-    lag = np.arange(origins)[:, None] + np.arange(1, steps + 1)  # the value of window j at step k is known at j + k
-    for origin in range(origins):
-        known = lag <= origin  # (W, steps)
-        weights = np.full(count, 1 / count)
-        if known.any():
-            weights = member_weights(errors[:, :, known].mean(axis=(1, 2)))
-        out[:, origin] = np.tensordot(weights, forecasts[:, :, origin], axes=1)
-    return member_weights(errors.mean(axis=(1, 2, 3))), out
 
 
 @dataclass(frozen=True)
@@ -85,6 +26,12 @@ class Scores:
     mase: float
     mape: float | None
     rmse: float | None
+
+    def __str__(self) -> str:
+        parts = [f"MASE {self.mase:.3f}"]
+        parts += [] if self.mape is None else [f"MAPE {self.mape:.2%}"]
+        parts += [] if self.rmse is None else [f"RMSE {self.rmse:.4g}"]
+        return "  ".join(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +53,10 @@ class HeldOut:
     def steps(self) -> int:
         """The values that each window forecasts."""
         return int(self.actual.shape[2])
+
+    def __str__(self) -> str:
+        """The number of windows and of their steps."""
+        return f"{counted(self.windows, 'held-out window')} of {counted(self.steps, 'step')}"
 
     @property
     def scores(self) -> Scores:
@@ -187,3 +138,25 @@ def naive_scale(series: Array, season: int) -> float:
     """
     scale = float(np.mean(np.abs(series[season:] - series[:-season])))
     return scale if scale > _ROUNDING * float(np.abs(series).max()) else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """H values of one series.
+
+    mean (H,): the forecast. lower, upper (H,): the prediction interval of `level`, NaN where no held-out window
+    reaches. seasonal_naive (H,): the last season again, for comparison. times: of the values, if the series had times.
+    windows: the held-out windows behind the interval: those of the series, or of all series where these are too few for
+    the level.
+    """
+
+    mean: Array
+    lower: Array
+    upper: Array
+    seasonal_naive: Array
+    times: list[Time] | None
+    level: float
+    windows: int
+
+    def __len__(self) -> int:
+        return len(self.mean)

@@ -82,7 +82,7 @@ class Ensemble:
 
     def __str__(self) -> str:
         """The weights in words: "LSTM 0.65, n-grams 0.27"."""
-        return ", ".join(f"{member.noun} {weight:.2f}" for member, weight in self)
+        return ", ".join(f"{name} {weight:.2f}" for name, weight in self.weight_rows())
 
     @property
     def score_noun(self) -> str:
@@ -144,8 +144,8 @@ class Ensemble:
         return [row for member in self.members for row in member.summary()]
 
     def weight_rows(self) -> list[tuple[str, float]]:
-        """The noun and the weight of each member, for tables and JSON."""
-        return [(member.noun, weight) for member, weight in self]
+        """The name and the weight of each member, for tables and JSON."""
+        return [(member.name, weight) for member, weight in self]
 
     def weights_json(self) -> list[dict[str, Any]]:
         """`weight_rows` as plain data, the "members" of every JSON."""

@@ -23,9 +23,11 @@ Rule = Literal["prefix", "shared", "left-out"]
 
 
 class Inputs(NamedTuple):
-    """What the members of an ensemble read: token ids below `size`, or series of `size` channels."""
+    """What the members of an ensemble read: token ids below `size`, series of `size` channels, or windows of a series
+    with `size` columns (`gatewise.members.windows`).
+    """
 
-    kind: Literal["tokens", "channels"]
+    kind: Literal["tokens", "channels", "windows"]
     size: int
 
 
@@ -48,6 +50,11 @@ class Member(ABC):
 
     kind: ClassVar[str]
     noun: ClassVar[str]
+
+    @property
+    def name(self) -> str:
+        """The noun, and what sets the member apart from others of its kind."""
+        return self.noun
 
     @property
     @abstractmethod
@@ -124,7 +131,7 @@ class Member(ABC):
         return np.zeros(0, dtype=np.int64)
 
 
-BUILT_IN = ("lstm", "ngrams", "convolutions")
+BUILT_IN = ("lstm", "ngrams", "convolutions", "autoregression", "window_lstm")
 """The kinds that gatewise has; each is a module of this package, which is imported on first use."""
 
 KINDS: dict[str, type[Member]] = {}

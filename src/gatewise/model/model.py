@@ -502,7 +502,7 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     Nothing in the folder is executed and every byte is checked first. The parameters are read-only. precision: see
     `LSTM`. Raises ModelFileError naming the file and the reason, KernelUnavailable for a precision that cannot run.
     """
-    folder = _read_folder(path)
+    folder = read_folder(path)
     return model_of_files(folder.files, folder.path, precision)
 
 
@@ -516,7 +516,10 @@ def model_of_files(files: Mapping[str, bytes], where: str | Path, precision: Pre
         raise ModelFileError(str(error) if str(where) in str(error) else f"{where}: {error}") from error
 
 
-def _read_folder(path: str | Path | None) -> Folder:
+def read_folder(path: str | Path | None) -> Folder:
+    """The files of a folder, of a repository on the Hub ("hf://..."), or of the bundled model (None), checked against
+    their manifest. Raises ModelFileError.
+    """
     if isinstance(path, str) and path.startswith("hf://"):
         from gatewise.exchange.hub import download
 
@@ -524,18 +527,37 @@ def _read_folder(path: str | Path | None) -> Folder:
     return load_folder(bundled_folder() if path is None else path)
 
 
-def _model_from(folder: Folder, precision: Precision) -> Model:
+def kind_of(folder: Folder) -> object:
+    """The kind in config.json, "model" or "forecaster". Raises ModelFileError for a file that is not JSON."""
+    config = parse_json(folder.read("config.json"), "config.json")
+    return config.get("kind", "model") if isinstance(config, dict) else None
+
+
+def config_of(folder: Folder, kind: str, keys: set[str]) -> dict[str, Any]:
+    """config.json of a folder of this kind with these keys. Raises ModelFileError for another kind or format."""
     where = f"{folder.path}/config.json"
     config = parse_json(folder.read("config.json"), "config.json")
-    if isinstance(config, dict) and config.get("kind", "model") != "model":
-        raise ModelFileError(f"{where}: kind must be 'model', not {quote(config['kind'], 40)}")
+    found = config.get("kind", "model") if isinstance(config, dict) else kind
+    if found == "forecaster" and kind != found:
+        raise ModelFileError(
+            f"{folder.path} is a forecaster, made by `gatewise forecast`: `gatewise info` describes it, and gw.load "
+            "opens it in Python"
+        )
+    if found != kind:
+        raise ModelFileError(f"{where}: kind must be {kind!r}, not {quote(found, 40)}")
     if isinstance(config, dict) and config.get("format") != FORMAT:
         raise ModelFileError(
             f"{where}: the folder has format {quote(config.get('format', 1), 20)}; this version of gatewise reads "
             f"format {FORMAT}: train the model again"
         )
-    if not isinstance(config, dict) or set(config) != _CONFIG_KEYS:
-        raise ModelFileError(f"{where}: the keys must be {', '.join(sorted(_CONFIG_KEYS))}")
+    if not isinstance(config, dict) or set(config) != keys:
+        raise ModelFileError(f"{where}: the keys must be {', '.join(sorted(keys))}")
+    return config
+
+
+def _model_from(folder: Folder, precision: Precision) -> Model:
+    where = f"{folder.path}/config.json"
+    config = config_of(folder, "model", _CONFIG_KEYS)
     target = fields_from(Target, config["target"], f"{where}: target")
     preprocessor = preprocessor_from(config["preprocessor"], folder.read)
     ensemble = Ensemble.from_files(config, target, preprocessor.inputs, folder.read)

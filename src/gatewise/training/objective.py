@@ -155,7 +155,7 @@ class SupervisedObjective(Objective):
     def outputs(self, state: dict[str, Array], rows: NDArray[np.int64]) -> Array:
         ops = NumpyOps(kernels.for_precision(self.training_data.recipe.kernel_precision))
         sequences = [self.training_data.sequences[n] for n in rows]
-        return logits_of(self._parameters(state), self.training_data.architecture, sequences, ops)
+        return logits_of(self.parameters(state), self.training_data.architecture, sequences, ops)
 
     def score(self, outputs: Array, state: dict[str, Array], progress: Progress, callback: Callback) -> EpochLog:
         epoch = len(progress.history) + 1
@@ -186,7 +186,7 @@ class SupervisedObjective(Objective):
         training_data, data = self.training_data, self.training_data.data
         return Model.of_network(
             training_data.architecture,
-            self._parameters(state),
+            self.parameters(state),
             training_data.preprocessor,
             data.classes,
             precision=training_data.recipe.kernel_precision,
@@ -194,7 +194,8 @@ class SupervisedObjective(Objective):
             label_type=data.label_type,
         )
 
-    def _parameters(self, state: dict[str, Array]) -> dict[str, Array]:
+    def parameters(self, state: dict[str, Array]) -> dict[str, Array]:
+        """The parameters of the network with the weights `state`, for a regression in the unit of the numbers."""
         parameters, scaling = self.network.arrays(state), self.training_data.target_scaling
         return parameters if scaling is None else scaling.fold(parameters)
 

@@ -1,0 +1,63 @@
+"""The LSTM of a forecaster: an `LSTM` that reads transformed windows. Its fit is
+`gatewise.training.members.window_lstm`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.members.lstm import LSTM
+from gatewise.members.member import Inputs, Member, register
+from gatewise.members.windows import Scales, Transform, WindowMember, check_windows_entry, read_windows
+from gatewise.network.architecture import Architecture, parameter_shapes
+from gatewise.storage import fields_from
+from gatewise.types import Array
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class WindowLSTM(WindowMember, LSTM):
+    """The dense layer of the LSTM predicts all steps at once, as `gatewise.members.autoregression` does. `network` is
+    the plain LSTM, for its gates. scales: (S, C) of the S series.
+    """
+
+    transform: Transform = field(kw_only=True)
+    scales: Scales = field(kw_only=True)
+    kind: ClassVar[str] = "window_lstm"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.arch.channels != self.scales.mean.shape[1]:
+            size = self.scales.mean.shape[1]
+            raise InputError(
+                f"the LSTM reads {self.arch.vocab_size} {self.arch.inputs}, the windows have {size} columns"
+            )
+
+    @property
+    def network(self) -> LSTM:
+        """The LSTM on transformed windows (length, C) float32: standardised values relative to the base."""
+        return LSTM(self.arch, self.parameters, precision=self.precision, kernel=self.kernel, clamps=self.clamps)
+
+    def predict(self, x: Array) -> Array:
+        return LSTM.logits(self, list(x.astype(np.float32)))
+
+    def entry(self) -> dict[str, Any]:
+        return {"architecture": asdict(self.arch), **super().entry()}
+
+    def arrays(self) -> dict[str, Array]:
+        return {**super().arrays(), **self.parameters}
+
+    def to_file(self) -> tuple[dict[str, Any], bytes]:
+        return Member.to_file(self)
+
+    @classmethod
+    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
+        check_windows_entry(entry, cls.kind, "architecture")
+        arch = fields_from(Architecture, entry["architecture"], "config.json: architecture")
+        forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
+        transform, scales, arrays = read_windows(entry, raw, inputs, file, lambda _: forms)
+        return cls(arch, arrays, transform=transform, scales=scales)

@@ -1,0 +1,237 @@
+"""Windows of time series, what the members of a forecaster read, and forms in which their future is easy to predict.
+
+A window is an array (R, C + 1) float64: the last R values of a series and of its exogenous columns, the series first,
+and in the last column the number of the series. A `Transform` takes logarithms, standardises, differences against the
+last season and against the last value, and undoes all of it for the prediction. It sees no value after the window.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gatewise.errors import InputError, ModelFileError, counted
+from gatewise.members.member import Inputs, Member, check_entry
+from gatewise.storage import fields_from, tensors_from_bytes
+from gatewise.types import Array
+
+_BOUND = 6.0  # standard deviations around the mean logarithm, where logarithms are cut
+_POINTS = 8  # of the integral of an attribution
+_STEP = 0.01  # of its finite differences, in standard deviations of the window
+
+
+class Scales(NamedTuple):
+    """Mean and standard deviation of a series and its exogenous columns: (..., C) each. From the values before the
+    first held-out window only, or from all values for the final fit.
+    """
+
+    mean: Array
+    std: Array
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One form of the windows.
+
+    log: of the series (not of exogenous columns). season: difference against the value of one season before, the
+    seasonal naive forecast; 1: none. level: difference against the last value of the window. length: steps that remain.
+    """
+
+    log: bool
+    season: int
+    level: bool
+    length: int
+
+    def __post_init__(self) -> None:
+        if self.season < 1 or self.length < 1:
+            raise InputError("season and length must be at least 1")
+
+    @property
+    def history(self) -> int:
+        """R, the values that a window needs."""
+        return self.length + (self.season if self.season > 1 else 0)
+
+    def scales(self, series: Array) -> Scales:
+        """Of one series with its exogenous columns (n, C)."""
+        z = np.array(series, dtype=np.float64)
+        if self.log:
+            z[:, 0] = np.log(z[:, 0])
+        std = z.std(axis=0)
+        # The mean of equal values may be rounded; squares of small differences may be 0.
+        constant = (z.min(axis=0) == z.max(axis=0)) | (std == 0)
+        return Scales(z.mean(axis=0), np.where(constant, 1.0, std))
+
+    def encode(self, windows: Array, scales: Scales, horizon: int) -> tuple[Array, Array]:
+        """Windows without the number (B, R, C) -> inputs (B, length, C) and the base (B, horizon) that predictions are
+        added to. scales: (B, C) each.
+        """
+        z = np.array(windows[:, -self.history :], dtype=np.float64)
+        if self.log:
+            low = scales.mean[:, :1] - _BOUND * scales.std[:, :1]
+            z[:, :, 0] = np.maximum(np.log(np.maximum(z[:, :, 0], 1e-300)), low)
+        z = (z - scales.mean[:, None]) / scales.std[:, None]
+        step = np.arange(1, horizon + 1)
+        base = np.zeros((len(z), horizon))
+        seasons = np.ones(horizon)
+        if self.season > 1:
+            base = z[:, z.shape[1] - self.season + (step - 1) % self.season, 0]
+            seasons = np.ceil(step / self.season)
+            z = z[:, self.season :] - z[:, : -self.season]
+        if self.level:
+            last = z[:, -1:]
+            z = z - last
+            base = base + last[:, 0, :1] * seasons
+        return z, base
+
+    def targets(self, future: Array, base: Array, scales: Scales) -> Array:
+        """What a member learns: the future values (B, horizon) in the transformed form, less the base."""
+        z = np.log(future) if self.log else future
+        targets: Array = (z - scales.mean[:, :1]) / scales.std[:, :1] - base
+        return targets
+
+    def decode(self, predicted: Array, base: Array, scales: Scales) -> Array:
+        """Values (B, horizon) of the series from predictions (B, horizon)."""
+        z = predicted + base
+        if not self.log:
+            return np.asarray(z * scales.std[:, :1] + scales.mean[:, :1])
+        # An unstable autoregression would grow without a bound, exponentially in the values.
+        return np.asarray(np.exp(np.clip(z, -_BOUND, _BOUND) * scales.std[:, :1] + scales.mean[:, :1]))
+
+    def describe(self) -> str:
+        """In words: "logarithms, seasonal differences (12), relative to the last value, windows of 24 steps"."""
+        parts = ["logarithms"] if self.log else []
+        parts += [f"seasonal differences ({self.season})"] if self.season > 1 else []
+        parts += ["relative to the last value"] if self.level else []
+        return ", ".join([*parts, f"windows of {counted(self.length, 'step')}"])
+
+
+class WindowMember(Member):
+    """A member of a forecaster: its logits are the next `outputs` values of a window.
+
+    scales: (S, C) of the S series. A window without its rows from t on, or without row t, has their mean there.
+    """
+
+    transform: Transform
+    scales: Scales
+
+    @abstractmethod
+    def predict(self, x: Array) -> Array:
+        """What is added to the base (B, outputs), from transformed windows (B, length, C)."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.noun}: {self.transform.describe()}"
+
+    @property
+    def inputs(self) -> Inputs:
+        """What it reads."""
+        return Inputs("windows", self.scales.mean.shape[1])
+
+    def check(self, inputs: Inputs) -> None:
+        if inputs != self.inputs:
+            raise InputError(f"the {self.noun} reads windows of {self.inputs.size}, not {inputs.size} {inputs.kind}")
+
+    def encode(self, windows: Array) -> tuple[Array, Array, Scales]:
+        """Windows (B, R, C + 1) -> inputs (B, length, C), base (B, outputs), and the scales of their series."""
+        rows = windows[:, -1, -1].astype(np.intp)
+        scales = Scales(self.scales.mean[rows], self.scales.std[rows])
+        return *self.transform.encode(windows[:, :, :-1], scales, self.outputs), scales
+
+    def logits(self, sequences: Iterable[Array]) -> Array:
+        """The next values (n, outputs) float64 of n windows of one length."""
+        windows = list(sequences)
+        if not windows:
+            return np.zeros((0, self.outputs))
+        x, base, scales = self.encode(np.stack(windows))
+        return self.transform.decode(self.predict(x), base, scales)
+
+    def prefix_logits(self, sequence: Array) -> Array:
+        base = mean_window(sequence)
+        return self.logits(np.concatenate([sequence[:t], base[t:]]) for t in range(len(sequence) + 1))
+
+    def attribution(self, sequence: Array) -> Array:
+        """As `Member`, of `attributed` summed over the columns."""
+        return np.asarray(attributed(lambda windows: self.logits(list(windows)), sequence).sum(axis=1))
+
+    def leave_one_out(self, sequence: Array, steps: Array) -> Array:
+        base, rows = mean_window(sequence), np.arange(len(sequence))[:, None]
+        return self.logits(np.where(rows == t, base, sequence) for t in steps)
+
+    def entry(self) -> dict[str, Any]:
+        return {"transform": asdict(self.transform), "series": len(self.scales.mean)}
+
+    def arrays(self) -> dict[str, Array]:
+        return self.scales._asdict()
+
+
+def read_windows(
+    entry: dict[str, Any], raw: bytes, inputs: Inputs, file: str, shapes: Callable[[Transform], dict[str, Any]]
+) -> tuple[Transform, Scales, dict[str, Array]]:
+    """Transform, scales and further arrays of a window member's file. shapes(transform): of these arrays, with dtypes.
+    Raises ModelFileError, and InputError for an entry of config.json.
+    """
+    transform = fields_from(Transform, entry["transform"], "config.json: transform")
+    if type(entry["series"]) is not int or entry["series"] < 1 or inputs.kind != "windows":
+        raise InputError("config.json: series must be a whole number from 1, of a member of a forecaster")
+    scale = ((entry["series"], inputs.size), "float64")
+    arrays = tensors_from_bytes(raw, {"mean": scale, "std": scale, **shapes(transform)}, file)
+    scales = Scales(arrays.pop("mean"), arrays.pop("std"))
+    if (scales.std <= 0).any():
+        raise ModelFileError(f"{file}: std must be above 0")
+    return transform, scales, arrays
+
+
+def check_windows_entry(entry: dict[str, Any], kind: str, *more: str) -> None:
+    """Raise InputError unless the entry of config.json is that of a window member, with the keys `more`."""
+    check_entry(entry, ["transform", "series", *more], [], kind)
+
+
+def numbered(values: Array, number: int) -> Array:
+    """Windows (..., R, C + 1) from values (..., R, C) of the series with this number."""
+    return np.concatenate([values, np.full((*values.shape[:-1], 1), float(number))], axis=-1)
+
+
+def roll_out(member: Member, windows: Array, horizon: int) -> Array:
+    """Values (B, horizon) from windows (B, R, C + 1): after `member.outputs` values, they become part of the window.
+
+    The exogenous columns of these values are not known: they keep their last value.
+    """
+    parts, found = windows, []
+    for _ in range(0, horizon, member.outputs):
+        values = member.logits(list(parts))
+        found.append(values)
+        more = np.repeat(parts[:, -1:], values.shape[1], axis=1)
+        more[:, :, 0] = values
+        parts = np.concatenate([parts, more], axis=1)
+    return np.concatenate(found, axis=1)[:, :horizon]
+
+
+def attributed(predict: Callable[[Array], Array], window: Array) -> Array:
+    """How much each value of a window (R, C + 1) contributes to predict(windows) (B, outputs): (R, C, outputs).
+
+    Integrated gradients (Sundararajan et al. 2017) from the window of means, with central differences. The
+    contributions add up to the prediction minus that of the window of means, up to what the integral leaves over.
+    """
+    base, (rows, columns) = mean_window(window), (len(window), window.shape[1] - 1)
+    change, deviation = (window - base)[:, :-1], window[:, :-1].std(axis=0)
+    delta = _STEP * np.where(deviation > 0, deviation, 1.0)  # (C,)
+    moves = np.zeros((rows, columns, *window.shape))  # [r, c]: the window with value r, c moved
+    for column in range(columns):
+        moves[np.arange(rows), column, np.arange(rows), column] = delta[column]
+    moves = moves.reshape(-1, *window.shape)
+    gradient = 0.0
+    for alpha in (np.arange(_POINTS) + 0.5) / _POINTS:
+        at = base + alpha * (window - base)
+        up, down = np.split(predict(np.concatenate([at + moves, at - moves])), 2)
+        gradient = gradient + (up - down) / 2 / _POINTS
+    slope = np.reshape(gradient, (rows, columns, -1)) / delta[:, None]
+    return np.asarray(change[:, :, None] * slope)
+
+
+def mean_window(window: Array) -> Array:
+    """The window of the means of the columns of a window (R, C + 1)."""
+    return np.broadcast_to(window.mean(axis=0), window.shape)
