@@ -77,11 +77,8 @@ class Columns(ColumnNames):
         """The columns as the header of the table writes them. Raises DataError for one that is not there, and for
         columns that would be read as values of series, but are row numbers or names.
         """
-
-        def several(names: Sequence[str], option: str) -> tuple[str, ...]:
-            return tuple(table.column(name, option) for name in names)
-
-        text, label = several(self.text, "--text"), several(self.label, "--label")
+        text = tuple(table.column(name, "--text") for name in self.text)
+        label = tuple(table.column(name, "--label") for name in self.label)
         single = {"weight": self.weight, "group": self.group, "time": self.time, "id": self.id}
         others: dict[str, Any] = {name: given and table.column(given, f"--{name}") for name, given in single.items()}
         if not label and self.label_if_there in table.columns:
@@ -95,7 +92,7 @@ class Columns(ColumnNames):
         if names and all(map(NUMBER.fullmatch, names)) and not is_numbering(names):
             table.fail("the first line holds numbers only: a table needs a header with the names of its columns")
         if self.values:
-            return replace(found, values=several(self.values, "--value"))
+            return replace(found, values=tuple(table.column(name, "--value") for name in self.values))
         taken = (*label, *others.values())
         values = tuple(name for name in table.columns if name not in taken)
         if index := [name for name in values if name.strip().lower() in _INDEX]:
@@ -152,12 +149,12 @@ class Columns(ColumnNames):
         return [[part.strip() for part in row if part.strip()] for row in parts]
 
 
+@dataclass
 class Cells:
     """Rows of a table, by column. problems: what is wrong with a row that cannot be used, by its number."""
 
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
-        self.rows = rows
-        self.problems: dict[int, str] = {}
+    rows: list[dict[str, Any]]
+    problems: dict[int, str] = field(default_factory=dict)
 
     def fail(self, row: int, reason: str) -> None:
         """Note what is wrong with a row, unless something is."""
@@ -438,7 +435,7 @@ class RowReader:
             columns = self.columns.found_in(table)
             if self.skipped is not None:
                 self.skipped.open()  # not before the input, without which the list of an earlier run stays
-            read = (TableRow(line, cells, table.where, file, self._row) for line, cells in table.rows(skip))
+            read = (TableRow(line, cells, table.stream.where, file, self._row) for line, cells in table.rows(skip))
             while chunk := list(islice(read, 1 if self.live else _BATCH)):
                 good = [one for one in chunk if not isinstance(one.values, str)]
                 cells = Cells([one.values for one in good])
@@ -447,7 +444,7 @@ class RowReader:
                 for one in chunk:
                     reason = one.values if isinstance(one.values, str) else wrong.get(one.number)
                     if reason is not None:
-                        self._bad(path, BadRow(table.where, one.line, reason))
+                        self._bad(path, BadRow(table.stream.where, one.line, reason))
                 kept = [n for n in range(len(good)) if n not in cells.problems]
                 records = [good[n] for n in kept]
                 self.n += len(kept)

@@ -17,11 +17,13 @@ def find_column(name: str, columns: Sequence[str], hint: str = "") -> str:
     InputError that lists the columns, followed by the hint.
     """
     same = [column for column in columns if column == name]
-    near = [column for column in columns if _folded(column) == _folded(name)]
-    if len(same or near) == 1:
-        return (same or near)[0]
+    if len(same) == 1:
+        return same[0]
     if same:
         raise InputError(f"there are {len(same)} columns {quote(name)}")
+    near = [column for column in columns if _folded(column) == _folded(name)]
+    if len(near) == 1:
+        return near[0]
     if near:
         raise InputError(f"{quote(name)} may be {' or '.join(map(quote, near))}")
     shown = ", ".join(quote(column) for column in columns[:20]) or "none"

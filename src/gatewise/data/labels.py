@@ -225,11 +225,12 @@ def _names(rows: list[Any], where: Where) -> tuple[list[str], LabelType]:
     """The name of each label and their common type."""
     types: dict[LabelType, int] = {}
     for number, row in enumerate(rows):
-        if is_missing(row) or (isinstance(row, str) and not row.strip()):
-            shown = "an empty text" if isinstance(row, str) else missing_name(row)
-            raise InputError(f"{where(number)} has no label ({shown})")
         if isinstance(row, str):
+            if not row.strip():
+                raise InputError(f"{where(number)} has no label (an empty text)")
             types.setdefault("str", number)
+        elif is_missing(row):
+            raise InputError(f"{where(number)} has no label ({missing_name(row)})")
         elif isinstance(row, bool | np.bool_):
             types.setdefault("bool", number)
         elif isinstance(row, int | np.integer):

@@ -9,7 +9,6 @@ from pathlib import Path
 from gatewise.data.columns import Columns, RowReader
 from gatewise.data.labelled import Labelled, Rows, Splits, Unlabelled, several
 from gatewise.data.labels import class_order, label_rows
-from gatewise.data.series_files import SERIES, is_ucr, read_arff, read_arrays, read_ts, read_ucr
 from gatewise.data.tables import TABLES, is_table
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.streams import read_text, split_lines
@@ -97,6 +96,8 @@ def read_series(
     column that is not there, a series without a value and two rows of one time and series; InputError for an option
     that the format does not have.
     """
+    from gatewise.data.series_files import SERIES, is_ucr, read_arff, read_arrays, read_ts, read_ucr
+
     file = Path(path).expanduser()
     suffix = file.suffix.lower()
     options = {"label": label, "id": id, "time": time, "layout": layout, "delimiter": delimiter}

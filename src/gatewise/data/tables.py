@@ -56,11 +56,6 @@ class Table:
     first_line: int = 1
     delimiter: str = ""
 
-    @property
-    def where(self) -> str:
-        """The quoted name of the file, for messages."""
-        return self.stream.where
-
     def rows(self, skip: Skip = lambda: False) -> Read:
         """Each row with its line; of a bad row, a text that says what is wrong."""
         with self.stream.errors():
@@ -80,7 +75,7 @@ class Table:
     def fail(self, message: str) -> NoReturn:
         """Close the file and raise DataError with the place of the header."""
         self.close()
-        raise DataError(f"{self.where}:{self.first_line}: {message}")
+        raise DataError(f"{self.stream.where}:{self.first_line}: {message}")
 
     def close(self) -> None:
         """Close the file."""
@@ -187,7 +182,7 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
     begin, header = next(found, (1, "is empty"))
     if isinstance(header, str):
         raise DataError(f"{stream.where}: {header}" if header == "is empty" else f"{stream.where}:{begin}: {header}")
-    keys = _unique_keys(header)
+    keys = header if len(set(header)) == len(header) else _unique_keys(header)
 
     def read(skip: Skip) -> Read:
         for line, record in found:
@@ -235,7 +230,7 @@ def _has_plain_quotes(sample: str) -> bool:
     """Whether the quotes of a file with tabs are part of the texts: as quotes they are errors, and without them every
     line has as many fields as the header.
     """
-    text = _whole_rows(sample)
+    text = sample if len(sample) < 8_000 else sample[: sample.rfind("\n") + 1]
     try:
         for _ in csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True):
             pass
@@ -245,16 +240,12 @@ def _has_plain_quotes(sample: str) -> bool:
         return "expected after" in str(error) and len(counts) == 1
 
 
-def _whole_rows(sample: str) -> str:
-    """A text that may end within a row, without that row."""
-    return sample if len(sample) < 8_000 else sample[: sample.rfind("\n") + 1]
-
-
 def sample_rows(sample: str, delimiter: str) -> list[list[str]]:
     """The first rows of a text that may end within a row."""
     rows: list[list[str]] = []
+    text = sample if len(sample) < 8_000 else sample[: sample.rfind("\n") + 1]
     try:
-        for row in csv.reader(io.StringIO(_whole_rows(sample), newline=""), delimiter=delimiter, strict=True):
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
             rows += [row] * bool(row)
             if len(rows) > _SAMPLE:
                 break
