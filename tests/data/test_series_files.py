@@ -51,35 +51,6 @@ def test_equal_numbers_are_one_class(tmp_path: Path) -> None:
         assert rows.labelled().classes == ("1", "2")
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (HEADER + "1,2:3,4:2\n1,2:3:2\n", ":9: channel 2 has 1 step, channel 1 has 2"),
-        (HEADER + "1,2:3,4:2\n1,2:2\n", ":9: 1 channel, expected 2"),
-        (HEADER + "2\n", ":8: 0 channels, expected one or more"),
-        (HEADER + "1,2:3,4:7\n", ":8: class '7' is not among those of @classLabel"),
-        (HEADER + "1,2:3,x:2\n", ":8: channel 2 has an invalid number, 'x'"),
-        (HEADER + "1,2:3,1_0:2\n", ":8: channel 2 has an invalid number, '1_0'"),
-        (HEADER + "1,\u0662:3,4:2\n", ":8: channel 1 has an invalid number, '\u0662'"),
-        (HEADER + "1,inf:3,4:2\n", ":8: channel 1 has a value that is not finite"),
-        (HEADER + "1,2:3,4:?\n1,2:3,4:2\n", ":8: the label is empty"),
-        (HEADER + "1,1e99:3,4:2\n", ":8: channel 1 has a value that is not finite"),
-        (HEADER + ":3,4:2\n", ":8: channel 1 has an invalid number, ''"),
-        (HEADER, "has no series after '@data'"),
-        ("", "has no series after '@data'"),
-        ("@classLabel true\n@data\n1:2\n", ":1: '@classLabel true' must list the classes"),
-        ("@timestamps true\n@data\n", ":1: time stamps are not supported"),
-        ("@targetlabel true\n@data\n1,2:x\n", ":3: the target 'x' is not a finite number"),
-        ("1,2:3\n", ":1: neither a comment nor an @ line before '@data': '1,2:3'"),
-    ],
-)
-def test_a_bad_ts_file_is_one_line_with_its_place(tmp_path: Path, content: str, message: str) -> None:
-    with pytest.raises(DataError) as caught:
-        read_series(ts(tmp_path, content))
-    assert message in str(caught.value)
-    assert "made_TRAIN.ts'" in str(caught.value)
-
-
 def test_ts_not_there_or_not_text(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.ts': not found"):
         read_series(tmp_path / "none.ts")
@@ -266,16 +237,8 @@ def test_ucr_text(tmp_path: Path, separator: str) -> None:
     assert len(everything.inputs[0]) == 4
 
 
-def test_ucr_text_without_labels_and_errors(tmp_path: Path) -> None:
+def test_ucr_text_without_labels(tmp_path: Path) -> None:
     assert read_series(write(tmp_path, "a.tsv", "NaN\t1\t2\n?\t3\t4\n")).labels is None
-    for content, message in (
-        ("1\t3\t3\n2\t4\t5\n1\t6\t7\n1\tx\t3\n", r"a\.tsv':4: channel 1 has an invalid number, 'x'"),
-        ("1\t3\t3\n1\t2\tinf\n", ":2: channel 1 has a value that is not finite"),
-        ("1\t3\t3\nNaN\t2\t4\n", ":2: the label is empty"),
-        ("1\t3\t3\n1\tNaN\tNaN\n", ":2: the series has no value"),
-    ):
-        with pytest.raises(DataError, match=message):
-            read_series(write(tmp_path, "a.tsv", content))
 
 
 HINT = "; name their column with label (--label), if there is one"
@@ -325,23 +288,6 @@ def test_arff_multivariate(tmp_path: Path) -> None:
     assert found.labels == ["v", "u"]
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("@relation x\n@attribute a numeric\n@attribute c {u}\n@data\n1,2,u\n", ":5: 3 values, but 2"),
-        ("@relation x\n@attribute a numeric\n@attribute c {u}\n@data\n1,w\n", ":5: class 'w' is not among"),
-        ("@relation x\n@attribute a string\n", ":2: attribute 'a' is neither numeric nor nominal: 'string'"),
-        ("@relation x\n@attribute a {u}\n@attribute b {v}\n@data\n", ":4: 2 nominal attributes, 'a', 'b': name"),
-        ("@relation x\n@attribute a relational\n@attribute q numeric\n@end a\n@data\n'1,2\n", ":6: a quote is not"),
-        ("1,2,3\n", ":1: not an ARFF header: '1,2,3'"),
-        ("@relation x\n@attribute a numeric\n@data\n", "has no series after '@data'"),
-    ],
-)
-def test_a_bad_arff_file_is_one_line_with_its_place(tmp_path: Path, content: str, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        read_series(write(tmp_path, "a.arff", content))
-
-
 def write_table(tmp_path: Path, suffix: str, header: list[str], rows: list[list[Any]]) -> Path:
     path = tmp_path / f"made{suffix}"
     if suffix == ".parquet":
@@ -375,40 +321,6 @@ def test_long_table(tmp_path: Path, suffix: str) -> None:
     found = read_series(path, id="id", time="t", label="class")
     assert nan_lists(found.inputs) == [[[5, 50], [1.5, 10]], [[4, 40], [3, None]]]
     assert (found.ids, found.labels) == (["b", "a"], ["x", "y"])
-
-
-@pytest.mark.parametrize(
-    ("content", "options", "message"),
-    [
-        ("id,t,u,c\na,1,2,x\na,1,3,x\n", {}, r":3: two rows of series 'a' have the time '1'"),
-        ("id,t,u,c\na,1,2,x\na,2,3,y\n", {}, ":3: the label of series 'a' is 'y', but 'x' in .*:2"),
-        ("id,t,u,c\na,1,2,x\na,2024-01-01,3,x\n", {}, ":3: 't': 2024-01-01 and 1 are not of one kind"),
-        ("id,t,u,c\na,2024-01-01,2,x\na,2024-01-02T00:00Z,3,x\n", {}, ":3: 't': .* are not of one kind"),
-        ("id,t,u,c\na,31/01/2024,2,x\n", {}, ":2: the time '31/01/2024' is neither a number nor a date"),
-        ("id,t,u,c\na,1,x,x\n", {}, ":2: 'u' must be a number, not 'x'; name a label or id column"),
-        ("id,t,u,c\na,1,1_0,x\n", {}, ":2: 'u' must be a number, not '1_0'"),
-        ("id,t,u,c\na,1,inf,x\n", {}, ":2: 'u' must be a finite number, not 'inf'"),
-        ("id,t,u,c\n,1,2,x\n", {}, ":2: 'id' is empty"),
-        ("id,t,u,c\na,1,2\n", {}, ":2: 3 fields, but the header has 4"),
-        ("id,t,c\na,1,x\n", {}, ":1: there is no column for the values"),
-        ("id,t,u,c\na,1,2,\nb,1,2,x\n", {}, "'c' is empty"),
-        ("id,t,u,c\na,1,2,0\nb,1,2,nan\n", {}, ":3: 'c' is empty"),
-        ("1.5,2,3\n4,5,6\n", {"id": None, "time": None, "label": None}, ":1: the first line holds numbers only"),
-        ("a,a\n1,2\n", {"id": None, "time": None, "label": None}, ":1: the header has 2 columns 'a'"),
-        (",u\n0,2\n1,3\n", {"id": None, "time": None, "label": None}, ":1: the column '' would be read as values"),
-        ("ID,u\n7,2\n8,3\n", {"id": None, "time": None, "label": None}, ":1: the column 'ID' .* name it with --id"),
-        ("n,u\nx,2\ny,3\n", {"id": None, "time": None, "label": None}, "must be a number, not 'x'; name a label or id"),
-        (",id,t,u,c\n0,a,1,2,x\n1,a,2,3,x\n", {}, ":1: the column '' would be read as values"),
-        ("a,b\n", {"id": None, "time": None, "label": None}, "has no row"),
-        ("", {"id": None, "time": None, "label": None}, "is empty"),
-    ],
-)
-def test_a_bad_table_is_one_line_with_its_place(
-    tmp_path: Path, content: str, options: dict[str, Any], message: str
-) -> None:
-    chosen = {"id": "id", "time": "t", "label": "c", **options}
-    with pytest.raises(DataError, match=message):
-        read_series(write(tmp_path, "a.csv", content), **chosen)
 
 
 @pytest.mark.parametrize(
@@ -469,3 +381,83 @@ def test_class_names() -> None:
     assert class_names(["1.5", "2.0"]) == ["1.5", "2.0"]
     assert class_names(["9007199254740993", "9007199254740992.0"]) == ["9007199254740993", "9007199254740992"]
     assert class_names(["1e-400", "0"]) == ["1e-400", "0"]
+
+
+R = "@relation x\n"
+LONG = {"id": "id", "time": "t", "label": "c"}
+NONE: dict[str, Any] = {}
+REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
+    ("made_TRAIN.ts", HEADER + "1,2:3,4:2\n1,2:3:2\n", NONE, ":9: channel 2 has 1 step, channel 1 has 2"),
+    ("made_TRAIN.ts", HEADER + "1,2:3,4:2\n1,2:2\n", NONE, ":9: 1 channel, expected 2"),
+    ("made_TRAIN.ts", HEADER + "2\n", NONE, ":8: 0 channels, expected one or more"),
+    ("made_TRAIN.ts", HEADER + "1,2:3,4:7\n", NONE, ":8: class '7' is not among those of @classLabel"),
+    ("made_TRAIN.ts", HEADER + "1,2:3,x:2\n", NONE, ":8: channel 2 has an invalid number, 'x'"),
+    ("made_TRAIN.ts", HEADER + "1,2:3,1_0:2\n", NONE, ":8: channel 2 has an invalid number, '1_0'"),
+    ("made_TRAIN.ts", HEADER + "1,\u0662:3,4:2\n", NONE, ":8: channel 1 has an invalid number, '\u0662'"),
+    ("made_TRAIN.ts", HEADER + "1,inf:3,4:2\n", NONE, ":8: channel 1 has a value that is not finite"),
+    ("made_TRAIN.ts", HEADER + "1,2:3,4:?\n1,2:3,4:2\n", NONE, ":8: the label is empty"),
+    ("made_TRAIN.ts", HEADER + "1,1e99:3,4:2\n", NONE, ":8: channel 1 has a value that is not finite"),
+    ("made_TRAIN.ts", HEADER + ":3,4:2\n", NONE, ":8: channel 1 has an invalid number, ''"),
+    ("made_TRAIN.ts", HEADER, NONE, "has no series after '@data'"),
+    ("made_TRAIN.ts", "", NONE, "has no series after '@data'"),
+    ("made_TRAIN.ts", "@classLabel true\n@data\n1:2\n", NONE, ":1: '@classLabel true' must list the classes"),
+    ("made_TRAIN.ts", "@timestamps true\n@data\n", NONE, ":1: time stamps are not supported"),
+    ("made_TRAIN.ts", "@targetlabel true\n@data\n1,2:x\n", NONE, ":3: the target 'x' is not a finite number"),
+    ("made_TRAIN.ts", "1,2:3\n", NONE, ":1: neither a comment nor an @ line before '@data': '1,2:3'"),
+    ("a.tsv", "1\t3\t3\n2\t4\t5\n1\t6\t7\n1\tx\t3\n", NONE, ":4: channel 1 has an invalid number, 'x'"),
+    ("a.tsv", "1\t3\t3\n1\t2\tinf\n", NONE, ":2: channel 1 has a value that is not finite"),
+    ("a.tsv", "1\t3\t3\nNaN\t2\t4\n", NONE, ":2: the label is empty"),
+    ("a.tsv", "1\t3\t3\n1\tNaN\tNaN\n", NONE, ":2: the series has no value"),
+    ("a.arff", R + "@attribute a numeric\n@attribute c {u}\n@data\n1,2,u\n", NONE, ":5: 3 values, but 2"),
+    ("a.arff", R + "@attribute a numeric\n@attribute c {u}\n@data\n1,w\n", NONE, ":5: class 'w' is not among"),
+    (
+        "a.arff",
+        R + "@attribute a string\n",
+        NONE,
+        ":2: attribute 'a' is neither numeric nor nominal: 'string'",
+    ),
+    (
+        "a.arff",
+        R + "@attribute a {u}\n@attribute b {v}\n@data\n",
+        NONE,
+        ":4: 2 nominal attributes, 'a', 'b': name",
+    ),
+    (
+        "a.arff",
+        R + "@attribute a relational\n@attribute q numeric\n@end a\n@data\n'1,2\n",
+        NONE,
+        ":6: a quote is not",
+    ),
+    ("a.arff", "1,2,3\n", NONE, ":1: not an ARFF header: '1,2,3'"),
+    ("a.arff", R + "@attribute a numeric\n@data\n", NONE, "has no series after '@data'"),
+    ("a.csv", "id,t,u,c\na,1,2,x\na,1,3,x\n", LONG, r":3: two rows of series 'a' have the time '1'"),
+    ("a.csv", "id,t,u,c\na,1,2,x\na,2,3,y\n", LONG, ":3: the label of series 'a' is 'y', but 'x' in .*:2"),
+    ("a.csv", "id,t,u,c\na,1,2,x\na,2024-01-01,3,x\n", LONG, ":3: 't': 2024-01-01 and 1 are not of one kind"),
+    ("a.csv", "id,t,u,c\na,2024-01-01,2,x\na,2024-01-02T00:00Z,3,x\n", LONG, ":3: 't': .* are not of one kind"),
+    ("a.csv", "id,t,u,c\na,31/01/2024,2,x\n", LONG, ":2: the time '31/01/2024' is neither a number nor a date"),
+    ("a.csv", "id,t,u,c\na,1,x,x\n", LONG, ":2: 'u' must be a number, not 'x'; name a label or id column"),
+    ("a.csv", "id,t,u,c\na,1,1_0,x\n", LONG, ":2: 'u' must be a number, not '1_0'"),
+    ("a.csv", "id,t,u,c\na,1,inf,x\n", LONG, ":2: 'u' must be a finite number, not 'inf'"),
+    ("a.csv", "id,t,u,c\n,1,2,x\n", LONG, ":2: 'id' is empty"),
+    ("a.csv", "id,t,u,c\na,1,2\n", LONG, ":2: 3 fields, but the header has 4"),
+    ("a.csv", "id,t,c\na,1,x\n", LONG, ":1: there is no column for the values"),
+    ("a.csv", "id,t,u,c\na,1,2,\nb,1,2,x\n", LONG, "'c' is empty"),
+    ("a.csv", "id,t,u,c\na,1,2,0\nb,1,2,nan\n", LONG, ":3: 'c' is empty"),
+    ("a.csv", "1.5,2,3\n4,5,6\n", NONE, ":1: the first line holds numbers only"),
+    ("a.csv", "a,a\n1,2\n", NONE, ":1: the header has 2 columns 'a'"),
+    ("a.csv", ",u\n0,2\n1,3\n", NONE, ":1: the column '' would be read as values"),
+    ("a.csv", "ID,u\n7,2\n8,3\n", NONE, ":1: the column 'ID' .* name it with --id"),
+    ("a.csv", "n,u\nx,2\ny,3\n", NONE, "must be a number, not 'x'; name a label or id"),
+    ("a.csv", ",id,t,u,c\n0,a,1,2,x\n1,a,2,3,x\n", LONG, ":1: the column '' would be read as values"),
+    ("a.csv", "a,b\n", NONE, "has no row"),
+    ("a.csv", "", NONE, "is empty"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "options", "message"), REFUSED)
+def test_a_bad_file_is_one_line_with_its_place(
+    tmp_path: Path, name: str, content: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=f"{name}'.*{message}") as caught:
+        read_series(write(tmp_path, name, content), **options)
+    assert "\n" not in str(caught.value)

@@ -156,8 +156,9 @@ class TableWriter:
         return "".join(lines).encode("utf-8", "surrogatepass")
 
     def _arrow(self) -> Any:
-        found = required("pyarrow", "data", f"{quote(self.out, 200)}: parquet")
-
+        needed_for = f"{quote(self.out, 200)}: parquet"
+        found = required("pyarrow", "data", needed_for)
+        required("pyarrow.parquet", "data", needed_for)  # an attribute of `found` from now on
         return found
 
     def _batch(self, rows: Sequence[dict[str, Any]]) -> bytes:
