@@ -16,7 +16,7 @@ from gatewise.explain.attribution.faithfulness import measure
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.explain.intervene import intervene
-from gatewise.explain.render.html_static import static_explanation
+from gatewise.explain.render.html import plain_table
 from gatewise.explain.render.terminal import explanation_report
 from gatewise.explain.score import prediction_dict, prediction_text, target_score
 from gatewise.explain.serialize import prefix_json
@@ -154,7 +154,7 @@ def test_a_regression_of_a_small_unit_shows_its_numbers() -> None:
     shown = screen.file.getvalue()  # type: ignore[attr-defined]
     top = max(found.scores, key=abs)
     assert f"{top:+.4g}" in shown
-    assert f"{top:+.4g}" in static_explanation(found)
+    assert f"{top:+.4g}" in plain_table(found)
     assert f"effect on the prediction, {example.effects[example.top_unit]:+.4g}, the sum of its contributions" in shown
 
 

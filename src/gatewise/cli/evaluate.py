@@ -97,7 +97,7 @@ def evaluate(
     report = model.evaluation_report(labelled)
     if html is not None:
         from gatewise.explain.provenance import provenance
-        from gatewise.explain.render.evaluation_html import evaluation_page
+        from gatewise.explain.render.evaluation import evaluation_page
 
         warning = "Warning: the model was trained on this data." if trained_on_this else ""
         weights = f"Weights of the members: {model.ensemble}."
@@ -107,7 +107,7 @@ def evaluate(
         found = {"model": choice.name, "members": model.ensemble.weights_json(), **report.as_dict()}
         print_json({**found, "note": splits.note, "trained_on_this": trained_on_this})
         return
-    from gatewise.explain.render.evaluation_terminal import evaluation_text
+    from gatewise.explain.render.evaluation import evaluation_text
 
     screen = console()
     screen.print(evaluation_text(report, screen.width, top, reliability, splits.note))

@@ -61,7 +61,7 @@ class EvaluationReport:
 
     mistakes: at most 20, the most confident first, for regression the largest errors first. by_length: `score_name`
     ("accuracy", "subset accuracy" or "mean absolute error") in about equally many rows per range of `length_noun`
-    ("tokens" or "steps"). history: numbers by epoch. true, predicted (n, M): the numbers of a regression, else None.
+    ("tokens" or "steps"). history: numbers by epoch.
     """
 
     evaluation: AnyEvaluation
@@ -72,8 +72,6 @@ class EvaluationReport:
     length_noun: str
     history: tuple[dict[str, float], ...] = ()
     best_epoch: int = 0
-    true: Array | None = None
-    predicted: Array | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON: the evaluation's fields, `mistakes`, `by_length` and `history`."""
@@ -128,8 +126,6 @@ def evaluation_report(
         noun,
         tuple(read_history(history)),
         best_epoch,
-        truth if is_regression else None,
-        predicted if is_regression else None,
     )
 
 

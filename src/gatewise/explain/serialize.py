@@ -267,6 +267,7 @@ def report_json(explanation: Explanation | None, example: Example | None, unit: 
         }
     if example is not None:
         if explanation is not None:
+            assert len(example.prefix_logits)  # computed here, they are shared by both examples
             example = example.with_score(explanation.score)
         view.setdefault("words", example.steps)
         view.setdefault("prediction", example_prediction_json(example))

@@ -11,8 +11,6 @@ answers of its API computed beforehand.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -27,7 +25,8 @@ from gatewise.explain import serialize
 from gatewise.explain.attribution import METHODS
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.provenance import today
-from gatewise.explain.render.html_static import STATIC_STYLE, static_explanation
+from gatewise.explain.render.html import plain_table
+from gatewise.explain.render.html_shell import csp_hash, read_page_file
 from gatewise.model.model import Model
 from gatewise.serve.view import view
 from gatewise.storage.atomic import reason
@@ -70,7 +69,7 @@ def page_files(
         example = view.viewed_example(model, request, cache)
         for layer in range(model.architecture.layers):
             found[f"heatmaps-{number}-{layer}.json"] = _json(serialize.heatmaps_json(example, layer))
-        static.append(f"<h2>{number}</h2>{static_explanation(explain_example(example, answer['method']))}")
+        static.append(f"<h2>{number}</h2>{plain_table(explain_example(example, answer['method']))}")
     arch = model.architecture
     for layer in range(arch.layers):
         units = [view.unit_view(model, k, layer) for k in range(arch.units * len(arch.directions))]
@@ -156,28 +155,18 @@ def _page(static: Sequence[str]) -> dict[str, bytes]:
     found = {one.name: one.read_bytes() for one in source.iterdir() if one.name.endswith((".js", ".svg"))}
     found["api.js"] = found.pop("staticapi.js")
     del found["report.js"]
-    found["style.css"] = (source / "style.css").read_bytes()
-    page = (source / "index.html").read_text(encoding="utf-8")
-    styles = " ".join(f"'sha256-{_digest(text)}'" for text in (_LOADING_STYLE, STATIC_STYLE))
+    found["style.css"] = read_page_file("style.css").encode()
+    page = read_page_file("index.html")
     policy = (
-        f"default-src 'none'; script-src 'self'; style-src 'self' {styles}; img-src 'self' data: blob:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+        f"default-src 'none'; script-src 'self'; style-src 'self' '{csp_hash(_LOADING_STYLE)}'; "
+        "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'"
     )
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{_LOADING_STYLE}</style>\n'
-    page = _insert_before(page, '<meta name="viewport"', head)
+    page = page.replace('<meta name="viewport"', f'{head}<meta name="viewport"', 1)
     start, end = page.index("<noscript>"), page.index("</noscript>")
-    without = f'<noscript><style>{STATIC_STYLE}</style><div class="gatewise">{"".join(static)}</div>'
-    found["index.html"] = f"{page[:start]}{_LOADING}{without}{page[end:]}".encode()
+    found["index.html"] = f"{page[:start]}{_LOADING}<noscript>{''.join(static)}{page[end:]}".encode()
     return found
-
-
-def _insert_before(page: str, place: str, text: str) -> str:
-    start = page.index(place)
-    return page[:start] + text + page[start:]
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
 def _json(found: object) -> bytes:

@@ -153,10 +153,10 @@ def test_series(static: Callable[..., str], watch: Visit, make: Callable[[], Mod
 def test_without_javascript_and_from_a_file(texts: str, watch: Visit, tmp_path: Path) -> None:
     page = watch(texts, java_script_enabled=False).page
     page.goto(texts)
-    shown = page.inner_text(".gatewise")
+    shown = page.inner_text("body > noscript")
     assert "Prediction: " in shown
     assert "alert" in shown
-    assert page.locator(".gatewise script, .gatewise img").count() == 0, "its words are text"
+    assert page.locator("noscript script, noscript img").count() == 0, "its words are text"
     folder = tmp_path / "demo"
     replace_folder(folder, page_files(text_model(), INPUTS[:1])[0])
     watched = watch((folder / "index.html").as_uri())

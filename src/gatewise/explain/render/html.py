@@ -1,8 +1,8 @@
 """Explanations, examples and interventions as HTML: a self-contained page, or a fragment for a notebook.
 
 The page holds its data as JSON and the page's JavaScript modules as one script. Its content security policy allows that
-script and that style by their hashes and nothing else, so the page loads nothing. Without JavaScript it shows the HTML
-of `html_static`. In a notebook the page runs in a sandboxed frame, which cannot reach the notebook.
+script and that style by their hashes and nothing else, so the page loads nothing. Without JavaScript it shows
+`plain_table`. In a notebook the page runs in a sandboxed frame, which cannot reach the notebook.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from gatewise.errors import InputError
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
-from gatewise.explain.render.html_shell import html_shell, read_page_file, style
-from gatewise.explain.render.html_static import STATIC_STYLE, safe_text, static_example, static_explanation
+from gatewise.explain.render.html_shell import html_shell, html_table, read_page_file, safe_text
+from gatewise.explain.score import prediction_text, score_text, sum_text
 from gatewise.explain.serialize import intervention_json, report_json
 
 _IMPORT = re.compile(r'^import \{ ([^}]+) \} from "\./([a-z]+)\.js";$')
 _DYNAMIC_IMPORT = re.compile(r'import\("\./([a-z]+)\.js"\)')
+_MAX_WORD = 60  # characters of a word that are shown
 _EXPORT = re.compile(r"^export (?:async )?(?:function|const|class) (\w+)")
 # A notebook cannot look into the sandboxed frame, so the page in it reports its height (report.js). A notebook that
 # runs no scripts keeps the first height, and a reader can drag the frame's edge.
@@ -58,54 +59,74 @@ def report_page(
     shown = intervention.after if intervention is not None else example
     if unit is not None and shown is not None:
         shown.unit(unit)
-    static = [static_explanation(explanation)] if explanation is not None else []
-    if intervention is not None and unit is None:
-        unit = intervention.shown_unit
-    static += [static_example(shown, unit)] if shown is not None else []
+    plain: list[Explanation | Example | None]
+    plain = [explanation or example, None if intervention is None else intervention.after]
     if intervention is not None:
-        data = intervention_json(intervention, explanation, unit)
-    elif static:
+        data = intervention_json(intervention, explanation, intervention.shown_unit if unit is None else unit)
+    elif plain[0] is not None:
         data = {"view": report_json(explanation, example, unit=unit)}
     else:
         raise InputError("nothing to show: give an explanation, an example or an intervention")
-    return _page(title, data, static, source)
+    return _page(title, data, [one for one in plain if one is not None], source)
 
 
 def compare_page(both: Sequence[tuple[Explanation, Example]], title: str = "gatewise explain", source: str = "") -> str:
     """Two explained examples side by side. source: see `report_page`."""
     sides = [{"name": name, "view": report_json(*one)} for name, one in zip(("First", "Second"), both, strict=True)]
-    return _page(title, {"sides": sides}, [static_explanation(explanation) for explanation, _ in both], source)
+    return _page(title, {"sides": sides}, [explanation for explanation, _ in both], source)
 
 
 def result_html(result: Explanation | Example | Intervention) -> str:
     """The fragment that a notebook shows for `result`."""
     if isinstance(result, Explanation):
-        return _framed(report_page(result), static_explanation(result))
-    if isinstance(result, Example):
-        return _framed(report_page(example=result), static_example(result))
-    return _framed(report_page(intervention=result), static_example(result.after, result.shown_unit))
-
-
-def _page(title: str, data: dict[str, Any], static: Sequence[str], source: str) -> str:
-    code = script()
-    if source:
-        data = {**data, "source": source}
-        static = [*static, f'<p class="muted">{safe_text(source, 800)}</p>']
-    body = (
-        f'<noscript><style>{STATIC_STYLE}</style><div class="gatewise">{"".join(static)}</div></noscript>'
-        '<main id="report"></main><div class="visually-hidden" data-live aria-live="polite" role="status"></div>'
-        f'<script type="application/json" id="data">{_json(data)}</script><script>{code}</script>'
-    )
-    return html_shell(title, body, [style()], code, [STATIC_STYLE])
-
-
-def _framed(page: str, static: str) -> str:
+        page = report_page(result)
+    else:
+        page = report_page(example=result) if isinstance(result, Example) else report_page(intervention=result)
+    plain = plain_table(result.after if isinstance(result, Intervention) else result)
     return (
-        f'<div class="gatewise"><style>{STATIC_STYLE}</style><details><summary>Without JavaScript</summary>{static}'
-        '</details></div><iframe title="gatewise" sandbox="allow-scripts" loading="lazy" '
+        f"<details><summary>Without JavaScript</summary>{plain}</details>"
+        '<iframe title="gatewise" sandbox="allow-scripts" loading="lazy" '
         'style="width:100%;height:40rem;border:0;resize:vertical;overflow:auto" '
         f'srcdoc="{html.escape(page, quote=True)}"></iframe><script>{_RESIZE}</script>'
     )
+
+
+def plain_table(found: Explanation | Example) -> str:
+    """The prediction, the weights of the members, the sums, and a table of the steps with their scores, for browsers
+    without JavaScript. An example has the prefix predictions in place of the scores.
+    """
+    if isinstance(found, Explanation):
+        parts = [(f"{part.name} x {part.weight:.2f}", part.scores) for part in found.parts]
+        weights = ", ".join(f"{part.name} {part.weight:.2f}" for part in found.parts)
+        lines = [f"Prediction: {found.prediction}", found.probability_note, found.lstm_note()]
+        sums = html_table(("sum", "value", "note"), [(a, sum_text(found.of, b), c) for a, b, c in found.sums()], (0, 2))
+        columns = [("score", found.scores), *(parts if len(parts) > 1 else ())]
+        notes = f"{found.method}: {found.method_note} {found.faithfulness_note()}"
+        of = found.of
+    else:
+        of, weights = found.ensemble.target, str(found.ensemble)
+        lines = [f"Prediction: {prediction_text(of, found.predicted)}", found.ensemble.lstm_note()]
+        columns = [(f"{found.ensemble.score_noun} after the step", found.score(found.prefix_logits)[1:])]
+        sums = notes = ""
+    rows = [
+        (str(t), step[:_MAX_WORD], *(score_text(of, values[t - 1]) for _, values in columns))
+        for t, step in enumerate(found.steps, start=1)
+    ]
+    lines.append(f"Weights of the members: {weights}" if weights else "")
+    table = html_table(("step", "name", *(name for name, _ in columns)), rows, (1,))
+    shown = "".join(f"<p>{safe_text(line)}</p>" for line in lines if line)
+    return f"{shown}{sums}{table}<p>{safe_text(notes, 2_000)}</p>"
+
+
+def _page(title: str, data: dict[str, Any], plain: Sequence[Explanation | Example], source: str) -> str:
+    code = script()
+    data = {**data, "source": source} if source else data
+    body = (
+        f"<noscript>{''.join(map(plain_table, plain))}<p>{safe_text(source, 800)}</p></noscript>"
+        '<main id="report"></main><div class="visually-hidden" data-live aria-live="polite" role="status"></div>'
+        f'<script type="application/json" id="data">{_json(data)}</script><script>{code}</script>'
+    )
+    return html_shell(title, body, code)
 
 
 def _json(data: dict[str, Any]) -> str:
