@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 import gatewise as gw
 from benchmarks.machine import machine, now, revision
-from gatewise.forecast.season import seasonal_naive
+from gatewise.forecast.held_out import seasonal_naive
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "own_data_forecast.json"

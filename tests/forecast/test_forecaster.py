@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from copy import copy
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError, ModelFileError
-from gatewise.forecast.forecaster import Fitted, Forecaster
+from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.series import SeriesSet
 from gatewise.forecast.steps import Steps
 from gatewise.members.windows import roll_out
@@ -104,7 +104,7 @@ def test_save_and_load(fitted: Forecaster, tmp_path: Path) -> None:
 
 
 def test_the_forecast_is_the_weighted_sum_of_the_members(fitted: Forecaster) -> None:
-    ensemble, windows = fitted.ensemble, fitted.fitted.windows()
+    ensemble, windows = fitted.ensemble, fitted._windows()
     assert next(iter(fitted.weights)).startswith("LSTM: ")
     assert len(fitted.weights) == len(ensemble.members) > 2
     parts = [weight * roll_out(member, windows, 6) for member, weight in ensemble]
@@ -312,11 +312,9 @@ def test_a_changed_folder_is_refused(daily: dict[str, bytes], change: Any, messa
 
 
 def test_times_are_checked_before_anything_is_forecast(fitted: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Forecaster(1, season=12)
-    last = SeriesSet(
-        ("a",), fitted.fitted.series.values, [datetime(9999, 12, 30)], Steps(delta=timedelta(days=1)), True
-    )
-    found._fitted = replace(fitted.fitted, series=last)
-    monkeypatch.setattr(Fitted, "forecast", None)
+    found = copy(fitted)
+    last, step = [datetime(9999, 12, 30)], Steps(delta=timedelta(days=1))
+    found.series = SeriesSet(("a",), fitted.series.values, last, step, True)
+    monkeypatch.setattr(Forecaster, "_forecast", None)
     with pytest.raises(InputError, match="2 steps of 1 day after 9999-12-30 is outside"):
         found.forecast(2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatewise.forecast.season import detect_season
+from gatewise.forecast.fit import detect_season
 from tests.forecast.conftest import seasonal
 
 

@@ -192,7 +192,7 @@ def _describe_forecaster(name: str, found: Forecaster, files: dict[str, int], as
     from gatewise.cli.forecast import scores_json
     from gatewise.model.card import metadata_rows
 
-    metadata = found.fitted.metadata
+    metadata = found.metadata
     if as_json:
         print_json(
             {

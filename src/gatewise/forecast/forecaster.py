@@ -11,7 +11,7 @@ The files of its folder, which `gatewise.load` opens:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,8 +22,7 @@ import numpy as np
 from gatewise._version import __version__
 from gatewise.data.times import Time, parse_time, show_time, zone_of
 from gatewise.errors import InputError, ModelFileError, counted, quote
-from gatewise.forecast.held_out import Forecast, HeldOut
-from gatewise.forecast.season import seasonal_naive
+from gatewise.forecast.held_out import Forecast, HeldOut, seasonal_naive
 from gatewise.forecast.series import SeriesSet, series_set
 from gatewise.forecast.steps import Steps
 from gatewise.members.ensemble import Ensemble
@@ -57,10 +56,18 @@ class Forecaster:
     autoregressions on windows with and without logarithms, seasonal differences and differences against the last value,
     and one LSTM on the form that was best before the held-out windows. Longer horizons than the members predict at once
     feed the predictions back.
-
-    Attributes after fit: `season`, `held_out` (errors of the forecaster and of the seasonal naive forecast), `ensemble`
-    (the members on windows, fitted on all values), `weights` by member, `names` of the series.
     """
+
+    season: int
+    """After `fit`: the period; 1 for none."""
+    ensemble: Ensemble
+    """After `fit`: the members on windows, fitted on all values, with their weights."""
+    held_out: HeldOut
+    """After `fit`: the held-out windows, with the errors of the forecaster and of the seasonal naive forecast."""
+    series: SeriesSet
+    """After `fit`: names, times, and the last values of each series."""
+    metadata: ModelMetadata
+    """After `fit`: the recipe, the seed and the date."""
 
     def __init__(
         self, horizon: int = 12, *, season: int | None = None, recipe: str | None = None, seed: int = 0, **changes: Any
@@ -68,10 +75,16 @@ class Forecaster:
         self.horizon = _whole("horizon", horizon, MAX_HORIZON)
         self.season_option = None if season is None else _whole("season", season)
         self.recipe, self.seed, self.changes = recipe, seed, changes
-        self._fitted: Fitted | None = None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in Forecaster.__annotations__:
+                raise InputError("the forecaster is not fitted: call fit(y) first")
+            raise AttributeError(name)
 
     def __repr__(self) -> str:
-        state = "not fitted" if self._fitted is None else f"season={self.season}, {len(self.names)} series"
+        state = f"season={self.season}, {len(self.names)} series" if "season" in vars(self) else "not fitted"
         return f"Forecaster(horizon={self.horizon}, {state})"
 
     def fit(self, y: Any, exogenous: Any = None, times: Any = None) -> Forecaster:
@@ -87,24 +100,25 @@ class Forecaster:
         given = series_set(y, exogenous, times)
         given.check_times(self.horizon)
         recipe = window_recipe(self.recipe, self.changes)
-        season, ensemble, held_out = fit(given, self.horizon, self.season_option, recipe, self.seed)
-        metadata = ModelMetadata(
+        found = fit(given, self.horizon, self.season_option, recipe, self.seed)
+        self.season, self.ensemble, self.held_out = found
+        self.metadata = ModelMetadata(
             gatewise=__version__,
             recipe=recipe.name,
             seed=self.seed,
             seconds=round(time.perf_counter() - start, 1),
             created=time.strftime("%Y-%m-%d", time.gmtime()),
         )
-        tails = [one[-_history(season, ensemble) :] for one in given.values]
-        self._fitted = Fitted(season, ensemble, held_out, replace(given, values=tails), metadata)
+        history = _history(self.season, self.ensemble)
+        self.series = replace(given, values=[one[-history:] for one in given.values])
         return self
 
     def predict(self, horizon: int | None = None) -> Array:
         """The next values: (H,) for one series, (S, H) for several in the order of `names`. horizon: None for that of
         the forecaster. Raises InputError before `fit`.
         """
-        found = self._forecast(horizon)
-        return np.asarray(found[0] if self.fitted.series.single else found)
+        found = self._forecast(self._windows(), self._horizon(horizon))
+        return np.asarray(found[0] if self.series.single else found)
 
     def forecast(self, horizon: int | None = None, *, level: float = 0.8, series: str | None = None) -> Forecast:
         """One series with prediction intervals and the seasonal naive forecast.
@@ -114,22 +128,22 @@ class Forecaster:
         relative to the mean error of each. Without enough windows, there is a warning and no interval. Raises
         InputError for an unknown name.
         """
-        fitted, number, horizon = self.fitted, self._number(series), self._horizon(horizon)
-        times = fitted.series.times_after(number, horizon)
-        mean = self._forecast(horizon)[number]
-        half, windows = fitted.held_out.half_widths(mean, number, level)
-        naive = seasonal_naive(fitted.series.values[number][None, :, 0], len(mean), fitted.season)[0]
+        number, horizon = self._number(series), self._horizon(horizon)
+        times = self.series.times_after(number, horizon)
+        mean = self._forecast(self._windows()[number : number + 1], horizon)[0]
+        half, windows = self.held_out.half_widths(mean, number, level)
+        naive = seasonal_naive(self.series.values[number][None, :, 0], len(mean), self.season)[0]
         return Forecast(mean, mean - half, mean + half, naive, times, level, windows)
 
     def explain(self, step: int = 1, *, series: str | None = None) -> ForecastExplanation:
         """How much each past value contributed to the forecast `step` values ahead: the weighted sum over the members
         (`gatewise.members.windows.attributed`). step: from 1.
         """
-        fitted, number, step = self.fitted, self._number(series), _whole("step", step, MAX_HORIZON)
-        window = fitted.windows()[number]
-        parts = [weight * attributed(_ahead(member, step), window) for member, weight in fitted.members]
-        forecast, base = fitted.forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()
-        return ForecastExplanation(step, forecast, base, window[:, :-1], np.sum(parts, axis=0)[:, :, 0])
+        number, step = self._number(series), _whole("step", step, MAX_HORIZON)
+        window = self._windows()[number]
+        parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self.ensemble]
+        forecast, base = self._forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()
+        return ForecastExplanation(step, forecast, base, window[:, :-1], np.sum(parts, axis=0))
 
     def trace(self, *, series: str | None = None) -> Example:
         """The gates and states of the LSTM on the last window of a series, in the form that it reads: standardised
@@ -137,37 +151,14 @@ class Forecaster:
         """
         from gatewise.explain.example import Example
 
-        fitted, number = self.fitted, self._number(series)
-        lstm = cast(WindowLSTM, fitted.ensemble.lstm)
-        x, _, _ = lstm.encode(fitted.windows()[number : number + 1])
-        return Example(Ensemble.of(lstm.network, fitted.ensemble.target), x[0].astype(np.float32))
-
-    @property
-    def fitted(self) -> Fitted:
-        """What `fit` found. Raises InputError before it."""
-        if self._fitted is None:
-            raise InputError("the forecaster is not fitted: call fit(y) first")
-        return self._fitted
-
-    @property
-    def season(self) -> int:
-        """The period; 1: none."""
-        return self.fitted.season
-
-    @property
-    def held_out(self) -> HeldOut:
-        """The held-out windows with their errors."""
-        return self.fitted.held_out
-
-    @property
-    def ensemble(self) -> Ensemble:
-        """The members on windows, fitted on all values, with their weights."""
-        return self.fitted.ensemble
+        lstm = cast(WindowLSTM, self.ensemble.lstm)
+        x, _, _ = lstm.encode(self._windows()[[self._number(series)]])
+        return Example(Ensemble.of(lstm.network, self.ensemble.target), x[0].astype(np.float32))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the series."""
-        return self.fitted.series.names
+        return self.series.names
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -194,32 +185,81 @@ class Forecaster:
         """The card of the folder, Markdown."""
         names, shown = self.names, ", ".join(map(escape_markdown, self.names[:60]))
         several = f"{len(names):,} series: {shown}" if len(names) > 1 else "one series"
-        lines = ["# A gatewise forecaster", "", f"It forecasts the next {counted(self.horizon, 'value')} of {several}."]
-        lines += [
-            "",
-            *(f"    {line}" for line in self.report()),
-            "",
-            *markdown_table(metadata_rows(self.fitted.metadata)),
-        ]
-        return "\n".join([*lines, ""])
+        about = f"It forecasts the next {counted(self.horizon, 'value')} of {several}."
+        report, facts = [f"    {line}" for line in self.report()], markdown_table(metadata_rows(self.metadata))
+        return "\n".join(["# A gatewise forecaster", "", about, "", *report, "", *facts, ""])
 
     def save(self, path: str | Path) -> None:
         """Write the folder, completely or not at all; `gatewise.load` opens it."""
-        save_folder(path, {**self.fitted.to_files(self.horizon), "README.md": self.card().encode()})
+        save_folder(path, self.to_files())
+
+    def to_files(self) -> dict[str, bytes]:
+        """The files of the folder by name."""
+        ensemble, members = self.ensemble.to_files()
+        series, (_, origins, steps) = self.series, self.held_out.actual.shape
+        times = None if series.last is None or series.step is None else _Times.of(series.last, series.step)
+        forecast = _Config(
+            self.horizon, self.season, series.columns, series.names, series.single, origins, steps, times
+        )
+        config = {
+            "format": FORMAT,
+            "kind": "forecaster",
+            "target": asdict(self.ensemble.target),
+            **ensemble,
+            "metadata": asdict(self.metadata),
+            "forecast": asdict(forecast),
+        }
+        tensors = {"last": np.stack(series.values), **vars(self.held_out)}
+        files = {"README.md": self.card().encode(), "config.json": json_bytes(config), **members}
+        return {**files, _TENSORS: tensors_to_bytes(tensors)}
 
     @classmethod
     def of_files(cls, files: Mapping[str, bytes], where: str | Path, precision: Precision = "float32") -> Forecaster:
-        """What `save` made the files of. Nothing is executed. Raises ModelFileError that names `where`."""
+        """What `to_files` made. Nothing is executed. Raises ModelFileError that names `where`."""
         try:
-            horizon, fitted = Fitted.from_files(Folder(Path(where), files, ""), precision)
+            return cls._of_folder(Folder(Path(where), files, ""), precision)
         except (InputError, ModelFileError) as error:
             raise ModelFileError(str(error) if str(where) in str(error) else f"{where}: {error}") from error
-        found = cls(horizon)
-        found._fitted = fitted
+
+    @classmethod
+    def _of_folder(cls, folder: Folder, precision: Precision) -> Forecaster:
+        entry = config_of(folder, "forecaster", _KEYS)
+        config = fields_from(_Config, entry["forecast"], "config.json: forecast")
+        target = fields_from(Target, entry["target"], "config.json: target")
+        metadata = fields_from(ModelMetadata, entry["metadata"], "config.json: metadata")
+        ensemble = Ensemble.from_files(entry, target, Inputs("windows", config.columns), folder.read)
+        count = len(config.names)
+        for member in ensemble.members:
+            if not isinstance(member, WindowMember) or len(member.scales.mean) != count:
+                raise InputError(f"config.json: every member must read windows of {count} series")
+        if target.task != "regression" or min(ensemble.weights) < 0:
+            raise InputError("config.json: a forecaster needs a regression with weights from 0")
+        if ensemble.shift.any():
+            raise InputError("config.json: the shift of a forecaster is 0")
+        windows = ((count, config.origins, config.held_out_steps), "float64")
+        last = ((count, _history(config.season, ensemble), config.columns), "float64")
+        expected = {"last": last, "scale": ((count,), "float64")}
+        expected |= dict.fromkeys(("actual", "forecast", "naive"), windows)
+        tensors = tensors_from_bytes(folder.read(_TENSORS), expected, _TENSORS)
+        last_times, step = (None, None) if config.times is None else config.times.read()
+        found = cls(config.horizon)
+        found.series = SeriesSet(config.names, list(tensors.pop("last")), last_times, step, config.single)
+        found.series.check_times(config.horizon)
+        if precision != "float32":
+            ensemble = ensemble.with_lstm(replace(ensemble.lstm, precision=precision))
+        found.season, found.ensemble, found.held_out = config.season, ensemble, HeldOut(**tensors)
+        found.metadata = metadata
         return found
 
-    def _forecast(self, horizon: int | None) -> Array:
-        return self.fitted.forecast(self.fitted.windows(), self._horizon(horizon))
+    def _windows(self) -> Array:
+        """The last window of each series (S, R, C + 1)."""
+        return np.stack([numbered(one, number) for number, one in enumerate(self.series.values)])
+
+    def _forecast(self, windows: Array, horizon: int) -> Array:
+        """(B, horizon) from windows (B, R, C + 1). Raises InputError where a member overflows."""
+        found = np.sum([weight * roll_out(member, windows, horizon) for member, weight in self.ensemble], axis=0)
+        check_logits(found)
+        return np.asarray(found)
 
     def _horizon(self, horizon: int | None) -> int:
         return self.horizon if horizon is None else _whole("horizon", horizon, MAX_HORIZON)
@@ -251,77 +291,6 @@ class ForecastExplanation:
     def error(self) -> float:
         """What the integral leaves over."""
         return self.forecast - self.base - float(self.contributions.sum())
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """What a fitted forecaster keeps. series: names, times, and the last values of each series."""
-
-    season: int
-    ensemble: Ensemble
-    held_out: HeldOut
-    series: SeriesSet
-    metadata: ModelMetadata
-
-    @property
-    def members(self) -> list[tuple[WindowMember, float]]:
-        """The members with their weights."""
-        return [(cast(WindowMember, member), weight) for member, weight in self.ensemble]
-
-    def windows(self) -> Array:
-        """The last window of each series (S, R, C + 1)."""
-        return np.stack([numbered(one, number) for number, one in enumerate(self.series.values)])
-
-    def forecast(self, windows: Array, horizon: int) -> Array:
-        """(B, horizon) from windows (B, R, C + 1). Raises InputError where a member overflows."""
-        found = np.sum([weight * roll_out(member, windows, horizon) for member, weight in self.members], axis=0)
-        check_logits(found)
-        return np.asarray(found)
-
-    def to_files(self, horizon: int) -> dict[str, bytes]:
-        """The files of the folder but its card."""
-        ensemble, members = self.ensemble.to_files()
-        series, (_, origins, steps) = self.series, self.held_out.actual.shape
-        times = None if series.last is None or series.step is None else _Times.of(series.last, series.step)
-        forecast = _Config(horizon, self.season, series.columns, series.names, series.single, origins, steps, times)
-        config = {
-            "format": FORMAT,
-            "kind": "forecaster",
-            "target": asdict(self.ensemble.target),
-            **ensemble,
-            "metadata": asdict(self.metadata),
-            "forecast": asdict(forecast),
-        }
-        tensors = {"last": np.stack(series.values), **vars(self.held_out)}
-        return {"config.json": json_bytes(config), **members, _TENSORS: tensors_to_bytes(tensors)}
-
-    @classmethod
-    def from_files(cls, folder: Folder, precision: Precision) -> tuple[int, Fitted]:
-        """The horizon, and what `to_files` wrote. Raises ModelFileError, and InputError for a value of config.json."""
-        entry = config_of(folder, "forecaster", _KEYS)
-        config = fields_from(_Config, entry["forecast"], "config.json: forecast")
-        target = fields_from(Target, entry["target"], "config.json: target")
-        metadata = fields_from(ModelMetadata, entry["metadata"], "config.json: metadata")
-        ensemble = Ensemble.from_files(entry, target, Inputs("windows", config.columns), folder.read)
-        count = len(config.names)
-        for member in ensemble.members:
-            if not isinstance(member, WindowMember) or len(member.scales.mean) != count:
-                raise InputError(f"config.json: every member must read windows of {count} series")
-        if target.task != "regression" or min(ensemble.weights) < 0:
-            raise InputError("config.json: a forecaster needs a regression with weights from 0")
-        if ensemble.shift.any():
-            raise InputError("config.json: the shift of a forecaster is 0")
-        windows = ((count, config.origins, config.held_out_steps), "float64")
-        last = ((count, _history(config.season, ensemble), config.columns), "float64")
-        expected = {"last": last, "scale": ((count,), "float64")}
-        expected |= dict.fromkeys(("actual", "forecast", "naive"), windows)
-        tensors = tensors_from_bytes(folder.read(_TENSORS), expected, _TENSORS)
-        last_times, step = (None, None) if config.times is None else config.times.read()
-        series = SeriesSet(config.names, list(tensors.pop("last")), last_times, step, config.single)
-        series.check_times(config.horizon)
-        if precision != "float32":
-            ensemble = ensemble.with_lstm(replace(ensemble.lstm, precision=precision))
-        return config.horizon, cls(config.season, ensemble, HeldOut(**tensors), series, metadata)
 
 
 @dataclass(frozen=True)
@@ -400,11 +369,6 @@ class _Config:
             raise InputError("names must differ, and a single series has one")
         if self.times is not None and {len(self.times.last), len(self.times.zones)} != {len(self.names)}:
             raise InputError("every series needs a time and a zone, or none does")
-
-
-def _ahead(member: WindowMember, step: int) -> Callable[[Array], Array]:
-    """What the member forecasts `step` values after windows (B, R, C + 1): (B, 1)."""
-    return lambda windows: roll_out(member, windows, step)[:, -1:]
 
 
 def _history(season: int, ensemble: Ensemble) -> int:

@@ -140,6 +140,12 @@ def naive_scale(series: Array, season: int) -> float:
     return scale if scale > _ROUNDING * float(np.abs(series).max()) else 1.0
 
 
+def seasonal_naive(history: Array, horizon: int, season: int) -> Array:
+    """The last season repeated: (B, horizon) from (B, n) with n >= season."""
+    step = np.arange(horizon) % season
+    return np.asarray(history[:, history.shape[1] - season + step])
+
+
 @dataclass(frozen=True, eq=False)
 class Forecast:
     """H values of one series.

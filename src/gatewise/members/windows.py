@@ -155,7 +155,7 @@ class WindowMember(Member):
 
     def attribution(self, sequence: Array) -> Array:
         """As `Member`, of `attributed` summed over the columns."""
-        return np.asarray(attributed(lambda windows: self.logits(list(windows)), sequence).sum(axis=1))
+        return np.asarray(attributed(self, sequence, self.outputs).sum(axis=1))
 
     def leave_one_out(self, sequence: Array, steps: Array) -> Array:
         base, rows = mean_window(sequence), np.arange(len(sequence))[:, None]
@@ -210,8 +210,8 @@ def roll_out(member: Member, windows: Array, horizon: int) -> Array:
     return np.concatenate(found, axis=1)[:, :horizon]
 
 
-def attributed(predict: Callable[[Array], Array], window: Array) -> Array:
-    """How much each value of a window (R, C + 1) contributes to predict(windows) (B, outputs): (R, C, outputs).
+def attributed(member: Member, window: Array, horizon: int) -> Array:
+    """How much each value of a window (R, C + 1) contributes to the next values: (R, C, horizon).
 
     Integrated gradients (Sundararajan et al. 2017) from the window of means, with central differences. The
     contributions add up to the prediction minus that of the window of means, up to what the integral leaves over.
@@ -226,7 +226,7 @@ def attributed(predict: Callable[[Array], Array], window: Array) -> Array:
     gradient = 0.0
     for alpha in (np.arange(_POINTS) + 0.5) / _POINTS:
         at = base + alpha * (window - base)
-        up, down = np.split(predict(np.concatenate([at + moves, at - moves])), 2)
+        up, down = np.split(roll_out(member, np.concatenate([at + moves, at - moves]), horizon), 2)
         gradient = gradient + (up - down) / 2 / _POINTS
     slope = np.reshape(gradient, (rows, columns, -1)) / delta[:, None]
     return np.asarray(change[:, :, None] * slope)
