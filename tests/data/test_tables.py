@@ -103,7 +103,7 @@ def test_whatever_csv_and_json_write_is_read_back(
         assert [data.classes[k] for k in data.labels] == [label for _, label in rows]
 
 
-CSV = {
+REFUSED = {
     "no such column": ("a,label\nx,y\n", ":1: no column 'text'; there are 'a', 'label'"),
     "doubled column": ("text,label,text\nx,y,z\n", ":1: there are 2 columns 'text'"),
     "short row": ("text,label\nx,y\nz\n", ":3: 1 field, but the header has 2"),
@@ -133,15 +133,41 @@ CSV = {
     ),
     "a quote closed far away": ('text,label\n"' + "x" * 10_000_001 + '",a\nb,c\n', ":2: a quote opened"),
 }
+REFUSED_JSON = {
+    "not JSON": (
+        '{"text": "a", "label": 1}\n{"text"\n',
+        ":2: record: not JSON at column 8: Expecting ':' delimiter",
+    ),
+    "a list": ('["a", 1]\n', ":1: not a JSON object"),
+    "no key": ('{"text": "a", "label": 1}\n{"label": 1, "body": "a"}', ":2: no key 'text'; there are 'label', 'body'"),
+    "a key twice": ('{"text": "a", "text": "b", "label": 1}', ":1: record: duplicate key ('text')"),
+    "NaN": ('{"text": "a", "label": NaN}', ":1: record: NaN and Infinity are not JSON ('NaN')"),
+    "a fraction": ('{"text": "a", "label": 0.5}', ":1: 'label' is 0.5: this looks like regression"),
+    "null": ('{"text": "a", "label": null}', ":1: 'label' is empty"),
+    "a number as text": ('{"text": 7, "label": 1}', ":1: column 'text' is a number (7), not a text"),
+    "nested too deep": ('{"text": ' + "[" * 200_000, ":1: record: nested more than 16 levels deep"),
+    "a long number": ('{"text": "a", "label": ' + "9" * 5_000 + "}", ":1: record: a number has too many digits"),
+    "a lone surrogate": ('{"text": "a\\ud800", "label": 1}', ":1: record: contains a lone surrogate"),
+    "two types": (
+        '{"text": "a", "label": "x"}\n{"text": "b", "label": 7}',
+        ":2: 'label' is a number (7), but ",
+    ),
+    "an empty label": ('{"text": "a", "label": " "}', ":1: 'label' is empty"),
+}
 
 
-@pytest.mark.parametrize("case", CSV)
-def test_a_bad_csv_is_one_line_with_its_place(tmp_path: Path, case: str) -> None:
-    content, message = CSV[case]
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        *(pytest.param("reviews.csv", *case, id=name) for name, case in REFUSED.items()),
+        *(pytest.param("reviews.jsonl", *case, id=name) for name, case in REFUSED_JSON.items()),
+    ],
+)
+def test_a_bad_table_is_one_line_with_its_place(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
     with pytest.raises(DataError) as caught:
-        read(tmp_path, content)
+        read(tmp_path, content, name)
     assert message in str(caught.value)
-    assert "reviews.csv'" in str(caught.value)
+    assert f"{name}'" in str(caught.value)
 
 
 def test_equal_numbers_are_one_class(tmp_path: Path) -> None:
@@ -198,37 +224,6 @@ def test_errors_in_several_files_name_the_file(
         read_table(paths)
     a, b = (f"'{path}'" for path in paths)
     assert str(caught.value) == message.format(a=a, b=b)
-
-
-JSON = {
-    "not JSON": (
-        '{"text": "a", "label": 1}\n{"text"\n',
-        ":2: record: not JSON at column 8: Expecting ':' delimiter",
-    ),
-    "a list": ('["a", 1]\n', ":1: not a JSON object"),
-    "no key": ('{"text": "a", "label": 1}\n{"label": 1, "body": "a"}', ":2: no key 'text'; there are 'label', 'body'"),
-    "a key twice": ('{"text": "a", "text": "b", "label": 1}', ":1: record: duplicate key ('text')"),
-    "NaN": ('{"text": "a", "label": NaN}', ":1: record: NaN and Infinity are not JSON ('NaN')"),
-    "a fraction": ('{"text": "a", "label": 0.5}', ":1: 'label' is 0.5: this looks like regression"),
-    "null": ('{"text": "a", "label": null}', ":1: 'label' is empty"),
-    "a number as text": ('{"text": 7, "label": 1}', ":1: column 'text' is a number (7), not a text"),
-    "nested too deep": ('{"text": ' + "[" * 200_000, ":1: record: nested more than 16 levels deep"),
-    "a long number": ('{"text": "a", "label": ' + "9" * 5_000 + "}", ":1: record: a number has too many digits"),
-    "a lone surrogate": ('{"text": "a\\ud800", "label": 1}', ":1: record: contains a lone surrogate"),
-    "two types": (
-        '{"text": "a", "label": "x"}\n{"text": "b", "label": 7}',
-        ":2: 'label' is a number (7), but ",
-    ),
-    "an empty label": ('{"text": "a", "label": " "}', ":1: 'label' is empty"),
-}
-
-
-@pytest.mark.parametrize("case", JSON)
-def test_bad_json_lines_are_one_line_with_its_place(tmp_path: Path, case: str) -> None:
-    content, message = JSON[case]
-    with pytest.raises(DataError) as caught:
-        read(tmp_path, content, "reviews.jsonl")
-    assert f"reviews.jsonl'{message}" in str(caught.value)
 
 
 def test_a_long_field_is_read_and_the_limit_of_csv_stays(tmp_path: Path) -> None:
