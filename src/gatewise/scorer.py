@@ -27,7 +27,7 @@ from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.model import bundled
 from gatewise.model.model import Model, load
 from gatewise.model.prediction_columns import Column, prediction_columns
-from gatewise.storage import MANIFEST
+from gatewise.storage import MANIFEST, read_regular
 from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _ROWS = 4096  # whose logits are computed at once
 _MODELS = 4  # kept in a process
+_MAX_MANIFEST = 1 << 20  # bytes
 _EXPLANATION = ("tokens", "attributions", "attribution_target")
 
 
@@ -96,7 +97,8 @@ class Scorer:
             if self.model is not None:
                 object.__setattr__(self, "model", str(folder.resolve()))
             if self.fingerprint is None:
-                object.__setattr__(self, "fingerprint", model_fingerprint(folder))
+                manifest = read_regular(folder / MANIFEST, _MAX_MANIFEST)  # it has the digest of each file
+                object.__setattr__(self, "fingerprint", hashlib.sha256(manifest).hexdigest())
 
     def __call__(self, batch: Any) -> Any:
         """The batch with the new columns."""
@@ -183,21 +185,13 @@ def _explanation_columns(explanations: Iterator[Explanation]) -> dict[str, Colum
     return dict(zip(_EXPLANATION, columns, strict=True))
 
 
-def model_fingerprint(folder: Path) -> str:
-    """SHA-256 of the manifest, which holds the digest of each file of the model. Raises ModelFileError."""
-    try:
-        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
-    except OSError as error:
-        reason = "not found" if isinstance(error, FileNotFoundError) else error.strerror
-        raise ModelFileError(f"{quote(folder / MANIFEST, 200)}: {reason}") from None
-
-
 @lru_cache(maxsize=_MODELS)
 def _load(path: str, precision: Precision, fingerprint: str | None) -> Model:
     """The model, loaded once per process: a process pool unpickles a Scorer for every batch."""
-    if fingerprint is not None and model_fingerprint(Path(path)) != fingerprint:
+    model = load(path, precision=precision)
+    if fingerprint is not None and model.manifest_sha256 != fingerprint:
         raise ModelFileError(f"{quote(path, 200)}: the model is another one than when the Scorer was made")
-    return load(path, precision=precision)
+    return model
 
 
 def _module(batch: Any) -> str:

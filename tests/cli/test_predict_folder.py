@@ -6,17 +6,18 @@ import csv
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from gatewise.cli.table_writer import TableWriter
 from gatewise.cli.text_lines import open_lines
 from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
@@ -127,7 +128,7 @@ def test_rows_of_other_parts_are_not_parsed(inputs: Path, keras_folder: Path) ->
         assert [row.values["n"] for row in reader] == ["a699", "a0", "a4"]
     with RowReader.open(paths[2:], Columns(), lines=open_lines) as reader:
         reader.chosen = lambda file, row: row in (2, 4)
-        assert [row.text for row in reader] == TEXTS[1:3]
+        assert [row.input for row in reader] == TEXTS[1:3]
         assert reader.n_bad == 0
 
 
@@ -155,7 +156,7 @@ def test_a_killed_run_is_resumed(run: Run, inputs: Path, keras_folder: Path, out
     os.rename("out", "whole")
     child = subprocess.run([sys.executable, "-c", KILLED_IN_THIRD_FILE, *words[1:]], check=False)
     assert child.returncode == -signal.SIGKILL
-    assert list(Path("out").glob(".part-*"))
+    assert list(Path("out").glob(".gatewise-*"))
     before = {path.name: path.stat().st_mtime_ns for path in Path("out").glob("part-*")}
     assert len(before) == 2
     assert "contains predictions; --resume continues" in refused(run, *words)
@@ -165,16 +166,6 @@ def test_a_killed_run_is_resumed(run: Run, inputs: Path, keras_folder: Path, out
     assert read("out") == read("whole")
     assert sorted(os.listdir("out")) == sorted(os.listdir("whole"))
     assert run(*words, "--resume").exit_code == 0
-
-
-def test_a_kill_after_a_file_got_its_name_leaves_nothing(run: Run, inputs: Path, keras_folder: Path) -> None:
-    """The Arrow stream from which a Parquet file is made is removed after the file has its name."""
-    words = command(keras_folder, "--format", "parquet")
-    assert run(*words).exit_code == 0
-    whole = sorted(os.listdir("out"))
-    Path("out/.part-00000-00001.parquet").write_bytes(b"stream")
-    assert run(*words, "--resume").exit_code == 0
-    assert sorted(os.listdir("out")) == whole
 
 
 def test_another_run_is_not_continued(run: Run, inputs: Path, keras_folder: Path, tokens_folder: Path) -> None:
@@ -241,14 +232,46 @@ def test_bad_rows(run: Run, inputs: Path, keras_folder: Path) -> None:
         run(*words[:3], "-o", "parts/", "--rows-per-file", 100, *skip, "--part", "1/3")
 
 
-def test_a_part_of_another_process_is_not_written(run: Run, inputs: Path, keras_folder: Path) -> None:
-    """The file that is being written is locked."""
-    assert run(*command(keras_folder)).exit_code == 0
-    Path("out/part-00001-00000.csv").unlink()
-    writer = TableWriter("out/part-00001-00000.csv", Path("out/.part-00001-00000.csv"), ["n"])
-    assert "another process writes it" in refused(run, *command(keras_folder, "--resume"))
-    writer.close()
+def test_processes_that_write_one_part_leave_it_whole(run: Run, inputs: Path, keras_folder: Path) -> None:
+    words = [str(word) for word in command(keras_folder, "--resume")]
+    children = [subprocess.Popen([sys.executable, "-m", "gatewise", *words]) for _ in range(3)]
+    assert [child.wait() for child in children] == [0, 0, 0]
+    assert [row["n"] for row in read("out")] == [row["n"] for row in ROWS]
+    assert len(os.listdir("out")) == 6
+
+
+def test_the_model_that_was_loaded_is_recorded(
+    run: Run, inputs: Path, keras_folder: Path, tokens_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the one that takes its place while the command runs."""
+    shutil.copytree(keras_folder, "model")
+    logits = Model.logits
+
+    def replaced(self: Model, texts: Any) -> Any:
+        tokens_model.save("model")
+        return logits(self, texts)
+
+    with monkeypatch.context() as context:
+        context.setattr(Model, "logits", replaced)
+        assert run(*command(Path("model"))).exit_code == 0
+    Path("out/part-00000-00001.csv").unlink()
+    assert "the model is another one" in refused(run, *command(Path("model"), "--resume"))
     assert run(*command(keras_folder, "--resume")).exit_code == 0
+
+
+def test_series(run: Run, inputs: Path, series_model: Model, series_folder: Path, series_file: Path) -> None:
+    words = ("predict", series_folder, series_file, "-o", "out/", "--rows-per-file", 2)
+    for more in (("--part", "2/2"), ("--resume", "--part", "1/2"), ("--resume",)):
+        assert run(*words, *more).exit_code == 0
+    assert [len(read("out", f"part-00000-0000{block}.csv")) for block in range(3)] == [2, 2, 1]
+    found = read("out")
+    assert list(found[0])[:2] == ["series", "label"]
+    assert [row["series"] for row in found] == ["1", "2", "3", "4", "5"]
+    with np.load(series_file) as file:
+        own = np.split(file["values"], np.cumsum(file["lengths"])[:-1])
+    assert [row["label"] for row in found] == series_model.predict(own).tolist()
+    assert run(*words[:3], series_file, "-o", "both.jsonl").exit_code == 0
+    assert [row["label"] for row in read(".", "both.jsonl")] == [row["label"] for row in found] * 2
 
 
 def test_options_that_do_not_fit(
@@ -268,5 +291,5 @@ def test_options_that_do_not_fit(
     assert "'no/such': not a folder" in refused(run, *words, "-o", "no/such/folder/")
     Path("file").write_text("")
     assert "'file': exists, and is not a folder" in refused(run, *words, "-o", "file/")
-    assert "-o FOLDER/ is for texts" in refused(run, "predict", series_folder, series_file, "-o", "out/")
+    assert "--ray is for texts" in refused(run, "predict", series_folder, series_file, "-o", "out/", "--ray", "local")
     assert not Path("out").exists()

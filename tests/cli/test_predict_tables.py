@@ -1,12 +1,14 @@
-"""`gatewise predict` on files: columns, formats, stdin, and runs that are killed and resumed."""
+"""`gatewise predict` on files: columns, formats, stdin, and what a table that is not complete leaves."""
 
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tracemalloc
@@ -18,8 +20,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from gatewise.cli import bulk
 from gatewise.cli.bulk import BulkPrediction
+from gatewise.cli.table_writer import TableWriter
 from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
 from tests.cli.conftest import ROWS, TEXTS, Run, labels, read_csv
@@ -86,7 +88,7 @@ def test_every_output_has_every_column_in_order(
     assert [row["predicted_label"] for row in found] == labels(keras_model, TEXTS * 3)
     probabilities = [[float(row[f"probability_{name}"]) for name in keras_model.classes] for row in found]
     np.testing.assert_allclose(probabilities, keras_model.predict_proba(TEXTS * 3), atol=2e-6)
-    assert not list(table.parent.glob("*.part*"))
+    assert not list(table.parent.glob(".gatewise-*"))
 
 
 def test_the_top_probability_alone(run: Run, table: Path, keras_model: Model, keras_folder: Path) -> None:
@@ -137,7 +139,7 @@ def test_bad_rows(run: Run, table: Path, keras_folder: Path) -> None:
     assert [row["line"] for row in read_csv("skipped.csv")] == ["3", "4"]
 
 
-@pytest.mark.parametrize("name", ["out.csv", "out.csv.part", "out.csv.part.json", "link.csv"])
+@pytest.mark.parametrize("name", ["out.csv", "link.csv"])
 def test_the_list_of_bad_rows_is_not_the_output(run: Run, table: Path, keras_folder: Path, name: str) -> None:
     Path("bad.csv").write_text("text,n\ngood,1\nbad\n", encoding="utf-8")
     Path("out.csv").write_text("file,line,reason\n", encoding="utf-8")
@@ -184,14 +186,11 @@ def test_nothing_is_overwritten(run: Run, table: Path, keras_folder: Path) -> No
     words = ("predict", keras_folder, "new.csv", "--text", "review", "-o")
     Path("out.csv").write_text("mine")
     assert "'out.csv': exists already; --overwrite replaces it" in refused(run, *words, "out.csv")
-    assert "exists already" in refused(run, *words, "out.csv", "--resume")
+    assert "--resume is for an output folder, -o FOLDER/" in refused(run, *words, "out.csv", "--resume")
     assert Path("out.csv").read_text() == "mine"
     assert "the output is the input" in refused(run, *words, "new.csv", "--overwrite")
-    assert "either --overwrite or --resume" in refused(run, *words, "out.csv", "--overwrite", "--resume")
     assert run(*words, "out.csv", "--overwrite").exit_code == 0
     assert len(read_csv("out.csv")) == 15
-    Path("other.csv.part").write_text("mine")
-    assert "an unfinished run; --resume continues it" in refused(run, *words, "other.csv")
     assert "must end in one of .csv" in refused(run, *words, "out.xlsx")
     assert "'nowhere': not a folder" in refused(run, *words, "nowhere/out.csv")
 
@@ -252,16 +251,81 @@ def test_a_table_whose_rows_arrive_late_is_refused(keras_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.jsonl.gz"])
-def test_one_batch_is_in_memory(table: Path, keras_model: Model, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """12 MB of input, most of it beside the text, take less than 6 MB of Python objects, also between two states."""
-    monkeypatch.setattr(bulk, "_FLUSH_SECONDS", 1e9)
+def test_one_batch_is_in_memory(table: Path, keras_model: Model, name: str) -> None:
+    """12 MB of input, most of it beside the text, take less than 6 MB of Python objects."""
     notes = "notes " * 400
     with open("big.csv", "w", encoding="utf-8") as file:
         file.write("text,notes\n")
         file.writelines(f"{TEXTS[n % 5]},{notes}\n" for n in range(5_000))
     tracemalloc.start()
     with RowReader.open("big.csv", Columns(), fail_fast=True) as reader:
-        assert BulkPrediction(keras_model, reader, Path(name)).run() == 5_000
+        bulk = BulkPrediction(keras_model, reader)
+        bulk.to_file(Path(name))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    assert bulk.n == 5_000
     assert peak < 6e6
+
+
+KILLED_IN_FOURTH_BATCH = """
+import os, signal, sys
+import gatewise.cli
+from gatewise.model.model import Model
+logits, n = Model.logits, 0
+def killed(self, inputs):
+    global n
+    n += 1
+    if n == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return logits(self, inputs)
+Model.logits = killed
+sys.argv = ["gatewise", "predict", *sys.argv[1:]]
+gatewise.cli.main()
+"""
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl.gz", "out.parquet"])
+def test_a_killed_run_is_started_again(run: Run, table: Path, keras_folder: Path, name: str) -> None:
+    Path("big.csv").write_text("text\n" + "a good film\n" * 2_000, encoding="utf-8")
+    words = [str(keras_folder), "big.csv", "-o", name]
+    child = subprocess.run([sys.executable, "-c", KILLED_IN_FOURTH_BATCH, *words], check=False)
+    assert child.returncode == -signal.SIGKILL
+    assert not Path(name).exists()
+    assert run("predict", *words).exit_code == 0
+    assert sorted(os.listdir()) == ["big.csv", "new.csv", name]
+
+
+def test_two_runs_of_one_table_leave_it_whole(run: Run, table: Path, keras_folder: Path) -> None:
+    """The first one is stopped while it writes; the second one begins and ends; the first one goes on."""
+    words = ("predict", keras_folder, "new.csv", "--text", "review", "-o", "out.csv", "--overwrite")
+    assert run(*words).exit_code == 0
+    whole, write = Path("out.csv").read_bytes(), TableWriter.write
+
+    def interrupted(self: TableWriter, rows: Any) -> None:
+        with pytest.MonkeyPatch.context() as context:
+            context.setattr(TableWriter, "write", write)
+            assert run(*words).exit_code == 0
+        write(self, rows)
+
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(TableWriter, "write", interrupted)
+        assert run(*words).exit_code == 0
+    assert Path("out.csv").read_bytes() == whole
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(TableWriter, "finish", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(*words)
+    assert Path("out.csv").read_bytes() == whole
+    assert sorted(os.listdir()) == ["new.csv", "out.csv"]
+
+
+def test_without_locks_a_table_is_written(
+    run: Run, table: Path, keras_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(_: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("gatewise.storage.atomic.lock", no_locks)
+    for out in ("out.csv", "out/"):
+        assert run("predict", keras_folder, "new.csv", "--text", "review", "-o", out).exit_code == 0
+    assert Path("out/part-00000-00000.csv").read_bytes() == Path("out.csv").read_bytes()

@@ -81,30 +81,6 @@ def test_a_long_table_and_its_ids(run: Run, tmp_path: Path, folder: Path) -> Non
     assert [line.split(",")[1] for line in written[1:]] == found
 
 
-def test_an_unfinished_output_of_series(
-    run: Run, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    values, _ = rows(3)
-    file = write(tmp_path / "new.csv", ["a,b,c,d,e,f,g,h,i", *(",".join(map(str, row)) for row in values.tolist())])
-    out, part, state = (tmp_path / f"out.csv{suffix}" for suffix in ("", ".part", ".part.json"))
-    words = ("predict", folder, file, "-o", out)
-    for name in (part, state):
-        name.write_text("mine", encoding="utf-8")
-        done = run(*words)
-        assert (done.exit_code, name.read_text(encoding="utf-8")) == (2, "mine")
-        assert f"{name.name}': an unfinished run; --overwrite starts again" in done.stderr
-        name.unlink()
-    with monkeypatch.context() as context:
-        context.setattr("gatewise.cli.table_writer.TableWriter.finish", lambda _: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            run(*words)
-    assert not list(tmp_path.glob("out.csv*"))
-    for name in (part, state):
-        name.write_text("mine", encoding="utf-8")
-    assert run(*words, "--overwrite").exit_code == 0
-    assert [path.name for path in tmp_path.glob("out.csv*")] == ["out.csv"]
-
-
 def test_a_ucr_file_without_classes_is_not_misread(run: Run, tmp_path: Path, folder: Path) -> None:
     values, _ = rows(4)
     file = write(tmp_path / "new.tsv", ["\t".join(map(str, row)) for row in values.tolist()])

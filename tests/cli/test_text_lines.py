@@ -20,7 +20,7 @@ def test_all_commands_read_the_same_lines(tmp_path: Path, end: str) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(content.encode())
     with RowReader.open(path, Columns(), lines=open_lines) as reader:  # predict
-        assert [row.text for row in reader] == lines
+        assert [row.input for row in reader] == lines
     assert read_lines(str(path)) == lines  # explain, export-page
     assert read_texts([str(path)]).texts == lines  # pretrain, train --unlabelled
 

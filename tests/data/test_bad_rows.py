@@ -124,7 +124,7 @@ def test_bad_json_records_before_the_first_good_one(tmp_path: Path, first: str, 
     chosen = []
     with RowReader.open(path, Columns(), skip_bad_rows=out) as reader:
         reader.chosen = lambda _, row: bool(chosen.append(row)) or row == 3
-        assert [row.text for row in reader] == ["y"]
+        assert [row.input for row in reader] == ["y"]
     assert (chosen, reader.n_bad) == ([0, 1, 2, 3], 0)
 
 

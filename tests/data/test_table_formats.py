@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import feather, parquet
 
-from gatewise.cli.table_writer import TableWriter
+from gatewise.cli.table_writer import write_table
 from gatewise.data import Labelled, read_table, tables
 from gatewise.data.columns import Columns, RowReader
 from gatewise.errors import DataError, InputError, MissingExtra
@@ -294,9 +294,8 @@ def test_an_open_quote_says_which_lines_it_took(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["a\rb", "a\r\nb", "a\n", "\r", 'a"b', ","])
 def test_texts_with_line_ends_are_written_and_read(tmp_path: Path, text: str) -> None:
-    writer = TableWriter(tmp_path / "o.csv", tmp_path / "part", ["text", "label"])
-    writer.write([{"text": text + "x", "label": "a"}, {"text": "y", "label": "b"}])
-    writer.finish()
+    with write_table(tmp_path / "o.csv", ["text", "label"]) as writer:
+        writer.write([{"text": text + "x", "label": "a"}, {"text": "y", "label": "b"}])
     assert read(tmp_path, (tmp_path / "o.csv").read_bytes()).inputs == [text + "x", "y"]
 
 
@@ -383,5 +382,5 @@ def test_without_pyarrow_text_formats_are_read(tmp_path: Path, monkeypatch: pyte
     for name in names[3:]:
         with pytest.raises(MissingExtra, match=r"needs pyarrow: pip install 'gatewise\[data\]'"):
             read_table(tmp_path / name)
-    with pytest.raises(MissingExtra, match="parquet needs pyarrow"):
-        TableWriter("out.parquet", tmp_path / "part", ["a"])
+    with pytest.raises(MissingExtra, match="parquet needs pyarrow"), write_table(tmp_path / "out.parquet", ["a"]):
+        pass

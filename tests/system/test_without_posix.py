@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewise.cli.table_writer import TableWriter
-from gatewise.errors import InputError, ModelFileError, TrainingError
+from gatewise.cli.table_writer import write_table
+from gatewise.errors import ModelFileError, TrainingError
 from gatewise.storage import load_folder, locked, save_folder
 from gatewise.system import OpenFolder, open_file, renames_open_files, sync_folder
 from tests.system import no_posix
@@ -130,20 +130,14 @@ def test_a_file_system_without_locks_is_an_error_for_a_run(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_table_is_written_by_one_process_and_continued(tmp_path: Path, suffix: str) -> None:
-    out, part = tmp_path / f"out{suffix}", tmp_path / "part"
-    writer = TableWriter(out, part, ["n"])
-    writer.write([{"n": 1}])
-    at = writer.flush()
-    with pytest.raises(InputError, match="another process writes it"):
-        TableWriter(out, part, ["n"])
-    writer.close()
-    again = TableWriter(out, part, ["n"], at=at)
-    again.write([{"n": 2}])
-    again.finish()
+def test_a_table_is_replaced_by_a_complete_one(tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"out{suffix}"
+    for n in (1, 2):
+        with write_table(out, ["n"]) as writer:
+            writer.write([{"n": n}])
     assert os.listdir(tmp_path) == [out.name]
     if suffix == ".csv":
-        assert out.read_bytes() == b"n\n1\n2\n"
+        assert out.read_bytes() == b"n\n2\n"
 
 
 def test_a_model_is_trained_saved_and_loaded(tmp_path: Path) -> None:

@@ -1,197 +1,281 @@
-"""Predictions for the rows of tables, written after the input columns in bounded memory; continues after a kill.
+"""Predictions for the rows of tables and for series, in bounded memory: one file, or a folder of parts.
 
-While it runs, the rows are in OUT.part and its state in OUT.part.json: how many rows and bytes are complete, and which
-input, model and options they come from. The last step renames OUT.part to OUT.
+A file gets its name when it is complete. In a folder, each part holds the predictions of a block of consecutive rows
+of one input file: part-00002-00007.parquet those of block 8 of file 3. A part that is there is not written again,
+whether the process was killed or another one has made it. `_gatewise.json` says which model, input and options the
+parts are of.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import queue
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from gatewise.cli.output import check_overwrite
-from gatewise.cli.output_rows import OutputRows
-from gatewise.cli.predictions import PredictionColumns
-from gatewise.cli.table_writer import TableWriter, written_format
+from gatewise.cli.predictions import OutputRows
+from gatewise.cli.table_writer import WRITABLE, TableWriter, write_table, written_format
 from gatewise.data.columns import RowReader, TableRow
+from gatewise.data.tables import ARROW, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
-from gatewise.storage.streams import STDIN
+from gatewise.storage.atomic import reason, write_once
+from gatewise.storage.streams import COMPRESSED, STDIN
 
 if TYPE_CHECKING:
+    from gatewise.cli.inputs import SeriesReader
     from gatewise.model.model import Model
 
 T = TypeVar("T")
-BATCH_ROWS, BATCH_CHARACTERS = 256, 500_000
-_FLUSH_SECONDS = 2.0
+BATCH_ROWS, BATCH_CHARACTERS = 256, 500_000  # steps, for series
+ROWS_PER_FILE = 100_000
+STATE = "_gatewise.json"
+_SUFFIXES = (*WRITABLE, *(f"{suffix}.gz" for suffix in WRITABLE if suffix != ".parquet"))
+_NAME = re.compile(r"part-(\d{5,})-(\d{5,})\.[a-z.]+")
+
+
+class Share(NamedTuple):
+    """One of `of` shares of the work: `number`, from 1."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Share:
+        """From "3/16". Raises InputError."""
+        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            raise InputError(f"--part must be like 3/16, from 1/16 to 16/16, not {quote(text)}")
+        return cls(int(found[1]), int(found[2]))
+
+    def has(self, file: int, block: int) -> bool:
+        """Whether a block of a file belongs to this share. Files and the blocks of one file are dealt out in turn."""
+        return (file + block) % self.of == self.number - 1
 
 
 @dataclass
 class BulkPrediction:
-    """Predicts the rows of `reader` into the table `out`.
-
-    every: a column of probabilities per class. keep: the input columns to write; None: all. identity: what an
-    unfinished run must agree with to be continued.
+    """Predicts the rows of `reader` into tables. every: a column of probabilities per class. keep: the input columns to
+    write; None: all. n: the number of rows predicted so far.
     """
 
     model: Model
-    reader: RowReader
-    out: Path
+    reader: RowReader | SeriesReader
     every: bool = True
-    overwrite: bool = False
-    resume: bool = False
-    identity: dict[str, Any] = field(default_factory=dict)
     keep: list[str] | None = None
+    overwrite: bool = False
+    n: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self.part, self.state = part_files(self.out)
-        self.suffix, _ = written_format(self.out)
-        self.identity |= run_identity(self.reader, self.every, self.keep)
+        self.progress = Progress()
 
-    def run(self) -> int:
-        """The number of rows written. Raises DataError, InputError for an output or an unfinished run that is there."""
-        before = self._begin()
-        rows, total = iter(self.reader), int(before.get("rows", 0))
-        for number in range(total):
-            if next(rows, None) is None:
-                raise DataError(
-                    f"{quote(self.out, 200)}: the input has only {counted(number, 'row')}, fewer than the output"
-                )
-        writer: TableWriter | None = None
-        complete: tuple[int, int] | None = None
-        began = flushed = time.monotonic()
-        progress = Progress(total, began)
-        try:
-            for batch in batches(rows, live=STDIN in self.reader.paths):
-                logits = self.model.logits([row.text for row in batch])
-                if writer is None:
-                    output, writer = self._open(batch[0], before)
-                writer.write(output.join(batch, logits))
-                total += len(batch)
-                complete = total, writer.file.tell()
-                progress.show(total, self.reader.done)
-                if time.monotonic() - flushed > _FLUSH_SECONDS or total == len(batch):
-                    writer.flush()
-                    self._save(*complete)
-                    flushed = time.monotonic()
-            if not total:
-                raise DataError(f"{', '.join(self.reader.paths[:3])}: there is no row to predict")
-            if self.reader.n_bad and self.reader.skipped is None:
-                raise self.reader.error()
-            if writer is None:  # all rows were there
-                _, writer = self._open(None, before)
-            writer.finish()
-            self.state.unlink(missing_ok=True)
-        except BaseException:
-            if complete is not None and writer is not None and not writer.file.closed:
-                writer.flush()
-                self._save(*complete)
-                progress.clear()
-                part = quote(self.part, 200)
-                print(
-                    f"gatewise: {counted(complete[0], 'row is', 'rows are')} in {part}; --resume continues there",
-                    file=sys.stderr,
-                )
-            elif complete is None and writer is not None and not before:
-                writer.discard()  # there is nothing to continue
-            raise
-        finally:
-            progress.clear()
-            if writer is not None:
-                with contextlib.suppress(OSError):
-                    writer.close()
-        return total
-
-    def _begin(self) -> dict[str, Any]:
-        """The state of the unfinished run, {} for a new one. Raises InputError where files would be overwritten."""
-        if self.overwrite and self.resume:
-            raise InputError("give either --overwrite or --resume")
-        if not self.out.parent.is_dir():
-            raise DataError(f"{quote(self.out.parent, 200)}: not a folder")
-        if any(path != STDIN and self.out.exists() and os.path.samefile(path, self.out) for path in self._existing()):
-            raise InputError(f"{quote(self.out, 200)}: the output is the input")
+    def to_file(self, out: Path) -> None:
+        """All rows into one table. Raises InputError, DataError for an output that is there, or that is the input."""
+        written_format(out)
+        if not out.parent.is_dir():
+            raise DataError(f"{quote(out.parent, 200)}: not a folder")
+        files = [path for path in self.reader.paths if path != STDIN and os.path.exists(path)]
+        if out.exists() and any(os.path.samefile(path, out) for path in files):
+            raise InputError(f"{quote(out, 200)}: the output is the input")
         if self.reader.skipped is not None:
-            for path in (self.out, self.part, self.state):
-                self.reader.skipped.check_other(path, "the output")
-        before = self._state()
-        if self.resume and before:
-            if STDIN in self.reader.paths:
-                raise InputError("stdin cannot be resumed: give a file, or --overwrite")
-            check_identity(self.part, before.get("identity", {}), self.identity)
-            self.overwrite = before.get("overwrite", False)
-        check_overwrite(self.out, self.overwrite)
-        if not self.resume and not self.overwrite and (self.part.exists() or self.state.exists()):
+            self.reader.skipped.check_other(out, "the output")
+        check_overwrite(out, self.overwrite)
+        try:
+            self.write(out, iter(self.reader))
+        finally:
+            self.progress.clear()
+        if not self.n:
+            raise self.no_row()
+
+    def write(self, out: Path, rows: Iterator[TableRow], begin: Callable[[], None] | None = None) -> None:
+        """One table, completely or not at all. begin: called after the first batch, so that an error in the input or in
+        the model has changed nothing.
+        """
+        first = next(rows, None)
+        table = self.reader.table  # of the first row: the batch may end in another one, with other columns or types
+        if first is None or table is None:
+            return
+        output = OutputRows(self.model, table, self.keep, self.every, written_format(out)[0])
+        writer: TableWriter | None = None
+        with contextlib.ExitStack() as stack:
+            for batch in batches(itertools.chain([first], rows), STDIN in self.reader.paths):
+                joined = output.join(batch, self.model.logits([row.input for row in batch]))
+                if writer is None:
+                    if begin is not None:
+                        begin()
+                    writer = stack.enter_context(
+                        write_table(out, output.columns, header=output.header, schema=table.schema)
+                    )
+                writer.write(joined)
+                self.n += len(batch)
+                self.progress.show(self.n, self.reader.done)
+
+    def no_row(self) -> DataError:
+        """The error for an input without a row."""
+        return DataError(f"{', '.join(self.reader.paths[:3])}: there is no row to predict")
+
+
+class FolderPrediction:
+    """Predicts into tables in the folder `out`.
+
+    suffix: of the parts, such as ".parquet"; "": that of the first input. share: of the work that this run does.
+    identity: with which the parts that are there must agree, apart from the input and the output's own options.
+    """
+
+    def __init__(
+        self,
+        bulk: BulkPrediction,
+        out: Path,
+        suffix: str = "",
+        rows_per_file: int = ROWS_PER_FILE,
+        share: Share = Share(1, 1),  # noqa: B008
+        resume: bool = False,
+        identity: dict[str, Any] | None = None,
+    ) -> None:
+        self.bulk, self.out, self.rows_per_file, self.share, self.resume = bulk, out, rows_per_file, share, resume
+        reader = bulk.reader
+        where = quote(out, 200)
+        if STDIN in reader.paths:
+            raise InputError(f"{where}: a folder is for the rows of files, and stdin is none: give -o FILE")
+        if bulk.overwrite and resume:
+            raise InputError("give either --overwrite or --resume")
+        if bulk.overwrite and share.of > 1:
+            raise InputError(f"--overwrite would remove the files of other parts: remove the folder {where} instead")
+        if reader.skipped is not None and out.resolve() in reader.skipped.path.resolve().parents:
+            raise InputError(f"{quote(reader.skipped.path, 200)}: the list of bad rows is in the output folder")
+        self.suffix = suffix or _suffix_of(reader.paths[0])
+        if self.suffix not in _SUFFIXES:
+            formats = ", ".join(suffix[1:] for suffix in _SUFFIXES)
+            raise InputError(f"--format must be one of {formats}, not {quote(self.suffix[1:])}")
+        named = {"ray": False, **(identity or {}), "inputs": [_digest(path) for path in reader.paths]}
+        named |= {"probabilities": bulk.every, "keep": bulk.keep}
+        named |= {"format": self.suffix, "rows-per-file": rows_per_file}
+        self.identity = json.loads(json.dumps(named))  # as it is read
+
+    def run(self) -> str:
+        """What was written, in words. Raises InputError, DataError for an output that is there, or is of another model,
+        input or options.
+        """
+        bulk, files = self.bulk, 0
+        if check_folder(self.out) and not bulk.overwrite:
+            self._check_state()
+        there = set() if bulk.overwrite else self._parts()
+        if there and not self.resume:
             raise InputError(
-                f"{quote(self.part, 200)}: an unfinished run; --resume continues it, --overwrite starts again"
+                f"{quote(self.out, 200)}: contains predictions; --resume continues, --overwrite starts again"
             )
-        if not self.resume or not self.part.exists():
-            return {}
-        if self.part.stat().st_size < before.get("bytes", 0):
-            raise DataError(f"{quote(self.part, 200)}: damaged, it has lost rows; --overwrite starts again")
-        return before
+        listed = bulk.reader.skipped is not None  # the bad rows of complete parts are listed again
 
-    def _state(self) -> dict[str, Any]:
+        def chosen(file: int, row: int) -> bool:
+            block = row // self.rows_per_file
+            return self.share.has(file, block) and (listed or (file, block) not in there)
+
+        bulk.reader.chosen = chosen
         try:
-            found = json.loads(self.state.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError):
-            raise DataError(f"{quote(self.state, 200)}: damaged; --overwrite starts again") from None
-        return found if isinstance(found, dict) else {}
+            for place, rows in itertools.groupby(bulk.reader, lambda row: (row.file, row.number // self.rows_per_file)):
+                if place not in there:
+                    name = "part-{:05d}-{:05d}".format(*place)
+                    bulk.write(self.out / f"{name}{self.suffix}", rows, None if files else self._claim)
+                    files += 1
+        except BaseException:
+            bulk.progress.clear()
+            if files:
+                done = counted(files, "file is", "files are")
+                print(f"gatewise: {done} in {quote(self.out, 200)}; --resume continues there", file=sys.stderr)
+            raise
+        bulk.progress.clear()
+        if not bulk.n and not there and self.share.of == 1:
+            raise bulk.no_row()
+        before = f"; {counted(len(there), 'file was', 'files were')} there" if there else ""
+        return f"{counted(bulk.n, 'row')} in {counted(files, 'file')}{before}"
 
-    def _existing(self) -> list[str]:
-        return [path for path in self.reader.paths if path != STDIN and os.path.exists(path)]
-
-    def _open(self, first: TableRow | None, before: dict[str, Any]) -> tuple[OutputRows, TableWriter]:
-        """The writer, opened after the first batch, so that an error in the input or the model leaves no file."""
-        table = self.reader.first  # the batch may end in another one, with other columns or types
-        assert table is not None
-        own = list(first.values) if first is not None else list(table.keys)
-        if before:  # the columns of the first row of the run, whatever this row has
-            own = before["columns"][: -len(PredictionColumns(self.model, self.every, ()).names)]
-        output = OutputRows(self.model, table, own, suffix=self.suffix, every=self.every, keep=self.keep)
-        columns, header = output.columns, output.header
-        writer = TableWriter(self.out, self.part, columns, header=header, schema=table.schema, at=before.get("bytes"))
-        if not before:
-            self.state.unlink(missing_ok=True)  # of a run that this one replaces
-        self._columns = columns
-        return output, writer
-
-    def _save(self, rows: int, size: int) -> None:
-        state = {
-            "rows": rows,
-            "bytes": size,
-            "columns": self._columns,
-            "overwrite": self.overwrite,
-            "identity": self.identity,
-        }
-        scratch = self.state.with_name(self.state.name + ".new")
+    def _claim(self) -> None:
+        """Make the folder with its state, before the first part. Of several processes, one writes the state and the
+        others read it.
+        """
+        state = self.out / STATE
         try:
-            scratch.write_text(json.dumps(state), encoding="utf-8")
-            os.replace(scratch, self.state)
+            self.out.mkdir(exist_ok=True)
+            if self.bulk.overwrite:
+                for name in os.listdir(self.out):
+                    if _NAME.fullmatch(name):
+                        (self.out / name).unlink()
+                state.unlink(missing_ok=True)  # the last one: until then, the folder is that of the run before
+            write_once(state, json.dumps(self.identity).encode())
         except OSError as error:
-            raise DataError(f"{quote(self.state, 200)}: cannot be written: {error.strerror}") from None
+            raise DataError(f"{quote(self.out, 200)}: cannot be written: {reason(error)}") from None
+        self._check_state()
+
+    def _check_state(self) -> None:
+        """Raise InputError, naming the first difference, unless the parts have the same model, input and options."""
+        state = self.out / STATE
+        try:
+            before = dict(json.loads(state.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            raise DataError(f"{quote(state, 200)}: damaged; --overwrite starts again") from None
+        what = {"inputs": "the input has changed", "model": "the model is another one"}
+        for name, value in self.identity.items():
+            if before.get(name) != value:
+                why = what.get(name, f"{name} is different")
+                raise InputError(f"{quote(self.out, 200)}: cannot be resumed: {why}; --overwrite starts again")
+
+    def _parts(self) -> set[tuple[int, int]]:
+        """File and block of the complete parts of this share."""
+        found = map(_NAME.fullmatch, os.listdir(self.out) if self.out.is_dir() else [])
+        parts = {(int(match[1]), int(match[2])) for match in found if match}
+        return {part for part in parts if self.share.has(*part)}
 
 
-def part_files(out: Path) -> tuple[Path, Path]:
-    """The names under which an unfinished run has the rows and the state of the output `out`."""
-    return Path(f"{out}.part"), Path(f"{out}.part.json")
+def check_folder(out: Path) -> bool:
+    """Whether the folder has predictions, or their state. Raises InputError, DataError for one with something else."""
+    where = quote(out, 200)
+    if not out.exists():
+        if not out.resolve().parent.is_dir():
+            raise DataError(f"{quote(out.parent, 200)}: not a folder")
+        return False
+    if not out.is_dir():
+        raise InputError(f"{where}: exists, and is not a folder")
+    if (out / STATE).exists():
+        return True
+    if others := [name for name in sorted(os.listdir(out)) if not name.startswith(".gatewise-")]:
+        raise InputError(f"{where}: contains {quote(others[0])}, and is not an output of gatewise predict")
+    return False
+
+
+def _digest(path: str) -> dict[str, str]:
+    """The SHA-256 of the whole file, which takes far less time than its predictions."""
+    try:
+        with open(path, "rb") as file:
+            return {"path": path, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    except OSError as error:
+        found = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise DataError(f"{quote(path, 200)}: {found}") from None
+
+
+def _suffix_of(path: str) -> str:
+    """The suffix of the output for an input: the same format, compressed if the input is."""
+    suffix = table_suffix(path)
+    if suffix in ARROW:
+        return ".parquet"
+    written = {"": ".csv", ".json": ".jsonl"}.get(suffix, suffix)
+    return f"{written}.gz" if Path(path).suffix.lower() in COMPRESSED else written
 
 
 class Progress:
     """One line on stderr, if that is a terminal: rows, share, rows per second, ETA."""
 
-    def __init__(self, rows: int, began: float) -> None:
-        self._before, self._began, self._shown = rows, began, 0.0
+    def __init__(self) -> None:
+        self._began, self._shown = time.monotonic(), 0.0
         self._first: float | None = None
         self._terminal = sys.stderr.isatty()
 
@@ -201,7 +285,7 @@ class Progress:
         if not self._terminal or now - self._shown < 0.5:
             return
         self._shown, seconds = now, max(now - self._began, 1e-3)
-        line = f"{counted(rows, 'row')}  {(rows - self._before) / seconds:,.0f} rows/s"
+        line = f"{counted(rows, 'row')}  {rows / seconds:,.0f} rows/s"
         if done is not None:
             self._first = done if self._first is None else self._first
             line += f"  {done:.0%}"
@@ -218,14 +302,14 @@ class Progress:
 
 def batches(rows: Iterator[TableRow], live: bool) -> Iterator[list[TableRow]]:
     """Rows in batches of a limited size. live: a batch is what has arrived, at least one row, without waiting."""
-    size = characters = 0
-    batch: list[TableRow] = []
     if live:
         yield from _arrived(rows)
         return
+    size = characters = 0
+    batch: list[TableRow] = []
     for row in rows:
         batch.append(row)
-        size, characters = size + 1, characters + len(row.text)
+        size, characters = size + 1, characters + len(row.input)
         if size >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
             yield batch
             batch, size, characters = [], 0, 0
@@ -259,51 +343,3 @@ def _arrived(rows: Iterator[T]) -> Iterator[list[T]]:
             raise value
         if kind == "end":
             return
-
-
-def run_identity(reader: RowReader, every: bool, keep: list[str] | None) -> dict[str, Any]:
-    """What decides the rows and columns of an output, apart from the model. Raises DataError for a missing file."""
-    return {
-        "inputs": [_fingerprint(path) for path in reader.paths],
-        "text": list(reader.columns.text),
-        "delimiter": reader.delimiter,
-        "probabilities": every,
-        "keep": keep,
-    }
-
-
-def check_identity(where: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise InputError, naming the first difference, unless an unfinished run had the same model, input and options."""
-    for name, value in now.items():
-        if before.get(name) != value:
-            what = {"inputs": "the input has changed", "model": "the model is another one"}
-            raise InputError(
-                f"{quote(where, 200)}: cannot be resumed: {what.get(name, f'{name} is different')}; "
-                "--overwrite starts again"
-            )
-
-
-def _fingerprint(path: str) -> dict[str, Any]:
-    """The SHA-256 of the whole file, which takes far less time than its predictions."""
-    if path == STDIN:
-        return {"path": STDIN}
-    try:
-        with open(path, "rb") as file:
-            return {"path": path, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-    except OSError as error:
-        reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise DataError(f"{quote(path, 200)}: {reason}") from None
-
-
-def print_live(rows: Iterator[TableRow], live: bool, lines: Callable[[list[str]], list[str]]) -> int:
-    """Print a line per row as the rows arrive: the number of rows. Raises DataError if there is none."""
-    total = 0
-    for batch in batches(rows, live):
-        for line in lines([row.text for row in batch]):
-            print(line)
-        if live:
-            sys.stdout.flush()
-        total += len(batch)
-    if not total:
-        raise DataError("there is no row to predict")
-    return total

@@ -11,16 +11,19 @@ import json
 import os
 import re
 import shutil
+import warnings
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from gatewise.cli.bulk_folder import ROWS_PER_FILE, STATE
+from gatewise.cli.bulk import ROWS_PER_FILE, STATE, check_folder
+from gatewise.cli.inputs import TableOptions, table_delimiter
 from gatewise.cli.predictions import PredictionColumns
 from gatewise.cli.ray_session import import_ray, ray_session
+from gatewise.data.columns import table_paths
 from gatewise.data.tables import DELIMITERS, open_table, table_suffix
-from gatewise.errors import DataError, InputError, quote
+from gatewise.errors import DataError, DataWarning, InputError, counted, quote
 from gatewise.model.prediction_columns import column_names
 from gatewise.scorer import Scorer
 from gatewise.storage.atomic import reason, scratch_folder, swap_in
@@ -31,44 +34,41 @@ if TYPE_CHECKING:
     from gatewise.model.model import Model
 
 _BLOCK_ROWS = 4096  # of a task of an actor
-_SECONDS = 5.0  # to connect to an address
-
-
-class Written(NamedTuple):
-    """What a run has written. missing: rows without a text, whose predictions are null."""
-
-    rows: int
-    files: int
-    missing: int
 
 
 @dataclass
 class RayPrediction:
     """Predicts the rows of Parquet or CSV files into Parquet files in the folder `out`.
 
-    model: opened from the folder `folder`. text: the text columns. every: a column of probabilities per class. keep:
-    the input columns to write; None: all. address: of the cluster, as `ray.init` takes it; "local" starts Ray here.
-    workers: actors with one CPU each; None: all CPUs but one, which reads and writes.
+    model: opened from the folder `folder`. every: a column of probabilities per class. keep: the input columns to
+    write; None: all. address: of the cluster, as `ray.init` takes it; "local" starts Ray here. workers: actors with one
+    CPU each; None: all CPUs but one, which reads and writes.
     """
 
     model: Model
     folder: Path
-    paths: list[str]
-    text: list[str]
+    inputs: list[str]
+    options: TableOptions
     out: Path
     address: str
     workers: int | None = None
     every: bool = True
     keep: list[str] | None = None
-    delimiter: str | None = None
-    overwrite: bool = False
 
-    def run(self) -> Written:
-        """Raises InputError, DataError for inputs, outputs and addresses that do not fit, MissingExtra without Ray."""
-        self._check_output()
+    def run(self, overwrite: bool) -> tuple[int, str]:
+        """The number of rows, and what was written, in words. Raises InputError, DataError for inputs, outputs and
+        addresses that do not fit, MissingExtra without Ray.
+        """
+        if self.model.architecture.inputs == "channels":
+            raise InputError("--ray is for texts, and the model classifies series")
+        if self.options.skip_bad_rows is not None:
+            raise InputError("--skip-bad-rows is not for --ray: rows without a text get null predictions")
+        if check_folder(self.out) and not overwrite:
+            raise InputError(f"{quote(self.out, 200)}: contains predictions; --overwrite replaces them")
+        self.paths = table_paths(self.inputs)
         with closing(self._first_table()) as table:
             columns = [table.column(name, "--keep") for name in self.keep or table.columns]
-            text = [table.column(name, "--text") for name in self.text]
+            text = [table.column(name, "--text") for name in self.options.texts]
             delimiter = table.delimiter
         import_ray("pyarrow", "ray.data")
         import ray.data
@@ -82,6 +82,7 @@ class RayPrediction:
             "columns": dict(zip(names, new, strict=True)),
             "missing": "null",
             "precision": self.model.ensemble.lstm.precision,
+            "fingerprint": self.model.manifest_sha256,
         }
         read = list(dict.fromkeys([*columns, *text]))
         with scratch_folder(self.out.resolve().parent) as scratch:
@@ -103,18 +104,6 @@ class RayPrediction:
                 data.select_columns([*columns, *new]).write_parquet(str(scratch), min_rows_per_file=ROWS_PER_FILE)
             return self._publish(scratch, new[0])
 
-    def _check_output(self) -> None:
-        where = quote(self.out, 200)
-        if not self.out.resolve().parent.is_dir():
-            raise DataError(f"{quote(self.out.parent, 200)}: not a folder")
-        if self.out.exists() and not self.out.is_dir():
-            raise InputError(f"{where}: exists, and is not a folder")
-        if self.out.is_dir() and any(self.out.iterdir()):
-            if not (self.out / STATE).exists():
-                raise InputError(f"{where}: contains files, and is not an output of gatewise predict")
-            if not self.overwrite:
-                raise InputError(f"{where}: contains predictions; --overwrite replaces them")
-
     def _first_table(self) -> Table:
         """The first file, opened for its columns. Raises InputError for files of other formats."""
         formats = {"parquet" if table_suffix(path) == ".parquet" else "csv" for path in self.paths}
@@ -125,7 +114,7 @@ class RayPrediction:
         for path in self.paths:
             if not os.path.isfile(path):
                 raise DataError(f"{quote(path, 200)}: not found")
-        return open_table(self.paths[0], self.delimiter)
+        return open_table(self.paths[0], table_delimiter(self.options.delimiter))
 
     def _read(self, ray: Any, columns: list[str], delimiter: str) -> Any:
         """The rows as a Ray dataset; the values of a CSV file are texts, as they are without Ray."""
@@ -144,7 +133,7 @@ class RayPrediction:
             ),
         )
 
-    def _publish(self, scratch: Path, label: str) -> Written:
+    def _publish(self, scratch: Path, label: str) -> tuple[int, str]:
         """Give the files plain names, in the order of the rows, and the folder its own."""
         from pyarrow import parquet
 
@@ -164,4 +153,7 @@ class RayPrediction:
             raise DataError(f"{quote(self.out, 200)}: cannot be written: {reason(error)}") from None
         if old is not None:
             shutil.rmtree(old)
-        return Written(rows, len(files), missing)
+        if missing:
+            which = f"{counted(missing, 'row has', 'rows have')} no text: the predictions are null"
+            warnings.warn(which, DataWarning, stacklevel=2)
+        return rows, f"{counted(rows, 'row')} in {counted(len(files), 'file')}"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gatewise.cli.arguments import is_file_name
 from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled, Rows, Splits
+    from gatewise.data.columns import TableRow
     from gatewise.model.model import Model
     from gatewise.types import ColumnNames
 
@@ -52,6 +54,11 @@ class TableOptions:
     one_class: bool = False
     columns: ColumnNames | None = None
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text columns: those of the option, of the model, or text."""
+        return tuple(self.text or (self.columns and self.columns.text) or ("text",))
+
     def read(self, sources: Sequence[str]) -> Labelled:
         """The rows of one or more files: texts, or series. Raises InputError for options that do not fit."""
         from gatewise.data import read_table
@@ -63,7 +70,7 @@ class TableOptions:
                 raise InputError(f"--{name} is for series: add --series")
         return read_table(
             sources,
-            text=self.text or (self.columns and self.columns.text) or "text",
+            text=self.texts,
             label=self.label or (self.columns and self.columns.label) or "label",
             task=self.task,  # type: ignore[arg-type]
             label_separator=self.label_separator,
@@ -116,8 +123,61 @@ class TableOptions:
         from gatewise.data.tables import is_table
 
         if is_table(path):
-            return list(read_column(path, text=self.text or (self.columns and self.columns.text) or "text"))
+            return list(read_column(path, text=self.texts))
         return list(read_lines(None if path == "-" else path))
+
+
+class SeriesTable(NamedTuple):
+    """The column of an output that comes from a file of series: their names, or their numbers."""
+
+    columns: tuple[str, ...]
+    schema: None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The same as `columns`."""
+        return self.columns
+
+    def column(self, name: str, option: str) -> str:
+        """The column `name` as it is written. Raises InputError."""
+        from gatewise.data.frames import find_column
+
+        return find_column(name, self.columns)
+
+
+@dataclass
+class SeriesReader:
+    """The series of files as rows, as `RowReader` has those of texts; one file is in memory."""
+
+    model: Model
+    paths: list[str]
+    options: TableOptions
+    chosen: Callable[[int, int], bool] = lambda file, row: True
+    table: SeriesTable | None = None
+    skipped = done = None
+    n_bad = 0
+
+    def __post_init__(self) -> None:
+        for path in self.paths:
+            if not os.path.isfile(path):
+                raise (
+                    DataError(f"{quote(path, 200)}: not found")
+                    if is_file_name(path)
+                    else InputError("the model classifies series: give files, such as .ts, .npz or .csv")
+                )
+
+    def __iter__(self) -> Iterator[TableRow]:
+        from gatewise.data.columns import TableRow
+
+        for file, path in enumerate(self.paths):
+            rows = self.options.read_series(path)
+            check_series(self.model, rows)
+            key = self.options.id or rows.names.id or "series"
+            self.table = SeriesTable((key,))
+            for number, series in enumerate(rows.inputs):
+                if self.chosen(file, number):
+                    name = rows.ids[number] if rows.ids else number + 1
+                    yield TableRow(number + 1, {key: name}, rows.file, file, number, series)
 
 
 def check_series(model: Model, rows: Rows) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,15 +32,16 @@ from gatewise.cli.arguments import (
     option,
     refuse_folders,
 )
-from gatewise.cli.inputs import TableOptions, is_series, table_delimiter
+from gatewise.cli.inputs import NO_SERIES_ON_STDIN, SeriesReader, TableOptions, is_series, table_delimiter
 from gatewise.cli.output import print_json
 from gatewise.cli.predictions import as_json as objects
 from gatewise.cli.predictions import as_lines
-from gatewise.errors import InputError, quote
+from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
-    from gatewise.cli.table_output import TableOutput
+    from gatewise.data.columns import RowReader
     from gatewise.model.model import Model
+    from gatewise.types import Array
 
 _INPUTS = (
     "Model folder (default: the bundled model), and texts, or files: tables (.csv, .tsv, .jsonl, .json, .parquet, "
@@ -73,7 +78,7 @@ def predict(
     workers: Annotated[int | None, option("--workers", "N", _WORKERS, min=1)] = None,
     probabilities: Annotated[str, typer.Option("--probabilities", metavar="top|all", help=_PROBABILITIES)] = "all",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="With -o: replace the output if it exists.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="With -o: continue an interrupted run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="With -o FOLDER/: write missing parts.")] = False,
     delimiter: DelimiterOption = None,
     skip_bad_rows: SkipOption = None,
     series: SeriesOption = False,
@@ -105,6 +110,8 @@ def predict(
     folder = out is not None and (out.endswith("/") or os.path.isdir(out))
     if not folder and (given := [name for name, value in in_folder.items() if value is not None]):
         raise InputError(f"{given[0]} is for an output folder: give -o FOLDER/")
+    if resume and not folder:
+        raise InputError("--resume is for an output folder, -o FOLDER/: a single file is written as a whole")
     if workers is not None and ray is None:
         raise InputError("--workers is for Ray: give --ray ADDRESS")
     nothing = "give either texts (- for stdin) or files"
@@ -117,52 +124,81 @@ def predict(
     inputs = [*choice.inputs, *([file] if file is not None else [])]
     if not inputs or (file is not None and choice.inputs):
         raise InputError(nothing)
+    options = TableOptions(
+        text,
+        label,
+        time=time,
+        id=id,
+        layout=layout,
+        series=series,
+        delimiter=delimiter,
+        skip_bad_rows=skip_bad_rows,
+        columns=model.metadata.columns,
+    )
+    of_series = _check_columns(model, inputs, options)
     calibrated = model.metadata.calibration is not None
-    of_series = model.architecture.inputs == "channels" or series
-    columns = {"--label": label, "--id": id, "--time": time, "--layout": layout}
-    if not of_series and (given := [name for name, value in columns.items() if value is not None]):
-        raise InputError(f"{given[0]} is for series, and the model classifies texts")
-    if of_series:
-        if text or skip_bad_rows or delimiter:
-            raise InputError("--text, --delimiter and --skip-bad-rows are for texts, and the model classifies series")
-        if resume or keep or folder:
-            name = "-o FOLDER/" if folder else "--resume" if resume else "--keep"
-            raise InputError(f"{name} is for texts: series are predicted at once")
-        from gatewise.cli.bulk_series import predict_series
-
-        logits = predict_series(
-            model,
-            inputs,
-            options=TableOptions(None, label, time=time, id=id, layout=layout, columns=model.metadata.columns),
-            out=out,
-            every=probabilities == "all",
-            new=not overwrite,
-        )
-    elif _are_files(inputs, file):
-        if any(is_series(word) for word in inputs):
-            raise InputError("the model classifies texts, not series")
-        from gatewise.cli.table_output import FolderOptions, TableOutput
-
-        output = None
-        if out is not None:
-            output = TableOutput(out, probabilities == "all", keep, overwrite, resume)
-        if folder:
-            assert output is not None
-            output.folder = FolderOptions(part, rows_per_file, output_format, ray, workers)
-        _predict_files(model, choice, inputs, text, lines, output, delimiter, skip_bad_rows, as_json)
-        return
-    else:
+    if not of_series and not _are_files(inputs, file):
         if text or out or delimiter or skip_bad_rows:
             raise InputError("--text, -o, --delimiter and --skip-bad-rows are for files, and these are texts")
-        logits = model.logits(inputs)
-    choice.report(calibrated and not as_json)
-    if as_json:
-        print_json(
-            {"model": choice.name, "n": len(logits), "calibrated": calibrated, "predictions": objects(model, logits)}
-        )
+        _print(model, [model.logits(inputs)], choice, as_json)
     elif out is None:
-        for line in as_lines(model, logits):
-            print(line)
+        from gatewise.cli.bulk import batches
+
+        with _reader(model, inputs, options, lines) as reader:
+            found = batches(iter(reader), "-" in inputs)
+            _print(model, (model.logits([row.input for row in batch]) for batch in found), choice, as_json)
+    else:
+        from gatewise.cli.bulk import ROWS_PER_FILE, BulkPrediction, FolderPrediction, Share
+
+        every = probabilities == "all"
+        if ray is not None:
+            from gatewise.cli.bulk_ray import RayPrediction
+
+            unused = {"--resume": resume, "--part": part, "--rows-per-file": rows_per_file}
+            unused[f"--format {output_format}"] = output_format not in (None, "parquet")
+            if given := [name for name, value in unused.items() if value]:
+                raise InputError(f"{given[0]} is not for --ray, which writes the whole as Parquet")
+            prediction = RayPrediction(model, choice.folder, inputs, options, Path(out), ray, workers, every, keep)
+            n, words = prediction.run(overwrite)
+            result: dict[str, Any] = {"model": choice.name, "out": out, "n": n}
+        else:
+            with _reader(model, inputs, options, lines) as reader:
+                bulk = BulkPrediction(model, reader, every, keep, overwrite)
+                if folder:
+                    identity = {
+                        "model": model.manifest_sha256,
+                        "precision": precision,
+                        "text": options.texts,
+                        "delimiter": delimiter,
+                        "series": (label, id, time, layout),
+                    }
+                    suffix, share = f".{output_format}" if output_format else "", Share.parse(part or "1/1")
+                    size = rows_per_file or ROWS_PER_FILE
+                    words = FolderPrediction(bulk, Path(out), suffix, size, share, resume, identity).run()
+                else:
+                    bulk.to_file(Path(out))
+                    words = counted(bulk.n, "row")
+            result = {"model": choice.name, "out": out, "n": bulk.n, "skipped": reader.n_bad}
+        print(f"gatewise: wrote {quote(out, 200)}: {words}", file=sys.stderr)
+        if as_json:
+            print_json(result)
+    choice.report(calibrated and not as_json)
+
+
+def _check_columns(model: Model, inputs: list[str], options: TableOptions) -> bool:
+    """Whether the model classifies series. Raises InputError for inputs and options of the other kind."""
+    if model.architecture.inputs == "channels":
+        if options.text or options.skip_bad_rows or options.delimiter:
+            raise InputError("--text, --delimiter and --skip-bad-rows are for texts, and the model classifies series")
+        if "-" in inputs:
+            raise InputError(NO_SERIES_ON_STDIN)
+        return True
+    if options.series or any(is_series(word) for word in inputs):
+        raise InputError("the model classifies texts, not series")
+    for name in ("label", "id", "time", "layout"):
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name} is for series, and the model classifies texts")
+    return False
 
 
 def _are_files(inputs: list[str], file: str | None) -> bool:
@@ -175,56 +211,38 @@ def _are_files(inputs: list[str], file: str | None) -> bool:
     return bool(files)
 
 
-def _predict_files(
-    model: Model,
-    choice: ModelChoice,
-    inputs: list[str],
-    text: list[str] | None,
-    any_lines: bool,
-    output: TableOutput | None,
-    delimiter: str | None,
-    skip_bad_rows: str | None,
-    as_json: bool,
-) -> None:
-    from gatewise.cli.bulk import batches, print_live
+def _reader(
+    model: Model, inputs: list[str], options: TableOptions, lines: bool
+) -> AbstractContextManager[RowReader | SeriesReader]:
+    """The rows of the files. lines: each line of stdin is a text, whatever it looks like."""
     from gatewise.cli.text_lines import open_lines
-    from gatewise.data.columns import Columns, RowReader
-    from gatewise.scorer import model_fingerprint
-    from gatewise.storage.streams import STDIN
+    from gatewise.data.columns import Columns, RowReader, table_paths
 
-    texts = tuple(text or model.metadata.columns.text or ("text",))
-    if output is not None and output.folder is not None and output.folder.ray is not None:
-        if skip_bad_rows is not None:
-            raise InputError("--skip-bad-rows is not for --ray: rows without a text get null predictions")
-        separator = table_delimiter(delimiter)
-        n = output.write_with_ray(model, choice.folder, inputs, list(texts), separator)
-        choice.report(model.metadata.calibration is not None and not as_json)
-        if as_json:
-            print_json({"model": choice.name, "out": output.out, "n": n})
-        return
-    # Without a column, stdin holds one text per line; files say by their name whether they are tables.
-    columns = Columns(texts)
-    live = STDIN in inputs
-    with RowReader.open(
+    if model.architecture.inputs == "channels":
+        return nullcontext(SeriesReader(model, table_paths(inputs), options))
+    return RowReader.open(
         inputs,
-        columns,
-        table_delimiter(delimiter),
-        skip_bad_rows,
-        lines=partial(open_lines, refuse_tables=not any_lines) if text is None and delimiter is None else None,
+        Columns(options.texts),
+        table_delimiter(options.delimiter),
+        options.skip_bad_rows,
+        # Without a column, stdin holds one text per line; files say by their name whether they are tables.
+        lines=None if options.text or options.delimiter else partial(open_lines, refuse_tables=not lines),
         fail_fast=True,
-        live=live,
-    ) as reader:
-        if output is not None:
-            identity = {"model": model_fingerprint(choice.folder), "precision": model.ensemble.lstm.precision}
-            n = output.write(model, reader, identity)
-            if as_json:
-                print_json({"model": choice.name, "out": output.out, "n": n, "skipped": reader.n_bad})
-        elif as_json:
-            found: list[dict[str, Any]] = []
-            for batch in batches(iter(reader), live):
-                found += objects(model, model.logits([row.text for row in batch]))
-            calibrated = model.metadata.calibration is not None
-            print_json({"model": choice.name, "n": len(found), "calibrated": calibrated, "predictions": found})
+        live="-" in inputs,
+    )
+
+
+def _print(model: Model, logits: Iterable[Array], choice: ModelChoice, as_json: bool) -> None:
+    """Print predictions as they arrive, or all together as JSON. Raises DataError where there is none."""
+    n, found = 0, []
+    for batch in logits:
+        n += len(batch)
+        if as_json:
+            found += objects(model, batch)
         else:
-            print_live(iter(reader), live, lambda texts: as_lines(model, model.logits(texts)))
-    choice.report(model.metadata.calibration is not None and not as_json)
+            print("\n".join(as_lines(model, batch)), flush=True)
+    if not n:
+        raise DataError("there is no row to predict")
+    if as_json:
+        calibrated = model.metadata.calibration is not None
+        print_json({"model": choice.name, "n": n, "calibrated": calibrated, "predictions": found})

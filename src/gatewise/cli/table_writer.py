@@ -1,7 +1,7 @@
-"""`TableWriter`: appends rows to a table and continues it after a kill: CSV, TSV, JSON Lines (also .gz), Parquet.
+"""`write_table`: a table in CSV, TSV, JSON Lines (also .gz) or Parquet, which gets its name when it is complete.
 
-Every `write` ends at a byte from which the file can be continued. CSV and JSON Lines are written as they are, .gz in
-one member per call, and Parquet as an Arrow stream, which `finish` converts: a Parquet file ends with its index.
+It is written beside its place, under a scratch name of its own, so that processes that write one table at the same
+time do not meet: the last complete one stays.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import io
 import json
 import math
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from gatewise.data.tables import DELIMITERS
 from gatewise.errors import DataError, InputError, printable, quote, required
-from gatewise.system import lock, open_file, sync_folder
+from gatewise.storage.atomic import reason, scratch_file
+from gatewise.system import sync_folder
 
 _JSON = (".jsonl", ".ndjson")
 _ROW_GROUP = 16 << 20  # bytes of a row group of a Parquet file
@@ -39,50 +40,51 @@ def written_format(path: str | Path) -> tuple[str, bool]:
     return suffix, compressed
 
 
-class TableWriter:
-    """Writes rows to the file `part`, a table in the format of the suffix of `out`.
+@contextmanager
+def write_table(
+    out: str | Path, columns: Sequence[str], *, header: Sequence[str] | None = None, schema: Any = None
+) -> Iterator[TableWriter]:
+    """A writer of the table `out`, which appears at the end of the block; an error in the block leaves nothing.
 
     columns: the keys of the rows, in order. header: their names in the file, if they differ. schema: PyArrow types of
-    some of the columns, if they are known. at: the number of bytes to keep of an existing file; None: a new file.
-    Raises DataError if the file cannot be written, InputError if another process writes it.
+    some of the columns, if they are known. Raises DataError if the file cannot be written.
     """
+    path = Path(out)
+    try:
+        with scratch_file(path.parent) as scratch:
+            with open(scratch, "r+b") as file:
+                writer = TableWriter(path, file, columns, header or columns, schema)
+                try:
+                    yield writer
+                except BaseException:
+                    with suppress(Exception):  # Arrow and gzip would write to the file when it is closed
+                        writer.finish()
+                    raise
+                writer.finish()
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(scratch, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise DataError(f"{quote(out, 200)}: cannot be written: {reason(error)}") from None
+
+
+class TableWriter:
+    """Writes rows to an open file, a table in the format of the suffix of `out`; see `write_table`."""
 
     def __init__(
-        self,
-        out: str | Path,
-        part: Path,
-        columns: Sequence[str],
-        *,
-        header: Sequence[str] | None = None,
-        schema: Any = None,
-        at: int | None = None,
+        self, out: Path, file: IO[bytes], columns: Sequence[str], header: Sequence[str], schema: Any = None
     ) -> None:
-        self.out, self.part, self.columns = Path(out), part, list(columns)
-        self.suffix, self.compressed = written_format(out)
-        self._schema = schema
-        self._header = list(header or columns)
+        self.out, self.columns = out, list(columns)
+        self.suffix, compressed = written_format(out)
+        self._file: Any = gzip.GzipFile("", "wb", 6, file, mtime=0) if compressed else file
+        self._schema: Any = schema
+        self._parquet: Any = None
+        self._group: list[Any] = []  # rows of the next row group
         if self.suffix == ".parquet":
-            self._arrow()  # a missing package is an error before there is a file
-        try:
-            self.file = open(open_file(part, os.O_RDWR | os.O_CREAT), "r+b")  # noqa: SIM115
-        except OSError as error:
-            raise self._error(error) from None
-        try:
-            lock(self.file.fileno())
-        except BlockingIOError:
-            self.file.close()
-            raise InputError(f"{quote(part, 200)}: another process writes it") from None
-        except OSError as error:
-            self.file.close()
-            raise self._error(error) from None
-        self.file.truncate(at or 0)
-        self.file.seek(at or 0)
-        if self.suffix == ".parquet":
-            if at:
-                with self._arrow().OSFile(str(part)) as file:
-                    self._schema = self._arrow().ipc.open_stream(file).schema
-        elif at is None and self.suffix in DELIMITERS:
-            self._write(self._csv([self._header]))
+            self._arrow()  # a missing package is an error before there is a row
+        elif self.suffix in DELIMITERS:
+            self._file.write(self._csv([header]))
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Append rows. Raises DataError, which names the column, for a value that the format cannot hold: bytes in CSV
@@ -97,53 +99,24 @@ class TableWriter:
                 lines = [json.dumps(_jsonable(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
                 raw = "".join(lines).encode("utf-8", "surrogatepass")
             else:
-                raw = self._batch(rows)
+                self._write_batch(rows)
+                return
         except _BytesFound:
             name = next(name for row in rows for name in row if _has_bytes(row[name]))
             raise DataError(
                 f"{quote(self.out, 200)}: column {quote(name)} has bytes, which {self.suffix} cannot hold: "
                 "write .parquet instead, or leave the column out"
             ) from None
-        self._write(raw)
-
-    def flush(self) -> int:
-        """Hand the rows to the operating system: the number of bytes of the file."""
-        try:
-            self.file.flush()
-            return self.file.tell()
-        except OSError as error:
-            raise self._error(error) from None
+        self._file.write(raw)
 
     def finish(self) -> None:
-        """Flush, and give the file its name."""
-        self.flush()
-        try:
-            os.fsync(self.file.fileno())
-            self.file.close()
-            if self.suffix == ".parquet":
-                self._to_parquet()
-            else:
-                os.replace(self.part, self.out)
-            sync_folder(self.out.parent)
-        except OSError as error:
-            raise self._error(error) from None
-
-    def close(self) -> None:
-        """Close the file; it stays."""
-        self.file.close()
-
-    def discard(self) -> None:
-        """Close the file and remove it."""
-        with suppress(OSError):
-            self.file.close()
-        with suppress(OSError):
-            self.part.unlink()
-
-    def _write(self, raw: bytes) -> None:
-        try:
-            self.file.write(gzip.compress(raw, 6, mtime=0) if self.compressed else raw)
-        except OSError as error:
-            raise self._error(error) from None
+        """Write what ends the file."""
+        if self._parquet is not None:
+            with self._arrow_errors():
+                self._write_group()
+                self._parquet.close()
+        if self._file.__class__ is gzip.GzipFile:
+            self._file.close()  # the file below it stays open
 
     def _csv(self, rows: Sequence[Sequence[str]]) -> bytes:
         text, lines = io.StringIO(newline=""), []
@@ -161,20 +134,33 @@ class TableWriter:
         required("pyarrow.parquet", "data", needed_for)  # an attribute of `found` from now on
         return found
 
-    def _batch(self, rows: Sequence[dict[str, Any]]) -> bytes:
-        """The rows as a message of an Arrow stream, after the schema if it is the first one."""
+    def _write_batch(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Add the rows to the row group. The first ones choose the types of the columns that are not known."""
         arrow = self._arrow()
         columns = {name: [row.get(name) for row in rows] for name in self.columns}
-        begin = b""
-        if self.file.tell() == 0:
+        if self._parquet is None:
             known = {} if self._schema is None else {one.name: _plain(arrow, one.type) for one in self._schema}
             self._schema = arrow.schema(
                 [self._field(name, known.get(name), values) for name, values in columns.items()]
             )
-            begin = self._schema.serialize().to_pybytes()
+            self._parquet = arrow.parquet.ParquetWriter(self._file, self._schema)
         arrays = [self._array(field, columns[field.name]) for field in self._schema]
-        batch = arrow.RecordBatch.from_arrays(arrays, schema=self._schema)
-        return begin + bytes(batch.serialize().to_pybytes())
+        self._group.append(arrow.RecordBatch.from_arrays(arrays, schema=self._schema))
+        if sum(one.nbytes for one in self._group) >= _ROW_GROUP:
+            with self._arrow_errors():
+                self._write_group()
+
+    def _write_group(self) -> None:
+        if self._group:
+            self._parquet.write_table(self._arrow().Table.from_batches(self._group))
+        self._group = []
+
+    @contextmanager
+    def _arrow_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except self._arrow().ArrowException as error:
+            raise DataError(f"{quote(self.out, 200)}: cannot be written: {quote(error, 200)[1:-1]}") from None
 
     def _field(self, name: str, kind: Any, values: list[Any]) -> Any:
         """The Arrow field of a column: of the type `kind`, if it is known, or the one that fits its first values."""
@@ -207,39 +193,6 @@ class TableWriter:
             f"{quote(self.out, 200)}: column {quote(field.name)} has values of another type than in the first rows "
             f"({printable(found, 150)}): write .jsonl instead"
         )
-
-    def _to_parquet(self) -> None:
-        arrow = self._arrow()
-        scratch = self.part.with_name(self.part.name + ".parquet")
-        if not self.part.stat().st_size:
-            raise DataError(f"{quote(self.out, 200)}: there is no row to write")
-        with open(self.part, "ab") as end:
-            end.write(b"\xff\xff\xff\xff\x00\x00\x00\x00")  # the end of an Arrow stream
-        try:
-            with (
-                arrow.OSFile(str(self.part)) as file,
-                arrow.ipc.open_stream(file) as stream,
-                arrow.parquet.ParquetWriter(scratch, stream.schema) as writer,
-            ):
-                group: list[Any] = []
-                for batch in stream:
-                    group.append(batch)
-                    if sum(one.nbytes for one in group) >= _ROW_GROUP:
-                        writer.write_table(arrow.Table.from_batches(group))
-                        group = []
-                if group:
-                    writer.write_table(arrow.Table.from_batches(group))
-            with open(scratch, "rb") as written:
-                os.fsync(written.fileno())
-            os.replace(scratch, self.out)
-        except arrow.ArrowException as error:
-            raise DataError(f"{quote(self.out, 200)}: cannot be written: {quote(error, 200)[1:-1]}") from None
-        finally:
-            scratch.unlink(missing_ok=True)
-        self.part.unlink()
-
-    def _error(self, error: OSError) -> DataError:
-        return DataError(f"{quote(self.out, 200)}: cannot be written: {error.strerror or error}")
 
 
 class _BytesFound(ValueError):
@@ -292,7 +245,7 @@ def _same(written: Any, given: Any) -> bool:
 
 
 def _plain(arrow: Any, kind: Any) -> Any:
-    """The type without dictionaries, whose batches could not be continued, also within lists and structs."""
+    """The type without dictionaries, also within lists and structs, where Arrow makes none of values."""
     types = arrow.types
 
     def plain(field: Any) -> Any:

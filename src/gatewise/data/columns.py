@@ -317,7 +317,7 @@ class BadRowList:
 
 class TableRow(NamedTuple):
     """A row of a table: its cells as read, by column, or what is wrong with it; file, number: which file of the reader
-    and which row of it; text: of a table of texts.
+    and which row of it; input: the text or the series.
     """
 
     line: int
@@ -325,7 +325,7 @@ class TableRow(NamedTuple):
     table: str
     file: int
     number: int
-    text: str = ""
+    input: Any = None
 
     @property
     def where(self) -> str:
@@ -373,7 +373,6 @@ class RowReader:
     n_bad: int = 0
     n: int = 0
     table: Table | None = None  # that is open
-    first: Table | None = None  # of the first good row
     _done: int = 0
     _row: int = -1
 
@@ -419,7 +418,7 @@ class RowReader:
 
     def __iter__(self) -> Iterator[TableRow]:
         for batch, records in self.batches():
-            yield from (row._replace(text=text) for row, text in zip(records, batch.inputs, strict=True))
+            yield from (row._replace(input=one) for row, one in zip(records, batch.inputs, strict=True))
 
     def batches(self) -> Iterator[tuple[Rows, list[TableRow]]]:
         """What the columns hold, and all cells as read, of the good rows of each batch."""
@@ -449,7 +448,6 @@ class RowReader:
                 records = [good[n] for n in kept]
                 self.n += len(kept)
                 if kept:
-                    self.first = self.first or table
                     places = [(one.table, one.line) for one in records]
                     found = found.take(kept) if cells.problems else found
                     yield replace(found, places=places, notes=[table.note] * bool(table.note)), records

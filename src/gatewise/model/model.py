@@ -70,6 +70,7 @@ class Model:
     metadata: ModelMetadata = field(default_factory=ModelMetadata)
     history: str = ""
     units_json: bytes = b""
+    manifest_sha256: str = field(init=False, repr=False, compare=False, default="")  # of the folder that `load` read
     _warned: bool = field(init=False, repr=False, compare=False, default=False)  # of a truncated input
 
     def __post_init__(self) -> None:
@@ -503,7 +504,9 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     `LSTM`. Raises ModelFileError naming the file and the reason, KernelUnavailable for a precision that cannot run.
     """
     folder = read_folder(path)
-    return model_of_files(folder.files, folder.path, precision)
+    model = model_of_files(folder.files, folder.path, precision)
+    object.__setattr__(model, "manifest_sha256", folder.fingerprint)
+    return model
 
 
 def model_of_files(files: Mapping[str, bytes], where: str | Path, precision: Precision) -> Model:

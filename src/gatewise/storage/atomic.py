@@ -155,6 +155,13 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         yield path
 
 
+@contextmanager
+def scratch_file(parent: Path) -> Iterator[Path]:
+    """The same with a new, empty file."""
+    with _scratch(parent, _new_file) as path:
+        yield path
+
+
 def write_once(path: Path, data: bytes) -> None:
     """Write the file `path` completely, unless it exists. Raises OSError."""
     with _scratch(path.parent, _new_file) as scratch:
