@@ -64,36 +64,42 @@ def test_forecast_of_one_series(run: Run, tmp_path: Path) -> None:
     assert [f"gatewise:   {one['weight']:.2f}  {one['name']}" for one in found["members"]] == lines[4:]
 
 
-def test_midnight_is_printed_as_the_other_hours(tmp_path: Path) -> None:
-    rows = [f"2024-03-{29 + n // 24} {n % 24:02}:00,{n}" for n in range(46)]
-    found = read_forecast_table(table(tmp_path / "data.csv", rows), time="month", value="passengers")
-    times = found.series.times_after(0, 3)
-    forecast = Forecast(*np.ones((4, 3)), times, 0.8, 1)
-    shown = [row[0] for row in _rows(found, {"series": forecast})[1:]]
-    assert shown == ["2024-03-30T22:00:00", "2024-03-30T23:00:00", "2024-03-31T00:00:00"]
+def hours(n: int) -> list[str]:
+    return [f"2024-03-{29 + k // 24} {k % 24:02}:00" for k in range(n)]
 
 
-@pytest.mark.parametrize(("form", "want"), [("{}Q{}", "2001Q1"), ("{}-Q{}", "2001-Q1"), ("{}-{:02d}-01", "2001-01-01")])
-def test_quarters_are_printed_as_they_were_written(tmp_path: Path, form: str, want: str) -> None:
-    numbers = [(1990 + n // 4, n % 4 + 1 if "Q" in form else 3 * (n % 4) + 1) for n in range(44)]
-    rows = [f"{form.format(*pair)},{value:.3f}" for pair, value in zip(numbers, seasonal(44), strict=True)]
-    found = read_forecast_table(table(tmp_path / "data.csv", rows), time="month", value="passengers")
-    times = found.series.times_after(0, 1)
-    forecast = Forecast(*np.ones((4, 1)), times, 0.8, 1)
-    assert _rows(found, {"series": forecast})[1][0] == want
-    mixed = read_forecast_table(
-        table(tmp_path / "data.csv", ["1990-01,1", "1990-Q2,2"]), time="month", value="passengers"
-    )
-    assert mixed.form == ""
+def quarters(form: str) -> list[str]:
+    return [form.format(1990 + k // 4, k % 4 + 1 if "Q" in form else 3 * (k % 4) + 1) for k in range(44)]
 
 
-def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("times", "want"),
+    [
+        (hours(46), ["2024-03-30T22:00:00", "2024-03-30T23:00:00", "2024-03-31T00:00:00"]),  # midnight as other hours
+        (quarters("{}Q{}"), ["2001Q1", "2001Q2", "2001Q3"]),
+        (quarters("{}-Q{}"), ["2001-Q1", "2001-Q2", "2001-Q3"]),
+        (quarters("{}-{:02d}-01"), ["2001-01-01", "2001-04-01", "2001-07-01"]),
+        (["1990-01", "1990-Q2"], ["1990-07-01", "1990-10-01", "1991-01-01"]),
+    ],
+)
+def test_times_are_printed_as_they_were_written(tmp_path: Path, times: list[str], want: list[str]) -> None:
+    file = table(tmp_path / "data.csv", [f"{time},1" for time in times])
+    found = read_forecast_table(file, time="month", value="passengers")
+    forecast = Forecast(*np.ones((4, 3)), found.series.times_after(0, 3), 0.8, 1)
+    assert [row[0] for row in _rows(found, {"series": forecast})[1:]] == want
+
+
+def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path, keras_folder: Path) -> None:
     rows = [f"a,{n},{value:.3f},{n % 5}" for n, value in enumerate(seasonal(60))]
     rows += [f"b,{n},{value:.3f},{n % 7}" for n, value in enumerate(seasonal(48, seed=1))]
     file = table(tmp_path / "data.csv", rows, "shop,day,sold,price")
     options = shlex.split("--time day --value sold --id shop --exogenous price --horizon 3 --season 12")
-    done = run("forecast", file, *options, "-o", tmp_path / "out.csv", "--json")
+    (tmp_path / "out.csv").write_text("mine")
+    shutil.copytree(keras_folder, tmp_path / "saved")
+    outputs = ("-o", tmp_path / "out.csv", "--save", tmp_path / "saved", "--overwrite")
+    done = run("forecast", file, *options, *outputs, "--json")
     assert done.exit_code == 0, done.stderr
+    assert gw.load(tmp_path / "saved").horizon == 3
     found = json.loads(done.stdout)
     assert found["season"] == 12
     assert found["series"]["b"]["times"] == ["48", "49", "50"]
@@ -156,55 +162,32 @@ def run_command(file: Path) -> None:
     forecast(str(file), time="month", value="passengers")
 
 
-def test_options_are_checked_first(run: Run, tmp_path: Path) -> None:
-    for words, message in (
-        (("--time", "month"), "give the columns with --time and --value"),
-        (("--time", "month", "--value", "x", "--level", "1"), "--level must lie between 0 and 1"),
-        (("--time", "month", "--value", "x", "-o", "out.xlsx"), "must end in .csv"),
-    ):
-        done = run("forecast", tmp_path / "none.csv", *words)
-        assert done.exit_code == 2
-        assert message in done.stderr
-    file = table(tmp_path / "data.csv", ["1990-01,1"])
-    for out, message in ((file, "the output is the input"), (tmp_path / "none" / "out.csv", "is not a folder")):
-        done = run("forecast", file, "--time", "month", "--value", "passengers", "-o", out)
-        assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
-    assert file.read_text(encoding="utf-8") == "month,passengers\n1990-01,1\n"
-    with pytest.raises(DataError, match="no column 'passengers'"):
-        run_command(table(tmp_path / "data.csv", ["1990-01,1"], "month,value"))
-
-
-def test_outputs_are_checked_before_anything_is_read_or_fitted(
+def test_options_are_checked_before_anything_is_read_or_fitted(
     run: Run, tmp_path: Path, keras_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ("forecast", "none.csv", "--time", "month", "--value", "passengers")
     Path("out.csv").write_text("mine")
     Path("notes").mkdir()
     Path("notes/a.txt").write_text("mine")
     Path("folder.csv").mkdir()
     shutil.copytree(keras_folder, "model")
-    for more, message in (
-        (("-o", "out.csv"), "'out.csv': exists already; --overwrite replaces it"),
-        (("-o", "folder.csv", "--overwrite"), "'folder.csv': is a folder"),
-        (("--save", "model"), "'model': exists already; --overwrite replaces it"),
-        (("--save", "notes"), "'notes' contains files and is not a gatewise model; it was not changed"),
-        (("--save", "notes", "--overwrite"), "'notes' contains files and is not a gatewise model; it was not changed"),
-        (("--save", "out.csv", "--overwrite"), "'out.csv' exists and is not a folder; it was not changed"),
-        (("-o", "out.csv", "--save", "model", "--overwrite"), "'none.csv': not found"),
+    month, both = "none.csv --time month", "none.csv --time month --value passengers"
+    for words, message in (
+        (month, "give the columns with --time and --value"),
+        (f"{both} --level 1", "--level must lie between 0 and 1"),
+        (f"{both} -o out.xlsx", "must end in .csv"),
+        (f"{both.replace('none', 'out')} -o out.csv", "the output is the input"),
+        (f"{both} -o none/out.csv", "is not a folder"),
+        (f"{both} -o out.csv", "'out.csv': exists already; --overwrite replaces it"),
+        (f"{both} -o folder.csv --overwrite", "'folder.csv': is a folder"),
+        (f"{both} --save model", "'model': exists already; --overwrite replaces it"),
+        (f"{both} --save notes", "'notes' contains files and is not a gatewise model; it was not changed"),
+        (f"{both} --save notes --overwrite", "'notes' contains files and is not a gatewise model; it was not changed"),
+        (f"{both} --save out.csv --overwrite", "'out.csv' exists and is not a folder; it was not changed"),
+        (f"{both} -o out.csv --save model --overwrite", "'none.csv': not found"),
     ):
-        done = run(*words, *more)
+        done = run("forecast", *shlex.split(words))
         assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
     assert Path("out.csv").read_text() == "mine"
-
-
-def test_overwrite_replaces_the_outputs(run: Run, tmp_path: Path, keras_folder: Path) -> None:
-    rows = [f"{month},{value:.3f}" for month, value in zip(months(48), seasonal(48), strict=True)]
-    file, out, saved = table(tmp_path / "data.csv", rows), tmp_path / "out.csv", tmp_path / "saved"
-    out.write_text("mine")
-    shutil.copytree(keras_folder, saved)
-    words = ("--time", "month", "--value", "passengers", "--horizon", 3, "--season", 12)
-    done = run("forecast", file, *words, "-o", out, "--save", saved, "--overwrite")
-    assert done.exit_code == 0, done.stderr
-    assert out.read_text().startswith("month,passengers,lower 80%")
-    assert gw.load(saved).horizon == 3
+    with pytest.raises(DataError, match="no column 'passengers'"):
+        run_command(table(tmp_path / "data.csv", ["1990-01,1"], "month,value"))

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import gatewise as gw
 from gatewise.errors import InputError, ModelFileError
@@ -19,7 +20,7 @@ from gatewise.forecast.series import SeriesSet
 from gatewise.forecast.steps import Steps
 from gatewise.members.windows import roll_out
 from gatewise.model.model import load
-from gatewise.storage import json_bytes, load_folder, save_folder
+from gatewise.storage import json_bytes, load_folder, save_folder, tensors_to_bytes
 from tests.forecast.conftest import TINY, seasonal
 
 
@@ -179,16 +180,12 @@ def test_what_cannot_be_forecast_is_named(y: Any, options: dict[str, Any], messa
         Forecaster(6, **TINY).fit(y, **options)
 
 
-def test_another_recipe_for_the_lstm() -> None:
-    found = Forecaster(6, recipe="fast", **TINY).fit(seasonal())
-    assert found.ensemble.lstm.arch.units == 4
-
-
 @pytest.mark.parametrize("low", [0.0, -5.0])
 def test_values_that_have_no_logarithm_may_come_late(low: float) -> None:
     y = seasonal()
     y[-3] = low
-    found = Forecaster(6, **TINY).fit(y)
+    found = Forecaster(6, recipe="fast", **TINY).fit(y)
+    assert found.ensemble.lstm.arch.bidirectional  # as in that recipe
     assert np.isfinite(found.predict()).all()
     assert not any("logarithms" in name for name in found.weights)
 
@@ -275,6 +272,15 @@ def test_changed_times_are_refused(daily: dict[str, bytes], changes: dict[str, A
     times = json.loads(daily["config.json"])["forecast"]["times"] | changes
     with pytest.raises(ModelFileError, match=message):
         Forecaster.of_files(changed(daily, forecast={"times": times}), "f")
+
+
+def test_held_out_windows_without_finite_errors_are_refused(daily: dict[str, bytes]) -> None:
+    name = "forecast.safetensors"
+    tensors = safetensors.numpy.load(daily[name])
+    for key, value in (("scale", 0.0), ("actual", 1e308)):
+        files = {**daily, name: tensors_to_bytes({**tensors, key: np.full_like(tensors[key], value)})}
+        with pytest.raises(ModelFileError, match="the errors on the held-out windows are not finite"):
+            Forecaster.of_files(files, "saved/fc")
 
 
 def weighted(config: dict[str, Any], weight: object) -> list[Any]:

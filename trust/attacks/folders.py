@@ -35,7 +35,7 @@ HISTORY = '{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": 0.25}\n'
 
 @cache
 def models() -> list[tuple[Files, list[Any]]]:
-    """Files and some inputs of a model of each kind."""
+    """Files and some inputs of a model of each kind, and of a forecaster."""
     made: list[tuple[Model, str | None]] = [
         (random_model(1, linear="ngrams"), None),
         (random_model(2, linear="scaled ngrams", classes=3), "int8"),
@@ -44,7 +44,12 @@ def models() -> list[tuple[Files, list[Any]]]:
         (random_model(5, inputs="channels", mask=True, bidirectional=True), None),
         (_with_shared_embeddings(random_model(6)), "int8"),
     ]
-    return [(_files(partial(model.save, storage=storage)), random_inputs(model, 3)) for model, storage in made]
+    good = [(_files(partial(model.save, storage=storage)), random_inputs(model, 3)) for model, storage in made]
+    rng = np.random.default_rng(7)
+    series = {name: 50 + 9 * np.sin(np.arange(40)) + rng.normal(size=40) for name in "ab"}
+    times = {key: [f"{2020 + n // 12}-{n % 12 + 1:02}" for n in range(40)] for key in series}
+    forecaster = gw.Forecaster(3, season=6, epochs=1, min_steps=0, units=3).fit(series, times=times)
+    return [*good, (_files(forecaster.save), [])]
 
 
 def _with_shared_embeddings(model: Model) -> Model:
@@ -72,10 +77,16 @@ def _files(save: Callable[[Path], object]) -> Files:
         return dict(load_folder(Path(folder) / "model").files)
 
 
-def use_model(model: Model, inputs: list[Any], rng: Rng) -> str | None:
+def use_model(model: Model | gw.Forecaster, inputs: list[Any], rng: Rng) -> str | None:
     """Call what users call; a problem in words, or None."""
     model.card()
     repr(model)
+    if isinstance(model, gw.Forecaster):
+        for name in model.names:
+            model.forecast(level=0.5, series=name)
+        if rng.random() < 0.1:
+            model.explain(series=model.names[-1])
+        return None
     if not np.isfinite(model.predict_proba(inputs)).all():
         return "a prediction is not finite"
     model.predict(inputs)
@@ -183,7 +194,8 @@ def _attack(
         found = load_folder(path)
         if not forged and (found.fingerprint, found.files) != (before, files):
             return "a damaged folder was loaded"
-        wrong = _wrong_weights(model.parameters, _weights_file(found.files))
+        parameters = model.ensemble.lstm.parameters if isinstance(model, gw.Forecaster) else model.parameters
+        wrong = _wrong_weights(parameters, _weights_file(found.files))
         return wrong or use(model, inputs, rng)
     except GatewiseError as error:
         return bad_message(error)
@@ -192,7 +204,7 @@ def _attack(
 def _weights_file(files: Mapping[str, bytes]) -> bytes:
     """The file with the parameters of the LSTM, or of a pretrained model."""
     members = json.loads(files["config.json"]).get("members", [])
-    return files[next((one["file"] for one in members if one["kind"] == "lstm"), "model.safetensors")]
+    return files[next((one["file"] for one in members if one["kind"] in ("lstm", "window_lstm")), "model.safetensors")]
 
 
 def _wrong_weights(parameters: Mapping[str, Any], raw: bytes) -> str | None:

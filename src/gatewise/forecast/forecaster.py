@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -248,6 +248,10 @@ class Forecaster:
         if precision != "float32":
             ensemble = ensemble.with_lstm(replace(ensemble.lstm, precision=precision))
         found.season, found.ensemble, found.held_out = config.season, ensemble, HeldOut(**tensors)
+        with np.errstate(all="ignore"):
+            scores = [*astuple(found.held_out.scores), *astuple(found.held_out.naive_scores)]
+        if not all(score is None or np.isfinite(score) for score in scores):
+            raise InputError(f"{_TENSORS}: the errors on the held-out windows are not finite")
         found.metadata = metadata
         return found
 
@@ -255,6 +259,7 @@ class Forecaster:
         """The last window of each series (S, R, C + 1)."""
         return np.stack([numbered(one, number) for number, one in enumerate(self.series.values)])
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _forecast(self, windows: Array, horizon: int) -> Array:
         """(B, horizon) from windows (B, R, C + 1). Raises InputError where a member overflows."""
         found = np.sum([weight * roll_out(member, windows, horizon) for member, weight in self.ensemble], axis=0)
