@@ -30,7 +30,7 @@ import gatewise as gw
 from benchmarks.machine import machine, now
 from gatewise.data import imdb
 from gatewise.explain import METHODS, IntegratedGradients
-from gatewise.explain.attribution import Baseline
+from gatewise.explain.attribution.integrated_gradients import Baseline
 from gatewise.kernels.threads import threads
 from gatewise.network.batch import PAD, truncate
 

@@ -22,8 +22,8 @@ from benchmarks.machine import machine, now
 from benchmarks.random_scores import RandomScores
 from gatewise.data import imdb
 from gatewise.explain import METHODS, IntegratedGradients, Method
-from gatewise.explain.attribution import BASELINES
 from gatewise.explain.attribution.faithfulness import SHARES, DeletionScores, measure
+from gatewise.explain.attribution.integrated_gradients import BASELINES
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ import numpy as np
 import gatewise as gw
 from gatewise.data import imdb
 from gatewise.explain import IntegratedGradients
-from gatewise.explain.attribution import BASELINES, attribute
+from gatewise.explain.attribution import attribute
+from gatewise.explain.attribution.integrated_gradients import BASELINES
 from gatewise.explain.example import predict_examples
 
 POINTS = (8, 16, 32, 64)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from gatewise.data import Labelled
-    from gatewise.explain import Example
+    from gatewise.explain import Clamp, Example
     from gatewise.model.model import Model
 
 # X_train[5] of the tutorial (train/neg/8203 of the archive), by the SHA-256 of its text.
@@ -128,8 +128,10 @@ def explain(
     options = TableOptions(column, label, model.task, time=time, id=id, layout=layout, series=series, columns=names)
     screen = console()
     marks = screen.no_color or screen.color_system is None
-    clamps = parse_clamps(clamp or [], ablate or [], hold_memory or [], layer, direction)
-    replacements = parse_replacements(replace or [])
+    clamps: list[Clamp] = []
+    if clamp or ablate or hold_memory or layer is not None or direction is not None:
+        clamps = parse_clamps(clamp or [], ablate or [], hold_memory or [], layer, direction)
+    replacements = parse_replacements(replace) if replace else {}
     if data is not None and text is None and file is None and not tutorial_review:
         if clamps or replacements or compare or method or svg or html or target or against:
             raise InputError("--data without a text summarises units; the other options need a text")
@@ -150,7 +152,6 @@ def explain(
 
     from gatewise.explain.explanation import method_named
     from gatewise.explain.provenance import provenance
-    from gatewise.explain.render.html import compare_page, report_page
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
 
     source = provenance(model.fingerprint, choice.name, typed_command(context))
@@ -170,6 +171,8 @@ def explain(
         target = explanation.target  # both texts are explained by the same score
         both = [explanation, model.explain(other, chosen, target=target, against=against)]
         if html is not None:
+            from gatewise.explain.render.html import compare_page
+
             write_file(html, compare_page([(both[0], example), (both[1], other)], source=source))
         if as_json:
             print_json({"model": choice.name, "texts": [one.as_dict() for one in both]})
@@ -180,6 +183,8 @@ def explain(
         return
     intervention = model.intervene(example, clamps, replacements) if clamps or replacements else None
     if html is not None:
+        from gatewise.explain.render.html import report_page
+
         write_file(html, report_page(explanation, example, intervention, unit, source=source))
     if as_json:
         shown_unit = example.top_unit if unit is None else unit
@@ -192,7 +197,7 @@ def explain(
             parts = [change_report(intervention, token_noun=token_noun, unit=unit, words=top, marks=marks)]
         else:
             parts = [explanation_report(explanation, example, token_noun=token_noun, unit=unit, words=top, marks=marks)]
-            if model.units is not None and unit is not None:
+            if unit is not None and model.units is not None:
                 parts.append(unit_report(model.units, unit, marks=marks))
         return Group(*(part for one in parts for part in (one, "")), footer)
 

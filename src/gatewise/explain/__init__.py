@@ -1,20 +1,22 @@
 """Explanations of predictions: activations, attributions, interventions, and statistics of units.
 
-The renderers (`render`, `view`) are modules of their own, so that an explanation imports no rich and no page.
+Names are imported on first use, so that an explanation loads nothing that it does not need.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from gatewise.explain.attribution import METHODS, IntegratedGradients, Method
-from gatewise.explain.example import Example, trace
-from gatewise.explain.explanation import Explanation, explain
-from gatewise.explain.html_repr import HtmlRepr
-from gatewise.explain.intervene import Intervention
-from gatewise.members.clamp import Clamp, ablate, hold_memory
-from gatewise.members.gates import Gates, MemoryDecomposition, Share
-from gatewise.types import Faithfulness
+if TYPE_CHECKING:
+    from gatewise.explain.attribution import METHODS, Method
+    from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
+    from gatewise.explain.example import Example, trace
+    from gatewise.explain.explanation import Explanation, explain
+    from gatewise.explain.intervene import Intervention
+    from gatewise.members.clamp import Clamp, ablate, hold_memory
+    from gatewise.members.gates import Gates, MemoryDecomposition, Share
+    from gatewise.types import Faithfulness
 
 __all__ = [
     "METHODS",
@@ -34,12 +36,15 @@ __all__ = [
     "trace",
 ]
 
-
-def _render(result: Any) -> str:
-    """The HTML of a result for a notebook. The import is lazy: a prediction imports no renderer."""
-    from gatewise.explain.render.html import result_html
-
-    return result_html(result)
+_HOMES = (
+    *("explain.attribution", "explain.example", "explain.explanation", "explain.intervene", "members.clamp"),
+    *("members.gates", "types", "explain.attribution.integrated_gradients"),
+)
 
 
-HtmlRepr.render = _render
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for home in _HOMES:
+            if hasattr(module := import_module(f"gatewise.{home}"), name):
+                return getattr(module, name)
+    raise AttributeError(f"module 'gatewise.explain' has no attribute {name!r}")

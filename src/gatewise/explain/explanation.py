@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatewise.errors import InputError, did_you_mean, printable, quote
-from gatewise.explain.attribution import METHODS, Baseline, IntegratedGradients, Method, Part, attribute, member_notes
+from gatewise.explain.attribution import METHODS, Method, Part, attribute, member_notes
 from gatewise.explain.attribution.members import PhraseScore, phrase_scores
 from gatewise.explain.example import Example, ensemble_of
 from gatewise.explain.html_repr import HtmlRepr
@@ -23,6 +23,9 @@ from gatewise.kernels import Kernel
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
 from gatewise.types import Array, Faithfulness, Task
+
+if TYPE_CHECKING:
+    from gatewise.explain.attribution.integrated_gradients import Baseline
 
 DEFAULT_METHOD = "leave-one-out"  # the method for a model whose methods were never measured: it assumes nothing
 _HARDLY = 0.1  # the share of a score below which the LSTM hardly took part
@@ -252,8 +255,11 @@ def explain_example(
     """`explain` of an example of any model, which may be clamped, and whose score may be chosen."""
     ensemble, target = example.ensemble, example.ensemble.target
     name = (default if default in METHODS else DEFAULT_METHOD) if method is None else method
-    chosen = method_named(name) if isinstance(name, str) else name
-    name = next((known for known, one in METHODS.items() if type(one) is type(chosen)), type(chosen).__name__)
+    if isinstance(name, str):
+        chosen = method_named(name)
+    else:
+        chosen = name
+        name = next((known for known, one in METHODS.items() if type(one) is type(chosen)), type(chosen).__name__)
     as_measured = chosen == METHODS.get(name) and not example.lstm.clamps
     [found] = attribute(chosen, [example], channels=True)
     return Explanation(
@@ -291,4 +297,6 @@ def method_named(name: str, baseline: Baseline | None = None) -> Method:
         return METHODS[name]
     if name != "integrated-gradients":
         raise InputError(f"a baseline is for integrated-gradients, not for {name}")
+    from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
+
     return IntegratedGradients(baseline=baseline)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from importlib import import_module
 
 
 class HtmlRepr:
-    """A result that a notebook shows as HTML.
-
-    The result types do not import the renderers, which import them: `gatewise.explain` sets `render`.
-    """
-
-    render: ClassVar[Callable[[Any], str]]
+    """A result that a notebook shows as HTML. The renderer, which imports the result types, is imported by its name."""
 
     def _repr_html_(self) -> str:
-        return HtmlRepr.render(self)
+        html: str = import_module("gatewise.explain.render.html").result_html(self)
+        return html

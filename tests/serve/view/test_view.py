@@ -14,7 +14,7 @@ import pytest
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp
-from gatewise.explain.attribution import IntegratedGradients
+from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
 from gatewise.kernels.ragged import Ragged
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import Ngrams, keys_of

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
 from gatewise.explain.attribution.method import Attribution
 from gatewise.explain.example import Example, activations_of
 from gatewise.members.ensemble import Ensemble
@@ -44,15 +43,19 @@ class PrefixDifference:
             kept = len(examples) == 1  # the example keeps its prefix logits; of a batch they would fill the memory
             logits = example.lstm_prefix_logits if kept else net.read_prefix_logits(example.read, lstms)
             prefixes = example.lstm_score(logits)  # (T + 1,)
-            by_channel = channels and has_channel_parts(net) and not net.arch.bidirectional
+            by_channel = channels and net.arch.inputs == "channels" and not net.arch.bidirectional
             parts = _by_channel(example, lstms[0]) if by_channel else (None, None)
             found.append(Attribution(np.diff(prefixes), float(prefixes[0]), *parts))
         return found
 
 
-def _by_channel(example: Example, gates: Gates) -> tuple[Array, Array]:
-    """Each channel's part of each score (T, C), and the baseline term (T,)."""
+def _by_channel(example: Example, gates: Gates) -> tuple[Array | None, Array | None]:
+    """Each channel's part of each score (T, C), and the baseline term (T,); None where the network has none."""
+    from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
+
     net = example.lstm
+    if not has_channel_parts(net):
+        return None, None
     weight = example.lstm_score.weights @ net.parameters["dense.weight"].astype(np.float64)
     h, h_idle = gates.h.astype(np.float64), idle(net, gates).h
     before = pooled_prefixes(net.arch, gates.h, gates.h0)  # one for each part of the pooling

@@ -8,7 +8,7 @@ removes control characters, and is never read as markup.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -19,12 +19,13 @@ from rich.text import Text
 from gatewise.errors import counted, printable
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
-from gatewise.explain.intervene import Intervention
 from gatewise.explain.score import score_text, sum_text
-from gatewise.explain.units import Excerpt, UnitsReport, UnitSummary
-from gatewise.members.clamp import GATE_NAMES
 from gatewise.target import Target
 from gatewise.types import Array
+
+if TYPE_CHECKING:
+    from gatewise.explain.intervene import Intervention
+    from gatewise.explain.units import Excerpt, UnitsReport, UnitSummary
 
 POSITIVE, NEGATIVE = Style(color="#2a7de1"), Style(color="#c86000")
 _BOLD = Style(bold=True)
@@ -334,6 +335,8 @@ def _signed(of: Target, value: float, marks: bool) -> Text:
 
 
 def _unit(report: UnitsReport, summary: UnitSummary, marks: bool) -> Iterator[RenderableType]:
+    from gatewise.members.clamp import GATE_NAMES
+
     data = f" over {report.n:,} of {printable(report.data, 300)}"
     yield Text.assemble((f"unit {summary.unit}", Style(bold=True)), data)
     yield Text(

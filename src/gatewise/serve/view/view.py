@@ -16,7 +16,8 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain import serialize
-from gatewise.explain.attribution import METHODS, IntegratedGradients
+from gatewise.explain.attribution import METHODS
+from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import DEFAULT_METHOD, explain_example
 from gatewise.explain.score import TargetScore, target_score
