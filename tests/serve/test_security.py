@@ -221,9 +221,6 @@ def test_head_and_the_description_of_a_server_with_a_token(guarded: Server) -> N
     assert ask(guarded.port, "HEAD", "/model", headers=token).status == 200
     described = ask(guarded.port, "GET", "/openapi.json", headers=token).json()
     assert described["security"] == [{"bearer": []}, {"basic": []}]
-    page = ask(guarded.port, "GET", "/docs", headers=token).body.decode()
-    assert "Authorization: Bearer TOKEN" in page
-    assert TOKEN not in page
 
 
 def test_allowed_hosts(guarded: Server) -> None:

@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 from gatewise._version import __version__
 from gatewise.model.model import Model
 from gatewise.serve import handlers, open_inference, openapi
-from gatewise.serve.api_page import api_page
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.handlers import to_json
 from gatewise.serve.http_error import HTTPError
@@ -151,7 +150,7 @@ def _add_model(app: FastAPI, state: State, path: str) -> None:
 
 
 def _add_description(app: FastAPI, state: State) -> None:
-    """/openapi.json with servers and security, and the same as a page."""
+    """/openapi.json with servers and security; the page /docs draws it."""
     describe = app.openapi
 
     def complete() -> dict[str, Any]:
@@ -161,11 +160,6 @@ def _add_description(app: FastAPI, state: State) -> None:
         return app.openapi_schema
 
     app.openapi = complete  # type: ignore[method-assign]
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs(request: Request) -> Response:
-        """The API for people."""
-        return Response(api_page(complete(), request.headers["host"]), media_type="text/html; charset=utf-8")
 
 
 def _add_static_files(app: FastAPI, found: Mapping[str, StaticFile]) -> None:

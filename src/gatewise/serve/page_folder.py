@@ -154,7 +154,7 @@ def _page(static: Sequence[str]) -> dict[str, bytes]:
     source = files("gatewise.serve") / "page"
     found = {one.name: one.read_bytes() for one in source.iterdir() if one.name.endswith((".js", ".svg"))}
     found["api.js"] = found.pop("staticapi.js")
-    del found["report.js"]
+    del found["report.js"], found["docs.js"]
     found["style.css"] = read_page_file("style.css").encode()
     page = read_page_file("index.html")
     policy = (

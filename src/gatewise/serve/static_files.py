@@ -31,7 +31,7 @@ class StaticFile:
 
 
 def read_static_files() -> dict[str, StaticFile]:
-    """Every file of gatewise/serve/page by URL path; `/` is index.html. Files of unknown types are left out."""
+    """The files of gatewise/serve/page of known types by URL path; `/` is index.html and `/docs` docs.html."""
     found: dict[str, StaticFile] = {}
     for entry in (files("gatewise.serve") / "page").iterdir():
         media_type = _TYPES.get("." + entry.name.rpartition(".")[2])
@@ -40,7 +40,7 @@ def read_static_files() -> dict[str, StaticFile]:
             gzipped = gzip.compress(body, mtime=0)
             etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
             found[f"/{entry.name}"] = StaticFile(body, media_type, etag, gzipped if len(gzipped) < len(body) else None)
-    found["/"] = found["/index.html"]
+    found["/"], found["/docs"] = found["/index.html"], found["/docs.html"]
     return found
 
 
