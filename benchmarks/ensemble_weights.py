@@ -22,8 +22,8 @@ from gatewise.data import imdb
 from gatewise.metrics import accuracy_and_loss
 from gatewise.target import log_probabilities
 from gatewise.training import recipe
-from gatewise.training.ensemble import EnsembleWeights, fit_ensemble_weights
-from gatewise.training.ngrams import fit_ngrams
+from gatewise.training.members.ngrams import MIN_DF, NgramFeatures
+from gatewise.training.stack import L2, fit_weights
 from gatewise.training.training_data import prepare
 from gatewise.types import Array
 
@@ -41,41 +41,38 @@ def main() -> None:
     assert not model.ensemble.others, "MODEL must be a network alone"
     assert model.metadata.fingerprint == data.fingerprint(), "the model was trained on other data"
     training_data = prepare(data, recipe(model.metadata.recipe, ngrams__order=3), model.metadata.seed)
-    sequences, labels, train = training_data.full_sequences, training_data.labels, training_data.train
-    ngram_model = fit_ngrams(
-        [sequences[n] for n in train],
-        labels[train],
-        2,
-        l2=options.ngram_l2,
-        exclude=training_data.excluded_tokens,
-    )
-    validation = [sequences[n] for n in training_data.validation]
-    network, ngrams = model.ensemble.logits(validation).astype(np.float64), ngram_model.logits(validation)
-    y, zero = labels[training_data.validation], np.zeros(1)
-    print(f"{len(y):,} validation rows, {len(ngram_model.ngrams):,} n-grams, l2 {options.ngram_l2:g}\n")
+    train, y = training_data.train, training_data.labels[training_data.validation]
+    features = NgramFeatures.of(training_data.full(train), 3, MIN_DF, training_data.excluded_tokens)
+    ngrams, validation = features.fit(training_data.targets(train), l2=options.ngram_l2), training_data.validation
+    parts = [one.logits(training_data.full(validation)) for one in (model.ensemble, ngrams)]
+    logits = np.stack(parts, axis=2)  # (n, 1, 2)
+    print(f"{len(y):,} validation rows, {len(features.keys):,} n-grams, l2 {options.ngram_l2:g}\n")
     print("| logit | accuracy | loss | calibration error |\n|---|---:|---:|---:|")
-    for name, parts in (("network", (1.0, 0.0)), ("n-grams", (0.0, 1.0)), ("plain sum", (1.0, 1.0))):
-        _row(name, EnsembleWeights(*parts, zero, 0).combine(network, ngrams), y)
-    order, crossed = np.random.default_rng(0).permutation(len(y)), np.zeros_like(network)
+    for name, weights in (("network", (1.0, 0.0)), ("n-grams", (0.0, 1.0)), ("plain sum", (1.0, 1.0))):
+        _row(name, logits @ weights, y)
+    order, crossed = np.random.default_rng(0).permutation(len(y)), np.zeros_like(parts[0])
     for test, fit in ((order[::2], order[1::2]), (order[1::2], order[::2])):
-        weights = fit_ensemble_weights(network[fit], ngrams[fit], y[fit, None])
-        crossed[test] = weights.combine(network[test], ngrams[test])
+        found, shift = _fit(logits[fit], y[fit], L2)
+        crossed[test] = logits[test] @ found + shift
     _row("ensemble", crossed, y)
-    print(f"\nfitted to all rows: {fit_ensemble_weights(network, ngrams, y[:, None])}\n")
+    print(f"\nweights and shift fitted to all rows: {_fit(logits, y, L2)}\n")
     print("| rows | L2 | accuracy | loss | worst loss | a | b |\n|---:|---:|---:|---:|---:|---:|---:|")
     for n in ROWS:
         for l2 in PENALTIES:
-            _draws(n, l2, network, ngrams, y)
+            _draws(n, l2, logits, y)
 
 
-def _draws(n: int, l2: float, network: Array, ngrams: Array, y: Array) -> None:
+def _fit(logits: Array, y: Array, l2: float) -> tuple[Array, Array]:
+    return fit_weights(logits, y[:, None].astype(np.float64), np.ones(2), l2, l2)
+
+
+def _draws(n: int, l2: float, logits: Array, y: Array) -> None:
     rng, found = np.random.default_rng(n), []
     for _ in range(30):
         rows = rng.permutation(len(y))
         train, test = rows[:n], rows[n:]
-        weights = fit_ensemble_weights(network[train], ngrams[train], y[train, None], l2)
-        measured = accuracy_and_loss(log_probabilities(weights.combine(network[test], ngrams[test])), y[test])
-        found.append((*measured, weights.network, weights.ngrams))
+        weights, shift = _fit(logits[train], y[train], l2)
+        found.append((*accuracy_and_loss(log_probabilities(logits[test] @ weights + shift), y[test]), *weights))
     accuracy, loss, a, b = np.mean(found, axis=0)
     worst = max(loss for _, loss, *_ in found)
     print(f"| {n} | {l2:g} | {accuracy:.4f} | {loss:.4f} | {worst:.4f} | {a:.2f} | {b:.2f} |", flush=True)

@@ -20,7 +20,7 @@ from gatewise.data import imdb
 from gatewise.metrics import accuracy_and_loss
 from gatewise.target import log_probabilities
 from gatewise.text import TokenEncoding
-from gatewise.training.ngrams import fit_ngrams
+from gatewise.training.members.ngrams import MIN_DF, NgramFeatures
 from gatewise.types import Array
 
 FITS: dict[str, dict[str, Any]] = {
@@ -33,7 +33,6 @@ FITS: dict[str, dict[str, Any]] = {
     "l2 0.3": {"l2": 0.3},
     "l2 1": {"l2": 1.0},
     "l2 16": {"l2": 16.0},
-    **{f"{most:,} kept": {"most": most} for most in (20_000, 50_000, 100_000, 200_000, 400_000)},
 }
 
 
@@ -68,10 +67,12 @@ def _results(sequences: list[Array], labels: Array, fold: Array, given: dict[str
     for k in range(int(fold.max()) + 1):
         train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         began = time.perf_counter()
-        fitted = fit_ngrams([sequences[n] for n in train], labels[train], 2, **given)
+        order, min_df, exclude = given.get("order", 3), given.get("min_df", MIN_DF), given["exclude"]
+        features = NgramFeatures.of([sequences[n] for n in train], order, min_df, exclude)
+        fitted = features.fit(labels[train, None].astype(float), l2=given.get("l2", 4.0), threads=given["threads"])
         seconds = time.perf_counter() - began
         logits = fitted.logits([sequences[n] for n in test])
-        yield *accuracy_and_loss(log_probabilities(logits), labels[test]), len(fitted.ngrams), seconds
+        yield *accuracy_and_loss(log_probabilities(logits), labels[test]), len(features.keys), seconds
 
 
 if __name__ == "__main__":

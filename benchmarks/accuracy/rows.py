@@ -19,7 +19,7 @@ from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import pretrain_recipe
 from gatewise.training import recipe as named
-from gatewise.training.ensemble import fit_ensemble_weights
+from gatewise.training.stack import fit_weights
 from gatewise.types import Array
 
 
@@ -141,8 +141,8 @@ def measured(model: Model, test: Labelled, validation: Labelled) -> dict[str, An
         }
         for name, logits in parts.items():
             targets = validation.labels[:, None].astype(np.float64)
-            weights = fit_ensemble_weights(logits(validation), None, targets, l2=1e-8)
-            positive = weights.combine(logits(test), None)[:, 0] > 0
+            weight, shift = fit_weights(logits(validation)[:, :, None], targets, np.ones(1), 1e-8, 1e-8)
+            positive = (weight[0] * logits(test) + shift)[:, 0] > 0
             figures[name] = float((positive == (test.labels == 1)).mean())
     return figures
 

@@ -108,10 +108,10 @@ class Step:
             preprocessor=TextPreprocessor(KerasEncoding({"a": 1})),
             architecture=self.arch,
             sequences=self.reviews,
+            full_sequences=self.reviews,
             labels=labels,
             train=every,
             validation=every,
-            trainable_rows=trainable_rows,
         )
         self.batches = [every[n : n + settings["batch_size"]] for n in range(0, len(every), settings["batch_size"])]
         objective = SupervisedObjective(training_data, network, 0)

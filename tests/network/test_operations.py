@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,9 +20,7 @@ from gatewise.network.dropout import Dropout
 from gatewise.network.language_model import WINDOW, _same_mask_at_every_step, _window
 from gatewise.network.sampled import BLOCK, sampled_softmax
 from gatewise.training.objective import loss_of
-from gatewise.training.soft_labels import SoftTargets
-from gatewise.training.target_scaling import TargetScaling
-from gatewise.training.training_data import TrainingData
+from gatewise.training.training_data import TargetScaling, TrainingData
 from gatewise.types import Array, Lengths
 
 CLOSE = 1e-9
@@ -188,7 +187,9 @@ def loss_case(
 ) -> Case:
     """The loss of a batch. theirs: of logits (B, outputs) and the weights of the rows (B,)."""
     fields = {"weights": WEIGHTS, "soft_targets": None, "target_scaling": None} | fields
-    data = cast(TrainingData, SimpleNamespace(data=SimpleNamespace(task=task), **fields))
+    about = SimpleNamespace(task=task, classes=range(max(2, outputs)))
+    data: Any = SimpleNamespace(data=about, **fields)
+    data.targets = partial(TrainingData.targets, data)
 
     def ours(ops: RecordingOps, v: dict[str, Any]) -> list[Any]:
         loss, gradient = loss_of(data, v["logits"].value, ROWS)
@@ -203,20 +204,17 @@ def binary(logits: Tensor, targets: Array, weights: Tensor | None) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(targets).double(), weights)
 
 
-def soft_targets(columns: int) -> SoftTargets:
-    targets = SOFT[:, :columns] / SOFT[:, :columns].sum(axis=1, keepdims=True)
-    return SoftTargets(targets.astype(np.float32), np.linspace(0.3, 1, 10).astype(np.float32))
+def soft_targets(columns: int) -> Array:
+    return (SOFT[:, :columns] / SOFT[:, :columns].sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def soft_loss(columns: int) -> Callable[[Tensor, Tensor], Tensor]:
-    soft = soft_targets(columns)
-    targets = torch.from_numpy(soft.targets[ROWS]).double()
-    of_rows = torch.from_numpy(soft.weights[ROWS]).double()
+    targets = torch.from_numpy(soft_targets(columns)[ROWS]).double()
 
     def loss(logits: Tensor, weights: Tensor) -> Tensor:
         if logits.shape[1] == 1:
-            return binary(logits[:, 0], targets[:, 1].numpy(), weights * of_rows)
-        return -(weights * of_rows * (targets * logits.log_softmax(1)).sum(1)).mean()
+            return binary(logits[:, 0], targets[:, 1].numpy(), weights)
+        return -(weights * (targets * logits.log_softmax(1)).sum(1)).mean()
 
     return loss
 

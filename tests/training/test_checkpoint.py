@@ -16,7 +16,6 @@ from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes
 from gatewise.training.callback import EpochLog
 from gatewise.training.optim import Adam
 from gatewise.training.run import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
-from gatewise.training.soft_labels import load_soft_labels, save_soft_labels
 
 IDENTITY = json.dumps({"seed": 3, "sha256": "0" * 64})
 WEIGHTS = {"w": np.arange(12, dtype=np.float32).reshape(3, 4)}
@@ -107,16 +106,3 @@ def test_metadata_that_is_not_a_checkpoints_is_refused(folder: Path, metadata: d
     (folder / FILE).write_bytes(tensors_to_bytes(WEIGHTS, metadata, checksum=True))
     with pytest.raises(ModelFileError):
         read(folder)
-
-
-def test_soft_labels_with_any_bit_changed_are_refused(tmp_path: Path) -> None:
-    labels = save_soft_labels(np.random.default_rng(5).random((2, 3)), tmp_path, IDENTITY)
-    found = load_soft_labels(tmp_path, (2, 3), IDENTITY)
-    assert found is not None
-    assert np.array_equal(found, labels)
-    [path] = tmp_path.glob("*.safetensors")
-    good = path.read_bytes()
-    for at in range(len(good)):
-        path.write_bytes(good[:at] + bytes([good[at] ^ 4]) + good[at + 1 :])
-        with pytest.raises(ModelFileError, match="damaged"):
-            load_soft_labels(tmp_path, (2, 3), IDENTITY)

@@ -10,9 +10,9 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.kernels.convolution import KERNELS
 from gatewise.members.convolutions import features_of
-from gatewise.training import convolutions as module
 from gatewise.training import train
-from gatewise.training.convolutions import dilations_of, fit_banks, fit_convolutions
+from gatewise.training.members import convolutions as module
+from gatewise.training.members.convolutions import dilations_of, fit_banks, fit_convolutions
 from gatewise.types import Array
 
 
@@ -69,13 +69,13 @@ def test_every_task_is_learnt_and_calibrated(task: str) -> None:
         targets, expected = labels[:, None] - 1.0, truth[:, None] - 1.0
     else:
         targets, expected = np.eye(3)[labels], np.eye(3)[truth]
-    model = fit_convolutions(rows, targets, task, singles(45), features=840, seed=2)  # type: ignore[arg-type]
+    model, out_of_fold, _ = fit_convolutions(rows, targets, task, singles(45), features=840, seed=2)  # type: ignore[arg-type]
     logits = model.logits(test)
     assert logits.shape == expected.shape
-    assert model.out_of_fold.shape == targets.shape
+    assert out_of_fold.shape == targets.shape
     if task == "regression":
         assert np.sqrt(np.mean((logits - expected) ** 2)) < 0.35
-        assert 0.05 < np.sqrt(np.mean((model.out_of_fold - targets) ** 2)) < 0.5
+        assert 0.05 < np.sqrt(np.mean((out_of_fold - targets) ** 2)) < 0.5
     else:
         assert (logits.argmax(axis=1) == truth).mean() > 0.9
         p = 1 / (1 + np.exp(-logits)) if task == "multilabel" else np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -85,19 +85,20 @@ def test_every_task_is_learnt_and_calibrated(task: str) -> None:
 def test_two_classes_have_one_logit() -> None:
     rows, labels = waves(30, 9)
     kept = np.flatnonzero(labels < 2)
-    model = fit_convolutions(
+    model, _, _ = fit_convolutions(
         [rows[n] for n in kept], labels[kept, None].astype(float), "classification", singles(len(kept)), features=840
     )
-    assert model.convolutions.weight.shape[1] == 1
+    assert model.member.weight.shape[1] == 1
     assert ((model.logits([rows[n] for n in kept])[:, 0] > 0) == labels[kept]).all()
 
 
 def test_equal_arguments_give_equal_models() -> None:
     rows, labels = waves(12, 3, channels=2)
     one, two = (
-        fit_convolutions(rows, np.eye(3)[labels], "classification", singles(12), features=420, seed=4) for _ in range(2)
+        fit_convolutions(rows, np.eye(3)[labels], "classification", singles(12), features=420, seed=4)[0]
+        for _ in range(2)
     )
-    assert one.convolutions.weight.tobytes() == two.convolutions.weight.tobytes()
+    assert one.member.weight.tobytes() == two.member.weight.tobytes()
     assert one.bias.tobytes() == two.bias.tobytes()
 
 
@@ -106,10 +107,12 @@ def test_duplicates_are_held_out_together() -> None:
     noise = [rng.standard_normal((15, 1)).astype(np.float32) for _ in range(10)]
     targets = np.eye(3)[rng.integers(0, 3, 10)]
     twice, both = noise + noise, np.concatenate([targets, targets])
-    leaking = fit_convolutions(twice, both, "classification", singles(20), features=420)
-    honest = fit_convolutions(twice, both, "classification", [np.array([n, n + 10]) for n in range(10)], features=420)
-    assert (leaking.out_of_fold.argmax(axis=1) == both.argmax(axis=1)).all()
-    assert (honest.out_of_fold.argmax(axis=1) == both.argmax(axis=1)).mean() < 0.8
+    _, leaking, _ = fit_convolutions(twice, both, "classification", singles(20), features=420)
+    _, honest, _ = fit_convolutions(
+        twice, both, "classification", [np.array([n, n + 10]) for n in range(10)], features=420
+    )
+    assert (leaking.argmax(axis=1) == both.argmax(axis=1)).all()
+    assert (honest.argmax(axis=1) == both.argmax(axis=1)).mean() < 0.8
 
 
 def test_many_rows_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,17 +121,18 @@ def test_many_rows_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROWS_PER_CHUNK", 16)
     rows, labels = waves(90, 13)
     held = np.arange(0, 90, 4)
-    model = fit_convolutions(rows, np.eye(3)[labels], "classification", [held], features=9_996)
-    assert len(model.convolutions) == 252
-    assert np.isnan(model.out_of_fold[1]).all()
-    assert (model.out_of_fold[held].argmax(axis=1) == labels[held]).mean() > 0.8
+    model, out_of_fold, _ = fit_convolutions(rows, np.eye(3)[labels], "classification", [held], features=9_996)
+    assert len(model.member) == 252
+    assert np.isnan(out_of_fold[1]).all()
+    assert (out_of_fold[held].argmax(axis=1) == labels[held]).mean() > 0.8
     test, truth = waves(30, 14)
     assert (model.logits(test).argmax(axis=1) == truth).mean() > 0.8
 
 
 def test_short_constant_and_empty_series() -> None:
     rows = [np.full((n % 5, 1), n % 2, dtype=np.float32) for n in range(12)]
-    model = fit_convolutions(rows, np.arange(12)[:, None] % 2 * 1.0, "classification", singles(12), features=84)
+    targets = np.arange(12)[:, None] % 2 * 1.0
+    model, _, _ = fit_convolutions(rows, targets, "classification", singles(12), features=84)
     assert np.isfinite(model.logits([*rows, np.zeros((0, 1), dtype=np.float32)])).all()
     for sequences, folds in (([], []), ([rows[0]], singles(1)), (rows[:3], [])):
         with pytest.raises(InputError, match="convolutions"):

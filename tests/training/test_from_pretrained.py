@@ -98,7 +98,7 @@ def test_another_pretrained_model_or_other_texts_are_not_resumed(pretrained: Pre
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
     with pytest.raises(Interrupted):
         train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callbacks=Recorder(70), **OPTIONS)
-    with pytest.raises(TrainingError, match="teacher of another run"):
+    with pytest.raises(TrainingError, match="holds another run: it differs in data"):
         train(data, pretrained=pretrained, unlabelled=more[1:], out=tmp_path / "m", resume=True, **OPTIONS)
 
 

@@ -1,18 +1,24 @@
-"""The fit of the n-gram model: equal to scikit-learn's, soft targets, sample weights, selection."""
+"""The fit of the n-grams: equal to scikit-learn's, soft targets, sample weights, and the choice by held-out loss."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
 from gatewise.members.ngrams import Ngrams, keys_of
-from gatewise.training import linear_solver
-from gatewise.training.ngrams import NgramFeatures, fit_ngrams
+from gatewise.training import recipe, sparse_solver
+from gatewise.training.members import Run
+from gatewise.training.members import ngrams as module
+from gatewise.training.members.ngrams import NgramFeatures, NgramFit, fit
+from gatewise.training.run import RunFolder
+from gatewise.training.training_data import TrainingData, prepare
 from tests.members.ngram_keys import tokens_of
+from tests.training.callbacks import Recorder
+from tests.training.texts import made_reviews
 
 ROWS = 30
 
@@ -28,6 +34,14 @@ def made(n: int, classes: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]
         sequences.append(np.concatenate([tokens, liked, tokens[:3]]).astype(np.int32))
     labels = np.where(rng.random(n) < 0.15, rng.integers(0, classes, n), labels)
     return sequences, labels
+
+
+def fit_ngrams(
+    sequences: list[np.ndarray], labels: np.ndarray, classes: int, min_df: int = 2, exclude: Any = (), **options: Any
+) -> NgramFit:
+    """labels: classes (n,), or targets (n, outputs)."""
+    targets = np.eye(classes)[labels][:, 1 if classes == 2 else 0 :] if labels.ndim == 1 else labels
+    return NgramFeatures.of(sequences, 3, min_df, exclude).fit(targets, **options)
 
 
 def features(sequences: list[np.ndarray], minimum: int, without: tuple[int, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
@@ -52,12 +66,12 @@ def test_two_classes_against_scikit_learn() -> None:
     sequences, labels = made(300, 2, 1)
     fitted = fit_ngrams(sequences, labels, 2, min_df=3, l2=0.7, exclude=(3,), tol=1e-9, max_iter=2000)
     keys, x = features(sequences, 3, (3,))
-    np.testing.assert_array_equal(fitted.ngrams.keys, keys)
+    np.testing.assert_array_equal(fitted.member.keys, keys)
     r = ratio(x, labels, np.ones(300))
     theirs = linear.LogisticRegression(C=1 / 0.7, tol=1e-10, max_iter=10_000).fit(x * r, labels)
-    np.testing.assert_allclose(fitted.ngrams.weight[:, 0], theirs.coef_[0] * r, atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(fitted.member.weight[:, 0], theirs.coef_[0] * r, atol=1e-3, rtol=1e-3)
     np.testing.assert_allclose(fitted.bias, theirs.intercept_, atol=1e-3, rtol=1e-3)
-    logits = fitted.ngrams.logits(sequences)[:, 0] + fitted.bias
+    logits = fitted.member.logits(sequences)[:, 0] + fitted.bias
     np.testing.assert_allclose(logits, theirs.decision_function(x * r), atol=1e-3, rtol=1e-3)
 
 
@@ -69,7 +83,7 @@ def test_sample_weights_equal_copies() -> None:
     _, x = features(sequences, 2)
     r = ratio(x, labels, counts)
     theirs = linear.LogisticRegression(tol=1e-10, max_iter=10_000).fit(x * r, labels, counts)
-    np.testing.assert_allclose(fitted.ngrams.weight[:, 0], theirs.coef_[0] * r, atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(fitted.member.weight[:, 0], theirs.coef_[0] * r, atol=1e-3, rtol=1e-3)
 
 
 def test_soft_targets_equal_weighted_labels() -> None:
@@ -83,7 +97,7 @@ def test_soft_targets_equal_weighted_labels() -> None:
     both = np.concatenate([x, x]) * r
     labels = np.repeat([1, 0], 150)
     theirs = linear.LogisticRegression(tol=1e-10, max_iter=10_000).fit(both, labels, np.concatenate([p, 1 - p]))
-    np.testing.assert_allclose(fitted.ngrams.weight[:, 0], theirs.coef_[0] * r, atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(fitted.member.weight[:, 0], theirs.coef_[0] * r, atol=1e-3, rtol=1e-3)
     np.testing.assert_allclose(fitted.bias, theirs.intercept_, atol=1e-3, rtol=1e-3)
 
 
@@ -95,8 +109,8 @@ def test_each_of_three_classes_is_at_the_optimum_of_its_logistic_regression() ->
     keys, x = features(sequences, 2)
     y = np.eye(3)[labels]
     r = np.stack([ratio(x, y[:, k], np.ones(240)) for k in range(3)], axis=1)  # (K, 3)
-    assert fitted.ngrams.weight.shape == (len(keys), 3)
-    w = fitted.ngrams.weight / r
+    assert fitted.member.weight.shape == (len(keys), 3)
+    w = fitted.member.weight / r
     z = np.stack([(x * r[:, k]) @ w[:, k] for k in range(3)], axis=1) + fitted.bias
     p = 1 / (1 + np.exp(-z))
     slope = np.stack([(x * r[:, k]).T @ (p - y)[:, k] for k in range(3)], axis=1) + l2 * w
@@ -109,10 +123,10 @@ def test_each_of_three_classes_is_at_the_optimum_of_its_logistic_regression() ->
 def test_tfidf_against_linear_svc(classes: int, extension: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machines of unit rows equal scikit-learn's, by dual coordinate descent and by Newton's method."""
     svm = pytest.importorskip("sklearn.svm")
-    monkeypatch.setattr(linear_solver, "PASS_TOLERANCE", 1e-6)
-    monkeypatch.setattr(linear_solver, "MAX_PASSES", 3000)
+    monkeypatch.setattr(sparse_solver, "PASS_TOLERANCE", 1e-6)
+    monkeypatch.setattr(sparse_solver, "MAX_PASSES", 3000)
     if not extension:
-        monkeypatch.setattr(linear_solver, "_machines", lambda *given: None)
+        monkeypatch.setattr(sparse_solver, "_machines", lambda *given: None)
     sequences, labels = made(200, classes, 11)
     fitted = fit_ngrams(sequences, labels, classes, scaling="tfidf", tol=1e-6)
     keys, x = features(sequences, 2)
@@ -135,39 +149,104 @@ def test_tfidf_against_linear_svc(classes: int, extension: bool, monkeypatch: py
 def test_reproducible(threads: int) -> None:
     sequences, labels = made(400, 3, 8)
     one, two = (fit_ngrams(sequences, labels, 3, threads=threads) for _ in range(2))
-    assert one.ngrams.weight.tobytes() == two.ngrams.weight.tobytes()
+    assert one.member.weight.tobytes() == two.member.weight.tobytes()
     assert one.bias.tobytes() == two.bias.tobytes()
 
 
 def test_no_ngram_in_two_texts() -> None:
     fitted = fit_ngrams([np.array([1, 2]), np.array([3, 4])], np.array([0, 1]), 2)
-    assert len(fitted.ngrams) == 0
+    assert len(fitted.member) == 0
     assert fitted.bias.tolist() == [0]
 
 
 def test_excluded_tokens_make_no_ngram() -> None:
     sequences, labels = made(100, 2, 9)
-    ngrams: Ngrams = fit_ngrams(sequences, labels, 2, exclude=(5, 9)).ngrams
+    ngrams: Ngrams = fit_ngrams(sequences, labels, 2, exclude=(5, 9)).member
     assert len(ngrams) > 50
     assert not any({5, 9} & set(tokens_of(int(key))) for key in ngrams.keys)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"order": 4}, "order must be from 1 to 3"),
-        ({"l2": 0.0}, "l2 above 0"),
-        ({"min_df": 0}, "min_df at least 1"),
-        ({"sample_weight": np.full(10, np.nan)}, "finite"),
-        ({"sample_weight": np.ones(9)}, "10 texts, 10 labels, 9 weights"),
-        ({"labels": np.full(10, 2)}, "from 0 to 1"),
-        ({"labels": np.full((10, 2), 0.5)}, r"probabilities \(n, 1\)"),
-        ({"labels": np.full((10, 1), 1.5)}, r"probabilities \(n, 1\)"),
-        ({"labels": np.zeros(7, int)}, "10 texts, 7 labels"),
-    ],
-)
-def test_refused(changes: dict[str, Any], message: str) -> None:
-    sequences, labels = made(10, 2, 10)
-    given = {"labels": labels, **changes}
-    with pytest.raises(InputError, match=message):
-        fit_ngrams(sequences, given.pop("labels"), 2, **given)
+def prepared(fields: dict[str, Any] | None = None, rare: bool = False, class_weight: Any = None) -> TrainingData:
+    """240 reviews; rare: a fifth of those of class 1."""
+    reviews = made_reviews(240, 61)
+    rows = np.flatnonzero((reviews.labels == 0) | (np.arange(240) % 5 == 0) | (not rare))
+    chosen = recipe("fast", vocab_size=90, units=4, embedding_dim=4, **(fields or {}))
+    return prepare(reviews.take(rows), chosen, 1, class_weight=class_weight)
+
+
+def fitted_to(data: TrainingData) -> tuple[NgramFit, list[str]]:
+    """The fitted n-grams and the messages of the fit."""
+    recorder = Recorder()
+    found = fit(data, Run(1, recorder, RunFolder(None, None, False)))
+    assert isinstance(found, NgramFit)
+    return found, recorder.messages
+
+
+def loss(data: TrainingData, rows: np.ndarray, logits: np.ndarray | None) -> float:
+    assert logits is not None
+    return float(np.log1p(np.exp(-np.where(data.labels[rows] == 1, 1, -1) * logits[:, 0])).mean())
+
+
+@pytest.mark.parametrize("few_rows", [0, 2_000])
+def test_the_best_candidate_is_fitted_on_all_rows_and_held_out_logits_are_not_its(
+    few_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both for one validation set and for cross-validation."""
+    monkeypatch.setattr(module, "FEW_ROWS", few_rows)
+    data = prepared()
+    found, (message,) = fitted_to(data)
+    rows = data.validation
+    assert found.held_out is not None
+    assert found.held_out.shape == (len(rows), 1)
+    assert loss(data, rows, found.logits(data.full(rows))) < loss(data, rows, found.held_out)
+    assert (found.held_out_train is None) == (few_rows == 0)
+    listed = message.removeprefix("n-grams, held-out loss of ").split("; ")[:-1]
+    losses = {name: float(loss) for name, loss in (one.rsplit(": ", 1) for one in listed)}
+    assert set(losses) == {"nb, 1- to 3-grams", "tfidf, 1-grams", "tfidf, 1- to 2-grams"}
+    assert (found.member.scale is not None) == min(losses, key=losses.__getitem__).startswith("tfidf")
+    only, _ = fitted_to(prepared({"ngrams__scaling": "tfidf"}))
+    assert only.member.scale is not None
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_a_rare_class_with_class_weights_is_cross_validated(
+    class_weight: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows are held out once, and 1- to 2-grams alone are tried with the scaling of a support vector machine."""
+    monkeypatch.setattr(module, "FEW_ROWS", 0)
+    data = prepared(rare=True, class_weight=class_weight)
+    found, (message,) = fitted_to(data)
+    assert ("; tfidf, 1-grams: " in message) == (class_weight is None)
+    assert "; tfidf, 1- to 2-grams: " in message
+    if class_weight is None:
+        assert found.held_out_train is None
+    else:
+        assert loss(data, data.train, found.logits(data.full(data.train))) < loss(
+            data, data.train, found.held_out_train
+        )
+
+
+def test_the_support_vector_machine_of_a_rare_class_is_fitted_without_class_weights() -> None:
+    one, two = (
+        fitted_to(prepared({"ngrams__scaling": "tfidf"}, rare=True, class_weight=weight))[0]
+        for weight in ("balanced", {made_reviews(2, 61).classes[1]: 40.0})
+    )
+    np.testing.assert_array_equal(one.member.weight, two.member.weight)
+    np.testing.assert_array_equal(one.bias, two.bias)
+
+
+def test_two_models_are_added_by_their_held_out_loss() -> None:
+    """The sum of an informative and an uninformative model is close to the first."""
+    data, recorder = prepared(), Recorder()
+    sequences = [np.asarray([label, 2 + n % 2]) for n, label in enumerate(data.labels)]
+    data = replace(data, full_sequences=sequences)
+    right, wrong = (
+        Ngrams(1, np.arange(first, first + 2), np.array([[-2.0], [2.0]], dtype=np.float32)) for first in (1, 3)
+    )
+    both = NgramFit(wrong, np.array([0.5])), NgramFit(right, np.zeros(1))
+    found = module.added(data, *both, "LSA classifier", Run(1, recorder, RunFolder(None, None, False)))
+    assert recorder.messages[0].startswith("n-grams x ")
+    assert found.member.keys.tolist() == [1, 2, 3, 4]
+    informative, noise = found.member.weight[:2, 0], found.member.weight[2:, 0]
+    assert informative[1] - informative[0] > 2 * abs(noise[1] - noise[0])
+    assert ((found.logits(sequences)[:, 0] > 0) == data.labels).all()

@@ -14,9 +14,7 @@ from gatewise.data import Labelled
 from gatewise.errors import InputError
 from gatewise.metrics import RegressionEvaluation
 from gatewise.training import Interrupted, train
-from gatewise.training.ensemble import fit_ensemble_weights, in_unit
-from gatewise.training.ngrams import fit_ngrams
-from gatewise.training.target_scaling import TargetScaling
+from gatewise.training.members.ngrams import NgramFeatures
 from tests.training.callbacks import InterruptAt, Recorder
 
 TEXTS: dict[str, Any] = {"units": 8, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "seed": 3, "epochs": 3}
@@ -84,8 +82,8 @@ def test_the_ridge_regression_of_ngrams_is_the_optimum() -> None:
     numbers = np.stack([[len(set(s.tolist())), s[0] * 1.0] for s in sequences]) + rng.normal(0, 0.1, (120, 2))
     numbers = (numbers - numbers.mean(axis=0)) / numbers.std(axis=0)
     weight = rng.uniform(0.2, 3, 120)
-    fitted = fit_ngrams(sequences, numbers, 2, 1, 1, 0.5, sample_weight=weight, task="regression", tol=1e-7)
-    x = np.array([[float(key - 1 in s) for key in fitted.ngrams.keys] for s in sequences])
+    fitted = NgramFeatures.of(sequences, 1, 1).fit(numbers, weight, task="regression", l2=0.5, tol=1e-7)
+    x = np.array([[float(key - 1 in s) for key in fitted.member.keys] for s in sequences])
 
     ranks = np.array([[np.mean(column < v) + np.mean(column == v) / 2 for v in column] for column in numbers.T]).T
     p, q = 1 + x.T @ (ranks * weight[:, None]), 1 + x.T @ ((1 - ranks) * weight[:, None])
@@ -94,24 +92,8 @@ def test_the_ridge_regression_of_ngrams_is_the_optimum() -> None:
         from sklearn.linear_model import Ridge
 
         ridge = Ridge(0.5, tol=1e-10).fit(x * r[:, k], numbers[:, k], sample_weight=weight)
-        np.testing.assert_allclose(fitted.ngrams.weight[:, k], ridge.coef_ * r[:, k], atol=2e-3)
+        np.testing.assert_allclose(fitted.member.weight[:, k], ridge.coef_ * r[:, k], atol=2e-3)
         assert fitted.bias[k] == pytest.approx(ridge.intercept_, abs=2e-3)
-
-
-def test_ensemble_weights_are_a_least_squares_fit() -> None:
-    rng = np.random.default_rng(6)
-    truth = rng.normal(0, 1, (4000, 2))
-    one, two = truth + rng.normal(0.3, 0.5, truth.shape), 0.5 * truth + rng.normal(0, 0.5, truth.shape)
-    found = fit_ensemble_weights(one, two, truth, 1e-9, task="regression")
-    x = np.stack([one.T.ravel(), two.T.ravel(), np.repeat([1, 0], 4000), np.repeat([0, 1], 4000)], axis=1)
-    best = np.linalg.lstsq(x, truth.T.ravel(), rcond=None)[0]
-    np.testing.assert_allclose([found.network, found.ngrams, *found.shift], best, atol=1e-6)
-    few = fit_ensemble_weights(one[:3], two[:3], truth[:3], task="regression")
-    assert abs(few.network - 0.5) < 0.25, "few rows stay near the mean of both"
-    scaling = TargetScaling(np.array([5.0, -3.0]), np.array([2.0, 0.5]))
-    standardised = found.combine(one, two)
-    unit = in_unit(found, scaling).combine(scaling.mean + scaling.scale * one, scaling.mean + scaling.scale * two)
-    np.testing.assert_allclose(unit, scaling.mean + scaling.scale * standardised)
 
 
 def test_series_with_two_numbers() -> None:

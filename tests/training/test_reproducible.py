@@ -114,7 +114,7 @@ def test_a_seed_gives_equal_bits(kind: str, language_model: PretrainedLM, monkey
 def test_interrupted_in_a_fold_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uninterrupted = cross_validated(9)
     with monkeypatch.context() as context:
-        context.setattr("gatewise.training.cross_validation.Callback", lambda: InterruptAt(2, 1))
+        context.setattr("gatewise.training.members.lstm.Callback", lambda: InterruptAt(2, 1))
         with pytest.raises(Interrupted, match=r"stopped in epoch 1 of 3; .*resume"):
             cross_validated(9, out=tmp_path / "m")
     resumed = cross_validated(9, out=tmp_path / "m", resume=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 
 import gatewise as gw
 from gatewise.data import Labelled
-from gatewise.training import Callback, convolutions, recipe, series_ensemble, training_data
-from gatewise.training.ensemble import fit_network_weight
+from gatewise.training import Callback, recipe, training_data
+from gatewise.training.members import convolutions
 from gatewise.training.training_data import plan_series, prepare
 from tests.training.callbacks import Recorder
 from tests.training.test_convolutions import waves
@@ -113,7 +112,7 @@ def test_epochs_follow_from_the_amount_of_data() -> None:
 
 def test_more_rows_than_the_convolutions_hold_out_are_not_cross_validated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more than MOST_ROWS rows the convolutions hold out one fold, so the network has one validation set too."""
-    for module in (convolutions, series_ensemble, training_data):
+    for module in (convolutions, training_data):
         monkeypatch.setattr(module, "MOST_ROWS", 50)
     assert plan_series(recipe("series"), [10] * 51, 41, own_validation=False)[1] == 0
     assert plan_series(recipe("series", convolutions__features=0), [10] * 51, 41, own_validation=False)[1] == 5
@@ -158,22 +157,6 @@ def test_one_row_of_a_class_and_a_constant_channel() -> None:
         found = gw.train(rows, names, **TINY)
     assert len(found.classes) == 4
     assert np.isfinite(found.predict_proba(rows)).all()
-
-
-def test_the_network_has_to_show_what_it_adds() -> None:
-    rng = np.random.default_rng(4)
-    targets = np.eye(3)[rng.integers(0, 3, 80)]
-    linear = 3 * (targets - 0.5) + rng.standard_normal((80, 3))
-    noise = 3 * rng.standard_normal((80, 3))
-    weights = partial(fit_network_weight, targets=targets, l2=1.0, network_l2=1.0, shift=False)
-    assert abs(weights(noise, linear).network) < 0.3
-    assert not weights(noise, linear).shift.any()
-    wrong = weights(-linear + noise / 3, linear)
-    assert wrong.network == 0
-    assert wrong.ngrams > 0.5
-    assert weights(linear + noise / 6, noise).network > 0.5
-    stronger = partial(weights, network_l2=100.0)
-    assert stronger(linear + noise / 6, noise).network < weights(linear + noise / 6, noise).network
 
 
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path) -> None:

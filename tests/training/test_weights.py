@@ -17,7 +17,8 @@ from gatewise.target import Target
 from gatewise.training import Interrupted, recipe, train
 from gatewise.training.class_weights import class_weights, logit_shift, row_weights
 from gatewise.training.objective import scores_of
-from gatewise.training.thresholds import best_threshold, cost_thresholds, with_thresholds
+from gatewise.training.stack import Stack
+from gatewise.training.thresholds import best_threshold, choose_thresholds, cost_thresholds
 from gatewise.training.training_data import TrainingData, prepare
 from tests.training.callbacks import InterruptAt, Recorder
 from tests.training.texts import made_rare, made_reviews
@@ -155,12 +156,14 @@ def test_training_rows_that_were_held_out_choose_the_threshold_too() -> None:
     """The threshold separates the held-out logits of the training rows, which are shifted against the others."""
     data = made_rare(400, 14)
     training_data = prepare(data, recipe("fast", vocab_size=80, units=4, embedding_dim=4), 4, class_weight="balanced")
-    model = train(data, **SMALL)
     rows, rare = training_data.validation, data.classes.index("rare")
     sign = np.where(data.labels == rare, 1.0, -1.0)[:, None] * (1 if rare == 1 else -1)
-    logits, train_logits = 2 * sign[rows], 2 * sign[training_data.train] + 4
-    alone = with_thresholds(model, training_data, None, Recorder(), logits).target.thresholds
-    both = with_thresholds(model, training_data, None, Recorder(), logits, train_logits).target.thresholds
+    alone, both = (
+        choose_thresholds(
+            training_data, Stack(np.ones(1), np.zeros(1), 2 * sign[rows], of_train), None, Recorder()
+        ).thresholds
+        for of_train in (None, 2 * sign[training_data.train] + 4)
+    )
     assert alone == pytest.approx((0.5,))
     assert both[0] > 0.9
 

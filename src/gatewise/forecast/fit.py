@@ -18,6 +18,7 @@ from gatewise.target import Target
 from gatewise.training.members.autoregression import TrainingWindows, fit_autoregression
 from gatewise.training.members.window_lstm import fit_window_lstm
 from gatewise.training.recipes import Recipe
+from gatewise.training.stack import inverse_error_weights
 from gatewise.types import Array
 
 _DIRECT_STEPS = 12  # predicted at once without a season
@@ -169,11 +170,11 @@ def candidates(season: int, positive: bool) -> list[Transform]:
 
 
 def member_weights(errors: Array) -> Array:
-    """Weights (M,) of M members from their mean absolute errors, proportional to 1 / error² (Bates & Granger 1969).
+    """Weights (M,) of M members from their mean absolute errors, see `inverse_error_weights`.
 
     The worse half of the autoregressions gets 0; the last member, the LSTM, keeps its weight.
     """
-    weights = 1 / np.maximum(errors, 1e-9) ** 2
+    weights = inverse_error_weights(errors)
     linear = np.argsort(errors[:-1], kind="stable")
     weights[linear[(len(linear) + 1) // 2 :]] = 0
     return np.asarray(weights / weights.sum())

@@ -3,8 +3,8 @@
     logit = Σ_f weight_f (PPV_f - mean_f)        PPV_f = the share of steps at which convolution f is above a threshold
 
 The features are those of MiniRocket (Dempster, Schmidt & Webb 2021): 84 fixed kernels of nine taps, dilated; thresholds
-and means are fitted by `gatewise.training.convolutions`. `gatewise.kernels.convolution` defines them exactly. The
-channels are those of the series followed by their first differences x(t) - x(t - 1), 0 at the first step.
+and means are fitted by `gatewise.training.members.convolutions`. `gatewise.kernels.convolution` defines them exactly.
+The channels are those of the series followed by their first differences x(t) - x(t - 1), 0 at the first step.
 
 A PPV is a mean over steps, so each step's part of the logit is exact: the indicator belongs to the step at the centre
 of the nine taps. Of a feature that is counted where all taps lie within the series, the other steps have none.

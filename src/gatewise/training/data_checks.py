@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data import Labelled
-from gatewise.errors import DataWarning, counted, quote
+from gatewise.data import Labelled, Unlabelled
+from gatewise.data.frames import is_frame
+from gatewise.errors import DataWarning, InputError, counted, quote
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import describe_truncation
 from gatewise.training.pretrained import Pretrained
+from gatewise.training.recipes import Recipe
 from gatewise.training.training_data import TrainingData
-from gatewise.types import Array
+from gatewise.types import Array, Task
 
 FEW_ROWS = 50
 IMBALANCE = 20  # rows of the largest class per row of the smallest
@@ -25,7 +28,7 @@ MANY_CHARACTERS = 10  # of a text that ought to have more than one token
 
 
 def warn_about_data(training_data: TrainingData, given: Labelled, rows: NDArray[np.int64]) -> None:
-    """A DataWarning for each finding in the data of a run. given: the n rows without a validation set of its own and
+    """A DataWarning for each finding in the data of a run. given: the n rows without a separate validation set and
     without rows of weight 0; rows (n,): where each stood in what the user gave.
     """
     data, recipe = training_data.data, training_data.recipe
@@ -61,7 +64,7 @@ def warn_about_pretrained(training_data: TrainingData, pretrained: Pretrained | 
     warn(
         [
             "the pretrained model was trained on these data, rows of the validation set among them: scores on this set "
-            "are higher than on new data; give a validation set of its own"
+            "are higher than on new data; give a separate validation set"
         ]
     )
 
@@ -171,3 +174,58 @@ def overlap(train: Labelled, other: Labelled, name: str) -> str:
 
 def _are(number: int) -> str:
     return "is" if number == 1 else "are"
+
+
+def labelled_of(
+    data: Any, labels: Any, task: Task | None, groups: Any, sample_weight: Any, layout: str | None
+) -> Labelled:
+    """The arguments of `train` as Labelled. Raises InputError for what stands in the data already."""
+    if isinstance(data, Labelled):
+        given = {"labels": labels, "task": task, "groups": groups, "sample_weight": sample_weight, "layout": layout}
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(f"{name} {'are' if name.endswith('s') else 'is'} part of the data already")
+        return data
+    if labels is None:
+        hint = "; Labelled.from_frame takes both from a data frame" if is_frame(data) else ""
+        raise InputError(f"labels are missing: one for each text or series{hint}")
+    return Labelled.of(data, labels, task=task, groups=groups, sample_weight=sample_weight, layout=layout)
+
+
+def validation_of(validation: Any, data: Labelled, layout: str | None) -> Labelled:
+    """A separate validation set as Labelled, with the task of the training data; warns of rows that both have."""
+    if not isinstance(validation, Labelled):
+        if not isinstance(validation, tuple | list) or len(validation) != 2:
+            raise InputError("validation must be (inputs, labels) or Labelled")
+        names = None if data.task == "classification" else data.classes
+        (inputs, labels), source = validation, "the validation set given"
+        validation = Labelled.of(inputs, labels, source, task=data.task, classes=names, layout=layout)
+    found: Labelled = validation
+    warn_about_overlap(data, found, "validation")
+    return found
+
+
+def unlabelled_of(unlabelled: Any, data: Labelled, recipe: Recipe) -> Unlabelled:
+    """Unlabelled texts. Raises InputError where a run cannot learn from them."""
+    if not recipe.uses_unlabelled:
+        raise InputError(f"recipe {recipe.name} cannot use unlabelled texts (student_epochs, lsa_components)")
+    found = unlabelled if isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
+    if data.task != "classification":
+        raise InputError(f"{data.source}: only classifiers learn from unlabelled texts, not {data.task}")
+    if data.kind == "series":
+        raise InputError(f"{data.source}: series cannot learn from unlabelled texts")
+    if (data.sample_weight != 1).any():
+        raise InputError(f"{data.source}: sample_weight does not reach unlabelled texts: leave one of them out")
+    return found
+
+
+def without_weight_0(data: Labelled, times: Any) -> tuple[Labelled, Any, NDArray[np.int64]]:
+    """The data and times without rows of weight 0, and the numbers of the others. Raises InputError for as many times
+    as there are no rows.
+    """
+    if times is not None and len(times) != len(data):
+        raise InputError(f"there are {len(data):,} inputs but {len(times):,} times")
+    rows = np.flatnonzero(data.sample_weight > 0)
+    if len(rows) == len(data):
+        return data, times, rows
+    return data.take(rows), None if times is None else [times[row] for row in rows], rows

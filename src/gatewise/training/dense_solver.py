@@ -1,5 +1,5 @@
 """Linear models on dense features: a generalised linear model drawn towards a prior, and ridge regression with
-out-of-fold values. `linear_solver` is the one for sparse features.
+out-of-fold values. `sparse_solver` is the one for sparse features.
 
 The generalised linear model minimises, by L-BFGS with bounds (Byrd et al. 1995),
 

@@ -24,7 +24,7 @@ so the classifier is one too:
 
     Σ_j (V w)_j idf_j / |a_i| + b        over the n-grams j of text i; with the mean of |a_i| in place of |a_i|
 
-It is an n-gram model like that of `ngrams`, and `ensemble` adds the two: the stored model needs nothing more. (In the
+It is an n-gram model like that of `members.ngrams`, which adds the two: the stored model needs nothing more. (In the
 ensemble the mean norm is as good as each text's own: docs/log.)
 """
 
@@ -45,8 +45,7 @@ from gatewise.kernels.threads import one_blas_thread
 from gatewise.members.ngrams import Ngrams
 from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_standardised_glm
-from gatewise.training.ngrams import NgramFeatures, NgramModel
-from gatewise.training.soft_labels import subsample
+from gatewise.training.members.ngrams import NgramFeatures, NgramFit
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -171,6 +170,11 @@ def _orthonormal(y: Array, pool: ThreadPoolExecutor) -> Array:
     return y
 
 
+def subsample(count: int, limit: int) -> NDArray[np.int64]:
+    """Indices of at most `limit` of `count` texts, evenly spaced; of all for 0."""
+    return np.arange(count)[:: 1 if not limit else max(1, -(-count // limit))]
+
+
 def subsampled(unlabelled: list[Array]) -> list[Array]:
     """The texts that LSA reads: all, or of more than MAX_TEXTS a subsample."""
     return [unlabelled[n] for n in subsample(len(unlabelled), MAX_TEXTS)]
@@ -201,7 +205,7 @@ def fit_lsa_of(training_data: TrainingData, unlabelled: list[Array], seed: int, 
     return lsa
 
 
-def fit_lsa_classifier(training_data: TrainingData, lsa: LSA) -> NgramModel:
+def fit_lsa_classifier(training_data: TrainingData, lsa: LSA) -> NgramFit:
     """The LSA classifier of the training part as an n-gram model. lsa: see `fit_lsa_of`."""
     train = training_data.train
     vectors = lsa.document_vectors[: len(train)]
@@ -209,4 +213,4 @@ def fit_lsa_classifier(training_data: TrainingData, lsa: LSA) -> NgramModel:
     norms = lsa.norms[: len(train)]
     scale = norms[norms > 0].mean() if norms.any() else 1.0
     ngrams = Ngrams(ORDER, lsa.keys, (lsa.components @ weight.T / scale).astype(np.float32))
-    return NgramModel(ngrams, bias.astype(np.float64))
+    return NgramFit(ngrams, bias.astype(np.float64))

@@ -32,8 +32,8 @@ from gatewise import kernels
 from gatewise.data import batches
 from gatewise.errors import TrainingError
 from gatewise.kernels.pooling import segment_sum
+from gatewise.members.lstm import LSTM
 from gatewise.metrics import accuracy_and_loss
-from gatewise.model.model import Model
 from gatewise.network.autograd import Variable, array_of
 from gatewise.network.batch import Batch
 from gatewise.network.forward import inputs, logits_of
@@ -181,18 +181,10 @@ class SupervisedObjective(Objective):
         callback.on_epoch_end(row)
         return row
 
-    def model(self, state: dict[str, Array]) -> Model:
-        """A model with the weights of the network as in `state`, for a regression in the unit of the numbers."""
-        training_data, data = self.training_data, self.training_data.data
-        return Model.of_network(
-            training_data.architecture,
-            self.parameters(state),
-            training_data.preprocessor,
-            data.classes,
-            precision=training_data.recipe.kernel_precision,
-            task=data.task,
-            label_type=data.label_type,
-        )
+    def lstm(self, state: dict[str, Array]) -> LSTM:
+        """The member with the weights of the network as in `state`, for a regression in the unit of the numbers."""
+        data = self.training_data
+        return LSTM(data.architecture, self.parameters(state), precision=data.recipe.kernel_precision)
 
     def parameters(self, state: dict[str, Array]) -> dict[str, Array]:
         """The parameters of the network with the weights `state`, for a regression in the unit of the numbers."""
@@ -212,10 +204,8 @@ class Scores(NamedTuple):
 
 def loss_of(training_data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, Array]:
     """The mean loss of logits (B, outputs) of these rows, and its gradient (B, outputs) in float64."""
-    soft, weights = training_data.soft_targets, training_data.weights
-    z = logits.astype(np.float64)
-    targets = training_data.targets(rows) if soft is None else soft.targets[rows][:, -z.shape[1] :].astype(np.float64)
-    losses, gradient = losses_of(z, targets, training_data.data.task)
+    weights, z = training_data.weights, logits.astype(np.float64)
+    losses, gradient = losses_of(z, training_data.targets(rows), training_data.data.task)
     weight = np.ones(1) if weights is None else weights[rows].astype(np.float64)
     weight = weight.reshape(len(weight), -1)  # (B, 1), of multi-label rows with class weights (B, K)
     return float((weight * losses).mean()), weight * gradient / losses.size

@@ -1,7 +1,7 @@
 """What training starts from: a language model of `gatewise pretrain`, or any classifier of gatewise.
 
-Both give the vocabulary, the embeddings and the LSTM layers. `gatewise.training.transfer` maps what else a classifier
-has to the new classes.
+Both give the vocabulary, the embeddings and the LSTM layers. The fits of `gatewise.training.members` map the dense
+layer and the n-grams of a classifier to the new classes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM, is_pretrained_lm, load_pretrained
 from gatewise.text import Encoding, SubwordEncoding
-from gatewise.types import Array
+from gatewise.types import Array, Task
 
 BUNDLED = "bundled"
 
@@ -55,6 +55,10 @@ class Pretrained:
             return _from_classifier(pretrained, "classifier")
         kind = type(pretrained).__name__
         raise InputError(f"pretrained must be a model, its folder or 'bundled', not {kind}")
+
+    def classifier(self, task: Task) -> Model | None:
+        """The model, where both it and this task are about classes: its logits are then mapped to the new ones."""
+        return self.model if self.model is not None and self.model.task == "classification" == task else None
 
     def fingerprint(self) -> str:
         """SHA-256 of all that training takes from the model."""

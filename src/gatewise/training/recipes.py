@@ -80,7 +80,7 @@ class LSTMRecipe:
     dropout_output: Probability = 0.0
     """Dropout probability before the dense layer."""
     probe_l2: NotNegative = 0.0
-    """L2 penalty of the linear probe on a pretrained model that initialises the dense layer (`training.linear_probe`).
+    """L2 penalty of the linear probe on a pretrained model that initialises the dense layer (`training.members.lstm`).
     0: random start."""
 
 
@@ -137,7 +137,7 @@ class UnlabelledRecipe:
     student_epochs: Number = 0
     """Epochs of a student on labels and the teacher's soft labels of unlabelled texts. 0: no student."""
     teacher: Literal["network", "stacking"] = "network"
-    """What predicts the soft labels: a network and its n-grams, or stacking (`training.stacking`). Without LSA or
+    """What predicts the soft labels: a network and its n-grams, or stacking (`training.teacher`). Without LSA or
     n-grams it is a network."""
     max_pseudo_labels: Number = 0
     """Most unlabelled texts that get a soft label, evenly spaced. 0: all."""
@@ -152,8 +152,8 @@ class NgramsRecipe:
     order: Annotated[int, Range(0, MAX_ORDER)] = 0
     """Largest n of the linear n-gram model ensembled with the network. 0: no n-gram model."""
     scaling: Literal["nb", "tfidf", "auto"] = "nb"
-    """Scaling of the n-grams (`training.ngrams`): log-count ratios with logistic regression, TF-IDF with a support
-    vector machine, or for classes the better of both on held-out rows."""
+    """Scaling of the n-grams (`training.members.ngrams`): log-count ratios with logistic regression, TF-IDF with a
+    support vector machine, or for classes the better of both on held-out rows."""
     l2: Positive = 4.0
     """L2 penalty of the n-gram weights. scikit-learn: `LogisticRegression(C=1 / l2)`."""
 

@@ -1,11 +1,128 @@
-"""Weights of members whose logits are added, fitted to their held-out logits."""
+"""The stack: weights of the members, shift and calibration, fitted to held-out logits of all members together.
+
+    logit = Σ_m weight_m logit_m + shift
+
+is fitted by logistic regression (Platt 1999; with one member the weight is the temperature of Guo et al. 2017), for
+multi-label rows with one cross-entropy per label, for a regression by least squares of the standardised numbers
+(Breiman 1996, "Stacked regressions"). Weights are scalars of at least 0, the shift has one value per logit. The penalty
+
+    Σ_m l2_m/2 (weight_m - prior_m)² + L2/2 |shift|²
+
+draws towards the plain sum of the members: a hundred rows cannot lead far away from it, and thousands override it.
+Members that predict the same, each alone, are drawn towards their mean: those of a regression, and the classifiers that
+label unlabelled texts. Where a member leads, which is calibrated on held-out rows by its own fit, the others are drawn
+towards 0: on few rows, from which a network learns next to nothing, the calibrated member remains.
+
+All of it follows from the held-out logits, so a resumed run ends with the same bits.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from gatewise.training.dense_solver import fit_glm
+from gatewise.errors import InputError, counted
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.member import Member
+from gatewise.target import Target
+from gatewise.training.dense_solver import fit_glm, loss_of
+from gatewise.training.training_data import TargetScaling
 from gatewise.types import Array, Task
+
+L2 = 5.0  # chosen on train reviews, for a hundred to thousands of rows: docs/log/accuracy.md
+
+
+@dataclass(frozen=True, eq=False)
+class FittedMember:
+    """A member with what the stack needs to know of it."""
+
+    member: Member
+    bias: Array
+    """Logits (outputs,) to add to those of the member."""
+    held_out: Array | None = None
+    """Logits (n, outputs) of the validation rows, bias included, from a fit that has not seen them."""
+    held_out_train: Array | None = None
+    """Logits (m, outputs) of the training rows, each from a fit without it; None where there is no such fit."""
+    l2: float = L2
+    """Penalty of its weight."""
+    others_l2: float = 0.0
+    """Above 0 where the member leads: the penalty of the other members' weights."""
+    shifts: bool = True
+    """Whether the stack may shift the logits; False for a member that is calibrated on all rows."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `ModelMetadata` about the fit."""
+    history: str = ""
+    """The history of the fit, JSON lines."""
+
+    def logits(self, sequences: Sequence[Array]) -> Array:
+        """Logits (n, outputs) of n full sequences."""
+        return np.asarray(self.member.logits(sequences) + self.bias)
+
+
+class Stack(NamedTuple):
+    """What `stack` found: weights (M,) and shift (outputs,) of the members' logits, bias included; the ensemble's
+    held-out logits of the validation rows, and of the training rows where these are known.
+    """
+
+    weights: Array
+    shift: Array
+    held_out: Array
+    held_out_train: Array | None = None
+
+    def ensemble(self, members: Sequence[FittedMember], target: Target) -> Ensemble:
+        """The members with these weights."""
+        bias = sum((weight * one.bias for weight, one in zip(self.weights, members, strict=True)), start=self.shift)
+        weights = tuple(self.weights.tolist())
+        return Ensemble(tuple(one.member for one in members), weights, np.asarray(bias, dtype=np.float64), target)
+
+    def describe(self, members: Sequence[FittedMember]) -> str:
+        """The weights in a line."""
+        parts = [f"{one.member.noun} x {weight:.2f}" for weight, one in zip(self.weights, members, strict=True)]
+        if self.shift.any():
+            parts.append("shift " + " ".join(f"{value:+.2f}" for value in self.shift))
+        return f"{', '.join(parts)}, fitted on {counted(len(self.held_out), 'validation row')}"
+
+
+def stack(
+    members: Sequence[FittedMember],
+    targets: Array,
+    *,
+    task: Task = "classification",
+    mean: bool = False,
+    scaling: TargetScaling | None = None,
+    sample_weight: Array | None = None,
+    calibrate: bool = True,
+) -> Stack:
+    """Fit weights and shift to targets (n, outputs), see `TrainingData.targets`, with weights sample_weight (n,).
+
+    mean: whether the members are drawn towards their mean; scaling: of a regression, whose held-out logits have the
+    unit of the numbers. calibrate: False for weights of 1 and no shift. Raises InputError for logits of other shapes.
+    """
+    held_out = [one.held_out for one in members if one.held_out is not None]
+    if len(held_out) != len(members) or not len(targets) or any(one.shape != targets.shape for one in held_out):
+        raise InputError("stack: held-out logits and targets must have one shape (n, outputs), with n at least 1")
+    logits = np.stack(held_out, axis=2)
+    weights, shift = np.ones(len(members)), np.zeros(targets.shape[1])
+    if calibrate:
+        leads = [one.others_l2 for one in members]
+        weights = np.full(len(members), 1 / len(members) if mean else 1.0)
+        if any(leads):
+            weights = np.sign(leads)
+        l2 = np.array(
+            [one.l2 if lead or not any(leads) else max(leads) for one, lead in zip(members, leads, strict=True)]
+        )
+        standardised = logits if scaling is None else scaling.transform(logits.transpose(0, 2, 1)).transpose(0, 2, 1)
+        l2_shift = min(one.l2 for one in members) if all(one.shifts for one in members) else None
+        weights, shift = fit_weights(
+            standardised, targets, weights, l2, l2_shift, task=task, sample_weight=sample_weight
+        )
+        if scaling is not None:  # 1 - Σ weights is what the members leave of the mean
+            shift = (1 - weights.sum()) * scaling.mean + scaling.scale * shift
+    combined = logits @ weights + shift
+    return Stack(weights, shift, combined, _held_out_train(members, weights, combined))
 
 
 def fit_weights(
@@ -13,21 +130,54 @@ def fit_weights(
     targets: Array,
     prior: Array,
     l2: float | Array,
+    l2_shift: float | None,
     *,
     task: Task = "classification",
     sample_weight: Array | None = None,
-    l2_shift: float | None = None,
-    lowest: float | None = None,
 ) -> tuple[Array, Array]:
-    """Weights (P,) and shift (outputs,) of P members' logits (n, outputs, P), see `fit_glm`.
+    """Weights (P,) of at least 0 and shift (outputs,) of P members' logits (n, outputs, P), see `fit_glm`.
 
-    A regression has the squared error over twice its variance, which is that of the prior's prediction, so that a
-    penalty means the same for every task. l2_shift: None for a shift of 0.
+    A regression has the squared error over its variance, which is that of the prior's prediction, so that a penalty
+    means the same for every task. l2_shift: None for a shift of 0.
     """
     if task == "regression":
         error = np.square(logits @ prior - targets).mean(axis=1)
         variance = max(float(np.average(error, weights=sample_weight)), 1e-12)
         l2, l2_shift = l2 * variance, None if l2_shift is None else l2_shift * variance
-    return fit_glm(
-        logits, targets, l2, task=task, prior=prior, l2_shift=l2_shift, lowest=lowest, sample_weight=sample_weight
+    options: dict[str, Any] = {"l2_shift": l2_shift, "lowest": 0.0, "sample_weight": sample_weight}
+    return fit_glm(logits, targets, l2, task=task, prior=prior, **options)
+
+
+def inverse_error_weights(errors: Array) -> Array:
+    """Weights (M,) of M forecasts from their mean absolute errors (M,), in proportion to 1 / error² (Bates & Granger
+    1969): the stack of a forecaster. It has few held-out windows, which overlap, for many members that are alike; least
+    squares has the larger errors there.
+    """
+    weights = 1 / np.maximum(errors, 1e-9) ** 2
+    return np.asarray(weights / weights.sum())
+
+
+def calibrated(
+    values: Array, targets: Array, prior: Array, l2: float, *, task: Task, sample_weight: Array | None
+) -> tuple[Array, Array, Array]:
+    """Weights (P,) and shift (outputs,) that make logits of held-out values (n, outputs, P), and the losses (n,) of
+    these logits. See `fit_weights`.
+    """
+    weights, shift = fit_weights(values, targets, prior, l2, l2, task=task, sample_weight=sample_weight)
+    return weights, shift, loss_of(values @ weights + shift, targets, task)[0]
+
+
+def _held_out_train(members: Sequence[FittedMember], weights: Array, combined: Array) -> Array | None:
+    """The ensemble's logits (m, outputs) of the training rows, from the members whose held-out logits of them are
+    known: the least-squares line from their sum to the ensemble's logits of the validation rows (n, outputs).
+    """
+    known = [(weight, one) for weight, one in zip(weights, members, strict=True) if one.held_out_train is not None]
+    if not any(weight for weight, _ in known):
+        return None
+    of_validation, of_train = (
+        np.asarray(sum(weight * getattr(one, name) for weight, one in known)) for name in ("held_out", "held_out_train")
     )
+    center, mean = of_validation.mean(axis=0), combined.mean(axis=0)
+    variance = np.square(of_validation - center).mean(axis=0)
+    covariance = ((of_validation - center) * (combined - mean)).mean(axis=0)
+    return np.asarray(mean + covariance / np.maximum(variance, 1e-12) * (of_train - center))

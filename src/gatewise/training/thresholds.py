@@ -1,5 +1,5 @@
-"""Decision thresholds: the probability from which a label is predicted, chosen for F1 on rows that were held out: the
-validation set and, for two classes with cross-validated n-grams, the training part as well.
+"""Decision thresholds: the probability from which a label is predicted, chosen for F1 on held-out logits: those of the
+validation set and, for two classes with cross-validated n-grams, of the training rows as well.
 
 The threshold of the highest F1 is known only as well as the few positive rows of the validation set tell. So F1 is
 computed from (y + p) / 2 in place of y: half what the rows are, half what their calibrated probabilities expect
@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, quote
-from gatewise.metrics import evaluate, precision_recall_f1
-from gatewise.model.model import Model
+from gatewise.metrics import precision_recall_f1
 from gatewise.target import Target
 from gatewise.training.callback import Callback
+from gatewise.training.stack import Stack
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -42,47 +43,34 @@ def check_threshold(target: Target, threshold: Threshold | None) -> None:
         replace(target, thresholds=_given(target, threshold))
 
 
-def with_thresholds(
-    model: Model,
-    training_data: TrainingData,
-    threshold: Threshold | None,
-    callback: Callback,
-    logits: Array | None = None,
-    train_logits: Array | None = None,
-) -> Model:
-    """The model with the thresholds that are asked for. By default: those of F1 for multi-label rows and for balanced
+class Chosen(NamedTuple):
+    """Thresholds of a `Target`, and how the validation set was used for them."""
+
+    thresholds: tuple[float, ...]
+    use: str
+
+
+def choose_thresholds(
+    data: TrainingData, found: Stack, threshold: Threshold | None, callback: Callback
+) -> Chosen | None:
+    """The thresholds that are asked for, None for none. By default: those of F1 for multi-label rows and for balanced
     classes, those of the costs for a weight per class, else none.
 
-    "f1" is for two classes the F1 of the class with fewer training rows. For more classes it is the macro F1, and the
-    thresholds are in proportion to w^-a, with the class weights w, or balanced ones, and the best a of `POWERS`.
-    logits: of the validation rows, where the model has been fitted to them too and others have predicted them.
-    train_logits: of the training rows, from models without them. The threshold of two classes is chosen on these and
-    on the validation rows.
+    "f1" is for two classes the F1 of the class with fewer training rows; the training rows choose too where their
+    held-out logits are known. For more classes it is the macro F1, and the thresholds are in proportion to w^-a, with
+    the class weights w, or balanced ones, and the best a of `POWERS`.
     """
-    target = model.target
-    if target.task == "regression" or (
-        threshold is None and target.task == "classification" and training_data.class_weights is None
-    ):
-        return model
-    rows = training_data.validation
-    if logits is None:
-        logits = model.ensemble.logits([training_data.full_sequences[n] for n in rows])
-    use = "with its thresholds"
+    target, classes = data.data.target, data.data.task == "classification"
+    if target.task == "regression" or (threshold is None and classes and data.class_weights is None):
+        return None
     if threshold is not None and not isinstance(threshold, str):
-        thresholds = _given(target, threshold)
-    elif threshold is None and target.task == "classification" and not training_data.balanced:
-        assert training_data.class_weights is not None
-        thresholds = cost_thresholds(training_data.class_weights)
-    else:
-        chosen_on, held_out = rows, logits
-        if train_logits is not None and target.task == "classification" and len(target.classes) == 2:
-            chosen_on = np.concatenate([rows, training_data.train])
-            held_out = np.concatenate([logits, train_logits])
-        thresholds = _chosen(target, training_data, chosen_on, target.probabilities(held_out), callback)
-        use = "used to choose the thresholds"
-    model = model.with_thresholds(thresholds)
-    name = f"{training_data.validation_name}, {use}"
-    return model.with_evaluation(evaluate(model.target, logits, training_data.labels[rows], name))
+        return Chosen(_given(target, threshold), "with its thresholds")
+    if threshold is None and classes and data.class_weights is not None and not data.balanced:
+        return Chosen(cost_thresholds(data.class_weights), "with its thresholds")
+    rows, logits = data.validation, found.held_out
+    if found.held_out_train is not None and classes and len(target.classes) == 2:
+        rows, logits = np.concatenate([rows, data.train]), np.concatenate([logits, found.held_out_train])
+    return Chosen(_best(data, rows, target.probabilities(logits), callback), "used to choose the thresholds")
 
 
 def cost_thresholds(weights: Array) -> tuple[float, ...]:
@@ -92,18 +80,17 @@ def cost_thresholds(weights: Array) -> tuple[float, ...]:
     return tuple((weights.min() / weights).tolist())
 
 
-def _chosen(
-    target: Target, training_data: TrainingData, rows: NDArray[np.int64], p: Array, callback: Callback
-) -> tuple[float, ...]:
+def _best(data: TrainingData, rows: NDArray[np.int64], p: Array, callback: Callback) -> tuple[float, ...]:
     """The thresholds for F1, from the probabilities (n, K) of these rows (n,), which were held out."""
+    target = data.data.target
     k = len(target.classes)
-    labels, sample_weight = training_data.labels[rows], training_data.sample_weight(rows)
+    labels, sample_weight = data.labels[rows], data.sample_weight(rows)
     weight = np.ones(len(rows)) if sample_weight is None else sample_weight
     if target.task == "multilabel":
         thresholds = tuple(best_threshold(p[:, c], labels[:, c], weight) for c in range(k))
         callback.log(f"thresholds for F1: {min(thresholds):.3f} to {max(thresholds):.3f}")
         return thresholds
-    trained = np.bincount(training_data.labels[training_data.train], minlength=k)
+    trained = np.bincount(data.labels[data.train], minlength=k)
     if k == 2:
         rare = 0 if trained[0] < trained[1] else 1
         best = best_threshold(p[:, rare], (labels == rare).astype(np.int64), weight)
@@ -111,7 +98,7 @@ def _chosen(
         name, rare_name = quote(target.classes[1]), quote(target.classes[rare])
         callback.log(f"threshold for {name}: {at:.3f}, which has the highest F1 of {rare_name}")
         return (at,)
-    ratio = training_data.class_weights
+    ratio = data.class_weights
     if ratio is None:
         ratio = trained.sum() / (k * trained)
     scores = [_macro_f1((p * ratio**power).argmax(axis=1), labels, weight, k) for power in POWERS]

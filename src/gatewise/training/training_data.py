@@ -1,12 +1,13 @@
-"""From labelled data and a recipe to what the loop trains on: preprocessor, architecture, encoded sequences, split."""
+"""From labelled data and a recipe to what members are fitted to: preprocessor, encoded sequences, split, weights."""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +21,54 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate, unique_tokens
 from gatewise.text import Encoding, KerasEncoding, SubwordEncoding, TokenEncoding, keras_index
 from gatewise.training.class_weights import ClassWeight, class_weights, logit_shift, row_weights
-from gatewise.training.convolutions import MOST_ROWS
 from gatewise.training.fields import with_values
-from gatewise.training.ngrams import NgramModel, targets_of
 from gatewise.training.recipes import Recipe
-from gatewise.training.soft_labels import SoftTargets
-from gatewise.training.target_scaling import TargetScaling
 from gatewise.types import Array
 
 MAX_TIME_STEPS = 6_000_000
 """Time steps (rows x length x epochs) that the networks of a run on series train on. Above it there is no
 cross-validation, then there are fewer epochs, unless `optimisation.epochs` is set."""
+MOST_ROWS = 3_000
+"""Series whose convolutions are cross-validated: their kernel matrix is decomposed in seconds. The network of more rows
+is not cross-validated either, as the stack reads the same rows of both."""
 
 
 @dataclass(frozen=True)
+class TargetScaling:
+    """Standardised targets of a regression: fits see numbers of mean 0 and variance 1, the model predicts in the unit.
+
+        y = mean + scale z        weight ← scale weight,  bias ← mean + scale bias
+
+    mean, scale (M,) float64 of M numbers; scale is 1 for a constant number.
+    """
+
+    mean: Array
+    scale: Array
+
+    @classmethod
+    def fit(cls, numbers: Array, sample_weight: Array | None = None) -> TargetScaling:
+        """From numbers (n, M) and their weights (n,)."""
+        mean = np.average(numbers, axis=0, weights=sample_weight)
+        scale = np.sqrt(np.average(np.square(numbers - mean), axis=0, weights=sample_weight))
+        # Rounding leaves a constant number with a deviation of some 1e-16 of its size.
+        constant = scale <= 1e-12 * np.abs(numbers).max(axis=0)
+        return cls(mean, np.where(constant, 1.0, scale))
+
+    def transform(self, numbers: Array) -> Array:
+        """z (n, M) from numbers (n, M)."""
+        return np.asarray((numbers - self.mean) / self.scale)
+
+    def fold(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
+        """Parameters whose network predicts numbers, from those of a network that predicts z."""
+        weight, bias = parameters["dense.weight"], parameters["dense.bias"]  # (M, F), (M,)
+        return {
+            **parameters,
+            "dense.weight": (self.scale[:, None] * weight).astype(weight.dtype),
+            "dense.bias": (self.mean + self.scale * bias).astype(bias.dtype),
+        }
+
+
+@dataclass(frozen=True, eq=False)
 class TrainingData:
     """Encoded rows of the data, and pseudo-labelled rows after them."""
 
@@ -49,23 +84,17 @@ class TrainingData:
     """Row numbers of the training part."""
     validation: NDArray[np.int64]
     """Row numbers of the validation set."""
-    trainable_rows: NDArray[np.int64] | None
-    """Embedding rows that occur in training, None for series."""
-    full_sequences: list[Array] = field(default_factory=list)
-    """Encoded inputs (n), not truncated: what n-grams are counted in."""
-    soft_targets: SoftTargets | None = None
-    """Targets of all rows, with pseudo-labelled rows."""
+    full_sequences: list[Array]
+    """Encoded inputs (n), not truncated."""
+    soft_targets: NDArray[np.float32] | None = None
+    """Probabilities of the classes (n, K), where there are pseudo-labelled rows."""
     pseudo_labelled: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Row numbers of the pseudo-labelled texts."""
-    lsa_classifier: NgramModel | None = None
-    """What unlabelled texts add to the n-gram model (`gatewise.training.lsa`)."""
     weights: NDArray[np.float32] | None = None
     """Weight of each row in the loss (n,), for multi-label of each label (n, K); mean 1 over the training part. None
     where all are 1."""
     target_scaling: TargetScaling | None = None
     """Mean and deviation of the numbers over the training part; None but for regression."""
-    transferred: NgramModel | None = None
-    """What a pretrained classifier adds to it (`gatewise.training.transfer`)."""
     class_weights: Array | None = None
     """Weights of the classes (K,), see `gatewise.training.class_weights`; None without."""
     balanced: bool = False
@@ -78,8 +107,6 @@ class TrainingData:
     """How the validation set was cut, for the card."""
     folds: tuple[NDArray[np.int64], ...] = ()
     """The held-out rows of each fold of a cross-validation; train and validation are all rows then."""
-    ngram_candidates: Any = None
-    """What `gatewise.training.ngram_selection.compare_ngrams` gave, where it has chosen the tokens; else None."""
     own_validation: bool = False
     """Whether the validation set must not be trained on: it is separate, or later than the training part."""
 
@@ -88,16 +115,29 @@ class TrainingData:
         """The rows of an epoch."""
         return np.concatenate([self.train, self.pseudo_labelled])
 
+    @cached_property
+    def trainable_rows(self) -> NDArray[np.int64] | None:
+        """The embedding rows that occur in training, ascending, and PAD; None for series."""
+        if self.architecture.inputs != "tokens":
+            return None
+        tokens = np.concatenate([self.sequences[n] for n in self.epoch_rows])
+        return unique_tokens(tokens, self.architecture.vocab_size, with_pad=True)[0]
+
+    def full(self, rows: NDArray[np.int64]) -> list[Array]:
+        """The full sequences of these rows."""
+        return [self.full_sequences[n] for n in rows]
+
     def targets(self, rows: NDArray[np.int64]) -> Array:
-        """What a linear model fits on these rows (n, outputs) float64: probabilities, see `targets_of`, or standardised
-        numbers.
+        """What a linear model fits on these rows (n, outputs) float64: probabilities, those of the second one of two
+        classes, or standardised numbers.
         """
-        labels = self.labels[rows]
+        labels, classes = self.labels[rows], len(self.data.classes)
         if self.target_scaling is not None:
             return self.target_scaling.transform(labels)
         if self.data.task == "multilabel":
             return labels.astype(np.float64)
-        return targets_of(labels, len(self.data.classes))
+        p = np.eye(classes)[labels] if self.soft_targets is None else self.soft_targets[rows]
+        return p[:, 1 if classes == 2 else 0 :].astype(np.float64)
 
     def sample_weight(self, rows: NDArray[np.int64]) -> Array | None:
         """The sample_weight of these rows (n,), with mean 1; None where all are equal."""
@@ -162,19 +202,7 @@ def prepare(
     elif isinstance(preprocessor, TextPreprocessor) != (data.kind == "text"):
         kinds = ("texts", "series") if data.kind == "series" else ("series", "texts")
         raise InputError(f"{data.source}: the pretrained model is for {kinds[0]}, and these are {kinds[1]}")
-    inputs: Literal["channels", "tokens"]
-    if isinstance(preprocessor, SeriesPreprocessor):
-        inputs, vocab_size = "channels", preprocessor.channels
-        recipe = with_values(recipe, {"ngrams.order": 0})
-    else:
-        inputs, vocab_size = "tokens", cast(TextPreprocessor, preprocessor).encoding.vocab_size
-    if recipe.ngrams.order:
-        check_vocab_size(vocab_size)
-    arch = recipe.architecture(inputs, vocab_size, data.target.outputs)
-    full_sequences = preprocessor.encode_batch(rows.inputs)
-    sequences = [truncate(s, arch) for s in full_sequences]
-    if recipe.optimisation.min_batch_tokens:
-        recipe = with_values(recipe, {"batch_size": _batch_size(recipe, [len(sequences[n]) for n in train])})
+    encoded = _encoded(rows, preprocessor, recipe, train)
     of_classes = class_weights(rows, train, class_weight)
     weights = row_weights(rows, train, of_classes)
     scaling = None
@@ -182,30 +210,26 @@ def prepare(
         scaling = TargetScaling.fit(rows.labels[train], None if weights is None else weights[train])
     folds: tuple[NDArray[np.int64], ...] = ()
     own_validation = validation is not None or recipe.validation.split == "time"
-    if inputs == "channels":
-        recipe, count = plan_series(recipe, [len(s) for s in sequences], len(train), own_validation)
+    if data.kind == "series":
+        lengths = [len(s) for s in encoded["sequences"]]
+        encoded["recipe"], count = plan_series(encoded["recipe"], lengths, len(train), own_validation)
         if count:
             folds = tuple(held for _, held in cross_validation_folds(rows, count, seed))
             how = f"{len(folds)}-fold cross-validation; the model itself is fitted to all rows"
             train = held_out = np.arange(len(rows))
     fingerprint = data.fingerprint()
     identity = fingerprint if validation is None else fingerprint + validation.fingerprint()
-    if times is not None or data.time.size or (groups != data.keys).any():  # they cut the parts and the folds
+    if times is not None or data.time.size or (groups != data.keys).any():  # they cut the sets and the folds
         parts = (held_out.astype("<i8"), groups.astype("<i8"), data.time.astype("<f8"))
         identity += hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
     if of_classes is not None:
         identity += hashlib.sha256(of_classes.tobytes()).hexdigest()
     return TrainingData(
-        rows,
-        recipe,
-        preprocessor,
-        arch,
-        sequences,
-        rows.labels,
-        train,
-        held_out,
-        _trainable_rows(vocab_size, [sequences[n] for n in train]) if inputs == "tokens" else None,
-        full_sequences,
+        data=rows,
+        labels=rows.labels,
+        train=train,
+        validation=held_out,
+        **encoded,
         weights=weights,
         target_scaling=scaling,
         class_weights=of_classes,
@@ -216,6 +240,38 @@ def prepare(
         folds=folds,
         own_validation=own_validation,
     )
+
+
+def with_encoding(training_data: TrainingData, encoding: Encoding, recipe: Recipe) -> TrainingData:
+    """The training data of texts in another encoding. recipe: the one that `prepare` got."""
+    encoded = _encoded(training_data.data, TextPreprocessor(encoding), recipe, training_data.train)
+    return replace(training_data, **encoded)
+
+
+def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: NDArray[np.int64]) -> dict[str, Any]:
+    """The fields of `TrainingData` that follow from the encoding, the batch size of the recipe among them.
+
+    A batch has `min_batch_tokens` tokens on average, as long as an epoch keeps 30 steps.
+    """
+    size = preprocessor.inputs.size
+    if data.kind == "series":
+        recipe = with_values(recipe, {"ngrams.order": 0})
+    if recipe.ngrams.order:
+        check_vocab_size(size)
+    arch = recipe.architecture("tokens" if data.kind == "text" else "channels", size, data.target.outputs)
+    full_sequences = preprocessor.encode_batch(data.inputs)
+    sequences, settings = [truncate(s, arch) for s in full_sequences], recipe.optimisation
+    if settings.min_batch_tokens:
+        wanted = settings.min_batch_tokens * len(train) // max(1, sum(len(sequences[n]) for n in train))
+        size = max(settings.batch_size, min(wanted, len(train) // 30))
+        recipe = with_values(recipe, {"batch_size": size})
+    return {
+        "recipe": recipe,
+        "preprocessor": preprocessor,
+        "architecture": arch,
+        "sequences": sequences,
+        "full_sequences": full_sequences,
+    }
 
 
 def plan_series(recipe: Recipe, lengths: Sequence[int], rows: int, own_validation: bool) -> tuple[Recipe, int]:
@@ -288,73 +344,6 @@ def _check_classes(data: Labelled, train: NDArray[np.int64]) -> None:
             DataWarning,
             stacklevel=4,
         )
-
-
-def with_encoding(training_data: TrainingData, encoding: Encoding, recipe: Recipe) -> TrainingData:
-    """The training data of texts in another encoding. recipe: the one that `prepare` got."""
-    preprocessor, data = TextPreprocessor(encoding), training_data.data
-    arch = recipe.architecture("tokens", encoding.vocab_size, data.target.outputs)
-    full_sequences = preprocessor.encode_batch(data.inputs)
-    sequences = [truncate(s, arch) for s in full_sequences]
-    of_train = [sequences[n] for n in training_data.train]
-    settings = recipe.optimisation
-    batch_size = _batch_size(recipe, [len(s) for s in of_train]) if settings.min_batch_tokens else settings.batch_size
-    return replace(
-        training_data,
-        recipe=with_values(training_data.recipe, {"batch_size": batch_size}),
-        preprocessor=preprocessor,
-        architecture=arch,
-        sequences=sequences,
-        trainable_rows=_trainable_rows(encoding.vocab_size, of_train),
-        full_sequences=full_sequences,
-    )
-
-
-def with_pseudo_labels(
-    training_data: TrainingData, full_sequences: list[Array], soft_labels: NDArray[np.float64]
-) -> TrainingData:
-    """A student's training data: m more texts (full sequences) with soft labels (m, K)."""
-    arch, labels = training_data.architecture, training_data.labels
-    recipe = with_values(training_data.recipe, {"epochs": training_data.recipe.unlabelled.student_epochs})
-    sequences = training_data.sequences + [truncate(s, arch) for s in full_sequences]
-    pseudo_labelled = len(labels) + np.arange(len(full_sequences), dtype=np.int64)
-    epoch_rows = np.concatenate([training_data.train, pseudo_labelled])
-    return replace(
-        training_data,
-        recipe=recipe,
-        sequences=sequences,
-        full_sequences=training_data.full_sequences + full_sequences,
-        labels=np.concatenate([labels, soft_labels.argmax(axis=1)]),
-        trainable_rows=_trainable_rows(arch.vocab_size, [sequences[n] for n in epoch_rows]),
-        soft_targets=SoftTargets.of(labels, soft_labels),
-        pseudo_labelled=pseudo_labelled,
-        weights=_with_soft_labels(training_data, soft_labels),
-    )
-
-
-def _with_soft_labels(training_data: TrainingData, soft_labels: NDArray[np.float64]) -> NDArray[np.float32] | None:
-    """The weights of all rows: a soft-labelled row has the mean of the class weights under its probabilities, without
-    them that of a training row.
-    """
-    weights, of_classes, train = training_data.weights, training_data.class_weights, training_data.train
-    if weights is None:
-        return None
-    if of_classes is None:  # validation rows have weights; those of training rows are all equal here
-        return np.concatenate([weights, np.full(len(soft_labels), weights[train[0]])]).astype(np.float32)
-    scale = weights[train[0]] / of_classes[training_data.labels[train[0]]]
-    return np.concatenate([weights, scale * (soft_labels @ of_classes)]).astype(np.float32)
-
-
-def _batch_size(recipe: Recipe, lengths: list[int]) -> int:
-    """The batch size with `min_batch_tokens` tokens on average, as long as an epoch keeps 30 steps."""
-    settings = recipe.optimisation
-    wanted = settings.min_batch_tokens * len(lengths) // max(1, sum(lengths))
-    return max(settings.batch_size, min(wanted, len(lengths) // 30))
-
-
-def _trainable_rows(vocab_size: int, sequences: list[Array]) -> NDArray[np.int64]:
-    """The tokens of these sequences, ascending, and PAD."""
-    return unique_tokens(np.concatenate(sequences), vocab_size, with_pad=True)[0]
 
 
 def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextPreprocessor | SeriesPreprocessor:

@@ -22,12 +22,13 @@ from gatewise.data.labelled import Labelled, Unlabelled
 from gatewise.errors import DataWarning, InputError, TrainingError, counted, quote, required
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
+from gatewise.training.data_checks import labelled_of
 from gatewise.training.fields import field_named, named_values, value_of
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import Recipe, check_groups, default_recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible
-from gatewise.training.train import labelled_of, train
+from gatewise.training.train import train
 
 if TYPE_CHECKING:
     import optuna

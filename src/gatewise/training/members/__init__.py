@@ -1,1 +1,69 @@
-"""The fit of each kind of member."""
+"""Fits of members: one file per kind, each with a function from the training data to a `FittedMember`.
+
+A new kind of member is a subclass of `gatewise.members.member.Member` and a fit that `register` adds here.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from gatewise.training.callback import Callback
+from gatewise.training.pretrained import Pretrained
+from gatewise.training.processes import current
+from gatewise.training.run import RunFolder
+from gatewise.training.stack import FittedMember
+from gatewise.training.training_data import TrainingData
+
+
+@dataclass
+class Run:
+    """What the steps of a run share, beside the data."""
+
+    seed: int
+    callback: Callback
+    folder: RunFolder
+    pretrained: Pretrained | None = None
+    checkpoints: Path | None = None
+    """Where the LSTM's fit keeps its checkpoint: in `folder.folder`, or for a teacher below it."""
+    command: str = ""
+    unlabelled: str = ""
+    """The source of the unlabelled texts, in a line."""
+    ngrams: dict[str, Any] = field(default_factory=dict)
+    """N-gram models of unlabelled texts, which join the n-gram member, by name."""
+    memo: dict[str, Any] = field(default_factory=dict)
+    """What a fit has computed before its turn, by kind."""
+    began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return round(time.perf_counter() - self.began, 1)
+
+
+Fit = Callable[[TrainingData, Run], FittedMember | None]
+FITS: dict[str, Fit] = {}
+"""The fits by kind of member."""
+
+
+def register(kind: str) -> Callable[[Fit], Fit]:
+    """Decorator: the fit of this kind of member; it returns None where the recipe or the data have no such member."""
+
+    def add(fit: Fit) -> Fit:
+        FITS[kind] = fit
+        return fit
+
+    return add
+
+
+def fit_members(data: TrainingData, run: Run) -> list[FittedMember]:
+    """Fit all members, the LSTM first. All processes fit it together, the first one alone fits the others."""
+    for module in pkgutil.iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")  # which registers its fit
+    kinds = ["lstm", *(kind for kind in FITS if kind != "lstm" and not current().rank)]
+    return [one for one in (FITS[kind](data, run) for kind in kinds) if one is not None]

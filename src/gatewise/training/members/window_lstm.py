@@ -22,8 +22,7 @@ from gatewise.training.members.autoregression import TrainingWindows
 from gatewise.training.objective import SupervisedObjective
 from gatewise.training.recipes import Recipe, check_settings
 from gatewise.training.recipes import recipe as named
-from gatewise.training.target_scaling import TargetScaling
-from gatewise.training.training_data import TrainingData, plan_series
+from gatewise.training.training_data import TargetScaling, TrainingData, plan_series
 
 _UNREAD = ("validation.folds", "validation.split", "optimisation.min_batch_tokens")
 
@@ -58,7 +57,7 @@ def fit_window_lstm(windows: TrainingWindows, recipe: Recipe, seed: int) -> Wind
         windows.y,
         np.arange(cut),
         np.arange(cut, n),
-        None,
+        sequences,
         target_scaling=TargetScaling.fit(windows.y[:cut]),
         own_validation=True,
     )

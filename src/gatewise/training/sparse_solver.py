@@ -70,23 +70,27 @@ def _column_sums(weight: Array, loss: Array) -> Array:
     return np.asarray((weight * loss).sum(axis=0, dtype=np.float64))
 
 
-class _Features:
-    """x (n, F) sparse with its transpose, both times `scale` (F, c) for this block of columns."""
+class _Problem(NamedTuple):
+    """x (n, F + 1) sparse, its transpose, the transpose of its squares; `scale` (F + 1, c), factors of the features of
+    these columns; penalty (F + 1, 1).
+    """
 
-    def __init__(self, x: Any, transposed: Any, scale: Array | None) -> None:
-        self.x, self.transposed, self.scale = x, transposed, scale
+    x: Any
+    transposed: Any
+    squared: Any
+    scale: Array
+    penalty: Array
 
-    def matmul(self, w: Array) -> Array:
-        return np.asarray(self.x @ (w if self.scale is None else w * self.scale))
+    def logits(self, w: Array) -> Array:
+        return np.asarray(self.x @ (w * self.scale))
 
-    def transposed_matmul(self, u: Array) -> Array:
-        product = np.asarray(self.transposed @ u)
-        return product if self.scale is None else product * self.scale
+    def gradient(self, u: Array, w: Array) -> Array:
+        """The gradient in w, for derivatives u (n, c) of the loss in the logits."""
+        return np.asarray((self.transposed @ u) * self.scale + self.penalty * w)
 
-    def squares(self, squared: Any, u: Array) -> Array:
-        """Σ_i u_i x_ij² of each feature: the diagonal of a Hessian."""
-        product = np.asarray(squared @ u)
-        return product if self.scale is None else product * np.square(self.scale)
+    def diagonal(self, curvature: Array) -> Array:
+        """The diagonal of the Hessian."""
+        return np.asarray((self.squared @ curvature) * np.square(self.scale) + self.penalty)
 
 
 def fit_linear(
@@ -107,27 +111,32 @@ def fit_linear(
     (F, c): factors of the features, a column per model; the weights returned are those of the scaled features. tol: of
     Newton's method, which stops where the gradient's norm is this small, relative to that at zero weights.
     """
+    from scipy.sparse import csr_matrix, hstack  # the extra [train]
+
     if loss == "squared-hinge" and scale is None:
         found = _machines(x, y, weight, l2, threads)
         if found is not None:
             return found
+    (n, features), columns = x.shape, y.shape[1]
+    x = hstack([x, csr_matrix(np.ones((n, 1), dtype=np.float32))], format="csr")  # the last feature is the bias
     transposed = x.T.tocsr()
     squared = transposed.copy()
     squared.data = np.square(squared.data)
-    columns = y.shape[1]
-    width = max(1, min(-(-columns // threads), BLOCK_FLOATS // max(1, x.shape[1])))
-    w, bias = np.zeros((x.shape[1], columns), dtype=np.float32), np.zeros(columns)
-    row_weight = weight.reshape(len(y), -1).astype(np.float32)  # (n, 1) or (n, c)
+    penalty = np.full((features + 1, 1), l2, dtype=np.float32)
+    penalty[-1] = l2 if loss == "squared-hinge" else 0.0
+    width = max(1, min(-(-columns // threads), BLOCK_FLOATS // max(1, features)))
+    w = np.zeros((features + 1, columns), dtype=np.float32)
+    row_weight = np.broadcast_to(weight.reshape(n, -1), y.shape).astype(np.float32)
 
     def solve(first: int) -> None:
         block = slice(first, first + width)
-        part = None if scale is None else np.ascontiguousarray(scale[:, block], dtype=np.float32)
+        factors = np.ones((features + 1, w[:, block].shape[1]), dtype=np.float32)
+        if scale is not None:
+            factors[:-1] = scale[:, block]
         target = np.ascontiguousarray(y[:, block], dtype=np.float32)
-        weights = row_weight[:, block] if row_weight.shape[1] > 1 else row_weight
-        features = _Features(x, transposed, part)
-        w[:, block], bias[block] = _newton(features, squared, target, weights, penalties, _LOSSES[loss], limits)
+        problem = _Problem(x, transposed, squared, factors, penalty)
+        w[:, block] = _newton(problem, target, row_weight[:, block], _LOSSES[loss], max_iter, tol)
 
-    penalties, limits = (l2, l2 if loss == "squared-hinge" else 0.0), (max_iter, tol)
     blocks = range(0, columns, width)
     if len(blocks) == 1 or threads == 1:
         for first in blocks:
@@ -135,7 +144,7 @@ def fit_linear(
     else:
         with ThreadPoolExecutor(threads) as pool:  # SciPy's sparse products release the GIL
             list(pool.map(solve, blocks))
-    return w, bias
+    return w[:-1], w[-1].astype(np.float64)
 
 
 def _machines(x: Any, y: Array, weight: Array, l2: float, threads: int) -> tuple[Array, Array] | None:
@@ -158,92 +167,67 @@ def _machines(x: Any, y: Array, weight: Array, l2: float, threads: int) -> tuple
 
 
 def _newton(
-    x: _Features,
-    squared: Any,
+    problem: _Problem,
     y: Array,
     weight: Array,
-    penalties: tuple[float, float],
     loss: Callable[[Array, Array, Array], Slopes],
-    limits: tuple[int, float],
-) -> tuple[Array, Array]:
-    """penalties: of the weights and of the bias. limits: of iterations and of the gradient."""
-    (l2, l2_bias), (max_iter, tol) = penalties, limits
-    features, columns = squared.shape[0], y.shape[1]
-    w = np.zeros((features, columns), dtype=np.float32)
-    b = np.zeros(columns, dtype=np.float32)
+    max_iter: int,
+    tol: float,
+) -> Array:
+    w = np.zeros((len(problem.penalty), y.shape[1]), dtype=np.float32)
     z = np.zeros(y.shape, dtype=np.float32)
-    now = loss(z, y, weight)
-    penalty = np.zeros(columns)
+    now, penalty = loss(z, y, weight), np.zeros(y.shape[1])
     limit: Array | None = None
-    active = np.ones(columns, dtype=bool)
+    active = np.ones(y.shape[1], dtype=bool)
     for _ in range(max_iter):
-        g, g_bias = x.transposed_matmul(now.gradient) + l2 * w, now.gradient.sum(axis=0) + l2_bias * b
-        norm = np.sqrt(np.square(g, dtype=np.float64).sum(axis=0) + np.square(g_bias, dtype=np.float64))
+        g = problem.gradient(now.gradient, w)
+        norm = np.sqrt(np.square(g, dtype=np.float64).sum(axis=0))
         limit = tol * norm if limit is None else limit
         active &= norm > limit
         if not active.any():
             break
-        step, step_bias = _step(x, squared, now.curvature, penalties, (g, g_bias), active)
-        change = x.matmul(step) + step_bias
-        slope = (g * step).sum(axis=0, dtype=np.float64) + g_bias * step_bias
-        along = l2 * (w * step).sum(axis=0, dtype=np.float64) + l2_bias * b * step_bias
-        curve = l2 * np.square(step, dtype=np.float64).sum(axis=0) + l2_bias * np.square(step_bias)
+        step = _step(problem, now.curvature, g, active)
+        change, slope = problem.logits(step), (g * step).sum(axis=0, dtype=np.float64)
+        along = (problem.penalty * w * step).sum(axis=0, dtype=np.float64)
+        curve = (problem.penalty * np.square(step)).sum(axis=0, dtype=np.float64)
         size = np.where(active, 1.0, 0.0)
         before = now.loss + penalty
-        for _ in range(30):  # halve the step of a column until it descends enough (Armijo)
+        for attempt in range(31):  # halve the step of a column until it descends enough (Armijo)
             factor = size.astype(np.float32)
             then = loss(z + factor * change, y, weight)
             after = then.loss + penalty + size * along + 0.5 * size * size * curve
             worse = active & (size > 0) & (after > before + 1e-4 * size * slope)
             if not worse.any():
                 break
-            size = np.where(worse, size / 2, size)
-        else:
-            size = np.where(worse, 0.0, size)
-            factor = size.astype(np.float32)
-            then = loss(z + factor * change, y, weight)
+            size = np.where(worse, size / 2 if attempt < 29 else 0.0, size)
         active &= (size > 0) & (before - after > 1e-9 * np.abs(before))  # float32 cannot improve the others any more
-        w, b, z = w + factor * step, b + factor * step_bias, z + factor * change
+        w, z = w + factor * step, z + factor * change
         penalty = penalty + size * along + 0.5 * size * size * curve
         now = then
-    return w, b.astype(np.float64)
+    return w
 
 
-def _step(
-    x: _Features,
-    squared: Any,
-    curvature: Array,
-    penalties: tuple[float, float],
-    gradient: tuple[Array, Array],
-    active: Array,
-) -> tuple[Array, Array]:
+def _step(problem: _Problem, curvature: Array, gradient: Array, active: Array) -> Array:
     """The Newton steps of all columns by conjugate gradients; zeros for a column that is not active."""
-    (l2, l2_bias), (g, g_bias) = penalties, gradient
-    inverse = 1 / (x.squares(squared, curvature) + l2)
-    inverse_bias = 1 / np.maximum(curvature.sum(axis=0) + l2_bias, 1e-6)
-    step, step_bias = np.zeros_like(g), np.zeros_like(g_bias)
-    mask = active.astype(np.float32)
-    r, r_bias = -g * mask, -g_bias * mask
-    d, d_bias = inverse * r, inverse_bias * r_bias
-    p, p_bias = d.copy(), d_bias.copy()
-    rho = (r * d).sum(axis=0, dtype=np.float64) + r_bias * d_bias
+    inverse = 1 / np.maximum(problem.diagonal(curvature), 1e-6)
+    step, r = np.zeros_like(gradient), -gradient * active.astype(np.float32)
+    d = inverse * r
+    p = d.copy()
+    rho = (r * d).sum(axis=0, dtype=np.float64)
     limit = CG_TOLERANCE**2 * rho
     going = active & (rho > 0)
     for _ in range(MAX_CG):
         if not going.any():
             break
-        u = curvature * (x.matmul(p) + p_bias)
-        h, h_bias = x.transposed_matmul(u) + l2 * p, u.sum(axis=0) + l2_bias * p_bias
-        curve = (p * h).sum(axis=0, dtype=np.float64) + p_bias * h_bias
+        h = problem.gradient(curvature * problem.logits(p), p)
+        curve = (p * h).sum(axis=0, dtype=np.float64)
         alpha = np.where(going & (curve > 0), rho / np.where(curve > 0, curve, 1), 0).astype(np.float32)
         step += alpha * p
-        step_bias += alpha * p_bias
         r -= alpha * h
-        r_bias -= alpha * h_bias
-        d, d_bias = inverse * r, inverse_bias * r_bias
-        then = (r * d).sum(axis=0, dtype=np.float64) + r_bias * d_bias
+        d = inverse * r
+        then = (r * d).sum(axis=0, dtype=np.float64)
         going &= (then > limit) & (alpha > 0)
         beta = np.where(going, then / np.where(rho > 0, rho, 1), 0).astype(np.float32)
-        p, p_bias = d + beta * p, d_bias + beta * p_bias
+        p = d + beta * p
         rho = then
-    return step, step_bias
+    return step

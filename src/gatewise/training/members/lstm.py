@@ -1,0 +1,170 @@
+"""Fit the LSTM: initial weights, cross-validation, training, and its held-out logits.
+
+Initial weights are random, or those of a pretrained model with a new dense layer. Fine-tuning from a random dense layer
+first distorts the pretrained features; with few labels the network never recovers. Kumar et al. (2022) start from a
+linear probe: a generalised linear model on the pooled states (`dense_solver`). A pretrained classifier has a dense
+layer already; the same fit on its logits z, for rows that it has never seen, maps it to the new classes,
+
+    logits = W z + b        W (outputs, its outputs), L2 penalty on W
+
+so equal, reversed, finer and unrelated classes need no names in common: W is near 0 where z says nothing of them.
+
+Small data have no rows to spare for a validation set. Cross-validation trains a network per fold, for as many epochs
+as the final one, which is fitted to all rows. What the networks predict for the rows of their fold, epoch by epoch,
+takes the place of the validation set: it chooses the epoch of the final network and is what the stack reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from gatewise import kernels
+from gatewise.model.card import EvalResult
+from gatewise.network.architecture import initial_parameters, parameter_shapes
+from gatewise.network.forward import features_of
+from gatewise.network.ops import NumpyOps
+from gatewise.network.trainable import Network
+from gatewise.training.callback import Callback
+from gatewise.training.dense_solver import fit_standardised_glm
+from gatewise.training.fields import with_values
+from gatewise.training.loop import Loop
+from gatewise.training.members import Run, register
+from gatewise.training.objective import SupervisedObjective, scores_of
+from gatewise.training.pretrained import Pretrained
+from gatewise.training.processes import current
+from gatewise.training.run import StopEvent, interruptible, run_identity
+from gatewise.training.stack import FittedMember
+from gatewise.training.training_data import TrainingData
+from gatewise.types import Array
+
+MAX_ROWS = 1_000  # of the probe; with more, training itself fits the dense layer as well
+TRANSFER_L2 = 1.0
+
+
+class Stopped(Exception):
+    """A signal stopped the fit; the message says where. member: the network of the best epoch so far."""
+
+    def __init__(self, message: str, member: FittedMember, stop: StopEvent) -> None:
+        super().__init__(message)
+        self.member, self.stop = member, stop
+
+
+@register("lstm")
+def fit(data: TrainingData, run: Run) -> FittedMember:
+    """The network of the best epoch. Raises Stopped after Ctrl-C."""
+    identity = identity_of(data, run)
+    with interruptible() as stop:
+        folds = _cross_validate(data, run, stop)
+        objective = SupervisedObjective(data, _network(data, run.pretrained, run.seed), run.seed, folds)
+        loop = Loop(objective, run.callback, run.checkpoints, identity)
+        loop.restore(run.folder.resume)
+        complete = loop.run(stop)
+    found = _fitted(data, objective, loop)
+    if not complete:
+        epochs = objective.steps // objective.steps_per_epoch
+        raise Stopped(f"stopped in epoch {len(loop.progress.history) + 1} of {epochs}", found, stop)
+    return found
+
+
+def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int) -> dict[str, Array]:
+    """Initial parameters by name, see above; random ones where the recipe has probe_l2 0."""
+    parameters = initial_parameters(data.architecture, np.random.default_rng([seed, 0x5EED]))
+    if pretrained is None:
+        return parameters
+    rows = data.train[:: -(-len(data.train) // MAX_ROWS)]
+    sequences, targets = [data.sequences[n] for n in rows], data.targets(rows)
+    model = pretrained.classifier(data.data.task)
+    if model is not None:
+        parameters = {name: model.parameters[name] for name in parameter_shapes(data.architecture)}
+        weight, bias = (parameters[f"dense.{name}"].astype(np.float64) for name in ("weight", "bias"))
+        states = features_of(parameters, data.architecture, sequences, NumpyOps())
+        to_new, shift = fit_standardised_glm(states @ weight.T + bias, targets, TRANSFER_L2)
+        dense = to_new @ weight, to_new @ bias + shift
+    else:
+        body = {name: array for name, array in pretrained.parameters.items() if not name.startswith("dense.")}
+        parameters |= {name: body[name] for name in parameters if name in body}
+        l2 = data.recipe.lstm.probe_l2
+        if not l2:
+            return parameters
+        ops = NumpyOps(kernels.for_precision(data.recipe.kernel_precision))
+        states = features_of(parameters, data.architecture, sequences, ops)
+        dense = fit_standardised_glm(states, targets, l2, task=data.data.task)
+    return parameters | {
+        f"dense.{name}": array.astype(np.float32) for name, array in zip(("weight", "bias"), dense, strict=True)
+    }
+
+
+def identity_of(data: TrainingData, run: Run) -> str:
+    """What must be equal for the run to continue from a checkpoint."""
+    content = data.identity
+    if data.soft_targets is not None:
+        content += hashlib.sha256(data.soft_targets.tobytes()).hexdigest()
+    if run.pretrained is not None:
+        content += run.pretrained.fingerprint()
+    kernel = kernels.for_precision(data.recipe.kernel_precision).name
+    return run_identity(asdict(data.recipe), run.seed, content, kernel)
+
+
+def _network(data: TrainingData, pretrained: Pretrained | None, seed: int) -> Network:
+    return Network(
+        data.architecture,
+        initial_weights(data, pretrained, seed),
+        trainable_rows=data.trainable_rows,
+        dropout=data.recipe.dropout,
+        direction_loss=data.recipe.optimisation.direction_loss,
+        kernel=kernels.for_precision(data.recipe.kernel_precision),
+    )
+
+
+def _cross_validate(data: TrainingData, run: Run, stop: threading.Event) -> list[Array]:
+    """Logits (n, outputs) of all rows out of fold, after each epoch; empty without folds, or if `stop` is set."""
+    logits: list[Array] = []
+    recipe = with_values(data.recipe, {"validation.patience": 0})
+    for number, held in enumerate(data.folds):
+        train = np.setdiff1d(data.train, held)
+        part = replace(data, recipe=recipe, train=train, validation=held, folds=())
+        objective = SupervisedObjective(part, _network(part, run.pretrained, number), number)
+        if not Loop(objective, Callback()).run(stop):
+            return []
+        if not logits:
+            shape = len(data.labels), objective.validation_logits[0].shape[1]
+            logits = [np.zeros(shape) for _ in objective.validation_logits]
+        for epoch, found in enumerate(objective.validation_logits):
+            logits[epoch][held] = found
+    if logits:
+        loss = [scores_of(data, found, data.validation).loss for found in logits]
+        best = int(np.argmin(loss))
+        what = f"{len(data.folds)} folds, lowest loss {loss[best]:.4f} after epoch {best + 1}"
+        run.callback.log(f"cross-validation of the network: {what}")
+    return logits
+
+
+def _fitted(data: TrainingData, objective: SupervisedObjective, loop: Loop[SupervisedObjective]) -> FittedMember:
+    """The member of the best epoch, or of the present weights in the first one."""
+    history, best_epoch = loop.progress.history, loop.progress.best_epoch
+    lstm, kernel = objective.lstm(loop.result()), kernels.for_precision(data.recipe.kernel_precision).name
+    # "auto" is for training alone: its result is ensembled, evaluated and used in float32.
+    precision = data.recipe.optimisation.precision
+    lstm = replace(lstm, precision="float32" if precision == "auto" else precision)
+    if data.logit_shift is not None:
+        bias = (lstm.parameters["dense.bias"] - data.logit_shift).astype(np.float32)
+        lstm = replace(lstm, parameters={**lstm.parameters, "dense.bias": bias})
+    metadata: dict[str, Any] = {"epochs": len(history), "best_epoch": best_epoch, "kernel": kernel}
+    fitted = FittedMember(lstm, np.zeros(lstm.outputs), metadata=metadata, history=loop.progress.history_lines)
+    if not best_epoch:
+        return fitted
+    best = history[best_epoch - 1]
+    scores = {} if best.val_rmse is None else {"RMSE": best.val_rmse}
+    if data.data.task == "multilabel" and best.val_accuracy is not None:
+        scores = {"subset accuracy": best.val_accuracy}
+    name = f"{data.validation_name}, used to choose the epoch"
+    metadata["evaluations"] = (EvalResult(name, len(data.validation), best.val_accuracy, best.val_loss, scores=scores),)
+    if objective.out_of_fold:
+        held_out = objective.out_of_fold[best_epoch - 1]
+        return replace(fitted, held_out=held_out if data.logit_shift is None else held_out - data.logit_shift)
+    return fitted if current().rank else replace(fitted, held_out=lstm.logits(data.full(data.validation)))

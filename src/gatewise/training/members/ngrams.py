@@ -1,0 +1,404 @@
+"""Fit the n-gram member: which n-grams a text contains, scaled, and a linear classifier per class.
+
+Scaling "nb", NB-SVM (Wang & Manning 2012): x_ij = r_j where text i contains n-gram j, else 0, with
+
+    r_j = log(p_j / Σ p) - log(q_j / Σ q)       p_j = 1 + texts of the class with j, q_j = 1 + texts of the others
+
+and a logistic regression on x:
+
+    min  Σ_i cross-entropy_i + l2/2 Σ_j w_j²         weight_j = r_j w_j; the bias is not penalised
+
+The scale leaves uninformative n-grams next to no influence and hardly penalises informative ones. Two classes have one
+r and one w; more have one of each per class, as have the labels of multi-label rows. The optimum equals that of
+scikit-learn's LogisticRegression(C=1/l2) on the scaled features (tests/training/test_ngrams.py). A regression is a
+ridge regression, the loss half the squared error; a number counts in p and q with the share of the rows below it, as a
+probability does.
+
+Scaling "tfidf", for classification: x_ij = tf_ij s_j over its norm in text i, so that long and short texts have the
+same norm, with tf_ij = 1 + log(occurrences) and
+
+    s_j = (1 + log((1 + n) / (1 + df_j))) max_k |r_jk|         df_j texts contain j
+
+and a support vector machine with squared hinge loss per class (C = 1). It is better for subjects and many classes,
+"nb" for sentiment and short texts (docs/log/accuracy.md). Its outputs are margins, which a calibration turns into
+logits.
+
+Scaling "auto" takes the candidate, a scaling and an order, with the lowest held-out loss. Candidates are fitted on a
+part of the rows and predict the rest. Below `FEW_ROWS` rows this is cross-validation of all rows, training and
+validation set, as where one of two classes with class weights has few validation rows; else the training rows predict
+the validation set. The held-out logits of a candidate are calibrated by a weight and a shift per class. The best one is
+fitted on all rows, so that it does not lose a tenth of few rows; what is reported of the validation set are the
+held-out logits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.data.split import cross_validation_folds
+from gatewise.errors import InputError, counted
+from gatewise.kernels.ragged import Ragged
+from gatewise.kernels.threads import threads
+from gatewise.members.ngrams import (
+    BITS,
+    TOKENS_PER_CHUNK,
+    Ngrams,
+    counted_ngrams,
+    keys_of,
+    term_frequency,
+)
+from gatewise.network.batch import chunks
+from gatewise.training.dense_solver import fit_standardised_glm
+from gatewise.training.members import Run, register
+from gatewise.training.pretrained import Pretrained
+from gatewise.training.sparse_solver import fit_linear
+from gatewise.training.stack import FittedMember, calibrated, stack
+from gatewise.training.training_data import TrainingData
+from gatewise.types import Array, Task
+
+Scaling = Literal["nb", "tfidf"]
+MIN_DF = 2  # texts that must contain an n-gram
+FEW_ROWS = 2_000  # below, candidates are cross-validated
+RARE_ROWS = 30  # validation rows of one of two classes with class weights, below which candidates are cross-validated
+FOLDS = 5
+NB_ENTRIES = 10_000_000  # n-grams of all texts x outputs above which "nb" is not tried: many classes prefer "tfidf"
+# The weight of the logits of a candidate without data; margins of 1 are some 3 logits.
+PRIOR: dict[Scaling, float] = {"nb": 1.0, "tfidf": 3.0}
+CALIBRATION_L2, TRANSFER_L2 = 1.0, 1.0
+NETWORK_L2 = 20.0  # penalty of other members beside chosen n-grams
+
+
+@dataclass(frozen=True, eq=False)
+class NgramFit(FittedMember):
+    """Fitted n-grams."""
+
+    member: Ngrams
+
+
+@register("ngrams")
+def fit(data: TrainingData, run: Run) -> FittedMember | None:
+    """The n-gram member of texts; None without one in the recipe, or where no n-gram is in enough texts."""
+    if not data.recipe.ngrams.order:
+        return None
+    others = dict(run.ngrams)
+    if run.pretrained is not None and (known := transferred(data, run.pretrained)) is not None:
+        others["pretrained n-grams"] = known
+    if selects(data) and not others:
+        return _select(data, run)
+    found = _fit_plain(data, run)
+    if found is None:
+        return None
+    for name, other in others.items():
+        found = added(data, found, other, name, run)
+    if data.target_scaling is None:
+        return found
+    scaling = data.target_scaling
+    member = replace(found.member, weight=(found.member.weight * scaling.scale).astype(np.float32))
+    found = NgramFit(member, scaling.mean + scaling.scale * found.bias)
+    return replace(found, held_out=found.logits(data.full(data.validation)))
+
+
+@dataclass(frozen=True, eq=False)
+class NgramFeatures:
+    """How often each of n texts contains each n-gram (keys (K,), ascending): once for all models fitted to them.
+
+    matrix: scipy.sparse CSR (n, K) float32 of term frequencies (`members.ngrams.term_frequency`).
+    """
+
+    order: int
+    keys: NDArray[np.int64]
+    matrix: Any
+
+    @classmethod
+    def of(cls, sequences: Sequence[Array], order: int, min_df: int, exclude: Sequence[int] = ()) -> NgramFeatures:
+        """The n-grams of 1 to `order` tokens, none of them in `exclude`, that at least `min_df` texts contain."""
+        from scipy.sparse import csr_matrix  # the extra [train]
+
+        keys, document, term, count = count_ngrams(sequences, order, min_df, exclude)
+        if len(term) > np.iinfo(np.int32).max:
+            raise InputError(f"n-grams: {len(term):,} entries are too many; take fewer texts or a lower ngrams.order")
+        tf, starts = term_frequency(count).astype(np.float32), np.searchsorted(document, np.arange(len(sequences) + 1))
+        shape = (len(sequences), len(keys))
+        matrix = csr_matrix((tf, term.astype(np.int32), starts.astype(np.int32)), shape=shape)
+        return cls(order, keys, matrix)
+
+    def up_to(self, order: int) -> NgramFeatures:
+        """The features of n-grams with at most so many tokens."""
+        count = int(np.searchsorted(self.keys, 1 << BITS * order)) if order < self.order else len(self.keys)
+        return self if count == len(self.keys) else NgramFeatures(order, self.keys[:count], self.matrix[:, :count])
+
+    def fit(
+        self,
+        targets: Array,
+        sample_weight: Array | None = None,
+        scaling: Scaling = "nb",
+        *,
+        rows: NDArray[np.int64] | None = None,
+        task: Task = "classification",
+        l2: float = 4.0,
+        threads: int = 1,
+        max_iter: int = 100,
+        tol: float = 0.01,
+    ) -> NgramFit:
+        """Fit on these rows (m,), default all, with targets (m, outputs) and weights (m,), for multi-label or (m,
+        outputs). l2: of "nb". tol: stop where the gradient is this small, relative to that at zero. Equal arguments
+        give equal bits.
+        """
+        if not len(self.keys):
+            nothing = np.zeros((0, targets.shape[1]), dtype=np.float32)
+            return NgramFit(Ngrams(self.order, self.keys, nothing), np.zeros(targets.shape[1]))
+        x = self.matrix[np.arange(self.matrix.shape[0]) if rows is None else rows]
+        weight = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        y = _rank_shares(targets) if task == "regression" else targets
+        if scaling == "nb":
+            x.data[:] = 1
+            loss: Literal["logistic", "squared"] = "squared" if task == "regression" else "logistic"
+            weights = np.broadcast_to(weight.reshape(len(y), -1), y.shape)
+            r = np.stack([log_count_ratio(x, u * v, v) for u, v in zip(y.T, weights.T, strict=True)], axis=1)
+            w, bias = fit_linear(x, targets, weight, l2, loss, scale=r, threads=threads, max_iter=max_iter, tol=tol)
+            return NgramFit(Ngrams(self.order, self.keys, w * r), bias)
+        scale = np.zeros(len(self.keys), dtype=np.float32)
+        for column in y.T:
+            np.maximum(scale, np.abs(log_count_ratio(x, column * weight, weight)), out=scale)
+        df = np.bincount(x.indices, minlength=len(self.keys))
+        scale *= (1 + np.log((1 + len(y)) / (1 + df))).astype(np.float32)
+        x.data *= scale[x.indices]
+        x.data /= np.repeat(_norms(x), np.diff(x.indptr)).astype(np.float32)
+        w, bias = fit_linear(x, targets, weight, 1.0, "squared-hinge", threads=threads, tol=tol)
+        return NgramFit(Ngrams(self.order, self.keys, w * scale[:, None], scale), bias)
+
+    def logits(self, fitted: NgramFit, rows: NDArray[np.int64]) -> Array:
+        """Logits (m, outputs) float64 of these rows, as `fitted.logits` of their sequences, for a fit to these
+        features.
+        """
+        x, ngrams = self.matrix[rows], fitted.member
+        if ngrams.scale is None:
+            x.data[:] = 1
+            return np.asarray(x @ ngrams.weight + fitted.bias, dtype=np.float64)
+        sums = x @ ngrams.weight
+        x.data *= ngrams.scale[x.indices]
+        return np.asarray(sums / _norms(x)[:, None] + fitted.bias, dtype=np.float64)
+
+
+class NgramCounts(NamedTuple):
+    """keys (K,), ascending; of each pair of a text and an n-gram in it, in ascending order: document (M,), term (M,), a
+    row of `keys`, and occurrences (M,).
+    """
+
+    keys: NDArray[np.int64]
+    document: NDArray[np.int32]
+    term: NDArray[np.int32]
+    occurrences: NDArray[np.int32]
+
+
+def count_ngrams(sequences: Sequence[Array], order: int, min_df: int, exclude: Sequence[int]) -> NgramCounts:
+    """Count the n-grams of 1 to `order` tokens, none of them in `exclude`, that at least `min_df` texts contain."""
+    ragged = Ragged.of(sequences, dtype=np.int64)
+    excluded = np.isin(ragged.values, np.asarray(exclude, dtype=np.int64))
+    frequent: list[NDArray[np.int64]] = []  # by occurrences first: a text counts each n-gram once, so df is not larger
+    for key, end in keys_of(ragged, order):
+        allowed = ~excluded[end]
+        for back in range(1, len(frequent) + 1):
+            allowed &= ~excluded[end - back]
+        key = np.sort(key[allowed])
+        edges = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1], [True]])) if len(key) else np.zeros(1, int)
+        frequent.append(key[edges[:-1]][np.diff(edges) >= min_df])
+    keys = np.concatenate(frequent)
+    lookup = Ngrams(order, keys, np.zeros((len(keys), 1), dtype=np.float32))
+    found: list[NDArray[np.int32]] = []  # (3, pairs) of each chunk: document, term, occurrences
+    first = 0
+    for chunk in chunks(sequences, TOKENS_PER_CHUNK):
+        document, term, count = counted_ngrams(lookup, chunk)
+        found.append(np.stack([document + first, term, count]).astype(np.int32))
+        first += len(chunk)
+    texts = np.zeros(len(keys), dtype=np.int64)
+    for _, term, _ in found:
+        texts += np.bincount(term, minlength=len(keys))
+    kept = texts >= min_df
+    new_index = (np.cumsum(kept) - 1).astype(np.int32)
+    for n, (document, term, count) in enumerate(found):  # one by one: the pairs are most of the memory of a fit
+        of_kept = kept[term]
+        found[n] = np.stack([document[of_kept], new_index[term[of_kept]], count[of_kept]])
+    document, term, count = np.concatenate(found, axis=1)
+    return NgramCounts(keys[kept], document, term, count)
+
+
+def log_count_ratio(x: Any, of_class: Array, sample_weight: Array) -> NDArray[np.float32]:
+    """r (K,) of a class. x: CSR (m, K) of 0 and 1; of_class (m,): each row's weight in it; sample_weight (m,)."""
+    p = 1 + np.bincount(x.indices, np.repeat(of_class, np.diff(x.indptr)), x.shape[1])
+    q = 1 + np.bincount(x.indices, np.repeat(sample_weight - of_class, np.diff(x.indptr)), x.shape[1])
+    return np.asarray(np.log(p / p.sum()) - np.log(q / q.sum()), dtype=np.float32)
+
+
+def _norms(x: Any) -> Array:
+    """Norm (m,) of each row of a CSR matrix; 1 for an empty one."""
+    row = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))
+    squares = np.bincount(row, np.square(x.data, dtype=np.float64), x.shape[0])
+    return np.where(squares > 0, np.sqrt(squares), 1.0)
+
+
+def _rank_shares(numbers: Array) -> Array:
+    """The share of the n rows with a smaller number (n, M), ties counted half: 0..1."""
+    columns = []
+    for column in numbers.T:
+        _, place, count = np.unique(column, return_inverse=True, return_counts=True)
+        columns.append((np.cumsum(count) - count / 2)[place] / len(column))
+    return np.stack(columns, axis=1)
+
+
+def _fit_plain(data: TrainingData, run: Run) -> NgramFit | None:
+    """The n-gram model with scaling "nb" of the training rows, and of the soft-labelled ones."""
+    recipe, rows, soft, start = data.recipe.ngrams, data.epoch_rows, data.soft_targets, time.perf_counter()
+    weights = None if data.weights is None else data.weights[rows]
+    # Soft-labelled texts triple the text and the n-grams; those of two texts alone gain next to nothing.
+    features = NgramFeatures.of(data.full(rows), recipe.order, MIN_DF + (soft is not None), data.excluded_tokens)
+    found = features.fit(data.targets(rows), weights, task=data.data.task, l2=recipe.l2, threads=threads())
+    words = "1 word" if recipe.order == 1 else f"1 to {recipe.order} words"
+    seconds = time.perf_counter() - start
+    run.callback.log(f"{counted(len(features.keys), 'n-gram')} of {words} fitted in {seconds:.1f} s")
+    if not len(features.keys):
+        return None
+    found = found if data.logit_shift is None else replace(found, bias=found.bias - data.logit_shift)
+    return replace(found, held_out=found.logits(data.full(data.validation)))
+
+
+def added(data: TrainingData, ngrams: NgramFit, other: NgramFit, name: str, run: Run) -> NgramFit:
+    """The weighted sum of both n-gram models as one; its weights are fitted on the validation set."""
+    rows = data.validation
+    both = [replace(one, held_out=one.logits(data.full(rows))) for one in (ngrams, other)]
+    found = stack(both, data.targets(rows), mean=True, sample_weight=data.sample_weight(rows))
+    run.callback.log(f"n-grams x {found.weights[0]:.2f}, {name} x {found.weights[1]:.2f}")
+    first, second = (
+        replace(one.member, weight=(weight * one.member.weight).astype(np.float32))
+        for one, weight in zip(both, found.weights, strict=True)
+    )
+    bias = found.shift + sum(weight * one.bias for one, weight in zip(both, found.weights, strict=True))
+    result = NgramFit(first.add(second), bias)
+    return replace(result, held_out=result.logits(data.full(rows)))
+
+
+def transferred(data: TrainingData, pretrained: Pretrained) -> NgramFit | None:
+    """The n-gram model of a pretrained classifier, mapped to the new classes as its network is
+    (`gatewise.training.members.lstm`); None if it has none, or one with a norm, which cannot be added to another.
+    """
+    model = pretrained.classifier(data.data.task)
+    ngrams = None if model is None else model.ensemble.get("ngrams")
+    if ngrams is None or not len(ngrams) or ngrams.scale is not None:
+        return None
+    rows = data.train
+    to_new, shift = fit_standardised_glm(ngrams.logits(data.full(rows)), data.targets(rows), TRANSFER_L2)
+    weight = (ngrams.weight @ to_new.T).astype(np.float32)
+    return NgramFit(replace(ngrams, weight=weight), shift.astype(np.float64))
+
+
+class Comparison(NamedTuple):
+    """The candidate with the lowest held-out loss: scaling, and features of the rows (n,) up to its order.
+
+    held_out: calibrated logits (n, outputs), NaN for rows that no fit held out; losses (m,): of the others; weight,
+    shift: of the calibration; tried: all candidates with their losses, in a line.
+    """
+
+    rows: NDArray[np.int64]
+    features: NgramFeatures
+    scaling: Scaling
+    held_out: Array
+    losses: Array
+    weight: float
+    shift: Array
+    tried: str
+    seconds: float
+
+    @property
+    def loss(self) -> float:
+        """The mean of the losses."""
+        return float(self.losses.mean())
+
+
+def selects(data: TrainingData) -> bool:
+    """Whether held-out loss chooses the n-gram model: of classes, without soft labels."""
+    ngrams, classes = data.recipe.ngrams, data.data.task == "classification" and data.soft_targets is None
+    return ngrams.order > 0 and ngrams.scaling != "nb" and classes
+
+
+def compare(data: TrainingData) -> Comparison | None:
+    """The best candidate for the n-gram model of texts with classes; None where no n-gram is in enough texts."""
+    recipe, start, rare = data.recipe.ngrams, time.perf_counter(), _has_rare_class(data)
+    rows = np.sort(np.concatenate([data.train, data.validation]))
+    features = NgramFeatures.of(data.full(rows), recipe.order, MIN_DF, data.excluded_tokens)
+    if not len(features.keys):
+        return None
+    # 1-grams have a lower loss of all rows, and a lower F1 of a rare class.
+    orders = range(2 if rare and recipe.order > 1 else 1, min(2, recipe.order) + 1)
+    candidates: list[tuple[Scaling, int]] = [("tfidf", order) for order in orders]
+    outputs = data.architecture.outputs
+    if recipe.scaling != "tfidf" and (outputs == 1 or features.matrix.nnz * outputs <= NB_ENTRIES):
+        candidates.insert(0, ("nb", recipe.order))
+    folds = [(np.searchsorted(rows, np.sort(data.train)), np.searchsorted(rows, np.sort(data.validation)))]
+    if (len(rows) < FEW_ROWS or rare) and len(rows) == len(data.data) and not data.own_validation:
+        folds = cross_validation_folds(data.data, FOLDS, 0)
+    known = np.sort(np.concatenate([query for _, query in folds]))
+    targets, weight = data.targets(rows[known]), data.sample_weight(rows[known])
+    best: Comparison | None = None
+    lowest, tried = np.inf, []
+    for scaling, order in candidates:
+        values, part = np.full((len(rows), outputs), np.nan), features.up_to(order)
+        for train, query in folds:
+            values[query] = part.logits(_fit_candidate(data, part, rows, train, scaling), query)
+        prior = np.array([PRIOR[scaling]])
+        weights, shift, losses = calibrated(
+            values[known][:, :, None], targets, prior, CALIBRATION_L2, task="classification", sample_weight=weight
+        )
+        loss = float(np.average(losses, weights=weight))
+        tried.append(f"{scaling}, {'1-grams' if order == 1 else f'1- to {order}-grams'}: {loss:.4f}")
+        if loss < lowest:
+            held_out, lowest = weights[0] * values + shift, loss
+            best = Comparison(rows, part, scaling, held_out, losses, float(weights[0]), shift, "", 0.0)
+    return best and best._replace(tried="; ".join(tried), seconds=time.perf_counter() - start)
+
+
+def _select(data: TrainingData, run: Run) -> NgramFit | None:
+    best: Comparison | None = run.memo.get("ngrams") or compare(data)
+    if best is None:
+        return None
+    rows, start = best.rows, time.perf_counter()
+    # A separate validation set, and rows that are later in time, are not trained on.
+    every = np.searchsorted(rows, np.sort(data.train)) if data.own_validation else np.arange(len(rows))
+    found = _fit_candidate(data, best.features, rows, every, best.scaling)
+    ngrams = replace(found.member, weight=(best.weight * found.member.weight).astype(np.float32))
+    seconds = best.seconds + time.perf_counter() - start
+    run.callback.log(f"n-grams, held-out loss of {best.tried}; {len(ngrams):,} fitted in {seconds:.1f} s")
+    held_out, of_train = (best.held_out[np.searchsorted(rows, part)] for part in (data.validation, data.train))
+    return NgramFit(
+        ngrams,
+        best.weight * found.bias + best.shift,
+        held_out,
+        of_train if np.isfinite(of_train).all() else None,
+        others_l2=NETWORK_L2,
+    )
+
+
+def _fit_candidate(
+    data: TrainingData, features: NgramFeatures, rows: NDArray[np.int64], at: NDArray[np.int64], scaling: Scaling
+) -> NgramFit:
+    """Fit to the rows at these positions (m,). For a rare class "tfidf" leaves the class weights out: with them the
+    scale of an n-gram in two or three rows of that class is as large as that of a frequent one (docs/log/accuracy.md).
+    """
+    part, shift = rows[at], data.logit_shift
+    weights: Array | None = data.data.sample_weight if scaling == "tfidf" and _has_rare_class(data) else data.weights
+    each = None if weights is None else weights[part]
+    found = features.fit(data.targets(part), each, scaling, rows=at, l2=data.recipe.ngrams.l2, threads=threads())
+    # The margins of a support vector machine do not depend on class weights in this way; their calibration is enough.
+    return found if shift is None or scaling == "tfidf" else replace(found, bias=found.bias - shift)
+
+
+def _has_rare_class(data: TrainingData) -> bool:
+    """Whether one of two classes with class weights has so few validation rows that they choose nothing well."""
+    if data.class_weights is None or len(data.data.classes) != 2:
+        return False
+    return int(np.bincount(data.labels[data.validation], minlength=2).min()) < RARE_ROWS

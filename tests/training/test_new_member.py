@@ -1,0 +1,119 @@
+"""A new kind of member is one class for prediction and one function for its fit, and no other file changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.errors import ModelFileError
+from gatewise.members.member import KINDS, Inputs, Member
+from gatewise.storage import tensors_from_bytes
+from gatewise.training.dense_solver import fit_standardised_glm
+from gatewise.training.members import FITS, Run
+from gatewise.training.stack import FittedMember
+from gatewise.training.training_data import TrainingData
+from gatewise.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Length(Member):
+    """Logits in proportion to the number of steps."""
+
+    weight: Array
+    kind: ClassVar[str] = "length"
+    noun: ClassVar[str] = "length"
+
+    @property
+    def outputs(self) -> int:
+        return len(self.weight)
+
+    def check(self, inputs: Inputs) -> None:
+        pass
+
+    def logits(self, sequences: Iterable[Array]) -> Array:
+        return np.array([[len(one)] for one in sequences]).reshape(-1, 1) * self.weight
+
+    def summary(self) -> list[tuple[str, str, int]]:
+        return [("Length", f"({self.outputs},)", self.outputs)]
+
+    def entry(self) -> dict[str, Any]:
+        return {}
+
+    def arrays(self) -> dict[str, Array]:
+        return {"weight": self.weight}
+
+    @classmethod
+    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
+        return cls(tensors_from_bytes(raw, {"weight": ((outputs,), "float32")}, file)["weight"])
+
+    def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
+        return str(graph.add("Mul", graph.cast(graph.column(lengths), np.float64), self.weight.astype(np.float64)))
+
+
+def fit_length(data: TrainingData, run: Run) -> FittedMember:
+    rows, counts = data.train, np.array([[len(one)] for one in data.full_sequences])
+    weight, bias = fit_standardised_glm(counts[rows], data.targets(rows), 1.0, task=data.data.task)
+    member = Length(weight[:, 0])
+    return FittedMember(member, bias, member.logits(data.full(data.validation)) + bias)
+
+
+@pytest.fixture
+def _length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the two files would do: register the kind and its fit."""
+    monkeypatch.setitem(KINDS, "length", Length)
+    monkeypatch.setitem(FITS, "length", fit_length)
+
+
+def made(n: int, seed: int) -> tuple[list[str], list[str]]:
+    """Texts whose length is their class, as their words are not."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 30, n)
+    return [" ".join(rng.choice(["aa", "bb", "cc", "dd"], count)) for count in counts], np.where(
+        counts > 15, "long", "short"
+    ).tolist()
+
+
+@pytest.mark.usefixtures("_length")
+def test_a_new_member_is_trained_explained_saved_exported_and_shown(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    texts, labels = made(240, 1)
+    options: dict[str, Any] = {"units": 4, "embedding_dim": 4, "epochs": 1, "ngrams__order": 1, "seed": 1}
+    model = gw.train(texts, labels, **options)
+    assert list(model.weights) == ["LSTM", "n-grams", "length"]
+    assert model.weights["length"] > 0.1
+    assert model.score(*made(200, 2)) > 0.9
+    length = model.ensemble.get("length")
+
+    for method in gw.explain.METHODS:
+        found = model.explain("aa bb cc", method)
+        assert [part.name for part in found.parts] == ["LSTM", "n-grams", "length"]
+        expected = model.weights["length"] * abs(length.weight[0])
+        np.testing.assert_allclose(np.abs(found.parts[2].scores), expected, rtol=1e-6)
+        assert abs(found.residual) < 1e-3 or not found.adds_up
+
+    model.save(tmp_path / "m")
+    again = gw.load(tmp_path / "m")
+    assert again.logits(texts).tobytes() == model.logits(texts).tobytes()
+    assert again.ensemble.get("length").weight.tobytes() == length.weight.tobytes()
+    card = again.card()
+    assert "| Length | (1,) | 1 |" in card
+    assert f"| length | {model.weights['length']:.2f} |" in card
+
+    model.to_onnx(tmp_path / "m.onnx")  # compares 1,000 predictions with ONNX Runtime's
+    assert runtime.InferenceSession(tmp_path / "m.onnx").get_outputs()
+
+
+def test_a_kind_that_is_not_registered_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, labels = made(60, 1)
+    with monkeypatch.context() as inside:
+        inside.setitem(KINDS, "length", Length)
+        inside.setitem(FITS, "length", fit_length)
+        gw.train(texts, labels, units=4, embedding_dim=4, epochs=1, out=tmp_path / "m")
+    with pytest.raises(ModelFileError, match="no kind of member is called 'length'"):
+        gw.load(tmp_path / "m")

@@ -1,0 +1,229 @@
+"""Learning from unlabelled texts: the LSA classifier, the stacked teacher of few labels, and a student."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.data import Labelled
+from gatewise.model.pretrained import PretrainedLM
+from gatewise.training import Interrupted, PretrainRecipe, default_recipe, pretrain, recipe, train
+from gatewise.training import lsa as lsa_module
+from gatewise.training import teacher as module
+from gatewise.training.dense_solver import fit_standardised_glm
+from gatewise.training.lsa import LSA_L2, fit_lsa, fit_lsa_classifier, fit_lsa_of
+from gatewise.training.members import Run
+from gatewise.training.members.ngrams import NgramFit
+from gatewise.training.pretrained import Pretrained
+from gatewise.training.recipes import match_pretrained
+from gatewise.training.run import RunFolder
+from gatewise.training.teacher import stacked_predictions
+from gatewise.training.training_data import TrainingData, prepare
+from gatewise.types import Array
+from tests.training.callbacks import Recorder
+from tests.training.texts import made_reviews
+
+RECIPE = PretrainRecipe(
+    "test", 8, 10, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24, learning_rate=0.02
+)
+FEW: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.02, "probe_l2": 5.0}
+SMALL: dict[str, Any] = {
+    "recipe": "finetune",
+    "epochs": 1,
+    "min_steps": 0,
+    "batch_size": 16,
+    "learning_rate": 0.02,
+    "lsa_components": 6,
+    "seed": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def pretrained() -> PretrainedLM:
+    return pretrain([str(text) for text in made_reviews(500, 40).inputs], recipe=RECIPE, seed=2)
+
+
+def ready(pretrained: PretrainedLM, data: Labelled, name: str = "few-shot", **changes: Any) -> TrainingData:
+    start = Pretrained.of(pretrained)
+    chosen = recipe(name, **{**(FEW if name == "few-shot" else {"lsa_components": 6}), **changes})
+    return prepare(data, match_pretrained(chosen, start), 0, start.preprocessor)
+
+
+def encoded(data: TrainingData, texts: Any) -> list[Array]:
+    return [np.asarray(s) for s in data.preprocessor.encode_batch(texts)]
+
+
+def texts(n: int, classes: tuple[str, ...] = ("negative", "positive")) -> list[str]:
+    return [str(text) for text in made_reviews(n, 41, classes).inputs]
+
+
+def predictions(data: TrainingData, unlabelled: list[Array], query: Any, recorder: Recorder | None = None) -> Any:
+    lsa = fit_lsa_of(data, unlabelled, 0, Recorder())
+    run = Run(0, recorder or Recorder(), RunFolder(None, None, False))
+    return stacked_predictions(data, unlabelled, lsa, query, run)
+
+
+def classifier_of(data: TrainingData, unlabelled: list[Array], seed: int = 0) -> NgramFit | None:
+    lsa = fit_lsa_of(data, unlabelled, seed, Recorder())
+    return None if lsa is None else fit_lsa_classifier(data, lsa)
+
+
+def test_the_lsa_classifier_is_a_logistic_regression_on_document_vectors(pretrained: PretrainedLM) -> None:
+    """Its logits are those of the regression, with the mean norm in place of each text's own."""
+    data = ready(pretrained, made_reviews(80, 3), "finetune")
+    unlabelled = encoded(data, texts(300))
+    classifier = classifier_of(data, unlabelled, 5)
+    assert classifier is not None
+    lsa = fit_lsa(data.full(data.train) + unlabelled, 6, exclude=data.excluded_tokens, seed=5)
+    rows, norms = (array[: len(data.train)] for array in (lsa.document_vectors, lsa.norms))
+    weight, bias = fit_standardised_glm(rows, data.targets(data.train), LSA_L2, shared_scale=True)
+    expected = rows * (norms / norms.mean())[:, None] @ weight.T + bias
+    np.testing.assert_allclose(classifier.logits(data.full(data.train)), expected, rtol=1e-3, atol=1e-3)
+    assert classifier.member.order == 3
+    rare = replace(data, full_sequences=[np.asarray([n]) for n in range(80)])
+    assert classifier_of(rare, []) is None, "no n-gram is in ten texts"
+
+
+def test_it_classifies_texts_that_share_no_decisive_word_with_labelled_ones(pretrained: PretrainedLM) -> None:
+    """Labelled texts contain some decisive words and the test texts others; only in unlabelled texts they co-occur."""
+    rng = np.random.default_rng(0)
+    sides, rest = (["dull", "clumsy", "tired", "loud"], ["fine", "lovely", "moving", "bright"]), range(6)
+
+    def text(side: int, first: int, last: int) -> str:
+        common = [f"word{n}" for n in rng.choice(rest, 3)]
+        return " ".join([*rng.choice(sides[side][first:last], 2, replace=False), *common])
+
+    labels, fresh = rng.integers(0, 2, 60), rng.integers(0, 2, 200)
+    reviews = replace(made_reviews(60, 0), inputs=[text(side, 0, 2) for side in labels], labels=labels)
+    data = ready(pretrained, reviews, "finetune", lsa_components=2)
+    together = [text(side, 0, 4) for side in rng.integers(0, 2, 600)]
+    classifier = classifier_of(data, encoded(data, together))
+    assert classifier is not None
+    logits = classifier.logits(encoded(data, [text(side, 2, 4) for side in fresh]))[:, 0]
+    assert ((logits > 0) == fresh).mean() > 0.9
+
+
+def test_neither_reads_the_validation_set(pretrained: PretrainedLM) -> None:
+    data = ready(pretrained, made_reviews(80, 3))
+    unlabelled = encoded(data, texts(60))
+    labels, sequences = data.labels.copy(), list(data.full_sequences)
+    labels[data.validation] = 1 - labels[data.validation]
+    for n in data.validation:
+        sequences[n] = np.zeros(1, dtype=np.int64)
+    other = replace(data, labels=labels, full_sequences=sequences)
+    one, two = (predictions(each, unlabelled, np.arange(60)) for each in (data, other))
+    assert one.tobytes() == two.tobytes()
+    of_one, of_two = (classifier_of(each, unlabelled) for each in (data, other))
+    assert of_one is not None
+    assert of_two is not None
+    assert of_one.member.weight.tobytes() == of_two.member.weight.tobytes()
+
+
+@pytest.mark.parametrize("classes", [("negative", "positive"), ("bad", "good", "odd")])
+def test_stacked_predictions(pretrained: PretrainedLM, classes: tuple[str, ...]) -> None:
+    data, fresh, recorder = ready(pretrained, made_reviews(90, 3, classes)), made_reviews(400, 41, classes), Recorder()
+    unlabelled, query = encoded(data, fresh.inputs), np.arange(400)
+    found = predictions(data, unlabelled, query, recorder)
+    assert found.shape == (400, len(classes))
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    assert (found.argmax(axis=1) == fresh.labels).mean() > (0.85 if len(classes) == 2 else 0.6)
+    n = len(data.train)
+    assert recorder.messages[0].startswith(f"stacking on {n} labelled of {n + 400} texts: LSA x ")
+    assert " n-grams x" in recorder.messages[0]
+    assert found.tobytes() == predictions(data, unlabelled, query).tobytes()
+    np.testing.assert_allclose(predictions(data, unlabelled, query[::7]), found[::7], atol=1e-6)
+    rare = replace(data, full_sequences=[np.asarray([n]) for n in range(90)])
+    without = Recorder()
+    assert np.isfinite(predictions(rare, [np.asarray([70, 71])], np.arange(1), without)).all()
+    assert [("LSA" in message, "n-grams x" in message) for message in without.messages] == [(False, True)]
+
+
+def test_equal_texts_are_in_one_fold(pretrained: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text whose copy is in training would be predicted too well."""
+    reviews = made_reviews(30, 3)
+    twice = Labelled([*reviews.inputs, *reviews.inputs], np.tile(reviews.labels, 2), reviews.classes)
+    data, calls = ready(pretrained, twice), []
+
+    def recorded(x: Array, *rest: Any, **options: Any) -> Any:
+        calls.append(len(np.unique(x, axis=0)))
+        return fit_standardised_glm(x, *rest, **options)
+
+    monkeypatch.setattr(module, "fit_standardised_glm", recorded)
+    predictions(data, encoded(data, texts(60)), np.arange(1))
+    assert len(calls) == 6, "five folds and all rows"
+    copies = len(data.train) - calls[-1]
+    assert all(count <= calls[-1] - copies // 5 for count in calls[:-1]), "both copies of a text are held out"
+
+
+def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many unlabelled texts a subsample teaches: the teacher has a document vector of each soft-labelled text."""
+    given = [(1_999, True), (2_000, True), (90, False)]
+    assert [default_recipe(*case) for case in given] == ["few-shot", "finetune", "fast"]
+    for limit, some, total in ((150_000, 150, 354), (100, 100, 154)):
+        monkeypatch.setattr(lsa_module, "MAX_TEXTS", limit)
+        recorder, options = Recorder(), {**FEW, "max_pseudo_labels": 150}
+        model = train(made_reviews(60, 3), pretrained=pretrained, unlabelled=texts(300), callbacks=recorder, **options)
+        assert model.metadata.recipe == "few-shot"
+        assert any(one.startswith(f"stacking on 54 labelled of {total} texts: LSA x ") for one in recorder.messages)
+        assert f"student: learns from the labels and {some} soft labels of the teacher" in recorder.messages
+        assert any(", LSA classifier x " in one for one in recorder.messages), "it joins the n-grams too"
+    assert model.evaluate(made_reviews(300, 7)).accuracy > 0.8
+
+
+@pytest.mark.parametrize("missing", ["lsa_components", "ngrams__order"])
+def test_without_lsa_or_ngrams_a_network_is_the_teacher(pretrained: PretrainedLM, missing: str) -> None:
+    recorder = Recorder()
+    model = train(
+        made_reviews(60, 3), pretrained=pretrained, unlabelled=texts(40), callbacks=recorder, **{missing: 0}, **FEW
+    )
+    assert (model.ensemble.get("ngrams") is None) == (missing == "ngrams__order")
+    assert any(message.startswith("teacher: a network, for ") for message in recorder.messages)
+    assert not any("stacking" in message for message in recorder.messages)
+
+
+@pytest.mark.parametrize("classes", [("negative", "positive"), ("bad", "good", "odd")])
+def test_teacher_and_student_both_use_the_lsa_classifier(pretrained: PretrainedLM, classes: tuple[str, ...]) -> None:
+    """Without unlabelled texts, or with lsa_components=0, neither does."""
+    data, more, recorder = made_reviews(120, 3, classes), texts(200, classes), Recorder()
+    model = train(data, pretrained=pretrained, unlabelled=more, callbacks=recorder, **SMALL)
+    assert [message.split(" in ")[0] for message in recorder.messages if "components of" in message] == [
+        "LSA: 6 components of 308 texts"
+    ]
+    assert sum(message.startswith("n-grams x ") for message in recorder.messages) == 2
+    assert model.ensemble.get("ngrams") is not None
+    assert model.evaluate(made_reviews(300, 7, classes)).accuracy > 0.85
+    for without in ({"unlabelled": None, "lsa_components": 200}, {"unlabelled": more, "lsa_components": 0}):
+        quiet = Recorder()
+        train(data, pretrained=pretrained, callbacks=quiet, **(SMALL | without))
+        assert not any("LSA classifier" in message for message in quiet.messages)
+
+
+def test_a_recipe_without_student_uses_the_lsa_classifier_alone(pretrained: PretrainedLM, tmp_path: Path) -> None:
+    """The network is as without unlabelled texts; the n-grams differ."""
+    data, recorder = made_reviews(120, 3), Recorder()
+    how: dict[str, Any] = SMALL | {"pretrained": pretrained, "student_epochs": 0}
+    with_lsa = train(data, unlabelled=texts(200), callbacks=recorder, out=tmp_path / "m", **how)
+    alone = train(data, **how | {"lsa_components": 200})  # as the recipe says
+    assert not any("teacher" in message for message in recorder.messages)
+    assert "the texts given" in with_lsa.metadata.unlabelled
+    assert any("LSA classifier x" in message for message in recorder.messages)
+    assert not np.array_equal(with_lsa.ensemble.get("ngrams").weight, alone.ensemble.get("ngrams").weight)
+    assert all(array.tobytes() == with_lsa.parameters[name].tobytes() for name, array in alone.parameters.items())
+    assert gw.load(tmp_path / "m").logits(data.inputs).tobytes() == with_lsa.logits(data.inputs).tobytes()
+
+
+@pytest.mark.parametrize("options", [FEW, SMALL | {"student_epochs": 2, "min_steps": 12}], ids=["stacking", "network"])
+def test_interrupted_and_resumed(pretrained: PretrainedLM, tmp_path: Path, options: dict[str, Any]) -> None:
+    """In the student: the teacher of a resumed run ends with the same bits."""
+    how: dict[str, Any] = {"pretrained": pretrained, "unlabelled": texts(100), **options}
+    uninterrupted, steps = train(made_reviews(60, 3), **how), 4 if options is FEW else 18
+    with pytest.raises(Interrupted, match="resume"):
+        train(made_reviews(60, 3), out=tmp_path / "m", callbacks=Recorder(steps), **how)
+    resumed = train(made_reviews(60, 3), out=tmp_path / "m", resume=True, **how)
+    for name, array in uninterrupted.parameters.items():
+        assert array.tobytes() == resumed.parameters[name].tobytes(), name
