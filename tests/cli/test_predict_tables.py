@@ -62,7 +62,7 @@ def test_files_and_texts_are_not_mixed(run: Run, table: Path, keras_folder: Path
     Path("films").mkdir()
     assert "'films' is a folder, neither a text nor a file" in refused(run, "predict", keras_folder, "films")
     assert "'no.csv': not found" in refused(run, "predict", keras_folder, "no.csv")
-    assert "are for files, and these are texts" in refused(run, "predict", keras_folder, "good", "-o", "out.csv")
+    assert "-o is for files, and these are texts" in refused(run, "predict", keras_folder, "good", "-o", "out.csv")
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.jsonl", "out.csv.gz", "out.jsonl.gz", "out.parquet"])

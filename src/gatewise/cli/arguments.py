@@ -46,44 +46,6 @@ DATA = (
     "Default: the cache, else a download, else embedded."
 )
 DataOption = Annotated[str | None, option("--data", "PATH|embedded", DATA)]
-TextOption = Annotated[
-    list[str] | None,
-    option("--text", "COLUMN", "Text column or JSON key; several are joined by a newline. Default: text."),
-]
-LabelOption = Annotated[
-    list[str] | None,
-    option("--label", "COLUMN", "Label column or JSON key; several for multilabel and regression. Default: label."),
-]
-TaskOption = Annotated[
-    str | None,
-    option("--task", "NAME", "classification, multilabel or regression. Default: classification."),
-]
-LabelSeparatorOption = Annotated[
-    str | None, option("--label-separator", "TEXT", "Between the labels in a column; makes the task multilabel.")
-]
-WeightOption = Annotated[str | None, option("--weight", "COLUMN", "Column of the weight of each row in the loss.")]
-GroupOption = Annotated[
-    str | None, option("--group", "COLUMN", "Column of groups; rows of one group stay in one part of a split.")
-]
-TimeOption = Annotated[
-    str | None,
-    option("--time", "COLUMN", "Column of numbers or dates: orders the rows, or with --series the steps of a series."),
-]
-SeriesOption = Annotated[
-    bool, typer.Option("--series", help="The table holds series: one per row, or with --time one step per row.")
-]
-IdOption = Annotated[str | None, option("--id", "COLUMN", "With --series: column that names the series.")]
-LayoutOption = Annotated[
-    str | None,
-    option("--layout", "NAME", "Of three-dimensional arrays in .npz and .npy: time-first or channels-first."),
-]
-DelimiterOption = Annotated[
-    str | None,
-    option("--delimiter", "CHARACTER", "Between fields of a CSV file; tab for tabs. Default: guessed."),
-]
-SkipOption = Annotated[
-    str | None, option("--skip-bad-rows", "FILE", "Leave out rows that cannot be read, and list them in this CSV file.")
-]
 PRECISION = "Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX."
 PrecisionOption = Annotated[str, typer.Option("--precision", metavar="float32|bf16", help=PRECISION)]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gatewise.cli.arguments import JsonOption, LabelOption, ModelArgument, TextOption, open_model, option
-from gatewise.cli.inputs import TableOptions, read_data
+from gatewise.cli.arguments import JsonOption, ModelArgument, open_model, option
+from gatewise.cli.inputs import NO_OPTIONS, TableOptions, read_data, takes_columns
 from gatewise.cli.output import check_model_folder, print_json
 from gatewise.errors import counted, printable, quote
 
@@ -19,6 +19,7 @@ _DATA = (
 )
 
 
+@takes_columns("text", "label")
 def compress(
     model: ModelArgument,
     out: Annotated[str, option("--out", "DIR", "Output folder.", "-o")],
@@ -44,8 +45,7 @@ def compress(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in the output folder.")] = False,
     data: Annotated[str | None, option("--data", "SOURCE", _DATA)] = None,
-    text: TextOption = None,
-    label: LabelOption = None,
+    table: TableOptions = NO_OPTIONS,
     as_json: JsonOption = False,
 ) -> None:
     """Compress a model: quantise weights, share embeddings, prune the vocabulary and n-grams.
@@ -64,7 +64,7 @@ def compress(
     check_model_folder(out, overwrite)
     labelled = None
     if data is not None:
-        splits = read_data(data, TableOptions(text, label, original.task, series=original.channels > 0))
+        splits = read_data(data, table.of(original))
         labelled = splits.test or splits.train
         if original.metadata.fingerprint and labelled.fingerprint() == original.metadata.fingerprint:
             print("gatewise: warning: the model was trained on this data", file=sys.stderr)

@@ -6,20 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.arguments import (
     DataOption,
-    DelimiterOption,
-    IdOption,
     JsonOption,
-    LabelOption,
-    LabelSeparatorOption,
-    LayoutOption,
-    SeriesOption,
-    SkipOption,
     SourceArgument,
-    TaskOption,
-    TextOption,
-    TimeOption,
 )
-from gatewise.cli.inputs import TableOptions, read_source
+from gatewise.cli.inputs import NO_OPTIONS, TableOptions, read_source, takes_columns
 from gatewise.cli.output import console, plain_table, print_json
 from gatewise.errors import printable
 
@@ -29,19 +19,13 @@ if TYPE_CHECKING:
 LENGTHS = {"min": 0, "median": 50, "p90": 90, "max": 100}  # percentiles
 
 
+@takes_columns(
+    *("text", "label", "task", "label_separator", "time", "series", "id", "layout", "delimiter", "skip_bad_rows"),
+)
 def data(
     source: SourceArgument,
     data: DataOption = None,
-    text: TextOption = None,
-    label: LabelOption = None,
-    task: TaskOption = None,
-    label_separator: LabelSeparatorOption = None,
-    series: SeriesOption = False,
-    id: IdOption = None,
-    time: TimeOption = None,
-    layout: LayoutOption = None,
-    delimiter: DelimiterOption = None,
-    skip_bad_rows: SkipOption = None,
+    table: TableOptions = NO_OPTIONS,
     as_json: JsonOption = False,
 ) -> None:
     """Describe a data source: origin, number of examples per class, lengths. Downloads IMDB if needed.
@@ -53,19 +37,7 @@ def data(
     gatewise data reviews.csv --text review --label price --task regression
     gatewise data gestures.csv --series --id id --time second
     """
-    options = TableOptions(
-        text,
-        label,
-        task,
-        label_separator,
-        time=time,
-        id=id,
-        series=series,
-        delimiter=delimiter,
-        skip_bad_rows=skip_bad_rows,
-        layout=layout,
-    )
-    splits = read_source(source, data, options)
+    splits = read_source(source, data, table)
     parts = {"train": splits.train, **({"test": splits.test} if splits.test else {})}
     described = {name: _describe(part) for name, part in parts.items()}
     if as_json:
@@ -78,12 +50,12 @@ def data(
     if splits.note:
         print(f"note   the test part is {splits.note}")
     print()
-    table = plain_table("part", "class", "n", *LENGTHS, left=2)
+    shown = plain_table("part", "class", "n", *LENGTHS, left=2)
     for name, part_described in described.items():
         for row in part_described["classes"]:
             cells = [f"{row[key]:,}" for key in ("n", *LENGTHS)]
-            table.add_row(name if len(parts) > 1 else "all", Text(printable(row["class"], 30)), *cells)
-    console().print(table)
+            shown.add_row(name if len(parts) > 1 else "all", Text(printable(row["class"], 30)), *cells)
+    console().print(shown)
     for name, part_described in described.items():
         for number, found in part_described.get("numbers", {}).items():
             span = f"mean {found['mean']:.6g}, from {found['min']:.6g} to {found['max']:.6g}"

@@ -11,18 +11,9 @@ from gatewise.cli.arguments import (
     SOURCES,
     BundledOption,
     DataOption,
-    DelimiterOption,
-    IdOption,
     JsonOption,
-    LabelOption,
-    LabelSeparatorOption,
-    LayoutOption,
     ModelChoice,
     PrecisionOption,
-    SeriesOption,
-    SkipOption,
-    TextOption,
-    TimeOption,
     argument,
     choose_model,
     is_model,
@@ -30,11 +21,12 @@ from gatewise.cli.arguments import (
     option,
     typed_command,
 )
-from gatewise.cli.inputs import TableOptions, read_source
+from gatewise.cli.inputs import NO_OPTIONS, TableOptions, read_source, takes_columns
 from gatewise.cli.output import check_ending, console, print_json, write_file
 from gatewise.errors import InputError, quote
 
 
+@takes_columns("text", "label", "label_separator", "time", "series", "id", "layout", "delimiter", "skip_bad_rows")
 def evaluate(
     context: typer.Context,
     arguments: Annotated[
@@ -42,15 +34,7 @@ def evaluate(
         argument("[MODEL] SOURCE", f"Model folder (default: the bundled model) and data: {SOURCES}"),
     ] = None,
     data: DataOption = None,
-    text: TextOption = None,
-    label: LabelOption = None,
-    label_separator: LabelSeparatorOption = None,
-    delimiter: DelimiterOption = None,
-    skip_bad_rows: SkipOption = None,
-    series: SeriesOption = False,
-    id: IdOption = None,
-    layout: LayoutOption = None,
-    time: TimeOption = None,
+    table: TableOptions = NO_OPTIONS,
     use_bundled: BundledOption = False,
     precision: PrecisionOption = "float32",
     reliability: Annotated[
@@ -75,21 +59,7 @@ def evaluate(
     check_ending("--html", html, ".html")
     choice, source = _choice(arguments or [], use_bundled)
     model = open_model(choice.path, precision)
-    options = TableOptions(
-        text,
-        label,
-        model.task,
-        label_separator,
-        time=time,
-        id=id,
-        layout=layout,
-        series=series or model.architecture.inputs == "channels",
-        delimiter=delimiter,
-        skip_bad_rows=skip_bad_rows,
-        one_class=True,
-        columns=model.metadata.columns,
-    )
-    splits = read_source(source, data, options)
+    splits = read_source(source, data, table.of(model, one_class=True))
     labelled = splits.test or splits.train
     trained_on_this = bool(model.metadata.fingerprint) and labelled.fingerprint() == model.metadata.fingerprint
     if trained_on_this:

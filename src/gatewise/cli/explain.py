@@ -11,13 +11,8 @@ import typer
 
 from gatewise.cli.arguments import (
     BundledOption,
-    IdOption,
     JsonOption,
-    LabelOption,
-    LayoutOption,
     ModelChoice,
-    TextOption,
-    TimeOption,
     argument,
     choose_model,
     names_file,
@@ -26,7 +21,7 @@ from gatewise.cli.arguments import (
     refuse_folders,
     typed_command,
 )
-from gatewise.cli.inputs import NO_SERIES_ON_STDIN, TableOptions, read_data, read_lines
+from gatewise.cli.inputs import NO_OPTIONS, NO_SERIES_ON_STDIN, TableOptions, read_data, read_lines, takes_columns
 from gatewise.cli.interventions import parse_clamps, parse_replacements
 from gatewise.cli.output import check_ending, console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, counted, quote
@@ -61,6 +56,7 @@ _AGAINST = "Class to compare with: scores for the target against this class. Def
 _REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."
 
 
+@takes_columns("text", "label", "time", "id", "layout")
 def explain(
     context: typer.Context,
     arguments: Annotated[
@@ -76,11 +72,7 @@ def explain(
     ] = False,
     data: Annotated[str | None, option("--data", "PATH|embedded", _DATA)] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N examples of --data.")] = 1000,
-    column: TextOption = None,
-    label: LabelOption = None,
-    id: IdOption = None,
-    time: TimeOption = None,
-    layout: LayoutOption = None,
+    table: TableOptions = NO_OPTIONS,
     file: Annotated[str | None, option("--file", "FILE", "The same as a file as the last argument.")] = None,
     row: Annotated[int | None, option("--row", "N", "Row of the file, from 1. Default: 1.", min=1)] = None,
     method: Annotated[str | None, option("--method", "NAME", _METHOD)] = None,
@@ -124,8 +116,8 @@ def explain(
     text = next(iter(choice.inputs), None)
     model = open_model(choice.path)
     choice.report()
-    series, names = model.architecture.inputs == "channels", model.metadata.columns
-    options = TableOptions(column, label, model.task, time=time, id=id, layout=layout, series=series, columns=names)
+    options = table.of(model)
+    series = options.series
     screen = console()
     marks = screen.no_color or screen.color_system is None
     clamps: list[Clamp] = []
@@ -281,9 +273,7 @@ def _item(
     if file is None:
         if row is not None:
             raise InputError("--row is the number of a row in a file: give a file")
-        named = {"--text": options.text, "--label": options.label, "--id": options.id, "--time": options.time}
-        if given := [name for name, value in named.items() if value]:
-            raise InputError(f"{given[0]} names a column of a file: give a file")
+        options.check(model, files=False)
         if tutorial:
             return _tutorial_review(data)
         return "\n".join(read_lines(None)) if text == "-" else text

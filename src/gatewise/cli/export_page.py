@@ -11,11 +11,6 @@ import typer
 
 from gatewise.cli.arguments import (
     BundledOption,
-    IdOption,
-    LabelOption,
-    LayoutOption,
-    TextOption,
-    TimeOption,
     argument,
     choose_model,
     command_line,
@@ -24,7 +19,7 @@ from gatewise.cli.arguments import (
     option,
     refuse_folders,
 )
-from gatewise.cli.inputs import TableOptions
+from gatewise.cli.inputs import NO_OPTIONS, TableOptions, takes_columns
 from gatewise.errors import InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -37,16 +32,13 @@ _INPUTS = (
 _OVERWRITE = "Replace the output folder if it is an exported page."
 
 
+@takes_columns("text", "label", "time", "id", "layout")
 def export_page(
     out: Annotated[str, option("--out", "DIR", "Output folder.", "-o")],
     arguments: Annotated[list[str] | None, argument("[MODEL] TEXT...|FILE", _INPUTS)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help=_OVERWRITE)] = False,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N inputs of a file.")] = 20,
-    text: TextOption = None,
-    label: LabelOption = None,
-    id: IdOption = None,
-    time: TimeOption = None,
-    layout: LayoutOption = None,
+    table: TableOptions = NO_OPTIONS,
     use_bundled: BundledOption = False,
 ) -> None:
     """Export the page of `gatewise serve` for fixed texts: a folder of static files that any web host serves.
@@ -65,11 +57,7 @@ def export_page(
     choice = choose_model(arguments, use_bundled, files=True)
     model = open_model(choice.path)
     choice.report()
-    of_series = model.architecture.inputs == "channels"
-    columns = TableOptions(
-        text, label, time=time, id=id, layout=layout, series=of_series, columns=model.metadata.columns
-    )
-    inputs = _inputs(model, choice.inputs, columns, limit)
+    inputs = _inputs(model, choice.inputs, table.of(model), limit)
     words = ["export-page", *([choice.path] if choice.path else [])]
     files, left_out = page_files(model, inputs, command_line(*words, "TEXT...", out=os.path.basename(target)))
     replace_folder(target, files)
@@ -88,17 +76,10 @@ def _inputs(model: Model, words: Sequence[str], options: TableOptions, limit: in
     if not words:
         raise InputError("give texts, a file, or - for stdin")
     refuse_folders(words)
-    columns = {"--text": options.text, "--label": options.label, "--id": options.id, "--time": options.time}
-    given = [name for name, value in (columns | {"--layout": options.layout}).items() if value]
-    if not options.series:
-        if not any(word == "-" or names_file(word) for word in words):
-            if given:
-                raise InputError(f"{given[0]} names a column of a file: give a file")
-            return words
-        if wrong := [name for name in given if name != "--text"]:
-            raise InputError(f"{wrong[0]} is for series, and the model reads texts")
-    elif options.text:
-        raise InputError("--text is for texts, and the model reads series")
+    files = options.series or any(word == "-" or names_file(word) for word in words)
+    options.check(model, files)
+    if not files:
+        return words
     if len(words) > 1:
         raise InputError(f"{quote(words[1])}: give one file, or texts")
     return options.read_inputs(words[0], model)[:limit]

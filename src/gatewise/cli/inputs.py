@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from gatewise.cli.arguments import is_file_name
+import typer
+
+from gatewise.cli.arguments import is_file_name, option
 from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -17,6 +21,51 @@ if TYPE_CHECKING:
     from gatewise.data.columns import TableRow
     from gatewise.model.model import Model
     from gatewise.types import ColumnNames
+
+COLUMN_OPTIONS: dict[str, Any] = {
+    "text": Annotated[
+        list[str] | None,
+        option("--text", "COLUMN", "Text column or JSON key; several are joined by a newline. Default: text."),
+    ],
+    "label": Annotated[
+        list[str] | None,
+        option("--label", "COLUMN", "Label column or JSON key; several for multilabel and regression. Default: label."),
+    ],
+    "task": Annotated[
+        str | None,
+        option("--task", "NAME", "classification, multilabel or regression. Default: classification."),
+    ],
+    "label_separator": Annotated[
+        str | None, option("--label-separator", "TEXT", "Between the labels in a column; makes the task multilabel.")
+    ],
+    "weight": Annotated[str | None, option("--weight", "COLUMN", "Column of the weight of each row in the loss.")],
+    "group": Annotated[
+        str | None, option("--group", "COLUMN", "Column of groups; rows of one group stay in one part of a split.")
+    ],
+    "time": Annotated[
+        str | None,
+        option(
+            "--time", "COLUMN", "Column of numbers or dates: orders the rows, or with --series the steps of a series."
+        ),
+    ],
+    "series": Annotated[
+        bool, typer.Option("--series", help="The table holds series: one per row, or with --time one step per row.")
+    ],
+    "id": Annotated[str | None, option("--id", "COLUMN", "With --series: column that names the series.")],
+    "layout": Annotated[
+        str | None,
+        option("--layout", "NAME", "Of three-dimensional arrays in .npz and .npy: time-first or channels-first."),
+    ],
+    "delimiter": Annotated[
+        str | None,
+        option("--delimiter", "CHARACTER", "Between fields of a CSV file; tab for tabs. Default: guessed."),
+    ],
+    "skip_bad_rows": Annotated[
+        str | None,
+        option("--skip-bad-rows", "FILE", "Leave out rows that cannot be read, and list them in this CSV file."),
+    ],
+}
+"""The options that say what the columns of a table hold, by the field of `TableOptions`."""
 
 NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
 
@@ -53,6 +102,23 @@ class TableOptions:
     layout: str | None = None
     one_class: bool = False
     columns: ColumnNames | None = None
+
+    def of(self, model: Model, one_class: bool = False) -> TableOptions:
+        """With what the model knows: its kind, its task and its columns."""
+        series = self.series or model.architecture.inputs == "channels"
+        return replace(self, series=series, task=model.task, columns=model.metadata.columns, one_class=one_class)
+
+    def check(self, model: Model, files: bool) -> None:
+        """Raise InputError for an option that is for inputs of the other kind, or for files where none is given."""
+        own, other = ("series", "texts") if model.architecture.inputs == "channels" else ("texts", "series")
+        of_other = {"texts": ("text", "delimiter", "skip_bad_rows"), "series": ("label", "id", "time", "layout")}[other]
+        for name in COLUMN_OPTIONS:
+            if name in ("task", "series") or not getattr(self, name):
+                continue
+            if not files:
+                raise InputError(f"--{name.replace('_', '-')} is for files: give a file")
+            if name in of_other:
+                raise InputError(f"--{name.replace('_', '-')} is for {other}, and the model reads {own}")
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -125,6 +191,40 @@ class TableOptions:
         if is_table(path):
             return list(read_column(path, text=self.texts))
         return list(read_lines(None if path == "-" else path))
+
+
+NO_OPTIONS = TableOptions()
+
+
+def takes_columns(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command these `COLUMN_OPTIONS`, all without names, in the place of its parameter `table`, which then has
+    their values.
+    """
+    names = names or tuple(COLUMN_OPTIONS)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**options: Any) -> None:
+            table = TableOptions(**{name: options.pop(name) for name in names})
+            command(table=table, **options)
+
+        own = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=getattr(NO_OPTIONS, name),
+                annotation=COLUMN_OPTIONS[name],
+            )
+            for name in names
+        ]
+        parameters: list[inspect.Parameter] = []
+        for one in inspect.signature(command, eval_str=True).parameters.values():
+            parameters += own if one.name == "table" else [one]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        return run
+
+    return decorate
 
 
 class SeriesTable(NamedTuple):

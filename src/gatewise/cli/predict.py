@@ -14,17 +14,9 @@ import typer
 
 from gatewise.cli.arguments import (
     BundledOption,
-    DelimiterOption,
-    IdOption,
     JsonOption,
-    LabelOption,
-    LayoutOption,
     ModelChoice,
     PrecisionOption,
-    SeriesOption,
-    SkipOption,
-    TextOption,
-    TimeOption,
     argument,
     choose_model,
     names_file,
@@ -32,7 +24,15 @@ from gatewise.cli.arguments import (
     option,
     refuse_folders,
 )
-from gatewise.cli.inputs import NO_SERIES_ON_STDIN, SeriesReader, TableOptions, is_series, table_delimiter
+from gatewise.cli.inputs import (
+    NO_OPTIONS,
+    NO_SERIES_ON_STDIN,
+    SeriesReader,
+    TableOptions,
+    is_series,
+    table_delimiter,
+    takes_columns,
+)
 from gatewise.cli.output import print_json
 from gatewise.cli.predictions import as_json as objects
 from gatewise.cli.predictions import as_lines
@@ -64,10 +64,11 @@ _WORKERS = "With --ray: number of workers, one CPU each. Default: all CPUs but o
 _PROBABILITIES = "With -o: a column of probabilities per class, or one for the predicted label."
 
 
+@takes_columns("text", "label", "time", "series", "id", "layout", "delimiter", "skip_bad_rows")
 def predict(
     arguments: Annotated[list[str] | None, argument("[MODEL] INPUT...", _INPUTS)] = None,
     file: Annotated[str | None, option("--file", "FILE", "A file to predict; the same as INPUT.")] = None,
-    text: TextOption = None,
+    table: TableOptions = NO_OPTIONS,
     lines: Annotated[bool, typer.Option("--lines", help=_LINES)] = False,
     out: Annotated[str | None, option("--out", "FILE|FOLDER/", _OUT, "-o")] = None,
     keep: Annotated[list[str] | None, option("--keep", "COLUMN", _KEEP)] = None,
@@ -79,13 +80,6 @@ def predict(
     probabilities: Annotated[str, typer.Option("--probabilities", metavar="top|all", help=_PROBABILITIES)] = "all",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="With -o: replace the output if it exists.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="With -o FOLDER/: write missing parts.")] = False,
-    delimiter: DelimiterOption = None,
-    skip_bad_rows: SkipOption = None,
-    series: SeriesOption = False,
-    id: IdOption = None,
-    layout: LayoutOption = None,
-    label: LabelOption = None,
-    time: TimeOption = None,
     use_bundled: BundledOption = False,
     precision: PrecisionOption = "float32",
     as_json: JsonOption = False,
@@ -117,29 +111,27 @@ def predict(
     nothing = "give either texts (- for stdin) or files"
     if not arguments and file is None:
         raise InputError(nothing)
-    if lines and (text or delimiter or "-" not in (*(arguments or ()), file)):
+    if lines and (table.text or table.delimiter or "-" not in (*(arguments or ()), file)):
         raise InputError("--lines is for the lines of stdin (-), without --text and --delimiter")
     choice = choose_model(arguments or [], use_bundled, files=True)
     model = open_model(choice.path, precision)
     inputs = [*choice.inputs, *([file] if file is not None else [])]
     if not inputs or (file is not None and choice.inputs):
         raise InputError(nothing)
-    options = TableOptions(
-        text,
-        label,
-        time=time,
-        id=id,
-        layout=layout,
-        series=series,
-        delimiter=delimiter,
-        skip_bad_rows=skip_bad_rows,
-        columns=model.metadata.columns,
-    )
-    of_series = _check_columns(model, inputs, options)
+    options = table.of(model)
+    of_series = model.architecture.inputs == "channels"
+    if options.series and not of_series:
+        raise InputError("the model classifies texts, not series")
+    files = of_series or _are_files(inputs, file)
+    options.check(model, files)
+    if of_series and "-" in inputs:
+        raise InputError(NO_SERIES_ON_STDIN)
+    if not of_series and any(is_series(word) for word in inputs):
+        raise InputError("the model classifies texts, not series")
     calibrated = model.metadata.calibration is not None
-    if not of_series and not _are_files(inputs, file):
-        if text or out or delimiter or skip_bad_rows:
-            raise InputError("--text, -o, --delimiter and --skip-bad-rows are for files, and these are texts")
+    if not files and out is not None:
+        raise InputError("-o is for files, and these are texts")
+    if not files:
         _print(model, [model.logits(inputs)], choice, as_json)
     elif out is None:
         from gatewise.cli.bulk import batches
@@ -169,8 +161,8 @@ def predict(
                         "model": model.manifest_sha256,
                         "precision": precision,
                         "text": options.texts,
-                        "delimiter": delimiter,
-                        "series": (label, id, time, layout),
+                        "delimiter": table.delimiter,
+                        "series": (table.label, table.id, table.time, table.layout),
                     }
                     suffix, share = f".{output_format}" if output_format else "", Share.parse(part or "1/1")
                     size = rows_per_file or ROWS_PER_FILE
@@ -183,22 +175,6 @@ def predict(
         if as_json:
             print_json(result)
     choice.report(calibrated and not as_json)
-
-
-def _check_columns(model: Model, inputs: list[str], options: TableOptions) -> bool:
-    """Whether the model classifies series. Raises InputError for inputs and options of the other kind."""
-    if model.architecture.inputs == "channels":
-        if options.text or options.skip_bad_rows or options.delimiter:
-            raise InputError("--text, --delimiter and --skip-bad-rows are for texts, and the model classifies series")
-        if "-" in inputs:
-            raise InputError(NO_SERIES_ON_STDIN)
-        return True
-    if options.series or any(is_series(word) for word in inputs):
-        raise InputError("the model classifies texts, not series")
-    for name in ("label", "id", "time", "layout"):
-        if getattr(options, name) is not None:
-            raise InputError(f"--{name} is for series, and the model classifies texts")
-    return False
 
 
 def _are_files(inputs: list[str], file: str | None) -> bool:

@@ -12,17 +12,18 @@ from gatewise.cli.arguments import (
     JsonOption,
     OverwriteOption,
     ResumeOption,
-    TextOption,
     argument,
     command_line,
     option,
 )
+from gatewise.cli.inputs import NO_OPTIONS, TableOptions, takes_columns
 from gatewise.cli.output import console, print_json
 from gatewise.cli.processes import RayWorkersOption, in_processes
 from gatewise.errors import printable
 
 
 @in_processes
+@takes_columns("text")
 def pretrain(
     texts: Annotated[
         list[str],
@@ -43,7 +44,7 @@ def pretrain(
         float | None, option("--epochs", "N", "Number of epochs, instead of --minutes.", min=0.001)
     ] = None,
     data: DataOption = None,
-    text: TextOption = None,
+    table: TableOptions = NO_OPTIONS,
     seed: Annotated[int, typer.Option("--seed", help="Random seed of weights, order, sampling, dropout.")] = 0,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
@@ -69,11 +70,11 @@ def pretrain(
     )
     # An error in an option stops the command before it reads the texts.
     folder = RunFolder.of(out, resume, overwrite)
-    corpus = read_texts(texts, data=data, text=text or "text")
+    corpus = read_texts(texts, data=data, text=table.texts)
     command = command_line(
         *("pretrain", *texts),
         data=data,
-        text=text,
+        text=table.text,
         out=out,
         minutes=minutes,
         size=size,

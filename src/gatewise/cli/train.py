@@ -14,27 +14,15 @@ import typer
 from gatewise.cli.arguments import (
     PRECISION,
     DataOption,
-    DelimiterOption,
-    GroupOption,
-    IdOption,
     JsonOption,
-    LabelOption,
-    LabelSeparatorOption,
-    LayoutOption,
     OverwriteOption,
     ResumeOption,
-    SeriesOption,
-    SkipOption,
     SourceArgument,
-    TaskOption,
-    TextOption,
-    TimeOption,
-    WeightOption,
     command_line,
     is_file_name,
     option,
 )
-from gatewise.cli.inputs import TableOptions, is_series, read_source
+from gatewise.cli.inputs import NO_OPTIONS, TableOptions, is_series, read_source, takes_columns
 from gatewise.cli.output import console, print_json
 from gatewise.cli.processes import RayWorkersOption, in_processes
 from gatewise.errors import InputError, printable, quote
@@ -71,24 +59,14 @@ _VALIDATION = (
 
 
 @in_processes
+@takes_columns()
 def train(
     sources: SourceArgument,
     recipe: Annotated[str | None, option("--recipe", "NAME", _RECIPE)] = None,
     pretrained: Annotated[str | None, option("--pretrained", "DIR|bundled", _PRETRAINED)] = None,
     unlabelled: Annotated[list[str] | None, option("--unlabelled", "TEXTS", _UNLABELLED)] = None,
     data: DataOption = None,
-    text: TextOption = None,
-    label: LabelOption = None,
-    task: TaskOption = None,
-    label_separator: LabelSeparatorOption = None,
-    weight: WeightOption = None,
-    group: GroupOption = None,
-    time: TimeOption = None,
-    series: SeriesOption = False,
-    id: IdOption = None,
-    layout: LayoutOption = None,
-    delimiter: DelimiterOption = None,
-    skip_bad_rows: SkipOption = None,
+    table: TableOptions = NO_OPTIONS,
     out: Annotated[
         str | None, option("--out", "DIR", "Output model folder. Default: models/SOURCE-RECIPE.", "-o")
     ] = None,
@@ -169,9 +147,6 @@ def train(
         "split": split,
     }
     options = {_OPTIONS.get(name, name): value for name, value in options.items() if value is not None}
-    table = TableOptions(
-        text, label, task, label_separator, weight, group, time, id, series, delimiter, skip_bad_rows, layout
-    )
     source = sources[0]
     if current().size > 1 and "-" in sources:
         raise InputError("-: stdin cannot be read by several processes: give a file")
@@ -179,10 +154,10 @@ def train(
     checked_seed(seed, resume)
     weights, at = parsed_class_weight(class_weight or []), parsed_threshold(threshold)
     recipe, changes = changed_fields(recipe, config, set_fields or [], options)
-    if time is not None and not series:
+    if table.time is not None and not table.series:
         changes.setdefault("validation.split", "time")
     for_precision(precision or "float32")  # type: ignore[arg-type]
-    of_series = series or is_series(source)
+    of_series = table.series or is_series(source)
     if of_series and dropout is not None:
         del changes["lstm.dropout_embedding"]  # series have none
     kind: Literal["text", "series"] = "series" if of_series else "text"
@@ -201,26 +176,25 @@ def train(
     if start is not None:
         match_pretrained(chosen, start)
     folder = None if out is None else RunFolder.of(out, resume, overwrite)
-    splits = read_source(sources, data, table.listing_in(skip_bad_rows, current().rank))
+    splits = read_source(sources, data, table.listing_in(table.skip_bad_rows, current().rank))
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
     held_out = None
     if validation is not None:  # with a list of bad rows of its own
-        bad_validation_rows = skip_bad_rows and str(
-            Path(skip_bad_rows).with_stem(f"{Path(skip_bad_rows).stem}-validation")
-        )
+        bad = table.skip_bad_rows
+        bad_validation_rows = bad and str(Path(bad).with_stem(f"{Path(bad).stem}-validation"))
         held_out = read_source([validation], None, table.listing_in(bad_validation_rows, current().rank)).train
     if dropout is not None and splits.train.kind == "series":
         changes.pop("lstm.dropout_embedding", None)
     # The default depends on the kind of the data and on the number of rows.
     chosen = named(recipe or default_recipe(len(splits.train), pretrained is not None, splits.train.kind), **changes)
-    check_groups(bool(group), validation is not None, splits.train.kind, chosen)
+    check_groups(bool(table.group), validation is not None, splits.train.kind, chosen)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
     folder = folder or RunFolder.of(target, resume, overwrite)
     more = None
     if unlabelled:
         known = splits if source == "imdb" else None
-        more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=text or "text", known=known)
+        more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=table.texts, known=known)
     command = command_line(
         *("train", *sources, "--recipe", chosen.name),
         data=data,

@@ -10,25 +10,13 @@ import typer
 
 from gatewise.cli.arguments import (
     DataOption,
-    DelimiterOption,
-    GroupOption,
-    IdOption,
     JsonOption,
-    LabelOption,
-    LabelSeparatorOption,
-    LayoutOption,
     OverwriteOption,
-    SeriesOption,
-    SkipOption,
     SourceArgument,
-    TaskOption,
-    TextOption,
-    TimeOption,
-    WeightOption,
     command_line,
     option,
 )
-from gatewise.cli.inputs import TableOptions, read_source
+from gatewise.cli.inputs import NO_OPTIONS, TableOptions, read_source, takes_columns
 from gatewise.cli.output import print_json
 from gatewise.cli.train import changed_fields, settings_of
 from gatewise.errors import InputError, counted, quote
@@ -46,6 +34,7 @@ _STORAGE = (
 _SHOWN = 5  # trials of the table at the end
 
 
+@takes_columns()
 def tune(
     sources: SourceArgument,
     trials: Annotated[int, typer.Option("--trials", metavar="N", min=1, help="Trials in all.")] = 30,
@@ -61,18 +50,7 @@ def tune(
         str | None, option("--pretrained", "DIR|bundled", "Model to fine-tune, as in gatewise train.")
     ] = None,
     data: DataOption = None,
-    text: TextOption = None,
-    label: LabelOption = None,
-    task: TaskOption = None,
-    label_separator: LabelSeparatorOption = None,
-    weight: WeightOption = None,
-    group: GroupOption = None,
-    time: TimeOption = None,
-    series: SeriesOption = False,
-    id: IdOption = None,
-    layout: LayoutOption = None,
-    delimiter: DelimiterOption = None,
-    skip_bad_rows: SkipOption = None,
+    table: TableOptions = NO_OPTIONS,
     out: Annotated[
         str | None, option("--out", "DIR", "Train the best settings again, into this model folder.", "-o")
     ] = None,
@@ -101,17 +79,14 @@ def tune(
     from gatewise.training import tune as run
     from gatewise.training.recipes import check_groups
 
-    table = TableOptions(
-        text, label, task, label_separator, weight, group, time, id, series, delimiter, skip_bad_rows, layout
-    )
     name, changes = changed_fields(recipe, config, set_fields or [], {})
-    if time is not None and not series:
+    if table.time is not None and not table.series:
         changes.setdefault("validation.split", "time")
     space = parsed_search(search or [])
     splits = read_source(sources, data, table)
     kind = splits.train.kind
     base = named(name or default_recipe(len(splits.train), pretrained is not None, kind), **changes)
-    check_groups(bool(group), False, kind, base)
+    check_groups(bool(table.group), False, kind, base)
     shown_options = {**vars(table), "columns": None, "data": data, "pretrained": pretrained, "seed": seed or None}
     result = run(
         splits.train,
