@@ -21,7 +21,7 @@ from gatewise.members.gates import run_with_activations
 from gatewise.model.model import Model
 from gatewise.network.ops import NumpyOps
 from gatewise.serve.view.view import explain_view
-from tests.serve.view.test_view import MODELS, TEXT, given, with_ngrams
+from tests.serve.view.test_view import MODELS, TEXT, given
 
 ONE_DIRECTION = ["pads", "cut", "n-grams, cut", "series"]
 
@@ -148,14 +148,6 @@ def test_sampled_prefixes_are_some_of_all() -> None:
     np.testing.assert_allclose(some, example.prefix_logits[ends], atol=1e-6)
     assert example.sampled_prefix_logits(60)[1] is some
     assert example.sampled_prefix_logits(10_000) == (1, example.prefix_logits)
-
-
-def test_n_grams_belong_to_the_example() -> None:
-    model = MODELS["cut"]
-    both = with_ngrams(model, 3, 0.5)
-    example = both.trace(TEXT)
-    np.testing.assert_allclose(example.logits, both.logits([TEXT])[0], atol=1e-6)
-    np.testing.assert_allclose(example.logits - 1.5 * example.lstm_logits, example.other_prefix_logits[-1], atol=1e-6)
 
 
 def test_two_threads_compute_their_examples_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:

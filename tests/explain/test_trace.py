@@ -12,7 +12,7 @@ from gatewise.errors import InputError
 from gatewise.explain import Example, trace
 from gatewise.kernels.reference import Reference
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import Batch, truncate
+from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps
 from gatewise.types import Array
@@ -36,7 +36,8 @@ def logits_of(arch: Architecture, parameters: dict[str, Array], sequence: Array)
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_number_satisfies_the_cell_equations(name: str) -> None:
-    arch, _, _, example = traced(name)
+    arch, parameters, sequence, example = traced(name)
+    np.testing.assert_array_equal(example.logits, logits_of(arch, parameters, sequence))
     assert len(example.lstms) == arch.layers * len(arch.directions)
     for gates in example.lstms:
         order = slice(None, None, -1 if gates.direction == "backward" else 1)
@@ -45,22 +46,6 @@ def test_every_number_satisfies_the_cell_equations(name: str) -> None:
         np.testing.assert_allclose(c, f * before + i * g, atol=1e-6)
         np.testing.assert_allclose(h, o * np.tanh(c), atol=1e-6)
         assert i.shape == (len(example.steps), arch.units)
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_prefix_logits_end_in_the_logits(name: str) -> None:
-    arch, parameters, sequence, example = traced(name)
-    assert example.prefix_logits.shape == (len(example.steps) + 1, arch.outputs)
-    np.testing.assert_allclose(example.prefix_logits[-1], logits_of(arch, parameters, sequence), atol=2e-6)
-    np.testing.assert_array_equal(example.logits, logits_of(arch, parameters, sequence))
-
-
-@pytest.mark.parametrize("name", [name for name, arch in ARCHITECTURES.items() if arch.padding == "none"])
-def test_prefix_logits_are_those_of_each_prefix(name: str) -> None:
-    arch, parameters, sequence, example = traced(name)
-    read = truncate(sequence, arch)
-    for t in range(len(read) + 1):
-        np.testing.assert_allclose(example.prefix_logits[t], logits_of(arch, parameters, read[:t]), atol=2e-6)
 
 
 def test_after_pads_the_prefix_logits_are_of_this_run() -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatewise.kernels import LSTMCall, native
-from gatewise.kernels.native import Native
-from tests.kernels.batches import HERE, given, needs_native
+from gatewise.kernels import native
+from tests.kernels.batches import HERE, needs_native
 
 pytestmark = needs_native
 
@@ -31,9 +30,3 @@ def test_activations_at_the_edges(name: str) -> None:
     assert tanh.tolist() == [1, -1, 1, -1, 1, -1, 0]
     for value in native._extension().activate(name, np.full(19, np.nan, np.float32)):
         assert np.isnan(value).all()
-
-
-def test_not_a_number_is_not_hidden() -> None:
-    arrays = given()
-    arrays["pre"][arrays["index"][0], 3] = np.nan
-    assert np.isnan(Native().forward(LSTMCall(**arrays)).h[0]).any()

@@ -33,11 +33,6 @@ def rounded(x: Array) -> Array:
     return up.astype(np.uint32).view(np.float32).astype(np.float64)
 
 
-def test_rounded_is_round_to_nearest_even() -> None:
-    x = np.array([1.0, 1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-8 + 2**-20, -3.14159], np.float32)
-    assert rounded(x).tolist() == [1.0, 1.0, 1 + 2**-6, 1 + 2**-7, -3.140625]
-
-
 def emulated(one: Case, mask: Array | None) -> dict[str, Array]:
     """The float64 recurrence with its three products' operands rounded, a sequence after the other."""
     weight, rows = rounded(one.weight_hh), one.index if one.index is not None else np.arange(int(one.lengths.sum()))

@@ -1,4 +1,4 @@
-"""Gradients of the whole network: against finite differences; float32 in the native kernel against float64; ties.
+"""Gradients of the whole network: against finite differences; float32 in the native kernel against float64.
 
 tests/network/test_operations.py has each operation alone, tests/network/test_forward.py the network against torch.
 """
@@ -12,7 +12,7 @@ import pytest
 
 from gatewise.kernels import get
 from gatewise.network.architecture import Architecture
-from gatewise.network.autograd import VALUES, RecordingOps, Variable, gradients
+from gatewise.network.autograd import VALUES, gradients
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps
@@ -93,24 +93,3 @@ def test_returns_the_wanted_gradients_only() -> None:
     _, found = gradients(parameters, arch, batch, lambda _: dlogits, ["embedding.weight"])
     assert list(found) == ["embedding.weight"]
     np.testing.assert_array_equal(found["embedding.weight"], every["embedding.weight"])
-
-
-def test_a_tie_for_the_maximum_is_shared_whatever_the_sign() -> None:
-    """With gates of 0 or 1 many steps have exactly 0."""
-    ops = RecordingOps()
-    x = Variable(np.array([[1, 5, 0], [3, 5, 0], [3, 2, 0], [7, 7, 7]], dtype=np.float32), ops)
-    largest = ops.segment_max(x, np.array([3, 1]))
-    largest.accumulate(np.array([[4, -6, -9], [1, -1, 2]], dtype=np.float32))
-    ops.backward()
-    np.testing.assert_array_equal(x.grad_or_zeros(), [[0, -3, -3], [2, -3, -3], [2, 0, -3], [1, -1, 2]])
-
-
-def test_the_parts_of_a_tie_add_up_to_what_came_in() -> None:
-    rng = np.random.default_rng(7)
-    ops, lengths = RecordingOps(), np.array([11, 20, 1, 28])
-    x = Variable(rng.integers(0, 3, (60, 8)).astype(np.float64), ops)
-    given = rng.standard_normal((4, 8))
-    ops.segment_max(x, lengths).accumulate(given)
-    ops.backward()
-    sums = [part.sum(axis=0) for part in np.split(x.grad_or_zeros(), np.cumsum(lengths)[:-1])]
-    np.testing.assert_allclose(sums, given, atol=1e-12)

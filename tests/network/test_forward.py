@@ -65,17 +65,6 @@ def test_logits_and_gradients_equal_a_plainly_padded_run(name: str) -> None:
     np.testing.assert_array_equal(forward(NumpyOps(Reference()), parameters, arch, batch), logits)
 
 
-def test_longer_than_length_is_cut_in_front_or_in_the_middle() -> None:
-    rng = np.random.default_rng(3)
-    front = dataclasses.replace(UNMASKED, max_length=6)
-    middle = Architecture("tokens", 30, 5, 7, max_length=6, truncation="middle")
-    ids = rng.integers(1, 30, 20)
-    for arch, kept in ((front, ids[-6:]), (middle, np.concatenate([ids[:2], ids[-4:]]))):
-        parameters = _random_parameters(arch, rng)
-        whole = forward(NumpyOps(Reference()), parameters, arch, Batch.of([ids], arch))
-        np.testing.assert_array_equal(whole, forward(NumpyOps(Reference()), parameters, arch, Batch.of([kept], arch)))
-
-
 def test_an_empty_sequence_reads_as_no_evidence() -> None:
     arch, rng = ARCHITECTURES["masked-both-ways"], np.random.default_rng(9)
     parameters = _random_parameters(arch, rng)

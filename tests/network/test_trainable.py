@@ -160,17 +160,6 @@ def test_shared_pads_and_a_mask_for_each_sequence_exclude_each_other() -> None:
     Network(dataclasses.replace(arch, padding="none"), parameters_of(arch), dropout={"recurrent": 0.1})
 
 
-@pytest.mark.parametrize(("part", "shape"), [("word", (4000, 1)), ("embedding", (200, 100)), ("recurrent", (90, 100))])
-def test_a_mask_keeps_the_mean(part: str, shape: tuple[int, ...]) -> None:
-    mask = Dropout({part: 0.3}, np.random.default_rng(1)).mask(part, shape, "float32")
-    assert mask is not None
-    assert mask.dtype == np.float32
-    values, counts = np.unique(mask, return_counts=True)
-    np.testing.assert_allclose(values, [0, 1 / 0.7], rtol=1e-4)
-    assert counts[0] / mask.size == pytest.approx(0.3, abs=0.03)
-    assert Dropout({part: 0.3}, np.random.default_rng(1)).mask("output", shape, "float32") is None
-
-
 def test_a_probability_next_to_1_drops_nearly_everything() -> None:
     mask = Dropout({"output": 0.9999999}, np.random.default_rng(1)).mask("output", (1000, 1000), "float32")
     assert mask is not None

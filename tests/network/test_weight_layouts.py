@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatewise.cell import sigmoid
 from gatewise.errors import InputError
 from gatewise.network.weight_layouts import (
     Weights,
@@ -15,7 +14,6 @@ from gatewise.network.weight_layouts import (
     to_keras_arrays,
     to_onnx_arrays,
 )
-from gatewise.types import Array
 
 UNITS, INPUTS = 3, 5
 
@@ -25,19 +23,6 @@ def weights(seed: int = 0, bias: bool = True) -> Weights:
     shapes = (4 * UNITS, INPUTS), (4 * UNITS, UNITS), (4 * UNITS,)
     w, u, b = (rng.normal(size=shape) for shape in shapes)
     return Weights(w, u, b if bias else None)
-
-
-def step(ours: Weights, x: Array, h: Array, c: Array) -> Array:
-    pre = ours.weight_ih @ x + ours.weight_hh @ h + (0 if ours.bias is None else ours.bias)
-    i, f, g, o = np.split(pre, 4)
-    return sigmoid(o) * np.tanh(sigmoid(f) * c + sigmoid(i) * np.tanh(g))
-
-
-def onnx_step(W: Array, R: Array, B: Array, x: Array, h: Array, c: Array) -> Array:
-    """As the ONNX operator's text has it: iofc, biases Wb and Rb one after the other."""
-    pre = W @ x + R @ h + B[: 4 * UNITS] + B[4 * UNITS :]
-    i, o, f, g = pre[:3], pre[3:6], pre[6:9], pre[9:]
-    return sigmoid(o) * np.tanh(sigmoid(f) * c + sigmoid(i) * np.tanh(g))
 
 
 def equal(got: Weights, wanted: Weights) -> bool:
@@ -64,17 +49,6 @@ def test_onnx_round_trip(directions: int, bias: bool) -> None:
     assert (B is not None) == bias
     for got, wanted in zip(from_onnx_arrays(W, R, B), ours, strict=True):
         assert equal(got, wanted)
-
-
-def test_onnx_means_the_same() -> None:
-    ours, rng = weights(), np.random.default_rng(4)
-    x, h, c = rng.normal(size=INPUTS), rng.normal(size=UNITS), rng.normal(size=UNITS)
-    W, R, B = to_onnx_arrays([ours])
-    assert B is not None
-    assert np.allclose(onnx_step(W[0], R[0], B[0], x, h, c), step(ours, x, h, c), rtol=0, atol=1e-12)
-    B = rng.normal(size=B.shape)
-    [back] = from_onnx_arrays(W, R, B)
-    assert np.allclose(step(back, x, h, c), onnx_step(W[0], R[0], B[0], x, h, c), rtol=0, atol=1e-12)
 
 
 def test_refused() -> None:

@@ -115,13 +115,6 @@ def test_packed(one: dict[str, Any], enforce_sorted: bool, data: st.DataObject) 
     same(ours, theirs, x, states_of(ours, batch, dtype) if one["given_states"] else None, TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("given_states", [False, True])
-def test_one_sequence(given_states: bool) -> None:
-    ours, theirs = pair(num_layers=2, bidirectional=True)
-    states = tuple(torch.randn(4, 5, dtype=torch.float64) for _ in range(2)) if given_states else None
-    same(ours, theirs, torch.randn(6, 3, dtype=torch.float64), states, 1e-10)
-
-
 def test_ragged_is_packed() -> None:
     """Rows and lengths give what a PackedSequence gives, in the order of the rows; empty ones keep their states."""
     ours, theirs = pair(num_layers=2, bidirectional=True)
@@ -238,24 +231,6 @@ def test_state_dict_and_copies() -> None:
     for twin in (other, copy.deepcopy(lstm), loaded):
         assert torch.equal(twin(x)[0], wanted)
     assert torch.allclose(lstm.double()(x.double())[0].float(), wanted, atol=1e-6)
-
-
-def test_gradcheck() -> None:
-    torch.manual_seed(0)
-    lstm = LSTM(2, 2, num_layers=2, bidirectional=True, dtype=torch.float64)
-    lengths = torch.tensor([2, 0, 1])
-    names = [name for name, _ in lstm.named_parameters()]
-    leaves = [parameter.detach().clone().requires_grad_() for parameter in lstm.parameters()]
-    x = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
-    states = tuple(state.requires_grad_() for state in states_of(lstm, 3, torch.float64))
-
-    def run(x: Tensor, h_0: Tensor, c_0: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
-        parameters = dict(zip(names, given, strict=True))
-        how = {"lengths": lengths}
-        output, last = torch.func.functional_call(lstm, parameters, (x, (h_0, c_0)), how)
-        return output, *last
-
-    assert torch.autograd.gradcheck(run, (x, *states, *leaves))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

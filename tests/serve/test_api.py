@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import http.client
-import json
 import re
 import time
 from pathlib import Path
@@ -86,15 +84,7 @@ def test_an_idle_connection_stays_open_for_keep_alive(port: int, folders: dict[s
         assert read_reply(sock).status == 200
 
 
-TEXT_TENSOR = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["good"]}
 JSON = {"Content-Type": "application/json"}
-
-
-def infer(**changes: Any) -> dict[str, Any]:
-    return {"inputs": [{**TEXT_TENSOR, **changes}]}
-
-
-SERIES_TENSOR = infer(name="series", datatype="FP32", shape=[1, 1, 2], data=[1])
 
 
 @pytest.mark.parametrize(
@@ -104,29 +94,10 @@ SERIES_TENSOR = infer(name="series", datatype="FP32", shape=[1, 1, 2], data=[1])
         ("/predict?model=tokens", {"text": "good"}, "query"),
         ("/explain", b"{", "body"),
         ("/explain", {}, "text"),
-        ("/explain", {"text": "good", "other": 1}, "body"),
-        ("/explain", {"text": " "}, "text"),
-        ("/explain", {"text": "good", "include": ["other"]}, "include[0]"),
-        ("/explain", {"text": "good", "changes": [{"gate": "f"}]}, "changes[0]"),
-        ("/explain", {"text": "good", "changes": [{"gate": "f", "value": 7}]}, "changes[0].value"),
-        ("/explain", {"text": "good", "changes": [{"gate": "f", "value": 10**400}]}, "changes[0].value"),
-        ("/v2/models/none/infer", infer(), "model"),
-        ("/v2/models/reviews/versions/2/infer", infer(), "version"),
-        ("/v2/models/reviews/infer", b"{", "body"),
-        ("/v2/models/reviews/infer", {}, "inputs"),
-        ("/v2/models/reviews/infer", {**infer(), "other": 1}, "body"),
-        ("/v2/models/reviews/infer", {**infer(), "outputs": ["x"]}, "outputs"),
-        ("/v2/models/reviews/infer", {**infer(), "parameters": []}, "parameters"),
-        ("/v2/models/reviews/infer", infer(name="x"), "inputs[0].name"),
-        ("/v2/models/reviews/infer", infer(datatype="FP32"), "inputs[0].datatype"),
-        ("/v2/models/reviews/infer", infer(shape=[2]), "inputs[0].shape"),
-        ("/v2/models/reviews/infer", infer(shape="x"), "inputs[0].shape"),
-        ("/v2/models/reviews/infer", infer(data=[7]), "inputs[0].data"),
-        ("/v2/models/reviews/infer", infer(data=[" "]), "inputs[0].data[0]"),
-        ("/v2/models/reviews/infer", infer(shape=[0], data=[]), "inputs[0].data"),
-        ("/v2/models/reviews/infer", infer(other=1), "inputs[0]"),
-        ("/v2/models/reviews/infer", infer(parameters={"binary_data_size": 3}), "inputs[0].data"),
-        ("/v2/models/gestures/infer", SERIES_TENSOR, "inputs[0].data"),
+        ("/explain", {"text": "good", "xyzzy'plugh": 1}, "body"),
+        ("/explain", {"text": "good", "method": "xyzzy'plugh"}, "method"),
+        ("/explain", {"text": "good", "include": ["xyzzy'plugh"]}, "include[0]"),
+        ("/explain", {"text": "good", "changes": [{"gate": "xyzzy'plugh", "unit": 0, "value": 1}]}, "changes[0].gate"),
         ("/units/x", None, "unit"),
         ("/units/99999", None, "unit"),
         ("/units/1?layer=x", None, "layer"),
@@ -146,30 +117,11 @@ def test_an_error_names_its_field(port: int, path: str, body: Any, field: str) -
     reply = ask(port, "GET", path) if body is None else post(port, path, body)
     assert 400 <= reply.status < 500
     if path.startswith("/v2"):
-        message = reply.json()["error"]
-        assert message.startswith((f"{field}: ", f"{field} "))
+        assert reply.json()["error"].startswith((f"{field}: ", f"{field} "))
     else:
         assert reply.error["field"] == field
-
-
-@pytest.mark.parametrize(
-    ("headers", "field"),
-    [
-        ({"Host": "evil.example"}, "host"),
-        ({**JSON, "Origin": "http://evil.example"}, "origin"),
-        ({**JSON, "Sec-Fetch-Site": "cross-site"}, "sec-fetch-site"),
-        ({"Content-Type": "text/plain"}, "content-type"),
-        ({**JSON, "Content-Encoding": "gzip"}, "content-encoding"),
-        ({**JSON, "Content-Length": "2000000"}, "body"),
-    ],
-    ids=lambda value: str(value)[:40],
-)
-def test_an_error_names_its_header(port: int, headers: dict[str, str], field: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("POST", "/predict", b'{"text": "good"}', headers)
-    error = json.loads(connection.getresponse().read())["error"]
-    connection.close()
-    assert error["field"] == field
+    assert b"xyzzy" not in reply.body
+    assert b"plugh" not in reply.body
 
 
 def test_the_schemas_examples_are_accepted_and_their_responses_right(port: int, described: dict[str, Any]) -> None:

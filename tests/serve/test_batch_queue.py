@@ -78,30 +78,22 @@ def test_what_arrives_together_runs_together() -> None:
         answers = await asyncio.gather(*[queue.run(job(n, n + 0.5)) for n in range(3)])
         assert [answer.values.ravel().tolist() for answer in answers] == [[n, n + 0.5] for n in range(3)]
 
-    assert with_queue(test).batches == [[0, 0.5, 1, 1.5, 2, 2.5]]
-
-
-def test_what_arrives_during_a_batch_is_the_next_one() -> None:
-    async def test(queue: BatchQueue, work: Work) -> None:
-        first = await hold(queue, work)
-        rest = [asyncio.create_task(queue.run(job(n))) for n in range(1, 6)]
-        await until(lambda: queue.size == 5)
-        work.gate.set()
-        await asyncio.gather(first, *rest)
-
-    assert with_queue(test).batches == [[0], [1, 2, 3, 4, 5]]
+    work = with_queue(test)
+    assert work.batches == [[0, 0.5, 1, 1.5, 2, 2.5]]
+    assert work.events == ["batch 6"]
 
 
 @pytest.mark.parametrize(
     ("changes", "tokens", "batches"),
     [
+        ({}, 1, [[0], [1, 2, 3, 4, 5]]),
         ({"max_batch": 2}, 1, [[0], [1, 2], [3, 4], [5]]),
         ({"max_batch": 1}, 1, [[0], [1], [2], [3], [4], [5]]),
         ({"max_batch_tokens": 25}, 10, [[0], [1, 2], [3, 4], [5]]),
         ({"max_batch_tokens": 5}, 10, [[0], [1], [2], [3], [4], [5]]),  # larger than a batch may be: alone
     ],
 )
-def test_a_batch_is_bounded_by_size_and_by_tokens(changes: Any, tokens: int, batches: list[list[int]]) -> None:
+def test_what_arrives_during_a_batch_is_the_next_one(changes: Any, tokens: int, batches: list[list[int]]) -> None:
     async def test(queue: BatchQueue, work: Work) -> None:
         first = await hold(queue, work)
         rest = [asyncio.create_task(queue.run(job(n, tokens=tokens))) for n in range(1, 6)]
@@ -182,14 +174,6 @@ def test_a_job_that_fails_fails_alone_and_a_crash_takes_its_batch() -> None:
         assert (await queue.run(job(4))).values[0, 0] == 4
 
     with_queue(test)
-
-
-def test_the_observer_gets_every_batch() -> None:
-    async def test(queue: BatchQueue, work: Work) -> None:
-        for n in range(5):
-            await queue.run(job(n, n))
-
-    assert with_queue(test).events == ["batch 2"] * 5
 
 
 def test_estimated_tokens() -> None:

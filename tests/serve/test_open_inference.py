@@ -76,55 +76,62 @@ def test_nested_series(port: int, models: dict[str, Model]) -> None:
     np.testing.assert_allclose(found, models["gestures"].predict_proba(list(series)), atol=1e-6)
 
 
-def wrong_requests() -> list[tuple[str, Any]]:
-    series = {"name": "series", "shape": [1, 2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}
-    return [
-        ("reviews", {"inputs": []}),
-        ("reviews", {"inputs": {}}),
-        ("reviews", {"inputs": [tensor(), tensor()]}),
-        ("reviews", {"inputs": ["xyzzy"]}),
-        ("reviews", {"inputs": [tensor(name="xyzzy")]}),
-        ("reviews", {"inputs": [tensor(name=None)]}),
-        ("reviews", {"inputs": [tensor(datatype="xyzzy")]}),
-        ("reviews", {"inputs": [tensor(shape=[2, 2])]}),
-        ("reviews", {"inputs": [tensor(shape=[1, 2])]}),
-        ("reviews", {"inputs": [tensor(shape=[-1])]}),
-        ("reviews", {"inputs": [tensor(shape=[])]}),
-        ("reviews", {"inputs": [tensor(shape=["2"])]}),
-        ("reviews", {"inputs": [tensor(shape=[True])]}),
-        ("reviews", {"inputs": [tensor(shape=[10**30])]}),
-        ("reviews", {"inputs": [tensor(data="xyzzy")]}),
-        ("reviews", {"inputs": [tensor(data=None)]}),
-        ("reviews", {"inputs": [tensor(data=["a", "\ud800"])]}),
-        ("reviews", {"inputs": [tensor(parameters=[])]}),
-        ("reviews", {"inputs": [tensor(data=None, parameters={"binary_data_size": 3})]}),
-        ("reviews", {"inputs": [tensor(xyzzy=1)]}),
-        ("reviews", {"inputs": [tensor()], "xyzzy": 1}),
-        ("reviews", {"inputs": [tensor()], "id": 7}),
-        ("reviews", {"inputs": [tensor()], "outputs": [{"name": "xyzzy"}]}),
-        ("reviews", {"inputs": [tensor()], "outputs": [{"name": {}}]}),
-        ("reviews", {"inputs": [tensor()], "outputs": [{"name": "label"}, {"name": "label"}]}),
-        ("reviews", {"inputs": [tensor()], "outputs": {}}),
-        ("reviews", {"inputs": [series]}),
-        ("gestures", {"inputs": [tensor()]}),
-        ("gestures", {"inputs": [series | {"shape": [2, 2]}]}),
-        ("gestures", {"inputs": [series | {"shape": [1, 1, 4]}]}),
-        ("gestures", {"inputs": [series | {"shape": [1, 3, 2]}]}),
-        ("gestures", {"inputs": [series | {"data": [[[1, 2, 3], [4]]]}]}),
-        ("gestures", {"inputs": [series | {"data": [[1, 2, 3, 4]]}]}),
-        ("gestures", {"inputs": [series | {"shape": [0, 2, 2], "data": []}]}),
-        ("gestures", {"inputs": [series | {"data": [1, 2, 3, "4"]}]}),
-        ("gestures", {"inputs": [series | {"data": [1, 2, 3, 1e39]}]}),
-        ("gestures", {"inputs": [series | {"data": [1, 2, [3, 4]]}]}),
-    ]
+SERIES = {"name": "series", "shape": [1, 2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}
 
 
-@pytest.mark.parametrize(("name", "request_"), wrong_requests(), ids=lambda value: str(value)[:60])
-def test_what_cannot_be_answered(port: int, name: str, request_: Any) -> None:
+def of_texts(**changes: Any) -> Any:
+    return "reviews", {"inputs": [tensor(**changes)]}
+
+
+def of_series(**changes: Any) -> Any:
+    return "gestures", {"inputs": [SERIES | changes]}
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "field"),
+    [
+        ("none", {"inputs": [tensor()]}, "model"),
+        ("reviews/versions/2", {"inputs": [tensor()]}, "version"),
+        ("reviews", b"{", "body"),
+        ("reviews", {}, "inputs"),
+        ("reviews", {"inputs": []}, "inputs"),
+        ("reviews", {"inputs": {}}, "inputs"),
+        ("reviews", {"inputs": [tensor(), tensor()]}, "inputs"),
+        ("reviews", {"inputs": ["xyzzy"]}, "inputs[0]"),
+        ("reviews", {"inputs": [tensor()], "xyzzy": 1}, "body"),
+        ("reviews", {"inputs": [tensor()], "parameters": []}, "parameters"),
+        ("reviews", {"inputs": [tensor()], "id": 7}, "id"),
+        ("reviews", {"inputs": [tensor()], "outputs": [{"name": "xyzzy"}]}, "outputs"),
+        ("reviews", {"inputs": [tensor()], "outputs": [{"name": {}}]}, "outputs"),
+        ("reviews", {"inputs": [tensor()], "outputs": ["xyzzy"]}, "outputs"),
+        ("reviews", {"inputs": [tensor()], "outputs": [{"name": "label"}, {"name": "label"}]}, "outputs"),
+        ("reviews", {"inputs": [tensor()], "outputs": {}}, "outputs"),
+        ("reviews", {"inputs": [SERIES]}, "inputs[0]"),
+        ("gestures", {"inputs": [tensor()]}, "inputs[0]"),
+        (*of_texts(name="xyzzy"), "inputs[0].name"),
+        (*of_texts(name=None), "inputs[0].name"),
+        (*of_texts(datatype="xyzzy"), "inputs[0].datatype"),
+        *((*of_texts(shape=shape), "inputs[0].shape")
+          for shape in ([3], [2, 2], [1, 2], [-1], [], ["2"], [True], [10**30], "xyzzy")),
+        *((*of_texts(data=data), "inputs[0].data") for data in ("xyzzy", None, ["a", 7])),
+        (*of_texts(data=["a", " "]), "inputs[0].data[1]"),
+        (*of_texts(data=["a", "\ud800"]), "inputs[0].data[1]"),
+        (*of_texts(shape=[0], data=[]), "inputs[0].data"),
+        (*of_texts(parameters=[]), "inputs[0]"),
+        (*of_texts(data=None, parameters={"binary_data_size": 3}), "inputs[0].parameters.binary_data_size"),
+        (*of_texts(parameters={"binary_data_size": 3}), "inputs[0].data"),
+        (*of_texts(xyzzy=1), "inputs[0]"),
+        *((*of_series(shape=shape), "inputs[0]") for shape in ([2, 2], [1, 1, 4], [1, 3, 2], [1, 1, 2], [0, 2, 2])),
+        *((*of_series(data=data), "inputs[0].data")
+          for data in ([[[1, 2, 3], [4]]], [[1, 2, 3, 4]], [1, 2, 3, "4"], [1, 2, 3, 1e39], [1, 2, [3, 4]])),
+    ],
+    ids=lambda value: str(value)[:60],
+)  # fmt: skip
+def test_what_cannot_be_answered(port: int, name: str, request_: Any, field: str) -> None:
     reply = post(port, f"/v2/models/{name}/infer", request_)
-    assert reply.status == 400, reply.body
+    assert reply.status == (404 if field in ("model", "version") else 400), reply.body
     assert set(reply.json()) == {"error"}
-    assert isinstance(reply.json()["error"], str)
+    assert reply.json()["error"].startswith(field)
     assert "xyzzy" not in reply.json()["error"]
 
 

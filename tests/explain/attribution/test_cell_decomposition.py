@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from gatewise.explain import Example, explain, trace
-from gatewise.members.gates import kept_after
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, TOKENS, names_of, parameters_of, sequence_of, steps_of
@@ -47,11 +46,6 @@ def test_the_memory_is_the_sum_of_its_decomposition(name: str, length: int) -> N
             assert attribution.writes[second, 3] == pytest.approx(written, rel=1e-6, abs=1e-12)
 
 
-def test_what_is_kept() -> None:
-    f = np.array([[0.5, 1.0], [0.25, 0.0], [0.5, 0.5]])
-    np.testing.assert_array_equal(kept_after(f), [[0.0625, 0], [0.125, 0], [0.5, 0.5], [1, 1]])
-
-
 @pytest.mark.parametrize("name", ALL)
 def test_memory_changes_are_differences_of_c(name: str) -> None:
     for gates in opened(name).lstms:
@@ -60,26 +54,11 @@ def test_memory_changes_are_differences_of_c(name: str) -> None:
         assert np.abs(moves).max() > 0.01
 
 
-def scores_of(name: str, length: int = LENGTH) -> tuple[Array, float, float]:
-    arch = ALL[name]
-    sequence, steps = sequence_of(arch, length, 7), steps_of(length)
-    found = explain(parameters_of(arch, 7), arch, sequence, steps, names_of(arch), "cell-decomposition")
-    assert found.adds_up
-    return found.scores, found.base_value, found.residual
-
-
 @pytest.mark.parametrize("length", [1, LENGTH])
 @pytest.mark.parametrize("name", ALL)
-def test_base_value_and_scores_add_up_to_the_logit(name: str, length: int) -> None:
-    scores, _, residual = scores_of(name, length)
-    assert abs(residual) < 3e-6
-    assert np.abs(scores).max() > 0.001
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_scores_equal_reading_the_memory_with_and_without_each_step(name: str) -> None:
+def test_scores_equal_reading_the_memory_with_and_without_each_step(name: str, length: int) -> None:
     """The plain way: at every step that is read, the memory's parts added up one by one, shown through tanh and o."""
-    arch, example = ALL[name], opened(name)
+    arch, example = ALL[name], opened(name, length)
     weight = np.asarray(parameters_of(arch, 7)["dense.weight"], dtype=np.float64)
     direction = np.ones(1)
     if arch.outputs > 1:
@@ -99,7 +78,12 @@ def test_scores_equal_reading_the_memory_with_and_without_each_step(name: str) -
                     # so_far[t] is what the first t steps wrote, as it stands at r.
                     shown = np.tanh(so_far) * float(gates.o[r, unit])
                     expected[order[: place + 1]] += part * w[unit] * np.diff(shown)
-    np.testing.assert_allclose(scores_of(name)[0], expected, atol=1e-5)
+    given = parameters_of(arch, 7), arch, sequence_of(arch, length, 7), steps_of(length), names_of(arch)
+    found = explain(*given, "cell-decomposition")
+    np.testing.assert_allclose(found.scores, expected, atol=1e-5)
+    assert found.adds_up
+    assert abs(found.residual) < 3e-6
+    assert np.abs(found.scores).max() > 0.001
 
 
 def read_at(order: Array, h: Array, pooling: str) -> dict[int, float]:

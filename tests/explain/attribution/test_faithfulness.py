@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.random_scores import RandomScores
 from gatewise.explain import METHODS
+from gatewise.explain.attribution import attribute
 from gatewise.explain.attribution.faithfulness import (
     SHARES,
     DeletionScores,
@@ -18,18 +19,21 @@ from gatewise.explain.attribution.faithfulness import (
 from gatewise.explain.example import predict_examples
 from gatewise.members.ensemble import Ensemble
 from gatewise.target import log_probabilities
+from tests.explain.attribution import test_ngrams
 from tests.explain.random_net import ARCHITECTURES, explained, parameters_of, run_all, sequence_of
 
 LENGTHS = [14, 1, 27, 9]
 
 
 def net_of(name: str) -> Ensemble:
+    if name == "n-grams":
+        return test_ngrams.net_of(ARCHITECTURES["mean and max"], 10)[0]
     arch = ARCHITECTURES[name]
     return explained(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", ["pads", "four classes, bidirectional", "truncated middle", "series"])
+@pytest.mark.parametrize("name", ["pads", "four classes, bidirectional", "truncated middle", "series", "n-grams"])
 def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -> None:
     net = net_of(name)
     sequences = [sequence_of(net.lstm.arch, length, 7) for length in LENGTHS]
@@ -39,7 +43,7 @@ def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method:
         [whole] = predict_examples(net, [sequence])
         read = whole.read
         [example] = predict_examples(net, [read])
-        [attribution] = METHODS[method].attribute([example])
+        [attribution] = attribute(METHODS[method], [example])
         p = np.exp(log_probabilities(example.logits[None]))[0]
         predicted = int(p.argmax())
         favours = attribution.scores if net.lstm.arch.outputs > 1 or predicted == 1 else -attribution.scores

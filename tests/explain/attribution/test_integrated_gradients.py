@@ -15,7 +15,6 @@ from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 from tests.explain.random_net import (
     ARCHITECTURES,
-    CHANNELS,
     explained,
     names_of,
     parameters_of,
@@ -106,15 +105,6 @@ def test_a_batch_equals_single_examples(monkeypatch: pytest.MonkeyPatch) -> None
         assert one.base_value == pytest.approx(whole.base_value, abs=1e-6)
 
 
-def test_series_have_scores_per_channel() -> None:
-    for name in ("series", "series, three classes, bidirectional"):
-        for baseline in (None, "zero", "mean"):
-            found = explanation_of(name, IntegratedGradients(points=100, baseline=baseline))  # type: ignore[arg-type]
-            assert found.channels is not None
-            assert found.channels.shape == (LENGTH, ARCHITECTURES[name].vocab_size)
-            np.testing.assert_allclose(found.channels.sum(axis=1), found.scores, atol=1e-12)
-
-
 def test_binary_gates_report_the_straight_through_residual() -> None:
     found = explanation_of("binary")
     assert "straight-through" in found.method_note
@@ -196,10 +186,3 @@ def test_equal_to_captum_on_torch_lstm(name: str) -> None:
     assert np.abs(found.scores).max() > 0.01
     if found.channels is not None:
         np.testing.assert_allclose(found.channels, expected[0].detach().numpy(), atol=1e-4)
-
-
-def test_the_comparison_detects_another_network() -> None:
-    arch = Architecture(**CHANNELS)
-    parameters, sequence = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7)
-    logits = TorchNet(arch, parameters, 0)(torch.from_numpy(sequence)[None])[0].detach().numpy()
-    np.testing.assert_allclose(logits, run_all(explained(parameters, arch), [sequence])[0], atol=1e-5)

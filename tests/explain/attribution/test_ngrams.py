@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.random_scores import RandomScores
 from gatewise.explain import METHODS, Clamp
-from gatewise.explain.attribution import attribute
-from gatewise.explain.attribution.faithfulness import measure
-from gatewise.explain.example import Example, predict_examples
+from gatewise.explain.example import Example
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.intervene import intervene
 from gatewise.explain.units import units_over
@@ -184,32 +181,6 @@ def test_ngrams_of_replaced_words_are_counted_again() -> None:
     before, after = float(logits_of(net, sequence)[0]), float(logits_of(net, edited)[0])
     assert abs(before - after) > 0.01
     assert found.others_note().endswith(f"is {before:+.3f} before and {after:+.3f} after.")
-
-
-def test_deletion_scores_include_the_ngrams() -> None:
-    arch = ARCHITECTURES["mean and max"]
-    net, _ = net_of(arch, 10)
-    sequences = [sequence_of(arch, n, 11) for n in (9, 14, 30)]
-    found = measure(net, sequences, METHODS["cell-decomposition"])
-    p = np.exp(log_probabilities(run_all(net, sequences))).max(axis=1)
-    assert found.probability == pytest.approx(float(p.mean()), abs=1e-6)
-    examples = predict_examples(net, sequences)
-    half = []
-    for example, attribution in zip(examples, attribute(METHODS["cell-decomposition"], examples), strict=True):
-        sign = 1 if example.logits[0] > 0 else -1
-        ranked = np.argsort(-sign * attribution.scores, kind="stable")
-        first = ranked[: round(0.5 * len(ranked))]
-        left = np.exp(log_probabilities(run_all(net, [np.delete(example.sequence, first)])))[0]
-        half.append(p[len(half)] - left[int(np.exp(log_probabilities(example.logits[None]))[0].argmax())])
-    np.testing.assert_allclose(found.comprehensiveness[:, -1], half, atol=1e-6)
-    assert measure(net.alone(), sequences, METHODS["cell-decomposition"]).probability != found.probability
-
-
-def test_random_scores_ignore_the_ngrams() -> None:
-    arch = ARCHITECTURES["plain"]
-    net, sequence = net_of(arch, 12)
-    [attribution] = attribute(RandomScores(3), predict_examples(net, [sequence]))
-    np.testing.assert_array_equal(attribution.scores, np.random.default_rng(3).standard_normal(23))
 
 
 def test_ablation_includes_the_ngrams() -> None:
