@@ -31,7 +31,7 @@ MISSING = [tool for tool in (COMPILER, EMULATOR) if shutil.which(tool) is None]
 needs_emulator = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
 # All tests of arrays. The others inspect the process that the kernel runs in: its threads, processors and memory.
-NAMES = "activations adam convolution denormals determinism interpolation isas long suite"
+NAMES = "adam convolution interpolation isas numbers suite"
 FILES = [f"tests/kernels/test_{name}.py" for name in NAMES.split()]
 # The same on every instruction set.
 OTHERS = ["tests/kernels/test_pooling.py", "tests/training/test_ngrams.py::test_tfidf_against_linear_svc"]

@@ -97,28 +97,6 @@ def test_two_members_of_one_kind_come_back_from_their_files() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda members: members[0].update(kind="pickle"), "no kind of member is called 'pickle'; there are lstm, "),
-        (lambda members: members[0].update(kind=["ngrams"]), "no kind of member is called"),
-        (lambda members: members[0].update(weight="0.5"), "member 'ngrams': weight must be a number"),
-        (lambda members: members[0].update(weight=True), "member 'ngrams': weight must be a number"),
-        (lambda members: members[0].pop("weight"), "each member needs kind, file and weight"),
-        (lambda members: members[0].update(more=1), "member 'ngrams': the keys must be .*; 'more' is unknown"),
-        (lambda members: members.pop(1), "exactly one LSTM"),
-        (lambda members: members.append({**members[1], "file": "more"}), "one LSTM only"),
-        (lambda members: members.append(members[0]), "each member needs a file of its own"),
-        (lambda members: members.clear(), "members must be a list of 1 to 64"),
-    ],
-)
-def test_other_entries_are_refused(change: Any, message: str) -> None:
-    config, files = ensemble_of().to_files()
-    change(config["members"])
-    with pytest.raises(InputError, match=message):
-        read_back(config, files)
-
-
-@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"members": (ngrams_of(1),), "weights": (1.0,)}, "exactly one LSTM"),

@@ -10,7 +10,7 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
 from gatewise.members import ngrams as ngrams_module
-from gatewise.members.member import Inputs, check_width
+from gatewise.members.member import Inputs
 from gatewise.members.ngrams import MAX_VOCAB_SIZE, Ngrams, counted_ngrams, keys_of
 from tests.members.ngram_keys import tokens_of
 
@@ -218,12 +218,3 @@ def test_no_ngrams() -> None:
 def test_refused(order: int, keys: list[int], weight: list[list[float]], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Ngrams(order, np.array(keys, np.int64), np.array(weight, np.float32))
-
-
-@pytest.mark.parametrize("keys", [[0], [-5], [2**21], [VOCAB_SIZE + 1], [2**21 * 3, 2**21 * 3 + 1], [3 * 2**42 + 1]])
-def test_keys_of_no_vocabulary(keys: list[int]) -> None:
-    ngrams = Ngrams(1 if keys == [2**21] else 3, np.array(keys, np.int64), np.ones((len(keys), 1), np.float32))
-    with pytest.raises(InputError, match=r"a token is not below|a key does not have"):
-        ngrams.check(Inputs("tokens", VOCAB_SIZE))
-    with pytest.raises(InputError, match="n-grams: 1 logits, the model has 2"):
-        check_width(ngrams, 2)

@@ -91,42 +91,6 @@ def test_explained_like_predicted() -> None:
     assert float(changed.after.logits[0]) == pytest.approx(float(model.logits([edited])[0, 0]), abs=1e-5)
 
 
-@pytest.mark.parametrize("linear", ["scaled ngrams", "convolutions"])
-@pytest.mark.parametrize("method", ["prefix-difference", "cell-decomposition", "integrated-gradients", "leave-one-out"])
-def test_explanations_include_every_member(linear: str, method: str) -> None:
-    inputs = "channels" if linear == "convolutions" else "tokens"
-    model = random_model(inputs=inputs, linear=linear, classes=3, units=4)
-    [item] = random_inputs(model, 1, seed=5)
-    explanation = model.explain(item, method)
-    lstm, other = explanation.parts
-    assert (lstm.name, lstm.weight, other.weight) == ("LSTM", 0.5, 0.75)
-    assert abs(other.scores).max() > 1e-3
-    np.testing.assert_allclose(lstm.scores + other.scores, explanation.scores, atol=1e-6)
-    if method == "leave-one-out":
-        ids = model.preprocessor.encode_batch([item])[0]
-        logits = model.ensemble.logits([ids, np.delete(ids, 4, axis=0)])
-        scores = logits - logits.mean(axis=1, keepdims=True)
-        k = int(logits[0].argmax())
-        assert abs(explanation.scores[4] - (scores[0, k] - scores[1, k])) < 1e-4
-    else:
-        assert abs(explanation.residual) < (2e-2 if method == "integrated-gradients" else 1e-4)
-
-
-def test_members_of_another_kind_of_input_or_of_another_width_are_refused() -> None:
-    series, text = random_model(inputs="channels", linear="convolutions", classes=3), model_of()
-    convolutions, ngrams = series.ensemble.get("convolutions"), text.ensemble.get("ngrams")
-    for model, member, message in (
-        (without(series), replace(convolutions, weight=convolutions.weight[:, :1]), "convolutions: 1 logits"),
-        (without(model_of(3)), convolutions, "convolutions need series"),
-        (without(text), model_of(3).ensemble.get("ngrams"), "n-grams: 3 logits, the model has 1"),
-        (random_model(inputs="channels"), ngrams, "n-grams need token inputs"),
-    ):
-        with pytest.raises(InputError, match=message):
-            Model.of_network(
-                model.architecture, model.parameters, model.preprocessor, model.classes, members=[(member, 1)]
-            )
-
-
 def test_logits_that_are_not_finite_are_an_error_everywhere(tmp_path: Path) -> None:
     """Finite weights can add up to infinity: the label would be made of NaN."""
     model, fine = model_of(3), TEXTS[2].split(",", maxsplit=1)[0]

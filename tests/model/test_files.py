@@ -14,7 +14,7 @@ from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.storage import MANIFEST, json_bytes, load_folder, pack, save_folder, storage_table, unpack
+from gatewise.storage import json_bytes, load_folder, pack, save_folder, storage_table, unpack
 from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
 
@@ -73,18 +73,6 @@ def test_a_storage_that_cannot_be_leaves_nothing_behind(tmp_path: Path, storage:
     with pytest.raises(InputError, match="storage"):
         model_of()[0].save(tmp_path / "m", storage=storage)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("version", "age"), [(1, "an older"), (2, "an older"), (4, "a newer")])
-def test_another_format_version_is_refused_in_one_line(tmp_path: Path, version: int, age: str) -> None:
-    model_of()[0].save(tmp_path / "m", storage="int8")
-    manifest = json.loads((tmp_path / "m" / MANIFEST).read_bytes())
-    (tmp_path / "m" / MANIFEST).write_bytes(json_bytes({**manifest, "format_version": version}))
-    with pytest.raises(
-        ModelFileError, match=rf"needs {age} gatewise \(format {version}; this version reads format 3\)"
-    ) as caught:
-        load(tmp_path / "m")
-    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_of_format_1_is_refused_in_one_line(tmp_path: Path) -> None:

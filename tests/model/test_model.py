@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +83,6 @@ def test_one_text_is_one_text() -> None:
     assert model.predict([]).tolist() == []
 
 
-def test_one_logit_speaks_for_the_second_class() -> None:
-    model = MODELS["keras"]
-    z = model.logits(TEXTS)[:, 0].astype(np.float64)
-    np.testing.assert_allclose(model.predict_proba(TEXTS)[:, 1], 1 / (1 + np.exp(-z)), atol=1e-12)
-
-
 def test_evaluate_counts_and_maps_the_classes() -> None:
     model = MODELS["tokens"]
     predicted = model.predict(TEXTS)
@@ -166,19 +159,6 @@ def test_deletion_scores_and_units_are_kept_with_the_model(tmp_path: Path) -> No
     assert len(again.units.units) == 18
     assert f"| {known.metadata.attribution_method} (the default) | 5 |" in (tmp_path / "m" / "README.md").read_text()
     assert again.predict(TEXTS).tolist() == model.predict(TEXTS).tolist()
-
-
-def test_a_model_without_faithfulness_scores_has_no_measured_method(tmp_path: Path) -> None:
-    MODELS["keras"].save(tmp_path / "m")
-    files = dict(load_folder(tmp_path / "m").files)
-    config = json.loads(files["config.json"])
-    del config["metadata"]["faithfulness"], config["metadata"]["attribution_method"]
-    save_folder(tmp_path / "m", {**files, "config.json": json.dumps(config).encode()})
-    old = gw.load(tmp_path / "m")
-    assert old.metadata.faithfulness == {}
-    assert old.units is None
-    assert old.explain(TEXTS[0]).method == "leave-one-out"
-    assert old.explain(TEXTS[0]).faithfulness is None
 
 
 def test_an_example_of_another_model_is_refused() -> None:

@@ -40,12 +40,6 @@ def test_classes_and_predictions_have_the_labels_own_type(label_type: Any, class
     np.testing.assert_array_equal(predicted, model.classes_[model.predict_proba(TEXTS).argmax(axis=1)])
 
 
-def test_boolean_labels_come_back_as_booleans() -> None:
-    model = with_target(MODELS["keras"], ("False", "True"), label_type="bool")
-    assert model.predict(TEXTS).dtype == np.bool_
-    np.testing.assert_array_equal(model.predict(TEXTS), model.decision_function(TEXTS) > 0)
-
-
 def test_the_decision_function_is_the_logit_of_the_second_class_or_one_logit_per_class() -> None:
     two, three = MODELS["keras"], MODELS["tokens"]
     np.testing.assert_array_equal(two.decision_function(TEXTS), two.logits(TEXTS)[:, 0])

@@ -267,9 +267,10 @@ def test_all_sizes_are_compared_before_anything_is_read(folder: Path, monkeypatc
     assert opened == [folder, MANIFEST]
 
 
-def test_a_newer_format_is_named_whatever_its_form(folder: Path) -> None:
-    rewrite(folder, lambda manifest: {"format": "gatewise model", "format_version": 4, "files": ["other", "shape"]})
-    assert refused(folder, MANIFEST, "needs a newer gatewise").count("gatewise") >= 1
+@pytest.mark.parametrize(("version", "age"), [(1, "an older"), (2, "an older"), (4, "a newer")])
+def test_another_format_is_named_whatever_its_form(folder: Path, version: int, age: str) -> None:
+    rewrite(folder, lambda manifest: {"format": "gatewise model", "format_version": version, "files": ["other"]})
+    refused(folder, MANIFEST, f"needs {age} gatewise (format {version}; this version reads format 3)")
 
 
 @pytest.mark.parametrize("version", [0, -1, "1", 1.0, True, None, [1]])

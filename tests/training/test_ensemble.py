@@ -10,7 +10,6 @@ import pytest
 
 import gatewise as gw
 from gatewise.data.labelled import Labelled
-from gatewise.errors import InputError
 from gatewise.model.model import Model
 from gatewise.training import Recipe, recipe, train
 from gatewise.training.training_data import prepare
@@ -125,17 +124,6 @@ def test_default_recipe_fits_ngrams_on_texts_and_none_on_series() -> None:
     assert model.metadata.calibration is not None
     assert gestures.metadata.calibration is None, "ten validation rows are too few to call it calibrated"
     assert "are not calibrated." in gestures.card()
-
-
-def test_fields_without_effect_are_refused() -> None:
-    with pytest.raises(InputError, match=r"ngrams\.order is for texts, and these are series"):
-        train(_gestures(), ngrams__order=1)
-    data = made_reviews(60, 5)
-    with pytest.raises(InputError, match=r"convolutions\.features is for series, and these are texts"):
-        train(data, convolutions__features=84)
-    numbers = [float(len(text)) + 0.5 for text in data.inputs]
-    with pytest.raises(InputError, match=r"ngrams\.scaling 'tfidf' is for classification, not for regression"):
-        train(data.inputs, numbers, task="regression", ngrams__scaling="tfidf")
 
 
 def _gestures() -> Labelled:

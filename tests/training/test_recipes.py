@@ -1,4 +1,4 @@
-"""Settings that a run would not read are refused."""
+"""Settings that a run would not read are refused; what set fields imply, and batches of short texts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gatewise.training import RECIPES, recipe, train
 from gatewise.training.fields import value_of
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import check_groups, check_settings, match_pretrained
+from gatewise.training.training_data import prepare
 from tests.training.texts import made_reviews
 
 UNLABELLED = {"unlabelled": True}
@@ -56,6 +57,7 @@ def classifier() -> Model:
         ("series", {"embedding_lr_scale": 0.5}, SERIES, "optimisation.embedding_lr_scale is for texts"),
         ("fast", {"features": 84}, TEXT, "convolutions.features is for series"),
         ("fast", {"folds": 5}, TEXT, "validation.folds is for series"),
+        ("fast", {"ngrams__scaling": "tfidf"}, {"task": "regression"}, "'tfidf' is for classification, not for"),
         ("series", {}, TEXT, "recipe series is for series, and these are texts"),
         ("forecast", {}, TEXT, "recipe forecast is for series, and these are texts"),
     ],
@@ -128,3 +130,18 @@ def test_training_checks_its_settings() -> None:
     labels = [data.classes[k] for k in data.labels]
     with pytest.raises(InputError, match="groups cut"):
         train(data.inputs, labels, groups=[k // 2 for k in range(60)], validation=held)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"min_batch_tokens": 0}, 4),
+        ({"min_batch_tokens": 400}, 6),  # as many as leave 30 steps
+        ({"min_batch_tokens": 0, "batch_size": 50}, 50),
+    ],
+)
+def test_batch_size(changes: dict[str, int], expected: int) -> None:
+    start = recipe("fast", vocab_size=90, units=4, embedding_dim=4, batch_size=4)
+    assert start.optimisation.min_batch_tokens == 0
+    prepared = prepare(made_reviews(200, 3), recipe("fast", **{"batch_size": 4, **changes}), 1)
+    assert prepared.recipe.optimisation.batch_size == expected

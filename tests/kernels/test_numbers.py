@@ -1,0 +1,223 @@
+"""Numbers of the native kernel: activations, denormals, ten thousand steps; the same for any threads and any batch."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.kernels import LSTMCall, native
+from gatewise.kernels.interface import Kernel
+from gatewise.kernels.native import Native
+from gatewise.kernels.reference import Reference
+from tests.kernels.batches import HERE, both, given, needs_native, same_bits
+from tests.kernels.close import BACKWARD, FORWARD, assert_close, saved_of
+
+pytestmark = needs_native
+
+
+@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("rows", [6, None])
+def test_the_number_of_threads_changes_only_the_order_of_the_weights_sum(name: str, rows: int | None) -> None:
+    arrays = given(units=130, batch=33, longest=40, rows=rows)  # enough work for four threads
+    one = both(Native(isa=name, threads=1), arrays)
+    four = both(Native(isa=name, threads=4), arrays)
+    assert same_bits(one, four)
+    assert same_bits(four, both(Native(isa=name, threads=4), arrays), names="")
+    assert not np.array_equal(one[1].dweight_hh, four[1].dweight_hh), "one thread ran: this test saw nothing"
+    error = np.abs(one[1].dweight_hh - four[1].dweight_hh).max() / np.abs(one[1].dweight_hh).max()
+    assert error < 1e-5
+
+
+def test_a_share_that_another_thread_takes_over_has_the_same_bits() -> None:
+    """One sequence is far longer than all others: the second thread ends early and takes over the first one's share."""
+    arrays = given(units=130, batch=33, longest=1)
+    arrays["lengths"] = np.array([2000] + [10] * 32)
+    arrays["index"] = np.arange(2320, dtype=np.int32) % 6
+    one, two = (both(Native(threads=threads), arrays) for threads in (1, 2))
+    assert same_bits(one, two)
+    assert all(same_bits(two, both(Native(threads=2), arrays), names="") for _ in range(5))
+
+
+@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("units", [37, 100])
+def test_a_sequence_does_not_depend_on_its_batch(name: str, units: int) -> None:
+    kernel, arrays = Native(isa=name, threads=1), given(units=units, batch=70, longest=12)
+    whole = kernel.forward(LSTMCall(**arrays))
+    ends = np.cumsum(arrays["lengths"])
+    for b in range(0, 70, 9):
+        rows = slice(ends[b] - arrays["lengths"][b], ends[b])
+        one = {n: arrays[n][b : b + 1] for n in ("lengths", "h0", "c0")} | {"index": arrays["index"][rows]}
+        alone = kernel.forward(LSTMCall(arrays["pre"], weight_hh=arrays["weight_hh"], **one))
+        assert np.array_equal(alone.h, whole.h[rows])
+        assert np.array_equal(alone.c_T[0], whole.c_T[b])
+
+
+def test_calls_from_many_threads_at_once() -> None:
+    kernel = Native(threads=3)
+    batches = [given(units=100, seed=seed, batch=20, longest=30) for seed in range(12)]
+    alone = [both(kernel, arrays) for arrays in batches]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda arrays: both(kernel, arrays), batches))
+    assert all(same_bits(a, b, names="") for a, b in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("size", [1, 64, 65, 150])
+def test_more_sequences_than_run_side_by_side(name: str, size: int) -> None:
+    """Groups and chunks in the kernel end at 64 and 128 rows; lengths cross both."""
+    arrays = given(units=21, batch=size, longest=5)
+    out, back = both(Native(isa=name, threads=1), arrays)
+    wide = {n: a.astype(np.float64) if a.dtype == np.float32 else a for n, a in arrays.items()}
+    oracle = Reference().forward(LSTMCall(**wide))
+    rng = np.random.default_rng(8)
+    grads = [rng.normal(size=a.shape).astype(np.float32).astype(np.float64) for a in (out.h, out.h_T, out.c_T)]
+    assert oracle.saved is not None
+    want = [*oracle[:3], *Reference().backward(oracle.saved, *grads)]
+    for ours, theirs in zip([*out[:3], *back], want, strict=True):
+        assert np.abs(ours - theirs).max(initial=0) <= 1e-5 * np.abs(theirs).max(initial=1e-30)
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_activations_are_right_relatively(name: str) -> None:
+    small = np.geomspace(1e-37, 1, 100_001)
+    dense = np.arange(*np.array([2**-7, 16], np.float32).view(np.int32), 211, dtype=np.int32).view(np.float32)
+    x = np.concatenate([np.linspace(-85, 85, 300_001), small, -small, dense, -dense]).astype(np.float32)
+    wide = x.astype(np.float64)
+    sigmoid, tanh = native._extension().activate(name, x)
+    assert np.max(np.abs(sigmoid * (1 + np.exp(-wide)) - 1)) < 2.2e-7  # two ulp are 2.4e-7 at most
+    assert np.max(np.abs(tanh - np.tanh(wide)) / np.abs(np.where(wide == 0, 1, np.tanh(wide)))) < 2.2e-7
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_activations_at_the_edges(name: str) -> None:
+    x = np.array([np.inf, -np.inf, 3e38, -3e38, 88.5, -88.5, 0.0], np.float32)
+    sigmoid, tanh = native._extension().activate(name, x)
+    assert np.max(np.abs(sigmoid - [1, 0, 1, 0, 1, 0, 0.5])) < 1e-38
+    assert tanh.tolist() == [1, -1, 1, -1, 1, -1, 0]
+    for value in native._extension().activate(name, np.full(19, np.nan, np.float32)):
+        assert np.isnan(value).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_denormals_cost_nothing_and_the_callers_mode_stays(threads: int) -> None:
+    """Gradients that vanish to below 1e-38 give zeros, and arithmetic outside of the kernel still has denormals."""
+    arrays = given(units=100, batch=24, longest=4)
+    kernel = Native(threads=threads)
+    saved = kernel.forward(LSTMCall(**arrays)).saved
+    assert saved is not None
+    tiny = np.full_like(saved.h0, 1e-39)
+    back = kernel.backward(saved, None, tiny, tiny)
+    rows = arrays["lengths"] > 0
+    assert not back.dh0[rows].any()
+    assert np.array_equal(back.dh0[~rows], tiny[~rows])  # copied, not computed
+    assert denormals_count()
+
+
+def denormals_count() -> bool:
+    """Whether this thread's arithmetic has denormals at the moment; in arrays, as NumPy's loops do it."""
+    return bool((np.full(8, 1e-38, np.float32) * np.float32(0.01) > 0).all())
+
+
+@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_every_thread_flushes(name: str, threads: int) -> None:
+    """h = o tanh(c) with o near 1e-37 and c near 1e-2 would be a denormal: it is zero in every row, whoever ran it."""
+    units, rows = 100, 60
+    arrays = given(units=units, batch=rows, longest=4)
+    arrays["lengths"], arrays["index"] = np.full(rows, 4), np.zeros(4 * rows, np.int32)
+    pre = np.zeros((1, 4, units), np.float32)
+    pre[:, 2], pre[:, 3] = 0.01, -85.5  # sigmoid(-85.5) = 7e-38
+    arrays |= {"pre": pre.reshape(1, -1), "h0": 0 * arrays["h0"], "c0": 0 * arrays["c0"]}
+    out = Native(isa=name, threads=threads).forward(LSTMCall(**arrays))
+    assert out.saved is not None
+    assert (np.abs(out.saved.c) > 1e-3).all()
+    assert not out.h.any()
+    assert denormals_count()
+
+
+def test_a_caller_that_flushes_itself_goes_on_doing_so() -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.set_flush_denormal(True):
+        pytest.skip("torch cannot set it here")
+    try:
+        assert not denormals_count()
+        for threads in (1, 3):
+            Native(threads=threads).forward(LSTMCall(**given(units=100, batch=24, longest=4)))
+            assert not denormals_count()
+    finally:
+        torch.set_flush_denormal(False)
+    assert denormals_count()
+
+
+def test_an_error_restores_the_mode_too() -> None:
+    with pytest.raises(InputError, match="weight_hh"):
+        Native().forward(LSTMCall(**{**given(), "weight_hh": np.zeros((3, 3), np.float32)}))
+    assert denormals_count()
+
+
+LENGTHS = np.array([3, 10_000, 0, 2_500])
+
+
+def _arrays(units: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    rng = np.random.default_rng(12)
+    steps, size = int(LENGTHS.sum()), len(LENGTHS)
+    given = {
+        "pre": rng.normal(size=(50, 4 * units)).astype(np.float32),
+        "index": rng.integers(0, 50, steps).astype(np.int32),
+        "lengths": LENGTHS,
+        "weight_hh": (rng.normal(size=(4 * units, units)) / np.sqrt(units)).astype(np.float32),
+        "h0": rng.normal(size=(size, units)).astype(np.float32),
+        "c0": rng.normal(size=(size, units)).astype(np.float32),
+    }
+    return given, {"dh_T": given["h0"][::-1].copy(), "dc_T": given["c0"][::-1].copy()}
+
+
+def _wide(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in arrays.items()}
+
+
+@pytest.fixture(scope="module")
+def wanted() -> tuple[Any, Any, Any, Any]:
+    given, gradients = _arrays(21)
+    dh = np.random.default_rng(13).normal(size=(int(LENGTHS.sum()), 21)).astype(np.float32)
+    run = Reference().forward(LSTMCall(**_wide(given)))
+    back = Reference().backward(saved_of(run), dh.astype(np.float64), **_wide(gradients))
+    return run, back, (given, gradients), dh
+
+
+@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_ten_thousand_steps(wanted: tuple[Any, Any, Any, Any], name: str, threads: int) -> None:
+    run, back, (given, gradients), dh = wanted
+    kernel = Native(isa=name, threads=threads)
+    got = kernel.forward(LSTMCall(**given))
+    for field in FORWARD:
+        assert_close(getattr(got, field), getattr(run, field), 1e-5, field)
+    got_back = kernel.backward(saved_of(got), dh, **gradients)
+    for field in BACKWARD:
+        assert_close(getattr(got_back, field), getattr(back, field), 2e-5, field)
+
+
+@pytest.mark.parametrize("kernel", [Native(), Reference()], ids=["native", "reference"])
+def test_the_gradient_of_the_weights_over_ten_thousand_steps(kernel: Kernel) -> None:
+    """The rounding errors of its sum do not grow with the number of steps."""
+    rng, units, steps = np.random.default_rng(14), 21, 10_000
+    call = {
+        "pre": rng.normal(size=(steps, 4 * units)).astype(np.float32),
+        "lengths": np.array([steps]),
+        "weight_hh": (rng.normal(size=(4 * units, units)) / np.sqrt(units)).astype(np.float32),
+        "h0": np.zeros((1, units), np.float32),
+        "c0": np.zeros((1, units), np.float32),
+    }
+    dh, zeros = rng.normal(size=(steps, units)).astype(np.float32), call["h0"]
+    got = kernel.backward(saved_of(kernel.forward(LSTMCall(index=None, **call))), dh, zeros, zeros).dweight_hh
+    exact = Reference().forward(LSTMCall(index=None, **_wide(call)))
+    wide = dh.astype(np.float64), zeros.astype(np.float64), zeros.astype(np.float64)
+    wanted = Reference().backward(saved_of(exact), *wide).dweight_hh
+    assert got is not None
+    assert wanted is not None
+    assert np.linalg.norm(got - wanted) < 6e-7 * np.linalg.norm(wanted)
