@@ -59,19 +59,19 @@ def tables(tmp_path: Path) -> dict[str, list[str]]:
 TASKS: dict[str, tuple[str, list[str], list[str], str]] = {  # task, what is shown and hidden, the sentence of `info`
     "number": (
         "regression",
-        ["RMSE", "MAE", "R2", "largest errors"],
+        ["RMSE", "MAE", "R2", "Largest errors"],
         ["accuracy", "probab", "class"],
         "This model predicts a number from series of 1 channel: price.",
     ),
     "labels": (
         "multilabel",
-        ["micro F1", "macro F1", "subset", "most confident mistakes"],
+        ["micro F1", "macro F1", "subset", "Most confident mistakes"],
         ["confusions", "AUC"],
         "This model assigns any number of 3 labels to texts: a, b, c.",
     ),
     "many": (
         "classification",
-        ["accuracy", "AUC", "top confusions", "class 28"],
+        ["accuracy", "AUC", "Top confusions", "class 28"],
         ["true \\ predicted"],
         "This model classifies texts into 30 classes: class 0, class 1,",
     ),
@@ -96,7 +96,7 @@ def test_each_task_has_its_scores_and_its_sentence(
     assert [word for word in shown if word not in scores] == []
     assert [word for word in hidden if word in scores] == []
     assert max(map(len, result.stdout.splitlines())) <= 80
-    assert page.read_text(encoding="utf-8").count("<svg") >= 1
+    assert page.read_text(encoding="utf-8").count("<table") >= 2
     seen = json.loads(run("evaluate", folders[name], *tables[name], "--json").stdout)
     assert seen["task"] == task
     assert sentence in run("info", folders[name]).stdout
