@@ -60,7 +60,7 @@ class RayPrediction:
         addresses that do not fit, MissingExtra without Ray.
         """
         if self.model.architecture.inputs == "channels":
-            raise InputError("--ray is for texts, and the model classifies series")
+            raise InputError("--ray is for texts, and the model reads series")
         if self.options.skip_bad_rows is not None:
             raise InputError("--skip-bad-rows is not for --ray: rows without a text get null predictions")
         if check_folder(self.out) and not overwrite:

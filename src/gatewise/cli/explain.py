@@ -21,7 +21,7 @@ from gatewise.cli.arguments import (
     refuse_folders,
     typed_command,
 )
-from gatewise.cli.inputs import NO_OPTIONS, NO_SERIES_ON_STDIN, TableOptions, read_data, read_lines, takes_columns
+from gatewise.cli.inputs import NO_OPTIONS, TableOptions, read_data, read_lines, takes_columns
 from gatewise.cli.interventions import parse_clamps, parse_replacements
 from gatewise.cli.output import check_ending, console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, counted, quote
@@ -273,19 +273,20 @@ def _item(
     if file is None:
         if row is not None:
             raise InputError("--row is the number of a row in a file: give a file")
-        options.check(model, files=False)
+        options.check(model, ())
         if tutorial:
             return _tutorial_review(data)
         return "\n".join(read_lines(None)) if text == "-" else text
-    if series and file == "-":
-        raise InputError(NO_SERIES_ON_STDIN)
-    if not os.path.isfile(file):
+    if file != "-" and not os.path.isfile(file):
         raise InputError(f"{quote(file)}: there is no such file{'; the model reads series' * series}")
+    options.check(model, [file])
     from gatewise.data.tables import is_table
 
-    inputs = options.read_inputs(file, model)
     if not series and not is_table(file):
-        inputs = ["\n".join(inputs)]  # the content of another file is one text
+        inputs = ["\n".join(read_lines(file))]  # the content of another file is one text
+    else:
+        with options.rows(model, [file]) as reader:
+            inputs = [one.input for one in reader]
     if not 1 <= (row or 1) <= len(inputs):
         raise InputError(f"--row must be from 1 to {len(inputs):,}, not {row}")
     return inputs[(row or 1) - 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -77,9 +78,10 @@ def _inputs(model: Model, words: Sequence[str], options: TableOptions, limit: in
         raise InputError("give texts, a file, or - for stdin")
     refuse_folders(words)
     files = options.series or any(word == "-" or names_file(word) for word in words)
-    options.check(model, files)
+    options.check(model, words if files else ())
     if not files:
         return words
     if len(words) > 1:
         raise InputError(f"{quote(words[1])}: give one file, or texts")
-    return options.read_inputs(words[0], model)[:limit]
+    with options.rows(model, words) as reader:
+        return [one.input for one in itertools.islice(reader, limit)]

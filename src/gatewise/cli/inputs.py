@@ -7,7 +7,9 @@ import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -18,7 +20,7 @@ from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled, Rows, Splits
-    from gatewise.data.columns import TableRow
+    from gatewise.data.columns import RowReader, TableRow
     from gatewise.model.model import Model
     from gatewise.types import ColumnNames
 
@@ -105,13 +107,18 @@ class TableOptions:
 
     def of(self, model: Model, one_class: bool = False) -> TableOptions:
         """With what the model knows: its kind, its task and its columns."""
-        series = self.series or model.architecture.inputs == "channels"
-        return replace(self, series=series, task=model.task, columns=model.metadata.columns, one_class=one_class)
+        series = model.architecture.inputs == "channels"
+        return replace(
+            self, series=self.series or series, task=model.task, columns=model.metadata.columns, one_class=one_class
+        )
 
-    def check(self, model: Model, files: bool) -> None:
-        """Raise InputError for an option that is for inputs of the other kind, or for files where none is given."""
-        own, other = ("series", "texts") if model.architecture.inputs == "channels" else ("texts", "series")
-        of_other = {"texts": ("text", "delimiter", "skip_bad_rows"), "series": ("label", "id", "time", "layout")}[other]
+    def check(self, model: Model, files: Sequence[str]) -> None:
+        """Raise InputError for an option, or a file, that is for models of the other kind, and for an option that is
+        for files where there is none.
+        """
+        of_series = model.architecture.inputs == "channels"
+        own, other = ("series", "texts") if of_series else ("texts", "series")
+        of_other = ("text", "delimiter", "skip_bad_rows") if of_series else ("label", "id", "time", "layout")
         for name in COLUMN_OPTIONS:
             if name in ("task", "series") or not getattr(self, name):
                 continue
@@ -119,6 +126,33 @@ class TableOptions:
                 raise InputError(f"--{name.replace('_', '-')} is for files: give a file")
             if name in of_other:
                 raise InputError(f"--{name.replace('_', '-')} is for {other}, and the model reads {own}")
+        if of_series and "-" in files:
+            raise InputError(NO_SERIES_ON_STDIN)
+        if not of_series and (self.series or any(map(is_series, files))):
+            raise InputError("the model reads texts, not series")
+
+    def rows(
+        self, model: Model, files: Sequence[str], any_lines: bool = False
+    ) -> AbstractContextManager[RowReader | SeriesReader]:
+        """The texts or series of files that fit the model. any_lines: each line of stdin is a text, whatever it looks
+        like. Raises InputError as `check`.
+        """
+        from gatewise.cli.text_lines import open_lines
+        from gatewise.data.columns import Columns, RowReader, table_paths
+
+        self.check(model, files)
+        if model.architecture.inputs == "channels":
+            return nullcontext(SeriesReader(model, table_paths(files), self))
+        return RowReader.open(
+            files,
+            Columns(self.texts),
+            table_delimiter(self.delimiter),
+            self.skip_bad_rows,
+            # Without a column, stdin holds one text per line; files say by their name whether they are tables.
+            lines=None if self.text or self.delimiter else partial(open_lines, refuse_tables=not any_lines),
+            fail_fast=True,
+            live="-" in files,
+        )
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -170,27 +204,6 @@ class TableOptions:
             raise InputError("series have one label column")
         label = self.label[0] if self.label else None
         return read_series(path, label=label, id=self.id, time=self.time, layout=self.layout, columns=self.columns)
-
-    def read_inputs(self, path: str, model: Model) -> list[Any]:
-        """The series of a file for a model of series; else the texts of a table, or the lines of another file or, for
-        "-", of stdin.
-        """
-        if model.architecture.inputs == "channels":
-            if path == "-":
-                raise InputError(NO_SERIES_ON_STDIN)
-            if not os.path.isfile(path):
-                raise InputError(f"{quote(path)}: there is no such file; the model reads series")
-            rows = self.read_series(path)
-            check_series(model, rows)
-            return rows.inputs
-        if is_series(path):
-            raise InputError(f"{quote(path)}: the model reads texts, not series")
-        from gatewise.data.read import read_column
-        from gatewise.data.tables import is_table
-
-        if is_table(path):
-            return list(read_column(path, text=self.texts))
-        return list(read_lines(None if path == "-" else path))
 
 
 NO_OPTIONS = TableOptions()
@@ -263,7 +276,7 @@ class SeriesReader:
                 raise (
                     DataError(f"{quote(path, 200)}: not found")
                     if is_file_name(path)
-                    else InputError("the model classifies series: give files, such as .ts, .npz or .csv")
+                    else InputError("the model reads series: give files, such as .ts, .npz or .csv")
                 )
 
     def __iter__(self) -> Iterator[TableRow]:

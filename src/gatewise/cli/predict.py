@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,11 +24,7 @@ from gatewise.cli.arguments import (
 )
 from gatewise.cli.inputs import (
     NO_OPTIONS,
-    NO_SERIES_ON_STDIN,
-    SeriesReader,
     TableOptions,
-    is_series,
-    table_delimiter,
     takes_columns,
 )
 from gatewise.cli.output import print_json
@@ -39,7 +33,6 @@ from gatewise.cli.predictions import as_lines
 from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
-    from gatewise.data.columns import RowReader
     from gatewise.model.model import Model
     from gatewise.types import Array
 
@@ -120,14 +113,8 @@ def predict(
         raise InputError(nothing)
     options = table.of(model)
     of_series = model.architecture.inputs == "channels"
-    if options.series and not of_series:
-        raise InputError("the model classifies texts, not series")
-    files = of_series or _are_files(inputs, file)
+    files = inputs if of_series or options.series or _are_files(inputs, file) else []
     options.check(model, files)
-    if of_series and "-" in inputs:
-        raise InputError(NO_SERIES_ON_STDIN)
-    if not of_series and any(is_series(word) for word in inputs):
-        raise InputError("the model classifies texts, not series")
     calibrated = model.metadata.calibration is not None
     if not files and out is not None:
         raise InputError("-o is for files, and these are texts")
@@ -136,7 +123,7 @@ def predict(
     elif out is None:
         from gatewise.cli.bulk import batches
 
-        with _reader(model, inputs, options, lines) as reader:
+        with options.rows(model, files, lines) as reader:
             found = batches(iter(reader), "-" in inputs)
             _print(model, (model.logits([row.input for row in batch]) for batch in found), choice, as_json)
     else:
@@ -154,7 +141,7 @@ def predict(
             n, words = prediction.run(overwrite)
             result: dict[str, Any] = {"model": choice.name, "out": out, "n": n}
         else:
-            with _reader(model, inputs, options, lines) as reader:
+            with options.rows(model, files, lines) as reader:
                 bulk = BulkPrediction(model, reader, every, keep, overwrite)
                 if folder:
                     identity = {
@@ -185,27 +172,6 @@ def _are_files(inputs: list[str], file: str | None) -> bool:
         other = next(word for word in inputs if word not in files)
         raise InputError(f"{quote(files[0])} is a file and {quote(other)} a text: give files or texts, not both")
     return bool(files)
-
-
-def _reader(
-    model: Model, inputs: list[str], options: TableOptions, lines: bool
-) -> AbstractContextManager[RowReader | SeriesReader]:
-    """The rows of the files. lines: each line of stdin is a text, whatever it looks like."""
-    from gatewise.cli.text_lines import open_lines
-    from gatewise.data.columns import Columns, RowReader, table_paths
-
-    if model.architecture.inputs == "channels":
-        return nullcontext(SeriesReader(model, table_paths(inputs), options))
-    return RowReader.open(
-        inputs,
-        Columns(options.texts),
-        table_delimiter(options.delimiter),
-        options.skip_bad_rows,
-        # Without a column, stdin holds one text per line; files say by their name whether they are tables.
-        lines=None if options.text or options.delimiter else partial(open_lines, refuse_tables=not lines),
-        fail_fast=True,
-        live="-" in inputs,
-    )
 
 
 def _print(model: Model, logits: Iterable[Array], choice: ModelChoice, as_json: bool) -> None:
