@@ -14,7 +14,8 @@ from typing import Any
 
 from gatewise.data import imdb
 from gatewise.metrics import with_interval
-from gatewise.training import recipe, train
+from gatewise.training import recipe
+from gatewise.training.train import train
 
 CHANGES: dict[str, Any] = {
     "bidirectional": False,

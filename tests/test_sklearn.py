@@ -16,8 +16,10 @@ from sklearn.preprocessing import FunctionTransformer
 
 from gatewise.errors import InputError
 from gatewise.sklearn import LSTMSeriesClassifier, LSTMSeriesRegressor, LSTMTextClassifier, LSTMTextRegressor
-from gatewise.training import PretrainRecipe, Recipe, pretrain, train
+from gatewise.training import PretrainRecipe, Recipe
 from gatewise.training.fields import fields_of
+from gatewise.training.pretrain import pretrain
+from gatewise.training.train import train
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_rare, made_reviews
 

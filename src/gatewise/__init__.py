@@ -49,9 +49,9 @@ _HOME = {
     "from_torch": "gatewise.model.convert",
     "load": "gatewise.forecast.folders",
     "load_pretrained": "gatewise.model.pretrained",
-    "pretrain": "gatewise.training",
-    "train": "gatewise.training",
-    "tune": "gatewise.training",
+    "pretrain": "gatewise.training.pretrain",
+    "train": "gatewise.training.train",
+    "tune": "gatewise.training.tune",
 }
 
 

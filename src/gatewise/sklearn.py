@@ -30,11 +30,11 @@ from gatewise.errors import InputError, MissingExtra, counted
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.target import Target
-from gatewise.training import train
 from gatewise.training.fields import named_values
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import RECIPES, Recipe, check_groups, setting
 from gatewise.training.recipes import recipe as named
+from gatewise.training.train import train
 from gatewise.types import Array
 
 try:

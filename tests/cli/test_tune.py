@@ -12,7 +12,7 @@ import pytest
 import gatewise as gw
 from gatewise.cli.tune import _print_trial, parsed_search
 from gatewise.errors import InputError
-from gatewise.training import Trial
+from gatewise.training.tune import Trial
 from tests.cli.conftest import Run
 
 SMALL = ("--set", "epochs=1", "--set", "ngrams.order=0", "--set", "embedding_dim=4", "--search", "units=2,3")

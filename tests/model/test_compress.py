@@ -17,7 +17,7 @@ from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.storage import folder_size
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
-from gatewise.training import train
+from gatewise.training.train import train
 from tests.explain.random_net import parameters_of
 from tests.members.ngram_keys import tokens_of
 from tests.training.test_regression import made_ratings

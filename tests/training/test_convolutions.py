@@ -10,9 +10,9 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.kernels.convolution import KERNELS
 from gatewise.members.convolutions import features_of
-from gatewise.training import train
 from gatewise.training.members import convolutions as module
 from gatewise.training.members.convolutions import dilations_of, fit_banks, fit_convolutions
+from gatewise.training.train import train
 from gatewise.types import Array
 
 

@@ -11,7 +11,8 @@ import pytest
 import gatewise as gw
 from gatewise.data.labelled import Labelled
 from gatewise.model.model import Model
-from gatewise.training import Recipe, recipe, train
+from gatewise.training import Recipe, recipe
+from gatewise.training.train import train
 from gatewise.training.training_data import prepare
 from tests.members.ngram_keys import tokens_of
 from tests.training.callbacks import Recorder

@@ -14,8 +14,10 @@ from gatewise.data import Labelled
 from gatewise.errors import DataWarning, InputError, TrainingError
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import Interrupted, PretrainRecipe, pretrain, train
+from gatewise.training import Interrupted, PretrainRecipe
+from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained
+from gatewise.training.train import train
 from tests.training.callbacks import InterruptAt, Recorder
 from tests.training.texts import made_reviews
 

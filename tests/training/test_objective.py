@@ -19,8 +19,9 @@ from gatewise.network.batch import Batch
 from gatewise.network.forward import inputs
 from gatewise.network.trainable import LossOf, Network
 from gatewise.target import losses_of
-from gatewise.training import Interrupted, recipe, train
+from gatewise.training import Interrupted, recipe
 from gatewise.training.objective import adversarial_backward, perturb
+from gatewise.training.train import train
 from gatewise.types import Array, Task
 from tests.training.callbacks import InterruptAt
 from tests.training.texts import made_reviews

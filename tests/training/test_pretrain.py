@@ -18,8 +18,8 @@ from gatewise.errors import InputError, ModelFileError, TrainingError
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.storage import json_bytes, load_folder, save_folder
 from gatewise.storage.strict_json import parse_json
-from gatewise.training import Interrupted, PretrainRecipe, loop, pretrain, pretrain_recipe
-from gatewise.training.pretrain import Streams
+from gatewise.training import Interrupted, PretrainRecipe, loop, pretrain_recipe
+from gatewise.training.pretrain import Streams, pretrain
 from tests.training.callbacks import DieAt, Recorder
 from tests.training.texts import made_corpus
 

@@ -9,10 +9,11 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.model.model import Model
-from gatewise.training import RECIPES, recipe, train
+from gatewise.training import RECIPES, recipe
 from gatewise.training.fields import value_of
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import check_groups, check_settings, match_pretrained
+from gatewise.training.train import train
 from gatewise.training.training_data import prepare
 from tests.training.texts import made_reviews
 

@@ -13,8 +13,9 @@ import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.errors import InputError
 from gatewise.metrics import RegressionEvaluation
-from gatewise.training import Interrupted, train
+from gatewise.training import Interrupted
 from gatewise.training.members.ngrams import NgramFeatures
+from gatewise.training.train import train
 from tests.training.callbacks import InterruptAt, Recorder
 
 TEXTS: dict[str, Any] = {"units": 8, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "seed": 3, "epochs": 3}

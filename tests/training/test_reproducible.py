@@ -11,7 +11,9 @@ import pytest
 
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import Interrupted, PretrainRecipe, pretrain, train
+from gatewise.training import Interrupted, PretrainRecipe
+from gatewise.training.pretrain import pretrain
+from gatewise.training.train import train
 from gatewise.types import Array
 from tests.kernels.batches import needs_native
 from tests.training.callbacks import InterruptAt

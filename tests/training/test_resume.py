@@ -16,7 +16,8 @@ import gatewise as gw
 from gatewise.errors import InputError, TrainingError
 from gatewise.model.model import Model
 from gatewise.storage import locked
-from gatewise.training import Interrupted, loop, train
+from gatewise.training import Interrupted, loop
+from gatewise.training.train import train
 from tests.training.callbacks import DieAt, InterruptAt, Recorder
 from tests.training.texts import made_reviews
 
@@ -117,7 +118,7 @@ def test_a_run_folder_in_use_is_refused(tmp_path: Path) -> None:
 
 _PROGRAM = """
 import sys
-from gatewise.training import train
+from gatewise.training.train import train
 from tests.training.texts import made_reviews
 options = {options!r}
 train(made_reviews(200, 34), out=sys.argv[1], resume=True, **options)

@@ -12,17 +12,19 @@ import pytest
 import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import Interrupted, PretrainRecipe, default_recipe, pretrain, recipe, train
+from gatewise.training import Interrupted, PretrainRecipe, default_recipe, recipe
 from gatewise.training import lsa as lsa_module
 from gatewise.training import teacher as module
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.lsa import LSA_L2, fit_lsa, fit_lsa_classifier, fit_lsa_of
 from gatewise.training.members import Run
 from gatewise.training.members.ngrams import NgramFit
+from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import match_pretrained
 from gatewise.training.run import RunFolder
 from gatewise.training.teacher import stacked_predictions
+from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData, prepare
 from gatewise.types import Array
 from tests.training.callbacks import Recorder

@@ -13,9 +13,10 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
-from gatewise.training import Recipe, recipe, train
+from gatewise.training import Recipe, recipe
 from gatewise.training.fields import value_of
 from gatewise.training.run import RunFolder
+from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 from tests.training.callbacks import Recorder

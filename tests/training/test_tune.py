@@ -13,8 +13,8 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError, MissingExtra, TrainingError
-from gatewise.training import Interrupted, Trial, TuneResult, recipe
-from gatewise.training.tune import check_search, default_search, tune, validation_loss
+from gatewise.training import Interrupted, recipe
+from gatewise.training.tune import Trial, TuneResult, check_search, default_search, tune, validation_loss
 from tests.training.texts import made_reviews
 
 FIXED: dict[str, Any] = {"epochs": 2, "embedding_dim": 4, "ngrams__order": 0, "batch_size": 16, "tokenization": "words"}

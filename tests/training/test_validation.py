@@ -11,7 +11,8 @@ import pytest
 import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.errors import DataWarning, InputError
-from gatewise.training import recipe, train
+from gatewise.training import recipe
+from gatewise.training.train import train
 from gatewise.training.training_data import prepare
 from tests.training.texts import made_reviews
 

@@ -14,11 +14,12 @@ from gatewise.data import Labelled
 from gatewise.errors import InputError
 from gatewise.metrics import MultilabelEvaluation
 from gatewise.target import Target
-from gatewise.training import Interrupted, recipe, train
+from gatewise.training import Interrupted, recipe
 from gatewise.training.class_weights import class_weights, logit_shift, row_weights
 from gatewise.training.objective import scores_of
 from gatewise.training.stack import Stack
 from gatewise.training.thresholds import best_threshold, choose_thresholds, cost_thresholds
+from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData, prepare
 from tests.training.callbacks import InterruptAt, Recorder
 from tests.training.texts import made_rare, made_reviews

@@ -22,7 +22,7 @@ from gatewise.cli.endings import Stopped, stop_on_signals
 from gatewise.errors import GatewiseError
 from gatewise.model.pretrained import PretrainedLM, load_pretrained
 from gatewise.storage import load_folder, save_folder, write_atomic
-from gatewise.training import pretrain
+from gatewise.training.pretrain import pretrain
 from tests.training import test_from_pretrained as finetuning
 from tests.training import test_pretrain as pretraining
 from tests.training import test_resume as texts

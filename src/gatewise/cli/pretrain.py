@@ -59,8 +59,8 @@ def pretrain(
     gatewise train reviews.csv --pretrained pretrained
     """
     from gatewise.data import read_texts
-    from gatewise.training import pretrain as run
     from gatewise.training import pretrain_recipe
+    from gatewise.training.pretrain import pretrain as run
     from gatewise.training.processes import current
     from gatewise.training.progress import ProgressPrinter
     from gatewise.training.run import RunFolder

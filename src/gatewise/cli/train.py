@@ -124,13 +124,13 @@ def train(
     from gatewise.kernels import for_precision
     from gatewise.training import RECIPES, default_recipe
     from gatewise.training import recipe as named
-    from gatewise.training import train as run
     from gatewise.training.data_checks import warn_about_overlap
     from gatewise.training.pretrained import Pretrained
     from gatewise.training.processes import current
     from gatewise.training.progress import ProgressPrinter
     from gatewise.training.recipes import check_groups, check_settings, match_pretrained
     from gatewise.training.run import RunFolder, checked_seed
+    from gatewise.training.train import train as run
 
     options: dict[str, Any] = {
         "epochs": epochs,

@@ -76,8 +76,8 @@ def tune(
     """
     from gatewise.training import default_recipe
     from gatewise.training import recipe as named
-    from gatewise.training import tune as run
     from gatewise.training.recipes import check_groups
+    from gatewise.training.tune import tune as run
 
     name, changes = changed_fields(recipe, config, set_fields or [], {})
     if table.time is not None and not table.series:

@@ -10,7 +10,6 @@ if find_spec("scipy") is None or find_spec("threadpoolctl") is None:
     raise MissingExtra("SciPy and threadpoolctl", "train", "training")
 
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
-from gatewise.training.pretrain import pretrain
 from gatewise.training.processes import process_group
 from gatewise.training.recipes import (
     RECIPES,
@@ -22,8 +21,6 @@ from gatewise.training.recipes import (
     recipe,
 )
 from gatewise.training.run import Interrupted
-from gatewise.training.train import train
-from gatewise.training.tune import Trial, TuneResult, tune
 
 __all__ = [
     "RECIPES",
@@ -36,13 +33,8 @@ __all__ = [
     "Recipe",
     "RunInfo",
     "StepLog",
-    "Trial",
-    "TuneResult",
     "default_recipe",
-    "pretrain",
     "pretrain_recipe",
     "process_group",
     "recipe",
-    "train",
-    "tune",
 ]
