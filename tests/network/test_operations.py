@@ -166,7 +166,7 @@ def dropout_case(part: str, probability: Mapping[str, float]) -> Case:
 
     def theirs(v: dict[str, Tensor]) -> list[Tensor]:
         rng, result = rng_of(name, "masks"), v["x"]
-        for one in sorted(probability, key=["embedding", "word", "layer", "output"].index):
+        for one in sorted(probability, key=["embedding", "word", "output"].index):
             shape = (7, 1) if one == "word" else (7, 5)
             result = result * drawn_mask(rng, shape, probability[one])
         return [result]
@@ -372,7 +372,6 @@ CASES: dict[str, Case] = {
     "dropout, embedding": dropout_case("embedding", {"embedding": 0.3}),
     "dropout, word": dropout_case("embedding", {"word": 0.4}),
     "dropout, embedding and word": dropout_case("embedding", {"embedding": 0.3, "word": 0.2}),
-    "dropout, layer": dropout_case("layer", {"layer": 0.25}),
     "dropout, output": dropout_case("output", {"output": 0.5}),
     "loss, binary": loss_case(1, lambda z, w: binary(z[:, 0], CLASSES[ROWS] > 1, w), labels=(CLASSES > 1) * 1),
     "loss, softmax": loss_case(

@@ -23,7 +23,7 @@ ARCHITECTURES = {
     "both ways": Architecture("tokens", 30, 5, 7, bidirectional=True, pooling="mean+max", layers=2),
     "series": Architecture("channels", 4, 0, 6, bidirectional=True, pooling="max", outputs=5),
 }
-DROPOUT = {"embedding": 0.3, "word": 0.2, "recurrent": 0.4, "layer": 0.25, "output": 0.5}
+DROPOUT = {"embedding": 0.3, "word": 0.2, "recurrent": 0.4, "output": 0.5}
 
 
 def parameters_of(arch: Architecture) -> dict[str, Array]:
@@ -170,9 +170,9 @@ def test_a_probability_next_to_1_drops_nearly_everything() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_pieces_have_the_numbers_of_one_draw(dtype: str) -> None:
     rng = np.random.default_rng(3)
-    dropout = Dropout({"layer": 0.3}, np.random.default_rng(3))
+    dropout = Dropout({"word": 0.3}, np.random.default_rng(3))
     for shape in ((3 * _PIECE // 7 + 1, 7), (5, 3)):  # odd numbers of elements: the second shows where the first ended
-        found = dropout.mask("layer", shape, dtype)
+        found = dropout.mask("word", shape, dtype)
         kept = rng.integers(0, 65_536, shape, dtype=np.uint16) >= round(0.3 * 65_536)
         expected = np.where(kept, 65_536 / (65_536 - round(0.3 * 65_536)), 0.0).astype(dtype)
         np.testing.assert_array_equal(found, expected, strict=True)

@@ -9,7 +9,6 @@ import pytest
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.storage import (
-    check_distinct_rows,
     check_storage,
     distinct_rows,
     pack,
@@ -128,7 +127,7 @@ def test_an_invalid_table_is_refused(table: Any, message: str) -> None:
 def refused(stored: Tensors, *words: str) -> None:
     table, forms = {"w": "int8"}, {"w": ((6, 9), "float32")}
     with pytest.raises(ModelFileError) as caught:
-        unpack(tensors_from_bytes(tensors_to_bytes(stored), stored_forms(forms, table)), table)
+        unpack(tensors_from_bytes(tensors_to_bytes(stored), stored_forms(forms, table, {})), table)
     assert all(word in str(caught.value) for word in ("model.safetensors", *words)), caught.value
 
 
@@ -229,7 +228,7 @@ def test_an_invalid_number_of_rows_is_refused(counts: Any, message: str) -> None
     forms = {"w": ((60, 9), "float32"), "bias": ((60,), "float32"), "plain": ((60, 9), "float32")}
     forms["large"] = ((10**6, 9), "float32")
     with pytest.raises(InputError, match=message):
-        check_distinct_rows(counts, forms, dict.fromkeys(["w", "bias", "large"], "int8"))
+        stored_forms(forms, dict.fromkeys(["w", "bias", "large"], "int8"), counts)
 
 
 def test_rows_that_are_not_what_the_configuration_says() -> None:
@@ -250,4 +249,4 @@ def test_rows_that_are_not_what_the_configuration_says() -> None:
     refused_rows({**good, "w": good["w"][:6]}, "'w' has shape")
     refused_rows({name: array for name, array in good.items() if name != "w.rows"}, "'w.rows' is missing")
     with pytest.raises(ModelFileError, match=r"'w\.rows' is not part"):
-        tensors_from_bytes(tensors_to_bytes(good), stored_forms({"w": ((7, 9), "float32")}, table))
+        tensors_from_bytes(tensors_to_bytes(good), stored_forms({"w": ((7, 9), "float32")}, table, {}))

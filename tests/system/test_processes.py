@@ -57,7 +57,7 @@ def test_what_the_server_has_without_posix(monkeypatch: pytest.MonkeyPatch) -> N
 
     if os.name == "posix":
         assert (event_loop(), workers_unavailable()) == ("uvloop", "")
-    monkeypatch.setattr("gatewise.system.sockets.os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr("gatewise.system.processes.os", SimpleNamespace(name="nt"))
     assert event_loop() == "asyncio"
     assert Settings(("model",)).workers == 1
     with pytest.raises(InputError, match="--workers must be 1: this system cannot end a worker without losing its req"):

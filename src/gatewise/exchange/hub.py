@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from gatewise.errors import InputError, ModelFileError, quote, required
-from gatewise.storage import Folder, load_folder, manifest_sizes, save_folder
+from gatewise.storage import Folder, load_folder, parse_manifest, save_folder
 from gatewise.storage.download import offline
 
 SCHEME = "hf://"
@@ -49,8 +49,7 @@ def download(address: str) -> Folder:
             found = api.hf_hub_download(repo, name, revision=revision, local_files_only=offline())
             return Path(shutil.copyfile(found, Path(folder, name))).read_bytes()
 
-        sizes = manifest_sizes(fetch("manifest.json"), quote(address, 200))
-        for name in sizes:
+        for name in parse_manifest(fetch("manifest.json"), quote(address, 200)):
             fetch(name)
         try:
             return load_folder(folder)

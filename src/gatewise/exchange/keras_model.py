@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from gatewise.errors import InputError, counted, quote
 from gatewise.network.architecture import Architecture
-from gatewise.network.weight_layouts import Weights, from_keras_layer, to_keras_arrays
+from gatewise.network.weight_layouts import Weights, from_keras_layer, network_of, to_keras_arrays
 from gatewise.types import Array, Task
 
 _BELOW = -2.0  # below every h, which is between -1 and 1
@@ -78,33 +78,11 @@ def parameters_of(network: Any, pooling: str, padding: str, max_length: int) -> 
     shapes = {(len(one), one[0].weight_hh.shape) for one in found}
     if len(shapes) != 1:
         raise InputError("the LSTM layers of the Keras model differ in units or directions")
-    directions, (_, units) = shapes.pop()
-    vocab_size, embedding_dim = embedding.get_weights()[0].shape
+    weights = [one for layer in found for one in layer]
     kernel, *bias = dense.get_weights()
-    arch = Architecture(
-        "tokens",
-        vocab_size,
-        embedding_dim,
-        units,
-        len(lstms),
-        directions == 2,
-        cast(Any, pooling),
-        kernel.shape[1],
-        max_length,
-        padding=cast(Any, padding),
-    )
-    parameters = {"embedding.weight": np.asarray(embedding.get_weights()[0], np.float32)}
-    for (layer, direction, name), (place, one) in zip(
-        arch.lstms(), ((place, one) for place, every in enumerate(found) for one in every), strict=True
-    ):
-        assert layer == place, f"{name} is of layer {place}, {direction}"
-        zero = np.zeros(4 * units, np.float32)
-        parts = (one.weight_ih, one.weight_hh, zero if one.bias is None else one.bias)
-        for part, array in zip(("weight_ih", "weight_hh", "bias"), parts, strict=True):
-            parameters[f"{name}.{part}"] = array.astype(np.float32)
-    parameters["dense.weight"] = np.asarray(kernel.T, np.float32)
-    parameters["dense.bias"] = np.asarray(bias[0], np.float32) if bias else np.zeros(arch.outputs, np.float32)
-    return arch, parameters
+    settings = {"pooling": pooling, "padding": padding, "max_length": max_length}
+    arrays = embedding.get_weights()[0], weights, len(found[0]), kernel.T
+    return network_of(*arrays, bias[0] if bias else None, settings)
 
 
 def check_activation(network: Any, task: Task, outputs: int) -> None:

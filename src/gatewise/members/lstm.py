@@ -17,7 +17,6 @@ from gatewise.network.batch import chunks, truncate
 from gatewise.network.forward import logits_of
 from gatewise.network.ops import NumpyOps
 from gatewise.storage import (
-    check_distinct_rows,
     check_storage,
     distinct_rows,
     fields_from,
@@ -175,8 +174,7 @@ class LSTM(Member):
         arch = fields_from(Architecture, entry["architecture"], "config.json: architecture")
         forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
         table = check_storage(entry.get("storage", {}), forms)
-        distinct = check_distinct_rows(entry.get("distinct_rows", {}), forms, table)
-        stored = tensors_from_bytes(raw, stored_forms(forms, table, distinct), file)
+        stored = tensors_from_bytes(raw, stored_forms(forms, table, entry.get("distinct_rows", {})), file)
         parameters = {name: _read_only(array) for name, array in unpack(stored, table).items()}
         return cls(arch, MappingProxyType(parameters), table)
 

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -45,9 +46,7 @@ def from_torch(
     from gatewise.nn.network import outputs_of, parameters_of
 
     arch, parameters = parameters_of(module, pooling, padding, max_length)
-    sequences = _random_tokens(arch)
-    _compare(outputs_of(module, _padded(sequences, arch)), logits_of(parameters, arch, sequences), pooling)
-    return model_of(arch, parameters, vocabulary, classes, task)
+    return _checked_model(partial(outputs_of, module), arch, parameters, vocabulary, classes, task)
 
 
 def from_keras(
@@ -72,49 +71,36 @@ def from_keras(
 
     arch, parameters = parameters_of(network, pooling, padding, max_length)
     check_activation(network, task, arch.outputs)
-    sequences = _random_tokens(arch)
-    _compare(outputs_of(network, _padded(sequences, arch)), logits_of(parameters, arch, sequences), pooling)
-    return model_of(arch, parameters, vocabulary, classes, task)
+    return _checked_model(partial(outputs_of, network), arch, parameters, vocabulary, classes, task)
 
 
-def _compare(outputs: Sequence[Array], wanted: Array, pooling: str) -> None:
-    """Raise InputError unless both have the same logits (n, outputs)."""
-    found = np.array(outputs)
-    if found.shape != wanted.shape:
-        raise InputError(f"it returns {found.shape[1:]} numbers per sequence, its last layer has {wanted.shape[1]}")
-    error = float(np.abs(found - wanted).max())
-    if not error <= _TOLERANCE:
-        raise InputError(
-            f"it does not compute embedding, LSTM, pooling {pooling!r}, linear: a logit differs by {error:.2g}"
-        )
-
-
-def model_of(
+def _checked_model(
+    outputs_of: Callable[[list[Array]], Sequence[Array]],
     arch: Architecture,
     parameters: Mapping[str, Array],
     vocabulary: Sequence[str] | Encoding,
     classes: Sequence[str],
     task: Task,
 ) -> Model:
-    """The model of a network from elsewhere. Two logits of two classes become their difference. Raises InputError."""
+    """The model of a network from elsewhere, whose logits for padded sequences are outputs_of(sequences). Two logits of
+    two classes become their difference. Raises InputError where a logit differs.
+    """
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, min(arch.max_length or 30, 30) + 1, _CHECKED)
+    sequences = padded = [rng.integers(1, arch.vocab_size, length) for length in lengths]
+    if arch.padding == "pre":  # as a module without masks reads them
+        padded = [np.pad(one, (arch.max_length - len(one), 0)) for one in sequences]
+    found, wanted = np.array(outputs_of(padded)), logits_of(parameters, arch, sequences)
+    if found.shape != wanted.shape:
+        raise InputError(f"it returns {found.shape[1:]} numbers per sequence, its last layer has {wanted.shape[1]}")
+    error = float(np.abs(found - wanted).max())
+    if not error <= _TOLERANCE:
+        raise InputError(
+            f"it does not compute embedding, LSTM, pooling {arch.pooling!r}, linear: a logit differs by {error:.2g}"
+        )
     target = Target(tuple(classes), task)
     if (target.outputs, arch.outputs) == (1, 2):
         difference = {name: parameters[name][1:] - parameters[name][:1] for name in ("dense.weight", "dense.bias")}
         arch, parameters = replace(arch, outputs=1), {**parameters, **difference}
     encoding = TokenEncoding.of_words(vocabulary) if isinstance(vocabulary, Sequence) else vocabulary
-    preprocessor = TextPreprocessor(encoding)
-    preprocessor.check(arch)
-    return Model.of_network(arch, parameters, preprocessor, target.classes, task=task)
-
-
-def _random_tokens(arch: Architecture) -> list[Array]:
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(1, min(arch.max_length or 30, 30) + 1, _CHECKED)
-    return [rng.integers(1, arch.vocab_size, length) for length in lengths]
-
-
-def _padded(sequences: list[Array], arch: Architecture) -> list[Array]:
-    """The sequences as a module without masks reads them: with padding "pre", zeros in front up to max_length."""
-    if arch.padding == "none":
-        return sequences
-    return [np.pad(one, (arch.max_length - len(one), 0)) for one in sequences]
+    return Model.of_network(arch, parameters, TextPreprocessor(encoding), target.classes, task=task)

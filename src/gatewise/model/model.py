@@ -33,7 +33,6 @@ from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
 from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
-from gatewise.model.inputs import encode_inputs, labelled_for
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import describe_truncation
@@ -168,7 +167,7 @@ class Model:
         """Logits (n, outputs) float64 of n inputs. The composition of the batch changes only the last bits. Inputs,
         layout and errors as `predict`.
         """
-        sequences = encode_inputs(self.preprocessor, inputs, layout, self.metadata.columns)
+        sequences = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text)
         self._warn_of_truncation(sequences)
         logits = self.ensemble.logits(sequences)
         check_logits(logits)
@@ -214,13 +213,35 @@ class Model:
         data: Labelled, or inputs as `predict` takes them, with `labels` as `gatewise.train` takes them. Raises
         InputError for a class that the model does not have, for an empty data set, and as `predict`.
         """
-        data = labelled_for(self.target, self.preprocessor, data, labels, layout, self.metadata.columns)
+        data = self._labelled(data, labels, layout)
         truth = data.labels_among(self.classes)
         if not len(truth):
             raise InputError("cannot evaluate: the data set is empty")
         from gatewise.metrics import evaluate
 
         return evaluate(self.target, self.logits(data.inputs), truth, data.source)
+
+    def _labelled(self, data: Any, labels: Any = None, layout: str | None = None) -> Labelled:
+        """What `evaluate` takes, as data for this model."""
+        from gatewise.data import Labelled
+        from gatewise.data.frames import is_frame
+
+        columns, task = self.metadata.columns, self.task
+        if labels is None and columns.text and columns.label and not isinstance(data, Labelled) and is_frame(data):
+            data = Labelled.from_frame(data, text=columns.text, label=columns.label, task=task)
+        if isinstance(data, Labelled):
+            if labels is not None:
+                raise InputError("labels are part of the data already")
+            if data.task != task:
+                raise InputError(f"the model was trained for {task}, and the labels of the data are for {data.task}")
+            return data
+        rows = self.preprocessor.rows(data, layout, columns.text)
+        if labels is None:
+            raise InputError("labels are missing: one for each text or series")
+        layout = "time-first" if self.channels else None  # of the rows, whatever that of the data
+        return Labelled.of(
+            rows, labels, task=task, classes=None if task == "classification" else self.classes, layout=layout
+        )
 
     def score(self, inputs: Any, labels: Any, *, layout: str | None = None) -> float:
         """Accuracy; for "multilabel" the share of rows whose labels are all right, for regression R2. Errors as
@@ -237,7 +258,7 @@ class Model:
         """
         from gatewise.explain.evaluation import evaluation_report
 
-        data = labelled_for(self.target, self.preprocessor, data)
+        data = self._labelled(data)
         truth, sequences = data.labels_among(self.classes), self.preprocessor.encode_batch(data.inputs)
         self._warn_of_truncation(sequences)
         return evaluation_report(
@@ -332,7 +353,7 @@ class Model:
         """A copy with a report on its units over `data`. Raises InputError for a class that the model does not have."""
         from gatewise.explain.units import units_over
 
-        data = labelled_for(self.target, self.preprocessor, data)
+        data = self._labelled(data)
         sequences = self.preprocessor.encode_batch(data.inputs)
         names = [self.preprocessor.token_names(item) for item in data.inputs]
         truth, fingerprint = data.labels_among(self.classes), data.fingerprint()

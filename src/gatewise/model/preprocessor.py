@@ -7,6 +7,7 @@ A model has one `Preprocessor`: `TextPreprocessor` with an encoding of `gatewise
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -14,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, ModelFileError, counted
+from gatewise.errors import InputError, ModelFileError, counted, quote
 from gatewise.members.member import Inputs
 from gatewise.network.architecture import Architecture
 from gatewise.text import Encoded, Encoding, encoding_from
@@ -34,8 +35,14 @@ class Preprocessor(Protocol):
         """The token id of unknown words; None for series."""
         ...
 
-    def encode_batch(self, inputs: Sequence[Any]) -> list[Array]:
-        """One array per input: token ids (length,) or channels (length, C). Raises InputError naming the input."""
+    def rows(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Any]:
+        """The n texts or series (length, C) in any container, or one of them. columns: where a data frame has the
+        texts. Errors as `Model.predict`.
+        """
+        ...
+
+    def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
+        """One array for each of `rows`: token ids (length,) or channels (length, C). Raises InputError naming it."""
         ...
 
     def encode(self, item: Any) -> Encoded:
@@ -69,10 +76,23 @@ class TextPreprocessor:
     def unknown(self) -> int:
         return self.encoding.unknown
 
-    def encode_batch(self, inputs: Sequence[Any]) -> list[Array]:
-        for number, text in enumerate(inputs, start=1):
+    def rows(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Any]:
+        if layout is not None:
+            raise InputError("layout is for series, and this is a model of texts")
+        _refuse_file(inputs, "read_texts([{!r}]).texts")
+        if isinstance(inputs, str):
+            return [inputs]
+        if isinstance(inputs, list | tuple):  # a prediction imports nothing of `gatewise.data`
+            return list(inputs)
+        from gatewise.data.inputs import convert_inputs
+
+        return convert_inputs(inputs, "text", columns=columns)
+
+    def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
+        texts = self.rows(inputs, layout, columns)
+        for number, text in enumerate(texts, start=1):
             _check_text(text, number)
-        sequences: list[Array] = list(self.encoding.encode_batch(inputs))
+        sequences: list[Array] = list(self.encoding.encode_batch(texts))
         for n, ids in enumerate(sequences):
             if not len(ids):
                 raise InputError(f"text {n + 1} has no word")
@@ -128,6 +148,15 @@ class TextPreprocessor:
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         return self.encoding.to_files()
+
+
+def _refuse_file(inputs: Any, read: str) -> None:
+    """Raise InputError for the name of a file that exists, given as one input. read: what reads it."""
+    if isinstance(inputs, str | os.PathLike) and os.path.isfile(inputs):
+        raise InputError(
+            f"{quote(inputs)} is a file: pass what it holds, gatewise.data.{read.format(os.fspath(inputs))}; if it is "
+            "the text, pass a list"
+        )
 
 
 def _check_text(text: Any, number: int) -> None:
@@ -234,11 +263,15 @@ class SeriesPreprocessor:
     def inputs(self) -> Inputs:
         return Inputs("channels", self.channels)
 
-    def encode_batch(self, inputs: Any, layout: str | None = None) -> list[Array]:
-        """Arrays (length, channels) from any form that `gatewise.data.inputs.series_of` takes. Errors as there."""
+    def rows(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Any]:
+        """As `Preprocessor`, from any form that `gatewise.data.inputs.series_of` takes."""
         from gatewise.data.inputs import series_of
 
-        return [self._encoded(series) for series in series_of(inputs, layout, self.scaling.channels)]
+        _refuse_file(inputs, "read_series({!r}).inputs")
+        return list(series_of(inputs, layout, self.scaling.channels))
+
+    def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
+        return [self._encoded(series) for series in self.rows(inputs, layout)]
 
     def array(self, item: Any) -> NDArray[Any]:
         """One series (length, C) in its own unit, from any form that `gatewise.data.inputs.one_series` takes."""

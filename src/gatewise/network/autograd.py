@@ -154,8 +154,8 @@ def sum_rows(rows: NDArray[np.int64], values: Array) -> RowGradient:
     return RowGradient(rows[starts], np.add.reduceat(values[order], starts, axis=0))
 
 
-class RecordingOps:
-    """`network.ops.Ops` on arrays and `Variable`s. A result that needs no gradient is an array and is not recorded.
+class RecordingOps(NumpyOps):
+    """The operations on arrays and `Variable`s. A result that needs no gradient is an array and is not recorded.
 
     dropout: the masks of a training step; None for prediction. Other arguments: see `gradients`.
     """
@@ -169,7 +169,7 @@ class RecordingOps:
         interpolation: Interpolation | None = None,
         memo: dict[str, tuple[Array, Array]] | None = None,
     ) -> None:
-        self.numpy = NumpyOps(kernel, memo=memo)
+        super().__init__(kernel, memo=memo)
         self.masks = dropout
         self.interpolation = interpolation
         self.values: Variable | None = None
@@ -189,14 +189,14 @@ class RecordingOps:
         self._recorded.clear()
 
     def constant(self, values: Array, like: Any) -> Any:
-        array = self.numpy.constant(values, array_of(like))
+        array = super().constant(values, array_of(like))
         if not self._values_need_grad:
             return array
         self.values = Variable(array, self)
         return self.values
 
     def take(self, rows: Any, which: NDArray[np.int64]) -> Any:
-        value = self.numpy.take(array_of(rows), which)
+        value = super().take(array_of(rows), which)
         if not isinstance(rows, Variable):
             return value
         distinct = len(which) < 2 or bool((which[1:] > which[:-1]).all())
@@ -207,7 +207,7 @@ class RecordingOps:
         return self.record(value, backward)
 
     def linear(self, x: Any, weight: Any, bias: Any) -> Any:
-        value = self.numpy.linear(array_of(x), array_of(weight), array_of(bias))
+        value = super().linear(array_of(x), array_of(weight), array_of(bias))
         if not any(isinstance(part, Variable) for part in (x, weight, bias)):
             return value
 
@@ -222,13 +222,10 @@ class RecordingOps:
         return self.record(value, backward)
 
     def project(self, x: Any, weight_ih: Any, bias: Any) -> Any:
-        value = self.numpy.project(array_of(x), array_of(weight_ih), array_of(bias))
+        value = super().project(array_of(x), array_of(weight_ih), array_of(bias))
         if not any(isinstance(part, Variable) for part in (x, weight_ih, bias)):
             return value
-        kernel, (x_array, w_array) = (
-            self.numpy.kernel,
-            (np.ascontiguousarray(array_of(part)) for part in (x, weight_ih)),
-        )
+        kernel, x_array, w_array = self.kernel, *(np.ascontiguousarray(array_of(part)) for part in (x, weight_ih))
 
         def backward(grad: Array) -> None:
             with_dx = isinstance(x, Variable)
@@ -243,8 +240,8 @@ class RecordingOps:
     def lstms(self, calls: Sequence[tuple[str, LSTMCall[Any]]]) -> list[States]:
         """The directions of a layer, forward and backward, up to `_MOST_UNITS` units at the same time."""
         if not any(isinstance(part, Variable) for _, call in calls for part in _states_of(call)):
-            return self.numpy.lstms([(name, self._arrays(name, call)) for name, call in calls])
-        kernels = [self.numpy.kernel_of(name) for name, _ in calls]
+            return [NumpyOps.lstm(self, name, self._arrays(name, call)) for name, call in calls]
+        kernels = [self.kernel_of(name) for name, _ in calls]
         arrays = [self._arrays(name, call) for name, call in calls]
         run_all: Callable[[Sequence[Callable[[], Any]]], list[Any]] = in_turn
         if at_once(len(calls)) and arrays[0].h0.shape[1] <= _MOST_UNITS:
@@ -289,15 +286,15 @@ class RecordingOps:
             h, c = run(count)
             return array_of(h), array_of(c)
 
-        return self.numpy.pad_states(name, longest, most, constant)
+        return super().pad_states(name, longest, most, constant)
 
     def zeros(self, like: Any, rows: int, width: int) -> Array:
-        return self.numpy.zeros(array_of(like), rows, width)
+        return super().zeros(array_of(like), rows, width)
 
     def concat(self, parts: Sequence[Any], axis: int) -> Any:
         if len(parts) == 1:
             return parts[0]
-        value = self.numpy.concat([array_of(part) for part in parts], axis)
+        value = super().concat([array_of(part) for part in parts], axis)
         if not any(isinstance(part, Variable) for part in parts):
             return value
         ends = np.cumsum([array_of(part).shape[axis] for part in parts])[:-1]
@@ -310,10 +307,10 @@ class RecordingOps:
         return self.record(value, backward)
 
     def converged(self, states: States) -> bool:
-        return self.numpy.converged(States(*(array_of(part) for part in states)))
+        return super().converged(States(*(array_of(part) for part in states)))
 
     def segment_mean(self, x: Any, lengths: Lengths) -> Any:
-        value = self.numpy.segment_mean(array_of(x), lengths)
+        value = super().segment_mean(array_of(x), lengths)
         if not isinstance(x, Variable):
             return value
         count = np.maximum(lengths, 1)[:, None].astype(value.dtype)
@@ -324,7 +321,7 @@ class RecordingOps:
         return self.record(value, backward)
 
     def segment_max(self, x: Any, lengths: Lengths) -> Any:
-        value = self.numpy.segment_max(array_of(x), lengths)
+        value = super().segment_max(array_of(x), lengths)
         if not isinstance(x, Variable):
             return value
 

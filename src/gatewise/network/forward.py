@@ -1,6 +1,6 @@
 """The forward pass, for prediction and training: embedding -> LSTM layers -> pooling -> dense.
 
-It is written against `Ops`, so it runs on arrays for prediction and records gradients for training.
+It is written against `network.ops`, so it runs on arrays for prediction and records gradients for training.
 
 With padding "pre" the states after 0, 1, 2, ... pads are equal for all sequences of a batch. They are computed once, as
 one sequence (the pad states), and each sequence starts from the state after its own number of pads; `take` adds its
@@ -23,26 +23,26 @@ from numpy.typing import NDArray
 from gatewise.kernels import LSTMCall
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
-from gatewise.network.ops import NumpyOps, Ops, States
+from gatewise.network.ops import NumpyOps, States
 from gatewise.types import Array, Lengths
 
 PAD_CHUNK = 192  # pad steps between two tests whether the state has converged
 STEPS_PER_BATCH = 65_536  # bounds the memory of a batch, 4H floats per step
 
 
-def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
+def forward(ops: NumpyOps, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
     """Logits (B, outputs) of a batch. x: see `run_lstms`."""
     pooled = ops.dropout(features(ops, parameters, arch, batch, x), "output")
     return ops.linear(pooled, parameters["dense.weight"], parameters["dense.bias"])
 
 
-def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
+def features(ops: NumpyOps, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
     """Inputs (B, features) of the dense layer for a batch. x: see `run_lstms`."""
     h, h_T = run_lstms(ops, parameters, arch, batch, x)
     return pool(ops, arch, h, h_T, batch.lengths)
 
 
-def inputs(ops: Ops, parameters: Mapping[str, Any], batch: Batch) -> Any:
+def inputs(ops: NumpyOps, parameters: Mapping[str, Any], batch: Batch) -> Any:
     """Inputs of the first layer: for tokens (U, D), of which `batch.index` selects rows; for channels (N, C)."""
     if batch.values is not None:
         return ops.constant(batch.values, parameters["dense.bias"])
@@ -51,7 +51,7 @@ def inputs(ops: Ops, parameters: Mapping[str, Any], batch: Batch) -> Any:
 
 
 def run_lstms(
-    ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None
+    ops: NumpyOps, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None
 ) -> tuple[list[Any], list[Any]]:
     """h (N, H) of every step of the top layer and its state h_T (B, H) after the last step, one entry per direction.
 
@@ -65,7 +65,7 @@ def run_lstms(
     runs: list[States] = []
     for layer, group in groupby(arch.lstms(), key=itemgetter(0)):
         if layer:
-            x = ops.dropout(ops.concat([run.h for run in runs], axis=1), "layer")  # (N, H x directions)
+            x = ops.concat([run.h for run in runs], axis=1)  # (N, H x directions)
             index = None
         calls = []
         for _, direction, name in group:
@@ -76,14 +76,14 @@ def run_lstms(
                 h_pads, c_pads = ops.pad_states(name, longest, arch.max_length, run)  # (S + 1, H)
                 after = np.minimum(batch.pads, len(h_pads) - 1)
                 h0, c0 = ops.take(h_pads, after), ops.take(c_pads, after)
-                x_pad = ops.dropout(h_pads[1:], "layer")
+                x_pad = h_pads[1:]
             weight_hh, reverse = parameters[f"{name}.weight_hh"], direction == "backward"
             calls.append((name, LSTMCall(pre, index, batch.lengths, weight_hh, h0, c0, reverse, arch.gate)))
         runs = ops.lstms(calls)
     return [run.h for run in runs], [run.h_T for run in runs]
 
 
-def pool(ops: Ops, arch: Architecture, h: list[Any], h_T: list[Any], lengths: Lengths) -> Any:
+def pool(ops: NumpyOps, arch: Architecture, h: list[Any], h_T: list[Any], lengths: Lengths) -> Any:
     """Inputs (B, features) of the dense layer, from h [(N, H)] and the last states h_T [(B, H)] of each direction."""
     if arch.pooling == "last":
         return ops.concat(h_T, axis=1)
@@ -95,13 +95,13 @@ def pool(ops: Ops, arch: Architecture, h: list[Any], h_T: list[Any], lengths: Le
     return ops.concat(parts, axis=1)
 
 
-def _project(ops: Ops, parameters: Mapping[str, Any], name: str, x: Any) -> Any:
+def _project(ops: NumpyOps, parameters: Mapping[str, Any], name: str, x: Any) -> Any:
     """x W_ihᵀ + b (U, 4H)."""
     return ops.project(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])
 
 
 def _pad_states(
-    ops: Ops, parameters: Mapping[str, Any], name: str, x_pad: Any, arch: Architecture, longest: int
+    ops: NumpyOps, parameters: Mapping[str, Any], name: str, x_pad: Any, arch: Architecture, longest: int
 ) -> tuple[Any, Any]:
     """h and c (S + 1, H) after 0, 1, ... S pads from the zero state; S is `longest`, or where the state has converged.
 

@@ -1,12 +1,13 @@
 """Array operations of the network, against which `network.forward` is written.
 
-`NumpyOps` serves prediction; `network.autograd.RecordingOps` serves training and the explanations that need gradients.
+`NumpyOps` serves prediction; its subclass `network.autograd.RecordingOps` serves training and the explanations that
+need gradients. There, an array may be a variable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,62 +26,8 @@ class States(NamedTuple):
     c_T: Any
 
 
-class Ops(Protocol):
-    """Array operations; `Any` is the array type of the implementation."""
-
-    def constant(self, values: Array, like: Any) -> Any:
-        """A NumPy array as an array with the type and dtype of `like`."""
-        ...
-
-    def take(self, rows: Any, which: NDArray[np.int64]) -> Any:
-        """rows (U, D), which (K,) -> (K, D)."""
-        ...
-
-    def linear(self, x: Any, weight: Any, bias: Any) -> Any:
-        """x (U, D), weight (K, D), bias (K,) -> x weightᵀ + bias (U, K)."""
-        ...
-
-    def project(self, x: Any, weight_ih: Any, bias: Any) -> Any:
-        """The input product of an LSTM by the kernel, in its precision: x (U, D) -> pre (U, 4H)."""
-        ...
-
-    def lstm(self, name: str, call: LSTMCall[Any]) -> States:
-        """The recurrence by the kernel; `name` is the prefix of the parameters (`.pads` added for the pad steps)."""
-        ...
-
-    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Any]]]) -> list[States]:
-        """`lstm` of each call: the directions of a layer, which do not depend on each other."""
-        ...
-
-    def pad_states(self, name: str, longest: int, most: int, run: Callable[[int], tuple[Any, Any]]) -> tuple[Any, Any]:
-        """`run(longest)`, the states after up to `longest` pads; for constant parameters `run(most)`, once."""
-        ...
-
-    def zeros(self, like: Any, rows: int, width: int) -> Any:
-        """Zeros (rows, width) with the type and dtype of `like`."""
-        ...
-
-    def concat(self, parts: Sequence[Any], axis: int) -> Any: ...
-
-    def converged(self, states: States) -> bool:
-        """Whether the last step changed neither h nor c, bit for bit."""
-        ...
-
-    def segment_mean(self, x: Any, lengths: Lengths) -> Any:
-        """(N, H) -> (B, H), zero for an empty sequence."""
-        ...
-
-    def segment_max(self, x: Any, lengths: Lengths) -> Any:
-        """(N, H) -> (B, H), zero for an empty sequence."""
-        ...
-
-    def dropout(self, x: Any, part: str) -> Any:
-        """Dropout on x (K, D) in training; `part` is embedding, layer or output. In prediction, x itself."""
-        ...
-
-
 class NumpyOps:
-    """`Ops` on NumPy arrays and a kernel.
+    """Operations on NumPy arrays and a kernel.
 
     With `keep`, `saved_activations[name]` collects the activations of each LSTM, in the order of the runs. `memo` holds
     the pad states by name and is for parameters that do not change: they are then computed once, and later runs save no
@@ -96,19 +43,24 @@ class NumpyOps:
         self.saved_activations: dict[str, list[SavedActivations]] = {}
 
     def constant(self, values: Array, like: Array) -> Array:
+        """A NumPy array as an array with the type and dtype of `like`."""
         return values.astype(like.dtype, copy=False)
 
     def take(self, rows: Array, which: NDArray[np.int64]) -> Array:
+        """rows (U, D), which (K,) -> (K, D)."""
         return rows[which]
 
     def linear(self, x: Array, weight: Array, bias: Array) -> Array:
+        """x (U, D), weight (K, D), bias (K,) -> x weightᵀ + bias (U, K)."""
         with np.errstate(over="ignore", invalid="ignore"):  # the logits are checked (`gatewise.target.check_logits`)
             return x @ weight.T + bias
 
     def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
+        """The input product of an LSTM by the kernel, in its precision: x (U, D) -> pre (U, 4H)."""
         return self.kernel.project(np.ascontiguousarray(x), np.ascontiguousarray(weight_ih), bias)
 
     def lstm(self, name: str, call: LSTMCall[Array]) -> States:
+        """The recurrence by the kernel; `name` is the prefix of the parameters (`.pads` added for the pad steps)."""
         pads = name.endswith(".pads")  # pad states need c of every step, which only the saved activations hold
         run = self.kernel_of(name).forward(call, keep=self.keep or pads)
         if self.keep and run.saved is not None:
@@ -116,6 +68,7 @@ class NumpyOps:
         return States(run.h, run.saved.c if run.saved is not None else None, run.h_T, run.c_T)
 
     def lstms(self, calls: Sequence[tuple[str, LSTMCall[Array]]]) -> list[States]:
+        """`lstm` of each call: the directions of a layer, which do not depend on each other."""
         return [self.lstm(name, call) for name, call in calls]
 
     def kernel_of(self, name: str) -> Kernel:
@@ -127,6 +80,7 @@ class NumpyOps:
     def pad_states(
         self, name: str, longest: int, most: int, run: Callable[[int], tuple[Array, Array]]
     ) -> tuple[Array, Array]:
+        """`run(longest)`, the states after up to `longest` pads; with a memo `run(most)`, once."""
         if self.memo is None:
             return run(longest)
         if name not in self.memo:
@@ -134,20 +88,25 @@ class NumpyOps:
         return self.memo[name]
 
     def zeros(self, like: Array, rows: int, width: int) -> Array:
+        """Zeros (rows, width) with the dtype of `like`."""
         return np.zeros((rows, width), dtype=like.dtype)
 
     def concat(self, parts: Sequence[Array], axis: int) -> Array:
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
     def converged(self, states: States) -> bool:
+        """Whether the last step changed neither h nor c, bit for bit."""
         h, c = states.h, states.c
         return len(h) > 1 and bool(np.array_equal(h[-1], h[-2]) and np.array_equal(c[-1], c[-2]))
 
     def segment_mean(self, x: Array, lengths: Lengths) -> Array:
+        """(N, H) -> (B, H), zero for an empty sequence."""
         return np.asarray(segment_sum(x, lengths) / np.maximum(lengths, 1)[:, None].astype(x.dtype))
 
     def segment_max(self, x: Array, lengths: Lengths) -> Array:
+        """(N, H) -> (B, H), zero for an empty sequence."""
         return segment_max(x, lengths)
 
     def dropout(self, x: Array, part: str) -> Array:
+        """Dropout on x (K, D) in training; `part` is embedding or output. In prediction, x itself."""
         return x

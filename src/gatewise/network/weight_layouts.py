@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatewise.errors import InputError, quote
+from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 
 ONNX = "iofg"
@@ -28,6 +29,28 @@ class Weights(NamedTuple):
     weight_ih: Array
     weight_hh: Array
     bias: Array | None
+
+
+def network_of(
+    embedding: Array,
+    weights: Sequence[Weights],
+    directions: int,
+    dense: Array,
+    bias: Array | None,
+    settings: dict[str, Any],
+) -> tuple[Architecture, dict[str, Array]]:
+    """The architecture and the float32 parameters of embedding (V, D) -> LSTM layers -> linear, dense (outputs,
+    features) and its bias. weights: of each layer and direction, bottom layer first. settings: more of `Architecture`.
+    """
+    units = weights[0].weight_hh.shape[1]
+    shape = (*embedding.shape, units, len(weights) // directions, directions == 2)
+    arch = Architecture("tokens", *shape, **(settings | {"outputs": len(dense)}))
+    parameters = {"embedding.weight": embedding}
+    for (_, _, name), one in zip(arch.lstms(), weights, strict=True):
+        parameters |= {f"{name}.weight_ih": one.weight_ih, f"{name}.weight_hh": one.weight_hh}
+        parameters[f"{name}.bias"] = np.zeros(4 * units) if one.bias is None else one.bias
+    parameters |= {"dense.weight": dense, "dense.bias": np.zeros(len(dense)) if bias is None else bias}
+    return arch, {name: np.asarray(array, np.float32) for name, array in parameters.items()}
 
 
 def reordered(array: Array, source: str, target: str) -> Array:

@@ -18,8 +18,7 @@ try:
 except ImportError as error:
     raise MissingExtra("torch", "torch", "gatewise.nn") from error
 
-from gatewise.nn.convert import from_torch, to_torch, torch_state_dict
-from gatewise.nn.keras import from_keras, to_keras
+from gatewise.nn.convert import from_keras, from_torch, to_keras, to_torch, torch_state_dict
 from gatewise.nn.kernel_ops import LstmStates, lstm
 from gatewise.nn.lstm import LSTM
 from gatewise.nn.onnx import from_onnx

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from gatewise.errors import InputError, quote
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import BITS, Ngrams
 from gatewise.network.architecture import Architecture
-from gatewise.network.weight_layouts import Weights
+from gatewise.network.weight_layouts import Weights, network_of
 from gatewise.nn.convert import from_arrays, from_torch, to_arrays, to_torch
 from gatewise.nn.lstm import LSTM
 from gatewise.types import Array
@@ -164,28 +164,10 @@ def parameters_of(
     lstm = _only(module, (torch.nn.LSTM, LSTM), "LSTM")
     dense = _only(module, torch.nn.Linear, "Linear")
     ours = from_torch(lstm) if isinstance(lstm, torch.nn.LSTM) else lstm
-    vocab_size, embedding_dim = embedding.weight.shape
-    arch = Architecture(
-        "tokens",
-        vocab_size,
-        embedding_dim,
-        ours.hidden_size,
-        ours.num_layers,
-        ours.bidirectional,
-        cast(Any, pooling),
-        dense.out_features,
-        max_length,
-        padding=cast(Any, padding),
-        gate=ours.gate,
-    )
-    parameters = {"embedding.weight": _array(embedding.weight)}
-    for (_, _, name), one in zip(arch.lstms(), to_arrays(ours), strict=True):
-        bias = np.zeros(4 * ours.hidden_size, np.float32) if one.bias is None else one.bias
-        for part, array in (("weight_ih", one.weight_ih), ("weight_hh", one.weight_hh), ("bias", bias)):
-            parameters[f"{name}.{part}"] = array.astype(np.float32)
-    parameters["dense.weight"] = _array(dense.weight)
-    parameters["dense.bias"] = np.zeros(arch.outputs, np.float32) if dense.bias is None else _array(dense.bias)
-    return arch, parameters
+    bias = None if dense.bias is None else _array(dense.bias)
+    settings = {"pooling": pooling, "padding": padding, "max_length": max_length, "gate": ours.gate}
+    weights = _array(embedding.weight), to_arrays(ours), ours.directions, _array(dense.weight)
+    return network_of(*weights, bias, settings)
 
 
 def outputs_of(module: torch.nn.Module, sequences: list[Array]) -> list[Array]:

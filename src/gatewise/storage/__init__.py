@@ -13,7 +13,6 @@ from __future__ import annotations
 from gatewise.storage.atomic import LOCK, locked, read_regular, write_atomic
 from gatewise.storage.compact import (
     STORAGE,
-    check_distinct_rows,
     check_storage,
     distinct_limits,
     distinct_rows,
@@ -30,7 +29,7 @@ from gatewise.storage.folder import (
     check_target,
     folder_size,
     load_folder,
-    manifest_sizes,
+    parse_manifest,
     save_folder,
 )
 from gatewise.storage.strict_json import json_bytes, parse_json
@@ -42,7 +41,6 @@ __all__ = [
     "MAX_CONFIG",
     "STORAGE",
     "Folder",
-    "check_distinct_rows",
     "check_storage",
     "check_target",
     "distinct_limits",
@@ -52,10 +50,10 @@ __all__ = [
     "json_bytes",
     "load_folder",
     "locked",
-    "manifest_sizes",
     "metadata_of",
     "pack",
     "parse_json",
+    "parse_manifest",
     "read_regular",
     "save_folder",
     "storage_table",

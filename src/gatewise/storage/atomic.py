@@ -26,6 +26,7 @@ from gatewise.errors import ModelFileError, TrainingError, quote
 from gatewise.system import exchange, is_at, lock, open_file, rename_folder, renames_open_files, sync_folder
 
 LOCK = ".lock"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # of a file that must not exist
 _SCRATCH = re.compile(r"\.gatewise-[0-9a-f]{16}\.tmp")
 
 
@@ -132,20 +133,14 @@ def _new_scratch(parent: Path, create: Callable[[Path], None]) -> tuple[Path, in
         except OSError:
             _remove(path)
             raise
-        if _lock_new(handle) and is_at(handle, path):
+        swept = False
+        try:
+            lock(handle)
+        except OSError as error:  # others: a file system without locks, where nothing is swept
+            swept = isinstance(error, BlockingIOError)
+        if not swept and is_at(handle, path):
             return path, handle
         os.close(handle)
-
-
-def _lock_new(handle: int) -> bool:
-    """Lock a new scratch file or folder. Returns False where another process sweeps it."""
-    try:
-        lock(handle)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks, where nothing is swept either
-        pass
-    return True
 
 
 @contextmanager
@@ -174,7 +169,7 @@ def write_once(path: Path, data: bytes) -> None:
 
 def _new_file(path: Path) -> None:
     """Create an empty file, which must not exist. Raises OSError."""
-    os.close(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    os.close(open_file(path, _NEW))
 
 
 def _sweep(parent: Path) -> None:
@@ -213,11 +208,6 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Create the file `path`, which must not exist, and fsync it. Raises OSError."""
-    _write(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), data)
-
-
 def _write(handle: int, data: bytes) -> None:
     """Write `data` to the open file `handle`, fsync and close it."""
     with open(handle, "wb", buffering=0) as file:
@@ -254,7 +244,7 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _scratch(target.parent, Path.mkdir) as scratch:
             for name, data in files.items():
-                write_new(scratch / name, data)
+                _write(open_file(scratch / name, _NEW), data)
             sync_folder(scratch)
             old = swap_in(scratch, target)
     except (OSError, ValueError) as error:

@@ -17,6 +17,7 @@ for bit as it was.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -69,35 +70,26 @@ def check_storage(table: object, forms: Mapping[str, Form]) -> dict[str, str]:
     return dict(table)
 
 
-def check_distinct_rows(counts: object, forms: Mapping[str, Form], table: Mapping[str, str]) -> dict[str, int]:
-    """`counts`, if it maps matrices of a checked table to a possible number of distinct rows. Raises InputError naming
-    the entry.
-    """
-    if not isinstance(counts, Mapping):
-        raise InputError("distinct_rows must map tensor names to numbers")
-    for name, count in counts.items():
-        if name not in table or len(forms[name][0]) != 2:
-            raise InputError(f"distinct_rows: {quote(name)} is not a matrix that storage lists")
-        least, most = distinct_limits(forms[name][0][0])
-        if type(count) is not int or not least <= count <= most:
-            raise InputError(f"distinct_rows: {quote(name)} must be {least:,} to {most:,}, not {quote(count)}")
-    return dict(counts)
-
-
 def distinct_limits(rows: int) -> tuple[int, int]:
     """The least and the largest number of distinct rows with which a matrix of that many rows can be stored."""
     return -(-rows // _MOST_SHARING), min(rows, _MOST_DISTINCT)
 
 
-def stored_forms(
-    forms: Mapping[str, Form], table: Mapping[str, str], distinct: Mapping[str, int] | None = None
-) -> dict[str, Form]:
+def stored_forms(forms: Mapping[str, Form], table: Mapping[str, str], distinct: Any) -> dict[str, Form]:
     """Shape and dtype of each tensor in the file, from those in memory, a checked table and the number of distinct rows
-    of each matrix that shares rows.
+    of each matrix that shares rows. Raises InputError naming the entry of `distinct` that is impossible.
     """
+    if not isinstance(distinct, Mapping):
+        raise InputError("distinct_rows must map tensor names to numbers")
+    for name, count in distinct.items():
+        if name not in table or len(forms[name][0]) != 2:
+            raise InputError(f"distinct_rows: {quote(name)} is not a matrix that storage lists")
+        least, most = distinct_limits(forms[name][0][0])
+        if type(count) is not int or not least <= count <= most:
+            raise InputError(f"distinct_rows: {quote(name)} must be {least:,} to {most:,}, not {quote(count)}")
     stored: dict[str, Form] = {}
     for name, (shape, dtype) in forms.items():
-        if distinct and name in distinct:
+        if name in distinct:
             stored[name + ROWS] = shape[:1], "uint16"
             shape = (distinct[name], *shape[1:])
         stored[name] = shape, table.get(name, dtype)
@@ -167,7 +159,7 @@ def unpack(stored: Mapping[str, Array], table: Mapping[str, str], where: str = "
             # `pack` never writes -128, but a file may contain it, so the check covers it.
             if (scale < 0).any() or 128 * float(scale.max(initial=0)) > _LARGEST:
                 raise ModelFileError(f"{where}: tensor {quote(name + SCALE)} has a negative or too large scale")
-            tensors[name] *= _by_row(scale, tensor.ndim)
+            tensors[name] *= scale.reshape(-1, *(1,) * (tensor.ndim - 1))
         if name in table and name + ROWS in stored:
             places = stored[name + ROWS]
             if places.max(initial=0) >= len(tensor):
@@ -186,10 +178,6 @@ def _quantise(name: str, tensor: Array) -> tuple[Array, Array]:
     scale = np.ldexp(np.rint(mantissa * 2.0**16), exponent - 16).astype(np.float32)
     scale[scale < _SMALLEST] = 0  # a row of subnormal numbers becomes zero
     divisor = np.where(scale > 0, scale, 1).astype(np.float64)
-    q = np.clip(np.rint(rows / _by_row(divisor, tensor.ndim)), -127, 127)
+    q = np.clip(np.rint(rows / divisor.reshape(-1, *(1,) * (tensor.ndim - 1))), -127, 127)
     q[scale == 0] = 0
     return q.astype(np.int8), scale
-
-
-def _by_row(scale: Array, dimensions: int) -> Array:
-    return scale.reshape(len(scale), *(1,) * (dimensions - 1))

@@ -65,7 +65,6 @@ def save_folder(path: str | os.PathLike[str], files: Mapping[str, bytes]) -> Pat
     """
     where = quote(path, 200)
     sizes = {name: len(data) for name, data in files.items()}
-    _check_names(sizes, where)
     _check_sizes(sizes, where)
     target = check_target(path)
     replace_folder(target, {**files, MANIFEST: _manifest_of(files)})
@@ -102,7 +101,7 @@ def check_target(path: str | os.PathLike[str]) -> Path:
         if MANIFEST not in names:
             raise ModelFileError(f"{where} contains files and is not a gatewise model; it was not changed")
         with OpenFolder(target) as folder:
-            listed = _parse_manifest(_read(folder, MANIFEST, None, where), where)
+            listed = parse_manifest(_read(folder, MANIFEST, None, where), where)
     except (OSError, ValueError) as error:
         raise ModelFileError(f"cannot save to {where}: {reason(error)}") from error
     extra = sorted(names - set(listed) - {MANIFEST})
@@ -137,7 +136,7 @@ def load_folder(path: str | os.PathLike[str]) -> Folder:
 
 def _load(folder: OpenFolder, where: str) -> Folder:
     manifest = _read(folder, MANIFEST, None, where)
-    listed = _parse_manifest(manifest, where)
+    listed = parse_manifest(manifest, where)
     try:
         with closing(folder.names()) as names:
             for name in names:  # stops at the first unlisted file, so a folder of a million files is cheap to refuse
@@ -198,13 +197,10 @@ def _manifest_bytes(files: Mapping[str, Mapping[str, Any]]) -> bytes:
     )
 
 
-def manifest_sizes(raw: bytes, where: str) -> dict[str, int]:
-    """The files that a manifest lists, with their sizes in bytes. where: what an error names. Raises ModelFileError."""
-    return {name: entry["bytes"] for name, entry in _parse_manifest(raw, where).items()}
-
-
-def _parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
-    """The files of the manifest, name -> {"bytes": int, "sha256": str}, after all checks."""
+def parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
+    """The files of the manifest, name -> {"bytes": int, "sha256": str}, after all checks. where: what an error names.
+    Raises ModelFileError.
+    """
     name = f"{where}: {MANIFEST}"
     found = parse_json(raw, name)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
@@ -225,14 +221,14 @@ def _parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
         if type(size) is not int or size < 0 or not isinstance(digest, str) or not _SHA256.fullmatch(digest):
             raise ModelFileError(f"{name}: the entry of {quote(file)} has no valid size and SHA-256")
     sizes = {file: entry["bytes"] for file, entry in files.items()}
-    _check_names(sizes, name)
     _check_sizes(sizes, name)
     if _manifest_bytes(files) != raw:
         raise ModelFileError(f"{name}: not byte for byte as gatewise writes it, so it was changed or damaged")
     return files
 
 
-def _check_names(sizes: Mapping[str, int], where: str) -> None:
+def _check_sizes(sizes: Mapping[str, int], where: str) -> None:
+    """Raise ModelFileError unless these files, by name, and their sizes in bytes are those of a model folder."""
     if not 0 < len(sizes) <= MAX_FILES:
         raise ModelFileError(f"{where}: {len(sizes)} files; a model folder has 1 to {MAX_FILES}")
     for name in sizes:
@@ -240,9 +236,6 @@ def _check_names(sizes: Mapping[str, int], where: str) -> None:
             raise ModelFileError(f"{where}: {quote(name)} is not a valid file name in a model folder")
     if len({name.lower() for name in sizes}) < len(sizes):  # the same file on macOS
         raise ModelFileError(f"{where}: two file names differ only in upper and lower case")
-
-
-def _check_sizes(sizes: Mapping[str, int], where: str) -> None:
     other = sum(size for name, size in sizes.items() if not name.endswith(".safetensors"))
     for what, size, limit in (
         ("config.json has", sizes.get(CONFIG, 0), MAX_CONFIG),

@@ -36,7 +36,16 @@ def json_bytes(value: Any) -> bytes:
         raw = (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"this cannot be written as JSON: {quote(error)}") from error
-    _require_string_keys(value)
+    stack = [value]  # json.dumps converts the keys 1, True and None to strings without an error
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            for key in node:
+                if not isinstance(key, str):
+                    raise InputError(f"this cannot be written as JSON: the key {quote(key)} is not a string")
+            stack.extend(node.values())
+        elif isinstance(node, (list, tuple)):
+            stack.extend(node)
     return raw
 
 
@@ -98,18 +107,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_constant(text: str) -> float:
-    raise _Refused("NaN and Infinity are not JSON", text)
-
-
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise _Refused("a number is too large for float64", text)
+        named = text in ("NaN", "Infinity", "-Infinity")
+        raise _Refused("NaN and Infinity are not JSON" if named else "a number is too large for float64", text)
     return number
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
 
 
 def _too_deep(value: Any) -> bool:
@@ -118,17 +124,3 @@ def _too_deep(value: Any) -> bool:
         values = (v for node in level for v in (node.values() if isinstance(node, dict) else node))
         level = [v for v in values if type(v) is dict or type(v) is list]  # quicker than isinstance
     return bool(level)
-
-
-def _require_string_keys(value: Any) -> None:
-    # json.dumps converts the keys 1, True and None to strings without an error.
-    stack = [value]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, dict):
-            for key in node:
-                if not isinstance(key, str):
-                    raise InputError(f"this cannot be written as JSON: the key {quote(key)} is not a string")
-            stack.extend(node.values())
-        elif isinstance(node, (list, tuple)):
-            stack.extend(node)

@@ -30,11 +30,13 @@ from gatewise.system.files import (
 from gatewise.system.processes import (
     STOP_SIGNALS,
     call_after_fork,
+    event_loop,
     is_alive,
+    one_listener,
     trim_memory,
+    workers_unavailable,
 )
 from gatewise.system.processors import available_processors, processor_name
-from gatewise.system.sockets import event_loop, one_listener, workers_unavailable
 
 __all__ = [
     "STOP_SIGNALS",

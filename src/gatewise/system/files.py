@@ -10,11 +10,20 @@ import os
 import stat
 import sys
 from collections.abc import Generator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from gatewise.system.optional import optional
 
-_fcntl, _msvcrt = optional("fcntl"), optional("msvcrt")
+def _optional(name: str) -> Any:
+    """A module of the standard library; None on a system that does not have it."""
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+_fcntl, _msvcrt = _optional("fcntl"), _optional("msvcrt")
 # O_NONBLOCK: without it, opening a FIFO without a writer blocks. O_BINARY: Windows would change line ends.
 _FLAGS = ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")
 _flags = sum(getattr(os, name, 0) for name in _FLAGS)

@@ -1,4 +1,4 @@
-"""Processes: signals, forks, and memory of the C library."""
+"""Processes: signals, forks, memory of the C library, and what the server needs of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import os
 import signal
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
 
 STOP_SIGNALS: tuple[int, ...] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -48,3 +51,24 @@ def _malloc_trim() -> Any:
         return ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):  # TypeError: Windows has no library of the whole process
         return None
+
+
+def event_loop() -> str:
+    """The event loop of uvicorn by name. Windows: that of Python, since uvloop does not exist there."""
+    return "uvloop" if os.name == "posix" else "asyncio"
+
+
+def one_listener(sock: socket.socket) -> None:
+    """Set `sock` so that it can be bound right after an earlier server ended, and by one process at a time.
+
+    Windows: SO_REUSEADDR would let a second process take the connections, and waiting is not needed.
+    """
+    import socket  # a prediction does not wait for it
+
+    exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)  # of Windows alone
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR if exclusive is None else exclusive, 1)
+
+
+def workers_unavailable() -> str:
+    """Why the server cannot have several worker processes, "" where it can. Windows: ending one loses its requests."""
+    return "" if os.name == "posix" else "this system cannot end a worker without losing its requests"
