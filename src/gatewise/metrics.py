@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.target import Target, log_probabilities
+from gatewise.target import Target, log_probabilities, losses_of
 from gatewise.types import Array
 
 BINS = 15
@@ -97,7 +97,7 @@ class Evaluation(PlainData):
             accuracy = float((predicted == truth).mean())
         confusion = np.bincount(truth * k + predicted, minlength=k * k).reshape(k, k)
         p = np.exp(log_p.astype(np.float64))
-        bins = _reliability(p, truth)
+        calibration_error, bins = _reliability(p, truth)
         areas = [area_under_roc(p[:, c], truth == c) for c in range(k)]
         known = [area for area in areas if area is not None]
         counts = np.diagonal(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
@@ -112,7 +112,7 @@ class Evaluation(PlainData):
             tuple(tuple(int(count) for count in row) for row in confusion),
             tuple(classes),
             data,
-            _calibration_error(bins),
+            calibration_error,
             float((p**2).sum(axis=1).mean() / 2),
             bins,
             tuple(precision.tolist()),
@@ -177,7 +177,7 @@ class MultilabelEvaluation(PlainData):
             n,
             accuracy,
             wilson_interval(accuracy, n),
-            binary_cross_entropy(logits, truth),
+            float(losses_of(logits.astype(np.float64), truth, "multilabel")[0].mean()),
             float(2 * correct.sum() / decisions) if decisions else 0.0,
             float(f1[occurs].mean()) if occurs.any() else 0.0,
             tuple(precision.tolist()),
@@ -186,7 +186,7 @@ class MultilabelEvaluation(PlainData):
             tuple(support.tolist()),
             tuple(classes),
             data,
-            _calibration_error(_reliability(np.exp(log_p.reshape(-1, 2)), truth.ravel())),
+            _reliability(np.exp(log_p.reshape(-1, 2)), truth.ravel())[0],
         )
 
     @property
@@ -288,12 +288,6 @@ def accuracy_and_loss(log_p: Array, truth: NDArray[np.int64]) -> tuple[float, fl
     return accuracy, float(-log_p[np.arange(len(truth)), truth].mean())
 
 
-def binary_cross_entropy(logits: Array, truth: Array) -> float:
-    """Mean binary cross-entropy (nats) of logits (n, K) against labels (n, K) of 0 and 1."""
-    z = logits.astype(np.float64)
-    return float((np.logaddexp(0, z) - truth * z).mean())
-
-
 def precision_recall_f1(
     correct: NDArray[Any], predicted: NDArray[Any], true: NDArray[Any]
 ) -> tuple[Array, Array, Array]:
@@ -322,11 +316,8 @@ def area_under_roc(scores: Array, positive: NDArray[np.bool_]) -> float | None:
     return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
-def _calibration_error(bins: Sequence[Bin]) -> float:
-    return sum(one.n * abs(one.accuracy - one.confidence) for one in bins) / sum(one.n for one in bins)
-
-
-def _reliability(p: Array, truth: NDArray[np.int64]) -> tuple[Bin, ...]:
+def _reliability(p: Array, truth: NDArray[np.int64]) -> tuple[float, tuple[Bin, ...]]:
+    """The expected calibration error, and the bins, see `Evaluation`."""
     confidence, correct = p.max(axis=1), p.argmax(axis=1) == truth  # (n,)
     edges = np.arange(BINS + 1) / BINS
     place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)  # clip: rounding above 1
@@ -334,6 +325,6 @@ def _reliability(p: Array, truth: NDArray[np.int64]) -> tuple[Bin, ...]:
     divisor = np.maximum(n, 1)
     means = np.bincount(place, confidence, BINS) / divisor
     accuracies = np.bincount(place, correct.astype(np.float64), BINS) / divisor
-    return tuple(
-        Bin(float(edges[m]), float(edges[m + 1]), int(n[m]), float(means[m]), float(accuracies[m])) for m in range(BINS)
-    )
+    bins = zip(edges[:-1], edges[1:], n, means, accuracies, strict=True)
+    error = (n * np.abs(accuracies - means)).sum() / n.sum()
+    return float(error), tuple(Bin(*(number.item() for number in one)) for one in bins)

@@ -10,7 +10,7 @@ from gatewise.errors import InputError, KernelUnavailable
 from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.adam import squared_norm
 from gatewise.kernels.native import ISAS, Native
-from gatewise.kernels.pooling import segment_sum
+from gatewise.kernels.pooling import segment_reduce
 from gatewise.network.ops import NumpyOps
 from tests.kernels.batches import HERE, given, needs_native
 
@@ -60,7 +60,7 @@ def test_float32_takes_the_best_one_where_amx_is_set(monkeypatch: pytest.MonkeyP
     assert kernels.get().name == "native"
     assert Native().forward(LSTMCall(**given())).h.any()
     x = np.ones((3, 2), np.float32)
-    assert segment_sum(x, np.array([3])).tolist() == [[3, 3]]
+    assert segment_reduce(x, np.array([3]), "sum").tolist() == [[3, 3]]
     assert squared_norm([x]) == 6
     assert NumpyOps(bf16).kernel_of("lstm.0.forward.pads").lanes(4) == Native(isa=HERE[0]).lanes(4)
     monkeypatch.setattr(native, "isas_bf16", lambda: ())

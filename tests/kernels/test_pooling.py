@@ -9,7 +9,7 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.kernels import pooling
-from gatewise.kernels.pooling import max_backward, repeat_rows, segment_max, segment_sum
+from gatewise.kernels.pooling import max_backward, repeat_rows, segment_reduce
 from gatewise.kernels.ragged import Ragged, starts_of
 from tests.kernels.batches import needs_native
 
@@ -35,7 +35,7 @@ def test_each_sequence_by_itself(kernel: str, dtype: str, threads: str, monkeypa
     monkeypatch.setenv("GATEWISE_THREADS", threads)
     x = values(dtype)
     parts = np.split(x, np.cumsum(LENGTHS)[:-1])
-    total, largest = segment_sum(x, LENGTHS), segment_max(x, LENGTHS)
+    total, largest = segment_reduce(x, LENGTHS, "sum"), segment_reduce(x, LENGTHS, "max")
     tolerance = 1e-4 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(total, [part.sum(axis=0) for part in parts], atol=tolerance)
     np.testing.assert_array_equal(largest, [part.max(axis=0) if len(part) else 0 * x[0] for part in parts])
@@ -48,7 +48,7 @@ def test_equal_maxima_share_the_gradient(kernel: str, dtype: str, add: bool) -> 
     x = values(dtype, ties=True)
     rng = np.random.default_rng(5)
     grad, before = rng.standard_normal((6, 37)).astype(dtype), rng.standard_normal(x.shape).astype(dtype)
-    largest = segment_max(x, LENGTHS)
+    largest = segment_reduce(x, LENGTHS, "max")
     expected = []
     for part, top, to in zip(np.split(x, np.cumsum(LENGTHS)[:-1]), largest, grad, strict=True):
         equal = part == top
@@ -65,20 +65,21 @@ def test_it_adds_in_place(kernel: str, order: Literal["C", "F"]) -> None:
     x = values("float32")
     grad, whole = np.ones((6, 37), dtype=np.float32), np.zeros_like(x, order=order)
     assert repeat_rows(grad, LENGTHS, whole) is whole
-    assert max_backward(x, segment_max(x, LENGTHS), LENGTHS, grad, whole) is whole
+    assert max_backward(x, segment_reduce(x, LENGTHS, "max"), LENGTHS, grad, whole) is whole
     assert whole.sum() > 37 * int(LENGTHS.sum())
 
 
 def test_a_nan_is_not_lost(kernel: str) -> None:
     x = values("float32")
     x[100, 3] = np.nan
-    for found in (segment_sum(x, LENGTHS), segment_max(x, LENGTHS)):
+    for found in (segment_reduce(x, LENGTHS, "sum"), segment_reduce(x, LENGTHS, "max")):
         assert np.argwhere(np.isnan(found)).tolist() == [[3, 3]]
 
 
 def test_strided_arrays(kernel: str) -> None:
     x = values("float32", 80)[:, ::2]
-    np.testing.assert_array_equal(segment_max(x, LENGTHS), segment_max(np.ascontiguousarray(x), LENGTHS))
+    found, wanted = (segment_reduce(one, LENGTHS, "max") for one in (x, np.ascontiguousarray(x)))
+    np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("lengths", [[4, 5], [800, 0], [-1, 739], [2**62, 2**62, 2**62, 2**62]])
@@ -86,7 +87,7 @@ def test_lengths_that_do_not_fit_are_refused(kernel: str, lengths: list[int]) ->
     x, wrong = values("float32"), np.array(lengths, dtype=np.int64)
     pooled = np.zeros((len(lengths), 37), np.float32)
     with pytest.raises(InputError, match="lengths"):
-        segment_sum(x, wrong)
+        segment_reduce(x, wrong, "sum")
     with pytest.raises(InputError, match="lengths"):
         max_backward(x, pooled, wrong, pooled)
     with pytest.raises(InputError, match="lengths"):
@@ -104,7 +105,7 @@ def test_arrays_that_do_not_fit_are_refused(kernel: str) -> None:
         with pytest.raises(InputError, match="pooling"):
             repeat_rows(grad, LENGTHS, add_to)
     with pytest.raises(InputError, match="lengths"):
-        segment_max(x, LENGTHS.astype(np.int32))
+        segment_reduce(x, LENGTHS.astype(np.int32), "max")
 
 
 @needs_native

@@ -108,12 +108,12 @@ def test_gradient_of_the_mean_of_both_losses(arch: Architecture, loss_of: LossOf
     found = _gradients(network)
 
     here = Variable(_inputs_of_steps(network, batch))
-    network.backward_from(batch, here, loss_of)
+    network.backward(batch, loss_of, here)
     r = perturb(here.value, here.grad_or_zeros(), batch.lengths, epsilon) - here.value
 
     def both() -> float:
         x = Variable(_inputs_of_steps(network, batch) + r)
-        perturbed = network.backward_from(batch, x, loss_of)[1]
+        perturbed = network.backward(batch, loss_of, x)[1]
         return (loss_of(network.logits(batch))[0] + perturbed) / 2
 
     assert both() > loss, "the perturbation must increase the loss"

@@ -13,7 +13,6 @@ from functools import cache
 from gatewise.errors import InputError, KernelUnavailable, did_you_mean, quote
 from gatewise.kernels.interface import Backward, Forward, Interpolation, Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.native import Native, fastest_precision, readonly_copy
-from gatewise.kernels.native import bf16_unavailable_reason as _bf16_unavailable_reason
 from gatewise.kernels.native import unavailable_reason as _native_unavailable_reason
 from gatewise.types import Precision
 
@@ -42,7 +41,7 @@ def unavailable_reason(name: str) -> str | None:
         raise InputError(f"unknown kernel {quote(name)}; the kernels are {', '.join(NAMES)}{did_you_mean(name, NAMES)}")
     if name == "reference":
         return None
-    return _bf16_unavailable_reason() if name == "bf16" else _native_unavailable_reason()
+    return _native_unavailable_reason("bf16" if name == "bf16" else "float32")
 
 
 def available() -> tuple[str, ...]:

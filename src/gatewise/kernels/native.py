@@ -160,23 +160,17 @@ def count_above(values: Array, lengths: Array, banks: tuple[Array, Array, Array,
     return counts
 
 
-def unavailable_reason() -> str | None:
-    """Why the native kernel cannot run here, or None if it can."""
+def unavailable_reason(precision: Precision = "float32") -> str | None:
+    """Why the native kernel cannot run here with products of this precision, or None if it can."""
     extension, reason = imported()
     if extension is None:
         return reason
+    if precision == "bf16":
+        return None if isas_bf16() else "this processor has no AVX512_BF16 instructions"
     forced = os.environ.get("GATEWISE_ISA")
     if forced and forced not in extension.isas() and not _only_bf16(forced):
         return _no_such_isa(forced, "GATEWISE_ISA")
     return None
-
-
-def bf16_unavailable_reason() -> str | None:
-    """Why the kernel cannot multiply in bfloat16 here, or None if it can."""
-    extension, reason = imported()
-    if extension is None:
-        return reason
-    return None if isas_bf16() else "this processor has no AVX512_BF16 instructions"
 
 
 def fastest_precision() -> Precision:
@@ -199,7 +193,7 @@ def _bf16(isa: str | None) -> str:
     forced = isa or os.environ.get("GATEWISE_ISA")
     if forced and forced not in ISAS_BF16:
         raise KernelUnavailable(f"precision 'bf16' has builds for {' and '.join(ISAS_BF16)}, not for {quote(forced)}")
-    reason = bf16_unavailable_reason()
+    reason = unavailable_reason("bf16")
     if reason is not None:
         raise KernelUnavailable(f"precision 'bf16' cannot run here: {reason}")
     chosen = forced or isas_bf16()[0]

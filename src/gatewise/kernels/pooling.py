@@ -20,14 +20,22 @@ from gatewise.types import Array, Lengths
 _LARGE = 2048  # numbers per sequence above which NumPy's reduceat is slower than one reduce per sequence
 
 
-def segment_sum(x: Array, lengths: Lengths) -> Array:
-    """The sum over each sequence (B, H), 0 for an empty one."""
-    return _reduce(x, lengths, "sum")
-
-
-def segment_max(x: Array, lengths: Lengths) -> Array:
-    """The maximum over each sequence (B, H), 0 for an empty one."""
-    return _reduce(x, lengths, "max")
+def segment_reduce(x: Array, lengths: Lengths, how: Literal["sum", "max"]) -> Array:
+    """The sum or the maximum over each sequence (B, H), 0 for an empty one."""
+    _check(x, lengths)
+    extension = _extension(x, lengths, None)
+    if extension is not None:
+        reduced: Array = extension.segment_reduce(threads(), how == "max", native.contiguous(x), lengths)
+        return reduced
+    over = np.add if how == "sum" else np.maximum
+    starts, full = starts_of(lengths), np.flatnonzero(lengths)
+    out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
+    if len(full) and x.size > _LARGE * len(full):
+        for b in full.tolist():
+            over.reduce(x[starts[b] : starts[b] + lengths[b]], axis=0, out=out[b])
+    elif len(full):
+        out[full] = over.reduceat(x, starts[full])
+    return out
 
 
 def repeat_rows(grad: Array, lengths: Lengths, add_to: Array | None = None) -> Array:
@@ -63,23 +71,6 @@ def max_backward(x: Array, largest: Array, lengths: Lengths, grad: Array, add_to
     whole = np.zeros_like(x) if add_to is None else add_to
     whole[step, unit] += share[maximum]
     return whole
-
-
-def _reduce(x: Array, lengths: Lengths, how: Literal["sum", "max"]) -> Array:
-    _check(x, lengths)
-    extension = _extension(x, lengths, None)
-    if extension is not None:
-        reduced: Array = extension.segment_reduce(threads(), how == "max", native.contiguous(x), lengths)
-        return reduced
-    over = np.add if how == "sum" else np.maximum
-    starts, full = starts_of(lengths), np.flatnonzero(lengths)
-    out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
-    if len(full) and x.size > _LARGE * len(full):
-        for b in full.tolist():
-            over.reduce(x[starts[b] : starts[b] + lengths[b]], axis=0, out=out[b])
-    elif len(full):
-        out[full] = over.reduceat(x, starts[full])
-    return out
 
 
 def _check(x: Array | None, lengths: Lengths, grad: Array | None = None, add_to: Array | None = None) -> int:

@@ -49,19 +49,6 @@ def check_vocab_size(vocab_size: int) -> None:
         raise InputError(f"n-grams need a vocabulary of at most {MAX_VOCAB_SIZE:,} tokens, not {vocab_size:,}")
 
 
-def _check_keys(keys: NDArray[np.int64], order: int, vocab_size: int) -> None:
-    """Raise InputError unless keys (K,), ascending, are n-grams of 1 to `order` tokens below `vocab_size`."""
-    check_vocab_size(vocab_size)
-    if len(keys) and not 0 < keys[0] <= keys[-1] < 1 << BITS * order:
-        raise InputError(f"n-grams: a key does not have 1 to {order} tokens")
-    edges = [*np.searchsorted(keys, [1 << BITS * n for n in range(order)]).tolist(), len(keys)]
-    for n in range(1, order + 1):
-        for j in range(n):
-            token = (keys[edges[n - 1] : edges[n]] >> BITS * j) & MAX_VOCAB_SIZE
-            if len(token) and not 0 < token.min() <= token.max() <= vocab_size:
-                raise InputError(f"n-grams: a token is not below the vocabulary size {vocab_size:,}")
-
-
 def keys_of(ragged: Ragged, order: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """For n = 1 to `order`: the keys (M,) of all n-grams within the sequences, and the step at which each ends (M,)."""
     tokens = ragged.values.astype(np.int64) + 1
@@ -161,7 +148,16 @@ class Ngrams(Member):
     def check(self, inputs: Inputs) -> None:
         if inputs.kind != "tokens":
             raise InputError("n-grams need token inputs; the model reads series")
-        _check_keys(self.keys, self.order, inputs.size)
+        check_vocab_size(inputs.size)
+        keys = self.keys
+        if len(keys) and not 0 < keys[0] <= keys[-1] < 1 << BITS * self.order:
+            raise InputError(f"n-grams: a key does not have 1 to {self.order} tokens")
+        edges = [*np.searchsorted(keys, [1 << BITS * n for n in range(self.order)]).tolist(), len(keys)]
+        for n in range(1, self.order + 1):
+            for j in range(n):
+                token = (keys[edges[n - 1] : edges[n]] >> BITS * j) & MAX_VOCAB_SIZE
+                if len(token) and not 0 < token.min() <= token.max() <= inputs.size:
+                    raise InputError(f"n-grams: a token is not below the vocabulary size {inputs.size:,}")
 
     def summary(self) -> list[tuple[str, str, int]]:
         name = "1-grams" if self.order == 1 else f"1- to {self.order}-grams"
@@ -216,14 +212,11 @@ class Ngrams(Member):
         return out
 
     def prefix_logits(self, sequence: Array) -> Array:
-        return np.concatenate([np.zeros((1, self.outputs)), self._running_logits(sequence)])
-
-    def _running_logits(self, sequence: Array) -> Array:
-        """Logits (T, outputs) after 1, 2, ... T tokens."""
-        found = self.occurrences([sequence])
+        found, nothing = self.occurrences([sequence]), np.zeros((1, self.outputs))
         if self.scale is None:
             row, first = np.unique(found.row, return_index=True)  # the earliest occurrence
-            return np.cumsum(_sums(self.weight[row], found.end[first], len(sequence)), axis=0)
+            added = _sums(self.weight[row], found.end[first], len(sequence))
+            return np.cumsum(np.concatenate([nothing, added]), axis=0)
         order = np.lexsort((found.end, found.row))  # by n-gram, then by step
         row, end = found.row[order], found.end[order]
         start = np.flatnonzero(np.diff(row, prepend=-1))
@@ -231,7 +224,7 @@ class Ngrams(Member):
         tf, before = term_frequency(number + 1), np.where(number > 0, term_frequency(np.maximum(number, 1)), 0)
         sums = np.cumsum(_sums(self.weight[row] * (tf - before)[:, None], end, len(sequence)), axis=0)
         squares = np.bincount(end, np.square(self.scale[row]) * (tf**2 - before**2), len(sequence))
-        return np.asarray(sums / _norms(np.cumsum(squares))[:, None])
+        return np.concatenate([nothing, sums / _norms(np.cumsum(squares))[:, None]])
 
     def _parts(self, row: NDArray[np.int64], count: NDArray[np.int64]) -> Array:
         """The part (M, outputs) float64 that each distinct n-gram of a text has in its logits, from its occurrences."""

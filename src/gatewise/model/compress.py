@@ -63,7 +63,9 @@ def compress(
             raise InputError("distinct_embeddings needs embeddings stored as float16 or int8, not float32")
     rounded = {name: readonly_copy(array) for name, array in unpack(pack(small.parameters, table), table).items()}
     small = small.with_lstm(parameters=MappingProxyType(rounded), storage=table)
-    report = CompressionReport(_description(storage), folder_size(model.to_files()), 0)
+    kinds = ", ".join(f"{name} {dtype}" for name, dtype in sorted(table.items())) or "float32"
+    described = storage if isinstance(storage, str) else kinds
+    report = CompressionReport(described, folder_size(model.to_files()), 0)
     if before is not None:
         after: Ngrams | None = small.ensemble.get("ngrams")
         report = replace(report, ngrams_before=len(before), ngrams_after=0 if after is None else len(after))
@@ -119,12 +121,6 @@ def _truncate_vocab(model: Model, vocab_size: int) -> Model:
         for one in model.ensemble.members
     )
     return replace(model, preprocessor=preprocessor, ensemble=replace(model.ensemble, members=members))
-
-
-def _description(storage: str | Mapping[str, str]) -> str:
-    if isinstance(storage, str):
-        return storage
-    return ", ".join(f"{name} {dtype}" for name, dtype in sorted(storage.items())) or "float32"
 
 
 def _measure(

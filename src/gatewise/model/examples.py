@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,27 +24,28 @@ def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExamp
     """At most `count` rows, one class after the other; of long rows none. Raises InputError for another task."""
     if data.task != target.task:
         raise InputError(f"the data is for {data.task}, the model's task is {target.task}")
-    order = [row for row in np.random.default_rng(0).permutation(len(data)).tolist() if _is_short(data.inputs[row])]
-    if data.task == "classification":  # the first row of each class, then the second of each
-        turns: Counter[int] = Counter()
-        turn = {}
-        for row in order:
-            label = int(data.labels[row])
-            turn[row], turns[label] = turns[label], turns[label] + 1
-        order.sort(key=turn.__getitem__)
+    turns: Counter[int] = Counter()
+    order: list[tuple[int, int]] = []
+    for row in np.random.default_rng(0).permutation(len(data)).tolist():
+        item = data.inputs[row]
+        text = isinstance(item, str)
+        if len(item) <= _MAX_TEXT if text else len(item) <= _MAX_STEPS and item.size <= _MAX_NUMBERS:
+            label = int(data.labels[row]) if data.task == "classification" else len(order)
+            order.append((turns[label], row))  # the first row of each class, then the second of each
+            turns[label] += 1
     kept: list[KeptExample] = []
     numbers = 0
-    for row in order:
+    for _, row in sorted(order, key=itemgetter(0)):
         item = data.inputs[row]
         numbers += 0 if isinstance(item, str) else item.size
         if len(kept) == count or numbers > _MAX_NUMBERS:
             break
-        kept.append(_kept(item, _label(data, row)))
+        if isinstance(item, str):
+            kept.append(KeptExample(_label(data, row), text=item))
+        else:
+            steps = (tuple(None if np.isnan(x) else float(f"{x:.6g}") for x in step) for step in item)
+            kept.append(KeptExample(_label(data, row), series=tuple(steps)))
     return tuple(kept)
-
-
-def _is_short(item: Any) -> bool:
-    return len(item) <= _MAX_TEXT if isinstance(item, str) else len(item) <= _MAX_STEPS and item.size <= _MAX_NUMBERS
 
 
 def _label(data: Labelled, row: int) -> str:
@@ -53,10 +55,3 @@ def _label(data: Labelled, row: int) -> str:
     if data.task == "multilabel":
         return ", ".join(data.classes[k] for k in np.flatnonzero(label)) or "no label"
     return ", ".join(f"{value:.4g}" for value in label.tolist())
-
-
-def _kept(item: Any, label: str) -> KeptExample:
-    if isinstance(item, str):
-        return KeptExample(label, text=item)
-    steps = (tuple(None if np.isnan(x) else float(f"{x:.6g}") for x in step) for step in item)
-    return KeptExample(label, series=tuple(steps))

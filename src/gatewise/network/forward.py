@@ -69,7 +69,8 @@ def run_lstms(
             index = None
         calls = []
         for _, direction, name in group:
-            pre = _project(ops, parameters, name, x)  # (U, 4H), above the first layer (N, 4H)
+            # (U, 4H), above the first layer (N, 4H)
+            pre = ops.project(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])
             h0 = c0 = ops.zeros(pre, len(batch), arch.units)
             if batch.pads is not None and longest:
                 run = partial(_pad_states, ops, parameters, name, x_pad, arch)
@@ -95,11 +96,6 @@ def pool(ops: NumpyOps, arch: Architecture, h: list[Any], h_T: list[Any], length
     return ops.concat(parts, axis=1)
 
 
-def _project(ops: NumpyOps, parameters: Mapping[str, Any], name: str, x: Any) -> Any:
-    """x W_ihᵀ + b (U, 4H)."""
-    return ops.project(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])
-
-
 def _pad_states(
     ops: NumpyOps, parameters: Mapping[str, Any], name: str, x_pad: Any, arch: Architecture, longest: int
 ) -> tuple[Any, Any]:
@@ -107,18 +103,18 @@ def _pad_states(
 
     x_pad (P, D): the input of pad step t; its last row for every t beyond P.
     """
-    pre, inputs = _project(ops, parameters, name, x_pad), len(x_pad)  # (P, 4H)
+    pre = ops.project(x_pad, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])  # (P, 4H)
     weight_hh = parameters[f"{name}.weight_hh"]
     h_T = c_T = ops.zeros(pre, 1, arch.units)
     h, c, done = [h_T], [c_T], 0
     while done < longest:
         count = min(PAD_CHUNK, longest - done)
-        index = np.minimum(np.arange(done, done + count), inputs - 1).astype(np.int32)
+        index = np.minimum(np.arange(done, done + count), len(x_pad) - 1).astype(np.int32)
         chunk = np.array([count], dtype=np.int64)
         states = ops.lstm(f"{name}.pads", LSTMCall(pre, index, chunk, weight_hh, h_T, c_T, gate=arch.gate))
         h, c, done = [*h, states.h], [*c, states.c], done + count
         h_T, c_T = states.h_T, states.c_T
-        if done > inputs and ops.converged(states):  # the input no longer changes either
+        if done > len(x_pad) and ops.converged(states):  # the input no longer changes either
             break
     return ops.concat(h, axis=0), ops.concat(c, axis=0)
 

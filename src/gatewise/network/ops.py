@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels import Kernel, LSTMCall, SavedActivations, get
-from gatewise.kernels.pooling import segment_max, segment_sum
+from gatewise.kernels.pooling import segment_reduce
 from gatewise.types import Array, Lengths
 
 
@@ -101,11 +101,11 @@ class NumpyOps:
 
     def segment_mean(self, x: Array, lengths: Lengths) -> Array:
         """(N, H) -> (B, H), zero for an empty sequence."""
-        return np.asarray(segment_sum(x, lengths) / np.maximum(lengths, 1)[:, None].astype(x.dtype))
+        return np.asarray(segment_reduce(x, lengths, "sum") / np.maximum(lengths, 1)[:, None].astype(x.dtype))
 
     def segment_max(self, x: Array, lengths: Lengths) -> Array:
         """(N, H) -> (B, H), zero for an empty sequence."""
-        return segment_max(x, lengths)
+        return segment_reduce(x, lengths, "max")
 
     def dropout(self, x: Array, part: str) -> Array:
         """Dropout on x (K, D) in training; `part` is embedding or output. In prediction, x itself."""

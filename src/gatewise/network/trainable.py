@@ -73,31 +73,24 @@ class Network:
         """
         return {name: variable.value for name, variable in self.variables.items()}
 
-    def backward(self, batch: Batch, loss_of: LossOf) -> tuple[Array, float]:
-        """Add the gradient of a batch's loss; return logits (B, outputs) and loss."""
-        return self.backward_from(batch, None, loss_of)
-
-    def backward_from(self, batch: Batch, x: Variable | None, loss_of: LossOf) -> tuple[Array, float]:
-        """As `backward`. x (N, D): the input of every step instead of the batch's own."""
+    def backward(self, batch: Batch, loss_of: LossOf, x: Variable | None = None) -> tuple[Array, float]:
+        """Add the gradient of a batch's loss; return logits (B, outputs) and loss. x (N, D): the input of every step
+        instead of the batch's own.
+        """
         ops = self.ops()
         pooled = ops.dropout(features(ops, self.variables, self.arch, self.with_rows(batch), x), "output")
         weight, bias = self.variables["dense.weight"], self.variables["dense.bias"]
         logits = ops.linear(pooled, weight, bias)
         loss, gradient = loss_of(array_of(logits))
         self._accumulate(logits, gradient, 1 - self.direction_loss)
-        for mask in self._directions():
-            alone = ops.linear(pooled, ops.multiply(weight, mask), bias)
+        for direction in (0, 1) if self.direction_loss else ():
+            width = self.arch.features // self.arch.units // 2  # mean, maximum or both
+            mask = np.zeros((width, 2, self.arch.units), dtype=weight.value.dtype)
+            mask[:, direction] = 2  # the weights of the other direction count as 0
+            alone = ops.linear(pooled, ops.multiply(weight, mask.reshape(1, -1)), bias)
             self._accumulate(alone, loss_of(array_of(alone))[1], self.direction_loss / 2)
         ops.backward()
         return array_of(logits), loss
-
-    def _directions(self) -> list[Array]:
-        """Factors (1, features) of the dense layer's weights: 2 for a direction, 0 for the other."""
-        if not self.direction_loss:
-            return []
-        width = self.arch.features // self.arch.units // 2  # mean, maximum or both
-        first = np.tile(np.repeat([2.0, 0.0], self.arch.units), width)[None].astype(self.parameters["dense.bias"].dtype)
-        return [first, 2 - first]
 
     @staticmethod
     def _accumulate(logits: Variable, gradient: Array, share: float) -> None:

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from gatewise import kernels
 from gatewise.data import batches
 from gatewise.errors import TrainingError
-from gatewise.kernels.pooling import segment_sum
+from gatewise.kernels.pooling import segment_reduce
 from gatewise.members.lstm import LSTM
 from gatewise.metrics import accuracy_and_loss
 from gatewise.network.autograd import Variable, array_of
@@ -260,9 +260,9 @@ def adversarial_backward(network: Network, batch: Batch, loss_of: LossOf, epsilo
     if batch.index is not None:
         x = ops.take(x, batch.index.astype(np.int64))  # (N, D); recorded once, for both losses
     plain = Variable(array_of(x))
-    logits, loss = network.backward_from(batch, plain, half)
+    logits, loss = network.backward(batch, half, plain)
     perturbed = Variable(perturb(plain.value, plain.grad_or_zeros(), batch.lengths, epsilon))
-    network.backward_from(batch, perturbed, half)
+    network.backward(batch, half, perturbed)
     if isinstance(x, Variable):  # channels are data
         for part in (plain, perturbed):
             x.accumulate(part.grad_or_zeros())
@@ -282,4 +282,4 @@ def perturb(x: Array, gradient: Array, lengths: NDArray[np.int64], epsilon: floa
 def _norms(values: Array, lengths: NDArray[np.int64]) -> Array:
     """Norm (B, 1) of each sequence's rows of (N, D), as one vector."""
     squares = np.einsum("nd,nd->n", values, values)[:, None]
-    return np.asarray(np.sqrt(segment_sum(squares, lengths)))
+    return np.asarray(np.sqrt(segment_reduce(squares, lengths, "sum")))
