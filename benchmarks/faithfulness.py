@@ -65,9 +65,21 @@ def main() -> None:
         options.json.write_text(json.dumps(out, indent=2) + "\n", encoding="utf-8")
 
 
+def deletion_curve(found: DeletionScores) -> Any:
+    """The mean probability of the prediction after each deletion (5,)."""
+    return found.probability - found.comprehensiveness.mean(axis=0)
+
+
+def standard_errors(found: DeletionScores) -> tuple[float, float]:
+    """One standard error of the two means, over the sequences."""
+    n = max(len(found.sufficiency), 1)
+    one, two = (float(part.mean(axis=1).std() / n**0.5) for part in (found.comprehensiveness, found.sufficiency))
+    return one, two
+
+
 def _row(name: str, found: DeletionScores) -> str:
-    error, other = found.errors
-    curve = ", ".join(f"{p:.2f}" for p in found.deleted)
+    error, other = standard_errors(found)
+    curve = ", ".join(f"{p:.2f}" for p in deletion_curve(found))
     faithfulness = found.faithfulness
     return (
         f"| {name} | {faithfulness.comprehensiveness:.3f} ± {error:.3f} | "
@@ -80,9 +92,9 @@ def _as_dict(found: DeletionScores) -> dict[str, Any]:
     return {
         "comprehensiveness": found.faithfulness.comprehensiveness,
         "sufficiency": found.faithfulness.sufficiency,
-        "standard_errors": list(found.errors),
+        "standard_errors": list(standard_errors(found)),
         "shares": list(SHARES),
-        "deletion_curve": found.deleted.tolist(),
+        "deletion_curve": deletion_curve(found).tolist(),
         "probability": found.probability,
         "seconds_per_review": found.seconds,
     }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from gatewise.explain.example import ensemble_of
+from gatewise.explain.attribution import Method
+from gatewise.explain.example import Example
+from gatewise.explain.explanation import Explanation, explain_example
+from gatewise.kernels import Kernel
 from gatewise.members.ensemble import Ensemble
+from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.target import Target
@@ -78,9 +82,12 @@ def explained(
     unknown: int | None = None,
     target: Target | None = None,
     other: Member | None = None,
+    kernel: Kernel | None = None,
 ) -> Ensemble:
     """The LSTM of these arrays, and another member of weight 1 if one is given."""
-    ensemble = ensemble_of(parameters, arch, None, target, unknown)
+    task = "multilabel" if arch.outputs == 2 else "classification"
+    target = target or Target(names_of(arch), task)
+    ensemble = Ensemble.of(LSTM(arch, parameters, kernel=kernel, unknown=unknown), target)
     if other is None:
         return ensemble
     return replace(ensemble, members=(*ensemble.members, other), weights=(*ensemble.weights, 1.0))
@@ -89,3 +96,29 @@ def explained(
 def run_all(ensemble: Ensemble, sequences: Iterable[Array]) -> Array:
     """Logits (n, outputs) of n sequences."""
     return ensemble.logits(list(sequences))
+
+
+def trace(
+    parameters: dict[str, Array],
+    arch: Architecture,
+    sequence: Array,
+    steps: Sequence[str],
+    kernel: Kernel | None = None,
+) -> Example:
+    """The example of one sequence through these arrays."""
+    return Example(explained(parameters, arch, kernel=kernel), sequence, steps)
+
+
+def explain(
+    parameters: dict[str, Array],
+    arch: Architecture,
+    sequence: Array,
+    steps: Sequence[str],
+    classes: Sequence[str],
+    method: str | Method | None = None,
+    unknown: int | None = None,
+    **more: Any,
+) -> Explanation:
+    """The explanation of one sequence through these arrays."""
+    example = Example(explained(parameters, arch, unknown=unknown, target=Target(tuple(classes))), sequence, steps)
+    return explain_example(example, method, **more)

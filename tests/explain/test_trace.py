@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.explain import Example, trace
+from gatewise.explain import Example
 from gatewise.kernels.reference import Reference
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of, steps_of, target_score
+from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of, steps_of, target_score, trace
 
 LENGTH = 14
 

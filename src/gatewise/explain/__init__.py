@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gatewise.explain.attribution import METHODS, Method
     from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
-    from gatewise.explain.example import Example, trace
-    from gatewise.explain.explanation import Explanation, explain
+    from gatewise.explain.example import Example
+    from gatewise.explain.explanation import Explanation
     from gatewise.explain.intervene import Intervention
     from gatewise.members.clamp import Clamp, ablate, hold_memory
     from gatewise.members.gates import Gates, MemoryDecomposition, Share
@@ -31,9 +31,7 @@ __all__ = [
     "Method",
     "Share",
     "ablate",
-    "explain",
     "hold_memory",
-    "trace",
 ]
 
 _HOMES = (

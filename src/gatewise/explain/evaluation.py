@@ -109,18 +109,15 @@ def evaluation_report(
     series = len(inputs) > 0 and not isinstance(inputs[0], str)
     noun = "steps" if series else "tokens"
     if target.task == "regression":
-        errors = predicted - truth  # (n, M)
-        score, name = np.abs(errors).mean(axis=1), "mean absolute error"
-        mistakes = _largest_errors(target, predicted, truth, inputs)
+        score, name = np.abs(predicted - truth).mean(axis=1), "mean absolute error"
     else:
         wrong = predicted != truth if target.task == "classification" else (predicted != truth).any(axis=1)
         score, name = 1.0 - wrong, "accuracy" if target.task == "classification" else "subset accuracy"
-        mistakes = _most_confident(target, logits, predicted, truth, inputs)
     is_regression = target.task == "regression"
     return EvaluationReport(
         evaluate(target, logits, truth, data),
         target.task,
-        tuple(mistakes),
+        tuple(_mistakes(target, logits, predicted, truth, inputs)),
         tuple(_by_length(score, count, not is_regression)),
         name,
         noun,
@@ -144,44 +141,27 @@ def read_history(text: str) -> list[dict[str, float]]:
     return lines
 
 
-def _most_confident(
-    target: Target, logits: Array, predicted: Array, truth: Array, inputs: Sequence[Any]
-) -> list[Mistake]:
-    p = target.probabilities(logits)
-    names = target.classes
-    if target.task == "classification":
-        rows = np.flatnonzero(predicted != truth)
-        confidence = p[rows, predicted[rows]]
-        shown: list[tuple[str, str]] = [(names[truth[row]], names[predicted[row]]) for row in rows]
+def _mistakes(target: Target, logits: Array, predicted: Array, truth: Array, inputs: Sequence[Any]) -> list[Mistake]:
+    """The wrong rows: the most confident ones first, for regression the largest errors first."""
+    every = np.arange(len(truth))
+    if target.task == "regression":
+        errors = predicted - truth  # (n, M)
+        size = errors[every, np.abs(errors).argmax(axis=1)]
+        wrong = size != 0
+    elif target.task == "classification":
+        size, wrong = target.probabilities(logits)[every, predicted], predicted != truth
     else:
-        decided = np.where(predicted == 1, p, 1 - p)  # the probability of each decision
-        confidence = np.where(predicted != truth, decided, -1.0).max(axis=1, initial=-1.0)
-        rows = np.flatnonzero(confidence >= 0)
-        confidence = confidence[rows]
-        shown = [(prediction_text(target, truth[row]), prediction_text(target, predicted[row])) for row in rows]
-    order = np.argsort(-confidence, kind="stable")[:MAX_MISTAKES]
-    return [
-        Mistake(int(rows[n]) + 1, excerpt_of(inputs[rows[n]]), shown[n][0], shown[n][1], float(confidence[n]))
-        for n in order
-    ]
-
-
-def _largest_errors(target: Target, predicted: Array, truth: Array, inputs: Sequence[Any]) -> list[Mistake]:
-    errors = predicted - truth  # (n, M)
-    at = np.abs(errors).argmax(axis=1)
-    largest = errors[np.arange(len(errors)), at]
-    order = np.argsort(-np.abs(largest), kind="stable")[:MAX_MISTAKES]
-    return [
-        Mistake(
-            int(row) + 1,
-            excerpt_of(inputs[row]),
-            prediction_text(target, truth[row]),
-            prediction_text(target, predicted[row]),
-            error=float(largest[row]),
-        )
-        for row in order
-        if largest[row]
-    ]
+        p = target.probabilities(logits)
+        each = predicted != truth
+        size = np.where(each, np.where(predicted == 1, p, 1 - p), -1.0).max(axis=1, initial=-1.0)  # of each decision
+        wrong = each.any(axis=1)
+    found = []
+    order = np.argsort(-np.abs(size), kind="stable")
+    for row in order[wrong[order]][:MAX_MISTAKES].tolist():
+        value = {"error" if target.task == "regression" else "probability": float(size[row])}
+        true, shown = (prediction_text(target, one[row]) for one in (truth, predicted))
+        found.append(Mistake(row + 1, excerpt_of(inputs[row]), true, shown, **value))
+    return found
 
 
 def excerpt_of(item: Any) -> str:

@@ -6,7 +6,7 @@ explanation costs one forward pass where the method allows it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,11 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.score import TargetScore, target_score
-from gatewise.kernels import Kernel
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Activations, Gates, Share, gate_shares
-from gatewise.members.lstm import LSTM
 from gatewise.members.prefix import unit_contributions
-from gatewise.network.architecture import Architecture
-from gatewise.target import Target, check_logits
-from gatewise.types import Array, Task
+from gatewise.target import check_logits
+from gatewise.types import Array
 
 if TYPE_CHECKING:
     from functools import cached_property
@@ -232,38 +229,6 @@ class Example(HtmlRepr):
     def half_lives(self) -> Array:
         """(H x directions,): for each unit of the top layer, the steps until half of its memory is forgotten."""
         return np.concatenate([gates.half_life() for gates in self.layer(-1)])
-
-
-def ensemble_of(
-    parameters: Mapping[str, Array],
-    arch: Architecture,
-    kernel: Kernel | None = None,
-    target: Target | None = None,
-    unknown: int | None = None,
-) -> Ensemble:
-    """The LSTM of these arrays alone. kernel: None for the one that predicts. target: None for classes without names,
-    of two logits for two labels. unknown: the token of unknown words, if there is one.
-    """
-    if target is None:
-        names = tuple(f"class {k}" for k in range(max(2, arch.outputs)))
-        # Two classes have one logit; two logits without names are those of two labels.
-        task: Task = "multilabel" if arch.outputs == 2 else "classification"
-        target = Target(names, task)
-    return Ensemble.of(LSTM(arch, parameters, kernel=kernel, unknown=unknown), target)
-
-
-def trace(
-    parameters: Mapping[str, Array],
-    arch: Architecture,
-    sequence: Array,
-    steps: Sequence[str],
-    kernel: Kernel | None = None,
-) -> Example:
-    """Run one sequence, (length,) token ids or (length, C) channels with a name for each step, and keep everything.
-
-    kernel: None for the one that predicts. Raises InputError for an empty sequence or a wrong number of names.
-    """
-    return Example(ensemble_of(parameters, arch, kernel), sequence, steps)
 
 
 def predict_examples(ensemble: Ensemble, sequences: Sequence[Array]) -> list[Example]:

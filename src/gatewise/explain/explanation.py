@@ -7,7 +7,7 @@ how faithful the method is to the model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,11 @@ import numpy as np
 from gatewise.errors import InputError, did_you_mean, printable, quote
 from gatewise.explain.attribution import METHODS, Method, Part, attribute, member_notes
 from gatewise.explain.attribution.members import PhraseScore, phrase_scores
-from gatewise.explain.example import Example, ensemble_of
+from gatewise.explain.example import Example
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.score import TargetScore, favours, number_text, prediction_dict, prediction_text
-from gatewise.kernels import Kernel
-from gatewise.network.architecture import Architecture
 from gatewise.target import Target
-from gatewise.types import Array, Faithfulness, Task
+from gatewise.types import Array, Faithfulness
 
 if TYPE_CHECKING:
     from gatewise.explain.attribution.integrated_gradients import Baseline
@@ -220,31 +218,6 @@ class Explanation(HtmlRepr):
         return found | ({"phrases": [one._asdict() for one in self.phrases[:most]]} if self.phrases else {})
 
 
-def explain(
-    parameters: Mapping[str, Array],
-    arch: Architecture,
-    sequence: Array,
-    steps: Sequence[str],
-    classes: Sequence[str],
-    method: str | Method | None = None,
-    kernel: Kernel | None = None,
-    *,
-    unknown: int | None = None,
-    faithfulness: Mapping[str, Faithfulness] | None = None,
-    default: str = "",
-    task: Task = "classification",
-) -> Explanation:
-    """Explain the prediction for one sequence: (length,) token ids or (length, C) channels, with a name for each step.
-
-    method: a name of `METHODS`, or a Method with other settings. None: `default` where that is a name of `METHODS`,
-    else leave-one-out. unknown: the token of integrated gradients' baseline "unknown". faithfulness: by method, the
-    model's measured scores. kernel: None for the one that predicts. task: what `classes` are. Raises InputError for an
-    unknown method, an empty sequence, or a wrong number of names.
-    """
-    ensemble = ensemble_of(parameters, arch, kernel, Target(tuple(classes), task), unknown)
-    return explain_example(Example(ensemble, sequence, steps), method, faithfulness, default)
-
-
 def explain_example(
     example: Example,
     method: str | Method | None = None,
@@ -252,7 +225,11 @@ def explain_example(
     default: str = "",
     calibrated: bool = False,
 ) -> Explanation:
-    """`explain` of an example of any model, which may be clamped, and whose score may be chosen."""
+    """Explain the prediction of an example of any model, which may be clamped, and whose score may be chosen.
+
+    method: a name of `METHODS`, or a Method with other settings. None: `default` where that is a name of `METHODS`,
+    else leave-one-out. faithfulness: by method, the model's measured scores. Raises InputError for an unknown method.
+    """
     ensemble, target = example.ensemble, example.ensemble.target
     name = (default if default in METHODS else DEFAULT_METHOD) if method is None else method
     if isinstance(name, str):

@@ -17,7 +17,7 @@ import numpy as np
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
-from gatewise.explain.score import TargetScore, favours, prediction_dict, prediction_text
+from gatewise.explain.score import favours, prediction_dict, prediction_text
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
 from gatewise.types import Array
@@ -44,14 +44,15 @@ def network_json(arch: Architecture, of: Target) -> Json:
     }
 
 
-def prediction_json(
-    of: Target, predicted: Array, probabilities: Array | None, score: TargetScore, value: float, calibrated: bool
-) -> Json:
+def prediction_json(one: Explanation | Example, calibrated: bool = False) -> Json:
     """label: the prediction in words. target, against: the classes that positive and negative scores favour; favours:
     whether positive scores favour the prediction. score: the number that is explained, score_name and score_note: in
     words. probability: of the target; probabilities: of the classes; numbers: those of a regression, which has no
-    probabilities.
+    probabilities. calibrated: of an example, whether the probabilities are.
     """
+    of = one.of if isinstance(one, Explanation) else one.ensemble.target
+    predicted, score = one.predicted, one.score
+    probabilities = None if of.task == "regression" else one.probabilities
     return {
         "label": prediction_text(of, predicted),
         "labels": prediction_dict(of, predicted, probabilities)["prediction"] if of.task == "multilabel" else None,
@@ -61,18 +62,11 @@ def prediction_json(
         "probability": None if probabilities is None else float(probabilities[score.target]),
         "probabilities": None if probabilities is None else probabilities.tolist(),
         "numbers": predicted.tolist() if of.task == "regression" else None,
-        "score": value,
+        "score": one.target_score,
         "score_name": score.name(of),
         "score_note": score.note(of),
-        "calibrated": calibrated,
+        "calibrated": one.calibrated if isinstance(one, Explanation) else calibrated,
     }
-
-
-def example_prediction_json(example: Example, calibrated: bool = False) -> Json:
-    """`prediction_json` of an example."""
-    of = example.ensemble.target
-    probabilities = None if of.task == "regression" else example.probabilities
-    return prediction_json(of, example.predicted, probabilities, example.score, example.target_score, calibrated)
 
 
 def prefix_json(example: Example, sampled: bool = False) -> Json:
@@ -252,9 +246,7 @@ def report_json(explanation: Explanation | None, example: Example | None, unit: 
     if explanation is not None:
         one = explanation
         view["words"] = list(one.steps)
-        view["prediction"] = prediction_json(
-            one.of, one.predicted, one.probabilities, one.score, one.target_score, one.calibrated
-        )
+        view["prediction"] = prediction_json(one)
         view["attribution"] = attribution_json(one, [one.method])
         view["members"] = [{"name": part.name, "weight": part.weight} for part in one.parts]
         view["model"] = {
@@ -270,7 +262,7 @@ def report_json(explanation: Explanation | None, example: Example | None, unit: 
             assert len(example.prefix_logits)  # computed here, they are shared by both examples
             example = example.with_score(explanation.score)
         view.setdefault("words", example.steps)
-        view.setdefault("prediction", example_prediction_json(example))
+        view.setdefault("prediction", prediction_json(example))
         view["model"] = network_json(example.lstm.arch, example.ensemble.target)
         view |= {"members": example.ensemble.weights_json(), "lstm_note": example.ensemble.lstm_note()}
         view["prefix"] = prefix_json(example)

@@ -269,20 +269,15 @@ def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
         form = "{:.4g} | {:.4g}" if target.task == "regression" else "{:.3f} | {:.3f}"
         numbers = form.format(one.comprehensiveness, one.sufficiency)
         lines.append(f"| {escape_markdown(name)}{default} | {one.n:,} | {numbers} |")
+    drop, steps, only = "the drop of the predicted class's probability when the", "tokens", "the drop"
     if target.task == "regression":
-        return [
-            *(*lines, ""),
-            "Measured on validation sequences. Comprehensiveness: by how much the prediction moves back towards that",
-            "for no step, in its own unit, when the steps that the method ranks highest are deleted (higher is",
-            "better).",
-            "Sufficiency: by how much when only those steps are kept (lower is better). See docs/explain.md.",
-            "",
-        ]
+        drop = "by how much the prediction moves back towards that for no step, in its own unit, when the"
+        steps, only = "steps", "by how much"
     return [
         *(*lines, ""),
-        "Measured on validation sequences. Comprehensiveness: the drop of the predicted class's probability when the",
-        "tokens that the method ranks highest are deleted (higher is better). Sufficiency: the drop when only those",
-        "tokens are kept (lower is better). See docs/explain.md.",
+        f"Measured on validation sequences. Comprehensiveness: {drop}",
+        f"{steps} that the method ranks highest are deleted (higher is better). Sufficiency: {only} when only those",
+        f"{steps} are kept (lower is better). See docs/explain.md.",
         "",
     ]
 

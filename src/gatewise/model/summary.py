@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 from gatewise.errors import printable
+from gatewise.explain.render.html_shell import html_table, safe_text
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata, metadata_rows
 from gatewise.network.architecture import Architecture
@@ -13,11 +13,6 @@ from gatewise.target import Target
 
 _SHOWN = 4  # classes that are listed by name
 _TRAINING = ("created", "recipe", "data", "pretrained model", "training set", "validation set", "epoch")
-_STYLE = (
-    "border:1px solid rgba(128,128,128,.4);border-radius:6px;padding:.6rem 1rem;display:inline-block;"
-    "font:14px/1.5 system-ui,sans-serif"
-)
-_CELL = "text-align:left;padding:.05rem 1rem .05rem 0;border:0;background:none"
 
 
 def model_text(ensemble: Ensemble, metadata: ModelMetadata) -> str:
@@ -60,13 +55,8 @@ def model_html(ensemble: Ensemble, metadata: ModelMetadata) -> str:
     for one in metadata.evaluations:
         rows.append((one.data, f"{one.figures}, n {one.n:,}"))
     rows.append(("fingerprint", ensemble.fingerprint()))
-    cells = "".join(
-        f'<tr><th scope="row" style="{_CELL};font-weight:normal;opacity:.7">{_safe(name)}</th>'
-        f'<td style="{_CELL}">{_safe(value)}</td></tr>'
-        for name, value in rows
-    )
     title = f"gatewise model: {_task(arch, target)}, {_count(layers):,} parameters"
-    return f'<div style="{_STYLE}"><strong>{_safe(title)}</strong><table style="border:0">{cells}</table></div>'
+    return f"<strong>{safe_text(title)}</strong>{html_table(('', ''), rows, (0, 1))}"
 
 
 def _task(arch: Architecture, target: Target) -> str:
@@ -81,7 +71,3 @@ def _count(layers: Sequence[tuple[str, str, int]]) -> int:
 def _listed(classes: Sequence[str], most: int = _SHOWN) -> str:
     shown = ", ".join(printable(name, 30) for name in classes[:most])
     return shown if len(classes) <= most else f"{shown} and {len(classes) - most:,} more"
-
-
-def _safe(text: object) -> str:
-    return html.escape(printable(text, 400))

@@ -6,13 +6,22 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.explain import METHODS, Explanation, explain, trace
+from gatewise.explain import METHODS, Explanation
 from gatewise.members import lstm as lstm_module
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps
 from gatewise.types import Faithfulness
-from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of, target_score
+from tests.explain.random_net import (
+    ARCHITECTURES,
+    explain,
+    names_of,
+    parameters_of,
+    sequence_of,
+    steps_of,
+    target_score,
+    trace,
+)
 
 LENGTH = 14
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatewise.explain import Example, explain, trace
+from gatewise.explain import Example
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, TOKENS, names_of, parameters_of, sequence_of, steps_of
+from tests.explain.random_net import (
+    ARCHITECTURES,
+    TOKENS,
+    explain,
+    names_of,
+    parameters_of,
+    sequence_of,
+    steps_of,
+    trace,
+)
 
 LENGTH = 14
 MORE = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatewise.explain import Clamp, Explanation, explain
+from gatewise.explain import Clamp, Explanation
 from gatewise.explain.attribution import METHODS, channels
 from gatewise.explain.example import predict_examples
 from gatewise.network.architecture import Architecture
@@ -13,6 +13,7 @@ from gatewise.types import Array
 from tests.explain.random_net import (
     CHANNELS,
     TOKENS,
+    explain,
     explained,
     names_of,
     parameters_of,

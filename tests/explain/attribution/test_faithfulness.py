@@ -55,7 +55,6 @@ def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method:
                 assert got[n, k] == pytest.approx(p[predicted] - after, abs=1e-5)
     assert found.faithfulness.comprehensiveness == pytest.approx(found.comprehensiveness.mean())
     assert found.faithfulness.n == len(LENGTHS)
-    np.testing.assert_allclose(found.deleted, found.probability - found.comprehensiveness.mean(axis=0))
     assert found.seconds > 0
 
 
@@ -67,7 +66,6 @@ def test_random_scores_are_worse_than_leave_one_out() -> None:
         {"random": RandomScores(), "loo": METHODS["leave-one-out"]},
     )
     assert found["loo"].faithfulness.score > found["random"].faithfulness.score + 0.02
-    assert found["loo"].errors[0] > 0
 
 
 def results(**each: list[float]) -> dict[str, DeletionScores]:

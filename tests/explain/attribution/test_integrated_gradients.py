@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from gatewise.errors import InputError
-from gatewise.explain import METHODS, Clamp, Explanation, IntegratedGradients, explain
+from gatewise.explain import METHODS, Clamp, Explanation, IntegratedGradients
 from gatewise.explain.attribution import integrated_gradients as integrated
 from gatewise.explain.example import predict_examples
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 from tests.explain.random_net import (
     ARCHITECTURES,
+    explain,
     explained,
     names_of,
     parameters_of,

@@ -14,11 +14,11 @@ from rich.color import Color
 from rich.console import Console
 
 from gatewise.errors import InputError
-from gatewise.explain import Example, Explanation, explain
+from gatewise.explain import Example, Explanation
 from gatewise.explain.render.terminal import NEGATIVE, POSITIVE, coloured_words, explanation_report
 from gatewise.target import Target
 from gatewise.types import Faithfulness
-from tests.explain.random_net import ARCHITECTURES, explained, names_of, parameters_of, sequence_of, steps_of
+from tests.explain.random_net import ARCHITECTURES, explain, explained, names_of, parameters_of, sequence_of, steps_of
 
 LENGTH = 14
 SGR = re.compile(r"\x1b\[[0-9;]*m")  # what sets a colour, and nothing else

@@ -45,11 +45,6 @@ class DeletionScores:
     seconds: float
 
     @property
-    def deleted(self) -> Array:
-        """The deletion curve (5,): the mean probability of the prediction after each deletion."""
-        return np.asarray(self.probability - self.comprehensiveness.mean(axis=0))
-
-    @property
     def differences(self) -> Array:
         """Comprehensiveness minus sufficiency of each sequence (n,)."""
         return np.asarray((self.comprehensiveness - self.sufficiency).mean(axis=1))
@@ -58,13 +53,6 @@ class DeletionScores:
     def faithfulness(self) -> Faithfulness:
         """The two means."""
         return Faithfulness(float(self.comprehensiveness.mean()), float(self.sufficiency.mean()), len(self.sufficiency))
-
-    @property
-    def errors(self) -> tuple[float, float]:
-        """One standard error of the two means, over the sequences."""
-        n = max(len(self.sufficiency), 1)
-        one, two = (float(part.mean(axis=1).std() / n**0.5) for part in (self.comprehensiveness, self.sufficiency))
-        return one, two
 
 
 def choose(found: Mapping[str, DeletionScores]) -> str:

@@ -83,7 +83,7 @@ def explain_view(model: Model, request: Mapping[str, object], cache: ViewCache |
         "text": serialize.text_json(example, model.preprocessor.unknown),
     }
     if "prediction" in include:
-        found["prediction"] = serialize.example_prediction_json(example, calibrated)
+        found["prediction"] = serialize.prediction_json(example, calibrated)
     sampled = "prefix:all" not in include or not _every_prefix_fits(example)
     if with_prefix := bool(include & {"prefix", "prefix:all"}):
         found["prefix"] = serialize.prefix_json(example, sampled)
@@ -99,7 +99,7 @@ def explain_view(model: Model, request: Mapping[str, object], cache: ViewCache |
         values = {name: example.values(name, layer) for name in parsed.heatmaps}
         found["heatmaps"] = [serialize.heatmap_json(array, name, layer) for name, array in values.items()]
     if parsed.changes:
-        prediction = serialize.example_prediction_json(before, calibrated)
+        prediction = serialize.prediction_json(before, calibrated)
         if with_prefix:
             prediction["prefix"] = serialize.prefix_json(before, sampled)
         found["changed"] = {"before": prediction, "applied": [str(clamp) for clamp in parsed.clamps]}
