@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +142,27 @@ def read_csv(path: str) -> list[dict[str, str]]:
 
 def labels(model: Model, texts: list[str]) -> list[Any]:
     return [str(label) for label in model.predict(texts)]
+
+
+KILLED = """
+import os, signal, sys
+import gatewise.cli
+from {module} import {owner}
+method, n = {owner}.{name}, 0
+def killed(*arguments):
+    global n
+    n += 1
+    if n == {call}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return method(*arguments)
+{owner}.{name} = killed
+sys.argv = ["gatewise", "predict", *sys.argv[1:]]
+gatewise.cli.main()
+"""
+
+
+def predict_killed(words: Sequence[object], module: str, owner: str, name: str, call: int) -> None:
+    """`gatewise predict`, killed at that call of a method."""
+    script = KILLED.format(module=module, owner=owner, name=name, call=call)
+    child = subprocess.run([sys.executable, "-c", script, *map(str, words)], check=False)
+    assert child.returncode == -signal.SIGKILL

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from tests.cli.conftest import TEXTS, Run
+from tests.cli.conftest import TEXTS, Run, read_csv
 
 
 def expected_output(model: Model, texts: list[str]) -> str:
@@ -32,8 +32,10 @@ def test_one_text_per_line_on_stdin(run: Run, keras_model: Model, keras_folder: 
 
 def test_one_text_per_line_in_a_file(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
-    path.write_text("\n".join(TEXTS), encoding="utf-8-sig")
+    path.write_text("\n".join(TEXTS) + "\n\n", encoding="utf-8-sig")
     assert run("predict", keras_folder, "--file", path).stdout == expected_output(keras_model, TEXTS)
+    run("predict", keras_folder, path, "-o", tmp_path / "out.csv")
+    assert [row["text"] for row in read_csv(str(tmp_path / "out.csv"))] == TEXTS
 
 
 def test_json_is_one_object(run: Run, tokens_model: Model, tokens_folder: Path) -> None:

@@ -7,7 +7,6 @@ import gzip
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ from pyarrow import parquet
 from gatewise.cli.text_lines import open_lines
 from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
-from tests.cli.conftest import TEXTS, Run
+from tests.cli.conftest import TEXTS, Run, predict_killed
 from tests.cli.test_bad_input import refused
 
 SIZES = {"a": 700, "b": 130, "c": 1}
@@ -132,30 +131,12 @@ def test_rows_of_other_parts_are_not_parsed(inputs: Path, keras_folder: Path) ->
         assert reader.n_bad == 0
 
 
-KILLED_IN_THIRD_FILE = """
-import os, signal, sys
-import gatewise.cli
-from gatewise.cli.table_writer import TableWriter
-finish, n = TableWriter.finish, 0
-def killed(self):
-    global n
-    n += 1
-    if n == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    finish(self)
-TableWriter.finish = killed
-sys.argv = ["gatewise", "predict", *sys.argv[1:]]
-gatewise.cli.main()
-"""
-
-
 @pytest.mark.parametrize("output_format", ["csv", "parquet"])
 def test_a_killed_run_is_resumed(run: Run, inputs: Path, keras_folder: Path, output_format: str) -> None:
-    words = [str(word) for word in command(keras_folder, "--format", output_format)]
+    words = command(keras_folder, "--format", output_format)
     assert run(*words).exit_code == 0
     os.rename("out", "whole")
-    child = subprocess.run([sys.executable, "-c", KILLED_IN_THIRD_FILE, *words[1:]], check=False)
-    assert child.returncode == -signal.SIGKILL
+    predict_killed(words[1:], "gatewise.cli.table_writer", "TableWriter", "finish", 3)
     assert list(Path("out").glob(".gatewise-*"))
     before = {path.name: path.stat().st_mtime_ns for path in Path("out").glob("part-*")}
     assert len(before) == 2

@@ -8,7 +8,6 @@ import gzip
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import tracemalloc
@@ -24,37 +23,28 @@ from gatewise.cli.bulk import BulkPrediction
 from gatewise.cli.table_writer import TableWriter
 from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
-from tests.cli.conftest import ROWS, TEXTS, Run, labels, read_csv
+from tests.cli.conftest import ROWS, TEXTS, Run, labels, predict_killed, read_csv
 from tests.cli.test_bad_input import refused
 
+FORMATS = ("jsonl", "json", "parquet")
 
-@pytest.mark.parametrize("place", ["argument", "option", "bundled"])
+
+@pytest.mark.parametrize(
+    "words", ["{model} new.csv", "{model} --file new.csv", "new.csv", *(f"{{model}} new.{s}" for s in FORMATS)]
+)
 def test_a_table_asks_for_its_column(
-    run: Run, table: Path, keras_model: Model, keras_folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, table: Path, keras_model: Model, keras_folder: Path, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gatewise.model.bundled.FOLDER", keras_folder)
-    words: tuple[object, ...] = {
-        "argument": (keras_folder, "new.csv"),
-        "option": (keras_folder, "--file", "new.csv"),
-        "bundled": ("new.csv",),
-    }[place]
-    message = refused(run, "predict", *words).splitlines()[-1]
-    assert message == (
-        "gatewise: 'new.csv':1: no column 'text'; there are 'id', 'review', 'label'; "
-        "choose one, for example --text review"
-    )
-    lines = run("predict", *words, "--text", "review").stdout.splitlines()
+    parquet.write_table(pa.Table.from_pylist(ROWS), "new.parquet")
+    Path("new.json").write_text(json.dumps(ROWS))
+    Path("new.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    command = ("predict", *words.format(model=keras_folder).split())
+    message = refused(run, *command)
+    assert "no column 'text'; there are 'id', 'review', 'label'" in message
+    assert "parquet" in words or message.endswith("; choose one, for example --text review")
+    lines = run(*command, "--text", "review").stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == labels(keras_model, TEXTS * 3)
-
-
-@pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet"])
-def test_other_tables_ask_for_their_column(run: Run, table: Path, keras_folder: Path, suffix: str) -> None:
-    if suffix == "parquet":
-        parquet.write_table(pa.Table.from_pylist(ROWS), "new.parquet")
-    else:
-        Path(f"new.{suffix}").write_text(json.dumps(ROWS) if suffix == "json" else "\n".join(map(json.dumps, ROWS)))
-    assert "no column 'text'; there are 'id', 'review'" in refused(run, "predict", keras_folder, f"new.{suffix}")
-    assert len(run("predict", keras_folder, f"new.{suffix}", "--text", "review").stdout.splitlines()) == len(ROWS)
 
 
 def test_files_and_texts_are_not_mixed(run: Run, table: Path, keras_folder: Path) -> None:
@@ -109,6 +99,7 @@ def test_json_values_keep_their_types(run: Run, table: Path, keras_folder: Path)
     assert [{key: row[key] for key in given} for given, row in zip(rows, found, strict=True)] == rows
     refusal = refused(run, "predict", keras_folder, "a.jsonl", "-o", "out.csv")
     assert "'a.jsonl':2: 'extra' is not among the columns of the first row: write .jsonl instead" in refusal
+    assert not list(table.parent.glob("*out.csv*"))
 
 
 def test_several_inputs_and_several_text_columns(run: Run, table: Path, keras_model: Model, keras_folder: Path) -> None:
@@ -118,13 +109,6 @@ def test_several_inputs_and_several_text_columns(run: Run, table: Path, keras_mo
     found = read_csv("out.csv")
     assert [row["title"] for row in found] == ["a good", "b good"]
     assert [row["label"] for row in found] == labels(keras_model, ["a good\nbad", "b good\nbad"])
-
-
-def test_text_files(run: Run, table: Path, keras_model: Model, keras_folder: Path) -> None:
-    Path("lines.txt").write_text("\n".join(TEXTS) + "\n\n", encoding="utf-8-sig")
-    run("predict", keras_folder, "lines.txt", "-o", "out.csv")
-    assert [row["text"] for row in read_csv("out.csv")] == TEXTS
-    assert [row["label"] for row in read_csv("out.csv")] == labels(keras_model, TEXTS)
 
 
 def test_bad_rows(run: Run, table: Path, keras_folder: Path) -> None:
@@ -137,26 +121,11 @@ def test_bad_rows(run: Run, table: Path, keras_folder: Path) -> None:
         run("predict", keras_folder, *words)
     assert [row["n"] for row in read_csv("o.csv")] == ["1", "4"]
     assert [row["line"] for row in read_csv("skipped.csv")] == ["3", "4"]
-
-
-@pytest.mark.parametrize("name", ["out.csv", "link.csv"])
-def test_the_list_of_bad_rows_is_not_the_output(run: Run, table: Path, keras_folder: Path, name: str) -> None:
-    Path("bad.csv").write_text("text,n\ngood,1\nbad\n", encoding="utf-8")
-    Path("out.csv").write_text("file,line,reason\n", encoding="utf-8")
-    os.link("out.csv", "link.csv")
-    words = ("predict", keras_folder, "bad.csv", "-o", "out.csv", "--overwrite", "--skip-bad-rows", name)
-    assert f"{name}': the list of bad rows is the output" in refused(run, *words)
-    assert Path("out.csv").read_text(encoding="utf-8") == "file,line,reason\n"
-
-
-def test_an_error_in_the_first_batch_leaves_no_part(run: Run, table: Path, keras_folder: Path) -> None:
-    words = ("predict", keras_folder, "a.jsonl", "-o", "out.csv")
-    Path("a.jsonl").write_text('{"text": "good"}\n{"text": "bad", "n": 1}\n', encoding="utf-8")
-    assert "'a.jsonl':2: 'n' is not among the columns of the first row" in refused(run, *words)
-    assert not list(table.parent.glob("out.csv*"))
-    Path("a.jsonl").write_text('{"text": "good"}\n{"text": "bad"}\n', encoding="utf-8")
-    assert run(*words).exit_code == 0
-    assert len(read_csv("out.csv")) == 2
+    os.link("skipped.csv", "link.csv")
+    for name in ("skipped.csv", "link.csv"):
+        again = ("predict", keras_folder, "bad.csv", "-o", "skipped.csv", "--overwrite", "--skip-bad-rows", name)
+        assert f"{name}': the list of bad rows is the output" in refused(run, *again)
+    assert [row["line"] for row in read_csv("skipped.csv")] == ["3", "4"]
 
 
 def test_columns_in_another_order(run: Run, table: Path, keras_folder: Path) -> None:
@@ -267,29 +236,11 @@ def test_one_batch_is_in_memory(table: Path, keras_model: Model, name: str) -> N
     assert peak < 6e6
 
 
-KILLED_IN_FOURTH_BATCH = """
-import os, signal, sys
-import gatewise.cli
-from gatewise.model.model import Model
-logits, n = Model.logits, 0
-def killed(self, inputs):
-    global n
-    n += 1
-    if n == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return logits(self, inputs)
-Model.logits = killed
-sys.argv = ["gatewise", "predict", *sys.argv[1:]]
-gatewise.cli.main()
-"""
-
-
 @pytest.mark.parametrize("name", ["out.csv", "out.jsonl.gz", "out.parquet"])
 def test_a_killed_run_is_started_again(run: Run, table: Path, keras_folder: Path, name: str) -> None:
     Path("big.csv").write_text("text\n" + "a good film\n" * 2_000, encoding="utf-8")
     words = [str(keras_folder), "big.csv", "-o", name]
-    child = subprocess.run([sys.executable, "-c", KILLED_IN_FOURTH_BATCH, *words], check=False)
-    assert child.returncode == -signal.SIGKILL
+    predict_killed(words, "gatewise.model.model", "Model", "logits", 4)
     assert not Path(name).exists()
     assert run("predict", *words).exit_code == 0
     assert sorted(os.listdir()) == ["big.csv", "new.csv", name]
