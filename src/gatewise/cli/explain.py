@@ -130,15 +130,7 @@ def explain(
         labelled = _sample(data, options, limit)
         _show_units(model, choice, labelled, unit, top, as_json, screen, marks)
         return
-    item = _item(
-        model,
-        text,
-        tutorial_review,
-        data,
-        file,
-        row,
-        options,
-    )
+    item = _item(model, text, tutorial_review, data, file, row, options)
     from rich.console import Group
     from rich.text import Text
 
@@ -162,36 +154,45 @@ def explain(
         chosen = chosen or explanation.method
         target = explanation.target  # both texts are explained by the same score
         both = [explanation, model.explain(other, chosen, target=target, against=against)]
-        if html is not None:
+
+        def page() -> str:
             from gatewise.explain.render.html import compare_page
 
-            write_file(html, compare_page([(both[0], example), (both[1], other)], source=source))
-        if as_json:
-            print_json({"model": choice.name, "texts": [one.as_dict() for one in both]})
-            return
-        if svg is not None:
-            write_svg(svg, Group(compare_report(both, token_noun=token_noun, words=top), "", footer))
-        screen.print(compare_report(both, token_noun=token_noun, words=top, marks=marks), "", footer)
-        return
-    intervention = model.intervene(example, clamps, replacements) if clamps or replacements else None
-    if html is not None:
-        from gatewise.explain.render.html import report_page
+            return compare_page([(both[0], example), (both[1], other)], source=source)
 
-        write_file(html, report_page(explanation, example, intervention, unit, source=source))
+        def result() -> dict[str, Any]:
+            return {"texts": [one.as_dict() for one in both]}
+
+        def parts(marks: bool) -> list[RenderableType]:
+            return [compare_report(both, token_noun=token_noun, words=top, marks=marks)]
+
+    else:
+        intervention = model.intervene(example, clamps, replacements) if clamps or replacements else None
+
+        def page() -> str:
+            from gatewise.explain.render.html import report_page
+
+            return report_page(explanation, example, intervention, unit, source=source)
+
+        def result() -> dict[str, Any]:
+            found = explanation.as_dict() | _trace_json(example, example.top_unit if unit is None else unit)
+            return found if intervention is None else {**found, "intervention": intervention.as_dict()}
+
+        def parts(marks: bool) -> list[RenderableType]:
+            shown: Any = {"token_noun": token_noun, "unit": unit, "words": top, "marks": marks}
+            if intervention is not None:
+                return [change_report(intervention, **shown)]
+            units = [unit_report(model.units, unit, marks=marks)] if unit is not None and model.units else []
+            return [explanation_report(explanation, example, **shown), *units]
+
+    if html is not None:
+        write_file(html, page())
     if as_json:
-        shown_unit = example.top_unit if unit is None else unit
-        result = {"model": choice.name, **explanation.as_dict(), **_trace_json(example, shown_unit)}
-        print_json(result if intervention is None else {**result, "intervention": intervention.as_dict()})
+        print_json({"model": choice.name, **result()})
         return
 
     def rendered(marks: bool) -> RenderableType:
-        if intervention is not None:
-            parts = [change_report(intervention, token_noun=token_noun, unit=unit, words=top, marks=marks)]
-        else:
-            parts = [explanation_report(explanation, example, token_noun=token_noun, unit=unit, words=top, marks=marks)]
-            if unit is not None and model.units is not None:
-                parts.append(unit_report(model.units, unit, marks=marks))
-        return Group(*(part for one in parts for part in (one, "")), footer)
+        return Group(*(part for one in parts(marks) for part in (one, "")), footer)
 
     if svg is not None:
         write_svg(svg, rendered(False))

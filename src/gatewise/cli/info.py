@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import textwrap
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from gatewise.cli.arguments import BundledOption, JsonOption, ModelChoice, argument, option
@@ -16,6 +17,7 @@ from gatewise.system import processor_name
 if TYPE_CHECKING:
     from gatewise.forecast.forecaster import Forecaster
     from gatewise.model.card import ModelMetadata
+    from gatewise.model.model import Model
 
 
 def info(
@@ -151,70 +153,44 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
 
     found = load(choice.path)
     files = {entry.name: entry.stat().st_size for entry in sorted(choice.folder.iterdir())}
-    if not isinstance(found, Model):
-        _describe_forecaster(choice.name, found, files, as_json)
-        return
-    storage = dict(found.ensemble.lstm.storage)
+    classifier = isinstance(found, Model)
     if as_json:
-        from dataclasses import asdict
-
-        layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in found.ensemble.summary()]
-        described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
-        of = found.target
-        target: dict[str, Any] = {"task": of.task, "label_type": of.label_type, "thresholds": list(of.thresholds)}
-        print_json(
-            {
-                "model": choice.name,
-                **described,
-                **target,
-                "members": found.ensemble.weights_json(),
-                "metadata": asdict(found.metadata),
-                "storage": storage,
-                "files": files,
-            }
-        )
+        about = {"model": choice.name, **_model_json(found)} if classifier else _forecaster_json(choice.name, found)
+        about |= {"members": found.ensemble.weights_json(), "metadata": asdict(found.metadata)}
+        print_json({**about, "files": files})
         return
-    about = predicts(found.architecture, found.target, found.channels)
-    print(f"{printable(choice.name, 200)}\n{printable(about, 2000)}\n")
-    console().print(layer_table(found.ensemble))
-    print(f"\n{'weights':13}  {found.ensemble}")
+    print(printable(choice.name, 200))
+    if classifier:
+        print(f"{printable(predicts(found.architecture, found.target, found.channels), 2000)}\n")
+        console().print(layer_table(found.ensemble))
+        print(f"\n{'weights':13}  {found.ensemble}")
+    else:
+        names = ", ".join(printable(one, 40) for one in found.names[:20]) + (", ..." if len(found.names) > 20 else "")
+        print(f"This forecaster predicts the next {found.horizon:,} values of: {names}.\n")
+        for line in found.report():
+            print(printable(line, 500))
+        print(f"\n{'parameters':13}  {sum(count for _, _, count in found.ensemble.summary()):,}")
     for name, value in metadata_rows(found.metadata):
         print(f"{name:13}  {printable(value, 500)}")
-    for m in found.metadata.evaluations:
-        print(f"{'measured':13}  {m.figures}, n {m.n:,}: {printable(m.data, 500)}")
-    _print_changes(found.metadata)
+    if classifier:
+        for m in found.metadata.evaluations:
+            print(f"{'measured':13}  {m.figures}, n {m.n:,}: {printable(m.data, 500)}")
+        _print_changes(found.metadata)
     _print_files(files)
 
 
-def _describe_forecaster(name: str, found: Forecaster, files: dict[str, int], as_json: bool) -> None:
-    from dataclasses import asdict
+def _model_json(found: Model) -> dict[str, Any]:
+    layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in found.ensemble.summary()]
+    described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
+    target = {"label_type": found.target.label_type, "thresholds": list(found.target.thresholds)}
+    return {**described, "task": found.task, **target, "storage": dict(found.ensemble.lstm.storage)}
 
+
+def _forecaster_json(name: str, found: Forecaster) -> dict[str, Any]:
     from gatewise.cli.forecast import scores_json
-    from gatewise.model.card import metadata_rows
 
-    metadata = found.metadata
-    if as_json:
-        print_json(
-            {
-                "forecaster": name,
-                "horizon": found.horizon,
-                "season": found.season,
-                "series": list(found.names),
-                "held_out": scores_json(found.held_out),
-                "members": found.ensemble.weights_json(),
-                "metadata": asdict(metadata),
-                "files": files,
-            }
-        )
-        return
-    shown = ", ".join(printable(one, 40) for one in found.names[:20]) + (", ..." if len(found.names) > 20 else "")
-    print(f"{printable(name, 200)}\nThis forecaster predicts the next {found.horizon:,} values of: {shown}.\n")
-    for line in found.report():
-        print(printable(line, 500))
-    print(f"\n{'parameters':13}  {sum(count for _, _, count in found.ensemble.summary()):,}")
-    for key, value in metadata_rows(metadata):
-        print(f"{key:13}  {printable(value, 500)}")
-    _print_files(files)
+    about = {"forecaster": name, "horizon": found.horizon, "season": found.season, "series": list(found.names)}
+    return {**about, "held_out": scores_json(found.held_out)}
 
 
 def _print_files(files: dict[str, int]) -> None:
