@@ -129,7 +129,7 @@ export function drawCard(root, markdown) {
 			for (; n < lines.length && lines[n].startsWith("|"); n += 1) rows.push(lines[n].split("|").slice(1, -1).map((cell) => plain(cell.trim())));
 			const body = rows.filter((row) => !row.every((cell) => /^:?-+:?$/.test(cell)));
 			const head = body[0].some(Boolean) ? body.shift() : null;
-			const name = parts.at(-1)?.tagName === "H3" ? parts.at(-1).textContent : "The layers";
+			const name = parts.at(-1)?.tagName === "H3" ? parts.at(-1).textContent : `The ${head?.[0]}s`; // layers, members
 			parts.push(createTable(name, head, body, "visually-hidden"));
 			n -= 1;
 		} else if (line.trim()) {
