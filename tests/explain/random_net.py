@@ -93,6 +93,21 @@ def explained(
     return replace(ensemble, members=(*ensemble.members, other), weights=(*ensemble.weights, 1.0))
 
 
+def explanation_of(
+    arch: str | Architecture,
+    method: str | Method | None = None,
+    length: int = 14,
+    seed: int = 7,
+    sequence: Array | None = None,
+    unknown: int | None = None,
+) -> Explanation:
+    """Of a random sequence, or of the one given, by a random network: of this shape, or of this name above."""
+    arch = ARCHITECTURES[arch] if isinstance(arch, str) else arch
+    sequence = sequence_of(arch, length, seed) if sequence is None else sequence
+    given = parameters_of(arch, seed), arch, sequence, steps_of(len(sequence)), names_of(arch), method
+    return explain(*given, unknown=unknown)
+
+
 def run_all(ensemble: Ensemble, sequences: Iterable[Array]) -> Array:
     """Logits (n, outputs) of n sequences."""
     return ensemble.logits(list(sequences))

@@ -21,15 +21,34 @@ pytestmark = needs_native
 linux = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 # ThreadSanitizer has a thread of its own, which starts with the first of the program's and wakes up now and then.
 counts_threads = pytest.mark.skipif("TSAN_OPTIONS" in os.environ, reason="the sanitizer's thread is in the count")
+two_processors = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors"
+)
 ROOT = Path(__file__).resolve().parents[2]
+
+
+HEAD = """
+from gatewise.kernels import native
+from gatewise.kernels.native import Native
+from tests.kernels.batches import both, given, same_bits
+def tasks():
+    return set(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else set()
+
+def new():
+    return [int(task) for task in tasks() - at_first]
+
+at_first, arrays = tasks(), given(units=130, batch=33, longest=40)
+"""
 
 
 def in_a_process(script: str) -> None:
     """Run it where no other test has started threads, with NumPy's own kept out."""
-    head = f"import os, sys\nsys.path[:0] = [{str(Path(native.__file__).resolve().parents[2])!r}, {str(ROOT)!r}]\n"
+    head = (
+        f"import os, sys\nsys.path[:0] = [{str(Path(native.__file__).resolve().parents[2])!r}, {str(ROOT)!r}]\n{HEAD}"
+    )
     quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     environment = {name: value for name, value in os.environ.items() if name != "GATEWISE_THREADS"} | quiet
-    command = [sys.executable, "-c", head + script]
+    command = [sys.executable, "-c", head + HEAD + script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
@@ -62,9 +81,7 @@ def test_the_interpreter_runs_on_during_a_call() -> None:
 def test_a_forked_child_has_threads_of_its_own() -> None:
     # In a process of its own: pytest and torch have threads that a fork had better not see.
     script = """
-from gatewise.kernels.native import Native
-from tests.kernels.batches import both, given, same_bits
-kernel, arrays = Native(threads=3), given(units=130, batch=33, longest=40)
+kernel = Native(threads=3)
 before = both(kernel, arrays)
 child = os.fork()
 if child == 0:
@@ -79,18 +96,14 @@ assert same_bits(before, both(kernel, arrays), names="")
 @counts_threads
 def test_there_is_no_thread_before_it_is_needed() -> None:
     in_a_process("""
-from gatewise.kernels.native import Native
-from tests.kernels.batches import both, given
-at_first = len(os.listdir("/proc/self/task"))
-arrays = given(units=130, batch=33, longest=40)
 both(Native(threads=1), arrays)
-assert len(os.listdir("/proc/self/task")) == at_first
+assert not new()
 both(Native(threads=3), given(units=4, batch=33, longest=2))  # too little work for a second thread
-assert len(os.listdir("/proc/self/task")) == at_first
+assert not new()
 both(Native(threads=3), arrays)
-assert len(os.listdir("/proc/self/task")) == at_first + 2
+assert len(new()) == 2
 both(Native(threads=2), arrays)
-assert len(os.listdir("/proc/self/task")) == at_first + 2
+assert len(new()) == 2
 """)
 
 
@@ -99,29 +112,20 @@ assert len(os.listdir("/proc/self/task")) == at_first + 2
 def test_one_processor_is_one_thread() -> None:
     in_a_process("""
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from gatewise.kernels import native
-from tests.kernels.batches import both, given
-at_first = len(os.listdir("/proc/self/task"))
-both(native.Native(), given(units=130, batch=33, longest=40))
+both(Native(), arrays)
 assert native.threads() == 1
-assert len(os.listdir("/proc/self/task")) == at_first
+assert not new()
 """)
 
 
 @linux
 @counts_threads
-@pytest.mark.skipif(
-    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors"
-)
+@two_processors
 def test_affinity_that_changes_later_is_obeyed() -> None:
     """A thread that was there before must not run where the process may not any more."""
     in_a_process("""
-from gatewise.kernels import native
-from tests.kernels.batches import both, given, same_bits
-arrays, kernel = given(units=130, batch=33, longest=40), native.Native(threads=3)
-at_first, all_of_them = set(os.listdir("/proc/self/task")), os.sched_getaffinity(0)
-before = both(kernel, arrays)
-ours = [int(task) for task in set(os.listdir("/proc/self/task")) - at_first]
+kernel, all_of_them = Native(threads=3), os.sched_getaffinity(0)
+before, ours = both(kernel, arrays), new()
 assert len(ours) == 2
 assert all(os.sched_getaffinity(task) == all_of_them for task in ours)
 for allowed in ({max(all_of_them)}, all_of_them, {min(all_of_them)}):
@@ -134,19 +138,13 @@ for allowed in ({max(all_of_them)}, all_of_them, {min(all_of_them)}):
 
 @linux
 @counts_threads
-@pytest.mark.skipif(
-    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors"
-)
+@two_processors
 def test_threads_are_woken_elsewhere_than_the_caller() -> None:
     """Else a thread that has slept is put beside its waker, and two threads share one processor."""
     in_a_process("""
-import time
-from gatewise.kernels import native
-from tests.kernels.batches import both, given
-arrays, kernel = given(units=130, batch=33, longest=40), native.Native(threads=2)
-at_first, all_of_them = set(os.listdir("/proc/self/task")), os.sched_getaffinity(0)
+kernel, all_of_them = Native(threads=2), os.sched_getaffinity(0)
 both(kernel, arrays)
-(ours,) = (int(task) for task in set(os.listdir("/proc/self/task")) - at_first)
+(ours,) = new()
 assert len(os.sched_getaffinity(ours)) == len(all_of_them) - 1
 assert os.sched_getaffinity(ours) < all_of_them
 for mine in all_of_them:  # where there is one processor, all share it; where there are enough again, they do not
@@ -165,9 +163,6 @@ def test_threads_sleep_when_there_is_nothing_to_do() -> None:
     """No processor time to speak of, and no thread of the pool that wakes up now and then to look."""
     in_a_process("""
 import resource, time
-from gatewise.kernels.native import Native
-from tests.kernels.batches import both, given
-at_first = set(os.listdir("/proc/self/task"))
 
 def used():
     now = resource.getrusage(resource.RUSAGE_SELF)
@@ -175,13 +170,12 @@ def used():
 
 def woken():
     count = 0
-    for task in set(os.listdir("/proc/self/task")) - at_first:
+    for task in new():
         with open(f"/proc/self/task/{task}/status") as status:
             count += sum(int(line.split()[1]) for line in status if "voluntary_ctxt_switches" in line)
     return count
 
-kernel, arrays = Native(threads=3), given(units=130, batch=33, longest=40)
-both(kernel, arrays)
+both(Native(threads=3), arrays)
 time.sleep(0.1)
 switches, seconds = woken(), used()
 time.sleep(0.3)
@@ -198,14 +192,11 @@ def test_a_thread_that_cannot_be_started_is_done_without() -> None:
     script = """
 import resource
 from pathlib import Path
-from gatewise.kernels.native import Native
-from tests.kernels.batches import both, given, same_bits
-arrays = given(units=130, batch=33, longest=40)
 wanted = both(Native(threads=1), arrays)
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + 32 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (size, size))
 assert same_bits(wanted, both(Native(threads=4), arrays))
-assert len(os.listdir("/proc/self/task")) == 1, "a thread was started: this test saw nothing"
+assert not new(), "a thread was started: this test saw nothing"
 """
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     resource.setrlimit(resource.RLIMIT_STACK, (64 * 2**20, hard))  # of each thread of the process that follows

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.network.architecture import Architecture
+from gatewise.network.autograd import RowGradient
+from gatewise.network.trainable import Gradients
 from gatewise.types import Array
 from tests.kernels.oracles import Step
 
@@ -76,3 +78,16 @@ def random_sequences(arch: Architecture, lengths: Sequence[int], rng: np.random.
     if arch.inputs == "channels":
         return [rng.standard_normal((n, arch.vocab_size)).astype(np.float32) for n in lengths]
     return [rng.integers(1, arch.vocab_size, n) for n in lengths]
+
+
+def dense(gradients: Gradients, parameters: dict[str, Array]) -> dict[str, Array]:
+    """Copies of the gradients, those of some rows as arrays of the parameter's shape."""
+    found: dict[str, Array] = {}
+    for name, gradient in gradients.items():
+        if isinstance(gradient, RowGradient):
+            assert (np.diff(gradient.rows) > 0).all()
+            whole = np.zeros_like(parameters[name])
+            whole[gradient.rows] = gradient.values
+            gradient = whole
+        found[name] = gradient.copy()
+    return found

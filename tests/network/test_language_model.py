@@ -11,12 +11,13 @@ from gatewise.errors import InputError
 from gatewise.kernels import get
 from gatewise.network import language_model
 from gatewise.network.architecture import language_model_shapes
-from gatewise.network.autograd import RowGradient, Table, Variable
+from gatewise.network.autograd import Table, Variable
 from gatewise.network.language_model import DIRECTIONS, WINDOW, LanguageModel, Piece
 from gatewise.network.sampled import Sampler, sampled_softmax
-from gatewise.network.trainable import Gradients
 from gatewise.target import log_probabilities
 from gatewise.types import Array
+from tests.network.oracle import dense
+from tests.network.test_operations import drawn_mask
 
 ROWS, DIM, STREAMS, STEPS = 30, 8, 4, 9
 CANDIDATES = np.array([0, 3, 4, 11, 29])
@@ -39,12 +40,6 @@ def pieces_of(units: int, dtype: str = "float64", masks: int = 5) -> dict[str, P
         tokens, targets = np.ascontiguousarray(words[:, :-1]), np.ascontiguousarray(words[:, 1:])
         pieces[direction] = Piece(tokens, targets, (h, c), np.random.default_rng([masks, n]))
     return pieces
-
-
-def drawn_mask(rng: np.random.Generator, shape: tuple[int, ...], probability: float) -> Tensor:
-    limit = round(probability * 65536)
-    kept = rng.integers(0, 65536, shape, dtype=np.uint16) >= limit
-    return torch.from_numpy(np.where(kept, 65536 / (65536 - limit), 0.0))
 
 
 def torch_loss(
@@ -83,16 +78,6 @@ def torch_loss(
     return loss, h_T, c_T
 
 
-def dense(gradients: Gradients, name: str, shape: tuple[int, ...]) -> Array:
-    gradient = gradients[name]
-    if not isinstance(gradient, RowGradient):
-        return gradient
-    assert (np.diff(gradient.rows) > 0).all()
-    whole = np.zeros(shape, dtype=gradient.values.dtype)
-    whole[gradient.rows] = gradient.values
-    return whole
-
-
 @pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize("dropped", [{}, DROPOUT], ids=["plain", "dropout"])
 @pytest.mark.parametrize("units", [12, 0], ids=["lstm", "embeddings"])
@@ -111,12 +96,14 @@ def test_a_step_of_both_directions_equals_torch(
     total.backward()  # type: ignore[no-untyped-call]
     assert loss == pytest.approx(float(total.detach()) / 2, rel=1e-9)
     assert gradients.keys() == parameters.keys()
+    found = dense(gradients, parameters)
     for name, tensor in v.items():
         assert tensor.grad is not None
         scale = float(tensor.grad.abs().max())
         assert scale > 1e-4
-        found = dense(gradients, name, parameters[name].shape)
-        np.testing.assert_allclose(found, tensor.grad, rtol=0, atol=1e-9 * scale, err_msg=name)
+        np.testing.assert_allclose(
+            dense(gradients, parameters)[name], tensor.grad, rtol=0, atol=1e-9 * scale, err_msg=name
+        )
     for name, (_, *after) in wanted.items():
         for state, right in zip(states[name], after, strict=True):
             np.testing.assert_allclose(state, right.detach(), rtol=0, atol=1e-12)
@@ -129,7 +116,7 @@ def test_equal_bits_at_the_same_time_and_close_to_one_after_the_other(monkeypatc
         monkeypatch.setenv("GATEWISE_THREADS", threads)
         network = LanguageModel(parameters_of(40, "float32"), get(), **DROPOUT)
         loss, gradients, states = network.backward(pieces_of(40, "float32", masks), CANDIDATES, LOG_EXPECTED)
-        arrays = {name: dense(gradients, name, network.parameters[name].shape) for name in gradients}
+        arrays = dense(gradients, network.parameters)
         arrays |= {f"{name} {n}": state for name, pair in states.items() for n, state in enumerate(pair)}
         found.append((loss, arrays))
     assert found[0][0] == found[1][0] == pytest.approx(found[2][0], rel=1e-6)

@@ -11,12 +11,12 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.kernels import get
 from gatewise.network.architecture import Architecture, initial_parameters
-from gatewise.network.autograd import RowGradient, gradients
+from gatewise.network.autograd import gradients
 from gatewise.network.batch import Batch
 from gatewise.network.dropout import _PIECE, Dropout
 from gatewise.network.trainable import TABLE, Network
 from gatewise.types import Array
-from tests.network.oracle import random_sequences
+from tests.network.oracle import dense, random_sequences
 
 ARCHITECTURES = {
     "pads": Architecture("tokens", 30, 5, 7, max_length=40, padding="pre"),
@@ -38,17 +38,8 @@ def squares(logits: Array) -> tuple[float, Array]:
     return float(np.square(logits).sum()), 2 * logits
 
 
-def dense(network: Network) -> dict[str, Array]:
-    """Copies of the gradients, the embedding's as an array."""
-    found: dict[str, Array] = {}
-    for name, gradient in network.gradients().items():
-        if isinstance(gradient, RowGradient):
-            assert (np.diff(gradient.rows) > 0).all()
-            whole = np.zeros_like(network.parameters[name])
-            whole[gradient.rows] = gradient.values
-            gradient = whole
-        found[name] = gradient.copy()
-    return found
+def gradients_of(network: Network) -> dict[str, Array]:
+    return dense(network.gradients(), network.parameters)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -58,18 +49,18 @@ def test_gradients_accumulate_until_they_are_forgotten(name: str) -> None:
     some, others = batch_of(arch, 2), batch_of(arch, 3)
     logits, loss = network.backward(some, squares)
     assert loss == pytest.approx(float((logits**2).sum()))
-    first = dense(network)
+    first = gradients_of(network)
     network.backward(others, squares)
-    both = dense(network)
+    both = gradients_of(network)
     network.zero_grad()
-    assert all(not gradient.any() for gradient in dense(network).values())
+    assert all(not gradient.any() for gradient in gradients_of(network).values())
     network.backward(others, squares)
-    second = dense(network)
+    second = gradients_of(network)
     for key, gradient in both.items():
         np.testing.assert_allclose(gradient, first[key] + second[key], rtol=0, atol=1e-13, err_msg=key)
     network.zero_grad()
     network.backward(some, squares)
-    for key, gradient in dense(network).items():
+    for key, gradient in gradients_of(network).items():
         np.testing.assert_array_equal(gradient, first[key], err_msg=key)
     _, wanted = gradients(network.parameters, arch, some, lambda z: 2 * z, list(first), get("reference"))
     for key, gradient in wanted.items():
@@ -89,7 +80,7 @@ def test_each_direction_has_a_share_of_the_loss(pooling: Any) -> None:
         alone = {**network.parameters, "dense.weight": network.parameters["dense.weight"] * factor}
         _, part = gradients(alone, arch, batch, lambda z: 0.2 * 2 * z, list(parameters), get("reference"))
         wanted = {key: wanted[key] + part[key] * (factor if key == "dense.weight" else 1) for key in wanted}
-    for key, gradient in dense(network).items():
+    for key, gradient in gradients_of(network).items():
         np.testing.assert_allclose(gradient, wanted[key], rtol=0, atol=1e-13, err_msg=key)
     whole = Network(arch, parameters, dtype="float64", kernel=get("reference"))
     assert loss == whole.backward(batch, squares)[1], "that of both directions"
@@ -102,7 +93,7 @@ def test_trainable_rows_have_the_gradients_of_the_full_table() -> None:
     full, part = (Network(arch, parameters_of(arch), trainable_rows=some) for some in (None, rows))
     for network in (full, part):
         network.backward(batch, squares)
-    wanted, found = dense(full), dense(part)
+    wanted, found = gradients_of(full), gradients_of(part)
     np.testing.assert_array_equal(found[TABLE], wanted[TABLE][rows])
     assert not np.delete(wanted[TABLE], rows, axis=0).any()
     for key in wanted.keys() - {TABLE}:
@@ -136,7 +127,7 @@ def test_dropout_is_drawn_from_the_generator_and_in_training_only(name: str) -> 
     for seed in (1, 1, 2):
         network = Network(arch, parameters, dropout=DROPOUT, rng=np.random.default_rng(seed))
         logits, _ = network.backward(batch, squares)
-        runs.append((logits, dense(network)))
+        runs.append((logits, gradients_of(network)))
     np.testing.assert_array_equal(runs[0][0], runs[1][0])
     assert not np.array_equal(runs[0][0], runs[2][0])
     for key, gradient in runs[0][1].items():

@@ -14,7 +14,7 @@ from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.kernels import get
 from gatewise.network.architecture import Architecture, initial_parameters
-from gatewise.network.autograd import RowGradient, Variable, array_of
+from gatewise.network.autograd import Variable, array_of
 from gatewise.network.batch import Batch
 from gatewise.network.forward import inputs
 from gatewise.network.trainable import LossOf, Network
@@ -23,6 +23,7 @@ from gatewise.training import Interrupted, recipe
 from gatewise.training.objective import adversarial_backward, perturb
 from gatewise.training.train import train
 from gatewise.types import Array, Task
+from tests.network.oracle import dense
 from tests.training.callbacks import InterruptAt
 from tests.training.texts import made_reviews
 
@@ -44,15 +45,7 @@ def _network(arch: Architecture, dropout: dict[str, float] | None = None) -> Net
 
 
 def _gradients(network: Network) -> dict[str, Array]:
-    """Copies, the embedding's as an array."""
-    found = {}
-    for name, gradient in network.gradients().items():
-        if isinstance(gradient, RowGradient):
-            whole = np.zeros_like(network.parameters[name])
-            whole[gradient.rows] = gradient.values
-            gradient = whole
-        found[name] = gradient.copy()
-    return found
+    return dense(network.gradients(), network.parameters)
 
 
 def _batch(arch: Architecture) -> Batch:

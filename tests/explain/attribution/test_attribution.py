@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.explain import METHODS, Explanation
+from gatewise.explain import METHODS
 from gatewise.members import lstm as lstm_module
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
@@ -15,6 +15,7 @@ from gatewise.types import Faithfulness
 from tests.explain.random_net import (
     ARCHITECTURES,
     explain,
+    explanation_of,
     names_of,
     parameters_of,
     sequence_of,
@@ -26,15 +27,9 @@ from tests.explain.random_net import (
 LENGTH = 14
 
 
-def explained(name: str, method: str | None = None, length: int = LENGTH, seed: int = 7) -> Explanation:
-    arch = ARCHITECTURES[name]
-    sequence = sequence_of(arch, length, seed)
-    return explain(parameters_of(arch, seed), arch, sequence, steps_of(length), names_of(arch), method)
-
-
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_prefix_differences_are_differences_of_prefix_logits_and_add_up(name: str) -> None:
-    arch, found = ARCHITECTURES[name], explained(name, "prefix-difference")
+    arch, found = ARCHITECTURES[name], explanation_of(name, "prefix-difference")
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7)
     seen = trace(parameters, arch, sequence, steps_of(LENGTH))
     after = target_score(seen.prefix_logits, int(seen.logits.argmax()))
@@ -49,7 +44,7 @@ def test_prefix_differences_are_differences_of_prefix_logits_and_add_up(name: st
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_leave_one_out_equals_predicting_the_edited_sequence(name: str, length: int) -> None:
     """The edited sequence is predicted as any other: with its own pads, and its own cut."""
-    arch, found = ARCHITECTURES[name], explained(name, "leave-one-out", length)
+    arch, found = ARCHITECTURES[name], explanation_of(name, "leave-one-out", length)
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, length, 7)
     rows = truncate(np.arange(length), arch)
     assert len(found.scores) == len(rows)
@@ -67,9 +62,9 @@ def test_leave_one_out_equals_predicting_the_edited_sequence(name: str, length: 
 
 
 def test_leave_one_out_does_not_depend_on_the_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = explained("pads", "leave-one-out")
+    whole = explanation_of("pads", "leave-one-out")
     monkeypatch.setattr(lstm_module, "_STEPS_PER_BATCH", 3 * LENGTH)
-    np.testing.assert_allclose(explained("pads", "leave-one-out").scores, whole.scores, atol=1e-6)
+    np.testing.assert_allclose(explanation_of("pads", "leave-one-out").scores, whole.scores, atol=1e-6)
 
 
 def test_the_default_method_is_the_one_that_was_chosen() -> None:
@@ -88,16 +83,16 @@ def test_the_default_method_is_the_one_that_was_chosen() -> None:
 def test_every_method_has_a_note() -> None:
     for method in METHODS:
         for name in ("plain", "series"):
-            note = explained(name, method).method_note
+            note = explanation_of(name, method).method_note
             assert "not a cause" in note
             assert note.endswith(".")
             assert note.count(". ") == 0
             assert ("word" in note) == (name == "plain")
-    assert "after the pads of the whole text" in explained("pads", "prefix-difference").method_note
+    assert "after the pads of the whole text" in explanation_of("pads", "prefix-difference").method_note
 
 
 def test_the_strongest_steps() -> None:
-    found = explained("pads", "prefix-difference")
+    found = explanation_of("pads", "prefix-difference")
     highest, lowest = found.strongest(3)
     order = sorted(range(LENGTH), key=lambda t: found.scores[t])
     assert lowest == order[:3]
@@ -110,7 +105,7 @@ def test_the_strongest_steps() -> None:
 
 def test_errors_of_explain() -> None:
     with pytest.raises(InputError, match="no method is called 'gradient'; there are prefix-difference, cell-dec"):
-        explained("plain", "gradient")
+        explanation_of("plain", "gradient")
     arch = ARCHITECTURES["four classes"]
     with pytest.raises(InputError, match="2 classes needs 1 outputs; the network has 4"):
         explain(parameters_of(arch, 1), arch, np.array([1, 2]), ["a", "b"], ("x", "y"))

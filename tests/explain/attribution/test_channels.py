@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatewise.explain import Clamp, Explanation
+from gatewise.explain import Clamp
 from gatewise.explain.attribution import METHODS, channels
 from gatewise.explain.example import predict_examples
 from gatewise.network.architecture import Architecture
-from gatewise.types import Array
 from tests.explain.random_net import (
     CHANNELS,
     TOKENS,
     explain,
     explained,
+    explanation_of,
     names_of,
     parameters_of,
     run_all,
@@ -38,16 +38,11 @@ WITH_CHANNELS = [("prefix-difference", name) for name in ONE_DIRECTION] + [
 ALL = {**ONE_DIRECTION, **BIDIRECTIONAL}
 
 
-def explanation_of(method: str, arch: Architecture, series: Array | None = None) -> Explanation:
-    series = sequence_of(arch, LENGTH, 7) if series is None else series
-    return explain(parameters_of(arch, 7), arch, series, steps_of(len(series)), names_of(arch), method)
-
-
 @pytest.mark.parametrize("length", [1, LENGTH])
 @pytest.mark.parametrize(("method", "name"), WITH_CHANNELS)
 def test_score_is_baseline_term_plus_channels(method: str, name: str, length: int) -> None:
     arch = ALL[name]
-    found = explanation_of(method, arch, sequence_of(arch, length, 7))
+    found = explanation_of(arch, method, length)
     assert found.channels is not None
     assert found.baseline_term is not None
     assert found.channels.shape == (length, arch.channels)
@@ -63,7 +58,7 @@ def test_baseline_term_is_the_prediction_with_the_step_at_0(name: str) -> None:
     arch = ONE_DIRECTION[name]
     series, found, net = (
         sequence_of(arch, LENGTH, 7),
-        explanation_of("prefix-difference", arch),
+        explanation_of(arch, "prefix-difference", LENGTH),
         explained(parameters_of(arch, 7), arch),
     )
     predicted = int(run_all(net, [series])[0].argmax())
@@ -80,7 +75,7 @@ def test_channels_at_0_score_0(method: str, name: str) -> None:
     series = sequence_of(arch, LENGTH, 7)
     series[:, 1] = 0
     series[5] = 0
-    found = explanation_of(method, arch, series)
+    found = explanation_of(arch, method, sequence=series)
     assert found.channels is not None
     assert found.baseline_term is not None
     assert not found.channels[:, 1].any()
@@ -91,9 +86,9 @@ def test_channels_at_0_score_0(method: str, name: str) -> None:
 
 @pytest.mark.parametrize(("method", "name"), WITH_CHANNELS)
 def test_more_points_change_nothing(method: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = explanation_of(method, ALL[name]).channels
+    found = explanation_of(ALL[name], method, LENGTH).channels
     monkeypatch.setattr(channels, "_POINTS", 64)
-    more = explanation_of(method, ALL[name]).channels
+    more = explanation_of(ALL[name], method, LENGTH).channels
     assert found is not None
     assert more is not None
     np.testing.assert_allclose(found, more, atol=1e-8)
@@ -117,7 +112,7 @@ def test_leave_one_out_by_channel_equals_predicting_the_edited_series(name: str)
     arch = ALL[name]
     series, found, net = (
         sequence_of(arch, LENGTH, 7),
-        explanation_of("leave-one-out", arch),
+        explanation_of(arch, "leave-one-out", LENGTH),
         explained(parameters_of(arch, 7), arch),
     )
     whole = run_all(net, [series])[0]
@@ -140,7 +135,7 @@ def test_no_channel_scores_where_they_are_undefined() -> None:
         ("cell-decomposition", Architecture(**CHANNELS, gate="binary")),
         ("cell-decomposition", Architecture(**TOKENS)),
     ):
-        found = explanation_of(method, arch)
+        found = explanation_of(arch, method, LENGTH)
         assert found.channels is None
         assert found.baseline_term is None
     arch = ALL["last, 1"]
@@ -152,6 +147,6 @@ def test_no_channel_scores_where_they_are_undefined() -> None:
 
 
 def test_channel_scores_are_in_the_json() -> None:
-    shown = explanation_of("cell-decomposition", ALL["bidirectional, mean"]).as_dict()
+    shown = explanation_of(ALL["bidirectional, mean"], "cell-decomposition", LENGTH).as_dict()
     assert len(shown["channels"]) == len(shown["baseline_term"]) == LENGTH
-    assert explanation_of("leave-one-out", ALL["last, 1"]).as_dict()["baseline_term"] is None
+    assert explanation_of(ALL["last, 1"], "leave-one-out", LENGTH).as_dict()["baseline_term"] is None

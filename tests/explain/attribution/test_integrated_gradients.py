@@ -13,6 +13,7 @@ from gatewise.explain.attribution import integrated_gradients as integrated
 from gatewise.explain.example import predict_examples
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
+from tests.explain import random_net
 from tests.explain.random_net import (
     ARCHITECTURES,
     explain,
@@ -30,10 +31,8 @@ SMOOTH = [name for name, arch in ARCHITECTURES.items() if arch.gate == "sigmoid"
 
 
 def explanation_of(name: str, method: IntegratedGradients | None = None, length: int = LENGTH) -> Explanation:
-    arch = ARCHITECTURES[name]
-    sequence, chosen = sequence_of(arch, length, 7), method or IntegratedGradients()
-    given = parameters_of(arch, 7), arch, sequence, steps_of(length), names_of(arch), chosen
-    return explain(*given, unknown=UNKNOWN if arch.inputs == "tokens" else None)
+    unknown = UNKNOWN if ARCHITECTURES[name].inputs == "tokens" else None
+    return random_net.explanation_of(name, method or IntegratedGradients(), length, unknown=unknown)
 
 
 @pytest.mark.parametrize("length", [1, LENGTH])
