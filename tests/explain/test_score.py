@@ -246,12 +246,6 @@ def test_faithfulness_of_a_regression_is_in_its_unit() -> None:
         [[left, _]] = run_all(net, [np.delete(s, first, axis=0)])
         half.append(one * (number - left))
     np.testing.assert_allclose(found.comprehensiveness[:, -1], half, atol=1e-5)
-    labels = example_of(LABELS)
-    texts = [sequence_of(labels.lstm.arch, n, n) for n in (7, 12)]
-    p = LABELS.probabilities(run_all(labels.ensemble, texts)).max(axis=1)
-    assert measure(labels.ensemble, texts, METHODS["leave-one-out"]).probability == pytest.approx(
-        float(p.mean()), abs=1e-5
-    )
 
 
 def test_errors() -> None:

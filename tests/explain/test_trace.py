@@ -97,13 +97,6 @@ def test_names_are_truncated_with_the_sequence() -> None:
     assert traced("plain")[3].truncated == 0
 
 
-def test_half_life_from_the_forget_gates() -> None:
-    _, _, _, example = traced("plain")
-    f = example.lstms[0].f.astype(np.float64)
-    half_life = example.lstms[0].half_life()
-    np.testing.assert_allclose(np.prod(f, axis=0), 0.5 ** (LENGTH / half_life), rtol=1e-9)
-
-
 def test_half_lives_of_the_top_layer() -> None:
     _, _, _, example = traced("bidirectional, two layers, mean and max")
     expected = np.concatenate([example.lstms[2].half_life(), example.lstms[3].half_life()])

@@ -14,7 +14,6 @@ from gatewise.kernels import unavailable_reason
 from gatewise.kernels.convolution import Banks
 from gatewise.members import convolutions as module
 from gatewise.members.convolutions import Convolutions, with_differences
-from gatewise.members.member import Inputs, check_width
 
 
 def some(channels: int = 2, outputs: int = 3, seed: int = 3) -> Convolutions:
@@ -72,15 +71,6 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(convolutions.logits(rows), whole, atol=1e-12)
 
 
-@pytest.mark.parametrize("length", [1, 3, 9, 17, 40, 41, 90])
-@pytest.mark.parametrize("outputs", [1, 3])
-def test_attributions_sum_to_the_logit(length: int, outputs: int) -> None:
-    convolutions, x = some(outputs=outputs), series(length)
-    parts = convolutions.attribution(x)
-    assert parts.shape == (length, outputs)
-    np.testing.assert_allclose(parts.sum(axis=0), convolutions.logits([x])[0], atol=1e-5)
-
-
 def test_a_step_has_the_features_centred_there() -> None:
     convolutions, x = some(), series(40)
     changed = x.copy()
@@ -88,13 +78,6 @@ def test_a_step_has_the_features_centred_there() -> None:
     difference = np.abs(convolutions.attribution(changed) - convolutions.attribution(x)).sum(axis=1)
     assert (difference[:19] < 1e-12).all()
     assert difference[39] > 0
-
-
-@pytest.mark.parametrize("length", [1, 8, 9, 41, 42, 70])
-def test_prefixes_against_series_that_end_there(length: int) -> None:
-    convolutions, x = some(channels=1, outputs=2), series(length, 1)
-    expected = convolutions.logits([x[:end] for end in range(length + 1)])
-    np.testing.assert_allclose(convolutions.prefix_logits(x), expected, atol=2e-5)
 
 
 def test_leave_one_out_holds_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,20 +91,6 @@ def test_leave_one_out_holds_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     tracemalloc.stop()
     assert peak < 10e6
     np.testing.assert_allclose(found[500], convolutions.logits([np.delete(x, 1_000, axis=0)])[0], atol=1e-12)
-
-
-def test_it_fits_the_network() -> None:
-    convolutions = some(channels=2, outputs=3)
-    convolutions.check(Inputs("channels", 2))
-    for inputs, message in (
-        (Inputs("tokens", 2), "need series; the model reads tokens"),
-        (Inputs("channels", 3), "of 2 channels; the model reads 3"),
-    ):
-        with pytest.raises(InputError, match=message):
-            convolutions.check(inputs)
-    check_width(convolutions, 3)
-    with pytest.raises(InputError, match="convolutions: 3 logits, the model has 4"):
-        check_width(convolutions, 4)
 
 
 def change(array: np.ndarray, at: Any, value: Any) -> np.ndarray:

@@ -233,17 +233,6 @@ def test_state_dict_and_copies() -> None:
     assert torch.allclose(lstm.double()(x.double())[0].float(), wanted, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_compiles_whole() -> None:
-    torch.manual_seed(0)
-    lstm, x = LSTM(3, 5, num_layers=2, bidirectional=True, batch_first=True), torch.randn(2, 6, 3)
-    compiled = torch.compile(lstm, backend="aot_eager", fullgraph=True)
-    plain = torch.autograd.grad(lstm(x)[0].square().sum(), list(lstm.parameters()))
-    traced = torch.autograd.grad(compiled(x)[0].square().sum(), list(lstm.parameters()))
-    for got, wanted in zip(traced, plain, strict=True):
-        assert torch.allclose(got, wanted, atol=1e-6)
-
-
 def test_binary_gates() -> None:
     """Output is o tanh(c) with o in {0, 1}: a unit shows its memory or nothing. Training moves it all the same."""
     torch.manual_seed(0)

@@ -37,12 +37,6 @@ def test_all_routes_are_described(described: dict[str, Any]) -> None:
             assert {"429", "413", "415", "504"} <= set(about["responses"]) or method == "get"
 
 
-def test_units_of_both_directions(port: int) -> None:
-    for direction, unit in (("forward", 1), ("backward", 5)):
-        found = ask(port, "GET", f"/units/{unit}?model=tokens").json()
-        assert (found["direction"], found["unit"]) == (direction, unit)
-
-
 def test_unknown_query_parameters_are_refused(port: int, described: dict[str, Any]) -> None:
     """On every path, with the reason, and without the client's words; the described ones are accepted."""
     for path, methods in described["paths"].items():

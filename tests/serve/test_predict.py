@@ -13,7 +13,7 @@ import pytest
 from gatewise.model.model import Model
 from gatewise.serve import handlers
 from gatewise.storage import strict_json
-from tests.serve.conftest import HOSTILE, TEXTS, labels_of
+from tests.serve.conftest import TEXTS, labels_of
 from tests.serve.server import post
 
 SECRET = "xyzzy-plugh"
@@ -22,17 +22,6 @@ SECRET = "xyzzy-plugh"
 def probabilities(answer: Any, model: Model) -> np.ndarray:
     assert [list(one["probabilities"]) for one in answer["predictions"]] == [list(model.classes)] * answer["n"]
     return np.array([list(one["probabilities"].values()) for one in answer["predictions"]])
-
-
-def test_one_text(port: int, models: dict[str, Model]) -> None:
-    answer = post(port, "/predict", {"text": "a good film"}).json()
-    model = models["reviews"]
-    assert answer["model"] == "reviews"
-    assert answer["n"] == 1
-    assert "id" not in answer
-    np.testing.assert_allclose(probabilities(answer, model), model.predict_proba("a good film"), atol=1e-6)
-    assert answer["predictions"][0]["label"] == model.predict("a good film")[0]
-    assert answer["predictions"][0]["steps"] == 4  # with <start>
 
 
 @pytest.mark.parametrize("name", ["reviews", "tokens"])
@@ -55,14 +44,6 @@ def test_series(port: int, models: dict[str, Model]) -> None:
     assert [one["steps"] for one in answer["predictions"]] == [3, 9, 1]
     alone = post(port, "/predict", {"series": given[1], "model": "gestures"}).json()
     np.testing.assert_allclose(probabilities(alone, models["gestures"]), expected[1:2], atol=1e-6)
-
-
-def test_class_names_are_text(port: int) -> None:
-    reply = post(port, "/predict", {"text": "good", "model": "tokens"})
-    assert reply.body.isascii()
-    assert list(reply.json()["predictions"][0]["probabilities"]) == list(HOSTILE)
-    assert reply.headers["content-type"] == "application/json"
-    assert reply.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from small_model import small_files
 
 import gatewise.storage.atomic as atomic
 from gatewise.errors import ModelFileError
-from gatewise.storage import MANIFEST, check_target, load_folder, save_folder, write_atomic
+from gatewise.storage import MANIFEST, check_target, load_folder, save_folder
 
 NEW = {"config.json": b"{}\n", "weights.bin": bytes(range(256)) * 40}
 
@@ -151,32 +151,6 @@ def test_the_second_rename_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         save_folder(folder, NEW)
     monkeypatch.undo()
     untouched(folder)
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True, text=True
-    )
-    if mount.returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {mount.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_disk_full(tiny_disk: Path) -> None:
-    folder = save_folder(tiny_disk / "model", small_files())
-    with pytest.raises(ModelFileError, match=r"disk/model': no space left on device; nothing was changed"):
-        save_folder(folder, {"config.json": b"{}", "big.bin": b"x" * 300_000})
-    untouched(folder)
-    write_atomic(tiny_disk / "checkpoint", b"old")
-    with pytest.raises(ModelFileError, match=r"disk/checkpoint': no space left on device; nothing was changed"):
-        write_atomic(tiny_disk / "checkpoint", b"x" * 300_000)
-    assert (tiny_disk / "checkpoint").read_bytes() == b"old"
-    assert sorted(os.listdir(tiny_disk)) == ["checkpoint", "model"]
 
 
 LIMITED = """

@@ -92,16 +92,6 @@ def test_two_classes_have_one_logit() -> None:
     assert ((model.logits([rows[n] for n in kept])[:, 0] > 0) == labels[kept]).all()
 
 
-def test_equal_arguments_give_equal_models() -> None:
-    rows, labels = waves(12, 3, channels=2)
-    one, two = (
-        fit_convolutions(rows, np.eye(3)[labels], "classification", singles(12), features=420, seed=4)[0]
-        for _ in range(2)
-    )
-    assert one.member.weight.tobytes() == two.member.weight.tobytes()
-    assert one.bias.tobytes() == two.bias.tobytes()
-
-
 def test_duplicates_are_held_out_together() -> None:
     rng = np.random.default_rng(11)
     noise = [rng.standard_normal((15, 1)).astype(np.float32) for _ in range(10)]

@@ -22,7 +22,7 @@ from gatewise.training.thresholds import best_threshold, choose_thresholds, cost
 from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData, prepare
 from tests.training.callbacks import InterruptAt, Recorder
-from tests.training.texts import made_rare, made_reviews
+from tests.training.texts import made_rare
 
 SMALL: dict[str, Any] = {"units": 8, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 3, "seed": 4}
 
@@ -97,13 +97,6 @@ def test_the_thresholds_of_a_weight_per_class_are_those_of_its_cost(weights: lis
     np.testing.assert_array_equal(target.decide(p), (p * weights).argmax(axis=1))
 
 
-def test_a_weight_per_class_decides_by_its_cost() -> None:
-    data = made_rare(300, 15)
-    rare = data.classes.index("rare")
-    model = train(data, class_weight={"rare": 9.0}, **SMALL)
-    assert model.target.thresholds == pytest.approx((0.1 if rare else 0.9,))
-
-
 @pytest.mark.parametrize("options", [{"class_weight": {"rare": 9.0}}, {"threshold": 0.02}])
 def test_the_card_has_the_scores_with_the_thresholds(options: dict[str, Any]) -> None:
     data, validation = made_rare(300, 15), made_rare(200, 16)
@@ -127,14 +120,6 @@ def test_thresholds_are_saved(tmp_path: Path) -> None:
     assert fitted.data == "validation set, used to fit the ensemble weights"
     assert last.loss == pytest.approx(fitted.loss), "both from logits of n-grams that were fitted without these rows"
     assert (again.predict(data.inputs) == model.predict(data.inputs)).all()
-
-
-def test_three_classes_with_weights() -> None:
-    data = made_reviews(500, 6, ("bad", "good", "odd"))
-    rows = np.flatnonzero((data.labels != 2) | (np.arange(500) % 6 == 0))
-    model = train(data.take(rows), class_weight="balanced", **SMALL)
-    assert model.target.thresholds == () or len(model.target.thresholds) == 3
-    assert model.evaluate(data).macro_f1 > 0.5
 
 
 def test_the_best_threshold_is_the_highest_f1() -> None:
