@@ -68,6 +68,10 @@ def test_another_table_needs_no_options(models: Path, name: str, run: Run) -> No
     assert (plain.exit_code, len(plain.stdout.splitlines())) == (0, 60), plain.stderr
     named = [word for word in options if word not in ("--set", "lstm.units=4")]
     assert run("predict", models / name, table, *named).stdout == plain.stdout
+    if name == "text":  # a line is a text, whatever the columns of the training table were
+        (models / "lines.txt").write_text("a film 1\ngood\n")
+        assert len(run("predict", models / name, models / "lines.txt").stdout.splitlines()) == 2
+        assert len(run("predict", models / name, "-", input="a film 1\ngood\n").stdout.splitlines()) == 2
     with_labels = run("predict", models / name, models / f"{name}.csv")
     assert with_labels.stdout == plain.stdout
     for command in (("evaluate",), ("explain",)):

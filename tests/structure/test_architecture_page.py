@@ -1,6 +1,6 @@
 """docs/architecture.md: the files and functions of each request exist, and a traced request calls them in that order.
 
-A request is a section `## Predict`, `## Train` or `## Explain`. Its numbered items begin with a path relative to
+A request is a section of `REQUESTS`. Its numbered items begin with a path relative to
 src/gatewise and a function of that file: "1. `cli/predict.py` `predict`: reads the texts." Nested functions and methods
 are written with dots: `Model.predict_proba`.
 """
@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from gatewise.cli import program
 
 PAGE = ROOT / "docs" / "architecture.md"
-TEXTS = ["the film was bad", "a good film seen twice", "the end of it", "it was good was it", "bad bad end"]
+REQUESTS = ("Predict", "Train", "Explain", "Forecast")
 _ITEM = re.compile(r"^\d+\. \[?`([\w./]+\.\w+)`(?:\]\([^)]*\))? `([\w.]+)`", re.MULTILINE)
 
 
@@ -97,28 +97,32 @@ def command(*words: object) -> Callable[[], object]:
 
 
 def request_of(heading: str, folder: Path) -> Callable[[], object]:
-    """The request of a section: the bundled model predicts and explains, a tiny model is trained."""
+    """The request of a section: the bundled model predicts and explains, others are trained on tiny tables."""
     if heading == "Predict":
         return command("predict", "--bundled", "A film to see twice.")
     if heading == "Explain":
         return command("explain", "--bundled", "A film to see twice.")
+    if heading == "Forecast":
+        months = [f"{2000 + n // 12}-{n % 12 + 1:02},{100 + n + 20 * (n % 12)}\n" for n in range(96)]
+        (folder / "sales.csv").write_text("month,sold\n" + "".join(months), encoding="utf-8")
+        return command("forecast", folder / "sales.csv", "--time", "month", "--value", "sold", "--horizon", 12)
     table = folder / "reviews.csv"
     rows = [("good" if n % 3 else "bad", f"the film was {'good' if n % 3 else 'bad'} {n}") for n in range(24)]
     table.write_text("text,label\n" + "".join(f"{text},{label}\n" for label, text in rows), encoding="utf-8")
     return command("train", table, "-o", folder / "trained", "--epochs", 1, "--units", 4, "--batch-size", 8)
 
 
-@pytest.mark.parametrize("heading", ["Predict", "Train", "Explain"])
+@pytest.mark.parametrize("heading", REQUESTS)
 def test_files_and_functions_exist(heading: str) -> None:
     described = steps(PAGE.read_text(encoding="utf-8"), heading)
-    assert len(described) >= 5, "the path of a request has at least five steps"
+    assert 5 <= len(described) <= 20, "the path of a request has five to twenty steps"
     for path, name in described:
         assert (PACKAGE / path).is_file(), f"{path} does not exist"
         if path.endswith(".py"):
             assert name in functions(PACKAGE / path), f"{path} has no function `{name}`"
 
 
-@pytest.mark.parametrize("heading", ["Predict", "Train", "Explain"])
+@pytest.mark.parametrize("heading", REQUESTS)
 def test_the_request_calls_the_functions_in_order(heading: str, tmp_path: Path) -> None:
     described = [step for step in steps(PAGE.read_text(encoding="utf-8"), heading) if step[0].endswith(".py")]
     calls = traced(request_of(heading, tmp_path))

@@ -163,18 +163,18 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
     if classifier:
         print(f"{printable(predicts(found.architecture, found.target, found.channels), 2000)}\n")
         console().print(layer_table(found.ensemble))
-        print(f"\n{'weights':13}  {found.ensemble}")
+        print(f"\n{'weights':14}  {found.ensemble}")
     else:
         names = ", ".join(printable(one, 40) for one in found.names[:20]) + (", ..." if len(found.names) > 20 else "")
         print(f"This forecaster predicts the next {found.horizon:,} values of: {names}.\n")
         for line in found.report():
             print(printable(line, 500))
-        print(f"\n{'parameters':13}  {sum(count for _, _, count in found.ensemble.summary()):,}")
+        print(f"\n{'parameters':14}  {sum(count for _, _, count in found.ensemble.summary()):,}")
     for name, value in metadata_rows(found.metadata):
-        print(f"{name:13}  {printable(value, 500)}")
+        print(f"{name:14}  {printable(value, 500)}")
     if classifier:
         for m in found.metadata.evaluations:
-            print(f"{'measured':13}  {m.figures}, n {m.n:,}: {printable(m.data, 500)}")
+            print(f"{'measured':14}  {m.figures}, n {m.n:,}: {printable(m.data, 500)}")
         _print_changes(found.metadata)
     _print_files(files)
 
@@ -205,7 +205,7 @@ def _print_changes(metadata: ModelMetadata) -> None:
     if metadata.calibration is not None:
         c = metadata.calibration
         error = f"calibration error {c.calibration_error_before:.4f} before, {c.calibration_error_after:.4f} after"
-        print(f"{'calibrated':13}  {printable(c.method, 300)}; {error}, n {c.n:,}: {printable(c.data, 500)}")
+        print(f"{'calibrated':14}  {printable(c.method, 300)}; {error}, n {c.n:,}: {printable(c.data, 500)}")
     if metadata.compression is not None:
         s = metadata.compression
         vocabulary = f", vocabulary {s.vocab_before:,} to {s.vocab_after:,}" if s.vocab_after else ""
@@ -213,4 +213,4 @@ def _print_changes(metadata: ModelMetadata) -> None:
             f", distinct embeddings {s.embeddings_before:,} to {s.embeddings_after:,}" if s.embeddings_after else ""
         )
         changes = f"{vocabulary}{embeddings}: {s.bytes_before:,} to {s.bytes_after:,} bytes"
-        print(f"{'compressed':13}  {printable(s.storage, 500)}{changes}")
+        print(f"{'compressed':14}  {printable(s.storage, 500)}{changes}")

@@ -357,8 +357,9 @@ def table_paths(path: str | Path | Sequence[str | Path]) -> list[str]:
 class RowReader:
     """Reads the rows of tables in bounded memory: one by one, or as batches of what their columns hold.
 
-    lines: opens other files than tables, and stdin; None: these are tables too. fail_fast: the first bad row is an
-    error at once. live: each row is answered when it arrives. chosen: whether a row is read, by file and row.
+    lines: opens other files than tables, and stdin, each line a text whatever the columns are; None: these are tables
+    too. fail_fast: the first bad row is an error at once. live: each row is answered when it arrives. chosen: whether
+    a row is read, by file and row.
     """
 
     paths: list[str]
@@ -431,7 +432,7 @@ class RowReader:
 
             of_lines = self.lines is not None and not is_table(path)
             self.table = table = self.lines(path) if of_lines else open_table(path, self.delimiter)  # type: ignore[misc]
-            columns = self.columns.found_in(table)
+            columns = (Columns(table.columns) if of_lines else self.columns).found_in(table)
             if self.skipped is not None:
                 self.skipped.open()  # not before the input, without which the list of an earlier run stays
             read = (TableRow(line, cells, table.stream.where, file, self._row) for line, cells in table.rows(skip))

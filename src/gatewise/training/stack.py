@@ -4,14 +4,15 @@
 
 is fitted by logistic regression (Platt 1999; with one member the weight is the temperature of Guo et al. 2017), for
 multi-label rows with one cross-entropy per label, for a regression by least squares of the standardised numbers
-(Breiman 1996, "Stacked regressions"). Weights are scalars of at least 0, the shift has one value per logit. The penalty
+(Breiman 1996, "Stacked regressions"). Weights are scalars, the shift has one value per logit. The penalty
 
     Σ_m l2_m/2 (weight_m - prior_m)² + L2/2 |shift|²
 
 draws towards the plain sum of the members: a hundred rows cannot lead far away from it, and thousands override it.
 Members that predict the same, each alone, are drawn towards their mean: those of a regression, and the classifiers that
 label unlabelled texts. Where a member leads, which is calibrated on held-out rows by its own fit, the others are drawn
-towards 0: on few rows, from which a network learns next to nothing, the calibrated member remains.
+towards 0, and are at least 0: on few rows, from which a network learns next to nothing, the calibrated member remains.
+A weight that a report would print as 0.00 is 0, so that the member is not computed and the reports say so.
 
 All of it follows from the held-out logits, so a resumed run ends with the same bits.
 """
@@ -32,6 +33,7 @@ from gatewise.training.dense_solver import fit_glm, loss_of
 from gatewise.training.training_data import TargetScaling
 from gatewise.types import Array, Task
 
+SMALLEST = 0.005  # a weight, see above
 L2 = 5.0  # chosen on train reviews, for a hundred to thousands of rows: docs/log/accuracy.md
 
 
@@ -116,9 +118,11 @@ def stack(
         )
         standardised = logits if scaling is None else scaling.transform(logits.transpose(0, 2, 1)).transpose(0, 2, 1)
         l2_shift = min(one.l2 for one in members) if all(one.shifts for one in members) else None
+        lowest = 0.0 if any(leads) else None
         weights, shift = fit_weights(
-            standardised, targets, weights, l2, l2_shift, task=task, sample_weight=sample_weight
+            standardised, targets, weights, l2, l2_shift, lowest=lowest, task=task, sample_weight=sample_weight
         )
+        weights = np.where(np.abs(weights) < SMALLEST, 0.0, weights)
         if scaling is not None:  # 1 - Σ weights is what the members leave of the mean
             shift = (1 - weights.sum()) * scaling.mean + scaling.scale * shift
     combined = logits @ weights + shift
@@ -132,10 +136,11 @@ def fit_weights(
     l2: float | Array,
     l2_shift: float | None,
     *,
+    lowest: float | None = 0.0,
     task: Task = "classification",
     sample_weight: Array | None = None,
 ) -> tuple[Array, Array]:
-    """Weights (P,) of at least 0 and shift (outputs,) of P members' logits (n, outputs, P), see `fit_glm`.
+    """Weights (P,) and shift (outputs,) of P members' logits (n, outputs, P), see `fit_glm`.
 
     A regression has the squared error over its variance, which is that of the prior's prediction, so that a penalty
     means the same for every task. l2_shift: None for a shift of 0.
@@ -144,7 +149,7 @@ def fit_weights(
         error = np.square(logits @ prior - targets).mean(axis=1)
         variance = max(float(np.average(error, weights=sample_weight)), 1e-12)
         l2, l2_shift = l2 * variance, None if l2_shift is None else l2_shift * variance
-    options: dict[str, Any] = {"l2_shift": l2_shift, "lowest": 0.0, "sample_weight": sample_weight}
+    options: dict[str, Any] = {"l2_shift": l2_shift, "lowest": lowest, "sample_weight": sample_weight}
     return fit_glm(logits, targets, l2, task=task, prior=prior, **options)
 
 
