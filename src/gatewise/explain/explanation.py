@@ -107,14 +107,11 @@ class Explanation(HtmlRepr):
         calibrated = " (calibrated)" if self.calibrated else ""
         if self.of.task == "classification" and len(self.classes) == 2:
             return f"probability {self.probabilities[int(self.predicted)]:.4f}{calibrated}"
-        top = [f"{printable(self.classes[k], 40)} {self.probabilities[k]:.4f}" for k in self.most_probable(3)]
+        top = [
+            f"{printable(self.classes[k], 40)} {self.probabilities[k]:.4f}"
+            for k in np.argsort(-self.probabilities, kind="stable")[:3]
+        ]
         return f"probabilities: {', '.join(top)}{calibrated}"
-
-    def most_probable(self, count: int) -> list[int]:
-        """The `count` most probable classes, the most probable first; none for regression."""
-        if self.probabilities is None:
-            return []
-        return [int(k) for k in np.argsort(-self.probabilities, kind="stable")[:count]]
 
     @property
     def truncated_part(self) -> float:

@@ -68,10 +68,6 @@ class ModelEndpoint:
         queue = self.long if tokens >= LONG else self.short
         return await queue.run(Job(inputs, field, tokens, disconnected))
 
-    def warm_up(self) -> None:
-        """Predict the example, so that the first request does not pay for lazy initialisation."""
-        self.predict_example()
-
     @property
     def example(self) -> Any:
         """An input as JSON, for the description of the routes."""

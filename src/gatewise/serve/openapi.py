@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import Any
 
 from gatewise.explain.attribution import METHODS
@@ -239,23 +240,19 @@ def infer_request(endpoints: Iterable[ModelEndpoint]) -> Schema:
     return _body(_object(request, ["inputs"]))
 
 
-def answers(schema: Schema | None, *statuses: int, kind: str = "application/json") -> dict[int | str, Schema]:
-    """The responses of a route outside /v2: 200 with that schema, these errors, and the errors of every route."""
-    return _answers(schema, _ERROR, statuses, kind)
-
-
-def v2_answers(schema: Schema | None, *statuses: int) -> dict[int | str, Schema]:
-    """The responses of a route below /v2, where an error is one string."""
-    return _answers(schema, _V2_ERROR, statuses, "application/json")
-
-
-def _answers(schema: Schema | None, error: Schema, statuses: Iterable[int], kind: str) -> dict[int | str, Schema]:
+def answers(
+    schema: Schema | None, *statuses: int, kind: str = "application/json", error: Schema = _ERROR
+) -> dict[int | str, Schema]:
+    """The responses of a route: 200 with that schema, these errors, and the errors of every route."""
     found: dict[int | str, Schema] = {
         200: {"description": "The response.", "content": {kind: {"schema": schema or {"type": "object"}}}}
     }
     for status in sorted({400, 401, 408, 421, 422, 431, 500, 503, *statuses}):
         found[status] = {"description": _REASONS[status], "content": {"application/json": {"schema": error}}}
     return found
+
+
+v2_answers = partial(answers, error=_V2_ERROR)  # below /v2 an error is one string
 
 
 def _object(properties: Schema, required: list[str]) -> Schema:

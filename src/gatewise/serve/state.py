@@ -59,7 +59,7 @@ class State:
         """Make one prediction with every model, then report ready. Raises InputError naming a model that fails."""
         for endpoint in self.endpoints.values():
             try:
-                endpoint.warm_up()
+                endpoint.predict_example()  # the first request does not pay for lazy initialisation
             except InputError as error:
                 raise InputError(f"{quote(endpoint.name)}: the model cannot predict an example: {error}") from error
         self.ready = True
