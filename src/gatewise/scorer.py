@@ -14,11 +14,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +29,6 @@ from gatewise.model.model import Model, load
 from gatewise.model.prediction_columns import Column, prediction_columns
 from gatewise.storage import MANIFEST, read_regular
 from gatewise.types import Array, Precision
-
-if TYPE_CHECKING:
-    from gatewise.explain import Explanation
 
 _ROWS = 4096  # whose logits are computed at once
 _MODELS = 4  # kept in a process
@@ -156,7 +153,10 @@ class Scorer:
         found = prediction_columns(model.target, logits, every=self.probabilities == "all", names=False)
         if self.explain:
             method = None if self.explain is True else self.explain
-            found |= _explanation_columns(model.explain(text, method) for text in present)
+            rows = [(list(e.steps), e.scores.tolist(), e.target) for e in (model.explain(t, method) for t in present)]
+            tokens, attributions, target = ([row[k] for row in rows] for k in range(3))
+            columns = Column(tokens, "str", True), Column(attributions, "float", True), Column(target, "str")
+            found |= dict(zip(_EXPLANATION, columns, strict=True))
         if len(present) == len(texts):
             return found
 
@@ -176,13 +176,6 @@ def _raise_with_row(model: Model, texts: list[str], places: list[int]) -> None:
             model.logits([text])
         except InputError as error:
             raise InputError(re.sub(r"^(text 1|input 0)(?=[: ])", f"row {place}", str(error))) from None
-
-
-def _explanation_columns(explanations: Iterator[Explanation]) -> dict[str, Column]:
-    rows = [(list(one.steps), one.scores.tolist(), one.target) for one in explanations]
-    tokens, attributions, target = ([row[k] for row in rows] for k in range(3))
-    columns = Column(tokens, "str", True), Column(attributions, "float", True), Column(target, "str")
-    return dict(zip(_EXPLANATION, columns, strict=True))
 
 
 @lru_cache(maxsize=_MODELS)

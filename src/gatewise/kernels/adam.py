@@ -80,18 +80,16 @@ def step(
     For the bits of a step on all rows, call `catch_up` for the steps before, and set `last[rows]` to the number of this
     one. Raises InputError for arrays or numbers that do not fit.
     """
-    changed, read = {"weight": weight, "m": m, "v": v}, {"grad": grad}
-    if rows is None:
-        _check_arrays(changed, read)
-    else:
-        _check_table(changed, rows, read)
+    if rows is not None:
+        _check_table(weight, rows)
+    _check_arrays({"weight": weight, "m": m, "v": v}, {"grad": grad})
     expected = weight.shape if rows is None else (len(rows), weight.shape[1])
     if grad.shape != expected:
         raise InputError(f"grad: expected {expected}, got {grad.shape}")
     size = _Size.of(weight.dtype, rate, epsilon, beta_1, beta_2, scale)
     extension = _extension(weight)
     if extension is not None:
-        extension.adam_step(*_where(), weight, rows, grad, m, v, *size.floats())
+        extension.adam_step(native.isa(), threads(), weight, rows, grad, m, v, *size.floats())
         return
     at = ... if rows is None else rows
     weight[at], m[at], v[at] = size.stepped(weight[at], grad, m[at], v[at])
@@ -115,7 +113,8 @@ def catch_up(
     weight's dtype with S > now: [s] is what `step` takes at step s, counted from 1. Raises InputError for arrays that
     do not fit, for a row that is ahead of `now`, and for an epsilon that is not above 0.
     """
-    _check_table({"weight": weight, "m": m, "v": v}, rows, {})
+    _check_table(weight, rows)
+    _check_arrays({"weight": weight, "m": m, "v": v}, {})
     if last.shape != weight.shape[:1] or last.dtype not in (np.int32, np.int64) or not last.flags.writeable:
         raise InputError(f"last: expected ({len(weight)},) int32 or int64, got {last.shape} {last.dtype}")
     for name, array in (("rates", rates), ("epsilons", epsilons)):
@@ -142,7 +141,7 @@ def catch_up(
     if extension is not None:
         betas = _Size.of(weight.dtype, 0.0, 1.0, beta_1, beta_2, 1.0).floats()[:4]
         extension.adam_catch_up(
-            *_where(), weight, rows, m, v, first, now, rates, epsilons, np.zeros_like(rates), *betas
+            native.isa(), threads(), weight, rows, m, v, first, now, rates, epsilons, np.zeros_like(rates), *betas
         )
     else:
         every = np.arange(len(weight)) if rows is None else rows
@@ -165,7 +164,7 @@ def squared_norm(arrays: Iterable[Array]) -> float:
         _check_kind(f"array {n}", array)
         extension = _extension(array)
         if extension is not None:
-            total += extension.sum_of_squares(*_where(), array)
+            total += extension.sum_of_squares(native.isa(), threads(), array)
             continue
         flat = array.reshape(-1)
         with np.errstate(over="ignore"):
@@ -235,11 +234,6 @@ def _extension(array: Array) -> Any:
     return native.imported()[0]
 
 
-def _where() -> tuple[str, int]:
-    """Instruction set and number of threads."""
-    return native.isa(), threads()
-
-
 def _check_numbers(**betas: float) -> None:
     for name, beta in betas.items():
         if not 0 <= beta < 1:
@@ -259,35 +253,29 @@ def _check_kind(name: str, array: Array) -> None:
 
 def _check_arrays(changed: dict[str, Array], read: dict[str, Array]) -> None:
     """Raise InputError, naming the array, unless `changed` have one shape, all have one dtype, and none overlap."""
-    named = {**changed, **read}
-    weight = changed["weight"]
+    named, weight = {**changed, **read}, changed["weight"]
     for name, array in named.items():
         _check_kind(name, array)
         if array.dtype != weight.dtype:
             raise InputError(f"{name} is {array.dtype}, weight is {weight.dtype}: their dtypes must be equal")
-    for name, array in changed.items():
-        if array.shape != weight.shape:
+        if name in changed and array.shape != weight.shape:
             raise InputError(f"{name}: expected {weight.shape}, got {array.shape}")
-        if not array.flags.writeable:
+        if name in changed and not array.flags.writeable:
             raise InputError(f"{name} is read-only")
     for (name, array), (other, another) in combinations(named.items(), 2):
         if np.may_share_memory(array, another):  # exact, since both are contiguous
             raise InputError(f"{name} and {other} share memory")
 
 
-def _check_table(changed: dict[str, Array], rows: Rows | None, read: dict[str, Array]) -> None:
-    """As _check_arrays for a table (V, D); raise InputError unless `rows` are distinct rows of it."""
-    weight = changed["weight"]
+def _check_table(weight: Array, rows: Rows | None) -> None:
+    """Raise InputError unless weight is a table (V, D) and `rows` are distinct rows of it."""
     if weight.ndim != 2:
         raise InputError(f"weight: expected (V, D), got {weight.shape}")
-    _check_arrays(changed, read)
     if rows is None:
         return
     if rows.ndim != 1 or rows.dtype != np.int64 or not _plain(rows):
         raise InputError(f"rows: expected (R,) int64, contiguous; got {rows.shape} {rows.dtype}")
-    if not len(rows):
-        return
-    if not 0 <= int(rows.min()) <= int(rows.max()) < len(weight):
+    if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(weight):
         raise InputError(f"rows must be from 0 to {len(weight) - 1}, found {int(rows.min())} to {int(rows.max())}")
     if not (rows[1:] > rows[:-1]).all() and len(np.unique(rows)) != len(rows):
         raise InputError("rows must be distinct")

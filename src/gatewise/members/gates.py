@@ -72,10 +72,6 @@ class Gates:
             rate = -np.log(self.f.astype(np.float64)).mean(axis=0)
             return np.asarray(np.log(2) / rate)
 
-    def shares(self) -> dict[str, Share]:
-        """`gate_shares` of this LSTM."""
-        return gate_shares([self])
-
     def memory_changes(self) -> Array:
         """(T, H) float64: c_t - c_{t-1} at each step, in the LSTM's reading order."""
         c = self.c[self.reading_order].astype(np.float64)

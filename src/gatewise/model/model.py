@@ -532,8 +532,17 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
 
 def model_of_files(files: Mapping[str, bytes], where: str | Path, precision: Precision) -> Model:
     """What `Model.to_files` made the files of. Raises ModelFileError that names `where`."""
+    folder, config_file = Folder(Path(where), files, ""), f"{where}/config.json"
     try:
-        return _model_from(Folder(Path(where), files, ""), precision)
+        config = config_of(folder, "model", _CONFIG_KEYS)
+        target = fields_from(Target, config["target"], f"{config_file}: target")
+        preprocessor = preprocessor_from(config["preprocessor"], folder.read)
+        ensemble = Ensemble.from_files(config, target, preprocessor.inputs, folder.read)
+        if precision != "float32":
+            ensemble = ensemble.with_lstm(replace(ensemble.lstm, precision=precision))
+        metadata = fields_from(ModelMetadata, config["metadata"], f"{config_file}: metadata")
+        history = files.get(_HISTORY_FILE, b"").decode()
+        return Model(preprocessor, ensemble, metadata, history, files.get(_UNITS_FILE, b""))
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{where}/{_HISTORY_FILE}: not UTF-8 at byte {error.start}") from error
     except (InputError, ModelFileError) as error:
@@ -577,20 +586,3 @@ def config_of(folder: Folder, kind: str, keys: set[str]) -> dict[str, Any]:
     if not isinstance(config, dict) or set(config) != keys:
         raise ModelFileError(f"{where}: the keys must be {', '.join(sorted(keys))}")
     return config
-
-
-def _model_from(folder: Folder, precision: Precision) -> Model:
-    where = f"{folder.path}/config.json"
-    config = config_of(folder, "model", _CONFIG_KEYS)
-    target = fields_from(Target, config["target"], f"{where}: target")
-    preprocessor = preprocessor_from(config["preprocessor"], folder.read)
-    ensemble = Ensemble.from_files(config, target, preprocessor.inputs, folder.read)
-    if precision != "float32":
-        ensemble = ensemble.with_lstm(replace(ensemble.lstm, precision=precision))
-    return Model(
-        preprocessor,
-        ensemble,
-        metadata=fields_from(ModelMetadata, config["metadata"], f"{where}: metadata"),
-        history=folder.files.get(_HISTORY_FILE, b"").decode(),
-        units_json=folder.files.get(_UNITS_FILE, b""),
-    )

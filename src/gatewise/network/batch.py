@@ -41,30 +41,22 @@ class Batch:
     @classmethod
     def of(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
         """From B arrays, (length,) token ids or (length, C) channels. Raises InputError naming the invalid sequence."""
-        return cls.of_tokens(sequences, arch) if arch.inputs == "tokens" else cls.of_channels(sequences, arch)
-
-    @classmethod
-    def of_tokens(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
-        ragged = Ragged.of([truncate(np.asarray(s), arch) for s in sequences])
-        tokens = ragged.values
-        if len(tokens) and not (int(tokens.min()) >= 0 and int(tokens.max()) < arch.vocab_size):
-            raise InputError(
-                f"token ids must be from 0 to {arch.vocab_size - 1}, found {int(tokens.min())} to {int(tokens.max())}"
-            )
-        pads = arch.max_length - ragged.lengths if arch.padding == "pre" else None
-        distinct, index = unique_tokens(tokens, arch.vocab_size, with_pad=pads is not None and bool(pads.any()))
-        return cls(ragged.lengths, distinct=distinct, index=index, pads=pads)
-
-    @classmethod
-    def of_channels(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
+        if arch.inputs == "tokens":
+            ragged = Ragged.of([truncate(np.asarray(s), arch) for s in sequences])
+            tokens = ragged.values
+            if len(tokens) and not (int(tokens.min()) >= 0 and int(tokens.max()) < arch.vocab_size):
+                found = f"found {int(tokens.min())} to {int(tokens.max())}"
+                raise InputError(f"token ids must be from 0 to {arch.vocab_size - 1}, {found}")
+            pads = arch.max_length - ragged.lengths if arch.padding == "pre" else None
+            distinct, index = unique_tokens(tokens, arch.vocab_size, with_pad=pads is not None and bool(pads.any()))
+            return cls(ragged.lengths, distinct=distinct, index=index, pads=pads)
         arrays = [np.asarray(s, dtype=np.float32) for s in sequences]
         for n, array in enumerate(arrays):
             if array.ndim != 2 or array.shape[1] != arch.channels:
                 raise InputError(f"series {n}: shape must be (steps, {arch.channels}), not {array.shape}")
             if not np.isfinite(array).all():
-                raise InputError(
-                    f"series {n}: step {int(np.argwhere(~np.isfinite(array))[0, 0])} is not a finite number"
-                )
+                step = int(np.argwhere(~np.isfinite(array))[0, 0])
+                raise InputError(f"series {n}: step {step} is not a finite number")
         arrays = [truncate(array, arch) for array in arrays]
         lengths = np.array([len(array) for array in arrays], dtype=np.int64)
         values = np.concatenate(arrays) if arrays else np.zeros((0, arch.channels), dtype=np.float32)

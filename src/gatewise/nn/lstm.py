@@ -277,12 +277,13 @@ class LSTM(torch.nn.Module):
 
     def _check_fallback(self, data: Tensor) -> None:
         """Raise InputError for settings that torch's LSTM, which runs on other devices, does not have."""
-        if self.gate != "sigmoid":
-            raise InputError(f"gate={self.gate!r} runs on the CPU only; the input is on '{data.device}'")
-        if self.precision != "float32":
-            raise InputError(f"precision={self.precision!r} runs on the CPU only; the input is on '{data.device}'")
-        if self.training and self.recurrent_dropout > 0:
-            raise InputError(f"recurrent_dropout runs on the CPU only; the input is on '{data.device}'")
+        for name, used in (
+            (f"gate={self.gate!r}", self.gate != "sigmoid"),
+            (f"precision={self.precision!r}", self.precision != "float32"),
+            ("recurrent_dropout", self.training and self.recurrent_dropout > 0),
+        ):
+            if used:
+                raise InputError(f"{name} runs on the CPU only; the input is on '{data.device}'")
 
     def _fallback(self, x: Tensor, batch_sizes: Tensor | None, states: States) -> tuple[Tensor, States]:
         weights = []

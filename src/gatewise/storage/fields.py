@@ -52,7 +52,15 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if origin in (Union, types.UnionType):
         return _one_of(args, value, where)
     if origin in (tuple, list):
-        return _sequence(origin, args, value, where)
+        if not isinstance(value, (list, tuple)):
+            raise ModelFileError(f"{where} must be a list, not {_kind(value)}")
+        every = origin is list or args[1:] == (Ellipsis,)
+        if not every and len(args) != len(value):
+            raise ModelFileError(f"{where} must have {len(args)} entries, not {len(value)}")
+        hints = args[:1] * len(value) if every else args
+        return origin(
+            _value(one, inner, f"{where}[{i}]") for i, (one, inner) in enumerate(zip(hints, value, strict=True))
+        )
     if origin is dict and args[0] is str:
         if not isinstance(value, dict):
             raise ModelFileError(f"{where} must be an object, not {_kind(value)}")
@@ -64,9 +72,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             return float(value)
         except OverflowError:
             raise ModelFileError(f"{where}: the number is too large") from None
-    if hint is type(None) or hint is None:
-        hint = type(None)
-    elif hint not in (int, float, str, bool):
+    hint = type(None) if hint is None else hint
+    if hint not in _NAMES:
         raise TypeError(f"fields_from does not know the type {hint!r}")
     if type(value) is int and abs(value) >= 1 << 63:
         raise ModelFileError(f"{where}: the number is too large")
@@ -85,20 +92,6 @@ def _one_of(choices: tuple[Any, ...], value: Any, where: str) -> Any:
     if len(choices) == 2 and type(None) in choices:  # Optional: the message is about the other type, not about null
         return _value(next(choice for choice in choices if choice is not type(None)), value, where)
     raise last
-
-
-def _sequence(origin: type, args: tuple[Any, ...], value: Any, where: str) -> Any:
-    if not isinstance(value, (list, tuple)):
-        raise ModelFileError(f"{where} must be a list, not {_kind(value)}")
-    if origin is list or args[1:] == (Ellipsis,):
-        hints = (args[0],) * len(value)
-    elif len(args) == len(value):
-        hints = args
-    else:
-        raise ModelFileError(f"{where} must have {len(args)} entries, not {len(value)}")
-    return origin(
-        _value(hint, inner, f"{where}[{i}]") for i, (hint, inner) in enumerate(zip(hints, value, strict=True))
-    )
 
 
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
