@@ -28,7 +28,6 @@ from gatewise.data.labelled import Labelled
 from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels
 from gatewise.errors import InputError, MissingExtra, counted
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.target import Target
 from gatewise.training.fields import named_values
 from gatewise.training.pretrained import Pretrained
@@ -158,9 +157,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     def _logits(self, X: Any) -> Array:
         check_is_fitted(self, "model_")
-        preprocessor = self.model_.preprocessor
-        channels = preprocessor.scaling.channels if isinstance(preprocessor, SeriesPreprocessor) else None
-        return self.model_.logits(self._rows(X, reset=False, channels=channels))
+        return self.model_.logits(self._rows(X, reset=False, channels=self.model_.channels or None))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

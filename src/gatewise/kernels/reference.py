@@ -72,10 +72,10 @@ class Reference:
         dpre_rows = np.empty_like(gates)
         # In float64, since thousands of steps are added one by one. The native kernel adds 128 steps at a time.
         sum_dweight_hh = np.zeros(saved.weight_hh.shape, dtype=np.float64) if with_dweight else None
-        for active, rows, before in reversed(_steps_with_previous(saved)):
-            first = before < 0  # the first step: the previous state is the initial one
-            h_prev = np.where(first[:, None], saved.h0[active], saved.h[before])  # (A, H)
-            c_prev = np.where(first[:, None], saved.c0[active], saved.c[before])
+        back = 1 if saved.reverse else -1
+        for s, (active, rows) in reversed(list(enumerate(_steps(saved.lengths, saved.reverse)))):
+            h_prev = saved.h[rows + back] if s else saved.h0[active]  # (A, H)
+            c_prev = saved.c[rows + back] if s else saved.c0[active]
             if saved.mask is not None:
                 h_prev = h_prev * saved.mask[active]
             step = Step(gates[rows], saved.c[rows], saved.h[rows])
@@ -105,12 +105,3 @@ def _steps(lengths: Lengths, reverse: bool) -> list[tuple[Array, Array]]:
         active = np.flatnonzero(lengths > s)
         steps.append((active, starts[active] + (lengths[active] - 1 - s if reverse else s)))
     return steps
-
-
-def _steps_with_previous(saved: SavedActivations) -> list[tuple[Array, Array, Array]]:
-    """As `_steps`, with the previous row of each sequence (A,), -1 at its first step."""
-    back = 1 if saved.reverse else -1
-    return [
-        (active, rows, rows + back if s else np.full(len(rows), -1))
-        for s, (active, rows) in enumerate(_steps(saved.lengths, saved.reverse))
-    ]

@@ -110,17 +110,12 @@ def _truncate_vocab(model: Model, vocab_size: int) -> Model:
     preprocessor = TextPreprocessor(encoding.truncate_vocab(vocab_size))
     parameters: dict[str, Array] = dict(model.parameters)
     parameters[_EMBEDDING] = readonly_copy(parameters[_EMBEDDING][:vocab_size])
-    ngrams: Ngrams | None = model.ensemble.get("ngrams")
-    lstm = replace(
-        model.ensemble.lstm,
-        arch=replace(model.architecture, vocab_size=vocab_size),
-        parameters=MappingProxyType(parameters),
-    )
-    members = tuple(
-        lstm if one is model.ensemble.lstm else one if ngrams is None or one is not ngrams else ngrams.prune(vocab_size)
-        for one in model.ensemble.members
-    )
-    return replace(model, preprocessor=preprocessor, ensemble=replace(model.ensemble, members=members))
+    ensemble, ngrams = model.ensemble, model.ensemble.get("ngrams")
+    if ngrams is not None:
+        ensemble = ensemble.with_member("ngrams", ngrams.prune(vocab_size))
+    arch = replace(model.architecture, vocab_size=vocab_size)
+    lstm = replace(ensemble.lstm, arch=arch, parameters=MappingProxyType(parameters))
+    return replace(model, preprocessor=preprocessor, ensemble=ensemble.with_lstm(lstm))
 
 
 def _measure(

@@ -25,7 +25,7 @@ from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable
 from gatewise.network.batch import PAD, unique_tokens
 from gatewise.network.dropout import Dropout
 from gatewise.network.sampled import sampled_softmax
-from gatewise.network.trainable import TABLE, Gradients, gradients_of
+from gatewise.network.trainable import TABLE, Gradients, Trainable, gradients_of
 from gatewise.target import log_probabilities
 from gatewise.types import Array
 
@@ -45,7 +45,7 @@ class Piece(NamedTuple):
     rng: np.random.Generator
 
 
-class LanguageModel:
+class LanguageModel(Trainable):
     """parameters: by name, with the shapes of `gatewise.network.architecture.language_model_shapes`.
 
     dropout_word: probability of dropping a word of a piece. dropout_output: probability of dropping a unit of a stream
@@ -121,15 +121,6 @@ class LanguageModel:
             log_p = log_probabilities(decoded[part] @ self.parameters[TABLE].T + self.parameters["decoder.bias"])
             log_likelihood += float(log_p[np.arange(len(log_p)), text[part]].sum(dtype=np.float64))
         return -log_likelihood
-
-    def state(self) -> dict[str, Array]:
-        """Copies of the parameters by name."""
-        return {name: value.copy() for name, value in self.parameters.items()}
-
-    def set_state(self, state: Mapping[str, Array]) -> None:
-        """Restore what `state` returned."""
-        for name, value in self.parameters.items():
-            value[...] = state[name]
 
     def _variables(self, direction: str) -> dict[str, Variable]:
         """Variables for the parameters that one direction reads."""

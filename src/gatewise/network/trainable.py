@@ -26,7 +26,22 @@ LossOf = Callable[[Array], tuple[float, Array]]  # logits (B, outputs) -> the lo
 TABLE = "embedding.weight"
 
 
-class Network:
+class Trainable:
+    """A network whose `parameters`, by name, an optimiser changes in place."""
+
+    parameters: Mapping[str, Array]
+
+    def state(self) -> dict[str, Array]:
+        """Copies of the parameters by name; of the embedding of a `Network`, the trainable rows only."""
+        return {name: value.copy() for name, value in self.parameters.items()}
+
+    def set_state(self, state: Mapping[str, Array]) -> None:
+        """Restore what `state` returned."""
+        for name, value in self.parameters.items():
+            value[...] = state[name]
+
+
+class Network(Trainable):
     """A trainable network. parameters: by name, as `gatewise.network.architecture.initial_parameters` returns them.
 
     trainable_rows (A,): the embedding rows that may occur, ascending; None for all. dropout: probability by part, see
@@ -65,13 +80,7 @@ class Network:
             kept = array if name != TABLE or self.trainable_rows is None else array[self.trainable_rows]
             own = np.array(kept, dtype=dtype, order="C")
             self.variables[name] = Table(own) if name == TABLE else Variable(own)
-
-    @property
-    def parameters(self) -> dict[str, Array]:
-        """The parameters by name, from input to output; of the embedding, the trainable rows only. The optimiser
-        changes them in place.
-        """
-        return {name: variable.value for name, variable in self.variables.items()}
+        self.parameters = {name: variable.value for name, variable in self.variables.items()}
 
     def backward(self, batch: Batch, loss_of: LossOf, x: Variable | None = None) -> tuple[Array, float]:
         """Add the gradient of a batch's loss; return logits (B, outputs) and loss. x (N, D): the input of every step
@@ -122,15 +131,6 @@ class Network:
         """Forget the gradients."""
         for variable in self.variables.values():
             variable.clear()
-
-    def state(self) -> dict[str, Array]:
-        """Copies of the parameters by name; of the embedding, the trainable rows only."""
-        return {name: value.copy() for name, value in self.parameters.items()}
-
-    def set_state(self, state: Mapping[str, Array]) -> None:
-        """Restore what `state` returned."""
-        for name, value in self.parameters.items():
-            value[...] = state[name]
 
     def arrays(self, state: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """All parameters by name, current or of `state`; other embedding rows have their initial values."""

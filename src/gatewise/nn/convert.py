@@ -21,13 +21,7 @@ def from_torch(module: torch.nn.LSTM) -> LSTM:
     if module.proj_size:
         raise InputError(f"proj_size={module.proj_size}: gatewise's LSTM has no projections")
     made = _without_values(**_arguments(module))
-    with torch.no_grad():
-        for _, suffix in made.runs():
-            for name in ("weight_ih", "weight_hh"):
-                getattr(made, name + suffix).copy_(getattr(module, name + suffix))
-            if module.bias:
-                both = getattr(module, f"bias_ih{suffix}") + getattr(module, f"bias_hh{suffix}")
-                getattr(made, f"bias{suffix}").copy_(both)
+    made.load_state_dict({name: getattr(module, name) for name in module._flat_weights_names})
     return made.train(module.training)
 
 

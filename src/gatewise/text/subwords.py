@@ -83,13 +83,6 @@ class SubwordEncoding(TokenEncoding):
         fitted = cls(tokenizer, max_characters)
         return fitted.truncate_vocab(vocab_size) if vocab_size < fitted.vocab_size else fitted
 
-    def truncate_vocab(self, vocab_size: int) -> SubwordEncoding:
-        """A copy with the first `vocab_size` entries: without the last merges, so words fall into more pieces. Raises
-        InputError for less than 3 and for more than there are.
-        """
-        short = super().truncate_vocab(vocab_size)
-        return SubwordEncoding(short.tokenizer, self.max_characters, self.max_tokens, self.pipeline)
-
     def _of_first(self, vocab_size: int) -> Tokenizer:
         kept = first_entries(self.tokenizer, vocab_size)
         merges = [merge for merge in _merges(self.tokenizer) if {*merge, _joined(*merge)} <= kept.keys()]

@@ -14,7 +14,7 @@ import json
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,8 +155,9 @@ class TokenEncoding:
             )
         return encoding
 
-    def truncate_vocab(self, vocab_size: int) -> TokenEncoding:
+    def truncate_vocab(self, vocab_size: int) -> Self:
         """A copy with the first `vocab_size` entries, so with the most frequent words; other words become unknown.
+        Of subwords, the last merges go, so that words fall into more pieces.
 
         Raises InputError for less than 3 and for more than there are.
         """

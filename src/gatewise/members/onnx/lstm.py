@@ -44,7 +44,9 @@ def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architectur
             for *_, name in group
         ]
         h, h_T = _lstm(graph, x, weights, lengths, arch.units)  # (T, R, B, H), (R, B, H)
-    pooled = [_flat(graph, one) for one in _pool(graph, arch, h, h_T, lengths)]
+    pooled = []
+    for one in _pool(graph, arch, h, h_T, lengths):  # (R, B, H) -> (B, R x H)
+        pooled.append(graph.add("Reshape", graph.add("Transpose", one, perm=[1, 0, 2]), ints(0, -1)))
     features = graph.add("Concat", *pooled, axis=1) if len(pooled) > 1 else pooled[0]
     return graph.add("Gemm", features, parameters["dense.weight"], parameters["dense.bias"], transB=1)
 
@@ -109,8 +111,3 @@ def _pool(graph: Graph, arch: Architecture, h: str, h_T: str, lengths: str) -> l
             graph.add("ReduceMax", graph.add("Where", inside, h, scalar(-2, np.float32)), axes=[0], keepdims=0)
         )
     return parts
-
-
-def _flat(graph: Graph, value: str) -> str:
-    """(R, B, H) as (B, R x H)."""
-    return graph.add("Reshape", graph.add("Transpose", value, perm=[1, 0, 2]), ints(0, -1))
