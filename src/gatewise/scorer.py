@@ -101,8 +101,10 @@ class Scorer:
         """The batch with the new columns."""
         names = _names(batch)
         model = self._load()
-        texts = self._texts(batch, names, self.text or model.metadata.columns.text or "text")
-        new = self._predict(model, texts)
+        text = self.text or model.metadata.columns.text or "text"
+        columns = [find_column(name, names) for name in ([text] if isinstance(text, str) else text)]
+        cells = {column: _values(batch, names.index(column), column) for column in columns}
+        new = self._predict(model, texts_of(cells, nullable=self.missing == "null"))
         unknown = [name for name in self.columns if name not in new]
         if unknown:
             raise InputError(f"columns: there is no new column {quote(unknown[0])}; there are {', '.join(new)}")
@@ -131,14 +133,8 @@ class Scorer:
             raise InputError(f"{quote(where, 200)}: the model takes series, and Scorer is for texts: use Model.predict")
         return model
 
-    def _texts(self, batch: Any, names: list[str], text: str | Sequence[str]) -> list[str | None]:
-        """The text of each row; None where it is missing or blank, if that is allowed."""
-        columns = [find_column(name, names) for name in ([text] if isinstance(text, str) else text)]
-        cells = {column: _values(batch, names.index(column), column) for column in columns}
-        return texts_of(cells, nullable=self.missing == "null")
-
     def _predict(self, model: Model, texts: list[str | None]) -> dict[str, Column]:
-        """The new columns by their default names."""
+        """The new columns by their default names, from the text of each row; None where there is none."""
         places = [row for row, text in enumerate(texts) if text is not None]
         present = [text for text in texts if text is not None]
         parts = []

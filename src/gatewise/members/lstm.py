@@ -26,7 +26,6 @@ from gatewise.storage import (
     tensors_to_bytes,
     unpack,
 )
-from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
@@ -109,6 +108,8 @@ class LSTM(Member):
         """
         if isinstance(sequences, list | tuple):
             return logits_of(self.parameters, self.arch, sequences, self.ops()).astype(np.float64)
+        from gatewise.system.cancel import check_cancelled  # for explanations, which a user may give up
+
         steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (self.arch.units * len(self.arch.directions)))
         parts = [np.zeros((0, self.outputs))]
         for some in chunks(sequences, steps):

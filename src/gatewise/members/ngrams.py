@@ -169,20 +169,16 @@ class Ngrams(Member):
         parts = []
         if len(self.keys):
             for size, (key, end) in enumerate(keys_of(ragged, self.order), start=1):
-                row = self._rows(key)
+                unique, which = key, None
+                if len(key) >= 4096:  # in ascending order, successive searches touch neighbouring keys: the cache
+                    unique, which = np.unique(key, return_inverse=True)
+                row = np.minimum(np.searchsorted(self.keys, unique), len(self.keys) - 1)
+                row = row if which is None else row[which]
                 known = self.keys[row] == key
                 parts.append(Occurrences(row[known], end[known], np.full(int(known.sum()), size)))
         if not parts:
             return Occurrences(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
         return Occurrences(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-    def _rows(self, key: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Row of each key (M,) in `keys`, or the row where it would be inserted."""
-        if len(key) < 4096:
-            return np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
-        # In ascending order, successive searches touch neighbouring keys and hit the cache.
-        unique, which = np.unique(key, return_inverse=True)
-        return np.minimum(np.searchsorted(self.keys, unique), len(self.keys) - 1)[which]
 
     def logits(self, sequences: Iterable[Array]) -> Array:
         """Logits (n, outputs) float64 of n sequences of token ids, before truncation. An iterator is read in parts."""

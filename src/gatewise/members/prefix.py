@@ -20,6 +20,7 @@ from gatewise.kernels.ragged import starts_of
 from gatewise.members.gates import Gates
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
+from gatewise.network.forward import inputs
 from gatewise.network.ops import NumpyOps, States
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
@@ -83,8 +84,10 @@ def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: 
 
     Returns (T + 1, H) float64 for each part of the pooling.
     """
-    pre, index = _input_product(parameters, ops, Batch.of([read], arch), "lstm.0.backward")
-    weight_hh = parameters["lstm.0.backward.weight_hh"]
+    batch = Batch.of([read], arch)
+    weight_ih, weight_hh, bias = (parameters[f"lstm.0.backward.{part}"] for part in ("weight_ih", "weight_hh", "bias"))
+    pre = ops.project(inputs(ops, parameters, batch), weight_ih, bias)  # (U, 4H)
+    index = np.arange(len(pre), dtype=np.int32) if batch.index is None else batch.index
     steps, units = len(read), arch.units
     total, largest = np.zeros((steps + 1, units)), np.full((steps + 1, units), -np.inf)
     h, c = np.zeros((2, 0, units), dtype=pre.dtype)
@@ -140,14 +143,3 @@ def _merge_equal(states: States) -> tuple[Array, Array, NDArray[np.int64]]:
     equal = (near_h & near_c).all(axis=-1)
     equal[0] = False
     return h[~equal], c[~equal], np.where(equal, 0, np.cumsum(~equal) - 1)
-
-
-def _input_product(
-    parameters: Mapping[str, Array], ops: NumpyOps, batch: Batch, name: str
-) -> tuple[Array, NDArray[np.int32]]:
-    """The input product (U, 4H) of one sequence, and the row of it that each step takes (T,)."""
-    weight_ih, bias = (parameters[f"{name}.{part}"] for part in ("weight_ih", "bias"))
-    if batch.distinct is not None and batch.index is not None:
-        return ops.project(parameters["embedding.weight"][batch.distinct], weight_ih, bias), batch.index
-    values = ops.constant(np.asarray(batch.values), parameters["dense.bias"])
-    return ops.project(values, weight_ih, bias), np.arange(len(values), dtype=np.int32)

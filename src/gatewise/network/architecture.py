@@ -84,12 +84,6 @@ class Architecture:
         """C, values per step of a series; 0 for tokens."""
         return self.vocab_size if self.inputs == "channels" else 0
 
-    def layer_inputs(self, layer: int) -> int:
-        """D of an LSTM layer: of the embedding or the channels for the first, else the width of the layer below."""
-        if layer:
-            return self.units * len(self.directions)
-        return self.embedding_dim or self.vocab_size
-
     def lstms(self) -> Iterator[tuple[int, Literal["forward", "backward"], str]]:
         """Layer, direction and parameter prefix of each LSTM of the network."""
         for layer in range(self.layers):
@@ -103,7 +97,8 @@ def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
     if arch.inputs == "tokens":
         shapes["embedding.weight"] = (arch.vocab_size, arch.embedding_dim)
     for layer, _, prefix in arch.lstms():
-        shapes[f"{prefix}.weight_ih"] = (4 * arch.units, arch.layer_inputs(layer))
+        inputs = arch.units * len(arch.directions) if layer else arch.embedding_dim or arch.vocab_size
+        shapes[f"{prefix}.weight_ih"] = (4 * arch.units, inputs)
         shapes[f"{prefix}.weight_hh"] = (4 * arch.units, arch.units)
         shapes[f"{prefix}.bias"] = (4 * arch.units,)
     shapes["dense.weight"] = (arch.outputs, arch.features)

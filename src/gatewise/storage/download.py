@@ -69,7 +69,13 @@ def fetch(remote: Remote, target: Path, progress: bool = True) -> Path:
             raise DataError(
                 f"{remote.url}: interrupted after {_size(part):,} of {remote.size:,} bytes; run again to resume"
             )
-        _verify(remote, part)
+        with open(part, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != remote.sha256:
+            part.unlink()
+            raise DataError(
+                f"{remote.url}: wrong checksum, the file was removed: SHA-256 {found}, not the expected {remote.sha256}"
+            )
         os.replace(part, target)
     except OSError as error:
         raise DataError(f"{quote(target, 200)}: cannot be written: {error.strerror or error}") from None
@@ -125,16 +131,6 @@ def _copy(response: Any, part: Path, begin: int, remote: Remote, progress: bool)
         os.fsync(file.fileno())
     bar.show(done, last=True)
     return done
-
-
-def _verify(remote: Remote, part: Path) -> None:
-    with open(part, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != remote.sha256:
-        part.unlink()
-        raise DataError(
-            f"{remote.url}: wrong checksum, the file was removed: SHA-256 {found}, not the expected {remote.sha256}"
-        )
 
 
 class _Progress:

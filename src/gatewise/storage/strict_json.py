@@ -88,7 +88,11 @@ def parse_json(
         raise error(f"{name}: a number has too many digits") from cause
     except RecursionError as cause:
         raise error(f"{name}: nested more than {MAX_DEPTH} levels deep") from cause
-    if _too_deep(value):
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_DEPTH):
+        values = (v for node in level for v in (node.values() if isinstance(node, dict) else node))
+        level = [v for v in values if type(v) is dict or type(v) is list]  # quicker than isinstance
+    if level:
         raise error(f"{name}: nested more than {MAX_DEPTH} levels deep")
     return value
 
@@ -116,11 +120,3 @@ def _finite(text: str) -> float:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
-
-
-def _too_deep(value: Any) -> bool:
-    level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(MAX_DEPTH):
-        values = (v for node in level for v in (node.values() if isinstance(node, dict) else node))
-        level = [v for v in values if type(v) is dict or type(v) is list]  # quicker than isinstance
-    return bool(level)

@@ -137,7 +137,7 @@ class TorchNet(torch.nn.Module):
         super().__init__()
         self.arch, self.pads = arch, pads
         self.weights = {name: torch.from_numpy(array) for name, array in parameters.items()}
-        width = arch.layer_inputs(0)
+        width = arch.embedding_dim or arch.vocab_size
         self.lstm = torch.nn.LSTM(width, arch.units, arch.layers, batch_first=True, bidirectional=arch.bidirectional)
         for layer, direction, name in arch.lstms():
             suffix = f"_l{layer}" + ("_reverse" if direction == "backward" else "")
