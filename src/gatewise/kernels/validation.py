@@ -50,18 +50,18 @@ def check_backward(
     returns: the torch operator, and programs that keep activations, build them anew. Kernels rely on this check.
     """
     units, steps, named = _check_sizes(saved)
-    lanes = kernel.lanes(units)
-    shape = (steps, -(-units // lanes), 4, lanes)
-    if saved.packed_gates.shape != shape:
-        raise InputError(f"saved: gates {saved.packed_gates.shape}, but this kernel stores them as {shape}")
     if saved.index is not None:
         _check_rows("saved: index", saved.index, (steps,), saved.pre_rows)
     elif saved.pre_rows != steps:
         raise InputError(f"saved: {steps} steps, {saved.pre_rows} rows of pre and no index")
     rows = steps, units
     named |= {"saved: h": (saved.h, rows), "saved: c": (saved.c, rows), "dh": (dh, rows), "dc": (dc, rows)}
-    named |= {"packed_gates": (saved.packed_gates, shape)}
+    named |= {"packed_gates": (saved.packed_gates, saved.packed_gates.shape)}
     _check_arrays(kernel, named | {"dh_T": (dh_T, saved.h0.shape), "dc_T": (dc_T, saved.h0.shape)})
+    lanes = kernel.lanes(units)
+    shape = (steps, -(-units // lanes), 4, lanes)
+    if saved.packed_gates.shape != shape:
+        raise InputError(f"saved: gates {saved.packed_gates.shape}, but this kernel stores them as {shape}")
     if kernel.consumes_saved and not saved.packed_gates.flags.writeable:
         raise InputError("saved: read-only after its backward pass; for a second pass keep SavedActivations.copy()")
 
