@@ -34,5 +34,6 @@ def test_the_probability_is_that_of_the_class_positive() -> None:
     liked, disliked = positive_probability(model, ("I loved this wonderful film.", "A terrible, boring film."))
     assert liked > 0.9
     assert disliked < 0.1
+    other = replace(model.ensemble, target=replace(model.target, classes=("bad", "good")))
     with pytest.raises(InputError, match="classes negative and positive, not bad, good"):
-        positive_probability(replace(model, classes=("bad", "good")), ("I loved this film.",))
+        positive_probability(replace(model, ensemble=other), ("I loved this film.",))
