@@ -117,7 +117,7 @@ def test_training_keeps_its_epochs(run: Run, forever: list[str], tmp_path: Path,
     assert errors.splitlines()[-1].startswith("gatewise: stopped in epoch ")
     assert errors.rstrip().endswith("; continue with --resume")
     assert gw.load(tmp_path / "m").metadata.epochs >= 2
-    assert "interrupted    stopped in epoch " in run("info", tmp_path / "m").stdout
+    assert "interrupted     stopped in epoch " in run("info", tmp_path / "m").stdout
     assert "m.run' holds an unfinished run: continue it with --resume" in refused(run, *forever[3:])
     with started([*forever, "--resume"], "resuming") as process:
         process.send_signal(signal.SIGTERM)

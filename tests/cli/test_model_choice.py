@@ -159,5 +159,5 @@ def test_calibrated_probabilities_are_reported(run: Run, keras_model: Model, tmp
     assert "(calibrated)" in run("explain", tmp_path / "m", "good").stdout
     assert "(calibrated)" in run("explain", tmp_path / "m", "good", "--compare", "bad").stdout
     assert json.loads(run("explain", tmp_path / "m", "good", "--json").stdout)["calibrated"] is True
-    assert "calibrated     network x 0.50" in run("info", tmp_path / "m").stdout
+    assert "calibrated      network x 0.50" in run("info", tmp_path / "m").stdout
     assert "(calibrated)" not in run("explain", "--help").stdout
