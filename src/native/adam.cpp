@@ -9,12 +9,12 @@ GATEWISE_INLINE void step(const AdamJob& job, Index at, const float* __restrict 
     float* __restrict const m = job.m + at;
     float* __restrict const v = job.v + at;
     const Decay decay = job.decay;
-    const float rate = job.rate, epsilon = job.epsilon, keep = job.keep, scale = job.scale;
+    const float rate = job.rate, epsilon = job.epsilon, scale = job.scale;
     for (Index i = 0; i < count; ++i) {
         const float g = scale * grad[i];
         m[i] = decay.beta_1 * m[i] + decay.rest_1 * g;
         v[i] = decay.beta_2 * v[i] + decay.rest_2 * (g * g);
-        weight[i] = weight[i] * keep - rate * m[i] / (__builtin_sqrtf(v[i]) + epsilon);
+        weight[i] -= rate * m[i] / (__builtin_sqrtf(v[i]) + epsilon);
     }
 }
 
@@ -74,27 +74,24 @@ static void catch_up_vectors(const CatchUpJob& job, Index at, Index lanes, Index
     while (s <= job.now && any(m)) {
         for (const Index end = min(job.now + 1, s + kSteps); s < end; ++s) {
             const V rate = broadcast(job.rates[s]), epsilon = broadcast(job.epsilons[s]);
-            const V keep = broadcast(1.0f - job.decays[s]);
             GATEWISE_UNROLL
             for (int n = 0; n < N; ++n) {
                 m[n] = beta_1 * m[n] + zero;
                 v[n] = beta_2 * v[n] + zero;
-                weight[n] = weight[n] * keep - rate * m[n] / (square_root(v[n]) + epsilon);
+                weight[n] -= rate * m[n] / (square_root(v[n]) + epsilon);
             }
         }
     }
-    // Where m is 0, only v goes on, and weight decay. Denormals of the caller become 0, as in a step.
+    // Where m is 0, only v goes on. Denormals of the caller become 0, as in a step.
     if (s <= job.now) {
         for (int n = 0; n < N; ++n) {
             m[n] += zero;
             v[n] += zero;
+            weight[n] -= broadcast(job.rates[job.now]) * m[n];
         }
         if (any(v))
             for (Index t = s; t <= job.now; ++t)
                 for (int n = 0; n < N; ++n) v[n] = beta_2 * v[n] + zero;
-        for (; s <= job.now; ++s)
-            if (job.decays[s] != 0 || s == job.now)
-                for (int n = 0; n < N; ++n) weight[n] *= broadcast(1.0f - job.decays[s]);
     }
     for (int n = 0; n < N; ++n) {
         const Index count = n + 1 < N ? L : lanes, to = at + n * L;

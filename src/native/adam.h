@@ -1,5 +1,4 @@
-// Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019), element by element, and the sum of
-// squares for the norm of a gradient. See src/gatewise/kernels/adam.py, whose NumPy functions round alike.
+// Adam (Kingma & Ba 2015), element by element, and the sum of squares for the norm of a gradient. See src/gatewise/kernels/adam.py, whose NumPy functions round alike.
 //
 // adam.cpp is compiled without fused multiply-add (CMakeLists.txt), so every operation rounds once. A loop therefore
 // gives the same bits however it is vectorised: on every instruction set, in a row or in a whole array, and in

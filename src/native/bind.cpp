@@ -299,7 +299,7 @@ void count_above(
 void adam_step(
     const std::string& isa_name, Index threads, const InOut& weight, const Maybe<int64_t>& rows, const In<float>& grad,
     const InOut& m, const InOut& v, float beta_1, float rest_1, float beta_2, float rest_2, float rate, float epsilon,
-    float keep, float scale) {
+    float scale) {
     check_aligned(weight, rows, grad, m, v);
     const Isa& isa = find(isa_name);
     check_threads(threads);
@@ -316,7 +316,6 @@ void adam_step(
         .decay = {.beta_1 = beta_1, .rest_1 = rest_1, .beta_2 = beta_2, .rest_2 = rest_2},
         .rate = rate,
         .epsilon = epsilon,
-        .keep = keep,
         .scale = scale,
         .rows = rows ? selected.data() : nullptr,
         .columns = rows ? extent(weight, 1) : 1,
@@ -331,8 +330,8 @@ void adam_step(
 void adam_catch_up(
     const std::string& isa_name, Index threads, const InOut& weight, const Maybe<int64_t>& rows, const InOut& m,
     const InOut& v, const In<int64_t>& last, Index now, const In<float>& rates, const In<float>& epsilons,
-    const In<float>& decays, float beta_1, float rest_1, float beta_2, float rest_2) {
-    check_aligned(weight, rows, m, v, last, rates, epsilons, decays);
+    float beta_1, float rest_1, float beta_2, float rest_2) {
+    check_aligned(weight, rows, m, v, last, rates, epsilons);
     const Isa& isa = find(isa_name);
     check_threads(threads);
     check_axes("weight", weight, 2);
@@ -341,14 +340,13 @@ void adam_catch_up(
     const Index table_rows = rows ? extent(*rows, 0) : extent(weight, 0);
     check_shape("last", last, {table_rows});
     require(now >= 0, "now must not be negative");
-    for (const In<float>* numbers : {&rates, &epsilons, &decays})
-        require(static_cast<Index>(numbers->size()) > now, "rates, epsilons and decays must reach step `now`");
+    for (const In<float>* numbers : {&rates, &epsilons})
+        require(static_cast<Index>(numbers->size()) > now, "rates and epsilons must reach step `now`");
     const std::vector<int64_t> steps_done = checked_range("last", last, 0, now + 1);
     const CatchUpJob job{
         .decay = {.beta_1 = beta_1, .rest_1 = rest_1, .beta_2 = beta_2, .rest_2 = rest_2},
         .rates = rates.data(),
         .epsilons = epsilons.data(),
-        .decays = decays.data(),
         .rows = rows ? selected.data() : nullptr,
         .last = steps_done.data(),
         .now = now,
@@ -458,6 +456,7 @@ nb::object max_backward(
 
 NB_MODULE(_native, m) {
     using namespace nb::literals;
+    m.attr("_version") = 2;  // as in native.py
     m.def("isas", [] { return names_of(float32_isas()); });
     m.def("bf16", [] { return names_of(bf16_isas()); });
     m.def("vector_bf16_pays", vector_bf16_pays);
@@ -485,12 +484,11 @@ NB_MODULE(_native, m) {
     m.def(
         "adam_step", &adam_step, "isa"_a, "threads"_a, "weight"_a.noconvert(), "rows"_a.noconvert().none(),
         "grad"_a.noconvert(), "m"_a.noconvert(), "v"_a.noconvert(), "beta_1"_a, "rest_1"_a, "beta_2"_a, "rest_2"_a,
-        "rate"_a, "epsilon"_a, "keep"_a, "scale"_a);
+        "rate"_a, "epsilon"_a, "scale"_a);
     m.def(
         "adam_catch_up", &adam_catch_up, "isa"_a, "threads"_a, "weight"_a.noconvert(), "rows"_a.noconvert().none(),
         "m"_a.noconvert(), "v"_a.noconvert(), "last"_a.noconvert(), "now"_a, "rates"_a.noconvert(),
-        "epsilons"_a.noconvert(), "decays"_a.noconvert(), "beta_1"_a, "rest_1"_a, "beta_2"_a,
-        "rest_2"_a);
+        "epsilons"_a.noconvert(), "beta_1"_a, "rest_1"_a, "beta_2"_a, "rest_2"_a);
     m.def("sum_of_squares", &sum_of_squares, "isa"_a, "threads"_a, "x"_a.noconvert());
     m.def("activate", &activate, "isa"_a, "x"_a.noconvert());
     m.def(
@@ -511,7 +509,6 @@ NB_MODULE(_native, m) {
             &max_backward),
         "threads"_a, "x"_a.noconvert(), "largest"_a.noconvert(), "grad"_a.noconvert(), "lengths"_a.noconvert(),
         "add_to"_a.none());
-    m.def("empty", [](Index words) { return new_array({words}); });
     m.def("cached_bytes", &cached_bytes);
     m.def("set_cache_limit", &set_cache_limit, "bytes"_a);
 }

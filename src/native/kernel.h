@@ -167,7 +167,6 @@ struct Decay {
 struct AdamJob {
     Decay decay;
     float rate, epsilon;
-    float keep;           // 1 - weight decay
     float scale;          // of the gradient
     const int64_t* rows;  // (R,) of the table (V, columns). Null: all elements have a gradient
     Index columns;
@@ -180,9 +179,8 @@ struct AdamJob {
 // Steps of Adam without a gradient, for rows of a table (V, columns).
 struct CatchUpJob {
     Decay decay;
-    const float* rates;  // [s] of step s, as the next two
+    const float* rates;  // [s] of step s, as epsilons
     const float* epsilons;
-    const float* decays;
     const int64_t* rows;  // (R,). Null: all V
     const int64_t* last;  // (R,): the row's last step so far
     Index now;            // the last step

@@ -47,7 +47,7 @@ def good() -> dict[str, dict[str, Any]]:
     banks |= {"masks": np.ones((2, 84, 2), np.uint8), "thresholds": zeros(84 * 3)}
     step = {"grad": zeros(2, H), "m": zeros(U, H), "v": zeros(U, H)} | decay
     caught_up = {"m": zeros(U, H), "v": zeros(U, H), "last": np.array([1, 2]), "now": 3}
-    caught_up |= {name: np.ones(4, np.float32) for name in ("rates", "epsilons", "decays")} | decay
+    caught_up |= {name: np.ones(4, np.float32) for name in ("rates", "epsilons")} | decay
     rows = {"starts": np.array([0, 1, 3], np.int32), "columns": np.array([0, 4, 2], np.int32), "values": zeros(3)}
     labels = {"sign": np.ones(2, np.float32), "cost": np.ones(2)}
     return {
@@ -57,14 +57,13 @@ def good() -> dict[str, dict[str, Any]]:
         "linear": {**where, "x": zeros(U, 2), "weight": zeros(H, 2), "bias": zeros(H)},
         "linear_backward": {**where, "x": zeros(U, 2), "weight": zeros(H, 2), "dy": zeros(U, H), "with_dx": True},
         "count_above": where | {"values": zeros(N, 2), "lengths": lengths} | banks | {"counts": counts},
-        "adam_step": where | table | step | {"rate": 0.1, "epsilon": 1e-8, "keep": 1.0, "scale": 1.0},
+        "adam_step": where | table | step | {"rate": 0.1, "epsilon": 1e-8, "scale": 1.0},
         "adam_catch_up": where | table | caught_up,
         "fit_squared_hinge": rows | labels | {"max_passes": 2, "tol": 0.1, "w": np.zeros(5)},
         "segment_reduce": {"threads": 1, "maximum": True, "x": zeros(N, H), "lengths": lengths},
         "repeat_rows": {"threads": 1, "grad": zeros(B, H), "lengths": lengths, "steps": N, "add_to": zeros(N, H)},
         "max_backward": {"threads": 1, "x": zeros(N, H), "largest": zeros(B, H), "grad": zeros(B, H), **pooled},
         "sum_of_squares": {**where, "x": zeros(N)},
-        "empty": {"words": 3},
     }
 
 
@@ -109,12 +108,11 @@ NUMBERS: dict[str, dict[str, list[Any]]] = {
     "segment_reduce": {"lengths": [HUGE_LENGTHS, np.array([5, 5])]},
     "repeat_rows": {"steps": [N + 1, -1], "add_to": [zeros(N, H, dtype=np.float64), zeros(1)]},
     "max_backward": {"lengths": [np.array([-1, 6, 10])], "add_to": [zeros(N - 1, H)]},
-    "empty": {"words": [-1, HUGE + 1, HUGE - 1]},
 }
 
 
 FREE = {("linear", "x")}  # which may have any number of rows
-SIZES = {"m", "v", "rates", "epsilons", "decays"}  # of which only the size matters
+SIZES = {"m", "v", "rates", "epsilons"}  # of which only the size matters
 # As good().
 NAMES = (*NUMBERS, "linear_backward", "sum_of_squares")
 
@@ -208,7 +206,7 @@ def _outcome(run: Callable[[], Any]) -> str:
 
 def test_a_size_that_rounds_up_to_more_than_64_bits_is_a_memory_error() -> None:
     with pytest.raises(MemoryError):
-        native._extension().empty(HUGE - 1)
+        native._extension().repeat_rows(1, zeros(1, 1), np.array([HUGE - 1]), HUGE - 1, None)
 
 
 def unaligned(array: Any) -> Any:

@@ -163,13 +163,13 @@ def _adam(s: Sizes, c: Choices) -> Arguments:
 def _adam_step(s: Sizes, c: Choices, extension: Any) -> Arguments:
     arguments = _adam(s, c)
     grad = s.numbers(s.rows if arguments["rows"] is None else arguments["rows"].size, s.units)
-    return {**arguments, "grad": grad, "rate": 0.1, "epsilon": 1e-8, "keep": 1.0, "scale": 1.0}
+    return {**arguments, "grad": grad, "rate": 0.1, "epsilon": 1e-8, "scale": 1.0}
 
 
 def _adam_catch_up(s: Sizes, c: Choices, extension: Any) -> Arguments:
     arguments, now = _adam(s, c), c.below(6)
     count = s.rows if arguments["rows"] is None else arguments["rows"].size
-    tables = {name: s.numbers(now + 1 + c.below(2)) for name in ("rates", "epsilons", "decays")}
+    tables = {name: s.numbers(now + 1 + c.below(2)) for name in ("rates", "epsilons")}
     return {**arguments, "last": s.whole(now + 1, count, dtype=np.int64), "now": now, **tables}
 
 
@@ -221,7 +221,6 @@ FUNCTIONS: dict[str, Callable[[Sizes, Choices, Any], Arguments]] = {
     "pack": lambda s, c, extension: {"isa": s.isa, "weight_hh": s.numbers(4 * s.units, s.units)},
     "sum_of_squares": lambda s, c, extension: {**s.where, "x": s.numbers(s.steps, s.units)},
     "activate": lambda s, c, extension: {"isa": s.isa, "x": s.numbers(s.steps, s.units)},
-    "empty": lambda s, c, extension: {"words": s.steps},
     "lanes": lambda s, c, extension: {"isa": s.isa},
     "set_cache_limit": lambda s, c, extension: {"bytes": c.of([2**30, 0, 5000])},
 }

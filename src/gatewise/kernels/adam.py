@@ -140,9 +140,7 @@ def catch_up(
     extension = _extension(weight)
     if extension is not None:
         betas = _Size.of(weight.dtype, 0.0, 1.0, beta_1, beta_2, 1.0).floats()[:4]
-        extension.adam_catch_up(
-            native.isa(), threads(), weight, rows, m, v, first, now, rates, epsilons, np.zeros_like(rates), *betas
-        )
+        extension.adam_catch_up(native.isa(), threads(), weight, rows, m, v, first, now, rates, epsilons, *betas)
     else:
         every = np.arange(len(weight)) if rows is None else rows
         for s in range(least + 1, now + 1):
@@ -199,9 +197,8 @@ class _Size(NamedTuple):
         return cls(*betas, of(rate), of(epsilon), of(scale))
 
     def floats(self) -> list[float]:
-        """The fields as the extension takes them, with its factor on the weight, 1, before the last one."""
-        *numbers, scale = (float(number) for number in self)
-        return [*numbers, 1.0, scale]
+        """The fields as the extension takes them."""
+        return [float(number) for number in self]
 
     def stepped(self, weight: Array, grad: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
         """weight, m and v after the step. src/native/adam.cpp does the same operations in the same order."""

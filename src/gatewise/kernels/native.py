@@ -30,7 +30,7 @@ from gatewise.types import Array, Precision
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
 ISAS_BF16 = ("amx", "avx512")  # with bfloat16 products, best first
-_NEWEST = "empty"  # the function that was added last: an extension without it is of an older version
+_VERSION = 2  # of the functions of the extension, as in src/native/bind.cpp: one more where one of them changes
 _CACHE_LIMIT = 1 << 30  # bytes, as in src/native/arena.cpp
 _MOST_STEPS = 2**31 - 1  # row numbers have 32 bits
 
@@ -266,8 +266,8 @@ def imported() -> tuple[ModuleType | None, str]:
         _native = import_module("gatewise.kernels._native")
     except ImportError as error:
         return None, f"the C++ extension is not installed or does not load: {error}"
-    if not hasattr(_native, _NEWEST):
-        return None, "the C++ extension is that of an older version: install gatewise again"
+    if getattr(_native, "_version", 1) != _VERSION:
+        return None, "the C++ extension is that of another version: install gatewise again"
     return _native, ""
 
 
