@@ -60,9 +60,9 @@ def test_the_tests_of_the_kernel_pass_on_neon(neon: list[str]) -> None:
     plugins = ["-p", "tests.kernels.emulated.plugin", "-p", "no:cacheprovider"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWISE_")}
     environment["GATEWISE_EMULATED"] = " ".join(neon)
-    # The reference is tested without an emulator. The portable build for this processor is compiled to NEON too. The
-    # program takes one call at a time.
-    only = ["-k", "(neon or not (reference or portable)) and not many_threads"]
+    # The reference and the version are tested without an emulator. The portable build for this processor is compiled to
+    # NEON too. The program takes one call at a time.
+    only = ["-k", "(neon or not (reference or portable)) and not many_threads and not another_version"]
     command = [sys.executable, "-m", "pytest", "-v", *plugins, *only, *FILES, *OTHERS]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

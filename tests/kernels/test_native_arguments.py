@@ -129,7 +129,7 @@ def refused(name: str, arguments: dict[str, Any]) -> None:
 
 def test_every_function_is_tested() -> None:
     assert set(good()) == set(NAMES)
-    others = {"isas", "bf16", "vector_bf16_pays", "lanes", "activate", "cached_bytes", "set_cache_limit"}
+    others = {"version", "isas", "bf16", "vector_bf16_pays", "lanes", "activate", "cached_bytes", "set_cache_limit"}
     assert {name for name in dir(native._extension()) if not name.startswith("_")} == {*NAMES, *others}
 
 

@@ -44,7 +44,7 @@ def failures(attack: Attack, tries: int, folder: Path) -> list[str | None]:
 def test_files_that_are_read_without_their_checksum_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unverified(folder: Any, where: str) -> storage_folder.Folder:
         manifest = storage_folder._read(folder, storage_folder.MANIFEST, None, where)
-        names = storage_folder._parse_manifest(manifest, where)
+        names = storage_folder.parse_manifest(manifest, where)
         files = {name: storage_folder._read(folder, name, None, where) for name in names}
         return storage_folder.Folder(folder.path, files, hashlib.sha256(manifest).hexdigest())
 

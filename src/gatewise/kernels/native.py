@@ -266,7 +266,7 @@ def imported() -> tuple[ModuleType | None, str]:
         _native = import_module("gatewise.kernels._native")
     except ImportError as error:
         return None, f"the C++ extension is not installed or does not load: {error}"
-    if getattr(_native, "_version", 1) != _VERSION:
+    if getattr(_native, "version", int)() != _VERSION:
         return None, "the C++ extension is that of another version: install gatewise again"
     return _native, ""
 
