@@ -68,8 +68,25 @@ def test_the_fit_is_the_optimum(
     for size in (1e-3, 1e-2, 0.3):
         for step in size * rng.standard_normal((50, 2 + outputs)):
             shift = found.shift + step[2:] if l2_shift else found.shift
-            assert penalised(np.maximum(found.weights + step[:2], 0), shift) >= best
+            weights = found.weights + step[:2]
+            assert penalised(np.maximum(weights, 0) if "others_l2" in fields else weights, shift) >= best
     np.testing.assert_allclose(found.held_out, found.weights[0] * one + found.weights[1] * two + found.shift)
+
+
+def test_a_weight_is_negative_only_where_no_member_leads() -> None:
+    one, two, targets = rows(900, 1, 4)
+    assert stack([fitted(-one), fitted(two)], targets).weights[0] < -0.1
+    led = stack([fitted(-one), fitted(two, others_l2=2.0)], targets).weights
+    assert led[0] == 0
+    assert led[1] > 0.1
+
+
+def test_a_weight_that_prints_as_0_is_0() -> None:
+    one, two, targets = rows(900, 1, 5)
+    weights = stack([fitted(1000 * one), fitted(two)], targets).weights
+    assert weights[0] == 0
+    assert weights[1] != 0
+    assert 0.005 < stack([fitted(20 * one), fitted(two)], targets).weights[0] < 0.05
 
 
 def test_many_rows_calibrate_and_few_do_no_harm() -> None:

@@ -1,6 +1,6 @@
 """`write_table`: a table in CSV, TSV, JSON Lines (also .gz) or Parquet, which gets its name when it is complete.
 
-It is written beside its place, under a scratch name of its own, so that processes that write one table at the same
+It is written in the same folder, under a temporary name of its own, so that processes that write one table at the same
 time do not meet: the last complete one stays.
 """
 

@@ -82,18 +82,16 @@ export function createPredictionView(root, store) {
 		const shown = (x) => scoreText(x, isNumber);
 		const { base_value: base, members, residual, score } = attribution;
 		const terms = [`base value ${shown(base)}`];
-		if (members.length > 1) { // each score is a sum over the members of the model
+		if (members.length > 1) { // a score is a sum over members
 			for (const one of members) terms.push(`${one.name} ${shown(sum(one.scores) + one.truncated_part)} (weight ${one.weight.toFixed(2)})`);
 		} else terms.push(`${tokenNoun}s ${shown(sum(attribution.scores))}`);
 		// Below half of the last digit it changes none of the numbers.
 		if (Math.abs(residual) >= (isNumber ? 5e-4 * Math.abs(score) : 0.005)) terms.push(`${attribution.adds_up ? "rounding" : "residual"} ${shown(residual)}`);
 		const name = `${safeText(attribution.score_name, 40)}${prediction.against ? ` minus ${safeText(prediction.against)}` : ""}`;
 		setText(sums, `${name[0].toUpperCase()}${name.slice(1)} ${shown(score)} = ${terms.join(", ")}`);
-		lstmNote.hidden = !attribution.lstm_note;
-		setText(lstmNote, attribution.lstm_note);
 		setText(methodNote, `${attribution.method}: ${attribution.note}`);
 		const calibrated = `Probabilities are ${prediction.calibrated ? "calibrated on the validation set" : "not calibrated"}.`;
-		setText(faithfulnessNote, `${attribution.faithfulness_note} ${prediction.probability === null ? "" : calibrated}`);
+		setText(faithfulnessNote, `${attribution.faithfulness_note} ${isNumber ? "" : calibrated}`);
 	}
 
 	function draw(state) {
@@ -124,9 +122,9 @@ export function createPredictionView(root, store) {
 		setText(label, withheld ? "?" : shown);
 		const side = shown === "undecided" ? "" : prediction.favours ? "for" : "against";
 		label.className = `label ${withheld ? "" : side}`;
-		const p = task === "classification" ? prediction.probability : null;
-		setText(of, withheld || p === null ? "" : `${probabilityName(prediction.target)} =`);
-		setText(number, withheld || p === null ? "" : fmt(p));
+		const p = withheld || task !== "classification" ? null : prediction.probability;
+		setText(of, p === null ? "" : `${probabilityName(prediction.target)} =`);
+		setText(number, p === null ? "" : fmt(p));
 		drawOthers(prediction, data.model, withheld);
 		drawChoice(state, data.model.labels, task);
 		scale.hidden = task === "regression";
@@ -142,7 +140,9 @@ export function createPredictionView(root, store) {
 		sums.classList.toggle("stale", Boolean(state.earlyPrediction || attribution?.stale)); // they belong to the text before
 		if (withheld) setText(sums, "");
 		else if (attribution && !attribution.stale) drawSums(attribution, prediction, tokenNounOf(state));
-		if (withheld || !attribution) lstmNote.hidden = true;
+		const note = withheld ? "" : attribution?.lstm_note;
+		lstmNote.hidden = !note;
+		setText(lstmNote, note ?? "");
 	}
 
 	/** Of many classes the three most probable ones. */

@@ -35,7 +35,7 @@ export function differenceText(before, after) {
 	return scoreText(difference, true);
 }
 
-/** The members of a model with their weights: LSTM 0.65, n-grams 0.27. */
+/** The weights of members: LSTM 0.65, n-grams 0.27. */
 export const weightsText = (members) => members.map(({ name, weight }) => `${name} ${weight.toFixed(2)}`).join(", ");
 
 /** P(positive) = 0.38 → 0.62 (+0.24): two values of one target. */
