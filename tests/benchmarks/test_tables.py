@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,14 +9,13 @@ from typing import Any
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import data_parallel, scale, tables
+from benchmarks import tables
 from benchmarks.accuracy import __main__ as accuracy
 from benchmarks.accuracy import tables as accuracy_tables
-from benchmarks.own_data import imbalance
 from benchmarks.targets import TARGETS
 
 
-@pytest.mark.parametrize("module", [tables, accuracy_tables, scale], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [tables, accuracy_tables], ids=lambda module: module.__name__)
 def test_the_pages_are_up_to_date(module: ModuleType) -> None:
     assert module.main(["--check"]) == 0
 
@@ -48,8 +46,6 @@ def test_check_fails_for_a_page_that_differs_and_writes_nothing(
         (bench, "--rounds 0", "--rounds: it must be at least 1"),
         (bench, "--update", "--update needs --only"),
         (bench, "--update --only latency_1 --quick", "--update needs --only"),
-        (imbalance, "--only r8:earning --dry-run", "r8:earning does not exist"),
-        (data_parallel, "--cases tutorail", "no case is called 'tutorail'"),
         (accuracy, "--data none.tar.gz --few-labels --seeds 0 1", "with --few-labels one seed"),
     ],
 )
@@ -59,19 +55,5 @@ def test_wrong_options(
     monkeypatch.setattr(bench, "names", lambda: ["step_tutorial_2", "latency_1"])  # all of them take seconds
     monkeypatch.setattr("sys.argv", ["benchmark", *words.split()])
     with pytest.raises(SystemExit, match="2"):
-        module.main(*([words.split()] if module is imbalance else []))
+        module.main()
     assert message in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("cases", ["tutorial", "tutorial,finetune,pretrain"])
-def test_a_run_of_some_cases_keeps_the_results_of_all(
-    cases: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "results.json"
-    file.write_text("{}", encoding="utf-8")
-    monkeypatch.setattr(data_parallel, "RESULTS", file)
-    monkeypatch.setattr(data_parallel, "_run", lambda *_, **__: {"step": 0.1, "exchange": 0.01})
-    monkeypatch.setattr("sys.argv", ["data_parallel", "--cases", cases, "--rounds", "1"])
-    data_parallel.main()
-    found = json.loads(file.read_text(encoding="utf-8"))
-    assert list(found.get("cases", {})) == ([] if cases == "tutorial" else list(data_parallel.CASES))
