@@ -27,7 +27,8 @@ from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.model import bundled
 from gatewise.model.model import Model, load
 from gatewise.model.prediction_columns import Column, prediction_columns
-from gatewise.storage import MANIFEST, read_regular
+from gatewise.storage.atomic import read_regular
+from gatewise.storage.folder import MANIFEST
 from gatewise.types import Array, Precision
 
 _ROWS = 4096  # whose logits are computed at once

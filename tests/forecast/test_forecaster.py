@@ -20,7 +20,9 @@ from gatewise.forecast.series import SeriesSet
 from gatewise.forecast.steps import Steps
 from gatewise.members.windows import roll_out
 from gatewise.model.model import load
-from gatewise.storage import json_bytes, load_folder, save_folder, tensors_to_bytes
+from gatewise.storage.folder import load_folder, save_folder
+from gatewise.storage.strict_json import json_bytes
+from gatewise.storage.tensors import tensors_to_bytes
 from tests.forecast.conftest import TINY, seasonal
 
 

@@ -14,7 +14,7 @@ from gatewise.members.lstm import LSTM
 from gatewise.members.member import Inputs, Member
 from gatewise.members.ngrams import Ngrams
 from gatewise.network.architecture import Architecture
-from gatewise.storage import json_bytes, parse_json
+from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.target import Target
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of

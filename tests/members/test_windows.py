@@ -16,7 +16,8 @@ from gatewise.members.member import Inputs
 from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import Scales, Transform, WindowMember, attributed, mean_window, numbered, roll_out
 from gatewise.network.architecture import Architecture
-from gatewise.storage import json_bytes, parse_json, tensors_to_bytes
+from gatewise.storage.strict_json import json_bytes, parse_json
+from gatewise.storage.tensors import tensors_to_bytes
 from gatewise.target import Target
 from gatewise.types import Array
 from tests.explain.random_net import parameters_of

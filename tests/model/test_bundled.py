@@ -13,7 +13,7 @@ import gatewise as gw
 from gatewise.errors import ModelFileError
 from gatewise.model import bundled
 from gatewise.model.model import Model
-from gatewise.storage import load_folder
+from gatewise.storage.folder import load_folder
 
 MOST_BYTES = 8_000_000
 GOOD = [

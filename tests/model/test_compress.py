@@ -15,7 +15,7 @@ from gatewise.model.compress import compress
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.storage import folder_size
+from gatewise.storage.folder import folder_size
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.training.train import train
 from tests.explain.random_net import parameters_of

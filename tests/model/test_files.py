@@ -14,7 +14,9 @@ from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.storage import json_bytes, load_folder, pack, save_folder, storage_table, unpack
+from gatewise.storage.compact import pack, storage_table, unpack
+from gatewise.storage.folder import load_folder, save_folder
+from gatewise.storage.strict_json import json_bytes
 from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
 

@@ -20,7 +20,9 @@ from gatewise.members.ngrams import Ngrams
 from gatewise.model.model import Model, load
 from gatewise.model.pretrained import PretrainedLM, load_pretrained
 from gatewise.network.architecture import language_model_shapes
-from gatewise.storage import save_folder, storage_table, tensors_to_bytes
+from gatewise.storage.compact import storage_table
+from gatewise.storage.folder import save_folder
+from gatewise.storage.tensors import tensors_to_bytes
 from gatewise.text import TokenEncoding
 from tests.exchange.random_models import random_inputs, random_model
 

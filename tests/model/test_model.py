@@ -23,7 +23,7 @@ from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture, initial_parameters
-from gatewise.storage import load_folder, save_folder
+from gatewise.storage.folder import load_folder, save_folder
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 
 TEXTS = ["the film was bad", "a good film, seen twice", "the end", "it was good, was it", "bad bad end"]

@@ -18,7 +18,9 @@ from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, initial_parameters, language_model_shapes
-from gatewise.storage import MANIFEST, distinct_limits, json_bytes, save_folder, storage_table
+from gatewise.storage.compact import distinct_limits, storage_table
+from gatewise.storage.folder import MANIFEST, save_folder
+from gatewise.storage.strict_json import json_bytes
 from gatewise.text import KerasEncoding, TokenEncoding
 from gatewise.text.encoding import Encoding
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_model import small_files
 
-from gatewise.storage import save_folder
+from gatewise.storage.folder import save_folder
 from tests.system import no_posix
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.storage import json_bytes, tensors_to_bytes
+from gatewise.storage.strict_json import json_bytes
+from gatewise.storage.tensors import tensors_to_bytes
 
 EXPECTED = {"bias": ((5,), "float32"), "count": ((), "int64"), "weight": ((3, 5), "float32")}
 

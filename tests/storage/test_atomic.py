@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gatewise.errors import ModelFileError, TrainingError
-from gatewise.storage import load_folder, locked, save_folder, write_atomic
-from gatewise.storage.atomic import write_once
+from gatewise.storage.atomic import locked, write_atomic, write_once
+from gatewise.storage.folder import load_folder, save_folder
 
 
 @pytest.mark.usefixtures("system")
@@ -112,7 +112,7 @@ def test_nobody_else_reads_what_is_being_written(tmp_path: Path, monkeypatch: py
 
 HOLD = """
 import sys
-from gatewise.storage import locked
+from gatewise.storage.atomic import locked
 with locked(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

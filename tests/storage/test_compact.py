@@ -8,16 +8,8 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.storage import (
-    check_storage,
-    distinct_rows,
-    pack,
-    storage_table,
-    stored_forms,
-    tensors_from_bytes,
-    tensors_to_bytes,
-    unpack,
-)
+from gatewise.storage.compact import check_storage, distinct_rows, pack, storage_table, stored_forms, unpack
+from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 
 Tensors = dict[str, np.ndarray]
 

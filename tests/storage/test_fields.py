@@ -9,7 +9,8 @@ from typing import Any, Literal
 import pytest
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.storage import fields_from, json_bytes, parse_json
+from gatewise.storage.fields import fields_from
+from gatewise.storage.strict_json import json_bytes, parse_json
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from small_model import small_files
 
 from gatewise.errors import ModelFileError
-from gatewise.storage import MANIFEST, load_folder, save_folder
+from gatewise.storage.folder import MANIFEST, load_folder, save_folder
 
 
 def refused(path: Path, *words: str) -> str:
@@ -314,7 +314,7 @@ def test_a_link_to_a_folder_is_the_users_own_choice(folder: Path, tmp_path: Path
 
 AUDIT = """
 import sys
-from gatewise.storage import load_folder
+from gatewise.storage.folder import load_folder
 seen = []
 def hook(event, args):
     if event.split(".")[0] in ("socket", "subprocess", "pickle", "marshal", "exec", "compile", "ctypes", "import"):

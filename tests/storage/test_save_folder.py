@@ -14,7 +14,7 @@ from small_model import small_files
 
 import gatewise.storage.atomic as atomic
 from gatewise.errors import ModelFileError
-from gatewise.storage import MANIFEST, check_target, load_folder, save_folder
+from gatewise.storage.folder import MANIFEST, check_target, load_folder, save_folder
 
 NEW = {"config.json": b"{}\n", "weights.bin": bytes(range(256)) * 40}
 
@@ -156,7 +156,8 @@ def test_the_second_rename_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 LIMITED = """
 import resource, sys
 from gatewise.errors import ModelFileError
-from gatewise.storage import save_folder, write_atomic
+from gatewise.storage.atomic import write_atomic
+from gatewise.storage.folder import save_folder
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 big = b"x" * 5000
 for call in (lambda: save_folder(sys.argv[1], {"a": b"x", "big": big}), lambda: write_atomic(sys.argv[2], big)):
@@ -183,7 +184,7 @@ def test_file_size_limit(folder: Path, tmp_path: Path) -> None:
 READ_ONLY = """
 import os, sys
 from gatewise.errors import ModelFileError
-from gatewise.storage import save_folder
+from gatewise.storage.folder import save_folder
 if os.geteuid() == 0:
     os.setgid(65534), os.setuid(65534)  # root may write anywhere
 try:
@@ -209,7 +210,7 @@ def test_a_folder_above_that_may_not_be_written(folder: Path, tmp_path: Path) ->
 
 SAVE_FOR_EVER = """
 import itertools, sys
-from gatewise.storage import save_folder
+from gatewise.storage.folder import save_folder
 for i in itertools.count():
     save_folder(sys.argv[1], {"a": b"%d" % i * 5000, "b": b"%d" % i * 5000})
     if i == 0:
@@ -238,7 +239,8 @@ def test_killed_at_any_moment_there_is_a_whole_model(tmp_path: Path) -> None:
 
 STOPS_INSIDE_A_SAVE = """
 import os, sys, time
-from gatewise.storage import save_folder, write_atomic
+from gatewise.storage.atomic import write_atomic
+from gatewise.storage.folder import save_folder
 
 def fsync(handle):
     print("inside", flush=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.storage import json_bytes, parse_json
+from gatewise.storage.strict_json import json_bytes, parse_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 VALUES = st.recursive(

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from small_model import EXPECTED, small_tensors
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes
+from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
 
 
 def refused(raw: bytes, *words: str, expected: Any = EXPECTED) -> None:

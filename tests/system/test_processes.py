@@ -11,13 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from gatewise.system import (
+from gatewise.system import processes
+from gatewise.system.processes import (
     STOP_SIGNALS,
     call_after_fork,
     event_loop,
     is_alive,
     one_listener,
-    processes,
     trim_memory,
     workers_unavailable,
 )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gatewise.system import available_processors, processor_name, processors
+from gatewise.system import processors
+from gatewise.system.processors import available_processors, processor_name
 
 
 @pytest.fixture(autouse=True)

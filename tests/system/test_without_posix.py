@@ -15,8 +15,9 @@ import pytest
 
 from gatewise.cli.table_writer import write_table
 from gatewise.errors import ModelFileError, TrainingError
-from gatewise.storage import load_folder, locked, save_folder
-from gatewise.system import OpenFolder, open_file, renames_open_files, sync_folder
+from gatewise.storage.atomic import locked
+from gatewise.storage.folder import load_folder, save_folder
+from gatewise.system.files import OpenFolder, open_file, renames_open_files, sync_folder
 from tests.system import no_posix
 
 pytestmark = pytest.mark.usefixtures("windows")
@@ -98,7 +99,7 @@ HOLD = """
 import sys
 from tests.system import no_posix
 no_posix.install()
-from gatewise.storage import locked
+from gatewise.storage.atomic import locked
 with locked(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

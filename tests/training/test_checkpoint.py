@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import ModelFileError, TrainingError
-from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes
+from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
 from gatewise.training.callback import EpochLog
 from gatewise.training.optim import Adam
 from gatewise.training.run import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint

@@ -13,7 +13,7 @@ import pytest
 import gatewise as gw
 from gatewise.errors import ModelFileError
 from gatewise.members.member import KINDS, Inputs, Member
-from gatewise.storage import tensors_from_bytes
+from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.members import FITS, Run
 from gatewise.training.stack import FittedMember

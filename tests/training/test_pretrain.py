@@ -16,8 +16,8 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, ModelFileError, TrainingError
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.storage import json_bytes, load_folder, save_folder
-from gatewise.storage.strict_json import parse_json
+from gatewise.storage.folder import load_folder, save_folder
+from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.training import Interrupted, PretrainRecipe, loop, pretrain_recipe
 from gatewise.training.pretrain import Streams, pretrain
 from tests.training.callbacks import DieAt, Recorder

@@ -15,7 +15,7 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
 from gatewise.model.model import Model
-from gatewise.storage import locked
+from gatewise.storage.atomic import locked
 from gatewise.training import Interrupted, loop
 from gatewise.training.train import train
 from tests.training.callbacks import DieAt, InterruptAt, Recorder

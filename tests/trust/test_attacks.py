@@ -21,7 +21,7 @@ from gatewise.kernels import LSTMCall
 from gatewise.kernels.native import Native
 from gatewise.model.model import Model
 from gatewise.storage import folder as storage_folder
-from gatewise.storage import write_atomic
+from gatewise.storage.atomic import write_atomic
 from tests.kernels.batches import needs_native
 from trust.attack import Attack, generator
 from trust.attacks import kills, limits, server

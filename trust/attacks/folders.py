@@ -19,7 +19,8 @@ from gatewise.errors import GatewiseError
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata, load_pretrained
 from gatewise.network.architecture import language_model_shapes
-from gatewise.storage import load_folder, metadata_of, save_folder, tensors_from_bytes, tensors_to_bytes
+from gatewise.storage.folder import load_folder, save_folder
+from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
 from gatewise.training.callback import EpochLog
 from gatewise.training.optim import Adam
 from gatewise.training.run import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint

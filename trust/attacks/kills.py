@@ -21,7 +21,8 @@ from gatewise.cli import main
 from gatewise.cli.endings import Stopped, stop_on_signals
 from gatewise.errors import GatewiseError
 from gatewise.model.pretrained import PretrainedLM, load_pretrained
-from gatewise.storage import load_folder, save_folder, write_atomic
+from gatewise.storage.atomic import write_atomic
+from gatewise.storage.folder import load_folder, save_folder
 from gatewise.training.pretrain import pretrain
 from tests.training import test_from_pretrained as finetuning
 from tests.training import test_pretrain as pretraining

@@ -17,7 +17,7 @@ import numpy as np
 import gatewise as gw
 from gatewise.errors import GatewiseError
 from gatewise.kernels import get as get_kernel
-from gatewise.storage import load_folder
+from gatewise.storage.folder import load_folder
 from gatewise.training.optim import Adam
 from gatewise.training.run import FILE, write_checkpoint
 from tests.exchange.random_models import random_inputs, random_model

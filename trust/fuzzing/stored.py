@@ -13,7 +13,8 @@ import safetensors.numpy
 from tokenizers import Tokenizer
 
 from gatewise.errors import GatewiseError, InputError
-from gatewise.storage import json_bytes, metadata_of, parse_json, tensors_from_bytes, tensors_to_bytes, verify_checksum
+from gatewise.storage.strict_json import json_bytes, parse_json
+from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes, verify_checksum
 from gatewise.text import Encoding, KerasEncoding, encoding_from
 from gatewise.text.subwords import SubwordEncoding
 from gatewise.text.tokens import TokenEncoding

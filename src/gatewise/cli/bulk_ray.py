@@ -27,7 +27,7 @@ from gatewise.errors import DataError, DataWarning, InputError, counted, quote
 from gatewise.model.prediction_columns import column_names
 from gatewise.scorer import Scorer
 from gatewise.storage.atomic import reason, scratch_folder, swap_in
-from gatewise.system import sync_folder
+from gatewise.system.files import sync_folder
 
 if TYPE_CHECKING:
     from gatewise.data.tables import Table

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from gatewise.errors import quote
-from gatewise.system import STOP_SIGNALS
+from gatewise.system.processes import STOP_SIGNALS
 
 
 class Stopped(BaseException):

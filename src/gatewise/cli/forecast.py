@@ -117,7 +117,7 @@ def _write(path: Path, rows: list[list[str]]) -> None:
     import csv
     import io
 
-    from gatewise.storage import write_atomic
+    from gatewise.storage.atomic import write_atomic
 
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)

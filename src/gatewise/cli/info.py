@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from gatewise.cli.arguments import BundledOption, JsonOption, ModelChoice, argument, option
 from gatewise.cli.output import console, layer_table, print_json
 from gatewise.errors import GatewiseError, InputError, printable
-from gatewise.system import processor_name
+from gatewise.system.processors import processor_name
 
 if TYPE_CHECKING:
     from gatewise.forecast.forecaster import Forecaster

@@ -66,7 +66,7 @@ def check_overwrite(path: str | Path, overwrite: bool, option: str = "") -> None
 
 def check_model_folder(path: str, overwrite: bool, option: str = "") -> None:
     """As `check_overwrite`, of a model folder: it may be empty. Raises ModelFileError as `storage.check_target`."""
-    from gatewise.storage import check_target
+    from gatewise.storage.folder import check_target
 
     target = check_target(path)
     if not target.is_dir() or any(target.iterdir()):
@@ -81,7 +81,7 @@ def check_ending(option: str, path: str | None, ending: str) -> None:
 
 def write_file(path: str, content: str) -> None:
     """Write a text file, completely or not at all, and report it on stderr. Raises ModelFileError where that fails."""
-    from gatewise.storage import write_atomic
+    from gatewise.storage.atomic import write_atomic
 
     write_atomic(path, content.encode())
     print(f"gatewise: wrote {quote(path)}", file=sys.stderr)

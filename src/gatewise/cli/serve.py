@@ -10,7 +10,7 @@ import typer
 from gatewise.cli.arguments import PrecisionOption, argument, option
 from gatewise.errors import MissingExtra
 from gatewise.model import bundled
-from gatewise.system import event_loop
+from gatewise.system.processes import event_loop
 
 
 def serve(

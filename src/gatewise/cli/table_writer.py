@@ -21,7 +21,7 @@ from typing import IO, Any
 from gatewise.data.tables import DELIMITERS
 from gatewise.errors import DataError, InputError, printable, quote, required
 from gatewise.storage.atomic import reason, scratch_file
-from gatewise.system import sync_folder
+from gatewise.system.files import sync_folder
 
 _JSON = (".jsonl", ".ndjson")
 _ROW_GROUP = 16 << 20  # bytes of a row group of a Parquet file

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from gatewise.errors import InputError, ModelFileError, quote, required
-from gatewise.storage import Folder, load_folder, parse_manifest, save_folder
 from gatewise.storage.download import offline
+from gatewise.storage.folder import Folder, load_folder, parse_manifest, save_folder
 
 SCHEME = "hf://"
 CARD = "README.md"

@@ -19,7 +19,7 @@ from gatewise.errors import GatewiseError, required
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.onnx.graph import OPSET, Graph, ints, scalar, step_mask
 from gatewise.members.onnx.lstm import check_exportable
-from gatewise.storage import write_atomic
+from gatewise.storage.atomic import write_atomic
 from gatewise.target import Target
 from gatewise.types import Array
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
-from gatewise.storage import fields_from, json_bytes, parse_json
+from gatewise.storage.fields import fields_from
+from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.types import Array
 
 _FILE = "units.json"  # for messages; gatewise.model.files writes it there

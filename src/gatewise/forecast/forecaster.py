@@ -31,7 +31,10 @@ from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import WindowMember, attributed, mean_window, numbered, roll_out
 from gatewise.model.card import ModelMetadata, escape_markdown, markdown_table, metadata_rows
 from gatewise.model.model import FORMAT, config_of
-from gatewise.storage import Folder, fields_from, json_bytes, save_folder, tensors_from_bytes, tensors_to_bytes
+from gatewise.storage.fields import fields_from
+from gatewise.storage.folder import Folder, save_folder
+from gatewise.storage.strict_json import json_bytes
+from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.target import Target, check_logits
 from gatewise.types import Array, Precision
 

@@ -25,7 +25,7 @@ from gatewise.errors import InputError, KernelUnavailable, quote
 from gatewise.kernels.interface import Backward, Forward, LSTMCall, Projected, SavedActivations
 from gatewise.kernels.threads import MOST_THREADS, threads
 from gatewise.kernels.validation import check_backward, check_forward, check_project
-from gatewise.system import trim_memory
+from gatewise.system.processes import trim_memory
 from gatewise.types import Array, Precision
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first

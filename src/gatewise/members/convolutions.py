@@ -26,7 +26,7 @@ from gatewise.kernels.ragged import Ragged
 from gatewise.members.member import Inputs, Member, Rule, check_entry, register
 from gatewise.network.architecture import MAX_LENGTH
 from gatewise.network.batch import chunks
-from gatewise.storage import tensors_from_bytes
+from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.types import Array
 
 MAX_FEATURES = 50_000

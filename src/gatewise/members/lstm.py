@@ -16,16 +16,9 @@ from gatewise.network.architecture import Architecture, parameter_shapes, summar
 from gatewise.network.batch import chunks, truncate
 from gatewise.network.forward import logits_of
 from gatewise.network.ops import NumpyOps
-from gatewise.storage import (
-    check_storage,
-    distinct_rows,
-    fields_from,
-    pack,
-    stored_forms,
-    tensors_from_bytes,
-    tensors_to_bytes,
-    unpack,
-)
+from gatewise.storage.compact import check_storage, distinct_rows, pack, stored_forms, unpack
+from gatewise.storage.fields import fields_from
+from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:

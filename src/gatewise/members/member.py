@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.storage import tensors_to_bytes
+from gatewise.storage.tensors import tensors_to_bytes
 from gatewise.types import Array
 
 Rule = Literal["prefix", "shared", "left-out"]

@@ -33,7 +33,7 @@ from gatewise.kernels import readonly_copy
 from gatewise.kernels.ragged import Ragged
 from gatewise.members.member import Inputs, Member, Phrase, Rule, check_entry, register
 from gatewise.network.batch import chunks
-from gatewise.storage import tensors_from_bytes
+from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.types import Array
 
 MAX_NGRAMS = 100_000_000  # in a file

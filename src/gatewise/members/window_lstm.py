@@ -14,7 +14,7 @@ from gatewise.members.lstm import LSTM
 from gatewise.members.member import Inputs, Member, register
 from gatewise.members.windows import Scales, Transform, WindowMember, check_windows_entry, read_windows
 from gatewise.network.architecture import Architecture, parameter_shapes
-from gatewise.storage import fields_from
+from gatewise.storage.fields import fields_from
 from gatewise.types import Array
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.members.member import Inputs, Member, check_entry
-from gatewise.storage import fields_from, tensors_from_bytes
+from gatewise.storage.fields import fields_from
+from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.types import Array
 
 _BOUND = 6.0  # standard deviations around the mean logarithm, where logarithms are cut

@@ -18,7 +18,8 @@ from gatewise.metrics import AnyEvaluation, RegressionEvaluation
 from gatewise.model.card import CompressionReport
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.storage import distinct_limits, folder_size, pack, storage_table, unpack
+from gatewise.storage.compact import distinct_limits, pack, storage_table, unpack
+from gatewise.storage.folder import folder_size
 from gatewise.text import TokenEncoding
 from gatewise.types import Array
 

@@ -36,7 +36,10 @@ from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import describe_truncation
-from gatewise.storage import Folder, fields_from, json_bytes, load_folder, parse_json, save_folder, storage_table
+from gatewise.storage.compact import storage_table
+from gatewise.storage.fields import fields_from
+from gatewise.storage.folder import Folder, load_folder, save_folder
+from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.target import Target, check_logits
 from gatewise.types import Array, LabelType, Precision, Task
 

@@ -15,16 +15,10 @@ from typing import Any
 from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.model.card import markdown_table
 from gatewise.network.architecture import language_model_shapes
-from gatewise.storage import (
-    MAX_CONFIG,
-    fields_from,
-    json_bytes,
-    load_folder,
-    parse_json,
-    save_folder,
-    tensors_from_bytes,
-    tensors_to_bytes,
-)
+from gatewise.storage.fields import fields_from
+from gatewise.storage.folder import MAX_CONFIG, load_folder, save_folder
+from gatewise.storage.strict_json import json_bytes, parse_json
+from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.text import TokenEncoding, encoding_from
 from gatewise.types import Array
 

@@ -17,7 +17,7 @@ from gatewise.serve.http_error import HTTPError, without_quotes
 from gatewise.serve.scope import Scope, disconnected_of
 from gatewise.serve.state import State
 from gatewise.serve.view import view
-from gatewise.storage import parse_json
+from gatewise.storage.strict_json import parse_json
 from gatewise.types import Array
 
 _PREDICT_KEYS = frozenset({"text", "series", "inputs", "model", "id"})

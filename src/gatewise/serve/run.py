@@ -24,7 +24,7 @@ from gatewise.serve.protocol import Connection, close_slow_clients
 from gatewise.serve.settings import Settings
 from gatewise.serve.state import State, load_models
 from gatewise.serve.workers import supervise
-from gatewise.system import event_loop, one_listener
+from gatewise.system.processes import event_loop, one_listener
 
 _SAME_SIGNAL = 0.5  # seconds: a terminal sends Ctrl-C to a program and to its parent, which may pass it on
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels.threads import MOST_THREADS
-from gatewise.system import workers_unavailable
+from gatewise.system.processes import workers_unavailable
 
 __all__ = ["Settings"]
 

@@ -23,7 +23,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from gatewise.errors import ModelFileError, TrainingError, quote
-from gatewise.system import exchange, is_at, lock, open_file, rename_folder, renames_open_files, sync_folder
+from gatewise.system.files import exchange, is_at, lock, open_file, rename_folder, renames_open_files, sync_folder
 
 LOCK = ".lock"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # of a file that must not exist

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.errors import DataError, quote
-from gatewise.system import user_cache_folder
+from gatewise.system.files import user_cache_folder
 
 _TIMEOUT = 20.0  # seconds without a byte
 _ATTEMPTS = 4

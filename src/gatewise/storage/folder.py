@@ -24,7 +24,7 @@ from typing import Any
 from gatewise.errors import ModelFileError, quote
 from gatewise.storage.atomic import reason, replace_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
-from gatewise.system import OpenFolder
+from gatewise.system.files import OpenFolder
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"

@@ -27,20 +27,12 @@ import numpy as np
 from gatewise.errors import GatewiseError, InputError, ModelFileError, TrainingError, quote
 from gatewise.kernels.threads import one_blas_thread, threads
 from gatewise.model.model import Model
-from gatewise.storage import (
-    LOCK,
-    check_target,
-    fields_from,
-    locked,
-    metadata_of,
-    parse_json,
-    read_regular,
-    tensors_from_bytes,
-    tensors_to_bytes,
-    verify_checksum,
-    write_atomic,
-)
-from gatewise.system import STOP_SIGNALS
+from gatewise.storage.atomic import LOCK, locked, read_regular, write_atomic
+from gatewise.storage.fields import fields_from
+from gatewise.storage.folder import check_target
+from gatewise.storage.strict_json import parse_json
+from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes, verify_checksum
+from gatewise.system.processes import STOP_SIGNALS
 from gatewise.training.callback import EpochLog, PerplexityLog
 from gatewise.training.optim import Adam
 from gatewise.training.processes import RESTARTS, current
