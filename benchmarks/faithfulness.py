@@ -21,7 +21,7 @@ from benchmarks.lime import Lime
 from benchmarks.machine import machine, now
 from benchmarks.random_scores import RandomScores
 from gatewise.data import imdb
-from gatewise.explain import METHODS, IntegratedGradients, Method
+from gatewise.explain import METHODS, IntegratedGradients, Method, method_named
 from gatewise.explain.attribution.faithfulness import SHARES, DeletionScores, measure
 from gatewise.explain.attribution.integrated_gradients import BASELINES
 
@@ -38,7 +38,7 @@ def main() -> None:
     assert splits.test is not None
     rows = np.random.default_rng(0).permutation(len(splits.test.inputs))[: options.reviews]
     reviews = splits.test.take(rows)
-    methods: dict[str, Method] = {**METHODS}
+    methods: dict[str, Method] = {name: method_named(name) for name in METHODS}
     methods |= {
         f"integrated-gradients, {b}, 32 points": IntegratedGradients(baseline=b, max_points=32) for b in BASELINES
     }

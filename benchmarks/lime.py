@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gatewise.explain.attribution import Attribution
+from gatewise.explain.attribution.method import Attribution
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
 from gatewise.target import log_probabilities
@@ -21,7 +21,7 @@ from gatewise.types import Array
 class Lime:
     """An attribution method, for tokens only."""
 
-    adds_up = False
+    name, adds_up = "LIME", False
     rule = None
 
     def __init__(self, samples: int = 5000, seed: int = 0) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.explain import Example
-from gatewise.explain.attribution import Attribution
+from gatewise.explain.attribution.method import Attribution
 from gatewise.members.ensemble import Ensemble
 
 
 class RandomScores:
     """An attribution method that draws each score from a standard normal distribution."""
 
-    adds_up = False
+    name, adds_up = "random", False
     rule = None
 
     def __init__(self, seed: int = 0) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.explain.attribution import Method
+from gatewise.explain.attribution.method import Method
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.kernels import Kernel

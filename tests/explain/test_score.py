@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from gatewise.errors import InputError
-from gatewise.explain import METHODS, Clamp
+from gatewise.explain import METHODS, Clamp, method_named
 from gatewise.explain.attribution.faithfulness import measure
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
@@ -63,7 +63,7 @@ def test_the_score_is_a_linear_combination_of_the_logits(
     assert found.target_score == pytest.approx(expected, abs=1e-9)
     total = found.base_value + found.scores.sum() + found.residual
     assert total == pytest.approx(expected, abs=1e-9)
-    if METHODS[method].adds_up:
+    if method_named(method).adds_up:
         assert abs(found.residual) < 5e-6
     [empty] = run_all(example.ensemble, [example.sequence[:0]])
     if method in ("leave-one-out", "prefix-difference"):
@@ -133,7 +133,7 @@ def test_of_several_classes_with_thresholds_the_predicted_one_is_explained() -> 
     net = example_of(of).ensemble
     sequences = [sequence_of(net.lstm.arch, LENGTH, seed) for seed in range(8)]
     logits = run_all(net, sequences)
-    favoured = measure(net, sequences, METHODS["prefix-difference"]).probability
+    favoured = measure(net, sequences, method_named("prefix-difference")).probability
     assert favoured == pytest.approx(of.probabilities(logits)[np.arange(8), of.predicted(logits)].mean())
 
 
@@ -234,7 +234,7 @@ def test_faithfulness_of_a_regression_is_in_its_unit() -> None:
     example = example_of(NUMBERS)
     net = example.ensemble
     sequences = [sequence_of(net.lstm.arch, n, n) for n in (7, 12, 20, 31)]
-    found = measure(net, sequences, METHODS["prefix-difference"])
+    found = measure(net, sequences, method_named("prefix-difference"))
     numbers = run_all(net, sequences)[:, 0]
     [[base, _]] = run_all(net, [sequences[0][:0]])
     assert found.probability == pytest.approx(float(np.abs(numbers - base).mean()), abs=1e-5)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gatewise.explain import METHODS
-from gatewise.explain.attribution import attribute, integrated_gradients
+from gatewise.explain import METHODS, method_named
+from gatewise.explain.attribution import integrated_gradients
+from gatewise.explain.attribution.method import attribute
 from gatewise.explain.example import Example
 from gatewise.members import lstm as lstm_module
 from gatewise.system.cancel import Cancelled, cancel_when, check_cancelled
@@ -27,7 +28,7 @@ def test_outside_of_a_block_nothing_is_cancelled() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_can_be_cancelled(method: str) -> None:
     with pytest.raises(Cancelled), cancel_when(lambda: True):
-        attribute(METHODS[method], [example()])
+        attribute(method_named(method), [example()])
 
 
 def test_the_check_comes_before_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +43,7 @@ def test_the_check_comes_before_every_batch(monkeypatch: pytest.MonkeyPatch) -> 
 
     for run in (
         lambda: one.lstm.logits(one.sequence for _ in range(10)),
-        lambda: attribute(METHODS["integrated-gradients"], [one]),
+        lambda: attribute(method_named("integrated-gradients"), [one]),
     ):
         asked.clear()
         with pytest.raises(Cancelled), cancel_when(at_the_third):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -134,16 +134,15 @@ def explain(
     from rich.console import Group
     from rich.text import Text
 
-    from gatewise.explain.explanation import method_named
+    from gatewise.explain.attribution import method_named
     from gatewise.explain.provenance import provenance
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
 
     source = provenance(model.fingerprint, choice.name, typed_command(context))
     footer = Text(source, style="dim")
-    token_noun: Literal["word", "step"] = "step" if series else "word"
     chosen: Any = method
     if baseline is not None:
-        chosen = method_named(method or "integrated-gradients", baseline)  # type: ignore[arg-type]
+        chosen = method_named(method or "integrated-gradients", baseline)
     example = model.trace(item)
     explanation = model.explain(example, chosen, target=target, against=against)
     example = example.with_score(explanation.score)
@@ -164,7 +163,7 @@ def explain(
             return {"texts": [one.as_dict() for one in both]}
 
         def parts(marks: bool) -> list[RenderableType]:
-            return [compare_report(both, token_noun=token_noun, words=top, marks=marks)]
+            return [compare_report(both, words=top, marks=marks)]
 
     else:
         intervention = model.intervene(example, clamps, replacements) if clamps or replacements else None
@@ -179,7 +178,7 @@ def explain(
             return found if intervention is None else {**found, "intervention": intervention.as_dict()}
 
         def parts(marks: bool) -> list[RenderableType]:
-            shown: Any = {"token_noun": token_noun, "unit": unit, "words": top, "marks": marks}
+            shown: Any = {"unit": unit, "words": top, "marks": marks}
             if intervention is not None:
                 return [change_report(intervention, **shown)]
             units = [unit_report(model.units, unit, marks=marks)] if unit is not None and model.units else []

@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gatewise.explain.attribution import METHODS, Method
+    from gatewise.explain.attribution import METHODS, method_named
     from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
+    from gatewise.explain.attribution.method import Method
     from gatewise.explain.example import Example
     from gatewise.explain.explanation import Explanation
     from gatewise.explain.intervene import Intervention
@@ -32,11 +33,12 @@ __all__ = [
     "Share",
     "ablate",
     "hold_memory",
+    "method_named",
 ]
 
 _HOMES = (
     *("explain.attribution", "explain.example", "explain.explanation", "explain.intervene", "members.clamp"),
-    *("members.gates", "types", "explain.attribution.integrated_gradients"),
+    *("members.gates", "types", "explain.attribution.method", "explain.attribution.integrated_gradients"),
 )
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.score import TargetScore, target_score
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Activations, Gates, Share, gate_shares
@@ -38,13 +38,15 @@ else:
             return example.__dict__.setdefault(self.compute.__name__, self.compute(example))
 
 
-class Example(HtmlRepr):
+class Example:
     """One sequence of T steps (after truncation) through one model, whose LSTM may be clamped.
 
     ensemble: the members of the model. sequence (length, ...): token ids or channels, before truncation. names: a name
     for each of its steps; None for their numbers, from 1. spans (length, 2): start and end of each step in the text, if
-    known. item: the text or series itself, if known. rows (T,): the steps that the LSTM reads. Raises InputError for an
-    empty sequence and for a wrong number of names.
+    known. item: the text or series itself, if known. Raises InputError for an empty sequence and for a wrong number of
+    names.
+
+    rows (T,): the steps that the LSTM reads; steps: their names; truncated: how many more the sequence has.
     """
 
     def __init__(
@@ -65,24 +67,19 @@ class Example(HtmlRepr):
         self.spans = np.asarray(spans, dtype=np.int32).reshape(-1, 2)  # tuples would take ten times the memory
         self.names = [str(name) for name in (range(1, len(sequence) + 1) if names is None else names)]
         self.rows, self.read = self.lstm.read(self.sequence)
+        self.steps = [self.names[row] for row in self.rows]
+        self.truncated = len(sequence) - len(self.rows)
         self._sampled: dict[int, Array] = {}
 
     def __len__(self) -> int:
         """T, the number of steps that the LSTM reads."""
         return len(self.rows)
 
+    def _repr_html_(self) -> str:
+        return str(import_module("gatewise.explain.render.html").result_html(self))  # it imports this module
+
     def __repr__(self) -> str:
         return f"Example({len(self)} {self.lstm.token_noun}s, {self.truncated} truncated)"
-
-    @property
-    def steps(self) -> list[str]:
-        """The names of the steps that the LSTM reads."""
-        return [self.names[row] for row in self.rows]
-
-    @property
-    def truncated(self) -> int:
-        """How many steps the truncation to `max_length` removes."""
-        return len(self.sequence) - len(self.rows)
 
     @cached_property
     def activations(self) -> Activations:

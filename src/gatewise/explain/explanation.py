@@ -9,122 +9,101 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.errors import InputError, did_you_mean, printable, quote
-from gatewise.explain.attribution import METHODS, Method, Part, attribute, member_notes
-from gatewise.explain.attribution.members import PhraseScore, phrase_scores
+from gatewise.errors import printable
+from gatewise.explain.attribution import METHODS, method_named
+from gatewise.explain.attribution.method import Method, Part, attribute
 from gatewise.explain.example import Example
-from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.score import TargetScore, favours, number_text, prediction_dict, prediction_text
 from gatewise.target import Target
 from gatewise.types import Array, Faithfulness
-
-if TYPE_CHECKING:
-    from gatewise.explain.attribution.integrated_gradients import Baseline
 
 DEFAULT_METHOD = "leave-one-out"  # the method for a model whose methods were never measured: it assumes nothing
 _HARDLY = 0.1  # the share of a score below which the LSTM hardly took part
 
 
+class PhraseScore(NamedTuple):
+    """A part of a sequence that a member knows by name, such as an n-gram. words: at its first occurrence; step: the
+    first of them, from 0, before truncation; times: how often it occurs; score: what it adds to the target score, once.
+    """
+
+    words: tuple[str, ...]
+    step: int
+    times: int
+    score: float
+
+
 @dataclass(frozen=True, eq=False)
-class Explanation(HtmlRepr):
+class Explanation:
     """How much each step contributed to a prediction: to a logit, or for regression to the predicted number.
 
     steps (T): the steps that the network reads; truncated: how many more it cuts away. of: what the model predicts.
-    predicted: the predicted class (K,), labels (K,) or numbers (M,), see `Target.predicted`. probabilities (K,) float64
-    of the classes, None for regression; calibrated: whether the model card says that they are.
-    token_noun: the noun for a step, "word" or "step".
+    prediction: in words. predicted: the predicted class (K,), labels (K,) or numbers (M,), see `Target.predicted`.
+    probabilities (K,) float64 of the classes, None for regression; calibrated: whether the model card says that they
+    are. token_noun: the noun for a step, "word" or "step".
 
-    score: the number that is explained, and the class that positive scores favour, `target`. target_score: its value.
-    base_value: its value before the first step, as `base_value_note` defines it. scores (T,) float64: each step's part,
-    as `method_note` defines it in one sentence. residual: target_score - base_value - sum(scores) - truncated_part;
-    adds_up: whether the method promises that this is rounding only. faithfulness: that of the method for this model,
-    None where it was never measured.
+    score: the number that is explained; target, against: the classes that positive and negative scores favour; against
+    is None for all others. favours_prediction: whether positive scores favour what is predicted. target_score: the
+    value of the score. base_value: its value before the first step, as `base_value_note` defines it. scores (T,)
+    float64: each step's part, as `method_note` defines it in one sentence. residual: target_score - base_value -
+    sum(scores) - truncated_part; adds_up: whether the method promises that this is rounding only. faithfulness: that of
+    the method for this model, None where it was never measured.
 
     Series: channels (T, C), the score of each number, where the method has it; baseline_term (T,), the part of a step's
     score that remains with every channel at 0. parts: those of the members of the model, the LSTM first; they add up to
-    the scores and the truncated part. phrases: the parts of the text that members know by name, such as n-grams, the
-    largest score first.
+    the scores and to truncated_part, the other members' part of the steps that the LSTM does not read. lstm_share: the
+    LSTM's share of the score, |LSTM| / Σ |member|, of the sums over the steps; None for the LSTM alone. phrases: the
+    parts of the text that members know by name, such as n-grams, the largest score first.
     """
 
     steps: list[str]
-    scores: Array
-    base_value: float
-    target_score: float
-    score: TargetScore
+    truncated: int
     of: Target
+    prediction: str
     predicted: Array
     probabilities: Array | None
+    calibrated: bool
+    token_noun: str
+    score: TargetScore
+    target: str
+    against: str | None
+    favours_prediction: bool
+    target_score: float
+    scores: Array
+    base_value: float
+    residual: float
     method: str
     method_note: str
     base_value_note: str
-    residual: float
     adds_up: bool
-    truncated: int = 0
-    channels: Array | None = None
-    baseline_term: Array | None = None
-    faithfulness: Faithfulness | None = None
-    parts: tuple[Part, ...] = ()
-    phrases: tuple[PhraseScore, ...] = ()
-    calibrated: bool = False
-    token_noun: str = "word"
+    faithfulness: Faithfulness | None
+    channels: Array | None
+    baseline_term: Array | None
+    parts: tuple[Part, ...]
+    truncated_part: float
+    lstm_share: float | None
+    phrases: tuple[PhraseScore, ...]
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes, labels or numbers."""
-        return self.of.classes
-
-    @property
-    def target(self) -> str:
-        """The class, label or number that positive scores favour."""
-        return self.classes[self.score.target]
-
-    @property
-    def against(self) -> str | None:
-        """The class that negative scores favour; None for all others."""
-        return None if self.score.against is None else self.classes[self.score.against]
-
-    @property
-    def prediction(self) -> str:
-        """The prediction in words: the class, the labels, or the numbers."""
-        return prediction_text(self.of, self.predicted)
-
-    @property
-    def favours_prediction(self) -> bool:
-        """Whether positive scores favour what is predicted."""
-        return favours(self.of, self.predicted, self.score)
+    def _repr_html_(self) -> str:
+        return str(import_module("gatewise.explain.render.html").result_html(self))  # it imports this module
 
     @property
     def probability_note(self) -> str:
         """The probabilities of the most probable classes, three if there are more than two, and whether they are
         calibrated; empty for regression.
         """
-        if self.probabilities is None:
+        p, classes = self.probabilities, self.of.classes
+        if p is None:
             return ""
         calibrated = " (calibrated)" if self.calibrated else ""
-        if self.of.task == "classification" and len(self.classes) == 2:
-            return f"probability {self.probabilities[int(self.predicted)]:.4f}{calibrated}"
-        top = [
-            f"{printable(self.classes[k], 40)} {self.probabilities[k]:.4f}"
-            for k in np.argsort(-self.probabilities, kind="stable")[:3]
-        ]
+        if self.of.task == "classification" and len(classes) == 2:
+            return f"probability {p[int(self.predicted)]:.4f}{calibrated}"
+        top = [f"{printable(classes[k], 40)} {p[k]:.4f}" for k in np.argsort(-p, kind="stable")[:3]]
         return f"probabilities: {', '.join(top)}{calibrated}"
-
-    @property
-    def truncated_part(self) -> float:
-        """The other members' part of the steps that the LSTM does not read."""
-        return sum(part.truncated_part for part in self.parts)
-
-    @property
-    def lstm_share(self) -> float | None:
-        """The LSTM's share of the score, |LSTM| / Σ |member|, of the sums over the steps; None for the LSTM alone."""
-        if len(self.parts) < 2:
-            return None
-        sizes = [abs(float(part.scores.sum()) + part.truncated_part) for part in self.parts]
-        return sizes[0] / sum(sizes) if sum(sizes) > 0 else None
 
     def lstm_note(self) -> str:
         """One sentence where the LSTM hardly took part: its weight is 0, or it contributed less than a tenth of the
@@ -159,7 +138,7 @@ class Explanation(HtmlRepr):
             if self.truncated_part:
                 steps.append(("  truncated part", self.truncated_part, "steps that the LSTM does not read"))
         return [
-            (self.score.name(self.of), self.target_score, self.score.note(self.of)),
+            (self.score.name, self.target_score, self.score.note),
             ("  base value", self.base_value, self.base_value_note),
             *steps,
             ("  residual", self.residual, "rounding" if self.adds_up else f"what the scores leave out{share}"),
@@ -172,7 +151,7 @@ class Explanation(HtmlRepr):
         numbers = self.faithfulness.comprehensiveness, self.faithfulness.sufficiency
         what, (without, alone) = "probability of the prediction falls", map("{:.2f}".format, numbers)
         if self.of.task == "regression":
-            name = f" of {self.classes[0]}" * (len(self.classes) > 1)  # the first number is measured
+            name = f" of {self.of.classes[0]}" * (len(self.of.classes) > 1)  # the first number is measured
             what, (without, alone) = f"prediction{name} moves back", map(number_text, numbers)
         return (
             f"Measured on {self.faithfulness.n:,} validation sequences: the {what} by "
@@ -228,49 +207,50 @@ def explain_example(
     else leave-one-out. faithfulness: by method, the model's measured scores. Raises InputError for an unknown method.
     """
     ensemble, target = example.ensemble, example.ensemble.target
-    name = (default if default in METHODS else DEFAULT_METHOD) if method is None else method
-    if isinstance(name, str):
-        chosen = method_named(name)
-    else:
-        chosen = name
-        name = next((known for known, one in METHODS.items() if type(one) is type(chosen)), type(chosen).__name__)
-    as_measured = chosen == METHODS.get(name) and not example.lstm.clamps
+    if method is None:
+        method = default if default in METHODS else DEFAULT_METHOD
+    chosen = method_named(method) if isinstance(method, str) else method
+    as_measured = chosen.name in METHODS and chosen == method_named(chosen.name) and not example.lstm.clamps
     [found] = attribute(chosen, [example], channels=True)
+    score, predicted = example.score, example.predicted
+    rule_notes = [] if chosen.rule is None else [member.note(chosen.rule) for member, _ in ensemble.others]
+    sizes = [abs(float(part.scores.sum()) + part.truncated_part) for part in found.parts]
+    phrases = [
+        PhraseScore(
+            tuple(example.names[t] for t in phrase.steps),
+            phrase.steps.start,
+            phrase.times,
+            weight * float(score(phrase.weight)),
+        )
+        for member, weight in ensemble.others
+        for phrase in member.phrases(example.sequence)
+    ]
     return Explanation(
         steps=example.steps,
-        scores=found.scores,
-        base_value=found.base_value,
-        target_score=example.target_score,
-        score=example.score,
-        of=target,
-        predicted=example.predicted,
-        probabilities=None if target.task == "regression" else example.probabilities,
-        method=name,
-        method_note=chosen.note(ensemble) + member_notes(ensemble, chosen),
-        base_value_note=chosen.base_value_note(ensemble),
-        residual=found.residual(example),
-        adds_up=chosen.adds_up,
         truncated=example.truncated,
-        channels=found.channels,
-        baseline_term=found.baseline_term,
-        faithfulness=(faithfulness or {}).get(name) if as_measured else None,
-        parts=found.parts,
-        phrases=phrase_scores(example),
+        of=target,
+        prediction=prediction_text(target, predicted),
+        predicted=predicted,
+        probabilities=None if target.task == "regression" else example.probabilities,
         calibrated=calibrated,
         token_noun=ensemble.token_noun,
+        score=score,
+        target=target.classes[score.target],
+        against=None if score.against is None else target.classes[score.against],
+        favours_prediction=favours(target, predicted, score),
+        target_score=example.target_score,
+        scores=found.scores,
+        base_value=found.base_value,
+        residual=found.residual(example),
+        method=chosen.name,
+        method_note=" ".join([chosen.note(ensemble), *rule_notes]),
+        base_value_note=chosen.base_value_note(ensemble),
+        adds_up=chosen.adds_up,
+        faithfulness=(faithfulness or {}).get(chosen.name) if as_measured else None,
+        channels=found.channels,
+        baseline_term=found.baseline_term,
+        parts=found.parts,
+        truncated_part=sum(part.truncated_part for part in found.parts),
+        lstm_share=sizes[0] / sum(sizes) if len(sizes) > 1 and sum(sizes) > 0 else None,
+        phrases=tuple(sorted(phrases, key=lambda one: -abs(one.score))),
     )
-
-
-def method_named(name: str, baseline: Baseline | None = None) -> Method:
-    """The method of that name, with another baseline if one is given. Raises InputError for an unknown name."""
-    if name not in METHODS:
-        raise InputError(
-            f"no method is called {quote(name)}; there are {', '.join(METHODS)}{did_you_mean(name, METHODS)}"
-        )
-    if baseline is None:
-        return METHODS[name]
-    if name != "integrated-gradients":
-        raise InputError(f"a baseline is for integrated-gradients, not for {name}")
-    from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
-
-    return IntegratedGradients(baseline=baseline)

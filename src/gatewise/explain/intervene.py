@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from gatewise.errors import InputError, counted, quote
 from gatewise.explain.example import Example
-from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.score import prediction_dict, prediction_text, score_text
 from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.target import Target
@@ -21,7 +21,7 @@ from gatewise.types import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Intervention(HtmlRepr):
+class Intervention:
     """One example before and after a change. changes: the change in words; clamps: the clamps in it.
 
     The two examples have the same steps unless words were replaced.
@@ -31,6 +31,9 @@ class Intervention(HtmlRepr):
     after: Example
     changes: tuple[str, ...]
     clamps: tuple[Clamp, ...] = ()
+
+    def _repr_html_(self) -> str:
+        return str(import_module("gatewise.explain.render.html").result_html(self))  # it imports this module
 
     @property
     def of(self) -> Target:

@@ -23,30 +23,19 @@ class TargetScore:
     """score = weights · logits, with weights (outputs,) float64.
 
     target: the class, label or number that positive scores favour, as an index of `Target.classes`. against: the class
-    that negative scores favour; None for all others.
+    that negative scores favour; None for all others. name: the score in a few words, for tables; note: what is
+    subtracted from the logit, in a few words, empty if nothing is.
     """
 
     weights: Array
     target: int
-    against: int | None = None
+    against: int | None
+    name: str
+    note: str
 
     def __call__(self, logits: Array) -> Array:
         """The score (...,) float64 of logits (..., outputs)."""
         return np.asarray(logits, dtype=np.float64) @ self.weights
-
-    def name(self, target: Target) -> str:
-        """The score in a few words, for tables."""
-        if target.task == "regression":
-            return "prediction" if len(target.classes) == 1 else f"prediction of {target.classes[self.target]}"
-        return f"logit of {target.classes[self.target]}"
-
-    def note(self, target: Target) -> str:
-        """What is subtracted from the logit, in a few words; empty if nothing is."""
-        if target.task != "classification" or target.outputs == 1:
-            return ""
-        if self.against is None:
-            return "minus the mean of all logits"
-        return f"minus the logit of {target.classes[self.against]}"
 
 
 def target_score(of: Target, logits: Array, target: int | None = None, against: int | None = None) -> TargetScore:
@@ -57,27 +46,30 @@ def target_score(of: Target, logits: Array, target: int | None = None, against: 
     the target is by default the most probable of the others. Raises InputError for equal classes, and for `against` of
     another task.
     """
-    outputs = of.outputs
+    outputs, classes = of.outputs, of.classes
     if against is not None and of.task != "classification":
         raise InputError(f"a contribution against a class is for classification; the model's task is {of.task}")
     if against is not None and target == against:
-        raise InputError(f"the target and the class to compare with are the same: {quote(of.classes[against])}")
-    if outputs == 1 and of.task == "classification":
+        raise InputError(f"the target and the class to compare with are the same: {quote(classes[against])}")
+    if of.task == "regression":
+        target = target or 0
+        name = "prediction" if outputs == 1 else f"prediction of {classes[target]}"
+        return TargetScore(np.eye(outputs)[target], target, None, name, "")
+    if of.task == "classification" and outputs == 1:
         chosen = 1 - against if against is not None else 1 if target is None else target
-        return TargetScore(np.array([1.0 if chosen == 1 else -1.0]), chosen)
-    if target is None and of.task == "regression":
-        target = 0
-    elif target is None:
+        return TargetScore(np.array([1.0 if chosen == 1 else -1.0]), chosen, None, f"logit of {classes[chosen]}", "")
+    if target is None:
         target = int(logits.argmax() if of.task == "multilabel" else of.predicted(logits[None])[0])
         if target == against:
             target = int(np.where(np.arange(outputs) == against, -np.inf, logits).argmax())
-    weights = np.zeros(outputs)
-    weights[target] = 1
+    weights, note = np.eye(outputs)[target], ""
     if against is not None:
         weights[against] = -1
+        note = f"minus the logit of {classes[against]}"
     elif of.task == "classification":
         weights -= 1 / outputs
-    return TargetScore(weights, target, against)
+        note = "minus the mean of all logits"
+    return TargetScore(weights, target, against, f"logit of {classes[target]}", note)
 
 
 def prediction_text(of: Target, predicted: Array) -> str:

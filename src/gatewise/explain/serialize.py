@@ -63,8 +63,8 @@ def prediction_json(one: Explanation | Example, calibrated: bool = False) -> Jso
         "probabilities": None if probabilities is None else probabilities.tolist(),
         "numbers": predicted.tolist() if of.task == "regression" else None,
         "score": one.target_score,
-        "score_name": score.name(of),
-        "score_note": score.note(of),
+        "score_name": score.name,
+        "score_note": score.note,
         "calibrated": one.calibrated if isinstance(one, Explanation) else calibrated,
     }
 
@@ -97,7 +97,7 @@ def attribution_json(explanation: Explanation, methods: Sequence[str], max_phras
         "base_value": explanation.base_value,
         "base_value_note": explanation.base_value_note,
         "score": explanation.target_score,
-        "score_name": explanation.score.name(explanation.of),
+        "score_name": explanation.score.name,
         "residual": explanation.residual,
         "adds_up": explanation.adds_up,
         **explanation.parts_dict(max_phrases),
@@ -250,7 +250,7 @@ def report_json(explanation: Explanation | None, example: Example | None, unit: 
         view["attribution"] = attribution_json(one, [one.method])
         view["members"] = [{"name": part.name, "weight": part.weight} for part in one.parts]
         view["model"] = {
-            "labels": list(one.classes),
+            "labels": list(one.of.classes),
             "task": one.of.task,
             "inputs": "text" if one.token_noun == "word" else "series",
             "units": 0,
@@ -259,7 +259,7 @@ def report_json(explanation: Explanation | None, example: Example | None, unit: 
         }
     if example is not None:
         if explanation is not None:
-            assert len(example.prefix_logits)  # computed here, they are shared by both examples
+            _ = example.prefix_logits  # computed here, they are shared by both examples
             example = example.with_score(explanation.score)
         view.setdefault("words", example.steps)
         view.setdefault("prediction", prediction_json(example))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.explain import Clamp
-from gatewise.explain.attribution import METHODS, channels
+from gatewise.explain.attribution import channels, method_named
 from gatewise.explain.example import predict_examples
 from gatewise.network.architecture import Architecture
 from tests.explain.random_net import (
@@ -140,7 +140,7 @@ def test_no_channel_scores_where_they_are_undefined() -> None:
         assert found.baseline_term is None
     arch = ALL["last, 1"]
     net = explained(parameters_of(arch, 7), arch).with_clamps([Clamp("f", 1.0)])
-    [attribution] = METHODS["cell-decomposition"].attribute(
+    [attribution] = method_named("cell-decomposition").attribute(
         predict_examples(net, [sequence_of(arch, 5, 7)]), channels=True
     )
     assert attribution.channels is None

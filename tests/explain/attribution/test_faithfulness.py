@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.random_scores import RandomScores
-from gatewise.explain import METHODS
-from gatewise.explain.attribution import attribute
+from gatewise.explain import METHODS, method_named
 from gatewise.explain.attribution.faithfulness import (
     SHARES,
     DeletionScores,
@@ -16,6 +15,7 @@ from gatewise.explain.attribution.faithfulness import (
     measure_all,
     sample,
 )
+from gatewise.explain.attribution.method import attribute
 from gatewise.explain.example import predict_examples
 from gatewise.members.ensemble import Ensemble
 from gatewise.target import log_probabilities
@@ -37,13 +37,13 @@ def net_of(name: str) -> Ensemble:
 def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -> None:
     net = net_of(name)
     sequences = [sequence_of(net.lstm.arch, length, 7) for length in LENGTHS]
-    found = measure(net, sequences, METHODS[method])
+    found = measure(net, sequences, method_named(method))
     assert found.comprehensiveness.shape == found.sufficiency.shape == (len(LENGTHS), len(SHARES))
     for n, sequence in enumerate(sequences):
         [whole] = predict_examples(net, [sequence])
         read = whole.read
         [example] = predict_examples(net, [read])
-        [attribution] = attribute(METHODS[method], [example])
+        [attribution] = attribute(method_named(method), [example])
         p = np.exp(log_probabilities(example.logits[None]))[0]
         predicted = int(p.argmax())
         favours = attribution.scores if net.lstm.arch.outputs > 1 or predicted == 1 else -attribution.scores
@@ -63,7 +63,7 @@ def test_random_scores_are_worse_than_leave_one_out() -> None:
     found = measure_all(
         net,
         [sequence_of(net.lstm.arch, 20, seed) for seed in range(30)],
-        {"random": RandomScores(), "loo": METHODS["leave-one-out"]},
+        {"random": RandomScores(), "loo": method_named("leave-one-out")},
     )
     assert found["loo"].faithfulness.score > found["random"].faithfulness.score + 0.02
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gatewise.errors import InputError
-from gatewise.explain import METHODS, Clamp, Explanation, IntegratedGradients
+from gatewise.explain import Clamp, Explanation, IntegratedGradients, method_named
 from gatewise.explain.attribution import integrated_gradients as integrated
 from gatewise.explain.example import predict_examples
 from gatewise.network.architecture import Architecture
@@ -125,7 +125,7 @@ def test_errors_are_one_line() -> None:
     with pytest.raises(InputError, match="a baseline is unknown, pad, zero, mean, not 'zeor'"):
         IntegratedGradients(baseline="zeor")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="has no clamps: remove them"):
-        METHODS["integrated-gradients"].attribute(
+        method_named("integrated-gradients").attribute(
             predict_examples(net.with_clamps([Clamp("f", 1.0)]), [sequence_of(arch, 3, 7)])
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.explain import METHODS, Clamp
+from gatewise.explain import METHODS, Clamp, method_named
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.intervene import intervene
@@ -82,7 +82,7 @@ def test_network_and_ngram_parts_of_every_method(name: str, method: str) -> None
     # the LSTM's part is its own attribution times its weight
     of_network = Example(net.alone(), sequence)
     of_network = of_network.with_score(Example(net, sequence).score)
-    [alone] = METHODS[method].attribute([of_network], True)
+    [alone] = method_named(method).attribute([of_network], True)
     np.testing.assert_allclose(of_lstm.scores, WEIGHTS[0] * alone.scores, atol=5e-4 if "integrated" in method else 1e-6)
     assert found.base_value == pytest.approx(WEIGHTS[0] * alone.base_value, abs=1e-6)
     # the n-grams' part, by its own rule
@@ -103,7 +103,7 @@ def test_network_and_ngram_parts_of_every_method(name: str, method: str) -> None
     np.testing.assert_allclose(found.scores, of_lstm.scores + of_ngrams.scores, atol=1e-12)
     whole = found.base_value + found.scores.sum() + found.truncated_part + found.residual
     assert whole == pytest.approx(found.target_score, abs=1e-9)
-    if METHODS[method].adds_up:
+    if method_named(method).adds_up:
         assert abs(found.residual) < 2e-5
     assert sum(value for _, value, _ in found.sums()[1:]) == pytest.approx(found.target_score, abs=1e-9)
 

@@ -205,7 +205,7 @@ def test_truncation_is_reported() -> None:
 
 def test_series_are_shown_by_their_steps() -> None:
     found, example = opened("series", [str(t) for t in range(LENGTH)])
-    shown = drawn(found, example, token_noun="step")
+    shown = drawn(found, example)
     assert ["step", "i", "f", "g", "o", "c", "h", "contribution"] in rows_of(shown)
     assert "word" not in shown
 

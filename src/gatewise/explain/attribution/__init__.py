@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from gatewise.explain.attribution.members import attribute, member_notes
-from gatewise.explain.attribution.method import Attribution, Method, Part
+from gatewise.errors import InputError, did_you_mean, quote
 
-__all__ = ["METHODS", "Attribution", "Method", "Part", "attribute", "member_notes"]
+if TYPE_CHECKING:
+    from gatewise.explain.attribution.method import Method
 
-_CLASSES = {
-    "prefix-difference": "PrefixDifference",
-    "cell-decomposition": "CellDecomposition",
-    "integrated-gradients": "IntegratedGradients",
-    "leave-one-out": "LeaveOneOut",
-}
+METHODS = ("prefix-difference", "cell-decomposition", "integrated-gradients", "leave-one-out")
+"""The names of the methods, from exact and cheap to costly."""
 
 
-class _Methods(Mapping[str, Method]):
-    """Each method is imported when it is first read: an explanation by one does not load the others."""
-
-    def __init__(self) -> None:
-        self._made: dict[str, Method] = {}
-
-    def __getitem__(self, name: str) -> Method:
-        if name not in self._made:
-            module = import_module(f"{__name__}.{name.replace('-', '_')}") if name in _CLASSES else None
-            self._made[name] = getattr(module, _CLASSES[name])()
-        return self._made[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in _CLASSES
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_CLASSES)
-
-    def __len__(self) -> int:
-        return len(_CLASSES)
-
-
-METHODS: Mapping[str, Method] = _Methods()
-"""The methods by name, from exact and cheap to costly."""
+def method_named(name: str, baseline: str | None = None) -> Method:
+    """The method of that name, with another baseline if one is given. Only its own module is imported. Raises
+    InputError for an unknown name, and for a baseline of another method than integrated-gradients.
+    """
+    if name not in METHODS:
+        raise InputError(
+            f"no method is called {quote(name)}; there are {', '.join(METHODS)}{did_you_mean(name, METHODS)}"
+        )
+    if baseline is not None and name != "integrated-gradients":
+        raise InputError(f"a baseline is for integrated-gradients, not for {name}")
+    module = import_module(f"{__name__}.{name.replace('-', '_')}")
+    make = getattr(module, name.title().replace("-", ""))
+    found: Method = make() if baseline is None else make(baseline=baseline)
+    return found

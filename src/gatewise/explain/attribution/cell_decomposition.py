@@ -15,6 +15,8 @@ h_{t-1}, and the order of the sum matters where tanh bends, so the scores are ex
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,11 +30,13 @@ from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
 
+@dataclass(frozen=True)
 class CellDecomposition:
     """The logit as a telescoping sum over what each step wrote into the memory."""
 
-    adds_up = True
-    rule: Rule = "shared"
+    name: ClassVar[str] = "cell-decomposition"
+    adds_up: ClassVar[bool] = True
+    rule: ClassVar[Rule] = "shared"
 
     def note(self, ensemble: Ensemble) -> str:
         memory = "the top layer's memory" if ensemble.lstm.arch.layers > 1 else "the memory"

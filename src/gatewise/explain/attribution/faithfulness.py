@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatewise.explain.attribution import METHODS, Method, attribute
+from gatewise.explain.attribution import METHODS, method_named
+from gatewise.explain.attribution.method import Method, attribute
 from gatewise.explain.example import Example, predict_examples
 from gatewise.members.ensemble import Ensemble
 from gatewise.network.batch import chunks, truncate
@@ -123,8 +124,9 @@ def _logits(ensemble: Ensemble, sequences: Iterable[Array]) -> Array:
 def measure_all(
     ensemble: Ensemble, sequences: Sequence[Array], methods: Mapping[str, Method] | None = None
 ) -> dict[str, DeletionScores]:
-    """Every method on the same sequences, by name."""
-    return {name: measure(ensemble, sequences, method) for name, method in (methods or METHODS).items()}
+    """Every method on the same sequences, by name. methods: None for those of `METHODS`."""
+    methods = methods or {name: method_named(name) for name in METHODS}
+    return {name: measure(ensemble, sequences, method) for name, method in methods.items()}
 
 
 def sample(lengths: Sequence[int], most: int = 60, steps: int = STEPS, seed: int = 0) -> list[int]:

@@ -57,7 +57,8 @@ class IntegratedGradients:
     points: int = 32
     baseline: Baseline | None = None
     max_points: int = field(default=256, compare=False)
-    adds_up = False
+    name: ClassVar[str] = "integrated-gradients"
+    adds_up: ClassVar[bool] = False
     rule: ClassVar[Rule] = "shared"
 
     def __post_init__(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,14 +16,16 @@ from gatewise.members.member import Rule
 from gatewise.types import Array
 
 
+@dataclass(frozen=True)
 class LeaveOneOut:
     """score_t = target score - target score of the sequence without step t, padded and truncated again (erasure, Li,
     Monroe & Jurafsky 2016). Base value: the target score of the empty sequence. The scores need not add up; the
     residual is the interaction of the steps. Channels of series: each number set to 0, the training data's mean.
     """
 
-    adds_up = False
-    rule: Rule = "left-out"
+    name: ClassVar[str] = "leave-one-out"
+    adds_up: ClassVar[bool] = False
+    rule: ClassVar[Rule] = "left-out"
 
     def note(self, ensemble: Ensemble) -> str:
         return (

@@ -1,10 +1,21 @@
-"""The interface of an attribution method: what it is given and what it returns."""
+"""The attribution of an ensemble, and the interface of an attribution method.
+
+The method divides the LSTM's part of the score. The other members follow the rule of the method:
+
+    prefix         the change of their logits from prefix to prefix; sums telescope, as the prefix differences do
+    shared         their own attribution: the n-grams divide their weight among their words, for example
+    left-out       their logits minus their logits without the step; need not add up
+
+These members read the whole sequence. `Part.truncated_part` is their part of the steps that the LSTM does not read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
@@ -38,23 +49,21 @@ class Attribution:
     baseline_term: Array | None = None
     parts: tuple[Part, ...] = ()
 
-    @property
-    def truncated_part(self) -> float:
-        """The part of the steps that the LSTM does not read."""
-        return sum(part.truncated_part for part in self.parts)
-
     def residual(self, example: Example) -> float:
-        """What the sum leaves out: target score - base value - Σ scores - truncated part."""
-        return example.target_score - self.base_value - float(self.scores.sum()) - self.truncated_part
+        """What the sum leaves out: target score - base value - Σ scores - truncated parts."""
+        truncated = sum(part.truncated_part for part in self.parts)
+        return example.target_score - self.base_value - float(self.scores.sum()) - truncated
 
 
 class Method(Protocol):
-    """An attribution method. adds_up: whether its residual is rounding only.
+    """An attribution method. name: see `METHODS`. adds_up: whether its residual is rounding only.
 
-    rule: how the logits of the other members are divided, see `gatewise.explain.attribution.members`; None: the method
-    explains the model as a whole, and its scores are those of all members.
+    rule: how the logits of the other members are divided, see above; None: the method explains the model as a whole,
+    and its scores are those of all members.
     """
 
+    @property
+    def name(self) -> str: ...
     @property
     def adds_up(self) -> bool: ...
     @property
@@ -74,3 +83,36 @@ class Method(Protocol):
         channels: also score the single numbers of a series, where that costs more.
         """
         ...
+
+
+def attribute(method: Method, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
+    """The attribution of each example's target score, all members included; all examples are of one model. An LSTM of
+    weight 0 has the part 0, and the method does not run.
+    """
+    if examples and (method.rule is None or examples[0].ensemble.lstm_weight):
+        found = method.attribute(examples, channels)
+    else:
+        found = [Attribution(np.zeros(len(example)), 0.0) for example in examples]
+    if method.rule is None:
+        return found
+    return [_with_others(method.rule, *both) for both in zip(found, examples, strict=True)]
+
+
+def _with_others(rule: Rule, found: Attribution, example: Example) -> Attribution:
+    """The attribution of the LSTM's part, and the parts of the other members."""
+    ensemble, score, sequence, rows = example.ensemble, example.score, example.sequence, example.rows
+    scores, base_value = found.scores, found.base_value + float(score(ensemble.shift))
+    parts = [Part(ensemble.lstm.noun, ensemble.lstm_weight, scores, 0.0)]
+    for member, weight in ensemble.others:
+        if rule == "left-out":
+            each = member.logits([sequence]) - member.leave_one_out(sequence, rows)  # (T, outputs)
+            rest = np.zeros(member.outputs)  # of the steps that the LSTM does not read
+        else:
+            every = (
+                np.diff(member.prefix_logits(sequence), axis=0) if rule == "prefix" else member.attribution(sequence)
+            )
+            each, rest = every[rows], np.delete(every, rows, axis=0).sum(axis=0)
+        parts.append(Part(member.noun, weight, weight * score(each), weight * float(score(rest))))
+        base_value += weight * float(score(member.logits([sequence[:0]])[0]))
+        scores = scores + parts[-1].scores
+    return Attribution(scores, base_value, found.channels, found.baseline_term, tuple(parts))

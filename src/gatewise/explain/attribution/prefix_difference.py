@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from gatewise.members.prefix import pooled_prefixes
 from gatewise.types import Array
 
 
+@dataclass(frozen=True)
 class PrefixDifference:
     """score_t = target score after t steps - target score after t - 1 steps. The sum telescopes: no residual.
 
@@ -22,8 +25,9 @@ class PrefixDifference:
     directions "after t steps" is the prediction for the prefix of t steps (`members.prefix`).
     """
 
-    adds_up = True
-    rule: Rule = "prefix"
+    name: ClassVar[str] = "prefix-difference"
+    adds_up: ClassVar[bool] = True
+    rule: ClassVar[Rule] = "prefix"
 
     def note(self, ensemble: Ensemble) -> str:
         pads = ", each prefix after the pads of the whole text" if ensemble.lstm.arch.padding == "pre" else ""

@@ -8,7 +8,7 @@ removes control characters, and is never read as markup.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -19,8 +19,7 @@ from rich.text import Text
 from gatewise.errors import counted, printable
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
-from gatewise.explain.score import score_text, sum_text
-from gatewise.target import Target
+from gatewise.explain.score import prediction_text, score_text, sum_text
 from gatewise.types import Array
 
 if TYPE_CHECKING:
@@ -34,17 +33,9 @@ _WEAK, _STRONG, _STRONGEST = 0.1, 1 / 3, 2 / 3  # shares of the largest score
 _LONGEST, _LONGEST_IN_EXCERPT, _LONGEST_NGRAM = 40, 24, 60
 _CLOSING, _OPENING = frozenset(".,!?;:)]}%…”’"), frozenset("([{“")
 
-TokenNoun = Literal["word", "step"]
-
 
 def explanation_report(
-    explanation: Explanation,
-    example: Example,
-    *,
-    token_noun: TokenNoun = "word",
-    unit: int | None = None,
-    words: int = 6,
-    marks: bool = False,
+    explanation: Explanation, example: Example, *, unit: int | None = None, words: int = 6, marks: bool = False
 ) -> Group:
     """The text, the prediction, the strongest words, the n-grams and one unit of the top layer.
 
@@ -52,106 +43,113 @@ def explanation_report(
     each side, and how many steps of the unit. marks: for output without colour. Raises InputError for a unit that does
     not exist.
     """
-    chosen = example.top_unit if unit is None else unit
-    example.unit(chosen)  # raises before anything is drawn
-    parts: list[RenderableType] = [coloured_words(explanation.steps, explanation.scores, marks), Text()]
-    if explanation.truncated:
-        cut = (
-            f"{explanation.truncated:,} more {token_noun}s are truncated: the network reads {len(explanation.steps):,}."
-        )
-        parts += [Text(cut), Text()]
-    parts += [*_prediction(explanation), Text(), _strongest(explanation, words, marks), Text()]
-    if len(explanation.parts) > 1:
-        parts += [_members(explanation, token_noun, words, marks), Text()]
-    if explanation.phrases:
-        parts += [_largest_phrases(explanation, words, marks), Text()]
+    one, noun = explanation, explanation.token_noun
+    blocks: list[RenderableType] = [coloured_words(one.steps, one.scores, marks)]
+    if one.truncated:
+        blocks.append(f"{one.truncated:,} more {noun}s are truncated: the network reads {len(one.steps):,}.")
+    sums = _table("lrl")
+    for name, value, note in one.sums():
+        sums.add_row(Text(printable(name)), sum_text(one.of, value), note)
+    lstm_note = [Text(one.lstm_note())] if one.lstm_note() else []
+    blocks.append(Group(Text("Prediction: ") + _prediction(one), *lstm_note, sums, _method_note(one)))
+    blocks.append(_strongest(one, words, marks))
+    if len(one.parts) > 1:
+        names = [f"{part.name} x {part.weight:.2f}" for part in one.parts]
+        table = _table("lr" + "r" * len(names), f"strongest {noun}s", "score", *names)
+        for t in _largest(one.scores, words):
+            scores = [one.scores[t], *(part.scores[t] for part in one.parts)]
+            table.add_row(_step(one.steps, t, noun), *(_signed(score_text(one.of, x), x, marks) for x in scores))
+        blocks.append(table)
+    if one.phrases:
+        table = _table("lrr", f"largest of {len(one.phrases):,} n-grams", "count", "score")
+        for phrase in one.phrases[:words]:
+            score = _signed(score_text(one.of, phrase.score), phrase.score, marks)
+            table.add_row(Text(printable(" ".join(phrase.words), _LONGEST_NGRAM)), str(phrase.times), score)
+        blocks.append(table)
     if note := example.ensemble.lstm_note():
-        parts += [Text(note), Text()]
-    parts += [unit_view(example, chosen, token_noun, words, unit is None), Text(), _gate_shares(example)]
-    return Group(*parts)
+        blocks.append(note)
+    blocks.append(unit_view(example, example.top_unit if unit is None else unit, words, unit is None))
+    gates = _table("lrrr", "gate values of all units and steps", "below 0.1", "0.1 to 0.9", "above 0.9")
+    for gate, name in (("i", "input gate i"), ("f", "forget gate f"), ("o", "output gate o")):
+        gates.add_row(name, *(f"{part:.1%}" for part in example.gate_shares()[gate]))
+    return _spaced([*blocks, gates])
 
 
-def change_report(
-    found: Intervention,
-    *,
-    token_noun: TokenNoun = "word",
-    unit: int | None = None,
-    words: int = 6,
-    marks: bool = False,
-) -> Group:
+def change_report(found: Intervention, *, unit: int | None = None, words: int = 6, marks: bool = False) -> Group:
     """The change, the prediction before and after, the steps whose effect differs most, and one unit.
 
     unit: the unit to show; None for one that is clamped, else the one with the largest effect before. Raises InputError
     for a unit that does not exist.
     """
+    of, before, after = found.of, found.before, found.after
     chosen = found.shown_unit if unit is None else unit
-    parts: list[RenderableType] = [
-        Text.assemble(("change", _BOLD), f": {printable('; '.join(found.changes), 500)}"),
-        _before_and_after(found),
-        Text(),
-        *_step_differences(found, token_noun, words, marks),
-    ]
-    if note := found.before.ensemble.lstm_note():
-        parts += [Text(note), Text()]
-    for name, example in (("before", found.before), ("after", found.after)):
-        parts += [Text(name, _BOLD), unit_view(example, chosen, token_noun, words), Text()]
-    if found.others_note():
-        parts += [Text(found.others_note()), Text()]
+    table = _table("lrrr", "", "before", "after", "change")
+    table.add_row("prediction", *(Text(printable(prediction_text(of, one.predicted))) for one in (before, after)), "")
+    if of.task != "regression":
+        one, two = before.probabilities, after.probabilities
+        shown = list(range(1 if len(one) == 2 else 0, len(one)))  # of two classes the second; of many the most probable
+        if len(one) > 6:
+            shown = sorted({*_largest(one, 3), *_largest(two, 3)})
+        for k in shown:
+            label = Text(f"probability of {printable(of.classes[k])}")
+            table.add_row(label, f"{one[k]:.4f}", f"{two[k]:.4f}", f"{two[k] - one[k]:+.4f}")
+    was, now = found.target_scores()
+    table.add_row(Text(printable(before.score.name)), *(score_text(of, value) for value in (was, now, now - was)))
+    change = Text.assemble(("change", _BOLD), f": {printable('; '.join(found.changes), 500)}")
+    blocks: list[RenderableType] = [Group(change, table), _step_differences(found, words, marks)]
+    if note := before.ensemble.lstm_note():
+        blocks.append(note)
+    for name, example in (("before", before), ("after", after)):
+        blocks.append(Group(Text(name, _BOLD), unit_view(example, chosen, words)))
+    if others_note := found.others_note():
+        blocks.append(others_note)
     if found.clamps:
-        parts += [Text("The network was not trained with these clamps."), Text()]
-    return Group(*parts[:-1])
+        blocks.append("The network was not trained with these clamps.")
+    return _spaced(blocks)
 
 
-def compare_report(
-    found: Sequence[Explanation], *, token_noun: TokenNoun = "word", words: int = 6, marks: bool = False
-) -> Group:
+def compare_report(found: Sequence[Explanation], *, words: int = 6, marks: bool = False) -> Group:
     """Texts one under the other, each with its prediction and its strongest steps, by the same method."""
-    parts: list[RenderableType] = []
+    blocks: list[RenderableType] = []
     for number, one in enumerate(found, start=1):
-        name = printable(one.score.name(one.of)) + (f" minus that of {printable(one.against)}" if one.against else "")
+        name = printable(one.score.name) + (f" minus that of {printable(one.against)}" if one.against else "")
         score = f", {name} {score_text(one.of, one.target_score)}" * (one.of.task != "regression")
-        parts += [Text.assemble((f"{number} ", _BOLD), _prediction_line(one), score)]
-        parts += [Text("  ") + coloured_words(one.steps, one.scores, marks)]
+        parts = [Text.assemble((f"{number} ", _BOLD), _prediction(one), score)]
+        parts.append(Text("  ") + coloured_words(one.steps, one.scores, marks))
         if one.lstm_note():
             parts.append(Text(f"  {one.lstm_note()}"))
         highest, lowest = one.strongest(words)
         places = sorted({*highest, *lowest}, key=lambda t: -abs(one.scores[t]))[:words]
         shown = (f"{printable(one.steps[t], _LONGEST)} {score_text(one.of, one.scores[t])}" for t in places)
         base_value, residual = (score_text(one.of, value) for value in (one.base_value, one.residual))
-        parts += [Text(f"  {', '.join(shown)}; base value {base_value}, residual {residual}"), Text()]
-    return Group(*parts, *_method_lines(found[0]))
+        parts.append(Text(f"  {', '.join(shown)}; base value {base_value}, residual {residual}"))
+        blocks.append(Group(*parts))
+    return _spaced([*blocks, _method_note(found[0])])
 
 
-def unit_view(
-    example: Example, unit: int, token_noun: TokenNoun = "word", words: int = 6, largest: bool = False
-) -> Group:
+def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False) -> Group:
     """One unit of the top layer: its effect on the score, which is the sum of its contributions, its half-life, and its
     gates at the steps with the largest contributions.
 
     largest: whether it is the unit with the largest effect. Raises InputError for a unit that does not exist.
     """
     gates, column = example.unit(unit)
-    contributions = example.contributions[:, unit]
+    of, contributions = example.ensemble.target, example.contributions[:, unit]
     where = f"unit {unit} (of 0 to {example.contributions.shape[1] - 1})"
     if len(example.lstms) > 1:
         where += f", layer {gates.layer + 1}, {gates.direction}"
-    of, effect = example.ensemble.target, score_text(example.ensemble.target, float(example.effects[unit]))
-    which = f"{'largest ' * largest}effect on the {example.ensemble.score_noun}, {effect}, the sum of its contributions"
-    text = f": {which}; {_half_life_text(gates.half_life()[column])}"
-    numbers = (*"ifgoch", "contribution")
-    word = token_noun == "word"
-    table = _table("rlrrrrrrr", "step", "word", *numbers) if word else _table("rrrrrrrr", "step", *numbers)
-    shown = np.argsort(-np.abs(contributions), kind="stable")[:words]
+    effect = f"effect on the {example.ensemble.score_noun}, {score_text(of, float(contributions.sum()))}"
+    text = f": {'largest ' * largest}{effect}, the sum of its contributions; {_half_life(gates.half_life()[column])}"
+    word = example.ensemble.token_noun == "word"
+    table = _table("rl" * word + "r" * (8 - word), "step", *["word"] * word, *"ifgoch", "contribution")
     previous = -1
-    for t in sorted({0, len(contributions) - 1, *shown.tolist()}):
+    for t in sorted({0, len(contributions) - 1, *_largest(contributions, words)}):
         if t > previous + 1:
-            table.add_row(Text("…"))
-        values = [float(getattr(gates, name)[t, column]) for name in "ifgoch"]
-        step = printable(example.steps[t], _LONGEST)
-        cells = [Text(f"{t + 1}"), Text(step)] if word else [Text(step)]
-        cells += [Text(f"{x:.3f}" if n in (0, 1, 3) else f"{x:+.3f}") for n, x in enumerate(values)]
-        table.add_row(*cells, Text(score_text(of, contributions[t])))
+            table.add_row("…")
         previous = t
+        step = [Text(printable(example.steps[t], _LONGEST))]
+        values = [f"{getattr(gates, name)[t, column]:{'.3f' if name in 'ifo' else '+.3f'}}" for name in "ifgoch"]
+        table.add_row(*[f"{t + 1}"] * word, *step, *values, score_text(of, contributions[t]))
     return Group(Text.assemble((where, _BOLD), text), table)
 
 
@@ -161,13 +159,15 @@ def units_report(report: UnitsReport, *, count: int = 10, marks: bool = False) -
     head = f"{data}; accuracy {report.accuracy:.4f} with all {counted(len(report.units), 'unit')}"
     headings = ("unit", "accuracy if ablated", "probability change", "half-life", "memory rises at", "memory falls at")
     table = _table("rrrrll", *headings)
-    for summary in sorted(report.units, key=lambda one: -one.probability_change)[:count]:
-        life = "no decay" if summary.half_life is None else f"{summary.half_life:.1f}"
-        rises, falls = _words_at(summary.rises, marks, POSITIVE), _words_at(summary.falls, marks, NEGATIVE)
-        ablated = (f"{summary.accuracy_ablated:.4f}", f"{summary.probability_change:.4f}")
-        table.add_row(f"{summary.unit}", *ablated, life, rises, falls)
+    for one in sorted(report.units, key=lambda one: -one.probability_change)[:count]:
+        life = "no decay" if one.half_life is None else f"{one.half_life:.1f}"
+        at = []
+        for excerpts, style in ((one.rises, POSITIVE), (one.falls, NEGATIVE)):
+            words = dict.fromkeys(printable(part.words[part.place], _LONGEST_IN_EXCERPT) for part in excerpts)
+            at.append(Text(", ".join([*words][:3]), Style() if marks else style))
+        table.add_row(f"{one.unit}", f"{one.accuracy_ablated:.4f}", f"{one.probability_change:.4f}", life, *at)
     note = "A unit can be ablated without loss if other units carry the same information."
-    return Group(Text(head), Text(), table, Text(), Text(note))
+    return _spaced([Text(head), table, note])
 
 
 def unit_report(report: UnitsReport, unit: int, *, marks: bool = False) -> Group:
@@ -196,152 +196,100 @@ def coloured_words(steps: Sequence[str], scores: Array, marks: bool = False) -> 
     return text
 
 
-def _half_life_text(steps: float | None) -> str:
-    """The half-life of a unit's memory in words; None or infinite where it forgets nothing."""
-    return "its memory does not decay" if steps is None or np.isinf(steps) else f"memory half-life {steps:.1f} steps"
+def _spaced(blocks: Sequence[RenderableType]) -> Group:
+    """The blocks with an empty line between them. A str is text, not markup."""
+    parts: list[RenderableType] = []
+    for block in blocks:
+        parts += [Text(), Text(block) if isinstance(block, str) else block]
+    return Group(*parts[1:])
 
 
 def _table(justify: str, *headings: str) -> Table:
     """A table without lines. justify: `l` (left) or `r` (right) for each column."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    for side, heading in zip(justify, headings, strict=True):
-        table.add_column(heading, justify="left" if side == "l" else "right")
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, show_header=bool(headings))
+    for n, side in enumerate(justify):
+        table.add_column(headings[n] if headings else "", justify="left" if side == "l" else "right")
     return table
 
 
-def _prediction_line(one: Explanation) -> Text:
+def _largest(values: Array, count: int) -> list[int]:
+    """The places of the `count` largest absolute values, the largest first."""
+    return [int(place) for place in np.argsort(-np.abs(values), kind="stable")[:count]]
+
+
+def _step(steps: Sequence[str], t: int, noun: str) -> Text:
+    """The name of a step, for words with its number."""
+    return Text(f"{t + 1} " * (noun == "word") + printable(steps[t], _LONGEST))
+
+
+def _signed(text: str, value: float, marks: bool) -> Text:
+    return Text(text, Style() if marks else POSITIVE if value > 0 else NEGATIVE)
+
+
+def _half_life(steps: float | None) -> str:
+    """The half-life of a unit's memory in words; None or infinite where it forgets nothing."""
+    return "its memory does not decay" if steps is None or np.isinf(steps) else f"memory half-life {steps:.1f} steps"
+
+
+def _prediction(one: Explanation) -> Text:
     side = POSITIVE if one.favours_prediction else NEGATIVE
     note = f", {one.probability_note}" if one.probability_note else ""
     return Text.assemble((printable(one.prediction, 200), side + _BOLD), note)
 
 
-def _method_lines(one: Explanation) -> Iterator[Text]:
-    yield Text.assemble((one.method, _BOLD), f": {one.method_note}")
-    yield Text(one.faithfulness_note())
-
-
-def _prediction(one: Explanation) -> Iterator[RenderableType]:
-    yield Text("Prediction: ") + _prediction_line(one)
-    if one.lstm_note():
-        yield Text(one.lstm_note())
-    table = _table("lrl", "name", "value", "note")
-    for name, value, note in one.sums():
-        table.add_row(Text(printable(name)), sum_text(one.of, value), note)
-    table.show_header = False
-    yield table
-    yield from _method_lines(one)
+def _method_note(one: Explanation) -> Text:
+    return Text.assemble((one.method, _BOLD), f": {one.method_note}\n{one.faithfulness_note()}")
 
 
 def _strongest(one: Explanation, words: int, marks: bool) -> Table:
-    sides = one.strongest(words)
-    table = _table("")
-    for name, mark, style in zip(_sides(one), "+-", (POSITIVE, NEGATIVE), strict=True):
+    """The words with the largest positive and negative scores, side by side."""
+    target = printable(one.target, _LONGEST)
+    names = f"for {target}", f"against {target}"
+    if one.of.task == "regression":
+        names = "increases the prediction", "decreases the prediction"
+    elif one.of.task == "classification":
+        other = one.of.classes[1 - one.score.target] if len(one.of.classes) == 2 else one.against
+        names = names[0], "for other classes" if other is None else f"for {printable(other, _LONGEST)}"
+    table, sides = _table(""), one.strongest(words)
+    table.show_header = True
+    for name, mark, style in zip(names, "+-", (POSITIVE, NEGATIVE), strict=True):
         table.add_column(Text(f"{f'{mark} ' * marks}{name}"), style=None if marks else style)
         table.add_column("", justify="right")
     for n in range(max(map(len, sides))):
-        cells: list[Text] = []
+        cells: list[str | Text] = []
         for side in sides:
-            here = n < len(side)
-            cells.append(Text(printable(one.steps[side[n]], _LONGEST) if here else ""))
-            cells.append(Text(score_text(one.of, one.scores[side[n]]) if here else ""))
+            here = side[n : n + 1]
+            cells += [Text(printable(one.steps[t], _LONGEST)) for t in here] or [""]
+            cells += [score_text(one.of, one.scores[t]) for t in here] or [""]
         table.add_row(*cells)
     return table
 
 
-def _sides(one: Explanation) -> tuple[str, str]:
-    """What positive and negative scores mean, as headings."""
-    if one.of.task == "regression":
-        return "increases the prediction", "decreases the prediction"
-    target = printable(one.target, _LONGEST)
-    if one.of.task == "multilabel":
-        return f"for {target}", f"against {target}"
-    other = one.against
-    if len(one.classes) == 2:
-        other = one.classes[1 - one.score.target]
-    return f"for {target}", "for other classes" if other is None else f"for {printable(other, _LONGEST)}"
-
-
-def _members(one: Explanation, token_noun: TokenNoun, count: int, marks: bool) -> Table:
-    """The `count` steps with the largest absolute scores, divided into the parts of the members."""
-    names = (f"{part.name} x {part.weight:.2f}" for part in one.parts)
-    table = _table("lr" + "r" * len(one.parts), f"strongest {token_noun}s", "score", *names)
-    for t in np.argsort(-np.abs(one.scores), kind="stable")[:count].tolist():
-        step = printable(one.steps[t], _LONGEST)
-        name = f"{t + 1} {step}" if token_noun == "word" else step
-        scores = (one.scores[t], *(part.scores[t] for part in one.parts))
-        table.add_row(Text(name), *(_signed(one.of, x, marks) for x in scores))
-    return table
-
-
-def _largest_phrases(one: Explanation, count: int, marks: bool) -> Table:
-    table = _table("lrr", f"largest of {len(one.phrases):,} n-grams", "count", "score")
-    for phrase in one.phrases[:count]:
-        words = printable(" ".join(phrase.words), _LONGEST_NGRAM)
-        table.add_row(Text(words), str(phrase.times), _signed(one.of, phrase.score, marks))
-    return table
-
-
-def _gate_shares(example: Example) -> Table:
-    table = _table("lrrr", "gate values of all units and steps", "below 0.1", "0.1 to 0.9", "above 0.9")
-    names = {"i": "input gate i", "f": "forget gate f", "o": "output gate o"}
-    for gate, share in example.gate_shares().items():
-        table.add_row(names[gate], *(f"{part:.1%}" for part in share))
-    return table
-
-
-def _before_and_after(found: Intervention) -> Table:
-    table = _table("lrrr", "", "before", "after", "change")
-    of = found.of
-    table.add_row("prediction", *(Text(printable(name)) for name in found.predictions()), "")
-    if of.task != "regression":
-        one, two = found.probabilities()
-        for k in _shown_classes(one, two):
-            label = f"probability of {printable(of.classes[k])}"
-            table.add_row(Text(label), f"{one[k]:.4f}", f"{two[k]:.4f}", f"{two[k] - one[k]:+.4f}")
-    before, after = found.target_scores()
-    label = printable(found.before.score.name(of))
-    table.add_row(Text(label), *(score_text(of, value) for value in (before, after, after - before)))
-    return table
-
-
-def _shown_classes(one: Array, two: Array) -> list[int]:
-    """Of two classes the second; of more all up to six, else the three most probable ones before and after."""
-    if len(one) <= 6:
-        return list(range(1 if len(one) == 2 else 0, len(one)))
-    return sorted({int(k) for p in (one, two) for k in np.argsort(-p, kind="stable")[:3]})
-
-
-def _step_differences(found: Intervention, token_noun: TokenNoun, words: int, marks: bool) -> Iterator[RenderableType]:
+def _step_differences(found: Intervention, words: int, marks: bool) -> RenderableType:
     """The steps whose prefix difference changes most; of other words, both texts coloured by prefix difference."""
     before, after = (np.diff(side) for side in found.prefix_scores())
     if found.before.steps != found.after.steps:
-        yield Text(f"Text before and after ({'marked' if marks else 'coloured'} by prefix-difference):")
-        yield Text("  ") + coloured_words(found.before.steps, before, marks)
-        yield Text("  ") + coloured_words(found.after.steps, after, marks)
-        yield Text()
-        return
-    table = _table("lrrr", f"prefix difference of {token_noun}", "before", "after", "change")
-    for t in sorted(np.argsort(-np.abs(after - before), kind="stable")[:words].tolist()):
-        step = printable(found.before.steps[t], _LONGEST)
-        name = Text(f"{t + 1} {step}" if token_noun == "word" else step)
-        both = (score_text(found.of, side[t]) for side in (before, after))
-        table.add_row(name, *both, _signed(found.of, after[t] - before[t], marks))
-    yield table
-    yield Text()
-
-
-def _signed(of: Target, value: float, marks: bool) -> Text:
-    return Text(score_text(of, value), Style() if marks else POSITIVE if value > 0 else NEGATIVE)
+        return Group(
+            Text(f"Text before and after ({'marked' if marks else 'coloured'} by prefix-difference):"),
+            Text("  ") + coloured_words(found.before.steps, before, marks),
+            Text("  ") + coloured_words(found.after.steps, after, marks),
+        )
+    noun = found.before.ensemble.token_noun
+    table = _table("lrrr", f"prefix difference of {noun}", "before", "after", "change")
+    for t in sorted(_largest(after - before, words)):
+        change = after[t] - before[t]
+        values = [score_text(found.of, value) for value in (before[t], after[t], change)]
+        table.add_row(_step(found.before.steps, t, noun), *values[:2], _signed(values[2], change, marks))
+    return table
 
 
 def _unit(report: UnitsReport, summary: UnitSummary, marks: bool) -> Iterator[RenderableType]:
     from gatewise.members.clamp import GATE_NAMES
 
-    data = f" over {report.n:,} of {printable(report.data, 300)}"
-    yield Text.assemble((f"unit {summary.unit}", Style(bold=True)), data)
+    yield Text.assemble((f"unit {summary.unit}", _BOLD), f" over {report.n:,} of {printable(report.data, 300)}")
     yield Text(
         f"accuracy {summary.accuracy_ablated:.4f} if ablated, {report.accuracy:.4f} otherwise; mean change of the "
-        f"predicted class's probability {summary.probability_change:.4f}; {_half_life_text(summary.half_life)}"
+        f"predicted class's probability {summary.probability_change:.4f}; {_half_life(summary.half_life)}"
     )
     for excerpts, verb, style in ((summary.rises, "rises", POSITIVE), (summary.falls, "falls", NEGATIVE)):
         if excerpts:
@@ -353,18 +301,16 @@ def _unit(report: UnitsReport, summary: UnitSummary, marks: bool) -> Iterator[Re
         )
         table = _table("lll", "gate", "top words", "bottom words")
         for gate, name in GATE_NAMES.items():
-            sides = (summary.top_words.get(gate, ()), summary.bottom_words.get(gate, ()))
-            cells = (
-                ", ".join(f"{printable(one.word, _LONGEST_IN_EXCERPT)} {one.mean:.2f}" for one in side)
-                for side in sides
+            sides = (
+                ", ".join(f"{printable(one.word, _LONGEST_IN_EXCERPT)} {one.mean:.2f}" for one in words.get(gate, ()))
+                for words in (summary.top_words, summary.bottom_words)
             )
-            table.add_row(f"{name} {gate}", *map(Text, cells))
+            table.add_row(f"{name} {gate}", *map(Text, sides))
         yield table
 
 
 def _excerpts(excerpts: tuple[Excerpt, ...], style: Style, marks: bool) -> Table:
-    table = _table("rll", "change", "label", "words")
-    table.show_header = False
+    table = _table("rll")
     for excerpt in excerpts:
         words = Text()
         for place, word in enumerate(excerpt.words):
@@ -373,8 +319,3 @@ def _excerpts(excerpts: tuple[Excerpt, ...], style: Style, marks: bool) -> Table
             words.append(f"[{shown}]" if here and marks else shown, style if here else Style())
         table.add_row(f"{excerpt.change:+.3f}", Text(printable(excerpt.label, _LONGEST_IN_EXCERPT)), words)
     return table
-
-
-def _words_at(excerpts: tuple[Excerpt, ...], marks: bool, style: Style) -> Text:
-    words = list(dict.fromkeys(printable(one.words[one.place], _LONGEST_IN_EXCERPT) for one in excerpts))[:3]
-    return Text(", ".join(words), Style() if marks else style)

@@ -16,7 +16,7 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain import serialize
-from gatewise.explain.attribution import METHODS
+from gatewise.explain.attribution import METHODS, method_named
 from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import DEFAULT_METHOD, explain_example
@@ -208,7 +208,7 @@ def _attribution(model: Model, parsed: ViewRequest, example: Example, warnings: 
         method = "prefix-difference"
         message = f"{reason[0].upper()}{reason[1:]}. The attribution shown is prefix-difference."
         warnings.append({"code": "method", "message": message})
-    chosen = METHODS[method]
+    chosen = method_named(method)
     if isinstance(chosen, IntegratedGradients):
         runs = int(MAX_PRODUCTS / (_products_per_step(model.architecture) * len(example)))
         chosen = replace(chosen, max_points=min(chosen.max_points, runs // _RUNS_PER_POINT))
