@@ -208,7 +208,7 @@ def test_rows_are_dealt_out_by_length() -> None:
     parts = []
     for rank in range(3):
         objective.start(rank, 3)
-        parts.append(objective.part(0).inputs[1].tolist())
+        parts.append(objective.part(0)[1].tolist())
     assert parts == [[1, 0, 6], [3, 2], [4, 5]]
 
 

@@ -125,7 +125,7 @@ def test_whole_steps_equal_those_of_torch(name: str) -> None:
         if number % 2 == 0:
             continue  # rows miss two steps
         late = network.arrays()
-        loop.optimizer.catch_up_all()
+        objective.optimizer.catch_up_all()
         found = network.arrays()
         if TABLE in late:
             behind += int((late[TABLE] != found[TABLE]).any(axis=1).sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from gatewise.training.objective import scores_of
 from gatewise.training.stack import Stack
 from gatewise.training.thresholds import best_threshold, choose_thresholds, cost_thresholds
 from gatewise.training.train import train
-from gatewise.training.training_data import TrainingData, prepare
+from gatewise.training.training_data import prepare
 from tests.training.callbacks import InterruptAt, Recorder
 from tests.training.texts import made_rare
 
@@ -220,7 +220,8 @@ def test_the_validation_loss_of_multilabel_rows_is_a_weighted_mean(shape: tuple[
     rng = np.random.default_rng(16)
     logits, labels, weights = rng.standard_normal((5, 3)), rng.integers(0, 2, (5, 3)), rng.uniform(0.2, 3, shape)
     task = SimpleNamespace(task="multilabel")
-    data = cast(TrainingData, SimpleNamespace(labels=labels, weights=weights, data=task))
+    data: Any = SimpleNamespace(labels=labels, weights=weights, data=task, target_scaling=None)
+    data.targets = lambda rows: labels[rows].astype(np.float64)
     p = 1 / (1 + np.exp(-logits))
     losses, of_each = -np.log(np.where(labels == 1, p, 1 - p)), np.broadcast_to(weights.reshape(5, -1), (5, 3))
     rows = np.array([3, 0, 4])

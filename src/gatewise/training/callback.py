@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -121,38 +120,3 @@ class Callback:
 
     def close(self) -> None:
         """At the very end, also after an error or Ctrl-C."""
-
-
-class CallbackList(Callback):
-    """Several callbacks as one; each is called in turn."""
-
-    def __init__(self, callbacks: Sequence[Callback]) -> None:
-        self.callbacks = list(callbacks)
-
-    def log(self, text: str) -> None:
-        for one in self.callbacks:
-            one.log(text)
-
-    def on_train_begin(self, run: RunInfo) -> None:
-        for one in self.callbacks:
-            one.on_train_begin(run)
-
-    def on_step_end(self, step: StepLog) -> None:
-        for one in self.callbacks:
-            one.on_step_end(step)
-
-    def on_epoch_end(self, epoch: EpochLog) -> None:
-        for one in self.callbacks:
-            one.on_epoch_end(epoch)
-
-    def on_perplexity(self, row: PerplexityLog) -> None:
-        for one in self.callbacks:
-            one.on_perplexity(row)
-
-    def on_train_end(self, model: Model | PretrainedLM) -> None:
-        for one in self.callbacks:
-            one.on_train_end(model)
-
-    def close(self) -> None:
-        for one in self.callbacks:
-            one.close()

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, TrainingError
-from gatewise.network.trainable import TABLE, Gradients
+from gatewise.network.trainable import Gradients
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
 from gatewise.training.optim import Adam, gradient_norm
 from gatewise.training.processes import PeerError, current
@@ -35,39 +35,33 @@ from gatewise.types import Array
 CHECKPOINT_SECONDS = 300.0  # between two checkpoints: a killed process loses that much work
 
 
-class Part(NamedTuple):
-    """What one process takes of a batch. inputs: for `Objective.backward`; table_rows: rows of the embedding table that
-    it reads; share: of the batch's rows; rows: of the whole batch, by which losses are weighted and errors name it.
-    """
-
-    inputs: Any
-    table_rows: NDArray[np.int64] | None
-    share: float = 1.0
-    rows: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-
-
 class Result(NamedTuple):
-    """Of a part: gradients of its mean loss, that loss, rows that are predicted correctly, and what `Objective.carried`
-    becomes.
+    """Of a step, for the part of the batch that this process takes: gradients of its mean loss, that loss, its share of
+    the batch's rows, rows that are predicted correctly, and what `Objective.carried` becomes. rows: of the whole batch,
+    by which losses are weighted and errors name it.
     """
 
     gradients: Gradients
     loss: float
+    share: float
     correct: int = 0
     carried: Mapping[str, Array] = MappingProxyType({})
+    rows: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
 
 class Objective(ABC):
     """What a loop minimises: the loss of a network over batches, with scores on a validation set.
 
-    network: what is trained, with `parameters`, `state` and `set_state`. steps: of the run; steps_per_epoch: after
-    which a callback sees the next epoch; interval: from one validation to the next. patience: validations without a new
-    best after which the run ends, 0 for all steps. grad_clip: largest norm of the gradient, 0 for any. row: type of the
-    history's rows. has_accuracy: whether rows are predicted correctly or not. best: the weights of the best validation;
-    carried: arrays by name with which the next step begins, of this process's rows. Checkpoints hold both.
+    network: what is trained, with `parameters`, `state` and `set_state`. optimizer: of its parameters, from `start` on.
+    steps: of the run; steps_per_epoch: after which a callback sees the next epoch; interval: from one validation to the
+    next. patience: validations without a new best after which the run ends, 0 for all steps. grad_clip: largest norm of
+    the gradient, 0 for any. row: type of the history's rows. has_accuracy: whether rows are predicted correctly or not.
+    best: the weights of the best validation; carried: arrays by name with which the next step begins, of this process's
+    rows. Checkpoints hold both.
     """
 
     network: Any
+    optimizer: Adam
     steps: int
     steps_per_epoch: int
     interval: int
@@ -83,20 +77,16 @@ class Objective(ABC):
         """What the run is going to do."""
 
     @abstractmethod
-    def start(self, rank: int, size: int) -> Adam:
-        """Begin as process `rank` of `size`; a new optimiser of the network's parameters."""
+    def start(self, rank: int, size: int) -> None:
+        """Begin as process `rank` of `size`, with a new optimiser."""
 
     @abstractmethod
     def learning_rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
 
     @abstractmethod
-    def part(self, step: int) -> Part:
-        """What this process takes of the batch of a step."""
-
-    @abstractmethod
-    def backward(self, part: Part) -> Result:
-        """Loss and gradients of a part, with the present weights."""
+    def backward(self, step: int) -> Result:
+        """Loss and gradients of this process's part of the batch of a step, with the present weights."""
 
     @abstractmethod
     def validation_rows(self, last: bool) -> Array:
@@ -107,9 +97,9 @@ class Objective(ABC):
         """What the network with the weights `state` predicts for these validation rows (n, ...)."""
 
     @abstractmethod
-    def score(self, outputs: Array, state: dict[str, Array], progress: Progress, callback: Callback) -> Any:
-        """The row of the history for the outputs of all validation rows, told to the callback. Raises TrainingError for
-        a loss that is not finite.
+    def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog | PerplexityLog:
+        """The row of the history for the outputs of all validation rows. Raises TrainingError for a loss that is not
+        finite.
         """
 
 
@@ -131,7 +121,7 @@ class Loop(Generic[O_co]):
         self.communicator = current()
         for array in objective.network.parameters.values():
             self.communicator.broadcast(array)  # equal seeds give equal bits on equal machines only
-        self.optimizer = objective.start(self.communicator.rank, self.communicator.size)
+        objective.start(self.communicator.rank, self.communicator.size)
         self.progress = Progress()
         self._stop, self._stopped = threading.Event(), False  # of this process; of any
         self._started = 0.0, 0, 0.0  # the clock, the steps and the seconds when this process began the epoch
@@ -152,7 +142,7 @@ class Loop(Generic[O_co]):
             return
         objective, where = self.objective, self.folder or ""
         self.progress, groups = parse_checkpoint(
-            raw, where, self.identity, objective.row, self._groups(), self.optimizer
+            raw, where, self.identity, objective.row, self._groups(), objective.optimizer
         )
         objective.steps = self.progress.steps
         objective.network.set_state(groups["weights"])
@@ -185,7 +175,7 @@ class Loop(Generic[O_co]):
 
     def state(self) -> dict[str, Array]:
         """Copies of the present weights by name; embedding rows make up for their missed steps first."""
-        self.optimizer.catch_up_all()
+        self.objective.optimizer.catch_up_all()
         state: dict[str, Array] = self.objective.network.state()
         return state
 
@@ -223,25 +213,22 @@ class Loop(Generic[O_co]):
     def _step(self, step: int) -> None:
         """One step of the optimiser, and its loss and correct predictions before it."""
         objective, progress, communicator = self.objective, self.progress, self.communicator
-        part = objective.part(step)
-        if part.table_rows is not None:
-            self.optimizer.catch_up(TABLE, part.table_rows)
-        mine = objective.backward(part)
+        mine = objective.backward(step)
         due = self.folder is not None and time.perf_counter() - self._saved > CHECKPOINT_SECONDS
-        numbers = part.share * mine.loss, mine.correct, self._stop.is_set(), due
+        numbers = mine.share * mine.loss, mine.correct, self._stop.is_set(), due
         parameters = objective.network.parameters
-        gradients, (loss, correct, stop, save) = communicator.sum(mine.gradients, parameters, part.share, *numbers)
+        gradients, (loss, correct, stop, save) = communicator.sum(mine.gradients, parameters, mine.share, *numbers)
         norm = gradient_norm(gradients)
         for what, number in (("loss", loss), ("gradient", norm)):
             if not math.isfinite(number):
-                rows = ", ".join(map(str, part.rows[:8])) + (", ..." if len(part.rows) > 8 else "")
+                rows = ", ".join(map(str, mine.rows[:8])) + (", ..." if len(mine.rows) > 8 else "")
                 where = f"step {step + 1}" + (f", rows {rows}" if rows else "")
                 raise TrainingError(f"the {what} is not finite at {where}; a lower learning rate helps")
         scale = min(1.0, objective.grad_clip / (norm + 1e-6)) if objective.grad_clip else 1.0  # as clip_grad_norm_
-        self.optimizer.step(gradients, objective.learning_rate(step), scale)
+        objective.optimizer.step(gradients, objective.learning_rate(step), scale)
         objective.carried = mine.carried
         self._stopped, self._save = bool(stop), bool(save)
-        count = len(part.rows) or 1
+        count = len(mine.rows) or 1
         progress.step = step + 1
         progress.loss_sum += loss * count
         progress.loss_count += count
@@ -253,7 +240,12 @@ class Loop(Generic[O_co]):
         self.communicator.check_equal(state, f"after step {progress.step}")
         rows = self.communicator.part(self.objective.validation_rows(progress.step == progress.steps))
         outputs = self.communicator.whole(self.objective.outputs(state, rows))
-        progress.history.append(self.objective.score(outputs, state, progress, self.callback))
+        row = self.objective.score(outputs, state, progress)
+        if isinstance(row, EpochLog):
+            self.callback.on_epoch_end(row)
+        else:
+            self.callback.on_perplexity(row)
+        progress.history.append(row)
         progress.loss_count = progress.correct = 0
         progress.loss_sum = 0.0
         began, _, before = self._started
@@ -267,7 +259,7 @@ class Loop(Generic[O_co]):
     def _checkpoint(self) -> None:
         groups = self._groups()
         if self.folder is not None:
-            write_checkpoint(self.folder, self.identity, self.progress, groups, self.optimizer)
+            write_checkpoint(self.folder, self.identity, self.progress, groups, self.objective.optimizer)
             self._saved = time.perf_counter()
 
     def _kept(self, error: TrainingError) -> str:

@@ -33,15 +33,14 @@ from gatewise.data import batches
 from gatewise.errors import TrainingError
 from gatewise.kernels.pooling import segment_reduce
 from gatewise.members.lstm import LSTM
-from gatewise.metrics import accuracy_and_loss
 from gatewise.network.autograd import Variable, array_of
 from gatewise.network.batch import Batch
 from gatewise.network.forward import inputs, logits_of
 from gatewise.network.ops import NumpyOps
 from gatewise.network.trainable import TABLE, LossOf, Network
-from gatewise.target import log_probabilities, losses_of
-from gatewise.training.callback import Callback, EpochLog, RunInfo
-from gatewise.training.loop import Objective, Part, Result
+from gatewise.target import losses_of
+from gatewise.training.callback import EpochLog, RunInfo
+from gatewise.training.loop import Objective, Result
 from gatewise.training.optim import Adam, one_cycle
 from gatewise.training.run import Progress
 from gatewise.training.training_data import TrainingData
@@ -87,10 +86,10 @@ class SupervisedObjective(Objective):
             task=training_data.data.task,
         )
 
-    def start(self, rank: int, size: int) -> Adam:
+    def start(self, rank: int, size: int) -> None:
         self.rank, self.size = rank, size
         settings, parameters = self.training_data.recipe.optimisation, self.network.parameters
-        return Adam(
+        self.optimizer = Adam(
             parameters,
             frozenset({TABLE}) & parameters.keys(),
             beta_2=settings.beta_2,
@@ -113,41 +112,37 @@ class SupervisedObjective(Objective):
         by_length = recipe.lstm.padding == "none"  # padded sequences are all of one length
         return [rows[batch] for batch in batches(lengths, recipe.optimisation.batch_size, rng, by_length)]
 
-    def part(self, step: int) -> Part:
-        """The rows are dealt out by length, back and forth, so that no process computes much longer than the others,
-        which wait for it.
+    def part(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows of the batch of a step, and those of this process among them. They are dealt out by length, back and
+        forth, so that no process computes much longer than the others, which wait for it.
         """
         epoch, at = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._batches = epoch, self.batches(epoch)
-        rows = mine = self._batches[at]
-        if self.size > 1:
-            lengths = np.array([len(self.training_data.sequences[n]) for n in rows])
-            place = np.arange(len(rows)) % (2 * self.size)
-            owner = np.minimum(place, 2 * self.size - 1 - place)
-            mine = rows[np.argsort(-lengths, kind="stable")[owner == self.rank]]
-        self.network.dropout.rng = np.random.default_rng([self.seed, MASKS, step, *([self.rank] if self.rank else [])])
-        if not len(mine):
-            return Part(None, None, 0.0, rows)
-        batch = Batch.of([self.training_data.sequences[n] for n in mine], self.training_data.architecture)
-        table_rows = None if batch.distinct is None else self.network.with_rows(batch).distinct
-        return Part((batch, mine), table_rows, len(mine) / len(rows), rows)
+        rows = self._batches[at]
+        if self.size == 1:
+            return rows, rows
+        lengths = np.array([len(self.training_data.sequences[n]) for n in rows])
+        place = np.arange(len(rows)) % (2 * self.size)
+        owner = np.minimum(place, 2 * self.size - 1 - place)
+        return rows, rows[np.argsort(-lengths, kind="stable")[owner == self.rank]]
 
-    def backward(self, part: Part) -> Result:
-        training_data, network = self.training_data, self.network
+    def backward(self, step: int) -> Result:
+        data, network, (rows, mine) = self.training_data, self.network, self.part(step)
+        network.dropout.rng = np.random.default_rng([self.seed, MASKS, step, *([self.rank] if self.rank else [])])
         network.zero_grad()
-        if part.inputs is None:
-            return Result(network.gradients(), 0.0)
-        batch, rows = part.inputs
-        loss_of_rows, epsilon = (
-            partial(loss_of, training_data, rows=rows),
-            training_data.recipe.optimisation.adversarial,
-        )
+        if not len(mine):
+            return Result(network.gradients(), 0.0, 0.0, rows=rows)
+        batch = Batch.of([data.sequences[n] for n in mine], data.architecture)
+        if batch.distinct is not None:
+            self.optimizer.catch_up(TABLE, network.with_rows(batch).distinct)
+        loss_of_rows, epsilon = partial(loss_of, data, rows=mine), data.recipe.optimisation.adversarial
         if epsilon:
             logits, loss = adversarial_backward(network, batch, loss_of_rows, epsilon)
         else:
             logits, loss = network.backward(batch, loss_of_rows)
-        return Result(network.gradients(), loss, correct_rows(training_data, logits, rows))
+        correct = correct_rows(data, logits, mine)
+        return Result(network.gradients(), loss, len(mine) / len(rows), correct, rows=rows)
 
     def validation_rows(self, last: bool) -> NDArray[np.int64]:
         return self.training_data.validation[: 0 if self.out_of_fold else None]
@@ -157,7 +152,7 @@ class SupervisedObjective(Objective):
         sequences = [self.training_data.sequences[n] for n in rows]
         return logits_of(self.parameters(state), self.training_data.architecture, sequences, ops)
 
-    def score(self, outputs: Array, state: dict[str, Array], progress: Progress, callback: Callback) -> EpochLog:
+    def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog:
         epoch = len(progress.history) + 1
         logits = self.out_of_fold[epoch - 1] if self.out_of_fold else outputs
         self.validation_logits.append(logits)
@@ -168,7 +163,7 @@ class SupervisedObjective(Objective):
         best = loss < min((row.val_loss for row in progress.history), default=math.inf)
         if best:
             self.best = state
-        row = EpochLog(
+        return EpochLog(
             epoch=epoch,
             loss=progress.loss,
             accuracy=progress.correct / progress.loss_count if self.has_accuracy else None,
@@ -178,8 +173,6 @@ class SupervisedObjective(Objective):
             best=best,
             val_rmse=rmse,
         )
-        callback.on_epoch_end(row)
-        return row
 
     def lstm(self, state: dict[str, Array]) -> LSTM:
         """The member with the weights of the network as in `state`, for a regression in the unit of the numbers."""
@@ -202,18 +195,24 @@ class Scores(NamedTuple):
     rmse: float | None = None
 
 
-def loss_of(training_data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, Array]:
+def _losses(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+    """Losses, their gradients and their weights, of logits (n, outputs) of these rows: see `losses_of`. The weights are
+    (n, 1), of multi-label rows with class weights (n, K).
+    """
+    losses, gradient = losses_of(logits.astype(np.float64), data.targets(rows), data.data.task)
+    weight = np.ones(len(rows)) if data.weights is None else data.weights[rows].astype(np.float64)
+    return losses, gradient, weight.reshape(len(rows), -1)
+
+
+def loss_of(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, Array]:
     """The mean loss of logits (B, outputs) of these rows, and its gradient (B, outputs) in float64."""
-    weights, z = training_data.weights, logits.astype(np.float64)
-    losses, gradient = losses_of(z, training_data.targets(rows), training_data.data.task)
-    weight = np.ones(1) if weights is None else weights[rows].astype(np.float64)
-    weight = weight.reshape(len(weight), -1)  # (B, 1), of multi-label rows with class weights (B, K)
+    losses, gradient, weight = _losses(data, logits, rows)
     return float((weight * losses).mean()), weight * gradient / losses.size
 
 
-def correct_rows(training_data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> int:
+def correct_rows(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> int:
     """How many rows are predicted correctly, in all their labels; 0 for regression."""
-    task, labels = training_data.data.task, training_data.labels[rows]
+    task, labels = data.data.task, data.labels[rows]
     if task == "regression":
         return 0
     if task == "multilabel":
@@ -222,28 +221,16 @@ def correct_rows(training_data: TrainingData, logits: Array, rows: NDArray[np.in
     return int((predicted == labels).sum())
 
 
-def scores_of(training_data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> Scores:
+def scores_of(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> Scores:
     """The scores of a model's logits (n, outputs) on these rows. The loss is a weighted mean where rows have weights,
     accuracy and RMSE are not.
     """
-    labels, weights, task = training_data.labels[rows], training_data.weights, training_data.data.task
-    weight = None if weights is None else weights[rows].astype(np.float64)
-    if task == "classification":
-        log_p = log_probabilities(logits)
-        accuracy, loss = accuracy_and_loss(log_p, labels)
-        if weight is not None:
-            loss = float(np.average(-log_p[np.arange(len(labels)), labels], weights=weight))
-        return Scores(loss, accuracy)
-    z = logits.astype(np.float64)
-    if task == "multilabel":
-        losses = np.logaddexp(0, z) - labels * z  # (n, K)
-        accuracy = float(((z > 0) == (labels > 0)).all(axis=1).mean())
-        if weight is not None:
-            weight = np.broadcast_to(weight.reshape(len(z), -1), losses.shape)  # of a row (n,) or of each label (n, K)
-        return Scores(float(np.average(losses, weights=weight)), accuracy)
-    assert training_data.target_scaling is not None
-    squares = np.square((z - labels) / training_data.target_scaling.scale).mean(axis=1)  # (n,)
-    return Scores(float(np.average(squares, weights=weight)), rmse=float(np.square(z - labels).mean() ** 0.5))
+    scaling = data.target_scaling
+    losses, _, weight = _losses(data, logits if scaling is None else scaling.transform(logits), rows)
+    loss = float(np.average(losses, weights=np.broadcast_to(weight, losses.shape)))
+    if scaling is not None:
+        return Scores(loss, rmse=float(np.square(logits - data.labels[rows]).mean() ** 0.5))
+    return Scores(loss, correct_rows(data, logits, rows) / len(rows))
 
 
 def adversarial_backward(network: Network, batch: Batch, loss_of: LossOf, epsilon: float) -> tuple[Array, float]:

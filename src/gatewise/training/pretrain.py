@@ -25,7 +25,7 @@ from gatewise.network.sampled import Sampler
 from gatewise.network.trainable import TABLE
 from gatewise.text import TokenEncoding
 from gatewise.training.callback import Callback, PerplexityLog, RunInfo
-from gatewise.training.loop import Loop, Objective, Part, Result
+from gatewise.training.loop import Loop, Objective, Result
 from gatewise.training.optim import Adam, one_cycle
 from gatewise.training.progress import callback_of
 from gatewise.training.recipes import PretrainRecipe, pretrain_recipe
@@ -206,18 +206,18 @@ class LanguageObjective(Objective):
             words=sum(map(len, self.streams.texts)),
         )
 
-    def start(self, rank: int, size: int) -> Adam:
+    def start(self, rank: int, size: int) -> None:
         if self.streams.batch < size:
             few = counted(self.streams.batch, "stream")
             raise InputError(f"{few} of text for {size} processes: give more text or fewer processes")
         self.rank, self.size = rank, size
         self.carried = self._initial_states()
-        return Adam(self.network.parameters, frozenset({TABLE}), beta_1=0.9, beta_2=0.99)
+        self.optimizer = Adam(self.network.parameters, frozenset({TABLE}), beta_1=0.9, beta_2=0.99)
 
     def learning_rate(self, step: int) -> float:
         return one_cycle(self.recipe.learning_rate, step, self.steps, self.steps // 10)
 
-    def part(self, step: int) -> Part:
+    def backward(self, step: int) -> Result:
         epoch, at = divmod(step, self.streams.pieces)
         if epoch != self._epoch:
             self._epoch = epoch
@@ -233,14 +233,10 @@ class LanguageObjective(Objective):
             rng = np.random.default_rng([self.seed, 3 + n, step, *([self.rank] if self.rank else [])])
             pieces[direction] = Piece(tokens, targets, (before[f"h/{direction}"], before[f"c/{direction}"]), rng)
         read = np.unique(np.concatenate([part.reshape(-1) for p in pieces.values() for part in (p.tokens, p.targets)]))
-        table_rows = np.union1d(read.astype(np.int64), candidates)
-        return Part((pieces, candidates), table_rows, len(self._lines["forward"]) / self.streams.batch)
-
-    def backward(self, part: Part) -> Result:
-        pieces, candidates = part.inputs
+        self.optimizer.catch_up(TABLE, np.union1d(read.astype(np.int64), candidates))
         loss, gradients, states = self.network.backward(pieces, candidates, self.sampler.log_expected)
         carried = {f"{name}/{one}": states[one][n] for n, name in enumerate("hc") for one in DIRECTIONS}
-        return Result(gradients, loss, carried=carried)
+        return Result(gradients, loss, len(self._lines["forward"]) / self.streams.batch, carried=carried)
 
     def validation_rows(self, last: bool) -> NDArray[np.int64]:
         return np.arange(0, len(self.validation), 1 if last else VALIDATION_STRIDE)
@@ -253,16 +249,14 @@ class LanguageObjective(Objective):
             found.append([*(self.network.negative_log_likelihood(one, read[one]) for one in DIRECTIONS), len(text)])
         return np.array(found, dtype=np.float64).reshape(-1, 3)
 
-    def score(self, outputs: Array, state: dict[str, Array], progress: Progress, callback: Callback) -> PerplexityLog:
+    def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> PerplexityLog:
         *nats, words = (sum(column) for column in outputs.T.tolist())
         perplexity = {}
         if words:
             perplexity = {
                 one: round(math.exp(min(n / words, 700.0)), 2) for one, n in zip(DIRECTIONS, nats, strict=True)
             }
-        row = PerplexityLog(progress.step, progress.loss, perplexity, round(progress.seconds, 1))
-        callback.on_perplexity(row)
-        return row
+        return PerplexityLog(progress.step, progress.loss, perplexity, round(progress.seconds, 1))
 
     def _initial_states(self) -> dict[str, Array]:
         """h and c of each direction, for the streams of this process (b, H)."""

@@ -101,38 +101,48 @@ class GlooCommunicator(Communicator):
 
         self._group, self._dist = group, dist
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
-        self._buffer = np.zeros(0)
+
+    def _call(self, operation: str, *given: Any, **options: Any) -> None:
+        """An operation of gloo. All of its errors mean that a process is gone, or does not answer."""
+        try:
+            getattr(self._dist, operation)(*given, group=self._group, **options)
+        except RuntimeError as error:
+            raise LostPeer(f"another process of the run is gone: {_reason(error)}; --resume continues") from None
 
     def all_reduce(self, array: Array) -> None:
         """Replace a contiguous array by its sum over all processes, which has the same bits in each of them."""
         if array.size:
-            with _lost():
-                self._dist.all_reduce(_tensor(array), group=self._group)
+            self._call("all_reduce", _tensor(array))
 
     def all_gather(self, array: Array) -> Array:
         """The arrays of all processes, of one shape and dtype, in the order of their ranks: (size, *shape)."""
         every = np.empty((self.size, *array.shape), array.dtype)
         if array.size:
-            with _lost():
-                own = _tensor(np.array(array, order="C"))
-                self._dist.all_gather(list(_tensor(every).unbind(0)), own, group=self._group)
+            self._call("all_gather", list(_tensor(every).unbind(0)), _tensor(np.array(array, order="C")))
         return every
+
+    def _gather_rows(self, part: Array, counts: NDArray[np.int64]) -> list[Array]:
+        """The arrays of all processes, of which that of process r has counts[r] rows."""
+        padded = np.zeros((counts.max(), *part.shape[1:]), part.dtype)
+        padded[: len(part)] = part
+        return [rows[:count] for rows, count in zip(self.all_gather(padded), counts, strict=True)]
 
     def broadcast(self, array: Array) -> None:
         if array.size:
-            with _lost():
-                self._dist.broadcast(_tensor(array), group=self._group, group_src=0)
+            self._call("broadcast", _tensor(array), group_src=0)
 
     def share(self, raw: bytes) -> bytes:
-        size = int(self.meet(len(raw))[0, 0])
-        buffer = _padded(raw[:size], size)
+        buffer = np.zeros(int(self.meet(len(raw))[0, 0]), dtype=np.uint8)
+        if not self.rank:
+            buffer[:] = np.frombuffer(raw, dtype=np.uint8)
         self.broadcast(buffer)
         return buffer.tobytes()
 
     def gather(self, raw: bytes) -> list[bytes]:
-        sizes = self.meet(len(raw))[:, 0].astype(int)
-        rows = self.all_gather(_padded(raw, sizes.max()))
-        return [row[:size].tobytes() for row, size in zip(rows, sizes, strict=True)]
+        return [rows.tobytes() for rows in self._gather(np.frombuffer(raw, dtype=np.uint8))]
+
+    def _gather(self, part: Array) -> list[Array]:
+        return self._gather_rows(part, self.meet(len(part))[:, 0].astype(int))
 
     def meet(self, *numbers: float) -> Array:
         every, errors = self._meet(numbers, "")
@@ -143,22 +153,17 @@ class GlooCommunicator(Communicator):
 
     def _meet(self, numbers: Sequence[float], error: str) -> tuple[Array, list[str]]:
         """The numbers (size, n) and the errors of all processes, "" for none."""
-        text = error.encode()
-        own = np.zeros(1 + _NUMBERS)
+        text, own = np.frombuffer(error.encode(), dtype=np.uint8), np.zeros(1 + _NUMBERS)
         own[: 1 + len(numbers)] = len(text), *numbers
         every = self.all_gather(own)
-        lengths = every[:, 0].astype(int)
-        errors = [""] * self.size
-        if lengths.any():
-            rows = self.all_gather(_padded(text, lengths.max()))
-            errors = [row[:n].tobytes().decode(errors="replace") for row, n in zip(rows, lengths, strict=True)]
-        return every[:, 1 : 1 + len(numbers)], errors
+        rows = self._gather_rows(text, every[:, 0].astype(int))
+        return every[:, 1 : 1 + len(numbers)], [row.tobytes().decode(errors="replace") for row in rows]
 
     def whole(self, part: Array) -> Array:
-        counts = self.meet(len(part))[:, 0].astype(int)
-        rows = np.empty((counts.sum(), *part.shape[1:]), part.dtype)
-        for rank, raw in enumerate(self.gather(part.tobytes())):
-            rows[rank :: self.size] = np.frombuffer(raw, part.dtype).reshape(counts[rank], *part.shape[1:])
+        parts = self._gather(part)
+        rows = np.empty((sum(map(len, parts)), *part.shape[1:]), part.dtype)
+        for rank, one in enumerate(parts):
+            rows[rank :: self.size] = one
         return rows
 
     def sum(
@@ -168,40 +173,24 @@ class GlooCommunicator(Communicator):
         exchanged, unless all of them together are more than the table: then its sum is exchanged as a whole.
         """
         tables = {name: g for name, g in gradients.items() if isinstance(g, RowGradient)}
+        dense = {name: g for name, g in gradients.items() if not isinstance(g, RowGradient)}
         met = self.meet(*numbers, *(len(table.rows) for table in tables.values()))
-        total = self._dense({name: g for name, g in gradients.items() if not isinstance(g, RowGradient)}, weight)
+        flat = np.concatenate([np.ravel(gradient) for gradient in dense.values()])
+        flat *= flat.dtype.type(weight)
+        self.all_reduce(flat)
+        sums = np.split(flat, np.cumsum([gradient.size for gradient in dense.values()]))
+        total: Gradients = {name: part.reshape(dense[name].shape) for name, part in zip(dense, sums, strict=False)}
         for (name, table), counts in zip(tables.items(), met[:, len(numbers) :].T.astype(int), strict=True):
             total[name] = self._table(table, len(parameters[name]), weight, counts)
         # In the order of one process.
         return {name: total[name] for name in gradients}, met[:, : len(numbers)].sum(axis=0).tolist()
 
-    def _dense(self, gradients: Mapping[str, Array], weight: float) -> Gradients:
-        size, dtype = sum(g.size for g in gradients.values()), np.result_type(*gradients.values())
-        if self._buffer.shape != (size,) or self._buffer.dtype != dtype:
-            self._buffer = np.empty(size, dtype)
-        total: Gradients = {}
-        at = 0
-        for name, gradient in gradients.items():
-            part = self._buffer[at : at + gradient.size].reshape(gradient.shape)
-            np.multiply(gradient, dtype.type(weight), out=part)
-            total[name] = part
-            at += gradient.size
-        self.all_reduce(self._buffer)
-        return total
-
     def _table(self, gradient: RowGradient, length: int, weight: float, counts: NDArray[np.int64]) -> RowGradient:
         """The sum of the gradients by row, of which process r has counts[r] rows."""
         values = gradient.values * gradient.values.dtype.type(weight)
-        most = int(counts.max())
-
-        def every(part: Array) -> Array:
-            padded = np.zeros((most, *part.shape[1:]), part.dtype)
-            padded[: len(part)] = part
-            return np.concatenate([one[:n] for one, n in zip(self.all_gather(padded), counts, strict=True)])
-
-        rows = every(gradient.rows)
-        if len(counts) * most < 2 * length:  # a sum of all rows is sent twice: in pieces, then as the sum
-            return sum_rows(rows, every(values))
+        rows = np.concatenate(self._gather_rows(gradient.rows, counts))
+        if len(counts) * counts.max() < 2 * length:  # a sum of all rows is sent twice: in pieces, then as the sum
+            return sum_rows(rows, np.concatenate(self._gather_rows(values, counts)))
         table = np.zeros((length, values.shape[1]), values.dtype)
         table[gradient.rows] = values
         self.all_reduce(table)
@@ -209,13 +198,10 @@ class GlooCommunicator(Communicator):
         return RowGradient(read, table[read])
 
     def check_equal(self, values: Mapping[str, bytes | Array], where: str) -> None:
-        size = hashlib.sha256().digest_size
-        every = self.gather(b"".join(hashlib.sha256(bytes(value)).digest() for value in values.values()))
-        for at, name in enumerate(values):
-            digests = [one[at * size : (at + 1) * size] for one in every]
-            for rank, digest in enumerate(digests):
-                if digest != digests[0]:
-                    raise TrainingError(f"{where}: process {rank} has another {name} than process 0")
+        digests = (hashlib.sha256(bytes(value)).digest() for value in values.values())
+        every = np.stack(self._gather(np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(values), -1)))
+        for rank, place in np.argwhere((every != every[0]).any(axis=2))[:1].tolist():
+            raise TrainingError(f"{where}: process {rank} has another {list(values)[place]} than process 0")
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -295,15 +281,6 @@ def _share_of_threads() -> Iterator[None]:
         del os.environ["GATEWISE_THREADS"]
 
 
-@contextmanager
-def _lost() -> Iterator[None]:
-    """gloo's errors as LostPeer: they all mean that a process is gone, or does not answer."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise LostPeer(f"another process of the run is gone: {_reason(error)}; --resume continues") from None
-
-
 def _reason(error: BaseException) -> str:
     """The first sentence of an error of gloo, without the place in its source."""
     return re.sub(r"\[/\S*\] ", "", str(error).strip()).split("\n")[0].split(". ")[0]
@@ -313,9 +290,3 @@ def _tensor(array: Array) -> Any:
     import torch
 
     return torch.from_numpy(array)
-
-
-def _padded(raw: bytes, size: int) -> Array:
-    out = np.zeros(size, dtype=np.uint8)
-    out[: len(raw)] = np.frombuffer(raw, dtype=np.uint8)
-    return out

@@ -21,7 +21,7 @@ from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, summary
 from gatewise.system.console import PlainConsole
-from gatewise.training.callback import Callback, CallbackList, EpochLog, PerplexityLog, RunInfo, StepLog
+from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
 from gatewise.training.processes import current
 from gatewise.training.recipes import PretrainRecipe
 
@@ -46,51 +46,48 @@ class ProgressPrinter(Callback):
 
     def on_train_begin(self, run: RunInfo) -> None:
         """Print the run and the head of its table."""
-        source = printable(run.source, 500)
+        recipe, facts = run.recipe, {"data": printable(run.source, 500)}
         kernel = run.kernel if run.processes == 1 else f"{run.kernel}, {run.processes} processes"
-        self._pretraining = isinstance(run.recipe, PretrainRecipe)
-        if isinstance(run.recipe, PretrainRecipe):
-            network = f"two LSTMs of {run.recipe.units} units" if run.recipe.units else "word embeddings alone"
-            self._print(f"data        {source}")
+        self._pretraining = isinstance(recipe, PretrainRecipe)
+        if isinstance(recipe, PretrainRecipe):
+            network = f"two LSTMs of {recipe.units} units" if recipe.units else "word embeddings alone"
             texts = counted(run.train, "text")
-            self._print(f"train       {texts} of {run.words:,} words; vocabulary {run.vocab_size:,}")
-            self._print(f"network     {run.recipe.size}: embedding dimension {run.recipe.embedding_dim}, {network}")
-            self._print(f"kernel      {kernel}")
-            self._print("\n   step     loss  perplexity forward  backward  seconds")
-            return
-        assert run.architecture is not None
-        steps = f"{counted(run.steps_per_epoch, 'batch', 'batches')} of {run.recipe.optimisation.batch_size} per epoch"
-        self._print(f"data        {source}")
-        self._print(f"train       {run.train:,} in {steps}")
-        self._print(f"validation  {run.validation:,}, {printable(run.validation_how, 200)}")
-        self._print(f"recipe      {run.recipe.name}, kernel {kernel}\n")
-        for line in _layers(run.architecture):
+            facts["train"] = f"{texts} of {run.words:,} words; vocabulary {run.vocab_size:,}"
+            facts["network"] = f"{recipe.size}: embedding dimension {recipe.embedding_dim}, {network}"
+            facts["kernel"] = kernel
+            after = ["", "   step     loss  perplexity forward  backward  seconds"]
+        else:
+            assert run.architecture is not None
+            batches = counted(run.steps_per_epoch, "batch", "batches")
+            facts["train"] = f"{run.train:,} in {batches} of {recipe.optimisation.batch_size} per epoch"
+            facts["validation"] = f"{run.validation:,}, {printable(run.validation_how, 200)}"
+            facts["recipe"] = f"{recipe.name}, kernel {kernel}"
+            scores = "val_loss    val_rmse" if run.task == "regression" else "accuracy  val_loss  val_accuracy"
+            after = ["", *_layers(run.architecture), "", f"epoch    loss  {scores}  seconds"]
+        for line in [*(f"{name:10}  {fact}" for name, fact in facts.items()), *after]:
             self._print(line)
-        scores = "val_loss    val_rmse" if run.task == "regression" else "accuracy  val_loss  val_accuracy"
-        self._print(f"\nepoch    loss  {scores}  seconds")
 
     def on_step_end(self, step: StepLog) -> None:
         """Move the bar."""
         if not self._terminal:
             return
-        task = "pretraining" if self._pretraining else f"epoch {step.epoch}/{step.epochs}"
         accuracy = "" if step.accuracy is None else f"accuracy {step.accuracy:.4f}  "
         eta = round(step.eta_seconds)
         state = f"ETA {eta // 60}:{eta % 60:02d}" if step.step < step.steps else "validating"
-        if self._bar is None:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=30),
-                TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[state]}"),
-                console=PlainConsole(stderr=True),
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._task = self._bar.add_task(task, total=step.steps, state="")
-            with suppress(OSError):
-                self._bar.start()
         with suppress(OSError):
+            if self._bar is None:
+                self._bar = Progress(
+                    TextColumn("{task.description}"),
+                    BarColumn(bar_width=30),
+                    TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[state]}"),
+                    console=PlainConsole(stderr=True),
+                    transient=True,
+                    redirect_stdout=False,
+                    redirect_stderr=False,
+                )
+                task = "pretraining" if self._pretraining else f"epoch {step.epoch}/{step.epochs}"
+                self._task = self._bar.add_task(task, total=step.steps, state="")
+                self._bar.start()
             self._bar.update(self._task, completed=step.step, state=f"loss {step.loss:.4f}  {accuracy}{state}")
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
@@ -115,8 +112,7 @@ class ProgressPrinter(Callback):
         if self._best is not None:
             accuracy, rmse = self._best.val_accuracy, self._best.val_rmse
             score = f"val_rmse {rmse:.4g}" if accuracy is None else f"val_accuracy {accuracy:.4f}"
-            why = f"lowest val_loss {self._best.val_loss:.4f}, {score}"
-            self._print(f"\nkept epoch {self._best.epoch} ({why})")
+            self._print(f"\nkept epoch {self._best.epoch} (lowest val_loss {self._best.val_loss:.4f}, {score})")
 
     def close(self) -> None:
         """Erase the bar."""
@@ -153,10 +149,9 @@ class NotebookPrinter(ProgressPrinter):
         self._update(self._lines)
 
     def _update(self, lines: list[str]) -> None:
-        display = import_module("IPython.display").display  # not a dependency: every notebook has it
-
         content = {"text/plain": "\n".join(lines)}
         if self._display is None:
+            display = import_module("IPython.display").display  # not a dependency: every notebook has it
             self._display = display(content, raw=True, display_id=True)
         else:
             self._display.update(content, raw=True)
@@ -177,24 +172,39 @@ def callback_of(callbacks: Callback | Sequence[Callback] | None, verbose: int | 
         raise InputError(f"verbose must be 'auto', 0, 1 or 2, not {quote(verbose)}")
     if current().rank:
         return Callback()
-    notebook = in_notebook()
-    if verbose == "auto":
-        verbose = int(notebook or sys.stderr.isatty())
-    if verbose:
-        given.append(NotebookPrinter() if notebook else ProgressPrinter(PlainConsole(stderr=True), bar=verbose == 1))
-    return given[0] if len(given) == 1 else CallbackList(given)
-
-
-def in_notebook() -> bool:
-    """Whether the program is a notebook's kernel."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    notebook = type(shell).__name__ == "ZMQInteractiveShell"
+    if verbose == 1 or verbose == 2 or (verbose == "auto" and (notebook or sys.stderr.isatty())):
+        printer = NotebookPrinter() if notebook else ProgressPrinter(PlainConsole(stderr=True), bar=verbose != 2)
+        given.append(printer)
+    return _Each(given)
+
+
+def _each(name: str) -> Any:
+    """A method that calls the method of this name of every callback."""
+
+    def call(self: _Each, *given: Any) -> None:
+        for one in self.callbacks:
+            getattr(one, name)(*given)
+
+    return call
+
+
+class _Each(Callback):
+    """Several callbacks as one: each is called in turn."""
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self.callbacks = callbacks
+
+    log, close = _each("log"), _each("close")
+    on_train_begin, on_train_end = _each("on_train_begin"), _each("on_train_end")
+    on_step_end, on_epoch_end, on_perplexity = _each("on_step_end"), _each("on_epoch_end"), _each("on_perplexity")
 
 
 def _layers(arch: Architecture) -> list[str]:
     """The layers with output shape and parameter count, and the total."""
     layers = summary(arch)
-    rows = [(name, shape, f"{count:,}") for name, shape, count in layers]
-    rows = [("layer", "output shape", "parameters"), *rows, ("total", "", f"{sum(row[2] for row in layers):,}")]
+    rows = [("layer", "output shape", "parameters"), *((name, shape, f"{count:,}") for name, shape, count in layers)]
+    rows.append(("total", "", f"{sum(row[2] for row in layers):,}"))
     name, shape, count = (max(map(len, column)) for column in zip(*rows, strict=True))
     return [f"{row[0]:{name}}  {row[1]:{shape}}  {row[2]:>{count}}" for row in rows]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from gatewise.errors import required
 from gatewise.model.model import Model
@@ -30,18 +28,18 @@ class TensorBoardCallback(Callback):
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
         """Write the figures of the epoch."""
-        self._write(_figures(epoch.as_dict()), epoch.epoch)
+        self._write(epoch, epoch.epoch)
 
     def on_perplexity(self, row: PerplexityLog) -> None:
         """Write the figures of the measurement."""
-        self._write(_figures(row.as_dict()), row.step)
+        self._write(row, row.step)
 
     def close(self) -> None:
         """Write what is pending."""
         self._writer.close()
 
-    def _write(self, figures: Mapping[str, float], step: int) -> None:
-        for name, value in figures.items():
+    def _write(self, row: EpochLog | PerplexityLog, step: int) -> None:
+        for name, value in _figures(row).items():
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
@@ -57,14 +55,13 @@ class MLflowCallback(Callback):
 
     def __init__(self) -> None:
         self._mlflow = required("mlflow", "mlflow", "MLflowCallback")
-        self._own = False
-        self._runs = 0
+        self._own = self._begun = False
 
     def on_train_begin(self, run: RunInfo) -> None:
         """Log the parameters of the first run: a student, which trains second, may have other epochs."""
-        self._runs += 1
-        if self._runs > 1:
+        if self._begun:
             return
+        self._begun = True
         if self._mlflow.active_run() is None:
             self._mlflow.start_run()
             self._own = True
@@ -73,11 +70,11 @@ class MLflowCallback(Callback):
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
         """Log the figures of the epoch."""
-        self._mlflow.log_metrics(_figures(epoch.as_dict()), step=epoch.epoch)
+        self._mlflow.log_metrics(_figures(epoch), step=epoch.epoch)
 
     def on_perplexity(self, row: PerplexityLog) -> None:
         """Log the figures of the measurement."""
-        self._mlflow.log_metrics(_figures(row.as_dict()), step=row.step)
+        self._mlflow.log_metrics(_figures(row), step=row.step)
 
     def on_train_end(self, model: Model | PretrainedLM) -> None:
         """Log the figures of the model."""
@@ -90,15 +87,12 @@ class MLflowCallback(Callback):
         """End the run that this callback has begun."""
         if self._own:
             self._mlflow.end_run()
-        self._runs, self._own = 0, False
+        self._own = self._begun = False
 
 
-def _figures(row: Mapping[str, Any]) -> dict[str, float]:
+def _figures(row: EpochLog | PerplexityLog) -> dict[str, float]:
     """The numbers of a line of the history by name; a perplexity has one per direction."""
-    found: dict[str, float] = {}
-    for name, value in row.items():
-        if isinstance(value, dict):
-            found |= {f"{name}_{key}": number for key, number in value.items()}
-        elif name not in ("epoch", "step", "best"):
-            found[name] = value
-    return found
+    found = row.as_dict()
+    perplexity = found.pop("perplexity", {})
+    found |= {f"perplexity_{direction}": value for direction, value in perplexity.items()}
+    return {name: value for name, value in found.items() if name not in ("epoch", "step", "best")}
