@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from gatewise.data.frames import is_frame
 from gatewise.data.inputs import convert_inputs
 from gatewise.data.labelled import Labelled
-from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels
+from gatewise.data.labels import ConvertedLabels, convert_labels
 from gatewise.errors import InputError, MissingExtra, counted
 from gatewise.model.model import Model
 from gatewise.target import Target
-from gatewise.training.fields import named_values
+from gatewise.training.fields import field_named, named_values
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import RECIPES, Recipe, check_groups, setting
+from gatewise.training.recipes import Recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.train import train
 from gatewise.types import Array
@@ -86,15 +86,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         `gatewise.train`.
         """
         changes = named_values(Recipe, {name: value for name, value in self._fields.items() if value is not None})
-        recipe = named(self.recipe or next(iter(RECIPES)), **changes)
+        named(self.recipe or "fast", **changes)
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         rows = self._rows(X, reset=True)
         if len(rows) < 2:
             raise InputError(f"X has {counted(len(rows), 'sample')}; training needs at least 2")
-        data = _labelled(rows, self._labels(y, reset=True), sample_weight, groups)
-        options = self._options() | {"recipe": self.recipe, "seed": self._seed()} | changes
-        check_groups(groups is not None, validation is not None, data.kind, recipe)
+        data = _labelled(rows, self._labels(y, reset=True), sample_weight)
+        options = self._options() | {"recipe": self.recipe, "groups": groups, "seed": self._seed()} | changes
         if validation is not None:
             options["validation"] = self._validation(validation, data)
         if self.warm_start and hasattr(self, "model_"):
@@ -103,8 +102,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             start = Pretrained.of(unmarked)
             options |= {"pretrained": start, "recipe": self.recipe or self.model_.metadata.recipe}
             # The parameters made these tokens; the model has them now.
-            text = ("vocab_size", "tokenization")
-            options |= {f"text.{name}": start.fixed[name] for name in text if name in start.fixed}
+            options |= {name: value for name, value in start.fixed.items() if name.startswith("text.")}
         self.model_ = train(data, **options)
         self.n_iter_ = self.model_.metadata.epochs
         return self
@@ -123,8 +121,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             if name in own:
                 self.__dict__[name] = value
                 continue
-            path = setting(name, own).name  # which may have been set by another of its names
-            others = {other: set_ for other, set_ in self._fields.items() if setting(other).name != path}
+            path = field_named(Recipe, name, own).name  # which may have been set by another of its names
+            others = {other: set_ for other, set_ in self._fields.items() if field_named(Recipe, other).name != path}
             self._fields = others | {name: value}
         return self
 
@@ -323,13 +321,11 @@ class LSTMSeriesRegressor(_Series, _Regressor):
     __init__ = _init(_SERIES, _COMMON)
 
 
-def _labelled(rows: list[Any], found: ConvertedLabels, sample_weight: Any = None, groups: Any = None) -> Labelled:
+def _labelled(rows: list[Any], found: ConvertedLabels, sample_weight: Any = None) -> Labelled:
     """The rows with their labels."""
     if len(found.labels) != len(rows):
         raise InputError(f"y must have one label for each of the {len(rows):,} rows of X, got {len(found.labels):,}")
-    more: dict[str, Any] = {} if groups is None else {"groups": convert_groups(groups)}
-    if sample_weight is not None:
-        more["sample_weight"] = np.array(sample_weight, dtype=np.float64)
+    more: dict[str, Any] = {} if sample_weight is None else {"sample_weight": np.array(sample_weight, dtype=np.float64)}
     labels, names, task, kind = found.labels, found.classes, found.task, found.label_type
     return Labelled(rows, labels, names, source="the data given to fit", task=task, label_type=kind, **more)
 

@@ -72,7 +72,7 @@ def test_invalid_input(run: Run, corpus: Path, reviews_csv: Path, words: list[st
 def test_training_from_an_invalid_model(run: Run, reviews_csv: Path, corpus: Path, keras_folder: Path) -> None:
     columns = (reviews_csv, "--text", "review", "--label", "sentiment")
     for options, message in (
-        (("--pretrained", keras_folder, "--units", 9), "the pretrained model has units 6"),
+        (("--pretrained", keras_folder, "--units", 9), "the pretrained model has lstm.units 6"),
         (("--pretrained", "nowhere"), "nowhere"),
         (("--unlabelled", corpus), "does not use unlabelled texts"),
     ):

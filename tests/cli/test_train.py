@@ -247,4 +247,4 @@ def test_from_a_classifier(run: Run, reviews_csv: Path, keras_folder: Path, tmp_
     assert "pretrained model  classifier (" in run("info", tmp_path / "m").stdout
     refused = run("train", tmp_path / "missing.csv", "--pretrained", keras_folder, "--layers", 2)
     assert refused.exit_code == 2
-    assert "the pretrained model has layers 1; it cannot start a network" in refused.stderr
+    assert "the pretrained model has lstm.layers 1; it cannot start a network" in refused.stderr

@@ -11,8 +11,8 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.training import RECIPES, Recipe, pretrain_recipe, recipe
-from gatewise.training.fields import Count, field_named, fields_of, meanings, value_of, values_of
-from gatewise.training.recipes import PretrainRecipe, read_config, setting
+from gatewise.training.fields import Count, field_named, fields_of, meanings, values_of
+from gatewise.training.recipes import PretrainRecipe, read_config
 from gatewise.training.run import checked_seed
 
 
@@ -75,7 +75,7 @@ def test_a_wrong_value_of_a_pretraining_recipe_is_one_error(changes: dict[str, A
     ],
 )
 def test_numpy_values_are_stored_as_plain_ones(field: str, value: Any, plain: Any) -> None:
-    found = value_of(recipe("fast", **{field: value}), field)
+    found = values_of(recipe("fast", **{field: value}))[field_named(Recipe, field).name]
     assert (found, type(found)) == (plain, type(plain))
 
 
@@ -88,12 +88,13 @@ def test_every_field_is_described_and_read_back_from_its_text() -> None:
     assert list(meanings(PretrainRecipe)) == ["size", *fields_of(PretrainRecipe)]
     for one in RECIPES.values():
         for name, value in values_of(one).items():
-            assert setting(name).parsed(str(value).lower() if isinstance(value, bool) else str(value)) == value
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            assert known[name].parsed(text) == value
 
 
 @pytest.mark.parametrize("name", ["units", "lstm.units", "lstm__units"])
 def test_a_field_has_its_path_and_where_it_is_unique_its_bare_name(name: str) -> None:
-    assert setting(name).name == "lstm.units"
+    assert field_named(Recipe, name).name == "lstm.units"
     assert recipe("fast", **{name: 9}) == recipe(RECIPES["fast"], units=9)
     with pytest.raises(InputError, match=r"lstm\.units is given twice"):
         recipe("fast", **{name: 9, "lstm.units" if name == "units" else "units": 9})
@@ -112,7 +113,7 @@ def test_an_ambiguous_name_is_refused_with_its_groups() -> None:
 @pytest.mark.parametrize("text", ["2.5", "two", "", "1e3"])
 def test_a_text_that_is_no_whole_number(text: str) -> None:
     with pytest.raises(InputError, match=f"optimisation.epochs must be a whole number, not '{text}'"):
-        setting("epochs").parsed(text)
+        field_named(Recipe, "epochs").parsed(text)
 
 
 @pytest.mark.parametrize(

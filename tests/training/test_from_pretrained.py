@@ -122,14 +122,17 @@ def test_pretrained_embeddings_leave_the_units_free() -> None:
     ("options", "says"),
     [
         ({"units": 12}, "units 10"),
-        ({"recipe": "tutorial"}, "the pretrained model has padding none; .* recipe tutorial with padding pre"),
+        (
+            {"recipe": "tutorial"},
+            "model has lstm.padding none; .* recipe tutorial with lstm.padding pre",
+        ),
         (
             {"bidirectional": False},
-            "bidirectional True; it cannot start a network .* with bidirectional False",
+            "bidirectional True; it cannot start a network .* with lstm.bidirectional False",
         ),
         ({"gate": "binary"}, "sigmoid"),
-        ({"vocab_size": 80}, "the pretrained model has vocab_size 72; .* with vocab_size 80"),
-        ({"tokenization": "subwords"}, "the pretrained model has tokenization words; .* tokenization subwords"),
+        ({"vocab_size": 80}, "the pretrained model has text.vocab_size 72; .* with text.vocab_size 80"),
+        ({"tokenization": "subwords"}, "the pretrained model has text.tokenization words; .* subwords"),
         ({"unlabelled": ["a text"], "student_epochs": 0, "lsa_components": 0}, "cannot use unlabelled texts"),
     ],
 )
@@ -248,7 +251,7 @@ def test_the_tutorials_kind_of_classifier_and_series_start_too() -> None:
     assert second.preprocessor == first.preprocessor
     with pytest.raises(InputError, match="the pretrained model is for texts, and these are series"):
         train(series, labels, pretrained=keras, recipe="fast")
-    with pytest.raises(InputError, match="the pretrained model has units 5; it cannot start a network"):
+    with pytest.raises(InputError, match=r"the pretrained model has lstm\.units 5; it cannot start a network"):
         train(made_reviews(120, 6), pretrained=keras, units=6)
 
 

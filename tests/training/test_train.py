@@ -14,7 +14,6 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
 from gatewise.training import Recipe, recipe
-from gatewise.training.fields import value_of
 from gatewise.training.run import RunFolder
 from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData
@@ -161,6 +160,6 @@ def test_the_recipe_tutorial_equals_the_tutorial() -> None:
         "validation.fraction": 0.2,
     }
     tutorial = recipe("tutorial")
-    assert {name: value_of(tutorial, name) for name in expected} == expected
+    assert recipe(tutorial, **expected) == tutorial
     assert not any(tutorial.dropout.values())
     assert not tutorial.calibrates

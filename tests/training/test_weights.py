@@ -15,12 +15,11 @@ from gatewise.errors import InputError
 from gatewise.metrics import MultilabelEvaluation
 from gatewise.target import Target
 from gatewise.training import Interrupted, recipe
-from gatewise.training.class_weights import class_weights, logit_shift, row_weights
 from gatewise.training.objective import scores_of
 from gatewise.training.stack import Stack
 from gatewise.training.thresholds import best_threshold, choose_thresholds, cost_thresholds
 from gatewise.training.train import train
-from gatewise.training.training_data import prepare
+from gatewise.training.training_data import class_weights, logit_shift, prepare, row_weights
 from tests.training.callbacks import InterruptAt, Recorder
 from tests.training.texts import made_rare
 
@@ -145,9 +144,7 @@ def test_training_rows_that_were_held_out_choose_the_threshold_too() -> None:
     rows, rare = training_data.validation, data.classes.index("rare")
     sign = np.where(data.labels == rare, 1.0, -1.0)[:, None] * (1 if rare == 1 else -1)
     alone, both = (
-        choose_thresholds(
-            training_data, Stack(np.ones(1), np.zeros(1), 2 * sign[rows], of_train), None, Recorder()
-        ).thresholds
+        choose_thresholds(training_data, Stack(np.ones(1), np.zeros(1), 2 * sign[rows], of_train), None, Recorder())[0]
         for of_train in (None, 2 * sign[training_data.train] + 4)
     )
     assert alone == pytest.approx((0.5,))

@@ -128,7 +128,7 @@ def train(
     from gatewise.training.pretrained import Pretrained
     from gatewise.training.processes import current
     from gatewise.training.progress import ProgressPrinter
-    from gatewise.training.recipes import check_groups, check_settings, match_pretrained
+    from gatewise.training.recipes import check_settings, match_pretrained
     from gatewise.training.run import RunFolder, checked_seed
     from gatewise.training.train import train as run
 
@@ -188,7 +188,8 @@ def train(
         changes.pop("lstm.dropout_embedding", None)
     # The default depends on the kind of the data and on the number of rows.
     chosen = named(recipe or default_recipe(len(splits.train), pretrained is not None, splits.train.kind), **changes)
-    check_groups(bool(table.group), validation is not None, splits.train.kind, chosen)
+    given = {"unlabelled": bool(unlabelled), "validation": validation is not None, "groups": bool(table.group)}
+    check_settings(chosen, splits.train.kind, splits.train.task, pretrained=start, **given)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
     folder = folder or RunFolder.of(target, resume, overwrite)
     more = None
@@ -299,7 +300,8 @@ def changed_fields(
 
     Raises InputError for a field that is set twice on the command line, and for one that a recipe does not have.
     """
-    from gatewise.training.recipes import read_config, setting
+    from gatewise.training.fields import field_named
+    from gatewise.training.recipes import Recipe, read_config
 
     name, changes = (None, {}) if config is None else read_config(config)
     given = dict(options)
@@ -309,7 +311,7 @@ def changed_fields(
         if not equals:
             raise InputError(f"--set {quote(one)}: write --set FIELD=VALUE")
         try:
-            field = setting(key)
+            field = field_named(Recipe, key)
             parsed = field.parsed(value.strip())
         except InputError as error:
             raise InputError(f"--set: {error}") from None

@@ -76,7 +76,8 @@ def tune(
     """
     from gatewise.training import default_recipe
     from gatewise.training import recipe as named
-    from gatewise.training.recipes import check_groups
+    from gatewise.training.pretrained import Pretrained
+    from gatewise.training.recipes import check_settings
     from gatewise.training.tune import tune as run
 
     name, changes = changed_fields(recipe, config, set_fields or [], {})
@@ -84,9 +85,9 @@ def tune(
         changes.setdefault("validation.split", "time")
     space = parsed_search(search or [])
     splits = read_source(sources, data, table)
-    kind = splits.train.kind
-    base = named(name or default_recipe(len(splits.train), pretrained is not None, kind), **changes)
-    check_groups(bool(table.group), False, kind, base)
+    kind, start = splits.train.kind, None if pretrained is None else Pretrained.of(pretrained)
+    base = named(name or default_recipe(len(splits.train), start is not None, kind), **changes)
+    check_settings(base, kind, splits.train.task, pretrained=start, groups=bool(table.group))
     shown_options = {**vars(table), "columns": None, "data": data, "pretrained": pretrained, "seed": seed or None}
     result = run(
         splits.train,
@@ -95,7 +96,7 @@ def tune(
         minutes=minutes,
         storage=storage,
         recipe=name,
-        pretrained=pretrained,
+        pretrained=start,
         seed=seed,
         out=out,
         overwrite=overwrite,
@@ -122,7 +123,8 @@ def tune(
 
 def parsed_search(given: Sequence[str]) -> dict[str, Any]:
     """The values of --search by field. Raises InputError for anything but a range and a list."""
-    from gatewise.training.recipes import setting
+    from gatewise.training.fields import field_named
+    from gatewise.training.recipes import Recipe
 
     space: dict[str, Any] = {}
     for one in given:
@@ -133,7 +135,7 @@ def parsed_search(given: Sequence[str]) -> dict[str, Any]:
         if not equals or len(parts) < 2:
             raise InputError(f"--search {quote(one)}: write FIELD=LOW..HIGH, or FIELD=VALUE,VALUE")
         try:
-            field = setting(key)
+            field = field_named(Recipe, key)
             parsed = [field.parsed(part.strip()) for part in parts]
         except InputError as error:
             raise InputError(f"--search: {error}") from None

@@ -86,14 +86,13 @@ def hold_out(
     fraction: float,
     seed: int,
     by: Literal["group", "row", "time"] = "group",
-    times: Sequence[Any] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row numbers of a training set and a validation set, the second with about `fraction` of the rows (see `split`).
 
     Every class that has a row has one in the training set: the rows that `split` would hold out of a class that is
     not in training move there, with their duplicates and groups. The validation set is empty where nothing is left.
     """
-    train, validation = split(labelled, 1 - fraction, seed, by, times)
+    train, validation = split(labelled, 1 - fraction, seed, by)
     if labelled.task == "regression":
         return train, validation
     strata = _strata(labelled)

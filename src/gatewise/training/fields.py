@@ -10,15 +10,12 @@ from __future__ import annotations
 import ast
 import inspect
 import math
-import numbers
-import sys
-import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import pairwise
 from operator import attrgetter
-from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 import numpy as np
 
@@ -27,36 +24,22 @@ from gatewise.errors import InputError, did_you_mean, quote
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Range:
-    """The numbers from `low` to `high`; open_low, open_high: without that end."""
+class Range(NamedTuple):
+    """What a number must be, in words, and whether one is it."""
 
-    low: float
-    high: float = math.inf
-    open_low: bool = False
-    open_high: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        above = value > self.low if self.open_low else value >= self.low
-        return above and (value < self.high if self.open_high else value <= self.high)
-
-    def __str__(self) -> str:
-        if math.isinf(self.high):
-            return f"{'above' if self.open_low else 'at least'} {self.low:g}"
-        if self.open_low and self.open_high:
-            return f"between {self.low:g} and {self.high:g}"
-        return f"from {self.low:g} to {'below ' if self.open_high else ''}{self.high:g}"
+    words: str
+    holds: Callable[[float], bool]
 
 
-Count = Annotated[int, Range(1)]
+Count = Annotated[int, Range("at least 1", lambda value: value >= 1)]
 """A whole number, at least 1."""
-Number = Annotated[int, Range(0)]
+Number = Annotated[int, Range("at least 0", lambda value: value >= 0)]
 """A whole number, at least 0."""
-Positive = Annotated[float, Range(0, open_low=True)]
+Positive = Annotated[float, Range("above 0", lambda value: value > 0)]
 """A number above 0."""
-NotNegative = Annotated[float, Range(0)]
+NotNegative = Annotated[float, Range("at least 0", lambda value: value >= 0)]
 """A number, at least 0."""
-Probability = Annotated[float, Range(0, 1, open_high=True)]
+Probability = Annotated[float, Range("from 0 to below 1", lambda value: 0 <= value < 1)]
 """A number from 0 to below 1."""
 
 
@@ -76,66 +59,57 @@ class Field:
             *first, last = map(repr, self.choices)
             return f"{', '.join(first)} or {last}" if first else last
         name = {int: "whole number", float: "number", bool: "true or false"}[self.type]
-        return name if self.range is None else f"{name}, {self.range}"
+        return name if self.range is None else f"{name}, {self.range.words}"
 
     def checked(self, value: Any) -> Any:
         """The value as a plain Python one. NumPy's numbers are taken, lossy conversions are not. Raises InputError."""
-        if self.type is bool and isinstance(value, (bool, np.bool_)):
-            return bool(value)
-        if self.type is str and isinstance(value, str):
-            if value not in self.choices:
-                nearest = did_you_mean(value, self.choices)
-                raise InputError(f"{self.name} must be {self.type_name}, not {quote(value)}{nearest}")
-            return str(value)
-        is_number = not isinstance(value, (bool, np.bool_))
-        if self.type is int and is_number and isinstance(value, numbers.Integral):
-            return self._in_range(int(value))
-        if self.type is float and is_number and isinstance(value, numbers.Real):
-            return self._in_range(float(value))
-        shown = quote(value) if isinstance(value, str) else quote(value).strip("'")
-        kind = {int: "a whole number", float: "a number"}.get(self.type, self.type_name)
-        raise InputError(f"{self.name} must be {kind}, not {shown}")
+        plain: Any = value.item() if isinstance(value, np.generic) else value
+        if self.type is float and type(plain) is int:
+            plain = float(plain)
+        if type(plain) not in (self.type,):
+            kind = {int: "a whole number", float: "a number"}.get(self.type, self.type_name)
+            raise InputError(f"{self.name} must be {kind}, not {shown(value)}")
+        if self.choices and plain not in self.choices:
+            nearest = did_you_mean(plain, self.choices)
+            raise InputError(f"{self.name} must be {self.type_name}, not {quote(plain)}{nearest}")
+        if self.range is not None and not self.range.holds(plain):
+            raise InputError(f"{self.name} must be {self.range.words}, not {plain}")
+        if self.type is float and not math.isfinite(plain):
+            raise InputError(f"{self.name} must be finite, not {plain}")
+        return plain
 
     def parsed(self, text: str) -> Any:
         """The value that `text` says, as `--set field=value` takes it. Raises InputError."""
         value: Any = text
         if self.type is bool:
             value = {"true": True, "false": False}.get(text.strip().lower(), text)
-        elif self.type in (int, float):
+        elif self.type is not str:
             with suppress(ValueError):  # `checked` says what it must be
                 value = self.type(text)
         return self.checked(value)
 
-    def _in_range(self, value: float) -> float:
-        if self.range is not None and value not in self.range:
-            raise InputError(f"{self.name} must be {self.range}, not {value}")
-        if not math.isfinite(value):
-            raise InputError(f"{self.name} must be finite, not {value}")
-        return value
+
+def shown(value: Any) -> str:
+    """A value in a message: a text in quotation marks, anything else without them."""
+    return quote(value) if isinstance(value, str) else quote(value)[1:-1]
+
+
+_FIELDS: dict[type[Any], dict[str, Field]] = {}
 
 
 def fields_of(settings: type[Any]) -> Mapping[str, Field]:
     """The fields of a class by `group.field`, in the order of the class."""
-    if settings not in _FIELDS:
-        _FIELDS[settings] = types.MappingProxyType(_fields_of(settings))
-    return _FIELDS[settings]
-
-
-_FIELDS: dict[type[Any], Mapping[str, Field]] = {}
-
-
-def _fields_of(settings: type[Any]) -> dict[str, Field]:
-    hints: dict[str, Any] = get_type_hints(settings, include_extras=True)
-    found = dict[str, Field]()
-    for field in fields(settings):
-        hint = hints[field.name]
+    if settings in _FIELDS:
+        return _FIELDS[settings]
+    found, hints = _FIELDS.setdefault(settings, {}), get_type_hints(settings, include_extras=True)
+    for name in (field.name for field in fields(settings)):
+        hint, within = get_args(hints[name]) if hasattr(hints[name], "__metadata__") else (hints[name], None)
+        choices = get_args(hint)  # of a Literal
         if is_dataclass(hint):
-            found |= {
-                f"{field.name}.{name}": replace(one, name=f"{field.name}.{name}")
-                for name, one in fields_of(cast(Any, hint)).items()
-            }
+            group = fields_of(hints[name])
+            found |= {f"{name}.{last}": replace(one, name=f"{name}.{last}") for last, one in group.items()}
         elif hint is not str:
-            found[field.name] = _field(field.name, hint)
+            found[name] = Field(name, str if choices else hint, within, choices)
     return found
 
 
@@ -171,20 +145,12 @@ def values_of(settings: Any) -> dict[str, Any]:
     return {path: attrgetter(path)(settings) for path in fields_of(type(settings))}
 
 
-def value_of(settings: Any, name: str) -> Any:
-    """The value of the field that `name` means. Raises InputError as `field_named` does."""
-    return attrgetter(field_named(type(settings), name).name)(settings)
-
-
 def with_values(settings: T, values: Mapping[str, Any]) -> T:
     """The settings with other values, by any name of their fields. Raises InputError as `named_values` does."""
     changes = dict[str, Any]()
     for path, value in named_values(type(settings), values).items():
         group, _, last = path.rpartition(".")
-        if group:
-            changes[group] = replace(changes.get(group, getattr(settings, group)), **{last: value})
-        else:
-            changes[last] = value
+        changes |= {group: replace(changes.get(group, getattr(settings, group)), **{last: value})}
     return replace(settings, **changes)  # type: ignore[type-var]
 
 
@@ -204,28 +170,18 @@ def check_values(settings: Any, what: str) -> None:
 def meanings(settings: type[Any]) -> dict[str, str]:
     """The docstring below each field, on one line, by `group.field`; {} where the source is not installed."""
     try:
-        source = inspect.getsource(sys.modules[settings.__module__])
+        body = ast.parse(inspect.getsource(settings)).body[0].body  # type: ignore[attr-defined]
     except OSError:
         return {}
-    classes = {node.name: node.body for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
-    hints, found = get_type_hints(settings), dict[str, str]()
-    for node, after in pairwise(classes[settings.__name__]):
-        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
-            continue
-        name = node.target.id
-        if is_dataclass(hints[name]):
-            found |= {f"{name}.{one}": text for one, text in meanings(hints[name]).items()}
-        elif isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            found[name] = " ".join(str(after.value.value).split())
+    docs = {
+        ast.unparse(node.target): " ".join(str(ast.literal_eval(after.value)).split())
+        for node, after in pairwise(body)
+        if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr)
+    }
+    found, hints = dict[str, str](), get_type_hints(settings)
+    for field in fields(settings):
+        if is_dataclass(hints[field.name]):
+            found |= {f"{field.name}.{one}": text for one, text in meanings(hints[field.name]).items()}
+        else:
+            found[field.name] = docs[field.name]
     return found
-
-
-def _field(name: str, hint: Any) -> Field:
-    within = None
-    if get_origin(hint) is Annotated:
-        hint, within = get_args(hint)
-    if get_origin(hint) in (Union, types.UnionType):  # Precision | Literal["auto"]
-        return Field(name, str, None, tuple(choice for part in get_args(hint) for choice in get_args(part)))
-    if get_origin(hint) is Literal:
-        return Field(name, str, None, get_args(hint))
-    return Field(name, hint, within)

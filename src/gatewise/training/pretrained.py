@@ -24,9 +24,9 @@ BUNDLED = "bundled"
 
 @dataclass(frozen=True)
 class Pretrained:
-    """parameters: embedding and LSTM layers by name, float32. fixed: fields of a recipe that follow from them; free:
-    those of them that the model replaces silently in a recipe that does not change them. summary: one line for the
-    card. model: the classifier, None for a language model.
+    """parameters: embedding and LSTM layers by name, float32. fixed: fields of a recipe that follow from them, by
+    `group.field`; free: those of them that the model replaces silently in a recipe that does not change them. summary:
+    one line for the card. model: the classifier, None for a language model.
     """
 
     preprocessor: Preprocessor
@@ -71,30 +71,30 @@ class Pretrained:
 
 
 def _from_language_model(pretrained: PretrainedLM) -> Pretrained:
-    sizes = {"vocab_size": pretrained.encoding.vocab_size, "embedding_dim": pretrained.embedding_dim}
-    fixed: dict[str, Any] = {**sizes, **_tokenisation(pretrained.encoding), "gate": "sigmoid", "padding": "none"}
+    fixed = _of_tokens(pretrained.encoding, pretrained.embedding_dim)
+    free = (*fixed, "lstm.units")
+    fixed |= {"lstm.gate": "sigmoid", "lstm.padding": "none"}
     if pretrained.units:
-        fixed |= {"units": pretrained.units, "layers": 1, "bidirectional": True}
+        fixed |= {"lstm.units": pretrained.units, "lstm.layers": 1, "lstm.bidirectional": True}
     preprocessor = TextPreprocessor(pretrained.encoding)
-    free = ("vocab_size", "embedding_dim", "units", "tokenization")
     return Pretrained(preprocessor, pretrained.parameters, fixed, free, pretrained.summary)
 
 
-def _tokenisation(encoding: Encoding) -> dict[str, str]:
+def _of_tokens(encoding: Encoding, embedding_dim: int) -> dict[str, Any]:
     """The fields of a recipe that say what a token is."""
     words = "keras" if encoding.kind == "keras" else "words"
-    return {"tokenization": "subwords" if isinstance(encoding, SubwordEncoding) else words}
+    tokenization = "subwords" if isinstance(encoding, SubwordEncoding) else words
+    sizes = {"text.vocab_size": encoding.vocab_size, "lstm.embedding_dim": embedding_dim}
+    return {**sizes, "text.tokenization": tokenization}
 
 
 def _from_classifier(model: Model, what: str) -> Pretrained:
     arch, m = model.architecture, model.metadata
-    names = ("units", "layers", "bidirectional", "pooling", "gate", "padding")
-    fixed: dict[str, Any] = {name: getattr(arch, name) for name in names}
+    names = ["units", "layers", "bidirectional", "pooling", "gate", "padding"]
+    names += ["max_length", "truncation"] if arch.padding == "pre" else []
+    fixed: dict[str, Any] = {f"lstm.{name}": getattr(arch, name) for name in names}
     if isinstance(model.preprocessor, TextPreprocessor):
-        fixed |= {"vocab_size": arch.vocab_size, "embedding_dim": arch.embedding_dim}
-        fixed |= _tokenisation(model.preprocessor.encoding)
-    if arch.padding == "pre":
-        fixed |= {"max_length": arch.max_length, "truncation": arch.truncation}
+        fixed |= _of_tokens(model.preprocessor.encoding, arch.embedding_dim)
     source = f": {m.data}" if m.data else ""
     summary = f"{what} ({m.recipe or 'unknown recipe'}; {', '.join(map(str, model.classes))}){source}"
     return Pretrained(model.preprocessor, model.parameters, fixed, tuple(fixed), summary, model)

@@ -8,7 +8,6 @@ the Keras tutorial of docs/tutorial.md. `recipe("fast", units=128, ngrams__order
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,22 +18,22 @@ from gatewise.members.ngrams import MAX_ORDER
 from gatewise.network.architecture import Architecture
 from gatewise.training.fields import (
     Count,
-    Field,
     NotNegative,
     Number,
     Positive,
     Probability,
     Range,
     check_values,
-    field_named,
+    fields_of,
     named_values,
-    value_of,
     values_of,
     with_values,
 )
 from gatewise.training.pretrained import Pretrained
 from gatewise.types import Gate, Precision, Task
 
+Share = Annotated[float, Range("between 0 and 1", lambda value: 0 < value < 1)]
+Order = Annotated[int, Range(f"from 0 to {MAX_ORDER}", lambda value: 0 <= value <= MAX_ORDER)]
 FEW_SHOT_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model
 
 
@@ -107,7 +106,7 @@ class OptimisationRecipe:
     """Factor on the learning rate of the embeddings (discriminative fine-tuning, Howard & Ruder 2018)."""
     grad_clip: NotNegative = 0.0
     """Largest norm of the gradient of all parameters. PyTorch: `clip_grad_norm_`. 0: no clipping."""
-    precision: Precision | Literal["auto"] = "float32"
+    precision: Literal[Precision, "auto"] = "float32"
     """Precision of the kernel's matrix products. "auto": the fastest one on this processor."""
     adversarial: Probability = 0.0
     """Size of the adversarial perturbation relative to the input norm (Miyato et al. 2017). 0: none."""
@@ -119,7 +118,7 @@ class OptimisationRecipe:
 class ValidationRecipe:
     """The validation set, which chooses the epoch, the weights of the members and the thresholds."""
 
-    fraction: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 0.2
+    fraction: Share = 0.2
     """Fraction of the training data held out as validation set. scikit-learn: `validation_fraction`."""
     split: Literal["row", "group", "time"] = "group"
     """How it is held out: "row" at random, "group" with all rows of a group (a film) on one side, "time" the last."""
@@ -149,7 +148,7 @@ class UnlabelledRecipe:
 class NgramsRecipe:
     """The linear n-gram model of texts."""
 
-    order: Annotated[int, Range(0, MAX_ORDER)] = 0
+    order: Order = 0
     """Largest n of the linear n-gram model ensembled with the network. 0: no n-gram model."""
     scaling: Literal["nb", "tfidf", "auto"] = "nb"
     """Scaling of the n-grams (`training.members.ngrams`): log-count ratios with logistic regression, TF-IDF with a
@@ -218,10 +217,8 @@ class Recipe:
 
     @property
     def calibrates(self) -> bool:
-        """Whether the model is calibrated on the validation set: not the plain network of the tutorial, nor the LSTM of
-        a forecaster, which measures its members itself.
-        """
-        return self.lstm.padding == "none" and self.name != "forecast"
+        """Whether the model is calibrated on the validation set: not the plain network of the tutorial."""
+        return self.lstm.padding == "none"
 
     @property
     def kernel_precision(self) -> Precision:
@@ -361,13 +358,6 @@ def recipe(name: str | Recipe, /, **changes: Any) -> Recipe:
     return with_values(name, values)
 
 
-def setting(name: str, others: Iterable[str] = ()) -> Field:
-    """The field of a recipe that `name` means. Raises InputError for an unknown one, with the nearest of the fields and
-    `others`.
-    """
-    return field_named(Recipe, name, others)
-
-
 def read_config(path: str | Path) -> tuple[str | None, dict[str, Any]]:
     """The recipe's name in a TOML file (None if it has none), and the fields that it changes, by `group.field`:
 
@@ -393,7 +383,9 @@ def read_config(path: str | Path) -> tuple[str | None, dict[str, Any]]:
     try:
         if name is not None:
             recipe(name)
-        return name, {path: setting(path).checked(value) for path, value in named_values(Recipe, values).items()}
+        return name, {
+            path: fields_of(Recipe)[path].checked(value) for path, value in named_values(Recipe, values).items()
+        }
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
 
@@ -406,87 +398,78 @@ def check_settings(
     pretrained: Pretrained | None = None,
     unlabelled: bool = False,
     validation: bool = False,
+    groups: bool = False,
 ) -> None:
-    """Raise InputError for a changed field that a run would not read. kind, task: of the data, None before it is read;
-    unlabelled, validation: whether there are unlabelled texts, and a validation set of its own.
+    """Raise InputError for a changed field that a run would not read, and for groups that cut nothing. kind, task: of
+    the data, None before it is read; unlabelled, validation, groups: whether there are unlabelled texts, a validation
+    set of its own, and groups of rows.
     """
     if kind == "text" and recipe.name in ("series", "forecast"):
         raise InputError(f"recipe {recipe.name} is for series, and these are texts")
-    start = None if pretrained is None else pretrained.model
-    mapped = (
-        start is not None and start.task == "classification" == task
-    )  # its dense layer is mapped to the new classes
-    probes, stacking = pretrained is not None and not mapped, recipe.unlabelled.teacher == "stacking"
+    split = recipe.validation.split
+    if groups and validation and kind == "text":
+        raise InputError("groups cut a validation set from the data, and one is given")
+    if groups and (split == "row" or (split == "time" and kind == "text")):
+        raise InputError(f"groups are for a split by group, and this one is by {split}")
+    # A classifier's dense layer is mapped to the new classes.
+    mapped = None if pretrained is None or task is None else pretrained.classifier(task)
     if recipe.ngrams.scaling == "tfidf" and recipe.ngrams.order:
         if task not in (None, "classification"):
             raise InputError(f"ngrams.scaling 'tfidf' is for classification, not for {task}")
-        if unlabelled or (mapped and start is not None and start.ensemble.get("ngrams") is not None):
+        if unlabelled or (mapped is not None and mapped.ensemble.get("ngrams") is not None):
             raise InputError("ngrams.scaling 'tfidf' cannot be added to the n-grams of unlabelled texts or of a model")
-    embeddings = (
-        "lstm.embedding_dim",
-        "lstm.dropout_word",
-        "lstm.dropout_embedding",
-        "optimisation.embedding_lr_scale",
-    )
-    student = ("unlabelled.teacher", "unlabelled.max_pseudo_labels")
-    unread: list[tuple[bool, Sequence[str], str]] = [
+    of_texts = "text ngrams unlabelled lstm.padding lstm.embedding_dim lstm.dropout_word lstm.dropout_embedding"
+    stacking = recipe.unlabelled.teacher == "stacking"
+    # Where the first value is true, nothing reads these groups and fields.
+    unread: list[tuple[bool, str, str]] = [
+        (kind == "series", of_texts + " optimisation.embedding_lr_scale", "is for texts, and these are series"),
+        (kind == "text", "convolutions validation.folds", "is for series, and these are texts"),
+        (not unlabelled, "unlabelled", "is for unlabelled texts, and there are none"),
+        (not recipe.ngrams.order, "ngrams", "is for the n-gram model, and ngrams.order is 0"),
         (
-            kind == "series",
-            ("text", "ngrams", "unlabelled", "lstm.padding", *embeddings),
-            "is for texts, and these are series",
+            not recipe.unlabelled.student_epochs,
+            "unlabelled.teacher unlabelled.max_pseudo_labels",
+            "is for a student, and unlabelled.student_epochs is 0",
         ),
-        (kind == "text", ("convolutions", "validation.folds"), "is for series, and these are texts"),
-        (not unlabelled, ("unlabelled",), "is for unlabelled texts, and there are none"),
-        (recipe.ngrams.order == 0, ("ngrams",), "is for the n-gram model, and ngrams.order is 0"),
-        (recipe.unlabelled.student_epochs == 0, student, "is for a student, and unlabelled.student_epochs is 0"),
-        (not recipe.uses_lsa, ("unlabelled.lsa_components",), "needs an n-gram model, and ngrams.order is 0"),
-        (stacking and not recipe.uses_lsa, ("unlabelled.teacher",), "'stacking' needs n-grams and lsa_components"),
-        (not probes, ("lstm.probe_l2",), "is for a new dense layer on a pretrained model, and there is none"),
-        (recipe.lstm.max_length == 0, ("lstm.truncation",), "is for a max_length, and lstm.max_length is 0: no limit"),
+        (not recipe.uses_lsa, "unlabelled.lsa_components", "needs an n-gram model, and ngrams.order is 0"),
+        (stacking and not recipe.uses_lsa, "unlabelled.teacher", "'stacking' needs n-grams and lsa_components"),
+        (
+            pretrained is None or mapped is not None,
+            "lstm.probe_l2",
+            "is for a new dense layer on a pretrained model, and there is none",
+        ),
+        (not recipe.lstm.max_length, "lstm.truncation", "is for a max_length, and lstm.max_length is 0: no limit"),
         (
             not recipe.lstm.bidirectional,
-            ("optimisation.direction_loss",),
+            "optimisation.direction_loss",
             "is for two directions, and lstm.bidirectional is false",
         ),
         (
             validation,
-            ("validation.fraction", "validation.split", "validation.folds"),
+            "validation.fraction validation.split validation.folds",
             "cuts a validation set from the data, and one is given",
         ),
     ]
     named = values_of(RECIPES.get(recipe.name, recipe))
     for name, value in values_of(recipe).items():
+        if not value or value == named[name]:  # a value that turns something off needs no reader
+            continue
         for nothing_reads, readers, why in unread:
-            # A value that turns something off needs no reader.
-            if nothing_reads and value and value != named[name] and {name, name.partition(".")[0]} & set(readers):
+            if nothing_reads and {name, name.partition(".")[0]} & set(readers.split()):
                 raise InputError(f"{name} {why}")
-
-
-def check_groups(groups: bool, validation: bool, kind: str, recipe: Recipe) -> None:
-    """Raise InputError where groups are given that nothing would read: they keep rows of the validation set together,
-    and in series those of the cross-validation of the convolutions.
-    """
-    if not groups:
-        return
-    if validation and kind == "text":
-        raise InputError("groups cut a validation set from the data, and one is given")
-    split = recipe.validation.split
-    if split == "row" or (split == "time" and kind == "text"):
-        raise InputError(f"groups are for a split by group, and this one is by {split}")
 
 
 def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
     """The recipe with the fields of the pretrained network. Raises InputError where it asks for a network that cannot
     start from the model.
     """
-    named = RECIPES.get(recipe.name)
+    named, values = RECIPES.get(recipe.name), values_of(recipe)
     for name, there in pretrained.fixed.items():
-        wanted = value_of(recipe, name)
-        unchanged = name == "vocab_size" if named is None else wanted == value_of(named, name)
-        if wanted != there and not (unchanged and name in pretrained.free):
+        unchanged = name == "text.vocab_size" if named is None else values[name] == values_of(named)[name]
+        if values[name] != there and not (unchanged and name in pretrained.free):
             raise InputError(
                 f"the pretrained model has {name} {there}; it cannot start a network of recipe {recipe.name} with "
-                f"{name} {wanted}"
+                f"{name} {values[name]}"
             )
     return with_values(recipe, pretrained.fixed)
 
@@ -501,7 +484,7 @@ class PretrainRecipe:
     """Dimension D of the word embeddings."""
     units: Number
     """Hidden units H of each LSTM, one per direction. 0: word embeddings alone."""
-    vocab_size: Annotated[int, Range(3)] = 40_000
+    vocab_size: Annotated[int, Range("at least 3", lambda value: value >= 3)] = 40_000
     """Number of token ids, special tokens included."""
     minutes: NotNegative = 0.0
     """Time limit. Either `minutes` or `epochs` is above 0: the first steps are timed, and as many are made as fit."""
@@ -521,7 +504,7 @@ class PretrainRecipe:
     """Dropout probability before the decoder."""
     grad_clip: Positive = 1.0
     """Largest norm of the gradient of all parameters."""
-    precision: Precision | Literal["auto"] = "auto"
+    precision: Literal[Precision, "auto"] = "auto"
     """Precision of the kernel's matrix products. "auto": the fastest one on this processor."""
 
     def __post_init__(self) -> None:

@@ -34,6 +34,7 @@ from gatewise.storage.strict_json import parse_json
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes, verify_checksum
 from gatewise.system.processes import STOP_SIGNALS
 from gatewise.training.callback import EpochLog, PerplexityLog
+from gatewise.training.fields import shown
 from gatewise.training.optim import Adam
 from gatewise.training.processes import RESTARTS, current
 from gatewise.types import Array
@@ -69,8 +70,7 @@ def checked_seed(seed: Any, resume: bool) -> int:
             raise InputError("seed: to resume, pass the seed that the run began with, not None")
         return secrets.randbelow(2**31)
     if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, numbers.Integral) or not 0 <= int(seed) < 2**63:
-        shown = quote(seed) if isinstance(seed, str) else quote(seed).strip("'")
-        raise InputError(f"seed must be a whole number from 0 to 2^63 - 1, or None to draw one, not {shown}")
+        raise InputError(f"seed must be a whole number from 0 to 2^63 - 1, or None to draw one, not {shown(seed)}")
     return int(seed)
 
 
@@ -106,9 +106,8 @@ class RunFolder:
             raise InputError("resume needs `out`, the folder that the run was started with")
         if out is None or current().rank:
             return cls(None, None, resume)
-        target = check_target(out)
+        target, name = check_target(out), quote(out, 200)
         folder = target.with_name(target.name + ".run")
-        shown = quote(out, 200)
         # Without a checkpoint there is nothing to lose: a run that was killed in its first epoch.
         unfinished = any(folder.rglob("*.safetensors"))
         if unfinished and os.environ.get(RESTARTS, "0") != "0":
@@ -120,9 +119,9 @@ class RunFolder:
             )
         if target.exists() and any(target.iterdir()) and not unfinished and not overwrite:
             if resume:
-                raise InputError(f"{shown} is a finished model, and there is no run to resume; --overwrite trains anew")
+                raise InputError(f"{name} is a finished model, and there is no run to resume; --overwrite trains anew")
             raise InputError(
-                f"{shown} exists: replace it with --overwrite (Python: overwrite=True), or choose another folder with "
+                f"{name} exists: replace it with --overwrite (Python: overwrite=True), or choose another folder with "
                 "--out"
             )
         return cls(target, folder, resume, overwrite)

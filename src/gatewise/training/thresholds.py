@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,18 +42,12 @@ def check_threshold(target: Target, threshold: Threshold | None) -> None:
         replace(target, thresholds=_given(target, threshold))
 
 
-class Chosen(NamedTuple):
-    """Thresholds of a `Target`, and how the validation set was used for them."""
-
-    thresholds: tuple[float, ...]
-    use: str
-
-
 def choose_thresholds(
     data: TrainingData, found: Stack, threshold: Threshold | None, callback: Callback
-) -> Chosen | None:
-    """The thresholds that are asked for, None for none. By default: those of F1 for multi-label rows and for balanced
-    classes, those of the costs for a weight per class, else none.
+) -> tuple[tuple[float, ...], str] | None:
+    """The thresholds that are asked for, and how the validation set was used for them; None for none. By default: those
+    of F1 for multi-label rows and for balanced classes, those of the costs for a weight per class, for which the
+    predicted class has the largest w_k p_k, else none.
 
     "f1" is for two classes the F1 of the class with fewer training rows; the training rows choose too where their
     held-out logits are known. For more classes it is the macro F1, and the thresholds are in proportion to w^-a, with
@@ -64,13 +57,13 @@ def choose_thresholds(
     if target.task == "regression" or (threshold is None and classes and data.class_weights is None):
         return None
     if threshold is not None and not isinstance(threshold, str):
-        return Chosen(_given(target, threshold), "with its thresholds")
+        return _given(target, threshold), "with its thresholds"
     if threshold is None and classes and data.class_weights is not None and not data.balanced:
-        return Chosen(cost_thresholds(data.class_weights), "with its thresholds")
+        return cost_thresholds(data.class_weights), "with its thresholds"
     rows, logits = data.validation, found.held_out
     if found.held_out_train is not None and classes and len(target.classes) == 2:
         rows, logits = np.concatenate([rows, data.train]), np.concatenate([logits, found.held_out_train])
-    return Chosen(_best(data, rows, target.probabilities(logits), callback), "used to choose the thresholds")
+    return _best(data, rows, target.probabilities(logits), callback), "used to choose the thresholds"
 
 
 def cost_thresholds(weights: Array) -> tuple[float, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -24,29 +24,21 @@ from gatewise.model.model import Model, model_of_files
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
-from gatewise.training.class_weights import ClassWeight
-from gatewise.training.data_checks import (
-    labelled_of,
-    unlabelled_of,
-    validation_of,
-    warn_about_data,
-    warn_about_pretrained,
-    without_weight_0,
-)
+from gatewise.training.data_checks import labelled_of, unlabelled_of, validation_of, warn_about_data
 from gatewise.training.fields import named_values
 from gatewise.training.members import Run, fit_members
 from gatewise.training.members.lstm import Stopped
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.processes import current
 from gatewise.training.progress import callback_of
-from gatewise.training.recipes import Recipe, check_groups, check_settings, default_recipe, match_pretrained
+from gatewise.training.recipes import Recipe, check_settings, default_recipe, match_pretrained
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, checked_seed
 from gatewise.training.stack import FittedMember, Stack, stack
 from gatewise.training.teacher import Probabilities, learn_unlabelled
 from gatewise.training.thresholds import Threshold, check_threshold, choose_thresholds
 from gatewise.training.tokenization import choose_tokenization
-from gatewise.training.training_data import TrainingData, prepare
+from gatewise.training.training_data import ClassWeight, TrainingData, prepare
 from gatewise.types import Array, Task
 
 MIN_CALIBRATION_ROWS = 100  # validation rows from which a model is called calibrated
@@ -90,7 +82,7 @@ def train(
 
     sample_weight (n,): weight of each row in the loss, in the ensemble weights and in the calibration. Only the ratios
     matter; a row of weight 0 is left out. class_weight: "balanced", or a weight per label, see
-    `gatewise.training.class_weights`. With class weights the model learns from the weighted rows and its thresholds
+    `gatewise.training.training_data`. With class weights the model learns from the weighted rows and its thresholds
     move; its probabilities remain those for the class frequencies of the data. threshold: the probability from which a
     label is predicted: a number (of the second of two classes, or of every label), one number per label, or "f1", which
     chooses the thresholds of the best F1 on the validation set, see `gatewise.training.thresholds`. Default: "f1" for
@@ -114,28 +106,34 @@ def train(
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
     """
-    labelled = labelled_of(data, labels, task, groups, sample_weight, layout)
+    own = {"task": task, "sample_weight": sample_weight, "layout": layout}
+    labelled = labelled_of(data, labels, groups=groups, times=times, **own)
     check_threshold(labelled.target, threshold)
     seed = checked_seed(seed, resume)
     start = None if pretrained is None else Pretrained.of(pretrained)
-    recipe = _recipe(recipe, labelled, start, changes)
-    given = {"unlabelled": unlabelled is not None, "validation": validation is not None}
+    if recipe is not None and not isinstance(recipe, str | Recipe):
+        raise InputError(f"recipe must be a name or a gatewise.training.Recipe, not {type(recipe).__name__}")
+    recipe = recipe or default_recipe(len(labelled), start is not None, labelled.kind)
+    recipe = named(recipe, **named_values(Recipe, changes, train.__kwdefaults__ or ()))
+    optional = {"unlabelled": unlabelled, "validation": validation, "groups": groups}
+    given = {name: value is not None for name, value in optional.items()}
     check_settings(recipe, labelled.kind, labelled.task, pretrained=start, **given)
-    check_groups(groups is not None, validation is not None, labelled.kind, recipe)
+    if times is not None and recipe.validation.split != "time":
+        raise InputError("times need a split by='time'")
     recipe = recipe if start is None else match_pretrained(recipe, start)
     folder = RunFolder.of(out, resume, overwrite)
     more = None if unlabelled is None else unlabelled_of(unlabelled, labelled, recipe)
-    labelled, times, rows = without_weight_0(labelled, times)
-    own = None if validation is None else validation_of(validation, labelled, layout)
+    rows = np.flatnonzero(labelled.sample_weight > 0)
+    labelled = labelled if len(rows) == len(labelled) else labelled.take(rows)
+    separate = None if validation is None else validation_of(validation, labelled, layout)
 
     reader = None if start is None else start.preprocessor
-    training_data = prepare(labelled, recipe, seed, reader, validation=own, times=times, class_weight=class_weight)
+    training_data = prepare(labelled, recipe, seed, reader, validation=separate, class_weight=class_weight)
     with closing(callback_of(callbacks, verbose)) as callback:
         with folder.entered():
             run = Run(seed, callback, folder, start, folder.folder, command)
             training_data = choose_tokenization(training_data, recipe, run)
-            warn_about_data(training_data, labelled, rows)
-            warn_about_pretrained(training_data, start)
+            warn_about_data(training_data, labelled, rows, start)
             if more is not None:
                 training_data = learn_unlabelled(training_data, more, run, partial(_teach, run=run))
             model, found = _fit(training_data, run)
@@ -178,8 +176,9 @@ def _measure(
     chosen = choose_thresholds(data, found, threshold, run.callback)
     labels = data.labels[data.validation]
     if chosen is not None:
-        model = model.with_thresholds(chosen.thresholds)
-        name = f"{data.validation_name}, {chosen.use}"
+        thresholds, use = chosen
+        model = model.with_thresholds(thresholds)
+        name = f"{data.validation_name}, {use}"
         model = model.with_evaluation(evaluate(model.target, found.held_out, labels, name))
     # Deletion scores may take as many steps as the training itself, which on few rows is less than by default.
     steps = data.recipe.optimisation.epochs * sum(len(data.sequences[n]) for n in data.train)
@@ -262,12 +261,3 @@ def _shared(model: Model) -> Model:
     names = json.loads(communicator.share(json.dumps(list(files)).encode()))
     received = {name: communicator.share(files.get(name, b"")) for name in names}
     return model_of_files(received, "process 0", model.ensemble.lstm.precision) if communicator.rank else model
-
-
-def _recipe(
-    recipe: str | Recipe | None, data: Labelled, start: Pretrained | None, changes: Mapping[str, Any]
-) -> Recipe:
-    if recipe is not None and not isinstance(recipe, str | Recipe):
-        raise InputError(f"recipe must be a name or a gatewise.training.Recipe, not {type(recipe).__name__}")
-    recipe = recipe or default_recipe(len(data), start is not None, data.kind)
-    return named(recipe, **named_values(Recipe, changes, train.__kwdefaults__ or ()))

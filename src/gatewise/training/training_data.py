@@ -1,12 +1,21 @@
-"""From labelled data and a recipe to what members are fitted to: preprocessor, encoded sequences, split, weights."""
+"""From labelled data and a recipe to what members are fitted to: preprocessor, encoded sequences, split, weights.
+
+Class weights say how much more a row of a rare class counts in the loss than one of a frequent class. Training with
+weight w_k for class k fits the probabilities of a population in which class k is w_k times as frequent. Subtracting
+log w_k from each logit gives the probabilities of the data's own frequencies again (Elkan 2001, theorem 2):
+
+    logit_k ← logit_k - log w_k
+
+Each part of a model is corrected right after its fit, so that calibration, evaluation and probabilities are those of
+the data as they are. The weights act on what the parts learn, and on the decisions (`gatewise.training.thresholds`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -20,11 +29,11 @@ from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPr
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate, unique_tokens
 from gatewise.text import Encoding, KerasEncoding, SubwordEncoding, TokenEncoding, keras_index
-from gatewise.training.class_weights import ClassWeight, class_weights, logit_shift, row_weights
 from gatewise.training.fields import with_values
 from gatewise.training.recipes import Recipe
 from gatewise.types import Array
 
+ClassWeight = str | Mapping[Any, float]
 MAX_TIME_STEPS = 6_000_000
 """Time steps (rows x length x epochs) that the networks of a run on series train on. Above it there is no
 cross-validation, then there are fewer epochs, unless `optimisation.epochs` is set."""
@@ -88,15 +97,15 @@ class TrainingData:
     """Encoded inputs (n), not truncated."""
     soft_targets: NDArray[np.float32] | None = None
     """Probabilities of the classes (n, K), where there are pseudo-labelled rows."""
-    pseudo_labelled: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    """Row numbers of the pseudo-labelled texts."""
     weights: NDArray[np.float32] | None = None
     """Weight of each row in the loss (n,), for multi-label of each label (n, K); mean 1 over the training part. None
     where all are 1."""
     target_scaling: TargetScaling | None = None
     """Mean and deviation of the numbers over the training part; None but for regression."""
     class_weights: Array | None = None
-    """Weights of the classes (K,), see `gatewise.training.class_weights`; None without."""
+    """Weights of the classes (K,), see `class_weights`; None without."""
+    logit_shift: Array | None = None
+    """What class weights have added to the logits (outputs,); None without."""
     balanced: bool = False
     """Whether the class weights are "balanced"."""
     fingerprint: str = ""
@@ -105,6 +114,8 @@ class TrainingData:
     """Of all that the run reads from the data: rows, weights, validation set."""
     validation_how: str = ""
     """How the validation set was cut, for the card."""
+    validation_name: str = "validation set"
+    """What the validation set is, for the card."""
     folds: tuple[NDArray[np.int64], ...] = ()
     """The held-out rows of each fold of a cross-validation; train and validation are all rows then."""
     own_validation: bool = False
@@ -112,10 +123,11 @@ class TrainingData:
 
     @property
     def epoch_rows(self) -> NDArray[np.int64]:
-        """The rows of an epoch."""
-        return np.concatenate([self.train, self.pseudo_labelled])
+        """The rows of an epoch: the training part and the pseudo-labelled rows."""
+        pseudo_labelled = () if self.soft_targets is None else (np.arange(len(self.data), len(self.labels)),)
+        return np.concatenate([self.train, *pseudo_labelled])
 
-    @cached_property
+    @property
     def trainable_rows(self) -> NDArray[np.int64] | None:
         """The embedding rows that occur in training, ascending, and PAD; None for series."""
         if self.architecture.inputs != "tokens":
@@ -145,16 +157,6 @@ class TrainingData:
         return None if (weights == weights[0]).all() else weights / weights.mean()
 
     @property
-    def validation_name(self) -> str:
-        """What the validation set is, for the card."""
-        return "cross-validation" if self.folds else "validation set"
-
-    @property
-    def logit_shift(self) -> Array | None:
-        """What class weights have added to the logits (outputs,); None without."""
-        return None if self.class_weights is None else logit_shift(self.class_weights, self.data.task)
-
-    @property
     def excluded_tokens(self) -> list[int]:
         """Tokens that no n-gram may contain: the unknown one."""
         unknown = self.preprocessor.unknown
@@ -168,15 +170,14 @@ def prepare(
     preprocessor: Preprocessor | None = None,
     *,
     validation: Labelled | None = None,
-    times: Sequence[Any] | None = None,
     class_weight: ClassWeight | None = None,
 ) -> TrainingData:
     """Split off the validation set, fit the preprocessor, encode. Equal arguments give equal results.
 
     The Keras index counts the words of all of `data`, as the published one does; the tokens' vocabulary, the series'
     scaling and that of the numbers are fitted on the training part alone. preprocessor: a pretrained model's, instead.
-    validation: the validation set, where it is not cut from `data`. times: see `gatewise.data.split`. Raises
-    InputError where there is too little to train on.
+    validation: the validation set, where it is not cut from `data`. Raises InputError where there is too little to
+    train on.
     """
     if data.task == "classification" and len(data.classes) < 2:
         raise InputError(f"{data.source}: there is one class only; a classifier needs two")
@@ -184,11 +185,9 @@ def prepare(
     if recipe.validation.split == "row":  # groups do not count, in cross-validation neither
         data = replace(data, groups=data.keys)
     if validation is None:
-        train, held_out = hold_out(data, recipe.validation.fraction, seed, recipe.validation.split, times)
+        train, held_out = hold_out(data, recipe.validation.fraction, seed, recipe.validation.split)
         rows, how = data, _validation_how(data, recipe)
     else:
-        if times is not None:
-            raise InputError("times choose the validation set from the data, and a validation set is given")
         rows, how = _joined(data, validation), f"a separate validation set: {validation.source}"
         train, held_out = np.arange(len(data)), np.arange(len(data), len(rows))
     if not len(train) or not len(held_out):
@@ -219,7 +218,7 @@ def prepare(
             train = held_out = np.arange(len(rows))
     fingerprint = data.fingerprint()
     identity = fingerprint if validation is None else fingerprint + validation.fingerprint()
-    if times is not None or data.time.size or (groups != data.keys).any():  # they cut the sets and the folds
+    if data.time.size or (groups != data.keys).any():  # they cut the sets and the folds
         parts = (held_out.astype("<i8"), groups.astype("<i8"), data.time.astype("<f8"))
         identity += hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
     if of_classes is not None:
@@ -233,10 +232,12 @@ def prepare(
         weights=weights,
         target_scaling=scaling,
         class_weights=of_classes,
+        logit_shift=None if of_classes is None else logit_shift(of_classes, data.task),
         balanced=isinstance(class_weight, str),
         fingerprint=fingerprint,
         identity=identity,
         validation_how=how,
+        validation_name="cross-validation" if folds else "validation set",
         folds=folds,
         own_validation=own_validation,
     )
@@ -354,3 +355,58 @@ def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> T
         return TextPreprocessor(KerasEncoding(keras_index(texts), recipe.text.vocab_size))
     encoding = SubwordEncoding if recipe.text.tokenization == "subwords" else TokenEncoding
     return TextPreprocessor(encoding.fit([texts[n] for n in train], vocab_size=recipe.text.vocab_size))
+
+
+def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassWeight | None) -> Array | None:
+    """Weights (K,) of the classes, or for multi-label of a row with the label against a row without it; None for None.
+
+    "balanced": in inverse proportion to the rows in the training part, n / (K n_k) as in scikit-learn; for multi-label
+    (n - n_k) / n_k. A mapping has a weight above 0 per label; other labels have 1. Raises InputError for regression and
+    for unknown labels.
+    """
+    if class_weight is None:
+        return None
+    if data.task == "regression":
+        raise InputError("class_weight is for classes: a regression has none; use sample_weight")
+    k = len(data.classes)
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise InputError(f"class_weight must be 'balanced' or a weight per class, not {quote(class_weight)}")
+        if data.task == "multilabel":
+            rows = data.labels[train].sum(axis=0)
+            return np.asarray((len(train) - rows) / np.maximum(rows, 1)).clip(min=1 / len(train))
+        rows = np.bincount(data.labels[train], minlength=k)
+        return np.asarray(len(train) / (k * np.maximum(rows, 1)))
+    if not isinstance(class_weight, Mapping):
+        raise InputError(f"class_weight must be 'balanced' or a mapping, not {type(class_weight).__name__}")
+    weights, own = np.ones(k), data.target.class_labels.tolist()
+    for label, weight in class_weight.items():
+        if label not in own and str(label) not in data.classes:
+            raise InputError(f"class_weight: the data has no class {quote(str(label))}")
+        try:
+            weights[own.index(label) if label in own else data.classes.index(str(label))] = weight
+        except (TypeError, ValueError):
+            raise InputError(f"class_weight: the weight of {quote(str(label))} is not a number") from None
+    if not (np.isfinite(weights).all() and (weights > 0).all()):
+        raise InputError("class_weight: the weights must be finite and above 0")
+    return weights
+
+
+def logit_shift(weights: Array, task: str) -> Array:
+    """What to subtract from the logits (outputs,) of a part that was fitted with class weights (K,)."""
+    shift = np.log(weights)
+    return np.asarray(shift[1:] - shift[0] if task == "classification" and len(shift) == 2 else shift)
+
+
+def row_weights(data: Labelled, train: NDArray[np.int64], weights: Array | None) -> NDArray[np.float32] | None:
+    """Weight of each row in the loss (n,), for multi-label with class weights of each label (n, K): its sample_weight
+    times the weight of its class. The mean over the training rows is 1; None where all are equal.
+    """
+    each = data.sample_weight
+    if weights is not None and data.task == "multilabel":
+        each = each[:, None] * np.where(data.labels == 1, weights, 1.0)
+    elif weights is not None:
+        each = each * weights[data.labels]
+    if (each == each.flat[0]).all():
+        return None
+    return np.asarray(each / each[train].mean(), dtype=np.float32)

@@ -23,9 +23,9 @@ from gatewise.errors import DataWarning, InputError, TrainingError, counted, quo
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.data_checks import labelled_of
-from gatewise.training.fields import field_named, named_values, value_of
+from gatewise.training.fields import field_named, named_values, values_of
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import Recipe, check_groups, default_recipe
+from gatewise.training.recipes import Recipe, check_settings, default_recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible
 from gatewise.training.train import train
@@ -106,7 +106,7 @@ def tune(
     options that cannot be used, MissingExtra without Optuna, TrainingError if no trial was finished, Interrupted after
     Ctrl-C.
     """
-    own = {name: options.pop(name, None) for name in ("task", "groups", "sample_weight", "layout")}
+    own = {name: options.pop(name, None) for name in ("task", "groups", "times", "sample_weight", "layout")}
     labelled = labelled_of(data, labels, **own)
     seed = checked_seed(seed, False)
     if not isinstance(trials, int) or isinstance(trials, bool) or trials < 1:
@@ -117,7 +117,9 @@ def tune(
     train_options = {name: options.pop(name) for name in list(options) if name in _TRAIN_OPTIONS}
     fixed = named_values(Recipe, options, (*_TRAIN_OPTIONS, *own, *(tune.__kwdefaults__ or ())))
     base = named(recipe or default_recipe(len(labelled), start is not None, labelled.kind), **fixed)
-    check_groups(own["groups"] is not None, train_options.get("validation") is not None, labelled.kind, base)
+    given = {name: train_options.get(name) is not None for name in ("unlabelled", "validation")}
+    given["groups"] = own["groups"] is not None
+    check_settings(base, labelled.kind, labelled.task, pretrained=start, **given)
     if search is None:
         found = default_search(base, labelled.kind, start is not None)
         search = {name: values for name, values in found.items() if name not in fixed}
@@ -128,7 +130,7 @@ def tune(
     with _quiet():
         study = _study(storage, seed, identity)
         if not study.trials:
-            first = {name: value_of(base, name) for name in space}
+            first = {name: values_of(base)[name] for name in space}
             study.enqueue_trial({name: value for name, value in first.items() if _has(space[name], value)})
         fit = partial(train, labelled, pretrained=start, seed=seed, verbose=0, **train_options)
         _Searcher(study, space, base, fit, trials, minutes, on_trial).run()
@@ -143,7 +145,7 @@ def tune(
     return TuneResult(chosen, settings, loss, finished, model)
 
 
-_TRAIN_OPTIONS = ("unlabelled", "validation", "times", "class_weight", "threshold", "examples")
+_TRAIN_OPTIONS = ("unlabelled", "validation", "class_weight", "threshold", "examples")
 
 
 def default_search(recipe: Recipe, kind: Literal["text", "series"], pretrained: bool) -> dict[str, Any]:

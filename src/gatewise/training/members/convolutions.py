@@ -163,7 +163,7 @@ def fit_convolutions(
     targets (n, outputs): see `TrainingData.targets`. folds: row numbers, each row at most once; the rows of one fold
     are predicted from all others. weight (n,): of the rows in the fit and in the loss that chooses it; sample_weight
     (n,): in the calibration. logit_shift (outputs,): what class weights in `weight` add to logits, and the calibration
-    takes out again (`gatewise.training.class_weights`). scaling: of a regression, to the unit of the numbers. Raises
+    takes out again (`gatewise.training.training_data`). scaling: of a regression, to the unit of the numbers. Raises
     InputError.
     """
     n = len(sequences)
