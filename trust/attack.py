@@ -5,28 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 MIB = 2**20
-
-
-def nothing() -> None:
-    """Nothing to prepare."""
-
-
-def available() -> str:
-    """The attack can run here."""
-    return ""
+Attempt = Callable[[np.random.Generator, Path], str | None]
 
 
 @dataclass(frozen=True)
 class Attack:
     """attempt(rng, folder): one try in an empty folder; returns None if the promise held, else what happened. An
-    exception is a failure too. prepare: runs once per process, before the limits are set. unavailable: why the attack
-    cannot run here, or "". short, full: number of tries in `make test` and in `make trust`; short is 0 where a test of
-    its own takes the place. seconds: limit of a try.
-    memory: address space in bytes that a try may add; 0 for no limit.
+    exception is a failure too. short, full: number of tries in `make test` and in `make trust`; short is 0 where a test
+    of its own takes the place. prepare: runs once per process, before the limits are set. unavailable: why the attack
+    cannot run here, or "". seconds: limit of a try. memory: address space in bytes that a try may add; 0 for no limit.
     """
 
     name: str
@@ -34,11 +26,25 @@ class Attack:
     method: str
     short: int
     full: int
-    attempt: Callable[[np.random.Generator, Path], str | None]
-    prepare: Callable[[], object] = nothing
-    unavailable: Callable[[], str] = available
+    attempt: Attempt
+    prepare: Callable[[], object] = bool
+    unavailable: Callable[[], str] = str
     seconds: float = 60.0
     memory: int = 1024 * MIB
+
+
+class Attacks(dict[str, Attack]):
+    """Attacks by name, in the order in which they run."""
+
+    def add(self, name: str, short: int, full: int, **options: Any) -> Callable[[Attempt], Attempt]:
+        """Decorate the attempt of an attack. Its docstring is the promise, an empty line, and the method."""
+
+        def added(attempt: Attempt) -> Attempt:
+            promise, method = (" ".join(part.split()) for part in (attempt.__doc__ or "").split("\n\n"))
+            self[name] = Attack(name, promise, method, short, full, attempt, **options)
+            return attempt
+
+        return added
 
 
 def generator(seed: int, number: int) -> np.random.Generator:

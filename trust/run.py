@@ -23,9 +23,9 @@ START = 300.0  # seconds to import and prepare
 class Worker:
     """A child process of `trust.worker`."""
 
-    def __init__(self, where: str, seed: int) -> None:
+    def __init__(self, module: str, name: str, seed: int) -> None:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop
-        command = [sys.executable, "-m", "trust.worker", where, str(seed)]
+        command = [sys.executable, "-m", "trust.worker", module, name, str(seed)]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -38,7 +38,7 @@ class Worker:
         if "ready" not in answer:
             report = self._report(5000)
             self.stop()
-            raise RuntimeError(f"{where} cannot be prepared: {answer['failure']}\n{report}")
+            raise RuntimeError(f"{name} cannot be prepared: {answer['failure']}\n{report}")
 
     def attempt(self, number: int, seconds: float) -> tuple[str | None, bool]:
         """What failed in the try, and whether the process can go on."""
@@ -75,13 +75,14 @@ class Worker:
         return self._errors.read().decode("utf-8", "replace").strip()[-characters:]
 
 
-def run(attack: Attack, seed: int, numbers: Iterable[int], where: str = "") -> Iterator[tuple[int, str | None]]:
-    """Each try's number with None or what failed. where: module and attribute of the attack, for the child process."""
-    where = where or f"trust.registry:{constant(attack.name)}"
+def run(
+    attack: Attack, seed: int, numbers: Iterable[int], module: str = "trust.registry"
+) -> Iterator[tuple[int, str | None]]:
+    """Each try's number with None or what failed. module: whose ATTACKS has the attack, for the child process."""
     worker = None
     try:
         for number in numbers:
-            worker = worker or Worker(where, seed)
+            worker = worker or Worker(module, attack.name, seed)
             failure, alive = worker.attempt(number, attack.seconds)
             if not alive:
                 worker.stop()
@@ -90,8 +91,3 @@ def run(attack: Attack, seed: int, numbers: Iterable[int], where: str = "") -> I
     finally:
         if worker is not None:
             worker.stop()
-
-
-def constant(name: str) -> str:
-    """The attribute that holds the attack: MODEL_FOLDERS for model-folders."""
-    return name.replace("-", "_").upper()

@@ -1,6 +1,6 @@
 """The child process that runs the tries of one attack: reads their numbers from stdin, writes JSON lines to stdout.
 
-python -m trust.worker MODULE:ATTRIBUTE SEED
+python -m trust.worker MODULE NAME SEED
 """
 
 from __future__ import annotations
@@ -27,14 +27,13 @@ def main() -> None:
     os.dup2(2, 1)  # what an attack prints is not an answer
     faulthandler.enable()
     warnings.simplefilter("ignore")
-    where, seed = sys.argv[1], int(sys.argv[2])
-    module, attribute = where.split(":")
-    attack: Attack = getattr(importlib.import_module(module), attribute)
+    module, name, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    attack: Attack = importlib.import_module(module).ATTACKS[name]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     attack.prepare()
     if attack.memory:
         limit_memory(attack.memory)
-    print(json.dumps({"ready": attack.name}), file=out, flush=True)
+    print(json.dumps({"ready": name}), file=out, flush=True)
     for line in sys.stdin:
         number = int(line)
         print(json.dumps({"try": number, "failure": attempt(attack, seed, number)}), file=out, flush=True)

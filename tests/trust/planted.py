@@ -48,16 +48,12 @@ def _later(rng: np.random.Generator, folder: Path) -> str | None:
     return None
 
 
-def _planted(name: str, attempt: object, **options: float) -> Attack:
-    return Attack(name, "a promise", "a method", 1, 1, attempt, **options)  # type: ignore[arg-type]
-
-
-ONE = _planted("one", _third)
-CRASH = _planted("crash", _crash)
-HANG = _planted("hang", _hang, seconds=0.5)
-MEMORY = _planted("memory", _memory, memory=100 * MIB)
-LEAVE = _planted("leave", _leave)
-LATER = _planted("later", _later)
+ATTACKS = {
+    name: Attack(name, "a promise", "a method", 1, 1, attempt)
+    for name, attempt in {"one": _third, "crash": _crash, "leave": _leave, "later": _later}.items()
+}
+ATTACKS["hang"] = Attack("hang", "a promise", "a method", 1, 1, _hang, seconds=0.5)
+ATTACKS["memory"] = Attack("memory", "a promise", "a method", 1, 1, _memory, memory=100 * MIB)
 
 
 def _broken(raw: bytes, folder: Path) -> int:

@@ -23,21 +23,18 @@ from gatewise.model.model import Model
 from gatewise.storage import folder as storage_folder
 from gatewise.storage.atomic import write_atomic
 from tests.kernels.batches import needs_native
-from trust.attack import Attack, generator
+from trust.attack import generator
 from trust.attacks import kills, limits, server
-from trust.attacks.concurrency import CHANGING_ARRAYS
-from trust.attacks.folders import MODEL_FOLDERS
-from trust.attacks.kills import KILLS_SAVE
-from trust.attacks.limits import DISK_FULL
 from trust.forked import DONE, FAILED, REFUSED, Child
+from trust.registry import ATTACKS
 
 
-def failures(attack: Attack, tries: int, folder: Path) -> list[str | None]:
+def failures(name: str, tries: int, folder: Path) -> list[str | None]:
     """What the tries of an attack return, in this process."""
     found = []
     for number in range(tries):
         (folder / str(number)).mkdir()
-        found.append(attack.attempt(generator(1, number), folder / str(number)))
+        found.append(ATTACKS[name].attempt(generator(1, number), folder / str(number)))
     return found
 
 
@@ -49,7 +46,7 @@ def test_files_that_are_read_without_their_checksum_are_found(tmp_path: Path, mo
         return storage_folder.Folder(folder.path, files, hashlib.sha256(manifest).hexdigest())
 
     monkeypatch.setattr(storage_folder, "_load", unverified)
-    assert "a damaged folder was loaded" in failures(MODEL_FOLDERS, 60, tmp_path)
+    assert "a damaged folder was loaded" in failures("model-folders", 60, tmp_path)
 
 
 def test_a_save_that_does_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,24 +56,24 @@ def test_a_save_that_does_nothing_is_found(tmp_path: Path, monkeypatch: pytest.M
         return path if os.path.exists(path) else save(model, path, **options)
 
     monkeypatch.setattr(Model, "save", save_once)
-    assert "saved, but the folder does not hold it" in failures(DISK_FULL, 12, tmp_path)
+    assert "saved, but the folder does not hold it" in failures("disk-full", 12, tmp_path)
 
 
 @needs_native
 def test_arrays_that_are_always_refused_are_no_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert failures(CHANGING_ARRAYS, 1, tmp_path) == [None]
+    assert failures("changing-arrays", 1, tmp_path) == [None]
 
     def refuse(kernel: Native, call: LSTMCall[Any]) -> None:
         raise ValueError("refused")
 
     monkeypatch.setattr(Native, "forward", refuse)
-    assert CHANGING_ARRAYS.attempt(generator(1, 0), tmp_path) == "no call passed the checks"
+    assert ATTACKS["changing-arrays"].attempt(generator(1, 0), tmp_path) == "no call passed the checks"
 
 
 def test_a_limit_on_memory_that_does_not_hold_is_no_attack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits.resource, "setrlimit", lambda *_: None)
     with pytest.raises(RuntimeError, match="RLIMIT_DATA does not limit the memory"):
-        limits.LITTLE_MEMORY.prepare()
+        ATTACKS["little-memory"].prepare()
 
 
 @pytest.mark.parametrize("replaces", [False, True])
@@ -176,7 +173,7 @@ def test_a_save_that_is_not_atomic_is_found(tmp_path: Path, monkeypatch: pytest.
             folder = tmp_path / str(number)
             folder.mkdir()
             try:
-                failures += KILLS_SAVE.attempt(generator(1, number), folder) is not None
+                failures += ATTACKS["kills-save"].attempt(generator(1, number), folder) is not None
             except GatewiseError:
                 failures += 1
     finally:

@@ -7,17 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.trust import planted
-from trust.attack import Attack
+from tests.trust.planted import ATTACKS as PLANTED
 from trust.registry import ATTACKS
 from trust.results import Part, append, last_run, next_try, read
-from trust.run import Worker, constant, run
+from trust.run import Worker, run
 from trust.table import PAGE, page
 
 
-def failures(attack: Attack, tries: int = 8, seed: int = 5) -> dict[int, str]:
-    where = f"tests.trust.planted:{constant(attack.name)}"
-    return {n: text for n, text in run(attack, seed, range(tries), where) if text is not None}
+def failures(name: str, tries: int = 8, seed: int = 5) -> dict[int, str]:
+    found = run(PLANTED[name], seed, range(tries), "tests.trust.planted")
+    return {n: text for n, text in found if text is not None}
 
 
 def expected(tries: int = 8, seed: int = 5) -> set[int]:
@@ -26,25 +25,23 @@ def expected(tries: int = 8, seed: int = 5) -> set[int]:
 
 
 def test_a_try_depends_on_the_seed_and_its_number_only() -> None:
-    assert failures(planted.ONE, 10) == {3: "the third of ten"}
-    assert dict(run(planted.ONE, 5, [3], "tests.trust.planted:ONE")) == {3: "the third of ten"}
-    assert failures(planted.ONE, 10, seed=6) == {}
+    assert failures("one", 10) == {3: "the third of ten"}
+    assert dict(run(PLANTED["one"], 5, [3], "tests.trust.planted")) == {3: "the third of ten"}
+    assert failures("one", 10, seed=6) == {}
 
 
 @pytest.mark.parametrize(
-    ("attack", "message"),
-    [(planted.CRASH, "died with signal SIGSEGV"), (planted.HANG, "no answer within 0.5 s")],
-    ids=["crash", "hang"],
+    ("name", "message"), [("crash", "died with signal SIGSEGV"), ("hang", "no answer within 0.5 s")]
 )
-def test_the_run_goes_on_after_a_crash_and_a_hang(attack: Attack, message: str) -> None:
-    found = failures(attack, 6)
+def test_the_run_goes_on_after_a_crash_and_a_hang(name: str, message: str) -> None:
+    found = failures(name, 6)
     assert set(found) == expected(6) != set()
     assert all(message in text for text in found.values())
 
 
 def test_memory_and_exit_codes_are_reported() -> None:
-    assert "MemoryError at worker.py" in failures(planted.MEMORY, 1)[0]
-    assert "exit code 7" in failures(planted.LEAVE, 1)[0]
+    assert "MemoryError at worker.py" in failures("memory", 1)[0]
+    assert "exit code 7" in failures("leave", 1)[0]
 
 
 def part(first: int, tries: int, seed: int = 4, code: str = "abc", failed: dict[str, str] | None = None) -> Part:
@@ -74,7 +71,7 @@ def test_a_run_that_is_repeated_counts_once() -> None:
 
 
 def test_a_process_that_ends_between_two_tries_is_a_failure_of_the_next() -> None:
-    worker = Worker("tests.trust.planted:LATER", 5)
+    worker = Worker("tests.trust.planted", "later", 5)
     try:
         assert worker.attempt(0, 5) == (None, True)
         worker._process.wait()
@@ -88,12 +85,12 @@ def test_a_process_that_ends_between_two_tries_is_a_failure_of_the_next() -> Non
 def test_the_table_shows_the_last_run() -> None:
     text = "# Title\n<!-- trust: results -->\nold\n<!-- end -->\nmore\n"
     parts = [part(0, 99, seed=3), part(0, 1000), part(1000, 200, failed={"1012": "wrong"})]
-    shown = page(text, parts, [planted.ONE, planted.CRASH])
+    shown = page(text, parts, [PLANTED["one"], PLANTED["crash"]])
     assert "| a promise | a method | 1,200 | 1 failed, the first in try 1012 | 2026-01-02, abc |" in shown
     assert "`python -m trust one --seed 4`" in shown
     assert "| a promise | a method | 0 | not run yet |" in shown
     assert "old" not in shown
-    assert page(shown, parts, [planted.ONE, planted.CRASH]) == shown
+    assert page(shown, parts, [PLANTED["one"], PLANTED["crash"]]) == shown
 
 
 def test_the_page_shows_the_recorded_results() -> None:

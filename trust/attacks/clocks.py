@@ -10,15 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trust.attack import Attack
+from trust.attack import Attacks
 from trust.attacks.answers import judge, save_models
-from trust.attacks.kills import PRETRAIN, TRAIN, trained, write_texts
+from trust.attacks.kills import COMMANDS, trained, write_texts
 from trust.attacks.requests import Wanted, predict_body
 from trust.attacks.server import available_server, first_problem
 from trust.mutate import Rng, choice
 from trust.server import serving
 
-COMMANDS: dict[str, list[object]] = {"train": TRAIN, "pretrain": PRETRAIN}
+ATTACKS = Attacks()
 # "in -3.1 s", a negative last column of the table of epochs, which is the time, or one in the history.
 NEGATIVE = re.compile(r'-[\d.,]+ ?(?:s|ms|min|h)\b|"\w*seconds": ?-| -[\d.]+$|\b(?:nan|inf)\b', re.MULTILINE)
 
@@ -46,7 +46,12 @@ def _run(command: str, folder: Path, program: list[str]) -> tuple[dict[str, Any]
     return trained(folder / "m"), done.stdout + done.stderr + (history.read_text() if history.exists() else "")
 
 
+@ATTACKS.add("clock-training", 1, 200, prepare=usual_runs, seconds=300, memory=0)
 def _training(rng: Rng, folder: Path) -> str | None:
+    """Training, pretraining and saving do not depend on the clock: the same bits, no error, no negative time.
+
+    the wall clock jumps within ten years, also backwards; the monotonic clock jumps by up to an hour or stands still
+    """
     command = choice(rng, list(COMMANDS))
     found, printed = _run(command, folder, ["-m", "trust.clock", str(rng.integers(2**31))])
     wrong = [name for name in usual(command) if found.get(name) != usual(command)[name]]
@@ -57,7 +62,12 @@ def _training(rng: Rng, folder: Path) -> str | None:
     return "a traceback" if "Traceback" in printed else None
 
 
+@ATTACKS.add("clock-serving", 1, 200, unavailable=available_server, seconds=300, memory=0)
 def _serving(rng: Rng, folder: Path) -> str | None:
+    """A server whose clock jumps gives the right predictions, and no negative time in its metrics.
+
+    the same jumps while up to 60 requests are answered
+    """
     program = ["-m", "trust.clock", str(rng.integers(2**31))]
     bodies = [predict_body(rng) for _ in range(int(rng.integers(5, 60)))]
     with serving(*save_models(folder), program=program) as server:
@@ -68,27 +78,3 @@ def _serving(rng: Rng, folder: Path) -> str | None:
         if "Traceback" in server.log:
             problems.append(f"its log: {server.log[-250:]}")
     return first_problem(problems)
-
-
-CLOCK_TRAINING = Attack(
-    "clock-training",
-    "Training, pretraining and saving do not depend on the clock: the same bits, no error, no negative time.",
-    "the wall clock jumps within ten years, also backwards; the monotonic clock jumps by up to an hour or stands still",
-    1,
-    200,
-    _training,
-    usual_runs,
-    seconds=300,
-    memory=0,
-)
-CLOCK_SERVING = Attack(
-    "clock-serving",
-    "A server whose clock jumps gives the right predictions, and no negative time in its metrics.",
-    "the same jumps while up to 60 requests are answered",
-    1,
-    200,
-    _serving,
-    unavailable=available_server,
-    seconds=300,
-    memory=0,
-)

@@ -12,15 +12,18 @@ from typing import Any
 
 import numpy as np
 
+import gatewise as gw
+from gatewise.errors import ModelFileError
 from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.native import Native
 from gatewise.model.model import Model
 from tests.exchange.random_models import random_inputs, random_model
 from tests.kernels.batches import given
-from trust.attack import Attack
+from trust.attack import Attacks
 from trust.forked import DONE, Child
 from trust.mutate import Rng, choice
 
+ATTACKS = Attacks()
 THREADS = 64
 
 
@@ -43,7 +46,12 @@ def _predicted(model: Model, batch: list[Any]) -> bytes:
     return bytes(np.asarray(model.predict_proba(batch)).tobytes())
 
 
+@ATTACKS.add("many-threads", 4, 500, prepare=models, memory=0)
 def _many_threads(rng: Rng, folder: Path) -> str | None:
+    """Threads that share a model get the predictions of a single thread, bit for bit.
+
+    64 threads call one model at once, with different inputs
+    """
     model, batches, wanted = choice(rng, models())
     numbers = rng.integers(0, len(batches), THREADS).tolist()
     together = threading.Barrier(THREADS)
@@ -58,7 +66,12 @@ def _many_threads(rng: Rng, folder: Path) -> str | None:
     return f"{len(wrong)} of {THREADS} predictions differ" if wrong else None
 
 
+@ATTACKS.add("forked", 4, 500, prepare=models, memory=0)
 def _forked(rng: Rng, folder: Path) -> str | None:
+    """A forked child predicts what its parent predicts, also after the parent has started threads.
+
+    three children at once, after a prediction in the parent
+    """
     model, batches, wanted = choice(rng, models())
     numbers = rng.integers(0, len(batches), 4).tolist()
     _predicted(model, batches[numbers[0]])  # starts threads
@@ -89,7 +102,20 @@ class _Predictions:
         return number, _predicted(model, batches[number])
 
 
+@ATTACKS.add(
+    "data-loader",
+    1,
+    200,
+    prepare=models,
+    unavailable=lambda: "" if find_spec("torch") else "needs torch",
+    seconds=120,
+    memory=0,
+)
 def _data_loader(rng: Rng, folder: Path) -> str | None:
+    """Workers of torch's DataLoader predict what the parent predicts.
+
+    one to three workers, whose data set calls the model
+    """
     from torch.utils.data import DataLoader
 
     which = int(rng.integers(len(models())))
@@ -99,10 +125,14 @@ def _data_loader(rng: Rng, folder: Path) -> str | None:
     return f"{len(wrong)} predictions differ" if wrong else None
 
 
+@ATTACKS.add("changing-arrays", 10, 2_000, unavailable=lambda: native.unavailable_reason() or "")
 def _changing_arrays(rng: Rng, folder: Path) -> str | None:
-    """Nothing but ValueError may come of it, which the checks in Python (InputError) and in C++ raise; a crash ends the
-    process. Some calls must pass the checks, else none of them runs while its arrays change.
+    """Arrays that another thread changes during a call never crash the process.
+
+    a thread writes row numbers out of range and other lengths during twenty calls
     """
+    # Nothing but ValueError may come of it, which the checks in Python (InputError) and in C++ raise; a crash ends the
+    # process. Some calls must pass the checks, else none of them runs while its arrays change.
     arrays = given(int(rng.integers(1, 60)), int(rng.integers(2**31)), 20, 60, 6)
     kernel, stop = Native(threads=int(rng.integers(1, 4))), threading.Event()
     bad = [10**6, -1, 2**30, -(2**31)]
@@ -136,44 +166,48 @@ def _changing_arrays(rng: Rng, folder: Path) -> str | None:
     return None if passed else "no call passed the checks"
 
 
-MANY_THREADS = Attack(
-    "many-threads",
-    "Threads that share a model get the predictions of a single thread, bit for bit.",
-    f"{THREADS} threads call one model at once, with different inputs",
-    4,
-    500,
-    _many_threads,
-    models,
-    memory=0,
-)
-FORKED = Attack(
-    "forked",
-    "A forked child predicts what its parent predicts, also after the parent has started threads.",
-    "three children at once, after a prediction in the parent",
-    4,
-    500,
-    _forked,
-    models,
-    memory=0,
-)
-DATA_LOADER = Attack(
-    "data-loader",
-    "Workers of torch's DataLoader predict what the parent predicts.",
-    "one to three workers, whose data set calls the model",
-    1,
-    200,
-    _data_loader,
-    models,
-    unavailable=lambda: "" if find_spec("torch") else "needs torch",
-    seconds=120,
-    memory=0,
-)
-CHANGING_ARRAYS = Attack(
-    "changing-arrays",
-    "Arrays that another thread changes during a call never crash the process.",
-    "a thread writes row numbers out of range and other lengths during twenty calls",
-    10,
-    2_000,
-    _changing_arrays,
-    unavailable=lambda: native.unavailable_reason() or "",
-)
+@cache
+def two_saved() -> tuple[Model, Model, list[Any], list[bytes]]:
+    """Two models of different files, inputs, and the predictions of each."""
+    old, new = random_model(7, linear="ngrams"), random_model(8, linear="scaled ngrams", units=40)
+    inputs = random_inputs(old, 3)
+    return old, new, inputs, [_predicted(model, inputs) for model in (old, new)]
+
+
+@ATTACKS.add("loads-during-saves", 3, 500, prepare=two_saved, memory=0)
+def _loads_during_saves(rng: Rng, folder: Path) -> str | None:
+    """A model that is loaded while others save to its folder is one of those that were saved, whole.
+
+    one or two processes save two models to one folder, in turns, while up to four threads load it
+    """
+    old, new, inputs, wanted = two_saved()
+    path, saves, loaders = folder / "m", int(rng.integers(5, 30)), int(rng.integers(1, 5))
+    old.save(path)
+
+    def save() -> None:
+        for number in range(saves):
+            try:
+                (new, old)[number % 2].save(path)
+            except ModelFileError:  # another process saved meanwhile
+                continue
+
+    children = [Child(save) for _ in range(int(rng.integers(1, 3)))]
+    done = threading.Event()
+
+    def load() -> str | None:
+        while not done.is_set():
+            try:
+                if _predicted(gw.load(path), inputs) not in wanted:
+                    return "a model was loaded that nobody saved"
+            except ModelFileError as error:
+                if "is being replaced again and again" not in str(error):
+                    return f"a load failed: {error}"
+        return None
+
+    with ThreadPoolExecutor(loaders) as pool:
+        found = [pool.submit(load) for _ in range(loaders)]
+        ends = [child.wait() for child in children]
+        done.set()
+        problems = [one.result() for one in found]
+    problems += [f"a save ended with exit code {code}: {message}" for code, message in ends if code != DONE]
+    return next(filter(None, problems), None)

@@ -25,10 +25,11 @@ from gatewise.training.callback import EpochLog
 from gatewise.training.optim import Adam
 from gatewise.training.run import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from tests.exchange.random_models import TOKENS, random_inputs, random_model
-from trust.attack import Attack
+from trust.attack import Attacks
 from trust.message import bad_message
 from trust.mutate import Rng, change_bytes, change_file, change_json, change_value, choice
 
+ATTACKS = Attacks()
 Files = dict[str, bytes]
 NAMES = ["evil.py", ".hidden", "config.json~", "e\u0301", "\u00e9.json", "\u202egnp.exe", "a\nb", "\udcff", "n" * 255]
 HISTORY = '{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": 0.25}\n'
@@ -36,7 +37,7 @@ HISTORY = '{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": 0.25}\n'
 
 @cache
 def models() -> list[tuple[Files, list[Any]]]:
-    """Files and some inputs of a model of each kind, and of a forecaster."""
+    """Files and some inputs of a model of each kind."""
     made: list[tuple[Model, str | None]] = [
         (random_model(1, linear="ngrams"), None),
         (random_model(2, linear="scaled ngrams", classes=3), "int8"),
@@ -45,12 +46,18 @@ def models() -> list[tuple[Files, list[Any]]]:
         (random_model(5, inputs="channels", mask=True, bidirectional=True), None),
         (_with_shared_embeddings(random_model(6)), "int8"),
     ]
-    good = [(_files(partial(model.save, storage=storage)), random_inputs(model, 3)) for model, storage in made]
+    return [(_files(partial(model.save, storage=storage)), random_inputs(model, 3)) for model, storage in made]
+
+
+@cache
+def forecasters() -> list[tuple[Files, list[Any]]]:
+    """Files of a forecaster of two series with their times, and of one of a series with an exogenous one."""
     rng = np.random.default_rng(7)
     series = {name: 50 + 9 * np.sin(np.arange(40)) + rng.normal(size=40) for name in "ab"}
     times = {key: [f"{2020 + n // 12}-{n % 12 + 1:02}" for n in range(40)] for key in series}
-    forecaster = gw.Forecaster(3, season=6, epochs=1, min_steps=0, units=3).fit(series, times=times)
-    return [*good, (_files(forecaster.save), [])]
+    timed = gw.Forecaster(3, season=6, epochs=1, min_steps=0, units=3).fit(series, times=times)
+    driven = gw.Forecaster(2, epochs=1, min_steps=0, units=2).fit(series["a"], exogenous=rng.normal(size=(40, 1)))
+    return [(_files(timed.save), []), (_files(driven.save), [])]
 
 
 def _with_shared_embeddings(model: Model) -> Model:
@@ -78,21 +85,26 @@ def _files(save: Callable[[Path], object]) -> Files:
         return dict(load_folder(Path(folder) / "model").files)
 
 
-def use_model(model: Model | gw.Forecaster, inputs: list[Any], rng: Rng) -> str | None:
+def use_model(model: Model, inputs: list[Any], rng: Rng) -> str | None:
     """Call what users call; a problem in words, or None."""
     model.card()
     repr(model)
-    if isinstance(model, gw.Forecaster):
-        for name in model.names:
-            model.forecast(level=0.5, series=name)
-        if rng.random() < 0.1:
-            model.explain(series=model.names[-1])
-        return None
     if not np.isfinite(model.predict_proba(inputs)).all():
         return "a prediction is not finite"
     model.predict(inputs)
     if rng.random() < 0.1:
         model.explain(inputs[0])
+    return None
+
+
+def use_forecaster(model: gw.Forecaster, inputs: list[Any], rng: Rng) -> str | None:
+    """Call what users call."""
+    model.card()
+    repr(model)
+    for name in model.names:
+        model.forecast(level=0.5, series=name)
+    if rng.random() < 0.1:
+        model.explain(series=model.names[-1])
     return None
 
 
@@ -196,19 +208,19 @@ def _attack(
         if not forged and (found.fingerprint, found.files) != (before, files):
             return "a damaged folder was loaded"
         parameters = model.ensemble.lstm.parameters if isinstance(model, gw.Forecaster) else model.parameters
-        wrong = _wrong_weights(parameters, _weights_file(found.files))
+        wrong = wrong_weights(parameters, weights_file(found.files))
         return wrong or use(model, inputs, rng)
     except GatewiseError as error:
         return bad_message(error)
 
 
-def _weights_file(files: Mapping[str, bytes]) -> bytes:
+def weights_file(files: Mapping[str, bytes]) -> bytes:
     """The file with the parameters of the LSTM, or of a pretrained model."""
     members = json.loads(files["config.json"]).get("members", [])
     return files[next((one["file"] for one in members if one["kind"] in ("lstm", "window_lstm")), "model.safetensors")]
 
 
-def _wrong_weights(parameters: Mapping[str, Any], raw: bytes) -> str | None:
+def wrong_weights(parameters: Mapping[str, Any], raw: bytes) -> str | None:
     """The name of a float32 tensor that differs from the file's, as safetensors reads it."""
     stored = safetensors.numpy.load(raw)
     for name, array in parameters.items():
@@ -219,11 +231,33 @@ def _wrong_weights(parameters: Mapping[str, Any], raw: bytes) -> str | None:
     return None
 
 
+@ATTACKS.add("model-folders", 200, 20_000, prepare=models)
 def _model(rng: Rng, folder: Path) -> str | None:
+    """A model folder loads as it was saved or is refused in one line. A forged folder loads the weights that its file
+    holds, or is refused.
+
+    changed bytes, exchanged and missing files, links, FIFOs, sockets, sparse files, Unicode names; forged JSON, tensors
+    and weights with a manifest that fits
+    """
     return _attack(rng, folder, models(), gw.load, use_model)
 
 
+@ATTACKS.add("forecaster-folders", 60, 20_000, prepare=forecasters)
+def _forecaster(rng: Rng, folder: Path) -> str | None:
+    """A forecaster's folder loads as it was saved or is refused in one line. A forged one loads the weights that its
+    file holds, or is refused.
+
+    the same changes, of forecasters with calendars, several series and exogenous ones
+    """
+    return _attack(rng, folder, forecasters(), gw.load, use_forecaster)
+
+
+@ATTACKS.add("pretrained-folders", 100, 20_000, prepare=pretrained_models)
 def _pretrained(rng: Rng, folder: Path) -> str | None:
+    """A pretrained model loads as it was saved or is refused in one line.
+
+    the same changes
+    """
     return _attack(rng, folder, pretrained_models(), load_pretrained, use_pretrained)
 
 
@@ -233,7 +267,13 @@ GROUPS = {"weights": WEIGHTS, "best": WEIGHTS}
 PROGRESS = Progress(7, 9, 3.5, 4, 2, 1.5, [EpochLog(1, 0.5, 0.75, 0.25, None, 1.5, True)])
 
 
+@ATTACKS.add("checkpoints", 200, 20_000)
 def _checkpoint(rng: Rng, folder: Path) -> str | None:
+    """A run never continues from a checkpoint with a changed byte. A forged checkpoint gives the weights that its file
+    holds, or is refused in one line.
+
+    changed bytes, links, FIFOs; forged progress, identity and tensors with a checksum that fits
+    """
     write_checkpoint(folder, IDENTITY, PROGRESS, GROUPS, Adam(WEIGHTS))
     file = folder / FILE
     raw = file.read_bytes()
@@ -259,7 +299,7 @@ def _checkpoint(rng: Rng, folder: Path) -> str | None:
         return "a damaged checkpoint was read"
     stored = safetensors.numpy.load(file.read_bytes())
     for group, arrays in groups.items():
-        wrong = _wrong_weights({f"{group}/{name}": array for name, array in arrays.items()}, file.read_bytes())
+        wrong = wrong_weights({f"{group}/{name}": array for name, array in arrays.items()}, file.read_bytes())
         if wrong:
             return wrong
         if set(arrays) != set(WEIGHTS) or not all(f"{group}/{name}" in stored for name in arrays):
@@ -285,34 +325,3 @@ def _forge_checkpoint(rng: Rng, file: Path, raw: bytes) -> None:
         file.write_bytes(tensors_to_bytes(tensors, metadata, checksum=True))
     except GatewiseError:  # what cannot be written
         file.write_bytes(raw)
-
-
-MODEL_FOLDERS = Attack(
-    "model-folders",
-    "A model folder loads as it was saved or is refused in one line. A forged folder loads the weights that its file "
-    "holds, or is refused.",
-    "changed bytes, exchanged and missing files, links, FIFOs, sockets, sparse files, Unicode names; forged JSON, "
-    "tensors and weights with a manifest that fits",
-    200,
-    20_000,
-    _model,
-    models,
-)
-PRETRAINED_FOLDERS = Attack(
-    "pretrained-folders",
-    "A pretrained model loads as it was saved or is refused in one line.",
-    "the same changes",
-    100,
-    20_000,
-    _pretrained,
-    pretrained_models,
-)
-CHECKPOINTS = Attack(
-    "checkpoints",
-    "A run never continues from a checkpoint with a changed byte. A forged checkpoint gives the weights that its file "
-    "holds, or is refused in one line.",
-    "changed bytes, links, FIFOs; forged progress, identity and tensors with a checksum that fits",
-    200,
-    20_000,
-    _checkpoint,
-)

@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from trust.attack import Attack, nothing
+from trust.attack import Attack, Attacks
 from trust.fuzzing import extension
 from trust.mutate import Rng
 
@@ -46,51 +46,37 @@ def _unavailable(native: bool = False) -> str:
     return extension.unavailable() if native else ""
 
 
-def _attack(target: str, promise: str, method: str = "", full: int = 50) -> Attack:
-    native = target == "kernels"
-    return Attack(
-        f"fuzz-{target}",
-        promise,
-        f"fuzzing guided by coverage, {RUNS:,} executions per try{method}",
+PROMISES = {
+    "json": "JSON is read as Python's json module reads it, written as it was read, or refused in one line.",
+    "safetensors": "A safetensors file gives the arrays that the safetensors library reads, or is refused in one line.",
+    "tokenizer": "A vocabulary gives the ids that the tokenizers library gives and is written as it was read, or is "
+    "refused in one line.",
+    "ts": "A .ts file gives the numbers that are written in it, or is refused in one line.",
+    "arff": "An ARFF file gives finite series with their labels, or is refused in one line.",
+    "ucr": "A file of the UCR archive gives finite series with their labels, or is refused in one line.",
+    "csv": "A CSV file gives the rows that Python's csv module and pandas read, or is refused with its lines.",
+    "tsv": "A TSV file gives the rows that Python's csv module and pandas read, or is refused with its lines.",
+    "json-rows": "JSON Lines and JSON lists give the records that Python's json module reads, or are refused with "
+    "lines.",
+    "npz": "An .npz or .npy file gives the numbers that NumPy reads, or is refused in one line.",
+    "kernels": "No argument of the native extension makes it read or write outside its arrays: it refuses what does "
+    "not fit.",
+}
+SANITIZED = (
+    ", with AddressSanitizer and UndefinedBehaviorSanitizer: shapes, dtypes, lengths, row numbers, threads, steps"
+)
+ATTACKS = Attacks()
+for _target, _promise in PROMISES.items():
+    _native = _target == "kernels"
+    ATTACKS[f"fuzz-{_target}"] = Attack(
+        f"fuzz-{_target}",
+        _promise,
+        f"fuzzing guided by coverage, {RUNS:,} executions per try{SANITIZED * _native}",
         0,  # tests/trust/test_fuzzing.py has the short form, without atheris
-        full,
-        partial(_fuzz, target=target),
-        extension.build if native else nothing,
-        partial(_unavailable, native),
+        50,
+        partial(_fuzz, target=_target),
+        extension.build if _native else bool,
+        partial(_unavailable, _native),
         seconds=900.0,
         memory=0,  # the fuzzer has a limit of its own
     )
-
-
-FUZZ_JSON = _attack(
-    "json", "JSON is read as Python's json module reads it, written as it was read, or refused in one line."
-)
-FUZZ_SAFETENSORS = _attack(
-    "safetensors", "A safetensors file gives the arrays that the safetensors library reads, or is refused in one line."
-)
-FUZZ_TOKENIZER = _attack(
-    "tokenizer",
-    "A vocabulary gives the ids that the tokenizers library gives and is written as it was read, or is refused in one "
-    "line.",
-)
-FUZZ_TS = _attack("ts", "A .ts file gives the numbers that are written in it, or is refused in one line.")
-FUZZ_ARFF = _attack("arff", "An ARFF file gives finite series with their labels, or is refused in one line.", full=25)
-FUZZ_UCR = _attack(
-    "ucr", "A file of the UCR archive gives finite series with their labels, or is refused in one line.", full=25
-)
-FUZZ_CSV = _attack(
-    "csv", "A CSV file gives the rows that Python's csv module and pandas read, or is refused with its lines."
-)
-FUZZ_TSV = _attack(
-    "tsv", "A TSV file gives the rows that Python's csv module and pandas read, or is refused with its lines.", full=25
-)
-FUZZ_JSON_ROWS = _attack(
-    "json-rows",
-    "JSON Lines and JSON lists give the records that Python's json module reads, or are refused with lines.",
-)
-FUZZ_NPZ = _attack("npz", "An .npz or .npy file gives the numbers that NumPy reads, or is refused in one line.")
-FUZZ_KERNELS = _attack(
-    "kernels",
-    "No argument of the native extension makes it read or write outside its arrays: it refuses what does not fit.",
-    ", with AddressSanitizer and UndefinedBehaviorSanitizer: shapes, dtypes, lengths, row numbers, threads, steps",
-)

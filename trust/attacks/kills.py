@@ -29,10 +29,11 @@ from tests.training import test_pretrain as pretraining
 from tests.training import test_resume as texts
 from tests.training import test_series as series
 from tests.training.texts import made_corpus, made_reviews
-from trust.attack import Attack
+from trust.attack import Attack, Attacks
 from trust.forked import DONE, FAILED, REFUSED, Child, allow_stops
 from trust.mutate import Rng, choice
 
+ATTACKS = Attacks()
 TRAINING = ("training", "storage")
 SAVING = ("storage",)
 COMMAND = ("cli", "training", "storage")
@@ -57,8 +58,10 @@ def finetune_run(out: Path) -> None:
     gw.train(made_reviews(200, 3), out=out, resume=True, **finetuning.OPTIONS | start)
 
 
-TRAIN = ["--text", "text", "--label", "label", "--seed", 21, "--units", 12, "--batch-size", 16, "--epochs", 4]
-PRETRAIN = ["--text", "text", "--seed", 7, "--size", "embeddings", "--epochs", 2]
+COMMANDS: dict[str, list[object]] = {
+    "train": ["--text", "text", "--label", "label", "--seed", 21, "--units", 12, "--batch-size", 16, "--epochs", 4],
+    "pretrain": ["--text", "text", "--seed", 7, "--size", "embeddings", "--epochs", 2],
+}
 
 
 def write_texts(file: Path) -> Path:
@@ -239,7 +242,12 @@ def saving_lines(replaces: bool) -> int:
         return int(_finish(partial(_save_both, Path(folder)), SAVING))
 
 
+@ATTACKS.add("kills-save", 60, 5_000, memory=0)
 def _save(rng: Rng, folder: Path) -> str | None:
+    """A save that is killed leaves the old folder or the new one, whole, and the next save succeeds.
+
+    kill -9 at a random line of the code that saves
+    """
     replaces = bool(rng.random() < 0.7)
     path, file, work = folder / "m", folder / "checkpoint", partial(_save_both, folder)
     _save_old(folder, replaces)
@@ -257,52 +265,37 @@ def _save(rng: Rng, folder: Path) -> str | None:
     return None if load_folder(path).files == NEW else "saving after a kill failed"
 
 
-def _kills(name: str, what: str, run: Callable[[Path], None], short: int) -> Attack:
+def _resumed(
+    name: str, run: Callable[[Path], None], interruption: Interruption, short: int, promise: str, method: str
+) -> Attack:
+    """The attack on a run that is interrupted and resumed."""
     return Attack(
-        f"kills-{name}",
-        f"{what} that is killed and resumed gives the bits of an uninterrupted run.",
-        "kill -9 one to three times, at a random line of the code that trains or saves or at a random time; then "
-        "resume, in three of ten tries by two processes at once",
+        name,
+        promise,
+        f"{method}, at a random line of the code that trains or saves or at a random time; then resume, in three of "
+        "ten tries by two processes at once",
         short,
         200,
-        partial(_attempt, run, KILLED),
+        partial(_attempt, run, interruption),
         partial(uninterrupted, run),
         seconds=300,
         memory=0,
     )
 
 
-KILLS_TEXT = _kills("text", "Training on texts", text_run, 2)
-KILLS_SERIES = _kills("series", "Training on series", series_run, 2)
-KILLS_PRETRAINING = _kills("pretraining", "Pretraining", pretraining_run, 1)
-KILLS_FINETUNE = _kills("finetune", "Fine-tuning with unlabelled texts", finetune_run, 1)
-
-
-def _signals(command: str, options: list[object], short: int) -> Attack:
-    run = partial(command_run, command, options)
-    return Attack(
-        f"signals-{command}",
-        f"`gatewise {command}` ends on SIGTERM or Ctrl-C with the documented exit code and one line, and `--resume` "
-        "gives the bits of an uninterrupted run.",
-        "one of the signals or two in a row, up to three times, at a random line of the code or at a random time; then "
-        "resume, in three of ten tries by two processes at once",
-        short,
-        200,
-        partial(_attempt, run, STOPPED),
-        partial(uninterrupted, run),
-        seconds=300,
-        memory=0,
+for _name, _run, _short, _what in (
+    ("text", text_run, 2, "Training on texts"),
+    ("series", series_run, 2, "Training on series"),
+    ("pretraining", pretraining_run, 1, "Pretraining"),
+    ("finetune", finetune_run, 1, "Fine-tuning with unlabelled texts"),
+):
+    _promise = f"{_what} that is killed and resumed gives the bits of an uninterrupted run."
+    ATTACKS[f"kills-{_name}"] = _resumed(f"kills-{_name}", _run, KILLED, _short, _promise, "kill -9 one to three times")
+for _name, _options in COMMANDS.items():
+    _promise = (
+        f"`gatewise {_name}` ends on SIGTERM or Ctrl-C with the documented exit code and one line, and `--resume` "
+        "gives the bits of an uninterrupted run."
     )
-
-
-SIGNALS_TRAIN = _signals("train", TRAIN, 1)
-SIGNALS_PRETRAIN = _signals("pretrain", PRETRAIN, 1)
-KILLS_SAVE = Attack(
-    "kills-save",
-    "A save that is killed leaves the old folder or the new one, whole, and the next save succeeds.",
-    "kill -9 at a random line of the code that saves",
-    60,
-    5_000,
-    _save,
-    memory=0,
-)
+    _method = "one of the signals or two in a row, up to three times"
+    _run = partial(command_run, _name, _options)
+    ATTACKS[f"signals-{_name}"] = _resumed(f"signals-{_name}", _run, STOPPED, 1, _promise, _method)

@@ -22,12 +22,13 @@ from gatewise.training.optim import Adam
 from gatewise.training.run import FILE, write_checkpoint
 from tests.exchange.random_models import random_inputs, random_model
 from trust import disk
-from trust.attack import MIB, Attack
+from trust.attack import MIB, Attacks
 from trust.attacks.folders import GROUPS, IDENTITY, PROGRESS, WEIGHTS
 from trust.attacks.kills import text_run, trained, uninterrupted
 from trust.forked import DONE, REFUSED, Child
 from trust.mutate import Rng, choice
 
+ATTACKS = Attacks()
 NOBODY = 65534
 PAGES = 1024  # of a small disk with space
 
@@ -52,7 +53,12 @@ def _limited(work: Callable[[], object], size: int) -> None:
     work()
 
 
+@ATTACKS.add("disk-full", 60, 5_000, prepare=old_and_new, memory=0)
 def _full_save(rng: Rng, folder: Path) -> str | None:
+    """A save to a full disk is refused in one line and changes nothing.
+
+    a limit on the size of files (RLIMIT_FSIZE) of a random number of bytes, while a model or a checkpoint is saved
+    """
     old, new = old_and_new()
     replaces = bool(rng.random() < 0.7)
     if replaces:
@@ -71,7 +77,12 @@ def _full_save(rng: Rng, folder: Path) -> str | None:
     return None if contents(folder) == before else "the files changed"
 
 
+@ATTACKS.add("disk-full-training", 1, 200, prepare=partial(uninterrupted, text_run), seconds=300, memory=0)
 def _full_training(rng: Rng, folder: Path) -> str | None:
+    """Training that stops at a full disk gives, when resumed, the bits of an uninterrupted run.
+
+    the same limit during training, once or twice; then resume without it
+    """
     out = folder / "m"
     for _ in range(int(rng.integers(1, 3))):
         code, message = Child(partial(_limited, partial(text_run, out), int(rng.integers(60_000)))).wait()
@@ -84,7 +95,20 @@ def _full_training(rng: Rng, folder: Path) -> str | None:
     return _resumed(out)
 
 
+def _prepare_disk() -> None:
+    old_and_new()
+    uninterrupted(text_run)
+    disk.enter_namespace()
+
+
+@ATTACKS.add("disk-full-tmpfs", 25, 2_000, prepare=_prepare_disk, unavailable=disk.unavailable, seconds=300, memory=0)
 def _full_disk(rng: Rng, folder: Path) -> str | None:
+    """A save to a disk without space is refused in one line and changes nothing; with space again it succeeds, and a
+    run that stopped gives the bits of an uninterrupted one.
+
+    a tmpfs with a random number of free pages of 4 KiB, or of free files, while a model or a checkpoint is saved or, in
+    one of twenty tries, a run trains
+    """
     place = folder / "disk"
     with disk.small_disk(place, PAGES):
         return _full_run(rng, place) if rng.random() < 0.05 else _full_folder(rng, place)
@@ -147,13 +171,12 @@ def _resumed(out: Path) -> str | None:
     return None if trained(out) == uninterrupted(text_run)[0] else "the model differs from the uninterrupted run"
 
 
-def _prepare_disk() -> None:
-    old_and_new()
-    uninterrupted(text_run)
-    disk.enter_namespace()
-
-
+@ATTACKS.add("read-only", 16, 500, prepare=old_and_new, memory=0)
 def _read_only(rng: Rng, folder: Path) -> str | None:
+    """Saving where it is not allowed is refused in one line and changes nothing.
+
+    random permissions of the model folder and of the one above, another user
+    """
     old, new = old_and_new()
     parent = folder / "parent"
     parent.mkdir()
@@ -228,10 +251,8 @@ def _end_with_memory(folder: Path, extra: int) -> tuple[int, str]:
     return code, f"{message}{(folder / 'errors').read_text(errors='replace')}"
 
 
-def _little_memory(rng: Rng, folder: Path) -> str | None:
-    code, message = _end_with_memory(folder, int(rng.integers(24 * MIB)))
-    aborted = code == -signal.SIGABRT and "memory allocation of" in message  # by the tokenizers library
-    return None if code == DONE or (code, message) == (REFUSED, "memory") or aborted else f"exit code {code}: {message}"
+def _without_proc() -> str:
+    return "" if Path("/proc/self/status").exists() else "needs /proc"
 
 
 def _prepare_memory() -> None:
@@ -242,64 +263,13 @@ def _prepare_memory() -> None:
             raise RuntimeError("RLIMIT_DATA does not limit the memory")
 
 
-def _without_proc() -> str:
-    return "" if Path("/proc/self/status").exists() else "needs /proc"
+@ATTACKS.add("little-memory", 10, 2_000, prepare=_prepare_memory, unavailable=_without_proc, memory=0)
+def _little_memory(rng: Rng, folder: Path) -> str | None:
+    """With too little memory, loading and predicting give the right result or a MemoryError, or the tokenizers library
+    aborts the process with a message.
 
-
-DISK_FULL = Attack(
-    "disk-full",
-    "A save to a full disk is refused in one line and changes nothing.",
-    "a limit on the size of files (RLIMIT_FSIZE) of a random number of bytes, while a model or a checkpoint is saved",
-    60,
-    5_000,
-    _full_save,
-    old_and_new,
-    memory=0,
-)
-DISK_FULL_TRAINING = Attack(
-    "disk-full-training",
-    "Training that stops at a full disk gives, when resumed, the bits of an uninterrupted run.",
-    "the same limit during training, once or twice; then resume without it",
-    1,
-    200,
-    _full_training,
-    partial(uninterrupted, text_run),
-    seconds=300,
-    memory=0,
-)
-DISK_FULL_TMPFS = Attack(
-    "disk-full-tmpfs",
-    "A save to a disk without space is refused in one line and changes nothing; with space again it succeeds, and a "
-    "run that stopped gives the bits of an uninterrupted one.",
-    "a tmpfs with a random number of free pages of 4 KiB, or of free files, while a model or a checkpoint is saved or, "
-    "in one of twenty tries, a run trains",
-    25,
-    2_000,
-    _full_disk,
-    _prepare_disk,
-    disk.unavailable,
-    seconds=300,
-    memory=0,
-)
-READ_ONLY = Attack(
-    "read-only",
-    "Saving where it is not allowed is refused in one line and changes nothing.",
-    "random permissions of the model folder and of the one above, another user",
-    16,
-    500,
-    _read_only,
-    old_and_new,
-    memory=0,
-)
-LITTLE_MEMORY = Attack(
-    "little-memory",
-    "With too little memory, loading and predicting give the right result or a MemoryError, or the tokenizers library "
-    "aborts the process with a message.",
-    "a limit on the memory (RLIMIT_DATA) of 0 to 24 MiB above what the process has",
-    10,
-    2_000,
-    _little_memory,
-    _prepare_memory,
-    _without_proc,
-    memory=0,
-)
+    a limit on the memory (RLIMIT_DATA) of 0 to 24 MiB above what the process has
+    """
+    code, message = _end_with_memory(folder, int(rng.integers(24 * MIB)))
+    aborted = code == -signal.SIGABRT and "memory allocation of" in message  # by the tokenizers library
+    return None if code == DONE or (code, message) == (REFUSED, "memory") or aborted else f"exit code {code}: {message}"

@@ -13,8 +13,10 @@ from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
 from tests.kernels.batches import both, given, same_bits
 from tests.kernels.close import BACKWARD, FORWARD, saved_of
-from trust.attack import Attack
+from trust.attack import Attacks
 from trust.mutate import Rng, choice
+
+ATTACKS = Attacks()
 
 
 def _wide(arrays: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +43,13 @@ def _arrays(rng: Rng, longest: int) -> dict[str, Any]:
     return arrays
 
 
+@ATTACKS.add("numbers", 15, 5_000, unavailable=_native)
 def _against_float64(rng: Rng, folder: Path) -> str | None:
+    """The native kernel's results and gradients are those of the float64 reference to 1e-5 and 2e-5 of the largest
+    number, up to 10,000 steps.
+
+    random batches, instruction sets and thread counts; inputs from subnormal to 1e30, which saturates the gates
+    """
     longest = choice(rng, [9] * 20 + [400] * 8 + [10_000])
     arrays = _arrays(rng, longest)
     scale = float(10 ** rng.uniform(-38, 30)) if rng.random() < 0.5 else 1.0  # from subnormal to saturated
@@ -62,7 +70,12 @@ def _against_float64(rng: Rng, folder: Path) -> str | None:
     return None
 
 
+@ATTACKS.add("digits", 20, 2_000)
 def _against_digits(rng: Rng, folder: Path) -> str | None:
+    """The float64 reference computes an LSTM to 1e-12.
+
+    up to 7 steps computed with 50 decimal digits by mpmath
+    """
     units, steps = int(rng.integers(1, 4)), int(rng.integers(1, 8))
     scale = float(10 ** rng.uniform(-3, 2))
     pre = rng.normal(0, scale, (steps, 4 * units))
@@ -86,7 +99,13 @@ def _against_digits(rng: Rng, folder: Path) -> str | None:
     return None
 
 
+@ATTACKS.add("equal-bits", 40, 5_000, unavailable=_native)
 def _equal_bits(rng: Rng, folder: Path) -> str | None:
+    """Results do not depend on the number of threads or the rest of the batch, and two calls are equal bit for bit; of
+    the gradients, only that of weight_hh depends on the number of threads.
+
+    random batches, instruction sets and thread counts, compared bit for bit
+    """
     arrays = _arrays(rng, choice(rng, [9, 40, 200]))
     isa = choice(rng, native.isas())
     one, several = Native(isa=isa, threads=1), Native(isa=isa, threads=int(rng.integers(2, 5)))
@@ -109,33 +128,3 @@ def _equal_bits(rng: Rng, folder: Path) -> str | None:
     run = one.forward(LSTMCall(weight_hh=arrays["weight_hh"], **alone))
     same = np.array_equal(run.h, first[0].h[rows]) and np.array_equal(run.c_T[0], first[0].c_T[b])
     return None if same else "a sequence alone differs from the same sequence in a batch"
-
-
-NUMBERS = Attack(
-    "numbers",
-    "The native kernel's results and gradients are those of the float64 reference to 1e-5 and 2e-5 of the largest "
-    "number, up to 10,000 steps.",
-    "random batches, instruction sets and thread counts; inputs from subnormal to 1e30, which saturates the gates",
-    15,
-    5_000,
-    _against_float64,
-    unavailable=_native,
-)
-DIGITS = Attack(
-    "digits",
-    "The float64 reference computes an LSTM to 1e-12.",
-    "up to 7 steps computed with 50 decimal digits by mpmath",
-    20,
-    2_000,
-    _against_digits,
-)
-EQUAL_BITS = Attack(
-    "equal-bits",
-    "Results do not depend on the number of threads or the rest of the batch, and two calls are equal bit for bit; of "
-    "the gradients, only that of weight_hh depends on the number of threads.",
-    "random batches, instruction sets and thread counts, compared bit for bit",
-    40,
-    5_000,
-    _equal_bits,
-    unavailable=_native,
-)

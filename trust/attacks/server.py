@@ -13,23 +13,38 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trust.attack import MIB, Attack
+from trust.attack import MIB, Attacks
 from trust.attacks.answers import judge, models, save_models
 from trust.attacks.requests import CASES, MAX_BODY, Case, Wanted, exchange, predict_body, valid
 from trust.mutate import Rng, choice
 from trust.server import Answer, Server, Silent, children, read, serving
 
+ATTACKS = Attacks()
 READ_TIMEOUT = 1
 TOGETHER = 8  # connections of one try
 MEMORY = 400 * MIB  # of the server, which has about 100 when it starts
 SERVERS: dict[str, Server] = {}  # of this process, by attack
+
+
+def available_server() -> str:
+    """Why no server can run here, or ""."""
+    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
+    return f"{missing[0]} is not installed" if missing else ""
+
+
+def _without_schemathesis() -> str:
+    there = importlib.util.find_spec("schemathesis")
+    return available_server() or ("" if there else "schemathesis is not installed")
+
+
+SERVER: dict[str, Any] = {"unavailable": available_server, "seconds": 120.0, "memory": 0}
 
 
 def shared(name: str, *options: object) -> Server:
@@ -77,7 +92,15 @@ def requests_server() -> Server:
     return shared("requests", *limits, "--queue", 2000)
 
 
+@ATTACKS.add("server-requests", 2, 5_000, prepare=requests_server, **SERVER)
 def _requests(rng: Rng, folder: Path) -> str | None:
+    """The server answers a request with the right prediction or with a 4xx and a reason. It never fails, hangs, mixes
+    answers or takes a part of a body for a request, and it then answers as before.
+
+    eight connections at once: header and trailer bombs, ambiguous lengths with a request in the body, pipelining, wrong
+    Host and Origin, path traversal, compressed bodies, huge and deep JSON, other encodings, truncated, chunked and
+    changed requests
+    """
     server = requests_server()
     cases = [valid(rng, server), *[choice(rng, CASES)(rng, server) for _ in range(TOGETHER - 1)]]
     cuts = [sorted(rng.integers(0, len(case.raw), int(rng.integers(4))).tolist()) for case in cases]
@@ -113,7 +136,12 @@ def slow_server() -> Server:
     return shared("slow", "--read-timeout", READ_TIMEOUT)
 
 
+@ATTACKS.add("server-slow", 1, 200, prepare=slow_server, **SERVER)
 def _slow(rng: Rng, folder: Path) -> str | None:
+    """Clients that send or read too slowly are disconnected; others are answered meanwhile.
+
+    up to 60 clients that send a byte at a time or nothing, and clients that read nothing
+    """
     server = slow_server()
     end = time.monotonic() + 30
     senders = [_sender(rng, server) for _ in range(int(rng.integers(1, 60)))]
@@ -202,7 +230,12 @@ def overload_server() -> Server:
     return shared("overload", "--queue", 8, "--max-batch", 2, "--queue-timeout", 60)
 
 
+@ATTACKS.add("server-overload", 1, 500, prepare=overload_server, **SERVER)
 def _overload(rng: Rng, folder: Path) -> str | None:
+    """More requests than the queue holds get the right prediction or 429 with Retry-After, and the metrics count them.
+
+    up to 100 requests at once to a slow model with a queue of 8
+    """
     server = overload_server()
     bodies = [_slow_body(rng) for _ in range(int(rng.integers(30, 100)))]
     with ThreadPoolExecutor(len(bodies)) as pool:
@@ -237,7 +270,12 @@ def _counted(server: Server, name: str) -> int:
 # SIGTERM
 
 
+@ATTACKS.add("server-drain", 1, 300, prepare=models, **SERVER)
 def _drain(rng: Rng, folder: Path) -> str | None:
+    """After SIGTERM or Ctrl-C the server answers every request that it has read, and exits with code 0.
+
+    the signal while up to 60 requests wait, one or two workers; more requests after it
+    """
     workers = int(rng.integers(1, 3))
     with serving(*save_models(folder), "--workers", workers, "--max-batch", 1, "--queue", 2000) as server:
         bodies = [_slow_body(rng) for _ in range(int(rng.integers(1, 60)))]
@@ -278,7 +316,12 @@ def _sent(server: Server, body: bytes) -> socket.socket:
 # A killed worker
 
 
+@ATTACKS.add("server-workers", 1, 300, prepare=models, **SERVER)
 def _workers(rng: Rng, folder: Path) -> str | None:
+    """A killed worker loses its own requests only and is replaced, and the metrics of two workers add up.
+
+    kill -9 one of two workers under the load of up to six clients
+    """
     clients = int(rng.integers(1, 7))
     bodies = [[predict_body(rng) for _ in range(int(rng.integers(10, 40)))] for _ in range(clients)]
     with serving(*save_models(folder), "--workers", 2) as server, ThreadPoolExecutor(clients) as pool:
@@ -341,7 +384,12 @@ def _adds_up(server: Server, least: int, most: int) -> str | None:
 # schemathesis
 
 
+@ATTACKS.add("server-schema", 0, 20, **SERVER | {"unavailable": _without_schemathesis, "seconds": 1200.0})
 def _schema(rng: Rng, folder: Path) -> str | None:
+    """The server answers as its OpenAPI description says.
+
+    schemathesis, all phases, with valid and invalid requests
+    """
     server = shared("schema", "--queue-timeout", 60)
     command = [Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json"]
     command += ["--mode", "all", "--max-examples", "50", "--seed", rng.integers(2**31), "--no-color"]
@@ -351,81 +399,3 @@ def _schema(rng: Rng, folder: Path) -> str | None:
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=folder)
     problem = f"schemathesis: {done.stdout[-280:]}" if done.returncode else None
     return first_problem([problem, unhealthy(server)])
-
-
-def available_server() -> str:
-    """Why no server can run here, or ""."""
-    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
-    return f"{missing[0]} is not installed" if missing else ""
-
-
-def _without_schemathesis() -> str:
-    there = importlib.util.find_spec("schemathesis")
-    return available_server() or ("" if there else "schemathesis is not installed")
-
-
-def _attack(
-    name: str, promise: str, method: str, short: int, full: int, attempt: Callable[[Rng, Path], str | None], **more: Any
-) -> Attack:
-    options: dict[str, Any] = {"unavailable": available_server, "seconds": 120.0, "memory": 0} | more
-    return Attack(f"server-{name}", promise, method, short, full, attempt, **options)
-
-
-SERVER_REQUESTS = _attack(
-    "requests",
-    "The server answers a request with the right prediction or with a 4xx and a reason. It never fails, hangs, mixes "
-    "answers or takes a part of a body for a request, and it then answers as before.",
-    "eight connections at once: header and trailer bombs, ambiguous lengths with a request in the body, pipelining, "
-    "wrong Host and Origin, path traversal, compressed bodies, huge and deep JSON, other encodings, truncated, chunked "
-    "and changed requests",
-    2,
-    5_000,
-    _requests,
-    prepare=requests_server,
-)
-SERVER_SLOW = _attack(
-    "slow",
-    "Clients that send or read too slowly are disconnected; others are answered meanwhile.",
-    "up to 60 clients that send a byte at a time or nothing, and clients that read nothing",
-    1,
-    200,
-    _slow,
-    prepare=slow_server,
-)
-SERVER_OVERLOAD = _attack(
-    "overload",
-    "More requests than the queue holds get the right prediction or 429 with Retry-After, and the metrics count them.",
-    "up to 100 requests at once to a slow model with a queue of 8",
-    1,
-    500,
-    _overload,
-    prepare=overload_server,
-)
-SERVER_DRAIN = _attack(
-    "drain",
-    "After SIGTERM or Ctrl-C the server answers every request that it has read, and exits with code 0.",
-    "the signal while up to 60 requests wait, one or two workers; more requests after it",
-    1,
-    300,
-    _drain,
-    prepare=models,
-)
-SERVER_WORKERS = _attack(
-    "workers",
-    "A killed worker loses its own requests only and is replaced, and the metrics of two workers add up.",
-    "kill -9 one of two workers under the load of up to six clients",
-    1,
-    300,
-    _workers,
-    prepare=models,
-)
-SERVER_SCHEMA = _attack(
-    "schema",
-    "The server answers as its OpenAPI description says.",
-    "schemathesis, all phases, with valid and invalid requests",
-    0,
-    20,
-    _schema,
-    unavailable=_without_schemathesis,
-    seconds=1200.0,
-)

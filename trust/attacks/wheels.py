@@ -11,14 +11,20 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from trust.attack import Attack
+from trust.attack import Attacks
 from trust.mutate import Rng, choice
 
+ATTACKS = Attacks()
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("nanobind", "robin-map")  # compiled into the kernel
 
 
+@ATTACKS.add("equal-wheels", 0, 3, seconds=1800.0, memory=0)
 def _attempt(rng: Rng, folder: Path) -> str | None:
+    """Two wheels built from one commit are equal byte for byte and hold the licence of each part.
+
+    two builds in different folders with random file times, permissions, umask, time zone, locale and number of jobs
+    """
     first, second = (_build(folder / name, rng) for name in ("a", "another-folder"))
     with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as other:
         if one.namelist() != other.namelist():
@@ -84,15 +90,3 @@ def _licences(wheel: zipfile.ZipFile) -> str | None:
         if wheel.read(name.replace("METADATA", f"licenses/{file}")) != (ROOT / file).read_bytes():
             return f"{file} is not that of the tree"
     return None
-
-
-EQUAL_WHEELS = Attack(
-    "equal-wheels",
-    "Two wheels built from one commit are equal byte for byte and hold the licence of each part.",
-    "two builds in different folders with random file times, permissions, umask, time zone, locale and number of jobs",
-    0,
-    3,
-    _attempt,
-    seconds=1800.0,
-    memory=0,
-)

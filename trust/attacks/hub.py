@@ -1,0 +1,128 @@
+"""A hostile Hugging Face Hub: changed and forged files, and headers and names that point elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import gatewise as gw
+from gatewise.errors import GatewiseError
+from gatewise.exchange.hub import download
+from gatewise.storage.folder import MANIFEST, save_folder
+from tests.exchange.hub_server import Hub, _Handler
+from trust.attack import Attacks
+from trust.attacks.folders import Files, forge, models, use_model, weights_file, wrong_weights
+from trust.message import bad_message
+from trust.mutate import Rng, change_bytes, change_json, choice
+
+ATTACKS = Attacks()
+REPO = "someone/model"
+ELSEWHERE = ["../../evil", "/tmp/gatewise-evil", "..", "a/../../../evil", "evil\\..\\evil", "\x01", "e" * 300, ""]
+
+
+class _Hostile(Hub):
+    """header: the name of a response header, or "sha" for the field of the API, and what it holds."""
+
+    header: tuple[str, str] | None = None
+
+
+class _Liar(_Handler):
+    hub: _Hostile
+
+    def _answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+        name, value = self.hub.header or ("", "")
+        if name == "sha" and b'"sha"' in content:
+            content = json.dumps(json.loads(content) | {"sha": value}).encode()
+        elif name in headers:
+            headers = {**headers, name: json.dumps(value) if name == "ETag" else value}
+        super()._answer(status, content, headers)
+
+
+@cache
+def hub() -> _Hostile:
+    """The Hub of this process, which `download` asks."""
+    from huggingface_hub import constants
+
+    found = _Hostile()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Liar,), {"hub": found}))
+    Thread(target=server.serve_forever, daemon=True).start()
+    os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{server.server_address[1]}"
+    os.environ.pop("GATEWISE_OFFLINE", None)
+    constants.HF_HUB_ETAG_TIMEOUT = 120  # a busy machine answers late
+    models()
+    return found
+
+
+def _damaged(rng: Rng, files: Mapping[str, bytes]) -> Files:
+    """A pushed folder of which a file was changed, exchanged or removed, or that names other files."""
+    changed = dict(files)
+    name = choice(rng, sorted(changed))
+    match int(rng.integers(5)):
+        case 0:
+            changed[name] = change_bytes(rng, changed[name])
+        case 1:
+            changed[name] = changed[choice(rng, sorted(changed))]
+        case 2:
+            del changed[name]
+        case 3:
+            changed[MANIFEST] = change_json(rng, changed[MANIFEST])
+        case _:
+            listed = json.loads(changed[MANIFEST])
+            entry = {"bytes": 4, "sha256": hashlib.sha256(b"evil").hexdigest()}
+            listed["files"] = {choice(rng, ELSEWHERE): entry} | listed["files"]
+            changed[MANIFEST] = json.dumps(listed).encode()
+    return changed
+
+
+@ATTACKS.add("hostile-hub", 20, 2_000, prepare=hub)
+def _hub(rng: Rng, folder: Path) -> str | None:
+    """A model from the Hugging Face Hub loads as it was pushed or is refused in one line. A forged one loads the
+    weights that its file holds, or is refused. Nothing is written outside the cache.
+
+    a Hub with changed, exchanged and missing files, forged files with a manifest that fits, and names, commits and
+    headers that point to other folders
+    """
+    from huggingface_hub import constants
+
+    good = models()
+    files, inputs = choice(rng, good)
+    forged = bool(rng.random() < 0.4)
+    temporary, before = folder / "temporary", tempfile.tempdir
+    temporary.mkdir()
+    try:
+        tempfile.tempdir, constants.HF_HUB_CACHE = str(temporary), str(folder / "cache" / "hub")
+        save_folder(folder / "pushed", forge(rng, files, [other for other, _ in good]) if forged else files)
+        pushed = {path.name: path.read_bytes() for path in (folder / "pushed").iterdir()}
+        served = pushed if forged else _damaged(rng, pushed)
+        hub().commits.clear()
+        hub().branches.clear()
+        hub().create(REPO, private=False)
+        hub().commit(REPO, "main", served)
+        lies = rng.random() < 0.3
+        hub().header = (choice(rng, ["X-Repo-Commit", "sha"]), choice(rng, ELSEWHERE)) if lies else None
+        problem = _loaded(rng, inputs, None if forged else files)
+    except GatewiseError as error:
+        problem = bad_message(error)
+    finally:
+        tempfile.tempdir = before
+    left = {str(path.relative_to(folder)) for part in ("*", "temporary/*", "cache/*") for path in folder.glob(part)}
+    if (left := left - {"cache", "cache/hub", "pushed", "temporary"}) or Path("/tmp/gatewise-evil").exists():
+        return f"written outside the cache: {sorted(left)}"
+    return problem
+
+
+def _loaded(rng: Rng, inputs: list[Any], files: Mapping[str, bytes] | None) -> str | None:
+    """What is wrong with the model that the Hub gives. files: those that were pushed; None for forged ones."""
+    found = download(f"hf://{REPO}").files
+    if files is not None and dict(found) != files:
+        return "a changed model was loaded"
+    model = gw.load(f"hf://{REPO}")
+    return wrong_weights(model.parameters, weights_file(found)) or use_model(model, inputs, rng)
