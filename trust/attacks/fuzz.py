@@ -59,6 +59,9 @@ PROMISES = {
     "json-rows": "JSON Lines and JSON lists give the records that Python's json module reads, or are refused with "
     "lines.",
     "npz": "An .npz or .npy file gives the numbers that NumPy reads, or is refused in one line.",
+    "onnx": "An ONNX file gives the weights that the onnx library reads, or is refused in one line; it reads no other "
+    "file.",
+    "trials": "A search continues from a file of trials, or refuses it in one line.",
     "kernels": "No argument of the native extension makes it read or write outside its arrays: it refuses what does "
     "not fit.",
 }

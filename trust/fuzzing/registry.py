@@ -17,6 +17,8 @@ TARGETS = {
     "tsv": "trust.fuzzing.data:TSV",
     "json-rows": "trust.fuzzing.data:JSON_ROWS",
     "npz": "trust.fuzzing.data:NPZ",
+    "onnx": "trust.fuzzing.foreign:ONNX",
+    "trials": "trust.fuzzing.foreign:TRIALS",
     "kernels": "trust.fuzzing.kernels:KERNELS",
 }
 

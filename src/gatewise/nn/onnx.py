@@ -66,10 +66,11 @@ def _load(path: str | Path) -> Any:
 def _checked_directions(node: Any, where: str) -> int:
     """The number of directions of a node. Raises InputError for settings without a counterpart."""
     settings = {entry.name: entry for entry in node.attribute}
-    direction = settings["direction"].s.decode() if "direction" in settings else "forward"
+    direction = settings["direction"].s.decode(errors="replace") if "direction" in settings else "forward"
     if direction not in ("forward", "bidirectional"):
         raise InputError(f"{where}: direction is {quote(direction)}; gatewise has forward and bidirectional")
-    names = [name.decode().lower() for name in settings["activations"].strings] if "activations" in settings else []
+    activations = settings["activations"].strings if "activations" in settings else []
+    names = [name.decode(errors="replace").lower() for name in activations]
     if names and names != _ACTIVATIONS * (1 + (direction == "bidirectional")):
         raise InputError(f"{where}: activations are {', '.join(names)}; gatewise computes {', '.join(_ACTIVATIONS)}")
     if "clip" in settings or ("input_forget" in settings and settings["input_forget"].i):

@@ -320,6 +320,8 @@ def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study
         found = study.user_attrs.get("identity")
         if found is None:
             study.set_user_attr("identity", identity)
+        for one in study.get_trials(deepcopy=False):
+            dict(_trial(one).settings)  # damaged trials show here
     except Exception as error:  # whatever Optuna makes of bytes that are no journal
         raise InputError(f"{quote(path, 200)} is not a file of trials: {quote(error, 200)}") from None
     if found not in (None, identity):
