@@ -21,8 +21,7 @@ from gatewise.network.architecture import Architecture, initial_parameters, lang
 from gatewise.storage.compact import distinct_limits, storage_table
 from gatewise.storage.folder import MANIFEST, save_folder
 from gatewise.storage.strict_json import json_bytes
-from gatewise.text import KerasEncoding, TokenEncoding
-from gatewise.text.encoding import Encoding
+from gatewise.text import Encoding, KerasEncoding, TokenEncoding
 
 MEMORY = 300  # MB, at the peak
 SECONDS = 240  # for all folders together on a busy machine; an idle one takes less than five for each

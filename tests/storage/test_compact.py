@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.storage.compact import check_storage, distinct_rows, pack, storage_table, stored_forms, unpack
+from gatewise.storage.compact import distinct_rows, pack, storage_table, stored_forms, unpack
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 
 Tensors = dict[str, np.ndarray]
@@ -113,7 +113,7 @@ def test_what_float16_cannot_hold() -> None:
 def test_an_invalid_table_is_refused(table: Any, message: str) -> None:
     forms = {**forms_of(tensors()), "a": ((3, 9), "float32"), "a.scale": ((3,), "float32"), "number": ((), "float32")}
     with pytest.raises(InputError, match=message):
-        check_storage(table, forms)
+        stored_forms(forms, table, {})
 
 
 def refused(stored: Tensors, *words: str) -> None:
@@ -164,7 +164,9 @@ def test_equal_rows_are_stored_once(word: str) -> None:
     stored = pack(before, table)
     assert distinct_rows(stored) == {"w": 7}
     assert (stored["w"].shape, stored["w.rows"].dtype, stored["w.rows"].shape) == ((7, 9), np.uint16, (60,))
-    assert len(tensors_to_bytes(stored)) < len(tensors_to_bytes(pack({"w": np.arange(540.0).reshape(60, 9)}, table)))
+    assert len(tensors_to_bytes(stored)) < len(
+        tensors_to_bytes(pack({"w": np.arange(540, dtype=np.float32).reshape(60, 9)}, table))
+    )
     after = through_a_file(before, table)
     single = {"w": np.unique(before["w"], axis=0)}  # without repetition, so nothing is shared
     expected = through_a_file(single, table)["w"]

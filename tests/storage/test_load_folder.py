@@ -21,6 +21,7 @@ from small_model import small_files
 
 from gatewise.errors import ModelFileError
 from gatewise.storage.folder import MANIFEST, load_folder, save_folder
+from gatewise.system.files import OpenFolder
 
 
 def refused(path: Path, *words: str) -> str:
@@ -156,11 +157,10 @@ def test_a_file_that_changes_between_the_look_and_the_opening(
     folder: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "secret").write_bytes(b"# A cord\n")
-    path, real, looks = folder / "README.md", os.stat, iter(range(9))
+    path, real = folder / "README.md", OpenFolder.open
 
-    def look(name: object, *args: Any, **options: Any) -> os.stat_result:
-        found = real(name, *args, **options)  # type: ignore[arg-type]
-        if name == "README.md" and next(looks) == 1:  # the second time is just before the opening
+    def opened(self: OpenFolder, name: str) -> int:
+        if name == "README.md":
             path.unlink()
             if kind == "link":
                 path.symlink_to(tmp_path / "secret")
@@ -168,12 +168,12 @@ def test_a_file_that_changes_between_the_look_and_the_opening(
                 os.mkfifo(path)
             else:
                 path.write_bytes(b"# A cord\n")
-        return found
+        return real(self, name)
 
     def hangs(*_: object) -> None:
         pytest.fail("opening the FIFO waits for a writer")
 
-    monkeypatch.setattr(os, "stat", look)
+    monkeypatch.setattr(OpenFolder, "open", opened)
     before = signal.signal(signal.SIGALRM, hangs)
     signal.alarm(5)
     try:

@@ -68,24 +68,6 @@ def test_the_name_of_the_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert processor_name() == "A processor : 2"
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"cpu.max": "max 100000"}, []),
-        ({"cpu.max": "150000 100000"}, [2]),
-        ({"cpu.max": "20000 100000"}, [1]),
-        ({"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"}, []),
-        ({"cpu.cfs_quota_us": "400000", "cpu.cfs_period_us": "100000"}, [4]),
-        ({"cpu.max": "nonsense"}, []),
-        ({}, []),
-    ],
-)
-def test_control_group_quota(files: dict[str, str], expected: list[int], tmp_path: Path) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text + "\n")
-    assert processors._quota_of(tmp_path) == expected
-
-
 V1 = "3:cpuacct,cpu:/a/b\n2:memory:/elsewhere\n0::/a/b"
 
 
@@ -93,6 +75,9 @@ V1 = "3:cpuacct,cpu:/a/b\n2:memory:/elsewhere\n0::/a/b"
     ("kind", "groups", "mounted", "limits", "expected"),
     [
         ("cgroup2", "0::/a/b", "/", {"a/b": "max 100000"}, processors._UNLIMITED),
+        ("cgroup2", "0::/", "/", {".": "20000 100000"}, 1),
+        ("cgroup2", "0::/", "/", {".": "nonsense"}, processors._UNLIMITED),
+        ("cgroup2", "0::/", "/", {}, processors._UNLIMITED),
         ("cgroup2", "0::/a/b", "/", {"a/b": "300000 100000"}, 3),
         ("cgroup2", "0::/a/b", "/", {"a/b": "max 100000", "a": "150000 100000", ".": "900000 100000"}, 2),
         ("cgroup2", "0::/a/b", "/", {"a/b": "400000 100000", "a": "max 100000", ".": "100000 100000"}, 1),

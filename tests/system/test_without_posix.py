@@ -46,15 +46,15 @@ def test_a_reader_never_takes_files_of_two_folders(tmp_path: Path, monkeypatch: 
     """The folder is read by path. It is replaced after the manifest was read, and read again from the start."""
     save_folder(tmp_path / "model", FILES)
     new = {"config.json": b"[]\n", "weights.bin": b"new"}
-    real, calls = OpenFolder.names, []
+    real, calls = OpenFolder.open, []
 
-    def replaced(self: OpenFolder) -> object:
-        if not calls:
-            calls.append(1)
+    def replaced(self: OpenFolder, name: str) -> int:
+        calls.append(name)
+        if len(calls) == 2:
             save_folder(tmp_path / "model", new)
-        return real(self)
+        return real(self, name)
 
-    monkeypatch.setattr(OpenFolder, "names", replaced)
+    monkeypatch.setattr(OpenFolder, "open", replaced)
     assert load_folder(tmp_path / "model").files == new
     assert calls
 
@@ -124,9 +124,9 @@ def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path) ->
         pass
 
 
-def test_a_file_system_without_locks_is_an_error_for_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_is_a_warning_for_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gatewise.system.files._msvcrt", None)
-    with pytest.raises(TrainingError, match=r"cannot lock the run folder .*: no locks available"), locked(tmp_path):
+    with pytest.warns(RuntimeWarning, match=r"cannot be locked \(no locks available\)"), locked(tmp_path):
         pass
 
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 import gatewise as gw
 from gatewise.data import Splits
 from gatewise.errors import InputError, ModelFileError
-from gatewise.text import Encoding, KerasEncoding, TokenEncoding, encoding_from, keras_encode
-from gatewise.text.tokens import _tokenizer
+from gatewise.text import KerasEncoding, TokenEncoding, encoding_from, keras_encode
+from gatewise.text.tokens import build
 
 TEXTS = ["A good film, isn't it? Good!!!", "What a dull film... dull, DULL.", "Naïve and good: É"]
-BOTH: list[Encoding] = [KerasEncoding.fit(TEXTS), TokenEncoding.fit(TEXTS, min_count=1)]
+BOTH: list[KerasEncoding | TokenEncoding] = [KerasEncoding.fit(TEXTS), TokenEncoding.fit(TEXTS, min_count=1)]
 both = pytest.mark.parametrize("encoding", BOTH, ids=lambda e: e.kind)
 
 HOSTILE = {
@@ -42,7 +42,7 @@ HOSTILE = {
 
 @both
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_text_is_encoded_in_a_second(encoding: Encoding, name: str) -> None:
+def test_hostile_text_is_encoded_in_a_second(encoding: KerasEncoding | TokenEncoding, name: str) -> None:
     text = HOSTILE[name]
     begin = time.process_time()
     ids = encoding.encode(text)
@@ -57,7 +57,7 @@ def test_hostile_text_is_encoded_in_a_second(encoding: Encoding, name: str) -> N
 
 @both
 @pytest.mark.parametrize("text", [f"good {chr(0xD800)} film", f"good {chr(0xDC00)} film"], ids=["high", "low"])
-def test_a_lone_surrogate_is_refused_with_its_place(encoding: Encoding, text: str) -> None:
+def test_a_lone_surrogate_is_refused_with_its_place(encoding: KerasEncoding | TokenEncoding, text: str) -> None:
     for call in (encoding.encode, encoding.tokenize):
         with pytest.raises(InputError, match=r"lone surrogate U\+D[8C]00 at character 5$"):
             call(text)
@@ -67,7 +67,7 @@ def test_a_lone_surrogate_is_refused_with_its_place(encoding: Encoding, text: st
 
 @both
 @pytest.mark.parametrize("text", [None, b"good", 3, float("nan")])
-def test_what_is_no_text_is_refused(encoding: Encoding, text: object) -> None:
+def test_what_is_no_text_is_refused(encoding: KerasEncoding | TokenEncoding, text: object) -> None:
     with pytest.raises(InputError, match="a text must be a str, not "):
         encoding.encode(text)  # type: ignore[arg-type]
 
@@ -83,14 +83,14 @@ def test_ten_million_letters_in_one_word() -> None:
 
 @both
 @given(text=st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
-def test_ids_and_words_go_together(encoding: Encoding, text: str) -> None:
+def test_ids_and_words_go_together(encoding: KerasEncoding | TokenEncoding, text: str) -> None:
     ids = encoding.encode(text)
     assert len(encoding.tokenize(text).names) == len(ids)
     np.testing.assert_array_equal(encoding.encode_batch([text])[0], ids)
 
 
 @both
-def test_saved_and_loaded_it_is_the_same(encoding: Encoding) -> None:
+def test_saved_and_loaded_it_is_the_same(encoding: KerasEncoding | TokenEncoding) -> None:
     config, files = encoding.to_files()
     again = encoding_from(json.loads(json.dumps(config)), files.__getitem__)
     assert type(again) is type(encoding)
@@ -280,7 +280,7 @@ def test_tokens_and_spans(text: str, tokens: list[str]) -> None:
 def test_a_model_keeps_the_pipeline_that_it_was_trained_with() -> None:
     """Pipeline 1 read such a text as one token. It is stored, read back and cut with it."""
     text = "ง่ายมาก ดี"
-    old = TokenEncoding(_tokenizer({"[PAD]": 0, "[UNK]": 1, "ง่ายมาก": 2, "ดี": 3}, 1), pipeline=1)
+    old = TokenEncoding(build({"[PAD]": 0, "[UNK]": 1, "ง่ายมาก": 2, "ดี": 3}, pipeline=1), pipeline=1)
     config, files = old.to_files()
     assert config["pipeline"] == 1
     again = TokenEncoding.from_files(config, files.__getitem__)

@@ -26,7 +26,7 @@ from gatewise.data.tables import DELIMITERS, open_table, table_suffix
 from gatewise.errors import DataError, DataWarning, InputError, counted, quote
 from gatewise.model.prediction_columns import column_names
 from gatewise.scorer import Scorer
-from gatewise.storage.atomic import reason, scratch_folder, swap_in
+from gatewise.storage.atomic import reason, scratch, swap_in
 from gatewise.system.files import sync_folder
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class RayPrediction:
             "fingerprint": self.model.manifest_sha256,
         }
         read = list(dict.fromkeys([*columns, *text]))
-        with scratch_folder(self.out.resolve().parent) as scratch:
+        with scratch(self.out.resolve().parent, folder=True) as unfinished:
             wanted = None if self.workers is None else self.workers + 1
             with ray_session(self.address, wanted, {"GATEWISE_THREADS": "1"}) as cpus:
                 workers = self.workers or max(1, cpus - 1)
@@ -101,8 +101,8 @@ class RayPrediction:
                     compute=ray.data.ActorPoolStrategy(size=workers),
                     num_cpus=1,
                 )
-                data.select_columns([*columns, *new]).write_parquet(str(scratch), min_rows_per_file=ROWS_PER_FILE)
-            return self._publish(scratch, new[0])
+                data.select_columns([*columns, *new]).write_parquet(str(unfinished), min_rows_per_file=ROWS_PER_FILE)
+            return self._publish(unfinished, new[0])
 
     def _first_table(self) -> Table:
         """The first file, opened for its columns. Raises InputError for files of other formats."""

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from gatewise.data.tables import DELIMITERS
 from gatewise.errors import DataError, InputError, printable, quote, required
-from gatewise.storage.atomic import reason, scratch_file
+from gatewise.storage.atomic import reason, scratch
 from gatewise.system.files import sync_folder
 
 _JSON = (".jsonl", ".ndjson")
@@ -51,8 +51,8 @@ def write_table(
     """
     path = Path(out)
     try:
-        with scratch_file(path.parent) as scratch:
-            with open(scratch, "r+b") as file:
+        with scratch(path.parent) as unfinished:
+            with open(unfinished, "r+b") as file:
                 writer = TableWriter(path, file, columns, header or columns, schema)
                 try:
                     yield writer
@@ -63,7 +63,7 @@ def write_table(
                 writer.finish()
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(scratch, path)
+            os.replace(unfinished, path)
         sync_folder(path.parent)
     except OSError as error:
         raise DataError(f"{quote(out, 200)}: cannot be written: {reason(error)}") from None

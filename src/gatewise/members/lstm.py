@@ -16,7 +16,7 @@ from gatewise.network.architecture import Architecture, parameter_shapes, summar
 from gatewise.network.batch import chunks, truncate
 from gatewise.network.forward import logits_of
 from gatewise.network.ops import NumpyOps
-from gatewise.storage.compact import check_storage, distinct_rows, pack, stored_forms, unpack
+from gatewise.storage.compact import distinct_rows, pack, stored_forms, unpack
 from gatewise.storage.fields import fields_from
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array, Precision
@@ -152,11 +152,8 @@ class LSTM(Member):
         return dict(self.parameters)
 
     def to_file(self) -> tuple[dict[str, Any], bytes]:
-        table = check_storage(
-            self.storage, {name: (array.shape, array.dtype) for name, array in self.parameters.items()}
-        )
-        stored = pack(self.parameters, table)
-        entries = {**self.entry(), "storage": table, "distinct_rows": distinct_rows(stored)}
+        stored = pack(self.parameters, self.storage)
+        entries = {**self.entry(), "storage": dict(self.storage), "distinct_rows": distinct_rows(stored)}
         return {name: entry for name, entry in entries.items() if entry}, tensors_to_bytes(stored)
 
     @classmethod
@@ -167,7 +164,7 @@ class LSTM(Member):
         check_entry(entry, ["architecture"], ["storage", "distinct_rows"], cls.kind)
         arch = fields_from(Architecture, entry["architecture"], "config.json: architecture")
         forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
-        table = check_storage(entry.get("storage", {}), forms)
+        table = entry.get("storage", {})
         stored = tensors_from_bytes(raw, stored_forms(forms, table, entry.get("distinct_rows", {})), file)
         parameters = {name: _read_only(array) for name, array in unpack(stored, table).items()}
         return cls(arch, MappingProxyType(parameters), table)

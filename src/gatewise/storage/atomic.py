@@ -18,8 +18,8 @@ import secrets
 import shutil
 import stat
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from gatewise.errors import ModelFileError, TrainingError, quote
@@ -40,13 +40,13 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     try:
         target = Path(os.path.realpath(path))
         mode = _mode_of(target)
-        with _scratch(target.parent, _new_file) as scratch:
+        with scratch(target.parent) as new:
             if mode is not None:
-                os.chmod(scratch, mode | stat.S_IWUSR)  # nobody else may read the data meanwhile
-            _write(open_file(scratch, os.O_WRONLY), data)
+                os.chmod(new, mode | stat.S_IWUSR)  # nobody else may read the data meanwhile
+            _write(open_file(new, os.O_WRONLY), data)
             if mode is not None:
-                os.chmod(scratch, mode)
-            os.replace(scratch, target)
+                os.chmod(new, mode)
+            os.replace(new, target)
     except (OSError, ValueError) as error:
         raise ModelFileError(f"cannot write {quote(path, 200)}: {reason(error)}; nothing was changed") from error
     try:
@@ -62,16 +62,13 @@ def _mode_of(path: Path) -> int | None:
     regular file.
     """
     try:
-        found = os.lstat(path)
+        mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return None
-    if stat.S_ISREG(found.st_mode):
-        return stat.S_IMODE(found.st_mode) & 0o777
-    if stat.S_ISDIR(found.st_mode):
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if stat.S_ISLNK(found.st_mode):  # links that lead to each other
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    raise OSError(errno.EINVAL, "not a regular file")
+    if stat.S_ISREG(mode):
+        return stat.S_IMODE(mode) & 0o777
+    code = {stat.S_IFDIR: errno.EISDIR, stat.S_IFLNK: errno.ELOOP}.get(stat.S_IFMT(mode))  # links: to each other
+    raise OSError(code or errno.EINVAL, os.strerror(code) if code else "not a regular file")
 
 
 @contextmanager
@@ -79,7 +76,8 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Lock the run folder `folder` for this process until the block ends. A missing folder is created.
 
     The lock belongs to the open file `.lock`, so the operating system releases it when the process dies; the file
-    stays. Raises TrainingError if another process or another block has the lock, or if the folder cannot be created.
+    stays. Where the file system has no locks, a warning says so, and the block runs without one. Raises TrainingError
+    if another process or another block has the lock, or if the folder cannot be created.
     """
     path = Path(folder)
     try:
@@ -94,7 +92,8 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
             holder = os.read(handle, 20).decode("ascii", "replace").strip()
             raise TrainingError(f"run folder {quote(path, 200)} is in use by process {quote(holder)}") from None
         except OSError as error:
-            raise TrainingError(f"cannot lock the run folder {quote(path, 200)}: {reason(error)}") from error
+            text = f"{quote(path, 200)} cannot be locked ({reason(error)}): start no second run there meanwhile"
+            warnings.warn(text, RuntimeWarning, stacklevel=5)
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n".encode())
         yield
@@ -103,109 +102,76 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _scratch(parent: Path, create: Callable[[Path], None]) -> Iterator[Path]:
-    """A new file or folder under a scratch name in `parent`, locked until the block ends where the system renames what
-    is open. Removed if the block fails, also on Ctrl-C. What dead processes left in `parent` is removed first.
+def scratch(parent: Path, folder: bool = False) -> Iterator[Path]:
+    """A new, empty file or folder under a scratch name in `parent`, for a block that renames or removes it. Removed if
+    the block fails, also on Ctrl-C. What dead processes left in `parent` is removed first.
     """
     _sweep(parent)
-    path, handle = _new_scratch(parent, create)
-    try:
-        yield path
-    except BaseException:
-        _remove(path)
-        raise
-    finally:
-        if handle is not None:
-            os.close(handle)
-
-
-def _new_scratch(parent: Path, create: Callable[[Path], None]) -> tuple[Path, int | None]:
-    """A new file or folder, and the handle that locks it; None where an open file cannot be renamed."""
-    while True:
-        path = parent / f".gatewise-{secrets.token_hex(8)}.tmp"
-        create(path)
-        if not renames_open_files():
-            return path, None
+    with ExitStack() as stack:
+        held = False
+        while not held:
+            path = parent / f".gatewise-{secrets.token_hex(8)}.tmp"
+            if folder:
+                path.mkdir()
+            else:
+                os.close(open_file(path, _NEW))
+            with suppress(FileNotFoundError, BlockingIOError):  # swept since its creation
+                stack.enter_context(_held(path))
+                held = True
         try:
-            handle = open_file(path, os.O_RDONLY)
-        except FileNotFoundError:  # swept since its creation
-            continue
-        except OSError:
+            yield path
+        except BaseException:
             _remove(path)
             raise
-        swept = False
-        try:
-            lock(handle)
-        except OSError as error:  # others: a file system without locks, where nothing is swept
-            swept = isinstance(error, BlockingIOError)
-        if not swept and is_at(handle, path):
-            return path, handle
-        os.close(handle)
 
 
 @contextmanager
-def scratch_folder(parent: Path) -> Iterator[Path]:
-    """A new folder under a scratch name, for a block that renames or removes it. Removed if the block fails."""
-    with _scratch(parent, Path.mkdir) as path:
-        yield path
-
-
-@contextmanager
-def scratch_file(parent: Path) -> Iterator[Path]:
-    """The same with a new, empty file."""
-    with _scratch(parent, _new_file) as path:
-        yield path
-
-
-def write_once(path: Path, data: bytes) -> None:
-    """Write the file `path` completely, unless it exists. Raises OSError."""
-    with _scratch(path.parent, _new_file) as scratch:
-        _write(open_file(scratch, os.O_WRONLY), data)
-        with suppress(FileExistsError):
-            os.link(scratch, path)
-        scratch.unlink()
-    sync_folder(path.parent)
-
-
-def _new_file(path: Path) -> None:
-    """Create an empty file, which must not exist. Raises OSError."""
-    os.close(open_file(path, _NEW))
-
-
-def _sweep(parent: Path) -> None:
-    """Remove the scratch files and folders in `parent` that no process has locked. Failures do not matter here."""
-    if not renames_open_files():  # nothing has a lock
+def _held(path: Path, sweeping: bool = False) -> Iterator[None]:
+    """Lock a scratch file or folder within the block, where an open one can be renamed. Raises BlockingIOError where
+    another process has the lock, FileNotFoundError where it was removed. sweeping: a file system without locks is an
+    OSError too.
+    """
+    if not renames_open_files():
+        yield
         return
-    try:
-        names = [name for name in os.listdir(parent) if _SCRATCH.fullmatch(name)]
-    except OSError:
-        return
-    for name in names:
-        with suppress(OSError), _lock_of(parent / name):
-            _remove(parent / name)
-
-
-@contextmanager
-def _lock_of(path: Path) -> Iterator[None]:
-    """Lock a scratch file or folder. Raises OSError where another process has the lock, or for anything else."""
     handle = open_file(path, os.O_RDONLY)
     try:
-        mode = os.fstat(handle).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise OSError(f"{path} is neither a file nor a folder")
-        lock(handle)
+        try:
+            lock(handle)
+        except OSError as error:
+            if sweeping or isinstance(error, BlockingIOError):
+                raise
+        if not is_at(handle, path):
+            raise FileNotFoundError
         yield
     finally:
         os.close(handle)
 
 
+def _sweep(parent: Path) -> None:
+    """Remove the scratch files and folders in `parent` that no process has locked. Failures do not matter here."""
+    with suppress(OSError):
+        for name in os.listdir(parent) if renames_open_files() else ():
+            if _SCRATCH.fullmatch(name):
+                with suppress(OSError), _held(parent / name, sweeping=True):
+                    _remove(parent / name)
+
+
 def _remove(path: Path) -> None:
     """Remove a scratch file or folder, as far as that is possible."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-        return
+    shutil.rmtree(path, ignore_errors=True)  # which leaves a file
     with suppress(OSError):
         path.unlink()
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Write the file `path` completely, unless it exists. Raises OSError."""
+    with scratch(path.parent) as new:
+        _write(open_file(new, os.O_WRONLY), data)
+        with suppress(FileExistsError):
+            os.link(new, path)
+        new.unlink()
+    sync_folder(path.parent)
 
 
 def _write(handle: int, data: bytes) -> None:
@@ -242,18 +208,18 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _scratch(target.parent, Path.mkdir) as scratch:
+        with scratch(target.parent, folder=True) as new:
             for name, data in files.items():
-                _write(open_file(scratch / name, _NEW), data)
-            sync_folder(scratch)
-            old = swap_in(scratch, target)
+                _write(open_file(new / name, _NEW), data)
+            sync_folder(new)
+            old = swap_in(new, target)
     except (OSError, ValueError) as error:
         raise ModelFileError(f"cannot save to {quote(target, 200)}: {reason(error)}; nothing was changed") from error
     try:
         sync_folder(target.parent)
         with suppress(BlockingIOError, FileNotFoundError):  # another process sweeps it, or has swept it
             if old is not None:
-                with _lock_of(old) if renames_open_files() else nullcontext():
+                with _held(old):
                     shutil.rmtree(old)
     except OSError as error:  # saving has succeeded at this point, so warn
         left = "" if old is None else f", and the folder it replaced may be left as {quote(old, 200)}"

@@ -53,8 +53,15 @@ def storage_table(tensors: Mapping[str, Array], dtype: str) -> dict[str, str]:
     }
 
 
-def check_storage(table: object, forms: Mapping[str, Form]) -> dict[str, str]:
-    """`table`, if it maps float32 tensors of `forms` to storage dtypes. Raises InputError naming the entry."""
+def distinct_limits(rows: int) -> tuple[int, int]:
+    """The least and the largest number of distinct rows with which a matrix of that many rows can be stored."""
+    return -(-rows // _MOST_SHARING), min(rows, _MOST_DISTINCT)
+
+
+def stored_forms(forms: Mapping[str, Form], table: Any, distinct: Any) -> dict[str, Form]:
+    """Shape and dtype of each tensor in the file, from those in memory, the storage dtype of each that has one, and the
+    number of distinct rows of each matrix that shares rows. Raises InputError naming the entry that is impossible.
+    """
     if not isinstance(table, Mapping):
         raise InputError("storage must map tensor names to dtypes")
     for name, dtype in table.items():
@@ -67,18 +74,6 @@ def check_storage(table: object, forms: Mapping[str, Form]) -> dict[str, str]:
             raise InputError(f"storage: {quote(name)} cannot be stored as {dtype}")
         if not forms.keys().isdisjoint({name + SCALE, name + ROWS}):
             raise InputError(f"storage: the scales or rows of {quote(name)} would have the name of another tensor")
-    return dict(table)
-
-
-def distinct_limits(rows: int) -> tuple[int, int]:
-    """The least and the largest number of distinct rows with which a matrix of that many rows can be stored."""
-    return -(-rows // _MOST_SHARING), min(rows, _MOST_DISTINCT)
-
-
-def stored_forms(forms: Mapping[str, Form], table: Mapping[str, str], distinct: Any) -> dict[str, Form]:
-    """Shape and dtype of each tensor in the file, from those in memory, a checked table and the number of distinct rows
-    of each matrix that shares rows. Raises InputError naming the entry of `distinct` that is impossible.
-    """
     if not isinstance(distinct, Mapping):
         raise InputError("distinct_rows must map tensor names to numbers")
     for name, count in distinct.items():
@@ -104,7 +99,10 @@ def distinct_rows(stored: Mapping[str, Array]) -> dict[str, int]:
 
 
 def pack(tensors: Mapping[str, Array], table: Mapping[str, str]) -> dict[str, Array]:
-    """The tensors as they are stored. Raises InputError for a number that float16 cannot represent."""
+    """The tensors as they are stored. Raises InputError as `stored_forms`, and for a number that float16 cannot
+    represent.
+    """
+    stored_forms({name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}, table, {})
     stored: dict[str, Array] = {}
     for name, tensor in tensors.items():
         dtype = table.get(name)

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,39 +116,25 @@ def _attempt(remote: Remote, part: Path, progress: bool) -> bool:
 
 
 def _copy(response: Any, part: Path, begin: int, remote: Remote, progress: bool) -> int:
-    done, bar = begin, _Progress(remote, begin, progress)
+    """Append the body from byte `begin` on. progress: a line on stderr, rewritten on a terminal, else new every 10 %.
+    Returns the size of `part`.
+    """
+    done = shown = begin
+    started, terminal = time.monotonic(), sys.stderr.isatty()
+    block = b"first"
     with open(part, "ab" if begin else "wb") as file:
-        while done < remote.size:
-            try:
+        while block:
+            block = b""
+            with suppress(OSError, http.client.HTTPException):
                 block = response.read(min(_BLOCK, remote.size - done))
-            except (OSError, http.client.HTTPException):
-                break
-            if not block:
-                break
             file.write(block)
             done += len(block)
-            bar.show(done)
+            if progress and (done >= shown or not block):
+                shown = done + remote.size // (200 if terminal else 10)
+                speed = (done - begin) / max(time.monotonic() - started, 1e-3) / 1e6
+                line = f"{remote.name}: {done / 1e6:.1f} of {remote.size / 1e6:.1f} MB, {done / remote.size:.0%}"
+                end = "\r" if terminal and block else "\n"
+                print(f"{line}, {speed:.1f} MB/s".ljust(70), end=end, file=sys.stderr, flush=True)
         file.flush()
         os.fsync(file.fileno())
-    bar.show(done, last=True)
     return done
-
-
-class _Progress:
-    """A progress line on stderr: rewritten on a terminal, else a new line every 10 %."""
-
-    def __init__(self, remote: Remote, begin: int, enabled: bool) -> None:
-        self.remote, self.begin, self.enabled = remote, begin, enabled
-        self.terminal = sys.stderr.isatty()
-        self.started = time.monotonic()
-        self.next = begin
-
-    def show(self, done: int, last: bool = False) -> None:
-        if not self.enabled or (done < self.next and not last):
-            return
-        size = self.remote.size
-        self.next = done + size // (200 if self.terminal else 10)
-        speed = (done - self.begin) / max(time.monotonic() - self.started, 1e-3) / 1e6
-        line = f"{self.remote.name}: {done / 1e6:.1f} of {size / 1e6:.1f} MB, {done / size:.0%}, {speed:.1f} MB/s"
-        end = "\r" if self.terminal and not last else "\n"
-        print(line.ljust(70), end=end, file=sys.stderr, flush=True)

@@ -50,7 +50,14 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             return value
         raise ModelFileError(f"{where} must be {' or '.join(map(repr, args))}, not {_shown(value)}")
     if origin in (Union, types.UnionType):
-        return _one_of(args, value, where)
+        failed: list[ModelFileError] = []
+        # The type of the value first, so that in `float | int` an int stays an int; null last, whose message says less.
+        for choice in sorted(args, key=lambda choice: (choice is not type(value), choice is type(None))):
+            try:
+                return _value(choice, value, where)
+            except ModelFileError as error:
+                failed.append(error)
+        raise failed[0 if len(args) == 2 and type(None) in args else -1]
     if origin in (tuple, list):
         if not isinstance(value, (list, tuple)):
             raise ModelFileError(f"{where} must be a list, not {_kind(value)}")
@@ -80,18 +87,6 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if type(value) is not hint:
         raise ModelFileError(f"{where} must be {_NAMES[hint]}, not {_shown(value)}")
     return value
-
-
-def _one_of(choices: tuple[Any, ...], value: Any, where: str) -> Any:
-    # The type of the value is tried first, so that in `float | int` an int stays an int.
-    for choice in sorted(choices, key=lambda choice: choice is not type(value)):
-        try:
-            return _value(choice, value, where)
-        except ModelFileError as error:
-            last = error
-    if len(choices) == 2 and type(None) in choices:  # Optional: the message is about the other type, not about null
-        return _value(next(choice for choice in choices if choice is not type(None)), value, where)
-    raise last
 
 
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}

@@ -11,20 +11,20 @@ its content, so a change of any byte of any file is detected. This detects damag
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from gatewise.errors import ModelFileError, quote
 from gatewise.storage.atomic import reason, replace_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
-from gatewise.system.files import OpenFolder
+from gatewise.system.files import OpenFolder, open_folder
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
@@ -63,23 +63,20 @@ def save_folder(path: str | os.PathLike[str], files: Mapping[str, bytes]) -> Pat
     `path` resolved). Raises ModelFileError for anything that `check_target` refuses and for write errors such as a full
     disk; the old model is then as it was.
     """
-    where = quote(path, 200)
-    sizes = {name: len(data) for name, data in files.items()}
-    _check_sizes(sizes, where)
+    _check_sizes({name: len(data) for name, data in files.items()}, quote(path, 200))
     target = check_target(path)
-    replace_folder(target, {**files, MANIFEST: _manifest_of(files)})
+    replace_folder(target, _with_manifest(files))
     return target
 
 
 def folder_size(files: Mapping[str, bytes]) -> int:
     """Size in bytes of the folder that `save_folder` writes for these files, including the manifest."""
-    return sum(map(len, files.values())) + len(_manifest_of(files))
+    return sum(map(len, _with_manifest(files).values()))
 
 
-def _manifest_of(files: Mapping[str, bytes]) -> bytes:
-    return _manifest_bytes(
-        {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
-    )
+def _with_manifest(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    entries = {name: {"bytes": len(data), "sha256": sha256(data).hexdigest()} for name, data in files.items()}
+    return {**files, MANIFEST: _manifest_of(entries)}
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:
@@ -100,12 +97,11 @@ def check_target(path: str | os.PathLike[str]) -> Path:
             return target
         if MANIFEST not in names:
             raise ModelFileError(f"{where} contains files and is not a gatewise model; it was not changed")
-        with OpenFolder(target) as folder:
+        with open_folder(target) as folder:
             listed = parse_manifest(_read(folder, MANIFEST, None, where), where)
     except (OSError, ValueError) as error:
         raise ModelFileError(f"cannot save to {where}: {reason(error)}") from error
-    extra = sorted(names - set(listed) - {MANIFEST})
-    if extra:
+    if extra := sorted(names - set(listed) - {MANIFEST}):
         raise ModelFileError(f"{where} contains {quote(extra[0])}, which is not part of the model; it was not changed")
     return target
 
@@ -120,67 +116,59 @@ def load_folder(path: str | os.PathLike[str]) -> Folder:
     where = quote(path, 200)
     for _ in range(20):
         try:
-            folder = OpenFolder(path)
+            with open_folder(path) as folder:
+                try:
+                    return _load(folder, where)
+                except ModelFileError:
+                    if not folder.was_replaced():
+                        raise
         except NotADirectoryError as error:
             raise ModelFileError(f"{where} is a file, not a model folder") from error
         except (OSError, ValueError) as error:
             raise ModelFileError(f"cannot open the model folder {where}: {reason(error)}") from error
-        with folder:
-            try:
-                return _load(folder, where)
-            except ModelFileError:
-                if not folder.was_replaced():
-                    raise
     raise ModelFileError(f"{where} is being replaced again and again by another process")
 
 
 def _load(folder: OpenFolder, where: str) -> Folder:
-    manifest = _read(folder, MANIFEST, None, where)
-    listed = parse_manifest(manifest, where)
+    # One more than there may be, so that a folder of a million files is cheap to refuse.
+    found = dict(islice(folder.entries(), MAX_FILES + 2))
+    name = MANIFEST
+    if name not in found and len(found) > MAX_FILES + 1:
+        raise ModelFileError(f"{where}: more than {MAX_FILES + 1} files, so this is not a gatewise model folder")
     try:
-        with closing(folder.names()) as names:
-            for name in names:  # stops at the first unlisted file, so a folder of a million files is cheap to refuse
-                if name != MANIFEST and name not in listed:
-                    raise ModelFileError(f"{where}: {quote(name)} is not listed in {MANIFEST}; remove it")
+        _check_file(found.get(name), name, None, where)
+        manifest = _read(folder, name, None, where)
+        listed = parse_manifest(manifest, where)
+        for name in found:
+            if name != MANIFEST and name not in listed:
+                raise ModelFileError(f"{where}: {quote(name)} is not listed in {MANIFEST}; remove it")
+        for name, expected in listed.items():
+            _check_file(found.get(name), name, expected["bytes"], where)
+        files = {}
+        for name, expected in listed.items():
+            files[name] = _read(folder, name, expected["bytes"], where)
+            if sha256(files[name]).hexdigest() != expected["sha256"]:
+                raise ModelFileError(f"{where}: {name} was changed or damaged: its SHA-256 is not that of {MANIFEST}")
     except OSError as error:
-        raise ModelFileError(f"{where}: cannot be read: {reason(error)}") from error
-    for name, expected in listed.items():
-        with _errors_of(name, where):
-            _check_file(folder.stat(name), name, expected["bytes"], where)
-    files = {}
-    for name, expected in listed.items():
-        files[name] = _read(folder, name, expected["bytes"], where)
-        if hashlib.sha256(files[name]).hexdigest() != expected["sha256"]:
-            raise ModelFileError(f"{where}: {name} was changed or damaged: its SHA-256 is not the one in {MANIFEST}")
-    return Folder(folder.path, files, hashlib.sha256(manifest).hexdigest())
+        raise ModelFileError(f"{where}: {name} cannot be read: {reason(error)}") from error
+    return Folder(folder.path, files, sha256(manifest).hexdigest())
 
 
 def _read(folder: OpenFolder, name: str, size: int | None, where: str) -> bytes:
-    """The bytes of a regular file of exactly `size` bytes (None: at most MAX_MANIFEST)."""
-    with _errors_of(name, where):
-        _check_file(folder.stat(name), name, size, where)
-        with open(folder.open(name), "rb") as file:
-            found = os.fstat(file.fileno())  # again, because the name may point to another file since the first check
-            _check_file(found, name, size, where)
-            data = file.read(found.st_size + 1)
+    """The bytes of a regular file of exactly `size` bytes (None: at most MAX_MANIFEST). Raises OSError too."""
+    with open(folder.open(name), "rb") as file:
+        found = os.fstat(file.fileno())  # again, because the name may point to another file since the first check
+        _check_file(found, name, size, where)
+        data = file.read(found.st_size + 1)
     if len(data) != found.st_size:
         raise ModelFileError(f"{where}: {name} changed while it was read")
     return data
 
 
-@contextmanager
-def _errors_of(name: str, where: str) -> Iterator[None]:
-    """Turn an OSError of the block, which handles the file `name`, into a ModelFileError."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise ModelFileError(f"{where}: {name} is missing, so this is not a complete gatewise model folder") from error
-    except OSError as error:
-        raise ModelFileError(f"{where}: {name} cannot be read: {reason(error)}") from error
-
-
-def _check_file(found: os.stat_result, name: str, size: int | None, where: str) -> None:
+def _check_file(found: os.stat_result | None, name: str, size: int | None, where: str) -> None:
     """Raise ModelFileError unless it is a regular file of `size` bytes (None: at most MAX_MANIFEST)."""
+    if found is None:
+        raise ModelFileError(f"{where}: {name} is missing, so this is not a complete gatewise model folder")
     if not stat.S_ISREG(found.st_mode):
         kinds = {stat.S_IFLNK: "symbolic link", stat.S_IFDIR: "folder"}
         kind = kinds.get(stat.S_IFMT(found.st_mode), "special file")
@@ -191,10 +179,8 @@ def _check_file(found: os.stat_result, name: str, size: int | None, where: str) 
         raise ModelFileError(f"{where}: {name} has {found.st_size:,} bytes, {MANIFEST} says {size:,}")
 
 
-def _manifest_bytes(files: Mapping[str, Mapping[str, Any]]) -> bytes:
-    return json_bytes(
-        {"format": FORMAT, "format_version": VERSION, "files": {name: files[name] for name in sorted(files)}}
-    )
+def _manifest_of(entries: Mapping[str, Mapping[str, Any]]) -> bytes:
+    return json_bytes({"format": FORMAT, "format_version": VERSION, "files": dict(sorted(entries.items()))})
 
 
 def parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
@@ -222,7 +208,7 @@ def parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
             raise ModelFileError(f"{name}: the entry of {quote(file)} has no valid size and SHA-256")
     sizes = {file: entry["bytes"] for file, entry in files.items()}
     _check_sizes(sizes, name)
-    if _manifest_bytes(files) != raw:
+    if _manifest_of(files) != raw:
         raise ModelFileError(f"{name}: not byte for byte as gatewise writes it, so it was changed or damaged")
     return files
 

@@ -22,10 +22,6 @@ MAX_VALUES = 2_000_000  # an empty list takes 3 bytes here and 64 in memory
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 
-class _Refused(ValueError):
-    """(reason, the part of the input that it is about)."""
-
-
 def json_bytes(value: Any) -> bytes:
     """`value` as indented UTF-8 that `parse_json` reads back. Equal values give equal bytes; the key order is kept.
 
@@ -81,7 +77,7 @@ def parse_json(
     except json.JSONDecodeError as cause:
         line = f"line {cause.lineno}, " if b"\n" in raw.strip() else ""
         raise error(f"{name}: not JSON at {line}column {cause.colno}: {cause.msg}") from cause
-    except _Refused as cause:
+    except (LookupError, ArithmeticError) as cause:  # of _unique and _finite: the reason, and the part that it is about
         reason, part = cause.args
         raise error(f"{name}: {reason}{f' ({quote(part, 60)})' if echo else ''}") from cause
     except ValueError as cause:  # Python does not convert an integer of more than 4,300 digits
@@ -107,7 +103,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _Refused("duplicate key", key)
+        raise LookupError("duplicate key", key)
     return found
 
 
@@ -115,7 +111,7 @@ def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         named = text in ("NaN", "Infinity", "-Infinity")
-        raise _Refused("NaN and Infinity are not JSON" if named else "a number is too large for float64", text)
+        raise ArithmeticError("NaN and Infinity are not JSON" if named else "a number is too large for float64", text)
     return number
 
 

@@ -23,18 +23,10 @@ from gatewise.types import Array
 
 MAX_HEADER = 1_000_000
 MAX_TENSORS = 256
+_TYPES = ("F64", "F32", "F16", "I64", "I32", "U16", "I8", "U8")  # of safetensors
 _SHA256 = b'"sha256":"'  # before the digest in the header; within a string, the quotation marks would be escaped
 _NO_DIGEST = b"0" * 64  # in its place while it is computed
-_CODES = {
-    "float64": "F64",
-    "float32": "F32",
-    "float16": "F16",
-    "int64": "I64",
-    "int32": "I32",
-    "uint16": "U16",
-    "int8": "I8",
-    "uint8": "U8",
-}
+_CODES = {np.dtype(code.lower()[0] + str(int(code[1:]) // 8)).name: code for code in _TYPES}  # float32: F32
 
 
 def tensors_to_bytes(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import sys
-from collections.abc import Generator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -73,60 +74,51 @@ def open_file(path: str | os.PathLike[str], flags: int) -> int:
 def is_at(handle: int, path: str | os.PathLike[str]) -> bool:
     """Whether `path`, not followed if it is a link, is what `handle` has open."""
     try:
-        return _identity(os.fstat(handle)) == _identity(os.stat(path, follow_symlinks=False))
+        return os.path.samestat(os.fstat(handle), os.stat(path, follow_symlinks=False))
     except OSError:
         return False
 
 
-def _identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
-
-
+@dataclass
 class OpenFolder:
     """A folder whose files are read through a handle on it, so that all of them are of one folder even if another is
     renamed to its path. Windows: the files are read by path; `was_replaced` tells whether the path led elsewhere since.
-
-    The constructor raises OSError, NotADirectoryError for a file, and ValueError for an impossible path.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self._handle = os.open(path, _folder_flags) if _folder_handles else None
-        found = os.stat(path) if self._handle is None else os.fstat(self._handle)
-        if not stat.S_ISDIR(found.st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        self._identity = _identity(found)
+    path: Path
+    handle: int | None
+    status: os.stat_result
 
-    def __enter__(self) -> OpenFolder:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-
-    def names(self) -> Generator[str, None, None]:
-        """The names in the folder, one after the other."""
-        with os.scandir(self.path if self._handle is None else self._handle) as entries:
-            yield from (entry.name for entry in entries)
-
-    def stat(self, name: str) -> os.stat_result:
-        """Of the file `name`, or of the link that it is."""
-        if self._handle is None:
-            return os.stat(self.path / name, follow_symlinks=False)
-        return os.stat(name, dir_fd=self._handle, follow_symlinks=False)
+    def entries(self) -> Iterator[tuple[str, os.stat_result]]:
+        """The names in the folder, one after the other, and what each is, links not followed."""
+        with os.scandir(self.path if self.handle is None else self.handle) as entries:
+            yield from ((entry.name, entry.stat(follow_symlinks=False)) for entry in entries)
 
     def open(self, name: str) -> int:
         """A handle that reads the file `name`. Raises OSError for a link."""
-        if self._handle is None:
+        if self.handle is None:
             return open_file(self.path / name, os.O_RDONLY)
-        return os.open(name, os.O_RDONLY | _flags | _no_follow, dir_fd=self._handle)
+        return os.open(name, os.O_RDONLY | _flags | _no_follow, dir_fd=self.handle)
 
     def was_replaced(self) -> bool:
         """Whether another folder has been renamed to the path since this one was opened."""
         try:
-            return _identity(os.stat(self.path)) != self._identity
+            return not os.path.samestat(os.stat(self.path), self.status)
         except OSError:
             return False
+
+
+@contextmanager
+def open_folder(path: str | os.PathLike[str]) -> Iterator[OpenFolder]:
+    """The folder `path`, open within the block. Raises OSError, NotADirectoryError for a file (Windows: once its
+    entries are read), and ValueError for an impossible path.
+    """
+    handle = os.open(path, _folder_flags) if _folder_handles else None
+    try:
+        yield OpenFolder(Path(path), handle, os.stat(path if handle is None else handle))
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def renames_open_files() -> bool:

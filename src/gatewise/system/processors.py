@@ -38,7 +38,19 @@ def processor_name() -> str:
 @lru_cache(maxsize=1)
 def _quota(root: Path, period: float) -> int:
     """Processors that the control groups (version 2 or 1) grant, rounded up; a large number without a limit."""
-    return min((quota for folder in _folders(root) for quota in _quota_of(folder)), default=_UNLIMITED)
+    least = _UNLIMITED
+    for folder in _folders(root):
+        try:
+            if (folder / "cpu.max").exists():
+                quota, microseconds = (folder / "cpu.max").read_text().split()
+            else:
+                quota = (folder / "cpu.cfs_quota_us").read_text().strip()
+                microseconds = (folder / "cpu.cfs_period_us").read_text().strip()
+            if quota not in ("max", "-1"):
+                least = min(least, max(1, -(-int(quota) // int(microseconds))))
+        except (OSError, ValueError, ZeroDivisionError):
+            continue
+    return least
 
 
 def _folders(root: Path) -> Iterator[Path]:
@@ -50,12 +62,11 @@ def _folders(root: Path) -> Iterator[Path]:
         return
     for mount in mounts:
         fields, _, kind = mount.partition(" - ")
+        path = None
         if kind.startswith("cgroup2 "):
             path = groups.get("")
         elif kind.startswith("cgroup ") and "cpu" in kind.split()[-1].split(","):
             path = next((path for names, path in groups.items() if "cpu" in names.split(",")), None)
-        else:
-            continue
         if path is None:
             continue
         _, _, _, mounted, at = (field.replace("\\040", " ") for field in fields.split()[:5])
@@ -65,16 +76,3 @@ def _folders(root: Path) -> Iterator[Path]:
         below = inside.relative_to(mounted) if inside.is_relative_to(mounted) else PurePosixPath()
         for part in (below, *below.parents) if ".." not in below.parts else (PurePosixPath(),):
             yield top / part
-
-
-def _quota_of(folder: Path) -> list[int]:
-    """The limit of one group, in processors; empty without a limit."""
-    try:
-        if (folder / "cpu.max").exists():
-            quota, period = (folder / "cpu.max").read_text().split()
-        else:
-            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
-            period = (folder / "cpu.cfs_period_us").read_text().strip()
-        return [] if quota in ("max", "-1") else [max(1, -(-int(quota) // int(period)))]
-    except (OSError, ValueError, ZeroDivisionError):
-        return []

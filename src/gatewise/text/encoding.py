@@ -1,15 +1,11 @@
-"""The encodings of texts: what every kind has, and the kinds by name."""
+"""What the encodings of texts share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.errors import InputError
 from gatewise.types import Array
 
 
@@ -25,34 +21,17 @@ class Encoded(NamedTuple):
     spans: list[tuple[int, int]]
 
 
-class Encoding(Protocol):
-    """Text to token ids. kind: its name in config.json. vocab_size: ids are below it. unknown: the id of words outside
-    the vocabulary.
-
-    `encode` gives int32 (n,), `tokenize` the ids with the tokens as text and their spans, `to_files` the config entry
-    and the files by name.
-    """
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def vocab_size(self) -> int: ...
-    @property
-    def unknown(self) -> int: ...
-    def encode(self, text: str) -> NDArray[np.int32]: ...
-    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]: ...
-    def tokenize(self, text: str) -> Encoded: ...
-    def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]: ...
-
-
-def utf8(text: str) -> bytes:
-    """`text` as UTF-8. Raises InputError for anything but a str, and for a lone surrogate with its position.
+def utf8(text: str, limit: int | None = None) -> bytes:
+    """`text` as UTF-8. Raises InputError for anything but a str, for a lone surrogate with its position, and for more
+    than `limit` characters.
 
     A lone surrogate is half of a character, for example from JSON ("\\ud800") or a file name. It cannot be displayed or
     saved.
     """
     if not isinstance(text, str):
         raise InputError(f"a text must be a str, not {type(text).__name__}")
+    if limit is not None and len(text) > limit:
+        raise InputError(f"the text has {len(text):,} characters; the limit is {limit:,}")
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -62,19 +41,13 @@ def utf8(text: str) -> bytes:
         ) from None
 
 
-# Kind to module and class. A model has one kind, so only that one is imported.
-_KINDS = {
-    "keras": ("gatewise.text.keras", "KerasEncoding"),
-    "subwords": ("gatewise.text.subwords", "SubwordEncoding"),
-    "tokens": ("gatewise.text.tokens", "TokenEncoding"),
-}
-
-
-def encoding_from(config: Any, read: Callable[[str], bytes]) -> Encoding:
-    """The encoding that `to_files` wrote. read(name): the bytes of a file. Raises ModelFileError for anything else."""
-    kind = config.get("kind") if isinstance(config, Mapping) else None
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise ModelFileError(f"encoding: kind must be one of {', '.join(_KINDS)}, not {quote(kind)}")
-    module, name = _KINDS[kind]
-    found: Encoding = getattr(import_module(module), name).from_files(config, read)
-    return found
+def checked_texts(texts: Iterable[str], limit: int, first: int = 1) -> Iterator[str]:
+    """The texts; the InputError of `utf8` names one by its number, counted from `first`."""
+    if isinstance(texts, str):
+        raise InputError("texts must be a list of texts, not one text")
+    for number, text in enumerate(texts, first):
+        try:
+            utf8(text, limit)
+        except InputError as error:
+            raise InputError(f"text {number}: {error}") from None
+        yield text

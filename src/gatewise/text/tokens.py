@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from gatewise.errors import DataWarning, InputError, ModelFileError, counted, quote
 from gatewise.storage.strict_json import parse_json
-from gatewise.text.encoding import Encoded, utf8
+from gatewise.text.encoding import Encoded, checked_texts, utf8
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
+INSIDE = "##"  # before a piece that does not start its word
 _LETTER = r"\p{L}\p{M}\p{N}_"
 # A word ends after 100 characters (three apostrophes, 100 equal marks), so that a hostile text gives many unknown words
 # and no long one. `[PAD]` typed by a user is three tokens here, never the special one.
@@ -42,19 +43,20 @@ PIPELINE = 2  # to be raised by any change of the tokenisation; models keep thei
 _CHUNK = 1_000  # texts per call: an Encoding of the library takes about 100 bytes per token
 _MOST_COMPOSED = 1_000  # characters
 
-
-def _tokenizer(vocabulary: dict[str, int], pipeline: int = PIPELINE) -> Tokenizer:
-    """The pipeline over a vocabulary. The import is lazy because a model with the Keras encoding does not need it."""
-    from tokenizers.models import WordLevel
-
-    return tokenizer_of(WordLevel(vocab=vocabulary, unk_token=UNKNOWN), pipeline)
+Merge = tuple[str, str]
 
 
-def tokenizer_of(model: Any, pipeline: int = PIPELINE) -> Tokenizer:
-    """The pipeline over a model of the library that divides words further or gives them ids."""
-    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+def build(vocabulary: dict[str, int], merges: list[Merge] | None = None, pipeline: int = PIPELINE) -> Tokenizer:
+    """The pipeline over a vocabulary of words; with merges, over one of pieces of words. The import is lazy because a
+    model with the Keras encoding does not need it.
+    """
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-    tokenizer = Tokenizer(model)
+    if merges is None:
+        tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token=UNKNOWN))
+    else:
+        pieces = models.BPE(vocab=vocabulary, merges=merges, unk_token=UNKNOWN, continuing_subword_prefix=INSIDE)
+        tokenizer = Tokenizer(pieces)
     tokenizer.normalizer = normalizers.Sequence(
         [
             normalizers.Replace(Regex(_BREAK), " "),
@@ -113,16 +115,13 @@ class TokenEncoding:
         cls, texts: Iterable[str], vocab_size: int = 30_000, min_count: int = 2, max_characters: int = 1_000_000
     ) -> TokenEncoding:
         """The `vocab_size` most frequent tokens, at most, of those that occur at least `min_count` times."""
-        from tokenizers.models import WordLevel
         from tokenizers.trainers import WordLevelTrainer
 
-        if isinstance(texts, str):
-            raise InputError("texts must be a list of texts, not one text")
         if vocab_size < 3 or min_count < 1:
             raise InputError(
                 f"vocab_size must be at least 3 and min_count at least 1, got {vocab_size} and {min_count}"
             )
-        tokenizer = _tokenizer({})
+        tokenizer = build({})
         trainer = WordLevelTrainer(
             vocab_size=vocab_size - cls._n_special, min_frequency=min_count, show_progress=False, special_tokens=[]
         )
@@ -131,8 +130,7 @@ class TokenEncoding:
         ranked = sorted(counted, key=counted.__getitem__)
         # PAD and UNK are entries of the vocabulary, not special tokens, which would be found in a user's text.
         vocabulary = {word: row for row, word in enumerate([PAD, UNKNOWN, *ranked])}
-        tokenizer.model = WordLevel(vocab=vocabulary, unk_token=UNKNOWN)
-        return cls(tokenizer, max_characters)
+        return cls(build(vocabulary), max_characters)
 
     @classmethod
     def of_words(cls, words: Sequence[str]) -> TokenEncoding:
@@ -143,7 +141,7 @@ class TokenEncoding:
         vocabulary = {word: row for row, word in enumerate([PAD, UNKNOWN, *words[2:]])}
         if len(vocabulary) != len(words):
             raise InputError(f"vocabulary: {len(words):,} entries, {len(vocabulary):,} of them distinct")
-        encoding = cls(_tokenizer(vocabulary))
+        encoding = cls(build(vocabulary))
         ids = encoding.encode_batch(words[2:])
         lost = [words[row] for row, found in enumerate(ids, 2) if found.tolist() != [row]]
         if lost:
@@ -163,23 +161,21 @@ class TokenEncoding:
         """
         if not self._n_special < vocab_size <= self.vocab_size:
             raise InputError(f"vocab_size must be 3 to {self.vocab_size:,}, the size now, got {vocab_size:,}")
-        tokenizer = self._of_first(vocab_size)
+        rows, merges = self.tokenizer.get_vocab(), merges_of(self.tokenizer)
+        kept = {word: row for row, word in enumerate(sorted(rows, key=rows.__getitem__)[:vocab_size])}
+        if merges is not None:
+            merges = [merge for merge in merges if {*merge, joined(*merge)} <= kept.keys()]
+        tokenizer = build(kept, merges, self.pipeline)
         return type(self)(tokenizer, self.max_characters, self.max_tokens, self.pipeline)
-
-    def _of_first(self, vocab_size: int) -> Tokenizer:
-        """The tokenizer with the first `vocab_size` entries."""
-        return _tokenizer(first_entries(self.tokenizer, vocab_size), self.pipeline)
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,), empty for a text without a word. Raises InputError for a lone surrogate or a too long text."""
-        _check(text, self.max_characters)
+        utf8(text, self.max_characters)
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids
         return np.array(self._limited(ids), dtype=np.int32)
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """`encode` of each text, on all cores. The InputError names the text by its number, from 1."""
-        if isinstance(texts, str):
-            raise InputError("texts must be a list of texts, not one text")
         out: list[NDArray[np.int32]] = []
         for first in range(0, len(texts), _CHUNK):
             chunk = list(checked_texts(texts[first : first + _CHUNK], self.max_characters, first + 1))
@@ -189,7 +185,7 @@ class TokenEncoding:
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with the tokens as they are spelled in the text, and their spans."""
-        _check(text, self.max_characters)
+        utf8(text, self.max_characters)
         found = self.tokenizer.encode(text, add_special_tokens=False)
         ids, spans = np.array(self._limited(found.ids), dtype=np.int32), found.offsets
         if not unicodedata.is_normalized("NFC", text):
@@ -222,57 +218,56 @@ class TokenEncoding:
         pipeline = config["pipeline"]
         if pipeline not in _TOKENS:
             raise ModelFileError(f"encoding '{cls.kind}': this version of gatewise has no pipeline {pipeline}")
-        tokenizer = cls._from_json(parse_json(read(cls.file), cls.file), pipeline)
+        tokenizer = _tokenizer_from(parse_json(read(cls.file), cls.file), pipeline, cls.kind == "subwords", cls.file)
         return cls(tokenizer, config["max_characters"], config["max_tokens"], pipeline)
 
-    @classmethod
-    def _from_json(cls, stored: Any, pipeline: int) -> Tokenizer:
-        """The tokenizer that tokenizer.json holds. Raises ModelFileError."""
-        tokenizer = _tokenizer(vocabulary_of(stored, cls.file), pipeline)
-        stored["model"]["vocab"] = {}
-        check_rest(stored, _tokenizer({}, pipeline), cls.file)
-        return tokenizer
 
-
-def first_entries(tokenizer: Tokenizer, vocab_size: int) -> dict[str, int]:
-    """The first `vocab_size` entries of the vocabulary."""
-    rows = tokenizer.get_vocab()
-    return {word: row for row, word in enumerate(sorted(rows, key=rows.__getitem__)[:vocab_size])}
-
-
-def vocabulary_of(stored: Any, file: str) -> dict[str, int]:
-    """The vocabulary in the JSON data of a tokenizer. Raises ModelFileError."""
+def _tokenizer_from(stored: Any, pipeline: int, pieces: bool, file: str) -> Tokenizer:
+    """The tokenizer that the JSON data of tokenizer.json hold. pieces: it has merges. Raises ModelFileError."""
     try:
-        vocabulary: dict[str, int] = stored["model"]["vocab"]
+        model = stored["model"]
+        vocabulary: dict[str, int] = model["vocab"]
         are_integers = set(map(type, vocabulary.values())) <= {int}  # 1 == True == 1.0 in Python
         first = vocabulary.get(PAD), vocabulary.get(UNKNOWN)
     except (TypeError, LookupError, AttributeError):
         raise ModelFileError(f"{file}: not a tokenizer with a vocabulary of words") from None
     if not are_integers or first != (0, 1) or sorted(vocabulary.values()) != list(range(len(vocabulary))):
         raise ModelFileError(f"{file}: the vocabulary must start with {PAD}, {UNKNOWN} and number 0, 1, 2, …")
-    return vocabulary
-
-
-def check_rest(stored: Any, expected: Tokenizer, file: str) -> None:
-    """Raise ModelFileError unless the JSON data are those of `expected`. Both have an empty vocabulary."""
-    written = json.loads(expected.to_str())
+    merges: list[Merge] | None = None
+    if pieces:
+        found = model.get("merges")
+        if not isinstance(found, list) or not all(_is_merge(merge, vocabulary) for merge in found):
+            raise ModelFileError(f"{file}: a merge is not two pieces of the vocabulary that make a third one")
+        merges = [(left, right) for left, right in found]
+        if len(set(merges)) != len(merges):
+            raise ModelFileError(f"{file}: a merge occurs twice")
+        model["merges"] = []
+    model["vocab"] = {}
+    written = json.loads(build({}, [] if pieces else None, pipeline).to_str())
     for part in sorted((set(written) | set(stored)) - {"version"}):
         # As JSON, because 1 == True == 1.0 in Python.
         ours, theirs = (json.dumps({part: it[part]} if part in it else {}, sort_keys=True) for it in (written, stored))
         if ours != theirs:
             raise ModelFileError(f"{file}: '{part}' is not what gatewise writes there")
+    return build(vocabulary, merges, pipeline)
 
 
-def _check(text: str, limit: int) -> None:
-    if len(utf8(text)) > limit and len(text) > limit:
-        raise InputError(f"the text has {len(text):,} characters; the limit is {limit:,}")
+def merges_of(tokenizer: Tokenizer) -> list[Merge] | None:
+    """The merges of the tokenizer's model, in order; None for one of words."""
+    merges = json.loads(tokenizer.to_str())["model"].get("merges")
+    return None if merges is None else [(left, right) for left, right in merges]
 
 
-def checked_texts(texts: Iterable[str], limit: int, first: int = 1) -> Iterator[str]:
-    """The texts; InputError for a too long one or a lone surrogate names it by its number, counted from `first`."""
-    for number, text in enumerate(texts, first):
-        try:
-            _check(text, limit)
-        except InputError as error:
-            raise InputError(f"text {number}: {error}") from None
-        yield text
+def joined(left: str, right: str) -> str:
+    """The piece that a merge makes of two."""
+    return left + right.removeprefix(INSIDE)
+
+
+def _is_merge(merge: Any, vocabulary: dict[str, int]) -> bool:
+    return (
+        isinstance(merge, list)
+        and len(merge) == 2
+        and all(isinstance(piece, str) and piece in vocabulary for piece in merge)
+        and merge[1].startswith(INSIDE)
+        and joined(*merge) in vocabulary
+    )
