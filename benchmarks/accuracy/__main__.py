@@ -1,12 +1,11 @@
 """Accuracy on the IMDB test half, row by row.
 
-    python -m benchmarks.accuracy --data aclImdb_v1.tar.gz [--rows NAME ... | --ablation | --few-labels]
-        [--seeds 0 1 2] [--quick]
+    python -m benchmarks.accuracy --data aclImdb_v1.tar.gz [--rows NAME ... | --few-labels] [--seeds 0 1 2] [--quick]
 
-Each row trains on the archive's texts alone and is measured once. --ablation: the rows of `large` with one change each.
-Results go into results/accuracy.json as they are measured, with seed, machine, versions and time; docs/accuracy.md is
-rendered from it (`benchmarks.accuracy.tables`). Pretrained models are kept in --pretrained, for all rows of a seed;
-their time counts in each. --quick takes a twentieth of the reviews, prints, and writes nothing.
+Each row trains on the archive's texts alone and is measured once. Results go into results/accuracy.json as they are
+measured, with seed, machine, versions and time; docs/accuracy.md is rendered from it (`benchmarks.accuracy.tables`).
+Pretrained models are kept in --pretrained, for all rows of a seed; their time counts in each. --quick takes a
+twentieth of the reviews, prints, and writes nothing.
 """
 
 from __future__ import annotations
@@ -17,14 +16,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy.ablation import ABLATIONS
 from benchmarks.accuracy.data import Reviews
 from benchmarks.accuracy.few_labels import LABELS, PRETRAINED, few_labels
 from benchmarks.accuracy.rows import BASELINES, ROWS
 from benchmarks.machine import machine, now, revision
 from gatewise.kernels.threads import threads
 
-ALL = (*ROWS, *ABLATIONS)
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "accuracy.json"
 
 
@@ -32,9 +29,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the official archive or its folder")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--rows", nargs="+", metavar="NAME", help=f"of {', '.join(row.name for row in ALL)}")
+    which.add_argument("--rows", nargs="+", metavar="NAME", help=f"of {', '.join(row.name for row in ROWS)}")
     parser.add_argument("--seeds", nargs="+", type=int, help="default: 0 1 2; 0 for few labels")
-    which.add_argument("--ablation", action="store_true", help="the rows of `large` with one change each")
     which.add_argument("--few-labels", action="store_true", help="few labels instead of rows")
     parser.add_argument("--size", default="large", help="of the pretrained model for few labels")
     parser.add_argument("--pretrain-epochs", type=float, default=3, help="of the pretrained model for few labels")
@@ -44,8 +40,8 @@ def main() -> None:
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="save each row's model there, as NAME-SEED")
     parser.add_argument("--quick", action="store_true", help="a twentieth of the reviews; write nothing")
     options = parser.parse_args()
-    names = options.rows or [row.name for row in (ABLATIONS if options.ablation else ROWS)]
-    unknown = sorted(set(names) - {row.name for row in ALL})
+    names = options.rows or [row.name for row in ROWS]
+    unknown = sorted(set(names) - {row.name for row in ROWS})
     if unknown:
         parser.error(f"no row is called {unknown[0]}")
     seeds = options.seeds or ([0] if options.few_labels else [0, 1, 2])
@@ -68,7 +64,7 @@ def main() -> None:
             if not options.quick:
                 _save_few_labels(result | _environment())
         return
-    for row in (row for row in ALL if row.name in names):
+    for row in (row for row in ROWS if row.name in names):
         for seed in seeds[:1] if row in BASELINES else seeds:
             out = options.save and options.save / f"{row.name}-{seed}"
             figures = row.run(reviews, seed, folder, out)

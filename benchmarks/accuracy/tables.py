@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.accuracy.ablation import ABLATIONS
 from benchmarks.accuracy.few_labels import PRETRAINED
 from benchmarks.accuracy.rows import ROWS
 from benchmarks.tables import RESULTS as FOLDER
@@ -52,38 +51,6 @@ def _rows(results: Results) -> str:
         accuracy = _four([one["accuracy"] for one in found])
         lines.append(f"| `{row.name}` | {row.what} | {accuracy} | {' | '.join(alone)} | {_minutes(found)} |")
     return "\n".join(lines)
-
-
-def _ablation(results: Results) -> str:
-    """`large`, and each change of it, over the seeds that both have."""
-    lines = ["| change | accuracy | points | network alone | points | loss | minutes, on threads |"]
-    lines.append("|---|---:|---:|---:|---:|---:|---:|")
-    large = results.get("rows", {}).get("large", {})
-    measured = {row: results.get("rows", {}).get(row.name, {}) for row in ABLATIONS}
-    shared = {seed for seeds in measured.values() for seed in seeds} & set(large)
-    if not shared:
-        return "Not measured yet: `python -m benchmarks.accuracy --ablation` does it."
-    lines.append(_ablation_line("none (`large`)", {seed: large[seed] for seed in shared}, None))
-    for row, seeds in measured.items():
-        found = {seed: one for seed, one in seeds.items() if seed in large}
-        if found:
-            lines.append(_ablation_line(f"{row.what} (`{row.name}`)", found, {seed: large[seed] for seed in found}))
-    return "\n".join(lines)
-
-
-def _ablation_line(what: str, found: Results, unchanged: Results | None) -> str:
-    """A line of means over seeds; unchanged: `large` with these seeds."""
-
-    def mean(seeds: Results, figure: str) -> float:
-        return float(statistics.mean(one[figure] for one in seeds.values()))
-
-    cells = [what]
-    for figure in ("accuracy", "network_accuracy"):
-        value = mean(found, figure)
-        cells += [f"{value:.4f}", "" if unchanged is None else f"{100 * (value - mean(unchanged, figure)):+.2f}"]
-    threads = sorted({str(one["threads"]) for one in found.values()})
-    cells += [f"{mean(found, 'loss'):.4f}", f"{mean(found, 'train_seconds') / 60:.1f} on {', '.join(threads)}"]
-    return f"| {' | '.join(cells)} |"
 
 
 def _summary(results: Results) -> str:
@@ -146,7 +113,6 @@ def _environment(results: Results) -> str:
 _TABLES: dict[str, Callable[[Results], str]] = {
     "rows": _rows,
     "summary": _summary,
-    "ablation": _ablation,
     "few-labels": _few_labels,
     "environment": _environment,
 }

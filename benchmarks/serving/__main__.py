@@ -3,7 +3,6 @@
     python -m benchmarks.serving            throughput compared with ONNX Runtime and without batching; latency at 70%
     python -m benchmarks.serving mix        64 clients, 2,000 requests each, each response compared with the offline one
     python -m benchmarks.serving classroom  the same, while 30 users type on the page
-    python -m benchmarks.serving memory     100,000 requests of random length; the growth of the resident memory
 
 Real reviews (the test half of ../shared/data, or --reviews PATH|embedded) and one set of weights of the tutorial's
 sizes for both servers. All servers run all the time; rounds are interleaved, and a ratio is the median over the rounds.
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.machine import machine, now, revision
 from benchmarks.reviews import default_data
-from benchmarks.serving import classroom, load, memory, mix
+from benchmarks.serving import classroom, load, mix
 from benchmarks.serving.servers import use_two_cores
 from benchmarks.serving.weights import write
 from gatewise.data import imdb
@@ -26,11 +25,9 @@ from gatewise.data import imdb
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving")
-    parser.add_argument("what", nargs="?", choices=["load", "mix", "classroom", "memory"], default="load")
+    parser.add_argument("what", nargs="?", choices=["load", "mix", "classroom"], default="load")
     parser.add_argument("--reviews", metavar="PATH|embedded", default=default_data())
-    parser.add_argument(
-        "--requests", type=int, help="per server and round (load), per client (mix, classroom), in total (memory)"
-    )
+    parser.add_argument("--requests", type=int, help="per server and round (load), per client (mix, classroom)")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", metavar="FILE", help="also write the results to this file")
@@ -46,10 +43,8 @@ def main() -> None:
             results |= load.run(model, texts, arguments.requests or 4000, arguments.clients, arguments.rounds)
         elif arguments.what == "mix":
             results |= mix.run(model, texts, arguments.requests or 2000, arguments.clients)
-        elif arguments.what == "classroom":
-            results |= classroom.run(model, texts, arguments.requests or 2000, arguments.clients)
         else:
-            results |= memory.run(model, texts, arguments.requests or 100_000, arguments.clients)
+            results |= classroom.run(model, texts, arguments.requests or 2000, arguments.clients)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 

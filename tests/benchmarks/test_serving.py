@@ -18,19 +18,13 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize(
-    ("words", "keys"),
-    [
-        (["load", "--requests", "60", "--rounds", "1"], {"rates", "batching", "at", "p99_ms", "statuses"}),
-        (["memory", "--requests", "200"], {"megabytes", "slope"}),
-    ],
-)
-def test_it_runs(words: list[str], keys: set[str], tmp_path: Path) -> None:
+def test_it_runs(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
-    command = [sys.executable, "-m", "benchmarks.serving", *words, "--reviews", "embedded", "--json", str(found)]
+    command = [sys.executable, "-m", "benchmarks.serving", "load", "--requests", "60", "--rounds", "1"]
+    command += ["--reviews", "embedded", "--json", str(found)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert keys <= set(json.loads(found.read_text()))
+    assert {"rates", "batching", "at", "p99_ms", "statuses"} <= set(json.loads(found.read_text()))
 
 
 def test_a_wrong_response_is_found_before_anything_is_timed() -> None:

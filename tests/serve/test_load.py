@@ -1,7 +1,7 @@
 """Many clients at once: every answer is its own request's; and the memory stays where it is.
 
-The full sizes (64 clients with 2,000 requests each, alone and while 30 users type on the page; 100,000 requests of
-random length) are `python -m benchmarks.serving mix`, `classroom` and `memory`.
+The full sizes (64 clients with 2,000 requests each, alone and while 30 users type on the page) are
+`python -m benchmarks.serving mix` and `classroom`.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from benchmarks.random_scores import RandomScores
 from gatewise.explain import METHODS, method_named
 from gatewise.explain.attribution.faithfulness import (
     SHARES,
@@ -15,8 +16,8 @@ from gatewise.explain.attribution.faithfulness import (
     measure_all,
     sample,
 )
-from gatewise.explain.attribution.method import attribute
-from gatewise.explain.example import predict_examples
+from gatewise.explain.attribution.method import Attribution, attribute
+from gatewise.explain.example import Example, predict_examples
 from gatewise.members.ensemble import Ensemble
 from gatewise.target import log_probabilities
 from tests.explain.attribution import test_ngrams
@@ -56,6 +57,21 @@ def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method:
     assert found.faithfulness.comprehensiveness == pytest.approx(found.comprehensiveness.mean())
     assert found.faithfulness.n == len(LENGTHS)
     assert found.seconds > 0
+
+
+class RandomScores:
+    """An attribution method that draws each score from a standard normal distribution."""
+
+    name, adds_up, rule = "random", False, None
+
+    def note(self, ensemble: Ensemble) -> str:
+        return "at random"
+
+    base_value_note = note
+
+    def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
+        rng = np.random.default_rng(0)
+        return [Attribution(rng.standard_normal(len(example.rows)), 0.0) for example in examples]
 
 
 def test_random_scores_are_worse_than_leave_one_out() -> None:
