@@ -125,7 +125,6 @@ def train(
     from gatewise.training import RECIPES, default_recipe
     from gatewise.training import recipe as named
     from gatewise.training.data_checks import warn_about_overlap
-    from gatewise.training.pretrained import Pretrained
     from gatewise.training.processes import current
     from gatewise.training.progress import ProgressPrinter
     from gatewise.training.recipes import check_settings, match_pretrained
@@ -165,7 +164,11 @@ def train(
     if unlabelled and not chosen.uses_unlabelled:
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
         raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
-    start = None if pretrained is None else Pretrained.of(pretrained)
+    start = None
+    if pretrained is not None:
+        from gatewise.training.pretrained import Pretrained
+
+        start = Pretrained.of(pretrained)
     check_settings(
         chosen,
         "series" if of_series else None,  # a file may hold series for all that its name says

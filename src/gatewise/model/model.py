@@ -369,11 +369,13 @@ class Model:
         sequences: encoded, not from the training data. A fixed small sample of them is measured, a smaller one for more
         than 128 units. most_steps: of the network for leave-one-out; None: some seconds' worth.
         """
+        if not self.ensemble.lstm_weight:  # the scores of the other members do not depend on the method
+            return self
         from gatewise.explain.attribution.faithfulness import STEPS, choose, measure_all, sample
 
         steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, self.architecture.units)
         rows = sample([min(len(s), self.architecture.max_length or len(s)) for s in sequences], steps=steps)
-        if not rows or not self.ensemble.lstm_weight:  # the scores of the other members do not depend on the method
+        if not rows:
             return self
         found = measure_all(self.explained, [sequences[row] for row in rows])
         faithfulness = {name: one.faithfulness for name, one in found.items()}

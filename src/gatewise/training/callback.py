@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatewise.model.model import Model
-from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture
 from gatewise.training.recipes import PretrainRecipe, Recipe
 from gatewise.types import Task
+
+if TYPE_CHECKING:
+    from gatewise.model.pretrained import PretrainedLM
 
 
 @dataclass(frozen=True)

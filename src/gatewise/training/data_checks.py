@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,11 @@ from gatewise.data.times import seconds_of
 from gatewise.errors import DataWarning, InputError, counted, quote
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import describe_truncation
-from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import Recipe
 from gatewise.training.training_data import TrainingData
+
+if TYPE_CHECKING:
+    from gatewise.training.pretrained import Pretrained
 
 FEW_ROWS = 50
 IMBALANCE = 20  # rows of the largest class per row of the smallest

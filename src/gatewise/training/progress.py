@@ -11,19 +11,21 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from gatewise.errors import InputError, counted, printable, quote
 from gatewise.model.model import Model
-from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, summary
 from gatewise.system.console import PlainConsole
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
 from gatewise.training.processes import current
 from gatewise.training.recipes import PretrainRecipe
+
+if TYPE_CHECKING:
+    from gatewise.model.pretrained import PretrainedLM
 
 
 class ProgressPrinter(Callback):

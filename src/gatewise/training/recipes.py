@@ -10,7 +10,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from gatewise.errors import InputError, did_you_mean, quote
 from gatewise.kernels import fastest_precision
@@ -29,8 +29,10 @@ from gatewise.training.fields import (
     values_of,
     with_values,
 )
-from gatewise.training.pretrained import Pretrained
 from gatewise.types import Gate, Precision, Task
+
+if TYPE_CHECKING:
+    from gatewise.training.pretrained import Pretrained
 
 Share = Annotated[float, Range("between 0 and 1", lambda value: 0 < value < 1)]
 Order = Annotated[int, Range(f"from 0 to {MAX_ORDER}", lambda value: 0 <= value <= MAX_ORDER)]

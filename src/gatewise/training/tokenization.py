@@ -17,7 +17,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from gatewise.text import SubwordEncoding
 from gatewise.training.members import Run
 from gatewise.training.members.ngrams import compare, selects
 from gatewise.training.recipes import Recipe
@@ -44,6 +43,8 @@ def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> Trainin
     if unknown < LEAST_UNKNOWN:
         run.callback.log(f"tokens: words, {100 * unknown:.0f}% of those in the validation set are unknown")
         return data
+    from gatewise.text.subwords import SubwordEncoding  # here, as few runs come so far
+
     texts = cast(Any, data.data.inputs)
     divided = with_encoding(data, SubwordEncoding.fit([texts[n] for n in data.train], recipe.text.vocab_size), recipe)
     of_words, of_subwords = compare(data), compare(divided)

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,25 +21,26 @@ from gatewise.members.lstm import LSTM
 from gatewise.metrics import RegressionEvaluation, evaluate
 from gatewise.model.card import CalibrationReport, ModelMetadata
 from gatewise.model.model import Model, model_of_files
-from gatewise.model.pretrained import PretrainedLM
 from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
 from gatewise.training.data_checks import labelled_of, unlabelled_of, validation_of, warn_about_data
 from gatewise.training.fields import named_values
 from gatewise.training.members import Run, fit_members
 from gatewise.training.members.lstm import Stopped
-from gatewise.training.pretrained import Pretrained
 from gatewise.training.processes import current
 from gatewise.training.progress import callback_of
 from gatewise.training.recipes import Recipe, check_settings, default_recipe, match_pretrained
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, checked_seed
 from gatewise.training.stack import FittedMember, Stack, stack
-from gatewise.training.teacher import Probabilities, learn_unlabelled
 from gatewise.training.thresholds import Threshold, check_threshold, choose_thresholds
 from gatewise.training.tokenization import choose_tokenization
 from gatewise.training.training_data import ClassWeight, TrainingData, prepare
 from gatewise.types import Array, Task
+
+if TYPE_CHECKING:
+    from gatewise.model.pretrained import PretrainedLM
+    from gatewise.training.pretrained import Pretrained
 
 MIN_CALIBRATION_ROWS = 100  # validation rows from which a model is called calibrated
 
@@ -110,7 +111,11 @@ def train(
     labelled = labelled_of(data, labels, groups=groups, times=times, **own)
     check_threshold(labelled.target, threshold)
     seed = checked_seed(seed, resume)
-    start = None if pretrained is None else Pretrained.of(pretrained)
+    start = None
+    if pretrained is not None:
+        from gatewise.training.pretrained import Pretrained  # here, as few runs have one
+
+        start = Pretrained.of(pretrained)
     if recipe is not None and not isinstance(recipe, str | Recipe):
         raise InputError(f"recipe must be a name or a gatewise.training.Recipe, not {type(recipe).__name__}")
     recipe = recipe or default_recipe(len(labelled), start is not None, labelled.kind)
@@ -135,6 +140,8 @@ def train(
             training_data = choose_tokenization(training_data, recipe, run)
             warn_about_data(training_data, labelled, rows, start)
             if more is not None:
+                from gatewise.training.teacher import learn_unlabelled
+
                 training_data = learn_unlabelled(training_data, more, run, partial(_teach, run=run))
             model, found = _fit(training_data, run)
             if found is not None:
@@ -208,7 +215,7 @@ def _with_report(model: Model, data: TrainingData, run: Run, members: Sequence[F
     return replace(model, metadata=replace(model.metadata, calibration=calibration))
 
 
-def _teach(data: TrainingData, sequences: list[Array], run: Run) -> Probabilities | None:
+def _teach(data: TrainingData, sequences: list[Array], run: Run) -> Array | None:
     """The soft labels that a model trained on the data gives to full sequences."""
     teacher, found = _fit(data, run)
     if found is None:

@@ -21,6 +21,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise import text
 from gatewise.data import Labelled
 from gatewise.data.split import cross_validation_folds, hold_out
 from gatewise.errors import DataWarning, InputError, counted, quote
@@ -28,7 +29,7 @@ from gatewise.members.ngrams import check_vocab_size
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate, unique_tokens
-from gatewise.text import Encoding, KerasEncoding, SubwordEncoding, TokenEncoding, keras_index
+from gatewise.text import Encoding
 from gatewise.training.fields import with_values
 from gatewise.training.recipes import Recipe
 from gatewise.types import Array
@@ -350,11 +351,11 @@ def _check_classes(data: Labelled, train: NDArray[np.int64]) -> None:
 def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextPreprocessor | SeriesPreprocessor:
     if data.kind == "series":
         return SeriesPreprocessor.fit([data.inputs[n] for n in train])
-    texts = cast(list[str], data.inputs)
+    texts, size = cast(list[str], data.inputs), recipe.text.vocab_size
     if recipe.text.tokenization == "keras":
-        return TextPreprocessor(KerasEncoding(keras_index(texts), recipe.text.vocab_size))
-    encoding = SubwordEncoding if recipe.text.tokenization == "subwords" else TokenEncoding
-    return TextPreprocessor(encoding.fit([texts[n] for n in train], vocab_size=recipe.text.vocab_size))
+        return TextPreprocessor(text.KerasEncoding(text.keras_index(texts), size))
+    encoding = text.SubwordEncoding if recipe.text.tokenization == "subwords" else text.TokenEncoding
+    return TextPreprocessor(encoding.fit([texts[n] for n in train], vocab_size=size))
 
 
 def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassWeight | None) -> Array | None:

@@ -11,14 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatewise.training.callback import Callback
-from gatewise.training.pretrained import Pretrained
 from gatewise.training.processes import current
 from gatewise.training.run import RunFolder
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData
+
+if TYPE_CHECKING:
+    from gatewise.training.pretrained import Pretrained
 
 
 @dataclass
@@ -63,7 +65,9 @@ def register(kind: str) -> Callable[[Fit], Fit]:
 
 def fit_members(data: TrainingData, run: Run) -> list[FittedMember]:
     """Fit all members, the LSTM first. All processes fit it together, the first one alone fits the others."""
+    sizes = {"ngrams": data.recipe.ngrams.order, "convolutions": data.recipe.convolutions.features}
     for module in pkgutil.iter_modules(__path__):
-        import_module(f"{__name__}.{module.name}")  # which registers its fit
+        if sizes.get(module.name) != 0:
+            import_module(f"{__name__}.{module.name}")  # which registers its fit
     kinds = ["lstm", *(kind for kind in FITS if kind != "lstm" and not current().rank)]
     return [one for one in (FITS[kind](data, run) for kind in kinds) if one is not None]

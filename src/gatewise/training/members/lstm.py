@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,12 +35,14 @@ from gatewise.training.fields import with_values
 from gatewise.training.loop import Loop
 from gatewise.training.members import Run, register
 from gatewise.training.objective import SupervisedObjective, scores_of
-from gatewise.training.pretrained import Pretrained
 from gatewise.training.processes import current
 from gatewise.training.run import StopEvent, interruptible, run_identity
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
+
+if TYPE_CHECKING:
+    from gatewise.training.pretrained import Pretrained
 
 MAX_ROWS = 1_000  # of the probe; with more, training itself fits the dense layer as well
 TRANSFER_L2 = 1.0

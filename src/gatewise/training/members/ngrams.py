@@ -36,7 +36,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,11 +56,13 @@ from gatewise.members.ngrams import (
 from gatewise.network.batch import chunks
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.members import Run, register
-from gatewise.training.pretrained import Pretrained
 from gatewise.training.sparse_solver import fit_linear
 from gatewise.training.stack import FittedMember, calibrated, stack
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array, Task
+
+if TYPE_CHECKING:
+    from gatewise.training.pretrained import Pretrained
 
 Scaling = Literal["nb", "tfidf"]
 MIN_DF = 2  # texts that must contain an n-gram
