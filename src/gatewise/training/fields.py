@@ -68,7 +68,8 @@ class Field:
             plain = float(plain)
         if type(plain) not in (self.type,):
             kind = {int: "a whole number", float: "a number"}.get(self.type, self.type_name)
-            raise InputError(f"{self.name} must be {kind}, not {shown(value)}")
+            given = quote(value) if isinstance(value, str) else quote(value)[1:-1]
+            raise InputError(f"{self.name} must be {kind}, not {given}")
         if self.choices and plain not in self.choices:
             nearest = did_you_mean(plain, self.choices)
             raise InputError(f"{self.name} must be {self.type_name}, not {quote(plain)}{nearest}")
@@ -89,9 +90,11 @@ class Field:
         return self.checked(value)
 
 
-def shown(value: Any) -> str:
-    """A value in a message: a text in quotation marks, anything else without them."""
-    return quote(value) if isinstance(value, str) else quote(value)[1:-1]
+def field_of(name: str, hint: Any) -> Field:
+    """The field of a type: bool, a Literal, or a number with its range, such as `Count`."""
+    hint, within = get_args(hint) if hasattr(hint, "__metadata__") else (hint, None)
+    choices = get_args(hint)  # of a Literal
+    return Field(name, str if choices else hint, within, choices)
 
 
 _FIELDS: dict[type[Any], dict[str, Field]] = {}
@@ -103,13 +106,11 @@ def fields_of(settings: type[Any]) -> Mapping[str, Field]:
         return _FIELDS[settings]
     found, hints = _FIELDS.setdefault(settings, {}), get_type_hints(settings, include_extras=True)
     for name in (field.name for field in fields(settings)):
-        hint, within = get_args(hints[name]) if hasattr(hints[name], "__metadata__") else (hints[name], None)
-        choices = get_args(hint)  # of a Literal
-        if is_dataclass(hint):
+        if is_dataclass(hints[name]):
             group = fields_of(hints[name])
             found |= {f"{name}.{last}": replace(one, name=f"{name}.{last}") for last, one in group.items()}
-        elif hint is not str:
-            found[name] = Field(name, str if choices else hint, within, choices)
+        elif hints[name] is not str:
+            found[name] = field_of(name, hints[name])
     return found
 
 

@@ -8,7 +8,6 @@ machine with the same number of threads.
 from __future__ import annotations
 
 import json
-import numbers
 import os
 import platform
 import secrets
@@ -20,7 +19,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ from gatewise.storage.strict_json import parse_json
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes, verify_checksum
 from gatewise.system.processes import STOP_SIGNALS
 from gatewise.training.callback import EpochLog, PerplexityLog
-from gatewise.training.fields import shown
+from gatewise.training.fields import Range, field_of
 from gatewise.training.optim import Adam
 from gatewise.training.processes import RESTARTS, current
 from gatewise.types import Array
@@ -61,6 +60,9 @@ class StopEvent(threading.Event):
     number: int = signal.SIGINT
 
 
+_Seed = Annotated[int, Range("from 0 to 2^63 - 1, or None to draw one", lambda value: 0 <= value < 2**63)]
+
+
 def checked_seed(seed: Any, resume: bool) -> int:
     """The seed as an int; None draws one. Raises InputError for any other value than a whole number from 0 to 2^63 - 1,
     and for None where a run is to resume: it continues with the seed that it began with.
@@ -69,9 +71,7 @@ def checked_seed(seed: Any, resume: bool) -> int:
         if resume:
             raise InputError("seed: to resume, pass the seed that the run began with, not None")
         return secrets.randbelow(2**31)
-    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, numbers.Integral) or not 0 <= int(seed) < 2**63:
-        raise InputError(f"seed must be a whole number from 0 to 2^63 - 1, or None to draw one, not {shown(seed)}")
-    return int(seed)
+    return int(field_of("seed", _Seed).checked(seed))
 
 
 @dataclass(frozen=True)

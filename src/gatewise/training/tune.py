@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gatewise.data.labelled import Labelled, Unlabelled
@@ -23,7 +22,7 @@ from gatewise.errors import DataWarning, InputError, TrainingError, counted, quo
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.data_checks import labelled_of
-from gatewise.training.fields import field_named, named_values, values_of
+from gatewise.training.fields import Count, Positive, field_named, field_of, named_values, values_of
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import Recipe, check_settings, default_recipe
 from gatewise.training.recipes import recipe as named
@@ -37,7 +36,6 @@ Search = Mapping[str, tuple[float, float] | Sequence[Any]]
 """The values of each field: a tuple (low, high) is a range, on a logarithmic scale from 10 times low; of two whole
 numbers it holds whole numbers. Any other sequence lists the values."""
 
-_STUDY = "gatewise tune"
 _BEFORE_PRUNING = 5  # complete trials before others are stopped early
 
 
@@ -109,10 +107,9 @@ def tune(
     own = {name: options.pop(name, None) for name in ("task", "groups", "times", "sample_weight", "layout")}
     labelled = labelled_of(data, labels, **own)
     seed = checked_seed(seed, False)
-    if not isinstance(trials, int) or isinstance(trials, bool) or trials < 1:
-        raise InputError(f"trials must be a whole number from 1, got {quote(trials, 40)}")
-    if minutes is not None and not 0 < minutes < float("inf"):
-        raise InputError(f"minutes must be above 0, got {quote(minutes, 40)}")
+    trials = field_of("trials", Count).checked(trials)
+    minutes = math.inf if minutes is None else field_of("minutes", Positive).checked(minutes)
+    library = required("optuna", "tune", "gatewise tune")
     start = None if pretrained is None else Pretrained.of(pretrained)
     train_options = {name: options.pop(name) for name in list(options) if name in _TRAIN_OPTIONS}
     fixed = named_values(Recipe, options, (*_TRAIN_OPTIONS, *own, *(tune.__kwdefaults__ or ())))
@@ -126,23 +123,54 @@ def tune(
     space = named_values(Recipe, search)
     check_search(space, base, fixed)
     RunFolder.of(out, False, overwrite)  # an error now rather than after the search
-    identity = _identity(labelled, base, start, seed, space, train_options)
-    with _quiet():
-        study = _study(storage, seed, identity)
-        if not study.trials:
-            first = {name: values_of(base)[name] for name in space}
-            study.enqueue_trial({name: value for name, value in first.items() if _has(space[name], value)})
-        fit = partial(train, labelled, pretrained=start, seed=seed, verbose=0, **train_options)
-        _Searcher(study, space, base, fit, trials, minutes, on_trial).run()
-        finished = tuple(_trial(one) for one in study.get_trials(deepcopy=False) if one.state.is_finished())
-    complete = [(one.loss, one.number) for one in finished if one.loss is not None]
+    study = _study(storage, seed, _identity(labelled, base, start, seed, space, train_options))
+    if not study.trials:
+        first = values_of(base)
+        study.enqueue_trial({name: first[name] for name, values in space.items() if _has(values, first[name])})
+    fit = partial(train, labelled, pretrained=start, seed=seed, verbose=0, **train_options)
+    deadline = time.monotonic() + 60 * minutes
+
+    def objective(trial: optuna.Trial) -> float:
+        """The validation loss of one model."""
+        settings = {name: suggest(trial, name, values) for name, values in space.items()}
+        trial.set_user_attr("settings", settings)
+        with warnings.catch_warnings():
+            if trial.number:
+                warnings.simplefilter("ignore", DataWarning)  # the first trial has said it
+            try:
+                reporter = _Reporter(trial, deadline, stop)
+                return validation_loss(fit(recipe=named(base, **settings), callbacks=reporter))
+            except (_StoppedEarly, TrainingError) as error:  # TrainingError: a loss that is not finite
+                raise library.TrialPruned from error
+
+    def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        if on_trial is not None:
+            on_trial(_trial(trial))
+        if stop.is_set() or time.monotonic() > deadline or _ended(study) >= trials:
+            study.stop()
+
+    verbosity = library.logging.get_verbosity()
+    library.logging.set_verbosity(library.logging.ERROR)  # without a message for each trial
+    try:
+        with interruptible() as stop:  # not in the middle of a write to the storage
+            try:
+                if _ended(study) < trials:
+                    study.optimize(objective, callbacks=[after])
+            except Interrupted as error:  # of a training, which had the signal
+                stop.number = error.exit_code - 128
+                stop.set()
+            if stop.is_set() and _ended(study) < trials:
+                raise Interrupted(f"stopped after {counted(_ended(study), 'trial')}", stop)
+    finally:
+        library.logging.set_verbosity(verbosity)
+    finished = tuple(_trial(one) for one in study.get_trials(deepcopy=False) if one.state.is_finished())
+    complete = [one for one in finished if one.loss is not None]
     if not complete:
         raise TrainingError(f"none of {counted(len(finished), 'trial')} was finished: allow more time or other values")
-    loss, number = min(complete)
-    settings = next(one.settings for one in finished if one.number == number)
-    chosen = named(base, **settings)
+    best = min(complete, key=lambda one: (one.loss, one.number))
+    chosen = named(base, **best.settings)
     model = None if out is None else fit(recipe=chosen, out=out, overwrite=overwrite, command=command)
-    return TuneResult(chosen, settings, loss, finished, model)
+    return TuneResult(chosen, best.settings, cast(float, best.loss), finished, model)
 
 
 _TRAIN_OPTIONS = ("unlabelled", "validation", "class_weight", "threshold", "examples")
@@ -205,58 +233,6 @@ def _has(values: Any, value: Any) -> bool:
     return values[0] <= value <= values[1] if isinstance(values, tuple) else value in values
 
 
-@dataclass
-class _Searcher:
-    """Runs the trials of one process."""
-
-    study: optuna.Study
-    space: Search
-    base: Recipe
-    fit: Callable[..., Model]
-    trials: int
-    minutes: float | None
-    on_trial: Callable[[Trial], None] | None
-
-    def run(self) -> None:
-        """Trials until as many as wanted are finished, or the time is over. Raises Interrupted after Ctrl-C."""
-        state = _optuna().trial.TrialState
-        deadline = None if self.minutes is None else time.monotonic() + 60 * self.minutes
-        with interruptible() as stop:  # not in the middle of a write to the storage
-            while (done := self._finished(state)) < self.trials:
-                if stop.is_set():
-                    raise Interrupted(f"stopped after {counted(done, 'trial')}", stop)
-                if deadline is not None and time.monotonic() > deadline:
-                    return
-                trial = self.study.ask()
-                try:
-                    self._try(trial, deadline, stop)
-                except BaseException as error:
-                    self.study.tell(trial, state=state.FAIL)
-                    if not isinstance(error, Interrupted):
-                        raise
-                    stop.number = error.exit_code - 128
-                    stop.set()
-                if self.on_trial is not None:
-                    self.on_trial(_trial(self.study.get_trials(deepcopy=False)[trial.number]))
-
-    def _finished(self, state: Any) -> int:
-        return len(self.study.get_trials(deepcopy=False, states=(state.COMPLETE, state.PRUNED)))
-
-    def _try(self, trial: optuna.Trial, deadline: float | None, stop: StopEvent) -> None:
-        """Train one model, and tell the study its loss."""
-        settings = {name: suggest(trial, name, values) for name, values in self.space.items()}
-        trial.set_user_attr("settings", settings)
-        with warnings.catch_warnings():
-            if trial.number:
-                warnings.simplefilter("ignore", DataWarning)  # the first trial has said it
-            try:
-                model = self.fit(recipe=named(self.base, **settings), callbacks=_Reporter(trial, deadline, stop))
-            except (_StoppedEarly, TrainingError):  # TrainingError: a loss that is not finite
-                self.study.tell(trial, state=_optuna().trial.TrialState.PRUNED)
-                return
-        self.study.tell(trial, validation_loss(model))
-
-
 class _StoppedEarly(Exception):
     """The trial is worse than the others, or the time is over."""
 
@@ -266,7 +242,7 @@ class _Reporter(Callback):
     schedule, half of four epochs is like half of two.
     """
 
-    def __init__(self, trial: optuna.Trial, deadline: float | None, stop: StopEvent) -> None:
+    def __init__(self, trial: optuna.Trial, deadline: float, stop: StopEvent) -> None:
         self.trial, self.deadline, self.stop = trial, deadline, stop
         self.epochs, self.runs = 1, 0
 
@@ -280,7 +256,7 @@ class _Reporter(Callback):
         self.epochs = step.epochs
         if self.stop.is_set():
             raise Interrupted("stopped", self.stop)
-        if self.deadline is not None and time.monotonic() > self.deadline:
+        if time.monotonic() > self.deadline:
             raise _StoppedEarly
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
@@ -294,28 +270,33 @@ class _Reporter(Callback):
 
 def validation_loss(model: Model) -> float:
     """The loss of the whole model on its validation set: with n-grams and calibration, where it has them."""
-    report = model.metadata.calibration
-    return float(model.metadata.evaluations[-1].loss if report is None else report.loss_after)
+    return float(model.metadata.evaluations[-1].loss)
+
+
+def _ended(study: optuna.Study) -> int:
+    """How many trials have a loss or were stopped early, in all processes."""
+    return sum(one.state.name in ("COMPLETE", "PRUNED") for one in study.get_trials(deepcopy=False))
 
 
 def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study:
     """The study in the file, or a new one. Raises InputError for a file of another search."""
-    library = _optuna()
-    pruner = library.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING)
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING)
     if storage is None:
-        new: optuna.Study = library.create_study(sampler=library.samplers.TPESampler(seed=seed), pruner=pruner)
-        return new
+        return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner)
     path = Path(storage)
     if path.exists() and not path.is_file():
         raise InputError(f"{quote(path, 200)} is not a file of trials")
     if not path.parent.is_dir():
         raise InputError(f"{quote(path, 200)}: its folder does not exist")
     # Processes that share a file must not draw the same values.
-    sampler = library.samplers.TPESampler(constant_liar=True)
+    sampler = optuna.samplers.TPESampler(constant_liar=True)
     try:
-        backend = library.storages.JournalStorage(library.storages.journal.JournalFileBackend(str(path)))
-        study: optuna.Study = library.create_study(
-            study_name=_STUDY, storage=backend, sampler=sampler, pruner=pruner, load_if_exists=True
+        backend = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+        study = optuna.create_study(
+            study_name="gatewise tune", storage=backend, sampler=sampler, pruner=pruner, load_if_exists=True
         )
         found = study.user_attrs.get("identity")
         if found is None:
@@ -334,10 +315,9 @@ def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study
 
 def _trial(one: optuna.trial.FrozenTrial) -> Trial:
     seconds = 0.0 if one.duration is None else one.duration.total_seconds()
-    settings, state = one.user_attrs.get("settings", {}), one.state.name
-    if state == "COMPLETE":
-        return Trial(one.number, settings, one.value, "complete", seconds)
-    return Trial(one.number, settings, None, "stopped early" if state == "PRUNED" else "failed", seconds)
+    states: dict[str, Literal["complete", "stopped early"]] = {"COMPLETE": "complete", "PRUNED": "stopped early"}
+    state, settings = states.get(one.state.name, "failed"), one.user_attrs.get("settings", {})
+    return Trial(one.number, settings, one.value if state == "complete" else None, state, seconds)
 
 
 def _identity(
@@ -369,20 +349,3 @@ def _content(value: Any) -> Any:
     if hasattr(value, "tolist"):  # an array, or a column of a data frame
         value = value.tolist()
     return [_content(one) for one in value] if isinstance(value, list | tuple) else repr(value)
-
-
-def _optuna() -> ModuleType:
-    """Optuna. Raises MissingExtra where it is not installed."""
-    return cast(ModuleType, required("optuna", "tune", "gatewise tune"))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Optuna's messages of each trial."""
-    logging = _optuna().logging
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
