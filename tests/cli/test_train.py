@@ -124,7 +124,7 @@ def test_configuration_file_set_and_options_by_precedence(run: Run, reviews_csv:
         (["--set", "dropout_output=0", "--dropout", "0.1"], "--set lstm.dropout_output: the field is set twice"),
         (["--learning-rate", "nan"], "recipe: optimisation.learning_rate must be above 0, not nan"),
         (["--layers", "0"], "recipe: lstm.layers must be at least 1, not 0"),
-        (["--seed", "-1"], "seed must be a whole number from 0"),
+        (["--seed", "-1"], "seed must be from 0 to 2^63 - 1, or None"),
         (["--recipe", "tutorail"], "did you mean 'tutorial'?"),
         (["--config", "none.toml"], "'none.toml': cannot be read"),
         (["--threshold", "2"], "--threshold must be f1 or a probability from 0 to 1, not '2'"),

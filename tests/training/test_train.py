@@ -14,7 +14,6 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
 from gatewise.training import Recipe, recipe
-from gatewise.training.run import RunFolder
 from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
@@ -138,7 +137,6 @@ def test_the_error_of_a_step_is_not_replaced_by_that_of_its_checkpoint(tmp_path:
         (lambda d: train(d, epochs=0), "epochs must be at least 1"),
         (lambda d: train(d.inputs), "labels are missing"),
         (lambda d: train(d, resume=True), "resume needs"),
-        (lambda d: train(d, out=RunFolder.of(None, False), resume=True), "resume and overwrite are part"),
         (lambda d: train(["a b", "c d", "e f"], ["x", "x", "x"]), "one class"),
     ],
 )

@@ -291,7 +291,7 @@ def _checkpoint(rng: Rng, folder: Path) -> str | None:
         forged = True
     try:
         progress, groups = parse_checkpoint(
-            read_verified(folder / FILE)[0], folder, IDENTITY, EpochLog, GROUPS, Adam(WEIGHTS)
+            read_verified(folder / FILE), folder, IDENTITY, EpochLog, GROUPS, Adam(WEIGHTS)
         )
     except GatewiseError as error:
         return bad_message(error)

@@ -69,7 +69,7 @@ def pretrain(
         pretrain_recipe(size, minutes) if epochs is None else pretrain_recipe(size or "medium", minutes, epochs=epochs)
     )
     # An error in an option stops the command before it reads the texts.
-    folder = RunFolder.of(out, resume, overwrite)
+    RunFolder.of(out, resume, overwrite)
     corpus = read_texts(texts, data=data, text=table.texts)
     command = command_line(
         *("pretrain", *texts),
@@ -86,7 +86,9 @@ def pretrain(
         corpus,
         recipe=recipe,
         seed=seed,
-        out=folder,
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
         callbacks=progress,
         verbose=0,
         command=command,

@@ -178,7 +178,8 @@ def train(
     )
     if start is not None:
         match_pretrained(chosen, start)
-    folder = None if out is None else RunFolder.of(out, resume, overwrite)
+    if out is not None:
+        RunFolder.of(out, resume, overwrite)
     splits = read_source(sources, data, table.listing_in(table.skip_bad_rows, current().rank))
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
@@ -194,7 +195,7 @@ def train(
     given = {"unlabelled": bool(unlabelled), "validation": validation is not None, "groups": bool(table.group)}
     check_settings(chosen, splits.train.kind, splits.train.task, pretrained=start, **given)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
-    folder = folder or RunFolder.of(target, resume, overwrite)
+    RunFolder.of(target, resume, overwrite)
     more = None
     if unlabelled:
         known = splits if source == "imdb" else None
@@ -222,7 +223,9 @@ def train(
         threshold=at,
         validation=held_out,
         seed=seed,
-        out=folder,
+        out=target,
+        resume=resume,
+        overwrite=overwrite,
         callbacks=ProgressPrinter(console(stderr=as_json)),
         verbose=0,
         command=command,

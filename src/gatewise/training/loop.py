@@ -134,7 +134,7 @@ class Loop(Generic[O_co]):
         raw = b""
         if self.folder is not None and resume:
             if (self.folder / FILE).exists():
-                raw = read_verified(self.folder / FILE)[0]
+                raw = read_verified(self.folder / FILE)
             else:
                 self.callback.log(f"there is no checkpoint in {self.folder}: starting from the beginning")
         raw = self.communicator.share(raw)

@@ -46,7 +46,7 @@ def pretrain(
     recipe: str | PretrainRecipe | None = None,
     minutes: float | None = None,
     seed: int | None = 0,
-    out: str | Path | RunFolder | None = None,
+    out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     callbacks: Callback | Sequence[Callback] | None = None,

@@ -16,7 +16,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -78,8 +78,7 @@ def checked_seed(seed: Any, resume: bool) -> int:
 class RunFolder:
     """target: the folder that the result is saved to; folder: `target`.run, for the checkpoint; both None for a run
     that is not saved, and in all processes but the first. resume: whether to continue from a checkpoint there.
-    overwrite: whether to replace a model or an unfinished run there. `gatewise.train` and `pretrain` take one as `out`:
-    a program can check the folder before it reads the data.
+    overwrite: whether to replace a model or an unfinished run there.
     """
 
     target: Path | None
@@ -88,18 +87,13 @@ class RunFolder:
     overwrite: bool = False
 
     @classmethod
-    def of(cls, out: str | Path | RunFolder | None, resume: bool, overwrite: bool = False) -> RunFolder:
+    def of(cls, out: str | Path | None, resume: bool, overwrite: bool = False) -> RunFolder:
         """The folders of a run.
 
-        Raises InputError for `resume` without `out`, against a RunFolder's own `resume` or with `overwrite`, for a
-        finished model or an unfinished run that would be replaced without `overwrite`, and for a finished model without
-        a run to resume; ModelFileError where `out` cannot be written. A process that torchrun has started again resumes
-        an unfinished run.
+        Raises InputError for `resume` without `out` or with `overwrite`, for a finished model or an unfinished run that
+        would be replaced without `overwrite`, and for a finished model without a run to resume; ModelFileError where
+        `out` cannot be written. A process that torchrun has started again resumes an unfinished run.
         """
-        if isinstance(out, RunFolder):
-            if (resume and not out.resume) or (overwrite and not out.overwrite):
-                raise InputError("resume and overwrite are part of the RunFolder: RunFolder.of(path, resume=True)")
-            return replace(out, target=None, folder=None) if current().rank else out
         if resume and overwrite:
             raise InputError("give either resume, which continues the run, or overwrite, which starts a new one")
         if out is None and resume:
@@ -276,16 +270,16 @@ def parse_checkpoint(
     }
 
 
-def read_verified(path: Path) -> tuple[bytes, dict[str, str]]:
-    """Content and metadata of a file of a run folder. Raises ModelFileError for what is not a regular file, and
-    where its SHA-256 does not match.
+def read_verified(path: Path) -> bytes:
+    """The content of a file of a run folder. Raises ModelFileError for what is not a regular file, and where its
+    SHA-256 does not match.
     """
     raw = read_regular(path, MAX_BYTES)
     try:
         verify_checksum(raw, str(path))
     except ModelFileError as error:
         raise ModelFileError(f"{error}; start the run again with --overwrite (overwrite=True)") from error
-    return raw, metadata_of(raw, path.name)
+    return raw
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def train(
     times: Sequence[Any] | None = None,
     validation: Labelled | tuple[Any, Any] | None = None,
     seed: int | None = 0,
-    out: str | Path | RunFolder | None = None,
+    out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     callbacks: Callback | Sequence[Callback] | None = None,

@@ -36,6 +36,7 @@ Search = Mapping[str, tuple[float, float] | Sequence[Any]]
 """The values of each field: a tuple (low, high) is a range, on a logarithmic scale from 10 times low; of two whole
 numbers it holds whole numbers. Any other sequence lists the values."""
 
+State = Literal["complete", "stopped early", "failed"]
 _BEFORE_PRUNING = 5  # complete trials before others are stopped early
 
 
@@ -48,7 +49,7 @@ class Trial:
     """The fields of the recipe that were searched, by `group.field`."""
     loss: float | None
     """Validation loss of the model; None where the trial did not end."""
-    state: Literal["complete", "stopped early", "failed"]
+    state: State
     """Stopped early: its loss was worse than that of others, or not finite, or the time was over."""
     seconds: float
 
@@ -315,7 +316,7 @@ def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study
 
 def _trial(one: optuna.trial.FrozenTrial) -> Trial:
     seconds = 0.0 if one.duration is None else one.duration.total_seconds()
-    states: dict[str, Literal["complete", "stopped early"]] = {"COMPLETE": "complete", "PRUNED": "stopped early"}
+    states: dict[str, State] = {"COMPLETE": "complete", "PRUNED": "stopped early"}
     state, settings = states.get(one.state.name, "failed"), one.user_attrs.get("settings", {})
     return Trial(one.number, settings, one.value if state == "complete" else None, state, seconds)
 
