@@ -37,7 +37,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_regression(run: Run, table: Path) -> None:
     options = ("--text", "title", "--text", "body", "--label", "price")
-    assert "looks like regression: use --task regression" in refused(run, "train", "films.csv", *options)
+    assert "looks like regression: pass task=" in refused(run, "train", "films.csv", *options)
     words = (*options, "--task", "regression", "--weight", "weight", "--group", "who")
     result = run("train", "films.csv", *words, "-o", "m", *TINY)
     assert result.exit_code == 0

@@ -15,7 +15,7 @@ import pytest
 
 from gatewise.data import Labelled, split
 from gatewise.data.inputs import convert_inputs
-from gatewise.errors import InputError, MissingExtra
+from gatewise.errors import InputError
 
 TEXTS = ["a good film", "dull", "10/10"]
 
@@ -125,11 +125,9 @@ def test_the_kind_expected_is_the_kind_checked() -> None:
         convert_inputs(TEXTS, kind="series")
 
 
-def test_a_frame_without_narwhals_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "narwhals", None)
-    with pytest.raises(MissingExtra, match=r"a data frame needs narwhals: pip install 'gatewise\[data\]'"):
-        convert_inputs(pd.DataFrame({"text": TEXTS}))
-    assert convert_inputs(pd.Series(TEXTS)) == TEXTS
+def test_two_columns_of_one_name_are_refused() -> None:
+    with pytest.raises(InputError, match="it has two columns 'text'"):
+        convert_inputs(pd.DataFrame([["a", "b"]], columns=["text", "text"]))
 
 
 def test_labelled_of_reads_arrow_texts_as_texts() -> None:

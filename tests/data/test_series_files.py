@@ -346,7 +346,7 @@ def test_numbers_that_float64_does_not_have(tmp_path: Path) -> None:
 
 def test_label_numbers_of_a_table(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "y,t0,t1\n0.5,1,2\n2,3,4\n")
-    with pytest.raises(DataError, match=r"'y' is 0\.5: this looks like regression: use --task regression"):
+    with pytest.raises(DataError, match=r"'y' is 0\.5: this looks like regression: pass task=.regression"):
         read_series(path, label="y").labelled()
     data = read_series(path, label="y").labelled("regression")
     assert (data.labels.tolist(), data.classes) == ([[0.5], [2]], ("y",))

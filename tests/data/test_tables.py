@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewise.data import read_folder, read_table
-from gatewise.data.read import read_column
+from gatewise.data import read_folder, read_table, read_texts
 from gatewise.errors import DataError, DataWarning
 
 GOOD = "text,label\ngood film,yes\ndull,no\n"
@@ -58,7 +57,7 @@ def test_the_same_table_written_otherwise(tmp_path: Path, content: str) -> None:
 def test_lines_that_end_in_a_carriage_return(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(content)
-    assert read_column(path) == ["x"]
+    assert read_texts([str(path)]).texts == ["x"]
 
 
 def test_tsv_and_json_lines_and_their_names(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -34,6 +33,7 @@ _BINARY = {"0": 0, "1": 1, "false": 0, "true": 1, "0.0": 0, "1.0": 1}
 _LARGEST = float(np.finfo(np.float32).max)
 _MAX_BAD = 1_000  # bad rows, after which reading stops unless they are skipped
 _SHOWN = 5
+_LISTED = ("file", "line", "reason")  # of a bad row
 _BATCH = 256  # rows that are converted at once
 
 
@@ -140,8 +140,9 @@ class Columns(ColumnNames):
 
     def _labels(self, cells: Cells) -> list[Any]:
         if self.task == "regression" or len(self.label) > 1:
-            column = cells.binary if self.task == "multilabel" else partial(cells.numbers, needed=True)
-            return list(map(list, zip(*(column(name).tolist() for name in self.label), strict=True)))
+            binary = self.task == "multilabel"
+            columns = [cells.binary(one) if binary else cells.numbers(one, needed=True).tolist() for one in self.label]
+            return list(map(list, zip(*columns, strict=True)))
         if self.label_separator is None:
             return cells.names(self.label[0], needed=self.text != ())
         texts = joined_texts({self.label[0]: cells.column(self.label[0])}, cells.problems)
@@ -174,54 +175,49 @@ class Cells:
         """The names in a column, texts without spaces around them, also of lists; "" where one is missing, which is a
         problem if it is needed. 0 and false are names.
         """
-        out: list[Any] = []
-        for n, cell in enumerate(self.column(name)):
-            found = []
-            for one in cell if isinstance(cell, list) else [cell]:
-                one = one.strip() if isinstance(one, str) else one
-                if one == "" or (not isinstance(one, str) and is_missing(one)):
-                    if needed:
-                        self.fail(n, f"{quote(name)} is empty")
-                    one = ""
-                elif not isinstance(one, str | bool | int | float):
-                    self.fail(n, f"{quote(name)} must be a text, a number or true/false")
-                found.append(one)
-            out.append(found if isinstance(cell, list) else found[0])
-        return out
 
-    def binary(self, name: str) -> NDArray[np.int64]:
-        """The 0 and 1 (n,) of a column of labels."""
-        out = np.zeros(len(self.rows), dtype=np.int64)
-        for n, cell in enumerate(self.names(name)):
-            text = str(cell).lower()
-            if text not in _BINARY:
+        def named(n: int, cell: Any) -> Any:
+            cell = cell.strip() if isinstance(cell, str) else cell
+            if cell == "" or (not isinstance(cell, str) and is_missing(cell)):
+                if needed:
+                    self.fail(n, f"{quote(name)} is empty")
+                return ""
+            if not isinstance(cell, str | bool | int | float):
+                self.fail(n, f"{quote(name)} must be a text, a number or true/false")
+            return cell
+
+        cells = enumerate(self.column(name))
+        return [[named(n, one) for one in cell] if isinstance(cell, list) else named(n, cell) for n, cell in cells]
+
+    def binary(self, name: str) -> list[int]:
+        """The 0 and 1 of a column of labels."""
+        cells = self.names(name)
+        for n, cell in enumerate(cells):
+            if str(cell).lower() not in _BINARY:
                 self.fail(n, f"{quote(name)} must be 0 or 1, not {quote(cell)}")
-            out[n] = _BINARY.get(text, 0)
-        return out
+        return [_BINARY.get(str(cell).lower(), 0) for cell in cells]
 
-    def numbers(
-        self, name: str, *, needed: bool = False, hint: str = "", limit: float = math.inf
-    ) -> NDArray[np.float64]:
+    def numbers(self, name: str, needed: bool = False, hint: str = "", limit: float = math.inf) -> NDArray[np.float64]:
         """The numbers (n,) in a column, NaN for a missing one, which is a problem if it is needed. hint: what the
         message about another value ends with. limit: of their size.
         """
-        out = np.full(len(self.rows), np.nan)
+        out = []
         for n, cell in enumerate(self.column(name)):
-            number = None
+            number = math.nan
             if cell is None or (isinstance(cell, str) and cell.strip().lower() in _MISSING):
-                number = math.nan
+                pass
             elif isinstance(cell, int | float) and not isinstance(cell, bool):
                 number = float(cell) if isinstance(cell, float) or is_finite(cell) else math.inf
             elif isinstance(cell, str) and NUMBER.fullmatch(cell):
                 number = float(cell)
-            if number is None:
+            else:
                 self.fail(n, f"{quote(name)} must be a number, not {quote(cell, 40)}{hint}")
-            elif math.isinf(number) or abs(number) > limit:
+            if abs(number) == math.inf or abs(number) > limit:
                 self.fail(n, f"{quote(name)} must be a finite number, not {quote(cell, 40)}")
-            elif needed and math.isnan(number):
+            elif needed and number != number:
                 self.fail(n, f"{quote(name)} is empty")
-            out[n] = math.nan if number is None else number
-        return out
+            out.append(number)
+        return np.array(out, dtype=np.float64)
 
     def times(self, name: str) -> list[Time]:
         """The times in a column."""
@@ -246,14 +242,6 @@ def is_numbering(names: list[str]) -> bool:
     return any(names == [str(k + start) for k in range(len(names))] for start in (0, 1))
 
 
-class BadRow(NamedTuple):
-    """A row that cannot be used."""
-
-    file: str
-    line: int
-    reason: str
-
-
 class BadRowList:
     """The CSV file `path` for the bad rows that are skipped, which replaces the list of an earlier run.
 
@@ -264,7 +252,7 @@ class BadRowList:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file: IO[str] | None = None
-        begin = b",".join(name.encode() for name in BadRow._fields)
+        begin = ",".join(_LISTED).encode()
         with self._errors():
             found = b""
             if os.path.exists(path):
@@ -275,22 +263,18 @@ class BadRowList:
 
     def check_other(self, path: str | Path, what: str) -> None:
         """Raises InputError if `path`, which `what` names, is this file."""
-        if os.path.realpath(path) == os.path.realpath(self.path) or (
-            os.path.exists(path) and self.path.exists() and os.path.samefile(path, self.path)
-        ):
+        there = os.path.exists(path) and self.path.exists()
+        if os.path.samefile(path, self.path) if there else os.path.realpath(path) == os.path.realpath(self.path):
             raise InputError(f"{quote(self.path, 200)}: the list of bad rows is {what}")
 
-    def open(self) -> None:
-        """Write the header, unless it is written."""
-        if self._file is None:
-            with self._errors():  # a file name may have bytes that are not UTF-8
-                self._file = open(self.path, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115
-            self.add(BadRow._fields)
-
-    def add(self, row: Sequence[object]) -> None:
-        """Append a `BadRow`."""
+    def add(self, *row: object) -> None:
+        """Append file, line and reason of a row, if there is one. The header comes first, when this is called first."""
         with self._errors():
-            csv.writer(self._file).writerow(row)  # type: ignore[arg-type]
+            if self._file is None:  # a file name may have bytes that are not UTF-8
+                self._file = open(self.path, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115
+                csv.writer(self._file).writerow(_LISTED)
+            if row:
+                csv.writer(self._file).writerow(row)
 
     def close(self) -> None:
         """Close the file."""
@@ -370,7 +354,7 @@ class RowReader:
     fail_fast: bool = False
     live: bool = False
     chosen: Callable[[int, int], bool] | None = None
-    bad: list[BadRow] = field(default_factory=list)  # the first ones
+    bad: list[TableRow] = field(default_factory=list)  # the first ones
     n_bad: int = 0
     n: int = 0
     table: Table | None = None  # that is open
@@ -395,8 +379,7 @@ class RowReader:
         skipped = None if skip_bad_rows is None else BadRowList(skip_bad_rows)
         if skipped is not None:
             for one in paths:
-                if one != STDIN:
-                    skipped.check_other(one, "an input")
+                skipped.check_other(one, "an input")
         reader = cls(paths, columns, delimiter, skipped, **options)
         try:
             yield reader
@@ -430,11 +413,11 @@ class RowReader:
                 self._row += 1
                 return self.chosen is not None and not self.chosen(file, self._row)
 
-            of_lines = self.lines is not None and not is_table(path)
-            self.table = table = self.lines(path) if of_lines else open_table(path, self.delimiter)  # type: ignore[misc]
-            columns = (Columns(table.columns) if of_lines else self.columns).found_in(table)
+            of_lines = None if is_table(path) else self.lines
+            self.table = table = open_table(path, self.delimiter) if of_lines is None else of_lines(path)
+            columns = (self.columns if of_lines is None else Columns(table.columns)).found_in(table)
             if self.skipped is not None:
-                self.skipped.open()  # not before the input, without which the list of an earlier run stays
+                self.skipped.add()  # not before the input, without which the list of an earlier run stays
             read = (TableRow(line, cells, table.stream.where, file, self._row) for line, cells in table.rows(skip))
             while chunk := list(islice(read, 1 if self.live else _BATCH)):
                 good = [one for one in chunk if not isinstance(one.values, str)]
@@ -444,7 +427,7 @@ class RowReader:
                 for one in chunk:
                     reason = one.values if isinstance(one.values, str) else wrong.get(one.number)
                     if reason is not None:
-                        self._bad(path, BadRow(table.stream.where, one.line, reason))
+                        self._bad(path, one._replace(values=reason))
                 kept = [n for n in range(len(good)) if n not in cells.problems]
                 records = [good[n] for n in kept]
                 self.n += len(kept)
@@ -471,17 +454,18 @@ class RowReader:
         more = ""
         if others:
             one = len(self.paths) == 1
-            places = [f"{row.line}" if one else f"{row.file}:{row.line}" for row in self.bad[:_SHOWN]]
+            places = [f"{row.line}" if one else row.where for row in self.bad[:_SHOWN]]
             places += ["…"] * (self.n_bad > _SHOWN)
             more = f" ({counted(self.n_bad, 'bad row')}: {'lines ' * one}{', '.join(places)})"
-        if first.reason.startswith(NOT_UTF_8):
+        if first.values.startswith(NOT_UTF_8):
             more += f"; {CONVERT.format('latin1')}"
-        return DataError(f"{first.file}:{first.line}: {first.reason}{more}")
+        return DataError(f"{first.where}: {first.values}{more}")
 
-    def _bad(self, path: str, row: BadRow) -> None:
+    def _bad(self, path: str, row: TableRow) -> None:
+        """Count a row whose `values` say what is wrong with it; list it, or keep it for the message."""
         self.n_bad += 1
         if self.skipped is not None:
-            self.skipped.add(row._replace(file=path))
+            self.skipped.add(path, row.line, row.values)
             return
         self.bad += [row] * (len(self.bad) < _SHOWN)
         if self.fail_fast or self.n_bad >= _MAX_BAD:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, quote, required
+from gatewise.errors import InputError, quote
 
 
 def find_column(name: str, columns: Sequence[str], hint: str = "") -> str:
@@ -91,22 +91,29 @@ def frame_columns(frame: Any) -> dict[str, list[Any]]:
 
     The numbers of a datasets.ClassLabel become the names of the classes.
     """
-    if hasattr(frame, "features") and hasattr(frame, "column_names"):  # datasets.Dataset
-        return {str(column): _dataset_column(frame, column) for column in frame.column_names}
-    nw = required("narwhals", "data", "a data frame")
-    if type(frame).__module__.startswith("pyarrow") and not hasattr(frame, "to_reader"):
-        import pyarrow
+    features = getattr(frame, "features", None) or {}
+    columns: dict[str, list[Any]] = {}
+    for name in frame.column_names if hasattr(frame, "column_names") else frame.columns:
+        if str(name) in columns:
+            raise InputError(f"the data frame cannot be read: it has two columns {quote(name, 40)}")
+        column = frame[name]
+        to_list = getattr(column, "to_pylist", getattr(column, "to_list", None))  # PyArrow; pandas and polars
+        values = list(column) if to_list is None else to_list()
+        feature = features.get(name)
+        classes = getattr(getattr(feature, "feature", feature), "names", None)  # of a label, or of a list of labels
+        columns[str(name)] = values if classes is None else [_class_names(value, classes) for value in values]
+    return columns
 
-        frame = pyarrow.Table.from_batches([frame])  # narwhals takes no record batch
-    try:
-        eager = nw.from_native(frame, eager_only=True)
-        return {str(column): eager.get_column(column).to_list() for column in eager.columns}
-    except (TypeError, nw.exceptions.NarwhalsError) as error:
-        raise InputError(f"the data frame cannot be read: {quote(error, 200)}") from None
+
+def _class_names(value: Any, classes: Sequence[str]) -> Any:
+    """The names of the classes with these numbers; None for -1, which is no label."""
+    if isinstance(value, list):
+        return [_class_names(one, classes) for one in value]
+    return None if value is None or value < 0 else classes[value]
 
 
 def frame_arrays(frame: Any) -> dict[str, NDArray[Any]]:
-    """The columns by name, as arrays (rows,). For pandas and polars without narwhals. Errors as `frame_columns`."""
+    """The columns by name, as arrays (rows,). Errors as `frame_columns`."""
     if not hasattr(frame, "to_numpy"):
         return {name: np.asarray(column) for name, column in frame_columns(frame).items()}
     arrays: dict[str, NDArray[Any]] = {}
@@ -117,21 +124,6 @@ def frame_arrays(frame: Any) -> dict[str, NDArray[Any]]:
             array = np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))  # a nullable type of pandas
         arrays[str(name)] = array
     return arrays
-
-
-def _dataset_column(dataset: Any, column: str) -> list[Any]:
-    feature = (dataset.features or {}).get(column)
-    inner = getattr(feature, "feature", feature)  # of a list of labels
-    names = getattr(inner, "names", None)
-    if names is None:
-        return list(dataset[column])
-
-    def name(value: Any) -> Any:
-        if isinstance(value, list):
-            return [name(one) for one in value]
-        return None if value is None or value < 0 else names[value]  # -1: no label
-
-    return [name(value) for value in dataset[column]]
 
 
 def is_finite(number: Any) -> bool:

@@ -156,12 +156,12 @@ def series_of(inputs: Any, layout: str | None = None, channels: int | None = Non
         raise InputError(f"layout must be {' or '.join(map(repr, get_args(Layout)))}, not {quote(layout)}")
     if isinstance(inputs, str | bytes | dict | set | frozenset):
         raise InputError(f"the series must be an array or a list of arrays, not a {type(inputs).__name__}")
-    if _is_object_vector(inputs):  # of arrays, as a column of a data frame holds them
-        return _from_rows(list(inputs), layout, channels)
-    if is_frame(inputs) or hasattr(inputs, "__array__"):
+    dtype = getattr(inputs, "dtype", None)
+    arrays = isinstance(dtype, np.dtype) and dtype.kind == "O" and inputs.ndim == 1  # as a column of a data frame
+    if not arrays and (is_frame(inputs) or hasattr(inputs, "__array__")):
         return _from_array(_floats(inputs, None, layout), layout, channels)
     rows = list(inputs) if isinstance(inputs, Iterable) else [inputs]
-    if rows and all(isinstance(row, int | float | complex | np.generic | None) for row in rows):
+    if not arrays and rows and all(isinstance(row, int | float | complex | np.generic | None) for row in rows):
         return _from_array(_floats(rows, None), layout, channels)  # a list of numbers
     return _from_rows(rows, layout, channels)
 
@@ -187,52 +187,32 @@ def describe_series(inputs: Sequence[Series]) -> str:
     lengths = [len(series) for series in inputs]
     low, high, channels = min(lengths), max(lengths), inputs[0].shape[1]
     steps = counted(high, "step") if low == high else f"{low:,} to {high:,} steps"
-    text = f"{counted(channels, 'channel')}, {steps}"
-    missing = count_missing(inputs)
-    return f"{text}, {missing:,} of {counted(sum(lengths) * channels, 'value')} missing" if missing else text
-
-
-def count_missing(inputs: Sequence[Series]) -> int:
-    """The number of missing values (NaN)."""
-    return sum(int(np.isnan(series).sum()) for series in inputs)
-
-
-def _is_object_vector(inputs: Any) -> bool:
-    dtype = getattr(inputs, "dtype", None)
-    return isinstance(dtype, np.dtype) and dtype.kind == "O" and inputs.ndim == 1
+    missing = sum(int(np.isnan(series).sum()) for series in inputs)
+    more = f", {missing:,} of {counted(sum(lengths) * channels, 'value')} missing" if missing else ""
+    return f"{counted(channels, 'channel')}, {steps}{more}"
 
 
 def _from_array(array: Series, layout: str | None, channels: int | None) -> list[Series]:
-    if array.ndim == 1:
-        if channels is None:
-            raise InputError(
-                f"got one series of {counted(len(array), 'step')}; pass several: (n, steps) or a list of arrays"
-            )
-        return [one_series(array, channels)]
-    if array.ndim == 2 and channels is not None and channels > 1:
+    if array.ndim == 1 and channels is None:
+        steps = counted(len(array), "step")
+        raise InputError(f"got one series of {steps}; pass several: (n, steps) or a list of arrays")
+    if channels is not None and (array.ndim == 1 or (array.ndim == 2 and channels > 1)):
         return [one_series(array.T if layout == "channels-first" else array, channels)]
+    if array.ndim not in (2, 3):
+        raise InputError(f"series must be (n, steps) or (n, steps, channels), got an array {array.shape}")
     if not array.size:
         array = array[:1]  # all series are empty, and the first one is refused: there can be more than fit into memory
-    if array.ndim == 2:
-        if array.shape[1] == 1 and len(array) > 1 and layout is None:
-            n = len(array)
-            raise InputError(
-                f"an array ({n}, 1) is {n} series of one step or one series of {n} steps: pass X[None] for one series, "
-                "or layout='time-first' for series of one step"
-            )
-        return _checked(list(array[:, :, None]))
-    if array.ndim != 3:
-        raise InputError(f"series must be (n, steps) or (n, steps, channels), got an array {array.shape}")
-    _, first, second = array.shape
-    if layout is None and channels is None and first <= second and second > 1:
-        raise InputError(f"an array {array.shape} may have channels first: {_SAY}")
-    if layout is None and channels is not None and first == channels:
-        look = "may have" if second == channels else "seems to have"
+    if array.ndim == 2 and array.shape[1] == 1 and len(array) > 1 and layout is None:
+        n = len(array)
+        raise InputError(
+            f"an array ({n}, 1) is {n} series of one step or one series of {n} steps: pass X[None] for one series, "
+            "or layout='time-first' for series of one step"
+        )
+    if array.ndim == 3 and layout is None and channels is not None and array.shape[1] == channels:
+        look = "may have" if array.shape[2] == channels else "seems to have"
         has = f"the model has {counted(channels, 'channel')}"
         raise InputError(f"an array {array.shape} {look} channels first ({has}): {_SAY}")
-    if layout == "channels-first":
-        array = np.ascontiguousarray(array.swapaxes(1, 2))
-    return _checked(list(array), channels)
+    return _from_rows(list(array), layout, channels)
 
 
 def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> list[Series]:
@@ -246,34 +226,35 @@ def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> lis
         first, second = ({shape[axis] for shape in shapes} for axis in (0, 1))
         if len(first) == 1 and (len(second) > 1 or max(first) <= max(second)) and second != {1}:
             raise InputError(f"arrays {shapes[0]} may have channels first: {_SAY}")
-    out = []
-    for array, frame in zip(found, frames, strict=True):
+    out: list[Series] = []
+    for number, (array, frame) in enumerate(zip(found, frames, strict=True)):
         if array.ndim == 1:
             array = array[:, None]
         elif layout == "channels-first" and not frame:
             array = np.ascontiguousarray(array.T)
         out.append(array)
-    return _checked(out, channels)
-
-
-def _checked(rows: list[Series], channels: int | None = None) -> list[Series]:
-    """The rows. Raises InputError for an empty series and for another number of channels than the others have."""
-    expected = channels if channels is not None or not rows else rows[0].shape[1]
-    for number, row in enumerate(rows):
-        if not row.shape[0] or not row.shape[1]:
-            raise InputError(f"row {number} is an empty series: (steps, channels) = {row.shape}")
-        if row.shape[1] != expected:
+        expected = channels if channels is not None else out[0].shape[1]
+        if not array.size:
+            raise InputError(f"row {number} is an empty series: (steps, channels) = {array.shape}")
+        if array.shape[1] != expected:
             whose = f"row 0 has {expected}" if channels is None else f"the model reads {expected}"
-            look = "; it seems to have channels first" if row.shape[0] == expected else ""
-            raise InputError(
-                f"row {number} has {counted(row.shape[1], 'channel')}, but {whose}{look}; a series is (steps, channels)"
-            )
-    return rows
+            look = "; it seems to have channels first" if array.shape[0] == expected else ""
+            has = counted(array.shape[1], "channel")
+            raise InputError(f"row {number} has {has}, but {whose}{look}; a series is (steps, channels)")
+    return out
 
 
 def _floats(values: Any, row: int | None, layout: str | None = None) -> Series:
     """As float32. row: the number of the series, None if `values` holds all of them."""
-    array: Any = _frame_values(values) if is_frame(values) else values
+    array: Any = values
+    if is_frame(values):
+        columns = frame_arrays(values)
+        for name, column in columns.items():
+            if column.dtype.kind == "O" and all(value is None or type(value) in (int, float) for value in column):
+                columns[name] = column = column.astype(np.float64)  # None is a missing value
+            if column.dtype.kind not in "fiu":
+                raise InputError(f"column {quote(name, 40)} of the data frame holds no numbers, but {column.dtype}")
+        array = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(values), 0))
     if isinstance(array, np.ma.MaskedArray):
         array = np.ma.filled(array.astype(np.float64), np.nan) if array.dtype.kind in "fiu" else array.data
     where = "the series" if row is None else f"row {row}"
@@ -308,14 +289,3 @@ def _where(row: int | None, place: tuple[int, ...], layout: str | None) -> str:
         rest = rest[::-1]
     names = [f"{name} {number}" for name, number in zip(("step", "channel"), rest, strict=False)]
     return ", ".join([f"row {row}", *names]) if names else f"step {row}"
-
-
-def _frame_values(frame: Any) -> NDArray[Any]:
-    """The columns of a data frame as one array (rows, columns). Raises InputError naming a column without numbers."""
-    columns = frame_arrays(frame)
-    for name, column in columns.items():
-        if column.dtype.kind == "O" and all(value is None or type(value) in (int, float) for value in column):
-            columns[name] = column = column.astype(np.float64)  # None is a missing value
-        if column.dtype.kind not in "fiu":
-            raise InputError(f"column {quote(name, 40)} of the data frame holds no numbers, but {column.dtype}")
-    return np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(frame), 0))

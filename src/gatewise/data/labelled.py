@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, pairwise
@@ -21,16 +21,13 @@ from gatewise.data.labels import (
     convert_labels,
     label_rows,
     number_of,
-    table_labels,
 )
 from gatewise.data.times import Time, comparable, seconds_of, show_time
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.target import Target
 from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
 
-_BY_CONTENT = np.zeros(0, dtype=np.int64)
-_ONES = np.ones(0)
-_NO_TIME = np.zeros(0)
+_DEFAULT: Any = None  # see the class
 _MAX_CLASSES = 1_000
 
 
@@ -50,20 +47,22 @@ class Labelled:
     inputs: list[str] | list[NDArray[np.float32]]
     labels: NDArray[Any]
     classes: tuple[str, ...]
-    groups: NDArray[np.int64] = field(default_factory=lambda: _BY_CONTENT)
+    groups: NDArray[np.int64] = _DEFAULT
     source: str = ""
     task: Task = "classification"
     label_type: LabelType = "str"
-    sample_weight: NDArray[np.float64] = field(default_factory=lambda: _ONES)
-    time: NDArray[np.float64] = field(default_factory=lambda: _NO_TIME)
+    sample_weight: NDArray[np.float64] = _DEFAULT
+    time: NDArray[np.float64] = _DEFAULT
     columns: ColumnNames = NO_COLUMNS
 
     def __post_init__(self) -> None:
         n, k = len(self.inputs), len(self.target.classes)
-        if self.groups is _BY_CONTENT:
+        if self.groups is None:
             object.__setattr__(self, "groups", self.keys)
-        if self.sample_weight is _ONES:
+        if self.sample_weight is None:
             object.__setattr__(self, "sample_weight", np.ones(n))
+        if self.time is None:
+            object.__setattr__(self, "time", np.zeros(0))
         shape = (n,) if self.task == "classification" else (n, k)
         dtype = np.float64 if self.task == "regression" else np.int64
         for name, column, dims, kind in (
@@ -116,21 +115,12 @@ class Labelled:
         """
         rows = convert_inputs(inputs, layout=layout)
         found = labels if isinstance(labels, ConvertedLabels) else convert_labels(labels, task, classes)
-        more: dict[str, Any] = {"labels": found.labels}
-        if groups is not None:
-            more["groups"] = convert_groups(groups)
         if sample_weight is not None:
-            more["sample_weight"] = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
-        if times is not None:
-            name = "times" if columns.time is None else f"column {quote(columns.time)}"
-            more["time"] = seconds_of(times, lambda row: f"{name}: row {row}")
-        for name, column in more.items():
-            if len(column) != len(rows):
-                raise InputError(f"there are {len(rows):,} inputs but {len(column):,} {name}")
+            sample_weight = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
+        name = "times" if columns.time is None else f"column {quote(columns.time)}"
         if rows and not isinstance(rows[0], str):
             source = f"{source}: {len(rows):,} series, {describe_series(rows)}"
-        kind = {"task": found.task, "label_type": found.label_type}
-        return cls(rows, classes=found.classes, source=source, columns=columns, **kind, **more)  # type: ignore[arg-type]
+        return _labelled(rows, found, source, columns, groups, sample_weight, times, lambda row: f"{name}: row {row}")
 
     @classmethod
     def from_frame(
@@ -256,6 +246,31 @@ class Labelled:
         return _digest(parts)
 
 
+def _labelled(
+    inputs: list[Any],
+    found: ConvertedLabels,
+    source: str,
+    columns: ColumnNames,
+    groups: Any,
+    weights: Any,
+    times: Any,
+    where: Callable[[int], str],
+) -> Labelled:
+    """From columns of groups, weights and times as they were given, each None or of n rows. where: of a time."""
+    more: dict[str, Any] = {"labels": found.labels}
+    if groups is not None:
+        more["groups"] = convert_groups(groups)
+    if weights is not None:
+        more["sample_weight"] = np.asarray(weights)
+    if times is not None:
+        more["time"] = seconds_of(times, where)
+    for name, column in more.items():
+        if len(column) != len(inputs):
+            raise InputError(f"there are {len(inputs):,} inputs but {len(column):,} {name}")
+    kind: Any = {"task": found.task, "label_type": found.label_type, "columns": columns}
+    return Labelled(inputs, classes=found.classes, source=source, **kind, **more)
+
+
 def several(names: str | Sequence[str]) -> tuple[str, ...]:
     """One name or several."""
     return (names,) if isinstance(names, str) else tuple(names)
@@ -287,14 +302,14 @@ class Rows:
     """n rows of tables or files, by what their columns mean.
 
     inputs: n texts, or n series (steps, channels) float32, NaN where a value is missing. names: of the columns. labels:
-    n labels; numbers (n, M) for regression; None where there are none. task: what the columns say. classes: those that
+    n labels; None where there are none. task: what the columns say. classes: those that
     the file lists; None: those that occur. ids: a name for each series. paths, places, notes: the files, the file and
     line of each row, and what else `source` says. label_by_name: whether a column of labels could be named.
     """
 
     inputs: list[Any]
     names: ColumnNames = NO_COLUMNS
-    labels: list[Any] | NDArray[np.float64] | None = None
+    labels: list[Any] | None = None
     task: Task | None = None
     label_type: LabelType | None = None
     classes: tuple[str, ...] | None = None
@@ -372,46 +387,29 @@ class Rows:
                 )
             if k > _MAX_CLASSES:
                 raise DataError(f"{file}: {name} has {k:,} different labels; is it the right column?")
-        what = ("class", "classes") if found.task == "classification" else ("label", "labels")
-        parts = [self.source] + [counted(k, *what)] * (found.task != "regression")
-        source = ", ".join(parts) + f"{' by' if len(parts) > 1 else ','} {name}" * of_texts
-        source = "; ".join([source, *self.notes])
-        more: dict[str, Any] = {}
-        if self.weights is not None:
-            more["sample_weight"] = np.array(self.weights)
-        if self.groups is not None:
-            more["groups"] = convert_groups(self.groups)
-        if self.times is not None:
-            more["time"] = seconds_of(self.times, self.where)
-        kind = {"task": found.task, "label_type": found.label_type, "columns": self.names}
-        return Labelled(self.inputs, found.labels, found.classes, source=source, **kind, **more)  # type: ignore[arg-type]
+        count = "" if found.task == "regression" else f", {counted(k, *_NOUNS[found.task])}"
+        by = f"{' by' if count else ','} {name}" if of_texts else ""
+        source = "; ".join([f"{self.source}{count}{by}", *self.notes])
+        return _labelled(self.inputs, found, source, self.names, self.groups, self.weights, self.times, self.where)
 
     def _converted(self, task: Task | None, name: str) -> ConvertedLabels:
-        labels: Any = self.labels
-        numbers = isinstance(labels, np.ndarray)
-        nested = not numbers and any(isinstance(label, list) for label in labels)
-        if not self.names.text and (task == "multilabel" or (task == "classification" and numbers)):
+        labels: list[Any] = self.labels or []
+        nested = any(isinstance(label, list) for label in labels)
+        if not self.names.text and (task == "multilabel" or (task == "classification" and self.task == "regression")):
             raise InputError(f"{name}: the labels are not for task {task}")
         if task == "multilabel" and len(self.names.label) == 1 and not nested:
             raise InputError(f"{name} has one label per row: multilabel needs a label separator, or several columns")
-        if task == "regression" and not numbers and not nested:
-            for row, label in enumerate(labels):
+        columns = self.names.label if len(self.names.label) > 1 else None
+        if task == "regression":
+            columns = self.names.label or ("value",)
+            for row, label in enumerate(labels if not nested else ()):
                 if number_of(str(label)) is None:
                     raise InputError(f"{self.where(row)}: the label {quote(label, 40)} is not a number")
-            labels = [float(label) for label in labels]
-        if task == "regression" or numbers:
-            return convert_labels(labels, "regression", self.names.label or ("value",), name)
-        if self.classes is not None:
+            labels = labels if nested else list(map(float, labels))
+        elif self.classes is not None:
             return ConvertedLabels(label_rows(labels, self.classes), self.classes, "classification", "str")
         label = quote(self.names.label[0]) if self.names.label else "the label"
-
-        def where(row: int) -> str:
-            return f"{self.where(row)}: {label}"
-
-        if not nested:
-            labels, task = table_labels(labels, task, name, where), task or "classification"
-        columns = self.names.label if len(self.names.label) > 1 else None
-        found = convert_labels(labels, task, columns, name, where)
+        found = convert_labels(labels, task, columns, name, lambda row: f"{self.where(row)}: {label}", table=True)
         return found._replace(label_type=self.label_type or found.label_type)
 
     def by_series(self) -> dict[str, list[int]]:
@@ -450,9 +448,7 @@ class Rows:
         """Without labels where no row has one. Raises DataError for a row without a label among others. "", "?" and NaN
         are no labels.
         """
-        if not isinstance(self.labels, list):
-            return self
-        missing = [str(label).lower() in ("", "?", "nan") for label in self.labels]
+        missing = [str(label).lower() in ("", "?", "nan") for label in self.labels or ()]
         if all(missing):
             return replace(self, labels=None)
         if any(missing):
@@ -461,6 +457,7 @@ class Rows:
         return self
 
 
+_NOUNS = {"classification": ("class", "classes"), "multilabel": ("label", "labels")}
 _BY_ROW = ("inputs", "labels", "weights", "groups", "ids", "times", "places")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -18,10 +17,7 @@ from gatewise.errors import DataWarning, InputError, quote
 from gatewise.types import LabelType, Task
 
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-REGRESSION = (
-    "this looks like regression: use --task regression (in Python task='regression'), or classification if each number "
-    "is a class"
-)
+_REGRESSION = "this looks like regression: pass task='regression' (--task regression)"
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf(inity)?)", re.I)
 _MANY = 20  # distinct numbers; more, if they are more than half of the rows, are no classes
 
@@ -49,13 +45,15 @@ def convert_labels(
     classes: Sequence[str] | None = None,
     name: str = "labels",
     where: Where | None = None,
+    table: bool = False,
 ) -> ConvertedLabels:
     """Labels in a list, tuple, array (n,) or (n, 1), Series, PyArrow array or data frame.
 
     A list, tuple or set of labels per row is multi-label, and so is, with task="multilabel", an array or data frame
     (n, K) of 0 and 1. With task="regression", numbers (n,) or (n, M). task: None for multilabel if the rows hold lists
     of labels, else classification. classes: the names of the K or M columns; None: those of a data frame, or numbers.
-    name, where: of the labels and of a row, for messages.
+    name, where: of the labels and of a row, for messages. table: the texts of a table may be numbers; equal ones, as 1
+    and 1.0, become one class, with a DataWarning.
 
     Raises InputError that names the row for a missing label, and for different types of labels, one-hot rows, numbers
     that look like regression (no whole numbers, or more than 20 distinct ones that are more than half of the rows),
@@ -66,15 +64,14 @@ def convert_labels(
     if is_frame(labels):
         columns = frame_columns(labels)
         if len(columns) > 1:
-            if classes is None:
-                classes = tuple(columns)
+            classes = tuple(columns) if classes is None else classes
             labels = [list(row) for row in zip(*columns.values(), strict=True)]
     where = where or (lambda row: f"{name}: row {row}")
     rows = convert_rows(labels, name) if not isinstance(labels, np.ndarray) or labels.ndim < 2 else labels.tolist()
     nested = any(isinstance(row, list | tuple | Set | np.ndarray) for row in rows)
     if nested:
         rows = [_entries(row, where(number)) for number, row in enumerate(rows)]
-        if task != "multilabel" and all(isinstance(row, list) and len(row) == 1 for row in rows):
+        if task != "multilabel" and not table and all(isinstance(row, list) and len(row) == 1 for row in rows):
             rows, nested = [row[0] for row in rows], False  # (n, 1)
     if task == "regression":
         return _regression(rows if nested else [[row] for row in rows], classes, name, where)
@@ -83,14 +80,31 @@ def convert_labels(
     if task == "multilabel":
         raise InputError(f"{name}: multilabel needs a list of labels per row, or an array (n, K) of 0 and 1")
     names, label_type = _names(rows, where)
-    if task is None and label_type in ("int", "float") and (found := _looks_continuous(rows)):
-        place = name if found[0] < 0 else where(found[0])
-        raise InputError(
-            f"{place} {found[1]}: this looks like regression: pass task='regression', or task='classification' if each "
-            "number is a class"
-        )
+    if table or label_type in ("int", "float"):
+        numbers = {label: number_of(label) for label in names}
+        odd = [label for label, number in numbers.items() if number is None]
+        if task is None and names and all(map(_NOT_FINITE.fullmatch, odd)):
+            if odd:
+                raise InputError(f"{where(names.index(odd[0]))} is {quote(odd[0])}: neither a class nor a number")
+            if found := _looks_continuous([numbers[label] for label in names]):
+                place = name if found[0] < 0 else where(found[0])
+                raise InputError(f"{place} {found[1]}: {_REGRESSION}, or 'classification' if each number is a class")
+        if label_type == "str" and not odd and len(set(numbers.values())) < len(numbers):
+            names = _equal_numbers(names, numbers, name)
     order = class_order(names)
     return ConvertedLabels(label_rows(names, order), order, "classification", label_type)
+
+
+def _equal_numbers(names: list[str], numbers: dict[str, Any], name: str) -> list[str]:
+    """Texts of numbers, equal ones in one form, 1 for 1 and 1.0, with a DataWarning."""
+    form = {}
+    for label, number in numbers.items():
+        text = f"{number:f}"
+        form[label] = (text.rstrip("0").rstrip(".") if "." in text else text) if number else "0"  # not -0
+    a, b = next((a, b) for a in sorted(form) for b in sorted(form) if a < b and form[a] == form[b])
+    text = f"{name}: {quote(a)} and {quote(b)} are equal numbers, and one class {quote(form[a])}"
+    warnings.warn(text, DataWarning, stacklevel=2)
+    return [form[label] for label in names]
 
 
 def convert_groups(groups: Any, name: str = "groups") -> NDArray[np.int64]:
@@ -116,38 +130,6 @@ def number_of(name: str) -> Decimal | None:
     return Decimal(name) if _DECIMAL.fullmatch(name) else None
 
 
-def table_labels(labels: list[Any], task: Task | None, name: str, where: Where) -> list[Any]:
-    """The labels of a table, which may hold numbers as texts: equal ones, as 1 and 1.0, in one form, with a
-    DataWarning.
-
-    Raises InputError for numbers that look like regression and, among numbers, for NaN and infinity, unless the task is
-    classification.
-    """
-    names = dict.fromkeys(str(label) for label in labels)
-    numbers = {label: number_of(label) for label in names}
-    odd = [label for label, number in numbers.items() if number is None]
-    if task is None and labels and all(map(_NOT_FINITE.fullmatch, odd)):
-        if odd:
-            row = next(row for row, label in enumerate(labels) if str(label) == odd[0])
-            raise InputError(f"{where(row)} is {quote(odd[0])}: neither a class nor a number")
-        if found := _looks_continuous([numbers[str(label)] for label in labels]):
-            place = f"{name}" if found[0] < 0 else where(found[0])
-            raise InputError(f"{place} {found[1]}: {REGRESSION}")
-    if odd or len(set(numbers.values())) == len(names) or not all(isinstance(label, str) for label in labels):
-        return labels
-    form = {label: _plain(number) for label, number in numbers.items() if number is not None}
-    a, b = next((a, b) for a in sorted(names) for b in sorted(names) if a < b and form[a] == form[b])
-    text = f"{name}: {quote(a)} and {quote(b)} are equal numbers, and one class {quote(form[a])}"
-    warnings.warn(text, DataWarning, stacklevel=2)
-    return [form[label] for label in labels]
-
-
-def _plain(number: Decimal) -> str:
-    text = f"{number:f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return text if number else "0"  # not -0
-
-
 def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.int64]:
     """The index in `classes` of each label: (n,)."""
     place = {name: row for row, name in enumerate(classes)}
@@ -157,7 +139,7 @@ def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.in
 def _looks_continuous(numbers: Sequence[Any]) -> tuple[int, str] | None:
     """Why numbers are no classes: (row, reason); None if they may be classes."""
     for row, value in enumerate(numbers):
-        if abs(value) == math.inf or value != int(value):
+        if value != int(value):
             return row, f"is {quote(value, 30)[1:-1]}"
     distinct = len(set(numbers))
     if distinct > _MANY and 2 * distinct > len(numbers):
@@ -191,7 +173,7 @@ def _multilabel(
     if not flat:
         raise InputError(f"{name}: no row has a label")
     if task is None and all(isinstance(entry, float | np.floating) for _, entry in flat):
-        raise InputError(f"{name}: several numbers per row: this looks like regression: pass task='regression'")
+        raise InputError(f"{name}: several numbers per row: {_REGRESSION}")
     found, label_type = _names([entry for _, entry in flat], lambda place: where(flat[place][0]))
     order = class_order(found)
     out = np.zeros((len(rows), len(order)), dtype=np.int64)

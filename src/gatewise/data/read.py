@@ -65,12 +65,6 @@ def read_table(
     return rows.labelled(one_class=one_class)
 
 
-def read_column(path: str | Path, *, text: str | Sequence[str] = "text") -> list[str]:
-    """The column (or JSON key) `text` of a file, without labels. Formats and errors as in `read_table`."""
-    with RowReader.open(path, Columns(several(text))) as reader:
-        return reader.read().inputs
-
-
 def read_series(
     path: str | Path,
     *,
@@ -220,7 +214,8 @@ def read_texts(
         elif not path.exists() and not glob.has_magic(source):
             raise DataError(f"{quote(path, 200)}: not found")
         elif is_table(path):
-            texts = read_column(path, text=text)
+            with RowReader.open(path, Columns(several(text))) as reader:
+                texts = reader.read().inputs
         elif path.suffix.lower() == ".txt":
             texts, noun = [line for line in split_lines(_read_file(path, _MAX_LINES)) if line.strip()], "line"
         else:

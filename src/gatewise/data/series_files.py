@@ -28,6 +28,7 @@ SERIES = (".ts", ".arff", ".npz", ".npy")
 
 _MAX_LINE = 64 << 20  # characters
 _ATTRIBUTE = re.compile(r"@attribute\s+('[^']*'|\"[^\"]*\"|\S+)\s+(.+)", re.I)
+_ARFF_VALUE = re.compile(r"""\s*(?:'([^']*)'[^,]*|"([^"]*)"[^,]*|([^'",][^,]*|))(?:,|$)""")
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0+)?([eE][+-]?[0-9]+)?")
 
 
@@ -115,7 +116,7 @@ class _TextFile:
             for row, target in enumerate(self.labels):
                 if not NUMBER.fullmatch(target) or not math.isfinite(float(target)):
                     found.fail(row, f"the target {quote(target, 40)} is not a finite number")
-            return replace(found, labels=np.array([[float(target)] for target in self.labels]))
+            return replace(found, labels=list(map(float, self.labels)), task="regression")
         if classes is None:
             return replace(found, labels=class_names(self.labels))
         return replace(found, classes=class_order(classes))
@@ -259,19 +260,11 @@ def _arff_fields(found: _TextFile, text: str) -> Iterator[str]:
     """The values of a row; a value in quotes may contain commas."""
     at = 0
     while at <= len(text):
-        start = at + len(text[at:]) - len(text[at:].lstrip())
-        if start < len(text) and text[start] in "'\"":
-            end = text.find(text[start], start + 1)
-            if end < 0:
-                found.fail("a quote is not closed")
-            yield text[start + 1 : end]
-            at = text.find(",", end)
-        else:
-            at, start = text.find(",", at), at
-            yield text[start : at if at >= 0 else None].strip()
-        if at < 0:
-            return
-        at += 1
+        value = _ARFF_VALUE.match(text, at)
+        if value is None:
+            found.fail("a quote is not closed")
+        yield next(one for one in value.groups() if one is not None).strip()
+        at = value.end() + (value[0][-1:] != ",")
 
 
 def read_arrays(file: Path, layout: str | None = None) -> Rows:
@@ -324,7 +317,7 @@ def read_arrays(file: Path, layout: str | None = None) -> Rows:
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
             refuse(f"{label}: row {int(np.argwhere(~np.isfinite(labels))[0, 0])} is not finite")
-        return replace(found, labels=labels.astype(np.float64)[:, None])
+        return replace(found, labels=labels.tolist(), task="regression")
     names = [str(one) for one in labels.tolist()]
     if not all(names):
         refuse(f"{label}: row {names.index('')} is an empty label")

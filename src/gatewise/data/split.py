@@ -45,12 +45,10 @@ def split(
     if by not in ("group", "row", "time"):
         raise InputError(f"by must be 'group', 'row' or 'time', not {by!r}")
     if by == "time":
-        return _split_by_time(_order(labelled, times), fraction)
+        return _split_by_time(labelled, times, fraction)
     if times is not None:
         raise InputError("times need a split by='time'")
-    components = _components([labelled.keys] if by == "row" else [labelled.groups, labelled.keys])
-    if len(components) < 2:
-        raise _one_component(labelled)
+    components = _several_components(labelled, by)
     keys = _shuffled(labelled, components, seed)
     components = [components[number] for number in sorted(range(len(keys)), key=keys.__getitem__)]
     strata = _strata(labelled)
@@ -99,9 +97,8 @@ def hold_out(
     trained = set(chain.from_iterable(strata[row] for row in train.tolist()))
     if all(trained.issuperset(strata[row]) for row in validation.tolist()):
         return train, validation
-    columns = {"row": [labelled.keys], "group": [labelled.groups, labelled.keys], "time": [np.arange(len(labelled))]}
     held = np.isin(np.arange(len(labelled)), validation)
-    for component in _components(columns[by]):
+    for component in _components(labelled, by):
         if held[component].any() and not trained.issuperset(_counts(strata, component)):
             held[component] = False
             trained.update(_counts(strata, component))
@@ -118,9 +115,7 @@ def cross_validation_folds(labelled: Labelled, k: int, seed: int) -> list[tuple[
     """
     if k < 2:
         raise InputError(f"cross-validation needs at least 2 folds, not {k}")
-    components = _components([labelled.groups, labelled.keys])
-    if len(components) < 2:
-        raise _one_component(labelled)
+    components = _several_components(labelled)
     k = min(k, len(components))
     strata = _strata(labelled)
     rows_of = Counter(chain.from_iterable(strata))
@@ -143,32 +138,32 @@ def cross_validation_folds(labelled: Labelled, k: int, seed: int) -> list[tuple[
 
 def leave_one_out_folds(labelled: Labelled) -> list[NDArray[np.int64]]:
     """The rows that are held out together in leave-one-out: one row each, with its duplicates and its group."""
-    return [np.array(rows, dtype=np.int64) for rows in _components([labelled.groups, labelled.keys])]
+    return [np.array(rows, dtype=np.int64) for rows in _components(labelled)]
 
 
-def _one_component(labelled: Labelled) -> DataError:
-    """The error for rows that must all stay together."""
+def _several_components(labelled: Labelled, by: str = "group") -> list[list[int]]:
+    """The components. Raises DataError if all rows must stay together."""
+    components = _components(labelled, by)
+    if len(components) > 1:
+        return components
     rows = f"the data cannot be split: all {counted(len(labelled), 'row')}"
     groups = len(np.unique(labelled.groups))
     if len(np.unique(labelled.keys)) == 1:
-        return DataError(f"{rows} are equal")
+        raise DataError(f"{rows} are equal")
     if groups > 1:
-        return DataError(f"{rows} must stay together: equal rows in different groups connect all {groups:,} groups")
-    return DataError(f"{rows} belong to one group")
+        raise DataError(f"{rows} must stay together: equal rows in different groups connect all {groups:,} groups")
+    raise DataError(f"{rows} belong to one group")
 
 
-def _order(labelled: Labelled, times: Sequence[Any] | None) -> NDArray[np.float64]:
-    """Numbers (n,) that are ordered as the times of the rows."""
+def _split_by_time(
+    labelled: Labelled, times: Sequence[Any] | None, fraction: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     n = len(labelled)
-    if times is None:
-        return labelled.time if labelled.time.size else np.arange(n, dtype=np.float64)
-    if np.shape(times) != (n,):
-        raise InputError(f"times must be ({n},), got {np.shape(times)}")
-    return seconds_of(times, lambda row: f"times: row {row}")
-
-
-def _split_by_time(order: NDArray[np.float64], fraction: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    n = len(order)
+    order = labelled.time if labelled.time.size else np.arange(n, dtype=np.float64)
+    if times is not None:
+        if np.shape(times) != (n,):
+            raise InputError(f"times must be ({n},), got {np.shape(times)}")
+        order = seconds_of(times, lambda row: f"times: row {row}")
     moments, place, count = np.unique(order, return_inverse=True, return_counts=True)
     if len(moments) < 2:
         raise DataError(f"the data cannot be split by time: all {n:,} rows have one time")
@@ -204,9 +199,10 @@ def _counts(strata: list[tuple[int, ...]], component: list[int]) -> Counter[int]
     return Counter(stratum for row in component for stratum in strata[row])
 
 
-def _components(columns: list[NDArray[np.int64]]) -> list[list[int]]:
-    """Connected components of the rows, where rows with equal numbers in a column are connected."""
-    first = np.arange(len(columns[0]))  # the first row that each row is known to be connected with
+def _components(labelled: Labelled, by: str = "group") -> list[list[int]]:
+    """Connected components of the rows: equal rows are connected, and those of one group; by "time" none are."""
+    first = np.arange(len(labelled))  # the first row that each row is known to be connected with
+    columns = {"row": [labelled.keys], "group": [labelled.groups, labelled.keys], "time": []}[by]
     places = [np.unique(column, return_inverse=True)[1] for column in columns]
     before = None
     while before is None or not np.array_equal(first, before):

@@ -64,7 +64,8 @@ def parse_json(
         raise error(f"{name}: {len(raw):,} bytes of JSON, more than the limit of {max_bytes:,}")
     if raw.startswith(codecs.BOM_UTF8):
         raise error(f"{name}: starts with a byte order mark (BOM)")
-    if _most_values(raw) > MAX_VALUES and _most_values(_STRING.sub(b"", raw)) > MAX_VALUES:
+    large = len(raw) > MAX_VALUES and _most_values(raw) > MAX_VALUES
+    if large and _most_values(_STRING.sub(b"", raw)) > MAX_VALUES:
         raise error(f"{name}: more than {MAX_VALUES:,} values")
     try:
         value = _DECODER.decode(raw.decode("utf-8"))

@@ -43,7 +43,7 @@ def tensors_to_bytes(
     for name, tensor in tensors.items():
         if tensor.dtype.name not in _CODES:
             raise InputError(f"tensor {quote(name)} is {tensor.dtype.name}, not one of {', '.join(_CODES)}")
-        if not _finite(tensor):
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise InputError(f"tensor {quote(name)} has NaN or infinity")
     if checksum:
         metadata = {**(metadata or {}), "sha256": _NO_DIGEST.decode()}
@@ -105,12 +105,12 @@ def tensors_from_bytes(
             raise ModelFileError(f"{name}: the header entry of {quote(key)} is malformed")
         if entry["dtype"] != code:
             raise ModelFileError(f"{name}: tensor {quote(key)} is {quote(entry['dtype'])}, this model needs {code}")
-        if not _are_sizes(entry["shape"]) or tuple(entry["shape"]) != tuple(shape):
+        if repr(entry["shape"]) != repr([int(size) for size in shape]):  # 1 == True == 1.0 in Python
             raise ModelFileError(
                 f"{name}: tensor {quote(key)} has shape {quote(entry['shape'])}, this model needs {shape}"
             )
         spans.append((entry["data_offsets"], key, dtype.itemsize * math.prod(shape)))
-    if not all(_are_sizes(span) and len(span) == 2 for span, _, _ in spans):
+    if not all(isinstance(span, list) and list(map(type, span)) == [int, int] for span, _, _ in spans):
         raise ModelFileError(f"{name}: the header has malformed offsets")
     reached = 0
     for (begin, end), key, size in sorted(spans):  # consecutive, without gap or overlap
@@ -124,7 +124,7 @@ def tensors_from_bytes(
     except (SafetensorError, ValueError) as error:
         raise ModelFileError(f"{name}: {quote(error)}") from error
     for key, tensor in tensors.items():
-        if not _finite(tensor):
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise ModelFileError(f"{name}: tensor {quote(key)} has NaN or infinity")
     return tensors
 
@@ -148,11 +148,3 @@ def _header(raw: bytes, name: str) -> tuple[dict[str, Any], dict[str, str], int]
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise ModelFileError(f"{name}: the metadata must map names to strings")
     return header, metadata, 8 + length
-
-
-def _are_sizes(numbers: object) -> bool:
-    return isinstance(numbers, list) and all(type(number) is int and number >= 0 for number in numbers)
-
-
-def _finite(tensor: Array) -> bool:
-    return tensor.dtype.kind != "f" or bool(np.isfinite(tensor).all())

@@ -12,19 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-
-def _optional(name: str) -> Any:
-    """A module of the standard library; None on a system that does not have it."""
-    try:
-        return import_module(name)
-    except ImportError:
-        return None
-
-
-_fcntl, _msvcrt = _optional("fcntl"), _optional("msvcrt")
+# Modules of the standard library, which not every system has.
+_fcntl, _msvcrt = (import_module(name) if find_spec(name) else None for name in ("fcntl", "msvcrt"))
 # O_NONBLOCK: without it, opening a FIFO without a writer blocks. O_BINARY: Windows would change line ends.
 _FLAGS = ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")
 _flags = sum(getattr(os, name, 0) for name in _FLAGS)
