@@ -30,6 +30,7 @@ __all__ = [
     "TrainingError",
     "counted",
     "did_you_mean",
+    "number_text",
     "printable",
     "quote",
     "required",
@@ -107,6 +108,11 @@ def quote(text: object, limit: int = 80) -> str:
 def counted(number: int, one: str, several: str = "") -> str:
     """A number with its noun, for messages: "1 row", "2,000 rows". several: the plural; "": the noun with an s."""
     return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def number_text(value: float) -> str:
+    """A number with four significant digits, or all digits before the point."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

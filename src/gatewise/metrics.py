@@ -15,6 +15,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.errors import number_text
+from gatewise.markup import titled_table
 from gatewise.target import Target, log_probabilities, losses_of
 from gatewise.types import Array
 
@@ -32,16 +34,25 @@ class Bin:
     accuracy: float
 
 
-class PlainData:
-    """A dataclass that can be written as JSON."""
+class _Scores:
+    """What the evaluations share: how they are written as JSON and shown in a notebook."""
+
+    data: str
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The scores, as (name, value with its error or definition)."""
+        raise NotImplementedError
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         return asdict(cast(Any, self))
 
+    def _repr_html_(self) -> str:
+        return titled_table(f"Evaluation on {self.data}" if self.data else "Evaluation", self.rows())
+
 
 @dataclass(frozen=True)
-class Evaluation(PlainData):
+class Evaluation(_Scores):
     """Scores of n predictions against the labels.
 
     accuracy: 0..1, with its 95% interval (`wilson_interval`). loss: mean cross-entropy in nats.
@@ -127,6 +138,21 @@ class Evaluation(PlainData):
         """The main figures by name."""
         return {"accuracy": self.accuracy, "macro F1": self.macro_f1}
 
+    def rows(self) -> list[tuple[str, str]]:
+        area = "not defined: the data has one class" if self.auc is None else f"{self.auc:.4f}"
+        if self.auc is not None and len(self.classes) > 2:
+            area += " (one class against the rest, mean of the classes)"
+        bins = f"(expected calibration error, {len(self.reliability)} bins)"
+        return [
+            ("n", f"{self.n:,}"),
+            ("accuracy", with_interval(self.accuracy, self.n)),
+            ("macro F1", f"{self.macro_f1:.4f}"),
+            ("AUC", area),
+            ("log loss", f"{self.loss:.4f}"),
+            ("ECE", f"{self.calibration_error:.4f} {bins}"),
+            ("Brier", f"{self.brier:.4f}"),
+        ]
+
     def top_confusions(self, most: int = 10) -> list[tuple[str, str, int]]:
         """The most frequent errors as (true class, predicted class, rows), at most `most`, the most rows first."""
         counts = np.array(self.confusion)
@@ -137,7 +163,7 @@ class Evaluation(PlainData):
 
 
 @dataclass(frozen=True)
-class MultilabelEvaluation(PlainData):
+class MultilabelEvaluation(_Scores):
     """Scores of n predictions of K labels each against the labels.
 
     accuracy: the subset accuracy, the share of rows in which all K labels are right, with its 95% interval
@@ -194,9 +220,19 @@ class MultilabelEvaluation(PlainData):
         """The main figures by name."""
         return {"micro F1": self.micro_f1, "macro F1": self.macro_f1, "subset accuracy": self.accuracy}
 
+    def rows(self) -> list[tuple[str, str]]:
+        return [
+            ("n", f"{self.n:,}"),
+            ("micro F1", f"{self.micro_f1:.4f}"),
+            ("macro F1", f"{self.macro_f1:.4f}"),
+            ("subset", f"{with_interval(self.accuracy, self.n)}, all labels of a row correct"),
+            ("log loss", f"{self.loss:.4f} (per label)"),
+            ("ECE", f"{self.calibration_error:.4f} (expected calibration error, per label)"),
+        ]
+
 
 @dataclass(frozen=True)
-class RegressionEvaluation(PlainData):
+class RegressionEvaluation(_Scores):
     """Scores of n predictions of M numbers each against the true numbers, in the unit of the numbers.
 
     rmse: the root mean squared error, with its standard error by the delta method; mae: the mean absolute error; both
@@ -246,6 +282,14 @@ class RegressionEvaluation(PlainData):
     def scores(self) -> dict[str, float]:
         """The main figures by name."""
         return {"RMSE": self.rmse, "MAE": self.mae, "R2": self.r2}
+
+    def rows(self) -> list[tuple[str, str]]:
+        return [
+            ("n", f"{self.n:,}"),
+            ("RMSE", f"{number_text(self.rmse)} ± {number_text(self.standard_error)} (standard error)"),
+            ("MAE", number_text(self.mae)),
+            ("R2", f"{self.r2:.4f}"),
+        ]
 
 
 AnyEvaluation = Evaluation | MultilabelEvaluation | RegressionEvaluation

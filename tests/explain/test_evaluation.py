@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -182,3 +183,13 @@ def test_errors() -> None:
         evaluation_report(Target(("a", "b")), np.zeros((0, 1)), np.zeros(0, dtype=np.int64), [], [])
     with pytest.raises(InputError, match=r"history.jsonl, line 2: not JSON"):
         evaluation_report(Target(("a", "b")), np.ones((1, 1)), np.array([0]), ["x"], [1], "", "{}\n{oops")
+
+
+@pytest.mark.parametrize("make", [lambda: classes_report(3), labels_report, numbers_report])
+def test_a_notebook_shows_the_scores(make: Any) -> None:
+    found = dataclasses.replace(make().evaluation, data=HOSTILE)
+    shown = found._repr_html_()
+    assert "<script" not in shown
+    assert "\u202e" not in shown
+    for name, value in found.rows():
+        assert f'>{name}</td><td class="text" dir="auto">{value}</td>' in shown

@@ -45,6 +45,10 @@ def test_longer_horizons_feed_forecasts_back_without_intervals(fitted: Forecaste
     np.testing.assert_allclose(found.mean[:6], fitted.predict(), rtol=1e-6)
     assert np.isnan(found.upper[6:]).all()
     assert np.isfinite(found.upper[:6]).all()
+    rows = found._repr_html_().split("<tr>")[2:]
+    assert len(rows) == 30
+    assert rows[0].count("<td>") == 4
+    assert rows[29].count("<td></td>") == 2
 
 
 @pytest.mark.parametrize("count", [3, 8])

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.errors import printable
+from gatewise.errors import number_text, printable
 from gatewise.explain.attribution import METHODS, method_named
 from gatewise.explain.attribution.method import Method, Part, attribute
 from gatewise.explain.example import Example
-from gatewise.explain.score import TargetScore, favours, number_text, prediction_dict, prediction_text
+from gatewise.explain.score import TargetScore, favours, prediction_dict, prediction_text
 from gatewise.target import Target
 from gatewise.types import Array, Faithfulness
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, number_text, quote
 from gatewise.target import Target
 from gatewise.types import Array
 
@@ -113,8 +113,3 @@ def score_text(of: Target, value: float) -> str:
 def sum_text(of: Target, value: float) -> str:
     """As `score_text`, and a logit that would be shown as 0 as a power of ten."""
     return f"{value:+.0e}" if of.task != "regression" and 0 < abs(value) < 5e-4 else score_text(of, value)
-
-
-def number_text(value: float) -> str:
-    """A number with four significant digits, or all digits before the point."""
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"

@@ -238,48 +238,54 @@ def heatmaps_json(example: Example, layer: int) -> Json:
     }
 
 
-def report_json(explanation: Explanation | None, example: Example | None, unit: int | None = None) -> Json:
-    """The data of the HTML report, from an explanation, an example, or both: the parts of the page's answers with all
-    heat maps of the top layer, and words in place of their positions.
+def side_json(explanation: Explanation | None, example: Example | None) -> Json:
+    """The data of the HTML report without the figure, from an explanation, an example, or both: parts of the page's
+    answers, and words in place of their positions.
     """
-    view: Json = {"unit": unit}
+    view: Json = {}
     if explanation is not None:
-        one = explanation
-        view["words"] = list(one.steps)
-        view["prediction"] = prediction_json(one)
-        view["attribution"] = attribution_json(one, [one.method])
-        view["members"] = [{"name": part.name, "weight": part.weight} for part in one.parts]
-        view["model"] = {
-            "labels": list(one.of.classes),
-            "task": one.of.task,
-            "inputs": "text" if one.token_noun == "word" else "series",
-            "units": 0,
-            "layers": 1,
-            "directions": ["forward"],
+        one, inputs = explanation, "text" if explanation.token_noun == "word" else "series"
+        attribution = attribution_json(one, [one.method])
+        if len(one.parts) > 1:
+            attribution["members"] = [part._asdict() | {"scores": _list(part.scores)} for part in one.parts]
+        view = {
+            "words": list(one.steps),
+            "prediction": prediction_json(one),
+            "attribution": attribution,
+            "members": [{"name": part.name, "weight": part.weight} for part in one.parts],
+            "model": {"labels": list(one.of.classes), "task": one.of.task, "inputs": inputs},
         }
     if example is not None:
-        if explanation is not None:
-            _ = example.prefix_logits  # computed here, they are shared by both examples
-            example = example.with_score(explanation.score)
-        view.setdefault("words", example.steps)
-        view.setdefault("prediction", prediction_json(example))
-        view["model"] = network_json(example.lstm.arch, example.ensemble.target)
-        view |= {"members": example.ensemble.weights_json(), "lstm_note": example.ensemble.lstm_note()}
+        ensemble = example.ensemble
+        view = {"words": example.steps, "prediction": prediction_json(example), **view}
+        view |= {"model": network_json(ensemble.lstm.arch, ensemble.target), "members": ensemble.weights_json()}
         view["prefix"] = prefix_json(example)
-        view["units"] = units_json(example, -1)
-        if example.lstm.arch.inputs == "channels" and example.item is not None:
-            view["values"] = _series_values(example)
-        view |= heatmaps_json(example, example.lstm.arch.layers - 1)
     return view
+
+
+def report_json(explanation: Explanation | None, example: Example | None, unit: int | None = None) -> Json:
+    """The data of the HTML report: that of `side_json`, and for an example the figure: all heat maps of the top layer,
+    and `unit`, the one to select.
+    """
+    if example is not None and explanation is not None:
+        _ = example.prefix_logits  # computed here, they are shared by both examples
+        example = example.with_score(explanation.score)
+    view = side_json(explanation, example)
+    if example is None:
+        return view
+    view |= {"unit": unit, "lstm_note": example.ensemble.lstm_note(), "units": units_json(example, -1)}
+    if example.lstm.arch.inputs == "channels" and example.item is not None:
+        view["values"] = _series_values(example)
+    return view | heatmaps_json(example, example.lstm.arch.layers - 1)
 
 
 def intervention_json(
     intervention: Intervention, explanation: Explanation | None = None, unit: int | None = None
 ) -> Json:
     """The data of the HTML report on an intervention: both sides, and the view after the change."""
-    before = report_json(explanation, intervention.before)
-    after = report_json(None, intervention.after, intervention.shown_unit if unit is None else unit)
-    after["clamps"] = [
+    before, applied = side_json(explanation, intervention.before), list(intervention.changes)
+    view = report_json(None, intervention.after, intervention.shown_unit if unit is None else unit)
+    view["clamps"] = [
         {
             "gate": clamp.gate,
             "unit": "all" if clamp.unit is None else clamp.unit,
@@ -291,16 +297,15 @@ def intervention_json(
         }
         for clamp in intervention.clamps
     ]
-    prediction = dict(before["prediction"])
-    if intervention.before.steps == intervention.after.steps:
-        prediction["prefix"] = before["prefix"]
-    after["changed"] = {"before": prediction, "applied": list(intervention.changes)}
-    sides = [{"name": "Before", "view": _without_heatmaps(before)}, {"name": "After", "view": _without_heatmaps(after)}]
-    return {"view": after, "sides": sides, "applied": list(intervention.changes)}
-
-
-def _without_heatmaps(view: Json) -> Json:
-    return {key: view[key] for key in ("words", "prediction", "prefix", "attribution", "model") if key in view}
+    after = {key: view[key] for key in ("words", "prediction", "prefix", "model")}
+    same = intervention.before.steps == intervention.after.steps
+    prediction = before["prediction"] | ({"prefix": before["prefix"]} if same else {})
+    view["changed"] = {"before": prediction, "applied": applied}
+    return {
+        "view": view,
+        "sides": [{"name": "Before", "view": before}, {"name": "After", "view": after}],
+        "applied": applied,
+    }
 
 
 def _series_values(example: Example) -> list[list[float | None]]:

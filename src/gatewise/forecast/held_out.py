@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewise.data.times import Time
-from gatewise.errors import InputError, counted
+from gatewise.errors import InputError, counted, number_text
+from gatewise.markup import html_table
 from gatewise.types import Array
 
 LEAST_WINDOWS = 5  # behind an interval
@@ -166,3 +167,15 @@ class Forecast:
 
     def __len__(self) -> int:
         return len(self.mean)
+
+    def _repr_html_(self) -> str:
+        level = f"{100 * self.level:g}%"
+        steps = range(1, len(self) + 1) if self.times is None else self.times
+        numbers = zip(self.mean, self.lower, self.upper, self.seasonal_naive, strict=True)
+        rows = [
+            (str(step), *("" if math.isnan(x) else number_text(x) for x in row))
+            for step, row in zip(steps, numbers, strict=True)
+        ]
+        noun = "step" if self.times is None else "time"
+        head = (noun, "forecast", f"lower {level}", f"upper {level}", "seasonal naive")
+        return f"<strong>Forecast of {counted(len(self), 'step')}</strong>{html_table(head, rows)}"

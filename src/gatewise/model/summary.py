@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gatewise.errors import printable
-from gatewise.explain.render.html_shell import html_table, safe_text
+from gatewise.markup import titled_table
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata, metadata_rows
 from gatewise.network.architecture import Architecture
@@ -56,7 +56,7 @@ def model_html(ensemble: Ensemble, metadata: ModelMetadata) -> str:
         rows.append((one.data, f"{one.figures}, n {one.n:,}"))
     rows.append(("fingerprint", ensemble.fingerprint()))
     title = f"gatewise model: {_task(arch, target)}, {_count(layers):,} parameters"
-    return f"<strong>{safe_text(title)}</strong>{html_table(('', ''), rows, (0, 1))}"
+    return titled_table(title, rows)
 
 
 def _task(arch: Architecture, target: Target) -> str:

@@ -1,7 +1,7 @@
 """The page of `gatewise serve` for fixed texts, as a folder that any web host serves: the page's own files, and the
 answers of its API computed beforehand.
 
-    index.html, style.css, *.js      the page; api.js reads the files below instead of asking a server
+    index.html, *.css, *.js          the page; api.js reads the files below instead of asking a server
     model.json                       GET /model, and `exported`: the inputs, and how they were exported
     units-0.json                     GET /units/{unit} of every unit, by layer
     text-1.json                      prediction, prefix predictions, attributions and units of a text, by number
@@ -25,8 +25,7 @@ from gatewise.explain import serialize
 from gatewise.explain.attribution import METHODS
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.provenance import today
-from gatewise.explain.render.html import plain_table
-from gatewise.explain.render.html_shell import csp_hash, read_page_file
+from gatewise.explain.render.html import csp_hash, plain_table, read_page_file
 from gatewise.model.model import Model
 from gatewise.serve.view import view
 from gatewise.storage.atomic import reason
@@ -152,10 +151,10 @@ def _text_json(
 def _page(static: Sequence[str]) -> dict[str, bytes]:
     """The files of the page itself. static: HTML per input, for browsers without JavaScript."""
     source = files("gatewise.serve") / "page"
-    found = {one.name: one.read_bytes() for one in source.iterdir() if one.name.endswith((".js", ".svg"))}
+    found = {one.name: one.read_bytes() for one in source.iterdir() if one.name.endswith((".css", ".js", ".svg"))}
     found["api.js"] = found.pop("staticapi.js")
-    del found["report.js"], found["docs.js"]
-    found["style.css"] = read_page_file("style.css").encode()
+    for name in ("report.js", "explanation.js", "docs.js", "docs.css"):
+        del found[name]
     page = read_page_file("index.html")
     policy = (
         f"default-src 'none'; script-src 'self'; style-src 'self' '{csp_hash(_LOADING_STYLE)}'; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import html
 import json
@@ -16,9 +17,10 @@ import pytest
 from gatewise.explain import serialize
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import explain_example
-from gatewise.explain.render.html import compare_page, plain_table, report_page, script
-from gatewise.explain.render.html_shell import read_page_file
+from gatewise.explain.render.html import compare_page, plain_table, read_page_file, report_page, script
 from gatewise.explain.score import score_text, sum_text
+from gatewise.model import bundled
+from gatewise.model.model import load
 from tests.explain.render.test_terminal import HOSTILE, LENGTH, opened
 
 NASTY = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</style><b>", "&lt;", "' onmouseover='x"]
@@ -111,14 +113,27 @@ def test_a_notebook_gets_a_frame_that_reaches_nothing() -> None:
         assert reader.tags <= TAGS | {"iframe", "details", "summary"}
         attributes = dict(reader.attributes)
         assert attributes["sandbox"] == "allow-scripts"
-        assert attributes["srcdoc"].startswith("<!doctype html>")
+        frame = attributes["srcdoc"]
+        assert frame.startswith("<!doctype html><script>")
+        page = gzip.decompress(base64.b64decode(re.findall(r'atob\("([^"]+)"\)', frame)[0])).decode()
+        assert "default-src 'none'" in html.unescape(page)
+        assert "<script>alert(1)" not in page
         assert not [name for name, _ in reader.attributes if name.startswith("on")]
 
 
+def test_one_explanation_adds_at_most_30_kb_to_a_notebook() -> None:
+    model = load(bundled.folder())
+    review = "The first hour is slow, the jokes are flat, yet the last ten minutes are honest. " * 15
+    found = model.explain(review)
+    assert len(found.steps) > 240
+    assert len(found._repr_html_().encode()) <= 30_000
+
+
 def test_the_script_is_the_pages_modules() -> None:
-    code = script()
-    for name in ("report", "figure", "cell", "heatmap", "heatmappanel"):
+    code = script("report")
+    for name in ("report", "explanation", "figure", "cell", "heatmap", "heatmappanel"):
         assert code.count(f"const m_{name} = ") == 1
+    assert "m_figure" not in script("explanation")
     assert "import(" not in code
     assert not re.search(r"^(import|export) ", code, re.MULTILINE)
     assert "</script" not in code.lower()

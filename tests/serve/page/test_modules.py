@@ -16,7 +16,7 @@ PAGE = HERE.parents[2] / "src" / "gatewise" / "serve" / "page"
 # From top to bottom: a module imports only from levels below its own.
 LEVELS = [
     {"docs", "main", "report"},
-    {"figure", "compare", "link", "tour"},
+    {"explanation", "figure", "compare", "link", "tour"},
     {"exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction", "keys"},
     {"cell", "heatmap", "loader", "series", "staticapi", "textview", "theme"},
     {"api", "cellmath", "cellshape", "colour", "examples", "heatmapdata"}

@@ -6,18 +6,18 @@ User text passes through `printable` or `safe_text`, which remove control charac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gatewise.errors import printable
+from gatewise.errors import number_text, printable
 from gatewise.explain.evaluation import EvaluationReport
-from gatewise.explain.render.html_shell import html_shell, html_table, safe_text
-from gatewise.explain.score import number_text
-from gatewise.metrics import AnyEvaluation, Evaluation, MultilabelEvaluation, RegressionEvaluation, with_interval
+from gatewise.explain.render.html import html_shell
+from gatewise.markup import html_table, safe_text
+from gatewise.metrics import AnyEvaluation, Evaluation, MultilabelEvaluation, RegressionEvaluation
 
 MAX_MATRIX = 8  # classes of a confusion matrix that fits into 80 columns
 _LONGEST = 34  # characters of a class name
@@ -44,7 +44,7 @@ def evaluation_text(
     width: columns of the terminal. reliability: also the bins of the reliability diagram. note: a line on the data.
     """
     evaluation = report.evaluation
-    lines = [("data", evaluation.data), ("note", note), *score_rows(evaluation)]
+    lines = [("data", evaluation.data), ("note", note), *evaluation.rows()]
     parts: list[RenderableType] = [Text(f"{name:10}{printable(value, 500)}") for name, value in lines if value]
     left_out = {"Learning curves", "Score by length"} | ({"Reliability"} if not reliability else set())
     if len(evaluation.classes) > MAX_MATRIX:
@@ -67,7 +67,7 @@ def evaluation_page(report: EvaluationReport, model: str = "", notes: Sequence[s
     """The page. model: its name, for the title. notes: lines about the data, such as a warning."""
     title = f"Evaluation of {model}" if model else "Evaluation"
     lines = [f"Data: {report.evaluation.data}", *notes]
-    sections = [html_table(("score", "value"), score_rows(report.evaluation), (0, 1))]
+    sections = [html_table(("score", "value"), report.evaluation.rows(), (0, 1))]
     for one in evaluation_tables(report, 20):
         sections.append(f"<h2>{safe_text(one.title)}</h2>{html_table(one.head, one.rows, one.text)}")
     body = (
@@ -77,134 +77,81 @@ def evaluation_page(report: EvaluationReport, model: str = "", notes: Sequence[s
         + '</main><footer class="muted">Made by gatewise; this page loads nothing from a server. '
         "It contains excerpts of the data.</footer>"
     )
-    return html_shell(title, body, extra_style=_STYLE)
+    return html_shell(title, body, _STYLE)
 
 
-def evaluation_tables(report: EvaluationReport, top: int) -> Iterator[ReportTable]:
+def evaluation_tables(report: EvaluationReport, top: int) -> list[ReportTable]:
     """The tables of a report that have rows. top: the most rows of confusions and mistakes."""
-    evaluation = report.evaluation
-    if isinstance(evaluation, RegressionEvaluation):
-        errors = zip(evaluation.classes, evaluation.rmse_each, evaluation.mae_each, evaluation.r2_each, strict=True)
+    return [one for one in (*_of_classes(report.evaluation, top), *_of_rows(report, top)) if one.rows]
+
+
+def _of_classes(found: AnyEvaluation, top: int) -> list[ReportTable]:
+    """The scores of each class, label or number; for classes what is taken for what, and the reliability."""
+    if isinstance(found, RegressionEvaluation):
+        errors = zip(found.classes, found.rmse_each, found.mae_each, found.r2_each, strict=True)
         rows = [(name, number_text(rmse), number_text(mae), f"{r2:.4f}") for name, rmse, mae, r2 in errors]
-        tables = [ReportTable("Numbers", ("number", "RMSE", "MAE", "R2"), rows if len(rows) > 1 else [])]
-    else:
-        tables = [_classes(evaluation)]
-    if isinstance(evaluation, Evaluation):
-        tables += [_confusion(evaluation), _top_confusions(evaluation, top), _reliability(evaluation)]
-    tables += [_by_length(report), _learning_curves(report), _mistakes(report, top)]
-    return (one for one in tables if one.rows)
-
-
-def score_rows(evaluation: AnyEvaluation) -> list[tuple[str, str]]:
-    """The scores as (name, value with its error or definition)."""
-    rows = [("n", f"{evaluation.n:,}")]
-    if isinstance(evaluation, RegressionEvaluation):
-        error = f"± {number_text(evaluation.standard_error)} (standard error)"
-        return [
-            *rows,
-            ("RMSE", f"{number_text(evaluation.rmse)} {error}"),
-            ("MAE", number_text(evaluation.mae)),
-            ("R2", f"{evaluation.r2:.4f}"),
-        ]
-    accuracy = with_interval(evaluation.accuracy, evaluation.n)
-    if isinstance(evaluation, MultilabelEvaluation):
-        return [
-            *rows,
-            ("micro F1", f"{evaluation.micro_f1:.4f}"),
-            ("macro F1", f"{evaluation.macro_f1:.4f}"),
-            ("subset", f"{accuracy}, all labels of a row correct"),
-            ("log loss", f"{evaluation.loss:.4f} (per label)"),
-            ("ECE", f"{evaluation.calibration_error:.4f} (expected calibration error, per label)"),
-        ]
-    area = "not defined: the data has one class" if evaluation.auc is None else f"{evaluation.auc:.4f}"
-    if evaluation.auc is not None and len(evaluation.classes) > 2:
-        area += " (one class against the rest, mean of the classes)"
-    return [
-        *rows,
-        ("accuracy", accuracy),
-        ("macro F1", f"{evaluation.macro_f1:.4f}"),
-        ("AUC", area),
-        ("log loss", f"{evaluation.loss:.4f}"),
-        ("ECE", f"{evaluation.calibration_error:.4f} (expected calibration error, {len(evaluation.reliability)} bins)"),
-        ("Brier", f"{evaluation.brier:.4f}"),
-    ]
-
-
-def _name(name: str, longest: int = _LONGEST) -> str:
-    """A class name of at most `longest` characters."""
-    flat = printable(name, longest + 1)
-    return flat if len(flat) <= longest else f"{flat[: longest - 1]}…"
-
-
-def _classes(evaluation: Evaluation | MultilabelEvaluation) -> ReportTable:
-    support = (
-        evaluation.support if isinstance(evaluation, MultilabelEvaluation) else tuple(map(sum, evaluation.confusion))
-    )
-    scores = zip(evaluation.precision, evaluation.recall, evaluation.f1, strict=True)
-    rows = [
-        (_name(name), f"{n:,}", *(f"{x:.4f}" for x in row))
-        for name, n, row in zip(evaluation.classes, support, scores, strict=True)
-    ]
-    return ReportTable("Classes", ("class", "rows", "precision", "recall", "F1"), rows)
-
-
-def _confusion(evaluation: Evaluation) -> ReportTable:
-    """The counts, and the recall of each row. Long names stand in the rows, and their numbers above the columns."""
-    names = [_name(name, 20) for name in evaluation.classes]
-    heads = names
-    if sum(len(name) + 2 for name in names) > 40:
+        return [ReportTable("Numbers", ("number", "RMSE", "MAE", "R2"), rows if len(rows) > 1 else [])]
+    support = found.support if isinstance(found, MultilabelEvaluation) else tuple(map(sum, found.confusion))
+    scores = zip(found.classes, support, found.precision, found.recall, found.f1, strict=True)
+    each = [(_cut(name), f"{n:,}", *(f"{x:.4f}" for x in row)) for name, n, *row in scores]
+    tables = [ReportTable("Classes", ("class", "rows", "precision", "recall", "F1"), each)]
+    if not isinstance(found, Evaluation):
+        return tables
+    names = heads = [_cut(name, 20) for name in found.classes]
+    if sum(len(name) + 2 for name in names) > 40:  # long names stand in the rows, their numbers above the columns
         heads = [str(n) for n in range(1, len(names) + 1)]
         names = [f"{n} {name}" for n, name in zip(heads, names, strict=True)]
-    rows = []
-    for n, row in enumerate(evaluation.confusion):
-        recall = f"{row[n] / sum(row):.4f}" if sum(row) else ""
-        rows.append((names[n], *(f"{count:,}" for count in row), recall))
-    return ReportTable("Confusion matrix", ("true \\ predicted", *heads, "recall"), rows)
-
-
-def _top_confusions(evaluation: Evaluation, top: int) -> ReportTable:
-    support = dict(zip(evaluation.classes, map(sum, evaluation.confusion), strict=True))
-    found = evaluation.top_confusions(top) if len(support) > 2 else ()
-    rows = [(_name(true), _name(predicted), f"{n:,}", f"{n / support[true]:.1%}") for true, predicted, n in found]
-    return ReportTable("Top confusions", ("true", "predicted", "rows", "of the true class"), rows, (0, 1))
-
-
-def _reliability(evaluation: Evaluation) -> ReportTable:
-    rows = [
+    matrix = [
+        (names[n], *(f"{count:,}" for count in row), f"{row[n] / sum(row):.4f}" if sum(row) else "")
+        for n, row in enumerate(found.confusion)
+    ]
+    of = dict(zip(found.classes, support, strict=True))
+    most = [
+        (_cut(true), _cut(predicted), f"{n:,}", f"{n / of[true]:.1%}")
+        for true, predicted, n in (found.top_confusions(top) if len(of) > 2 else ())
+    ]
+    bins = [
         (f"{one.low:.3f} to {one.high:.3f}", f"{one.n:,}", f"{one.confidence:.3f}", f"{one.accuracy:.3f}",
          f"{one.accuracy - one.confidence:+.3f}")
-        for one in evaluation.reliability if one.n
+        for one in found.reliability if one.n
     ]  # fmt: skip
-    return ReportTable("Reliability", ("confidence", "n", "mean confidence", "accuracy", "difference"), rows)
+    return [
+        *tables,
+        ReportTable("Confusion matrix", ("true \\ predicted", *heads, "recall"), matrix),
+        ReportTable("Top confusions", ("true", "predicted", "rows", "of the true class"), most, (0, 1)),
+        ReportTable("Reliability", ("confidence", "n", "mean confidence", "accuracy", "difference"), bins),
+    ]
 
 
-def _by_length(report: EvaluationReport) -> ReportTable:
-    rows = [
+def _of_rows(report: EvaluationReport, top: int) -> list[ReportTable]:
+    """The score by length, the numbers of each epoch with the model's own one marked, and the mistakes."""
+    lengths = [
         (f"{one.shortest:,} to {one.longest:,}", f"{one.n:,}", *map(number_text, (one.score, one.low, one.high)))
         for one in report.by_length
     ]
-    head = (report.length_noun, "rows", report.score_name, "95% from", "to")
-    return ReportTable("Score by length", head, rows if len(rows) > 1 else [])
-
-
-def _learning_curves(report: EvaluationReport) -> ReportTable:
-    """The numbers of each epoch; the epoch of the model is marked."""
     keys = list(dict.fromkeys(key for row in report.history for key in row if key != "epoch"))
-    rows = [
+    epochs = [
         (f"{row['epoch']:g}{' (best)' * (row['epoch'] == report.best_epoch)}",
          *(number_text(row[key]) if key in row else "" for key in keys))
         for row in report.history if "epoch" in row
     ]  # fmt: skip
-    return ReportTable("Learning curves", ("epoch", *(key.replace("val_", "validation ") for key in keys)), rows)
-
-
-def _mistakes(report: EvaluationReport, top: int) -> ReportTable:
-    regression = report.task == "regression"
-    rows = []
+    mistakes = []
     for one in report.mistakes[:top]:
         value = number_text(one.error) if one.error is not None else f"{one.probability:.3f}"
-        rows.append((f"{one.row:,}", value, _name(one.predicted, 80), _name(one.true, 80), one.excerpt))
-    title = "Largest errors" if regression else "Most confident mistakes"
-    return ReportTable(
-        title, ("row", "error" if regression else "prob.", "predicted", "true", "excerpt"), rows, (2, 3, 4)
-    )
+        mistakes.append((f"{one.row:,}", value, _cut(one.predicted, 80), _cut(one.true, 80), one.excerpt))
+    title, value = "Most confident mistakes", "prob."
+    if report.task == "regression":
+        title, value = "Largest errors", "error"
+    by_length = (report.length_noun, "rows", report.score_name, "95% from", "to")
+    curves = ("epoch", *(key.replace("val_", "validation ") for key in keys))
+    return [
+        ReportTable("Score by length", by_length, lengths if len(lengths) > 1 else []),
+        ReportTable("Learning curves", curves, epochs),
+        ReportTable(title, ("row", value, "predicted", "true", "excerpt"), mistakes, (2, 3, 4)),
+    ]
+
+
+def _cut(name: str, longest: int = _LONGEST) -> str:
+    """A name of at most `longest` characters, the ellipsis included."""
+    flat = printable(name, longest + 1)
+    return flat if len(flat) <= longest else f"{flat[: longest - 1]}…"

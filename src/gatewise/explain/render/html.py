@@ -7,27 +7,43 @@ script and that style by their hashes and nothing else, so the page loads nothin
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import html
 import json
 import re
 from collections.abc import Sequence
 from functools import cache
+from importlib.resources import files
 from typing import Any
+
+import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
-from gatewise.explain.render.html_shell import html_shell, html_table, read_page_file, safe_text
 from gatewise.explain.score import prediction_text, score_text, sum_text
-from gatewise.explain.serialize import intervention_json, report_json
+from gatewise.explain.serialize import intervention_json, report_json, side_json
+from gatewise.markup import html_table, safe_text
 
 _IMPORT = re.compile(r'^import \{ ([^}]+) \} from "\./([a-z]+)\.js";$')
 _DYNAMIC_IMPORT = re.compile(r'import\("\./([a-z]+)\.js"\)')
 _MAX_WORD = 60  # characters of a word that are shown
 _EXPORT = re.compile(r"^export (?:async )?(?:function|const|class) (\w+)")
-# A notebook cannot look into the sandboxed frame, so the page in it reports its height (report.js). A notebook that
-# runs no scripts keeps the first height, and a reader can drag the frame's edge.
+_IN_NOTEBOOK = 12  # steps of the table of a notebook
+# A notebook stores the page of a frame compressed.
+_UNPACK = """
+const packed = Uint8Array.from(atob("%s"), (c) => c.charCodeAt(0));
+new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text().then((page) => {
+  document.open();
+  document.write(page);
+  document.close();
+});
+"""
+# A notebook cannot look into the sandboxed frame, so the page in it reports its height (explanation.js). A notebook
+# that runs no scripts keeps the first height, and a reader can drag the frame's edge.
 _RESIZE = """
 if (!window.gatewiseFrames) {
   window.gatewiseFrames = true;
@@ -56,77 +72,117 @@ def report_page(
     that names the model, see `provenance`. Raises InputError for a unit that does not exist, and where there is nothing
     to show.
     """
-    shown = intervention.after if intervention is not None else example
-    if unit is not None and shown is not None:
+    after = None if intervention is None else intervention.after
+    plain = [one for one in (explanation or example, after) if one is not None]
+    if unit is not None and (shown := after or example) is not None:
         shown.unit(unit)
-    plain: list[Explanation | Example | None]
-    plain = [explanation or example, None if intervention is None else intervention.after]
     if intervention is not None:
         data = intervention_json(intervention, explanation, intervention.shown_unit if unit is None else unit)
-    elif plain[0] is not None:
+    elif plain:
         data = {"view": report_json(explanation, example, unit=unit)}
     else:
         raise InputError("nothing to show: give an explanation, an example or an intervention")
-    return _page(title, data, [one for one in plain if one is not None], source)
+    return _page(title, data, "".join(plain_table(one) for one in plain), source)
 
 
 def compare_page(both: Sequence[tuple[Explanation, Example]], title: str = "gatewise explain", source: str = "") -> str:
     """Two explained examples side by side. source: see `report_page`."""
-    sides = [{"name": name, "view": report_json(*one)} for name, one in zip(("First", "Second"), both, strict=True)]
-    return _page(title, {"sides": sides}, [explanation for explanation, _ in both], source)
+    sides = [{"name": name, "view": side_json(*one)} for name, one in zip(("First", "Second"), both, strict=True)]
+    return _page(title, {"sides": sides}, "".join(plain_table(explanation) for explanation, _ in both), source)
 
 
 def result_html(result: Explanation | Example | Intervention) -> str:
-    """The fragment that a notebook shows for `result`."""
-    if isinstance(result, Explanation):
-        page = report_page(result)
+    """The fragment that a notebook shows for `result`: a table of the first steps, and a frame with its page."""
+    if isinstance(result, Intervention):
+        data, plain = intervention_json(result), plain_table(result.after, _IN_NOTEBOOK)
     else:
-        page = report_page(example=result) if isinstance(result, Example) else report_page(intervention=result)
-    plain = plain_table(result.after if isinstance(result, Intervention) else result)
+        parts = (result, None) if isinstance(result, Explanation) else (None, result)
+        data, plain = {"view": report_json(*parts)}, plain_table(result, _IN_NOTEBOOK)
+    packed = base64.b64encode(gzip.compress(_page("gatewise explain", data).encode(), mtime=0)).decode()
+    frame = html.escape(f"<!doctype html><script>{_UNPACK % packed}</script>", quote=True)
     return (
         f"<details><summary>Without JavaScript</summary>{plain}</details>"
         '<iframe title="gatewise" sandbox="allow-scripts" loading="lazy" '
         'style="width:100%;height:40rem;border:0;resize:vertical;overflow:auto" '
-        f'srcdoc="{html.escape(page, quote=True)}"></iframe><script>{_RESIZE}</script>'
+        f'srcdoc="{frame}"></iframe><script>{_RESIZE}</script>'
     )
 
 
-def plain_table(found: Explanation | Example) -> str:
+def plain_table(found: Explanation | Example, most: int | None = None) -> str:
     """The prediction, the weights of the members, the sums, and a table of the steps with their scores, for browsers
-    without JavaScript. An example has the prefix predictions in place of the scores.
+    without JavaScript. An example has the prefix predictions in place of the scores. most: of the steps, those whose
+    scores are largest; None for all.
     """
+    sums = notes = ""
     if isinstance(found, Explanation):
-        parts = [(f"{part.name} x {part.weight:.2f}", part.scores) for part in found.parts]
-        weights = ", ".join(f"{part.name} {part.weight:.2f}" for part in found.parts)
+        of, scores = found.of, found.scores
         lines = [f"Prediction: {found.prediction}", found.probability_note, found.lstm_note()]
-        sums = html_table(("sum", "value", "note"), [(a, sum_text(found.of, b), c) for a, b, c in found.sums()], (0, 2))
-        columns = [("score", found.scores), *(parts if len(parts) > 1 else ())]
+        weights = ", ".join(f"{part.name} {part.weight:.2f}" for part in found.parts)
+        columns = [("score", scores)]
+        if len(found.parts) > 1:
+            columns += [(f"{part.name} x {part.weight:.2f}", part.scores) for part in found.parts]
+        sums = html_table(("sum", "value", "note"), [(a, sum_text(of, b), c) for a, b, c in found.sums()], (0, 2))
         notes = f"{found.method}: {found.method_note} {found.faithfulness_note()}"
-        of = found.of
     else:
         of, weights = found.ensemble.target, str(found.ensemble)
         lines = [f"Prediction: {prediction_text(of, found.predicted)}", found.ensemble.lstm_note()]
-        columns = [(f"{found.ensemble.score_noun} after the step", found.score(found.prefix_logits)[1:])]
-        sums = notes = ""
+        prefixes = found.score(found.prefix_logits)
+        scores, columns = np.diff(prefixes), [(f"{found.ensemble.score_noun} after the step", prefixes[1:])]
+    shown = sorted(np.argsort(-np.abs(scores), kind="stable")[:most].tolist())
     rows = [
-        (str(t), step[:_MAX_WORD], *(score_text(of, values[t - 1]) for _, values in columns))
-        for t, step in enumerate(found.steps, start=1)
+        (str(t + 1), found.steps[t][:_MAX_WORD], *(score_text(of, values[t]) for _, values in columns)) for t in shown
     ]
     lines.append(f"Weights of the members: {weights}" if weights else "")
+    which = f"The {len(shown)} of {len(scores):,} steps with the largest effect:" if len(shown) < len(scores) else ""
     table = html_table(("step", "name", *(name for name, _ in columns)), rows, (1,))
-    shown = "".join(f"<p>{safe_text(line)}</p>" for line in lines if line)
-    return f"{shown}{sums}{table}<p>{safe_text(notes, 2_000)}</p>"
+    return f"{_paragraphs(lines)}{sums}{_paragraphs([which])}{table}<p>{safe_text(notes, 2_000)}</p>"
 
 
-def _page(title: str, data: dict[str, Any], plain: Sequence[Explanation | Example], source: str) -> str:
-    code = script()
+def html_shell(title: str, body: str, style: str = "", script: str = "") -> str:
+    """A page with this body. It loads nothing, and its policy allows its style and its script by their hashes and
+    nothing else. style: added to base.css. script: the text of the one script in the body, which contains it.
+    """
+    css = read_page_file("base.css") + style
+    scripts = f"script-src '{csp_hash(script)}'; " if script else ""
+    policy = (
+        f"default-src 'none'; {scripts}style-src '{csp_hash(css)}'; img-src data: blob:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" '
+        f'content="light dark"><title>{safe_text(title)}</title><style>{css}</style></head><body>{body}</body></html>\n'
+    )
+
+
+def csp_hash(text: str) -> str:
+    """The source of a content security policy that allows this text as a style or a script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
+
+
+@cache
+def read_page_file(name: str) -> str:
+    """A file of the served page."""
+    return (files("gatewise") / "serve" / "page" / name).read_text(encoding="utf-8")
+
+
+def _paragraphs(lines: Sequence[str]) -> str:
+    return "".join(f"<p>{safe_text(line)}</p>" for line in lines if line)
+
+
+def _page(title: str, data: dict[str, Any], plain: str = "", source: str = "") -> str:
+    """The page over `data`. plain: HTML for browsers without JavaScript."""
+    figure = "heatmaps" in data.get("view", {})
+    code, style = script("report" if figure else "explanation"), read_page_file("style.css") * figure
     data = {**data, "source": source} if source else data
+    without = f"<noscript>{plain}<p>{safe_text(source, 800)}</p></noscript>" if plain else ""
     body = (
-        f"<noscript>{''.join(map(plain_table, plain))}<p>{safe_text(source, 800)}</p></noscript>"
-        '<main id="report"></main><div class="visually-hidden" data-live aria-live="polite" role="status"></div>'
+        f'{without}<main id="report"></main>'
+        '<div class="visually-hidden" data-live aria-live="polite" role="status"></div>'
         f'<script type="application/json" id="data">{_json(data)}</script><script>{code}</script>'
     )
-    return html_shell(title, body, code)
+    return html_shell(title, body, style, code)
 
 
 def _json(data: dict[str, Any]) -> str:
@@ -135,7 +191,7 @@ def _json(data: dict[str, Any]) -> str:
 
 
 @cache
-def script(entry: str = "report") -> str:
+def script(entry: str) -> str:
     """Module `entry` of the page and all modules that it imports, as one script.
 
     Each module becomes a function that returns its exports, so there is no build step. Raises ValueError for a form of
@@ -161,7 +217,7 @@ def _add_module(name: str, done: dict[str, str], importers: tuple[str, ...]) -> 
             lines.append(f"const {{ {found[1]} }} = m_{found[2]};")
         elif line.startswith(("import ", "export {", "export default", "export *")):
             raise ValueError(f"{name}.js: the report does not support {line!r}")
-        elif not line.startswith("//"):
+        elif not line.lstrip().startswith(("//", "/**", "* ", "*/")):
             if found := _EXPORT.match(line):
                 exports.append(found[1])
                 line = line.removeprefix("export ")

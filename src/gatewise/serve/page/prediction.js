@@ -3,9 +3,7 @@
 import { createSelect, el, fmt, safeText, setText } from "./dom.js";
 import { hasSentimentLabels } from "./examples.js";
 import { tokenNounOf } from "./store.js";
-import { changeText, labelOf, mostProbable, probabilityName, scoreText } from "./value.js";
-
-const sum = (row) => row.reduce((a, b) => a + b, 0);
+import { changeText, labelOf, methodNotes, othersText, probabilityName, scoreText, sumText } from "./value.js";
 
 export function createPredictionView(root, store) {
 	const heading = el("span", { class: "heading" }, "Prediction:");
@@ -26,12 +24,11 @@ export function createPredictionView(root, store) {
 	const against = el("select", { "aria-label": "Class to compare with", onchange: () => store.set({ against: against.value || null }) });
 	const score = el("span", { class: "scorechoice", hidden: true }, el("label", {}, "explain ", target), el("label", {}, " against ", against));
 	const lstmNote = el("p", { class: "note", hidden: true });
-	const methodNote = el("p", { class: "muted note" });
-	const faithfulnessNote = el("p", { class: "muted note" });
+	const aboutNotes = [0, 1].map(() => el("p", { class: "muted note" }));
 	const guess = el("div", { class: "guess", hidden: true });
 	const scale = el("div", { class: "scale" }, left, bar, right);
 	const row = el("div", { class: "predictionrow" }, heading, label, el("span", { class: "number" }, of, number), scale);
-	const about = el("details", { class: "about" }, el("summary", {}, "About these numbers"), methodNote, faithfulnessNote);
+	const about = el("details", { class: "about" }, el("summary", {}, "About these numbers"), aboutNotes);
 	const attributionRow = el("div", { class: "attributionrow" }, el("label", {}, "colour ", colourBy), method, score, sums);
 	root.append(row, others, guess, notes, lstmNote, attributionRow, about);
 
@@ -77,23 +74,6 @@ export function createPredictionView(root, store) {
 		}
 	}
 
-	function drawSums(attribution, prediction, tokenNoun) {
-		const isNumber = prediction.probability === null;
-		const shown = (x) => scoreText(x, isNumber);
-		const { base_value: base, members, residual, score } = attribution;
-		const terms = [`base value ${shown(base)}`];
-		if (members.length > 1) { // a score is a sum over members
-			for (const one of members) terms.push(`${one.name} ${shown(sum(one.scores) + one.truncated_part)} (weight ${one.weight.toFixed(2)})`);
-		} else terms.push(`${tokenNoun}s ${shown(sum(attribution.scores))}`);
-		// Below half of the last digit it changes none of the numbers.
-		if (Math.abs(residual) >= (isNumber ? 5e-4 * Math.abs(score) : 0.005)) terms.push(`${attribution.adds_up ? "rounding" : "residual"} ${shown(residual)}`);
-		const name = `${safeText(attribution.score_name, 40)}${prediction.against ? ` minus ${safeText(prediction.against)}` : ""}`;
-		setText(sums, `${name[0].toUpperCase()}${name.slice(1)} ${shown(score)} = ${terms.join(", ")}`);
-		setText(methodNote, `${attribution.method}: ${attribution.note}`);
-		const calibrated = `Probabilities are ${prediction.calibrated ? "calibrated on the validation set" : "not calibrated"}.`;
-		setText(faithfulnessNote, `${attribution.faithfulness_note} ${isNumber ? "" : calibrated}`);
-	}
-
 	function draw(state) {
 		const { data, model } = state;
 		const withheld = isWithheld(state);
@@ -107,7 +87,7 @@ export function createPredictionView(root, store) {
 			setText(number, "");
 			setText(of, "");
 			for (const node of [notes, beforeMarker, marker, others, lstmNote, scale]) node.hidden = true;
-			for (const node of [sums, left, right, methodNote, faithfulnessNote]) setText(node, "");
+			for (const node of [sums, left, right, ...aboutNotes]) setText(node, "");
 			label.className = "label";
 			return;
 		}
@@ -125,7 +105,9 @@ export function createPredictionView(root, store) {
 		const p = withheld || task !== "classification" ? null : prediction.probability;
 		setText(of, p === null ? "" : `${probabilityName(prediction.target)} =`);
 		setText(number, p === null ? "" : fmt(p));
-		drawOthers(prediction, data.model, withheld);
+		const most = withheld ? "" : othersText(prediction, data.model);
+		others.hidden = !most;
+		setText(others, most);
 		drawChoice(state, data.model.labels, task);
 		scale.hidden = task === "regression";
 		left.classList.toggle("against", binary);
@@ -139,18 +121,13 @@ export function createPredictionView(root, store) {
 		drawNotes(state, withheld);
 		sums.classList.toggle("stale", Boolean(state.earlyPrediction || attribution?.stale)); // they belong to the text before
 		if (withheld) setText(sums, "");
-		else if (attribution && !attribution.stale) drawSums(attribution, prediction, tokenNounOf(state));
+		else if (attribution && !attribution.stale) {
+			setText(sums, sumText(attribution, prediction, tokenNounOf(state)));
+			methodNotes(attribution, prediction).forEach((note, n) => setText(aboutNotes[n], note));
+		}
 		const note = withheld ? "" : attribution?.lstm_note;
 		lstmNote.hidden = !note;
 		setText(lstmNote, note ?? "");
-	}
-
-	/** Of many classes the three most probable ones. */
-	function drawOthers(prediction, { labels, task }, withheld) {
-		others.hidden = withheld || !prediction.probabilities || (labels.length < 3 && task === "classification");
-		if (others.hidden) return;
-		const shown = mostProbable(prediction, labels, 3).map(([one, p]) => `${safeText(one, 40)} ${fmt(p, 3)}`);
-		setText(others, `most probable: ${shown.join(" · ")}`);
 	}
 
 	function drawNotes(state, withheld) {

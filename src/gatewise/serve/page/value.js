@@ -63,8 +63,32 @@ export function lineOf(prefix, target, before = null) {
 	return scaled.get(prefix);
 }
 
-/** The classes with the largest probabilities, at most `count`: [name, probability]. */
-export function mostProbable(prediction, labels, count) {
-	const order = [...labels.keys()].sort((a, b) => prediction.probabilities[b] - prediction.probabilities[a]);
-	return order.slice(0, count).map((k) => [labels[k], prediction.probabilities[k]]);
+/** Of many classes, or of several labels, the three most probable ones; empty for others. */
+export function othersText({ probabilities: p }, { labels, task }) {
+	if (!p || (labels.length < 3 && task === "classification")) return "";
+	const order = [...labels.keys()].sort((a, b) => p[b] - p[a]).slice(0, 3);
+	return `most probable: ${order.map((k) => `${safeText(labels[k], 40)} ${fmt(p[k], 3)}`).join(" · ")}`;
+}
+
+const sum = (row) => row.reduce((a, b) => a + b, 0);
+
+/** The explained score as a sum: Logit of positive +2.55 = base value +0.05, words +2.50. */
+export function sumText(attribution, prediction, tokenNoun) {
+	const isNumber = prediction.probability === null;
+	const shown = (x) => scoreText(x, isNumber);
+	const { base_value, members, residual, score } = attribution;
+	const terms = [`base value ${shown(base_value)}`];
+	if (members.length > 1) { // a score is a sum over members
+		for (const one of members) terms.push(`${one.name} ${shown(sum(one.scores) + one.truncated_part)} (weight ${one.weight.toFixed(2)})`);
+	} else terms.push(`${tokenNoun}s ${shown(sum(attribution.scores))}`);
+	// Below half of the last digit it changes none of the numbers.
+	if (Math.abs(residual) >= (isNumber ? 5e-4 * Math.abs(score) : 0.005)) terms.push(`${attribution.adds_up ? "rounding" : "residual"} ${shown(residual)}`);
+	const name = `${safeText(attribution.score_name, 40)}${prediction.against ? ` minus ${safeText(prediction.against)}` : ""}`;
+	return `${name[0].toUpperCase()}${name.slice(1)} ${shown(score)} = ${terms.join(", ")}`;
+}
+
+/** What the scores of a method are, and how faithful it is to the model. */
+export function methodNotes(attribution, prediction) {
+	const calibrated = `Probabilities are ${prediction.calibrated ? "calibrated on the validation set" : "not calibrated"}.`;
+	return [`${attribution.method}: ${attribution.note}`, `${attribution.faithfulness_note} ${prediction.probability === null ? "" : calibrated}`];
 }

@@ -9,7 +9,7 @@ const { clampOf, lut, mix, rgb, STOPS, tint } = await page("colour");
 const { decode, halve, orderOf, toCsv, toLevels, TOP, topOf } = await page("heatmapdata");
 const { commonPrefix, differingWords, parseSeries, pieces, wordsOf } = await page("words");
 const { numbersAt, partTitles, stepFormula, stepLine } = await page("cellmath");
-const { differenceText, lineOf, headingText, mostProbable, scoreText, number, valueText, weightsText } = await page("value");
+const { differenceText, lineOf, headingText, methodNotes, othersText, scoreText, sumText, number, valueText, weightsText } = await page("value");
 const { compress, decompress, parseChange, readFragment, writeChange, writeFragment } = await page("url");
 const { fitToModel } = await page("linkfit");
 const { covers, createStore, layerOf, START, selectedWord } = await page("store");
@@ -238,7 +238,10 @@ test("a value is a probability, or a number in its own unit", () => {
   assert.deepEqual([0.00012345, -2].map((x) => scoreText(x, false)), ["\u00b10.00", "\u22122.00"]);
   assert.equal(differenceText(label, { ...label, probability: 0.7 }), "\u22120.12");
   assert.equal(differenceText(price, { ...price, score: -1200 }), "+34.57");
-  assert.deepEqual(mostProbable({ probabilities: [0.1, 0.6, 0.3] }, ["a", "b", "c"], 2), [["b", 0.6], ["c", 0.3]]);
+  const three = { probabilities: [0.1, 0.6, 0.3] };
+  assert.equal(othersText(three, { labels: ["a", "b", "c"], task: "classification" }), "most probable: b 0.600 · c 0.300 · a 0.100");
+  assert.equal(othersText({ probabilities: [0.1, 0.9] }, { labels: ["a", "b"], task: "classification" }), "");
+  assert.equal(othersText({ probabilities: null }, { labels: ["a"], task: "regression" }), "");
 });
 
 test("the line of a regression is scaled to its numbers, those before a change included", () => {
@@ -249,4 +252,16 @@ test("the line of a regression is scaled to its numbers, those before a change i
   assert.equal(lineOf(after, "price"), line, "the same object, so that nothing is drawn again");
   const classes = lineOf({ stride: 2, probability: [0.5, 0.9], score: [0, 2] }, "good");
   assert.deepEqual([classes.probability, classes.note], [[0.5, 0.9], "P(good) = 1 at the top"]);
+});
+
+test("a score is shown as a sum over its members, with what the method leaves out", () => {
+  const attribution = { base_value: 0.25, scores: [1, -0.5], residual: -0.2, score: 0.55, score_name: "logit of good", adds_up: false, members: [{ name: "LSTM", weight: 1 }] };
+  assert.equal(sumText(attribution, { probability: 0.6 }, "word"), "Logit of good +0.55 = base value +0.25, words +0.50, residual \u22120.20");
+  const members = [{ name: "LSTM", weight: 0.5, scores: [1, -1], truncated_part: 0 }, { name: "n-grams", weight: 1, scores: [0, 0.25], truncated_part: 0.25 }];
+  const exact = { ...attribution, members, residual: 1e-8, adds_up: true };
+  assert.equal(sumText(exact, { probability: 0.6, against: "bad" }, "word"),
+    "Logit of good minus bad +0.55 = base value +0.25, LSTM ±0.00 (weight 0.50), n-grams +0.50 (weight 1.00)");
+  assert.equal(sumText({ ...attribution, residual: 1e-5 }, { probability: null }, "step"), "Logit of good +0.55 = base value +0.25, steps +0.5");
+  assert.deepEqual(methodNotes({ method: "m", note: "N.", faithfulness_note: "F." }, { probability: 0.5, calibrated: true }),
+    ["m: N.", "F. Probabilities are calibrated on the validation set."]);
 });
