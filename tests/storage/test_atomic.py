@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -134,6 +135,24 @@ def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path) ->
             pass
     with locked(run):
         pass
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on some network mounts. Saves work; a run says that it has no lock; what a killed save left is not touched."""
+
+    def no_locks(_: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("gatewise.storage.atomic.lock", no_locks)
+    left = tmp_path / f".gatewise-{'0' * 16}.tmp"
+    left.write_bytes(b"")
+    for data in (b"1", b"2"):
+        write_atomic(tmp_path / "state", data)
+        save_folder(tmp_path / "model", {"config.json": data})
+        assert load_folder(tmp_path / "model").files == {"config.json": (tmp_path / "state").read_bytes()}
+    with pytest.warns(RuntimeWarning, match=r"run' cannot be locked \(no locks available\)"), locked(tmp_path / "run"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == [left.name, "model", "run", "state"]
 
 
 def test_an_error_inside_lets_the_folder_go(tmp_path: Path) -> None:

@@ -21,5 +21,7 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     if kind_of(folder) == "forecaster":
         from gatewise.forecast.forecaster import Forecaster  # a model does without
 
-        return Forecaster.of_files(folder.files, folder.path, precision)
-    return model_of_files(folder.files, folder.path, precision)
+        found = Forecaster.of_files(folder.files, folder.path, precision)
+        found.manifest_sha256 = folder.fingerprint
+        return found
+    return model_of_files(folder.files, folder.path, precision, folder.fingerprint)

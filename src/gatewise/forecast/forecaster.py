@@ -71,6 +71,8 @@ class Forecaster:
     """After `fit`: names, times, and the last values of each series."""
     metadata: ModelMetadata
     """After `fit`: the recipe, the seed and the date."""
+    manifest_sha256 = ""
+    """Of the folder that `gatewise.load` read; "" for a forecaster that was fitted here."""
 
     def __init__(
         self, horizon: int = 12, *, season: int | None = None, recipe: str | None = None, seed: int = 0, **changes: Any

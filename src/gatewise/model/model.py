@@ -530,13 +530,15 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     `LSTM`. Raises ModelFileError naming the file and the reason, KernelUnavailable for a precision that cannot run.
     """
     folder = read_folder(path)
-    model = model_of_files(folder.files, folder.path, precision)
-    object.__setattr__(model, "manifest_sha256", folder.fingerprint)
-    return model
+    return model_of_files(folder.files, folder.path, precision, folder.fingerprint)
 
 
-def model_of_files(files: Mapping[str, bytes], where: str | Path, precision: Precision) -> Model:
-    """What `Model.to_files` made the files of. Raises ModelFileError that names `where`."""
+def model_of_files(
+    files: Mapping[str, bytes], where: str | Path, precision: Precision, manifest_sha256: str = ""
+) -> Model:
+    """What `Model.to_files` made the files of. manifest_sha256: of the folder that they were read from. Raises
+    ModelFileError that names `where`.
+    """
     folder, config_file = Folder(Path(where), files, ""), f"{where}/config.json"
     try:
         config = config_of(folder, "model", _CONFIG_KEYS)
@@ -547,7 +549,9 @@ def model_of_files(files: Mapping[str, bytes], where: str | Path, precision: Pre
             ensemble = ensemble.with_lstm(replace(ensemble.lstm, precision=precision))
         metadata = fields_from(ModelMetadata, config["metadata"], f"{config_file}: metadata")
         history = files.get(_HISTORY_FILE, b"").decode()
-        return Model(preprocessor, ensemble, metadata, history, files.get(_UNITS_FILE, b""))
+        model = Model(preprocessor, ensemble, metadata, history, files.get(_UNITS_FILE, b""))
+        object.__setattr__(model, "manifest_sha256", manifest_sha256)
+        return model
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{where}/{_HISTORY_FILE}: not UTF-8 at byte {error.start}") from error
     except (InputError, ModelFileError) as error:

@@ -1,0 +1,87 @@
+"""A model folder is read once: what is loaded is what its fingerprint names, whatever is saved there meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.storage.folder import MANIFEST, _with_manifest
+from gatewise.system.files import OpenFolder
+from gatewise.training import PretrainRecipe
+from tests.exchange.random_models import random_inputs, random_model
+from tests.training.texts import made_corpus
+
+MODEL = random_model()
+TEXTS = random_inputs(MODEL, 3)
+MODEL_SHA256 = hashlib.sha256(_with_manifest(MODEL.to_files())[MANIFEST]).hexdigest()
+
+
+def save_model(path: Path) -> None:
+    MODEL.save(path)
+
+
+def save_forecaster(path: Path) -> None:
+    gw.Forecaster(2, season=1, units=4, epochs=1).fit(np.sin(np.arange(60) / 3)).save(path)
+
+
+def save_pretrained(path: Path) -> None:
+    recipe = PretrainRecipe("test", embedding_dim=8, units=8, epochs=1, batch_size=8, bptt=11, num_sampled=8)
+    gw.pretrain(made_corpus(100, 5), recipe=recipe, out=path, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("save", "load"),
+    [
+        (save_model, gw.load),
+        (save_forecaster, gw.load),
+        (save_pretrained, gw.load_pretrained),
+        (save_model, lambda path: gw.Scorer(path)({"text": TEXTS})),
+        (save_model, lambda path: gw.Scorer(path, fingerprint=MODEL_SHA256)({"text": TEXTS})),
+    ],
+    ids=["model", "forecaster", "pretrained", "scorer", "worker"],
+)
+def test_each_file_is_opened_once(
+    tmp_path: Path, save: Callable[[Path], None], load: Callable[[Any], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "it")
+    opened: Counter[str] = Counter()
+    real = OpenFolder.open
+
+    def count(self: OpenFolder, name: str) -> int:
+        opened[name] += 1
+        return real(self, name)
+
+    monkeypatch.setattr(OpenFolder, "open", count)
+    load(tmp_path / "it")
+    assert opened == Counter(os.listdir(tmp_path / "it"))
+
+
+@pytest.mark.parametrize("save", [save_model, save_forecaster])
+def test_the_fingerprint_is_that_of_what_was_loaded(
+    tmp_path: Path, save: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "it")
+    manifest = (tmp_path / "it" / MANIFEST).read_bytes()
+    real, last = OpenFolder.open, max(set(os.listdir(tmp_path / "it")) - {MANIFEST})
+
+    def replaced(self: OpenFolder, name: str) -> int:
+        handle = real(self, name)
+        if name == last:
+            monkeypatch.undo()
+            random_model(5).save(tmp_path / "it")
+        return handle
+
+    monkeypatch.setattr(OpenFolder, "open", replaced)
+    loaded = gw.load(tmp_path / "it")
+    assert (tmp_path / "it" / MANIFEST).read_bytes() != manifest
+    assert loaded.manifest_sha256 == hashlib.sha256(manifest).hexdigest()
+    again = gw.load(tmp_path / "it")
+    assert again.manifest_sha256 != loaded.manifest_sha256
