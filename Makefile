@@ -18,13 +18,13 @@ MODEL := models/tutorial
 # The tutorial: train, evaluate, predict and explain, with the commands that a user types.
 demo: .venv/demo.stamp
 	$(BIN)/gatewise train imdb --recipe tutorial --data embedded -o $(MODEL) --overwrite
-	$(BIN)/gatewise evaluate $(MODEL) imdb --data embedded
-	$(BIN)/gatewise predict $(MODEL) "A quiet film that stays with you for days." "Two dull hours, badly acted, and a waste of time."
-	$(BIN)/gatewise explain $(MODEL) --tutorial-review
+	$(BIN)/gatewise evaluate -m $(MODEL) imdb --data embedded
+	$(BIN)/gatewise predict -m $(MODEL) "A quiet film that stays with you for days." "Two dull hours, badly acted, and a waste of time."
+	$(BIN)/gatewise explain -m $(MODEL) --tutorial-review
 
 # The page with the bundled model and the texts of tools/demo_texts.txt, as static files in demo-page/ (docs/page.md).
 demo-page: .venv/demo.stamp
-	$(BIN)/gatewise export-page --bundled tools/demo_texts.txt -o demo-page --overwrite
+	$(BIN)/gatewise export-page -i tools/demo_texts.txt -o demo-page --overwrite
 
 # All tests: static checks, the package, and its wheel in an empty environment. WORKERS processes run the test files.
 WORKERS ?= 2
@@ -60,7 +60,7 @@ bundled: .venv/dev.stamp
 	@test -n "$(DATA)" || { echo "make bundled needs the IMDB archive: make bundled DATA=aclImdb_v1.tar.gz" >&2; exit 1; }
 	$(BIN)/gatewise pretrain imdb --data $(DATA) --size large --epochs 3 -o models/pretrained --overwrite
 	$(BIN)/python -m tools.bundled --data $(DATA) --pretrained models/pretrained -o models/best
-	$(BIN)/gatewise compress models/best -o $(BUNDLED) --overwrite --max-ngrams $(MAX_NGRAMS) \
+	$(BIN)/gatewise compress -m models/best -o $(BUNDLED) --overwrite --max-ngrams $(MAX_NGRAMS) \
 		--distinct-embeddings $(DISTINCT_EMBEDDINGS) --data $(DATA)
 	$(BIN)/python -m benchmarks.checklist $(BUNDLED) --save
 

@@ -1,4 +1,4 @@
-"""Peak memory and time of `gatewise predict MODEL in.csv -o out.csv` for files of 3, 30 and 300 MB.
+"""Peak memory and time of `gatewise predict -m MODEL -i in.csv -o out.csv` for files of 3, 30 and 300 MB.
 
     python benchmarks/bulk_prediction.py             about ten minutes
     python benchmarks/bulk_prediction.py --megabytes 3 30
@@ -91,7 +91,7 @@ def main() -> None:
             source, out = folder / "in.csv", folder / sizes.out
             rows = write_table(source, megabytes)
             source = as_parquet(source) if sizes.parquet else source
-            command = ["-m", "gatewise", "predict", str(folder / "model"), str(source)]
+            command = ["-m", "gatewise", "predict", "-m", str(folder / "model"), "-i", str(source)]
             target = f"{out}/" if sizes.out.endswith("/") else str(out)
             seconds, peak = measured([sys.executable, *command, "--text", "review", "-o", target])
             assert count_rows(out) == rows

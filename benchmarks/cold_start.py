@@ -21,7 +21,7 @@ TEXT = "A quiet film that stays with you for days."
 def programs(model: str | None) -> dict[str, list[str]]:
     """Commands by name, from an empty Python to whole commands."""
     gatewise = str(Path(sys.executable).parent / "gatewise")
-    arguments = [] if model is None else [model]
+    arguments = [] if model is None else ["-m", model]
     load = f"import gatewise as gw; gw.load({model!r})"
     return {
         "python": [sys.executable, "-c", "pass"],

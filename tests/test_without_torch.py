@@ -79,7 +79,7 @@ def estimators():
         assert len(estimator.fit(x, y).predict(x[:3])) == 3
 
 def command(*words):
-    program()([*words], standalone_mode=False)
+    program([*words], standalone_mode=False)
 
 run("pretrain", pretrain)
 for name in RECIPES:
@@ -87,9 +87,9 @@ for name in RECIPES:
 run("multilabel", lambda: gw.train(texts, [[label, "all"] for label in labels], task="multilabel", **SIZE, **EPOCH))
 run("regression", lambda: gw.train(texts, np.arange(len(texts)) / 7, task="regression", **SIZE, **EPOCH))
 run("Forecaster", lambda: gw.Forecaster(horizon=2).fit(np.sin(np.arange(60.0))).predict())
-run("compress", lambda: command("compress", "fast", "-o", "small", "--data", "reviews.csv"))
-run("evaluate", lambda: command("evaluate", "small", "reviews.csv"))
-run("explain", lambda: command("explain", "small", texts[0]))
+run("compress", lambda: command("compress", "-m", "fast", "-o", "small", "--data", "reviews.csv"))
+run("evaluate", lambda: command("evaluate", "-m", "small", "reviews.csv"))
+run("explain", lambda: command("explain", "-m", "small", texts[0]))
 run("estimators", estimators)
 found["tried"] = tried
 print(json.dumps(found), file=sys.__stdout__)

@@ -80,7 +80,7 @@ assert len(mlflow.search_runs(output_format="list")) == 1
     "serve": """
 import json, subprocess, sys, urllib.request
 server = subprocess.Popen(
-    [sys.executable, "-m", "gatewise", "serve", "model", "--port", "0"], stderr=subprocess.PIPE, text=True
+    [sys.executable, "-m", "gatewise", "serve", "-m", "model", "--port", "0"], stderr=subprocess.PIPE, text=True
 )
 try:
     url = next(line.split(" at ")[1].split()[0] for line in server.stderr if " at http" in line)
@@ -120,7 +120,9 @@ def main(extras: tuple[str, ...]) -> int:
             [python, "-m", "gatewise", "info"],
         ]
         if "data" in extras:
-            commands.append([python, "-m", "gatewise", "predict", "model", "rows.parquet", "--text", "text"])
+            commands.append(
+                [python, "-m", "gatewise", "predict", "-m", "model", "-i", "rows.parquet", "--text", "text"]
+            )
         for command in commands:
             if subprocess.run([str(part) for part in command], cwd=folder, check=False).returncode:
                 print(f"failed: {' '.join(str(part) for part in command)[:200]}", file=sys.stderr)

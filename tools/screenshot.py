@@ -36,7 +36,7 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     chromium = os.environ.get("GATEWISE_CHROMIUM") or shutil.which("chromium")
-    command = [sys.executable, "-m", "gatewise", "serve", options.model, "--port", "0"]
+    command = [sys.executable, "-m", "gatewise", "serve", "-m", options.model, "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert server.stdout is not None

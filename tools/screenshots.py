@@ -168,7 +168,8 @@ class Servers:
 
     def address(self, models: tuple[str, ...]) -> str:
         if models not in self._running:
-            command = [sys.executable, "-m", "gatewise", "serve", *map(self._folder, models), "--port", "0"]
+            folders = [word for name in models for word in ("-m", self._folder(name))]
+            command = [sys.executable, "-m", "gatewise", "serve", *folders, "--port", "0"]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             self._stack.callback(process.wait)
             self._stack.callback(process.terminate)

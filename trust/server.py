@@ -40,13 +40,15 @@ class Answer:
 
 
 class Server:
-    """`gatewise serve` with these words at a free port, started and ready. program: the arguments of Python that stand
-    for `gatewise`. Its log is a file without a name, so that nothing is left when this process is killed.
+    """`gatewise serve` with these models (paths) and options at a free port, started and ready. program: the arguments
+    of Python that stand for `gatewise`. Its log is a file without a name, so that nothing is left when this process is
+    killed.
     """
 
     def __init__(self, *words: object, program: Sequence[str] = ("-m", "gatewise")) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop
-        command = [sys.executable, *program, "serve", *map(str, words), "--port", "0"]
+        given = [part for word in words for part in (("-m", str(word)) if isinstance(word, Path) else (str(word),))]
+        command = [sys.executable, *program, "serve", *given, "--port", "0"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWISE_")}
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
         end = time.monotonic() + START

@@ -46,7 +46,7 @@ def use_two_cores() -> list[int]:
 
 def gatewise(model: Path, flags: Sequence[str] = (), extra: dict[str, str] | None = None) -> Server:
     """`gatewise serve` as a user starts it."""
-    command = [sys.executable, "-m", "gatewise", "serve", str(model), "--port", "0", *flags]
+    command = [sys.executable, "-m", "gatewise", "serve", "-m", str(model), "--port", "0", *flags]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**_clean(), **(extra or {})})
     assert process.stderr is not None
     line = process.stderr.readline()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from click.testing import CliRunner, Result
 
 from gatewise.cli import program
 from gatewise.model.model import Model
@@ -36,7 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("GATEWISE_OFFLINE", "1")
 
     def invoke(*words: object, input: str | bytes | None = None) -> Result:
-        return CliRunner().invoke(program(), [str(word) for word in words], input=input, catch_exceptions=False)
+        return CliRunner().invoke(program, [str(word) for word in words], input=input, catch_exceptions=False)
 
     return invoke
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from gatewise.cli.inputs import read_lines
-from gatewise.errors import DataError
 from tests.cli.conftest import Run
 
 
@@ -27,96 +25,106 @@ def refused(run: Run, *words: object, input: str | bytes | None = None) -> str:
 
 # A command, with the names of `places` in braces, and its message.
 REFUSED = [
-    ("predict {keras} ''", "empty"),
-    ("predict {keras} ' \n\t'", "empty"),
-    ("explain {keras} ''", "empty"),
-    ("explain {keras} '   '", "empty"),
-    ("predict {keras} good\ud800", "lone surrogate U+D800 at character 4"),
-    ("predict {tokens} good\ud800", "lone surrogate U+D800 at character 4"),
-    ("explain {keras} good\ud800", "lone surrogate U+D800 at character 4"),
-    ("explain {tokens} good\ud800", "lone surrogate U+D800 at character 4"),
+    ("predict -m {keras} ''", "empty"),
+    ("predict -m {keras} ' \n\t'", "empty"),
+    ("explain -m {keras} ''", "empty"),
+    ("explain -m {keras} '   '", "empty"),
+    ("predict -m {keras} good\ud800", "lone surrogate U+D800 at character 4"),
+    ("predict -m {tokens} good\ud800", "lone surrogate U+D800 at character 4"),
+    ("explain -m {keras} good\ud800", "lone surrogate U+D800 at character 4"),
+    ("explain -m {tokens} good\ud800", "lone surrogate U+D800 at character 4"),
     # models
-    ("predict {tmp}/missing x", "missing"),
-    ("explain {tmp}/missing x", "missing"),
-    ("evaluate {tmp}/missing imdb", "missing"),
-    ("info {tmp}/missing", "missing"),
-    ("compress {tmp}/none -o {tmp}/out", "cannot open the model folder"),
-    ("export {tmp}/none -o {tmp}/model.onnx", "cannot open the model folder"),
+    ("predict -m {tmp}/missing x", "missing"),
+    ("explain -m {tmp}/missing x", "missing"),
+    ("evaluate -m {tmp}/missing imdb", "missing"),
+    ("info -m {tmp}/missing", "missing"),
+    ("compress -m {tmp}/none -o {tmp}/out", "cannot open the model folder"),
+    ("export -m {tmp}/none -o {tmp}/model.onnx", "cannot open the model folder"),
     # texts and series
-    ("explain {series} 'a text'", "the model reads series"),
-    ("predict {keras} --file {file}", "reads texts"),
-    ("explain {keras} --file {file}", "the model reads texts, not series"),
-    ("explain {tokens} {file}", "the model reads texts, not series"),
-    ("explain {series} --file {file} --row 6", "--row must be from 1 to 5, not 6"),
-    ("explain {series} {file} --row 9", "--row must be from 1 to 5, not 9"),
-    ("predict {series} missing.csv", "gatewise: 'missing.csv': not found"),
-    ("predict {series} missing.csv other.csv", "'missing.csv': not found"),
-    ("predict {series} 'a text'", "the model reads series: give files"),
-    ("explain {series} missing.ts", "'missing.ts': there is no such file; the model reads series"),
-    ("explain {tokens} 'a text' --row 2", "--row is the number of a row in a file: give a file"),
-    ("explain {tokens} 'a text' --text x", "--text is for files: give a file"),
-    ("export-page {keras} 'a good film' --text review -o {tmp}/out", "--text is for files: give a file"),
-    ("predict {keras} 'A good film.' --time x", "--time is for files: give a file"),
-    ("predict {keras} - --label x", "--label is for series, and the model reads texts"),
-    ("predict {series} {file} --text x", "--text is for texts, and the model reads series"),
-    ("predict {keras} {lines} --layout time-first", "--layout is for series"),
-    ("predict {keras} {lines} --time x", "--time is for series"),
-    ("predict {keras} {lines} --probabilities top", "--probabilities is for an output: give -o FILE"),
+    ("explain -m {series} 'a text'", "the model reads series: give a file with -i"),
+    ("predict -m {keras} -i {file}", "the model reads texts, not series"),
+    ("explain -m {keras} -i {file}", "the model reads texts, not series"),
+    ("explain -m {series} -i {file} --row 6", "--row must be from 1 to 5, not 6"),
+    ("predict -m {series} -i missing.csv", "gatewise: 'missing.csv': not found"),
+    ("predict -m {keras} -i missing.csv -i other.csv", "'missing.csv': not found"),
+    ("explain -m {series} -i missing.ts", "'missing.ts': not found"),
+    ("explain -m {tokens} 'a text' --row 2", "--row is the number of a row in a file: give a file with -i"),
+    ("explain -m {tokens} 'a text' --text x", "--text is for files: give a file with -i"),
+    ("export-page -m {keras} 'a good film' --text review -o {tmp}/out", "--text is for files: give a file with -i"),
+    ("predict -m {keras} 'A good film.' --time x", "--time is for files: give a file with -i"),
+    ("predict -m {keras} -i - --label x", "--label is for series, and the model reads texts"),
+    ("predict -m {series} -i {file} --text x", "--text is for texts, and the model reads series"),
+    ("predict -m {keras} -i {lines} --layout time-first", "--layout is for series"),
+    ("predict -m {keras} -i {lines} --time x", "--time is for series"),
+    ("predict -m {keras} -i {lines} --probabilities top", "--probabilities is for an output: give -o"),
+    # a word that is a file, or may be one
+    ("predict -m {keras} {lines}", "lines.txt' is a file, not a text: give it with -i"),
+    ("explain -m {keras} {tmp}", "is a folder, not a text: give a model with -m, files with -i"),
+    ("predict {keras} good", "is a folder, not a text: give a model with -m, files with -i"),
+    ("export-page good - -o {tmp}/out", "'-' is stdin, not a text: give it with -i"),
+    ("predict reviews.xlsx", "'reviews.xlsx' is the name of a file, which is not found; files come with -i"),
+    ("predict good in/Part-1.csv.gz", "'in/Part-1.csv.gz' is the name of a file, which is not found"),
     # too little or too much
-    ("predict", "either texts"),
-    ("predict {keras}", "either texts"),
-    ("predict {keras} x --file {tmp}/y", "either texts"),
-    ("explain {keras}", "give one of"),
-    ("explain {keras} x --tutorial-review", "give one of"),
-    ("explain {keras} x --data embedded", "--data cannot be combined with a text"),
-    ("export-page {keras} -o {tmp}/out", "give texts, a file, or - for stdin"),
-    ("export-page {keras} good ' ' -o {tmp}/out", "text 2: the text is empty"),
-    (f"export-page {{keras}} {'good ' * 101} -o {{tmp}}/out", "an exported page has 1 to 100"),
+    ("predict", "give texts, or files with -i (-i - for stdin)"),
+    ("explain -m {keras}", "give texts, or files with -i (-i - for stdin)"),
+    ("export-page -m {keras} -o {tmp}/out", "give texts, or files with -i (-i - for stdin)"),
+    ("predict -m {keras} x -i {tmp}/y", "'x' is a text: give texts, or files with -i, not both"),
+    ("explain -m {keras} good end", "'end': give one text, or --compare TEXT"),
+    ("explain -m {keras} x --tutorial-review --data embedded", "give one text"),
+    ("explain -m {keras} x --data embedded", "--data cannot be combined with a text"),
+    ("export-page -m {keras} good ' ' -o {tmp}/out", "text 2: the text is empty"),
+    (f"export-page -m {{keras}} {'good ' * 101} -o {{tmp}}/out", "an exported page has 1 to 100"),
     # data
     ("train imbd", "'imbd': neither imdb nor a file"),
-    ("evaluate {keras} imbd", "'imbd': neither imdb nor a file"),
+    ("evaluate -m {keras} imbd", "'imbd': neither imdb nor a file"),
     ("data imbd", "'imbd': neither imdb nor a file"),
-    ("compress {keras} -o {tmp}/out --data imbd", "neither imdb nor a file"),
+    ("compress -m {keras} -o {tmp}/out --data imbd", "neither imdb nor a file"),
     ("train {tmp}/none.csv", "not found"),
-    ("evaluate {keras} {tmp}/none.csv", "not found"),
+    ("evaluate -m {keras} {tmp}/none.csv", "not found"),
     ("data {tmp}/none.csv", "not found"),
     ("train {tmp}/none.csv --data x", "--data is only for the source imdb"),
-    ("evaluate {keras} {tmp}/none.csv --data x", "--data is only for the source imdb"),
+    ("evaluate -m {keras} {tmp}/none.csv --data x", "--data is only for the source imdb"),
     ("data {tmp}/none.csv --data x", "--data is only for the source imdb"),
     ("data imdb --data {tmp}/none.tar.gz", "none.tar.gz"),
-    ("evaluate {keras} {csv} --text review --label sentiment", "has no class 'bad'"),
+    ("evaluate -m {keras} {csv} --text review --label sentiment", "has no class 'bad'"),
     ("train {csv} -o {tmp}/out", "no column 'text'; there are 'sentiment', 'review'"),
     # options
     ("train {csv} --text review --label sentiment --recipe slow", "no recipe is called 'slow'; there are finetune, be"),
-    ("train {csv} --text review --label sentiment --gate soft", "gate must be 'sigmoid' or 'binary', not 'soft'"),
+    ("train {csv} --text review --label sentiment --set gate=soft", "gate must be 'sigmoid' or 'binary', not 'soft'"),
     ("train {csv} --text review --label sentiment --epochs 0", "epochs must be at least 1"),
-    ("compress {keras} -o {tmp}/out --storage int4", "storage must be float32, float16 or int8, not 'int4'"),
-    ("compress {keras} -o {tmp}/out --vocab-size 3", "encoding 'keras'"),
-    ("compress {tokens} -o {tmp}/out --vocab-size 1000000", "vocab_size must be 3 to"),
-    ("export {keras} -o {tmp}/model.pt", "ends in .onnx, not"),
-    ("explain {keras} good --method magic", "no method is called 'magic'; there are prefix-difference, cell-decomposi"),
-    ("explain {keras} good --unit 6", "unit must be from 0 to 5, not 6"),
-    ("explain {tokens} 'a text' --against q", "there is no class 'q'; the classes are"),
-    ("explain {keras} 'a text' --target positive --against positive", "are the same: 'positive'"),
-    ("explain {keras} good --clamp forget=2", "forget must lie in [0, 1]; got 2"),
-    ("explain {keras} good --clamp gate=1", "--clamp must be [UNIT:]GATE=VALUE"),
-    ("explain {keras} good --clamp forget=much", "'much' is not a number"),
-    ("explain {keras} good --clamp forget=nan", "forget must lie in [0, 1]; got nan"),
-    ("explain {keras} good --clamp 9:forget=1", "unit must be from 0 to 5, not 9"),
-    ("explain {keras} good --clamp f=1@5-3", "steps count from 1 and must be in order"),
-    ("explain {keras} good --clamp f=1@3-99", "must be from 1 to 2"),
-    ("explain {keras} good --layer 1", "--layer and --direction apply only to --clamp, --ablate and --hold-memory"),
-    ("explain {keras} good --clamp f=1 --layer 0", "--layer counts from 1, not 0"),
-    ("explain {keras} good --clamp f=1 --direction up", "--direction must be forward or backward, not 'up'"),
-    ("explain {keras} good --clamp f=1 --direction backward", "must be forward in this network, not 'backward'"),
-    ("explain {keras} good --ablate x", "--ablate must be unit numbers such as 3 or 3,17, not 'x'"),
-    ("explain {keras} good --hold-memory 1,", "--hold-memory must be unit numbers"),
-    ("explain {keras} good --replace good", "--replace must be OLD=NEW or STEP=NEW, not 'good'"),
-    ("explain {keras} good --replace gone=x", "'gone' is not among the words that the network reads"),
-    ("explain {keras} good --replace 40=x", "there is no step 40: the network reads 2 steps"),
-    ("explain {keras} good --baseline zeor", "a baseline is unknown, pad, zero, mean, not 'zeor'"),
-    ("explain {keras} good --method cell-decomposition --baseline pad", "a baseline is for integrated-gradients, not"),
-    ("explain {keras} good --compare x --clamp f=1", "--compare needs texts, without --clamp"),
+    ("compress -m {keras} -o {tmp}/out --storage int4", "storage must be float32, float16 or int8, not 'int4'"),
+    ("compress -m {keras} -o {tmp}/out --vocab-size 3", "encoding 'keras'"),
+    ("compress -m {tokens} -o {tmp}/out --vocab-size 1000000", "vocab_size must be 3 to"),
+    ("export -m {keras} -o {tmp}/model.pt", "ends in .onnx, not"),
+    (
+        "explain -m {keras} good --method magic",
+        "no method is called 'magic'; there are prefix-difference, cell",
+    ),
+    ("explain -m {keras} good --unit 6", "unit must be from 0 to 5, not 6"),
+    ("explain -m {tokens} 'a text' --against q", "there is no class 'q'; the classes are"),
+    ("explain -m {keras} 'a text' --target positive --against positive", "are the same: 'positive'"),
+    ("explain -m {keras} good --clamp forget=2", "forget must lie in [0, 1]; got 2"),
+    ("explain -m {keras} good --clamp gate=1", "--clamp must be [UNIT:]GATE=VALUE"),
+    ("explain -m {keras} good --clamp forget=much", "'much' is not a number"),
+    ("explain -m {keras} good --clamp forget=nan", "forget must lie in [0, 1]; got nan"),
+    ("explain -m {keras} good --clamp 9:forget=1", "unit must be from 0 to 5, not 9"),
+    ("explain -m {keras} good --clamp f=1@5-3", "steps count from 1 and must be in order"),
+    ("explain -m {keras} good --clamp f=1@3-99", "must be from 1 to 2"),
+    ("explain -m {keras} good --layer 1", "--layer and --direction apply only to --clamp, --ablate and --hold-memory"),
+    ("explain -m {keras} good --clamp f=1 --layer 0", "--layer counts from 1, not 0"),
+    ("explain -m {keras} good --clamp f=1 --direction up", "--direction must be forward or backward, not 'up'"),
+    ("explain -m {keras} good --clamp f=1 --direction backward", "must be forward in this network, not 'backward'"),
+    ("explain -m {keras} good --ablate x", "--ablate must be unit numbers such as 3 or 3,17, not 'x'"),
+    ("explain -m {keras} good --hold-memory 1,", "--hold-memory must be unit numbers"),
+    ("explain -m {keras} good --replace good", "--replace must be OLD=NEW or STEP=NEW, not 'good'"),
+    ("explain -m {keras} good --replace gone=x", "'gone' is not among the words that the network reads"),
+    ("explain -m {keras} good --replace 40=x", "there is no step 40: the network reads 2 steps"),
+    ("explain -m {keras} good --baseline zeor", "a baseline is unknown, pad, zero, mean, not 'zeor'"),
+    (
+        "explain -m {keras} good --method cell-decomposition --baseline pad",
+        "a baseline is for integrated-gradients",
+    ),
+    ("explain -m {keras} good --compare x --clamp f=1", "--compare needs texts, without --clamp"),
 ]
 
 
@@ -136,28 +144,26 @@ def test_one_line_and_nothing_written(run: Run, places: dict[str, Path], command
     assert sorted(places["tmp"].rglob("*")) == before
 
 
-def test_stdin(run: Run, keras_folder: Path, tokens_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = run("predict", keras_folder, "-", input="one\n\nthree\n")
+def test_stdin(run: Run, keras_folder: Path, tokens_folder: Path) -> None:
+    result = run("predict", "-m", keras_folder, "-i", "-", input="one\n\nthree\n")
     assert (result.exit_code, result.stderr) == (2, "gatewise: stdin:2: the text is empty\n")
-    assert "stdin: contains no text" in refused(run, "predict", keras_folder, "-", input="\n\n")
-    assert "stdin: not valid UTF-8 at byte 3" in refused(run, "explain", keras_folder, "-", input=b"goo\xff")
-    line = refused(run, "predict", tokens_folder, "-", input="x" * 10_000_000)
+    assert "stdin: contains no text" in refused(run, "predict", "-m", keras_folder, "-i", "-", input="\n\n")
+    assert "stdin:1: not valid UTF-8: byte 0xFF" in refused(
+        run, "explain", "-m", keras_folder, "-i", "-", input=b"goo\xff"
+    )
+    line = refused(run, "predict", "-m", tokens_folder, "-i", "-", input="x" * 10_000_000)
     assert "10,000,000 characters; the limit is 1,000,000" in line
-    result = run("predict", keras_folder, "-", input="x" * 10_000_000)
+    result = run("predict", "-m", keras_folder, "-i", "-", input="x" * 10_000_000)
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1), "a long word is a word"
-    monkeypatch.setattr("sys.stdin", None)
-    with pytest.raises(DataError, match=r"^stdin: is closed$"):
-        read_lines(None)
 
 
 @pytest.mark.parametrize(
     "command",
     [
-        "predict {series} -",
-        "explain {series} -",
-        "explain {series} --file -",
-        "evaluate {series} -",
-        "export-page {series} - -o {tmp}/page",
+        "predict -m {series} -i -",
+        "explain -m {series} -i -",
+        "evaluate -m {series} -",
+        "export-page -m {series} -i - -o {tmp}/page",
         "data - --series",
         "train - --series",
     ],
@@ -174,7 +180,7 @@ def test_any_file_of_a_model_with_a_byte_flipped(run: Run, keras_folder: Path, t
         raw = bytearray(file.read_bytes())
         raw[len(raw) // 2] ^= 1
         (broken / file.name).write_bytes(raw)
-        refused(run, "predict", broken, "good")
+        refused(run, "predict", "-m", broken, "good")
 
 
 def test_an_archive_truncated_or_without_classes(run: Run, tmp_path: Path) -> None:
@@ -198,17 +204,17 @@ def test_a_folder_of_somebody_else_is_left(run: Run, places: dict[str, Path]) ->
     other.mkdir()
     (other / "thesis.txt").write_text("a year of work")
     refused(run, "train", places["csv"], "--text", "review", "--label", "sentiment", "-o", other)
-    assert "is not a gatewise model" in refused(run, "compress", places["keras"], "-o", other)
+    assert "is not a gatewise model" in refused(run, "compress", "-m", places["keras"], "-o", other)
     assert [file.name for file in other.iterdir()] == ["thesis.txt"]
 
 
 def test_an_svg_that_cannot_be_written(run: Run, keras_folder: Path, tmp_path: Path) -> None:
-    result = run("explain", keras_folder, "good", "--svg", tmp_path / "none" / "x.svg")
+    result = run("explain", "-m", keras_folder, "good", "--svg", tmp_path / "none" / "x.svg")
     assert result.exit_code == 2
     assert "x.svg': no such file or directory; nothing was changed" in result.stderr
 
 
-@pytest.mark.parametrize("words", [["train"], ["learn", "x"], ["predict", "m", "x", "--fast"]])
+@pytest.mark.parametrize("words", [["train"], ["learn", "x"], ["predict", "-m", "m", "x", "--fast"]])
 def test_wrong_usage(run: Run, words: list[str]) -> None:
     result = run(*words)
     assert result.exit_code == 2
@@ -218,5 +224,5 @@ def test_wrong_usage(run: Run, words: list[str]) -> None:
 
 def test_an_unknown_kernel(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_KERNEL", "cuda")
-    line = refused(run, "predict", keras_folder, "good")
+    line = refused(run, "predict", "-m", keras_folder, "good")
     assert "unknown kernel 'cuda'; the kernels are bf16, native, reference" in line

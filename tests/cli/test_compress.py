@@ -14,7 +14,7 @@ from tests.cli.test_bad_input import refused
 
 def test_the_report(run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path, tmp_path: Path) -> None:
     out = tmp_path / "small"
-    result = run("compress", keras_folder, "-o", out, "--storage", "float16", "--data", labelled_csv)
+    result = run("compress", "-m", keras_folder, "-o", out, "--storage", "float16", "--data", labelled_csv)
     note = load(out).metadata.compression
     assert result.exit_code == 0
     assert note is not None
@@ -26,7 +26,9 @@ def test_the_report(run: Run, keras_model: Model, keras_folder: Path, labelled_c
     assert ["equal", "predictions", f"{note.agreement:.4f}"] in rows
     assert "measured on 5: " in result.stdout
     assert note.bytes_after == sum(file.stat().st_size for file in out.iterdir())
-    found = json.loads(run("compress", keras_folder, "-o", out, "--storage", "float16", "--json", "--overwrite").stdout)
+    found = json.loads(
+        run("compress", "-m", keras_folder, "-o", out, "--storage", "float16", "--json", "--overwrite").stdout
+    )
     expected = compress(keras_model, "float16").metadata.compression
     assert expected is not None
     assert found["bytes_after"] == expected.bytes_after
@@ -34,19 +36,19 @@ def test_the_report(run: Run, keras_model: Model, keras_folder: Path, labelled_c
 
 
 def test_without_data_accuracy_is_not_measured(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
-    result = run("compress", tokens_folder, "-o", tmp_path / "small", "--vocab-size", 7)
+    result = run("compress", "-m", tokens_folder, "-o", tmp_path / "small", "--vocab-size", 7)
     assert "accuracy not measured" in result.stdout
     assert load(tmp_path / "small").architecture.vocab_size == 7
-    assert "compressed" in run("info", tmp_path / "small").stdout
+    assert "compressed" in run("info", "-m", tmp_path / "small").stdout
 
 
 def test_shared_embeddings(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
     size = load(tokens_folder).architecture.vocab_size
-    result = run("compress", tokens_folder, "-o", tmp_path / "small", "--distinct-embeddings", 7)
+    result = run("compress", "-m", tokens_folder, "-o", tmp_path / "small", "--distinct-embeddings", 7)
     assert ["embeddings", f"{size}", "7"] in [line.split() for line in result.stdout.splitlines()]
     assert load(tmp_path / "small").architecture.vocab_size == size
-    assert f"int8, distinct embeddings {size} to 7: " in run("info", tmp_path / "small").stdout
-    command = ("compress", tokens_folder, "-o", tmp_path / "other", "--distinct-embeddings", size + 1)
+    assert f"int8, distinct embeddings {size} to 7: " in run("info", "-m", tmp_path / "small").stdout
+    command = ("compress", "-m", tokens_folder, "-o", tmp_path / "other", "--distinct-embeddings", size + 1)
     assert f"to {size} for this model, got {size + 1}" in refused(run, *command)
     assert not (tmp_path / "other").exists()
 
@@ -56,14 +58,14 @@ def test_data_of_one_class_measure_the_cost(run: Run, keras_model: Model, tmp_pa
     table = tmp_path / "one.csv"
     keras_model.save(tmp_path / "m")
     table.write_text("text,label\n" + "".join(f"{text},positive\n" for text in TEXTS))
-    assert run("compress", tmp_path / "m", "-o", tmp_path / "small", "--data", table).exit_code == 0
-    assert run("explain", tmp_path / "m", "--data", table).exit_code == 0
+    assert run("compress", "-m", tmp_path / "m", "-o", tmp_path / "small", "--data", table).exit_code == 0
+    assert run("explain", "-m", tmp_path / "m", "--data", table).exit_code == 0
 
 
 def test_it_warns_about_training_data(run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path) -> None:
     labelled = read_table(labelled_csv, text="text", label="label")
     with_fingerprint(keras_model, labelled.fingerprint()).save(tmp_path / "m")
-    result = run("compress", tmp_path / "m", "-o", tmp_path / "small", "--data", labelled_csv, "--json")
+    result = run("compress", "-m", tmp_path / "m", "-o", tmp_path / "small", "--data", labelled_csv, "--json")
     assert "warning: the model was trained on this data" in result.stderr
 
 
@@ -74,7 +76,7 @@ def test_a_model_is_replaced_only_if_asked(
     keras_model.save(target)
     before = {path.name: path.read_bytes() for path in target.iterdir()}
     for source in (tokens_folder, target):
-        assert "exists already; --overwrite replaces it" in refused(run, "compress", source, "-o", target)
+        assert "exists already; --overwrite replaces it" in refused(run, "compress", "-m", source, "-o", target)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
-    assert run("compress", tokens_folder, "-o", target, "--overwrite").exit_code == 0
+    assert run("compress", "-m", tokens_folder, "-o", target, "--overwrite").exit_code == 0
     assert load(target).metadata.compression is not None

@@ -28,12 +28,8 @@ def busy():
     print("busy", flush=True)
     time.sleep(120)
 
-def with_busy(_, program=cli.program):
-    app = program()
-    app.command()(busy)
-    return app
-
-cli.program = with_busy
+cli.COMMANDS["busy"] = "Run until a signal comes."
+cli.Commands.get_command = lambda *_: __import__("click").Command("busy", callback=busy)
 sys.argv = ["gatewise", "busy"]
 cli.main()
 """
@@ -42,7 +38,7 @@ cli.main()
 @pytest.fixture
 def forever(reviews_csv: Path, tmp_path: Path) -> list[str]:
     """A training run that does not end by itself."""
-    words = ["--text", "review", "--label", "sentiment", "--epochs", "100000", "--units", "4"]
+    words = ["--text", "review", "--label", "sentiment", "--epochs", "100000", "--set", "units=4"]
     return [*PROGRAM, "train", str(reviews_csv), *words, "-o", str(tmp_path / "m")]
 
 
@@ -82,7 +78,7 @@ cli.main()
 
 
 @pytest.mark.parametrize(
-    ("file", "function"), [("utils.py", "get_params_from_function"), ("__init__.py", "parse_args"), ("core.py", "exit")]
+    ("file", "function"), [("__init__.py", "get_command"), ("__init__.py", "parse_args"), ("core.py", "exit")]
 )
 def test_a_signal_outside_of_a_command(file: str, function: str) -> None:
     program = [sys.executable, "-c", EARLY, file, function]
@@ -117,7 +113,7 @@ def test_training_keeps_its_epochs(run: Run, forever: list[str], tmp_path: Path,
     assert errors.splitlines()[-1].startswith("gatewise: stopped in epoch ")
     assert errors.rstrip().endswith("; continue with --resume")
     assert gw.load(tmp_path / "m").metadata.epochs >= 2
-    assert "interrupted     stopped in epoch " in run("info", tmp_path / "m").stdout
+    assert "interrupted     stopped in epoch " in run("info", "-m", tmp_path / "m").stdout
     assert "m.run' holds an unfinished run: continue it with --resume" in refused(run, *forever[3:])
     with started([*forever, "--resume"], "resuming") as process:
         process.send_signal(signal.SIGTERM)
@@ -139,7 +135,7 @@ def test_training_keeps_its_epochs_when_the_terminal_closes(forever: list[str], 
     assert gw.load(tmp_path / "m").metadata.epochs >= 2
 
 
-@pytest.mark.parametrize("words", [["--help"], ["predict", "MODEL", *TEXTS * 400], ["info", "MODEL"]])
+@pytest.mark.parametrize("words", [["--help"], ["predict", "-m", "MODEL", *TEXTS * 400], ["info", "-m", "MODEL"]])
 def test_a_full_disk_behind_standard_output(keras_folder: Path, words: list[str]) -> None:
     command = [*PROGRAM, *(str(keras_folder) if word == "MODEL" else word for word in words)]
     with open("/dev/full", "w") as full:
@@ -150,20 +146,24 @@ def test_a_full_disk_behind_standard_output(keras_folder: Path, words: list[str]
 @pytest.mark.parametrize("closed", ["1", "2", "1 2"])
 def test_closed_streams(keras_folder: Path, tmp_path: Path, closed: str) -> None:
     script = "exec " + " ".join(f"{number}>&-" for number in closed.split()) + '; exec "$@"'
-    command = ["sh", "-c", script, "sh", *PROGRAM, "predict", str(keras_folder), "good"]
+    command = ["sh", "-c", script, "sh", *PROGRAM, "predict", "-m", str(keras_folder), "good"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == (0 if closed == "2" else 2)
     assert done.stderr == ("gatewise: standard output is closed\n" if closed == "1" else "")
 
 
-@pytest.mark.parametrize("words", [["predict", "MODEL", "-"], ["explain", "MODEL", "-"], ["data", "-"]])
+@pytest.mark.parametrize(
+    "words", [["predict", "-m", "MODEL", "-i", "-"], ["explain", "-m", "MODEL", "-i", "-"], ["data", "-"]]
+)
 def test_a_closed_standard_input(keras_folder: Path, words: list[str]) -> None:
     command = [*PROGRAM, *(str(keras_folder) if word == "MODEL" else word for word in words)]
     done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "gatewise: stdin: is closed\n")
 
 
-@pytest.mark.parametrize("words", [["compress", "MODEL"], ["export", "MODEL"], ["train", "DATA", *["--epochs", "1"]]])
+@pytest.mark.parametrize(
+    "words", [["compress", "-m", "MODEL"], ["export", "-m", "MODEL"], ["train", "DATA", *["--epochs", "1"]]]
+)
 @pytest.mark.parametrize("out", ["/proc/x", "/dev/full"])
 def test_a_place_that_takes_no_file(keras_folder: Path, reviews_csv: Path, words: list[str], out: str) -> None:
     places = {"MODEL": [keras_folder], "DATA": [reviews_csv, "--text", "review", "--label", "sentiment"]}

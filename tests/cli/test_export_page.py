@@ -18,7 +18,7 @@ def names_of(folder: Path) -> set[str]:
 
 
 def test_the_files_of_two_texts(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
-    result = run("export-page", keras_folder, *TEXTS, "-o", tmp_path / "demo")
+    result = run("export-page", "-m", keras_folder, *TEXTS, "-o", tmp_path / "demo")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith("saved 2 texts to ")
     names = names_of(tmp_path / "demo")
@@ -29,7 +29,7 @@ def test_the_files_of_two_texts(run: Run, keras_model: Model, keras_folder: Path
     assert set(listed) == names - {"export.json"}
     model = json.loads((tmp_path / "demo" / "model.json").read_bytes())
     assert model["exported"]["inputs"] == [{"text": text} for text in TEXTS]
-    assert model["exported"]["command"] == f"gatewise export-page {keras_folder} TEXT... --out demo"
+    assert model["exported"]["command"] == f"gatewise export-page TEXT... --model {keras_folder} --out demo"
     for number, text in enumerate(TEXTS, 1):
         found = json.loads((tmp_path / "demo" / f"text-{number}.json").read_bytes())
         assert found["answer"]["prediction"]["label"] == keras_model.predict([text])[0]
@@ -45,17 +45,17 @@ def test_the_inputs_are_words_lines_or_a_column(run: Run, keras_folder: Path, tm
     table.write_text("review\n" + "\n".join(TEXTS) + "\n")
     for n, words in enumerate(([lines], [table, "--text", "review"], ["-"])):
         out = tmp_path / str(n)
-        result = run("export-page", keras_folder, *words, "-o", out, input="\n".join(TEXTS))
+        result = run("export-page", "-m", keras_folder, "-i", *words, "-o", out, input="\n".join(TEXTS))
         assert result.exit_code == 0, result.stderr
         exported = json.loads((out / "model.json").read_bytes())["exported"]
         assert [one["text"] for one in exported["inputs"]] == TEXTS
     out = tmp_path / "one"
-    assert run("export-page", keras_folder, lines, "--limit", 1, "-o", out).exit_code == 0
+    assert run("export-page", "-m", keras_folder, "-i", lines, "--limit", 1, "-o", out).exit_code == 0
     assert len(json.loads((out / "model.json").read_bytes())["exported"]["inputs"]) == 1
 
 
 def test_series(run: Run, series_folder: Path, series_file: Path, tmp_path: Path) -> None:
-    result = run("export-page", series_folder, series_file, "--limit", 2, "-o", tmp_path / "demo")
+    result = run("export-page", "-m", series_folder, "-i", series_file, "--limit", 2, "-o", tmp_path / "demo")
     assert result.exit_code == 0, result.stderr
     inputs = json.loads((tmp_path / "demo" / "model.json").read_bytes())["exported"]["inputs"]
     assert len(inputs) == 2
@@ -64,15 +64,15 @@ def test_series(run: Run, series_folder: Path, series_file: Path, tmp_path: Path
 
 def test_only_an_exported_page_is_replaced(run: Run, keras_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "demo"
-    assert run("export-page", keras_folder, TEXTS[0], "-o", out).exit_code == 0
-    again = run("export-page", keras_folder, TEXTS[1], "-o", out)
+    assert run("export-page", "-m", keras_folder, TEXTS[0], "-o", out).exit_code == 0
+    again = run("export-page", "-m", keras_folder, TEXTS[1], "-o", out)
     assert again.exit_code == 2
     assert "--overwrite replaces it" in again.stderr
     assert json.loads((out / "model.json").read_bytes())["exported"]["inputs"] == [{"text": TEXTS[0]}]
-    assert run("export-page", keras_folder, TEXTS[1], "-o", out, "--overwrite").exit_code == 0
+    assert run("export-page", "-m", keras_folder, TEXTS[1], "-o", out, "--overwrite").exit_code == 0
     assert json.loads((out / "model.json").read_bytes())["exported"]["inputs"] == [{"text": TEXTS[1]}]
     (out / "notes.txt").write_text("mine")
-    kept = run("export-page", keras_folder, TEXTS[1], "-o", out, "--overwrite")
+    kept = run("export-page", "-m", keras_folder, TEXTS[1], "-o", out, "--overwrite")
     assert (kept.exit_code, (out / "notes.txt").read_text()) == (2, "mine")
     assert "'notes.txt', which is not part of the exported page" in kept.stderr
     for other in (tmp_path / "file", tmp_path / "folder"):
@@ -81,5 +81,5 @@ def test_only_an_exported_page_is_replaced(run: Run, keras_folder: Path, tmp_pat
         else:
             other.mkdir()
             (other / "x").write_text("mine")
-        assert run("export-page", keras_folder, TEXTS[0], "-o", other, "--overwrite").exit_code == 2
+        assert run("export-page", "-m", keras_folder, TEXTS[0], "-o", other, "--overwrite").exit_code == 2
         assert other.exists()

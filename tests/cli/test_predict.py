@@ -18,7 +18,7 @@ def expected_output(model: Model, texts: list[str]) -> str:
 
 
 def test_texts_as_arguments(run: Run, keras_model: Model, keras_folder: Path) -> None:
-    result = run("predict", keras_folder, *TEXTS)
+    result = run("predict", "-m", keras_folder, *TEXTS)
     assert result.exit_code == 0
     assert result.stdout == expected_output(keras_model, TEXTS)
     assert len({line.split("\t")[1] for line in result.stdout.splitlines()}) > 1
@@ -26,20 +26,20 @@ def test_texts_as_arguments(run: Run, keras_model: Model, keras_folder: Path) ->
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 def test_one_text_per_line_on_stdin(run: Run, keras_model: Model, keras_folder: Path, ends: str) -> None:
-    result = run("predict", keras_folder, "-", input=ends.join([*TEXTS, "", ""]))
+    result = run("predict", "-m", keras_folder, "-i", "-", input=ends.join([*TEXTS, "", ""]))
     assert result.stdout == expected_output(keras_model, TEXTS)
 
 
 def test_one_text_per_line_in_a_file(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(TEXTS) + "\n\n", encoding="utf-8-sig")
-    assert run("predict", keras_folder, "--file", path).stdout == expected_output(keras_model, TEXTS)
-    run("predict", keras_folder, path, "-o", tmp_path / "out.csv")
+    assert run("predict", "-m", keras_folder, "-i", path).stdout == expected_output(keras_model, TEXTS)
+    run("predict", "-m", keras_folder, "-i", path, "-o", tmp_path / "out.csv")
     assert [row["text"] for row in read_csv(str(tmp_path / "out.csv"))] == TEXTS
 
 
 def test_json_is_one_object(run: Run, tokens_model: Model, tokens_folder: Path) -> None:
-    result = run("predict", tokens_folder, *TEXTS, "--json")
+    result = run("predict", "-m", tokens_folder, *TEXTS, "--json")
     found = json.loads(result.stdout)
     assert result.stdout.isascii()
     assert found["n"] == len(TEXTS)
@@ -49,7 +49,7 @@ def test_json_is_one_object(run: Run, tokens_model: Model, tokens_folder: Path) 
 
 
 def test_control_characters_in_class_names_are_replaced(run: Run, tokens_folder: Path) -> None:
-    shown = run("predict", tokens_folder, *TEXTS).stdout
+    shown = run("predict", "-m", tokens_folder, *TEXTS).stdout
     assert len(shown.splitlines()) == len(TEXTS)
     assert all(ch.isprintable() or ch in "\t\n" for ch in shown)
 
@@ -59,4 +59,4 @@ def test_series(
 ) -> None:
     rows = series_model.predict_proba(series)
     lines = [f"{series_model.classes[row.argmax()]}\t{row.max():.4f}" for row in rows]
-    assert run("predict", series_folder, "--file", series_file).stdout.splitlines() == lines
+    assert run("predict", "-m", series_folder, "-i", series_file).stdout.splitlines() == lines

@@ -68,9 +68,12 @@ def read(folder: str, pattern: str = "part-*") -> list[dict[str, Any]]:
     return found
 
 
+def files(suffix: str = "csv") -> list[str]:
+    return [word for name in SIZES for word in ("-i", f"in/{name}.{suffix}")]
+
+
 def command(folder: Path, *more: object, suffix: str = "csv") -> tuple[object, ...]:
-    names = [f"in/{name}.{suffix}" for name in SIZES]
-    return ("predict", folder, *names, "--text", "review", "-o", "out/", "--rows-per-file", 256, *more)
+    return ("predict", "-m", folder, *files(suffix), "--text", "review", "-o", "out/", "--rows-per-file", 256, *more)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
@@ -93,12 +96,12 @@ def test_rows_and_columns_of_every_format(
 
 def test_columns_to_keep(run: Run, inputs: Path, keras_folder: Path) -> None:
     for out in ("one.csv", "out/"):
-        run(*command(keras_folder)[:7], "-o", out, "--keep", "notes", "--keep", "N", "--probabilities", "top")
+        run(*command(keras_folder)[:11], "-o", out, "--keep", "notes", "--keep", "N", "--probabilities", "top")
         found = read(*(("out",) if out == "out/" else (".", "one.csv")))
         assert list(found[0]) == ["notes", "n", "label", "probability"]
         assert [row["n"] for row in found] == [row["n"] for row in ROWS]
-    assert "no column 'm'; there are 'n'" in refused(run, *command(keras_folder)[:7], "-o", "x.csv", "--keep", "m")
-    assert "--keep is for an output" in refused(run, "predict", keras_folder, "in/a.csv", "--keep", "n")
+    assert "no column 'm'; there are 'n'" in refused(run, *command(keras_folder)[:11], "-o", "x.csv", "--keep", "m")
+    assert "--keep is for an output" in refused(run, "predict", "-m", keras_folder, "-i", "in/a.csv", "--keep", "n")
 
 
 def test_parts_are_the_whole(run: Run, inputs: Path, keras_folder: Path) -> None:
@@ -113,7 +116,7 @@ def test_parts_are_the_whole(run: Run, inputs: Path, keras_folder: Path) -> None
     assert counts == [1, 3, 5, 5]  # blocks 0; 1, 0; 2, 0 of the three files; none
     assert {path.name: path.read_bytes() for path in Path("out").glob("part-*")} == whole
     Path("out/part-00000-00002.csv").unlink()
-    result = run(*command(keras_folder, "--part", "1/1", "--resume"))  # another number of parts
+    result = run(*command(keras_folder, "--part", "1/1"))  # another number of parts
     assert "wrote 'out/': 188 rows in 1 file; 4 files were there" in result.stderr
     assert {path.name: path.read_bytes() for path in Path("out").glob("part-*")} == whole
 
@@ -140,13 +143,12 @@ def test_a_killed_run_is_resumed(run: Run, inputs: Path, keras_folder: Path, out
     assert list(Path("out").glob(".gatewise-*"))
     before = {path.name: path.stat().st_mtime_ns for path in Path("out").glob("part-*")}
     assert len(before) == 2
-    assert "contains predictions; --resume continues" in refused(run, *words)
-    result = run(*words, "--resume")
+    result = run(*words)
     assert f"{len(before)} files were there" in result.stderr
     assert {name: os.stat(f"out/{name}").st_mtime_ns for name in before} == before, "complete files are not written"
     assert read("out") == read("whole")
     assert sorted(os.listdir("out")) == sorted(os.listdir("whole"))
-    assert run(*words, "--resume").exit_code == 0
+    assert "0 rows in 0 files; 5 files were there" in run(*words).stderr
 
 
 def test_another_run_is_not_continued(run: Run, inputs: Path, keras_folder: Path, tokens_folder: Path) -> None:
@@ -159,12 +161,12 @@ def test_another_run_is_not_continued(run: Run, inputs: Path, keras_folder: Path
         (command(keras_folder, "--keep", "n"), "keep is different"),
         (command(keras_folder, "--format", "jsonl"), "format is different"),
         (command(keras_folder, "--rows-per-file", "100"), "rows-per-file is different"),
-        (("predict", keras_folder, "in/a.csv", *command(keras_folder)[5:]), "the input has changed"),
+        (("predict", "-m", keras_folder, "-i", "in/a.csv", *command(keras_folder)[9:]), "the input has changed"),
     ):
-        assert f"'out': cannot be resumed: {message}" in refused(run, *words, "--resume")
+        assert f"'out': cannot be continued: {message}" in refused(run, *words)
         assert sorted(os.listdir("out")) == left
     Path("in/b.csv").write_text(Path("in/b.csv").read_text().replace("film", "filx", 1))
-    assert "the input has changed" in refused(run, *command(keras_folder, "--resume"))
+    assert "the input has changed" in refused(run, *command(keras_folder))
     result = run(*command(tokens_folder, "--overwrite", "--format", "jsonl"))
     assert result.exit_code == 0
     assert {path.suffix for path in Path("out").glob("part-*")} == {".jsonl"}
@@ -173,15 +175,15 @@ def test_another_run_is_not_continued(run: Run, inputs: Path, keras_folder: Path
 
 def test_an_error_leaves_the_folder_as_it_was(run: Run, inputs: Path, keras_folder: Path) -> None:
     words = command(keras_folder)
-    assert "no column 'text'" in refused(run, *words[:5], *words[7:])
+    assert "no column 'text'" in refused(run, *words[:9], *words[11:])
     assert not Path("out").exists()
     assert run(*words).exit_code == 0
     before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
-    assert "no column 'text'" in refused(run, *words[:5], *words[7:], "--overwrite")
+    assert "no column 'text'" in refused(run, *words[:9], *words[11:], "--overwrite")
     assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
     Path("mine").mkdir()
     Path("mine/file").write_text("x")
-    message = refused(run, *words[:7], "-o", "mine", "--overwrite")
+    message = refused(run, *words[:11], "-o", "mine", "--overwrite")
     assert "'mine': contains 'file', and is not an output of gatewise predict" in message
     assert os.listdir("mine") == ["file"]
 
@@ -190,7 +192,7 @@ def test_bad_rows(run: Run, inputs: Path, keras_folder: Path) -> None:
     lines = [f"{TEXTS[n % 5]},{n}" for n in range(600)]
     lines[10], lines[300], lines[520] = ",10", "one field", ",520"
     Path("in/a.csv").write_text("text,n\n" + "\n".join(lines) + "\n")
-    words = ("predict", keras_folder, "in/a.csv", "-o", "out/", "--rows-per-file", 100)
+    words = ("predict", "-m", keras_folder, "-i", "in/a.csv", "-o", "out/", "--rows-per-file", 100)
     result = run(*words)
     assert result.exit_code == 2
     assert result.stderr.splitlines() == ["gatewise: 'in/a.csv':12: the text is empty"]
@@ -202,7 +204,7 @@ def test_bad_rows(run: Run, inputs: Path, keras_folder: Path) -> None:
         assert run(*words, *skip).exit_code == 0
     Path("out/part-00000-00003.csv").unlink()
     with pytest.warns(UserWarning, match="3 bad rows of 600 skipped"):
-        result = run(*words, *skip, "--resume")
+        result = run(*words, *skip)
     assert "99 rows in 1 file; 5 files were there" in result.stderr
     assert [row["n"] for row in read("out")] == [str(n) for n in range(600) if n not in (10, 300, 520)]
     with open("bad.csv", encoding="utf-8") as file:
@@ -210,11 +212,11 @@ def test_bad_rows(run: Run, inputs: Path, keras_folder: Path) -> None:
             ("in/a.csv", str(line)) for line in (12, 302, 522)
         ]
     with pytest.warns(UserWarning, match="2 bad rows of 200 skipped"):
-        run(*words[:3], "-o", "parts/", "--rows-per-file", 100, *skip, "--part", "1/3")
+        run(*words[:5], "-o", "parts/", "--rows-per-file", 100, *skip, "--part", "1/3")
 
 
 def test_processes_that_write_one_part_leave_it_whole(run: Run, inputs: Path, keras_folder: Path) -> None:
-    words = [str(word) for word in command(keras_folder, "--resume")]
+    words = [str(word) for word in command(keras_folder)]
     children = [subprocess.Popen([sys.executable, "-m", "gatewise", *words]) for _ in range(3)]
     assert [child.wait() for child in children] == [0, 0, 0]
     assert [row["n"] for row in read("out")] == [row["n"] for row in ROWS]
@@ -236,13 +238,13 @@ def test_the_model_that_was_loaded_is_recorded(
         context.setattr(Model, "logits", replaced)
         assert run(*command(Path("model"))).exit_code == 0
     Path("out/part-00000-00001.csv").unlink()
-    assert "the model is another one" in refused(run, *command(Path("model"), "--resume"))
-    assert run(*command(keras_folder, "--resume")).exit_code == 0
+    assert "the model is another one" in refused(run, *command(Path("model")))
+    assert run(*command(keras_folder)).exit_code == 0
 
 
 def test_series(run: Run, inputs: Path, series_model: Model, series_folder: Path, series_file: Path) -> None:
-    words = ("predict", series_folder, series_file, "-o", "out/", "--rows-per-file", 2)
-    for more in (("--part", "2/2"), ("--resume", "--part", "1/2"), ("--resume",)):
+    words = ("predict", "-m", series_folder, "-i", series_file, "-o", "out/", "--rows-per-file", 2)
+    for more in (("--part", "2/2"), ("--part", "1/2"), ()):
         assert run(*words, *more).exit_code == 0
     assert [len(read("out", f"part-00000-0000{block}.csv")) for block in range(3)] == [2, 2, 1]
     found = read("out")
@@ -251,7 +253,7 @@ def test_series(run: Run, inputs: Path, series_model: Model, series_folder: Path
     with np.load(series_file) as file:
         own = np.split(file["values"], np.cumsum(file["lengths"])[:-1])
     assert [row["label"] for row in found] == series_model.predict(own).tolist()
-    assert run(*words[:3], series_file, "-o", "both.jsonl").exit_code == 0
+    assert run(*words[:5], "-i", series_file, "-o", "both.jsonl").exit_code == 0
     assert [row["label"] for row in read(".", "both.jsonl")] == [row["label"] for row in found] * 2
 
 
@@ -263,14 +265,15 @@ def test_options_that_do_not_fit(
         (("--part", "0/3"), "--part must be like 3/16"),
         (("--part", "4/3"), "--part must be like 3/16"),
         (("--format", "xlsx"), "--format must be one of csv, tsv"),
-        (("--overwrite", "--resume"), "either --overwrite or --resume"),
         (("--overwrite", "--part", "1/2"), "--overwrite would remove the files of other parts"),
     ):
         assert message in refused(run, *words, *more)
     assert "--rows-per-file is for an output folder: give -o FOLDER/" in refused(run, *words, "-o", "out.csv")
-    assert "a folder is for the rows of files" in refused(run, *words[:2], "-", *words[5:], input="review\nx\n")
+    assert "a folder is for the rows of files" in refused(run, *words[:3], "-i", "-", *words[9:], input="review\nx\n")
     assert "'no/such': not a folder" in refused(run, *words, "-o", "no/such/folder/")
     Path("file").write_text("")
     assert "'file': exists, and is not a folder" in refused(run, *words, "-o", "file/")
-    assert "--ray is for texts" in refused(run, "predict", series_folder, series_file, "-o", "out/", "--ray", "local")
+    assert "--ray is for texts" in refused(
+        run, "predict", "-m", series_folder, "-i", series_file, "-o", "out/", "--ray", "local"
+    )
     assert not Path("out").exists()

@@ -34,7 +34,22 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def words(folder: Path, *more: object) -> tuple[object, ...]:
-    return ("predict", folder, "a.csv", "b.csv", "--text", "review", "-o", "out/", "--ray", "local", *more)
+    return (
+        "predict",
+        "-m",
+        folder,
+        "-i",
+        "a.csv",
+        "-i",
+        "b.csv",
+        "--text",
+        "review",
+        "-o",
+        "out/",
+        "--ray",
+        "local",
+        *more,
+    )
 
 
 @pytest.mark.slow
@@ -70,23 +85,24 @@ def test_a_killed_worker_loses_no_row(
         assert row["predicted_label"] == (label if text else None)
     assert sorted(path.name for path in inputs.iterdir()) == ["a.csv", "b.csv", "killed", "out"]
     assert "contains predictions; --overwrite replaces" in refused(run, *words(keras_folder))
-    assert "'out': cannot be resumed: ray is different" in refused(run, *words(keras_folder)[:-2], "--resume")
+    assert "'out': cannot be continued: ray is different" in refused(run, *words(keras_folder)[:-2])
 
 
 def test_what_ray_does_not_do(run: Run, inputs: Path, keras_folder: Path) -> None:
     Path("a.jsonl").write_text(json.dumps({"review": "x"}))
     for more, message in (
-        (("--resume",), "--resume is not for --ray"),
         (("--part", "1/2"), "--part is not for --ray"),
-        (("--format", "csv"), "--format csv is not for --ray, which writes the whole as Parquet"),
+        (("--format", "csv"), "--format is not for --ray, which writes the whole as Parquet"),
         (("--skip-bad-rows", "bad.csv"), "--skip-bad-rows is not for --ray"),
         (("--keep", "m"), "no column 'm'"),
     ):
         assert message in refused(run, *words(keras_folder, *more))
-    one = words(keras_folder)[:2]
-    assert "'a.jsonl': with --ray, all inputs are .parquet" in refused(run, *one, "a.jsonl", *words(keras_folder)[4:])
-    assert "give -o FOLDER/" in refused(run, *one, "a.csv", "--text", "review", "--ray", "local")
-    assert "--workers is for Ray" in refused(run, *one, "a.csv", "--text", "review", "--workers", "2")
+    one = words(keras_folder)[:3]
+    assert "'a.jsonl': with --ray, all inputs are .parquet" in refused(
+        run, *one, "-i", "a.jsonl", *words(keras_folder)[7:]
+    )
+    assert "give -o FOLDER/" in refused(run, *one, "-i", "a.csv", "-o", "a.jsonl", "--ray", "local")
+    assert "--workers is for Ray" in refused(run, *one, "-i", "a.csv", "-o", "out/", "--workers", "2")
     assert not Path("out").exists()
 
 

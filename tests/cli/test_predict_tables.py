@@ -29,9 +29,7 @@ from tests.cli.test_bad_input import refused
 FORMATS = ("jsonl", "json", "parquet")
 
 
-@pytest.mark.parametrize(
-    "words", ["{model} new.csv", "{model} --file new.csv", "new.csv", *(f"{{model}} new.{s}" for s in FORMATS)]
-)
+@pytest.mark.parametrize("words", ["-i new.csv", *(f"-m {{model}} --input new.{s}" for s in ("csv", *FORMATS))])
 def test_a_table_asks_for_its_column(
     run: Run, table: Path, keras_model: Model, keras_folder: Path, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,19 +45,11 @@ def test_a_table_asks_for_its_column(
     assert [line.split("\t")[0] for line in lines] == labels(keras_model, TEXTS * 3)
 
 
-def test_files_and_texts_are_not_mixed(run: Run, table: Path, keras_folder: Path) -> None:
-    assert "'new.csv' is a file and 'good' a text" in refused(run, "predict", keras_folder, "new.csv", "good")
-    Path("films").mkdir()
-    assert "'films' is a folder, neither a text nor a file" in refused(run, "predict", keras_folder, "films")
-    assert "'no.csv': not found" in refused(run, "predict", keras_folder, "no.csv")
-    assert "-o is for files, and these are texts" in refused(run, "predict", keras_folder, "good", "-o", "out.csv")
-
-
 @pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.jsonl", "out.csv.gz", "out.jsonl.gz", "out.parquet"])
 def test_every_output_has_every_column_in_order(
     run: Run, table: Path, keras_model: Model, keras_folder: Path, name: str
 ) -> None:
-    result = run("predict", keras_folder, "new.csv", "--text", "REVIEW", "-o", name)
+    result = run("predict", "-m", keras_folder, "-i", "new.csv", "--text", "REVIEW", "-o", name)
     assert (result.exit_code, result.stdout) == (0, "")
     assert f"wrote '{name}': 15 rows" in result.stderr
     if name.endswith(".parquet"):
@@ -82,22 +72,20 @@ def test_every_output_has_every_column_in_order(
 
 
 def test_the_top_probability_alone(run: Run, table: Path, keras_model: Model, keras_folder: Path) -> None:
-    run("predict", keras_folder, "new.csv", "--text", "review", "-o", "out.csv", "--probabilities", "top")
+    run("predict", "-m", keras_folder, "-i", "new.csv", "--text", "review", "-o", "out.csv", "--probabilities", "top")
     found = read_csv("out.csv")
     assert list(found[0]) == [*ROWS[0], "predicted_label", "probability"]
     top = keras_model.predict_proba(TEXTS * 3).max(axis=1)
     np.testing.assert_allclose([float(row["probability"]) for row in found], top, atol=2e-6)
-    words = ("new.csv", "--text", "review", "--probabilities", "some")
-    assert "top or all, not 'some'" in refused(run, "predict", keras_folder, *words)
 
 
 def test_json_values_keep_their_types(run: Run, table: Path, keras_folder: Path) -> None:
     rows = [{"text": "good", "n": 1, "tags": ["a", "b"]}, {"text": "bad", "n": None, "extra": {"x": True}}]
     Path("a.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    run("predict", keras_folder, "a.jsonl", "-o", "out.jsonl")
+    run("predict", "-m", keras_folder, "-i", "a.jsonl", "-o", "out.jsonl")
     found = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     assert [{key: row[key] for key in given} for given, row in zip(rows, found, strict=True)] == rows
-    refusal = refused(run, "predict", keras_folder, "a.jsonl", "-o", "out.csv")
+    refusal = refused(run, "predict", "-m", keras_folder, "-i", "a.jsonl", "-o", "out.csv")
     assert "'a.jsonl':2: 'extra' is not among the columns of the first row: write .jsonl instead" in refusal
     assert not list(table.parent.glob("*out.csv*"))
 
@@ -105,7 +93,7 @@ def test_json_values_keep_their_types(run: Run, table: Path, keras_folder: Path)
 def test_several_inputs_and_several_text_columns(run: Run, table: Path, keras_model: Model, keras_folder: Path) -> None:
     for name in ("a", "b"):
         Path(f"{name}1.csv").write_text(f"title,body\n{name} good,bad\n", encoding="utf-8")
-    run("predict", keras_folder, "[ab]1.csv", "--text", "title", "--text", "body", "-o", "out.csv")
+    run("predict", "-m", keras_folder, "-i", "[ab]1.csv", "--text", "title", "--text", "body", "-o", "out.csv")
     found = read_csv("out.csv")
     assert [row["title"] for row in found] == ["a good", "b good"]
     assert [row["label"] for row in found] == labels(keras_model, ["a good\nbad", "b good\nbad"])
@@ -114,16 +102,27 @@ def test_several_inputs_and_several_text_columns(run: Run, table: Path, keras_mo
 def test_bad_rows(run: Run, table: Path, keras_folder: Path) -> None:
     Path("bad.csv").write_text("text,n\ngood,1\nbad\n,3\nbad,4\n", encoding="utf-8")
     assert "'bad.csv':3: 1 field, but the header has 2" in refused(
-        run, "predict", keras_folder, "bad.csv", "-o", "o.csv"
+        run, "predict", "-m", keras_folder, "-i", "bad.csv", "-o", "o.csv"
     )
-    words = ("bad.csv", "-o", "o.csv", "--skip-bad-rows", "skipped.csv")
+    words = ("-i", "bad.csv", "-o", "o.csv", "--skip-bad-rows", "skipped.csv")
     with pytest.warns(UserWarning, match="2 bad rows of 4 skipped"):
-        run("predict", keras_folder, *words)
+        run("predict", "-m", keras_folder, *words)
     assert [row["n"] for row in read_csv("o.csv")] == ["1", "4"]
     assert [row["line"] for row in read_csv("skipped.csv")] == ["3", "4"]
     os.link("skipped.csv", "link.csv")
     for name in ("skipped.csv", "link.csv"):
-        again = ("predict", keras_folder, "bad.csv", "-o", "skipped.csv", "--overwrite", "--skip-bad-rows", name)
+        again = (
+            "predict",
+            "-m",
+            keras_folder,
+            "-i",
+            "bad.csv",
+            "-o",
+            "skipped.csv",
+            "--overwrite",
+            "--skip-bad-rows",
+            name,
+        )
         assert f"{name}': the list of bad rows is the output" in refused(run, *again)
     assert [row["line"] for row in read_csv("skipped.csv")] == ["3", "4"]
 
@@ -133,29 +132,34 @@ def test_columns_in_another_order(run: Run, table: Path, keras_folder: Path) -> 
     Path("one.csv").write_text("text,n,n\ngood,1,2\n", encoding="utf-8")
     Path("two.csv").write_text("n,n,text\n3,4,bad\n", encoding="utf-8")
     Path("a.jsonl").write_text('{"text": "", "n": 1}\n{"n": 2, "text": "good"}\n', encoding="utf-8")
-    assert run("predict", keras_folder, "one.csv", "two.csv", "-o", "out.csv").exit_code == 0
+    assert run("predict", "-m", keras_folder, "-i", "one.csv", "-i", "two.csv", "-o", "out.csv").exit_code == 0
     header, *rows = Path("out.csv").read_text(encoding="utf-8").splitlines()
     assert header.startswith("text,n,n,label,")
     assert [row.split(",")[:3] for row in rows] == [["good", "1", "2"], ["bad", "3", "4"]]
     with pytest.warns(UserWarning, match="1 bad row of 2 skipped"):
-        run("predict", keras_folder, "a.jsonl", "-o", "json.csv", "--skip-bad-rows", "bad.csv")
+        run("predict", "-m", keras_folder, "-i", "a.jsonl", "-o", "json.csv", "--skip-bad-rows", "bad.csv")
     assert [(row["text"], row["n"]) for row in read_csv("json.csv")] == [("good", "2")]
 
 
 def test_the_types_are_those_of_the_first_table(run: Run, table: Path, keras_folder: Path) -> None:
     for name, value in (("whole", 4), ("half", 4.5)):
         parquet.write_table(pa.table({"text": ["good"], "n": [value]}), f"{name}.parquet")
-    refusal = refused(run, "predict", keras_folder, "whole.parquet", "half.parquet", "-o", "out.parquet")
+    refusal = refused(
+        run, "predict", "-m", keras_folder, "-i", "whole.parquet", "-i", "half.parquet", "-o", "out.parquet"
+    )
     assert "column 'n' has values of another type than in the first rows (4.5 is not int64)" in refusal
-    assert run("predict", keras_folder, "half.parquet", "whole.parquet", "-o", "out.parquet").exit_code == 0
+    assert (
+        run("predict", "-m", keras_folder, "-i", "half.parquet", "-i", "whole.parquet", "-o", "out.parquet").exit_code
+        == 0
+    )
     assert parquet.read_table("out.parquet")["n"].to_pylist() == [4.5, 4.0]
 
 
 def test_nothing_is_overwritten(run: Run, table: Path, keras_folder: Path) -> None:
-    words = ("predict", keras_folder, "new.csv", "--text", "review", "-o")
+    words = ("predict", "-m", keras_folder, "-i", "new.csv", "--text", "review", "-o")
     Path("out.csv").write_text("mine")
     assert "'out.csv': exists already; --overwrite replaces it" in refused(run, *words, "out.csv")
-    assert "--resume is for an output folder, -o FOLDER/" in refused(run, *words, "out.csv", "--resume")
+    assert "-o is for files: give them with -i" in refused(run, "predict", "good", "-o", "out.csv")
     assert Path("out.csv").read_text() == "mine"
     assert "the output is the input" in refused(run, *words, "new.csv", "--overwrite")
     assert run(*words, "out.csv", "--overwrite").exit_code == 0
@@ -165,7 +169,7 @@ def test_nothing_is_overwritten(run: Run, table: Path, keras_folder: Path) -> No
 
 
 def test_stdin_is_answered_line_by_line(keras_folder: Path, keras_model: Model) -> None:
-    command = [sys.executable, "-m", "gatewise", "predict", str(keras_folder), "-"]
+    command = [sys.executable, "-m", "gatewise", "predict", "-m", str(keras_folder), "-i", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as child:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -181,9 +185,9 @@ def test_stdin_is_answered_line_by_line(keras_folder: Path, keras_model: Model) 
 
 def test_a_table_on_stdin(run: Run, table: Path, keras_model: Model, keras_folder: Path) -> None:
     for content in (table.read_text(), "\n".join(map(json.dumps, ROWS))):
-        lines = run("predict", keras_folder, "-", "--text", "review", input=content).stdout.splitlines()
+        lines = run("predict", "-m", keras_folder, "-i", "-", "--text", "review", input=content).stdout.splitlines()
         assert [line.split("\t")[0] for line in lines] == labels(keras_model, TEXTS * 3)
-    result = run("predict", keras_folder, "-", "--text", "review", "-o", "out.csv", input=table.read_text())
+    result = run("predict", "-m", keras_folder, "-i", "-", "--text", "review", "-o", "out.csv", input=table.read_text())
     assert result.exit_code == 0
     assert [row["id"] for row in read_csv("out.csv")] == [row["id"] for row in ROWS]
 
@@ -192,22 +196,22 @@ def test_a_table_on_stdin_is_not_read_as_lines(run: Run, table: Path, keras_mode
     """Without --text, stdin holds texts: the lines of a table would be predicted, header included."""
     content = table.read_text(encoding="utf-8")
     for words in ((), ("-o", "out.csv"), ("--json",)):
-        message = refused(run, "predict", keras_folder, "-", *words, input=content)
+        message = refused(run, "predict", "-m", keras_folder, "-i", "-", *words, input=content)
         assert message.strip() == (
             "gatewise: stdin looks like a table with the 3 fields 'id', 'review', 'label' in its first line: to read "
             "it as a table, name its text column: --text COLUMN; if each line is a text, add --lines"
         )
-    assert "add --lines" in refused(run, "predict", keras_folder, "-", input='{"text": "good"}\n')
-    assert "--text Text;" in refused(run, "predict", keras_folder, "-", input="Text,n\n")
-    lines = run("predict", keras_folder, "-", "--lines", input=content).stdout.splitlines()
+    assert "add --lines" in refused(run, "predict", "-m", keras_folder, "-i", "-", input='{"text": "good"}\n')
+    assert "--text Text;" in refused(run, "predict", "-m", keras_folder, "-i", "-", input="Text,n\n")
+    lines = run("predict", "-m", keras_folder, "-i", "-", "--lines", input=content).stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == labels(keras_model, content.splitlines())
-    for words in (("-", "--text", "review"), ("good",), ("new.csv",)):
-        assert "--lines is for the lines of stdin" in refused(run, "predict", keras_folder, *words, "--lines")
+    for words in (("-i", "-", "--text", "review"), ("good",), ("-i", "new.csv")):
+        assert "--lines is for the lines of stdin" in refused(run, "predict", "-m", keras_folder, *words, "--lines")
 
 
 def test_a_table_whose_rows_arrive_late_is_refused(keras_folder: Path) -> None:
     """The header alone may be a text, and is answered without waiting; the next line shows that it is none."""
-    command = [sys.executable, "-m", "gatewise", "predict", str(keras_folder), "-"]
+    command = [sys.executable, "-m", "gatewise", "predict", "-m", str(keras_folder), "-i", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -239,7 +243,7 @@ def test_one_batch_is_in_memory(table: Path, keras_model: Model, name: str) -> N
 @pytest.mark.parametrize("name", ["out.csv", "out.jsonl.gz", "out.parquet"])
 def test_a_killed_run_is_started_again(run: Run, table: Path, keras_folder: Path, name: str) -> None:
     Path("big.csv").write_text("text\n" + "a good film\n" * 2_000, encoding="utf-8")
-    words = [str(keras_folder), "big.csv", "-o", name]
+    words = ["-m", str(keras_folder), "-i", "big.csv", "-o", name]
     predict_killed(words, "gatewise.model.model", "Model", "logits", 4)
     assert not Path(name).exists()
     assert run("predict", *words).exit_code == 0
@@ -248,7 +252,7 @@ def test_a_killed_run_is_started_again(run: Run, table: Path, keras_folder: Path
 
 def test_two_runs_of_one_table_leave_it_whole(run: Run, table: Path, keras_folder: Path) -> None:
     """The first one is stopped while it writes; the second one begins and ends; the first one goes on."""
-    words = ("predict", keras_folder, "new.csv", "--text", "review", "-o", "out.csv", "--overwrite")
+    words = ("predict", "-m", keras_folder, "-i", "new.csv", "--text", "review", "-o", "out.csv", "--overwrite")
     assert run(*words).exit_code == 0
     whole, write = Path("out.csv").read_bytes(), TableWriter.write
 
@@ -278,5 +282,5 @@ def test_without_locks_a_table_is_written(
 
     monkeypatch.setattr("gatewise.storage.atomic.lock", no_locks)
     for out in ("out.csv", "out/"):
-        assert run("predict", keras_folder, "new.csv", "--text", "review", "-o", out).exit_code == 0
+        assert run("predict", "-m", keras_folder, "-i", "new.csv", "--text", "review", "-o", out).exit_code == 0
     assert Path("out/part-00000-00000.csv").read_bytes() == Path("out.csv").read_bytes()

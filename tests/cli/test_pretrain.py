@@ -41,7 +41,7 @@ def test_pretrain_and_fine_tune(run: Run, corpus: Path, reviews_csv: Path, tmp_p
     assert "corpus.txt" in model.metadata.pretrained
     assert "corpus.txt" in model.metadata.unlabelled
     assert f"--pretrained {pretrained} --unlabelled {corpus}" in model.metadata.command
-    assert "pretrained" in run("info", target).stdout
+    assert "pretrained" in run("info", "-m", target).stdout
 
 
 def test_json(run: Run, corpus: Path, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_invalid_input(run: Run, corpus: Path, reviews_csv: Path, words: list[st
 def test_training_from_an_invalid_model(run: Run, reviews_csv: Path, corpus: Path, keras_folder: Path) -> None:
     columns = (reviews_csv, "--text", "review", "--label", "sentiment")
     for options, message in (
-        (("--pretrained", keras_folder, "--units", 9), "the pretrained model has lstm.units 6"),
+        (("--pretrained", keras_folder, "--set", "units=9"), "the pretrained model has lstm.units 6"),
         (("--pretrained", "nowhere"), "nowhere"),
         (("--unlabelled", corpus), "does not use unlabelled texts"),
     ):

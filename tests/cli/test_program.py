@@ -10,12 +10,13 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from typer.testing import CliRunner
 
 import gatewise as gw
 from gatewise import __version__
-from gatewise.cli import COMMANDS, program
+from gatewise.cli import COMMANDS
 from tests.cli.conftest import Run
+
+SET = "gatewise tune --set lstm.u"
 
 
 def cpu_seconds(command: list[str]) -> float:
@@ -26,7 +27,7 @@ def cpu_seconds(command: list[str]) -> float:
     return float(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
-@pytest.mark.parametrize(("words", "limit"), [(["--help"], 20), (["predict", "MODEL", "good"], 60)])
+@pytest.mark.parametrize(("words", "limit"), [(["--help"], 20), (["predict", "-m", "MODEL", "good"], 60)])
 def test_it_starts_quickly(keras_folder: Path, words: list[str], limit: float) -> None:
     """Processor time, which other processes hardly change, relative to an empty Python, interleaved."""
     command = [sys.executable, "-m", "gatewise", *(str(keras_folder) if w == "MODEL" else w for w in words)]
@@ -52,10 +53,10 @@ def imported(*words: object) -> set[str]:
 def test_what_is_imported(keras_folder: Path) -> None:
     """Of --help: tests/structure/test_light_import.py."""
     unused = {"torch", "rich", "tokenizers", "pydantic", "csv", "ssl", "statistics", "tarfile"}
-    assert not imported("predict", keras_folder, "good") & unused
-    assert "torch" not in imported("explain", keras_folder, "good")
+    assert not imported("predict", "-m", keras_folder, "good") & unused
+    assert "torch" not in imported("explain", "-m", keras_folder, "good")
     assert "torch" not in imported("info")
-    assert "torch" not in imported("info", keras_folder)
+    assert "torch" not in imported("info", "-m", keras_folder)
 
 
 def test_version_and_help(run: Run) -> None:
@@ -67,19 +68,18 @@ def test_version_and_help(run: Run) -> None:
     assert "  gatewise train imdb --recipe tutorial  " in run("train", "--help").stdout
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_is_the_same_without_the_others(run: Run, name: str) -> None:
-    """`main` builds only the command that the first argument names."""
-    alone = program([name, "--help"])
-    assert len(alone.registered_commands) == 1
-    result = CliRunner().invoke(alone, [name, "--help"])
-    assert (result.exit_code, result.stdout) == (0, run(name, "--help").stdout)
+def test_every_command_is_there(run: Run) -> None:
+    for name in COMMANDS:
+        assert run(name, "--help").stdout.startswith(f"Usage: gatewise {name} [OPTIONS]")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["predikt"]])
-def test_all_commands_are_built_where_none_is_named(arguments: list[str]) -> None:
-    """For the list of --help, and for the suggestion that newer versions of typer make after a typing error."""
-    assert [command.name for command in program(arguments).registered_commands] == list(COMMANDS)
+def test_a_shell_completes_commands_recipes_and_fields() -> None:
+    for words, found in (("gatewise tra", "train"), ("gatewise train --recipe fin", "finetune"), (SET, "lstm.units=")):
+        environment = {"_GATEWISE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        done = subprocess.run(
+            [sys.executable, "-m", "gatewise"], env={**os.environ, **environment}, stdout=-1, text=True
+        )
+        assert found in {line.partition(",")[2] for line in done.stdout.splitlines()}
 
 
 def test_an_unknown_command_is_named() -> None:
@@ -104,31 +104,35 @@ def without_reader(*words: object, stderr: int | None = subprocess.PIPE, **envir
 def test_a_reader_that_has_gone_is_no_error(keras_folder: Path, tmp_path: Path) -> None:
     texts = tmp_path / "many.txt"
     texts.write_text("a good film\n" * 20_000, encoding="utf-8")  # their lines are more than a buffer holds
-    for words in (["--help"], ["info"], ["predict", keras_folder, texts]):  # printed by click, rich and print
+    for words in (
+        ["--help"],
+        ["info"],
+        ["predict", "-m", keras_folder, "-i", texts],
+    ):  # printed by click, rich and print
         assert without_reader(*words) == (0, "")
-    assert without_reader("predict", keras_folder, texts, PYTHONUNBUFFERED="1") == (0, "")
+    assert without_reader("predict", "-m", keras_folder, "-i", texts, PYTHONUNBUFFERED="1") == (0, "")
 
 
 def test_a_reader_that_has_gone_changes_no_error(keras_folder: Path) -> None:
-    assert without_reader("predict", keras_folder, " ", stderr=subprocess.STDOUT)[0] == 2
+    assert without_reader("predict", "-m", keras_folder, " ", stderr=subprocess.STDOUT)[0] == 2
 
 
 def test_a_command_ends_its_work_after_the_reader_has_gone(
     keras_folder: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:
     """Training prints as it goes on, and warns."""
-    rows = (reviews_csv, "--text", "review", "--label", "sentiment", "--units", 3, "--ngram-order", 0)
+    rows = (reviews_csv, "--text", "review", "--label", "sentiment", "--set", "units=3", "--set", "ngrams.order=0")
     done = without_reader("train", *rows, "--epochs", 2, "-o", tmp_path / "m", stderr=subprocess.STDOUT)
     assert (done[0], gw.load(tmp_path / "m").metadata.epochs) == (0, 2)
     picture = tmp_path / "shown.svg"
-    assert without_reader("explain", keras_folder, "good", "--svg", picture, stderr=subprocess.STDOUT)[0] == 0
+    assert without_reader("explain", "-m", keras_folder, "good", "--svg", picture, stderr=subprocess.STDOUT)[0] == 0
     assert picture.exists()
 
 
 def test_a_warning_is_one_line(keras_folder: Path) -> None:
     code = (
         "import warnings, gatewise.cli as cli\n"
-        "cli.program = lambda _: lambda **_: warnings.warn('something\\nodd', RuntimeWarning, stacklevel=1)\n"
+        "cli.program = lambda **_: warnings.warn('something\\nodd', RuntimeWarning, stacklevel=1)\n"
         "cli.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

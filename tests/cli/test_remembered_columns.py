@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 import gatewise as gw
 from gatewise.cli import program
@@ -49,7 +49,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         frame.to_csv(folder / f"{name}.csv", index=False)
         options = () if name == "text" else ("--set", "convolutions.features=0")
         command = ["train", str(folder / f"{name}.csv"), *words, *options, "-o", str(folder / name), "--epochs", "1"]
-        done = CliRunner().invoke(program(), command, catch_exceptions=False)
+        done = CliRunner().invoke(program, command, catch_exceptions=False)
         assert done.exit_code == 0, done.stderr
         assert "--text" not in done.stdout.split("next:")[1]
     return folder
@@ -64,18 +64,18 @@ def test_another_table_needs_no_options(models: Path, name: str, run: Run) -> No
     frame.drop(columns=list(columns.label)).to_csv(table, index=False)
     own = [word for word in words if word != "--series"][: -2 if name == "text" else None]
     options = words[: words.index("--label")] if name == "text" else own[own.index("--id") :]
-    plain = run("predict", models / name, table)
+    plain = run("predict", "-m", models / name, "-i", table)
     assert (plain.exit_code, len(plain.stdout.splitlines())) == (0, 60), plain.stderr
     named = [word for word in options if word not in ("--set", "lstm.units=4")]
-    assert run("predict", models / name, table, *named).stdout == plain.stdout
+    assert run("predict", "-m", models / name, "-i", table, *named).stdout == plain.stdout
     if name == "text":  # a line is a text, whatever the columns of the training table were
         (models / "lines.txt").write_text("a film 1\ngood\n")
-        assert len(run("predict", models / name, models / "lines.txt").stdout.splitlines()) == 2
-        assert len(run("predict", models / name, "-", input="a film 1\ngood\n").stdout.splitlines()) == 2
-    with_labels = run("predict", models / name, models / f"{name}.csv")
+        assert len(run("predict", "-m", models / name, "-i", models / "lines.txt").stdout.splitlines()) == 2
+        assert len(run("predict", "-m", models / name, "-i", "-", input="a film 1\ngood\n").stdout.splitlines()) == 2
+    with_labels = run("predict", "-m", models / name, "-i", models / f"{name}.csv")
     assert with_labels.stdout == plain.stdout
-    for command in (("evaluate",), ("explain",)):
-        done = run(*command, models / name, models / f"{name}.csv")
+    for command in (("evaluate",), ("explain", "-i")):
+        done = run(*command, models / f"{name}.csv", "-m", models / name)
         assert done.exit_code == 0, done.stderr
 
 
@@ -83,7 +83,7 @@ def test_another_table_needs_no_options(models: Path, name: str, run: Run) -> No
 def test_a_table_without_a_column_is_refused_by_name(models: Path, name: str, missing: str, run: Run) -> None:
     table = models / f"{name}-without.csv"
     TRAINED[name][0].rename(columns={missing: "other"}).to_csv(table, index=False)
-    done = run("predict", models / name, table)
+    done = run("predict", "-m", models / name, "-i", table)
     assert done.exit_code == 2
     assert f"no column '{missing}'; there are " in done.stderr
 

@@ -42,20 +42,20 @@ def test_train_evaluate_predict_and_explain_a_wide_table(run: Run, tmp_path: Pat
     header = ",".join(["label", *(f"t{k}" for k in range(9))])
     body = [",".join([label, *map(str, row)]) for label, row in zip(labels, values.tolist(), strict=True)]
     file = write(tmp_path / "wide.csv", [header, *body])
-    options = ("--series", "--epochs", 2, "--units", 3, "--recipe", "fast", "-o", tmp_path / "m")
+    options = ("--series", "--epochs", 2, "--set", "units=3", "--recipe", "fast", "-o", tmp_path / "m")
     done = run("train", file, *options)
     assert done.exit_code == 0, done.stderr
-    done = run("evaluate", tmp_path / "m", file, "--json")
+    done = run("evaluate", "-m", tmp_path / "m", file, "--json")
     assert json.loads(done.stdout)["n"] == 40
     unlabelled = write(tmp_path / "new.csv", [header[6:], *(",".join(map(str, row)) for row in values.tolist())])
-    one, two = (run("predict", tmp_path / "m", path).stdout.splitlines() for path in (file, unlabelled))
+    one, two = (run("predict", "-m", tmp_path / "m", "-i", path).stdout.splitlines() for path in (file, unlabelled))
     assert len(one) == 40
     assert one == two  # the labels are no step
-    done = run("explain", tmp_path / "m", unlabelled, "--row", 3)
+    done = run("explain", "-m", tmp_path / "m", "-i", unlabelled, "--row", 3)
     assert done.exit_code == 0, done.stderr
     short = write(tmp_path / "short.csv", ["a,b", "1,2"])
     with pytest.warns(UserWarning, match="the series have 2 steps, those of training 9; name a label or id column"):
-        run("predict", tmp_path / "m", short)
+        run("predict", "-m", tmp_path / "m", "-i", short)
 
 
 def test_a_table_of_numbers_asks_for_series(run: Run, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_long_table_and_its_ids(run: Run, tmp_path: Path, folder: Path) -> Non
     values, _ = rows(3)
     lines = [f"{name},{t},{values[k, t]}" for k, name in enumerate("pqr") for t in range(9)]
     file = write(tmp_path / "long.csv", ["who,t,x", *lines[::-1]])
-    done = run("predict", folder, file, "--id", "who", "--time", "t", "-o", tmp_path / "out.csv")
+    done = run("predict", "-m", folder, "-i", file, "--id", "who", "--time", "t", "-o", tmp_path / "out.csv")
     assert done.exit_code == 0, done.stderr
     assert "wrote" in done.stderr
     assert "out.csv': 3 rows" in done.stderr
@@ -84,10 +84,10 @@ def test_a_long_table_and_its_ids(run: Run, tmp_path: Path, folder: Path) -> Non
 def test_a_ucr_file_without_classes_is_not_misread(run: Run, tmp_path: Path, folder: Path) -> None:
     values, _ = rows(4)
     file = write(tmp_path / "new.tsv", ["\t".join(map(str, row)) for row in values.tolist()])
-    done = run("predict", folder, file)
+    done = run("predict", "-m", folder, "-i", file)
     assert done.exit_code == 2
     assert "the first column is the class, but the model has no class" in done.stderr
-    done = run("predict", folder, file, "--label", "")
+    done = run("predict", "-m", folder, "-i", file, "--label", "")
     assert len(done.stdout.splitlines()) == 4
 
 
@@ -100,7 +100,7 @@ def test_layout_of_arrays(run: Run, tmp_path: Path) -> None:
     assert model.evaluate(list(short), labels[:4]).n == 4
     np.savez(tmp_path / "x.npz", X=values, y=labels)
     model.save(tmp_path / "m")
-    for words in (("predict", tmp_path / "m"), ("evaluate", tmp_path / "m")):
+    for words in (("predict", "-m", tmp_path / "m", "-i"), ("evaluate", "-m", tmp_path / "m")):
         assert "may have channels first" in run(*words, tmp_path / "x.npz").stderr
         done = run(*words, tmp_path / "x.npz", "--layout", "channels-first")
         assert done.exit_code == 0, done.stderr

@@ -14,7 +14,7 @@ from gatewise.errors import DataError
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
 
-TINY = ("--epochs", 1, "--units", 4, "--ngram-order", 1)
+TINY = ("--epochs", 1, "--set", "units=4", "--set", "ngrams.order=1")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of small data
 
 
@@ -46,11 +46,11 @@ def test_regression(run: Run, table: Path) -> None:
     assert (model.task, model.classes) == ("regression", ("price",))
     assert "--text title --text body --label price --task regression --weight weight" in model.metadata.command
     assert "fields separated by semicolons" in model.metadata.data
-    assert "RMSE" in run("evaluate", "m", "films.csv", *options).stdout
-    assert float(run("predict", "m", "film 3\nfine 7").stdout) == pytest.approx(
+    assert "RMSE" in run("evaluate", "-m", "m", "films.csv", *options).stdout
+    assert float(run("predict", "-m", "m", "film 3\nfine 7").stdout) == pytest.approx(
         model.predict(["film 3\nfine 7"])[0], 1e-4
     )
-    run("predict", "m", "films.csv", "--text", "title", "--text", "body", "-o", "out.jsonl")
+    run("predict", "-m", "m", "-i", "films.csv", "--text", "title", "--text", "body", "-o", "out.jsonl")
     first = json.loads(Path("out.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert list(first)[-1] == "prediction"
     assert isinstance(first["prediction"], float)
@@ -62,7 +62,7 @@ def test_multilabel(run: Run, table: Path) -> None:
     words = ("--text", "body", "--label", "topics", "--label-separator", ",")
     assert run("train", "films.csv", *words, "-o", "m", *TINY).exit_code == 0
     assert (gw.load("m").task, gw.load("m").classes) == ("multilabel", ("news", "sport"))
-    assert "micro F1" in run("evaluate", "m", "films.csv", *words).stdout
+    assert "micro F1" in run("evaluate", "-m", "m", "films.csv", *words).stdout
     columns = ("--text", "body", "--label", "news", "--label", "sport")
     assert "the task must be multilabel" in refused(run, "train", "films.csv", *columns)
     one, two = (
@@ -72,7 +72,7 @@ def test_multilabel(run: Run, table: Path) -> None:
     assert one == two
     single = ("--text", "body", "--label", "news", "--task", "multilabel")
     assert "multilabel needs a label separator, or several columns" in refused(run, "train", "films.csv", *single)
-    run("predict", "m", "films.csv", "--text", "body", "-o", "out.jsonl", "--probabilities", "top")
+    run("predict", "-m", "m", "-i", "films.csv", "--text", "body", "-o", "out.jsonl", "--probabilities", "top")
     rows = [json.loads(line) for line in Path("out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert all(isinstance(row["label"], list) and len(row["label"]) == len(row["probability"]) for row in rows)
 

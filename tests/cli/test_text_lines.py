@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from gatewise.cli.inputs import read_lines
 from gatewise.cli.text_lines import open_lines, table_header
 from gatewise.data import read_texts
 from gatewise.data.columns import Columns, RowReader
@@ -19,9 +18,8 @@ def test_all_commands_read_the_same_lines(tmp_path: Path, end: str) -> None:
     lines = ["one\u2028and\x0cone\x85", "two", " three ", "four"]
     path = tmp_path / "a.txt"
     path.write_bytes(content.encode())
-    with RowReader.open(path, Columns(), lines=open_lines) as reader:  # predict
+    with RowReader.open(path, Columns(), lines=open_lines) as reader:  # predict, explain, export-page
         assert [row.input for row in reader] == lines
-    assert read_lines(str(path)) == lines  # explain, export-page
     assert read_texts([str(path)]).texts == lines  # pretrain, train --unlabelled
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.cli.arguments import command_line
+from gatewise.cli.options import command_line
 from tests.cli.conftest import Run, Series
 
-SMALL = ("--epochs", 2, "--units", 4, "--batch-size", 8, "--seed", 3)
+SMALL = ("--epochs", 2, "--set", "units=4", "--set", "batch_size=8", "--seed", 3)
 
 
 def columns(path: Path) -> tuple[object, ...]:
@@ -37,13 +37,16 @@ def test_a_table_to_a_model(run: Run, reviews_csv: Path, tmp_path: Path) -> None
     assert kept["val_loss"] == min(row["val_loss"] for row in history)
     seen = f"lowest val_loss {kept['val_loss']:.4f}, val_accuracy {kept['val_accuracy']:.4f}"
     assert f"kept epoch {kept['epoch']} ({seen})" in result.stdout
-    assert f"gatewise predict {target}" in result.stdout
+    assert f"gatewise predict -m {target}" in result.stdout
     total = sum(array.size for array in model.parameters.values())
     assert ["total", f"{total:,}"] in rows
     assert result.stderr == ""
-    assert run("predict", target, "the film was good").exit_code == 0
+    assert run("predict", "-m", target, "the film was good").exit_code == 0
     expected = f"gatewise train {reviews_csv} --recipe fast --text review --label sentiment --out {target} --seed 3"
-    assert model.metadata.command == f"{expected} --epochs 2 --batch-size 8 --units 4"
+    assert (
+        model.metadata.command
+        == f"{expected} --set lstm.units=4 --set optimisation.batch_size=8 --set optimisation.epochs=2"
+    )
 
 
 def test_the_command_in_the_card_keeps_every_digit() -> None:
@@ -56,7 +59,7 @@ def test_the_command_in_the_card_keeps_every_digit() -> None:
 
 def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: Path) -> None:
     target = tmp_path / "m"
-    result = run("train", *columns(reviews_csv), "-o", target, *SMALL, "--ngram-order", 2)
+    result = run("train", *columns(reviews_csv), "-o", target, *SMALL, "--set", "ngrams.order=2")
     assert result.exit_code == 0
     model = gw.load(target)
     ngrams = model.ensemble.get("ngrams")
@@ -67,12 +70,12 @@ def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: P
     assert "ensemble: LSTM x" in said
     assert "; validation set: accuracy" in said
     assert "not calibrated: 3 validation rows, at least 100 are needed" in said
-    assert model.metadata.command.endswith(" --ngram-order 2")
-    assert "1- to 2-grams" in run("info", target).stdout
-    assert json.loads(run("info", target, "--json").stdout)["layers"][-1]["parameters"] == len(ngrams)
+    assert " --set ngrams.order=2" in model.metadata.command
+    assert "1- to 2-grams" in run("info", "-m", target).stdout
+    assert json.loads(run("info", "-m", target, "--json").stdout)["layers"][-1]["parameters"] == len(ngrams)
     for source, words in ((columns(reviews_csv), "from 0 to 3"), ((series_file,), "these are series")):
         order = 4 if "from" in words else 1
-        refused = run("train", *source, "-o", tmp_path / "n", *SMALL, "--ngram-order", order)
+        refused = run("train", *source, "-o", tmp_path / "n", *SMALL, "--set", f"ngrams.order={order}")
         assert refused.exit_code == 2
         assert words in refused.stderr
         assert refused.stderr.count("\n") == 1
@@ -82,12 +85,12 @@ def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: P
 def test_adversarial_training(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
     plain, adversarial, refused = tmp_path / "plain", tmp_path / "adversarial", tmp_path / "refused"
     assert run("train", *columns(reviews_csv), "-o", plain, *SMALL).exit_code == 0
-    assert run("train", *columns(reviews_csv), "-o", adversarial, *SMALL, "--adversarial", 0.05).exit_code == 0
+    assert run("train", *columns(reviews_csv), "-o", adversarial, *SMALL, "--set", "adversarial=0.05").exit_code == 0
     model = gw.load(adversarial)
-    assert model.metadata.command.endswith(" --adversarial 0.05")
+    assert model.metadata.command.endswith(" --set optimisation.adversarial=0.05 --set optimisation.epochs=2")
     assert (model.parameters["embedding.weight"] != gw.load(plain).parameters["embedding.weight"]).any()
     for part in (-1, 1, "nan", "inf"):
-        result = run("train", *columns(reviews_csv), "-o", refused, *SMALL, "--adversarial", part)
+        result = run("train", *columns(reviews_csv), "-o", refused, *SMALL, "--set", f"adversarial={part}")
         assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
         assert "adversarial must be from 0 to below 1, not" in result.stderr
         assert not refused.with_name("refused.run").exists()
@@ -95,23 +98,27 @@ def test_adversarial_training(run: Run, reviews_csv: Path, tmp_path: Path) -> No
 
 def test_configuration_file_set_and_options_by_precedence(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
     """An option or --set replaces the file's value, which replaces the recipe's; the card's command says it all."""
-    config = tmp_path / "slow.toml"
-    config.write_text('recipe = "fast"\nepochs = 9\nunits = 5\npatience = 7\nlearning_rate = 0.02\n', encoding="utf-8")
-    target = tmp_path / "m"
-    words = ["--config", config, "--set", "units=3", "--set", "bidirectional=false", "--epochs", 1, "--dropout", 0.25]
-    assert run("train", *columns(reviews_csv), "-o", target, *words).exit_code == 0
+    config, target = tmp_path / "slow.toml", tmp_path / "m"
+    config.write_text(
+        'recipe = "fast"\nepochs = 9\npatience = 7\ntext = "review"\nlabel = "no"\nseed = 4\n'
+        'class-weight = ["balanced"]\n[lstm]\nunits = 5\ndropout_embedding = 0.25\n',
+        encoding="utf-8",
+    )
+    words = ("--config", config, "--set", "units=3", "--set", "bidirectional=false", "--epochs", 1)
+    assert run("train", reviews_csv, "--label", "sentiment", "-o", target, *words).exit_code == 0
     model = gw.load(target)
     assert (model.architecture.units, model.architecture.bidirectional, model.metadata.epochs) == (3, False, 1)
-    assert model.metadata.command.endswith(
-        " --recipe fast --text review --label sentiment --out "
-        f"{target} --epochs 1 --learning-rate 0.02 --units 3"
-        " --set validation.patience=7 --set lstm.dropout_embedding=0.25 --set lstm.dropout_output=0.25"
-        " --set lstm.bidirectional=false"
+    assert model.metadata.command == (
+        f"gatewise train {reviews_csv} --recipe fast --text review --label sentiment --out {target} --seed 4 "
+        "--class-weight balanced --set optimisation.epochs=1 --set validation.patience=7 --set lstm.units=3 "
+        "--set lstm.dropout_embedding=0.25 --set lstm.bidirectional=false"
     )
     again = model.metadata.command.replace(str(target), str(tmp_path / "again"))
     assert run(*shlex.split(again)[1:]).exit_code == 0
     for name, array in gw.load(tmp_path / "again").parameters.items():
         assert array.tobytes() == model.parameters[name].tobytes(), name
+    config.write_text("seed = 'x'")
+    assert "'x' is not a valid integer" in run("train", reviews_csv, "--config", config).stderr
 
 
 @pytest.mark.parametrize(
@@ -121,9 +128,12 @@ def test_configuration_file_set_and_options_by_precedence(run: Run, reviews_csv:
         (["--set", "units"], "--set 'units': write --set FIELD=VALUE"),
         (["--set", "epochs=2.5"], "--set: optimisation.epochs must be a whole number, not '2.5'"),
         (["--set", "epochs=2", "--epochs", "3"], "--set optimisation.epochs: the field is set twice"),
-        (["--set", "dropout_output=0", "--dropout", "0.1"], "--set lstm.dropout_output: the field is set twice"),
-        (["--learning-rate", "nan"], "recipe: optimisation.learning_rate must be above 0, not nan"),
-        (["--layers", "0"], "recipe: lstm.layers must be at least 1, not 0"),
+        (
+            ["--set", "dropout_output=0", "--set", "lstm.dropout_output=0.1"],
+            "--set lstm.dropout_output: the field is set twice",
+        ),
+        (["--set", "learning_rate=nan"], "--set: optimisation.learning_rate must be above 0, not nan"),
+        (["--set", "layers=0"], "--set: lstm.layers must be at least 1, not 0"),
         (["--seed", "-1"], "seed must be from 0 to 2^63 - 1, or None"),
         (["--recipe", "tutorail"], "did you mean 'tutorial'?"),
         (["--config", "none.toml"], "'none.toml': cannot be read"),
@@ -144,7 +154,7 @@ def test_a_wrong_setting_stops_before_the_data_is_read(
 
 
 def test_json_is_one_object_and_the_rest_goes_to_stderr(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
-    result = run("train", *columns(reviews_csv), "-o", tmp_path / "m", *SMALL, "--gate", "binary", "--json")
+    result = run("train", *columns(reviews_csv), "-o", tmp_path / "m", *SMALL, "--set", "gate=binary", "--json")
     seen = json.loads(result.stdout)
     assert (seen["recipe"], seen["seed"], len(seen["history"])) == ("fast", 3, 2)
     assert seen["members"] == gw.load(tmp_path / "m").ensemble.weights_json()
@@ -162,7 +172,7 @@ def test_series_and_the_folder_by_default(
     result = run("train", path, *SMALL)
     assert result.exit_code == 0
     assert gw.load(tmp_path / "models" / "two-gestures-series").classes == ("0", "1")
-    assert "predict models/two-gestures-series --file" in result.stdout
+    assert "predict -m models/two-gestures-series -i" in result.stdout
 
 
 def test_a_finished_model_is_replaced_only_with_overwrite(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
@@ -193,7 +203,7 @@ def test_weights_threshold_split_and_validation(run: Run, reviews_csv: Path, tmp
     assert "a separate validation set" in model.metadata.validation
     for part in ("--class-weight good=3", "--threshold 0.25", "--validation"):
         assert part in model.metadata.command
-    for option in (("--split", "row"), ("--group", "sentiment"), ("--set", "validation.fraction=0.3")):
+    for option in (("--set", "split=row"), ("--group", "sentiment"), ("--set", "validation.fraction=0.3")):
         refused = run("train", *columns(reviews_csv), "-o", tmp_path / "n", *SMALL, "--validation", held, *option)
         assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
         assert "a validation set from the data, and one is given" in refused.stderr
@@ -210,7 +220,7 @@ def test_weights_threshold_split_and_validation(run: Run, reviews_csv: Path, tmp
         (("--class-weight", "good=x"), "write balanced, or CLASS=WEIGHT"),
         (("--class-weight", "other=2"), "no class 'other'"),
         (("--threshold", "half"), "--threshold must be f1 or a probability"),
-        (("--split", "size"), "validation.split must be"),
+        (("--set", "split=size"), "validation.split must be"),
         (("--validation", "missing.csv"), "missing.csv"),
     ],
 )
@@ -244,7 +254,7 @@ def test_from_a_classifier(run: Run, reviews_csv: Path, keras_folder: Path, tmp_
     assert (model.classes, model.architecture.padding, model.architecture.units) == (("bad", "good"), "pre", 6)
     assert model.metadata.recipe == "few-shot"
     assert f" --recipe few-shot --text review --label sentiment --pretrained {keras_folder} " in model.metadata.command
-    assert "pretrained model  classifier (" in run("info", tmp_path / "m").stdout
-    refused = run("train", tmp_path / "missing.csv", "--pretrained", keras_folder, "--layers", 2)
+    assert "pretrained model  classifier (" in run("info", "-m", tmp_path / "m").stdout
+    refused = run("train", tmp_path / "missing.csv", "--pretrained", keras_folder, "--set", "layers=2")
     assert refused.exit_code == 2
     assert "the pretrained model has lstm.layers 1; it cannot start a network" in refused.stderr

@@ -43,7 +43,7 @@ def kill_a_worker_after(checkpoint: Path) -> None:
 @pytest.mark.filterwarnings("ignore")  # of Ray itself
 def test_two_workers_of_which_one_dies(run: Run, rows: Path) -> None:
     pytest.importorskip("ray.train")
-    words = ("train", "rows.csv", "-o", "model", "--epochs", 60, "--set", "patience=0", "--ngram-order", 0)
+    words = ("train", "rows.csv", "-o", "model", "--epochs", 60, "--set", "patience=0", "--set", "ngrams.order=0")
     killer = threading.Thread(target=kill_a_worker_after, args=(rows / "model.run" / "checkpoint.safetensors",))
     killer.start()
     result = run(*words, "--ray", 2)

@@ -131,10 +131,10 @@ def test_predictions_without_torch(
     out = run([python, "-W", "error", "-c", f"{code}; print(json.dumps(p.tolist()))", path, *texts], cwd=tmp_path)
     assert json.loads(out) == [pytest.approx(row, abs=1e-6) for row in expected]
     assert abs(expected[0][0] - expected[1][0]) > 1e-4, "the two texts must differ, or the comparison is meaningless"
-    prediction = run([python.parent / "gatewise", "predict", path, *texts], cwd=tmp_path)
+    prediction = run([python.parent / "gatewise", "predict", "-m", path, *texts], cwd=tmp_path)
     assert "negative" in prediction or "positive" in prediction
-    run([python.parent / "gatewise", "explain", path, texts[0]], cwd=tmp_path)
-    run([python.parent / "gatewise", "info", path], cwd=tmp_path)
+    run([python.parent / "gatewise", "explain", "-m", path, texts[0]], cwd=tmp_path)
+    run([python.parent / "gatewise", "info", "-m", path], cwd=tmp_path)
 
 
 def test_the_bundled_model_predicts_without_torch_or_the_error_says_how_to_make_it(
@@ -152,7 +152,9 @@ def test_the_bundled_model_predicts_without_torch_or_the_error_says_how_to_make_
 def test_serving_without_its_extra_says_what_to_install(
     python: Path, tmp_path: Path, model: tuple[Path, list[list[float]], list[str]]
 ) -> None:
-    done = subprocess.run([str(python.parent / "gatewise"), "serve", str(model[0])], capture_output=True, text=True)
+    done = subprocess.run(
+        [str(python.parent / "gatewise"), "serve", "-m", str(model[0])], capture_output=True, text=True
+    )
     assert done.returncode == 2, done.stderr
     assert "pip install 'gatewise[serve]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -176,7 +178,7 @@ def test_training_with_its_extra_alone(python: Path, tmp_path: Path) -> None:
     run([*pip, "--target", tmp_path / "extra", *packages])
     rows = [f"{'good' if n % 2 else 'bad'} film {n},{n % 2}" for n in range(60)]
     (tmp_path / "reviews.csv").write_text("\n".join(["text,label", *rows]))
-    command = [python, "-m", "gatewise", "train", "reviews.csv", "--epochs", "1", "--units", "4", "-o", "model"]
+    command = [python, "-m", "gatewise", "train", "reviews.csv", "--epochs", "1", "--set", "units=4", "-o", "model"]
     run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "extra")})
     assert (tmp_path / "model" / "config.json").exists()
 
@@ -219,7 +221,7 @@ def test_without_a_compiler_the_install_goes_on_and_says_what_is_lost(
     assert available == ["reference"]
     assert "not installed" in reason, "`gatewise info` must be able to show the reason"
     path_of_model, _, texts = model
-    command = [str(python), "-m", "gatewise", "predict", str(path_of_model), *texts]
+    command = [str(python), "-m", "gatewise", "predict", "-m", str(path_of_model), *texts]
     environment = {**os.environ, "PYTHONPATH": str(home)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, len(texts))

@@ -58,9 +58,10 @@ class Server:
 
 @contextmanager
 def serving(folder: Path, *words: object, workers: int = 1) -> Iterator[Server]:
-    """`gatewise serve` until the block ends. `folder` takes its log."""
+    """`gatewise serve` until the block ends; words: paths of models, and options. `folder` takes its log."""
     log = folder / f"serve-{time.monotonic_ns()}.log"
-    command = [sys.executable, "-m", "gatewise", "serve", *map(str, words), "--port", "0", "--workers", str(workers)]
+    given = [part for word in words for part in (("-m", str(word)) if isinstance(word, Path) else (str(word),))]
+    command = [sys.executable, "-m", "gatewise", "serve", *given, "--port", "0", "--workers", str(workers)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWISE_")}
     with log.open("wb") as stderr:
         process = subprocess.Popen(command, stderr=stderr, stdout=stderr, env=environment)

@@ -61,7 +61,7 @@ def test_the_servers_own_line(server: Server) -> None:
     assert len(COMMANDS) == 10
     for text in blocks("console"):
         command, line = text.strip().splitlines()
-        assert command.startswith("$ gatewise serve models/reviews")
+        assert command.startswith("$ gatewise serve -m models/reviews")
         assert re.fullmatch(r"gatewise: serving [\w, ]+ at http://127\.0\.0\.1:8000 \(Ctrl-C ends it\)", line)
     assert server.stderr.startswith("gatewise: serving reviews, tokens, gestures at http://127.0.0.1:")
 
@@ -69,7 +69,7 @@ def test_the_servers_own_line(server: Server) -> None:
 def test_options_are_those_of_the_program() -> None:
     rows = dict(re.findall(r"^\| `(--[a-z-]+)` \| ([^|]+) \|", PAGE, re.MULTILINE))
     done = subprocess.run([sys.executable, "-m", "gatewise", "serve", "--help"], capture_output=True, text=True)
-    assert set(rows) == set(re.findall(r"--[a-z][a-z-]+", done.stdout)) - {"--help", "--no-access-log"}
+    assert set(rows) == set(re.findall(r"--[a-z][a-z-]+", done.stdout)) - {"--help", "--model"}
     defaults = Settings(("model",))
     for option, shown in rows.items():
         value = getattr(defaults, {"--allow-host": "allow_hosts"}.get(option, option[2:].replace("-", "_")))
@@ -101,8 +101,8 @@ def test_the_containers_and_the_services_commands(folders: dict[str, Path], tmp_
     for words, more in ((cmd, ["--token", "long-enough"]), (service, [])):
         assert Path(words[0]).name == "gatewise"
         assert words[1] == "serve"
-        assert Path(words[2]).name == "reviews"
-        with serving(tmp_path, folders["reviews"], *words[3:], *more, "--workers", 1) as server:
+        assert (words[2], Path(words[3]).name) == ("-m", "reviews")
+        with serving(tmp_path, folders["reviews"], *words[4:], *more, "--workers", 1) as server:
             code = check[2].replace(":8000", f":{server.port}")
             assert check[:2] == ["python", "-c"]
             assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from gatewise.cli import program
 from gatewise.errors import GatewiseError, InputError
@@ -26,7 +26,8 @@ from tests.serve.server import ask, post, serving
 
 
 def refused(*words: object) -> str:
-    done = CliRunner().invoke(program(), ["serve", *map(str, words)], catch_exceptions=False)
+    given = [part for word in words for part in (("-m", str(word)) if isinstance(word, Path) else (str(word),))]
+    done = CliRunner().invoke(program, ["serve", *given], catch_exceptions=False)
     assert done.exit_code == 2, done.stderr
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -91,7 +92,7 @@ def test_a_model_that_cannot_predict(models: dict[str, Model], tmp_path: Path, w
     huge = {name: np.full_like(array, 3e38) for name, array in model.parameters.items() if name.startswith("dense.")}
     broken = model.with_lstm(parameters={**model.parameters, **huge})
     broken.save(tmp_path / "broken")
-    command = [sys.executable, "-m", "gatewise", "serve", str(tmp_path / "broken"), "--port", "0"]
+    command = [sys.executable, "-m", "gatewise", "serve", "-m", str(tmp_path / "broken"), "--port", "0"]
     done = subprocess.run([*command, "--workers", str(workers)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
@@ -151,7 +152,7 @@ def test_without_the_extra_it_says_what_to_install(folders: dict[str, Path]) -> 
         "import sys; sys.modules['uvloop'] = None\n"
         "import importlib.util as u; real = u.find_spec\n"
         "u.find_spec = lambda name, *rest: None if name == 'uvloop' else real(name, *rest)\n"
-        "import gatewise.cli as c; sys.argv = ['gatewise', 'serve', 'x']; c.main()"
+        "import gatewise.cli as c; sys.argv = ['gatewise', 'serve', '-m', 'x']; c.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2

@@ -18,8 +18,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from source_tree import PACKAGE, ROOT
-from typer.testing import CliRunner
 
 from gatewise.cli import program
 
@@ -90,7 +90,7 @@ def traced(run: Callable[[], object]) -> list[Step]:
 
 def command(*words: object) -> Callable[[], object]:
     def run() -> None:
-        result = CliRunner().invoke(program(), [str(word) for word in words], catch_exceptions=False)
+        result = CliRunner().invoke(program, [str(word) for word in words], catch_exceptions=False)
         assert result.exit_code == 0, result.output
 
     return run
@@ -99,9 +99,9 @@ def command(*words: object) -> Callable[[], object]:
 def request_of(heading: str, folder: Path) -> Callable[[], object]:
     """The request of a section: the bundled model predicts and explains, others are trained on tiny tables."""
     if heading == "Predict":
-        return command("predict", "--bundled", "A film to see twice.")
+        return command("predict", "A film to see twice.")
     if heading == "Explain":
-        return command("explain", "--bundled", "A film to see twice.")
+        return command("explain", "A film to see twice.")
     if heading == "Forecast":
         months = [f"{2000 + n // 12}-{n % 12 + 1:02},{100 + n + 20 * (n % 12)}\n" for n in range(96)]
         (folder / "sales.csv").write_text("month,sold\n" + "".join(months), encoding="utf-8")
@@ -109,7 +109,8 @@ def request_of(heading: str, folder: Path) -> Callable[[], object]:
     table = folder / "reviews.csv"
     rows = [("good" if n % 3 else "bad", f"the film was {'good' if n % 3 else 'bad'} {n}") for n in range(24)]
     table.write_text("text,label\n" + "".join(f"{text},{label}\n" for label, text in rows), encoding="utf-8")
-    return command("train", table, "-o", folder / "trained", "--epochs", 1, "--units", 4, "--batch-size", 8)
+    small = ("--epochs", 1, "--set", "units=4", "--set", "batch_size=8")
+    return command("train", table, "-o", folder / "trained", *small)
 
 
 @pytest.mark.parametrize("heading", REQUESTS)

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from source_tree import ROOT
-from typer.testing import CliRunner
 
 from gatewise.cli import program
 
@@ -58,7 +58,7 @@ def parts_of(block: str) -> list[str | list[str]]:
 
 def run_part(part: str | list[str], where: str) -> None:
     if isinstance(part, list):
-        result = CliRunner().invoke(program(), part, catch_exceptions=False)
+        result = CliRunner().invoke(program, part, catch_exceptions=False)
         assert result.exit_code == 0, f"{where}: {part}: {result.output}"
         return
     done = subprocess.run(["bash", "-c", SHELL + part], capture_output=True, text=True, check=False)
@@ -98,7 +98,7 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def test_blocks_of_optional_packages() -> None:
-    assert optional_packages("gatewise predict m a.csv -o out/ --ray local\n") == ["ray"]
+    assert optional_packages("gatewise predict -i a.csv -o out/ --ray local\n") == ["ray"]
     assert optional_packages("import os\n\nimport dask.dataframe as dd\n") == ["dask"]
     assert optional_packages("print('ray')\n") == []
 

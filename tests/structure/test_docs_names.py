@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import typer
+import click
 from source_tree import ROOT
 
 import gatewise
-from gatewise.cli import program
+from gatewise.cli import COMMANDS, program
 from gatewise.training import RECIPES
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks" / "README.md"]
@@ -23,12 +22,12 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks" / "REA
 @cache
 def options() -> dict[str, set[str]]:
     """The options of each command."""
-    commands: dict[str, Any] = vars(typer.main.get_command(program()))["commands"]
     common = {"--help", "-h", "--version"}
     return {
         name: common
         | {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        for name, command in commands.items()
+        for name in COMMANDS
+        if (command := program.get_command(click.Context(program), name))
     }
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from typing import Any
 
+import click
 from source_tree import PACKAGE, ROOT, trees
-from typer.main import get_command
 
-from gatewise.cli import program
+from gatewise.cli import COMMANDS, program
 
 # Words of public identifiers that have a standard term now.
 NAMES = re.compile(
@@ -21,7 +20,7 @@ NAMES = re.compile(
 # Pattern in help, documentation and page -> standard term.
 TEXTS = {
     r"\bverdicts?\b": "prediction",
-    r"\bthe box\b|--box\b|\bin the box\b": "the bundled model, --bundled",
+    r"\bthe box\b|--box\b|\bin the box\b": "the bundled model",
     r"\bglassbox\b|\bglass box\b": "explain",
     r"\baccounts? of\b": "attribution",
     r"\breaders and\b|\bthe readers\b": "stacked ensemble",
@@ -77,12 +76,12 @@ def public_names(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 def help_pages() -> dict[str, str]:
     """The help of the program and of each command."""
-    command: Any = get_command(program())
-    parent = command.make_context("gatewise", [], resilient_parsing=True)
-    pages = {"gatewise": command.get_help(parent)}
-    for name, each in command.commands.items():
-        context = each.make_context(name, [], parent=parent, resilient_parsing=True)
-        pages[f"gatewise {name}"] = each.get_help(context)
+    parent = click.Context(program, info_name="gatewise")
+    pages = {"gatewise": program.get_help(parent)}
+    for name in COMMANDS:
+        each = program.get_command(parent, name)
+        assert each is not None
+        pages[f"gatewise {name}"] = each.get_help(click.Context(each, parent, name))
     return pages
 
 
@@ -133,7 +132,7 @@ def test_old_words_would_be_found() -> None:
     tree = ast.parse("class A:\n    tape: int\n    def say(self, want): ...\n    def _say(self, thing): ...\n")
     assert [name for name, _ in public_names(tree)] == ["A", "tape", "say", "self", "want"]
     assert [match for _, match, _ in found_in("The box\nhears the verdict, FACTS")] == ["verdict", "The box", "hears"]
-    assert "--adversarial" in help_pages()["gatewise train"]
+    assert "--validation" in help_pages()["gatewise train"]
 
 
 def test_the_code_says_validation_set() -> None:

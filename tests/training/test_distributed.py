@@ -277,7 +277,8 @@ def test_the_command_in_two_processes(tmp_path: Path, monkeypatch: pytest.Monkey
     data = made_reviews(120, 3)
     rows = [f'{text},"{data.classes[label]}"\n' for text, label in zip(data.inputs, data.labels, strict=True)]
     Path("rows.csv").write_text("text,label\n" + "".join(rows) + "no label\n")
-    train = command("train", "rows.csv", "--skip-bad-rows", "bad.csv", "--ngram-order", 0, "--epochs", 1, "-o", "model")
+    options = ("--skip-bad-rows", "bad.csv", "--set", "ngrams.order=0", "--epochs", 1, "-o", "model")
+    train = command("train", "rows.csv", *options)
     first, second = run_processes(train)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert ", 2 processes" in first.stdout

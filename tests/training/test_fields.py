@@ -143,8 +143,8 @@ def test_an_unknown_recipe_names_the_nearest() -> None:
 def test_a_configuration_file(tmp_path: Path, content: str) -> None:
     file = tmp_path / "slow.toml"
     file.write_text('recipe = "tutorial"  # the base\n' + content, encoding="utf-8")
-    name, changes = read_config(file)
-    assert (name, changes) == ("tutorial", {"optimisation.epochs": 3, "optimisation.learning_rate": 1.0})
+    options, changes = read_config(file)
+    assert (options, changes) == ({"recipe": "tutorial"}, {"optimisation.epochs": 3, "optimisation.learning_rate": 1.0})
     assert type(changes["optimisation.learning_rate"]) is float
 
 

@@ -41,10 +41,10 @@ def _predict(folder: Path, out: str) -> None:
     log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    files = [str(folder / f"in-{file}.csv") for file in range(FILES)]
-    sys.argv = ["gatewise", "predict", str(folder / "model"), *files, "--text", "text", "-o", f"{folder}/{out}"]
+    files = [word for file in range(FILES) for word in ("-i", str(folder / f"in-{file}.csv"))]
+    sys.argv = ["gatewise", "predict", "-m", str(folder / "model"), *files, "--text", "text", "-o", f"{folder}/{out}"]
     if out.endswith("/"):
-        sys.argv += ["--rows-per-file", str(ROWS_PER_FILE), "--resume"]
+        sys.argv += ["--rows-per-file", str(ROWS_PER_FILE)]
     main()
 
 

@@ -58,8 +58,9 @@ def finetune_run(out: Path) -> None:
     gw.train(made_reviews(200, 3), out=out, resume=True, **finetuning.OPTIONS | start)
 
 
+SMALL = ["--epochs", 4, "--set", "units=12", "--set", "batch_size=16"]
 COMMANDS: dict[str, list[object]] = {
-    "train": ["--text", "text", "--label", "label", "--seed", 21, "--units", 12, "--batch-size", 16, "--epochs", 4],
+    "train": ["--text", "text", "--label", "label", "--seed", 21, *SMALL],
     "pretrain": ["--text", "text", "--seed", 7, "--size", "embeddings", "--epochs", 2],
 }
 

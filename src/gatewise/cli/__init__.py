@@ -1,45 +1,18 @@
-"""The command line: one file per command. A command imports heavy modules only when it runs."""
+"""The command line: one file per command. A command is imported when it runs, and heavy modules when it needs them."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
-import typer
-from typer.core import TyperGroup
+import click
 
 from gatewise._version import __version__
 from gatewise.cli.endings import Stopped, describe, flush_output, ignore_signals, prepare_streams, stop_on_signals
-from gatewise.cli.output import stop
 from gatewise.errors import GatewiseError, printable
-
-
-class Commands(TyperGroup):
-    """The commands; the only place where an exception becomes one line on stderr and an exit code."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep the command as it was typed; reports name it. Errors as in `invoke`."""
-        ctx.obj = shlex.join(("gatewise", *args))
-        try:
-            return super().parse_args(ctx, args)
-        except BrokenPipeError:
-            raise typer.Exit from None
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run a command: the exit code of a GatewiseError, 130 after Ctrl-C, 0 where the reader has closed the pipe."""
-        try:
-            return super().invoke(ctx)
-        except GatewiseError as error:
-            stop(str(error), error.exit_code)
-        except KeyboardInterrupt:
-            stop("stopped", 130)
-        except BrokenPipeError:
-            raise typer.Exit from None
-
 
 # By name, which is also that of the module and of its function, with "_" for "-".
 COMMANDS = {
@@ -60,45 +33,65 @@ COMMANDS = {
 }
 
 
-def _print_version(requested: bool) -> None:
-    if requested:
-        print(f"gatewise {__version__}")
-        raise typer.Exit
+class Commands(click.Group):
+    """The commands; the only place where an exception becomes one line on stderr and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by its name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        found: click.Command = getattr(import_module(f"gatewise.cli.{name}"), name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them without an import."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the command as it was typed; reports name it. Errors as in `invoke`."""
+        ctx.obj = shlex.join(("gatewise", *args))
+        try:
+            return super().parse_args(ctx, args)
+        except BrokenPipeError:
+            ctx.exit(0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command: the exit code of a GatewiseError, 130 after Ctrl-C, 0 where the reader has closed the pipe."""
+        try:
+            return super().invoke(ctx)
+        except GatewiseError as error:
+            message, code = str(error), error.exit_code
+        except KeyboardInterrupt:
+            message, code = "stopped", 130
+        except BrokenPipeError:
+            ctx.exit(0)
+        print(f"gatewise: {message}", file=sys.stderr)
+        ctx.exit(code)
 
 
-def gatewise(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
+@click.group(
+    "gatewise",
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
+)
+@click.version_option(__version__, message="gatewise %(version)s", help="Print the version and exit.")
+def program() -> None:
     """The glass-box LSTM: train models of texts and series on the CPU, and inspect every gate.
 
     \b
-    gatewise train imdb --recipe tutorial             train the tutorial's model into models/imdb-tutorial
-    gatewise evaluate models/imdb-tutorial imdb       accuracy on the test data
-    gatewise predict models/imdb-tutorial "A text."   label and probability
-    gatewise explain models/imdb-tutorial "A text."   attribution per word, gates per step
-    gatewise predict "A text."                        with the bundled sentiment model
+    gatewise train imdb --recipe tutorial                train the tutorial's model into models/imdb-tutorial
+    gatewise evaluate -m models/imdb-tutorial imdb       accuracy on the test data
+    gatewise predict -m models/imdb-tutorial "A text."   label and probability
+    gatewise explain -m models/imdb-tutorial "A text."   attribution per word, gates per step
+    gatewise predict "A text."                           with the bundled sentiment model
+    gatewise predict -i reviews.csv -o predicted.csv     the rows of a table
     """
-
-
-def program(arguments: Sequence[str] = ()) -> typer.Typer:
-    """The program. If the first argument is a command, it has that command only, which shortens the start-up: each
-    command imports its module and parses the types of its options.
-    """
-    app = typer.Typer(
-        name="gatewise",
-        cls=Commands,
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,  # rich would double the time of --help
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    )
-    app.callback()(gatewise)
-    for name in arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS:
-        function = name.replace("-", "_")
-        app.command(name, short_help=COMMANDS[name])(getattr(import_module(f"gatewise.cli.{function}"), function))
-    return app
 
 
 def main() -> None:
@@ -121,7 +114,7 @@ def _run() -> None:
             stream.reconfigure(errors="replace")  # print ? on a terminal without Unicode
     code: Any = 1
     try:
-        program(sys.argv[1:])(prog_name="gatewise")
+        program(prog_name="gatewise")
     except SystemExit as end:
         code = end.code
         raise

@@ -5,11 +5,9 @@ from __future__ import annotations
 import sys
 import timeit
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from gatewise.cli.arguments import JsonOption
+from gatewise.cli.options import command, flag, json_option
 from gatewise.cli.output import console, plain_table, print_json
 from gatewise.errors import GatewiseError
 
@@ -25,12 +23,10 @@ TOLERANCE = {"bf16": 5e-2, "native": 1e-5, "reference": 1e-5}  # relative to the
 FLOPS = {"forward": 8, "forward_backward": 24}
 
 
-def bench(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Small batches, few repetitions: check that it runs, not how fast.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
+@command()
+@flag("--quick", help="Small batches, few repetitions: check that it runs, not how fast.")
+@json_option
+def bench(quick: bool, as_json: bool) -> None:
     """Measure the speed of the LSTM kernel on random data, after a check against the reference kernel.
 
     \b

@@ -2,30 +2,27 @@
 
 A file gets its name when it is complete. In a folder, each part holds the predictions of a block of consecutive rows
 of one input file: part-00002-00007.parquet those of block 8 of file 3. A part that is there is not written again,
-whether the process was killed or another one has made it. `_gatewise.json` says which model, input and options the
-parts are of.
+whether the process was killed or another one has made it, so the same command continues. `_gatewise.json` says which
+model, input and options the parts are of.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import json
 import os
-import queue
 import re
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gatewise.cli.output import check_overwrite
+from gatewise.cli.inputs import batches
 from gatewise.cli.predictions import OutputRows
-from gatewise.cli.table_writer import WRITABLE, TableWriter, write_table, written_format
+from gatewise.cli.table_writer import WRITABLE, check_output, write_table, written_format
 from gatewise.data.columns import RowReader, TableRow
 from gatewise.data.tables import ARROW, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
@@ -36,8 +33,6 @@ if TYPE_CHECKING:
     from gatewise.cli.inputs import SeriesReader
     from gatewise.model.model import Model
 
-T = TypeVar("T")
-BATCH_ROWS, BATCH_CHARACTERS = 256, 500_000  # steps, for series
 ROWS_PER_FILE = 100_000
 STATE = "_gatewise.json"
 _SUFFIXES = (*WRITABLE, *(f"{suffix}.gz" for suffix in WRITABLE if suffix != ".parquet"))
@@ -66,38 +61,33 @@ class Share(NamedTuple):
 @dataclass
 class BulkPrediction:
     """Predicts the rows of `reader` into tables. every: a column of probabilities per class. keep: the input columns to
-    write; None: all. n: the number of rows predicted so far.
+    write; () for all. n: the number of rows predicted so far.
     """
 
     model: Model
     reader: RowReader | SeriesReader
     every: bool = True
-    keep: list[str] | None = None
+    keep: Sequence[str] = ()
     overwrite: bool = False
     n: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.progress = Progress()
 
-    def to_file(self, out: Path) -> None:
-        """All rows into one table. Raises InputError, DataError for an output that is there, or that is the input."""
-        written_format(out)
-        if not out.parent.is_dir():
-            raise DataError(f"{quote(out.parent, 200)}: not a folder")
-        files = [path for path in self.reader.paths if path != STDIN and os.path.exists(path)]
-        if out.exists() and any(os.path.samefile(path, out) for path in files):
-            raise InputError(f"{quote(out, 200)}: the output is the input")
+    def to_file(self, out: Path) -> str:
+        """All rows into one table. Returns what was written, in words. Errors as `check_output`."""
+        check_output(out, self.reader.paths, self.overwrite)
         if self.reader.skipped is not None:
             self.reader.skipped.check_other(out, "the output")
-        check_overwrite(out, self.overwrite)
         try:
             self.write(out, iter(self.reader))
         finally:
             self.progress.clear()
         if not self.n:
             raise self.no_row()
+        return counted(self.n, "row")
 
-    def write(self, out: Path, rows: Iterator[TableRow], begin: Callable[[], None] | None = None) -> None:
+    def write(self, out: Path, rows: Iterator[TableRow], begin: Callable[[], None] = lambda: None) -> None:
         """One table, completely or not at all. begin: called after the first batch, so that an error in the input or in
         the model has changed nothing.
         """
@@ -106,19 +96,18 @@ class BulkPrediction:
         if first is None or table is None:
             return
         output = OutputRows(self.model, table, self.keep, self.every, written_format(out)[0])
-        writer: TableWriter | None = None
-        with contextlib.ExitStack() as stack:
-            for batch in batches(itertools.chain([first], rows), STDIN in self.reader.paths):
-                joined = output.join(batch, self.model.logits([row.input for row in batch]))
-                if writer is None:
-                    if begin is not None:
-                        begin()
-                    writer = stack.enter_context(
-                        write_table(out, output.columns, header=output.header, schema=table.schema)
-                    )
-                writer.write(joined)
+        joined = self._joined(itertools.chain([first], rows), output)
+        begun = next(joined)
+        begin()
+        with write_table(out, output.columns, header=output.header, schema=table.schema) as writer:
+            for batch in itertools.chain([begun], joined):
+                writer.write(batch)
                 self.n += len(batch)
                 self.progress.show(self.n, self.reader.done)
+
+    def _joined(self, rows: Iterator[TableRow], output: OutputRows) -> Iterator[list[dict[str, Any]]]:
+        for batch in batches(rows, STDIN in self.reader.paths, size=lambda row: len(row.input)):
+            yield output.join(batch, self.model.logits([row.input for row in batch]))
 
     def no_row(self) -> DataError:
         """The error for an input without a row."""
@@ -139,16 +128,13 @@ class FolderPrediction:
         suffix: str = "",
         rows_per_file: int = ROWS_PER_FILE,
         share: Share = Share(1, 1),  # noqa: B008
-        resume: bool = False,
         identity: dict[str, Any] | None = None,
     ) -> None:
-        self.bulk, self.out, self.rows_per_file, self.share, self.resume = bulk, out, rows_per_file, share, resume
+        self.bulk, self.out, self.rows_per_file, self.share = bulk, out, rows_per_file, share
         reader = bulk.reader
         where = quote(out, 200)
         if STDIN in reader.paths:
             raise InputError(f"{where}: a folder is for the rows of files, and stdin is none: give -o FILE")
-        if bulk.overwrite and resume:
-            raise InputError("give either --overwrite or --resume")
         if bulk.overwrite and share.of > 1:
             raise InputError(f"--overwrite would remove the files of other parts: remove the folder {where} instead")
         if reader.skipped is not None and out.resolve() in reader.skipped.path.resolve().parents:
@@ -170,10 +156,6 @@ class FolderPrediction:
         if check_folder(self.out) and not bulk.overwrite:
             self._check_state()
         there = set() if bulk.overwrite else self._parts()
-        if there and not self.resume:
-            raise InputError(
-                f"{quote(self.out, 200)}: contains predictions; --resume continues, --overwrite starts again"
-            )
         listed = bulk.reader.skipped is not None  # the bad rows of complete parts are listed again
 
         def chosen(file: int, row: int) -> bool:
@@ -185,13 +167,13 @@ class FolderPrediction:
             for place, rows in itertools.groupby(bulk.reader, lambda row: (row.file, row.number // self.rows_per_file)):
                 if place not in there:
                     name = "part-{:05d}-{:05d}".format(*place)
-                    bulk.write(self.out / f"{name}{self.suffix}", rows, None if files else self._claim)
+                    bulk.write(self.out / f"{name}{self.suffix}", rows, (lambda: None) if files else self._claim)
                     files += 1
         except BaseException:
             bulk.progress.clear()
             if files:
                 done = counted(files, "file is", "files are")
-                print(f"gatewise: {done} in {quote(self.out, 200)}; --resume continues there", file=sys.stderr)
+                print(f"gatewise: {done} in {quote(self.out, 200)}; the same command continues there", file=sys.stderr)
             raise
         bulk.progress.clear()
         if not bulk.n and not there and self.share.of == 1:
@@ -227,7 +209,7 @@ class FolderPrediction:
         for name, value in self.identity.items():
             if before.get(name) != value:
                 why = what.get(name, f"{name} is different")
-                raise InputError(f"{quote(self.out, 200)}: cannot be resumed: {why}; --overwrite starts again")
+                raise InputError(f"{quote(self.out, 200)}: cannot be continued: {why}; --overwrite starts again")
 
     def _parts(self) -> set[tuple[int, int]]:
         """File and block of the complete parts of this share."""
@@ -298,48 +280,3 @@ class Progress:
         """Erase the line."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def batches(rows: Iterator[TableRow], live: bool) -> Iterator[list[TableRow]]:
-    """Rows in batches of a limited size. live: a batch is what has arrived, at least one row, without waiting."""
-    if live:
-        yield from _arrived(rows)
-        return
-    size = characters = 0
-    batch: list[TableRow] = []
-    for row in rows:
-        batch.append(row)
-        size, characters = size + 1, characters + len(row.input)
-        if size >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, size, characters = [], 0, 0
-    if batch:
-        yield batch
-
-
-def _arrived(rows: Iterator[T]) -> Iterator[list[T]]:
-    """What another thread has read so far, in batches of at most `BATCH_ROWS`."""
-    pending: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=BATCH_ROWS)
-
-    def read() -> None:
-        try:
-            for row in rows:
-                pending.put(("row", row))
-            pending.put(("end", None))
-        except BaseException as error:
-            pending.put(("error", error))
-
-    threading.Thread(target=read, daemon=True).start()
-    while True:
-        found = [pending.get()]
-        with contextlib.suppress(queue.Empty):
-            while len(found) < BATCH_ROWS:
-                found.append(pending.get_nowait())
-        batch = [value for kind, value in found if kind == "row"]
-        if batch:
-            yield batch
-        kind, value = found[-1]
-        if kind == "error":
-            raise value
-        if kind == "end":
-            return

@@ -3,58 +3,52 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from gatewise.cli.arguments import JsonOption, ModelArgument, open_model, option
-from gatewise.cli.inputs import NO_OPTIONS, TableOptions, read_data, takes_columns
+from gatewise.cli.inputs import TableOptions, columns, read_data
+from gatewise.cli.options import command, json_option, model_name, model_option, open_model, option, overwrite_option
 from gatewise.cli.output import check_model_folder, print_json
 from gatewise.errors import counted, printable, quote
 
 _STORAGE = "Storage type of large tensors; int8 has one scale per row. Loading converts to float32."
+_VOCABULARY = "Vocabulary size, padding and unknown included; rare words become unknown. Default: all."
+_EMBEDDINGS = "Embeddings to keep, padding and unknown included; rare words take the nearest one. Default: all."
 _DATA = (
     "Data to measure accuracy on, before and after: imdb, the IMDB archive or its folder, 'embedded', a table, or "
     "series. Default: not measured."
 )
 
 
-@takes_columns("text", "label")
+@command()
+@model_option
+@option("-o", "--out", metavar="DIR", required=True, help="Output folder.")
+@option("--storage", default="int8", metavar="float32|float16|int8", help=_STORAGE)
+@option("--vocab-size", metavar="N", type=int, help=_VOCABULARY)
+@option("--distinct-embeddings", metavar="N", type=int, help=_EMBEDDINGS)
+@option("--max-ngrams", metavar="N", type=int, help="Keep the N n-grams with the largest weights. Default: all.")
+@overwrite_option
+@option("--data", metavar="SOURCE", help=_DATA)
+@json_option
+@columns("text", "label")
 def compress(
-    model: ModelArgument,
-    out: Annotated[str, option("--out", "DIR", "Output folder.", "-o")],
-    storage: Annotated[str, typer.Option("--storage", metavar="float32|float16|int8", help=_STORAGE)] = "int8",
-    vocab_size: Annotated[
-        int | None,
-        option(
-            "--vocab-size",
-            "N",
-            "Vocabulary size, padding and unknown included; rare words become unknown. Default: all.",
-        ),
-    ] = None,
-    distinct_embeddings: Annotated[
-        int | None,
-        option(
-            "--distinct-embeddings",
-            "N",
-            "Embeddings to keep, padding and unknown included; rare words take the nearest one. Default: all.",
-        ),
-    ] = None,
-    max_ngrams: Annotated[
-        int | None, option("--max-ngrams", "N", "Keep the N n-grams with the largest weights. Default: all.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in the output folder.")] = False,
-    data: Annotated[str | None, option("--data", "SOURCE", _DATA)] = None,
-    table: TableOptions = NO_OPTIONS,
-    as_json: JsonOption = False,
+    model: str | None,
+    out: str,
+    storage: str,
+    vocab_size: int | None,
+    distinct_embeddings: int | None,
+    max_ngrams: int | None,
+    overwrite: bool,
+    data: str | None,
+    table: TableOptions,
+    as_json: bool,
 ) -> None:
     """Compress a model: quantise weights, share embeddings, prune the vocabulary and n-grams.
 
     Reports sizes and, with --data, accuracy.
 
     \b
-    gatewise compress models/imdb-fast -o models/small
-    gatewise compress models/imdb-fast -o models/small --distinct-embeddings 8000 --data aclImdb_v1.tar.gz
+    gatewise compress -m models/imdb-fast -o models/small
+    gatewise compress -m models/imdb-fast -o models/small --distinct-embeddings 8000 --data aclImdb_v1.tar.gz
     """
     from dataclasses import asdict
 
@@ -64,8 +58,7 @@ def compress(
     check_model_folder(out, overwrite)
     labelled = None
     if data is not None:
-        splits = read_data(data, table.of(original))
-        labelled = splits.test or splits.train
+        labelled = read_data(data, table.of(original))
         if original.metadata.fingerprint and labelled.fingerprint() == original.metadata.fingerprint:
             print("gatewise: warning: the model was trained on this data", file=sys.stderr)
         print(f"gatewise: evaluating on {counted(len(labelled), 'example')} before and after", file=sys.stderr)
@@ -74,7 +67,7 @@ def compress(
     report = small.metadata.compression
     assert report is not None
     if as_json:
-        print_json({"model": model, "out": out, **asdict(report)})
+        print_json({"model": model_name(model), "out": out, **asdict(report)})
         return
     for name, before, after in _rows(report):
         print(f"{name:18}  {before:>12}  {after:>12}")

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatewise.cli.arguments import (
-    DataOption,
-    JsonOption,
-    SourceArgument,
-)
-from gatewise.cli.inputs import NO_OPTIONS, TableOptions, read_source, takes_columns
+from gatewise.cli.inputs import TableOptions, columns, read_source
+from gatewise.cli.options import command, data_option, json_option, sources_argument
 from gatewise.cli.output import console, plain_table, print_json
 from gatewise.errors import printable
 
@@ -19,15 +15,14 @@ if TYPE_CHECKING:
 LENGTHS = {"min": 0, "median": 50, "p90": 90, "max": 100}  # percentiles
 
 
-@takes_columns(
+@command()
+@sources_argument
+@data_option
+@columns(
     *("text", "label", "task", "label_separator", "time", "series", "id", "layout", "delimiter", "skip_bad_rows"),
 )
-def data(
-    source: SourceArgument,
-    data: DataOption = None,
-    table: TableOptions = NO_OPTIONS,
-    as_json: JsonOption = False,
-) -> None:
+@json_option
+def data(sources: tuple[str, ...], data: str | None, table: TableOptions, as_json: bool) -> None:
     """Describe a data source: origin, number of examples per class, lengths. Downloads IMDB if needed.
 
     \b
@@ -37,11 +32,11 @@ def data(
     gatewise data reviews.csv --text review --label price --task regression
     gatewise data gestures.csv --series --id id --time second
     """
-    splits = read_source(source, data, table)
+    splits = read_source(sources, data, table)
     parts = {"train": splits.train, **({"test": splits.test} if splits.test else {})}
     described = {name: _describe(part) for name, part in parts.items()}
     if as_json:
-        print_json({"source": " ".join(source), "note": splits.note, **described})
+        print_json({"source": " ".join(sources), "note": splits.note, **described})
         return
     from rich.text import Text
 

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from gatewise.cli.arguments import (
-    BundledOption,
-    JsonOption,
-    ModelChoice,
-    argument,
-    choose_model,
-    names_file,
+from gatewise.cli.inputs import TableOptions, columns, read_data
+from gatewise.cli.interventions import parse_clamps, parse_replacements
+from gatewise.cli.options import (
+    command,
+    flag,
+    input_option,
+    json_option,
+    model_folder,
+    model_name,
+    model_option,
     open_model,
     option,
-    refuse_folders,
+    report_model,
+    texts_argument,
     typed_command,
 )
-from gatewise.cli.inputs import NO_OPTIONS, TableOptions, read_data, read_lines, takes_columns
-from gatewise.cli.interventions import parse_clamps, parse_replacements
 from gatewise.cli.output import check_ending, console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, counted, quote
 
@@ -53,84 +55,99 @@ _LAYER = "Layer of --clamp, --ablate and --hold-memory, from 1. Default: for a u
 _DIRECTION = "Direction of --clamp, --ablate and --hold-memory. Backward units follow the forward units. Default: both."
 _TARGET = "Class, label or number to explain. Default: the predicted one; of several labels the most probable."
 _AGAINST = "Class to compare with: scores for the target against this class. Default: the mean of all classes."
+_UNIT = "Unit to show. Default: a clamped one, else the one with the largest effect."
 _REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."
 
 
-@takes_columns("text", "label", "time", "id", "layout")
+_CHANGES = "Interventions"
+
+
+@command()
+@texts_argument
+@model_option
+@input_option
+@option("--row", metavar="N", type=click.IntRange(1), help="Row of the files. Default: 1.")
+@option("--method", metavar="NAME", help=_METHOD)
+@option("--baseline", metavar="NAME", help=_BASELINE)
+@option("--target", metavar="CLASS", help=_TARGET)
+@option("--against", metavar="CLASS", help=_AGAINST)
+@option("--compare", metavar="TEXT", help="Second text, explained next to the first.")
+@option("--top", metavar="N", type=click.IntRange(1), default=6, help="Number of words or units to list.")
+@json_option
+@option("--svg", metavar="FILE", help="Also write the output as an SVG image.")
+@option("--html", metavar="FILE", help="Also write a self-contained HTML report.")
+@flag("--tutorial-review", help="Explain the review that the tutorial prints, train/neg/8203.")
+@columns("text", "label", "time", "id", "layout")
+@option("--clamp", metavar="[UNIT:]GATE=VALUE[@FROM-TO]", multiple=True, group=_CHANGES, help=_CLAMP)
+@option("--ablate", metavar="UNITS", multiple=True, group=_CHANGES, help="Ablate these units (set h to 0), as in 3,17.")
+@option("--hold-memory", metavar="UNITS", multiple=True, group=_CHANGES, help="Hold the memory c of these units.")
+@option("--layer", metavar="N", type=int, group=_CHANGES, help=_LAYER)
+@option("--direction", metavar="forward|backward", group=_CHANGES, help=_DIRECTION)
+@option("--replace", metavar="OLD=NEW", multiple=True, group=_CHANGES, help=_REPLACE)
+@option("--data", metavar="PATH|embedded", group="Units", help=_DATA)
+@option(
+    "--limit", metavar="N", type=click.IntRange(1), default=1000, group="Units", help="At most N examples of --data."
+)
+@option("--unit", metavar="N", type=int, group="Units", help=_UNIT)
 def explain(
-    context: typer.Context,
-    arguments: Annotated[
-        list[str] | None,
-        argument(
-            "[MODEL] [TEXT|FILE]",
-            "Model folder (default: the bundled model), and a text (- for stdin) or a file of texts or series.",
-        ),
-    ] = None,
-    use_bundled: BundledOption = False,
-    tutorial_review: Annotated[
-        bool, typer.Option("--tutorial-review", help="Explain the review that the tutorial prints, train/neg/8203.")
-    ] = False,
-    data: Annotated[str | None, option("--data", "PATH|embedded", _DATA)] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N examples of --data.")] = 1000,
-    table: TableOptions = NO_OPTIONS,
-    file: Annotated[str | None, option("--file", "FILE", "The same as a file as the last argument.")] = None,
-    row: Annotated[int | None, option("--row", "N", "Row of the file, from 1. Default: 1.", min=1)] = None,
-    method: Annotated[str | None, option("--method", "NAME", _METHOD)] = None,
-    baseline: Annotated[str | None, option("--baseline", "NAME", _BASELINE)] = None,
-    target: Annotated[str | None, option("--target", "CLASS", _TARGET)] = None,
-    against: Annotated[str | None, option("--against", "CLASS", _AGAINST)] = None,
-    unit: Annotated[
-        int | None,
-        option("--unit", "N", "Unit to show. Default: a clamped one, else the one with the largest effect."),
-    ] = None,
-    clamp: Annotated[list[str] | None, option("--clamp", "[UNIT:]GATE=VALUE[@FROM-TO]", _CLAMP)] = None,
-    ablate: Annotated[
-        list[str] | None, option("--ablate", "UNITS", "Ablate these units (set h to 0), for example 3,17.")
-    ] = None,
-    hold_memory: Annotated[
-        list[str] | None, option("--hold-memory", "UNITS", "Hold the memory c of these units, for example 3,17.")
-    ] = None,
-    layer: Annotated[int | None, option("--layer", "N", _LAYER)] = None,
-    direction: Annotated[str | None, option("--direction", "forward|backward", _DIRECTION)] = None,
-    replace: Annotated[list[str] | None, option("--replace", "OLD=NEW", _REPLACE)] = None,
-    compare: Annotated[str | None, option("--compare", "TEXT", "Second text, explained next to the first.")] = None,
-    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Number of words or units to list.")] = 6,
-    as_json: JsonOption = False,
-    svg: Annotated[str | None, option("--svg", "FILE", "Also write the output as an SVG image.")] = None,
-    html: Annotated[str | None, option("--html", "FILE", "Also write a self-contained HTML report.")] = None,
+    texts: tuple[str, ...],
+    model: str | None,
+    files: tuple[str, ...],
+    row: int | None,
+    method: str | None,
+    baseline: str | None,
+    target: str | None,
+    against: str | None,
+    compare: str | None,
+    top: int,
+    as_json: bool,
+    svg: str | None,
+    html: str | None,
+    tutorial_review: bool,
+    table: TableOptions,
+    clamp: tuple[str, ...],
+    ablate: tuple[str, ...],
+    hold_memory: tuple[str, ...],
+    layer: int | None,
+    direction: str | None,
+    replace: tuple[str, ...],
+    data: str | None,
+    limit: int,
+    unit: int | None,
 ) -> None:
     """Explain a prediction: attribution per word, gates per step, and the effect of an intervention.
 
     \b
     gatewise explain "A film to see twice."
-    gatewise explain models/imdb-tutorial "A film to see twice."
-    gatewise explain models/imdb-tutorial "Not a good film." --replace not=very --clamp forget=1
-    gatewise explain models/imdb-tutorial --data aclImdb_v1.tar.gz
-    gatewise explain models/news new.csv --text body --row 12 --target sport --against politics
-    gatewise explain models/gestures new.ts --row 3
-    gatewise explain models/imdb-fast - --method prefix-difference --unit 3 < review.txt
+    gatewise explain -m models/imdb-tutorial "A film to see twice."
+    gatewise explain -m models/imdb-tutorial "Not a good film." --replace not=very --clamp forget=1
+    gatewise explain -m models/imdb-tutorial --data aclImdb_v1.tar.gz
+    gatewise explain -m models/news -i new.csv --text body --row 12 --target sport --against politics
+    gatewise explain -m models/gestures -i new.ts --row 3
+    gatewise explain -m models/imdb-fast -i - --method prefix-difference --unit 3 < review.txt
     """
     check_ending("--html", html, ".html")
     check_ending("--svg", svg, ".svg")
-    choice = choose_model(arguments or [], use_bundled, max_inputs=1)
-    text = next(iter(choice.inputs), None)
-    model = open_model(choice.path)
-    choice.report()
-    options = table.of(model)
-    series = options.series
+    opened, name = open_model(model), model_name(model)
+    options = table.of(opened)
     screen = console()
     marks = screen.no_color or screen.color_system is None
     clamps: list[Clamp] = []
     if clamp or ablate or hold_memory or layer is not None or direction is not None:
-        clamps = parse_clamps(clamp or [], ablate or [], hold_memory or [], layer, direction)
-    replacements = parse_replacements(replace) if replace else {}
-    if data is not None and text is None and file is None and not tutorial_review:
+        clamps = parse_clamps(clamp, ablate, hold_memory, layer, direction)
+    replacements = parse_replacements(replace)
+    if data is not None and not (texts or files or tutorial_review):
         if clamps or replacements or compare or method or svg or html or target or against:
             raise InputError("--data without a text summarises units; the other options need a text")
-        labelled = _sample(data, options, limit)
-        _show_units(model, choice, labelled, unit, top, as_json, screen, marks)
+        report_model(model)
+        _show_units(opened, model, _sample(data, options, limit), unit, top, as_json, screen, marks)
         return
-    item = _item(model, text, tutorial_review, data, file, row, options)
+    if data is not None and not tutorial_review:
+        raise InputError("--data cannot be combined with a text; it is for --tutorial-review, or alone for units")
+    if tutorial_review:
+        texts = (*texts, _tutorial_review(data))
+    item = _item(opened, texts, files, row, options)
+    report_model(model)
     from rich.console import Group
     from rich.text import Text
 
@@ -138,21 +155,21 @@ def explain(
     from gatewise.explain.provenance import provenance
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
 
-    source = provenance(model.fingerprint, choice.name, typed_command(context))
+    source = provenance(opened.fingerprint, name, typed_command())
     footer = Text(source, style="dim")
     chosen: Any = method
     if baseline is not None:
         chosen = method_named(method or "integrated-gradients", baseline)
-    example = model.trace(item)
-    explanation = model.explain(example, chosen, target=target, against=against)
+    example = opened.trace(item)
+    explanation = opened.explain(example, chosen, target=target, against=against)
     example = example.with_score(explanation.score)
     if compare is not None:
-        if series or clamps or replacements or unit is not None:
+        if opened.channels or clamps or replacements or unit is not None:
             raise InputError("--compare needs texts, without --clamp, --ablate, --hold-memory, --replace and --unit")
-        other = model.trace(compare)
+        other = opened.trace(compare)
         chosen = chosen or explanation.method
         target = explanation.target  # both texts are explained by the same score
-        both = [explanation, model.explain(other, chosen, target=target, against=against)]
+        both = [explanation, opened.explain(other, chosen, target=target, against=against)]
 
         def page() -> str:
             from gatewise.explain.render.html import compare_page
@@ -166,7 +183,7 @@ def explain(
             return [compare_report(both, words=top, marks=marks)]
 
     else:
-        intervention = model.intervene(example, clamps, replacements) if clamps or replacements else None
+        intervention = opened.intervene(example, clamps, replacements) if clamps or replacements else None
 
         def page() -> str:
             from gatewise.explain.render.html import report_page
@@ -181,13 +198,13 @@ def explain(
             shown: Any = {"unit": unit, "words": top, "marks": marks}
             if intervention is not None:
                 return [change_report(intervention, **shown)]
-            units = [unit_report(model.units, unit, marks=marks)] if unit is not None and model.units else []
+            units = [unit_report(opened.units, unit, marks=marks)] if unit is not None and opened.units else []
             return [explanation_report(explanation, example, **shown), *units]
 
     if html is not None:
         write_file(html, page())
     if as_json:
-        print_json({"model": choice.name, **result()})
+        print_json({"model": name, **result()})
         return
 
     def rendered(marks: bool) -> RenderableType:
@@ -202,8 +219,7 @@ def _sample(data: str, options: TableOptions, limit: int) -> Labelled:
     """At most `limit` examples of the test half, or of all data where there is none; the sample is always the same."""
     import numpy as np
 
-    splits = read_data(data, options)
-    labelled = splits.test or splits.train
+    labelled = read_data(data, options)
     if len(labelled) <= limit:
         return labelled
     return labelled.take(np.sort(np.random.default_rng(0).permutation(len(labelled))[:limit]))
@@ -211,7 +227,7 @@ def _sample(data: str, options: TableOptions, limit: int) -> Labelled:
 
 def _show_units(
     model: Model,
-    choice: ModelChoice,
+    path: str | None,
     labelled: Labelled,
     unit: int | None,
     top: int,
@@ -229,15 +245,15 @@ def _show_units(
         print(f"gatewise: ablating each unit on {counted(len(labelled), 'example')}", file=sys.stderr)
         model = model.with_units(labelled)
         report = model.units
-        if choice.path is not None:
-            model.save(choice.path)
+        if path not in (None, "bundled"):
+            model.save(model_folder(path))
             print("gatewise: saved units.json in the model folder", file=sys.stderr)
         else:
             print("gatewise: not saved: the bundled model is read-only", file=sys.stderr)
     assert report is not None
     if as_json:
         summary: Any = report if unit is None else report.unit(unit)
-        print_json({"model": choice.name, "members": model.ensemble.weights_json(), **asdict(summary)})
+        print_json({"model": model_name(path), "members": model.ensemble.weights_json(), **asdict(summary)})
         return
     if note := model.ensemble.lstm_note():
         print(f"{note}\n")
@@ -247,48 +263,20 @@ def _show_units(
         screen.print(unit_report(report, unit, marks=marks))
 
 
-def _item(
-    model: Model,
-    text: str | None,
-    tutorial: bool,
-    data: str | None,
-    file: str | None,
-    row: int | None,
-    options: TableOptions,
-) -> Any:
-    """The text or series to explain: what was typed, or one row of a file. Raises InputError unless exactly one is
-    given.
+def _item(model: Model, texts: Sequence[str], files: Sequence[str], row: int | None, options: TableOptions) -> Any:
+    """The text or series to explain: the one that was typed, or a row of files. Raises InputError for another number of
+    texts, or of a row that is not there.
     """
-    series = model.architecture.inputs == "channels"
-    if sum((text is not None, tutorial, file is not None)) != 1:
-        kind = "a file of series" if series else "a text (- for stdin), --tutorial-review, a file"
-        raise InputError(f"give one of: {kind}; or --data alone")
-    if data is not None and not tutorial:
-        raise InputError("--data cannot be combined with a text; it is for --tutorial-review, or alone for units")
-    refuse_folders([] if text is None else [text])
-    if text is not None and (series or names_file(text)):
-        file = text
-    elif file == "-" and not series:
-        text, file = file, None
-    if file is None:
-        if row is not None:
-            raise InputError("--row is the number of a row in a file: give a file")
-        options.check(model, ())
-        if tutorial:
-            return _tutorial_review(data)
-        return "\n".join(read_lines(None)) if text == "-" else text
-    if file != "-" and not os.path.isfile(file):
-        raise InputError(f"{quote(file)}: there is no such file{'; the model reads series' * series}")
-    options.check(model, [file])
-    from gatewise.data.tables import is_table
-
-    if not series and not is_table(file):
-        inputs = ["\n".join(read_lines(file))]  # the content of another file is one text
-    else:
-        with options.rows(model, [file]) as reader:
-            inputs = [one.input for one in reader]
-    if not 1 <= (row or 1) <= len(inputs):
+    if len(texts) > 1:
+        raise InputError(f"{quote(texts[1])}: give one text, or --compare TEXT")
+    if texts and row is not None:
+        raise InputError("--row is the number of a row in a file: give a file with -i")
+    with options.inputs(model, texts, files) as found:
+        inputs = list(found)
+    if (row or 1) > len(inputs):
         raise InputError(f"--row must be from 1 to {len(inputs):,}, not {row}")
+    if len(inputs) > 1 and row is None:
+        print(f"gatewise: row 1 of {len(inputs):,}; --row N chooses another", file=sys.stderr)
     return inputs[(row or 1) - 1]
 
 

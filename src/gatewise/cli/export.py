@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from gatewise.cli.arguments import JsonOption, ModelArgument, open_model, option
+from gatewise.cli.options import command, json_option, model_name, model_option, open_model, option, overwrite_option
 from gatewise.cli.output import check_overwrite, print_json
 from gatewise.errors import InputError, quote
 
 
-def export(
-    model: ModelArgument,
-    out: Annotated[str, option("--out", "FILE.onnx", "Output file.", "-o")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output file.")] = False,
-    as_json: JsonOption = False,
-) -> None:
+@command()
+@model_option
+@option("-o", "--out", metavar="FILE.onnx", required=True, help="Output file.")
+@overwrite_option
+@json_option
+def export(model: str | None, out: str, overwrite: bool, as_json: bool) -> None:
     """Export a model to ONNX: embedding, LSTM layers, pooling, dense layer, n-grams or convolutions, probabilities.
 
     ONNX Runtime computes 1,000 random inputs with the new graph first. The file is written only if each logit is equal
     to 1e-5. Texts enter the graph as token ids.
 
     \b
-    gatewise export models/imdb-fast -o imdb.onnx
+    gatewise export -m models/imdb-fast -o imdb.onnx
     """
     from dataclasses import asdict
 
@@ -32,7 +28,7 @@ def export(
     check_overwrite(out, overwrite)
     report = open_model(model).to_onnx(out)
     if as_json:
-        print_json({"model": model, **asdict(report)})
+        print_json({"model": model_name(model), **asdict(report)})
         return
     print(f"inputs: {report.inputs}")
     print(f"largest difference of a logit from ONNX Runtime, {report.checked:,} random inputs: {report.max_error:.1e}")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import csv
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from gatewise.cli.arguments import JsonOption, argument, option
-from gatewise.cli.output import check_model_folder, check_overwrite, print_json
-from gatewise.errors import InputError, printable, quote
+from gatewise.cli.options import command, flag, json_option, option
+from gatewise.cli.output import check_model_folder, print_json
+from gatewise.errors import InputError, printable
 
 if TYPE_CHECKING:
     from gatewise.forecast.forecaster import Forecaster
@@ -20,30 +20,39 @@ if TYPE_CHECKING:
     from gatewise.forecast.series import ForecastTable
 
 
+_FILE = "Table with one value per row: .csv, .tsv, .jsonl, .json, .parquet, .arrow, also .gz and .zst; - for stdin."
+_TIME = "Column of times: numbers, or dates such as 2024-03-31 or 2024-03."
+_EXOGENOUS = "Further column that is known up to the present. May be repeated."
+
+
+@command()
+@click.argument("file", metavar="FILE", help=_FILE)
+@option("--time", metavar="COLUMN", required=True, help=_TIME)
+@option("--value", metavar="COLUMN", required=True, help="Column of the values to forecast.")
+@option("--id", metavar="COLUMN", help="Column that names the series, for several.")
+@option("--exogenous", metavar="COLUMN", multiple=True, help=_EXOGENOUS)
+@option("--horizon", metavar="N", type=click.IntRange(1), default=12, help="Values to forecast.")
+@option("--season", metavar="N", type=click.IntRange(1), help="Period of the season, 1 for none. Default: detected.")
+@option("--level", metavar="P", default=0.8, help="Level of the prediction intervals.")
+@option("--seed", default=0, help="Random seed of the LSTM.")
+@option("-o", "--out", metavar="FILE", help="Table for the forecasts: .csv, .tsv, .jsonl (also .gz), .parquet.")
+@option("--save", metavar="DIR", help="Folder for the forecaster.")
+@flag("--overwrite", help="Replace the file of -o and the folder of --save if they exist.")
+@json_option
 def forecast(
-    file: Annotated[str, argument("FILE", "Table with one value per row: .csv, .tsv, .jsonl, .parquet, ...")],
-    time: Annotated[
-        str | None,
-        option("--time", "COLUMN", "Column of times: numbers, or dates such as 2024-03-31 or 2024-03."),
-    ] = None,
-    value: Annotated[str | None, option("--value", "COLUMN", "Column of the values to forecast.")] = None,
-    id: Annotated[str | None, option("--id", "COLUMN", "Column that names the series, for several.")] = None,
-    exogenous: Annotated[
-        list[str] | None,
-        option("--exogenous", "COLUMN", "Further column that is known up to the present. May be repeated."),
-    ] = None,
-    horizon: Annotated[int, typer.Option("--horizon", metavar="N", help="Values to forecast.", min=1)] = 12,
-    season: Annotated[
-        int | None, option("--season", "N", "Period of the season, 1 for none. Default: detected.", min=1)
-    ] = None,
-    level: Annotated[float, typer.Option("--level", metavar="P", help="Level of the prediction intervals.")] = 0.8,
-    seed: Annotated[int, typer.Option("--seed", help="Random seed of the LSTM.")] = 0,
-    out: Annotated[str | None, option("--out", "FILE", "CSV file for the forecasts.", "-o")] = None,
-    save: Annotated[str | None, option("--save", "DIR", "Folder for the forecaster.")] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file of -o and the folder of --save if they exist.")
-    ] = False,
-    as_json: JsonOption = False,
+    file: str,
+    time: str,
+    value: str,
+    id: str | None,
+    exogenous: tuple[str, ...],
+    horizon: int,
+    season: int | None,
+    level: float,
+    seed: int,
+    out: str | None,
+    save: str | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Forecast one or several series, with prediction intervals and the seasonal naive forecast.
 
@@ -54,12 +63,15 @@ def forecast(
     from gatewise.forecast.forecaster import Forecaster
     from gatewise.forecast.series import read_forecast_table
 
-    if time is None or value is None:
-        raise InputError("give the columns with --time and --value")
     if not 0 < level < 1:
         raise InputError(f"--level must lie between 0 and 1, got {level}")
-    _check_outputs(file, out, save, overwrite)
-    table = read_forecast_table(file, time=time, value=value, id=id, exogenous=exogenous or [])
+    if out is not None:
+        from gatewise.cli.table_writer import check_output
+
+        check_output(Path(out), [file], overwrite)
+    if save is not None:
+        check_model_folder(save, overwrite, "--save")
+    table = read_forecast_table(file, time=time, value=value, id=id, exogenous=list(exogenous))
     found = Forecaster(horizon, season=season, seed=seed)
     found.fit(table.series)
     forecasts = {name: found.forecast(level=level, series=name) for name in found.names}
@@ -67,61 +79,40 @@ def forecast(
         found.save(save)
     rows = _rows(table, forecasts)
     if out is not None:
-        _write(Path(out), rows)
+        from gatewise.cli.table_writer import write_table
+
+        with write_table(out, list(rows[0])) as writer:
+            writer.write(rows)
     if as_json:
         print_json(_json(found, forecasts, table.form))
         return
     for line in found.report():
         print(f"gatewise: {printable(line, 500)}", file=sys.stderr)
     if out is None:
-        import csv
-
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerows(rows)
+        lines = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        lines.writeheader()
+        lines.writerows(rows)
     else:
         print(f"gatewise: wrote {printable(out, 500)}", file=sys.stderr)
 
 
-def _check_outputs(file: str, out: str | None, save: str | None, overwrite: bool) -> None:
-    """Raises InputError, before anything is fitted, for outputs that cannot be written or would be overwritten."""
-    if out is not None and not out.lower().endswith(".csv"):
-        raise InputError(f"--out {quote(out)}: the name must end in .csv")
-    if out is not None and os.path.exists(out) and os.path.exists(file) and os.path.samefile(out, file):
-        raise InputError(f"--out {quote(out)}: the output is the input")
-    if out is not None and not Path(out).parent.is_dir():
-        raise InputError(f"--out {quote(out)}: {quote(Path(out).parent)} is not a folder")
-    if out is not None and os.path.isdir(out):
-        raise InputError(f"--out {quote(out, 200)}: is a folder")
-    if out is not None:
-        check_overwrite(out, overwrite, "--out")
-    if save is not None:
-        check_model_folder(save, overwrite, "--save")
-
-
-def _rows(table: ForecastTable, forecasts: dict[str, Forecast]) -> list[list[str]]:
+def _rows(table: ForecastTable, forecasts: dict[str, Forecast]) -> list[dict[str, Any]]:
+    """One row per series and step: its id, the time, and the numbers with six digits, None where one is missing."""
     from gatewise.data.times import show_time
 
     level = f"{100 * next(iter(forecasts.values())).level:g}"
     names = table.names
-    head = [str(names.time), names.values[0], f"lower {level}%", f"upper {level}%", "seasonal naive"]
-    rows = [([] if names.id is None else [names.id]) + head]
+    head = [str(names.id)] * (names.id is not None) + [str(names.time)]
+    head += [names.values[0], f"lower {level}%", f"upper {level}%", "seasonal naive"]
+    rows = []
     for name, one in forecasts.items():
         for step, at in enumerate(one.times or []):
             numbers = (one.mean[step], one.lower[step], one.upper[step], one.seasonal_naive[step])
-            shown = ["" if number != number else f"{number:.6g}" for number in numbers]
-            rows.append(([] if names.id is None else [name]) + [show_time(at, table.form), *shown])
+            shown = [None if number != number else float(f"{number:.6g}") for number in numbers]
+            rows.append(
+                dict(zip(head, [*[name] * (names.id is not None), show_time(at, table.form), *shown], strict=True))
+            )
     return rows
-
-
-def _write(path: Path, rows: list[list[str]]) -> None:
-    import csv
-    import io
-
-    from gatewise.storage.atomic import write_atomic
-
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_atomic(path, text.getvalue().encode())
 
 
 def _json(found: Forecaster, forecasts: dict[str, Forecast], form: str) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import platform
 import sys
 import textwrap
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from gatewise.cli.arguments import BundledOption, JsonOption, ModelChoice, argument, option
+from gatewise.cli.options import command, complete_recipes, json_option, model_folder, model_name, option
 from gatewise.cli.output import console, layer_table, print_json
 from gatewise.errors import GatewiseError, InputError, printable
 from gatewise.system.processors import processor_name
@@ -20,36 +20,30 @@ if TYPE_CHECKING:
     from gatewise.model.model import Model
 
 
-def info(
-    model: Annotated[str | None, argument("[MODEL]", "Model folder.")] = None,
-    use_bundled: BundledOption = False,
-    recipe: Annotated[str | None, option("--recipe", "NAME", "The fields of a training recipe, by group.")] = None,
-    as_json: JsonOption = False,
-) -> None:
+@command()
+@option("-m", "--model", metavar="DIR", help="Model folder, or bundled for the bundled model.")
+@option("--recipe", metavar="NAME", shell_complete=complete_recipes, help="The fields of a training recipe, by group.")
+@json_option
+def info(model: str | None, recipe: str | None, as_json: bool) -> None:
     """Show versions, kernels and threads on this machine, the contents of a model, or the fields of a recipe.
 
     \b
     gatewise info
-    gatewise info --bundled
-    gatewise info models/imdb-tutorial
+    gatewise info -m bundled
+    gatewise info -m models/imdb-tutorial
     gatewise info --recipe fast
     GATEWISE_ISA=avx2 GATEWISE_THREADS=1 gatewise info
     """
+    if recipe is not None and model is not None:
+        raise InputError("give either --recipe or --model, not both")
     if recipe is not None:
-        if model is not None or use_bundled:
-            raise InputError("give either --recipe or a model, not both")
         _print_recipe(recipe, as_json)
-        return
-    if model is None and not use_bundled:
-        found = environment()
-        if as_json:
-            print_json(found)
-        else:
-            _print_machine(found)
-        return
-    if model is not None and use_bundled:
-        raise InputError("give either --bundled or a model folder, not both")
-    _describe(ModelChoice(model, []), as_json)
+    elif model is not None:
+        _describe(model, as_json)
+    elif as_json:
+        print_json(environment())
+    else:
+        _print_machine(environment())
 
 
 def _print_recipe(name: str, as_json: bool) -> None:
@@ -146,20 +140,20 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _describe(choice: ModelChoice, as_json: bool) -> None:
+def _describe(model: str, as_json: bool) -> None:
     from gatewise.forecast.folders import load
     from gatewise.model.card import metadata_rows, predicts
     from gatewise.model.model import Model
 
-    found = load(choice.path)
-    files = {entry.name: entry.stat().st_size for entry in sorted(choice.folder.iterdir())}
+    found, name = load(None if model == "bundled" else model), model_name(model)
+    files = {entry.name: entry.stat().st_size for entry in sorted(model_folder(model).iterdir())}
     classifier = isinstance(found, Model)
     if as_json:
-        about = {"model": choice.name, **_model_json(found)} if classifier else _forecaster_json(choice.name, found)
+        about = {"model": name, **_model_json(found)} if classifier else _forecaster_json(name, found)
         about |= {"members": found.ensemble.weights_json(), "metadata": asdict(found.metadata)}
         print_json({**about, "files": files})
         return
-    print(printable(choice.name, 200))
+    print(printable(name, 200))
     if classifier:
         print(f"{printable(predicts(found.architecture, found.target, found.channels), 2000)}\n")
         console().print(layer_table(found.ensemble))
@@ -170,8 +164,8 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
         for line in found.report():
             print(printable(line, 500))
         print(f"\n{'parameters':14}  {sum(count for _, _, count in found.ensemble.summary()):,}")
-    for name, value in metadata_rows(found.metadata):
-        print(f"{name:14}  {printable(value, 500)}")
+    for row, value in metadata_rows(found.metadata):
+        print(f"{row:14}  {printable(value, 500)}")
     if classifier:
         for m in found.metadata.evaluations:
             print(f"{'measured':14}  {m.figures}, n {m.n:,}: {printable(m.data, 500)}")

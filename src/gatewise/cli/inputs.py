@@ -1,21 +1,18 @@
-"""The data that a command reads: IMDB, tables, folders, series files and lines of text."""
+"""What a command reads: the options of columns, and typed texts, tables, files of series, folders, IMDB."""
 
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import typer
-
-from gatewise.cli.arguments import is_file_name, option
+from gatewise.cli.options import flag, option
 from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -24,52 +21,74 @@ if TYPE_CHECKING:
     from gatewise.model.model import Model
     from gatewise.types import ColumnNames
 
+T = TypeVar("T")
+BATCH_ROWS, BATCH_CHARACTERS = 256, 500_000  # steps, for series
+NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
+_TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".ipc", ".xlsx")
+_FILES = (*_TABLES, ".gz", ".zst", ".txt", ".ts", ".arff", ".npz", ".npy")
+
+_column = partial(option, group="Columns")
 COLUMN_OPTIONS: dict[str, Any] = {
-    "text": Annotated[
-        list[str] | None,
-        option("--text", "COLUMN", "Text column or JSON key; several are joined by a newline. Default: text."),
-    ],
-    "label": Annotated[
-        list[str] | None,
-        option("--label", "COLUMN", "Label column or JSON key; several for multilabel and regression. Default: label."),
-    ],
-    "task": Annotated[
-        str | None,
-        option("--task", "NAME", "classification, multilabel or regression. Default: classification."),
-    ],
-    "label_separator": Annotated[
-        str | None, option("--label-separator", "TEXT", "Between the labels in a column; makes the task multilabel.")
-    ],
-    "weight": Annotated[str | None, option("--weight", "COLUMN", "Column of the weight of each row in the loss.")],
-    "group": Annotated[
-        str | None, option("--group", "COLUMN", "Column of groups; rows of one group stay in one part of a split.")
-    ],
-    "time": Annotated[
-        str | None,
-        option(
-            "--time", "COLUMN", "Column of numbers or dates: orders the rows, or with --series the steps of a series."
-        ),
-    ],
-    "series": Annotated[
-        bool, typer.Option("--series", help="The table holds series: one per row, or with --time one step per row.")
-    ],
-    "id": Annotated[str | None, option("--id", "COLUMN", "With --series: column that names the series.")],
-    "layout": Annotated[
-        str | None,
-        option("--layout", "NAME", "Of three-dimensional arrays in .npz and .npy: time-first or channels-first."),
-    ],
-    "delimiter": Annotated[
-        str | None,
-        option("--delimiter", "CHARACTER", "Between fields of a CSV file; tab for tabs. Default: guessed."),
-    ],
-    "skip_bad_rows": Annotated[
-        str | None,
-        option("--skip-bad-rows", "FILE", "Leave out rows that cannot be read, and list them in this CSV file."),
-    ],
+    "text": _column(
+        *("--text", "text"),
+        metavar="COLUMN",
+        multiple=True,
+        help="Text column or JSON key; several are joined by a newline. Default: text.",
+    ),
+    "label": _column(
+        *("--label", "label"),
+        metavar="COLUMN",
+        multiple=True,
+        help="Label column or JSON key; several for multilabel and regression. Default: label.",
+    ),
+    "task": _column(
+        "--task", metavar="NAME", help="classification, multilabel or regression. Default: classification."
+    ),
+    "label_separator": _column(
+        "--label-separator", metavar="TEXT", help="Between the labels in a column; makes the task multilabel."
+    ),
+    "weight": _column("--weight", metavar="COLUMN", help="Column of the weight of each row in the loss."),
+    "group": _column(
+        "--group", metavar="COLUMN", help="Column of groups; rows of one group stay in one part of a split."
+    ),
+    "time": _column(
+        "--time",
+        metavar="COLUMN",
+        help="Column of numbers or dates: orders the rows, or with --series the steps of a series.",
+    ),
+    "series": flag(
+        "--series", group="Columns", help="The table holds series: one per row, or with --time one step per row."
+    ),
+    "id": _column("--id", metavar="COLUMN", help="With --series: column that names the series."),
+    "layout": _column(
+        "--layout",
+        metavar="NAME",
+        help="Of three-dimensional arrays in .npz and .npy: time-first or channels-first.",
+    ),
+    "delimiter": _column(
+        "--delimiter", metavar="CHARACTER", help="Between fields of a CSV file; tab for tabs. Default: guessed."
+    ),
+    "skip_bad_rows": _column(
+        "--skip-bad-rows", metavar="FILE", help="Leave out rows that cannot be read, and list them in this CSV file."
+    ),
 }
 """The options that say what the columns of a table hold, by the field of `TableOptions`."""
 
-NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
+
+def columns(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command these `COLUMN_OPTIONS`, all without names, as its argument `table`."""
+    names = names or tuple(COLUMN_OPTIONS)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**options: Any) -> None:
+            command(table=TableOptions(**{name: options.pop(name) for name in names}), **options)
+
+        for name in reversed(names):
+            run = COLUMN_OPTIONS[name](run)
+        return run
+
+    return decorate
 
 
 def is_series(source: str) -> bool:
@@ -90,8 +109,8 @@ class TableOptions:
     have one class, because the classes are those of a model. columns: those of a model, where no option names others.
     """
 
-    text: Sequence[str] | None = None
-    label: Sequence[str] | None = None
+    text: Sequence[str] = ()
+    label: Sequence[str] = ()
     task: str | None = None
     label_separator: str | None = None
     weight: str | None = None
@@ -112,47 +131,55 @@ class TableOptions:
             self, series=self.series or series, task=model.task, columns=model.metadata.columns, one_class=one_class
         )
 
-    def check(self, model: Model, files: Sequence[str]) -> None:
-        """Raise InputError for an option, or a file, that is for models of the other kind, and for an option that is
-        for files where there is none.
-        """
-        of_series = model.architecture.inputs == "channels"
-        own, other = ("series", "texts") if of_series else ("texts", "series")
-        of_other = ("text", "delimiter", "skip_bad_rows") if of_series else ("label", "id", "time", "layout")
-        for name in COLUMN_OPTIONS:
-            if name in ("task", "series") or not getattr(self, name):
-                continue
-            if not files:
-                raise InputError(f"--{name.replace('_', '-')} is for files: give a file")
-            if name in of_other:
-                raise InputError(f"--{name.replace('_', '-')} is for {other}, and the model reads {own}")
-        if of_series and "-" in files:
-            raise InputError(NO_SERIES_ON_STDIN)
-        if not of_series and (self.series or any(map(is_series, files))):
-            raise InputError("the model reads texts, not series")
+    @contextmanager
+    def inputs(
+        self, model: Model, texts: Sequence[str], files: Sequence[str], lines: bool = False
+    ) -> Iterator[Iterable[Any]]:
+        """The texts or series that a command is for: those typed, or those of files. Errors as `rows`."""
+        if texts and files:
+            raise InputError(f"{quote(texts[0])} is a text: give texts, or files with -i, not both")
+        if not texts:
+            with self.rows(model, files, lines) as reader:
+                yield (row.input for row in reader)
+            return
+        for text in texts:
+            _check_text(text)
+        if model.architecture.inputs == "channels":
+            raise InputError("the model reads series: give a file with -i, such as .ts, .npz or .csv")
+        if given := [name for name in COLUMN_OPTIONS if name != "task" and getattr(self, name)]:
+            raise InputError(f"--{given[0].replace('_', '-')} is for files: give a file with -i")
+        yield texts
 
-    def rows(
-        self, model: Model, files: Sequence[str], any_lines: bool = False
-    ) -> AbstractContextManager[RowReader | SeriesReader]:
-        """The texts or series of files that fit the model. any_lines: each line of stdin is a text, whatever it looks
-        like. Raises InputError as `check`.
+    @contextmanager
+    def rows(self, model: Model, files: Sequence[str], lines: bool = False) -> Iterator[RowReader | SeriesReader]:
+        """The rows of files that fit the model. lines: each line of stdin is a text, whatever it looks like.
+
+        Raises InputError for an option, or a file, that is for models of the other kind.
         """
         from gatewise.cli.text_lines import open_lines
         from gatewise.data.columns import Columns, RowReader, table_paths
 
-        self.check(model, files)
-        if model.architecture.inputs == "channels":
-            return nullcontext(SeriesReader(model, table_paths(files), self))
-        return RowReader.open(
-            files,
-            Columns(self.texts),
-            table_delimiter(self.delimiter),
-            self.skip_bad_rows,
-            # Without a column, stdin holds one text per line; files say by their name whether they are tables.
-            lines=None if self.text or self.delimiter else partial(open_lines, refuse_tables=not any_lines),
-            fail_fast=True,
-            live="-" in files,
-        )
+        if not files:
+            raise InputError("give texts, or files with -i (-i - for stdin)")
+        of_series = model.architecture.inputs == "channels"
+        own, other = ("series", "texts") if of_series else ("texts", "series")
+        of_other = ("text", "delimiter", "skip_bad_rows") if of_series else ("label", "id", "time", "layout")
+        for name in of_other:
+            if getattr(self, name):
+                raise InputError(f"--{name.replace('_', '-')} is for {other}, and the model reads {own}")
+        if of_series:
+            if "-" in files:
+                raise InputError(NO_SERIES_ON_STDIN)
+            yield SeriesReader(model, table_paths(files), self)
+            return
+        if self.series or any(map(is_series, files)):
+            raise InputError("the model reads texts, not series")
+        # Without a column, stdin holds one text per line; files say by their name whether they are tables.
+        as_lines = None if self.text or self.delimiter else partial(open_lines, refuse_tables=not lines)
+        options: dict[str, Any] = {"lines": as_lines, "fail_fast": True, "live": "-" in files}
+        delimiter = table_delimiter(self.delimiter)
+        with RowReader.open(files, Columns(self.texts), delimiter, self.skip_bad_rows, **options) as reader:
+            yield reader
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -182,17 +209,13 @@ class TableOptions:
             one_class=self.one_class,
         )
 
-    def listing_in(self, skip_bad_rows: str | None, rank: int) -> TableOptions:
-        """With the bad rows listed in that file; process number `rank` of a run, if not the first, lists none."""
-        return replace(self, skip_bad_rows=os.devnull if skip_bad_rows and rank else skip_bad_rows)
-
     def _series(self, sources: Sequence[str]) -> Labelled:
         for name in ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows"):
             if getattr(self, name):
                 raise InputError(f"--{name.replace('_', '-')} is for texts, and these are series")
         if "-" in sources:
             raise InputError(NO_SERIES_ON_STDIN)
-        if len(sources) > 1 or len(self.label or ()) > 1:
+        if len(sources) > 1 or len(self.label) > 1:
             raise InputError("series are read from one file, with one label column")
         return self.read_series(sources[0]).labelled(self.task)  # type: ignore[arg-type]
 
@@ -200,44 +223,20 @@ class TableOptions:
         """The series of a file."""
         from gatewise.data.read import read_series
 
-        if len(self.label or ()) > 1:
+        if len(self.label) > 1:
             raise InputError("series have one label column")
         label = self.label[0] if self.label else None
         return read_series(path, label=label, id=self.id, time=self.time, layout=self.layout, columns=self.columns)
 
 
-NO_OPTIONS = TableOptions()
-
-
-def takes_columns(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command these `COLUMN_OPTIONS`, all without names, in the place of its parameter `table`, which then has
-    their values.
-    """
-    names = names or tuple(COLUMN_OPTIONS)
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def run(**options: Any) -> None:
-            table = TableOptions(**{name: options.pop(name) for name in names})
-            command(table=table, **options)
-
-        own = [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=getattr(NO_OPTIONS, name),
-                annotation=COLUMN_OPTIONS[name],
-            )
-            for name in names
-        ]
-        parameters: list[inspect.Parameter] = []
-        for one in inspect.signature(command, eval_str=True).parameters.values():
-            parameters += own if one.name == "table" else [one]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {one.name: one.annotation for one in parameters}
-        return run
-
-    return decorate
+def _check_text(text: str) -> None:
+    """Raise InputError for a typed text that is a file or a folder, or has the name of a file that is not here."""
+    if os.path.isdir(text):
+        raise InputError(f"{quote(text)} is a folder, not a text: give a model with -m, files with -i")
+    if text == "-" or os.path.lexists(text):
+        raise InputError(f"{quote(text)} is {'stdin' if text == '-' else 'a file'}, not a text: give it with -i")
+    if text.lower().endswith(_FILES) and not any(map(str.isspace, text)):
+        raise InputError(f"{quote(text)} is the name of a file, which is not found; files come with -i")
 
 
 class SeriesTable(NamedTuple):
@@ -265,30 +264,24 @@ class SeriesReader:
     model: Model
     paths: list[str]
     options: TableOptions
-    chosen: Callable[[int, int], bool] = lambda file, row: True
+    chosen: Callable[[int, int], bool] | None = None
     table: SeriesTable | None = None
     skipped = done = None
     n_bad = 0
 
-    def __post_init__(self) -> None:
-        for path in self.paths:
-            if not os.path.isfile(path):
-                raise (
-                    DataError(f"{quote(path, 200)}: not found")
-                    if is_file_name(path)
-                    else InputError("the model reads series: give files, such as .ts, .npz or .csv")
-                )
-
     def __iter__(self) -> Iterator[TableRow]:
         from gatewise.data.columns import TableRow
 
+        for path in self.paths:
+            if not os.path.isfile(path):
+                raise DataError(f"{quote(path, 200)}: not found")
         for file, path in enumerate(self.paths):
             rows = self.options.read_series(path)
             check_series(self.model, rows)
             key = self.options.id or rows.names.id or "series"
             self.table = SeriesTable((key,))
             for number, series in enumerate(rows.inputs):
-                if self.chosen(file, number):
+                if self.chosen is None or self.chosen(file, number):
                     name = rows.ids[number] if rows.ids else number + 1
                     yield TableRow(number + 1, {key: name}, rows.file, file, number, series)
 
@@ -299,17 +292,12 @@ def check_series(model: Model, rows: Rows) -> None:
     Raises InputError for a first column of a UCR text file that is not the class, and for another number of channels.
     """
     path = rows.file
-    if (
-        rows.paths[0].lower().endswith((".tsv", ".txt"))
-        and isinstance(rows.labels, list)
-        and model.task != "regression"
-    ):
-        other = sorted(set(rows.labels) - set(model.classes))
-        if other:
-            raise InputError(
-                f"{path}: the first column is the class, but the model has no class {quote(other[0], 40)}; if the file "
-                "has no classes, add --label ''"
-            )
+    ucr = rows.paths[0].lower().endswith((".tsv", ".txt")) and isinstance(rows.labels, list)
+    if ucr and model.task != "regression" and (other := sorted(set(rows.labels or ()) - set(model.classes))):
+        raise InputError(
+            f"{path}: the first column is the class, but the model has no class {quote(other[0], 40)}; if the file "
+            "has no classes, add --label ''"
+        )
     channels = rows.inputs[0].shape[1] if rows.inputs else model.channels
     if channels != model.channels:
         hint = "" if channels > 1 else "; a table with one row per step needs --time, and --id for several series"
@@ -324,7 +312,7 @@ def check_series(model: Model, rows: Rows) -> None:
         warnings.warn(text, UserWarning, stacklevel=2)
 
 
-def read_source(source: str | Sequence[str], data: str | None, options: TableOptions | None = None) -> Splits:
+def read_source(sources: Sequence[str], data: str | None, options: TableOptions) -> Splits:
     """`imdb`, files, or a folder with one folder per class. All rows are in `train`, unless a folder has train/ and
     test/.
 
@@ -333,8 +321,7 @@ def read_source(source: str | Sequence[str], data: str | None, options: TableOpt
     from gatewise.data import Splits, imdb, read_folder, read_folders
     from gatewise.data.read import is_split_folder
 
-    sources = [source] if isinstance(source, str) else list(source)
-    if sources == ["imdb"]:
+    if list(sources) == ["imdb"]:
         return imdb(data)
     if data is not None:
         raise InputError("--data is only for the source imdb; give other data as the source itself")
@@ -343,21 +330,23 @@ def read_source(source: str | Sequence[str], data: str | None, options: TableOpt
             raise InputError(f"{quote(sources[0])}: a folder is read alone")
         if is_split_folder(sources[0]):
             return read_folders(sources[0])
-        return Splits(read_folder(sources[0], options is not None and options.one_class), None, "")
+        return Splits(read_folder(sources[0], options.one_class), None, "")
     for one in sources:
         if one != "-" and not Path(one).suffix and not Path(one).exists():
             raise DataError(f"{quote(one)}: neither imdb nor a file")
-    return Splits((options or TableOptions()).read(sources), None, "")
+    return Splits(options.read(sources), None, "")
 
 
-def read_data(data: str, options: TableOptions | None = None) -> Splits:
-    """Data on which a model is measured: as `read_source`, where `data` may also be the IMDB archive, its folder, or
-    `embedded`, and all rows may have one class.
+def read_data(data: str, options: TableOptions) -> Labelled:
+    """Data on which a model is measured, the test half where it has one: as `read_source`, where `data` may also be
+    the IMDB archive, its folder, or `embedded`, and all rows may have one class.
     """
     reviews = Path(data) / "train" / "urls_pos.txt"
     if data == "embedded" or data.endswith((".tar.gz", ".tgz")) or reviews.exists():
-        return read_source("imdb", data)
-    return read_source(data, None, replace(options or TableOptions(), one_class=True))
+        splits = read_source(["imdb"], data, options)
+    else:
+        splits = read_source([data], None, replace(options, one_class=True))
+    return splits.test or splits.train
 
 
 def table_delimiter(name: str | None) -> str | None:
@@ -365,23 +354,50 @@ def table_delimiter(name: str | None) -> str | None:
     return "\t" if name in ("tab", "\\t") else name
 
 
-def read_lines(path: str | None) -> list[str]:
-    """The lines of a UTF-8 file (None: stdin), as `split_lines`, without blank lines at the end.
+def batches(rows: Iterable[T], live: bool = False, size: Callable[[T], int] = len) -> Iterator[list[T]]:  # type: ignore[assignment]
+    """Rows in batches of a limited size. live: a batch is what has arrived, at least one row, without waiting."""
+    if live:
+        yield from _arrived(rows)
+        return
+    characters = 0
+    batch: list[T] = []
+    for row in rows:
+        batch.append(row)
+        characters += size(row)
+        if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
 
-    Raises DataError for a file that cannot be read, is closed, is not UTF-8, or is empty.
-    """
-    from gatewise.storage.streams import split_lines, stdin_bytes
 
-    where = "stdin" if path is None else quote(path)
-    try:
-        raw = stdin_bytes().read() if path is None else Path(path).read_bytes()
-        lines = split_lines(raw.decode("utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"{where}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not valid UTF-8 at byte {error.start}") from None
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if not lines:
-        raise DataError(f"{where}: contains no text")
-    return lines
+def _arrived(rows: Iterable[T]) -> Iterator[list[T]]:
+    """What another thread has read so far, in batches of at most `BATCH_ROWS`."""
+    import queue
+    import threading
+
+    pending: queue.Queue[tuple[bool, Any]] = queue.Queue(maxsize=BATCH_ROWS)
+
+    def read() -> None:
+        end = None
+        try:
+            for row in rows:
+                pending.put((True, row))
+        except BaseException as error:
+            end = error
+        pending.put((False, end))
+
+    threading.Thread(target=read, daemon=True).start()
+    more = True
+    while more:
+        more, value = pending.get()
+        batch = []
+        while more:
+            batch.append(value)
+            if len(batch) == BATCH_ROWS or pending.empty():
+                break
+            more, value = pending.get()
+        if batch:
+            yield batch
+        if not more and value is not None:
+            raise value

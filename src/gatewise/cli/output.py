@@ -7,9 +7,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import InputError, quote
 
@@ -18,12 +16,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gatewise.members.ensemble import Ensemble
-
-
-def stop(message: str, exit_code: int) -> NoReturn:
-    """Print `message` to stderr and exit."""
-    print(f"gatewise: {message}", file=sys.stderr)
-    raise typer.Exit(exit_code)
 
 
 def console(*, stderr: bool = False) -> Console:

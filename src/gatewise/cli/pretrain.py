@@ -3,53 +3,53 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated
 
-import typer
+import click
 
-from gatewise.cli.arguments import (
-    DataOption,
-    JsonOption,
-    OverwriteOption,
-    ResumeOption,
-    argument,
+from gatewise.cli.inputs import TableOptions, columns
+from gatewise.cli.options import (
+    command,
     command_line,
+    data_option,
+    json_option,
     option,
+    overwrite_option,
+    resume_option,
 )
-from gatewise.cli.inputs import NO_OPTIONS, TableOptions, takes_columns
 from gatewise.cli.output import console, print_json
-from gatewise.cli.processes import RayWorkersOption, in_processes
+from gatewise.cli.processes import in_processes, ray_option
 from gatewise.errors import printable
 
+_TEXTS = "imdb (train half and 50,000 unlabelled reviews); a folder of .txt files; a table; a .txt file."
+_MINUTES = "Training time in minutes; also sets the default --size. Default: 10."
 
+
+@command()
+@click.argument("texts", metavar="TEXTS...", nargs=-1, required=True, help=_TEXTS)
+@option("-o", "--out", metavar="DIR", default="pretrained", help="Output folder.")
+@option("--minutes", metavar="N", type=click.FloatRange(0.01), help=_MINUTES)
+@option("--size", metavar="embeddings|small|medium|large", help="Size of the network. Default: by --minutes.")
+@option("--epochs", metavar="N", type=click.FloatRange(0.001), help="Number of epochs, instead of --minutes.")
+@data_option
+@option("--seed", default=0, help="Random seed of weights, order, sampling, dropout.")
+@resume_option
+@overwrite_option
+@ray_option
+@json_option
 @in_processes
-@takes_columns("text")
+@columns("text")
 def pretrain(
-    texts: Annotated[
-        list[str],
-        argument(
-            "TEXTS...", "imdb (train half and 50,000 unlabelled reviews); a folder of .txt files; a table; a .txt file."
-        ),
-    ],
-    out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="Output folder.")] = "pretrained",
-    minutes: Annotated[
-        float | None,
-        option("--minutes", "N", "Training time in minutes; also sets the default --size. Default: 10.", min=0.01),
-    ] = None,
-    size: Annotated[
-        str | None,
-        option("--size", "embeddings|small|medium|large", "Size of the network. Default: by --minutes."),
-    ] = None,
-    epochs: Annotated[
-        float | None, option("--epochs", "N", "Number of epochs, instead of --minutes.", min=0.001)
-    ] = None,
-    data: DataOption = None,
-    table: TableOptions = NO_OPTIONS,
-    seed: Annotated[int, typer.Option("--seed", help="Random seed of weights, order, sampling, dropout.")] = 0,
-    resume: ResumeOption = False,
-    overwrite: OverwriteOption = False,
-    ray: RayWorkersOption = None,
-    as_json: JsonOption = False,
+    texts: tuple[str, ...],
+    out: str,
+    minutes: float | None,
+    size: str | None,
+    epochs: float | None,
+    data: str | None,
+    table: TableOptions,
+    seed: int,
+    resume: bool,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Train a language model on unlabelled texts: `gatewise train --pretrained` fine-tunes it.
 

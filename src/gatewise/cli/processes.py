@@ -14,12 +14,13 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
-from gatewise.cli.arguments import option
+from gatewise.cli.options import option
 from gatewise.cli.ray_session import import_ray, ray_session
 from gatewise.errors import GatewiseError, TrainingError
 
@@ -27,21 +28,19 @@ _STARTS = 4  # of the workers: after the first, from the last checkpoint
 _ENVIRONMENT = {"RAY_TRAIN_ENABLE_PRINT_PATCH": "0"}  # Ray Train's own print repeats every line
 _SECONDS = 5.0  # for the last output
 
-RayWorkersOption = Annotated[
-    int | None,
-    option("--ray", "N", "Train in N workers of Ray Train, on this machine or the cluster of RAY_ADDRESS.", min=1),
-]
+_RAY = "Train in N workers of Ray Train, on this machine or the cluster of RAY_ADDRESS."
+ray_option = option("--ray", metavar="N", group="Run", type=click.IntRange(1), help=_RAY)
 
 
 def in_processes(command: Callable[..., None]) -> Callable[..., None]:
     """The command in each process that torchrun has started; with --ray N, in N workers instead of here. It finds the
-    others by `processes.current()`. The command has the parameter `ray`.
+    others by `processes.current()`. The command has the option `ray`, which it does not take itself.
     """
 
     @functools.wraps(command)
-    def run(*args: Any, **options: Any) -> None:
-        if options.get("ray") is not None:
-            run_on_ray(run, options | {"ray": None}, options["ray"])
+    def run(ray: int | None = None, **options: Any) -> None:
+        if ray is not None:
+            run_on_ray(run, options, ray)
             return
         from gatewise.training.processes import PeerError, process_group
         from gatewise.training.run import Interrupted
@@ -49,12 +48,12 @@ def in_processes(command: Callable[..., None]) -> Callable[..., None]:
         with process_group() as communicator:
             try:
                 with communicator.together():
-                    command(*args, **options)
+                    command(**options)
             except GatewiseError as error:
                 if not communicator.rank:
                     raise
                 if isinstance(error, PeerError | Interrupted):  # another process prints it
-                    raise typer.Exit(error.exit_code) from None
+                    raise SystemExit(error.exit_code) from None
                 raise with_code(f"process {communicator.rank}: {error}", error.exit_code) from None
 
     return run
@@ -65,7 +64,7 @@ def run_on_ray(command: Callable[..., None], options: dict[str, Any], workers: i
     import_ray("torch", "ray.train.torch")
     from ray.util.queue import Queue
 
-    settings: dict[str, Any] = {"command": command, "options": options, "folder": str(Path.cwd())}
+    settings: dict[str, Any] = {"command": command.__name__, "options": options, "folder": str(Path.cwd())}
     with (
         ray_session(os.environ.get("RAY_ADDRESS", "local"), workers + 1, _ENVIRONMENT),
         tempfile.TemporaryDirectory() as scratch,
@@ -140,12 +139,13 @@ def _worker(settings: dict[str, Any]) -> None:
     stdout, stderr = (_Sent(settings["output"], name) for name in ("stdout", "stderr"))
     with redirect_stdout(stdout), redirect_stderr(stderr):
         try:
-            settings["command"](**settings["options"])
+            name = settings["command"]
+            getattr(import_module(f"gatewise.cli.{name}"), name).callback(**settings["options"])
         except LostPeer:
             raise  # all workers start again
         except GatewiseError as error:
             settings["output"].put(("error", {"message": str(error), "exit_code": error.exit_code}))
-        except typer.Exit:  # of a process other than the first, whose error counts
+        except SystemExit:  # of a process other than the first, whose error counts
             pass
 
 

@@ -18,9 +18,11 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import IO, Any
 
+from gatewise.cli.output import check_overwrite
 from gatewise.data.tables import DELIMITERS
 from gatewise.errors import DataError, InputError, printable, quote, required
 from gatewise.storage.atomic import reason, scratch
+from gatewise.storage.streams import STDIN
 from gatewise.system.files import sync_folder
 
 _JSON = (".jsonl", ".ndjson")
@@ -38,6 +40,18 @@ def written_format(path: str | Path) -> tuple[str, bool]:
         names = " ".join(WRITABLE)
         raise InputError(f"{quote(path, 200)}: the name must end in one of {names}, text formats also in .gz")
     return suffix, compressed
+
+
+def check_output(out: Path, inputs: Sequence[str], overwrite: bool) -> None:
+    """Raise InputError, DataError for a table that cannot be written, exists, or is one of the inputs."""
+    written_format(out)
+    if not out.parent.is_dir():
+        raise DataError(f"{quote(out.parent, 200)}: not a folder")
+    if out.exists() and any(os.path.exists(path) and os.path.samefile(path, out) for path in inputs if path != STDIN):
+        raise InputError(f"{quote(out, 200)}: the output is the input")
+    if out.is_dir():
+        raise InputError(f"{quote(out, 200)}: is a folder")
+    check_overwrite(out, overwrite)
 
 
 @contextmanager

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
+import click
 
-from gatewise.cli.arguments import (
-    PRECISION,
-    DataOption,
-    JsonOption,
-    OverwriteOption,
-    ResumeOption,
-    SourceArgument,
+from gatewise.cli.inputs import TableOptions, columns, is_series, read_source
+from gatewise.cli.options import (
+    command,
     command_line,
-    is_file_name,
+    complete_fields,
+    complete_recipes,
+    data_option,
+    json_option,
     option,
+    overwrite_option,
+    resume_option,
+    sources_argument,
 )
-from gatewise.cli.inputs import NO_OPTIONS, TableOptions, is_series, read_source, takes_columns
 from gatewise.cli.output import console, print_json
-from gatewise.cli.processes import RayWorkersOption, in_processes
+from gatewise.cli.processes import in_processes, ray_option
 from gatewise.errors import InputError, printable, quote
+
+if TYPE_CHECKING:
+    from gatewise.model.model import Model
 
 _RECIPE = (
     "Training recipe: tutorial, fast, series, finetune, few-shot or best. Default: fast for texts, series for time "
@@ -33,89 +39,100 @@ _RECIPE = (
 )
 _PRETRAINED = "Model to fine-tune: of gatewise pretrain, any classifier, or 'bundled', the bundled sentiment model."
 _UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."
-_GATE = "Gate activation; binary: exactly 0 or 1. Default: sigmoid."
-_SET = "Any field of the recipe, for example lstm.units=128; gatewise info --recipe NAME lists them. May be repeated."
-_DROPOUT = "Dropout probability of embeddings (texts) and of the dense layer's inputs. Default: the recipe's."
-_NGRAM_ORDER = "For texts: ensemble the LSTM with a linear model of 1- to N-grams; 0: LSTM only. Default: the recipe's."
-_ADVERSARIAL = (
-    "Adversarial perturbation size, relative to the input norm, for example 0.01; an epoch takes 2.5 times as long. "
-    "Default: the recipe's."
+_SET = (
+    "Any field of the recipe, for example lstm.units=128 or epochs=8; gatewise info --recipe NAME lists them. May be "
+    "repeated."
 )
+_CONFIG = "TOML file with options of this command by name, and with fields of the recipe."
 _EXAMPLES = "Store N validation rows in the model folder, as examples for the page; whoever has it can read them."
-
 _CLASS_WEIGHT = "Weight of the rows of a class in the loss; balanced: equal weight of all classes. May be repeated."
 _THRESHOLD = (
     "Probability from which the second class, or a label, is predicted; f1: the one with the best F1 on the validation "
     "set. Default: 0.5; f1 for several labels per row and for --class-weight balanced; with --class-weight CLASS=W the "
     "threshold that follows from the weights."
 )
-_SPLIT = (
-    "Rows of the validation set: row: random rows; group: whole groups of rows; time: the last rows in time. Default: "
-    "group; time with --time."
-)
 _VALIDATION = (
     "Labelled data for the validation set, in the form of the training data. The training data are then used whole."
 )
+_DATA, _MODEL, _RUN = "Data", "Model and training", "Run"
 
 
+def options_of_config(ctx: click.Context, parameter: click.Parameter, path: str | None) -> dict[str, Any]:
+    """The value of --config: the fields of the recipe that the file sets. Its options become the command's defaults."""
+    if path is None:
+        return {}
+    from gatewise.training.recipes import read_config
+
+    named = {name.lstrip("-"): one for one in ctx.command.params for name in (one.name or "", *one.opts)}
+    del named["config"], named["epochs"]  # --epochs is a field, and --set replaces it too
+    options, changes = read_config(path, named)
+    ctx.default_map = {
+        named[name].name: [value] if named[name].multiple and not isinstance(value, list) else value
+        for name, value in options.items()
+    }
+    return changes
+
+
+def training_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that `train` and `tune` share: of the model and its training."""
+    for decorate in (
+        option("--config", metavar="FILE", is_eager=True, callback=options_of_config, group=_MODEL, help=_CONFIG),
+        option("--set", "set_fields", metavar="FIELD=VALUE", multiple=True, shell_complete=complete_fields, help=_SET),
+        option("--pretrained", metavar="DIR|bundled", help=_PRETRAINED),
+        option("--recipe", metavar="NAME", shell_complete=complete_recipes, help=_RECIPE),
+    ):
+        function = decorate(function)
+    return function
+
+
+@command(first=("text", "label", "task", "out", "recipe", "pretrained", "epochs", "set_fields", "overwrite", "as_json"))
 @in_processes
-@takes_columns()
+@sources_argument
+@columns()
+@option("-o", "--out", metavar="DIR", help="Output model folder. Default: models/SOURCE-RECIPE.")
+@training_options
+@option("--epochs", metavar="N", type=int, help="Number of epochs. Default: the recipe's.")
+@overwrite_option
+@json_option
+@option("--unlabelled", metavar="TEXTS", multiple=True, group=_DATA, help=_UNLABELLED)
+@option("--validation", metavar="FILE", group=_DATA, help=_VALIDATION)
+@data_option
+@option("--class-weight", metavar="balanced|CLASS=W", multiple=True, group=_MODEL, help=_CLASS_WEIGHT)
+@option("--threshold", metavar="f1|P", group=_MODEL, help=_THRESHOLD)
+@option("--seed", default=0, group=_RUN, help="Random seed of the split, initial weights, order and dropout.")
+@option("--keep-examples", metavar="N", type=click.IntRange(0, 20), default=0, group=_RUN, help=_EXAMPLES)
+@resume_option
+@ray_option
 def train(
-    sources: SourceArgument,
-    recipe: Annotated[str | None, option("--recipe", "NAME", _RECIPE)] = None,
-    pretrained: Annotated[str | None, option("--pretrained", "DIR|bundled", _PRETRAINED)] = None,
-    unlabelled: Annotated[list[str] | None, option("--unlabelled", "TEXTS", _UNLABELLED)] = None,
-    data: DataOption = None,
-    table: TableOptions = NO_OPTIONS,
-    out: Annotated[
-        str | None, option("--out", "DIR", "Output model folder. Default: models/SOURCE-RECIPE.", "-o")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", help="Random seed of the split, initial weights, order and dropout.")
-    ] = 0,
-    config: Annotated[
-        str | None, option("--config", "FILE", "TOML file with fields of the recipe, and its name as recipe = NAME.")
-    ] = None,
-    set_fields: Annotated[list[str] | None, option("--set", "FIELD=VALUE", _SET)] = None,
-    epochs: Annotated[int | None, option("--epochs", "N", "Number of epochs. Default: the recipe's.")] = None,
-    batch_size: Annotated[
-        int | None, option("--batch-size", "N", "Sequences per batch. Default: the recipe's.")
-    ] = None,
-    learning_rate: Annotated[
-        float | None, option("--learning-rate", "RATE", "Adam's learning rate. Default: the recipe's.")
-    ] = None,
-    units: Annotated[
-        int | None, option("--units", "N", "Hidden units per LSTM direction. Default: the recipe's.")
-    ] = None,
-    layers: Annotated[int | None, option("--layers", "N", "Stacked LSTM layers. Default: the recipe's.")] = None,
-    dropout: Annotated[float | None, option("--dropout", "P", _DROPOUT)] = None,
-    gate: Annotated[str | None, option("--gate", "sigmoid|binary", _GATE)] = None,
-    precision: Annotated[
-        str | None, option("--precision", "float32|bf16", f"{PRECISION} Default: the recipe's.")
-    ] = None,
-    ngram_order: Annotated[int | None, option("--ngram-order", "N", _NGRAM_ORDER)] = None,
-    adversarial: Annotated[float | None, option("--adversarial", "EPSILON", _ADVERSARIAL)] = None,
-    class_weight: Annotated[list[str] | None, option("--class-weight", "balanced|CLASS=W", _CLASS_WEIGHT)] = None,
-    threshold: Annotated[str | None, option("--threshold", "f1|P", _THRESHOLD)] = None,
-    split: Annotated[str | None, option("--split", "row|group|time", _SPLIT)] = None,
-    validation: Annotated[str | None, option("--validation", "FILE", _VALIDATION)] = None,
-    keep_examples: Annotated[int, typer.Option("--keep-examples", metavar="N", min=0, max=20, help=_EXAMPLES)] = 0,
-    resume: ResumeOption = False,
-    overwrite: OverwriteOption = False,
-    ray: RayWorkersOption = None,
-    as_json: JsonOption = False,
+    sources: tuple[str, ...],
+    recipe: str | None,
+    pretrained: str | None,
+    unlabelled: tuple[str, ...],
+    data: str | None,
+    table: TableOptions,
+    out: str | None,
+    seed: int,
+    config: dict[str, Any],
+    set_fields: tuple[str, ...],
+    epochs: int | None,
+    class_weight: tuple[str, ...],
+    threshold: str | None,
+    validation: str | None,
+    keep_examples: int,
+    resume: bool,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Train a classifier or a regressor on texts or series; save the epoch with the lowest validation loss.
 
     \b
-    gatewise train imdb --recipe tutorial                            the tutorial's model
-    gatewise train imdb --data aclImdb_v1.tar.gz
-    gatewise train imdb --pretrained DIR                             more accurate; see gatewise pretrain
-    gatewise train reviews.csv --pretrained bundled                  start from the bundled sentiment model
-    gatewise train imdb --pretrained DIR --unlabelled imdb --recipe best   the most accurate
     gatewise train reviews.csv --text review --label sentiment       two or more classes
-    gatewise train imdb --ngram-order 0                              the LSTM without the n-gram model
-    gatewise train reviews.csv --config fast.toml --set patience=2   any field of the recipe
+    gatewise train imdb --recipe tutorial                            the tutorial's model
+    gatewise train imdb --pretrained DIR                             more accurate; see gatewise pretrain
+    gatewise train imdb --pretrained DIR --unlabelled imdb --recipe best   the most accurate
+    gatewise train reviews.csv --pretrained bundled                  start from the bundled sentiment model
+    gatewise train reviews.csv --config fast.toml --set patience=2   any option, any field of the recipe
+    gatewise train imdb --set ngrams.order=0                         the LSTM without the n-gram model
     gatewise train spam.csv --class-weight balanced                  a rare class
     gatewise train gestures.ts --epochs 30 -o models/gestures
     torchrun --nproc-per-node 2 -m gatewise train reviews.csv        in two processes
@@ -131,36 +148,16 @@ def train(
     from gatewise.training.run import RunFolder, checked_seed
     from gatewise.training.train import train as run
 
-    options: dict[str, Any] = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "units": units,
-        "layers": layers,
-        "lstm.dropout_embedding": dropout,
-        "lstm.dropout_output": dropout,
-        "gate": gate,
-        "precision": precision,
-        "ngram_order": ngram_order,
-        "adversarial": adversarial,
-        "split": split,
-    }
-    options = {_OPTIONS.get(name, name): value for name, value in options.items() if value is not None}
     source = sources[0]
     if current().size > 1 and "-" in sources:
         raise InputError("-: stdin cannot be read by several processes: give a file")
     # An error in an option stops the command before it reads the data.
     checked_seed(seed, resume)
-    weights, at = parsed_class_weight(class_weight or []), parsed_threshold(threshold)
-    recipe, changes = changed_fields(recipe, config, set_fields or [], options)
-    if table.time is not None and not table.series:
-        changes.setdefault("validation.split", "time")
-    for_precision(precision or "float32")  # type: ignore[arg-type]
-    of_series = table.series or is_series(source)
-    if of_series and dropout is not None:
-        del changes["lstm.dropout_embedding"]  # series have none
-    kind: Literal["text", "series"] = "series" if of_series else "text"
+    weights, at = parsed_class_weight(class_weight), parsed_threshold(threshold)
+    changes = changed_fields(config, set_fields if epochs is None else (*set_fields, f"epochs={epochs}"), table)
+    kind: Literal["text", "series"] = "series" if table.series or is_series(source) else "text"
     chosen = named(recipe or default_recipe(0, pretrained is not None, kind), **changes)
+    for_precision(chosen.kernel_precision)
     if unlabelled and not chosen.uses_unlabelled:
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
         raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
@@ -171,7 +168,7 @@ def train(
         start = Pretrained.of(pretrained)
     check_settings(
         chosen,
-        "series" if of_series else None,  # a file may hold series for all that its name says
+        "series" if kind == "series" else None,  # a file may hold series for all that its name says
         pretrained=start,
         unlabelled=bool(unlabelled),
         validation=validation is not None,
@@ -180,16 +177,17 @@ def train(
         match_pretrained(chosen, start)
     if out is not None:
         RunFolder.of(out, resume, overwrite)
-    splits = read_source(sources, data, table.listing_in(table.skip_bad_rows, current().rank))
+    if current().rank and table.skip_bad_rows:  # the first process lists them
+        table = replace(table, skip_bad_rows=os.devnull)
+    splits = read_source(sources, data, table)
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
     held_out = None
-    if validation is not None:  # with a list of bad rows of its own
+    if validation is not None:
         bad = table.skip_bad_rows
-        bad_validation_rows = bad and str(Path(bad).with_stem(f"{Path(bad).stem}-validation"))
-        held_out = read_source([validation], None, table.listing_in(bad_validation_rows, current().rank)).train
-    if dropout is not None and splits.train.kind == "series":
-        changes.pop("lstm.dropout_embedding", None)
+        if bad not in (None, os.devnull):  # a list of its own
+            bad = str(Path(bad).with_stem(f"{Path(bad).stem}-validation"))
+        held_out = read_source([validation], None, replace(table, skip_bad_rows=bad)).train
     # The default depends on the kind of the data and on the number of rows.
     chosen = named(recipe or default_recipe(len(splits.train), pretrained is not None, splits.train.kind), **changes)
     given = {"unlabelled": bool(unlabelled), "validation": validation is not None, "groups": bool(table.group)}
@@ -200,7 +198,7 @@ def train(
     if unlabelled:
         known = splits if source == "imdb" else None
         more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=table.texts, known=known)
-    command = command_line(
+    typed = command_line(
         *("train", *sources, "--recipe", chosen.name),
         data=data,
         **vars(table) | {"columns": None},
@@ -212,7 +210,7 @@ def train(
         threshold=threshold,
         validation=validation,
         keep_examples=keep_examples or None,
-        **_as_options(changes),
+        set=settings_of(changes),
     )
     model = run(
         splits.train,
@@ -228,43 +226,56 @@ def train(
         overwrite=overwrite,
         callbacks=ProgressPrinter(console(stderr=as_json)),
         verbose=0,
-        command=command,
+        command=typed,
         examples=keep_examples,
     )
     if current().rank:
         return
     if as_json:
-        history = [json.loads(line) for line in model.history.splitlines()]
-        result = {"model": str(target), "recipe": chosen.name, "seed": seed, "best_epoch": model.metadata.best_epoch}
-        print_json({**result, "members": model.ensemble.weights_json(), "history": history})
+        print_json({"model": str(target), "recipe": chosen.name, "seed": seed, **saved_json(model)})
         return
     shown, data_option = shlex.quote(printable(target, 500)), f" --data {shlex.quote(data)}" if data else ""
-    example = "--tutorial-review" + data_option if source == "imdb" else '"A text of your own."'
-    print(f"weights: {model.ensemble}\nsaved to {shown}\n\nnext:")
+    print("\n".join(saved_lines(model, shown)))
+    print("\nnext:")
     if splits.train.kind == "series":
-        print(f"  gatewise predict {shown} --file {shlex.quote(printable(source, 500))}")
+        print(f"  gatewise predict -m {shown} -i {shlex.quote(printable(source, 500))}")
         return
-    if source == "imdb":
-        print(f"  gatewise evaluate {shown} imdb{data_option}")
-    if is_file_name(source):
-        print(f"  gatewise predict {shown} new.csv -o predicted.csv")
-    print(f'  gatewise predict {shown} "A text of your own."')
-    print(f"  gatewise explain {shown} {example}")
+    print(f"  gatewise evaluate -m {shown} {'imdb' + data_option if source == 'imdb' else 'TEST'}")
+    if source != "imdb":
+        print(f"  gatewise predict -m {shown} -i new.csv -o predicted.csv")
+    print(f'  gatewise predict -m {shown} "A text of your own."')
+    print(f"  gatewise explain -m {shown} {'--tutorial-review' + data_option if source == 'imdb' else _OWN}")
 
 
-# Options that set a field; the command on the card has the other fields as --set.
-_OPTIONS = {
-    "epochs": "optimisation.epochs",
-    "batch_size": "optimisation.batch_size",
-    "learning_rate": "optimisation.learning_rate",
-    "units": "lstm.units",
-    "layers": "lstm.layers",
-    "gate": "lstm.gate",
-    "precision": "optimisation.precision",
-    "ngram_order": "ngrams.order",
-    "adversarial": "optimisation.adversarial",
-    "split": "validation.split",
-}
+_OWN = '"A text of your own."'
+
+
+def saved_json(model: Model) -> dict[str, Any]:
+    """The model that was saved: scores on the validation set, weights of the members, calibration, thresholds."""
+    about = model.metadata
+    validation = asdict(about.evaluations[-1]) if about.evaluations else None
+    return {
+        "best_epoch": about.best_epoch,
+        "validation": validation,
+        "members": model.ensemble.weights_json(),
+        "calibration": None if about.calibration is None else asdict(about.calibration),
+        "thresholds": dict(zip(model.classes, model.target.thresholds, strict=False)),
+        "history": [json.loads(line) for line in model.history.splitlines()],
+    }
+
+
+def saved_lines(model: Model, where: str) -> list[str]:
+    """The same in words."""
+    about = model.metadata
+    lines = [f"weights: {model.ensemble}"]
+    if about.calibration is not None:
+        c = about.calibration
+        error = f"calibration error {c.calibration_error_before:.4f} before, {c.calibration_error_after:.4f} after"
+        lines.append(f"calibrated: {printable(c.method, 300)}; {error}")
+    if model.target.thresholds:
+        lines.append(f"thresholds: {', '.join(f'{value:.4g}' for value in model.target.thresholds)}")
+    figures = f": {about.evaluations[-1].figures} on the validation set" if about.evaluations else ""
+    return [*lines, f"saved to {where}{figures}"]
 
 
 def parsed_class_weight(given: Sequence[str]) -> str | dict[str, float] | None:
@@ -298,22 +309,18 @@ def parsed_threshold(given: str | None) -> float | str | None:
     return threshold
 
 
-def changed_fields(
-    recipe: str | None, config: str | None, set_fields: Sequence[str], options: Mapping[str, Any]
-) -> tuple[str | None, dict[str, Any]]:
-    """The recipe's name (None: the default) and its changed fields, by `group.field`, as options are. An option or
-    --set replaces a value of the configuration file, and --recipe its recipe.
+def changed_fields(config: Mapping[str, Any], set_fields: Sequence[str], table: TableOptions) -> dict[str, Any]:
+    """The changed fields of the recipe, by `group.field`: --set replaces a value of the configuration file. Times of
+    rows, where neither says how, cut the validation set.
 
     Raises InputError for a field that is set twice on the command line, and for one that a recipe does not have.
     """
     from gatewise.training.fields import field_named
-    from gatewise.training.recipes import Recipe, read_config
+    from gatewise.training.recipes import Recipe
 
-    name, changes = (None, {}) if config is None else read_config(config)
-    given = dict(options)
+    given: dict[str, Any] = {}
     for one in set_fields:
         key, equals, value = one.partition("=")
-        key = key.strip().replace("-", "_")
         if not equals:
             raise InputError(f"--set {quote(one)}: write --set FIELD=VALUE")
         try:
@@ -324,14 +331,8 @@ def changed_fields(
         if field.name in given:
             raise InputError(f"--set {field.name}: the field is set twice on the command line")
         given[field.name] = parsed
-    return recipe or name, changes | given
-
-
-def _as_options(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Changed fields as options of `gatewise train`."""
-    own = {option_name: changes[name] for option_name, name in _OPTIONS.items() if name in changes}
-    others = settings_of({name: value for name, value in changes.items() if name not in _OPTIONS.values()})
-    return own | ({"set": others} if others else {})
+    by_time = {"validation.split": "time"} if table.time is not None and not table.series else {}
+    return {**by_time, **config, **given}
 
 
 def settings_of(changes: Mapping[str, Any]) -> list[str]:

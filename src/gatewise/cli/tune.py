@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from gatewise.cli.arguments import (
-    DataOption,
-    JsonOption,
-    OverwriteOption,
-    SourceArgument,
+from gatewise.cli.inputs import TableOptions, columns, read_source
+from gatewise.cli.options import (
+    command,
     command_line,
+    data_option,
+    json_option,
     option,
+    overwrite_option,
+    sources_argument,
 )
-from gatewise.cli.inputs import NO_OPTIONS, TableOptions, read_source, takes_columns
 from gatewise.cli.output import print_json
-from gatewise.cli.train import changed_fields, settings_of
+from gatewise.cli.train import changed_fields, settings_of, training_options
 from gatewise.errors import InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -34,35 +35,35 @@ _STORAGE = (
 _SHOWN = 5  # trials of the table at the end
 
 
-@takes_columns()
+@command()
+@sources_argument
+@option("-o", "--out", metavar="DIR", help="Train the best settings again, into this model folder.")
+@option("--trials", metavar="N", type=click.IntRange(1), default=30, help="Trials in all.")
+@option("--minutes", metavar="M", type=float, help="Stop after this time, the final training excluded.")
+@option("--search", metavar="FIELD=VALUES", multiple=True, help=_SEARCH)
+@option("--storage", metavar="FILE", help=_STORAGE)
+@training_options
+@data_option
+@option("--seed", default=0, help="Random seed of the search and of each training.")
+@overwrite_option
+@json_option
+@columns()
 def tune(
-    sources: SourceArgument,
-    trials: Annotated[int, typer.Option("--trials", metavar="N", min=1, help="Trials in all.")] = 30,
-    minutes: Annotated[
-        float | None, option("--minutes", "M", "Stop after this time, the final training excluded.")
-    ] = None,
-    search: Annotated[list[str] | None, option("--search", "FIELD=VALUES", _SEARCH)] = None,
-    storage: Annotated[str | None, option("--storage", "FILE", _STORAGE)] = None,
-    recipe: Annotated[
-        str | None, option("--recipe", "NAME", "Training recipe. Default: that of gatewise train.")
-    ] = None,
-    pretrained: Annotated[
-        str | None, option("--pretrained", "DIR|bundled", "Model to fine-tune, as in gatewise train.")
-    ] = None,
-    data: DataOption = None,
-    table: TableOptions = NO_OPTIONS,
-    out: Annotated[
-        str | None, option("--out", "DIR", "Train the best settings again, into this model folder.", "-o")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Random seed of the search and of each training.")] = 0,
-    config: Annotated[
-        str | None, option("--config", "FILE", "TOML file with fields of the recipe, and its name as recipe = NAME.")
-    ] = None,
-    set_fields: Annotated[
-        list[str] | None, option("--set", "FIELD=VALUE", "A field that no trial changes. May be repeated.")
-    ] = None,
-    overwrite: OverwriteOption = False,
-    as_json: JsonOption = False,
+    sources: tuple[str, ...],
+    trials: int,
+    minutes: float | None,
+    search: tuple[str, ...],
+    storage: str | None,
+    recipe: str | None,
+    pretrained: str | None,
+    data: str | None,
+    table: TableOptions,
+    out: str | None,
+    seed: int,
+    config: dict[str, Any],
+    set_fields: tuple[str, ...],
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Train with different settings of a recipe, and report those with the lowest validation loss. Needs Optuna.
 
@@ -80,13 +81,11 @@ def tune(
     from gatewise.training.recipes import check_settings
     from gatewise.training.tune import tune as run
 
-    name, changes = changed_fields(recipe, config, set_fields or [], {})
-    if table.time is not None and not table.series:
-        changes.setdefault("validation.split", "time")
-    space = parsed_search(search or [])
+    changes = changed_fields(config, set_fields, table)
+    space = parsed_search(search)
     splits = read_source(sources, data, table)
     kind, start = splits.train.kind, None if pretrained is None else Pretrained.of(pretrained)
-    base = named(name or default_recipe(len(splits.train), start is not None, kind), **changes)
+    base = named(recipe or default_recipe(len(splits.train), start is not None, kind), **changes)
     check_settings(base, kind, splits.train.task, pretrained=start, groups=bool(table.group))
     shown_options = {**vars(table), "columns": None, "data": data, "pretrained": pretrained, "seed": seed or None}
     result = run(
@@ -95,14 +94,14 @@ def tune(
         trials=trials,
         minutes=minutes,
         storage=storage,
-        recipe=name,
+        recipe=recipe,
         pretrained=start,
         seed=seed,
         out=out,
         overwrite=overwrite,
         on_trial=None if as_json else _print_trial,
         command=command_line(
-            "tune", *sources, trials=trials, search=search, recipe=name, set=settings_of(changes), **shown_options
+            "tune", *sources, trials=trials, search=search, recipe=recipe, set=settings_of(changes), **shown_options
         ),
         **changes,
     )
@@ -118,7 +117,7 @@ def tune(
         print(f"  {_line(trial)}")
     if result.model is not None:
         print(f"saved to {quote(out, 200)}: {result.model.metadata.evaluations[-1].figures} on the validation set")
-    print(f"\nnext:\n  {f'gatewise evaluate {out} TEST' if out else again}")
+    print(f"\nnext:\n  {f'gatewise evaluate -m {out} TEST' if out else again}")
 
 
 def parsed_search(given: Sequence[str]) -> dict[str, Any]:

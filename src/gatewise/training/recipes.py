@@ -8,6 +8,7 @@ the Keras tutorial of docs/tutorial.md. `recipe("fast", units=128, ngrams__order
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -360,8 +361,8 @@ def recipe(name: str | Recipe, /, **changes: Any) -> Recipe:
     return with_values(name, values)
 
 
-def read_config(path: str | Path) -> tuple[str | None, dict[str, Any]]:
-    """The recipe's name in a TOML file (None if it has none), and the fields that it changes, by `group.field`:
+def read_config(path: str | Path, options: Iterable[str] = ("recipe",)) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values of `options` in a TOML file, and the fields of the recipe that it changes, by `group.field`:
 
     recipe = "fast"
     units = 128
@@ -379,13 +380,16 @@ def read_config(path: str | Path) -> tuple[str | None, dict[str, Any]]:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{file}: not valid TOML: {error}") from None
-    name, values = content.pop("recipe", None), dict[str, Any]()
+    known, given, values = set(options), dict[str, Any](), dict[str, Any]()
     for key, value in content.items():
-        values |= {f"{key}.{field}": of for field, of in value.items()} if isinstance(value, dict) else {key: value}
+        if isinstance(value, dict):
+            values |= {f"{key}.{field}": of for field, of in value.items()}
+        else:
+            (given if key in known else values)[key] = value
     try:
-        if name is not None:
-            recipe(name)
-        return name, {
+        if "recipe" in given:
+            recipe(given["recipe"])
+        return given, {
             path: fields_of(Recipe)[path].checked(value) for path, value in named_values(Recipe, values).items()
         }
     except InputError as error:

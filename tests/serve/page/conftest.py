@@ -134,7 +134,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
             folders = [tmp_path_factory.mktemp("models") / part for part in name.split("+")]
             for folder in folders:
                 MODELS[folder.name]().save(folder)
-            command = [sys.executable, "-m", "gatewise", "serve", *map(str, folders), "--port", "0"]
+            models = [word for folder in folders for word in ("-m", str(folder))]
+            command = [sys.executable, "-m", "gatewise", "serve", *models, "--port", "0"]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             assert process.stdout is not None
             seen = ""

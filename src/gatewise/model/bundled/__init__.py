@@ -31,5 +31,5 @@ def missing() -> str | None:
     where = shlex.quote(printable(FOLDER, 500))
     return (
         "the bundled model is missing; give a model folder, or make it: gatewise train imdb -o models/big, "
-        f"then gatewise compress models/big -o {where} (or make bundled)"
+        f"then gatewise compress -m models/big -o {where} (or make bundled)"
     )

