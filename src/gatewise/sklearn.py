@@ -50,6 +50,7 @@ __all__ = ["LSTMSeriesClassifier", "LSTMSeriesRegressor", "LSTMTextClassifier", 
 _TEXTS = {"pretrained": None, "unlabelled": None}
 _SERIES = {"layout": None}
 _CLASSES = {"class_weight": None, "threshold": None}
+_PASSED = ("recipe", "pretrained", "unlabelled", "class_weight", "threshold", "callbacks", "verbose")  # to `train`
 _COMMON = {"warm_start": False, "verbose": 0, "callbacks": None, "random_state": None}
 
 
@@ -93,9 +94,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         if len(rows) < 2:
             raise InputError(f"X has {counted(len(rows), 'sample')}; training needs at least 2")
         data = _labelled(rows, self._labels(y, reset=True), sample_weight)
-        options = self._options() | {"recipe": self.recipe, "groups": groups, "seed": self._seed()} | changes
+        options = {name: getattr(self, name) for name in _PASSED if hasattr(self, name)}
+        options |= {"groups": groups, "seed": self._seed()} | changes
         if validation is not None:
-            options["validation"] = self._validation(validation, data)
+            if not isinstance(validation, tuple | list) or len(validation) != 2:
+                raise InputError("validation must be (X, y)")
+            channels = rows[0].shape[1] if isinstance(rows[0], np.ndarray) else None
+            others = self._rows(validation[0], reset=False, channels=channels)
+            options["validation"] = _labelled(others, self._labels(validation[1], reset=False))
         if self.warm_start and hasattr(self, "model_"):
             # Without its fingerprint: to go on with the same data is no reason for a warning here.
             unmarked = replace(self.model_, metadata=replace(self.model_.metadata, fingerprint=""))
@@ -125,18 +131,6 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             others = {other: set_ for other, set_ in self._fields.items() if field_named(Recipe, other).name != path}
             self._fields = others | {name: value}
         return self
-
-    def _options(self) -> dict[str, Any]:
-        """Parameters that are arguments of `gatewise.train`."""
-        names = ("pretrained", "unlabelled", "class_weight", "threshold", "callbacks", "verbose")
-        return {name: getattr(self, name) for name in names if hasattr(self, name)}
-
-    def _validation(self, validation: Any, data: Labelled) -> Labelled:
-        if not isinstance(validation, tuple | list) or len(validation) != 2:
-            raise InputError("validation must be (X, y)")
-        channels = data.inputs[0].shape[1] if isinstance(data.inputs[0], np.ndarray) else None
-        rows = self._rows(validation[0], reset=False, channels=channels)
-        return _labelled(rows, self._labels(validation[1], reset=False))
 
     def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
         """X as n texts or n series (steps, channels). reset: in fit, which sets what later calls are checked against.

@@ -25,9 +25,8 @@ from gatewise.training import Callback, recipe
 from gatewise.training.callback import StepLog
 from gatewise.training.loop import Loop
 from gatewise.training.objective import SupervisedObjective
-from gatewise.training.pretrain import LanguageObjective, _initial_parameters
+from gatewise.training.pretrain import LanguageObjective, PretrainRecipe, _initial_parameters
 from gatewise.training.processes import GlooCommunicator, PeerError, current, process_group
-from gatewise.training.recipes import PretrainRecipe
 from gatewise.training.training_data import TrainingData, prepare
 from gatewise.types import Array
 from tests.training.processes import run_function, run_processes

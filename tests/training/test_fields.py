@@ -12,7 +12,8 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.training import RECIPES, Recipe, pretrain_recipe, recipe
 from gatewise.training.fields import Count, field_named, fields_of, meanings, values_of
-from gatewise.training.recipes import PretrainRecipe, read_config
+from gatewise.training.pretrain import PretrainRecipe
+from gatewise.training.recipes import read_config
 from gatewise.training.run import checked_seed
 
 

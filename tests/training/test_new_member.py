@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -14,8 +15,9 @@ import gatewise as gw
 from gatewise.errors import ModelFileError
 from gatewise.members.member import KINDS, Inputs, Member
 from gatewise.storage.tensors import tensors_from_bytes
+from gatewise.training import members
 from gatewise.training.dense_solver import fit_standardised_glm
-from gatewise.training.members import FITS, Run
+from gatewise.training.members import Run
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
@@ -64,10 +66,14 @@ def fit_length(data: TrainingData, run: Run) -> FittedMember:
 
 
 @pytest.fixture
-def _length(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the two files would do: register the kind and its fit."""
+def _length(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The two files: the kind is registered, and a module with its fit stands in `training.members`."""
+    (tmp_path / "fits").mkdir()
+    (tmp_path / "fits" / "length.py").write_text(f"from {__name__} import fit_length as fit", encoding="utf-8")
     monkeypatch.setitem(KINDS, "length", Length)
-    monkeypatch.setitem(FITS, "length", fit_length)
+    monkeypatch.setattr(members, "__path__", [*members.__path__, str(tmp_path / "fits")])
+    yield
+    sys.modules.pop("gatewise.training.members.length", None)
 
 
 def made(n: int, seed: int) -> tuple[list[str], list[str]]:
@@ -85,16 +91,16 @@ def test_a_new_member_is_trained_explained_saved_exported_and_shown(tmp_path: Pa
     texts, labels = made(240, 1)
     options: dict[str, Any] = {"units": 4, "embedding_dim": 4, "epochs": 1, "ngrams__order": 1, "seed": 1}
     model = gw.train(texts, labels, **options)
-    assert list(model.weights) == ["LSTM", "n-grams", "length"]
+    assert list(model.weights) == ["LSTM", "length", "n-grams"]
     assert model.weights["length"] > 0.1
     assert model.score(*made(200, 2)) > 0.9
     length = model.ensemble.get("length")
 
     for method in gw.explain.METHODS:
         found = model.explain("aa bb cc", method)
-        assert [part.name for part in found.parts] == ["LSTM", "n-grams", "length"]
+        assert [part.name for part in found.parts] == ["LSTM", "length", "n-grams"]
         expected = model.weights["length"] * abs(length.weight[0])
-        np.testing.assert_allclose(np.abs(found.parts[2].scores), expected, rtol=1e-6)
+        np.testing.assert_allclose(np.abs(found.parts[1].scores), expected, rtol=1e-6)
         assert abs(found.residual) < 1e-3 or not found.adds_up
 
     model.save(tmp_path / "m")
@@ -109,11 +115,10 @@ def test_a_new_member_is_trained_explained_saved_exported_and_shown(tmp_path: Pa
     assert runtime.InferenceSession(tmp_path / "m.onnx").get_outputs()
 
 
+@pytest.mark.usefixtures("_length")
 def test_a_kind_that_is_not_registered_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts, labels = made(60, 1)
-    with monkeypatch.context() as inside:
-        inside.setitem(KINDS, "length", Length)
-        inside.setitem(FITS, "length", fit_length)
-        gw.train(texts, labels, units=4, embedding_dim=4, epochs=1, out=tmp_path / "m")
+    gw.train(texts, labels, units=4, embedding_dim=4, epochs=1, out=tmp_path / "m")
+    monkeypatch.delitem(KINDS, "length")
     with pytest.raises(ModelFileError, match="no kind of member is called 'length'"):
         gw.load(tmp_path / "m")

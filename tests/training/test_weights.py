@@ -16,8 +16,7 @@ from gatewise.metrics import MultilabelEvaluation
 from gatewise.target import Target
 from gatewise.training import Interrupted, recipe
 from gatewise.training.objective import scores_of
-from gatewise.training.stack import Stack
-from gatewise.training.thresholds import best_threshold, choose_thresholds, cost_thresholds
+from gatewise.training.stack import Stack, best_threshold, choose_thresholds, cost_thresholds
 from gatewise.training.train import train
 from gatewise.training.training_data import class_weights, logit_shift, prepare, row_weights
 from tests.training.callbacks import InterruptAt, Recorder

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import MissingExtra
 
@@ -11,16 +13,11 @@ if find_spec("scipy") is None or find_spec("threadpoolctl") is None:
 
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
 from gatewise.training.processes import process_group
-from gatewise.training.recipes import (
-    RECIPES,
-    SIZES,
-    PretrainRecipe,
-    Recipe,
-    default_recipe,
-    pretrain_recipe,
-    recipe,
-)
+from gatewise.training.recipes import RECIPES, Recipe, default_recipe, recipe
 from gatewise.training.run import Interrupted
+
+if TYPE_CHECKING:
+    from gatewise.training.pretrain import SIZES, PretrainRecipe, pretrain_recipe
 
 __all__ = [
     "RECIPES",
@@ -38,3 +35,9 @@ __all__ = [
     "process_group",
     "recipe",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:  # of pretraining, which few programs need
+        return getattr(import_module("gatewise.training.pretrain"), name)
+    raise AttributeError(f"module 'gatewise.training' has no attribute {name!r}")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.model.model import Model
 from gatewise.network.architecture import Architecture
-from gatewise.training.recipes import PretrainRecipe, Recipe
 from gatewise.types import Task
 
 if TYPE_CHECKING:
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 class RunInfo:
     """What a run is going to do."""
 
-    recipe: Recipe | PretrainRecipe
+    recipe: Any
+    """A `Recipe`, in pretraining a `PretrainRecipe`."""
     source: str
     """The data, in a line."""
     train: int

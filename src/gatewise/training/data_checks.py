@@ -22,7 +22,7 @@ from gatewise.errors import DataWarning, InputError, counted, quote
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import describe_truncation
 from gatewise.training.recipes import Recipe
-from gatewise.training.training_data import TrainingData
+from gatewise.training.training_data import TrainingData, class_counts
 
 if TYPE_CHECKING:
     from gatewise.training.pretrained import Pretrained
@@ -85,10 +85,11 @@ def warn_about_data(
     without rows of weight 0; rows (n,): where each stood in what the user gave.
     """
     data, recipe, arch = training_data.data, training_data.recipe, training_data.architecture
-    found = [different_labels(given, rows), imbalance(given) if training_data.weights is None else ""]
+    found = [single_rows(data)]
     if len(given) < FEW_ROWS:
         few = counted(len(given), "row is", "rows are")
-        found.insert(0, f"{few} few: below {FEW_ROWS}, accuracy and probabilities are rough estimates")
+        found.append(f"{few} few: below {FEW_ROWS}, accuracy and probabilities are rough estimates")
+    found += [different_labels(given, rows), imbalance(given) if training_data.weights is None else ""]
     lengths = [len(sequence) for sequence in training_data.full_sequences]
     cut = describe_truncation(lengths, arch)
     if cut:
@@ -129,6 +130,19 @@ def warn_about_overlap(train: Labelled, other: Labelled, name: str) -> None:
         )
 
 
+def single_rows(data: Labelled) -> str:
+    """Classes with one row in all."""
+    if data.task == "regression":
+        return ""
+    k = len(data.classes)
+    single = [data.classes[c] for c in np.flatnonzero(class_counts(data.labels, k) == 1)]
+    if not single:
+        return ""
+    shown = ", ".join(map(quote, single[:5])) + (", ..." if len(single) > 5 else "")
+    have = f"{len(single)} of {k} classes {'have' if len(single) > 1 else 'has'} one row"
+    return f"{data.source}: {have} ({shown}), in the training part: the validation set does not measure them"
+
+
 def different_labels(data: Labelled, numbers: NDArray[np.int64]) -> str:
     """Equal inputs with different labels. numbers (n,): of the rows, for the message."""
     if data.task == "regression":
@@ -154,13 +168,10 @@ def imbalance(data: Labelled) -> str:
     """A class with one row for 20 of the largest class or more."""
     if data.task == "regression":
         return ""
-    if data.task == "multilabel":
-        counts = data.labels.sum(axis=0)
-        largest, of = len(data) - int(counts.min()), "without it"
-    else:
-        counts = np.bincount(data.labels, minlength=len(data.classes))
+    counts = class_counts(data.labels, len(data.classes))
+    smallest, largest, of = int(counts.argmin()), len(data) - int(counts.min()), "without it"
+    if data.task == "classification":
         largest, of = int(counts.max()), f"of {quote(data.classes[int(counts.argmax())], 40)}"
-    smallest = int(counts.argmin())
     if not counts[smallest] or largest < IMBALANCE * counts[smallest]:
         return ""
     return (

@@ -7,8 +7,9 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from gatewise import kernels
 from gatewise._version import __version__
 from gatewise.data import Unlabelled
-from gatewise.errors import InputError, counted
+from gatewise.errors import InputError, counted, did_you_mean, quote
+from gatewise.kernels import fastest_precision
 from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata
 from gatewise.network.architecture import language_model_shapes
 from gatewise.network.batch import PAD
@@ -25,12 +27,12 @@ from gatewise.network.sampled import Sampler
 from gatewise.network.trainable import TABLE
 from gatewise.text import TokenEncoding
 from gatewise.training.callback import Callback, PerplexityLog, RunInfo
+from gatewise.training.fields import Count, NotNegative, Number, Positive, Probability, Range, check_values
 from gatewise.training.loop import Loop, Objective, Result
 from gatewise.training.optim import Adam, one_cycle
 from gatewise.training.progress import callback_of
-from gatewise.training.recipes import PretrainRecipe, pretrain_recipe
 from gatewise.training.run import Interrupted, Progress, RunFolder, checked_seed, interruptible, run_identity
-from gatewise.types import Array
+from gatewise.types import Array, Precision
 
 Tokens = NDArray[np.int32]
 VALIDATION_TEXTS = 300  # or a twentieth of fewer than 6,000 texts
@@ -38,6 +40,79 @@ MIN_PIECES = 2  # of an epoch
 MEASUREMENTS = 10  # of the validation perplexity in a run, each followed by a checkpoint
 VALIDATION_STRIDE = 5  # until the last measurement, which reads all validation texts: with a large vocabulary a minute
 TIMED_STEPS = 12  # steps timed before a run of so many minutes; the first third warms up
+
+
+@dataclass(frozen=True)
+class PretrainRecipe:
+    """Hyperparameters of a pretraining run. Raises InputError for a value out of range."""
+
+    size: str
+    """Name of the size, written to the card."""
+    embedding_dim: Count
+    """Dimension D of the word embeddings."""
+    units: Number
+    """Hidden units H of each LSTM, one per direction. 0: word embeddings alone."""
+    vocab_size: Annotated[int, Range("at least 3", lambda value: value >= 3)] = 40_000
+    """Number of token ids, special tokens included."""
+    minutes: NotNegative = 0.0
+    """Time limit. Either `minutes` or `epochs` is above 0: the first steps are timed, and as many are made as fit."""
+    epochs: NotNegative = 0.0
+    """Passes over the texts."""
+    batch_size: Count = 64
+    """Parallel streams of text per step."""
+    bptt: Count = 70
+    """Tokens of each stream per step: truncated backpropagation through time (Williams & Peng 1990)."""
+    num_sampled: Count = 1024
+    """Candidates of the sampled softmax. TensorFlow: `sampled_softmax_loss(num_sampled)`."""
+    learning_rate: Positive = 0.003
+    """Peak learning rate of Adam in one-cycle."""
+    dropout_word: Probability = 0.1
+    """Probability of dropping a whole word's embedding."""
+    dropout_output: Probability = 0.1
+    """Dropout probability before the decoder."""
+    grad_clip: Positive = 1.0
+    """Largest norm of the gradient of all parameters."""
+    precision: Literal[Precision, "auto"] = "auto"
+    """Precision of the kernel's matrix products. "auto": the fastest one on this processor."""
+
+    def __post_init__(self) -> None:
+        check_values(self, "pretraining")
+        if (self.minutes > 0) == (self.epochs > 0):
+            raise InputError("pretraining needs either minutes or epochs, above 0")
+
+    @property
+    def kernel_precision(self) -> Precision:
+        """The precision of the kernel's products on this machine."""
+        return fastest_precision() if self.precision == "auto" else self.precision
+
+
+SIZES: dict[str, PretrainRecipe] = {
+    "embeddings": PretrainRecipe("embeddings", embedding_dim=128, units=0, epochs=2),
+    "small": PretrainRecipe("small", embedding_dim=128, units=128, epochs=1),
+    "medium": PretrainRecipe("medium", embedding_dim=128, units=256, epochs=1),
+    "large": PretrainRecipe("large", embedding_dim=256, units=512, epochs=1, learning_rate=0.002),
+}
+# More time is better spent on a larger network than on another pass of a small one, as long as every word is read about
+# once (docs/log/accuracy.md, 2026-11-24). The fewest minutes for which a size is chosen, for 20 million words on two
+# cores:
+_MIN_MINUTES = {"embeddings": 0.0, "small": 4.0, "medium": 8.0, "large": 20.0}
+
+
+def pretrain_recipe(size: str | None = None, minutes: float | None = None, **changes: Any) -> PretrainRecipe:
+    """The recipe for a size, or the largest size for the minutes (10). Raises InputError for an unknown size, or for
+    both minutes and epochs.
+    """
+    if minutes is not None and "epochs" in changes:
+        raise InputError("pretraining needs either minutes or epochs, not both")
+    if size is None:
+        available = 10.0 if minutes is None else minutes
+        size = next(name for name in reversed(_MIN_MINUTES) if available >= _MIN_MINUTES[name] or name == "embeddings")
+        minutes = available if "epochs" not in changes else minutes
+    if size not in SIZES:
+        raise InputError(f"no size is called {quote(size)}; there are {', '.join(SIZES)}{did_you_mean(size, SIZES)}")
+    if minutes is not None:
+        changes |= {"minutes": minutes, "epochs": 0.0}
+    return replace(SIZES[size], **changes)
 
 
 def pretrain(

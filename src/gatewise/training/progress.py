@@ -22,7 +22,7 @@ from gatewise.network.architecture import Architecture, summary
 from gatewise.system.console import PlainConsole
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
 from gatewise.training.processes import current
-from gatewise.training.recipes import PretrainRecipe
+from gatewise.training.recipes import Recipe
 
 if TYPE_CHECKING:
     from gatewise.model.pretrained import PretrainedLM
@@ -50,8 +50,8 @@ class ProgressPrinter(Callback):
         """Print the run and the head of its table."""
         recipe, facts = run.recipe, {"data": printable(run.source, 500)}
         kernel = run.kernel if run.processes == 1 else f"{run.kernel}, {run.processes} processes"
-        self._pretraining = isinstance(recipe, PretrainRecipe)
-        if isinstance(recipe, PretrainRecipe):
+        self._pretraining = not isinstance(recipe, Recipe)
+        if not isinstance(recipe, Recipe):
             network = f"two LSTMs of {recipe.units} units" if recipe.units else "word embeddings alone"
             texts = counted(run.train, "text")
             facts["train"] = f"{texts} of {run.words:,} words; vocabulary {run.vocab_size:,}"

@@ -1,4 +1,4 @@
-"""The stack: weights of the members, shift and calibration, fitted to held-out logits of all members together.
+"""The stack: weights of the members, shift, calibration and thresholds, from held-out logits of all members together.
 
     logit = Σ_m weight_m logit_m + shift
 
@@ -14,27 +14,38 @@ label unlabelled texts. Where a member leads, which is calibrated on held-out ro
 towards 0, and are at least 0: on few rows, from which a network learns next to nothing, the calibrated member remains.
 A weight that a report would print as 0.00 is 0, so that the member is not computed and the reports say so.
 
+A decision threshold is the probability from which a label is predicted. That of the highest F1 is known only as well as
+the few positive rows of the validation set tell. So F1 is computed from (y + p) / 2 in place of y: half what the rows
+are, half what their calibrated probabilities expect (Lipton et al. 2014 derive the threshold from p alone). For two
+classes the training rows choose too, where cross-validated n-grams give their held-out logits.
+
 All of it follows from the held-out logits, so a resumed run ends with the same bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gatewise.errors import InputError, counted
+from gatewise.errors import InputError, counted, quote
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Member
+from gatewise.metrics import precision_recall_f1
 from gatewise.target import Target
+from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_glm, loss_of
-from gatewise.training.training_data import TargetScaling
+from gatewise.training.training_data import TargetScaling, TrainingData, class_counts
 from gatewise.types import Array, Task
 
 SMALLEST = 0.005  # a weight, see above
 L2 = 5.0  # chosen on train reviews, for a hundred to thousands of rows: docs/log/accuracy.md
+Threshold = float | str | Sequence[float]
+POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the class weights, from none of their effect to all of it
+SHARE = 0.5  # of the observed labels in the smoothed ones: docs/log/accuracy.md
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,3 +197,122 @@ def _held_out_train(members: Sequence[FittedMember], weights: Array, combined: A
     variance = np.square(of_validation - center).mean(axis=0)
     covariance = ((of_validation - center) * (combined - mean)).mean(axis=0)
     return np.asarray(mean + covariance / np.maximum(variance, 1e-12) * (of_train - center))
+
+
+def check_threshold(target: Target, threshold: Threshold | None) -> None:
+    """Raise InputError unless `threshold` is None, "f1", a probability, or for multi-label one per label."""
+    if threshold is None:
+        return
+    if target.task == "regression":
+        raise InputError("a threshold is for classes: a regression has none")
+    if isinstance(threshold, str):
+        if threshold != "f1":
+            raise InputError(f"threshold must be 'f1' or a probability, not {quote(threshold)}")
+    elif target.task == "classification" and len(target.classes) != 2:
+        raise InputError(f"a number as threshold needs two classes, the data has {len(target.classes)}: use 'f1'")
+    else:
+        replace(target, thresholds=_given(target, threshold))
+
+
+def choose_thresholds(
+    data: TrainingData, found: Stack, threshold: Threshold | None, callback: Callback
+) -> tuple[tuple[float, ...], str] | None:
+    """The thresholds that are asked for, and how the validation set was used for them; None for none. By default: those
+    of F1 for multi-label rows and for balanced classes, those of the costs for a weight per class, for which the
+    predicted class has the largest w_k p_k, else none.
+
+    "f1" is for two classes the F1 of the class with fewer training rows; the training rows choose too where their
+    held-out logits are known. For more classes it is the macro F1, and the thresholds are in proportion to w^-a, with
+    the class weights w, or balanced ones, and the best a of `POWERS`.
+    """
+    target, classes = data.data.target, data.data.task == "classification"
+    if target.task == "regression" or (threshold is None and classes and data.class_weights is None):
+        return None
+    if threshold is not None and not isinstance(threshold, str):
+        return _given(target, threshold), "with its thresholds"
+    if threshold is None and classes and data.class_weights is not None and not data.balanced:
+        return cost_thresholds(data.class_weights), "with its thresholds"
+    rows, logits = data.validation, found.held_out
+    if found.held_out_train is not None and classes and len(target.classes) == 2:
+        rows, logits = np.concatenate([rows, data.train]), np.concatenate([logits, found.held_out_train])
+    return _best(data, rows, target.probabilities(logits), callback), "used to choose the thresholds"
+
+
+def cost_thresholds(weights: Array) -> tuple[float, ...]:
+    """The thresholds with which the predicted class has the largest w_k p_k, for weights w (K,)."""
+    if len(weights) == 2:
+        return (float(weights[0] / weights.sum()),)
+    return tuple((weights.min() / weights).tolist())
+
+
+def _best(data: TrainingData, rows: NDArray[np.int64], p: Array, callback: Callback) -> tuple[float, ...]:
+    """The thresholds for F1, from the probabilities (n, K) of these rows (n,), which were held out."""
+    target = data.data.target
+    k = len(target.classes)
+    labels, sample_weight = data.labels[rows], data.sample_weight(rows)
+    weight = np.ones(len(rows)) if sample_weight is None else sample_weight
+    if target.task == "multilabel":
+        thresholds = tuple(best_threshold(p[:, c], labels[:, c], weight) for c in range(k))
+        callback.log(f"thresholds for F1: {min(thresholds):.3f} to {max(thresholds):.3f}")
+        return thresholds
+    trained = class_counts(data.labels[data.train], k)
+    if k == 2:
+        rare = 0 if trained[0] < trained[1] else 1
+        best = best_threshold(p[:, rare], (labels == rare).astype(np.int64), weight)
+        at = best if rare == 1 else 1 - best
+        name, rare_name = quote(target.classes[1]), quote(target.classes[rare])
+        callback.log(f"threshold for {name}: {at:.3f}, which has the highest F1 of {rare_name}")
+        return (at,)
+    ratio = data.class_weights
+    if ratio is None:
+        ratio = trained.sum() / (k * trained)
+    scores = [_macro_f1((p * ratio**power).argmax(axis=1), labels, weight, k) for power in POWERS]
+    power = POWERS[int(np.argmax(scores))]
+    if not power:
+        callback.log("no thresholds: the most probable class has the highest macro F1")
+        return ()
+    callback.log(f"thresholds in proportion to class weight ^ -{power}, which has the highest macro F1")
+    inverse = ratio**-power
+    return tuple((inverse / inverse.max()).tolist())
+
+
+def _macro_f1(predicted: Array, labels: Array, weight: Array, k: int) -> float:
+    counts = [
+        np.bincount(of, part, minlength=k)
+        for of, part in ((labels, weight * (predicted == labels)), (predicted, weight), (labels, weight))
+    ]
+    occurs = counts[1] + counts[2] > 0
+    return float(precision_recall_f1(*counts)[2][occurs].mean())
+
+
+def best_threshold(probabilities: Array, positive: Array, weight: Array, share: float = SHARE) -> float:
+    """The threshold of the highest smoothed F1, from probabilities (n,), positive rows 0 or 1 (n,), weights (n,).
+
+    It lies halfway between the logits of two neighbouring rows; 0.5 where the probabilities are all equal or no row is
+    positive.
+    """
+    if not positive.any():
+        return 0.5
+    order = np.argsort(-probabilities, kind="stable")
+    p, w = probabilities[order].astype(np.float64), weight[order]
+    smoothed = w * (share * positive[order] + (1 - share) * p)
+    f1 = 2 * np.cumsum(smoothed) / (np.cumsum(w) + smoothed.sum())  # of the first 1, 2, ... rows predicted positive
+    cuts = np.flatnonzero(p[:-1] > p[1:])
+    if not len(cuts):
+        return 0.5
+    best = cuts[np.argmax(f1[cuts])]
+    above, below = np.clip(p[best : best + 2], 1e-9, 1 - 1e-9)
+    return float(1 / (1 + np.sqrt((1 - above) * (1 - below) / (above * below))))  # the sigmoid of the mean logit
+
+
+def _given(target: Target, threshold: float | Sequence[float]) -> tuple[float, ...]:
+    count = len(target.classes) if target.task == "multilabel" else 1
+    try:
+        values = np.atleast_1d(np.asarray(threshold, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise InputError(
+            f"threshold must be 'f1', a probability or one per label, not {quote(str(threshold))}"
+        ) from None
+    if values.size == 1:
+        values = np.full(count, values.flat[0])
+    return tuple(values.tolist())

@@ -9,7 +9,7 @@ from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo
 from gatewise.training.fields import values_of
-from gatewise.training.recipes import PretrainRecipe
+from gatewise.training.recipes import Recipe
 
 __all__ = ["MLflowCallback", "TensorBoardCallback"]
 
@@ -65,7 +65,7 @@ class MLflowCallback(Callback):
         if self._mlflow.active_run() is None:
             self._mlflow.start_run()
             self._own = True
-        name = run.recipe.size if isinstance(run.recipe, PretrainRecipe) else run.recipe.name
+        name = run.recipe.name if isinstance(run.recipe, Recipe) else run.recipe.size
         self._mlflow.log_params({"recipe": name, **values_of(run.recipe), "data": run.source, "train": run.train})
 
     def on_epoch_end(self, epoch: EpochLog) -> None:

@@ -32,8 +32,7 @@ from gatewise.training.progress import callback_of
 from gatewise.training.recipes import Recipe, check_settings, default_recipe, match_pretrained
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, checked_seed
-from gatewise.training.stack import FittedMember, Stack, stack
-from gatewise.training.thresholds import Threshold, check_threshold, choose_thresholds
+from gatewise.training.stack import FittedMember, Stack, Threshold, check_threshold, choose_thresholds, stack
 from gatewise.training.tokenization import choose_tokenization
 from gatewise.training.training_data import ClassWeight, TrainingData, prepare
 from gatewise.types import Array, Task
@@ -86,7 +85,7 @@ def train(
     `gatewise.training.training_data`. With class weights the model learns from the weighted rows and its thresholds
     move; its probabilities remain those for the class frequencies of the data. threshold: the probability from which a
     label is predicted: a number (of the second of two classes, or of every label), one number per label, or "f1", which
-    chooses the thresholds of the best F1 on the validation set, see `gatewise.training.thresholds`. Default: "f1" for
+    chooses the thresholds of the best F1 on the validation set, see `gatewise.training.stack`. Default: "f1" for
     multi-label and for balanced classes, the threshold that follows from the weights for a weight per label, else 0.5.
 
     The validation set chooses the epoch, the ensemble weights and the thresholds. By default it is the fraction
@@ -154,7 +153,9 @@ def train(
 
 
 def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
-    """Fit the members and stack them. In all processes but the first, the LSTM alone and None. Raises Interrupted."""
+    """Fit the members and stack them: the model, with its scores on the validation set and from `MIN_CALIBRATION_ROWS`
+    rows its calibration, and the stack. In all processes but the first, the LSTM alone and None. Raises Interrupted.
+    """
     try:
         members = fit_members(data, run)
     except Stopped as stopped:
@@ -173,7 +174,23 @@ def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
         calibrate=calibrates,
     )
     model = replace(model, ensemble=found.ensemble(members, model.target))
-    return _with_report(model, data, run, members, found) if calibrates else model, found
+    if not calibrates:
+        return model, found
+    part, labels, weights = data.validation_name, data.labels[rows], found.describe(members)
+    name = f"{part}, used to fit the ensemble weights"
+    after = evaluate(model.target, found.held_out, labels, name)
+    model = model.with_evaluation(after)
+    run.callback.log(f"ensemble: {weights}; {part}: {model.metadata.evaluations[-1].figures}")
+    if isinstance(after, RegressionEvaluation):
+        return model, found
+    if after.n < MIN_CALIBRATION_ROWS:  # the weights are fitted all the same, but nothing is claimed
+        few = counted(after.n, "validation row")
+        run.callback.log(f"not calibrated: {few}, at least {MIN_CALIBRATION_ROWS} are needed")
+        return model, found
+    before: Any = evaluate(model.target, cast(Array, members[0].held_out), labels, name)
+    figures = before.loss, after.loss, before.calibration_error, after.calibration_error
+    calibration = CalibrationReport(weights, f"the {part}; before: the LSTM alone", after.n, *figures)
+    return replace(model, metadata=replace(model.metadata, calibration=calibration)), found
 
 
 def _measure(
@@ -193,26 +210,6 @@ def _measure(
     if examples:
         model = model.with_examples(data.data.take(data.validation), examples)
     return replace(model, metadata=replace(model.metadata, seconds=run.seconds))
-
-
-def _with_report(model: Model, data: TrainingData, run: Run, members: Sequence[FittedMember], found: Stack) -> Model:
-    """The ensemble with its scores on the validation set and, from `MIN_CALIBRATION_ROWS` rows, its calibration."""
-    part, labels = data.validation_name, data.labels[data.validation]
-    name, weights = f"{part}, used to fit the ensemble weights", found.describe(members)
-    assert members[0].held_out is not None
-    before, after = (evaluate(model.target, z, labels, name) for z in (members[0].held_out, found.held_out))
-    model = model.with_evaluation(after)
-    run.callback.log(f"ensemble: {weights}; {part}: {model.metadata.evaluations[-1].figures}")
-    if isinstance(before, RegressionEvaluation) or isinstance(after, RegressionEvaluation):
-        return model
-    if after.n < MIN_CALIBRATION_ROWS:  # the weights are fitted all the same, but nothing is claimed
-        few = counted(after.n, "validation row")
-        run.callback.log(f"not calibrated: {few}, at least {MIN_CALIBRATION_ROWS} are needed")
-        return model
-    losses = before.loss, after.loss
-    errors = before.calibration_error, after.calibration_error
-    calibration = CalibrationReport(weights, f"the {part}; before: the LSTM alone", after.n, *losses, *errors)
-    return replace(model, metadata=replace(model.metadata, calibration=calibration))
 
 
 def _teach(data: TrainingData, sequences: list[Array], run: Run) -> Array | None:

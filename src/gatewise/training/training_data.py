@@ -7,13 +7,12 @@ log w_k from each logit gives the probabilities of the data's own frequencies ag
     logit_k ← logit_k - log w_k
 
 Each part of a model is corrected right after its fit, so that calibration, evaluation and probabilities are those of
-the data as they are. The weights act on what the parts learn, and on the decisions (`gatewise.training.thresholds`).
+the data as they are. The weights act on what the parts learn, and on the decisions (`gatewise.training.stack`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from gatewise import text
 from gatewise.data import Labelled
 from gatewise.data.split import cross_validation_folds, hold_out
-from gatewise.errors import DataWarning, InputError, counted, quote
+from gatewise.errors import InputError, counted, quote
 from gatewise.members.ngrams import check_vocab_size
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
@@ -121,6 +120,8 @@ class TrainingData:
     """The held-out rows of each fold of a cross-validation; train and validation are all rows then."""
     own_validation: bool = False
     """Whether the validation set must not be trained on: it is separate, or later than the training part."""
+    excluded_tokens: Sequence[int] = ()
+    """Tokens that no n-gram may contain: the unknown one."""
 
     @property
     def epoch_rows(self) -> NDArray[np.int64]:
@@ -157,12 +158,6 @@ class TrainingData:
         weights = self.data.sample_weight[rows]
         return None if (weights == weights[0]).all() else weights / weights.mean()
 
-    @property
-    def excluded_tokens(self) -> list[int]:
-        """Tokens that no n-gram may contain: the unknown one."""
-        unknown = self.preprocessor.unknown
-        return [] if unknown is None else [unknown]
-
 
 def prepare(
     data: Labelled,
@@ -196,14 +191,17 @@ def prepare(
         raise InputError(
             f"{data.source}: {counted(len(data), 'row is', 'rows are')} too few to hold out {fraction} for validation"
         )
-    _check_classes(rows, train)
+    if data.task != "regression":
+        missing = np.flatnonzero(class_counts(rows.labels[train], len(data.classes)) == 0)
+        if len(missing):
+            raise InputError(f"{data.source}: the training part has no row of class {quote(data.classes[missing[0]])}")
     if preprocessor is None:
         preprocessor = _preprocessor(data, train, recipe)
     elif isinstance(preprocessor, TextPreprocessor) != (data.kind == "text"):
         kinds = ("texts", "series") if data.kind == "series" else ("series", "texts")
         raise InputError(f"{data.source}: the pretrained model is for {kinds[0]}, and these are {kinds[1]}")
     encoded = _encoded(rows, preprocessor, recipe, train)
-    of_classes = class_weights(rows, train, class_weight)
+    of_classes = None if class_weight is None else class_weights(rows, train, class_weight)
     weights = row_weights(rows, train, of_classes)
     scaling = None
     if data.task == "regression":
@@ -273,6 +271,7 @@ def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: 
         "architecture": arch,
         "sequences": sequences,
         "full_sequences": full_sequences,
+        "excluded_tokens": () if preprocessor.unknown is None else (preprocessor.unknown,),
     }
 
 
@@ -325,29 +324,6 @@ def _joined(data: Labelled, validation: Labelled) -> Labelled:
     )
 
 
-def _check_classes(data: Labelled, train: NDArray[np.int64]) -> None:
-    """Raise InputError for a class without a row in the training part; warn of classes with one row in all."""
-    if data.task == "regression":
-        return
-    k = len(data.classes)
-    trained, rows = (
-        np.bincount(data.labels[part], minlength=k) if data.task == "classification" else data.labels[part].sum(axis=0)
-        for part in (train, np.arange(len(data)))
-    )
-    missing = np.flatnonzero(trained == 0)
-    if len(missing):
-        raise InputError(f"{data.source}: the training part has no row of class {quote(data.classes[missing[0]])}")
-    single = [data.classes[c] for c in np.flatnonzero(rows == 1)]
-    if single:
-        shown = ", ".join(map(quote, single[:5])) + (", ..." if len(single) > 5 else "")
-        what = f"{len(single)} of {k} classes have one row" if len(single) > 1 else f"1 of {k} classes has one row"
-        warnings.warn(
-            f"{data.source}: {what} ({shown}), in the training part: the validation set does not measure them",
-            DataWarning,
-            stacklevel=4,
-        )
-
-
 def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextPreprocessor | SeriesPreprocessor:
     if data.kind == "series":
         return SeriesPreprocessor.fit([data.inputs[n] for n in train])
@@ -358,25 +334,27 @@ def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> T
     return TextPreprocessor(encoding.fit([texts[n] for n in train], vocab_size=size))
 
 
-def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassWeight | None) -> Array | None:
-    """Weights (K,) of the classes, or for multi-label of a row with the label against a row without it; None for None.
+def class_counts(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """How many rows have each class (K,), from their classes (n,) or labels (n, K)."""
+    return np.bincount(labels, minlength=classes) if labels.ndim == 1 else np.asarray(labels.sum(axis=0))
+
+
+def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassWeight) -> Array:
+    """Weights (K,) of the classes, or for multi-label of a row with the label against a row without it.
 
     "balanced": in inverse proportion to the rows in the training part, n / (K n_k) as in scikit-learn; for multi-label
     (n - n_k) / n_k. A mapping has a weight above 0 per label; other labels have 1. Raises InputError for regression and
     for unknown labels.
     """
-    if class_weight is None:
-        return None
     if data.task == "regression":
         raise InputError("class_weight is for classes: a regression has none; use sample_weight")
     k = len(data.classes)
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise InputError(f"class_weight must be 'balanced' or a weight per class, not {quote(class_weight)}")
+        rows = class_counts(data.labels[train], k)
         if data.task == "multilabel":
-            rows = data.labels[train].sum(axis=0)
             return np.asarray((len(train) - rows) / np.maximum(rows, 1)).clip(min=1 / len(train))
-        rows = np.bincount(data.labels[train], minlength=k)
         return np.asarray(len(train) / (k * np.maximum(rows, 1)))
     if not isinstance(class_weight, Mapping):
         raise InputError(f"class_weight must be 'balanced' or a mapping, not {type(class_weight).__name__}")

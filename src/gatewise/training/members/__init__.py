@@ -1,13 +1,12 @@
 """Fits of members: one file per kind, each with a function from the training data to a `FittedMember`.
 
-A new kind of member is a subclass of `gatewise.members.member.Member` and a fit that `register` adds here.
+A new kind of member is a subclass of `gatewise.members.member.Member` and a module here with its `fit`.
 """
 
 from __future__ import annotations
 
 import pkgutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -48,26 +47,13 @@ class Run:
         return round(time.perf_counter() - self.began, 1)
 
 
-Fit = Callable[[TrainingData, Run], FittedMember | None]
-FITS: dict[str, Fit] = {}
-"""The fits by kind of member."""
-
-
-def register(kind: str) -> Callable[[Fit], Fit]:
-    """Decorator: the fit of this kind of member; it returns None where the recipe or the data have no such member."""
-
-    def add(fit: Fit) -> Fit:
-        FITS[kind] = fit
-        return fit
-
-    return add
-
-
 def fit_members(data: TrainingData, run: Run) -> list[FittedMember]:
-    """Fit all members, the LSTM first. All processes fit it together, the first one alone fits the others."""
+    """Fit all members, the LSTM first: `fit(data, run)` of each module here, which returns None where the recipe or the
+    data have no such member. All processes fit the LSTM together, the first one alone fits the others.
+    """
     sizes = {"ngrams": data.recipe.ngrams.order, "convolutions": data.recipe.convolutions.features}
-    for module in pkgutil.iter_modules(__path__):
-        if sizes.get(module.name) != 0:
-            import_module(f"{__name__}.{module.name}")  # which registers its fit
-    kinds = ["lstm", *(kind for kind in FITS if kind != "lstm" and not current().rank)]
-    return [one for one in (FITS[kind](data, run) for kind in kinds) if one is not None]
+    first = ("lstm", "autoregression", "window_lstm")  # the last two are fitted by forecasters
+    others = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in first)
+    kinds = ["lstm", *(kind for kind in others if sizes.get(kind) != 0 and not current().rank)]
+    found = [import_module(f"{__name__}.{kind}").fit(data, run) for kind in kinds]
+    return [one for one in found if one is not None]

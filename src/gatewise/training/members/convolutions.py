@@ -35,7 +35,7 @@ from gatewise.errors import InputError, counted
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.members.convolutions import Convolutions, features_of, with_differences
 from gatewise.training.dense_solver import Ridge, RidgeSums
-from gatewise.training.members import Run, register
+from gatewise.training.members import Run
 from gatewise.training.stack import FittedMember, calibrated
 from gatewise.training.training_data import MOST_ROWS, TargetScaling, TrainingData
 from gatewise.types import Array, Task
@@ -53,7 +53,6 @@ WEIGHT_L2 = 1.0  # penalty of every member's weight beside convolutions
 GOLDEN = (1 + math.sqrt(5)) / 2
 
 
-@register("convolutions")
 def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
     """The convolutions of series; None for texts and without them in the recipe."""
     data, features, start = training_data.data, training_data.recipe.convolutions.features, time.perf_counter()

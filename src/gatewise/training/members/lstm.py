@@ -33,7 +33,7 @@ from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.loop import Loop
-from gatewise.training.members import Run, register
+from gatewise.training.members import Run
 from gatewise.training.objective import SupervisedObjective, scores_of
 from gatewise.training.processes import current
 from gatewise.training.run import StopEvent, interruptible, run_identity
@@ -56,7 +56,6 @@ class Stopped(Exception):
         self.member, self.stop = member, stop
 
 
-@register("lstm")
 def fit(data: TrainingData, run: Run) -> FittedMember:
     """The network of the best epoch. Raises Stopped after Ctrl-C."""
     identity = identity_of(data, run)

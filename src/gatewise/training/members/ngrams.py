@@ -55,7 +55,7 @@ from gatewise.members.ngrams import (
 )
 from gatewise.network.batch import chunks
 from gatewise.training.dense_solver import fit_standardised_glm
-from gatewise.training.members import Run, register
+from gatewise.training.members import Run
 from gatewise.training.sparse_solver import fit_linear
 from gatewise.training.stack import FittedMember, calibrated, stack
 from gatewise.training.training_data import TrainingData
@@ -83,7 +83,6 @@ class NgramFit(FittedMember):
     member: Ngrams
 
 
-@register("ngrams")
 def fit(data: TrainingData, run: Run) -> FittedMember | None:
     """The n-gram member of texts; None without one in the recipe, or where no n-gram is in enough texts."""
     if not data.recipe.ngrams.order:
