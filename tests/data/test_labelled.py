@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from gatewise.data import Labelled
-from gatewise.data.labels import class_order
 from gatewise.errors import InputError
 
 TEXTS = ["A good film.", "a  GOOD<br />film.", "dull", ""]
@@ -131,9 +130,3 @@ def test_columns_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         Labelled(["x", "y"], np.array(labels), classes, np.array(groups), "here")
-
-
-def test_class_order() -> None:
-    assert class_order(["10", "2", "-1", "2.5"]) == ("-1", "2", "2.5", "10")
-    assert class_order(["10", "2", "nan"]) == ("10", "2", "nan")
-    assert class_order(["pos", "Neg"]) == ("Neg", "pos")

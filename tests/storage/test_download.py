@@ -94,29 +94,24 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "new" / "file.bin"
 
 
-def test_all_of_it_with_progress(server: type[Server], target: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fetch(remote(server), target) == target
+@pytest.mark.parametrize("progress", ["none", "pipe", "terminal"])
+def test_all_of_it_with_progress(
+    server: type[Server],
+    target: Path,
+    progress: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: progress == "terminal", raising=False)
+    assert fetch(remote(server), target, progress=progress != "none") == target
     assert target.read_bytes() == CONTENT
     assert not part_of(target).exists()
     out, err = capsys.readouterr()
     assert out == ""
-    assert "file.bin: 0.3 of 0.3 MB, 100%" in err
+    assert ("file.bin: 0.3 of 0.3 MB, 100%" in err) == (progress != "none")
+    assert (err.count("\r") > 2) == (progress == "terminal")
+    assert err[-1:] == ("" if progress == "none" else "\n")
     assert server.asked == [None]
-
-
-def test_progress_can_be_disabled(server: type[Server], target: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fetch(remote(server), target, progress=False)
-    assert capsys.readouterr() == ("", "")
-
-
-def test_progress_on_a_terminal_rewrites_its_line(
-    server: type[Server], target: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    fetch(remote(server), target)
-    err = capsys.readouterr().err
-    assert err.count("\r") > 2
-    assert err.endswith("\n")
 
 
 @pytest.mark.parametrize("ranges", [True, False])

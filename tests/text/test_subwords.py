@@ -103,9 +103,6 @@ def _merges(change: Any) -> Any:
         lambda stored: stored["model"].update(dropout=0.5),
         lambda stored: stored["model"].update(continuing_subword_prefix="@@"),
         lambda stored: stored["model"].update(fuse_unk=True),
-        lambda stored: stored["model"]["vocab"].update({"more": 7}),
-        lambda stored: stored["pre_tokenizer"]["pattern"].update(Regex="(a*)*b"),
-        lambda stored: stored.update(normalizer=None),
     ],
 )
 def test_a_changed_file_is_refused(change: Any) -> None:
