@@ -9,7 +9,7 @@ from gatewise._version import __version__
 
 if TYPE_CHECKING:
     from gatewise import data, errors, kernels, nn, text
-    from gatewise.forecast.folders import load
+    from gatewise.forecast import load
     from gatewise.forecast.forecaster import Forecaster
     from gatewise.model.convert import from_keras, from_torch
     from gatewise.model.model import Model
@@ -47,7 +47,7 @@ _HOME = {
     "Scorer": "gatewise.scorer",
     "from_keras": "gatewise.model.convert",
     "from_torch": "gatewise.model.convert",
-    "load": "gatewise.forecast.folders",
+    "load": "gatewise.forecast",
     "load_pretrained": "gatewise.model.pretrained",
     "pretrain": "gatewise.training.pretrain",
     "train": "gatewise.training.train",

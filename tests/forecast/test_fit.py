@@ -7,9 +7,8 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.forecast.fit import Plan, combine, member_weights
+from gatewise.forecast.windows import TrainingWindows, fit_autoregression, window_recipe
 from gatewise.members.windows import Transform, numbered
-from gatewise.training.members.autoregression import TrainingWindows, fit_autoregression
-from gatewise.training.members.window_lstm import window_recipe
 from gatewise.types import Array
 
 RNG = np.random.default_rng(2)

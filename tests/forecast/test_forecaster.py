@@ -275,7 +275,9 @@ def test_a_time_zone_is_saved(daily: dict[str, bytes], tmp_path: Path) -> None:
     ],
 )
 def test_changed_times_are_refused(daily: dict[str, bytes], changes: dict[str, Any], message: str) -> None:
-    times = json.loads(daily["config.json"])["forecast"]["times"] | changes
+    times = json.loads(daily["config.json"])["forecast"]["times"]
+    step = {name: value for name, value in changes.items() if name not in times}
+    times |= {name: value for name, value in changes.items() if name in times} | {"step": times["step"] | step}
     with pytest.raises(ModelFileError, match=message):
         Forecaster.of_files(changed(daily, forecast={"times": times}), "f")
 
@@ -325,7 +327,7 @@ def test_a_changed_folder_is_refused(daily: dict[str, bytes], change: Any, messa
 
 def test_times_are_checked_before_anything_is_forecast(fitted: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
     found = copy(fitted)
-    last, step = [datetime(9999, 12, 30)], Steps(delta=timedelta(days=1))
+    last, step = [datetime(9999, 12, 30)], Steps(seconds=86400)
     found.series = SeriesSet(("a",), fitted.series.values, last, step, True)
     monkeypatch.setattr(Forecaster, "_forecast", None)
     with pytest.raises(InputError, match="2 steps of 1 day after 9999-12-30 is outside"):

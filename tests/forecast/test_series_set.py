@@ -20,7 +20,7 @@ def test_steps_that_differ_by_rounding_are_one() -> None:
     y = {"a": np.arange(9.0), "b": np.arange(80.0)}
     found = series_set(y, times={"a": 1e6 + np.arange(9) / 3, "b": 1e6 + np.arange(80) / 3})
     assert found.step is not None
-    assert found.step.delta == pytest.approx(1 / 3, rel=1e-12)  # of the longer series
+    assert found.step.number == pytest.approx(1 / 3, rel=1e-12)  # of the longer series
     with pytest.raises(InputError, match=r"different steps between times: 1 and 1\.001"):
         series_set(y, times={"a": np.arange(9.0), "b": 1.001 * np.arange(80)})
     with pytest.raises(InputError, match="every series needs times, or none"):

@@ -166,15 +166,15 @@ def test_years_of_pandas_that_python_does_not_have() -> None:
 
 
 def test_rounded_numbers_are_regular() -> None:
-    assert regular_steps([0.1, 0.2, 0.30000000000000004, 0.4]).delta == pytest.approx(0.1)
-    assert regular_steps([1_700_000_000.0, 1_700_000_000.1, 1_700_000_000.2]).delta == pytest.approx(0.1, rel=1e-4)
+    assert regular_steps([0.1, 0.2, 0.30000000000000004, 0.4]).number == pytest.approx(0.1)
+    assert regular_steps([1_700_000_000.0, 1_700_000_000.1, 1_700_000_000.2]).number == pytest.approx(0.1, rel=1e-4)
 
 
 @pytest.mark.parametrize(("start", "step"), [(0, 1 / 3), (2000, 1 / 12), (17e8, 0.1), (17e17, 10**6)])
 def test_steps_of_many_and_of_few_rounded_numbers_are_equal(start: float, step: float) -> None:
     few, many = (regular_steps([float(start + n * step) for n in range(count)]) for count in (30, 1000))
     assert few.equals(many)
-    assert few.delta == pytest.approx(step, rel=1e-6)
+    assert few.number == pytest.approx(step, rel=1e-6)
     assert not few.equals(regular_steps([0.0, 1.001 * step]))
     assert not few.equals(regular_steps([datetime(2024, 1, 1), datetime(2024, 1, 2)]))
 

@@ -141,7 +141,7 @@ def _version(package: str) -> str | None:
 
 
 def _describe(model: str, as_json: bool) -> None:
-    from gatewise.forecast.folders import load
+    from gatewise.forecast import load
     from gatewise.model.card import metadata_rows, predicts
     from gatewise.model.model import Model
 

@@ -1,1 +1,27 @@
 """Forecasts of series: an LSTM and linear autoregressions on windows; prediction intervals from held-out windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gatewise.model.model import kind_of, model_of_files, read_folder
+from gatewise.types import Precision
+
+
+def load(path: str | Path | None = None, *, precision: Precision = "float32") -> Any:
+    """Open what `Model.save` or `Forecaster.save` wrote, or a repository of it on the Hugging Face Hub,
+    "hf://owner/name" or "hf://owner/name@revision"; None opens the bundled sentiment model.
+
+    Returns a `Model` or a `Forecaster`. Nothing in the folder is executed and every byte is checked first. The
+    parameters are read-only. precision: of the matrix products of the LSTM, see `LSTM`. Raises ModelFileError naming
+    the file and the reason, KernelUnavailable for a precision that cannot run.
+    """
+    folder = read_folder(path)
+    if kind_of(folder) == "forecaster":
+        from gatewise.forecast.forecaster import Forecaster  # a model does without
+
+        found = Forecaster.of_files(folder.files, folder.path, precision)
+        found.manifest_sha256 = folder.fingerprint
+        return found
+    return model_of_files(folder.files, folder.path, precision, folder.fingerprint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -11,12 +12,11 @@ import numpy as np
 from gatewise.errors import InputError, counted, quote
 from gatewise.forecast.held_out import LEAST_WINDOWS, HeldOut, naive_scale, seasonal_naive
 from gatewise.forecast.series import SeriesSet
+from gatewise.forecast.windows import TrainingWindows, fit_autoregression, fit_window_lstm
 from gatewise.members.autoregression import Autoregression
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.windows import Transform, WindowMember, numbered, roll_out
 from gatewise.target import Target
-from gatewise.training.members.autoregression import TrainingWindows, fit_autoregression
-from gatewise.training.members.window_lstm import fit_window_lstm
 from gatewise.training.recipes import Recipe
 from gatewise.training.stack import inverse_error_weights
 from gatewise.types import Array
@@ -42,21 +42,21 @@ def fit(given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed
     steps = min(horizon, season if season > 1 else _DIRECT_STEPS)
     # Logarithms must exist for the values of the held-out windows too, on which the members are fitted again.
     positive = all(bool((one[:, 0] > 0).all()) for one in series)
-    linear = [] if _short(before, season) else _fit_linear(before, candidates(season, positive), steps)
+    linear = _fit_linear(before, season, candidates(season, positive), steps)
     if not linear:
         which = "the series" if given.single else f"series {quote(given.names[np.argmin(lengths)], 40)}"
         has = f"{which} has {counted(min(lengths), 'value')}"
         raise InputError(f"{has}, too few for windows of season {season} and horizon {horizon}")
-    chosen = _choose(before, season, [member.transform for member in linear], steps) or linear[0].transform
-    lstm = _fit_lstm(before, chosen, steps, recipe, seed)
-    forecasts, errors, held = _held_out_forecasts(series, plan, season, [*linear, lstm])
+    chosen = _choose(before, season, [member.transform for member in linear], steps)
+    members = [*linear, _fit_lstm(before, chosen, steps, recipe, seed)]
+    forecasts, errors, held = _held_out_forecasts(series, plan, season, members)
     weights, combined = combine(forecasts, errors)
     kept = [n for n in np.argsort(-weights[:-1], kind="stable").tolist() if weights[n] > 0]
     final: list[WindowMember] = [_fit_lstm(series, chosen, steps, recipe, seed)]
-    final += _fit_linear(series, [linear[n].transform for n in kept], steps)
+    final += _fit_linear(series, season, [linear[n].transform for n in kept], steps)
     target = Target(tuple(f"step {k + 1}" for k in range(steps)), "regression")
     ensemble = Ensemble(tuple(final), tuple(weights[[-1, *kept]]), np.zeros(steps), target)
-    return season, ensemble, HeldOut(held.actual, combined, held.naive, held.scale)
+    return season, ensemble, replace(held, forecast=combined)
 
 
 class Plan(NamedTuple):
@@ -81,8 +81,7 @@ class Plan(NamedTuple):
 
     def windows(self, series: Array, history: int) -> tuple[Array, Array]:
         """(W, history, C): what is known at each origin; (W, steps): what comes then."""
-        first = len(series) - self.steps - self.origins + 1  # values known at the first origin
-        ends = first + np.arange(self.origins)
+        ends = len(self.before(series)) + np.arange(self.origins)
         known = series[ends[:, None] + np.arange(-history, 0)]
         return known, series[ends[:, None] + np.arange(self.steps), 0]
 
@@ -105,7 +104,7 @@ def detect_season(series: list[Array]) -> int:
         return 1
     least = max(_LEAST_AUTOCORRELATION, 2 / float(np.sqrt(sum(map(len, scaled)))))
     peaks = (
-        _peak([_autocorrelation(_without_trend(one), top) for one in scaled], least),
+        _peak([_autocorrelation(_detrended(one), top) for one in scaled], least),
         _peak([_autocorrelation(np.diff(one), top) for one in scaled], least),
     )
     periods = [k for peak in peaks if peak for k in range(2, top + 1) if abs(k - peak) <= max(2, peak / 20)]
@@ -114,10 +113,9 @@ def detect_season(series: list[Array]) -> int:
     return best if explained.get(best, 0.0) >= _LEAST_EXPLAINED else 1
 
 
-def _without_trend(one: Array) -> Array:
-    steps = np.arange(len(one)) - (len(one) - 1) / 2
-    slope = float(steps @ one) / float(steps @ steps)
-    return np.asarray(one - one.mean() - slope * steps)
+def _detrended(one: Array) -> Array:
+    steps = np.arange(len(one))
+    return np.asarray(one - np.polyval(np.polyfit(steps, one, 1), steps))
 
 
 def _autocorrelation(one: Array, top: int) -> Array:
@@ -143,12 +141,12 @@ def _explained(one: Array, period: int) -> float:
     """The share of the variance around a moving average that the mean of the other cycles explains; below 0 where the
     moving average alone is nearer.
     """
-    sums = np.r_[0.0, np.cumsum(one - one.mean())]
+    centred = one - one.mean()
+    sums = np.r_[0.0, np.cumsum(centred)]
     means = (sums[period:] - sums[:-period]) / period  # means[k] of the values k to k + period - 1
-    if period % 2:
-        around = one[period // 2 : period // 2 + len(means)] - one.mean() - means
-    else:  # an even number of values has its middle between two of them
-        around = one[period // 2 : period // 2 + len(means) - 1] - one.mean() - (means[1:] + means[:-1]) / 2
+    if period % 2 == 0:  # an even number of values has its middle between two of them
+        means = (means[1:] + means[:-1]) / 2
+    around = centred[period // 2 : period // 2 + len(means)] - means
     cycles = len(around) // period
     d = around[-cycles * period :].reshape(cycles, period)
     predicted = (d.sum(axis=0) - d) / (cycles - 1)
@@ -197,29 +195,26 @@ def combine(forecasts: Array, errors: Array) -> tuple[Array, Array]:
     return member_weights(errors.mean(axis=(1, 2, 3))), out
 
 
-def _short(series: list[Array], season: int) -> bool:
-    return any(len(one) <= season for one in series)
-
-
 def _fit_lstm(series: list[Array], transform: Transform, steps: int, recipe: Recipe, seed: int) -> WindowMember:
     windows = TrainingWindows.of(series, transform, steps)
     assert windows is not None, "an autoregression was fitted on them"
     return fit_window_lstm(windows, recipe, seed)
 
 
-def _fit_linear(series: list[Array], transforms: Sequence[Transform], steps: int) -> list[Autoregression]:
-    """One autoregression per transform that has enough windows."""
+def _fit_linear(series: list[Array], season: int, transforms: Sequence[Transform], steps: int) -> list[Autoregression]:
+    """One autoregression per transform that has enough windows; none for a series of one season or less."""
+    if min(map(len, series)) <= season:
+        return []
     found = [TrainingWindows.of(series, transform, steps) for transform in transforms]
     return [fit_autoregression(windows) for windows in found if windows is not None]
 
 
-def _choose(series: list[Array], season: int, transforms: Sequence[Transform], steps: int) -> Transform | None:
-    """The transform with the smallest error on the last windows of these series; None if they are too short."""
+def _choose(series: list[Array], season: int, transforms: Sequence[Transform], steps: int) -> Transform:
+    """The transform with the smallest error on the last windows of these series; the first if they are too short."""
     plan = Plan.of(min(map(len, series)), steps)
-    before = [plan.before(one) for one in series]
-    linear = [] if _short(before, season) else _fit_linear(before, transforms, steps)
+    linear = _fit_linear([plan.before(one) for one in series], season, transforms, steps)
     if not linear:
-        return None
+        return transforms[0]
     _, errors, _ = _held_out_forecasts(series, plan, season, linear)
     return linear[int(errors.mean(axis=(1, 2, 3)).argmin())].transform
 

@@ -99,7 +99,7 @@ class Forecaster:
         missing values, irregular times, series that are too short, and a horizon beyond the year 9999.
         """
         from gatewise.forecast.fit import fit  # what a saved forecaster does not need
-        from gatewise.training.members.window_lstm import window_recipe
+        from gatewise.forecast.windows import window_recipe
 
         start = time.perf_counter()
         given = series_set(y, exogenous, times)
@@ -246,8 +246,8 @@ class Forecaster:
         expected = {"last": last, "scale": ((count,), "float64")}
         expected |= dict.fromkeys(("actual", "forecast", "naive"), windows)
         tensors = tensors_from_bytes(folder.read(_TENSORS), expected, _TENSORS)
-        last_times, step = (None, None) if config.times is None else config.times.read()
-        found = cls(config.horizon)
+        times, found = config.times, cls(config.horizon)
+        last_times, step = (None, None) if times is None else (times.read(), times.step)
         found.series = SeriesSet(config.names, list(tensors.pop("last")), last_times, step, config.single)
         found.series.check_times(config.horizon)
         if precision != "float32":
@@ -305,54 +305,36 @@ class ForecastExplanation:
 
 @dataclass(frozen=True)
 class _Times:
-    """The last time of each series as text, and the step between times: one of months, seconds and number is above 0.
-
-    zones: the names of time zones, such as Europe/Berlin; "" for none or a fixed offset. number: of times that are
-    numbers. month_end, utc: see `Steps`.
+    """The last time of each series as text, the names of their time zones, such as Europe/Berlin ("" for none or a
+    fixed offset), and the step between times.
     """
 
     last: tuple[str, ...]
     zones: tuple[str, ...]
-    months: int = 0
-    seconds: float = 0.0
-    number: float = 0.0
-    month_end: bool = False
-    utc: bool = False
+    step: Steps
 
     def __post_init__(self) -> None:
-        steps = (self.months, self.seconds, self.number)
+        steps = (self.step.months, self.step.seconds, self.step.number)
         if min(steps) < 0 or sum(step > 0 for step in steps) != 1:
             raise InputError("one of months, seconds and number must be above 0, the others 0")
+        if self.step.seconds >= timedelta.max.total_seconds():
+            raise InputError("seconds is too large")
 
     @classmethod
     def of(cls, last: list[Time], step: Steps) -> _Times:
-        number = not step.months and not isinstance(step.delta, timedelta)
-        return cls(
-            tuple(show_time(one) for one in last),
-            tuple(getattr(getattr(one, "tzinfo", None), "key", None) or "" for one in last),
-            step.months,
-            step.delta.total_seconds() if isinstance(step.delta, timedelta) else 0.0,
-            float(cast(float, step.delta)) if number else 0.0,
-            step.month_end,
-            step.utc,
-        )
+        zones = (getattr(getattr(one, "tzinfo", None), "key", None) or "" for one in last)
+        return cls(tuple(map(show_time, last)), tuple(zones), step)
 
-    def read(self) -> tuple[list[Time], Steps]:
-        """What `of` was made of. Raises InputError for anything that it never makes."""
+    def read(self) -> list[Time]:
+        """The last times. Raises InputError for texts that `of` never makes."""
         found = []
         for text, zone in zip(self.last, self.zones, strict=True):
             one = parse_time(text)
             aware = isinstance(one, datetime) and one.tzinfo is not None
-            if isinstance(one, float) != (self.number > 0) or ((zone or self.utc) and not aware):
+            if isinstance(one, float) != (self.step.number > 0) or ((zone or self.step.utc) and not aware):
                 raise InputError(f"times: {quote(text, 40)} does not fit the step, the zones and utc")
             found.append(one.astimezone(zone_of(zone)) if zone and isinstance(one, datetime) else one)
-        delta: timedelta | float = self.number
-        if self.seconds:
-            try:
-                delta = timedelta(seconds=self.seconds)
-            except OverflowError:
-                raise InputError("times: seconds is too large") from None
-        return found, Steps(self.months, delta, self.month_end, self.utc)
+        return found
 
 
 @dataclass(frozen=True)

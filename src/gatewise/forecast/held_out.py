@@ -88,8 +88,7 @@ class HeldOut:
         if not 0 < level < 1:
             raise InputError(f"the level of an interval must lie between 0 and 1, got {level}")
         need = max(LEAST_WINDOWS, math.ceil(level / (1 - level) - 1e-9))
-        relative = bool((forecast > 0).all()) and self._positive(series)
-        errors = self._errors(series, relative)  # (n, steps)
+        errors, relative = self._errors(series, bool((forecast > 0).all()))  # (n, steps)
         if len(errors) < need:
             errors = self._pooled(errors)
         n = len(errors)
@@ -104,14 +103,14 @@ class HeldOut:
         out[:steps] = half * forecast[:steps] if relative else half
         return out, n
 
-    def _positive(self, series: int) -> bool:
-        """Whether all values of the series and all forecasts of them are above 0."""
-        return bool((self.actual[series] > 0).all() and (self.forecast[series] > 0).all())
-
-    def _errors(self, series: int, relative: bool) -> Array:
-        """Absolute errors (W, steps) of a series. relative: to the forecast."""
-        errors = np.abs(self.actual[series] - self.forecast[series])
-        return np.asarray(errors / self.forecast[series] if relative else errors)
+    def _errors(self, series: int, relative: bool = True) -> tuple[Array, bool]:
+        """Absolute errors (W, steps) of a series, and whether they are relative to the forecast: where `relative` is
+        set and all values and all forecasts of them are above 0.
+        """
+        actual, forecast = self.actual[series], self.forecast[series]
+        relative = relative and bool((actual > 0).all() and (forecast > 0).all())
+        errors = np.abs(actual - forecast)
+        return (errors / forecast if relative else errors), relative
 
     def _pooled(self, own: Array) -> Array:
         """Errors (n, steps) in the windows of all series, in the size of those of one series, `own` (W, steps).
@@ -124,8 +123,7 @@ class HeldOut:
             return own
         ratios = []
         for series, actual in enumerate(self.actual):
-            relative = self._positive(series)
-            errors = self._errors(series, relative)
+            errors, relative = self._errors(series)
             means = errors.mean(axis=1)  # (W,)
             others = (means.sum() - means) / max(len(means) - 1, 1)
             if (others > _ROUNDING * (1.0 if relative else np.abs(actual).max())).all():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -63,13 +63,8 @@ def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
     """
     if isinstance(y, SeriesSet):
         return y
-    single = False
-    if times is None:
-        times = _index_times(y)
-    shared = times is not None and is_frame(y)
-    if is_frame(y):
-        items = _columns(y)
-    elif isinstance(y, Mapping):
+    single, times = False, _index_times(y) if times is None else times
+    if is_frame(y) or isinstance(y, Mapping):
         items = _named(y)
     elif isinstance(y, list | tuple) and y and np.ndim(y[0]) > 0:
         items = {str(number): one for number, one in enumerate(y)}
@@ -78,7 +73,7 @@ def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
     if not items:
         raise InputError("there is no series")
     exogenous_of = _by_name(exogenous, items, single)
-    times_of = dict.fromkeys(items, times) if shared or single else _by_name(times, items, single)
+    times_of = dict.fromkeys(items, times) if single or is_frame(y) else _by_name(times, items, single)
     values, last, steps = [], [], []
     for name, one in items.items():
         where = "the series" if single else f"series {quote(name, 40)}"
@@ -168,7 +163,7 @@ def read_forecast_table(
 
 def _numbers(values: Any, where: str) -> Array:
     if is_frame(values):
-        values = np.stack(list(_columns(values).values()), axis=1)
+        values = np.stack(list(_named(values).values()), axis=1)
     try:
         array = np.asarray(values)
         if array.dtype.kind == "O":
@@ -195,22 +190,16 @@ def _numbers(values: Any, where: str) -> Array:
     return array
 
 
-def _columns(frame: Any) -> dict[str, Any]:
-    """The columns of a data frame by name. Raises InputError for two columns of one name."""
-    _check_names(frame.column_names if hasattr(frame, "column_names") else frame.columns)
-    return dict(frame_arrays(frame))
-
-
-def _named(given: Mapping[Any, Any]) -> dict[str, Any]:
-    """What was given, with names as text. Raises InputError for two keys of one name, such as 1 and "1"."""
-    _check_names(given)
-    return {str(name): one for name, one in given.items()}
-
-
-def _check_names(names: Iterable[Any]) -> None:
+def _named(given: Any) -> dict[str, Any]:
+    """What was given, or the columns of a data frame, with names as text. Raises InputError for two of one name, such
+    as 1 and "1".
+    """
+    frame = is_frame(given)
+    names = getattr(given, "column_names", None) or given.columns if frame else given
     for name, count in Counter(map(str, names)).items():
         if count > 1:
             raise InputError(f"{count} names are {quote(name, 40)} as text; every name must differ")
+    return dict(frame_arrays(given)) if frame else {str(name): one for name, one in given.items()}
 
 
 def _by_name(given: Any, items: Mapping[str, Any], single: bool) -> dict[str, Any]:

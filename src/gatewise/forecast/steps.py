@@ -25,13 +25,15 @@ _LARGEST_STEP = 1e150
 
 @dataclass(frozen=True)
 class Steps:
-    """A regular step between times: months (0: none) or else a timedelta, or a difference of numbers.
+    """A regular step between times: one of months, seconds and number is above 0, the others are 0.
 
-    utc: the times are regular in UTC; else as a clock shows them in their time zone, where a day may have 23 hours.
+    number: of times that are numbers. month_end: whether the times are the last days of months. utc: the times are
+    regular in UTC; else as a clock shows them in their time zone, where a day may have 23 hours.
     """
 
     months: int = 0
-    delta: timedelta | float = 0.0
+    seconds: float = 0.0
+    number: float = 0.0
     month_end: bool = False
     utc: bool = False
 
@@ -41,41 +43,37 @@ class Steps:
 
     def add(self, time: Time, count: int) -> Time:
         """The time `count` steps later. Raises InputError where that is after the year 9999, or not finite."""
-        if not isinstance(time, datetime):
-            # Decimal, so that 0.4 + 2 * 0.1 is 0.6, as in a table.
-            found = float(Decimal(repr(time)) + count * Decimal(repr(self.delta)))
-            if not math.isfinite(found):
-                raise InputError(
-                    f"the time {counted(count, 'step')} of {self.describe()} after {show_time(time)} is not finite"
-                )
-            return found
+        why = OUTSIDE if isinstance(time, datetime) else "is not finite"
         try:
+            if not isinstance(time, datetime):
+                # Decimal, so that 0.4 + 2 * 0.1 is 0.6, as in a table.
+                found = float(Decimal(repr(time)) + count * Decimal(repr(self.number)))
+                if not math.isfinite(found):
+                    raise OverflowError
+                return found
             clock = _clock(time, self.utc)
             if self.months:
                 clock = _add_months(clock, self.months * count, self.month_end)
             else:
-                clock += count * self.delta  # type: ignore[operator]
+                clock += count * timedelta(seconds=self.seconds)
             return clock.replace(tzinfo=UTC).astimezone(time.tzinfo) if self.utc else clock.replace(tzinfo=time.tzinfo)
         except (OverflowError, ValueError):
             steps = f"{counted(count, 'step')} of {self.describe()} after {show_time(time)}"
-            raise InputError(f"the time {steps} {OUTSIDE}") from None
+            raise InputError(f"the time {steps} {why}") from None
 
     def equals(self, other: Steps) -> bool:
         """Whether both are the same step. Those of rounded numbers may differ by rounding."""
-        if isinstance(self.delta, float) and isinstance(other.delta, float):
-            near = math.isclose(self.delta, other.delta, rel_tol=_ROUNDED)
-            return near and replace(self, delta=other.delta) == other
-        return self == other
+        near = math.isclose(self.number, other.number, rel_tol=_ROUNDED)
+        return near and replace(self, number=other.number) == other
 
     def describe(self) -> str:
         """The step in words: "1 month", "7 days", "0.5"."""
         if self.months:
-            return "1 month" if self.months == 1 else f"{self.months} months"
-        if isinstance(self.delta, timedelta):
-            if not self.delta.seconds and not self.delta.microseconds:
-                return "1 day" if self.delta.days == 1 else f"{self.delta.days} days"
-            return f"{self.delta}"
-        return show_time(self.delta)
+            return counted(self.months, "month")
+        if self.number:
+            return show_time(self.number)
+        delta = timedelta(seconds=self.seconds)
+        return f"{delta}" if delta % _DAY else counted(delta.days, "day")
 
 
 def regular_steps(times: Sequence[Time]) -> Steps:
@@ -98,7 +96,7 @@ def regular_steps(times: Sequence[Time]) -> Steps:
     if not isinstance(times[0], datetime) or times[0].tzinfo is None:
         return _regular(times, utc=False)
     local = _step([_clock(time, utc=False) for time in times])  # type: ignore[arg-type]
-    days = bool(local.months) or local.delta % _DAY == timedelta()  # type: ignore[operator]
+    days = bool(local.months) or timedelta(seconds=local.seconds) % _DAY == timedelta()
     try:
         return _regular(times, utc=not days)
     except InputError:
@@ -122,7 +120,7 @@ def _regular(times: Sequence[Time], utc: bool) -> Steps:
     """The step of ascending times, if it is regular. utc: as in `Steps`."""
     clocks: list[Any] = [_clock(time, utc) if isinstance(time, datetime) else time for time in times]
     step = replace(_step(clocks), utc=utc)
-    slack = _slack(step.delta, max(map(abs, clocks))) if isinstance(clocks[0], float) else 0.0  # type: ignore[arg-type]
+    slack = _slack(step.number, max(map(abs, clocks))) if step.number else 0.0
     for n, after in enumerate(clocks[1:]):
         following = step.add(times[n], 1)
         expected: Any = _clock(following, utc) if isinstance(following, datetime) else following
@@ -165,8 +163,8 @@ def month_form(value: Any) -> str:
 def _step(times: Sequence[Any]) -> Steps:
     """The most frequent step; of equally frequent ones, the shortest."""
     if not isinstance(times[0], datetime):
-        return Steps(delta=_number_step(np.array(times, dtype=np.float64)))
-    month_end = all(_is_month_end(time) for time in times)
+        return Steps(number=_number_step(np.array(times, dtype=np.float64)))
+    month_end = all(time.day == monthrange(time.year, time.month)[1] for time in times)
     if all(time.time() == times[0].time() for time in times) and (
         month_end or all(time.day == times[0].day for time in times)
     ):
@@ -174,8 +172,8 @@ def _step(times: Sequence[Any]) -> Steps:
         values, counts = np.unique(months, return_counts=True)
         if values[0] > 0:
             return Steps(int(values[counts.argmax()]), month_end=month_end)
-    deltas = [b - a for a, b in pairwise(times)]
-    return Steps(delta=max(sorted(set(deltas)), key=deltas.count))
+    deltas, counts = np.unique([b - a for a, b in pairwise(times)], return_counts=True)
+    return Steps(seconds=deltas[counts.argmax()].total_seconds())
 
 
 def _number_step(times: NDArray[np.float64]) -> float:
@@ -199,10 +197,6 @@ def _number_step(times: NDArray[np.float64]) -> float:
 def _slack(step: float, largest: float) -> float:
     """By how much a difference of rounded numbers may miss the step. largest: of the numbers."""
     return max(1e-4 * step, min(2 * math.ulp(largest), step / 2))
-
-
-def _is_month_end(time: datetime) -> bool:
-    return time.day == monthrange(time.year, time.month)[1]
 
 
 def _add_months(time: datetime, months: int, month_end: bool) -> datetime:

@@ -1,4 +1,4 @@
-"""The linear autoregression, a member of forecasters. Its fit is `gatewise.training.members.autoregression`."""
+"""The linear autoregression, a member of forecasters. Its fit is `gatewise.forecast.windows`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The LSTM of a forecaster: an `LSTM` that reads transformed windows. Its fit is
-`gatewise.training.members.window_lstm`.
-"""
+"""The LSTM of a forecaster: an `LSTM` that reads transformed windows. Its fit is `gatewise.forecast.windows`."""
 
 from __future__ import annotations
 

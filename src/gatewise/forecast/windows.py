@@ -1,30 +1,78 @@
-"""The fit of the LSTM of a forecaster."""
+"""The windows that the members of a forecaster are fitted on, and the fits: an autoregression, the LSTM."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
 import numpy as np
 
 from gatewise import kernels
-from gatewise.data import Labelled
+from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
+from gatewise.members.autoregression import Autoregression
 from gatewise.members.window_lstm import WindowLSTM
+from gatewise.members.windows import Scales, Transform
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.batch import truncate
 from gatewise.network.trainable import Network
+from gatewise.training.dense_solver import Ridge
 from gatewise.training.fields import named_values
 from gatewise.training.loop import Loop
-from gatewise.training.members.autoregression import TrainingWindows
 from gatewise.training.objective import SupervisedObjective
 from gatewise.training.recipes import Recipe, check_settings
 from gatewise.training.recipes import recipe as named
 from gatewise.training.training_data import TargetScaling, TrainingData, plan_series
+from gatewise.types import Array
 
+_LEAST_WINDOWS = 6  # of each series
+_MOST_WINDOWS = 4000  # of all series; of more, evenly spaced ones
+_PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)  # of the ridge regression, per window
 _UNREAD = ("validation.folds", "validation.split", "optimisation.min_batch_tokens")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingWindows:
+    """Transformed windows of all series in the order of time: x (n, length, C), y (n, steps). scales: (S, C)."""
+
+    x: Array
+    y: Array
+    transform: Transform
+    scales: Scales
+
+    @classmethod
+    def of(cls, series: Sequence[Array], transform: Transform, steps: int) -> TrainingWindows | None:
+        """Every window of the series (n_s, C) whose targets lie within them; None if a series has too few."""
+        scales = Scales(*map(np.stack, zip(*map(transform.scales, series), strict=True)))
+        parts, owners, ends = [], [], []
+        for number, one in enumerate(series):
+            n = len(one) - transform.history - steps + 1
+            if n < _LEAST_WINDOWS:
+                return None
+            starts = np.unique(np.linspace(0, n - 1, min(n, max(1, _MOST_WINDOWS // len(series)))).astype(int))
+            parts.append(one[starts[:, None] + np.arange(transform.history + steps)])  # (n, R + steps, C)
+            owners += [number] * len(starts)
+            ends += (starts - n).tolist()  # 0 is the end of the series
+        order = np.argsort(ends, kind="stable")
+        part, owner = np.concatenate(parts)[order], np.array(owners)[order]
+        each = Scales(scales.mean[owner], scales.std[owner])
+        x, base = transform.encode(part[:, : transform.history], each, steps)
+        return cls(x, transform.targets(part[:, transform.history :, 0], base, each), transform, scales)
+
+
+def fit_autoregression(windows: TrainingWindows) -> Autoregression:
+    """Ridge regression; the penalty with the lowest leave-one-out error (Allen's PRESS) over all steps."""
+    x, y = windows.x.reshape(len(windows.x), -1), windows.y
+    mean, scale = x.mean(axis=0), float(x.std()) or 1.0
+    z = (x - mean) / scale
+    ridge, penalties = Ridge.of(z), _PENALTIES * len(x) / z.shape[1]
+    errors = [np.mean(np.square(y - ridge.out_of_fold(y, l2))) for l2 in penalties.tolist()]
+    weight, bias = ridge.weights(z, y, float(penalties[int(np.argmin(errors))]))
+    return Autoregression(windows.transform, windows.scales, weight / scale, bias - mean @ weight / scale)
 
 
 def window_recipe(name: str | Recipe | None, changes: Mapping[str, Any]) -> Recipe:
@@ -44,12 +92,11 @@ def fit_window_lstm(windows: TrainingWindows, recipe: Recipe, seed: int) -> Wind
     """The best epoch of the LSTM of this recipe, without other members and without calibration."""
     n, steps = windows.y.shape
     arch = recipe.architecture("channels", windows.x.shape[2], steps)
-    cut = 1 + int(np.argmin(np.abs(np.arange(1, n) - (1 - recipe.validation.fraction) * n)))  # the last ones validate
+    cut = min(n - 1, max(1, math.ceil((1 - recipe.validation.fraction) * n - 0.5)))  # the last ones validate
     scaler = StandardScaler.fit(list(windows.x[:cut].astype(np.float32)))
     sequences = [truncate(scaler(window), arch) for window in windows.x.astype(np.float32)]
-    data = Labelled(sequences, windows.y, tuple(map(str, range(steps))), np.arange(n), task="regression")
     training_data = TrainingData(
-        data,
+        Labelled(sequences, windows.y, tuple(map(str, range(steps))), np.arange(n), task="regression"),
         plan_series(recipe, [len(one) for one in sequences], cut, own_validation=True)[0],
         SeriesPreprocessor(scaler),
         arch,
@@ -59,7 +106,6 @@ def fit_window_lstm(windows: TrainingWindows, recipe: Recipe, seed: int) -> Wind
         np.arange(cut, n),
         sequences,
         target_scaling=TargetScaling.fit(windows.y[:cut]),
-        own_validation=True,
     )
     network = Network(
         arch,
