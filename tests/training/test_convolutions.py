@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gatewise.errors import InputError
+from gatewise.data import Labelled
 from gatewise.kernels.convolution import KERNELS
 from gatewise.members.convolutions import features_of
+from gatewise.training import Callback, recipe
+from gatewise.training.members import Run
 from gatewise.training.members import convolutions as module
-from gatewise.training.members.convolutions import dilations_of, fit_banks, fit_convolutions
+from gatewise.training.members.convolutions import dilations_of, fit, fit_banks
+from gatewise.training.run import RunFolder
+from gatewise.training.stack import FittedMember
 from gatewise.training.train import train
-from gatewise.types import Array
+from gatewise.training.training_data import prepare
+from gatewise.types import Array, Task
 
 
 def waves(n: int, seed: int, channels: int = 1) -> tuple[list[np.ndarray], np.ndarray]:
@@ -28,8 +34,21 @@ def waves(n: int, seed: int, channels: int = 1) -> tuple[list[np.ndarray], np.nd
     return rows, labels
 
 
-def singles(n: int) -> list[np.ndarray]:
-    return [np.array([row]) for row in range(n)]
+def run() -> Run:
+    return Run(2, Callback(), RunFolder(None, None, False))
+
+
+def fitted(
+    rows: list[np.ndarray], labels: Any, task: Task = "classification", features: int = 840, **given: Any
+) -> tuple[FittedMember, np.ndarray]:
+    """The convolutions of these rows, and their held-out logits of all of them."""
+    settings = recipe("series", convolutions__features=features, folds=5, epochs=1)
+    data = prepare(Labelled.of(rows, labels, task=task, **given), settings, 2)
+    data = replace(data, validation=np.arange(len(rows)))
+    found = fit(data, run())
+    assert found is not None
+    assert found.held_out is not None
+    return found, found.held_out
 
 
 def test_dilations_are_spaced_exponentially() -> None:
@@ -62,20 +81,17 @@ def test_banks_read_channels_or_differences() -> None:
 
 
 @pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
-def test_every_task_is_learnt_and_calibrated(task: str) -> None:
+def test_every_task_is_learnt_and_calibrated(task: Task) -> None:
     rows, labels = waves(45, 7)
     test, truth = waves(30, 8)
-    if task == "regression":
-        targets, expected = labels[:, None] - 1.0, truth[:, None] - 1.0
-    else:
-        targets, expected = np.eye(3)[labels], np.eye(3)[truth]
-    model, out_of_fold, _ = fit_convolutions(rows, targets, task, singles(45), features=840, seed=2)  # type: ignore[arg-type]
+    given: Any = [(int(label),) for label in labels] if task == "multilabel" else labels
+    model, out_of_fold = fitted(rows, given, task)
     logits = model.logits(test)
-    assert logits.shape == expected.shape
-    assert out_of_fold.shape == targets.shape
+    assert logits.shape == (30, 1 if task == "regression" else 3)
+    assert out_of_fold.shape == (45, logits.shape[1])
     if task == "regression":
-        assert np.sqrt(np.mean((logits - expected) ** 2)) < 0.35
-        assert 0.05 < np.sqrt(np.mean((out_of_fold - targets) ** 2)) < 0.5
+        assert np.sqrt(np.mean((logits[:, 0] - truth) ** 2)) < 0.35
+        assert 0.05 < np.sqrt(np.mean((out_of_fold[:, 0] - labels) ** 2)) < 0.5
     else:
         assert (logits.argmax(axis=1) == truth).mean() > 0.9
         p = 1 / (1 + np.exp(-logits)) if task == "multilabel" else np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -85,24 +101,21 @@ def test_every_task_is_learnt_and_calibrated(task: str) -> None:
 def test_two_classes_have_one_logit() -> None:
     rows, labels = waves(30, 9)
     kept = np.flatnonzero(labels < 2)
-    model, _, _ = fit_convolutions(
-        [rows[n] for n in kept], labels[kept, None].astype(float), "classification", singles(len(kept)), features=840
-    )
-    assert model.member.weight.shape[1] == 1
+    model, _ = fitted([rows[n] for n in kept], labels[kept])
+    assert model.member.outputs == 1
     assert ((model.logits([rows[n] for n in kept])[:, 0] > 0) == labels[kept]).all()
 
 
-def test_duplicates_are_held_out_together() -> None:
+def test_rows_of_a_group_are_held_out_together() -> None:
     rng = np.random.default_rng(11)
-    noise = [rng.standard_normal((15, 1)).astype(np.float32) for _ in range(10)]
-    targets = np.eye(3)[rng.integers(0, 3, 10)]
-    twice, both = noise + noise, np.concatenate([targets, targets])
-    _, leaking, _ = fit_convolutions(twice, both, "classification", singles(20), features=420)
-    _, honest, _ = fit_convolutions(
-        twice, both, "classification", [np.array([n, n + 10]) for n in range(10)], features=420
+    noise = [rng.standard_normal((15, 1)).astype(np.float32) for _ in range(20)]
+    labels = rng.integers(0, 3, 20)
+    twice, both = [*noise, *(one + np.float32(1e-6) for one in noise)], np.concatenate([labels, labels])
+    leaking, honest = (
+        fitted(twice, both, features=420, groups=groups)[1] for groups in (None, [n % 20 for n in range(40)])
     )
-    assert (leaking.argmax(axis=1) == both.argmax(axis=1)).all()
-    assert (honest.argmax(axis=1) == both.argmax(axis=1)).mean() < 0.8
+    assert (leaking.argmax(axis=1) == both).all()
+    assert (honest.argmax(axis=1) == both).mean() < 0.8
 
 
 def test_many_rows_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,23 +123,20 @@ def test_many_rows_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FEATURES_OF_MANY", 252)
     monkeypatch.setattr(module, "ROWS_PER_CHUNK", 16)
     rows, labels = waves(90, 13)
-    held = np.arange(0, 90, 4)
-    model, out_of_fold, _ = fit_convolutions(rows, np.eye(3)[labels], "classification", [held], features=9_996)
-    assert len(model.member) == 252
-    assert np.isnan(out_of_fold[1]).all()
-    assert (out_of_fold[held].argmax(axis=1) == labels[held]).mean() > 0.8
+    data = prepare(Labelled.of(rows, labels), recipe("series", convolutions__features=9_996, folds=0), 2)
+    model = fit(data, run())
+    assert model is not None
+    assert model.held_out is not None
+    assert len(model.member) == 252  # type: ignore[arg-type]
+    assert (model.held_out.argmax(axis=1) == labels[data.validation]).mean() > 0.8
     test, truth = waves(30, 14)
     assert (model.logits(test).argmax(axis=1) == truth).mean() > 0.8
 
 
-def test_short_constant_and_empty_series() -> None:
-    rows = [np.full((n % 5, 1), n % 2, dtype=np.float32) for n in range(12)]
-    targets = np.arange(12)[:, None] % 2 * 1.0
-    model, _, _ = fit_convolutions(rows, targets, "classification", singles(12), features=84)
+def test_short_and_constant_series() -> None:
+    rows = [np.full((1 + n % 5, 1), n % 2, dtype=np.float32) for n in range(12)]
+    model, _ = fitted(rows, np.arange(12) % 2, features=84)
     assert np.isfinite(model.logits([*rows, np.zeros((0, 1), dtype=np.float32)])).all()
-    for sequences, folds in (([], []), ([rows[0]], singles(1)), (rows[:3], [])):
-        with pytest.raises(InputError, match="convolutions"):
-            fit_convolutions(sequences, np.zeros((len(sequences), 1)), "classification", folds)
 
 
 def test_class_weights_reach_the_convolutions_and_leave_the_probabilities_calibrated() -> None:

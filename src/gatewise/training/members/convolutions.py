@@ -23,21 +23,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.split import leave_one_out_folds
-from gatewise.errors import InputError, counted
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.members.convolutions import Convolutions, features_of, with_differences
 from gatewise.training.dense_solver import Ridge, RidgeSums
 from gatewise.training.members import Run
 from gatewise.training.stack import FittedMember, calibrated
-from gatewise.training.training_data import MOST_ROWS, TargetScaling, TrainingData
+from gatewise.training.training_data import MOST_ROWS, TrainingData
 from gatewise.types import Array, Task
 
 FEATURES = 9_996  # 84 x 119, as in the paper
@@ -54,39 +53,42 @@ GOLDEN = (1 + math.sqrt(5)) / 2
 
 
 def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
-    """The convolutions of series; None for texts and without them in the recipe."""
-    data, features, start = training_data.data, training_data.recipe.convolutions.features, time.perf_counter()
-    if not features or data.kind != "series":
+    """The convolutions of series; None for texts and without them in the recipe. Its held-out logits of validation rows
+    that are trained on are from a fit to other rows.
+    """
+    data, start = training_data.data, time.perf_counter()
+    if not training_data.recipe.convolutions.features or data.kind != "series":
         return None
-    validation = training_data.validation
-    rows = training_data.train if training_data.own_validation else np.arange(len(data))
-    if len(rows) > MOST_ROWS and not training_data.own_validation:
+    own, validation = training_data.own_validation, training_data.validation
+    rows = training_data.train if own else np.arange(len(data))
+    if len(rows) > MOST_ROWS and not own:
         folds = [validation]
     else:
         folds = leave_one_out_folds(data.take(rows))
         if len(rows) > MOST_ROWS:
             folds = [np.concatenate(folds[::5])]
-    sample_weight, logit_shift = training_data.sample_weight(rows), training_data.logit_shift
-    weight = sample_weight
-    if data.task == "multilabel":  # one ridge regression has one weight per row, not one per label
-        logit_shift = None
-    elif logit_shift is not None and training_data.weights is not None:
-        weight = training_data.weights[rows]
-    found, out_of_fold, summary = fit_convolutions(
-        training_data.full(rows),
-        training_data.targets(rows),
-        data.task,
-        folds,
-        features=features,
-        seed=run.seed,
-        weight=weight,
-        sample_weight=sample_weight,
-        logit_shift=logit_shift,
-        scaling=training_data.target_scaling,
-    )
-    run.callback.log(f"convolutions: {summary}; fitted in {time.perf_counter() - start:.1f} s")
-    own = training_data.own_validation
-    held_out = found.logits(training_data.full(validation)) if own else out_of_fold[validation]
+    given = _Given.of(training_data, rows, folds, run.seed)
+    best = _fit_few(given) if len(rows) <= MOST_ROWS else _fit_many(given)
+    held, outputs = given.held, given.y.shape[1]
+    if training_data.target_scaling is not None:
+        scale, shift = training_data.target_scaling.scale, training_data.target_scaling.mean
+    else:
+        against = training_data.logit_shift if data.task == "classification" else None
+        against = np.zeros(outputs) if against is None else -against
+        parts = np.stack([best.values, np.broadcast_to(against, best.values.shape)], axis=2)
+        prior, counts = np.array([SCALE, 1.0]), training_data.sample_weight(rows)  # the shift is drawn towards this
+        options: dict[str, Any] = {"task": data.task, "sample_weight": None if counts is None else counts[held]}
+        weights, shift, _ = calibrated(parts, given.targets[held], prior, SCALE_L2, **options)
+        scale, shift = weights[:1], shift + weights[1] * against
+    folded = (scale * best.weight / best.scale[:, None]).astype(np.float32)
+    found = FittedMember(Convolutions(best.banks, best.mean.astype(np.float32), folded), scale * best.bias + shift)
+    run.callback.log(f"convolutions: {best.summary}; fitted in {time.perf_counter() - start:.1f} s")
+    if own:
+        held_out = found.logits(training_data.full(validation))
+    else:
+        out_of_fold = np.full(given.targets.shape, np.nan)
+        out_of_fold[held] = scale * best.values + shift
+        held_out = out_of_fold[validation]
     return replace(found, held_out=held_out, l2=WEIGHT_L2, others_l2=WEIGHT_L2, shifts=False)
 
 
@@ -114,10 +116,9 @@ def fit_banks(sequences: Sequence[Array], features: int, rng: np.random.Generato
             mask[kind * channels + rng.choice(channels, size, replace=False)] = 1
     dilations, counts = np.tile(dilations, kinds), np.tile(counts, kinds)
     masks = masks.reshape(len(dilations), len(KERNELS), 2 * channels)
-    usable = [s for s in sequences if len(s)]
     fractions = np.arange(1, len(KERNELS) * int(counts.sum()) + 1) * GOLDEN % 1
     thresholds, first = np.empty(len(fractions), dtype=np.float32), 0
-    series = with_differences(usable)
+    series = with_differences(sequences)
     for dilation, count, mask in zip(dilations.tolist(), counts.tolist(), masks, strict=True):
         for kernel in range(len(KERNELS)):
             x, one = series[rng.integers(len(series))], slice(kernel, kernel + 1)
@@ -128,8 +129,55 @@ def fit_banks(sequences: Sequence[Array], features: int, rng: np.random.Generato
     return Banks(dilations, counts, masks, thresholds)
 
 
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What one regression fits: n series, targets (n, outputs), y (n, outputs), the targets or for classes -1 and 1;
+    weight (n,) of the rows; the folds, row numbers. The rows of one fold are predicted from all others.
+    """
+
+    sequences: list[Array]
+    targets: Array
+    y: Array
+    weight: Array
+    folds: Sequence[NDArray[np.int64]]
+    features: int
+    seed: int
+    task: Task
+
+    @classmethod
+    def of(cls, data: TrainingData, rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]], seed: int) -> _Given:
+        sequences, targets, task = data.full(rows), data.targets(rows), data.data.task
+        # One ridge regression has one weight per row, not one per label.
+        weight = data.sample_weight(rows)
+        if task == "classification" and data.class_weights is not None and data.weights is not None:
+            weight = data.weights[rows]
+        weight = np.ones(len(rows)) if weight is None else np.asarray(weight, dtype=np.float64)
+        y = targets if task == "regression" else 2.0 * targets - 1
+        return cls(sequences, targets, y, weight, folds, data.recipe.convolutions.features, seed, task)
+
+    @property
+    def root(self) -> Array:
+        """Roots (n,) of the weights."""
+        return np.asarray(np.sqrt(np.maximum(self.weight / self.weight.mean(), 1e-9)))
+
+    @property
+    def held(self) -> NDArray[np.int64]:
+        """The rows of all folds (m,)."""
+        return np.concatenate(self.folds)
+
+    def loss(self, values: Array) -> float:
+        """Of values (m, outputs) out of fold: the squared error, for classes the cross-entropy after calibration."""
+        truth, each = self.targets[self.held], self.weight[self.held]
+        if self.task == "regression":
+            losses = np.square(values - truth).mean(axis=1)
+        else:
+            prior = np.array([SCALE])
+            losses = calibrated(values[:, :, None], truth, prior, SCALE_L2, task=self.task, sample_weight=each)[2]
+        return float(np.average(losses, weights=each))
+
+
 class _Fit(NamedTuple):
-    """One choice of features and l2: ridge weights (F, outputs) and bias of standardised features, values (n, outputs)
+    """One choice of features and l2: ridge weights (F, outputs) and bias of standardised features, values (m, outputs)
     out of fold, and their loss.
     """
 
@@ -143,126 +191,53 @@ class _Fit(NamedTuple):
     summary: str
 
 
-def fit_convolutions(
-    sequences: Sequence[Array],
-    targets: Array,
-    task: Task,
-    folds: Sequence[NDArray[np.int64]],
-    *,
-    features: int = FEATURES,
-    seed: int = 0,
-    weight: Array | None = None,
-    sample_weight: Array | None = None,
-    logit_shift: Array | None = None,
-    scaling: TargetScaling | None = None,
-) -> tuple[FittedMember, Array, str]:
-    """The convolutions of n series (length, C); their logits (n, outputs) from a fit to other rows, NaN where a row is
-    in no fold; and what was chosen, in a line. Equal arguments give equal results.
-
-    targets (n, outputs): see `TrainingData.targets`. folds: row numbers, each row at most once; the rows of one fold
-    are predicted from all others. weight (n,): of the rows in the fit and in the loss that chooses it; sample_weight
-    (n,): in the calibration. logit_shift (outputs,): what class weights in `weight` add to logits, and the calibration
-    takes out again (`gatewise.training.training_data`). scaling: of a regression, to the unit of the numbers. Raises
-    InputError.
-    """
-    n = len(sequences)
-    if not n or not any(len(s) for s in sequences) or not folds:
-        raise InputError(f"convolutions: {counted(n, 'series', 'series')}, or only empty series")
-    weight = np.ones(n) if weight is None else np.asarray(weight, dtype=np.float64)
-    root, held = np.sqrt(np.maximum(weight / weight.mean(), 1e-9)), np.concatenate(folds)
-    y, prior, regression = 2.0 * targets - 1, np.array([SCALE]), task == "regression"
-
-    def loss(values: Array) -> float:
-        """Of values (n, outputs) out of fold: the squared error, for classes the cross-entropy after calibration."""
-        truth, each, found = targets[held], weight[held], values[held]
-        if regression:
-            return float(np.average(np.square(found - truth).mean(axis=1), weights=each))
-        losses = calibrated(found[:, :, None], truth, prior, SCALE_L2, task=task, sample_weight=each)[2]
-        return float(np.average(losses, weights=each))
-
-    search = _fit_few if n <= MOST_ROWS else _fit_many
-    best = search(sequences, targets.astype(np.float64) if regression else y, root, folds, features, seed, loss)
-    values, scale, shift = best.values[held], np.ones(1), np.zeros(targets.shape[1])
-    if not regression:
-        prior = np.array([SCALE, 1.0])  # the shift is drawn towards -logit_shift
-        against = np.zeros(targets.shape[1]) if logit_shift is None else -logit_shift
-        parts = np.stack([values, np.broadcast_to(against, values.shape)], axis=2)
-        counts = None if sample_weight is None else sample_weight[held]
-        weights, shift, _ = calibrated(parts, targets[held], prior, SCALE_L2, task=task, sample_weight=counts)
-        scale, shift = weights[:1], shift + weights[1] * against
-    elif scaling is not None:
-        scale, shift = scaling.scale, scaling.mean
-    out_of_fold = np.full(targets.shape, np.nan)
-    out_of_fold[held] = scale * values + shift
-    folded = (scale * best.weight / best.scale[:, None]).astype(np.float32)
-    convolutions = Convolutions(best.banks, best.mean.astype(np.float32), folded)
-    return FittedMember(convolutions, scale * best.bias + shift), out_of_fold, best.summary
-
-
-def _fit_few(
-    sequences: Sequence[Array],
-    y: Array,
-    root: Array,
-    folds: Sequence[NDArray[np.int64]],
-    features: int,
-    seed: int,
-    loss: Callable[[Array], float],
-) -> _Fit:
-    """In the kernel matrix: the best of all choices, by values of every fold without refitting.
-
-    y (n, outputs): -1 and 1 for classes; root (n,): of the weights.
-    """
-    found: list[_Fit] = []
+def _fit_few(given: _Given) -> _Fit:
+    """In the kernel matrix: the best of all choices, by values of every fold without refitting."""
+    best: _Fit | None = None
     for differences in (False, True):
-        banks = fit_banks(sequences, features, np.random.default_rng(seed), differences)
-        ppv = features_of(banks, sequences)
-        mean = np.average(ppv, axis=0, weights=root**2).astype(np.float32)
-        variance = np.average(np.square(ppv - mean), axis=0, weights=root**2)
+        banks = fit_banks(given.sequences, given.features, np.random.default_rng(given.seed), differences)
+        ppv = features_of(banks, given.sequences)
+        mean = np.average(ppv, axis=0, weights=given.root**2).astype(np.float32)
+        variance = np.average(np.square(ppv - mean), axis=0, weights=given.root**2)
         read = "series and its first differences" if differences else "series"
         for floor in FLOORS:
             scale = np.sqrt(variance + floor**2).astype(np.float32)
             z = (ppv - mean) / scale
-            ridge = Ridge.of(z, root)
-            values = [ridge.out_of_fold(y, l2, folds) for l2 in L2]
-            losses = [loss(one) for one in values]
-            best = int(np.argmin(losses))
-            if not found or losses[best] < found[0].loss:
-                summary = f"{len(mean):,} features of the {read}, ridge regression with penalty {L2[best]:.3g}"
-                weights = ridge.weights(z, y, L2[best])
-                found = [_Fit(losses[best], banks, mean, scale, *weights, values[best], summary)]
-    return found[0]
+            ridge = Ridge.of(z, given.root)
+            values = [ridge.out_of_fold(given.y, l2, given.folds)[given.held] for l2 in L2]
+            losses = [given.loss(one) for one in values]
+            n = int(np.argmin(losses))
+            if best is None or losses[n] < best.loss:
+                summary = f"{len(mean):,} features of the {read}, ridge regression with penalty {L2[n]:.3g}"
+                best = _Fit(losses[n], banks, mean, scale, *ridge.weights(z, given.y, L2[n]), values[n], summary)
+    assert best is not None
+    return best
 
 
-def _fit_many(
-    sequences: Sequence[Array],
-    y: Array,
-    root: Array,
-    folds: Sequence[NDArray[np.int64]],
-    features: int,
-    seed: int,
-    loss: Callable[[Array], float],
-) -> _Fit:
+def _fit_many(given: _Given) -> _Fit:
     """In the matrix of fewer features, summed over chunks of rows: the best l2 alone, by values of the first fold."""
-    n, held = len(sequences), folds[0]
-    banks = fit_banks(sequences, min(features, FEATURES_OF_MANY), np.random.default_rng(seed), differences=False)
+    n, held = len(given.sequences), given.held
+    features, rng = min(given.features, FEATURES_OF_MANY), np.random.default_rng(given.seed)
+    banks = fit_banks(given.sequences, features, rng, differences=False)
     few = np.linspace(0, n - 1, MOST_ROWS).astype(np.int64)  # for the mean and deviation of the features
-    ppv = features_of(banks, [sequences[row] for row in few])
+    ppv = features_of(banks, [given.sequences[row] for row in few])
     mean, scale = ppv.mean(axis=0), np.sqrt(ppv.var(axis=0) + FLOORS[0] ** 2)
+    sums = RidgeSums.of(len(mean), given.y.shape[1])
 
-    def chunks(rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Array]]:
+    def added(rows: NDArray[np.int64]) -> Iterator[Array]:
+        """Standardised features of the rows in chunks, each after it was added to the sums."""
         for first in range(0, len(rows), ROWS_PER_CHUNK):
             some = rows[first : first + ROWS_PER_CHUNK]
-            yield some, (features_of(banks, [sequences[row] for row in some]) - mean) / scale
+            z = (features_of(banks, [given.sequences[row] for row in some]) - mean) / scale
+            sums.add(z, given.y[some], given.root[some])
+            yield z
 
-    sums = RidgeSums.of(len(mean), y.shape[1])
-    for some, z in chunks(np.setdiff1d(np.arange(n), held)):
-        sums.add(z, y[some], root[some])
+    for _ in added(np.setdiff1d(np.arange(n), held)):
+        pass
     fits = {l2: sums.weights(l2) for l2 in L2[2:-2:2]}
-    values = {l2: np.zeros_like(y) for l2 in fits}
-    for some, z in chunks(held):
-        sums.add(z, y[some], root[some])
-        for l2, (weight, bias) in fits.items():
-            values[l2][some] = z @ weight + bias
-    l2 = min(fits, key=lambda one: loss(values[one]))
+    parts = [[z @ weight + bias for weight, bias in fits.values()] for z in added(held)]
+    values = dict(zip(fits, map(np.concatenate, zip(*parts, strict=True)), strict=True))
+    losses = {l2: given.loss(one) for l2, one in values.items()}
+    l2 = min(fits, key=losses.__getitem__)
     summary = f"{len(mean):,} features of the series, ridge regression with penalty {l2:.3g}"
-    return _Fit(loss(values[l2]), banks, mean, scale, *sums.weights(l2), values[l2], summary)
+    return _Fit(losses[l2], banks, mean, scale, *sums.weights(l2), values[l2], summary)

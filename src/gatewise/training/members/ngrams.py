@@ -92,16 +92,20 @@ def fit(data: TrainingData, run: Run) -> FittedMember | None:
         others["pretrained n-grams"] = known
     if selects(data) and not others:
         return _select(data, run)
-    found = _fit_plain(data, run)
-    if found is None:
+    recipe, rows, start = data.recipe.ngrams, data.epoch_rows, time.perf_counter()
+    # Soft-labelled texts triple the text and the n-grams; those of two texts alone gain next to nothing.
+    min_df = MIN_DF + (data.soft_targets is not None)
+    features = NgramFeatures.of(data.full(rows), recipe.order, min_df, data.excluded_tokens)
+    found = _fit_rows(data, features, rows, np.arange(len(rows)), "nb")
+    words = "1 word" if recipe.order == 1 else f"1 to {recipe.order} words"
+    seconds = time.perf_counter() - start
+    run.callback.log(f"{counted(len(features.keys), 'n-gram')} of {words} fitted in {seconds:.1f} s")
+    if not len(features.keys):
         return None
     for name, other in others.items():
         found = added(data, found, other, name, run)
-    if data.target_scaling is None:
-        return found
-    scaling = data.target_scaling
-    member = replace(found.member, weight=(found.member.weight * scaling.scale).astype(np.float32))
-    found = NgramFit(member, scaling.mean + scaling.scale * found.bias)
+    if (scaling := data.target_scaling) is not None:
+        found = NgramFit(_scaled(found.member, scaling.scale), scaling.mean + scaling.scale * found.bias)
     return replace(found, held_out=found.logits(data.full(data.validation)))
 
 
@@ -119,15 +123,32 @@ class NgramFeatures:
     @classmethod
     def of(cls, sequences: Sequence[Array], order: int, min_df: int, exclude: Sequence[int] = ()) -> NgramFeatures:
         """The n-grams of 1 to `order` tokens, none of them in `exclude`, that at least `min_df` texts contain."""
-        from scipy.sparse import csr_matrix  # the extra [train]
+        from scipy.sparse import csr_matrix, vstack  # the extra [train]
 
-        keys, document, term, count = count_ngrams(sequences, order, min_df, exclude)
-        if len(term) > np.iinfo(np.int32).max:
-            raise InputError(f"n-grams: {len(term):,} entries are too many; take fewer texts or a lower ngrams.order")
-        tf, starts = term_frequency(count).astype(np.float32), np.searchsorted(document, np.arange(len(sequences) + 1))
-        shape = (len(sequences), len(keys))
-        matrix = csr_matrix((tf, term.astype(np.int32), starts.astype(np.int32)), shape=shape)
-        return cls(order, keys, matrix)
+        ragged = Ragged.of(sequences, dtype=np.int64)
+        excluded = np.isin(ragged.values, np.asarray(exclude, dtype=np.int64))
+        frequent: list[NDArray[np.int64]] = []  # by occurrences first: a text counts each once, so df is not larger
+        for key, end in keys_of(ragged, order):
+            allowed = ~excluded[end]
+            for back in range(1, len(frequent) + 1):
+                allowed &= ~excluded[end - back]
+            key = np.sort(key[allowed])
+            first = np.flatnonzero(np.diff(key, prepend=-1))
+            frequent.append(key[first[np.diff(first, append=len(key)) >= min_df]])
+        keys, parts = np.concatenate(frequent), []
+        lookup = Ngrams(order, keys, np.zeros((len(keys), 1), dtype=np.float32))
+        for chunk in chunks(sequences, TOKENS_PER_CHUNK):
+            document, term, count = counted_ngrams(lookup, chunk)
+            tf, starts = term_frequency(count).astype(np.float32), np.searchsorted(document, np.arange(len(chunk) + 1))
+            entries = (tf, term.astype(np.int32), starts.astype(np.int32))
+            parts.append(csr_matrix(entries, shape=(len(chunk), len(keys))))
+        if (entries_of_all := sum(part.nnz for part in parts)) > np.iinfo(np.int32).max:
+            raise InputError(
+                f"n-grams: {entries_of_all:,} entries are too many; take fewer texts or a lower ngrams.order"
+            )
+        matrix = vstack(parts, format="csr")
+        kept = np.bincount(matrix.indices, minlength=len(keys)) >= min_df
+        return cls(order, keys[kept], matrix[:, kept])
 
     def up_to(self, order: int) -> NgramFeatures:
         """The features of n-grams with at most so many tokens."""
@@ -156,7 +177,11 @@ class NgramFeatures:
             return NgramFit(Ngrams(self.order, self.keys, nothing), np.zeros(targets.shape[1]))
         x = self.matrix[np.arange(self.matrix.shape[0]) if rows is None else rows]
         weight = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        y = _rank_shares(targets) if task == "regression" else targets
+        y = targets
+        if task == "regression":  # the share of the rows with a smaller number, ties counted half
+            from scipy.stats import rankdata
+
+            y = (rankdata(targets, axis=0) - 0.5) / len(targets)
         if scaling == "nb":
             x.data[:] = 1
             loss: Literal["logistic", "squared"] = "squared" if task == "regression" else "logistic"
@@ -187,49 +212,6 @@ class NgramFeatures:
         return np.asarray(sums / _norms(x)[:, None] + fitted.bias, dtype=np.float64)
 
 
-class NgramCounts(NamedTuple):
-    """keys (K,), ascending; of each pair of a text and an n-gram in it, in ascending order: document (M,), term (M,), a
-    row of `keys`, and occurrences (M,).
-    """
-
-    keys: NDArray[np.int64]
-    document: NDArray[np.int32]
-    term: NDArray[np.int32]
-    occurrences: NDArray[np.int32]
-
-
-def count_ngrams(sequences: Sequence[Array], order: int, min_df: int, exclude: Sequence[int]) -> NgramCounts:
-    """Count the n-grams of 1 to `order` tokens, none of them in `exclude`, that at least `min_df` texts contain."""
-    ragged = Ragged.of(sequences, dtype=np.int64)
-    excluded = np.isin(ragged.values, np.asarray(exclude, dtype=np.int64))
-    frequent: list[NDArray[np.int64]] = []  # by occurrences first: a text counts each n-gram once, so df is not larger
-    for key, end in keys_of(ragged, order):
-        allowed = ~excluded[end]
-        for back in range(1, len(frequent) + 1):
-            allowed &= ~excluded[end - back]
-        key = np.sort(key[allowed])
-        edges = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1], [True]])) if len(key) else np.zeros(1, int)
-        frequent.append(key[edges[:-1]][np.diff(edges) >= min_df])
-    keys = np.concatenate(frequent)
-    lookup = Ngrams(order, keys, np.zeros((len(keys), 1), dtype=np.float32))
-    found: list[NDArray[np.int32]] = []  # (3, pairs) of each chunk: document, term, occurrences
-    first = 0
-    for chunk in chunks(sequences, TOKENS_PER_CHUNK):
-        document, term, count = counted_ngrams(lookup, chunk)
-        found.append(np.stack([document + first, term, count]).astype(np.int32))
-        first += len(chunk)
-    texts = np.zeros(len(keys), dtype=np.int64)
-    for _, term, _ in found:
-        texts += np.bincount(term, minlength=len(keys))
-    kept = texts >= min_df
-    new_index = (np.cumsum(kept) - 1).astype(np.int32)
-    for n, (document, term, count) in enumerate(found):  # one by one: the pairs are most of the memory of a fit
-        of_kept = kept[term]
-        found[n] = np.stack([document[of_kept], new_index[term[of_kept]], count[of_kept]])
-    document, term, count = np.concatenate(found, axis=1)
-    return NgramCounts(keys[kept], document, term, count)
-
-
 def log_count_ratio(x: Any, of_class: Array, sample_weight: Array) -> NDArray[np.float32]:
     """r (K,) of a class. x: CSR (m, K) of 0 and 1; of_class (m,): each row's weight in it; sample_weight (m,)."""
     p = 1 + np.bincount(x.indices, np.repeat(of_class, np.diff(x.indptr)), x.shape[1])
@@ -244,44 +226,19 @@ def _norms(x: Any) -> Array:
     return np.where(squares > 0, np.sqrt(squares), 1.0)
 
 
-def _rank_shares(numbers: Array) -> Array:
-    """The share of the n rows with a smaller number (n, M), ties counted half: 0..1."""
-    columns = []
-    for column in numbers.T:
-        _, place, count = np.unique(column, return_inverse=True, return_counts=True)
-        columns.append((np.cumsum(count) - count / 2)[place] / len(column))
-    return np.stack(columns, axis=1)
-
-
-def _fit_plain(data: TrainingData, run: Run) -> NgramFit | None:
-    """The n-gram model with scaling "nb" of the training rows, and of the soft-labelled ones."""
-    recipe, rows, soft, start = data.recipe.ngrams, data.epoch_rows, data.soft_targets, time.perf_counter()
-    weights = None if data.weights is None else data.weights[rows]
-    # Soft-labelled texts triple the text and the n-grams; those of two texts alone gain next to nothing.
-    features = NgramFeatures.of(data.full(rows), recipe.order, MIN_DF + (soft is not None), data.excluded_tokens)
-    found = features.fit(data.targets(rows), weights, task=data.data.task, l2=recipe.l2, threads=threads())
-    words = "1 word" if recipe.order == 1 else f"1 to {recipe.order} words"
-    seconds = time.perf_counter() - start
-    run.callback.log(f"{counted(len(features.keys), 'n-gram')} of {words} fitted in {seconds:.1f} s")
-    if not len(features.keys):
-        return None
-    found = found if data.logit_shift is None else replace(found, bias=found.bias - data.logit_shift)
-    return replace(found, held_out=found.logits(data.full(data.validation)))
-
-
 def added(data: TrainingData, ngrams: NgramFit, other: NgramFit, name: str, run: Run) -> NgramFit:
     """The weighted sum of both n-gram models as one; its weights are fitted on the validation set."""
     rows = data.validation
     both = [replace(one, held_out=one.logits(data.full(rows))) for one in (ngrams, other)]
     found = stack(both, data.targets(rows), mean=True, sample_weight=data.sample_weight(rows))
     run.callback.log(f"n-grams x {found.weights[0]:.2f}, {name} x {found.weights[1]:.2f}")
-    first, second = (
-        replace(one.member, weight=(weight * one.member.weight).astype(np.float32))
-        for one, weight in zip(both, found.weights, strict=True)
-    )
+    first, second = (_scaled(one.member, weight) for one, weight in zip(both, found.weights, strict=True))
     bias = found.shift + sum(weight * one.bias for one, weight in zip(both, found.weights, strict=True))
-    result = NgramFit(first.add(second), bias)
-    return replace(result, held_out=result.logits(data.full(rows)))
+    return NgramFit(first.add(second), bias)
+
+
+def _scaled(ngrams: Ngrams, factor: float | Array) -> Ngrams:
+    return replace(ngrams, weight=(factor * ngrams.weight).astype(np.float32))
 
 
 def transferred(data: TrainingData, pretrained: Pretrained) -> NgramFit | None:
@@ -294,8 +251,7 @@ def transferred(data: TrainingData, pretrained: Pretrained) -> NgramFit | None:
         return None
     rows = data.train
     to_new, shift = fit_standardised_glm(ngrams.logits(data.full(rows)), data.targets(rows), TRANSFER_L2)
-    weight = (ngrams.weight @ to_new.T).astype(np.float32)
-    return NgramFit(replace(ngrams, weight=weight), shift.astype(np.float64))
+    return NgramFit(replace(ngrams, weight=(ngrams.weight @ to_new.T).astype(np.float32)), shift.astype(np.float64))
 
 
 class Comparison(NamedTuple):
@@ -350,7 +306,7 @@ def compare(data: TrainingData) -> Comparison | None:
     for scaling, order in candidates:
         values, part = np.full((len(rows), outputs), np.nan), features.up_to(order)
         for train, query in folds:
-            values[query] = part.logits(_fit_candidate(data, part, rows, train, scaling), query)
+            values[query] = part.logits(_fit_rows(data, part, rows, train, scaling), query)
         prior = np.array([PRIOR[scaling]])
         weights, shift, losses = calibrated(
             values[known][:, :, None], targets, prior, CALIBRATION_L2, task="classification", sample_weight=weight
@@ -370,9 +326,8 @@ def _select(data: TrainingData, run: Run) -> NgramFit | None:
     rows, start = best.rows, time.perf_counter()
     # A separate validation set, and rows that are later in time, are not trained on.
     every = np.searchsorted(rows, np.sort(data.train)) if data.own_validation else np.arange(len(rows))
-    found = _fit_candidate(data, best.features, rows, every, best.scaling)
-    ngrams = replace(found.member, weight=(best.weight * found.member.weight).astype(np.float32))
-    seconds = best.seconds + time.perf_counter() - start
+    found = _fit_rows(data, best.features, rows, every, best.scaling)
+    ngrams, seconds = _scaled(found.member, best.weight), best.seconds + time.perf_counter() - start
     run.callback.log(f"n-grams, held-out loss of {best.tried}; {len(ngrams):,} fitted in {seconds:.1f} s")
     held_out, of_train = (best.held_out[np.searchsorted(rows, part)] for part in (data.validation, data.train))
     return NgramFit(
@@ -384,7 +339,7 @@ def _select(data: TrainingData, run: Run) -> NgramFit | None:
     )
 
 
-def _fit_candidate(
+def _fit_rows(
     data: TrainingData, features: NgramFeatures, rows: NDArray[np.int64], at: NDArray[np.int64], scaling: Scaling
 ) -> NgramFit:
     """Fit to the rows at these positions (m,). For a rare class "tfidf" leaves the class weights out: with them the
@@ -393,7 +348,8 @@ def _fit_candidate(
     part, shift = rows[at], data.logit_shift
     weights: Array | None = data.data.sample_weight if scaling == "tfidf" and _has_rare_class(data) else data.weights
     each = None if weights is None else weights[part]
-    found = features.fit(data.targets(part), each, scaling, rows=at, l2=data.recipe.ngrams.l2, threads=threads())
+    options: dict[str, Any] = {"task": data.data.task, "l2": data.recipe.ngrams.l2, "threads": threads()}
+    found = features.fit(data.targets(part), each, scaling, rows=at, **options)
     # The margins of a support vector machine do not depend on class weights in this way; their calibration is enough.
     return found if shift is None or scaling == "tfidf" else replace(found, bias=found.bias - shift)
 
