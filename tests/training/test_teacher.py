@@ -13,19 +13,17 @@ import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import Interrupted, PretrainRecipe, default_recipe, recipe
-from gatewise.training import lsa as lsa_module
-from gatewise.training import teacher as module
+from gatewise.training import unlabelled as module
 from gatewise.training.dense_solver import fit_standardised_glm
-from gatewise.training.lsa import LSA_L2, fit_lsa, fit_lsa_classifier, fit_lsa_of
 from gatewise.training.members import Run
 from gatewise.training.members.ngrams import NgramFit
 from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import match_pretrained
 from gatewise.training.run import RunFolder
-from gatewise.training.teacher import stacked_predictions
 from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData, prepare
+from gatewise.training.unlabelled import LSA, LSA_L2, lsa_classifier, lsa_of, stacked_predictions
 from gatewise.types import Array
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
@@ -65,24 +63,27 @@ def texts(n: int, classes: tuple[str, ...] = ("negative", "positive")) -> list[s
 
 
 def predictions(data: TrainingData, unlabelled: list[Array], query: Any, recorder: Recorder | None = None) -> Any:
-    lsa = fit_lsa_of(data, unlabelled, 0, Recorder())
     run = Run(0, recorder or Recorder(), RunFolder(None, None, False))
-    return stacked_predictions(data, unlabelled, lsa, query, run)
+    return stacked_predictions(data, unlabelled, lsa(data, unlabelled), query, run)
 
 
-def classifier_of(data: TrainingData, unlabelled: list[Array], seed: int = 0) -> NgramFit | None:
-    lsa = fit_lsa_of(data, unlabelled, seed, Recorder())
-    return None if lsa is None else fit_lsa_classifier(data, lsa)
+def lsa(data: TrainingData, unlabelled: list[Array]) -> LSA | None:
+    return lsa_of(data, unlabelled, Run(0, Recorder(), RunFolder(None, None, False)))
+
+
+def classifier_of(data: TrainingData, unlabelled: list[Array]) -> NgramFit | None:
+    found = lsa(data, unlabelled)
+    return None if found is None else lsa_classifier(data, found)
 
 
 def test_the_lsa_classifier_is_a_logistic_regression_on_document_vectors(pretrained: PretrainedLM) -> None:
     """Its logits are those of the regression, with the mean norm in place of each text's own."""
     data = ready(pretrained, made_reviews(80, 3), "finetune")
     unlabelled = encoded(data, texts(300))
-    classifier = classifier_of(data, unlabelled, 5)
+    classifier, found = classifier_of(data, unlabelled), lsa(data, unlabelled)
     assert classifier is not None
-    lsa = fit_lsa(data.full(data.train) + unlabelled, 6, exclude=data.excluded_tokens, seed=5)
-    rows, norms = (array[: len(data.train)] for array in (lsa.document_vectors, lsa.norms))
+    assert found is not None
+    rows, norms = (array[: len(data.train)] for array in (found.document_vectors, found.norms))
     weight, bias = fit_standardised_glm(rows, data.targets(data.train), LSA_L2, shared_scale=True)
     expected = rows * (norms / norms.mean())[:, None] @ weight.T + bias
     np.testing.assert_allclose(classifier.logits(data.full(data.train)), expected, rtol=1e-3, atol=1e-3)
@@ -167,7 +168,7 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM, monkey
     given = [(1_999, True), (2_000, True), (90, False)]
     assert [default_recipe(*case) for case in given] == ["few-shot", "finetune", "fast"]
     for limit, some, total in ((150_000, 150, 354), (100, 100, 154)):
-        monkeypatch.setattr(lsa_module, "MAX_TEXTS", limit)
+        monkeypatch.setattr(module, "MAX_TEXTS", limit)
         recorder, options = Recorder(), {**FEW, "max_pseudo_labels": 150}
         model = train(made_reviews(60, 3), pretrained=pretrained, unlabelled=texts(300), callbacks=recorder, **options)
         assert model.metadata.recipe == "few-shot"

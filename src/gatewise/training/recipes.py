@@ -139,12 +139,13 @@ class UnlabelledRecipe:
     student_epochs: Number = 0
     """Epochs of a student on labels and the teacher's soft labels of unlabelled texts. 0: no student."""
     teacher: Literal["network", "stacking"] = "network"
-    """What predicts the soft labels: a network and its n-grams, or stacking (`training.teacher`). Without LSA or
+    """What predicts the soft labels: a network and its n-grams, or stacking (`training.unlabelled`). Without LSA or
     n-grams it is a network."""
     max_pseudo_labels: Number = 0
     """Most unlabelled texts that get a soft label, evenly spaced. 0: all."""
     lsa_components: Number = 0
-    """Components of the LSA over all texts (`training.lsa`). scikit-learn: `TruncatedSVD(n_components)`. 0: no LSA."""
+    """Components of the LSA over all texts (`training.unlabelled`). scikit-learn: `TruncatedSVD(n_components)`. 0: no
+    LSA."""
 
 
 @dataclass(frozen=True)

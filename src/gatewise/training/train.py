@@ -35,6 +35,7 @@ from gatewise.training.run import Interrupted, RunFolder, checked_seed
 from gatewise.training.stack import FittedMember, Stack, Threshold, check_threshold, choose_thresholds, stack
 from gatewise.training.tokenization import choose_tokenization
 from gatewise.training.training_data import ClassWeight, TrainingData, prepare
+from gatewise.training.unlabelled import Probabilities, learn_unlabelled
 from gatewise.types import Array, Task
 
 if TYPE_CHECKING:

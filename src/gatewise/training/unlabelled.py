@@ -1,0 +1,288 @@
+"""Learning from unlabelled texts: an LSA classifier, and soft labels that a teacher predicts for a student.
+
+Self-training (Scudder 1965) with the soft targets of distillation (Hinton et al. 2015). The teacher is an ensemble that
+is trained on the labelled texts; or for few labels (recipe `few-shot`) stacked generalisation (Wolpert 1992) of two
+classifiers that err on different texts: a logistic regression on LSA document vectors of all texts, and the n-gram
+model. Cross-validation gives their logits for the labelled texts, to which their weights are fitted.
+
+Latent semantic analysis (LSA, Deerwester et al. 1990) describes a text by its coordinates along the directions in
+which a collection varies most. With df_j the texts of n that contain n-gram j,
+
+    a_ij = log(n / df_j)² / |a_i|       where text i contains j, else 0; every row has norm 1
+    A ≈ U S Vᵀ                          the largest singular values, by a randomised SVD (Halko et al. 2011)
+
+and the document vectors are A V. With few labels they are A V D: direction d of the C ones has the factor
+
+    D_dd = 1 - (σ_C+1 / σ_d)²           σ_d: the standard deviation of A V_d over the texts
+
+the share of its variance above that of the next direction, which is left out as noise. A regression with an L2 penalty
+then prefers the first directions, the more the fewer texts there are (shrinkage of singular values: Gavish & Donoho
+2017), so that one number of directions serves a hundred labels and thousands. With 20,000 labels it raises the loss.
+
+Bases are orthonormalised by the eigenvectors of their Gram matrix (Stathopoulos & Wu 2002), in less time than by a QR
+decomposition. The squared idf weights rare n-grams, so that the first directions separate good from bad and not only
+one subject from another, without a list of stop words (docs/log compares powers 1 to 3).
+
+The LSA classifier is a logistic regression w, b on the document vectors of the labelled texts. It has weights for
+n-grams that no labelled text contains, as the directions come from all texts. A document vector is a sum over n-grams,
+so the classifier is one too:
+
+    Σ_j (V w)_j idf_j / |a_i| + b        over the n-grams j of text i; with the mean of |a_i| in place of |a_i|
+
+It is an n-gram model like that of `members.ngrams`, which adds the two: the stored model needs nothing more. (In the
+ensemble the mean norm is as good as each text's own: docs/log.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.data.labelled import Unlabelled
+from gatewise.data.split import cross_validation_folds
+from gatewise.errors import counted
+from gatewise.kernels.threads import one_blas_thread, threads
+from gatewise.members.ngrams import Ngrams
+from gatewise.network.batch import truncate
+from gatewise.target import log_probabilities
+from gatewise.training.dense_solver import fit_standardised_glm
+from gatewise.training.fields import with_values
+from gatewise.training.members import Run
+from gatewise.training.members.ngrams import MIN_DF, NgramFeatures, NgramFit
+from gatewise.training.processes import current
+from gatewise.training.stack import L2, fit_weights
+from gatewise.training.training_data import TrainingData
+from gatewise.types import Array
+
+FOLDS = 5
+LSA_L2 = 10.0  # penalty of the logistic regression on document vectors (`fit_standardised_glm`, shared_scale)
+OVERSAMPLING, POWER_ITERATIONS = 20, 8  # of the randomised SVD; fewer give a clearly worse classifier
+EPSILON = 1e-10  # squared singular values below this part of the largest are rounding errors of single precision
+ENTRIES_PER_PIECE, ROWS_PER_PIECE = 1 << 18, 1 << 13  # of a thread
+LSA_ORDER, LSA_MIN_DF = 3, 10  # of the n-grams; rarer ones tell more about the texts they are from than about others
+MAX_TEXTS = 150_000  # unlabelled texts of the classifier's LSA: time and memory grow with them (docs/log)
+
+Probabilities = NDArray[np.float64]  # (m, K)
+Teach = Callable[[TrainingData, list[Array]], Probabilities | None]
+"""Trains an ensemble and predicts the soft labels of full sequences; None in all processes but the first."""
+
+
+def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach: Teach) -> TrainingData:
+    """The training data with soft-labelled texts, and an LSA classifier in `run.ngrams`, as the recipe asks.
+
+    Texts that are among the labelled ones are left out: training texts have their label, and a validation text must not
+    be trained on.
+    """
+    settings, unlabelled = data.recipe.unlabelled, unlabelled.without(data.data)
+    run.unlabelled = unlabelled.source
+    sequences = [np.asarray(s) for s in data.preprocessor.encode_batch(unlabelled.texts)]
+    if settings.teacher == "stacking":  # which needs the document vector of each text
+        sequences = subsampled(sequences, MAX_TEXTS)
+    lsa = lsa_of(data, sequences, run)
+    if lsa is not None:
+        run.ngrams["LSA classifier"] = lsa_classifier(data, lsa)
+    if not settings.student_epochs:
+        return data
+    query, found = subsampled(np.arange(len(sequences)), settings.max_pseudo_labels), None
+    if settings.teacher == "stacking" and data.recipe.uses_lsa:
+        run.callback.log(f"teacher: stacking, for {run.unlabelled}")
+        if not current().rank:
+            found = stacked_predictions(data, sequences, lsa, query, run)
+    else:
+        run.callback.log(f"teacher: a network, for {run.unlabelled}")
+        if run.checkpoints is not None:
+            run.checkpoints = run.checkpoints / "teacher"
+            run.checkpoints.mkdir(exist_ok=True)
+        found = teach(data, [sequences[n] for n in query])
+        run.checkpoints = run.folder.folder
+    run.callback.log(f"student: learns from the labels and {len(query):,} soft labels of the teacher")
+    raw = current().share(b"" if found is None else found.astype(np.float32).tobytes())
+    soft_labels = np.frombuffer(raw, dtype=np.float32).reshape(len(query), -1)
+    return with_pseudo_labels(data, [sequences[n] for n in query], soft_labels.astype(np.float64))
+
+
+def with_pseudo_labels(data: TrainingData, full_sequences: list[Array], soft_labels: Probabilities) -> TrainingData:
+    """A student's training data: m more texts (full sequences) with soft labels (m, K)."""
+    one_hot = np.eye(soft_labels.shape[1], dtype=np.float32)[data.labels]  # (n, K)
+    weights, train = data.weights, data.train
+    if weights is not None:  # a soft-labelled row has the mean of the class weights under its probabilities
+        of_classes = np.ones(soft_labels.shape[1]) if data.class_weights is None else data.class_weights
+        scale = weights[train[0]] / of_classes[data.labels[train[0]]]
+        weights = np.concatenate([weights, scale * (soft_labels @ of_classes)]).astype(np.float32)
+    return replace(
+        data,
+        recipe=with_values(data.recipe, {"optimisation.epochs": data.recipe.unlabelled.student_epochs}),
+        sequences=data.sequences + [truncate(s, data.architecture) for s in full_sequences],
+        full_sequences=data.full_sequences + full_sequences,
+        labels=np.concatenate([data.labels, soft_labels.argmax(axis=1)]),
+        soft_targets=np.concatenate([one_hot, soft_labels.astype(np.float32)]),
+        pseudo_labelled=len(data.labels) + np.arange(len(full_sequences), dtype=np.int64),
+        weights=weights,
+    )
+
+
+def subsampled(rows: Any, limit: int) -> Any:
+    """At most `limit` of the rows, evenly spaced; all for 0."""
+    return rows[:: max(1, -(-len(rows) // limit))] if limit else rows
+
+
+def stacked_predictions(
+    data: TrainingData, unlabelled: list[Array], lsa: LSA | None, query: NDArray[np.int64], run: Run
+) -> Probabilities:
+    """Probabilities (m, K) of the m query rows of `unlabelled`, full sequences. The validation set is not read.
+
+    lsa: of the training part and all unlabelled texts (`lsa_of`); None where no n-gram is frequent enough.
+    """
+    train, recipe = data.train, data.recipe.ngrams
+    texts, targets = data.full(train) + unlabelled, data.targets(train)
+
+    def by_lsa(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
+        """Logits (m, outputs) of the query rows of `texts`, from a fit to `rows`."""
+        assert lsa is not None
+        vectors = lsa.document_vectors
+        weight, bias = fit_standardised_glm(vectors[rows], targets[rows], LSA_L2, shared_scale=True)
+        return np.asarray(vectors[query] @ weight.T + bias)
+
+    def by_ngrams(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
+        features = NgramFeatures.of([texts[row] for row in rows], recipe.order, MIN_DF, data.excluded_tokens)
+        found = features.fit(targets[rows], l2=recipe.l2, threads=threads())
+        return found.logits([texts[row] for row in query])
+
+    classifiers = {"n-grams": by_ngrams} if lsa is None else {"LSA": by_lsa, "n-grams": by_ngrams}
+    held_out = {name: np.zeros(targets.shape) for name in classifiers}
+    for fitted, held in cross_validation_folds(data.data.take(train), FOLDS, run.seed):
+        for name, classifier in classifiers.items():
+            held_out[name][held] = classifier(fitted, held)
+    logits, prior = np.stack(list(held_out.values()), axis=2), np.full(len(held_out), 1 / len(held_out))
+    weights, shift = fit_weights(logits, targets, prior, L2, L2)
+    rows = np.arange(len(train))
+    logits = np.stack([classifier(rows, len(train) + query) for classifier in classifiers.values()], axis=2)
+    parts = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(classifiers, weights, strict=True))
+    run.callback.log(f"stacking on {len(train):,} labelled of {len(texts):,} texts: {parts}")
+    return np.asarray(np.exp(log_probabilities(logits @ weights + shift)), dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class LSA:
+    """Directions of K n-grams (`keys`, ascending). components (K, C) float32: idf V, or idf V D; norms (n,): |a_i|, 0
+    for a text without any of the n-grams; document_vectors (n, C) float32: a text's sum of components over its norm.
+    """
+
+    keys: NDArray[np.int64]
+    components: Array
+    norms: Array
+    document_vectors: Array
+
+
+def lsa_of(data: TrainingData, unlabelled: list[Array], run: Run) -> LSA | None:
+    """LSA of the training part, then of the unlabelled texts (full sequences), of which MAX_TEXTS at most. The
+    validation set is not read. None where the recipe has no LSA, or where no n-gram is frequent enough.
+    """
+    recipe, start = data.recipe, time.perf_counter()
+    if not recipe.uses_lsa:
+        return None
+    texts = data.full(data.train) + subsampled(unlabelled, MAX_TEXTS)
+    features = NgramFeatures.of(texts, LSA_ORDER, LSA_MIN_DF, data.excluded_tokens)
+    if not len(features.keys):
+        return None
+    denoise = recipe.unlabelled.teacher == "stacking"  # which is for few labels
+    lsa = fit_lsa(features, recipe.unlabelled.lsa_components, denoise=denoise, seed=run.seed, threads=threads())
+    seconds, components = time.perf_counter() - start, counted(lsa.components.shape[1], "component")
+    run.callback.log(f"LSA: {components} of {counted(len(texts), 'text')} in {seconds:.1f} s")
+    return lsa
+
+
+def lsa_classifier(data: TrainingData, lsa: LSA) -> NgramFit:
+    """The LSA classifier of the training part as an n-gram model. lsa: see `lsa_of`."""
+    vectors, norms = lsa.document_vectors[: len(data.train)], lsa.norms[: len(data.train)]
+    weight, bias = fit_standardised_glm(vectors, data.targets(data.train), LSA_L2, shared_scale=True)
+    scale = norms[norms > 0].mean() if norms.any() else 1.0
+    ngrams = Ngrams(LSA_ORDER, lsa.keys, (lsa.components @ weight.T / scale).astype(np.float32))
+    return NgramFit(ngrams, bias.astype(np.float64))
+
+
+def fit_lsa(features: NgramFeatures, n_components: int, *, denoise: bool = False, seed: int, threads: int = 1) -> LSA:
+    """LSA of n texts by their n-grams, of which there is at least one; the matrix is overwritten. Equal arguments give
+    equal bits.
+
+    n_components: at most so many directions, fewer where there are fewer n-grams or texts; a direction without
+    variance is 0. denoise: whether there is D. threads: of the matrix products; the result does not depend on their
+    number.
+    """
+    keys, matrix, n = features.keys, features.matrix, features.matrix.shape[0]
+    size, width = (min(n_components + more, len(keys), n) for more in (0, OVERSAMPLING))
+    df = np.bincount(matrix.indices, minlength=len(keys))
+    idf = (np.log(n / df) ** 2).astype(np.float32)  # (K,)
+    matrix.data[:] = 1
+    norms = np.sqrt(matrix @ np.square(idf))  # (n,)
+    inverse = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+    matrix.data = idf[matrix.indices] * np.repeat(inverse, np.diff(matrix.indptr))
+
+    start = np.random.default_rng(seed).standard_normal((len(keys), width), dtype=np.float32)
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+        a, a_transposed = _product(matrix, pool), _product(matrix.T.tocsr(), pool)
+        basis = _orthonormal(a(start), pool)  # (n, width)
+        for _ in range(POWER_ITERATIONS):
+            basis = _orthonormal(a_transposed(basis), pool)  # (K, width)
+            basis = _orthonormal(a(basis), pool)
+        v = np.ascontiguousarray(_orthonormal(a_transposed(basis), pool)[:, : size + 1])  # (K, C + 1)
+        vectors = a(v)
+    deviation = vectors.std(axis=0, dtype=np.float64)
+    noise = deviation[size] if denoise and width > size else 0.0  # with all directions there is no next one
+    share = noise / np.maximum(deviation[:size], max(noise, 1e-30))
+    factor = (1 - share**2).astype(np.float32)
+    return LSA(keys, idf[:, None] * (v[:, :size] * factor), norms, vectors[:, :size] * factor)
+
+
+def _product(matrix: Any, pool: ThreadPoolExecutor) -> Callable[[Array], Array]:
+    """The product of a sparse matrix CSR (rows, columns) float32 with dense ones (columns, C), in pieces of rows for
+    the pool. A row is one sum, so the result does not depend on the pieces.
+    """
+    from scipy.sparse import csr_matrix  # the extra [train]
+
+    edges, pieces = np.searchsorted(matrix.indptr, np.arange(0, matrix.nnz, ENTRIES_PER_PIECE)), []
+    for first, last in zip(edges, [*edges[1:], matrix.shape[0]], strict=True):
+        starts = matrix.indptr[first : last + 1]
+        entries = slice(starts[0], starts[-1])
+        parts = (matrix.data[entries], matrix.indices[entries], starts - starts[0])  # views of the first two
+        pieces.append((slice(first, last), csr_matrix(parts, shape=(last - first, matrix.shape[1]))))
+
+    def product(values: Array) -> Array:
+        out = np.zeros((matrix.shape[0], values.shape[1]), dtype=np.float32)
+
+        def multiply(piece: tuple[slice, Any]) -> None:
+            out[piece[0]] = piece[1] @ values
+
+        list(pool.map(multiply, pieces))  # SciPy's sparse products release the GIL
+        return out
+
+    return product
+
+
+def _orthonormal(y: Array, pool: ThreadPoolExecutor) -> Array:
+    """U (n, w) of the singular value decomposition U S Rᵀ of y (n, w) float32, n >= w, largest first: from the
+    eigenvectors of yᵀy in double precision. A column of U is 0 where the singular value is. y is overwritten.
+    """
+    pieces = [y[first : first + ROWS_PER_PIECE] for first in range(0, len(y), ROWS_PER_PIECE)]
+
+    def gram(rows: Array) -> Array:
+        rows = rows.astype(np.float64)
+        return np.asarray(rows.T @ rows)
+
+    squares, r = np.linalg.eigh(sum(pool.map(gram, pieces)))
+    squares, r = squares[::-1], r[:, ::-1]
+    kept = squares > EPSILON * squares[0]
+    r = np.where(kept, r, 0) / np.sqrt(np.where(kept, squares, 1))
+    r = r.astype(np.float32)
+
+    def multiply(rows: Array) -> None:
+        rows[:] = rows @ r
+
+    list(pool.map(multiply, pieces))
+    return y
