@@ -122,7 +122,6 @@ def with_pseudo_labels(data: TrainingData, full_sequences: list[Array], soft_lab
         full_sequences=data.full_sequences + full_sequences,
         labels=np.concatenate([data.labels, soft_labels.argmax(axis=1)]),
         soft_targets=np.concatenate([one_hot, soft_labels.astype(np.float32)]),
-        pseudo_labelled=len(data.labels) + np.arange(len(full_sequences), dtype=np.int64),
         weights=weights,
     )
 
