@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from gatewise.model.model import Model
-from gatewise.network.architecture import Architecture
-from gatewise.types import Task
-
 if TYPE_CHECKING:
+    from gatewise.model.model import Model
     from gatewise.model.pretrained import PretrainedLM
+    from gatewise.network.architecture import Architecture
+    from gatewise.types import Task
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import math
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -89,12 +89,10 @@ class Objective(ABC):
         """Loss and gradients of this process's part of the batch of a step, with the present weights."""
 
     @abstractmethod
-    def validation_rows(self, last: bool) -> Array:
-        """Numbers of the rows that a validation reads. last: whether it is the last one of the run."""
-
-    @abstractmethod
-    def outputs(self, state: dict[str, Array], rows: NDArray[np.int64]) -> Array:
-        """What the network with the weights `state` predicts for these validation rows (n, ...)."""
+    def outputs(self, state: dict[str, Array], part: Callable[[Array], Array], last: bool) -> Array:
+        """What the network with the weights `state` predicts for the rows (n, ...) that a validation reads, those which
+        `part` chooses for this process. last: whether it is the last validation of the run.
+        """
 
     @abstractmethod
     def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog | PerplexityLog:
@@ -238,8 +236,8 @@ class Loop(Generic[O_co]):
     def _validate(self) -> None:
         progress, state = self.progress, self.state()
         self.communicator.check_equal(state, f"after step {progress.step}")
-        rows = self.communicator.part(self.objective.validation_rows(progress.step == progress.steps))
-        outputs = self.communicator.whole(self.objective.outputs(state, rows))
+        outputs = self.objective.outputs(state, self.communicator.part, progress.step == progress.steps)
+        outputs = self.communicator.whole(outputs)
         row = self.objective.score(outputs, state, progress)
         if isinstance(row, EpochLog):
             self.callback.on_epoch_end(row)

@@ -21,9 +21,8 @@ embeddings do not evade it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,13 +143,11 @@ class SupervisedObjective(Objective):
         correct = correct_rows(data, logits, mine)
         return Result(network.gradients(), loss, len(mine) / len(rows), correct, rows=rows)
 
-    def validation_rows(self, last: bool) -> NDArray[np.int64]:
-        return self.training_data.validation[: 0 if self.out_of_fold else None]
-
-    def outputs(self, state: dict[str, Array], rows: NDArray[np.int64]) -> Array:
-        ops = NumpyOps(kernels.for_precision(self.training_data.recipe.kernel_precision))
-        sequences = [self.training_data.sequences[n] for n in rows]
-        return logits_of(self.parameters(state), self.training_data.architecture, sequences, ops)
+    def outputs(self, state: dict[str, Array], part: Callable[[Array], Array], last: bool) -> Array:
+        data = self.training_data
+        ops = NumpyOps(kernels.for_precision(data.recipe.kernel_precision))
+        sequences = [data.sequences[n] for n in part(data.validation[: 0 if self.out_of_fold else None])]
+        return logits_of(self.parameters(state), data.architecture, sequences, ops)
 
     def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog:
         epoch = len(progress.history) + 1
@@ -185,16 +182,6 @@ class SupervisedObjective(Objective):
         return parameters if scaling is None else scaling.fold(parameters)
 
 
-class Scores(NamedTuple):
-    """loss: what training minimises; accuracy: of classification, or the subset accuracy of multi-label; rmse: of
-    regression, in the unit of the numbers.
-    """
-
-    loss: float
-    accuracy: float | None = None
-    rmse: float | None = None
-
-
 def _losses(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
     """Losses, their gradients and their weights, of logits (n, outputs) of these rows: see `losses_of`. The weights are
     (n, 1), of multi-label rows with class weights (n, K).
@@ -221,16 +208,18 @@ def correct_rows(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> 
     return int((predicted == labels).sum())
 
 
-def scores_of(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> Scores:
-    """The scores of a model's logits (n, outputs) on these rows. The loss is a weighted mean where rows have weights,
-    accuracy and RMSE are not.
+def scores_of(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, float | None, float | None]:
+    """Loss, accuracy and RMSE of a model's logits (n, outputs) on these rows.
+
+    The loss is what training minimises, a weighted mean where rows have weights. The accuracy is None for regression,
+    for multi-label the subset accuracy. The RMSE, of regression alone, has the unit of the numbers.
     """
     scaling = data.target_scaling
     losses, _, weight = _losses(data, logits if scaling is None else scaling.transform(logits), rows)
     loss = float(np.average(losses, weights=np.broadcast_to(weight, losses.shape)))
     if scaling is not None:
-        return Scores(loss, rmse=float(np.square(logits - data.labels[rows]).mean() ** 0.5))
-    return Scores(loss, correct_rows(data, logits, rows) / len(rows))
+        return loss, None, float(np.square(logits - data.labels[rows]).mean() ** 0.5)
+    return loss, correct_rows(data, logits, rows) / len(rows), None
 
 
 def adversarial_backward(network: Network, batch: Batch, loss_of: LossOf, epsilon: float) -> tuple[Array, float]:

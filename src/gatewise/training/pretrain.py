@@ -313,13 +313,10 @@ class LanguageObjective(Objective):
         carried = {f"{name}/{one}": states[one][n] for n, name in enumerate("hc") for one in DIRECTIONS}
         return Result(gradients, loss, len(self._lines["forward"]) / self.streams.batch, carried=carried)
 
-    def validation_rows(self, last: bool) -> NDArray[np.int64]:
-        return np.arange(0, len(self.validation), 1 if last else VALIDATION_STRIDE)
-
-    def outputs(self, state: dict[str, Array], rows: NDArray[np.int64]) -> Array:
+    def outputs(self, state: dict[str, Array], part: Callable[[Array], Array], last: bool) -> Array:
         """Negative log-likelihood in each direction, and number of words, of each text (n, 3)."""
-        found = []
-        for text in (self.validation[n] for n in rows):
+        rows, found = np.arange(0, len(self.validation), 1 if last else VALIDATION_STRIDE), []
+        for text in (self.validation[n] for n in part(rows)):
             read = {"forward": text, "backward": np.ascontiguousarray(text[::-1])}
             found.append([*(self.network.negative_log_likelihood(one, read[one]) for one in DIRECTIONS), len(text)])
         return np.array(found, dtype=np.float64).reshape(-1, 3)

@@ -179,7 +179,7 @@ def callback_of(callbacks: Callback | Sequence[Callback] | None, verbose: int | 
     if verbose == 1 or verbose == 2 or (verbose == "auto" and (notebook or sys.stderr.isatty())):
         printer = NotebookPrinter() if notebook else ProgressPrinter(PlainConsole(stderr=True), bar=verbose != 2)
         given.append(printer)
-    return _Each(given)
+    return given[0] if len(given) == 1 else _Each(given)
 
 
 def _each(name: str) -> Any:

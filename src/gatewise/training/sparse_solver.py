@@ -31,43 +31,32 @@ BLOCK_FLOATS = 8_000_000  # features x columns of a block, at most
 MAX_PASSES, PASS_TOLERANCE = 100, 0.1  # of dual coordinate descent; liblinear's tolerance for support vector machines
 
 
-class Slopes(NamedTuple):
-    """Loss of each column (c,), its derivative and its second derivative (n, c) with respect to the logits."""
-
-    loss: Array
-    gradient: Array
-    curvature: Array
+_Losses = tuple[Array, Array, Array]  # (n, c) each: the loss, its first and its second derivative in the logit
 
 
-def _logistic(z: Array, y: Array, weight: Array) -> Slopes:
+def _logistic(z: Array, y: Array) -> _Losses:
     e = np.exp(-np.abs(z))
     p = np.where(z >= 0, 1, e) / (1 + e)
-    loss = np.maximum(z, 0) + np.log1p(e) - y * z
-    return Slopes(_column_sums(weight, loss), weight * (p - y), weight * np.maximum(p * (1 - p), 1e-10))
+    return np.maximum(z, 0) + np.log1p(e) - y * z, p - y, np.maximum(p * (1 - p), 1e-10)
 
 
-def _squared_hinge(z: Array, y: Array, weight: Array) -> Slopes:
+def _squared_hinge(z: Array, y: Array) -> _Losses:
     """(1 - z)² for y = 1 and (1 + z)² for y = 0 where positive; a soft target y is a mixture of both."""
     up, down = np.maximum(1 - z, 0), np.maximum(1 + z, 0)
-    loss = y * up * up + (1 - y) * down * down
     curvature = 2 * (y * (up > 0) + (1 - y) * (down > 0))
-    return Slopes(_column_sums(weight, loss), 2 * weight * ((1 - y) * down - y * up), weight * curvature)
+    return y * up * up + (1 - y) * down * down, 2 * ((1 - y) * down - y * up), curvature
 
 
-def _squared(z: Array, y: Array, weight: Array) -> Slopes:
+def _squared(z: Array, y: Array) -> _Losses:
     error = z - y
-    return Slopes(_column_sums(weight, 0.5 * error * error), weight * error, np.broadcast_to(weight, z.shape))
+    return 0.5 * error * error, error, np.ones_like(z)
 
 
-_LOSSES: dict[str, Callable[[Array, Array, Array], Slopes]] = {
+_LOSSES: dict[str, Callable[[Array, Array], _Losses]] = {
     "logistic": _logistic,
     "squared-hinge": _squared_hinge,
     "squared": _squared,
 }
-
-
-def _column_sums(weight: Array, loss: Array) -> Array:
-    return np.asarray((weight * loss).sum(axis=0, dtype=np.float64))
 
 
 class _Problem(NamedTuple):
@@ -170,32 +159,36 @@ def _newton(
     problem: _Problem,
     y: Array,
     weight: Array,
-    loss: Callable[[Array, Array, Array], Slopes],
+    losses: Callable[[Array, Array], _Losses],
     max_iter: int,
     tol: float,
 ) -> Array:
+    def weighted(z: Array) -> _Losses:
+        loss, gradient, curvature = losses(z, y)
+        return (weight * loss).sum(axis=0, dtype=np.float64), weight * gradient, weight * curvature
+
     w = np.zeros((len(problem.penalty), y.shape[1]), dtype=np.float32)
     z = np.zeros(y.shape, dtype=np.float32)
-    now, penalty = loss(z, y, weight), np.zeros(y.shape[1])
+    (loss, gradient, curvature), penalty = weighted(z), np.zeros(y.shape[1])
     limit: Array | None = None
     active = np.ones(y.shape[1], dtype=bool)
     for _ in range(max_iter):
-        g = problem.gradient(now.gradient, w)
+        g = problem.gradient(gradient, w)
         norm = np.sqrt(np.square(g, dtype=np.float64).sum(axis=0))
         limit = tol * norm if limit is None else limit
         active &= norm > limit
         if not active.any():
             break
-        step = _step(problem, now.curvature, g, active)
+        step = _step(problem, curvature, g, active)
         change, slope = problem.logits(step), (g * step).sum(axis=0, dtype=np.float64)
         along = (problem.penalty * w * step).sum(axis=0, dtype=np.float64)
         curve = (problem.penalty * np.square(step)).sum(axis=0, dtype=np.float64)
         size = np.where(active, 1.0, 0.0)
-        before = now.loss + penalty
+        before = loss + penalty
         for attempt in range(31):  # halve the step of a column until it descends enough (Armijo)
             factor = size.astype(np.float32)
-            then = loss(z + factor * change, y, weight)
-            after = then.loss + penalty + size * along + 0.5 * size * size * curve
+            loss, gradient, curvature = weighted(z + factor * change)
+            after = loss + penalty + size * along + 0.5 * size * size * curve
             worse = active & (size > 0) & (after > before + 1e-4 * size * slope)
             if not worse.any():
                 break
@@ -203,7 +196,6 @@ def _newton(
         active &= (size > 0) & (before - after > 1e-9 * np.abs(before))  # float32 cannot improve the others any more
         w, z = w + factor * step, z + factor * change
         penalty = penalty + size * along + 0.5 * size * size * curve
-        now = then
     return w
 
 
