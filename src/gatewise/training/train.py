@@ -35,7 +35,6 @@ from gatewise.training.run import Interrupted, RunFolder, checked_seed
 from gatewise.training.stack import FittedMember, Stack, Threshold, check_threshold, choose_thresholds, stack
 from gatewise.training.tokenization import choose_tokenization
 from gatewise.training.training_data import ClassWeight, TrainingData, prepare
-from gatewise.training.unlabelled import Probabilities, learn_unlabelled
 from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def train(
             training_data = choose_tokenization(training_data, recipe, run)
             warn_about_data(training_data, labelled, rows, start)
             if more is not None:
-                from gatewise.training.teacher import learn_unlabelled
+                from gatewise.training.unlabelled import learn_unlabelled
 
                 training_data = learn_unlabelled(training_data, more, run, partial(_teach, run=run))
             model, found = _fit(training_data, run)
