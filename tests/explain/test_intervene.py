@@ -183,13 +183,12 @@ def test_as_dict_has_both_sides() -> None:
     found = done("plain", Clamp("f", 0.0), Clamp("o", 1.0, 3, range(2, 4)))
     np.testing.assert_array_equal(found.before.logits, traced("plain").logits)
     before, after = found.probabilities()
-    assert found.predictions() == (f"class {before.argmax()}", f"class {after.argmax()}")
+    assert (found.before.predicted, found.after.predicted) == (before.argmax(), after.argmax())
     assert found.changes == ("forget gate = 0", "output gate of unit 3 at steps 3 to 4 = 1")
     plain = found.as_dict()
     assert plain["after"]["logits"] == found.after.logits.tolist()
     assert plain["before"]["prefix_logits"] != plain["after"]["prefix_logits"]
-    one, two = found.prefix_scores()
-    assert (len(one), len(two)) == (LENGTH + 1, LENGTH + 1)
+    assert len(found.before.prefix_logits) == len(found.after.prefix_logits) == LENGTH + 1
 
 
 def test_edited_words_equal_the_edited_text() -> None:

@@ -162,7 +162,7 @@ def test_an_intervention_keeps_the_score() -> None:
     example = example_of(CLASSES)
     example = example.with_score(target_score(CLASSES, example.logits, 2, 0))
     found = intervene(example, [Clamp("f", 0.0)])
-    before, after = found.target_scores()
+    before, after = found.before.target_score, found.after.target_score
     assert before == pytest.approx(example.logits[2] - example.logits[0])
     assert after == pytest.approx(found.after.logits[2] - found.after.logits[0])
     numbers = intervene(example_of(NUMBERS), [Clamp("f", 0.0)]).as_dict()

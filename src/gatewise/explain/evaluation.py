@@ -104,23 +104,21 @@ def evaluation_report(
     """
     if not len(truth):
         raise InputError("cannot evaluate: the data set is empty")
-    predicted = target.predicted(logits)
-    count = np.asarray(lengths, dtype=np.int64)
-    series = len(inputs) > 0 and not isinstance(inputs[0], str)
-    noun = "steps" if series else "tokens"
-    if target.task == "regression":
+    task, predicted = target.task, target.predicted(logits)
+    wrong = predicted != truth  # (n,) or (n, K)
+    if task == "regression":
         score, name = np.abs(predicted - truth).mean(axis=1), "mean absolute error"
+    elif task == "classification":
+        score, name = 1.0 - wrong, "accuracy"
     else:
-        wrong = predicted != truth if target.task == "classification" else (predicted != truth).any(axis=1)
-        score, name = 1.0 - wrong, "accuracy" if target.task == "classification" else "subset accuracy"
-    is_regression = target.task == "regression"
+        score, name = 1.0 - wrong.any(axis=1), "subset accuracy"
     return EvaluationReport(
         evaluate(target, logits, truth, data),
-        target.task,
+        task,
         tuple(_mistakes(target, logits, predicted, truth, inputs)),
-        tuple(_by_length(score, count, not is_regression)),
+        tuple(_by_length(score, np.asarray(lengths, dtype=np.int64), task != "regression")),
         name,
-        noun,
+        "tokens" if isinstance(inputs[0], str) else "steps",
         tuple(read_history(history)),
         best_epoch,
     )
@@ -143,25 +141,28 @@ def read_history(text: str) -> list[dict[str, float]]:
 
 def _mistakes(target: Target, logits: Array, predicted: Array, truth: Array, inputs: Sequence[Any]) -> list[Mistake]:
     """The wrong rows: the most confident ones first, for regression the largest errors first."""
-    every = np.arange(len(truth))
+    every, kind = np.arange(len(truth)), "error" if target.task == "regression" else "probability"
+    wrong = predicted != truth
     if target.task == "regression":
         errors = predicted - truth  # (n, M)
-        size = errors[every, np.abs(errors).argmax(axis=1)]
-        wrong = size != 0
+        size, wrong = errors[every, np.abs(errors).argmax(axis=1)], wrong.any(axis=1)
     elif target.task == "classification":
-        size, wrong = target.probabilities(logits)[every, predicted], predicted != truth
+        size = target.probabilities(logits)[every, predicted]
     else:
         p = target.probabilities(logits)
-        each = predicted != truth
-        size = np.where(each, np.where(predicted == 1, p, 1 - p), -1.0).max(axis=1, initial=-1.0)  # of each decision
-        wrong = each.any(axis=1)
-    found = []
+        size = np.where(wrong, np.where(predicted == 1, p, 1 - p), -1.0).max(axis=1, initial=-1.0)  # of each decision
+        wrong = wrong.any(axis=1)
     order = np.argsort(-np.abs(size), kind="stable")
-    for row in order[wrong[order]][:MAX_MISTAKES].tolist():
-        value = {"error" if target.task == "regression" else "probability": float(size[row])}
-        true, shown = (prediction_text(target, one[row]) for one in (truth, predicted))
-        found.append(Mistake(row + 1, excerpt_of(inputs[row]), true, shown, **value))
-    return found
+    return [
+        Mistake(
+            row + 1,
+            excerpt_of(inputs[row]),
+            prediction_text(target, truth[row]),
+            prediction_text(target, predicted[row]),
+            **{kind: float(size[row])},
+        )
+        for row in order[wrong[order]][:MAX_MISTAKES].tolist()
+    ]
 
 
 def excerpt_of(item: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from gatewise.errors import InputError, counted, quote
 from gatewise.explain.example import Example
-from gatewise.explain.score import prediction_dict, prediction_text, score_text
+from gatewise.explain.score import prediction_dict, score_text
 from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.target import Target
 from gatewise.text.tokens import composed
@@ -24,7 +24,7 @@ from gatewise.types import Array
 class Intervention:
     """One example before and after a change. changes: the change in words; clamps: the clamps in it.
 
-    The two examples have the same steps unless words were replaced.
+    Both explain the same score. They have the same steps unless words were replaced.
     """
 
     before: Example
@@ -44,15 +44,6 @@ class Intervention:
         """(K,) before and after. Raises InputError for regression."""
         return self.before.probabilities, self.after.probabilities
 
-    def predictions(self) -> tuple[str, str]:
-        """The prediction before and after, in words."""
-        before, after = (prediction_text(self.of, one.predicted) for one in (self.before, self.after))
-        return before, after
-
-    def target_scores(self) -> tuple[float, float]:
-        """The score that is explained before, before and after."""
-        return self.before.target_score, float(self.before.score(self.after.logits))
-
     @property
     def shown_unit(self) -> int:
         """The unit to show by default: the first of the top layer that a clamp names, else that with the largest effect
@@ -61,11 +52,6 @@ class Intervention:
         top = self.before.lstm.arch.layers - 1
         clamped = (clamp.unit for clamp in self.clamps if clamp.unit is not None and clamp.layer in (None, top))
         return next(clamped, self.before.top_unit)
-
-    def prefix_scores(self) -> tuple[Array, Array]:
-        """The prefix predictions (T + 1,) before and after, as the score that is explained before."""
-        score = self.before.score
-        return score(self.before.prefix_logits), score(self.after.prefix_logits)
 
     def others_note(self) -> str:
         """What the change does to the other members' part of the score, in one sentence; empty for the LSTM alone."""

@@ -7,7 +7,7 @@ the accuracy without a unit is the same, other units may carry the same informat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -126,27 +126,27 @@ def units_over(
     lstm, of = ensemble.lstm, ensemble.target
     rows, reads = zip(*(lstm.read(sequence) for sequence in sequences), strict=True)
     steps = [[str(name[row]) for row in kept] for name, kept in zip(names, rows, strict=True)]
-    statistics = _Statistics(lstm, reads, steps, minimum)
+    seen = _Statistics(lstm, reads, steps, minimum)
     rest = ensemble.shift + sum(weight * member.logits(sequences) for member, weight in ensemble.others)
     p = of.probabilities(ensemble.lstm_weight * lstm.logits(reads) + rest)
     predicted, every = of.decide(p), np.arange(len(reads))
     labels = [classes[k] for k in truth.tolist()]
     found = []
-    for unit in range(lstm.arch.units * len(lstm.arch.directions)):
+    for unit in range(seen.width):
         ablated = of.probabilities(ensemble.lstm_weight * without_unit(lstm, unit).logits(reads) + rest)
         change = ablated[every, predicted] - p[every, predicted]
         found.append(
             UnitSummary(
                 unit=unit,
                 direction=lstm.arch.directions[unit // lstm.arch.units],
-                half_life=statistics.half_life(unit),
+                half_life=seen.half_life(unit),
                 accuracy_ablated=float((of.decide(ablated) == truth).mean()),
                 probability_change=float(np.abs(change).mean()),
-                shares=statistics.shares(unit),
-                rises=statistics.excerpts(unit, labels, excerpts, 1),
-                falls=statistics.excerpts(unit, labels, excerpts, -1),
-                top_words=statistics.words(unit, words, -1),
-                bottom_words=statistics.words(unit, words, 1),
+                shares=seen.shares(unit),
+                rises=seen.excerpts(unit, labels, excerpts, side=0),
+                falls=seen.excerpts(unit, labels, excerpts, side=1),
+                top_words=seen.words(unit, words, -1),
+                bottom_words=seen.words(unit, words, 1),
             )
         )
     return UnitsReport(data, fingerprint, len(reads), float((predicted == truth).mean()), minimum, tuple(found))
@@ -168,51 +168,45 @@ def without_unit(net: LSTM, unit: int) -> LSTM:
 
 
 class _Statistics:
-    """One pass over the data: sums over words and steps, and the largest memory change of each unit per sequence."""
+    """One pass over the data: sums over words and steps, and the largest memory changes of each unit per sequence."""
 
-    def __init__(self, net: LSTM, reads: Sequence[Array], steps: list[list[str]], minimum: int) -> None:
-        arch, self.names = net.arch, steps
-        width = arch.units * len(arch.directions)
-        self.largest = np.zeros((2, len(reads), width))  # rises and falls
+    def __init__(self, net: LSTM, reads: Sequence[Array], names: list[list[str]], minimum: int) -> None:
+        self.names, self.steps = names, sum(map(len, reads))
+        self.width = width = net.arch.units * len(net.arch.directions)
+        self.largest = np.zeros((2, len(reads), width))  # c_t - c_{t-1} of rises and falls
         self.where = np.zeros((2, len(reads), width), dtype=np.int64)
-        self.below, self.above = np.zeros((2, 3, width))  # i, f, o
-        self.log_forget, self.steps = np.zeros(width), 0
-        tokens = arch.inputs == "tokens"
-        self._number_words(reads if tokens else [], steps, net.unknown, minimum)
+        self.below, self.above = np.zeros((2, 3, width))  # numbers of steps, for i, f and o
+        self.log_forget = np.zeros(width)
+        self.word_names: list[str] | None = None  # None for series
+        if net.arch.inputs == "tokens":
+            rows = self._number_words(np.concatenate(reads), net.unknown, minimum)
+        first = 0
         for n, (lstms, _, _) in enumerate(net.activations(reads)):
-            top = lstms[-len(arch.directions) :]
-            changes = np.concatenate([gates.memory_changes() for gates in top], axis=1)  # (T, width)
-            gates = {part: np.concatenate([getattr(one, part) for one in top], axis=1) for part in "ifgo"}
+            top = lstms[-len(net.arch.directions) :]
+            changes = np.concatenate([one.memory_changes() for one in top], axis=1)  # (T, width)
+            gates = np.stack([np.concatenate([getattr(one, gate) for one in top], axis=1) for gate in "ifgo"], axis=1)
             if len(changes):
-                columns = np.arange(width)
-                for side, sign in enumerate((1, -1)):
-                    self.where[side, n] = (sign * changes).argmax(axis=0)
-                    self.largest[side, n] = changes[self.where[side, n], columns]
-            for k, part in enumerate("ifo"):
-                self.below[k] += (gates[part] < 0.1).sum(axis=0)
-                self.above[k] += (gates[part] > 0.9).sum(axis=0)
+                self.where[:, n] = changes.argmax(axis=0), changes.argmin(axis=0)
+                self.largest[:, n] = changes.max(axis=0), changes.min(axis=0)
+            ifo = gates[:, [0, 1, 3]]
+            self.below += (ifo < 0.1).sum(axis=0)
+            self.above += (ifo > 0.9).sum(axis=0)
             with np.errstate(divide="ignore"):
-                self.log_forget += np.log(gates["f"].astype(np.float64)).sum(axis=0)
-            self.steps += len(changes)
-            if tokens:
-                self._add_words(reads[n], gates)
+                self.log_forget += np.log(gates[:, 1].astype(np.float64)).sum(axis=0)
+            if self.word_names is not None:
+                here = rows[first : first + len(gates)]
+                np.add.at(self.sums, here[here >= 0], gates[here >= 0])
+                first += len(gates)
 
-    def _number_words(self, reads: Sequence[Array], names: list[list[str]], unknown: int | None, minimum: int) -> None:
-        ids = np.concatenate([*reads, np.zeros(0, dtype=np.int64)]).astype(np.int64)
-        distinct, first, counts = np.unique(ids, return_index=True, return_counts=True)
-        flat = [name for row in names for name in row] if len(reads) else []
+    def _number_words(self, ids: Array, unknown: int | None, minimum: int) -> Array:
+        """The row of `sums` of each step, -1 for rare and unknown words."""
+        distinct, first, place, counts = np.unique(ids, return_index=True, return_inverse=True, return_counts=True)
         listed = (counts >= minimum) & (distinct != (-1 if unknown is None else unknown))
         self.counts = counts[listed]
-        self.word_names = [flat[place].casefold() for place in first[listed]]
-        self.row_of = {int(token): row for row, token in enumerate(distinct[listed])}
-        self.sums: Array | None = None
-
-    def _add_words(self, read: Array, gates: Mapping[str, Array]) -> None:
-        stacked = np.stack([gates[part] for part in "ifgo"], axis=1)  # (T, 4, width)
-        if self.sums is None:
-            self.sums = np.zeros((len(self.counts), *stacked.shape[1:]), dtype=np.float32)
-        rows = np.array([self.row_of.get(int(token), -1) for token in read])
-        np.add.at(self.sums, rows[rows >= 0], stacked[rows >= 0])
+        self.sums = np.zeros((len(self.counts), 4, self.width), dtype=np.float32)  # of i, f, g and o
+        flat = [name for row in self.names for name in row]
+        self.word_names = [flat[step].casefold() for step in first[listed]]
+        return np.where(listed, np.cumsum(listed) - 1, -1)[place]
 
     def half_life(self, unit: int) -> float | None:
         forgot = -float(self.log_forget[unit])
@@ -221,26 +215,22 @@ class _Statistics:
         return 0.0 if np.isinf(forgot) else float(np.log(2) * self.steps / forgot)
 
     def shares(self, unit: int) -> dict[str, tuple[float, float, float]]:
-        found = {}
-        for k, gate in enumerate("ifo"):
-            below, above = (float(part[k, unit]) / max(self.steps, 1) for part in (self.below, self.above))
-            found[gate] = (below, 1 - below - above, above)
-        return found
+        parts = (np.stack([self.below, self.above])[..., unit] / max(self.steps, 1)).tolist()
+        return {gate: (below, 1 - below - above, above) for gate, below, above in zip("ifo", *parts, strict=True)}
 
-    def excerpts(self, unit: int, labels: Sequence[str], count: int, sign: int) -> tuple[Excerpt, ...]:
-        side = 0 if sign > 0 else 1
-        changes = sign * self.largest[side, :, unit]
-        order = [int(row) for row in np.argsort(-changes, kind="stable")[:count] if changes[row] > 0]
-        return tuple(self._excerpt(row, labels[row], side, unit) for row in order)
-
-    def _excerpt(self, row: int, label: str, side: int, unit: int) -> Excerpt:
-        step = int(self.where[side, row, unit])
-        first = max(0, step - _CONTEXT)
-        words = tuple(self.names[row][first : step + _CONTEXT + 1])
-        return Excerpt(row, label, step, words, step - first, float(self.largest[side, row, unit]))
+    def excerpts(self, unit: int, labels: Sequence[str], count: int, side: int) -> tuple[Excerpt, ...]:
+        found, changes = [], self.largest[side, :, unit]
+        sizes = -changes if side else changes
+        for row in np.argsort(-sizes, kind="stable")[:count].tolist():
+            if sizes[row] > 0:
+                step = int(self.where[side, row, unit])
+                start = max(0, step - _CONTEXT)
+                words = tuple(self.names[row][start : step + _CONTEXT + 1])
+                found.append(Excerpt(row, labels[row], step, words, step - start, float(changes[row])))
+        return tuple(found)
 
     def words(self, unit: int, count: int, sign: int) -> dict[str, tuple[GateWord, ...]]:
-        if self.sums is None:
+        if self.word_names is None:
             return {}
         found = {}
         for k, gate in enumerate("ifgo"):

@@ -16,7 +16,7 @@ from gatewise.explain.attribution.faithfulness import (
     measure_all,
     sample,
 )
-from gatewise.explain.attribution.method import Attribution, attribute
+from gatewise.explain.attribution.method import Attribution, Method, attribute
 from gatewise.explain.example import Example, predict_examples
 from gatewise.members.ensemble import Ensemble
 from gatewise.target import log_probabilities
@@ -59,10 +59,10 @@ def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method:
     assert found.seconds > 0
 
 
-class RandomScores:
+class RandomScores(Method):
     """An attribution method that draws each score from a standard normal distribution."""
 
-    name, adds_up, rule = "random", False, None
+    name = "random"
 
     def note(self, ensemble: Ensemble) -> str:
         return "at random"

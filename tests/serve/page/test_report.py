@@ -72,8 +72,8 @@ def test_before_and_after_stand_side_by_side(look: Any) -> None:
     page = look(report_page(model.explain(text), model.trace(text), changed))
     heads = page.locator(".pair h2").all_inner_texts()
     before, after = changed.probabilities()
-    assert heads[0] == f"Before: {changed.predictions()[0]}, P(good) = {before[1]:.2f}"
-    assert heads[1] == f"After: {changed.predictions()[1]}, P(good) = {after[1]:.2f}"
+    assert heads[0] == f"Before: {model.classes[before.argmax()]}, P(good) = {before[1]:.2f}"
+    assert heads[1] == f"After: {model.classes[after.argmax()]}, P(good) = {after[1]:.2f}"
     assert "forget gate of unit 3 = 1" in page.inner_text(".status >> nth=0")
     assert "→" in page.inner_text(".changenote")
     page.wait_for_selector(".map canvas")

@@ -168,8 +168,8 @@ def test_changes_are_the_librarys_interventions(name: str) -> None:
     np.testing.assert_allclose(found["prediction"]["probabilities"], after, atol=1e-6)
     np.testing.assert_allclose(found["changed"]["before"]["probabilities"], before, atol=1e-6)
     assert found["changed"]["before"]["probability"] != pytest.approx(found["prediction"]["probability"], abs=1e-4)
-    np.testing.assert_allclose(found["prefix"]["score"], want.prefix_scores()[1], atol=1e-5)
-    np.testing.assert_allclose(found["changed"]["before"]["prefix"]["score"], want.prefix_scores()[0], atol=1e-5)
+    for shown, one in ((found["prefix"], want.after), (found["changed"]["before"]["prefix"], want.before)):
+        np.testing.assert_allclose(shown["score"], one.score(one.prefix_logits), atol=1e-5)
     assert found["changed"]["applied"] == [str(clamp) for clamp in clamps]
     np.testing.assert_allclose(found["unit"]["f"][2:5], 0.25)
     np.testing.assert_allclose(found["unit"]["g"], -0.5)

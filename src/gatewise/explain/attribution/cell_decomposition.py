@@ -15,28 +15,24 @@ h_{t-1}, and the order of the sum matters where tanh bends, so the scores are ex
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
-from gatewise.explain.attribution.method import Attribution
+from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example, activations_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Gates, kept_after
-from gatewise.members.member import Rule
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
 
-@dataclass(frozen=True)
-class CellDecomposition:
+class CellDecomposition(Method):
     """The logit as a telescoping sum over what each step wrote into the memory."""
 
-    name: ClassVar[str] = "cell-decomposition"
-    adds_up: ClassVar[bool] = True
-    rule: ClassVar[Rule] = "shared"
+    name = "cell-decomposition"
+    adds_up = True
+    rule = "shared"
 
     def note(self, ensemble: Ensemble) -> str:
         memory = "the top layer's memory" if ensemble.lstm.arch.layers > 1 else "the memory"
@@ -45,9 +41,6 @@ class CellDecomposition:
             f"{memory} and later forget gates did not erase; with the base value the scores add up to the "
             f"{ensemble.score_noun}, and they describe the memory, not a cause."
         )
-
-    def base_value_note(self, ensemble: Ensemble) -> str:
-        return "the bias, and the state after the pads" if ensemble.lstm.arch.padding == "pre" else "the bias"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         return [
@@ -80,7 +73,7 @@ def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> At
         scores[1:] += ordered[order]
         if by_channel:
             parts += channel_parts(net, gates, example.read, slopes, None)[order]
-            baseline_term += (slopes * idle(net, gates).write).sum(axis=1)[order]
+            baseline_term += (slopes * idle(net, gates)[0]).sum(axis=1)[order]
     more = (parts, baseline_term) if by_channel else ()
     return Attribution(scores[1:], float(scores[0]), *more)
 

@@ -14,8 +14,6 @@ layers do not read channels and binary gates have no slope, so they have no chan
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from gatewise.cell import sigmoid
@@ -32,25 +30,10 @@ def has_channel_parts(net: LSTM) -> bool:
     return arch.inputs == "channels" and arch.layers == 1 and arch.gate == "sigmoid" and not net.clamps
 
 
-class Idle(NamedTuple):
-    """The steps with every channel at 0, in reading order: i g and h, (T, H) float64."""
-
-    write: Array
-    h: Array
-
-
-class _Step(NamedTuple):
-    i: Array
-    f: Array
-    g: Array
-    o: Array
-    tanh_c: Array
-
-
-def idle(net: LSTM, gates: Gates) -> Idle:
-    """The steps of one LSTM of the only layer with every channel at 0."""
-    at = _step(*_without_channels(net, gates))
-    return Idle(at.i * at.g, at.o * at.tanh_c)
+def idle(net: LSTM, gates: Gates) -> tuple[Array, Array]:
+    """The steps of one LSTM of the only layer with every channel at 0, in reading order: i g and h, (T, H) float64."""
+    i, _, g, o, tanh_c = _step(*_without_channels(net, gates))
+    return i * g, o * tanh_c
 
 
 def channel_parts(net: LSTM, gates: Gates, x: Array, of_write: Array | None, of_h: Array | None) -> Array:
@@ -64,14 +47,14 @@ def channel_parts(net: LSTM, gates: Gates, x: Array, of_write: Array | None, of_
     from_channels = x @ weight_ih.T  # (T, 4H)
     slopes = np.zeros_like(pre)
     for place, weight in zip(*np.polynomial.legendre.leggauss(_POINTS), strict=True):
-        at = _step(pre + (place + 1) / 2 * from_channels, c_prev)
-        d_i, d_g = at.g * at.i * (1 - at.i), at.i * (1 - at.g**2)  # of i g, and of c
+        i, f, g, o, tanh_c = _step(pre + (place + 1) / 2 * from_channels, c_prev)
+        d_i, d_g = g * i * (1 - i), i * (1 - g**2)  # of i g, and of c
         if of_write is not None:
             zero = np.zeros_like(d_i)
             slope = [of_write * d_i, zero, of_write * d_g, zero]
         else:
-            through_c = of_h * at.o * (1 - at.tanh_c**2)
-            d_f, d_o = c_prev * at.f * (1 - at.f), at.tanh_c * at.o * (1 - at.o)
+            through_c = of_h * o * (1 - tanh_c**2)
+            d_f, d_o = c_prev * f * (1 - f), tanh_c * o * (1 - o)
             slope = [through_c * d_i, through_c * d_f, through_c * d_g, of_h * d_o]
         slopes += weight / 2 * np.concatenate(slope, axis=1)
     return np.asarray(x * (slopes @ weight_ih))
@@ -88,7 +71,8 @@ def _without_channels(net: LSTM, gates: Gates) -> tuple[Array, Array]:
     return h @ weight_hh.T + bias, c
 
 
-def _step(pre: Array, c_prev: Array) -> _Step:
+def _step(pre: Array, c_prev: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """i, f, g, o and tanh(c)."""
     pre_i, pre_f, pre_g, pre_o = np.split(pre, 4, axis=1)
     i, f, g, o = sigmoid(pre_i), sigmoid(pre_f), np.tanh(pre_g), sigmoid(pre_o)
-    return _Step(i, f, g, o, np.tanh(f * c_prev + i * g))
+    return i, f, g, o, np.tanh(f * c_prev + i * g)

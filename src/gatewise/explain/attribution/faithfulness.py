@@ -46,11 +46,6 @@ class DeletionScores:
     seconds: float
 
     @property
-    def differences(self) -> Array:
-        """Comprehensiveness minus sufficiency of each sequence (n,)."""
-        return np.asarray((self.comprehensiveness - self.sufficiency).mean(axis=1))
-
-    @property
     def faithfulness(self) -> Faithfulness:
         """The two means."""
         return Faithfulness(float(self.comprehensiveness.mean()), float(self.sufficiency.mean()), len(self.sufficiency))
@@ -62,14 +57,13 @@ def choose(found: Mapping[str, DeletionScores]) -> str:
     As good: the mean of comprehensiveness minus sufficiency, over the same sequences, is at most two standard errors of
     the difference below the best.
     """
-    each = {name: found[name].differences for name in METHODS if name in found}
+    each = {name: found[name].comprehensiveness - found[name].sufficiency for name in METHODS if name in found}
     best = max(each, key=lambda name: float(each[name].mean()))
-
-    def as_good(name: str) -> bool:
-        deficit = each[best] - each[name]
-        return bool(deficit.mean() <= 2 * deficit.std() / len(deficit) ** 0.5)
-
-    return next(name for name in each if as_good(name))
+    for name, differences in each.items():
+        deficit = (each[best] - differences).mean(axis=1)  # (n,)
+        if deficit.mean() <= 2 * deficit.std() / len(deficit) ** 0.5:
+            return name
+    return best
 
 
 def measure(ensemble: Ensemble, sequences: Sequence[Array], method: Method) -> DeletionScores:

@@ -19,18 +19,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.explain.attribution.method import Attribution
+from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example
 from gatewise.kernels import Interpolation
 from gatewise.kernels.ragged import starts_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
-from gatewise.members.member import Rule
 from gatewise.network.autograd import VALUES, gradients
 from gatewise.network.batch import PAD, Batch, chunks
 from gatewise.system.cancel import check_cancelled
@@ -44,7 +43,7 @@ _STATES_PER_BATCH = 1 << 22  # rows times the units of a layer
 
 
 @dataclass(frozen=True)
-class IntegratedGradients:
+class IntegratedGradients(Method):
     """points: of the quadrature. max_points: the limit for paths that need more; `points` or less for no refinement. It
     bounds the time and is not compared: methods that differ in it alone are equal.
 
@@ -57,9 +56,8 @@ class IntegratedGradients:
     points: int = 32
     baseline: Baseline | None = None
     max_points: int = field(default=256, compare=False)
-    name: ClassVar[str] = "integrated-gradients"
-    adds_up: ClassVar[bool] = False
-    rule: ClassVar[Rule] = "shared"
+    name = "integrated-gradients"
+    rule = "shared"
 
     def __post_init__(self) -> None:
         if self.points < 1:
@@ -94,107 +92,104 @@ class IntegratedGradients:
         return f"the prediction for {self._baseline_text(ensemble.lstm)} at every {ensemble.token_noun}"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
-        if not examples:
-            return []
         net = examples[0].lstm
         if net.clamps:
             raise InputError("integrated gradients need the kernel's backward pass, which has no clamps: remove them")
-        paths = [_Path(net, self._baseline_of(net), example, self.points) for example in examples]
+        paths = [self._path(example) for example in examples]
         _integrate(net, [_Interval(path, 0.0, 1.0, self.points) for path in paths])
-        if net.arch.gate == "sigmoid":  # with binary gates the residual is not an error of the integral
-            self._refine(net, paths)
-        return [path.attribution(net) for path in paths]
-
-    def _refine(self, net: LSTM, paths: Sequence[_Path]) -> None:
-        while True:
-            halves = []
-            for path in paths:
-                for interval in sorted(path.intervals, key=lambda interval: -abs(interval.residual)):
-                    # First the full number, for corners along the whole path; then fewer, to close in on a jump.
-                    points = self.points if interval.high - interval.low == 1 else max(1, self.points // 8)
-                    if path.used + 2 * points > self.max_points or abs(interval.residual) <= path.allowed(interval):
-                        break
-                    path.intervals.remove(interval)
-                    middle = (interval.low + interval.high) / 2
-                    halves.append(_Interval(path, interval.low, middle, points))
-                    halves.append(_Interval(path, middle, interval.high, points))
-                    path.used += 2 * points
+        while net.arch.gate == "sigmoid":  # with binary gates the residual is not an error of the integral
+            halves = [half for path in paths for half in self._halves(path)]
             if not halves:
-                return
+                break
             _integrate(net, halves)
+        by_channel = net.arch.inputs == "channels"
+        found = []
+        for path in paths:
+            scores = np.sum([interval.scores for interval in path.intervals], axis=0)  # (T, D)
+            found.append(Attribution(scores.sum(axis=1), path.score_at[0.0], scores if by_channel else None))
+        return found
 
-
-class _Path:
-    """One example's path from the baseline, as the intervals that it is divided into."""
-
-    def __init__(self, net: LSTM, baseline: Baseline, example: Example, points: int) -> None:
-        self.used = points
-        self.intervals: list[_Interval] = []
-        self.score_at = {
-            1.0: float(example.lstm_score(example.lstm_logits))
-        }  # the target score by position on the path, 0 to 1
+    def _path(self, example: Example) -> _Path:
+        net, baseline = example.lstm, self._baseline_of(example.lstm)
         if net.arch.inputs == "tokens":
             table = net.parameters["embedding.weight"]
-            self.x: Array = table[example.read]  # (T, D)
-            self.base: Array = _row(net, baseline, table)
+            x = table[example.read]
+            if baseline == "unknown" and net.unknown is None:
+                raise InputError("this vocabulary has no row for an unknown word: use the baseline pad, zero or mean")
+            base = np.zeros_like(table[0])
+            if baseline != "zero":
+                base = table.mean(axis=0) if baseline == "mean" else table[PAD if baseline == "pad" else net.unknown]
+        elif baseline in ("zero", "mean"):
+            x = np.asarray(example.read, dtype=net.parameters["dense.bias"].dtype)
+            base = x.mean(axis=0) if baseline == "mean" else np.zeros_like(x[0])
         else:
-            self.x = np.asarray(example.read, dtype=net.parameters["dense.bias"].dtype)
-            if baseline not in ("zero", "mean"):
-                raise InputError(f"a series has the baselines zero and mean, not {baseline}")
-            self.base = self.x.mean(axis=0) if baseline == "mean" else np.zeros_like(self.x[0])
-        self.logit_weights = example.lstm_score.weights
+            raise InputError(f"a series has the baselines zero and mean, not {baseline}")
+        score = example.lstm_score
+        return _Path(x, base, score.weights, {1.0: float(score(example.lstm_logits))}, self.points)
 
-    def allowed(self, interval: _Interval) -> float:
-        """The largest error of an interval: half a percent of the whole difference, in proportion to its length."""
-        difference = abs(self.score_at[1.0] - self.score_at[0.0])
-        return 0.005 * max(difference, 0.1) * max(interval.high - interval.low, 1 / 16)
+    def _halves(self, path: _Path) -> Iterator[_Interval]:
+        """The halves of the intervals with the largest errors, in place of these, while the path has points left."""
+        for one in sorted(path.intervals, key=lambda one: -abs(one.residual)):
+            # First the full number, for corners along the whole path; then fewer, to close in on a jump.
+            points = self.points if one.high - one.low == 1 else max(1, self.points // 8)
+            if path.used + 2 * points > self.max_points or abs(one.residual) <= one.allowed:
+                break
+            path.intervals.remove(one)
+            path.used += 2 * points
+            middle = (one.low + one.high) / 2
+            yield _Interval(path, one.low, middle, points)
+            yield _Interval(path, middle, one.high, points)
 
-    def attribution(self, net: LSTM) -> Attribution:
-        scores = np.sum([interval.scores for interval in self.intervals], axis=0)  # (T, D)
-        return Attribution(scores.sum(axis=1), self.score_at[0.0], scores if net.arch.inputs == "channels" else None)
+
+@dataclass(eq=False)
+class _Path:
+    """The path from `base` (D,) to the input x (T, D). score_at: the target score by position on it, 0 to 1; used: its
+    points so far; intervals: those that it is divided into, once they are integrated.
+    """
+
+    x: Array
+    base: Array
+    logit_weights: Array
+    score_at: dict[float, float]
+    used: int
+    intervals: list[_Interval] = field(default_factory=list)
 
 
 class _Interval:
-    """A part of a path with its own `points`, and those of its ends whose score is not known yet. After integration:
-    scores (T, D), and the path has the scores of its ends.
+    """A part of a path with points of its own. alphas, weights: its ends whose score is not known yet, with weight 0,
+    and its points. After integration it has scores (T, D), and the path has the scores of its ends.
     """
 
     def __init__(self, path: _Path, low: float, high: float, points: int) -> None:
         self.path, self.low, self.high = path, low, high
         nodes, weights = _legendre(points)
-        self.ends = [end for end in (low, high) if end not in path.score_at]
-        path.score_at.update(dict.fromkeys(self.ends, np.nan))  # no other interval computes them
-        self.alphas = np.concatenate([self.ends, low + (high - low) * (nodes + 1) / 2])
-        self.weights = np.concatenate([np.zeros(len(self.ends)), (high - low) * weights / 2])
+        ends = [end for end in (low, high) if end not in path.score_at]
+        path.score_at.update(dict.fromkeys(ends, np.nan))  # no other interval computes them
+        self.alphas = np.concatenate([ends, low + (high - low) * (nodes + 1) / 2])
+        self.weights = np.concatenate([np.zeros(len(ends)), (high - low) * weights / 2])
         self.scores: Array = np.zeros(path.x.shape)
-
-    def pieces(self, steps: int) -> Iterator[_Piece]:
-        """The ends and points in pieces of at most so many steps, or of one point."""
-        count = max(1, steps // len(self.path.x))
-        for first in range(0, len(self.alphas), count):
-            rows = slice(first, first + count)
-            yield _Piece(self, self.ends[rows], self.alphas[rows], self.weights[rows])
 
     @property
     def residual(self) -> float:
         return self.path.score_at[self.high] - self.path.score_at[self.low] - float(self.scores.sum())
 
+    @property
+    def allowed(self) -> float:
+        """The largest error: half a percent of the path's whole difference, in proportion to the length."""
+        difference = abs(self.path.score_at[1.0] - self.path.score_at[0.0])
+        return 0.005 * max(difference, 0.1) * max(self.high - self.low, 1 / 16)
+
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """Some positions of an interval, those of its ends first. len() is the number of steps of all of them."""
+    """Some positions of an interval. len() is the number of steps of all of them."""
 
     interval: _Interval
-    ends: Sequence[float]
     alphas: Array
     weights: Array
 
-    @property
-    def path(self) -> _Path:
-        return self.interval.path
-
     def __len__(self) -> int:
-        return len(self.alphas) * len(self.path.x)
+        return len(self.alphas) * len(self.interval.path.x)
 
 
 @cache
@@ -203,24 +198,19 @@ def _legendre(points: int) -> tuple[Array, Array]:
     return np.polynomial.legendre.leggauss(points)
 
 
-def _row(net: LSTM, baseline: Baseline, table: Array) -> Array:
-    if baseline == "unknown":
-        if net.unknown is None:
-            raise InputError("this vocabulary has no row for an unknown word: use the baseline pad, zero or mean")
-        return np.asarray(table[net.unknown])
-    if baseline == "pad":
-        return np.asarray(table[PAD])
-    return np.asarray(table.mean(axis=0)) if baseline == "mean" else np.zeros_like(table[0])
-
-
 def _integrate(net: LSTM, intervals: Sequence[_Interval]) -> None:
     """Compute the scores of the intervals, and add each to its path."""
     steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (net.arch.units * len(net.arch.directions)))
-    for some in chunks((piece for interval in intervals for piece in interval.pieces(steps)), steps):
+    pieces = []
+    for one in intervals:
+        count = max(1, steps // len(one.path.x))  # positions of a piece
+        for first in range(0, len(one.alphas), count):
+            rows = slice(first, first + count)
+            pieces.append(_Piece(one, one.alphas[rows], one.weights[rows]))
+        one.path.intervals.append(one)
+    for some in chunks(pieces, steps):
         check_cancelled()
         _integrate_batch(net, some)
-    for interval in intervals:
-        interval.path.intervals.append(interval)
 
 
 def _integrate_batch(net: LSTM, pieces: Sequence[_Piece]) -> None:
@@ -228,10 +218,10 @@ def _integrate_batch(net: LSTM, pieces: Sequence[_Piece]) -> None:
     runs interpolate between them, so no point has an input product of its own.
     """
     arch, parameters = net.arch, dict(net.parameters)
-    bases = np.stack([one.path.base for one in pieces])  # (S, D)
-    rows = np.concatenate([one.path.x for one in pieces])  # (R, D)
+    paths = [one.interval.path for one in pieces]
+    bases, rows = np.stack([path.base for path in paths]), np.concatenate([path.x for path in paths])  # (S, D), (R, D)
     runs = np.array([len(one.alphas) for one in pieces])
-    steps = np.array([len(one.path.x) for one in pieces], dtype=np.int64)
+    steps = np.array([len(path.x) for path in paths], dtype=np.int64)
     first = len(pieces) + starts_of(steps)
     index = np.concatenate(
         [np.tile(np.arange(f, f + t), k) for f, t, k in zip(first, steps, runs, strict=True)]
@@ -246,15 +236,18 @@ def _integrate_batch(net: LSTM, pieces: Sequence[_Piece]) -> None:
     else:
         name, batch = VALUES, Batch(lengths, values=np.concatenate([bases, rows]), index=index.astype(np.int32))
     alphas = np.concatenate([one.alphas for one in pieces]).astype(rows.dtype)
-    dlogits = np.concatenate([one.weights[:, None] * one.path.logit_weights for one in pieces])  # (runs, outputs)
+    dlogits = np.concatenate(
+        [one.weights[:, None] * path.logit_weights for one, path in zip(pieces, paths, strict=True)]
+    )  # (runs, outputs)
     points = Interpolation(base.astype(np.int32), alphas)
     logits, slopes = gradients(
         parameters, arch, batch, lambda _: dlogits, [name], net.ops().kernel, interpolation=points, memo=net.memo
     )
     slope = slopes[name][-len(rows) :].astype(np.float64)  # (R, D), weighted and summed over the runs
     run = row = 0
-    for one in pieces:
-        ends = logits[run : run + len(one.ends)].astype(np.float64) @ one.path.logit_weights
-        one.path.score_at.update(zip(one.ends, ends.tolist(), strict=True))
-        one.interval.scores += slope[row : row + len(one.path.x)] * (one.path.x - one.path.base)
-        run, row = run + len(one.alphas), row + len(one.path.x)
+    for one, path in zip(pieces, paths, strict=True):
+        ends = one.alphas[one.weights == 0]  # they come first
+        scores = logits[run : run + len(ends)].astype(np.float64) @ path.logit_weights
+        path.score_at.update(zip(ends.tolist(), scores.tolist(), strict=True))
+        one.interval.scores += slope[row : row + len(path.x)] * (path.x - path.base)
+        run, row = run + len(one.alphas), row + len(path.x)

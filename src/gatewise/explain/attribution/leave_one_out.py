@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from gatewise.explain.attribution.method import Attribution
+from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
-from gatewise.members.member import Rule
 from gatewise.types import Array
 
 
-@dataclass(frozen=True)
-class LeaveOneOut:
+class LeaveOneOut(Method):
     """score_t = target score - target score of the sequence without step t, padded and truncated again (erasure, Li,
     Monroe & Jurafsky 2016). Base value: the target score of the empty sequence. The scores need not add up; the
     residual is the interaction of the steps. Channels of series: each number set to 0, the training data's mean.
     """
 
-    name: ClassVar[str] = "leave-one-out"
-    adds_up: ClassVar[bool] = False
-    rule: ClassVar[Rule] = "left-out"
+    name = "leave-one-out"
+    rule = "left-out"
 
     def note(self, ensemble: Ensemble) -> str:
         return (
@@ -37,26 +32,17 @@ class LeaveOneOut:
         return f"the prediction without any {ensemble.token_noun}"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
-        if not examples:
-            return []
         net = examples[0].lstm
         empty = net.logits([examples[0].sequence[:0]])
-        without = net.logits(_edited(examples))  # (all steps of all examples, outputs)
-        found, first = [], 0
-        for example in examples:
-            rest = without[first : first + len(example.rows)]
-            first += len(example.rows)
+        edited = (np.delete(example.sequence, row, axis=0) for example in examples for row in example.rows)
+        without = np.split(net.logits(edited), np.cumsum([len(example) for example in examples])[:-1])
+        found = []
+        for example, rest in zip(examples, without, strict=True):
             score = example.lstm_score
             scores = np.asarray(score(example.lstm_logits) - score(rest))
             by_channel = _by_channel(net, example) if channels and net.arch.inputs == "channels" else None
             found.append(Attribution(scores, float(score(empty[0])), by_channel))
         return found
-
-
-def _edited(examples: Sequence[Example]) -> Iterator[Array]:
-    for example in examples:
-        for row in example.rows:
-            yield np.delete(example.sequence, row, axis=0)
 
 
 def _by_channel(net: LSTM, example: Example) -> Array:

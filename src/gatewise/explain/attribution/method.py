@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -55,41 +55,42 @@ class Attribution:
         return example.target_score - self.base_value - float(self.scores.sum()) - truncated
 
 
-class Method(Protocol):
+@dataclass(frozen=True)
+class Method:
     """An attribution method. name: see `METHODS`. adds_up: whether its residual is rounding only.
 
     rule: how the logits of the other members are divided, see above; None: the method explains the model as a whole,
     and its scores are those of all members.
     """
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def adds_up(self) -> bool: ...
-    @property
-    def rule(self) -> Rule | None: ...
+    name: ClassVar[str]
+    adds_up: ClassVar[bool] = False
+    rule: ClassVar[Rule | None] = None
 
     def note(self, ensemble: Ensemble) -> str:
         """One sentence that defines the scores; it claims no cause."""
-        ...
+        raise NotImplementedError
 
     def base_value_note(self, ensemble: Ensemble) -> str:
         """A few words that define the base value."""
-        ...
+        return "the bias, and the state after the pads" if ensemble.lstm.arch.padding == "pre" else "the bias"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
-        """The attribution of the LSTM's part of each example's score, `lstm_score`; all examples are of one model.
+        """The attribution of the LSTM's part of each example's score, `lstm_score`, for one or more examples, all of
+        one model.
 
         channels: also score the single numbers of a series, where that costs more.
         """
-        ...
+        raise NotImplementedError
 
 
 def attribute(method: Method, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
     """The attribution of each example's target score, all members included; all examples are of one model. An LSTM of
     weight 0 has the part 0, and the method does not run.
     """
-    if examples and (method.rule is None or examples[0].ensemble.lstm_weight):
+    if not examples:
+        return []
+    if method.rule is None or examples[0].ensemble.lstm_weight:
         found = method.attribute(examples, channels)
     else:
         found = [Attribution(np.zeros(len(example)), 0.0) for example in examples]

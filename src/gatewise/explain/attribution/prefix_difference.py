@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from gatewise.explain.attribution.method import Attribution
+from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example, activations_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Gates
-from gatewise.members.member import Rule
 from gatewise.members.prefix import pooled_prefixes
 from gatewise.types import Array
 
 
-@dataclass(frozen=True)
-class PrefixDifference:
+class PrefixDifference(Method):
     """score_t = target score after t steps - target score after t - 1 steps. The sum telescopes: no residual.
 
     Maheswaranathan et al. (2019) found that recurrent sentiment classifiers accumulate evidence along a line. With two
     directions "after t steps" is the prediction for the prefix of t steps (`members.prefix`).
     """
 
-    name: ClassVar[str] = "prefix-difference"
-    adds_up: ClassVar[bool] = True
-    rule: ClassVar[Rule] = "prefix"
+    name = "prefix-difference"
+    adds_up = True
+    rule = "prefix"
 
     def note(self, ensemble: Ensemble) -> str:
         pads = ", each prefix after the pads of the whole text" if ensemble.lstm.arch.padding == "pre" else ""
@@ -36,9 +32,6 @@ class PrefixDifference:
             f"value the scores add up to the {ensemble.score_noun}, and they describe the order of reading, not a "
             "cause."
         )
-
-    def base_value_note(self, ensemble: Ensemble) -> str:
-        return "the bias, and the state after the pads" if ensemble.lstm.arch.padding == "pre" else "the bias"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         found = []
@@ -61,7 +54,7 @@ def _by_channel(example: Example, gates: Gates) -> tuple[Array | None, Array | N
     if not has_channel_parts(net):
         return None, None
     weight = example.lstm_score.weights @ net.parameters["dense.weight"].astype(np.float64)
-    h, h_idle = gates.h.astype(np.float64), idle(net, gates).h
+    h, h_idle = gates.h.astype(np.float64), idle(net, gates)[1]
     before = pooled_prefixes(net.arch, gates.h, gates.h0)  # one for each part of the pooling
     of_h, baseline_term = np.zeros_like(h), np.zeros(len(h))
     for pooling, w, was in zip(net.arch.pooling.split("+"), weight.reshape(-1, net.arch.units), before, strict=True):

@@ -93,7 +93,7 @@ def change_report(found: Intervention, *, unit: int | None = None, words: int = 
         for k in shown:
             label = Text(f"probability of {printable(of.classes[k])}")
             table.add_row(label, f"{one[k]:.4f}", f"{two[k]:.4f}", f"{two[k] - one[k]:+.4f}")
-    was, now = found.target_scores()
+    was, now = before.target_score, after.target_score
     table.add_row(Text(printable(before.score.name)), *(score_text(of, value) for value in (was, now, now - was)))
     change = Text.assemble(("change", _BOLD), f": {printable('; '.join(found.changes), 500)}")
     blocks: list[RenderableType] = [Group(change, table), _step_differences(found, words, marks)]
@@ -267,7 +267,7 @@ def _strongest(one: Explanation, words: int, marks: bool) -> Table:
 
 def _step_differences(found: Intervention, words: int, marks: bool) -> RenderableType:
     """The steps whose prefix difference changes most; of other words, both texts coloured by prefix difference."""
-    before, after = (np.diff(side) for side in found.prefix_scores())
+    before, after = (np.diff(one.score(one.prefix_logits)) for one in (found.before, found.after))
     if found.before.steps != found.after.steps:
         return Group(
             Text(f"Text before and after ({'marked' if marks else 'coloured'} by prefix-difference):"),
