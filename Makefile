@@ -66,7 +66,7 @@ bundled: .venv/dev.stamp
 
 # docs/page.png: a screenshot of the served page with the bundled model, taken by chromium.
 screenshot: .venv/dev.stamp
-	$(BIN)/python tools/screenshot.py $(BUNDLED)
+	$(BIN)/python tools/screenshots.py --readme docs/page.png
 
 # build/screenshots: every state of the page at three widths in both themes, with an index.html.
 screenshots: .venv/dev.stamp

@@ -2,30 +2,35 @@
 
     python tools/installed.py [PYTHON ...]     default: python3.11, python3.12, ... as far as they are installed
     python tools/installed.py --here           only use the gatewise of the environment that runs this
+    python tools/installed.py --lowest         the lowest version of every dependency and of the extras `EXTRAS`
 
 It builds the source archive and, for each Python that no earlier wheel fits, a wheel from it. It installs both with the
 extra `train`. There it imports gatewise, checks that the native kernel is present, predicts with the bundled model and
-trains an epoch. Prints the table of docs/platforms.md, and exits with 1 where a step fails.
+trains an epoch. Prints the table of docs/platforms.md, and exits with 1 where a step fails. The lowest versions are the
+floors of the ranges in pyproject.toml, as constraints for pip.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
+EXTRAS = ("train", "data", "onnx", "sklearn", "tune", "tensorboard", "mlflow", "serve")
+_FLOOR = re.compile(r"([A-Za-z0-9_-]+)(?:\[[a-z,]+\])?>=([0-9.]+)")
 
 USE = """
 import platform
 import subprocess
 import sys
-import tempfile
 
 import gatewise as gw
 from gatewise import kernels
@@ -36,12 +41,71 @@ shown = subprocess.run(command, check=True, capture_output=True, text=True).stdo
 assert shown.startswith("positive"), shown
 texts = [f"{'good' if n % 3 else 'bad'} film number {n}" for n in range(60)]
 labels = ["yes" if n % 3 else "no" for n in range(60)]
-with tempfile.TemporaryDirectory() as folder:
-    model = gw.train(texts, labels, epochs=1, units=4, verbose=0, out=f"{folder}/model")
-    again = gw.load(f"{folder}/model")
-    assert (again.predict_proba(texts) == model.predict_proba(texts)).all()
+model = gw.train(texts, labels, epochs=1, units=4, verbose=0, out="model", overwrite=True)
+assert (gw.load("model").predict_proba(texts) == model.predict_proba(texts)).all()
+assert model.explain(texts[0])
 print(f"{platform.python_version()}: gatewise {gw.__version__} in {gw.__file__}, {shown.strip()}")
 """
+
+# What uses the libraries of an extra, in the folder that holds the model of `USE`.
+EXTRA_USES = {
+    "data": """
+import pyarrow as pa
+import pyarrow.parquet
+import gatewise as gw
+table = pa.table({"text": ["a good film", "a bad film"]})
+pyarrow.parquet.write_table(table, "rows.parquet")
+assert len(gw.load("model").predict(table["text"])) == 2
+""",
+    "onnx": """
+import gatewise as gw
+print("exported with an error of", gw.load("model").to_onnx("model.onnx").max_error)
+""",
+    "sklearn": """
+from gatewise.sklearn import LSTMTextClassifier
+texts, labels = [f"{'good' if n % 3 else 'bad'} film {n}" for n in range(300)], [n % 3 > 0 for n in range(300)]
+assert LSTMTextClassifier(epochs=1, units=4).fit(texts, labels).predict(texts).shape == (300,)
+""",
+    "tune": """
+import csv, subprocess, sys
+rows = [(f"{'good' if n % 3 else 'bad'} film {n}", n % 3 > 0) for n in range(300)]
+with open("rows.csv", "w", newline="") as file:
+    csv.writer(file).writerows([("text", "label"), *rows])
+options = "--text text --label label --trials 2 --set epochs=1 --set units=4 -o tuned".split()
+subprocess.run([sys.executable, "-m", "gatewise", "tune", "rows.csv", *options], check=True, stdout=subprocess.DEVNULL)
+""",
+    "tensorboard": """
+from pathlib import Path
+import gatewise as gw
+from gatewise.training.trackers import TensorBoardCallback
+texts, labels = [f"{'good' if n % 3 else 'bad'} film {n}" for n in range(300)], [n % 3 for n in range(300)]
+gw.train(texts, labels, epochs=1, units=4, verbose=0, callbacks=TensorBoardCallback("runs"))
+assert list(Path("runs").rglob("events.out.tfevents.*"))
+""",
+    "mlflow": """
+import os
+os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # newer versions write to a database by default
+import mlflow
+import gatewise as gw
+from gatewise.training.trackers import MLflowCallback
+mlflow.set_tracking_uri("file:mlruns")
+texts, labels = [f"{'good' if n % 3 else 'bad'} film {n}" for n in range(300)], [n % 3 for n in range(300)]
+gw.train(texts, labels, epochs=1, units=4, verbose=0, callbacks=MLflowCallback())
+assert len(mlflow.search_runs(output_format="list")) == 1
+""",
+    "serve": """
+import json, subprocess, sys, urllib.request
+server = subprocess.Popen(
+    [sys.executable, "-m", "gatewise", "serve", "-m", "model", "--port", "0"], stderr=subprocess.PIPE, text=True
+)
+try:
+    url = next(line.split(" at ")[1].split()[0] for line in server.stderr if " at http" in line)
+    print(json.load(urllib.request.urlopen(url + "/v2/models/model"))["name"], "is served")
+finally:
+    server.terminate()
+assert server.wait() in (0, 143)
+""",
+}
 
 
 def run(command: list[str | Path], **options: object) -> None:
@@ -97,15 +161,42 @@ def install(python: str, kind: str, source: Path, folder: Path) -> str:
     return f"| {version.strip()} | {source.name} | {size:.1f} MB | works |"
 
 
+def lowest(extras: tuple[str, ...]) -> list[str]:
+    """The constraints, "name==version", of the package itself and its extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    optional = project["optional-dependencies"]
+    lines = [line for part in [project["dependencies"], *(optional[extra] for extra in extras)] for line in part]
+    found = [match for line in lines if (match := _FLOOR.match(line))]
+    return [f"{match[1]}=={match[2]}" for match in found]
+
+
+def lowest_versions(folder: Path) -> None:
+    """Install and use them. Raises CalledProcessError where pip cannot install them together or a command fails."""
+    (folder / "lowest.txt").write_text("\n".join(lowest(EXTRAS)))
+    print((folder / "lowest.txt").read_text())
+    python = environment(sys.executable, folder / "venv")
+    pip = [python, "-m", "pip", "--disable-pip-version-check"]
+    run([*pip, "install", "--quiet", "--constraint", folder / "lowest.txt", f"{ROOT}[{','.join(EXTRAS)}]"])
+    run([*pip, "check"])
+    for code in (USE, *EXTRA_USES.values()):
+        run([python, "-W", "ignore", "-c", code], cwd=folder)
+    run([python, "-m", "gatewise", "info"], cwd=folder)
+    run([python, "-m", "gatewise", "predict", "-m", "model", "-i", "rows.parquet", "--text", "text"], cwd=folder)
+
+
 def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("python", nargs="*")
     parser.add_argument("--here", action="store_true")
+    parser.add_argument("--lowest", action="store_true")
     given = parser.parse_args()
-    if given.here:
+    if given.here or given.lowest:
         with tempfile.TemporaryDirectory() as folder:
-            print(use(Path(sys.executable), Path(folder)))
+            if given.lowest:
+                lowest_versions(Path(folder))
+            else:
+                print(use(Path(sys.executable), Path(folder)))
         return 0
     found = given.python or [f"python{one}" for one in VERSIONS if runs(f"python{one}")]
     failed = False

@@ -1,7 +1,9 @@
-"""Take screenshots of every state of the page, to be looked at: three widths, both themes.
+"""Take screenshots of the served page.
 
-    make screenshots                                     writes build/screenshots/*.png and an index.html of them
+    make screenshots                                     every state of the page at three widths in both themes, to be
+                                                         looked at: build/screenshots/*.png and an index.html of them
     python tools/screenshots.py --state error --width 390 --theme dark
+    make screenshot                                      docs/page.png, the picture of the README
 
 Most states show the bundled model; the models of other tasks are those of the page's tests.
 """
@@ -13,10 +15,10 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -24,19 +26,22 @@ from gatewise.model import bundled
 from tests.serve.page.conftest import CHROMIUM, MODELS, QUIET
 
 HEIGHTS = {390: 844, 1280: 720, 1920: 1080}
+README = "This is not a bad film; I was never bored, and nothing in it felt cheap."
+MAX_BYTES = 300_000  # of the picture of the README
 LONG = "The first hour is slow, yet the last ten minutes are so honest that I left the cinema happy. " * 30
 HEBREW = "זה לא סרט רע. It was a good film, not bad at all."
-COMPARED = "() => document.querySelectorAll('#compare .legend:not([hidden])').length === 2"
+NEW = "The story is thin. Still, I enjoyed it a lot."
 READY = (
     "() => { const s = gatewise.store.get(); return s.error || s.data?.inputText === s.text && s.data.attribution"
     " && !s.data.attribution.stale && s.data.unitOf.has(gatewise.selectedUnit(s)); }"
 )
 
-
-def settle(page: Any) -> None:
-    """Wait until the answers are there and drawn."""
-    page.wait_for_function(READY, timeout=60_000)
-    page.wait_for_timeout(400)
+Call = tuple[Any, ...]  # a method of the page and its arguments
+SETTLED: list[Call] = [("wait_for_function", READY), ("wait_for_timeout", 400)]  # the answers are there and drawn
+COMPARED: Call = (
+    "wait_for_function",
+    "() => document.querySelectorAll('#compare .legend:not([hidden])').length === 2",
+)
 
 
 def _hold_attributions(route: Any) -> None:
@@ -44,119 +49,88 @@ def _hold_attributions(route: Any) -> None:
         route.continue_()
 
 
-def _type(page: Any) -> None:
-    page.focus("#text")
-    page.keyboard.press("Control+a")
-    page.route("**/explain", _hold_attributions)
-    page.keyboard.type("It is not perfect, but it is nev", delay=30)
-    page.wait_for_timeout(500)
+def _fill(text: str) -> list[Call]:
+    return [("fill", "#text", text), *SETTLED]
 
 
-def _wait(page: Any) -> None:
-    page.route("**/explain", lambda route: None)
-    page.fill("#text", "The story is thin. Still, I enjoyed it a lot.")
-    page.wait_for_timeout(2500)
+def _open(part: str) -> list[Call]:
+    opened = f"() => {{ const part = document.getElementById('{part}'); part.open = true; part.scrollIntoView(); }}"
+    return [("evaluate", opened), ("wait_for_timeout", 1200)]
 
 
-def _fail(page: Any) -> None:
-    page.route("**/explain", lambda route: route.abort())
-    page.fill("#text", "The story is thin. Still, I enjoyed it a lot.")
-    page.wait_for_selector("#error:not([hidden])")
+def _click(button: str) -> list[Call]:
+    return [("click", button), ("wait_for_timeout", 600)]
 
 
-def _fail_at_start(page: Any) -> None:
-    page.route("**/model", lambda route: route.abort())
-    page.reload()
-    page.wait_for_selector("#error:not([hidden])")
-
-
-def _empty(page: Any) -> None:
-    page.click("#clear")
-    page.wait_for_timeout(300)
-
-
-def _fill(text: str) -> Callable[[Any], None]:
-    def act(page: Any) -> None:
-        page.fill("#text", text)
-        settle(page)
-
-    return act
-
-
-def _compare(page: Any) -> None:
-    page.click("#comparebutton")
-    page.fill("#compare textarea", page.input_value("#text").replace("excellent", "dull"))
-    page.wait_for_function(COMPARED, timeout=60_000)
-
-
-def _compare_models(page: Any) -> None:
-    page.click("#comparebutton")
-    page.select_option("#compare select", "wide")
-    page.wait_for_function(COMPARED, timeout=60_000)
-    page.wait_for_timeout(300)
-
-
-def _clamp(page: Any) -> None:
-    page.evaluate("() => { document.querySelector('#interventions').open = true; }")
-    page.focus("#interventions input[type=range] >> nth=0")
-    page.keyboard.press("Home")
-    settle(page)
-    page.wait_for_timeout(800)
-
-
-def _forced_colours(page: Any) -> None:
-    page.emulate_media(forced_colors="active")
-    page.reload()
-    settle(page)
-
-
-def _open(part: str) -> Callable[[Any], None]:
-    def act(page: Any) -> None:
-        page.evaluate("part => { document.getElementById(part).open = true; }", part)
-        page.locator(f"#{part}").scroll_into_view_if_needed()
-        page.wait_for_timeout(1200)
-
-    return act
-
-
-def _click(button: str) -> Callable[[Any], None]:
-    def act(page: Any) -> None:
-        page.click(button)
-        page.wait_for_timeout(600)
-
-    return act
-
-
-# What each state does on an opened page, and its models; by default the bundled one.
-STATES: dict[str, tuple[Callable[[Any], None], tuple[str, ...]]] = {
-    "first": (settle, ("bundled",)),
-    "typing": (_type, ("bundled",)),
-    "waiting": (_wait, ("bundled",)),
-    "error": (_fail, ("bundled",)),
-    "error-at-start": (_fail_at_start, ("bundled",)),
-    "empty": (_empty, ("bundled",)),
-    "long": (_fill(LONG), ("bundled",)),
-    "right-to-left": (_fill(HEBREW), ("text",)),
-    "long-word": (_fill("good " + "x" * 5000), ("text",)),
-    "guess": (lambda page: page.evaluate("() => gatewise.store.set({ guess: true })"), ("bundled",)),
-    "compare": (_compare, ("bundled",)),
-    "two-models": (_compare_models, ("text", "wide")),
-    "interventions": (_clamp, ("bundled",)),
-    "heatmap": (_open("heatmap"), ("bundled",)),
-    "unit": (_open("unitpanel"), ("text",)),
-    "training": (_open("training"), ("text",)),
-    "card": (_open("card"), ("bundled",)),
-    "link": (_click("#linkbutton"), ("bundled",)),
-    "keys": (_click("#keysbutton"), ("bundled",)),
-    "present": (_click("#presentbutton"), ("bundled",)),
-    "many-classes": (_fill("It was good, not bad at all."), ("many",)),
-    "labels": (_fill("It was good, not bad at all."), ("labels",)),
-    "series": (settle, ("series",)),
-    "regression": (settle, ("number",)),
-    "no-examples": (lambda page: page.wait_for_timeout(500), ("many",)),
-    "print": (lambda page: page.emulate_media(media="print"), ("bundled",)),
-    "forced-colours": (_forced_colours, ("bundled",)),
+BUNDLED = ("bundled",)
+# What each state does on an opened page, and its models.
+STATES: dict[str, tuple[tuple[str, ...], list[Call]]] = {
+    "first": (BUNDLED, SETTLED),
+    "typing": (
+        BUNDLED,
+        [
+            ("focus", "#text"),
+            ("press", "#text", "Control+a"),
+            ("route", "**/explain", _hold_attributions),
+            ("type", "#text", "It is not perfect, but it is nev"),
+            ("wait_for_timeout", 500),
+        ],
+    ),
+    "waiting": (
+        BUNDLED,
+        [("route", "**/explain", lambda _: None), ("fill", "#text", NEW), ("wait_for_timeout", 2500)],
+    ),
+    "error": (
+        BUNDLED,
+        [
+            ("route", "**/explain", lambda route: route.abort()),
+            ("fill", "#text", NEW),
+            ("wait_for_selector", "#error:not([hidden])"),
+        ],
+    ),
+    "error-at-start": (
+        BUNDLED,
+        [
+            ("route", "**/model", lambda route: route.abort()),
+            ("reload",),
+            ("wait_for_selector", "#error:not([hidden])"),
+        ],
+    ),
+    "empty": (BUNDLED, _click("#clear")),
+    "long": (BUNDLED, _fill(LONG)),
+    "right-to-left": (("text",), _fill(HEBREW)),
+    "long-word": (("text",), _fill("good " + "x" * 5000)),
+    "guess": (BUNDLED, [("evaluate", "() => gatewise.store.set({ guess: true })")]),
+    "compare": (BUNDLED, [("click", "#comparebutton"), ("fill", "#compare textarea", "A dull film."), COMPARED]),
+    "two-models": (
+        ("text", "wide"),
+        [("click", "#comparebutton"), ("select_option", "#compare select", "wide"), COMPARED],
+    ),
+    "interventions": (
+        BUNDLED,
+        [
+            ("evaluate", "() => { document.querySelector('#interventions').open = true; }"),
+            ("press", "#interventions input[type=range] >> nth=0", "Home"),
+            *SETTLED,
+        ],
+    ),
+    "heatmap": (BUNDLED, _open("heatmap")),
+    "unit": (("text",), _open("unitpanel")),
+    "training": (("text",), _open("training")),
+    "card": (BUNDLED, _open("card")),
+    "link": (BUNDLED, _click("#linkbutton")),
+    "keys": (BUNDLED, _click("#keysbutton")),
+    "present": (BUNDLED, _click("#presentbutton")),
+    "many-classes": (("many",), _fill("It was good, not bad at all.")),
+    "labels": (("labels",), _fill("It was good, not bad at all.")),
+    "series": (("series",), SETTLED),
+    "regression": (("number",), SETTLED),
+    "no-examples": (("many",), [("wait_for_timeout", 500)]),
+    "print": (BUNDLED, []),
+    "forced-colours": (BUNDLED, SETTLED),
 }
+MEDIA: dict[str, dict[str, str]] = {"print": {"media": "print"}, "forced-colours": {"forced_colors": "active"}}
+WINDOWS = ("present", "link", "keys")  # states of which the window is taken, not the whole page
 
 
 class Servers:
@@ -189,47 +163,62 @@ class Servers:
 
 def take(browser: Any, address: str, state: str, width: int, theme: str, path: Path) -> None:
     """One screenshot of the whole page; of presentation mode and dialogs of the window."""
-    act, _ = STATES[state]
     size = {"width": width, "height": HEIGHTS[width]}
     context = browser.new_context(viewport=size, color_scheme=theme, reduced_motion="reduce", has_touch=width < 500)
     page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.emulate_media(**MEDIA.get(state, {}))
     page.goto(f"{address}/")
     page.wait_for_function("() => window.gatewise?.store.get().model")
-    if state != "no-examples" and page.evaluate("() => gatewise.store.get().text"):
-        settle(page)
-    act(page)
-    whole = state not in ("present", "link", "keys")
-    if whole:  # the heat map is drawn when it is first in view
+    has_text = state != "no-examples" and page.evaluate("() => gatewise.store.get().text")
+    for method, *arguments in [*(SETTLED if has_text else []), *STATES[state][1]]:
+        getattr(page, method)(*arguments)
+    if state not in WINDOWS:  # the heat map is drawn when it is first in view
         page.evaluate("() => scrollTo(0, document.body.scrollHeight)")
         page.wait_for_timeout(600)
     page.evaluate("() => scrollTo(0, 0)")
     page.wait_for_timeout(400)
-    page.screenshot(path=path, full_page=whole)
+    page.screenshot(path=path, full_page=state not in WINDOWS)
     page.unroute_all(behavior="ignoreErrors")
     context.close()
+
+
+def take_readme(browser: Any, address: str, path: Path) -> None:
+    """The picture of the README. Exits with an error where it is too large."""
+    size = {"width": 1280, "height": 1255}
+    page = browser.new_page(viewport=size, color_scheme="light", reduced_motion="reduce")
+    page.goto(f"{address}/#t={quote_plus(README)}")
+    page.wait_for_function("() => window.gatewise?.store.get().data?.attribution")
+    page.wait_for_function("() => gatewise.store.get().data.heatmaps.size")
+    page.wait_for_timeout(1000)
+    page.screenshot(path=path)
+    if (taken := path.stat().st_size) > MAX_BYTES:
+        sys.exit(f"{path} has {taken:,} bytes, more than {MAX_BYTES:,}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/screenshots"))
+    parser.add_argument("--readme", type=Path, metavar="FILE", help="take the picture of the README alone")
     parser.add_argument("--state", action="append", choices=STATES, help="only this state; may be repeated")
     parser.add_argument("--width", action="append", type=int, choices=HEIGHTS, help="only this width in pixels")
     parser.add_argument("--theme", action="append", choices=("light", "dark"), help="only this theme")
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
-    options.out.mkdir(parents=True, exist_ok=True)
     names = []
     with ExitStack() as stack, sync_playwright() as play:
-        servers = Servers(stack)
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        servers, browser = Servers(stack), play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        if options.readme:
+            take_readme(browser, servers.address(BUNDLED), options.readme)
+            return
+        options.out.mkdir(parents=True, exist_ok=True)
         for state in options.state or STATES:
             for width in options.width or HEIGHTS:
                 for theme in options.theme or ("light", "dark"):
                     names.append(f"{state}-{width}-{theme}.png")
-                    take(browser, servers.address(STATES[state][1]), state, width, theme, options.out / names[-1])
+                    take(browser, servers.address(STATES[state][0]), state, width, theme, options.out / names[-1])
             print(state, flush=True)
-        browser.close()
     figures = (f"<figure><figcaption>{name}</figcaption><img src={name} loading=lazy></figure>" for name in names)
     style = "<style>figure { display: inline-block; margin: 8px; vertical-align: top } img { max-width: 640px }</style>"
     (options.out / "index.html").write_text(f"<!doctype html>{style}{''.join(figures)}\n", encoding="utf-8")

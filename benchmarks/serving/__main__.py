@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.machine import machine, now, revision
 from benchmarks.reviews import default_data
-from benchmarks.serving import classroom, load, mix
+from benchmarks.serving import load, mix
 from benchmarks.serving.servers import use_two_cores
 from benchmarks.serving.weights import write
 from gatewise.data import imdb
@@ -41,10 +41,9 @@ def main() -> None:
         model = write(texts, Path(folder))
         if arguments.what == "load":
             results |= load.run(model, texts, arguments.requests or 4000, arguments.clients, arguments.rounds)
-        elif arguments.what == "mix":
-            results |= mix.run(model, texts, arguments.requests or 2000, arguments.clients)
         else:
-            results |= classroom.run(model, texts, arguments.requests or 2000, arguments.clients)
+            typists = mix.TYPISTS if arguments.what == "classroom" else 0
+            results |= mix.run(model, texts, arguments.requests or 2000, arguments.clients, typists)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 

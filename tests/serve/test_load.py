@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.serving.classroom import both, check_typed
 from benchmarks.serving.client import closed, request_of
-from benchmarks.serving.mix import check, unique
+from benchmarks.serving.mix import both, check, check_typed, unique
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools import installed
-from tools.lowest_versions import EXTRAS, lowest
+from tools.installed import EXTRAS, lowest
 
 ROOT = Path(__file__).resolve().parents[2]
 
