@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.messages import Arrays
+from benchmarks.contenders.base import Arrays
 
 Settings = dict[str, Any]
 

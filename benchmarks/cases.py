@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.case import BF16_TOLERANCE, Case, Contender, gatewise
+from benchmarks.contenders.base import Arrays
 from benchmarks.kernel_cases import kernel_cases
-from benchmarks.messages import Arrays
 from benchmarks.reviews import LENGTH, Reviews, weights
 
 BATCH = 64

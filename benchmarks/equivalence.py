@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from benchmarks.messages import Arrays
+from benchmarks.contenders.base import Arrays
 
 TOLERANCE = 1e-4  # float32 rounding over a thousand steps, relative to the largest number of each array
 

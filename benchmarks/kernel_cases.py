@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.case import Case, Contender
-from benchmarks.messages import Arrays
+from benchmarks.contenders.base import Arrays
 from benchmarks.reviews import LENGTH, Reviews, weights
 
 H, BATCH, PAD = 100, 64, 0

@@ -11,9 +11,9 @@ from typing import Any
 
 from benchmarks.busy import OtherLoad, busy_processes
 from benchmarks.case import LIBRARY, Case, Contender
+from benchmarks.contenders.base import Arrays
 from benchmarks.equivalence import max_relative_difference
 from benchmarks.interleave import interleave
-from benchmarks.messages import Arrays
 from benchmarks.worker_process import ContenderUnavailable, Worker, python_with
 
 VARIANT_ROUNDS = 3  # rounds that choose between the variants of a contender

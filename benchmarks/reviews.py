@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.messages import Arrays
+from benchmarks.contenders.base import Arrays
 from gatewise.data import batches, imdb
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.text import KerasEncoding, keras_index

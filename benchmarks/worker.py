@@ -1,56 +1,49 @@
-"""The worker process: runs one contender and answers the parent's requests over stdin and stdout.
+"""The worker process: runs one contender and answers the parent's requests over a pipe.
 
-    python -m benchmarks.worker MODULE
+    python -m benchmarks.worker MODULE FILE-DESCRIPTOR
 
-MODULE is a module of benchmarks/contenders/. Actions: load (kind, settings and arrays), check, run. Output of libraries
-goes to stderr, so that stdout carries only messages.
+MODULE is a module of benchmarks/contenders/. A request is the name of an action and its arguments: load (kind, settings
+and arrays), check, run. An answer is "done", "unavailable" or "error", with the result or the reason.
 """
 
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from importlib import import_module
+from multiprocessing.connection import Connection
 from typing import Any
 
 from benchmarks.contenders.base import Task, Unavailable
-from benchmarks.messages import Arrays, ConnectionClosed, receive, send
 
 
-def main(module: str) -> None:
-    requests = sys.stdin.buffer
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+def main(module: str, descriptor: int) -> None:
+    parent: Connection[Any, Any] = Connection(descriptor)
     contender, reason = _import(module)
     loaded: Task | None = None
     while True:
         try:
-            head, arrays = receive(requests)
-        except ConnectionClosed:
+            action, *arguments = parent.recv()
+        except EOFError:
             return
-        answer: dict[str, object] = {}
-        output: Arrays = {}
+        result: Any = None
         try:
-            if head["action"] == "load":
+            if action == "load":
                 loaded = None  # free the memory of the previous task first
                 gc.collect()
                 if contender is None:
                     raise Unavailable(reason)
-                loaded = contender.load(head["kind"], head["settings"], arrays)
-                answer = {"info": loaded.info()}
-            elif loaded is None:
-                raise RuntimeError("nothing is loaded")
-            elif head["action"] == "check":
-                output = loaded.check()
-            elif head["action"] == "run":
-                answer = {"seconds": loaded.run()}
+                loaded = contender.load(*arguments)
+                result = loaded.info()
+            else:
+                result = getattr(loaded, action)()
+            answer = "done", result
         except Unavailable as error:
-            answer = {"unavailable": str(error)}
+            answer = "unavailable", str(error)
         except Exception as error:  # the parent reports it and stops
-            answer = {"error": f"{type(error).__name__}: {error}"}
+            answer = "error", f"{type(error).__name__}: {error}"
             sys.excepthook(*sys.exc_info())
-        send(answers, answer, output)
+        parent.send(answer)
 
 
 def _import(module: str) -> tuple[Any, str]:
@@ -62,4 +55,4 @@ def _import(module: str) -> tuple[Any, str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import IO, Any
 
-from benchmarks.messages import Arrays, ConnectionClosed, receive, send
+from benchmarks.contenders.base import Arrays
 
 ROOT = Path(__file__).resolve().parents[1]
 # Removed from the caller's environment, because they would configure a contender without being recorded.
@@ -38,55 +39,52 @@ class Worker:
     def __init__(self, name: str, module: str, python: Path, threads: int, extra: Mapping[str, str]) -> None:
         self.name = name
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  close() closes it
-        self._process = subprocess.Popen(
-            [str(python), "-m", "benchmarks.worker", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            cwd=ROOT,
-            env=environment(threads, extra),
-        )
+        self._pipe, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                [str(python), "-m", "benchmarks.worker", module, str(theirs.fileno())],
+                stdout=self._log,
+                stderr=self._log,
+                cwd=ROOT,
+                env=environment(threads, extra),
+                pass_fds=[theirs.fileno()],
+            )
 
     def load(self, kind: str, settings: dict[str, Any], arrays: Arrays) -> dict[str, str]:
         """Send it a task; returns its versions and settings. Raises ContenderUnavailable."""
-        head, _ = self._request({"action": "load", "kind": kind, "settings": settings}, arrays)
-        info: dict[str, str] = head["info"]
+        info: dict[str, str] = self._request("load", kind, settings, arrays)
         return info
 
     def check(self) -> Arrays:
         """Its outputs and gradients by name."""
-        return self._request({"action": "check"})[1]
+        outputs: Arrays = self._request("check")
+        return outputs
 
     def run(self) -> float:
         """Run the task once; seconds."""
-        return float(self._request({"action": "run"})[0]["seconds"])
+        return float(self._request("run"))
 
     def close(self) -> None:
-        """Close its stdin, at which it exits, and wait."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        """Close the pipe, at which it exits, and wait."""
+        self._pipe.close()
         try:
             self._process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
         self._log.close()
 
-    def _request(self, head: dict[str, Any], arrays: Arrays | None = None) -> tuple[dict[str, Any], Arrays]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+    def _request(self, *request: Any) -> Any:
         try:
-            send(self._process.stdin, head, arrays)  # type: ignore[arg-type]
-            answer, output = receive(self._process.stdout)  # type: ignore[arg-type]
-        except ConnectionClosed:
+            self._pipe.send(request)
+            kind, result = self._pipe.recv()
+        except (EOFError, OSError):
             raise WorkerFailed(f"{self.name}: its process ended ({self._process.wait()}){self._stderr()}") from None
-        if "unavailable" in answer:
-            raise ContenderUnavailable(answer["unavailable"])
-        if "error" in answer:
-            raise WorkerFailed(f"{self.name}: {answer['error']}{self._stderr()}")
-        return answer, output
+        if kind == "unavailable":
+            raise ContenderUnavailable(result)
+        if kind == "error":
+            raise WorkerFailed(f"{self.name}: {result}{self._stderr()}")
+        return result
 
     def _stderr(self) -> str:
         self._log.seek(0)

@@ -1,1 +1,1 @@
-"""Accuracy on the IMDB test half: baselines, recipes, few labels. See `__main__.py`."""
+"""Accuracy on the IMDB test half: baselines and recipes. See `__main__.py`."""

@@ -1,6 +1,6 @@
 """Accuracy on the IMDB test half, row by row.
 
-    python -m benchmarks.accuracy --data aclImdb_v1.tar.gz [--rows NAME ... | --few-labels] [--seeds 0 1 2] [--quick]
+    python -m benchmarks.accuracy --data aclImdb_v1.tar.gz [--rows NAME ...] [--seeds 0 1 2] [--quick]
 
 Each row trains on the archive's texts alone and is measured once. Results go into results/accuracy.json as they are
 measured, with seed, machine, versions and time; docs/accuracy.md is rendered from it (`benchmarks.accuracy.tables`).
@@ -16,9 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy.data import Reviews
-from benchmarks.accuracy.few_labels import LABELS, PRETRAINED, few_labels
-from benchmarks.accuracy.rows import BASELINES, ROWS
+from benchmarks.accuracy.rows import BASELINES, ROWS, Reviews
 from benchmarks.machine import machine, now, revision
 from gatewise.kernels.threads import threads
 
@@ -28,14 +26,8 @@ RESULTS = Path(__file__).resolve().parents[1] / "results" / "accuracy.json"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the official archive or its folder")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--rows", nargs="+", metavar="NAME", help=f"of {', '.join(row.name for row in ROWS)}")
-    parser.add_argument("--seeds", nargs="+", type=int, help="default: 0 1 2; 0 for few labels")
-    which.add_argument("--few-labels", action="store_true", help="few labels instead of rows")
-    parser.add_argument("--size", default="large", help="of the pretrained model for few labels")
-    parser.add_argument("--pretrain-epochs", type=float, default=3, help="of the pretrained model for few labels")
-    parser.add_argument("--labels", nargs="*", type=int, default=list(LABELS), help="numbers of few labels")
-    parser.add_argument("--samples", nargs="*", type=int, default=[0, 1, 2, 3, 4], help="seeds of the few labels")
+    parser.add_argument("--rows", nargs="+", metavar="NAME", help=f"of {', '.join(row.name for row in ROWS)}")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--pretrained", type=Path, default=Path("build", "pretrained"), help="pretrained models")
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="save each row's model there, as NAME-SEED")
     parser.add_argument("--quick", action="store_true", help="a twentieth of the reviews; write nothing")
@@ -44,28 +36,11 @@ def main() -> None:
     unknown = sorted(set(names) - {row.name for row in ROWS})
     if unknown:
         parser.error(f"no row is called {unknown[0]}")
-    seeds = options.seeds or ([0] if options.few_labels else [0, 1, 2])
-    if options.few_labels and len(seeds) > 1:
-        parser.error("--seeds: with --few-labels one seed, that of the pretrained model")
     reviews = Reviews(options.data, 0.05 if options.quick else 1.0)
     folder = options.pretrained / ("quick" if options.quick else "full")
     folder.mkdir(parents=True, exist_ok=True)
-    if options.few_labels:
-        for result in few_labels(
-            reviews,
-            options.size,
-            options.pretrain_epochs,
-            seeds[0],
-            options.samples,
-            options.labels,
-            folder,
-        ):
-            print(result, flush=True)
-            if not options.quick:
-                _save_few_labels(result | _environment())
-        return
     for row in (row for row in ROWS if row.name in names):
-        for seed in seeds[:1] if row in BASELINES else seeds:
+        for seed in options.seeds[:1] if row in BASELINES else options.seeds:
             out = options.save and options.save / f"{row.name}-{seed}"
             figures = row.run(reviews, seed, folder, out)
             print(row.name, "seed", seed, figures, flush=True)
@@ -86,24 +61,8 @@ def _environment() -> dict[str, Any]:
 
 
 def _save_row(name: str, seed: int, figures: dict[str, Any]) -> None:
-    results = _results()
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     results.setdefault("rows", {}).setdefault(name, {})[str(seed)] = figures
-    _write(results)
-
-
-def _save_few_labels(figures: dict[str, Any]) -> None:
-    """Add the figures, in place of those of the same labels, sample and pretrained model."""
-    results, key = _results(), ("labels", "sample", *PRETRAINED)
-    others = [row for row in results.get("few_labels", []) if any(row[name] != figures[name] for name in key)]
-    results["few_labels"] = [*others, figures]
-    _write(results)
-
-
-def _results() -> dict[str, Any]:
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-
-
-def _write(results: dict[str, Any]) -> None:
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The rows of the table: each trains on the reviews and measures accuracy on the test half, and time."""
+"""The reviews, and the rows of the table, which train on the reviews and measure time and accuracy on the test half."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gatewise as gw
-from benchmarks.accuracy.data import Reviews
-from gatewise.data import Labelled, split
+from gatewise.data import Labelled, Splits, Unlabelled, imdb, imdb_texts, split
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import pretrain_recipe
 from gatewise.training import recipe as named
 from gatewise.training.stack import fit_weights
 from gatewise.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Reviews:
+    """path: the official archive of IMDB or its folder. part: fraction of the training reviews."""
+
+    path: Path
+    part: float = 1.0
+
+    @cached_property
+    def splits(self) -> Splits:
+        return imdb(self.path, progress=False, download=False)
+
+    @cached_property
+    def train(self) -> Labelled:
+        """The train half, or whole films of it."""
+        whole = self.splits.train
+        if self.part >= 1:
+            return whole
+        films = np.unique(whole.groups)
+        kept = np.random.default_rng(0).permutation(films)[: max(2, int(self.part * len(films)))]
+        return whole.take(np.isin(whole.groups, kept))
+
+    @cached_property
+    def test(self) -> Labelled:
+        assert self.splits.test is not None, "the accuracy rows need the official archive, which has a test half"
+        return self.splits.test
+
+    @cached_property
+    def texts(self) -> Unlabelled:
+        """The unlabelled texts: nothing of the test half."""
+        found = imdb_texts(self.path, progress=False, download=False)
+        if self.part >= 1:
+            return found
+        texts = found.texts[:: round(1 / self.part)]
+        return Unlabelled(texts, f"every {round(1 / self.part)}th of {found.source}")
 
 
 @dataclass(frozen=True)
@@ -47,8 +83,7 @@ def linear(train: Labelled, test: Labelled, kind: str) -> float:
         x, z = vectorizer.fit_transform(train.inputs), vectorizer.transform(test.inputs)
         c = 10.0
     else:
-        few = len(train) < 2_000  # in few texts nearly every n-gram occurs once
-        counts = CountVectorizer(ngram_range=(1, 3), binary=True, min_df=1 if few else 2, token_pattern=token)
+        counts = CountVectorizer(ngram_range=(1, 3), binary=True, min_df=2, token_pattern=token)
         x, z = counts.fit_transform(train.inputs).astype(np.float64), counts.transform(test.inputs).astype(np.float64)
         p, q = (1 + np.asarray(x[train.labels == k].sum(axis=0)).ravel() for k in (1, 0))
         ratio = np.log(p / p.sum()) - np.log(q / q.sum())
@@ -147,6 +182,17 @@ def measured(model: Model, test: Labelled, validation: Labelled) -> dict[str, An
     return figures
 
 
+def _student(name: str, epochs: int) -> Row:
+    pretrained = "`large` pretrained model" if epochs == 1 else f"`large` pretrained for {epochs} epochs"
+    what = f"{pretrained}, fine-tuned, student on unlabelled texts"
+    return trained(f"{name}+unlabelled", what, "large", pretrain_epochs=epochs, unlabelled=True)
+
+
+def _best(name: str, epochs: int) -> Row:
+    what = f"recipe `best`: `large` pretrained for {epochs} epochs, unlabelled texts, adversarial training"
+    return trained(name, what, "large", pretrain_epochs=epochs, unlabelled=True, recipe="best")
+
+
 BASELINES = (
     Row("tfidf", "TF-IDF of 1- and 2-grams, logistic regression (scikit-learn)", _baseline("tfidf")),
     Row("nb-lr", "1- to 3-grams scaled by log-count ratios, logistic regression (scikit-learn)", _baseline("nb")),
@@ -157,43 +203,11 @@ ROWS: tuple[Row, ...] = (
     trained("fast", "recipe `fast`, the default: LSTM and n-gram model", None, recipe="fast"),
     trained("medium", "`medium` pretrained model, fine-tuned", "medium"),
     trained("large", "`large` pretrained model, fine-tuned", "large"),
-    trained(
-        "large+unlabelled",
-        "`large` pretrained model, fine-tuned, student on unlabelled texts",
-        "large",
-        unlabelled=True,
-    ),
+    _student("large", 1),
     trained("large-2-epochs", "`large` pretrained for 2 epochs, fine-tuned", "large", pretrain_epochs=2),
-    trained(
-        "large-2-epochs+unlabelled",
-        "`large` pretrained for 2 epochs, fine-tuned, student on unlabelled texts",
-        "large",
-        pretrain_epochs=2,
-        unlabelled=True,
-    ),
-    trained(
-        "best",
-        "recipe `best`: `large` pretrained for 2 epochs, unlabelled texts, adversarial training",
-        "large",
-        pretrain_epochs=2,
-        unlabelled=True,
-        recipe="best",
-    ),
+    _student("large-2-epochs", 2),
+    _best("best", 2),
     trained("large-3-epochs", "`large` pretrained for 3 epochs, fine-tuned", "large", pretrain_epochs=3),
-    trained(
-        "best-3-epochs",
-        "recipe `best`: `large` pretrained for 3 epochs, unlabelled texts, adversarial training",
-        "large",
-        pretrain_epochs=3,
-        unlabelled=True,
-        recipe="best",
-    ),
-    trained(
-        "best-4-epochs",
-        "recipe `best`: `large` pretrained for 4 epochs, unlabelled texts, adversarial training",
-        "large",
-        pretrain_epochs=4,
-        unlabelled=True,
-        recipe="best",
-    ),
+    _best("best-3-epochs", 3),
+    _best("best-4-epochs", 4),
 )

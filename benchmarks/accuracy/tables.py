@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.accuracy.few_labels import PRETRAINED
 from benchmarks.accuracy.rows import ROWS
 from benchmarks.tables import RESULTS as FOLDER
 from benchmarks.tables import write_pages
@@ -74,36 +73,12 @@ def _minutes(found: list[dict[str, Any]]) -> str:
     return f"{'; '.join(f'{one:.0f}' for one in minutes)} | {'; '.join(threads)}"
 
 
-def _few_labels(results: Results) -> str:
-    found = results.get("few_labels", [])
-    if not found:
-        return "Not measured yet: `python -m benchmarks.accuracy --few-labels` does it."
-    lines = [
-        "| labels | pretrained model | samples | gatewise | TF-IDF (1,2) | NB (1,3) | gain over the better baseline "
-        "| seconds, median |",
-        "|---:|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    key = "labels", *PRETRAINED
-    for one in sorted({tuple(one[name] for name in key) for one in found}):
-        some = [row for row in found if tuple(row[name] for name in key) == one]
-        labels, size, epochs, seed = one
-        start = f"`{size}`, {epochs:g} epochs, seed {seed}"
-        ours, tfidf, nb = (statistics.mean(one[kind] for one in some) for kind in ("gatewise", "tfidf", "nb"))
-        seconds = statistics.median(one["seconds"] for one in some)
-        ahead = f"{100 * (ours - max(tfidf, nb)):+.1f} points"
-        lines.append(
-            f"| {labels:,} | {start} | {len(some)} | {ours:.4f} | {tfidf:.4f} | {nb:.4f} | {ahead} | {seconds:.0f} |"
-        )
-    return "\n".join(lines)
-
-
 def _cores(count: int) -> str:
     return "1 core" if count == 1 else f"{count} cores"
 
 
 def _environment(results: Results) -> str:
     every = [one for seeds in results.get("rows", {}).values() for one in seeds.values()]
-    every += results.get("few_labels", [])
     machines = sorted({f"{one['machine']['processor']}, {_cores(one['machine']['cores'])}" for one in every})
     versions = sorted({f"{name} {version}" for one in every for name, version in one["versions"].items()})
     dates = sorted({one["date"][:10] for one in every})
@@ -113,7 +88,6 @@ def _environment(results: Results) -> str:
 _TABLES: dict[str, Callable[[Results], str]] = {
     "rows": _rows,
     "summary": _summary,
-    "few-labels": _few_labels,
     "environment": _environment,
 }
 

@@ -33,6 +33,38 @@ class Task(Protocol):
         ...
 
 
+class Sgemm:
+    """Seconds for 10⁹ floating-point operations of a square product: product(a, b) of matrices that `random` makes from
+    their size. name, versions: for the results.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        random: Callable[[int], Any],
+        product: Callable[[Any, Any], Any],
+        name: str,
+        versions: dict[str, str],
+    ) -> None:
+        self.size, self.product = int(settings["size"]), product
+        self.a, self.b = random(self.size), random(self.size)
+        self.about = versions | {"settings": f"{name}, {self.size}"}
+
+    def check(self) -> Arrays:
+        return {}
+
+    def run(self) -> float:
+        return seconds_of(lambda: self.product(self.a, self.b), warmup=1, repeats=3) / (2e-9 * self.size**3)
+
+    def info(self) -> dict[str, str]:
+        return self.about
+
+
+def random_matrix(size: int) -> NDArray[np.float32]:
+    """(size, size)."""
+    return np.random.default_rng(size).standard_normal((size, size), dtype=np.float32)
+
+
 def reviews_of(arrays: Arrays) -> list[NDArray[np.int32]]:
     """The reviews, each (length,) ids, from ids (N,) and lengths (R,)."""
     return np.split(arrays["ids"], np.cumsum(arrays["lengths"])[:-1])

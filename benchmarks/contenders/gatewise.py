@@ -226,23 +226,23 @@ class Inference:
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         from gatewise.kernels import readonly_copy
-        from gatewise.model.model import Model
-        from gatewise.model.preprocessor import TextPreprocessor
+        from gatewise.members.ensemble import Ensemble
+        from gatewise.members.lstm import LSTM
         from gatewise.network.batch import Batch
         from gatewise.network.forward import forward
         from gatewise.network.ops import NumpyOps
-        from gatewise.text import KerasEncoding
+        from gatewise.target import Target
 
         self.settings = settings
         arch = _architecture(settings, arrays)
         self.reviews: list[Any] = list(reviews_of(arrays))
         # Read-only, as in a model that `load` opened.
         parameters = {name: readonly_copy(array) for name, array in _parameters(arch, arrays).items()}
-        model = Model.of_network(arch, parameters, TextPreprocessor(KerasEncoding({"a": 1})), ("negative", "positive"))
-        self.work: Callable[[], Any] = lambda: model.ensemble.logits(self.reviews)
+        ensemble = Ensemble((LSTM(arch, parameters),), (1.0,), np.zeros(1), Target(("negative", "positive")))
+        self.work: Callable[[], Any] = lambda: ensemble.logits(self.reviews)
         if settings.get("api") == "forward":
             batch, ops = Batch.of(self.reviews, arch), NumpyOps(_kernel())
-            self.work = lambda: forward(ops, model.parameters, arch, batch)
+            self.work = lambda: forward(ops, parameters, arch, batch)
 
     def check(self) -> Arrays:
         logits: NDArray[np.float32] = self.work()  # (n, 1)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.contenders.base import Arrays, Settings, Task, Unavailable, seconds_of
+from benchmarks.contenders.base import Arrays, Settings, Sgemm, Task, Unavailable, random_matrix, seconds_of
 from benchmarks.contenders.onnx_graph import OPSET, batches, graph
 
 
@@ -20,7 +21,8 @@ def load(kind: str, settings: Settings, arrays: Arrays) -> Task:
     if kind == "inference":
         return Inference(settings, arrays)
     if kind == "sgemm":
-        return Sgemm(settings)
+        product = _product(settings)
+        return Sgemm(settings, random_matrix, lambda a, _: product(a), "MatMul with packed weights", _versions())
     raise Unavailable(f"ONNX Runtime does not support {kind}")
 
 
@@ -60,31 +62,12 @@ class Inference:
         return _versions(settings=f"graph optimisation all, {'with' if self.with_lengths else 'without'} sequence_lens")
 
 
-class Sgemm:
-    """Seconds for 10⁹ floating-point operations of a square product of `size`."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.size = size = int(settings["size"])
-        rng = np.random.default_rng(0)
-        self.a, b = rng.standard_normal((2, size, size), dtype=np.float32)
-        model = helper.make_model(
-            helper.make_graph(
-                [helper.make_node("MatMul", ["a", "b"], ["c"])],
-                "sgemm",
-                [helper.make_tensor_value_info("a", TensorProto.FLOAT, [size, size])],
-                [helper.make_tensor_value_info("c", TensorProto.FLOAT, [size, size])],
-                [numpy_helper.from_array(b, "b")],
-            ),
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=9,
-        )
-        self.session = session(model, settings["threads"])
-
-    def check(self) -> Arrays:
-        return {}
-
-    def run(self) -> float:
-        return seconds_of(lambda: self.session.run(None, {"a": self.a}), warmup=1, repeats=3) / (2e-9 * self.size**3)
-
-    def info(self) -> dict[str, str]:
-        return _versions(settings=f"MatMul with packed weights, {self.size}")
+def _product(settings: Settings) -> Callable[[Any], Any]:
+    """The product of a matrix with a constant one."""
+    size = int(settings["size"])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [size, size]) for name in "ac"]
+    node, constant = helper.make_node("MatMul", ["a", "b"], ["c"]), numpy_helper.from_array(random_matrix(size), "b")
+    made = helper.make_graph([node], "sgemm", ends[:1], ends[1:], [constant])
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+    opened = session(model, settings["threads"])
+    return lambda a: opened.run(None, {"a": a})

@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 from benchmarks.contenders.base import (
     Arrays,
     Settings,
+    Sgemm,
     Task,
     Unavailable,
     padded,
@@ -27,7 +28,9 @@ from benchmarks.contenders.base import (
 
 def load(kind: str, settings: Settings, arrays: Arrays) -> Task:
     torch.set_num_threads(settings["threads"])
-    tasks: dict[str, Any] = {"step": Step, "recurrence": Recurrence, "inference": Inference, "sgemm": Sgemm}
+    if kind == "sgemm":
+        return Sgemm(settings, lambda size: torch.randn(size, size), torch.mm, "torch.mm", _versions())
+    tasks: dict[str, Any] = {"step": Step, "recurrence": Recurrence, "inference": Inference}
     if kind not in tasks:
         raise Unavailable(f"torch does not support {kind}")
     task: Task = tasks[kind](settings, arrays)
@@ -202,20 +205,3 @@ class Inference:
     def info(self) -> dict[str, str]:
         first = self.network.lstm.batch_first
         return _versions(settings=f"nn.LSTM, post-padded, batch_first={first}, inference_mode")
-
-
-class Sgemm:
-    """Seconds for 10⁹ floating-point operations of a square product of `size`."""
-
-    def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        self.size = int(settings["size"])
-        self.a, self.b = torch.randn(self.size, self.size), torch.randn(self.size, self.size)
-
-    def check(self) -> Arrays:
-        return {}
-
-    def run(self) -> float:
-        return seconds_of(lambda: torch.mm(self.a, self.b), warmup=1, repeats=3) / (2e-9 * self.size**3)
-
-    def info(self) -> dict[str, str]:
-        return _versions(settings=f"torch.mm, {self.size}")

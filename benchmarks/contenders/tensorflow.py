@@ -15,11 +15,11 @@ import tensorflow as tf
 from benchmarks.contenders.base import (
     Arrays,
     Settings,
+    Sgemm,
     Task,
     Unavailable,
     padded,
     reviews_of,
-    seconds_of,
     seconds_of_steps,
 )
 
@@ -37,7 +37,8 @@ def load(kind: str, settings: Settings, arrays: Arrays) -> Task:
     if kind == "step":
         return Step(settings, arrays)
     if kind == "sgemm":
-        return Sgemm(settings, arrays)
+        multiply = lambda a, b: tf.matmul(a, b).numpy()  # noqa: E731
+        return Sgemm(settings, lambda size: tf.random.normal((size, size)), multiply, "tf.matmul", _versions())
     raise Unavailable(f"Keras does not support {kind}")
 
 
@@ -111,20 +112,3 @@ class Step:
     def info(self) -> dict[str, str]:
         masked = ", mask_zero" if self.settings.get("mask_zero") else ""
         return _versions(settings=f"{self.api}, jit_compile={self.jit}{masked}, intra-op threads set")
-
-
-class Sgemm:
-    """Seconds for 10⁹ floating-point operations of a square product of `size`."""
-
-    def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        self.size = int(settings["size"])
-        self.a, self.b = tf.random.normal((self.size, self.size)), tf.random.normal((self.size, self.size))
-
-    def check(self) -> Arrays:
-        return {}
-
-    def run(self) -> float:
-        return seconds_of(lambda: tf.matmul(self.a, self.b).numpy(), warmup=1, repeats=3) / (2e-9 * self.size**3)
-
-    def info(self) -> dict[str, str]:
-        return _versions(settings=f"tf.matmul, {self.size}")

@@ -46,7 +46,7 @@ def test_check_fails_for_a_page_that_differs_and_writes_nothing(
         (bench, "--rounds 0", "--rounds: it must be at least 1"),
         (bench, "--update", "--update needs --only"),
         (bench, "--update --only latency_1 --quick", "--update needs --only"),
-        (accuracy, "--data none.tar.gz --few-labels --seeds 0 1", "with --few-labels one seed"),
+        (accuracy, "--data none.tar.gz --rows bset", "no row is called bset"),
     ],
 )
 def test_wrong_options(

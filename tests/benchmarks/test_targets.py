@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from benchmarks.cases import cases
+from benchmarks.contenders.base import Arrays
 from benchmarks.equivalence import NotEquivalent, max_relative_difference
 from benchmarks.interleave import interleave, ratio
-from benchmarks.messages import Arrays
 from benchmarks.reviews import Reviews
 from benchmarks.tables import RESULTS
 from benchmarks.targets import TARGETS, Target, figure, summary
