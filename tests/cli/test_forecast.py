@@ -167,7 +167,7 @@ def test_options_are_checked_before_anything_is_read_or_fitted(
     month, both = "none.csv --time month", "none.csv --time month --value passengers"
     for words, message in (
         (month, "Missing option '--value'"),
-        (f"{both} --level 1", "--level must lie between 0 and 1"),
+        (f"{both} --level 1", "Invalid value for '--level': 1.0 is not in the range 0<x<1"),
         (f"{both} -o out.xlsx", "must end in one of .csv"),
         (f"{both.replace('none', 'out')} -o out.csv", "the output is the input"),
         (f"{both} -o none/out.csv", "'none': not a folder"),

@@ -7,7 +7,8 @@ import timeit
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gatewise.cli.options import command, flag, json_option
+from gatewise.cli import options
+from gatewise.cli.options import command, flag
 from gatewise.cli.output import console, plain_table, print_json
 from gatewise.errors import GatewiseError
 
@@ -25,8 +26,8 @@ FLOPS = {"forward": 8, "forward_backward": 24}
 
 @command()
 @flag("--quick", help="Small batches, few repetitions: check that it runs, not how fast.")
-@json_option
-def bench(quick: bool, as_json: bool) -> None:
+@options.json_option
+def bench(given: Any) -> None:
     """Measure the speed of the LSTM kernel on random data, after a check against the reference kernel.
 
     \b
@@ -38,14 +39,14 @@ def bench(quick: bool, as_json: bool) -> None:
     from gatewise.cli.info import environment
 
     kernel = kernels.get()
-    sequences, seconds = (8, 0.02) if quick else (64, 0.5)
-    result = environment() | {"quick": quick, "sequences": sequences, "max_relative_error": check(kernel)}
+    sequences, seconds = (8, 0.02) if given.quick else (64, 0.5)
+    result = environment() | {"quick": given.quick, "sequences": sequences, "max_relative_error": check(kernel)}
     result["results"] = []
     for threads in [1] if kernel.name == "reference" else sorted({1, result["threads"]}):
         print(f"measuring with {threads} thread{'s' * (threads > 1)}", file=sys.stderr)
-        for units in UNITS[:1] if quick else UNITS:
+        for units in UNITS[:1] if given.quick else UNITS:
             result["results"].append(_measure(kernel.name, threads, units, sequences, seconds))
-    if as_json:
+    if given.as_json:
         print_json(result)
         return
     isa = f", {result['isa']}" if kernel.name == "native" else ""
@@ -60,7 +61,7 @@ def bench(quick: bool, as_json: bool) -> None:
         rates = [f"{row[f'{name}_{unit}']:.{digits}f}" for name in FLOPS for unit, digits in (("ms", 2), ("gflops", 1))]
         table.add_row(str(row["units"]), str(row["threads"]), f"{row['steps']:,}", *rates)
     console().print(table)
-    if quick:
+    if given.quick:
         print("\n--quick: these figures do not measure the speed")
 
 

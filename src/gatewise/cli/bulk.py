@@ -126,11 +126,11 @@ class FolderPrediction:
         bulk: BulkPrediction,
         out: Path,
         suffix: str = "",
-        rows_per_file: int = ROWS_PER_FILE,
+        rows_per_file: int | None = None,
         share: Share = Share(1, 1),  # noqa: B008
         identity: dict[str, Any] | None = None,
     ) -> None:
-        self.bulk, self.out, self.rows_per_file, self.share = bulk, out, rows_per_file, share
+        self.bulk, self.out, self.rows_per_file, self.share = bulk, out, rows_per_file or ROWS_PER_FILE, share
         reader = bulk.reader
         where = quote(out, 200)
         if STDIN in reader.paths:
@@ -145,7 +145,7 @@ class FolderPrediction:
             raise InputError(f"--format must be one of {formats}, not {quote(self.suffix[1:])}")
         named = {"ray": False, **(identity or {}), "inputs": [_digest(path) for path in reader.paths]}
         named |= {"probabilities": bulk.every, "keep": bulk.keep}
-        named |= {"format": self.suffix, "rows-per-file": rows_per_file}
+        named |= {"format": self.suffix, "rows-per-file": self.rows_per_file}
         self.identity = json.loads(json.dumps(named))  # as it is read
 
     def run(self) -> str:

@@ -12,13 +12,13 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.bulk import ROWS_PER_FILE, STATE, check_folder
 from gatewise.cli.inputs import TableOptions, table_delimiter
+from gatewise.cli.options import model_folder
 from gatewise.cli.predictions import added_names
 from gatewise.cli.ray_session import import_ray, ray_session
 from gatewise.data.columns import table_paths
@@ -35,42 +35,32 @@ if TYPE_CHECKING:
 _BLOCK_ROWS = 4096  # of a task of an actor
 
 
-def predict_with_ray(
-    model: Model,
-    folder: Path,
-    files: Sequence[str],
-    options: TableOptions,
-    out: Path,
-    address: str,
-    workers: int | None = None,
-    every: bool = True,
-    keep: Sequence[str] = (),
-    overwrite: bool = False,
-) -> tuple[int, str]:
-    """Predict the rows of Parquet or CSV files into Parquet files in the folder `out`.
+def predict_with_ray(model: Model, given: Any, table_options: TableOptions) -> tuple[int, str]:
+    """Predict the rows of Parquet or CSV files into Parquet files in the folder `out`: the number of rows, and what was
+    written, in words.
 
-    model: opened from the folder `folder`. every: a column of probabilities per class. keep: the input columns to
-    write; () for all. address: of the cluster, as `ray.init` takes it; "local" starts Ray here. workers: actors with
-    one CPU each; None: all CPUs but one, which reads and writes. Returns the number of rows, and what was written, in
-    words. Raises InputError, DataError for inputs, outputs and addresses that do not fit, MissingExtra without Ray.
+    given: the options of `gatewise predict`; ray: the address of the cluster, as `ray.init` takes it, "local" starts
+    Ray here; workers: actors with one CPU each, None for all CPUs but one, which reads and writes. Raises InputError,
+    DataError for inputs, outputs and addresses that do not fit, MissingExtra without Ray.
     """
+    out, workers, every = Path(given.out), given.workers, given.probabilities == "all"
     if model.architecture.inputs == "channels":
         raise InputError("--ray is for texts, and the model reads series")
-    if options.skip_bad_rows is not None:
+    if table_options.skip_bad_rows is not None:
         raise InputError("--skip-bad-rows is not for --ray: rows without a text get null predictions")
-    if check_folder(out) and not overwrite:
+    if check_folder(out) and not given.overwrite:
         raise InputError(f"{quote(out, 200)}: contains predictions; --overwrite replaces them")
-    paths = table_paths(files)
-    with closing(_first_table(paths, options)) as table:
-        columns = [table.column(name, "--keep") for name in keep or table.columns]
-        text = [table.column(name, "--text") for name in options.texts]
+    paths = table_paths(given.files)
+    with closing(_first_table(paths, table_options)) as table:
+        columns = [table.column(name, "--keep") for name in given.keep or table.columns]
+        text = [table.column(name, "--text") for name in table_options.texts]
         delimiter = table.delimiter
     import_ray("pyarrow", "ray.data")
     import ray.data
 
     names, new = column_names(model.target, every), added_names(model, every, columns)
     scorer = {
-        "model": str(folder),
+        "model": str(model_folder(given.model)),
         "text": text,
         "probabilities": "all" if every else "top",
         "columns": dict(zip(names, new, strict=True)),
@@ -81,7 +71,7 @@ def predict_with_ray(
     read = list(dict.fromkeys([*columns, *text]))
     wanted = None if workers is None else workers + 1
     with scratch(out.resolve().parent, folder=True) as unfinished:
-        with ray_session(address, wanted, {"GATEWISE_THREADS": "1"}) as cpus:
+        with ray_session(given.ray, wanted, {"GATEWISE_THREADS": "1"}) as cpus:
             context = ray.data.DataContext.get_current()
             context.execution_options.preserve_order = True
             context.enable_progress_bars = False
@@ -98,7 +88,7 @@ def predict_with_ray(
         return _publish(unfinished, out, paths, new[0])
 
 
-def _first_table(paths: list[str], options: TableOptions) -> Table:
+def _first_table(paths: list[str], table_options: TableOptions) -> Table:
     """The first file, opened for its columns. Raises InputError for files of other formats."""
     formats = {"parquet" if table_suffix(path) == ".parquet" else "csv" for path in paths}
     other = [path for path in paths if table_suffix(path) not in (".parquet", *DELIMITERS)]
@@ -108,7 +98,7 @@ def _first_table(paths: list[str], options: TableOptions) -> Table:
     for path in paths:
         if not os.path.isfile(path):
             raise DataError(f"{quote(path, 200)}: not found")
-    return open_table(paths[0], table_delimiter(options.delimiter))
+    return open_table(paths[0], table_delimiter(table_options.delimiter))
 
 
 def _read(ray: Any, paths: list[str], columns: list[str], delimiter: str) -> Any:

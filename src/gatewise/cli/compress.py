@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import Any
 
-from gatewise.cli.inputs import TableOptions, columns, read_data
-from gatewise.cli.options import command, json_option, model_name, model_option, open_model, option, overwrite_option
+from gatewise.cli import options
+from gatewise.cli.inputs import columns, read_data, table_of, warn_of_training_data
+from gatewise.cli.options import command, option
 from gatewise.cli.output import check_model_folder, print_json
 from gatewise.errors import counted, printable, quote
 
@@ -20,28 +22,17 @@ _DATA = (
 
 
 @command()
-@model_option
+@options.model_option
 @option("-o", "--out", metavar="DIR", required=True, help="Output folder.")
 @option("--storage", default="int8", metavar="float32|float16|int8", help=_STORAGE)
 @option("--vocab-size", metavar="N", type=int, help=_VOCABULARY)
 @option("--distinct-embeddings", metavar="N", type=int, help=_EMBEDDINGS)
 @option("--max-ngrams", metavar="N", type=int, help="Keep the N n-grams with the largest weights. Default: all.")
-@overwrite_option
+@options.overwrite_option
 @option("--data", metavar="SOURCE", help=_DATA)
-@json_option
+@options.json_option
 @columns("text", "label")
-def compress(
-    model: str | None,
-    out: str,
-    storage: str,
-    vocab_size: int | None,
-    distinct_embeddings: int | None,
-    max_ngrams: int | None,
-    overwrite: bool,
-    data: str | None,
-    table: TableOptions,
-    as_json: bool,
-) -> None:
+def compress(given: Any) -> None:
     """Compress a model: quantise weights, share embeddings, prune the vocabulary and n-grams.
 
     Reports sizes and, with --data, accuracy.
@@ -50,24 +41,21 @@ def compress(
     gatewise compress -m models/imdb-fast -o models/small
     gatewise compress -m models/imdb-fast -o models/small --distinct-embeddings 8000 --data aclImdb_v1.tar.gz
     """
-    from dataclasses import asdict
-
     from gatewise.model.compress import compress as run
 
-    original = open_model(model)
-    check_model_folder(out, overwrite)
+    original, out = options.open_model(given.model), given.out
+    check_model_folder(out, given.overwrite)
     labelled = None
-    if data is not None:
-        labelled = read_data(data, table.of(original))
-        if original.metadata.fingerprint and labelled.fingerprint() == original.metadata.fingerprint:
-            print("gatewise: warning: the model was trained on this data", file=sys.stderr)
+    if given.data is not None:
+        labelled = read_data(given.data, table_of(given).of(original))
+        warn_of_training_data(original, labelled)
         print(f"gatewise: evaluating on {counted(len(labelled), 'example')} before and after", file=sys.stderr)
-    small = run(original, storage, vocab_size, labelled, max_ngrams, distinct_embeddings)
+    small = run(original, given.storage, given.vocab_size, labelled, given.max_ngrams, given.distinct_embeddings)
     small.save(out)
     report = small.metadata.compression
     assert report is not None
-    if as_json:
-        print_json({"model": model_name(model), "out": out, **asdict(report)})
+    if given.as_json:
+        print_json({"model": options.model_name(given.model), "out": out, **asdict(report)})
         return
     for name, before, after in _rows(report):
         print(f"{name:18}  {before:>12}  {after:>12}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatewise.cli.inputs import TableOptions, columns, read_source
-from gatewise.cli.options import command, data_option, json_option, sources_argument
+from gatewise.cli import options
+from gatewise.cli.inputs import columns, read_source, table_of
+from gatewise.cli.options import command
 from gatewise.cli.output import console, plain_table, print_json
 from gatewise.errors import printable
 
@@ -16,13 +17,13 @@ LENGTHS = {"min": 0, "median": 50, "p90": 90, "max": 100}  # percentiles
 
 
 @command()
-@sources_argument
-@data_option
+@options.sources_argument
+@options.data_option
 @columns(
     *("text", "label", "task", "label_separator", "time", "series", "id", "layout", "delimiter", "skip_bad_rows"),
 )
-@json_option
-def data(sources: tuple[str, ...], data: str | None, table: TableOptions, as_json: bool) -> None:
+@options.json_option
+def data(given: Any) -> None:
     """Describe a data source: origin, number of examples per class, lengths. Downloads IMDB if needed.
 
     \b
@@ -32,11 +33,11 @@ def data(sources: tuple[str, ...], data: str | None, table: TableOptions, as_jso
     gatewise data reviews.csv --text review --label price --task regression
     gatewise data gestures.csv --series --id id --time second
     """
-    splits = read_source(sources, data, table)
+    splits = read_source(given.sources, given.data, table_of(given))
     parts = {"train": splits.train, **({"test": splits.test} if splits.test else {})}
     described = {name: _describe(part) for name, part in parts.items()}
-    if as_json:
-        print_json({"source": " ".join(sources), "note": splits.note, **described})
+    if given.as_json:
+        print_json({"source": " ".join(given.sources), "note": splits.note, **described})
         return
     from rich.text import Text
 

@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewise.cli.inputs import TableOptions, columns, read_data
+from gatewise.cli import options
+from gatewise.cli.inputs import columns, open_inputs, read_data, table_of
 from gatewise.cli.interventions import parse_clamps, parse_replacements
-from gatewise.cli.options import (
-    command,
-    flag,
-    input_option,
-    json_option,
-    model_folder,
-    model_name,
-    model_option,
-    open_model,
-    option,
-    report_model,
-    texts_argument,
-    typed_command,
-)
+from gatewise.cli.options import command, flag, option
 from gatewise.cli.output import check_ending, console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from gatewise.data import Labelled
-    from gatewise.explain import Clamp, Example
+    from gatewise.explain import Example
     from gatewise.model.model import Model
 
 # X_train[5] of the tutorial (train/neg/8203 of the archive), by the SHA-256 of its text.
@@ -59,13 +46,13 @@ _UNIT = "Unit to show. Default: a clamped one, else the one with the largest eff
 _REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."
 
 
-_CHANGES = "Interventions"
+_CHANGES, _DIRECTIONS = "Interventions", click.Choice(("forward", "backward"))
 
 
 @command()
-@texts_argument
-@model_option
-@input_option
+@options.texts_argument
+@options.model_option
+@options.input_option
 @option("--row", metavar="N", type=click.IntRange(1), help="Row of the files. Default: 1.")
 @option("--method", metavar="NAME", help=_METHOD)
 @option("--baseline", metavar="NAME", help=_BASELINE)
@@ -73,7 +60,7 @@ _CHANGES = "Interventions"
 @option("--against", metavar="CLASS", help=_AGAINST)
 @option("--compare", metavar="TEXT", help="Second text, explained next to the first.")
 @option("--top", metavar="N", type=click.IntRange(1), default=6, help="Number of words or units to list.")
-@json_option
+@options.json_option
 @option("--svg", metavar="FILE", help="Also write the output as an SVG image.")
 @option("--html", metavar="FILE", help="Also write a self-contained HTML report.")
 @flag("--tutorial-review", help="Explain the review that the tutorial prints, train/neg/8203.")
@@ -81,40 +68,21 @@ _CHANGES = "Interventions"
 @option("--clamp", metavar="[UNIT:]GATE=VALUE[@FROM-TO]", multiple=True, group=_CHANGES, help=_CLAMP)
 @option("--ablate", metavar="UNITS", multiple=True, group=_CHANGES, help="Ablate these units (set h to 0), as in 3,17.")
 @option("--hold-memory", metavar="UNITS", multiple=True, group=_CHANGES, help="Hold the memory c of these units.")
-@option("--layer", metavar="N", type=int, group=_CHANGES, help=_LAYER)
-@option("--direction", metavar="forward|backward", group=_CHANGES, help=_DIRECTION)
+@option("--layer", metavar="N", type=click.IntRange(1), group=_CHANGES, help=_LAYER)
+@option(
+    "--direction",
+    metavar="forward|backward",
+    type=_DIRECTIONS,
+    group=_CHANGES,
+    help=_DIRECTION,
+)
 @option("--replace", metavar="OLD=NEW", multiple=True, group=_CHANGES, help=_REPLACE)
 @option("--data", metavar="PATH|embedded", group="Units", help=_DATA)
 @option(
     "--limit", metavar="N", type=click.IntRange(1), default=1000, group="Units", help="At most N examples of --data."
 )
 @option("--unit", metavar="N", type=int, group="Units", help=_UNIT)
-def explain(
-    texts: tuple[str, ...],
-    model: str | None,
-    files: tuple[str, ...],
-    row: int | None,
-    method: str | None,
-    baseline: str | None,
-    target: str | None,
-    against: str | None,
-    compare: str | None,
-    top: int,
-    as_json: bool,
-    svg: str | None,
-    html: str | None,
-    tutorial_review: bool,
-    table: TableOptions,
-    clamp: tuple[str, ...],
-    ablate: tuple[str, ...],
-    hold_memory: tuple[str, ...],
-    layer: int | None,
-    direction: str | None,
-    replace: tuple[str, ...],
-    data: str | None,
-    limit: int,
-    unit: int | None,
-) -> None:
+def explain(given: Any) -> None:
     """Explain a prediction: attribution per word, gates per step, and the effect of an intervention.
 
     \b
@@ -126,28 +94,23 @@ def explain(
     gatewise explain -m models/gestures -i new.ts --row 3
     gatewise explain -m models/imdb-fast -i - --method prefix-difference --unit 3 < review.txt
     """
-    check_ending("--html", html, ".html")
-    check_ending("--svg", svg, ".svg")
-    opened, name = open_model(model), model_name(model)
-    options = table.of(opened)
+    check_ending("--html", given.html, ".html")
+    check_ending("--svg", given.svg, ".svg")
+    model, name = options.open_model(given.model), options.model_name(given.model)
+    clamps, replacements = parse_clamps(given), parse_replacements(given.replace)
     screen = console()
-    marks = screen.no_color or screen.color_system is None
-    clamps: list[Clamp] = []
-    if clamp or ablate or hold_memory or layer is not None or direction is not None:
-        clamps = parse_clamps(clamp, ablate, hold_memory, layer, direction)
-    replacements = parse_replacements(replace)
-    if data is not None and not (texts or files or tutorial_review):
-        if clamps or replacements or compare or method or svg or html or target or against:
+    if given.data is not None and not given.tutorial_review:
+        if given.texts or given.files:
+            raise InputError("--data cannot be combined with a text; it is for --tutorial-review, or alone for units")
+        others = (given.compare, given.method, given.svg, given.html, given.target, given.against)
+        if clamps or replacements or any(others):
             raise InputError("--data without a text summarises units; the other options need a text")
-        report_model(model)
-        _show_units(opened, model, _sample(data, options, limit), unit, top, as_json, screen, marks)
+        _show_units(model, given, screen)
         return
-    if data is not None and not tutorial_review:
-        raise InputError("--data cannot be combined with a text; it is for --tutorial-review, or alone for units")
-    if tutorial_review:
-        texts = (*texts, _tutorial_review(data))
-    item = _item(opened, texts, files, row, options)
-    report_model(model)
+    if given.tutorial_review:
+        given.texts += (_tutorial_review(given.data),)
+    item = _item(model, given)
+    options.report_model(given.model)
     from rich.console import Group
     from rich.text import Text
 
@@ -155,129 +118,108 @@ def explain(
     from gatewise.explain.provenance import provenance
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
 
-    source = provenance(opened.fingerprint, name, typed_command())
-    footer = Text(source, style="dim")
-    chosen: Any = method
-    if baseline is not None:
-        chosen = method_named(method or "integrated-gradients", baseline)
-    example = opened.trace(item)
-    explanation = opened.explain(example, chosen, target=target, against=against)
-    example = example.with_score(explanation.score)
-    if compare is not None:
-        if opened.channels or clamps or replacements or unit is not None:
+    source = provenance(model.fingerprint, name, options.typed_command())
+    method: Any = given.method
+    if given.baseline is not None:
+        method = method_named(method or "integrated-gradients", given.baseline)
+    example = model.trace(item)
+    explanation = model.explain(example, method, target=given.target, against=given.against)
+    example, unit = example.with_score(explanation.score), given.unit
+    intervention = model.intervene(example, clamps, replacements) if clamps or replacements else None
+    both = []
+    if given.compare is not None:
+        if model.channels or intervention is not None or unit is not None:
             raise InputError("--compare needs texts, without --clamp, --ablate, --hold-memory, --replace and --unit")
-        other = opened.trace(compare)
-        chosen = chosen or explanation.method
-        target = explanation.target  # both texts are explained by the same score
-        both = [explanation, opened.explain(other, chosen, target=target, against=against)]
+        other = model.trace(given.compare)  # both texts are explained by the same score
+        method, target = method or explanation.method, explanation.target
+        both = [(explanation, example), (model.explain(other, method, target=target, against=given.against), other)]
+    if given.html is not None:
+        from gatewise.explain.render.html import compare_page, report_page
 
-        def page() -> str:
-            from gatewise.explain.render.html import compare_page
-
-            return compare_page([(both[0], example), (both[1], other)], source=source)
-
-        def result() -> dict[str, Any]:
-            return {"texts": [one.as_dict() for one in both]}
-
-        def parts(marks: bool) -> list[RenderableType]:
-            return [compare_report(both, words=top, marks=marks)]
-
-    else:
-        intervention = opened.intervene(example, clamps, replacements) if clamps or replacements else None
-
-        def page() -> str:
-            from gatewise.explain.render.html import report_page
-
-            return report_page(explanation, example, intervention, unit, source=source)
-
-        def result() -> dict[str, Any]:
+        page = compare_page(both, source=source) if both else None
+        write_file(given.html, page or report_page(explanation, example, intervention, unit, source=source))
+    if given.as_json:
+        found: dict[str, Any] = {"texts": [one.as_dict() for one, _ in both]}
+        if not both:
             found = explanation.as_dict() | _trace_json(example, example.top_unit if unit is None else unit)
-            return found if intervention is None else {**found, "intervention": intervention.as_dict()}
-
-        def parts(marks: bool) -> list[RenderableType]:
-            shown: Any = {"unit": unit, "words": top, "marks": marks}
-            if intervention is not None:
-                return [change_report(intervention, **shown)]
-            units = [unit_report(opened.units, unit, marks=marks)] if unit is not None and opened.units else []
-            return [explanation_report(explanation, example, **shown), *units]
-
-    if html is not None:
-        write_file(html, page())
-    if as_json:
-        print_json({"model": name, **result()})
+        if intervention is not None:
+            found["intervention"] = intervention.as_dict()
+        print_json({"model": name, **found})
         return
 
     def rendered(marks: bool) -> RenderableType:
-        return Group(*(part for one in parts(marks) for part in (one, "")), footer)
+        shown: Any = {"words": given.top, "marks": marks}
+        if both:
+            parts = [compare_report([one for one, _ in both], **shown)]
+        elif intervention is not None:
+            parts = [change_report(intervention, unit=unit, **shown)]
+        else:
+            parts = [explanation_report(explanation, example, unit=unit, **shown)]
+            parts += [unit_report(model.units, unit, marks=marks)] if unit is not None and model.units else []
+        return Group(*(part for one in parts for part in (one, "")), Text(source, style="dim"))
 
-    if svg is not None:
-        write_svg(svg, rendered(False))
-    screen.print(rendered(marks))
+    if given.svg is not None:
+        write_svg(given.svg, rendered(False))
+    screen.print(rendered(with_marks(screen)))
 
 
-def _sample(data: str, options: TableOptions, limit: int) -> Labelled:
-    """At most `limit` examples of the test half, or of all data where there is none; the sample is always the same."""
+def with_marks(screen: Console) -> bool:
+    """Whether marks replace colours."""
+    return screen.no_color or screen.color_system is None
+
+
+def _show_units(model: Model, given: Any, screen: Console) -> None:
+    """Print the summary of the units over at most `limit` examples, a sample that is always the same; computed once
+    and saved in the model folder, but not in the bundled model's.
+    """
     import numpy as np
-
-    labelled = read_data(data, options)
-    if len(labelled) <= limit:
-        return labelled
-    return labelled.take(np.sort(np.random.default_rng(0).permutation(len(labelled))[:limit]))
-
-
-def _show_units(
-    model: Model,
-    path: str | None,
-    labelled: Labelled,
-    unit: int | None,
-    top: int,
-    as_json: bool,
-    screen: Console,
-    marks: bool,
-) -> None:
-    """Print the summary of the units; computed once and saved in the model folder, but not in the bundled model's."""
-    from dataclasses import asdict
 
     from gatewise.explain.render.terminal import unit_report, units_report
 
-    report = model.units
+    options.report_model(given.model)
+    labelled = read_data(given.data, table_of(given).of(model))
+    if len(labelled) > given.limit:
+        labelled = labelled.take(np.sort(np.random.default_rng(0).permutation(len(labelled))[: given.limit]))
+    report, unit = model.units, given.unit
     if report is None or report.fingerprint != labelled.fingerprint():
         print(f"gatewise: ablating each unit on {counted(len(labelled), 'example')}", file=sys.stderr)
         model = model.with_units(labelled)
         report = model.units
-        if path not in (None, "bundled"):
-            model.save(model_folder(path))
-            print("gatewise: saved units.json in the model folder", file=sys.stderr)
-        else:
+        if given.model in (None, "bundled"):
             print("gatewise: not saved: the bundled model is read-only", file=sys.stderr)
+        else:
+            model.save(given.model)
+            print("gatewise: saved units.json in the model folder", file=sys.stderr)
     assert report is not None
-    if as_json:
+    if given.as_json:
         summary: Any = report if unit is None else report.unit(unit)
-        print_json({"model": model_name(path), "members": model.ensemble.weights_json(), **asdict(summary)})
+        print_json(
+            {"model": options.model_name(given.model), "members": model.ensemble.weights_json(), **asdict(summary)}
+        )
         return
     if note := model.ensemble.lstm_note():
         print(f"{note}\n")
-    if unit is None:
-        screen.print(units_report(report, count=top, marks=marks))
-    else:
-        screen.print(unit_report(report, unit, marks=marks))
+    marks = with_marks(screen)
+    one = None if unit is None else unit_report(report, unit, marks=marks)
+    screen.print(one or units_report(report, count=given.top, marks=marks))
 
 
-def _item(model: Model, texts: Sequence[str], files: Sequence[str], row: int | None, options: TableOptions) -> Any:
+def _item(model: Model, given: Any) -> Any:
     """The text or series to explain: the one that was typed, or a row of files. Raises InputError for another number of
     texts, or of a row that is not there.
     """
-    if len(texts) > 1:
-        raise InputError(f"{quote(texts[1])}: give one text, or --compare TEXT")
-    if texts and row is not None:
+    if len(given.texts) > 1:
+        raise InputError(f"{quote(given.texts[1])}: give one text, or --compare TEXT")
+    if given.texts and given.row is not None:
         raise InputError("--row is the number of a row in a file: give a file with -i")
-    with options.inputs(model, texts, files) as found:
+    with open_inputs(model, given) as found:
         inputs = list(found)
-    if (row or 1) > len(inputs):
+    row = given.row or 1
+    if row > len(inputs):
         raise InputError(f"--row must be from 1 to {len(inputs):,}, not {row}")
-    if len(inputs) > 1 and row is None:
+    if len(inputs) > 1 and given.row is None:
         print(f"gatewise: row 1 of {len(inputs):,}; --row N chooses another", file=sys.stderr)
-    return inputs[(row or 1) - 1]
+    return inputs[row - 1]
 
 
 def _tutorial_review(data: str | None) -> str:

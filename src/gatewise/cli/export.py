@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from gatewise.cli.options import command, json_option, model_name, model_option, open_model, option, overwrite_option
-from gatewise.cli.output import check_overwrite, print_json
-from gatewise.errors import InputError, quote
+from dataclasses import asdict
+from typing import Any
+
+from gatewise.cli import options
+from gatewise.cli.options import command, option
+from gatewise.cli.output import check_ending, check_overwrite, print_json
+from gatewise.errors import quote
 
 
 @command()
-@model_option
+@options.model_option
 @option("-o", "--out", metavar="FILE.onnx", required=True, help="Output file.")
-@overwrite_option
-@json_option
-def export(model: str | None, out: str, overwrite: bool, as_json: bool) -> None:
+@options.overwrite_option
+@options.json_option
+def export(given: Any) -> None:
     """Export a model to ONNX: embedding, LSTM layers, pooling, dense layer, n-grams or convolutions, probabilities.
 
     ONNX Runtime computes 1,000 random inputs with the new graph first. The file is written only if each logit is equal
@@ -21,15 +25,12 @@ def export(model: str | None, out: str, overwrite: bool, as_json: bool) -> None:
     \b
     gatewise export -m models/imdb-fast -o imdb.onnx
     """
-    from dataclasses import asdict
-
-    if not out.endswith(".onnx"):
-        raise InputError(f"-o must be a file name that ends in .onnx, not {quote(out)}")
-    check_overwrite(out, overwrite)
-    report = open_model(model).to_onnx(out)
-    if as_json:
-        print_json({"model": model_name(model), **asdict(report)})
+    check_ending("-o", given.out, ".onnx")
+    check_overwrite(given.out, given.overwrite)
+    report = options.open_model(given.model).to_onnx(given.out)
+    if given.as_json:
+        print_json({"model": options.model_name(given.model), **asdict(report)})
         return
     print(f"inputs: {report.inputs}")
     print(f"largest difference of a logit from ONNX Runtime, {report.checked:,} random inputs: {report.max_error:.1e}")
-    print(f"saved to {quote(out, 200)}: {report.bytes:,} bytes, opset {report.opset}")
+    print(f"saved to {quote(given.out, 200)}: {report.bytes:,} bytes, opset {report.opset}")

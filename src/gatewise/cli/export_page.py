@@ -5,41 +5,25 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+from typing import Any
 
 import click
 
-from gatewise.cli.inputs import TableOptions, columns
-from gatewise.cli.options import (
-    command,
-    command_line,
-    flag,
-    input_option,
-    model_option,
-    open_model,
-    option,
-    report_model,
-    texts_argument,
-)
+from gatewise.cli import options
+from gatewise.cli.inputs import columns, open_inputs
+from gatewise.cli.options import command, option
 from gatewise.errors import counted, quote
 
 
 @command()
-@texts_argument
-@model_option
-@input_option
+@options.texts_argument
+@options.model_option
+@options.input_option
 @option("-o", "--out", metavar="DIR", required=True, help="Output folder.")
-@flag("--overwrite", help="Replace the output folder if it is an exported page.")
+@options.overwrite_option
 @option("--limit", metavar="N", type=click.IntRange(1), default=20, help="At most N inputs of files.")
 @columns("text", "label", "time", "id", "layout")
-def export_page(
-    texts: tuple[str, ...],
-    model: str | None,
-    files: tuple[str, ...],
-    out: str,
-    overwrite: bool,
-    limit: int,
-    table: TableOptions,
-) -> None:
+def export_page(given: Any) -> None:
     """Export the page of `gatewise serve` for fixed texts: a folder of static files that any web host serves.
 
     \b
@@ -50,18 +34,16 @@ def export_page(
     from gatewise.serve.page_folder import check_page_folder, page_files
     from gatewise.storage.atomic import replace_folder
 
-    target = check_page_folder(out, overwrite)
-    opened = open_model(model)
-    with table.of(opened).inputs(opened, texts, files) as found:
-        inputs = list(found if texts else itertools.islice(found, limit))
-    report_model(model)
-    command = command_line("export-page", "TEXT...", model=model, out=os.path.basename(target))
-    pages, left_out = page_files(opened, inputs, command)
-    replace_folder(target, pages)
+    target = check_page_folder(given.out, given.overwrite)
+    model = options.open_model(given.model)
+    with open_inputs(model, given) as found:
+        inputs = list(found if given.texts else itertools.islice(found, given.limit))
+    options.report_model(given.model)
+    line = options.command_line("export-page", "TEXT...", model=given.model, out=os.path.basename(target))
+    files, left_out = page_files(model, inputs, line)
+    replace_folder(target, files)
     for number, method, reason in left_out:
         print(f"gatewise: input {number} is exported without {method}: {reason}", file=sys.stderr)
-    size = sum(map(len, pages.values()))
-    count = f"{len(inputs)} series" if opened.channels else counted(len(inputs), "text")
-    print(
-        f"saved {count} to {quote(out, 200)}, {size / 1e6:.1f} MB; view it with: python -m http.server -d {quote(out)}"
-    )
+    size, out = sum(map(len, files.values())) / 1e6, given.out
+    count = f"{len(inputs)} series" if model.channels else counted(len(inputs), "text")
+    print(f"saved {count} to {quote(out, 200)}, {size:.1f} MB; view it with: python -m http.server -d {quote(out)}")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewise.cli.options import command, flag, json_option, option
+from gatewise.cli import options
+from gatewise.cli.options import command, flag, option
 from gatewise.cli.output import check_model_folder, print_json
-from gatewise.errors import InputError, printable
+from gatewise.errors import printable
 
 if TYPE_CHECKING:
     from gatewise.forecast.forecaster import Forecaster
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _FILE = "Table with one value per row: .csv, .tsv, .jsonl, .json, .parquet, .arrow, also .gz and .zst; - for stdin."
 _TIME = "Column of times: numbers, or dates such as 2024-03-31 or 2024-03."
+_LEVEL = click.FloatRange(0, 1, min_open=True, max_open=True)
 _EXOGENOUS = "Further column that is known up to the present. May be repeated."
 
 
@@ -33,27 +35,13 @@ _EXOGENOUS = "Further column that is known up to the present. May be repeated."
 @option("--exogenous", metavar="COLUMN", multiple=True, help=_EXOGENOUS)
 @option("--horizon", metavar="N", type=click.IntRange(1), default=12, help="Values to forecast.")
 @option("--season", metavar="N", type=click.IntRange(1), help="Period of the season, 1 for none. Default: detected.")
-@option("--level", metavar="P", default=0.8, help="Level of the prediction intervals.")
+@option("--level", metavar="P", type=_LEVEL, default=0.8, help="Level of the prediction intervals.")
 @option("--seed", default=0, help="Random seed of the LSTM.")
 @option("-o", "--out", metavar="FILE", help="Table for the forecasts: .csv, .tsv, .jsonl (also .gz), .parquet.")
 @option("--save", metavar="DIR", help="Folder for the forecaster.")
 @flag("--overwrite", help="Replace the file of -o and the folder of --save if they exist.")
-@json_option
-def forecast(
-    file: str,
-    time: str,
-    value: str,
-    id: str | None,
-    exogenous: tuple[str, ...],
-    horizon: int,
-    season: int | None,
-    level: float,
-    seed: int,
-    out: str | None,
-    save: str | None,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
+@options.json_option
+def forecast(given: Any) -> None:
     """Forecast one or several series, with prediction intervals and the seasonal naive forecast.
 
     \b
@@ -63,37 +51,36 @@ def forecast(
     from gatewise.forecast.forecaster import Forecaster
     from gatewise.forecast.series import read_forecast_table
 
-    if not 0 < level < 1:
-        raise InputError(f"--level must lie between 0 and 1, got {level}")
-    if out is not None:
+    if given.out is not None:
         from gatewise.cli.table_writer import check_output
 
-        check_output(Path(out), [file], overwrite)
-    if save is not None:
-        check_model_folder(save, overwrite, "--save")
-    table = read_forecast_table(file, time=time, value=value, id=id, exogenous=list(exogenous))
-    found = Forecaster(horizon, season=season, seed=seed)
+        check_output(Path(given.out), [given.file], given.overwrite)
+    if given.save is not None:
+        check_model_folder(given.save, given.overwrite, "--save")
+    columns = {"time": given.time, "value": given.value, "id": given.id, "exogenous": list(given.exogenous)}
+    table = read_forecast_table(given.file, **columns)
+    found = Forecaster(given.horizon, season=given.season, seed=given.seed)
     found.fit(table.series)
-    forecasts = {name: found.forecast(level=level, series=name) for name in found.names}
-    if save is not None:
-        found.save(save)
+    forecasts = {name: found.forecast(level=given.level, series=name) for name in found.names}
+    if given.save is not None:
+        found.save(given.save)
     rows = _rows(table, forecasts)
-    if out is not None:
+    if given.out is not None:
         from gatewise.cli.table_writer import write_table
 
-        with write_table(out, list(rows[0])) as writer:
+        with write_table(given.out, list(rows[0])) as writer:
             writer.write(rows)
-    if as_json:
+    if given.as_json:
         print_json(_json(found, forecasts, table.form))
         return
     for line in found.report():
         print(f"gatewise: {printable(line, 500)}", file=sys.stderr)
-    if out is None:
+    if given.out is None:
         lines = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
         lines.writeheader()
         lines.writerows(rows)
     else:
-        print(f"gatewise: wrote {printable(out, 500)}", file=sys.stderr)
+        print(f"gatewise: wrote {printable(given.out, 500)}", file=sys.stderr)
 
 
 def _rows(table: ForecastTable, forecasts: dict[str, Forecast]) -> list[dict[str, Any]]:
@@ -118,19 +105,12 @@ def _rows(table: ForecastTable, forecasts: dict[str, Forecast]) -> list[dict[str
 def _json(found: Forecaster, forecasts: dict[str, Forecast], form: str) -> dict[str, Any]:
     from gatewise.data.times import show_time
 
-    def numbers(values: Any) -> list[float | None]:
-        return [None if number != number else number for number in values.tolist()]
-
-    series = {
-        name: {
-            "times": [show_time(at, form) for at in one.times or []],
-            "forecast": numbers(one.mean),
-            "lower": numbers(one.lower),
-            "upper": numbers(one.upper),
-            "seasonal_naive": numbers(one.seasonal_naive),
-        }
-        for name, one in forecasts.items()
-    }
+    series: dict[str, dict[str, Any]] = {}
+    for name, one in forecasts.items():
+        series[name] = {"times": [show_time(at, form) for at in one.times or []]}
+        arrays = {"forecast": one.mean, "lower": one.lower, "upper": one.upper, "seasonal_naive": one.seasonal_naive}
+        for key, values in arrays.items():
+            series[name][key] = [None if number != number else number for number in values.tolist()]
     level = next(iter(forecasts.values())).level
     about = {"season": found.season, "horizon": found.horizon, "level": level}
     members = found.ensemble.weights_json()

@@ -9,7 +9,8 @@ import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gatewise.cli.options import command, complete_recipes, json_option, model_folder, model_name, option
+from gatewise.cli import options
+from gatewise.cli.options import command, option
 from gatewise.cli.output import console, layer_table, print_json
 from gatewise.errors import GatewiseError, InputError, printable
 from gatewise.system.processors import processor_name
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
 
 @command()
 @option("-m", "--model", metavar="DIR", help="Model folder, or bundled for the bundled model.")
-@option("--recipe", metavar="NAME", shell_complete=complete_recipes, help="The fields of a training recipe, by group.")
-@json_option
-def info(model: str | None, recipe: str | None, as_json: bool) -> None:
+@option(
+    "--recipe",
+    metavar="NAME",
+    shell_complete=options.complete_recipes,
+    help="The fields of a training recipe, by group.",
+)
+@options.json_option
+def info(given: Any) -> None:
     """Show versions, kernels and threads on this machine, the contents of a model, or the fields of a recipe.
 
     \b
@@ -34,13 +40,13 @@ def info(model: str | None, recipe: str | None, as_json: bool) -> None:
     gatewise info --recipe fast
     GATEWISE_ISA=avx2 GATEWISE_THREADS=1 gatewise info
     """
-    if recipe is not None and model is not None:
+    if given.recipe is not None and given.model is not None:
         raise InputError("give either --recipe or --model, not both")
-    if recipe is not None:
-        _print_recipe(recipe, as_json)
-    elif model is not None:
-        _describe(model, as_json)
-    elif as_json:
+    if given.recipe is not None:
+        _print_recipe(given.recipe, given.as_json)
+    elif given.model is not None:
+        _describe(given.model, given.as_json)
+    elif given.as_json:
         print_json(environment())
     else:
         _print_machine(environment())
@@ -145,8 +151,8 @@ def _describe(model: str, as_json: bool) -> None:
     from gatewise.model.card import metadata_rows, predicts
     from gatewise.model.model import Model
 
-    found, name = load(None if model == "bundled" else model), model_name(model)
-    files = {entry.name: entry.stat().st_size for entry in sorted(model_folder(model).iterdir())}
+    found, name = load(None if model == "bundled" else model), options.model_name(model)
+    files = {entry.name: entry.stat().st_size for entry in sorted(options.model_folder(model).iterdir())}
     classifier = isinstance(found, Model)
     if as_json:
         about = {"model": name, **_model_json(found)} if classifier else _forecaster_json(name, found)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -75,20 +75,21 @@ COLUMN_OPTIONS: dict[str, Any] = {
 """The options that say what the columns of a table hold, by the field of `TableOptions`."""
 
 
-def columns(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command these `COLUMN_OPTIONS`, all without names, as its argument `table`."""
+def columns(*names: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+    """Gives a command these `COLUMN_OPTIONS`, all without names; `table_of` collects them."""
     names = names or tuple(COLUMN_OPTIONS)
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def run(**options: Any) -> None:
-            command(table=TableOptions(**{name: options.pop(name) for name in names}), **options)
-
+    def decorate(command: Callable[[Any], None]) -> Callable[[Any], None]:
         for name in reversed(names):
-            run = COLUMN_OPTIONS[name](run)
-        return run
+            command = COLUMN_OPTIONS[name](command)
+        return command
 
     return decorate
+
+
+def table_of(given: Any) -> TableOptions:
+    """The options of `columns` that a command has."""
+    return TableOptions(**{name: getattr(given, name) for name in COLUMN_OPTIONS if hasattr(given, name)})
 
 
 def is_series(source: str) -> bool:
@@ -130,25 +131,6 @@ class TableOptions:
         return replace(
             self, series=self.series or series, task=model.task, columns=model.metadata.columns, one_class=one_class
         )
-
-    @contextmanager
-    def inputs(
-        self, model: Model, texts: Sequence[str], files: Sequence[str], lines: bool = False
-    ) -> Iterator[Iterable[Any]]:
-        """The texts or series that a command is for: those typed, or those of files. Errors as `rows`."""
-        if texts and files:
-            raise InputError(f"{quote(texts[0])} is a text: give texts, or files with -i, not both")
-        if not texts:
-            with self.rows(model, files, lines) as reader:
-                yield (row.input for row in reader)
-            return
-        for text in texts:
-            _check_text(text)
-        if model.architecture.inputs == "channels":
-            raise InputError("the model reads series: give a file with -i, such as .ts, .npz or .csv")
-        if given := [name for name in COLUMN_OPTIONS if name != "task" and getattr(self, name)]:
-            raise InputError(f"--{given[0].replace('_', '-')} is for files: give a file with -i")
-        yield texts
 
     @contextmanager
     def rows(self, model: Model, files: Sequence[str], lines: bool = False) -> Iterator[RowReader | SeriesReader]:
@@ -227,6 +209,28 @@ class TableOptions:
             raise InputError("series have one label column")
         label = self.label[0] if self.label else None
         return read_series(path, label=label, id=self.id, time=self.time, layout=self.layout, columns=self.columns)
+
+
+@contextmanager
+def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
+    """The texts or series that a command is for: those typed, or those of files. Raises InputError for both, for a
+    typed text that is a file, and as `TableOptions.rows`.
+    """
+    texts: Sequence[str] = given.texts
+    table = table_of(given)
+    if texts and given.files:
+        raise InputError(f"{quote(texts[0])} is a text: give texts, or files with -i, not both")
+    if not texts:
+        with table.of(model).rows(model, given.files, getattr(given, "lines", False)) as reader:
+            yield (row.input for row in reader)
+        return
+    for text in texts:
+        _check_text(text)
+    if model.channels:
+        raise InputError("the model reads series: give a file with -i, such as .ts, .npz or .csv")
+    if named := [name for name in COLUMN_OPTIONS if getattr(table, name)]:
+        raise InputError(f"--{named[0].replace('_', '-')} is for files: give a file with -i")
+    yield texts
 
 
 def _check_text(text: str) -> None:
@@ -347,6 +351,14 @@ def read_data(data: str, options: TableOptions) -> Labelled:
     else:
         splits = read_source([data], None, replace(options, one_class=True))
     return splits.test or splits.train
+
+
+def warn_of_training_data(model: Model, labelled: Labelled) -> bool:
+    """Whether the model was trained on this data, which is then printed to stderr."""
+    trained = bool(model.metadata.fingerprint) and labelled.fingerprint() == model.metadata.fingerprint
+    if trained:
+        print("gatewise: warning: the model was trained on this data", file=sys.stderr)
+    return trained
 
 
 def table_delimiter(name: str | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gatewise.errors import InputError, quote
 
@@ -18,38 +18,24 @@ _GATES |= {letter: letter for letter in _GATES.values()}
 _CLAMP = re.compile(r"(?:(\d{1,9}):)?([a-z]+)=([^@=]+)(?:@(\d{1,9})(?:-(\d{1,9}))?)?")
 
 
-def parse_clamps(
-    clamps: Sequence[str],
-    ablate: Sequence[str],
-    hold_memory: Sequence[str],
-    layer: int | None = None,
-    direction: str | None = None,
-) -> list[Clamp]:
-    """Clamps from texts such as `forget=1`, `37:forget=1` and `37:f=0.5@4-10` (unit, gate, value, steps from 1), and
-    from lists of units; all in the given layer (from 1) and direction. Raises InputError for a malformed option.
+def parse_clamps(given: Any) -> list[Clamp]:
+    """The clamps of --clamp, as in `forget=1`, `37:forget=1` and `37:f=0.5@4-10` (unit, gate, value, steps from 1), and
+    of --ablate and --hold-memory, lists of units; all in --layer (from 1) and --direction. Raises InputError for a
+    malformed option.
     """
-    found = _all_layers(clamps, ablate, hold_memory)
-    if layer is None and direction is None:
-        return found
-    if not found:
-        raise InputError("--layer and --direction apply only to --clamp, --ablate and --hold-memory")
-    if direction not in (None, "forward", "backward"):
-        raise InputError(f"--direction must be forward or backward, not {quote(direction)}")
-    if layer is not None and layer < 1:
-        raise InputError(f"--layer counts from 1, not {layer}")
-    index = None if layer is None else layer - 1
-    return [replace(clamp, layer=index, direction=direction) for clamp in found]  # type: ignore[arg-type]
-
-
-def _all_layers(clamps: Sequence[str], ablate: Sequence[str], hold_memory: Sequence[str]) -> list[Clamp]:
+    if not (given.clamp or given.ablate or given.hold_memory):
+        if given.layer is not None or given.direction is not None:
+            raise InputError("--layer and --direction apply only to --clamp, --ablate and --hold-memory")
+        return []
     from gatewise import explain
 
-    found = [_clamp(text) for text in clamps]
-    for unit in _units(ablate, "--ablate"):
+    found = [_clamp(text) for text in given.clamp]
+    for unit in _units(given.ablate, "--ablate"):
         found += explain.ablate(unit)
-    for unit in _units(hold_memory, "--hold-memory"):
+    for unit in _units(given.hold_memory, "--hold-memory"):
         found += explain.hold_memory(unit)
-    return found
+    index = None if given.layer is None else given.layer - 1
+    return [replace(clamp, layer=index, direction=given.direction) for clamp in found]
 
 
 def parse_replacements(replace: Sequence[str]) -> dict[int | str, str]:

@@ -1,12 +1,18 @@
-"""How a command is declared, with click, and the options that several commands share."""
+"""How a command is declared, with click, and the options that several commands share.
+
+A command is a function of one argument, `given`: the options and arguments as they were typed, by name. Each is
+declared once, above the function.
+"""
 
 from __future__ import annotations
 
+import functools
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -63,7 +69,19 @@ def complete_fields(ctx: click.Context, parameter: click.Parameter, incomplete: 
     return [f"{name}=" for name in fields_of(Recipe) if name.startswith(incomplete)]
 
 
-command = partial(click.command, cls=Command)
+def command(**settings: Any) -> Callable[[Callable[[Any], None]], click.Command]:
+    """Makes a command of a function of its options."""
+
+    def decorate(function: Callable[[Any], None]) -> click.Command:
+        @functools.wraps(function)
+        def run(**values: Any) -> None:
+            function(SimpleNamespace(**values))
+
+        return click.command(cls=Command, **settings)(run)
+
+    return decorate
+
+
 option = partial(click.option, cls=Option)
 flag = partial(option, is_flag=True)
 

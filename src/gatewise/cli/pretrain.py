@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 import click
 
-from gatewise.cli.inputs import TableOptions, columns
-from gatewise.cli.options import (
-    command,
-    command_line,
-    data_option,
-    json_option,
-    option,
-    overwrite_option,
-    resume_option,
-)
+from gatewise.cli import options
+from gatewise.cli.inputs import columns, table_of
+from gatewise.cli.options import command, option
 from gatewise.cli.output import console, print_json
 from gatewise.cli.processes import in_processes, ray_option
 from gatewise.errors import printable
@@ -30,27 +24,15 @@ _MINUTES = "Training time in minutes; also sets the default --size. Default: 10.
 @option("--minutes", metavar="N", type=click.FloatRange(0.01), help=_MINUTES)
 @option("--size", metavar="embeddings|small|medium|large", help="Size of the network. Default: by --minutes.")
 @option("--epochs", metavar="N", type=click.FloatRange(0.001), help="Number of epochs, instead of --minutes.")
-@data_option
+@options.data_option
 @option("--seed", default=0, help="Random seed of weights, order, sampling, dropout.")
-@resume_option
-@overwrite_option
+@options.resume_option
+@options.overwrite_option
 @ray_option
-@json_option
+@options.json_option
 @in_processes
 @columns("text")
-def pretrain(
-    texts: tuple[str, ...],
-    out: str,
-    minutes: float | None,
-    size: str | None,
-    epochs: float | None,
-    data: str | None,
-    table: TableOptions,
-    seed: int,
-    resume: bool,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
+def pretrain(given: Any) -> None:
     """Train a language model on unlabelled texts: `gatewise train --pretrained` fine-tunes it.
 
     \b
@@ -65,41 +47,30 @@ def pretrain(
     from gatewise.training.progress import ProgressPrinter
     from gatewise.training.run import RunFolder
 
-    recipe = (
-        pretrain_recipe(size, minutes) if epochs is None else pretrain_recipe(size or "medium", minutes, epochs=epochs)
-    )
-    # An error in an option stops the command before it reads the texts.
-    RunFolder.of(out, resume, overwrite)
-    corpus = read_texts(texts, data=data, text=table.texts)
-    command = command_line(
-        *("pretrain", *texts),
-        data=data,
-        text=table.text,
-        out=out,
-        minutes=minutes,
-        size=size,
-        epochs=epochs,
-        seed=seed or None,
-    )
-    progress = ProgressPrinter(console(stderr=as_json))
+    size, epochs, out = given.size, given.epochs, given.out
+    if epochs is None:
+        recipe = pretrain_recipe(size, given.minutes)
+    else:
+        recipe = pretrain_recipe(size or "medium", given.minutes, epochs=epochs)
+    RunFolder.of(out, given.resume, given.overwrite)  # before it reads the texts
+    names = ("data", "text", "out", "minutes", "size", "epochs")
+    typed = {name: getattr(given, name) for name in names} | {"seed": given.seed or None}
     pretrained = run(
-        corpus,
+        read_texts(given.texts, data=given.data, text=table_of(given).texts),
         recipe=recipe,
-        seed=seed,
+        seed=given.seed,
         out=out,
-        resume=resume,
-        overwrite=overwrite,
-        callbacks=progress,
+        resume=given.resume,
+        overwrite=given.overwrite,
+        callbacks=ProgressPrinter(console(stderr=given.as_json)),
         verbose=0,
-        command=command,
+        command=options.command_line("pretrain", *given.texts, **typed),
     )
     if current().rank:
         return
-    if as_json:
-        metadata = pretrained.metadata
-        print_json(
-            {"pretrained": out, "size": metadata.size, "epochs": metadata.epochs, "perplexity": metadata.perplexity}
-        )
+    about = pretrained.metadata
+    if given.as_json:
+        print_json({"pretrained": out, "size": about.size, "epochs": about.epochs, "perplexity": about.perplexity})
         return
-    shown = shlex.quote(printable(out, 500))
-    print(f"saved to {shown}\n\nnext:\n  gatewise train {'imdb' if 'imdb' in texts else 'DATA'} --pretrained {shown}")
+    shown, source = shlex.quote(printable(out, 500)), "imdb" if "imdb" in given.texts else "DATA"
+    print(f"saved to {shown}\n\nnext:\n  gatewise train {source} --pretrained {shown}")

@@ -32,15 +32,15 @@ _RAY = "Train in N workers of Ray Train, on this machine or the cluster of RAY_A
 ray_option = option("--ray", metavar="N", group="Run", type=click.IntRange(1), help=_RAY)
 
 
-def in_processes(command: Callable[..., None]) -> Callable[..., None]:
+def in_processes(command: Callable[[Any], None]) -> Callable[[Any], None]:
     """The command in each process that torchrun has started; with --ray N, in N workers instead of here. It finds the
-    others by `processes.current()`. The command has the option `ray`, which it does not take itself.
+    others by `processes.current()`.
     """
 
     @functools.wraps(command)
-    def run(ray: int | None = None, **options: Any) -> None:
-        if ray is not None:
-            run_on_ray(run, options, ray)
+    def run(given: Any) -> None:
+        if given.ray is not None:
+            run_on_ray(command.__name__, vars(given) | {"ray": None}, given.ray)
             return
         from gatewise.training.processes import PeerError, process_group
         from gatewise.training.run import Interrupted
@@ -48,7 +48,7 @@ def in_processes(command: Callable[..., None]) -> Callable[..., None]:
         with process_group() as communicator:
             try:
                 with communicator.together():
-                    command(**options)
+                    command(given)
             except GatewiseError as error:
                 if not communicator.rank:
                     raise
@@ -59,12 +59,12 @@ def in_processes(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def run_on_ray(command: Callable[..., None], options: dict[str, Any], workers: int) -> None:
+def run_on_ray(command: str, options: dict[str, Any], workers: int) -> None:
     """Run a command with its options in so many workers. Where one dies, all start again from the checkpoint."""
     import_ray("torch", "ray.train.torch")
     from ray.util.queue import Queue
 
-    settings: dict[str, Any] = {"command": command.__name__, "options": options, "folder": str(Path.cwd())}
+    settings: dict[str, Any] = {"command": command, "options": options, "folder": str(Path.cwd())}
     with (
         ray_session(os.environ.get("RAY_ADDRESS", "local"), workers + 1, _ENVIRONMENT),
         tempfile.TemporaryDirectory() as scratch,

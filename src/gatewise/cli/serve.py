@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
-from gatewise.cli.options import command, flag, option, precision_option
+from gatewise.cli import options
+from gatewise.cli.options import command, flag, option
 from gatewise.errors import MissingExtra
 from gatewise.model import bundled
 from gatewise.system.processes import event_loop
@@ -25,7 +26,7 @@ _LIMITS = "Limits"
     "--allow-host", "allow_hosts", metavar="NAME[:PORT]", multiple=True, help="A further accepted Host; may repeat."
 )
 @flag("--access-log", help="Log method, path and status of requests.")
-@precision_option
+@options.precision_option
 @option("--queue", default=1024, group=_LIMITS, help="Inputs that may wait, per model; beyond it 429.")
 @option("--queue-timeout", default=10.0, group=_LIMITS, help="Seconds that a request may wait in the queue; then 504.")
 @option("--max-batch", default=64, group=_LIMITS, help="Inputs per batch.")
@@ -38,7 +39,7 @@ _LIMITS = "Limits"
 @option("--keep-alive", default=75, group=_LIMITS, help="Seconds until an idle connection is closed.")
 @option("--limit-concurrency", default=1000, group=_LIMITS, help="Open connections per worker.")
 @option("--shutdown-timeout", default=15.0, group=_LIMITS, help="Seconds for requests in flight after SIGTERM.")
-def serve(models: tuple[str, ...], **settings: Any) -> None:
+def serve(given: Any) -> None:
     """Serve models over HTTP: /predict, /explain, the Open Inference Protocol at /v2, /metrics, and a page at /.
 
     \b
@@ -51,5 +52,6 @@ def serve(models: tuple[str, ...], **settings: Any) -> None:
             raise MissingExtra(package.replace("_", "-"), "serve", "gatewise serve")
     from gatewise.serve import Settings, run
 
-    folders = tuple(str(bundled.folder()) if model == "bundled" else model for model in models or ("bundled",))
-    raise SystemExit(run(Settings(models=folders, **settings)))
+    models = given.models or ("bundled",)
+    given.models = tuple(str(bundled.folder()) if model == "bundled" else model for model in models)
+    raise SystemExit(run(Settings(**vars(given))))

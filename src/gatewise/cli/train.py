@@ -13,19 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from gatewise.cli.inputs import TableOptions, columns, is_series, read_source
-from gatewise.cli.options import (
-    command,
-    command_line,
-    complete_fields,
-    complete_recipes,
-    data_option,
-    json_option,
-    option,
-    overwrite_option,
-    resume_option,
-    sources_argument,
-)
+from gatewise.cli import options
+from gatewise.cli.inputs import TableOptions, columns, is_series, read_source, table_of
+from gatewise.cli.options import command, option
 from gatewise.cli.output import console, print_json
 from gatewise.cli.processes import in_processes, ray_option
 from gatewise.errors import InputError, printable, quote
@@ -55,6 +45,7 @@ _VALIDATION = (
     "Labelled data for the validation set, in the form of the training data. The training data are then used whole."
 )
 _DATA, _MODEL, _RUN = "Data", "Model and training", "Run"
+_OWN = '"A text of your own."'
 
 
 def options_of_config(ctx: click.Context, parameter: click.Parameter, path: str | None) -> dict[str, Any]:
@@ -77,9 +68,16 @@ def training_options(function: Callable[..., None]) -> Callable[..., None]:
     """The options that `train` and `tune` share: of the model and its training."""
     for decorate in (
         option("--config", metavar="FILE", is_eager=True, callback=options_of_config, group=_MODEL, help=_CONFIG),
-        option("--set", "set_fields", metavar="FIELD=VALUE", multiple=True, shell_complete=complete_fields, help=_SET),
+        option(
+            "--set",
+            "set_fields",
+            metavar="FIELD=VALUE",
+            multiple=True,
+            shell_complete=options.complete_fields,
+            help=_SET,
+        ),
         option("--pretrained", metavar="DIR|bundled", help=_PRETRAINED),
-        option("--recipe", metavar="NAME", shell_complete=complete_recipes, help=_RECIPE),
+        option("--recipe", metavar="NAME", shell_complete=options.complete_recipes, help=_RECIPE),
     ):
         function = decorate(function)
     return function
@@ -87,42 +85,23 @@ def training_options(function: Callable[..., None]) -> Callable[..., None]:
 
 @command(first=("text", "label", "task", "out", "recipe", "pretrained", "epochs", "set_fields", "overwrite", "as_json"))
 @in_processes
-@sources_argument
+@options.sources_argument
 @columns()
 @option("-o", "--out", metavar="DIR", help="Output model folder. Default: models/SOURCE-RECIPE.")
 @training_options
 @option("--epochs", metavar="N", type=int, help="Number of epochs. Default: the recipe's.")
-@overwrite_option
-@json_option
+@options.overwrite_option
+@options.json_option
 @option("--unlabelled", metavar="TEXTS", multiple=True, group=_DATA, help=_UNLABELLED)
 @option("--validation", metavar="FILE", group=_DATA, help=_VALIDATION)
-@data_option
+@options.data_option
 @option("--class-weight", metavar="balanced|CLASS=W", multiple=True, group=_MODEL, help=_CLASS_WEIGHT)
 @option("--threshold", metavar="f1|P", group=_MODEL, help=_THRESHOLD)
 @option("--seed", default=0, group=_RUN, help="Random seed of the split, initial weights, order and dropout.")
 @option("--keep-examples", metavar="N", type=click.IntRange(0, 20), default=0, group=_RUN, help=_EXAMPLES)
-@resume_option
+@options.resume_option
 @ray_option
-def train(
-    sources: tuple[str, ...],
-    recipe: str | None,
-    pretrained: str | None,
-    unlabelled: tuple[str, ...],
-    data: str | None,
-    table: TableOptions,
-    out: str | None,
-    seed: int,
-    config: dict[str, Any],
-    set_fields: tuple[str, ...],
-    epochs: int | None,
-    class_weight: tuple[str, ...],
-    threshold: str | None,
-    validation: str | None,
-    keep_examples: int,
-    resume: bool,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
+def train(given: Any) -> None:
     """Train a classifier or a regressor on texts or series; save the epoch with the lowest validation loss.
 
     \b
@@ -148,68 +127,57 @@ def train(
     from gatewise.training.run import RunFolder, checked_seed
     from gatewise.training.train import train as run
 
-    source = sources[0]
-    if current().size > 1 and "-" in sources:
+    table, out, recipe = table_of(given), given.out, given.recipe
+    source: str = given.sources[0]
+    if current().size > 1 and "-" in given.sources:
         raise InputError("-: stdin cannot be read by several processes: give a file")
     # An error in an option stops the command before it reads the data.
-    checked_seed(seed, resume)
-    weights, at = parsed_class_weight(class_weight), parsed_threshold(threshold)
-    changes = changed_fields(config, set_fields if epochs is None else (*set_fields, f"epochs={epochs}"), table)
+    checked_seed(given.seed, given.resume)
+    weights, at = parsed_class_weight(given.class_weight), parsed_threshold(given.threshold)
+    changes = changed_fields(given, table)
     kind: Literal["text", "series"] = "series" if table.series or is_series(source) else "text"
-    chosen = named(recipe or default_recipe(0, pretrained is not None, kind), **changes)
+    chosen = named(recipe or default_recipe(0, given.pretrained is not None, kind), **changes)
     for_precision(chosen.kernel_precision)
-    if unlabelled and not chosen.uses_unlabelled:
+    if given.unlabelled and not chosen.uses_unlabelled:
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
         raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
     start = None
-    if pretrained is not None:
+    if given.pretrained is not None:
         from gatewise.training.pretrained import Pretrained
 
-        start = Pretrained.of(pretrained)
-    check_settings(
-        chosen,
-        "series" if kind == "series" else None,  # a file may hold series for all that its name says
-        pretrained=start,
-        unlabelled=bool(unlabelled),
-        validation=validation is not None,
-    )
+        start = Pretrained.of(given.pretrained)
+    there: Any = {"unlabelled": bool(given.unlabelled), "validation": given.validation is not None}
+    # A file may hold series for all that its name says.
+    check_settings(chosen, "series" if kind == "series" else None, pretrained=start, **there)
     if start is not None:
         match_pretrained(chosen, start)
     if out is not None:
-        RunFolder.of(out, resume, overwrite)
+        RunFolder.of(out, given.resume, given.overwrite)
     if current().rank and table.skip_bad_rows:  # the first process lists them
         table = replace(table, skip_bad_rows=os.devnull)
-    splits = read_source(sources, data, table)
+    splits = read_source(given.sources, given.data, table)
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
     held_out = None
-    if validation is not None:
+    if given.validation is not None:
         bad = table.skip_bad_rows
         if bad not in (None, os.devnull):  # a list of its own
             bad = str(Path(bad).with_stem(f"{Path(bad).stem}-validation"))
-        held_out = read_source([validation], None, replace(table, skip_bad_rows=bad)).train
+        held_out = read_source([given.validation], None, replace(table, skip_bad_rows=bad)).train
     # The default depends on the kind of the data and on the number of rows.
-    chosen = named(recipe or default_recipe(len(splits.train), pretrained is not None, splits.train.kind), **changes)
-    given = {"unlabelled": bool(unlabelled), "validation": validation is not None, "groups": bool(table.group)}
-    check_settings(chosen, splits.train.kind, splits.train.task, pretrained=start, **given)
+    chosen = named(recipe or default_recipe(len(splits.train), start is not None, splits.train.kind), **changes)
+    check_settings(chosen, splits.train.kind, splits.train.task, pretrained=start, groups=bool(table.group), **there)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
-    RunFolder.of(target, resume, overwrite)
+    RunFolder.of(target, given.resume, given.overwrite)
     more = None
-    if unlabelled:
-        known = splits if source == "imdb" else None
-        more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=table.texts, known=known)
-    typed = command_line(
-        *("train", *sources, "--recipe", chosen.name),
-        data=data,
-        **vars(table) | {"columns": None},
-        pretrained=pretrained,
-        unlabelled=unlabelled,
-        out=out,
-        seed=seed or None,
-        class_weight=class_weight,
-        threshold=threshold,
-        validation=validation,
-        keep_examples=keep_examples or None,
+    if given.unlabelled:
+        archive, known = given.data if "imdb" in given.unlabelled else None, splits if source == "imdb" else None
+        more = read_texts(given.unlabelled, data=archive, text=table.texts, known=known)
+    names = ("pretrained", "unlabelled", "out", "seed", "class_weight", "threshold", "validation", "keep_examples")
+    typed = options.command_line(
+        *("train", *given.sources, "--recipe", chosen.name),
+        **data_options(given, table),
+        **{name: getattr(given, name) or None for name in names},
         set=settings_of(changes),
     )
     model = run(
@@ -220,34 +188,29 @@ def train(
         class_weight=weights,
         threshold=at,
         validation=held_out,
-        seed=seed,
+        seed=given.seed,
         out=target,
-        resume=resume,
-        overwrite=overwrite,
-        callbacks=ProgressPrinter(console(stderr=as_json)),
+        resume=given.resume,
+        overwrite=given.overwrite,
+        callbacks=ProgressPrinter(console(stderr=given.as_json)),
         verbose=0,
         command=typed,
-        examples=keep_examples,
+        examples=given.keep_examples,
     )
     if current().rank:
         return
-    if as_json:
-        print_json({"model": str(target), "recipe": chosen.name, "seed": seed, **saved_json(model)})
+    if given.as_json:
+        print_json({"model": str(target), "recipe": chosen.name, "seed": given.seed, **saved_json(model)})
         return
-    shown, data_option = shlex.quote(printable(target, 500)), f" --data {shlex.quote(data)}" if data else ""
-    print("\n".join(saved_lines(model, shown)))
-    print("\nnext:")
+    shown, data = shlex.quote(printable(target, 500)), f" --data {shlex.quote(given.data)}" if given.data else ""
+    print("\n".join([*saved_lines(model, shown), "", "next:"]))
     if splits.train.kind == "series":
         print(f"  gatewise predict -m {shown} -i {shlex.quote(printable(source, 500))}")
         return
-    print(f"  gatewise evaluate -m {shown} {'imdb' + data_option if source == 'imdb' else 'TEST'}")
-    if source != "imdb":
-        print(f"  gatewise predict -m {shown} -i new.csv -o predicted.csv")
-    print(f'  gatewise predict -m {shown} "A text of your own."')
-    print(f"  gatewise explain -m {shown} {'--tutorial-review' + data_option if source == 'imdb' else _OWN}")
-
-
-_OWN = '"A text of your own."'
+    of_imdb = source == "imdb"
+    print(f"  gatewise evaluate -m {shown} {'imdb' + data if of_imdb else 'TEST'}")
+    print(f"  gatewise predict -m {shown} {_OWN if of_imdb else '-i new.csv -o predicted.csv'}")
+    print(f"  gatewise explain -m {shown} {'--tutorial-review' + data if of_imdb else _OWN}")
 
 
 def saved_json(model: Model) -> dict[str, Any]:
@@ -309,7 +272,12 @@ def parsed_threshold(given: str | None) -> float | str | None:
     return threshold
 
 
-def changed_fields(config: Mapping[str, Any], set_fields: Sequence[str], table: TableOptions) -> dict[str, Any]:
+def data_options(given: Any, table: TableOptions) -> dict[str, Any]:
+    """The options that say what the data are, for a command on a model card."""
+    return {"data": given.data, **vars(table) | {"columns": None}}
+
+
+def changed_fields(given: Any, table: TableOptions) -> dict[str, Any]:
     """The changed fields of the recipe, by `group.field`: --set replaces a value of the configuration file. Times of
     rows, where neither says how, cut the validation set.
 
@@ -318,8 +286,8 @@ def changed_fields(config: Mapping[str, Any], set_fields: Sequence[str], table: 
     from gatewise.training.fields import field_named
     from gatewise.training.recipes import Recipe
 
-    given: dict[str, Any] = {}
-    for one in set_fields:
+    epochs, changes = getattr(given, "epochs", None), dict[str, Any]()
+    for one in (*given.set_fields, *[f"epochs={epochs}"] * (epochs is not None)):
         key, equals, value = one.partition("=")
         if not equals:
             raise InputError(f"--set {quote(one)}: write --set FIELD=VALUE")
@@ -328,11 +296,11 @@ def changed_fields(config: Mapping[str, Any], set_fields: Sequence[str], table: 
             parsed = field.parsed(value.strip())
         except InputError as error:
             raise InputError(f"--set: {error}") from None
-        if field.name in given:
+        if field.name in changes:
             raise InputError(f"--set {field.name}: the field is set twice on the command line")
-        given[field.name] = parsed
+        changes[field.name] = parsed
     by_time = {"validation.split": "time"} if table.time is not None and not table.series else {}
-    return {**by_time, **config, **given}
+    return {**by_time, **given.config, **changes}
 
 
 def settings_of(changes: Mapping[str, Any]) -> list[str]:

@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewise.cli.inputs import TableOptions, columns, read_source
-from gatewise.cli.options import (
-    command,
-    command_line,
-    data_option,
-    json_option,
-    option,
-    overwrite_option,
-    sources_argument,
-)
+from gatewise.cli import options
+from gatewise.cli.inputs import columns, read_source, table_of
+from gatewise.cli.options import command, option
 from gatewise.cli.output import print_json
-from gatewise.cli.train import changed_fields, settings_of, training_options
+from gatewise.cli.train import changed_fields, data_options, settings_of, training_options
 from gatewise.errors import InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -30,41 +23,25 @@ _SEARCH = (
     "learning rate, dropout, epochs, units and others, around the recipe's values."
 )
 _STORAGE = (
-    "File that records the trials. The same command continues from it; several processes may run it at the same time."
+    "File that records the trials. The same command continues from it, also in several processes at the same time."
 )
 _SHOWN = 5  # trials of the table at the end
 
 
 @command()
-@sources_argument
+@options.sources_argument
 @option("-o", "--out", metavar="DIR", help="Train the best settings again, into this model folder.")
 @option("--trials", metavar="N", type=click.IntRange(1), default=30, help="Trials in all.")
 @option("--minutes", metavar="M", type=float, help="Stop after this time, the final training excluded.")
 @option("--search", metavar="FIELD=VALUES", multiple=True, help=_SEARCH)
 @option("--storage", metavar="FILE", help=_STORAGE)
 @training_options
-@data_option
+@options.data_option
 @option("--seed", default=0, help="Random seed of the search and of each training.")
-@overwrite_option
-@json_option
+@options.overwrite_option
+@options.json_option
 @columns()
-def tune(
-    sources: tuple[str, ...],
-    trials: int,
-    minutes: float | None,
-    search: tuple[str, ...],
-    storage: str | None,
-    recipe: str | None,
-    pretrained: str | None,
-    data: str | None,
-    table: TableOptions,
-    out: str | None,
-    seed: int,
-    config: dict[str, Any],
-    set_fields: tuple[str, ...],
-    overwrite: bool,
-    as_json: bool,
-) -> None:
+def tune(given: Any) -> None:
     """Train with different settings of a recipe, and report those with the lowest validation loss. Needs Optuna.
 
     All trials are compared on one validation set, so the best loss is lower than on new data: evaluate the model on
@@ -81,33 +58,30 @@ def tune(
     from gatewise.training.recipes import check_settings
     from gatewise.training.tune import tune as run
 
-    changes = changed_fields(config, set_fields, table)
-    space = parsed_search(search)
-    splits = read_source(sources, data, table)
-    kind, start = splits.train.kind, None if pretrained is None else Pretrained.of(pretrained)
-    base = named(recipe or default_recipe(len(splits.train), start is not None, kind), **changes)
-    check_settings(base, kind, splits.train.task, pretrained=start, groups=bool(table.group))
-    shown_options = {**vars(table), "columns": None, "data": data, "pretrained": pretrained, "seed": seed or None}
+    table = table_of(given)
+    changes, space = changed_fields(given, table), parsed_search(given.search)
+    train = read_source(given.sources, given.data, table).train
+    start = None if given.pretrained is None else Pretrained.of(given.pretrained)
+    base = named(given.recipe or default_recipe(len(train), start is not None, train.kind), **changes)
+    check_settings(base, train.kind, train.task, pretrained=start, groups=bool(table.group))
+    shown = {**data_options(given, table), "pretrained": given.pretrained, "seed": given.seed or None}
+    searched = {"trials": given.trials, "search": given.search, "recipe": given.recipe}
     result = run(
-        splits.train,
+        train,
         search=space or None,
-        trials=trials,
-        minutes=minutes,
-        storage=storage,
-        recipe=recipe,
+        trials=given.trials,
+        minutes=given.minutes,
+        storage=given.storage,
+        recipe=given.recipe,
         pretrained=start,
-        seed=seed,
-        out=out,
-        overwrite=overwrite,
-        on_trial=None if as_json else _print_trial,
-        command=command_line(
-            "tune", *sources, trials=trials, search=search, recipe=recipe, set=settings_of(changes), **shown_options
-        ),
+        seed=given.seed,
+        out=given.out,
+        overwrite=given.overwrite,
+        on_trial=None if given.as_json else _print_trial,
+        command=options.command_line("tune", *given.sources, **searched, set=settings_of(changes), **shown),
         **changes,
     )
-    every = settings_of({**changes, **result.settings})
-    again = command_line("train", *sources, recipe=result.recipe.name, **shown_options, set=every, out="DIR")
-    if as_json:
+    if given.as_json:
         rows = [vars(trial) for trial in result.trials]
         print_json({"recipe": result.recipe.name, "settings": result.settings, "loss": result.loss, "trials": rows})
         return
@@ -115,9 +89,16 @@ def tune(
     print(f"\n{counted(len(result.trials), 'trial')}, {len(complete)} complete; the best:")
     for trial in complete[:_SHOWN]:
         print(f"  {_line(trial)}")
-    if result.model is not None:
-        print(f"saved to {quote(out, 200)}: {result.model.metadata.evaluations[-1].figures} on the validation set")
-    print(f"\nnext:\n  {f'gatewise evaluate -m {out} TEST' if out else again}")
+    following = f"gatewise evaluate -m {given.out} TEST"
+    if result.model is None:
+        best = settings_of({**changes, **result.settings})
+        following = options.command_line(
+            "train", *given.sources, recipe=result.recipe.name, **shown, set=best, out="DIR"
+        )
+    else:
+        figures = result.model.metadata.evaluations[-1].figures
+        print(f"saved to {quote(given.out, 200)}: {figures} on the validation set")
+    print(f"\nnext:\n  {following}")
 
 
 def parsed_search(given: Sequence[str]) -> dict[str, Any]:
