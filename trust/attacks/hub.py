@@ -107,7 +107,7 @@ def _hub(rng: Rng, folder: Path) -> str | None:
         hub().create(REPO, private=False)
         hub().commit(REPO, "main", served)
         lies = rng.random() < 0.3
-        hub().header = (choice(rng, ["X-Repo-Commit", "sha"]), choice(rng, ELSEWHERE)) if lies else None
+        hub().header = (choice(rng, ["ETag", "X-Repo-Commit", "sha"]), choice(rng, ELSEWHERE)) if lies else None
         problem = _loaded(rng, inputs, None if forged else files)
     except GatewiseError as error:
         problem = bad_message(error)

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from gatewise.errors import InputError, ModelFileError, quote, required
+from gatewise.storage.atomic import write_atomic
 from gatewise.storage.download import offline
-from gatewise.storage.folder import Folder, load_folder, parse_manifest, save_folder
+from gatewise.storage.folder import MANIFEST, Folder, load_folder, parse_manifest, save_folder
 
 SCHEME = "hf://"
 CARD = "README.md"
@@ -34,27 +35,52 @@ class HubEvaluation(NamedTuple):
 
 
 def download(address: str) -> Folder:
-    """The verified files of the model at `address`, all of one commit; they stay in huggingface_hub's cache.
+    """The verified files of the model at `address`, all of one commit; they stay in huggingface_hub's cache. They are
+    fetched and written here: huggingface_hub takes names of files in its cache from headers of the response.
 
     With GATEWISE_OFFLINE only the cache is read. Raises InputError for another form of address, ModelFileError for an
     unknown model or revision, a failed connection, and whatever `load_folder` refuses.
     """
     hub, (repo, revision) = _huggingface_hub(), _parse(address)
     with _one_line_errors(hub, address), TemporaryDirectory() as folder:
-        api = hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
-        if not offline():
-            revision = api.model_info(repo, revision=revision).sha
-
-        def fetch(name: str) -> bytes:
-            found = api.hf_hub_download(repo, name, revision=revision, local_files_only=offline())
-            return Path(shutil.copyfile(found, Path(folder, name))).read_bytes()
-
-        for name in parse_manifest(fetch("manifest.json"), quote(address, 200)):
-            fetch(name)
+        fetch = partial(_cached, hub, repo, revision) if offline() else _fetcher(hub, repo, revision, address)
+        manifest = fetch(MANIFEST)
+        for name in (MANIFEST, *parse_manifest(manifest, quote(address, 200))):
+            Path(folder, name).write_bytes(manifest if name == MANIFEST else fetch(name))
         try:
             return load_folder(folder)
         except ModelFileError as error:
             raise ModelFileError(str(error).replace(folder, address)) from error
+
+
+def _cached(hub: Any, repo: str, revision: str | None, name: str) -> bytes:
+    """A file of the cache."""
+    return Path(hub.hf_hub_download(repo, name, revision=revision, local_files_only=True)).read_bytes()
+
+
+def _fetcher(hub: Any, repo: str, revision: str | None, address: str) -> Callable[[str], bytes]:
+    """A function that gives a file of the commit, from the cache or else from the Hub, and keeps it in the cache."""
+    endpoint = os.environ.get("HF_ENDPOINT")
+    commit = str(hub.HfApi(endpoint=endpoint).model_info(repo, revision=revision).sha)
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        raise ModelFileError(f"{quote(address, 200)}: the Hub names the commit {quote(commit)}")
+    cache = Path(hub.constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}")
+
+    def fetch(name: str) -> bytes:
+        file = cache / "snapshots" / commit / name
+        if not file.exists():
+            url = hub.hf_hub_url(repo, name, revision=commit, endpoint=endpoint)
+            response = hub.utils.get_session().get(url, headers=hub.utils.build_hf_headers())
+            hub.utils.hf_raise_for_status(response)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(file, response.content)
+        return file.read_bytes()
+
+    branch = revision or "main"
+    if branch != commit and re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", branch):
+        (cache / "refs" / branch).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(cache / "refs" / branch, commit.encode())  # under which the cache is read offline
+    return fetch
 
 
 def upload(repo: str, files: Mapping[str, bytes], card: str, *, private: bool, revision: str | None) -> str:
