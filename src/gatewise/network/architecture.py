@@ -126,10 +126,11 @@ def initial_parameters(arch: Architecture, rng: np.random.Generator) -> dict[str
     Bengio 2010); weight_hh with orthonormal columns (Saxe et al. 2014); biases 0, but 1 for the forget gate (Jozefowicz
     et al. 2015).
     """
-    return {name: _initial(name, shape, rng).astype(np.float32) for name, shape in parameter_shapes(arch).items()}
+    return {name: initial_value(name, shape, rng).astype(np.float32) for name, shape in parameter_shapes(arch).items()}
 
 
-def _initial(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+def initial_value(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Of one parameter, see `initial_parameters`."""
     if name == "embedding.weight":
         return rng.uniform(-0.05, 0.05, shape)
     if name.endswith("weight_hh"):

@@ -19,8 +19,9 @@ from gatewise._version import __version__
 from gatewise.data import Unlabelled
 from gatewise.errors import InputError, counted, did_you_mean, quote
 from gatewise.kernels import fastest_precision
+from gatewise.kernels.native import readonly_copy
 from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata
-from gatewise.network.architecture import language_model_shapes
+from gatewise.network.architecture import initial_value, language_model_shapes
 from gatewise.network.batch import PAD
 from gatewise.network.language_model import DIRECTIONS, LanguageModel, Piece
 from gatewise.network.sampled import Sampler
@@ -191,9 +192,7 @@ def pretrain(
                 created=time.strftime("%Y-%m-%d", time.gmtime()),
                 command=command,
             )
-            trained = loop.result()
-            for array in trained.values():
-                array.flags.writeable = False
+            trained = {name: readonly_copy(array) for name, array in loop.result().items()}
             pretrained = PretrainedLM(encoding, trained, metadata, progress.history_lines)
             if folder.target is not None:
                 pretrained.save(folder.target)
@@ -295,10 +294,8 @@ class LanguageObjective(Objective):
     def backward(self, step: int) -> Result:
         epoch, at = divmod(step, self.streams.pieces)
         if epoch != self._epoch:
-            self._epoch = epoch
-            self._lines = {
-                one: self.streams.epoch(epoch, one == "backward")[self.rank :: self.size] for one in DIRECTIONS
-            }
+            lines = (self.streams.epoch(epoch, one == "backward")[self.rank :: self.size] for one in DIRECTIONS)
+            self._epoch, self._lines = epoch, dict(zip(DIRECTIONS, lines, strict=True))
         before = self.carried if at else self._initial_states()
         candidates = self.sampler.sample(np.random.default_rng([self.seed, 2, step]))
         pieces = {}
@@ -323,11 +320,8 @@ class LanguageObjective(Objective):
 
     def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> PerplexityLog:
         *nats, words = (sum(column) for column in outputs.T.tolist())
-        perplexity = {}
-        if words:
-            perplexity = {
-                one: round(math.exp(min(n / words, 700.0)), 2) for one, n in zip(DIRECTIONS, nats, strict=True)
-            }
+        of_each = [round(math.exp(min(n / words, 700.0)), 2) for n in nats if words]
+        perplexity = dict(zip(DIRECTIONS, of_each, strict=False))
         return PerplexityLog(progress.step, progress.loss, perplexity, round(progress.seconds, 1))
 
     def _initial_states(self) -> dict[str, Array]:
@@ -366,19 +360,9 @@ def _initial_parameters(
         elif name == "decoder.bias":
             counts = np.bincount(np.concatenate(sequences), minlength=rows).astype(np.float64) + 1
             value = np.log(counts / counts.sum())
-        elif name.endswith("bias"):
-            value = np.zeros(shape)
-            value[recipe.units : 2 * recipe.units] = 1
         elif name.endswith("weight_hh"):
-            value = np.concatenate([_orthogonal(recipe.units, rng) for _ in range(4)])
+            value = np.concatenate([initial_value(name, (recipe.units,) * 2, rng) for _ in range(4)])
         else:
-            limit = np.sqrt(6 / (shape[0] + shape[1]))
-            value = rng.uniform(-limit, limit, shape)
+            value = initial_value(name, shape, rng)
         parameters[name] = value.astype(np.float32)
     return parameters
-
-
-def _orthogonal(units: int, rng: np.random.Generator) -> Array:
-    q, r = np.linalg.qr(rng.standard_normal((units, units)))
-    signs: Array = np.sign(np.diagonal(r))
-    return q * signs
