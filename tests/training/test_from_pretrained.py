@@ -83,19 +83,6 @@ def test_it_learns_with_unlabelled_texts_and_saves_the_same_model(
     assert not (tmp_path / "m.run").exists()
 
 
-@pytest.mark.parametrize("recipe", ["finetune", "best"])
-@pytest.mark.parametrize("step", [3, 52, 70])
-def test_interrupted_and_resumed(pretrained: PretrainedLM, tmp_path: Path, step: int, recipe: str) -> None:
-    data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
-    how = OPTIONS | {"recipe": recipe}
-    uninterrupted = train(data, pretrained=pretrained, unlabelled=more, **how)
-    with pytest.raises(Interrupted, match="resume"):
-        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callbacks=Recorder(step), **how)
-    resumed = train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", resume=True, **how)
-    for name, array in uninterrupted.parameters.items():
-        assert array.tobytes() == resumed.parameters[name].tobytes(), name
-
-
 def test_another_pretrained_model_or_other_texts_are_not_resumed(pretrained: PretrainedLM, tmp_path: Path) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
     with pytest.raises(Interrupted):

@@ -13,10 +13,9 @@ import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.errors import InputError
 from gatewise.metrics import RegressionEvaluation
-from gatewise.training import Interrupted
 from gatewise.training.members.ngrams import NgramFeatures
 from gatewise.training.train import train
-from tests.training.callbacks import InterruptAt, Recorder
+from tests.training.callbacks import Recorder
 
 TEXTS: dict[str, Any] = {"units": 8, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "seed": 3, "epochs": 3}
 SERIES: dict[str, Any] = {"recipe": "fast", "units": 10, "batch_size": 16, "seed": 2, "dropout_output": 0.0}
@@ -115,21 +114,6 @@ def test_a_constant_number_is_predicted() -> None:
     numbers[:, 1] = 7.25
     model = train(Labelled.of(series, numbers, task="regression"), epochs=2, **SERIES)
     np.testing.assert_allclose(model.predict(series)[:, 1], 7.25, atol=0.5)
-
-
-def test_interrupted_and_resumed(tmp_path: Path) -> None:
-    data = made_ratings(160, 11)
-    uninterrupted = train(data, **TEXTS)
-    with pytest.raises(Interrupted) as caught:
-        train(data, out=tmp_path / "m", callbacks=InterruptAt(2, 3), **TEXTS)
-    assert caught.value.model is not None
-    assert abs(caught.value.model.predict(data.inputs).mean() - data.labels.mean()) < 20, "in the unit of the numbers"
-    resumed = train(data, out=tmp_path / "m", resume=True, **TEXTS)
-    for name, array in uninterrupted.parameters.items():
-        assert array.tobytes() == resumed.parameters[name].tobytes(), name
-    assert uninterrupted.ensemble.get("ngrams") is not None
-    assert resumed.ensemble.get("ngrams") is not None
-    assert uninterrupted.ensemble.get("ngrams").weight.tobytes() == resumed.ensemble.get("ngrams").weight.tobytes()
 
 
 def test_refused() -> None:

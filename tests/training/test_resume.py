@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,15 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
 from gatewise.model.model import Model
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.storage.atomic import locked
-from gatewise.training import Interrupted, loop
+from gatewise.training import Interrupted, PretrainRecipe, loop
+from gatewise.training.pretrain import pretrain
 from gatewise.training.train import train
 from tests.training.callbacks import DieAt, InterruptAt, Recorder
-from tests.training.texts import made_reviews
+from tests.training.test_regression import made_ratings
+from tests.training.test_series import two_channels
+from tests.training.texts import made_rare, made_reviews
 
 OPTIONS: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 4, "seed": 21}
 
@@ -29,6 +35,8 @@ def _same(a: Model, b: Model) -> None:
         assert array.tobytes() == b.parameters[name].tobytes(), name
     rows = [[line.split('"seconds"')[0] for line in m.history.splitlines()] for m in (a, b)]
     assert rows[0] == rows[1]
+    assert a.ensemble.to_files() == b.ensemble.to_files()
+    assert (a.target, a.metadata.calibration) == (b.target, b.metadata.calibration)
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(1, 3), (2, 11), (3, 1)])
@@ -40,6 +48,7 @@ def test_interrupted_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, step: int
     usable = gw.load(tmp_path / "m")
     assert usable.predict(data.inputs[:5]).tolist() == caught.value.model.predict(data.inputs[:5]).tolist()
     assert usable.metadata.epochs == epoch - 1
+    assert usable.ensemble.get("ngrams") is None, "they are fitted after the last epoch"
     resumed = train(data, out=tmp_path / "m", resume=True, **OPTIONS)
     _same(resumed, uninterrupted)
     assert not (tmp_path / "m.run").exists()
@@ -163,16 +172,49 @@ def test_killed_again_and_again_and_resumed(tmp_path: Path) -> None:
     _same(gw.load(tmp_path / "m"), uninterrupted)
 
 
-@pytest.mark.parametrize(("epoch", "step"), [(2, 5), (4, 13)])
-def test_ngrams_of_a_resumed_run(tmp_path: Path, epoch: int, step: int) -> None:
-    """The n-gram model is fitted after the last epoch: an interrupted run has none, a resumed one the same."""
-    data, options = made_reviews(240, 36), {**OPTIONS, "ngrams__order": 3}
-    uninterrupted = train(data, **options)
-    with pytest.raises(Interrupted) as caught:
-        train(data, out=tmp_path / "m", callbacks=InterruptAt(epoch, step), **options)
-    assert caught.value.model.ensemble.get("ngrams") is None
-    resumed = train(data, out=tmp_path / "m", resume=True, **options)
-    _same(resumed, uninterrupted)
-    assert resumed.ensemble.get("ngrams") is not None
-    assert resumed.ensemble.to_files() == uninterrupted.ensemble.to_files()
-    assert resumed.metadata.calibration == uninterrupted.metadata.calibration != ""
+@functools.cache
+def language_model() -> PretrainedLM:
+    settings = PretrainRecipe("test", 8, 10, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24)
+    return pretrain(texts(500, 40), recipe=settings, seed=4)
+
+
+def texts(n: int, seed: int) -> list[str]:
+    return [str(text) for text in made_reviews(n, seed).inputs]
+
+
+TUNED: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.02, "epochs": 2, "min_steps": 40, "ngrams__order": 2}
+DISTILLED: dict[str, Any] = {**TUNED, "student_epochs": 2}
+
+
+def _tuned(**options: Any) -> Model:
+    return train(made_reviews(200, 3), pretrained=language_model(), unlabelled=texts(60, 41), **options)
+
+
+RUNS: dict[str, Callable[..., Model]] = {
+    "n-grams": lambda **given: train(made_reviews(240, 36), **OPTIONS, ngrams__order=3, **given),
+    "weighted": lambda **given: train(made_rare(240, 9), **OPTIONS, class_weight="balanced", **given),
+    "adversarial": lambda **given: train(made_reviews(200, 1), **OPTIONS, adversarial=0.02, **given),
+    "regression": lambda **given: train(made_ratings(160, 11), **OPTIONS, **given),
+    "series": lambda **given: train(*two_channels(24, 3), epochs=2, units=3, convolutions__features=168, **given),
+    "finetune": lambda **given: _tuned(**DISTILLED, recipe="finetune", **given),
+    "best": lambda **given: _tuned(**DISTILLED, recipe="best", **given),
+    "few-shot": lambda **given: _tuned(**TUNED, recipe="few-shot", lsa_components=6, **given),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        *[("n-grams", 19), ("n-grams", 55), ("weighted", 29), ("adversarial", 14), ("regression", 11), ("series", 3)],
+        *[(name, step) for name in ("finetune", "best") for step in (3, 52, 70)],  # of the teacher, of the student
+        ("few-shot", 4),
+    ],
+)
+def test_each_kind_of_run_interrupted_and_resumed(kind: str, step: int, tmp_path: Path) -> None:
+    run = RUNS[kind]
+    uninterrupted = run()
+    with pytest.raises(Interrupted, match="resume") as caught:
+        run(out=tmp_path / "m", callbacks=Recorder(step))
+    if kind == "regression":  # in the unit of the numbers
+        assert abs(caught.value.model.predict(made_ratings(160, 11).inputs).mean() - 500) < 20
+    _same(run(out=tmp_path / "m", resume=True), uninterrupted)

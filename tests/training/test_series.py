@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.data import Labelled
-from gatewise.training import Callback, recipe, training_data
+from gatewise.training import recipe, training_data
 from gatewise.training.members import convolutions
 from gatewise.training.training_data import plan_series, prepare
 from tests.training.callbacks import Recorder
@@ -157,17 +156,3 @@ def test_one_row_of_a_class_and_a_constant_channel() -> None:
         found = gw.train(rows, names, **TINY)
     assert len(found.classes) == 4
     assert np.isfinite(found.predict_proba(rows)).all()
-
-
-def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
-    rows, labels = two_channels(24, 3)
-    whole = gw.train(rows, labels, seed=5, **TINY)
-
-    class Stop(Callback):
-        def on_epoch_end(self, epoch: Any) -> None:
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError, match="stop"):
-        gw.train(rows, labels, seed=5, out=tmp_path / "m", callbacks=[Stop()], **TINY)
-    resumed = gw.train(rows, labels, seed=5, out=tmp_path / "m", resume=True, **TINY)
-    np.testing.assert_array_equal(resumed.logits(rows), whole.logits(rows))

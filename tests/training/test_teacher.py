@@ -12,7 +12,7 @@ import pytest
 import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import Interrupted, PretrainRecipe, default_recipe, recipe
+from gatewise.training import PretrainRecipe, default_recipe, recipe
 from gatewise.training import unlabelled as module
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.members import Run
@@ -218,15 +218,3 @@ def test_a_recipe_without_student_uses_the_lsa_classifier_alone(pretrained: Pret
     assert not np.array_equal(with_lsa.ensemble.get("ngrams").weight, alone.ensemble.get("ngrams").weight)
     assert all(array.tobytes() == with_lsa.parameters[name].tobytes() for name, array in alone.parameters.items())
     assert gw.load(tmp_path / "m").logits(data.inputs).tobytes() == with_lsa.logits(data.inputs).tobytes()
-
-
-@pytest.mark.parametrize("options", [FEW, SMALL | {"student_epochs": 2, "min_steps": 12}], ids=["stacking", "network"])
-def test_interrupted_and_resumed(pretrained: PretrainedLM, tmp_path: Path, options: dict[str, Any]) -> None:
-    """In the student: the teacher of a resumed run ends with the same bits."""
-    how: dict[str, Any] = {"pretrained": pretrained, "unlabelled": texts(100), **options}
-    uninterrupted, steps = train(made_reviews(60, 3), **how), 4 if options is FEW else 18
-    with pytest.raises(Interrupted, match="resume"):
-        train(made_reviews(60, 3), out=tmp_path / "m", callbacks=Recorder(steps), **how)
-    resumed = train(made_reviews(60, 3), out=tmp_path / "m", resume=True, **how)
-    for name, array in uninterrupted.parameters.items():
-        assert array.tobytes() == resumed.parameters[name].tobytes(), name

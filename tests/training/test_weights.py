@@ -168,18 +168,12 @@ def test_sample_weights_decide_between_contradicting_labels() -> None:
     assert model.predict_proba(texts)[:, 1].mean() == pytest.approx(0.9, abs=0.05)
 
 
-def test_weighted_run_interrupted_and_resumed(tmp_path: Path) -> None:
+def test_a_run_is_not_resumed_with_other_class_weights(tmp_path: Path) -> None:
     data = made_rare(240, 9)
-    options: dict[str, Any] = {**SMALL, "class_weight": "balanced"}
-    uninterrupted = train(data, **options)
     with pytest.raises(Interrupted):
-        train(data, out=tmp_path / "m", callbacks=InterruptAt(2, 3), **options)
+        train(data, out=tmp_path / "m", callbacks=InterruptAt(1, 3), **SMALL, class_weight="balanced")
     with pytest.raises(gw.errors.TrainingError, match="differs in data"):
         train(data, out=tmp_path / "m", resume=True, **SMALL)
-    resumed = train(data, out=tmp_path / "m", resume=True, **options)
-    for name, array in uninterrupted.parameters.items():
-        assert array.tobytes() == resumed.parameters[name].tobytes(), name
-    assert resumed.target.thresholds == uninterrupted.target.thresholds
 
 
 def test_multilabel(tmp_path: Path) -> None:
