@@ -11,13 +11,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Reply", "Server", "ask", "connect", "post", "read_reply", "serving"]
+__all__ = ["Reply", "Server", "ask", "connect", "post", "read_reply", "serving", "wait_for"]
 
 
 @dataclass
@@ -58,7 +58,9 @@ class Server:
 
 @contextmanager
 def serving(folder: Path, *words: object, workers: int = 1) -> Iterator[Server]:
-    """`gatewise serve` until the block ends; words: paths of models, and options. `folder` takes its log."""
+    """`gatewise serve` until the block ends; words: paths of models, and options. `folder` takes its log. The port is 0
+    for one at a Unix domain socket.
+    """
     log = folder / f"serve-{time.monotonic_ns()}.log"
     given = [part for word in words for part in (("-m", str(word)) if isinstance(word, Path) else (str(word),))]
     command = [sys.executable, "-m", "gatewise", "serve", *given, "--port", "0", "--workers", str(workers)]
@@ -68,7 +70,8 @@ def serving(folder: Path, *words: object, workers: int = 1) -> Iterator[Server]:
     try:
         port = _port(process, log)
         server = Server(process, port, log)
-        _wait_until_ready(server)
+        if port:
+            _wait_until_ready(server)
         yield server
     finally:
         if process.poll() is None:
@@ -82,24 +85,22 @@ def serving(folder: Path, *words: object, workers: int = 1) -> Iterator[Server]:
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:
     for _ in range(1200):  # a minute: a busy machine is slow to start
-        found = re.search(r"serving .* at http://[^ ]*:(\d+) ", log.read_text())
+        found = re.search(r"serving .* at (?:http://[^ ]*:(\d+)|unix:\S+) ", log.read_text())
         if found:
-            return int(found[1])
+            return int(found[1] or 0)
         assert process.poll() is None, log.read_text()
         time.sleep(0.05)
     raise AssertionError(f"the server does not say where it is: {log.read_text()}")
 
 
 def _wait_until_ready(server: Server) -> None:
-    for _ in range(1200):  # a minute: a busy machine is slow to start
-        try:
-            if ask(server.port, "GET", "/v2/health/ready").status == 200:
-                return
-        except OSError:
-            pass
+    def is_ready() -> bool:
         assert server.process.poll() is None, server.stderr
-        time.sleep(0.05)
-    raise AssertionError(f"the server is not ready: {server.stderr}")
+        with suppress(OSError):
+            return ask(server.port, "GET", "/v2/health/ready").status == 200
+        return False
+
+    wait_for(is_ready)
 
 
 def ask(
@@ -149,3 +150,11 @@ def read_reply(sock: socket.socket, timeout: float = 30) -> Reply:
             assert not raw, f"the reply ends early: {raw!r}"
             return Reply(0, {}, b"")
         raw += part
+
+
+def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
+    """Until it is true: a busy machine takes its time."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)

@@ -19,6 +19,7 @@ from gatewise.serve import endpoint as module
 from gatewise.serve.batch_queue import BatchQueue, Job, Predictions, estimate_tokens
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.http_error import HTTPError
+from gatewise.serve.metrics import Metrics
 from gatewise.serve.settings import Settings
 
 
@@ -55,7 +56,9 @@ def with_queue(test: Callable[[BatchQueue, Work], Awaitable[None]], **changes: A
     settings = Settings(("model",), **limits)
     work = Work()
     with ThreadPoolExecutor(1) as executor:
-        asyncio.run(asyncio.wait_for(test(BatchQueue(work.compute, executor, settings, work), work), 20))
+        asyncio.run(
+            asyncio.wait_for(test(BatchQueue(work.compute, executor, settings, work.batch, work.rejected), work), 20)
+        )
     return work
 
 
@@ -207,7 +210,7 @@ def test_a_request_that_never_fits_into_the_queue_is_413(
     """A 429 would tell its client to send it again, forever."""
     monkeypatch.setattr(module, "MAX_QUEUED_TOKENS", 30)
     with ThreadPoolExecutor(1) as executor:
-        endpoint = ModelEndpoint("m", models[name], Settings(("m",), queue=4), executor, executor, Work())
+        endpoint = ModelEndpoint("m", models[name], Settings(("m",), queue=4), executor, executor, Metrics())
         predict = endpoint.predict(inputs, "inputs[{}]", lambda: False)
         if status is None:
             assert len(asyncio.run(predict).steps) == 4
@@ -231,7 +234,7 @@ def test_an_input_that_overflows_is_its_own_clients_error(models: dict[str, Mode
     async def computed() -> list[Job]:
         jobs = [Job(["good film"], "text", 2, lambda: False), Job(["it", "a bad end"], "inputs[{}]", 4, lambda: False)]
         with ThreadPoolExecutor(1) as executor:
-            ModelEndpoint("m", model, Settings(("m",)), executor, executor, Work())._compute(jobs)
+            ModelEndpoint("m", model, Settings(("m",)), executor, executor, Metrics())._compute(jobs)
         return jobs
 
     fine, overflows = asyncio.run(computed())

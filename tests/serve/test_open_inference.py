@@ -136,7 +136,7 @@ def test_what_cannot_be_answered(port: int, name: str, request_: Any, field: str
 
 
 @pytest.mark.parametrize(
-    "path", ["/v2/models/none", "/v2/models/reviews/versions/2", "/v2/models/none/ready", "/v2/nothing", "/v2/models"]
+    "path", ["/v2/models/none", "/v2/models/reviews/versions/2", "/v2/models/none/ready", "/v2/nothing", "/v2/models/"]
 )
 def test_unknown_models_and_versions(port: int, path: str) -> None:
     reply = ask(port, "GET", path)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.serve import handlers
+from gatewise.serve import schemas
 from gatewise.storage import strict_json
 from tests.serve.conftest import TEXTS, labels_of
 from tests.serve.server import post
@@ -26,10 +26,10 @@ def probabilities(answer: Any, model: Model) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["reviews", "tokens"])
 def test_many_texts_and_an_id(port: int, models: dict[str, Model], name: str) -> None:
-    answer = post(port, "/predict", {"inputs": TEXTS, "model": name, "id": "\u202e<b>\ud800"}).json()
+    answer = post(port, "/predict", {"inputs": TEXTS, "model": name, "id": "\u202e<b>é"}).json()
     np.testing.assert_allclose(probabilities(answer, models[name]), models[name].predict_proba(TEXTS), atol=1e-6)
     assert [one["label"] for one in answer["predictions"]] == labels_of(models[name], TEXTS)
-    assert answer["id"] == "\u202e<b>\ud800"
+    assert answer["id"] == "\u202e<b>é"
     differ = probabilities(answer, models[name])
     assert np.abs(differ - differ[::-1]).max() > 1e-3, "the texts must differ, or the comparison says nothing"
 
@@ -60,7 +60,7 @@ def test_series(port: int, models: dict[str, Model]) -> None:
         (b'{"series": [[1e999, 1]], "model": "gestures"}', "bad_json", "body"),
         (b'{"series": [[-Infinity, 1]], "model": "gestures"}', "bad_json", "body"),
         (b'{"series": [[%b, 1]], "model": "gestures"}' % (b"9" * 5000), "bad_json", "body"),
-        (b'{"series": [[%b, 1]], "model": "gestures"}' % (b"9" * 400), "bad_field", "series"),
+        (b'{"series": [[%b, 1]], "model": "gestures"}' % (b"9" * 400), "bad_field", "series[0]"),
         (b'{"text": %b}' % (b"[" * 100_000), "bad_json", "body"),
         (b'{"text": %b%b}' % (b"[" * 400, b"]" * 400), "bad_json", "body"),
         (b'{"text": %b"a"%b}' % (b'{"a":' * 400, b"}" * 400), "bad_json", "body"),
@@ -76,13 +76,14 @@ def test_series(port: int, models: dict[str, Model]) -> None:
         ({"text": "good", SECRET: 1}, "unknown_field", "body"),
         ({"text": "good", "id": 7}, "bad_field", "id"),
         ({"text": "good", "id": "x" * 201}, "bad_field", "id"),
+        ({"text": "good", "id": "\ud800"}, "bad_field", "id"),
         ({"text": "good", "model": 7}, "bad_field", "model"),
         ({"text": "good", "model": "gestures"}, "bad_field", "series"),
         ({"series": [], "model": "gestures"}, "bad_field", "series"),
         ({"series": [[1, 2], [1]], "model": "gestures"}, "bad_field", "series"),
-        ({"series": [[1, True]], "model": "gestures"}, "bad_field", "series"),
-        ({"series": [[1, "2"]], "model": "gestures"}, "bad_field", "series"),
-        ({"series": [[1, 1e39]], "model": "gestures"}, "bad_field", "series"),
+        ({"series": [[1, True]], "model": "gestures"}, "bad_field", "series[0]"),
+        ({"series": [[1, "2"]], "model": "gestures"}, "bad_field", "series[0]"),
+        ({"series": [[1, 1e39]], "model": "gestures"}, "bad_field", "series[0]"),
         ({"inputs": [[[1, 2]], [1, 2]], "model": "gestures"}, "bad_field", "inputs[1]"),
         ({"text": ""}, "input", "text"),
         ({"text": " \n\t\u2003"}, "input", "text"),
@@ -105,7 +106,7 @@ def test_what_cannot_be_answered(port: int, body: Any, code: str, field: str) ->
 def test_messages_name_what_the_model_reads(port: int, model: str, one: str, several: str) -> None:
     for request, message in (
         ({}, f"give either {one} or inputs; the model reads {several}"),
-        ({"inputs": 7}, f"inputs must be a list of {several}"),
+        ({"inputs": 7}, "inputs must be a list"),
         ({"inputs": []}, f"a request holds 1 to 256 {several}, not 0"),
     ):
         assert post(port, "/predict", {**request, "model": model}).error["message"] == message
@@ -141,4 +142,4 @@ def test_max_body_is_the_only_limit_of_a_body(monkeypatch: pytest.MonkeyPatch) -
     """A server that allows larger bodies than a stored JSON file may have parses them."""
     monkeypatch.setattr(strict_json, "MAX_BYTES", 30)
     body = json.dumps({"text": "x" * 100}).encode()
-    assert handlers.parse(body) == {"text": "x" * 100}
+    assert schemas.parse(body) == {"text": "x" * 100}

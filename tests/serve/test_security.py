@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,32 +71,21 @@ def test_every_answer_carries_the_headers(port: int) -> None:
     assert {200, 400, 404, 405, 413, 415, 421, 422, 431} <= seen
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "evil.example",
-        "localhost.evil",
-        "127.0.0.1.nip.io",
-        "127.0.0.1.nip.io:{port}",
-        "evil.example:{port}",
-        "127.0.0.1",
-        "localhost",
-        "127.0.0.1:{other}",
-        "127.0.0.1:{port}@evil.example",
-        "evil@127.0.0.1:{port}",
-        "127.0.0.1:{port} evil",
-        "[::1]:{port}.evil",
-        "0.0.0.0:{port}",
-        "127.1:{port}",
-        "",
-    ],
-)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_other_hosts_are_rejected(port: int, host: str, method: str) -> None:
-    name = host.format(port=port, other=port + 1)
-    for path in ("/", "/predict", "/v2/health/live", "/model"):
-        head = f"{method} {path} HTTP/1.1\r\nHost: {name}\r\nContent-Type: application/json\r\nContent-Length: 0"
-        assert raw(port, head).status == 421
+def test_other_hosts_are_rejected(port: int, method: str) -> None:
+    names = ["evil.example", "localhost.evil", "127.0.0.1.nip.io", f"127.0.0.1.nip.io:{port}", f"evil.example:{port}"]
+    names += ["127.0.0.1", "localhost", f"127.0.0.1:{port + 1}", f"127.0.0.1:{port}@evil.example", ""]
+    names += [
+        f"evil@127.0.0.1:{port}",
+        f"127.0.0.1:{port} evil",
+        f"[::1]:{port}.evil",
+        f"0.0.0.0:{port}",
+        f"127.1:{port}",
+    ]
+    for name in names:
+        for path in ("/", "/predict", "/v2/health/live", "/model"):
+            head = f"{method} {path} HTTP/1.1\r\nHost: {name}\r\nContent-Type: application/json\r\nContent-Length: 0"
+            assert raw(port, head).status == 421, name
 
 
 def test_own_hosts_are_accepted(port: int) -> None:
@@ -147,7 +137,7 @@ def test_requests_with_two_meanings(port: int, head: str) -> None:
         ({"Content-Type": "application/x-www-form-urlencoded"}, "content-type"),
         ({"Content-Type": "multipart/form-data; boundary=x"}, "content-type"),
         ({"Content-Type": ""}, "content-type"),
-        ({"Content-Encoding": "gzip"}, "content-encoding"),
+        ({"Content-Encoding": "br"}, "content-encoding"),
         ({"Content-Length": "2000000"}, "body"),
     ],
 )
@@ -182,28 +172,17 @@ def guarded(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
         yield found
 
 
-@pytest.mark.parametrize(
-    ("authorization", "status"),
-    [
-        (f"Bearer {TOKEN}", 200),
-        (f"bearer {TOKEN}", 200),
-        ("Basic " + base64.b64encode(f"anyone:{TOKEN}".encode()).decode(), 200),
-        (None, 401),
-        ("", 401),
-        (TOKEN, 401),
-        ("Bearer ", 401),
-        ("Bearer correct", 401),
-        (f"Bearer {TOKEN}x", 401),
-        (f"Digest {TOKEN}", 401),
-        ("Basic " + base64.b64encode(f"{TOKEN}:".encode()).decode(), 401),
-        ("Basic %%%", 401),
-        ("Basic", 401),
-    ],
-)
-def test_the_token(guarded: Server, authorization: str | None, status: int) -> None:
-    headers = {"Content-Type": "application/json", "Authorization": authorization}
-    given = {name: value for name, value in headers.items() if value is not None}
-    assert ask(guarded.port, "POST", "/predict", BODY, given).status == status
+def test_the_token(guarded: Server) -> None:
+    def basic(words: str) -> str:
+        return "Basic " + base64.b64encode(words.encode()).decode()
+
+    right = [f"Bearer {TOKEN}", f"bearer {TOKEN}", basic(f"anyone:{TOKEN}")]
+    wrong = [None, "", TOKEN, "Bearer ", "Bearer correct", f"Bearer {TOKEN}x", f"Digest {TOKEN}", basic(f"{TOKEN}:")]
+    for authorization in [*right, *wrong, "Basic %%%", "Basic"]:
+        headers = {"Content-Type": "application/json", "Authorization": authorization}
+        given = {name: value for name, value in headers.items() if value is not None}
+        status = 200 if authorization in right else 401
+        assert ask(guarded.port, "POST", "/predict", BODY, given).status == status, authorization
 
 
 def test_only_health_needs_no_token(guarded: Server) -> None:
@@ -234,27 +213,18 @@ def test_allowed_hosts(guarded: Server) -> None:
         assert raw(guarded.port, f"GET /v2/health/live HTTP/1.1\r\nHost: {name}").status == status
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"host": "::"},
-        {"host": "192.0.2.7"},
-        {"host": "example.org"},
-        {"host": "127.0.0.1.evil.example"},
-        {"token": "with a space in it"},
-        {"token": "ünïcödéd"},
-        {"port": -1},
-        {"queue": 0},
-        {"queue_timeout": float("nan")},
-        {"allow_hosts": ("http://x",)},
-        {"allow_hosts": ("a b",)},
-        {"allow_hosts": ("",)},
-    ],
-    ids=str,
-)
-def test_invalid_settings_are_rejected(wrong: dict[str, object]) -> None:
-    with pytest.raises(InputError):
-        Settings(("model",), **wrong)  # type: ignore[arg-type]
+def test_invalid_settings_are_rejected() -> None:
+    wrong: list[dict[str, Any]] = [
+        {"host": host} for host in ("::", "192.0.2.7", "example.org", "127.0.0.1.evil.example")
+    ]
+    wrong += [{"token": "with a space in it"}, {"token": "ünïcödéd"}, {"token": "none"}, {"metrics_token": "short"}]
+    wrong += [{"port": -1}, {"queue": 0}, {"queue_timeout": float("nan")}, {"drain_seconds": -1.0}]
+    wrong += [{"allow_hosts": (name,)} for name in ("http://x", "a b", "")]
+    wrong += [{"cors": (origin,)} for origin in ("*", "app.example.org", "https://app.example.org/")]
+    for given in wrong:
+        option = "--" + next(iter(given)).replace("_", "-").replace("hosts", "host")
+        with pytest.raises(InputError, match=option):
+            Settings(("model",), **given)
 
 
 def test_loopback_needs_no_token() -> None:

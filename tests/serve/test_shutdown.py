@@ -7,8 +7,6 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,9 @@ import pytest
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.serve.workers import _keep_running
 from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
-from tests.serve.server import ask, connect, post, read_reply, serving
+from tests.serve.server import ask, connect, post, read_reply, serving, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +49,6 @@ def wait_until_read(port: int) -> None:
             return
         time.sleep(0.05)
     pytest.fail("the server does not read what was sent")
-
-
-def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
-    """Until it is true: a busy machine takes its time."""
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.02)
 
 
 def refuses(port: int) -> bool:
@@ -163,63 +152,13 @@ def test_a_killed_worker_is_replaced(folders: dict[str, Path], tmp_path: Path) -
         for _ in range(40):
             predicts()
         assert lost <= 2
-        assert "a worker ended (-9); starting another" in server.stderr
+        assert f"gatewise: Child process [{before[0]}] died" in server.stderr
         metrics = ask(server.port, "GET", "/metrics").body.decode()
-        counted = re.findall(r'^gatewise_requests_total\{route="/predict",status="200"\} (\S+)', metrics, re.MULTILINE)
+        name = r'^gatewise_requests_total\{model="reviews",route="/predict",status="200"\} (\S+)'
+        counted = re.findall(name, metrics, re.MULTILINE)
         assert [float(n) for n in counted] == [answered], "the sum of all workers, the dead one's included"
         after = children(server.process.pid)
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in after))
-
-
-@dataclass
-class FakeWorker:
-    ready: bool
-    alive: bool
-    started: float = 0.0
-
-    @property
-    def process(self) -> FakeWorker:
-        return self
-
-    def is_ready(self) -> bool:
-        return self.ready
-
-    def is_alive(self) -> bool:
-        return self.alive
-
-    def failure(self) -> str:
-        return "a worker ended (2)"
-
-
-@pytest.mark.parametrize("signalled", [False, True])
-def test_workers_that_a_signal_ended_are_not_replaced(signalled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C in a terminal goes to the workers, too."""
-    signals: list[int] = []
-    if signalled:
-        monkeypatch.setattr(time, "sleep", lambda seconds: signals.append(signal.SIGINT))
-    workers: list[Any] = [FakeWorker(True, False), FakeWorker(True, True)]
-    started: list[FakeWorker] = []
-
-    def start() -> Any:
-        started.append(FakeWorker(True, True))
-        signals.append(signal.SIGTERM)
-        return started[-1]
-
-    assert _keep_running(workers, start, lambda: None, signals) is None
-    assert len(started) == (0 if signalled else 1)
-
-
-def test_a_worker_that_cannot_start_is_replaced_while_another_one_serves(capsys: pytest.CaptureFixture[str]) -> None:
-    serving, never = FakeWorker(True, True), FakeWorker(False, False)
-    workers: list[Any] = [serving, never]
-
-    def start() -> Any:
-        serving.alive = False
-        serving.ready = False
-        return FakeWorker(False, True)
-
-    assert _keep_running(workers, start, lambda: None, []) is serving
-    assert capsys.readouterr().err == "gatewise: a worker ended (2); starting another\n"
 
 
 def test_workers_end_with_their_parent(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -240,7 +179,7 @@ def test_overload_is_rejected_and_ends(slow: Path, tmp_path: Path) -> None:
         for _ in range(3):
             socks = [connect(server.port, predict(server.port, 300)) for _ in range(100)]
             metrics = ask(server.port, "GET", "/metrics").body.decode()
-            (waiting,) = re.findall(r"^gatewise_queue_size (\S+)", metrics, re.MULTILINE)
+            (waiting,) = re.findall(r'^gatewise_queue_size\{model="slow"\} (\S+)', metrics, re.MULTILINE)
             assert float(waiting) <= 10
             replies += [read_reply(sock, 300) for sock in socks]
             for sock in socks:
@@ -253,7 +192,7 @@ def test_overload_is_rejected_and_ends(slow: Path, tmp_path: Path) -> None:
         assert post(server.port, "/predict", {"text": "film"}).status == 200
         assert server.memory() - before < 100
         metrics = ask(server.port, "GET", "/metrics").body.decode()
-        assert f'gatewise_rejected_total{{reason="queue_full"}} {float(len(refused))}' in metrics
+        assert f'gatewise_rejected_total{{model="slow",reason="queue_full"}} {float(len(refused))}' in metrics
 
 
 def test_disconnected_clients_are_not_computed(slow: Path, tmp_path: Path) -> None:
@@ -266,5 +205,5 @@ def test_disconnected_clients_are_not_computed(slow: Path, tmp_path: Path) -> No
         assert read_reply(stays, 300).json()["predictions"][0]["steps"] == 7
         stays.close()
         metrics = ask(server.port, "GET", "/metrics").body.decode()
-        (disconnected,) = re.findall(r'gatewise_rejected_total\{reason="disconnected"\} (\S+)', metrics)
+        (disconnected,) = re.findall(r'gatewise_rejected_total\{model="slow",reason="disconnected"\} (\S+)', metrics)
         assert float(disconnected) > 10

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from gatewise.cli import program
-from gatewise.errors import GatewiseError, InputError
 from gatewise.model import bundled
 from gatewise.model.model import Model
-from gatewise.serve.settings import Settings
-from gatewise.serve.workers import supervise
 from tests.serve.server import ask, post, serving
 
 
@@ -97,30 +90,6 @@ def test_a_model_that_cannot_predict(models: dict[str, Model], tmp_path: Path, w
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("gatewise: 'broken': the model cannot predict an example: ")
-
-
-def _cannot_start(settings: Settings, sock: socket.socket, is_ready: Callable[[], None]) -> int:
-    raise InputError("no such thing")
-
-
-def _is_killed(settings: Settings, sock: socket.socket, is_ready: Callable[[], None]) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return 0
-
-
-@pytest.mark.parametrize(("serve", "code"), [(_cannot_start, None), (_is_killed, 128 + signal.SIGKILL)])
-def test_workers_that_never_serve_are_not_replaced(
-    serve: Any, code: int | None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        if code is None:
-            with pytest.raises(GatewiseError, match=r"^no such thing$"):
-                supervise(Settings(("m",), workers=2), sock, serve, pytest.fail)
-        else:
-            assert supervise(Settings(("m",), workers=2), sock, serve, pytest.fail) == code
-    expected = "" if code is None else "gatewise: a worker ended (-9) before it was ready\n"
-    assert capfd.readouterr().err == expected
 
 
 def test_no_model_named(tmp_path: Path) -> None:

@@ -112,10 +112,14 @@ def test_explanations_of_the_tasks(tasks: Server, models: dict[str, Model]) -> N
 
 
 def test_the_description_has_the_forms_of_the_tasks(tasks: Server) -> None:
-    described = ask(tasks.port, "GET", "/openapi.json").json()
-    schema = described["paths"]["/predict"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
-    forms = [set(form["properties"]) for form in schema["properties"]["predictions"]["items"]["anyOf"]]
-    assert forms == [{"labels", "probabilities", "steps"}, {"value", "steps"}, {"values", "steps"}]
+    schemas = ask(tasks.port, "GET", "/openapi.json").json()["components"]["schemas"]
+    forms = schemas["PredictResponse"]["properties"]["predictions"]["items"]["anyOf"]
+    assert [set(schemas[form["$ref"].rpartition("/")[2]]["properties"]) for form in forms] == [
+        {"label", "probabilities", "steps"},
+        {"labels", "probabilities", "steps"},
+        {"value", "steps"},
+        {"values", "steps"},
+    ]
 
 
 def test_the_model_of_the_page(tasks: Server) -> None:

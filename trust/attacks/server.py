@@ -246,7 +246,7 @@ def _overload(rng: Rng, folder: Path) -> str | None:
         if answer.status == 429 and not re.fullmatch(r"[1-9]\d?", answer.headers.get("retry-after", "")):
             problems.append(f"429 without Retry-After: {answer.headers}")
     refused = sum(answer.status == 429 for answer in answers)
-    counted = _counted(server, 'gatewise_rejected_total{reason="queue_full"}')
+    counted = _counted(server, 'gatewise_rejected_total{model="slow",reason="queue_full"}')
     if counted != (all_refused := REFUSED_BEFORE.get(server.process.pid, 0) + refused):
         problems.append(f"/metrics counts {counted} refused requests instead of {all_refused}")
     REFUSED_BEFORE[server.process.pid] = all_refused
@@ -365,7 +365,7 @@ def _replaced(server: Server, killed: int) -> str | None:
     while time.monotonic() < end:
         now = children(server.process.pid)
         if len(now) == 2 and killed not in now:
-            return None if "a worker ended (-9); starting another" in server.log else f"its log: {server.log[-200:]}"
+            return None if f"Child process [{killed}] died" in server.log else f"its log: {server.log[-200:]}"
         time.sleep(0.05)
     return "the killed worker is not replaced"
 
@@ -374,7 +374,8 @@ def _adds_up(server: Server, least: int, most: int) -> str | None:
     """Both workers report the sum of all. A response is counted just after it is sent."""
     end = time.monotonic() + 10
     while True:
-        found = {_counted(server, 'gatewise_requests_total{route="/predict",status="200"}') for _ in range(6)}
+        name = 'gatewise_requests_total{model="texts",route="/predict",status="200"}'
+        found = {_counted(server, name) for _ in range(6)}
         if len(found) == 1 and least <= min(found) <= most:
             return None
         if time.monotonic() > end:

@@ -19,14 +19,23 @@ _LIMITS = "Limits"
 @option("-m", "--model", "models", metavar="DIR", multiple=True, help=_MODELS)
 @option("--host", default="127.0.0.1", help="Address to listen at; others than loopback require --token.")
 @option("--port", default=8000, help="Port to listen at; 0 takes a free one.")
+@option("--uds", metavar="PATH", help="Unix domain socket to listen at, instead of a port.")
 @option("--workers", default=1, help="Worker processes.")
 @option("--threads", default=1, help="Kernel threads per worker; GATEWISE_THREADS overrides it.")
 @option("--token", envvar="GATEWISE_TOKEN", show_envvar=True, help="Token required in every request.")
 @option(
+    "--metrics-token",
+    envvar="GATEWISE_METRICS_TOKEN",
+    show_envvar=True,
+    help="Token of /metrics, in place of --token; none: it needs none.",
+)
+@option(
     "--allow-host", "allow_hosts", metavar="NAME[:PORT]", multiple=True, help="A further accepted Host; may repeat."
 )
-@flag("--access-log", help="Log method, path and status of requests.")
+@option("--cors", metavar="ORIGIN", multiple=True, help="A site whose pages may use the server; may repeat.")
+@flag("--access-log", help="Log a line of JSON for each request.")
 @options.precision_option
+@flag("--reload", help="Load the models again on SIGHUP, or by the repository API.")
 @option("--queue", default=1024, group=_LIMITS, help="Inputs that may wait, per model; beyond it 429.")
 @option("--queue-timeout", default=10.0, group=_LIMITS, help="Seconds that a request may wait in the queue; then 504.")
 @option("--max-batch", default=64, group=_LIMITS, help="Inputs per batch.")
@@ -38,6 +47,7 @@ _LIMITS = "Limits"
 )
 @option("--keep-alive", default=75, group=_LIMITS, help="Seconds until an idle connection is closed.")
 @option("--limit-concurrency", default=1000, group=_LIMITS, help="Open connections per worker.")
+@option("--drain-seconds", default=0.0, group=_LIMITS, help="Seconds after SIGTERM in which requests are still taken.")
 @option("--shutdown-timeout", default=15.0, group=_LIMITS, help="Seconds for requests in flight after SIGTERM.")
 def serve(given: Any) -> None:
     """Serve models over HTTP: /predict, /explain, the Open Inference Protocol at /v2, /metrics, and a page at /.

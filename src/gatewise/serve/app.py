@@ -2,196 +2,265 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import APIRouter, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from gatewise._version import __version__
-from gatewise.model.model import Model
-from gatewise.serve import handlers, open_inference, openapi
-from gatewise.serve.endpoint import ModelEndpoint
-from gatewise.serve.handlers import to_json
+from gatewise.errors import GatewiseError, InputError
+from gatewise.serve import open_inference, schemas
+from gatewise.serve.endpoint import ModelEndpoint, to_json
 from gatewise.serve.http_error import HTTPError
+from gatewise.serve.openapi import NO_TOKEN, body_of, description, errors, path_parameters
+from gatewise.serve.scope import MODEL, Scope, disconnected_of
 from gatewise.serve.security import SecurityMiddleware
-from gatewise.serve.settings import Settings
 from gatewise.serve.state import State
-from gatewise.serve.static_files import StaticFile, accepts_gzip, read_static_files
+from gatewise.serve.static_files import read_static_files
+from gatewise.serve.view import view
+from gatewise.serve.view.model import model_view, unit_view
 
 _ModelName = Annotated[str | None, Query(max_length=200, description="The model; the default is the first one.")]
-_BODY_ERRORS = (403, 404, 413, 415, 429, 504)  # of routes with a body
-_MODEL_PARAMETERS = frozenset({"model"})
-_UNIT_PARAMETERS = frozenset({"layer", "model"})
+_Unit = Annotated[int, Path(ge=0, le=100_000, description="The unit; backward units follow the forward units.")]
+_Layer = Annotated[int | None, Query(ge=0, le=100, description="From 0; the default is the top layer.")]
 
 
-def create_app(models: Mapping[str, Model], settings: Settings, port: int) -> tuple[SecurityMiddleware, State]:
-    """The application that serves these models at `port`, and its state."""
-    state = State(models, settings)
+def create_app(state: State, port: int, running: Callable[[], AbstractContextManager[None]] = nullcontext) -> Any:
+    """The application that serves these models at `port`. running: entered before the first request, and left after
+    the last one.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        state.close()
+        with running():
+            yield
 
-    # FastAPI's own /docs loads scripts from other servers.
-    app = FastAPI(
-        title="gatewise", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
-    )
-    _add_routes(app, state)
-    _add_open_inference(app, state)
-    _add_description(app, state)
-    _add_static_files(app, read_static_files())
+    docs: dict[str, Any] = {"docs_url": None, "redoc_url": None}  # they load scripts from other servers
+    names: dict[str, Any] = {"title": "gatewise", "version": __version__, "generate_unique_id_function": _operation_id}
+    app = FastAPI(**names, **docs, lifespan=lifespan, redirect_slashes=False)
+    app.include_router(_routes(state))
+    app.include_router(_open_inference_routes(state))
+    _add_page(app)
+    app.openapi = description(app.openapi, state)  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(RequestValidationError, _invalid_parameter)
     app.add_exception_handler(HTTPError, _http_error)
+    app.add_exception_handler(InputError, _input_error)
     app.add_exception_handler(Exception, _failed)
-    direct = {"/predict": partial(handlers.predict, state)}
-    security = SecurityMiddleware(app, settings, settings.hosts(port), state.metrics.request, direct, query_parameters)
-    return security, state
+    settings = state.settings
+    direct = {"/predict": partial(answer_predict, state)}
+    secured = SecurityMiddleware(app, state, settings.hosts(port), direct, query_parameters)
+    if not settings.cors:
+        return secured
+    allowed = ["authorization", "content-type", "traceparent", "x-request-id"]
+    return CORSMiddleware(secured, settings.cors, ["GET", "POST"], allowed, expose_headers=["x-request-id"])
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The name of a function of a generated client."""
+    return f"{route.name}_version" if "{version}" in route.path else route.name
 
 
 def query_parameters(path: str) -> frozenset[str]:
     """The query parameters of a path; every other one is refused."""
     if path == "/model":
-        return _MODEL_PARAMETERS
-    return _UNIT_PARAMETERS if path.startswith("/units/") else frozenset()
+        return frozenset({"model"})
+    return frozenset({"layer", "model"}) if path.startswith("/units/") else frozenset()
 
 
-def _add_routes(app: FastAPI, state: State) -> None:
-    endpoints = state.endpoints.values()
-    predict_schema = openapi.predict_request(endpoints, state.settings)
+async def answer_predict(state: State, scope: Scope, body: bytes) -> bytes:
+    """POST /predict. Raises HTTPError and RequestError."""
+    request = schemas.validated(schemas.PredictRequest, schemas.parse(body))
+    endpoint = _named(state, scope, request.model)
+    inputs, field = endpoint.inputs_of(request)
+    found = await endpoint.predict(inputs, field, disconnected_of(scope))
+    return to_json(endpoint.response(found, request.id))
 
-    @app.post(
-        "/predict",
-        openapi_extra=predict_schema,
-        responses=openapi.answers(openapi.predictions(endpoints), *_BODY_ERRORS),
-    )
+
+async def answer_explain(state: State, scope: Scope, body: bytes) -> bytes:
+    """POST /explain. Slow parts have a thread of their own, so that they delay no prediction. A request whose client
+    has disconnected is not computed to its end. Raises HTTPError and InputError.
+    """
+    request = schemas.validated(schemas.ExplainRequest, schemas.parse(body))
+    endpoint = _named(state, scope, request.model)
+    queue = state.attributions if view.is_slow(endpoint.model, request) else state.explanations
+    compute = partial(view.explain_view, endpoint.model, request, endpoint.views)
+    return await queue.run(lambda: to_json(compute()), endpoint.rejected, disconnected_of(scope))
+
+
+def _named(state: State, scope: Scope, name: str | None) -> ModelEndpoint:
+    """The model of that name, the default model for None; it is noted in the scope. Raises HTTPError (404)."""
+    endpoint = state.endpoint(name)
+    scope[MODEL] = endpoint.name
+    return endpoint
+
+
+def _routes(state: State) -> APIRouter:
+    api = APIRouter(responses=errors(schemas.ErrorResponse))
+
+    @api.post("/predict", response_model=schemas.PredictResponse, openapi_extra=body_of(schemas.PredictRequest))
     async def predict(request: Request) -> Response:
         """Labels and probabilities, or numbers, of one or several texts or series."""
-        return _json(await handlers.predict(state, request.scope, await request.body()))
+        return _Json(await answer_predict(state, request.scope, await request.body()))
 
-    explain_schema = openapi.explain_request(endpoints)
-
-    @app.post("/explain", openapi_extra=explain_schema, responses=openapi.answers(None, *_BODY_ERRORS))
+    @api.post("/explain", response_model=schemas.PageData, openapi_extra=body_of(schemas.ExplainRequest))
     async def explain(request: Request) -> Response:
         """The explanation of a prediction: attribution, prefix predictions, gates."""
-        return _json(await handlers.explain(state, request.scope, await request.body()))
+        return _Json(await answer_explain(state, request.scope, await request.body()))
 
-    @app.get("/model", responses=openapi.answers(None, 404, 429, 504))
-    async def model(model: _ModelName = None) -> Response:
-        """The model card."""
-        return _json(await handlers.model_card(state, model))
+    @api.get("/model", response_model=schemas.PageData)
+    async def model_card(request: Request, model: _ModelName = None) -> Response:
+        """The model card. served: the model's name; models: every served model and what it reads."""
+        endpoint = _named(state, request.scope, model)
+        models = [{"name": one.name, "inputs": one.input_kind} for one in state.endpoints.values()]
+        served = {"served": endpoint.name, "models": models}
+        return await on_thread(endpoint, request, lambda: model_view(endpoint.model, endpoint.views) | served)
 
-    @app.get("/units/{unit}", responses=openapi.answers(None, 404, 429, 504))
-    async def unit_summary(
-        unit: Annotated[int, Path(ge=0, le=100_000, description="The unit; backward units follow the forward units.")],
-        layer: Annotated[int | None, Query(ge=0, le=100, description="From 0; the default is the top layer.")] = None,
-        model: _ModelName = None,
-    ) -> Response:
+    @api.get("/units/{unit}", response_model=schemas.PageData)
+    async def unit_summary(request: Request, unit: _Unit, layer: _Layer = None, model: _ModelName = None) -> Response:
         """The weights of one unit, and its summary over a data set."""
-        return _json(await handlers.unit(state, model, unit, layer))
+        endpoint = _named(state, request.scope, model)
+        return await on_thread(endpoint, request, partial(unit_view, endpoint.model, unit, layer))
 
-    @app.get("/metrics", responses=openapi.answers({"type": "string"}, kind="text/plain"))
+    async def on_thread(endpoint: ModelEndpoint, request: Request, compute: Callable[[], Any]) -> Response:
+        work = partial(state.explanations.run, lambda: to_json(compute()))
+        return _Json(await work(endpoint.rejected, disconnected_of(request.scope)))
+
+    text: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+    @api.get("/metrics", response_class=Response, responses=text)
     async def metrics() -> Response:
         """Metrics for Prometheus."""
         return Response(state.metrics_text(), media_type=state.metrics.type)
 
+    return api
 
-def _add_open_inference(app: FastAPI, state: State) -> None:
-    for path in ("/v2", "/v2/"):
 
-        @app.get(path, include_in_schema=path == "/v2", responses=openapi.v2_answers(openapi.SERVER))
-        async def server() -> Response:
-            """The server's name and version."""
-            return _json(to_json(open_inference.server_metadata()))
+def _open_inference_routes(state: State) -> APIRouter:
+    v2 = APIRouter(prefix="/v2", responses=errors(schemas.InferErrorResponse))
 
-    @app.get("/v2/health/live", openapi_extra=openapi.NO_TOKEN, responses=openapi.v2_answers(None))
+    @v2.get("/", include_in_schema=False)
+    @v2.get("", response_model=dict[str, str | list[str]])
+    async def server() -> Response:
+        """The server's name, version and extensions."""
+        extensions = ["binary_tensor_data", "model_repository"]
+        return _Json({"name": "gatewise", "version": __version__, "extensions": extensions})
+
+    @v2.get("/health/live", response_model=dict[str, bool], openapi_extra=NO_TOKEN)
     async def live() -> Response:
         """Whether the process answers."""
-        return _json(b'{"live":true}')
+        return _Json({"live": True})
 
-    @app.get("/v2/health/ready", openapi_extra=openapi.NO_TOKEN, responses=openapi.v2_answers(None))
+    @v2.get("/health/ready", response_model=dict[str, bool], openapi_extra=NO_TOKEN)
     async def ready() -> Response:
         """Whether every model has made a prediction and the server is not stopping; 503 otherwise."""
-        return _ready(state)
+        return _Json({"ready": state.ready}, 200 if state.ready else 503)
+
+    @v2.get("/models", response_model=dict[str, list[str]])
+    async def models() -> Response:
+        """The names of the served models."""
+        return _Json({"models": list(state.endpoints)})
+
+    @v2.get("/repository/index", include_in_schema=False)
+    @v2.post("/repository/index", response_model=list[dict[str, str]])
+    async def index() -> Response:
+        """The served models, and whether they are ready."""
+        return _Json([_in_repository(name, state) for name in state.endpoints])
+
+    @v2.post("/repository/models/{name}/load", response_model=dict[str, str])
+    async def load(request: Request, name: str) -> Response:
+        """Load all models again, if --reload allows it."""
+        _named(state, request.scope, name)
+        if not state.settings.reload:
+            raise HTTPError(403, "no_reload", "the server does not load models again: see --reload", "name")
+        try:
+            await asyncio.to_thread(state.reload)
+        except GatewiseError as error:
+            raise HTTPError(400, "load", f"the models stay as they are: {error}", "name") from None
+        state.reload_others()
+        return _Json(_in_repository(name, state))
 
     for version in ("", "/versions/{version}"):
-        _add_model(app, state, f"/v2/models/{{name}}{version}")
+        _add_model(v2, state, f"/models/{{name}}{version}")
+    return v2
 
 
-def _add_model(app: FastAPI, state: State, path: str) -> None:
-    choices = {"name": list(state.endpoints), "version": [open_inference.VERSION]}
-    parameters = openapi.path_parameters(choices, path)
-    schema = parameters | openapi.infer_request(state.endpoints.values())
+def _in_repository(name: str, state: State) -> dict[str, str]:
+    """A model in the answers of the repository API."""
+    known = {"version": open_inference.VERSION, "state": "READY" if state.ready else "UNAVAILABLE", "reason": ""}
+    return {"name": name, **known}
+
+
+def _add_model(v2: APIRouter, state: State, path: str) -> None:
+    parameters = path_parameters(path)
 
     def endpoint_of(request: Request) -> ModelEndpoint:
-        version = request.path_params.get("version", open_inference.VERSION)
-        return open_inference.endpoint_of(state, request.path_params["name"], version)
+        if request.path_params.get("version", open_inference.VERSION) != open_inference.VERSION:
+            message = f"the only version of a model is {open_inference.VERSION}"
+            raise HTTPError(404, "no_such_version", message, "version")
+        return _named(state, request.scope, request.path_params["name"])
 
-    @app.get(path, openapi_extra=parameters, responses=openapi.v2_answers(openapi.MODEL, 404))
+    @v2.get(path, response_model=schemas.ModelMetadata, openapi_extra=parameters)
     async def metadata(request: Request) -> Response:
         """The tensors of a model."""
-        return _json(to_json(open_inference.model_metadata(endpoint_of(request))))
+        return _Json(open_inference.model_metadata(endpoint_of(request)))
 
-    @app.get(f"{path}/ready", openapi_extra=parameters, responses=openapi.v2_answers(None, 404))
+    @v2.get(f"{path}/ready", response_model=dict[str, str | bool], openapi_extra=parameters)
     async def model_ready(request: Request) -> Response:
         """Whether the model is ready."""
-        return _ready(state, name=endpoint_of(request).name)
+        return _Json({"name": endpoint_of(request).name, "ready": state.ready}, 200 if state.ready else 503)
 
-    @app.post(f"{path}/infer", openapi_extra=schema, responses=openapi.v2_answers(openapi.INFERENCE, *_BODY_ERRORS))
+    extra = parameters | body_of(schemas.InferRequest)
+
+    @v2.post(f"{path}/infer", response_model=schemas.InferResponse, openapi_extra=extra)
     async def infer(request: Request) -> Response:
         """Labels and probabilities of a tensor of texts or series."""
-        return _json(await open_inference.infer(endpoint_of(request), request.scope, await request.body()))
+        endpoint = endpoint_of(request)
+        length = dict(request.scope["headers"]).get(b"inference-header-content-length")
+        asked, inputs = open_inference.read_request(endpoint, await request.body(), length)
+        found = await endpoint.predict(inputs, f"{open_inference.DATA}[{{}}]", disconnected_of(request.scope))
+        return _Json(open_inference.response(endpoint, found, asked))
 
 
-def _add_description(app: FastAPI, state: State) -> None:
-    """/openapi.json with servers and security; the page /docs draws it."""
-    describe = app.openapi
+class _Json(Response):
+    """JSON of an object, or JSON already."""
 
-    def complete() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            token = state.settings.token is not None
-            app.openapi_schema = openapi.complete(describe(), state.endpoints.values(), token)
-        return app.openapi_schema
+    media_type = "application/json"
 
-    app.openapi = complete  # type: ignore[method-assign]
+    def render(self, content: Any) -> bytes:
+        return content if isinstance(content, bytes) else to_json(content)
 
 
-def _add_static_files(app: FastAPI, found: Mapping[str, StaticFile]) -> None:
-    """The files of the page, each at its own path."""
-    for path, static in found.items():
+def _add_page(app: FastAPI) -> None:
+    """The files of the page, each at its own path, for what is no route."""
+    static = read_static_files()
 
-        @app.get(path, include_in_schema=False)
-        async def file(request: Request, static: StaticFile = static) -> Response:
-            """One file."""
-            gzipped = static.gzipped is not None and accepts_gzip(request.headers.getlist("accept-encoding"))
-            etag = static.etag[:-1] + '-gzip"' if gzipped else static.etag
-            headers = {"etag": etag, "cache-control": "no-cache", "vary": "accept-encoding"}
-            if request.headers.get("if-none-match") == etag:
-                return Response(status_code=304, headers=headers)
-            headers["content-type"] = static.type
-            if gzipped:
-                return Response(static.gzipped, headers={**headers, "content-encoding": "gzip"})
-            return Response(static.body, headers=headers)
+    async def page(scope: Scope, receive: Any, send: Any) -> None:
+        file = static.get(scope["path"])
+        if file is None or scope["method"] != "GET":
+            raise HTTPException(404)
+        headers = Request(scope).headers
+        accepted = ",".join(headers.getlist("accept-encoding"))
+        await file.response(accepted, headers.get("if-none-match"))(scope, receive, send)
 
-
-def _json(body: bytes) -> Response:
-    return Response(body, media_type="application/json")
-
-
-def _ready(state: State, **more: Any) -> Response:
-    body = to_json({**more, "ready": state.ready})
-    return Response(body, 200 if state.ready else 503, media_type="application/json")
+    app.router.default = page
 
 
 async def _http_error(request: Request, error: Any) -> Response:
     headers = {name.decode(): value.decode() for name, value in error.headers}
     return Response(error.body(request.scope["path"]), error.status, headers, "application/json")
+
+
+async def _input_error(request: Request, error: Any) -> Response:
+    return await _http_error(request, HTTPError.of(error))
 
 
 async def _no_route(request: Request, error: Any) -> Response:

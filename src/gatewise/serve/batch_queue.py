@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.settings import Settings
@@ -51,27 +51,27 @@ class Job:
     outcome: Predictions | Exception | None = None
 
 
-class BatchObserver(Protocol):
-    """Receives the events of a queue."""
-
-    def batch(self, size: int, seconds: float) -> None: ...
-    def rejected(self, reason: str) -> None: ...
-
-
 class BatchQueue:
-    """A queue of jobs. `compute(jobs)` runs on `executor` and sets the outcome of each job.
+    """A queue of jobs. `compute(jobs)` runs on `executor` and sets the outcome of each job. observe(size, seconds) is
+    called after each batch, rejected(reason) for each job that was not computed.
 
     A request that is larger than `settings.max_batch` or `max_batch_tokens` runs alone. None may be larger than the
     queue: `settings.queue` inputs and `MAX_QUEUED_TOKENS`.
     """
 
     def __init__(
-        self, compute: Callable[[list[Job]], None], executor: Executor, settings: Settings, observer: BatchObserver
+        self,
+        compute: Callable[[list[Job]], None],
+        executor: Executor,
+        settings: Settings,
+        observe: Callable[[int, float], None],
+        rejected: Callable[[str], None],
     ) -> None:
         self._compute = compute
         self._executor = executor
         self._settings = settings
-        self._observer = observer
+        self._observe = observe
+        self._rejected = rejected
         self._jobs: deque[Job] = deque()
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
@@ -82,7 +82,7 @@ class BatchQueue:
         """Queue a job and wait for its predictions. Raises HTTPError (429, 504), and the error of the inputs."""
         loop = asyncio.get_running_loop()
         if self.size + len(job.inputs) > self._settings.queue or self.tokens + job.tokens > MAX_QUEUED_TOKENS:
-            self._observer.rejected("queue_full")
+            self._rejected("queue_full")
             wait = str(max(1, min(60, math.ceil(self.tokens * self._seconds_per_token))))
             raise HTTPError(429, "busy", "the queue is full", headers=((b"retry-after", wait.encode()),))
         job.deadline = loop.time() + self._settings.queue_timeout
@@ -108,7 +108,7 @@ class BatchQueue:
                 break
             self._pop()
             if job.future.done() or job.disconnected():
-                self._observer.rejected("disconnected")
+                self._rejected("disconnected")
                 _settle(job, HTTPError(499, "disconnected", "the client disconnected"))
             elif job.deadline <= loop.time():
                 self._time_out(job)
@@ -127,7 +127,7 @@ class BatchQueue:
         for job in batch:
             _settle(job, job.outcome if error is None else error)
         self._seconds_per_token += 0.1 * (seconds / max(1, tokens) - self._seconds_per_token)
-        self._observer.batch(size, seconds)
+        self._observe(size, seconds)
 
     def _expire(self) -> None:
         """Reject the queued jobs whose deadline has passed; the first job is the oldest one."""
@@ -143,7 +143,7 @@ class BatchQueue:
         return job
 
     def _time_out(self, job: Job) -> None:
-        self._observer.rejected("timeout")
+        self._rejected("timeout")
         _settle(job, HTTPError(504, "timeout", "the request waited too long in the queue; nothing was computed"))
 
 

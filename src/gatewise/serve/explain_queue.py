@@ -25,24 +25,24 @@ T = TypeVar("T")
 class ExplainQueue:
     """One thread, and at most `limit` computations that run or wait, each for at most `timeout` seconds.
 
-    rejected(reason): called for a computation that is refused or stopped. returns_memory: after each computation the
-    memory that it used goes back to the system.
+    returns_memory: after each computation the memory that it used goes back to the system.
     """
 
-    def __init__(
-        self, name: str, limit: int, timeout: float, rejected: Callable[[str], None], *, returns_memory: bool = False
-    ) -> None:
+    def __init__(self, name: str, limit: int, timeout: float, *, returns_memory: bool = False) -> None:
         self.executor = ThreadPoolExecutor(1, name)
         self.pending = 0
         self._limit = limit
         self._timeout = timeout
-        self._rejected = rejected
         self._returns_memory = returns_memory
 
-    async def run(self, compute: Callable[[], T], disconnected: Callable[[], bool] = lambda: False) -> T:
-        """The result of `compute`, run on the thread. Raises HTTPError (429, 499, 504), and what `compute` raises."""
+    async def run(
+        self, compute: Callable[[], T], rejected: Callable[[str], None], disconnected: Callable[[], bool]
+    ) -> T:
+        """The result of `compute`, run on the thread. rejected(reason) is called for a computation that is refused or
+        stopped. Raises HTTPError (429, 499, 504), and what `compute` raises.
+        """
         if self.pending >= self._limit:
-            self._rejected("queue_full")
+            rejected("queue_full")
             raise HTTPError(429, "busy", "too many explanations are waiting", headers=((b"retry-after", b"1"),))
         self.pending += 1
         given_up = threading.Event()
@@ -53,11 +53,11 @@ class ExplainQueue:
             async with asyncio.timeout(self._timeout):
                 return await work
         except TimeoutError:
-            self._rejected("timeout")
+            rejected("timeout")
             message = f"the explanation was not ready after {self._timeout:g} s and was stopped"
             raise HTTPError(504, "timeout", message) from None
         except Cancelled:
-            self._rejected("disconnected")
+            rejected("disconnected")
             raise HTTPError(499, "disconnected", "the client disconnected") from None
         finally:
             given_up.set()

@@ -6,6 +6,8 @@ import json
 import re
 from dataclasses import dataclass
 
+from gatewise.errors import InputError
+
 
 @dataclass(eq=False)  # not frozen: Python sets the traceback on it
 class HTTPError(Exception):
@@ -22,6 +24,12 @@ class HTTPError(Exception):
     field: str | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
+    @staticmethod
+    def of(error: InputError, field: str = "body") -> HTTPError:
+        """The response to a request that the library refuses. field: of an error that names none."""
+        message = re.sub("'.*'", "'…'", str(error), flags=re.DOTALL)  # a quoted text is the client's own
+        return HTTPError(400, getattr(error, "code", "input"), message, getattr(error, "field", field))
+
     def body(self, path: str) -> bytes:
         """The JSON body. Below /v2, in the format of the Open Inference Protocol, it has one string, which begins with
         the field.
@@ -30,8 +38,3 @@ class HTTPError(Exception):
             named = self.field is None or self.message.startswith(self.field)
             return json.dumps({"error": self.message if named else f"{self.field}: {self.message}"}).encode()
         return json.dumps({"error": {"code": self.code, "field": self.field, "message": self.message}}).encode()
-
-
-def without_quotes(error: Exception) -> str:
-    """The message of `error` with each quoted text replaced by '…': a response must not repeat the request."""
-    return re.sub("'.*'", "'…'", str(error), flags=re.DOTALL)

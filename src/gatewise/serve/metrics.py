@@ -1,4 +1,4 @@
-"""Prometheus metrics. Labels are routes, statuses and reasons, never a text or a path from a client."""
+"""Prometheus metrics. Labels are models, routes, statuses and reasons, never a text or a path from a client."""
 
 from __future__ import annotations
 
@@ -17,62 +17,55 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 class Metrics:
     """The metrics of one worker process. Several workers share the folder PROMETHEUS_MULTIPROC_DIR, and each of them
-    reports the sum.
+    reports the sum. A model is "" where a request names none.
     """
 
     type = "text/plain; version=0.0.4; charset=utf-8"
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
-        self._requests = Counter("gatewise_requests", "Responses.", ("route", "status"), registry=registry)
-        self._seconds = Histogram(
-            "gatewise_request_seconds",
-            "From the request's headers to the response.",
-            ("route",),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._sizes = Histogram("gatewise_batch_size", "Inputs per batch.", buckets=_SIZES, registry=registry)
-        self._batches = Histogram("gatewise_batch_seconds", "Time per batch.", buckets=_SECONDS, registry=registry)
-        self._rejected = Counter("gatewise_rejected", "Requests not computed.", ("reason",), registry=registry)
-        self.queue_size = Gauge(
-            "gatewise_queue_size", "Inputs in the queues.", registry=registry, multiprocess_mode="livesum"
-        )
-        self._by_route: dict[tuple[str, int], tuple[Any, Any]] = {}
-        for reason in ("queue_full", "timeout", "disconnected"):
-            self._rejected.labels(reason)
+        named: dict[str, Any] = {"registry": registry}
+        self._requests = Counter("gatewise_requests", "Responses.", ("route", "model", "status"), **named)
+        about = "From the request's headers to the response."
+        self._seconds = Histogram("gatewise_request_seconds", about, ("route", "model"), buckets=_SECONDS, **named)
+        self._sizes = Histogram("gatewise_batch_size", "Inputs per batch.", ("model",), buckets=_SIZES, **named)
+        self._batches = Histogram("gatewise_batch_seconds", "Time per batch.", ("model",), buckets=_SECONDS, **named)
+        self._rejected = Counter("gatewise_rejected", "Requests not computed.", ("model", "reason"), **named)
+        about = "Inputs in the queues."
+        self.queue_size = Gauge("gatewise_queue_size", about, ("model",), multiprocess_mode="livesum", **named)
+        self._by_route: dict[tuple[str, str, int], tuple[Any, Any]] = {}
 
-    def request(self, route: str, status: int, seconds: float) -> None:
+    def add_model(self, model: str) -> None:
+        """Report 0 where nothing has been rejected yet."""
+        for reason in ("queue_full", "timeout", "disconnected"):
+            self._rejected.labels(model, reason)
+
+    def request(self, route: str, model: str, status: int, seconds: float) -> None:
         """Count one response."""
-        found = self._by_route.get((route, status))
+        found = self._by_route.get((route, model, status))
         if found is None:
-            found = self._requests.labels(route, str(status)), self._seconds.labels(route)
-            self._by_route[route, status] = found
+            found = self._requests.labels(route, model, str(status)), self._seconds.labels(route, model)
+            self._by_route[route, model, status] = found
         found[0].inc()
         found[1].observe(seconds)
 
-    def batch(self, size: int, seconds: float) -> None:
+    def batch(self, model: str, size: int, seconds: float) -> None:
         """Count one batch."""
-        self._sizes.observe(size)
-        self._batches.observe(seconds)
+        self._sizes.labels(model).observe(size)
+        self._batches.labels(model).observe(seconds)
 
-    def rejected(self, reason: str) -> None:
+    def rejected(self, model: str, reason: str) -> None:
         """Count a request that was not computed: queue_full, timeout or disconnected."""
-        self._rejected.labels(reason).inc()
+        self._rejected.labels(model, reason).inc()
 
     def text(self) -> bytes:
         """All metrics in the text format of Prometheus."""
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if folder is None:
             return generate_latest(self._registry)
-        _drop_gauges_of_dead_workers(folder)
+        for pid in {int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_live*.db")}:
+            if not is_alive(pid):  # its counters stay in the sum, its gauges do not
+                mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
-
-
-def _drop_gauges_of_dead_workers(folder: str) -> None:
-    """The counters of dead workers stay in the sum; their gauges do not."""
-    for pid in {int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_live*.db")}:
-        if not is_alive(pid):
-            mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]

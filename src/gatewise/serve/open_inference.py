@@ -16,20 +16,15 @@ Errors are `{"error": "..."}`.
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Collection, MutableMapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from gatewise._version import __version__
 from gatewise.serve.batch_queue import Predictions
 from gatewise.serve.endpoint import ModelEndpoint
-from gatewise.serve.handlers import parse, text_of, to_json
-from gatewise.serve.http_error import HTTPError
-from gatewise.serve.scope import disconnected_of
-from gatewise.serve.state import State
-from gatewise.types import Task
+from gatewise.serve.schemas import InferInput, InferRequest, RequestError, parse, validated
+from gatewise.types import Array, Task
 
 VERSION = "1"  # a model folder has no versions: each model has one
 OUTPUTS: dict[Task, dict[str, str]] = {
@@ -37,15 +32,8 @@ OUTPUTS: dict[Task, dict[str, str]] = {
     "multilabel": {"labels": "BOOL", "probabilities": "FP64"},
     "regression": {"value": "FP64"},
 }
-_REQUEST_KEYS = frozenset({"id", "parameters", "inputs", "outputs"})
-_INPUT_KEYS = frozenset({"name", "shape", "datatype", "parameters", "data"})
 _TENSOR = "inputs[0]"  # the field of the one input tensor
-_DATA = f"{_TENSOR}.data"
-
-
-def server_metadata() -> dict[str, Any]:
-    """GET /v2."""
-    return {"name": "gatewise", "version": __version__, "extensions": ["binary_tensor_data"]}
+DATA = f"{_TENSOR}.data"
 
 
 def model_metadata(endpoint: ModelEndpoint) -> dict[str, Any]:
@@ -64,168 +52,98 @@ def model_metadata(endpoint: ModelEndpoint) -> dict[str, Any]:
     }
 
 
-def endpoint_of(state: State, name: str, version: str) -> ModelEndpoint:
-    """The model that a path names. Raises HTTPError (404)."""
-    if version != VERSION:
-        raise HTTPError(404, "no_such_version", f"the only version of a model is {VERSION}", "version")
-    return state.endpoint(name)
-
-
-async def infer(endpoint: ModelEndpoint, scope: MutableMapping[str, Any], body: bytes) -> bytes:
-    """POST /v2/models/M/infer. Raises HTTPError."""
-    lengths = [value for name, value in scope["headers"] if name == b"inference-header-content-length"]
-    request, binary = _split(body, lengths[0] if lengths else None)
-    if not _REQUEST_KEYS.issuperset(request):
-        raise HTTPError(400, "unknown_field", f"the fields of a request are {', '.join(sorted(_REQUEST_KEYS))}", "body")
-    if "id" in request:
-        text_of(request["id"], "id")
-    if not isinstance(request.get("parameters", {}), dict):
-        raise HTTPError(400, "bad_field", "parameters must be an object", "parameters")
-    inputs = request.get("inputs")
-    if not isinstance(inputs, list) or len(inputs) != 1:
-        raise HTTPError(400, "bad_field", "inputs must be a list of one tensor", "inputs")
-    names = _output_names(request.get("outputs", []), tuple(OUTPUTS[endpoint.model.task]))
-    found = await endpoint.predict(_inputs_of(inputs[0], binary, endpoint), f"{_DATA}[{{}}]", disconnected_of(scope))
-    request_id = {"id": request["id"]} if "id" in request else {}
-    return to_json(response(endpoint, found, names) | request_id)
-
-
-def response(endpoint: ModelEndpoint, found: Predictions, names: Collection[str] | None = None) -> dict[str, Any]:
-    """The response of infer without its id. names: of the outputs, None for all."""
-    names = OUTPUTS[endpoint.model.task] if names is None else names
-    outputs = _outputs_of(endpoint, found, names)
-    return {"model_name": endpoint.name, "model_version": VERSION, "outputs": outputs}
-
-
-def _split(body: bytes, header_length: bytes | None) -> tuple[dict[str, Any], bytes]:
-    """The request's JSON and the binary data after it; there is none without `Inference-Header-Content-Length`."""
-    if header_length is None:
-        return parse(body), b""
-    if not header_length.isdigit() or len(header_length) > 12 or int(header_length) > len(body):
+def read_request(endpoint: ModelEndpoint, body: bytes, json_length: bytes | None) -> tuple[InferRequest, list[Any]]:
+    """The request, and its texts or series. json_length: the header Inference-Header-Content-Length; the rest of the
+    body is the binary data of the tensor. Raises RequestError.
+    """
+    if json_length is not None and (not json_length.isdigit() or len(json_length) > 12 or int(json_length) > len(body)):
         message = "Inference-Header-Content-Length is not a length within the body"
-        raise HTTPError(400, "header_length", message, "inference-header-content-length")
-    end = int(header_length)
-    return parse(body[:end]), body[end:]
+        raise RequestError("inference-header-content-length", message, "header_length")
+    end = len(body) if json_length is None else int(json_length)
+    request = validated(InferRequest, parse(body[:end]))
+    known, wanted = OUTPUTS[endpoint.model.task], [one.name for one in request.outputs]
+    if not known.keys() >= set(wanted) or len(set(wanted)) < len(wanted):
+        raise RequestError("outputs", f"outputs must be a list of objects with a name each: {' or '.join(known)}")
+    return request, _inputs_of(request.inputs[0], body[end:], endpoint)
 
 
-def _output_names(outputs: Any, known: Collection[str]) -> list[str]:
-    """The names of the requested outputs; all outputs if the list is empty."""
-    if not isinstance(outputs, list) or not all(
-        isinstance(one, dict)
-        and {"name", "parameters"}.issuperset(one)
-        and one.get("name") in known
-        and isinstance(one.get("parameters", {}), dict)
-        for one in outputs
-    ):
-        raise HTTPError(
-            400, "bad_field", f"outputs must be a list of objects with a name: {' or '.join(known)}", "outputs"
-        )
-    names = [str(one["name"]) for one in outputs]
-    if len(set(names)) < len(names):
-        raise HTTPError(400, "bad_field", "an output is requested twice", "outputs")
-    return names or list(known)
-
-
-def _inputs_of(tensor: Any, binary: bytes, endpoint: ModelEndpoint) -> list[Any]:
-    """The texts or series of the input tensor. Raises HTTPError (400)."""
-    kind = endpoint.input_kind
-    datatype, shape = ("BYTES", "[n]") if kind == "text" else ("FP32", "[n, steps, channels]")
-    if not isinstance(tensor, dict) or not _INPUT_KEYS.issuperset(tensor):
-        raise _bad_tensor(_TENSOR, f"the fields of an input are {', '.join(sorted(_INPUT_KEYS))}")
-    if tensor.get("name") != kind:
-        raise _bad_tensor(f"{_TENSOR}.name", f"must be {kind}")
-    if tensor.get("datatype") != datatype:
-        raise _bad_tensor(f"{_TENSOR}.datatype", f"must be {datatype}")
-    sizes = tensor.get("shape")
-    if not isinstance(sizes, list) or not all(type(n) is int and 0 <= n < 2**31 for n in sizes):
-        raise _bad_tensor(f"{_TENSOR}.shape", f"must be a list of integers, {shape}")
-    parameters = tensor.get("parameters", {})
-    if not isinstance(parameters, dict):
-        raise _bad_tensor(f"{_TENSOR}.parameters", "must be an object")
-    size = parameters.get("binary_data_size")
-    if (size is None) == ("data" not in tensor):
-        raise _bad_tensor(_DATA, "give either data or the parameter binary_data_size")
-    if size is not None and (type(size) is not int or size != len(binary)):
-        raise _bad_tensor(f"{_TENSOR}.parameters.binary_data_size", "must be the number of bytes after the JSON")
-    if size is None and binary:
-        raise _bad_tensor(f"{_TENSOR}.parameters", "no binary_data_size refers to the bytes after the JSON")
-    if kind == "text":
-        return _texts(sizes, tensor["data"] if size is None else _strings(binary))
-    data = np.frombuffer(binary, "<f4") if size is not None and size % 4 == 0 else tensor.get("data")
-    return _series(sizes, data, endpoint.model.channels)
-
-
-def _outputs_of(endpoint: ModelEndpoint, found: Predictions, names: Collection[str]) -> list[dict[str, Any]]:
+def response(endpoint: ModelEndpoint, found: Predictions, request: InferRequest) -> dict[str, Any]:
+    """The response of infer."""
     target, (n, width) = endpoint.model.target, found.values.shape
-    data: dict[str, list[Any]] = {
-        "probabilities": found.values.ravel().tolist(),
-        "value": found.values.ravel().tolist(),
-    }
+    values = found.values.ravel().tolist()
+    data: dict[str, list[Any]] = {"probabilities": values, "value": values}
     if target.task != "regression":
         decided = target.decide(found.values)
         data["labels"] = decided.astype(bool).ravel().tolist()
-        if target.task == "classification":
-            data["label"] = [target.classes[k] for k in decided]
-    return [
-        {
-            "name": name,
-            "shape": [n] if name == "label" else [n, width],
-            "datatype": OUTPUTS[target.task][name],
-            "data": data[name],
-        }
-        for name in names
+        data["label"] = [target.classes[k] for k in decided] if target.task == "classification" else []
+    known = OUTPUTS[target.task]
+    outputs = [
+        {"name": name, "shape": [n] if name == "label" else [n, width], "datatype": known[name], "data": data[name]}
+        for name in [one.name for one in request.outputs] or known
     ]
+    identity = {} if request.id is None else {"id": request.id}
+    return {"model_name": endpoint.name, "model_version": VERSION, "outputs": outputs, **identity}
 
 
-def _bad_tensor(field: str, message: str) -> HTTPError:
-    return HTTPError(400, "tensor", message, field)
+def _inputs_of(tensor: InferInput, binary: bytes, endpoint: ModelEndpoint) -> list[Any]:
+    """The texts or series of the input tensor. Raises RequestError."""
+    kind = endpoint.input_kind
+    datatype = "BYTES" if kind == "text" else "FP32"
+    for field, given, expected in (("name", tensor.name, kind), ("datatype", tensor.datatype, datatype)):
+        if given != expected:
+            raise _bad_tensor(f"{_TENSOR}.{field}", f"must be {expected}")
+    size = tensor.parameters.get("binary_data_size")
+    if (size is None) == (tensor.data is None):
+        raise _bad_tensor(DATA, "give either data or the parameter binary_data_size")
+    if size is None and binary:
+        raise _bad_tensor(f"{_TENSOR}.parameters", "no binary_data_size refers to the bytes after the JSON")
+    if size is not None and (type(size) is not int or size != len(binary)):
+        raise _bad_tensor(f"{_TENSOR}.parameters.binary_data_size", "must be the number of bytes after the JSON")
+    if kind == "text":
+        found = _as_shaped(
+            tensor.shape, np.array(_strings(binary) if tensor.data is None else tensor.data, dtype=object)
+        )
+        texts: list[Any] = found.ravel().tolist()
+        if found.shape[1:] not in ((), (1,)):
+            raise _bad_tensor(f"{_TENSOR}.shape", "must be [n] or [n, 1], for n strings")
+        if not all(isinstance(one, str) for one in texts):
+            raise _bad_tensor(DATA, "must be strings")
+        return texts
+    channels = endpoint.model.channels
+    if len(tensor.shape) != 3 or tensor.shape[2] != channels or 0 in tensor.shape:
+        raise _bad_tensor(f"{_TENSOR}.shape", f"must be [n, steps, {channels}]")
+    try:
+        numbers = np.frombuffer(binary, "<f4") if tensor.data is None else np.array(tensor.data)
+        if numbers.dtype.kind == "U":
+            raise ValueError
+    except ValueError:  # bytes that end within a number, or lists of different lengths
+        raise _bad_tensor(DATA, "must be numbers, nested as the shape or flat") from None
+    return list(_as_shaped(tensor.shape, numbers).astype(np.float32))  # None becomes NaN
+
+
+def _as_shaped(shape: Sequence[int], found: Array) -> Array:
+    """The values, flat or nested as the shape, in that shape."""
+    if found.ndim > 1 and found.shape != tuple(shape):
+        raise _bad_tensor(DATA, "nested in another way than the shape")
+    if found.size != math.prod(shape):
+        raise _bad_tensor(f"{_TENSOR}.shape", "the number of values does not fit the shape")
+    return found.reshape(shape)
+
+
+def _bad_tensor(field: str, message: str) -> RequestError:
+    return RequestError(field, message, "tensor")
 
 
 def _strings(raw: bytes) -> list[str]:
     """The elements of a BYTES tensor: each a length of four bytes, little-endian, and that many bytes of UTF-8."""
     found, place = [], 0
     while place < len(raw):
-        if place + 4 > len(raw):
-            raise _bad_tensor(_DATA, "the bytes end within an element")
-        (size,) = struct.unpack_from("<I", raw, place)
-        place += 4
-        if place + size > len(raw):
-            raise _bad_tensor(_DATA, "the bytes end within an element")
+        start = place + 4
+        place = start + int.from_bytes(raw[place:start], "little")
+        if place > len(raw):
+            raise _bad_tensor(DATA, "the bytes end within an element")
         try:
-            found.append(raw[place : place + size].decode())
+            found.append(raw[start:place].decode())
         except UnicodeDecodeError:
-            raise _bad_tensor(f"{_DATA}[{len(found)}]", "not UTF-8") from None
-        place += size
+            raise _bad_tensor(f"{DATA}[{len(found)}]", "not UTF-8") from None
     return found
-
-
-def _texts(shape: list[int], data: Any) -> list[str]:
-    flat = data
-    if isinstance(data, list) and data and all(isinstance(row, list) for row in data):  # nested as [n, 1]
-        flat = [item for row in data for item in row]
-    if not isinstance(flat, list) or not all(isinstance(item, str) for item in flat):
-        raise _bad_tensor(_DATA, "must be strings")
-    if len(shape) not in (1, 2) or shape[1:] not in ([], [1]) or shape[0] != len(flat):
-        raise _bad_tensor(f"{_TENSOR}.shape", "must be [n] or [n, 1], for n strings")
-    return flat
-
-
-def _series(shape: list[int], data: Any, channels: int) -> list[Any]:
-    if len(shape) != 3 or shape[2] != channels or 0 in shape:
-        raise _bad_tensor(f"{_TENSOR}.shape", f"must be [n, steps, {channels}]")
-    if not isinstance(data, np.ndarray):
-        flat, lengths = data, [shape[0], shape[1], shape[2]]
-        while isinstance(flat, list) and flat and all(isinstance(row, list) for row in flat):  # nested as its shape
-            if len(lengths) < 2 or any(len(row) != lengths[1] for row in flat):
-                raise _bad_tensor(_DATA, "nested in another way than the shape")
-            lengths = lengths[1:]
-            flat = [item for row in flat for item in row]
-        numbers = isinstance(flat, list) and all(
-            x is None or (type(x) in (int, float) and -3e38 < x < 3e38) for x in flat
-        )
-        if not numbers:
-            raise _bad_tensor(_DATA, "must be numbers in the range of FP32, or null where one is missing")
-        data = np.array(flat, dtype=np.float32)
-    if data.size != math.prod(shape):
-        raise _bad_tensor(_DATA, "the number of values does not fit the shape")
-    return list(data.reshape(shape))

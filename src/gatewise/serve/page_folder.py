@@ -27,7 +27,9 @@ from gatewise.explain.explanation import explain_example
 from gatewise.explain.provenance import today
 from gatewise.explain.render.html import csp_hash, plain_table, read_page_file
 from gatewise.model.model import Model
+from gatewise.serve.schemas import RequestError
 from gatewise.serve.view import view
+from gatewise.serve.view.model import ViewCache, model_view, unit_view
 from gatewise.storage.atomic import reason
 
 MAX_INPUTS = 100
@@ -52,7 +54,7 @@ def page_files(
     """
     if not 0 < len(inputs) <= MAX_INPUTS:
         raise InputError(f"an exported page has 1 to {MAX_INPUTS} texts or series, not {len(inputs):,}")
-    cache = view.ViewCache()
+    cache = ViewCache()
     found: dict[str, bytes] = {}
     left_out: list[tuple[int, str, str]] = []
     static: list[str] = []
@@ -71,7 +73,7 @@ def page_files(
         static.append(f"<h2>{number}</h2>{plain_table(explain_example(example, answer['method']))}")
     arch = model.architecture
     for layer in range(arch.layers):
-        units = [view.unit_view(model, k, layer) for k in range(arch.units * len(arch.directions))]
+        units = [unit_view(model, k, layer) for k in range(arch.units * len(arch.directions))]
         found[f"units-{layer}.json"] = _json(units)
     exported = {
         "inputs": requests,
@@ -80,7 +82,7 @@ def page_files(
         "fingerprint": cache.fingerprint(model),
         "command": command,
     }
-    found["model.json"] = _json(view.model_view(model, cache) | {"exported": exported})
+    found["model.json"] = _json(model_view(model, cache) | {"exported": exported})
     found |= _page(static)
     found[_MANIFEST] = _json({"format": _FORMAT, "version": __version__, "files": sorted(found)})
     return found, left_out
@@ -117,9 +119,7 @@ def _request(item: Any) -> dict[str, Any]:
     return {"series": [[None if np.isnan(x) else x for x in row] for row in rows]}
 
 
-def _text_json(
-    model: Model, request: Mapping[str, object], cache: view.ViewCache
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _text_json(model: Model, request: Mapping[str, object], cache: ViewCache) -> tuple[dict[str, Any], dict[str, str]]:
     """The answers for one input, and the methods that are left out, each with the reason."""
 
     def explain(*include: str, **more: object) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _text_json(
         try:
             if method not in attributions:
                 attributions[method] = explain("attribution", method=method)["attribution"]
-        except view.RequestError as error:
+        except RequestError as error:
             left_out[method] = error.message
     for one in attributions.values():
         one["methods"] = [method for method in METHODS if method in attributions]

@@ -1,8 +1,8 @@
-"""The HTTP/1.1 connection: uvicorn's, with the limits that it lacks.
+"""The HTTP/1.1 connection: uvicorn's, with the limits that it lacks, as docs/trust.md promises them.
 
 The limits: 16 KB of headers, a time for the request to arrive and for the client to read the response, a number of open
-connections, and paths as request targets. One task checks all connections once per second; there is no timer per
-request.
+connections, and paths as request targets. A connection checks its times once per second; there is no timer per request.
+Neither uvicorn nor granian has a limit for clients that send nothing or read nothing.
 """
 
 from __future__ import annotations
@@ -13,21 +13,29 @@ from collections import deque
 from functools import partial
 from typing import Any
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gatewise.serve.scope import ARRIVING_SINCE, DISCONNECTED
 from gatewise.serve.security import SECURITY_HEADERS
+from gatewise.serve.settings import Settings
 
 _MAX_HEADERS = 16_384  # bytes of the request line and the headers
 
 
+class Config(uvicorn.Config):
+    """uvicorn's configuration, with the server's settings."""
+
+    settings: Settings
+
+
 class Connection(HttpToolsProtocol):
-    """One connection. `config.settings` are the server's settings."""
+    """One connection. `config` is a `Config`."""
+
+    config: Config
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        settings = self.config.settings  # type: ignore[attr-defined]
-        self._limit_concurrency: int = settings.limit_concurrency
         self._header_bytes = 0  # of the request that is arriving; -1 once its headers are complete
         self._bytes_without_body = 0  # of chunk extensions and trailers
         self._requests = self._responses = 0  # complete ones
@@ -35,14 +43,17 @@ class Connection(HttpToolsProtocol):
         self._rejection: tuple[int, str, str] | None = None  # to be sent after the responses to complete requests
         self._reading_since: float | None = None  # when the request that is arriving began, or may go on
         self._writing_since: float | None = None  # since when the client has read nothing
+        self._stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._reading_since = self.loop.time()  # the read timeout starts when a client connects
-        if len(self.connections) > self._limit_concurrency:
+        self._timer = self.loop.call_later(1.0, self._close_if_slow)
+        if len(self.connections) > self.config.settings.limit_concurrency:
             self._reject(503, "busy", "too many connections are open")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
         for cycle in self._cycles:  # uvicorn tells the last one only
             cycle.disconnected = True
         super().connection_lost(exc)
@@ -82,6 +93,8 @@ class Connection(HttpToolsProtocol):
         if self._rejection is not None or self.url[:1] != b"/" or self.url[:2] == b"//":
             raise ValueError("rejected")  # httptools reports it as one of its errors: `send_400_response`
         super().on_headers_complete()
+        if self._stopping:
+            self.cycle.keep_alive = False
         self._cycles.append(self.cycle)
         self.scope[DISCONNECTED] = partial(_is_disconnected, self.cycle)  # type: ignore[literal-required]
         self.scope[ARRIVING_SINCE] = lambda: self._reading_since  # type: ignore[literal-required]
@@ -123,14 +136,17 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Wait for a request whose headers are arriving; otherwise as uvicorn does."""
+        self._stopping = True
         if self._header_bytes <= 0 or (self.cycle is not None and not self.cycle.response_complete):
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         self._reject(400, "bad_http", "the request is not HTTP/1.1 with a path as its target")
 
-    def close_if_slow(self, now: float, timeout: float) -> None:
-        """Close the connection if its client has exceeded the read timeout."""
+    def _close_if_slow(self) -> None:
+        """Close the connection if its client has exceeded the read timeout, and look again in a second."""
+        now, timeout = self.loop.time(), self.config.settings.read_timeout
+        self._timer = self.loop.call_later(1.0, self._close_if_slow)
         if self._writing_since is not None and now - self._writing_since > timeout:
             self.transport.abort()
         elif self._reading_since is not None and self._requests > self._responses:
@@ -170,12 +186,3 @@ def _is_disconnected(cycle: Any) -> bool:
     """
     cycle.disconnected = cycle.disconnected or cycle.transport.is_closing()
     return bool(cycle.disconnected)
-
-
-async def close_slow_clients(connections: set[Any], timeout: float) -> None:
-    """Close the connections of slow clients, once per second, forever."""
-    loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(1.0)
-        for connection in list(connections):
-            connection.close_if_slow(loop.time(), timeout)

@@ -1,146 +1,207 @@
-"""Start the server, and stop it on SIGTERM."""
+"""Start the server, in this process or in several under uvicorn's supervisor, and stop it on SIGTERM."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 import logging
+import multiprocessing
 import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
-from types import FrameType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.synchronize import Semaphore
+from pathlib import Path
+from typing import Any
 
-import uvicorn
+from uvicorn import Server
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
-from gatewise.errors import InputError, printable
+from gatewise.errors import GatewiseError, InputError, printable
 from gatewise.kernels.threads import threads
-from gatewise.model.model import Model
 from gatewise.serve.app import create_app
-from gatewise.serve.protocol import Connection, close_slow_clients
+from gatewise.serve.protocol import Config, Connection
 from gatewise.serve.settings import Settings
 from gatewise.serve.state import State, load_models
-from gatewise.serve.workers import supervise
-from gatewise.system.processes import event_loop, one_listener
+from gatewise.system.processes import RELOAD_SIGNAL, event_loop, one_listener
 
 _SAME_SIGNAL = 0.5  # seconds: a terminal sends Ctrl-C to a program and to its parent, which may pass it on
-
-
-class _Config(uvicorn.Config):
-    settings: Settings
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, except that a signal ends it with exit code 0, and a second signal ends it at once."""
-
-    state: State
-    _signalled_at = 0.0
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        settings = self.config.settings  # type: ignore[attr-defined]
-        self._slow_clients = asyncio.create_task(
-            close_slow_clients(self.server_state.connections, settings.read_timeout)
-        )
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        self._slow_clients.cancel()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for sig, handler in before.items():
-                signal.signal(sig, handler)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit and time.monotonic() - self._signalled_at > _SAME_SIGNAL:
-            os._exit(128 + sig)
-        if not self.should_exit:
-            self._signalled_at = time.monotonic()
-        self.state.ready = False
-        self.should_exit = True
 
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code. Raises a GatewiseError if the server cannot start."""
     threads()  # an invalid GATEWISE_THREADS is an error before anything starts
+    os.environ["GATEWISE_THREADS"] = os.environ.get("GATEWISE_THREADS") or str(settings.threads)
     models = load_models(settings)
-    sock = _listen(settings)
-    url = settings.url(sock.getsockname()[1])
+    with _listening(settings) as sock:
+        port = 0 if settings.uds is not None else sock.getsockname()[1]
+        line = f"gatewise: serving {', '.join(models)} at {settings.url(port)} (Ctrl-C ends it)"
+        state = State(models, settings)
+        if settings.workers > 1:
+            return _supervise(settings, sock, port, line)
+        app = create_app(state, port, partial(_running, state, line))
+        before = {sig: signal.signal(sig, signal.SIG_IGN) for sig in (signal.SIGINT, signal.SIGTERM)}
+        try:  # uvicorn raises the signal again when it has ended
+            Server(_config(settings, app)).run([sock])
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+    return 0
 
-    def is_ready() -> None:
-        print(f"gatewise: serving {', '.join(models)} at {url} (Ctrl-C ends it)", file=sys.stderr, flush=True)
 
-    if settings.workers > 1:
-        return supervise(settings, sock, _serve, is_ready)
-    return _serve(settings, sock, is_ready, models)
-
-
-def _listen(settings: Settings) -> socket.socket:
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
     """The listening socket. Raises InputError with the system's reason."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        one_listener(sock)
-        sock.bind((settings.host, settings.port))
-        sock.listen(2048)
-    except OSError as error:
-        sock.close()
-        why = error.strerror or str(error)
-        raise InputError(f"cannot listen at {printable(settings.host)} port {settings.port}: {why}") from None
-    sock.setblocking(False)
-    return sock
+    unix = settings.uds is not None
+    family = socket.AF_UNIX if unix else socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    where = settings.uds or f"{settings.host} port {settings.port}"
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        try:
+            if settings.uds is not None:
+                _remove_stale(settings.uds)
+            else:
+                one_listener(sock)
+            sock.bind(settings.uds or (settings.host, settings.port))
+            sock.listen(2048)
+        except OSError as error:
+            raise InputError(f"cannot listen at {printable(where)}: {error.strerror or error}") from None
+        sock.setblocking(False)
+        try:
+            yield sock
+        finally:
+            if settings.uds is not None:
+                Path(settings.uds).unlink(missing_ok=True)
 
 
-def _serve(
-    settings: Settings, sock: socket.socket, is_ready: Callable[[], None], models: Mapping[str, Model] | None = None
-) -> int:
-    """Serve in this process; returns the exit code. is_ready: called once every model has made a prediction. Raises a
-    GatewiseError if the server cannot start.
-    """
-    if not os.environ.get("GATEWISE_THREADS"):
-        os.environ["GATEWISE_THREADS"] = str(settings.threads)
+def _remove_stale(path: str) -> None:
+    """Remove the socket of a server that was killed; one that answers, or another file, is left."""
+    if Path(path).is_socket():
+        with socket.socket(socket.AF_UNIX) as other:
+            if other.connect_ex(path) == errno.ECONNREFUSED:
+                Path(path).unlink()
+
+
+def _config(settings: Settings, app: Callable[..., Any], factory: bool = False) -> Config:
     logging.basicConfig(stream=sys.stderr, format="gatewise: %(message)s", level=logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    logging.getLogger("uvicorn.access").setLevel(logging.INFO)
-    app, state = create_app(models or load_models(settings), settings, sock.getsockname()[1])
-    state.warm_up()
-    is_ready()
-    config = _Config(
+    config = Config(
         app,
+        factory=factory,
         http=Connection,
         ws="none",
         loop=event_loop(),
         lifespan="on",
         log_config=None,
-        access_log=settings.access_log,
+        access_log=False,
         server_header=False,
         proxy_headers=False,
+        workers=settings.workers,
         timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
+        timeout_worker_healthcheck=60,
     )
     config.settings = settings
-    server = _Server(config)
-    server.state = state
-    server.run(sockets=[sock])
-    _end_threads()
-    return 0
+    return config
 
 
-def _end_threads() -> None:
-    """Exit even if a worker thread still computes something that nobody waits for: Python would wait for it."""
-    for thread in threading.enumerate():
-        if thread.name.startswith("gatewise-"):
-            thread.join(0.5)
-            if thread.is_alive():
-                sys.stderr.flush()
-                os._exit(0)
+@contextmanager
+def _running(state: State, line: str) -> Iterator[None]:
+    """In the event loop, while requests are answered: the line that says so, and the signals."""
+    if line:
+        print(line, file=sys.stderr, flush=True)
+    loop, settings = asyncio.get_running_loop(), state.settings
+    uvicorns: Any = signal.getsignal(signal.SIGTERM)
+
+    def drain(sig: int) -> None:
+        state.ready = False
+        loop.call_soon_threadsafe(loop.call_later, settings.drain_seconds, uvicorns, sig, None)
+
+    in_worker = multiprocessing.parent_process() is not None and settings.workers > 1
+    _on_stop(drain, lambda sig: os._exit(128 + sig))
+    if in_worker:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent passes it on as SIGTERM
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    if settings.reload and RELOAD_SIGNAL is not None:
+        signal.signal(RELOAD_SIGNAL, lambda sig, frame: state.reload_in_thread())
+    yield
+    state.close()
+    end = threading.Timer(1.0, os._exit, (0,))  # Python would wait for a thread that computes what nobody waits for
+    end.daemon = True
+    end.start()
+
+
+def _on_stop(first: Callable[[int], None], again: Callable[[int], None]) -> None:
+    """Call `first` on SIGINT or SIGTERM, and `again` on the next one."""
+    since: list[float] = []
+
+    def stop(sig: int, frame: object) -> None:
+        if not since:
+            since.append(time.monotonic())
+            first(sig)
+        elif time.monotonic() - since[0] > _SAME_SIGNAL:
+            again(sig)
+
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sig, stop)
+
+
+def _supervise(settings: Settings, sock: socket.socket, port: int, line: str) -> int:
+    """Run worker processes on one listening socket; each loads its own models. uvicorn replaces one that ends, and
+    gives up where one cannot start. Returns the exit code.
+    """
+    with tempfile.TemporaryDirectory(prefix="gatewise-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # set before a worker imports the Prometheus client
+        first = multiprocessing.get_context("spawn").Semaphore(1)
+        config = _config(settings, partial(_worker, settings, port, line, first), factory=True)
+        log = logging.getLogger("uvicorn.error")
+        log.setLevel(logging.INFO)
+        log.addFilter(lambda record: record.levelno > logging.INFO or str(record.msg).startswith("Child process"))
+        supervisor: Any = Multiprocess(config, [sock])
+
+        def kill(sig: int) -> None:
+            for one in supervisor.processes:
+                one.process.kill()
+            sys.exit(128 + sig)
+
+        def reload() -> None:
+            for one in supervisor.processes:
+                if settings.reload and RELOAD_SIGNAL is not None:
+                    os.kill(one.pid, RELOAD_SIGNAL)
+
+        def stop() -> None:
+            sock.close()  # or clients could still connect when all workers have closed theirs
+            supervisor.should_exit.set()
+
+        _on_stop(supervisor.signal_queue.append, kill)
+        supervisor.handle_int = supervisor.handle_term = stop
+        supervisor.handle_hup = reload  # uvicorn would start other processes, and close the connections of these
+        supervisor.run()
+        failed = any(one.exitcode == STARTUP_FAILURE for one in supervisor.processes)
+        return GatewiseError.exit_code if failed else 0
+
+
+def _worker(settings: Settings, port: int, line: str, first: Semaphore) -> Any:
+    """The application of a worker process. The first worker that is ready says that the server is."""
+    try:
+        state = State(load_models(settings), settings)
+    except GatewiseError as error:
+        print(f"gatewise: {error}", file=sys.stderr, flush=True)
+        sys.exit(STARTUP_FAILURE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    return create_app(state, port, lambda: _running(state, line if first.acquire(block=False) else ""))
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would hold the port forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The ASGI scope of a request, and what `Connection` adds to it."""
+"""The ASGI scope of a request, and what the connection and the handlers add to it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ Scope = MutableMapping[str, Any]
 
 DISCONNECTED = "gatewise.disconnected"
 ARRIVING_SINCE = "gatewise.arriving_since"
+MODEL = "gatewise.model"  # the name of the model that answers, for the log and the metrics
 
 
 def disconnected_of(scope: Scope) -> Callable[[], bool]:

@@ -1,4 +1,4 @@
-"""The checks that every request passes first, and the security headers of every response.
+"""The checks that every request passes first, the headers of every response, its metrics and its line in the log.
 
 In this order: Host, token, Origin and Sec-Fetch-Site, Content-Type, query parameters, Content-Encoding, size, and the
 time in which the body must arrive. No error repeats what the client sent, and no exception's message reaches the log:
@@ -11,17 +11,25 @@ import asyncio
 import base64
 import binascii
 import hmac
+import itertools
+import json
 import logging
+import re
+import secrets
+import sys
 import time
 import traceback
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from gatewise.errors import InputError
 from gatewise.serve.http_error import HTTPError
-from gatewise.serve.scope import Scope, arriving_since, disconnected_of
-from gatewise.serve.settings import Settings
+from gatewise.serve.scope import MODEL, Scope, arriving_since, disconnected_of
+from gatewise.serve.state import State
 
 log = logging.getLogger("gatewise.serve")
 
@@ -46,10 +54,18 @@ _SINGLE = frozenset(
     }
 )
 _CHALLENGE = (b"www-authenticate", b'Basic realm="gatewise", charset="UTF-8"')
+_WINDOWS = {b"gzip": 31, b"deflate": 15}  # of zlib, by Content-Encoding
+_REQUEST_ID = re.compile(rb"[\w.:/+=-]{1,128}", re.ASCII)
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
+_PROCESS = secrets.token_hex(6)
+_NUMBERS = itertools.count()
+
+Headers = Mapping[bytes, bytes]
+Handler = Callable[[Scope, bytes], Awaitable[bytes]]
 
 
 class SecurityMiddleware:
-    """ASGI middleware. `observe(route, status, seconds)` is called after every response.
+    """ASGI middleware. hosts: accepted Host headers.
 
     direct: handlers of POST routes by path, `(scope, body) -> JSON`, that bypass the application: its layers take
     longer than the rest of a small request. parameters: the names of the query parameters of a path.
@@ -58,19 +74,17 @@ class SecurityMiddleware:
     def __init__(
         self,
         app: Any,
-        settings: Settings,
+        state: State,
         hosts: frozenset[bytes],
-        observe: Callable[[str, int, float], None],
-        direct: Mapping[str, Callable[[Scope, bytes], Awaitable[bytes]]],
+        direct: Mapping[str, Handler],
         parameters: Callable[[str], frozenset[str]],
     ) -> None:
         self._app = app
-        self._parameters = parameters
-        self._direct = direct
-        self._settings = settings
+        self._state = state
+        self._settings = state.settings
         self._hosts = hosts
-        self._token = settings.token.encode() if settings.token is not None else None
-        self._observe = observe
+        self._direct = direct
+        self._parameters = parameters
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -81,20 +95,23 @@ class SecurityMiddleware:
         disconnected = disconnected_of(scope)
         # HEAD is answered as GET; uvicorn, which has the client's own scope, sends the headers alone.
         scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        headers = dict(scope["headers"])
+        identity = _identity(headers)
 
         async def send_secured(message: dict[str, Any]) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], *SECURITY_HEADERS]
-                if not any(name == b"cache-control" for name, _ in headers):
-                    headers.append(_NO_STORE)
-                message["headers"] = headers
+                sent = message["headers"] = [*message["headers"], *SECURITY_HEADERS, *identity]
+                if not any(name == b"cache-control" for name, _ in sent):
+                    sent.append(_NO_STORE)
+                if not self._state.ready:
+                    sent.append(_CLOSE)
             disconnected()  # tells uvicorn, too
             await send(message)
 
         try:
-            headers = self._check_headers(scope)
+            self._check_headers(scope, headers)
             body: bytes | None = await self._read_body(scope, headers, receive) if scope["method"] == "POST" else b""
 
             async def receive_body() -> dict[str, Any]:
@@ -111,64 +128,71 @@ class SecurityMiddleware:
                 await self._app(scope, receive_body, send_secured)
         except HTTPError as error:
             await _send_error(error, scope, send_secured)
+        except InputError as error:
+            await _send_error(HTTPError.of(error), scope, send_secured)
         except asyncio.CancelledError:  # the shutdown timeout is over
             if not status:
                 stopping = HTTPError(503, "stopping", "the server is stopping", headers=(_CLOSE,))
                 await _send_error(stopping, scope, send_secured)
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{Path(last.filename).name}:{last.lineno}"
-            log.error("%s %s failed: %s at %s", scope["method"], _route(scope), type(error).__name__, where)
+            where = f"{Path(last.filename).name}:{last.lineno}, request {identity[0][1].decode()}"
+            log.error("%s %s failed: %s at %s", scope["method"], _route(scope, 500), type(error).__name__, where)
             if not status:
                 failure = HTTPError(500, "internal", "the server failed; its log says where")
                 await _send_error(failure, scope, send_secured)
-        route = scope["path"] if scope["path"] in self._direct else _route(scope)
-        self._observe(route, status, time.perf_counter() - started)
+        route = scope["path"] if scope["path"] in self._direct else _route(scope, status)
+        seconds, model = time.perf_counter() - started, scope.get(MODEL, "")
+        self._state.metrics.request(route, model, status, seconds)
+        if self._settings.access_log:
+            line: dict[str, Any] = {name.decode().removeprefix("x-"): value.decode() for name, value in identity}
+            line |= {"method": scope["method"], "route": route, "status": status, "model": model}
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            print(json.dumps({"time": now, **line, "ms": round(seconds * 1e3, 3)}), file=sys.stderr, flush=True)
 
-    def _check_headers(self, scope: Scope) -> dict[bytes, bytes]:
-        """The headers by name. Raises HTTPError unless the request passes all checks of headers."""
-        headers: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            if name in headers and name in _SINGLE:
-                raise HTTPError(400, "bad_header", "a header occurs twice", name.decode("latin-1"))
-            headers[name] = value
-        if headers.get(b"host", b"").lower() not in self._hosts:
+    def _check_headers(self, scope: Scope, headers: Headers) -> None:
+        """Raise HTTPError unless the request passes all checks of headers."""
+        if len(headers) < len(scope["headers"]):
+            names = [name for name, _ in scope["headers"]]
+            if repeated := [name for name in _SINGLE if names.count(name) > 1]:
+                raise HTTPError(400, "bad_header", "a header occurs twice", repeated[0].decode())
+        if self._settings.uds is None and headers.get(b"host", b"").lower() not in self._hosts:
             raise HTTPError(421, "wrong_host", "the server does not accept this Host; see --allow-host", "host")
-        authorization = headers.get(b"authorization")
-        if self._token is not None and scope["path"] not in _WITHOUT_TOKEN and not self._is_authorized(authorization):
+        token = self._settings.token_of(scope["path"])
+        if token is not None and scope["path"] not in _WITHOUT_TOKEN and not _is_authorized(headers, token):
             raise HTTPError(
                 401, "token", "a token is required: Authorization: Bearer TOKEN", "authorization", (_CHALLENGE,)
             )
         if scope["method"] == "POST":
-            _check_same_site(headers, scope["path"])
+            self._check_same_site(headers, scope["path"])
         if scope["query_string"]:
             _check_query(scope["query_string"], self._parameters(scope["path"]))
-        return headers
 
-    def _is_authorized(self, authorization: bytes | None) -> bool:
-        """Whether the header holds the token: as Bearer, or as the password of Basic, for browsers."""
-        scheme, _, value = (authorization or b"").partition(b" ")
-        given = value.strip()
-        if scheme.lower() == b"basic":
-            try:
-                given = base64.b64decode(given, validate=True).partition(b":")[2]
-            except binascii.Error:
-                return False
-        elif scheme.lower() != b"bearer":
-            return False
-        return hmac.compare_digest(given, self._token or b"")
+    def _check_same_site(self, headers: Headers, path: str) -> None:
+        """Raise HTTPError for a request that a page of another site could make a browser send, unless --cors has it."""
+        origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", b"none")
+        if origin is None or origin.decode("latin-1") not in self._settings.cors:
+            if site not in (b"same-origin", b"none"):
+                raise HTTPError(403, "cross_site", "requests from other sites are rejected", "sec-fetch-site")
+            if origin is not None and origin.partition(b"://")[2].lower() != headers.get(b"host", b"").lower():
+                raise HTTPError(403, "cross_site", "requests from other origins are rejected", "origin")
+        media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        # Clients of the Open Inference Protocol may send no type. They are not browsers, which send an Origin.
+        client = origin is None and b"sec-fetch-site" not in headers and path.startswith("/v2/")
+        if media_type != b"application/json" and not (client and media_type in (b"", b"application/octet-stream")):
+            raise HTTPError(415, "content_type", "Content-Type must be application/json", "content-type")
 
-    async def _read_body(self, scope: Scope, headers: dict[bytes, bytes], receive: Any) -> bytes:
-        """The whole body, within its size and the time since the request began. The rest of a rejected body is not
-        read.
+    async def _read_body(self, scope: Scope, headers: Headers, receive: Any) -> bytes:
+        """The whole body, decompressed, within its size and the time since the request began. The rest of a rejected
+        body is not read.
         """
         limit = self._settings.max_body
         too_large = HTTPError(413, "too_large", f"a body may have at most {limit:,} bytes", "body")
-        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            message = "compressed bodies are not supported: send no Content-Encoding"
-            raise HTTPError(415, "encoding", message, "content-encoding")
+        coding = headers.get(b"content-encoding", b"identity").lower()
+        if coding not in (b"identity", *_WINDOWS):
+            raise HTTPError(415, "encoding", "the only Content-Encodings are gzip and deflate", "content-encoding")
         if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-            message = "compressed bodies are not supported: the only Transfer-Encoding is chunked"
+            message = "the only Transfer-Encoding is chunked"
             raise HTTPError(415, "encoding", message, "transfer-encoding", (_CLOSE,))
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > limit:
@@ -188,21 +212,43 @@ class SecurityMiddleware:
             raise HTTPError(408, "request_timeout", "the body took too long to arrive", "body", (_CLOSE,)) from None
         if event["type"] != "http.request":
             raise HTTPError(400, "disconnected", "the client disconnected before the body was complete")
-        return b"".join(parts)
+        body = b"".join(parts)
+        if coding not in _WINDOWS:
+            return body
+        unpack = zlib.decompressobj(_WINDOWS[coding])
+        try:
+            body = unpack.decompress(body, limit + 1)
+        except zlib.error:
+            raise HTTPError(400, "encoding", f"the body is not {coding.decode()}", "body") from None
+        if len(body) > limit:
+            raise too_large
+        if not unpack.eof or unpack.unused_data:
+            raise HTTPError(400, "encoding", f"the body is not one whole {coding.decode()} stream", "body")
+        return body
 
 
-def _check_same_site(headers: dict[bytes, bytes], path: str) -> None:
-    """Raise HTTPError for a request that a page of another site could make a browser send."""
-    origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", b"none")
-    if site not in (b"same-origin", b"none"):
-        raise HTTPError(403, "cross_site", "requests from other sites are rejected", "sec-fetch-site")
-    if origin is not None and origin.partition(b"://")[2].lower() != headers[b"host"].lower():
-        raise HTTPError(403, "cross_site", "requests from other origins are rejected", "origin")
-    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    # Clients of the Open Inference Protocol may send no type. They are not browsers, which send an Origin with a POST.
-    client = origin is None and b"sec-fetch-site" not in headers and path.startswith("/v2/")
-    if media_type != b"application/json" and not (client and media_type in (b"", b"application/octet-stream")):
-        raise HTTPError(415, "content_type", "Content-Type must be application/json", "content-type")
+def _identity(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """What a response repeats: the request's id, or a new one, and its traceparent, if they are well-formed."""
+    request_id, trace = headers.get(b"x-request-id"), headers.get(b"traceparent")
+    if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+        request_id = f"{_PROCESS}-{next(_NUMBERS):x}".encode()
+    if trace is None or not _TRACEPARENT.fullmatch(trace):
+        return [(b"x-request-id", request_id)]
+    return [(b"x-request-id", request_id), (b"traceparent", trace)]
+
+
+def _is_authorized(headers: Headers, token: str) -> bool:
+    """Whether the token is in the headers: as Bearer, or as the password of Basic, for browsers."""
+    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+    given = value.strip()
+    if scheme.lower() == b"basic":
+        try:
+            given = base64.b64decode(given, validate=True).partition(b":")[2]
+        except binascii.Error:
+            return False
+    elif scheme.lower() != b"bearer":
+        return False
+    return hmac.compare_digest(given, token.encode())
 
 
 def _check_query(query: bytes, known: frozenset[str]) -> None:
@@ -226,6 +272,7 @@ async def _send_json(status: int, body: bytes, more: tuple[tuple[bytes, bytes], 
     await send({"type": "http.response.body", "body": body})
 
 
-def _route(scope: Scope) -> str:
-    """The pattern of the route, never the client's path; `none` if no route matched."""
-    return str(getattr(scope.get("route"), "path", "none"))
+def _route(scope: Scope, status: int) -> str:
+    """The pattern of the route, never the client's path: `page` for a file of the page, else `none`."""
+    found = getattr(scope.get("route"), "path", None)
+    return str(found) if found is not None else "page" if status in (200, 304) else "none"

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
+from starlette.responses import Response
+
+_TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+_ACCEPTS_GZIP = re.compile(r"(^|,)\s*gzip\s*(;\s*q\s*=\s*(1|0?\.0*[1-9])[\d.]*\s*)?(,|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class StaticFile:
-    """One file: its bytes, media type, ETag, and the gzipped bytes where they are fewer.
+    """One file: its bytes, media type, ETag, and the gzipped bytes.
 
     Only static files are gzipped. The length of a compressed response can reveal a secret in it (BREACH, Gluck et al.
     2013).
@@ -27,28 +25,27 @@ class StaticFile:
     body: bytes
     type: str
     etag: str
-    gzipped: bytes | None = None
+    gzipped: bytes
+
+    def response(self, accepted: str, known: str | None) -> Response:
+        """accepted: the request's Accept-Encoding (RFC 9110, 12.5.3; `*` does not count). known: its If-None-Match."""
+        packed = _ACCEPTS_GZIP.search(accepted) is not None
+        etag = self.etag[:-1] + '-gzip"' if packed else self.etag
+        headers = {"etag": etag, "cache-control": "no-cache", "vary": "accept-encoding"}
+        if known == etag:
+            return Response(status_code=304, headers=headers)
+        coding = {"content-encoding": "gzip"} if packed else {}
+        return Response(self.gzipped if packed else self.body, headers={**headers, **coding}, media_type=self.type)
 
 
 def read_static_files() -> dict[str, StaticFile]:
     """The files of gatewise/serve/page of known types by URL path; `/` is index.html and `/docs` docs.html."""
     found: dict[str, StaticFile] = {}
     for entry in (files("gatewise.serve") / "page").iterdir():
-        media_type = _TYPES.get("." + entry.name.rpartition(".")[2])
-        if media_type is not None:
+        kind = _TYPES.get(entry.name.rpartition(".")[2])
+        if kind is not None:
             body = entry.read_bytes()
-            gzipped = gzip.compress(body, mtime=0)
             etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-            found[f"/{entry.name}"] = StaticFile(body, media_type, etag, gzipped if len(gzipped) < len(body) else None)
+            found[f"/{entry.name}"] = StaticFile(body, kind, etag, gzip.compress(body, mtime=0))
     found["/"], found["/docs"] = found["/index.html"], found["/docs.html"]
     return found
-
-
-def accepts_gzip(headers: Sequence[str]) -> bool:
-    """Whether these Accept-Encoding headers (RFC 9110, 12.5.3) name gzip with a quality above 0; `*` does not count."""
-    for part in ",".join(headers).lower().split(","):
-        coding, _, weight = part.partition(";")
-        if coding.strip() == "gzip":
-            quality = weight.replace(" ", "").removeprefix("q=")
-            return quality.rstrip("0") not in ("", "0.") if weight.strip() else True
-    return False

@@ -16,6 +16,9 @@ STOP_SIGNALS: tuple[int, ...] = tuple(
 )
 """The signals that ask a program to end. SIGHUP: the terminal was closed. Windows: has no SIGHUP."""
 
+RELOAD_SIGNAL: int | None = getattr(signal, "SIGHUP", None)
+"""The signal that asks a server to read its files again. Windows: None."""
+
 
 def is_alive(pid: int) -> bool:
     """Whether a process of this number exists. Windows: True, because signal 0 is Ctrl-C there."""

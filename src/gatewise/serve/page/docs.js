@@ -8,6 +8,7 @@ const table = (head, rows) => el("table", {}, [head, ...rows].map((row, n) => el
 
 /** A schema in one line, or with one property per line: {text: string, model?: "a" | "b"}; `?`: optional. */
 function signature(schema, lines = false) {
+	if ("const" in schema) return JSON.stringify(schema.const);
 	if (schema.anyOf) return schema.anyOf.map((one) => signature(one)).join(" | ");
 	if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
 	const { type = "any", properties = {}, required = [], additionalProperties: values } = schema;
@@ -53,8 +54,14 @@ function operation(path, method, about, token) {
 }
 
 const schema = await (await fetch("openapi.json")).json();
+/** A part of the description with its references replaced by what they name. */
+const resolved = (part) => {
+	if (part === null || typeof part !== "object") return part;
+	if (part.$ref) return resolved(part.$ref.split("/").slice(1).reduce((found, name) => found[name], schema));
+	return Array.isArray(part) ? part.map(resolved) : Object.fromEntries(Object.entries(part).map(([name, one]) => [name, resolved(one)]));
+};
 const token = schema.security.length > 0;
-const operations = Object.entries(schema.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, about]) => [path, method, about]));
+const operations = Object.entries(resolved(schema.paths)).flatMap(([path, methods]) => Object.entries(methods).map(([method, about]) => [path, method, about]));
 const access = token ? ["Every request needs the token of the server: ", el("code", {}, "Authorization: Bearer TOKEN"), ", or the password of Basic. The health routes need none."] : ["This server needs no token."];
 document.getElementById("version").append(`Version ${schema.info.version} · `);
 document.querySelector("main").append(

@@ -13,7 +13,7 @@ from gatewise.explain.example import Example
 from gatewise.explain.serialize import Json, network_json
 from gatewise.explain.units import UnitsReport
 from gatewise.model.model import Model
-from gatewise.serve.view.request import RequestError
+from gatewise.serve.schemas import RequestError
 
 MAX_STEPS = 2_000  # per example: the page draws each step
 

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +26,10 @@ from gatewise.explain.serialize import Json
 from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.model.model import Model
 from gatewise.network.architecture import Architecture
-from gatewise.serve.view.model import MAX_STEPS, ViewCache, model_json, model_view, unit_view
+from gatewise.serve.schemas import ExplainRequest, RequestError, as_array, validated
+from gatewise.serve.view.model import MAX_STEPS, ViewCache, model_json
 from gatewise.serve.view.notices import FREQUENT, text_notices
-from gatewise.serve.view.request import RequestError, ViewRequest, parse_request
 from gatewise.target import check_logits
-
-__all__ = ["RequestError", "ViewCache", "explain_view", "is_slow", "model_view", "unit_view", "viewed_example"]
 
 MAX_PHRASES = 12  # n-grams that are listed, the largest scores first
 MAX_LEAVE_ONE_OUT = 600  # steps: leave-one-out makes one prediction per step
@@ -38,20 +37,17 @@ MAX_PRODUCTS = 4e11  # multiplications of an attribution: about ten seconds of o
 _RUNS_PER_POINT = 3  # of integrated gradients: a backward pass costs two runs
 
 
-def is_slow(model: Model, request: Mapping[str, object]) -> bool:
-    """Whether the request, checked or not, includes parts that may take seconds: all methods of attribution but prefix
-    differences of one direction, the prefix predictions at every step, and the similarity of the units.
+def is_slow(model: Model, request: ExplainRequest) -> bool:
+    """Whether the request includes parts that may take seconds: all methods of attribution but prefix differences of
+    one direction, the prefix predictions at every step, and the similarity of the units.
     """
-    include = request.get("include")
-    if not isinstance(include, list):
-        return False
-    if "prefix:all" in include or "similarity" in include:
+    if "prefix:all" in request.include or "similarity" in request.include:
         return True
-    method = request.get("method") or _default_method(model)
-    return "attribution" in include and (method != "prefix-difference" or model.architecture.bidirectional)
+    method = request.method or _default_method(model)
+    return "attribution" in request.include and (method != "prefix-difference" or model.architecture.bidirectional)
 
 
-def explain_view(model: Model, request: Mapping[str, object], cache: ViewCache | None = None) -> Json:
+def explain_view(model: Model, request: ExplainRequest | Mapping[str, object], cache: ViewCache | None = None) -> Json:
     """The parts of an explanation that `request` includes.
 
     request: {"text": str or "series": rows, "include": [...], "changes": [...], "method": name, "layer": from 0,
@@ -60,25 +56,23 @@ def explain_view(model: Model, request: Mapping[str, object], cache: ViewCache |
     """
     started = time.perf_counter()
     cache = cache or ViewCache()
-    parsed = parse_request(request, model.architecture.inputs)
-    fingerprint = cache.fingerprint(model)
-    layer = _layer(model, parsed)
-    before, reused = _example(model, parsed, (), cache)
-    before = before.with_score(_score(model, parsed, before))
-    example = before
-    if parsed.changes:
-        for field, clamp in parsed.changes:
+    asked = request if isinstance(request, ExplainRequest) else validated(ExplainRequest, request)
+    fingerprint, before, reused = _example(model, asked, (), cache)
+    layer = _layer(model, asked)
+    before = before.with_score(_score(model, asked, before))
+    example, clamps = before, asked.clamps
+    if clamps:
+        for field, clamp in clamps:
             _check(field, clamp, model, len(before))
-        example, reused = _example(model, parsed, parsed.clamps, cache)
+        _, example, reused = _example(model, asked, tuple(clamp for _, clamp in clamps), cache)
         example = example.with_score(before.score)
-    include = parsed.include
+    include = set(asked.include)
     calibrated = model.metadata.calibration is not None
     warnings = _warnings(model, example)
+    identity = (fingerprint, asked.text, asked.series, [clamp for _, clamp in clamps])
     found: Json = {
         "api": 1,
-        "id": hashlib.sha256(repr((fingerprint, parsed.item, parsed.clamps)).encode("utf-8", "replace")).hexdigest()[
-            :12
-        ],
+        "id": hashlib.sha256(repr(identity).encode("utf-8", "replace")).hexdigest()[:12],
         "model": model_json(model, fingerprint),
         "text": serialize.text_json(example, model.preprocessor.unknown),
     }
@@ -88,21 +82,20 @@ def explain_view(model: Model, request: Mapping[str, object], cache: ViewCache |
     if with_prefix := bool(include & {"prefix", "prefix:all"}):
         found["prefix"] = serialize.prefix_json(example, sampled)
     if "attribution" in include:
-        found["attribution"] = _attribution(model, parsed, example, warnings)
+        found["attribution"] = _attribution(model, asked, example, warnings)
     if "units" in include:
         found["units"] = serialize.units_json(example, layer)
     if "similarity" in include:
         found["similarity"] = serialize.similarity_json(example, layer)
-    if parsed.unit is not None:
-        found["unit"] = serialize.unit_json(example, _unit(parsed.unit, example, layer), layer)
-    if parsed.heatmaps:
-        values = {name: example.values(name, layer) for name in parsed.heatmaps}
-        found["heatmaps"] = [serialize.heatmap_json(array, name, layer) for name, array in values.items()]
-    if parsed.changes:
+    for unit in asked.values_of("unit")[-1:]:
+        found["unit"] = serialize.unit_json(example, _unit(unit, example, layer), layer)
+    if heatmaps := asked.values_of("heatmap"):
+        found["heatmaps"] = [serialize.heatmap_json(example.values(name, layer), name, layer) for name in heatmaps]
+    if clamps:
         prediction = serialize.prediction_json(before, calibrated)
         if with_prefix:
             prediction["prefix"] = serialize.prefix_json(before, sampled)
-        found["changed"] = {"before": prediction, "applied": [str(clamp) for clamp in parsed.clamps]}
+        found["changed"] = {"before": prediction, "applied": [str(clamp) for _, clamp in clamps]}
     found["warnings"] = warnings
     found["cache"] = {"reused": reused, "ms": round((time.perf_counter() - started) * 1000, 2)}
     return found
@@ -110,20 +103,26 @@ def explain_view(model: Model, request: Mapping[str, object], cache: ViewCache |
 
 def viewed_example(model: Model, request: Mapping[str, object], cache: ViewCache) -> Example:
     """The example that `explain_view` explains for a request without changes, with its score."""
-    parsed = parse_request(request, model.architecture.inputs)
-    cache.fingerprint(model)
-    example, _ = _example(model, parsed, (), cache)
-    return example.with_score(_score(model, parsed, example))
+    asked = validated(ExplainRequest, request)
+    _, example, _ = _example(model, asked, (), cache)
+    return example.with_score(_score(model, asked, example))
 
 
-def _example(model: Model, parsed: ViewRequest, clamps: tuple[Clamp, ...], cache: ViewCache) -> tuple[Example, bool]:
-    """The example of a request under `clamps`, and whether it was cached."""
-    field = "text" if isinstance(parsed.item, str) else "series"
-    item = parsed.item if isinstance(parsed.item, str) else np.asarray(parsed.item, dtype=np.float64)
+def _example(
+    model: Model, asked: ExplainRequest, clamps: tuple[Clamp, ...], cache: ViewCache
+) -> tuple[str, Example, bool]:
+    """The model's fingerprint, the example of a request under `clamps`, and whether it was cached."""
+    field, other = ("text", "series") if model.architecture.inputs == "tokens" else ("series", "text")
+    if getattr(asked, field) is None or getattr(asked, other) is not None:
+        raise RequestError(field, f"the model reads a {field}: give `{field}`, not `{other}`")
+    try:
+        item: Any = asked.text if asked.series is None else as_array(asked.series)
+    except ValueError:
+        raise RequestError(field, "each step must have as many numbers as the first one") from None
 
     def make() -> Example:
         try:
-            example = Example(model.explained.with_clamps(clamps), *model.preprocessor.encode(parsed.item), item=item)
+            example = Example(model.explained.with_clamps(clamps), *model.preprocessor.encode(item), item=item)
         except InputError as error:
             raise RequestError(field, str(error).replace(f"{field} 1", f"the {field}", 1), "bad_input") from None
         if len(example) > MAX_STEPS:
@@ -132,13 +131,15 @@ def _example(model: Model, parsed: ViewRequest, clamps: tuple[Clamp, ...], cache
         _check_finite(example, field)
         return example
 
-    return cache.example((item if isinstance(item, str) else (item.shape, item.tobytes()), clamps), make)
+    fingerprint = cache.fingerprint(model)
+    key = item if isinstance(item, str) else (item.shape, item.tobytes())
+    return fingerprint, *cache.example((key, clamps), make)
 
 
-def _score(model: Model, parsed: ViewRequest, example: Example) -> TargetScore:
+def _score(model: Model, asked: ExplainRequest, example: Example) -> TargetScore:
     """The score of the requested target and class to compare with. Raises RequestError for a class without a logit."""
     places: list[int | None] = []
-    for field, name in (("target", parsed.target), ("against", parsed.against)):
+    for field, name in (("target", asked.target), ("against", asked.against)):
         try:
             places.append(None if name is None else model.target.index(name))
         except InputError as error:
@@ -171,39 +172,37 @@ def _check(field: str, clamp: Clamp, model: Model, steps: int) -> None:
         raise RequestError(f"{field}.{'to' if part == 'steps' else part}", str(error), "bad_clamp") from None
 
 
-def _layer(model: Model, parsed: ViewRequest) -> int:
+def _layer(model: Model, asked: ExplainRequest) -> int:
     layers = model.architecture.layers
-    if parsed.layer is not None and parsed.layer >= layers:
-        raise RequestError("layer", f"must be from 0 to {layers - 1}, not {parsed.layer}")
-    return layers - 1 if parsed.layer is None else parsed.layer
+    if asked.layer is not None and asked.layer >= layers:
+        raise RequestError("layer", f"must be from 0 to {layers - 1}, not {asked.layer}")
+    return layers - 1 if asked.layer is None else asked.layer
 
 
-def _unit(unit: int, example: Example, layer: int) -> int:
-    """The requested unit; for -1 the unit with the largest effect, or below the top layer the largest jump of c."""
+def _unit(value: str, example: Example, layer: int) -> int:
+    """The requested unit; for "top" the unit with the largest effect, or below the top layer the largest jump of c."""
     arch = example.lstm.arch
+    if value == "top":
+        return example.top_unit if layer == arch.layers - 1 else int(serialize.jumps(example, layer)[0].argmax())
     units = arch.units * len(arch.directions)
-    if unit >= units:
-        raise RequestError("include", f"unit must be from 0 to {units - 1}, not {unit}")
-    if unit >= 0:
-        return unit
-    if layer == arch.layers - 1:
-        return example.top_unit
-    return int(serialize.jumps(example, layer)[0].argmax())
+    if int(value) >= units:
+        raise RequestError("include", f"unit must be from 0 to {units - 1}, not {int(value)}")
+    return int(value)
 
 
-def _attribution(model: Model, parsed: ViewRequest, example: Example, warnings: list[Json]) -> Json:
+def _attribution(model: Model, asked: ExplainRequest, example: Example, warnings: list[Json]) -> Json:
     """The attribution by the requested method, by default the model's. A default method that does not apply is replaced
     by prefix-difference, with a warning.
     """
     metadata, noun = model.metadata, example.lstm.token_noun
-    method = parsed.method or _default_method(model)
+    method = asked.method or _default_method(model)
     most, reason, code = _max_steps(method, example), "", "too_long"
     if len(example) > most:
         reason = f"{method} takes too long for {len(example):,} {noun}s; the page limits it to {most:,} for this model"
-    elif method == "integrated-gradients" and parsed.changes:
+    elif method == "integrated-gradients" and asked.changes:
         reason, code = "integrated gradients do not support clamps", "bad_method"
     if reason:
-        if parsed.method is not None:
+        if asked.method is not None:
             raise RequestError("method", reason, code)
         method = "prefix-difference"
         message = f"{reason[0].upper()}{reason[1:]}. The attribution shown is prefix-difference."

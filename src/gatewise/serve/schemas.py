@@ -1,0 +1,306 @@
+"""The requests and responses of the server as pydantic models: /openapi.json describes what is checked.
+
+Numbers of series are those of float32; null is a missing one. The models know nothing of the served models: what a
+model reads is checked by its endpoint.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, StringConstraints, ValidationError
+
+from gatewise.errors import InputError
+from gatewise.explain.attribution import METHODS
+from gatewise.members.clamp import Clamp, ablate
+from gatewise.storage.strict_json import parse_json
+from gatewise.types import Array
+
+MAX_CHANGES = 32
+Heatmap = Literal["i", "f", "g", "o", "c", "h"]
+_PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units", "similarity")
+_PART = f"^({'|'.join(_PARTS)}|unit:(top|[0-9]{{1,8}})|heatmap:[{''.join(get_args(Heatmap))}])$"
+
+Integer = Annotated[int, Field(ge=0, le=999_999_999)]
+Number = Annotated[float, Field(gt=-3e38, lt=3e38)]
+Name = Annotated[str, Field(max_length=200)]
+Text = InstanceOf[str]  # with lone surrogates, too: the preprocessor refuses them, with their place
+Series = Annotated[list[list[Number | None] | Number | None], Field(min_length=1)]
+Flat = list[Number | None]
+_MESSAGES = {
+    "is_instance_of": "must be a string",
+    "list_type": "must be a list",
+    "missing": "is missing",
+    "model_type": "must be an object",
+    "string_unicode": "must not have a lone surrogate",
+}
+_HINTS = {  # of fields whose alternatives have an error each
+    "series": "must be a list of time steps, each a list of one number per channel; null is a missing one",
+    "data": "must be strings, or numbers in the range of FP32, null where one is missing; flat, or nested as the shape",
+}
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class RequestError(InputError):
+    """An invalid request. field: the path of the error, as in changes[0].value; `body` is all of the request. code: one
+    word for a program. message, which is also str(error): one line for a person, without anything from the request.
+    """
+
+    def __init__(self, field: str, message: str, code: str = "bad_field") -> None:
+        self.field, self.code, self.message = field, code, " ".join(message.split())
+        super().__init__(message)
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class PredictRequest(_Request):
+    """One text, one series, or several inputs, as the model reads them."""
+
+    text: Text | None = None
+    series: Series | None = None
+    """Time steps, each a list of one number per channel, or of one channel a number."""
+    inputs: list[Text | Series] | None = None
+    """Texts or series."""
+    model: Name | None = None
+    """The default is the first model."""
+    id: Name | None = None
+    """Returned in the response."""
+
+
+class Change(_Request):
+    """An intervention: a gate that is held at a value. The gate h with the value 0 ablates a unit."""
+
+    gate: Literal["i", "f", "g", "o", "h"]
+    value: Annotated[float, Field(allow_inf_nan=False)]
+    unit: Integer | Literal["all"] | None = "all"
+    first: Integer | None = Field(None, alias="from")
+    """The first step, from 0; `from` and `to` are given together."""
+    last: Integer | None = Field(None, alias="to")
+    layer: Integer | None = None
+
+    def clamps(self, field: str) -> tuple[Clamp, ...]:
+        """The clamps of the library. Raises RequestError for fields that do not fit together."""
+        unit = None if self.unit == "all" else self.unit
+        if (self.first is None) != (self.last is None):
+            raise RequestError(f"{field}.to", "give both from and to, or neither")
+        if self.gate == "h":
+            if self.value != 0 or unit is None or self.first is not None:
+                message = "h ablates one unit: give value 0, a unit, and no from and to"
+                raise RequestError(field, message, "bad_clamp")
+            return ablate(unit, self.layer)
+        steps = None
+        if self.first is not None and self.last is not None:
+            if self.last < self.first:
+                raise RequestError(f"{field}.to", "must not be less than from")
+            steps = range(self.first, self.last + 1)
+        return (Clamp(self.gate, self.value, unit, steps, self.layer),)
+
+
+class ExplainRequest(_Request):
+    """One text or series, and the parts of its explanation."""
+
+    text: Text | None = None
+    series: Series | None = None
+    include: Annotated[list[Annotated[str, StringConstraints(pattern=_PART)]], Field(max_length=16)] = ["prediction"]
+    method: Annotated[str, StringConstraints(pattern=f"^({'|'.join(METHODS)})$")] | None = None
+    """The method of the attribution; the default is the model's."""
+    layer: Integer | None = None
+    """From 0; the default is the top layer."""
+    target: Name | None = None
+    """A class, label or number of the model; the default is the prediction's."""
+    against: Name | None = None
+    """The class to compare with."""
+    changes: Annotated[list[Change], Field(max_length=MAX_CHANGES)] = []
+    model: Name | None = None
+    """The default is the first model."""
+
+    def values_of(self, prefix: str) -> list[str]:
+        """X of the included parts `prefix:X`."""
+        return [part.partition(":")[2] for part in self.include if part.startswith(f"{prefix}:")]
+
+    @property
+    def clamps(self) -> list[tuple[str, Clamp]]:
+        """The clamps of the changes, each with the field that it comes from."""
+        fields = [(f"changes[{n}]", change) for n, change in enumerate(self.changes)]
+        return [(field, clamp) for field, change in fields for clamp in change.clamps(field)]
+
+
+class InferInput(_Request):
+    """A tensor of texts, BYTES [n], or of series, FP32 [n, steps, channels]."""
+
+    name: Name
+    shape: list[Annotated[int, Field(ge=0, lt=2**31)]]
+    datatype: Literal["BYTES", "FP32"]
+    parameters: dict[str, Any] = {}
+    data: list[Text] | list[list[Text]] | Flat | list[Flat] | list[list[Flat]] | None = None
+
+
+class InferRequestedOutput(_Request):
+    """An output that the response shall have."""
+
+    name: Name
+    parameters: dict[str, Any] = {}
+
+
+class InferRequest(_Request):
+    """A request of the Open Inference Protocol."""
+
+    id: Name | None = None
+    parameters: dict[str, Any] = {}
+    inputs: Annotated[list[InferInput], Field(min_length=1, max_length=1)]
+    outputs: list[InferRequestedOutput] = []
+    """All outputs if the list is empty."""
+
+
+class Classification(BaseModel):
+    """A label, which follows the model's thresholds, and the probability of each class."""
+
+    label: str
+    probabilities: dict[str, float]
+    steps: int
+
+
+class MultiLabel(BaseModel):
+    """The labels of an input, and the probability of each label."""
+
+    labels: list[str]
+    probabilities: dict[str, float]
+    steps: int
+
+
+class Regression(BaseModel):
+    """A number."""
+
+    value: float
+    steps: int
+
+
+class RegressionValues(BaseModel):
+    """Several numbers by name."""
+
+    values: dict[str, float]
+    steps: int
+
+
+class PredictResponse(BaseModel):
+    """One prediction per input; steps: its tokens or time steps."""
+
+    model: str
+    n: int
+    predictions: list[Classification | MultiLabel | Regression | RegressionValues]
+    id: str | None = None
+
+
+class PageData(BaseModel):
+    """An object as the page draws it; docs/page.md describes its fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class TensorMetadata(BaseModel):
+    """Name, datatype and shape of a tensor; -1 is any size."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class InferOutput(TensorMetadata):
+    """A tensor of the response."""
+
+    data: list[str] | list[bool] | list[float]
+
+
+class InferResponse(BaseModel):
+    """A response of the Open Inference Protocol."""
+
+    model_name: str
+    model_version: str
+    outputs: list[InferOutput]
+    id: str | None = None
+
+
+class ModelMetadata(BaseModel):
+    """The tensors of a model."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong. field: a path in the request, a parameter or a header; null where no part of it is to blame."""
+
+    code: str
+    field: str | None
+    message: str
+
+
+class ErrorResponse(BaseModel):
+    """An error."""
+
+    error: ErrorDetail
+
+
+class InferErrorResponse(BaseModel):
+    """An error below /v2: the field and the message."""
+
+    error: str
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """The object in a request's body. Raises RequestError for anything but an object in strict JSON.
+
+    Lone surrogates pass: the preprocessor refuses them with the number of the text and the position in it.
+    """
+    # The server limits a body by --max-body before it reads it.
+    value = parse_json(body, "body", error=_bad_json, echo=False, surrogates=True, max_bytes=len(body))
+    if not isinstance(value, dict):
+        raise _bad_json("body: must be a JSON object")
+    return value
+
+
+def _bad_json(message: str) -> RequestError:
+    return RequestError("body", message, "bad_json")
+
+
+def validated(model: type[Model], request: object) -> Model:
+    """The request as `model`. Raises RequestError for the first field that is not valid."""
+    try:
+        return model.model_validate(request)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place, kind = first["loc"], first["type"]
+    if kind == "extra_forbidden":  # the name is the client's own
+        nested: dict[str, type[BaseModel]] = {"changes": Change, "inputs": InferInput, "outputs": InferRequestedOutput}
+        known = nested.get(str(place[0]), model) if len(place) > 1 else model
+        names = ", ".join(sorted(one.alias or name for name, one in known.model_fields.items()))
+        raise RequestError(path_of(place[:-1]), f"the fields are {names}", "unknown_field")
+    message = _MESSAGES.get(kind, re.sub(r"^\w+ should", "must", first["msg"]))
+    message = next((_HINTS[str(part)] for part in place if part in _HINTS), message)
+    raise RequestError(path_of(place), f"{path_of(place)} {message}")
+
+
+def path_of(place: tuple[int | str, ...]) -> str:
+    """A location of pydantic as a path, as in changes[0].value, before the alternatives of a union; `body` is all."""
+    path = ""
+    for part in place:
+        if isinstance(part, str) and (not part.isidentifier() or part in ("str", "float")):
+            break
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path or "body"
+
+
+def as_array(series: Series) -> Array:
+    """A series (steps, channels) float64; NaN where a value is missing. Raises ValueError where its steps differ in
+    their number of channels.
+    """
+    array = np.array(series, dtype=np.float64)  # None becomes NaN
+    return array[:, None] if array.ndim == 1 else array
