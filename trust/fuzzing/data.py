@@ -17,8 +17,8 @@ import pandas as pd
 
 from gatewise.cli.text_lines import open_lines
 from gatewise.data.columns import NUMBER
-from gatewise.data.labelled import Rows
 from gatewise.data.read import read_series, read_table
+from gatewise.data.rows import Rows
 from gatewise.data.tables import Table, long_fields, open_table
 from trust.fuzzing.target import Target, refusal
 
@@ -34,7 +34,7 @@ def _written(raw: bytes, folder: Path, name: str) -> Path:
 def _read_table(raw: bytes, folder: Path, name: str) -> tuple[Table, Records, list[int]]:
     """The table, its good rows, and the lines of its bad ones."""
     with closing(open_table(_written(raw, folder, name))) as table:
-        found = list(table.rows())
+        found = list(table.rows(lambda: False))
     rows = [row for _, row in found if isinstance(row, dict)]
     return table, rows, [line for line, row in found if isinstance(row, str)]
 
@@ -48,7 +48,7 @@ def _other_reader(raw: bytes, folder: Path, name: str) -> str | None:
         partial(read_table, file, label_separator=",", one_class=True),
         partial(read_series, file),
         partial(read_series, file, time="time"),
-        lambda: list(open_lines(file).rows()),
+        lambda: list(open_lines(file).rows(lambda: False)),
     ]
     return refusal(calls[len(raw) % len(calls)])
 

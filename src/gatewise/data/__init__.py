@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gatewise.data.labelled import Labelled, Rows, Splits, Unlabelled
-from gatewise.data.split import batches, split
-
 if TYPE_CHECKING:
+    from gatewise.data.labelled import Labelled, Splits, Unlabelled
     from gatewise.data.read import read_folder, read_folders, read_series, read_table, read_texts
     from gatewise.data.reviews import embedded_reviews, imdb, imdb_texts, rotten_tomatoes
+    from gatewise.data.rows import Rows
+    from gatewise.data.splits import batches, split
 
 __all__ = [
     "Labelled",
@@ -30,8 +30,13 @@ __all__ = [
     "split",
 ]
 
+_HOME = {"labelled": "Labelled Splits Unlabelled", "rows": "Rows", "splits": "batches split"}
+
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # readers, which are imported on first use
-        return getattr(import_module(f"gatewise.data.{'read' if name.startswith('read_') else 'reviews'}"), name)
-    raise AttributeError(f"module 'gatewise.data' has no attribute {name!r}")
+    """Imported on first use: a command needs some of them."""
+    if name not in __all__:
+        raise AttributeError(f"module 'gatewise.data' has no attribute {name!r}")
+    other = "read" if name.startswith("read_") else "reviews"
+    module = next((module for module, names in _HOME.items() if name in names.split()), other)
+    return getattr(import_module(f"gatewise.data.{module}"), name)

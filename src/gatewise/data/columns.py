@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.frames import is_finite, is_missing, joined_texts
-from gatewise.data.labelled import Rows
-from gatewise.data.tables import Table, is_table, open_table
+from gatewise.data.rows import Rows
+from gatewise.data.tables import Table, open_table, table_suffix
 from gatewise.data.times import Time, parse_time
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.streams import CONVERT, NOT_UTF_8, STDIN
@@ -385,7 +385,7 @@ class RowReader:
             yield reader
         finally:
             if reader.table is not None:
-                reader.table.close()
+                reader.table.stream.close()
             if skipped is not None:
                 skipped.close()
         if reader.n_bad and skipped is None:
@@ -413,7 +413,7 @@ class RowReader:
                 self._row += 1
                 return self.chosen is not None and not self.chosen(file, self._row)
 
-            of_lines = None if is_table(path) else self.lines
+            of_lines = None if table_suffix(path) else self.lines
             self.table = table = open_table(path, self.delimiter) if of_lines is None else of_lines(path)
             columns = (self.columns if of_lines is None else Columns(table.columns)).found_in(table)
             if self.skipped is not None:
@@ -435,7 +435,7 @@ class RowReader:
                     places = [(one.table, one.line) for one in records]
                     found = found.take(kept) if cells.problems else found
                     yield replace(found, places=places, notes=[table.note] * bool(table.note)), records
-            table.close()
+            table.stream.close()
             self._done += table.stream.size
         if self.skipped is not None:
             self.skipped.close()  # what cannot be written is an error before an output is complete

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gatewise.data.columns import Columns, RowReader
-from gatewise.data.labelled import Labelled, Rows, Splits, Unlabelled, several
+from gatewise.data.labelled import Labelled, Splits, Unlabelled, several
 from gatewise.data.labels import class_order, label_rows
-from gatewise.data.tables import TABLES, is_table
+from gatewise.data.rows import Rows
+from gatewise.data.tables import TABLES, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
-from gatewise.storage.streams import read_text, split_lines
+from gatewise.storage.streams import read_text, split_lines, unreadable
 from gatewise.types import NO_COLUMNS, ColumnNames, Task
 
 _MAX_FILE = 10 << 20  # bytes of a text file in a folder
@@ -97,7 +98,7 @@ def read_series(
     options = {"label": label, "id": id, "time": time, "layout": layout, "delimiter": delimiter}
     ucr = suffix in (".tsv", ".txt") and is_ucr(file)
     table = not ucr and suffix not in SERIES
-    if table and not is_table(file):
+    if table and not table_suffix(file):
         raise DataError(f"{quote(file, 200)}: the name must end in one of {' '.join((*SERIES, *TABLES))}")
     known = {".arff": ["label"], ".npz": ["layout"], ".npy": ["layout"]}.get(suffix, [])
     for name, value in options.items():
@@ -146,7 +147,7 @@ def read_folder(path: str | Path, one_class: bool = False) -> Labelled:
             texts += [_read_file(file) for file in files]
             names += [folder.name] * len(files)
     except OSError as error:
-        raise DataError(f"{quote(error.filename or root, 200)}: cannot be read: {error.strerror}") from None
+        raise unreadable(error.filename or root, error) from None
     classes = class_order(names)
     source = (
         f"{counted(len(texts), 'file')} of the folder {quote(root.name)}, {counted(len(classes), 'class', 'classes')}"
@@ -213,7 +214,7 @@ def read_texts(
             texts, noun = [_read_file(file) for file in files], "file"
         elif not path.exists() and not glob.has_magic(source):
             raise DataError(f"{quote(path, 200)}: not found")
-        elif is_table(path):
+        elif table_suffix(path):
             with RowReader.open(path, Columns(several(text))) as reader:
                 texts = reader.read().inputs
         elif path.suffix.lower() == ".txt":

@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 
 from gatewise.data.labelled import Labelled, Splits, Unlabelled, content_key
-from gatewise.data.split import split
+from gatewise.data.splits import split
 from gatewise.data.tables import long_fields
 from gatewise.errors import DataError, MissingExtra, quote
 from gatewise.storage.archive import archive_files
 from gatewise.storage.download import Remote, Unreachable, cache_folder, fetch, offline
-from gatewise.storage.streams import decode
+from gatewise.storage.streams import decode, unreadable
 
 CLASSES = ("negative", "positive")
 
@@ -39,6 +39,7 @@ OFFICIAL = Remote(
 )
 _ROOT = "aclImdb"
 _FOLDERS = ("train/pos", "train/neg", "test/pos", "test/neg")
+_LISTS = [folder.replace("/", "/urls_") + ".txt" for folder in _FOLDERS]  # of their films
 _REVIEW = re.compile(r"((?:train|test)/(?:pos|neg))/([0-9]{1,9})_[0-9]{1,2}\.txt")
 _URLS = re.compile(r"(train|test)/urls_(pos|neg)\.txt")
 _FILM = re.compile(r"/title/tt([0-9]{1,9})(/|$)")
@@ -97,7 +98,7 @@ def _embedded(why: str | None) -> Splits:
 def _halves(path: Path) -> Splits:
     reviews: dict[str, dict[int, str]] = {folder: {} for folder in _FOLDERS}
     films: dict[str, list[int]] = {}  # both by folder
-    for name, raw in archive_files(path, _ROOT, _FOLDERS, "{}/urls_{}.txt"):
+    for name, raw in archive_files(path, _ROOT, _FOLDERS, _LISTS):
         where = f"{quote(path, 200)}: {name}"
         text = decode(raw, where)
         if urls := _URLS.fullmatch(name):
@@ -122,16 +123,16 @@ def _half(path: Path, half: str, reviews: dict[str, dict[int, str]], films: dict
     groups: list[int] = []
     by_film = {f"{half}/pos", f"{half}/neg"} <= set(films)
     for label in ("pos", "neg"):
-        of_class = reviews[f"{half}/{label}"]
-        numbers = sorted(of_class)
-        texts += [of_class[number] for number in numbers]
+        of_class = sorted(reviews[f"{half}/{label}"].items())
+        texts += [text for _, text in of_class]
         if by_film:
             known = films[f"{half}/{label}"]
-            if numbers[-1] >= len(known):
+            if of_class[-1][0] >= len(known):
                 where = f"{quote(path, 200)}: {half}/urls_{label}.txt"
-                raise DataError(f"{where} has {len(known):,} lines, none for review {numbers[-1]}")
-            groups += [known[number] for number in numbers]
-    positive, negative = (len(reviews[f"{half}/{label}"]) for label in ("pos", "neg"))
+                raise DataError(f"{where} has {len(known):,} lines, none for review {of_class[-1][0]}")
+            groups += [known[number] for number, _ in of_class]
+    positive = len(reviews[f"{half}/pos"])
+    negative = len(texts) - positive
     labels = np.array([1] * positive + [0] * negative, dtype=np.int64)
     source = f"IMDB reviews, the {half} half: {positive:,} positive and {negative:,} negative, from {quote(path.name)}"
     if (positive, negative) != (12_500, 12_500):
@@ -199,7 +200,7 @@ def _packaged(kind: str, description: str, purpose: str) -> Labelled:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{quote(path, 200)}: cannot be read: {error.strerror}") from None
+        raise unreadable(path, error) from None
     found = hashlib.sha256(raw).hexdigest()
     if found != _SHA256:
         raise DataError(

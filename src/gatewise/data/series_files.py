@@ -16,11 +16,11 @@ import numpy as np
 from gatewise.data.columns import NUMBER, is_numbering, trim
 from gatewise.data.frames import find_column
 from gatewise.data.inputs import Series, series_of
-from gatewise.data.labelled import Rows
 from gatewise.data.labels import class_order, number_of
+from gatewise.data.rows import Rows
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.numpy_files import read_numpy
-from gatewise.storage.streams import read_text
+from gatewise.storage.streams import read_text, unreadable
 from gatewise.types import ColumnNames, LabelType
 
 SERIES = (".ts", ".arff", ".npz", ".npy")
@@ -47,7 +47,7 @@ def is_ucr(path: str | Path) -> bool:
         with open(path, encoding="utf-8-sig", errors="replace") as file:
             lines = [file.readline(_MAX_LINE).strip() for _ in range(3)]
     except OSError as error:
-        raise DataError(f"{quote(path, 200)}: cannot be read: {error.strerror}") from None
+        raise unreadable(path, error) from None
     rows = [_fields(line) for line in lines if line]
     if not rows or not all(len(row) > 1 and all(map(NUMBER.fullmatch, row)) for row in rows):
         return False

@@ -41,25 +41,20 @@ Read = Iterator[tuple[int, dict[str, Any] | str]]
 @dataclass
 class Table:
     """An opened table. columns: of the header; for JSON those of the first good record. keys: the same, as the rows
-    have them: distinct. note: the dialect in words, if it is not the standard one. schema: of a Parquet or Arrow file,
-    by `keys`. examples: the first rows, none for such a file. first_line: of the header or of the first good record.
-    delimiter: of a CSV file.
+    have them: distinct. rows: gives each row with its line; of a bad row, what is wrong with it. note: the dialect in
+    words, if it is not the standard one. examples: the first rows, none for a Parquet or Arrow file. schema: of such a
+    file, by `keys`. first_line: of the header or of the first good record. delimiter: of a CSV file.
     """
 
     stream: Stream
     columns: tuple[str, ...]
     keys: tuple[str, ...]
-    read: Callable[[Skip], Read]
+    rows: Callable[[Skip], Read]
     note: str = ""
     examples: list[dict[str, Any]] = field(default_factory=list)
     schema: Any = None
     first_line: int = 1
     delimiter: str = ""
-
-    def rows(self, skip: Skip = lambda: False) -> Read:
-        """Each row with its line; of a bad row, a text that says what is wrong."""
-        with self.stream.errors():
-            yield from self.read(skip)
 
     def column(self, name: str, option: str) -> str:
         """The column `name` as the header writes it: equal, or the only one that is equal without case and spaces.
@@ -99,11 +94,6 @@ class Table:
 
 
 _NUMERIC = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|nan|[+-]?inf|none", re.I)
-
-
-def is_table(name: str | Path) -> bool:
-    """Whether the name is that of a table, compressed or not."""
-    return bool(table_suffix(name))
 
 
 def table_suffix(name: str | Path) -> str:
@@ -184,7 +174,7 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
         raise DataError(f"{stream.where}: {header}" if header == "is empty" else f"{stream.where}:{begin}: {header}")
     keys = header if len(set(header)) == len(header) else _unique_keys(header)
 
-    def read(skip: Skip) -> Read:
+    def rows(skip: Skip) -> Read:
         for line, record in found:
             if skip():
                 continue
@@ -198,7 +188,7 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
     notes = [f"fields separated by {DELIMITER_NAMES.get(chosen, quote(chosen))}"] * (chosen != standard)
     notes += ["quotes are part of the fields"] * plain
     examples = [dict(zip(keys, row, strict=False)) for row in sample_rows(sample, chosen)[1:]]
-    return Table(stream, tuple(header), tuple(keys), read, "; ".join(notes), examples, None, begin, chosen)
+    return Table(stream, tuple(header), tuple(keys), rows, "; ".join(notes), examples, None, begin, chosen)
 
 
 def _unique_keys(header: list[str]) -> list[str]:
@@ -279,11 +269,11 @@ def _open_json(stream: Stream) -> Table:
     if isinstance(row, str):
         raise DataError(f"{stream.where}:{leading[0][0]}: {leading[0][1]}")
 
-    def read(skip: Skip) -> Read:
+    def rows(skip: Skip) -> Read:
         yield from (one for one in leading if not skip())
         yield from (parsed(*record) for record in records if not skip())
 
-    return Table(stream, tuple(row), tuple(row), read, examples=[row], first_line=line)
+    return Table(stream, tuple(row), tuple(row), rows, examples=[row], first_line=line)
 
 
 def _open_arrow(stream: Stream, suffix: str) -> Table:
@@ -306,7 +296,7 @@ def _open_arrow(stream: Stream, suffix: str) -> Table:
         raise DataError(f"{stream.where}: not a {suffix[1:]} file: {quote(error, 200)[1:-1]}") from None
     keys = _unique_keys(schema.names)
 
-    def read(skip: Skip) -> Read:
+    def rows(skip: Skip) -> Read:
         number = 0
         try:
             for batch in batches:
@@ -326,7 +316,7 @@ def _open_arrow(stream: Stream, suffix: str) -> Table:
             raise DataError(f"{stream.where}: damaged after row {number:,}: {quote(error, 200)[1:-1]}") from None
 
     schema_of_keys = pyarrow.schema([one.with_name(key) for key, one in zip(keys, schema, strict=True)])
-    return Table(stream, tuple(schema.names), tuple(keys), read, schema=schema_of_keys)
+    return Table(stream, tuple(schema.names), tuple(keys), rows, schema=schema_of_keys)
 
 
 def _cells(key: str, column: Any, broken: dict[int, str]) -> list[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gatewise.data.columns import Columns, RowReader
 from gatewise.data.frames import frame_arrays, is_frame
-from gatewise.data.labelled import Rows
+from gatewise.data.rows import Rows
 from gatewise.data.times import Time, parse_time
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.forecast.steps import Steps, last_of, month_form, regular_steps

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gatewise.errors import DataError, quote
+from gatewise.storage.streams import unreadable
 
 _MAX_FILE = 1 << 20  # bytes; the longest review has 14 kB, the longest URL list 0.6 MB
 _MAX_MEMBER = 100 << 20  # bytes of a skipped file: the bags of words have 40 MB
@@ -18,37 +19,36 @@ _MAX_TOTAL = 1 << 30
 _MAX_MEMBERS = 300_000  # the archive has 100,022
 
 
-def archive_files(path: Path, root: str, folders: Sequence[str], lists: str = "") -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of the files in the folders HALF/LABEL of an archive, and of a file for each, named as `lists`.
+def archive_files(
+    path: Path, root: str, folders: Sequence[str], files: Sequence[str] = ()
+) -> Iterator[tuple[str, bytes]]:
+    """(name, bytes) of these files of an archive, and of the files in these folders; names are relative to `root`.
 
-    path: the .tar.gz, or its folder `root`, or the parent of that. lists: a name with {} for HALF and LABEL. Names are
-    relative to `root`. Raises DataError for a damaged archive, a name that leads out of it, a link, and sizes above the
-    limits of this module.
+    path: the .tar.gz, or its folder `root`, or the parent of that. Raises DataError for a damaged archive, a name that
+    leads out of it, a link, and sizes above the limits of this module.
     """
-    listed = {folder: lists.format(*folder.split("/")) for folder in folders if lists}
     if path.is_dir():
-        return _folder(path / root if (path / root).is_dir() else path, folders, listed)
+        return _folder(path / root if (path / root).is_dir() else path, folders, files)
     if path.is_file():
-        names = "|".join([*(re.escape(folder) + "/[^/]+" for folder in folders), *map(re.escape, listed.values())])
-        return _archive(path, root, re.compile(names))
+        names = [*(re.escape(folder) + "/[^/]+" for folder in folders), *map(re.escape, files)]
+        return _archive(path, root, re.compile("|".join(names)))
     raise DataError(f"{quote(path, 200)}: {'not a file or folder' if path.exists() else 'not found'}")
 
 
-def _folder(root: Path, folders: Sequence[str], listed: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+def _folder(root: Path, folders: Sequence[str], files: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     try:
+        for name in files:
+            if (root / name).is_file():
+                yield name, _read(root / name)
         for folder in folders:
-            if folder in listed and (root / listed[folder]).is_file():
-                yield listed[folder], _read(root / listed[folder])
-            if not (root / folder).is_dir():
-                continue
-            with os.scandir(root / folder) as entries:
-                for entry in entries:
-                    if entry.is_symlink() or not entry.is_file(follow_symlinks=False):
-                        raise DataError(f"{quote(entry.path, 200)}: not a plain file")
-                    if not entry.name.startswith("."):
-                        yield f"{folder}/{entry.name}", _read(Path(entry.path))
+            for name in os.listdir(root / folder) if (root / folder).is_dir() else ():
+                file = root / folder / name
+                if file.is_symlink() or not file.is_file():
+                    raise DataError(f"{quote(file, 200)}: not a plain file")
+                if not name.startswith("."):
+                    yield f"{folder}/{name}", _read(file)
     except OSError as error:
-        raise DataError(f"{quote(error.filename or root, 200)}: cannot be read: {error.strerror}") from None
+        raise unreadable(error.filename or root, error) from None
 
 
 def _read(path: Path) -> bytes:
@@ -102,8 +102,7 @@ def _members(tar: tarfile.TarFile, root: str, wanted: re.Pattern[str]) -> Iterat
             raise DataError(f"{quote(member.name)} is a link or device, not a file")
         if member.size > _MAX_MEMBER:
             raise DataError(f"{quote(member.name)} has {member.size:,} bytes")
-        name = "/".join(part for part in parts if part not in ("", "."))
-        name = name.removeprefix(f"{root}/")
+        name = "/".join(part for part in parts if part not in ("", ".")).removeprefix(f"{root}/")
         if member.isdir() or not wanted.fullmatch(name) or parts[-1].startswith("."):
             continue
         if member.size > _MAX_FILE:

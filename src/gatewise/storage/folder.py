@@ -30,6 +30,7 @@ MANIFEST = "manifest.json"
 CONFIG = "config.json"
 FORMAT = "gatewise model"
 VERSION = 3  # no other version is read
+_HEAD = {"format": FORMAT, "format_version": VERSION}
 MAX_FILES = 64
 MAX_BYTES = 2_000_000_000  # of all files together, which are held in memory
 MAX_MANIFEST = 64_000
@@ -76,7 +77,7 @@ def folder_size(files: Mapping[str, bytes]) -> int:
 
 def _with_manifest(files: Mapping[str, bytes]) -> dict[str, bytes]:
     entries = {name: {"bytes": len(data), "sha256": sha256(data).hexdigest()} for name, data in files.items()}
-    return {**files, MANIFEST: _manifest_of(entries)}
+    return {**files, MANIFEST: json_bytes({**_HEAD, "files": dict(sorted(entries.items()))})}
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:
@@ -179,10 +180,6 @@ def _check_file(found: os.stat_result | None, name: str, size: int | None, where
         raise ModelFileError(f"{where}: {name} has {found.st_size:,} bytes, {MANIFEST} says {size:,}")
 
 
-def _manifest_of(entries: Mapping[str, Mapping[str, Any]]) -> bytes:
-    return json_bytes({"format": FORMAT, "format_version": VERSION, "files": dict(sorted(entries.items()))})
-
-
 def parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
     """The files of the manifest, name -> {"bytes": int, "sha256": str}, after all checks. where: what an error names.
     Raises ModelFileError.
@@ -208,7 +205,7 @@ def parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
             raise ModelFileError(f"{name}: the entry of {quote(file)} has no valid size and SHA-256")
     sizes = {file: entry["bytes"] for file, entry in files.items()}
     _check_sizes(sizes, name)
-    if _manifest_of(files) != raw:
+    if json_bytes({**_HEAD, "files": dict(sorted(files.items()))}) != raw:
         raise ModelFileError(f"{name}: not byte for byte as gatewise writes it, so it was changed or damaged")
     return files
 

@@ -65,7 +65,8 @@ def _json_list(stream: Stream) -> Iterator[tuple[int, bytes]]:
             if mark == b"]":
                 rest = buffer[begin + 1 :]
                 while not rest.strip(_SPACE):
-                    rest = stream.raw.read(1 << 16)
+                    with stream.errors():
+                        rest = stream.raw.read(1 << 16)
                     if not rest:
                         return
                 raise fail("there is something after the end of the list")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import DataError, quote
+from gatewise.storage.streams import unreadable
 
 _MAX_BYTES = 4 << 30  # of all arrays
 # What zipfile and NumPy raise for a damaged file.
@@ -40,8 +41,8 @@ def read_numpy(file: Path) -> dict[str, NDArray[Any]]:
     """
     try:
         return _arrays(file)
-    except FileNotFoundError:
-        raise DataError(f"{quote(file, 200)}: not found") from None
+    except FileNotFoundError as error:
+        raise unreadable(file, error) from None
     except _DAMAGED as error:
         raise DataError(f"{quote(file, 200)}: not a valid {file.suffix.lower()} file: {error}") from None
 

@@ -54,8 +54,7 @@ class Stream:
             self.raw = self._file = open(source, "rb", buffering=_PEEK)  # noqa: SIM115
             self.size = os.fstat(self._file.fileno()).st_size
         except OSError as error:
-            reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-            raise DataError(f"{self.where}: {reason}") from None
+            raise unreadable(source, error) from None
         if compression := COMPRESSED.get(Path(source).suffix.lower(), ""):
             try:
                 self._decompress(compression)
@@ -137,6 +136,12 @@ class Stream:
         self.raw = io.BufferedReader(inner, _PEEK)
 
 
+def unreadable(path: str | Path, error: OSError) -> DataError:
+    """The error for a file that cannot be read."""
+    reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror or error}"
+    return DataError(f"{quote(path, 200)}: {reason}")
+
+
 def stdin_bytes() -> Any:
     """Standard input as a binary file. Raises DataError where it is closed."""
     if sys.stdin is None:
@@ -152,8 +157,7 @@ def read_text(path: str | Path, max_bytes: int | None = None) -> str:
         with open(path, "rb") as file:
             raw = file.read(-1 if max_bytes is None else max_bytes + 1)
     except OSError as error:
-        reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise DataError(f"{quote(path, 200)}: {reason}") from None
+        raise unreadable(path, error) from None
     if max_bytes is not None and len(raw) > max_bytes:
         raise DataError(f"{quote(path, 200)}: more than {max_bytes:,} bytes")
     return decode(raw, quote(path, 200), "utf-8-sig")

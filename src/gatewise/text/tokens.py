@@ -180,7 +180,10 @@ class TokenEncoding:
         for first in range(0, len(texts), _CHUNK):
             chunk = list(checked_texts(texts[first : first + _CHUNK], self.max_characters, first + 1))
             for number, one in enumerate(self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False), first + 1):
-                out.append(np.array(self._limited(one.ids, f"text {number}: "), dtype=np.int32))
+                ids = one.ids
+                if len(ids) > self.max_tokens:
+                    self._limited(ids, f"text {number}: ")
+                out.append(np.array(ids, dtype=np.int32))
         return out
 
     def tokenize(self, text: str) -> Encoded:

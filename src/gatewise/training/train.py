@@ -91,7 +91,7 @@ def train(
     The validation set chooses the epoch, the ensemble weights and the thresholds. By default it is the fraction
     `validation.fraction` of the data. split="row" holds out rows at random, "group" whole groups, "time" the last rows.
     groups (n,): the group of each row, for "group". times (n,): when each row was made, for "time", see
-    `gatewise.data.split`. validation: a separate validation set, (inputs, labels) or Labelled; all of data are then
+    `gatewise.data.splits`. validation: a separate validation set, (inputs, labels) or Labelled; all of data are then
     trained on.
 
     seed: fixes the split, the initial weights, the order and the dropout; None draws one, which the model card records.

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from gatewise import text
 from gatewise.data import Labelled
-from gatewise.data.split import cross_validation_folds, hold_out
+from gatewise.data.splits import cross_validation_folds, hold_out
 from gatewise.errors import InputError, counted, quote
 from gatewise.members.ngrams import check_vocab_size
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor

@@ -45,7 +45,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.labelled import Unlabelled
-from gatewise.data.split import cross_validation_folds
+from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import counted
 from gatewise.kernels.threads import one_blas_thread, threads
 from gatewise.members.ngrams import Ngrams

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.split import leave_one_out_folds
+from gatewise.data.splits import leave_one_out_folds
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.members.convolutions import Convolutions, features_of, with_differences
 from gatewise.training.dense_solver import Ridge, RidgeSums

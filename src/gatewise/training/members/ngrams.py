@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.split import cross_validation_folds
+from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import InputError, counted
 from gatewise.kernels.ragged import Ragged
 from gatewise.kernels.threads import threads

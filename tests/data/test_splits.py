@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewise.data import Labelled, Splits, batches, split
-from gatewise.data.split import cross_validation_folds, hold_out
+from gatewise.data.splits import cross_validation_folds, hold_out
 from gatewise.errors import DataError, InputError
 
 

@@ -1,0 +1,190 @@
+"""`Rows` of tables and files, by what their columns mean; from them the data set that a model is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from gatewise.data.inputs import describe_series
+from gatewise.data.times import Time, comparable, show_time
+from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
+
+if TYPE_CHECKING:
+    from gatewise.data.labelled import Labelled
+    from gatewise.data.labels import ConvertedLabels
+
+_MAX_CLASSES = 1_000
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """n rows of tables or files, by what their columns mean.
+
+    inputs: n texts, or n series (steps, channels) float32, NaN where a value is missing. names: of the columns. labels:
+    n labels; None where there are none. task: what the columns say. classes: those that
+    the file lists; None: those that occur. ids: a name for each series. paths, places, notes: the files, the file and
+    line of each row, and what else `source` says. label_by_name: whether a column of labels could be named.
+    """
+
+    inputs: list[Any]
+    names: ColumnNames = NO_COLUMNS
+    labels: list[Any] | None = None
+    task: Task | None = None
+    label_type: LabelType | None = None
+    classes: tuple[str, ...] | None = None
+    weights: list[float] | None = None
+    groups: list[Any] | None = None
+    ids: list[str] | None = None
+    times: list[Time] | None = None
+    places: list[tuple[str, int]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    label_by_name: bool = False
+
+    def take(self, rows: Sequence[int]) -> Rows:
+        """The rows with these numbers."""
+        columns = {name: getattr(self, name) for name in _BY_ROW}
+        kept: Any = {name: [found[n] for n in rows] for name, found in columns.items() if found}
+        return replace(self, **kept)
+
+    @classmethod
+    def together(cls, parts: Sequence[Rows]) -> Rows:
+        """The rows of several batches."""
+        joined: dict[str, Any] = {}
+        for name in _BY_ROW:
+            columns = [found for part in parts if (found := getattr(part, name)) is not None]
+            joined[name] = list(chain.from_iterable(columns)) if columns else None
+        notes = dict.fromkeys(note for part in parts for note in part.notes)
+        return replace(parts[0], **joined, notes=list(notes))
+
+    def fail(self, row: int, message: str) -> NoReturn:
+        """Raise DataError with the place of a row."""
+        raise DataError(f"{self.where(row)}: {message}")
+
+    def where(self, row: int) -> str:
+        """File and line of a row."""
+        return "{}:{}".format(*self.places[row]) if self.places else f"{self.file}: row {row}"
+
+    @property
+    def file(self) -> str:
+        """The files, for messages."""
+        return ", ".join("stdin" if path == "-" else quote(path, 200) for path in self.paths[:3])
+
+    @property
+    def source(self) -> str:
+        """The rows in one line."""
+        files = ", ".join("stdin" if path == "-" else quote(Path(path).name) for path in self.paths[:3])
+        files += f" and {counted(len(self.paths) - 3, 'more file')}" if len(self.paths) > 3 else ""
+        if self.inputs and isinstance(self.inputs[0], str):
+            return f"{counted(len(self.inputs), 'row')} of {files}"
+        return f"{len(self.inputs):,} series of {files}, {describe_series(self.inputs)}"
+
+    def labelled(self, task: Task | None = None, one_class: bool = False) -> Labelled:
+        """The rows with their labels. task: None for what the file says, else classes. one_class: all rows may have one
+        class, as in data on which a model is evaluated.
+
+        Raises DataError if there are no labels, for labels that do not fit the task, and for numbers that look like
+        regression without a task; without `one_class` for fewer than two classes.
+        """
+        from gatewise.data.labelled import labelled_of  # a prediction does without labels
+
+        file, name = self.file, ", ".join(quote(column) for column in self.names.label)
+        task = task or self.task
+        of_texts = self.names.text != ()
+        if of_texts and not self.inputs:
+            raise DataError(f"{file}: no row in {name}; a classifier needs two classes or more")
+        if self.labels is None:
+            hint = "; name their column with label (--label), if there is one" if self.label_by_name else ""
+            raise DataError(f"{file}: the series have no labels{hint}")
+        try:
+            found = self._converted(task, f"{file}: {name}" if name else file)
+        except InputError as error:
+            raise DataError(str(error)) from None
+        k = len(found.classes)
+        if found.task == "classification" and of_texts:
+            if k < 2 and not one_class:
+                raise DataError(
+                    f"{file}: only {quote(found.classes[0])} in {name}; a classifier needs two classes or more"
+                )
+            if k > _MAX_CLASSES:
+                raise DataError(f"{file}: {name} has {k:,} different labels; is it the right column?")
+        count = "" if found.task == "regression" else f", {counted(k, *_NOUNS[found.task])}"
+        by = f"{' by' if count else ','} {name}" if of_texts else ""
+        source = "; ".join([f"{self.source}{count}{by}", *self.notes])
+        return labelled_of(self.inputs, found, source, self.names, self.groups, self.weights, self.times, self.where)
+
+    def _converted(self, task: Task | None, name: str) -> ConvertedLabels:
+        from gatewise.data.labels import ConvertedLabels, convert_labels, label_rows, number_of
+
+        labels: list[Any] = self.labels or []
+        nested = any(isinstance(label, list) for label in labels)
+        if not self.names.text and (task == "multilabel" or (task == "classification" and self.task == "regression")):
+            raise InputError(f"{name}: the labels are not for task {task}")
+        if task == "multilabel" and len(self.names.label) == 1 and not nested:
+            raise InputError(f"{name} has one label per row: multilabel needs a label separator, or several columns")
+        columns = self.names.label if len(self.names.label) > 1 else None
+        if task == "regression":
+            columns = self.names.label or ("value",)
+            for row, label in enumerate(labels if not nested else ()):
+                if number_of(str(label)) is None:
+                    raise InputError(f"{self.where(row)}: the label {quote(label, 40)} is not a number")
+            labels = labels if nested else list(map(float, labels))
+        elif self.classes is not None:
+            return ConvertedLabels(label_rows(labels, self.classes), self.classes, "classification", "str")
+        label = quote(self.names.label[0]) if self.names.label else "the label"
+        found = convert_labels(labels, task, columns, name, lambda row: f"{self.where(row)}: {label}", table=True)
+        return found._replace(label_type=self.label_type or found.label_type)
+
+    def by_series(self) -> dict[str, list[int]]:
+        """The numbers of the rows of each series, which are steps, by the name of the series."""
+        found: dict[str, list[int]] = {}
+        for row in range(len(self.inputs)):
+            found.setdefault("" if self.ids is None else self.ids[row], []).append(row)
+        return found
+
+    def series(self) -> Rows:
+        """The series whose steps these rows are, in the order of their times. Raises DataError with the line for two
+        rows of one time and series, times of different kinds, and a label that changes.
+        """
+        assert self.times is not None
+        times, labels, firsts, inputs = self.times, self.labels, [], []
+        for row, time in enumerate(times):
+            if not comparable(time, times[0]):
+                shown = f"{show_time(time)} and {show_time(times[0])}"
+                self.fail(row, f"{quote(self.names.time)}: {shown} are not of one kind")
+        for name, rows in self.by_series().items():
+            ordered = sorted(rows, key=times.__getitem__)
+            for before, after in pairwise(ordered):
+                if times[before] == times[after]:
+                    whose = f" of series {quote(name)}" if self.ids is not None else ""
+                    shown = quote(show_time(times[before]))
+                    self.fail(max(before, after), f"two rows{whose} have the time {shown}")
+            for row in rows:
+                if labels is not None and labels[row] != labels[rows[0]]:
+                    what = f"the label of series {quote(name)} is {quote(labels[row])}"
+                    self.fail(row, f"{what}, but {quote(labels[rows[0]])} in {self.where(rows[0])}")
+            firsts.append(rows[0])
+            inputs.append(np.array([self.inputs[row] for row in ordered], dtype=np.float32))
+        return replace(self.take(firsts), inputs=inputs, times=None)
+
+    def with_known_labels(self) -> Rows:
+        """Without labels where no row has one. Raises DataError for a row without a label among others. "", "?" and NaN
+        are no labels.
+        """
+        missing = [str(label).lower() in ("", "?", "nan") for label in self.labels or ()]
+        if all(missing):
+            return replace(self, labels=None)
+        if any(missing):
+            name = quote(self.names.label[0]) if self.names.label else "the label"
+            self.fail(missing.index(True), f"{name} is empty")
+        return self
+
+
+_NOUNS = {"classification": ("class", "classes"), "multilabel": ("label", "labels")}
+_BY_ROW = ("inputs", "labels", "weights", "groups", "ids", "times", "places")
