@@ -133,7 +133,7 @@ def test_the_error_of_a_step_is_not_replaced_by_that_of_its_checkpoint(tmp_path:
     [
         (lambda d: train(d, recipe="quick"), "no recipe is called 'quick'; there are finetune, best, few-shot"),
         (lambda d: train(d, colour=3), "a recipe has no 'colour'"),
-        (lambda d: train(d, recipe=3), "recipe must be a name or a gatewise.training.Recipe, not int"),
+        (lambda d: train(d, recipe=3), "no recipe is called '3'; there are"),
         (lambda d: train(d, epochs=0), "epochs must be at least 1"),
         (lambda d: train(d.inputs), "labels are missing"),
         (lambda d: train(d, resume=True), "resume needs"),

@@ -322,10 +322,12 @@ def read_source(sources: Sequence[str], data: str | None, options: TableOptions)
 
     Raises InputError for `data` with a source other than imdb, DataError for data that is missing or damaged.
     """
-    from gatewise.data import Splits, imdb, read_folder, read_folders
-    from gatewise.data.read import is_split_folder
+    from gatewise.data.labelled import Splits
+    from gatewise.data.read import is_split_folder, read_folder, read_folders
 
     if list(sources) == ["imdb"]:
+        from gatewise.data.reviews import imdb
+
         return imdb(data)
     if data is not None:
         raise InputError("--data is only for the source imdb; give other data as the source itself")

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -118,12 +118,11 @@ def train(given: Any) -> None:
     """
     from gatewise.data import read_texts
     from gatewise.kernels import for_precision
-    from gatewise.training import RECIPES, default_recipe
-    from gatewise.training import recipe as named
+    from gatewise.training import RECIPES
     from gatewise.training.data_checks import warn_about_overlap
     from gatewise.training.processes import current
     from gatewise.training.progress import ProgressPrinter
-    from gatewise.training.recipes import check_settings, match_pretrained
+    from gatewise.training.recipes import match_pretrained, recipe_of_run
     from gatewise.training.run import RunFolder, checked_seed
     from gatewise.training.train import train as run
 
@@ -135,20 +134,19 @@ def train(given: Any) -> None:
     checked_seed(given.seed, given.resume)
     weights, at = parsed_class_weight(given.class_weight), parsed_threshold(given.threshold)
     changes = changed_fields(given, table)
-    kind: Literal["text", "series"] = "series" if table.series or is_series(source) else "text"
-    chosen = named(recipe or default_recipe(0, given.pretrained is not None, kind), **changes)
-    for_precision(chosen.kernel_precision)
-    if given.unlabelled and not chosen.uses_unlabelled:
-        others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
-        raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
     start = None
     if given.pretrained is not None:
         from gatewise.training.pretrained import Pretrained
 
         start = Pretrained.of(given.pretrained)
-    there: Any = {"unlabelled": bool(given.unlabelled), "validation": given.validation is not None}
+    there: dict[str, Any] = {"pretrained": start, "unlabelled": bool(given.unlabelled)}
+    there["validation"] = given.validation is not None
     # A file may hold series for all that its name says.
-    check_settings(chosen, "series" if kind == "series" else None, pretrained=start, **there)
+    chosen = recipe_of_run(recipe, changes, 0, "series" if table.series or is_series(source) else None, **there)
+    for_precision(chosen.kernel_precision)
+    if given.unlabelled and not chosen.uses_unlabelled:
+        others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
+        raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
     if start is not None:
         match_pretrained(chosen, start)
     if out is not None:
@@ -165,8 +163,8 @@ def train(given: Any) -> None:
             bad = str(Path(bad).with_stem(f"{Path(bad).stem}-validation"))
         held_out = read_source([given.validation], None, replace(table, skip_bad_rows=bad)).train
     # The default depends on the kind of the data and on the number of rows.
-    chosen = named(recipe or default_recipe(len(splits.train), start is not None, splits.train.kind), **changes)
-    check_settings(chosen, splits.train.kind, splits.train.task, pretrained=start, groups=bool(table.group), **there)
+    rows, of_data = len(splits.train), (splits.train.kind, splits.train.task)
+    chosen = recipe_of_run(recipe, changes, rows, *of_data, groups=bool(table.group), **there)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
     RunFolder.of(target, given.resume, given.overwrite)
     more = None

@@ -52,18 +52,16 @@ def tune(given: Any) -> None:
     gatewise tune reviews.csv --search learning_rate=0.001..0.01 --search units=32,64,128
     gatewise tune reviews.csv --storage trials.jsonl        continues; also from a second terminal
     """
-    from gatewise.training import default_recipe
-    from gatewise.training import recipe as named
     from gatewise.training.pretrained import Pretrained
-    from gatewise.training.recipes import check_settings
+    from gatewise.training.recipes import recipe_of_run
     from gatewise.training.tune import tune as run
 
     table = table_of(given)
     changes, space = changed_fields(given, table), parsed_search(given.search)
     train = read_source(given.sources, given.data, table).train
     start = None if given.pretrained is None else Pretrained.of(given.pretrained)
-    base = named(given.recipe or default_recipe(len(train), start is not None, train.kind), **changes)
-    check_settings(base, train.kind, train.task, pretrained=start, groups=bool(table.group))
+    of_run: Any = {"pretrained": start, "groups": bool(table.group)}
+    recipe_of_run(given.recipe, changes, len(train), train.kind, train.task, **of_run)
     shown = {**data_options(given, table), "pretrained": given.pretrained, "seed": given.seed or None}
     searched = {"trials": given.trials, "search": given.search, "recipe": given.recipe}
     result = run(

@@ -8,7 +8,7 @@ the Keras tutorial of docs/tutorial.md. `recipe("fast", units=128, ngrams__order
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -351,7 +351,7 @@ def recipe(name: str | Recipe, /, **changes: Any) -> Recipe:
         if str(name) not in RECIPES:
             nearest = did_you_mean(str(name), RECIPES)
             raise InputError(f"no recipe is called {quote(name)}; there are {', '.join(RECIPES)}{nearest}")
-        name = RECIPES[name]
+        name = RECIPES[str(name)]
     values = named_values(Recipe, changes)
     if name.validation.folds and "optimisation.epochs" in values:
         values = {"optimisation.min_steps": 0, **values}  # the epochs of series follow from the amount of data
@@ -395,6 +395,23 @@ def read_config(path: str | Path, options: Iterable[str] = ("recipe",)) -> tuple
         }
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
+
+
+def recipe_of_run(
+    name: str | Recipe | None,
+    changes: Mapping[str, Any],
+    rows: int,
+    kind: Literal["text", "series"] | None,
+    task: Task | None = None,
+    **given: Any,
+) -> Recipe:
+    """The recipe, by default the one for `rows` rows of this kind, with fields changed. Raises InputError as `recipe`
+    and `check_settings`, for which kind, task and given are.
+    """
+    pretrained = given.get("pretrained") is not None
+    found = recipe(name or default_recipe(rows, pretrained, kind or "text"), **changes)
+    check_settings(found, kind, task, **given)
+    return found
 
 
 def check_settings(

@@ -29,8 +29,7 @@ from gatewise.training.members import Run, fit_members
 from gatewise.training.members.lstm import Stopped
 from gatewise.training.processes import current
 from gatewise.training.progress import callback_of
-from gatewise.training.recipes import Recipe, check_settings, default_recipe, match_pretrained
-from gatewise.training.recipes import recipe as named
+from gatewise.training.recipes import Recipe, match_pretrained, recipe_of_run
 from gatewise.training.run import Interrupted, RunFolder, checked_seed
 from gatewise.training.stack import FittedMember, Stack, Threshold, check_threshold, choose_thresholds, stack
 from gatewise.training.tokenization import choose_tokenization
@@ -115,13 +114,11 @@ def train(
         from gatewise.training.pretrained import Pretrained  # here, as few runs have one
 
         start = Pretrained.of(pretrained)
-    if recipe is not None and not isinstance(recipe, str | Recipe):
-        raise InputError(f"recipe must be a name or a gatewise.training.Recipe, not {type(recipe).__name__}")
-    recipe = recipe or default_recipe(len(labelled), start is not None, labelled.kind)
-    recipe = named(recipe, **named_values(Recipe, changes, train.__kwdefaults__ or ()))
+    changes = named_values(Recipe, changes, train.__kwdefaults__ or ())
     optional = {"unlabelled": unlabelled, "validation": validation, "groups": groups}
     given = {name: value is not None for name, value in optional.items()}
-    check_settings(recipe, labelled.kind, labelled.task, pretrained=start, **given)
+    kind, n = labelled.kind, len(labelled)
+    recipe = recipe_of_run(recipe, changes, n, kind, labelled.task, pretrained=start, **given)
     if times is not None and recipe.validation.split != "time":
         raise InputError("times need a split by='time'")
     recipe = recipe if start is None else match_pretrained(recipe, start)

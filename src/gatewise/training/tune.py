@@ -24,7 +24,7 @@ from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.data_checks import labelled_of
 from gatewise.training.fields import Count, Positive, field_named, field_of, named_values, values_of
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import Recipe, check_settings, default_recipe
+from gatewise.training.recipes import Recipe, recipe_of_run
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible
 from gatewise.training.train import train
@@ -114,10 +114,9 @@ def tune(
     start = None if pretrained is None else Pretrained.of(pretrained)
     train_options = {name: options.pop(name) for name in list(options) if name in _TRAIN_OPTIONS}
     fixed = named_values(Recipe, options, (*_TRAIN_OPTIONS, *own, *(tune.__kwdefaults__ or ())))
-    base = named(recipe or default_recipe(len(labelled), start is not None, labelled.kind), **fixed)
     given = {name: train_options.get(name) is not None for name in ("unlabelled", "validation")}
     given["groups"] = own["groups"] is not None
-    check_settings(base, labelled.kind, labelled.task, pretrained=start, **given)
+    base = recipe_of_run(recipe, fixed, len(labelled), labelled.kind, labelled.task, pretrained=start, **given)
     if search is None:
         found = default_search(base, labelled.kind, start is not None)
         search = {name: values for name, values in found.items() if name not in fixed}
