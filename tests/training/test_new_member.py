@@ -13,6 +13,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import ModelFileError
+from gatewise.explain import METHODS
 from gatewise.members.member import KINDS, Inputs, Member
 from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.training import members
@@ -96,7 +97,7 @@ def test_a_new_member_is_trained_explained_saved_exported_and_shown(tmp_path: Pa
     assert model.score(*made(200, 2)) > 0.9
     length = model.ensemble.get("length")
 
-    for method in gw.explain.METHODS:
+    for method in METHODS:
         found = model.explain("aa bb cc", method)
         assert [part.name for part in found.parts] == ["LSTM", "length", "n-grams"]
         expected = model.weights["length"] * abs(length.weight[0])

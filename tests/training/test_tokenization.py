@@ -13,7 +13,7 @@ import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.errors import InputError
 from gatewise.text import SubwordEncoding, TokenEncoding
-from gatewise.training import tokenization
+from gatewise.training.members import ngrams
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
@@ -45,7 +45,7 @@ def encoding_of(model: gw.Model) -> Any:
 
 
 def test_endings_choose_subwords_and_the_model_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenization, "LEAST_ROWS", 200)
+    monkeypatch.setattr(ngrams, "LEAST_ROWS", 200)
     texts, labels = inflected(240, 5)
     recorder = Recorder()
     model = gw.train(texts, labels, recipe="fast", callbacks=recorder, **TINY)
@@ -64,8 +64,8 @@ def test_endings_choose_subwords_and_the_model_is_saved(tmp_path: Path, monkeypa
 
 
 def test_whole_words_stay_words_and_the_candidates_are_not_fitted_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenization, "LEAST_ROWS", 200)
-    monkeypatch.setattr(tokenization, "LEAST_UNKNOWN", 0.0)
+    monkeypatch.setattr(ngrams, "LEAST_ROWS", 200)
+    monkeypatch.setattr(ngrams, "LEAST_UNKNOWN", 0.0)
     data, recorder = whole_words(240, 7), Recorder()
     model = gw.train(data, recipe="fast", callbacks=recorder, **TINY)
     assert type(encoding_of(model)) is TokenEncoding
@@ -75,14 +75,14 @@ def test_whole_words_stay_words_and_the_candidates_are_not_fitted_again(monkeypa
     np.testing.assert_array_equal(plain.predict_proba(texts), model.predict_proba(texts))
     for name, limit in (("LEAST_ROWS", 241), ("MOST_ROWS", 239), ("MOST_WORDS", 500)):
         with monkeypatch.context() as patch:
-            patch.setattr(tokenization, name, limit)
+            patch.setattr(ngrams, name, limit)
             recorder = Recorder()
             gw.train(data, recipe="fast", callbacks=recorder, **TINY)
             assert not any(message.startswith("tokens:") for message in recorder.messages)
 
 
 def test_without_unknown_words_nothing_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenization, "LEAST_ROWS", 200)
+    monkeypatch.setattr(ngrams, "LEAST_ROWS", 200)
     recorder = Recorder()
     model = gw.train(whole_words(240, 7), recipe="fast", callbacks=recorder, **TINY)
     assert type(encoding_of(model)) is TokenEncoding

@@ -49,7 +49,7 @@ class TextRecipe:
     tokenization: Literal["auto", "words", "subwords", "keras"] = "words"
     """What a token is: a word or a punctuation mark ("words"), a piece of a word ("subwords",
     `gatewise.text.subwords`), the one of both with the lower held-out loss of the n-gram model ("auto",
-    `gatewise.training.tokenization`), or a word as in `keras.datasets.imdb` ("keras")."""
+    `gatewise.training.members.ngrams`), or a word as in `keras.datasets.imdb` ("keras")."""
 
 
 @dataclass(frozen=True)

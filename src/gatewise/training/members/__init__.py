@@ -52,8 +52,7 @@ def fit_members(data: TrainingData, run: Run) -> list[FittedMember]:
     data have no such member. All processes fit the LSTM together, the first one alone fits the others.
     """
     sizes = {"ngrams": data.recipe.ngrams.order, "convolutions": data.recipe.convolutions.features}
-    first = ("lstm", "autoregression", "window_lstm")  # the last two are fitted by forecasters
-    others = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in first)
+    others = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "lstm")
     kinds = ["lstm", *(kind for kind in others if sizes.get(kind) != 0 and not current().rank)]
     found = [import_module(f"{__name__}.{kind}").fit(data, run) for kind in kinds]
     return [one for one in found if one is not None]

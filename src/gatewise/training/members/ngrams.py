@@ -29,6 +29,14 @@ validation set, as where one of two classes with class weights has few validatio
 the validation set. The held-out logits of a candidate are calibrated by a weight and a shift per class. The best one is
 fitted on all rows, so that it does not lose a tenth of few rows; what is reported of the validation set are the
 held-out logits.
+
+Tokenization "auto" compares the same candidates on n-grams of words and of pieces of words. Pieces are taken if the
+mean loss of their best candidate over the held-out rows is lower by more than one standard error of the difference of
+both losses, row by row (the one-standard-error rule of Breiman et al. 1984). Otherwise the tokens are words, which
+explanations show whole. The network reads the same tokens. Without comparison the tokens are words: below `LEAST_ROWS`
+rows, where the error is uncertain; above `MOST_ROWS` rows or `MOST_WORDS` words, where pieces gain least and the
+comparison takes longest; where less than `LEAST_UNKNOWN` of the held-out words are unknown, so that pieces have little
+to add; and where the n-gram model is not chosen by held-out loss (other tasks, a pretrained model).
 """
 
 from __future__ import annotations
@@ -36,7 +44,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +64,10 @@ from gatewise.members.ngrams import (
 from gatewise.network.batch import chunks
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.members import Run
+from gatewise.training.recipes import Recipe
 from gatewise.training.sparse_solver import fit_linear
 from gatewise.training.stack import FittedMember, calibrated, stack
-from gatewise.training.training_data import TrainingData
+from gatewise.training.training_data import TrainingData, with_encoding
 from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
@@ -73,6 +82,11 @@ NB_ENTRIES = 10_000_000  # n-grams of all texts x outputs above which "nb" is no
 # The weight of the logits of a candidate without data; margins of 1 are some 3 logits.
 PRIOR: dict[Scaling, float] = {"nb": 1.0, "tfidf": 3.0}
 CALIBRATION_L2, TRANSFER_L2 = 1.0, 1.0
+LEAST_ROWS = 500  # of a choice of tokens: below, a standard error says little
+MOST_ROWS = 10_000
+MOST_WORDS = 500_000  # of all texts
+ROUNDING = 1e-6  # of the losses of equal candidates
+LEAST_UNKNOWN = 0.15  # 0.07 to 0.10 in English data sets, 0.22 in Slovene comments: docs/log/accuracy.md
 NETWORK_L2 = 20.0  # penalty of other members beside chosen n-grams
 
 
@@ -317,6 +331,39 @@ def compare(data: TrainingData) -> Comparison | None:
             held_out, lowest = weights[0] * values + shift, loss
             best = Comparison(rows, part, scaling, held_out, losses, float(weights[0]), shift, "", 0.0)
     return best and best._replace(tried="; ".join(tried), seconds=time.perf_counter() - start)
+
+
+def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> TrainingData:
+    """The training data with words or subwords as tokens; the candidates that were compared are left for the fit of the
+    n-grams. data: with words. recipe: the one that `prepare` got.
+    """
+    if recipe.text.tokenization != "auto" or run.pretrained is not None or not selects(data):
+        return data
+    rows, words = len(data.full_sequences), sum(map(len, data.full_sequences))
+    if not LEAST_ROWS <= rows <= MOST_ROWS or words > MOST_WORDS:
+        return data
+    held_out = np.concatenate(data.full(data.validation))
+    unknown = float(np.mean(held_out == data.preprocessor.unknown)) if len(held_out) else 0.0
+    if unknown < LEAST_UNKNOWN:
+        run.callback.log(f"tokens: words, {100 * unknown:.0f}% of those in the validation set are unknown")
+        return data
+    from gatewise.text.subwords import SubwordEncoding  # here, as few runs come so far
+
+    texts = cast(Any, data.data.inputs)
+    divided = with_encoding(data, SubwordEncoding.fit([texts[n] for n in data.train], recipe.text.vocab_size), recipe)
+    of_words, of_subwords = compare(data), compare(divided)
+    if of_words is None or of_subwords is None:
+        better = of_words is None and of_subwords is not None
+    else:
+        gain = of_words.losses - of_subwords.losses  # of the same rows
+        error = float(gain.std() / np.sqrt(len(gain)))
+        better = float(gain.mean()) > error + ROUNDING
+        run.callback.log(
+            f"tokens: {'subwords' if better else 'words'}, held-out loss {of_words.loss:.4f} with words, "
+            f"{of_subwords.loss:.4f} with subwords, standard error of the difference {error:.4f}"
+        )
+    run.memo["ngrams"] = of_subwords if better else of_words
+    return divided if better else data
 
 
 def _select(data: TrainingData, run: Run) -> NgramFit | None:
