@@ -18,7 +18,6 @@ from gatewise.members.ensemble import Ensemble
 from gatewise.members.windows import Transform, WindowMember, numbered, roll_out
 from gatewise.target import Target
 from gatewise.training.recipes import Recipe
-from gatewise.training.stack import inverse_error_weights
 from gatewise.types import Array
 
 _DIRECT_STEPS = 12  # predicted at once without a season
@@ -48,11 +47,11 @@ def fit(given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed
         has = f"{which} has {counted(min(lengths), 'value')}"
         raise InputError(f"{has}, too few for windows of season {season} and horizon {horizon}")
     chosen = _choose(before, season, [member.transform for member in linear], steps)
-    members = [*linear, _fit_lstm(before, chosen, steps, recipe, seed)]
+    members = [*linear, fit_window_lstm(before, chosen, steps, recipe, seed)]
     forecasts, errors, held = _held_out_forecasts(series, plan, season, members)
     weights, combined = combine(forecasts, errors)
     kept = [n for n in np.argsort(-weights[:-1], kind="stable").tolist() if weights[n] > 0]
-    final: list[WindowMember] = [_fit_lstm(series, chosen, steps, recipe, seed)]
+    final: list[WindowMember] = [fit_window_lstm(series, chosen, steps, recipe, seed)]
     final += _fit_linear(series, season, [linear[n].transform for n in kept], steps)
     target = Target(tuple(f"step {k + 1}" for k in range(steps)), "regression")
     ensemble = Ensemble(tuple(final), tuple(weights[[-1, *kept]]), np.zeros(steps), target)
@@ -103,31 +102,22 @@ def detect_season(series: list[Array]) -> int:
     if top < 4 or not scaled:
         return 1
     least = max(_LEAST_AUTOCORRELATION, 2 / float(np.sqrt(sum(map(len, scaled)))))
-    peaks = (
-        _peak([_autocorrelation(_detrended(one), top) for one in scaled], least),
-        _peak([_autocorrelation(np.diff(one), top) for one in scaled], least),
-    )
+    steps = [np.arange(len(one)) for one in scaled]
+    level = [one - np.polyval(np.polyfit(at, one, 1), at) for one, at in zip(scaled, steps, strict=True)]
+    peaks = _peak(level, top, least), _peak([np.diff(one) for one in scaled], top, least)
     periods = [k for peak in peaks if peak for k in range(2, top + 1) if abs(k - peak) <= max(2, peak / 20)]
     explained = {k: float(np.mean([_explained(one, k) for one in scaled])) for k in periods}
     best = max(periods, key=explained.__getitem__, default=1)
     return best if explained.get(best, 0.0) >= _LEAST_EXPLAINED else 1
 
 
-def _detrended(one: Array) -> Array:
-    steps = np.arange(len(one))
-    return np.asarray(one - np.polyval(np.polyfit(steps, one, 1), steps))
-
-
-def _autocorrelation(one: Array, top: int) -> Array:
-    """(top - 1,) at the lags 1, 2, ...; 0 of a constant."""
-    d = one - one.mean()
-    power = float(d @ d) or 1.0
-    return np.array([float(d[k:] @ d[:-k]) / power for k in range(1, top)])
-
-
-def _peak(autocorrelations: list[Array], least: float) -> int:
-    """The lag of the first high peak of the mean autocorrelation (top - 1,); 0 if there is none."""
-    r = np.mean(autocorrelations, axis=0)  # r[k - 1] at lag k
+def _peak(series: list[Array], top: int, least: float) -> int:
+    """The lag below `top` of the first high peak of the mean autocorrelation of the series (n,); 0 if there is none."""
+    r = np.zeros(top - 1)  # r[k - 1] at lag k
+    for one in series:
+        d = one - one.mean()
+        power = float(d @ d) or 1.0
+        r += [float(d[k:] @ d[:-k]) / power / len(series) for k in range(1, top)]
     # Noise makes many local maxima beside one of a long period. Over a period the autocorrelation has the mean 0, so
     # that it falls to 0 or below between two peaks.
     falls = [*np.flatnonzero(r <= 0).tolist(), len(r)]
@@ -168,11 +158,12 @@ def candidates(season: int, positive: bool) -> list[Transform]:
 
 
 def member_weights(errors: Array) -> Array:
-    """Weights (M,) of M members from their mean absolute errors, see `inverse_error_weights`.
-
-    The worse half of the autoregressions gets 0; the last member, the LSTM, keeps its weight.
+    """Weights (M,) of M members from their mean absolute errors (M,), in proportion to 1 / error² (Bates & Granger
+    1969). There are few held-out windows, which overlap, for many members that are alike; least squares has the larger
+    errors there. The worse half of the autoregressions gets 0; the last member, the LSTM, keeps its weight.
     """
-    weights = inverse_error_weights(errors)
+    weights = 1 / np.maximum(errors, 1e-9) ** 2
+    weights /= weights.sum()
     linear = np.argsort(errors[:-1], kind="stable")
     weights[linear[(len(linear) + 1) // 2 :]] = 0
     return np.asarray(weights / weights.sum())
@@ -193,12 +184,6 @@ def combine(forecasts: Array, errors: Array) -> tuple[Array, Array]:
             weights = member_weights(errors[:, :, known].mean(axis=(1, 2)))
         out[:, origin] = np.tensordot(weights, forecasts[:, :, origin], axes=1)
     return member_weights(errors.mean(axis=(1, 2, 3))), out
-
-
-def _fit_lstm(series: list[Array], transform: Transform, steps: int, recipe: Recipe, seed: int) -> WindowMember:
-    windows = TrainingWindows.of(series, transform, steps)
-    assert windows is not None, "an autoregression was fitted on them"
-    return fit_window_lstm(windows, recipe, seed)
 
 
 def _fit_linear(series: list[Array], season: int, transforms: Sequence[Transform], steps: int) -> list[Autoregression]:

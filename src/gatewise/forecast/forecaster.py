@@ -122,7 +122,8 @@ class Forecaster:
         """The next values: (H,) for one series, (S, H) for several in the order of `names`. horizon: None for that of
         the forecaster. Raises InputError before `fit`.
         """
-        found = self._forecast(self._windows(), self._horizon(horizon))
+        horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
+        found = self._forecast(self._windows(), horizon)
         return np.asarray(found[0] if self.series.single else found)
 
     def forecast(self, horizon: int | None = None, *, level: float = 0.8, series: str | None = None) -> Forecast:
@@ -133,7 +134,8 @@ class Forecaster:
         relative to the mean error of each. Without enough windows, there is a warning and no interval. Raises
         InputError for an unknown name.
         """
-        number, horizon = self._number(series), self._horizon(horizon)
+        horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
+        number = self._number(series)
         times = self.series.times_after(number, horizon)
         mean = self._forecast(self._windows()[number : number + 1], horizon)[0]
         half, windows = self.held_out.half_widths(mean, number, level)
@@ -181,7 +183,7 @@ class Forecaster:
         if held.scores.mase >= held.naive_scores.mase:
             lines.append("warning: the seasonal naive forecast had the smaller error on these windows")
         lines.append("the forecast is a weighted sum of the forecasts of these models:")
-        lines += [f"  {weight:.2f}  {name}" for name, weight in self.weights.items()]
+        lines += [f"  {weight:.2f}  {name}" for name, weight in self.ensemble.weight_rows()]
         if held.steps < self.horizon:
             lines.append(f"warning: no interval after step {held.steps}: the held-out windows end there")
         return lines
@@ -270,9 +272,6 @@ class Forecaster:
         found = np.sum([weight * roll_out(member, windows, horizon) for member, weight in self.ensemble], axis=0)
         check_logits(found)
         return np.asarray(found)
-
-    def _horizon(self, horizon: int | None) -> int:
-        return self.horizon if horizon is None else _whole("horizon", horizon, MAX_HORIZON)
 
     def _number(self, name: str | None) -> int:
         names = self.names

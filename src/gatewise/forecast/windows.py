@@ -88,9 +88,13 @@ def window_recipe(name: str | Recipe | None, changes: Mapping[str, Any]) -> Reci
     return found
 
 
-def fit_window_lstm(windows: TrainingWindows, recipe: Recipe, seed: int) -> WindowLSTM:
-    """The best epoch of the LSTM of this recipe, without other members and without calibration."""
-    n, steps = windows.y.shape
+def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, recipe: Recipe, seed: int) -> WindowLSTM:
+    """The best epoch of the LSTM of this recipe, without other members and without calibration. The series (n_s, C)
+    must be long enough for an autoregression on the same windows.
+    """
+    windows = TrainingWindows.of(series, transform, steps)
+    assert windows is not None
+    n = len(windows.y)
     arch = recipe.architecture("channels", windows.x.shape[2], steps)
     cut = min(n - 1, max(1, math.ceil((1 - recipe.validation.fraction) * n - 0.5)))  # the last ones validate
     scaler = StandardScaler.fit(list(windows.x[:cut].astype(np.float32)))

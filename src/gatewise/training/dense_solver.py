@@ -11,14 +11,13 @@ of a fold, from a fit to the other rows, follow without refitting (for one row: 
 
     Y_B - Ŷ_B(without B) = (I - H_BB)⁻¹ (Y - H Y)_B
 
-Rows with weights are multiplied by their roots. Where n is so large that Z does not fit into memory, `RidgeSums` adds
-up ZᵀZ chunk by chunk.
+Rows with weights are multiplied by their roots. Where n is so large that Z does not fit into memory, `ridge_sums`
+adds up ZᵀZ chunk by chunk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -155,27 +154,19 @@ class Ridge(NamedTuple):
         return z.T.astype(np.float64) @ (self.root[:, None] * dual) / z.shape[1], bias
 
 
-@dataclass
-class RidgeSums:
-    """The same regression from sums over chunks of rows: total (F + 1, F + 1 + outputs), Σ w (z, 1) (z, 1, y)ᵀ."""
+def ridge_sums(z: Array, y: Array, root: Array) -> Array:
+    """What rows z (n, F) float32 with targets y (n, outputs) and roots of weights (n,) add to the sums of the same
+    regression: Σ w (z, 1) (z, 1, y)ᵀ, (F + 1, F + 1 + outputs).
+    """
+    ones = np.concatenate([z, np.ones((len(z), 1), dtype=np.float32)], axis=1)
+    both = np.concatenate([ones, y.astype(np.float32)], axis=1) * root[:, None] ** 2
+    return np.asarray(ones.T @ both.astype(np.float32))
 
-    total: Array
 
-    @classmethod
-    def of(cls, features: int, outputs: int) -> RidgeSums:
-        """Of no row yet."""
-        return cls(np.zeros((features + 1, features + 1 + outputs)))
-
-    def add(self, z: Array, y: Array, root: Array) -> None:
-        """Add rows z (n, F) float32 with targets y (n, outputs) and roots of weights (n,)."""
-        ones = np.concatenate([z, np.ones((len(z), 1), dtype=np.float32)], axis=1)
-        both = np.concatenate([ones, y.astype(np.float32)], axis=1) * root[:, None] ** 2
-        self.total += ones.T @ both.astype(np.float32)
-
-    def weights(self, l2: float) -> tuple[Array, Array]:
-        """As `Ridge.weights`."""
-        size = len(self.total) - 1
-        left = self.total[:, : size + 1] / size
-        left[np.arange(size), np.arange(size)] += l2
-        found = np.linalg.solve(left, self.total[:, size + 1 :] / size)
-        return found[:-1], found[-1]
+def ridge_of_sums(total: Array, l2: float) -> tuple[Array, Array]:
+    """As `Ridge.weights`, from the `ridge_sums` of all rows."""
+    size = len(total) - 1
+    left = total[:, : size + 1] / size
+    left[np.arange(size), np.arange(size)] += l2
+    found = np.linalg.solve(left, total[:, size + 1 :] / size)
+    return found[:-1], found[-1]

@@ -255,6 +255,8 @@ class Loop(Generic[O_co]):
         return {"weights": self.state(), "best": self.objective.best, "carried": carried}
 
     def _checkpoint(self) -> None:
+        if self.communicator.size == 1 and self.folder is None:
+            return
         groups = self._groups()
         if self.folder is not None:
             write_checkpoint(self.folder, self.identity, self.progress, groups, self.objective.optimizer)

@@ -164,15 +164,6 @@ def fit_weights(
     return fit_glm(logits, targets, l2, task=task, prior=prior, **options)
 
 
-def inverse_error_weights(errors: Array) -> Array:
-    """Weights (M,) of M forecasts from their mean absolute errors (M,), in proportion to 1 / error² (Bates & Granger
-    1969): the stack of a forecaster. It has few held-out windows, which overlap, for many members that are alike; least
-    squares has the larger errors there.
-    """
-    weights = 1 / np.maximum(errors, 1e-9) ** 2
-    return np.asarray(weights / weights.sum())
-
-
 def calibrated(
     values: Array, targets: Array, prior: Array, l2: float, *, task: Task, sample_weight: Array | None
 ) -> tuple[Array, Array, Array]:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from gatewise.data.splits import leave_one_out_folds
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.members.convolutions import Convolutions, features_of, with_differences
-from gatewise.training.dense_solver import Ridge, RidgeSums
+from gatewise.training.dense_solver import Ridge, ridge_of_sums, ridge_sums
 from gatewise.training.members import Run
 from gatewise.training.stack import FittedMember, calibrated
 from gatewise.training.training_data import MOST_ROWS, TrainingData
@@ -222,22 +222,22 @@ def _fit_many(given: _Given) -> _Fit:
     few = np.linspace(0, n - 1, MOST_ROWS).astype(np.int64)  # for the mean and deviation of the features
     ppv = features_of(banks, [given.sequences[row] for row in few])
     mean, scale = ppv.mean(axis=0), np.sqrt(ppv.var(axis=0) + FLOORS[0] ** 2)
-    sums = RidgeSums.of(len(mean), given.y.shape[1])
+    sums = np.zeros((len(mean) + 1, len(mean) + 1 + given.y.shape[1]))
 
     def added(rows: NDArray[np.int64]) -> Iterator[Array]:
         """Standardised features of the rows in chunks, each after it was added to the sums."""
         for first in range(0, len(rows), ROWS_PER_CHUNK):
             some = rows[first : first + ROWS_PER_CHUNK]
             z = (features_of(banks, [given.sequences[row] for row in some]) - mean) / scale
-            sums.add(z, given.y[some], given.root[some])
+            np.add(sums, ridge_sums(z, given.y[some], given.root[some]), out=sums)
             yield z
 
     for _ in added(np.setdiff1d(np.arange(n), held)):
         pass
-    fits = {l2: sums.weights(l2) for l2 in L2[2:-2:2]}
+    fits = {l2: ridge_of_sums(sums, l2) for l2 in L2[2:-2:2]}
     parts = [[z @ weight + bias for weight, bias in fits.values()] for z in added(held)]
     values = dict(zip(fits, map(np.concatenate, zip(*parts, strict=True)), strict=True))
     losses = {l2: given.loss(one) for l2, one in values.items()}
     l2 = min(fits, key=losses.__getitem__)
     summary = f"{len(mean):,} features of the series, ridge regression with penalty {l2:.3g}"
-    return _Fit(losses[l2], banks, mean, scale, *sums.weights(l2), values[l2], summary)
+    return _Fit(losses[l2], banks, mean, scale, *ridge_of_sums(sums, l2), values[l2], summary)
