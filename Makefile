@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NATIVE := CMakeLists.txt $(wildcard src/native/*)
 MODEL := models/tutorial
 
-.PHONY: demo demo-page test bench lint format bundled screenshot screenshots sanitize trust fuzz clean
+.PHONY: demo demo-page test bench lint format bundled screenshot sanitize trust fuzz clean
 
 # The tutorial: train, evaluate, predict and explain, with the commands that a user types.
 demo: .venv/demo.stamp
@@ -66,11 +66,7 @@ bundled: .venv/dev.stamp
 
 # docs/page.png: a screenshot of the served page with the bundled model, taken by chromium.
 screenshot: .venv/dev.stamp
-	$(BIN)/python tools/screenshots.py --readme docs/page.png
-
-# build/screenshots: every state of the page at three widths in both themes, with an index.html.
-screenshots: .venv/dev.stamp
-	$(BIN)/python tools/screenshots.py
+	$(BIN)/python tools/screenshot.py
 
 # The native kernel's tests with AddressSanitizer and UndefinedBehaviorSanitizer, then with ThreadSanitizer.
 sanitize: .venv/dev.stamp

@@ -36,36 +36,28 @@ NEUTRAL = 0.3  # the least probability of either class of a neutral sentence
 LARGEST = 200  # sentences of a category
 
 WORDS: dict[str, tuple[str, ...]] = {
-    "thing": ("film", "movie", "story", "script", "acting", "ending", "plot", "dialogue", "music", "direction"),
-    "part": ("script", "acting", "ending", "plot", "dialogue", "music", "direction"),
-    "mass": ("acting", "dialogue", "music", "direction"),
-    "whole": ("film", "movie", "picture", "comedy", "thriller", "drama"),
-    "good": (
-        "good",
-        "great",
-        "excellent",
-        "wonderful",
-        "brilliant",
-        "funny",
-        "clever",
-        "beautiful",
-        "moving",
-        "superb",
-    ),
-    "bad": ("bad", "terrible", "awful", "boring", "dull", "stupid", "weak", "predictable", "silly", "tedious"),
-    "mild": ("bad", "boring", "dull", "stupid", "predictable", "slow", "silly"),
-    "loved": ("loved", "enjoyed", "liked", "adored", "admired"),
-    "love": ("love", "enjoy", "like", "admire"),
-    "hated": ("hated", "disliked", "detested", "despised"),
-    "hate": ("hate", "dislike", "detest"),
-    "very": ("very", "really", "extremely", "absolutely", "truly", "so", "incredibly", "thoroughly"),
-    "much": ("really", "absolutely", "truly", "thoroughly"),
-    "virtue": ("charm", "wit", "humour", "suspense", "style"),
-    "smile": ("😀", "😍", "👍", "❤️", ":)", ":-)"),
-    "frown": ("😡", "👎", "😞", "🙄", ":(", ":-("),
-    "day": ("Monday", "Tuesday", "Friday", "Sunday"),
-    "place": ("London", "Canada", "Japan", "Rome", "a small town"),
-    "minutes": ("80", "95", "104", "120"),
+    name: tuple(words.split(", "))
+    for name, words in {
+        "thing": "film, movie, story, script, acting, ending, plot, dialogue, music, direction",
+        "part": "script, acting, ending, plot, dialogue, music, direction",
+        "mass": "acting, dialogue, music, direction",
+        "whole": "film, movie, picture, comedy, thriller, drama",
+        "good": "good, great, excellent, wonderful, brilliant, funny, clever, beautiful, moving, superb",
+        "bad": "bad, terrible, awful, boring, dull, stupid, weak, predictable, silly, tedious",
+        "mild": "bad, boring, dull, stupid, predictable, slow, silly",
+        "loved": "loved, enjoyed, liked, adored, admired",
+        "love": "love, enjoy, like, admire",
+        "hated": "hated, disliked, detested, despised",
+        "hate": "hate, dislike, detest",
+        "very": "very, really, extremely, absolutely, truly, so, incredibly, thoroughly",
+        "much": "really, absolutely, truly, thoroughly",
+        "virtue": "charm, wit, humour, suspense, style",
+        "smile": "😀, 😍, 👍, ❤️, :), :-)",
+        "frown": "😡, 👎, 😞, 🙄, :(, :-(",
+        "day": "Monday, Tuesday, Friday, Sunday",
+        "place": "London, Canada, Japan, Rome, a small town",
+        "minutes": "80, 95, 104, 120",
+    }.items()
 }
 
 TEMPLATES: dict[str, dict[Sentiment, tuple[str, ...]]] = {

@@ -2,8 +2,8 @@
 
     python -m benchmarks.tables [--check]
 
-A marker is `<!-- benchmarks: NAME -->`; the table ends at `<!-- end -->`. --check writes nothing and exits with 1 if a
-page differs from the results.
+A marker is `<!-- benchmarks: NAME -->` or `<!-- accuracy: NAME -->`; the table ends at `<!-- end -->`. --check writes
+nothing and exits with 1 if a page differs from the results.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accuracy.tables import TABLES as ACCURACY
 from benchmarks.busy import MAX_OTHER_LOAD
 from benchmarks.targets import TARGETS, Target
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = ("README.md", "docs/benchmarks.md", "docs/kernels.md")
-_MARKED = re.compile(r"^([ ]*)(<!-- benchmarks: ([a-z0-9-]+) -->)\n.*?(<!-- end -->)", re.DOTALL | re.MULTILINE)
+PAGES = ("README.md", "docs/accuracy.md", "docs/benchmarks.md", "docs/kernels.md")
+_MARKED = re.compile(
+    r"^([ ]*)(<!-- (benchmarks|accuracy): ([a-z0-9-]+) -->)\n.*?(<!-- end -->)", re.DOTALL | re.MULTILINE
+)
 _NO_RESULTS = "Not measured yet: run `make bench`."
 _README = (
     "step_vs_torch_padded",
@@ -194,11 +197,14 @@ _TABLES: dict[str, Callable[[Full, Summary], str]] = {
 
 def rendered(page: str, full: Full | None, summary: Summary) -> str:
     """The page with every marked part rendered (full None: no results yet). KeyError for an unknown marker."""
+    accuracy = json.loads((RESULTS / "accuracy.json").read_text(encoding="utf-8"))
 
     def render(part: re.Match[str]) -> str:
-        table = _TABLES[part[3]]
-        lines = [part[2], *(_NO_RESULTS if full is None else table(full, summary)).splitlines(), part[4]]
-        return "\n".join(f"{part[1]}{line}" if line else "" for line in lines)
+        if part[3] == "accuracy":
+            table = ACCURACY[part[4]](accuracy)
+        else:
+            table = _NO_RESULTS if full is None else _TABLES[part[4]](full, summary)
+        return "\n".join(f"{part[1]}{line}" if line else "" for line in (part[2], *table.splitlines(), part[5]))
 
     return _MARKED.sub(render, page)
 
@@ -212,38 +218,21 @@ def results(folder: Path = RESULTS) -> tuple[Full | None, Summary]:
     return full, summary
 
 
-def write_pages(
-    module: str,
-    description: str | None,
-    pages: Sequence[str],
-    render: Callable[[str], str],
-    arguments: Sequence[str] | None,
-) -> int:
-    """The command line of a module that renders `pages`: writes them, or with --check reports the outdated ones.
-
-    Returns the exit code.
-    """
-    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pages, or with --check report the outdated ones. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is outdated")
-    check = parser.parse_args(arguments).check
-    outdated = []
-    for name in pages:
-        path = ROOT / name
-        page = path.read_text(encoding="utf-8")
-        new = render(page)
+    check, found, outdated = parser.parse_args(arguments).check, results(), []
+    for name in PAGES:
+        page = (ROOT / name).read_text(encoding="utf-8")
+        new = rendered(page, *found)
         if page != new:
             outdated.append(name)
             if not check:
-                path.write_text(new, encoding="utf-8")
+                (ROOT / name).write_text(new, encoding="utf-8")
     if check and outdated:
-        print(f"{', '.join(outdated)}: outdated; run python -m {module}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    full, summary = results()
-    return write_pages("benchmarks.tables", __doc__, PAGES, lambda page: rendered(page, full, summary), arguments)
+        print(f"{', '.join(outdated)}: outdated; run python -m benchmarks.tables", file=sys.stderr)
+    return int(check and bool(outdated))
 
 
 if __name__ == "__main__":

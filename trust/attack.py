@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.errors import GatewiseError
+
 MIB = 2**20
 Attempt = Callable[[np.random.Generator, Path], str | None]
 
@@ -50,3 +52,11 @@ class Attacks(dict[str, Attack]):
 def generator(seed: int, number: int) -> np.random.Generator:
     """The generator of a try."""
     return np.random.default_rng([seed, number])
+
+
+def bad_message(error: GatewiseError) -> str | None:
+    """What is wrong with a message: it must be one printable line of at most 500 characters and an ellipsis."""
+    message = str(error)
+    if not message or len(message) > 501 or not message.isprintable():
+        return f"a message that is not one printable line: {message!a}"
+    return None

@@ -13,27 +13,8 @@ T = TypeVar("T")
 
 HUGE = [2**31, 2**32 + 1, 2**62, 2**63, 10**18, 10**30, 10**400, -1, -(2**63)]
 TEXTS = ["", "\x1b[31m", "a\nb", "x" * 100_000, "\u202e", "naïve", "e\u0301", "\u00e9", "../../x", "\x00", "word1"]
-VALUES: list[Any] = [
-    *HUGE,
-    *TEXTS,
-    None,
-    True,
-    False,
-    0,
-    1,
-    2.0,
-    0.5,
-    1e308,
-    -1e308,
-    5e-324,
-    [],
-    {},
-    [[]],
-    {"a": 1},
-    [0] * 1000,
-    ["a", "a"],
-    [1.5, None],
-]
+NUMBERS = [0, 1, 2.0, 0.5, 1e308, -1e308, 5e-324, True, False, None]
+VALUES: list[Any] = [*HUGE, *TEXTS, *NUMBERS, [], {}, [[]], {"a": 1}, [0] * 1000, ["a", "a"], [1.5, None]]
 # Raw JSON that no Python value gives.
 RAW = ["NaN", "-Infinity", "1e999", "-0", "01", "1" * 5000, '"\\ud800"', "[" * 100_000, "[" * 40 + "]" * 40, "'a'", ""]
 

@@ -3,7 +3,7 @@
     python -m benchmarks.accuracy --data aclImdb_v1.tar.gz [--rows NAME ...] [--seeds 0 1 2] [--quick]
 
 Each row trains on the archive's texts alone and is measured once. Results go into results/accuracy.json as they are
-measured, with seed, machine, versions and time; docs/accuracy.md is rendered from it (`benchmarks.accuracy.tables`).
+measured, with seed, machine, versions and time; docs/accuracy.md is rendered from it (`python -m benchmarks.tables`).
 Pretrained models are kept in --pretrained, for all rows of a seed; their time counts in each. --quick takes a
 twentieth of the reviews, prints, and writes nothing.
 """

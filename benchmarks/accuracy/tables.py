@@ -1,29 +1,14 @@
-"""Render docs/accuracy.md and README.md from results/accuracy.json, between marker comments.
-
-    python -m benchmarks.accuracy.tables [--check]
-
-A marker is `<!-- accuracy: NAME -->` and the table goes on to `<!-- end -->`. With --check nothing is written, and the
-exit status is 1 if a page differs from the results.
-"""
+"""The tables of accuracy, from results/accuracy.json: `python -m benchmarks.tables` writes them."""
 
 from __future__ import annotations
 
-import json
-import re
 import statistics
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.accuracy.rows import ROWS
-from benchmarks.tables import RESULTS as FOLDER
-from benchmarks.tables import write_pages
 
-RESULTS = FOLDER / "accuracy.json"
-PAGES = ("README.md", "docs/accuracy.md")
-_TABLE = re.compile(r"(<!-- accuracy: ([a-z-]+) -->)\n.*?(<!-- end -->)", re.DOTALL)
 SUMMARY = ("tfidf", "nb-lr", "tutorial", "fast", "large-2-epochs", "best", "best-4-epochs")  # rows of README.md
-_NONE = "Not measured yet: `python -m benchmarks.accuracy` does it."
 
 Results = Mapping[str, Any]
 
@@ -85,27 +70,8 @@ def _environment(results: Results) -> str:
     return f"{'; '.join(machines)}; {' to '.join(sorted({dates[0], dates[-1]}))}; {', '.join(versions)}."
 
 
-_TABLES: dict[str, Callable[[Results], str]] = {
+TABLES: dict[str, Callable[[Results], str]] = {
     "rows": _rows,
     "summary": _summary,
     "environment": _environment,
 }
-
-
-def rendered(page: str, results: Results) -> str:
-    """The page with every marked table rendered. KeyError for an unknown table."""
-
-    def table(match: re.Match[str]) -> str:
-        render = _TABLES[match[2]]
-        return f"{match[1]}\n{render(results) if results else _NONE}\n{match[3]}"
-
-    return _TABLE.sub(table, page)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    return write_pages("benchmarks.accuracy.tables", __doc__, PAGES, lambda page: rendered(page, results), arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

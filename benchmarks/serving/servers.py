@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.worker_process import ROOT, ContenderUnavailable, environment, python_with
+from trust import server
 
 
 class Server:
     """A process and the port that it listens at."""
 
-    def __init__(self, name: str, process: subprocess.Popen[str], port: int) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[Any], port: int) -> None:
         self.name, self.process, self.port = name, process, port
 
     @property
@@ -44,23 +43,10 @@ def use_two_cores() -> list[int]:
     return cores
 
 
-def gatewise(model: Path, flags: Sequence[str] = (), extra: dict[str, str] | None = None) -> Server:
-    """`gatewise serve` as a user starts it."""
-    command = [sys.executable, "-m", "gatewise", "serve", "-m", str(model), "--port", "0", *flags]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**_clean(), **(extra or {})})
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    found = re.search(r":(\d+) ", line)
-    if found is None:
-        raise RuntimeError(f"gatewise serve did not start: {line}{process.stderr.read()}")
-    server = Server(" ".join(["gatewise", *flags]), process, int(found[1]))
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{server.port}/v2/health/ready", timeout=10).close()
-            return server
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError("gatewise serve is not ready after half a minute")
+def gatewise(model: Path, flags: Sequence[str] = ()) -> Server:
+    """`gatewise serve` as a user starts it, ready."""
+    found = server.Server(model, *flags)
+    return Server(" ".join(["gatewise", *flags]), found.process, found.port)
 
 
 def onnx(folder: Path, way: str, threads: int) -> Server:
@@ -80,9 +66,3 @@ def onnx(folder: Path, way: str, threads: int) -> Server:
     port = int(line)
     time.sleep(1)
     return Server(f"ONNX Runtime, {way}, {threads} thread{'s' * (threads > 1)}", process, port)
-
-
-def _clean() -> dict[str, str]:
-    return {
-        name: value for name, value in os.environ.items() if not name.startswith(("GATEWISE_", "OMP_", "OPENBLAS_"))
-    }

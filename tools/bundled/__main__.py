@@ -18,10 +18,9 @@ import numpy as np
 
 import gatewise as gw
 from benchmarks.checklist import categories
-from gatewise.data import Labelled, Unlabelled, imdb, imdb_texts, rotten_tomatoes, split
+from gatewise.data import Labelled, imdb, imdb_texts, rotten_tomatoes, split
 from gatewise.data.labelled import content_key
 from gatewise.data.reviews import CLASSES
-from gatewise.model.model import Model
 from tools.bundled.sentences import Example, crops, short_texts
 
 VALIDATION = 0.1
@@ -63,33 +62,6 @@ def joined(parts: Sequence[Labelled], source: str) -> Labelled:
     return Labelled(texts, np.concatenate([part.labels for part in parts]), CLASSES, source=source)
 
 
-def fit(
-    reviews: Labelled,
-    snippets: Labelled,
-    texts: Unlabelled,
-    pretrained: Path,
-    *,
-    recipe: str = "best",
-    seed: int = 0,
-    out: Path | None = None,
-    command: str = "",
-) -> Model:
-    """The model of a recipe on reviews, snippets and sentences, without a student. texts: without labels."""
-    training, validation = parts(reviews, snippets, seed)
-    return gw.train(
-        training,
-        recipe=recipe,
-        student_epochs=0,
-        pretrained=pretrained,
-        unlabelled=texts,
-        validation=validation,
-        seed=seed,
-        out=out,
-        overwrite=True,
-        command=command,
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.bundled", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the official archive of IMDB or its folder")
@@ -97,13 +69,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the model")
     options = parser.parse_args()
-    model = fit(
-        imdb(options.data, progress=False, download=False).train,
-        rotten_tomatoes(),
-        imdb_texts(options.data, progress=False, download=False),
-        options.pretrained,
+    reviews = imdb(options.data, progress=False, download=False).train
+    training, validation = parts(reviews, rotten_tomatoes(), options.seed)
+    model = gw.train(
+        training,
+        recipe="best",
+        student_epochs=0,
+        pretrained=options.pretrained,
+        unlabelled=imdb_texts(options.data, progress=False, download=False),
+        validation=validation,
         seed=options.seed,
         out=options.out,
+        overwrite=True,
         command=f"make bundled DATA={shlex.quote(options.data.name)}",
     )
     # The page attributes while somebody types; integrated gradients, which may measure better, take a second per text.

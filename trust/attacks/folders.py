@@ -25,8 +25,7 @@ from gatewise.training.callback import EpochLog
 from gatewise.training.optim import Adam
 from gatewise.training.run import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from tests.exchange.random_models import TOKENS, random_inputs, random_model
-from trust.attack import Attacks
-from trust.message import bad_message
+from trust.attack import Attacks, bad_message
 from trust.mutate import Rng, change_bytes, change_file, change_json, change_value, choice
 
 ATTACKS = Attacks()

@@ -18,9 +18,8 @@ from gatewise.errors import GatewiseError
 from gatewise.exchange.hub import download
 from gatewise.storage.folder import MANIFEST, save_folder
 from tests.exchange.hub_server import Hub, _Handler
-from trust.attack import Attacks
+from trust.attack import Attacks, bad_message
 from trust.attacks.folders import Files, forge, models, use_model, weights_file, wrong_weights
-from trust.message import bad_message
 from trust.mutate import Rng, change_bytes, change_json, choice
 
 ATTACKS = Attacks()

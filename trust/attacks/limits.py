@@ -77,24 +77,6 @@ def _full_save(rng: Rng, folder: Path) -> str | None:
     return None if contents(folder) == before else "the files changed"
 
 
-@ATTACKS.add("disk-full-training", 1, 200, prepare=partial(uninterrupted, text_run), seconds=300, memory=0)
-def _full_training(rng: Rng, folder: Path) -> str | None:
-    """Training that stops at a full disk gives, when resumed, the bits of an uninterrupted run.
-
-    the same limit during training, once or twice; then resume without it
-    """
-    out = folder / "m"
-    for _ in range(int(rng.integers(1, 3))):
-        code, message = Child(partial(_limited, partial(text_run, out), int(rng.integers(60_000)))).wait()
-        if code == DONE:
-            break
-        if code != REFUSED or "file too large" not in message:
-            return f"exit code {code}: {message}"
-        if out.exists():
-            load_folder(out)
-    return _resumed(out)
-
-
 def _prepare_disk() -> None:
     old_and_new()
     uninterrupted(text_run)

@@ -22,7 +22,7 @@ from typing import Any
 
 from trust.attack import MIB, Attacks
 from trust.attacks.answers import judge, models, save_models
-from trust.attacks.requests import CASES, MAX_BODY, Case, Wanted, exchange, predict_body, valid
+from trust.attacks.requests import CASES, MAX_BODY, Case, Wanted, exchange, predict_body, text, valid
 from trust.mutate import Rng, choice
 from trust.server import Answer, Server, Silent, children, read, serving
 
@@ -127,6 +127,57 @@ def _failed(case: Case, answers: list[Answer] | str) -> str | None:
         if refused != more or len(more) > 1:
             problem = problem or f"an answer too many: {statuses}"
     return f"{case.name}: {problem}" if problem else None
+
+
+# Hours under load
+
+CLIENTS, EACH = 4, 100  # requests of one try
+PATHS = ("/model", "/metrics", "/units/1", "/openapi.json", "/", "/v2/models/texts")
+FIRST_MEMORY: dict[int, int] = {}  # bytes of a server after its first try
+
+
+def hours_server() -> Server:
+    return shared("hours", "--read-timeout", 2, "--keep-alive", 4)
+
+
+@ATTACKS.add("server-hours", 1, 1_500, prepare=hours_server, **SERVER | {"seconds": 600.0})
+def _hours(rng: Rng, folder: Path) -> str | None:
+    """A server under mixed load gives the right predictions and never fails, and its memory stays.
+
+    400 requests of four clients: predictions of short and long texts, explanations, model cards, metrics, hostile
+    requests, and clients that leave before their answer
+    """
+    server = hours_server()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        problems = list(pool.map(partial(_load, server), rng.spawn(CLIENTS)))
+    growth = server.memory - FIRST_MEMORY.setdefault(server.process.pid, server.memory)
+    problems.append(f"its memory has grown by {growth // MIB} MiB" if growth > 64 * MIB else None)
+    return first_problem([*problems, unhealthy(server)])
+
+
+def _load(server: Server, rng: Rng) -> str | None:
+    """The requests of one client, until the first problem."""
+    return first_problem(_mixed(server, rng) for _ in range(EACH))
+
+
+def _mixed(server: Server, rng: Rng) -> str | None:
+    kind = float(rng.random())
+    if kind < 0.7:
+        body = predict_body(rng, longest=30 if kind < 0.6 else 2000)
+        return judge([Wanted(body)], [server.ask(server.post("/predict", body))])
+    if kind < 0.9:
+        body = json.dumps({"text": text(rng, 40), "include": ["prediction", "attribution"]}).encode()
+        request = server.post("/explain", body) if kind < 0.8 else server.head(f"GET {choice(rng, PATHS)} HTTP/1.1")
+        answer = server.ask(request)
+        return None if answer.status == 200 else f"status {answer.status}: {answer.body[:200]!r}"
+    if kind < 0.97:
+        case = choice(rng, CASES)(rng, server)
+        answers = exchange(server, case, [])
+        failed = isinstance(answers, str) or [one.status for one in answers if one.status >= 500 and one.status != 501]
+        return f"{case.name}: {answers}" if failed else None
+    with server.connect() as sock:  # leaves before the answer
+        sock.sendall(server.post("/predict", predict_body(rng, longest=2000)))
+    return None
 
 
 # Slow clients

@@ -21,19 +21,7 @@ from gatewise.text.tokens import TokenEncoding
 from trust.fuzzing.target import Target
 from trust.mutate import change_json, change_safetensors
 
-JSON_WORDS = (
-    b'"a":',
-    b"null",
-    b"true",
-    b"-0",
-    b"1e400",
-    b"NaN",
-    b"\\ud800",
-    b"\\u0000",
-    b"[[[[",
-    b"\xef\xbb\xbf",
-    b"{}",
-)
+JSON_WORDS = (*rb'"a": null true -0 1e400 NaN \ud800 \u0000 [[[[ {}'.split(), b"\xef\xbb\xbf")
 
 
 def _read_json(raw: bytes, folder: Path) -> Any:

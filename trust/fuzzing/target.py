@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.errors import GatewiseError
-from trust.message import bad_message
+from trust.attack import bad_message
 from trust.mutate import Rng, change_bytes
 
 
