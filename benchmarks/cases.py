@@ -39,7 +39,7 @@ def cases(reviews: Reviews) -> list[Case]:
         out += [_step_tutorial(reviews, threads), _step_masked(reviews, threads), _step_bucketed(reviews, threads)]
         out += [_recurrence(units, threads) for units in UNITS]
         out += [_inference(reviews, threads)]
-    out += [_latency(reviews), _recurrent_dropout(reviews)]
+    out.append(_latency(reviews))
     for busy in (False, True):
         out += [_thread_scaling_step(reviews, busy), _thread_scaling_kernel(busy)]
     return [*out, *kernel_cases(reviews)]
@@ -199,29 +199,6 @@ def _latency(reviews: Reviews) -> Case:
         ),
         settings={"threads": 1, "padding": "none", "length": LENGTH, "batch_size": 1, "repeats": 100},
         arrays=weights() | reviews.take(row),
-    )
-
-
-def _recurrent_dropout(reviews: Reviews) -> Case:
-    """Not equivalent: one contender has dropout."""
-    contenders = (
-        Contender("gatewise", "gatewise", 2, {"vocab_size": reviews.vocab_size}),
-        Contender(
-            "gatewise recurrent dropout",
-            "gatewise",
-            2,
-            {"vocab_size": reviews.vocab_size, "dropout": {"recurrent": 0.25}},
-        ),
-    )
-    return Case(
-        name="recurrent_dropout_2",
-        description="training step, masked, without and with recurrent dropout",
-        kind="step",
-        contenders=contenders,
-        settings=_step_settings(2, "none"),
-        arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
-        equivalent=False,
-        rounds=31,
     )
 
 

@@ -88,8 +88,6 @@ def _targets() -> list[Target]:
             "latency_1", "openvino", "gatewise"),
         Target("latency_forward_vs_onnxruntime", "latency, forward pass only, vs ONNX Runtime", 1.3, "latency_1",
             "onnxruntime", "gatewise forward only"),
-        Target("recurrent_dropout_cost", "training step, masked, with recurrent dropout vs without", 1.1,
-            "recurrent_dropout_2", "gatewise recurrent dropout", "gatewise", is_limit=True),
     ]  # fmt: skip
     for isa in ("avx2", "portable"):
         contender = f"gatewise {isa}"

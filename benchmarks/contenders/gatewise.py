@@ -230,7 +230,7 @@ class Inference:
         from gatewise.members.lstm import LSTM
         from gatewise.network.batch import Batch
         from gatewise.network.forward import forward
-        from gatewise.network.ops import NumpyOps
+        from gatewise.network.ops import Ops
         from gatewise.target import Target
 
         self.settings = settings
@@ -241,7 +241,7 @@ class Inference:
         ensemble = Ensemble((LSTM(arch, parameters),), (1.0,), np.zeros(1), Target(("negative", "positive")))
         self.work: Callable[[], Any] = lambda: ensemble.logits(self.reviews)
         if settings.get("api") == "forward":
-            batch, ops = Batch.of(self.reviews, arch), NumpyOps(_kernel())
+            batch, ops = Batch.of(self.reviews, arch), Ops(_kernel())
             self.work = lambda: forward(ops, parameters, arch, batch)
 
     def check(self) -> Arrays:

@@ -15,11 +15,10 @@ from gatewise.explain import METHODS, Clamp
 from gatewise.explain.example import Example, activations_of, predict_examples
 from gatewise.explain.render.html import report_page
 from gatewise.explain.render.terminal import explanation_report
-from gatewise.kernels import LSTMCall
 from gatewise.members import gates as lstm_module
 from gatewise.members.gates import run_with_activations
 from gatewise.model.model import Model
-from gatewise.network.ops import NumpyOps
+from gatewise.network.ops import Ops
 from gatewise.serve.view.view import explain_view
 from tests.serve.view.test_view import MODELS, TEXT, given
 
@@ -30,17 +29,17 @@ ONE_DIRECTION = ["pads", "cut", "n-grams, cut", "series"]
 def counted(monkeypatch: pytest.MonkeyPatch, model: Model) -> Iterator[dict[str, int]]:
     """How often the kernel runs a recurrence over steps, and how often a text is tokenised."""
     calls = {"forward": 0, "steps": 0, "encode": 0}
-    lstm = NumpyOps.lstm
+    lstms = Ops.lstms
     encoder: Any = getattr(
         model.preprocessor, "encoding", model.preprocessor
     )  # a text encoding, or of series the scaling
     methods = ("encode", "encode_batch", "tokenize") if encoder is not model.preprocessor else ("_encoded",)
 
-    def counting_lstm(self: NumpyOps, name: str, call: LSTMCall[Any]) -> Any:
-        if not name.endswith(".pads"):
-            calls["forward"] += 1
-            calls["steps"] += int(call.lengths.sum())
-        return lstm(self, name, call)
+    def counting_lstms(self: Ops, given: Any) -> Any:
+        read = [call for name, call in given if not name.endswith(".pads")]
+        calls["forward"] += len(read)
+        calls["steps"] += sum(int(call.lengths.sum()) for call in read)
+        return lstms(self, given)
 
     def counting(method: Any) -> Any:
         def run(self: Any, inputs: Any) -> Any:
@@ -50,7 +49,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, model: Model) -> Iterator[dict[str,
         return run
 
     with monkeypatch.context() as patched:
-        patched.setattr(NumpyOps, "lstm", counting_lstm)
+        patched.setattr(Ops, "lstms", counting_lstms)
         for name in methods:
             patched.setattr(type(encoder), name, counting(getattr(type(encoder), name)))
         yield calls
@@ -95,7 +94,7 @@ def test_two_directions_add_the_prefixes_only(method: str, monkeypatch: pytest.M
         read_everything(model, example, method)
     others = {"leave-one-out": 2}.get(method, 0)
     assert calls["encode"] == 1
-    assert calls["forward"] == lstms * (1 + 1 + others)  # integrated gradients do not run through NumpyOps.lstm alone
+    assert calls["forward"] == lstms * (1 + 1 + others)  # integrated gradients do not run through Ops.lstms alone
 
 
 @pytest.mark.parametrize("name", ONE_DIRECTION)

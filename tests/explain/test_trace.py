@@ -15,7 +15,7 @@ from gatewise.members.gates import gate_shares
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
-from gatewise.network.ops import NumpyOps
+from gatewise.network.ops import Ops
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of, steps_of, target_score, trace
 
@@ -32,7 +32,7 @@ def traced(
 
 def logits_of(arch: Architecture, parameters: dict[str, Array], sequence: Array) -> Array:
     """As `Model.logits` has it for one sequence."""
-    return np.asarray(forward(NumpyOps(), parameters, arch, Batch.of([sequence], arch)))[0]
+    return np.asarray(forward(Ops(), parameters, arch, Batch.of([sequence], arch)))[0]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.kernels import LSTMCall, native
+from gatewise.kernels import LSTMCall, native, unavailable_reason
 from gatewise.kernels.interface import Backward, Forward
 from gatewise.kernels.native import Native
 
 HERE = native.isas()
 needs_native = pytest.mark.skipif(
-    native.unavailable_reason() is not None, reason=f"native: {native.unavailable_reason()}"
+    unavailable_reason("native") is not None, reason=f"native: {unavailable_reason('native')}"
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.kernels.interface import Backward, Forward, Kernel, LSTMCall
-from gatewise.kernels.ragged import Ragged
+from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array, Gate
 
@@ -155,5 +155,5 @@ def without_index(of: Case) -> Case:
 
 def rows_of(of: Case) -> list[Array]:
     """The rows of each sequence, in the order in which the recurrence takes them."""
-    rows = list(Ragged(np.arange(int(of.lengths.sum())), of.lengths))
+    rows = [np.arange(start, start + n) for start, n in zip(starts_of(of.lengths), of.lengths, strict=True)]
     return [r[::-1] for r in rows] if of.reverse else rows

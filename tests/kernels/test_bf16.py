@@ -16,6 +16,7 @@ from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.ragged import starts_of
 from gatewise.training import recipe
 from gatewise.types import Array
+from tests.kernels.batches import needs_native
 from tests.kernels.cases import Case, draw
 from tests.kernels.close import BACKWARD, FORWARD, saved_of
 
@@ -194,7 +195,7 @@ def test_auto_is_the_faster_one(
     assert kernels.fastest_precision() == recipe("finetune").kernel_precision == want
 
 
-@pytest.mark.skipif(native.unavailable_reason() is not None, reason=f"native: {native.unavailable_reason()}")
+@needs_native
 def test_refused_with_another_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KernelUnavailable, match="amx and avx512, not for 'avx2'"):
         native.Native(precision="bf16", isa="avx2")

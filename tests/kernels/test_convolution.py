@@ -7,20 +7,18 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from gatewise.kernels import native
-from gatewise.kernels.convolution import KERNELS, Banks, convolve, count_above, count_above_reference, padded
-from gatewise.kernels.ragged import Ragged
+from gatewise.kernels.convolution import KERNELS, Banks, convolve, count_above, padded
 from tests.kernels.batches import HERE, needs_native
 
 LENGTHS = (0, 1, 3, 8, 9, 16, 17, 50, 321, 322)
 
 
-def some(channels: int, seed: int = 3) -> tuple[Ragged, Banks]:
+def some(channels: int, seed: int = 3) -> tuple[list[np.ndarray], Banks]:
     rng = np.random.default_rng(seed)
     dilations, counts = np.array([1, 2, 5, 9, 40], dtype=np.int32), np.array([3, 1, 4, 5, 6], dtype=np.int32)
     thresholds = rng.standard_normal(84 * int(counts.sum())).astype(np.float32)
     masks = (rng.random((5, 84, channels)) < 0.7).astype(np.uint8)
-    series = Ragged.of([rng.standard_normal((n, channels)).astype(np.float32) for n in LENGTHS])
+    series = [rng.standard_normal((n, channels)).astype(np.float32) for n in LENGTHS]
     return series, Banks(dilations, counts, masks, thresholds)
 
 
@@ -48,8 +46,7 @@ def test_convolve_against_plain_sums() -> None:
 
 def test_all_steps_or_those_with_all_taps() -> None:
     series, banks = some(2)
-    counts = count_above_reference(series, banks)
-    row, x = counts[7], list(series)[7]  # 50 steps
+    row, x = counts_of(series, banks, "reference")[7], series[7]  # 50 steps
     for n, dilation, masks, thresholds, features in banks:
         conv, found = convolve(x, dilation, masks), row[features].reshape(thresholds.shape)
         fits = len(x) > 8 * dilation
@@ -65,15 +62,19 @@ def test_all_steps_or_those_with_all_taps() -> None:
 @pytest.mark.parametrize("isa", HERE)
 def test_native_gives_the_bits_of_the_reference(isa: str, channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     series, banks = some(channels)
-    expected = count_above_reference(series, banks)
+    expected = counts_of(series, banks, "reference")
+    monkeypatch.setenv("GATEWISE_ISA", isa)
     for threads in ("1", "3"):
         monkeypatch.setenv("GATEWISE_THREADS", threads)
-        found = native.count_above(np.ascontiguousarray(series.values), series.lengths, banks.arrays, isa)
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(counts_of(series, banks, "native"), expected)
 
 
-def test_the_kernel_is_chosen_as_the_recurrence_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    series, banks = some(1, seed=7)
-    monkeypatch.setenv("GATEWISE_KERNEL", "reference")
-    monkeypatch.setattr(native, "count_above", lambda *_: pytest.fail("native ran"))
-    np.testing.assert_array_equal(count_above(series, banks), count_above_reference(series, banks))
+def counts_of(series: list[np.ndarray], banks: Banks, kernel: str) -> np.ndarray:
+    """The counts by this kernel, and by no other."""
+    ran: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATEWISE_KERNEL", kernel)
+        patch.setattr("gatewise.kernels.convolution.convolve", lambda *args: ran.append("reference") or convolve(*args))
+        found = count_above(series, banks)
+    assert bool(ran) == (kernel == "reference")
+    return found

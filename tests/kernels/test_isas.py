@@ -11,7 +11,7 @@ from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.adam import squared_norm
 from gatewise.kernels.native import ISAS, Native
 from gatewise.kernels.pooling import segment_reduce
-from gatewise.network.ops import NumpyOps
+from gatewise.network.ops import Ops
 from tests.kernels.batches import HERE, given, needs_native
 
 pytestmark = needs_native
@@ -28,7 +28,7 @@ def test_the_best_instruction_set_is_the_default(monkeypatch: pytest.MonkeyPatch
 def test_the_environment_forces_an_instruction_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_ISA", name)
     assert native.isa() == name
-    assert native.unavailable_reason() is None
+    assert kernels.unavailable_reason("native") is None
     lanes = {"avx512": 16, "avx2": 8, "neon": 4, "portable": 4}[name]
     assert Native().lanes(37) == lanes
     out = Native().forward(LSTMCall(**given()))
@@ -43,7 +43,7 @@ def test_an_unknown_instruction_set_is_refused(name: str, reason: str, monkeypat
     monkeypatch.setenv("GATEWISE_ISA", name)
     with pytest.raises(KernelUnavailable, match=f"GATEWISE_ISA is '{name}'.*{reason}.*portable"):
         native.isa()
-    assert reason in (native.unavailable_reason() or "")
+    assert reason in (kernels.unavailable_reason("native") or "")
     with pytest.raises(KernelUnavailable, match=reason):
         Native(isa=name)
 
@@ -62,7 +62,7 @@ def test_float32_takes_the_best_one_where_amx_is_set(monkeypatch: pytest.MonkeyP
     x = np.ones((3, 2), np.float32)
     assert segment_reduce(x, np.array([3]), "sum").tolist() == [[3, 3]]
     assert squared_norm([x]) == 6
-    assert NumpyOps(bf16).kernel_of("lstm.0.forward.pads").lanes(4) == Native(isa=HERE[0]).lanes(4)
+    assert Ops(bf16).pad_kernel.lanes(4) == Native(isa=HERE[0]).lanes(4)
     monkeypatch.setattr(native, "isas_bf16", lambda: ())
     with pytest.raises(KernelUnavailable, match="GATEWISE_ISA is 'amx': this machine cannot run it"):
         kernels.get()

@@ -113,7 +113,7 @@ def test_a_call_that_is_refused_leaves_the_saved_activations_usable() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lengths": np.array([3, 4])}, "saved: index: expected"),
+        ({"lengths": np.array([3, 4])}, "saved: h: expected"),
         ({"lengths": np.array([2**62] * 4 + [0] * 7)}, "lengths: sequence 0 has"),
         ({"pre_rows": 2}, "saved: index: rows must be from 0 to 1"),
         ({"index": np.zeros(3, np.int32)}, "saved: index: expected"),

@@ -224,21 +224,17 @@ def test_an_array_at_an_odd_address_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("kernel", [Native(), Reference()], ids=["native", "reference"])
-def test_arrays_at_odd_addresses_are_refused_or_copied(kernel: Kernel) -> None:
-    rng = np.random.default_rng(0)
-    pre, weight = rng.normal(size=(U, 4 * H)).astype(np.float32), rng.normal(size=(4 * H, H)).astype(np.float32)
+def test_arrays_at_odd_addresses_are_refused(kernel: Kernel) -> None:
     index, lengths = np.arange(N, dtype=np.int32) % U, np.array([5, 0, 10])
-    call = LSTMCall(pre, index, lengths, weight, zeros(B, H), zeros(B, H))
-    want = kernel.forward(call)
-    found = kernel.forward(replace(call, index=unaligned(index), lengths=unaligned(lengths)))
-    assert found.h.tobytes() == want.h.tobytes()
-    with pytest.raises(InputError, match="weight_hh must be C-contiguous and aligned"):
-        kernel.forward(replace(call, weight_hh=unaligned(weight)))
+    call = LSTMCall(zeros(U, 4 * H), index, lengths, zeros(4 * H, H), zeros(B, H), zeros(B, H))
+    for name in ("index", "lengths", "weight_hh", "pre"):
+        with pytest.raises(InputError, match=f"{name}.* contiguous|{name} must be C-contiguous and aligned"):
+            kernel.forward(replace(call, **{name: unaligned(getattr(call, name))}))
 
 
-def test_pooling_copies_arrays_at_odd_addresses() -> None:
+def test_pooling_takes_arrays_at_odd_addresses() -> None:
     x, lengths = np.arange(12, dtype=np.float32).reshape(6, 2), np.array([2, 4])
     want = segment_reduce(x, lengths, "max")
-    assert segment_reduce(unaligned(x), unaligned(lengths), "max").tobytes() == want.tobytes()
+    assert segment_reduce(unaligned(x), lengths, "max").tobytes() == want.tobytes()
     grad = repeat_rows(unaligned(want), lengths, unaligned(x))
     assert grad.tobytes() == repeat_rows(want, lengths, x.copy()).tobytes()

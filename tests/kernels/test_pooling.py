@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.kernels import pooling
+from gatewise.kernels import extension_for
 from gatewise.kernels.pooling import max_backward, repeat_rows, segment_reduce
-from gatewise.kernels.ragged import Ragged, starts_of
+from gatewise.kernels.ragged import joined, starts_of
 from tests.kernels.batches import needs_native
 
 LENGTHS = np.array([4, 0, 1, 700, 0, 33], dtype=np.int64)
@@ -111,36 +111,19 @@ def test_arrays_that_do_not_fit_are_refused(kernel: str) -> None:
 @needs_native
 def test_the_native_kernel_runs_in_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_KERNEL", "native")
-    assert pooling._extension(values("float32"), LENGTHS, None) is not None
-    assert pooling._extension(values("float64"), LENGTHS, None) is None
+    assert extension_for(values("float32"), values("float64")) is not None
+    assert extension_for(values("float64")) is None
+    assert extension_for(values("float32"), values("float64")[:, ::2]) is None
 
 
-SEQUENCES = [[3, 1, 4], [], [1, 5], [9]]
-
-
-def test_there_and_back() -> None:
-    ragged = Ragged.of(SEQUENCES)
-    assert [row.tolist() for row in ragged] == SEQUENCES
-    assert ragged.starts.tolist() == [0, 3, 3, 5]
+def test_joined_sequences() -> None:
+    found, lengths = joined([[3, 1, 4], [], [1, 5], [9]])
+    assert (found.tolist(), lengths.tolist()) == ([3, 1, 4, 1, 5, 9], [3, 0, 2, 1])
+    assert starts_of(lengths).tolist() == [0, 3, 3, 5]
     assert starts_of(np.zeros(0, dtype=np.int64)).tolist() == []
-
-
-def test_only_empty_sequences_keep_their_shape_and_dtype() -> None:
-    empty = np.zeros((0, 3), dtype=np.float32)
+    empty = np.zeros((0, 3), dtype=np.float32)  # keep their shape and dtype
     for sequences in ([empty, empty], [[], empty]):
-        ragged = Ragged.of(sequences)
-        assert (ragged.values.shape, ragged.values.dtype, ragged.lengths.tolist()) == ((0, 3), np.float32, [0, 0])
+        found, lengths = joined(sequences)
+        assert (found.shape, found.dtype, lengths.tolist()) == ((0, 3), np.float32, [0, 0])
     for sequences in ([], [[], []]):
-        assert (Ragged.of(sequences).values.shape, Ragged.of(sequences).values.dtype) == ((0,), np.int64)
-
-
-def test_take_in_another_order_and_twice() -> None:
-    taken = Ragged.of(SEQUENCES).take(np.array([2, 1, 0, 2]))
-    assert [row.tolist() for row in taken] == [[1, 5], [], [3, 1, 4], [1, 5]]
-
-
-def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(InputError, match="sum to 4, but there are 3 rows"):
-        Ragged(np.zeros(3), np.array([1, 3]))
-    with pytest.raises(InputError, match="sequence 1 has a negative length"):
-        Ragged(np.zeros(3), np.array([4, -1]))
+        assert (joined(sequences)[0].shape, joined(sequences)[0].dtype) == ((0,), np.int64)

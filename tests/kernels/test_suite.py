@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatewise.kernels import LSTMCall, native
+from gatewise.kernels import LSTMCall, native, unavailable_reason
 from gatewise.kernels.interface import Kernel
 from gatewise.kernels.reference import Reference
 from gatewise.types import Gate
@@ -22,7 +22,7 @@ Maker = Callable[[], Kernel]
 
 def _kernels() -> list[object]:
     """The reference, and native for each instruction set of this machine, with one thread and with more than cores."""
-    reason = native.unavailable_reason()
+    reason = unavailable_reason("native")
     if reason is not None:
         skip = pytest.mark.skip(reason=f"native: {reason}")
         return [pytest.param(Reference, id="reference"), pytest.param(Reference, id="native", marks=skip)]

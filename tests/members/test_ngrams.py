@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.kernels.ragged import Ragged
+from gatewise.kernels.ragged import joined
 from gatewise.members import ngrams as ngrams_module
 from gatewise.members.member import Inputs
 from gatewise.members.ngrams import MAX_VOCAB_SIZE, Ngrams, counted_ngrams, keys_of
@@ -178,7 +178,7 @@ def test_keys_are_exact_and_can_be_read_back() -> None:
     top = MAX_VOCAB_SIZE - 1
     sequence = np.array([top, 0, top, top, top, 12345], dtype=np.int64)
     seen: dict[int, tuple[int, ...]] = {}
-    for n, (keys, ends) in enumerate(keys_of(Ragged.of([sequence, [5]]), 3), start=1):
+    for n, (keys, ends) in enumerate(keys_of(*joined([sequence, [5]]), 3), start=1):
         for key, end in zip(keys.tolist(), ends.tolist(), strict=True):
             if end < len(sequence):
                 tokens = tuple(sequence[end - n + 1 : end + 1].tolist())

@@ -15,8 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.members.convolutions import Convolutions
-from gatewise.members.ngrams import Ngrams
 from gatewise.model.model import Model, load
 from gatewise.model.pretrained import PretrainedLM, load_pretrained
 from gatewise.network.architecture import language_model_shapes
@@ -254,13 +252,7 @@ def test_tensors_that_do_not_fit(tmp_path: Path) -> None:
 def _tensors(kind: str) -> Tensors:
     if kind == "lstm":
         return dict(MODELS["float32"].parameters)
-    if kind == "ngrams":
-        ngrams: Ngrams = MODELS["n-grams"].ensemble.get("ngrams")
-        return {"keys": ngrams.keys, "weight": ngrams.weight}
-    convolutions: Convolutions = MODELS["convolutions"].ensemble.get("convolutions")
-    names = ("dilations", "counts", "channels", "thresholds")
-    banks = dict(zip(names, convolutions.banks.arrays, strict=True))
-    return {**banks, "mean": convolutions.mean, "weight": convolutions.weight}
+    return dict(MODELS[{"ngrams": "n-grams"}.get(kind, kind)].ensemble.get(kind).arrays())
 
 
 TEXT = st.text(st.characters(), max_size=6)  # lone surrogates too

@@ -15,6 +15,7 @@ from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.network.forward import PAD_CHUNK
 from gatewise.text import KerasEncoding
+from tests.kernels.batches import needs_native
 
 LENGTH = 2 * PAD_CHUNK + 40
 TEXTS = ["good film", "bad", "a good film and a bad one", "film"]
@@ -66,7 +67,7 @@ def test_loaded_parameters_cannot_be_written(model: Model) -> None:
         model.parameters["dense.bias"] = np.zeros(1)  # type: ignore[index]
 
 
-@pytest.mark.skipif(native.unavailable_reason() is not None, reason=f"native: {native.unavailable_reason()}")
+@needs_native
 def test_packed_weights_belong_to_readonly_arrays_alone() -> None:
     rng = np.random.default_rng(2)
     weight = rng.normal(size=(4 * 20, 20)).astype(np.float32)

@@ -15,7 +15,7 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.autograd import VALUES, gradients
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
-from gatewise.network.ops import NumpyOps
+from gatewise.network.ops import Ops
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, CHANNELS, TOKENS, parameters_of, sequence_of
 
@@ -75,7 +75,7 @@ def test_equals_finite_differences(name: str) -> None:
             here = dataclasses.replace(batch, values=moved)
         else:
             changed[key] = moved
-        return float((np.asarray(forward(NumpyOps(kernel), changed, arch, here)) * dlogits).sum())
+        return float((np.asarray(forward(Ops(kernel), changed, arch, here)) * dlogits).sum())
 
     rng = np.random.default_rng(9)
     for key in wanted:

@@ -16,7 +16,7 @@ from gatewise.network.architecture import Architecture, initial_parameters, para
 from gatewise.network.autograd import gradients
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
-from gatewise.network.ops import NumpyOps
+from gatewise.network.ops import Ops
 from tests.network.oracle import padded_logits, random_sequences
 
 UNMASKED = Architecture("tokens", 30, 5, 7, max_length=40, padding="pre")
@@ -62,14 +62,14 @@ def test_logits_and_gradients_equal_a_plainly_padded_run(name: str) -> None:
         assert tensor.grad is not None, key
         assert tensor.grad.abs().max() > 1e-6, key
         np.testing.assert_allclose(found[key], tensor.grad, rtol=0, atol=1e-10, err_msg=key)
-    np.testing.assert_array_equal(forward(NumpyOps(Reference()), parameters, arch, batch), logits)
+    np.testing.assert_array_equal(forward(Ops(Reference()), parameters, arch, batch), logits)
 
 
 def test_an_empty_sequence_reads_as_no_evidence() -> None:
     arch, rng = ARCHITECTURES["masked-both-ways"], np.random.default_rng(9)
     parameters = _random_parameters(arch, rng)
     batch = Batch.of([np.zeros(0, dtype=np.int64), np.array([4, 5])], arch)
-    logits = forward(NumpyOps(Reference()), parameters, arch, batch)
+    logits = forward(Ops(Reference()), parameters, arch, batch)
     np.testing.assert_array_equal(logits[0], parameters["dense.bias"])
     _, found = gradients(parameters, arch, batch, np.ones_like, list(parameters), Reference())
     _, alone = gradients(

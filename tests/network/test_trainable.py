@@ -23,7 +23,7 @@ ARCHITECTURES = {
     "both ways": Architecture("tokens", 30, 5, 7, bidirectional=True, pooling="mean+max", layers=2),
     "series": Architecture("channels", 4, 0, 6, bidirectional=True, pooling="max", outputs=5),
 }
-DROPOUT = {"embedding": 0.3, "word": 0.2, "recurrent": 0.4, "output": 0.5}
+DROPOUT = {"embedding": 0.3, "word": 0.2, "output": 0.5}
 
 
 def parameters_of(arch: Architecture) -> dict[str, Array]:
@@ -142,13 +142,6 @@ def test_each_part_drops_something(part: str) -> None:
     batch, parameters = batch_of(arch, 2), parameters_of(arch)
     network = Network(arch, parameters, dropout={part: DROPOUT[part]}, rng=np.random.default_rng(1))
     assert not np.array_equal(network.backward(batch, squares)[0], network.logits(batch))
-
-
-def test_shared_pads_and_a_mask_for_each_sequence_exclude_each_other() -> None:
-    arch = ARCHITECTURES["pads"]
-    with pytest.raises(InputError, match="recurrent dropout has one mask per sequence"):
-        Network(arch, parameters_of(arch), dropout={"recurrent": 0.1})
-    Network(dataclasses.replace(arch, padding="none"), parameters_of(arch), dropout={"recurrent": 0.1})
 
 
 def test_a_probability_next_to_1_drops_nearly_everything() -> None:

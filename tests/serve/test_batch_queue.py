@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.kernels.ragged import Ragged
+from gatewise.kernels.ragged import joined
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.model import Model
 from gatewise.serve import endpoint as module
@@ -225,7 +225,7 @@ def test_a_request_that_never_fits_into_the_queue_is_413(
 def test_an_input_that_overflows_is_its_own_clients_error(models: dict[str, Model], task: str) -> None:
     """The response would contain NaN, which is not JSON."""
     model = models["tokens"]
-    [keys] = [keys for keys, _ in keys_of(Ragged.of(model.preprocessor.encode_batch(["bad end"])), 1)]
+    [keys] = [keys for keys, _ in keys_of(*joined(model.preprocessor.encode_batch(["bad end"])), 1)]
     ngrams = Ngrams(1, np.sort(keys), np.full((2, 3), 3.4e38, np.float32))
     target = replace(model.target, task=task)
     ensemble = replace(model.ensemble, members=(model.ensemble.lstm, ngrams), weights=(1.0, 1e300), target=target)

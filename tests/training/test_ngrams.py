@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.kernels.ragged import Ragged
+from gatewise.kernels.ragged import joined
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.training import recipe, sparse_solver
 from gatewise.training.members import Run
@@ -46,7 +46,7 @@ def fit_ngrams(
 
 def features(sequences: list[np.ndarray], minimum: int, without: tuple[int, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
     """Keys and presence (n, K), by sets in plain Python."""
-    sets = [{int(k) for keys, _ in keys_of(Ragged.of([s]), 3) for k in keys} for s in sequences]
+    sets = [{int(k) for keys, _ in keys_of(*joined([s]), 3) for k in keys} for s in sequences]
     counts: dict[int, int] = {}
     for one in sets:
         for key in one:
@@ -131,7 +131,7 @@ def test_tfidf_against_linear_svc(classes: int, extension: bool, monkeypatch: py
     fitted = fit_ngrams(sequences, labels, classes, scaling="tfidf", tol=1e-6)
     keys, x = features(sequences, 2)
     counts = [
-        np.unique(np.concatenate([k for k, _ in keys_of(Ragged.of([s]), 3)]), return_counts=True) for s in sequences
+        np.unique(np.concatenate([k for k, _ in keys_of(*joined([s]), 3)]), return_counts=True) for s in sequences
     ]
     tf = np.array([[1 + np.log(dict(zip(*c, strict=True)).get(k, 1)) for k in keys] for c in counts])
     columns = [labels == k for k in range(classes)][-1 if classes == 2 else 0 :]

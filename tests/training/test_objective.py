@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.kernels import get
 from gatewise.network.architecture import Architecture, initial_parameters
-from gatewise.network.autograd import Variable, array_of
+from gatewise.network.autograd import Variable
 from gatewise.network.batch import Batch
 from gatewise.network.forward import inputs
+from gatewise.network.ops import array_of
 from gatewise.network.trainable import LossOf, Network
 from gatewise.target import losses_of
 from gatewise.training import recipe
@@ -98,13 +100,13 @@ def test_gradient_of_the_mean_of_both_losses(arch: Architecture, loss_of: LossOf
     assert loss == loss_of(logits)[0]
     found = _gradients(network)
 
-    here = Variable(_inputs_of_steps(network, batch))
-    network.backward(batch, loss_of, here)
+    here, by_step = Variable(_inputs_of_steps(network, batch)), dataclasses.replace(batch, index=None)
+    network.backward(by_step, loss_of, here)
     r = perturb(here.value, here.grad_or_zeros(), batch.lengths, epsilon) - here.value
 
     def both() -> float:
         x = Variable(_inputs_of_steps(network, batch) + r)
-        perturbed = network.backward(batch, loss_of, x)[1]
+        perturbed = network.backward(by_step, loss_of, x)[1]
         return (loss_of(network.logits(batch))[0] + perturbed) / 2
 
     assert both() > loss, "the perturbation must increase the loss"

@@ -14,7 +14,7 @@ import numpy as np
 
 import gatewise as gw
 from gatewise.errors import ModelFileError
-from gatewise.kernels import LSTMCall, native
+from gatewise.kernels import LSTMCall, unavailable_reason
 from gatewise.kernels.native import Native
 from gatewise.model.model import Model
 from tests.exchange.random_models import random_inputs, random_model
@@ -125,7 +125,7 @@ def _data_loader(rng: Rng, folder: Path) -> str | None:
     return f"{len(wrong)} predictions differ" if wrong else None
 
 
-@ATTACKS.add("changing-arrays", 10, 2_000, unavailable=lambda: native.unavailable_reason() or "")
+@ATTACKS.add("changing-arrays", 10, 2_000, unavailable=lambda: unavailable_reason("native") or "")
 def _changing_arrays(rng: Rng, folder: Path) -> str | None:
     """Arrays that another thread changes during a call never crash the process.
 

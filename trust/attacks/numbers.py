@@ -8,7 +8,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from gatewise.kernels import LSTMCall, native
+from gatewise.kernels import LSTMCall, native, unavailable_reason
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
 from tests.kernels.batches import both, given, same_bits
@@ -25,7 +25,7 @@ def _wide(arrays: dict[str, Any]) -> dict[str, Any]:
 
 
 def _native() -> str:
-    return native.unavailable_reason() or ""
+    return unavailable_reason("native") or ""
 
 
 def _kernel(rng: Rng, threads: int) -> Native:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import warnings
 from functools import cache
+from typing import Any
+
+import numpy as np
 
 from gatewise.errors import InputError, KernelUnavailable, did_you_mean, quote
+from gatewise.kernels import native
 from gatewise.kernels.interface import Backward, Forward, Interpolation, Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.native import Native, fastest_precision, readonly_copy
-from gatewise.kernels.native import unavailable_reason as _native_unavailable_reason
 from gatewise.types import Precision
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "LSTMCall",
     "SavedActivations",
     "available",
+    "extension_for",
     "fastest_precision",
     "for_precision",
     "get",
@@ -39,9 +43,18 @@ def unavailable_reason(name: str) -> str | None:
     """Why the kernel `name` cannot run here, or None if it can. Raises InputError for an unknown name."""
     if name not in NAMES:
         raise InputError(f"unknown kernel {quote(name)}; the kernels are {', '.join(NAMES)}{did_you_mean(name, NAMES)}")
+    extension, reason = native.imported()
     if name == "reference":
         return None
-    return _native_unavailable_reason("bf16" if name == "bf16" else "float32")
+    if extension is None:
+        return reason
+    if name == "bf16":
+        return None if native.isas_bf16() else native.NO_BF16
+    try:
+        native.isa()
+    except KernelUnavailable as error:
+        return str(error)
+    return None
 
 
 def available() -> tuple[str, ...]:
@@ -53,19 +66,16 @@ def get(name: str | None = None) -> Kernel:
     """The kernel `name`, or the default one here. Raises KernelUnavailable with the reason, InputError for an unknown
     name.
     """
-    wanted = name or os.environ.get("GATEWISE_KERNEL") or None
-    if wanted is None:
-        reason = unavailable_reason("native")
-        if reason is None:
-            return _made("native")
-        if os.environ.get("GATEWISE_ISA"):
-            raise KernelUnavailable(f"GATEWISE_ISA asks for the native kernel, which cannot run here: {reason}")
-        _warn_once(reason)
-        return _made("reference")
-    reason = unavailable_reason(wanted)
-    if reason is not None:
+    wanted = name or os.environ.get("GATEWISE_KERNEL")
+    reason = unavailable_reason(wanted or "native")
+    if reason is None:
+        return _made(wanted or "native")
+    if wanted:
         raise KernelUnavailable(f"kernel '{wanted}' cannot run here: {reason}")
-    return _made(wanted)
+    if os.environ.get("GATEWISE_ISA"):
+        raise KernelUnavailable(f"GATEWISE_ISA asks for the native kernel, which cannot run here: {reason}")
+    _warn_once(reason)
+    return _made("reference")
 
 
 def for_precision(precision: Precision) -> Kernel:
@@ -75,15 +85,21 @@ def for_precision(precision: Precision) -> Kernel:
     return get("bf16" if precision == "bf16" else None)
 
 
+def extension_for(array: Any, *others: Any) -> Any:
+    """The C++ extension where `get` chooses the native kernel, the first array is float32, and all are contiguous and
+    aligned; else None: NumPy computes the same.
+    """
+    plain = all(one.flags.c_contiguous and one.flags.aligned for one in (array, *others))
+    return native.imported()[0] if plain and array.dtype == np.float32 and get().name != "reference" else None
+
+
 @cache
 def _made(name: str) -> Kernel:
-    if name == "bf16":
-        return Native(precision="bf16")
-    if name == "native":
-        return Native()
-    from gatewise.kernels.reference import Reference  # the only kernel that runs `cell.py`
+    if name == "reference":
+        from gatewise.kernels.reference import Reference  # the only kernel that runs `cell.py`
 
-    return Reference()
+        return Reference()
+    return Native(precision="bf16" if name == "bf16" else "float32")
 
 
 @cache

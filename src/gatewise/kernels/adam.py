@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels import get, native
+from gatewise.kernels import extension_for, native
 from gatewise.kernels.threads import threads
 from gatewise.types import Array
 
@@ -87,7 +87,7 @@ def step(
     if grad.shape != expected:
         raise InputError(f"grad: expected {expected}, got {grad.shape}")
     size = _Size.of(weight.dtype, rate, epsilon, beta_1, beta_2, scale)
-    extension = _extension(weight)
+    extension = extension_for(weight)
     if extension is not None:
         extension.adam_step(native.isa(), threads(), weight, rows, grad, m, v, *size.floats())
         return
@@ -137,7 +137,7 @@ def catch_up(
     if rows is not None:
         behind = first < now
         rows, first = rows[behind], first[behind]
-    extension = _extension(weight)
+    extension = extension_for(weight)
     if extension is not None:
         betas = _Size.of(weight.dtype, 0.0, 1.0, beta_1, beta_2, 1.0).floats()[:4]
         extension.adam_catch_up(native.isa(), threads(), weight, rows, m, v, first, now, rates, epsilons, *betas)
@@ -160,7 +160,7 @@ def squared_norm(arrays: Iterable[Array]) -> float:
     total = 0.0
     for n, array in enumerate(arrays):
         _check_kind(f"array {n}", array)
-        extension = _extension(array)
+        extension = extension_for(array)
         if extension is not None:
             total += extension.sum_of_squares(native.isa(), threads(), array)
             continue
@@ -222,13 +222,6 @@ def _limits(dtype: Any) -> tuple[float, float]:
     nothing had a gradient yet.
     """
     return float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
-
-
-def _extension(array: Array) -> Any:
-    """The C++ extension where it can compute with `array`, else None."""
-    if array.dtype != np.float32 or get().name == "reference":
-        return None
-    return native.imported()[0]
 
 
 def _check_numbers(**betas: float) -> None:

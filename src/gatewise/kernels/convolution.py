@@ -14,15 +14,16 @@ The native kernel adds in the same order and multiplies by 3 exactly rounded, so
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import get, native
-from gatewise.kernels.ragged import Ragged
+from gatewise.kernels import extension_for, native
+from gatewise.kernels.ragged import joined
+from gatewise.kernels.threads import threads
 from gatewise.types import Array
 
 TAPS = 9
@@ -40,11 +41,6 @@ class Banks:
     counts: NDArray[np.int32]
     channels: NDArray[np.uint8]
     thresholds: NDArray[np.float32]
-
-    @property
-    def arrays(self) -> tuple[Array, Array, Array, Array]:
-        """The arrays in the order of the fields."""
-        return self.dilations, self.counts, self.channels, self.thresholds
 
     def __iter__(self) -> Iterator[tuple[int, int, NDArray[np.uint8], NDArray[np.float32], slice]]:
         """Number, dilation, channel masks (84, C), thresholds (84, count) and the features of each bank."""
@@ -96,9 +92,17 @@ def convolve(
     return np.zeros((len(taps_of), count), dtype=np.float32) if total is None else total
 
 
-def count_above_reference(series: Ragged, banks: Banks) -> NDArray[np.int32]:
-    """Counts (n, F) of n series (length, C) float32."""
+def count_above(series: Sequence[Array], banks: Banks) -> NDArray[np.int32]:
+    """Counts (n, F) of n series (length, C), by the native kernel where `kernels.get` chooses it, else in NumPy; the
+    same bits.
+    """
     out = np.zeros((len(series), len(banks.thresholds)), dtype=np.int32)
+    values, lengths = joined(series, np.float32)
+    extension = extension_for(values)
+    if extension is not None:
+        arrays = banks.dilations, banks.counts, banks.channels, banks.thresholds
+        extension.count_above(native.isa(), threads(), values, lengths, *arrays, out)
+        return out
     for row, x in zip(out, series, strict=True):
         for n, dilation, channels, thresholds, features in banks:
             conv, every, edge = convolve(x, dilation, channels), padded(n, dilation, len(x)), CENTRE * dilation
@@ -110,11 +114,3 @@ def count_above_reference(series: Ragged, banks: Banks) -> NDArray[np.int32]:
                     counts[~every, number] = above[~every, edge : len(x) - edge].sum(axis=1)
             row[features] = counts.reshape(-1)
     return out
-
-
-def count_above(series: Ragged, banks: Banks) -> NDArray[np.int32]:
-    """Counts (n, F) int32, by the native kernel where `kernels.get` chooses it, else in NumPy; the same bits."""
-    if get().name == "reference":
-        return count_above_reference(series, banks)
-    values = native.contiguous(series.values.astype(np.float32, copy=False))
-    return native.count_above(values, series.lengths, banks.arrays)

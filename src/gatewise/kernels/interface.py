@@ -15,7 +15,7 @@ that it must reject.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from gatewise.types import Array, Gate, Index, Lengths
 
@@ -104,12 +104,15 @@ class SavedActivations:
 
 
 class Forward(NamedTuple):
-    """Result of `Kernel.forward`: h of every step, the last states, and the saved activations if they were kept."""
+    """Result of `Kernel.forward`: h of every step, the last states, and if they are kept the saved activations and c of
+    every step. `gatewise.network` also fills it with variables.
+    """
 
-    h: Array  # (N, H)
-    h_T: Array  # (B, H)
-    c_T: Array  # (B, H)
-    saved: SavedActivations | None
+    h: Any  # (N, H)
+    h_T: Any  # (B, H)
+    c_T: Any  # (B, H)
+    saved: SavedActivations | None = None
+    c: Any = None  # (N, H)
 
 
 class Backward(NamedTuple):

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import weakref
 from copy import copy
-from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -24,7 +23,7 @@ import numpy as np
 from gatewise.errors import InputError, KernelUnavailable, quote
 from gatewise.kernels.interface import Backward, Forward, LSTMCall, Projected, SavedActivations
 from gatewise.kernels.threads import MOST_THREADS, threads
-from gatewise.kernels.validation import check_backward, check_forward, check_project
+from gatewise.kernels.validation import check_backward, check_project, check_run
 from gatewise.system.processes import trim_memory
 from gatewise.types import Array, Precision
 
@@ -33,6 +32,7 @@ ISAS_BF16 = ("amx", "avx512")  # with bfloat16 products, best first
 _VERSION = 2  # of the functions of the extension, as in src/native/bind.cpp: one more where one of them changes
 _CACHE_LIMIT = 1 << 30  # bytes, as in src/native/arena.cpp
 _MOST_STEPS = 2**31 - 1  # row numbers have 32 bits
+NO_BF16 = "this processor has no AVX512_BF16 instructions"
 
 
 class Native:
@@ -51,8 +51,8 @@ class Native:
             raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
         if precision == "bf16":
             isa = _bf16(isa)
-        elif isa is not None:
-            _check_isa(isa, "isa")
+        elif isa is not None and isa not in _extension().isas():
+            raise KernelUnavailable(_no_such_isa(isa, "isa"))
         if threads is not None and not 1 <= threads <= MOST_THREADS:
             raise InputError(f"threads must be from 1 to {MOST_THREADS}, not {threads}")
         self.name = "native" if precision == "float32" else precision
@@ -69,33 +69,25 @@ class Native:
         return lanes
 
     def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
-        extension = _extension()
         check_project(self, x, weight_ih, bias, None)
-        pre: Array = extension.linear(self._isa or isa(), self._threads or threads(), x, weight_ih, bias)
+        pre: Array = _extension().linear(self._isa or isa(), self._threads or threads(), x, weight_ih, bias)
         return pre
 
     def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
-        extension = _extension()
         check_project(self, x, weight_ih, None, dpre)
         name, count = self._isa or isa(), self._threads or threads()
-        return Projected(*extension.linear_backward(name, count, x, weight_ih, dpre, with_dx))
+        return Projected(*_extension().linear_backward(name, count, x, weight_ih, dpre, with_dx))
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
-        extension = _extension()
-        steps = check_forward(self, call)
-        interpolation = call.interpolation
-        lengths, index = contiguous(call.lengths), None if call.index is None else contiguous(call.index)
-        if lengths is not call.lengths or index is not call.index:
-            call = replace(call, lengths=lengths, index=index)
+        steps, extension, name = check_run(self, call), _extension(), self._isa or isa()
         if steps > _MOST_STEPS:
             raise InputError(f"lengths: {steps} steps in one batch; the native kernel takes at most {_MOST_STEPS}")
-        name = self._isa or isa()
         h, h_T, c_T, c, gates = extension.forward(
             name,
             self._threads or threads(),
             call.pre,
-            index,
-            lengths,
+            call.index,
+            call.lengths,
             call.weight_hh,
             call.h0,
             call.c0,
@@ -105,10 +97,9 @@ class Native:
             call.gate == "binary",
             keep,
             _packed_weights(extension, name, call.weight_hh),
-            None if interpolation is None else interpolation.base,
-            None if interpolation is None else interpolation.alpha,
+            *(call.interpolation or (None, None)),
         )
-        return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates) if keep else None)
+        return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c) if keep else Forward(h, h_T, c_T)
 
     def backward(
         self,
@@ -123,15 +114,13 @@ class Native:
         """As `Kernel.backward`. It overwrites `saved.packed_gates` and then makes that array read-only: a second pass
         over the same activations raises InputError.
         """
-        extension = _extension()
         check_backward(self, saved, dh, dh_T, dc_T, dc)
-        index = saved.index
-        gradients = extension.backward(
+        gradients = _extension().backward(
             self._isa or isa(),
             self._threads or threads(),
             saved.packed_gates,
-            None if index is None else contiguous(index),
-            contiguous(saved.lengths),
+            saved.index,
+            saved.lengths,
             saved.weight_hh,
             saved.h0,
             saved.c0,
@@ -151,39 +140,17 @@ class Native:
         return Backward(*gradients)
 
 
-def count_above(values: Array, lengths: Array, banks: tuple[Array, Array, Array, Array], isa_name: str = "") -> Array:
-    """Counts (n, F) int32 of `gatewise.kernels.convolution` for values (N, C) float32 and lengths (n,) int64. banks:
-    dilations, counts, channels, thresholds of `Banks`, whose shapes have been checked.
-    """
-    counts = np.empty((len(lengths), len(banks[3])), dtype=np.int32)
-    _extension().count_above(isa_name or isa(), threads(), values, lengths, *banks, counts)
-    return counts
-
-
-def unavailable_reason(precision: Precision = "float32") -> str | None:
-    """Why the native kernel cannot run here with products of this precision, or None if it can."""
-    extension, reason = imported()
-    if extension is None:
-        return reason
-    if precision == "bf16":
-        return None if isas_bf16() else "this processor has no AVX512_BF16 instructions"
-    forced = os.environ.get("GATEWISE_ISA")
-    if forced and forced not in extension.isas() and not _only_bf16(forced):
-        return _no_such_isa(forced, "GATEWISE_ISA")
-    return None
-
-
 def fastest_precision() -> Precision:
     """The precision in which the kernel is fastest here; a recipe's "auto".
 
     "bf16" with AMX tile registers, and with AVX-512 where the processor gains from it; "float32" otherwise, and where
     GATEWISE_ISA names an instruction set without bfloat16.
     """
-    here, (extension, _) = isas_bf16(), imported()
-    build = os.environ.get("GATEWISE_ISA") or (here[0] if here else None)
-    if extension is None or build not in here:
+    here = isas_bf16()
+    build = os.environ.get("GATEWISE_ISA") or (here[0] if here else "")
+    if build not in here:
         return "float32"
-    return "bf16" if build == "amx" or extension.vector_bf16_pays() else "float32"
+    return "bf16" if build == "amx" or _extension().vector_bf16_pays() else "float32"
 
 
 def _bf16(isa: str | None) -> str:
@@ -193,12 +160,12 @@ def _bf16(isa: str | None) -> str:
     forced = isa or os.environ.get("GATEWISE_ISA")
     if forced and forced not in ISAS_BF16:
         raise KernelUnavailable(f"precision 'bf16' has builds for {' and '.join(ISAS_BF16)}, not for {quote(forced)}")
-    reason = unavailable_reason("bf16")
-    if reason is not None:
-        raise KernelUnavailable(f"precision 'bf16' cannot run here: {reason}")
-    chosen = forced or isas_bf16()[0]
-    if chosen not in isas_bf16():
-        raise KernelUnavailable(f"precision 'bf16' cannot run here on {chosen}: it can on {', '.join(isas_bf16())}")
+    here = isas_bf16() if _extension() else ()
+    if not here:
+        raise KernelUnavailable(f"precision 'bf16' cannot run here: {NO_BF16}")
+    chosen = forced or here[0]
+    if chosen not in here:
+        raise KernelUnavailable(f"precision 'bf16' cannot run here on {chosen}: it can on {', '.join(here)}")
     return f"{chosen}_bf16"
 
 
@@ -218,16 +185,12 @@ def isa() -> str:
     """The instruction set in use for float32: GATEWISE_ISA, or the best one here, also where GATEWISE_ISA is "amx",
     which has bfloat16 products alone. Raises KernelUnavailable with the reason.
     """
-    forced = os.environ.get("GATEWISE_ISA")
-    if not forced or _only_bf16(forced):
-        return _best()
-    _check_isa(forced, "GATEWISE_ISA")
+    forced, here = os.environ.get("GATEWISE_ISA"), _extension().isas()
+    if not forced or (forced not in ISAS and forced in isas_bf16()):
+        return str(here[0])
+    if forced not in here:
+        raise KernelUnavailable(_no_such_isa(forced, "GATEWISE_ISA"))
     return forced
-
-
-def _only_bf16(name: str) -> bool:
-    """Whether the instruction set can run here and has bfloat16 products alone."""
-    return name not in ISAS and name in isas_bf16()
 
 
 def squared_hinge(
@@ -278,25 +241,9 @@ def _extension() -> Any:
     return extension
 
 
-@cache
-def _best() -> str:
-    best: str = _extension().isas()[0]
-    return best
-
-
-def _check_isa(name: str, what: str) -> None:
-    if name not in _extension().isas():
-        raise KernelUnavailable(_no_such_isa(name, what))
-
-
 def _no_such_isa(name: str, what: str) -> str:
     problem = "this machine cannot run it" if name in (*ISAS, *ISAS_BF16) else "unknown instruction set"
     return f"{what} is {quote(name)}: {problem}; available: {', '.join(isas())}"
-
-
-def contiguous(array: Any) -> Any:
-    """The array, or a copy of it where it is not C-contiguous and aligned, which the extension needs."""
-    return array if array.flags.c_contiguous and array.flags.aligned else array.copy()
 
 
 def readonly_copy(array: Array) -> Array:

@@ -1,18 +1,19 @@
 """Pooling over the steps of each sequence of a ragged batch, and its gradients.
 
 x (N, H) has the steps of B sequences of `lengths` (B,) one after the other, see `gatewise.kernels.ragged`. Float32
-runs in the C++ extension on all permitted threads where `kernels.get` chooses the native kernel; otherwise NumPy
-computes the same, up to the order of a sum. Arrays and lengths that do not fit raise InputError.
+runs in the C++ extension on all permitted threads where `kernels.get` chooses the native kernel and the arrays are
+contiguous; otherwise NumPy computes the same, up to the order of a sum. Arrays and lengths that do not fit raise
+InputError.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.kernels import get, native
+from gatewise.kernels import extension_for
 from gatewise.kernels.ragged import starts_of, total_steps
 from gatewise.kernels.threads import threads
 from gatewise.types import Array, Lengths
@@ -23,9 +24,9 @@ _LARGE = 2048  # numbers per sequence above which NumPy's reduceat is slower tha
 def segment_reduce(x: Array, lengths: Lengths, how: Literal["sum", "max"]) -> Array:
     """The sum or the maximum over each sequence (B, H), 0 for an empty one."""
     _check(x, lengths)
-    extension = _extension(x, lengths, None)
+    extension = extension_for(x)
     if extension is not None:
-        reduced: Array = extension.segment_reduce(threads(), how == "max", native.contiguous(x), lengths)
+        reduced: Array = extension.segment_reduce(threads(), how == "max", x, lengths)
         return reduced
     over = np.add if how == "sum" else np.maximum
     starts, full = starts_of(lengths), np.flatnonzero(lengths)
@@ -43,9 +44,9 @@ def repeat_rows(grad: Array, lengths: Lengths, add_to: Array | None = None) -> A
     it is added to this array, which is returned.
     """
     steps = _check(None, lengths, grad, add_to)
-    extension = _extension(grad, lengths, add_to)
+    extension = extension_for(grad, grad if add_to is None else add_to)
     if extension is not None:
-        out: Array = extension.repeat_rows(threads(), native.contiguous(grad), lengths, steps, add_to)
+        out: Array = extension.repeat_rows(threads(), grad, lengths, steps, add_to)
         return out
     whole = np.repeat(grad, lengths, axis=0)
     return whole if add_to is None else np.add(add_to, whole, out=add_to)
@@ -58,10 +59,9 @@ def max_backward(x: Array, largest: Array, lengths: Lengths, grad: Array, add_to
     _check(x, lengths, grad, add_to)
     if largest.shape != grad.shape:
         raise InputError(f"pooling: the maximum is {largest.shape} and its gradient {grad.shape}")
-    extension = _extension(x, lengths, add_to)
+    extension = extension_for(x, largest, grad, x if add_to is None else add_to)
     if extension is not None:
-        arrays = (native.contiguous(array) for array in (x, largest, grad))
-        out: Array = extension.max_backward(threads(), *arrays, lengths, add_to)
+        out: Array = extension.max_backward(threads(), x, largest, grad, lengths, add_to)
         return out
     sequence = np.repeat(np.arange(len(lengths)), lengths)
     where = np.flatnonzero(x == largest[sequence])
@@ -82,14 +82,3 @@ def _check(x: Array | None, lengths: Lengths, grad: Array | None = None, add_to:
         if array.ndim != 2 or array.shape != (rows, given[0][1].shape[-1]) or array.dtype != given[0][1].dtype:
             raise InputError(f"pooling: {name} is {array.shape} {array.dtype}; the lengths have {rows} rows for it")
     return steps
-
-
-def _extension(array: Array, lengths: Lengths, add_to: Array | None) -> Any:
-    """The C++ extension where it can compute with these arrays, else None."""
-    if array.dtype != np.float32 or get().name == "reference":
-        return None
-    if not (lengths.flags.c_contiguous and lengths.flags.aligned):
-        return None
-    if add_to is not None and not (add_to.dtype == np.float32 and add_to.flags.carray):  # writeable and aligned too
-        return None
-    return native.imported()[0]

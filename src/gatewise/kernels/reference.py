@@ -10,7 +10,7 @@ import numpy as np
 from gatewise.cell import Step, step_backward, step_forward
 from gatewise.kernels.interface import Backward, Forward, LSTMCall, Projected, SavedActivations
 from gatewise.kernels.ragged import starts_of
-from gatewise.kernels.validation import check_backward, check_forward, check_project
+from gatewise.kernels.validation import check_backward, check_project, check_run
 from gatewise.types import Array, Lengths
 
 
@@ -37,7 +37,7 @@ class Reference:
         return Projected(dpre @ weight_ih if with_dx else None, dpre.T @ x, dpre.sum(axis=0))
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
-        steps = check_forward(self, call)
+        steps = check_run(self, call)
         pre, index, mask, interpolation = call.pre, call.index, call.mask, call.interpolation
         units = call.weight_hh.shape[1]
         h_now, c_now = call.h0.copy(), call.c0.copy()  # (B, H): current state of each sequence
@@ -53,7 +53,8 @@ class Reference:
             h_now[active], c_now[active] = step.h, step.c
             h[rows], c[rows], gates[rows] = step.h, step.c, step.gates
         packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
-        return Forward(h, h_now, c_now, SavedActivations.of(call, h, c, packed) if keep else None)
+        kept = (SavedActivations.of(call, h, c, packed), c) if keep else ()
+        return Forward(h, h_now, c_now, *kept)
 
     def backward(
         self,

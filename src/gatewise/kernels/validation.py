@@ -12,23 +12,42 @@ from gatewise.types import Array
 Named = dict[str, tuple[Array | None, tuple[int, ...]]]  # arrays with their expected shapes; None: not given
 
 
-def check_forward(kernel: Kernel, call: LSTMCall[Array]) -> int:
-    """The number N of steps. Raises InputError, naming the array, unless the arguments fit together. Kernels rely on
-    this check.
+def check_run(kernel: Kernel, run: LSTMCall[Array] | SavedActivations, more: Named | None = None) -> int:
+    """The number N of steps. Raises InputError, naming the array, unless the arguments of a call, or what a call saved,
+    and `more` arrays fit together. Kernels rely on this check.
     """
-    pre, index = call.pre, call.index
-    units, steps, named = _check_sizes(call)
-    batch = len(call.lengths)
-    if index is not None:
-        if pre.ndim != 2 or pre.shape[1] != 4 * units:
-            raise InputError(f"pre: expected (U, {4 * units}), got {pre.shape}")
-        _check_rows("index", index, (steps,), len(pre))
-    named["pre"] = pre, (steps if index is None else len(pre), 4 * units)
-    if call.interpolation is not None:
-        base, alpha = call.interpolation
-        _check_rows("base", base, (batch,), len(pre))
-        named["alpha"] = alpha, (batch,)
-    _check_arrays(kernel, named)
+    weight_hh, lengths, index = run.weight_hh, run.lengths, run.index
+    if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
+        raise InputError(f"weight_hh: expected (4H, H), got {weight_hh.shape}")
+    if run.gate not in ("sigmoid", "binary"):
+        raise InputError(f"gate must be 'sigmoid' or 'binary', not {quote(run.gate)}")
+    units, steps = weight_hh.shape[1], total_steps(lengths)
+    states, rows = (len(lengths), units), (steps, units)
+    named: Named = {"weight_hh": (weight_hh, weight_hh.shape)}
+    named |= {"h0": (run.h0, states), "c0": (run.c0, states), "mask": (run.mask, states)}
+    numbers: dict[str, tuple[Array | None, int]] = {}
+    if isinstance(run, LSTMCall):
+        numbers["index"] = index, steps
+        pre_rows = run.pre.shape[0] if run.pre.ndim else 0
+        named["pre"] = run.pre, (steps if index is None else pre_rows, 4 * units)
+        if run.interpolation is not None:
+            numbers["base"] = run.interpolation.base, len(lengths)
+            named["alpha"] = run.interpolation.alpha, lengths.shape
+    else:
+        pre_rows, numbers["saved: index"] = run.pre_rows, (index, steps)
+        named |= {"saved: h": (run.h, rows), "saved: c": (run.c, rows)}
+        if index is None and pre_rows != steps:
+            raise InputError(f"saved: {steps} steps, {pre_rows} rows of pre and no index")
+    _check_arrays(kernel, named | (more or {}))
+    for name, (array, count) in numbers.items():
+        if array is None:
+            continue
+        plain = array.flags.c_contiguous and array.flags.aligned
+        if array.shape != (count,) or array.dtype != np.int32 or not plain:
+            raise InputError(f"{name}: expected ({count},) int32, contiguous; got {array.shape} {array.dtype}")
+        if count and not (int(array.min()) >= 0 and int(array.max()) < pre_rows):
+            found = f"found {int(array.min())} to {int(array.max())}"
+            raise InputError(f"{name}: rows must be from 0 to {pre_rows - 1}, {found}")
     return steps
 
 
@@ -49,42 +68,16 @@ def check_backward(
     """Raise InputError, naming the array, unless the gradients fit the saved activations and these are what `forward`
     returns: the torch operator, and programs that keep activations, build them anew. Kernels rely on this check.
     """
-    units, steps, named = _check_sizes(saved)
-    if saved.index is not None:
-        _check_rows("saved: index", saved.index, (steps,), saved.pre_rows)
-    elif saved.pre_rows != steps:
-        raise InputError(f"saved: {steps} steps, {saved.pre_rows} rows of pre and no index")
-    rows = steps, units
-    named |= {"saved: h": (saved.h, rows), "saved: c": (saved.c, rows), "dh": (dh, rows), "dc": (dc, rows)}
-    named |= {"packed_gates": (saved.packed_gates, saved.packed_gates.shape)}
-    _check_arrays(kernel, named | {"dh_T": (dh_T, saved.h0.shape), "dc_T": (dc_T, saved.h0.shape)})
+    gates, rows, states = saved.packed_gates, saved.h.shape, saved.h0.shape
+    given: Named = {"dh": (dh, rows), "dc": (dc, rows), "dh_T": (dh_T, states), "dc_T": (dc_T, states)}
+    steps = check_run(kernel, saved, {"packed_gates": (gates, gates.shape), **given})
+    units = saved.weight_hh.shape[1]
     lanes = kernel.lanes(units)
     shape = (steps, -(-units // lanes), 4, lanes)
-    if saved.packed_gates.shape != shape:
-        raise InputError(f"saved: gates {saved.packed_gates.shape}, but this kernel stores them as {shape}")
-    if kernel.consumes_saved and not saved.packed_gates.flags.writeable:
+    if gates.shape != shape:
+        raise InputError(f"saved: gates {gates.shape}, but this kernel stores them as {shape}")
+    if kernel.consumes_saved and not gates.flags.writeable:
         raise InputError("saved: read-only after its backward pass; for a second pass keep SavedActivations.copy()")
-
-
-def _check_sizes(run: LSTMCall[Array] | SavedActivations) -> tuple[int, int, Named]:
-    """H, N and the arrays of what a call and its saved activations have in common."""
-    weight_hh = run.weight_hh
-    if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
-        raise InputError(f"weight_hh: expected (4H, H), got {weight_hh.shape}")
-    if run.gate not in ("sigmoid", "binary"):
-        raise InputError(f"gate must be 'sigmoid' or 'binary', not {quote(run.gate)}")
-    units, steps = weight_hh.shape[1], total_steps(run.lengths)
-    states = len(run.lengths), units
-    arrays = {"h0": (run.h0, states), "c0": (run.c0, states), "mask": (run.mask, states)}
-    return units, steps, {"weight_hh": (weight_hh, weight_hh.shape), **arrays}
-
-
-def _check_rows(name: str, index: Array, shape: tuple[int], rows: int) -> None:
-    """index: int32 row numbers, from 0 to below `rows`."""
-    if index.shape != shape or index.dtype != np.int32:
-        raise InputError(f"{name}: expected {shape} int32, got {index.shape} {index.dtype}")
-    if len(index) and not (int(index.min()) >= 0 and int(index.max()) < rows):
-        raise InputError(f"{name}: rows must be from 0 to {rows - 1}, found {int(index.min())} to {int(index.max())}")
 
 
 def _check_arrays(kernel: Kernel, named: Named) -> None:

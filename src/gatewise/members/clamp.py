@@ -14,10 +14,10 @@ import numpy as np
 
 from gatewise.cell import applied_gates, step_forward
 from gatewise.errors import InputError, quote
-from gatewise.kernels import Kernel, LSTMCall, SavedActivations
+from gatewise.kernels import Forward, Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.ragged import starts_of
 from gatewise.network.architecture import Architecture
-from gatewise.network.ops import NumpyOps, States
+from gatewise.network.ops import Ops
 from gatewise.types import Array
 
 GATE_NAMES = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
@@ -124,8 +124,8 @@ def check_clamp(clamp: Clamp, arch: Architecture, steps: int, first: int = 1) ->
         )
 
 
-class ClampedOps(NumpyOps):
-    """`NumpyOps` with clamps: the LSTMs that a clamp touches run as a plain loop over the cell of `cell.py`.
+class ClampedOps(Ops):
+    """`Ops` with clamps: the LSTMs that a clamp touches run as a plain loop over the cell of `cell.py`.
 
     Where no clamp applies the loop equals the kernel to rounding (tests/explain/test_intervene.py). The saved
     activations hold the clamped gates.
@@ -141,9 +141,13 @@ class ClampedOps(NumpyOps):
                 (c, columns) for c, columns in self._clamps_of[name] if c.pads and c.steps is None
             ]
 
-    def lstm(self, name: str, call: LSTMCall[Array]) -> States:
-        if not self._clamps_of[name]:
-            return super().lstm(name, call)
+    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Array]]]) -> list[Forward]:
+        runs = []
+        for name, call in calls:
+            runs += [self._lstm(name, call)] if self._clamps_of[name] else super().lstms([(name, call)])
+        return runs
+
+    def _lstm(self, name: str, call: LSTMCall[Array]) -> Forward:
         pre, index, lengths, weight_hh, gate = call.pre, call.index, call.lengths, call.weight_hh, call.gate
         units, steps, starts = weight_hh.shape[1], int(lengths.sum()), starts_of(lengths)
         h_now, c_now = call.h0.copy(), call.c0.copy()  # (B, H)
@@ -165,7 +169,7 @@ class ClampedOps(NumpyOps):
             # Binary gates are rounded already, hence "sigmoid". There is no backward pass through clamps.
             saved = SavedActivations.of(replace(call, gate="sigmoid"), h, c, packed)
             self.saved_activations.setdefault(name, []).append(saved)
-        return States(h, c, h_now, c_now)
+        return Forward(h, h_now, c_now, None, c)
 
     def _clamp(self, name: str, gates: Array, positions: Array) -> Array:
         """gates (A, 4, H) with the clamped values; the last clamp wins."""

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.kernels import readonly_copy
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve, count_above, padded
-from gatewise.kernels.ragged import Ragged
 from gatewise.members.member import Inputs, Member, Rule, check_entry, register
 from gatewise.network.architecture import MAX_LENGTH
 from gatewise.network.batch import chunks
@@ -269,7 +268,7 @@ def features_of(banks: Banks, sequences: Sequence[Array]) -> NDArray[np.float32]
     first = 0
     for some in _chunks(sequences):
         rows = slice(first, first + len(some))
-        counts = count_above(Ragged.of(with_differences(some)), banks)
+        counts = count_above(with_differences(some), banks)
         np.divide(counts, steps_counted(banks, np.array([len(s) for s in some])), out=out[rows], casting="same_kind")
         first += len(some)
     return out

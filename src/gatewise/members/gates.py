@@ -12,7 +12,7 @@ from gatewise.kernels.ragged import starts_of
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch, chunks
 from gatewise.network.forward import forward
-from gatewise.network.ops import NumpyOps
+from gatewise.network.ops import Ops
 from gatewise.types import Array
 
 STEPS_PER_BATCH = 16_384  # steps whose activations are in memory at a time: 4H gates and c each
@@ -114,7 +114,7 @@ def gate_shares(lstms: Sequence[Gates]) -> dict[str, Share]:
 def run_with_activations(
     arch: Architecture,
     parameters: Mapping[str, Array],
-    make_ops: Callable[[bool], NumpyOps],
+    make_ops: Callable[[bool], Ops],
     sequences: Iterable[Array],
 ) -> Iterator[Activations]:
     """The activations of each truncated sequence, in batches of STEPS_PER_BATCH steps. make_ops: see `LSTM.ops`."""

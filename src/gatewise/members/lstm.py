@@ -14,8 +14,8 @@ from gatewise.kernels import Kernel, for_precision, readonly_copy
 from gatewise.members.member import Inputs, Member, Rule, check_entry, register
 from gatewise.network.architecture import Architecture, parameter_shapes, summary
 from gatewise.network.batch import chunks, truncate
-from gatewise.network.forward import logits_of
-from gatewise.network.ops import NumpyOps
+from gatewise.network.forward import forward, in_batches
+from gatewise.network.ops import Ops
 from gatewise.storage.compact import distinct_rows, pack, stored_forms, unpack
 from gatewise.storage.fields import fields_from
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
@@ -81,11 +81,11 @@ class LSTM(Member):
                 f"the LSTM reads {self.arch.vocab_size} {self.arch.inputs}, not {inputs.size} {inputs.kind}"
             )
 
-    def ops(self, keep: bool = False) -> NumpyOps:
+    def ops(self, keep: bool = False) -> Ops:
         """The operations for `network.forward`; with `keep`, they save the activations."""
         kernel = self.kernel or for_precision(self.precision)
         if not self.clamps:
-            return NumpyOps(kernel, keep, self.memo)
+            return Ops(kernel, keep, self.memo)
         from gatewise.members.clamp import ClampedOps  # a prediction does without
 
         return ClampedOps(self.arch, self.clamps, kernel, keep)
@@ -100,7 +100,7 @@ class LSTM(Member):
         (`gatewise.target.check_logits`).
         """
         if isinstance(sequences, list | tuple):
-            return logits_of(self.parameters, self.arch, sequences, self.ops()).astype(np.float64)
+            return in_batches(forward, self.parameters, self.arch, sequences, self.ops()).astype(np.float64)
         from gatewise.system.cancel import check_cancelled  # for explanations, which a user may give up
 
         steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (self.arch.units * len(self.arch.directions)))

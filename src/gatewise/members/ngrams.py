@@ -30,11 +30,11 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import readonly_copy
-from gatewise.kernels.ragged import Ragged
+from gatewise.kernels.ragged import joined, starts_of
 from gatewise.members.member import Inputs, Member, Phrase, Rule, check_entry, register
 from gatewise.network.batch import chunks
 from gatewise.storage.tensors import tensors_from_bytes
-from gatewise.types import Array
+from gatewise.types import Array, Lengths
 
 MAX_NGRAMS = 100_000_000  # in a file
 MAX_ORDER = 3  # tokens of an n-gram, at most
@@ -49,11 +49,13 @@ def check_vocab_size(vocab_size: int) -> None:
         raise InputError(f"n-grams need a vocabulary of at most {MAX_VOCAB_SIZE:,} tokens, not {vocab_size:,}")
 
 
-def keys_of(ragged: Ragged, order: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """For n = 1 to `order`: the keys (M,) of all n-grams within the sequences, and the step at which each ends (M,)."""
-    tokens = ragged.values.astype(np.int64) + 1
+def keys_of(tokens: Array, lengths: Lengths, order: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """For n = 1 to `order`: the keys (M,) of all n-grams within the sequences, and the step at which each ends (M,).
+    tokens (N,), lengths (B,): the sequences, as `joined` returns them.
+    """
+    tokens = tokens.astype(np.int64) + 1
     end = np.arange(len(tokens))
-    position = end - np.repeat(ragged.starts, ragged.lengths)  # of each step within its sequence
+    position = end - np.repeat(starts_of(lengths), lengths)  # of each step within its sequence
     key = tokens
     for n in range(1, order + 1):
         yield key, end
@@ -165,10 +167,9 @@ class Ngrams(Member):
 
     def occurrences(self, sequences: Sequence[Array]) -> Occurrences:
         """All occurrences, by size, then in the order of the text. sequences: (length,) token ids each."""
-        ragged = Ragged.of(sequences, dtype=np.int64)
         parts = []
         if len(self.keys):
-            for size, (key, end) in enumerate(keys_of(ragged, self.order), start=1):
+            for size, (key, end) in enumerate(keys_of(*joined(sequences), self.order), start=1):
                 unique, which = key, None
                 if len(key) >= 4096:  # in ascending order, successive searches touch neighbouring keys: the cache
                     unique, which = np.unique(key, return_inverse=True)

@@ -15,13 +15,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import LSTMCall
+from gatewise.kernels import Forward, LSTMCall
 from gatewise.kernels.ragged import starts_of
 from gatewise.members.gates import Gates
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.forward import inputs
-from gatewise.network.ops import NumpyOps, States
+from gatewise.network.ops import Ops
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
@@ -29,7 +29,7 @@ _BLOCK = 32  # steps between two comparisons of the runs' states
 
 
 def prefix_logits(
-    arch: Architecture, parameters: Mapping[str, Array], ops: NumpyOps, read: Array, lstms: Sequence[Gates]
+    arch: Architecture, parameters: Mapping[str, Array], ops: Ops, read: Array, lstms: Sequence[Gates]
 ) -> Array:
     """The logits (T + 1, outputs) float64 after 0, 1, ... T steps; row 0 is before the first step. For one direction,
     or for one layer without clamps.
@@ -79,7 +79,7 @@ def unit_contributions(arch: Architecture, weight: Array, top: Sequence[Gates]) 
     return np.concatenate(found, axis=1)
 
 
-def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: NumpyOps, read: Array) -> list[Array]:
+def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: Ops, read: Array) -> list[Array]:
     """The pooled states of the backward direction over the first 0, 1, ... T steps of a one-layer network.
 
     Returns (T + 1, H) float64 for each part of the pooling.
@@ -102,7 +102,7 @@ def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: 
         rows = np.repeat(ends - 1, lengths) - (np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths))
         h, c = (np.concatenate([a, np.zeros((len(new), units), dtype=pre.dtype)]) for a in (h, c))
         call = LSTMCall(pre, index[rows], lengths, weight_hh, h, c, gate=arch.gate)
-        states = ops.lstm("lstm.0.backward", call)
+        [states] = ops.lstms([("lstm.0.backward", call)])
         running = np.arange(low + 1, steps + 1)
         if "mean" in arch.pooling:
             total[running] += _reduce_runs(np.add, states.h, lengths, full)[run_of[running]]
@@ -131,7 +131,7 @@ def _reduce_runs(over: np.ufunc, h: Array, lengths: NDArray[np.int64], full: int
     return np.concatenate([equal, over.reduceat(h[last:], starts_of(lengths[full:]))])
 
 
-def _merge_equal(states: States) -> tuple[Array, Array, NDArray[np.int64]]:
+def _merge_equal(states: Forward) -> tuple[Array, Array, NDArray[np.int64]]:
     """h and c (K, H) of the first run and of the runs in other states, and for each run its new row.
 
     Two states are equal when they differ by at most the rounding error of one step.

@@ -17,7 +17,7 @@ from gatewise.errors import InputError
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.network.forward import logits_of
+from gatewise.network.forward import forward, in_batches
 from gatewise.target import Target
 from gatewise.text import Encoding, TokenEncoding
 from gatewise.types import Array, Task
@@ -90,7 +90,7 @@ def _checked_model(
     sequences = padded = [rng.integers(1, arch.vocab_size, length) for length in lengths]
     if arch.padding == "pre":  # as a module without masks reads them
         padded = [np.pad(one, (arch.max_length - len(one), 0)) for one in sequences]
-    found, wanted = np.array(outputs_of(padded)), logits_of(parameters, arch, sequences)
+    found, wanted = np.array(outputs_of(padded)), in_batches(forward, parameters, arch, sequences)
     if found.shape != wanted.shape:
         raise InputError(f"it returns {found.shape[1:]} numbers per sequence, its last layer has {wanted.shape[1]}")
     error = float(np.abs(found - wanted).max())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels.ragged import Ragged
+from gatewise.kernels.ragged import joined
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array, Index, Lengths
 
@@ -42,14 +42,13 @@ class Batch:
     def of(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
         """From B arrays, (length,) token ids or (length, C) channels. Raises InputError naming the invalid sequence."""
         if arch.inputs == "tokens":
-            ragged = Ragged.of([truncate(np.asarray(s), arch) for s in sequences])
-            tokens = ragged.values
+            tokens, lengths = joined([truncate(np.asarray(s), arch) for s in sequences])
             if len(tokens) and not (int(tokens.min()) >= 0 and int(tokens.max()) < arch.vocab_size):
                 found = f"found {int(tokens.min())} to {int(tokens.max())}"
                 raise InputError(f"token ids must be from 0 to {arch.vocab_size - 1}, {found}")
-            pads = arch.max_length - ragged.lengths if arch.padding == "pre" else None
+            pads = arch.max_length - lengths if arch.padding == "pre" else None
             distinct, index = unique_tokens(tokens, arch.vocab_size, with_pad=pads is not None and bool(pads.any()))
-            return cls(ragged.lengths, distinct=distinct, index=index, pads=pads)
+            return cls(lengths, distinct=distinct, index=index, pads=pads)
         arrays = [np.asarray(s, dtype=np.float32) for s in sequences]
         for n, array in enumerate(arrays):
             if array.ndim != 2 or array.shape[1] != arch.channels:
@@ -57,10 +56,8 @@ class Batch:
             if not np.isfinite(array).all():
                 step = int(np.argwhere(~np.isfinite(array))[0, 0])
                 raise InputError(f"series {n}: step {step} is not a finite number")
-        arrays = [truncate(array, arch) for array in arrays]
-        lengths = np.array([len(array) for array in arrays], dtype=np.int64)
-        values = np.concatenate(arrays) if arrays else np.zeros((0, arch.channels), dtype=np.float32)
-        return cls(lengths, values=values)
+        values, lengths = joined([truncate(array, arch) for array in arrays], np.float32)
+        return cls(lengths, values=values.reshape(-1, arch.channels))
 
 
 def unique_tokens(tokens: Array, vocab_size: int, with_pad: bool = False) -> tuple[NDArray[np.int64], Index]:

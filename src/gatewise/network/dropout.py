@@ -5,7 +5,6 @@ A mask has 0 with the probability of its part and 1 / (1 - probability) elsewher
 
     word        whole rows of the batch's distinct tokens (Gal & Ghahramani 2016: one mask per word type)
     embedding   single values of these rows
-    recurrent   units of h_{t-1} in the product with W_hh, the same ones at every step of a sequence (same paper)
     output      units before the dense layer
 """
 

@@ -11,154 +11,116 @@ state needs to converge, and both decay at the same rate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gatewise.kernels import LSTMCall
+from gatewise.kernels import Forward, LSTMCall
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import Batch
-from gatewise.network.ops import NumpyOps, States
-from gatewise.types import Array, Lengths
+from gatewise.network.batch import Batch, chunks
+from gatewise.network.ops import Ops, array_of
+from gatewise.types import Array
 
 PAD_CHUNK = 192  # pad steps between two tests whether the state has converged
 STEPS_PER_BATCH = 65_536  # bounds the memory of a batch, 4H floats per step
 
 
-def forward(ops: NumpyOps, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
-    """Logits (B, outputs) of a batch. x: see `run_lstms`."""
-    pooled = ops.dropout(features(ops, parameters, arch, batch, x), "output")
+def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
+    """Logits (B, outputs) of a batch. x: see `features`."""
+    pooled = features(ops, parameters, arch, batch, x)
     return ops.linear(pooled, parameters["dense.weight"], parameters["dense.bias"])
 
 
-def features(ops: NumpyOps, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
-    """Inputs (B, features) of the dense layer for a batch. x: see `run_lstms`."""
-    h, h_T = run_lstms(ops, parameters, arch, batch, x)
-    return pool(ops, arch, h, h_T, batch.lengths)
-
-
-def inputs(ops: NumpyOps, parameters: Mapping[str, Any], batch: Batch) -> Any:
-    """Inputs of the first layer: for tokens (U, D), of which `batch.index` selects rows; for channels (N, C)."""
-    if batch.values is not None:
-        return ops.constant(batch.values, parameters["dense.bias"])
-    assert batch.distinct is not None
-    return ops.dropout(ops.take(parameters["embedding.weight"], batch.distinct), "embedding")
-
-
-def run_lstms(
-    ops: NumpyOps, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None
-) -> tuple[list[Any], list[Any]]:
-    """h (N, H) of every step of the top layer and its state h_T (B, H) after the last step, one entry per direction.
-
-    x (N, D): the input of every step, instead of the batch's tokens or channels; not allowed with pads.
-    """
-    index = batch.index if x is None else None
-    assert x is None or batch.pads is None
-    x = inputs(ops, parameters, batch) if x is None else x
+def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
+    """Inputs (B, features) of the dense layer for a batch. x: instead of what `inputs` returns."""
+    index, x = batch.index, inputs(ops, parameters, batch) if x is None else x
     longest = 0 if batch.pads is None else int(batch.pads.max(initial=0))
     x_pad = ops.take(x, np.zeros(1, dtype=np.int64)) if longest else None  # PAD is the smallest token: row 0, (1, D)
-    runs: list[States] = []
+    runs: list[Forward] = []
     for layer, group in groupby(arch.lstms(), key=itemgetter(0)):
         if layer:
-            x = ops.concat([run.h for run in runs], axis=1)  # (N, H x directions)
-            index = None
+            x, index = ops.concat([run.h for run in runs], axis=1), None  # (N, H x directions)
         calls = []
         for _, direction, name in group:
             # (U, 4H), above the first layer (N, 4H)
             pre = ops.project(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])
-            h0 = c0 = ops.zeros(pre, len(batch), arch.units)
+            h0 = c0 = np.zeros((len(batch.lengths), arch.units), dtype=array_of(pre).dtype)
             if batch.pads is not None and longest:
-                run = partial(_pad_states, ops, parameters, name, x_pad, arch)
-                h_pads, c_pads = ops.pad_states(name, longest, arch.max_length, run)  # (S + 1, H)
-                after = np.minimum(batch.pads, len(h_pads) - 1)
+                h_pads, c_pads = _pad_states(ops, parameters, name, x_pad, arch, longest)  # (S + 1, H)
+                count = len(array_of(h_pads))
+                after = np.minimum(batch.pads, count - 1)
                 h0, c0 = ops.take(h_pads, after), ops.take(c_pads, after)
-                x_pad = h_pads[1:]
-            weight_hh, reverse = parameters[f"{name}.weight_hh"], direction == "backward"
-            calls.append((name, LSTMCall(pre, index, batch.lengths, weight_hh, h0, c0, reverse, arch.gate)))
+                x_pad = ops.take(h_pads, np.arange(1, count)) if layer + 1 < arch.layers else None
+            weight_hh, path = parameters[f"{name}.weight_hh"], None if layer else ops.interpolation
+            states = batch.lengths, weight_hh, h0, c0
+            calls.append((name, LSTMCall(pre, index, *states, direction == "backward", arch.gate, None, path)))
         runs = ops.lstms(calls)
-    return [run.h for run in runs], [run.h_T for run in runs]
-
-
-def pool(ops: NumpyOps, arch: Architecture, h: list[Any], h_T: list[Any], lengths: Lengths) -> Any:
-    """Inputs (B, features) of the dense layer, from h [(N, H)] and the last states h_T [(B, H)] of each direction."""
     if arch.pooling == "last":
-        return ops.concat(h_T, axis=1)
-    parts = []
-    if "mean" in arch.pooling:
-        parts += [ops.segment_mean(one, lengths) for one in h]
-    if "max" in arch.pooling:
-        parts += [ops.segment_max(one, lengths) for one in h]
-    return ops.concat(parts, axis=1)
+        return ops.concat([run.h_T for run in runs], axis=1)
+    parts = [(run.h, how) for how in ("mean", "max") if how in arch.pooling for run in runs]
+    return ops.concat([ops.pool(h, batch.lengths, how) for h, how in parts], axis=1)  # type: ignore[arg-type]
+
+
+def inputs(ops: Ops, parameters: Mapping[str, Any], batch: Batch) -> Any:
+    """Inputs of the first layer: for tokens (U, D), for channels (N, C), of which `batch.index` selects rows."""
+    if batch.values is not None:
+        return batch.values.astype(array_of(parameters["dense.bias"]).dtype, copy=False)
+    assert batch.distinct is not None
+    return ops.take(parameters["embedding.weight"], batch.distinct)
 
 
 def _pad_states(
-    ops: NumpyOps, parameters: Mapping[str, Any], name: str, x_pad: Any, arch: Architecture, longest: int
+    ops: Ops, parameters: Mapping[str, Any], name: str, x_pad: Any, arch: Architecture, longest: int
 ) -> tuple[Any, Any]:
-    """h and c (S + 1, H) after 0, 1, ... S pads from the zero state; S is `longest`, or where the state has converged.
+    """h and c (S + 1, H) after 0, 1, ... S pads from the zero state; S is at least `longest`, or where the state has
+    converged.
 
     x_pad (P, D): the input of pad step t; its last row for every t beyond P.
     """
+    if ops.memo is not None and name in ops.memo:
+        return ops.memo[name]
+    longest = longest if ops.memo is None else arch.max_length
     pre = ops.project(x_pad, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])  # (P, 4H)
-    weight_hh = parameters[f"{name}.weight_hh"]
-    h_T = c_T = ops.zeros(pre, 1, arch.units)
+    inputs, weight_hh = len(array_of(x_pad)), parameters[f"{name}.weight_hh"]
+    h_T = c_T = np.zeros((1, arch.units), dtype=array_of(pre).dtype)
     h, c, done = [h_T], [c_T], 0
     while done < longest:
         count = min(PAD_CHUNK, longest - done)
-        index = np.minimum(np.arange(done, done + count), len(x_pad) - 1).astype(np.int32)
+        index = np.minimum(np.arange(done, done + count), inputs - 1).astype(np.int32)
         chunk = np.array([count], dtype=np.int64)
-        states = ops.lstm(f"{name}.pads", LSTMCall(pre, index, chunk, weight_hh, h_T, c_T, gate=arch.gate))
-        h, c, done = [*h, states.h], [*c, states.c], done + count
-        h_T, c_T = states.h_T, states.c_T
-        if done > len(x_pad) and ops.converged(states):  # the input no longer changes either
-            break
-    return ops.concat(h, axis=0), ops.concat(c, axis=0)
+        [run] = ops.lstms([(f"{name}.pads", LSTMCall(pre, index, chunk, weight_hh, h_T, c_T, gate=arch.gate))])
+        h, c, done = [*h, run.h], [*c, run.c], done + count
+        h_T, c_T = run.h_T, run.c_T
+        last = [array_of(states)[-2:] for states in (run.h, run.c)]
+        if done > inputs and count > 1 and all(np.array_equal(one[0], one[1]) for one in last):
+            break  # neither the input nor the state changes any more, bit for bit
+    states = ops.concat(h, axis=0), ops.concat(c, axis=0)
+    if ops.interpolation is not None:
+        states = array_of(states[0]), array_of(states[1])
+    if ops.memo is not None:
+        ops.memo[name] = states
+    return states
 
 
-def logits_of(
-    parameters: Mapping[str, Array], arch: Architecture, sequences: Sequence[Array], ops: NumpyOps | None = None
-) -> Array:
-    """Logits (n, outputs) of n sequences: (length,) token ids or (length, C) channels; dtype of the parameters.
-
-    Sequences of similar length share a batch; the order and number of the sequences change only the last bits.
-    """
-    return _in_batches(forward, arch.outputs, parameters, arch, sequences, ops)
-
-
-def features_of(
-    parameters: Mapping[str, Array], arch: Architecture, sequences: Sequence[Array], ops: NumpyOps | None = None
-) -> Array:
-    """Inputs (n, features) of the dense layer for n sequences; as `logits_of`."""
-    return _in_batches(features, arch.features, parameters, arch, sequences, ops)
-
-
-def _in_batches(
+def in_batches(
     run: Callable[..., Any],
-    width: int,
     parameters: Mapping[str, Array],
     arch: Architecture,
     sequences: Sequence[Array],
-    ops: NumpyOps | None,
+    ops: Ops | None = None,
 ) -> Array:
-    out = np.zeros((len(sequences), width), dtype=parameters["dense.bias"].dtype)
-    ops = ops or NumpyOps()
-    for rows in _chunks([len(s) for s in sequences]):
-        out[rows] = run(ops, parameters, arch, Batch.of([sequences[n] for n in rows], arch))
+    """The result of `forward` (n, outputs) or of `features` (n, features) for n sequences: (length,) token ids or
+    (length, C) channels; dtype of the parameters.
+
+    Sequences of similar length share a batch; the order and number of the sequences change only the last bits.
+    """
+    width = arch.features if run is features else arch.outputs
+    out, ops, done = np.zeros((len(sequences), width), dtype=parameters["dense.bias"].dtype), ops or Ops(), 0
+    order = np.argsort([len(s) for s in sequences], kind="stable")
+    for some in chunks((sequences[n] for n in order), STEPS_PER_BATCH):
+        out[order[done : done + len(some)]] = run(ops, parameters, arch, Batch.of(some, arch))
+        done += len(some)
     return out
-
-
-def _chunks(lengths: list[int]) -> Iterator[NDArray[np.int64]]:
-    """Row numbers in batches of similar lengths, at most STEPS_PER_BATCH steps (or one sequence) each."""
-    order = np.argsort(lengths, kind="stable")
-    start = total = 0
-    for place, row in enumerate(order):
-        total += lengths[row]
-        if total > STEPS_PER_BATCH and place > start:
-            yield order[start:place]
-            start, total = place, lengths[row]
-    if start < len(order):
-        yield order[start:]

@@ -21,9 +21,10 @@ from gatewise.errors import InputError
 from gatewise.kernels import Kernel, LSTMCall
 from gatewise.kernels.threads import at_once, concurrently
 from gatewise.network.architecture import language_model_shapes
-from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, array_of, sum_of
+from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, sum_of
 from gatewise.network.batch import PAD, unique_tokens
 from gatewise.network.dropout import Dropout
+from gatewise.network.ops import array_of
 from gatewise.network.sampled import sampled_softmax
 from gatewise.network.trainable import TABLE, Gradients, Trainable, gradients_of
 from gatewise.target import log_probabilities
@@ -145,12 +146,13 @@ class LanguageModel(Trainable):
         name = f"lstm.0.{direction}"
         pre = ops.project(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])  # (U, 4H)
         lengths = np.full(batch, steps, dtype=np.int64)
-        found = ops.lstm(name, LSTMCall(pre, places, lengths, parameters[f"{name}.weight_hh"], *states))
+        call = LSTMCall(pre, places, lengths, parameters[f"{name}.weight_hh"], *states)
+        [found] = ops.lstms([(name, call)])
         return found.h, (array_of(found.h_T), array_of(found.c_T))
 
     def _decoded(self, ops: RecordingOps, parameters: Mapping[str, Any], direction: str, h: Any) -> Any:
         weight = parameters[f"decoder.{direction}.weight"]
-        return ops.project(h, weight, np.zeros(len(weight), dtype=array_of(h).dtype))  # (N, D)
+        return ops.project(h, weight, np.zeros(len(array_of(weight)), dtype=array_of(h).dtype))  # (N, D)
 
 
 class _Done(NamedTuple):
@@ -190,7 +192,7 @@ def _same_mask_at_every_step(ops: RecordingOps, h: Any, streams: int) -> Any:
         out: Array = array.reshape(streams, -1, array.shape[1]) * mask
         return out.reshape(array.shape)
 
-    return ops.record(masked(value), lambda grad: h.accumulate(masked(grad), owned=True))
+    return ops.record(masked(value), [h], lambda grad: h.accumulate(masked(grad), owned=True))
 
 
 def _window(ops: RecordingOps, x: Any, streams: int) -> Any:
@@ -211,12 +213,10 @@ def _window(ops: RecordingOps, x: Any, streams: int) -> Any:
     means = np.empty_like(value)
     sums(three(value), three(means))
     np.divide(three(means), count, out=three(means))
-    if not isinstance(x, Variable):
-        return means
 
     def backward(grad: Array) -> None:
         back = np.empty_like(grad)
         sums((three(grad) / count)[:, ::-1], three(back)[:, ::-1])  # over the next steps
         x.accumulate(back, owned=True)
 
-    return ops.record(means, backward)
+    return ops.record(means, [x], backward)

@@ -1,112 +1,123 @@
-"""Array operations of the network, against which `network.forward` is written.
+"""Array operations of the network, against which `network.forward` is written, each with its gradient.
 
-`NumpyOps` serves prediction; its subclass `network.autograd.RecordingOps` serves training and the explanations that
-need gradients. There, an array may be a variable.
+`Ops` computes on NumPy arrays and records nothing. In its subclass `network.autograd.RecordingOps` an array may be a
+variable, and `record` keeps the gradient of each operation for the backward pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import Kernel, LSTMCall, SavedActivations, get
-from gatewise.kernels.pooling import segment_reduce
+from gatewise.kernels import Forward, Interpolation, Kernel, LSTMCall, SavedActivations, get
+from gatewise.kernels.pooling import max_backward, repeat_rows, segment_reduce
 from gatewise.types import Array, Lengths
 
 
-class States(NamedTuple):
-    """Result of one LSTM: h and c of every step (N, H), and the state after the last step (B, H)."""
-
-    h: Any
-    c: Any
-    h_T: Any
-    c_T: Any
-
-
-class NumpyOps:
-    """Operations on NumPy arrays and a kernel.
+class Ops:
+    """Operations on arrays and a kernel.
 
     With `keep`, `saved_activations[name]` collects the activations of each LSTM, in the order of the runs. `memo` holds
     the pad states by name and is for parameters that do not change: they are then computed once, and later runs save no
-    activations of the pads.
+    activations of the pads. interpolation: of the input rows of the first layer (see `kernels.Interpolation`), but not
+    of the pads before them, whose states then count as constants.
     """
 
     def __init__(
-        self, kernel: Kernel | None = None, keep: bool = False, memo: dict[str, tuple[Array, Array]] | None = None
+        self,
+        kernel: Kernel | None = None,
+        keep: bool = False,
+        memo: dict[str, tuple[Array, Array]] | None = None,
+        interpolation: Interpolation | None = None,
     ) -> None:
-        self.kernel = kernel or get()
-        self.keep = keep
-        self.memo = memo
+        self.kernel, self.keep, self.memo, self.interpolation = kernel or get(), keep, memo, interpolation
+        # With bfloat16 products pad states cycle within one rounding and never converge, so that every pad would run.
+        self.pad_kernel = get("native") if self.kernel.name == "bf16" else self.kernel
         self.saved_activations: dict[str, list[SavedActivations]] = {}
 
-    def constant(self, values: Array, like: Array) -> Array:
-        """A NumPy array as an array with the type and dtype of `like`."""
-        return values.astype(like.dtype, copy=False)
+    def record(self, value: Array, arguments: Sequence[Any], backward: Callable[[Array], None]) -> Any:
+        """The result of an operation. backward(gradient of the result): adds to the gradients of the arguments."""
+        return value
 
-    def take(self, rows: Array, which: NDArray[np.int64]) -> Array:
+    def take(self, rows: Any, which: NDArray[np.int64]) -> Any:
         """rows (U, D), which (K,) -> (K, D)."""
-        return rows[which]
+        return self.record(array_of(rows)[which], [rows], lambda grad: rows.accumulate_rows(which, grad))
 
-    def linear(self, x: Array, weight: Array, bias: Array) -> Array:
+    def linear(self, x: Any, weight: Any, bias: Any) -> Any:
         """x (U, D), weight (K, D), bias (K,) -> x weightᵀ + bias (U, K)."""
+        values, weights = array_of(x), array_of(weight)
         with np.errstate(over="ignore", invalid="ignore"):  # the logits are checked (`gatewise.target.check_logits`)
-            return x @ weight.T + bias
+            out = values @ weights.T + array_of(bias)
 
-    def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
+        def backward(grad: Array) -> None:  # (U, K)
+            accumulate((x, weight, bias), (grad @ weights, grad.T @ values, grad.sum(axis=0)))
+
+        return self.record(out, [x, weight, bias], backward)
+
+    def project(self, x: Any, weight_ih: Any, bias: Any) -> Any:
         """The input product of an LSTM by the kernel, in its precision: x (U, D) -> pre (U, 4H)."""
-        return self.kernel.project(np.ascontiguousarray(x), np.ascontiguousarray(weight_ih), bias)
+        kernel, values, weights = self.kernel, *(np.ascontiguousarray(array_of(part)) for part in (x, weight_ih))
 
-    def lstm(self, name: str, call: LSTMCall[Array]) -> States:
-        """The recurrence by the kernel; `name` is the prefix of the parameters (`.pads` added for the pad steps)."""
-        pads = name.endswith(".pads")  # pad states need c of every step, which only the saved activations hold
-        run = self.kernel_of(name).forward(call, keep=self.keep or pads)
-        if self.keep and run.saved is not None:
-            self.saved_activations.setdefault(name, []).append(run.saved)
-        return States(run.h, run.saved.c if run.saved is not None else None, run.h_T, run.c_T)
+        def backward(grad: Array) -> None:
+            with_dx = not isinstance(x, np.ndarray)
+            grads = kernel.project_backward(values, weights, np.ascontiguousarray(grad), with_dx=with_dx)
+            accumulate((x, weight_ih, bias), grads)
 
-    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Array]]]) -> list[States]:
-        """`lstm` of each call: the directions of a layer, which do not depend on each other."""
-        return [self.lstm(name, call) for name, call in calls]
+        return self.record(kernel.project(values, weights, array_of(bias)), [x, weight_ih, bias], backward)
 
-    def kernel_of(self, name: str) -> Kernel:
-        """The kernel for the LSTM of this name. With bfloat16 products pad states cycle within one rounding and never
-        converge, so that every pad step would run: the native kernel computes them.
+    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Any]]]) -> list[Forward]:
+        """The recurrence by the kernel: of the directions of a layer, which do not depend on each other. A name is the
+        prefix of the parameters (`.pads` added for the pad steps).
         """
-        return get("native") if name.endswith(".pads") and self.kernel.name == "bf16" else self.kernel
+        runs = []
+        for name, call in calls:
+            pads = name.endswith(".pads")  # pad states need c of every step
+            run = (self.pad_kernel if pads else self.kernel).forward(call, keep=self.keep or pads)
+            if self.keep and run.saved is not None:
+                self.saved_activations.setdefault(name, []).append(run.saved)
+            runs.append(run)
+        return runs
 
-    def pad_states(
-        self, name: str, longest: int, most: int, run: Callable[[int], tuple[Array, Array]]
-    ) -> tuple[Array, Array]:
-        """`run(longest)`, the states after up to `longest` pads; with a memo `run(most)`, once."""
-        if self.memo is None:
-            return run(longest)
-        if name not in self.memo:
-            self.memo[name] = run(most)
-        return self.memo[name]
+    def concat(self, parts: Sequence[Any], axis: int) -> Any:
+        """The parts one after the other along an axis."""
+        if len(parts) == 1:
+            return parts[0]
+        arrays = [array_of(part) for part in parts]
 
-    def zeros(self, like: Array, rows: int, width: int) -> Array:
-        """Zeros (rows, width) with the dtype of `like`."""
-        return np.zeros((rows, width), dtype=like.dtype)
+        def backward(grad: Array) -> None:
+            ends = np.cumsum([array.shape[axis] for array in arrays])[:-1]
+            accumulate(parts, [cut.copy() for cut in np.split(grad, ends, axis=axis)])
 
-    def concat(self, parts: Sequence[Array], axis: int) -> Array:
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
+        return self.record(np.concatenate(arrays, axis), parts, backward)
 
-    def converged(self, states: States) -> bool:
-        """Whether the last step changed neither h nor c, bit for bit."""
-        h, c = states.h, states.c
-        return len(h) > 1 and bool(np.array_equal(h[-1], h[-2]) and np.array_equal(c[-1], c[-2]))
+    def pool(self, x: Any, lengths: Lengths, how: Literal["mean", "max"]) -> Any:
+        """(N, H) -> (B, H), the mean or the maximum over each sequence; zero for an empty one."""
+        values, count = array_of(x), np.maximum(lengths, 1)[:, None]
+        if how == "max":
+            pooled = segment_reduce(values, lengths, "max")
+        else:
+            pooled = segment_reduce(values, lengths, "sum") / count.astype(values.dtype)
 
-    def segment_mean(self, x: Array, lengths: Lengths) -> Array:
-        """(N, H) -> (B, H), zero for an empty sequence."""
-        return np.asarray(segment_reduce(x, lengths, "sum") / np.maximum(lengths, 1)[:, None].astype(x.dtype))
+        def backward(grad: Array) -> None:
+            if how == "max":
+                x.grad = max_backward(values, pooled, lengths, grad, x.owned_grad())
+            else:
+                x.grad = repeat_rows(grad / count.astype(grad.dtype), lengths, x.owned_grad())
 
-    def segment_max(self, x: Array, lengths: Lengths) -> Array:
-        """(N, H) -> (B, H), zero for an empty sequence."""
-        return segment_reduce(x, lengths, "max")
+        return self.record(pooled, [x], backward)
 
-    def dropout(self, x: Array, part: str) -> Array:
-        """Dropout on x (K, D) in training; `part` is embedding or output. In prediction, x itself."""
-        return x
+
+def array_of(x: Any) -> Array:
+    """The array of a variable, or the array itself."""
+    value: Array = getattr(x, "value", x)
+    return value
+
+
+def accumulate(arguments: Sequence[Any], grads: Sequence[Array | None]) -> None:
+    """Add gradients, which nothing else holds, to those of the variables among the arguments."""
+    for argument, grad in zip(arguments, grads, strict=True):
+        if not isinstance(argument, np.ndarray) and grad is not None:
+            argument.accumulate(grad, owned=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.kernels import Kernel
-from gatewise.network.autograd import Table, Variable, sum_rows
+from gatewise.network.autograd import Table, Variable
 
 BLOCK = 256  # rows per block: 256 x 1,024 logits are 1 MB
 
@@ -91,7 +91,7 @@ def sampled_softmax(
     x.accumulate(d_x, owned=True)
     weight.accumulate_rows(candidates, d_sampled)
     d_target = d_target_logit[:, None] * rows  # (N, D)
-    weight.accumulate_rows(*sum_rows(targets, d_target))
+    weight.accumulate_rows(targets, d_target)
     whole = np.bincount(targets, d_target_logit, len(biases)).astype(biases.dtype)
     whole[candidates] += d_sampled_bias
     bias.accumulate(whole, owned=True)

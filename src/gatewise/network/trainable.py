@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.kernels import Kernel
 from gatewise.network.architecture import Architecture
-from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, array_of
+from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable
 from gatewise.network.batch import Batch
 from gatewise.network.dropout import Dropout
-from gatewise.network.forward import features, forward
+from gatewise.network.forward import features, forward, inputs
+from gatewise.network.ops import Ops, array_of
 from gatewise.types import Array
 
 Gradients = dict[str, Array | RowGradient]
@@ -62,10 +63,6 @@ class Network(Trainable):
         kernel: Kernel | None = None,
         dtype: str = "float32",
     ) -> None:
-        if arch.padding == "pre" and (dropout or {}).get("recurrent", 0) > 0:
-            raise InputError(
-                "recurrent dropout has one mask per sequence, so sequences cannot share their pads (padding)"
-            )
         self.arch, self.kernel = arch, kernel
         self.direction_loss = direction_loss if arch.bidirectional else 0.0
         self.dropout = Dropout(dropout or {}, rng or np.random.default_rng())
@@ -83,11 +80,10 @@ class Network(Trainable):
         self.parameters = {name: variable.value for name, variable in self.variables.items()}
 
     def backward(self, batch: Batch, loss_of: LossOf, x: Variable | None = None) -> tuple[Array, float]:
-        """Add the gradient of a batch's loss; return logits (B, outputs) and loss. x (N, D): the input of every step
-        instead of the batch's own.
-        """
+        """Add the gradient of a batch's loss; return logits (B, outputs) and loss. x: see `forward.features`."""
         ops = self.ops()
-        pooled = ops.dropout(features(ops, self.variables, self.arch, self.with_rows(batch), x), "output")
+        x = self.inputs(ops, batch) if x is None else x
+        pooled = ops.dropout(features(ops, self.variables, self.arch, batch, x), "output")
         weight, bias = self.variables["dense.weight"], self.variables["dense.bias"]
         logits = ops.linear(pooled, weight, bias)
         loss, gradient = loss_of(array_of(logits))
@@ -101,14 +97,18 @@ class Network(Trainable):
         ops.backward()
         return array_of(logits), loss
 
+    def inputs(self, ops: RecordingOps, batch: Batch) -> Any:
+        """Inputs of the first layer, as `network.forward.inputs`, with dropout on the embedding."""
+        x = inputs(ops, self.variables, self.with_rows(batch))
+        return ops.dropout(x, "embedding") if batch.values is None else x
+
     @staticmethod
     def _accumulate(logits: Variable, gradient: Array, share: float) -> None:
         logits.accumulate((share * gradient).astype(logits.value.dtype, copy=False))
 
     def logits(self, batch: Batch) -> Array:
         """Logits (B, outputs) of a batch without dropout."""
-        ops = RecordingOps(self.kernel)
-        return array_of(forward(ops, self.parameters, self.arch, self.with_rows(batch)))
+        return np.asarray(forward(Ops(self.kernel), self.parameters, self.arch, self.with_rows(batch)))
 
     def ops(self) -> RecordingOps:
         """Operations that record a training step, with dropout."""

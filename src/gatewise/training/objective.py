@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -32,10 +33,10 @@ from gatewise.data import batches
 from gatewise.errors import TrainingError
 from gatewise.kernels.pooling import segment_reduce
 from gatewise.members.lstm import LSTM
-from gatewise.network.autograd import Variable, array_of
+from gatewise.network.autograd import Variable
 from gatewise.network.batch import Batch
-from gatewise.network.forward import inputs, logits_of
-from gatewise.network.ops import NumpyOps
+from gatewise.network.forward import forward, in_batches
+from gatewise.network.ops import Ops, array_of
 from gatewise.network.trainable import TABLE, LossOf, Network
 from gatewise.target import losses_of
 from gatewise.training.callback import EpochLog, RunInfo
@@ -145,9 +146,9 @@ class SupervisedObjective(Objective):
 
     def outputs(self, state: dict[str, Array], part: Callable[[Array], Array], last: bool) -> Array:
         data = self.training_data
-        ops = NumpyOps(kernels.for_precision(data.recipe.kernel_precision))
+        ops = Ops(kernels.for_precision(data.recipe.kernel_precision))
         sequences = [data.sequences[n] for n in part(data.validation[: 0 if self.out_of_fold else None])]
-        return logits_of(self.parameters(state), data.architecture, sequences, ops)
+        return in_batches(forward, self.parameters(state), data.architecture, sequences, ops)
 
     def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog:
         epoch = len(progress.history) + 1
@@ -232,9 +233,9 @@ def adversarial_backward(network: Network, batch: Batch, loss_of: LossOf, epsilo
         return loss, gradient / 2
 
     ops = network.ops()
-    x = inputs(ops, network.variables, network.with_rows(batch))
-    if batch.index is not None:
-        x = ops.take(x, batch.index.astype(np.int64))  # (N, D); recorded once, for both losses
+    x = network.inputs(ops, batch)
+    if batch.index is not None:  # (N, D); recorded once, for both losses
+        x, batch = ops.take(x, batch.index.astype(np.int64)), replace(batch, index=None)
     plain = Variable(array_of(x))
     logits, loss = network.backward(batch, half, plain)
     perturbed = Variable(perturb(plain.value, plain.grad_or_zeros(), batch.lengths, epsilon))

@@ -10,7 +10,7 @@ from gatewise.explain import METHODS
 from gatewise.members import lstm as lstm_module
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
-from gatewise.network.ops import NumpyOps
+from gatewise.network.ops import Ops
 from gatewise.types import Faithfulness
 from tests.explain.random_net import (
     ARCHITECTURES,
@@ -50,7 +50,7 @@ def test_leave_one_out_equals_predicting_the_edited_sequence(name: str, length: 
     assert len(found.scores) == len(rows)
     assert not found.adds_up
     assert found.residual == pytest.approx(found.target_score - found.base_value - found.scores.sum())
-    ops = NumpyOps()
+    ops = Ops()
     whole = np.asarray(forward(ops, parameters, arch, Batch.of([sequence], arch)), dtype=np.float64)[0]
     for row, score in zip(rows, found.scores, strict=True):
         edited = np.concatenate([sequence[:row], sequence[row + 1 :]])

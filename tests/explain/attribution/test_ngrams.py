@@ -13,7 +13,7 @@ from gatewise.explain.example import Example
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.intervene import intervene
 from gatewise.explain.units import units_over
-from gatewise.kernels.ragged import Ragged
+from gatewise.kernels.ragged import joined
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.network.architecture import Architecture
@@ -45,7 +45,7 @@ def net_of(arch: Architecture, seed: int, length: int = 23) -> tuple[Ensemble, n
     """A random network with n-grams, half of those of the sequence among them, and that sequence."""
     sequence, rng = sequence_of(arch, length, seed), np.random.default_rng(seed + 1)
     sequence[3:6] = sequence[length - 4 : length - 1]  # an n-gram that stands there twice
-    own = np.unique(np.concatenate([keys for keys, _ in keys_of(Ragged.of([sequence]), 3)]))
+    own = np.unique(np.concatenate([keys for keys, _ in keys_of(*joined([sequence]), 3)]))
     other = rng.integers(1, arch.vocab_size, 60) * 2**21 + rng.integers(1, arch.vocab_size, 60)
     keys = np.unique(np.concatenate([own[rng.random(len(own)) < 0.6], other]))
     weight = rng.normal(0.05, 0.3, (len(keys), arch.outputs)).astype(np.float32)

@@ -26,8 +26,8 @@ import numpy as np
 from gatewise import kernels
 from gatewise.model.card import EvalResult
 from gatewise.network.architecture import initial_parameters, parameter_shapes
-from gatewise.network.forward import features_of
-from gatewise.network.ops import NumpyOps
+from gatewise.network.forward import features, in_batches
+from gatewise.network.ops import Ops
 from gatewise.network.trainable import Network
 from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_standardised_glm
@@ -83,7 +83,7 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
     if model is not None:
         parameters = {name: model.parameters[name] for name in parameter_shapes(data.architecture)}
         weight, bias = (parameters[f"dense.{name}"].astype(np.float64) for name in ("weight", "bias"))
-        states = features_of(parameters, data.architecture, sequences, NumpyOps())
+        states = in_batches(features, parameters, data.architecture, sequences)
         to_new, shift = fit_standardised_glm(states @ weight.T + bias, targets, TRANSFER_L2)
         dense = to_new @ weight, to_new @ bias + shift
     else:
@@ -92,8 +92,8 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
         l2 = data.recipe.lstm.probe_l2
         if not l2:
             return parameters
-        ops = NumpyOps(kernels.for_precision(data.recipe.kernel_precision))
-        states = features_of(parameters, data.architecture, sequences, ops)
+        ops = Ops(kernels.for_precision(data.recipe.kernel_precision))
+        states = in_batches(features, parameters, data.architecture, sequences, ops)
         dense = fit_standardised_glm(states, targets, l2, task=data.data.task)
     return parameters | {
         f"dense.{name}": array.astype(np.float32) for name, array in zip(("weight", "bias"), dense, strict=True)

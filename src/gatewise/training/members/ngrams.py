@@ -51,7 +51,7 @@ from numpy.typing import NDArray
 
 from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import InputError, counted
-from gatewise.kernels.ragged import Ragged
+from gatewise.kernels.ragged import joined
 from gatewise.kernels.threads import threads
 from gatewise.members.ngrams import (
     BITS,
@@ -139,10 +139,10 @@ class NgramFeatures:
         """The n-grams of 1 to `order` tokens, none of them in `exclude`, that at least `min_df` texts contain."""
         from scipy.sparse import csr_matrix, vstack  # the extra [train]
 
-        ragged = Ragged.of(sequences, dtype=np.int64)
-        excluded = np.isin(ragged.values, np.asarray(exclude, dtype=np.int64))
+        tokens, lengths = joined(sequences, np.int64)
+        excluded = np.isin(tokens, np.asarray(exclude, dtype=np.int64))
         frequent: list[NDArray[np.int64]] = []  # by occurrences first: a text counts each once, so df is not larger
-        for key, end in keys_of(ragged, order):
+        for key, end in keys_of(tokens, lengths, order):
             allowed = ~excluded[end]
             for back in range(1, len(frequent) + 1):
                 allowed &= ~excluded[end - back]
