@@ -277,7 +277,7 @@ def test_the_layout_of_aeon() -> None:
     with pytest.raises(InputError, match=r"may have channels first: pass layout="):
         train_series(both, KINDS)
     model = train_series(time_first, KINDS)
-    assert model.preprocessor.scaling.channels == 2
+    assert model.preprocessor.channels == 2
     same = train_series(both, KINDS, layout="channels-first")
     want = model.predict_proba(time_first)
     np.testing.assert_array_equal(same.predict_proba(both, layout="channels-first"), want)

@@ -225,7 +225,7 @@ class Inference:
     """Logits of all reviews from their ids by `Ensemble.logits`, without torch."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        from gatewise.kernels import readonly_copy
+        from gatewise.kernels import read_only
         from gatewise.members.ensemble import Ensemble
         from gatewise.members.lstm import LSTM
         from gatewise.network.batch import Batch
@@ -237,7 +237,7 @@ class Inference:
         arch = _architecture(settings, arrays)
         self.reviews: list[Any] = list(reviews_of(arrays))
         # Read-only, as in a model that `load` opened.
-        parameters = {name: readonly_copy(array) for name, array in _parameters(arch, arrays).items()}
+        parameters = {name: read_only(array.copy()) for name, array in _parameters(arch, arrays).items()}
         ensemble = Ensemble((LSTM(arch, parameters),), (1.0,), np.zeros(1), Target(("negative", "positive")))
         self.work: Callable[[], Any] = lambda: ensemble.logits(self.reviews)
         if settings.get("api") == "forward":

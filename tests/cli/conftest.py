@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from gatewise.cli import program
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of
@@ -88,9 +88,7 @@ def series_file(series: Series, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="session")
 def series_model(series: Series) -> Model:
     arch = Architecture("channels", 2, 0, 5, outputs=3)
-    return Model.of_network(
-        arch, parameters_of(arch, 5), SeriesPreprocessor(StandardScaler.fit(series)), ("a", "b", "c")
-    )
+    return Model.of_network(arch, parameters_of(arch, 5), SeriesPreprocessor.fit(series), ("a", "b", "c"))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
 from tests.cli.conftest import TEXTS, Run
@@ -24,7 +24,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     size = encoding.encoding.vocab_size
     one = Architecture("channels", 1, 0, 5)
     three, thirty = (Architecture("tokens", size, 5, 4, outputs=n) for n in (3, 30))
-    scaling = SeriesPreprocessor(StandardScaler((0.5,), (2.0,)))
+    scaling = SeriesPreprocessor((0.5,), (2.0,))
     names = tuple(f"class {k}" for k in range(30))
     models = {
         "number": Model.of_network(one, parameters_of(one, 1), scaling, ("price",), task="regression"),

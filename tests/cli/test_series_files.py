@@ -114,7 +114,7 @@ def test_missing_values_are_said_and_predicted(tmp_path: Path) -> None:
     ):
         model = gw.train(values, labels, **TINY)
     assert "2 of 360 values missing" in model.metadata.data
-    assert model.preprocessor.channels == 2  # type: ignore[union-attr]
+    assert model.preprocessor.inputs.size == 2  # type: ignore[union-attr]
     model.save(tmp_path / "m")
     again = gw.load(tmp_path / "m")
     np.testing.assert_array_equal(again.predict_proba(values), model.predict_proba(values))

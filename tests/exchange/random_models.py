@@ -10,7 +10,7 @@ import numpy as np
 from gatewise.members.member import Member
 from gatewise.members.ngrams import BITS, Ngrams
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.text import TokenEncoding
 from tests.members.test_convolutions import some
@@ -37,7 +37,7 @@ def random_model(
     parameters = {k: (v + rng.normal(0, 0.3, v.shape)).astype(np.float32) for k, v in parameters.items()}
     preprocessor: Any = TextPreprocessor(TOKENS)
     if series:
-        preprocessor = SeriesPreprocessor(StandardScaler((3.0, -20.0), (0.5, 8.0)), mask)
+        preprocessor = SeriesPreprocessor((3.0, -20.0), (0.5, 8.0), mask)
     names = names or tuple(f"class {n}" for n in range(classes))
     members: list[tuple[Member, float]] = []
     if "ngrams" in linear:

@@ -15,8 +15,7 @@ from gatewise.explain import METHODS, Clamp
 from gatewise.explain.example import Example, activations_of, predict_examples
 from gatewise.explain.render.html import report_page
 from gatewise.explain.render.terminal import explanation_report
-from gatewise.members import gates as lstm_module
-from gatewise.members.gates import run_with_activations
+from gatewise.members.lstm import LSTM
 from gatewise.model.model import Model
 from gatewise.network.ops import Ops
 from gatewise.serve.view.view import explain_view
@@ -152,11 +151,13 @@ def test_sampled_prefixes_are_some_of_all() -> None:
 def test_two_threads_compute_their_examples_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     barrier = Barrier(2, timeout=20)
 
+    activations = LSTM.activations
+
     def meet(*arguments: Any) -> Any:
         barrier.wait()  # broken if one thread waits for the other
-        return run_with_activations(*arguments)
+        return activations(*arguments)
 
-    monkeypatch.setattr(lstm_module, "run_with_activations", meet)
+    monkeypatch.setattr(LSTM, "activations", meet)
     model = MODELS["n-grams, cut"]
     examples = [model.trace(TEXT) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:

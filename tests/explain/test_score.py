@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -142,9 +141,7 @@ def test_a_regression_of_a_small_unit_shows_its_numbers() -> None:
     parameters = dict(example.lstm.parameters)
     for name in ("dense.weight", "dense.bias"):
         parameters[name] = parameters[name] * np.float32(1e-6)
-    example = Example(
-        example.ensemble.with_lstm(replace(example.lstm, parameters=parameters)), example.sequence, example.names
-    )
+    example = Example(example.ensemble.with_lstm(parameters=parameters), example.sequence, example.names)
     found = explain_example(example, "prefix-difference", {"prefix-difference": Faithfulness(3e-7, 1e-7, 9)})
     assert "moves back by 3e-07 without" in found.faithfulness_note()
     exact = np.array(prefix_json(example)["score"])

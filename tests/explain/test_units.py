@@ -44,8 +44,8 @@ def test_ablation_in_the_weights_equals_a_clamp(name: str) -> None:
     sequences, _, _ = data_of(net)
     for unit in range(net.lstm.arch.units * len(net.lstm.arch.directions)):
         in_weights, by_hand = (
-            run_all(net.with_lstm(without_unit(net.lstm, unit)), sequences),
-            run_all(net.with_clamps(ablate(unit)), sequences),
+            run_all(net.with_lstm(parameters=without_unit(net.lstm, unit).parameters), sequences),
+            run_all(net.with_lstm(clamps=ablate(unit)), sequences),
         )
         np.testing.assert_allclose(in_weights, by_hand, atol=2e-6)
     assert np.abs(in_weights - run_all(net, sequences)).max() > 1e-4 or net.lstm.arch.gate == "binary"
@@ -81,7 +81,7 @@ def test_statistics_equal_those_of_single_sequences(name: str) -> None:
         )
         if arch.gate == "sigmoid":
             assert summary.half_life == pytest.approx(np.log(2) / -np.log(f).mean(), rel=1e-6)
-        rest = run_all(net.with_lstm(without_unit(net.lstm, summary.unit)), sequences)
+        rest = run_all(net.with_lstm(parameters=without_unit(net.lstm, summary.unit).parameters), sequences)
         right = (rest.argmax(axis=1) if arch.outputs > 1 else (rest[:, 0] > 0).astype(int)) == truth
         assert summary.accuracy_ablated == pytest.approx(right.mean())
 

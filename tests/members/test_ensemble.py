@@ -92,7 +92,7 @@ def test_two_members_of_one_kind_come_back_from_their_files() -> None:
     assert again.fingerprint() == ensemble.fingerprint()
     others = [replace(ensemble, weights=(1.0, 0.5, 0.1)), replace(ensemble, shift=SHIFT + 1), ensemble.alone()]
     others.append(replace(ensemble, members=(ngrams_of(3), *ensemble.members[1:])))
-    others.append(ensemble.with_lstm(lstm_of(seed=4)))
+    others.append(ensemble.with_lstm(parameters=lstm_of(seed=4).parameters))
     assert len({one.fingerprint() for one in (ensemble, *others)}) == 6
 
 

@@ -78,13 +78,13 @@ def test_phrases_are_the_ngrams_of_the_sequence() -> None:
     phrases = ngrams.phrases(sequence)
     assert len(phrases) > 20
     found = positions(sequence, 3)
-    assert {tuple(sequence[list(p.steps)].tolist()) for p in phrases} == set(found) & set(weights)
-    for phrase in phrases:
-        tokens = tuple(sequence[list(phrase.steps)].tolist())
-        assert (phrase.steps.start, phrase.times) == (found[tokens][0], len(found[tokens]))
-        np.testing.assert_array_equal(phrase.weight, weights[tokens])
-    np.testing.assert_allclose(sum(p.weight for p in phrases), ngrams.logits([sequence])[0], atol=1e-6)
-    assert [p.steps.stop for p in phrases] == sorted(p.steps.stop for p in phrases)
+    assert {tuple(sequence[list(steps)].tolist()) for steps, _, _ in phrases} == set(found) & set(weights)
+    for steps, weight, times in phrases:
+        tokens = tuple(sequence[list(steps)].tolist())
+        assert (steps.start, times) == (found[tokens][0], len(found[tokens]))
+        np.testing.assert_array_equal(weight, weights[tokens])
+    np.testing.assert_allclose(sum(weight for _, weight, _ in phrases), ngrams.logits([sequence])[0], atol=1e-6)
+    assert [steps.stop for steps, _, _ in phrases] == sorted(steps.stop for steps, _, _ in phrases)
 
 
 def test_leave_one_out_holds_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_counted_ngrams() -> None:
     assert len(found) == len(owner)
     expected = {(n, tokens) for n, s in enumerate(sequences) for tokens in positions(s, 3) if tokens in weights}
     assert found == expected
-    assert count.sum() == len(ngrams.occurrences(sequences).row) > len(count)
+    assert count.sum() == len(ngrams.occurrences(sequences)[0]) > len(count)
 
 
 def scaled(ngrams: Ngrams, seed: int = 3) -> Ngrams:
@@ -134,8 +134,7 @@ def test_scaled_logits_by_hand_and_their_parts() -> None:
     ngrams = scaled(plain)
     assert ngrams.scale is not None
     for sequence in [*sequences, np.tile(sequences[0], 3)]:
-        found = ngrams.occurrences([sequence])
-        row, count = np.unique(found.row, return_counts=True)
+        row, count = np.unique(ngrams.occurrences([sequence])[0], return_counts=True)
         tf = 1 + np.log(count)
         norm = np.sqrt(np.square(tf * ngrams.scale[row]).sum()) if len(row) else 1
         expected = (ngrams.weight[row] * tf[:, None]).sum(axis=0) / norm
@@ -144,7 +143,7 @@ def test_scaled_logits_by_hand_and_their_parts() -> None:
         np.testing.assert_allclose(ngrams.attribution(sequence).sum(axis=0), logits, atol=1e-6)
         prefixes = [ngrams.logits([sequence[:t]])[0] for t in range(len(sequence) + 1)]
         np.testing.assert_allclose(ngrams.prefix_logits(sequence), prefixes, atol=1e-6)
-        total = np.sum([phrase.weight for phrase in ngrams.phrases(sequence)], axis=0) if len(row) else 0
+        total = np.sum([weight for _, weight, _ in ngrams.phrases(sequence)], axis=0) if len(row) else 0
         np.testing.assert_allclose(total, logits, atol=1e-6)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,7 +87,7 @@ def test_merged_runs_equal_separate_runs(name: str, scale: float, monkeypatch: p
 def test_under_clamps(name: str) -> None:
     net = net_of(name)
     read = read_of(net, 12)
-    clamped = net.with_clamps([Clamp("f", 0.9, unit=2, steps=range(2, 5))])
+    clamped = replace(net, clamps=(Clamp("f", 0.9, unit=2, steps=range(2, 5)),))
     example = example_of(clamped, read)
     np.testing.assert_allclose(example.prefix_logits[-1], example.logits, atol=2e-6)
     for t in range(len(read) + 1) if net.arch.padding == "none" else ():

@@ -12,7 +12,7 @@ import pytest
 from gatewise.errors import InputError, ModelFileError
 from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.storage.compact import pack, storage_table, unpack
 from gatewise.storage.folder import load_folder, save_folder
@@ -27,9 +27,7 @@ def model_of(inputs: str = "tokens") -> tuple[Model, Any]:
     if inputs == "channels":
         series = [np.random.default_rng(n).normal(size=(n + 3, 12)).astype(np.float32) for n in range(4)]
         arch = Architecture("channels", 12, 0, 9, outputs=3)
-        return Model.of_network(
-            arch, parameters_of(arch, 2), SeriesPreprocessor(StandardScaler.fit(series)), ("a", "b", "c")
-        ), series
+        return Model.of_network(arch, parameters_of(arch, 2), SeriesPreprocessor.fit(series), ("a", "b", "c")), series
     encoding = TokenEncoding.fit(TEXTS, min_count=1)
     arch = Architecture("tokens", encoding.vocab_size, 10, 9, bidirectional=True, pooling="mean+max")
     return Model.of_network(

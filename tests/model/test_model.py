@@ -21,7 +21,7 @@ from gatewise.explain import METHODS, Clamp
 from gatewise.metrics import MultilabelEvaluation, RegressionEvaluation
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
@@ -38,7 +38,7 @@ def _parameters(arch: Architecture, seed: int) -> dict[str, Any]:
 def _models() -> dict[str, Model]:
     keras = KerasEncoding(keras_index(TEXTS), 8)
     tokens = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
-    scaling = StandardScaler.fit([np.array([[1, 2, 3], [4, 5, 7]], dtype=np.float32)])
+    scaling = SeriesPreprocessor.fit([np.array([[1, 2, 3], [4, 5, 7]], dtype=np.float32)])
     pre = Architecture("tokens", keras.vocab_size, 5, 9, max_length=30, padding="pre")
     both = Architecture("tokens", tokens.vocab_size, 5, 9, bidirectional=True, pooling="mean+max", outputs=3)
     series = Architecture("channels", 3, 0, 6, outputs=3)
@@ -47,7 +47,7 @@ def _models() -> dict[str, Model]:
         "tokens": Model.of_network(
             both, _parameters(both, 2), TextPreprocessor(tokens), ("x", "y", "z"), ModelMetadata(recipe="fast", seed=4)
         ),
-        "series": Model.of_network(series, _parameters(series, 3), SeriesPreprocessor(scaling), ("<a>", "b|c", "d")),
+        "series": Model.of_network(series, _parameters(series, 3), scaling, ("<a>", "b|c", "d")),
     }
 
 

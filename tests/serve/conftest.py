@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of
@@ -41,7 +41,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
         "reviews": Model.of_network(pads, parameters_of(pads, 3), TextPreprocessor(keras), ("negative", "positive")),
         "tokens": Model.of_network(both, parameters_of(both, 4), TextPreprocessor(tokens), HOSTILE),
         "gestures": Model.of_network(
-            channels, parameters_of(channels, 5), SeriesPreprocessor(StandardScaler.fit(series)), ("a", "b", "c")
+            channels, parameters_of(channels, 5), SeriesPreprocessor.fit(series), ("a", "b", "c")
         ),
     }
 

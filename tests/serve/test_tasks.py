@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
@@ -21,8 +21,8 @@ SERIES = [[1.5], [None], [-0.25], [2.0]]
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, Model]:
-    scaling = SeriesPreprocessor(StandardScaler((0.5,), (2.0,)))
-    masked = SeriesPreprocessor(StandardScaler((0.5, 1.0), (2.0, 3.0)), mask=True)
+    scaling = SeriesPreprocessor((0.5,), (2.0,))
+    masked = SeriesPreprocessor((0.5, 1.0), (2.0, 3.0), mask=True)
     tokens = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
     one = Architecture("channels", 1, 0, 5)
     several = Architecture("channels", 3, 0, 4, outputs=2)

@@ -79,7 +79,7 @@ class Example:
         return str(import_module("gatewise.explain.render.html").result_html(self))  # it imports this module
 
     def __repr__(self) -> str:
-        return f"Example({len(self)} {self.lstm.token_noun}s, {self.truncated} truncated)"
+        return f"Example({len(self)} {self.ensemble.token_noun}s, {self.truncated} truncated)"
 
     @cached_property
     def activations(self) -> Activations:

@@ -216,14 +216,9 @@ def explain_example(
     rule_notes = [] if chosen.rule is None else [member.note(chosen.rule) for member, _ in ensemble.others]
     sizes = [abs(float(part.scores.sum()) + part.truncated_part) for part in found.parts]
     phrases = [
-        PhraseScore(
-            tuple(example.names[t] for t in phrase.steps),
-            phrase.steps.start,
-            phrase.times,
-            weight * float(score(phrase.weight)),
-        )
+        PhraseScore(tuple(example.names[t] for t in steps), steps.start, times, weight * float(score(added)))
         for member, weight in ensemble.others
-        for phrase in member.phrases(example.sequence)
+        for steps, added, times in member.phrases(example.sequence)
     ]
     return Explanation(
         steps=example.steps,

@@ -253,7 +253,7 @@ class Forecaster:
         found.series = SeriesSet(config.names, list(tensors.pop("last")), last_times, step, config.single)
         found.series.check_times(config.horizon)
         if precision != "float32":
-            ensemble = ensemble.with_lstm(replace(ensemble.lstm, precision=precision))
+            ensemble = ensemble.with_lstm(precision=precision)
         found.season, found.ensemble, found.held_out = config.season, ensemble, HeldOut(**tensors)
         with np.errstate(all="ignore"):
             scores = [*astuple(found.held_out.scores), *astuple(found.held_out.naive_scores)]

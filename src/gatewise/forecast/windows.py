@@ -16,7 +16,7 @@ from gatewise.errors import InputError
 from gatewise.members.autoregression import Autoregression
 from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import Scales, Transform
-from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler
+from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.batch import truncate
 from gatewise.network.trainable import Network
@@ -97,12 +97,12 @@ def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, r
     n = len(windows.y)
     arch = recipe.architecture("channels", windows.x.shape[2], steps)
     cut = min(n - 1, max(1, math.ceil((1 - recipe.validation.fraction) * n - 0.5)))  # the last ones validate
-    scaler = StandardScaler.fit(list(windows.x[:cut].astype(np.float32)))
-    sequences = [truncate(scaler(window), arch) for window in windows.x.astype(np.float32)]
+    scaler = SeriesPreprocessor.fit(list(windows.x[:cut].astype(np.float32)))
+    sequences = [truncate(scaler.scaled(window), arch) for window in windows.x.astype(np.float32)]
     training_data = TrainingData(
         Labelled(sequences, windows.y, tuple(map(str, range(steps))), np.arange(n), task="regression"),
         plan_series(recipe, [len(one) for one in sequences], cut, own_validation=True)[0],
-        SeriesPreprocessor(scaler),
+        scaler,
         arch,
         sequences,
         windows.y,

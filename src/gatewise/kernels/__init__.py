@@ -16,7 +16,7 @@ import numpy as np
 from gatewise.errors import InputError, KernelUnavailable, did_you_mean, quote
 from gatewise.kernels import native
 from gatewise.kernels.interface import Backward, Forward, Interpolation, Kernel, LSTMCall, SavedActivations
-from gatewise.kernels.native import Native, fastest_precision, readonly_copy
+from gatewise.kernels.native import Native, fastest_precision, read_only
 from gatewise.types import Precision
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "fastest_precision",
     "for_precision",
     "get",
-    "readonly_copy",
+    "read_only",
     "unavailable_reason",
 ]
 

@@ -246,11 +246,11 @@ def _no_such_isa(name: str, what: str) -> str:
     return f"{what} is {quote(name)}: {problem}; available: {', '.join(isas())}"
 
 
-def readonly_copy(array: Array) -> Array:
-    """A copy that is read-only."""
-    copy = array.copy()
-    copy.flags.writeable = False
-    return copy
+def read_only(array: Array) -> Array:
+    """The array made read-only if it owns its memory, so that a large one is not copied once more; else a copy."""
+    array = array if array.base is None else array.copy()
+    array.flags.writeable = False
+    return array
 
 
 _packed: dict[tuple[int, str], tuple[weakref.ref[Array], Array]] = {}

@@ -8,12 +8,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.members.member import Inputs, register
+from gatewise.members.member import Inputs
 from gatewise.members.windows import Scales, Transform, WindowMember, check_windows_entry, read_windows
 from gatewise.types import Array
 
 
-@register
 @dataclass(frozen=True, eq=False)
 class Autoregression(WindowMember):
     """Predicts all steps at once (direct forecasts).

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError, counted
-from gatewise.kernels import readonly_copy
+from gatewise.kernels import read_only
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve, count_above, padded
-from gatewise.members.member import Inputs, Member, Rule, check_entry, register
+from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.network.architecture import MAX_LENGTH
 from gatewise.network.batch import chunks
 from gatewise.storage.tensors import tensors_from_bytes
@@ -34,7 +34,6 @@ STEPS_PER_CHUNK = 1 << 20  # bounds the memory of the series that are transforme
 ROWS_PER_CHUNK = 512  # and that of their features
 
 
-@register
 @dataclass(frozen=True, eq=False)
 class Convolutions(Member):
     """banks: dilations, thresholds and channel masks (D, 84, 2C) of F features. mean (F,) float32. weight (F, outputs)
@@ -178,7 +177,7 @@ class Convolutions(Member):
             "mean": ((features,), "float32"),
             "weight": ((features, outputs), "float32"),
         }
-        t = {name: readonly_copy(one) for name, one in tensors_from_bytes(raw, expected, file).items()}
+        t = {name: read_only(one) for name, one in tensors_from_bytes(raw, expected, file).items()}
         try:
             return cls(Banks(t["dilations"], t["counts"], t["channels"], t["thresholds"]), t["mean"], t["weight"])
         except InputError as error:

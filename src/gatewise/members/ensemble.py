@@ -12,18 +12,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.members.lstm import LSTM
-from gatewise.members.member import Inputs, Member, check_width, kind_named
+from gatewise.members.member import Inputs, Member, kind_named
 from gatewise.target import Target
 from gatewise.types import Array
-
-if TYPE_CHECKING:
-    from gatewise.members.clamp import Clamp
 
 _MAX_MEMBERS = 64
 
@@ -51,7 +48,8 @@ class Ensemble:
                 f"network has {self.lstm.outputs}"
             )
         for member in self.members:
-            check_width(member, self.target.outputs)
+            if member.outputs != self.target.outputs:
+                raise InputError(f"{member.noun}: {member.outputs} logits, the model has {self.target.outputs}")
             member.check(self.lstm.inputs)
         if self.shift.shape != (self.target.outputs,) or not np.isfinite(self.shift).all():
             raise InputError(f"the shift must be {self.target.outputs} finite numbers")
@@ -92,7 +90,7 @@ class Ensemble:
     @property
     def token_noun(self) -> str:
         """The noun for one step: "word" or "step"."""
-        return self.lstm.token_noun
+        return "word" if self.lstm.arch.inputs == "tokens" else "step"
 
     def get(self, kind: str) -> Any:
         """The first member of a kind; None without one."""
@@ -111,14 +109,10 @@ class Ensemble:
             total = np.zeros((sum(1 for _ in sequences), 1))
         return np.asarray(total + self.shift)
 
-    def with_lstm(self, lstm: LSTM) -> Ensemble:
-        """This ensemble with another LSTM in place of its own."""
-        members = tuple(lstm if isinstance(member, LSTM) else member for member in self.members)
-        return replace(self, members=members)
-
-    def with_clamps(self, clamps: Iterable[Clamp]) -> Ensemble:
-        """This ensemble with these clamps on its LSTM, in place of its own."""
-        return self.with_lstm(self.lstm.with_clamps(clamps))
+    def with_lstm(self, **changes: Any) -> Ensemble:
+        """This ensemble with other fields of its LSTM: `arch`, `parameters`, `storage`, `precision`, `clamps`, ..."""
+        members = (replace(one, **changes) if isinstance(one, LSTM) else one for one in self.members)
+        return replace(self, members=tuple(members))
 
     def with_member(self, kind: str, member: Member | None) -> Ensemble:
         """This ensemble with another member in place of that of this kind; None: without it."""

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from gatewise.kernels.ragged import starts_of
-from gatewise.network.architecture import Architecture
-from gatewise.network.batch import Batch, chunks
-from gatewise.network.forward import forward
-from gatewise.network.ops import Ops
 from gatewise.types import Array
 
 STEPS_PER_BATCH = 16_384  # steps whose activations are in memory at a time: 4H gates and c each
@@ -109,26 +104,3 @@ def gate_shares(lstms: Sequence[Gates]) -> dict[str, Share]:
         below, above = float((values < 0.1).mean()), float((values > 0.9).mean())
         shares[gate] = Share(below, 1 - below - above, above)
     return shares
-
-
-def run_with_activations(
-    arch: Architecture,
-    parameters: Mapping[str, Array],
-    make_ops: Callable[[bool], Ops],
-    sequences: Iterable[Array],
-) -> Iterator[Activations]:
-    """The activations of each truncated sequence, in batches of STEPS_PER_BATCH steps. make_ops: see `LSTM.ops`."""
-    for some in chunks(sequences, STEPS_PER_BATCH):
-        ops, batch = make_ops(True), Batch.of(some, arch)
-        logits = np.asarray(forward(ops, parameters, arch, batch), dtype=np.float64)
-        runs = []
-        for layer, direction, name in arch.lstms():
-            saved = ops.saved_activations[name][0]
-            runs.append((layer, direction, np.split(saved.gates(), 4, axis=-1), saved))
-        for n, (start, length) in enumerate(zip(starts_of(batch.lengths), batch.lengths, strict=True)):
-            rows = slice(start, start + length)
-            lstms = tuple(
-                Gates(layer, direction, i[rows], f[rows], g[rows], o[rows], s.c[rows], s.h[rows], s.h0[n], s.c0[n])
-                for layer, direction, (i, f, g, o), s in runs
-            )
-            yield Activations(lstms, logits[n], 0 if batch.pads is None else int(batch.pads[n]))

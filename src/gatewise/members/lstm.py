@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel, for_precision, readonly_copy
-from gatewise.members.member import Inputs, Member, Rule, check_entry, register
+from gatewise.kernels import Kernel, for_precision, get, read_only
+from gatewise.kernels.ragged import starts_of
+from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.network.architecture import Architecture, parameter_shapes, summary
-from gatewise.network.batch import chunks, truncate
+from gatewise.network.batch import Batch, chunks, truncate
 from gatewise.network.forward import forward, in_batches
 from gatewise.network.ops import Ops
 from gatewise.storage.compact import distinct_rows, pack, stored_forms, unpack
@@ -29,7 +30,6 @@ _STEPS_PER_BATCH = 65_536  # bounds the memory of explanations that run a quadra
 _STATES_PER_BATCH = 1 << 23  # numbers: steps times the units of a layer
 
 
-@register
 @dataclass(frozen=True, eq=False)
 class LSTM(Member):
     """A network as arrays. Raises InputError unless the parameters have the shapes of the architecture.
@@ -70,11 +70,6 @@ class LSTM(Member):
         """What it reads."""
         return Inputs(self.arch.inputs, self.arch.vocab_size)
 
-    @property
-    def token_noun(self) -> str:
-        """The noun for one step: "word" or "step"."""
-        return "word" if self.arch.inputs == "tokens" else "step"
-
     def check(self, inputs: Inputs) -> None:
         if inputs != self.inputs:
             raise InputError(
@@ -83,16 +78,12 @@ class LSTM(Member):
 
     def ops(self, keep: bool = False) -> Ops:
         """The operations for `network.forward`; with `keep`, they save the activations."""
-        kernel = self.kernel or for_precision(self.precision)
+        kernel = self.kernel or get("bf16" if self.precision == "bf16" else None)
         if not self.clamps:
             return Ops(kernel, keep, self.memo)
         from gatewise.members.clamp import ClampedOps  # a prediction does without
 
         return ClampedOps(self.arch, self.clamps, kernel, keep)
-
-    def with_clamps(self, clamps: Iterable[Clamp]) -> LSTM:
-        """This LSTM with these clamps in place of its own."""
-        return replace(self, clamps=tuple(clamps))
 
     @np.errstate(over="ignore", invalid="ignore")
     def logits(self, sequences: Iterable[Array]) -> Array:
@@ -117,9 +108,22 @@ class LSTM(Member):
 
     def activations(self, sequences: Iterable[Array]) -> Iterator[Activations]:
         """The gates and states of each sequence, as `read` returns it, in batches."""
-        from gatewise.members.gates import run_with_activations
+        from gatewise.members.gates import STEPS_PER_BATCH, Activations, Gates
 
-        return run_with_activations(self.arch, self.parameters, self.ops, sequences)
+        for some in chunks(sequences, STEPS_PER_BATCH):
+            ops, batch = self.ops(keep=True), Batch.of(some, self.arch)
+            logits = np.asarray(forward(ops, self.parameters, self.arch, batch), dtype=np.float64)
+            runs = []
+            for layer, direction, name in self.arch.lstms():
+                [saved] = ops.saved_activations[name]
+                runs.append((layer, direction, np.split(saved.gates(), 4, axis=-1), saved))
+            for n, (start, length) in enumerate(zip(starts_of(batch.lengths), batch.lengths, strict=True)):
+                rows = slice(start, start + length)
+                lstms = tuple(
+                    Gates(layer, direction, i[rows], f[rows], g[rows], o[rows], s.c[rows], s.h[rows], s.h0[n], s.c0[n])
+                    for layer, direction, (i, f, g, o), s in runs
+                )
+                yield Activations(lstms, logits[n], 0 if batch.pads is None else int(batch.pads[n]))
 
     def prefix_logits(self, sequence: Array) -> Array:
         """As `Member`; a step that the truncation removes changes nothing."""
@@ -135,9 +139,15 @@ class LSTM(Member):
         """
         if self.arch.bidirectional and (self.clamps or self.arch.layers > 1):
             return self.logits(read[:t] for t in range(len(read) + 1))
-        from gatewise.members.prefix import prefix_logits
+        from gatewise.members.prefix import backward_prefixes, pooled_prefixes
 
-        return prefix_logits(self.arch, self.parameters, self.ops(), read, lstms)
+        top = lstms[-len(self.arch.directions)]
+        parts = pooled_prefixes(self.arch, top.h, top.h0)
+        if self.arch.bidirectional:
+            backward = backward_prefixes(self.arch, self.parameters, self.ops(), read)
+            parts = [part for both in zip(parts, backward, strict=True) for part in both]
+        weight, bias = (np.asarray(self.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
+        return np.asarray(np.concatenate(parts, axis=1) @ weight.T + bias)
 
     def note(self, rule: Rule) -> str:
         return ""  # the method's own note says it
@@ -166,7 +176,7 @@ class LSTM(Member):
         forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
         table = entry.get("storage", {})
         stored = tensors_from_bytes(raw, stored_forms(forms, table, entry.get("distinct_rows", {})), file)
-        parameters = {name: _read_only(array) for name, array in unpack(stored, table).items()}
+        parameters = {name: read_only(array) for name, array in unpack(stored, table).items()}
         return cls(arch, MappingProxyType(parameters), table)
 
     def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
@@ -184,11 +194,3 @@ class LSTM(Member):
             for array in self.parameters.values():
                 array.setflags(write=False)
             self.__dict__["parameters"] = MappingProxyType(self.parameters)
-
-
-def _read_only(array: Array) -> Array:
-    """The array itself if it owns its memory, so that a large model is not copied once more; else a copy."""
-    if array.base is not None:
-        return readonly_copy(array)
-    array.flags.writeable = False
-    return array

@@ -1,6 +1,6 @@
 """`Member`: what gives logits for sequences. A model is the weighted sum of its members (`gatewise.members.ensemble`).
 
-A new kind of member is one subclass here, registered by its `kind`, and one fit in `gatewise.training.members`.
+A new kind of member is one subclass with a `kind` of its own, and one fit in `gatewise.training.members`.
 """
 
 from __future__ import annotations
@@ -31,16 +31,6 @@ class Inputs(NamedTuple):
     size: int
 
 
-class Phrase(NamedTuple):
-    """A part of a sequence that a member knows, such as an n-gram: the steps of its first occurrence, what it adds to
-    the logits (outputs,), and how many times it occurs.
-    """
-
-    steps: range
-    weight: Array
-    times: int
-
-
 class Member(ABC):
     """Logits for sequences, each an array (T, ...): token ids (T,) or channels (T, C), before truncation.
 
@@ -50,6 +40,10 @@ class Member(ABC):
 
     kind: ClassVar[str]
     noun: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        if "kind" in cls.__dict__:
+            KINDS[cls.kind] = cls
 
     @property
     def name(self) -> str:
@@ -107,8 +101,10 @@ class Member(ABC):
         sequence = np.asarray(sequence)
         return self.logits(np.delete(sequence, t, axis=0) for t in steps)
 
-    def phrases(self, sequence: Array) -> list[Phrase]:
-        """The parts of the sequence that the member knows by name, in the order of their first occurrence."""
+    def phrases(self, sequence: Array) -> list[tuple[range, Array, int]]:
+        """The parts of the sequence that the member knows by name, such as n-grams, in the order of their first
+        occurrence: its steps, what the part adds to the logits (outputs,), and how many times it occurs.
+        """
         return []
 
     def note(self, rule: Rule) -> str:
@@ -138,12 +134,6 @@ KINDS: dict[str, type[Member]] = {}
 """The kinds of members that are imported, by name."""
 
 
-def register(kind: type[Member]) -> type[Member]:
-    """Add a kind of member to `KINDS`."""
-    KINDS[kind.kind] = kind
-    return kind
-
-
 def kind_named(name: object) -> type[Member]:
     """The kind of this name. Raises InputError for an unknown one."""
     if name in BUILT_IN and name not in KINDS:
@@ -152,12 +142,6 @@ def kind_named(name: object) -> type[Member]:
         known = ", ".join(dict.fromkeys([*BUILT_IN, *KINDS]))
         raise InputError(f"config.json: no kind of member is called {quote(name, 40)}; there are {known}")
     return KINDS[name]
-
-
-def check_width(member: Member, outputs: int) -> None:
-    """Raise InputError unless the member has so many logits."""
-    if member.outputs != outputs:
-        raise InputError(f"{member.noun}: {member.outputs} logits, the model has {outputs}")
 
 
 def check_entry(entry: dict[str, Any], needed: Iterable[str], optional: Iterable[str], kind: str) -> None:

@@ -23,15 +23,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.kernels import readonly_copy
+from gatewise.kernels import read_only
 from gatewise.kernels.ragged import joined, starts_of
-from gatewise.members.member import Inputs, Member, Phrase, Rule, check_entry, register
+from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.network.batch import chunks
 from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.types import Array, Lengths
@@ -64,17 +64,6 @@ def keys_of(tokens: Array, lengths: Lengths, order: int) -> Iterator[tuple[NDArr
         key = (tokens[end - n] << BITS * n) | key[longer]
 
 
-class Occurrences(NamedTuple):
-    """Occurrences of known n-grams: row (M,) of `Ngrams.keys`; end (M,), the step of the last token, counted over all
-    sequences; size (M,) in tokens.
-    """
-
-    row: NDArray[np.int64]
-    end: NDArray[np.int64]
-    size: NDArray[np.int64]
-
-
-@register
 @dataclass(frozen=True, eq=False)
 class Ngrams(Member):
     """Weights (K, outputs) float32 of the n-grams `keys` (K,) int64, ascending, of 1 to `order` tokens.
@@ -93,24 +82,20 @@ class Ngrams(Member):
     def __post_init__(self) -> None:
         if not 1 <= self.order <= MAX_ORDER:
             raise InputError(f"n-grams: the order must be from 1 to {MAX_ORDER}, not {self.order}")
-        if self.keys.ndim != 1 or self.keys.dtype != np.int64:
-            raise InputError(f"n-grams: keys must be (K,) int64, not {self.keys.shape} {self.keys.dtype}")
-        if self.weight.ndim != 2 or len(self.weight) != len(self.keys) or self.weight.dtype != np.float32:
-            raise InputError(
-                f"n-grams: weight must be ({len(self.keys)}, outputs) float32, not "
-                f"{self.weight.shape} {self.weight.dtype}"
-            )
-        if (self.keys[1:] <= self.keys[:-1]).any():
+        keys, weight, scale = self.keys, self.weight, self.scale
+        if keys.ndim != 1 or keys.dtype != np.int64:
+            raise InputError(f"n-grams: keys must be (K,) int64, not {keys.shape} {keys.dtype}")
+        if weight.ndim != 2 or len(weight) != len(keys) or weight.dtype != np.float32:
+            found = f"{weight.shape} {weight.dtype}"
+            raise InputError(f"n-grams: weight must be ({len(keys)}, outputs) float32, not {found}")
+        if scale is not None and (scale.shape != keys.shape or scale.dtype != np.float32):
+            raise InputError(f"n-grams: scale must be ({len(keys)},) float32, not {scale.shape} {scale.dtype}")
+        if (keys[1:] <= keys[:-1]).any():
             raise InputError("n-grams: the keys must ascend, each once")
-        if not np.isfinite(self.weight).all():
+        if not np.isfinite(weight).all():
             raise InputError("n-grams: a weight is NaN or infinite")
-        if self.scale is not None:
-            if self.scale.shape != self.keys.shape or self.scale.dtype != np.float32:
-                raise InputError(
-                    f"n-grams: scale must be ({len(self.keys)},) float32, not {self.scale.shape} {self.scale.dtype}"
-                )
-            if not (np.isfinite(self.scale) & (self.scale >= 0)).all():
-                raise InputError("n-grams: a scale is negative, NaN or infinite")
+        if scale is not None and not (np.isfinite(scale) & (scale >= 0)).all():
+            raise InputError("n-grams: a scale is negative, NaN or infinite")
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -165,21 +150,23 @@ class Ngrams(Member):
         name = "1-grams" if self.order == 1 else f"1- to {self.order}-grams"
         return [(name, f"({self.outputs},)", self.weight.size)]
 
-    def occurrences(self, sequences: Sequence[Array]) -> Occurrences:
-        """All occurrences, by size, then in the order of the text. sequences: (length,) token ids each."""
-        parts = []
-        if len(self.keys):
-            for size, (key, end) in enumerate(keys_of(*joined(sequences), self.order), start=1):
-                unique, which = key, None
-                if len(key) >= 4096:  # in ascending order, successive searches touch neighbouring keys: the cache
-                    unique, which = np.unique(key, return_inverse=True)
-                row = np.minimum(np.searchsorted(self.keys, unique), len(self.keys) - 1)
-                row = row if which is None else row[which]
-                known = self.keys[row] == key
-                parts.append(Occurrences(row[known], end[known], np.full(int(known.sum()), size)))
-        if not parts:
-            return Occurrences(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
-        return Occurrences(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    def occurrences(self, sequences: Sequence[Array]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """All occurrences of known n-grams, by size, then in the order of the text. sequences: (length,) ids each.
+
+        row (M,): of `keys`; end (M,): the step of the last token, counted over all sequences; size (M,): in tokens.
+        """
+        rows, ends, counts = [], [], []
+        for key, end in keys_of(*joined(sequences, np.int64), self.order):
+            unique, which = key, None
+            if len(key) >= 4096:  # in ascending order, successive searches touch neighbouring keys: the cache
+                unique, which = np.unique(key, return_inverse=True)
+            row = np.minimum(np.searchsorted(self.keys, unique), max(len(self.keys) - 1, 0))
+            row = row if which is None else row[which]
+            known = self.keys[row] == key if len(self.keys) else np.zeros(len(key), dtype=bool)
+            rows.append(row[known])
+            ends.append(end[known])
+            counts.append(len(rows[-1]))
+        return np.concatenate(rows), np.concatenate(ends), np.repeat(np.arange(1, self.order + 1), counts)
 
     def logits(self, sequences: Iterable[Array]) -> Array:
         """Logits (n, outputs) float64 of n sequences of token ids, before truncation. An iterator is read in parts."""
@@ -198,24 +185,25 @@ class Ngrams(Member):
 
     def attribution(self, sequence: Array) -> Array:
         """As `Member`. The weight of an n-gram is divided equally among its occurrences and their tokens."""
-        found = self.occurrences([sequence])
-        row, place, times = np.unique(found.row, return_inverse=True, return_counts=True)
+        found, end, size = self.occurrences([sequence])
+        row, place, times = np.unique(found, return_inverse=True, return_counts=True)
         whole = self._parts(row, times)[place]  # (M, outputs)
-        share = whole / (found.size * times[place])[:, None]
+        share = whole / (size * times[place])[:, None]
         out = np.zeros((len(sequence), self.weight.shape[1]))
         for back in range(self.order):
-            reaches = found.size > back
-            out += _sums(share[reaches], found.end[reaches] - back, len(sequence))
+            reaches = size > back
+            out += _sums(share[reaches], end[reaches] - back, len(sequence))
         return out
 
     def prefix_logits(self, sequence: Array) -> Array:
-        found, nothing = self.occurrences([sequence]), np.zeros((1, self.outputs))
+        row, end, _ = self.occurrences([sequence])
+        nothing = np.zeros((1, self.outputs))
         if self.scale is None:
-            row, first = np.unique(found.row, return_index=True)  # the earliest occurrence
-            added = _sums(self.weight[row], found.end[first], len(sequence))
+            row, first = np.unique(row, return_index=True)  # the earliest occurrence
+            added = _sums(self.weight[row], end[first], len(sequence))
             return np.cumsum(np.concatenate([nothing, added]), axis=0)
-        order = np.lexsort((found.end, found.row))  # by n-gram, then by step
-        row, end = found.row[order], found.end[order]
+        order = np.lexsort((end, row))  # by n-gram, then by step
+        row, end = row[order], end[order]
         start = np.flatnonzero(np.diff(row, prepend=-1))
         number = np.arange(len(row)) - np.repeat(start, np.diff(start, append=len(row)))  # earlier occurrences
         tf, before = term_frequency(number + 1), np.where(number > 0, term_frequency(np.maximum(number, 1)), 0)
@@ -230,13 +218,13 @@ class Ngrams(Member):
         tf = term_frequency(count)
         return np.asarray(self.weight[row] * tf[:, None] / _norms(np.square(tf * self.scale[row]).sum(keepdims=True)))
 
-    def phrases(self, sequence: Array) -> list[Phrase]:
-        """The distinct n-grams of the sequence, ordered by the end of their first occurrence."""
-        found = self.occurrences([sequence])
-        row, first, times = np.unique(found.row, return_index=True, return_counts=True)
-        steps = [range(end - size + 1, end + 1) for end, size in zip(found.end[first], found.size[first], strict=True)]
-        phrases = map(Phrase, steps, self._parts(row, times), times.tolist())
-        return sorted(phrases, key=lambda phrase: (phrase.steps.stop, phrase.steps.start))
+    def phrases(self, sequence: Array) -> list[tuple[range, Array, int]]:
+        """As `Member`: the distinct n-grams, ordered by the end of their first occurrence."""
+        found, end, size = self.occurrences([sequence])
+        row, first, times = np.unique(found, return_index=True, return_counts=True)
+        steps = [range(e - n + 1, e + 1) for e, n in zip(end[first].tolist(), size[first].tolist(), strict=True)]
+        phrases = zip(steps, self._parts(row, times), times.tolist(), strict=True)
+        return sorted(phrases, key=lambda phrase: (phrase[0].stop, phrase[0].start))
 
     def note(self, rule: Rule) -> str:
         if rule == "left-out":
@@ -269,7 +257,7 @@ class Ngrams(Member):
         expected = {"keys": ((count,), "int64"), "weight": ((count, outputs), "float32")}
         if "scaled" in entry:
             expected["scale"] = ((count,), "float32")
-        tensors = {name: readonly_copy(one) for name, one in tensors_from_bytes(raw, expected, file).items()}
+        tensors = {name: read_only(one) for name, one in tensors_from_bytes(raw, expected, file).items()}
         try:
             return cls(order, tensors["keys"], tensors["weight"], tensors.get("scale"))
         except InputError as error:
@@ -297,11 +285,11 @@ def counted_ngrams(
     """The distinct n-grams of each sequence: owner (M,), its number, ascending; row (M,), the n-gram, ascending in it;
     count (M,): how often it occurs there.
     """
-    found = ngrams.occurrences(sequences)
-    owner = np.repeat(np.arange(len(sequences)), [len(s) for s in sequences])
-    both = np.sort(owner[found.end] * len(ngrams) + found.row)  # np.unique is ten times as slow
+    row, end, _ = ngrams.occurrences(sequences)
+    owner, known = np.repeat(np.arange(len(sequences)), [len(s) for s in sequences]), max(len(ngrams.keys), 1)
+    both = np.sort(owner[end] * known + row)  # np.unique is ten times as slow
     first = np.flatnonzero(np.diff(both, prepend=-1))
-    owner, row = np.divmod(both[first], max(len(ngrams), 1))
+    owner, row = np.divmod(both[first], known)
     return owner, row, np.diff(first, append=len(both))
 
 

@@ -28,24 +28,6 @@ from gatewise.types import Array
 _BLOCK = 32  # steps between two comparisons of the runs' states
 
 
-def prefix_logits(
-    arch: Architecture, parameters: Mapping[str, Array], ops: Ops, read: Array, lstms: Sequence[Gates]
-) -> Array:
-    """The logits (T + 1, outputs) float64 after 0, 1, ... T steps; row 0 is before the first step. For one direction,
-    or for one layer without clamps.
-
-    read (T, ...): the steps as the network reads them. lstms: their activations, of the same run. With padding "pre"
-    each row continues this run, after the same number of pads.
-    """
-    top = lstms[-len(arch.directions)]
-    parts = pooled_prefixes(arch, top.h, top.h0)
-    if arch.bidirectional:
-        backward = backward_prefixes(arch, parameters, ops, read)
-        parts = [part for both in zip(parts, backward, strict=True) for part in both]
-    weight, bias = (np.asarray(parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
-    return np.asarray(np.concatenate(parts, axis=1) @ weight.T + bias)
-
-
 def pooled_prefixes(arch: Architecture, h: Array, h0: Array) -> list[Array]:
     """The pooled state of one direction after 0, 1, ... T steps: (T + 1, H) float64 for each part of the pooling.
 

@@ -9,14 +9,13 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.members.lstm import LSTM
-from gatewise.members.member import Inputs, Member, register
+from gatewise.members.member import Inputs, Member
 from gatewise.members.windows import Scales, Transform, WindowMember, check_windows_entry, read_windows
 from gatewise.network.architecture import Architecture, parameter_shapes
 from gatewise.storage.fields import fields_from
 from gatewise.types import Array
 
 
-@register
 @dataclass(frozen=True, eq=False)
 class WindowLSTM(WindowMember, LSTM):
     """The dense layer of the LSTM predicts all steps at once, as `gatewise.members.autoregression` does. `network` is

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.kernels import readonly_copy
+from gatewise.kernels import read_only
 from gatewise.members.ngrams import Ngrams
 from gatewise.metrics import AnyEvaluation, RegressionEvaluation
 from gatewise.model.card import CompressionReport
@@ -62,7 +62,7 @@ def compress(
         small = _share_embeddings(small, distinct_embeddings)
         if _EMBEDDING not in table:
             raise InputError("distinct_embeddings needs embeddings stored as float16 or int8, not float32")
-    rounded = {name: readonly_copy(array) for name, array in unpack(pack(small.parameters, table), table).items()}
+    rounded = {name: read_only(array) for name, array in unpack(pack(small.parameters, table), table).items()}
     small = small.with_lstm(parameters=MappingProxyType(rounded), storage=table)
     kinds = ", ".join(f"{name} {dtype}" for name, dtype in sorted(table.items())) or "float32"
     described = storage if isinstance(storage, str) else kinds
@@ -103,20 +103,20 @@ def _share_embeddings(model: Model, count: int) -> Model:
         block = weight[start : start + _BLOCK]
         # |a - b|² / 2 without |a|² / 2, which is the same for every b
         shared[start : start + _BLOCK] = kept[(half_squares - block @ kept.T).argmin(axis=1)]
-    return model.with_lstm(parameters=MappingProxyType({**model.parameters, _EMBEDDING: readonly_copy(shared)}))
+    return model.with_lstm(parameters=MappingProxyType({**model.parameters, _EMBEDDING: read_only(shared)}))
 
 
 def _truncate_vocab(model: Model, vocab_size: int) -> Model:
     encoding = _token_encoding(model, "vocab_size")
     preprocessor = TextPreprocessor(encoding.truncate_vocab(vocab_size))
     parameters: dict[str, Array] = dict(model.parameters)
-    parameters[_EMBEDDING] = readonly_copy(parameters[_EMBEDDING][:vocab_size])
+    parameters[_EMBEDDING] = read_only(parameters[_EMBEDDING][:vocab_size])
     ensemble, ngrams = model.ensemble, model.ensemble.get("ngrams")
     if ngrams is not None:
         ensemble = ensemble.with_member("ngrams", ngrams.prune(vocab_size))
     arch = replace(model.architecture, vocab_size=vocab_size)
-    lstm = replace(ensemble.lstm, arch=arch, parameters=MappingProxyType(parameters))
-    return replace(model, preprocessor=preprocessor, ensemble=ensemble.with_lstm(lstm))
+    ensemble = ensemble.with_lstm(arch=arch, parameters=MappingProxyType(parameters))
+    return replace(model, preprocessor=preprocessor, ensemble=ensemble)
 
 
 def _measure(

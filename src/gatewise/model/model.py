@@ -76,11 +76,11 @@ class Model:
     _warned: bool = field(init=False, repr=False, compare=False, default=False)  # of a truncated input
 
     def __post_init__(self) -> None:
-        target = self.target
+        target = self.ensemble.target
         if target.task == "classification" and len(target.classes) < 2:  # data of one class can be evaluated
             got = f"one class, {quote(target.classes[0])}" if target.classes else "none"
             raise InputError(f"a classifier needs at least two classes; got {got}")
-        self.preprocessor.check(self.architecture)
+        self.ensemble.lstm.check(self.preprocessor.inputs)
 
     @classmethod
     def of_network(
@@ -145,7 +145,7 @@ class Model:
     @property
     def channels(self) -> int:
         """The channels of the series that it takes; 0 for texts."""
-        return self.preprocessor.scaling.channels if isinstance(self.preprocessor, SeriesPreprocessor) else 0
+        return self.preprocessor.channels if isinstance(self.preprocessor, SeriesPreprocessor) else 0
 
     @property
     def weights(self) -> dict[str, float]:
@@ -159,7 +159,7 @@ class Model:
 
     def with_lstm(self, **changes: Any) -> Model:
         """A copy with changed fields of its LSTM: `arch`, `parameters`, `storage`, `precision`."""
-        return replace(self, ensemble=self.ensemble.with_lstm(replace(self.ensemble.lstm, **changes)))
+        return replace(self, ensemble=self.ensemble.with_lstm(**changes))
 
     def with_thresholds(self, thresholds: Sequence[float]) -> Model:
         """A copy with other decision thresholds, see `Target`."""
@@ -170,20 +170,20 @@ class Model:
         """Logits (n, outputs) float64 of n inputs. The composition of the batch changes only the last bits. Inputs,
         layout and errors as `predict`.
         """
-        sequences = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text)
-        self._warn_of_truncation(sequences)
-        logits = self.ensemble.logits(sequences)
+        logits = self.ensemble.logits(self._sequences(inputs, layout))
         check_logits(logits)
         return logits
 
-    def _warn_of_truncation(self, sequences: Sequence[Array]) -> None:
-        """A DataWarning, once per model, where the LSTM does not read all of a sequence."""
-        cut = "" if self._warned else describe_truncation([len(one) for one in sequences], self.architecture)
-        if cut:
+    def _sequences(self, inputs: Any, layout: str | None = None) -> list[Array]:
+        """What the members read. A DataWarning, once per model, where the LSTM does not read all of a sequence."""
+        sequences, lstm = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text), self.ensemble.lstm
+        if not self._warned and max(map(len, sequences), default=0) > lstm.arch.max_length > 0:
             object.__setattr__(self, "_warned", True)
+            cut = describe_truncation([len(one) for one in sequences], lstm.arch)
             others = " and ".join(member.noun for member, _ in self.ensemble.others)
             rest = f"; the {others} read all" if others else ""
             warnings.warn(f"the network reads the {cut}{rest}", DataWarning, stacklevel=4)
+        return sequences
 
     def predict_proba(self, inputs: Any, *, layout: str | None = None) -> Array:
         """Probabilities (n, K) float64 of n inputs, columns in the order of `classes_`.
@@ -262,8 +262,7 @@ class Model:
         from gatewise.explain.evaluation import evaluation_report
 
         data = self._labelled(data)
-        truth, sequences = data.labels_among(self.classes), self.preprocessor.encode_batch(data.inputs)
-        self._warn_of_truncation(sequences)
+        truth, sequences = data.labels_among(self.classes), self._sequences(data.inputs)
         return evaluation_report(
             self.target,
             self.ensemble.logits(sequences),
@@ -278,11 +277,10 @@ class Model:
     @property
     def explained(self) -> Ensemble:
         """The ensemble as explanations run it: in float32, with the token of unknown words."""
-        own = self.ensemble.lstm
-        lstm = replace(own, precision="float32", unknown=self.preprocessor.unknown)
+        own, found = self.ensemble.lstm, self.ensemble.with_lstm(precision="float32", unknown=self.preprocessor.unknown)
         if own.precision == "float32":
-            object.__setattr__(lstm, "memo", own.memo)
-        return self.ensemble.with_lstm(lstm)
+            object.__setattr__(found.lstm, "memo", own.memo)
+        return found
 
     def trace(self, item: Any) -> Example:
         """One text or series with the gates and states of every unit at every step, the prefix predictions and more.
@@ -442,8 +440,8 @@ class Model:
 
         ensemble, scaling = self.explained, None
         if isinstance(self.preprocessor, SeriesPreprocessor):
-            standard = self.preprocessor.scaling
-            scaling = Scaling(np.array(standard.mean), np.array(standard.std), self.preprocessor.mask)
+            own = self.preprocessor
+            scaling = Scaling(np.array(own.mean), np.array(own.std), own.mask)
 
         def logits(inputs: Sequence[Array]) -> Array:
             return ensemble.logits(inputs if scaling is None else self.preprocessor.encode_batch(inputs))
@@ -546,7 +544,7 @@ def model_of_files(
         preprocessor = preprocessor_from(config["preprocessor"], folder.read)
         ensemble = Ensemble.from_files(config, target, preprocessor.inputs, folder.read)
         if precision != "float32":
-            ensemble = ensemble.with_lstm(replace(ensemble.lstm, precision=precision))
+            ensemble = ensemble.with_lstm(precision=precision)
         metadata = fields_from(ModelMetadata, config["metadata"], f"{config_file}: metadata")
         history = files.get(_HISTORY_FILE, b"").decode()
         model = Model(preprocessor, ensemble, metadata, history, files.get(_UNITS_FILE, b""))

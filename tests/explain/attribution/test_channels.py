@@ -139,7 +139,7 @@ def test_no_channel_scores_where_they_are_undefined() -> None:
         assert found.channels is None
         assert found.baseline_term is None
     arch = ALL["last, 1"]
-    net = explained(parameters_of(arch, 7), arch).with_clamps([Clamp("f", 1.0)])
+    net = explained(parameters_of(arch, 7), arch).with_lstm(clamps=(Clamp("f", 1.0),))
     [attribution] = method_named("cell-decomposition").attribute(
         predict_examples(net, [sequence_of(arch, 5, 7)]), channels=True
     )

@@ -126,7 +126,7 @@ def test_errors_are_one_line() -> None:
         IntegratedGradients(baseline="zeor")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="has no clamps: remove them"):
         method_named("integrated-gradients").attribute(
-            predict_examples(net.with_clamps([Clamp("f", 1.0)]), [sequence_of(arch, 3, 7)])
+            predict_examples(net.with_lstm(clamps=(Clamp("f", 1.0),)), [sequence_of(arch, 3, 7)])
         )
 
 

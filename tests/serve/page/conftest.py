@@ -18,7 +18,7 @@ from gatewise.data.labelled import Labelled
 from gatewise.model import bundled
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
 from gatewise.types import Faithfulness
@@ -87,11 +87,9 @@ def known_model() -> Model:
 
 
 def series_model() -> Model:
-    scaling = StandardScaler.fit([np.random.default_rng(1).normal(0, 1, (40, 2)).astype(np.float32)])
+    scaling = SeriesPreprocessor.fit([np.random.default_rng(1).normal(0, 1, (40, 2)).astype(np.float32)])
     arch = Architecture("channels", 2, 0, 7, layers=2, bidirectional=True, pooling="mean", outputs=3)
-    return Model.of_network(
-        arch, parameters_of(arch, 9), SeriesPreprocessor(scaling), ("slow", "fast", "step"), _facts(), HISTORY
-    )
+    return Model.of_network(arch, parameters_of(arch, 9), scaling, ("slow", "fast", "step"), _facts(), HISTORY)
 
 
 def number_model() -> Model:
@@ -99,7 +97,7 @@ def number_model() -> Model:
     rows = [np.array([[1.0], [np.nan], [2.5], [4.0]], dtype=np.float32)]
     data = Labelled(rows, np.array([[31.25]]), ("price",), task="regression")
     arch = Architecture("channels", 1, 0, 6, pooling="mean")
-    preprocessor = SeriesPreprocessor(StandardScaler((10.0,), (4.0,)))
+    preprocessor = SeriesPreprocessor((10.0,), (4.0,))
     return Model.of_network(arch, parameters_of(arch, 11), preprocessor, ("price",), task="regression").with_examples(
         data
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler
+from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
 from tests.explain.random_net import parameters_of
 from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, first_of, hold, known_model
@@ -19,7 +19,7 @@ OTHER = "I was never bored, not a good film"  # as many words
 
 def two_numbers_model() -> Model:
     arch = Architecture("channels", 1, 0, 6, pooling="mean", outputs=2)
-    preprocessor = SeriesPreprocessor(StandardScaler((10.0,), (4.0,)))
+    preprocessor = SeriesPreprocessor((10.0,), (4.0,))
     return Model.of_network(arch, parameters_of(arch, 11), preprocessor, ("price", "size"), task="regression")
 
 

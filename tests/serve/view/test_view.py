@@ -19,7 +19,7 @@ from gatewise.kernels.ragged import joined
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view import view
@@ -48,7 +48,7 @@ def with_ngrams(model: Model, seed: int, weight: float, of_lstm: float = 1.5) ->
 
 def _models() -> dict[str, Model]:
     keras, tokens = KerasEncoding(keras_index(TEXTS), 30), TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
-    scaling = StandardScaler.fit([np.random.default_rng(8).normal(2, 3, (9, 3)).astype(np.float32)])
+    scaling = SeriesPreprocessor.fit([np.random.default_rng(8).normal(2, 3, (9, 3)).astype(np.float32)])
     pre = Architecture("tokens", keras.vocab_size, 5, 9, max_length=30, padding="pre")
     both = Architecture("tokens", tokens.vocab_size, 5, 7, layers=2, bidirectional=True, pooling="mean+max", outputs=3)
     short = Architecture("tokens", tokens.vocab_size, 5, 7, max_length=9, truncation="middle")
@@ -62,7 +62,7 @@ def _models() -> dict[str, Model]:
         "pads": Model.of_network(pre, parameters_of(pre, 1), TextPreprocessor(keras), ("no", "yes")),
         "both ways, two layers": both_ways,
         "cut": cut_in_middle,
-        "series": Model.of_network(series, parameters_of(series, 3), SeriesPreprocessor(scaling), ("<a>", "b", "d")),
+        "series": Model.of_network(series, parameters_of(series, 3), scaling, ("<a>", "b", "d")),
     }
 
 

@@ -122,7 +122,8 @@ def _example(
 
     def make() -> Example:
         try:
-            example = Example(model.explained.with_clamps(clamps), *model.preprocessor.encode(item), item=item)
+            clamped = model.explained.with_lstm(clamps=tuple(clamps))
+            example = Example(clamped, *model.preprocessor.encode(item), item=item)
         except InputError as error:
             raise RequestError(field, str(error).replace(f"{field} 1", f"the {field}", 1), "bad_input") from None
         if len(example) > MAX_STEPS:
@@ -156,7 +157,7 @@ def _check_finite(example: Example, field: str) -> None:
         if len(bad):
             arch = example.lstm.arch
             unit = bad[0, 1] + arch.units * arch.directions.index(gates.direction)
-            where = f"unit {unit} of layer {gates.layer + 1} at {example.lstm.token_noun} {bad[0, 0] + 1}"
+            where = f"unit {unit} of layer {gates.layer + 1} at {example.ensemble.token_noun} {bad[0, 0] + 1}"
             raise RequestError(field, f"the network overflows: {where}", "overflow")
     try:
         check_logits(example.logits[None])
@@ -194,7 +195,7 @@ def _attribution(model: Model, asked: ExplainRequest, example: Example, warnings
     """The attribution by the requested method, by default the model's. A default method that does not apply is replaced
     by prefix-difference, with a warning.
     """
-    metadata, noun = model.metadata, example.lstm.token_noun
+    metadata, noun = model.metadata, example.ensemble.token_noun
     method = asked.method or _default_method(model)
     most, reason, code = _max_steps(method, example), "", "too_long"
     if len(example) > most:
@@ -259,5 +260,6 @@ def _warnings(model: Model, example: Example) -> list[Json]:
         return found
     first = int((example.rows == np.arange(len(example))).sum())
     ends = [f"the {name} {n:,}" for name, n in (("first", first), ("last", len(example) - first)) if n]
-    read = f"Only {len(example):,} of {len(example.names):,} {example.lstm.token_noun}s are read: {' and '.join(ends)}."
+    count = f"{len(example):,} of {len(example.names):,} {example.ensemble.token_noun}s"
+    read = f"Only {count} are read: {' and '.join(ends)}."
     return [*found, {"code": "truncated", "at": len(example), "message": read}]
