@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from gatewise.errors import counted
@@ -161,33 +161,34 @@ class ModelMetadata:
 def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None = None) -> str:
     """The model card, Markdown. channels: of the series, None for those that the LSTM reads, a mask included."""
     arch, target, layers = ensemble.lstm.arch, ensemble.target, ensemble.summary()
-    lines = ["# A gatewise model", "", escape_markdown(predicts(arch, target, channels))]
-    lines += ["", "| layer | output | parameters |", "|---|---|---:|"]
-    lines += [f"| {name} | {shape} | {count:,} |" for name, shape, count in layers]
+    lines = ["# A gatewise model", "", escape_markdown(predicts(arch, target, channels)), ""]
+    lines += ["| layer | output | parameters |", "|---|---|---:|"]
+    lines += [_row((name, shape, f"{count:,}")) for name, shape, count in layers]
     lines += [f"| total | | {sum(count for _, _, count in layers):,} |", ""]
-    lines += ["| member | weight |", "|---|---:|"]
-    lines += [f"| {name} | {weight:.2f} |" for name, weight in ensemble.weight_rows()]
-    lines += ["", _weights_note(ensemble), ""]
-    rows = metadata_rows(metadata)
-    if rows:
+    lines += _table(["member", "weight"], [(name, f"{weight:.2f}") for name, weight in ensemble.weight_rows()])
+    lines += [_weights_note(ensemble), ""]
+    if rows := metadata_rows(metadata):
         lines += ["## Training", "", *markdown_table(rows), ""]
     lines += [*_evaluations(metadata), *_calibration(metadata), *_faithfulness(metadata, target)]
     lines += _compression(metadata)
-    calibrated = "are calibrated on the data named above only" if metadata.calibration else "are not calibrated"
-    probabilities = " Its probabilities" if target.task != "regression" else ""
     noun = "text" if arch.inputs == "tokens" else "series"
     about = f"A prediction is a statement about a {noun}, not about its author."
     if arch.inputs == "channels":
         about = "It extrapolates to no other range, rate or device."
-    second = about if target.task == "regression" else f"{calibrated}. {about}"
-    lines += [
-        "## Limitations",
-        "",
-        f"The model is reliable only on data like its training data.{probabilities}",
-        second,
-        "",
-    ]
-    return "\n".join(lines)
+    reliable = "The model is reliable only on data like its training data."
+    if target.task != "regression":
+        calibrated = "are calibrated on the data named above only" if metadata.calibration else "are not calibrated"
+        reliable, about = f"{reliable} Its probabilities", f"{calibrated}. {about}"
+    return "\n".join([*lines, "## Limitations", "", reliable, about, ""])
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table with a header, one string per line, and an empty line; the columns but the first are numbers."""
+    return [_row(heads), f"|---|{'---:|' * (len(heads) - 1)}", *map(_row, rows), ""]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _weights_note(ensemble: Ensemble) -> str:
@@ -228,21 +229,20 @@ def _evaluations(metadata: ModelMetadata) -> list[str]:
     names = list(dict.fromkeys(name for one in metadata.evaluations for name in one.scores))
     accuracy = any(one.accuracy is not None for one in metadata.evaluations) and "subset accuracy" not in names
     names = [name for name in names if name != "accuracy"]
-    calibration = any(one.calibration_error is not None for one in metadata.evaluations)
-    heads = ["data", "n", *(["accuracy"] if accuracy else []), *names, "loss"]
-    heads += ["calibration error"] if accuracy or calibration else []
-    lines = ["## Evaluation", "", f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+    calibration = accuracy or any(one.calibration_error is not None for one in metadata.evaluations)
+    rows = []
     for one in metadata.evaluations:
-        cells = [f"{one.n:,}"]
+        cells = [escape_markdown(one.data), f"{one.n:,}"]
         if accuracy:
             cells.append("" if one.accuracy is None else with_interval(one.accuracy, one.n))
         cells += [one.shown(name, one.scores[name]) if name in one.scores else "" for name in names]
         cells.append(one.shown("loss", one.loss))
-        if accuracy or calibration:
+        if calibration:
             cells.append("" if one.calibration_error is None else f"{one.calibration_error:.4f}")
-        lines.append(f"| {escape_markdown(one.data)} | {' | '.join(cells)} |")
+        rows.append(cells)
+    heads = ["data", "n", *["accuracy"] * accuracy, *names, "loss", *["calibration error"] * calibration]
     note = "The interval is Wilson's. It covers the sampling of the data only."
-    return [*lines, "", *([note, ""] if accuracy else [])]
+    return ["## Evaluation", "", *_table(heads, rows), *([note, ""] if accuracy else [])]
 
 
 def _calibration(metadata: ModelMetadata) -> list[str]:
@@ -262,19 +262,19 @@ def _calibration(metadata: ModelMetadata) -> list[str]:
 def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
     if not metadata.faithfulness:
         return []
-    lines = ["## Faithfulness of the attributions", "", "| method | n | comprehensiveness | sufficiency |"]
-    lines += ["|---|---:|---:|---:|"]
-    for name, one in metadata.faithfulness.items():
-        default = " (the default)" if name == metadata.attribution_method else ""
-        form = "{:.4g} | {:.4g}" if target.task == "regression" else "{:.3f} | {:.3f}"
-        numbers = form.format(one.comprehensiveness, one.sufficiency)
-        lines.append(f"| {escape_markdown(name)}{default} | {one.n:,} | {numbers} |")
     drop, steps, only = "the drop of the predicted class's probability when the", "tokens", "the drop"
+    number = "{:.3f}"
     if target.task == "regression":
         drop = "by how much the prediction moves back towards that for no step, in its own unit, when the"
-        steps, only = "steps", "by how much"
+        steps, only, number = "steps", "by how much", "{:.4g}"
+    rows = []
+    for name, one in metadata.faithfulness.items():
+        default = " (the default)" if name == metadata.attribution_method else ""
+        scores = map(number.format, (one.comprehensiveness, one.sufficiency))
+        rows.append((f"{escape_markdown(name)}{default}", f"{one.n:,}", *scores))
     return [
-        *(*lines, ""),
+        *("## Faithfulness of the attributions", ""),
+        *_table(["method", "n", "comprehensiveness", "sufficiency"], rows),
         f"Measured on validation sequences. Comprehensiveness: {drop}",
         f"{steps} that the method ranks highest are deleted (higher is better). Sufficiency: {only} when only those",
         f"{steps} are kept (lower is better). See docs/explain.md.",
@@ -286,19 +286,19 @@ def _compression(metadata: ModelMetadata) -> list[str]:
     if metadata.compression is None:
         return []
     c = metadata.compression
-    rows = [("storage", c.storage), ("bytes", f"{c.bytes_before:,} before, {c.bytes_after:,} after")]
-    if c.vocab_after:
-        rows.append(("vocabulary size", f"{c.vocab_before:,} before, {c.vocab_after:,} after"))
-    if c.embeddings_after:
-        rows.append(("distinct embeddings", f"{c.embeddings_before:,} before, {c.embeddings_after:,} after"))
-    if c.ngrams_after < c.ngrams_before:
-        rows.append(("n-grams", f"{c.ngrams_before:,} before, {c.ngrams_after:,} after"))
-    lines = ["## Compression", "", *markdown_table(rows), ""]
+    counts = (
+        ("bytes", c.bytes_before, c.bytes_after),
+        ("vocabulary size", c.vocab_before, c.vocab_after),
+        ("distinct embeddings", c.embeddings_before, c.embeddings_after),
+        ("n-grams", c.ngrams_before if c.ngrams_after < c.ngrams_before else 0, c.ngrams_after),
+    )
+    rows = [(name, f"{before:,} before, {after:,} after") for name, before, after in counts if before]
+    lines = ["## Compression", "", *markdown_table([("storage", c.storage), *rows]), ""]
     if not c.n:
         return [*lines, "The effect on accuracy was not measured. All figures above are from before compression.", ""]
     return [
         *(*lines, "Figures above on other data than this are from before compression.", ""),
-        *(f"| {counted(c.n, 'sequence')}: {escape_markdown(c.data)} | before | after |", "|---|---:|---:|"),
+        *_table([f"{counted(c.n, 'sequence')}: {escape_markdown(c.data)}", "before", "after"], [])[:-1],
         *(f"| {name} |{f' {before} ' if before else ' '}| {after} |" for name, before, after in c.measured),
         "",
     ]
