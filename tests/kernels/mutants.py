@@ -345,8 +345,8 @@ class ProjectedWithoutBias(Mutant):
         return super().project(x, weight_ih, 0 * bias)
 
     def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
-        back = super().project_backward(x, weight_ih, dpre, with_dx=with_dx)
-        return back._replace(dbias=back.dbias / max(len(x), 1))
+        dx, dweight_ih, dbias = super().project_backward(x, weight_ih, dpre, with_dx=with_dx)
+        return dx, dweight_ih, dbias / max(len(x), 1)
 
 
 @mutant("project", by="project_arguments project")

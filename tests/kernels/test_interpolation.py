@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.kernels import Interpolation, Kernel, LSTMCall
+from gatewise.kernels import Kernel, LSTMCall
 from gatewise.kernels.native import Native, isas
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
@@ -31,17 +31,15 @@ def given(units: int, dtype: str = "float32", indexed: bool = True) -> dict[str,
         "weight_hh": (random(4 * units, units) / units**0.5).astype(dtype),
         "h0": random(batch, units),
         "c0": random(batch, units),
-        "interpolation": Interpolation(
-            rng.integers(0, rows, batch).astype(np.int32), rng.uniform(-0.2, 1.2, batch).astype(dtype)
-        ),
+        "interpolation": (rng.integers(0, rows, batch).astype(np.int32), rng.uniform(-0.2, 1.2, batch).astype(dtype)),
     }
 
 
 def expanded(arguments: dict[str, Any]) -> dict[str, Any]:
     """The call with its interpolated rows as an array, one row per step."""
-    pre, index, points = arguments["pre"], arguments["index"], arguments["interpolation"]
+    pre, index, (bases, alphas) = arguments["pre"], arguments["index"], arguments["interpolation"]
     own = pre if index is None else pre[index]
-    alpha, base = (np.repeat(part, LENGTHS, axis=0) for part in (points.alpha[:, None], pre[points.base]))
+    alpha, base = (np.repeat(part, LENGTHS, axis=0) for part in (alphas[:, None], pre[bases]))
     return {
         **arguments,
         "pre": np.ascontiguousarray(alpha * own + (1 - alpha) * base),
@@ -82,11 +80,11 @@ def test_equals_the_run_on_expanded_rows(kernel: Kernel, units: int, reverse: bo
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: f"{kernel.name}-{getattr(kernel, '_isa', '')}")
 def test_alpha_0_and_1_are_exact(kernel: Kernel) -> None:
     arguments = given(37)
-    plain, base = {**arguments, "interpolation": None}, arguments["interpolation"].base
-    at_one = Interpolation(base, np.ones(len(LENGTHS), dtype=np.float32))
+    plain, base = {**arguments, "interpolation": None}, arguments["interpolation"][0]
+    at_one = (base, np.ones(len(LENGTHS), dtype=np.float32))
     found, expected = (kernel.forward(LSTMCall(**a)).h for a in ({**plain, "interpolation": at_one}, plain))
     np.testing.assert_array_equal(found, expected)
-    at_zero = Interpolation(base, np.zeros(len(LENGTHS), dtype=np.float32))
+    at_zero = (base, np.zeros(len(LENGTHS), dtype=np.float32))
     standing = {**plain, "index": np.repeat(base, LENGTHS)}
     found, expected = (kernel.forward(LSTMCall(**a)).h for a in ({**plain, "interpolation": at_zero}, standing))
     np.testing.assert_array_equal(found, expected)
@@ -112,11 +110,11 @@ def test_what_does_not_fit_is_one_clear_line(kernel: Kernel) -> None:
     arguments = given(5)
     base, alpha = arguments["interpolation"]
     for interpolation, line in (
-        (Interpolation(base[:-1], alpha), r"base: expected \(8,\) int32"),
-        (Interpolation(base.astype(np.int64), alpha), "base: expected"),
-        (Interpolation(base + np.int32(23), alpha), "base: rows must be from 0 to 22"),
-        (Interpolation(base, alpha[:3]), r"alpha: expected \(8,\)"),
-        (Interpolation(base, alpha.astype(np.float64)), "alpha is float64"),
+        ((base[:-1], alpha), r"base: expected \(8,\) int32"),
+        ((base.astype(np.int64), alpha), "base: expected"),
+        ((base + np.int32(23), alpha), "base: rows must be from 0 to 22"),
+        ((base, alpha[:3]), r"alpha: expected \(8,\)"),
+        ((base, alpha.astype(np.float64)), "alpha is float64"),
     ):
         with pytest.raises(InputError, match=line):
             kernel.forward(LSTMCall(**{**arguments, "interpolation": interpolation}))

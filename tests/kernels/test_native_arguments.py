@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.kernels import Interpolation, LSTMCall, native
+from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.interface import Kernel
 from gatewise.kernels.native import Native
 from gatewise.kernels.pooling import repeat_rows, segment_reduce
@@ -175,7 +175,7 @@ def test_an_index_that_another_thread_changes_is_harmless() -> None:
     """The kernel uses the numbers that it has checked. It either runs or refuses."""
     steps, stop = 20_000, threading.Event()
     index, base = np.zeros(steps, np.int32), zeros(2, dtype=np.int32)
-    interpolation = Interpolation(base, zeros(2))
+    interpolation = (base, zeros(2))
     call = LSTMCall(
         zeros(1, 4 * H), index, np.array([steps, 0]), zeros(4 * H, H), zeros(2, H), zeros(2, H), False, "sigmoid"
     )

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from functools import cache
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -48,7 +47,7 @@ def corrected(lr: float, eps: float, beta_1: float, beta_2: float, step: int, ke
     """
     if step < 1:
         raise InputError(f"step: the first step of Adam is 1, not {step}")
-    _check_numbers(beta_1=beta_1, beta_2=beta_2)
+    _check_betas(beta_1, beta_2)
     root = math.sqrt(1 - beta_2**step)
     return lr * root / (1 - beta_1**step), eps if keras else eps * root
 
@@ -59,7 +58,12 @@ def moments(weight: Array) -> tuple[Array, Array]:
     Then no vector of the three crosses a line in `step`, which is slow in a table that is larger than the caches. Any
     other zeros give the same results.
     """
-    return _zeros_at(weight), _zeros_at(weight)
+    found, more = [], _CACHE_LINE // weight.itemsize
+    for _ in range(2):
+        zeros = np.zeros(weight.size + more, weight.dtype)
+        first = (weight.ctypes.data - zeros.ctypes.data) % _CACHE_LINE // weight.itemsize
+        found.append(zeros[first : first + weight.size].reshape(weight.shape))
+    return found[0], found[1]
 
 
 def step(
@@ -82,10 +86,7 @@ def step(
     """
     if rows is not None:
         _check_table(weight, rows)
-    _check_arrays({"weight": weight, "m": m, "v": v}, {"grad": grad})
-    expected = weight.shape if rows is None else (len(rows), weight.shape[1])
-    if grad.shape != expected:
-        raise InputError(f"grad: expected {expected}, got {grad.shape}")
+    _check_arrays(weight, m, v, grad, rows)
     size = _Size.of(weight.dtype, rate, epsilon, beta_1, beta_2, scale)
     extension = extension_for(weight)
     if extension is not None:
@@ -114,15 +115,15 @@ def catch_up(
     do not fit, for a row that is ahead of `now`, and for an epsilon that is not above 0.
     """
     _check_table(weight, rows)
-    _check_arrays({"weight": weight, "m": m, "v": v}, {})
+    _check_arrays(weight, m, v, None, rows)
     if last.shape != weight.shape[:1] or last.dtype not in (np.int32, np.int64) or not last.flags.writeable:
         raise InputError(f"last: expected ({len(weight)},) int32 or int64, got {last.shape} {last.dtype}")
     for name, array in (("rates", rates), ("epsilons", epsilons)):
-        if array.ndim != 1 or array.dtype != weight.dtype or not _plain(array):
+        if array.ndim != 1 or array.dtype != weight.dtype or not (array.flags.c_contiguous and array.flags.aligned):
             raise InputError(f"{name}: expected (S,) {weight.dtype}, contiguous; got {array.shape} {array.dtype}")
         if len(array) <= now:
             raise InputError(f"{name}: {len(array)} numbers do not reach step {now}")
-    _check_numbers(beta_1=beta_1, beta_2=beta_2)
+    _check_betas(beta_1, beta_2)
     first = (last if rows is None else last[rows]).astype(np.int64)
     if not len(first):
         return
@@ -131,7 +132,7 @@ def catch_up(
         raise InputError(f"last: steps must be from 0 to {now}, found {least} to {most}")
     if least == now:
         return
-    smallest, _ = _limits(weight.dtype)
+    smallest = np.finfo(weight.dtype).tiny
     if not (epsilons[least + 1 : now + 1] >= smallest).all():
         raise InputError(f"epsilons must be at least {smallest:.3g} from step {least + 1} to {now}")
     if rows is not None:
@@ -159,7 +160,7 @@ def squared_norm(arrays: Iterable[Array]) -> float:
     """
     total = 0.0
     for n, array in enumerate(arrays):
-        _check_kind(f"array {n}", array)
+        _check_array(f"array {n}", array)
         extension = extension_for(array)
         if extension is not None:
             total += extension.sum_of_squares(native.isa(), threads(), array)
@@ -185,16 +186,15 @@ class _Size(NamedTuple):
     @classmethod
     def of(cls, dtype: Any, rate: float, epsilon: float, beta_1: float, beta_2: float, scale: float) -> _Size:
         """Raises InputError for numbers with which no step is possible."""
-        _check_numbers(beta_1=beta_1, beta_2=beta_2)
-        least, most = _limits(dtype)
+        _check_betas(beta_1, beta_2)
+        # An epsilon below the smallest normal number counts as 0, and 0 / 0 is NaN where nothing had a gradient yet.
+        least, most = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
         for name, number in (("rate", rate), ("scale", scale)):
             if not abs(number) <= most:
                 raise InputError(f"{name} must be a finite {dtype}, not {number}")
         if not least <= epsilon <= most:
             raise InputError(f"epsilon must be at least {least:.3g}, not {epsilon}")
-        of = dtype.type
-        betas = of(beta_1), of(1 - beta_1), of(beta_2), of(1 - beta_2)
-        return cls(*betas, of(rate), of(epsilon), of(scale))
+        return cls(*map(dtype.type, (beta_1, 1 - beta_1, beta_2, 1 - beta_2, rate, epsilon, scale)))
 
     def floats(self) -> list[float]:
         """The fields as the extension takes them."""
@@ -209,48 +209,32 @@ class _Size(NamedTuple):
             return weight - self.rate * m / (np.sqrt(v) + self.epsilon), m, v
 
 
-def _zeros_at(weight: Array) -> Array:
-    more = _CACHE_LINE // weight.itemsize
-    zeros = np.zeros(weight.size + more, weight.dtype)
-    first = (weight.ctypes.data - zeros.ctypes.data) % _CACHE_LINE // weight.itemsize
-    return zeros[first : first + weight.size].reshape(weight.shape)
-
-
-@cache
-def _limits(dtype: Any) -> tuple[float, float]:
-    """The smallest normal number and the largest one. An epsilon below the former counts as 0, and 0 / 0 is NaN where
-    nothing had a gradient yet.
-    """
-    return float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
-
-
-def _check_numbers(**betas: float) -> None:
-    for name, beta in betas.items():
+def _check_betas(beta_1: float, beta_2: float) -> None:
+    for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
         if not 0 <= beta < 1:
             raise InputError(f"{name} must be at least 0 and below 1, not {beta}")
 
 
-def _plain(array: NDArray[Any]) -> bool:
-    return array.flags.c_contiguous and array.flags.aligned
-
-
-def _check_kind(name: str, array: Array) -> None:
+def _check_array(name: str, array: Array) -> None:
     if array.dtype not in (np.float32, np.float64):
         raise InputError(f"{name}: Adam computes in float32 or float64, not {array.dtype}")
-    if not _plain(array):
+    if not (array.flags.c_contiguous and array.flags.aligned):
         raise InputError(f"{name} must be C-contiguous and aligned")
 
 
-def _check_arrays(changed: dict[str, Array], read: dict[str, Array]) -> None:
-    """Raise InputError, naming the array, unless `changed` have one shape, all have one dtype, and none overlap."""
-    named, weight = {**changed, **read}, changed["weight"]
+def _check_arrays(weight: Array, m: Array, v: Array, grad: Array | None, rows: Rows | None) -> None:
+    """Raise InputError, naming the array, unless weight, m and v have one shape, grad that of the rows, all have one
+    dtype, and none overlap.
+    """
+    named = {"weight": weight, "m": m, "v": v} | ({} if grad is None else {"grad": grad})
     for name, array in named.items():
-        _check_kind(name, array)
+        _check_array(name, array)
         if array.dtype != weight.dtype:
             raise InputError(f"{name} is {array.dtype}, weight is {weight.dtype}: their dtypes must be equal")
-        if name in changed and array.shape != weight.shape:
-            raise InputError(f"{name}: expected {weight.shape}, got {array.shape}")
-        if name in changed and not array.flags.writeable:
+        expected = weight.shape if name != "grad" or rows is None else (len(rows), *weight.shape[1:])
+        if array.shape != expected:
+            raise InputError(f"{name}: expected {expected}, got {array.shape}")
+        if name != "grad" and not array.flags.writeable:
             raise InputError(f"{name} is read-only")
     for (name, array), (other, another) in combinations(named.items(), 2):
         if np.may_share_memory(array, another):  # exact, since both are contiguous
@@ -263,7 +247,7 @@ def _check_table(weight: Array, rows: Rows | None) -> None:
         raise InputError(f"weight: expected (V, D), got {weight.shape}")
     if rows is None:
         return
-    if rows.ndim != 1 or rows.dtype != np.int64 or not _plain(rows):
+    if rows.ndim != 1 or rows.dtype != np.int64 or not (rows.flags.c_contiguous and rows.flags.aligned):
         raise InputError(f"rows: expected (R,) int64, contiguous; got {rows.shape} {rows.dtype}")
     if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(weight):
         raise InputError(f"rows must be from 0 to {len(weight) - 1}, found {int(rows.min())} to {int(rows.max())}")

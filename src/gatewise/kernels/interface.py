@@ -22,16 +22,17 @@ from gatewise.types import Array, Gate, Index, Lengths
 T = TypeVar("T")
 
 
-class Interpolation(NamedTuple):
-    """Replaces the input row of each step by base + alpha (row - base), base = pre[base_b], for every sequence b.
+Interpolation = tuple[Index, Array]
+"""base (B,) and alpha (B,): each step of sequence b takes base + alpha (row - base) in place of its input row, where
+base is row base[b] of pre.
 
-    Points on the path between two inputs (integrated gradients) thereby share one input product. alpha 0 gives the base
-    row and alpha 1 the step's own row, exactly. The gradient dpre of such a run is that of the interpolated rows,
-    summed by `index`: not multiplied by alpha, and without the part that belongs to the base.
-    """
+Points on the path between two inputs (integrated gradients) thereby share one input product. alpha 0 gives the base row
+and alpha 1 the step's own row, exactly. The gradient dpre of such a run is that of the interpolated rows, summed by
+`index`: not multiplied by alpha, and without the part that belongs to the base.
+"""
 
-    base: Index  # (B,), rows of pre
-    alpha: Array  # (B,)
+Projected = tuple[Array | None, Array, Array]
+"""Gradients dx (U, D), None without `with_dx`, dweight_ih (4H, D) and dbias (4H,): the result of `project_backward`."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,6 @@ class Backward(NamedTuple):
     dweight_hh: Array | None  # (4H, H); None without `with_dweight`
     dh0: Array  # (B, H)
     dc0: Array  # (B, H)
-
-
-class Projected(NamedTuple):
-    """Result of `Kernel.project_backward`: gradients of x, weight_ih and bias."""
-
-    dx: Array | None  # (U, D); None without `with_dx`
-    dweight_ih: Array  # (4H, D)
-    dbias: Array  # (4H,)
 
 
 class Kernel(Protocol):

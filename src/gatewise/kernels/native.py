@@ -76,7 +76,8 @@ class Native:
     def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
         check_project(self, x, weight_ih, None, dpre)
         name, count = self._isa or isa(), self._threads or threads()
-        return Projected(*_extension().linear_backward(name, count, x, weight_ih, dpre, with_dx))
+        found: Projected = _extension().linear_backward(name, count, x, weight_ih, dpre, with_dx)
+        return found
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
         steps, extension, name = check_run(self, call), _extension(), self._isa or isa()

@@ -31,8 +31,8 @@ def check_run(kernel: Kernel, run: LSTMCall[Array] | SavedActivations, more: Nam
         pre_rows = run.pre.shape[0] if run.pre.ndim else 0
         named["pre"] = run.pre, (steps if index is None else pre_rows, 4 * units)
         if run.interpolation is not None:
-            numbers["base"] = run.interpolation.base, len(lengths)
-            named["alpha"] = run.interpolation.alpha, lengths.shape
+            numbers["base"] = run.interpolation[0], len(lengths)
+            named["alpha"] = run.interpolation[1], lengths.shape
     else:
         pre_rows, numbers["saved: index"] = run.pre_rows, (index, steps)
         named |= {"saved: h": (run.h, rows), "saved: c": (run.c, rows)}

@@ -7,15 +7,15 @@ to 0 and its forget gate to 1, so that c stays the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
-from gatewise.cell import applied_gates, step_forward
 from gatewise.errors import InputError, quote
-from gatewise.kernels import Forward, Kernel, LSTMCall, SavedActivations
-from gatewise.kernels.ragged import starts_of
+from gatewise.kernels import Forward, Kernel, LSTMCall
+from gatewise.kernels.reference import Reference
 from gatewise.network.architecture import Architecture
 from gatewise.network.ops import Ops
 from gatewise.types import Array
@@ -125,10 +125,10 @@ def check_clamp(clamp: Clamp, arch: Architecture, steps: int, first: int = 1) ->
 
 
 class ClampedOps(Ops):
-    """`Ops` with clamps: the LSTMs that a clamp touches run as a plain loop over the cell of `cell.py`.
+    """`Ops` with clamps: the reference kernel runs the LSTMs that a clamp touches.
 
-    Where no clamp applies the loop equals the kernel to rounding (tests/explain/test_intervene.py). The saved
-    activations hold the clamped gates.
+    Where no clamp applies it equals the kernel to rounding (tests/explain/test_intervene.py). The saved activations
+    hold the clamped gates. There is no backward pass.
     """
 
     def __init__(self, arch: Architecture, clamps: Sequence[Clamp], kernel: Kernel | None, keep: bool) -> None:
@@ -137,43 +137,25 @@ class ClampedOps(Ops):
         for layer, direction, name in arch.lstms():
             found = [(clamp, clamp.hits(arch, layer, direction)) for clamp in clamps]
             self._clamps_of[name] = [(clamp, columns) for clamp, columns in found if columns is not None]
-            self._clamps_of[f"{name}.pads"] = [
-                (c, columns) for c, columns in self._clamps_of[name] if c.pads and c.steps is None
-            ]
+            pads = [(clamp, columns) for clamp, columns in self._clamps_of[name] if clamp.pads and clamp.steps is None]
+            self._clamps_of[f"{name}.pads"] = pads
 
     def lstms(self, calls: Sequence[tuple[str, LSTMCall[Array]]]) -> list[Forward]:
         runs = []
         for name, call in calls:
-            runs += [self._lstm(name, call)] if self._clamps_of[name] else super().lstms([(name, call)])
+            clamps = self._clamps_of[name]
+            if not clamps:
+                runs += super().lstms([(name, call)])
+                continue
+            runs.append(Reference().forward(call, change=partial(_clamped, clamps)))
+            if self.keep and (saved := runs[-1].saved) is not None:
+                self.saved_activations.setdefault(name, []).append(saved)
         return runs
 
-    def _lstm(self, name: str, call: LSTMCall[Array]) -> Forward:
-        pre, index, lengths, weight_hh, gate = call.pre, call.index, call.lengths, call.weight_hh, call.gate
-        units, steps, starts = weight_hh.shape[1], int(lengths.sum()), starts_of(lengths)
-        h_now, c_now = call.h0.copy(), call.c0.copy()  # (B, H)
-        h, c = np.empty((2, steps, units), dtype=pre.dtype)
-        gates = np.empty((steps, 4 * units), dtype=pre.dtype)
-        for s in range(int(lengths.max(initial=0))):
-            active = np.flatnonzero(lengths > s)  # (A,)
-            positions = lengths[active] - 1 - s if call.reverse else np.full(len(active), s)
-            rows = starts[active] + positions
-            c_prev = c_now[active]
-            pre_x = pre[rows if index is None else index[rows]]  # (A, 4H)
-            gates_now = applied_gates(step_forward(pre_x, h_now[active], c_prev, weight_hh, gate).gates, gate)
-            i, f, g, o = self._clamp(name, gates_now.reshape(-1, 4, units), positions).transpose(1, 0, 2)  # (A, H) each
-            c[rows] = c_now[active] = f * c_prev + i * g
-            h[rows] = h_now[active] = o * np.tanh(c[rows])
-            gates[rows] = np.concatenate([i, f, g, o], axis=1)
-        if self.keep:
-            packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
-            # Binary gates are rounded already, hence "sigmoid". There is no backward pass through clamps.
-            saved = SavedActivations.of(replace(call, gate="sigmoid"), h, c, packed)
-            self.saved_activations.setdefault(name, []).append(saved)
-        return Forward(h, h_now, c_now, None, c)
 
-    def _clamp(self, name: str, gates: Array, positions: Array) -> Array:
-        """gates (A, 4, H) with the clamped values; the last clamp wins."""
-        for clamp, columns in self._clamps_of[name]:
-            rows = np.ones(len(gates), dtype=bool) if name.endswith(".pads") else clamp.at(positions)
-            gates[rows, "ifgo".index(clamp.gate), columns] = clamp.value
-        return gates
+def _clamped(clamps: Sequence[tuple[Clamp, slice]], gates: Array, positions: Array) -> Array:
+    """gates (A, 4H) of these steps (A,) of the sequences with the clamped values; the last clamp wins."""
+    by_gate = gates.reshape(len(gates), 4, -1)
+    for clamp, columns in clamps:
+        by_gate[clamp.at(positions), "ifgo".index(clamp.gate), columns] = clamp.value
+    return gates

@@ -82,12 +82,12 @@ def sampled_softmax(
         total += float((np.log(sums) + largest - target_logit).sum(dtype=np.float64))
         logits *= (1 / (n * sums))[:, None]
         d_target_logit[block_rows] = (target_exp / sums - 1) / n
-        back = kernel.project_backward(block, sampled, logits, with_dx=True)
-        assert back.dx is not None
+        dx, dweight, dbias = kernel.project_backward(block, sampled, logits)
+        assert dx is not None
         target_weight *= d_target_logit[block_rows, None]
-        np.add(back.dx, target_weight, out=d_x[block_rows])
-        d_sampled += back.dweight_ih
-        d_sampled_bias += back.dbias
+        np.add(dx, target_weight, out=d_x[block_rows])
+        d_sampled += dweight
+        d_sampled_bias += dbias
     x.accumulate(d_x, owned=True)
     weight.accumulate_rows(candidates, d_sampled)
     d_target = d_target_logit[:, None] * rows  # (N, D)

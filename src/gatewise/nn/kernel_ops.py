@@ -279,9 +279,10 @@ def _project_backward(
     x: Tensor, weight_ih: Tensor, dpre: Tensor, with_dx: bool, kernel: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """dx (U, D), empty without `with_dx`; dweight_ih (4H, D); dbias (4H,)."""
-    found = get(kernel).project_backward(as_array(x), as_array(weight_ih), as_array(dpre), with_dx=with_dx)
-    dx = x.new_empty((0, x.shape[1])) if found.dx is None else torch.from_numpy(found.dx)
-    return dx, torch.from_numpy(found.dweight_ih), torch.from_numpy(found.dbias)
+    arrays = as_array(x), as_array(weight_ih), as_array(dpre)
+    dx, dweight_ih, dbias = get(kernel).project_backward(*arrays, with_dx=with_dx)
+    empty = x.new_empty((0, x.shape[1]))
+    return empty if dx is None else torch.from_numpy(dx), torch.from_numpy(dweight_ih), torch.from_numpy(dbias)
 
 
 @_project.register_fake

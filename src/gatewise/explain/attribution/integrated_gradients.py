@@ -26,7 +26,6 @@ import numpy as np
 from gatewise.errors import InputError, quote
 from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example
-from gatewise.kernels import Interpolation
 from gatewise.kernels.ragged import starts_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
@@ -239,7 +238,7 @@ def _integrate_batch(net: LSTM, pieces: Sequence[_Piece]) -> None:
     dlogits = np.concatenate(
         [one.weights[:, None] * path.logit_weights for one, path in zip(pieces, paths, strict=True)]
     )  # (runs, outputs)
-    points = Interpolation(base.astype(np.int32), alphas)
+    points = base.astype(np.int32), alphas
     logits, slopes = gradients(
         parameters, arch, batch, lambda _: dlogits, [name], net.ops().kernel, interpolation=points, memo=net.memo
     )

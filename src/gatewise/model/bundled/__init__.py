@@ -18,9 +18,8 @@ FOLDER = Path(__file__).resolve().parent / NAME
 
 def folder() -> Path:
     """The folder. Raises ModelFileError, which says how to make it, if it is missing."""
-    reason = missing()
-    if reason is not None:
-        raise ModelFileError(reason)
+    if not (FOLDER / "manifest.json").is_file():
+        raise ModelFileError(str(missing()))
     return FOLDER
 
 
