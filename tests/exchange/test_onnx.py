@@ -97,7 +97,7 @@ def test_a_thousand_random_inputs_are_compared_and_long_ones_are_among_them(
 
 def test_nothing_is_written_where_the_logits_differ(tmp_path: Path) -> None:
     model = random_model()
-    source = OnnxSource(model.ensemble, None, lambda rows: model.ensemble.logits(rows) + 2e-5)
+    source = OnnxSource(model.ensemble, lambda rows: model.ensemble.logits(rows) + 2e-5)
     with pytest.raises(ExportError, match=r"not written: ONNX Runtime's logits differ by 2e-05"):
         onnx_export.export(source, tmp_path / "model.onnx", {})
     assert not list(tmp_path.iterdir())

@@ -31,8 +31,8 @@ def counted(monkeypatch: pytest.MonkeyPatch, model: Model) -> Iterator[dict[str,
     lstms = Ops.lstms
     encoder: Any = getattr(
         model.preprocessor, "encoding", model.preprocessor
-    )  # a text encoding, or of series the scaling
-    methods = ("encode", "encode_batch", "tokenize") if encoder is not model.preprocessor else ("_encoded",)
+    )  # a text encoding, or the preprocessor of series
+    methods = ("encode", "encode_batch", "tokenize") if encoder is not model.preprocessor else ("encoded",)
 
     def counting_lstms(self: Ops, given: Any) -> Any:
         read = [call for name, call in given if not name.endswith(".pads")]

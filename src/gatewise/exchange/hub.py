@@ -14,7 +14,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.storage.atomic import write_atomic
@@ -24,14 +24,6 @@ from gatewise.storage.folder import MANIFEST, Folder, load_folder, parse_manifes
 SCHEME = "hf://"
 CARD = "README.md"
 _ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([^\s@]+))?", re.ASCII)
-
-
-class HubEvaluation(NamedTuple):
-    """One figure for the card's metadata block: data set, name of the metric ("accuracy"), value."""
-
-    data: str
-    metric: str
-    value: float
 
 
 def download(address: str) -> Folder:
@@ -83,15 +75,43 @@ def _fetcher(hub: Any, repo: str, revision: str | None, address: str) -> Callabl
     return fetch
 
 
-def upload(repo: str, files: Mapping[str, bytes], card: str, *, private: bool, revision: str | None) -> str:
-    """Commit a model folder with its card to the model `repo`, "owner/name", which is created if there is none.
+def upload(
+    repo: str,
+    files: Mapping[str, bytes],
+    evaluations: Sequence[tuple[str, str, float]],
+    pipeline_tag: str | None,
+    *,
+    private: bool,
+    revision: str | None,
+) -> str:
+    """Commit a model folder to the model `repo`, "owner/name", which is created if there is none.
 
-    revision: the branch; None: main. Returns the address of the commit. Errors as `download`.
+    The card gets a metadata block from which the Hub shows library, task and results. evaluations: data set, name of
+    the metric ("accuracy") and value of each. revision: the branch; None: main. Returns the address of the commit.
+    Errors as `download`.
     """
     hub, address = _huggingface_hub(), f"{SCHEME}{repo}"
     _parse(address)
+    results = [
+        hub.EvalResult(
+            task_type=pipeline_tag or "other",
+            dataset_type="other",
+            dataset_name=data,
+            metric_type=metric,
+            metric_value=value,
+        )
+        for data, metric, value in evaluations
+    ]
+    about = hub.ModelCardData(
+        library_name="gatewise",
+        pipeline_tag=pipeline_tag,
+        tags=["gatewise", "lstm"],
+        model_name=repo,
+        eval_results=results or None,
+    )
     with _one_line_errors(hub, address), TemporaryDirectory() as folder:
         save_folder(Path(folder, "model"), {name: raw for name, raw in files.items() if name != CARD})
+        card = f"---\n{about.to_yaml()}\n---\n\n{files[CARD].decode()}"
         Path(folder, "model", CARD).write_text(card, encoding="utf-8")
         api = hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
         api.create_repo(repo, private=private, exist_ok=True)
@@ -102,29 +122,6 @@ def upload(repo: str, files: Mapping[str, bytes], card: str, *, private: bool, r
             commit_message="Upload a gatewise model",
         )
         return f"{address}@{commit.oid}"
-
-
-def hub_card(card: str, repo: str, pipeline_tag: str | None, evaluations: Sequence[HubEvaluation]) -> str:
-    """The model card with the metadata block from which the Hub shows library, task and results."""
-    hub = _huggingface_hub()
-    results = [
-        hub.EvalResult(
-            task_type=pipeline_tag or "other",
-            dataset_type="other",
-            dataset_name=one.data,
-            metric_type=one.metric,
-            metric_value=one.value,
-        )
-        for one in evaluations
-    ]
-    about = hub.ModelCardData(
-        library_name="gatewise",
-        pipeline_tag=pipeline_tag,
-        tags=["gatewise", "lstm"],
-        model_name=repo,
-        eval_results=results or None,
-    )
-    return f"---\n{about.to_yaml()}\n---\n\n{card}"
 
 
 def _parse(address: str) -> tuple[str, str | None]:

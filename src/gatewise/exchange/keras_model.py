@@ -14,7 +14,7 @@ import numpy as np
 
 from gatewise.errors import InputError, counted, quote
 from gatewise.network.architecture import Architecture
-from gatewise.network.weight_layouts import Weights, from_keras_layer, network_of, to_keras_arrays
+from gatewise.network.weight_layouts import from_keras_layer, network_of, to_keras_arrays, weights_of
 from gatewise.types import Array, Task
 
 _BELOW = -2.0  # below every h, which is between -1 and 1
@@ -53,10 +53,7 @@ def keras_model(arch: Architecture, parameters: Mapping[str, Array]) -> Any:
     network = keras.Model(tokens, keras.layers.Dense(arch.outputs, name="dense")(features), name="gatewise")
     network.get_layer("embedding").set_weights([parameters["embedding.weight"]])
     for layer in range(arch.layers):
-        arrays: list[Array] = []
-        for _, _, name in (one for one in arch.lstms() if one[0] == layer):
-            parts = (parameters[f"{name}.{part}"] for part in ("weight_ih", "weight_hh", "bias"))
-            arrays += to_keras_arrays(Weights(*parts))
+        arrays = [array for one in weights_of(parameters, arch, layer) for array in to_keras_arrays(one)]
         network.get_layer(f"{'bidirectional' if arch.bidirectional else 'lstm'}_{layer + 1}").set_weights(arrays)
     network.get_layer("dense").set_weights([parameters["dense.weight"].T, parameters["dense.bias"]])
     return network

@@ -29,15 +29,6 @@ _LONGEST = 100  # steps of most of them
 
 
 @dataclass(frozen=True)
-class Scaling:
-    """What the preprocessor of series does: mean and std (C,), and whether it appends a mask of missing values."""
-
-    mean: Array
-    std: Array
-    mask: bool
-
-
-@dataclass(frozen=True)
 class OnnxReport:
     """What was written. max_error: the largest difference of a logit from ONNX Runtime's, relative to logits above 1,
     over `checked` random sequences. inputs: what the graph takes, and what stays outside it, in one line.
@@ -53,27 +44,24 @@ class OnnxReport:
 
 @dataclass(frozen=True)
 class OnnxSource:
-    """The parts of a model that its graph is made of. scaling: of series, None for tokens. logits: the model's own,
-    (n, outputs) of n sequences of ids or of unscaled series.
+    """The parts of a model that its graph is made of. logits: the model's own, (n, outputs) of n sequences of ids or of
+    unscaled series. mean, std (C,), mask: what the preprocessor of series does (`SeriesPreprocessor`); None for tokens.
     """
 
     ensemble: Ensemble
-    scaling: Scaling | None
     logits: Callable[[Sequence[Array]], Array]
-
-    @property
-    def target(self) -> Target:
-        """What is predicted."""
-        return self.ensemble.target
+    mean: Array | None = None
+    std: Array | None = None
+    mask: bool = False
 
     @property
     def inputs(self) -> str:
         """What the graph takes, in one line."""
-        if self.scaling is None:
+        if self.mean is None:
             return "token ids (batch, steps) and lengths (batch,); the tokenisation is not part of the graph"
         return (
-            f"series (batch, steps, {len(self.scaling.mean)}), NaN for missing values, and lengths (batch,); scaling "
-            "and interpolation are part of the graph"
+            f"series (batch, steps, {len(self.mean)}), NaN for missing values, and lengths (batch,); scaling and "
+            "interpolation are part of the graph"
         )
 
 
@@ -102,11 +90,11 @@ class ExportError(GatewiseError):
 
 def onnx_model(source: OnnxSource, metadata: Mapping[str, str]) -> Any:
     """The ModelProto, checked by `onnx.checker`."""
-    graph, ensemble, scaling = Graph(), source.ensemble, source.scaling
+    graph, ensemble = Graph(), source.ensemble
     name, dtype, channels = _input(source)
-    x, lengths = name, "lengths"
-    if scaling is not None:
-        x = _scaled(graph, name, lengths, scaling)
+    x, lengths, target = name, "lengths", ensemble.target
+    if source.mean is not None:
+        x = _scaled(graph, name, lengths, source)
     total: Any = ensemble.shift  # float64
     for member, weight in ensemble:
         if weight:
@@ -114,12 +102,12 @@ def onnx_model(source: OnnxSource, metadata: Mapping[str, str]) -> Any:
             total = graph.add("Add", logits, total)
     logits = graph.cast(total, np.float32)
     outputs: dict[str, Any] = {}
-    if source.target.task == "regression":
-        outputs[graph.rename(logits, "values")] = (np.float32, ["batch", source.target.outputs])
+    if target.task == "regression":
+        outputs[graph.rename(logits, "values")] = (np.float32, ["batch", target.outputs])
     else:
-        outputs[graph.rename(logits, "logits")] = (np.float32, ["batch", source.target.outputs])
-        probabilities = graph.rename(_probabilities(graph, logits, source.target), "probabilities")
-        outputs[probabilities] = (np.float32, ["batch", len(source.target.classes)])
+        outputs[graph.rename(logits, "logits")] = (np.float32, ["batch", target.outputs])
+        probabilities = graph.rename(_probabilities(graph, logits, target), "probabilities")
+        outputs[probabilities] = (np.float32, ["batch", len(target.classes)])
     return graph.model(
         {name: (dtype, ["batch", "steps", *channels]), lengths: (np.int64, ["batch"])},
         outputs,
@@ -129,21 +117,23 @@ def onnx_model(source: OnnxSource, metadata: Mapping[str, str]) -> Any:
 
 def _input(source: OnnxSource) -> tuple[str, type, tuple[int, ...]]:
     """Name and dtype of the input, and the axes of a step."""
-    return ("tokens", np.int64, ()) if source.scaling is None else ("series", np.float32, source.scaling.mean.shape)
+    return ("tokens", np.int64, ()) if source.mean is None else ("series", np.float32, source.mean.shape)
 
 
-def _scaled(graph: Graph, series: str, lengths: str, scaling: Scaling) -> str:
+def _scaled(graph: Graph, series: str, lengths: str, source: OnnxSource) -> str:
     """What `SeriesPreprocessor` makes of series (B, T, C) float32 of `lengths` (B,): (B, T, C), or C + 1 channels with
     a mask. Steps behind the end of a series are 0.
     """
-    scaled = graph.add("Sub", graph.cast(series, np.float64), scaling.mean.astype(np.float64))
-    scaled = graph.cast(graph.add("Div", scaled, scaling.std.astype(np.float64)), np.float32)
+    assert source.mean is not None
+    assert source.std is not None
+    scaled = graph.add("Sub", graph.cast(series, np.float64), source.mean.astype(np.float64))
+    scaled = graph.cast(graph.add("Div", scaled, source.std.astype(np.float64)), np.float32)
     inside = graph.add("Unsqueeze", step_mask(graph, series, lengths), ints(2))  # (B, T, 1)
     missing = graph.add("IsNaN", scaled)
     known = graph.add("And", graph.add("Not", missing), inside)  # (B, T, C)
     filled = graph.add("Where", known, scaled, _interpolated(graph, scaled, known))
     filled = graph.add("Where", inside, filled, scalar(0, np.float32))
-    if not scaling.mask:
+    if not source.mask:
         return filled
     share = graph.add("ReduceMean", graph.cast(graph.add("And", missing, inside), np.float32), axes=[2], keepdims=1)
     return graph.add("Concat", filled, share, axis=2)
@@ -187,15 +177,15 @@ def _probabilities(graph: Graph, logits: str, target: Target) -> str:
 
 def _metadata(source: OnnxSource) -> dict[str, str]:
     """`metadata_props` of a graph."""
-    target = source.target
+    ensemble, target = source.ensemble, source.ensemble.target
     facts = {
-        "architecture": json.dumps(asdict(source.ensemble.lstm.arch)),
+        "architecture": json.dumps(asdict(ensemble.lstm.arch)),
         "task": target.task,
         "classes": json.dumps(target.classes, ensure_ascii=False),
         "label_type": target.label_type,
         "thresholds": json.dumps(target.thresholds),
         "inputs": source.inputs,
-        "ensemble": str(source.ensemble),
+        "ensemble": str(ensemble),
     }
     return {f"gatewise.{name}": value for name, value in facts.items()}
 
@@ -233,9 +223,8 @@ def _random_sequences(source: OnnxSource, rng: np.random.Generator, most: int) -
         lengths = max_length + rng.integers(1, 50, min(2, most))
     else:
         lengths = np.exp(rng.uniform(0, np.log(_LONGEST), count)).astype(np.int64)
-    if source.scaling is None:
-        return [_random_tokens(source, rng, int(length)) for length in lengths]
-    return [_random_series(source.scaling, rng, int(length)) for length in lengths]
+    make = _random_tokens if source.mean is None else _random_series
+    return [make(source, rng, int(length)) for length in lengths]
 
 
 def _random_tokens(source: OnnxSource, rng: np.random.Generator, length: int) -> Array:
@@ -248,9 +237,11 @@ def _random_tokens(source: OnnxSource, rng: np.random.Generator, length: int) ->
     return tokens
 
 
-def _random_series(scaling: Scaling, rng: np.random.Generator, length: int) -> Array:
+def _random_series(source: OnnxSource, rng: np.random.Generator, length: int) -> Array:
     """A series (length, C) float32 like the training data; every third one has missing values."""
-    series = rng.normal(scaling.mean, scaling.std, (length, len(scaling.mean))).astype(np.float32)
+    assert source.mean is not None
+    assert source.std is not None
+    series = rng.normal(source.mean, source.std, (length, len(source.mean))).astype(np.float32)
     if rng.integers(3) == 0:
         series[rng.random(series.shape) < rng.uniform(0, 1)] = np.nan
     return series

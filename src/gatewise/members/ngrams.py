@@ -264,12 +264,12 @@ class Ngrams(Member):
             raise ModelFileError(f"{file}: {error}") from error
 
     def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
-        from gatewise.members.onnx.ngrams import NgramArrays, ngram_logits
+        from gatewise.members.onnx.ngrams import ngram_logits
 
         if not len(self):
             zeros = np.zeros((1, self.outputs))
             return str(graph.add("Mul", graph.cast(graph.column(lengths), np.float64), zeros))
-        return ngram_logits(graph, NgramArrays(self.order, self.keys, self.weight, self.scale), x, lengths)
+        return ngram_logits(graph, self, x, lengths)
 
     def onnx_tokens(self, rng: np.random.Generator, count: int) -> Array:
         if not len(self):

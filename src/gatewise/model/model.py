@@ -436,21 +436,17 @@ class Model:
 
         `metadata_props` holds the architecture, the classes, the metadata without examples, and the vocabulary.
         """
-        from gatewise.exchange.onnx_export import OnnxSource, Scaling, export
+        from gatewise.exchange.onnx_export import OnnxSource, export
 
-        ensemble, scaling = self.explained, None
-        if isinstance(self.preprocessor, SeriesPreprocessor):
-            own = self.preprocessor
-            scaling = Scaling(np.array(own.mean), np.array(own.std), own.mask)
-
-        def logits(inputs: Sequence[Array]) -> Array:
-            return ensemble.logits(inputs if scaling is None else self.preprocessor.encode_batch(inputs))
-
-        config, files = self.preprocessor.to_files()
+        own, ensemble = self.preprocessor, self.explained
+        source = OnnxSource(ensemble, ensemble.logits)
+        if isinstance(own, SeriesPreprocessor):
+            scaling = np.array(own.mean), np.array(own.std), own.mask
+            source = OnnxSource(ensemble, lambda series: ensemble.logits(own.encode_batch(series)), *scaling)
+        config, files = own.to_files()
         facts = {"metadata": asdict(replace(self.metadata, examples=())), "preprocessor": config}
         texts = {f"gatewise.{name}": json_bytes(value).decode() for name, value in facts.items()}
-        texts |= {name: raw.decode() for name, raw in files.items()}
-        return export(OnnxSource(ensemble, scaling, logits), path, texts)
+        return export(source, path, texts | {name: raw.decode() for name, raw in files.items()})
 
     def to_torch(self, *, network_only: bool = False) -> TorchNetwork:
         """The ensemble as a torch.nn.Module that gives equal logits and runs without gatewise; see
@@ -486,17 +482,16 @@ class Model:
         `hf auth login` or HF_TOKEN. Returns the address of the commit, "hf://owner/name@commit", which `load` opens.
         Raises ModelFileError with the Hub's reason.
         """
-        from gatewise.exchange.hub import HubEvaluation, hub_card, upload
+        from gatewise.exchange.hub import upload
 
         evaluations = [
-            HubEvaluation(one.data, name, value)
+            (one.data, name, value)
             for one in self.metadata.evaluations
             for name, value in (({} if one.accuracy is None else {"accuracy": one.accuracy}) | one.scores).items()
         ]
-        text = isinstance(self.preprocessor, TextPreprocessor)
-        tag = "text-classification" if text and self.task != "regression" else None
-        card = hub_card(self.card(), repo, tag, evaluations)
-        return upload(repo, self.to_files(), card, private=private, revision=revision)
+        text = self.preprocessor.inputs.kind == "tokens" and self.task != "regression"
+        tag = "text-classification" if text else None
+        return upload(repo, self.to_files(), evaluations, tag, private=private, revision=revision)
 
     def to_files(self) -> dict[str, bytes]:
         """The files of the model folder by name. Raises InputError for a storage dtype that a tensor cannot have."""

@@ -10,7 +10,7 @@ c of Keras and ONNX is the candidate g.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,6 +51,13 @@ def network_of(
         parameters[f"{name}.bias"] = np.zeros(4 * units) if one.bias is None else one.bias
     parameters |= {"dense.weight": dense, "dense.bias": np.zeros(len(dense)) if bias is None else bias}
     return arch, {name: np.asarray(array, np.float32) for name, array in parameters.items()}
+
+
+def weights_of(parameters: Mapping[str, Array], arch: Architecture, layer: int | None = None) -> list[Weights]:
+    """The weights of each layer and direction, bottom layer first; or of one layer."""
+    parts = ("weight_ih", "weight_hh", "bias")
+    names = [name for number, _, name in arch.lstms() if layer in (None, number)]
+    return [Weights(*(parameters[f"{name}.{part}"] for part in parts)) for name in names]
 
 
 def reordered(array: Array, source: str, target: str) -> Array:

@@ -13,7 +13,7 @@ from gatewise.errors import InputError, quote
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import BITS, Ngrams
 from gatewise.network.architecture import Architecture
-from gatewise.network.weight_layouts import Weights, network_of
+from gatewise.network.weight_layouts import network_of, weights_of
 from gatewise.nn.convert import from_arrays, from_torch, to_arrays, to_torch
 from gatewise.nn.lstm import LSTM
 from gatewise.types import Array
@@ -31,16 +31,14 @@ class Network(torch.nn.Module):
     def __init__(self, ensemble: Ensemble) -> None:
         super().__init__()
         arch, parameters = ensemble.lstm.arch, ensemble.folded_parameters()
-        names = [name for _, _, name in arch.lstms()]
-        weights = [
-            Weights(*(parameters[f"{name}.{part}"] for part in ("weight_ih", "weight_hh", "bias"))) for name in names
-        ]
         if arch.gate != "sigmoid":
             raise InputError(f"gate={arch.gate!r}: torch.nn.LSTM has sigmoid gates only")
         self.embedding = None
         if arch.inputs == "tokens":
             self.embedding = torch.nn.Embedding(arch.vocab_size, arch.embedding_dim)
-        self.lstm = to_torch(from_arrays(weights, bidirectional=arch.bidirectional, batch_first=True))
+        self.lstm = to_torch(
+            from_arrays(weights_of(parameters, arch), bidirectional=arch.bidirectional, batch_first=True)
+        )
         self.dense = torch.nn.Linear(arch.features, arch.outputs)
         with torch.no_grad():
             if self.embedding is not None:

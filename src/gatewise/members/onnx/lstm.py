@@ -7,8 +7,6 @@ Inputs are padded at the end: tokens (B, T) or channels (B, T, C), with the leng
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import groupby
-from operator import itemgetter
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from gatewise.errors import InputError
 from gatewise.members.onnx.graph import Graph, Value, ints, scalar
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import PAD
-from gatewise.network.weight_layouts import Weights, to_onnx_arrays
+from gatewise.network.weight_layouts import to_onnx_arrays, weights_of
 from gatewise.types import Array
 
 
@@ -36,14 +34,18 @@ def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architectur
         x = graph.add("Gather", parameters["embedding.weight"], x)  # (B, T, D)
     x = graph.add("Transpose", x, perm=[1, 0, 2])  # (T, B, D)
     h = h_T = ""
-    for layer, group in groupby(arch.lstms(), key=itemgetter(0)):
+    for layer in range(arch.layers):
         if layer:
             x = graph.add("Reshape", graph.add("Transpose", h, perm=[0, 2, 1, 3]), ints(0, 0, -1))
-        weights = [
-            Weights(*(parameters[f"{name}.{part}"] for part in ("weight_ih", "weight_hh", "bias")))
-            for *_, name in group
-        ]
-        h, h_T = _lstm(graph, x, weights, lengths, arch.units)  # (T, R, B, H), (R, B, H)
+        W, R, B = to_onnx_arrays(weights_of(parameters, arch, layer))
+        assert B is not None
+        h, h_T = graph.add_several(  # (T, R, B, H) of every step, (R, B, H) of the last one; R directions
+            "LSTM",
+            2,
+            *(x, W, R, B, graph.cast(lengths, np.int32)),
+            hidden_size=arch.units,
+            direction="bidirectional" if arch.bidirectional else "forward",
+        )
     pooled = []
     for one in _pool(graph, arch, h, h_T, lengths):  # (R, B, H) -> (B, R x H)
         pooled.append(graph.add("Reshape", graph.add("Transpose", one, perm=[1, 0, 2]), ints(0, -1)))
@@ -79,20 +81,6 @@ def _gather(graph: Graph, arch: Architecture, x: str, source: str) -> str:
     if arch.inputs == "channels":
         source = graph.add("Expand", graph.add("Unsqueeze", source, ints(2)), ints(1, 1, arch.channels))
     return graph.add("GatherElements", x, source, axis=1)
-
-
-def _lstm(graph: Graph, x: str, weights: list[Weights], lengths: str, units: int) -> tuple[str, str]:
-    """h (T, R, B, H) of every step and h_T (R, B, H) of the last step of one layer with R directions."""
-    W, R, B = to_onnx_arrays(weights)
-    assert B is not None
-    h, h_T = graph.add_several(
-        "LSTM",
-        2,
-        *(x, W, R, B, graph.cast(lengths, np.int32)),
-        hidden_size=units,
-        direction="forward" if len(weights) == 1 else "bidirectional",
-    )
-    return h, h_T
 
 
 def _pool(graph: Graph, arch: Architecture, h: str, h_T: str, lengths: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,17 +12,8 @@ from gatewise.types import Array
 BITS = 21  # per token of a key, see `gatewise.members.ngrams`
 
 
-class NgramArrays(NamedTuple):
-    """The arrays of an n-gram model: keys (K,) int64, ascending; weight (K, outputs); scale (K,) or None."""
-
-    order: int
-    keys: Array
-    weight: Array
-    scale: Array | None
-
-
-def ngram_logits(graph: Graph, ngrams: NgramArrays, tokens: str, lengths: str) -> str:
-    """Logits (B, outputs) float64 of tokens (B, T) of `lengths` (B,).
+def ngram_logits(graph: Graph, ngrams: Any, tokens: str, lengths: str) -> str:
+    """Logits (B, outputs) float64 of tokens (B, T) of `lengths` (B,). ngrams: an `Ngrams`.
 
     The row of each n-gram in `ngrams.keys` is found by binary search. The rows of a text are sorted, so that equal
     ones are neighbours and count once.
@@ -57,7 +48,7 @@ def _with_none(values: Array) -> Array:
     return np.concatenate([values, np.zeros_like(values[:1])])
 
 
-def _ngram_rows(graph: Graph, ngrams: NgramArrays, tokens: str, lengths: str) -> str:
+def _ngram_rows(graph: Graph, ngrams: Any, tokens: str, lengths: str) -> str:
     """Row (B, T x order) in `ngrams.keys` of the n-gram of n tokens that ends at step t, for n = 1 to `order`; K where
     there is none.
     """
