@@ -128,7 +128,8 @@ def open_model(path: str | None, precision: str = "float32") -> Model:
     from gatewise.kernels import for_precision
     from gatewise.model.model import load
 
-    for_precision(precision)  # type: ignore[arg-type]
+    if precision != "float32":
+        for_precision(precision)  # type: ignore[arg-type]
     return load(None if path == "bundled" else path, precision=precision)  # type: ignore[arg-type]
 
 
