@@ -19,7 +19,7 @@ from gatewise._version import __version__
 from gatewise.data import Unlabelled
 from gatewise.errors import InputError, counted, did_you_mean, quote
 from gatewise.kernels import fastest_precision
-from gatewise.kernels.native import readonly_copy
+from gatewise.kernels.native import read_only
 from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata
 from gatewise.network.architecture import initial_value, language_model_shapes
 from gatewise.network.batch import PAD
@@ -192,7 +192,7 @@ def pretrain(
                 created=time.strftime("%Y-%m-%d", time.gmtime()),
                 command=command,
             )
-            trained = {name: readonly_copy(array) for name, array in loop.result().items()}
+            trained = {name: read_only(array) for name, array in loop.result().items()}
             pretrained = PretrainedLM(encoding, trained, metadata, progress.history_lines)
             if folder.target is not None:
                 pretrained.save(folder.target)
