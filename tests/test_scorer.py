@@ -41,17 +41,21 @@ def batch_of(kind: str, columns: dict[str, list[Any]]) -> Any:
         return {name: np.array(values) for name, values in columns.items()}
     if kind == "pandas":
         return pd.DataFrame(columns, index=[f"row {n}" for n in range(len(columns["review"]))])
+    if kind == "polars":
+        return pl.DataFrame(columns, schema_overrides={"review": pl.String})
     return pa.table(columns) if kind == "table" else pa.RecordBatch.from_pydict(columns)
 
 
 def lists(batch: Any) -> dict[str, list[Any]]:
     if isinstance(batch, dict):
-        return {name: array.tolist() for name, array in batch.items()}
+        return {name: list(values) for name, values in batch.items()}
+    if isinstance(batch, pl.DataFrame):
+        return batch.to_dict(as_series=False)
     found: dict[str, list[Any]] = batch.to_dict("list") if isinstance(batch, pd.DataFrame) else batch.to_pydict()
     return found
 
 
-@pytest.mark.parametrize("kind", ["table", "record batch", "pandas", "dict"])
+@pytest.mark.parametrize("kind", ["table", "record batch", "pandas", "polars", "dict"])
 def test_each_kind_comes_back_with_the_columns_of_the_model(folder: Path, kind: str) -> None:
     given = {"id": list(range(6)), "review": TEXTS}
     batch = batch_of(kind, given)
@@ -68,7 +72,7 @@ def test_each_kind_comes_back_with_the_columns_of_the_model(folder: Path, kind: 
         assert found["label"].dtype == np.int64
 
 
-@pytest.mark.parametrize("kind", ["table", "record batch", "pandas", "dict"])
+@pytest.mark.parametrize("kind", ["table", "record batch", "pandas", "polars", "dict"])
 @pytest.mark.parametrize("missing", ["raise", "null"])
 def test_a_batch_without_rows_has_the_same_columns_and_types(folder: Path, kind: str, missing: str) -> None:
     scorer = gw.Scorer(folder, text="review", missing=missing)
@@ -76,11 +80,13 @@ def test_a_batch_without_rows_has_the_same_columns_and_types(folder: Path, kind:
     assert list(lists(none)) == ["review", "label", "probability"]
     if kind == "pandas":
         assert none.dtypes[["label", "probability"]].equals(some.dtypes[["label", "probability"]])
+    elif kind == "polars":
+        assert none.dtypes == some.dtypes == [pl.String, pl.Int64, pl.Float64]
     elif kind != "dict":
         assert none.schema.types[1:] == some.schema.types[1:] == [pa.int64(), pa.float64()]
 
 
-@pytest.mark.parametrize("kind", ["table", "pandas", "dict"])
+@pytest.mark.parametrize("kind", ["table", "pandas", "polars", "dict"])
 def test_rows_without_a_text(folder: Path, kind: str) -> None:
     texts = ["word1", None, " \n", "word2"]
     batch = batch_of(kind, {"review": texts})
@@ -108,8 +114,8 @@ def test_labels_and_numbers_of_other_tasks(tmp_path: Path) -> None:
     assert list(map(len, table["probability"].to_pylist())) == list(map(len, model.predict(TEXTS)))
     arrays = gw.Scorer(folder, text="t")({"t": np.array(TEXTS)})
     assert arrays["label"].tolist() == table["label"].to_pylist()
-    frame = gw.Scorer(folder, text="t")(pd.DataFrame({"t": TEXTS}))
-    assert frame["label"].tolist() == table["label"].to_pylist()
+    for frame in (pd.DataFrame({"t": TEXTS}), pl.DataFrame({"t": TEXTS})):
+        assert gw.Scorer(folder, text="t")(frame)["label"].to_list() == table["label"].to_pylist()
 
     model, folder = saved(tmp_path, classes=2, task="regression")
     table = gw.Scorer(folder, text="t")(pa.table({"t": TEXTS}))
@@ -150,7 +156,7 @@ def test_batches_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
         (pa.table({"review": [1, 2]}), r"row 0: column 'review' is a number \(1\), not a text"),
         ({"review": np.array([["x"]])}, r"column 'review': an array of shape \(1, 1\)"),
         (TEXTS, "a batch must be .* not a list$"),
-        (pl.DataFrame({"review": TEXTS}), "a batch must be .* not a DataFrame of polars$"),
+        (pl.LazyFrame({"review": TEXTS}).collect, "a batch must be .* not a "),
         ({"review": ["x", 5]}, r"row 1: column 'review' is a number \(5\), not a text"),
         ({"review": ["x", True]}, "row 1: column 'review' is True, not a text"),
         ({"review": ["x", float("nan")]}, r"row 1: column 'review' is missing \(NaN\)"),
@@ -159,9 +165,40 @@ def test_batches_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             scorer(batch)
-    _, series = saved(tmp_path, inputs="channels")
-    with pytest.raises(InputError, match=r"model': the model takes series, and Scorer is for texts"):
-        gw.Scorer(series, text="review")({"review": TEXTS})
+    with pytest.raises(InputError, match="the model takes text: name its columns with text=, not series="):
+        gw.Scorer(folder, series="review")({"review": TEXTS})
+
+
+@pytest.mark.parametrize("kind", ["table", "pandas", "polars", "dict"])
+def test_series(tmp_path: Path, kind: str) -> None:
+    model, folder = saved(tmp_path, inputs="channels")
+    rows = [np.asarray(one) for one in random_inputs(model, 5)]
+    batch: Any = {"id": list("abcde"), "curve": [one.tolist() for one in rows]}
+    make = {"table": pa.table, "pandas": pd.DataFrame, "polars": pl.DataFrame, "dict": dict}[kind]
+    found = gw.Scorer(folder, series="curve")(make(batch))
+    np.testing.assert_array_equal(np.asarray(found["label"]), model.predict(rows))
+    batch["curve"][2] = None
+    labels = lists(gw.Scorer(folder, series="curve", missing="null")(make(batch)))["label"]
+    assert pd.isna(labels[2])
+    assert labels[:2] == model.predict(rows[:2]).tolist()
+    for column, message in (
+        (["x"], "row 0: 'x' is not a series of numbers"),
+        ([rows[0].tolist(), [[1.0] * 9]], "^row 1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            gw.Scorer(folder, series="curve")({"curve": column})
+    with pytest.raises(InputError, match="the model takes series: name its columns with series=, not text="):
+        gw.Scorer(folder, text="curve")(make(batch))
+
+
+def test_series_of_one_channel_in_columns(tmp_path: Path) -> None:
+    model = gw.train(np.random.default_rng(1).normal(size=(20, 6)), ["a", "b"] * 10, epochs=1, units=3, folds=2)
+    model.save(tmp_path / "m")
+    values = np.random.default_rng(2).normal(size=(3, 6)).astype(np.float32)
+    frame = pl.DataFrame(values, schema=[f"t{n}" for n in range(6)])
+    expected = model.predict(values).tolist()
+    assert gw.Scorer(tmp_path / "m", series=frame.columns)(frame)["label"].to_list() == expected
+    assert gw.Scorer(tmp_path / "m", series="x")({"x": values})["label"].tolist() == expected
 
 
 def test_options_that_do_not_fit(folder: Path) -> None:

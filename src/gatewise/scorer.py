@@ -39,15 +39,16 @@ _EXPLANATION = ("tokens", "attributions", "attribution_target")
 
 @dataclass(frozen=True)
 class Scorer:
-    """A callable that adds the predictions of a text model to a batch of rows. It can be pickled.
+    """A callable that adds the predictions of a model to a batch of rows. It can be pickled.
 
     model: path of a model folder, "hf://owner/name@revision", or None for the bundled model. A folder that exists here
     is held by its absolute path and `fingerprint`, the SHA-256 of its manifest: another model under this path raises
     ModelFileError in the worker. text: the text column; several are joined by a newline; None: the columns of the
-    table that the model was trained on, else "text".
+    table that the model was trained on, else "text". series: for a model of series, the column whose cells are series,
+    lists or arrays (steps,) or (steps, channels); or the columns of numbers that are the steps, in order.
 
-    A call takes a pyarrow.Table or RecordBatch, a pandas.DataFrame, or a dict of arrays (n,) by column name, and
-    returns the same type, with the same rows in the same order and the new columns at the end:
+    A call takes a pyarrow.Table or RecordBatch, a DataFrame of pandas or polars, or a dict of arrays (n,) by column
+    name, and returns the same type, with the same rows in the same order and the new columns at the end:
 
         label, probability        the predicted label in the type of the training labels, and its probability
         label, probability_NAME   with probabilities="all": one column per class
@@ -57,14 +58,17 @@ class Scorer:
 
     For multi-label models label and probability are lists. explain: True for the attribution method that measured best
     on this model, or the name of a method. columns: other names for new columns, as in {"label": "predicted_label"}.
-    missing: "raise", or "null" for null predictions where a text is missing or blank. precision: see `Model`.
+    missing: "raise", or "null" for null predictions where a text is missing or blank, or a series. precision: see
+    `Model`.
 
     Raises InputError for a batch of another type, a column that is missing, a new column whose name the batch has
-    already, a value that is not a text (with its row), and a model of series; errors of the model as `gatewise.load`.
+    already, a value that is not a text or a series (with its row), and `text` for a model of series or the other way
+    round; errors of the model as `gatewise.load`.
     """
 
     model: str | Path | None
     text: str | Sequence[str] | None = None
+    series: str | Sequence[str] | None = field(default=None, kw_only=True)
     probabilities: str = field(default="top", kw_only=True)
     explain: bool | str = field(default=False, kw_only=True)
     columns: Mapping[str, str] = field(default_factory=dict, kw_only=True)
@@ -83,8 +87,9 @@ class Scorer:
         ):
             if value not in known:
                 raise InputError(f"{name} must be {' or '.join(known)}, not {quote(value)}")
-        if self.text is not None and not self.text:
-            raise InputError("there must be at least one text column")
+        for name, columns in (("text", self.text), ("series", self.series)):
+            if columns is not None and not columns:
+                raise InputError(f"there must be at least one {name} column")
         if isinstance(self.explain, str):
             from gatewise.explain import METHODS
 
@@ -102,10 +107,21 @@ class Scorer:
         """The batch with the new columns."""
         names = _names(batch)
         model = self._load()
-        text = self.text or model.metadata.columns.text or "text"
-        columns = [find_column(name, names) for name in ([text] if isinstance(text, str) else text)]
+        given = self.series if model.channels else self.text or model.metadata.columns.text or "text"
+        if not given or (self.text if model.channels else self.series):
+            own, other = ("series", "text") if model.channels else ("text", "series")
+            raise InputError(
+                f"{quote(self.model, 200)}: the model takes {own}: name its columns with {own}=, not {other}="
+            )
+        columns = [find_column(name, names) for name in ([given] if isinstance(given, str) else given)]
         cells = {column: _values(batch, names.index(column), column) for column in columns}
-        new = self._predict(model, texts_of(cells, nullable=self.missing == "null"))
+        nullable = self.missing == "null"
+        if model.channels:
+            rows = cells[columns[0]] if isinstance(given, str) else list(zip(*cells.values(), strict=True))
+            inputs: list[Any] = [_series(row, cell, nullable) for row, cell in enumerate(rows)]
+        else:
+            inputs = texts_of(cells, nullable=nullable)
+        new = self._predict(model, inputs)
         unknown = [name for name in self.columns if name not in new]
         if unknown:
             raise InputError(f"columns: there is no new column {quote(unknown[0])}; there are {', '.join(new)}")
@@ -129,15 +145,12 @@ class Scorer:
     def _load(self) -> Model:
         folder = self._folder()
         where = str(self.model) if folder is None else str(folder)
-        model = _load(where, self.precision, self.fingerprint)
-        if model.architecture.inputs == "channels":
-            raise InputError(f"{quote(where, 200)}: the model takes series, and Scorer is for texts: use Model.predict")
-        return model
+        return _load(where, self.precision, self.fingerprint)
 
-    def _predict(self, model: Model, texts: list[str | None]) -> dict[str, Column]:
-        """The new columns by their default names, from the text of each row; None where there is none."""
-        places = [row for row, text in enumerate(texts) if text is not None]
-        present = [text for text in texts if text is not None]
+    def _predict(self, model: Model, inputs: list[Any]) -> dict[str, Column]:
+        """The new columns by their default names, from the text or series of each row; None where there is none."""
+        places = [row for row, one in enumerate(inputs) if one is not None]
+        present = [one for one in inputs if one is not None]
         parts = []
         for at in range(0, len(present), _ROWS):
             part = slice(at, at + _ROWS)
@@ -154,11 +167,11 @@ class Scorer:
             tokens, attributions, target = ([row[k] for row in rows] for k in range(3))
             columns = Column(tokens, "str", True), Column(attributions, "float", True), Column(target, "str")
             found |= dict(zip(_EXPLANATION, columns, strict=True))
-        if len(present) == len(texts):
+        if len(present) == len(inputs):
             return found
 
         def spread(column: Column) -> Column:
-            values: list[Any] = [None] * len(texts)
+            values: list[Any] = [None] * len(inputs)
             for place, value in zip(places, column.values, strict=True):
                 values[place] = value
             return column._replace(values=values)
@@ -166,13 +179,23 @@ class Scorer:
         return {name: spread(column) for name, column in found.items()}
 
 
-def _raise_with_row(model: Model, texts: list[str], places: list[int]) -> None:
-    """Raise the InputError of the first text that has one, with its row in the batch, from 0."""
-    for text, place in zip(texts, places, strict=True):
+def _series(row: int, cell: Any, nullable: bool) -> Array | None:
+    """A series as an array, None for a missing one if that is allowed."""
+    if nullable and cell is None:
+        return None
+    try:
+        return np.asarray(cell, dtype=np.float32)  # None is NaN
+    except (TypeError, ValueError):
+        raise InputError(f"row {row}: {quote(cell, 40)} is not a series of numbers") from None
+
+
+def _raise_with_row(model: Model, inputs: list[Any], places: list[int]) -> None:
+    """Raise the InputError of the first input that has one, with its row in the batch, from 0."""
+    for one, place in zip(inputs, places, strict=True):
         try:
-            model.logits([text])
+            model.logits([one])
         except InputError as error:
-            raise InputError(re.sub(r"^(text 1|input 0)(?=[: ])", f"row {place}", str(error))) from None
+            raise InputError(re.sub(r"^(text 1|input 0|row 0)(?=[:, ])", f"row {place}", str(error))) from None
 
 
 @lru_cache(maxsize=_MODELS)
@@ -194,11 +217,11 @@ def _names(batch: Any) -> list[str]:
         return [str(name) for name in batch]
     if _module(batch) == "pyarrow" and hasattr(batch, "schema"):
         return list(batch.schema.names)
-    if _module(batch) == "pandas" and hasattr(batch, "columns"):
+    if _module(batch) in ("pandas", "polars") and hasattr(batch, "columns"):
         return [str(name) for name in batch.columns]
     package = "" if _module(batch) == "builtins" else f" of {_module(batch)}"
     raise InputError(
-        "a batch must be a PyArrow table or record batch, a pandas frame or a dict of arrays, not "
+        "a batch must be a PyArrow table or record batch, a data frame of pandas or polars or a dict of arrays, not "
         f"{described(batch)}{package}"
     )
 
@@ -209,12 +232,12 @@ def _values(batch: Any, place: int, name: str) -> list[Any]:
         column = list(batch.values())[place]
         # As an array of a list, numbers among texts would become texts.
         values = column if isinstance(column, np.ndarray) else np.array(list(column), dtype=object)
-        if values.ndim != 1:
+        if values.ndim != 1 and values.dtype.kind not in "fiu":  # numbers may be series
             raise InputError(f"column {quote(name)}: an array of shape {values.shape}, not (n,)")
-        listed: list[Any] = values.tolist()
-        return listed
-    column = batch.column(place) if _module(batch) == "pyarrow" else batch.iloc[:, place]
-    return list(column.to_pylist() if hasattr(column, "to_pylist") else column.tolist())
+        return list(values) if values.ndim > 1 else list(values.tolist())
+    if _module(batch) == "pyarrow":
+        return list(batch.column(place).to_pylist())
+    return list((batch.iloc[:, place] if _module(batch) == "pandas" else batch.to_series(place)).to_list())
 
 
 def _with_columns(batch: Any, columns: Mapping[str, Column], nullable: bool) -> Any:
@@ -224,12 +247,24 @@ def _with_columns(batch: Any, columns: Mapping[str, Column], nullable: bool) -> 
     if _module(batch) == "pandas":
         import pandas
 
-        kinds = {"float": "float64", "int": "Int64" if nullable else "int64", "bool": "boolean" if nullable else "bool"}
+        dtypes = {
+            "float": "float64",
+            "int": "Int64" if nullable else "int64",
+            "bool": "boolean" if nullable else "bool",
+        }
         return batch.assign(
             **{
-                name: pandas.Series(values, batch.index, dtype=object if lists else kinds.get(kind, object))
+                name: pandas.Series(values, batch.index, dtype=object if lists else dtypes.get(kind, object))
                 for name, (values, kind, lists) in columns.items()
             }
+        )
+    if _module(batch) == "polars":
+        import polars
+
+        kinds = {"str": polars.String, "int": polars.Int64, "float": polars.Float64, "bool": polars.Boolean}
+        return batch.with_columns(
+            polars.Series(name, values, polars.List(kinds[kind]) if lists else kinds[kind])
+            for name, (values, kind, lists) in columns.items()
         )
     import pyarrow
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from gatewise.cli.options import flag, option
+from gatewise.cli.options import option
 from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -27,69 +27,43 @@ NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
 _TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".ipc", ".xlsx")
 _FILES = (*_TABLES, ".gz", ".zst", ".txt", ".ts", ".arff", ".npz", ".npy")
 
-_column = partial(option, group="Columns")
-COLUMN_OPTIONS: dict[str, Any] = {
-    "text": _column(
-        *("--text", "text"),
-        metavar="COLUMN",
-        multiple=True,
-        help="Text column or JSON key; several are joined by a newline. Default: text.",
-    ),
-    "label": _column(
-        *("--label", "label"),
-        metavar="COLUMN",
-        multiple=True,
-        help="Label column or JSON key; several for multilabel and regression. Default: label.",
-    ),
-    "task": _column(
-        "--task", metavar="NAME", help="classification, multilabel or regression. Default: classification."
-    ),
-    "label_separator": _column(
-        "--label-separator", metavar="TEXT", help="Between the labels in a column; makes the task multilabel."
-    ),
-    "weight": _column("--weight", metavar="COLUMN", help="Column of the weight of each row in the loss."),
-    "group": _column(
-        "--group", metavar="COLUMN", help="Column of groups; rows of one group stay in one part of a split."
-    ),
-    "time": _column(
-        "--time",
-        metavar="COLUMN",
-        help="Column of numbers or dates: orders the rows, or with --series the steps of a series.",
-    ),
-    "series": flag(
-        "--series", group="Columns", help="The table holds series: one per row, or with --time one step per row."
-    ),
-    "id": _column("--id", metavar="COLUMN", help="With --series: column that names the series."),
-    "layout": _column(
-        "--layout",
-        metavar="NAME",
-        help="Of three-dimensional arrays in .npz and .npy: time-first or channels-first.",
-    ),
-    "delimiter": _column(
-        "--delimiter", metavar="CHARACTER", help="Between fields of a CSV file; tab for tabs. Default: guessed."
-    ),
-    "skip_bad_rows": _column(
-        "--skip-bad-rows", metavar="FILE", help="Leave out rows that cannot be read, and list them in this CSV file."
-    ),
+_COLUMNS = {
+    "text": ("COLUMN", "Text column or JSON key; several are joined by a newline. Default: text."),
+    "label": ("COLUMN", "Label column or JSON key; several for multilabel and regression. Default: label."),
+    "task": ("NAME", "classification, multilabel or regression. Default: classification."),
+    "label_separator": ("TEXT", "Between the labels in a column; makes the task multilabel."),
+    "weight": ("COLUMN", "Column of the weight of each row in the loss."),
+    "group": ("COLUMN", "Column of groups; rows of one group stay in one part of a split."),
+    "time": ("COLUMN", "Column of numbers or dates: orders the rows, or with --series the steps of a series."),
+    "series": (None, "The table holds series: one per row, or with --time one step per row."),
+    "id": ("COLUMN", "With --series: column that names the series."),
+    "layout": ("NAME", "Of three-dimensional arrays in .npz and .npy: time-first or channels-first."),
+    "delimiter": ("CHARACTER", "Between fields of a CSV file; tab for tabs. Default: guessed."),
+    "skip_bad_rows": ("FILE", "Leave out rows that cannot be read, and list them in this CSV file."),
 }
 """The options that say what the columns of a table hold, by the field of `TableOptions`."""
 
 
 def columns(*names: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Gives a command these `COLUMN_OPTIONS`, all without names; `table_of` collects them."""
-    names = names or tuple(COLUMN_OPTIONS)
+    """Gives a command the options of these columns, all without names; `table_of` collects them."""
 
     def decorate(command: Callable[[Any], None]) -> Callable[[Any], None]:
-        for name in reversed(names):
-            command = COLUMN_OPTIONS[name](command)
+        for name in reversed(names or tuple(_COLUMNS)):
+            metavar, help = _COLUMNS[name]
+            kind: dict[str, Any] = {"is_flag": True} if metavar is None else {"multiple": name in ("text", "label")}
+            command = option(_option(name), name, metavar=metavar, group="Columns", help=help, **kind)(command)
         return command
 
     return decorate
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def table_of(given: Any) -> TableOptions:
     """The options of `columns` that a command has."""
-    return TableOptions(**{name: getattr(given, name) for name in COLUMN_OPTIONS if hasattr(given, name)})
+    return TableOptions(**{name: getattr(given, name) for name in _COLUMNS if hasattr(given, name)})
 
 
 def is_series(source: str) -> bool:
@@ -127,10 +101,8 @@ class TableOptions:
 
     def of(self, model: Model, one_class: bool = False) -> TableOptions:
         """With what the model knows: its kind, its task and its columns."""
-        series = model.architecture.inputs == "channels"
-        return replace(
-            self, series=self.series or series, task=model.task, columns=model.metadata.columns, one_class=one_class
-        )
+        known: dict[str, Any] = {"task": model.task, "columns": model.metadata.columns, "one_class": one_class}
+        return replace(self, series=self.series or model.channels > 0, **known)
 
     @contextmanager
     def rows(self, model: Model, files: Sequence[str], lines: bool = False) -> Iterator[RowReader | SeriesReader]:
@@ -143,17 +115,13 @@ class TableOptions:
 
         if not files:
             raise InputError("give texts, or files with -i (-i - for stdin)")
-        of_series = model.architecture.inputs == "channels"
-        own, other = ("series", "texts") if of_series else ("texts", "series")
-        of_other = ("text", "delimiter", "skip_bad_rows") if of_series else ("label", "id", "time", "layout")
-        for name in of_other:
-            if getattr(self, name):
-                raise InputError(f"--{name.replace('_', '-')} is for {other}, and the model reads {own}")
-        if of_series:
+        if model.channels:
+            self.refuse(("text", "delimiter", "skip_bad_rows"), "texts, and the model reads series")
             if "-" in files:
                 raise InputError(NO_SERIES_ON_STDIN)
             yield SeriesReader(model, table_paths(files), self)
             return
+        self.refuse(("label", "id", "time", "layout"), "series, and the model reads texts")
         if self.series or any(map(is_series, files)):
             raise InputError("the model reads texts, not series")
         # Without a column, stdin holds one text per line; files say by their name whether they are tables.
@@ -174,9 +142,7 @@ class TableOptions:
 
         if self.series or is_series(sources[0]):
             return self._series(sources)
-        for name in ("id", "layout"):
-            if getattr(self, name) is not None:
-                raise InputError(f"--{name} is for series: add --series")
+        self.refuse(("id", "layout"), "series: add --series")
         return read_table(
             sources,
             text=self.texts,
@@ -191,10 +157,14 @@ class TableOptions:
             one_class=self.one_class,
         )
 
+    def refuse(self, names: Sequence[str], reason: str) -> None:
+        """Raise InputError for an option that is given and does not fit."""
+        if given := [name for name in names if getattr(self, name)]:
+            raise InputError(f"{_option(given[0])} is for {reason}")
+
     def _series(self, sources: Sequence[str]) -> Labelled:
-        for name in ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows"):
-            if getattr(self, name):
-                raise InputError(f"--{name.replace('_', '-')} is for texts, and these are series")
+        of_texts = ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows")
+        self.refuse(of_texts, "texts, and these are series")
         if "-" in sources:
             raise InputError(NO_SERIES_ON_STDIN)
         if len(sources) > 1 or len(self.label) > 1:
@@ -228,8 +198,7 @@ def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
         _check_text(text)
     if model.channels:
         raise InputError("the model reads series: give a file with -i, such as .ts, .npz or .csv")
-    if named := [name for name in COLUMN_OPTIONS if getattr(table, name)]:
-        raise InputError(f"--{named[0].replace('_', '-')} is for files: give a file with -i")
+    table.refuse(tuple(_COLUMNS), "files: give a file with -i")
     yield texts
 
 
