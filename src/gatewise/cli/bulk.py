@@ -17,8 +17,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.inputs import batches
 from gatewise.cli.predictions import OutputRows
@@ -37,25 +38,6 @@ ROWS_PER_FILE = 100_000
 STATE = "_gatewise.json"
 _SUFFIXES = (*WRITABLE, *(f"{suffix}.gz" for suffix in WRITABLE if suffix != ".parquet"))
 _NAME = re.compile(r"part-(\d{5,})-(\d{5,})\.[a-z.]+")
-
-
-class Share(NamedTuple):
-    """One of `of` shares of the work: `number`, from 1."""
-
-    number: int
-    of: int
-
-    @classmethod
-    def parse(cls, text: str) -> Share:
-        """From "3/16". Raises InputError."""
-        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
-        if found is None or not 1 <= int(found[1]) <= int(found[2]):
-            raise InputError(f"--part must be like 3/16, from 1/16 to 16/16, not {quote(text)}")
-        return cls(int(found[1]), int(found[2]))
-
-    def has(self, file: int, block: int) -> bool:
-        """Whether a block of a file belongs to this share. Files and the blocks of one file are dealt out in turn."""
-        return (file + block) % self.of == self.number - 1
 
 
 @dataclass
@@ -83,9 +65,65 @@ class BulkPrediction:
             self.write(out, iter(self.reader))
         finally:
             self.progress.clear()
-        if not self.n:
-            raise self.no_row()
+        self._check_rows()
         return counted(self.n, "row")
+
+    def to_folder(self, out: Path, suffix: str, rows_per_file: int, part: str, identity: dict[str, Any]) -> str:
+        """Blocks of so many rows of each file into tables in a folder, but for those that are there. Returns what was
+        written, in words. Raises InputError, DataError for an output that is of another model, input or options.
+
+        suffix: of the parts, such as ".parquet"; "": that of the first input. part: the share of the work that this run
+        does, as in "3/16": files and the blocks of one file are dealt out in turn. identity: with which the parts that
+        are there must agree, apart from the input and the output's own options.
+        """
+        reader, where = self.reader, quote(out, 200)
+        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", part, re.ASCII)
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            raise InputError(f"--part must be like 3/16, from 1/16 to 16/16, not {quote(part)}")
+        share, shares = int(found[1]) - 1, int(found[2])
+        if STDIN in reader.paths:
+            raise InputError(f"{where}: a folder is for the rows of files, and stdin is none: give -o FILE")
+        if self.overwrite and shares > 1:
+            raise InputError(f"--overwrite would remove the files of other parts: remove the folder {where} instead")
+        if reader.skipped is not None and out.resolve() in reader.skipped.path.resolve().parents:
+            raise InputError(f"{quote(reader.skipped.path, 200)}: the list of bad rows is in the output folder")
+        suffix = suffix or _suffix_of(reader.paths[0])
+        if suffix not in _SUFFIXES:
+            formats = ", ".join(suffix[1:] for suffix in _SUFFIXES)
+            raise InputError(f"--format must be one of {formats}, not {quote(suffix[1:])}")
+        state = {"ray": False, **identity, "inputs": [_digest(path) for path in reader.paths]}
+        state |= {"probabilities": self.every, "keep": self.keep, "format": suffix, "rows-per-file": rows_per_file}
+        if check_folder(out) and not self.overwrite:
+            _check_state(out, state)
+        names = map(_NAME.fullmatch, os.listdir(out) if out.is_dir() and not self.overwrite else [])
+        parts = {(int(match[1]), int(match[2])) for match in names if match}
+        there = {place for place in parts if sum(place) % shares == share}
+        listed = reader.skipped is not None  # the bad rows of complete parts are listed again
+
+        def chosen(file: int, row: int) -> bool:
+            place = (file, row // rows_per_file)
+            return sum(place) % shares == share and (listed or place not in there)
+
+        reader.chosen = chosen
+        files = 0
+        try:
+            for place, rows in itertools.groupby(reader, lambda row: (row.file, row.number // rows_per_file)):
+                if place not in there:
+                    name = "part-{:05d}-{:05d}".format(*place)
+                    begin = partial(_claim, out, state, self.overwrite) if not files else lambda: None
+                    self.write(out / f"{name}{suffix}", rows, begin)
+                    files += 1
+        except BaseException:
+            self.progress.clear()
+            if files:
+                done = counted(files, "file is", "files are")
+                print(f"gatewise: {done} in {where}; the same command continues there", file=sys.stderr)
+            raise
+        self.progress.clear()
+        if not there and shares == 1:
+            self._check_rows()
+        before = f"; {counted(len(there), 'file was', 'files were')} there" if there else ""
+        return f"{counted(self.n, 'row')} in {counted(files, 'file')}{before}"
 
     def write(self, out: Path, rows: Iterator[TableRow], begin: Callable[[], None] = lambda: None) -> None:
         """One table, completely or not at all. begin: called after the first batch, so that an error in the input or in
@@ -96,7 +134,11 @@ class BulkPrediction:
         if first is None or table is None:
             return
         output = OutputRows(self.model, table, self.keep, self.every, written_format(out)[0])
-        joined = self._joined(itertools.chain([first], rows), output)
+        live = STDIN in self.reader.paths
+        joined = (
+            output.join(batch, self.model.logits([row.input for row in batch]))
+            for batch in batches(itertools.chain([first], rows), live, size=lambda row: len(row.input))
+        )
         begun = next(joined)
         begin()
         with write_table(out, output.columns, header=output.header, schema=table.schema) as writer:
@@ -105,117 +147,39 @@ class BulkPrediction:
                 self.n += len(batch)
                 self.progress.show(self.n, self.reader.done)
 
-    def _joined(self, rows: Iterator[TableRow], output: OutputRows) -> Iterator[list[dict[str, Any]]]:
-        for batch in batches(rows, STDIN in self.reader.paths, size=lambda row: len(row.input)):
-            yield output.join(batch, self.model.logits([row.input for row in batch]))
-
-    def no_row(self) -> DataError:
-        """The error for an input without a row."""
-        return DataError(f"{', '.join(self.reader.paths[:3])}: there is no row to predict")
+    def _check_rows(self) -> None:
+        if not self.n:
+            raise DataError(f"{', '.join(self.reader.paths[:3])}: there is no row to predict")
 
 
-class FolderPrediction:
-    """Predicts into tables in the folder `out`.
-
-    suffix: of the parts, such as ".parquet"; "": that of the first input. share: of the work that this run does.
-    identity: with which the parts that are there must agree, apart from the input and the output's own options.
+def _claim(out: Path, state: dict[str, Any], overwrite: bool) -> None:
+    """Make the folder with its state, before the first part. Of several processes, one writes the state and the others
+    read it.
     """
+    try:
+        out.mkdir(exist_ok=True)
+        if overwrite:
+            for name in os.listdir(out):
+                if _NAME.fullmatch(name):
+                    (out / name).unlink()
+            (out / STATE).unlink(missing_ok=True)  # the last one: until then, the folder is that of the run before
+        write_once(out / STATE, json.dumps(state).encode())
+    except OSError as error:
+        raise DataError(f"{quote(out, 200)}: cannot be written: {reason(error)}") from None
+    _check_state(out, state)
 
-    def __init__(
-        self,
-        bulk: BulkPrediction,
-        out: Path,
-        suffix: str = "",
-        rows_per_file: int | None = None,
-        share: Share = Share(1, 1),  # noqa: B008
-        identity: dict[str, Any] | None = None,
-    ) -> None:
-        self.bulk, self.out, self.rows_per_file, self.share = bulk, out, rows_per_file or ROWS_PER_FILE, share
-        reader = bulk.reader
-        where = quote(out, 200)
-        if STDIN in reader.paths:
-            raise InputError(f"{where}: a folder is for the rows of files, and stdin is none: give -o FILE")
-        if bulk.overwrite and share.of > 1:
-            raise InputError(f"--overwrite would remove the files of other parts: remove the folder {where} instead")
-        if reader.skipped is not None and out.resolve() in reader.skipped.path.resolve().parents:
-            raise InputError(f"{quote(reader.skipped.path, 200)}: the list of bad rows is in the output folder")
-        self.suffix = suffix or _suffix_of(reader.paths[0])
-        if self.suffix not in _SUFFIXES:
-            formats = ", ".join(suffix[1:] for suffix in _SUFFIXES)
-            raise InputError(f"--format must be one of {formats}, not {quote(self.suffix[1:])}")
-        named = {"ray": False, **(identity or {}), "inputs": [_digest(path) for path in reader.paths]}
-        named |= {"probabilities": bulk.every, "keep": bulk.keep}
-        named |= {"format": self.suffix, "rows-per-file": self.rows_per_file}
-        self.identity = json.loads(json.dumps(named))  # as it is read
 
-    def run(self) -> str:
-        """What was written, in words. Raises InputError, DataError for an output that is there, or is of another model,
-        input or options.
-        """
-        bulk, files = self.bulk, 0
-        if check_folder(self.out) and not bulk.overwrite:
-            self._check_state()
-        there = set() if bulk.overwrite else self._parts()
-        listed = bulk.reader.skipped is not None  # the bad rows of complete parts are listed again
-
-        def chosen(file: int, row: int) -> bool:
-            block = row // self.rows_per_file
-            return self.share.has(file, block) and (listed or (file, block) not in there)
-
-        bulk.reader.chosen = chosen
-        try:
-            for place, rows in itertools.groupby(bulk.reader, lambda row: (row.file, row.number // self.rows_per_file)):
-                if place not in there:
-                    name = "part-{:05d}-{:05d}".format(*place)
-                    bulk.write(self.out / f"{name}{self.suffix}", rows, (lambda: None) if files else self._claim)
-                    files += 1
-        except BaseException:
-            bulk.progress.clear()
-            if files:
-                done = counted(files, "file is", "files are")
-                print(f"gatewise: {done} in {quote(self.out, 200)}; the same command continues there", file=sys.stderr)
-            raise
-        bulk.progress.clear()
-        if not bulk.n and not there and self.share.of == 1:
-            raise bulk.no_row()
-        before = f"; {counted(len(there), 'file was', 'files were')} there" if there else ""
-        return f"{counted(bulk.n, 'row')} in {counted(files, 'file')}{before}"
-
-    def _claim(self) -> None:
-        """Make the folder with its state, before the first part. Of several processes, one writes the state and the
-        others read it.
-        """
-        state = self.out / STATE
-        try:
-            self.out.mkdir(exist_ok=True)
-            if self.bulk.overwrite:
-                for name in os.listdir(self.out):
-                    if _NAME.fullmatch(name):
-                        (self.out / name).unlink()
-                state.unlink(missing_ok=True)  # the last one: until then, the folder is that of the run before
-            write_once(state, json.dumps(self.identity).encode())
-        except OSError as error:
-            raise DataError(f"{quote(self.out, 200)}: cannot be written: {reason(error)}") from None
-        self._check_state()
-
-    def _check_state(self) -> None:
-        """Raise InputError, naming the first difference, unless the parts have the same model, input and options."""
-        state = self.out / STATE
-        try:
-            before = dict(json.loads(state.read_bytes()))
-        except (OSError, ValueError, TypeError):
-            raise DataError(f"{quote(state, 200)}: damaged; --overwrite starts again") from None
-        what = {"inputs": "the input has changed", "model": "the model is another one"}
-        for name, value in self.identity.items():
-            if before.get(name) != value:
-                why = what.get(name, f"{name} is different")
-                raise InputError(f"{quote(self.out, 200)}: cannot be continued: {why}; --overwrite starts again")
-
-    def _parts(self) -> set[tuple[int, int]]:
-        """File and block of the complete parts of this share."""
-        found = map(_NAME.fullmatch, os.listdir(self.out) if self.out.is_dir() else [])
-        parts = {(int(match[1]), int(match[2])) for match in found if match}
-        return {part for part in parts if self.share.has(*part)}
+def _check_state(out: Path, state: dict[str, Any]) -> None:
+    """Raise InputError, naming the first difference, unless the parts have the same model, input and options."""
+    try:
+        before = dict(json.loads((out / STATE).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        raise DataError(f"{quote(out / STATE, 200)}: damaged; --overwrite starts again") from None
+    what = {"inputs": "the input has changed", "model": "the model is another one"}
+    for name, value in json.loads(json.dumps(state)).items():  # as it is read
+        if before.get(name) != value:
+            why = what.get(name, f"{name} is different")
+            raise InputError(f"{quote(out, 200)}: cannot be continued: {why}; --overwrite starts again")
 
 
 def check_folder(out: Path) -> bool:

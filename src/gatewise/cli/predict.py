@@ -101,7 +101,7 @@ def predict(given: Any) -> None:
 
 def _write(model: Model, given: Any, table: TableOptions) -> dict[str, Any]:
     """Write predictions of files into the table or the folder `out`. Returns their number, and that of skipped rows."""
-    from gatewise.cli.bulk import BulkPrediction, FolderPrediction, Share
+    from gatewise.cli.bulk import ROWS_PER_FILE, BulkPrediction
 
     out, every = given.out, given.probabilities == "all"
     for_folder = [name for name in ("part", "rows_per_file", "format", "ray") if getattr(given, name) is not None]
@@ -128,8 +128,8 @@ def _write(model: Model, given: Any, table: TableOptions) -> dict[str, Any]:
                     "delimiter": table.delimiter,
                     "series": (table.label, table.id, table.time, table.layout),
                 }
-                suffix, share = f".{given.format}" if given.format else "", Share.parse(given.part or "1/1")
-                words = FolderPrediction(bulk, Path(out), suffix, given.rows_per_file, share, identity).run()
+                suffix, rows = f".{given.format}" if given.format else "", given.rows_per_file or ROWS_PER_FILE
+                words = bulk.to_folder(Path(out), suffix, rows, given.part or "1/1", identity)
             else:
                 words = bulk.to_file(Path(out))
         result = {"n": bulk.n, "skipped": reader.n_bad}
