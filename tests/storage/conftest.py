@@ -19,9 +19,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["here", "without POSIX"])
-def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system as it is, then files and folders as on Windows."""
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The system as it is, then files and folders as on Windows. The code that prepares another process for it."""
     if request.param != "here":
         if os.name == "posix" and sys.platform != "linux":
             pytest.skip("/proc tells what is open")
         no_posix.install(monkeypatch.setattr)
+        return "from tests.system import no_posix\nno_posix.install()\n"
+    return ""

@@ -25,6 +25,7 @@ def untouched(folder: Path) -> None:
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.usefixtures("system")
 def test_makes_the_folders_above_and_leaves_nothing_beside(tmp_path: Path) -> None:
     saved = save_folder(tmp_path / "a" / "b" / "model", NEW)
     assert load_folder(saved).files == NEW
@@ -35,6 +36,7 @@ def test_makes_the_folders_above_and_leaves_nothing_beside(tmp_path: Path) -> No
     assert saved.stat().st_mode & 0o777 == 0o777 & ~mask, "others may read it as the umask says"
 
 
+@pytest.mark.usefixtures("system")
 @pytest.mark.parametrize("way", ["exchange", "two renames"])
 def test_replaces_a_model_whole(folder: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if way == "two renames":
@@ -51,6 +53,7 @@ def test_a_damaged_model_may_be_replaced(folder: Path) -> None:
     assert load_folder(folder).files == NEW
 
 
+@pytest.mark.usefixtures("system")
 def test_into_an_empty_folder_and_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "latest").symlink_to("model")

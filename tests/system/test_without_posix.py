@@ -6,19 +6,15 @@ The tests of `tests/storage` that need no POSIX run here again, and some of tabl
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gatewise.cli.table_writer import write_table
-from gatewise.errors import ModelFileError, TrainingError
-from gatewise.storage.atomic import locked
+from gatewise.errors import ModelFileError
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.system.files import OpenFolder, open_file, renames_open_files, sync_folder
-from tests.system import no_posix
 
 pytestmark = pytest.mark.usefixtures("windows")
 FILES = {"config.json": b"{}\n", "weights.bin": bytes(range(256)) * 40}
@@ -29,17 +25,6 @@ def test_nothing_of_posix_is_left(tmp_path: Path) -> None:
     sync_folder(tmp_path)
     with pytest.raises(PermissionError), open(tmp_path / "open", "wb"):
         os.replace(tmp_path / "open", tmp_path / "other")
-
-
-@pytest.mark.parametrize("before", ["nothing", "an empty folder", "a model"])
-def test_a_folder_is_saved_and_loaded(tmp_path: Path, before: str) -> None:
-    if before == "an empty folder":
-        (tmp_path / "model").mkdir()
-    elif before == "a model":
-        save_folder(tmp_path / "model", {"config.json": b"[]\n", "old.bin": b"old"})
-    save_folder(tmp_path / "model", FILES)
-    assert load_folder(tmp_path / "model").files == FILES
-    assert os.listdir(tmp_path) == ["model"]
 
 
 def test_a_reader_never_takes_files_of_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,41 +78,6 @@ def test_a_link_that_appears_while_a_file_is_opened_is_refused(tmp_path: Path, m
     with pytest.raises(OSError, match="symbolic links"):
         open_file(path, os.O_RDONLY)
     assert len(os.listdir("/proc/self/fd")) == before, "the handle is closed"
-
-
-HOLD = """
-import sys
-from tests.system import no_posix
-no_posix.install()
-from gatewise.storage.atomic import locked
-with locked(sys.argv[1]):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
-    run = tmp_path / "runs" / "tutorial"
-    command = [sys.executable, "-c", HOLD, str(run)]
-    environment = {**os.environ, "PYTHONPATH": no_posix.ROOT}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
-        with pytest.raises(TrainingError, match=rf"runs/tutorial' is in use by process '{other.pid}'"), locked(run):
-            pass
-        other.kill()
-    with locked(run):
-        assert (run / ".lock").read_text() == f"{os.getpid()}\n"
-        with pytest.raises(TrainingError, match="in use"), locked(run):
-            pass
-    with locked(run):
-        pass
-
-
-def test_a_file_system_without_locks_is_a_warning_for_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatewise.system.files._msvcrt", None)
-    with pytest.warns(RuntimeWarning, match=r"cannot be locked \(no locks available\)"), locked(tmp_path):
-        pass
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
