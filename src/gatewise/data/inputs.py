@@ -99,7 +99,13 @@ def convert_rows(values: Any, name: str) -> list[Any]:
             raise InputError(f"{name}: a data frame with columns {listed(columns)}: pass one column{first}")
         return next(iter(columns.values()))
     if isinstance(values, np.ndarray):
-        return _array_rows(values, name)
+        if values.ndim == 0:
+            raise InputError(f"{name} must be a list of texts or series, not a single value")
+        if values.dtype.kind == "S":
+            raise InputError(f"{name}: an array of bytes: decode it, for example with numpy.char.decode")
+        if values.ndim != 1 and (values.ndim != 2 or values.shape[1] != 1):
+            raise InputError(f"{name}: an array of shape {values.shape}: pass one column, (n,)")
+        return list(values.ravel().tolist())
     for method in ("to_pylist", "to_list"):  # PyArrow; pandas and polars
         if hasattr(values, method):
             return list(getattr(values, method)())
@@ -108,19 +114,6 @@ def convert_rows(values: Any, name: str) -> list[Any]:
     if hasattr(values, "toarray"):
         raise InputError(f"{name}: a sparse matrix is neither texts nor series")
     return list(values)
-
-
-def _array_rows(values: NDArray[Any], name: str) -> list[Any]:
-    if values.ndim == 0:
-        raise InputError(f"{name} must be a list of texts or series, not a single value")
-    if values.dtype.kind == "S":
-        raise InputError(f"{name}: an array of bytes: decode it, for example with numpy.char.decode")
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        raise InputError(f"{name}: an array of shape {values.shape}: pass one column, (n,)")
-    rows: list[Any] = values.tolist()
-    return rows
 
 
 def _are_series(rows: Any) -> bool:

@@ -183,12 +183,9 @@ class Labelled:
         which = np.asarray(rows)
         if which.dtype == np.bool_ and which.shape == (len(self),):
             which = np.flatnonzero(which)
-        if which.size == 0:
-            which = which.astype(np.int64)
-        if which.ndim != 1 or which.dtype.kind not in "iu":
-            raise InputError("rows must be a list of row numbers")
-        if which.size and not 0 <= int(which.min()) <= int(which.max()) < len(self):
-            raise InputError(f"rows must be between 0 and {len(self) - 1}")
+        which = which if which.size else which.astype(np.int64)
+        if which.ndim != 1 or which.dtype.kind not in "iu" or not np.isin(which, np.arange(len(self))).all():
+            raise InputError(f"rows must be a list of row numbers, from 0 to {len(self) - 1}")
         inputs: Any = [self.inputs[row] for row in which.tolist()]
         return replace(
             self,

@@ -193,7 +193,8 @@ def _regression(rows: list[Any], names: Sequence[str] | None, name: str, where: 
         for value in row:
             if is_missing(value):
                 raise InputError(f"{where(number)} is missing ({missing_name(value)})")
-            if not _is_number(value) or not is_finite(value):
+            real = isinstance(value, int | float | np.number) and not isinstance(value, bool | np.complexfloating)
+            if not real or not is_finite(value):
                 raise InputError(f"{where(number)} is {described(value)}; regression needs finite numbers")
     if names is None:
         names = ["value"] if width == 1 else [f"value {k + 1}" for k in range(width)]
@@ -237,10 +238,6 @@ def _names(rows: list[Any], where: Where) -> tuple[list[str], LabelType]:
 def _short(place: str) -> str:
     """The place of a second row: without the name of the labels."""
     return place.removeprefix("labels: ")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.complexfloating)
 
 
 def _entries(row: Any, where: str) -> Any:

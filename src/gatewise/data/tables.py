@@ -10,7 +10,7 @@ import io
 import re
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -195,25 +195,19 @@ def _unique_keys(header: list[str]) -> list[str]:
     """The names of the header, with a number after a name that was there before."""
     keys: list[str] = []
     for name in header:
-        key, number = name, 1
-        while key in keys:
-            number += 1
-            key = f"{name} ({number})"
-        keys.append(key)
+        names = (name, *(f"{name} ({number})" for number in range(2, len(keys) + 3)))
+        keys.append(next(key for key in names if key not in keys))
     return keys
 
 
 def _guess_delimiter(sample: str, standard: str) -> str:
     """The delimiter that splits the header, and most of the first rows into as many fields."""
-    best, most = standard, 0.0
-    for mark in (standard, *(mark for mark in DELIMITER_NAMES if mark != standard)):
+    shares: dict[str, float] = {}
+    for mark in (standard, *DELIMITER_NAMES):
         rows = sample_rows(sample, mark)
-        if not rows or len(rows[0]) < 2:
-            continue
-        share = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
-        if share > most:
-            best, most = mark, share
-    return best
+        fits = [len(row) == len(rows[0]) > 1 for row in rows] or [False]
+        shares.setdefault(mark, sum(fits) / len(fits))
+    return max(shares, key=shares.__getitem__)  # the first of equals
 
 
 def _has_plain_quotes(sample: str) -> bool:
@@ -222,8 +216,7 @@ def _has_plain_quotes(sample: str) -> bool:
     """
     text = sample if len(sample) < 8_000 else sample[: sample.rfind("\n") + 1]
     try:
-        for _ in csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True):
-            pass
+        list(csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True))
         return False
     except csv.Error as error:
         counts = {line.count("\t") for line in split_lines(text) if line}
@@ -234,13 +227,11 @@ def sample_rows(sample: str, delimiter: str) -> list[list[str]]:
     """The first rows of a text that may end within a row."""
     rows: list[list[str]] = []
     text = sample if len(sample) < 8_000 else sample[: sample.rfind("\n") + 1]
-    try:
+    with suppress(csv.Error):  # the rows before it count
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
             rows += [row] * bool(row)
             if len(rows) > _SAMPLE:
                 break
-    except csv.Error:
-        pass  # the rows before it count
     return rows
 
 

@@ -60,16 +60,14 @@ def fetch(remote: Remote, target: Path, progress: bool = True) -> Path:
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        size = part.stat().st_size if part.exists() else 0
         for attempt in range(_ATTEMPTS):
-            before = _size(part)
-            if before >= remote.size or _attempt(remote, part, progress):
+            before = size
+            size = before if before >= remote.size else _attempt(remote, part, before, progress)
+            if size >= remote.size or (size == before and attempt):  # complete, or no progress
                 break
-            if _size(part) == before and attempt:
-                break  # no progress
-        if _size(part) < remote.size:
-            raise DataError(
-                f"{remote.url}: interrupted after {_size(part):,} of {remote.size:,} bytes; run again to resume"
-            )
+        if size < remote.size:
+            raise DataError(f"{remote.url}: interrupted after {size:,} of {remote.size:,} bytes; run again to resume")
         with open(part, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != remote.sha256:
@@ -83,13 +81,8 @@ def fetch(remote: Remote, target: Path, progress: bool = True) -> Path:
     return target
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _attempt(remote: Remote, part: Path, progress: bool) -> bool:
-    """Append to `part` over one connection. Returns whether the file is complete."""
-    begin = _size(part)
+def _attempt(remote: Remote, part: Path, begin: int, progress: bool) -> int:
+    """Append to `part`, which has `begin` bytes, over one connection. Returns the size that it has then."""
     headers = {"User-Agent": "gatewise", "Accept-Encoding": "identity"}
     if begin:
         headers["Range"] = f"bytes={begin}-"
@@ -102,7 +95,7 @@ def _attempt(remote: Remote, part: Path, progress: bool) -> bool:
             error.close()
         if begin and code == 416:  # the part does not belong to this file
             part.unlink()
-            return False
+            return 0
         reason = f"HTTP {code}" if code else getattr(error, "reason", error)
         raise Unreachable(f"{remote.url}: cannot be reached: {quote(reason)}") from None
     with response:
@@ -112,7 +105,7 @@ def _attempt(remote: Remote, part: Path, progress: bool) -> bool:
         length = response.headers.get("Content-Length")
         if length is not None and begin + int(length) != remote.size:
             raise DataError(f"{remote.url}: has {begin + int(length):,} bytes, not the {remote.size:,} expected")
-        return _copy(response, part, begin, remote, progress) == remote.size
+        return _copy(response, part, begin, remote, progress)
 
 
 def _copy(response: Any, part: Path, begin: int, remote: Remote, progress: bool) -> int:

@@ -39,25 +39,21 @@ def read_numpy(file: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file by name, or that of an .npy file as X. Raises DataError for a file that is not there
     or damaged, for Python objects, and for arrays that are too large.
     """
+    arrays: dict[str, NDArray[Any]] = {}
     try:
-        return _arrays(file)
+        if file.suffix.lower() == ".npy":
+            with open(file, "rb") as opened:
+                return {"X": _array(opened, file.stat().st_size, file, file.name)}
+        with zipfile.ZipFile(file) as bundle:
+            if sum(info.file_size for info in bundle.infolist()) > _MAX_BYTES:
+                raise DataError(f"{quote(file, 200)}: more than {_MAX_BYTES:,} bytes")
+            for info in bundle.infolist():
+                with bundle.open(info) as member:
+                    arrays[info.filename.removesuffix(".npy")] = _array(member, info.file_size, file, info.filename)
     except FileNotFoundError as error:
         raise unreadable(file, error) from None
     except _DAMAGED as error:
         raise DataError(f"{quote(file, 200)}: not a valid {file.suffix.lower()} file: {error}") from None
-
-
-def _arrays(file: Path) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    if file.suffix.lower() == ".npy":
-        with open(file, "rb") as opened:
-            return {"X": _array(opened, file.stat().st_size, file, file.name)}
-    with zipfile.ZipFile(file) as bundle:
-        if sum(info.file_size for info in bundle.infolist()) > _MAX_BYTES:
-            raise DataError(f"{quote(file, 200)}: more than {_MAX_BYTES:,} bytes")
-        for info in bundle.infolist():
-            with bundle.open(info) as member:
-                arrays[info.filename.removesuffix(".npy")] = _array(member, info.file_size, file, info.filename)
     return arrays
 
 

@@ -55,12 +55,20 @@ class Stream:
             self.size = os.fstat(self._file.fileno()).st_size
         except OSError as error:
             raise unreadable(source, error) from None
-        if compression := COMPRESSED.get(Path(source).suffix.lower(), ""):
-            try:
-                self._decompress(compression)
-            except BaseException:
-                self.close()
-                raise
+        compression = COMPRESSED.get(Path(source).suffix.lower(), "")
+        try:
+            marks = tuple(mark for mark, (name, _) in _SIGNATURES.items() if name == compression)
+            if compression and self.size and not self._file.peek(8).startswith(marks):
+                raise DataError(f"{self.where}: not {compression}")
+            if compression == "gzip":
+                self.raw = io.BufferedReader(gzip.GzipFile(fileobj=self._file), _PEEK)
+            elif compression:
+                pyarrow = required("pyarrow", "data", f"{self.where}: zstd")
+                inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(self._file, "r"), "zstd")
+                self.raw = io.BufferedReader(inner, _PEEK)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def done(self) -> float | None:
@@ -121,19 +129,6 @@ class Stream:
         """Close the file."""
         if self._file is not None:
             self._file.close()
-
-    def _decompress(self, compression: str) -> None:
-        start = self._file.peek(8)
-        if self.size and not any(
-            start.startswith(mark) for mark, (name, _) in _SIGNATURES.items() if name == compression
-        ):
-            raise DataError(f"{self.where}: not {compression}")
-        if compression == "gzip":
-            inner: Any = gzip.GzipFile(fileobj=self._file)
-        else:
-            pyarrow = required("pyarrow", "data", f"{self.where}: zstd")
-            inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(self._file, "r"), "zstd")
-        self.raw = io.BufferedReader(inner, _PEEK)
 
 
 def unreadable(path: str | Path, error: OSError) -> DataError:
