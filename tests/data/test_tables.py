@@ -8,8 +8,6 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gatewise.data import read_folder, read_table, read_texts
 from gatewise.errors import DataError, DataWarning
@@ -81,25 +79,6 @@ def test_number_labels_are_in_the_order_of_numbers(tmp_path: Path) -> None:
     assert read(tmp_path, lines, "a.jsonl").classes == ("-1", "9", "10")
     both = '{"text": "x", "label": true}\n{"text": "y", "label": false}'
     assert read(tmp_path, both, "a.jsonl").classes == ("False", "True")
-
-
-printable = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(str.strip)
-
-
-@given(st.lists(st.tuples(printable, st.sampled_from("ab")), min_size=1, max_size=8))
-def test_whatever_csv_and_json_write_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
-) -> None:
-    rows = [*rows, ("one more", "a"), ("and one", "b")]
-    folder = tmp_path_factory.mktemp("tables")
-    with open(folder / "a.csv", "w", encoding="utf-8", newline="") as file:
-        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("text", "label"), *rows])
-    lines = "".join(json.dumps({"text": t, "label": y}, ensure_ascii=False) + "\n" for t, y in rows)
-    (folder / "a.jsonl").write_bytes(lines.encode())
-    for name in ("a.csv", "a.jsonl"):
-        data = read_table(folder / name, text="text", label="label")
-        assert data.inputs == [text for text, _ in rows]
-        assert [data.classes[k] for k in data.labels] == [label for _, label in rows]
 
 
 REFUSED = {

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from small_model import small_files
 
 from gatewise.errors import ModelFileError
@@ -85,29 +83,6 @@ def test_truncated_at_every_length(folder: Path, name: str) -> None:
         refused(folder, name)
     (folder / name).write_bytes(whole + b" ")
     refused(folder, name)
-
-
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    )
-)
-def test_any_json_as_an_entry_is_refused(folder: Path, entry: Any) -> None:
-    whole = (folder / MANIFEST).read_bytes()
-
-    def change(manifest: Any) -> None:
-        manifest["files"]["README.md"] = entry
-
-    try:
-        rewrite(folder, change)
-    except UnicodeEncodeError:  # a lone surrogate cannot even be written
-        pass
-    else:
-        refused(folder, MANIFEST)
-    finally:
-        (folder / MANIFEST).write_bytes(whole)
 
 
 @pytest.mark.parametrize("name", [*small_files(), MANIFEST])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -177,35 +176,6 @@ def test_file_size_limit(folder: Path, tmp_path: Path) -> None:
     ]
     assert single.read_bytes() == b"old"
     untouched(folder)
-
-
-SAVE_FOR_EVER = """
-import itertools, sys
-from gatewise.storage.folder import save_folder
-for i in itertools.count():
-    save_folder(sys.argv[1], {"a": b"%d" % i * 5000, "b": b"%d" % i * 5000})
-    if i == 0:
-        print("going", flush=True)
-"""
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="in one step on Linux only")
-def test_killed_at_any_moment_there_is_a_whole_model(tmp_path: Path) -> None:
-    target = save_folder(tmp_path / "model", {"a": b"first"})
-    if not atomic.exchange(target, save_folder(tmp_path / "other", {"a": b"second"})):
-        pytest.skip("this file system lets no two folders change places in one step")
-    for round_ in range(8):
-        command = [sys.executable, "-c", SAVE_FOR_EVER, str(target)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"going\n"
-            deadline = time.monotonic() + 0.02 + 0.003 * round_
-            while time.monotonic() < deadline:
-                load_folder(target)  # a reader beside the writer
-            child.kill()
-        assert len(set(load_folder(target).files.values())) == 1
-    save_folder(target, {"a": b"last"})
-    assert sorted(os.listdir(tmp_path)) == ["model", "other"]
 
 
 STOPS_INSIDE_A_SAVE = """
