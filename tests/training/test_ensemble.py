@@ -11,7 +11,8 @@ import pytest
 import gatewise as gw
 from gatewise.data.labelled import Labelled
 from gatewise.model.model import Model
-from gatewise.training import Recipe, recipe
+from gatewise.training import recipe
+from gatewise.training.stack import stack
 from gatewise.training.train import train
 from gatewise.training.training_data import prepare
 from tests.members.ngram_keys import tokens_of
@@ -25,7 +26,7 @@ HALF: dict[str, Any] = {**SMALL, "validation__fraction": 0.5}  # 100 validation 
 def network_alone(data: Labelled) -> Model:
     """The network before the ensemble weights and the calibration."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recipe, "calibrates", False)
+        patch.setattr("gatewise.training.train.stack", lambda *a, **named: stack(*a, **named | {"calibrate": False}))
         return train(data, ngrams__order=0, **HALF)
 
 

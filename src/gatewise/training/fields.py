@@ -1,8 +1,9 @@
 """Settings: dataclasses whose fields are checked, parsed from texts and TOML files, and described.
 
-A field's type and range stand in its annotation, its meaning in the docstring below it. A field that is a dataclass
-itself is a group: its fields are called `group.field`, in Python keyword arguments `group__field`, or by the bare name
-where no other group has it. A field of type `str` names the settings and is none of them.
+A field's type stands in its annotation, a number's range too, in words and as a predicate; its meaning stands in the
+docstring below it. A field that is a dataclass itself is a group: its fields are called `group.field`, in Python
+keyword arguments `group__field`, or by the bare name where no other group has it. A field of type `str` names the
+settings and is none of them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import pairwise
 from operator import attrgetter
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
 
@@ -24,33 +25,29 @@ from gatewise.errors import InputError, did_you_mean, quote
 T = TypeVar("T")
 
 
-class Range(NamedTuple):
-    """What a number must be, in words, and whether one is it."""
-
-    words: str
-    holds: Callable[[float], bool]
-
-
-Count = Annotated[int, Range("at least 1", lambda value: value >= 1)]
+Count = Annotated[int, "at least 1", lambda value: value >= 1]
 """A whole number, at least 1."""
-Number = Annotated[int, Range("at least 0", lambda value: value >= 0)]
+Number = Annotated[int, "at least 0", lambda value: value >= 0]
 """A whole number, at least 0."""
-Positive = Annotated[float, Range("above 0", lambda value: value > 0)]
+Positive = Annotated[float, "above 0", lambda value: value > 0]
 """A number above 0."""
-NotNegative = Annotated[float, Range("at least 0", lambda value: value >= 0)]
+NotNegative = Annotated[float, "at least 0", lambda value: value >= 0]
 """A number, at least 0."""
-Probability = Annotated[float, Range("from 0 to below 1", lambda value: 0 <= value < 1)]
+Probability = Annotated[float, "from 0 to below 1", lambda value: 0 <= value < 1]
 """A number from 0 to below 1."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One setting. name: `group.field`. type: int, float, bool or str; range: of a number; choices: of a text."""
+    """One setting. name: `group.field`. type: int, float, bool or str. choices: of a text. range: what a number must
+    be, in words; holds: whether one is it.
+    """
 
     name: str
     type: type
-    range: Range | None = None
     choices: tuple[str, ...] = ()
+    range: str = ""
+    holds: Callable[[float], bool] = bool
 
     @property
     def type_name(self) -> str:
@@ -59,7 +56,7 @@ class Field:
             *first, last = map(repr, self.choices)
             return f"{', '.join(first)} or {last}" if first else last
         name = {int: "whole number", float: "number", bool: "true or false"}[self.type]
-        return name if self.range is None else f"{name}, {self.range.words}"
+        return f"{name}, {self.range}" if self.range else name
 
     def checked(self, value: Any) -> Any:
         """The value as a plain Python one. NumPy's numbers are taken, lossy conversions are not. Raises InputError."""
@@ -73,8 +70,8 @@ class Field:
         if self.choices and plain not in self.choices:
             nearest = did_you_mean(plain, self.choices)
             raise InputError(f"{self.name} must be {self.type_name}, not {quote(plain)}{nearest}")
-        if self.range is not None and not self.range.holds(plain):
-            raise InputError(f"{self.name} must be {self.range.words}, not {plain}")
+        if self.range and not self.holds(plain):
+            raise InputError(f"{self.name} must be {self.range}, not {plain}")
         if self.type is float and not math.isfinite(plain):
             raise InputError(f"{self.name} must be finite, not {plain}")
         return plain
@@ -92,9 +89,9 @@ class Field:
 
 def field_of(name: str, hint: Any) -> Field:
     """The field of a type: bool, a Literal, or a number with its range, such as `Count`."""
-    hint, within = get_args(hint) if hasattr(hint, "__metadata__") else (hint, None)
+    hint, *within = get_args(hint) if hasattr(hint, "__metadata__") else (hint,)
     choices = get_args(hint)  # of a Literal
-    return Field(name, str if choices else hint, within, choices)
+    return Field(name, str if choices else hint, choices, *within)
 
 
 _FIELDS: dict[type[Any], dict[str, Field]] = {}

@@ -28,7 +28,7 @@ from gatewise.network.sampled import Sampler
 from gatewise.network.trainable import TABLE
 from gatewise.text import TokenEncoding
 from gatewise.training.callback import Callback, PerplexityLog, RunInfo
-from gatewise.training.fields import Count, NotNegative, Number, Positive, Probability, Range, check_values
+from gatewise.training.fields import Count, NotNegative, Number, Positive, Probability, check_values
 from gatewise.training.loop import Loop, Objective, Result
 from gatewise.training.optim import Adam, one_cycle
 from gatewise.training.progress import callback_of
@@ -53,7 +53,7 @@ class PretrainRecipe:
     """Dimension D of the word embeddings."""
     units: Number
     """Hidden units H of each LSTM, one per direction. 0: word embeddings alone."""
-    vocab_size: Annotated[int, Range("at least 3", lambda value: value >= 3)] = 40_000
+    vocab_size: Annotated[int, "at least 3", lambda value: value >= 3] = 40_000
     """Number of token ids, special tokens included."""
     minutes: NotNegative = 0.0
     """Time limit. Either `minutes` or `epochs` is above 0: the first steps are timed, and as many are made as fit."""

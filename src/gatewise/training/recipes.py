@@ -23,7 +23,6 @@ from gatewise.training.fields import (
     Number,
     Positive,
     Probability,
-    Range,
     check_values,
     fields_of,
     named_values,
@@ -35,8 +34,8 @@ from gatewise.types import Gate, Precision, Task
 if TYPE_CHECKING:
     from gatewise.training.pretrained import Pretrained
 
-Share = Annotated[float, Range("between 0 and 1", lambda value: 0 < value < 1)]
-Order = Annotated[int, Range(f"from 0 to {MAX_ORDER}", lambda value: 0 <= value <= MAX_ORDER)]
+Share = Annotated[float, "between 0 and 1", lambda value: 0 < value < 1]
+Order = Annotated[int, f"from 0 to {MAX_ORDER}", lambda value: 0 <= value <= MAX_ORDER]
 FEW_SHOT_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model
 
 
@@ -218,11 +217,6 @@ class Recipe:
     def uses_unlabelled(self) -> bool:
         """Whether the recipe learns from unlabelled texts."""
         return self.unlabelled.student_epochs > 0 or self.uses_lsa
-
-    @property
-    def calibrates(self) -> bool:
-        """Whether the model is calibrated on the validation set: not the plain network of the tutorial."""
-        return self.lstm.padding == "none"
 
     @property
     def kernel_precision(self) -> Precision:

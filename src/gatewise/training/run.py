@@ -33,7 +33,7 @@ from gatewise.storage.strict_json import parse_json
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes, verify_checksum
 from gatewise.system.processes import STOP_SIGNALS
 from gatewise.training.callback import EpochLog, PerplexityLog
-from gatewise.training.fields import Range, field_of
+from gatewise.training.fields import field_of
 from gatewise.training.optim import Adam
 from gatewise.training.processes import RESTARTS, current
 from gatewise.types import Array
@@ -60,7 +60,7 @@ class StopEvent(threading.Event):
     number: int = signal.SIGINT
 
 
-_Seed = Annotated[int, Range("from 0 to 2^63 - 1, or None to draw one", lambda value: 0 <= value < 2**63)]
+_Seed = Annotated[int, "from 0 to 2^63 - 1, or None to draw one", lambda value: 0 <= value < 2**63]
 
 
 def checked_seed(seed: Any, resume: bool) -> int:

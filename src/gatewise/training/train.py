@@ -144,7 +144,8 @@ def train(
                 model = _measure(model, training_data, found, threshold, examples, run)
                 if folder.target is not None:
                     model.save(folder.target)
-            model = _shared(model)
+            if current().size > 1:
+                model = _shared(model)
         callback.on_train_end(model)
     return model
 
@@ -160,7 +161,8 @@ def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     model = _model(data, run, members[0])
     if current().rank:
         return model, None
-    rows, calibrates = data.validation, data.recipe.calibrates or len(members) > 1
+    # The plain network of the tutorial is not calibrated.
+    rows, calibrates = data.validation, data.recipe.lstm.padding == "none" or len(members) > 1
     found = stack(
         members,
         data.targets(rows),
@@ -256,8 +258,6 @@ def _interrupted(stopped: Stopped, data: TrainingData, run: Run) -> Interrupted:
 def _shared(model: Model) -> Model:
     """The model of the first process, in all of them."""
     communicator = current()
-    if communicator.size == 1:
-        return model
     files = {} if communicator.rank else model.to_files()
     names = json.loads(communicator.share(json.dumps(list(files)).encode()))
     received = {name: communicator.share(files.get(name, b"")) for name in names}
