@@ -13,8 +13,9 @@ from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.training import recipe, sparse_solver
 from gatewise.training.members import Run
 from gatewise.training.members import ngrams as module
-from gatewise.training.members.ngrams import NgramFeatures, NgramFit, fit
+from gatewise.training.members.ngrams import NgramFeatures, fit
 from gatewise.training.run import RunFolder
+from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData, prepare
 from tests.members.ngram_keys import tokens_of
 from tests.training.callbacks import Recorder
@@ -38,7 +39,7 @@ def made(n: int, classes: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]
 
 def fit_ngrams(
     sequences: list[np.ndarray], labels: np.ndarray, classes: int, min_df: int = 2, exclude: Any = (), **options: Any
-) -> NgramFit:
+) -> FittedMember:
     """labels: classes (n,), or targets (n, outputs)."""
     targets = np.eye(classes)[labels][:, 1 if classes == 2 else 0 :] if labels.ndim == 1 else labels
     return NgramFeatures.of(sequences, 3, min_df, exclude).fit(targets, **options)
@@ -174,11 +175,11 @@ def prepared(fields: dict[str, Any] | None = None, rare: bool = False, class_wei
     return prepare(reviews.take(rows), chosen, 1, class_weight=class_weight)
 
 
-def fitted_to(data: TrainingData) -> tuple[NgramFit, list[str]]:
+def fitted_to(data: TrainingData) -> tuple[FittedMember, list[str]]:
     """The fitted n-grams and the messages of the fit."""
     recorder = Recorder()
     found = fit(data, Run(1, recorder, RunFolder(None, None, False)))
-    assert isinstance(found, NgramFit)
+    assert isinstance(found, FittedMember)
     return found, recorder.messages
 
 
@@ -243,7 +244,7 @@ def test_two_models_are_added_by_their_held_out_loss() -> None:
     right, wrong = (
         Ngrams(1, np.arange(first, first + 2), np.array([[-2.0], [2.0]], dtype=np.float32)) for first in (1, 3)
     )
-    both = NgramFit(wrong, np.array([0.5])), NgramFit(right, np.zeros(1))
+    both = FittedMember(wrong, np.array([0.5])), FittedMember(right, np.zeros(1))
     found = module.added(data, *both, "LSA classifier", Run(1, recorder, RunFolder(None, None, False)))
     assert recorder.messages[0].startswith("n-grams x ")
     assert found.member.keys.tolist() == [1, 2, 3, 4]

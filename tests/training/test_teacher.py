@@ -16,11 +16,11 @@ from gatewise.training import PretrainRecipe, default_recipe, recipe
 from gatewise.training import unlabelled as module
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.members import Run
-from gatewise.training.members.ngrams import NgramFit
 from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import match_pretrained
 from gatewise.training.run import RunFolder
+from gatewise.training.stack import FittedMember
 from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData, prepare
 from gatewise.training.unlabelled import LSA, LSA_L2, lsa_classifier, lsa_of, stacked_predictions
@@ -71,7 +71,7 @@ def lsa(data: TrainingData, unlabelled: list[Array]) -> LSA | None:
     return lsa_of(data, unlabelled, Run(0, Recorder(), RunFolder(None, None, False)))
 
 
-def classifier_of(data: TrainingData, unlabelled: list[Array]) -> NgramFit | None:
+def classifier_of(data: TrainingData, unlabelled: list[Array]) -> FittedMember | None:
     found = lsa(data, unlabelled)
     return None if found is None else lsa_classifier(data, found)
 

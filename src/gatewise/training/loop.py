@@ -14,12 +14,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +48,7 @@ class Result(NamedTuple):
     rows: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
 
-class Objective(ABC):
+class Objective(Protocol):
     """What a loop minimises: the loss of a network over batches, with scores on a validation set.
 
     network: what is trained, with `parameters`, `state` and `set_state`. optimizer: of its parameters, from `start` on.
@@ -58,6 +57,12 @@ class Objective(ABC):
     the gradient, 0 for any. row: type of the history's rows. has_accuracy: whether rows are predicted correctly or not.
     best: the weights of the best validation; carried: arrays by name with which the next step begins, of this process's
     rows. Checkpoints hold both.
+
+    info: what the run is going to do. start: begin as process `rank` of `size`, with a new optimiser. learning_rate: of
+    a step, counted from 0. backward: loss and gradients of this process's part of the batch of a step, with the present
+    weights. outputs: what the network with the weights `state` predicts for the rows (n, ...) that a validation reads,
+    the last one of the run or not, of those which `part` chooses for this process. score: the row of the history for
+    the outputs of all these rows; it raises TrainingError for a loss that is not finite.
     """
 
     network: Any
@@ -66,39 +71,18 @@ class Objective(ABC):
     steps_per_epoch: int
     interval: int
     grad_clip: float
-    patience = 0
+    patience: int = 0
     row: type[EpochLog | PerplexityLog]
-    has_accuracy = False
+    has_accuracy: bool = False
     best: dict[str, Array]
     carried: Mapping[str, Array]
 
-    @abstractmethod
-    def info(self) -> RunInfo:
-        """What the run is going to do."""
-
-    @abstractmethod
-    def start(self, rank: int, size: int) -> None:
-        """Begin as process `rank` of `size`, with a new optimiser."""
-
-    @abstractmethod
-    def learning_rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
-
-    @abstractmethod
-    def backward(self, step: int) -> Result:
-        """Loss and gradients of this process's part of the batch of a step, with the present weights."""
-
-    @abstractmethod
-    def outputs(self, state: dict[str, Array], part: Callable[[Array], Array], last: bool) -> Array:
-        """What the network with the weights `state` predicts for the rows (n, ...) that a validation reads, those which
-        `part` chooses for this process. last: whether it is the last validation of the run.
-        """
-
-    @abstractmethod
-    def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog | PerplexityLog:
-        """The row of the history for the outputs of all validation rows. Raises TrainingError for a loss that is not
-        finite.
-        """
+    def info(self) -> RunInfo: ...
+    def start(self, rank: int, size: int) -> None: ...
+    def learning_rate(self, step: int) -> float: ...
+    def backward(self, step: int) -> Result: ...
+    def outputs(self, state: dict[str, Array], part: Callable[[Array], Array], last: bool) -> Array: ...
+    def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog | PerplexityLog: ...
 
 
 O_co = TypeVar("O_co", bound=Objective, covariant=True)

@@ -33,7 +33,6 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted, quote
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.member import Member
 from gatewise.metrics import precision_recall_f1
 from gatewise.target import Target
 from gatewise.training.callback import Callback
@@ -52,7 +51,8 @@ SHARE = 0.5  # of the observed labels in the smoothed ones: docs/log/accuracy.md
 class FittedMember:
     """A member with what the stack needs to know of it."""
 
-    member: Member
+    member: Any
+    """A `gatewise.members.member.Member`."""
     bias: Array
     """Logits (outputs,) to add to those of the member."""
     held_out: Array | None = None

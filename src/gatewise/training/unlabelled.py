@@ -54,9 +54,9 @@ from gatewise.target import log_probabilities
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.members import Run
-from gatewise.training.members.ngrams import MIN_DF, NgramFeatures, NgramFit
+from gatewise.training.members.ngrams import MIN_DF, NgramFeatures
 from gatewise.training.processes import current
-from gatewise.training.stack import L2, fit_weights
+from gatewise.training.stack import L2, FittedMember, fit_weights
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -197,13 +197,13 @@ def lsa_of(data: TrainingData, unlabelled: list[Array], run: Run) -> LSA | None:
     return lsa
 
 
-def lsa_classifier(data: TrainingData, lsa: LSA) -> NgramFit:
+def lsa_classifier(data: TrainingData, lsa: LSA) -> FittedMember:
     """The LSA classifier of the training part as an n-gram model. lsa: see `lsa_of`."""
     vectors, norms = lsa.document_vectors[: len(data.train)], lsa.norms[: len(data.train)]
     weight, bias = fit_standardised_glm(vectors, data.targets(data.train), LSA_L2, shared_scale=True)
     scale = norms[norms > 0].mean() if norms.any() else 1.0
     ngrams = Ngrams(LSA_ORDER, lsa.keys, (lsa.components @ weight.T / scale).astype(np.float32))
-    return NgramFit(ngrams, bias.astype(np.float64))
+    return FittedMember(ngrams, bias.astype(np.float64))
 
 
 def fit_lsa(features: NgramFeatures, n_components: int, *, denoise: bool = False, seed: int, threads: int = 1) -> LSA:

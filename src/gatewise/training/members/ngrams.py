@@ -90,13 +90,6 @@ LEAST_UNKNOWN = 0.15  # 0.07 to 0.10 in English data sets, 0.22 in Slovene comme
 NETWORK_L2 = 20.0  # penalty of other members beside chosen n-grams
 
 
-@dataclass(frozen=True, eq=False)
-class NgramFit(FittedMember):
-    """Fitted n-grams."""
-
-    member: Ngrams
-
-
 def fit(data: TrainingData, run: Run) -> FittedMember | None:
     """The n-gram member of texts; None without one in the recipe, or where no n-gram is in enough texts."""
     if not data.recipe.ngrams.order:
@@ -119,7 +112,7 @@ def fit(data: TrainingData, run: Run) -> FittedMember | None:
     for name, other in others.items():
         found = added(data, found, other, name, run)
     if (scaling := data.target_scaling) is not None:
-        found = NgramFit(_scaled(found.member, scaling.scale), scaling.mean + scaling.scale * found.bias)
+        found = FittedMember(_scaled(found.member, scaling.scale), scaling.mean + scaling.scale * found.bias)
     return replace(found, held_out=found.logits(data.full(data.validation)))
 
 
@@ -181,14 +174,14 @@ class NgramFeatures:
         threads: int = 1,
         max_iter: int = 100,
         tol: float = 0.01,
-    ) -> NgramFit:
+    ) -> FittedMember:
         """Fit on these rows (m,), default all, with targets (m, outputs) and weights (m,), for multi-label or (m,
         outputs). l2: of "nb". tol: stop where the gradient is this small, relative to that at zero. Equal arguments
         give equal bits.
         """
         if not len(self.keys):
             nothing = np.zeros((0, targets.shape[1]), dtype=np.float32)
-            return NgramFit(Ngrams(self.order, self.keys, nothing), np.zeros(targets.shape[1]))
+            return FittedMember(Ngrams(self.order, self.keys, nothing), np.zeros(targets.shape[1]))
         x = self.matrix[np.arange(self.matrix.shape[0]) if rows is None else rows]
         weight = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         y = targets
@@ -202,7 +195,7 @@ class NgramFeatures:
             weights = np.broadcast_to(weight.reshape(len(y), -1), y.shape)
             r = np.stack([log_count_ratio(x, u * v, v) for u, v in zip(y.T, weights.T, strict=True)], axis=1)
             w, bias = fit_linear(x, targets, weight, l2, loss, scale=r, threads=threads, max_iter=max_iter, tol=tol)
-            return NgramFit(Ngrams(self.order, self.keys, w * r), bias)
+            return FittedMember(Ngrams(self.order, self.keys, w * r), bias)
         scale = np.zeros(len(self.keys), dtype=np.float32)
         for column in y.T:
             np.maximum(scale, np.abs(log_count_ratio(x, column * weight, weight)), out=scale)
@@ -211,9 +204,9 @@ class NgramFeatures:
         x.data *= scale[x.indices]
         x.data /= np.repeat(_norms(x), np.diff(x.indptr)).astype(np.float32)
         w, bias = fit_linear(x, targets, weight, 1.0, "squared-hinge", threads=threads, tol=tol)
-        return NgramFit(Ngrams(self.order, self.keys, w * scale[:, None], scale), bias)
+        return FittedMember(Ngrams(self.order, self.keys, w * scale[:, None], scale), bias)
 
-    def logits(self, fitted: NgramFit, rows: NDArray[np.int64]) -> Array:
+    def logits(self, fitted: FittedMember, rows: NDArray[np.int64]) -> Array:
         """Logits (m, outputs) float64 of these rows, as `fitted.logits` of their sequences, for a fit to these
         features.
         """
@@ -240,7 +233,7 @@ def _norms(x: Any) -> Array:
     return np.where(squares > 0, np.sqrt(squares), 1.0)
 
 
-def added(data: TrainingData, ngrams: NgramFit, other: NgramFit, name: str, run: Run) -> NgramFit:
+def added(data: TrainingData, ngrams: FittedMember, other: FittedMember, name: str, run: Run) -> FittedMember:
     """The weighted sum of both n-gram models as one; its weights are fitted on the validation set."""
     rows = data.validation
     both = [replace(one, held_out=one.logits(data.full(rows))) for one in (ngrams, other)]
@@ -248,14 +241,14 @@ def added(data: TrainingData, ngrams: NgramFit, other: NgramFit, name: str, run:
     run.callback.log(f"n-grams x {found.weights[0]:.2f}, {name} x {found.weights[1]:.2f}")
     first, second = (_scaled(one.member, weight) for one, weight in zip(both, found.weights, strict=True))
     bias = found.shift + sum(weight * one.bias for one, weight in zip(both, found.weights, strict=True))
-    return NgramFit(first.add(second), bias)
+    return FittedMember(first.add(second), bias)
 
 
 def _scaled(ngrams: Ngrams, factor: float | Array) -> Ngrams:
     return replace(ngrams, weight=(factor * ngrams.weight).astype(np.float32))
 
 
-def transferred(data: TrainingData, pretrained: Pretrained) -> NgramFit | None:
+def transferred(data: TrainingData, pretrained: Pretrained) -> FittedMember | None:
     """The n-gram model of a pretrained classifier, mapped to the new classes as its network is
     (`gatewise.training.members.lstm`); None if it has none, or one with a norm, which cannot be added to another.
     """
@@ -265,7 +258,7 @@ def transferred(data: TrainingData, pretrained: Pretrained) -> NgramFit | None:
         return None
     rows = data.train
     to_new, shift = fit_standardised_glm(ngrams.logits(data.full(rows)), data.targets(rows), TRANSFER_L2)
-    return NgramFit(replace(ngrams, weight=(ngrams.weight @ to_new.T).astype(np.float32)), shift.astype(np.float64))
+    return FittedMember(replace(ngrams, weight=(ngrams.weight @ to_new.T).astype(np.float32)), shift.astype(np.float64))
 
 
 class Comparison(NamedTuple):
@@ -284,11 +277,6 @@ class Comparison(NamedTuple):
     shift: Array
     tried: str
     seconds: float
-
-    @property
-    def loss(self) -> float:
-        """The mean of the losses."""
-        return float(self.losses.mean())
 
 
 def selects(data: TrainingData) -> bool:
@@ -359,14 +347,14 @@ def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> Trainin
         error = float(gain.std() / np.sqrt(len(gain)))
         better = float(gain.mean()) > error + ROUNDING
         run.callback.log(
-            f"tokens: {'subwords' if better else 'words'}, held-out loss {of_words.loss:.4f} with words, "
-            f"{of_subwords.loss:.4f} with subwords, standard error of the difference {error:.4f}"
+            f"tokens: {'subwords' if better else 'words'}, held-out loss {of_words.losses.mean():.4f} with words, "
+            f"{of_subwords.losses.mean():.4f} with subwords, standard error of the difference {error:.4f}"
         )
     run.memo["ngrams"] = of_subwords if better else of_words
     return divided if better else data
 
 
-def _select(data: TrainingData, run: Run) -> NgramFit | None:
+def _select(data: TrainingData, run: Run) -> FittedMember | None:
     best: Comparison | None = run.memo.get("ngrams") or compare(data)
     if best is None:
         return None
@@ -377,7 +365,7 @@ def _select(data: TrainingData, run: Run) -> NgramFit | None:
     ngrams, seconds = _scaled(found.member, best.weight), best.seconds + time.perf_counter() - start
     run.callback.log(f"n-grams, held-out loss of {best.tried}; {len(ngrams):,} fitted in {seconds:.1f} s")
     held_out, of_train = (best.held_out[np.searchsorted(rows, part)] for part in (data.validation, data.train))
-    return NgramFit(
+    return FittedMember(
         ngrams,
         best.weight * found.bias + best.shift,
         held_out,
@@ -388,7 +376,7 @@ def _select(data: TrainingData, run: Run) -> NgramFit | None:
 
 def _fit_rows(
     data: TrainingData, features: NgramFeatures, rows: NDArray[np.int64], at: NDArray[np.int64], scaling: Scaling
-) -> NgramFit:
+) -> FittedMember:
     """Fit to the rows at these positions (m,). For a rare class "tfidf" leaves the class weights out: with them the
     scale of an n-gram in two or three rows of that class is as large as that of a frequent one (docs/log/accuracy.md).
     """
