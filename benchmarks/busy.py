@@ -14,22 +14,14 @@ from benchmarks.machine import cores
 
 MAX_OTHER_LOAD = 0.1  # processors during a case: with more, two threads on two processors lose much of one
 
-# It ends with its parent, also where the parent is killed, before the first line too.
-_LOOP = """
-import os, sys
-while os.getppid() == int(sys.argv[1]):
-    for _ in range(1_000_000):
-        pass
-"""
-
 
 @contextmanager
-def busy_processes(count: int | None = None) -> Iterator[None]:
-    """`count` processes that never sleep, inside the block; by default one fewer than there are processors."""
+def busy_processes() -> Iterator[None]:
+    """One process fewer than there are processors, which never sleep, inside the block."""
     processes = []
     try:
-        for _ in range(cores() - 1 if count is None else count):
-            processes.append(subprocess.Popen([sys.executable, "-c", _LOOP, str(os.getpid())]))
+        for _ in range(cores() - 1):
+            processes.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
         yield
     finally:
         for process in processes:

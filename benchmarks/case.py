@@ -68,6 +68,11 @@ class Case:
 BF16_TOLERANCE = 0.05  # operands with 8 bits of mantissa, over a thousand steps
 
 
+def one_and_two_threads() -> tuple[Contender, ...]:
+    """gatewise on one thread and on two."""
+    return tuple(Contender(f"{n} thread{'s' * (n > 1)}", "gatewise", n, {"threads": n}) for n in (1, 2))
+
+
 def gatewise(threads: int, *, variants: tuple[str, ...] = (), **settings: Any) -> tuple[Contender, ...]:
     """gatewise with its defaults, and once for each instruction set or "bf16" of `variants`."""
     contenders = [Contender("gatewise", "gatewise", threads, settings)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from benchmarks.case import BF16_TOLERANCE, Case, Contender, gatewise
+from benchmarks.case import BF16_TOLERANCE, Case, Contender, gatewise, one_and_two_threads
 from benchmarks.contenders.base import Arrays
 from benchmarks.kernel_cases import kernel_cases
 from benchmarks.reviews import LENGTH, Reviews, weights
@@ -202,38 +201,23 @@ def _latency(reviews: Reviews) -> Case:
     )
 
 
-def _thread_scaling(
-    name: str, description: str, kind: str, arrays: Arrays, settings: Callable[[int], dict[str, Any]], busy: bool
-) -> Case:
-    """busy: runs that are long against the time slices of the operating system, which shares out the processors."""
-    contenders = tuple(Contender(f"{n} thread{'s' * (n > 1)}", "gatewise", n, settings(n)) for n in (1, 2))
-    if busy:
-        name, description = f"busy_{name}", f"{description}, while other processes keep all processors but one busy"
-    else:
-        name = f"thread_scaling_{name}"
-    return Case(name, description, kind, contenders, {}, arrays, rounds=21, busy=busy)
-
-
 def _thread_scaling_step(reviews: Reviews, busy: bool) -> Case:
+    steps = _step_settings(2, "pre", steps=8 if busy else 2) | {"vocab_size": reviews.vocab_size}
     arrays = weights() | reviews.take(reviews.shuffled(8 * BATCH, 0))
-    description = "training step of the tutorial recipe with one and with two threads"
-    return _thread_scaling(
-        "step",
-        description,
-        "step",
-        arrays,
-        lambda n: _step_settings(n, "pre", steps=8 if busy else 2) | {"vocab_size": reviews.vocab_size},
-        busy,
-    )
+    return _thread_scaling("step", "training step of the tutorial recipe", "step", arrays, steps, busy)
 
 
 def _thread_scaling_kernel(busy: bool) -> Case:
-    description = "recurrence, H 128, 64 sequences of 200 steps, with one and with two threads"
-    return _thread_scaling(
-        "kernel",
-        description,
-        "recurrence",
-        recurrence_arrays(128, BATCH, 200),
-        lambda n: {"threads": n, "repeats": 9 if busy else 3},
-        busy,
-    )
+    arrays, description = recurrence_arrays(128, BATCH, 200), "recurrence, H 128, 64 sequences of 200 steps"
+    return _thread_scaling("kernel", description, "recurrence", arrays, {"repeats": 9 if busy else 3}, busy)
+
+
+def _thread_scaling(
+    name: str, description: str, kind: str, arrays: Arrays, settings: dict[str, Any], busy: bool
+) -> Case:
+    """busy: runs that are long against the time slices of the operating system, which shares out the processors."""
+    name, description = f"thread_scaling_{name}", f"{description} with one and with two threads"
+    if busy:
+        name = name.replace("thread_scaling", "busy")
+        description += ", while other processes keep all processors but one busy"
+    return Case(name, description, kind, one_and_two_threads(), settings, arrays, rounds=21, busy=busy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.case import Case, Contender
+from benchmarks.case import Case, Contender, one_and_two_threads
 from benchmarks.contenders.base import Arrays
 from benchmarks.reviews import LENGTH, Reviews, weights
 
@@ -137,17 +137,15 @@ def _denormals() -> Case:
     )
 
 
-def _one_and_two_threads(name: str, description: str, arrays: Arrays) -> Case:
-    contenders = tuple(Contender(f"{n} thread{'s' * (n > 1)}", "gatewise", n) for n in (1, 2))
-    return Case(name, description, "recurrence", contenders, {"repeats": 3}, arrays, equivalent=False)
+def _two_threads(name: str, description: str, lengths: NDArray[np.int64]) -> Case:
+    arrays, description = _arrays(lengths), f"recurrence, forward and backward, H {H}: {description}"
+    return Case(name, description, "recurrence", one_and_two_threads(), {"repeats": 3}, arrays, equivalent=False)
 
 
 def _one_long_sequence(longest: int = 1000) -> Case:
     lengths = np.array([longest, *np.random.default_rng(0).integers(50, 150, 63)], dtype=np.int64)
-    description = f"recurrence, forward and backward, H {H}: one sequence of {longest} steps among 63 of 50 to 150"
-    return _one_and_two_threads("one_long_sequence", description, _arrays(lengths))
+    return _two_threads("one_long_sequence", f"one sequence of {longest} steps among 63 of 50 to 150", lengths)
 
 
 def _unsorted_batch(reviews: Reviews) -> Case:
-    description = f"recurrence, forward and backward, H {H}: 64 reviews in random order"
-    return _one_and_two_threads("unsorted_batch", description, _arrays(reviews.lengths[reviews.shuffled(64, 0)]))
+    return _two_threads("unsorted_batch", "64 reviews in random order", reviews.lengths[reviews.shuffled(64, 0)])
