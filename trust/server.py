@@ -112,6 +112,17 @@ class Server:
         sock.connect(("127.0.0.1", self.port))
         return sock
 
+    def wait_until_read(self) -> None:
+        """Until the server has accepted every connection and has read all that was sent on it; needs /proc."""
+        end = time.monotonic() + START
+        while time.monotonic() < end:
+            lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            ours = [line for line in lines if line[3] == "01" and int(line[1].partition(":")[2], 16) == self.port]
+            if all(int(line[4].partition(":")[2], 16) == 0 and line[9] != "0" for line in ours):
+                return
+            time.sleep(0.05)
+        raise Silent("the server does not read what was sent")
+
     def head(self, line: str, *headers: str) -> bytes:
         """A request's first line and headers, with the right Host."""
         return "\r\n".join([line, f"Host: 127.0.0.1:{self.port}", *headers, "", ""]).encode("latin-1")

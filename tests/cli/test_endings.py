@@ -56,7 +56,7 @@ def started(command: list[str], until: str, stream: str = "stdout", **options: A
 def test_a_signal_ends_a_command_with_its_exit_code(number: int) -> None:
     with started([sys.executable, "-c", BUSY], "busy") as process:
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (128 + number, "gatewise: stopped\n")
 
 
@@ -90,7 +90,7 @@ def test_ten_ctrl_c_in_a_row() -> None:
     with started([sys.executable, "-c", BUSY], "busy") as process:
         for _ in range(10):
             process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (130, "gatewise: stopped\n")
 
 
@@ -108,7 +108,7 @@ def test_nohup_ignores_a_closed_terminal() -> None:
 def test_training_keeps_its_epochs(run: Run, forever: list[str], tmp_path: Path, number: int) -> None:
     with started(forever, "2") as process:
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 128 + number
     assert errors.splitlines()[-1].startswith("gatewise: stopped in epoch ")
     assert errors.rstrip().endswith("; continue with --resume")
@@ -117,7 +117,7 @@ def test_training_keeps_its_epochs(run: Run, forever: list[str], tmp_path: Path,
     assert "m.run' holds an unfinished run: continue it with --resume" in refused(run, *forever[3:])
     with started([*forever, "--resume"], "resuming") as process:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
 
 
 def test_training_keeps_its_epochs_when_the_terminal_closes(forever: list[str], tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_sampled_prefixes_are_some_of_all() -> None:
 
 
 def test_two_threads_compute_their_examples_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    barrier = Barrier(2, timeout=20)
+    barrier = Barrier(2, timeout=120)
 
     activations = LSTM.activations
 

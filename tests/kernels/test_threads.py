@@ -72,7 +72,7 @@ def test_results_have_the_order_of_the_tasks(count: str, monkeypatch: pytest.Mon
 
 def test_both_tasks_are_under_way_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_THREADS", "2")
-    meeting = threading.Barrier(2, timeout=10)  # broken, with an error, unless both come
+    meeting = threading.Barrier(2, timeout=50)  # broken, with an error, unless both come
     caller = threading.get_ident()
 
     def task() -> bool:
@@ -112,7 +112,7 @@ import os, threading
 from gatewise.kernels import threads
 
 def both():
-    meeting = threading.Barrier(2, timeout=10)
+    meeting = threading.Barrier(2, timeout=50)
     def task(number):
         meeting.wait()
         return number

@@ -156,15 +156,15 @@ def test_killed_again_and_again_and_resumed(tmp_path: Path) -> None:
     kills = 0
     for attempt in range(12):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        checkpoint, deadline = tmp_path / "m.run" / "checkpoint.safetensors", time.monotonic() + 60
+        checkpoint = tmp_path / "m.run" / "checkpoint.safetensors"
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        while process.poll() is None and attempt < 3 and time.monotonic() < deadline:
+        while process.poll() is None and attempt < 3:
             if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:
                 process.kill()  # after a checkpoint, in the next epoch, or during a write
                 kills += 1
                 break
             time.sleep(0.001)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=600)
         if process.returncode == 0:
             break
         assert process.returncode == -signal.SIGKILL, errors.decode()

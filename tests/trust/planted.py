@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 import time
 from pathlib import Path
 
@@ -43,14 +42,9 @@ def _leave(rng: np.random.Generator, folder: Path) -> str | None:
     os._exit(7)
 
 
-def _later(rng: np.random.Generator, folder: Path) -> str | None:
-    threading.Timer(0.2, os._exit, [7]).start()
-    return None
-
-
 ATTACKS = {
     name: Attack(name, "a promise", "a method", 1, 1, attempt)
-    for name, attempt in {"one": _third, "crash": _crash, "leave": _leave, "later": _later}.items()
+    for name, attempt in {"one": _third, "crash": _crash, "leave": _leave}.items()
 }
 ATTACKS["hang"] = Attack("hang", "a promise", "a method", 1, 1, _hang, seconds=0.5)
 ATTACKS["memory"] = Attack("memory", "a promise", "a method", 1, 1, _memory, memory=100 * MIB)

@@ -71,12 +71,13 @@ def test_a_run_that_is_repeated_counts_once() -> None:
 
 
 def test_a_process_that_ends_between_two_tries_is_a_failure_of_the_next() -> None:
-    worker = Worker("tests.trust.planted", "later", 5)
+    worker = Worker("tests.trust.planted", "one", 5)
     try:
-        assert worker.attempt(0, 5) == (None, True)
+        assert worker.attempt(0, 60) == (None, True)
+        worker._process.kill()
         worker._process.wait()
-        failure, alive = worker.attempt(1, 5)
-        assert "died with exit code 7" in str(failure)
+        failure, alive = worker.attempt(1, 60)
+        assert "died with signal SIGKILL" in str(failure)
         assert not alive
     finally:
         worker.stop()

@@ -194,7 +194,7 @@ def _slow(rng: Rng, folder: Path) -> str | None:
     up to 60 clients that send a byte at a time or nothing, and clients that read nothing
     """
     server = slow_server()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 100
     senders = [_sender(rng, server) for _ in range(int(rng.integers(1, 60)))]
     readers = [_reader(server) for _ in range(int(rng.integers(4)))]
     # Each sender sends a byte per round; a round has a healthy request.
@@ -210,7 +210,7 @@ def _slow(rng: Rng, folder: Path) -> str | None:
         body = predict_body(rng)
         problem = problem or judge([Wanted(body)], [server.ask(server.post("/predict", body))])
         if time.monotonic() > end:
-            problem = problem or f"{len(waiting)} of {len(senders)} slow senders are still connected after 30 s"
+            problem = problem or f"{len(waiting)} of {len(senders)} slow senders are still connected after 100 s"
         time.sleep(pause)
     for sock, _ in senders:
         sock.close()
@@ -332,7 +332,7 @@ def _drain(rng: Rng, folder: Path) -> str | None:
         bodies = [_slow_body(rng) for _ in range(int(rng.integers(1, 60)))]
         late = [_slow_body(rng) for _ in range(int(rng.integers(10)))]
         sent = [(body, _sent(server, body)) for body in bodies]
-        time.sleep(0.5)  # until all have been read
+        server.wait_until_read()
         server.process.send_signal(choice(rng, [signal.SIGTERM, signal.SIGINT]))
         problems: list[str | None] = []
         for body in late:
@@ -423,7 +423,7 @@ def _replaced(server: Server, killed: int) -> str | None:
 
 def _adds_up(server: Server, least: int, most: int) -> str | None:
     """Both workers report the sum of all. A response is counted just after it is sent."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while True:
         name = 'gatewise_requests_total{model="texts",route="/predict",status="200"}'
         found = {_counted(server, name) for _ in range(6)}
