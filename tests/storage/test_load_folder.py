@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +261,20 @@ def test_paths_that_are_no_folder(tmp_path: Path) -> None:
     for path in ("a\0b", "\ud800", "n" * 300):
         with pytest.raises(ModelFileError, match="cannot open the model folder"):
             load_folder(path)
+
+
+def test_a_folder_that_is_replaced_while_its_names_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = OpenFolder.entries, []
+
+    def replaced(self: OpenFolder) -> Iterator[tuple[str, os.stat_result]]:
+        calls.append(1)
+        if len(calls) == 1:
+            save_folder(folder, {"config.json": b"{}"})
+            raise FileNotFoundError
+        yield from real(self)
+
+    monkeypatch.setattr(OpenFolder, "entries", replaced)
+    assert load_folder(folder).files == {"config.json": b"{}"}
 
 
 def test_a_link_to_a_folder_is_the_users_own_choice(folder: Path, tmp_path: Path) -> None:

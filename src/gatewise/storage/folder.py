@@ -120,7 +120,7 @@ def load_folder(path: str | os.PathLike[str]) -> Folder:
             with open_folder(path) as folder:
                 try:
                     return _load(folder, where)
-                except ModelFileError:
+                except (ModelFileError, FileNotFoundError):  # a file that is removed while the names are read
                     if not folder.was_replaced():
                         raise
         except NotADirectoryError as error:
