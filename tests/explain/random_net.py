@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,9 @@ from gatewise.explain.attribution.method import Method
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.kernels import Kernel
+from gatewise.members.clamp import Clamp
 from gatewise.members.ensemble import Ensemble
+from gatewise.members.gates import Gates
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
 from gatewise.network.architecture import Architecture, initial_parameters
@@ -85,55 +87,44 @@ def explained(
     kernel: Kernel | None = None,
 ) -> Ensemble:
     """The LSTM of these arrays, and another member of weight 1 if one is given."""
-    task = "multilabel" if arch.outputs == 2 else "classification"
-    target = target or Target(names_of(arch), task)
-    ensemble = Ensemble.of(LSTM(arch, parameters, kernel=kernel, unknown=unknown), target)
+    ensemble = Ensemble.of(LSTM(arch, parameters, kernel=kernel, unknown=unknown), target or Target(names_of(arch)))
     if other is None:
         return ensemble
     return replace(ensemble, members=(*ensemble.members, other), weights=(*ensemble.weights, 1.0))
 
 
-def explanation_of(
+def ensemble_of(arch: str | Architecture, seed: int = 7, **more: Any) -> Ensemble:
+    """A random network of this shape, or of this name above, see `explained`."""
+    arch = ARCHITECTURES[arch] if isinstance(arch, str) else arch
+    return explained(parameters_of(arch, seed), arch, **more)
+
+
+def example_of(
     arch: str | Architecture,
-    method: str | Method | None = None,
     length: int = 14,
     seed: int = 7,
+    *,
     sequence: Array | None = None,
-    unknown: int | None = None,
-) -> Explanation:
-    """Of a random sequence, or of the one given, by a random network: of this shape, or of this name above."""
-    arch = ARCHITECTURES[arch] if isinstance(arch, str) else arch
-    sequence = sequence_of(arch, length, seed) if sequence is None else sequence
-    given = parameters_of(arch, seed), arch, sequence, steps_of(len(sequence)), names_of(arch), method
-    return explain(*given, unknown=unknown)
-
-
-def run_all(ensemble: Ensemble, sequences: Iterable[Array]) -> Array:
-    """Logits (n, outputs) of n sequences."""
-    return ensemble.logits(list(sequences))
-
-
-def trace(
-    parameters: dict[str, Array],
-    arch: Architecture,
-    sequence: Array,
-    steps: Sequence[str],
-    kernel: Kernel | None = None,
-) -> Example:
-    """The example of one sequence through these arrays."""
-    return Example(explained(parameters, arch, kernel=kernel), sequence, steps)
-
-
-def explain(
-    parameters: dict[str, Array],
-    arch: Architecture,
-    sequence: Array,
-    steps: Sequence[str],
-    classes: Sequence[str],
-    method: str | Method | None = None,
-    unknown: int | None = None,
+    steps: Sequence[str] | None = None,
+    clamps: Sequence[Clamp] = (),
     **more: Any,
+) -> Example:
+    """A random sequence, or the one given, through `ensemble_of`."""
+    net = ensemble_of(arch, seed, **more).with_lstm(clamps=tuple(clamps))
+    sequence = sequence_of(net.lstm.arch, length, seed) if sequence is None else sequence
+    return Example(net, sequence, steps or steps_of(len(sequence)))
+
+
+def explanation_of(
+    arch: str | Architecture, method: str | Method | None = None, *given: int, **more: Any
 ) -> Explanation:
-    """The explanation of one sequence through these arrays."""
-    example = Example(explained(parameters, arch, unknown=unknown, target=Target(tuple(classes))), sequence, steps)
-    return explain_example(example, method, **more)
+    """Of `example_of`."""
+    return explain_example(example_of(arch, *given, **more), method)
+
+
+def check_cell_equations(gates: Gates) -> None:
+    """c = f c' + i g and h = o tanh(c) at every step."""
+    i, f, g, o, c, h = (getattr(gates, part)[gates.reading_order] for part in "ifgoch")
+    before = np.concatenate([gates.c0[None], c[:-1]])
+    np.testing.assert_allclose(c, f * before + i * g, atol=1e-6)
+    np.testing.assert_allclose(h, o * np.tanh(c), atol=1e-6)

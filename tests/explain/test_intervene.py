@@ -9,11 +9,11 @@ from gatewise.errors import InputError
 from gatewise.explain import Clamp, ablate, hold_memory
 from gatewise.explain.example import Example
 from gatewise.explain.intervene import Intervention, intervene, word_places
+from gatewise.explain.units import without_unit
 from gatewise.members.clamp import check_clamp
-from gatewise.members.ensemble import Ensemble
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, TOKENS, explained, parameters_of, sequence_of, steps_of
+from tests.explain.random_net import ARCHITECTURES, TOKENS, check_cell_equations, ensemble_of, example_of, steps_of
 
 LENGTH = 14
 MORE = {
@@ -24,17 +24,12 @@ MORE = {
 ALL = {**ARCHITECTURES, **MORE}
 
 
-def net_of(name: str) -> Ensemble:
-    return explained(parameters_of(ALL[name], 7), ALL[name])
-
-
 def traced(name: str, *clamps: Clamp) -> Example:
-    return Example(net_of(name).with_lstm(clamps=tuple(clamps)), sequence_of(ALL[name], LENGTH, 7), steps_of(LENGTH))
+    return example_of(ALL[name], clamps=clamps)
 
 
 def done(name: str, *clamps: Clamp) -> Intervention:
-    net = net_of(name)
-    return intervene(Example(net, sequence_of(net.lstm.arch, LENGTH, 7), steps_of(LENGTH)), clamps)
+    return intervene(traced(name), clamps)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -65,11 +60,7 @@ def test_clamped_gates_have_their_value_and_the_cell_equations_hold(name: str, g
     if arch.gate == "sigmoid":
         assert not (getattr(clamped, gate)[outside, column] == value).any()
     for gates in example.lstms:
-        order = gates.reading_order
-        i, f, g, o, c, h = (getattr(gates, part)[order] for part in "ifgoch")
-        before = np.concatenate([gates.c0[None], c[:-1]])
-        np.testing.assert_allclose(c, f * before + i * g, atol=1e-6)
-        np.testing.assert_allclose(h, o * np.tanh(c), atol=1e-6)
+        check_cell_equations(gates)
     # Steps read before the first clamped step do not change.
     first = 7 if clamped.direction == "backward" else 3
     was = plain.unit(unit)[0]
@@ -114,17 +105,6 @@ def test_a_clamp_of_one_direction() -> None:
         done(deep, Clamp("o", 0.25, 8, direction="forward"))
 
 
-def without(net: Ensemble, unit: int) -> Ensemble:
-    """The network with that unit's outgoing weights at 0: another way to ablate it."""
-    arch = net.lstm.arch
-    place, column = divmod(unit, arch.units)
-    parameters = {name: array.copy() for name, array in net.lstm.parameters.items()}
-    parameters[f"lstm.{arch.layers - 1}.{arch.directions[place]}.weight_hh"][:, column] = 0
-    for part in range(arch.features // (arch.units * len(arch.directions))):
-        parameters["dense.weight"][:, part * arch.units * len(arch.directions) + unit] = 0
-    return net.with_lstm(parameters=parameters)
-
-
 @pytest.mark.parametrize("name", ALL)
 def test_an_ablated_unit_has_no_effect(name: str) -> None:
     arch = ALL[name]
@@ -133,7 +113,8 @@ def test_an_ablated_unit_has_no_effect(name: str) -> None:
     gates, column = example.unit(unit)
     assert not gates.h[:, column].any()
     assert gates.h0[column] == 0
-    other = Example(without(net_of(name), unit), sequence_of(arch, LENGTH, 7), steps_of(LENGTH))
+    net = ensemble_of(arch)  # without the weights of what reads the unit
+    other = Example(net.with_lstm(parameters=without_unit(net.lstm, unit).parameters), example.sequence)
     np.testing.assert_allclose(example.logits, other.logits, atol=2e-6)
     np.testing.assert_allclose(example.prefix_logits, other.prefix_logits, atol=2e-6)
 
@@ -168,13 +149,11 @@ def test_steps_beyond_the_sequence_are_refused_without_counting_them() -> None:
 
 def test_the_steps_of_a_clamp_are_those_of_every_prefix() -> None:
     """With two directions each prefix is a run of its own: step 3 is step 3 in each."""
-    net = net_of("bidirectional")
     clamps = (Clamp("f", 0.0, 9, range(3, 5)), Clamp("i", 1.0, 1, range(3, 5)))
-    sequence = sequence_of(net.lstm.arch, LENGTH, 7)
-    after = traced("bidirectional", *clamps).prefix_logits
+    example = traced("bidirectional", *clamps)
     for t in (2, 4, 9):
-        short = Example(net.with_lstm(clamps=tuple(clamps)), sequence[:t], steps_of(t)).logits
-        np.testing.assert_allclose(after[t], short, atol=2e-6)
+        short = Example(example.ensemble, example.sequence[:t])
+        np.testing.assert_allclose(example.prefix_logits[t], short.logits, atol=2e-6)
 
 
 def test_as_dict_has_both_sides() -> None:
@@ -190,12 +169,12 @@ def test_as_dict_has_both_sides() -> None:
 
 
 def test_edited_words_equal_the_edited_text() -> None:
-    net = net_of("pads")
-    sequence, steps = sequence_of(net.lstm.arch, LENGTH, 7), steps_of(LENGTH)
+    example, steps = traced("pads"), steps_of(LENGTH)
+    sequence = example.sequence
     edited: Array = np.concatenate([sequence[:5], [3, 4], sequence[6:]]).astype(np.int32)
     names = [*steps[:5], "a", "b", *steps[6:]]
-    found = intervene(Example(net, sequence, steps), (), (edited, names), ["'w5' = 'a b'"])
-    np.testing.assert_array_equal(found.after.logits, Example(net, edited, names).logits)
+    found = intervene(example, (), (edited, names), ["'w5' = 'a b'"])
+    np.testing.assert_array_equal(found.after.logits, Example(example.ensemble, edited, names).logits)
     assert found.after.steps == names
     assert found.after.pads == found.before.pads - 1
     assert found.changes == ("'w5' = 'a b'",)
@@ -203,7 +182,7 @@ def test_edited_words_equal_the_edited_text() -> None:
 
 def test_words_are_found_by_step_and_by_name() -> None:
     arch = Architecture(**TOKENS, max_length=4)
-    example = Example(explained(parameters_of(arch, 7), arch), np.arange(1, 6), ["not", "Not", "good", "not", "x"])
+    example = example_of(arch, sequence=np.arange(1, 6), steps=["not", "Not", "good", "not", "x"])
     assert word_places(example, {"not": "very"}) == {1: "very", 3: "very"}
     assert word_places(example, {1: "bad"}) == {2: "bad"}
     with pytest.raises(InputError, match="'gone' is not among the words"):

@@ -23,7 +23,8 @@ from gatewise.members.member import Inputs, Member
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
 from gatewise.types import Faithfulness
-from tests.explain.random_net import CHANNELS, TOKENS, explained, parameters_of, run_all, sequence_of, steps_of
+from tests.explain import random_net
+from tests.explain.random_net import CHANNELS, TOKENS, sequence_of, steps_of
 
 LENGTH = 13
 LABELS = Target(("a", "b", "c"), task="multilabel", thresholds=(0.2, 0.9, 0.5))
@@ -34,8 +35,7 @@ CLASSES = Target(("w", "x", "y", "z"))
 def example_of(target: Target, seed: int = 5, **more: Any) -> Example:
     series = target.task == "regression"
     arch = Architecture(**(CHANNELS if series else TOKENS), outputs=target.outputs, pooling="mean+max")
-    net = explained(parameters_of(arch, seed), arch, unknown=None if series else 1, target=target, **more)
-    return Example(net, sequence_of(arch, LENGTH, seed), steps_of(LENGTH))
+    return random_net.example_of(arch, LENGTH, seed, unknown=None if series else 1, target=target, **more)
 
 
 def explanation_of(example: Example, method: str, target: int | None = None, against: int | None = None) -> Explanation:
@@ -64,7 +64,7 @@ def test_the_score_is_a_linear_combination_of_the_logits(
     assert total == pytest.approx(expected, abs=1e-9)
     if method_named(method).adds_up:
         assert abs(found.residual) < 5e-6
-    [empty] = run_all(example.ensemble, [example.sequence[:0]])
+    [empty] = example.ensemble.logits([example.sequence[:0]])
     if method in ("leave-one-out", "prefix-difference"):
         assert found.base_value == pytest.approx(float(empty @ np.array(weights)), abs=1e-5)
     assert (found.target, found.against) == (of.classes[target], None if against is None else of.classes[against])
@@ -114,13 +114,10 @@ def test_json_of_the_tasks() -> None:
 
 
 def test_a_threshold_decides_the_prediction_of_an_explanation() -> None:
-    arch = Architecture(**TOKENS)
-    sequence = sequence_of(arch, LENGTH, 5)
-    plain = Example(explained(parameters_of(arch, 5), arch), sequence)
-    p = float(plain.probabilities[1])
+    p = float(random_net.example_of("plain").probabilities[1])
     for threshold, expected in ((p - 0.01, "yes"), (p + 0.01, "no")):
-        net = explained(parameters_of(arch, 5), arch, target=Target(("no", "yes"), thresholds=(threshold,)))
-        found = explain_example(Example(net, sequence), "prefix-difference")
+        target = Target(("no", "yes"), thresholds=(threshold,))
+        found = random_net.explanation_of("plain", "prefix-difference", target=target)
         assert found.prediction == expected
         assert found.favours_prediction == (expected == "yes")
 
@@ -131,7 +128,7 @@ def test_of_several_classes_with_thresholds_the_predicted_one_is_explained() -> 
     assert target_score(of, logits, against=2).target == 0
     net = example_of(of).ensemble
     sequences = [sequence_of(net.lstm.arch, LENGTH, seed) for seed in range(8)]
-    logits = run_all(net, sequences)
+    logits = net.logits(sequences)
     favoured = measure(net, sequences, method_named("prefix-difference")).probability
     assert favoured == pytest.approx(of.probabilities(logits)[np.arange(8), of.predicted(logits)].mean())
 
@@ -232,15 +229,15 @@ def test_faithfulness_of_a_regression_is_in_its_unit() -> None:
     net = example.ensemble
     sequences = [sequence_of(net.lstm.arch, n, n) for n in (7, 12, 20, 31)]
     found = measure(net, sequences, method_named("prefix-difference"))
-    numbers = run_all(net, sequences)[:, 0]
-    [[base, _]] = run_all(net, [sequences[0][:0]])
+    numbers = net.logits(sequences)[:, 0]
+    [[base, _]] = net.logits([sequences[0][:0]])
     assert found.probability == pytest.approx(float(np.abs(numbers - base).mean()), abs=1e-5)
     sign = np.where(numbers < base, -1, 1)
     attribution = [explain_example(Example(net, s), "prefix-difference").scores for s in sequences]
     half = []
     for s, scores, one, number in zip(sequences, attribution, sign, numbers, strict=True):
         first = np.argsort(-one * scores, kind="stable")[: round(0.5 * len(s))]
-        [[left, _]] = run_all(net, [np.delete(s, first, axis=0)])
+        [[left, _]] = net.logits([np.delete(s, first, axis=0)])
         half.append(one * (number - left))
     np.testing.assert_allclose(found.comprehensiveness[:, -1], half, atol=1e-5)
 

@@ -12,16 +12,16 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.explain import ablate
 from gatewise.explain.units import UnitsReport, units_over, without_unit
 from gatewise.members.ensemble import Ensemble
+from gatewise.network.batch import truncate
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, explained, names_of, parameters_of, run_all, sequence_of
+from tests.explain.random_net import ARCHITECTURES, ensemble_of, names_of, sequence_of
 
 LENGTHS = [14, 3, 30, 9, 21, 1, 17]
 NAMES = ["plain", "pads, two layers", "bidirectional, two layers, mean and max", "binary", "series"]
 
 
 def net_of(name: str) -> Ensemble:
-    arch = ARCHITECTURES[name]
-    return explained(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
+    return ensemble_of(name, unknown=2 if ARCHITECTURES[name].inputs == "tokens" else None)
 
 
 def data_of(net: Ensemble) -> tuple[list[Array], list[list[str]], Array]:
@@ -44,11 +44,11 @@ def test_ablation_in_the_weights_equals_a_clamp(name: str) -> None:
     sequences, _, _ = data_of(net)
     for unit in range(net.lstm.arch.units * len(net.lstm.arch.directions)):
         in_weights, by_hand = (
-            run_all(net.with_lstm(parameters=without_unit(net.lstm, unit).parameters), sequences),
-            run_all(net.with_lstm(clamps=ablate(unit)), sequences),
+            net.with_lstm(parameters=without_unit(net.lstm, unit).parameters).logits(sequences),
+            net.with_lstm(clamps=ablate(unit)).logits(sequences),
         )
         np.testing.assert_allclose(in_weights, by_hand, atol=2e-6)
-    assert np.abs(in_weights - run_all(net, sequences)).max() > 1e-4 or net.lstm.arch.gate == "binary"
+    assert np.abs(in_weights - net.logits(sequences)).max() > 1e-4 or net.lstm.arch.gate == "binary"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,10 +57,11 @@ def test_statistics_equal_those_of_single_sequences(name: str) -> None:
     sequences, names, truth = data_of(net)
     arch = net.lstm.arch
     assert len(report.units) == arch.units * len(arch.directions)
-    logits = run_all(net, sequences)
+    logits = net.logits(sequences)
     predicted = logits.argmax(axis=1) if arch.outputs > 1 else (logits[:, 0] > 0).astype(int)
     assert report.accuracy == pytest.approx((predicted == truth).mean())
-    opened = [lstms[-len(arch.directions) :] for lstms, _, _ in net.lstm.activations(_read(net, sequences))]
+    reads = [truncate(sequence, arch) for sequence in sequences]
+    opened = [lstms[-len(arch.directions) :] for lstms, _, _ in net.lstm.activations(reads)]
     for summary in report.units[:: max(1, arch.units // 2)]:
         place, column = divmod(summary.unit, arch.units)
         mine = [top[place] for top in opened]
@@ -81,15 +82,9 @@ def test_statistics_equal_those_of_single_sequences(name: str) -> None:
         )
         if arch.gate == "sigmoid":
             assert summary.half_life == pytest.approx(np.log(2) / -np.log(f).mean(), rel=1e-6)
-        rest = run_all(net.with_lstm(parameters=without_unit(net.lstm, summary.unit).parameters), sequences)
+        rest = net.with_lstm(parameters=without_unit(net.lstm, summary.unit).parameters).logits(sequences)
         right = (rest.argmax(axis=1) if arch.outputs > 1 else (rest[:, 0] > 0).astype(int)) == truth
         assert summary.accuracy_ablated == pytest.approx(right.mean())
-
-
-def _read(net: Ensemble, sequences: list[Array]) -> list[Array]:
-    from gatewise.network.batch import truncate
-
-    return [truncate(sequence, net.lstm.arch) for sequence in sequences]
 
 
 @pytest.mark.parametrize("name", ["plain", "bidirectional, mean"])

@@ -7,21 +7,21 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.explain import METHODS
+from gatewise.explain.explanation import explain_example
 from gatewise.members import lstm as lstm_module
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
 from gatewise.network.ops import Ops
+from gatewise.target import Target
 from gatewise.types import Faithfulness
 from tests.explain.random_net import (
     ARCHITECTURES,
-    explain,
+    ensemble_of,
+    example_of,
     explanation_of,
-    names_of,
     parameters_of,
     sequence_of,
-    steps_of,
     target_score,
-    trace,
 )
 
 LENGTH = 14
@@ -29,9 +29,7 @@ LENGTH = 14
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_prefix_differences_are_differences_of_prefix_logits_and_add_up(name: str) -> None:
-    arch, found = ARCHITECTURES[name], explanation_of(name, "prefix-difference")
-    parameters, sequence = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7)
-    seen = trace(parameters, arch, sequence, steps_of(LENGTH))
+    found, seen = explanation_of(name, "prefix-difference"), example_of(name)
     after = target_score(seen.prefix_logits, int(seen.logits.argmax()))
     np.testing.assert_allclose(found.scores, after[1:] - after[:-1], atol=1e-9)
     assert found.base_value == pytest.approx(after[0], abs=1e-6)
@@ -45,8 +43,7 @@ def test_prefix_differences_are_differences_of_prefix_logits_and_add_up(name: st
 def test_leave_one_out_equals_predicting_the_edited_sequence(name: str, length: int) -> None:
     """The edited sequence is predicted as any other: with its own pads, and its own cut."""
     arch, found = ARCHITECTURES[name], explanation_of(name, "leave-one-out", length)
-    parameters, sequence = parameters_of(arch, 7), sequence_of(arch, length, 7)
-    rows = truncate(np.arange(length), arch)
+    parameters, sequence, rows = parameters_of(arch, 7), sequence_of(arch, length, 7), truncate(np.arange(length), arch)
     assert len(found.scores) == len(rows)
     assert not found.adds_up
     assert found.residual == pytest.approx(found.target_score - found.base_value - found.scores.sum())
@@ -55,10 +52,8 @@ def test_leave_one_out_equals_predicting_the_edited_sequence(name: str, length: 
     for row, score in zip(rows, found.scores, strict=True):
         edited = np.concatenate([sequence[:row], sequence[row + 1 :]])
         without = np.asarray(forward(ops, parameters, arch, Batch.of([edited], arch)), dtype=np.float64)[0]
-        predicted = int(whole.argmax())
-        assert score == pytest.approx(
-            float(target_score(whole, predicted) - target_score(without, predicted)), abs=3e-6
-        )
+        full, rest = (float(target_score(logits, int(whole.argmax()))) for logits in (whole, without))
+        assert score == pytest.approx(full - rest, abs=3e-6)
 
 
 def test_leave_one_out_does_not_depend_on_the_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,16 +63,15 @@ def test_leave_one_out_does_not_depend_on_the_batch_size(monkeypatch: pytest.Mon
 
 
 def test_the_default_method_is_the_one_that_was_chosen() -> None:
-    arch = ARCHITECTURES["plain"]
-    given = parameters_of(arch, 7), arch, sequence_of(arch, 5, 7), steps_of(5), names_of(arch)
-    assert explain(*given).method == "leave-one-out"
-    assert explain(*given).faithfulness is None
+    example = example_of("plain", 5)
+    assert explain_example(example).method == "leave-one-out"
+    assert explain_example(example).faithfulness is None
     faithfulness = {"prefix-difference": Faithfulness(0.4, 0.1, 9), "cell-decomposition": Faithfulness(0.5, 0.3, 9)}
     for method in ("prefix-difference", "cell-decomposition", "leave-one-out"):
         chosen = None if method == "prefix-difference" else method
-        found = explain(*given, chosen, faithfulness=faithfulness, default="prefix-difference")
+        found = explain_example(example, chosen, faithfulness, "prefix-difference")
         assert (found.method, found.faithfulness) == (method, faithfulness.get(method))
-    assert explain(*given, faithfulness=faithfulness, default="of a later gatewise").method == "leave-one-out"
+    assert explain_example(example, None, faithfulness, "of a later gatewise").method == "leave-one-out"
 
 
 def test_every_method_has_a_note() -> None:
@@ -106,6 +100,5 @@ def test_the_strongest_steps() -> None:
 def test_errors_of_explain() -> None:
     with pytest.raises(InputError, match="no method is called 'gradient'; there are prefix-difference, cell-dec"):
         explanation_of("plain", "gradient")
-    arch = ARCHITECTURES["four classes"]
     with pytest.raises(InputError, match="2 classes needs 1 outputs; the network has 4"):
-        explain(parameters_of(arch, 1), arch, np.array([1, 2]), ["a", "b"], ("x", "y"))
+        ensemble_of("four classes", target=Target(("x", "y")))

@@ -5,19 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatewise.explain import Example
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
-from tests.explain.random_net import (
-    ARCHITECTURES,
-    TOKENS,
-    explain,
-    names_of,
-    parameters_of,
-    sequence_of,
-    steps_of,
-    trace,
-)
+from tests.explain.random_net import ARCHITECTURES, TOKENS, example_of, explanation_of, parameters_of
 
 LENGTH = 14
 MORE = {
@@ -29,15 +19,10 @@ MORE = {
 ALL = {**ARCHITECTURES, **MORE}
 
 
-def opened(name: str, length: int = LENGTH) -> Example:
-    arch = ALL[name]
-    return trace(parameters_of(arch, 7), arch, sequence_of(arch, length, 7), steps_of(length))
-
-
 @pytest.mark.parametrize("length", [1, LENGTH])
 @pytest.mark.parametrize("name", ALL)
 def test_the_memory_is_the_sum_of_its_decomposition(name: str, length: int) -> None:
-    for gates in opened(name, length).lstms:
+    for gates in example_of(ALL[name], length).lstms:
         attribution = gates.memory_decomposition()
         last = gates.c[gates.reading_order][-1]
         made = attribution.initial + attribution.writes.sum(axis=0)
@@ -57,7 +42,7 @@ def test_the_memory_is_the_sum_of_its_decomposition(name: str, length: int) -> N
 
 @pytest.mark.parametrize("name", ALL)
 def test_memory_changes_are_differences_of_c(name: str) -> None:
-    for gates in opened(name).lstms:
+    for gates in example_of(ALL[name]).lstms:
         moves = gates.memory_changes()
         np.testing.assert_allclose(moves.sum(axis=0), gates.c[gates.reading_order][-1] - gates.c0, atol=1e-6)
         assert np.abs(moves).max() > 0.01
@@ -67,7 +52,7 @@ def test_memory_changes_are_differences_of_c(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_scores_equal_reading_the_memory_with_and_without_each_step(name: str, length: int) -> None:
     """The plain way: at every step that is read, the memory's parts added up one by one, shown through tanh and o."""
-    arch, example = ALL[name], opened(name, length)
+    arch, example = ALL[name], example_of(ALL[name], length)
     weight = np.asarray(parameters_of(arch, 7)["dense.weight"], dtype=np.float64)
     direction = np.ones(1)
     if arch.outputs > 1:
@@ -87,8 +72,7 @@ def test_scores_equal_reading_the_memory_with_and_without_each_step(name: str, l
                     # so_far[t] is what the first t steps wrote, as it stands at r.
                     shown = np.tanh(so_far) * float(gates.o[r, unit])
                     expected[order[: place + 1]] += part * w[unit] * np.diff(shown)
-    given = parameters_of(arch, 7), arch, sequence_of(arch, length, 7), steps_of(length), names_of(arch)
-    found = explain(*given, "cell-decomposition")
+    found = explanation_of(arch, "cell-decomposition", length)
     np.testing.assert_allclose(found.scores, expected, atol=1e-5)
     assert found.adds_up
     assert abs(found.residual) < 3e-6

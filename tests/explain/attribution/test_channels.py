@@ -6,20 +6,19 @@ import numpy as np
 import pytest
 
 from gatewise.explain import Clamp
-from gatewise.explain.attribution import channels, method_named
-from gatewise.explain.example import predict_examples
+from gatewise.explain.attribution import channels
+from gatewise.explain.example import Example
+from gatewise.explain.explanation import explain_example
 from gatewise.network.architecture import Architecture
 from tests.explain.random_net import (
     CHANNELS,
     TOKENS,
-    explain,
+    ensemble_of,
+    example_of,
     explained,
     explanation_of,
-    names_of,
     parameters_of,
-    run_all,
     sequence_of,
-    steps_of,
     target_score,
 )
 
@@ -59,13 +58,13 @@ def test_baseline_term_is_the_prediction_with_the_step_at_0(name: str) -> None:
     series, found, net = (
         sequence_of(arch, LENGTH, 7),
         explanation_of(arch, "prefix-difference", LENGTH),
-        explained(parameters_of(arch, 7), arch),
+        ensemble_of(arch),
     )
-    predicted = int(run_all(net, [series])[0].argmax())
+    predicted = int(net.logits([series])[0].argmax())
     assert found.baseline_term is not None
     for t in range(LENGTH):
         edited = np.concatenate([series[:t], 0 * series[t : t + 1]])
-        before, after = target_score(run_all(net, [series[:t], edited]), predicted)
+        before, after = target_score(net.logits([series[:t], edited]), predicted)
         assert found.baseline_term[t] == pytest.approx(after - before, abs=2e-6)
 
 
@@ -100,8 +99,9 @@ def test_equal_channels_score_equally() -> None:
     parameters["lstm.0.forward.weight_ih"][:, 2] = parameters["lstm.0.forward.weight_ih"][:, 0]
     series = sequence_of(arch, LENGTH, 7)
     series[:, 2] = series[:, 0]
+    example = Example(explained(parameters, arch), series)
     for method in ("prefix-difference", "cell-decomposition"):
-        found = explain(parameters, arch, series, steps_of(LENGTH), names_of(arch), method).channels
+        found = explain_example(example, method).channels
         assert found is not None
         np.testing.assert_allclose(found[:, 0], found[:, 2], atol=1e-12)
         assert np.abs(found[:, 0] - found[:, 1]).max() > 1e-3
@@ -110,12 +110,8 @@ def test_equal_channels_score_equally() -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_leave_one_out_by_channel_equals_predicting_the_edited_series(name: str) -> None:
     arch = ALL[name]
-    series, found, net = (
-        sequence_of(arch, LENGTH, 7),
-        explanation_of(arch, "leave-one-out", LENGTH),
-        explained(parameters_of(arch, 7), arch),
-    )
-    whole = run_all(net, [series])[0]
+    series, found, net = sequence_of(arch, LENGTH, 7), explanation_of(arch, "leave-one-out", LENGTH), ensemble_of(arch)
+    whole = net.logits([series])[0]
     predicted = int(whole.argmax())
     assert found.channels is not None
     assert found.baseline_term is None
@@ -123,7 +119,7 @@ def test_leave_one_out_by_channel_equals_predicting_the_edited_series(name: str)
         for k in range(arch.channels):
             edited = series.copy()
             edited[t, k] = 0
-            expected = target_score(whole, predicted) - target_score(run_all(net, [edited])[0], predicted)
+            expected = target_score(whole, predicted) - target_score(net.logits([edited])[0], predicted)
             assert found.channels[t, k] == pytest.approx(float(expected), abs=3e-6)
 
 
@@ -138,12 +134,8 @@ def test_no_channel_scores_where_they_are_undefined() -> None:
         found = explanation_of(arch, method, LENGTH)
         assert found.channels is None
         assert found.baseline_term is None
-    arch = ALL["last, 1"]
-    net = explained(parameters_of(arch, 7), arch).with_lstm(clamps=(Clamp("f", 1.0),))
-    [attribution] = method_named("cell-decomposition").attribute(
-        predict_examples(net, [sequence_of(arch, 5, 7)]), channels=True
-    )
-    assert attribution.channels is None
+    clamped = example_of(ALL["last, 1"], clamps=[Clamp("f", 1.0)])
+    assert explain_example(clamped, "cell-decomposition").channels is None
 
 
 def test_channel_scores_are_in_the_json() -> None:

@@ -21,7 +21,7 @@ from gatewise.explain.example import Example, predict_examples
 from gatewise.members.ensemble import Ensemble
 from gatewise.target import log_probabilities
 from tests.explain.attribution import test_ngrams
-from tests.explain.random_net import ARCHITECTURES, explained, parameters_of, run_all, sequence_of
+from tests.explain.random_net import ARCHITECTURES, ensemble_of, sequence_of
 
 LENGTHS = [14, 1, 27, 9]
 
@@ -29,8 +29,7 @@ LENGTHS = [14, 1, 27, 9]
 def net_of(name: str) -> Ensemble:
     if name == "n-grams":
         return test_ngrams.net_of(ARCHITECTURES["mean and max"], 10)[0]
-    arch = ARCHITECTURES[name]
-    return explained(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
+    return ensemble_of(name, unknown=2 if ARCHITECTURES[name].inputs == "tokens" else None)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -52,7 +51,7 @@ def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method:
             first = sorted(range(len(read)), key=lambda t: -favours[t])[: max(1, round(share * len(read)))]
             rest = [t for t in range(len(read)) if t not in first]
             for keep, got in ((rest, found.comprehensiveness), (sorted(first), found.sufficiency)):
-                after = np.exp(log_probabilities(run_all(net, [read[keep]])))[0][predicted]
+                after = np.exp(log_probabilities(net.logits([read[keep]])))[0][predicted]
                 assert got[n, k] == pytest.approx(p[predicted] - after, abs=1e-5)
     assert found.faithfulness.comprehensiveness == pytest.approx(found.comprehensiveness.mean())
     assert found.faithfulness.n == len(LENGTHS)

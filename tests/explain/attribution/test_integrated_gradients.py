@@ -8,21 +8,21 @@ import torch
 from torch import Tensor
 
 from gatewise.errors import InputError
-from gatewise.explain import Clamp, Explanation, IntegratedGradients, method_named
+from gatewise.explain import Clamp, Explanation, IntegratedGradients
 from gatewise.explain.attribution import integrated_gradients as integrated
-from gatewise.explain.example import predict_examples
+from gatewise.explain.example import Example, predict_examples
+from gatewise.explain.explanation import explain_example
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 from tests.explain import random_net
 from tests.explain.random_net import (
     ARCHITECTURES,
-    explain,
+    ensemble_of,
+    example_of,
     explained,
-    names_of,
     parameters_of,
-    run_all,
     sequence_of,
-    steps_of,
+    target_score,
 )
 
 LENGTH = 14
@@ -50,12 +50,9 @@ def test_the_scores_add_up(name: str, length: int) -> None:
 def test_the_base_value_is_the_prediction_for_the_baseline() -> None:
     for name, token in (("plain", 0), ("pads, two layers", UNKNOWN), ("four classes, bidirectional", 0)):
         baseline = "unknown" if token else None
-        arch = ARCHITECTURES[name]
-        parameters = parameters_of(arch, 7)
         found = explanation_of(name, IntegratedGradients(baseline=baseline))  # type: ignore[arg-type]
-        logits = run_all(explained(parameters, arch), [np.full(LENGTH, token, dtype=np.int32)])[0]
-        predicted = int(run_all(explained(parameters, arch), [sequence_of(arch, LENGTH, 7)])[0].argmax())
-        expected = logits[predicted] - logits.mean() if arch.outputs > 1 else logits[0]
+        [logits] = ensemble_of(name).logits([np.full(LENGTH, token, dtype=np.int32)])
+        expected = float(target_score(logits, int(example_of(name).predicted)))
         assert found.base_value == pytest.approx(expected, abs=2e-6)
 
 
@@ -71,7 +68,7 @@ def test_a_word_equal_to_the_baseline_scores_0(baseline: str) -> None:
         for _ in range(50):
             table[sequence[5]] = table.mean(axis=0)
     method = IntegratedGradients(baseline=baseline)  # type: ignore[arg-type]
-    found = explain(parameters, arch, sequence, steps_of(LENGTH), names_of(arch), method, unknown=UNKNOWN)
+    found = explain_example(Example(explained(parameters, arch, unknown=UNKNOWN), sequence), method)
     same = sequence == sequence[5]
     assert np.abs(found.scores[same]).max() < 1e-6
     assert np.abs(found.scores[~same]).min() > 1e-6
@@ -96,7 +93,7 @@ def test_intervals_are_halved_until_the_scores_add_up() -> None:
 
 def test_a_batch_equals_single_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     arch = ARCHITECTURES["pads"]
-    net = explained(parameters_of(arch, 7), arch, unknown=UNKNOWN)
+    net = ensemble_of(arch, unknown=UNKNOWN)
     examples = predict_examples(net, [sequence_of(arch, length, 7) for length in (3, 14, 1, 8)])
     together = IntegratedGradients().attribute(examples)
     monkeypatch.setattr(integrated, "_STEPS_PER_BATCH", 1)
@@ -115,19 +112,14 @@ def test_binary_gates_report_the_straight_through_residual() -> None:
 def test_errors_are_one_line() -> None:
     with pytest.raises(InputError, match="a series has the baselines zero and mean, not pad"):
         explanation_of("series", IntegratedGradients(baseline="pad"))
-    arch = ARCHITECTURES["plain"]
-    net = explained(parameters_of(arch, 7), arch)
-    examples = predict_examples(net, [sequence_of(arch, 3, 7)])
     with pytest.raises(InputError, match="no row for an unknown word"):
-        IntegratedGradients(baseline="unknown").attribute(examples)
+        IntegratedGradients(baseline="unknown").attribute([example_of("plain")])
     with pytest.raises(InputError, match="at least 1 point"):
         IntegratedGradients(points=0)
     with pytest.raises(InputError, match="a baseline is unknown, pad, zero, mean, not 'zeor'"):
         IntegratedGradients(baseline="zeor")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="has no clamps: remove them"):
-        method_named("integrated-gradients").attribute(
-            predict_examples(net.with_lstm(clamps=(Clamp("f", 1.0),)), [sequence_of(arch, 3, 7)])
-        )
+        IntegratedGradients().attribute([example_of("plain", clamps=[Clamp("f", 1.0)])])
 
 
 class TorchNet(torch.nn.Module):

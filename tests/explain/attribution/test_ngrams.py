@@ -23,7 +23,6 @@ from tests.explain.random_net import (
     explained,
     names_of,
     parameters_of,
-    run_all,
     sequence_of,
     steps_of,
     target_score,
@@ -72,7 +71,7 @@ def test_network_and_ngram_parts_of_every_method(name: str, method: str) -> None
     of_lstm, of_ngrams = found.parts
     assert (of_lstm.name, of_ngrams.name) == ("LSTM", "n-grams")
     assert (of_lstm.weight, of_ngrams.weight) == WEIGHTS
-    logits = WEIGHTS[0] * run_all(net.alone(), [sequence]) + logits_of(net, sequence)
+    logits = WEIGHTS[0] * net.alone().logits([sequence]) + logits_of(net, sequence)
     predicted = int(logits.argmax())
     assert found.prediction == names_of(arch)[int(log_probabilities(logits)[0].argmax())]
     assert found.target_score == pytest.approx(float(target_score(logits[0], predicted)), abs=1e-6)
@@ -148,7 +147,7 @@ def test_prefix_logits_with_ngrams(name: str) -> None:
     assert not alone.other_prefix_logits.any()
     np.testing.assert_allclose(example.prefix_logits, WEIGHTS[0] * alone.prefix_logits + others, atol=1e-9)
     np.testing.assert_allclose(example.prefix_logits[-1], example.logits, atol=2e-5)
-    np.testing.assert_allclose(example.logits, run_all(net, [sequence])[0], atol=1e-6)
+    np.testing.assert_allclose(example.logits, net.logits([sequence])[0], atol=1e-6)
     rows = Example(net, sequence).rows
     for t, row in enumerate(rows, start=1):  # those complete by then, of all the text up to there
         np.testing.assert_allclose(others[t], logits_of(net, sequence[: row + 1]), atol=1e-6)
@@ -177,7 +176,7 @@ def test_ngrams_of_replaced_words_are_counted_again() -> None:
     edited = sequence.copy()
     edited[10] = edited[10] % 20 + 2
     found = intervene(Example(net, sequence, steps_of(23)), (), (edited, [*steps_of(23)[:22], "new"]), ["w"])
-    np.testing.assert_allclose(found.after.logits, run_all(net, [edited])[0], atol=1e-6)
+    np.testing.assert_allclose(found.after.logits, net.logits([edited])[0], atol=1e-6)
     before, after = float(logits_of(net, sequence)[0]), float(logits_of(net, edited)[0])
     assert abs(before - after) > 0.01
     assert found.others_note().endswith(f"is {before:+.3f} before and {after:+.3f} after.")

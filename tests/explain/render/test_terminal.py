@@ -14,11 +14,12 @@ from rich.color import Color
 from rich.console import Console
 
 from gatewise.errors import InputError
-from gatewise.explain import Example, Explanation
+from gatewise.explain.example import Example
+from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.explain.render.terminal import NEGATIVE, POSITIVE, coloured_words, explanation_report
 from gatewise.target import Target
 from gatewise.types import Faithfulness
-from tests.explain.random_net import ARCHITECTURES, explain, explained, names_of, parameters_of, sequence_of, steps_of
+from tests.explain.random_net import ARCHITECTURES, example_of, names_of
 
 LENGTH = 14
 SGR = re.compile(r"\x1b\[[0-9;]*m")  # what sets a colour, and nothing else
@@ -43,11 +44,9 @@ HOSTILE = [
 def opened(
     name: str, steps: Sequence[str] | None = None, classes: Sequence[str] | None = None, method: str | None = None
 ) -> tuple[Explanation, Example]:
-    arch = ARCHITECTURES[name]
-    parameters, sequence, steps = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7), steps or steps_of(LENGTH)
-    found = explain(parameters, arch, sequence, steps, classes or names_of(arch), method)
-    net = explained(parameters, arch, target=Target(tuple(classes or names_of(arch))))
-    return found, Example(net, sequence, steps)
+    target = Target(tuple(classes or names_of(ARCHITECTURES[name])))
+    example = example_of(name, LENGTH, steps=steps, target=target)
+    return explain_example(example, method), example
 
 
 def drawn(found: Explanation, example: Example, colour: bool = False, width: int = 120, **options: Any) -> str:
