@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +19,12 @@ from gatewise.explain.render.html import plain_table
 from gatewise.explain.render.terminal import explanation_report
 from gatewise.explain.score import prediction_dict, prediction_text, target_score
 from gatewise.explain.serialize import prefix_json
-from gatewise.members.member import Inputs, Member
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
 from gatewise.types import Faithfulness
 from tests.explain import random_net
-from tests.explain.random_net import CHANNELS, TOKENS, sequence_of, steps_of
+from tests.explain.random_net import CHANNELS, TOKENS, sequence_of
+from tests.training.test_new_member import Length
 
 LENGTH = 13
 LABELS = Target(("a", "b", "c"), task="multilabel", thresholds=(0.2, 0.9, 0.5))
@@ -164,63 +164,16 @@ def test_an_intervention_keeps_the_score() -> None:
     assert "probabilities" not in numbers["before"]
 
 
-class Sums(Member):
-    """A member of which everything is known: a weight (C, outputs) per channel, summed over the steps."""
-
-    kind: ClassVar[str] = "sums"
-    noun: ClassVar[str] = "sums"
-
-    def __init__(self, weight: np.ndarray) -> None:
-        self.weight = weight
-
-    @property
-    def outputs(self) -> int:
-        return int(self.weight.shape[1])
-
-    def check(self, inputs: Inputs) -> None: ...
-
-    def logits(self, sequences: Any) -> np.ndarray:
-        return np.stack([np.asarray(s, dtype=np.float64).sum(axis=0) @ self.weight for s in sequences])
-
-    def summary(self) -> list[tuple[str, str, int]]:
-        return [("Sums", "()", self.weight.size)]
-
-    def entry(self) -> dict[str, Any]:
-        return {}
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"weight": self.weight}
-
-    @classmethod
-    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
-        raise NotImplementedError
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_the_scores_of_another_member_are_exact_by_step(method: str) -> None:
-    weight = np.random.default_rng(3).normal(0, 0.5, (3, 2))
-    example = example_of(NUMBERS, other=Sums(weight))
-    alone = Example(example.ensemble.alone(), example.sequence, steps_of(LENGTH))
-    found, network = explain_example(example, method), explain_example(alone, method)
-    of_lstm, of_sums = found.parts
-    np.testing.assert_allclose(of_sums.scores, example.sequence.astype(np.float64) @ weight[:, 0], atol=1e-5)
-    np.testing.assert_allclose(of_lstm.scores, network.scores, atol=1e-6)
-    assert "sums" in found.method_note
-    assert "n-gram" not in found.method_note
-    assert "steps, sums" in [name.strip() for name, _, _ in found.sums()]
-    assert [one["name"] for one in found.as_dict()["members"]] == ["LSTM", "sums"]
-
-
 @pytest.mark.parametrize(("scale", "said"), [(30.0, True), (0.02, False)])
 def test_a_line_says_when_the_lstm_hardly_took_part(scale: float, said: bool) -> None:
-    weight = scale * np.abs(np.random.default_rng(3).normal(1, 0.5, (3, 2)))
-    found = explain_example(example_of(NUMBERS, other=Sums(weight)), "prefix-difference")
-    lstm, sums = (abs(float(part.scores.sum())) for part in found.parts)
-    share = lstm / (lstm + sums)
+    other = Length(scale * np.array([0.8, 1.3]))
+    found = explain_example(example_of(NUMBERS, other=other), "prefix-difference")
+    lstm, length = (abs(float(part.scores.sum())) for part in found.parts)
+    share = lstm / (lstm + length)
     assert found.lstm_share == pytest.approx(share)
     assert bool(found.lstm_note()) == said == (share < 0.1)
     if said:
-        assert f"The LSTM contributed {share:.0%} of this score, the sums" in found.lstm_note()
+        assert f"The LSTM contributed {share:.0%} of this score, the length" in found.lstm_note()
     assert explain_example(example_of(NUMBERS), "prefix-difference").lstm_note() == ""
 
 

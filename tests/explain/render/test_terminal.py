@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.color import Color
 from rich.console import Console
 
 from gatewise.errors import InputError
@@ -96,21 +95,6 @@ def test_words_are_coloured_by_sign_and_size(marks: bool) -> None:
 def test_punctuation_is_spaced_as_in_a_text() -> None:
     steps = ["well", ",", "(", "not", "bad", ")", "!!!", "he", "said", "don't", ".", "a", "b", "c"]
     assert coloured_words(steps, opened("plain", steps)[0].scores).plain == "well, (not bad)!!! he said don't. a b c"
-
-
-def luminance(colour: Color | None) -> float:
-    assert colour is not None
-    channels = [c / 255 for c in colour.get_truecolor()]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def test_both_colours_are_legible_on_black_and_on_white() -> None:
-    """WCAG contrast; 4 lies between its bars for large text (3) and for small (4.5), which few colours reach twice."""
-    for style in (POSITIVE, NEGATIVE):
-        light = luminance(style.color)
-        assert (1 + 0.05) / (light + 0.05) > 4
-        assert (light + 0.05) / 0.05 > 4
 
 
 def rows_of(shown: str) -> list[list[str]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gatewise.explain.intervene import Intervention
     from gatewise.explain.units import Excerpt, UnitsReport, UnitSummary
 
-POSITIVE, NEGATIVE = Style(color="#2a7de1"), Style(color="#c86000")
+POSITIVE, NEGATIVE = Style(color="#2a7de1"), Style(color="#c86000")  # contrast above 4 on black and on white
 _BOLD = Style(bold=True)
 _WEAK, _STRONG, _STRONGEST = 0.1, 1 / 3, 2 / 3  # shares of the largest score
 # Characters of a word that are shown.
