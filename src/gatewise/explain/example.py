@@ -200,7 +200,7 @@ class Example:
     @property
     def top_unit(self) -> int:
         """The unit of the top layer with the largest effect, in absolute value."""
-        return int(np.abs(self.effects).argmax())
+        return int(np.abs(self.contributions.sum(axis=0)).argmax())
 
     def layer(self, number: int) -> tuple[Gates, ...]:
         """The LSTMs of one layer, forward first; -1 is the top layer."""
