@@ -9,13 +9,6 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 from sklearn import metrics as reference
-from sklearn.metrics import (
-    brier_score_loss,
-    f1_score,
-    log_loss,
-    precision_recall_fscore_support,
-    roc_auc_score,
-)
 
 from gatewise.metrics import (
     BINS,
@@ -85,9 +78,9 @@ def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
 def test_brier_score_and_log_loss_equal_scikit_learn(k: int) -> None:
     log_p, truth = predictions(300, k, k)
     found = Evaluation.of(log_p, truth, class_names(k), "made up")
-    assert found.loss == pytest.approx(log_loss(truth, np.exp(log_p), labels=list(range(k))))
+    assert found.loss == pytest.approx(reference.log_loss(truth, np.exp(log_p), labels=list(range(k))))
     if k == 2:
-        assert found.brier == pytest.approx(brier_score_loss(truth, np.exp(log_p)[:, 1]))
+        assert found.brier == pytest.approx(reference.brier_score_loss(truth, np.exp(log_p)[:, 1]))
     else:
         one_hot = np.eye(k)[truth]
         assert found.brier == pytest.approx(
@@ -124,10 +117,10 @@ def test_classification_scores_equal_scikit_learn(n: int, k: int) -> None:
     log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
     found = Evaluation.of(log_p, truth, class_names(k), "made up")
     predicted, p = log_p.argmax(axis=1), np.exp(log_p)
-    expected = precision_recall_fscore_support(truth, predicted, labels=range(k), zero_division=0.0)
+    expected = reference.precision_recall_fscore_support(truth, predicted, labels=range(k), zero_division=0.0)
     np.testing.assert_allclose([found.precision, found.recall, found.f1], expected[:3], atol=1e-12)
-    assert found.macro_f1 == pytest.approx(f1_score(truth, predicted, average="macro"), abs=1e-12)
-    areas = [roc_auc_score(truth == c, p[:, c]) for c in range(k)]
+    assert found.macro_f1 == pytest.approx(reference.f1_score(truth, predicted, average="macro"), abs=1e-12)
+    areas = [reference.roc_auc_score(truth == c, p[:, c]) for c in range(k)]
     assert found.auc == pytest.approx(float(np.mean(areas)), abs=1e-12)
 
 

@@ -57,7 +57,7 @@ def labels_report() -> EvaluationReport:
 
 def text_of(report: EvaluationReport, width: int = 80, **options: Any) -> str:
     screen = Console(file=io.StringIO(), width=width, markup=False, emoji=False, highlight=False)
-    screen.print(evaluation_text(report, width, **options))
+    screen.print(evaluation_text(report, **options))
     assert isinstance(screen.file, io.StringIO)
     return screen.file.getvalue()
 

@@ -52,4 +52,4 @@ def evaluate(given: Any) -> None:
     from gatewise.explain.render.evaluation import evaluation_text
 
     screen = console()
-    screen.print(evaluation_text(report, screen.width, given.top, given.reliability, splits.note))
+    screen.print(evaluation_text(report, given.top, given.reliability, splits.note))

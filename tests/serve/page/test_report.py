@@ -82,9 +82,8 @@ def test_before_and_after_stand_side_by_side(look: Any) -> None:
 def test_two_texts_and_hostile_labels(look: Any) -> None:
     model = text_model((HOSTILE[0], HOSTILE[3]))
     texts = [TEXT, "=cmd|'/c calc'!A0 [PAD]"]
-    page = look(compare_page([(model.explain(text), model.trace(text)) for text in texts], title=HOSTILE[1]))
+    page = look(compare_page([(model.explain(text), model.trace(text)) for text in texts]))
     assert page.locator(".pair .words").count() == 2
-    assert page.title().startswith('"><img')
     assert page.evaluate("() => document.querySelectorAll('img, iframe, b').length") == 0
 
 

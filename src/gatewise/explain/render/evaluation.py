@@ -36,12 +36,10 @@ class ReportTable(NamedTuple):
     text: tuple[int, ...] = (0,)
 
 
-def evaluation_text(
-    report: EvaluationReport, width: int = 80, top: int = 10, reliability: bool = False, note: str = ""
-) -> Group:
+def evaluation_text(report: EvaluationReport, top: int = 10, reliability: bool = False, note: str = "") -> Group:
     """The scores by name, one table per class, and the `top` confusions and mistakes.
 
-    width: columns of the terminal. reliability: also the bins of the reliability diagram. note: a line on the data.
+    reliability: also the bins of the reliability diagram. note: a line on the data.
     """
     evaluation = report.evaluation
     lines = [("data", evaluation.data), ("note", note), *evaluation.rows()]

@@ -63,7 +63,6 @@ def report_page(
     example: Example | None = None,
     intervention: Intervention | None = None,
     unit: int | None = None,
-    title: str = "gatewise explain",
     source: str = "",
 ) -> str:
     """An explanation, an example or both as a page. With an intervention: both sides, and the figure after the change.
@@ -82,13 +81,13 @@ def report_page(
         data = {"view": report_json(explanation, example, unit=unit)}
     else:
         raise InputError("nothing to show: give an explanation, an example or an intervention")
-    return _page(title, data, "".join(plain_table(one) for one in plain), source)
+    return _page(data, "".join(plain_table(one) for one in plain), source)
 
 
-def compare_page(both: Sequence[tuple[Explanation, Example]], title: str = "gatewise explain", source: str = "") -> str:
+def compare_page(both: Sequence[tuple[Explanation, Example]], source: str = "") -> str:
     """Two explained examples side by side. source: see `report_page`."""
     sides = [{"name": name, "view": side_json(*one)} for name, one in zip(("First", "Second"), both, strict=True)]
-    return _page(title, {"sides": sides}, "".join(plain_table(explanation) for explanation, _ in both), source)
+    return _page({"sides": sides}, "".join(plain_table(explanation) for explanation, _ in both), source)
 
 
 def result_html(result: Explanation | Example | Intervention) -> str:
@@ -98,7 +97,7 @@ def result_html(result: Explanation | Example | Intervention) -> str:
     else:
         parts = (result, None) if isinstance(result, Explanation) else (None, result)
         data, plain = {"view": report_json(*parts)}, plain_table(result, _IN_NOTEBOOK)
-    packed = base64.b64encode(gzip.compress(_page("gatewise explain", data).encode(), mtime=0)).decode()
+    packed = base64.b64encode(gzip.compress(_page(data).encode(), mtime=0)).decode()
     frame = html.escape(f"<!doctype html><script>{_UNPACK % packed}</script>", quote=True)
     return (
         f"<details><summary>Without JavaScript</summary>{plain}</details>"
@@ -171,7 +170,7 @@ def _paragraphs(lines: Sequence[str]) -> str:
     return "".join(f"<p>{safe_text(line)}</p>" for line in lines if line)
 
 
-def _page(title: str, data: dict[str, Any], plain: str = "", source: str = "") -> str:
+def _page(data: dict[str, Any], plain: str = "", source: str = "") -> str:
     """The page over `data`. plain: HTML for browsers without JavaScript."""
     figure = "heatmaps" in data.get("view", {})
     code, style = script("report" if figure else "explanation"), read_page_file("style.css") * figure
@@ -182,7 +181,7 @@ def _page(title: str, data: dict[str, Any], plain: str = "", source: str = "") -
         '<div class="visually-hidden" data-live aria-live="polite" role="status"></div>'
         f'<script type="application/json" id="data">{_json(data)}</script><script>{code}</script>'
     )
-    return html_shell(title, body, style, code)
+    return html_shell("gatewise explain", body, style, code)
 
 
 def _json(data: dict[str, Any]) -> str:
