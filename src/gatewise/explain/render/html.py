@@ -22,9 +22,9 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain.example import Example
-from gatewise.explain.explanation import Explanation
+from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.explain.intervene import Intervention
-from gatewise.explain.score import prediction_text, score_text, sum_text
+from gatewise.explain.score import score_text, sum_text
 from gatewise.explain.serialize import intervention_json, report_json, side_json
 from gatewise.markup import html_table, safe_text
 
@@ -91,7 +91,7 @@ def compare_page(both: Sequence[tuple[Explanation, Example]], source: str = "") 
 
 
 def result_html(result: Explanation | Example | Intervention) -> str:
-    """The fragment that a notebook shows for `result`: a table of the first steps, and a frame with its page."""
+    """The fragment that a notebook shows for `result`: a table of the strongest steps, and a frame with its page."""
     if isinstance(result, Intervention):
         data, plain = intervention_json(result), plain_table(result.after, _IN_NOTEBOOK)
     else:
@@ -109,32 +109,30 @@ def result_html(result: Explanation | Example | Intervention) -> str:
 
 def plain_table(found: Explanation | Example, most: int | None = None) -> str:
     """The prediction, the weights of the members, the sums, and a table of the steps with their scores, for browsers
-    without JavaScript. An example has the prefix predictions in place of the scores. most: of the steps, those whose
-    scores are largest; None for all.
+    without JavaScript. An example has the prefix differences. most: of the steps, those with the largest scores; None
+    for all.
     """
-    sums = notes = ""
-    if isinstance(found, Explanation):
-        of, scores = found.of, found.scores
-        lines = [f"Prediction: {found.prediction}", found.probability_note, found.lstm_note()]
-        weights = ", ".join(f"{part.name} {part.weight:.2f}" for part in found.parts)
-        columns = [("score", scores)]
-        if len(found.parts) > 1:
-            columns += [(f"{part.name} x {part.weight:.2f}", part.scores) for part in found.parts]
-        sums = html_table(("sum", "value", "note"), [(a, sum_text(of, b), c) for a, b, c in found.sums()], (0, 2))
-        notes = f"{found.method}: {found.method_note} {found.faithfulness_note()}"
-    else:
-        of, weights = found.ensemble.target, str(found.ensemble)
-        lines = [f"Prediction: {prediction_text(of, found.predicted)}", found.ensemble.lstm_note()]
-        prefixes = found.score(found.prefix_logits)
-        scores, columns = np.diff(prefixes), [(f"{found.ensemble.score_noun} after the step", prefixes[1:])]
-    shown = sorted(np.argsort(-np.abs(scores), kind="stable")[:most].tolist())
+    one = found if isinstance(found, Explanation) else explain_example(found, "prefix-difference")
+    lines = [f"Prediction: {one.prediction}", one.probability_note, one.lstm_note()]
+    if one.parts:
+        lines.append(f"Weights of the members: {', '.join(f'{part.name} {part.weight:.2f}' for part in one.parts)}")
+    columns = [("score", one.scores)]
+    if len(one.parts) > 1:
+        columns += [(f"{part.name} x {part.weight:.2f}", part.scores) for part in one.parts]
+    shown = sorted(np.argsort(-np.abs(one.scores), kind="stable")[:most].tolist())
     rows = [
-        (str(t + 1), found.steps[t][:_MAX_WORD], *(score_text(of, values[t]) for _, values in columns)) for t in shown
+        (str(t + 1), one.steps[t][:_MAX_WORD], *(score_text(one.of, scores[t]) for _, scores in columns)) for t in shown
     ]
-    lines.append(f"Weights of the members: {weights}" if weights else "")
-    which = f"The {len(shown)} of {len(scores):,} steps with the largest effect:" if len(shown) < len(scores) else ""
-    table = html_table(("step", "name", *(name for name, _ in columns)), rows, (1,))
-    return f"{_paragraphs(lines)}{sums}{_paragraphs([which])}{table}<p>{safe_text(notes, 2_000)}</p>"
+    few = (
+        f"The {len(shown)} of {len(one.steps):,} steps with the largest scores:" if len(shown) < len(one.steps) else ""
+    )
+    return (
+        _paragraphs(lines)
+        + html_table(("sum", "value", "note"), [(a, sum_text(one.of, b), c) for a, b, c in one.sums()], (0, 2))
+        + _paragraphs([few])
+        + html_table(("step", "name", *(name for name, _ in columns)), rows, (1,))
+        + _paragraphs([f"{one.method}: {one.method_note} {one.faithfulness_note()}"])
+    )
 
 
 def html_shell(title: str, body: str, style: str = "", script: str = "") -> str:
@@ -167,7 +165,7 @@ def read_page_file(name: str) -> str:
 
 
 def _paragraphs(lines: Sequence[str]) -> str:
-    return "".join(f"<p>{safe_text(line)}</p>" for line in lines if line)
+    return "".join(f"<p>{safe_text(line, 2_000)}</p>" for line in lines if line)
 
 
 def _page(data: dict[str, Any], plain: str = "", source: str = "") -> str:
