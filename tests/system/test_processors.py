@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gatewise.system import processors
-from gatewise.system.processors import available_processors, processor_name
+from gatewise.system import processes as processors
+from gatewise.system.processes import available_processors, processor_name
 
 
 @pytest.fixture(autouse=True)

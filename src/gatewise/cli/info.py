@@ -12,7 +12,7 @@ from gatewise.cli import options
 from gatewise.cli.options import command, option
 from gatewise.cli.output import calibration_line, console, layer_table, print_json
 from gatewise.errors import GatewiseError, InputError, printable
-from gatewise.system.processors import processor_name
+from gatewise.system.processes import processor_name
 
 if TYPE_CHECKING:
     from gatewise.forecast.forecaster import Forecaster

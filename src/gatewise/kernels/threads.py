@@ -13,8 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from gatewise.errors import InputError, quote
-from gatewise.system.processes import call_after_fork
-from gatewise.system.processors import available_processors
+from gatewise.system.processes import available_processors, call_after_fork
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
