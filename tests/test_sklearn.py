@@ -30,8 +30,6 @@ SERIES_SETTINGS: dict[str, Any] = {"units": 10, "epochs": 8, "batch_size": 16, "
 SERIES_SETTINGS |= {"random_state": 0, "convolutions__features": 0, "folds": 0}
 SERIES = LSTMSeriesClassifier(**SERIES_SETTINGS)
 DATA = made_reviews(240, 5)
-OWN = {"layout", "warm_start", "verbose", "callbacks", "random_state", "class_weight", "threshold", "pretrained"}
-OWN |= {"unlabelled"}
 NAMES = np.array(["bad", "good"])[DATA.labels]
 
 
@@ -227,15 +225,6 @@ def test_several_labels_per_row_as_sets_and_as_a_matrix() -> None:
     assert [set(row) for row in model.predict(fresh)] == want
     sparse = pytest.importorskip("scipy.sparse").csr_matrix(matrix)
     np.testing.assert_array_equal(clone(SMALL).fit(X, sparse).predict(fresh), found)
-
-
-def test_a_threshold_moves_the_decision_and_not_the_probabilities() -> None:
-    plain = clone(SMALL).fit(DATA.inputs, NAMES)
-    strict = clone(SMALL).set_params(threshold=0.8).fit(DATA.inputs, NAMES)
-    p = plain.predict_proba(DATA.inputs)
-    np.testing.assert_array_equal(strict.predict_proba(DATA.inputs), p)
-    np.testing.assert_array_equal(strict.predict(DATA.inputs) == "good", p[:, 1] >= 0.8)
-    np.testing.assert_array_equal(strict.predict(DATA.inputs) == "good", strict.decision_function(DATA.inputs) >= 0)
 
 
 def test_numbers_of_texts_and_of_series() -> None:

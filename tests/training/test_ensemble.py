@@ -91,17 +91,6 @@ def test_calibration_alone_changes_the_weight_and_the_shift_only() -> None:
     )
 
 
-def test_three_classes_and_few_rows() -> None:
-    data = made_reviews(260, 53, ("bad", "good", "odd"))
-    model = train(data, ngrams__order=2, **SMALL)
-    assert model.ensemble.get("ngrams") is not None
-    assert model.ensemble.get("ngrams").weight.shape[1] == 3
-    assert model.evaluate(data).accuracy > 0.8
-    few = train(made_reviews(12, 54), ngrams__order=3, validation__fraction=0.25, **SMALL)
-    assert few.ensemble.get("ngrams") is not None
-    assert np.isfinite(few.logits(["fine and dull"])).all()
-
-
 def test_texts_without_a_common_ngram() -> None:
     recorder = Recorder()
     texts = ["aa bb", "cc dd", "ee ff", "gg hh", "ii jj", "kk ll"]
@@ -116,19 +105,3 @@ def test_texts_without_a_common_ngram() -> None:
     )
     assert model.ensemble.get("ngrams") is None or len(model.ensemble.get("ngrams"))
     assert any("n-grams" in message and " fitted in " in message for message in recorder.messages)
-
-
-def test_default_recipe_fits_ngrams_on_texts_and_none_on_series() -> None:
-    model = train(made_reviews(200, 56), **HALF)
-    assert model.ensemble.get("ngrams") is not None
-    gestures = train(_gestures(), units=12, batch_size=16, epochs=2, validation__fraction=0.5)
-    assert gestures.ensemble.get("ngrams") is None
-    assert model.metadata.calibration is not None
-    assert gestures.metadata.calibration is None, "ten validation rows are too few to call it calibrated"
-    assert "are not calibrated." in gestures.card()
-
-
-def _gestures() -> Labelled:
-    rng = np.random.default_rng(55)
-    series = [rng.standard_normal((9, 2)).astype(np.float32) for _ in range(20)]
-    return Labelled.of(series, ["a", "b"] * 10, "gestures")

@@ -128,11 +128,6 @@ def test_what_a_pretrained_model_cannot_start(pretrained: PretrainedLM, options:
         train(made_reviews(60, 3), pretrained=pretrained, **options)
 
 
-def test_series_have_no_pretrained_model(pretrained: PretrainedLM) -> None:
-    with pytest.raises(InputError, match="series"):
-        train([np.full((4, 2), float(k)) for k in range(20)], [0, 1] * 10, pretrained=pretrained, ngrams__order=0)
-
-
 @pytest.mark.parametrize("recipe", ["finetune", "best"])
 def test_series_refuse_unlabelled_texts(recipe: str) -> None:
     series = [np.full((4, 2), float(k)) for k in range(20)]

@@ -29,7 +29,6 @@ def classifier() -> Model:
 @pytest.mark.parametrize(
     ("name", "changes", "given", "says"),
     [
-        ("fast", {"probe_l2": 2.0}, {}, "lstm.probe_l2 .* there is none"),
         *(
             ("finetune", change, {}, f"unlabelled.{next(iter(change))} is for unlabelled texts")
             for change in (
@@ -39,23 +38,15 @@ def classifier() -> Model:
                 {"teacher": "stacking"},
             )
         ),
-        ("best", {"teacher": "stacking"}, UNLABELLED, "teacher is for a student, and unlabelled.student_epochs is 0"),
-        ("best", {"max_pseudo_labels": 9}, UNLABELLED, "max_pseudo_labels is for a student"),
-        ("finetune", {"ngrams__order": 0, "lsa_components": 9}, UNLABELLED, "lsa_components needs an n-gram model"),
-        ("finetune", {"ngrams__order": 0, "teacher": "stacking"}, UNLABELLED, "'stacking' needs n-grams and lsa"),
         ("finetune", {"ngrams__scaling": "tfidf"}, UNLABELLED, "'tfidf' cannot be added"),
         ("fast", {"ngrams__order": 0, "ngrams__l2": 5.0}, {}, "ngrams.l2 is for the n-gram model"),
         ("tutorial", {"ngrams__scaling": "tfidf"}, {}, "ngrams.scaling is for the n-gram model"),
-        ("series", {"truncation": "middle"}, {}, "lstm.truncation is for a max_length"),
-        ("tutorial", {"direction_loss": 0.5}, {}, "optimisation.direction_loss is for two directions"),
         ("fast", {"fraction": 0.3}, {"validation": True}, "validation.fraction cuts .* one is given"),
         ("fast", {"split": "row"}, {"validation": True}, "validation.split cuts .* one is given"),
         ("series", {"folds": 3}, {"validation": True}, "validation.folds cuts .* one is given"),
         ("series", {"vocab_size": 9}, SERIES, "text.vocab_size is for texts"),
         ("series", {"ngrams__order": 2}, SERIES, "ngrams.order is for texts"),
         ("series", {"student_epochs": 2}, SERIES, "unlabelled.student_epochs is for texts"),
-        ("series", {"embedding_dim": 8}, SERIES, "lstm.embedding_dim is for texts"),
-        ("series", {"embedding_lr_scale": 0.5}, SERIES, "optimisation.embedding_lr_scale is for texts"),
         ("fast", {"features": 84}, TEXT, "convolutions.features is for series"),
         ("fast", {"folds": 5}, TEXT, "validation.folds is for series"),
         ("fast", {"ngrams__scaling": "tfidf"}, {"task": "regression"}, "'tfidf' is for classification, not for"),
@@ -93,15 +84,10 @@ def test_what_a_set_field_implies(name: str, changes: dict[str, Any], expected: 
     assert expected.items() <= values_of(recipe(name, **changes)).items()
 
 
-def test_what_a_pretrained_classifier_replaces(classifier: Model) -> None:
-    """The dense layer of a classifier is mapped to the new classes; there is no probe."""
+def test_nothing_is_added_to_the_ngrams_of_a_pretrained_classifier(classifier: Model) -> None:
     start = Pretrained.of(classifier)
-    with pytest.raises(InputError, match="probe_l2 is for a new dense layer"):
-        check_settings(recipe("finetune", probe_l2=2.0), "text", "classification", pretrained=start)
-    check_settings(recipe("few-shot"), "text", "classification", pretrained=start)
     with pytest.raises(InputError, match="'tfidf' cannot be added"):
         check_settings(recipe("finetune", ngrams__scaling="tfidf"), "text", "classification", pretrained=start)
-    check_settings(recipe("finetune", probe_l2=2.0), "text", "regression", pretrained=start)
 
 
 def test_a_vocab_size_that_is_set_is_not_replaced(classifier: Model) -> None:
@@ -125,8 +111,6 @@ def test_training_checks_its_settings() -> None:
     data, held = made_reviews(60, 3), made_reviews(20, 4)
     with pytest.raises(InputError, match=r"validation\.split cuts"):
         train(data, validation=held, split="row")
-    with pytest.raises(InputError, match="probe_l2"):
-        train(data, probe_l2=3.0)
     labels = [data.classes[k] for k in data.labels]
     with pytest.raises(InputError, match="groups cut"):
         train(data.inputs, labels, groups=[k // 2 for k in range(60)], validation=held)

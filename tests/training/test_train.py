@@ -73,19 +73,6 @@ def test_it_leaves_the_generators_of_others_alone() -> None:
     assert (np.random.get_state()[1].tobytes(), random.getstate()) == before
 
 
-def test_series() -> None:
-    rng = np.random.default_rng(12)
-    series, labels = [], []
-    for n in range(240):
-        steps = np.arange(int(rng.integers(15, 50)))
-        rising = n % 2
-        signal = np.sin(steps * (0.3 if rising else 0.6))[:, None] * [1, -2] + rng.normal(0, 0.3, (len(steps), 2)) + 40
-        series.append(signal.astype(np.float32))
-        labels.append("slow" if rising else "quick")
-    model = gw.train(series[:200], labels[:200], epochs=8, seed=1, units=12, batch_size=16, max_length=0)
-    assert np.mean([a == b for a, b in zip(model.predict(series[200:]), labels[200:], strict=True)]) > 0.9
-
-
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_and_leaves_a_checkpoint(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -418,9 +418,9 @@ def check_settings(
     validation: bool = False,
     groups: bool = False,
 ) -> None:
-    """Raise InputError for a changed field that a run would not read, and for groups that cut nothing. kind, task: of
-    the data, None before it is read; unlabelled, validation, groups: whether there are unlabelled texts, a validation
-    set of its own, and groups of rows.
+    """Raise InputError for a changed field of a group that a run would not read, and for groups of rows that cut
+    nothing. kind, task: of the data, None before it is read; unlabelled, validation, groups: whether there are
+    unlabelled texts, a validation set of its own, and groups of rows.
     """
     if kind == "text" and recipe.name in ("series", "forecast"):
         raise InputError(f"recipe {recipe.name} is for series, and these are texts")
@@ -429,51 +429,30 @@ def check_settings(
         raise InputError("groups cut a validation set from the data, and one is given")
     if groups and (split == "row" or (split == "time" and kind == "text")):
         raise InputError(f"groups are for a split by group, and this one is by {split}")
-    # A classifier's dense layer is mapped to the new classes.
-    mapped = None if pretrained is None or task is None else pretrained.classifier(task)
     if recipe.ngrams.scaling == "tfidf" and recipe.ngrams.order:
         if task not in (None, "classification"):
             raise InputError(f"ngrams.scaling 'tfidf' is for classification, not for {task}")
-        if unlabelled or (mapped is not None and mapped.ensemble.get("ngrams") is not None):
+        model = None if pretrained is None or task is None else pretrained.classifier(task)
+        if unlabelled or (model is not None and model.ensemble.get("ngrams") is not None):
             raise InputError("ngrams.scaling 'tfidf' cannot be added to the n-grams of unlabelled texts or of a model")
-    of_texts = "text ngrams unlabelled lstm.padding lstm.embedding_dim lstm.dropout_word lstm.dropout_embedding"
-    stacking = recipe.unlabelled.teacher == "stacking"
-    # Where the first value is true, nothing reads these groups and fields.
-    unread: list[tuple[bool, str, str]] = [
-        (kind == "series", of_texts + " optimisation.embedding_lr_scale", "is for texts, and these are series"),
+    cut = "validation.fraction validation.split validation.folds"
+    unread = [  # these groups and fields where the first value is true
+        (kind == "series", "text ngrams unlabelled", "is for texts, and these are series"),
         (kind == "text", "convolutions validation.folds", "is for series, and these are texts"),
         (not unlabelled, "unlabelled", "is for unlabelled texts, and there are none"),
         (not recipe.ngrams.order, "ngrams", "is for the n-gram model, and ngrams.order is 0"),
-        (
-            not recipe.unlabelled.student_epochs,
-            "unlabelled.teacher unlabelled.max_pseudo_labels",
-            "is for a student, and unlabelled.student_epochs is 0",
-        ),
-        (not recipe.uses_lsa, "unlabelled.lsa_components", "needs an n-gram model, and ngrams.order is 0"),
-        (stacking and not recipe.uses_lsa, "unlabelled.teacher", "'stacking' needs n-grams and lsa_components"),
-        (
-            pretrained is None or mapped is not None,
-            "lstm.probe_l2",
-            "is for a new dense layer on a pretrained model, and there is none",
-        ),
-        (not recipe.lstm.max_length, "lstm.truncation", "is for a max_length, and lstm.max_length is 0: no limit"),
-        (
-            not recipe.lstm.bidirectional,
-            "optimisation.direction_loss",
-            "is for two directions, and lstm.bidirectional is false",
-        ),
-        (
-            validation,
-            "validation.fraction validation.split validation.folds",
-            "cuts a validation set from the data, and one is given",
-        ),
+        (validation, cut, "cuts a validation set from the data, and one is given"),
     ]
     named = values_of(RECIPES.get(recipe.name, recipe))
     for name, value in values_of(recipe).items():
-        if not value or value == named[name]:  # a value that turns something off needs no reader
-            continue
         for nothing_reads, readers, why in unread:
-            if nothing_reads and {name, name.partition(".")[0]} & set(readers.split()):
+            # A value that turns something off needs no reader.
+            if (
+                nothing_reads
+                and value
+                and value != named[name]
+                and {name, name.partition(".")[0]} & set(readers.split())
+            ):
                 raise InputError(f"{name} {why}")
 
 
