@@ -15,25 +15,29 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.inputs import batches
-from gatewise.cli.predictions import OutputRows
+from gatewise.cli.predictions import SEPARATOR
 from gatewise.cli.table_writer import WRITABLE, check_output, write_table, written_format
 from gatewise.data.columns import RowReader, TableRow
 from gatewise.data.tables import ARROW, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.model.prediction_columns import column_names, prediction_columns
 from gatewise.storage.atomic import reason, write_once
 from gatewise.storage.streams import COMPRESSED, STDIN
 
 if TYPE_CHECKING:
-    from gatewise.cli.inputs import SeriesReader
+    from gatewise.cli.series import SeriesReader, SeriesTable
+    from gatewise.data.tables import Table
     from gatewise.model.model import Model
+    from gatewise.types import Array
 
+JSON_LINES = (".jsonl", ".ndjson")
 ROWS_PER_FILE = 100_000
 STATE = "_gatewise.json"
 _SUFFIXES = (*WRITABLE, *(f"{suffix}.gz" for suffix in WRITABLE if suffix != ".parquet"))
@@ -52,19 +56,18 @@ class BulkPrediction:
     keep: Sequence[str] = ()
     overwrite: bool = False
     n: int = field(init=False, default=0)
+    progress: Progress | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.progress = Progress()
+        if sys.stderr.isatty():
+            self.progress = Progress()
 
     def to_file(self, out: Path) -> str:
         """All rows into one table. Returns what was written, in words. Errors as `check_output`."""
         check_output(out, self.reader.paths, self.overwrite)
         if self.reader.skipped is not None:
             self.reader.skipped.check_other(out, "the output")
-        try:
-            self.write(out, iter(self.reader))
-        finally:
-            self.progress.clear()
+        self.write(out, iter(self.reader))
         self._check_rows()
         return counted(self.n, "row")
 
@@ -114,12 +117,10 @@ class BulkPrediction:
                     self.write(out / f"{name}{suffix}", rows, begin)
                     files += 1
         except BaseException:
-            self.progress.clear()
             if files:
                 done = counted(files, "file is", "files are")
                 print(f"gatewise: {done} in {where}; the same command continues there", file=sys.stderr)
             raise
-        self.progress.clear()
         if not there and shares == 1:
             self._check_rows()
         before = f"; {counted(len(there), 'file was', 'files were')} there" if there else ""
@@ -141,11 +142,16 @@ class BulkPrediction:
         )
         begun = next(joined)
         begin()
-        with write_table(out, output.columns, header=output.header, schema=table.schema) as writer:
-            for batch in itertools.chain([begun], joined):
-                writer.write(batch)
-                self.n += len(batch)
-                self.progress.show(self.n, self.reader.done)
+        try:
+            with write_table(out, output.columns, header=output.header, schema=table.schema) as writer:
+                for batch in itertools.chain([begun], joined):
+                    writer.write(batch)
+                    self.n += len(batch)
+                    if self.progress:
+                        self.progress.show(self.n, self.reader.done)
+        finally:
+            if self.progress:
+                self.progress.clear()
 
     def _check_rows(self) -> None:
         if not self.n:
@@ -217,18 +223,79 @@ def _suffix_of(path: str) -> str:
     return f"{written}.gz" if Path(path).suffix.lower() in COMPRESSED else written
 
 
+def added_names(model: Model, every: bool, taken: Collection[str]) -> list[str]:
+    """The names of the columns that predictions add to a table. every: a column of probabilities per class, else one
+    for the label. taken: names of other columns; a name that is among them gets "predicted_" in front.
+    """
+    names: list[str] = []
+    for name in column_names(model.target, every):
+        while name in taken or name in names:
+            name = f"predicted_{name}"
+        names.append(name)
+    return names
+
+
+class OutputRows:
+    """Joins rows of `table` with predictions.
+
+    keep: the columns to write; None: all. every: a column of probabilities per class. suffix: of the output, without
+    that of a compression. columns, header: the keys of the output's rows and their names in the file. Raises DataError
+    for a column of `keep` that the table does not have.
+    """
+
+    def __init__(self, model: Model, table: Table | SeriesTable, keep: Sequence[str], every: bool, suffix: str) -> None:
+        self._target, self._every, self._suffix, self._all = model.target, every, suffix, not keep
+        self._own = [table.column(name, "--keep") for name in keep] or list(table.keys)
+        names = {} if keep else dict(zip(table.keys, table.columns, strict=True))
+        header = [names.get(name, name) for name in self._own]
+        self._added = added_names(model, every, {*self._own, *header})
+        self.columns = [*self._own, *self._added]
+        self.header = [*header, *self._added]
+        self._names = set(self.columns)
+
+    def join(self, batch: Sequence[TableRow], logits: Array) -> list[dict[str, Any]]:
+        """The output's rows for rows of the table and their logits (n, outputs). Raises DataError for a row whose
+        columns do not fit those of the first row.
+        """
+        found = prediction_columns(self._target, logits, every=self._every, names=True)
+        new = zip(*(map(self._cell, column.values) for column in found.values()), strict=True)
+        return [
+            self._own_cells(row) | dict(zip(self._added, cells, strict=True))
+            for row, cells in zip(batch, new, strict=True)
+        ]
+
+    def _cell(self, value: Any) -> Any:
+        """A value as it is written. The labels of a row are a list, or in CSV a text separated by "; "."""
+        if isinstance(value, list):
+            parts = [self._cell(one) for one in value]
+            return parts if self._suffix in (*JSON_LINES, ".parquet") else SEPARATOR.join(map(str, parts))
+        if isinstance(value, float):
+            return float(f"{value:.7g}") if self._target.task == "regression" else round(value, 6)
+        return value
+
+    def _own_cells(self, row: TableRow) -> dict[str, Any]:
+        values = dict(row.values) if self._all else {name: row.values[name] for name in self._own if name in row.values}
+        if name := next((name for name in self._added if name in values), None):
+            raise DataError(f"{row.where}: the column {quote(name)} is in this row, but not in the first one")
+        if self._suffix not in JSON_LINES and not values.keys() <= self._names:
+            extra = next(name for name in values if name not in self._names)
+            raise DataError(
+                f"{row.where}: {quote(extra)} is not among the columns of the first row: write .jsonl instead"
+            )
+        return values
+
+
 class Progress:
-    """One line on stderr, if that is a terminal: rows, share, rows per second, ETA."""
+    """One line on a terminal: rows, share, rows per second, ETA."""
 
     def __init__(self) -> None:
         self._began, self._shown = time.monotonic(), 0.0
         self._first: float | None = None
-        self._terminal = sys.stderr.isatty()
 
     def show(self, rows: int, done: float | None) -> None:
         """Show the number of rows; done: the part of the input, from 0 to 1."""
         now = time.monotonic()
-        if not self._terminal or now - self._shown < 0.5:
+        if now - self._shown < 0.5:
             return
         self._shown, seconds = now, max(now - self._began, 1e-3)
         line = f"{counted(rows, 'row')}  {rows / seconds:,.0f} rows/s"
@@ -244,3 +311,4 @@ class Progress:
         """Erase the line."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._shown = 0.0

@@ -16,10 +16,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatewise.cli.bulk import ROWS_PER_FILE, STATE, check_folder
+from gatewise.cli.bulk import ROWS_PER_FILE, STATE, added_names, check_folder
 from gatewise.cli.inputs import TableOptions, table_delimiter
 from gatewise.cli.options import model_folder
-from gatewise.cli.predictions import added_names
 from gatewise.cli.ray_session import import_ray, ray_session
 from gatewise.data.columns import table_paths
 from gatewise.data.tables import DELIMITERS, Table, open_table, table_suffix

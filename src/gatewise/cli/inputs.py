@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gatewise.cli.options import option
-from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.errors import DataError, InputError, quote
 
 if TYPE_CHECKING:
+    from gatewise.cli.series import SeriesReader
     from gatewise.data import Labelled, Rows, Splits
-    from gatewise.data.columns import RowReader, TableRow
+    from gatewise.data.columns import RowReader
     from gatewise.model.model import Model
     from gatewise.types import ColumnNames
 
@@ -119,7 +119,9 @@ class TableOptions:
             self.refuse(("text", "delimiter", "skip_bad_rows"), "texts, and the model reads series")
             if "-" in files:
                 raise InputError(NO_SERIES_ON_STDIN)
-            yield SeriesReader(model, table_paths(files), self)
+            from gatewise.cli.series import SeriesReader
+
+            yield SeriesReader(model, table_paths(files), self.read_series, self.id)
             return
         self.refuse(("label", "id", "time", "layout"), "series, and the model reads texts")
         if self.series or any(map(is_series, files)):
@@ -210,79 +212,6 @@ def _check_text(text: str) -> None:
         raise InputError(f"{quote(text)} is {'stdin' if text == '-' else 'a file'}, not a text: give it with -i")
     if text.lower().endswith(_FILES) and not any(map(str.isspace, text)):
         raise InputError(f"{quote(text)} is the name of a file, which is not found; files come with -i")
-
-
-class SeriesTable(NamedTuple):
-    """The column of an output that comes from a file of series: their names, or their numbers."""
-
-    columns: tuple[str, ...]
-    schema: None = None
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The same as `columns`."""
-        return self.columns
-
-    def column(self, name: str, option: str) -> str:
-        """The column `name` as it is written. Raises InputError."""
-        from gatewise.data.frames import find_column
-
-        return find_column(name, self.columns)
-
-
-@dataclass
-class SeriesReader:
-    """The series of files as rows, as `RowReader` has those of texts; one file is in memory."""
-
-    model: Model
-    paths: list[str]
-    options: TableOptions
-    chosen: Callable[[int, int], bool] | None = None
-    table: SeriesTable | None = None
-    skipped = done = None
-    n_bad = 0
-
-    def __iter__(self) -> Iterator[TableRow]:
-        from gatewise.data.columns import TableRow
-
-        for path in self.paths:
-            if not os.path.isfile(path):
-                raise DataError(f"{quote(path, 200)}: not found")
-        for file, path in enumerate(self.paths):
-            rows = self.options.read_series(path)
-            check_series(self.model, rows)
-            key = self.options.id or rows.names.id or "series"
-            self.table = SeriesTable((key,))
-            for number, series in enumerate(rows.inputs):
-                if self.chosen is None or self.chosen(file, number):
-                    name = rows.ids[number] if rows.ids else number + 1
-                    yield TableRow(number + 1, {key: name}, rows.file, file, number, series)
-
-
-def check_series(model: Model, rows: Rows) -> None:
-    """Warn about series of another length than all training series had: a column may be a label or an id.
-
-    Raises InputError for a first column of a UCR text file that is not the class, and for another number of channels.
-    """
-    path = rows.file
-    ucr = rows.paths[0].lower().endswith((".tsv", ".txt")) and isinstance(rows.labels, list)
-    if ucr and model.task != "regression" and (other := sorted(set(rows.labels or ()) - set(model.classes))):
-        raise InputError(
-            f"{path}: the first column is the class, but the model has no class {quote(other[0], 40)}; if the file "
-            "has no classes, add --label ''"
-        )
-    channels = rows.inputs[0].shape[1] if rows.inputs else model.channels
-    if channels != model.channels:
-        hint = "" if channels > 1 else "; a table with one row per step needs --time, and --id for several series"
-        count = counted(channels, "channel")
-        raise InputError(f"{path}: the series have {count}, the model reads {model.channels}{hint}")
-    shortest, longest = getattr(model.preprocessor, "steps", (0, 0))
-    lengths = {len(series) for series in rows.inputs}
-    if 0 < shortest == longest and lengths != {longest}:
-        found = f"{min(lengths)} to {max(lengths)}" if len(lengths) > 1 else f"{min(lengths)}"
-        found += " step" if found == "1" else " steps"
-        text = f"{path}: the series have {found}, those of training {longest}; name a label or id column"
-        warnings.warn(text, UserWarning, stacklevel=2)
 
 
 def read_source(sources: Sequence[str], data: str | None, options: TableOptions) -> Splits:
