@@ -26,7 +26,7 @@ from gatewise.data.frames import described, find_column, texts_of
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.model import bundled
 from gatewise.model.model import Model, load
-from gatewise.model.prediction_columns import Column, prediction_columns
+from gatewise.model.prediction_columns import EXPLANATION, Column, prediction_columns
 from gatewise.storage.atomic import read_regular
 from gatewise.storage.folder import MANIFEST
 from gatewise.types import Array, Precision
@@ -34,7 +34,6 @@ from gatewise.types import Array, Precision
 _ROWS = 4096  # whose logits are computed at once
 _MODELS = 4  # kept in a process
 _MAX_MANIFEST = 1 << 20  # bytes
-_EXPLANATION = ("tokens", "attributions", "attribution_target")
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ class Scorer:
             rows = [(list(e.steps), e.scores.tolist(), e.target) for e in (model.explain(t, method) for t in present)]
             tokens, attributions, target = ([row[k] for row in rows] for k in range(3))
             columns = Column(tokens, "str", True), Column(attributions, "float", True), Column(target, "str")
-            found |= dict(zip(_EXPLANATION, columns, strict=True))
+            found |= dict(zip(EXPLANATION, columns, strict=True))
         if len(present) == len(inputs):
             return found
 

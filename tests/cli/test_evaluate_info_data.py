@@ -12,7 +12,7 @@ from gatewise import __version__, kernels
 from gatewise.data import read_table
 from gatewise.metrics import with_interval
 from gatewise.model.model import Model
-from tests.cli.conftest import Run, with_fingerprint
+from tests.cli.conftest import Run, read_csv, with_fingerprint
 
 
 def test_evaluate_prints_the_evaluation(run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path) -> None:
@@ -30,6 +30,16 @@ def test_evaluate_prints_the_evaluation(run: Run, keras_model: Model, keras_fold
     assert seen["loss"] == expected.loss
     assert seen["confusion"] == [list(row) for row in expected.confusion]
     assert (seen["n"], seen["trained_on_this"]) == (5, False)
+
+
+def test_the_rows_with_their_predictions(run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path) -> None:
+    out = labelled_csv.with_name("out.csv")
+    result = run("evaluate", "-m", keras_folder, labelled_csv, "--label", "label", "-o", out)
+    assert f"wrote '{out}': 5 rows" in result.stderr
+    rows, given = read_csv(str(out)), read_csv(str(labelled_csv))
+    assert [(row["text"], row["label"]) for row in rows] == [(row["text"], row["label"]) for row in given]
+    assert [row["predicted_label"] for row in rows] == keras_model.predict([row["text"] for row in given]).tolist()
+    assert "not found" in run("evaluate", "-m", keras_folder, "imdb", "-o", out, "--overwrite").stderr
 
 
 def test_evaluate_warns_about_training_data(run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path) -> None:

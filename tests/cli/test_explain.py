@@ -19,6 +19,7 @@ from gatewise.explain.provenance import today
 from gatewise.model.model import Model
 from gatewise.network.architecture import initial_parameters
 from tests.cli.conftest import Run
+from tests.cli.test_bad_input import refused
 
 TEXT = "It was a good film, a good end"
 HOSTILE = "good \x1b[31m [red]film[/red] \u202e bad <script>"
@@ -80,6 +81,21 @@ def test_a_row_of_lines_or_of_a_table(
         assert run(*words, input=content).stderr == "gatewise: row 1 of 2; --row N chooses another\n"
     found = run("explain", "-m", tokens_folder, "-i", reviews_csv, "--text", "review", "--row", 3, "--json")
     assert json.loads(found.stdout)["scores"] == tokens_model.explain("the film was good 2").scores.tolist()
+
+
+def test_a_table_of_explanations(run: Run, tokens_model: Model, tokens_folder: Path, reviews_csv: Path) -> None:
+    words = ("explain", "-m", tokens_folder, "-i", reviews_csv, "--text", "review", "--method", "leave-one-out")
+    out = reviews_csv.with_name("out.jsonl")
+    assert f"wrote '{out}': 24 rows" in run(*words, "-o", out).stderr
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == 24
+    for row in rows[::9]:
+        found = tokens_model.explain(row["review"], "leave-one-out")
+        assert (row["tokens"], row["attribution_target"]) == (list(found.steps), found.target)
+        assert (row["attributions"], row["label"]) == (found.scores.tolist(), found.prediction)
+    assert "exists already; --overwrite replaces it" in refused(run, *words, "-o", out)
+    for more in (("--row", 2), ("--clamp", "forget=1"), ("--html", "x.html")):
+        assert "-o is for all rows of files" in refused(run, *words, "-o", "new.csv", *more)
 
 
 def test_series(

@@ -27,13 +27,14 @@ from gatewise.cli.table_writer import WRITABLE, check_output, write_table, writt
 from gatewise.data.columns import RowReader, TableRow
 from gatewise.data.tables import ARROW, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
-from gatewise.model.prediction_columns import column_names, prediction_columns
+from gatewise.model.prediction_columns import EXPLANATION, column_names, prediction_columns
 from gatewise.storage.atomic import reason, write_once
 from gatewise.storage.streams import COMPRESSED, STDIN
 
 if TYPE_CHECKING:
     from gatewise.cli.series import SeriesReader, SeriesTable
     from gatewise.data.tables import Table
+    from gatewise.explain import Explanation
     from gatewise.model.model import Model
     from gatewise.types import Array
 
@@ -47,7 +48,7 @@ _NAME = re.compile(r"part-(\d{5,})-(\d{5,})\.[a-z.]+")
 @dataclass
 class BulkPrediction:
     """Predicts the rows of `reader` into tables. every: a column of probabilities per class. keep: the input columns to
-    write; () for all. n: the number of rows predicted so far.
+    write; () for all. explain: of an input, for columns of tokens and attributions. n: the number of rows so far.
     """
 
     model: Model
@@ -55,6 +56,7 @@ class BulkPrediction:
     every: bool = True
     keep: Sequence[str] = ()
     overwrite: bool = False
+    explain: Callable[[Any], Explanation] | None = None
     n: int = field(init=False, default=0)
     progress: Progress | None = field(init=False, default=None)
 
@@ -134,7 +136,7 @@ class BulkPrediction:
         table = self.reader.table  # of the first row: the batch may end in another one, with other columns or types
         if first is None or table is None:
             return
-        output = OutputRows(self.model, table, self.keep, self.every, written_format(out)[0])
+        output = OutputRows(self.model, table, self.keep, self.every, written_format(out)[0], self.explain)
         live = STDIN in self.reader.paths
         joined = (
             output.join(batch, self.model.logits([row.input for row in batch]))
@@ -223,12 +225,12 @@ def _suffix_of(path: str) -> str:
     return f"{written}.gz" if Path(path).suffix.lower() in COMPRESSED else written
 
 
-def added_names(model: Model, every: bool, taken: Collection[str]) -> list[str]:
+def added_names(model: Model, every: bool, taken: Collection[str], explained: bool = False) -> list[str]:
     """The names of the columns that predictions add to a table. every: a column of probabilities per class, else one
     for the label. taken: names of other columns; a name that is among them gets "predicted_" in front.
     """
     names: list[str] = []
-    for name in column_names(model.target, every):
+    for name in [*column_names(model.target, every), *EXPLANATION * explained]:
         while name in taken or name in names:
             name = f"predicted_{name}"
         names.append(name)
@@ -238,17 +240,26 @@ def added_names(model: Model, every: bool, taken: Collection[str]) -> list[str]:
 class OutputRows:
     """Joins rows of `table` with predictions.
 
-    keep: the columns to write; None: all. every: a column of probabilities per class. suffix: of the output, without
-    that of a compression. columns, header: the keys of the output's rows and their names in the file. Raises DataError
-    for a column of `keep` that the table does not have.
+    keep: the columns to write; () for all. every: a column of probabilities per class. suffix: of the output, without
+    that of a compression. explain: as of `BulkPrediction`. columns, header: the keys of the output's rows and their
+    names in the file. Raises DataError for a column of `keep` that the table does not have.
     """
 
-    def __init__(self, model: Model, table: Table | SeriesTable, keep: Sequence[str], every: bool, suffix: str) -> None:
+    def __init__(
+        self,
+        model: Model,
+        table: Table | SeriesTable,
+        keep: Sequence[str],
+        every: bool,
+        suffix: str,
+        explain: Callable[[Any], Explanation] | None,
+    ) -> None:
+        self._explain = explain
         self._target, self._every, self._suffix, self._all = model.target, every, suffix, not keep
         self._own = [table.column(name, "--keep") for name in keep] or list(table.keys)
         names = {} if keep else dict(zip(table.keys, table.columns, strict=True))
         header = [names.get(name, name) for name in self._own]
-        self._added = added_names(model, every, {*self._own, *header})
+        self._added = added_names(model, every, {*self._own, *header}, explain is not None)
         self.columns = [*self._own, *self._added]
         self.header = [*header, *self._added]
         self._names = set(self.columns)
@@ -258,7 +269,12 @@ class OutputRows:
         columns do not fit those of the first row.
         """
         found = prediction_columns(self._target, logits, every=self._every, names=True)
-        new = zip(*(map(self._cell, column.values) for column in found.values()), strict=True)
+        columns: list[Any] = [map(self._cell, column.values) for column in found.values()]
+        if self._explain is not None:
+            explained = [self._explain(row.input) for row in batch]
+            columns += [[list(one.steps) for one in explained], [one.scores.tolist() for one in explained]]
+            columns.append([one.target for one in explained])
+        new = zip(*columns, strict=True)
         return [
             self._own_cells(row) | dict(zip(self._added, cells, strict=True))
             for row, cells in zip(batch, new, strict=True)

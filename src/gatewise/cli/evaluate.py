@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,6 +13,7 @@ from gatewise.cli import options
 from gatewise.cli.inputs import columns, read_source, table_of, warn_of_training_data
 from gatewise.cli.options import command, flag, option
 from gatewise.cli.output import check_ending, console, print_json, write_file
+from gatewise.errors import quote
 
 
 @command()
@@ -20,6 +24,10 @@ from gatewise.cli.output import check_ending, console, print_json, write_file
 @flag("--reliability", help="Print the reliability diagram: accuracy per confidence bin.")
 @option("--top", metavar="N", type=click.IntRange(1, 20), default=10, help="Number of confusions and mistakes.")
 @options.json_option
+@option(
+    "-o", "--out", metavar="FILE", help="Also write the rows of the files with their predictions: .csv, .jsonl, ..."
+)
+@flag("--overwrite", help="Replace the table of -o if it exists.")
 @option("--html", metavar="FILE", help="Also write a self-contained HTML report; it contains excerpts.")
 @columns("text", "label", "label_separator", "time", "series", "id", "layout", "delimiter", "skip_bad_rows")
 def evaluate(given: Any) -> None:
@@ -33,7 +41,16 @@ def evaluate(given: Any) -> None:
     """
     check_ending("--html", given.html, ".html")
     model, name = options.open_model(given.model, given.precision), options.model_name(given.model)
-    splits = read_source(given.sources, given.data, table_of(given).of(model, one_class=True))
+    table = table_of(given).of(model, one_class=True)
+    if given.out is not None:
+        from gatewise.cli.bulk import BulkPrediction
+
+        # Which column of texts has the labels does not matter here.
+        options_of_rows = table if model.channels else replace(table, label=(), label_separator=None)
+        with options_of_rows.rows(model, given.sources) as reader:
+            words = BulkPrediction(model, reader, overwrite=given.overwrite).to_file(Path(given.out))
+        print(f"gatewise: wrote {quote(given.out, 200)}: {words}", file=sys.stderr)
+    splits = read_source(given.sources, given.data, table)
     labelled = splits.test or splits.train
     trained_on_this = warn_of_training_data(model, labelled)
     report = model.evaluation_report(labelled)

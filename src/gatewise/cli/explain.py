@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +20,7 @@ from gatewise.errors import DataError, InputError, counted, quote
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from gatewise.explain import Example
+    from gatewise.explain import Example, Explanation
     from gatewise.model.model import Model
 
 # X_train[5] of the tutorial (train/neg/8203 of the archive), by the SHA-256 of its text.
@@ -46,6 +47,7 @@ _UNIT = "Unit to show. Default: a clamped one, else the one with the largest eff
 _REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."
 
 
+_OUT = "Explain every row of the files into this table: .csv, .tsv, .jsonl (also .gz), .parquet."
 _CHANGES, _DIRECTIONS = "Interventions", click.Choice(("forward", "backward"))
 
 
@@ -61,6 +63,8 @@ _CHANGES, _DIRECTIONS = "Interventions", click.Choice(("forward", "backward"))
 @option("--compare", metavar="TEXT", help="Second text, explained next to the first.")
 @option("--top", metavar="N", type=click.IntRange(1), default=6, help="Number of words or units to list.")
 @options.json_option
+@option("-o", "--out", metavar="FILE", help=_OUT)
+@flag("--overwrite", help="Replace the table of -o if it exists.")
 @option("--svg", metavar="FILE", help="Also write the output as an SVG image.")
 @option("--html", metavar="FILE", help="Also write a self-contained HTML report.")
 @flag("--tutorial-review", help="Explain the review that the tutorial prints, train/neg/8203.")
@@ -91,6 +95,7 @@ def explain(given: Any) -> None:
     gatewise explain -m models/imdb-tutorial "Not a good film." --replace not=very --clamp forget=1
     gatewise explain -m models/imdb-tutorial --data aclImdb_v1.tar.gz
     gatewise explain -m models/news -i new.csv --text body --row 12 --target sport --against politics
+    gatewise explain -m models/news -i new.csv -o explained.jsonl
     gatewise explain -m models/gestures -i new.ts --row 3
     gatewise explain -m models/imdb-fast -i - --method prefix-difference --unit 3 < review.txt
     """
@@ -107,6 +112,14 @@ def explain(given: Any) -> None:
             raise InputError("--data without a text summarises units; the other options need a text")
         _show_units(model, given, screen)
         return
+    method: Any = given.method
+    if given.baseline is not None:
+        from gatewise.explain.attribution import method_named
+
+        method = method_named(method or "integrated-gradients", given.baseline)
+    if given.out is not None:
+        _write(model, given, method)
+        return
     if given.tutorial_review:
         given.texts += (_tutorial_review(given.data),)
     item = _item(model, given)
@@ -114,14 +127,10 @@ def explain(given: Any) -> None:
     from rich.console import Group
     from rich.text import Text
 
-    from gatewise.explain.attribution import method_named
     from gatewise.explain.provenance import provenance
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
 
     source = provenance(model.fingerprint, name, options.typed_command())
-    method: Any = given.method
-    if given.baseline is not None:
-        method = method_named(method or "integrated-gradients", given.baseline)
     example = model.trace(item)
     explanation = model.explain(example, method, target=given.target, against=given.against)
     example, unit = example.with_score(explanation.score), given.unit
@@ -161,6 +170,24 @@ def explain(given: Any) -> None:
     if given.svg is not None:
         write_svg(given.svg, rendered(False))
     screen.print(rendered(with_marks(screen)))
+
+
+def _write(model: Model, given: Any, method: Any) -> None:
+    """Write a table of explanations: the input columns, the prediction, tokens, attributions and their target."""
+    from gatewise.cli.bulk import BulkPrediction
+
+    others = ("texts", "row", "compare", "clamp", "ablate", "hold_memory", "replace", "svg", "html", "as_json", "unit")
+    if not given.files or any(getattr(given, name) for name in others):
+        raise InputError("-o is for all rows of files: give -i FILE, and no text, row, intervention or other output")
+
+    def explanation(one: Any) -> Explanation:
+        return model.explain(one, method, target=given.target, against=given.against)
+
+    with table_of(given).of(model).rows(model, given.files) as reader:
+        bulk = BulkPrediction(model, reader, overwrite=given.overwrite, explain=explanation)
+        words = bulk.to_file(Path(given.out))
+    options.report_model(given.model)
+    print(f"gatewise: wrote {quote(given.out, 200)}: {words}", file=sys.stderr)
 
 
 def with_marks(screen: Console) -> bool:

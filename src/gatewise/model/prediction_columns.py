@@ -9,6 +9,9 @@ import numpy as np
 from gatewise.target import Target
 from gatewise.types import Array, LabelType
 
+EXPLANATION = ("tokens", "attributions", "attribution_target")
+"""The columns of an explanation: what the network reads, the score of each, and what positive scores favour."""
+
 
 class Column(NamedTuple):
     """Values (n,), None for a row without a prediction, and their type. lists: each value is a list of that type."""
