@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
@@ -12,6 +13,7 @@ from fastapi import APIRouter, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
@@ -24,7 +26,7 @@ from gatewise.serve.openapi import NO_TOKEN, body_of, description, errors, path_
 from gatewise.serve.scope import MODEL, Scope, disconnected_of
 from gatewise.serve.security import SecurityMiddleware
 from gatewise.serve.state import State
-from gatewise.serve.static_files import read_static_files
+from gatewise.serve.static_files import choose, read_static_files
 from gatewise.serve.view import view
 from gatewise.serve.view.model import model_view, unit_view
 
@@ -93,7 +95,7 @@ async def answer_explain(state: State, scope: Scope, body: bytes) -> bytes:
     endpoint = _named(state, scope, request.model)
     queue = state.attributions if view.is_slow(endpoint.model, request) else state.explanations
     compute = partial(view.explain_view, endpoint.model, request, endpoint.views)
-    return await queue.run(lambda: to_json(compute()), endpoint.rejected, disconnected_of(scope))
+    return await queue.run(lambda: _checked_json(compute()), endpoint.rejected, disconnected_of(scope))
 
 
 def _named(state: State, scope: Scope, name: str | None) -> ModelEndpoint:
@@ -131,7 +133,7 @@ def _routes(state: State) -> APIRouter:
         return await on_thread(endpoint, request, partial(unit_view, endpoint.model, unit, layer))
 
     async def on_thread(endpoint: ModelEndpoint, request: Request, compute: Callable[[], Any]) -> Response:
-        work = partial(state.explanations.run, lambda: to_json(compute()))
+        work = partial(state.explanations.run, lambda: _checked_json(compute()))
         return _Json(await work(endpoint.rejected, disconnected_of(request.scope)))
 
     text: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
@@ -230,6 +232,11 @@ def _add_model(v2: APIRouter, state: State, path: str) -> None:
         return _Json(open_inference.response(endpoint, found, asked))
 
 
+def _checked_json(found: dict[str, Any]) -> bytes:
+    """The JSON of an explanation. Raises ValueError for NaN and infinity, which are not JSON."""
+    return json.dumps(found, allow_nan=False, separators=(",", ":")).encode()
+
+
 class _Json(Response):
     """JSON of an object, or JSON already."""
 
@@ -247,9 +254,7 @@ def _add_page(app: FastAPI) -> None:
         file = static.get(scope["path"])
         if file is None or scope["method"] != "GET":
             raise HTTPException(404)
-        headers = Request(scope).headers
-        accepted = ",".join(headers.getlist("accept-encoding"))
-        await file.response(accepted, headers.get("if-none-match"))(scope, receive, send)
+        await choose(file, Headers(scope=scope))(scope, receive, send)
 
     app.router.default = page
 

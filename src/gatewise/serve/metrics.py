@@ -34,9 +34,11 @@ class Metrics:
         about = "Inputs in the queues."
         self.queue_size = Gauge("gatewise_queue_size", about, ("model",), multiprocess_mode="livesum", **named)
         self._by_route: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+        self._by_model: dict[str, tuple[Any, Any]] = {}
 
     def add_model(self, model: str) -> None:
         """Report 0 where nothing has been rejected yet."""
+        self._by_model[model] = self._sizes.labels(model), self._batches.labels(model)
         for reason in ("queue_full", "timeout", "disconnected"):
             self._rejected.labels(model, reason)
 
@@ -51,8 +53,9 @@ class Metrics:
 
     def batch(self, model: str, size: int, seconds: float) -> None:
         """Count one batch."""
-        self._sizes.labels(model).observe(size)
-        self._batches.labels(model).observe(seconds)
+        sizes, batches = self._by_model[model]
+        sizes.observe(size)
+        batches.observe(seconds)
 
     def rejected(self, model: str, reason: str) -> None:
         """Count a request that was not computed: queue_full, timeout or disconnected."""

@@ -105,7 +105,7 @@ def _config(settings: Settings, app: Callable[..., Any], factory: bool = False) 
         workers=settings.workers,
         timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
-        timeout_worker_healthcheck=60,
+        timeout_worker_healthcheck=30,  # a busy machine takes its time to start a worker
     )
     config.settings = settings
     return config

@@ -5,47 +5,41 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from dataclasses import dataclass
 from importlib.resources import files
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _ACCEPTS_GZIP = re.compile(r"(^|,)\s*gzip\s*(;\s*q\s*=\s*(1|0?\.0*[1-9])[\d.]*\s*)?(,|$)", re.IGNORECASE)
 
-
-@dataclass(frozen=True)
-class StaticFile:
-    """One file: its bytes, media type, ETag, and the gzipped bytes.
-
-    Only static files are gzipped. The length of a compressed response can reveal a secret in it (BREACH, Gluck et al.
-    2013).
-    """
-
-    body: bytes
-    type: str
-    etag: str
-    gzipped: bytes
-
-    def response(self, accepted: str, known: str | None) -> Response:
-        """accepted: the request's Accept-Encoding (RFC 9110, 12.5.3; `*` does not count). known: its If-None-Match."""
-        packed = _ACCEPTS_GZIP.search(accepted) is not None
-        etag = self.etag[:-1] + '-gzip"' if packed else self.etag
-        headers = {"etag": etag, "cache-control": "no-cache", "vary": "accept-encoding"}
-        if known == etag:
-            return Response(status_code=304, headers=headers)
-        coding = {"content-encoding": "gzip"} if packed else {}
-        return Response(self.gzipped if packed else self.body, headers={**headers, **coding}, media_type=self.type)
+Static = tuple[Response, Response]
+"""A file as it is, and gzipped. Only static files are gzipped: the length of a compressed response can reveal a secret
+in it (BREACH, Gluck et al. 2013).
+"""
 
 
-def read_static_files() -> dict[str, StaticFile]:
+def read_static_files() -> dict[str, Static]:
     """The files of gatewise/serve/page of known types by URL path; `/` is index.html and `/docs` docs.html."""
-    found: dict[str, StaticFile] = {}
+    found: dict[str, Static] = {}
     for entry in (files("gatewise.serve") / "page").iterdir():
         kind = _TYPES.get(entry.name.rpartition(".")[2])
         if kind is not None:
             body = entry.read_bytes()
-            etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-            found[f"/{entry.name}"] = StaticFile(body, kind, etag, gzip.compress(body, mtime=0))
+            etag = hashlib.sha256(body).hexdigest()[:16]
+            headers = {"cache-control": "no-cache", "vary": "accept-encoding"}
+            packed = {**headers, "content-encoding": "gzip", "etag": f'"{etag}-gzip"'}
+            plain = Response(body, headers={**headers, "etag": f'"{etag}"'}, media_type=kind)
+            found[f"/{entry.name}"] = plain, Response(gzip.compress(body, mtime=0), headers=packed, media_type=kind)
     found["/"], found["/docs"] = found["/index.html"], found["/docs.html"]
     return found
+
+
+def choose(file: Static, headers: Headers) -> Response:
+    """The response to a request with these headers (RFC 9110, 12.5.3; `*` does not count as gzip): a 304 where the
+    client has it.
+    """
+    found = file[_ACCEPTS_GZIP.search(",".join(headers.getlist("accept-encoding"))) is not None]
+    if headers.get("if-none-match") != found.headers["etag"]:
+        return found
+    return Response(status_code=304, headers={name: found.headers[name] for name in ("cache-control", "etag", "vary")})

@@ -87,6 +87,8 @@ def parse_json(
         raise error(f"{name}: nested more than {MAX_DEPTH} levels deep") from cause
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(MAX_DEPTH):
+        if not level:
+            return value
         values = (v for node in level for v in (node.values() if isinstance(node, dict) else node))
         level = [v for v in values if type(v) is dict or type(v) is list]  # quicker than isinstance
     if level:
