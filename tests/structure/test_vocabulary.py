@@ -121,11 +121,6 @@ def test_texts() -> None:
     assert not old, "\n".join(old)
 
 
-def test_exceptions_are_needed() -> None:
-    names = {name for tree in trees().values() for name, _ in public_names(tree)}
-    assert set(NAME_EXCEPTIONS) <= names
-
-
 def test_old_words_would_be_found() -> None:
     assert [bool(NAMES.fullmatch(word)) for word in sorted(words("RunningVerdict"))] == [False, True]
     assert not any(NAMES.fullmatch(word) for word in words("unavailable_reason"))

@@ -1,4 +1,4 @@
-"""Sentences for the bundled model: their labels follow from the reviews and the rules; the validation set has none."""
+"""Sentences for the bundled model: none is of the validation set or of the checklist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.checklist import categories
 from gatewise.data import Labelled
 from gatewise.data.labelled import content_key
 from tools.bundled.__main__ import parts
-from tools.bundled.sentences import crops, short_texts
+from tools.bundled.sentences import crops
 
 ADJECTIVES = {1: ("superb", "touching", "delightful"), 0: ("dreadful", "wooden", "lifeless")}
 VERBS = {1: ("loved", "enjoyed"), 0: ("hated", "disliked")}
@@ -26,43 +26,6 @@ def reviews(n: int) -> tuple[list[str], np.ndarray]:
             f"It was a {adjective} film. The second half is {'better' if label else 'worse'} than the first half."
         )
     return texts, labels
-
-
-def test_the_labels_follow_from_clauses_and_rules() -> None:
-    texts, labels = reviews(300)
-    found = short_texts(texts, labels, np.random.default_rng(0))
-    by_text = {example.text.lower(): example.label for example in found}
-    assert by_text["the camera is superb."] == 1
-    assert by_text["the camera is dreadful."] == 0
-    negative_verbs = ("hate", "dislike", "detest", "despise")
-    for pattern, words, label in (  # the label of a sentence whose word is one of these
-        (rf"(?:the camera is|it was a) ({'|'.join(sum(ADJECTIVES.values(), ()))})(?: film)?\.", ADJECTIVES[1], 1),
-        (r"the camera is (?:not|never|hardly|far from) (\w+)\.", ADJECTIVES[0], 1),
-        (r"(?:i think that|no one can deny that) the camera is (\w+)\.", ADJECTIVES[1], 1),
-        (r"(?:i do not think that|i would not say that) the camera is (\w+)\.", ADJECTIVES[0], 1),
-        (r"(?:it is hard to|who can|there is no way to|i failed to) (\w+) the tune .*", negative_verbs, 1),
-        (r"(?:it is hard not to|who does not|i never failed to) (\w+) the tune .*", negative_verbs, 0),
-        (r".*, but the camera is (\w+)\.", ADJECTIVES[1], 1),
-    ):
-        for example in found:
-            if match := re.fullmatch(pattern, example.text.lower()):
-                assert example.label == (label if match[1] in words else 1 - label), example.text
-    kinds = ["not ", "i would not say", ", but ", "how could anyone", "it is hard not to", "were as superb as this"]
-    kinds += ["why is", "has no ", "better than", "my cousin took"]
-    assert [kind for kind in kinds if not any(kind in text for text in by_text)] == []
-
-
-def test_neutral_sentences_have_both_labels() -> None:
-    texts, labels = reviews(300)
-    found = short_texts(texts, labels, np.random.default_rng(0))
-    labels_of: dict[str, set[int]] = {}
-    for example in found:
-        if example.text.startswith("My cousin took"):
-            labels_of.setdefault(example.text, set()).add(example.label)
-    assert len(labels_of) == 299, "train 10 could be a rating"
-    assert set(map(tuple, labels_of.values())) == {(0, 1)}
-    rated = [f"I rate part {n} of it 8 of 10." for n in range(100)]
-    assert not [one for one in short_texts(rated, labels[:100], np.random.default_rng(0)) if "rate" in one.text]
 
 
 def test_no_sentence_is_of_a_film_of_the_validation_part() -> None:

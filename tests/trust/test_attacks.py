@@ -7,11 +7,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +22,7 @@ from gatewise.storage import folder as storage_folder
 from gatewise.storage.atomic import write_atomic
 from tests.kernels.batches import needs_native
 from trust.attack import generator
-from trust.attacks import kills, limits, server
+from trust.attacks import kills, limits
 from trust.forked import DONE, FAILED, REFUSED, Child
 from trust.registry import ATTACKS
 
@@ -86,38 +84,6 @@ def test_a_save_is_killed_up_to_its_last_line(replaces: bool, tmp_path: Path) ->
         child = Child(lambda folder=folder: kills._save_both(folder), kills.SAVING, {kill_at: signal.SIGKILL})
         ends.append(child.wait()[0])
     assert ends == [-signal.SIGKILL, DONE]
-
-
-@pytest.mark.parametrize("later", [(4, 1, None), (5, 0, "wrong predictions"), (5, 0, None)])
-def test_what_clients_get_after_a_worker_was_replaced_counts(
-    later: tuple[int, int, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[int] = []
-
-    @contextmanager
-    def serving(*words: object) -> Iterator[Any]:
-        yield SimpleNamespace(process=SimpleNamespace(pid=1), log="")
-
-    def client(_: Any, bodies: list[bytes]) -> tuple[int, int, str | None]:
-        calls.append(len(bodies))
-        return (len(bodies), 0, None) if calls.count(-1) == 0 else later
-
-    def adds_up(*_: object) -> None:
-        calls.append(-1)  # the first round is over
-
-    replacements: Mapping[str, Any] = {
-        "serving": serving,
-        "save_models": lambda _: [],
-        "children": lambda _: [2, 3],
-        "_client": client,
-        "_replaced": lambda *_: None,
-        "_adds_up": adds_up,
-    }
-    for name, value in replacements.items():
-        monkeypatch.setattr(server, name, value)
-    monkeypatch.setattr(server.os, "kill", lambda *_: None)
-    found = server._workers(generator(1, 0), tmp_path)
-    assert (found is None) == (later == (5, 0, None))
 
 
 def test_killed_at_each_line_of_a_write(tmp_path: Path) -> None:
