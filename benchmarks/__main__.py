@@ -19,13 +19,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.busy import MAX_OTHER_LOAD
 from benchmarks.case import Case
 from benchmarks.cases import cases, names
 from benchmarks.equivalence import NotEquivalent
 from benchmarks.interleave import PAUSE
 from benchmarks.machine import machine, now, revision
 from benchmarks.measure import Measurement, WorkerPool, measure
+from benchmarks.other_load import MAX_OTHER_LOAD
 from benchmarks.reviews import read
 from benchmarks.tables import RESULTS, format_value
 from benchmarks.targets import TARGETS, summary

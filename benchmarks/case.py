@@ -46,8 +46,7 @@ class Case:
     """Work that several contenders do, interleaved.
 
     equivalent: all compute the same function, which is checked first. warmup: rounds that do not count. fresh_process:
-    each contender starts in a new process. scale: the work of one run, in `unit`. busy: other processes keep all
-    processors but one busy meanwhile.
+    each contender starts in a new process. scale: the work of one run, in `unit`.
     """
 
     name: str
@@ -62,7 +61,6 @@ class Case:
     fresh_process: bool = False
     scale: float = 1.0
     unit: str = ""
-    busy: bool = False
 
 
 BF16_TOLERANCE = 0.05  # operands with 8 bits of mantissa, over a thousand steps

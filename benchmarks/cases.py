@@ -39,8 +39,7 @@ def cases(reviews: Reviews) -> list[Case]:
         out += [_recurrence(units, threads) for units in UNITS]
         out += [_inference(reviews, threads)]
     out.append(_latency(reviews))
-    for busy in (False, True):
-        out += [_thread_scaling_step(reviews, busy), _thread_scaling_kernel(busy)]
+    out += [_thread_scaling_step(reviews), _thread_scaling_kernel()]
     return [*out, *kernel_cases(reviews)]
 
 
@@ -201,23 +200,25 @@ def _latency(reviews: Reviews) -> Case:
     )
 
 
-def _thread_scaling_step(reviews: Reviews, busy: bool) -> Case:
-    steps = _step_settings(2, "pre", steps=8 if busy else 2) | {"vocab_size": reviews.vocab_size}
-    arrays = weights() | reviews.take(reviews.shuffled(8 * BATCH, 0))
-    return _thread_scaling("step", "training step of the tutorial recipe", "step", arrays, steps, busy)
+def _thread_scaling_step(reviews: Reviews) -> Case:
+    return Case(
+        name="thread_scaling_step",
+        description="training step of the tutorial recipe with one and with two threads",
+        kind="step",
+        contenders=one_and_two_threads(),
+        settings=_step_settings(2, "pre") | {"vocab_size": reviews.vocab_size},
+        arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
+        rounds=21,
+    )
 
 
-def _thread_scaling_kernel(busy: bool) -> Case:
-    arrays, description = recurrence_arrays(128, BATCH, 200), "recurrence, H 128, 64 sequences of 200 steps"
-    return _thread_scaling("kernel", description, "recurrence", arrays, {"repeats": 9 if busy else 3}, busy)
-
-
-def _thread_scaling(
-    name: str, description: str, kind: str, arrays: Arrays, settings: dict[str, Any], busy: bool
-) -> Case:
-    """busy: runs that are long against the time slices of the operating system, which shares out the processors."""
-    name, description = f"thread_scaling_{name}", f"{description} with one and with two threads"
-    if busy:
-        name = name.replace("thread_scaling", "busy")
-        description += ", while other processes keep all processors but one busy"
-    return Case(name, description, kind, one_and_two_threads(), settings, arrays, rounds=21, busy=busy)
+def _thread_scaling_kernel() -> Case:
+    return Case(
+        name="thread_scaling_kernel",
+        description="recurrence, H 128, 64 sequences of 200 steps, with one and with two threads",
+        kind="recurrence",
+        contenders=one_and_two_threads(),
+        settings={"repeats": 3},
+        arrays=recurrence_arrays(128, BATCH, 200),
+        rounds=21,
+    )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.busy import OtherLoad, busy_processes
 from benchmarks.case import LIBRARY, Case, Contender
 from benchmarks.contenders.base import Arrays
 from benchmarks.equivalence import max_relative_difference
 from benchmarks.interleave import interleave
+from benchmarks.other_load import OtherLoad
 from benchmarks.worker_process import ContenderUnavailable, Worker, python_with
 
 VARIANT_ROUNDS = 3  # rounds that choose between the variants of a contender
@@ -110,10 +109,9 @@ def measure(case: Case, pool: WorkerPool, rounds: int, quick: bool, log: Callabl
     if outputs:
         tolerances = {contender.name: contender.tolerance for contender in case.contenders}
         result.difference = max_relative_difference(case.contenders[0].name, outputs, tolerances)
-    with busy_processes() if case.busy else nullcontext():
-        load = OtherLoad()
-        result.times = interleave(workers, rounds, warmup=min(case.warmup, rounds))
-        result.other_load = load.processors()
+    load = OtherLoad()
+    result.times = interleave(workers, rounds, warmup=min(case.warmup, rounds))
+    result.other_load = load.processors()
     return result
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.tables import TABLES as ACCURACY
-from benchmarks.busy import MAX_OTHER_LOAD
+from benchmarks.other_load import MAX_OTHER_LOAD
 from benchmarks.targets import TARGETS, Target
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -38,81 +38,56 @@ class Target:
         return "%" if self.formula in ("sgemm_share", "idle") else "x"
 
 
-RECURRENCE = {100: 2.0, 128: 2.0, 256: 2.0, 512: 1.3}
-# The other libraries keep the instruction set that they choose, so only some figures of these builds have goals.
-RECURRENCE_AVX2 = {100: 1.5, 512: 0.9}
+# Figures with the default instruction set and with others: name, description, goal, goal with AVX2, case, contender.
+# The other libraries keep the instruction set that they choose, so only some figures of AVX2 have goals.
+COMPARISONS: tuple[tuple[str, str, float, float | None, str, str], ...] = (
+    ("step_vs_torch_padded", "training step, tutorial recipe, vs torch.nn.LSTM padded", 10.0, None,
+        "step_tutorial_2", "torch padded"),
+    ("step_vs_keras", "training step, tutorial recipe, vs Keras 3 on TensorFlow", 12.0, None, "step_tutorial_2",
+        "keras"),
+    ("step_masked_vs_torch_packed", "training step, masked, vs torch PackedSequence", 18.0, None, "step_masked_2",
+        "torch packed"),
+    ("step_bucketed_vs_torch", "training steps, batches of similar lengths, vs torch.nn.LSTM post-padded", 2.0, None,
+        "step_bucketed_2", "torch bucketed"),
+    *(
+        (f"recurrence_h{units}_vs_torch", f"recurrence, H {units}, forward and backward, vs torch.nn.LSTM", goal, avx2,
+            f"recurrence_h{units}_2", "torch")
+        for units, goal, avx2 in ((100, 2.0, 1.5), (128, 2.0, None), (256, 2.0, None), (512, 1.3, 0.9))
+    ),
+    ("inference_vs_onnxruntime", "inference, 1,000 reviews, vs ONNX Runtime", 1.8, None, "inference_2", "onnxruntime"),
+    ("latency_vs_onnxruntime", "latency, one review, one thread, from token ids, vs ONNX Runtime", 1.3, None,
+        "latency_1", "onnxruntime"),
+)  # fmt: skip
 
 
 def _targets() -> list[Target]:
-    tutorial, masked, bucketed = "step_tutorial_2", "step_masked_2", "step_bucketed_2"
-    out = [
-        Target("step_vs_torch_padded", "training step, tutorial recipe, vs torch.nn.LSTM padded", 10.0, tutorial,
-            "torch padded", "gatewise"),
-        Target("step_vs_keras", "training step, tutorial recipe, vs Keras 3 on TensorFlow", 12.0, tutorial, "keras",
-            "gatewise"),
-        Target("step_masked_vs_torch_packed", "training step, masked, vs torch PackedSequence", 18.0, masked,
-            "torch packed", "gatewise"),
-        Target("step_bucketed_vs_torch", "training steps, batches of similar lengths, vs torch.nn.LSTM post-padded",
-            2.0, bucketed, "torch bucketed", "gatewise"),
-    ]  # fmt: skip
-    for units, goal in RECURRENCE.items():
-        description = f"recurrence, H {units}, forward and backward, vs torch.nn.LSTM"
-        case = f"recurrence_h{units}_2"
-        out.append(Target(f"recurrence_h{units}_vs_torch", description, goal, case, "torch", "gatewise"))
-    out += [
-        Target("layer_h128_vs_torch", "gatewise.nn.LSTM, H 128, forward and backward, vs torch.nn.LSTM", None,
-            "recurrence_h128_2", "torch", "gatewise.nn.LSTM"),
-    ]  # fmt: skip
+    out = [Target(name, what, goal, case, peer, "gatewise") for name, what, goal, _, case, peer in COMPARISONS]
     for units in (128, 512):
         for threads, count in (("1_thread", "one thread"), ("2_threads", "two threads")):
             description = f"share of the sgemm rate, H {units}, forward and backward, {count}"
             name, case = f"sgemm_share_h{units}_{threads}", f"recurrence_h{units}_{threads[0]}"
             out.append(Target(name, description, 0.75, case, "sgemm", "gatewise", formula="sgemm_share"))
-    out += [
+    for isa in ("avx2", "portable"):
+        for name, what, _, avx2, case, peer in COMPARISONS:
+            goal = avx2 if isa == "avx2" else None
+            out.append(Target(f"{isa}_{name}", f"{isa}: {what}", goal, case, peer, f"gatewise {isa}"))
+    return [
+        *out,
+        Target("layer_h128_vs_torch", "gatewise.nn.LSTM, H 128, forward and backward, vs torch.nn.LSTM", None,
+            "recurrence_h128_2", "torch", "gatewise.nn.LSTM"),
         Target("thread_scaling_step", "training step, speed-up from one thread to two", 1.85, "thread_scaling_step",
             "1 thread", "2 threads"),
         Target("thread_scaling_kernel", "recurrence, H 128, speed-up from one thread to two", 1.85,
             "thread_scaling_kernel", "1 thread", "2 threads"),
-        Target("busy_step", "training step while another process is busy, two threads vs one", 1.0, "busy_step",
-            "1 thread", "2 threads"),
-        Target("busy_kernel", "recurrence, H 128, while another process is busy, two threads vs one", 1.0,
-            "busy_kernel", "1 thread", "2 threads"),
-        Target("inference_vs_onnxruntime", "inference, 1,000 reviews, vs ONNX Runtime", 1.8, "inference_2",
-            "onnxruntime", "gatewise"),
         Target("inference_vs_openvino", "inference, 1,000 reviews, vs OpenVINO", 1.8, "inference_2", "openvino",
             "gatewise"),
         Target("inference_vs_torch", "inference, 1,000 reviews, vs torch", None, "inference_2", "torch", "gatewise"),
-        Target("latency_vs_onnxruntime", "latency, one review, one thread, from token ids, vs ONNX Runtime", 1.3,
-            "latency_1", "onnxruntime", "gatewise"),
         Target("latency_vs_openvino", "latency, one review, one thread, from token ids, vs OpenVINO", None,
             "latency_1", "openvino", "gatewise"),
         Target("latency_forward_vs_onnxruntime", "latency, forward pass only, vs ONNX Runtime", 1.3, "latency_1",
             "onnxruntime", "gatewise forward only"),
-    ]  # fmt: skip
-    for isa in ("avx2", "portable"):
-        contender = f"gatewise {isa}"
-        out += [
-            Target(f"{isa}_step_vs_torch_padded", f"{isa}: training step vs torch.nn.LSTM padded", None, tutorial,
-                "torch padded", contender),
-            Target(f"{isa}_step_vs_keras", f"{isa}: training step vs Keras 3", None, tutorial, "keras", contender),
-            Target(f"{isa}_step_masked_vs_torch_packed", f"{isa}: training step, masked, vs torch PackedSequence", None,
-                masked, "torch packed", contender),
-            Target(f"{isa}_step_bucketed_vs_torch", f"{isa}: batches of similar lengths vs torch post-padded", None,
-                bucketed, "torch bucketed", contender),
-            Target(f"{isa}_inference_vs_onnxruntime", f"{isa}: inference, 1,000 reviews, vs ONNX Runtime", None,
-                "inference_2", "onnxruntime", contender),
-            Target(f"{isa}_latency_vs_onnxruntime", f"{isa}: latency of one review vs ONNX Runtime", None,
-                "latency_1", "onnxruntime", contender),
-        ]  # fmt: skip
-        for units in RECURRENCE:
-            description = f"{isa}: recurrence, H {units}, vs torch.nn.LSTM"
-            name, case = f"{isa}_recurrence_h{units}_vs_torch", f"recurrence_h{units}_2"
-            least = RECURRENCE_AVX2.get(units) if isa == "avx2" else None
-            out.append(Target(name, description, least, case, "torch", contender))
-    return [
-        *out,
-        Target("bf16_step_vs_float32", "bf16: training step, tutorial recipe, vs gatewise float32", 1.5, tutorial,
-            "gatewise", "gatewise bf16"),
+        Target("bf16_step_vs_float32", "bf16: training step, tutorial recipe, vs gatewise float32", 1.5,
+            "step_tutorial_2", "gatewise", "gatewise bf16"),
         Target("bf16_inference_vs_onnxruntime", "bf16: inference, 1,000 reviews, vs ONNX Runtime float32", 2.5,
             "inference_2", "onnxruntime", "gatewise bf16"),
         Target("bf16_inference_vs_openvino", "bf16: inference, 1,000 reviews, vs OpenVINO bf16", 1.8, "inference_2",

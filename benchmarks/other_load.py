@@ -1,32 +1,12 @@
-"""Other processes on the same processors: those that a case starts, and the load of those that nobody asked for."""
+"""The load of other processes on the same processors."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.machine import cores
-
 MAX_OTHER_LOAD = 0.1  # processors during a case: with more, two threads on two processors lose much of one
-
-
-@contextmanager
-def busy_processes() -> Iterator[None]:
-    """One process fewer than there are processors, which never sleep, inside the block."""
-    processes = []
-    try:
-        for _ in range(cores() - 1):
-            processes.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 class OtherLoad:
