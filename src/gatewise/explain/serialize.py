@@ -238,53 +238,46 @@ def heatmaps_json(example: Example, layer: int) -> Json:
     }
 
 
-def side_json(explanation: Explanation | None, example: Example | None) -> Json:
-    """The data of the HTML report without the figure, from an explanation, an example, or both: parts of the page's
-    answers, and words in place of their positions.
+def side_json(explanation: Explanation, example: Example | None = None) -> Json:
+    """The data of the HTML report without the figure: parts of the page's answers, and words in place of their
+    positions. With the example also its prefix predictions.
     """
-    view: Json = {}
-    if explanation is not None:
-        one, inputs = explanation, "text" if explanation.token_noun == "word" else "series"
-        attribution = attribution_json(one, [one.method])
-        if len(one.parts) > 1:
-            attribution["members"] = [part._asdict() | {"scores": _list(part.scores)} for part in one.parts]
-        view = {
-            "words": list(one.steps),
-            "prediction": prediction_json(one),
-            "attribution": attribution,
-            "members": [{"name": part.name, "weight": part.weight} for part in one.parts],
-            "model": {"labels": list(one.of.classes), "task": one.of.task, "inputs": inputs},
-        }
+    one, attribution = explanation, attribution_json(explanation, [explanation.method])
+    if len(one.parts) > 1:
+        attribution["members"] = [part._asdict() | {"scores": _list(part.scores)} for part in one.parts]
+    inputs = "text" if one.token_noun == "word" else "series"
+    view: Json = {
+        "words": one.steps,
+        "prediction": prediction_json(one),
+        "attribution": attribution,
+        "members": [{"name": part.name, "weight": part.weight} for part in one.parts],
+        "model": {"labels": list(one.of.classes), "task": one.of.task, "inputs": inputs},
+    }
     if example is not None:
-        ensemble = example.ensemble
-        view = {"words": example.steps, "prediction": prediction_json(example), **view}
-        view |= {"model": network_json(ensemble.lstm.arch, ensemble.target), "members": ensemble.weights_json()}
-        view["prefix"] = prefix_json(example)
+        _ = example.prefix_logits  # computed here, they are shared by both examples
+        view["prefix"] = prefix_json(example.with_score(one.score))
     return view
 
 
-def report_json(explanation: Explanation | None, example: Example | None, unit: int | None = None) -> Json:
-    """The data of the HTML report: that of `side_json`, and for an example the figure: all heat maps of the top layer,
-    and `unit`, the one to select.
+def report_json(explanation: Explanation, example: Example, unit: int | None = None) -> Json:
+    """The data of the HTML report: that of `side_json`, and the figure: all heat maps of the top layer, and `unit`, the
+    one to select.
     """
-    if example is not None and explanation is not None:
-        _ = example.prefix_logits  # computed here, they are shared by both examples
-        example = example.with_score(explanation.score)
-    view = side_json(explanation, example)
-    if example is None:
-        return view
+    view, arch, example = side_json(explanation, example), example.lstm.arch, example.with_score(explanation.score)
     view |= {"unit": unit, "lstm_note": example.ensemble.lstm_note(), "units": units_json(example, -1)}
-    if example.lstm.arch.inputs == "channels" and example.item is not None:
+    view["model"] = network_json(arch, example.ensemble.target)
+    if arch.inputs == "channels" and example.item is not None:
         view["values"] = _series_values(example)
-    return view | heatmaps_json(example, example.lstm.arch.layers - 1)
+    return view | heatmaps_json(example, arch.layers - 1)
 
 
 def intervention_json(
-    intervention: Intervention, explanation: Explanation | None = None, unit: int | None = None
+    intervention: Intervention, before: Explanation, after: Explanation, unit: int | None = None
 ) -> Json:
-    """The data of the HTML report on an intervention: both sides, and the view after the change."""
-    before, applied = side_json(explanation, intervention.before), list(intervention.changes)
-    view = report_json(None, intervention.after, intervention.shown_unit if unit is None else unit)
+    """The data of the HTML report on an intervention: both explained sides, and the view after the change."""
+    first, second = side_json(before, intervention.before), side_json(after, intervention.after)
+    applied = list(intervention.changes)
+    view = report_json(after, intervention.after, intervention.shown_unit if unit is None else unit)
     view["clamps"] = [
         {
             "gate": clamp.gate,
@@ -297,15 +290,11 @@ def intervention_json(
         }
         for clamp in intervention.clamps
     ]
-    after = {key: view[key] for key in ("words", "prediction", "prefix", "model")}
-    same = intervention.before.steps == intervention.after.steps
-    prediction = before["prediction"] | ({"prefix": before["prefix"]} if same else {})
+    same = first["words"] == second["words"]
+    prediction = first["prediction"] | ({"prefix": first["prefix"]} if same else {})
     view["changed"] = {"before": prediction, "applied": applied}
-    return {
-        "view": view,
-        "sides": [{"name": "Before", "view": before}, {"name": "After", "view": after}],
-        "applied": applied,
-    }
+    sides = [{"name": "Before", "view": first}, {"name": "After", "view": second}]
+    return {"view": view, "sides": sides, "applied": applied}
 
 
 def _series_values(example: Example) -> list[list[float | None]]:

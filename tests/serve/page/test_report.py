@@ -22,7 +22,9 @@ def test_clamps_keep_their_layer_and_direction() -> None:
     model = series_model()
     item = np.random.default_rng(3).normal(size=(6, 2))
     clamps = [Clamp("f", 1.0, layer=0), Clamp("f", 0.0, direction="backward"), Clamp("i", 0.5, 3)]
-    found = intervention_json(model.intervene(item, clamps))["view"]["clamps"]
+    changed = model.intervene(item, clamps)
+    explained = [model.explain(one, "prefix-difference") for one in (item, item)]
+    found = intervention_json(changed, *explained)["view"]["clamps"]
     assert [(one["unit"], one["layer"], one["direction"]) for one in found] == [
         ("all", 0, None), ("all", None, "backward"), (3, None, None),
     ]  # fmt: skip

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.explain.intervene import Intervention
@@ -59,29 +58,33 @@ if (!window.gatewiseFrames) {
 
 
 def report_page(
-    explanation: Explanation | None = None,
+    explanation: Explanation,
     example: Example | None = None,
     intervention: Intervention | None = None,
     unit: int | None = None,
     source: str = "",
 ) -> str:
-    """An explanation, an example or both as a page. With an intervention: both sides, and the figure after the change.
+    """An explanation as a page, with an example its figure. With an intervention: both sides, and the figure after the
+    change.
 
     unit: the unit to select, None for the one with the largest effect, or that of a clamp. source: the line at the end
-    that names the model, see `provenance`. Raises InputError for a unit that does not exist, and where there is nothing
-    to show.
+    that names the model, see `provenance`. Raises InputError for a unit that does not exist.
     """
-    after = None if intervention is None else intervention.after
-    plain = [one for one in (explanation or example, after) if one is not None]
-    if unit is not None and (shown := after or example) is not None:
-        shown.unit(unit)
+    data, shown = _report(explanation, example, intervention, unit)
+    return _page(data, "".join(map(plain_table, shown)), source)
+
+
+def _report(
+    explanation: Explanation, example: Example | None, intervention: Intervention | None, unit: int | None = None
+) -> tuple[dict[str, Any], list[Explanation]]:
+    """The data of the page, and the explanations in it."""
+    if unit is not None and example is not None:
+        example.unit(unit)  # raises
     if intervention is not None:
-        data = intervention_json(intervention, explanation, intervention.shown_unit if unit is None else unit)
-    elif plain:
-        data = {"view": report_json(explanation, example, unit=unit)}
-    else:
-        raise InputError("nothing to show: give an explanation, an example or an intervention")
-    return _page(data, "".join(plain_table(one) for one in plain), source)
+        after = explain_example(intervention.after, "prefix-difference")
+        return intervention_json(intervention, explanation, after, unit), [explanation, after]
+    view = side_json(explanation) if example is None else report_json(explanation, example, unit)
+    return {"view": view}, [explanation]
 
 
 def compare_page(both: Sequence[tuple[Explanation, Example]], source: str = "") -> str:
@@ -92,11 +95,15 @@ def compare_page(both: Sequence[tuple[Explanation, Example]], source: str = "") 
 
 def result_html(result: Explanation | Example | Intervention) -> str:
     """The fragment that a notebook shows for `result`: a table of the strongest steps, and a frame with its page."""
-    if isinstance(result, Intervention):
-        data, plain = intervention_json(result), plain_table(result.after, _IN_NOTEBOOK)
+    given: tuple[Explanation, Example | None, Intervention | None]
+    if isinstance(result, Explanation):
+        given = result, None, None
+    elif isinstance(result, Example):
+        given = explain_example(result, "prefix-difference"), result, None
     else:
-        parts = (result, None) if isinstance(result, Explanation) else (None, result)
-        data, plain = {"view": report_json(*parts)}, plain_table(result, _IN_NOTEBOOK)
+        given = explain_example(result.before, "prefix-difference"), result.before, result
+    data, shown = _report(*given)
+    plain = plain_table(shown[-1], _IN_NOTEBOOK)
     packed = base64.b64encode(gzip.compress(_page(data).encode(), mtime=0)).decode()
     frame = html.escape(f"<!doctype html><script>{_UNPACK % packed}</script>", quote=True)
     return (
@@ -107,12 +114,10 @@ def result_html(result: Explanation | Example | Intervention) -> str:
     )
 
 
-def plain_table(found: Explanation | Example, most: int | None = None) -> str:
+def plain_table(one: Explanation, most: int | None = None) -> str:
     """The prediction, the weights of the members, the sums, and a table of the steps with their scores, for browsers
-    without JavaScript. An example has the prefix differences. most: of the steps, those with the largest scores; None
-    for all.
+    without JavaScript. most: of the steps, those with the largest scores; None for all.
     """
-    one = found if isinstance(found, Explanation) else explain_example(found, "prefix-difference")
     lines = [f"Prediction: {one.prediction}", one.probability_note, one.lstm_note()]
     if one.parts:
         lines.append(f"Weights of the members: {', '.join(f'{part.name} {part.weight:.2f}' for part in one.parts)}")

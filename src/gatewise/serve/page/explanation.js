@@ -20,23 +20,18 @@ export function textOf(words) {
 	return { text, part: { kept: words.length, steps: words.length, tokens } };
 }
 
-function drawSide({ name, view }) {
-	const { attribution, model, prediction } = view;
+function drawSide({ name, view: { attribution, model, prediction, prefix, words } }) {
 	const tokenNoun = model.inputs === "series" ? "step" : "word";
-	const others = othersText(prediction, model);
-	const sum = attribution ? sumText(attribution, prediction, tokenNoun) : "";
-	const lines = [[others, "others muted"], [attribution?.lstm_note, "note"], [sum, "note"]];
+	const lines = [[othersText(prediction, model), "others muted"], [attribution.lstm_note, "note"], [sumText(attribution, prediction, tokenNoun), "note"]];
 	const column = el("div", {}, el("h2", {}, `${name}: ${headingText(prediction, model)}`),
 		lines.filter(([line]) => line).map(([line, kind]) => el("p", { class: kind }, line)));
-	const { text, part } = textOf(view.words);
+	const { text, part } = textOf(words);
 	createTextView(column, { label: name }).draw({
-		text, part, scores: attribution?.scores, colourOf: attribution ? attribution.method : "", sides: sidesOf(prediction, model),
-		prefix: lineOf(view.prefix, prediction.target), before: null, selected: -1, hovered: null, tokenNoun,
+		text, part, scores: attribution.scores, colourOf: attribution.method, sides: sidesOf(prediction, model),
+		prefix: lineOf(prefix, prediction.target), before: null, selected: -1, hovered: null, tokenNoun,
 	});
-	if (attribution) {
-		const notes = methodNotes(attribution, prediction).map((note) => el("p", { class: "muted note" }, note));
-		column.append(el("details", { class: "about" }, el("summary", {}, "About these numbers"), notes));
-	}
+	const notes = methodNotes(attribution, prediction).map((note) => el("p", { class: "muted note" }, note));
+	column.append(el("details", { class: "about" }, el("summary", {}, "About these numbers"), notes));
 	return column;
 }
 

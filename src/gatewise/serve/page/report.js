@@ -25,8 +25,8 @@ function drawFigure(root, view) {
 	root.append(el("div", { class: "columns stacked" }, el("div", { class: "left" }, places.prediction, places.words), cell), places.heatmap);
 	const store = createStore({ choice: false, changes: view.clamps ?? [], u: view.unit ?? null });
 	const figure = createFigure(places, store, { loadUnit() {} });
-	const attribution = view.attribution;
-	const faithfulness = attribution?.faithfulness ? { [attribution.method]: attribution.faithfulness } : {};
+	const { method, faithfulness: measured } = view.attribution;
+	const faithfulness = measured ? { [method]: measured } : {};
 	store.set({ model: { model: view.model, faithfulness, attribution_method: "" }, data: dataOf(view) });
 	figure.openHeatmap().then(() => places.heatmap.querySelector("option[value=similarity]")?.remove()); // the server computes it
 }
