@@ -49,8 +49,13 @@ def test_interrupted_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, step: int
     assert usable.predict(data.inputs[:5]).tolist() == caught.value.model.predict(data.inputs[:5]).tolist()
     assert usable.metadata.epochs == epoch - 1
     assert usable.ensemble.get("ngrams") is None, "they are fitted after the last epoch"
+    for model in (caught.value.model, usable):
+        assert model.metadata.interrupted == f"stopped in epoch {epoch} of 4"
+        assert f"| interrupted | stopped in epoch {epoch} of 4; the run is not finished |" in model.card()
     resumed = train(data, out=tmp_path / "m", resume=True, **OPTIONS)
     _same(resumed, uninterrupted)
+    assert resumed.metadata.interrupted == gw.load(tmp_path / "m").metadata.interrupted == ""
+    assert "interrupted" not in resumed.card()
     assert not (tmp_path / "m.run").exists()
 
 
@@ -74,18 +79,6 @@ def test_half_an_epoch_does_not_replace_a_trained_model(tmp_path: Path) -> None:
     with pytest.raises(Interrupted, match="the model so far is in"):
         train(data, callbacks=InterruptAt(2, 2), **other)
     assert gw.load(tmp_path / "m").metadata.seed == 22
-
-
-def test_an_interrupted_model_says_so_until_the_run_is_finished(tmp_path: Path) -> None:
-    data = made_reviews(200, 37)
-    with pytest.raises(Interrupted) as caught:
-        train(data, out=tmp_path / "m", callbacks=InterruptAt(2, 3), **OPTIONS)
-    for model in (caught.value.model, gw.load(tmp_path / "m")):
-        assert model.metadata.interrupted == "stopped in epoch 2 of 4"
-        assert "| interrupted | stopped in epoch 2 of 4; the run is not finished |" in model.card()
-    resumed = train(data, out=tmp_path / "m", resume=True, **OPTIONS)
-    assert resumed.metadata.interrupted == gw.load(tmp_path / "m").metadata.interrupted == ""
-    assert "interrupted" not in resumed.card()
 
 
 def test_neither_a_model_nor_an_unfinished_run_is_overwritten_silently(tmp_path: Path) -> None:

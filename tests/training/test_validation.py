@@ -46,7 +46,7 @@ def test_rows_with_times_and_validation_data_of_their_own() -> None:
     assert one.identity != two.identity
 
 
-def test_a_run_is_not_resumed_with_other_groups_or_times() -> None:
+def test_a_run_is_not_resumed_with_other_groups_times_or_class_weights() -> None:
     data = made_reviews(60, 9)
     groups = np.arange(60) // 4
     cases: list[dict[str, Any]] = [{}, {"groups": groups}, {"groups": groups[::-1].copy()}, {"time": np.arange(60.0)}]
@@ -55,7 +55,7 @@ def test_a_run_is_not_resumed_with_other_groups_or_times() -> None:
         found = [prepare(replace(data, **case), chosen, 0) for case in cases]
         assert len({one.identity for one in found}) == len(cases)
         assert {one.fingerprint for one in found} == {data.fingerprint()}  # evaluate reads neither
-    assert found[0].identity == data.fingerprint()
+    assert found[0].identity == data.fingerprint() != prepare(data, chosen, 0, class_weight="balanced").identity
 
 
 def test_what_only_validation_data_have_is_not_learnt() -> None:

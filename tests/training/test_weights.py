@@ -14,12 +14,12 @@ from gatewise.data import Labelled
 from gatewise.errors import InputError
 from gatewise.metrics import MultilabelEvaluation
 from gatewise.target import Target
-from gatewise.training import Interrupted, recipe
+from gatewise.training import recipe
 from gatewise.training.objective import scores_of
 from gatewise.training.stack import Stack, best_threshold, choose_thresholds, cost_thresholds
 from gatewise.training.train import train
 from gatewise.training.training_data import class_weights, logit_shift, prepare, row_weights
-from tests.training.callbacks import InterruptAt, Recorder
+from tests.training.callbacks import Recorder
 from tests.training.texts import made_rare
 
 SMALL: dict[str, Any] = {"units": 8, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 3, "seed": 4}
@@ -157,14 +157,6 @@ def test_a_row_of_weight_0_is_as_if_it_were_not_there() -> None:
     two = train(data.take(weights > 0), **SMALL)
     for name, array in one.parameters.items():
         assert array.tobytes() == two.parameters[name].tobytes(), name
-
-
-def test_a_run_is_not_resumed_with_other_class_weights(tmp_path: Path) -> None:
-    data = made_rare(240, 9)
-    with pytest.raises(Interrupted):
-        train(data, out=tmp_path / "m", callbacks=InterruptAt(1, 3), **SMALL, class_weight="balanced")
-    with pytest.raises(gw.errors.TrainingError, match="differs in data"):
-        train(data, out=tmp_path / "m", resume=True, **SMALL)
 
 
 def test_multilabel(tmp_path: Path) -> None:
