@@ -77,7 +77,7 @@ subprocess.run([sys.executable, "-m", "gatewise", "tune", "rows.csv", *options],
     "tensorboard": """
 from pathlib import Path
 import gatewise as gw
-from gatewise.training.trackers import TensorBoardCallback
+from gatewise.training.progress import TensorBoardCallback
 texts, labels = [f"{'good' if n % 3 else 'bad'} film {n}" for n in range(300)], [n % 3 for n in range(300)]
 gw.train(texts, labels, epochs=1, units=4, verbose=0, callbacks=TensorBoardCallback("runs"))
 assert list(Path("runs").rglob("events.out.tfevents.*"))
@@ -87,7 +87,7 @@ import os
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # newer versions write to a database by default
 import mlflow
 import gatewise as gw
-from gatewise.training.trackers import MLflowCallback
+from gatewise.training.progress import MLflowCallback
 mlflow.set_tracking_uri("file:mlruns")
 texts, labels = [f"{'good' if n % 3 else 'bad'} film {n}" for n in range(300)], [n % 3 for n in range(300)]
 gw.train(texts, labels, epochs=1, units=4, verbose=0, callbacks=MLflowCallback())

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.forecast.fit import Plan, combine, member_weights
-from gatewise.forecast.windows import TrainingWindows, fit_autoregression, window_recipe
+from gatewise.forecast.fit import (
+    Plan,
+    TrainingWindows,
+    combine,
+    fit_autoregression,
+    member_weights,
+    window_recipe,
+)
 from gatewise.members.windows import Transform, numbered
 from gatewise.types import Array
 

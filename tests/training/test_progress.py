@@ -15,7 +15,7 @@ import gatewise as gw
 from gatewise.errors import InputError, MissingExtra
 from gatewise.model.model import Model
 from gatewise.training import Callback, Interrupted, pretrain_recipe
-from gatewise.training.trackers import MLflowCallback, TensorBoardCallback
+from gatewise.training.progress import MLflowCallback, TensorBoardCallback
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_corpus, made_reviews
 

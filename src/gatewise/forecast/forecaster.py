@@ -98,8 +98,7 @@ class Forecaster:
         exogenous: further columns, known up to the present; their future values are not needed. Raises InputError for
         missing values, irregular times, series that are too short, and a horizon beyond the year 9999.
         """
-        from gatewise.forecast.fit import fit  # what a saved forecaster does not need
-        from gatewise.forecast.windows import window_recipe
+        from gatewise.forecast.fit import fit, window_recipe  # what a saved forecaster does not need
 
         start = time.perf_counter()
         given = series_set(y, exogenous, times)

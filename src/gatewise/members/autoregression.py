@@ -1,4 +1,4 @@
-"""The linear autoregression, a member of forecasters. Its fit is `gatewise.forecast.windows`."""
+"""The linear autoregression, a member of forecasters. Its fit is `gatewise.forecast.fit`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The LSTM of a forecaster: an `LSTM` that reads transformed windows. Its fit is `gatewise.forecast.windows`."""
+"""The LSTM of a forecaster: an `LSTM` that reads transformed windows. Its fit is `gatewise.forecast.fit`."""
 
 from __future__ import annotations
 

@@ -109,8 +109,7 @@ def fit_linear(
     (n, features), columns = x.shape, y.shape[1]
     x = hstack([x, csr_matrix(np.ones((n, 1), dtype=np.float32))], format="csr")  # the last feature is the bias
     transposed = x.T.tocsr()
-    squared = transposed.copy()
-    squared.data = np.square(squared.data)
+    squared = transposed.power(2)
     penalty = np.full((features + 1, 1), l2, dtype=np.float32)
     penalty[-1] = l2 if loss == "squared-hinge" else 0.0
     width = max(1, min(-(-columns // threads), BLOCK_FLOATS // max(1, features)))
@@ -126,13 +125,8 @@ def fit_linear(
         problem = _Problem(x, transposed, squared, factors, penalty)
         w[:, block] = _newton(problem, target, row_weight[:, block], _LOSSES[loss], max_iter, tol)
 
-    blocks = range(0, columns, width)
-    if len(blocks) == 1 or threads == 1:
-        for first in blocks:
-            solve(first)
-    else:
-        with ThreadPoolExecutor(threads) as pool:  # SciPy's sparse products release the GIL
-            list(pool.map(solve, blocks))
+    with ThreadPoolExecutor(threads) as pool:  # SciPy's sparse products release the GIL
+        list(pool.map(solve, range(0, columns, width)))
     return w[:-1], w[-1].astype(np.float64)
 
 
