@@ -31,7 +31,7 @@ EXPECTED_FAILED_CHECKS = {"check_sample_weight_equivalence_on_dense_data": SPLIT
 NOT_FOR_TEXTS = {
     "check_array_api_input": "texts are in no numeric array",
     "check_complex_data": "no text is complex",
-    "check_dtype_object": "numbers in an array of objects; texts in one are in test_never_misread.py",
+    "check_dtype_object": "numbers in an array of objects; texts in one are in tests/data/test_inputs.py",
     "check_estimators_empty_data_messages": "expects the number of columns in the message; see test_no_text",
     "check_estimator_sparse_array": "texts are in no sparse matrix",
     "check_estimator_sparse_matrix": "texts are in no sparse matrix",

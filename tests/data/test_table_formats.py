@@ -49,13 +49,13 @@ def write_csv(path: Path, delimiter: str = ",") -> bytes:
 
 def write_format(path: Path) -> None:
     """The rows in the format of the suffix."""
-    name = path.name.removesuffix(".gz").removesuffix(".zst")
-    plain = path.with_name(name)
+    plain = path.with_name(path.name.removesuffix(".gz").removesuffix(".zst"))
+    name = plain.name.lower()
     records = [{"text": text, "label": label, "n": n} for n, (text, label) in enumerate(ROWS, 1)]
-    if name.endswith((".csv", ".tsv")):
-        write_csv(plain, "\t" if name.endswith(".tsv") else ",")
+    if name.endswith((".csv", ".tsv", ".tab")):
+        write_csv(plain, "," if name.endswith(".csv") else "\t")
     elif name.endswith((".jsonl", ".ndjson")):
-        plain.write_text("\n".join(json.dumps(record) for record in records), encoding="utf-8")
+        plain.write_text("\r\n\n".join(json.dumps(record) for record in records), encoding="utf-8")
     elif name.endswith(".json"):
         plain.write_text(json.dumps(records, indent=2), encoding="utf-8")
     elif name.endswith(".parquet"):
@@ -69,7 +69,7 @@ def write_format(path: Path) -> None:
             file.write(plain.read_bytes())
 
 
-FORMATS = ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.parquet", "a.arrow", "a.feather"]
+FORMATS = ["a.csv", "a.tsv", "a.TAB", "a.jsonl", "a.NDJSON", "a.json", "a.parquet", "a.arrow", "a.feather"]
 FORMATS += [f"a.{name}.{compression}" for name in ("csv", "tsv", "jsonl", "json") for compression in ("gz", "zst")]
 
 

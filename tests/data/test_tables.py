@@ -58,17 +58,7 @@ def test_lines_that_end_in_a_carriage_return(tmp_path: Path, content: bytes) -> 
     assert read_texts([str(path)]).texts == ["x"]
 
 
-def test_tsv_and_json_lines_and_their_names(tmp_path: Path) -> None:
-    want = (["good film", "dull"], [1, 0], ("no", "yes"))
-    lines = '{"text": "good film", "label": "yes", "n": 1}\n\n{"label": "no", "text": "dull"}'
-    for name, content in (
-        ("a.tsv", GOOD.replace(",", "\t")),
-        ("a.TAB", GOOD.replace(",", "\t")),
-        ("a.jsonl", lines),
-        ("a.NDJSON", lines.replace("\n", "\r\n")),
-    ):
-        data = read(tmp_path, content, name)
-        assert (data.inputs, data.labels.tolist(), data.classes) == want
+def test_a_name_that_is_none_of_a_table(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"must end in one of \.csv \.tsv \.tab \.jsonl \.ndjson \.json \.parquet"):
         read(tmp_path, GOOD, "a.txt")
 
