@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +24,29 @@ from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of
 
 TEXTS = ["the film was bad", "a good film seen twice", "the end of it", "it was good was it", "bad bad end"]
-Run = Callable[..., Result]
+
+
+class Run:
+    """`run("predict", ..., input=None)`: stdout, stderr and exit_code; whatever is not an exit goes on as it is."""
+
+    def __call__(self, *words: object, input: str | bytes | None = None) -> Result:
+        return CliRunner().invoke(program, [str(word) for word in words], input=input, catch_exceptions=False)
+
+    def json(self, *words: object, input: str | None = None) -> Any:
+        """What the command prints with --json."""
+        return json.loads(self(*words, "--json", input=input).stdout)
+
+
 Series = list[np.ndarray]
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run("predict", ..., input=None)`: stdout, stderr and exit_code; whatever is not an exit goes on as it is."""
     for name in ("FORCE_COLOR", "GATEWISE_KERNEL", "GATEWISE_ISA", "GATEWISE_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("GATEWISE_OFFLINE", "1")
-
-    def invoke(*words: object, input: str | bytes | None = None) -> Result:
-        return CliRunner().invoke(program, [str(word) for word in words], input=input, catch_exceptions=False)
-
-    return invoke
+    return Run()
 
 
 @pytest.fixture(scope="session")

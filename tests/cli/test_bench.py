@@ -36,7 +36,7 @@ def test_quick_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_reference_kernel_is_measured_on_one_thread(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_KERNEL", "reference")
     monkeypatch.setenv("GATEWISE_THREADS", "2")
-    found = json.loads(run("bench", "--quick", "--json").stdout)
+    found = run.json("bench", "--quick")
     assert (found["kernel"], [row["threads"] for row in found["results"]]) == ("reference", [1])
 
 

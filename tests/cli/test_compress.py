@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from gatewise.data import read_table
@@ -26,9 +25,7 @@ def test_the_report(run: Run, keras_model: Model, keras_folder: Path, labelled_c
     assert ["equal", "predictions", f"{note.agreement:.4f}"] in rows
     assert "measured on 5: " in result.stdout
     assert note.bytes_after == sum(file.stat().st_size for file in out.iterdir())
-    found = json.loads(
-        run("compress", "-m", keras_folder, "-o", out, "--storage", "float16", "--json", "--overwrite").stdout
-    )
+    found = run.json("compress", "-m", keras_folder, "-o", out, "--storage", "float16", "--overwrite")
     expected = compress(keras_model, "float16").metadata.compression
     assert expected is not None
     assert found["bytes_after"] == expected.bytes_after

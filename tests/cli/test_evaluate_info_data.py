@@ -25,7 +25,7 @@ def test_evaluate_prints_the_evaluation(run: Run, keras_model: Model, keras_fold
     for k, name in enumerate(("negative", "positive")):
         counts = expected.confusion[k]
         assert [name, *map(str, counts), f"{counts[k] / sum(counts):.4f}"] in rows
-    seen = json.loads(run("evaluate", "-m", keras_folder, labelled_csv, "--json").stdout)
+    seen = run.json("evaluate", "-m", keras_folder, labelled_csv)
     assert seen["accuracy"] == expected.accuracy
     assert seen["loss"] == expected.loss
     assert seen["confusion"] == [list(row) for row in expected.confusion]
@@ -53,7 +53,7 @@ def test_evaluate_warns_about_training_data(run: Run, keras_model: Model, labell
 
 
 def test_data_of_a_table(run: Run, labelled_csv: Path) -> None:
-    seen = json.loads(run("data", labelled_csv, "--json").stdout)
+    seen = run.json("data", labelled_csv)
     assert seen["train"]["n"] == 5
     negative, positive = seen["train"]["classes"]
     assert negative == {"class": "negative", "n": 3, "min": 3, "median": 4, "p90": 4, "max": 4}
@@ -74,7 +74,7 @@ def test_embedded_imdb_has_a_note(run: Run, keras_folder: Path) -> None:
 
 
 def test_info_of_this_machine(run: Run) -> None:
-    seen = json.loads(run("info", "--json").stdout)
+    seen = run.json("info")
     assert (seen["gatewise"], seen["python"]) == (__version__, f"CPython {platform.python_version()}")
     assert seen["kernel"] == kernels.get().name
     assert set(seen["kernels"]) == set(kernels.NAMES)
@@ -88,7 +88,7 @@ def test_info_of_this_machine(run: Run) -> None:
 def test_info_shows_settings_and_what_is_unavailable(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_KERNEL", "reference")
     monkeypatch.setenv("GATEWISE_THREADS", "3")
-    seen = json.loads(run("info", "--json").stdout)
+    seen = run.json("info")
     assert (seen["kernel"], seen["threads"]) == ("reference", 3)
     assert seen["kernel_reason"] == "set by GATEWISE_KERNEL"
     assert "reference  used: set by GATEWISE_KERNEL" in run("info").stdout
@@ -110,7 +110,7 @@ def test_info_of_a_model(run: Run, keras_folder: Path, tokens_folder: Path) -> N
     total = sum(int(row[-1].replace(",", "")) for row in rows if row and row[0] in ("Embedding", "LSTM", "Dense"))
     assert ["total", f"{total:,}"] in rows
     assert any(row[:1] == ["lstm.safetensors"] for row in rows)
-    seen = json.loads(run("info", "-m", keras_folder, "--json").stdout)
+    seen = run.json("info", "-m", keras_folder)
     assert seen["architecture"]["units"] == 6
     assert seen["members"] == [{"name": "LSTM", "weight": 1.0}]
     assert sum(layer["parameters"] for layer in seen["layers"]) == total
@@ -120,7 +120,7 @@ def test_info_of_a_model(run: Run, keras_folder: Path, tokens_folder: Path) -> N
 
 
 def test_the_fields_of_a_recipe(run: Run) -> None:
-    plain, as_json = run("info", "--recipe", "fast"), json.loads(run("info", "--recipe", "fast", "--json").stdout)
+    plain, as_json = run("info", "--recipe", "fast"), run.json("info", "--recipe", "fast")
     assert max(map(len, plain.stdout.splitlines())) < 80
     assert as_json["recipe"] == "fast"
     for field in as_json["fields"]:

@@ -14,6 +14,7 @@ from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
 from tests.cli.conftest import TEXTS, Run
+from tests.cli.test_bad_input import refused
 from tests.explain.random_net import parameters_of
 
 
@@ -97,10 +98,10 @@ def test_each_task_has_its_scores_and_its_sentence(
     assert [word for word in hidden if word in scores] == []
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert page.read_text(encoding="utf-8").count("<table") >= 2
-    seen = json.loads(run("evaluate", "-m", folders[name], *tables[name], "--json").stdout)
+    seen = run.json("evaluate", "-m", folders[name], *tables[name])
     assert seen["task"] == task
     assert sentence in run("info", "-m", folders[name]).stdout
-    assert json.loads(run("info", "-m", folders[name], "--json").stdout)["task"] == task
+    assert run.json("info", "-m", folders[name])["task"] == task
     assert seen["mistakes"]
     assert sum(one["n"] for one in seen["by_length"]["ranges"]) == seen["n"]
 
@@ -112,9 +113,7 @@ def test_a_number_is_explained_in_its_unit(run: Run, folders: dict[str, Path], t
     assert "increases the prediction" in result.stdout
     assert "logit" not in result.stdout
     assert "probability" not in result.stdout
-    printed = json.loads(
-        run("explain", "-m", folders["number"], "-i", *tables["number"], "--row", "4", "--json").stdout
-    )
+    printed = run.json("explain", "-m", folders["number"], "-i", *tables["number"], "--row", "4")
     assert printed["prediction"] == pytest.approx(printed["target_score"])
     refused = run("explain", "-m", folders["number"], "-i", *tables["number"], "--against", "price")
     assert (refused.exit_code, "is for classification" in refused.stderr) == (2, True)
@@ -153,9 +152,9 @@ def test_series_of_other_channels_are_refused_with_the_file(run: Run, folders: d
     wide = tmp_path / "two.npy"
     np.save(wide, np.zeros((3, 9, 2)))
     for command in ("explain", "predict"):
-        result = run(command, "-m", folders["number"], "-i", wide, "--layout", "time-first")
-        assert result.exit_code == 2
-        assert "two.npy': the series have 2 channels, the model reads 1" in result.stderr
+        assert "two.npy': the series have 2 channels, the model reads 1" in refused(
+            run, command, "-m", folders["number"], "-i", wide, "--layout", "time-first"
+        )
 
 
 @pytest.mark.parametrize("source", ["table", "folder", "series"])
@@ -178,7 +177,7 @@ def test_data_with_one_class_is_evaluated(
     done = run("evaluate", *words)
     assert done.exit_code == 0, done.stderr
     assert "not defined: the data has one class" in done.stdout
-    found = json.loads(run("evaluate", *words, "--json").stdout)
+    found = run.json("evaluate", *words)
     assert (found["n"], found["auc"]) == (5, None)
     assert run("evaluate", *words, "--html", tmp_path / "report.html").exit_code == 0
 

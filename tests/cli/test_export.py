@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -23,7 +22,7 @@ def test_the_report(run: Run, keras_folder: Path, tmp_path: Path) -> None:
     assert f"{out.stat().st_size:,} bytes, opset 17" in result.stdout
     before = out.read_bytes()
     assert "--overwrite" in refused(run, "export", "-m", keras_folder, "-o", out)
-    report = json.loads(run("export", "-m", keras_folder, "-o", out, "--overwrite", "--json").stdout)
+    report = run.json("export", "-m", keras_folder, "-o", out, "--overwrite")
     assert (report["path"], report["checked"], report["bytes"]) == (str(out), 1_000, len(before))
 
 

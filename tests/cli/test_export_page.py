@@ -9,6 +9,7 @@ import numpy as np
 
 from gatewise.model.model import Model
 from tests.cli.conftest import Run
+from tests.cli.test_bad_input import refused
 
 TEXTS = ["it was a good film", "the end was bad"]
 
@@ -65,9 +66,7 @@ def test_series(run: Run, series_folder: Path, series_file: Path, tmp_path: Path
 def test_only_an_exported_page_is_replaced(run: Run, keras_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "demo"
     assert run("export-page", "-m", keras_folder, TEXTS[0], "-o", out).exit_code == 0
-    again = run("export-page", "-m", keras_folder, TEXTS[1], "-o", out)
-    assert again.exit_code == 2
-    assert "--overwrite replaces it" in again.stderr
+    assert "--overwrite replaces it" in refused(run, "export-page", "-m", keras_folder, TEXTS[1], "-o", out)
     assert json.loads((out / "model.json").read_bytes())["exported"]["inputs"] == [{"text": TEXTS[0]}]
     assert run("export-page", "-m", keras_folder, TEXTS[1], "-o", out, "--overwrite").exit_code == 0
     assert json.loads((out / "model.json").read_bytes())["exported"]["inputs"] == [{"text": TEXTS[1]}]

@@ -60,7 +60,7 @@ def test_forecast_of_one_series(run: Run, tmp_path: Path) -> None:
         assert "saved is a forecaster, made by `gatewise forecast`" in message
     described = run("info", "-m", tmp_path / "saved")
     assert [line.removeprefix("gatewise: ") for line in lines] == described.stdout.splitlines()[3 : 3 + len(lines)]
-    found = json.loads(run("info", "-m", tmp_path / "saved", "--json").stdout)
+    found = run.json("info", "-m", tmp_path / "saved")
     assert [f"gatewise:   {one['weight']:.2f}  {one['name']}" for one in found["members"]] == lines[4:]
 
 

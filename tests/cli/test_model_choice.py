@@ -72,8 +72,8 @@ def test_a_model_folder_prints_no_message(run: Run, bundled_folder: Path, tokens
     shutil.copytree(tokens_folder, "my model")
     assert run("predict", "-m", "my model", "good").stderr == ""
     assert "Error" not in run("predict", "-m", "my model", "good").stdout
-    assert json.loads(run("predict", "-m", "my model", "good", "--json").stdout)["model"] == "my model"
-    assert json.loads(run("predict", "good", "--json").stdout)["model"] == "sentiment (bundled)"
+    assert run.json("predict", "-m", "my model", "good")["model"] == "my model"
+    assert run.json("predict", "good")["model"] == "sentiment (bundled)"
 
 
 def test_a_folder_without_a_model_is_refused(run: Run, bundled_folder: Path) -> None:
@@ -105,11 +105,11 @@ def test_the_bundled_model_is_read_only(run: Run, bundled_folder: Path, reviews_
 
 def test_evaluate(run: Run, bundled_folder: Path, keras_folder: Path, reviews_csv: Path) -> None:
     reviews_csv.write_text("text,label\ngood,positive\nbad bad,negative\nthe end,negative\n")
-    shown = json.loads(run("evaluate", reviews_csv, "--json").stdout)
+    shown = run.json("evaluate", reviews_csv)
     assert shown["model"] == "sentiment (bundled)"
-    named = json.loads(run("evaluate", "-m", keras_folder, reviews_csv, "--json").stdout)
+    named = run.json("evaluate", "-m", keras_folder, reviews_csv)
     assert shown["loss"] == named["loss"]
-    both = json.loads(run("evaluate", "-m", keras_folder, reviews_csv, reviews_csv, "--json").stdout)
+    both = run.json("evaluate", "-m", keras_folder, reviews_csv, reviews_csv)
     assert both["n"] == 2 * named["n"]
 
 
@@ -124,7 +124,7 @@ def test_without_a_bundled_model_the_error_says_how_to_make_it(run: Run, no_bund
         assert "the bundled model is missing; give a model folder, or make it: gatewise train" in line
         assert f"gatewise compress -m models/big -o {bundled.FOLDER}" in line
     assert "bundled    the bundled model is missing" in run("info").stdout
-    assert json.loads(run("info", "--json").stdout)["bundled_model"] is None
+    assert run.json("info")["bundled_model"] is None
     with pytest.raises(ModelFileError, match="the bundled model is missing"):
         gw.load()
 
@@ -135,9 +135,9 @@ def test_calibrated_probabilities_are_reported(run: Run, keras_model: Model, tmp
     dataclasses.replace(keras_model, metadata=metadata).save(tmp_path / "m")
     result = run("predict", "-m", tmp_path / "m", "good")
     assert result.stderr == "gatewise: probabilities are calibrated\n"
-    assert json.loads(run("predict", "-m", tmp_path / "m", "good", "--json").stdout)["calibrated"] is True
+    assert run.json("predict", "-m", tmp_path / "m", "good")["calibrated"] is True
     assert "(calibrated)" in run("explain", "-m", tmp_path / "m", "good").stdout
     assert "(calibrated)" in run("explain", "-m", tmp_path / "m", "good", "--compare", "bad").stdout
-    assert json.loads(run("explain", "-m", tmp_path / "m", "good", "--json").stdout)["calibrated"] is True
+    assert run.json("explain", "-m", tmp_path / "m", "good")["calibrated"] is True
     assert "calibrated      network x 0.50" in run("info", "-m", tmp_path / "m").stdout
     assert "(calibrated)" not in run("explain", "--help").stdout

@@ -54,7 +54,7 @@ def test_regression(run: Run, table: Path) -> None:
     first = json.loads(Path("out.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert list(first)[-1] == "prediction"
     assert isinstance(first["prediction"], float)
-    numbers = json.loads(run("data", "films.csv", *options, "--task", "regression", "--json").stdout)
+    numbers = run.json("data", "films.csv", *options, "--task", "regression")
     assert numbers["train"]["numbers"] == {"price": {"min": 2.5, "mean": 4.0, "max": 5.5}}
 
 
@@ -66,7 +66,7 @@ def test_multilabel(run: Run, table: Path) -> None:
     columns = ("--text", "body", "--label", "news", "--label", "sport")
     assert "the task must be multilabel" in refused(run, "train", "films.csv", *columns)
     one, two = (
-        json.loads(run("data", "films.csv", *options, "--json").stdout)["train"]["classes"]
+        run.json("data", "films.csv", *options)["train"]["classes"]
         for options in (words, (*columns, "--task", "multilabel"))
     )
     assert one == two
@@ -116,7 +116,7 @@ def test_series_are_described(run: Run, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     Path("wide.csv").write_text("label,a,b,c\nx,1,2,3\ny,4,5,\n", encoding="utf-8")
     assert "add --series" in refused(run, "data", "wide.csv")
-    found = json.loads(run("data", "wide.csv", "--series", "--json").stdout)["train"]
+    found = run.json("data", "wide.csv", "--series")["train"]
     assert "1 channel, 2 to 3 steps" in found["source"]
     assert [(one["class"], one["max"]) for one in found["classes"]] == [("x", 3), ("y", 2)]
 
@@ -147,7 +147,7 @@ def test_folders_of_train_and_test(run: Run, tmp_path: Path) -> None:
     assert splits.test is not None
     assert splits.train.inputs[0] == "a bad film train 0"
     assert splits.test.inputs[0] == "a bad film test 0"
-    found = json.loads(run("data", tmp_path / "films", "--json").stdout)
+    found = run.json("data", tmp_path / "films")
     assert [found[part]["n"] for part in ("train", "test")] == [6, 6]
     assert found["note"] == "the folder test of 'films'"
     write_films(tmp_path / "films", {"test": ["odd"]})

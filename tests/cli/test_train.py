@@ -72,7 +72,7 @@ def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: P
     assert "not calibrated: 3 validation rows, at least 100 are needed" in said
     assert " --set ngrams.order=2" in model.metadata.command
     assert "1- to 2-grams" in run("info", "-m", target).stdout
-    assert json.loads(run("info", "-m", target, "--json").stdout)["layers"][-1]["parameters"] == len(ngrams)
+    assert run.json("info", "-m", target)["layers"][-1]["parameters"] == len(ngrams)
     for source, words in ((columns(reviews_csv), "from 0 to 3"), ((series_file,), "these are series")):
         order = 4 if "from" in words else 1
         refused = run("train", *source, "-o", tmp_path / "n", *SMALL, "--set", f"ngrams.order={order}")

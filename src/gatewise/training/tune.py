@@ -11,7 +11,8 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -123,7 +124,8 @@ def tune(
     space = named_values(Recipe, search)
     check_search(space, base, fixed)
     RunFolder.of(out, False, overwrite)  # an error now rather than after the search
-    study = _study(storage, seed, _identity(labelled, base, start, seed, space, train_options))
+    with _quiet(library):
+        study = _study(storage, seed, _identity(labelled, base, start, seed, space, train_options))
     if not study.trials:
         first = values_of(base)
         study.enqueue_trial({name: first[name] for name, values in space.items() if _has(values, first[name])})
@@ -149,20 +151,15 @@ def tune(
         if stop.is_set() or time.monotonic() > deadline or _ended(study) >= trials:
             study.stop()
 
-    verbosity = library.logging.get_verbosity()
-    library.logging.set_verbosity(library.logging.ERROR)  # without a message for each trial
-    try:
-        with interruptible() as stop:  # not in the middle of a write to the storage
-            try:
-                if _ended(study) < trials:
-                    study.optimize(objective, callbacks=[after])
-            except Interrupted as error:  # of a training, which had the signal
-                stop.number = error.exit_code - 128
-                stop.set()
-            if stop.is_set() and _ended(study) < trials:
-                raise Interrupted(f"stopped after {counted(_ended(study), 'trial')}", stop)
-    finally:
-        library.logging.set_verbosity(verbosity)
+    with _quiet(library), interruptible() as stop:  # not in the middle of a write to the storage
+        try:
+            if _ended(study) < trials:
+                study.optimize(objective, callbacks=[after])
+        except Interrupted as error:  # of a training, which had the signal
+            stop.number = error.exit_code - 128
+            stop.set()
+        if stop.is_set() and _ended(study) < trials:
+            raise Interrupted(f"stopped after {counted(_ended(study), 'trial')}", stop)
     finished = tuple(_trial(one) for one in study.get_trials(deepcopy=False) if one.state.is_finished())
     complete = [one for one in finished if one.loss is not None]
     if not complete:
@@ -271,6 +268,17 @@ class _Reporter(Callback):
 def validation_loss(model: Model) -> float:
     """The loss of the whole model on its validation set: with n-grams and calibration, where it has them."""
     return float(model.metadata.evaluations[-1].loss)
+
+
+@contextmanager
+def _quiet(library: Any) -> Iterator[None]:
+    """Optuna without a message for each study and trial."""
+    verbosity = library.logging.get_verbosity()
+    library.logging.set_verbosity(library.logging.ERROR)
+    try:
+        yield
+    finally:
+        library.logging.set_verbosity(verbosity)
 
 
 def _ended(study: optuna.Study) -> int:
