@@ -67,10 +67,10 @@ def test_a_changed_field_that_nothing_reads_is_refused(
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
-@pytest.mark.parametrize("given", [{}, {"validation": True}, UNLABELLED])
+@pytest.mark.parametrize("given", [{}, {"validation": True}])
 def test_what_a_recipe_says_itself_is_never_refused(name: str, given: dict[str, Any]) -> None:
     """Nor is a field of a recipe of another name, nor a value that turns something off."""
-    check_settings(recipe(name), None, **given)
+    check_settings(recipe(name), None, **given, unlabelled=recipe(name).uses_unlabelled)
     check_settings(recipe(name, student_epochs=0, lsa_components=0, ngrams__order=0), None, **given)
     check_settings(replace(recipe(name, probe_l2=3.0, ngrams__l2=7.0), name="mine"), None, **given)
 

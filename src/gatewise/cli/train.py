@@ -118,7 +118,6 @@ def train(given: Any) -> None:
     """
     from gatewise.data import read_texts
     from gatewise.kernels import for_precision
-    from gatewise.training import RECIPES
     from gatewise.training.data_checks import warn_about_overlap
     from gatewise.training.processes import current
     from gatewise.training.progress import ProgressPrinter
@@ -144,9 +143,6 @@ def train(given: Any) -> None:
     # A file may hold series for all that its name says.
     chosen = recipe_of_run(recipe, changes, 0, "series" if table.series or is_series(source) else None, **there)
     for_precision(chosen.kernel_precision)
-    if given.unlabelled and not chosen.uses_unlabelled:
-        others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
-        raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
     if start is not None:
         match_pretrained(chosen, start)
     if out is not None:

@@ -21,7 +21,6 @@ from gatewise.data.times import seconds_of
 from gatewise.errors import DataWarning, InputError, counted, quote
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import describe_truncation
-from gatewise.training.recipes import Recipe
 from gatewise.training.training_data import TrainingData, class_counts
 
 if TYPE_CHECKING:
@@ -64,18 +63,11 @@ def validation_of(validation: Any, data: Labelled, layout: str | None) -> Labell
     return found
 
 
-def unlabelled_of(unlabelled: Any, data: Labelled, recipe: Recipe) -> Unlabelled:
-    """Unlabelled texts. Raises InputError where a run cannot learn from them."""
-    if not recipe.uses_unlabelled:
-        raise InputError(f"recipe {recipe.name} cannot use unlabelled texts (student_epochs, lsa_components)")
-    found = unlabelled if isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
-    if data.task != "classification":
-        raise InputError(f"{data.source}: only classifiers learn from unlabelled texts, not {data.task}")
-    if data.kind == "series":
-        raise InputError(f"{data.source}: series cannot learn from unlabelled texts")
+def unlabelled_of(unlabelled: Any, data: Labelled) -> Unlabelled:
+    """Unlabelled texts. Raises InputError where the data have weights."""
     if (data.sample_weight != 1).any():
         raise InputError(f"{data.source}: sample_weight does not reach unlabelled texts: leave one of them out")
-    return found
+    return unlabelled if isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
 
 
 def warn_about_data(

@@ -429,6 +429,12 @@ def check_settings(
         raise InputError("groups cut a validation set from the data, and one is given")
     if groups and (split == "row" or (split == "time" and kind == "text")):
         raise InputError(f"groups are for a split by group, and this one is by {split}")
+    if unlabelled and not recipe.uses_unlabelled:
+        others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
+        raise InputError(f"recipe {recipe.name} does not use unlabelled texts; {others} do")
+    if unlabelled and (kind == "series" or task not in (None, "classification")):
+        what = "series" if kind == "series" else task
+        raise InputError(f"only classifiers of texts learn from unlabelled texts, not {what}")
     if recipe.ngrams.scaling == "tfidf" and recipe.ngrams.order:
         if task not in (None, "classification"):
             raise InputError(f"ngrams.scaling 'tfidf' is for classification, not for {task}")

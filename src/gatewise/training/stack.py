@@ -190,10 +190,8 @@ def _held_out_train(members: Sequence[FittedMember], weights: Array, combined: A
     return np.asarray(mean + covariance / np.maximum(variance, 1e-12) * (of_train - center))
 
 
-def check_threshold(target: Target, threshold: Threshold | None) -> None:
-    """Raise InputError unless `threshold` is None, "f1", a probability, or for multi-label one per label."""
-    if threshold is None:
-        return
+def check_threshold(target: Target, threshold: Threshold) -> None:
+    """Raise InputError unless `threshold` is "f1", a probability, or for multi-label one per label."""
     if target.task == "regression":
         raise InputError("a threshold is for classes: a regression has none")
     if isinstance(threshold, str):

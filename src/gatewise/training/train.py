@@ -107,7 +107,8 @@ def train(
     """
     own = {"task": task, "sample_weight": sample_weight, "layout": layout}
     labelled = labelled_of(data, labels, groups=groups, times=times, **own)
-    check_threshold(labelled.target, threshold)
+    if threshold is not None:
+        check_threshold(labelled.target, threshold)
     seed = checked_seed(seed, resume)
     start = None
     if pretrained is not None:
@@ -123,7 +124,7 @@ def train(
         raise InputError("times need a split by='time'")
     recipe = recipe if start is None else match_pretrained(recipe, start)
     folder = RunFolder.of(out, resume, overwrite)
-    more = None if unlabelled is None else unlabelled_of(unlabelled, labelled, recipe)
+    more = None if unlabelled is None else unlabelled_of(unlabelled, labelled)
     rows = np.flatnonzero(labelled.sample_weight > 0)
     labelled = labelled if len(rows) == len(labelled) else labelled.take(rows)
     separate = None if validation is None else validation_of(validation, labelled, layout)
