@@ -81,14 +81,18 @@ def convert_labels(
         raise InputError(f"{name}: multilabel needs a list of labels per row, or an array (n, K) of 0 and 1")
     names, label_type = _names(rows, where)
     if table or label_type in ("int", "float"):
-        numbers = {label: number_of(label) for label in names}
+        numbers = {label: number_of(label) for label in dict.fromkeys(names)}
         odd = [label for label, number in numbers.items() if number is None]
         if task is None and names and all(map(_NOT_FINITE.fullmatch, odd)):
             if odd:
                 raise InputError(f"{where(names.index(odd[0]))} is {quote(odd[0])}: neither a class nor a number")
-            if found := _looks_continuous([numbers[label] for label in names]):
-                place = name if found[0] < 0 else where(found[0])
-                raise InputError(f"{place} {found[1]}: {_REGRESSION}, or 'classification' if each number is a class")
+            distinct, reason = len(set(numbers.values())), ""
+            if broken := [label for label, number in numbers.items() if number != int(number or 0)]:
+                reason = f"{where(names.index(broken[0]))} is {quote(broken[0], 30)[1:-1]}"
+            elif distinct > _MANY and 2 * distinct > len(names):
+                reason = f"{name} has {distinct:,} different numbers in {len(names):,} rows"
+            if reason:
+                raise InputError(f"{reason}: {_REGRESSION}, or 'classification' if each number is a class")
         if label_type == "str" and not odd and len(set(numbers.values())) < len(numbers):
             names = _equal_numbers(names, numbers, name)
     order = class_order(names)
@@ -134,17 +138,6 @@ def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.in
     """The index in `classes` of each label: (n,)."""
     place = {name: row for row, name in enumerate(classes)}
     return np.array([place[label] for label in labels], dtype=np.int64)
-
-
-def _looks_continuous(numbers: Sequence[Any]) -> tuple[int, str] | None:
-    """Why numbers are no classes: (row, reason); None if they may be classes."""
-    for row, value in enumerate(numbers):
-        if value != int(value):
-            return row, f"is {quote(value, 30)[1:-1]}"
-    distinct = len(set(numbers))
-    if distinct > _MANY and 2 * distinct > len(numbers):
-        return -1, f"has {distinct:,} different numbers in {len(numbers):,} rows"
-    return None
 
 
 def _multilabel(

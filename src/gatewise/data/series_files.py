@@ -86,17 +86,16 @@ class _TextFile:
             values = None
             with suppress(ValueError), np.errstate(over="ignore"):
                 values = np.array(fields, dtype=np.float32)
-            if (
-                values is None or "_" in channel or not channel.isascii()
-            ):  # NumPy reads 1_0, and digits of other scripts
+            # NumPy reads 1_0 too, and digits of other scripts.
+            if values is None or "_" in channel or not channel.isascii():
                 bad = [field for field in fields if not NUMBER.fullmatch(field)]
                 if values is None or bad:
                     self.fail(f"channel {place} has an invalid number, {quote((bad or fields)[0], 40)}")
             rows.append(values)
-            if np.isinf(rows[-1]).any():
+            if np.isinf(values).any():
                 self.fail(f"channel {place} has a value that is not finite")
-            if len(rows[-1]) != len(rows[0]):
-                self.fail(f"channel {place} has {counted(len(rows[-1]), 'step')}, channel 1 has {len(rows[0])}")
+            if len(values) != len(rows[0]):
+                self.fail(f"channel {place} has {counted(len(values), 'step')}, channel 1 has {len(rows[0])}")
         series = np.ascontiguousarray(np.stack(rows, axis=1))
         if trimmed and not len(series := trim(series)):
             self.fail("the series has no value")
