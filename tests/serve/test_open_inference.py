@@ -193,6 +193,7 @@ def test_tritons_client(triton: Any, models: dict[str, Model], name: str, as_bin
     assert triton.is_server_live()
     assert triton.is_server_ready()
     assert triton.is_model_ready(name)
+    assert name in {one["name"] for one in triton.get_model_repository_index()}
     about = triton.get_model_metadata(name)
     assert triton.get_server_metadata()["name"] == "gatewise"
     array: Any
@@ -205,7 +206,10 @@ def test_tritons_client(triton: Any, models: dict[str, Model], name: str, as_bin
     tensor = client.InferInput(about["inputs"][0]["name"], list(array.shape), about["inputs"][0]["datatype"])
     tensor.set_data_from_numpy(array, binary_data=as_binary)
     for outputs in (None, [client.InferRequestedOutput("probabilities"), client.InferRequestedOutput("label")]):
-        found = triton.infer(name, [tensor], outputs=outputs, request_id="7-é", model_version="1")
+        packed = "gzip" if outputs else None
+        found = triton.infer(
+            name, [tensor], outputs=outputs, request_id="7-é", model_version="1", request_compression_algorithm=packed
+        )
         assert found.get_response()["id"] == "7-é"
         np.testing.assert_allclose(found.as_numpy("probabilities"), models[name].predict_proba(inputs), atol=1e-6)
         labels = [label if isinstance(label, str) else label.decode() for label in found.as_numpy("label").tolist()]

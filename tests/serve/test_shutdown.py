@@ -1,14 +1,12 @@
-"""The end: what is in flight is answered, whatever else happens; and a worker that dies is replaced."""
+"""The end: what waits is answered, a second signal ends it now, and workers end with their parent."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +15,8 @@ from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
-from tests.serve.server import ask, connect, post, read_reply, serving, wait_for
+from tests.serve.server import ask, connect, read_reply, serving, wait_for
+from trust.server import children
 
 
 @pytest.fixture(scope="module")
@@ -60,28 +59,6 @@ def refuses(port: int) -> bool:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_sigterm_drains(slow: Path, tmp_path: Path, workers: int) -> None:
-    """The time to drain is far longer than the requests take on a busy machine."""
-    words = ("--max-batch", 1, "--shutdown-timeout", 600, "--read-timeout", 300, "--queue-timeout", 600)
-    with serving(tmp_path, slow, *words, workers=workers) as server:
-        socks = [connect(server.port, predict(server.port, 200 + n)) for n in range(50)]
-        half = connect(server.port, f"GET /v2/health/ready HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n".encode())
-        wait_until_read(server.port)
-        server.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: refuses(server.port))
-        half.sendall(b"\r\n")
-        ready = read_reply(half, 300)
-        assert (ready.status, ready.json()) == (503, {"ready": False})
-        replies = [read_reply(sock, 300) for sock in socks]
-        assert [reply.status for reply in replies] == [200] * 50
-        assert [reply.json()["predictions"][0]["steps"] for reply in replies] == [200 + n for n in range(50)]
-        for sock in (*socks, half):
-            sock.close()
-        assert server.process.wait(60) == 0
-        assert "Traceback" not in server.stderr
-
-
-@pytest.mark.parametrize("workers", [1, 2])
 def test_a_client_that_stalls_is_answered_after_the_shutdown_timeout(slow: Path, tmp_path: Path, workers: int) -> None:
     with serving(tmp_path, slow, "--shutdown-timeout", 1, "--read-timeout", 300, workers=workers) as server:
         stalled = connect(server.port, predict(server.port, 100)[:-50])
@@ -107,60 +84,6 @@ def test_a_second_signal_ends_it_now(slow: Path, tmp_path: Path, workers: int) -
         stalled.close()
 
 
-def test_ctrl_c_ends_it_like_sigterm(slow: Path, tmp_path: Path) -> None:
-    with serving(tmp_path, slow) as server:
-        server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(60) == 0
-        assert "Traceback" not in server.stderr
-
-
-def children(pid: int) -> list[int]:
-    """The workers: children of `pid` that multiprocessing started, its resource tracker aside."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            command = (entry / "cmdline").read_bytes()
-        except OSError:  # it has ended since
-            continue
-        if parent == pid and b"spawn_main" in command:
-            found.append(int(entry.name))
-    return found
-
-
-def test_a_killed_worker_is_replaced(folders: dict[str, Path], tmp_path: Path) -> None:
-    with serving(tmp_path, folders["reviews"], workers=2) as server:
-        wait_for(lambda: len(children(server.process.pid)) == 2)
-        before = children(server.process.pid)
-        os.kill(before[0], signal.SIGKILL)
-        answered = lost = 0
-
-        def predicts() -> None:
-            nonlocal answered, lost
-            try:
-                assert post(server.port, "/predict", {"text": "good"}).status == 200
-                answered += 1
-            except ConnectionError:
-                lost += 1  # it was that worker's
-
-        def replaced() -> bool:
-            predicts()
-            now = children(server.process.pid)
-            return len(now) == 2 and before[0] not in now and before[1] in now
-
-        wait_for(replaced)
-        for _ in range(40):
-            predicts()
-        assert lost <= 2
-        assert f"gatewise: Child process [{before[0]}] died" in server.stderr
-        metrics = ask(server.port, "GET", "/metrics").body.decode()
-        name = r'^gatewise_requests_total\{model="reviews",route="/predict",status="200"\} (\S+)'
-        counted = re.findall(name, metrics, re.MULTILINE)
-        assert [float(n) for n in counted] == [answered], "the sum of all workers, the dead one's included"
-        after = children(server.process.pid)
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in after))
-
-
 def test_workers_end_with_their_parent(folders: dict[str, Path], tmp_path: Path) -> None:
     with serving(tmp_path, folders["reviews"], workers=2) as server:
         workers = children(server.process.pid)
@@ -169,30 +92,6 @@ def test_workers_end_with_their_parent(folders: dict[str, Path], tmp_path: Path)
         server.process.wait()
         wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
         assert refuses(server.port)
-
-
-def test_overload_is_rejected_and_ends(slow: Path, tmp_path: Path) -> None:
-    """More than it can do: every request is answered, 200 or 429; the queue keeps its bound; then all is well again."""
-    with serving(tmp_path, slow, "--queue", 10, "--max-batch", 2, "--queue-timeout", 300) as server:
-        before = server.memory()
-        replies: list[Any] = []
-        for _ in range(3):
-            socks = [connect(server.port, predict(server.port, 300)) for _ in range(100)]
-            metrics = ask(server.port, "GET", "/metrics").body.decode()
-            (waiting,) = re.findall(r'^gatewise_queue_size\{model="slow"\} (\S+)', metrics, re.MULTILINE)
-            assert float(waiting) <= 10
-            replies += [read_reply(sock, 300) for sock in socks]
-            for sock in socks:
-                sock.close()
-        refused = [reply for reply in replies if reply.status == 429]
-        assert {reply.status for reply in replies} == {200, 429}
-        assert len(refused) > 100
-        assert all(re.fullmatch(r"[1-9]\d*", reply.headers["retry-after"]) for reply in refused)
-        assert all(reply.error["code"] == "busy" for reply in refused)
-        assert post(server.port, "/predict", {"text": "film"}).status == 200
-        assert server.memory() - before < 100
-        metrics = ask(server.port, "GET", "/metrics").body.decode()
-        assert f'gatewise_rejected_total{{model="slow",reason="queue_full"}} {float(len(refused))}' in metrics
 
 
 def test_disconnected_clients_are_not_computed(slow: Path, tmp_path: Path) -> None:

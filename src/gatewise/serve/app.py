@@ -21,7 +21,7 @@ from gatewise._version import __version__
 from gatewise.errors import GatewiseError, InputError
 from gatewise.serve import open_inference, schemas
 from gatewise.serve.endpoint import ModelEndpoint, to_json
-from gatewise.serve.http_error import HTTPError
+from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.openapi import NO_TOKEN, body_of, description, errors, path_parameters
 from gatewise.serve.scope import MODEL, Scope, disconnected_of
 from gatewise.serve.security import SecurityMiddleware
@@ -52,11 +52,8 @@ def create_app(state: State, port: int, running: Callable[[], AbstractContextMan
     app.include_router(_open_inference_routes(state))
     _add_page(app)
     app.openapi = description(app.openapi, state)  # type: ignore[method-assign]
-    app.add_exception_handler(HTTPException, _no_route)
-    app.add_exception_handler(RequestValidationError, _invalid_parameter)
-    app.add_exception_handler(HTTPError, _http_error)
-    app.add_exception_handler(InputError, _input_error)
-    app.add_exception_handler(Exception, _failed)
+    for kind in (HTTPException, RequestValidationError, HTTPError, InputError, Exception):
+        app.add_exception_handler(kind, _failed)
     settings = state.settings
     direct = {"/predict": partial(answer_predict, state)}
     secured = SecurityMiddleware(app, state, settings.hosts(port), direct, query_parameters)
@@ -259,30 +256,8 @@ def _add_page(app: FastAPI) -> None:
     app.router.default = page
 
 
-async def _http_error(request: Request, error: Any) -> Response:
-    headers = {name.decode(): value.decode() for name, value in error.headers}
-    return Response(error.body(request.scope["path"]), error.status, headers, "application/json")
-
-
-async def _input_error(request: Request, error: Any) -> Response:
-    return await _http_error(request, HTTPError.of(error))
-
-
-async def _no_route(request: Request, error: Any) -> Response:
-    if error.status_code == 404:
-        return await _http_error(request, HTTPError(404, "not_found", "there is no such path", "path"))
-    allowed = (error.headers or {}).get("Allow", "")
-    allow = (b"allow", b"GET, HEAD" if allowed == "GET" else allowed.encode())
-    message = "the path does not support this method"
-    return await _http_error(request, HTTPError(405, "method_not_allowed", message, "method", (allow,)))
-
-
-async def _invalid_parameter(request: Request, error: Any) -> Response:
-    """A path or query parameter; the validator's own message would repeat it."""
-    field = str(error.errors()[0]["loc"][-1]) if error.errors() else None
-    return await _http_error(request, HTTPError(422, "bad_field", "a parameter is out of range or not valid", field))
-
-
 async def _failed(request: Request, error: Exception) -> Response:
-    """The response to the client; the security middleware logs where the exception was raised."""
-    return await _http_error(request, HTTPError(500, "internal", "the server failed; its log says where"))
+    """The response to an exception; the security middleware logs where it was raised if it is the server's."""
+    failure = http_error(error)
+    headers = {name.decode(): value.decode() for name, value in failure.headers}
+    return Response(failure.body(request.scope["path"]), failure.status, headers, "application/json")

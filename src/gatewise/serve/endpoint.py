@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ import pydantic_core
 from gatewise.errors import InputError
 from gatewise.model.model import Model
 from gatewise.serve.batch_queue import LONG, MAX_QUEUED_TOKENS, BatchQueue, Job, Predictions, estimate_tokens
-from gatewise.serve.http_error import HTTPError
+from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.metrics import Metrics
 from gatewise.serve.schemas import PredictRequest, RequestError, as_array
 from gatewise.serve.settings import Settings
@@ -121,7 +122,7 @@ class ModelEndpoint:
             try:
                 encoded = self.model.preprocessor.encode_batch(job.inputs)
             except InputError as error:
-                job.outcome = HTTPError.of(error, self._unreadable(job))
+                job.outcome = replace(http_error(error), field=self._unreadable(job))
                 continue
             encoded_jobs.append((job, slice(len(sequences), len(sequences) + len(encoded))))
             sequences += encoded

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from dataclasses import dataclass
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 
 from gatewise.errors import InputError
 
@@ -24,12 +28,6 @@ class HTTPError(Exception):
     field: str | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
-    @staticmethod
-    def of(error: InputError, field: str = "body") -> HTTPError:
-        """The response to a request that the library refuses. field: of an error that names none."""
-        message = re.sub("'.*'", "'…'", str(error), flags=re.DOTALL)  # a quoted text is the client's own
-        return HTTPError(400, getattr(error, "code", "input"), message, getattr(error, "field", field))
-
     def body(self, path: str) -> bytes:
         """The JSON body. Below /v2, in the format of the Open Inference Protocol, it has one string, which begins with
         the field.
@@ -38,3 +36,26 @@ class HTTPError(Exception):
             named = self.field is None or self.message.startswith(self.field)
             return json.dumps({"error": self.message if named else f"{self.field}: {self.message}"}).encode()
         return json.dumps({"error": {"code": self.code, "field": self.field, "message": self.message}}).encode()
+
+
+def http_error(error: BaseException) -> HTTPError:
+    """What a client is told of an exception: of a request that the library refuses, a route that does not exist, a
+    parameter that FastAPI refuses, a server that stops; anything else is a failure of the server.
+    """
+    if isinstance(error, HTTPError):
+        return error
+    if isinstance(error, InputError):
+        message = re.sub("'.*'", "'…'", str(error), flags=re.DOTALL)  # a quoted text is the client's own
+        return HTTPError(400, getattr(error, "code", "input"), message, getattr(error, "field", "body"))
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        allow = (b"allow", b"GET, HEAD" if allowed == "GET" else allowed.encode())
+        return HTTPError(405, "method_not_allowed", "the path does not support this method", "method", (allow,))
+    if isinstance(error, HTTPException):
+        return HTTPError(404, "not_found", "there is no such path", "path")
+    if isinstance(error, RequestValidationError):  # its own message would repeat the parameter
+        field = str(error.errors()[0]["loc"][-1])
+        return HTTPError(422, "bad_field", "a parameter is out of range or not valid", field)
+    if isinstance(error, asyncio.CancelledError):  # the shutdown timeout is over
+        return HTTPError(503, "stopping", "the server is stopping", headers=((b"connection", b"close"),))
+    return HTTPError(500, "internal", "the server failed; its log says where")

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +171,7 @@ def _supervise(settings: Settings, sock: socket.socket, port: int, line: str) ->
 
         def reload() -> None:
             for one in supervisor.processes:
-                if settings.reload and RELOAD_SIGNAL is not None:
+                if RELOAD_SIGNAL is not None:
                     os.kill(one.pid, RELOAD_SIGNAL)
 
         def stop() -> None:
@@ -181,13 +180,14 @@ def _supervise(settings: Settings, sock: socket.socket, port: int, line: str) ->
 
         _on_stop(supervisor.signal_queue.append, kill)
         supervisor.handle_int = supervisor.handle_term = stop
-        supervisor.handle_hup = reload  # uvicorn would start other processes, and close the connections of these
+        # uvicorn would start other processes, and close the connections of these.
+        supervisor.handle_hup = reload if settings.reload else stop
         supervisor.run()
         failed = any(one.exitcode == STARTUP_FAILURE for one in supervisor.processes)
         return GatewiseError.exit_code if failed else 0
 
 
-def _worker(settings: Settings, port: int, line: str, first: Semaphore) -> Any:
+def _worker(settings: Settings, port: int, line: str, first: Any) -> Any:
     """The application of a worker process. The first worker that is ready says that the server is."""
     try:
         state = State(load_models(settings), settings)

@@ -26,8 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gatewise.errors import InputError
-from gatewise.serve.http_error import HTTPError
+from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.scope import MODEL, Scope, arriving_since, disconnected_of
 from gatewise.serve.state import State
 
@@ -126,21 +125,14 @@ class SecurityMiddleware:
                 await _send_json(200, await direct(scope, body), (), send_secured)
             else:
                 await self._app(scope, receive_body, send_secured)
-        except HTTPError as error:
-            await _send_error(error, scope, send_secured)
-        except InputError as error:
-            await _send_error(HTTPError.of(error), scope, send_secured)
-        except asyncio.CancelledError:  # the shutdown timeout is over
+        except (Exception, asyncio.CancelledError) as error:
+            failure = http_error(error)
+            if failure.status == 500:
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                where = f"{Path(last.filename).name}:{last.lineno}, request {identity[0][1].decode()}"
+                log.error("%s %s failed: %s at %s", scope["method"], _route(scope, 500), type(error).__name__, where)
             if not status:
-                stopping = HTTPError(503, "stopping", "the server is stopping", headers=(_CLOSE,))
-                await _send_error(stopping, scope, send_secured)
-        except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{Path(last.filename).name}:{last.lineno}, request {identity[0][1].decode()}"
-            log.error("%s %s failed: %s at %s", scope["method"], _route(scope, 500), type(error).__name__, where)
-            if not status:
-                failure = HTTPError(500, "internal", "the server failed; its log says where")
-                await _send_error(failure, scope, send_secured)
+                await _send_json(failure.status, failure.body(scope["path"]), failure.headers, send_secured)
         route = scope["path"] if scope["path"] in self._direct else _route(scope, status)
         seconds, model = time.perf_counter() - started, scope.get(MODEL, "")
         self._state.metrics.request(route, model, status, seconds)
@@ -260,10 +252,6 @@ def _check_query(query: bytes, known: frozenset[str]) -> None:
     for name in known:
         if names.count(name) > 1:
             raise HTTPError(422, "bad_field", "a query parameter occurs twice", name)
-
-
-async def _send_error(error: HTTPError, scope: Scope, send: Any) -> None:
-    await _send_json(error.status, error.body(scope["path"]), error.headers, send)
 
 
 async def _send_json(status: int, body: bytes, more: tuple[tuple[bytes, bytes], ...], send: Any) -> None:
