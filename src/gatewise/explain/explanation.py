@@ -16,7 +16,7 @@ import numpy as np
 
 from gatewise.errors import number_text, printable
 from gatewise.explain.attribution import METHODS, method_named
-from gatewise.explain.attribution.method import Method, Part, attribute
+from gatewise.explain.attribution.method import Attribution, Method, attribute
 from gatewise.explain.example import Example
 from gatewise.explain.score import TargetScore, favours, prediction_dict, prediction_text
 from gatewise.target import Target
@@ -37,9 +37,10 @@ class PhraseScore(NamedTuple):
     score: float
 
 
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """How much each step contributed to a prediction: to a logit, or for regression to the predicted number.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Explanation(Attribution):
+    """How much each step contributed to a prediction: to a logit, or for regression to the predicted number. Scores,
+    channels and parts are those of an `Attribution`.
 
     steps (T): the steps that the network reads; truncated: how many more it cuts away. of: what the model predicts.
     prediction: in words. predicted: the predicted class (K,), labels (K,) or numbers (M,), see `Target.predicted`.
@@ -48,16 +49,13 @@ class Explanation:
 
     score: the number that is explained; target, against: the classes that positive and negative scores favour; against
     is None for all others. favours_prediction: whether positive scores favour what is predicted. target_score: the
-    value of the score. base_value: its value before the first step, as `base_value_note` defines it. scores (T,)
-    float64: each step's part, as `method_note` defines it in one sentence. residual: target_score - base_value -
-    sum(scores) - truncated_part; adds_up: whether the method promises that this is rounding only. faithfulness: that of
-    the method for this model, None where it was never measured.
+    value of the score. residual: target_score - base_value - sum(scores) - truncated_part; adds_up: whether the method
+    promises that this is rounding only. method_note, base_value_note: how the method defines scores and base value.
+    faithfulness: that of the method for this model, None where it was never measured.
 
-    Series: channels (T, C), the score of each number, where the method has it; baseline_term (T,), the part of a step's
-    score that remains with every channel at 0. parts: those of the members of the model, the LSTM first; they add up to
-    the scores and to truncated_part, the other members' part of the steps that the LSTM does not read. lstm_share: the
-    LSTM's share of the score, |LSTM| / Σ |member|, of the sums over the steps; None for the LSTM alone. phrases: the
-    parts of the text that members know by name, such as n-grams, the largest score first.
+    truncated_part: the other members' part of the steps that the LSTM does not read. lstm_share: the LSTM's share of
+    the score, |LSTM| / Σ |member|, of the sums over the steps; None for the LSTM alone. phrases: the parts of the text
+    that members know by name, such as n-grams, the largest score first.
     """
 
     steps: list[str]
@@ -73,17 +71,12 @@ class Explanation:
     against: str | None
     favours_prediction: bool
     target_score: float
-    scores: Array
-    base_value: float
     residual: float
     method: str
     method_note: str
     base_value_note: str
     adds_up: bool
     faithfulness: Faithfulness | None
-    channels: Array | None
-    baseline_term: Array | None
-    parts: tuple[Part, ...]
     truncated_part: float
     lstm_share: float | None
     phrases: tuple[PhraseScore, ...]
@@ -220,7 +213,9 @@ def explain_example(
         for member, weight in ensemble.others
         for steps, added, times in member.phrases(example.sequence)
     ]
+    truncated_part = sum(part.truncated_part for part in found.parts)
     return Explanation(
+        **vars(found),
         steps=example.steps,
         truncated=example.truncated,
         of=target,
@@ -234,18 +229,13 @@ def explain_example(
         against=None if score.against is None else target.classes[score.against],
         favours_prediction=favours(target, predicted, score),
         target_score=example.target_score,
-        scores=found.scores,
-        base_value=found.base_value,
-        residual=found.residual(example),
+        residual=example.target_score - found.base_value - float(found.scores.sum()) - truncated_part,
         method=chosen.name,
         method_note=" ".join([chosen.note(ensemble), *rule_notes]),
         base_value_note=chosen.base_value_note(ensemble),
         adds_up=chosen.adds_up,
         faithfulness=(faithfulness or {}).get(chosen.name) if as_measured else None,
-        channels=found.channels,
-        baseline_term=found.baseline_term,
-        parts=found.parts,
-        truncated_part=sum(part.truncated_part for part in found.parts),
+        truncated_part=truncated_part,
         lstm_share=sizes[0] / sum(sizes) if len(sizes) > 1 and sum(sizes) > 0 else None,
         phrases=tuple(sorted(phrases, key=lambda one: -abs(one.score))),
     )

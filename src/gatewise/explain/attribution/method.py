@@ -49,11 +49,6 @@ class Attribution:
     baseline_term: Array | None = None
     parts: tuple[Part, ...] = ()
 
-    def residual(self, example: Example) -> float:
-        """What the sum leaves out: target score - base value - Σ scores - truncated parts."""
-        truncated = sum(part.truncated_part for part in self.parts)
-        return example.target_score - self.base_value - float(self.scores.sum()) - truncated
-
 
 @dataclass(frozen=True)
 class Method:
