@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import pytest
 
 import gatewise as gw
 from gatewise.explain import Clamp, IntegratedGradients, ablate, hold_memory
-from gatewise.explain.provenance import today
 from gatewise.model.model import Model
 from gatewise.network.architecture import initial_parameters
 from tests.cli.conftest import Run
@@ -39,7 +39,9 @@ def test_it_shows_the_models_explanation(run: Run, keras_model: Model, keras_fol
 
 def test_reports_name_model_date_and_command(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
     report, compared = tmp_path / "report.html", tmp_path / "compared.html"
-    source = f"Model {keras_folder}, fingerprint {keras_model.fingerprint}. Made on {today()} by gatewise"
+    source = (
+        f"Model {keras_folder}, fingerprint {keras_model.fingerprint}. Made on {datetime.now(UTC).date()} by gatewise"
+    )
     printed = run("explain", "-m", keras_folder, TEXT, "--html", report).stdout
     assert source in " ".join(printed.split())
     assert f"gatewise explain -m {keras_folder} '{TEXT}' --html {report}" in " ".join(printed.split())

@@ -11,10 +11,5 @@ from gatewise.errors import printable
 def provenance(fingerprint: str, name: str, command: str = "") -> str:
     """One line: the model's name and fingerprint, today's date (UTC), the version of gatewise, and the command."""
     identity = f"Model {printable(name, 200)}, fingerprint {fingerprint}"
-    made = f"{identity}. Made on {today()} by gatewise {__version__}"
+    made = f"{identity}. Made on {datetime.now(UTC).date()} by gatewise {__version__}"
     return f"{made}: {printable(command, 300)}" if command else f"{made}."
-
-
-def today() -> str:
-    """The date in UTC, as YYYY-MM-DD."""
-    return datetime.now(UTC).date().isoformat()

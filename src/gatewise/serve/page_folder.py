@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from gatewise.errors import DataError, InputError, quote
 from gatewise.explain import serialize
 from gatewise.explain.attribution import METHODS
 from gatewise.explain.explanation import explain_example
-from gatewise.explain.provenance import today
 from gatewise.explain.render.html import csp_hash, plain_table, read_page_file
 from gatewise.model.model import Model
 from gatewise.serve.schemas import RequestError
@@ -78,7 +78,7 @@ def page_files(
     exported = {
         "inputs": requests,
         "version": __version__,
-        "date": today(),
+        "date": str(datetime.now(UTC).date()),
         "fingerprint": cache.fingerprint(model),
         "command": command,
     }

@@ -70,8 +70,8 @@ def explanation_report(
         blocks.append(note)
     blocks.append(unit_view(example, example.top_unit if unit is None else unit, words, unit is None))
     gates = _table("lrrr", "gate values of all units and steps", "below 0.1", "0.1 to 0.9", "above 0.9")
-    for gate, name in (("i", "input gate i"), ("f", "forget gate f"), ("o", "output gate o")):
-        gates.add_row(name, *(f"{part:.1%}" for part in example.gate_shares()[gate]))
+    for (gate, shares), name in zip(example.gate_shares().items(), ("input", "forget", "output"), strict=True):
+        gates.add_row(f"{name} gate {gate}", *(f"{share:.1%}" for share in shares))
     return _spaced([*blocks, gates])
 
 
