@@ -125,9 +125,23 @@ def test_the_kind_expected_is_the_kind_checked() -> None:
         convert_inputs(TEXTS, kind="series")
 
 
-def test_two_columns_of_one_name_are_refused() -> None:
-    with pytest.raises(InputError, match="it has two columns 'text'"):
-        convert_inputs(pd.DataFrame([["a", "b"]], columns=["text", "text"]))
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame([["a", "b"]], columns=["text", "text"]),
+        pd.DataFrame({1: ["a"], "1": ["b"]}),
+        pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"]),
+    ],
+)
+def test_two_columns_of_one_name_are_refused(frame: Any) -> None:
+    with pytest.raises(InputError, match=r"it has two columns '(text|1)'"):
+        convert_inputs(frame)
+
+
+def test_columns_named_as_the_attributes_of_other_frames() -> None:
+    frame = pd.DataFrame({"text": ["a", "b"], "features": ["x", "y"], "column_names": ["y", "x"]})
+    data = Labelled.from_frame(frame, text=["features", "column_names"], label="text")
+    assert data.inputs == ["x\ny", "y\nx"]
 
 
 def test_labelled_of_reads_arrow_texts_as_texts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -91,15 +92,17 @@ def frame_columns(frame: Any) -> dict[str, list[Any]]:
 
     The numbers of a datasets.ClassLabel become the names of the classes.
     """
-    features = getattr(frame, "features", None) or {}
+    # A data frame of pandas has its columns as attributes too.
+    given, features = getattr(frame, "column_names", None), getattr(frame, "features", None)
+    names = given if isinstance(given, list) else list(frame.columns)
+    if doubled := [name for name, count in Counter(map(str, names)).items() if count > 1]:
+        raise InputError(f"the data frame cannot be read: it has two columns {quote(doubled[0], 40)}")
     columns: dict[str, list[Any]] = {}
-    for name in frame.column_names if hasattr(frame, "column_names") else frame.columns:
-        if str(name) in columns:
-            raise InputError(f"the data frame cannot be read: it has two columns {quote(name, 40)}")
+    for name in names:
         column = frame[name]
         to_list = getattr(column, "to_pylist", getattr(column, "to_list", None))  # PyArrow; pandas and polars
         values = list(column) if to_list is None else to_list()
-        feature = features.get(name)
+        feature = features.get(name) if isinstance(features, Mapping) else None  # of datasets.Dataset
         classes = getattr(getattr(feature, "feature", feature), "names", None)  # of a label, or of a list of labels
         columns[str(name)] = values if classes is None else [_class_names(value, classes) for value in values]
     return columns
