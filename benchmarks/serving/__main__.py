@@ -1,6 +1,6 @@
 """The server under load, client and server on the same two cores.
 
-    python -m benchmarks.serving            throughput compared with ONNX Runtime and without batching; latency at 70%
+    python -m benchmarks.serving            throughput compared with ONNX Runtime and without batching
     python -m benchmarks.serving mix        64 clients, 2,000 requests each, each response compared with the offline one
     python -m benchmarks.serving classroom  the same, while 30 users type on the page
 

@@ -1,8 +1,7 @@
 """A load generator with little CPU time of its own: raw HTTP/1.1 on asyncio, about 30 µs per request.
 
 `closed` is a closed loop: each connection sends its next request after the last response, which gives the maximum
-throughput. `open_` is an open loop: requests at a fixed rate. A latency counts from when the request was due, so that
-a server that stalls cannot hide it.
+throughput.
 """
 
 from __future__ import annotations
@@ -101,39 +100,6 @@ async def closed(port: int, requests: Sequence[bytes], clients: int, keep: bool 
             connection.send(*waiting.popleft(), time.perf_counter())
     await _until(finished, connections)
     found.seconds = time.perf_counter() - began
-    return found
-
-
-async def open_(port: int, requests: Sequence[bytes], rate: float, clients: int = 256) -> Outcome:
-    """The requests at `rate` per second, with exponential gaps; a request without a free connection waits."""
-    loop = asyncio.get_running_loop()
-    found, free, late = Outcome(), deque[_Connection](), deque[tuple[int, float]]()
-    finished = loop.create_future()
-    due = np.cumsum(np.random.default_rng(0).exponential(1 / rate, len(requests)))
-
-    def done(connection: _Connection, status: int, body: bytes) -> None:
-        _record(found, connection, status, body, time.perf_counter(), False)
-        if late:
-            key, began = late.popleft()
-            connection.send(key, requests[key], began)
-            return
-        free.append(connection)
-        if len(found.latencies) == len(requests) and not finished.done():
-            finished.set_result(None)
-
-    connections = await _connect(port, clients, done)
-    free.extend(connections)
-    start = time.perf_counter()
-    for key, after in enumerate(due.tolist()):
-        wait = start + after - time.perf_counter()
-        if wait > 0:
-            await asyncio.sleep(wait)
-        if free:
-            free.popleft().send(key, requests[key], start + after)
-        else:
-            late.append((key, start + after))
-    await _until(finished, connections)
-    found.seconds = time.perf_counter() - start
     return found
 
 

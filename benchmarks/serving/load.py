@@ -1,5 +1,5 @@
-"""Throughput of the servers in interleaved rounds, then the latency of gatewise at 70% of its maximum rate. Before the
-first round, the responses of each server are compared with the offline predictions.
+"""Throughput of the servers in interleaved rounds. Before the first one, the responses of each server are compared with
+the offline predictions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import uvloop
 
 from benchmarks.interleave import ratio
-from benchmarks.serving.client import closed, open_, request_of
+from benchmarks.serving.client import closed, request_of
 from benchmarks.serving.servers import Server, gatewise, onnx
 from benchmarks.worker_process import ContenderUnavailable
 from gatewise.model.model import Model, load
@@ -46,14 +46,7 @@ def run(model: Path, texts: Sequence[str], count: int, clients: int, rounds: int
             best = max((server.name for server in peers), key=lambda name: statistics.median(rates[name]))
             results |= {"peer": best, "vs_peer": ratio(rates[ours.name], rates[best])}
             print(f"vs {best}: {results['vs_peer']:.2f}x (target: 1.5)")
-        rate = 0.7 * statistics.median(rates[ours.name])
-        requests = [request_of(ours.port, {"text": text}) for text in _part(texts, 2 * count, rounds)]
-        open_loop = uvloop.run(open_(ours.port, requests, rate))
-        p50, p99 = open_loop.percentile(50), open_loop.percentile(99)
-        print(
-            f"at 70% of the maximum ({open_loop.rate:.0f} per second): p50 {p50:.1f} ms, p99 {p99:.1f} ms (target: 50)"
-        )
-        return results | {"at": rate, "p50_ms": p50, "p99_ms": p99, "statuses": open_loop.statuses}
+        return results
     finally:
         for server in servers:
             server.stop()

@@ -30,12 +30,6 @@ def usual(command: str) -> dict[str, Any]:
         return _run(command, Path(folder), ["-m", "gatewise"])[0]
 
 
-def usual_runs() -> None:
-    """The usual result of each command."""
-    for command in COMMANDS:
-        usual(command)
-
-
 def _run(command: str, folder: Path, program: list[str]) -> tuple[dict[str, Any], str]:
     """What a run of the command trained, and what it printed and recorded."""
     words = [command, write_texts(folder / "texts.csv"), *COMMANDS[command], "-o", folder / "m"]
@@ -46,7 +40,7 @@ def _run(command: str, folder: Path, program: list[str]) -> tuple[dict[str, Any]
     return trained(folder / "m"), done.stdout + done.stderr + (history.read_text() if history.exists() else "")
 
 
-@ATTACKS.add("clock-training", 1, 200, prepare=usual_runs, seconds=300, memory=0)
+@ATTACKS.add("clock-training", 1, 200, prepare=lambda: [usual(command) for command in COMMANDS], seconds=300, memory=0)
 def _training(rng: Rng, folder: Path) -> str | None:
     """Training, pretraining and saving do not depend on the clock: the same bits, no error, no negative time.
 

@@ -6,7 +6,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -88,40 +87,19 @@ def _forked(rng: Rng, folder: Path) -> str | None:
     return None
 
 
-class _Predictions:
-    """A data set whose items are predictions."""
-
-    def __init__(self, which: int) -> None:
-        self.which = which
-
-    def __len__(self) -> int:
-        return len(models()[self.which][1])
-
-    def __getitem__(self, number: int) -> tuple[int, bytes]:
-        model, batches, _ = models()[self.which]
-        return number, _predicted(model, batches[number])
-
-
-@ATTACKS.add(
-    "data-loader",
-    1,
-    200,
-    prepare=models,
-    unavailable=lambda: "" if find_spec("torch") else "needs torch",
-    seconds=120,
-    memory=0,
-)
+@ATTACKS.add("data-loader", 1, 200, prepare=models, seconds=120, memory=0)
 def _data_loader(rng: Rng, folder: Path) -> str | None:
     """Workers of torch's DataLoader predict what the parent predicts.
 
-    one to three workers, whose data set calls the model
+    one to three workers, which call the model
     """
     from torch.utils.data import DataLoader
 
-    which = int(rng.integers(len(models())))
-    data: Any = _Predictions(which)
-    loader: Any = DataLoader(data, batch_size=None, num_workers=int(rng.integers(1, 4)))
-    wrong = [number for number, found in loader if found != models()[which][2][number]]
+    model, batches, wanted = choice(rng, models())
+    data: Any = range(len(batches))
+    predict, workers = (lambda n: (n, _predicted(model, batches[n]))), int(rng.integers(1, 4))
+    loader: Any = DataLoader(data, batch_size=None, num_workers=workers, collate_fn=predict)
+    wrong = [number for number, found in loader if found != wanted[number]]
     return f"{len(wrong)} predictions differ" if wrong else None
 
 

@@ -48,6 +48,22 @@ def _checkpoint(folder: Path) -> None:
     write_checkpoint(folder, IDENTITY, PROGRESS, GROUPS, Adam(WEIGHTS))
 
 
+def _begin(rng: Rng, folder: Path) -> tuple[dict[str, bytes], str, Callable[[], object]]:
+    """The contents of a folder, in seven of ten tries an old model and a checkpoint; what is saved next, how."""
+    if rng.random() < 0.7:
+        old_and_new()[0].save(folder / "m")
+        _checkpoint(folder)
+    kind = choice(rng, ["model", "checkpoint"])
+    save: Any = old_and_new()[1].save
+    return contents(folder), kind, partial(save, folder / "m") if kind == "model" else partial(_checkpoint, folder)
+
+
+def _not_saved(kind: str, folder: Path) -> str | None:
+    new = old_and_new()[1].to_files()
+    saved = load_folder(folder / "m").files == new if kind == "model" else (folder / FILE).exists()
+    return None if saved else "saved, but the folder does not hold it"
+
+
 def _limited(work: Callable[[], object], size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     work()
@@ -59,19 +75,10 @@ def _full_save(rng: Rng, folder: Path) -> str | None:
 
     a limit on the size of files (RLIMIT_FSIZE) of a random number of bytes, while a model or a checkpoint is saved
     """
-    old, new = old_and_new()
-    replaces = bool(rng.random() < 0.7)
-    if replaces:
-        old.save(folder / "m")
-        _checkpoint(folder)
-    before = contents(folder)
-    kind = choice(rng, ["model", "checkpoint"])
-    largest = 30_000 if kind == "model" else 3_000
-    work: Callable[[], object] = partial(new.save, folder / "m") if kind == "model" else partial(_checkpoint, folder)
-    code, message = Child(partial(_limited, work, int(rng.integers(largest)))).wait()
+    before, kind, work = _begin(rng, folder)
+    code, message = Child(partial(_limited, work, int(rng.integers(30_000 if kind == "model" else 3_000)))).wait()
     if code == DONE:
-        written = load_folder(folder / "m").files == new.to_files() if kind == "model" else (folder / FILE).exists()
-        return None if written else "saved, but the folder does not hold it"
+        return _not_saved(kind, folder)
     if code != REFUSED or "file too large; nothing was changed" not in message:
         return f"exit code {code}: {message}"
     return None if contents(folder) == before else "the files changed"
@@ -97,12 +104,7 @@ def _full_disk(rng: Rng, folder: Path) -> str | None:
 
 
 def _full_folder(rng: Rng, place: Path) -> str | None:
-    old, new = old_and_new()
-    if rng.random() < 0.7:
-        old.save(place / "m")
-        _checkpoint(place)
-    before, kind = contents(place), choice(rng, ["model", "checkpoint"])
-    work: Callable[[], object] = partial(new.save, place / "m") if kind == "model" else partial(_checkpoint, place)
+    before, kind, work = _begin(rng, place)
     _leave(rng, place, pages=30 if kind == "model" else 4)
     code, message = Child(work).wait()
     if code == REFUSED and "no space left on device; nothing was changed" not in message:
@@ -115,8 +117,8 @@ def _full_folder(rng: Rng, place: Path) -> str | None:
     code, message = Child(work).wait()
     if code != DONE:
         return f"with space again: exit code {code}: {message}"
-    if kind == "model" and load_folder(place / "m").files != new.to_files():
-        return "saved, but the old model is there"
+    if problem := _not_saved(kind, place):
+        return problem
     left = sorted(path.name for path in place.iterdir() if path.name not in ("m", FILE))
     return f"left on the disk: {left}" if left else None
 
