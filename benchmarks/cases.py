@@ -39,7 +39,7 @@ def cases(reviews: Reviews) -> list[Case]:
         out += [_recurrence(units, threads) for units in UNITS]
         out += [_inference(reviews, threads)]
     out.append(_latency(reviews))
-    out += [_thread_scaling_step(reviews), _thread_scaling_kernel()]
+    out += [_thread_scaling_step(reviews), _thread_scaling_kernel(), _first_step(reviews)]
     return [*out, *kernel_cases(reviews)]
 
 
@@ -221,4 +221,20 @@ def _thread_scaling_kernel() -> Case:
         settings={"repeats": 3},
         arrays=recurrence_arrays(128, BATCH, 200),
         rounds=21,
+    )
+
+
+def _first_step(reviews: Reviews) -> Case:
+    """The first round counts, in a new process."""
+    return Case(
+        name="first_step",
+        description="training steps of a new process, masked: the first vs the median of the others",
+        kind="step",
+        contenders=gatewise(2, vocab_size=reviews.vocab_size),
+        settings=_step_settings(2, "none", steps=1) | {"warmup_steps": 0},
+        arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
+        equivalent=False,
+        warmup=0,
+        rounds=16,
+        fresh_process=True,
     )

@@ -33,7 +33,6 @@ def kernel_cases(reviews: Reviews) -> list[Case]:
         _kernels(reviews),
         _sequence_length(),
         _batch_size(),
-        _first_step(reviews),
         _denormals(),
         _one_long_sequence(),
         _unsorted_batch(reviews),
@@ -45,8 +44,8 @@ def _kernels(reviews: Reviews) -> Case:
     padded = np.full((BATCH, LENGTH), PAD, dtype=np.int64)
     for row, one in zip(padded, ids, strict=True):
         row[LENGTH - len(one) :] = one
-    padded_arrays = _arrays_of_tokens(padded.reshape(-1), np.full(BATCH, LENGTH))
-    ragged_arrays = _arrays_of_tokens(np.concatenate(ids), np.array([len(one) for one in ids]))
+    padded_arrays = _arrays(np.full(BATCH, LENGTH), padded.reshape(-1))
+    ragged_arrays = _arrays(np.array([len(one) for one in ids]), np.concatenate(ids))
     contenders = tuple(
         Contender(name, "gatewise", threads, {}, environment, arrays=ragged_arrays if n else padded_arrays)
         for n, (name, environment, threads) in enumerate(KERNELS)
@@ -57,26 +56,14 @@ def _kernels(reviews: Reviews) -> Case:
     )
 
 
-def _arrays_of_tokens(ids: np.ndarray, lengths: np.ndarray) -> Arrays:
-    """Input of the kernel alone: one random row of pre per unique token, and each step's row."""
+def _arrays(lengths: NDArray[np.int64], ids: NDArray[np.int64] | None = None) -> Arrays:
+    """Input of the kernel alone: one random row of pre per unique token, and each step's row; by default 500 tokens."""
     rng = np.random.default_rng(0)
-    unique, index = np.unique(ids, return_inverse=True)
+    unique, index = np.unique(rng.integers(0, 500, lengths.sum()) if ids is None else ids, return_inverse=True)
     return {
         "pre": rng.standard_normal((len(unique), 4 * H), dtype=np.float32),
         "index": index.astype(np.int32),
         "lengths": lengths.astype(np.int64),
-        "weight_hh": weights(H)["weight_hh"],
-        "dh_T": rng.standard_normal((BATCH, H), dtype=np.float32),
-    }
-
-
-def _arrays(lengths: NDArray[np.int64], seed: int = 0) -> Arrays:
-    """Input of the kernel alone: each step uses one of 500 random rows of pre."""
-    rng = np.random.default_rng(seed)
-    return {
-        "pre": rng.standard_normal((500, 4 * H), dtype=np.float32),
-        "index": rng.integers(0, 500, int(lengths.sum()), dtype=np.int32),
-        "lengths": lengths,
         "weight_hh": weights(H)["weight_hh"],
         "dh_T": rng.standard_normal((len(lengths), H), dtype=np.float32),
     }
@@ -96,30 +83,6 @@ def _sequence_length() -> Case:
 def _batch_size() -> Case:
     description = f"recurrence, forward and backward, H {H}, sequences of 200 steps: time against batch size"
     return _kernel_case("batch_size", description, {f"{b} sequences": _arrays(np.full(b, 200)) for b in BATCH_SIZES})
-
-
-def _first_step(reviews: Reviews) -> Case:
-    """The first round counts, in a new process."""
-    return Case(
-        name="first_step",
-        description="training steps of a new process, masked: the first vs the median of the others",
-        kind="step",
-        contenders=(Contender("gatewise", "gatewise", 2, {"vocab_size": reviews.vocab_size}),),
-        settings={
-            "threads": 2,
-            "padding": "none",
-            "length": LENGTH,
-            "batch_size": BATCH,
-            "warmup_steps": 0,
-            "steps": 1,
-            "per_step": True,
-        },
-        arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
-        equivalent=False,
-        warmup=0,
-        rounds=16,
-        fresh_process=True,
-    )
 
 
 def _denormals() -> Case:

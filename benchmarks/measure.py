@@ -63,7 +63,6 @@ class WorkerPool:
     def __init__(self, peers: Path) -> None:
         self._peers = peers
         self._workers: dict[tuple[str, ...], Worker] = {}
-        self._pythons: dict[str, Path] = {}
 
     def get(self, contender: Contender, variant: Mapping[str, Any], fresh_process: bool) -> Worker:
         """The worker of a contender and variant."""
@@ -72,7 +71,7 @@ class WorkerPool:
         if fresh_process and key in self._workers:
             self._workers.pop(key).close()
         if key not in self._workers:
-            python = self._python(contender.module)
+            python = python_with(LIBRARY[contender.module], self._peers)
             self._workers[key] = Worker(contender.name, contender.module, python, contender.threads, extra)
         return self._workers[key]
 
@@ -80,11 +79,6 @@ class WorkerPool:
         for worker in self._workers.values():
             worker.close()
         self._workers.clear()
-
-    def _python(self, module: str) -> Path:
-        if module not in self._pythons:
-            self._pythons[module] = python_with(LIBRARY[module], self._peers)
-        return self._pythons[module]
 
 
 def measure(case: Case, pool: WorkerPool, rounds: int, quick: bool, log: Callable[[str], None]) -> Measurement:

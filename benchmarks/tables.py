@@ -110,15 +110,6 @@ def _duration(seconds: float) -> str:
     return f"{1e3 * seconds:.3f} ms" if seconds < 0.01 else f"{1e3 * seconds:.1f} ms"
 
 
-def _sgemm(full: Full, summary: Summary) -> str:
-    lines = ["| case | product | GFLOP/s |", "|---|---|---:|"]
-    for name, case in full["cases"].items():
-        for contender, row in case["contenders"].items():
-            if contender.startswith("sgemm") and "seconds" in row:
-                lines.append(f"| {name} | {row['info']['settings']} | {1 / row['seconds']:.0f} |")
-    return "\n".join(lines)
-
-
 def _settings(full: Full, summary: Summary) -> str:
     """The settings of each other library, and the times of the variants that were slower."""
     lines = ["| case | contender | settings | also tried |", "|---|---|---|---|"]
@@ -188,7 +179,6 @@ _TABLES: dict[str, Callable[[Full, Summary], str]] = {
     "portable": _variant("portable"),
     "bf16": _variant("bf16"),
     "times": _times,
-    "sgemm": _sgemm,
     "settings": _settings,
     "environment": _environment,
     "kernels": _kernels,

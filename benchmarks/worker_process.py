@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import IO, Any
@@ -93,6 +94,7 @@ class Worker:
         return "\n" + "\n".join(lines[-30:]) if lines else ""
 
 
+@cache
 def python_with(library: str | None, peers: Path) -> Path:
     """The Python of the peers' environment if it has `library`, else this one, which has torch."""
     if library is None:

@@ -12,6 +12,7 @@ import numpy as np
 from gatewise.errors import GatewiseError
 
 MIB = 2**20
+ROOT = Path(__file__).resolve().parents[1]
 Attempt = Callable[[np.random.Generator, Path], str | None]
 
 

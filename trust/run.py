@@ -11,12 +11,10 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any
 
-from trust.attack import Attack
+from trust.attack import ROOT, Attack
 
-ROOT = Path(__file__).resolve().parents[1]
 START = 300.0  # seconds to import and prepare
 
 

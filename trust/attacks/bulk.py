@@ -105,17 +105,12 @@ def _bulk(rng: Rng, folder: Path) -> str | None:
 
 def _incomplete(folder: Path, rows: Table) -> str | None:
     """The name of a table that is not whole."""
-    known = {row[0]: row for row in rows}
     for path in (*folder.glob("out.csv"), *folder.glob("out/part-*.csv")):
-        found = _rows([path])
-        if len(found) != (len(rows) if path.name == "out.csv" else len(found)) or len(found) < 2:
-            return f"{path.name} has {len(found)} rows"
-        if path.name != "out.csv" and (len(found) - 1) != min(ROWS_PER_FILE, ROWS - ROWS_PER_FILE * _block(path)):
-            return f"{path.name} has {len(found) - 1} rows"
-        if any(known.get(row[0]) != row for row in found[1:]):
-            return f"{path.name} has other predictions"
+        wanted = rows
+        if path.name != "out.csv":
+            file, block = map(int, path.stem.split("-")[1:])
+            start, end = (file * ROWS + min(ROWS, ROWS_PER_FILE * n) for n in (block, block + 1))
+            wanted = [rows[0], *rows[1 + start : 1 + end]]
+        if _rows([path]) != wanted:
+            return f"{path.name} is not whole, or has other predictions"
     return None
-
-
-def _block(path: Path) -> int:
-    return int(path.stem.rpartition("-")[2])

@@ -9,11 +9,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from trust.attack import Attack, Attacks
+from trust.attack import ROOT, Attack, Attacks
 from trust.fuzzing import extension
 from trust.mutate import Rng
 
-ROOT = Path(__file__).resolve().parents[2]
 RUNS = 20_000  # executions of a try
 _LINES = 12  # of a report
 

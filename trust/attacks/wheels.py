@@ -10,11 +10,10 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from trust.attack import Attacks
+from trust.attack import ROOT, Attacks
 from trust.mutate import Rng, choice
 
 ATTACKS = Attacks()
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @ATTACKS.add("equal-wheels", 0, 3, seconds=1800.0, memory=0)

@@ -9,19 +9,17 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trust.attack import MIB
+from trust.attack import MIB, ROOT
 from trust.worker import limit_memory
 
 if TYPE_CHECKING:
     from trust.fuzzing.target import Target
 
-ROOT = Path(__file__).resolve().parents[2]
 FOUND = ROOT / "build" / "fuzz" / "found"  # inputs that failed
 TIMEOUT, MEMORY = 20, 2000  # seconds of an execution, MiB of the process
 LONGEST = 4096  # bytes of an input
@@ -82,7 +80,7 @@ def guided(name: str, seed: int, runs: int, folder: Path) -> None:
     # editable install is another one. A folder of PYTHONPATH comes first.
     sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in type(finder).__module__]
     sys.path.append(str(ROOT / "src"))
-    with atheris.instrument_imports(include=["gatewise"]), _quiet():
+    with atheris.instrument_imports(include=["gatewise"]):
         target = _imported(name)
     corpus, words, files = folder / "corpus", folder / "words", folder / "files"
     for made in (corpus, files, FOUND):
@@ -111,17 +109,6 @@ def _imported(name: str) -> Target:
 
 def _escaped(word: bytes) -> str:
     return "".join(f"\\x{byte:02x}" for byte in word)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the line on stderr for each instrumented module."""
-    before = sys.stderr
-    with open(os.devnull, "w") as sys.stderr:
-        try:
-            yield
-        finally:
-            sys.stderr = before
 
 
 if __name__ == "__main__":
