@@ -58,11 +58,7 @@ class BulkPrediction:
     overwrite: bool = False
     explain: Callable[[Any], Explanation] | None = None
     n: int = field(init=False, default=0)
-    progress: Progress | None = field(init=False, default=None)
-
-    def __post_init__(self) -> None:
-        if sys.stderr.isatty():
-            self.progress = Progress()
+    progress: Progress | None = field(init=False, default_factory=lambda: Progress() if sys.stderr.isatty() else None)
 
     def to_file(self, out: Path) -> str:
         """All rows into one table. Returns what was written, in words. Errors as `check_output`."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.bulk import ROWS_PER_FILE, STATE, added_names, check_folder
-from gatewise.cli.inputs import TableOptions, table_delimiter
+from gatewise.cli.inputs import TableOptions
 from gatewise.cli.options import model_folder
 from gatewise.cli.ray_session import import_ray, ray_session
 from gatewise.data.columns import table_paths
@@ -97,7 +97,7 @@ def _first_table(paths: list[str], table_options: TableOptions) -> Table:
     for path in paths:
         if not os.path.isfile(path):
             raise DataError(f"{quote(path, 200)}: not found")
-    return open_table(paths[0], table_delimiter(table_options.delimiter))
+    return open_table(paths[0], table_options.delimiter)
 
 
 def _read(ray: Any, paths: list[str], columns: list[str], delimiter: str) -> Any:

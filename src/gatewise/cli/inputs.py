@@ -51,14 +51,12 @@ def columns(*names: str) -> Callable[[Callable[[Any], None]], Callable[[Any], No
         for name in reversed(names or tuple(_COLUMNS)):
             metavar, help = _COLUMNS[name]
             kind: dict[str, Any] = {"is_flag": True} if metavar is None else {"multiple": name in ("text", "label")}
-            command = option(_option(name), name, metavar=metavar, group="Columns", help=help, **kind)(command)
+            command = option(f"--{name.replace('_', '-')}", name, metavar=metavar, group="Columns", help=help, **kind)(
+                command
+            )
         return command
 
     return decorate
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def table_of(given: Any) -> TableOptions:
@@ -129,8 +127,7 @@ class TableOptions:
         # Without a column, stdin holds one text per line; files say by their name whether they are tables.
         as_lines = None if self.text or self.delimiter else partial(open_lines, refuse_tables=not lines)
         options: dict[str, Any] = {"lines": as_lines, "fail_fast": True, "live": "-" in files}
-        delimiter = table_delimiter(self.delimiter)
-        with RowReader.open(files, Columns(self.texts), delimiter, self.skip_bad_rows, **options) as reader:
+        with RowReader.open(files, Columns(self.texts), self.delimiter, self.skip_bad_rows, **options) as reader:
             yield reader
 
     @property
@@ -154,7 +151,7 @@ class TableOptions:
             weight=self.weight,
             group=self.group,
             time=self.time,
-            delimiter=table_delimiter(self.delimiter),
+            delimiter=self.delimiter,
             skip_bad_rows=self.skip_bad_rows,
             one_class=self.one_class,
         )
@@ -162,7 +159,7 @@ class TableOptions:
     def refuse(self, names: Sequence[str], reason: str) -> None:
         """Raise InputError for an option that is given and does not fit."""
         if given := [name for name in names if getattr(self, name)]:
-            raise InputError(f"{_option(given[0])} is for {reason}")
+            raise InputError(f"--{given[0].replace('_', '-')} is for {reason}")
 
     def _series(self, sources: Sequence[str]) -> Labelled:
         of_texts = ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows")
@@ -259,11 +256,6 @@ def warn_of_training_data(model: Model, labelled: Labelled) -> bool:
     if trained:
         print("gatewise: warning: the model was trained on this data", file=sys.stderr)
     return trained
-
-
-def table_delimiter(name: str | None) -> str | None:
-    """The delimiter of the option: one character, or tab."""
-    return "\t" if name in ("tab", "\\t") else name
 
 
 def batches(rows: Iterable[T], live: bool = False, size: Callable[[T], int] = len) -> Iterator[list[T]]:  # type: ignore[assignment]

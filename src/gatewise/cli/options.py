@@ -6,10 +6,9 @@ declared once, above the function.
 
 from __future__ import annotations
 
-import functools
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +30,11 @@ class Command(click.Command):
     def __init__(self, *names: Any, first: Sequence[str] = (), **settings: Any) -> None:
         super().__init__(*names, **settings)
         self.first = first
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the function of the command with its options."""
+        assert self.callback is not None
+        return self.callback(SimpleNamespace(**ctx.params))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the groups."""
@@ -69,19 +73,7 @@ def complete_fields(ctx: click.Context, parameter: click.Parameter, incomplete: 
     return [f"{name}=" for name in fields_of(Recipe) if name.startswith(incomplete)]
 
 
-def command(**settings: Any) -> Callable[[Callable[[Any], None]], click.Command]:
-    """Makes a command of a function of its options."""
-
-    def decorate(function: Callable[[Any], None]) -> click.Command:
-        @functools.wraps(function)
-        def run(**values: Any) -> None:
-            function(SimpleNamespace(**values))
-
-        return click.command(cls=Command, **settings)(run)
-
-    return decorate
-
-
+command = partial(click.command, cls=Command)
 option = partial(click.option, cls=Option)
 flag = partial(option, is_flag=True)
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -140,7 +141,7 @@ def _worker(settings: dict[str, Any]) -> None:
     with redirect_stdout(stdout), redirect_stderr(stderr):
         try:
             name = settings["command"]
-            getattr(import_module(f"gatewise.cli.{name}"), name).callback(**settings["options"])
+            getattr(import_module(f"gatewise.cli.{name}"), name).callback(SimpleNamespace(**settings["options"]))
         except LostPeer:
             raise  # all workers start again
         except GatewiseError as error:

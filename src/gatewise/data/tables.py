@@ -108,10 +108,11 @@ def table_suffix(name: str | Path) -> str:
 def open_table(source: str | Path, delimiter: str | None = None) -> Table:
     """Open a file, or "-" for stdin, which is JSON if it begins with { or [, else CSV.
 
-    delimiter: of a CSV or TSV file; None: the one of , ; tab and | that fits the header and the first rows, the
-    standard one of the suffix if several do. Raises DataError with file and line for another format, an empty file and
-    a header that cannot be read.
+    delimiter: of a CSV or TSV file, one character or "tab"; None: the one of , ; tab and | that fits the header and the
+    first rows, the standard one of the suffix if several do. Raises DataError with file and line for another format, an
+    empty file and a header that cannot be read.
     """
+    delimiter = "\t" if delimiter == "tab" else delimiter
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise InputError(f"the delimiter must be one character, not {quote(delimiter)}")
     suffix = table_suffix(source)
