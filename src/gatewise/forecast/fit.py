@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise import kernels
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError, counted, quote
 from gatewise.forecast.held_out import LEAST_WINDOWS, HeldOut, naive_scale, seasonal_naive
@@ -23,12 +22,11 @@ from gatewise.members.windows import Scales, Transform, WindowMember, numbered, 
 from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.batch import truncate
-from gatewise.network.trainable import Network
 from gatewise.target import Target
 from gatewise.training.dense_solver import Ridge
 from gatewise.training.fields import named_values
 from gatewise.training.loop import Loop
-from gatewise.training.objective import SupervisedObjective
+from gatewise.training.objective import SupervisedObjective, network_of
 from gatewise.training.recipes import Recipe, check_settings
 from gatewise.training.recipes import recipe as named
 from gatewise.training.training_data import TargetScaling, TrainingData, plan_series
@@ -315,14 +313,8 @@ def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, r
         sequences,
         target_scaling=TargetScaling.fit(windows.y[:cut]),
     )
-    network = Network(
-        arch,
-        initial_parameters(arch, np.random.default_rng([seed, 0x5EED])),
-        dropout=recipe.dropout,
-        direction_loss=recipe.optimisation.direction_loss,
-        kernel=kernels.for_precision(recipe.kernel_precision),
-    )
-    loop = Loop(SupervisedObjective(training_data, network, seed))
+    parameters = initial_parameters(arch, np.random.default_rng([seed, 0x5EED]))
+    loop = Loop(SupervisedObjective(training_data, network_of(training_data, parameters), seed))
     loop.run(Event())
     parameters = loop.objective.parameters(loop.result())
     for direction in arch.directions:  # the standardisation becomes a part of the first layer

@@ -21,7 +21,7 @@ embeddings do not evade it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -32,7 +32,6 @@ from gatewise import kernels
 from gatewise.data import batches
 from gatewise.errors import TrainingError
 from gatewise.kernels.pooling import segment_reduce
-from gatewise.members.lstm import LSTM
 from gatewise.network.autograd import Variable
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward, in_batches
@@ -172,15 +171,22 @@ class SupervisedObjective(Objective):
             val_rmse=rmse,
         )
 
-    def lstm(self, state: dict[str, Array]) -> LSTM:
-        """The member with the weights of the network as in `state`, for a regression in the unit of the numbers."""
-        data = self.training_data
-        return LSTM(data.architecture, self.parameters(state), precision=data.recipe.kernel_precision)
-
     def parameters(self, state: dict[str, Array]) -> dict[str, Array]:
         """The parameters of the network with the weights `state`, for a regression in the unit of the numbers."""
         parameters, scaling = self.network.arrays(state), self.training_data.target_scaling
         return parameters if scaling is None else scaling.fold(parameters)
+
+
+def network_of(data: TrainingData, parameters: Mapping[str, Array]) -> Network:
+    """The network of the recipe, with these parameters by name."""
+    return Network(
+        data.architecture,
+        parameters,
+        trainable_rows=data.trainable_rows,
+        dropout=data.recipe.dropout,
+        direction_loss=data.recipe.optimisation.direction_loss,
+        kernel=kernels.for_precision(data.recipe.kernel_precision),
+    )
 
 
 def _losses(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:

@@ -255,30 +255,21 @@ def process_group() -> Iterator[Communicator]:
     except (RuntimeError, ValueError) as error:
         where = quote(f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}")
         raise InputError(f"the processes of the run do not find each other at {where}: {_reason(error)}") from None
-    token = _current.set(communicator)
+    token, here = _current.set(communicator), os.environ.get("LOCAL_WORLD_SIZE", "1")
+    share = not os.environ.get("GATEWISE_THREADS") and here.isdigit()
+    if share:
+        os.environ["GATEWISE_THREADS"] = str(max(1, threads() // max(1, int(here))))
     try:
-        with _share_of_threads(), warnings.catch_warnings():
+        with warnings.catch_warnings():
             if communicator.rank:
                 warnings.simplefilter("ignore")
             yield communicator
     finally:
         _current.reset(token)
+        if share:
+            del os.environ["GATEWISE_THREADS"]
         if not joined:
             dist.destroy_process_group()
-
-
-@contextmanager
-def _share_of_threads() -> Iterator[None]:
-    """GATEWISE_THREADS for one of the processes of this machine, unless it is set."""
-    here = os.environ.get("LOCAL_WORLD_SIZE", "1")
-    if os.environ.get("GATEWISE_THREADS") or not here.isdigit():
-        yield
-        return
-    os.environ["GATEWISE_THREADS"] = str(max(1, threads() // max(1, int(here))))
-    try:
-        yield
-    finally:
-        del os.environ["GATEWISE_THREADS"]
 
 
 def _reason(error: BaseException) -> str:

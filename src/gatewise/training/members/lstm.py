@@ -24,17 +24,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise import kernels
+from gatewise.members.lstm import LSTM
 from gatewise.model.card import EvalResult
 from gatewise.network.architecture import initial_parameters, parameter_shapes
 from gatewise.network.forward import features, in_batches
 from gatewise.network.ops import Ops
-from gatewise.network.trainable import Network
 from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.loop import Loop
 from gatewise.training.members import Run
-from gatewise.training.objective import SupervisedObjective, scores_of
+from gatewise.training.objective import SupervisedObjective, network_of, scores_of
 from gatewise.training.processes import current
 from gatewise.training.run import StopEvent, interruptible, run_identity
 from gatewise.training.stack import FittedMember
@@ -61,7 +61,9 @@ def fit(data: TrainingData, run: Run) -> FittedMember:
     identity = identity_of(data, run)
     with interruptible() as stop:
         folds = _cross_validate(data, run, stop)
-        objective = SupervisedObjective(data, _network(data, run.pretrained, run.seed), run.seed, folds)
+        objective = SupervisedObjective(
+            data, network_of(data, initial_weights(data, run.pretrained, run.seed)), run.seed, folds
+        )
         loop = Loop(objective, run.callback, run.checkpoints, identity)
         loop.restore(run.folder.resume)
         complete = loop.run(stop)
@@ -111,17 +113,6 @@ def identity_of(data: TrainingData, run: Run) -> str:
     return run_identity(asdict(data.recipe), run.seed, content, kernel)
 
 
-def _network(data: TrainingData, pretrained: Pretrained | None, seed: int) -> Network:
-    return Network(
-        data.architecture,
-        initial_weights(data, pretrained, seed),
-        trainable_rows=data.trainable_rows,
-        dropout=data.recipe.dropout,
-        direction_loss=data.recipe.optimisation.direction_loss,
-        kernel=kernels.for_precision(data.recipe.kernel_precision),
-    )
-
-
 def _cross_validate(data: TrainingData, run: Run, stop: threading.Event) -> list[Array]:
     """Logits (n, outputs) of all rows out of fold, after each epoch; empty without folds, or if `stop` is set."""
     logits: list[Array] = []
@@ -129,7 +120,7 @@ def _cross_validate(data: TrainingData, run: Run, stop: threading.Event) -> list
     for number, held in enumerate(data.folds):
         train = np.setdiff1d(data.train, held)
         part = replace(data, recipe=recipe, train=train, validation=held, folds=())
-        objective = SupervisedObjective(part, _network(part, run.pretrained, number), number)
+        objective = SupervisedObjective(part, network_of(part, initial_weights(part, run.pretrained, number)), number)
         if not Loop(objective, Callback()).run(stop):
             return []
         if not logits:
@@ -148,13 +139,12 @@ def _cross_validate(data: TrainingData, run: Run, stop: threading.Event) -> list
 def _fitted(data: TrainingData, objective: SupervisedObjective, loop: Loop[SupervisedObjective]) -> FittedMember:
     """The member of the best epoch, or of the present weights in the first one."""
     history, best_epoch = loop.progress.history, loop.progress.best_epoch
-    lstm, kernel = objective.lstm(loop.result()), kernels.for_precision(data.recipe.kernel_precision).name
+    parameters, shift = objective.parameters(loop.result()), 0.0 if data.logit_shift is None else data.logit_shift
+    parameters["dense.bias"] = (parameters["dense.bias"] - shift).astype(np.float32)
     # "auto" is for training alone: its result is ensembled, evaluated and used in float32.
     precision = data.recipe.optimisation.precision
-    lstm = replace(lstm, precision="float32" if precision == "auto" else precision)
-    if data.logit_shift is not None:
-        bias = (lstm.parameters["dense.bias"] - data.logit_shift).astype(np.float32)
-        lstm = replace(lstm, parameters={**lstm.parameters, "dense.bias": bias})
+    lstm = LSTM(data.architecture, parameters, precision="float32" if precision == "auto" else precision)
+    kernel = kernels.for_precision(data.recipe.kernel_precision).name
     metadata: dict[str, Any] = {"epochs": len(history), "best_epoch": best_epoch, "kernel": kernel}
     fitted = FittedMember(lstm, np.zeros(lstm.outputs), metadata=metadata, history=loop.progress.history_lines)
     if not best_epoch:
@@ -166,6 +156,5 @@ def _fitted(data: TrainingData, objective: SupervisedObjective, loop: Loop[Super
     name = f"{data.validation_name}, used to choose the epoch"
     metadata["evaluations"] = (EvalResult(name, len(data.validation), best.val_accuracy, best.val_loss, scores=scores),)
     if objective.out_of_fold:
-        held_out = objective.out_of_fold[best_epoch - 1]
-        return replace(fitted, held_out=held_out if data.logit_shift is None else held_out - data.logit_shift)
+        return replace(fitted, held_out=objective.out_of_fold[best_epoch - 1] - shift)
     return fitted if current().rank else replace(fitted, held_out=lstm.logits(data.full(data.validation)))
