@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import gatewise as gw
 from gatewise.storage.folder import MANIFEST, _with_manifest
 from gatewise.system.files import OpenFolder
 from gatewise.training import PretrainRecipe
+from tests.cli.conftest import Run
 from tests.exchange.random_models import random_inputs, random_model
 from tests.training.texts import made_corpus
 
@@ -37,6 +40,18 @@ def save_pretrained(path: Path) -> None:
     gw.pretrain(made_corpus(100, 5), recipe=recipe, out=path, verbose=0)
 
 
+def command(*words: str) -> Callable[[Path], object]:
+    """A command with the model in a folder, on a table."""
+
+    def run(path: Path) -> None:
+        rows = [{"text": text, "label": name} for text, name in zip(TEXTS, MODEL.predict(TEXTS).tolist(), strict=True)]
+        (path.parent / "in.csv").write_text(pd.DataFrame(rows).to_csv(index=False))
+        done = Run()(*(word.format(path.parent) for word in words), "-m", path)
+        assert done.exit_code == 0, done.output
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("save", "load"),
     [
@@ -45,8 +60,12 @@ def save_pretrained(path: Path) -> None:
         (save_pretrained, gw.load_pretrained),
         (save_model, lambda path: gw.Scorer(path)({"text": TEXTS})),
         (save_model, lambda path: gw.Scorer(path, fingerprint=MODEL_SHA256)({"text": TEXTS})),
+        (save_model, command("info")),
+        (save_model, command("evaluate", "{}/in.csv")),
+        (save_model, command("explain", TEXTS[0])),
+        (save_model, command("predict", "-i", "{}/in.csv", "-o", "{}/out.csv")),
+        (save_model, command("predict", "-i", "{}/in.csv", "-o", "{}/out/")),
     ],
-    ids=["model", "forecaster", "pretrained", "scorer", "worker"],
 )
 def test_each_file_is_opened_once(
     tmp_path: Path, save: Callable[[Path], None], load: Callable[[Any], object], monkeypatch: pytest.MonkeyPatch
@@ -62,6 +81,8 @@ def test_each_file_is_opened_once(
     monkeypatch.setattr(OpenFolder, "open", count)
     load(tmp_path / "it")
     assert opened == Counter(os.listdir(tmp_path / "it"))
+    if (state := tmp_path / "out" / "_gatewise.json").exists():
+        assert json.loads(state.read_text())["model"] == MODEL_SHA256
 
 
 @pytest.mark.parametrize("save", [save_model, save_forecaster])
