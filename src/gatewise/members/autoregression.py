@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.members.member import Inputs
-from gatewise.members.windows import Scales, Transform, WindowMember, check_windows_entry, read_windows
+from gatewise.members.member import Inputs, check_entry
+from gatewise.members.windows import Scales, Transform, WindowMember, read_windows
 from gatewise.types import Array
 
 
@@ -48,7 +48,7 @@ class Autoregression(WindowMember):
 
     @classmethod
     def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
-        check_windows_entry(entry, cls.kind)
+        check_entry(entry, ["transform", "series"], [], cls.kind)
 
         def shapes(transform: Transform) -> dict[str, Any]:
             return {

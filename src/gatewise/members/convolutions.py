@@ -92,7 +92,7 @@ class Convolutions(Member):
         """Logits (n, outputs) float64 of n series (length, C), before truncation. An empty series has logit 0. An
         iterator is read in parts.
         """
-        parts, weight = [np.zeros((0, self.weight.shape[1]))], self._weight
+        parts, weight = [np.zeros((0, self.weight.shape[1]))], self.weight.astype(np.float64)
         for some in _chunks(sequences):
             centred = self.features(some).astype(np.float64) - self.mean
             centred[[not len(s) for s in some]] = 0
@@ -188,12 +188,8 @@ class Convolutions(Member):
 
         return convolution_logits(graph, self.banks, self.mean, self.weight, x, lengths)
 
-    @property
-    def _weight(self) -> Array:
-        return self.weight.astype(np.float64)
-
     def _parts(self, sequence: Array) -> Iterator[_Part]:
-        x, weights = with_differences([sequence])[0], self._weight
+        x, weights = with_differences([sequence])[0], self.weight.astype(np.float64)
         for number, dilation, channels, thresholds, which in self.banks:
             weight = weights[which].reshape(*thresholds.shape, -1)
             yield _Part(number, dilation, channels, thresholds, weight, self.mean[which].reshape(thresholds.shape), x)

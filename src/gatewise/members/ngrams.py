@@ -107,12 +107,8 @@ class Ngrams(Member):
         if most is not None and most < len(which):
             largest = np.argsort(-np.abs(self.weight[which]).max(axis=1), kind="stable")[:most]
             which = np.sort(which[largest])
-        return self.take(which)
-
-    def take(self, rows: NDArray[np.int64]) -> Ngrams:
-        """The n-grams of these ascending rows."""
-        scale = None if self.scale is None else self.scale[rows]
-        return Ngrams(self.order, self.keys[rows], self.weight[rows], scale)
+        scale = None if self.scale is None else self.scale[which]
+        return Ngrams(self.order, self.keys[which], self.weight[which], scale)
 
     def add(self, other: Ngrams) -> Ngrams:
         """The model whose logits are the sum of both. Raises InputError for another number of outputs, and for a
@@ -240,7 +236,7 @@ class Ngrams(Member):
         }[rule]
 
     def entry(self) -> dict[str, Any]:
-        return {"order": self.order, "count": len(self), **({} if self.scale is None else {"scaled": True})}
+        return {"order": self.order, "count": len(self.keys), **({} if self.scale is None else {"scaled": True})}
 
     def arrays(self) -> dict[str, Array]:
         scale: dict[str, Array] = {} if self.scale is None else {"scale": self.scale}

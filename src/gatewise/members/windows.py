@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, counted
-from gatewise.members.member import Inputs, Member, check_entry
+from gatewise.members.member import Inputs, Member
 from gatewise.storage.fields import fields_from
 from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.types import Array
@@ -184,11 +184,6 @@ def read_windows(
     if (scales.std <= 0).any():
         raise ModelFileError(f"{file}: std must be above 0")
     return transform, scales, arrays
-
-
-def check_windows_entry(entry: dict[str, Any], kind: str, *more: str) -> None:
-    """Raise InputError unless the entry of config.json is that of a window member, with the keys `more`."""
-    check_entry(entry, ["transform", "series", *more], [], kind)
 
 
 def numbered(values: Array, number: int) -> Array:

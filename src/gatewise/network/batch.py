@@ -35,9 +35,6 @@ class Batch:
     values: Array | None = None
     pads: Lengths | None = None
 
-    def __len__(self) -> int:
-        return len(self.lengths)
-
     @classmethod
     def of(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
         """From B arrays, (length,) token ids or (length, C) channels. Raises InputError naming the invalid sequence."""

@@ -83,9 +83,8 @@ class LanguageModel(Trainable):
         tasks = [
             partial(self._direction, name, piece, candidates, log_expected, kernel) for name, piece in pieces.items()
         ]
-        done = dict(zip(pieces, concurrently(tasks), strict=True))
-        loss = sum(one.loss for one in done.values()) / len(done)
-        return loss, _sum([one.gradients for one in done.values()]), {name: one.states for name, one in done.items()}
+        losses, gradients, states = zip(*concurrently(tasks), strict=True)
+        return sum(losses) / len(losses), _sum(gradients), dict(zip(pieces, states, strict=True))
 
     @np.errstate(over="ignore", invalid="ignore")  # also in a thread of its own; the caller checks the loss
     def _direction(
@@ -95,17 +94,21 @@ class LanguageModel(Trainable):
         candidates: NDArray[np.int64],
         log_expected: NDArray[np.float32],
         kernel: Kernel,
-    ) -> _Done:
+    ) -> tuple[float, Gradients, tuple[Array, Array]]:
+        """Loss, gradients and last states of one direction."""
         ops = RecordingOps(kernel, dropout=Dropout(self.dropout, piece.rng))
-        variables = self._variables(direction)
+        other = DIRECTIONS[1 - DIRECTIONS.index(direction)]
+        named = {name: value for name, value in self.parameters.items() if f".{other}." not in name}
+        variables = {name: Table(value) if name == TABLE else Variable(value) for name, value in named.items()}
         h, states = self._hidden(ops, variables, direction, piece.tokens, piece.states)
-        x = self._decoded(ops, variables, direction, _same_mask_at_every_step(ops, h, len(piece.tokens)))
+        h, weight = _same_mask_at_every_step(ops, h, len(piece.tokens)), variables[f"decoder.{direction}.weight"]
+        x = ops.project(h, weight, np.zeros(len(weight.value), dtype=weight.value.dtype))  # (N, D)
         targets = piece.targets.reshape(-1).astype(np.int64)
         table, bias = variables[TABLE], variables["decoder.bias"]
         assert isinstance(table, Table)
         loss = sampled_softmax(x, table, bias, targets, candidates, log_expected, kernel)
         ops.backward()
-        return _Done(loss, gradients_of(variables), states)
+        return loss, gradients_of(variables), states
 
     def negative_log_likelihood(self, direction: str, text: NDArray[np.int32]) -> float:
         """Sum of -log p (nats) of the tokens (n,) of a text given the previous ones, over the whole vocabulary.
@@ -122,12 +125,6 @@ class LanguageModel(Trainable):
             log_p = log_probabilities(decoded[part] @ self.parameters[TABLE].T + self.parameters["decoder.bias"])
             log_likelihood += float(log_p[np.arange(len(log_p)), text[part]].sum(dtype=np.float64))
         return -log_likelihood
-
-    def _variables(self, direction: str) -> dict[str, Variable]:
-        """Variables for the parameters that one direction reads."""
-        other = DIRECTIONS[1 - DIRECTIONS.index(direction)]
-        named = {name: value for name, value in self.parameters.items() if f".{other}." not in name}
-        return {name: Table(value) if name == TABLE else Variable(value) for name, value in named.items()}
 
     def _hidden(
         self,
@@ -149,18 +146,6 @@ class LanguageModel(Trainable):
         call = LSTMCall(pre, places, lengths, parameters[f"{name}.weight_hh"], *states)
         [found] = ops.lstms([(name, call)])
         return found.h, (array_of(found.h_T), array_of(found.c_T))
-
-    def _decoded(self, ops: RecordingOps, parameters: Mapping[str, Any], direction: str, h: Any) -> Any:
-        weight = parameters[f"decoder.{direction}.weight"]
-        return ops.project(h, weight, np.zeros(len(array_of(weight)), dtype=array_of(h).dtype))  # (N, D)
-
-
-class _Done(NamedTuple):
-    """Loss, gradients and last states of one direction."""
-
-    loss: float
-    gradients: Gradients
-    states: tuple[Array, Array]
 
 
 def _sum(parts: Sequence[Gradients]) -> Gradients:
