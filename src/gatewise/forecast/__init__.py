@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gatewise.model.model import kind_of, model_of_files, read_folder
+from gatewise.model.model import model_of, read_folder
+from gatewise.storage.strict_json import parse_json
 from gatewise.types import Precision
 
 
@@ -18,10 +19,11 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     the file and the reason, KernelUnavailable for a precision that cannot run.
     """
     folder = read_folder(path)
-    if kind_of(folder) == "forecaster":
+    config = parse_json(folder.read("config.json"), "config.json")
+    if isinstance(config, dict) and config.get("kind") == "forecaster":
         from gatewise.forecast.forecaster import Forecaster  # a model does without
 
         found = Forecaster.of_files(folder.files, folder.path, precision)
         found.manifest_sha256 = folder.fingerprint
         return found
-    return model_of_files(folder.files, folder.path, precision, folder.fingerprint)
+    return model_of(folder, precision)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,6 +49,7 @@ def compress(
     vocab_size, a number of embeddings that the file cannot store, and embeddings stored as float32.
     """
     small = model if vocab_size is None else _truncate_vocab(model, vocab_size)
+    changes: dict[str, Any] = {}  # fields of the report
     before: Ngrams | None = model.ensemble.get("ngrams")
     if max_ngrams is not None:
         ngrams: Ngrams | None = small.ensemble.get("ngrams")
@@ -64,21 +65,20 @@ def compress(
             raise InputError("distinct_embeddings needs embeddings stored as float16 or int8, not float32")
     rounded = {name: read_only(array) for name, array in unpack(pack(small.parameters, table), table).items()}
     small = small.with_lstm(parameters=MappingProxyType(rounded), storage=table)
-    kinds = ", ".join(f"{name} {dtype}" for name, dtype in sorted(table.items())) or "float32"
-    described = storage if isinstance(storage, str) else kinds
-    report = CompressionReport(described, folder_size(model.to_files()), 0)
     if before is not None:
-        after: Ngrams | None = small.ensemble.get("ngrams")
-        report = replace(report, ngrams_before=len(before), ngrams_after=0 if after is None else len(after))
+        changes |= {"ngrams_before": len(before), "ngrams_after": len(small.ensemble.get("ngrams") or ())}
     if vocab_size is not None:
-        report = replace(report, vocab_before=model.architecture.vocab_size, vocab_after=vocab_size)
+        changes |= {"vocab_before": model.architecture.vocab_size, "vocab_after": vocab_size}
     if distinct_embeddings is not None:
         distinct = [len(np.unique(one.parameters[_EMBEDDING], axis=0)) for one in (model, small)]
-        report = replace(report, embeddings_before=distinct[0], embeddings_after=distinct[1])
+        changes |= {"embeddings_before": distinct[0], "embeddings_after": distinct[1]}
     if data is not None:
-        report, evaluation = _measure(report, model, small, data)
+        measured, evaluation = _measure(model, small, data)
+        changes |= measured
         small = small.with_evaluation(evaluation)
-    return _with_report(small, report)
+    kinds = ", ".join(f"{name} {dtype}" for name, dtype in sorted(table.items())) or "float32"
+    described = storage if isinstance(storage, str) else kinds
+    return _with_report(small, CompressionReport(described, folder_size(model.to_files()), 0, **changes))
 
 
 def _token_encoding(model: Model, option: str) -> TokenEncoding:
@@ -119,26 +119,18 @@ def _truncate_vocab(model: Model, vocab_size: int) -> Model:
     return replace(model, preprocessor=preprocessor, ensemble=ensemble)
 
 
-def _measure(
-    report: CompressionReport, before: Model, after: Model, data: Labelled
-) -> tuple[CompressionReport, AnyEvaluation]:
-    """The report with the measured effect, and the evaluation of the compressed model."""
+def _measure(before: Model, after: Model, data: Labelled) -> tuple[dict[str, Any], AnyEvaluation]:
+    """The measured effect, as fields of a report, and the evaluation of the compressed model."""
     if not len(data):
         raise InputError("cannot measure the effect of compression: the data set is empty")
     one, two = before.evaluate(data), after.evaluate(data)
-    report = replace(report, data=data.source, n=one.n)
-    if isinstance(one, RegressionEvaluation) or isinstance(two, RegressionEvaluation):
-        return replace(report, rmse_before=one.loss**0.5, rmse_after=two.loss**0.5), two
+    found: dict[str, Any] = {"data": data.source, "n": one.n}
+    if isinstance(two, RegressionEvaluation):
+        return found | {"rmse_before": one.loss**0.5, "rmse_after": two.loss**0.5}, two
     predicted = [model.target.predicted(model.logits(data.inputs)).reshape(len(data), -1) for model in (before, after)]
-    report = replace(
-        report,
-        accuracy_before=one.accuracy,
-        accuracy_after=two.accuracy,
-        calibration_error_before=one.calibration_error,
-        calibration_error_after=two.calibration_error,
-        agreement=float(np.mean((predicted[0] == predicted[1]).all(axis=1))),
-    )
-    return report, two
+    for name in ("accuracy", "calibration_error"):
+        found |= {f"{name}_before": getattr(one, name), f"{name}_after": getattr(two, name)}
+    return found | {"agreement": float(np.mean((predicted[0] == predicted[1]).all(axis=1)))}, two
 
 
 def _with_report(model: Model, report: CompressionReport) -> Model:

@@ -522,17 +522,13 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     Nothing in the folder is executed and every byte is checked first. The parameters are read-only. precision: see
     `LSTM`. Raises ModelFileError naming the file and the reason, KernelUnavailable for a precision that cannot run.
     """
-    folder = read_folder(path)
-    return model_of_files(folder.files, folder.path, precision, folder.fingerprint)
+    return model_of(read_folder(path), precision)
 
 
-def model_of_files(
-    files: Mapping[str, bytes], where: str | Path, precision: Precision, manifest_sha256: str = ""
-) -> Model:
-    """What `Model.to_files` made the files of. manifest_sha256: of the folder that they were read from. Raises
-    ModelFileError that names `where`.
-    """
-    folder, config_file = Folder(Path(where), files, ""), f"{where}/config.json"
+def model_of(folder: Folder, precision: Precision) -> Model:
+    """The model in a folder that `Model.save` wrote. Raises ModelFileError that names its path."""
+    where, files = folder.path, folder.files
+    config_file = f"{where}/config.json"
     try:
         config = config_of(folder, "model", _CONFIG_KEYS)
         target = fields_from(Target, config["target"], f"{config_file}: target")
@@ -543,7 +539,7 @@ def model_of_files(
         metadata = fields_from(ModelMetadata, config["metadata"], f"{config_file}: metadata")
         history = files.get(_HISTORY_FILE, b"").decode()
         model = Model(preprocessor, ensemble, metadata, history, files.get(_UNITS_FILE, b""))
-        object.__setattr__(model, "manifest_sha256", manifest_sha256)
+        object.__setattr__(model, "manifest_sha256", folder.fingerprint)
         return model
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{where}/{_HISTORY_FILE}: not UTF-8 at byte {error.start}") from error
@@ -560,12 +556,6 @@ def read_folder(path: str | Path | None) -> Folder:
 
         return download(path)
     return load_folder(bundled_folder() if path is None else path)
-
-
-def kind_of(folder: Folder) -> object:
-    """The kind in config.json, "model" or "forecaster". Raises ModelFileError for a file that is not JSON."""
-    config = parse_json(folder.read("config.json"), "config.json")
-    return config.get("kind", "model") if isinstance(config, dict) else None
 
 
 def config_of(folder: Folder, kind: str, keys: set[str]) -> dict[str, Any]:

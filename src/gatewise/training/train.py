@@ -20,7 +20,8 @@ from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.metrics import RegressionEvaluation, evaluate
 from gatewise.model.card import CalibrationReport, ModelMetadata
-from gatewise.model.model import Model, model_of_files
+from gatewise.model.model import Model, model_of
+from gatewise.storage.folder import Folder
 from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
 from gatewise.training.data_checks import labelled_of, unlabelled_of, validation_of, warn_about_data
@@ -262,4 +263,6 @@ def _shared(model: Model) -> Model:
     files = {} if communicator.rank else model.to_files()
     names = json.loads(communicator.share(json.dumps(list(files)).encode()))
     received = {name: communicator.share(files.get(name, b"")) for name in names}
-    return model_of_files(received, "process 0", model.ensemble.lstm.precision) if communicator.rank else model
+    if not communicator.rank:
+        return model
+    return model_of(Folder(Path("process 0"), received, ""), model.ensemble.lstm.precision)
