@@ -19,8 +19,7 @@ from gatewise.errors import InputError, quote
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 
-ONNX = "iofg"
-GATEWISE = "ifgo"
+TO_ONNX, FROM_ONNX = (0, 3, 1, 2), (0, 2, 3, 1)  # the places of i o f g in i f g o, and the reverse
 
 
 class Weights(NamedTuple):
@@ -60,18 +59,10 @@ def weights_of(parameters: Mapping[str, Array], arch: Architecture, layer: int |
     return [Weights(*(parameters[f"{name}.{part}"] for part in parts)) for name in names]
 
 
-def reordered(array: Array, source: str, target: str) -> Array:
-    """The four gate blocks of the first axis (4H, ...) from the order `source` to `target`, as in "ifgo".
-
-    >>> reordered(np.array([1, 2, 3, 4]), "ifgo", "iofg").tolist()
-    [1, 4, 2, 3]
-    """
-    if sorted(source) != sorted(GATEWISE) or sorted(target) != sorted(GATEWISE):
-        raise InputError(f"a gate order has the four letters of 'ifgo', not '{source}' to '{target}'")
-    if len(array) % 4:
-        raise InputError(f"the first axis must hold four gate blocks, but has length {len(array)}")
-    blocks = dict(zip(source, np.split(array, 4), strict=True))
-    return np.concatenate([blocks[gate] for gate in target])
+def _blocks(array: Array, order: Sequence[int]) -> Array:
+    """The four gate blocks of the first axis (4H, ...) in another order."""
+    blocks = np.split(array, 4)
+    return np.concatenate([blocks[k] for k in order])
 
 
 def from_keras_arrays(kernel: Array, recurrent_kernel: Array, bias: Array | None = None) -> Weights:
@@ -133,26 +124,17 @@ def from_onnx_arrays(W: Array, R: Array, B: Array | None = None) -> list[Weights
     _expect("W", W, (directions, 4 * units, W.shape[2]))
     if B is not None:
         _expect("B", B, (directions, 8 * units))
-    return [
-        Weights(
-            reordered(W[n], ONNX, GATEWISE),
-            reordered(R[n], ONNX, GATEWISE),
-            None if B is None else reordered(B[n, : 4 * units] + B[n, 4 * units :], ONNX, GATEWISE),
-        )
-        for n in range(directions)
-    ]
+    found = []
+    for n in range(directions):
+        bias = None if B is None else _blocks(B[n, : 4 * units] + B[n, 4 * units :], FROM_ONNX)
+        found.append(Weights(_blocks(W[n], FROM_ONNX), _blocks(R[n], FROM_ONNX), bias))
+    return found
 
 
-def to_onnx_arrays(directions: Sequence[Weights]) -> tuple[Array, Array, Array | None]:
-    """W, R, B for an ONNX LSTM node of one or two directions; the second half of B is zero."""
-    W = np.stack([reordered(one.weight_ih, GATEWISE, ONNX) for one in directions])  # (R, 4H, D)
-    R = np.stack([reordered(one.weight_hh, GATEWISE, ONNX) for one in directions])
-    biases = [reordered(one.bias, GATEWISE, ONNX) for one in directions if one.bias is not None]
-    if not biases:
-        return W, R, None
-    if len(biases) < len(directions):
-        raise InputError("one direction has a bias and the other has none")
-    return W, R, np.stack([np.concatenate([bias, np.zeros_like(bias)]) for bias in biases])
+def to_onnx_arrays(directions: Sequence[Weights]) -> tuple[Array, Array, Array]:
+    """W, R, B for an ONNX LSTM node of one or two directions, whose weights have biases; the second half of B is zero."""
+    W, R, B = (np.stack([_blocks(one[part], TO_ONNX) for one in directions]) for part in range(3))  # type: ignore[arg-type]
+    return W, R, np.concatenate([B, np.zeros_like(B)], axis=1)
 
 
 def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:

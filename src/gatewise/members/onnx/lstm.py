@@ -38,7 +38,6 @@ def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architectur
         if layer:
             x = graph.add("Reshape", graph.add("Transpose", h, perm=[0, 2, 1, 3]), ints(0, 0, -1))
         W, R, B = to_onnx_arrays(weights_of(parameters, arch, layer))
-        assert B is not None
         h, h_T = graph.add_several(  # (T, R, B, H) of every step, (R, B, H) of the last one; R directions
             "LSTM",
             2,
