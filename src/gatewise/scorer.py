@@ -26,9 +26,9 @@ from gatewise.data.frames import described, find_column, texts_of
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.model import bundled
 from gatewise.model.model import Model, load
-from gatewise.model.prediction_columns import EXPLANATION, Column, prediction_columns
 from gatewise.storage.atomic import read_regular
 from gatewise.storage.folder import MANIFEST
+from gatewise.target import EXPLANATION, Column, prediction_columns
 from gatewise.types import Array, Precision
 
 _ROWS = 4096  # whose logits are computed at once

@@ -1,7 +1,7 @@
 // Checks of the arrays that Python passes to bind.cpp. What does not fit throws std::invalid_argument, a ValueError in
 // Python, before anything is allocated or computed.
 //
-// kernels/validation.py has checked the arrays of the LSTM already, with messages for users. These checks hold for
+// kernels/interface.py has checked the arrays of the LSTM already, with messages for users. These checks hold for
 // direct callers of the extension too, and for arrays that another thread changes during the call: numbers that select
 // memory (lengths, rows) are copied, and the copy is checked and used.
 

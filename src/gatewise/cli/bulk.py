@@ -27,9 +27,9 @@ from gatewise.cli.table_writer import WRITABLE, check_output, write_table, writt
 from gatewise.data.columns import RowReader, TableRow
 from gatewise.data.tables import ARROW, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
-from gatewise.model.prediction_columns import EXPLANATION, column_names, prediction_columns
 from gatewise.storage.atomic import reason, write_once
 from gatewise.storage.streams import COMPRESSED, STDIN
+from gatewise.target import EXPLANATION, column_names, prediction_columns
 
 if TYPE_CHECKING:
     from gatewise.cli.series import SeriesReader, SeriesTable

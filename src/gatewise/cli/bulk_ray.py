@@ -23,10 +23,10 @@ from gatewise.cli.ray_session import import_ray, ray_session
 from gatewise.data.columns import table_paths
 from gatewise.data.tables import DELIMITERS, Table, open_table, table_suffix
 from gatewise.errors import DataError, DataWarning, InputError, counted, quote
-from gatewise.model.prediction_columns import column_names
 from gatewise.scorer import Scorer
 from gatewise.storage.atomic import reason, scratch, swap_in
 from gatewise.system.files import sync_folder
+from gatewise.target import column_names
 
 if TYPE_CHECKING:
     from gatewise.model.model import Model

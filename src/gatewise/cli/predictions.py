@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import printable
-from gatewise.model.prediction_columns import prediction_columns
+from gatewise.target import prediction_columns
 
 if TYPE_CHECKING:
     from gatewise.model.model import Model

@@ -21,9 +21,17 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, KernelUnavailable, quote
-from gatewise.kernels.interface import Backward, Forward, LSTMCall, Projected, SavedActivations
+from gatewise.kernels.interface import (
+    Backward,
+    Forward,
+    LSTMCall,
+    Projected,
+    SavedActivations,
+    check_backward,
+    check_project,
+    check_run,
+)
 from gatewise.kernels.threads import MOST_THREADS, threads
-from gatewise.kernels.validation import check_backward, check_project, check_run
 from gatewise.system.processes import trim_memory
 from gatewise.types import Array, Precision
 
@@ -43,7 +51,7 @@ class Native:
     processor has no instructions for it.
     """
 
-    dtypes = ("float32",)
+    dtypes: tuple[str, ...] = ("float32",)
     consumes_saved = True
 
     def __init__(self, *, isa: str | None = None, threads: int | None = None, precision: Precision = "float32") -> None:
@@ -55,7 +63,7 @@ class Native:
             raise KernelUnavailable(_no_such_isa(isa, "isa"))
         if threads is not None and not 1 <= threads <= MOST_THREADS:
             raise InputError(f"threads must be from 1 to {MOST_THREADS}, not {threads}")
-        self.name = "native" if precision == "float32" else precision
+        self.name: str = "native" if precision == "float32" else precision
         self._isa = isa
         self._threads = threads
 

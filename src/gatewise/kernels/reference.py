@@ -11,9 +11,17 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.cell import Step, applied_gates, step_backward, step_forward
-from gatewise.kernels.interface import Backward, Forward, LSTMCall, Projected, SavedActivations
+from gatewise.kernels.interface import (
+    Backward,
+    Forward,
+    LSTMCall,
+    Projected,
+    SavedActivations,
+    check_backward,
+    check_project,
+    check_run,
+)
 from gatewise.kernels.ragged import starts_of
-from gatewise.kernels.validation import check_backward, check_project, check_run
 from gatewise.types import Array, Lengths
 
 Change = Callable[[Array, Array], Array]
@@ -23,7 +31,7 @@ class Reference:
     """`cell.step_forward` for every step, then `cell.step_backward` for every step."""
 
     name = "reference"
-    dtypes = ("float32", "float64")
+    dtypes: tuple[str, ...] = ("float32", "float64")
     consumes_saved = False
 
     def with_threads(self, count: int) -> Reference:

@@ -132,7 +132,7 @@ def from_onnx_arrays(W: Array, R: Array, B: Array | None = None) -> list[Weights
 
 
 def to_onnx_arrays(directions: Sequence[Weights]) -> tuple[Array, Array, Array]:
-    """W, R, B for an ONNX LSTM node of one or two directions, whose weights have biases; the second half of B is zero."""
+    """W, R, B for an ONNX LSTM node of one or two directions, whose weights have biases; half of B is zero."""
     W, R, B = (np.stack([_blocks(one[part], TO_ONNX) for one in directions]) for part in range(3))  # type: ignore[arg-type]
     return W, R, np.concatenate([B, np.zeros_like(B)], axis=1)
 
