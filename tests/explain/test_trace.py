@@ -8,7 +8,6 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.explain.example import Example
 from gatewise.kernels.reference import Reference
-from gatewise.members.gates import gate_shares
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
@@ -110,7 +109,6 @@ def test_gate_shares_count() -> None:
         assert share.above == pytest.approx(sum(v > 0.9 for v in values) / len(values))
         assert sum(share) == pytest.approx(1)
         assert min(share) > 0.05
-    assert gate_shares(example.lstms[:1])["i"] != gate_shares(example.lstms[1:2])["i"]
 
 
 def test_in_float64_it_is_exact() -> None:

@@ -174,49 +174,50 @@ def test_a_packed_sequence_compiles(kind: Class) -> None:
     assert torch.equal(got[1][1], wanted[1][1])
 
 
-WRONG_CALLS: dict[str, Callable[[Any], Any]] = {
-    "features": lambda lstm: lstm(torch.zeros(4, 2, 4)),
-    "one axis": lambda lstm: lstm(torch.zeros(3)),
-    "four axes": lambda lstm: lstm(torch.zeros(1, 1, 1, 3)),
-    "float64": lambda lstm: lstm(X.double()),
-    "integers": lambda lstm: lstm(X.long()),
-    "batch of h_0": lambda lstm: lstm(X, (torch.zeros(1, 3, 5), ZERO)),
-    "axes of c_0": lambda lstm: lstm(X, (ZERO, ZERO[0])),
-    "dtype of h_0": lambda lstm: lstm(X, (ZERO.double(), ZERO)),
-    "states of a batch for one sequence": lambda lstm: lstm(X[:, 0], (ZERO, ZERO)),
-    "three states": lambda lstm: lstm(X, (ZERO, ZERO, ZERO)),
+WRONG_CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "features": ("input: expected", lambda lstm: lstm(torch.zeros(4, 2, 4))),
+    "one axis": ("input: expected", lambda lstm: lstm(torch.zeros(3))),
+    "four axes": ("input: expected", lambda lstm: lstm(torch.zeros(1, 1, 1, 3))),
+    "float64": ("input is torch.float64, the weights are torch.float32", lambda lstm: lstm(X.double())),
+    "integers": ("input is torch.int64", lambda lstm: lstm(X.long())),
+    "batch of h_0": ("h_0: expected", lambda lstm: lstm(X, (torch.zeros(1, 3, 5), ZERO))),
+    "axes of c_0": ("c_0: expected", lambda lstm: lstm(X, (ZERO, ZERO[0]))),
+    "dtype of h_0": ("h_0 is torch.float64", lambda lstm: lstm(X, (ZERO.double(), ZERO))),
+    "states of a batch for one sequence": ("h_0: expected 2 axes", lambda lstm: lstm(X[:, 0], (ZERO, ZERO))),
+    "three states": ("hx: expected the tuple", lambda lstm: lstm(X, (ZERO, ZERO, ZERO))),
 }
-WRONG_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "hidden_size 0": {"hidden_size": 0},
-    "hidden_size 2.5": {"hidden_size": 2.5},
-    "input_size -1": {"input_size": -1},
-    "input_size a": {"input_size": "a"},
-    "num_layers 0": {"num_layers": 0},
-    "dropout 2": {"dropout": 2},
-    "dropout True": {"dropout": True},
-    "bias 1": {"bias": 1},
-    "batch_first 1": {"batch_first": 1},
-    "proj_size 5": {"proj_size": 5},
-    "proj_size -1": {"proj_size": -1},
-}
+WRONG_ARGUMENTS: list[dict[str, Any]] = [
+    {"hidden_size": 0},
+    {"hidden_size": 2.5},
+    {"input_size": -1},
+    {"input_size": "a"},
+    {"num_layers": 0},
+    {"dropout": 2},
+    {"dropout": True},
+    {"bias": 1},
+    {"batch_first": 1},
+    {"proj_size": 5},
+    {"proj_size": -1},
+]
 
 
 @pytest.mark.parametrize("name", WRONG_CALLS)
 def test_raises_as_torch_does(name: str) -> None:
     """Code that catches what torch.nn.LSTM raises catches ours."""
+    message, call = WRONG_CALLS[name]
     with pytest.raises((RuntimeError, ValueError)) as wanted:
-        WRONG_CALLS[name](torch.nn.LSTM(3, 5))
-    with pytest.raises(wanted.type) as got:
-        WRONG_CALLS[name](LSTM(3, 5))
+        call(torch.nn.LSTM(3, 5))
+    with pytest.raises(wanted.type, match=message) as got:
+        call(LSTM(3, 5))
     assert isinstance(got.value, InputError)
 
 
-@pytest.mark.parametrize("name", WRONG_ARGUMENTS)
-def test_arguments_are_refused_as_in_torch(name: str) -> None:
-    arguments = {"input_size": 3, "hidden_size": 5, "num_layers": 2} | WRONG_ARGUMENTS[name]
+@pytest.mark.parametrize("wrong", WRONG_ARGUMENTS, ids=str)
+def test_arguments_are_refused_as_in_torch(wrong: dict[str, Any]) -> None:
+    arguments = {"input_size": 3, "hidden_size": 5, "num_layers": 2} | wrong
     with pytest.raises((TypeError, ValueError)) as wanted:
         torch.nn.LSTM(**arguments)
-    with pytest.raises(wanted.type) as got:
+    with pytest.raises(wanted.type, match=next(iter(wrong))) as got:
         LSTM(**arguments)
     assert isinstance(got.value, InputError)
 

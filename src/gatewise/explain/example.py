@@ -17,7 +17,7 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.explain.score import TargetScore, target_score
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.gates import Activations, Gates, Share, gate_shares
+from gatewise.members.gates import Activations, Gates, Share
 from gatewise.members.prefix import unit_contributions
 from gatewise.target import check_logits
 from gatewise.types import Array
@@ -221,7 +221,12 @@ class Example:
 
     def gate_shares(self) -> dict[str, Share]:
         """For each gate (i, f, o), over all LSTMs: the shares of its values below 0.1, between, and above 0.9."""
-        return gate_shares(self.lstms)
+        shares = {}
+        for gate in ("i", "f", "o"):
+            values = np.concatenate([getattr(gates, gate).ravel() for gates in self.lstms])
+            below, above = float((values < 0.1).mean()), float((values > 0.9).mean())
+            shares[gate] = Share(below, 1 - below - above, above)
+        return shares
 
     def half_lives(self) -> Array:
         """(H x directions,): for each unit of the top layer, the steps until half of its memory is forgotten."""

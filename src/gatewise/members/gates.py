@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -94,13 +93,3 @@ def kept_after(f: Array) -> Array:
     kept = np.ones((len(f) + 1, f.shape[1]), dtype=f.dtype)
     np.cumprod(f[::-1], axis=0, out=kept[-2::-1] if len(f) else None)
     return kept
-
-
-def gate_shares(lstms: Sequence[Gates]) -> dict[str, Share]:
-    """For each gate (i, f, o), over all these LSTMs: the shares of its values below 0.1, between, and above 0.9."""
-    shares = {}
-    for gate in ("i", "f", "o"):
-        values = np.concatenate([getattr(gates, gate).ravel() for gates in lstms])
-        below, above = float((values < 0.1).mean()), float((values > 0.9).mean())
-        shares[gate] = Share(below, 1 - below - above, above)
-    return shares

@@ -225,13 +225,13 @@ def _differentiate_lstm(
     pre_rows, reverse, gate, kernel = ctx.settings
     if torch.is_grad_enabled() or _is_transformed() or dgates is not None:
         given = dh, dc, dh_T, dc_T, dgates
-        dpre, dweight_hh, dh0, dc0 = second_order.lstm_backward(ctx.saved_tensors, given, pre_rows, reverse, gate)
-        return dpre, None, None, dweight_hh, dh0, dc0, None, None, None, None, None, None
-    if _graph_is_kept() or type(packed_gates) is not Tensor:  # a tracer cannot see a forward result change in backward
-        packed_gates = packed_gates.clone()
-    grads = _lstm_backward(packed_gates, *saved, dh, dc, dh_T, dc_T, pre_rows, reverse, gate, kernel)
+        grads = second_order.lstm_backward(ctx.saved_tensors, given, pre_rows, reverse, gate)
+    else:
+        if _graph_is_kept() or type(packed_gates) is not Tensor:  # a tracer cannot see a result change in backward
+            packed_gates = packed_gates.clone()
+        grads = _lstm_backward(packed_gates, *saved, dh, dc, dh_T, dc_T, pre_rows, reverse, gate, kernel)
     dpre, dweight_hh, dh0, dc0 = grads
-    return dpre, None, None, dweight_hh, dh0, dc0, None, None, None, None, None, None
+    return dpre, None, None, dweight_hh, dh0, dc0, *(None,) * 6
 
 
 def _graph_is_kept() -> bool:
