@@ -7,7 +7,7 @@ removes control characters, and is never read as markup.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,7 @@ from gatewise.types import Array
 
 if TYPE_CHECKING:
     from gatewise.explain.intervene import Intervention
-    from gatewise.explain.units import Excerpt, UnitsReport, UnitSummary
+    from gatewise.explain.units import UnitsReport
 
 POSITIVE, NEGATIVE = Style(color="#2a7de1"), Style(color="#c86000")  # contrast above 4 on black and on white
 _BOLD = Style(bold=True)
@@ -172,7 +172,40 @@ def units_report(report: UnitsReport, *, count: int = 10, marks: bool = False) -
 
 def unit_report(report: UnitsReport, unit: int, *, marks: bool = False) -> Group:
     """The summary of one unit. Raises InputError for a unit that does not exist."""
-    return Group(*_unit(report, report.unit(unit), marks))
+    from gatewise.members.clamp import GATE_NAMES
+
+    one = report.unit(unit)
+    parts: list[RenderableType] = [
+        Text.assemble((f"unit {unit}", _BOLD), f" over {report.n:,} of {printable(report.data, 300)}"),
+        Text(
+            f"accuracy {one.accuracy_ablated:.4f} if ablated, {report.accuracy:.4f} otherwise; mean change of the "
+            f"predicted class's probability {one.probability_change:.4f}; {_half_life(one.half_life)}"
+        ),
+    ]
+    for excerpts, verb, style in ((one.rises, "rises", POSITIVE), (one.falls, "falls", NEGATIVE)):
+        if excerpts:
+            table = _table("rll")
+            for excerpt in excerpts:
+                words = Text()
+                for place, word in enumerate(excerpt.words):
+                    here, shown = place == excerpt.place, printable(word, _LONGEST_IN_EXCERPT)
+                    words.append(" " if place else "")
+                    words.append(f"[{shown}]" if here and marks else shown, style if here and not marks else Style())
+                table.add_row(f"{excerpt.change:+.3f}", Text(printable(excerpt.label, _LONGEST_IN_EXCERPT)), words)
+            parts += [Text(f"\nexcerpts where its memory {verb} most"), table]
+    if one.top_words:
+        table = _table("lll", "gate", "top words", "bottom words")
+        for gate, name in GATE_NAMES.items():
+            sides = (
+                ", ".join(
+                    f"{printable(word.word, _LONGEST_IN_EXCERPT)} {word.mean:.2f}" for word in words.get(gate, ())
+                )
+                for words in (one.top_words, one.bottom_words)
+            )
+            table.add_row(f"{name} {gate}", *map(Text, sides))
+        uses = f"among words with {report.minimum} or more uses"
+        parts += [Text(f"\nwords with the highest and lowest mean gate values, {uses}"), table]
+    return Group(*parts)
 
 
 def coloured_words(steps: Sequence[str], scores: Array, marks: bool = False) -> Text:
@@ -204,7 +237,7 @@ def _spaced(blocks: Sequence[RenderableType]) -> Group:
     return Group(*parts[1:])
 
 
-def _table(justify: str, *headings: str) -> Table:
+def _table(justify: str, *headings: str | Text) -> Table:
     """A table without lines. justify: `l` (left) or `r` (right) for each column."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, show_header=bool(headings))
     for n, side in enumerate(justify):
@@ -250,11 +283,10 @@ def _strongest(one: Explanation, words: int, marks: bool) -> Table:
     elif one.of.task == "classification":
         other = one.of.classes[1 - one.score.target] if len(one.of.classes) == 2 else one.against
         names = names[0], "for other classes" if other is None else f"for {printable(other, _LONGEST)}"
-    table, sides = _table(""), one.strongest(words)
-    table.show_header = True
-    for name, mark, style in zip(names, "+-", (POSITIVE, NEGATIVE), strict=True):
-        table.add_column(Text(f"{f'{mark} ' * marks}{name}"), style=None if marks else style)
-        table.add_column("", justify="right")
+    sides, mark = one.strongest(words), ("+ ", "- ") if marks else ("", "")
+    table = _table("lrlr", Text(mark[0] + names[0]), "", Text(mark[1] + names[1]), "")
+    if not marks:
+        table.columns[0].style, table.columns[2].style = POSITIVE, NEGATIVE
     for n in range(max(map(len, sides))):
         cells: list[str | Text] = []
         for side in sides:
@@ -280,42 +312,4 @@ def _step_differences(found: Intervention, words: int, marks: bool) -> Renderabl
         change = after[t] - before[t]
         values = [score_text(found.of, value) for value in (before[t], after[t], change)]
         table.add_row(_step(found.before.steps, t, noun), *values[:2], _signed(values[2], change, marks))
-    return table
-
-
-def _unit(report: UnitsReport, summary: UnitSummary, marks: bool) -> Iterator[RenderableType]:
-    from gatewise.members.clamp import GATE_NAMES
-
-    yield Text.assemble((f"unit {summary.unit}", _BOLD), f" over {report.n:,} of {printable(report.data, 300)}")
-    yield Text(
-        f"accuracy {summary.accuracy_ablated:.4f} if ablated, {report.accuracy:.4f} otherwise; mean change of the "
-        f"predicted class's probability {summary.probability_change:.4f}; {_half_life(summary.half_life)}"
-    )
-    for excerpts, verb, style in ((summary.rises, "rises", POSITIVE), (summary.falls, "falls", NEGATIVE)):
-        if excerpts:
-            yield Text(f"\nexcerpts where its memory {verb} most")
-            yield _excerpts(excerpts, Style() if marks else style, marks)
-    if summary.top_words:
-        yield Text(
-            f"\nwords with the highest and lowest mean gate values, among words with {report.minimum} or more uses"
-        )
-        table = _table("lll", "gate", "top words", "bottom words")
-        for gate, name in GATE_NAMES.items():
-            sides = (
-                ", ".join(f"{printable(one.word, _LONGEST_IN_EXCERPT)} {one.mean:.2f}" for one in words.get(gate, ()))
-                for words in (summary.top_words, summary.bottom_words)
-            )
-            table.add_row(f"{name} {gate}", *map(Text, sides))
-        yield table
-
-
-def _excerpts(excerpts: tuple[Excerpt, ...], style: Style, marks: bool) -> Table:
-    table = _table("rll")
-    for excerpt in excerpts:
-        words = Text()
-        for place, word in enumerate(excerpt.words):
-            here, shown = place == excerpt.place, printable(word, _LONGEST_IN_EXCERPT)
-            words.append(" " if place else "")
-            words.append(f"[{shown}]" if here and marks else shown, style if here else Style())
-        table.add_row(f"{excerpt.change:+.3f}", Text(printable(excerpt.label, _LONGEST_IN_EXCERPT)), words)
     return table
