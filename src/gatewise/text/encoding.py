@@ -45,7 +45,7 @@ def utf8(text: str, limit: int | None = None) -> bytes:
         ) from None
 
 
-def checked_texts(texts: Iterable[str], limit: int, first: int = 1) -> Iterator[str]:
+def checked_texts(texts: Iterable[str], limit: int | None = None, first: int = 1) -> Iterator[str]:
     """The texts; the InputError of `utf8` names one by its number, counted from `first`."""
     if isinstance(texts, str):
         raise InputError("texts must be a list of texts, not one text")

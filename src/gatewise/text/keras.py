@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.storage.strict_json import parse_json
-from gatewise.text.encoding import Encoded, utf8
+from gatewise.text.encoding import Encoded, checked_texts, utf8
 
 _TO_SPACE = b'!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 # Both steps change ASCII only, so one table over the UTF-8 bytes does both, ten times as fast as str.translate.
@@ -57,10 +57,8 @@ def keras_index(reviews: Iterable[str]) -> dict[str, int]:
     >>> keras_index(["good film", "a GOOD one, a"])
     {'good': 1, 'a': 2, 'film': 3, 'one': 4}
     """
-    if isinstance(reviews, str):
-        raise InputError("reviews must be a list of texts, not one text")
     counts: Counter[str] = Counter()
-    for review in reviews:
+    for review in checked_texts(reviews):
         counts.update(keras_words(review))
     return {word: rank for rank, (word, _) in enumerate(counts.most_common(), start=1)}
 
@@ -194,13 +192,7 @@ class KerasEncoding:
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """`encode` of each text. The InputError names the text by its number, from 1."""
-        out = []
-        for number, text in enumerate(texts, start=1):
-            try:
-                out.append(self.encode(text))
-            except InputError as error:
-                raise InputError(f"text {number}: {error}") from None
-        return out
+        return [self.encode(text) for text in checked_texts(texts)]
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with '<start>' and the words of the text, and their spans; (0, 0) for '<start>'."""
