@@ -61,6 +61,7 @@ class Field:
     def checked(self, value: Any) -> Any:
         """The value as a plain Python one. NumPy's numbers are taken, lossy conversions are not. Raises InputError."""
         plain: Any = value.item() if isinstance(value, np.generic) else value
+        plain = str(plain) if isinstance(plain, str) else plain  # of a subclass too
         if self.type is float and type(plain) is int:
             plain = float(plain)
         if type(plain) not in (self.type,):
