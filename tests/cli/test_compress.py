@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gatewise.data import read_table
 from gatewise.model.compress import compress
 from gatewise.model.model import Model, load
-from tests.cli.conftest import TEXTS, Run, with_fingerprint
+from tests.cli.conftest import TEXTS, Run
 from tests.cli.test_bad_input import refused
 
 
@@ -57,13 +56,6 @@ def test_data_of_one_class_measure_the_cost(run: Run, keras_model: Model, tmp_pa
     table.write_text("text,label\n" + "".join(f"{text},positive\n" for text in TEXTS))
     assert run("compress", "-m", tmp_path / "m", "-o", tmp_path / "small", "--data", table).exit_code == 0
     assert run("explain", "-m", tmp_path / "m", "--data", table).exit_code == 0
-
-
-def test_it_warns_about_training_data(run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path) -> None:
-    labelled = read_table(labelled_csv, text="text", label="label")
-    with_fingerprint(keras_model, labelled.fingerprint()).save(tmp_path / "m")
-    result = run("compress", "-m", tmp_path / "m", "-o", tmp_path / "small", "--data", labelled_csv, "--json")
-    assert "warning: the model was trained on this data" in result.stderr
 
 
 def test_a_model_is_replaced_only_if_asked(

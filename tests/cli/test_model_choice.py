@@ -60,14 +60,6 @@ def test_a_text_is_for_the_bundled_model(run: Run, bundled_folder: Path, keras_m
     assert result.stderr == f"{MESSAGE}\n" * (words[0] != "-m")
 
 
-def test_stdin_and_files(run: Run, bundled_folder: Path, keras_model: Model) -> None:
-    expected = keras_model.predict(TEXTS).tolist()
-    Path("texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
-    for result in (run("predict", "-i", "-", input="\n".join(TEXTS)), run("predict", "-i", "texts.txt")):
-        assert [line.split("\t")[0] for line in result.stdout.splitlines()] == expected
-        assert MESSAGE in result.stderr
-
-
 def test_a_model_folder_prints_no_message(run: Run, bundled_folder: Path, tokens_folder: Path) -> None:
     shutil.copytree(tokens_folder, "my model")
     assert run("predict", "-m", "my model", "good").stderr == ""

@@ -94,12 +94,14 @@ def test_rows_and_columns_of_every_format(
     assert list(found[0]) == [*ROWS[0], "label", "probability_negative", "probability_positive"]
 
 
-def test_columns_to_keep(run: Run, inputs: Path, keras_folder: Path) -> None:
+def test_columns_to_keep(run: Run, inputs: Path, keras_model: Model, keras_folder: Path) -> None:
+    top = keras_model.predict_proba([row["review"] for row in ROWS]).max(axis=1)
     for out in ("one.csv", "out/"):
         run(*command(keras_folder)[:11], "-o", out, "--keep", "notes", "--keep", "N", "--probabilities", "top")
         found = read(*(("out",) if out == "out/" else (".", "one.csv")))
         assert list(found[0]) == ["notes", "n", "label", "probability"]
         assert [row["n"] for row in found] == [row["n"] for row in ROWS]
+        np.testing.assert_allclose([float(row["probability"]) for row in found], top, atol=2e-6)
     assert "no column 'm'; there are 'n'" in refused(run, *command(keras_folder)[:11], "-o", "x.csv", "--keep", "m")
     assert "--keep is for an output" in refused(run, "predict", "-m", keras_folder, "-i", "in/a.csv", "--keep", "n")
 

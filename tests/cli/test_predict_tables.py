@@ -71,14 +71,6 @@ def test_every_output_has_every_column_in_order(
     assert not list(table.parent.glob(".gatewise-*"))
 
 
-def test_the_top_probability_alone(run: Run, table: Path, keras_model: Model, keras_folder: Path) -> None:
-    run("predict", "-m", keras_folder, "-i", "new.csv", "--text", "review", "-o", "out.csv", "--probabilities", "top")
-    found = read_csv("out.csv")
-    assert list(found[0]) == [*ROWS[0], "predicted_label", "probability"]
-    top = keras_model.predict_proba(TEXTS * 3).max(axis=1)
-    np.testing.assert_allclose([float(row["probability"]) for row in found], top, atol=2e-6)
-
-
 def test_json_values_keep_their_types(run: Run, table: Path, keras_folder: Path) -> None:
     rows = [{"text": "good", "n": 1, "tags": ["a", "b"]}, {"text": "bad", "n": None, "extra": {"x": True}}]
     Path("a.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")

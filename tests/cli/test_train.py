@@ -154,10 +154,24 @@ def test_a_wrong_setting_stops_before_the_data_is_read(
 
 
 def test_json_is_one_object_and_the_rest_goes_to_stderr(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
-    result = run("train", *columns(reviews_csv), "-o", tmp_path / "m", *SMALL, "--set", "gate=binary", "--json")
+    result = run(
+        "train",
+        *columns(reviews_csv),
+        "-o",
+        tmp_path / "m",
+        *SMALL,
+        "--set",
+        "gate=binary",
+        "--threshold",
+        0.25,
+        "--json",
+    )
     seen = json.loads(result.stdout)
     assert (seen["recipe"], seen["seed"], len(seen["history"])) == ("fast", 3, 2)
-    assert seen["members"] == gw.load(tmp_path / "m").ensemble.weights_json()
+    saved = gw.load(tmp_path / "m")
+    assert seen["members"] == saved.ensemble.weights_json()
+    assert seen["validation"]["accuracy"] == saved.metadata.evaluations[-1].accuracy
+    assert (seen["calibration"], seen["thresholds"]) == (None, [0.25])
     assert "val_accuracy" in result.stderr
     assert gw.load(tmp_path / "m").architecture.gate == "binary"
 

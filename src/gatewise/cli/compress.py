@@ -68,12 +68,10 @@ def compress(given: Any) -> None:
 
 def _rows(report: Any) -> list[tuple[str, str, str]]:
     rows = [("", "before", "after"), ("bytes", f"{report.bytes_before:,}", f"{report.bytes_after:,}")]
-    if report.vocab_after:
-        rows.append(("vocabulary", f"{report.vocab_before:,}", f"{report.vocab_after:,}"))
-    if report.embeddings_after:
-        rows.append(("embeddings", f"{report.embeddings_before:,}", f"{report.embeddings_after:,}"))
-    if report.ngrams_before:
-        rows.append(("n-grams", f"{report.ngrams_before:,}", f"{report.ngrams_after:,}"))
+    for name, field in (("vocabulary", "vocab"), ("embeddings", "embeddings"), ("n-grams", "ngrams")):
+        before, after = getattr(report, f"{field}_before"), getattr(report, f"{field}_after")
+        if before:
+            rows.append((name, f"{before:,}", f"{after:,}"))
     if report.n:
         short = {"expected calibration error": "calibration error", "agreement of the predictions": "equal predictions"}
         rows += [(short.get(name, name), before, after) for name, before, after in report.measured]

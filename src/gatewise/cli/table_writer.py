@@ -126,9 +126,7 @@ class TableWriter:
     def finish(self) -> None:
         """Write what ends the file."""
         if self._parquet is not None:
-            with self._arrow_errors():
-                self._write_group()
-                self._parquet.close()
+            self._write_group(last=True)
         if self._file.__class__ is gzip.GzipFile:
             self._file.close()  # the file below it stays open
 
@@ -161,26 +159,27 @@ class TableWriter:
         arrays = [self._array(field, columns[field.name]) for field in self._schema]
         self._group.append(arrow.RecordBatch.from_arrays(arrays, schema=self._schema))
         if sum(one.nbytes for one in self._group) >= _ROW_GROUP:
-            with self._arrow_errors():
-                self._write_group()
+            self._write_group()
 
-    def _write_group(self) -> None:
-        if self._group:
-            self._parquet.write_table(self._arrow().Table.from_batches(self._group))
-        self._group = []
-
-    @contextmanager
-    def _arrow_errors(self) -> Iterator[None]:
+    def _write_group(self, last: bool = False) -> None:
+        arrow = self._arrow()
         try:
-            yield
-        except self._arrow().ArrowException as error:
+            if self._group:
+                self._parquet.write_table(arrow.Table.from_batches(self._group))
+            self._group = []
+            if last:
+                self._parquet.close()
+        except arrow.ArrowException as error:
             raise DataError(f"{quote(self.out, 200)}: cannot be written: {quote(error, 200)[1:-1]}") from None
 
     def _field(self, name: str, kind: Any, values: list[Any]) -> Any:
         """The Arrow field of a column: of the type `kind`, if it is known, or the one that fits its first values."""
         arrow = self._arrow()
         try:
-            field = arrow.field(name, _not_null(arrow, arrow.array(values).type) if kind is None else kind)
+            if kind is None:
+                kind = arrow.array(values).type
+                kind = arrow.string() if arrow.types.is_null(kind) else kind
+            field = arrow.field(name, kind)
             arrow.parquet.ParquetWriter(arrow.BufferOutputStream(), arrow.schema([field])).close()
         except (arrow.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise DataError(
@@ -278,7 +277,3 @@ def _plain(arrow: Any, kind: Any) -> Any:
     if types.is_fixed_size_list(kind):
         return arrow.list_(plain(kind.value_field), kind.list_size)
     return kind
-
-
-def _not_null(arrow: Any, kind: Any) -> Any:
-    return arrow.string() if arrow.types.is_null(kind) else kind

@@ -210,13 +210,12 @@ def train(given: Any) -> None:
 def saved_json(model: Model) -> dict[str, Any]:
     """The model that was saved: scores on the validation set, weights of the members, calibration, thresholds."""
     about = model.metadata
-    validation = asdict(about.evaluations[-1]) if about.evaluations else None
     return {
         "best_epoch": about.best_epoch,
-        "validation": validation,
+        "validation": asdict(about.evaluations[-1]) if about.evaluations else None,
         "members": model.ensemble.weights_json(),
         "calibration": None if about.calibration is None else asdict(about.calibration),
-        "thresholds": dict(zip(model.classes, model.target.thresholds, strict=False)),
+        "thresholds": list(model.target.thresholds),
         "history": [json.loads(line) for line in model.history.splitlines()],
     }
 
