@@ -58,7 +58,14 @@ class Stopped(Exception):
 
 def fit(data: TrainingData, run: Run) -> FittedMember:
     """The network of the best epoch. Raises Stopped after Ctrl-C."""
-    identity = identity_of(data, run)
+    # What must be equal for the run to continue from a checkpoint.
+    content = data.identity
+    if data.soft_targets is not None:
+        content += hashlib.sha256(data.soft_targets.tobytes()).hexdigest()
+    if run.pretrained is not None:
+        content += run.pretrained.fingerprint()
+    kernel = kernels.for_precision(data.recipe.kernel_precision).name
+    identity = run_identity(asdict(data.recipe), run.seed, content, kernel)
     with interruptible() as stop:
         folds = _cross_validate(data, run, stop)
         objective = SupervisedObjective(
@@ -100,17 +107,6 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
     return parameters | {
         f"dense.{name}": array.astype(np.float32) for name, array in zip(("weight", "bias"), dense, strict=True)
     }
-
-
-def identity_of(data: TrainingData, run: Run) -> str:
-    """What must be equal for the run to continue from a checkpoint."""
-    content = data.identity
-    if data.soft_targets is not None:
-        content += hashlib.sha256(data.soft_targets.tobytes()).hexdigest()
-    if run.pretrained is not None:
-        content += run.pretrained.fingerprint()
-    kernel = kernels.for_precision(data.recipe.kernel_precision).name
-    return run_identity(asdict(data.recipe), run.seed, content, kernel)
 
 
 def _cross_validate(data: TrainingData, run: Run, stop: threading.Event) -> list[Array]:

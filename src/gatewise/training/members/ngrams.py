@@ -157,11 +157,6 @@ class NgramFeatures:
         kept = np.bincount(matrix.indices, minlength=len(keys)) >= min_df
         return cls(order, keys[kept], matrix[:, kept])
 
-    def up_to(self, order: int) -> NgramFeatures:
-        """The features of n-grams with at most so many tokens."""
-        count = int(np.searchsorted(self.keys, 1 << BITS * order)) if order < self.order else len(self.keys)
-        return self if count == len(self.keys) else NgramFeatures(order, self.keys[:count], self.matrix[:, :count])
-
     def fit(
         self,
         targets: Array,
@@ -306,7 +301,10 @@ def compare(data: TrainingData) -> Comparison | None:
     best: Comparison | None = None
     lowest, tried = np.inf, []
     for scaling, order in candidates:
-        values, part = np.full((len(rows), outputs), np.nan), features.up_to(order)
+        values, part = np.full((len(rows), outputs), np.nan), features
+        count = int(np.searchsorted(features.keys, 1 << BITS * order)) if order < recipe.order else len(features.keys)
+        if count < len(features.keys):
+            part = NgramFeatures(order, features.keys[:count], features.matrix[:, :count])
         for train, query in folds:
             values[query] = part.logits(_fit_rows(data, part, rows, train, scaling), query)
         prior = np.array([PRIOR[scaling]])
