@@ -149,24 +149,17 @@ def test_the_bundled_model_predicts_without_torch_or_the_error_says_how_to_make_
     assert "the bundled model is missing" in done.stderr
 
 
-def test_serving_without_its_extra_says_what_to_install(
+def test_without_an_extra_a_command_says_what_to_install(
     python: Path, tmp_path: Path, model: tuple[Path, list[list[float]], list[str]]
 ) -> None:
-    done = subprocess.run(
-        [str(python.parent / "gatewise"), "serve", "-m", str(model[0])], capture_output=True, text=True
-    )
-    assert done.returncode == 2, done.stderr
-    assert "pip install 'gatewise[serve]'" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-def test_training_without_its_extra_says_what_to_install(python: Path, tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text("text,label\n" + "good,1\nbad,0\n" * 20)
-    command = [python.parent / "gatewise", "train", "reviews.csv", "--text", "text", "--label", "label", "-o", "model"]
-    done = subprocess.run([str(part) for part in command], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
-    assert "pip install 'gatewise[train]'" in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+    train = ("train", "reviews.csv", "--text", "text", "--label", "label", "-o", "model")
+    for extra, words in (("serve", ("serve", "-m", str(model[0]))), ("train", train)):
+        command = [str(python.parent / "gatewise"), *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 2, done.stderr
+        assert f"pip install 'gatewise[{extra}]'" in " ".join(done.stderr.split())
+        assert "Traceback" not in done.stderr
     assert not (tmp_path / "model").exists()
 
 
