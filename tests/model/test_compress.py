@@ -68,6 +68,8 @@ def test_the_report_agrees_with_a_separate_measurement(model: Model, data: Label
     )
     equal = np.mean([a == b for a, b in zip(model.predict(data.inputs), small.predict(data.inputs), strict=True)])
     assert note.agreement == equal
+    writable = [one.parameters["dense.bias"].flags.writeable for one in (model, made)]
+    assert writable == [True, False], "the parameters of the model itself changed"
     assert 0.5 < equal < 1, "the fixture must change some predictions, or the test proves nothing"
     assert small.metadata == made.metadata
     assert small.metadata.evaluations[-1].accuracy == after.accuracy

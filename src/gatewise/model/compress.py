@@ -63,7 +63,8 @@ def compress(
         small = _share_embeddings(small, distinct_embeddings)
         if _EMBEDDING not in table:
             raise InputError("distinct_embeddings needs embeddings stored as float16 or int8, not float32")
-    rounded = {name: read_only(array) for name, array in unpack(pack(small.parameters, table), table).items()}
+    unpacked = unpack(pack(small.parameters, table), table)  # float32 tensors are those of the model itself
+    rounded = {name: read_only(array.copy()) for name, array in unpacked.items()}
     small = small.with_lstm(parameters=MappingProxyType(rounded), storage=table)
     if before is not None:
         changes |= {"ngrams_before": len(before), "ngrams_after": len(small.ensemble.get("ngrams") or ())}
