@@ -4,7 +4,7 @@ have answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
@@ -72,15 +72,9 @@ def description(generate: Callable[[], Schema], state: State) -> Callable[[], Sc
         schema["components"]["securitySchemes"] = _SECURITY_SCHEMES
         schema["security"] = [{name: []} for name in _SECURITY_SCHEMES] if state.settings.token is not None else []
         schema["servers"] = [{"url": "/", "description": "The server that sent this description."}]
-        infer = {f"{one.name}: one {one.input_kind}": _infer_example(one) for one in state.endpoints.values()}
-        for path, examples in (
-            ("/predict", _predict_examples(state.endpoints.values())),
-            ("/explain", _explain_examples(next(iter(state.endpoints.values())))),
-            ("/v2/models/{name}/infer", infer),
-            ("/v2/models/{name}/versions/{version}/infer", infer),
-        ):
+        for path, examples in _examples(list(state.endpoints.values())).items():
             route = schema["paths"][path]["post"]
-            for content, place in ((route["requestBody"], 0), (route["responses"]["200"], 1)):
+            for place, content in enumerate((route["requestBody"], route["responses"]["200"])):
                 shown = {name: {"value": pair[place]} for name, pair in examples.items() if pair[place] is not None}
                 content["content"]["application/json"]["examples"] = shown
         return schema
@@ -88,33 +82,27 @@ def description(generate: Callable[[], Schema], state: State) -> Callable[[], Sc
     return complete
 
 
-def _predict_examples(endpoints: Iterable[ModelEndpoint]) -> Schema:
-    """Requests to /predict, by name, each with its response or None."""
-    found: Schema = {}
+def _examples(endpoints: list[ModelEndpoint]) -> dict[str, dict[str, tuple[Schema, Schema | None]]]:
+    """Requests by path and name, each with its response or None. Those of /explain are of the first model."""
+    predict, infer = dict[str, tuple[Schema, Schema | None]](), dict[str, tuple[Schema, Schema | None]]()
     for one in endpoints:
-        request = {one.input_kind: one.example, "model": one.name}
-        found[f"{one.name}: one {one.input_kind}"] = (request, one.response(one.predict_example()))
-        found[f"{one.name}: several inputs"] = ({"inputs": [one.example] * 2, "model": one.name, "id": "a-7"}, None)
-    return found
-
-
-def _explain_examples(endpoint: ModelEndpoint) -> Schema:
-    request = {endpoint.input_kind: endpoint.example, "include": ["prediction"]}
+        item, kind, found = one.example, one.input_kind, one.predict_example()
+        predict[f"{one.name}: one {kind}"] = {kind: item, "model": one.name}, one.response(found)
+        predict[f"{one.name}: several inputs"] = {"inputs": [item] * 2, "model": one.name, "id": "a-7"}, None
+        shape, datatype = ([1], "BYTES") if kind == "text" else ([1, len(item), len(item[0])], "FP32")
+        request = {"inputs": [{"name": kind, "shape": shape, "datatype": datatype, "data": [item]}]}
+        response = open_inference.response(one, found, validated(InferRequest, request))
+        infer[f"{one.name}: one {kind}"] = request, response
+    first = endpoints[0]
+    explained = {first.input_kind: first.example, "include": ["prediction"]}
+    answer = view.explain_view(first.model, explained, first.views)
+    del answer["cache"]  # times
+    attribution = {**explained, "include": ["prediction", "attribution"], "method": "prefix-difference"}
     clamp = {"gate": "f", "unit": 0, "value": 1.0, "from": 0, "to": 1}
-    attribution = {**request, "include": ["prediction", "attribution"], "method": "prefix-difference"}
-    response = view.explain_view(endpoint.model, request, endpoint.views)
-    del response["cache"]  # times
-    return {
-        "the prediction": (request, response),
+    explain: dict[str, tuple[Schema, Schema | None]] = {
+        "the prediction": (explained, answer),
         "an attribution": (attribution, None),
-        "an intervention": ({**request, "changes": [clamp]}, None),
+        "an intervention": ({**explained, "changes": [clamp]}, None),
     }
-
-
-def _infer_example(endpoint: ModelEndpoint) -> tuple[Schema, Schema]:
-    steps = endpoint.example
-    text = {"name": "text", "shape": [1], "datatype": "BYTES", "data": [steps]}
-    series = {"name": "series", "shape": [1, len(steps), len(steps[0])], "datatype": "FP32", "data": [steps]}
-    request = {"inputs": [text if endpoint.input_kind == "text" else series]}
-    found = open_inference.response(endpoint, endpoint.predict_example(), validated(InferRequest, request))
-    return request, found
+    versioned = "/v2/models/{name}/versions/{version}/infer"
+    return {"/predict": predict, "/explain": explain, "/v2/models/{name}/infer": infer, versioned: infer}
