@@ -7,13 +7,12 @@ Optuna: a next-generation hyperparameter optimization framework.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -124,8 +123,11 @@ def tune(
     space = named_values(Recipe, search)
     check_search(space, base, fixed)
     RunFolder.of(out, False, overwrite)  # an error now rather than after the search
+    # All that the loss of a trial depends on, besides its settings.
+    known = start and start.fingerprint()
+    parts = labelled, base.name, values_of(base), known, seed, space, train_options
     with _quiet(library):
-        study = _study(storage, seed, _identity(labelled, base, start, seed, space, train_options))
+        study = _study(storage, seed, hashlib.sha256(repr(_content(parts)).encode()).hexdigest())
     if not study.trials:
         first = values_of(base)
         study.enqueue_trial({name: first[name] for name, values in space.items() if _has(values, first[name])})
@@ -328,32 +330,16 @@ def _trial(one: optuna.trial.FrozenTrial) -> Trial:
     return Trial(one.number, settings, one.value if state == "complete" else None, state, seconds)
 
 
-def _identity(
-    data: Labelled,
-    recipe: Recipe,
-    pretrained: Pretrained | None,
-    seed: int,
-    space: Search,
-    options: Mapping[str, Any],
-) -> str:
-    """A hash of all that the loss of a trial depends on, besides its settings."""
-    parts = {
-        "data": _content(data),
-        "recipe": asdict(recipe),
-        "pretrained": None if pretrained is None else pretrained.fingerprint(),
-        "seed": seed,
-        "search": {name: repr(values) for name, values in space.items()},  # a range is not a list of its ends
-        "options": {name: _content(value) for name, value in options.items()},
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
 def _content(value: Any) -> Any:
-    """All of a value, for JSON; the `repr` of a long array leaves numbers out."""
+    """All of a value, of which `repr` leaves nothing out, as it does of a long array."""
     if isinstance(value, Labelled):
         return [value.fingerprint(), *(part.tolist() for part in (value.groups, value.sample_weight, value.time))]
     if isinstance(value, Unlabelled):
         return value.fingerprint()
+    if isinstance(value, Mapping):
+        return sorted((repr(name), _content(one)) for name, one in value.items())
     if hasattr(value, "tolist"):  # an array, or a column of a data frame
         value = value.tolist()
-    return [_content(one) for one in value] if isinstance(value, list | tuple) else repr(value)
+    if isinstance(value, list | tuple):  # a range is not a list of its ends
+        return isinstance(value, tuple), [_content(one) for one in value]
+    return value
