@@ -21,7 +21,7 @@ from gatewise.types import Array
 MAX_CHANGES = 32
 Heatmap = Literal["i", "f", "g", "o", "c", "h"]
 _PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units", "similarity")
-_PART = f"^({'|'.join(_PARTS)}|unit:(top|[0-9]{{1,8}})|heatmap:[{''.join(get_args(Heatmap))}])$"
+_PART = f"^({'|'.join(_PARTS)}|unit:top|unit:[0-9]{{1,8}}|heatmap:[{''.join(get_args(Heatmap))}])$"
 
 Integer = Annotated[int, Field(ge=0, le=999_999_999)]
 Number = Annotated[float, Field(gt=-3e38, lt=3e38)]
@@ -284,6 +284,8 @@ def validated(model: type[Model], request: object) -> Model:
         names = ", ".join(sorted(one.alias or name for name, one in known.model_fields.items()))
         raise RequestError(path_of(place[:-1]), f"the fields are {names}", "unknown_field")
     message = _MESSAGES.get(kind, re.sub(r"^\w+ should", "must", first["msg"]))
+    if kind == "string_pattern_mismatch":  # the pattern is a list of words
+        message = f"must be one of {first['msg'].partition('(')[2][:-3].replace('|', ', ')}"
     message = next((_HINTS[str(part)] for part in place if part in _HINTS), message)
     raise RequestError(path_of(place), f"{path_of(place)} {message}")
 
