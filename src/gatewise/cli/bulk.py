@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.inputs import batches
-from gatewise.cli.predictions import SEPARATOR
+from gatewise.cli.output import SEPARATOR
 from gatewise.cli.table_writer import WRITABLE, check_output, write_table, written_format
 from gatewise.data.columns import RowReader, TableRow
 from gatewise.data.tables import ARROW, table_suffix

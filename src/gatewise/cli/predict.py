@@ -12,11 +12,12 @@ import click
 from gatewise.cli import options
 from gatewise.cli.inputs import TableOptions, batches, columns, open_inputs, table_of
 from gatewise.cli.options import command, flag, option
-from gatewise.cli.output import print_json
-from gatewise.errors import DataError, InputError, quote
+from gatewise.cli.output import SEPARATOR, print_json
+from gatewise.errors import DataError, InputError, printable, quote
 
 if TYPE_CHECKING:
     from gatewise.model.model import Model
+    from gatewise.types import Array
 
 _OUT = (
     "Write the input columns, label and probabilities to this table: .csv, .tsv, .jsonl (also .gz), .parquet; or to "
@@ -79,8 +80,6 @@ def predict(given: Any) -> None:
         if given.as_json:
             print_json({"model": options.model_name(given.model), "out": out, **result})
     else:
-        from gatewise.cli.predictions import as_json, as_lines
-
         n, found = 0, list[dict[str, Any]]()
         with open_inputs(model, given) as inputs:
             for batch in batches(inputs, of_stdin):
@@ -135,3 +134,33 @@ def _write(model: Model, given: Any, table: TableOptions) -> dict[str, Any]:
         result = {"n": bulk.n, "skipped": reader.n_bad}
     print(f"gatewise: wrote {quote(out, 200)}: {words}", file=sys.stderr)
     return result
+
+
+def as_lines(model: Model, logits: Array) -> list[str]:
+    """One line per input: label, tab, probability; the labels of a multi-label model; numbers of a regression."""
+    from gatewise.target import prediction_columns
+
+    number = "{:.6g}" if model.task == "regression" else "{:.4f}"
+
+    def shown(value: Any) -> str:
+        if isinstance(value, list):
+            return SEPARATOR.join(map(shown, value))
+        return printable(value) if isinstance(value, str) else number.format(value)
+
+    found = prediction_columns(model.target, logits, every=False, names=True)
+    return ["\t".join(map(shown, row)) for row in zip(*(column.values for column in found.values()), strict=True)]
+
+
+def as_json(model: Model, logits: Array) -> list[dict[str, Any]]:
+    """One object per input: label (multi-label: labels) and probabilities; for regression the numbers by name."""
+    from gatewise.target import prediction_columns
+
+    target, name = model.target, "labels" if model.task == "multilabel" else "label"
+    if model.task == "regression":
+        return [{"prediction": dict(zip(model.classes, row.tolist(), strict=True))} for row in target.predicted(logits)]
+    labels = prediction_columns(target, logits, every=False, names=True)["label"].values
+    rows = target.probabilities(logits).tolist()
+    return [
+        {name: label, "probabilities": dict(zip(model.classes, row, strict=True))}
+        for label, row in zip(labels, rows, strict=True)
+    ]
