@@ -131,12 +131,12 @@ def load_folder(path: str | os.PathLike[str]) -> Folder:
 
 
 def _load(folder: OpenFolder, where: str) -> Folder:
+    # One more than there may be, so that a folder of a million files is cheap to refuse.
+    found = dict(islice(folder.entries(), MAX_FILES + 2))
     name = MANIFEST
+    if name not in found and len(found) > MAX_FILES + 1:
+        raise ModelFileError(f"{where}: more than {MAX_FILES + 1} files, so this is not a gatewise model folder")
     try:
-        # One more than there may be, so that a folder of a million files is cheap to refuse.
-        found = dict(islice(folder.entries(), MAX_FILES + 2))
-        if name not in found and len(found) > MAX_FILES + 1:
-            raise ModelFileError(f"{where}: more than {MAX_FILES + 1} files, so this is not a gatewise model folder")
         _check_file(found.get(name), name, None, where)
         manifest = _read(folder, name, None, where)
         listed = parse_manifest(manifest, where)
