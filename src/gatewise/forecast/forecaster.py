@@ -202,11 +202,13 @@ class Forecaster:
     def to_files(self) -> dict[str, bytes]:
         """The files of the folder by name."""
         ensemble, members = self.ensemble.to_files()
-        series, (_, origins, steps) = self.series, self.held_out.actual.shape
-        times = None if series.last is None or series.step is None else _Times.of(series.last, series.step)
-        forecast = _Config(
-            self.horizon, self.season, series.columns, series.names, series.single, origins, steps, times
-        )
+        series, last, times = self.series, np.stack(self.series.values), None
+        if series.last is not None and series.step is not None:
+            zones = tuple(getattr(getattr(one, "tzinfo", None), "key", None) or "" for one in series.last)
+            times = _Times(tuple(map(show_time, series.last)), zones, series.step)
+        _, origins, steps = self.held_out.actual.shape
+        columns, season = last.shape[2], self.season
+        forecast = _Config(self.horizon, season, columns, series.names, series.single, origins, steps, times)
         config = {
             "format": FORMAT,
             "kind": "forecaster",
@@ -215,7 +217,7 @@ class Forecaster:
             "metadata": asdict(self.metadata),
             "forecast": asdict(forecast),
         }
-        tensors = {"last": np.stack(series.values), **vars(self.held_out)}
+        tensors = {"last": last, **vars(self.held_out)}
         files = {"README.md": self.card().encode(), "config.json": json_bytes(config), **members}
         return {**files, _TENSORS: tensors_to_bytes(tensors)}
 
@@ -318,13 +320,8 @@ class _Times:
         if self.step.seconds >= timedelta.max.total_seconds():
             raise InputError("seconds is too large")
 
-    @classmethod
-    def of(cls, last: list[Time], step: Steps) -> _Times:
-        zones = (getattr(getattr(one, "tzinfo", None), "key", None) or "" for one in last)
-        return cls(tuple(map(show_time, last)), tuple(zones), step)
-
     def read(self) -> list[Time]:
-        """The last times. Raises InputError for texts that `of` never makes."""
+        """The last times. Raises InputError for texts that do not fit the step and the zones."""
         found = []
         for text, zone in zip(self.last, self.zones, strict=True):
             one = parse_time(text)

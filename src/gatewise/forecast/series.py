@@ -34,11 +34,6 @@ class SeriesSet:
     step: Steps | None = None
     single: bool = False
 
-    @property
-    def columns(self) -> int:
-        """C."""
-        return int(self.values[0].shape[1])
-
     def times_after(self, number: int, count: int) -> list[Time] | None:
         """The next `count` times of a series; None without times. Raises InputError as `Steps.add`."""
         return None if self.last is None or self.step is None else self.step.after(self.last[number], count)

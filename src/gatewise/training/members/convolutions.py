@@ -39,7 +39,6 @@ from gatewise.training.stack import FittedMember, calibrated
 from gatewise.training.training_data import MOST_ROWS, TrainingData
 from gatewise.types import Array, Task
 
-FEATURES = 9_996  # 84 x 119, as in the paper
 MOST_DILATIONS = 32
 MOST_CHANNELS = 9
 FEATURES_OF_MANY = 2_520  # 84 x 30, of more than MOST_ROWS rows
@@ -73,10 +72,10 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
     if training_data.target_scaling is not None:
         scale, shift = training_data.target_scaling.scale, training_data.target_scaling.mean
     else:
-        against = training_data.logit_shift if data.task == "classification" else None
-        against = np.zeros(outputs) if against is None else -against
+        logit_shift = training_data.logit_shift if data.task == "classification" else None
+        against = np.zeros(outputs) if logit_shift is None else -logit_shift  # what the shift is drawn towards
         parts = np.stack([best.values, np.broadcast_to(against, best.values.shape)], axis=2)
-        prior, counts = np.array([SCALE, 1.0]), training_data.sample_weight(rows)  # the shift is drawn towards this
+        prior, counts = np.array([SCALE, 1.0]), training_data.sample_weight(rows)
         options: dict[str, Any] = {"task": data.task, "sample_weight": None if counts is None else counts[held]}
         weights, shift, _ = calibrated(parts, given.targets[held], prior, SCALE_L2, **options)
         scale, shift = weights[:1], shift + weights[1] * against
