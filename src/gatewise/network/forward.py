@@ -17,6 +17,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.kernels import Forward, LSTMCall
 from gatewise.network.architecture import Architecture
@@ -38,7 +39,7 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
     """Inputs (B, features) of the dense layer for a batch. x: instead of what `inputs` returns."""
     index, x = batch.index, inputs(ops, parameters, batch) if x is None else x
     longest = 0 if batch.pads is None else int(batch.pads.max(initial=0))
-    x_pad = ops.take(x, np.zeros(1, dtype=np.int64)) if longest else None  # PAD is the smallest token: row 0, (1, D)
+    pad_inputs = x, np.zeros(1, dtype=np.int64)  # PAD is the smallest token: row 0
     runs: list[Forward] = []
     for layer, group in groupby(arch.lstms(), key=itemgetter(0)):
         if layer:
@@ -49,11 +50,11 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
             pre = ops.project(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])
             h0 = c0 = np.zeros((len(batch.lengths), arch.units), dtype=array_of(pre).dtype)
             if batch.pads is not None and longest:
-                h_pads, c_pads = _pad_states(ops, parameters, name, x_pad, arch, longest)  # (S + 1, H)
+                h_pads, c_pads = _pad_states(ops, parameters, name, pad_inputs, arch, longest)  # (S + 1, H)
                 count = len(array_of(h_pads))
                 after = np.minimum(batch.pads, count - 1)
                 h0, c0 = ops.take(h_pads, after), ops.take(c_pads, after)
-                x_pad = ops.take(h_pads, np.arange(1, count)) if layer + 1 < arch.layers else None
+                pad_inputs = h_pads, np.arange(1, count)
             weight_hh, path = parameters[f"{name}.weight_hh"], None if layer else ops.interpolation
             states = batch.lengths, weight_hh, h0, c0
             calls.append((name, LSTMCall(pre, index, *states, direction == "backward", arch.gate, None, path)))
@@ -73,16 +74,22 @@ def inputs(ops: Ops, parameters: Mapping[str, Any], batch: Batch) -> Any:
 
 
 def _pad_states(
-    ops: Ops, parameters: Mapping[str, Any], name: str, x_pad: Any, arch: Architecture, longest: int
+    ops: Ops,
+    parameters: Mapping[str, Any],
+    name: str,
+    pad_inputs: tuple[Any, NDArray[np.int64]],
+    arch: Architecture,
+    longest: int,
 ) -> tuple[Any, Any]:
     """h and c (S + 1, H) after 0, 1, ... S pads from the zero state; S is at least `longest`, or where the state has
     converged.
 
-    x_pad (P, D): the input of pad step t; its last row for every t beyond P.
+    pad_inputs: an array, and its rows (P,) that are the inputs of the pad steps; the last one for every step beyond P.
     """
     if ops.memo is not None and name in ops.memo:
         return ops.memo[name]
     longest = longest if ops.memo is None else arch.max_length
+    x_pad = ops.take(*pad_inputs)  # (P, D)
     pre = ops.project(x_pad, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])  # (P, 4H)
     inputs, weight_hh = len(array_of(x_pad)), parameters[f"{name}.weight_hh"]
     h_T = c_T = np.zeros((1, arch.units), dtype=array_of(pre).dtype)
