@@ -21,7 +21,7 @@ from gatewise.network.architecture import initial_parameters
 from gatewise.network.autograd import RowGradient
 from gatewise.network.language_model import DIRECTIONS, LanguageModel
 from gatewise.network.trainable import Gradients, Network
-from gatewise.training import Callback, recipe
+from gatewise.training import Callback, objective, recipe
 from gatewise.training.callback import StepLog
 from gatewise.training.loop import Loop
 from gatewise.training.objective import SupervisedObjective
@@ -51,7 +51,7 @@ TABLES = {"few": ((400, 3), (4, 9)), "many": ((20, 3), (19, 20)), "none": ((9, 2
 
 def network_of(training_data: TrainingData, dtype: str) -> Network:
     start = initial_parameters(training_data.architecture, np.random.default_rng(1))
-    rows = training_data.trainable_rows
+    rows = objective.network_of(training_data, start).trainable_rows
     kernel = kernels.get("reference" if dtype == "float64" else None)
     return Network(training_data.architecture, start, trainable_rows=rows, kernel=kernel, dtype=dtype)
 

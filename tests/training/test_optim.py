@@ -16,7 +16,7 @@ from gatewise.network.autograd import RowGradient
 from gatewise.network.trainable import TABLE, Network
 from gatewise.training import recipe
 from gatewise.training.loop import Loop
-from gatewise.training.objective import SupervisedObjective
+from gatewise.training.objective import SupervisedObjective, network_of
 from gatewise.training.training_data import prepare
 from gatewise.types import Array
 from tests.network.oracle import padded_logits
@@ -62,7 +62,7 @@ def loop_of(case: Case) -> Loop[SupervisedObjective]:
     data = made_series(160) if case.recipe == "series" else made_texts(case.classes)
     training_data = prepare(data, recipe(case.recipe, **case.changes), 0)
     start = initial_parameters(training_data.architecture, np.random.default_rng(1))
-    network = Network(training_data.architecture, start, trainable_rows=training_data.trainable_rows)
+    network = Network(training_data.architecture, start, trainable_rows=network_of(training_data, start).trainable_rows)
     return Loop(SupervisedObjective(training_data, network, 0))
 
 

@@ -33,7 +33,7 @@ from gatewise.data import batches
 from gatewise.errors import TrainingError
 from gatewise.kernels.pooling import segment_reduce
 from gatewise.network.autograd import Variable
-from gatewise.network.batch import Batch
+from gatewise.network.batch import Batch, unique_tokens
 from gatewise.network.forward import forward, in_batches
 from gatewise.network.ops import Ops, array_of
 from gatewise.network.trainable import TABLE, LossOf, Network
@@ -179,10 +179,14 @@ class SupervisedObjective(Objective):
 
 def network_of(data: TrainingData, parameters: Mapping[str, Array]) -> Network:
     """The network of the recipe, with these parameters by name."""
+    rows = None  # of the embedding, that occur in training, and PAD
+    if data.architecture.inputs == "tokens":
+        tokens = np.concatenate([data.sequences[n] for n in data.epoch_rows])
+        rows = unique_tokens(tokens, data.architecture.vocab_size, with_pad=True)[0]
     return Network(
         data.architecture,
         parameters,
-        trainable_rows=data.trainable_rows,
+        trainable_rows=rows,
         dropout=data.recipe.dropout,
         direction_loss=data.recipe.optimisation.direction_loss,
         kernel=kernels.for_precision(data.recipe.kernel_precision),

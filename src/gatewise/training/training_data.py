@@ -27,7 +27,7 @@ from gatewise.errors import InputError, counted, quote
 from gatewise.members.ngrams import check_vocab_size
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import truncate, unique_tokens
+from gatewise.network.batch import truncate
 from gatewise.text import Encoding
 from gatewise.training.fields import with_values
 from gatewise.training.recipes import Recipe
@@ -128,14 +128,6 @@ class TrainingData:
         """The rows of an epoch: the training part and the pseudo-labelled rows."""
         pseudo_labelled = () if self.soft_targets is None else (np.arange(len(self.data), len(self.labels)),)
         return np.concatenate([self.train, *pseudo_labelled])
-
-    @property
-    def trainable_rows(self) -> NDArray[np.int64] | None:
-        """The embedding rows that occur in training, ascending, and PAD; None for series."""
-        if self.architecture.inputs != "tokens":
-            return None
-        tokens = np.concatenate([self.sequences[n] for n in self.epoch_rows])
-        return unique_tokens(tokens, self.architecture.vocab_size, with_pad=True)[0]
 
     def full(self, rows: NDArray[np.int64]) -> list[Array]:
         """The full sequences of these rows."""
