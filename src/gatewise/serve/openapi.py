@@ -65,14 +65,23 @@ def description(generate: Callable[[], Schema], state: State) -> Callable[[], Sc
     """
     requests: list[Any] = [(model, "validation") for model in (PredictRequest, ExplainRequest, InferRequest)]
 
+    described: tuple[object, Schema] = (None, {})  # the models, and the description with their answers
+
     def complete() -> Schema:
+        nonlocal described
+        endpoints = state.endpoints
+        if described[0] is not endpoints:
+            described = endpoints, describe(list(endpoints.values()))
+        return described[1]
+
+    def describe(endpoints: list[ModelEndpoint]) -> Schema:
         schema = generate()
         _, definitions = models_json_schema(requests, ref_template="#/components/schemas/{model}")
         schema["components"]["schemas"] |= definitions["$defs"]
         schema["components"]["securitySchemes"] = _SECURITY_SCHEMES
         schema["security"] = [{name: []} for name in _SECURITY_SCHEMES] if state.settings.token is not None else []
         schema["servers"] = [{"url": "/", "description": "The server that sent this description."}]
-        for path, examples in _examples(list(state.endpoints.values())).items():
+        for path, examples in _examples(endpoints).items():
             route = schema["paths"][path]["post"]
             for place, content in enumerate((route["requestBody"], route["responses"]["200"])):
                 shown = {name: {"value": pair[place]} for name, pair in examples.items() if pair[place] is not None}
