@@ -102,7 +102,8 @@ class Loop(Generic[O_co]):
         self.folder, self.identity = folder, identity
         self.communicator = current()
         for array in objective.network.parameters.values():
-            self.communicator.broadcast(array)  # equal seeds give equal bits on equal machines only
+            raw = self.communicator.share(array.tobytes())  # equal seeds give equal bits on equal machines only
+            array[...] = np.frombuffer(raw, array.dtype).reshape(array.shape)
         objective.start(self.communicator.rank, self.communicator.size)
         self.progress = Progress()
         self._stop, self._stopped = threading.Event(), False  # of this process; of any

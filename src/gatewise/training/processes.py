@@ -51,9 +51,6 @@ class Communicator:
     rank = 0
     size = 1
 
-    def broadcast(self, array: Array) -> None:
-        """Replace a contiguous array by that of rank 0."""
-
     def share(self, raw: bytes) -> bytes:
         """The bytes of rank 0."""
         return raw
@@ -127,15 +124,12 @@ class GlooCommunicator(Communicator):
         padded[: len(part)] = part
         return [rows[:count] for rows, count in zip(self.all_gather(padded), counts, strict=True)]
 
-    def broadcast(self, array: Array) -> None:
-        if array.size:
-            self._call("broadcast", _tensor(array), group_src=0)
-
     def share(self, raw: bytes) -> bytes:
         buffer = np.zeros(int(self.meet(len(raw))[0, 0]), dtype=np.uint8)
         if not self.rank:
             buffer[:] = np.frombuffer(raw, dtype=np.uint8)
-        self.broadcast(buffer)
+        if buffer.size:
+            self._call("broadcast", _tensor(buffer), group_src=0)
         return buffer.tobytes()
 
     def gather(self, raw: bytes) -> list[bytes]:
