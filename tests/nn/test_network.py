@@ -159,7 +159,7 @@ def test_modules_of_another_shape_are_refused() -> None:
     with pytest.warns(DataWarning, match="2 words are found in no text, such as 'The', 'film-maker': tokens are in"):
         gw.from_torch(Plain(), cased, ["no", "yes"])
     for vocabulary, classes, message in (
-        (VOCABULARY[:-1], ["no", "yes"], "the LSTM reads 30 tokens, not 29 tokens"),
+        (VOCABULARY[:-1], ["no", "yes"], "the LSTM reads a vocabulary of 30 tokens, not a vocabulary of 29 tokens"),
         ([*VOCABULARY[:-1], VOCABULARY[-2]], ["no", "yes"], "29 of them distinct"),
         (VOCABULARY, ["a", "b", "c"], "needs 3 outputs; the network has 1"),
     ):

@@ -72,9 +72,7 @@ class LSTM(Member):
 
     def check(self, inputs: Inputs) -> None:
         if inputs != self.inputs:
-            raise InputError(
-                f"the LSTM reads {self.arch.vocab_size} {self.arch.inputs}, not {inputs.size} {inputs.kind}"
-            )
+            raise InputError(f"the LSTM reads {self.inputs}, not {inputs}")
 
     def ops(self, keep: bool = False) -> Ops:
         """The operations for `network.forward`; with `keep`, they save the activations."""

@@ -30,6 +30,9 @@ class Inputs(NamedTuple):
     kind: Literal["tokens", "channels", "windows"]
     size: int
 
+    def __str__(self) -> str:
+        return f"{'a vocabulary of ' if self.kind == 'tokens' else ''}{self.size:,} {self.kind}"
+
 
 class Member(ABC):
     """Logits for sequences, each an array (T, ...): token ids (T,) or channels (T, C), before truncation.
