@@ -206,7 +206,7 @@ def _check_text(text: str) -> None:
     if os.path.isdir(text):
         raise InputError(f"{quote(text)} is a folder, not a text: give a model with -m, files with -i")
     if text == "-" or os.path.lexists(text):
-        raise InputError(f"{quote(text)} is {'stdin' if text == '-' else 'a file'}, not a text: give it with -i")
+        raise InputError(f"{quote(text, 200)} is {'stdin' if text == '-' else 'a file'}, not a text: give it with -i")
     if text.lower().endswith(_FILES) and not any(map(str.isspace, text)):
         raise InputError(f"{quote(text)} is the name of a file, which is not found; files come with -i")
 
