@@ -77,6 +77,8 @@ REFUSED = [
     # data
     ("train imbd", "'imbd': neither imdb nor a file"),
     ("evaluate -m {keras} imbd", "'imbd': neither imdb nor a file"),
+    ("evaluate -m {keras} imdb -o {tmp}/out.csv", "-o is for the rows of files, and not for imdb, stdin or a folder"),
+    ("evaluate -m {keras} - -o {tmp}/out.csv", "-o is for the rows of files"),
     ("data imbd", "'imbd': neither imdb nor a file"),
     ("compress -m {keras} -o {tmp}/out --data imbd", "neither imdb nor a file"),
     ("train {tmp}/none.csv", "not found"),

@@ -39,7 +39,8 @@ def test_the_rows_with_their_predictions(run: Run, keras_model: Model, keras_fol
     rows, given = read_csv(str(out)), read_csv(str(labelled_csv))
     assert [(row["text"], row["label"]) for row in rows] == [(row["text"], row["label"]) for row in given]
     assert [row["predicted_label"] for row in rows] == keras_model.predict([row["text"] for row in given]).tolist()
-    assert "not found" in run("evaluate", "-m", keras_folder, "imdb", "-o", out, "--overwrite").stderr
+    of_imdb = run("evaluate", "-m", keras_folder, "imdb", "-o", out, "--overwrite")
+    assert "-o is for the rows of files, and not for imdb" in of_imdb.stderr
 
 
 def test_evaluate_warns_about_training_data(run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path) -> None:

@@ -137,3 +137,14 @@ def test_a_warning_is_one_line(keras_folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stderr == "gatewise: warning: something\N{REPLACEMENT CHARACTER}odd\n"
+
+
+def test_the_help_of_train_shows_first_what_most_users_need(run: Run) -> None:
+    parts = re.split(r"^(\S[^:\n]*):$", run("train", "--help").stdout, flags=re.MULTILINE)
+    groups = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert list(groups) == ["Positional arguments", "Options", "Columns", "Model and training", "Data", "Run"]
+    first = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", groups["Options"], re.MULTILINE)
+    assert set(first) == {
+        *("--text", "--label", "--task", "--out", "--recipe", "--pretrained", "--set", "--epochs", "--overwrite"),
+        *("--json", "--help"),
+    }

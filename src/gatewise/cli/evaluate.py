@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from gatewise.cli import options
 from gatewise.cli.inputs import columns, read_source, table_of, warn_of_training_data
 from gatewise.cli.options import command, flag, option
 from gatewise.cli.output import check_ending, console, print_json, write_file
-from gatewise.errors import quote
+from gatewise.errors import InputError, quote
 
 
 @command()
@@ -43,6 +44,8 @@ def evaluate(given: Any) -> None:
     model, name = options.open_model(given.model, given.precision), options.model_name(given.model)
     table = table_of(given).of(model, one_class=True)
     if given.out is not None:
+        if any(source in ("imdb", "-") or os.path.isdir(source) for source in given.sources):
+            raise InputError("-o is for the rows of files, and not for imdb, stdin or a folder")
         from gatewise.cli.bulk import BulkPrediction
 
         # Which column of texts has the labels does not matter here.

@@ -43,7 +43,8 @@ class Command(click.Command):
             record = parameter.get_help_record(ctx)
             if record is not None and not isinstance(parameter, click.Argument):
                 group = getattr(parameter, "group", "")
-                is_first = parameter.name in self.first if self.first else not group
+                own = isinstance(parameter, Option)  # --help is not
+                is_first = not own or parameter.name in self.first if self.first else not group
                 groups.setdefault("Options" if is_first else group or "Further options", []).append(record)
         for name, records in groups.items():
             with formatter.section(name):

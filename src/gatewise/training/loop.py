@@ -60,8 +60,8 @@ class Objective(Protocol):
 
     info: what the run is going to do. start: begin as process `rank` of `size`, with a new optimiser. learning_rate: of
     a step, counted from 0. backward: loss and gradients of this process's part of the batch of a step, with the present
-    weights. outputs: what the network with the weights `state` predicts for the rows (n, ...) that a validation reads,
-    the last one of the run or not, of those which `part` chooses for this process. score: the row of the history for
+    weights. outputs: predictions (n, ...) of the network with the weights `state`, for the validation rows that `part`
+    gives this process. last: whether the run ends with this validation. score: the row of the history for
     the outputs of all these rows; it raises TrainingError for a loss that is not finite.
     """
 

@@ -14,9 +14,9 @@ label unlabelled texts. Where a member leads, which is calibrated on held-out ro
 towards 0, and are at least 0: on few rows, from which a network learns next to nothing, the calibrated member remains.
 A weight that a report would print as 0.00 is 0, so that the member is not computed and the reports say so.
 
-A decision threshold is the probability from which a label is predicted. That of the highest F1 is known only as well as
-the few positive rows of the validation set tell. So F1 is computed from (y + p) / 2 in place of y: half what the rows
-are, half what their calibrated probabilities expect (Lipton et al. 2014 derive the threshold from p alone). For two
+A decision threshold is the probability from which a label is predicted. The threshold with the highest F1 is uncertain
+where the validation set has few positive rows. So F1 is computed from (y + p) / 2 in place of y, the mean of the label
+and its calibrated probability (Lipton et al. 2014 derive the threshold from p alone). For two
 classes the training rows choose too, where cross-validated n-grams give their held-out logits.
 
 All of it follows from the held-out logits, so a resumed run ends with the same bits.
