@@ -157,3 +157,11 @@ def rows_of(of: Case) -> list[Array]:
     """The rows of each sequence, in the order in which the recurrence takes them."""
     rows = [np.arange(start, start + n) for start, n in zip(starts_of(of.lengths), of.lengths, strict=True)]
     return [r[::-1] for r in rows] if of.reverse else rows
+
+
+def picked(of: Case, which: list[int]) -> tuple[Case, Array]:
+    """The batch of these sequences of a case without an index, and their rows there."""
+    rows = np.concatenate([np.sort(rows_of(of)[b]) for b in which])
+    by_step = {name: getattr(of, name)[rows] for name in ("x", "dh", "dc")}
+    by_sequence = {name: getattr(of, name)[which] for name in ("lengths", "h0", "c0", "dh_T", "dc_T")}
+    return replace(of, **by_step, **by_sequence), rows

@@ -1,7 +1,6 @@
 """Mutants: kernels that are wrong, each in one realistic way, and the checks that must reject them.
 
-Several are bugs of released libraries: h0 and c0 swapped at a call, a backward loop that stops before t = 0, dW with
-h_t instead of h_{t-1}, gradients added to an array that does not start at zero, only the first row of a batch computed.
+Several are bugs of released libraries: h0 and c0 swapped at a call, dW with h_t instead of h_{t-1}.
 
 A mutant with one hook of `Mutant` is a function here, one with several a class. Not every check that would notice is
 named, but enough that each check is seen to fail: test_mutants.py counts.
@@ -16,10 +15,32 @@ from typing import Any
 import numpy as np
 
 from gatewise.kernels.interface import Backward, Forward, LSTMCall, Projected, SavedActivations
-from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.reference import Reference
-from gatewise.types import Array, Lengths
-from tests.kernels.base import Mutant
+from gatewise.types import Array
+
+
+class Mutant(Reference):
+    """The reference, with one of the hooks below made wrong."""
+
+    def forward(self, call: LSTMCall[Any], *, keep: bool = True) -> Forward:
+        return self.after(super().forward(self.before(call), keep=keep), call)
+
+    def backward(self, saved: SavedActivations, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
+        return self.gradients(super().backward(saved, dh, dh_T, dc_T, dc), saved, dh, dh_T, dc_T, dc)
+
+    def before(self, call: LSTMCall[Any]) -> LSTMCall[Any]:
+        return call
+
+    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
+        return run
+
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
+        return back
+
+    def by_step(self, saved: SavedActivations, *given: Any) -> Array:
+        """The true dpre of every step (N, 4H), before steps that share a row of pre are added up."""
+        return Reference.backward(self, replace(saved, index=None, pre_rows=len(saved.h)), *given).dpre
+
 
 Call = LSTMCall[Any]
 MUTANTS: dict[type[Mutant], tuple[str, ...]] = {}
@@ -44,18 +65,6 @@ def mutant(hook: str, by: str) -> Callable[[Callable[..., Any]], type[Mutant]]:
     return made
 
 
-def _last_rows(lengths: Lengths) -> Array:
-    """Row of each sequence's last step (B,); -1 for an empty first sequence."""
-    return starts_of(lengths) + lengths - 1
-
-
-def _reversed_rows(lengths: Lengths) -> Array:
-    """Row order (N,) that reverses each sequence in place."""
-    starts = starts_of(lengths).tolist()
-    rows = [np.arange(a, a + n)[::-1] for a, n in zip(starts, lengths.tolist(), strict=True)]
-    return np.concatenate([starts_of([]), *rows])
-
-
 def _by_row(dpre: Array, saved: SavedActivations) -> Array:
     if saved.index is None:
         return dpre
@@ -64,47 +73,16 @@ def _by_row(dpre: Array, saved: SavedActivations) -> Array:
     return out
 
 
-def _swapped(array: Array, one: int, other: int) -> Array:
-    """A copy with two of the four gate blocks of its first axis (4H, ...) exchanged."""
-    order = [0, 1, 2, 3]
-    order[one], order[other] = other, one
-    return np.concatenate([np.split(array, 4)[n] for n in order])
-
-
 @mutant("before", by="forward torch_module unrolled chunks")
 def states_swapped(self: Mutant, call: Call) -> Call:
     """h0 and c0 the wrong way round."""
     return replace(call, h0=call.c0, c0=call.h0)
 
 
-@mutant("before", by="forward torch_module unrolled")
-def gates_swapped(self: Mutant, call: Call) -> Call:
-    """Input gate and output gate exchanged."""
-    pre = np.ascontiguousarray(_swapped(call.pre.T, 0, 3).T)
-    return replace(call, pre=pre, weight_hh=_swapped(call.weight_hh, 0, 3))
-
-
-@mutant("gradients", by="gradients differences torch_module unrolled")
-def first_step_skipped(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-    """Backward stops before t = 0."""
-    dpre = self.by_step(saved, *given)
-    full = np.flatnonzero(saved.lengths)
-    first = (_last_rows(saved.lengths) if saved.reverse else starts_of(saved.lengths))[full]
-    dweight_hh = back.dweight_hh - dpre[first].T @ saved.h0[full]
-    dpre[first] = 0
-    return back._replace(dpre=_by_row(dpre, saved), dweight_hh=dweight_hh)
-
-
 @mutant("gradients", by="gradients differences torch_module long")
 def weight_gradient_one_step_late(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
     """dW with h_t where h_{t-1} belongs."""
     return back._replace(dweight_hh=self.by_step(saved, *given).T @ saved.h)
-
-
-@mutant("gradients", by="gradients differences empty")
-def gradient_not_from_zero(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-    """dW is added to the array that held W."""
-    return back._replace(dweight_hh=back.dweight_hh + saved.weight_hh)
 
 
 @rejected(by="repeatable gradients")
@@ -120,68 +98,11 @@ class GradientPilesUp(Mutant):
         return back
 
 
-@mutant("after", by="forward batch_composition")
-def only_first_sequence(self: Mutant, run: Forward, call: Call) -> Forward:
-    """Zeros for every sequence but the first."""
-    run.h[int(call.lengths[:1].sum()) :] = 0
-    run.h_T[1:] = run.c_T[1:] = 0
-    return run
-
-
-@rejected(by="forward gradients differences each_gradient_alone torch_module saturated")
-class AllZeros(Mutant):
-    """Nothing is computed at all."""
-
-    def after(self, run: Forward, call: Call) -> Forward:
-        for array in run[:3]:
-            array[:] = 0
-        return run
-
-    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-        return Backward(*(np.zeros_like(array) for array in back))
-
-
-@mutant("after", by="forward torch_module unrolled")
-def one_step_short(self: Mutant, run: Forward, call: Call) -> Forward:
-    """The last step of every sequence is left out."""
-    back = 1 if call.reverse else -1
-    for b in np.flatnonzero(call.lengths > 1):
-        last = (starts_of if call.reverse else _last_rows)(call.lengths)[b]
-        run.h[last], run.h_T[b] = 0, run.h[last + back]
-    return run
-
-
-@mutant("before", by="forward gradients torch_module")
-def reverse_ignored(self: Mutant, call: Call) -> Call:
-    """Forwards, whatever was asked for."""
-    return replace(call, reverse=False)
-
-
-@mutant("after", by="forward saved chunks")
-def whole_array_reversed(self: Mutant, run: Forward, call: Call) -> Forward:
-    """Rows go the right way, but results stay in the order of the walk."""
-    return run._replace(h=run.h[_reversed_rows(call.lengths)]) if call.reverse else run
-
-
-@mutant("gradients", by="gradients unrolled differences")
-def cell_gradient_ignored(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-    """dc of every step is not looked at."""
-    return Reference.backward(self, saved, *given[:3])
-
-
 @mutant("gradients", by="gradients each_gradient_alone chunks torch_module")
 def last_cell_gradient_ignored(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
     """dc_T is not looked at."""
     dh, dh_T, dc_T, dc = given
     return Reference.backward(self, saved, dh, dh_T, 0 * dc_T, dc)
-
-
-@mutant("gradients", by="gradients differences torch_module")
-def index_overwrites(self: Mutant, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
-    """Steps that share a row of pre overwrite each other's gradient instead of adding up."""
-    if saved.index is not None:
-        back.dpre[saved.index] = self.by_step(saved, *given)
-    return back
 
 
 @mutant("gradients", by="gradients differences empty")
@@ -190,13 +111,6 @@ def unused_rows_left_over(self: Mutant, back: Backward, saved: SavedActivations,
     if saved.index is not None:
         back.dpre[np.setdiff1d(np.arange(saved.pre_rows), saved.index)] = 1e-3
     return back
-
-
-@mutant("before", by="forward gradients torch_module long")
-def half_precision(self: Mutant, call: Call) -> Call:
-    """Weights rounded to 11 bits on the way in."""
-    with np.errstate(over="ignore"):
-        return replace(call, weight_hh=call.weight_hh.astype(np.float16).astype(call.weight_hh.dtype))
 
 
 @mutant("gradients", by="unrolled")
@@ -225,12 +139,6 @@ def none_is_ones(self: Mutant, back: Backward, saved: SavedActivations, *given: 
     dh, dh_T, dc_T, dc = given
     ones = np.ones_like(saved.h)
     return Reference.backward(self, saved, ones if dh is None else dh, dh_T, dc_T, ones if dc is None else dc)
-
-
-@mutant("after", by="chunks forward")
-def cell_not_carried(self: Mutant, run: Forward, call: Call) -> Forward:
-    """c_T is c of the first step, not of the last."""
-    return run._replace(c_T=call.c0 * 1)
 
 
 @rejected(by="saved")
@@ -320,15 +228,6 @@ class MaskForgotten(Mutant):
 
     def backward(self, saved: SavedActivations, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
         return Reference.backward(self, replace(saved, mask=None), dh, dh_T, dc_T, dc)
-
-
-@mutant("before", by="mask")
-def initial_state_not_dropped(self: Mutant, call: Call) -> Call:
-    """The mask acts on the h that the kernel computed, not on h0."""
-    mask = call.mask
-    if mask is None:
-        return call
-    return replace(call, h0=np.divide(call.h0, mask, out=np.zeros_like(mask), where=mask != 0))
 
 
 @mutant("before", by="mask mask_of_ones")

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError
 from gatewise.kernels.interface import Kernel
 from gatewise.types import Array
-from tests.kernels.close import TOLERANCE, assert_close
+from tests.kernels.close import TOLERANCE, assert_close, assert_refused
 
 # U, 4H, D: around the tile's rows (3, 6), vectors (4 to 64 floats) and the rows taken at a time (96); nothing at all.
 SHAPES = ((1, 4, 1), (5, 28, 7), (6, 64, 16), (97, 68, 33), (200, 400, 32), (193, 520, 130), (3, 12, 300), (0, 8, 3))
@@ -60,17 +59,6 @@ def check_project_arguments(kernel: Kernel) -> None:
         "x must be C-contiguous": {"x": np.asfortranarray(good["x"])},
     }
     for message, changed in wrong.items():
-        _refused(message, lambda changed=changed: kernel.project(**{**good, **changed}))  # type: ignore[misc]
+        assert_refused(lambda changed=changed: kernel.project(**{**good, **changed}), message)  # type: ignore[misc]
     dpre = np.zeros((5, 27), "float32")
-    _refused("dpre: expected", lambda: kernel.project_backward(good["x"], good["weight_ih"], dpre))
-
-
-def _refused(message: str, call: Any) -> None:
-    said = ""
-    try:
-        call()
-    except InputError as error:
-        said = str(error)
-    except Exception as error:
-        raise AssertionError(f"{type(error).__name__}, not InputError: {message}") from error
-    assert message in said, f"should say '{message}', not '{said}'"
+    assert_refused(lambda: kernel.project_backward(good["x"], good["weight_ih"], dpre), "dpre: expected")

@@ -17,7 +17,7 @@ from gatewise.kernels.interface import Kernel, LSTMCall
 from gatewise.kernels.ragged import starts_of
 from gatewise.types import Array
 from tests.kernels import limits, masks, projections
-from tests.kernels.cases import Case, case, draw, grid, rows_of, some, want, without_index
+from tests.kernels.cases import Case, case, draw, grid, picked, rows_of, some, want, without_index
 from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, saved_of
 from tests.kernels.oracles import torch_module, unrolled
 
@@ -186,21 +186,14 @@ def check_batch_composition(kernel: Kernel) -> None:
             whole, whole_back = want(one)
             starts = starts_of(one.lengths)
             for which in ([b] for b in range(len(one.lengths))):
-                part, rows = _picked(one, which)
+                part, rows = picked(one, which)
                 run, back = part.forward(kernel, dtype), part.backward(kernel, dtype)
                 assert_close(run.h, whole.h[rows], 2 * TOLERANCE[dtype], f"{one} {dtype} sequence {which} alone: h")
                 assert_close(back.dpre, whole_back.dpre[rows], 2 * TOLERANCE[dtype], f"{one} sequence {which}: dpre")
-            turned, rows = _picked(one, list(np.random.default_rng(2).permutation(len(starts))))
+            turned, rows = picked(one, list(np.random.default_rng(2).permutation(len(starts))))
             assert_same(
                 turned.backward(kernel, dtype), want(turned)[1], BACKWARD, TOLERANCE[dtype], f"{one} in another order"
             )
-
-
-def _picked(one: Case, which: list[int]) -> tuple[Case, Array]:
-    rows = np.concatenate([np.sort(rows_of(one)[b]) for b in which])
-    by_step = {name: getattr(one, name)[rows] for name in ("x", "dh", "dc")}
-    by_sequence = {name: getattr(one, name)[which] for name in ("lengths", "h0", "c0", "dh_T", "dc_T")}
-    return replace(one, **by_step, **by_sequence), rows
 
 
 CHECKS: dict[str, Check] = {

@@ -14,18 +14,25 @@ from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
 from tests.kernels.batches import both, given, needs_native
+from tests.kernels.cases import draw
+from tests.kernels.close import saved_of
 
 pytestmark = needs_native
 
 
-@pytest.fixture
-def empty_arena() -> Iterator[Callable[[], int]]:
+def emptied() -> Callable[[], int]:
+    """The bytes that the arena keeps, which is empty now."""
     extension = native._extension()
     extension.set_cache_limit(0)
     extension.set_cache_limit(1 << 30)
-    yield extension.cached_bytes
-    extension.set_cache_limit(0)
-    extension.set_cache_limit(1 << 30)
+    found: Callable[[], int] = extension.cached_bytes
+    return found
+
+
+@pytest.fixture
+def empty_arena() -> Iterator[Callable[[], int]]:
+    yield emptied()
+    emptied()
 
 
 def test_memory_is_used_again_and_given_back_on_demand(empty_arena: Callable[[], int]) -> None:
@@ -38,8 +45,7 @@ def test_memory_is_used_again_and_given_back_on_demand(empty_arena: Callable[[],
     again = Native().forward(LSTMCall(**arrays))
     assert again.h.ctypes.data == address
     assert again.h.ctypes.data % 64 == 0
-    assert again.saved is not None
-    assert again.saved.packed_gates.ctypes.data % 64 == 0
+    assert saved_of(again).packed_gates.ctypes.data % 64 == 0
     want = Native().forward(LSTMCall(**arrays)).h
     native._extension().set_cache_limit(0)
     assert empty_arena() == 0
@@ -66,6 +72,27 @@ def test_the_arena_is_bounded(empty_arena: Callable[[], int]) -> None:
     assert empty_arena() <= 100_000
 
 
+def test_a_smaller_batch_finds_the_memory_of_a_larger_one(empty_arena: Callable[[], int]) -> None:
+    Native().forward(LSTMCall(**given(units=64, batch=64, longest=300)))
+    kept = empty_arena()
+    for seed in range(3):
+        arrays = given(units=64, batch=60, longest=290, seed=seed)
+        assert np.isfinite(Native().forward(LSTMCall(**arrays)).h).all()
+    assert empty_arena() < 1.3 * kept
+
+
+def test_batches_that_grow_leave_nothing_behind(empty_arena: Callable[[], int]) -> None:
+    """Each is the largest so far. What is kept at the end is what the last one needs."""
+    kept = []
+    for size in range(20, 90, 3):
+        both(Native(), given(units=64, batch=size, longest=200))
+        kept.append(empty_arena())
+    emptied()
+    both(Native(), given(units=64, batch=size, longest=200))
+    assert kept[-1] < 1.5 * empty_arena()
+    assert kept[-1] < 6 * kept[0]
+
+
 def test_an_array_outlives_the_call_and_the_others() -> None:
     out = Native().forward(LSTMCall(**given()))
     want = out.h_T.copy()
@@ -83,28 +110,24 @@ def test_inputs_are_read_where_they_are_and_never_written() -> None:
         array.flags.writeable = False
     out, _ = both(Native(), arrays)
     assert all(np.array_equal(arrays[name], copy) for name, copy in before.items())
-    assert out.saved is not None
-    assert out.saved.index is arrays["index"]
-    assert out.saved.weight_hh is arrays["weight_hh"]
+    assert saved_of(out).index is arrays["index"]
+    assert saved_of(out).weight_hh is arrays["weight_hh"]
 
 
 def test_saved_activations_serve_once_and_a_copy_once_more() -> None:
     kernel = Native()
-    out = kernel.forward(LSTMCall(**given()))
-    assert out.saved is not None
-    copy = out.saved.copy()
-    ones = np.ones_like(out.saved.h0)
-    first = kernel.backward(out.saved, None, ones, ones)
+    saved = saved_of(kernel.forward(LSTMCall(**given())))
+    copy, ones = saved.copy(), np.ones_like(saved.h0)
+    first = kernel.backward(saved, None, ones, ones)
     with pytest.raises(InputError, match=r"saved: read-only.*SavedActivations.copy"):
-        kernel.backward(out.saved, None, ones, ones)
+        kernel.backward(saved, None, ones, ones)
     second = kernel.backward(copy, None, ones, ones)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_a_call_that_is_refused_leaves_the_saved_activations_usable() -> None:
     kernel = Native()
-    saved = kernel.forward(LSTMCall(**given())).saved
-    assert saved is not None
+    saved = saved_of(kernel.forward(LSTMCall(**given())))
     with pytest.raises(InputError, match="dh_T"):
         kernel.backward(saved, None, np.ones((1, 1), np.float32), np.ones_like(saved.h0))
     kernel.backward(saved, None, np.ones_like(saved.h0), np.ones_like(saved.h0))
@@ -132,8 +155,7 @@ def test_a_call_that_is_refused_leaves_the_saved_activations_usable() -> None:
 )
 def test_inconsistent_saved_activations_are_refused(change: dict[str, Any], message: str) -> None:
     for kernel in (Native(), Reference()):
-        saved = kernel.forward(LSTMCall(**given())).saved
-        assert saved is not None
+        saved = saved_of(kernel.forward(LSTMCall(**given())))
         zeros = np.zeros((len(change.get("lengths", range(11))), 37), np.float32)
         bad = replace(saved, **{"h0": zeros, "c0": zeros, **change})
         with pytest.raises(InputError, match=message):
@@ -141,6 +163,5 @@ def test_inconsistent_saved_activations_are_refused(change: dict[str, Any], mess
 
 
 def test_float64_is_refused_with_the_reason() -> None:
-    wide = {n: a.astype(np.float64) if a.dtype == np.float32 else a for n, a in given().items()}
     with pytest.raises(InputError, match="kernel 'native' computes in float32, not float64"):
-        Native().forward(LSTMCall(**wide))
+        draw(3, 2, 7, False, "sigmoid", False).forward(Native(), "float64")

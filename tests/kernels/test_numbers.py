@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,7 +14,8 @@ from gatewise.kernels.interface import Kernel
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
 from tests.kernels.batches import HERE, both, given, needs_native, same_bits
-from tests.kernels.close import BACKWARD, FORWARD, assert_close, saved_of
+from tests.kernels.cases import Case, draw, want
+from tests.kernels.close import BACKWARD, FORWARD, assert_same
 
 pytestmark = needs_native
 
@@ -69,16 +70,9 @@ def test_calls_from_many_threads_at_once() -> None:
 @pytest.mark.parametrize("size", [1, 64, 65, 150])
 def test_more_sequences_than_run_side_by_side(name: str, size: int) -> None:
     """Groups and chunks in the kernel end at 64 and 128 rows; lengths cross both."""
-    arrays = given(units=21, batch=size, longest=5)
-    out, back = both(Native(isa=name, threads=1), arrays)
-    wide = {n: a.astype(np.float64) if a.dtype == np.float32 else a for n, a in arrays.items()}
-    oracle = Reference().forward(LSTMCall(**wide))
-    rng = np.random.default_rng(8)
-    grads = [rng.normal(size=a.shape).astype(np.float32).astype(np.float64) for a in (out.h, out.h_T, out.c_T)]
-    assert oracle.saved is not None
-    want = [*oracle[:3], *Reference().backward(oracle.saved, *grads)]
-    for ours, theirs in zip([*out[:3], *back], want, strict=True):
-        assert np.abs(ours - theirs).max(initial=0) <= 1e-5 * np.abs(theirs).max(initial=1e-30)
+    one, kernel = draw(size, size, 21, False, "sigmoid", True, longest=5), Native(isa=name, threads=1)
+    assert_same(one.forward(kernel, "float32"), want(one)[0], FORWARD, 1e-5, f"{size} sequences")
+    assert_same(one.backward(kernel, "float32"), want(one)[1], BACKWARD, 1e-5, f"{size} sequences")
 
 
 @pytest.mark.parametrize("name", HERE)
@@ -159,65 +153,24 @@ def test_an_error_restores_the_mode_too() -> None:
     assert denormals_count()
 
 
-LENGTHS = np.array([3, 10_000, 0, 2_500])
-
-
-def _arrays(units: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    rng = np.random.default_rng(12)
-    steps, size = int(LENGTHS.sum()), len(LENGTHS)
-    given = {
-        "pre": rng.normal(size=(50, 4 * units)).astype(np.float32),
-        "index": rng.integers(0, 50, steps).astype(np.int32),
-        "lengths": LENGTHS,
-        "weight_hh": (rng.normal(size=(4 * units, units)) / np.sqrt(units)).astype(np.float32),
-        "h0": rng.normal(size=(size, units)).astype(np.float32),
-        "c0": rng.normal(size=(size, units)).astype(np.float32),
-    }
-    return given, {"dh_T": given["h0"][::-1].copy(), "dc_T": given["c0"][::-1].copy()}
-
-
-def _wide(arrays: dict[str, Any]) -> dict[str, Any]:
-    return {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in arrays.items()}
-
-
-@pytest.fixture(scope="module")
-def wanted() -> tuple[Any, Any, Any, Any]:
-    given, gradients = _arrays(21)
-    dh = np.random.default_rng(13).normal(size=(int(LENGTHS.sum()), 21)).astype(np.float32)
-    run = Reference().forward(LSTMCall(**_wide(given)))
-    back = Reference().backward(saved_of(run), dh.astype(np.float64), **_wide(gradients))
-    return run, back, (given, gradients), dh
+@cache
+def ten_thousand_steps(seed: int, batch: int, indexed: bool) -> Case:
+    return draw(seed, batch, 21, False, "sigmoid", indexed, longest=10_000)
 
 
 @pytest.mark.parametrize("name", HERE)
 @pytest.mark.parametrize("threads", [1, 3])
-def test_ten_thousand_steps(wanted: tuple[Any, Any, Any, Any], name: str, threads: int) -> None:
-    run, back, (given, gradients), dh = wanted
-    kernel = Native(isa=name, threads=threads)
-    got = kernel.forward(LSTMCall(**given))
-    for field in FORWARD:
-        assert_close(getattr(got, field), getattr(run, field), 1e-5, field)
-    got_back = kernel.backward(saved_of(got), dh, **gradients)
-    for field in BACKWARD:
-        assert_close(getattr(got_back, field), getattr(back, field), 2e-5, field)
+def test_ten_thousand_steps(name: str, threads: int) -> None:
+    one, kernel = ten_thousand_steps(12, 4, indexed=True), Native(isa=name, threads=threads)
+    assert_same(one.forward(kernel, "float32"), want(one)[0], FORWARD, 1e-5, "10,000 steps")
+    assert_same(one.backward(kernel, "float32"), want(one)[1], BACKWARD, 2e-5, "10,000 steps")
 
 
 @pytest.mark.parametrize("kernel", [Native(), Reference()], ids=["native", "reference"])
 def test_the_gradient_of_the_weights_over_ten_thousand_steps(kernel: Kernel) -> None:
     """The rounding errors of its sum do not grow with the number of steps."""
-    rng, units, steps = np.random.default_rng(14), 21, 10_000
-    call = {
-        "pre": rng.normal(size=(steps, 4 * units)).astype(np.float32),
-        "lengths": np.array([steps]),
-        "weight_hh": (rng.normal(size=(4 * units, units)) / np.sqrt(units)).astype(np.float32),
-        "h0": np.zeros((1, units), np.float32),
-        "c0": np.zeros((1, units), np.float32),
-    }
-    dh, zeros = rng.normal(size=(steps, units)).astype(np.float32), call["h0"]
-    got = kernel.backward(saved_of(kernel.forward(LSTMCall(index=None, **call))), dh, zeros, zeros).dweight_hh
-    exact = Reference().forward(LSTMCall(index=None, **_wide(call)))
-    wide = dh.astype(np.float64), zeros.astype(np.float64), zeros.astype(np.float64)
-    wanted = Reference().backward(saved_of(exact), *wide).dweight_hh
-    assert got is not None
-    assert wanted is not None
-    assert np.linalg.norm(got - wanted) < 6e-7 * np.linalg.norm(wanted)
+    one = ten_thousand_steps(14, 1, indexed=False)
+    got, wanted = one.backward(kernel, "float32", "dh"), one.backward(Reference(), "float64", "dh")
+    assert got.dweight_hh is not None
+    assert wanted.dweight_hh is not None
+    assert np.linalg.norm(got.dweight_hh - wanted.dweight_hh) < 6e-7 * np.linalg.norm(wanted.dweight_hh)

@@ -43,9 +43,7 @@ at_first, arrays = tasks(), given(units=130, batch=33, longest=40)
 
 def in_a_process(script: str) -> None:
     """Run it where no other test has started threads, with NumPy's own kept out."""
-    head = (
-        f"import os, sys\nsys.path[:0] = [{str(Path(native.__file__).resolve().parents[2])!r}, {str(ROOT)!r}]\n{HEAD}"
-    )
+    head = f"import os, sys\nsys.path[:0] = [{str(Path(native.__file__).resolve().parents[2])!r}, {str(ROOT)!r}]\n"
     quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     environment = {name: value for name, value in os.environ.items() if name != "GATEWISE_THREADS"} | quiet
     command = [sys.executable, "-c", head + HEAD + script]
