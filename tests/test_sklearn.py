@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
@@ -15,7 +16,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from gatewise.errors import InputError
-from gatewise.sklearn import LSTMSeriesClassifier, LSTMSeriesRegressor, LSTMTextClassifier, LSTMTextRegressor
+from gatewise.sklearn import (
+    LSTMSeriesClassifier,
+    LSTMSeriesRegressor,
+    LSTMTextClassifier,
+    LSTMTextEncoder,
+    LSTMTextRegressor,
+)
 from gatewise.training import PretrainRecipe, Recipe
 from gatewise.training.fields import fields_of
 from gatewise.training.pretrain import pretrain
@@ -288,3 +295,40 @@ def test_from_a_base_with_texts_without_labels() -> None:
     assert fitted.model_.metadata.recipe == "few-shot"
     assert fitted.model_.metadata.unlabelled
     assert fitted.predict_proba(data.inputs[:4]).shape == (4, 2)
+
+
+def test_an_encoder_makes_features_of_texts(tmp_path: Any) -> None:
+    """The pooled states of a classifier or of a language model, from it or its folder, in a table of columns."""
+    texts = [str(text) for text in made_reviews(300, 40).inputs]
+    recipe = PretrainRecipe("test", 8, 6, vocab_size=90, epochs=0.1, batch_size=8, bptt=11, num_sampled=24)
+    language_model, classifier = pretrain(texts, recipe=recipe), clone(SMALL).fit(DATA.inputs, NAMES).model_
+    features = classifier.transform(texts[:5])
+    lstm = classifier.ensemble.lstm
+    weight, bias = lstm.parameters["dense.weight"], lstm.parameters["dense.bias"]
+    logits = lstm.logits(classifier.preprocessor.encode_batch(texts[:5]))
+    np.testing.assert_allclose(features @ weight.T + bias, logits, atol=1e-5)
+    frame = pd.DataFrame({"text": texts[:5], "n": np.arange(5.0)})
+    for model, width in ((classifier, 40), (language_model, 24)):
+        model.save(tmp_path / str(width))
+        for pretrained in (model, tmp_path / str(width)):
+            encoder = LSTMTextEncoder(pretrained)
+            for column in ("text", ["text"]):
+                columns = ColumnTransformer([("a", clone(encoder), column), ("b", "passthrough", ["n"])])
+                found = columns.fit_transform(frame)
+                assert found.shape == (5, width + 1)
+                np.testing.assert_allclose(found[:, :width], encoder.fit(frame["text"]).transform(texts[:5]), atol=1e-6)
+            assert len(encoder.get_feature_names_out()) == width
+    np.testing.assert_allclose(LSTMTextEncoder(classifier).fit_transform(texts[:5]), features, atol=1e-6)
+
+
+def test_what_cannot_encode_texts() -> None:
+    recipe = PretrainRecipe("test", 8, 0, vocab_size=90, epochs=0.1, batch_size=8, bptt=11, num_sampled=24)
+    embeddings = pretrain([str(text) for text in made_reviews(60, 4).inputs], recipe=recipe)
+    series = clone(SERIES).set_params(epochs=1).fit(*waves(20, 1)).model_
+    for pretrained, message in ((embeddings, "embeddings only"), (series, "is for series"), (3, "must be a model")):
+        with pytest.raises(InputError, match=message):
+            LSTMTextEncoder(pretrained).fit(["a text"])
+    with pytest.raises(InputError, match="row 1"):
+        LSTMTextEncoder().fit(["a text", None])
+    with pytest.raises(NotFittedError):
+        LSTMTextEncoder().transform(["a text"])

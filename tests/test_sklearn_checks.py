@@ -14,7 +14,13 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from gatewise.errors import InputError
-from gatewise.sklearn import LSTMSeriesClassifier, LSTMSeriesRegressor, LSTMTextClassifier, LSTMTextRegressor
+from gatewise.sklearn import (
+    LSTMSeriesClassifier,
+    LSTMSeriesRegressor,
+    LSTMTextClassifier,
+    LSTMTextEncoder,
+    LSTMTextRegressor,
+)
 
 TEXT: dict[str, Any] = {"epochs": 1, "units": 4, "batch_size": 64, "random_state": 0}
 SERIES = TEXT | {"recipe": "series", "convolutions__features": 0, "folds": 0}
@@ -95,6 +101,10 @@ class TextRegressor(_RowsAsTexts, LSTMTextRegressor):
     pass
 
 
+class TextEncoder(_RowsAsTexts, LSTMTextEncoder):
+    pass
+
+
 def run(estimator: BaseEstimator, check: Any) -> None:
     """Run a check. One in EXPECTED_FAILED_CHECKS must fail."""
     reason = EXPECTED_FAILED_CHECKS.get(check.func.__name__)
@@ -113,6 +123,7 @@ def run(estimator: BaseEstimator, check: Any) -> None:
         *checks(LSTMSeriesRegressor, SERIES, NUMBERS_LEARN),
         *checks(TextClassifier, TEXT, TEXT_LEARNS),
         *checks(TextRegressor, TEXT, TEXT_LEARNS),
+        *checks(TextEncoder, {}, {}),
     ],
 )
 def test_a_check_of_scikit_learn(estimator: BaseEstimator, check: Any) -> None:

@@ -28,16 +28,24 @@ from gatewise.data.labelled import Labelled
 from gatewise.data.labels import ConvertedLabels, convert_labels
 from gatewise.errors import InputError, MissingExtra, counted
 from gatewise.model.model import Model
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.network.architecture import parameter_shapes
 from gatewise.target import Target
 from gatewise.training.fields import field_named, named_values
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import Recipe
+from gatewise.training.recipes import Recipe, match_pretrained
 from gatewise.training.recipes import recipe as named
 from gatewise.training.train import train
 from gatewise.types import Array
 
 try:
-    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.base import (
+        BaseEstimator,
+        ClassifierMixin,
+        ClassNamePrefixFeaturesOutMixin,
+        RegressorMixin,
+        TransformerMixin,
+    )
     from sklearn.metrics import accuracy_score
     from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import type_of_target
@@ -45,7 +53,7 @@ try:
 except ImportError as error:
     raise MissingExtra("scikit-learn", "sklearn", "gatewise.sklearn") from error
 
-__all__ = ["LSTMSeriesClassifier", "LSTMSeriesRegressor", "LSTMTextClassifier", "LSTMTextRegressor"]
+__all__ = ["LSTMSeriesClassifier", "LSTMSeriesRegressor", "LSTMTextClassifier", "LSTMTextEncoder", "LSTMTextRegressor"]
 
 _TEXTS = {"pretrained": None, "unlabelled": None}
 _SERIES = {"layout": None}
@@ -73,7 +81,7 @@ def _init(*own: dict[str, Any]) -> Callable[..., None]:
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]
-    """What the four estimators have in common: `fit` around `gatewise.train`."""
+    """What the classifiers and regressors have in common: `fit` around `gatewise.train`."""
 
     model_: Model
     _fields: dict[str, Any]  # of the recipe, that were set
@@ -157,7 +165,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-class _Texts(_Estimator):
+class _Texts(BaseEstimator):  # type: ignore[misc]
     """Estimators of texts."""
 
     def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
@@ -303,6 +311,38 @@ class LSTMTextRegressor(_Texts, _Regressor):
     __init__ = _init(_TEXTS, _COMMON)
 
 
+class LSTMTextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Texts):  # type: ignore[misc]
+    """Texts as features: the pooled states of the LSTM of a model, see `gatewise.model.Model.transform`.
+
+    pretrained: what `gatewise.train` starts from: "bundled", a model, a language model of `gatewise.pretrain`, or the
+    folder of one. Nothing is fitted, so the features of the training rows are those of new rows. X: as
+    `LSTMTextClassifier`.
+    """
+
+    def __init__(self, pretrained: Any = "bundled") -> None:
+        self.pretrained = pretrained
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Open the model. y is not read. Raises InputError for a model without an LSTM over texts."""
+        self._rows(X, reset=True)
+        self.model_ = _encoder(Pretrained.of(self.pretrained))
+        return self
+
+    def transform(self, X: Any) -> Array:
+        """Features (n, d) float32 of n texts. Raises InputError for an empty text."""
+        check_is_fitted(self)
+        return self.model_.transform(self._rows(X, reset=False))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.architecture.features
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # texts have no type of numbers
+        return tags
+
+
 class LSTMSeriesClassifier(_Series, _Classifier):
     """A classifier of time series."""
 
@@ -313,6 +353,22 @@ class LSTMSeriesRegressor(_Series, _Regressor):
     """A regressor of time series."""
 
     __init__ = _init(_SERIES, _COMMON)
+
+
+def _encoder(start: Pretrained) -> Model:
+    """The classifier, or for its features a model of mean and maximum of the states of the language model, whose dense
+    layer is 0.
+    """
+    if not isinstance(start.preprocessor, TextPreprocessor):
+        raise InputError("the pretrained model is for series, and these are texts")
+    if start.model is not None:
+        return start.model
+    if "lstm.units" not in start.fixed:
+        raise InputError("the pretrained model has embeddings only, no LSTM")
+    arch = match_pretrained(named("finetune"), start).architecture("tokens", start.preprocessor.inputs.size, 1)
+    zeros = {name: np.zeros(shape, dtype=np.float32) for name, shape in parameter_shapes(arch).items()}
+    parameters = {name: start.parameters.get(name, zero) for name, zero in zeros.items()}
+    return Model.of_network(arch, parameters, start.preprocessor, ("0", "1"))
 
 
 def _labelled(rows: list[Any], found: ConvertedLabels, sample_weight: Any = None) -> Labelled:

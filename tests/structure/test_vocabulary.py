@@ -43,7 +43,10 @@ TEXTS = {
     r"\bvalidation\s(part|data)\b|\bheld-out part\b": "validation set",
 }
 # Identifier -> reason.
-NAME_EXCEPTIONS = {"reading_order": "the order in which one direction of an LSTM reads the steps"}
+NAME_EXCEPTIONS = {
+    "reading_order": "the order in which one direction of an LSTM reads the steps",
+    "LSTMTextEncoder": "a transformer of scikit-learn, as its OrdinalEncoder",
+}
 
 
 def words(identifier: str) -> set[str]:

@@ -15,7 +15,7 @@ from gatewise.kernels.ragged import starts_of
 from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.network.architecture import Architecture, parameter_shapes, summary
 from gatewise.network.batch import Batch, chunks, truncate
-from gatewise.network.forward import forward, in_batches
+from gatewise.network.forward import features, forward, in_batches
 from gatewise.network.ops import Ops
 from gatewise.storage.compact import distinct_rows, pack, stored_forms, unpack
 from gatewise.storage.fields import fields_from
@@ -98,6 +98,10 @@ class LSTM(Member):
             check_cancelled()
             parts.append(self.logits(some))
         return np.concatenate(parts)
+
+    def features(self, sequences: Sequence[Array]) -> Array:
+        """The pooled states (n, features) float32: the inputs of the dense layer."""
+        return in_batches(features, self.parameters, self.arch, sequences, self.ops())
 
     def read(self, sequence: Array) -> tuple[Array, Array]:
         """The numbers of the steps that the LSTM reads (T',), and these steps (T', ...)."""

@@ -174,6 +174,12 @@ class Model:
         check_logits(logits)
         return logits
 
+    def transform(self, inputs: Any, *, layout: str | None = None) -> Array:
+        """Features (n, d) float32 of n inputs for other estimators: the pooled states, which the LSTM's dense layer
+        reads. The other members and the weights do not change them. Inputs, layout and errors as `predict`.
+        """
+        return self.ensemble.lstm.features(self._sequences(inputs, layout))
+
     def _sequences(self, inputs: Any, layout: str | None = None) -> list[Array]:
         """What the members read. A DataWarning, once per model, where the LSTM does not read all of a sequence."""
         sequences, lstm = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text), self.ensemble.lstm
