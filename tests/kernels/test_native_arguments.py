@@ -55,6 +55,13 @@ def good() -> dict[str, dict[str, Any]]:
         "pack": {"isa": isa, "weight_hh": zeros(4 * H, H)},
         "backward": where | backward,
         "linear": {**where, "x": zeros(U, 2), "weight": zeros(H, 2), "bias": zeros(H)},
+        "Stepper": {
+            "isa": isa,
+            "weight_ih": zeros(4 * H, 2),
+            "weight_hh": zeros(4 * H, H),
+            "bias": zeros(4 * H),
+            "binary": False,
+        },
         "linear_backward": {**where, "x": zeros(U, 2), "weight": zeros(H, 2), "dy": zeros(U, H), "with_dx": True},
         "count_above": where | {"values": zeros(N, 2), "lengths": lengths} | banks | {"counts": counts},
         "adam_step": where | table | step | {"rate": 0.1, "epsilon": 1e-8, "scale": 1.0},
@@ -88,6 +95,7 @@ NUMBERS: dict[str, dict[str, list[Any]]] = {
         "h0": [zeros(1, H)],
     },
     "linear": {"weight": [zeros(0, 2)], "x": [zeros(U, 1)]},
+    "Stepper": {"weight_ih": [zeros(4 * H, 0), zeros(H, 2)], "weight_hh": [zeros(0, 0), zeros(H, 4 * H)]},
     "count_above": {
         "dilations": [np.array([-1, 1], np.int32)],
         "per_kernel": [np.array([2, 2], np.int32), np.array([-1, 4], np.int32)],

@@ -15,7 +15,7 @@ import numpy as np
 
 from gatewise.errors import InputError, KernelUnavailable, did_you_mean, quote
 from gatewise.kernels import native
-from gatewise.kernels.interface import Backward, Forward, Interpolation, Kernel, LSTMCall, SavedActivations
+from gatewise.kernels.interface import Backward, Forward, Interpolation, Kernel, LSTMCall, SavedActivations, Stepper
 from gatewise.kernels.native import Native, fastest_precision, read_only
 from gatewise.types import Precision
 
@@ -27,6 +27,7 @@ __all__ = [
     "Kernel",
     "LSTMCall",
     "SavedActivations",
+    "Stepper",
     "available",
     "extension_for",
     "fastest_precision",

@@ -15,6 +15,7 @@ that it must reject.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -38,6 +39,10 @@ and alpha 1 the step's own row, exactly. The gradient dpre of such a run is that
 
 Projected = tuple[Array | None, Array, Array]
 """Gradients dx (U, D), None without `with_dx`, dweight_ih (4H, D) and dbias (4H,): the result of `project_backward`."""
+
+
+Stepper = Callable[[Array, Array, Array], None]
+"""One step of one sequence, (x (D,), h (H,), c (H,)): h and c become the state after it, in place."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,10 @@ class Kernel(Protocol):
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
         """Run the batch; `keep` saves the activations. Raises InputError for arrays that do not fit together."""
+        ...
+
+    def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
+        """One LSTM for streams, as `project` and `forward` of one step at a time. It may copy the weights."""
         ...
 
     def backward(

@@ -27,13 +27,14 @@ from gatewise.kernels.interface import (
     LSTMCall,
     Projected,
     SavedActivations,
+    Stepper,
     check_backward,
     check_project,
     check_run,
 )
 from gatewise.kernels.threads import MOST_THREADS, threads
 from gatewise.system.processes import trim_memory
-from gatewise.types import Array, Precision
+from gatewise.types import Array, Gate, Precision
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
 ISAS_BF16 = ("amx", "avx512")  # with bfloat16 products, best first
@@ -109,6 +110,16 @@ class Native:
             *(call.interpolation or (None, None)),
         )
         return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c) if keep else Forward(h, h_T, c_T)
+
+    def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
+        """As `Kernel.stepper`: it copies the weights, and each step is bit-equal to `project` and `forward`."""
+        extension = _extension()
+        if not hasattr(extension, "Stepper"):
+            raise KernelUnavailable(
+                "the C++ extension is older than gatewise and has no streams: install gatewise again"
+            )
+        step: Stepper = extension.Stepper(self._isa or isa(), weight_ih, weight_hh, bias, gate == "binary")
+        return step
 
     def backward(
         self,

@@ -17,12 +17,13 @@ from gatewise.kernels.interface import (
     LSTMCall,
     Projected,
     SavedActivations,
+    Stepper,
     check_backward,
     check_project,
     check_run,
 )
 from gatewise.kernels.ragged import starts_of
-from gatewise.types import Array, Lengths
+from gatewise.types import Array, Gate, Lengths
 
 Change = Callable[[Array, Array], Array]
 
@@ -77,6 +78,13 @@ class Reference:
         call = call if change is None else replace(call, gate="sigmoid")  # binary gates are rounded already
         kept = (SavedActivations.of(call, h, c, packed), c) if keep else ()
         return Forward(h, h_now, c_now, *kept)
+
+    def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
+        def step(x: Array, h: Array, c: Array) -> None:
+            after = step_forward(self.project(x[None], weight_ih, bias), h[None], c[None], weight_hh, gate)
+            h[:], c[:] = after.h[0], after.c[0]
+
+        return step
 
     def backward(
         self,

@@ -25,6 +25,7 @@ from gatewise.types import Array, Precision
 if TYPE_CHECKING:
     from gatewise.members.clamp import Clamp
     from gatewise.members.gates import Activations, Gates
+    from gatewise.network.stream import NetworkStream
 
 _STEPS_PER_BATCH = 65_536  # bounds the memory of explanations that run a quadratic number of steps
 _STATES_PER_BATCH = 1 << 23  # numbers: steps times the units of a layer
@@ -150,6 +151,13 @@ class LSTM(Member):
             parts = [part for both in zip(parts, backward, strict=True) for part in both]
         weight, bias = (np.asarray(self.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
         return np.asarray(np.concatenate(parts, axis=1) @ weight.T + bias)
+
+    def stream(self) -> NetworkStream:
+        from gatewise.network.stream import NetworkStream
+
+        if self.clamps:
+            raise InputError("an LSTM with clamps cannot be streamed")
+        return NetworkStream(self.parameters, self.arch, self.ops())
 
     def note(self, rule: Rule) -> str:
         return ""  # the method's own note says it

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from gatewise.explain.evaluation import EvaluationReport
     from gatewise.explain.units import UnitsReport
     from gatewise.metrics import AnyEvaluation
+    from gatewise.model.stream import Stream
     from gatewise.nn.network import Network as TorchNetwork
 
 FORMAT = 2  # of a model folder; gatewise 0.1 before the members were stored apart wrote 1
@@ -306,6 +307,27 @@ class Model:
         if isinstance(self.preprocessor, SeriesPreprocessor):
             item = self.preprocessor.array(item)
         return Example(self.explained, *self.preprocessor.encode(item), item=item)
+
+    def stream(self, state: dict[str, Any] | None = None, *, network_only: bool = False) -> Stream:
+        """A text or series that arrives step by step: `push` each word or step for the prediction so far.
+
+        state: of an earlier stream, to continue from it. network_only: the LSTM alone, without its weight and the other
+        members. Raises InputError for what cannot be streamed, with the reason: a bidirectional LSTM, one with padding
+        "pre", and other members with a weight.
+        """
+        from gatewise.model.stream import Stream
+
+        ensemble = self.ensemble.alone() if network_only else self.ensemble
+        nouns = " and ".join(member.noun for member, weight in ensemble.others if weight)
+        if nouns:
+            raise InputError(
+                f"{nouns} cannot be streamed: a new step changes what the steps before it add; network_only=True "
+                "streams the LSTM alone"
+            )
+        stream = Stream(self.preprocessor, ensemble)
+        if state is not None:
+            stream.state = state
+        return stream
 
     def explain(
         self, item: Any, method: str | Method | None = None, *, target: Any = None, against: Any = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -74,6 +75,21 @@ class TextPreprocessor:
             raise InputError("text 1 has no word")
         return found
 
+    def encode_step(self, item: Any, step: int) -> Array:
+        """Token ids (n,) that a word or another part of a text adds to a stream of `step` tokens. Parts that are read
+        one after the other are the text in which a space separates them. Errors as `encode_batch`.
+        """
+        _check_text(item, 1)
+        ids, before = self.encoding.encode(item), self.ids_before_text
+        if len(ids) == before:
+            raise InputError(f"{quote(item, 40)} has no word")
+        return ids if step == 0 else ids[before:]
+
+    @cached_property
+    def ids_before_text(self) -> int:
+        """The number of ids that the encoding puts before every text."""
+        return len(self.encoding.encode(""))
+
     def token_names(self, item: Any) -> list[str]:
         """A display name for each step of the encoded text."""
         return self.encoding.tokenize(item).names
@@ -84,7 +100,7 @@ class TextPreprocessor:
         Raises InputError for a step that is not a word of the text.
         """
         ids, names, _ = self.encode(text)
-        first = len(self.encoding.encode(""))  # the number of ids that the encoding puts before every text
+        first = self.ids_before_text
         new_ids, new_names = [np.asarray(ids[:first])], names[:first]
         for step in words:
             if not first <= step < len(ids):
@@ -195,6 +211,18 @@ class SeriesPreprocessor:
         series = self.array(item)
         return Encoded(self.encoded(series), self.token_names(series), [])
 
+    def encode_step(self, item: Any, step: int) -> Array:
+        """What the network reads of one step (C,), or of one number where C is 1, after `step` others: (1, C). Raises
+        InputError for another shape, and for a missing value.
+        """
+        row = self.scaled(self.array([item]))
+        if np.isnan(row).any():
+            raise InputError(
+                f"step {step}: a value is missing; a stream cannot interpolate it, because it does not know the next "
+                "one: give a number, such as the last value"
+            )
+        return np.concatenate([row, np.zeros((1, 1), np.float32)], axis=1) if self.mask else row
+
     def token_names(self, item: Any) -> list[str]:
         """A display name for each step: its number."""
         return [str(t + 1) for t in range(len(item))]
@@ -204,8 +232,13 @@ class SeriesPreprocessor:
         if series.ndim != 2 or series.shape[1] != self.channels:
             raise InputError(f"a series must be (length, {self.channels}), got {series.shape}")
         with np.errstate(over="ignore"):  # the network refuses infinite values
-            scaled: Array = ((series - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
+            mean, std = self._scaling
+            scaled: Array = ((series - mean) / std).astype(np.float32)
         return scaled
+
+    @cached_property
+    def _scaling(self) -> tuple[Array, Array]:
+        return np.array(self.mean), np.array(self.std)
 
     def encoded(self, series: NDArray[Any]) -> Array:
         """What the network reads of one series (length, C) in its own unit."""

@@ -31,7 +31,11 @@ STEPS_PER_BATCH = 65_536  # bounds the memory of a batch, 4H floats per step
 
 def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
     """Logits (B, outputs) of a batch. x: see `features`."""
-    pooled = features(ops, parameters, arch, batch, x)
+    return head(ops, parameters, arch, features(ops, parameters, arch, batch, x))
+
+
+def head(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, pooled: Any) -> Any:
+    """Logits (B, outputs) from the pooled states (B, features)."""
     return ops.linear(pooled, parameters["dense.weight"], parameters["dense.bias"])
 
 
