@@ -14,16 +14,13 @@ from gatewise.data import Labelled
 from gatewise.errors import DataWarning, InputError, TrainingError
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import Interrupted, PretrainRecipe
+from gatewise.training import Interrupted
 from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.train import train
 from tests.training.callbacks import InterruptAt, Recorder
-from tests.training.texts import made_reviews
+from tests.training.texts import LANGUAGE_MODEL, made_reviews, review_texts
 
-RECIPE = PretrainRecipe(
-    "test", 8, 10, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24, learning_rate=0.02
-)
 OPTIONS: dict[str, Any] = {
     "recipe": "finetune",
     "epochs": 2,
@@ -35,14 +32,12 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def pretrained() -> PretrainedLM:
-    return pretrain([str(text) for text in made_reviews(500, 40).inputs], recipe=RECIPE, seed=4)
+STILL: dict[str, Any] = {"learning_rate": 1e-9, "epochs": 1, "min_steps": 0, "ngrams__order": 0, "recipe": "finetune"}
 
 
 def test_it_starts_from_the_pretrained_weights(pretrained: PretrainedLM) -> None:
     data = made_reviews(120, 3)
-    model = train(data, pretrained=pretrained, learning_rate=1e-9, epochs=1, ngrams__order=0, recipe="finetune")
+    model = train(data, pretrained=pretrained, **STILL)
     assert model.metadata.recipe == "finetune"
     assert "language model" in model.metadata.pretrained
     assert model.preprocessor.to_files() == (pretrained.encoding.to_files())
@@ -53,16 +48,9 @@ def test_it_starts_from_the_pretrained_weights(pretrained: PretrainedLM) -> None
 
 def test_the_dense_layer_starts_as_a_linear_probe(pretrained: PretrainedLM) -> None:
     """With a learning rate near zero the dense layer stays as it starts: linear probe or random."""
-    still: dict[str, Any] = {
-        "recipe": "finetune",
-        "learning_rate": 1e-9,
-        "epochs": 1,
-        "min_steps": 0,
-        "ngrams__order": 0,
-    }
     data = made_reviews(400, 3)
     fitted, drawn = (
-        train(data, pretrained=pretrained, probe_l2=head, **still).evaluate(data).accuracy for head in (1.0, 0.0)
+        train(data, pretrained=pretrained, probe_l2=head, **STILL).evaluate(data).accuracy for head in (1.0, 0.0)
     )
     assert fitted > drawn + 0.1
 
@@ -71,7 +59,7 @@ def test_the_dense_layer_starts_as_a_linear_probe(pretrained: PretrainedLM) -> N
 def test_it_learns_with_unlabelled_texts_and_saves_the_same_model(
     pretrained: PretrainedLM, tmp_path: Path, recipe: str
 ) -> None:
-    more = [str(text) for text in made_reviews(200, 41).inputs]
+    more = review_texts(200, 41)
     how = OPTIONS | {"recipe": recipe}
     model = train(made_reviews(200, 3), pretrained=pretrained, unlabelled=more, out=tmp_path / "m", **how)
     assert model.metadata.recipe == recipe
@@ -84,7 +72,7 @@ def test_it_learns_with_unlabelled_texts_and_saves_the_same_model(
 
 
 def test_another_pretrained_model_or_other_texts_are_not_resumed(pretrained: PretrainedLM, tmp_path: Path) -> None:
-    data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
+    data, more = made_reviews(200, 3), review_texts(60, 41)
     with pytest.raises(Interrupted):
         train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callbacks=Recorder(70), **OPTIONS)
     with pytest.raises(TrainingError, match="holds another run: it differs in data"):
@@ -97,10 +85,7 @@ def test_min_steps_adds_epochs(pretrained: PretrainedLM) -> None:
 
 
 def test_pretrained_embeddings_leave_the_units_free() -> None:
-    texts = [str(text) for text in made_reviews(500, 40).inputs]
-    vectors = pretrain(
-        texts, recipe=PretrainRecipe("v", 8, 0, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24)
-    )
+    vectors = pretrain(review_texts(500, 40), recipe=replace(LANGUAGE_MODEL, units=0))
     model = train(made_reviews(100, 3), pretrained=vectors, units=7, epochs=1, ngrams__order=0)
     assert (model.architecture.units, model.architecture.embedding_dim) == (7, 8)
 
@@ -109,14 +94,8 @@ def test_pretrained_embeddings_leave_the_units_free() -> None:
     ("options", "says"),
     [
         ({"units": 12}, "units 10"),
-        (
-            {"recipe": "tutorial"},
-            "model has lstm.padding none; .* recipe tutorial with lstm.padding pre",
-        ),
-        (
-            {"bidirectional": False},
-            "bidirectional True; it cannot start a network .* with lstm.bidirectional False",
-        ),
+        ({"recipe": "tutorial"}, "model has lstm.padding none; .* recipe tutorial with lstm.padding pre"),
+        ({"bidirectional": False}, "bidirectional True; it cannot start a network .* with lstm.bidirectional False"),
         ({"gate": "binary"}, "sigmoid"),
         ({"vocab_size": 80}, "the pretrained model has text.vocab_size 72; .* with text.vocab_size 80"),
         ({"tokenization": "subwords"}, "the pretrained model has text.tokenization words; .* subwords"),
@@ -131,18 +110,21 @@ def test_what_a_pretrained_model_cannot_start(pretrained: PretrainedLM, options:
         train(made_reviews(60, 3), pretrained=pretrained, **options)
 
 
+@pytest.mark.parametrize(
+    ("inputs", "task", "noun"),
+    [([np.full((4, 2), float(k)) for k in range(20)], "classification", "series"), (["a"] * 20, "regression", "regr")],
+)
 @pytest.mark.parametrize("recipe", ["finetune", "best"])
-def test_series_refuse_unlabelled_texts(recipe: str) -> None:
-    series = [np.full((4, 2), float(k)) for k in range(20)]
-    with pytest.raises(InputError, match="only classifiers of texts learn from unlabelled texts, not series"):
-        train(series, [0, 1] * 10, recipe=recipe, unlabelled=["a text"], units=4)
+def test_series_and_regressions_refuse_unlabelled_texts(inputs: Any, task: Any, noun: str, recipe: str) -> None:
+    with pytest.raises(InputError, match=f"only classifiers of texts learn from unlabelled texts, not {noun}"):
+        train(inputs, [0, 1] * 10, task=task, recipe=recipe, unlabelled=["a text"], units=4)
 
 
 def test_labelled_texts_are_left_out_of_the_unlabelled_ones(pretrained: PretrainedLM) -> None:
     """The validation set above all: it chooses the epoch and the ensemble weights, so nothing may train on it."""
     data = made_reviews(120, 3)
     texts = [str(text) for text in data.inputs]
-    fresh = [str(text) for text in made_reviews(30, 77).inputs]
+    fresh = review_texts(30, 77)
     mixed = train(data, pretrained=pretrained, unlabelled=[*texts, *fresh, texts[0].upper()], **OPTIONS)
     alone = train(data, pretrained=pretrained, unlabelled=fresh, **OPTIONS)
     for name, array in alone.parameters.items():
@@ -166,8 +148,7 @@ def renamed(data: Labelled, names: tuple[str, ...]) -> Labelled:
 
 def test_it_starts_from_the_weights_of_a_classifier(classifier: Model) -> None:
     """The network has the classifier's shape whatever the recipe says; vocabulary and weights are the classifier's."""
-    still: dict[str, Any] = {"learning_rate": 1e-9, "epochs": 1, "min_steps": 0, "ngrams__order": 0}
-    model = train(made_reviews(120, 5), pretrained=classifier, recipe="finetune", **still)
+    model = train(made_reviews(120, 5), pretrained=classifier, **STILL)
     assert (model.architecture.units, model.architecture.embedding_dim) == (9, 7)
     assert model.metadata.pretrained.startswith("classifier (fast; negative, positive): ")
     assert model.preprocessor.to_files() == classifier.preprocessor.to_files()
@@ -249,6 +230,6 @@ def test_what_is_no_pretrained_model() -> None:
 def test_soft_labelled_rows_have_a_weight_where_validation_rows_have_one(pretrained: PretrainedLM) -> None:
     held = made_reviews(20, 9)
     held = replace(held, sample_weight=np.arange(1.0, 21.0))
-    more = [str(text) for text in made_reviews(40, 10).inputs]
+    more = review_texts(40, 10)
     model = train(made_reviews(60, 8), validation=held, unlabelled=more, pretrained=pretrained, **OPTIONS)
     assert model.metadata.n_validation == 20

@@ -82,30 +82,30 @@ def test_two_classes_against_scikit_learn() -> None:
     np.testing.assert_allclose(logits, theirs.decision_function(x * r), atol=1e-3, rtol=1e-3)
 
 
-def test_sample_weights_equal_copies() -> None:
+def assert_at_the_optimum(fitted: FittedMember, x: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> None:
+    """Weights and bias are those of scikit-learn on presence x (n, K) times the log-count ratio, rows weighted."""
     linear = pytest.importorskip("sklearn.linear_model")
-    sequences, labels = made(200, 2, 2)
-    counts = np.random.default_rng(3).uniform(0, 2, 200)
-    fitted = fit_ngrams(sequences, labels, 2, sample_weight=counts, l2=1.0, tol=1e-9, max_iter=2000)
-    _, x = features(sequences, 2)
     r = ratio(x, labels, counts)
     theirs = linear.LogisticRegression(tol=1e-10, max_iter=10_000).fit(x * r, labels, counts)
     np.testing.assert_allclose(fitted.member.weight[:, 0], theirs.coef_[0] * r, atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(fitted.bias, theirs.intercept_, atol=1e-3, rtol=1e-3)
+
+
+def test_sample_weights_equal_copies() -> None:
+    sequences, labels = made(200, 2, 2)
+    counts = np.random.default_rng(3).uniform(0, 2, 200)
+    fitted = fit_ngrams(sequences, labels, 2, sample_weight=counts, l2=1.0, tol=1e-9, max_iter=2000)
+    assert_at_the_optimum(fitted, features(sequences, 2)[1], labels, counts)
 
 
 def test_soft_targets_equal_weighted_labels() -> None:
     """A text that is class 1 with probability p is p of a text of class 1 and 1 - p of one of class 0."""
-    linear = pytest.importorskip("sklearn.linear_model")
     sequences, _ = made(150, 2, 4)
     p = np.random.default_rng(5).random(150)
     fitted = fit_ngrams(sequences, p[:, None], 2, l2=1.0, tol=1e-9, max_iter=2000)
     _, x = features(sequences, 2)
-    r = ratio(x, p, np.ones(150))
-    both = np.concatenate([x, x]) * r
-    labels = np.repeat([1, 0], 150)
-    theirs = linear.LogisticRegression(tol=1e-10, max_iter=10_000).fit(both, labels, np.concatenate([p, 1 - p]))
-    np.testing.assert_allclose(fitted.member.weight[:, 0], theirs.coef_[0] * r, atol=1e-3, rtol=1e-3)
-    np.testing.assert_allclose(fitted.bias, theirs.intercept_, atol=1e-3, rtol=1e-3)
+    twice, labels = np.concatenate([x, x]), np.repeat([1, 0], 150)
+    assert_at_the_optimum(fitted, twice, labels, np.concatenate([p, 1 - p]))
 
 
 def test_each_of_three_classes_is_at_the_optimum_of_its_logistic_regression() -> None:
@@ -152,25 +152,10 @@ def test_tfidf_against_linear_svc(classes: int, extension: bool, monkeypatch: py
     np.testing.assert_allclose(found.logits(fitted, np.arange(200)), fitted.logits(sequences), atol=1e-5)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_reproducible(threads: int) -> None:
-    sequences, labels = made(400, 3, 8)
-    one, two = (fit_ngrams(sequences, labels, 3, threads=threads) for _ in range(2))
-    assert one.member.weight.tobytes() == two.member.weight.tobytes()
-    assert one.bias.tobytes() == two.bias.tobytes()
-
-
 def test_no_ngram_in_two_texts() -> None:
     fitted = fit_ngrams([np.array([1, 2]), np.array([3, 4])], np.array([0, 1]), 2)
     assert len(fitted.member) == 0
     assert fitted.bias.tolist() == [0]
-
-
-def test_excluded_tokens_make_no_ngram() -> None:
-    sequences, labels = made(100, 2, 9)
-    ngrams: Ngrams = fit_ngrams(sequences, labels, 2, exclude=(5, 9)).member
-    assert len(ngrams) > 50
-    assert not any({5, 9} & set(tokens_of(int(key))) for key in ngrams.keys)
 
 
 def prepared(fields: dict[str, Any] | None = None, rare: bool = False, class_weight: Any = None) -> TrainingData:
@@ -266,9 +251,12 @@ def inflected(n: int, seed: int) -> tuple[list[str], list[str]]:
     """Words of a random stem, each seldom seen twice, whose ending tells the class."""
     rng = random.Random(seed)
     labels = [rng.choice(["now", "then"]) for _ in range(n)]
-    stem = lambda: "".join(rng.choice(("ka", "lo", "mi", "tu", "re")) for _ in range(4))  # noqa: E731
     endings = {"now": ("ing", "izz", "ou"), "then": ("edd", "essa", "ou")}
-    return [" ".join(stem() + rng.choice(endings[label]) for _ in range(3)) for label in labels], labels
+
+    def word(label: str) -> str:
+        return "".join(rng.choice(("ka", "lo", "mi", "tu", "re")) for _ in range(4)) + rng.choice(endings[label])
+
+    return [" ".join(word(label) for _ in range(3)) for label in labels], labels
 
 
 def whole_words(n: int, seed: int) -> Labelled:

@@ -20,7 +20,6 @@ from tests.training.callbacks import Recorder
 from tests.training.texts import made_corpus, made_reviews
 
 SMALL: dict[str, Any] = {"recipe": "fast", "epochs": 2, "units": 3, "embedding_dim": 4, "ngrams__order": 0}
-TINY: dict[str, Any] = {"units": 3, "embedding_dim": 4, "epochs": 2, "ngrams__order": 0}
 
 
 class Closing(Recorder):
@@ -36,9 +35,9 @@ class Closing(Recorder):
 
 
 def test_auto_is_silent_where_nobody_watches_and_2_prints_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    gw.train(made_reviews(60, 3), **TINY)
+    gw.train(made_reviews(60, 3), **SMALL)
     assert capsys.readouterr() == ("", "")
-    model = gw.train(made_reviews(60, 3), verbose=2, **TINY)
+    model = gw.train(made_reviews(60, 3), verbose=2, **SMALL)
     printed = capsys.readouterr()
     assert printed.out == ""
     lines = printed.err.splitlines()
@@ -52,15 +51,15 @@ def test_auto_is_silent_where_nobody_watches_and_2_prints_lines(capsys: pytest.C
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    gw.train(made_reviews(60, 3), **TINY)
+    gw.train(made_reviews(60, 3), **SMALL)
     assert "epoch 1/2" in capsys.readouterr().err
-    gw.train(made_reviews(60, 3), verbose=0, **TINY)
+    gw.train(made_reviews(60, 3), verbose=0, **SMALL)
     assert capsys.readouterr().err == ""
 
 
 def test_several_callbacks_are_told_and_closed() -> None:
     both = [Closing(), Closing()]
-    model = gw.train(made_reviews(60, 3), callbacks=both, **TINY)
+    model = gw.train(made_reviews(60, 3), callbacks=both, **SMALL)
     for one in both:
         assert [row.epoch for row in one.epochs] == [1, 2]
         assert one.run is not None
@@ -69,7 +68,7 @@ def test_several_callbacks_are_told_and_closed() -> None:
     assert model.metadata.epochs == 2
     stopped = [Closing(), Closing(interrupt_after=3)]
     with pytest.raises(Interrupted):
-        gw.train(made_reviews(60, 3), callbacks=stopped, **TINY)
+        gw.train(made_reviews(60, 3), callbacks=stopped, **SMALL)
     assert [(one.ended, one.closed) for one in stopped] == [(0, 1), (0, 1)]
 
 
@@ -85,7 +84,7 @@ def test_several_callbacks_are_told_and_closed() -> None:
 )
 def test_wrong_callbacks(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        gw.train(made_reviews(60, 3), **TINY | options)
+        gw.train(made_reviews(60, 3), **SMALL | options)
     assert str(caught.value).startswith(message)
 
 
@@ -104,14 +103,14 @@ def test_a_notebook_updates_one_output_in_place(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=ZMQInteractiveShell))
     monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
-    model: Model = gw.train(made_reviews(60, 3), **TINY)
+    model: Model = gw.train(made_reviews(60, 3), **SMALL)
     assert any("epoch 1/2, step " in one for one in shown)
     last = shown[-1].splitlines()
     assert last[0] == "data        60 made reviews"
     assert not any("step " in line for line in last)
     assert f"kept epoch {model.metadata.best_epoch} (lowest val_loss " in last[-1]
     count = len(shown)
-    gw.train(made_reviews(60, 3), verbose=0, **TINY)
+    gw.train(made_reviews(60, 3), verbose=0, **SMALL)
     assert len(shown) == count
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +12,22 @@ import pytest
 
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import Interrupted, PretrainRecipe
+from gatewise.training import Interrupted
 from gatewise.training.pretrain import pretrain
 from gatewise.training.train import train
 from gatewise.types import Array
 from tests.kernels.batches import needs_native
 from tests.training.callbacks import InterruptAt
 from tests.training.test_convolutions import waves
-from tests.training.texts import made_corpus, made_reviews
+from tests.training.texts import LANGUAGE_MODEL, made_corpus, made_reviews, review_texts
 
 SMALL: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 2}
 DROPOUT: dict[str, Any] = {"dropout_output": 0.2, "layers": 2}
 
 
 def pretrained_with(units: int, seed: int) -> PretrainedLM:
-    recipe = PretrainRecipe(
-        "test",
-        12,
-        units,
-        vocab_size=90,
-        epochs=2,
-        batch_size=8,
-        bptt=11,
-        num_sampled=24,
-        learning_rate=0.01,
-        dropout_word=0.1,
-        dropout_output=0.2,
-    )
+    recipe = replace(LANGUAGE_MODEL, units=units, epochs=2, dropout_word=0.1, dropout_output=0.2)
     return pretrain(made_corpus(120, 5), recipe=recipe, seed=seed)
-
-
-@pytest.fixture(scope="module")
-def language_model() -> PretrainedLM:
-    return pretrain(
-        [str(text) for text in made_reviews(200, 40).inputs],
-        recipe=PretrainRecipe("test", 8, 10, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24),
-    )
 
 
 def fast(seed: int, **options: Any) -> Model:
@@ -63,20 +44,9 @@ def cross_validated(seed: int, **options: Any) -> Model:
 
 
 def student(seed: int, pretrained: PretrainedLM, **options: Any) -> Model:
-    return train(
-        made_reviews(100, 3),
-        pretrained=pretrained,
-        unlabelled=[str(text) for text in made_reviews(40, 41).inputs],
-        recipe="finetune",
-        seed=seed,
-        epochs=1,
-        min_steps=0,
-        student_epochs=1,
-        batch_size=16,
-        ngrams__order=2,
-        adversarial=0.01,
-        **options,
-    )
+    how: dict[str, Any] = {"epochs": 1, "min_steps": 0, "student_epochs": 1, "batch_size": 16, "ngrams__order": 2}
+    given: dict[str, Any] = {"pretrained": pretrained, "unlabelled": review_texts(40, 41), "recipe": "finetune"}
+    return train(made_reviews(100, 3), seed=seed, adversarial=0.01, **how, **given, **options)
 
 
 def arrays_of(model: Model | PretrainedLM) -> dict[str, Array]:
@@ -89,13 +59,13 @@ def arrays_of(model: Model | PretrainedLM) -> dict[str, Array]:
 
 @needs_native
 @pytest.mark.parametrize("kind", ["fast", "tutorial", "cross-validation", "student", "pretraining", "embeddings"])
-def test_a_seed_gives_equal_bits(kind: str, language_model: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_seed_gives_equal_bits(kind: str, pretrained: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two directions run at the same time on two threads, one after the other on one."""
     runs: dict[str, Callable[[int], Model | PretrainedLM]] = {
         "fast": fast,
         "tutorial": tutorial,
         "cross-validation": cross_validated,
-        "student": lambda seed: student(seed, language_model),
+        "student": lambda seed: student(seed, pretrained),
         "pretraining": lambda seed: pretrained_with(16, seed),
         "embeddings": lambda seed: pretrained_with(0, seed),
     }

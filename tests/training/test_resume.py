@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import signal
 import subprocess
@@ -17,15 +16,13 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
 from gatewise.model.model import Model
-from gatewise.model.pretrained import PretrainedLM
 from gatewise.storage.atomic import locked
-from gatewise.training import Interrupted, PretrainRecipe, loop
-from gatewise.training.pretrain import pretrain
+from gatewise.training import Interrupted, loop
 from gatewise.training.train import train
 from tests.training.callbacks import DieAt, InterruptAt, Recorder
 from tests.training.test_regression import made_ratings
 from tests.training.test_series import two_channels
-from tests.training.texts import made_rare, made_reviews
+from tests.training.texts import language_model, made_rare, made_reviews, review_texts
 
 OPTIONS: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 4, "seed": 21}
 
@@ -165,22 +162,12 @@ def test_killed_again_and_again_and_resumed(tmp_path: Path) -> None:
     _same(gw.load(tmp_path / "m"), uninterrupted)
 
 
-@functools.cache
-def language_model() -> PretrainedLM:
-    settings = PretrainRecipe("test", 8, 10, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24)
-    return pretrain(texts(500, 40), recipe=settings, seed=4)
-
-
-def texts(n: int, seed: int) -> list[str]:
-    return [str(text) for text in made_reviews(n, seed).inputs]
-
-
 TUNED: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.02, "epochs": 2, "min_steps": 40, "ngrams__order": 2}
 DISTILLED: dict[str, Any] = {**TUNED, "student_epochs": 2}
 
 
 def _tuned(**options: Any) -> Model:
-    return train(made_reviews(200, 3), pretrained=language_model(), unlabelled=texts(60, 41), **options)
+    return train(made_reviews(200, 3), pretrained=language_model(), unlabelled=review_texts(60, 41), **options)
 
 
 RUNS: dict[str, Callable[..., Model]] = {

@@ -12,11 +12,10 @@ import pytest
 import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import PretrainRecipe, default_recipe, recipe
+from gatewise.training import default_recipe, recipe
 from gatewise.training import unlabelled as module
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.members import Run
-from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import match_pretrained
 from gatewise.training.run import RunFolder
@@ -26,11 +25,8 @@ from gatewise.training.training_data import TrainingData, prepare
 from gatewise.training.unlabelled import LSA, LSA_L2, lsa_classifier, lsa_of, stacked_predictions
 from gatewise.types import Array
 from tests.training.callbacks import Recorder
-from tests.training.texts import made_reviews
+from tests.training.texts import made_reviews, review_texts
 
-RECIPE = PretrainRecipe(
-    "test", 8, 10, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24, learning_rate=0.02
-)
 FEW: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.02, "probe_l2": 5.0}
 SMALL: dict[str, Any] = {
     "recipe": "finetune",
@@ -43,11 +39,6 @@ SMALL: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def pretrained() -> PretrainedLM:
-    return pretrain([str(text) for text in made_reviews(500, 40).inputs], recipe=RECIPE, seed=2)
-
-
 def ready(pretrained: PretrainedLM, data: Labelled, name: str = "few-shot", **changes: Any) -> TrainingData:
     start = Pretrained.of(pretrained)
     chosen = recipe(name, **{**(FEW if name == "few-shot" else {"lsa_components": 6}), **changes})
@@ -56,10 +47,6 @@ def ready(pretrained: PretrainedLM, data: Labelled, name: str = "few-shot", **ch
 
 def encoded(data: TrainingData, texts: Any) -> list[Array]:
     return [np.asarray(s) for s in data.preprocessor.encode_batch(texts)]
-
-
-def texts(n: int, classes: tuple[str, ...] = ("negative", "positive")) -> list[str]:
-    return [str(text) for text in made_reviews(n, 41, classes).inputs]
 
 
 def predictions(data: TrainingData, unlabelled: list[Array], query: Any, recorder: Recorder | None = None) -> Any:
@@ -79,7 +66,7 @@ def classifier_of(data: TrainingData, unlabelled: list[Array]) -> FittedMember |
 def test_the_lsa_classifier_is_a_logistic_regression_on_document_vectors(pretrained: PretrainedLM) -> None:
     """Its logits are those of the regression, with the mean norm in place of each text's own."""
     data = ready(pretrained, made_reviews(80, 3), "finetune")
-    unlabelled = encoded(data, texts(300))
+    unlabelled = encoded(data, review_texts(300))
     classifier, found = classifier_of(data, unlabelled), lsa(data, unlabelled)
     assert classifier is not None
     assert found is not None
@@ -113,7 +100,7 @@ def test_it_classifies_texts_that_share_no_decisive_word_with_labelled_ones(pret
 
 def test_neither_reads_the_validation_set(pretrained: PretrainedLM) -> None:
     data = ready(pretrained, made_reviews(80, 3))
-    unlabelled = encoded(data, texts(60))
+    unlabelled = encoded(data, review_texts(60))
     labels, sequences = data.labels.copy(), list(data.full_sequences)
     labels[data.validation] = 1 - labels[data.validation]
     for n in data.validation:
@@ -157,7 +144,7 @@ def test_equal_texts_are_in_one_fold(pretrained: PretrainedLM, monkeypatch: pyte
         return fit_standardised_glm(x, *rest, **options)
 
     monkeypatch.setattr(module, "fit_standardised_glm", recorded)
-    predictions(data, encoded(data, texts(60)), np.arange(1))
+    predictions(data, encoded(data, review_texts(60)), np.arange(1))
     assert len(calls) == 6, "five folds and all rows"
     copies = len(data.train) - calls[-1]
     assert all(count <= calls[-1] - copies // 5 for count in calls[:-1]), "both copies of a text are held out"
@@ -169,8 +156,9 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM, monkey
     assert [default_recipe(*case) for case in given] == ["few-shot", "finetune", "fast"]
     for limit, some, total in ((150_000, 150, 354), (100, 100, 154)):
         monkeypatch.setattr(module, "MAX_TEXTS", limit)
-        recorder, options = Recorder(), {**FEW, "max_pseudo_labels": 150}
-        model = train(made_reviews(60, 3), pretrained=pretrained, unlabelled=texts(300), callbacks=recorder, **options)
+        recorder = Recorder()
+        options: dict[str, Any] = {"unlabelled": review_texts(300), **FEW, "max_pseudo_labels": 150}
+        model = train(made_reviews(60, 3), pretrained=pretrained, callbacks=recorder, **options)
         assert model.metadata.recipe == "few-shot"
         assert any(one.startswith(f"stacking on 54 labelled of {total} texts: LSA x ") for one in recorder.messages)
         assert f"student: learns from the labels and {some} soft labels of the teacher" in recorder.messages
@@ -182,7 +170,12 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM, monkey
 def test_without_lsa_or_ngrams_a_network_is_the_teacher(pretrained: PretrainedLM, missing: str) -> None:
     recorder = Recorder()
     model = train(
-        made_reviews(60, 3), pretrained=pretrained, unlabelled=texts(40), callbacks=recorder, **{missing: 0}, **FEW
+        made_reviews(60, 3),
+        pretrained=pretrained,
+        unlabelled=review_texts(40),
+        callbacks=recorder,
+        **{missing: 0},
+        **FEW,
     )
     assert (model.ensemble.get("ngrams") is None) == (missing == "ngrams__order")
     assert any(message.startswith("teacher: a network, for ") for message in recorder.messages)
@@ -192,7 +185,7 @@ def test_without_lsa_or_ngrams_a_network_is_the_teacher(pretrained: PretrainedLM
 @pytest.mark.parametrize("classes", [("negative", "positive"), ("bad", "good", "odd")])
 def test_teacher_and_student_both_use_the_lsa_classifier(pretrained: PretrainedLM, classes: tuple[str, ...]) -> None:
     """Without unlabelled texts, or with lsa_components=0, neither does."""
-    data, more, recorder = made_reviews(120, 3, classes), texts(200, classes), Recorder()
+    data, more, recorder = made_reviews(120, 3, classes), review_texts(200, classes=classes), Recorder()
     model = train(data, pretrained=pretrained, unlabelled=more, callbacks=recorder, **SMALL)
     assert [message.split(" in ")[0] for message in recorder.messages if "components of" in message] == [
         "LSA: 6 components of 308 texts"
@@ -210,7 +203,7 @@ def test_a_recipe_without_student_uses_the_lsa_classifier_alone(pretrained: Pret
     """The network is as without unlabelled texts; the n-grams differ."""
     data, recorder = made_reviews(120, 3), Recorder()
     how: dict[str, Any] = SMALL | {"pretrained": pretrained, "student_epochs": 0}
-    with_lsa = train(data, unlabelled=texts(200), callbacks=recorder, out=tmp_path / "m", **how)
+    with_lsa = train(data, unlabelled=review_texts(200), callbacks=recorder, out=tmp_path / "m", **how)
     alone = train(data, **how | {"lsa_components": 200})  # as the recipe says
     assert not any("teacher" in message for message in recorder.messages)
     assert "the texts given" in with_lsa.metadata.unlabelled

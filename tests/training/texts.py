@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from gatewise.data.labelled import Labelled
+from gatewise.model.pretrained import PretrainedLM
+from gatewise.training import PretrainRecipe
+from gatewise.training.pretrain import pretrain
 
 _GOOD = ["fine", "lovely", "moving", "bright", "honest"]
 _BAD = ["dull", "clumsy", "tired", "loud", "hollow"]
@@ -24,6 +29,22 @@ def made_reviews(n: int, seed: int, classes: tuple[str, ...] = ("negative", "pos
         texts.append(" ".join(words))
         labels.append(label if rng.random() > 0.05 else int(rng.integers(len(classes))))
     return Labelled(texts, np.array(labels, dtype=np.int64), classes, source=f"{n} made reviews")
+
+
+def review_texts(n: int, seed: int = 41, classes: tuple[str, ...] = ("negative", "positive")) -> list[str]:
+    """The texts of such reviews."""
+    return [str(text) for text in made_reviews(n, seed, classes).inputs]
+
+
+LANGUAGE_MODEL = PretrainRecipe(
+    "test", 8, 10, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24, learning_rate=0.02
+)
+
+
+@cache
+def language_model() -> PretrainedLM:
+    """A small language model of such reviews."""
+    return pretrain(review_texts(500, 40), recipe=LANGUAGE_MODEL, seed=4)
 
 
 def made_rare(n: int, seed: int, share: float = 0.1) -> Labelled:

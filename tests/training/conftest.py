@@ -1,0 +1,13 @@
+"""A language model from which several files start."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatewise.model.pretrained import PretrainedLM
+from tests.training.texts import language_model
+
+
+@pytest.fixture
+def pretrained() -> PretrainedLM:
+    return language_model()
