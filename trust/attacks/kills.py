@@ -28,7 +28,7 @@ from tests.training import test_from_pretrained as finetuning
 from tests.training import test_pretrain as pretraining
 from tests.training import test_resume as texts
 from tests.training import test_series as series
-from tests.training.texts import made_corpus, made_reviews
+from tests.training.texts import LANGUAGE_MODEL, made_corpus, made_reviews
 from trust.attack import Attack, Attacks
 from trust.forked import DONE, FAILED, REFUSED, Child, allow_stops
 from trust.mutate import Rng, choice
@@ -108,7 +108,7 @@ def _language_model() -> PretrainedLM:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "pretrained"
         corpus = [str(text) for text in made_reviews(500, 40).inputs]
-        _finish(lambda: pretrain(corpus, recipe=finetuning.RECIPE, seed=4, out=out))
+        _finish(lambda: pretrain(corpus, recipe=LANGUAGE_MODEL, seed=4, out=out))
         return load_pretrained(out)
 
 
