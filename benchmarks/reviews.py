@@ -81,6 +81,8 @@ def read(path: str | None) -> Reviews:
 @cache  # many cases have the same
 def weights(units: int = UNITS) -> MappingProxyType[str, np.ndarray]:
     """Initial weights drawn as Keras draws them; the embedding has only the 10,000 rows that occur."""
-    arch = Architecture("tokens", vocab_size=VOCAB_SIZE, embedding_dim=EMBEDDING_DIM, units=units, max_length=LENGTH)
+    arch = Architecture.stacked(
+        "tokens", vocab_size=VOCAB_SIZE, embedding_dim=EMBEDDING_DIM, units=units, max_length=LENGTH
+    )
     drawn = initial_parameters(arch, np.random.default_rng(1))
     return MappingProxyType({name.removeprefix("lstm.0.forward."): array for name, array in drawn.items()})

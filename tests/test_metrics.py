@@ -93,7 +93,7 @@ def test_brier_score_and_log_loss_equal_scikit_learn(k: int) -> None:
 def calibrated() -> Model:
     """A random model whose metadata says that it is calibrated."""
     encoding = TokenEncoding.fit(["a good film", "a bad film"], min_count=1)
-    arch = Architecture("tokens", encoding.vocab_size, 6, 5)
+    arch = Architecture.stacked("tokens", encoding.vocab_size, 6, 5)
     report = CalibrationReport("network x 0.50, shift +0.10", "the validation set", 400, 0.5, 0.4, 0.08, 0.02)
     metadata = ModelMetadata(calibration=report)
     return Model.of_network(arch, parameters_of(arch, 8), TextPreprocessor(encoding), ("no", "yes"), metadata)

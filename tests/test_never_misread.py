@@ -163,7 +163,7 @@ def test_numpy_numbers_are_numbers(tmp_path: Path) -> None:
     """`units=np.int64(8)` failed when the model was saved."""
     model = train(TEXTS, NAMES, units=np.int64(8), epochs=np.int32(1), learning_rate=np.float32(0.01), seed=np.int64(3))
     model.save(tmp_path / "m")
-    assert gw.load(tmp_path / "m").architecture.units == 8
+    assert gw.load(tmp_path / "m").architecture.top.units == 8
     assert type(gw.load(tmp_path / "m").metadata.seed) is int
 
 

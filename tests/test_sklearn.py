@@ -56,7 +56,7 @@ def test_in_a_pipeline_and_a_search() -> None:
     search = GridSearchCV(make_pipeline(lower, clone(SMALL)), {"lstmtextclassifier__units": [10, 12]}, cv=2)
     search.fit(DATA.inputs, NAMES)
     assert search.best_score_ > 0.65  # 0.5 is chance, 0.03 its standard error
-    assert search.best_estimator_[-1].model_.architecture.units in (10, 12)
+    assert search.best_estimator_[-1].model_.architecture.top.units in (10, 12)
 
 
 @pytest.mark.parametrize("labels", [[0, 1], [1.0, -2.0], [True, False]])

@@ -50,7 +50,7 @@ def _info(**more: str) -> dict[str, str]:
 
 
 def _architecture(settings: Settings, arrays: Arrays) -> Architecture:
-    return Architecture(
+    return Architecture.stacked(
         inputs="tokens",
         vocab_size=settings["vocab_size"],
         embedding_dim=arrays["embedding.weight"].shape[1],

@@ -22,7 +22,9 @@ def write(texts: list[str], folder: Path) -> Path:
     index = keras_index(texts)
     words = sorted(index, key=index.__getitem__)[: VOCAB_SIZE - 4]
     encoding = KerasEncoding({word: rank for rank, word in enumerate(words, 1)}, VOCAB_SIZE)
-    arch = Architecture("tokens", vocab_size=VOCAB_SIZE, embedding_dim=EMBEDDING_DIM, units=UNITS, max_length=LENGTH)
+    arch = Architecture.stacked(
+        "tokens", vocab_size=VOCAB_SIZE, embedding_dim=EMBEDDING_DIM, units=UNITS, max_length=LENGTH
+    )
     drawn = {name: array if name == "weight_hh" else 3 * array for name, array in weights().items()}
     named = {
         name if name.startswith(("embedding", "dense")) else f"lstm.0.forward.{name}": array

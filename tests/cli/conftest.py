@@ -53,7 +53,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def keras_model() -> Model:
     """The tutorial's kind: unmasked pads, one direction, two classes."""
     encoding = KerasEncoding(keras_index(TEXTS), 12)
-    arch = Architecture("tokens", encoding.vocab_size, 5, 6, max_length=30, padding="pre")
+    arch = Architecture.stacked("tokens", encoding.vocab_size, 5, 6, max_length=30, padding="pre")
     return Model.of_network(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
 
 
@@ -68,7 +68,7 @@ def keras_folder(keras_model: Model, tmp_path_factory: pytest.TempPathFactory) -
 def tokens_model() -> Model:
     """The default kind, with three classes, one of them with a name that would clear the screen."""
     encoding = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
-    arch = Architecture("tokens", encoding.vocab_size, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
+    arch = Architecture.stacked("tokens", encoding.vocab_size, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
     return Model.of_network(arch, parameters_of(arch, 4), TextPreprocessor(encoding), ("\x1b[2Jx", "[red]y", "z\n"))
 
 
@@ -95,7 +95,7 @@ def series_file(series: Series, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def series_model(series: Series) -> Model:
-    arch = Architecture("channels", 2, 0, 5, outputs=3)
+    arch = Architecture.stacked("channels", 2, 0, 5, outputs=3)
     return Model.of_network(arch, parameters_of(arch, 5), SeriesPreprocessor.fit(series), ("a", "b", "c"))
 
 

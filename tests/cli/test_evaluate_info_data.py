@@ -112,7 +112,7 @@ def test_info_of_a_model(run: Run, keras_folder: Path, tokens_folder: Path) -> N
     assert ["total", f"{total:,}"] in rows
     assert any(row[:1] == ["lstm.safetensors"] for row in rows)
     seen = run.json("info", "-m", keras_folder)
-    assert seen["architecture"]["units"] == 6
+    assert seen["architecture"]["layers"] == [{"units": 6, "direction": "forward", "merge": "concat"}]
     assert seen["members"] == [{"name": "LSTM", "weight": 1.0}]
     assert sum(layer["parameters"] for layer in seen["layers"]) == total
     assert seen["files"]["config.json"] == (keras_folder / "config.json").stat().st_size

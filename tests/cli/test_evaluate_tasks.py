@@ -23,8 +23,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """number: series of one channel; labels: three per row; many: 30 classes."""
     encoding = TextPreprocessor(TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1))
     size = encoding.encoding.vocab_size
-    one = Architecture("channels", 1, 0, 5)
-    three, thirty = (Architecture("tokens", size, 5, 4, outputs=n) for n in (3, 30))
+    one = Architecture.stacked("channels", 1, 0, 5)
+    three, thirty = (Architecture.stacked("tokens", size, 5, 4, outputs=n) for n in (3, 30))
     scaling = SeriesPreprocessor((0.5,), (2.0,))
     names = tuple(f"class {k}" for k in range(30))
     models = {

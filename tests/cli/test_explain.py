@@ -17,7 +17,7 @@ import pytest
 import gatewise as gw
 from gatewise.explain import Clamp, IntegratedGradients, ablate, hold_memory
 from gatewise.model.model import Model
-from gatewise.network.architecture import initial_parameters
+from gatewise.network.architecture import Layer, initial_parameters
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
 
@@ -168,7 +168,7 @@ def test_intervention_is_shown_before_and_after(run: Run, keras_model: Model, ke
 
 
 def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: Model) -> None:
-    arch = dataclasses.replace(tokens_model.architecture, layers=2, bidirectional=True)
+    arch = dataclasses.replace(tokens_model.architecture, layers=(Layer(4, "both"),) * 2)
     rng = np.random.default_rng(3)
     parameters = {k: a + rng.normal(0, 0.4, a.shape).astype(a.dtype) for k, a in initial_parameters(arch, rng).items()}
     model = tokens_model.with_lstm(arch=arch, parameters=parameters)

@@ -107,7 +107,7 @@ def test_configuration_file_set_and_options_by_precedence(run: Run, reviews_csv:
     words = ("--config", config, "--set", "units=3", "--set", "bidirectional=false", "--epochs", 1)
     assert run("train", reviews_csv, "--label", "sentiment", "-o", target, *words).exit_code == 0
     model = gw.load(target)
-    assert (model.architecture.units, model.architecture.bidirectional, model.metadata.epochs) == (3, False, 1)
+    assert (model.architecture.top.units, model.architecture.unidirectional, model.metadata.epochs) == (3, True, 1)
     assert model.metadata.command == (
         f"gatewise train {reviews_csv} --recipe fast --text review --label sentiment --out {target} --seed 4 "
         "--class-weight balanced --set optimisation.epochs=1 --set validation.patience=7 --set lstm.units=3 "
@@ -265,7 +265,7 @@ def test_from_a_classifier(run: Run, reviews_csv: Path, keras_folder: Path, tmp_
     result = run("train", *columns(reviews_csv), "--pretrained", keras_folder, "-o", tmp_path / "m", "--seed", 2)
     assert (result.exit_code, result.stderr) == (0, "")
     model = gw.load(tmp_path / "m")
-    assert (model.classes, model.architecture.padding, model.architecture.units) == (("bad", "good"), "pre", 6)
+    assert (model.classes, model.architecture.padding, model.architecture.top.units) == (("bad", "good"), "pre", 6)
     assert model.metadata.recipe == "few-shot"
     assert f" --recipe few-shot --text review --label sentiment --pretrained {keras_folder} " in model.metadata.command
     assert "pretrained model  classifier (" in run("info", "-m", tmp_path / "m").stdout

@@ -34,7 +34,7 @@ def test_the_command_that_it_prints_trains_the_best_trial(run: Run, reviews_csv:
     trained = run(*[str(tmp_path / "m") if word == "DIR" else word for word in words[1:]])
     assert trained.exit_code == 0, trained.output
     model = gw.load(tmp_path / "m")
-    assert model.architecture.units == found["settings"]["lstm.units"]
+    assert model.architecture.top.units == found["settings"]["lstm.units"]
     assert model.metadata.evaluations[0].loss == pytest.approx(gw.load(tmp_path / "tuned").metadata.evaluations[0].loss)
 
 

@@ -32,7 +32,7 @@ def random_model(
     series = options.pop("inputs", "tokens") == "channels"
     channels = CHANNELS + mask
     start = ("channels", channels, 0) if series else ("tokens", TOKENS.vocab_size, 5)
-    arch = Architecture(*start, **{"units": 6, "outputs": outputs, **options})  # type: ignore[arg-type]
+    arch = Architecture.stacked(*start, **{"units": 6, "outputs": outputs, **options})  # type: ignore[arg-type]
     parameters = initial_parameters(arch, rng)
     parameters = {k: (v + rng.normal(0, 0.3, v.shape)).astype(np.float32) for k, v in parameters.items()}
     preprocessor: Any = TextPreprocessor(TOKENS)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 def model_of(seed: int = 0, **changes: Any) -> Model:
     settings: dict[str, Any] = {"inputs": "tokens", "vocab_size": len(WORDS), "embedding_dim": 5, "units": 6, **changes}
-    arch = Architecture(**settings)
+    arch = Architecture.stacked(**settings)
     classes = ("a", "b") if arch.outputs == 1 else tuple("abc")
     return Model.of_network(arch, parameters_of(arch, seed), TextPreprocessor(TokenEncoding.of_words(WORDS)), classes)
 

@@ -132,7 +132,7 @@ def test_the_file_is_checked_and_says_what_it_is(tmp_path: Path) -> None:
     }
     facts = {entry.key: entry.value for entry in file.metadata_props}
     assert json.loads(facts["gatewise.classes"]) == ["class 0", "class 1", "class 2"]
-    assert json.loads(facts["gatewise.architecture"])["units"] == 6
+    assert json.loads(facts["gatewise.architecture"])["layers"][0]["units"] == 6
     assert facts["gatewise.inputs"] == report.inputs
     assert facts["gatewise.ensemble"] == "LSTM 0.50, n-grams 0.75"
     assert json.loads(facts["gatewise.metadata"])["recipe"] == ""

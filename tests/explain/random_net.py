@@ -25,26 +25,28 @@ TOKENS: dict[str, Any] = {"inputs": "tokens", "vocab_size": 23, "embedding_dim":
 CHANNELS: dict[str, Any] = {"inputs": "channels", "vocab_size": 3, "embedding_dim": 0, "units": 7}
 
 ARCHITECTURES = {
-    "plain": Architecture(**TOKENS),
-    "two layers": Architecture(**TOKENS, layers=2),
-    "truncated front": Architecture(**TOKENS, max_length=9),
-    "truncated middle": Architecture(**TOKENS, max_length=9, truncation="middle"),
-    "pads": Architecture(**TOKENS, max_length=40, padding="pre"),
-    "pads, two layers": Architecture(**TOKENS, max_length=40, padding="pre", layers=2),
-    "pads, nothing to pad": Architecture(**TOKENS, max_length=9, padding="pre"),
-    "mean": Architecture(**TOKENS, pooling="mean"),
-    "max": Architecture(**TOKENS, pooling="max"),
-    "mean and max": Architecture(**TOKENS, pooling="mean+max"),
-    "binary": Architecture(**TOKENS, gate="binary"),
-    "bidirectional": Architecture(**TOKENS, bidirectional=True),
-    "bidirectional, mean": Architecture(**TOKENS, bidirectional=True, pooling="mean"),
-    "bidirectional, two layers, mean and max": Architecture(
+    "plain": Architecture.stacked(**TOKENS),
+    "two layers": Architecture.stacked(**TOKENS, layers=2),
+    "truncated front": Architecture.stacked(**TOKENS, max_length=9),
+    "truncated middle": Architecture.stacked(**TOKENS, max_length=9, truncation="middle"),
+    "pads": Architecture.stacked(**TOKENS, max_length=40, padding="pre"),
+    "pads, two layers": Architecture.stacked(**TOKENS, max_length=40, padding="pre", layers=2),
+    "pads, nothing to pad": Architecture.stacked(**TOKENS, max_length=9, padding="pre"),
+    "mean": Architecture.stacked(**TOKENS, pooling="mean"),
+    "max": Architecture.stacked(**TOKENS, pooling="max"),
+    "mean and max": Architecture.stacked(**TOKENS, pooling="mean+max"),
+    "binary": Architecture.stacked(**TOKENS, gate="binary"),
+    "bidirectional": Architecture.stacked(**TOKENS, bidirectional=True),
+    "bidirectional, mean": Architecture.stacked(**TOKENS, bidirectional=True, pooling="mean"),
+    "bidirectional, two layers, mean and max": Architecture.stacked(
         **TOKENS, bidirectional=True, layers=2, pooling="mean+max", max_length=10, truncation="middle"
     ),
-    "four classes": Architecture(**TOKENS, outputs=4),
-    "four classes, bidirectional": Architecture(**TOKENS, outputs=4, bidirectional=True, pooling="mean+max"),
-    "series": Architecture(**CHANNELS),
-    "series, three classes, bidirectional": Architecture(**CHANNELS, bidirectional=True, outputs=3, pooling="max"),
+    "four classes": Architecture.stacked(**TOKENS, outputs=4),
+    "four classes, bidirectional": Architecture.stacked(**TOKENS, outputs=4, bidirectional=True, pooling="mean+max"),
+    "series": Architecture.stacked(**CHANNELS),
+    "series, three classes, bidirectional": Architecture.stacked(
+        **CHANNELS, bidirectional=True, outputs=3, pooling="max"
+    ),
 }
 
 

@@ -17,7 +17,7 @@ from tests.explain.random_net import ARCHITECTURES, TOKENS, check_cell_equations
 
 LENGTH = 14
 MORE = {
-    "binary, bidirectional, mean and max": Architecture(
+    "binary, bidirectional, mean and max": Architecture.stacked(
         **TOKENS, gate="binary", bidirectional=True, pooling="mean+max"
     ),
 }
@@ -44,14 +44,14 @@ def test_without_clamps_the_loop_equals_the_kernel(name: str) -> None:
             np.testing.assert_allclose(getattr(ours, part), getattr(kernels, part), atol=1e-6, err_msg=part)
     np.testing.assert_allclose(looped.logits, plain.logits, atol=2e-6)
     np.testing.assert_allclose(looped.prefix_logits, plain.prefix_logits, atol=2e-6)
-    assert len(plain.lstms) == arch.layers * len(arch.directions)
+    assert len(plain.lstms) == len(list(arch.lstms()))
 
 
 @pytest.mark.parametrize("gate", ["i", "f", "g", "o"])
 @pytest.mark.parametrize("name", ["pads, two layers", "bidirectional", "binary, bidirectional, mean and max", "series"])
 def test_clamped_gates_have_their_value_and_the_cell_equations_hold(name: str, gate: str) -> None:
     arch = ALL[name]
-    value, steps, unit = 1.0, range(3, 7), arch.units * len(arch.directions) - 2
+    value, steps, unit = 1.0, range(3, 7), arch.top.size - 2
     example, plain = traced(name, Clamp(gate, value, unit, steps)), traced(name)  # type: ignore[arg-type]
     clamped, column = example.unit(unit)
     rows = np.arange(len(example.steps))
@@ -108,7 +108,7 @@ def test_a_clamp_of_one_direction() -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_an_ablated_unit_has_no_effect(name: str) -> None:
     arch = ALL[name]
-    unit = arch.units * len(arch.directions) - 2
+    unit = arch.top.size - 2
     example = traced(name, *ablate(unit))
     gates, column = example.unit(unit)
     assert not gates.h[:, column].any()
@@ -181,7 +181,7 @@ def test_edited_words_equal_the_edited_text() -> None:
 
 
 def test_words_are_found_by_step_and_by_name() -> None:
-    arch = Architecture(**TOKENS, max_length=4)
+    arch = Architecture.stacked(**TOKENS, max_length=4)
     example = example_of(arch, sequence=np.arange(1, 6), steps=["not", "Not", "good", "not", "x"])
     assert word_places(example, {"not": "very"}) == {1: "very", 3: "very"}
     assert word_places(example, {1: "bad"}) == {2: "bad"}

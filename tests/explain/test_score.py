@@ -34,7 +34,7 @@ CLASSES = Target(("w", "x", "y", "z"))
 
 def example_of(target: Target, seed: int = 5, **more: Any) -> Example:
     series = target.task == "regression"
-    arch = Architecture(**(CHANNELS if series else TOKENS), outputs=target.outputs, pooling="mean+max")
+    arch = Architecture.stacked(**(CHANNELS if series else TOKENS), outputs=target.outputs, pooling="mean+max")
     return random_net.example_of(arch, LENGTH, seed, unknown=None if series else 1, target=target, **more)
 
 

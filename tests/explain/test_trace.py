@@ -36,10 +36,10 @@ def logits_of(example: Example, arch: Architecture, sequence: Array) -> Array:
 def test_every_number_satisfies_the_cell_equations(name: str) -> None:
     example, arch = example_of(name), ARCHITECTURES[name]
     np.testing.assert_array_equal(example.logits, logits_of(example, arch, example.sequence))
-    assert len(example.lstms) == arch.layers * len(arch.directions)
+    assert len(example.lstms) == len(list(arch.lstms()))
     for gates in example.lstms:
         check_cell_equations(gates)
-        assert gates.i.shape == (len(example.steps), arch.units)
+        assert gates.i.shape == (len(example.steps), arch.top.units)
 
 
 def test_after_pads_the_prefix_logits_are_of_this_run() -> None:
@@ -60,12 +60,12 @@ def test_after_pads_the_prefix_logits_are_of_this_run() -> None:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_unit_contributions_add_up_to_logit_minus_base_value(name: str) -> None:
     example, arch = example_of(name, seed=5), ARCHITECTURES[name]
-    assert example.contributions.shape == (len(example.steps), arch.units * len(arch.directions))
+    assert example.contributions.shape == (len(example.steps), arch.top.size)
     predicted, bias = int(example.logits.argmax()), example.lstm.parameters["dense.bias"].astype(np.float64)
     start = example.prefix_logits[0] if arch.padding == "pre" else bias
     total = target_score(start, predicted) + example.contributions.sum()
     assert total == pytest.approx(float(target_score(example.logits, predicted)), abs=5e-6)
-    if not arch.bidirectional:
+    if arch.unidirectional:
         np.testing.assert_allclose(
             example.contributions.sum(axis=1), np.diff(target_score(example.prefix_logits, predicted)), atol=1e-9
         )

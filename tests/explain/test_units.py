@@ -42,7 +42,7 @@ def report_of(name: str, **more: int) -> UnitsReport:
 def test_ablation_in_the_weights_equals_a_clamp(name: str) -> None:
     net = net_of(name)
     sequences, _, _ = data_of(net)
-    for unit in range(net.lstm.arch.units * len(net.lstm.arch.directions)):
+    for unit in range(net.lstm.arch.top.size):
         in_weights, by_hand = (
             net.with_lstm(parameters=without_unit(net.lstm, unit).parameters).logits(sequences),
             net.with_lstm(clamps=ablate(unit)).logits(sequences),
@@ -56,14 +56,14 @@ def test_statistics_equal_those_of_single_sequences(name: str) -> None:
     net, report = net_of(name), report_of(name, excerpts=3)
     sequences, names, truth = data_of(net)
     arch = net.lstm.arch
-    assert len(report.units) == arch.units * len(arch.directions)
+    assert len(report.units) == arch.top.size
     logits = net.logits(sequences)
     predicted = logits.argmax(axis=1) if arch.outputs > 1 else (logits[:, 0] > 0).astype(int)
     assert report.accuracy == pytest.approx((predicted == truth).mean())
     reads = [truncate(sequence, arch) for sequence in sequences]
-    opened = [lstms[-len(arch.directions) :] for lstms, _, _ in net.lstm.activations(reads)]
-    for summary in report.units[:: max(1, arch.units // 2)]:
-        place, column = divmod(summary.unit, arch.units)
+    opened = [lstms[-len(arch.top.directions) :] for lstms, _, _ in net.lstm.activations(reads)]
+    for summary in report.units[:: max(1, arch.top.units // 2)]:
+        place, column = divmod(summary.unit, arch.top.units)
         mine = [top[place] for top in opened]
         assert summary.direction == mine[0].direction
         for excerpts, sign in ((summary.rises, 1), (summary.falls, -1)):
@@ -92,9 +92,9 @@ def test_top_and_bottom_words(name: str) -> None:
     net, report = net_of(name), report_of(name, words=2)
     sequences, _, _ = data_of(net)
     flat = np.concatenate(sequences)
-    opened = [lstms[-len(net.lstm.arch.directions) :] for lstms, _, _ in net.lstm.activations(sequences)]
+    opened = [lstms[-len(net.lstm.arch.top.directions) :] for lstms, _, _ in net.lstm.activations(sequences)]
     summary = report.units[-2]
-    place, column = divmod(summary.unit, net.lstm.arch.units)
+    place, column = divmod(summary.unit, net.lstm.arch.top.units)
     for gate in "ifgo":
         values = np.concatenate([getattr(top[place], gate)[:, column] for top in opened])
         means = {f"word{t}": values[flat == t].mean() for t in set(flat.tolist()) if (flat == t).sum() >= 3 and t != 2}

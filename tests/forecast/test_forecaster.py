@@ -191,7 +191,7 @@ def test_values_that_have_no_logarithm_may_come_late(low: float) -> None:
     y = seasonal()
     y[-3] = low
     found = Forecaster(6, recipe="fast", **TINY).fit(y)
-    assert found.ensemble.lstm.arch.bidirectional  # as in that recipe
+    assert found.ensemble.lstm.arch.top.direction == "both"  # as in that recipe
     assert np.isfinite(found.predict()).all()
     assert not any("logarithms" in name for name in found.weights)
 

@@ -52,7 +52,7 @@ def test_the_check_comes_before_every_batch(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_wide_network_runs_fewer_steps_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     one, batches = example(), []
-    width = one.lstm.arch.units * 2
+    width = one.lstm.arch.top.units * 2
     monkeypatch.setattr(lstm_module, "_STATES_PER_BATCH", 24 * width)
     with cancel_when(lambda: bool(batches.append(1))):
         found = one.lstm.logits(one.sequence for _ in range(10))

@@ -20,7 +20,7 @@ from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
 from tests.members import test_convolutions, test_ngrams
 
-ARCH = Architecture("tokens", test_ngrams.VOCAB_SIZE, 4, 5, outputs=3)
+ARCH = Architecture.stacked("tokens", test_ngrams.VOCAB_SIZE, 4, 5, outputs=3)
 INPUTS = Inputs("tokens", test_ngrams.VOCAB_SIZE)
 TARGET = Target(("a", "b", "c"))
 SHIFT = np.array([0.5, -1.0, 0.25])

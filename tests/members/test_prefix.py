@@ -22,11 +22,11 @@ from tests.explain.random_net import ARCHITECTURES, CHANNELS, TOKENS, parameters
 
 LENGTH = 40
 MORE = {
-    f"{inputs}, bidirectional, {pooling}": Architecture(**kind, bidirectional=True, pooling=pooling)
+    f"{inputs}, bidirectional, {pooling}": Architecture.stacked(**kind, bidirectional=True, pooling=pooling)
     for inputs, kind in (("tokens", TOKENS), ("series", CHANNELS))
     for pooling in ("last", "mean", "max", "mean+max")
 }
-ALL = {**ARCHITECTURES, **MORE, "long pads": Architecture(**TOKENS, max_length=700, padding="pre")}
+ALL = {**ARCHITECTURES, **MORE, "long pads": Architecture.stacked(**TOKENS, max_length=700, padding="pre")}
 
 
 def net_of(name: str, scale: float = 1.0) -> LSTM:

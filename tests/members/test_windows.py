@@ -76,7 +76,7 @@ def test_small_differences_have_a_scale() -> None:
 INPUTS = Inputs("windows", 2)
 SCALES = Scales(np.array([[1.0, 0], [50, 2], [4, 1]]), np.array([[2.0, 1], [7, 3], [1, 0.5]]))
 LOGARITHMS = Scales(np.array([[3.7, 0], [3.5, 40], [3.9, 45]]), np.array([[0.4, 9], [0.3, 15], [0.5, 12]]))
-ARCH = Architecture("channels", 2, 0, 3, outputs=4)
+ARCH = Architecture.stacked("channels", 2, 0, 3, outputs=4)
 
 
 def lstm_of(arch: Architecture = ARCH, length: int = 5) -> WindowLSTM:
@@ -150,7 +150,7 @@ def test_a_member_comes_back_from_its_file(member: WindowMember) -> None:
 
 def test_shapes_fit_together() -> None:
     with pytest.raises(InputError, match="3 channels, the windows have 2 columns"):
-        lstm_of(Architecture("channels", 3, 0, 3, outputs=4))
+        lstm_of(Architecture.stacked("channels", 3, 0, 3, outputs=4))
     with pytest.raises(InputError, match=r"the weights must be \(12, 4\), not \(11, 4\)"):
         Autoregression(Transform(False, 1, False, 6), SCALES, np.zeros((11, 4)), np.zeros(4))
 

@@ -36,7 +36,7 @@ def texts_of(n: int) -> list[str]:
 @pytest.fixture(scope="module")
 def model() -> Model:
     encoding = TokenEncoding.fit(texts_of(600), min_count=1)
-    arch = Architecture("tokens", encoding.vocab_size, 16, 12, bidirectional=True, pooling="mean+max")
+    arch = Architecture.stacked("tokens", encoding.vocab_size, 16, 12, bidirectional=True, pooling="mean+max")
     parameters = parameters_of(arch, 6)
     logits = Model.of_network(arch, parameters, TextPreprocessor(encoding), ("no", "yes")).logits(texts_of(300))
     bias = (parameters["dense.bias"] - np.median(logits)).astype(np.float32)  # equally many predictions of each class
@@ -155,7 +155,7 @@ def test_what_cannot_be_compressed(model: Model) -> None:
     with pytest.raises(InputError, match="the data set is empty"):
         compress(model, "int8", None, Labelled.of([], [], "none"))
     encoding = KerasEncoding(keras_index(texts_of(5)), 12)
-    arch = Architecture("tokens", encoding.vocab_size, 5, 6, max_length=30, padding="pre")
+    arch = Architecture.stacked("tokens", encoding.vocab_size, 5, 6, max_length=30, padding="pre")
     keras = Model.of_network(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
     with pytest.raises(InputError, match="this model has the encoding 'keras'"):
         compress(keras, "int8", 5)

@@ -26,7 +26,7 @@ TEXTS = ["a film that stays with you, a film to see", "two hours that never come
 def model_of(outputs: int = 1, kind: str = "tokens") -> Model:
     """An LSTM that reads 6 words of a text, with the n-grams of the first two texts."""
     encoding: Any = TokenEncoding.fit(TEXTS, min_count=1) if kind == "tokens" else KerasEncoding(keras_index(TEXTS))
-    arch = Architecture("tokens", encoding.vocab_size, 3, 4, outputs=outputs, max_length=6, truncation="middle")
+    arch = Architecture.stacked("tokens", encoding.vocab_size, 3, 4, outputs=outputs, max_length=6, truncation="middle")
     keys = np.unique(np.concatenate([k for k, _ in keys_of(*joined(encoding.encode_batch(TEXTS[:2])), 3)]))
     weight = np.random.default_rng(3).normal(0.1, 0.5, (len(keys), outputs)).astype(np.float32)
     classes = ("no", "yes") if outputs == 1 else tuple("abcde"[:outputs])

@@ -26,10 +26,10 @@ TEXTS = ["the film was bad", "a good film, seen twice", "the end", "it was good,
 def model_of(inputs: str = "tokens") -> tuple[Model, Any]:
     if inputs == "channels":
         series = [np.random.default_rng(n).normal(size=(n + 3, 12)).astype(np.float32) for n in range(4)]
-        arch = Architecture("channels", 12, 0, 9, outputs=3)
+        arch = Architecture.stacked("channels", 12, 0, 9, outputs=3)
         return Model.of_network(arch, parameters_of(arch, 2), SeriesPreprocessor.fit(series), ("a", "b", "c")), series
     encoding = TokenEncoding.fit(TEXTS, min_count=1)
-    arch = Architecture("tokens", encoding.vocab_size, 10, 9, bidirectional=True, pooling="mean+max")
+    arch = Architecture.stacked("tokens", encoding.vocab_size, 10, 9, bidirectional=True, pooling="mean+max")
     return Model.of_network(
         arch, parameters_of(arch, 1), TextPreprocessor(encoding), ("no", "yes"), ModelMetadata(recipe="x", seed=4)
     ), TEXTS

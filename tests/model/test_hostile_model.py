@@ -133,18 +133,22 @@ CONFIGS: list[tuple[str, Callable[[Any], object], str]] = [
     # the LSTM
     ("float32", lambda c: lstm(c).update(more=1), "'more' is unknown"),
     ("float32", lambda c: lstm(c).pop("architecture"), "'architecture' is missing"),
-    ("float32", architecture(units=0), "config.json: architecture: units must be at least 1, not 0"),
-    ("float32", architecture(layers=10**6), "config.json: architecture: at most "),
+    ("float32", architecture(layers=[{"units": 0}]), "config.json: architecture: layers[0]: units must be at least 1"),
+    ("float32", architecture(layers=[{"units": 6}] * 33), "config.json: architecture: at most "),
+    ("float32", architecture(layers=[{"units": 6, "direction": "up"}]), "layers[0]: direction must be "),
+    ("float32", architecture(layers=[{"units": 6, "merge": "sum"}]), "merge 'sum' needs two directions"),
+    ("float32", architecture(hidden=[{"units": 6, "activation": "exec"}]), "hidden[0]: activation must be "),
+    ("float32", architecture(hidden=[{"units": 10**9}]), "hidden.0.weight"),
     ("float32", architecture(gate=1), "config.json: architecture: gate must be "),
     ("float32", architecture(gate="soft"), "gate must be"),
     ("float32", architecture(colour="red"), "colour"),
-    ("float32", architecture(units=10), "shape"),
+    ("float32", architecture(layers=[{"units": 10}]), "shape"),
     ("float32", architecture(vocab_size=29), "shape"),
     ("float32", architecture(inputs="channels"), ""),
     *((kind, architecture(**{field: value}), "")
       for kind, field, value in product(
           ("float32", "int8", "shared rows"),
-          ("vocab_size", "embedding_dim", "units", "layers", "outputs", "max_length"),
+          ("vocab_size", "embedding_dim", "layers", "hidden", "outputs", "max_length"),
           (10**7, 10**9, 10**30, -1, 0, 2.0, True, "2", None, [2]),
       ) if (field, value) != ("max_length", 0)),
     *(("int8", lambda c, storage=storage: lstm(c).update(storage=storage), "")

@@ -39,9 +39,9 @@ def _models() -> dict[str, Model]:
     keras = KerasEncoding(keras_index(TEXTS), 8)
     tokens = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
     scaling = SeriesPreprocessor.fit([np.array([[1, 2, 3], [4, 5, 7]], dtype=np.float32)])
-    pre = Architecture("tokens", keras.vocab_size, 5, 9, max_length=30, padding="pre")
-    both = Architecture("tokens", tokens.vocab_size, 5, 9, bidirectional=True, pooling="mean+max", outputs=3)
-    series = Architecture("channels", 3, 0, 6, outputs=3)
+    pre = Architecture.stacked("tokens", keras.vocab_size, 5, 9, max_length=30, padding="pre")
+    both = Architecture.stacked("tokens", tokens.vocab_size, 5, 9, bidirectional=True, pooling="mean+max", outputs=3)
+    series = Architecture.stacked("channels", 3, 0, 6, outputs=3)
     return {
         "keras": Model.of_network(pre, _parameters(pre, 1), TextPreprocessor(keras), ("no", "yes")),
         "tokens": Model.of_network(

@@ -24,7 +24,7 @@ TEXTS = ["good film", "bad", "a good film and a bad one", "film"]
 @pytest.fixture
 def model(tmp_path: Path) -> Model:
     encoding = KerasEncoding({w: n + 1 for n, w in enumerate(["good", "bad", "film", "a", "and", "one"])}, 10)
-    arch = Architecture("tokens", encoding.vocab_size, 4, 9, max_length=LENGTH, padding="pre")
+    arch = Architecture.stacked("tokens", encoding.vocab_size, 4, 9, max_length=LENGTH, padding="pre")
     made = Model.of_network(
         arch, initial_parameters(arch, np.random.default_rng(4)), TextPreprocessor(encoding), ("bad", "good")
     )

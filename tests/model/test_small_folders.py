@@ -62,7 +62,7 @@ def files_of(encoding: Encoding, config: dict[str, Any] | None = None, **arch: A
     """A model whose states never converge, because its weights are large and random, as int8. config: changes of its
     architecture that `Architecture` itself may refuse.
     """
-    full = Architecture("tokens", vocab_size=encoding.vocab_size, **arch)
+    full = Architecture.stacked("tokens", vocab_size=encoding.vocab_size, **arch)
     weights = {name: 30 * array for name, array in initial_parameters(full, np.random.default_rng(5)).items()}
     model = Model.of_network(
         full, weights, TextPreprocessor(encoding), ("no", "yes"), storage=storage_table(weights, "int8")
@@ -93,7 +93,7 @@ def vocabulary(count: int) -> dict[str, bytes]:
 def shared_embeddings(count: int) -> dict[str, bytes]:
     """As many words to each stored embedding as the format allows."""
     encoding = TokenEncoding.of_words(["", "", *words(count - 2)])
-    arch = Architecture("tokens", vocab_size=count, embedding_dim=320, units=1)
+    arch = Architecture.stacked("tokens", vocab_size=count, embedding_dim=320, units=1)
     weights = initial_parameters(arch, np.random.default_rng(5))
     weights["embedding.weight"] = weights["embedding.weight"][np.arange(count) % distinct_limits(count)[0]]
     model = Model.of_network(
@@ -128,8 +128,8 @@ def brackets(name: str, count: int) -> dict[str, bytes]:
 
 
 REFUSED = {
-    "pads": (lambda: padded(1_000_000, 8), "steps x units x layers may be at most 2,000,000"),
-    "pads of many layers": (lambda: padded(100_000, 32, 32), "steps x units x layers"),
+    "pads": (lambda: padded(1_000_000, 8), "steps x units of all layers may be at most 2,000,000"),
+    "pads of many layers": (lambda: padded(100_000, 32, 32), "steps x units of all layers"),
     "many members": (lambda: one_file_for_many(60), "each member needs a file of its own"),
     "lists in config.json": (lambda: brackets("config.json", 300_000), "config.json: the keys must be"),
 }

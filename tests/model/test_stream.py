@@ -41,7 +41,7 @@ def _model(kind: str, seed: int = 0, task: str = "classification", **shape: Any)
         scaling = tuple(rng.normal(0, 3, channels).tolist()), tuple(rng.uniform(0.1, 4, channels).tolist())
         preprocessor = SeriesPreprocessor(*scaling, mask=kind == "masked")
         inputs = ("channels", preprocessor.inputs.size, 0)
-    arch = Architecture(*inputs, **{"units": 9, **shape})
+    arch = Architecture.stacked(*inputs, **{"units": 9, **shape})
     names = ["no", "yes"] if arch.outputs == 1 else [f"class {n}" for n in range(arch.outputs)]
     made = initial_parameters(arch, np.random.default_rng(seed))
     parameters = {name: 3 * array for name, array in made.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -15,10 +15,17 @@ from gatewise.network.trainable import Gradients
 from gatewise.types import Array
 from tests.kernels.oracles import Step
 
+MERGES: dict[str, Callable[[Tensor], Tensor]] = {  # of two directions, (2, T, H)
+    "concat": lambda both: torch.cat([*both], dim=1),
+    "sum": lambda both: both.sum(0),
+    "mean": lambda both: both.mean(0),
+    "product": lambda both: both.prod(0),
+}
+
 
 def padded_logits(arch: Architecture, weights: dict[str, Tensor], sequences: Sequence[Array]) -> Tensor:
-    """Logits (B, outputs): truncate, pad, embed, torch.nn.LSTM a layer and direction, pool, dense. Masked unless
-    arch.padding is "pre".
+    """Logits (B or N, outputs): truncate, pad, embed, torch.nn.LSTM a layer and direction, merge, pool, dense
+    layers. Masked unless arch.padding is "pre".
     """
     rows = []
     for sequence in sequences:
@@ -28,7 +35,16 @@ def padded_logits(arch: Architecture, weights: dict[str, Tensor], sequences: Seq
         if arch.padding == "pre":
             sequence = np.concatenate([np.zeros(arch.max_length - len(sequence), dtype=np.int64), sequence])
         rows.append(_pooled(arch, weights, sequence))
-    return torch.stack(rows) @ weights["dense.weight"].T + weights["dense.bias"]
+    x = torch.cat(rows) if arch.pooling == "none" else torch.stack(rows)
+    for number, hidden in enumerate(arch.hidden):
+        x = x @ weights[f"hidden.{number}.weight"].T + weights[f"hidden.{number}.bias"]
+        if hidden.activation == "leaky_relu":
+            x = torch.nn.functional.leaky_relu(x, hidden.negative_slope)
+        elif hidden.activation == "hard_sigmoid":  # the gradient of torch's own is that of float32
+            x = torch.nn.functional.relu6(x + 3) / 6
+        elif hidden.activation != "linear":
+            x = getattr(torch.nn.functional, hidden.activation)(x)
+    return x @ weights["dense.weight"].T + weights["dense.bias"]
 
 
 def _pooled(arch: Architecture, weights: dict[str, Tensor], sequence: Array) -> Tensor:
@@ -38,17 +54,20 @@ def _pooled(arch: Architecture, weights: dict[str, Tensor], sequence: Array) -> 
     if arch.inputs == "tokens":
         x = torch.nn.functional.embedding(x, weights["embedding.weight"])  # (T, D)
     last: list[Tensor] = []
-    for layer in range(arch.layers):
+    for layer in range(len(arch.layers)):
         outs, last = [], []
-        for direction in arch.directions:
+        for direction in arch.layers[layer].directions:
             w_ih, w_hh, bias = (weights[f"lstm.{layer}.{direction}.{k}"] for k in ("weight_ih", "weight_hh", "bias"))
             steps = x.flip(0) if direction == "backward" else x
             out = _lstm(steps, w_ih, w_hh, bias) if arch.gate == "sigmoid" else _binary_lstm(steps, w_ih, w_hh, bias)
             outs.append(out.flip(0) if direction == "backward" else out)
             last.append(out[-1])
-        x = torch.cat(outs, dim=1)
+        merge = MERGES[arch.layers[layer].merge]
+        x = merge(torch.stack(outs)) if len(outs) > 1 else outs[0]
     if arch.pooling == "last":
-        return torch.cat(last)
+        return merge(torch.stack(last)[:, None])[0] if len(last) > 1 else last[0]
+    if arch.pooling in ("step", "none"):
+        return x[-1] if arch.pooling == "step" else x
     parts = [x.mean(0)] if "mean" in arch.pooling else []
     return torch.cat([*parts, x.amax(0)]) if "max" in arch.pooling else torch.cat(parts)
 

@@ -20,10 +20,10 @@ from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, CHANNELS, TOKENS, parameters_of, sequence_of
 
 MORE = {
-    "long pads, two layers": Architecture(**TOKENS, max_length=300, padding="pre", layers=2),
-    "binary, bidirectional, mean": Architecture(**TOKENS, gate="binary", bidirectional=True, pooling="mean"),
-    "binary, mean and max": Architecture(**TOKENS, gate="binary", pooling="mean+max"),  # many ties
-    "series, two layers, mean and max": Architecture(**CHANNELS, layers=2, pooling="mean+max", outputs=3),
+    "long pads, two layers": Architecture.stacked(**TOKENS, max_length=300, padding="pre", layers=2),
+    "binary, bidirectional, mean": Architecture.stacked(**TOKENS, gate="binary", bidirectional=True, pooling="mean"),
+    "binary, mean and max": Architecture.stacked(**TOKENS, gate="binary", pooling="mean+max"),  # many ties
+    "series, two layers, mean and max": Architecture.stacked(**CHANNELS, layers=2, pooling="mean+max", outputs=3),
 }
 ALL = {**ARCHITECTURES, **MORE}
 LENGTHS = [5, 1, 13, 8]

@@ -5,37 +5,44 @@ also with gates of 0 or 1.
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import torch
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels.reference import Reference
-from gatewise.network.architecture import Architecture, initial_parameters, parameter_shapes, summary
+from gatewise.network.architecture import Architecture, Hidden, Layer, initial_parameters, parameter_shapes, summary
 from gatewise.network.autograd import gradients
 from gatewise.network.batch import Batch
-from gatewise.network.forward import forward
+from gatewise.network.forward import features, forward, in_batches
 from gatewise.network.ops import Ops
 from tests.network.oracle import padded_logits, random_sequences
+from tests.network.shapes import SHAPES
 
-UNMASKED = Architecture("tokens", 30, 5, 7, max_length=40, padding="pre")
+UNMASKED = Architecture.stacked("tokens", 30, 5, 7, max_length=40, padding="pre")
 ARCHITECTURES = {
     "unmasked": UNMASKED,
     "unmasked-long": dataclasses.replace(UNMASKED, max_length=700),  # the state converges before the pads end
-    "unmasked-two-layers": dataclasses.replace(UNMASKED, layers=2, max_length=300),
+    "unmasked-two-layers": dataclasses.replace(UNMASKED, layers=UNMASKED.layers * 2, max_length=300),
     "unmasked-three-classes": dataclasses.replace(UNMASKED, outputs=3),
-    "masked": Architecture("tokens", 30, 5, 7),
-    "masked-mean": Architecture("tokens", 30, 5, 7, pooling="mean"),
-    "masked-both-ways": Architecture("tokens", 30, 5, 7, bidirectional=True, pooling="mean+max", outputs=3),
-    "masked-both-ways-last": Architecture("tokens", 30, 5, 7, bidirectional=True, layers=2),
-    "masked-truncated-front": Architecture("tokens", 30, 5, 7, max_length=9, bidirectional=True),
-    "masked-truncated-middle": Architecture("tokens", 30, 5, 7, max_length=10, truncation="middle", pooling="max"),
-    "series": Architecture("channels", 4, 0, 6, bidirectional=True, pooling="max", outputs=5),
-    "series-two-layers": Architecture("channels", 4, 0, 6, layers=2, pooling="mean+max"),
-    "binary": Architecture("tokens", 30, 5, 7, gate="binary"),
+    "masked": Architecture.stacked("tokens", 30, 5, 7),
+    "masked-mean": Architecture.stacked("tokens", 30, 5, 7, pooling="mean"),
+    "masked-both-ways": Architecture.stacked("tokens", 30, 5, 7, bidirectional=True, pooling="mean+max", outputs=3),
+    "masked-both-ways-last": Architecture.stacked("tokens", 30, 5, 7, bidirectional=True, layers=2),
+    "masked-truncated-front": Architecture.stacked("tokens", 30, 5, 7, max_length=9, bidirectional=True),
+    "masked-truncated-middle": Architecture.stacked(
+        "tokens", 30, 5, 7, max_length=10, truncation="middle", pooling="max"
+    ),
+    "series": Architecture.stacked("channels", 4, 0, 6, bidirectional=True, pooling="max", outputs=5),
+    "series-two-layers": Architecture.stacked("channels", 4, 0, 6, layers=2, pooling="mean+max"),
+    **SHAPES,
+    "binary": Architecture.stacked("tokens", 30, 5, 7, gate="binary"),
     "binary-unmasked": dataclasses.replace(UNMASKED, gate="binary"),
-    "binary-both-ways-ties": Architecture("tokens", 30, 5, 7, gate="binary", bidirectional=True, pooling="mean+max"),
+    "binary-both-ways-ties": Architecture.stacked(
+        "tokens", 30, 5, 7, gate="binary", bidirectional=True, pooling="mean+max"
+    ),
 }
 LENGTHS = [3, 1, 17, 40, 8]
 
@@ -49,10 +56,9 @@ def test_logits_and_gradients_equal_a_plainly_padded_run(name: str) -> None:
     arch, rng = ARCHITECTURES[name], np.random.default_rng(11)
     parameters = _random_parameters(arch, rng)
     sequences = random_sequences(arch, LENGTHS, rng)
-    upstream = rng.standard_normal((len(LENGTHS), arch.outputs))
-
     weights = {k: torch.from_numpy(v).clone().requires_grad_() for k, v in parameters.items()}
     wanted = padded_logits(arch, weights, sequences)
+    upstream = rng.standard_normal(wanted.shape)
     wanted.backward(torch.from_numpy(upstream))  # type: ignore[no-untyped-call]
 
     batch, names = Batch.of(sequences, arch), list(parameters)
@@ -60,9 +66,25 @@ def test_logits_and_gradients_equal_a_plainly_padded_run(name: str) -> None:
     np.testing.assert_allclose(logits, wanted.detach(), rtol=0, atol=1e-10)
     for key, tensor in weights.items():
         assert tensor.grad is not None, key
-        assert tensor.grad.abs().max() > 1e-6, key
+        unread = arch.pooling == "step" and key.endswith("backward.weight_hh")  # its first step alone is read
+        assert unread or tensor.grad.abs().max() > 1e-6, key
         np.testing.assert_allclose(found[key], tensor.grad, rtol=0, atol=1e-10, err_msg=key)
     np.testing.assert_array_equal(forward(Ops(Reference()), parameters, arch, batch), logits)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_batches_of_similar_lengths_keep_the_order(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With pooling "none" the rows are the steps of the sequences; an empty sequence has none."""
+    monkeypatch.setattr("gatewise.network.forward.STEPS_PER_BATCH", 20)
+    arch, rng = SHAPES[name], np.random.default_rng(11)
+    parameters = _random_parameters(arch, rng)
+    sequences = random_sequences(arch, [3, 0, 17, 30, 8], rng)
+    wanted = [forward(Ops(Reference()), parameters, arch, Batch.of([one], arch)) for one in sequences]
+    for run, kept in ((forward, wanted), (features, None)):
+        found = in_batches(run, parameters, arch, sequences, Ops(Reference()))
+        alone = [in_batches(run, parameters, arch, [one], Ops(Reference())) for one in sequences]
+        np.testing.assert_allclose(found, np.concatenate(kept or alone), rtol=0, atol=1e-12)
+    assert len(found) == (3 + 0 + 9 + 9 + 8 if arch.max_length == 9 else 58 if arch.pooling == "none" else 5)
 
 
 def test_an_empty_sequence_reads_as_no_evidence() -> None:
@@ -80,14 +102,14 @@ def test_an_empty_sequence_reads_as_no_evidence() -> None:
 
 
 def test_parameter_counts_of_the_tutorial() -> None:
-    arch = Architecture("tokens", 88_588, 32, 100, max_length=1000, padding="pre")
+    arch = Architecture.stacked("tokens", 88_588, 32, 100, max_length=1000, padding="pre")
     assert [count for _, _, count in summary(arch)] == [2_834_816, 53_200, 101]
     assert sum(count for _, _, count in summary(arch)) == 2_888_117
     assert sum(int(np.prod(s)) for s in parameter_shapes(arch).values()) == 2_888_117
 
 
 def test_start_values_are_those_of_keras() -> None:
-    arch = Architecture("tokens", 500, 32, 100, max_length=1000, padding="pre")
+    arch = Architecture.stacked("tokens", 500, 32, 100, max_length=1000, padding="pre")
     start = initial_parameters(arch, np.random.default_rng(0))
     assert 0.045 < np.abs(start["embedding.weight"]).max() <= 0.05
     limit = np.sqrt(6 / 432)
@@ -100,9 +122,11 @@ def test_start_values_are_those_of_keras() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"units": 0}, "units must be at least 1"),
+        ({"layers": ()}, "layers must be at least 1"),
+        ({"layers": (Layer(7),) * 33}, "at most 32 layers"),
+        ({"hidden": (Hidden(7),) * 33}, "at most 32 layers"),
         ({"embedding_dim": 0}, "embedding_dim must be at least 1 for tokens"),
-        ({"bidirectional": True}, "one direction"),
+        ({"layers": (Layer(7, "both"),)}, "one direction"),
         ({"pooling": "mean"}, "pooling 'last'"),
         ({"max_length": 0}, "a max_length above 0"),
     ],
@@ -110,6 +134,33 @@ def test_start_values_are_those_of_keras() -> None:
 def test_an_architecture_that_means_nothing_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         dataclasses.replace(UNMASKED, **change)
+
+
+def test_a_layer_that_means_nothing_is_refused() -> None:
+    for make in (lambda: Layer(0), lambda: Hidden(0), lambda: Architecture.stacked("tokens", 30, 5, 0)):
+        with pytest.raises(InputError, match="units must be at least 1, not 0"):
+            make()
+    with pytest.raises(InputError, match="merge 'sum' needs two directions, not 'backward' alone"):
+        Layer(3, "backward", "sum")
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_configuration_in_json_is_read_back(name: str) -> None:
+    entry = json.loads(json.dumps(dataclasses.asdict(SHAPES[name])))
+    assert Architecture.from_config(entry, "config.json") == SHAPES[name]
+
+
+def test_a_configuration_of_equal_layers_is_read_as_before() -> None:
+    old = {"inputs": "channels", "vocab_size": 4, "embedding_dim": 0, "units": 6, "layers": 2, "bidirectional": True}
+    assert Architecture.from_config(old, "config.json") == Architecture("channels", 4, 0, (Layer(6, "both"),) * 2)
+    for change, message in (
+        ({"units": 0}, "config.json: architecture: units must be at least 1, not 0"),
+        ({"layers": 10**6}, "config.json: architecture: at most 32 layers"),
+        ({"bidirectional": 1}, "bidirectional must be true or false"),
+        ({"layers": [{"units": 6}]}, "layers must be a whole number"),
+    ):
+        with pytest.raises(ModelFileError, match=message):
+            Architecture.from_config(old | change, "config.json: architecture")
 
 
 def test_ids_beyond_the_vocabulary_are_refused() -> None:

@@ -19,9 +19,9 @@ from gatewise.types import Array
 from tests.network.oracle import dense, random_sequences
 
 ARCHITECTURES = {
-    "pads": Architecture("tokens", 30, 5, 7, max_length=40, padding="pre"),
-    "both ways": Architecture("tokens", 30, 5, 7, bidirectional=True, pooling="mean+max", layers=2),
-    "series": Architecture("channels", 4, 0, 6, bidirectional=True, pooling="max", outputs=5),
+    "pads": Architecture.stacked("tokens", 30, 5, 7, max_length=40, padding="pre"),
+    "both ways": Architecture.stacked("tokens", 30, 5, 7, bidirectional=True, pooling="mean+max", layers=2),
+    "series": Architecture.stacked("channels", 4, 0, 6, bidirectional=True, pooling="max", outputs=5),
 }
 DROPOUT = {"embedding": 0.3, "word": 0.2, "output": 0.5}
 
@@ -75,7 +75,7 @@ def test_each_direction_has_a_share_of_the_loss(pooling: Any) -> None:
     network = Network(arch, parameters, direction_loss=0.4, dtype="float64", kernel=get("reference"))
     _, loss = network.backward(batch, squares)
     _, wanted = gradients(network.parameters, arch, batch, lambda z: 0.6 * 2 * z, list(parameters), get("reference"))
-    forward = (np.arange(arch.features) // arch.units) % 2 == 0
+    forward = (np.arange(arch.features) // arch.top.units) % 2 == 0
     for factor in (2.0 * forward, 2.0 * ~forward):
         alone = {**network.parameters, "dense.weight": network.parameters["dense.weight"] * factor}
         _, part = gradients(alone, arch, batch, lambda z: 0.2 * 2 * z, list(parameters), get("reference"))

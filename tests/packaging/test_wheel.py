@@ -41,7 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[flo
 
     texts = ["a film that stays with you", "two hours that I will never get back", "a film that I will get back to"]
     encoding = TokenEncoding.fit(texts, min_count=1)
-    architecture = Architecture("tokens", vocab_size=encoding.vocab_size, embedding_dim=8, units=7)
+    architecture = Architecture.stacked("tokens", vocab_size=encoding.vocab_size, embedding_dim=8, units=7)
     parameters = {k: 4 * v for k, v in initial_parameters(architecture, np.random.default_rng(11)).items()}
     made = Model.of_network(architecture, parameters, TextPreprocessor(encoding), ("negative", "positive"))
     path = tmp_path_factory.mktemp("saved") / "model"

@@ -34,9 +34,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
     keras = KerasEncoding(keras_index(TEXTS), 20)
     tokens = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
     series = [rng.standard_normal((n + 4, 2)).astype(np.float32) for n in range(5)]
-    pads = Architecture("tokens", keras.vocab_size, 5, 6, max_length=30, padding="pre")
-    both = Architecture("tokens", tokens.vocab_size, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
-    channels = Architecture("channels", 2, 0, 5, outputs=3)
+    pads = Architecture.stacked("tokens", keras.vocab_size, 5, 6, max_length=30, padding="pre")
+    both = Architecture.stacked("tokens", tokens.vocab_size, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
+    channels = Architecture.stacked("channels", 2, 0, 5, outputs=3)
     return {
         "reviews": Model.of_network(pads, parameters_of(pads, 3), TextPreprocessor(keras), ("negative", "positive")),
         "tokens": Model.of_network(both, parameters_of(both, 4), TextPreprocessor(tokens), HOSTILE),

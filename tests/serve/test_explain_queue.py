@@ -145,7 +145,7 @@ SLOW = {
 @pytest.fixture
 def wide(models: dict[str, Model], tmp_path: Path) -> Path:
     small = models["tokens"]
-    arch = replace(small.architecture, units=256)
+    arch = replace(small.architecture, layers=(replace(small.architecture.top, units=256),))
     Model.of_network(arch, parameters_of(arch, 5), small.preprocessor, small.classes).save(tmp_path / "wide")
     return tmp_path / "wide"
 

@@ -37,7 +37,7 @@ def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoding = KerasEncoding({word: rank for rank, word in enumerate(WORDS, 1)}, 504)
-    arch = Architecture("tokens", encoding.vocab_size, 16, 40)
+    arch = Architecture.stacked("tokens", encoding.vocab_size, 16, 40)
     path = tmp_path_factory.mktemp("unmixed") / "words"
     Model.of_network(arch, parameters_of(arch, 9), TextPreprocessor(encoding), ("negative", "positive")).save(path)
     return path

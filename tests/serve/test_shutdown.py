@@ -23,7 +23,7 @@ from trust.server import children
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that takes its time: 400 units, some milliseconds a text of a few hundred words."""
     encoding = TokenEncoding.fit(["the film was good and the end was bad"], min_count=1)
-    arch = Architecture("tokens", encoding.vocab_size, 32, 400, layers=2)
+    arch = Architecture.stacked("tokens", encoding.vocab_size, 32, 400, layers=2)
     parameters = {name: 0.2 * array for name, array in parameters_of(arch, 7).items()}
     path = tmp_path_factory.mktemp("slow") / "slow"
     Model.of_network(arch, parameters, TextPreprocessor(encoding), ("negative", "positive")).save(path)

@@ -24,9 +24,9 @@ def models() -> dict[str, Model]:
     scaling = SeriesPreprocessor((0.5,), (2.0,))
     masked = SeriesPreprocessor((0.5, 1.0), (2.0, 3.0), mask=True)
     tokens = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
-    one = Architecture("channels", 1, 0, 5)
-    several = Architecture("channels", 3, 0, 4, outputs=2)
-    labels = Architecture("tokens", tokens.vocab_size, 5, 4, outputs=3)
+    one = Architecture.stacked("channels", 1, 0, 5)
+    several = Architecture.stacked("channels", 3, 0, 4, outputs=2)
+    labels = Architecture.stacked("tokens", tokens.vocab_size, 5, 4, outputs=3)
     text = TextPreprocessor(tokens)
     return {
         "price": Model.of_network(one, parameters_of(one, 1), scaling, ("price",), task="regression"),

@@ -87,7 +87,7 @@ def test_min_steps_adds_epochs(pretrained: PretrainedLM) -> None:
 def test_pretrained_embeddings_leave_the_units_free() -> None:
     vectors = pretrain(review_texts(500, 40), recipe=replace(LANGUAGE_MODEL, units=0))
     model = train(made_reviews(100, 3), pretrained=vectors, units=7, epochs=1, ngrams__order=0)
-    assert (model.architecture.units, model.architecture.embedding_dim) == (7, 8)
+    assert (model.architecture.top.units, model.architecture.embedding_dim) == (7, 8)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def renamed(data: Labelled, names: tuple[str, ...]) -> Labelled:
 def test_it_starts_from_the_weights_of_a_classifier(classifier: Model) -> None:
     """The network has the classifier's shape whatever the recipe says; vocabulary and weights are the classifier's."""
     model = train(made_reviews(120, 5), pretrained=classifier, **STILL)
-    assert (model.architecture.units, model.architecture.embedding_dim) == (9, 7)
+    assert (model.architecture.top.units, model.architecture.embedding_dim) == (9, 7)
     assert model.metadata.pretrained.startswith("classifier (fast; negative, positive): ")
     assert model.preprocessor.to_files() == classifier.preprocessor.to_files()
     for name in model.parameters:
@@ -208,7 +208,7 @@ def test_the_tutorials_kind_of_classifier_and_series_start_too() -> None:
     small: dict[str, Any] = {"units": 5, "epochs": 1, "batch_size": 16}
     keras = train(made_reviews(120, 5), recipe="tutorial", max_length=50, embedding_dim=6, **small)
     model = train(made_reviews(120, 6), pretrained=keras, seed=1)
-    assert (model.architecture.padding, model.architecture.max_length, model.architecture.units) == ("pre", 50, 5)
+    assert (model.architecture.padding, model.architecture.max_length, model.architecture.top.units) == ("pre", 50, 5)
     rng = np.random.default_rng(5)
     series = [rng.normal(k % 2, 1, (int(rng.integers(4, 9)), 2)).astype(np.float32) for k in range(60)]
     labels = [str(k % 2) for k in range(60)]

@@ -27,8 +27,8 @@ from gatewise.types import Array, Task
 from tests.network.oracle import dense
 from tests.training.texts import made_reviews
 
-TOKENS = Architecture("tokens", 12, 5, 4, layers=2, bidirectional=True, pooling="mean+max")
-CHANNELS = Architecture("channels", 3, 0, 4)
+TOKENS = Architecture.stacked("tokens", 12, 5, 4, layers=2, bidirectional=True, pooling="mean+max")
+CHANNELS = Architecture.stacked("channels", 3, 0, 4)
 SMALL: dict[str, Any] = {
     "units": 8,
     "embedding_dim": 6,

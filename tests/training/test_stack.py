@@ -164,7 +164,7 @@ def test_the_ensemble_logits_of_training_rows_follow_the_line_of_the_validation_
 def test_the_ensemble_predicts_what_the_stack_combines(classes: tuple[str, ...]) -> None:
     rng = np.random.default_rng(4)
     outputs = 1 if len(classes) == 2 else len(classes)
-    arch = Architecture(inputs="tokens", vocab_size=12, embedding_dim=3, units=2, outputs=outputs)
+    arch = Architecture.stacked(inputs="tokens", vocab_size=12, embedding_dim=3, units=2, outputs=outputs)
     lstm = LSTM(arch, initial_parameters(arch, rng))
     ngrams = Ngrams(1, np.arange(1, 6), rng.standard_normal((5, outputs)).astype(np.float32))
     members = [FittedMember(lstm, np.zeros(outputs)), FittedMember(ngrams, rng.standard_normal(outputs))]

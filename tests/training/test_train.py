@@ -133,7 +133,8 @@ def test_bad_options_are_refused(call: Any, message: str) -> None:
 
 def test_the_recipe_tutorial_equals_the_tutorial() -> None:
     arch = recipe("tutorial").architecture("tokens", 88_588, 1)
-    assert (arch.embedding_dim, arch.units, arch.max_length, arch.padding, arch.outputs) == (32, 100, 1000, "pre", 1)
+    shape = arch.embedding_dim, arch.top.units, arch.max_length, arch.padding, arch.outputs
+    assert shape == (32, 100, 1000, "pre", 1)
     expected = {"vocab_size": 10_000, "batch_size": 64, "epochs": 5, "validation.fraction": 0.2}
     expected |= {"learning_rate": 0.001, "beta_2": 0.999, "grad_clip": 0.0}
     tutorial = recipe("tutorial")

@@ -243,7 +243,7 @@ def test_rows_in_both_parts() -> None:
     ],
 )
 def test_what_the_network_reads(truncation: Any, inputs: Any, says: str) -> None:
-    arch = Architecture(
+    arch = Architecture.stacked(
         inputs, 5, 0 if inputs == "channels" else 3, 4, max_length=400, truncation=truncation, padding="none"
     )
     assert describe_truncation([400, 401, 2000, 7], arch) == says

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, counted, quote
-from gatewise.network.architecture import Architecture
+from gatewise.network.architecture import Architecture, check_plain
 from gatewise.network.weight_layouts import from_keras_layer, network_of, to_keras_arrays, weights_of
 from gatewise.types import Array, Task
 
@@ -29,16 +29,17 @@ def keras_model(arch: Architecture, parameters: Mapping[str, Array]) -> Any:
     """
     if arch.inputs != "tokens":
         raise InputError("to_keras converts models of texts, and this one takes series")
+    check_plain(arch, "to_keras")
     if arch.gate != "sigmoid":
         raise InputError(f"gate={arch.gate!r}: Keras has no counterpart")
     keras = _keras()
     masked = arch.padding == "none"
     tokens = keras.Input((None if masked else arch.max_length,), dtype="int32", name="tokens")
     steps = keras.layers.Embedding(arch.vocab_size, arch.embedding_dim, mask_zero=masked, name="embedding")(tokens)
-    for layer in range(arch.layers):
-        whole = layer < arch.layers - 1 or arch.pooling != "last"
-        lstm = keras.layers.LSTM(arch.units, return_sequences=whole, name=f"lstm_{layer + 1}")
-        if arch.bidirectional:
+    for layer in range(len(arch.layers)):
+        whole = layer < len(arch.layers) - 1 or arch.pooling != "last"
+        lstm = keras.layers.LSTM(arch.top.units, return_sequences=whole, name=f"lstm_{layer + 1}")
+        if arch.top.direction == "both":
             lstm = keras.layers.Bidirectional(lstm, name=f"bidirectional_{layer + 1}")
         steps = lstm(steps)
     pooled = []
@@ -52,9 +53,11 @@ def keras_model(arch: Architecture, parameters: Mapping[str, Array]) -> Any:
     features = steps if not pooled else pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
     network = keras.Model(tokens, keras.layers.Dense(arch.outputs, name="dense")(features), name="gatewise")
     network.get_layer("embedding").set_weights([parameters["embedding.weight"]])
-    for layer in range(arch.layers):
+    for layer in range(len(arch.layers)):
         arrays = [array for one in weights_of(parameters, arch, layer) for array in to_keras_arrays(one)]
-        network.get_layer(f"{'bidirectional' if arch.bidirectional else 'lstm'}_{layer + 1}").set_weights(arrays)
+        network.get_layer(f"{'bidirectional' if arch.top.direction == 'both' else 'lstm'}_{layer + 1}").set_weights(
+            arrays
+        )
     network.get_layer("dense").set_weights([parameters["dense.weight"].T, parameters["dense.bias"]])
     return network
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain.score import TargetScore, target_score
+from gatewise.members.contributions import unit_contributions
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Activations, Gates, Share
-from gatewise.members.prefix import unit_contributions
 from gatewise.target import check_logits
 from gatewise.types import Array
 
@@ -172,10 +172,10 @@ class Example:
     def sampled_prefix_logits(self, budget: int) -> tuple[int, Array]:
         """A stride, and the prefix logits (n, outputs) after 0, stride, 2 stride, ... T steps.
 
-        The stride is 1 unless that would run more than `budget` steps, which only two directions can.
+        The stride is 1 unless that would run more than `budget` steps, which only a backward direction can.
         """
         steps = len(self.read)
-        stride = -(-steps * (steps + 1) // 2 // budget) or 1 if self.lstm.arch.bidirectional else 1
+        stride = -(-steps * (steps + 1) // 2 // budget) or 1 if not self.lstm.arch.unidirectional else 1
         if stride == 1:
             return 1, self.prefix_logits
         if stride not in self._sampled:
@@ -187,8 +187,7 @@ class Example:
     @cached_property
     def contributions(self) -> Array:
         """How much each unit of the top layer changes the target score at each step: (T, H x directions) float64."""
-        weight = np.asarray(self.lstm.parameters["dense.weight"], dtype=np.float64)
-        return unit_contributions(self.lstm.arch, self.lstm_score(weight.T), self.layer(-1))
+        return unit_contributions(self.lstm, self.lstm_score.weights, self.layer(-1))
 
     @property
     def effects(self) -> Array:
@@ -204,9 +203,8 @@ class Example:
 
     def layer(self, number: int) -> tuple[Gates, ...]:
         """The LSTMs of one layer, forward first; -1 is the top layer."""
-        directions = len(self.lstm.arch.directions)
-        first = number % self.lstm.arch.layers * directions
-        return self.lstms[first : first + directions]
+        wanted = number % len(self.lstm.arch.layers)
+        return tuple(gates for gates in self.lstms if gates.layer == wanted)
 
     def values(self, name: str, layer: int) -> Array:
         """i, f, g, o, c or h of all units of a layer: (T, units), the directions side by side."""
@@ -214,10 +212,10 @@ class Example:
 
     def unit(self, unit: int) -> tuple[Gates, int]:
         """The LSTM and the column of one unit of the top layer. Raises InputError for a unit that does not exist."""
-        units, directions = self.lstm.arch.units, len(self.lstm.arch.directions)
-        if not 0 <= unit < units * directions:
-            raise InputError(f"unit must be from 0 to {units * directions - 1}, not {unit}")
-        return self.layer(-1)[unit // units], unit % units
+        top = self.lstm.arch.top
+        if not 0 <= unit < top.size:
+            raise InputError(f"unit must be from 0 to {top.size - 1}, not {unit}")
+        return self.layer(-1)[unit // top.units], unit % top.units
 
     def gate_shares(self) -> dict[str, Share]:
         """For each gate (i, f, o), over all LSTMs: the shares of its values below 0.1, between, and above 0.9."""

@@ -49,7 +49,7 @@ class Intervention:
         """The unit to show by default: the first of the top layer that a clamp names, else that with the largest effect
         before.
         """
-        top = self.before.lstm.arch.layers - 1
+        top = len(self.before.lstm.arch.layers) - 1
         clamped = (clamp.unit for clamp in self.clamps if clamp.unit is not None and clamp.layer in (None, top))
         return next(clamped, self.before.top_unit)
 

@@ -35,9 +35,9 @@ def network_json(arch: Architecture, of: Target) -> Json:
         "task": of.task,
         "labels": list(of.classes),
         "thresholds": list(of.thresholds),
-        "units": arch.units,
-        "layers": arch.layers,
-        "directions": list(arch.directions),
+        "units": arch.top.units,
+        "layers": len(arch.layers),
+        "directions": list(arch.top.directions),
         "pooling": arch.pooling,
         "gate": arch.gate,
         "max_length": arch.max_length,
@@ -75,7 +75,9 @@ def prefix_json(example: Example, sampled: bool = False) -> Json:
     at every step is the base value and the cumulative sums of the prefix differences (`PrefixDifference`), with the
     other members' part of the truncated steps added where they are cut away.
     """
-    budget = _PREFIX_STEPS * 128**2 // max(128, example.lstm.arch.units) ** 2  # a step costs the square of its units
+    budget = (
+        _PREFIX_STEPS * 128**2 // max(128, example.lstm.arch.top.units) ** 2
+    )  # a step costs the square of its units
     stride, logits = example.sampled_prefix_logits(budget) if sampled else (1, example.prefix_logits)
     of, score = example.ensemble.target, example.score
     probability = None if of.task == "regression" else _list(of.probabilities(logits)[:, score.target])
@@ -140,7 +142,7 @@ def units_json(example: Example, layer: int) -> Json:
     c in one step, and `at`, that step. order: the units by effect, by jump, and by the step of the jump.
     """
     largest, at = jumps(example, layer)
-    is_top = layer % example.lstm.arch.layers == example.lstm.arch.layers - 1
+    is_top = layer % len(example.lstm.arch.layers) == len(example.lstm.arch.layers) - 1
     effect = example.effects if is_top else None
     order = {} if effect is None else {"effect": np.argsort(-np.abs(effect), kind="stable").tolist()}
     order["jump"] = np.argsort(-largest, kind="stable").tolist()
@@ -166,10 +168,11 @@ def unit_json(example: Example, unit: int, layer: int) -> Json:
     below), h (the previous step) and the bias.
     """
     arch, parameters = example.lstm.arch, example.lstm.parameters
-    direction, column = divmod(unit, arch.units)
+    units = arch.layers[layer].units
+    direction, column = divmod(unit, units)
     gates = example.layer(layer)[direction]
     prefix = f"lstm.{layer}.{gates.direction}"
-    rows = column + arch.units * np.arange(4)  # of the gates i, f, g, o
+    rows = column + units * np.arange(4)  # of the gates i, f, g, o
     if layer:
         x = example.values("h", layer - 1)  # (T, D)
     else:
@@ -188,7 +191,7 @@ def unit_json(example: Example, unit: int, layer: int) -> Json:
         for n, gate in enumerate("ifgo")
     }
     part["half_life"] = half_life if np.isfinite(half_life) else None
-    if layer == arch.layers - 1:
+    if layer == len(arch.layers) - 1:
         part["contribution"] = _list(example.contributions[:, unit])
     return part
 
@@ -229,7 +232,7 @@ def heatmaps_json(example: Example, layer: int) -> Json:
     """All heat maps of a layer, with the contributions of its units if it is the top layer, and its initial states."""
     lstms = example.layer(layer)
     found = [heatmap_json(example.values(name, layer), name, layer) for name in "ifgoch"]
-    if layer == example.lstm.arch.layers - 1:
+    if layer == len(example.lstm.arch.layers) - 1:
         found.append(heatmap_json(example.contributions, "contribution", layer))
     return {
         "heatmaps": found,
@@ -268,7 +271,7 @@ def report_json(explanation: Explanation, example: Example, unit: int | None = N
     view["model"] = network_json(arch, example.ensemble.target)
     if arch.inputs == "channels" and example.item is not None:
         view["values"] = _series_values(example)
-    return view | heatmaps_json(example, arch.layers - 1)
+    return view | heatmaps_json(example, len(arch.layers) - 1)
 
 
 def intervention_json(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
+from gatewise.members.clamp import ablate
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.storage.fields import fields_from
@@ -138,7 +139,7 @@ def units_over(
         found.append(
             UnitSummary(
                 unit=unit,
-                direction=lstm.arch.directions[unit // lstm.arch.units],
+                direction=lstm.arch.top.directions[unit // lstm.arch.top.units],
                 half_life=seen.half_life(unit),
                 accuracy_ablated=float((of.decide(ablated) == truth).mean()),
                 probability_change=float(np.abs(change).mean()),
@@ -155,16 +156,19 @@ def units_over(
 def without_unit(net: LSTM, unit: int) -> LSTM:
     """The network with one unit of the top layer ablated in its weights: nothing reads its h.
 
-    Equal to `clamp.ablate` (tests/explain/test_units.py), at the kernel's speed.
+    Equal to `clamp.ablate` (tests/explain/test_units.py), at the kernel's speed; that clamp itself where the unit has
+    no weight of its own, because two directions are merged.
     """
-    arch = net.arch
-    width = arch.units * len(arch.directions)
-    place, column = divmod(unit, arch.units)
-    name = f"lstm.{arch.layers - 1}.{arch.directions[place]}.weight_hh"
-    recurrent, dense = net.parameters[name].copy(), net.parameters["dense.weight"].copy()
+    arch, top = net.arch, net.arch.top
+    if top.merge != "concat":
+        return replace(net, clamps=(*net.clamps, *ablate(unit)))
+    place, column = divmod(unit, top.units)
+    name = f"lstm.{len(arch.layers) - 1}.{top.directions[place]}.weight_hh"
+    reader = "hidden.0.weight" if arch.hidden else "dense.weight"
+    recurrent, dense = net.parameters[name].copy(), net.parameters[reader].copy()
     recurrent[:, column] = 0
-    dense[:, unit::width] = 0  # once for each part of the pooling
-    return replace(net, parameters={**net.parameters, name: recurrent, "dense.weight": dense})
+    dense[:, unit :: top.size] = 0  # once for each part of the pooling
+    return replace(net, parameters={**net.parameters, name: recurrent, reader: dense})
 
 
 class _Statistics:
@@ -172,7 +176,7 @@ class _Statistics:
 
     def __init__(self, net: LSTM, reads: Sequence[Array], names: list[list[str]], minimum: int) -> None:
         self.names, self.steps = names, sum(map(len, reads))
-        self.width = width = net.arch.units * len(net.arch.directions)
+        self.width = width = net.arch.top.size
         self.largest = np.zeros((2, len(reads), width))  # c_t - c_{t-1} of rises and falls
         self.where = np.zeros((2, len(reads), width), dtype=np.int64)
         self.below, self.above = np.zeros((2, 3, width))  # numbers of steps, for i, f and o
@@ -182,7 +186,7 @@ class _Statistics:
             rows = self._number_words(np.concatenate(reads), net.unknown, minimum)
         first = 0
         for n, (lstms, _, _) in enumerate(net.activations(reads)):
-            top = lstms[-len(net.arch.directions) :]
+            top = lstms[-len(net.arch.top.directions) :]
             changes = np.concatenate([one.memory_changes() for one in top], axis=1)  # (T, width)
             gates = np.stack([np.concatenate([getattr(one, gate) for one in top], axis=1) for gate in "ifgo"], axis=1)
             if len(changes):

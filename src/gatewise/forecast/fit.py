@@ -317,7 +317,7 @@ def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, r
     loop = Loop(SupervisedObjective(training_data, network_of(training_data, parameters), seed))
     loop.run(Event())
     parameters = loop.objective.parameters(loop.result())
-    for direction in arch.directions:  # the standardisation becomes a part of the first layer
+    for direction in arch.layers[0].directions:  # the standardisation becomes a part of the first layer
         name = f"lstm.0.{direction}"
         weight = parameters[f"{name}.weight_ih"] / np.array(scaler.std)
         parameters[f"{name}.bias"] = (parameters[f"{name}.bias"] - weight @ np.array(scaler.mean)).astype(np.float32)

@@ -43,13 +43,13 @@ class Clamp:
 
     def hits(self, arch: Architecture, layer: int, direction: str) -> slice | None:
         """The columns (H,) of that LSTM's gate that it clamps, or None."""
-        clamped = self.layer if self.layer is not None else (arch.layers - 1 if self.unit is not None else layer)
+        clamped = self.layer if self.layer is not None else (len(arch.layers) - 1 if self.unit is not None else layer)
         if layer != clamped or self.direction not in (None, direction):
             return None
         if self.unit is None:
             return slice(None)
-        place, column = divmod(self.unit, arch.units)
-        return slice(column, column + 1) if arch.directions[place] == direction else None
+        place, column = divmod(self.unit, arch.layers[layer].units)
+        return slice(column, column + 1) if arch.layers[layer].directions[place] == direction else None
 
     def at(self, positions: Array) -> Array:
         """Which of these steps of the sequence (A,) it clamps: (A,) bool."""
@@ -101,21 +101,22 @@ def check_clamp(clamp: Clamp, arch: Architecture, steps: int, first: int = 1) ->
         raise InputError(f"{GATE_NAMES[clamp.gate]} must lie in [{low:g}, 1]; got {clamp.value:g}")
     if arch.gate == "binary" and clamp.gate != "g" and clamp.value not in (0.0, 1.0):
         raise InputError(f"{GATE_NAMES[clamp.gate]} must be 0 or 1 in a network with binary gates; got {clamp.value:g}")
-    if clamp.direction not in (None, *arch.directions):
-        raise InputError(
-            f"direction must be {' or '.join(arch.directions)} in this network, not {quote(clamp.direction)}"
-        )
+    if clamp.layer is not None and not 0 <= clamp.layer < len(arch.layers):
+        raise InputError(f"layer must be from {first} to {len(arch.layers) - 1 + first}, not {clamp.layer + first}")
+    layer = arch.top if clamp.layer is None else arch.layers[clamp.layer]
+    every = clamp.layer is None and clamp.unit is None  # it may name a direction that one of the layers has
+    directions = {d: None for one in (arch.layers if every else (layer,)) for d in one.directions}
+    if clamp.direction not in (None, *directions):
+        where = "network" if every or len(arch.layers) == 1 else "layer"
+        raise InputError(f"direction must be {' or '.join(directions)} in this {where}, not {quote(clamp.direction)}")
     if clamp.unit is not None:
-        units = arch.units * len(arch.directions)
-        if not 0 <= clamp.unit < units:
-            raise InputError(f"unit must be from 0 to {units - 1}, not {clamp.unit}")
-        its_direction = arch.directions[clamp.unit // arch.units]
+        if not 0 <= clamp.unit < layer.size:
+            raise InputError(f"unit must be from 0 to {layer.size - 1}, not {clamp.unit}")
+        its_direction = layer.directions[clamp.unit // layer.units]
         if clamp.direction not in (None, its_direction):
-            start = arch.units * arch.directions.index(clamp.direction)
-            others = f"the {clamp.direction} units are {start} to {start + arch.units - 1}"
+            start = layer.units * layer.directions.index(clamp.direction)
+            others = f"the {clamp.direction} units are {start} to {start + layer.units - 1}"
             raise InputError(f"unit {clamp.unit} is a {its_direction} unit; {others}")
-    if clamp.layer is not None and not 0 <= clamp.layer < arch.layers:
-        raise InputError(f"layer must be from {first} to {arch.layers - 1 + first}, not {clamp.layer + first}")
     # By its ends: min and max of a range visit every number, and a request may name a thousand million.
     ends = () if not clamp.steps else (clamp.steps[0], clamp.steps[-1])
     if clamp.steps is not None and not (ends and min(ends) >= 0 and max(ends) < steps):

@@ -15,10 +15,9 @@ from gatewise.kernels.ragged import starts_of
 from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.network.architecture import Architecture, parameter_shapes, summary
 from gatewise.network.batch import Batch, chunks, truncate
-from gatewise.network.forward import features, forward, in_batches
+from gatewise.network.forward import features, forward, head, in_batches
 from gatewise.network.ops import Ops
 from gatewise.storage.compact import distinct_rows, pack, stored_forms, unpack
-from gatewise.storage.fields import fields_from
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array, Precision
 
@@ -93,7 +92,7 @@ class LSTM(Member):
             return in_batches(forward, self.parameters, self.arch, sequences, self.ops()).astype(np.float64)
         from gatewise.system.cancel import check_cancelled  # for explanations, which a user may give up
 
-        steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (self.arch.units * len(self.arch.directions)))
+        steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (self.arch.top.size))
         parts = [np.zeros((0, self.outputs))]
         for some in chunks(sequences, steps):
             check_cancelled()
@@ -101,7 +100,9 @@ class LSTM(Member):
         return np.concatenate(parts)
 
     def features(self, sequences: Sequence[Array]) -> Array:
-        """The pooled states (n, features) float32: the inputs of the dense layer."""
+        """The pooled states (n, features) float32: inputs of the dense layers. Raises InputError without pooling."""
+        if self.arch.pooling == "none":
+            raise InputError("the LSTM has no pooled states: with pooling 'none' every step has a prediction")
         return in_batches(features, self.parameters, self.arch, sequences, self.ops())
 
     def read(self, sequence: Array) -> tuple[Array, Array]:
@@ -140,17 +141,19 @@ class LSTM(Member):
         """Logits (T' + 1, outputs) float64 after 0, 1, ... T' steps of `read`. lstms: the activations of that run. With
         padding "pre" each row continues it, after the same number of pads.
         """
-        if self.arch.bidirectional and (self.clamps or self.arch.layers > 1):
+        arch, top = self.arch, self.arch.top
+        one = len(arch.layers) == 1 and top.merge == "concat" and arch.pooling != "step" and not self.clamps
+        if not arch.unidirectional and not one:
             return self.logits(read[:t] for t in range(len(read) + 1))
         from gatewise.members.prefix import backward_prefixes, pooled_prefixes
 
-        top = lstms[-len(self.arch.directions)]
-        parts = pooled_prefixes(self.arch, top.h, top.h0)
-        if self.arch.bidirectional:
-            backward = backward_prefixes(self.arch, self.parameters, self.ops(), read)
-            parts = [part for both in zip(parts, backward, strict=True) for part in both]
-        weight, bias = (np.asarray(self.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
-        return np.asarray(np.concatenate(parts, axis=1) @ weight.T + bias)
+        directions = []
+        if top.direction != "backward":
+            directions.append(pooled_prefixes(arch, lstms[-len(top.directions)]))
+        if top.direction != "forward":
+            directions.append(backward_prefixes(arch, self.parameters, self.ops(), read))
+        pooled = np.concatenate([part for parts in zip(*directions, strict=True) for part in parts], axis=1)
+        return np.asarray(head(Ops(), self.parameters, arch, pooled))
 
     def stream(self) -> NetworkStream:
         from gatewise.network.stream import NetworkStream
@@ -182,7 +185,7 @@ class LSTM(Member):
         read-only.
         """
         check_entry(entry, ["architecture"], ["storage", "distinct_rows"], cls.kind)
-        arch = fields_from(Architecture, entry["architecture"], "config.json: architecture")
+        arch = Architecture.from_config(entry["architecture"], "config.json: architecture")
         forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
         table = entry.get("storage", {})
         stored = tensors_from_bytes(raw, stored_forms(forms, table, entry.get("distinct_rows", {})), file)

@@ -10,11 +10,12 @@ on two directions, `LSTM` runs each prefix by itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.errors import InputError
 from gatewise.kernels import Forward, LSTMCall
 from gatewise.kernels.ragged import starts_of
 from gatewise.members.gates import Gates
@@ -28,37 +29,24 @@ from gatewise.types import Array
 _BLOCK = 32  # steps between two comparisons of the runs' states
 
 
-def pooled_prefixes(arch: Architecture, h: Array, h0: Array) -> list[Array]:
-    """The pooled state of one direction after 0, 1, ... T steps: (T + 1, H) float64 for each part of the pooling.
-
-    h (T, H) in reading order, h0 (H,) the state before the first step. The mean and the maximum of no steps are 0, as
-    in the network.
+def pooled_prefixes(arch: Architecture, gates: Gates) -> list[Array]:
+    """The pooled state of one direction after it has read 0, 1, ... T steps: (T + 1, H) float64 for each part of the
+    pooling. The mean and the maximum of no steps are 0, as in the network.
     """
-    h, nothing = h.astype(np.float64), np.zeros((1, h.shape[1]))
-    if arch.pooling == "last":
-        return [np.concatenate([h0[None].astype(np.float64), h])]
-    parts = []
+    if arch.pooling == "none":
+        raise InputError("pooling 'none' has a prediction per step, and this explains one prediction per sequence")
+    h, h0 = (a.astype(np.float64) for a in (gates.h[gates.reading_order], gates.h0[None]))
+    if arch.pooling == "step" and gates.direction == "backward":  # which reads the last step first
+        return [np.concatenate([h0, np.repeat(h[:1], len(h), axis=0)])]
+    if arch.pooling in ("last", "step"):
+        return [np.concatenate([h0, h])]
+    parts, nothing = [], np.zeros_like(h0)
     if "mean" in arch.pooling:
         means = np.cumsum(h, axis=0) / np.arange(1, len(h) + 1)[:, None]
         parts.append(np.concatenate([nothing, means]))
     if "max" in arch.pooling:
         parts.append(np.concatenate([nothing, np.maximum.accumulate(h, axis=0)]))
     return parts
-
-
-def unit_contributions(arch: Architecture, weight: Array, top: Sequence[Gates]) -> Array:
-    """How much each unit of the top layer changes the target score at each step: (T, H x directions) float64.
-
-    weight (features,): the target score's weights on the pooled features. The steps of each direction are in its own
-    reading order. For each pooling the contributions sum to the logit minus the base value.
-    """
-    parts = weight.astype(np.float64).reshape(-1, len(top), arch.units)  # (parts of the pooling, directions, H)
-    found = []
-    for d, gates in enumerate(top):
-        prefixes = pooled_prefixes(arch, gates.h[gates.reading_order], gates.h0)
-        changes = sum(np.diff(part, axis=0) * w for part, w in zip(prefixes, parts[:, d], strict=True))
-        found.append(np.asarray(changes)[gates.reading_order])
-    return np.concatenate(found, axis=1)
 
 
 def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: Ops, read: Array) -> list[Array]:
@@ -70,7 +58,7 @@ def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: 
     weight_ih, weight_hh, bias = (parameters[f"lstm.0.backward.{part}"] for part in ("weight_ih", "weight_hh", "bias"))
     pre = ops.project(inputs(ops, parameters, batch), weight_ih, bias)  # (U, 4H)
     index = np.arange(len(pre), dtype=np.int32) if batch.index is None else batch.index
-    steps, units = len(read), arch.units
+    steps, units = len(read), arch.top.units
     total, largest = np.zeros((steps + 1, units)), np.full((steps + 1, units), -np.inf)
     h, c = np.zeros((2, 0, units), dtype=pre.dtype)
     run_of = np.zeros(steps + 1, dtype=np.int64)  # for each prefix: its row of h and c

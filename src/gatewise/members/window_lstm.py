@@ -12,7 +12,6 @@ from gatewise.members.lstm import LSTM
 from gatewise.members.member import Inputs, Member, check_entry
 from gatewise.members.windows import Scales, Transform, WindowMember, read_windows
 from gatewise.network.architecture import Architecture, parameter_shapes
-from gatewise.storage.fields import fields_from
 from gatewise.types import Array
 
 
@@ -54,7 +53,7 @@ class WindowLSTM(WindowMember, LSTM):
     @classmethod
     def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
         check_entry(entry, ["transform", "series", "architecture"], [], cls.kind)
-        arch = fields_from(Architecture, entry["architecture"], "config.json: architecture")
+        arch = Architecture.from_config(entry["architecture"], "config.json: architecture")
         forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
         transform, scales, arrays = read_windows(entry, raw, inputs, file, lambda _: forms)
         return cls(arch, arrays, transform=transform, scales=scales)

@@ -399,7 +399,7 @@ class Model:
             return self
         from gatewise.explain.attribution.faithfulness import STEPS, choose, measure_all, sample
 
-        steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, self.architecture.units)
+        steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, self.architecture.top.units)
         rows = sample([min(len(s), self.architecture.max_length or len(s)) for s in sequences], steps=steps)
         if not rows:
             return self

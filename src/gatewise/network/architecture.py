@@ -1,26 +1,73 @@
-"""The shape of a network: embedding -> LSTM layers -> pooling -> dense.
+"""The shape of a network: embedding -> LSTM layers -> pooling -> dense layers.
 
-    tokens (N,)     -> embedding (V, D) -> LSTM layers (H units, one or two directions) -> pooling -> dense
-    channels (N, C)                     -> LSTM layers (H units, one or two directions) -> pooling -> dense
+    tokens (N,)     -> embedding (V, D) -> LSTM layers -> pooling -> hidden dense layers -> output layer
+    channels (N, C)                     -> LSTM layers -> pooling -> hidden dense layers -> output layer
 
 An `Architecture` determines the names and shapes of the parameters, their initial values and the summary table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.types import Array, Gate
+from gatewise.storage.fields import fields_from
+from gatewise.types import Activation, Array, Gate
 
 # Limits, so that a configuration from an untrusted source cannot demand unbounded work.
 MAX_LAYERS = 32
 MAX_LENGTH = 1_000_000
-MAX_PAD_STATES = 2_000_000  # steps x units x layers with padding "pre": one prediction may compute all of them
+MAX_PAD_STATES = 2_000_000  # steps x units of all layers with padding "pre": one prediction may compute all of them
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An LSTM layer. units: H of each direction. direction: the order in which it reads the steps; "both": one LSTM per
+    direction, whose outputs of a step are merged.
+
+    merge: of two directions, side by side ("concat"), or by unit, as Keras's merge_mode concat, sum, ave and mul.
+    """
+
+    units: int
+    direction: Literal["forward", "backward", "both"] = "forward"
+    merge: Literal["concat", "sum", "mean", "product"] = "concat"
+
+    def __post_init__(self) -> None:
+        if self.units < 1:
+            raise InputError(f"units must be at least 1, not {self.units}")
+        if self.merge != "concat" and self.direction != "both":
+            raise InputError(f"merge {self.merge!r} needs two directions, not {self.direction!r} alone")
+
+    @property
+    def directions(self) -> tuple[Literal["forward", "backward"], ...]:
+        return ("forward", "backward") if self.direction == "both" else (self.direction,)
+
+    @property
+    def size(self) -> int:
+        """The number of its units, of all directions."""
+        return self.units * len(self.directions)
+
+    @property
+    def width(self) -> int:
+        """The number of its outputs per step."""
+        return self.size if self.merge == "concat" else self.units
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A dense layer before the output layer. negative_slope: of the activation "leaky_relu", below 0."""
+
+    units: int
+    activation: Activation = "linear"
+    negative_slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.units < 1:
+            raise InputError(f"units must be at least 1, not {self.units}")
 
 
 @dataclass(frozen=True)
@@ -28,8 +75,14 @@ class Architecture:
     """Shape of a network. Raises InputError for an invalid combination.
 
     inputs: "tokens" (ids below `vocab_size`) or "channels" (series with `vocab_size` values per step).
-    embedding_dim: D, 0 for channels. units: H of each LSTM. pooling: the state after the last step, the mean or maximum
-    over all steps, or mean and maximum concatenated. outputs: 1 logit for two classes, else one logit per class.
+    embedding_dim: D, 0 for channels. layers: the LSTM layers, the lowest first.
+
+    pooling: of the outputs of the top layer. "last": the final state of each direction, which is that of the first step
+    for a backward one (Keras without return_sequences, h_n of torch); "step": the output of the last step (`out[:, -1]`
+    of torch), which differs for a backward direction; "mean" and "max" over all steps; "mean+max": both, concatenated;
+    "none": every step has logits.
+
+    hidden: dense layers before the output layer. outputs: 1 logit for two classes, else one logit per class.
     max_length: longest sequence in steps, 0 for no limit. truncation: which steps of a longer sequence are dropped,
     the first ones ("front"), or those after the first max_length // 3 and before the last remaining ones ("middle").
     padding: "none" (masked), or "pre": pad steps precede a shorter sequence up to `max_length` and run through the
@@ -39,10 +92,9 @@ class Architecture:
     inputs: Literal["tokens", "channels"]
     vocab_size: int
     embedding_dim: int
-    units: int
-    layers: int = 1
-    bidirectional: bool = False
-    pooling: Literal["last", "mean", "max", "mean+max"] = "last"
+    layers: tuple[Layer, ...]
+    pooling: Literal["last", "step", "mean", "max", "mean+max", "none"] = "last"
+    hidden: tuple[Hidden, ...] = ()
     outputs: int = 1
     max_length: int = 0
     truncation: Literal["front", "middle"] = "front"
@@ -50,34 +102,74 @@ class Architecture:
     gate: Gate = "sigmoid"
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "units", "layers", "outputs"):
+        for name in ("vocab_size", "outputs"):
             if getattr(self, name) < 1:
                 raise InputError(f"architecture: {name} must be at least 1, not {getattr(self, name)}")
-        if self.layers > MAX_LAYERS or self.max_length > MAX_LENGTH:
+        if not self.layers:
+            raise InputError("architecture: layers must be at least 1, not 0")
+        if max(len(self.layers), len(self.hidden)) > MAX_LAYERS or self.max_length > MAX_LENGTH:
             raise InputError(f"architecture: at most {MAX_LAYERS} layers and {MAX_LENGTH:,} steps")
         if self.max_length < 0 or (self.embedding_dim < 1) == (self.inputs == "tokens"):
             raise InputError(
                 "architecture: embedding_dim must be at least 1 for tokens and 0 for channels; max_length at least 0"
             )
-        plain = self.inputs == "tokens" and not self.bidirectional and self.pooling == "last" and self.max_length > 0
+        plain = self.inputs == "tokens" and self.unidirectional and self.pooling == "last" and self.max_length > 0
         if self.padding == "pre" and not plain:
             raise InputError(
                 "architecture: padding 'pre' needs tokens, one direction, pooling 'last' and a max_length above 0"
             )
-        if self.padding == "pre" and self.max_length * self.units * self.layers > MAX_PAD_STATES:
+        units = sum(layer.units for layer in self.layers)
+        if self.padding == "pre" and self.max_length * units > MAX_PAD_STATES:
             raise InputError(
-                f"architecture: with padding 'pre', steps x units x layers may be at most {MAX_PAD_STATES:,}, not "
-                f"{self.max_length:,} x {self.units:,} x {self.layers}"
+                f"architecture: with padding 'pre', steps x units of all layers may be at most {MAX_PAD_STATES:,}, not "
+                f"{self.max_length:,} x {units:,}"
             )
 
+    @classmethod
+    def stacked(
+        cls,
+        inputs: Literal["tokens", "channels"],
+        vocab_size: int,
+        embedding_dim: int,
+        units: int,
+        layers: int = 1,
+        bidirectional: bool = False,
+        **others: Any,
+    ) -> Self:
+        """Equal layers of `units`, of one direction or two. others: fields of the class."""
+        return cls(inputs, vocab_size, embedding_dim, _Equal(units, layers, bidirectional).each(), **others)
+
+    @classmethod
+    def from_config(cls, entry: object, where: str) -> Self:
+        """From `asdict`, of a file. Older files have `units`, `layers` as a number and `bidirectional`: equal layers.
+        Raises ModelFileError as `fields_from` does.
+        """
+        if isinstance(entry, Mapping) and "units" in entry:
+            names = [field.name for field in fields(_Equal)]
+            equal = fields_from(_Equal, {name: entry[name] for name in names if name in entry}, where)
+            entry = {name: value for name, value in entry.items() if name not in names}
+            entry["layers"] = [asdict(layer) for layer in equal.each()]
+        return fields_from(cls, entry, where)
+
+    def stacked_fields(self) -> dict[str, Any] | None:
+        """units, layers and bidirectional, as for `stacked`; None where the layers differ or hidden layers follow."""
+        equal = _Equal(self.top.units, len(self.layers), self.top.direction == "both")
+        return asdict(equal) if equal.each() == self.layers and not self.hidden else None
+
     @property
-    def directions(self) -> tuple[Literal["forward", "backward"], ...]:
-        return ("forward", "backward") if self.bidirectional else ("forward",)
+    def top(self) -> Layer:
+        """The last LSTM layer."""
+        return self.layers[-1]
+
+    @property
+    def unidirectional(self) -> bool:
+        """Whether all layers read forward only, so that no state depends on a later step."""
+        return all(layer.direction == "forward" for layer in self.layers)
 
     @property
     def features(self) -> int:
-        """Inputs of the dense layer: units x directions, twice for "mean+max"."""
-        return self.units * len(self.directions) * (2 if self.pooling == "mean+max" else 1)
+        """Inputs of the first dense layer: the width of the top layer, twice for "mean+max"."""
+        return self.top.width * (2 if self.pooling == "mean+max" else 1)
 
     @property
     def channels(self) -> int:
@@ -86,9 +178,36 @@ class Architecture:
 
     def lstms(self) -> Iterator[tuple[int, Literal["forward", "backward"], str]]:
         """Layer, direction and parameter prefix of each LSTM of the network."""
-        for layer in range(self.layers):
-            for direction in self.directions:
-                yield layer, direction, f"lstm.{layer}.{direction}"
+        for number, layer in enumerate(self.layers):
+            for direction in layer.directions:
+                yield number, direction, f"lstm.{number}.{direction}"
+
+
+@dataclass(frozen=True)
+class _Equal:
+    """Equal layers, as a recipe names them."""
+
+    units: int
+    layers: int = 1
+    bidirectional: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("units", "layers"):
+            if getattr(self, name) < 1:
+                raise InputError(f"architecture: {name} must be at least 1, not {getattr(self, name)}")
+        if self.layers > MAX_LAYERS:
+            raise InputError(f"architecture: at most {MAX_LAYERS} layers and {MAX_LENGTH:,} steps")
+
+    def each(self) -> tuple[Layer, ...]:
+        return (Layer(self.units, "both" if self.bidirectional else "forward"),) * self.layers
+
+
+def check_plain(arch: Architecture, what: str) -> None:
+    """Raise InputError unless the layers are equal, forward or concatenated, and no hidden layers follow."""
+    if arch.stacked_fields() is None or arch.pooling in ("none", "step"):
+        raise InputError(
+            f"{what} computes equal LSTM layers, pooling and one dense layer only, and this network has other layers"
+        )
 
 
 def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
@@ -96,12 +215,17 @@ def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     if arch.inputs == "tokens":
         shapes["embedding.weight"] = (arch.vocab_size, arch.embedding_dim)
-    for layer, _, prefix in arch.lstms():
-        inputs = arch.units * len(arch.directions) if layer else arch.embedding_dim or arch.vocab_size
-        shapes[f"{prefix}.weight_ih"] = (4 * arch.units, inputs)
-        shapes[f"{prefix}.weight_hh"] = (4 * arch.units, arch.units)
-        shapes[f"{prefix}.bias"] = (4 * arch.units,)
-    shapes["dense.weight"] = (arch.outputs, arch.features)
+    for number, _, prefix in arch.lstms():
+        units, inputs = arch.layers[number].units, arch.embedding_dim or arch.vocab_size
+        shapes[f"{prefix}.weight_ih"] = (4 * units, arch.layers[number - 1].width if number else inputs)
+        shapes[f"{prefix}.weight_hh"] = (4 * units, units)
+        shapes[f"{prefix}.bias"] = (4 * units,)
+    width = arch.features
+    for number, hidden in enumerate(arch.hidden):
+        shapes[f"hidden.{number}.weight"] = (hidden.units, width)
+        shapes[f"hidden.{number}.bias"] = (hidden.units,)
+        width = hidden.units
+    shapes["dense.weight"] = (arch.outputs, width)
     shapes["dense.bias"] = (arch.outputs,)
     return shapes
 
@@ -152,15 +276,22 @@ def summary(arch: Architecture) -> list[tuple[str, str, int]]:
     sizes = {name: int(np.prod(shape)) for name, shape in parameter_shapes(arch).items()}
     steps = str(arch.max_length) if arch.padding == "pre" else "steps"
     lines = []
+
+    def add(name: str, width: int, prefix: str, each: bool) -> None:
+        parameters = sum(size for key, size in sizes.items() if key.startswith(prefix))
+        lines.append((name, f"({steps}, {width})" if each else f"({width},)", parameters))
+
+    tagger = arch.pooling == "none"
     if arch.inputs == "tokens":
-        lines.append(("Embedding", f"({steps}, {arch.embedding_dim})", sizes["embedding.weight"]))
-    width = arch.units * len(arch.directions)
-    for layer in range(arch.layers):
-        parameters = sum(size for name, size in sizes.items() if name.startswith(f"lstm.{layer}."))
-        last = layer == arch.layers - 1 and arch.pooling == "last"
-        name = "Bidirectional LSTM" if arch.bidirectional else "LSTM"
-        lines.append((f"{name} ({arch.units})", f"({width},)" if last else f"({steps}, {width})", parameters))
-    if arch.pooling != "last":
+        add("Embedding", arch.embedding_dim, "embedding.", True)
+    for number, layer in enumerate(arch.layers):
+        name = {"forward": "LSTM", "backward": "Backward LSTM", "both": "Bidirectional LSTM"}[layer.direction]
+        merge = "" if layer.merge == "concat" else f", {layer.merge}"
+        whole = number < len(arch.layers) - 1 or arch.pooling not in ("last", "step")
+        add(f"{name} ({layer.units}{merge})", layer.width, f"lstm.{number}.", whole)
+    if arch.pooling in ("mean", "max", "mean+max"):
         lines.append((f"Pooling ({arch.pooling})", f"({arch.features},)", 0))
-    lines.append(("Dense", f"({arch.outputs},)", sizes["dense.weight"] + sizes["dense.bias"]))
+    for number, hidden in enumerate(arch.hidden):
+        add(f"Dense ({hidden.units}, {hidden.activation})", hidden.units, f"hidden.{number}.", tagger)
+    add("Dense", arch.outputs, "dense.", tagger)
     return lines

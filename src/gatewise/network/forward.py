@@ -1,4 +1,4 @@
-"""The forward pass, for prediction and training: embedding -> LSTM layers -> pooling -> dense.
+"""The forward pass, for prediction and training: embedding -> LSTM layers -> pooling -> dense layers.
 
 It is written against `network.ops`, so it runs on arrays for prediction and records gradients for training.
 
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels import Forward, LSTMCall
+from gatewise.kernels.ragged import starts_of
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch, chunks
 from gatewise.network.ops import Ops, array_of
@@ -30,29 +31,34 @@ STEPS_PER_BATCH = 65_536  # bounds the memory of a batch, 4H floats per step
 
 
 def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
-    """Logits (B, outputs) of a batch. x: see `features`."""
+    """Logits (B, outputs) of a batch, with pooling "none" (N, outputs). x: see `features`."""
     return head(ops, parameters, arch, features(ops, parameters, arch, batch, x))
 
 
-def head(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, pooled: Any) -> Any:
-    """Logits (B, outputs) from the pooled states (B, features)."""
-    return ops.linear(pooled, parameters["dense.weight"], parameters["dense.bias"])
+def head(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, x: Any) -> Any:
+    """Logits (..., outputs) of what `features` returns: the hidden layers and the output layer."""
+    for number, hidden in enumerate(arch.hidden):
+        x = ops.linear(x, parameters[f"hidden.{number}.weight"], parameters[f"hidden.{number}.bias"])
+        x = ops.activate(x, hidden.activation, hidden.negative_slope)
+    return ops.linear(x, parameters["dense.weight"], parameters["dense.bias"])
 
 
 def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
-    """Inputs (B, features) of the dense layer for a batch. x: instead of what `inputs` returns."""
+    """Inputs (B, features) of the dense layers for a batch, with pooling "none" (N, features). x: instead of what
+    `inputs` returns.
+    """
     index, x = batch.index, inputs(ops, parameters, batch) if x is None else x
     longest = 0 if batch.pads is None else int(batch.pads.max(initial=0))
     pad_inputs = x, np.zeros(1, dtype=np.int64)  # PAD is the smallest token: row 0
     runs: list[Forward] = []
     for layer, group in groupby(arch.lstms(), key=itemgetter(0)):
         if layer:
-            x, index = ops.concat([run.h for run in runs], axis=1), None  # (N, H x directions)
-        calls = []
+            x, index = ops.merge([run.h for run in runs], arch.layers[layer - 1].merge), None  # (N, width)
+        calls, units = [], arch.layers[layer].units
         for _, direction, name in group:
             # (U, 4H), above the first layer (N, 4H)
             pre = ops.project(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])
-            h0 = c0 = np.zeros((len(batch.lengths), arch.units), dtype=array_of(pre).dtype)
+            h0 = c0 = np.zeros((len(batch.lengths), units), dtype=array_of(pre).dtype)
             if batch.pads is not None and longest:
                 h_pads, c_pads = _pad_states(ops, parameters, name, pad_inputs, arch, longest)  # (S + 1, H)
                 count = len(array_of(h_pads))
@@ -63,9 +69,15 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
             states = batch.lengths, weight_hh, h0, c0
             calls.append((name, LSTMCall(pre, index, *states, direction == "backward", arch.gate, None, path)))
         runs = ops.lstms(calls)
+    merge = arch.top.merge
     if arch.pooling == "last":
-        return ops.concat([run.h_T for run in runs], axis=1)
-    parts = [(run.h, how) for how in ("mean", "max") if how in arch.pooling for run in runs]
+        return ops.merge([run.h_T for run in runs], merge)
+    if arch.pooling in ("step", "none"):
+        h = ops.merge([run.h for run in runs], merge)
+        return h if arch.pooling == "none" else ops.last_rows(h, batch.lengths)
+    # Pooled before they are placed side by side, to the same result: the copy is smaller.
+    pooled = [run.h for run in runs] if merge == "concat" else [ops.merge([run.h for run in runs], merge)]
+    parts = [(h, how) for how in ("mean", "max") if how in arch.pooling for h in pooled]
     return ops.concat([ops.pool(h, batch.lengths, how) for h, how in parts], axis=1)  # type: ignore[arg-type]
 
 
@@ -96,7 +108,7 @@ def _pad_states(
     x_pad = ops.take(*pad_inputs)  # (P, D)
     pre = ops.project(x_pad, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])  # (P, 4H)
     inputs, weight_hh = len(array_of(x_pad)), parameters[f"{name}.weight_hh"]
-    h_T = c_T = np.zeros((1, arch.units), dtype=array_of(pre).dtype)
+    h_T = c_T = np.zeros((1, array_of(weight_hh).shape[1]), dtype=array_of(pre).dtype)
     h, c, done = [h_T], [c_T], 0
     while done < longest:
         count = min(PAD_CHUNK, longest - done)
@@ -124,14 +136,22 @@ def in_batches(
     ops: Ops | None = None,
 ) -> Array:
     """The result of `forward` (n, outputs) or of `features` (n, features) for n sequences: (length,) token ids or
-    (length, C) channels; dtype of the parameters.
+    (length, C) channels; dtype of the parameters. With pooling "none" the rows are the steps that the network reads of
+    each sequence, one sequence after the other.
 
     Sequences of similar length share a batch; the order and number of the sequences change only the last bits.
     """
     width = arch.features if run is features else arch.outputs
-    out, ops, done = np.zeros((len(sequences), width), dtype=parameters["dense.bias"].dtype), ops or Ops(), 0
-    order = np.argsort([len(s) for s in sequences], kind="stable")
+    lengths = np.array([len(s) for s in sequences], dtype=np.int64)
+    order, ops, done = np.argsort(lengths, kind="stable"), ops or Ops(), 0
+    rows = np.minimum(lengths, arch.max_length or lengths) if arch.pooling == "none" else np.ones_like(lengths)
+    out, starts = np.zeros((rows.sum(), width), dtype=parameters["dense.bias"].dtype), starts_of(rows)
     for some in chunks((sequences[n] for n in order), STEPS_PER_BATCH):
-        out[order[done : done + len(some)]] = run(ops, parameters, arch, Batch.of(some, arch))
+        found, which = run(ops, parameters, arch, Batch.of(some, arch)), order[done : done + len(some)]
+        if arch.pooling != "none":
+            out[which] = found
+        else:
+            for n, part in zip(which, np.split(found, starts_of(rows[which])[1:]), strict=True):
+                out[starts[n] : starts[n] + rows[n]] = part
         done += len(some)
     return out

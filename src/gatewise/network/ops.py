@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from gatewise.kernels import Forward, Interpolation, Kernel, LSTMCall, SavedActivations, get
 from gatewise.kernels.pooling import max_backward, repeat_rows, segment_reduce
-from gatewise.types import Array, Lengths
+from gatewise.network.activations import ACTIVATIONS
+from gatewise.types import Activation, Array, Lengths
 
 
 class Ops:
@@ -80,6 +81,30 @@ class Ops:
                 self.saved_activations.setdefault(name, []).append(run.saved)
             runs.append(run)
         return runs
+
+    def activate(self, x: Any, name: Activation, negative_slope: float = 0.01) -> Any:
+        """The activation of a dense layer, of each value of x, see `gatewise.network.activations`."""
+        values, (value, slope) = array_of(x), ACTIVATIONS[name]
+        out = value(values, negative_slope)
+        return self.record(out, [x], lambda grad: accumulate([x], [grad * slope(values, out, negative_slope)]))
+
+    def merge(self, parts: Sequence[Any], how: Literal["concat", "sum", "mean", "product"]) -> Any:
+        """The outputs (N, H) of one or two directions as one array: side by side, or their sum, mean or product."""
+        if how == "concat" or len(parts) == 1:
+            return self.concat(parts, axis=1)
+        one, two = (array_of(part) for part in parts)
+
+        def backward(grad: Array) -> None:
+            grads = (grad * two, grad * one) if how == "product" else (grad * share, grad * share)
+            accumulate(parts, grads)
+
+        share = one.dtype.type(0.5 if how == "mean" else 1)
+        return self.record(one * two if how == "product" else (one + two) * share, parts, backward)
+
+    def last_rows(self, x: Any, lengths: Lengths) -> Any:
+        """(N, H) -> (B, H), the row of the last step of each sequence; zero for an empty one."""
+        row = np.where(lengths > 0, np.cumsum(lengths), 0)
+        return self.take(self.concat([np.zeros((1, array_of(x).shape[1]), array_of(x).dtype), x], axis=0), row)
 
     def concat(self, parts: Sequence[Any], axis: int) -> Any:
         """The parts one after the other along an axis."""

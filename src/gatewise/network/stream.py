@@ -28,7 +28,7 @@ class NetworkStream:
     """
 
     def __init__(self, parameters: Mapping[str, Array], arch: Architecture, ops: Ops) -> None:
-        if arch.bidirectional:
+        if not arch.unidirectional:
             raise InputError(
                 "a bidirectional network cannot be streamed: its backward direction starts at the last step, which a "
                 "stream does not know; train with bidirectional=False"
@@ -42,13 +42,15 @@ class NetworkStream:
         self.steps = 0
         self.state: dict[str, Array] = {}
         self._steppers: list[tuple[Stepper, str]] = []
-        for _, _, name in arch.lstms():
+        for number, _, name in arch.lstms():
             weight_ih, weight_hh, bias = (
                 np.ascontiguousarray(parameters[f"{name}.{part}"]) for part in ("weight_ih", "weight_hh", "bias")
             )
             self._steppers.append((ops.kernel.stepper(weight_ih, weight_hh, bias, arch.gate), name))
-            self.state |= {f"{name}.{part}": np.zeros(arch.units, dtype=np.float32) for part in "hc"}
-        self.state |= {how: np.zeros(arch.units, dtype=np.float32) for how in ("mean", "max") if how in arch.pooling}
+            self.state |= {f"{name}.{part}": np.zeros(arch.layers[number].units, dtype=np.float32) for part in "hc"}
+        self.state |= {
+            how: np.zeros(arch.top.units, dtype=np.float32) for how in ("mean", "max") if how in arch.pooling
+        }
 
     def copy(self) -> NetworkStream:
         """Another stream in the same state, with the same weights."""

@@ -18,7 +18,7 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable
 from gatewise.network.batch import Batch
 from gatewise.network.dropout import Dropout
-from gatewise.network.forward import features, forward, inputs
+from gatewise.network.forward import features, forward, head, inputs
 from gatewise.network.ops import Ops, array_of
 from gatewise.types import Array
 
@@ -47,7 +47,8 @@ class Network(Trainable):
 
     trainable_rows (A,): the embedding rows that may occur, ascending; None for all. dropout: probability by part, see
     `gatewise.network.dropout`. rng: draws the masks. direction_loss: share of the loss that is the mean of the losses
-    of each direction by itself; its logits are twice its part of the dense layer's. kernel: the default kernel where
+    of each direction by itself; its logits are twice its part of the dense layer's (0 where the top layer has one
+    direction or merges them, and with hidden layers). kernel: the default kernel where
     None. dtype: "float32", or "float64" for tests.
     """
 
@@ -64,7 +65,7 @@ class Network(Trainable):
         dtype: str = "float32",
     ) -> None:
         self.arch, self.kernel = arch, kernel
-        self.direction_loss = direction_loss if arch.bidirectional else 0.0
+        self.direction_loss = direction_loss if arch.top.width > arch.top.units and not arch.hidden else 0.0
         self.dropout = Dropout(dropout or {}, rng or np.random.default_rng())
         self.trainable_rows = trainable_rows if arch.inputs == "tokens" else None
         self._start = dict(parameters)
@@ -85,12 +86,12 @@ class Network(Trainable):
         x = self.inputs(ops, batch) if x is None else x
         pooled = ops.dropout(features(ops, self.variables, self.arch, batch, x), "output")
         weight, bias = self.variables["dense.weight"], self.variables["dense.bias"]
-        logits = ops.linear(pooled, weight, bias)
+        logits = head(ops, self.variables, self.arch, pooled)
         loss, gradient = loss_of(array_of(logits))
         self._accumulate(logits, gradient, 1 - self.direction_loss)
         for direction in (0, 1) if self.direction_loss else ():
-            width = self.arch.features // self.arch.units // 2  # mean, maximum or both
-            mask = np.zeros((width, 2, self.arch.units), dtype=weight.value.dtype)
+            parts = self.arch.features // self.arch.top.width  # mean, maximum or both
+            mask = np.zeros((parts, 2, self.arch.top.units), dtype=weight.value.dtype)
             mask[:, direction] = 2  # the weights of the other direction count as 0
             alone = ops.linear(pooled, ops.multiply(weight, mask.reshape(1, -1)), bias)
             self._accumulate(alone, loss_of(array_of(alone))[1], self.direction_loss / 2)

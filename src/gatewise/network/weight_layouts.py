@@ -43,7 +43,7 @@ def network_of(
     """
     units = weights[0].weight_hh.shape[1]
     shape = (*embedding.shape, units, len(weights) // directions, directions == 2)
-    arch = Architecture("tokens", *shape, **(settings | {"outputs": len(dense)}))
+    arch = Architecture.stacked("tokens", *shape, **(settings | {"outputs": len(dense)}))
     parameters = {"embedding.weight": embedding}
     for (_, _, name), one in zip(arch.lstms(), weights, strict=True):
         parameters |= {f"{name}.weight_ih": one.weight_ih, f"{name}.weight_hh": one.weight_hh}

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from gatewise.errors import InputError, quote
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import BITS, Ngrams
-from gatewise.network.architecture import Architecture
+from gatewise.network.architecture import Architecture, check_plain
 from gatewise.network.weight_layouts import network_of, weights_of
 from gatewise.nn.convert import from_arrays, from_torch, to_arrays, to_torch
 from gatewise.nn.lstm import LSTM
@@ -31,13 +31,14 @@ class Network(torch.nn.Module):
     def __init__(self, ensemble: Ensemble) -> None:
         super().__init__()
         arch, parameters = ensemble.lstm.arch, ensemble.folded_parameters()
+        check_plain(arch, "to_torch")
         if arch.gate != "sigmoid":
             raise InputError(f"gate={arch.gate!r}: torch.nn.LSTM has sigmoid gates only")
         self.embedding = None
         if arch.inputs == "tokens":
             self.embedding = torch.nn.Embedding(arch.vocab_size, arch.embedding_dim)
         self.lstm = to_torch(
-            from_arrays(weights_of(parameters, arch), bidirectional=arch.bidirectional, batch_first=True)
+            from_arrays(weights_of(parameters, arch), bidirectional=arch.top.direction == "both", batch_first=True)
         )
         self.dense = torch.nn.Linear(arch.features, arch.outputs)
         with torch.no_grad():
@@ -51,7 +52,7 @@ class Network(torch.nn.Module):
                 raise InputError(f"to_torch does not convert {member.noun}; network_only=True converts the LSTM alone")
             if weight:
                 self.ngrams = _MODULES[member.kind](member, weight)
-        self.directions = len(arch.directions)
+        self.directions = len(arch.top.directions)
         self.max_length, self.pooling, self.pad = arch.max_length, arch.pooling, arch.padding == "pre"
         self.head = arch.max_length // 3 if arch.truncation == "middle" else 0
 

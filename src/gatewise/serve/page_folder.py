@@ -68,13 +68,11 @@ def page_files(
         left_out += [(number, method, why) for method, why in skipped.items()]
         found[f"text-{number}.json"] = _json(answer)
         example = view.viewed_example(model, request, cache)
-        for layer in range(model.architecture.layers):
+        for layer in range(len(model.architecture.layers)):
             found[f"heatmaps-{number}-{layer}.json"] = _json(serialize.heatmaps_json(example, layer))
         static.append(f"<h2>{number}</h2>{plain_table(explain_example(example, answer['method']))}")
-    arch = model.architecture
-    for layer in range(arch.layers):
-        units = [unit_view(model, k, layer) for k in range(arch.units * len(arch.directions))]
-        found[f"units-{layer}.json"] = _json(units)
+    for number, shape in enumerate(model.architecture.layers):
+        found[f"units-{number}.json"] = _json([unit_view(model, k, number) for k in range(shape.size)])
     exported = {
         "inputs": requests,
         "version": __version__,
@@ -140,7 +138,7 @@ def _text_json(model: Model, request: Mapping[str, object], cache: ViewCache) ->
         one["methods"] = [method for method in METHODS if method in attributions]
     example = view.viewed_example(model, request, cache)
     layers = []
-    for layer in range(model.architecture.layers):
+    for layer in range(len(model.architecture.layers)):
         units = serialize.units_json(example, layer)
         order = units["order"].get("effect", units["order"]["jump"])
         own = [serialize.unit_json(example, k, layer) for k in order[:_OWN_UNITS]]

@@ -90,9 +90,11 @@ def _of_tokens(encoding: Encoding, embedding_dim: int) -> dict[str, Any]:
 
 def _from_classifier(model: Model, what: str) -> Pretrained:
     arch, m = model.architecture, model.metadata
-    names = ["units", "layers", "bidirectional", "pooling", "gate", "padding"]
-    names += ["max_length", "truncation"] if arch.padding == "pre" else []
-    fixed: dict[str, Any] = {f"lstm.{name}": getattr(arch, name) for name in names}
+    names = ["pooling", "gate", "padding", *(["max_length", "truncation"] if arch.padding == "pre" else [])]
+    equal = arch.stacked_fields()
+    if equal is None:
+        raise InputError(f"{what} cannot start a network of a recipe: its LSTM layers differ, or hidden layers follow")
+    fixed: dict[str, Any] = {f"lstm.{n}": x for n, x in (equal | {n: getattr(arch, n) for n in names}).items()}
     if isinstance(model.preprocessor, TextPreprocessor):
         fixed |= _of_tokens(model.preprocessor.encoding, arch.embedding_dim)
     source = f": {m.data}" if m.data else ""

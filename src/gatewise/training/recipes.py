@@ -193,7 +193,7 @@ class Recipe:
     def architecture(self, inputs: Literal["tokens", "channels"], vocab_size: int, outputs: int) -> Architecture:
         """The network for `vocab_size` tokens or channels with so many outputs (see `Target.outputs`)."""
         tokens, lstm = inputs == "tokens", self.lstm
-        return Architecture(
+        return Architecture.stacked(
             inputs=inputs,
             vocab_size=vocab_size,
             embedding_dim=lstm.embedding_dim if tokens else 0,

@@ -11,10 +11,10 @@ from tests.explain.random_net import ARCHITECTURES, TOKENS, example_of, explanat
 
 LENGTH = 14
 MORE = {
-    "binary, bidirectional, mean and max": Architecture(
+    "binary, bidirectional, mean and max": Architecture.stacked(
         **TOKENS, gate="binary", bidirectional=True, pooling="mean+max"
     ),
-    "two layers, mean": Architecture(**TOKENS, layers=2, pooling="mean"),
+    "two layers, mean": Architecture.stacked(**TOKENS, layers=2, pooling="mean"),
 }
 ALL = {**ARCHITECTURES, **MORE}
 
@@ -57,12 +57,12 @@ def test_scores_equal_reading_the_memory_with_and_without_each_step(name: str, l
     direction = np.ones(1)
     if arch.outputs > 1:
         direction = np.eye(arch.outputs)[int(example.logits.argmax())] - 1 / arch.outputs
-    parts = (direction @ weight).reshape(-1, len(arch.directions), arch.units)
+    parts = (direction @ weight).reshape(-1, len(arch.top.directions), arch.top.units)
     expected = np.zeros(len(example.steps))
-    for d, gates in enumerate(example.lstms[-len(arch.directions) :]):
+    for d, gates in enumerate(example.lstms[-len(arch.top.directions) :]):
         order = np.arange(len(gates.c))[gates.reading_order]
         for pooling, w in zip(arch.pooling.split("+"), parts[:, d], strict=True):
-            for unit in range(arch.units):
+            for unit in range(arch.top.units):
                 share = read_at(order, gates.h[:, unit], pooling)
                 for r, part in share.items():
                     so_far, place = [float(gates.c0[unit])], np.flatnonzero(order == r)[0]

@@ -24,11 +24,11 @@ from tests.explain.random_net import (
 
 LENGTH = 12
 ONE_DIRECTION = {
-    f"{pooling}, {outputs}": Architecture(**CHANNELS, pooling=pooling, outputs=outputs)
+    f"{pooling}, {outputs}": Architecture.stacked(**CHANNELS, pooling=pooling, outputs=outputs)
     for pooling, outputs in (("last", 1), ("mean", 1), ("max", 3), ("mean+max", 1), ("last", 4))
 }
 BIDIRECTIONAL = {
-    f"bidirectional, {pooling}": Architecture(**CHANNELS, bidirectional=True, pooling=pooling)
+    f"bidirectional, {pooling}": Architecture.stacked(**CHANNELS, bidirectional=True, pooling=pooling)
     for pooling in ("last", "mean", "max", "mean+max")
 }
 WITH_CHANNELS = [("prefix-difference", name) for name in ONE_DIRECTION] + [
@@ -121,11 +121,11 @@ def test_leave_one_out_by_channel_equals_predicting_the_edited_series(name: str)
 
 def test_no_channel_scores_where_they_are_undefined() -> None:
     for method, arch in (
-        ("prefix-difference", Architecture(**CHANNELS, bidirectional=True)),
-        ("prefix-difference", Architecture(**CHANNELS, layers=2)),
-        ("cell-decomposition", Architecture(**CHANNELS, layers=2)),
-        ("cell-decomposition", Architecture(**CHANNELS, gate="binary")),
-        ("cell-decomposition", Architecture(**TOKENS)),
+        ("prefix-difference", Architecture.stacked(**CHANNELS, bidirectional=True)),
+        ("prefix-difference", Architecture.stacked(**CHANNELS, layers=2)),
+        ("cell-decomposition", Architecture.stacked(**CHANNELS, layers=2)),
+        ("cell-decomposition", Architecture.stacked(**CHANNELS, gate="binary")),
+        ("cell-decomposition", Architecture.stacked(**TOKENS)),
     ):
         found = explanation_of(arch, method, LENGTH)
         assert found.channels is None

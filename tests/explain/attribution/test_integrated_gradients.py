@@ -130,7 +130,8 @@ class TorchNet(torch.nn.Module):
         self.arch, self.pads = arch, pads
         self.weights = {name: torch.from_numpy(array) for name, array in parameters.items()}
         width = arch.embedding_dim or arch.vocab_size
-        self.lstm = torch.nn.LSTM(width, arch.units, arch.layers, batch_first=True, bidirectional=arch.bidirectional)
+        units, both = arch.top.units, not arch.unidirectional
+        self.lstm = torch.nn.LSTM(width, units, len(arch.layers), batch_first=True, bidirectional=both)
         for layer, direction, name in arch.lstms():
             suffix = f"_l{layer}" + ("_reverse" if direction == "backward" else "")
             for part in ("weight_ih", "weight_hh"):
@@ -143,7 +144,7 @@ class TorchNet(torch.nn.Module):
             pad = self.weights["embedding.weight"][0].expand(len(x), self.pads, -1)
             x = torch.cat([pad, x], dim=1)
         h, (h_T, _) = self.lstm(x)
-        directions = len(self.arch.directions)
+        directions = len(self.arch.top.directions)
         parts = [h_T[-directions:].transpose(0, 1).flatten(1)] if self.arch.pooling == "last" else []
         parts += [h.mean(dim=1)] if "mean" in self.arch.pooling else []
         parts += [h.amax(dim=1)] if "max" in self.arch.pooling else []

@@ -77,7 +77,7 @@ HISTORY = "".join(
 
 def text_model(classes: tuple[str, ...] = ("bad", "good"), **shape: Any) -> Model:
     encoding = TokenEncoding.fit(TEXTS, vocab_size=80, min_count=1)
-    arch = Architecture("tokens", encoding.vocab_size, 5, 12, **shape)
+    arch = Architecture.stacked("tokens", encoding.vocab_size, 5, 12, **shape)
     return Model.of_network(arch, parameters_of(arch, 7), TextPreprocessor(encoding), classes, _facts(), HISTORY)
 
 
@@ -88,7 +88,7 @@ def known_model() -> Model:
 
 def series_model() -> Model:
     scaling = SeriesPreprocessor.fit([np.random.default_rng(1).normal(0, 1, (40, 2)).astype(np.float32)])
-    arch = Architecture("channels", 2, 0, 7, layers=2, bidirectional=True, pooling="mean", outputs=3)
+    arch = Architecture.stacked("channels", 2, 0, 7, layers=2, bidirectional=True, pooling="mean", outputs=3)
     return Model.of_network(arch, parameters_of(arch, 9), scaling, ("slow", "fast", "step"), _facts(), HISTORY)
 
 
@@ -96,7 +96,7 @@ def number_model() -> Model:
     """One channel, one number, in the unit of the training data, and rows of its own as examples."""
     rows = [np.array([[1.0], [np.nan], [2.5], [4.0]], dtype=np.float32)]
     data = Labelled(rows, np.array([[31.25]]), ("price",), task="regression")
-    arch = Architecture("channels", 1, 0, 6, pooling="mean")
+    arch = Architecture.stacked("channels", 1, 0, 6, pooling="mean")
     preprocessor = SeriesPreprocessor((10.0,), (4.0,))
     return Model.of_network(arch, parameters_of(arch, 11), preprocessor, ("price",), task="regression").with_examples(
         data
@@ -105,7 +105,7 @@ def number_model() -> Model:
 
 def labels_model() -> Model:
     model = text_model()
-    arch = Architecture("tokens", model.architecture.vocab_size, 5, 6, outputs=3)
+    arch = Architecture.stacked("tokens", model.architecture.vocab_size, 5, 6, outputs=3)
     target: dict[str, Any] = {"task": "multilabel", "thresholds": (0.1, 0.1, 0.9)}
     return Model.of_network(arch, parameters_of(arch, 12), model.preprocessor, ("a", "b", "c"), **target)
 

@@ -142,7 +142,7 @@ def test_series(static: Callable[..., str], watch: Visit, make: Callable[[], Mod
     page.click("#examples button:has-text('Series 2')")
     watched.settle()
     assert page.locator(".words .word").count() == 9
-    for layer in range(model.architecture.layers):
+    for layer in range(len(model.architecture.layers)):
         page.evaluate("n => gatewise.store.set({ layer: n, u: 3 })", layer)
         watched.settle()
         found = page.evaluate("() => gatewise.store.get().data.unitOf.get(3)")

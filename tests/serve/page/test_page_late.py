@@ -18,7 +18,7 @@ OTHER = "I was never bored, not a good film"  # as many words
 
 
 def two_numbers_model() -> Model:
-    arch = Architecture("channels", 1, 0, 6, pooling="mean", outputs=2)
+    arch = Architecture.stacked("channels", 1, 0, 6, pooling="mean", outputs=2)
     preprocessor = SeriesPreprocessor((10.0,), (4.0,))
     return Model.of_network(arch, parameters_of(arch, 11), preprocessor, ("price", "size"), task="regression")
 

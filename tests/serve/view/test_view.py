@@ -49,10 +49,12 @@ def with_ngrams(model: Model, seed: int, weight: float, of_lstm: float = 1.5) ->
 def _models() -> dict[str, Model]:
     keras, tokens = KerasEncoding(keras_index(TEXTS), 30), TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
     scaling = SeriesPreprocessor.fit([np.random.default_rng(8).normal(2, 3, (9, 3)).astype(np.float32)])
-    pre = Architecture("tokens", keras.vocab_size, 5, 9, max_length=30, padding="pre")
-    both = Architecture("tokens", tokens.vocab_size, 5, 7, layers=2, bidirectional=True, pooling="mean+max", outputs=3)
-    short = Architecture("tokens", tokens.vocab_size, 5, 7, max_length=9, truncation="middle")
-    series = Architecture("channels", 3, 0, 6, outputs=3)
+    pre = Architecture.stacked("tokens", keras.vocab_size, 5, 9, max_length=30, padding="pre")
+    both = Architecture.stacked(
+        "tokens", tokens.vocab_size, 5, 7, layers=2, bidirectional=True, pooling="mean+max", outputs=3
+    )
+    short = Architecture.stacked("tokens", tokens.vocab_size, 5, 7, max_length=9, truncation="middle")
+    series = Architecture.stacked("channels", 3, 0, 6, outputs=3)
     cut_in_middle = Model.of_network(short, parameters_of(short, 4), TextPreprocessor(tokens), ("no", "yes"))
     both_ways = Model.of_network(both, parameters_of(both, 2), TextPreprocessor(tokens), ("x", "y", "z"))
     return {
@@ -104,12 +106,11 @@ def test_the_parts_equal_the_library(name: str) -> None:
 def test_a_unit_equals_the_trace_and_its_preactivations_give_its_gates(name: str) -> None:
     model = MODELS[name]
     arch, trace = model.architecture, model.trace(given(name))
-    both = len(arch.directions)
-    for layer in range(arch.layers):
-        for unit in (0, arch.units * both - 1):
+    for layer, shape in enumerate(arch.layers):
+        for unit in (0, shape.size - 1):
             part = ask(name, [f"unit:{unit}"], layer=layer)["unit"]
-            gates = trace.lstms[layer * both + unit // arch.units]
-            column = unit % arch.units
+            gates = trace.layer(layer)[unit // shape.units]
+            column = unit % shape.units
             for gate in "ifgoch":
                 np.testing.assert_allclose(part[gate], getattr(gates, gate)[:, column], atol=1e-5)
             for gate in "ifgo":
@@ -122,7 +123,7 @@ def test_a_unit_equals_the_trace_and_its_preactivations_give_its_gates(name: str
 @pytest.mark.parametrize("name", MODELS)
 def test_heat_maps_hold_the_numbers(name: str) -> None:
     trace = MODELS[name].trace(given(name))
-    both = len(MODELS[name].architecture.directions)
+    both = len(MODELS[name].architecture.top.directions)
     found = ask(name, [f"heatmap:{part}" for part in "ifgoch"])
     for heatmap in found["heatmaps"]:
         want = np.concatenate([getattr(gates, heatmap["name"]) for gates in trace.lstms[-both:]], axis=1).T
@@ -208,7 +209,7 @@ def test_bidirectional_prefix_predictions_of_a_long_text_have_a_stride() -> None
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_top_unit_is_the_first_in_the_order_of_every_layer(name: str) -> None:
-    layers = MODELS[name].architecture.layers
+    layers = len(MODELS[name].architecture.layers)
     for layer in range(layers):
         found = ask(name, ["units", "unit:top"], layer=layer)
         order = found["units"]["order"]
@@ -359,7 +360,7 @@ def test_leave_one_out_is_not_run_for_a_long_text() -> None:
     long = {"text": "good film " * 301, "include": ["attribution"]}
     found = explain_view(MODELS["pads"], {**long, "text": "good film " * 14})
     assert found["attribution"]["method"] == "leave-one-out"  # nothing was measured of this model
-    arch = Architecture("tokens", MODELS["pads"].architecture.vocab_size, 5, 9)
+    arch = Architecture.stacked("tokens", MODELS["pads"].architecture.vocab_size, 5, 9)
     wide = Model.of_network(arch, parameters_of(arch, 6), MODELS["pads"].preprocessor, ("no", "yes"))
     found = explain_view(wide, long)
     assert found["attribution"]["method"] == "prefix-difference"
@@ -391,16 +392,16 @@ def test_the_model_and_its_units(name: str) -> None:
     assert found["card"] == model.card()
     assert set(found["faithfulness"]) <= set(METHODS)
     arch = model.architecture
-    for layer in range(arch.layers):
-        for place, direction in enumerate(arch.directions):
-            number = 4 + arch.units * place
+    for layer in range(len(arch.layers)):
+        for place, direction in enumerate(arch.top.directions):
+            number = 4 + arch.top.units * place
             unit = json.loads(json.dumps(unit_view(model, number, layer), allow_nan=False))
             assert (unit["unit"], unit["direction"]) == (number, direction)
             bias = model.parameters[f"lstm.{layer}.{direction}.bias"].reshape(4, -1)[:, 4]
             np.testing.assert_array_equal([unit["bias"][gate] for gate in "ifgo"], bias.astype(float))
-            assert (unit["weights"] is None) == (layer < arch.layers - 1)
-    assert unit_view(model, 4) == unit_view(model, 4, arch.layers - 1)
-    for wrong in ((arch.units * len(arch.directions), 0), (0, arch.layers), (-1, 0)):
+            assert (unit["weights"] is None) == (layer < len(arch.layers) - 1)
+    assert unit_view(model, 4) == unit_view(model, 4, len(arch.layers) - 1)
+    for wrong in ((arch.top.size, 0), (0, len(arch.layers)), (-1, 0)):
         with pytest.raises(RequestError):
             unit_view(model, *wrong)
 

@@ -6,7 +6,8 @@ unit then telescopes into one number per step (the second decomposition of Murdo
 
     score_t = Σ_units w o_r (tanh S_t - tanh S_{t-1})        base value = bias + Σ_units w o_r tanh S_0
 
-The dense layer is linear in the pooled states, so every pooling allows it. Pooling "last" reads at r = T; "max" reads
+The dense layer is linear in the pooled states, so every pooling allows it; with hidden layers w is their slope between
+no input and this one (`members.contributions`). Pooling "last" reads at r = T; "max" reads
 each unit at the step r where its h is largest; "mean" reads at every r with weight 1/T. Two directions are two sums.
 Only the top layer is decomposed: what its steps wrote depends on the layers below. The gates of step t depend on
 h_{t-1}, and the order of the sum matters where tanh bends, so the scores are exact and still no cause.
@@ -21,8 +22,12 @@ import numpy as np
 from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
 from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example, activations_of
+from gatewise.members.contributions import unit_weights
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Gates, kept_after
+from gatewise.members.prefix import pooled_prefixes
+from gatewise.network.forward import head
+from gatewise.network.ops import Ops
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
@@ -35,7 +40,7 @@ class CellDecomposition(Method):
     rule = "shared"
 
     def note(self, ensemble: Ensemble) -> str:
-        memory = "the top layer's memory" if ensemble.lstm.arch.layers > 1 else "the memory"
+        memory = "the top layer's memory" if len(ensemble.lstm.arch.layers) > 1 else "the memory"
         return (
             f"The part of the {ensemble.score_noun} that comes from what this {ensemble.token_noun} wrote into "
             f"{memory} and later forget gates did not erase; with the base value the scores add up to the "
@@ -51,19 +56,21 @@ class CellDecomposition(Method):
 
 def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> Attribution:
     net, arch, steps = example.lstm, example.lstm.arch, len(example.rows)
-    weight, bias = (np.asarray(net.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
-    logit_weights = example.lstm_score.weights
-    weights = (logit_weights @ weight).reshape(-1, len(arch.directions), arch.units)  # one for each part of the pooling
+    top = lstms[-len(arch.top.directions) :]
+    end = np.stack([[part[-1] for part in pooled_prefixes(arch, gates)] for gates in top], axis=1)
+    weights = unit_weights(net, example.lstm_score.weights, np.zeros_like(end), end)  # (parts, directions, H)
     scores = np.zeros(steps + 1)  # the base value first
-    scores[0] = logit_weights @ bias
+    scores[0] = example.lstm_score(head(Ops(), net.parameters, arch, np.zeros(arch.features)))
     parts, baseline_term = np.zeros((steps, arch.channels if by_channel else 0)), np.zeros(steps)
-    for d, gates in enumerate(lstms[-len(arch.directions) :]):
+    for d, gates in enumerate(top):
         order = gates.reading_order
         f, o, c, h = (a[order].astype(np.float64) for a in (gates.f, gates.o, gates.c, gates.h))
         c = np.concatenate([gates.c0[None].astype(np.float64), c])  # (T + 1, H)
         ordered = np.zeros(steps)  # the scores of this direction in reading order
         slopes = np.zeros_like(f)  # the score per unit of i g, for each step and unit
         for pooling, w in zip(arch.pooling.split("+"), weights[:, d], strict=True):
+            if pooling == "step" and gates.direction == "backward":  # the output of the step that it reads first
+                f, o, c = f[:1], o[:1], c[:2]
             for memory, kept, weight, written in _reads(pooling, f, o, c, h, w):
                 found = np.diff(np.tanh(memory * kept) @ weight, prepend=0)  # the base value, then the scores
                 scores[0] += found[0]
@@ -86,7 +93,7 @@ def _reads(
     Each as the memory after 0, 1, ... R steps (R + 1, H), the share of it that is left at r (R + 1, H), the weight of
     tanh(c_r) (H,), and which steps wrote to it (R, H).
     """
-    if pooling == "last":
+    if pooling in ("last", "step"):
         yield c, kept_after(f), w * o[-1], True
     elif pooling == "max":
         read_at = h.argmax(axis=0)  # (H,), the step at which each unit is read

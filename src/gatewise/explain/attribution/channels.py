@@ -27,7 +27,7 @@ _POINTS = 16
 def has_channel_parts(net: LSTM) -> bool:
     """Whether the steps of this network have channel parts: one layer over channels, sigmoid gates, no clamps."""
     arch = net.arch
-    return arch.inputs == "channels" and arch.layers == 1 and arch.gate == "sigmoid" and not net.clamps
+    return arch.inputs == "channels" and len(arch.layers) == 1 and arch.gate == "sigmoid" and not net.clamps
 
 
 def idle(net: LSTM, gates: Gates) -> tuple[Array, Array]:

@@ -199,7 +199,7 @@ def _legendre(points: int) -> tuple[Array, Array]:
 
 def _integrate(net: LSTM, intervals: Sequence[_Interval]) -> None:
     """Compute the scores of the intervals, and add each to its path."""
-    steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (net.arch.units * len(net.arch.directions)))
+    steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (net.arch.top.size))
     pieces = []
     for one in intervals:
         count = max(1, steps // len(one.path.x))  # positions of a piece

@@ -8,6 +8,7 @@ import numpy as np
 
 from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example, activations_of
+from gatewise.members.contributions import feature_weights
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Gates
 from gatewise.members.prefix import pooled_prefixes
@@ -40,7 +41,7 @@ class PrefixDifference(Method):
             kept = len(examples) == 1  # the example keeps its prefix logits; of a batch they would fill the memory
             logits = example.lstm_prefix_logits if kept else net.read_prefix_logits(example.read, lstms)
             prefixes = example.lstm_score(logits)  # (T + 1,)
-            by_channel = channels and net.arch.inputs == "channels" and not net.arch.bidirectional
+            by_channel = channels and net.arch.inputs == "channels" and net.arch.unidirectional
             parts = _by_channel(example, lstms[0]) if by_channel else (None, None)
             found.append(Attribution(np.diff(prefixes), float(prefixes[0]), *parts))
         return found
@@ -53,11 +54,13 @@ def _by_channel(example: Example, gates: Gates) -> tuple[Array | None, Array | N
     net = example.lstm
     if not has_channel_parts(net):
         return None, None
-    weight = example.lstm_score.weights @ net.parameters["dense.weight"].astype(np.float64)
     h, h_idle = gates.h.astype(np.float64), idle(net, gates)[1]
-    before = pooled_prefixes(net.arch, gates.h, gates.h0)  # one for each part of the pooling
+    before = pooled_prefixes(net.arch, gates)  # one for each part of the pooling
+    pooled = np.concatenate(before, axis=1)
+    weights = feature_weights(net, example.lstm_score.weights, pooled[:-1], pooled[1:])  # (T, features)
     of_h, baseline_term = np.zeros_like(h), np.zeros(len(h))
-    for pooling, w, was in zip(net.arch.pooling.split("+"), weight.reshape(-1, net.arch.units), before, strict=True):
+    by_part = np.split(weights, len(before), axis=1)  # (T, H) each
+    for pooling, w, was in zip(net.arch.pooling.split("+"), by_part, before, strict=True):
         if pooling == "max":
             largest = np.concatenate([np.full((1, h.shape[1]), -np.inf), was[1:-1]])  # no step: no maximum yet
             now, then = np.maximum(largest, h), np.maximum(largest, h_idle)
@@ -68,5 +71,5 @@ def _by_channel(example: Example, gates: Gates) -> tuple[Array | None, Array | N
             share = np.broadcast_to(1 / count, h.shape)
             then = was[1:] + (h_idle - h) / count
         of_h += w * share
-        baseline_term += (then - was[:-1]) @ w
+        baseline_term += ((then - was[:-1]) * w).sum(axis=1)
     return channel_parts(net, gates, example.read, None, of_h), baseline_term

@@ -12,14 +12,15 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.members.onnx.graph import Graph, Value, ints, scalar
-from gatewise.network.architecture import Architecture
+from gatewise.network.architecture import Architecture, check_plain
 from gatewise.network.batch import PAD
 from gatewise.network.weight_layouts import to_onnx_arrays, weights_of
 from gatewise.types import Array
 
 
 def check_exportable(arch: Architecture) -> None:
-    """Raise InputError for a network that ONNX cannot compute."""
+    """Raise InputError for a network that the graph cannot compute."""
+    check_plain(arch, "the ONNX export")
     if arch.gate != "sigmoid":
         raise InputError(
             f"gate={arch.gate!r} cannot be exported: gates of 0 and 1 turn rounding differences into other logits"
@@ -34,7 +35,7 @@ def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architectur
         x = graph.add("Gather", parameters["embedding.weight"], x)  # (B, T, D)
     x = graph.add("Transpose", x, perm=[1, 0, 2])  # (T, B, D)
     h = h_T = ""
-    for layer in range(arch.layers):
+    for layer in range(len(arch.layers)):
         if layer:
             x = graph.add("Reshape", graph.add("Transpose", h, perm=[0, 2, 1, 3]), ints(0, 0, -1))
         W, R, B = to_onnx_arrays(weights_of(parameters, arch, layer))
@@ -42,8 +43,8 @@ def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architectur
             "LSTM",
             2,
             *(x, W, R, B, graph.cast(lengths, np.int32)),
-            hidden_size=arch.units,
-            direction="bidirectional" if arch.bidirectional else "forward",
+            hidden_size=arch.top.units,
+            direction="bidirectional" if arch.top.direction == "both" else "forward",
         )
     pooled = []
     for one in _pool(graph, arch, h, h_T, lengths):  # (R, B, H) -> (B, R x H)

@@ -60,7 +60,7 @@ class ViewCache:
 def _bytes_of(example: Example) -> int:
     """About the memory of an example: for each unit of each LSTM six float32 per step, and the contributions."""
     arch = example.lstm.arch
-    return len(example) * arch.units * len(arch.directions) * arch.layers * 32
+    return len(example) * sum(layer.size for layer in arch.layers) * 32
 
 
 def model_json(model: Model, fingerprint: str) -> Json:
@@ -98,21 +98,23 @@ def unit_view(model: Model, unit: int, layer: int | None = None) -> Json:
 
     unit: its position in the layer's output, the directions side by side, as everywhere. layer: from 0, None for the
     top layer. weights: what the unit's h adds to the target score, one row per logit with one number per part of the
-    pooling; null below the top layer. Raises RequestError for a unit or layer that does not exist.
+    pooling; null below the top layer, with hidden layers, and where two directions are merged. Raises RequestError for
+    a unit or layer that does not exist.
     """
     arch = model.architecture
-    layer = arch.layers - 1 if layer is None else layer
-    if not 0 <= layer < arch.layers:
-        raise RequestError("layer", f"must be from 0 to {arch.layers - 1}, not {layer}")
-    units = arch.units * len(arch.directions)
-    if not 0 <= unit < units:
-        raise RequestError("unit", f"must be from 0 to {units - 1}, not {unit}")
-    place, column = divmod(unit, arch.units)
-    direction = arch.directions[place]
-    bias = model.parameters[f"lstm.{layer}.{direction}.bias"].reshape(4, arch.units)[:, column]
+    top = len(arch.layers) - 1
+    layer = top if layer is None else layer
+    if not 0 <= layer <= top:
+        raise RequestError("layer", f"must be from 0 to {top}, not {layer}")
+    shape = arch.layers[layer]
+    if not 0 <= unit < shape.size:
+        raise RequestError("unit", f"must be from 0 to {shape.size - 1}, not {unit}")
+    place, column = divmod(unit, shape.units)
+    direction = shape.directions[place]
+    bias = model.parameters[f"lstm.{layer}.{direction}.bias"].reshape(4, shape.units)[:, column]
     weights, report = None, None
-    if layer == arch.layers - 1:
-        dense = model.parameters["dense.weight"][:, unit::units]  # (outputs, parts of the pooling)
+    if layer == top and not arch.hidden and shape.merge == "concat":
+        dense = model.parameters["dense.weight"][:, unit :: shape.size]  # (outputs, parts of the pooling)
         rows = model.ensemble.lstm_weight * dense
         weights, report = {"parts": arch.pooling.split("+"), "rows": rows.astype(float).tolist()}, model.units
     return {

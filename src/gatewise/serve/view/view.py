@@ -44,7 +44,7 @@ def is_slow(model: Model, request: ExplainRequest) -> bool:
     if "prefix:all" in request.include or "similarity" in request.include:
         return True
     method = request.method or _default_method(model)
-    return "attribution" in request.include and (method != "prefix-difference" or model.architecture.bidirectional)
+    return "attribution" in request.include and (method != "prefix-difference" or not model.architecture.unidirectional)
 
 
 def explain_view(model: Model, request: ExplainRequest | Mapping[str, object], cache: ViewCache | None = None) -> Json:
@@ -155,8 +155,8 @@ def _check_finite(example: Example, field: str) -> None:
     for gates in example.lstms:
         bad = np.argwhere(~np.isfinite(gates.c))
         if len(bad):
-            arch = example.lstm.arch
-            unit = bad[0, 1] + arch.units * arch.directions.index(gates.direction)
+            layer = example.lstm.arch.layers[gates.layer]
+            unit = bad[0, 1] + layer.units * layer.directions.index(gates.direction)
             where = f"unit {unit} of layer {gates.layer + 1} at {example.ensemble.token_noun} {bad[0, 0] + 1}"
             raise RequestError(field, f"the network overflows: {where}", "overflow")
     try:
@@ -174,7 +174,7 @@ def _check(field: str, clamp: Clamp, model: Model, steps: int) -> None:
 
 
 def _layer(model: Model, asked: ExplainRequest) -> int:
-    layers = model.architecture.layers
+    layers = len(model.architecture.layers)
     if asked.layer is not None and asked.layer >= layers:
         raise RequestError("layer", f"must be from 0 to {layers - 1}, not {asked.layer}")
     return layers - 1 if asked.layer is None else asked.layer
@@ -182,10 +182,10 @@ def _layer(model: Model, asked: ExplainRequest) -> int:
 
 def _unit(value: str, example: Example, layer: int) -> int:
     """The requested unit; for "top" the unit with the largest effect, or below the top layer the largest jump of c."""
-    arch = example.lstm.arch
+    layers = example.lstm.arch.layers
     if value == "top":
-        return example.top_unit if layer == arch.layers - 1 else int(serialize.jumps(example, layer)[0].argmax())
-    units = arch.units * len(arch.directions)
+        return example.top_unit if layer == len(layers) - 1 else int(serialize.jumps(example, layer)[0].argmax())
+    units = layers[layer].size
     if int(value) >= units:
         raise RequestError("include", f"unit must be from 0 to {units - 1}, not {int(value)}")
     return int(value)
@@ -235,14 +235,14 @@ def _max_steps(method: str, example: Example) -> int:
 
 def _every_prefix_fits(example: Example) -> bool:
     """Whether the prefix predictions at every step are bounded, if no two runs of `prefix_logits` are merged."""
-    steps = len(example) ** 2 / 2 if example.lstm.arch.bidirectional else len(example)
+    steps = len(example) if example.lstm.arch.unidirectional else len(example) ** 2 / 2
     return steps * _products_per_step(example.lstm.arch) <= MAX_PRODUCTS
 
 
 def _products_per_step(arch: Architecture) -> int:
     """The multiplications of one step in all LSTMs, without the input product of the first layer."""
-    width = arch.units * len(arch.directions)
-    return sum(4 * arch.units * (arch.units + (width if layer else 0)) for layer, _, _ in arch.lstms())
+    layers = arch.layers
+    return sum(4 * layers[n].units * (layers[n].units + (layers[n - 1].width if n else 0)) for n, _, _ in arch.lstms())
 
 
 def _warnings(model: Model, example: Example) -> list[Json]:
