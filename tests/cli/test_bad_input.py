@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import shutil
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,8 @@ def refused(run: Run, *words: object, input: str | bytes | None = None) -> str:
     return lines[0]
 
 
+CSV = "{csv} --text review --label sentiment"
+TO_FOLDER = "predict -m {keras} -i {csv} --text review -o {tmp}/out/"
 # A command, with the names of `places` in braces, and its message.
 REFUSED = [
     ("predict -m {keras} ''", "empty"),
@@ -91,17 +95,14 @@ REFUSED = [
     ("evaluate -m {keras} {csv} --text review --label sentiment", "has no class 'bad'"),
     ("train {csv} -o {tmp}/out", "no column 'text'; there are 'sentiment', 'review'"),
     # options
-    ("train {csv} --text review --label sentiment --recipe slow", "no recipe is called 'slow'; there are finetune, be"),
-    ("train {csv} --text review --label sentiment --set gate=soft", "gate must be 'sigmoid' or 'binary', not 'soft'"),
-    ("train {csv} --text review --label sentiment --epochs 0", "epochs must be at least 1"),
+    (f"train {CSV} --recipe slow", "no recipe is called 'slow'; there are finetune, be"),
+    (f"train {CSV} --set gate=soft", "gate must be 'sigmoid' or 'binary', not 'soft'"),
+    (f"train {CSV} --epochs 0", "epochs must be at least 1"),
     ("compress -m {keras} -o {tmp}/out --storage int4", "storage must be float32, float16 or int8, not 'int4'"),
     ("compress -m {keras} -o {tmp}/out --vocab-size 3", "encoding 'keras'"),
     ("compress -m {tokens} -o {tmp}/out --vocab-size 1000000", "vocab_size must be 3 to"),
     ("export -m {keras} -o {tmp}/model.pt", "the name must end in .onnx"),
-    (
-        "explain -m {keras} good --method magic",
-        "no method is called 'magic'; there are prefix-difference, cell",
-    ),
+    ("explain -m {keras} good --method magic", "no method is called 'magic'; there are prefix-difference, cell"),
     ("explain -m {keras} good --unit 6", "unit must be from 0 to 5, not 6"),
     ("explain -m {tokens} 'a text' --against q", "there is no class 'q'; the classes are"),
     ("explain -m {keras} 'a text' --target positive --against positive", "are the same: 'positive'"),
@@ -122,21 +123,82 @@ REFUSED = [
     ("explain -m {keras} good --replace gone=x", "'gone' is not among the words that the network reads"),
     ("explain -m {keras} good --replace 40=x", "there is no step 40: the network reads 2 steps"),
     ("explain -m {keras} good --baseline zeor", "a baseline is unknown, pad, zero, mean, not 'zeor'"),
-    (
-        "explain -m {keras} good --method cell-decomposition --baseline pad",
-        "a baseline is for integrated-gradients",
-    ),
+    ("explain -m {keras} good --method cell-decomposition --baseline pad", "a baseline is for integrated-gradients"),
     ("explain -m {keras} good --compare x --clamp f=1", "--compare needs texts, without --clamp"),
+    ("explain -m {keras} good --svg {tmp}/none/x.svg", "x.svg': no such file or directory; nothing was changed"),
+    ("explain -m {keras} good --html {tmp}/none/x.html", "x.html': no such file or directory; nothing was changed"),
+    ("info -m some/model --recipe fast", "gatewise: give either --recipe or --model, not both"),
+    ("info --recipe fats", "did you mean 'fast'?"),
+    # settings of training, which stop it before the data is read
+    ("train none.csv --set unit=3", "--set: a recipe has no 'unit'; did you mean 'units'?"),
+    ("train none.csv --set units", "--set 'units': write --set FIELD=VALUE"),
+    ("train none.csv --set epochs=2.5", "--set: optimisation.epochs must be a whole number, not '2.5'"),
+    ("train none.csv --set epochs=2 --epochs 3", "--set optimisation.epochs: the field is set twice"),
+    ("train none.csv --set layers=2 --set lstm.layers=1", "--set lstm.layers: the field is set twice"),
+    ("train none.csv --seed -1", "seed must be from 0 to 2^63 - 1, or None"),
+    ("train none.csv --recipe tutorail", "did you mean 'tutorial'?"),
+    ("train none.csv --config none.toml", "'none.toml': cannot be read"),
+    ("train none.csv --threshold 2", "--threshold must be f1 or a probability from 0 to 1, not '2'"),
+    ("train none.csv --threshold nan", "--threshold must be f1 or a probability from 0 to 1, not 'nan'"),
+    ("train none.csv --threshold half", "--threshold must be f1 or a probability"),
+    ("train none.csv --class-weight a=-1", "--class-weight 'a=-1': the weight must be finite and above 0"),
+    ("train none.csv --class-weight a=inf", "--class-weight 'a=inf': the weight must be finite and above 0"),
+    ("train none.csv --class-weight good", "write balanced, or CLASS=WEIGHT"),
+    ("train none.csv --class-weight good=x", "write balanced, or CLASS=WEIGHT"),
+    ("train none.csv --pretrained {keras} --set layers=2", "has lstm.layers 1; it cannot start a network"),
+    ("train none.csv --pretrained {keras} --set units=9", "the pretrained model has lstm.units 6"),
+    ("train none.csv --pretrained nowhere", "nowhere"),
+    (f"train {CSV} --class-weight other=2", "no class 'other'"),
+    (f"train {CSV} --validation none.csv", "none.csv"),
+    (f"train {CSV} --validation {{csv}} --group sentiment", "from the data, and one is given"),
+    (f"train {CSV} --unlabelled {{lines}}", "does not use unlabelled texts"),
+    (
+        f"train {CSV} --group sentiment --set validation.split=row",
+        "groups are for a split by group, and this one is",
+    ),
+    (f"tune {CSV} --group sentiment --set validation.split=row", "groups are for a split by group, and this one is"),
+    (f"tune {CSV} --trials 1 --search units=0,4", "search: lstm.units must be at least 1"),
+    (f"tune {CSV} --trials 1 -o {{tmp}}", "contains files and is not a gatewise model"),
+    (f"tune {CSV} --trials 1 --storage {{tmp}}", "is not a file of trials"),
+    ("pretrain nowhere.txt", "nowhere.txt': not found"),
+    ("pretrain {lines} --minutes 1 --epochs 1", "either minutes or epochs, not both"),
+    ("pretrain {lines} --size huge", "no size is called 'huge'"),
+    ("pretrain {lines} --data x", "--data is for the source imdb"),
+    ("pretrain {csv} --text nothing", "no column 'nothing'"),
+    ("pretrain {lines} -o {lines}", "is not a folder"),
+    # an output folder of predictions, and Ray
+    (f"{TO_FOLDER} --part 0/3", "--part must be like 3/16"),
+    (f"{TO_FOLDER} --part 4/3", "--part must be like 3/16"),
+    (f"{TO_FOLDER} --format xlsx", "--format must be one of csv, tsv"),
+    (f"{TO_FOLDER} --overwrite --part 1/2", "--overwrite would remove the files of other parts"),
+    (f"{TO_FOLDER} -o no/such/folder/", "'no/such': not a folder"),
+    (f"{TO_FOLDER} -o {{lines}}/", "exists, and is not a folder"),
+    (f"{TO_FOLDER} -o out.csv --rows-per-file 9", "--rows-per-file is for an output folder: give -o FOLDER/"),
+    (f"{TO_FOLDER} -o out.xlsx", "must end in one of .csv"),
+    (f"{TO_FOLDER} -o nowhere/out.csv", "'nowhere': not a folder"),
+    (f"{TO_FOLDER} --workers 2", "--workers is for Ray"),
+    (f"{TO_FOLDER} --ray local --part 1/2", "--part is not for --ray"),
+    (f"{TO_FOLDER} --ray local --format csv", "--format is not for --ray, which writes the whole as Parquet"),
+    (f"{TO_FOLDER} --ray local --skip-bad-rows bad.csv", "--skip-bad-rows is not for --ray"),
+    (f"{TO_FOLDER} --ray local --keep m", "no column 'm'"),
+    (f"{TO_FOLDER} --ray local -i {{tmp}}/a.jsonl", "with --ray, all inputs are .parquet"),
+    (f"{TO_FOLDER} --ray local -o a.jsonl", "give -o FOLDER/"),
+    ("predict -m {series} -i {file} -o {tmp}/out/ --ray local", "--ray is for texts"),
+    ("predict -m {keras} -i {csv} --text review --keep sentiment", "--keep is for an output"),
+    ("predict good -o out.csv", "-o is for files: give them with -i"),
 ]
 
 
 @pytest.fixture
 def places(
-    keras_folder: Path, tokens_folder: Path, series_folder: Path, series_file: Path, reviews_csv: Path, tmp_path: Path
-) -> dict[str, Path]:
-    (tmp_path / "lines.txt").write_text("A good film.\n")
+    keras_folder: Path, tokens_folder: Path, series_folder: Path, series_file: Path, reviews_csv: Path
+) -> Iterator[dict[str, Path]]:
+    home = reviews_csv.parent
+    (home / "lines.txt").write_text("A good film.\n")
+    (home / "a.jsonl").write_text('{"review": "x"}')
     models = {"keras": keras_folder, "tokens": tokens_folder, "series": series_folder}
-    return {**models, "file": series_file, "csv": reviews_csv, "lines": tmp_path / "lines.txt", "tmp": tmp_path}
+    with contextlib.chdir(home):
+        yield {**models, "file": series_file, "csv": reviews_csv, "lines": home / "lines.txt", "tmp": home}
 
 
 @pytest.mark.parametrize(("command", "message"), REFUSED, ids=[f"{n}-{c[:50]}" for n, (c, _) in enumerate(REFUSED)])
@@ -208,12 +270,6 @@ def test_a_folder_of_somebody_else_is_left(run: Run, places: dict[str, Path]) ->
     refused(run, "train", places["csv"], "--text", "review", "--label", "sentiment", "-o", other)
     assert "is not a gatewise model" in refused(run, "compress", "-m", places["keras"], "-o", other)
     assert [file.name for file in other.iterdir()] == ["thesis.txt"]
-
-
-def test_an_svg_that_cannot_be_written(run: Run, keras_folder: Path, tmp_path: Path) -> None:
-    assert "x.svg': no such file or directory; nothing was changed" in refused(
-        run, "explain", "-m", keras_folder, "good", "--svg", tmp_path / "none" / "x.svg"
-    )
 
 
 @pytest.mark.parametrize("words", [["train"], ["learn", "x"], ["predict", "-m", "m", "x", "--fast"]])

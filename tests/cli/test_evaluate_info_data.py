@@ -39,8 +39,6 @@ def test_the_rows_with_their_predictions(run: Run, keras_model: Model, keras_fol
     rows, given = read_csv(str(out)), read_csv(str(labelled_csv))
     assert [(row["text"], row["label"]) for row in rows] == [(row["text"], row["label"]) for row in given]
     assert [row["predicted_label"] for row in rows] == keras_model.predict([row["text"] for row in given]).tolist()
-    of_imdb = run("evaluate", "-m", keras_folder, "imdb", "-o", out, "--overwrite")
-    assert "-o is for the rows of files, and not for imdb" in of_imdb.stderr
 
 
 def test_evaluate_warns_about_training_data(run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path) -> None:
@@ -131,6 +129,3 @@ def test_the_fields_of_a_recipe(run: Run) -> None:
         assert f"\n{name} = {value}  ({field['type']})\n" in plain.stdout
         assert field["meaning"] in " ".join(plain.stdout.split())
     assert 30 < len(as_json["fields"]) < 40
-    refused = run("info", "-m", "some/model", "--recipe", "fast")
-    assert (refused.exit_code, refused.stderr) == (2, "gatewise: give either --recipe or --model, not both\n")
-    assert "did you mean 'fast'?" in run("info", "--recipe", "fats").stderr

@@ -180,9 +180,8 @@ def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: M
     assert printed == json.loads(json.dumps(model.intervene(TEXT, clamps).as_dict()))
     assert printed["before"]["logits"] != printed["after"]["logits"]
     assert printed["changes"][0] == "forget gate of unit 6 in layer 1, backward = 0"
-    assert "layer must be from 1 to 2, not 3" in refused(
-        run, "explain", "-m", tmp_path / "deep", TEXT, "--clamp", "2:forget=0", "--layer", "3"
-    )
+    options = shlex.split("--clamp 2:forget=0 --layer 3")
+    assert "layer must be from 1 to 2, not 3" in refused(run, "explain", "-m", tmp_path / "deep", TEXT, *options)
 
 
 def test_replaced_words(run: Run, keras_model: Model, keras_folder: Path) -> None:
@@ -258,7 +257,6 @@ def test_the_html_report_is_self_contained(run: Run, keras_folder: Path, tmp_pat
     changed = tmp_path / "changed.html"
     run("explain", "-m", keras_folder, TEXT, "--clamp", "forget=1", "--html", changed)
     assert '"name":"After"' in changed.read_text(encoding="utf-8")
-    assert run("explain", "-m", keras_folder, TEXT, "--html", tmp_path / "no" / "x.html").exit_code == 2
 
 
 @pytest.mark.parametrize("option", ["--html", "--svg"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import signal
 import socket
@@ -34,22 +33,8 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def words(folder: Path, *more: object) -> tuple[object, ...]:
-    return (
-        "predict",
-        "-m",
-        folder,
-        "-i",
-        "a.csv",
-        "-i",
-        "b.csv",
-        "--text",
-        "review",
-        "-o",
-        "out/",
-        "--ray",
-        "local",
-        *more,
-    )
+    files = ("-i", "a.csv", "-i", "b.csv", "--text", "review")
+    return ("predict", "-m", folder, *files, "-o", "out/", "--ray", "local", *more)
 
 
 @pytest.mark.slow
@@ -86,24 +71,6 @@ def test_a_killed_worker_loses_no_row(
     assert sorted(path.name for path in inputs.iterdir()) == ["a.csv", "b.csv", "killed", "out"]
     assert "contains predictions; --overwrite replaces" in refused(run, *words(keras_folder))
     assert "'out': cannot be continued: ray is different" in refused(run, *words(keras_folder)[:-2])
-
-
-def test_what_ray_does_not_do(run: Run, inputs: Path, keras_folder: Path) -> None:
-    Path("a.jsonl").write_text(json.dumps({"review": "x"}))
-    for more, message in (
-        (("--part", "1/2"), "--part is not for --ray"),
-        (("--format", "csv"), "--format is not for --ray, which writes the whole as Parquet"),
-        (("--skip-bad-rows", "bad.csv"), "--skip-bad-rows is not for --ray"),
-        (("--keep", "m"), "no column 'm'"),
-    ):
-        assert message in refused(run, *words(keras_folder, *more))
-    one = words(keras_folder)[:3]
-    assert "'a.jsonl': with --ray, all inputs are .parquet" in refused(
-        run, *one, "-i", "a.jsonl", *words(keras_folder)[7:]
-    )
-    assert "give -o FOLDER/" in refused(run, *one, "-i", "a.csv", "-o", "a.jsonl", "--ray", "local")
-    assert "--workers is for Ray" in refused(run, *one, "-i", "a.csv", "-o", "out/", "--workers", "2")
-    assert not Path("out").exists()
 
 
 def test_an_address_where_nothing_listens(run: Run, inputs: Path, keras_folder: Path) -> None:

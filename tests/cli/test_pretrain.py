@@ -49,33 +49,3 @@ def test_json(run: Run, corpus: Path, tmp_path: Path) -> None:
     found = json.loads(result.stdout)
     assert found["size"] == "embeddings"
     assert set(found["perplexity"]) == {"forward", "backward"}
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["nowhere.txt"], "nowhere.txt': not found"),
-        (["{corpus}", "--minutes", "1", "--epochs", "1"], "either minutes or epochs, not both"),
-        (["{corpus}", "--size", "huge"], "no size is called 'huge'"),
-        (["{corpus}", "--data", "x"], "--data is for the source imdb"),
-        (["{csv}", "--text", "nothing"], "no column 'nothing'"),
-        (["{corpus}", "-o", "{corpus}"], "is not a folder"),
-    ],
-)
-def test_invalid_input(run: Run, corpus: Path, reviews_csv: Path, words: list[str], message: str) -> None:
-    result = run("pretrain", *(word.format(corpus=corpus, csv=reviews_csv) for word in words))
-    assert result.exit_code == 2
-    assert len(result.stderr.splitlines()) == 1
-    assert message in result.stderr
-
-
-def test_training_from_an_invalid_model(run: Run, reviews_csv: Path, corpus: Path, keras_folder: Path) -> None:
-    columns = (reviews_csv, "--text", "review", "--label", "sentiment")
-    for options, message in (
-        (("--pretrained", keras_folder, "--set", "units=9"), "the pretrained model has lstm.units 6"),
-        (("--pretrained", "nowhere"), "nowhere"),
-        (("--unlabelled", corpus), "does not use unlabelled texts"),
-    ):
-        result = run("train", *columns, *options)
-        assert result.exit_code == 2
-        assert message in result.stderr

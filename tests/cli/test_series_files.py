@@ -58,14 +58,6 @@ def test_train_evaluate_predict_and_explain_a_wide_table(run: Run, tmp_path: Pat
         run("predict", "-m", tmp_path / "m", "-i", short)
 
 
-def test_a_table_of_numbers_asks_for_series(run: Run, tmp_path: Path) -> None:
-    file = write(tmp_path / "wide.csv", ["label,a,b,c", "x,1,2,3", "y,2,3,4"])
-    done = run("train", file, "-o", tmp_path / "m")
-    assert done.exit_code == 2
-    assert "no column 'text'" in done.stderr
-    assert "the cells are numbers: add --series if each row is a series" in done.stderr
-
-
 def test_a_long_table_and_its_ids(run: Run, tmp_path: Path, folder: Path) -> None:
     values, _ = rows(3)
     lines = [f"{name},{t},{values[k, t]}" for k, name in enumerate("pqr") for t in range(9)]

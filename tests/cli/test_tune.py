@@ -56,13 +56,3 @@ def test_ranges_and_lists() -> None:
     for given in (["units"], ["units=3"], ["units=1..x"], ["units=2,3", "units=4,5"], ["what=1,2"], ["=1,2"]):
         with pytest.raises(InputError, match="--search"):
             parsed_search(given)
-
-
-def test_bad_input_stops_before_the_search(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "file").touch()
-    table = (reviews_csv, "--text", "review", "--label", "sentiment")
-    for words in (("--search", "units=0,4"), ("-o", tmp_path / "there"), ("--storage", tmp_path)):
-        result = run("tune", *table, "--trials", 1, *words)
-        assert result.exit_code == 2
-        assert len(result.stderr.splitlines()) == 1, result.stderr
