@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from gatewise.data import Splits, embedded_reviews, imdb
-from gatewise.data import imdb as imdb_function
 from gatewise.errors import DataError, MissingExtra
 from gatewise.storage import archive, download
+from tests.data.files import write as write_file
+from tests.data.files import write_folder
 
 FILES = {
     f"{half}/{label}/{n}_{7 if label == 'pos' else 2}.txt": f"{half} {label} {n} é"
@@ -45,17 +46,12 @@ def tar_of(
     return out.getvalue()
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[bytes], Path]:
-    def as_file(raw: bytes) -> Path:
-        path = tmp_path / "reviews.tar.gz"
-        path.write_bytes(raw)
-        return path
-
-    return as_file
-
-
 Write = Callable[[bytes], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    return lambda raw: write_file(tmp_path, "reviews.tar.gz", raw)
 
 
 def same(a: Splits, b: Splits) -> bool:
@@ -93,12 +89,7 @@ def test_the_embedded_reviews_are_the_train_half(reviews: Splits) -> None:
 
 def test_a_small_archive_in_the_order_of_its_numbers(write: Write) -> None:
     files = dict(reversed([*FILES.items(), *FILMS.items()]))
-    files |= {
-        "train/unsup/0_0.txt": "not labelled",
-        "README": "read me",
-        "train/labeledBow.feat": "0:1",
-        "imdb.vocab": "a",
-    }
+    files |= {"train/unsup/0_0.txt": "not labelled", "README": "", "train/labeledBow.feat": "0:1", "imdb.vocab": "a"}
     splits = imdb(write(gzip.compress(tar_of(files))))
     train, test = splits.train, splits.test
     assert train.inputs == [f"train {label} {n} é" for label in ("pos", "neg") for n in (0, 1, 2, 10)]
@@ -112,11 +103,7 @@ def test_a_small_archive_in_the_order_of_its_numbers(write: Write) -> None:
 @pytest.mark.parametrize("prefix", ["aclImdb/", "./aclImdb/", "", "./"])
 def test_a_folder_reads_as_its_archive(write: Write, tmp_path: Path, prefix: str) -> None:
     files = FILES | FILMS
-    for name, text in files.items():
-        path = tmp_path / "unpacked" / "aclImdb" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode())
-    (tmp_path / "unpacked" / "aclImdb" / "train" / "pos" / ".DS_Store").write_bytes(b"\xff")
+    write_folder(tmp_path / "unpacked" / "aclImdb", {**files, "train/pos/.DS_Store": b"\xff"})
     packed = imdb(write(gzip.compress(tar_of(files | {"train/pos/._0_7.txt": "\udcff"}, prefix))))
     assert same(packed, imdb(tmp_path / "unpacked"))
     assert same(packed, imdb(str(tmp_path / "unpacked" / "aclImdb")))
@@ -169,10 +156,7 @@ DAMAGED = {
     "symlink": (tar_of(FILES, change=link(tarfile.SYMTYPE)), "'aclImdb/train/pos/3_7.txt' is a link or device"),
     "hard link": (tar_of(FILES, change=link(tarfile.LNKTYPE, "aclImdb/x")), "'aclImdb/x' is a link or device"),
     "fifo": (tar_of(FILES, change=link(tarfile.FIFOTYPE)), "is a link or device"),
-    "a long review": (
-        tar_of(FILES | {"train/pos/3_7.txt": "x" * 1_048_577}),
-        "has 1,048,577 bytes, too long for a review",
-    ),
+    "a long review": (tar_of(FILES | {"train/pos/3_7.txt": "x" * 1_048_577}), "has 1,048,577 bytes, too long for a"),
 }
 
 
@@ -240,10 +224,7 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_a_link_is_refused(tmp_path: Path) -> None:
-    for name, text in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_folder(tmp_path, FILES)
     (tmp_path / "test" / "neg" / "3_1.txt").symlink_to(tmp_path / "train" / "neg" / "0_2.txt")
     with pytest.raises(DataError, match=r"3_1\.txt': not a plain file"):
         imdb(tmp_path)
@@ -254,7 +235,7 @@ def test_the_embedded_half_is_a_hold_out_and_says_so(
 ) -> None:
     monkeypatch.setenv("GATEWISE_CACHE", str(tmp_path))
     monkeypatch.setenv("GATEWISE_OFFLINE", "1")
-    monkeypatch.setattr(imdb_module(), "fetch", lambda *_: pytest.fail("went to the network"))
+    monkeypatch.setattr("gatewise.data.reviews.fetch", lambda *_: pytest.fail("went to the network"))
     splits = imdb()
     assert splits.test is not None
     assert (len(splits.train), len(splits.test)) == (20_000, 5_000)
@@ -270,7 +251,7 @@ def test_the_embedded_half_is_a_hold_out_and_says_so(
 
 def test_the_cache_comes_before_the_network(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_CACHE", str(tmp_path))
-    monkeypatch.setattr(imdb_module(), "fetch", lambda *_: pytest.fail("went to the network"))
+    monkeypatch.setattr("gatewise.data.reviews.fetch", lambda *_: pytest.fail("went to the network"))
     write(gzip.compress(tar_of(FILES))).rename(tmp_path / "aclImdb_v1.tar.gz")
     assert len(imdb().train) == 8
 
@@ -295,24 +276,22 @@ def test_a_missing_or_changed_package_is_an_error(tmp_path: Path, monkeypatch: p
         embedded_reviews()
 
 
-def imdb_module() -> object:
-    import sys
-
-    return sys.modules[imdb_function.__module__]
-
-
-def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWISE_CACHE", "/somewhere")
-    assert download.cache_folder() == Path("/somewhere")
-    monkeypatch.delenv("GATEWISE_CACHE")
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert download.cache_folder() == Path("/xdg/gatewise")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/u")
-    assert download.cache_folder() == Path("/home/u/.cache/gatewise")
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert download.cache_folder() == Path("/home/u/Library/Caches/gatewise")
-    monkeypatch.setattr("sys.platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", "/local")
-    assert download.cache_folder() == Path("/local/gatewise")
+@pytest.mark.parametrize(
+    ("platform", "variables", "folder"),
+    [
+        ("linux", {"GATEWISE_CACHE": "/somewhere"}, "/somewhere"),
+        ("linux", {"XDG_CACHE_HOME": "/xdg"}, "/xdg/gatewise"),
+        ("linux", {}, "/home/u/.cache/gatewise"),
+        ("darwin", {}, "/home/u/Library/Caches/gatewise"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/gatewise"),
+    ],
+)
+def test_the_cache_folder(
+    platform: str, variables: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    for name in ("GATEWISE_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (variables | {"HOME": "/home/u"}).items():
+        monkeypatch.setenv(name, value)
+    assert download.cache_folder() == Path(folder)

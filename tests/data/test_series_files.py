@@ -13,6 +13,7 @@ import pytest
 from gatewise.data.read import read_series
 from gatewise.data.series_files import class_names, is_series_file
 from gatewise.errors import DataError, GatewiseError, InputError
+from tests.data.files import write
 
 NAN = float("nan")
 HEADER = """#about
@@ -27,9 +28,7 @@ ROWS = "1,2.5,3:-4,5e-1,6:2\n\n7:8:10\n 1.0, 2 : 3,4 : 2 \n"
 
 
 def ts(tmp_path: Path, content: str) -> Path:
-    path = tmp_path / "made_TRAIN.ts"
-    path.write_text(content, encoding="utf-8")
-    return path
+    return write(tmp_path, "made_TRAIN.ts", content)
 
 
 def test_ts_with_two_channels_and_different_lengths(tmp_path: Path) -> None:
@@ -47,9 +46,8 @@ def test_ts_with_two_channels_and_different_lengths(tmp_path: Path) -> None:
 def test_ts_not_there_or_not_text(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.ts': not found"):
         read_series(tmp_path / "none.ts")
-    (tmp_path / "x.ts").write_bytes(b"@a\n\xff")
     with pytest.raises(DataError, match="not valid UTF-8 at byte 3"):
-        read_series(tmp_path / "x.ts")
+        read_series(write(tmp_path, "x.ts", b"@a\n\xff"))
 
 
 def npz(tmp_path: Path, **arrays: object) -> Path:
@@ -205,12 +203,6 @@ def test_ts_with_missing_values_targets_and_without_labels(tmp_path: Path) -> No
         unlabelled = read_series(ts(tmp_path, header + "@data\n" + rows))
         assert unlabelled.labels is None
         assert nan_lists(unlabelled.inputs) == [[[1, 3], [2, 4]], [[5, 6]]]
-
-
-def write(tmp_path: Path, name: str, content: str) -> Path:
-    path = tmp_path / name
-    path.write_text(content, encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize("separator", ["\t", ",", "  "])

@@ -23,14 +23,13 @@ from gatewise.data import Labelled, read_table, tables
 from gatewise.data.columns import Columns, RowReader
 from gatewise.errors import DataError, InputError, MissingExtra
 from gatewise.storage import json_records
+from tests.data.files import write
 
 GOOD = "text,label\ngood film,pos\ndull,neg\n"
 
 
 def read(tmp_path: Path, content: str | bytes, name: str = "reviews.csv") -> Labelled:
-    path = tmp_path / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-    return read_table(path)
+    return read_table(write(tmp_path, name, content))
 
 
 ROWS = [("a good film", "pos"), ("dull; too long", "neg"), ('he said "no"', "neg"), ("line one\nline two", "pos")]

@@ -11,18 +11,13 @@ import pytest
 
 from gatewise.data import read_folder, read_table, read_texts
 from gatewise.errors import DataError, DataWarning
+from tests.data.files import write, write_folder
 
 GOOD = "text,label\ngood film,yes\ndull,no\n"
 
 
-def write(tmp_path: Path, content: str | bytes, name: str = "reviews.csv") -> Path:
-    path = tmp_path / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-    return path
-
-
 def read(tmp_path: Path, content: str | bytes, name: str = "reviews.csv"):  # type: ignore[no-untyped-def]
-    return read_table(write(tmp_path, content, name), text="text", label="label")
+    return read_table(write(tmp_path, name, content), text="text", label="label")
 
 
 def test_a_csv(tmp_path: Path) -> None:
@@ -53,9 +48,7 @@ def test_the_same_table_written_otherwise(tmp_path: Path, content: str) -> None:
 
 @pytest.mark.parametrize("content", [b"text\rx", b"text\r\rx\r", b"text\nx", b"\rtext\rx\n"])
 def test_lines_that_end_in_a_carriage_return(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(content)
-    assert read_texts([str(path)]).texts == ["x"]
+    assert read_texts([str(write(tmp_path, "reviews.csv", content))]).texts == ["x"]
 
 
 def test_a_name_that_is_none_of_a_table(tmp_path: Path) -> None:
@@ -104,10 +97,7 @@ REFUSED = {
     "a quote closed far away": ('text,label\n"' + "x" * 10_000_001 + '",a\nb,c\n', ":2: a quote opened"),
 }
 REFUSED_JSON = {
-    "not JSON": (
-        '{"text": "a", "label": 1}\n{"text"\n',
-        ":2: record: not JSON at column 8: Expecting ':' delimiter",
-    ),
+    "not JSON": ('{"text": "a", "label": 1}\n{"text"\n', ":2: record: not JSON at column 8: Expecting ':' delimiter"),
     "a list": ('["a", 1]\n', ":1: not a JSON object"),
     "no key": ('{"text": "a", "label": 1}\n{"label": 1, "body": "a"}', ":2: no key 'text'; there are 'label', 'body'"),
     "a key twice": ('{"text": "a", "text": "b", "label": 1}', ":1: record: duplicate key ('text')"),
@@ -118,10 +108,7 @@ REFUSED_JSON = {
     "nested too deep": ('{"text": ' + "[" * 200_000, ":1: record: nested more than 16 levels deep"),
     "a long number": ('{"text": "a", "label": ' + "9" * 5_000 + "}", ":1: record: a number has too many digits"),
     "a lone surrogate": ('{"text": "a\\ud800", "label": 1}', ":1: record: contains a lone surrogate"),
-    "two types": (
-        '{"text": "a", "label": "x"}\n{"text": "b", "label": 7}',
-        ":2: 'label' is a number (7), but ",
-    ),
+    "two types": ('{"text": "a", "label": "x"}\n{"text": "b", "label": 7}', ":2: 'label' is a number (7), but "),
     "an empty label": ('{"text": "a", "label": " "}', ":1: 'label' is empty"),
 }
 
@@ -153,16 +140,16 @@ def test_equal_numbers_are_one_class(tmp_path: Path) -> None:
         (("123456789012345678901", "123456789012345678902"), ("123456789012345678901", "123456789012345678902")),
     ):
         content = "text,label\n" + "".join(f"t,{label}\n" for label in labels)
-        assert read_table(write(tmp_path, content), task="classification").classes == classes
+        assert read_table(write(tmp_path, "reviews.csv", content), task="classification").classes == classes
 
 
 def test_one_class_is_enough_where_a_model_has_the_others(tmp_path: Path) -> None:
-    data = read_table(write(tmp_path, "text,label\nx,a\ny,a\n"), one_class=True)
+    data = read_table(write(tmp_path, "reviews.csv", "text,label\nx,a\ny,a\n"), one_class=True)
     assert (data.classes, data.labels.tolist()) == (("a",), [0, 0])
     assert data.source == "2 rows of 'reviews.csv', 1 class by 'label'"
-    one = read_table(write(tmp_path, "text,label\nx,a\n"), one_class=True)
+    one = read_table(write(tmp_path, "reviews.csv", "text,label\nx,a\n"), one_class=True)
     assert one.source == "1 row of 'reviews.csv', 1 class by 'label'"
-    assert read_folder(folder(tmp_path / "texts", {"a/1.txt": b"x"}), one_class=True).source == (
+    assert read_folder(write_folder(tmp_path / "texts", {"a/1.txt": b"x"}), one_class=True).source == (
         "1 file of the folder 'texts', 1 class"
     )
 
@@ -189,7 +176,7 @@ def test_one_class_is_enough_where_a_model_has_the_others(tmp_path: Path) -> Non
 def test_errors_in_several_files_name_the_file(
     tmp_path: Path, name: str, first: str, second: str, message: str
 ) -> None:
-    paths = [write(tmp_path, content, f"{n}.{name}") for n, content in (("a", first), ("b", second))]
+    paths = [write(tmp_path, f"{n}.{name}", content) for n, content in (("a", first), ("b", second))]
     with pytest.raises(DataError) as caught:
         read_table(paths)
     a, b = (f"'{path}'" for path in paths)
@@ -212,22 +199,10 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_table(tmp_path / "folder.csv", text="text", label="label")
 
 
-def folder(root: Path, files: dict[str, bytes]) -> Path:
-    for name, raw in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(raw)
-    return root
-
-
 def test_a_folder_a_class(tmp_path: Path) -> None:
-    files = {
-        "10/b.txt": b"two",
-        "10/a.txt": "\ufeffé".encode(),
-        "9/x.txt": b"three",
-        "9/notes.md": b"",
-        ".git/a.txt": b"x",
-    }
-    data = read_folder(folder(tmp_path, files | {"9/.hidden.txt": b"", "readme.txt": b"x"}))
+    files = {"10/b.txt": "two", "10/a.txt": "\ufeffé", "9/x.txt": "three"}
+    ignored = {"9/notes.md": "", ".git/a.txt": "x", "9/.hidden.txt": "", "readme.txt": "x"}
+    data = read_folder(write_folder(tmp_path, files | ignored))
     assert (data.inputs, data.classes, data.labels.tolist()) == (["é", "two", "three"], ("9", "10"), [1, 1, 0])
     assert data.source == f"3 files of the folder '{tmp_path.name}', 2 classes"
 
@@ -244,11 +219,11 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
 )
 def test_a_bad_folder_is_refused(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_folder(folder(tmp_path, files))
+        read_folder(write_folder(tmp_path, files))
 
 
 def test_a_link_in_a_folder_is_refused(tmp_path: Path) -> None:
-    folder(tmp_path, {"a/1.txt": b"x", "b/1.txt": b"y"})
+    write_folder(tmp_path, {"a/1.txt": b"x", "b/1.txt": b"y"})
     (tmp_path / "b" / "2.txt").symlink_to(tmp_path / "a" / "1.txt")
     with pytest.raises(DataError, match=r"2\.txt': not a plain file"):
         read_folder(tmp_path)

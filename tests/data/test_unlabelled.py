@@ -8,17 +8,11 @@ import pytest
 
 from gatewise.data import Unlabelled, imdb, imdb_texts, read_texts
 from gatewise.errors import DataError, InputError
-
-
-def _folder(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text, encoding="utf-8")
-    return root
+from tests.data.files import write_folder
 
 
 def test_each_kind_of_source(tmp_path: Path) -> None:
-    folder = _folder(tmp_path / "f", {"b/two.txt": "zwei", "a.txt": "eins", ".hidden.txt": "no", "note.md": "no"})
+    folder = write_folder(tmp_path / "f", {"b/two.txt": "zwei", "a.txt": "eins", ".hidden.txt": "no", "note.md": "no"})
     table = tmp_path / "t.csv"
     table.write_text('body,n\n"drei, mit Komma",1\nvier,2\n')
     lines = tmp_path / "l.txt"
@@ -34,7 +28,7 @@ def test_reviews_of_the_test_half_are_left_out(tmp_path: Path) -> None:
         for label, number in (("pos", 8), ("neg", 2)):
             files[f"{half}/{label}/0_{number}.txt"] = f"{half} {label}"
     files |= {"train/unsup/0_0.txt": "of its own", "train/unsup/1_0.txt": "TEST  pos", "train/pos/1_9.txt": "test neg"}
-    found = imdb_texts(_folder(tmp_path / "aclImdb", files))
+    found = imdb_texts(write_folder(tmp_path / "aclImdb", files))
     assert sorted(found.texts) == ["of its own", "train neg", "train pos"]
     assert "2 duplicates of test reviews removed" in found.source
     known = imdb(tmp_path / "aclImdb")
@@ -43,12 +37,8 @@ def test_reviews_of_the_test_half_are_left_out(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_no_text_are_an_error(tmp_path: Path) -> None:
-    root = _folder(
-        tmp_path / "aclImdb",
-        {f"{half}/{c}/0_5.txt": f"{half} {c}" for half in ("train", "test") for c in ("pos", "neg")},
-    )
-    (root / "train" / "unsup").mkdir()
-    (root / "train" / "unsup" / "7_0.txt").write_bytes(b"ab\xff")
+    files = {f"{half}/{c}/0_5.txt": f"{half} {c}" for half in ("train", "test") for c in ("pos", "neg")}
+    root = write_folder(tmp_path / "aclImdb", {**files, "train/unsup/7_0.txt": b"ab\xff"})
     with pytest.raises(DataError, match=r"unsup/7_0\.txt: not valid UTF-8 at byte 2"):
         imdb_texts(root)
 
