@@ -18,10 +18,9 @@ from click.testing import CliRunner, Result
 
 from gatewise.cli import program
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
-from gatewise.network.architecture import Architecture
+from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
-from tests.explain.random_net import parameters_of
+from tests.small_models import small_model
 
 TEXTS = ["the film was bad", "a good film seen twice", "the end of it", "it was good was it", "bad bad end"]
 
@@ -53,8 +52,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def keras_model() -> Model:
     """The tutorial's kind: unmasked pads, one direction, two classes."""
     encoding = KerasEncoding(keras_index(TEXTS), 12)
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 5, 6, max_length=30, padding="pre")
-    return Model.of_network(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
+    return small_model(encoding, ("negative", "positive"), 3, max_length=30, padding="pre")
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +66,8 @@ def keras_folder(keras_model: Model, tmp_path_factory: pytest.TempPathFactory) -
 def tokens_model() -> Model:
     """The default kind, with three classes, one of them with a name that would clear the screen."""
     encoding = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
-    return Model.of_network(arch, parameters_of(arch, 4), TextPreprocessor(encoding), ("\x1b[2Jx", "[red]y", "z\n"))
+    shape: dict[str, Any] = {"units": 4, "bidirectional": True, "pooling": "mean+max"}
+    return small_model(encoding, ("\x1b[2Jx", "[red]y", "z\n"), 4, **shape)
 
 
 @pytest.fixture(scope="session")
@@ -95,8 +93,7 @@ def series_file(series: Series, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def series_model(series: Series) -> Model:
-    arch = Architecture.stacked("channels", 2, 0, 5, outputs=3)
-    return Model.of_network(arch, parameters_of(arch, 5), SeriesPreprocessor.fit(series), ("a", "b", "c"))
+    return small_model(SeriesPreprocessor.fit(series), ("a", "b", "c"), 5, units=5)
 
 
 @pytest.fixture(scope="session")

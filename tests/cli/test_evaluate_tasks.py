@@ -9,28 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
-from gatewise.network.architecture import Architecture
+from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.text import TokenEncoding
 from tests.cli.conftest import TEXTS, Run
 from tests.cli.test_bad_input import refused
-from tests.explain.random_net import parameters_of
+from tests.small_models import small_model
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """number: series of one channel; labels: three per row; many: 30 classes."""
-    encoding = TextPreprocessor(TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1))
-    size = encoding.encoding.vocab_size
-    one = Architecture.stacked("channels", 1, 0, 5)
-    three, thirty = (Architecture.stacked("tokens", size, 5, 4, outputs=n) for n in (3, 30))
-    scaling = SeriesPreprocessor((0.5,), (2.0,))
-    names = tuple(f"class {k}" for k in range(30))
+    encoding = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
     models = {
-        "number": Model.of_network(one, parameters_of(one, 1), scaling, ("price",), task="regression"),
-        "labels": Model.of_network(three, parameters_of(three, 2), encoding, ("a", "b", "c"), task="multilabel"),
-        "many": Model.of_network(thirty, parameters_of(thirty, 3), encoding, names),
+        "number": small_model(SeriesPreprocessor((0.5,), (2.0,)), ("price",), task="regression", units=5),
+        "labels": small_model(encoding, ("a", "b", "c"), 2, task="multilabel", units=4),
+        "many": small_model(encoding, tuple(f"class {k}" for k in range(30)), 3, units=4),
     }
     home = tmp_path_factory.mktemp("tasks")
     for name, model in models.items():

@@ -13,13 +13,11 @@ from gatewise.errors import InputError
 from gatewise.members.ngrams import Ngrams
 from gatewise.model.compress import compress
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.network.architecture import Architecture
 from gatewise.storage.folder import folder_size
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.training.train import train
-from tests.explain.random_net import parameters_of
 from tests.members.ngram_keys import tokens_of
+from tests.small_models import small_model
 from tests.training.test_regression import made_ratings
 from tests.training.test_weights import made_topics
 
@@ -35,12 +33,11 @@ def texts_of(n: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    encoding = TokenEncoding.fit(texts_of(600), min_count=1)
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 16, 12, bidirectional=True, pooling="mean+max")
-    parameters = parameters_of(arch, 6)
-    logits = Model.of_network(arch, parameters, TextPreprocessor(encoding), ("no", "yes")).logits(texts_of(300))
-    bias = (parameters["dense.bias"] - np.median(logits)).astype(np.float32)  # equally many predictions of each class
-    return Model.of_network(arch, {**parameters, "dense.bias": bias}, TextPreprocessor(encoding), ("no", "yes"))
+    shape: dict[str, Any] = {"embedding_dim": 16, "units": 12, "bidirectional": True, "pooling": "mean+max"}
+    made = small_model(TokenEncoding.fit(texts_of(600), min_count=1), seed=6, **shape)
+    logits, bias = made.logits(texts_of(300)), made.parameters["dense.bias"]
+    bias = (bias - np.median(logits)).astype(np.float32)  # equally many predictions of each class
+    return made.with_lstm(parameters={**made.parameters, "dense.bias": bias})
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +151,7 @@ def test_what_cannot_be_compressed(model: Model) -> None:
         compress(model, "int4")
     with pytest.raises(InputError, match="the data set is empty"):
         compress(model, "int8", None, Labelled.of([], [], "none"))
-    encoding = KerasEncoding(keras_index(texts_of(5)), 12)
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 5, 6, max_length=30, padding="pre")
-    keras = Model.of_network(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
+    keras = small_model(KerasEncoding(keras_index(texts_of(5)), 12), max_length=30, padding="pre")
     with pytest.raises(InputError, match="this model has the encoding 'keras'"):
         compress(keras, "int8", 5)
     with pytest.raises(InputError, match="distinct_embeddings needs a model with a 'tokens' vocabulary"):

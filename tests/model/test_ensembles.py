@@ -13,12 +13,10 @@ from gatewise.errors import InputError
 from gatewise.kernels.ragged import joined
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.exchange.random_models import random_inputs, random_model
-from tests.explain.random_net import parameters_of
 from tests.members.ngram_keys import tokens_of
+from tests.small_models import small_model
 
 TEXTS = ["a film that stays with you, a film to see", "two hours that never come back", "so so, and so on, and on"]
 
@@ -26,12 +24,12 @@ TEXTS = ["a film that stays with you, a film to see", "two hours that never come
 def model_of(outputs: int = 1, kind: str = "tokens") -> Model:
     """An LSTM that reads 6 words of a text, with the n-grams of the first two texts."""
     encoding: Any = TokenEncoding.fit(TEXTS, min_count=1) if kind == "tokens" else KerasEncoding(keras_index(TEXTS))
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 3, 4, outputs=outputs, max_length=6, truncation="middle")
     keys = np.unique(np.concatenate([k for k, _ in keys_of(*joined(encoding.encode_batch(TEXTS[:2])), 3)]))
     weight = np.random.default_rng(3).normal(0.1, 0.5, (len(keys), outputs)).astype(np.float32)
     classes = ("no", "yes") if outputs == 1 else tuple("abcde"[:outputs])
-    members = [(Ngrams(3, keys, weight), 0.5)]
-    return Model.of_network(arch, parameters_of(arch, 4), TextPreprocessor(encoding), classes, members=members)
+    given = {"members": [(Ngrams(3, keys, weight), 0.5)]}
+    shape: dict[str, Any] = {"embedding_dim": 3, "units": 4, "max_length": 6, "truncation": "middle"}
+    return small_model(encoding, classes, 4, given=given, **shape)
 
 
 def without(model: Model) -> Model:

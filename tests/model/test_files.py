@@ -12,13 +12,12 @@ import pytest
 from gatewise.errors import InputError, ModelFileError
 from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
-from gatewise.network.architecture import Architecture
+from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.storage.compact import pack, storage_table, unpack
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes
 from gatewise.text import TokenEncoding
-from tests.explain.random_net import parameters_of
+from tests.small_models import small_model
 
 TEXTS = ["the film was bad", "a good film, seen twice", "the end", "it was good, was it", "bad bad end"]
 
@@ -26,13 +25,10 @@ TEXTS = ["the film was bad", "a good film, seen twice", "the end", "it was good,
 def model_of(inputs: str = "tokens") -> tuple[Model, Any]:
     if inputs == "channels":
         series = [np.random.default_rng(n).normal(size=(n + 3, 12)).astype(np.float32) for n in range(4)]
-        arch = Architecture.stacked("channels", 12, 0, 9, outputs=3)
-        return Model.of_network(arch, parameters_of(arch, 2), SeriesPreprocessor.fit(series), ("a", "b", "c")), series
-    encoding = TokenEncoding.fit(TEXTS, min_count=1)
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 10, 9, bidirectional=True, pooling="mean+max")
-    return Model.of_network(
-        arch, parameters_of(arch, 1), TextPreprocessor(encoding), ("no", "yes"), ModelMetadata(recipe="x", seed=4)
-    ), TEXTS
+        return small_model(SeriesPreprocessor.fit(series), ("a", "b", "c"), 2, units=9), series
+    shape: dict[str, Any] = {"embedding_dim": 10, "units": 9, "bidirectional": True, "pooling": "mean+max"}
+    metadata = ModelMetadata(recipe="x", seed=4)
+    return small_model(TokenEncoding.fit(TEXTS, min_count=1), given={"metadata": metadata}, **shape), TEXTS
 
 
 @pytest.mark.parametrize("inputs", ["tokens", "channels"])

@@ -21,33 +21,24 @@ from gatewise.explain import METHODS, Clamp
 from gatewise.metrics import MultilabelEvaluation, RegressionEvaluation
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
-from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from tests.small_models import small_model
 
 TEXTS = ["the film was bad", "a good film, seen twice", "the end", "it was good, was it", "bad bad end"]
-
-
-def _parameters(arch: Architecture, seed: int) -> dict[str, Any]:
-    rng = np.random.default_rng(seed)
-    start = initial_parameters(arch, rng)
-    return {k: (v + rng.normal(0, 0.3, v.shape)).astype(np.float32) for k, v in start.items()}
 
 
 def _models() -> dict[str, Model]:
     keras = KerasEncoding(keras_index(TEXTS), 8)
     tokens = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
     scaling = SeriesPreprocessor.fit([np.array([[1, 2, 3], [4, 5, 7]], dtype=np.float32)])
-    pre = Architecture.stacked("tokens", keras.vocab_size, 5, 9, max_length=30, padding="pre")
-    both = Architecture.stacked("tokens", tokens.vocab_size, 5, 9, bidirectional=True, pooling="mean+max", outputs=3)
-    series = Architecture.stacked("channels", 3, 0, 6, outputs=3)
+    both: dict[str, Any] = {"units": 9, "bidirectional": True, "pooling": "mean+max"}
+    metadata = ModelMetadata(recipe="fast", seed=4)
     return {
-        "keras": Model.of_network(pre, _parameters(pre, 1), TextPreprocessor(keras), ("no", "yes")),
-        "tokens": Model.of_network(
-            both, _parameters(both, 2), TextPreprocessor(tokens), ("x", "y", "z"), ModelMetadata(recipe="fast", seed=4)
-        ),
-        "series": Model.of_network(series, _parameters(series, 3), scaling, ("<a>", "b|c", "d")),
+        "keras": small_model(keras, units=9, max_length=30, padding="pre"),
+        "tokens": small_model(tokens, ("x", "y", "z"), 2, given={"metadata": metadata}, **both),
+        "series": small_model(scaling, ("<a>", "b|c", "d"), 3),
     }
 
 

@@ -11,11 +11,10 @@ import pytest
 from gatewise import kernels
 from gatewise.kernels import LSTMCall, native
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.network.forward import PAD_CHUNK
 from gatewise.text import KerasEncoding
 from tests.kernels.batches import needs_native
+from tests.small_models import small_model
 
 LENGTH = 2 * PAD_CHUNK + 40
 TEXTS = ["good film", "bad", "a good film and a bad one", "film"]
@@ -24,10 +23,7 @@ TEXTS = ["good film", "bad", "a good film and a bad one", "film"]
 @pytest.fixture
 def model(tmp_path: Path) -> Model:
     encoding = KerasEncoding({w: n + 1 for n, w in enumerate(["good", "bad", "film", "a", "and", "one"])}, 10)
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 4, 9, max_length=LENGTH, padding="pre")
-    made = Model.of_network(
-        arch, initial_parameters(arch, np.random.default_rng(4)), TextPreprocessor(encoding), ("bad", "good")
-    )
+    made = small_model(encoding, ("bad", "good"), 4, embedding_dim=4, units=9, max_length=LENGTH, padding="pre")
     made.save(tmp_path / "m")
     return load(tmp_path / "m")
 

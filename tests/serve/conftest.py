@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
-from gatewise.network.architecture import Architecture
+from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
-from tests.explain.random_net import parameters_of
 from tests.serve.server import Server, ask, serving
+from tests.small_models import small_model
 
 pytest.importorskip("fastapi")
 
@@ -34,15 +33,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
     keras = KerasEncoding(keras_index(TEXTS), 20)
     tokens = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
     series = [rng.standard_normal((n + 4, 2)).astype(np.float32) for n in range(5)]
-    pads = Architecture.stacked("tokens", keras.vocab_size, 5, 6, max_length=30, padding="pre")
-    both = Architecture.stacked("tokens", tokens.vocab_size, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
-    channels = Architecture.stacked("channels", 2, 0, 5, outputs=3)
+    both: dict[str, Any] = {"units": 4, "bidirectional": True, "pooling": "mean+max"}
     return {
-        "reviews": Model.of_network(pads, parameters_of(pads, 3), TextPreprocessor(keras), ("negative", "positive")),
-        "tokens": Model.of_network(both, parameters_of(both, 4), TextPreprocessor(tokens), HOSTILE),
-        "gestures": Model.of_network(
-            channels, parameters_of(channels, 5), SeriesPreprocessor.fit(series), ("a", "b", "c")
-        ),
+        "reviews": small_model(keras, ("negative", "positive"), 3, max_length=30, padding="pre"),
+        "tokens": small_model(tokens, HOSTILE, 4, **both),
+        "gestures": small_model(SeriesPreprocessor.fit(series), ("a", "b", "c"), 5, units=5),
     }
 
 

@@ -17,12 +17,9 @@ import pytest
 
 from benchmarks.serving.client import closed, request_of
 from benchmarks.serving.mix import both, check, check_typed, unique
-from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding
-from tests.explain.random_net import parameters_of
 from tests.serve.server import Server, serving
+from tests.small_models import small_model
 
 CLIENTS, EACH = 64, 100
 WORDS = [f"w{n}" for n in range(500)]
@@ -37,9 +34,8 @@ def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoding = KerasEncoding({word: rank for rank, word in enumerate(WORDS, 1)}, 504)
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 16, 40)
     path = tmp_path_factory.mktemp("unmixed") / "words"
-    Model.of_network(arch, parameters_of(arch, 9), TextPreprocessor(encoding), ("negative", "positive")).save(path)
+    small_model(encoding, ("negative", "positive"), 9, embedding_dim=16, units=40).save(path)
     return path
 
 

@@ -10,12 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
-from tests.explain.random_net import parameters_of
 from tests.serve.server import ask, connect, read_reply, serving, wait_for
+from tests.small_models import small_model
 from trust.server import children
 
 
@@ -23,10 +20,9 @@ from trust.server import children
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that takes its time: 400 units, some milliseconds a text of a few hundred words."""
     encoding = TokenEncoding.fit(["the film was good and the end was bad"], min_count=1)
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 32, 400, layers=2)
-    parameters = {name: 0.2 * array for name, array in parameters_of(arch, 7).items()}
+    model = small_model(encoding, ("negative", "positive"), 7, embedding_dim=32, units=400, layers=2)
     path = tmp_path_factory.mktemp("slow") / "slow"
-    Model.of_network(arch, parameters, TextPreprocessor(encoding), ("negative", "positive")).save(path)
+    model.with_lstm(parameters={name: 0.2 * array for name, array in model.parameters.items()}).save(path)
     return path
 
 

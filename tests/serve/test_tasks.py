@@ -9,30 +9,24 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
-from gatewise.network.architecture import Architecture
+from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.text import TokenEncoding
-from tests.explain.random_net import parameters_of
 from tests.serve.conftest import TEXTS
 from tests.serve.server import Server, ask, post, serving
+from tests.small_models import small_model
 
 SERIES = [[1.5], [None], [-0.25], [2.0]]
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, Model]:
-    scaling = SeriesPreprocessor((0.5,), (2.0,))
     masked = SeriesPreprocessor((0.5, 1.0), (2.0, 3.0), mask=True)
     tokens = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
-    one = Architecture.stacked("channels", 1, 0, 5)
-    several = Architecture.stacked("channels", 3, 0, 4, outputs=2)
-    labels = Architecture.stacked("tokens", tokens.vocab_size, 5, 4, outputs=3)
-    text = TextPreprocessor(tokens)
     return {
-        "price": Model.of_network(one, parameters_of(one, 1), scaling, ("price",), task="regression"),
-        "two": Model.of_network(several, parameters_of(several, 2), masked, ("low", "high"), task="regression"),
-        "topics": Model.of_network(
-            labels, parameters_of(labels, 3), text, ("a", "b", "c"), task="multilabel", thresholds=(0.2, 0.9, 0.45)
+        "price": small_model(SeriesPreprocessor((0.5,), (2.0,)), ("price",), task="regression", units=5),
+        "two": small_model(masked, ("low", "high"), 2, task="regression", units=4),
+        "topics": small_model(
+            tokens, ("a", "b", "c"), 3, task="multilabel", units=4, given={"thresholds": (0.2, 0.9, 0.45)}
         ),
     }
 

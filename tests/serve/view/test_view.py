@@ -29,6 +29,7 @@ from gatewise.serve.view.view import explain_view
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.types import Faithfulness
 from tests.explain.random_net import parameters_of, target_score
+from tests.small_models import small_model
 
 TEXTS = ["the film was bad", "a good film, seen twice", "it was good 🎬 , was it", "bad bad end", "the end"]
 TEXT = "It was a GOOD film 🎬: bad, unheard-of, 🎬🎬 seen twice; the end was good"
@@ -49,22 +50,17 @@ def with_ngrams(model: Model, seed: int, weight: float, of_lstm: float = 1.5) ->
 def _models() -> dict[str, Model]:
     keras, tokens = KerasEncoding(keras_index(TEXTS), 30), TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
     scaling = SeriesPreprocessor.fit([np.random.default_rng(8).normal(2, 3, (9, 3)).astype(np.float32)])
-    pre = Architecture.stacked("tokens", keras.vocab_size, 5, 9, max_length=30, padding="pre")
-    both = Architecture.stacked(
-        "tokens", tokens.vocab_size, 5, 7, layers=2, bidirectional=True, pooling="mean+max", outputs=3
-    )
-    short = Architecture.stacked("tokens", tokens.vocab_size, 5, 7, max_length=9, truncation="middle")
-    series = Architecture.stacked("channels", 3, 0, 6, outputs=3)
-    cut_in_middle = Model.of_network(short, parameters_of(short, 4), TextPreprocessor(tokens), ("no", "yes"))
-    both_ways = Model.of_network(both, parameters_of(both, 2), TextPreprocessor(tokens), ("x", "y", "z"))
+    shape: dict[str, Any] = {"units": 7, "layers": 2, "bidirectional": True, "pooling": "mean+max"}
+    cut_in_middle = small_model(tokens, seed=4, units=7, max_length=9, truncation="middle")
+    both_ways = small_model(tokens, ("x", "y", "z"), 2, **shape)
     return {
         "n-grams, cut": with_ngrams(cut_in_middle, 11, 0.75),
         "n-grams, both ways": with_ngrams(both_ways, 12, 0.5),
         "LSTM 0": with_ngrams(cut_in_middle, 13, 1.0, of_lstm=0.0),
-        "pads": Model.of_network(pre, parameters_of(pre, 1), TextPreprocessor(keras), ("no", "yes")),
+        "pads": small_model(keras, units=9, max_length=30, padding="pre"),
         "both ways, two layers": both_ways,
         "cut": cut_in_middle,
-        "series": Model.of_network(series, parameters_of(series, 3), scaling, ("<a>", "b", "d")),
+        "series": small_model(scaling, ("<a>", "b", "d"), 3),
     }
 
 

@@ -1,0 +1,32 @@
+"""Small models with random, asymmetric weights, for the tests of what is around a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
+from gatewise.network.architecture import Architecture
+from gatewise.target import Target
+from gatewise.text import Encoding
+from gatewise.types import Task
+from tests.explain.random_net import parameters_of
+
+
+def small_model(
+    reads: Encoding | SeriesPreprocessor,
+    classes: tuple[str, ...] = ("no", "yes"),
+    seed: int = 1,
+    *,
+    task: Task = "classification",
+    given: dict[str, Any] | None = None,
+    **shape: Any,
+) -> Model:
+    """reads: the encoding of its texts, or the preprocessor of its series; given: more of `Model.of_network`; shape: of
+    its network, which has 6 units and embeddings of 5 numbers unless it says otherwise.
+    """
+    preprocessor = reads if isinstance(reads, SeriesPreprocessor) else TextPreprocessor(reads)
+    inputs, size = preprocessor.inputs
+    plain = {"embedding_dim": 5 if inputs == "tokens" else 0, "units": 6, "outputs": Target(classes, task).outputs}
+    arch = Architecture.stacked(inputs, size, **{**plain, **shape})
+    return Model.of_network(arch, parameters_of(arch, seed), preprocessor, classes, task=task, **given or {})
