@@ -17,12 +17,18 @@ from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Gates
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
-from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.network.architecture import Architecture, Hidden, Layer, initial_parameters
 from gatewise.target import Target
 from gatewise.types import Array
 
 TOKENS: dict[str, Any] = {"inputs": "tokens", "vocab_size": 23, "embedding_dim": 5, "units": 6}
 CHANNELS: dict[str, Any] = {"inputs": "channels", "vocab_size": 3, "embedding_dim": 0, "units": 7}
+
+
+def with_layers(inputs: dict[str, Any], *layers: Layer, **others: Any) -> Architecture:
+    """These layers in the place of `units`."""
+    return Architecture(**{name: x for name, x in inputs.items() if name != "units"}, layers=layers, **others)
+
 
 ARCHITECTURES = {
     "plain": Architecture.stacked(**TOKENS),
@@ -43,6 +49,16 @@ ARCHITECTURES = {
     ),
     "four classes": Architecture.stacked(**TOKENS, outputs=4),
     "four classes, bidirectional": Architecture.stacked(**TOKENS, outputs=4, bidirectional=True, pooling="mean+max"),
+    "hidden layers": with_layers(TOKENS, Layer(6), Layer(4), hidden=(Hidden(5, "relu"), Hidden(3, "gelu")), outputs=3),
+    "hidden layer, pads": with_layers(TOKENS, Layer(6), hidden=(Hidden(5, "tanh"),), max_length=40, padding="pre"),
+    "sizes, mean": with_layers(TOKENS, Layer(6, "both"), Layer(4), Layer(3, "both"), pooling="mean"),
+    "backward": with_layers(TOKENS, Layer(6, "backward")),
+    "last step, bidirectional": with_layers(TOKENS, Layer(6, "both"), pooling="step"),
+    "sum of the directions": with_layers(TOKENS, Layer(6, "both", "sum"), pooling="mean", hidden=(Hidden(4, "elu"),)),
+    "mean of the directions": with_layers(TOKENS, Layer(5, "both", "product"), Layer(6, "both", "mean")),
+    "sum of the directions, max": with_layers(TOKENS, Layer(6, "both", "sum"), pooling="max"),
+    "product of the directions": with_layers(CHANNELS, Layer(6, "both", "product"), pooling="mean+max", outputs=3),
+    "series, hidden layer": with_layers(CHANNELS, Layer(7), pooling="mean+max", hidden=(Hidden(4, "softplus"),)),
     "series": Architecture.stacked(**CHANNELS),
     "series, three classes, bidirectional": Architecture.stacked(
         **CHANNELS, bidirectional=True, outputs=3, pooling="max"

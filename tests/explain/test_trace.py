@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
 
 from gatewise.errors import InputError
 from gatewise.explain.example import Example
+from gatewise.explain.explanation import explain_example
+from gatewise.explain.render.terminal import unit_view
+from gatewise.explain.serialize import heatmaps_json, unit_json, units_json
 from gatewise.kernels.reference import Reference
+from gatewise.members.contributions import has_contributions
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
@@ -39,7 +46,7 @@ def test_every_number_satisfies_the_cell_equations(name: str) -> None:
     assert len(example.lstms) == len(list(arch.lstms()))
     for gates in example.lstms:
         check_cell_equations(gates)
-        assert gates.i.shape == (len(example.steps), arch.top.units)
+        assert gates.i.shape == (len(example.steps), arch.layers[gates.layer].units)
 
 
 def test_after_pads_the_prefix_logits_are_of_this_run() -> None:
@@ -57,18 +64,36 @@ def test_after_pads_the_prefix_logits_are_of_this_run() -> None:
     np.testing.assert_allclose(none.prefix_logits[0], none.lstm.parameters["dense.bias"], atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", [name for name, arch in ARCHITECTURES.items() if has_contributions(arch)])
 def test_unit_contributions_add_up_to_logit_minus_base_value(name: str) -> None:
     example, arch = example_of(name, seed=5), ARCHITECTURES[name]
+    assert example.contributions is not None
     assert example.contributions.shape == (len(example.steps), arch.top.size)
-    predicted, bias = int(example.logits.argmax()), example.lstm.parameters["dense.bias"].astype(np.float64)
-    start = example.prefix_logits[0] if arch.padding == "pre" else bias
+    predicted, start = int(example.logits.argmax()), example.prefix_logits[0]
     total = target_score(start, predicted) + example.contributions.sum()
     assert total == pytest.approx(float(target_score(example.logits, predicted)), abs=5e-6)
-    if arch.unidirectional:
+    if arch.unidirectional and not arch.hidden:  # with hidden layers their slopes are those of the whole way
         np.testing.assert_allclose(
             example.contributions.sum(axis=1), np.diff(target_score(example.prefix_logits, predicted)), atol=1e-9
         )
+
+
+@pytest.mark.parametrize("name", ["sum of the directions, max", "product of the directions"])
+def test_units_that_are_merged_have_no_contributions(name: str) -> None:
+    example = example_of(name)
+    assert example.contributions is example.effects is None
+    assert example.top_unit == int(example.jumps(0)[0].argmax())
+    part = unit_json(example, 3, 0)
+    assert "contribution" not in part
+    assert units_json(example, 0)["effect"] is None
+    assert [one["name"] for one in heatmaps_json(example, 0)["heatmaps"]] == list("ifgoch")
+    screen = Console(file=io.StringIO(), width=200)
+    screen.print(unit_view(example, 3))
+    shown = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "has no effect of its own" in shown
+    assert "change of c" in shown
+    with pytest.raises(InputError, match=r"merged by '(sum|product)' before pooling"):
+        explain_example(example, "cell-decomposition")
 
 
 def test_backward_contributions_belong_to_the_step_that_is_read() -> None:

@@ -52,7 +52,8 @@ def test_float32_equals_float64(name: str, threads: str, monkeypatch: pytest.Mon
     for key, gradient in wanted.items():
         assert found[key].dtype == np.float32
         scale = float(np.abs(gradient).max())
-        assert scale > 1e-6
+        unread = arch.pooling == "step" and key.endswith("backward.weight_hh")  # its first step alone is read
+        assert scale > 1e-6 or unread
         np.testing.assert_allclose(found[key], gradient, rtol=0, atol=3e-5 * max(scale, 1), err_msg=key)
 
 

@@ -277,6 +277,6 @@ def _trace_json(example: Example, unit: int) -> dict[str, Any]:
             "layer": gates.layer,
             "direction": gates.direction,
             **values,
-            "contributions": example.contributions[:, unit].tolist(),
+            "contributions": None if example.contributions is None else example.contributions[:, unit].tolist(),
         },
     }

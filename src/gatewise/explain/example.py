@@ -16,7 +16,7 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain.score import TargetScore, target_score
-from gatewise.members.contributions import unit_contributions
+from gatewise.members.contributions import has_contributions, unit_contributions
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Activations, Gates, Share
 from gatewise.target import check_logits
@@ -185,21 +185,33 @@ class Example:
         return stride, self._sampled[stride]
 
     @cached_property
-    def contributions(self) -> Array:
-        """How much each unit of the top layer changes the target score at each step: (T, H x directions) float64."""
+    def contributions(self) -> Array | None:
+        """How much each unit of the top layer changes the target score at each step: (T, H x directions) float64. None
+        where the units have no parts of their own (`gatewise.members.contributions.has_contributions`).
+        """
+        if not has_contributions(self.lstm.arch):
+            return None
         return unit_contributions(self.lstm, self.lstm_score.weights, self.layer(-1))
 
     @property
-    def effects(self) -> Array:
+    def effects(self) -> Array | None:
         """The effect of each unit of the top layer on the target score: the sum of its contributions over the steps,
         (H x directions,) float64. The base value and the effects add up to the LSTM's part of the score.
         """
-        return np.asarray(self.contributions.sum(axis=0))
+        return None if self.contributions is None else np.asarray(self.contributions.sum(axis=0))
 
     @property
     def top_unit(self) -> int:
-        """The unit of the top layer with the largest effect, in absolute value."""
-        return int(np.abs(self.contributions.sum(axis=0)).argmax())
+        """The unit of the top layer with the largest effect, in absolute value; without effects that with the largest
+        change of its memory in one step.
+        """
+        sizes = self.jumps(-1)[0] if self.effects is None else np.abs(self.effects)
+        return int(sizes.argmax())
+
+    def jumps(self, layer: int) -> tuple[Array, Array]:
+        """The largest absolute change of c in one step, of each unit of a layer, and that step: (units,) each."""
+        changes = np.abs(np.concatenate([gates.memory_changes() for gates in self.layer(layer)], axis=1))  # (T, units)
+        return changes.max(axis=0), changes.argmax(axis=0)
 
     def layer(self, number: int) -> tuple[Gates, ...]:
         """The LSTMs of one layer, forward first; -1 is the top layer."""

@@ -138,10 +138,11 @@ def text_json(example: Example, unknown: int | None) -> Json:
 def units_json(example: Example, layer: int) -> Json:
     """All units of a layer, the directions side by side.
 
-    effect: of each unit on the target score (`Example.effects`), null below the top layer. jump: its largest change of
-    c in one step, and `at`, that step. order: the units by effect, by jump, and by the step of the jump.
+    effect: of each unit on the target score (`Example.effects`), null below the top layer and where units have none.
+    jump: its largest change of c in one step, and `at`, that step. order: the units by effect, by jump, and by the step
+    of the jump.
     """
-    largest, at = jumps(example, layer)
+    largest, at = example.jumps(layer)
     is_top = layer % len(example.lstm.arch.layers) == len(example.lstm.arch.layers) - 1
     effect = example.effects if is_top else None
     order = {} if effect is None else {"effect": np.argsort(-np.abs(effect), kind="stable").tolist()}
@@ -155,12 +156,6 @@ def units_json(example: Example, layer: int) -> Json:
         "order": order,
         "c_p99": float(np.quantile(np.abs(example.values("c", layer)), 0.99)) or 1.0,
     }
-
-
-def jumps(example: Example, layer: int) -> tuple[Array, Array]:
-    """The largest absolute change of c in one step, of each unit of a layer, and that step: (units,) each."""
-    changes = np.abs(np.concatenate([gates.memory_changes() for gates in example.layer(layer)], axis=1))  # (T, units)
-    return changes.max(axis=0), changes.argmax(axis=0)
 
 
 def unit_json(example: Example, unit: int, layer: int) -> Json:
@@ -191,7 +186,7 @@ def unit_json(example: Example, unit: int, layer: int) -> Json:
         for n, gate in enumerate("ifgo")
     }
     part["half_life"] = half_life if np.isfinite(half_life) else None
-    if layer == len(arch.layers) - 1:
+    if layer == len(arch.layers) - 1 and example.contributions is not None:
         part["contribution"] = _list(example.contributions[:, unit])
     return part
 
@@ -232,7 +227,7 @@ def heatmaps_json(example: Example, layer: int) -> Json:
     """All heat maps of a layer, with the contributions of its units if it is the top layer, and its initial states."""
     lstms = example.layer(layer)
     found = [heatmap_json(example.values(name, layer), name, layer) for name in "ifgoch"]
-    if layer == len(example.lstm.arch.layers) - 1:
+    if layer == len(example.lstm.arch.layers) - 1 and example.contributions is not None:
         found.append(heatmap_json(example.contributions, "contribution", layer))
     return {
         "heatmaps": found,

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.members.clamp import ablate
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.storage.fields import fields_from
@@ -22,6 +21,7 @@ from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.types import Array
 
 _FILE = "units.json"  # for messages; gatewise.model.files writes it there
+_CLOSED = -100.0  # bias of a gate that is 0 in float32
 _CONTEXT = 5  # words of an excerpt before and after its step
 
 
@@ -154,21 +154,18 @@ def units_over(
 
 
 def without_unit(net: LSTM, unit: int) -> LSTM:
-    """The network with one unit of the top layer ablated in its weights: nothing reads its h.
+    """The network with one unit of the top layer ablated in its weights: its output gate is closed at every step.
 
-    Equal to `clamp.ablate` (tests/explain/test_units.py), at the kernel's speed; that clamp itself where the unit has
-    no weight of its own, because two directions are merged.
+    Equal to `clamp.ablate` (tests/explain/test_units.py), at the kernel's speed.
     """
-    arch, top = net.arch, net.arch.top
-    if top.merge != "concat":
-        return replace(net, clamps=(*net.clamps, *ablate(unit)))
+    top = net.arch.top
     place, column = divmod(unit, top.units)
-    name = f"lstm.{len(arch.layers) - 1}.{top.directions[place]}.weight_hh"
-    reader = "hidden.0.weight" if arch.hidden else "dense.weight"
-    recurrent, dense = net.parameters[name].copy(), net.parameters[reader].copy()
-    recurrent[:, column] = 0
-    dense[:, unit :: top.size] = 0  # once for each part of the pooling
-    return replace(net, parameters={**net.parameters, name: recurrent, reader: dense})
+    closed = {}
+    for part, value in (("weight_ih", 0.0), ("weight_hh", 0.0), ("bias", _CLOSED)):
+        name = f"lstm.{len(net.arch.layers) - 1}.{top.directions[place]}.{part}"
+        closed[name] = net.parameters[name].copy()
+        closed[name][3 * top.units + column] = value
+    return replace(net, parameters={**net.parameters, **closed})
 
 
 class _Statistics:

@@ -15,10 +15,19 @@ from gatewise.members.gates import Gates
 from gatewise.members.lstm import LSTM
 from gatewise.members.prefix import pooled_prefixes
 from gatewise.network.activations import ACTIVATIONS
+from gatewise.network.architecture import Architecture
 from gatewise.network.ops import Ops
 from gatewise.types import Array
 
 _SMALL = 1e-6  # two values of a hidden unit that are closer have the slope at their middle
+
+
+def has_contributions(arch: Architecture) -> bool:
+    """Whether the units of the top layer have parts of their own in the features: not in a product of two directions,
+    or in the maximum of a sum. Pooling "none" has no features of the whole sequence.
+    """
+    merge = arch.top.merge
+    return arch.pooling != "none" and (merge == "concat" or (merge != "product" and "max" not in arch.pooling))
 
 
 def unit_contributions(net: LSTM, score: Array, top: Sequence[Gates]) -> Array:
@@ -35,14 +44,14 @@ def unit_contributions(net: LSTM, score: Array, top: Sequence[Gates]) -> Array:
 
 def unit_weights(net: LSTM, score: Array, start: Array, end: Array) -> Array:
     """The weight of each unit of the top layer in the target score between two pooled states (parts of the pooling,
-    directions, H), as `feature_weights`, in their shape. Raises InputError where the top layer merges its directions so
-    that a unit has no part of its own.
+    directions, H), as `feature_weights`, in their shape. Raises InputError where they have none, see
+    `has_contributions`.
     """
-    pooling, merge = net.arch.pooling, net.arch.top.merge
-    if merge == "product" or (merge != "concat" and "max" in pooling):
+    merge = net.arch.top.merge
+    if not has_contributions(net.arch):
         raise InputError(
-            f"the units of the top layer have no parts of their own in the prediction: its directions are merged by "
-            f"{merge} before pooling {pooling!r}"
+            f"the units of the top layer have no part of their own in the prediction: its directions are merged by "
+            f"{merge!r} before pooling {net.arch.pooling!r}"
         )
     if merge == "concat":
         return feature_weights(net, score, start.reshape(-1), end.reshape(-1)).reshape(start.shape)

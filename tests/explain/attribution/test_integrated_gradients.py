@@ -27,6 +27,12 @@ from tests.explain.random_net import (
 
 LENGTH = 14
 UNKNOWN = 2
+# One torch.nn.LSTM has equal layers, and no pads or truncation; tests/network compares the gradients of all others.
+LIKE_NO_TORCH_LSTM = [
+    name
+    for name, arch in ARCHITECTURES.items()
+    if arch.stacked_fields() is None or arch.pooling == "step" or "truncated" in name or "nothing" in name
+]
 SMOOTH = [name for name, arch in ARCHITECTURES.items() if arch.gate == "sigmoid"]
 
 
@@ -38,12 +44,14 @@ def explanation_of(name: str, method: IntegratedGradients | None = None, length:
 @pytest.mark.parametrize("length", [1, LENGTH])
 @pytest.mark.parametrize("name", SMOOTH)
 def test_the_scores_add_up(name: str, length: int) -> None:
-    """The maximum has corners, which no quadrature likes; all else is rounding in float32."""
+    """The maximum and some activations have corners, which no quadrature likes; all else is rounding in float32."""
     found = explanation_of(name, None, length)
     assert found.residual == pytest.approx(found.target_score - found.base_value - found.scores.sum())
     way = max(abs(found.target_score - found.base_value), 0.1)
-    assert abs(found.residual) < (0.02 * way if "max" in ARCHITECTURES[name].pooling else 2e-5)
-    assert np.abs(found.scores).max() > 0.003
+    arch = ARCHITECTURES[name]
+    corners = "max" in arch.pooling or any(one.activation in ("relu", "elu") for one in arch.hidden)
+    assert abs(found.residual) < (0.02 * way if corners else 3e-5)
+    assert np.abs(found.scores).max() > 3e-4
     assert not found.adds_up
 
 
@@ -151,7 +159,7 @@ class TorchNet(torch.nn.Module):
         return torch.cat(parts, dim=1) @ self.weights["dense.weight"].T + self.weights["dense.bias"]
 
 
-@pytest.mark.parametrize("name", [name for name in SMOOTH if "truncated" not in name and "nothing" not in name])
+@pytest.mark.parametrize("name", [name for name in SMOOTH if name not in LIKE_NO_TORCH_LSTM])
 def test_equal_to_captum_on_torch_lstm(name: str) -> None:
     attr = pytest.importorskip("captum.attr", reason="captum is not installed (it is part of the dev extra)")
     arch = ARCHITECTURES[name]

@@ -134,14 +134,18 @@ def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False
     largest: whether it is the unit with the largest effect. Raises InputError for a unit that does not exist.
     """
     gates, column = example.unit(unit)
-    of, contributions = example.ensemble.target, example.contributions[:, unit]
-    where = f"unit {unit} (of 0 to {example.contributions.shape[1] - 1})"
+    of, of_all = example.ensemble.target, example.contributions
+    contributions = gates.memory_changes()[:, column] if of_all is None else of_all[:, unit]
+    where = f"unit {unit} (of 0 to {example.lstm.arch.top.size - 1})"
     if len(example.lstms) > 1:
         where += f", layer {gates.layer + 1}, {gates.direction}"
-    effect = f"effect on the {example.ensemble.score_noun}, {score_text(of, float(contributions.sum()))}"
-    text = f": {'largest ' * largest}{effect}, the sum of its contributions; {_half_life(gates.half_life()[column])}"
-    word = example.ensemble.token_noun == "word"
-    table = _table("rl" * word + "r" * (8 - word), "step", *["word"] * word, *"ifgoch", "contribution")
+    effect = f"{'largest ' * largest}effect on the {example.ensemble.score_noun}, "
+    effect += f"{score_text(of, float(contributions.sum()))}, the sum of its contributions"
+    if of_all is None:
+        effect = "the directions are merged, so it has no effect of its own; the steps at which its memory changes most"
+    text = f": {effect}; {_half_life(gates.half_life()[column])}"
+    word, last = example.ensemble.token_noun == "word", "contribution" if of_all is not None else "change of c"
+    table = _table("rl" * word + "r" * (8 - word), "step", *["word"] * word, *"ifgoch", last)
     previous = -1
     for t in sorted({0, len(contributions) - 1, *_largest(contributions, words)}):
         if t > previous + 1:

@@ -184,7 +184,7 @@ def _unit(value: str, example: Example, layer: int) -> int:
     """The requested unit; for "top" the unit with the largest effect, or below the top layer the largest jump of c."""
     layers = example.lstm.arch.layers
     if value == "top":
-        return example.top_unit if layer == len(layers) - 1 else int(serialize.jumps(example, layer)[0].argmax())
+        return example.top_unit if layer == len(layers) - 1 else int(example.jumps(layer)[0].argmax())
     units = layers[layer].size
     if int(value) >= units:
         raise RequestError("include", f"unit must be from 0 to {units - 1}, not {int(value)}")
