@@ -19,7 +19,7 @@ from gatewise.model import bundled
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
-from gatewise.network.architecture import Architecture
+from gatewise.network.architecture import Architecture, Hidden, Layer
 from gatewise.text import TokenEncoding
 from gatewise.types import Faithfulness
 from tests.explain.random_net import parameters_of
@@ -92,6 +92,16 @@ def series_model() -> Model:
     return Model.of_network(arch, parameters_of(arch, 9), scaling, ("slow", "fast", "step"), _facts(), HISTORY)
 
 
+def deep_model() -> Model:
+    """Layers of different sizes and directions, whose directions are multiplied at the top, and hidden layers."""
+    encoding = TokenEncoding.fit(TEXTS, vocab_size=80, min_count=1)
+    layers = Layer(9, "both"), Layer(4, "backward"), Layer(6, "both", "product")
+    arch = Architecture("tokens", encoding.vocab_size, 5, layers, "mean", (Hidden(5, "relu"),))
+    return Model.of_network(
+        arch, parameters_of(arch, 7), TextPreprocessor(encoding), ("bad", "good"), _facts(), HISTORY
+    )
+
+
 def number_model() -> Model:
     """One channel, one number, in the unit of the training data, and rows of its own as examples."""
     rows = [np.array([[1.0], [np.nan], [2.5], [4.0]], dtype=np.float32)]
@@ -118,6 +128,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "many": lambda: text_model(tuple(f"class {k}" for k in range(20)), outputs=20),
     "labels": labels_model,
     "bundled": lambda: load(bundled.folder()),
+    "deep": deep_model,
     "wide": lambda: text_model(pooling="mean+max", bidirectional=True),
 }
 

@@ -158,7 +158,7 @@ def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
         "4 keep": "kept = ft · ct−1",
         "5 write": "ct = ft · ct−1 + it · gt",
         "6 output": "ot = σ(zo),  ht = ot · tanh(ct)",
-        "7 pass on": "network logits = Wout pool(h1 … hT) + bout",
+        "7 pass on": "network logits = dense(pool(h1 … hT))",
     }
     assert page.locator(".formula sub").count() == 6, "of step 1, at the next word"
     assert page.inner_text(".stepname").lower() == "1 read"  # of the next word

@@ -41,8 +41,8 @@ def test_the_boxes_have_names_and_the_parts_tooltips(visit: Visit) -> None:
 
 def test_a_lower_layer_passes_h_up_and_its_units_are_ablated_there(visit: Visit) -> None:
     page = visit("series").open("#layer=0&s=7&u=3")
-    assert "to the layer above" in page.locator("#cell svg").text_content()
-    assert page.locator(".formula").text_content() == "xt of the layer above = ht"
+    assert "to the next layer" in page.locator("#cell svg").text_content()
+    assert page.locator(".formula").text_content() == "xt of the next layer = ht"
     page.click("#interventions button:has-text('Ablate unit 3')")
     page.wait_for_function("() => gatewise.store.get().data.changed?.applied.length === 1")
     assert "unit 3 of layer 1 ablated" in page.inner_text("#interventions .chips")
@@ -53,6 +53,22 @@ def test_a_lower_layer_passes_h_up_and_its_units_are_ablated_there(visit: Visit)
     page.evaluate("() => gatewise.store.set({ layer: 1 })")
     page.wait_for_selector("#interventions button:has-text('Ablate unit 3')")
     assert page.inner_text("#interventions button:has-text('unit 3'):not(.chip)") == "Ablate unit 3"
+
+
+def test_every_layer_has_its_own_units_and_directions(visit: Visit) -> None:
+    """Units that are merged at the top have no effect: they are sorted by the changes of their memory."""
+    page = visit("deep").open("")
+    page.wait_for_function("() => gatewise.store.get().data?.units?.order.jump.length === 12")
+    assert "18 + 4 + 12 units · 3 layers · bidirectional" in page.inner_text("#modelname")
+    assert "forward" in page.inner_text(".unitline") or "backward" in page.inner_text(".unitline")
+    assert "to the next layer" in page.locator("#cell svg").text_content()
+    for layer, count in ((1, 4), (0, 18)):
+        page.select_option("select[aria-label=Layer]", str(layer))
+        page.wait_for_function(f"() => gatewise.store.get().data?.units?.order.jump.length === {count}")
+        page.evaluate(f"() => gatewise.store.set({{ u: {count - 1} }})")
+        page.wait_for_function(f"() => gatewise.store.get().data?.unitOf.has({count - 1})")
+        line = f"unit {count - 1}, backward"
+        page.wait_for_function(f"() => document.querySelector('.unitline').textContent.includes({line!r})")
 
 
 def test_the_cell_is_wide_from_1500_px_and_expands(visit: Visit) -> None:

@@ -25,14 +25,14 @@ const FORMULAS = [
 
 /** The formula of step s (1 to 7) as parts {text, sub: whether it is a subscript}. */
 export function stepFormula(s, unit) {
-	const last = unit.contribution ? "network logits = W_{out} pool(h_1 … h_T) + b_{out}" : "x_t of the layer above = h_t";
+	const last = unit.contribution ? "network logits = dense(pool(h_1 … h_T))" : "x_t of the next layer = h_t";
 	const formula = FORMULAS[s - 1] ?? last;
 	const there = unit.direction === "backward" ? formula.replaceAll("t−1", "t+1") : formula;
 	return there.split(/_(?:\{([^}]+)\}|(\w))/).map((text, n) => ({ text: text ?? "", sub: n % 3 > 0 })).filter(({ text }) => text);
 }
 
 /** Where the h of the unit goes from this layer. */
-export const destination = (n) => (n.contribution === null ? "to the layer above" : "to the prediction");
+export const destination = (n) => (n.contribution === null ? "to the next layer" : "to the prediction");
 
 /** One line on each part of the cell: the name of the number, its formula and its value. gates: names by letter. */
 export function partTitles(n, gates, tokenNoun) {
@@ -92,7 +92,7 @@ export function stepLine(s, n, { word, tokenNoun, scoreName, now, clamped = new 
 		`i · g = ${equation([n.i, n.g], "×", n.written)};  c = kept + written = ${equation([n.kept, n.written], "+", n.c)}`,
 		`${gate("o")};  h = o · tanh c = ${equation([n.o, n.tanh], "×", n.h)}`,
 		n.contribution === null
-			? `h = ${fmt(n.h)} is passed to the layer above and to the next ${tokenNoun}.`
+			? `h = ${fmt(n.h)} is passed to the next layer and to the next ${tokenNoun}.`
 			: `h = ${fmt(n.h)} is passed on. This unit adds ${fmt(n.contribution, 3, true)} to the ${scoreName} here. ` +
 				`The prediction is now ${now}.`,
 	][s - 1];

@@ -7,7 +7,7 @@ import { createPlayer } from "./player.js";
 import { createPredictionView } from "./prediction.js";
 import { createTextView, sidesOf } from "./textview.js";
 import { lineOf, valueText } from "./value.js";
-import { covers, directionOf, selectedUnit, selectedWord, stepCount, tokenNounOf, unitCount } from "./store.js";
+import { covers, directionOf, selectedUnit, selectedWord, shapeOf, stepCount, tokenNounOf, unitCount } from "./store.js";
 
 const EMPTY = "The words of a text are coloured by their scores; the line shows the prefix predictions.";
 
@@ -140,11 +140,11 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		}
 		topUnits.value = top.includes(String(selectedUnit(state))) ? String(selectedUnit(state)) : "";
 		const model = state.model?.model;
-		if (model && layer.options.length !== model.layers) {
-			layer.replaceChildren(...Array.from({ length: model.layers }, (_, n) => el("option", { value: n }, `layer ${n + 1}`)));
-			layer.hidden = model.layers < 2;
+		if (model && layer.options.length !== model.layers.length) {
+			layer.replaceChildren(...model.layers.map((_, n) => el("option", { value: n }, `layer ${n + 1}`)));
+			layer.hidden = model.layers.length < 2;
 		}
-		if (model) layer.value = String(state.layer ?? model.layers - 1);
+		if (model) layer.value = String(state.layer ?? model.layers.length - 1);
 	}
 
 	function drawCell(state) {
@@ -154,8 +154,9 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		const unit = data?.unitOf.get(k);
 		const tokenNoun = tokenNounOf(state);
 		const word = data?.words[t] ?? "";
-		const bidirectional = (state.model?.model.directions.length ?? 1) > 1;
-		const direction = bidirectional ? `, ${directionOf(state.model.model, k)}` : "";
+		const model = state.model?.model;
+		const named = model && shapeOf(model, state.layer).directions.join() !== "forward";
+		const direction = named ? `, ${directionOf(model, k, state.layer)}` : "";
 		setText(unitLine, data ? `${tokenNoun} ${t + 1} “${[...word].slice(0, 16).join("")}” · unit ${k}${direction}` : "");
 		places.cell.classList.toggle("waiting", !unit || unit.c.length !== stepCount(state));
 		if (!data) {

@@ -1,9 +1,12 @@
 // Units as rows of the heat maps of a layer, for pages without a server.
 
-/** The units of decoded heat maps, each built on first use. model: the network in a few numbers; c0, h0: by unit. */
+import { directionOf } from "./store.js";
+
+/** The units of decoded heat maps, each built on first use. model: the network in a few numbers; c0, h0: by unit; layer:
+ * of them, null for the top one. */
 export class HeatmapUnits {
-	constructor({ model, c0, h0 }, heatmaps) {
-		[this.model, this.c0, this.h0, this.heatmaps, this.built] = [model, c0, h0, heatmaps, new Map()];
+	constructor({ model, c0, h0, layer = null }, heatmaps) {
+		Object.assign(this, { model, c0, h0, layer, heatmaps, built: new Map() });
 	}
 	has(k) {
 		return this.heatmaps.size > 0 && k >= 0 && k < this.heatmaps.get("c").rows;
@@ -16,7 +19,7 @@ export class HeatmapUnits {
 				return heatmap && Array.from(heatmap.values.subarray(k * heatmap.columns, (k + 1) * heatmap.columns));
 			};
 			const parts = Object.fromEntries([..."ifgoch", "contribution"].map((name) => [name, row(name)]));
-			const direction = this.model.directions[Math.floor(k / this.model.units)];
+			const direction = directionOf(this.model, k, this.layer);
 			this.built.set(k, { k, direction, c0: this.c0[k], h0: this.h0[k], preactivations: null, half_life: halfLife(parts.f), ...parts });
 		}
 		return this.built.get(k);

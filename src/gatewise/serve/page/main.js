@@ -251,11 +251,12 @@ async function chooseModel(name) {
 byId("models").addEventListener("change", () => chooseModel(byId("models").value));
 
 function showModel(model) {
-	const { inputs, units, layers, directions } = model.model;
+	const { inputs, layers } = model.model;
 	const evaluation = model.evaluations.at(-1);
-	const parts = [`${units * directions.length} units`];
-	if (layers > 1) parts.push(`${layers} layers`);
-	if (directions.length > 1) parts.push("bidirectional");
+	const sizes = layers.map(({ units, directions }) => units * directions.length);
+	const parts = [`${new Set(sizes).size > 1 ? sizes.join(" + ") : sizes[0]} units`];
+	if (layers.length > 1) parts.push(`${layers.length} layers`);
+	if (layers.some(({ directions }) => directions.length > 1)) parts.push("bidirectional");
 	if (model.members.length > 1) parts.push(weightsText(model.members));
 	if (evaluation) parts.push(`${safeText(evaluation.data.split(":")[0], 60)}: ${evaluation.figures.split(",")[0].split(" (")[0]}`);
 	setText(byId("modelname"), [safeText(model.name, 40), ...parts].join(" · "));

@@ -20,7 +20,7 @@ export function createUnitPanel(root, store, api) {
 		if (!state.model) return;
 		if (!state.data) ofText.remove(); // the answer for another unit may take long
 		const { model } = state.model;
-		const [unit, layer] = [selectedUnit(state), state.layer ?? model.layers - 1];
+		const [unit, layer] = [selectedUnit(state), state.layer ?? model.layers.length - 1];
 		const key = `${unit} ${layer}`;
 		const shown = `${key} ${state.data?.id} ${state.data?.unitOf.has(unit)}`;
 		if (current === shown) return;

@@ -39,7 +39,7 @@ async function unitOf(k, found, layer, loadHeatmaps) {
 	const own = found.layers[layer].unit.find((one) => one.k === k);
 	if (own) return own;
 	const { heatmaps, c0, h0 } = await loadHeatmaps();
-	return new HeatmapUnits({ model: found.answer.model, c0, h0 }, new Map(heatmaps.map((one) => [one.name, decode(one)]))).get(k);
+	return new HeatmapUnits({ model: found.answer.model, c0, h0, layer }, new Map(heatmaps.map((one) => [one.name, decode(one)]))).get(k);
 }
 
 async function explain({ include, method, layer, changes, ...input }) {

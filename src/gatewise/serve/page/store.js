@@ -96,19 +96,28 @@ export function selectedUnit(state) {
 	return state.data?.units?.order?.effect?.[0] ?? state.data?.units?.order?.jump?.[0] ?? state.data?.lastUnit ?? 0;
 }
 
-/** The number of units of a layer, both directions counted. */
-export const unitCount = (state) => (state.model ? state.model.model.units * state.model.model.directions.length : 0);
+/** The shape of a layer, null for the top one: {units of a direction, directions}. model: in a few numbers. */
+export const shapeOf = (model, layer) => model.layers[layer ?? model.layers.length - 1];
+
+/** The number of units of the shown layer, both directions counted. */
+export function unitCount({ model, layer }) {
+	const shape = model && shapeOf(model.model, layer);
+	return shape ? shape.units * shape.directions.length : 0;
+}
 
 /** {layer} of a change to the shown unit, {} in the top layer. */
-export const layerOf = ({ model, layer }) => (!model || layer === null || layer === model.model.layers - 1 ? {} : { layer });
+export const layerOf = ({ model, layer }) => (!model || layer === null || layer === model.model.layers.length - 1 ? {} : { layer });
 
 /** Whether a change reaches unit k of the shown layer at step t. */
 export function covers({ unit, from, to, layer, direction }, k, t, { model: { model }, layer: shown }) {
-	const top = model.layers - 1;
+	const top = model.layers.length - 1;
 	const at = shown ?? top;
 	if ((layer ?? (unit === "all" ? at : top)) !== at || (unit !== "all" && unit !== k)) return false;
-	return (!direction || direction === directionOf(model, k)) && (from == null || (from <= t && t <= to));
+	return (!direction || direction === directionOf(model, k, at)) && (from == null || (from <= t && t <= to));
 }
 
-/** The direction of a unit. */
-export const directionOf = (model, unit) => model.directions[Math.floor(unit / model.units)] ?? "forward";
+/** The direction of a unit of a layer, null for the top one. */
+export function directionOf(model, unit, layer) {
+	const { units, directions } = shapeOf(model, layer);
+	return directions[Math.floor(unit / units)] ?? "forward";
+}

@@ -12,7 +12,7 @@ const { numbersAt, partTitles, stepFormula, stepLine } = await page("cellmath");
 const { differenceText, lineOf, headingText, methodNotes, othersText, scoreText, sumText, number, valueText, weightsText } = await page("value");
 const { compress, decompress, parseChange, readFragment, writeChange, writeFragment } = await page("url");
 const { fitToModel } = await page("linkfit");
-const { covers, createStore, layerOf, START, selectedWord } = await page("store");
+const { covers, createStore, directionOf, layerOf, START, selectedWord, unitCount } = await page("store");
 const { describeChange, fittingChanges } = await page("interventions");
 const { differenceOf } = await page("compare");
 
@@ -81,8 +81,8 @@ test("each step has its formula, in the direction of the unit", () => {
   const forward = { direction: "forward", contribution: [1] };
   assert.equal(text(5, forward), "c[t] = f[t] · c[t−1] + i[t] · g[t]");
   assert.equal(text(4, { ...forward, direction: "backward" }), "kept = f[t] · c[t+1]");
-  assert.equal(text(7, forward), "network logits = W[out] pool(h[1] … h[T]) + b[out]");
-  assert.equal(text(7, { direction: "forward", contribution: null }), "x[t] of the layer above = h[t]");
+  assert.equal(text(7, forward), "network logits = dense(pool(h[1] … h[T]))");
+  assert.equal(text(7, { direction: "forward", contribution: null }), "x[t] of the next layer = h[t]");
 });
 
 const part = { kept: 3, tokens: { start: [0, 0, 9], end: [0, 4, 13], truncated: [[5, 8]], names: { 0: "<start>" }, unknown: [] } };
@@ -161,7 +161,7 @@ test("a link's nonsense stays out", async () => {
 });
 
 test("of a link only what the model has is kept, and the rest is named", async () => {
-  const model = { units: 6, directions: ["forward", "backward"], layers: 1, labels: ["bad", "good"], task: "classification", gate: "sigmoid" };
+  const model = { layers: [{ units: 6, directions: ["forward", "backward"] }], labels: ["bad", "good"], task: "classification", gate: "sigmoid" };
   const fit = async (fragment, more = {}) => fitToModel(await readFragment(fragment), { model: { ...model, ...more }, methods: ["leave-one-out"] });
   const fine = "#t=good&u=11&layer=0&m=leave-one-out&target=good&against=bad&x=f11:0.5,o*:1";
   const kept = await fit(fine);
@@ -170,7 +170,9 @@ test("of a link only what the model has is kept, and the rest is named", async (
   assert.deepEqual([kept.found, dropped], [expected, undefined]);
   const { found, note } = await fit("#t=good&u=12&layer=3&m=magic&target=fine&x=f12:0.5,z3:1,f3:0.5");
   assert.deepEqual(found, { text: "good", changes: [{ gate: "f", unit: 3, value: 0.5, from: null, to: null }] });
-  assert.equal(note, "The link names what this model lacks, and it is left out: gate z, unit 12, layer 3, method magic, class “fine”.");
+  assert.equal(note, "The link names what this model lacks, and it is left out: gate z, layer 3, unit 12, method magic, class “fine”.");
+  const layers = [{ units: 3, directions: ["backward"] }, ...model.layers];
+  assert.match((await fit("#u=4&layer=0&x=f4:0,f2l0:0,f3l0:0", { layers })).note, /: unit 4, unit 3\.$/);
   assert.match((await fit("#w=-1&u=1e9&x=f1:9")).note, /: word -1, unit 1e9, change f1:9\.$/);
   assert.match((await fit("#x=f1:0.5", { gate: "binary" })).note, /value 0.5 of gate f/);
   assert.match((await fit("#target=good&against=good")).note, /comparison with “good”/);
@@ -207,7 +209,8 @@ test("changes are cut to the text, and said in words", () => {
 });
 
 test("a change is of its layer and direction", () => {
-  const model = { model: { layers: 2, units: 4, directions: ["forward", "backward"] } };
+  const both = ["forward", "backward"];
+  const model = { model: { layers: [{ units: 4, directions: both }, { units: 4, directions: both }] } };
   const [top, lower] = [{ ...START, model }, { ...START, model, layer: 0 }];
   const cases = [
     [{ unit: 3 }, [true, false]], [{ unit: 3, layer: 0 }, [false, true]], [{ unit: 3, layer: 1 }, [true, false]],
@@ -217,6 +220,13 @@ test("a change is of its layer and direction", () => {
   for (const [change, expected] of cases) assert.deepEqual([top, lower].map((state) => covers(change, 3, 1, state)), expected, JSON.stringify(change));
   assert.equal(covers({ unit: "all", direction: "backward" }, 5, 1, top), true);
   assert.deepEqual([top, { ...top, layer: 1 }, lower, START].map(layerOf), [{}, {}, { layer: 0 }, {}]);
+});
+
+test("units and directions are those of the layer", () => {
+  const layers = [{ units: 3, directions: ["backward"] }, { units: 2, directions: ["forward", "backward"] }];
+  const model = { model: { layers } };
+  assert.deepEqual([null, 0, 1].map((layer) => unitCount({ model, layer })), [4, 3, 4]);
+  assert.deepEqual([[1, null], [2, null], [2, 0]].map(([unit, layer]) => directionOf(model.model, unit, layer)), ["forward", "backward", "backward"]);
 });
 
 test("the number of differing words is a sentence", () => {
