@@ -37,6 +37,11 @@ REFUSED = [
     ("predict -m {tokens} good\ud800", "lone surrogate U+D800 at character 4"),
     ("explain -m {keras} good\ud800", "lone surrogate U+D800 at character 4"),
     ("explain -m {tokens} good\ud800", "lone surrogate U+D800 at character 4"),
+    # commands
+    ("predikt", "No such command 'predikt'."),
+    ("predikt x", "--help"),
+    ("train", "--help"),
+    ("predict -m m x --fast", "--help"),
     # models
     ("predict -m {tmp}/missing x", "missing"),
     ("explain -m {tmp}/missing x", "missing"),
@@ -270,15 +275,6 @@ def test_a_folder_of_somebody_else_is_left(run: Run, places: dict[str, Path]) ->
     refused(run, "train", places["csv"], "--text", "review", "--label", "sentiment", "-o", other)
     assert "is not a gatewise model" in refused(run, "compress", "-m", places["keras"], "-o", other)
     assert [file.name for file in other.iterdir()] == ["thesis.txt"]
-
-
-@pytest.mark.parametrize("words", [["train"], ["learn", "x"], ["predict", "-m", "m", "x", "--fast"]])
-def test_wrong_usage(run: Run, words: list[str]) -> None:
-    result = run(*words)
-    assert result.exit_code == 2
-    assert result.stderr.count("\n") == 1
-    assert "--help" in result.stderr
-    assert result.stdout == ""
 
 
 def test_an_unknown_kernel(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,10 +52,12 @@ def started(command: list[str], until: str, stream: str = "stdout", **options: A
     raise AssertionError(process.communicate())
 
 
+@pytest.mark.parametrize("times", [1, 10])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_a_command_with_its_exit_code(number: int) -> None:
+def test_a_signal_ends_a_command_with_its_exit_code(number: int, times: int) -> None:
     with started([sys.executable, "-c", BUSY], "busy") as process:
-        process.send_signal(number)
+        for _ in range(times):
+            process.send_signal(number)
         _, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (128 + number, "gatewise: stopped\n")
 
@@ -84,14 +86,6 @@ def test_a_signal_outside_of_a_command(file: str, function: str) -> None:
     program = [sys.executable, "-c", EARLY, file, function]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "gatewise: stopped\n")
-
-
-def test_ten_ctrl_c_in_a_row() -> None:
-    with started([sys.executable, "-c", BUSY], "busy") as process:
-        for _ in range(10):
-            process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=300)
-    assert (process.returncode, errors) == (130, "gatewise: stopped\n")
 
 
 def test_nohup_ignores_a_closed_terminal() -> None:

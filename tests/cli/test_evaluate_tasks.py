@@ -173,9 +173,3 @@ def test_data_with_one_class_is_evaluated(
     found = run.json("evaluate", *words)
     assert (found["n"], found["auc"]) == (5, None)
     assert run("evaluate", *words, "--html", tmp_path / "report.html").exit_code == 0
-
-
-def test_training_on_one_class_is_refused(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "new.csv").write_text("text,label\n" + "".join(f"{text},positive\n" for text in TEXTS))
-    done = run("train", tmp_path / "new.csv", "-o", tmp_path / "model")
-    assert (done.exit_code, "only 'positive' in 'label'" in done.stderr) == (2, True)

@@ -10,6 +10,7 @@ import pytest
 
 from gatewise.data import Labelled
 from gatewise.errors import InputError
+from gatewise.explain import METHODS
 from gatewise.members.ngrams import Ngrams
 from gatewise.model.compress import compress
 from gatewise.model.model import Model, load
@@ -199,12 +200,7 @@ def test_compression_is_measured_by_task(data: Labelled) -> None:
         assert report.accuracy_after == small.evaluate(data).accuracy
         assert 0 < report.agreement <= 1
         assert "| agreement of the predictions | |" in small.card()
-    assert set(model.metadata.faithfulness) == {
-        "prefix-difference",
-        "cell-decomposition",
-        "integrated-gradients",
-        "leave-one-out",
-    }
+    assert set(model.metadata.faithfulness) == set(METHODS)
 
 
 def test_units_of_a_regression() -> None:

@@ -14,6 +14,7 @@ from gatewise.model.model import Model, load
 from gatewise.network.forward import PAD_CHUNK
 from gatewise.text import KerasEncoding
 from tests.kernels.batches import needs_native
+from tests.kernels.cases import draw
 from tests.small_models import small_model
 
 LENGTH = 2 * PAD_CHUNK + 40
@@ -65,15 +66,8 @@ def test_loaded_parameters_cannot_be_written(model: Model) -> None:
 
 @needs_native
 def test_packed_weights_belong_to_readonly_arrays_alone() -> None:
-    rng = np.random.default_rng(2)
-    weight = rng.normal(size=(4 * 20, 20)).astype(np.float32)
-    given: dict[str, Any] = {
-        "pre": rng.normal(size=(5, 80)).astype(np.float32),
-        "index": None,
-        "lengths": np.array([5]),
-        "h0": np.ones((1, 20), np.float32),
-        "c0": np.ones((1, 20), np.float32),
-    }
+    given = draw(2, 1, 20, False, "sigmoid", False).arrays("float32")
+    weight = given.pop("weight_hh")
     kernel, before = native.Native(), len(native._packed)
     free = kernel.forward(LSTMCall(weight_hh=weight, **given))
     view = weight[:]

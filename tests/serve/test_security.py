@@ -75,13 +75,8 @@ def test_every_answer_carries_the_headers(port: int) -> None:
 def test_other_hosts_are_rejected(port: int, method: str) -> None:
     names = ["evil.example", "localhost.evil", "127.0.0.1.nip.io", f"127.0.0.1.nip.io:{port}", f"evil.example:{port}"]
     names += ["127.0.0.1", "localhost", f"127.0.0.1:{port + 1}", f"127.0.0.1:{port}@evil.example", ""]
-    names += [
-        f"evil@127.0.0.1:{port}",
-        f"127.0.0.1:{port} evil",
-        f"[::1]:{port}.evil",
-        f"0.0.0.0:{port}",
-        f"127.1:{port}",
-    ]
+    names += [f"evil@127.0.0.1:{port}", f"127.0.0.1:{port} evil", f"[::1]:{port}.evil"]
+    names += [f"0.0.0.0:{port}", f"127.1:{port}"]
     for name in names:
         for path in ("/", "/predict", "/v2/health/live", "/model"):
             head = f"{method} {path} HTTP/1.1\r\nHost: {name}\r\nContent-Type: application/json\r\nContent-Length: 0"

@@ -116,10 +116,10 @@ def test_an_invalid_table_is_refused(table: Any, message: str) -> None:
         stored_forms(forms, table, {})
 
 
-def refused(stored: Tensors, *words: str) -> None:
-    table, forms = {"w": "int8"}, {"w": ((6, 9), "float32")}
+def refused(stored: Tensors, *words: str, n: int = 6, **rows: int) -> None:
+    table, forms = {"w": "int8"}, {"w": ((n, 9), "float32")}
     with pytest.raises(ModelFileError) as caught:
-        unpack(tensors_from_bytes(tensors_to_bytes(stored), stored_forms(forms, table, {})), table)
+        unpack(tensors_from_bytes(tensors_to_bytes(stored), stored_forms(forms, table, rows)), table)
     assert all(word in str(caught.value) for word in ("model.safetensors", *words)), caught.value
 
 
@@ -226,21 +226,18 @@ def test_an_invalid_number_of_rows_is_refused(counts: Any, message: str) -> None
 
 
 def test_rows_that_are_not_what_the_configuration_says() -> None:
-    table, forms = {"w": "int8"}, {"w": ((60, 9), "float32")}
+    table = {"w": "int8"}
     good = pack({"w": shared()}, table)
-
-    def refused_rows(stored: Tensors, message: str) -> None:
-        with pytest.raises(ModelFileError, match=message):
-            unpack(tensors_from_bytes(tensors_to_bytes(stored), stored_forms(forms, table, {"w": 7})), table)
-
     rows = good["w.rows"]
-    for bad in (7, 2**16 - 1):
-        refused_rows(
-            {**good, "w.rows": np.where(rows == 3, bad, rows).astype(np.uint16)}, "numbers a row that does not"
-        )
-    refused_rows({**good, "w.rows": rows.astype(np.int32)}, "'w.rows' is 'I32'")
-    refused_rows({**good, "w.rows": rows[:59]}, "'w.rows' has shape")
-    refused_rows({**good, "w": good["w"][:6]}, "'w' has shape")
-    refused_rows({name: array for name, array in good.items() if name != "w.rows"}, "'w.rows' is missing")
+    wrong = {bad: np.where(rows == 3, bad, rows).astype(np.uint16) for bad in (7, 2**16 - 1)}
+    for stored, message in (
+        ({**good, "w.rows": wrong[7]}, "numbers a row that does not"),
+        ({**good, "w.rows": wrong[2**16 - 1]}, "numbers a row that does not"),
+        ({**good, "w.rows": rows.astype(np.int32)}, "'w.rows' is 'I32'"),
+        ({**good, "w.rows": rows[:59]}, "'w.rows' has shape"),
+        ({**good, "w": good["w"][:6]}, "'w' has shape"),
+        ({name: array for name, array in good.items() if name != "w.rows"}, "'w.rows' is missing"),
+    ):
+        refused(stored, message, n=60, w=7)
     with pytest.raises(ModelFileError, match=r"'w\.rows' is not part"):
         tensors_from_bytes(tensors_to_bytes(good), stored_forms({"w": ((7, 9), "float32")}, table, {}))

@@ -30,11 +30,15 @@ def links(text: str) -> list[str]:
     return [a or b for a, b in _LINK.findall(plain)]
 
 
+def anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def anchors(path: Path) -> set[str]:
     """The anchors that GitHub gives the headings of a page."""
     found: dict[str, int] = {}
     for heading in re.findall(r"^#+\s+(.*?)\s*#*$", _CODE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE):
-        slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        slug = anchor(heading)
         found[slug] = found.get(slug, -1) + 1
     return {slug if not n else f"{slug}-{n}" for slug, count in found.items() for n in range(count + 1)}
 
@@ -74,10 +78,6 @@ def entries(page: Path) -> list[tuple[str, str]]:
     """(heading, text) of each entry."""
     found = re.split(r"^## (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     return list(zip(found[::2], found[1::2], strict=True))
-
-
-def anchor(heading: str) -> str:
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
