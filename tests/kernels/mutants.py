@@ -3,7 +3,7 @@
 Several are bugs of released libraries: h0 and c0 swapped at a call, dW with h_t instead of h_{t-1}.
 
 A mutant with one hook of `Mutant` is a function here, one with several a class. Not every check that would notice is
-named, but enough that each check is seen to fail: test_mutants.py counts.
+named, but enough that each check is seen to fail: test_suite.py counts.
 """
 
 from __future__ import annotations

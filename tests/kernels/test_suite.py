@@ -1,4 +1,4 @@
-"""The kernel test suite on every kernel that runs here, with every instruction set."""
+"""The kernel test suite on every kernel that runs here, with every instruction set. It must reject every mutant."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gatewise.kernels.reference import Reference
 from gatewise.types import Gate
 from tests.kernels.cases import draw
 from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close
+from tests.kernels.mutants import MUTANTS, Mutant
 from tests.kernels.suite import CHECKS
 
 Maker = Callable[[], Kernel]
@@ -76,3 +77,25 @@ def test_the_cell_by_hand(gate: Gate) -> None:
     c, h = (0.5834, 0.3839) if gate == "sigmoid" else (0.4, np.tanh(0.4))
     assert abs(run.c_T[0, 0] - c) < 5e-5
     assert abs(run.h_T[0, 0] - h) < 5e-5
+
+
+PAIRS = [
+    pytest.param(one, f"check_{by}", id=f"{one.__name__}-{by}") for one, checks in MUTANTS.items() for by in checks
+]
+
+
+@pytest.mark.parametrize(("mutant", "check"), PAIRS)
+def test_the_suite_rejects(mutant: type[Mutant], check: str) -> None:
+    with pytest.raises(AssertionError):
+        CHECKS[check](mutant())
+
+
+def test_every_check_can_fail() -> None:
+    assert {f"check_{by}" for checks in MUTANTS.values() for by in checks} == set(CHECKS)
+    assert len(MUTANTS) == 23
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_unbroken_base_passes(check: str) -> None:
+    """Else a mutant could be rejected for its base class and not for its mutation."""
+    CHECKS[check](Mutant())

@@ -51,8 +51,6 @@ def test_the_front_door_knows_its_names() -> None:
     import gatewise
 
     assert dir(gatewise) == sorted(gatewise.__all__)
-    for name in gatewise.__all__:
-        assert getattr(gatewise, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         gatewise.nothing  # noqa: B018
 
