@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -11,13 +11,31 @@ from gatewise.members.member import Member
 from gatewise.members.ngrams import BITS, Ngrams
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
-from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.network.architecture import Architecture, Hidden, Layer, initial_parameters
 from gatewise.text import TokenEncoding
+from gatewise.types import Activation
 from tests.members.test_convolutions import some
 
 WORDS = [f"word{n}" for n in range(28)]
 TOKENS = TokenEncoding.fit([" ".join(WORDS)], min_count=1)  # 30 entries, padding and unknown included
 CHANNELS = 2
+
+
+ACTIVATIONS = get_args(Activation)
+OTHER_SHAPES: dict[str, dict[str, Any]] = {
+    "sizes": {"layers": (Layer(7), Layer(4, "both"), Layer(5)), "classes": 3},
+    "backward": {"layers": (Layer(6, "backward"),), "inputs": "channels"},
+    "backward below": {"layers": (Layer(6, "backward"), Layer(4)), "pooling": "mean", "max_length": 8},
+    "step": {"layers": (Layer(5, "both"),), "pooling": "step", "classes": 3},
+    "sum": {"layers": (Layer(5, "both", "sum"),), "pooling": "mean+max"},
+    "mean": {"layers": (Layer(5, "both", "mean"),), "inputs": "channels", "pooling": "last"},
+    "product": {"layers": (Layer(5, "both", "product"), Layer(6)), "pooling": "max"},
+    **{
+        f"hidden {', '.join(names)}": {"layers": (Layer(7),), "hidden": tuple(Hidden(9, name, 0.3) for name in names)}
+        for names in (ACTIVATIONS[n : n + 2] for n in range(0, len(ACTIVATIONS), 2))
+    },
+    "hidden, pads": {"layers": (Layer(7),), "hidden": (Hidden(4, "relu"),), "padding": "pre", "max_length": 20},
+}
 
 
 def random_model(
@@ -32,7 +50,8 @@ def random_model(
     series = options.pop("inputs", "tokens") == "channels"
     channels = CHANNELS + mask
     start = ("channels", channels, 0) if series else ("tokens", TOKENS.vocab_size, 5)
-    arch = Architecture.stacked(*start, **{"units": 6, "outputs": outputs, **options})  # type: ignore[arg-type]
+    make: Any = Architecture if isinstance(options.get("layers"), tuple) else Architecture.stacked
+    arch = make(*start, **({} if make is Architecture else {"units": 6}), **{"outputs": outputs, **options})
     parameters = initial_parameters(arch, rng)
     parameters = {k: (v + rng.normal(0, 0.3, v.shape)).astype(np.float32) for k, v in parameters.items()}
     preprocessor: Any = TextPreprocessor(TOKENS)

@@ -17,8 +17,9 @@ from gatewise.exchange.onnx_export import ExportError, OnnxSource
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.network.architecture import Layer
 from gatewise.types import Array
-from tests.exchange.random_models import random_inputs, random_model
+from tests.exchange.random_models import OTHER_SHAPES, random_inputs, random_model
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -53,6 +54,7 @@ CASES: dict[str, dict[str, Any]] = {
     "series": {"inputs": "channels", "classes": 3, "pooling": "mean+max", "bidirectional": True},
     "series with a mask": {"inputs": "channels", "mask": True, "max_length": 12, "truncation": "middle"},
     "series and convolutions": {"inputs": "channels", "mask": True, "linear": "convolutions", "classes": 3},
+    **OTHER_SHAPES,
     "regression of series": {"inputs": "channels", "task": "regression", "max_length": 12, "linear": "convolutions"},
 }
 
@@ -75,6 +77,19 @@ def test_onnx_runtime_computes_the_same(name: str, tmp_path: Path, monkeypatch: 
         if model.task != "regression":
             np.testing.assert_allclose(found["probabilities"], model.predict_proba(given), atol=1e-5)
         assert len(found) == (1 if model.task == "regression" else 2)
+
+
+def test_without_pooling_every_step_has_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_export, "CHECKED", 100)
+    for max_length in (0, 8):
+        model = random_model(classes=3, layers=(Layer(5, "both"),), pooling="none", max_length=max_length)
+        assert model.to_onnx(tmp_path / "model.onnx").max_error <= 1e-5
+        inputs = random_inputs(model)
+        found, wanted = run(tmp_path / "model.onnx", model, inputs, 1, 7), model.ensemble.logits
+        for row, p, sequence in zip(*found.values(), model.preprocessor.encode_batch(inputs), strict=True):
+            logits = wanted([sequence])
+            np.testing.assert_allclose(row[: len(logits)], logits, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(p[: len(logits)], model.target.probabilities(logits), atol=1e-5)
 
 
 def test_a_thousand_random_inputs_are_compared_and_long_ones_are_among_them(

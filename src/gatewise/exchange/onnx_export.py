@@ -2,7 +2,8 @@
 
 Inputs of the graph: `tokens` (batch, steps) int64 or `series` (batch, steps, channels) float32, NaN where a value is
 missing, padded at the end with any ids or numbers; `lengths` (batch,) int64, the steps of each sequence, at least 1.
-Outputs: `logits` (batch, outputs) and `probabilities` (batch, classes) float32, of a regression `values` instead.
+Outputs: `logits` (batch, outputs) and `probabilities` (batch, classes) float32, of a regression `values` instead. With
+pooling "none" they are (batch, read steps, outputs), and those behind the end of a sequence mean nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gatewise.errors import GatewiseError, required
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.onnx.graph import OPSET, Graph, ints, scalar, step_mask
 from gatewise.members.onnx.lstm import check_exportable
+from gatewise.network.batch import truncate
 from gatewise.storage.atomic import write_atomic
 from gatewise.target import Target
 from gatewise.types import Array
@@ -102,12 +104,13 @@ def onnx_model(source: OnnxSource, metadata: Mapping[str, str]) -> Any:
             total = graph.add("Add", logits, total)
     logits = graph.cast(total, np.float32)
     outputs: dict[str, Any] = {}
+    rows = ["batch", "read_steps"] if ensemble.lstm.arch.pooling == "none" else ["batch"]
     if target.task == "regression":
-        outputs[graph.rename(logits, "values")] = (np.float32, ["batch", target.outputs])
+        outputs[graph.rename(logits, "values")] = (np.float32, [*rows, target.outputs])
     else:
-        outputs[graph.rename(logits, "logits")] = (np.float32, ["batch", target.outputs])
+        outputs[graph.rename(logits, "logits")] = (np.float32, [*rows, target.outputs])
         probabilities = graph.rename(_probabilities(graph, logits, target), "probabilities")
-        outputs[probabilities] = (np.float32, ["batch", len(target.classes)])
+        outputs[probabilities] = (np.float32, [*rows, len(target.classes)])
     return graph.model(
         {name: (dtype, ["batch", "steps", *channels]), lengths: (np.int64, ["batch"])},
         outputs,
@@ -166,13 +169,13 @@ def _interpolated(graph: Graph, x: str, known: str) -> str:
 
 
 def _probabilities(graph: Graph, logits: str, target: Target) -> str:
-    """Probabilities (B, K) of logits (B, outputs)."""
+    """Probabilities (..., K) of logits (..., outputs)."""
     if target.task == "multilabel":
         return graph.add("Sigmoid", logits)
     if target.outputs == 1:  # the logit of the second class
         zero = graph.add("Mul", logits, scalar(0, np.float32))
-        logits = graph.add("Concat", zero, logits, axis=1)
-    return graph.add("Softmax", logits, axis=1)
+        logits = graph.add("Concat", zero, logits, axis=-1)
+    return graph.add("Softmax", logits, axis=-1)
 
 
 def _metadata(source: OnnxSource) -> dict[str, str]:
@@ -195,11 +198,14 @@ def _compare(source: OnnxSource, runtime: Any, raw: bytes) -> float:
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     session = runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
-    rng, worst, done = np.random.default_rng(0), 0.0, 0
+    rng, worst, done, arch = np.random.default_rng(0), 0.0, 0, source.ensemble.lstm.arch
     while done < CHECKED:
         sequences = _random_sequences(source, rng, CHECKED - done)
         wanted = source.logits(sequences).astype(np.float64)
         found = session.run(None, feeds(source, sequences))[0]
+        if arch.pooling == "none":  # (B, T, outputs)
+            counts = [len(truncate(one, arch)) for one in sequences]
+            found = np.concatenate([rows[:count] for rows, count in zip(found, counts, strict=True)])
         error = np.abs(found - wanted) / np.maximum(1, np.abs(wanted))
         worst = float(np.maximum(worst, error.max()))  # NaN where a logit is NaN
         done += len(sequences)

@@ -10,7 +10,7 @@ import numpy as np
 from gatewise.cell import sigmoid
 from gatewise.types import Activation, Array
 
-_SCALE, _ALPHA = 1.0507009873554805, 1.6732632423543772  # of selu (Klambauer et al. 2017)
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # of selu (Klambauer et al. 2017)
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
@@ -35,8 +35,8 @@ ACTIVATIONS: dict[Activation, tuple[Callable[[Array, float], Array], Callable[[A
     ),
     "elu": (lambda x, a: np.where(x > 0, x, _below(x)), lambda x, y, a: np.where(x > 0, np.ones_like(x), y + 1)),
     "selu": (
-        lambda x, a: _SCALE * np.where(x > 0, x, _ALPHA * _below(x)),
-        lambda x, y, a: np.where(x > 0, np.full_like(x, _SCALE), y + _SCALE * _ALPHA),
+        lambda x, a: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * _below(x)),
+        lambda x, y, a: np.where(x > 0, np.full_like(x, SELU_SCALE), y + SELU_SCALE * SELU_ALPHA),
     ),
     "silu": (lambda x, a: x * sigmoid(x), lambda x, y, a: y + sigmoid(x) * (1 - y)),
     "softplus": (lambda x, a: np.logaddexp(x, np.zeros_like(x)), lambda x, y, a: sigmoid(x)),

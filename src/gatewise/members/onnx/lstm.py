@@ -12,15 +12,15 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.members.onnx.graph import Graph, Value, ints, scalar
-from gatewise.network.architecture import Architecture, check_plain
+from gatewise.network.activations import SELU_ALPHA, SELU_SCALE
+from gatewise.network.architecture import Architecture, Hidden, Layer
 from gatewise.network.batch import PAD
 from gatewise.network.weight_layouts import to_onnx_arrays, weights_of
 from gatewise.types import Array
 
 
 def check_exportable(arch: Architecture) -> None:
-    """Raise InputError for a network that the graph cannot compute."""
-    check_plain(arch, "the ONNX export")
+    """Raise InputError for a network that ONNX cannot compute."""
     if arch.gate != "sigmoid":
         raise InputError(
             f"gate={arch.gate!r} cannot be exported: gates of 0 and 1 turn rounding differences into other logits"
@@ -28,29 +28,63 @@ def check_exportable(arch: Architecture) -> None:
 
 
 def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architecture, x: str, lengths: str) -> str:
-    """Logits (B, outputs) float32 of tokens (B, T) int64, or of channels (B, T, C) float32, each of `lengths` (B,)."""
+    """Logits (B, outputs) float32 of tokens (B, T) int64, or of channels (B, T, C) float32, each of `lengths` (B,); of
+    the steps that the network reads (B, T, outputs) with pooling "none".
+    """
     check_exportable(arch)
     x, lengths = _read_steps(graph, arch, x, lengths)
     if arch.inputs == "tokens":
         x = graph.add("Gather", parameters["embedding.weight"], x)  # (B, T, D)
-    x = graph.add("Transpose", x, perm=[1, 0, 2])  # (T, B, D)
-    h = h_T = ""
-    for layer in range(len(arch.layers)):
-        if layer:
-            x = graph.add("Reshape", graph.add("Transpose", h, perm=[0, 2, 1, 3]), ints(0, 0, -1))
-        W, R, B = to_onnx_arrays(weights_of(parameters, arch, layer))
+    x, final = graph.add("Transpose", x, perm=[1, 0, 2]), ""  # (T, B, D)
+    for number, layer in enumerate(arch.layers):
+        W, R, B = to_onnx_arrays(weights_of(parameters, arch, number))
         h, h_T = graph.add_several(  # (T, R, B, H) of every step, (R, B, H) of the last one; R directions
             "LSTM",
             2,
             *(x, W, R, B, graph.cast(lengths, np.int32)),
-            hidden_size=arch.top.units,
-            direction="bidirectional" if arch.top.direction == "both" else "forward",
+            hidden_size=layer.units,
+            direction={"both": "bidirectional", "backward": "reverse"}.get(layer.direction, "forward"),
         )
-    pooled = []
-    for one in _pool(graph, arch, h, h_T, lengths):  # (R, B, H) -> (B, R x H)
-        pooled.append(graph.add("Reshape", graph.add("Transpose", one, perm=[1, 0, 2]), ints(0, -1)))
-    features = graph.add("Concat", *pooled, axis=1) if len(pooled) > 1 else pooled[0]
-    return graph.add("Gemm", features, parameters["dense.weight"], parameters["dense.bias"], transB=1)
+        x, final = (_merge(graph, layer, *one) for one in ((h, 1), (h_T, 0)))  # (T, B, width), (B, width)
+    x = _pool(graph, arch, x, final, lengths)
+    for number, hidden in enumerate(arch.hidden):
+        x = _activate(graph, _linear(graph, parameters, f"hidden.{number}", x), hidden)
+    return _linear(graph, parameters, "dense", x)
+
+
+def _linear(graph: Graph, parameters: Mapping[str, Array], name: str, x: str) -> str:
+    weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+    return graph.add("Add", graph.add("MatMul", x, np.ascontiguousarray(weight.T)), bias)
+
+
+def _activate(graph: Graph, x: str, hidden: Hidden) -> str:
+    """The activation of x; most have an operator of that name."""
+    name = hidden.activation
+    if name == "linear":
+        return x
+    if name == "silu":
+        return graph.add("Mul", x, graph.add("Sigmoid", x))
+    if name == "gelu":
+        erf = graph.add("Erf", graph.add("Mul", x, scalar(0.5**0.5, np.float32)))
+        return graph.add(
+            "Mul", x, graph.add("Mul", graph.add("Add", erf, scalar(1, np.float32)), scalar(0.5, np.float32))
+        )
+    attributes = {
+        "leaky_relu": {"alpha": hidden.negative_slope},
+        "hard_sigmoid": {"alpha": 1 / 6, "beta": 0.5},
+        "selu": {"alpha": SELU_ALPHA, "gamma": SELU_SCALE},
+    }
+    return graph.add("".join(map(str.capitalize, name.split("_"))), x, **attributes.get(name, {}))
+
+
+def _merge(graph: Graph, layer: Layer, h: str, axis: int) -> str:
+    """The outputs (..., R, B, H) of the directions, the axis R, as one: (..., B, width)."""
+    if layer.merge == "sum":
+        return graph.add("ReduceSum", h, ints(axis), keepdims=0)
+    if layer.merge != "concat":
+        return graph.add("ReduceMean" if layer.merge == "mean" else "ReduceProd", h, axes=[axis], keepdims=0)
+    swapped = graph.add("Transpose", h, perm=[0, 2, 1, 3] if axis else [1, 0, 2])
+    return graph.add("Reshape", swapped, ints(0, 0, -1) if axis else ints(0, -1))
 
 
 def _read_steps(graph: Graph, arch: Architecture, x: str, lengths: str) -> tuple[str, str]:
@@ -83,19 +117,22 @@ def _gather(graph: Graph, arch: Architecture, x: str, source: str) -> str:
     return graph.add("GatherElements", x, source, axis=1)
 
 
-def _pool(graph: Graph, arch: Architecture, h: str, h_T: str, lengths: str) -> list[str]:
-    """The pooled states, each (R, B, H)."""
+def _pool(graph: Graph, arch: Architecture, h: str, final: str, lengths: str) -> str:
+    """The pooled states (B, features) of h (T, B, width) and the final states (B, width); (B, T, width) without."""
     if arch.pooling == "last":
-        return [h_T]
+        return final
+    if arch.pooling in ("step", "none"):
+        h = graph.add("Transpose", h, perm=[1, 0, 2])
+        last = graph.column(graph.add("Sub", lengths, scalar(1)))
+        return h if arch.pooling == "none" else graph.add("GatherND", h, last, batch_dims=1)
     step = graph.add("Unsqueeze", graph.count(graph.size(h, 0)), ints(1))  # (T, 1)
-    inside = graph.add("Unsqueeze", graph.add("Less", step, lengths), ints(1, 3))  # (T, 1, B, 1)
+    inside = graph.add("Unsqueeze", graph.add("Less", step, lengths), ints(2))  # (T, B, 1)
     parts = []
     if "mean" in arch.pooling:
         total = graph.add("ReduceSum", graph.add("Where", inside, h, scalar(0, np.float32)), ints(0), keepdims=0)
         number = graph.cast(graph.column(graph.add("Max", lengths, scalar(1))), np.float32)
         parts.append(graph.add("Div", total, number))
-    if "max" in arch.pooling:
-        parts.append(
-            graph.add("ReduceMax", graph.add("Where", inside, h, scalar(-2, np.float32)), axes=[0], keepdims=0)
-        )
-    return parts
+    if "max" in arch.pooling:  # every h is above -1, and a sum of two above -2
+        inner = graph.add("Where", inside, h, scalar(-3, np.float32))
+        parts.append(graph.add("ReduceMax", inner, axes=[0], keepdims=0))
+    return graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
