@@ -64,6 +64,11 @@ ARCHITECTURES = {
         **CHANNELS, bidirectional=True, outputs=3, pooling="max"
     ),
 }
+ALL = {  # with some that only the tests of single gates need
+    **ARCHITECTURES,
+    "binary, bidirectional, mean and max": with_layers(TOKENS, Layer(6, "both"), gate="binary", pooling="mean+max"),
+    "two layers, mean": Architecture.stacked(**TOKENS, layers=2, pooling="mean"),
+}
 
 
 def parameters_of(arch: Architecture, seed: int, dtype: str = "float32") -> dict[str, Array]:

@@ -13,15 +13,9 @@ from gatewise.explain.units import without_unit
 from gatewise.members.clamp import check_clamp
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, TOKENS, check_cell_equations, ensemble_of, example_of, steps_of
+from tests.explain.random_net import ALL, TOKENS, check_cell_equations, ensemble_of, example_of, steps_of
 
 LENGTH = 14
-MORE = {
-    "binary, bidirectional, mean and max": Architecture.stacked(
-        **TOKENS, gate="binary", bidirectional=True, pooling="mean+max"
-    ),
-}
-ALL = {**ARCHITECTURES, **MORE}
 
 
 def traced(name: str, *clamps: Clamp) -> Example:

@@ -6,18 +6,10 @@ import numpy as np
 import pytest
 
 from gatewise.members.contributions import feature_weights, has_contributions
-from gatewise.network.architecture import Architecture
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, TOKENS, example_of, explanation_of
+from tests.explain.random_net import ALL, example_of, explanation_of
 
 LENGTH = 14
-MORE = {
-    "binary, bidirectional, mean and max": Architecture.stacked(
-        **TOKENS, gate="binary", bidirectional=True, pooling="mean+max"
-    ),
-    "two layers, mean": Architecture.stacked(**TOKENS, layers=2, pooling="mean"),
-}
-ALL = {**ARCHITECTURES, **MORE}
 
 
 @pytest.mark.parametrize("length", [1, LENGTH])
