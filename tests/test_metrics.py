@@ -10,11 +10,15 @@ import pytest
 from scipy.stats import binomtest
 from sklearn import metrics as reference
 
+from gatewise.errors import InputError
 from gatewise.metrics import (
     BINS,
     Evaluation,
     MultilabelEvaluation,
     RegressionEvaluation,
+    TaggingEvaluation,
+    entities_of,
+    evaluate,
     wilson_interval,
     with_interval,
 )
@@ -22,6 +26,7 @@ from gatewise.model.card import CalibrationReport, ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
+from gatewise.target import Target, by_input
 from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
 
@@ -214,3 +219,64 @@ def test_predictions_by_threshold_change_what_is_counted_not_the_probabilities()
     assert found.accuracy == pytest.approx(reference.accuracy_score(truth, predicted)) != plain.accuracy
     assert found.f1 == pytest.approx(reference.f1_score(truth, predicted, average=None))
     assert (found.loss, found.calibration_error, found.auc) == (plain.loss, plain.calibration_error, plain.auc)
+
+
+TAGS = ("O", "B-X", "I-X", "B-Y", "I-Y", "E-Y", "S-Y")
+
+
+@pytest.mark.parametrize(
+    ("sequences", "wanted"),
+    [  # as conlleval and seqeval's default mode
+        ([["B-X", "I-X", "O", "I-Y"]], [("X", 0, 1), ("Y", 3, 3)]),
+        ([["I-X", "B-X", "I-Y", "I-Y"]], [("X", 0, 0), ("X", 1, 1), ("Y", 2, 3)]),
+        ([["O", "B-X"], ["I-X", "O"]], [("X", 1, 1), ("X", 2, 2)]),
+        ([["S-Y", "I-Y", "E-Y", "E-Y", "O"]], [("Y", 0, 0), ("Y", 1, 2), ("Y", 3, 3)]),
+        ([["O", "O"]], []),
+    ],
+)
+def test_entities_are_runs_of_one_type(sequences: list[list[str]], wanted: list[tuple[str, int, int]]) -> None:
+    labels = np.array([TAGS.index(tag) for row in sequences for tag in row])
+    starts = np.cumsum([0, *map(len, sequences[:-1])])
+    assert entities_of(labels, starts, TAGS) == wanted
+
+
+def test_a_tagger_is_evaluated_by_step_and_by_entity() -> None:
+    target = Target(TAGS, "tagging")
+    true = [["B-X", "I-X", "O", "B-Y"], ["O", "S-Y"], ["B-X"]]
+    said = [["B-X", "I-X", "O", "B-X"], ["O", "S-Y"], ["I-X"]]
+    truth, logits = (
+        by_input(array, [4, 2, 1])
+        for array in (
+            np.array([TAGS.index(tag) for row in true for tag in row]),
+            5.0 * np.eye(len(TAGS))[[TAGS.index(tag) for row in said for tag in row]],
+        )
+    )
+    found = evaluate(target, logits, truth, "made")
+    assert isinstance(found, TaggingEvaluation)
+    assert (found.n, found.sequences, found.accuracy) == (7, 3, pytest.approx(5 / 7))
+    counts = {one.type: (one.support, one.predicted, one.correct) for one in found.entities}
+    assert counts == {"all": (4, 4, 3), "X": (2, 3, 2), "Y": (2, 1, 1)}
+    assert found.scores["entity F1"] == pytest.approx(0.75)
+    assert [one.f1 for one in found.entities[1:]] == pytest.approx([4 / 5, 2 / 3])
+    low, high = found.accuracy_interval
+    assert low < found.accuracy < high
+    no_entities = Target(("NOUN", "VERB"), "tagging")
+    again = evaluate(no_entities, by_input(np.array([[1.0], [-1.0]]), [2]), by_input(np.array([1, 1]), [2]), "made")
+    assert isinstance(again, TaggingEvaluation)
+    assert again.entities == ()
+    with pytest.raises(InputError, match="row 1: 1 label for 2 steps"):
+        evaluate(target, logits, by_input(np.zeros(6, dtype=np.int64), [4, 1, 1]), "made")
+
+
+def test_the_interval_of_a_tagger_knows_that_steps_of_a_sequence_go_together() -> None:
+    truth = np.ones(400, dtype=np.int64)
+    together = np.repeat(np.arange(40) % 4 > 0, 10)  # whole sequences are right or wrong
+    mixed = np.arange(400) % 4 > 0
+    width = []
+    for right in (together, mixed):
+        logits = np.where(right, 3.0, -3.0)[:, None]
+        found = evaluate(Target(("a", "b"), "tagging"), by_input(logits, [10] * 40), by_input(truth, [10] * 40), "made")
+        assert isinstance(found, TaggingEvaluation)
+        assert found.accuracy == 0.75
+        width.append(found.accuracy_interval[1] - found.accuracy_interval[0])
+    assert width[0] > 2.5 * width[1]

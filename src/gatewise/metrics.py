@@ -1,23 +1,25 @@
 """Evaluation of predictions: probabilities, accuracy, loss, and calibration error.
 
-Each task has its evaluation: `Evaluation` for classification, `MultilabelEvaluation`, `RegressionEvaluation`. `scores`
-of each are its main figures by name, for tables and model cards.
+Each task has its evaluation: `Evaluation` for classification, `MultilabelEvaluation`, `RegressionEvaluation`,
+`TaggingEvaluation`. `scores` of each are its main figures by name, for tables and model cards.
 
 Expected calibration error and reliability bins: Guo et al. 2017, "On Calibration of Modern Neural Networks".
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import number_text
+from gatewise.errors import InputError, counted, number_text
 from gatewise.markup import titled_table
-from gatewise.target import Target, log_probabilities, losses_of
+from gatewise.target import Target, by_row, log_probabilities, losses_of
 from gatewise.types import Array
 
 BINS = 15
@@ -145,7 +147,7 @@ class Evaluation(_Scores):
         bins = f"(expected calibration error, {len(self.reliability)} bins)"
         return [
             ("n", f"{self.n:,}"),
-            ("accuracy", with_interval(self.accuracy, self.n)),
+            ("accuracy", interval_text(self.accuracy, self.accuracy_interval)),
             ("macro F1", f"{self.macro_f1:.4f}"),
             ("AUC", area),
             ("log loss", f"{self.loss:.4f}"),
@@ -292,14 +294,114 @@ class RegressionEvaluation(_Scores):
         ]
 
 
+@dataclass(frozen=True)
+class EntityScore:
+    """Scores of the entities of a type, or of all ("all"): how many there are and were predicted, and how many of these
+    are right, in type, first and last step.
+    """
+
+    type: str
+    support: int
+    predicted: int
+    correct: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class TaggingEvaluation(Evaluation):
+    """Scores of the predicted classes of n steps, as those of n rows of a classification, and of entities.
+
+    sequences: the inputs that the steps are of. accuracy_interval: 95%, for sequences that are drawn at random: the
+    steps of one sequence are right or wrong together (the interval of the ratio of two sums over sequences, as Wilson's
+    with as many independent steps as have that variance).
+
+    entities: by type, and of all together (micro average), counted as conlleval and seqeval's default mode do: an
+    entity is a run of steps of one type, which begins at B or S, after O, E or S, and where the type changes. Empty
+    where the classes are not O, B-TYPE, I-TYPE, E-TYPE, S-TYPE.
+    """
+
+    sequences: int
+    entities: tuple[EntityScore, ...]
+
+    @classmethod
+    def of_steps(cls, found: Evaluation, predicted: Array, truth: Array, lengths: Sequence[int]) -> TaggingEvaluation:
+        """From the evaluation of all steps, their predicted and true classes (N,), and the steps of each sequence."""
+        starts = np.cumsum([0, *lengths[:-1]])
+        right = np.add.reduceat((predicted == truth).astype(np.float64), starts)
+        variance = float(np.square(right - found.accuracy * np.array(lengths)).sum()) / found.n**2
+        independent = found.accuracy * (1 - found.accuracy) / variance if variance > 0 else len(lengths)
+        values = {field.name: getattr(found, field.name) for field in fields(found)}
+        values["accuracy_interval"] = wilson_interval(found.accuracy, max(1, round(min(found.n, independent))))
+        return cls(**values, sequences=len(lengths), entities=entity_scores(predicted, truth, starts, found.classes))
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The main figures by name."""
+        entities = {"entity F1": self.entities[0].f1} if self.entities else {}
+        return {**entities, "step accuracy": self.accuracy, "macro F1": self.macro_f1}
+
+    def rows(self) -> list[tuple[str, str]]:
+        first, *rest = super().rows()
+        entities = [
+            ("entities", f"F1 {one.f1:.4f}, precision {one.precision:.4f}, recall {one.recall:.4f}, n {one.support:,}")
+            for one in self.entities[:1]
+        ]
+        return [("n", f"{first[1]} steps of {counted(self.sequences, 'sequence')}"), *entities, *rest]
+
+
+def entity_scores(predicted: Array, truth: Array, starts: Array, classes: Sequence[str]) -> tuple[EntityScore, ...]:
+    """The scores of all entities and of each type, see `TaggingEvaluation`; empty for classes that name none.
+
+    predicted, truth (N,): classes of the steps; starts: the first step of each sequence.
+    """
+    if not all(re.fullmatch("O|[BIES]-.+", name) for name in classes) or set(classes) <= {"O"}:
+        return ()
+    both = [set(entities_of(found, starts, classes)) for found in (predicted, truth)]
+    counts = [Counter(type for type, _, _ in part) for part in (*both, both[0] & both[1])]
+    scores = []
+    for name in ("all", *sorted({name[2:] for name in classes if name != "O"})):
+        found, support, correct = (of.total() if name == "all" else of[name] for of in counts)
+        three = precision_recall_f1(*(np.array([number]) for number in (correct, found, support)))
+        scores.append(EntityScore(name, support, found, correct, *(float(one[0]) for one in three)))
+    return tuple(scores)
+
+
+def entities_of(labels: Array, starts: Array, classes: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Type, first and last step of each entity of labels (N,), see `TaggingEvaluation`."""
+    found, first, begins = [], -1, set(starts.tolist())
+    before, type_before = "O", ""
+    for step, label in enumerate([*labels.tolist(), -1]):
+        name = classes[label] if label >= 0 else "O"
+        prefix, type = name[0], name[2:]
+        begin = prefix != "O" and (prefix in "BS" or before in "OES" or type != type_before or step in begins)
+        if first >= 0 and (prefix == "O" or begin or step in begins):
+            found.append((type_before, first, step - 1))
+            first = -1
+        first = step if begin else first
+        before, type_before = prefix, type
+    return found
+
+
 AnyEvaluation = Evaluation | MultilabelEvaluation | RegressionEvaluation
 
 
 def evaluate(target: Target, logits: Array, truth: NDArray[Any], data: str) -> AnyEvaluation:
     """The evaluation of logits (n, outputs) against labels, as `Labelled` holds them, by the task of the target.
 
-    data: the data set in one line. Raises InputError for logits that are not finite.
+    data: the data set in one line. Raises InputError for logits that are not finite, and for another number of labels
+    than steps.
     """
+    if truth.dtype == object:
+        lengths = [len(labels) for labels in truth]
+        for row, (one, length) in enumerate(zip(logits, lengths, strict=True) if logits.dtype == object else ()):
+            if len(one) != length:
+                raise InputError(f"row {row}: {counted(length, 'label')} for {counted(len(one), 'step')}")
+        logits, truth = by_row(logits), by_row(truth)
+        predicted = target.predicted(logits)
+        found = Evaluation.of(log_probabilities(logits), truth, target.classes, data, predicted)
+        return TaggingEvaluation.of_steps(found, predicted, truth, lengths)
     if target.task == "regression":
         return RegressionEvaluation.of(target.predicted(logits), truth, target.classes, data)
     predicted = target.predicted(logits)
@@ -322,8 +424,12 @@ def wilson_interval(share: float, n: int) -> tuple[float, float]:
 
 def with_interval(accuracy: float, n: int) -> str:
     """An accuracy on n rows and its 95% interval as text: "0.9383 (95% interval 0.9352 to 0.9412)"."""
-    low, high = wilson_interval(accuracy, n)
-    return f"{accuracy:.4f} (95% interval {low:.4f} to {high:.4f})"
+    return interval_text(accuracy, wilson_interval(accuracy, n))
+
+
+def interval_text(accuracy: float, interval: tuple[float, float]) -> str:
+    """An accuracy and its 95% interval as text."""
+    return "{:.4f} (95% interval {:.4f} to {:.4f})".format(accuracy, *interval)
 
 
 def accuracy_and_loss(log_p: Array, truth: NDArray[np.int64]) -> tuple[float, float]:

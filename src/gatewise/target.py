@@ -4,13 +4,19 @@ task            outputs                          probabilities        labels
 classification  1 for two classes, else K        softmax (n, K)       (n,), the most probable class
 multilabel      K, one logit per label           sigmoid (n, K)       (n,) tuples of labels
 regression      M, the numbers themselves        none                 (n,) float64, (n, M) for several numbers
+tagging         as classification, per step      (N, K), by step      (n,) lists of labels, one per step
+
+Predictions per step are those of a classification whose rows are the steps (N,) of all inputs, one input after the
+other. By input they are an object array (n,) of one array (T, ...) each (`by_input`, `by_row`).
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -21,6 +27,7 @@ from gatewise.types import Array, LabelType, Task
 EXPLANATION = ("tokens", "attributions", "attribution_target")
 """The columns of an explanation: what the network reads, the score of each, and what positive scores favour."""
 
+SPACED_WORD = re.compile(r"[^ \t\r\n\f\v]+")
 _CONVERT: dict[LabelType, Callable[[str], Any]] = {"str": str, "int": int, "float": float, "bool": "True".__eq__}
 
 
@@ -31,15 +38,20 @@ class Target:
     classes: the names of the K classes, or for regression of the M numbers. label_type: the type of the user's labels,
     whose string form the names are. thresholds: the least probability at which a label is predicted, one per class for
     "multilabel", one for classes[1] of two classes; empty: 0.5. With more classes one per class: the predicted class
-    has the largest ratio of probability to threshold. Raises InputError for other values.
+    has the largest ratio of probability to threshold. per_step: whether each step has a prediction; the task "tagging"
+    is a classification per step, and stored as such. Raises InputError for other values.
     """
 
     classes: tuple[str, ...]
     task: Task = "classification"
     label_type: LabelType = "str"
     thresholds: tuple[float, ...] = ()
+    per_step: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.task == "tagging":
+            object.__setattr__(self, "task", "classification")
+            object.__setattr__(self, "per_step", True)
         if self.task not in get_args(Task):
             raise InputError(f"task must be one of {', '.join(get_args(Task))}, not {quote(self.task)}")
         if self.label_type not in get_args(LabelType):
@@ -58,6 +70,11 @@ class Target:
             raise InputError("a threshold must be from 0 to 1")
 
     @property
+    def named_task(self) -> Task:
+        """The task as a user names it: "tagging" for a class per step."""
+        return "tagging" if self.per_step and self.task == "classification" else self.task
+
+    @property
     def outputs(self) -> int:
         """Logits of the network: 1 for two classes, the logit of classes[1]; else one per class, label or number."""
         return 1 if self.task == "classification" and len(self.classes) == 2 else len(self.classes)
@@ -69,6 +86,7 @@ class Target:
         if self.task == "regression":
             raise InputError("a regression model has no probabilities")
         check_logits(logits)
+        logits = by_row(logits)
         if self.task == "multilabel":
             return np.asarray(0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64))))  # a sigmoid without overflow
         return np.asarray(np.exp(log_probabilities(logits)))
@@ -80,7 +98,7 @@ class Target:
         if self.task != "regression":
             return self.decide(self.probabilities(logits))
         check_logits(logits)
-        return logits.astype(np.float64)
+        return by_row(logits).astype(np.float64)
 
     def decide(self, probabilities: Array) -> Array:
         """The decision for probabilities (n, K): class indices (n,) int64, or for "multilabel" 0 or 1 (n, K) int64."""
@@ -99,6 +117,7 @@ class Target:
         """
         if self.task == "regression":
             raise InputError("a regression model has no decision function")
+        logits = by_row(logits)
         if self.task == "classification" and self.outputs > 1:
             return np.asarray(logits.astype(np.float64) - np.log(np.maximum(self.thresholds or 1.0, 1e-300)))
         thresholds = np.clip(np.array(self.thresholds or 0.5), 1e-300, 1 - 2**-53)
@@ -112,8 +131,11 @@ class Target:
 
     def labels(self, logits: Array) -> Array:
         """What `Model.predict` returns for logits (n, outputs): (n,) in the labels' own type; for "multilabel" (n,)
-        object, tuples of labels; for regression (n,) float64, or (n, M) for several numbers.
+        object, tuples of labels; for regression (n,) float64, or (n, M) for several numbers. For logits by input (n,)
+        object, lists of these, one per step.
         """
+        if logits.dtype == object:
+            return by_input(self.labels(by_row(logits)), list(map(len, logits)), list)
         found = self.predicted(logits)
         if self.task == "regression":
             return np.asarray(found[:, 0] if found.shape[1] == 1 else found)
@@ -154,8 +176,15 @@ def prediction_columns(target: Target, logits: Array, *, every: bool, names: boo
 
     every: in place of probability, that of the label, a column per class, probability_NAME. names: labels are the names
     of the classes, not values of the labels' own type. The labels of a multi-label row are a list. A regression of
-    several numbers has a column prediction_NAME for each.
+    several numbers has a column prediction_NAME for each. Of logits by input each value is a list, one per step.
     """
+    if logits.dtype == object:
+        found, lengths = prediction_columns(target, by_row(logits), every=every, names=names), list(map(len, logits))
+        starts = np.cumsum([0, *lengths]).tolist()
+        return {
+            name: Column([one.values[a:b] for a, b in pairwise(starts)], one.kind, lists=True)
+            for name, one in found.items()
+        }
     if target.task == "regression":
         columns = ["prediction"] if len(target.classes) == 1 else [f"prediction_{name}" for name in target.classes]
         numbers = target.predicted(logits)
@@ -182,11 +211,53 @@ def column_names(target: Target, every: bool) -> list[str]:
     return list(prediction_columns(target, np.zeros((0, target.outputs)), every=every, names=True))
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text whose words are separated by spaces: each is a step. A no-break space is part of a word.
+
+    >>> words_of("Anna lives  in Paris .")
+    ['Anna', 'lives', 'in', 'Paris', '.']
+    """
+    return SPACED_WORD.findall(text)
+
+
+def join_words(words: Any) -> Any:
+    """The words of a text in a list as the text of which `words_of` finds them; a text as it is. A space in a word
+    becomes a no-break space. Raises InputError for an empty word.
+    """
+    if isinstance(words, str) or not hasattr(words, "__iter__"):
+        return words
+    found = [re.sub(r"\s+", "\u00a0", word.strip()) if isinstance(word, str) else "" for word in words]
+    if "" in found:
+        raise InputError(f"word {found.index('') + 1} is {quote(list(words)[found.index('')])}, not a word")
+    return " ".join(found)
+
+
+def by_row(values: Array) -> Array:
+    """The rows (N, ...) of values by input (n,); other arrays as they are."""
+    return np.concatenate(list(values)) if values.dtype == object and len(values) else values
+
+
+def by_input(rows: Array, lengths: Sequence[int] | Array, kind: type = np.ndarray) -> Array:
+    """Values by input: an object array (n,) of the rows (N, ...) of each, for inputs of these lengths (n,). kind: of
+    each value, np.ndarray or list.
+    """
+    out = np.empty(len(lengths), dtype=object)
+    for n, part in enumerate(np.split(rows, np.cumsum(lengths)[:-1]) if len(lengths) else ()):
+        out[n] = part.tolist() if kind is list else part
+    return out
+
+
+def like(values: Array, rows: Array) -> Array:
+    """The rows (N, ...) by input where the values (n,) are that, else as they are."""
+    return by_input(rows, list(map(len, values))) if values.dtype == object else rows
+
+
 def check_logits(logits: Array) -> None:
     """Raise InputError, naming the first input, unless all logits (n, outputs) are finite. Finite weights can overflow:
     a softmax of an infinite logit is NaN, which is no prediction.
     """
-    bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    finite = [np.isfinite(one).all() for one in logits] if logits.dtype == object else np.isfinite(logits).all(axis=1)
+    bad = np.flatnonzero(~np.asarray(finite, dtype=bool))
     if len(bad):
         raise InputError(f"input {bad[0]}: the model overflows: a logit is not finite")
 

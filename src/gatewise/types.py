@@ -39,8 +39,8 @@ Activation = Literal[
 Precision = Literal["float32", "bf16"]
 """Number format in which a kernel multiplies."""
 
-Task = Literal["classification", "multilabel", "regression"]
-"""What a model predicts: one class, any number of labels, or numbers."""
+Task = Literal["classification", "multilabel", "regression", "tagging"]
+"""What a model predicts: one class, any number of labels, numbers, or one class for each step of an input."""
 
 LabelType = Literal["str", "int", "float", "bool"]
 """The type of a user's labels."""

@@ -79,7 +79,7 @@ def test_multilabel(run: Run, table: Path) -> None:
 
 def test_options_that_do_not_fit(run: Run, table: Path) -> None:
     words = ("films.csv", "--text", "body", "--label", "news")
-    assert "task must be 'classification', 'multilabel' or 'regression', not 'rank'" in refused(
+    assert "task must be 'classification', 'multilabel', 'regression' or 'tagging', not 'rank'" in refused(
         run, "train", *words, "--task", "rank"
     )
     assert "--id is for series" in refused(run, "train", *words, "--id", "who")

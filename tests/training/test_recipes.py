@@ -146,7 +146,7 @@ def test_batch_size(changes: dict[str, int], expected: int) -> None:
         ("fraction", 0, "validation.fraction must be between 0 and 1, not 0.0"),
         ("ngrams__order", 4, "ngrams.order must be from 0 to 3, not 4"),
         ("bidirectional", 1, "lstm.bidirectional must be true or false, not 1"),
-        ("pooling", "men", r"lstm.pooling must be 'last', .* or 'mean\+max', not 'men'; did you mean 'mean'"),
+        ("pooling", "men", r"lstm.pooling must be 'last', .* or 'none', not 'men'; did you mean 'mean'"),
         ("gate", 3, "lstm.gate must be 'sigmoid' or 'binary', not 3"),
         ("precision", "fp16", "optimisation.precision must be 'float32', 'bf16' or 'auto', not 'fp16'; did you mean"),
         ("teacher", "reader", "unlabelled.teacher must be 'network' or 'stacking', not 'reader'"),

@@ -25,7 +25,7 @@ from gatewise.cli.inputs import batches
 from gatewise.cli.output import SEPARATOR
 from gatewise.cli.table_writer import WRITABLE, check_output, write_table, written_format
 from gatewise.data.columns import RowReader, TableRow
-from gatewise.data.tables import ARROW, table_suffix
+from gatewise.data.tables import ARROW, CONLL, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.atomic import reason, write_once
 from gatewise.storage.streams import COMPRESSED, STDIN
@@ -217,7 +217,7 @@ def _suffix_of(path: str) -> str:
     suffix = table_suffix(path)
     if suffix in ARROW:
         return ".parquet"
-    written = {"": ".csv", ".json": ".jsonl"}.get(suffix, suffix)
+    written = {"": ".csv", ".json": ".jsonl", **dict.fromkeys(CONLL, ".jsonl")}.get(suffix, suffix)
     return f"{written}.gz" if Path(path).suffix.lower() in COMPRESSED else written
 
 
@@ -277,10 +277,12 @@ class OutputRows:
         ]
 
     def _cell(self, value: Any) -> Any:
-        """A value as it is written. The labels of a row are a list, or in CSV a text separated by "; "."""
+        """A value as it is written. The labels of a row are a list, or in CSV a text separated by "; ", those of the
+        steps by spaces.
+        """
         if isinstance(value, list):
-            parts = [self._cell(one) for one in value]
-            return parts if self._suffix in (*JSON_LINES, ".parquet") else SEPARATOR.join(map(str, parts))
+            parts, separator = [self._cell(one) for one in value], " " if self._target.per_step else SEPARATOR
+            return parts if self._suffix in (*JSON_LINES, ".parquet") else separator.join(map(str, parts))
         if isinstance(value, float):
             return float(f"{value:.7g}") if self._target.task == "regression" else round(value, 6)
         return value

@@ -77,4 +77,6 @@ def _describe(part: Labelled) -> dict[str, Any]:
 
 
 def _has_class(part: Labelled, k: int) -> Any:
+    if part.target.per_step:
+        return [k in labels for labels in part.labels]
     return part.labels == k if part.task == "classification" else part.labels[:, k] == 1

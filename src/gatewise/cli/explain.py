@@ -43,6 +43,7 @@ _LAYER = "Layer of --clamp, --ablate and --hold-memory, from 1. Default: for a u
 _DIRECTION = "Direction of --clamp, --ablate and --hold-memory. Backward units follow the forward units. Default: both."
 _TARGET = "Class, label or number to explain. Default: the predicted one; of several labels the most probable."
 _AGAINST = "Class to compare with: scores for the target against this class. Default: the mean of all classes."
+_STEP = "Of a tagger: the word or step whose label is explained. Default: the first one with another label than O."
 _UNIT = "Unit to show. Default: a clamped one, else the one with the largest effect."
 _REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."
 
@@ -60,6 +61,7 @@ _CHANGES, _DIRECTIONS = "Interventions", click.Choice(("forward", "backward"))
 @option("--baseline", metavar="NAME", help=_BASELINE)
 @option("--target", metavar="CLASS", help=_TARGET)
 @option("--against", metavar="CLASS", help=_AGAINST)
+@option("--step", metavar="N", type=click.IntRange(1), help=_STEP)
 @option("--compare", metavar="TEXT", help="Second text, explained next to the first.")
 @option("--top", metavar="N", type=click.IntRange(1), default=6, help="Number of words or units to list.")
 @options.json_option
@@ -132,6 +134,10 @@ def explain(given: Any) -> None:
 
     source = provenance(model.fingerprint, name, options.typed_command())
     example = model.trace(item)
+    if given.step is not None:
+        if given.step > len(example):
+            raise InputError(f"--step must be from 1 to {len(example):,}, not {given.step}")
+        example = example.at_step(given.step - 1)
     explanation = model.explain(example, method, target=given.target, against=given.against)
     example, unit = example.with_score(explanation.score), given.unit
     intervention = model.intervene(example, clamps, replacements) if clamps or replacements else None
@@ -177,7 +183,7 @@ def _write(model: Model, given: Any, method: Any) -> None:
     from gatewise.cli.bulk import BulkPrediction
 
     others = ("texts", "row", "compare", "clamp", "ablate", "hold_memory", "replace", "svg", "html", "as_json", "unit")
-    if not given.files or any(getattr(given, name) for name in others):
+    if not given.files or given.step or any(getattr(given, name) for name in others):
         raise InputError("-o is for all rows of files: give -i FILE, and no text, row, intervention or other output")
 
     def explanation(one: Any) -> Explanation:

@@ -25,12 +25,12 @@ T = TypeVar("T")
 BATCH_ROWS, BATCH_CHARACTERS = 256, 500_000  # steps, for series
 NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
 _TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".ipc", ".xlsx")
-_FILES = (*_TABLES, ".gz", ".zst", ".txt", ".ts", ".arff", ".npz", ".npy")
+_FILES = (*_TABLES, ".conll", ".conllu", ".gz", ".zst", ".txt", ".ts", ".arff", ".npz", ".npy")
 
 _COLUMNS = {
     "text": ("COLUMN", "Text column or JSON key; several are joined by a newline. Default: text."),
     "label": ("COLUMN", "Label column or JSON key; several for multilabel and regression. Default: label."),
-    "task": ("NAME", "classification, multilabel or regression. Default: classification."),
+    "task": ("NAME", "classification, multilabel, regression or tagging. Default: classification."),
     "label_separator": ("TEXT", "Between the labels in a column; makes the task multilabel."),
     "weight": ("COLUMN", "Column of the weight of each row in the loss."),
     "group": ("COLUMN", "Column of groups; rows of one group stay in one part of a split."),
@@ -127,7 +127,8 @@ class TableOptions:
         # Without a column, stdin holds one text per line; files say by their name whether they are tables.
         as_lines = None if self.text or self.delimiter else partial(open_lines, refuse_tables=not lines)
         options: dict[str, Any] = {"lines": as_lines, "fail_fast": True, "live": "-" in files}
-        with RowReader.open(files, Columns(self.texts), self.delimiter, self.skip_bad_rows, **options) as reader:
+        columns = Columns(self.texts, task=model.task)
+        with RowReader.open(files, columns, self.delimiter, self.skip_bad_rows, **options) as reader:
             yield reader
 
     @property
@@ -177,7 +178,8 @@ class TableOptions:
         if len(self.label) > 1:
             raise InputError("series have one label column")
         label = self.label[0] if self.label else None
-        return read_series(path, label=label, id=self.id, time=self.time, layout=self.layout, columns=self.columns)
+        names: dict[str, Any] = {"label": label, "id": self.id, "time": self.time, "columns": self.columns}
+        return read_series(path, layout=self.layout, task=self.task, **names)  # type: ignore[arg-type]
 
 
 @contextmanager

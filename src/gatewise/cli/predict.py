@@ -16,6 +16,8 @@ from gatewise.cli.output import SEPARATOR, print_json
 from gatewise.errors import DataError, InputError, printable, quote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gatewise.model.model import Model
     from gatewise.types import Array
 
@@ -86,9 +88,9 @@ def predict(given: Any) -> None:
                 logits = model.logits(batch)
                 n += len(batch)
                 if given.as_json:
-                    found += as_json(model, logits)
+                    found += as_json(model, logits, batch)
                 else:
-                    print("\n".join(as_lines(model, logits)), flush=True)
+                    print("\n".join(as_lines(model, logits, batch)), flush=True)
         if not n:
             raise DataError("there is no row to predict")
         if given.as_json:
@@ -136,8 +138,10 @@ def _write(model: Model, given: Any, table: TableOptions) -> dict[str, Any]:
     return result
 
 
-def as_lines(model: Model, logits: Array) -> list[str]:
-    """One line per input: label, tab, probability; the labels of a multi-label model; numbers of a regression."""
+def as_lines(model: Model, logits: Array, inputs: Sequence[Any]) -> list[str]:
+    """One line per input: label, tab, probability; the labels of a multi-label model; numbers of a regression. Of a
+    tagger one line per step, as in a CoNLL file: word, label, probability, and an empty line after each input.
+    """
     from gatewise.target import prediction_columns
 
     number = "{:.6g}" if model.task == "regression" else "{:.4f}"
@@ -148,13 +152,28 @@ def as_lines(model: Model, logits: Array) -> list[str]:
         return printable(value) if isinstance(value, str) else number.format(value)
 
     found = prediction_columns(model.target, logits, every=False, names=True)
-    return ["\t".join(map(shown, row)) for row in zip(*(column.values for column in found.values()), strict=True)]
+    rows = zip(*(column.values for column in found.values()), strict=True)
+    if logits.dtype != object:
+        return ["\t".join(map(shown, row)) for row in rows]
+    lines = []
+    for item, row in zip(inputs, rows, strict=True):
+        steps = zip(model.preprocessor.token_names(item), *row, strict=True)
+        lines += [*("\t".join(map(shown, step)) for step in steps), ""]
+    return lines
 
 
-def as_json(model: Model, logits: Array) -> list[dict[str, Any]]:
-    """One object per input: label (multi-label: labels) and probabilities; for regression the numbers by name."""
+def as_json(model: Model, logits: Array, inputs: Sequence[Any]) -> list[dict[str, Any]]:
+    """One object per input: label (multi-label: labels) and probabilities; for regression the numbers by name. Of a
+    tagger steps, labels and probabilities of these labels, one per step.
+    """
     from gatewise.target import prediction_columns
 
+    if logits.dtype == object:
+        columns = prediction_columns(model.target, logits, every=False, names=True).items()
+        return [
+            {"steps": model.preprocessor.token_names(item), **{name: column.values[n] for name, column in columns}}
+            for n, item in enumerate(inputs)
+        ]
     target, name = model.target, "labels" if model.task == "multilabel" else "label"
     if model.task == "regression":
         return [{"prediction": dict(zip(model.classes, row.tolist(), strict=True))} for row in target.predicted(logits)]

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from gatewise.model.model import Model
 
 _RECIPE = (
-    "Training recipe: tutorial, fast, series, finetune, few-shot or best. Default: fast for texts, series for time "
-    "series, finetune with --pretrained (few-shot below 2,000 rows)."
+    "Training recipe: tutorial, fast, series, tagging, finetune, few-shot or best. Default: fast for texts, series for "
+    "time series, tagging for --task tagging, finetune with --pretrained (few-shot below 2,000 rows)."
 )
 _PRETRAINED = "Model to fine-tune: of gatewise pretrain, any classifier, or 'bundled', the bundled sentiment model."
 _UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."
@@ -102,7 +102,7 @@ def training_options(function: Callable[..., None]) -> Callable[..., None]:
 @options.resume_option
 @ray_option
 def train(given: Any) -> None:
-    """Train a classifier or a regressor on texts or series; save the epoch with the lowest validation loss.
+    """Train a classifier, a regressor or a tagger on texts or series; save the epoch with the lowest validation loss.
 
     \b
     gatewise train reviews.csv --text review --label sentiment       two or more classes
@@ -114,6 +114,7 @@ def train(given: Any) -> None:
     gatewise train imdb --set ngrams.order=0                         the LSTM without the n-gram model
     gatewise train spam.csv --class-weight balanced                  a rare class
     gatewise train gestures.ts --epochs 30 -o models/gestures
+    gatewise train names.conll --task tagging                        a label for each word
     torchrun --nproc-per-node 2 -m gatewise train reviews.csv        in two processes
     """
     from gatewise.data import read_texts
@@ -141,7 +142,8 @@ def train(given: Any) -> None:
     there: dict[str, Any] = {"pretrained": start, "unlabelled": bool(given.unlabelled)}
     there["validation"] = given.validation is not None
     # A file may hold series for all that its name says.
-    chosen = recipe_of_run(recipe, changes, 0, "series" if table.series or is_series(source) else None, **there)
+    kind, tagging = "series" if table.series or is_series(source) else None, table.task == "tagging"
+    chosen = recipe_of_run(recipe, changes, 0, kind, "tagging" if tagging else None, **there)  # type: ignore[arg-type]
     for_precision(chosen.kernel_precision)
     if start is not None:
         match_pretrained(chosen, start)
@@ -159,7 +161,7 @@ def train(given: Any) -> None:
             bad = str(Path(bad).with_stem(f"{Path(bad).stem}-validation"))
         held_out = read_source([given.validation], None, replace(table, skip_bad_rows=bad)).train
     # The default depends on the kind of the data and on the number of rows.
-    rows, of_data = len(splits.train), (splits.train.kind, splits.train.task)
+    rows, of_data = len(splits.train), (splits.train.kind, splits.train.target.named_task)
     chosen = recipe_of_run(recipe, changes, rows, *of_data, groups=bool(table.group), **there)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
     RunFolder.of(target, given.resume, given.overwrite)

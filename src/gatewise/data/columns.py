@@ -24,6 +24,7 @@ from gatewise.data.tables import Table, open_table, table_suffix
 from gatewise.data.times import Time, parse_time
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.streams import CONVERT, NOT_UTF_8, STDIN
+from gatewise.target import join_words, words_of
 from gatewise.types import ColumnNames, Task
 
 NUMBER = re.compile(r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?nan|[+-]?inf(inity)?|\?)\s*", re.I)
@@ -42,7 +43,8 @@ class Columns(ColumnNames):
     """Which columns of a table hold what, by name.
 
     text: of a table of texts; () for series. label: none for unlabelled rows; several for several numbers, or for
-    multi-label columns of 0 and 1. values: the numbers of series; () for all columns that hold nothing else. time: for
+    multi-label columns of 0 and 1. task: with "tagging", a text and its labels are lists, or words separated by spaces.
+    values: the numbers of series; () for all columns that hold nothing else. time: for
     texts their order; for series the order of the steps, of which each row is one; None: each row is a series. id: the
     column that names the series. label_separator: between the labels of a row in one column. weight: a number, at least
     0. label_if_there: the column of the labels, if the table has it. rest: whether `values` are all other columns.
@@ -107,7 +109,10 @@ class Columns(ColumnNames):
         weights = groups = ids = times = None
         inputs: list[Any] = []
         if self.text:
-            inputs += joined_texts({name: cells.column(name) for name in self.text}, cells.problems)
+            found_texts = {name: cells.column(name) for name in self.text}
+            if self.task == "tagging":
+                found_texts = {name: cells.texts(column) for name, column in found_texts.items()}
+            inputs += joined_texts(found_texts, cells.problems)
             for n, text in enumerate(inputs):
                 if not text or not text.strip():
                     cells.fail(n, "the text is empty")
@@ -144,7 +149,10 @@ class Columns(ColumnNames):
             columns = [cells.binary(one) if binary else cells.numbers(one, needed=True).tolist() for one in self.label]
             return list(map(list, zip(*columns, strict=True)))
         if self.label_separator is None:
-            return cells.names(self.label[0], needed=self.text != ())
+            names = cells.names(self.label[0], needed=self.text != ())
+            if self.task != "tagging" or (not self.text and self.time is not None):
+                return names
+            return [words_of(name) if isinstance(name, str) else name for name in names]
         texts = joined_texts({self.label[0]: cells.column(self.label[0])}, cells.problems)
         parts = [(text or "").split(self.label_separator) for text in texts]
         return [[part.strip() for part in row if part.strip()] for row in parts]
@@ -188,6 +196,17 @@ class Cells:
 
         cells = enumerate(self.column(name))
         return [[named(n, one) for one in cell] if isinstance(cell, list) else named(n, cell) for n, cell in cells]
+
+    def texts(self, column: list[Any]) -> list[Any]:
+        """The cells of a column with texts for lists of words."""
+        out = []
+        for n, cell in enumerate(column):
+            try:
+                out.append(join_words(cell) if isinstance(cell, list) else cell)
+            except InputError as error:
+                self.fail(n, str(error))
+                out.append("")
+        return out
 
     def binary(self, name: str) -> list[int]:
         """The 0 and 1 of a column of labels."""

@@ -21,7 +21,7 @@ from gatewise.data.labels import (
 )
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError, counted, quote
-from gatewise.target import Target
+from gatewise.target import Target, by_input, by_row, join_words, words_of
 from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
 
 _DEFAULT: Any = None  # see the class
@@ -34,11 +34,12 @@ class Labelled:
 
     inputs: n str, or n arrays (length, channels) float32, NaN where a value is missing. labels: indices into `classes`
     (n,) int64; for task "multilabel" 0 or 1 for each class (n, K) int64; for "regression" numbers (n, M) float64, which
-    `classes` names. groups (n,) int64: rows of one group stay in one part of every split; the default is `keys`, so
-    that duplicates stay together. source: a description in one line. label_type: the type of the user's labels.
-    sample_weight (n,) float64: the weight of each row in the loss; the default is 1. time (n,) float64: when each row
-    was observed, for splits in order of time; the default is empty. columns: of the table that the rows come from.
-    Raises InputError.
+    `classes` names; with a class per step ("tagging") of type object, an array (T,) int64 for each input of T steps,
+    where the steps of a text are its words, separated by spaces. groups (n,) int64: rows of one group stay in one part
+    of every split; the default is `keys`, so that duplicates stay together. source: a description in one line.
+    label_type: the type of the user's labels. sample_weight (n,) float64: the weight of each row in the loss; the
+    default is 1. time (n,) float64: when each row was observed, for splits in order of time; the default is empty.
+    columns: of the table that the rows come from. Raises InputError.
     """
 
     inputs: list[str] | list[NDArray[np.float32]]
@@ -61,7 +62,7 @@ class Labelled:
         if self.time is None:
             object.__setattr__(self, "time", np.zeros(0))
         shape = (n,) if self.task == "classification" else (n, k)
-        dtype = np.float64 if self.task == "regression" else np.int64
+        dtype: Any = np.float64 if self.task == "regression" else object if self.target.per_step else np.int64
         for name, column, dims, kind in (
             ("labels", self.labels, shape, dtype),
             ("groups", self.groups, (n,), np.int64),
@@ -76,7 +77,11 @@ class Labelled:
         if self.task == "regression" and not np.isfinite(self.labels).all():
             raise InputError(f"labels: row {int(np.argwhere(~np.isfinite(self.labels))[0, 0])} is not a finite number")
         top = 1 if self.task == "multilabel" else k - 1
-        if self.task != "regression" and n and not 0 <= int(self.labels.min()) <= int(self.labels.max()) <= top:
+        for row, (one, label) in enumerate(zip(self.inputs, self.labels, strict=True) if self.target.per_step else ()):
+            if problem := steps_problem(one, label):
+                raise InputError(f"labels: row {row} has {problem}")
+        labels = by_row(self.labels)
+        if self.task != "regression" and n and not 0 <= int(labels.min()) <= int(labels.max()) <= top:
             raise InputError(f"labels must be between 0 and {top}")
         if self.kind == "series":
             rows: list[Any] = self.inputs
@@ -110,6 +115,8 @@ class Labelled:
         columns, if these are columns of a table. Raises InputError as these functions, and for different numbers of
         rows.
         """
+        if task == "tagging" and isinstance(inputs, list | tuple) and all(map(is_words, inputs)):
+            inputs = list(map(join_words, inputs))
         rows = convert_inputs(inputs, layout=layout)
         found = labels if isinstance(labels, ConvertedLabels) else convert_labels(labels, task, classes)
         if sample_weight is not None:
@@ -166,7 +173,7 @@ class Labelled:
     @property
     def target(self) -> Target:
         """What the labels are."""
-        return Target(self.classes, self.task, self.label_type)
+        return Target(self.classes, self.task, self.label_type, per_step=self.labels.dtype == object)
 
     @property
     def kind(self) -> Literal["text", "series"]:
@@ -217,7 +224,8 @@ class Labelled:
                 raise InputError(f"{owner} has no class {quote(name)}; its classes are {known}")
             places.append(classes.index(name) if name in classes else same[0])
         if self.task == "classification":
-            return np.asarray(np.array(places, dtype=np.int64)[self.labels])
+            found = np.array(places, dtype=np.int64)[by_row(self.labels)]
+            return by_input(found, list(map(len, self.labels))) if self.target.per_step else np.asarray(found)
         out = np.zeros((len(self), len(classes)), dtype=self.labels.dtype)
         for column, labels in zip(places, self.labels.T, strict=True):
             out[:, column] |= labels  # two classes may be one of the model
@@ -263,6 +271,17 @@ def labelled_of(
             raise InputError(f"there are {len(inputs):,} inputs but {len(column):,} {name}")
     kind: Any = {"task": found.task, "label_type": found.label_type, "columns": columns}
     return Labelled(inputs, classes=found.classes, source=source, **kind, **more)
+
+
+def is_words(item: Any) -> bool:
+    """Whether it is a text as a list of its words."""
+    return isinstance(item, list | tuple) and len(item) > 0 and all(isinstance(word, str) for word in item)
+
+
+def steps_problem(item: Any, labels: Any) -> str:
+    """What is wrong with the number of labels of the steps of an input; "" if nothing is."""
+    steps, noun = (len(words_of(item)), "word") if isinstance(item, str) else (len(item), "step")
+    return "" if len(labels) == steps else f"{counted(len(labels), 'label')} for {counted(steps, noun)}"
 
 
 def several(names: str | Sequence[str]) -> tuple[str, ...]:

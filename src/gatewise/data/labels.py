@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gatewise.data.frames import described, frame_columns, is_finite, is_frame, is_missing, missing_name
 from gatewise.data.inputs import convert_rows
 from gatewise.errors import DataWarning, InputError, quote
+from gatewise.target import by_input
 from gatewise.types import LabelType, Task
 
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
@@ -29,7 +30,8 @@ Where = Callable[[int], str]
 class ConvertedLabels(NamedTuple):
     """The labels of n rows.
 
-    labels: (n,) int64, indices into `classes`; multilabel: (n, K) int64 of 0 and 1; regression: (n, M) float64.
+    labels: (n,) int64, indices into `classes`; multilabel: (n, K) int64 of 0 and 1; regression: (n, M) float64; a class
+    per step: a classification whose labels are (n,) object, arrays (T,) int64.
     classes: K names, sorted; regression: the names of the M numbers. label_type: of the labels as they were passed.
     """
 
@@ -49,18 +51,20 @@ def convert_labels(
 ) -> ConvertedLabels:
     """Labels in a list, tuple, array (n,) or (n, 1), Series, PyArrow array or data frame.
 
-    A list, tuple or set of labels per row is multi-label, and so is, with task="multilabel", an array or data frame
-    (n, K) of 0 and 1. With task="regression", numbers (n,) or (n, M). task: None for multilabel if the rows hold lists
-    of labels, else classification. classes: the names of the K or M columns; None: those of a data frame, or numbers.
-    name, where: of the labels and of a row, for messages. table: the texts of a table may be numbers; equal ones, as 1
-    and 1.0, become one class, with a DataWarning.
+    A list, tuple or set of labels per row is multi-label, and so is, with task="multilabel", an array or data frame (n,
+    K) of 0 and 1. With task="regression", numbers (n,) or (n, M). With task="tagging", a list of labels per row, one
+    for each step. task: None for multilabel if the rows hold lists of labels, else classification. classes: the names
+    of the K or M columns; None: those of a data frame, or numbers. name, where: of the labels and of a row, for
+    messages. table: the texts of a table may be numbers; equal ones, as 1 and 1.0, become one class, with a
+    DataWarning.
 
     Raises InputError that names the row for a missing label, and for different types of labels, one-hot rows, numbers
     that look like regression (no whole numbers, or more than 20 distinct ones that are more than half of the rows),
     a set and a dict.
     """
-    if task not in (None, "classification", "multilabel", "regression"):
-        raise InputError(f"task must be 'classification', 'multilabel' or 'regression', not {quote(task)}")
+    if task not in (None, *get_args(Task)):
+        *most, last = map(repr, get_args(Task))
+        raise InputError(f"task must be {', '.join(most)} or {last}, not {quote(task)}")
     if is_frame(labels):
         columns = frame_columns(labels)
         if len(columns) > 1:
@@ -71,8 +75,11 @@ def convert_labels(
     nested = any(isinstance(row, list | tuple | Set | np.ndarray) for row in rows)
     if nested:
         rows = [_entries(row, where(number)) for number, row in enumerate(rows)]
-        if task != "multilabel" and not table and all(isinstance(row, list) and len(row) == 1 for row in rows):
+        single = not table and all(isinstance(row, list) and len(row) == 1 for row in rows)
+        if single and task not in ("multilabel", "tagging"):
             rows, nested = [row[0] for row in rows], False  # (n, 1)
+    if task == "tagging":
+        return _tagging(rows, classes, where)
     if task == "regression":
         return _regression(rows if nested else [[row] for row in rows], classes, name, where)
     if nested:
@@ -172,6 +179,19 @@ def _multilabel(
     out = np.zeros((len(rows), len(order)), dtype=np.int64)
     out[[number for number, _ in flat], label_rows(found, order)] = 1
     return ConvertedLabels(out, order, "multilabel", label_type)
+
+
+def _tagging(rows: list[Any], classes: Sequence[str] | None, where: Where) -> ConvertedLabels:
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or not row:
+            raise InputError(f"{where(number)} is {described(row)}, not a list of labels, one per step")
+    places = [f"{where(number)}, step {step}" for number, row in enumerate(rows) for step in range(1, len(row) + 1)]
+    names, label_type = _names([label for row in rows for label in row], places.__getitem__)
+    order = class_order(names) if classes is None else tuple(classes)
+    if unknown := set(names) - set(order):
+        raise InputError(f"{places[names.index(min(unknown))]}: there is no class {quote(min(unknown))}")
+    labels = by_input(label_rows(names, order), [len(row) for row in rows])
+    return ConvertedLabels(labels, order, "classification", label_type)
 
 
 def _is_binary(entry: Any) -> bool:

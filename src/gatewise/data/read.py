@@ -36,10 +36,10 @@ def read_table(
     """Texts and labels from the columns (or JSON keys) of one or more tables.
 
     path: files, glob patterns, or "-" for stdin: .csv, .tsv, .tab, .jsonl, .ndjson, .json (a list of objects),
-    .parquet, .arrow, .feather; text formats also with .gz and .zst. text: one or more columns, joined by a newline.
-    label: one column, or several for regression and multi-label. label_separator: between the labels in a column, which
-    makes the task multi-label. weight, group, time: columns of `Labelled.sample_weight`, `groups`, `time`. delimiter:
-    None: guessed. A column name also fits without case and spaces, if only one does.
+    .parquet, .arrow, .feather, .conll, .conllu; text formats also with .gz and .zst. text: one or more columns, joined
+    by a newline. label: one column, or several for regression and multi-label. label_separator: between the labels in a
+    column, which makes the task multi-label. weight, group, time: columns of `Labelled.sample_weight`, `groups`,
+    `time`. delimiter: None: guessed. A column name also fits without case and spaces, if only one does.
 
     Surrounding spaces of a label are stripped. A bad row has another number of fields, no text or label, a quote that
     is not closed, a value of another type, or bytes that are not UTF-8. skip_bad_rows: a CSV file for them (file, line,
@@ -75,6 +75,7 @@ def read_series(
     layout: str | None = None,
     delimiter: str | None = None,
     columns: ColumnNames | None = None,
+    task: Task | None = None,
 ) -> Rows:
     """The series of a .ts, .arff, .npz or .npy file, a .tsv or .txt file of the UCR archive, or a table.
 
@@ -87,9 +88,11 @@ def read_series(
     With one series per row, the numeric columns, in their order, are the steps; missing steps at the end of a row mean
     a shorter series. With one step per row, they are the channels; the time, a number or a date in ISO 8601, orders the
     steps, and its distances do not count; a label is constant within a series; without `id` the file is one series. An
-    empty cell, NA and NaN are missing values. Raises DataError with file and line for a cell that is not a number, a
-    column that is not there, a series without a value and two rows of one time and series; InputError for an option
-    that the format does not have.
+    empty cell, NA and NaN are missing values. task: with "tagging" each step has a label of its own: with one step per
+    row that of the row; with one series per row, and in a .ts file, the labels are separated by spaces or commas; in
+    arrays they are (n, steps), or (N,) for `values`. Raises DataError with file and line for a cell that is not a
+    number, a column that is not there, a series without a value and two rows of one time and series; InputError for an
+    option that the format does not have.
     """
     from gatewise.data.series_files import SERIES, is_ucr, read_arff, read_arrays, read_ts, read_ucr
 
@@ -107,15 +110,16 @@ def read_series(
     if ucr:
         return read_ucr(file, label is None)
     if suffix == ".ts":
-        return read_ts(file)
+        return read_ts(file, task == "tagging")
     if suffix == ".arff":
         return read_arff(file, label)
     if not table:
-        return read_arrays(file, layout)
+        return read_arrays(file, layout, task == "tagging")
     columns = columns or NO_COLUMNS
     time = time or columns.time
     label_if_there = None if label is not None else (*columns.label, "label")[0]
-    wanted = Columns((), several(label or ()), columns.values, id or columns.id, time, label_if_there=label_if_there)
+    names = several(label or ()), columns.values, id or columns.id, time
+    wanted = Columns((), *names, task=None if task != "tagging" else task, label_if_there=label_if_there)
     with RowReader.open(str(file), wanted, delimiter, fail_fast=True) as reader:
         rows = reader.read()
     if not rows.inputs:

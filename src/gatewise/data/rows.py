@@ -120,10 +120,19 @@ class Rows:
         return labelled_of(self.inputs, found, source, self.names, self.groups, self.weights, self.times, self.where)
 
     def _converted(self, task: Task | None, name: str) -> ConvertedLabels:
+        from gatewise.data.labelled import steps_problem
         from gatewise.data.labels import ConvertedLabels, convert_labels, label_rows, number_of
 
         labels: list[Any] = self.labels or []
         nested = any(isinstance(label, list) for label in labels)
+        if task == "tagging":
+            for row, (one, label) in enumerate(zip(self.inputs, labels, strict=True)):
+                if not isinstance(label, list):
+                    raise InputError(f"{self.where(row)}: the label is {quote(label, 40)}, not one for each step")
+                if problem := steps_problem(one, label):
+                    raise InputError(f"{self.where(row)}: {problem}")
+            found = convert_labels(labels, task, self.classes, name, self.where)
+            return found._replace(label_type=self.label_type or found.label_type)
         if not self.names.text and (task == "multilabel" or (task == "classification" and self.task == "regression")):
             raise InputError(f"{name}: the labels are not for task {task}")
         if task == "multilabel" and len(self.names.label) == 1 and not nested:
@@ -153,7 +162,7 @@ class Rows:
         rows of one time and series, times of different kinds, and a label that changes.
         """
         assert self.times is not None
-        times, labels, firsts, inputs = self.times, self.labels, [], []
+        times, labels, firsts, inputs, steps = self.times, self.labels, [], [], list[Any]()
         for row, time in enumerate(times):
             if not comparable(time, times[0]):
                 shown = f"{show_time(time)} and {show_time(times[0])}"
@@ -165,24 +174,28 @@ class Rows:
                     whose = f" of series {quote(name)}" if self.ids is not None else ""
                     shown = quote(show_time(times[before]))
                     self.fail(max(before, after), f"two rows{whose} have the time {shown}")
+            steps.append([labels[row] for row in ordered] if labels is not None else [])
             for row in rows:
-                if labels is not None and labels[row] != labels[rows[0]]:
+                if labels is not None and self.task != "tagging" and labels[row] != labels[rows[0]]:
                     what = f"the label of series {quote(name)} is {quote(labels[row])}"
                     self.fail(row, f"{what}, but {quote(labels[rows[0]])} in {self.where(rows[0])}")
             firsts.append(rows[0])
             inputs.append(np.array([self.inputs[row] for row in ordered], dtype=np.float32))
-        return replace(self.take(firsts), inputs=inputs, times=None)
+        of_steps: Any = {"labels": steps} if self.task == "tagging" and labels is not None else {}
+        return replace(self.take(firsts), inputs=inputs, times=None, **of_steps)
 
     def with_known_labels(self) -> Rows:
         """Without labels where no row has one. Raises DataError for a row without a label among others. "", "?" and NaN
         are no labels.
         """
-        missing = [str(label).lower() in ("", "?", "nan") for label in self.labels or ()]
-        if all(missing):
+        each = [label if isinstance(label, list) else [label] for label in self.labels or ()]
+        missing = [sum(str(one).lower() in ("", "?", "nan") for one in row) for row in each]
+        if all(number == len(row) for number, row in zip(missing, each, strict=True)):
             return replace(self, labels=None)
         if any(missing):
             name = quote(self.names.label[0]) if self.names.label else "the label"
-            self.fail(missing.index(True), f"{name} is empty")
+            row = next(row for row, number in enumerate(missing) if number)
+            self.fail(row, f"{name} is empty" + (f" in {counted(missing[row], 'step')}" if len(each[row]) > 1 else ""))
         return self
 
 

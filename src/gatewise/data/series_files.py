@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from gatewise.data.rows import Rows
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.numpy_files import read_numpy
 from gatewise.storage.streams import read_text, unreadable
+from gatewise.target import by_input
 from gatewise.types import ColumnNames, LabelType
 
 SERIES = (".ts", ".arff", ".npz", ".npy")
@@ -60,7 +61,7 @@ class _TextFile:
     def __init__(self, file: Path) -> None:
         self.file, self.where, self.line = file, quote(file, 200), 0
         self.inputs: list[Series] = []
-        self.labels: list[str] = []
+        self.labels: list[Any] = []
         self.places: list[tuple[str, int]] = []
 
     def lines(self, comments: str) -> Iterator[str]:
@@ -75,7 +76,7 @@ class _TextFile:
         """Raise DataError with the line."""
         raise DataError(f"{self.where}:{self.line}: {message}")
 
-    def add(self, channels: list[str], label: str, trimmed: bool) -> None:
+    def add(self, channels: list[str], label: Any, trimmed: bool) -> None:
         """A series from one text per channel, steps separated by commas. trimmed: without missing steps at its end."""
         expected = self.inputs[0].shape[1] if self.inputs else None
         if not channels or (expected is not None and len(channels) != expected):
@@ -116,17 +117,18 @@ class _TextFile:
                 if not NUMBER.fullmatch(target) or not math.isfinite(float(target)):
                     found.fail(row, f"the target {quote(target, 40)} is not a finite number")
             return replace(found, labels=list(map(float, self.labels)), task="regression")
-        if classes is None:
+        if classes is None and not any(isinstance(label, list) for label in self.labels):
             return replace(found, labels=class_names(self.labels))
-        return replace(found, classes=class_order(classes))
+        return replace(found, classes=None if classes is None else class_order(classes))
 
 
-def read_ts(file: Path) -> Rows:
+def read_ts(file: Path, per_step: bool = False) -> Rows:
     """A .ts file, as aeon and sktime read it, lengths equal or not.
 
     `:` separates channels, `,` steps; `?` and NaN are missing values. The label is last: a class of @classLabel, a
     number with `@targetLabel true`, or absent without either; `?` for every row: unlabelled. The classes are those of
-    @classLabel, so that the training and test file of a set agree. Raises DataError with the line for time stamps,
+    @classLabel, so that the training and test file of a set agree. per_step: in place of the label there are as many as
+    steps, separated by commas. Raises DataError with the line for time stamps,
     channels of different lengths, a class that is not listed, and an invalid number.
     """
     found = _TextFile(file)
@@ -135,10 +137,12 @@ def read_ts(file: Path) -> Rows:
     for line in found.lines("#%"):
         if in_data:
             *channels, label = line.split(":") if target or classes else [*line.split(":"), "?"]
-            label = label.strip()
-            if classes is not None and label not in (*classes, "?"):
-                found.fail(f"class {quote(label)} is not among those of @classLabel")
-            found.add(channels, label, trimmed=False)
+            each = [one.strip() for one in (label.split(",") if per_step else [label])]
+            for one in each:
+                if classes is not None and one not in (*classes, "?"):
+                    hint = "; for a label per step the task is tagging" if "," in one else ""
+                    found.fail(f"class {quote(one)} is not among those of @classLabel{hint}")
+            found.add(channels, each if per_step else each[0], trimmed=False)
             continue
         key, *values = line.split()
         key, on = key.lower(), bool(values) and values[0].lower() == "true"
@@ -154,7 +158,8 @@ def read_ts(file: Path) -> Rows:
             found.fail("time stamps are not supported; for a long table use --id and --time")
         elif key == "@targetlabel" and on:
             target = True
-    return found.rows(targets=target, classes=classes)
+    rows = found.rows(targets=target and not per_step, classes=classes)
+    return replace(rows, task="tagging") if per_step else rows
 
 
 def read_ucr(file: Path, label: bool = True) -> Rows:
@@ -266,13 +271,14 @@ def _arff_fields(found: _TextFile, text: str) -> Iterator[str]:
         at = value.end() + (value[0][-1:] != ",")
 
 
-def read_arrays(file: Path, layout: str | None = None) -> Rows:
+def read_arrays(file: Path, layout: str | None = None, per_step: bool = False) -> Rows:
     """An .npz file with the series in one of two forms, and labels (n,), called `y` or `labels`, or none; or an .npy
     file with the series of equal length.
 
     Series of equal length: `X` or `inputs`, (n, steps) or (n, steps, channels); layout: see `gatewise.data.inputs`.
     Series of different lengths: concatenated `values (N, channels)` and `lengths (n,)` with sum N. Labels that are
-    strings, whole numbers or booleans are classes, floating-point numbers mean regression. Sizes are checked before
+    strings, whole numbers or booleans are classes, floating-point numbers mean regression. per_step: there is a label
+    for each step, (n, steps), or (N,) for `values`. Sizes are checked before
     anything is read. Raises DataError with the file and the array.
     """
     where = quote(file, 200)
@@ -291,7 +297,12 @@ def read_arrays(file: Path, layout: str | None = None) -> Rows:
     if name is None or (name == "values" and "lengths" not in arrays):
         refuse(f"must have X, inputs, or values with lengths; it has {', '.join(map(quote, sorted(arrays)))}")
     labels, values = None if label is None else arrays[label], arrays[name]
-    if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "fiuUb"):
+    if labels is not None and per_step:
+        if labels.ndim != (1 if name == "values" else 2) or labels.dtype.kind not in "iuUb":
+            refuse(f"{label} must have a label for each step, got {labels.shape} {labels.dtype}")
+        if name == "values" and len(labels) != len(values):
+            refuse(f"{len(values)} rows of values and {counted(len(labels), 'label')}; want equal numbers")
+    elif labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "fiuUb"):
         refuse(f"{label} must be (n,) numbers or strings, got {labels.shape} {labels.dtype}")
     try:
         if name == "values":
@@ -306,6 +317,8 @@ def read_arrays(file: Path, layout: str | None = None) -> Rows:
             inputs = series_of(values, layout)
     except InputError as error:
         refuse(f"{name}: {error}" if file.suffix.lower() == ".npz" else str(error))
+    if labels is not None and name == "values" and per_step:
+        labels = by_input(labels, list(map(len, inputs)))
     if labels is not None and len(labels) != len(inputs):
         refuse(f"{len(inputs)} series and {counted(len(labels), 'label')}; want equal numbers")
     if not inputs:
@@ -317,8 +330,12 @@ def read_arrays(file: Path, layout: str | None = None) -> Rows:
         if not np.isfinite(labels).all():
             refuse(f"{label}: row {int(np.argwhere(~np.isfinite(labels))[0, 0])} is not finite")
         return replace(found, labels=labels.tolist(), task="regression")
+    kinds: dict[str, LabelType] = {"i": "int", "u": "int", "b": "bool"}
+    kind = kinds.get(arrays[label or ""].dtype.kind, "str")
+    if per_step:
+        each = [[str(one) for one in row] for row in labels.tolist()]
+        return replace(found, labels=each, label_type=kind, task="tagging")
     names = [str(one) for one in labels.tolist()]
     if not all(names):
         refuse(f"{label}: row {names.index('')} is an empty label")
-    kinds: dict[str, LabelType] = {"i": "int", "u": "int", "b": "bool"}
-    return replace(found, labels=names, label_type=kinds.get(labels.dtype.kind, "str"))
+    return replace(found, labels=names, label_type=kind)

@@ -179,10 +179,12 @@ def _shuffled(labelled: Labelled, components: list[list[int]], seed: int) -> lis
 
 
 def _strata(labelled: Labelled) -> list[tuple[int, ...]]:
-    """The strata of each row: its class; its labels, or K without any; the quantile of its number (of the mean of the
-    standardised numbers, where it has several).
+    """The strata of each row: its class, or those of its steps; its labels, or K without any; the quantile of its
+    number (of the mean of the standardised numbers, where it has several).
     """
     labels, n = labelled.labels, len(labelled)
+    if labelled.target.per_step:
+        return [tuple(np.unique(row).tolist()) for row in labels]
     if labelled.task == "classification":
         return [(label,) for label in labels.tolist()]
     if labelled.task == "multilabel":

@@ -1,4 +1,4 @@
-"""Rows of tables in bounded memory: CSV, TSV, JSON Lines, a JSON list, Parquet, Arrow.
+"""Rows of tables in bounded memory: CSV, TSV, JSON Lines, a JSON list, Parquet, Arrow, CoNLL.
 
 `open_table` opens one file. Its rows are dictionaries by column; for a row that cannot be used, the reason.
 """
@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,11 +21,14 @@ from gatewise.errors import DataError, InputError, counted, printable, quote, re
 from gatewise.storage.json_records import json_records
 from gatewise.storage.streams import COMPRESSED, NOT_UTF_8, STDIN, Stream, split_lines
 from gatewise.storage.strict_json import parse_json
+from gatewise.target import join_words
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON = (".jsonl", ".ndjson", ".json")
 ARROW = (".parquet", ".arrow", ".feather", ".ipc")
-TABLES = (*DELIMITERS, *JSON, *ARROW)
+CONLL = (".conll", ".conllu")
+TABLES = (*DELIMITERS, *JSON, *ARROW, *CONLL)
+_CONLLU = ("id", "text", "lemma", "label", "xpos", "feats", "head", "deprel", "deps", "misc")
 DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _MAX_FIELD = 10_000_000  # characters; a longer field is an unclosed quote
 _MAX_LEADING = 1_000  # bad records at the begin of a JSON file, after which it is taken to be none
@@ -101,7 +105,7 @@ def table_suffix(name: str | Path) -> str:
     path = Path(name)
     if path.suffix.lower() in COMPRESSED:
         path = path.with_suffix("")
-        return path.suffix.lower() if path.suffix.lower() in (*DELIMITERS, *JSON) else ""
+        return path.suffix.lower() if path.suffix.lower() in (*DELIMITERS, *JSON, *CONLL) else ""
     return path.suffix.lower() if path.suffix.lower() in TABLES else ""
 
 
@@ -124,6 +128,10 @@ def open_table(source: str | Path, delimiter: str | None = None) -> Table:
         if suffix in ARROW:
             return _open_arrow(stream, suffix)
         stream.check_text()
+        if suffix in CONLL:
+            if delimiter is not None:
+                raise InputError(f"{stream.where}: fields of a {suffix} file are separated by tabs or spaces")
+            return _open_conll(stream, suffix == ".conllu")
         if suffix in JSON or (not suffix and stream.peek().lstrip()[:1] in (b"{", b"[")):
             if delimiter is not None:
                 raise InputError(f"{stream.where}: a JSON file has no delimiter")
@@ -266,6 +274,56 @@ def _open_json(stream: Stream) -> Table:
         yield from (parsed(*record) for record in records if not skip())
 
     return Table(stream, tuple(row), tuple(row), rows, examples=[row], first_line=line)
+
+
+def _open_conll(stream: Stream, universal: bool) -> Table:
+    """A CoNLL file: a row per sentence, whose cells are the fields of its words, separated by spaces.
+
+    One word per line, its fields separated by tabs, else by spaces; an empty line ends a sentence. The columns are
+    text, the first field, and label, the last one; those between have their numbers. universal: CoNLL-U, whose column
+    text is FORM and label UPOS; words of several tokens and empty nodes are left out. Lines with # before a sentence
+    and -DOCSTART- are no words.
+    """
+    columns: list[str] = list(_CONLLU) if universal else []
+
+    def fields_of(line: str) -> list[str]:
+        return [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+
+    def sentences() -> Read:
+        words: list[list[str]] = []
+        begin, reason = 0, ""
+        for line in chain(stream.lines(), [""]):
+            if stream.problem:
+                (_, reason), stream.problem = stream.problem, None
+            fields = fields_of(line.strip("\r\n "))
+            if not line.strip():
+                if reason or words:
+                    cells = [join_words(column) for column in zip(*words, strict=True)] if not reason else []
+                    yield begin, reason or dict(zip(columns, cells, strict=True))
+                words, reason = [], ""
+            elif line[0] == "#" and not words and (universal or len(fields) != len(columns)):
+                continue
+            elif fields[0] != "-DOCSTART-" and not (universal and not fields[0].isdigit() and len(fields) == 10):
+                begin = begin if words or reason else stream.line
+                if not columns:
+                    columns.extend(["text", *map(str, range(2, len(fields))), *["label"] * (len(fields) > 1)])
+                if len(fields) != len(columns):
+                    reason = reason or f"line {stream.line} has {counted(len(fields), 'field')}, not {len(columns)}"
+                elif "" in fields:
+                    reason = reason or f"line {stream.line}: field {fields.index('') + 1} is empty"
+                else:
+                    words.append(fields)
+
+    found = sentences()
+    first = next(found, None)
+    if first is None:
+        raise DataError(f"{stream.where}: is empty")
+
+    def rows(skip: Skip) -> Read:
+        yield from (one for one in chain([first], found) if not skip())
+
+    examples = [first[1]] if isinstance(first[1], dict) else []
+    return Table(stream, tuple(columns), tuple(columns), rows, examples=examples, first_line=first[0])
 
 
 def _open_arrow(stream: Stream, suffix: str) -> Table:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, counted
 from gatewise.explain.score import prediction_text
 from gatewise.metrics import AnyEvaluation, evaluate, wilson_interval
-from gatewise.target import Target
+from gatewise.target import Target, by_row, words_of
 from gatewise.types import Array, Task
 
 MAX_MISTAKES = 20
@@ -31,14 +31,16 @@ class Mistake:
     """A row that is predicted wrongly. row: its number in the data, from 1. excerpt: the beginning of a text, or the
     length of a series. true, predicted: names, or numbers in their own unit.
 
-    probability: of the predicted class; for "multilabel" of the most confident wrong decision; None for regression.
-    error: prediction minus the true number, the largest of several; None for other tasks.
+    step: of a tagger, from 1. probability: of the predicted class; for "multilabel" of the most confident wrong
+    decision; None for regression. error: prediction minus the true number, the largest of several; None for other
+    tasks.
     """
 
     row: int
     excerpt: str
     true: str
     predicted: str
+    step: int | None = None
     probability: float | None = None
     error: float | None = None
 
@@ -104,19 +106,24 @@ def evaluation_report(
     """
     if not len(truth):
         raise InputError("cannot evaluate: the data set is empty")
-    task, predicted = target.task, target.predicted(logits)
+    evaluation, per_step = evaluate(target, logits, truth, data), truth.dtype == object
+    counts = [len(one) if per_step else 1 for one in truth]
+    logits, truth = by_row(logits), by_row(truth)
+    task, predicted = target.named_task, target.predicted(logits)
     wrong = predicted != truth  # (n,) or (n, K)
     if task == "regression":
         score, name = np.abs(predicted - truth).mean(axis=1), "mean absolute error"
-    elif task == "classification":
+    elif task != "multilabel":
         score, name = 1.0 - wrong, "accuracy"
     else:
         score, name = 1.0 - wrong.any(axis=1), "subset accuracy"
+    if per_step:
+        score = np.add.reduceat(score, np.cumsum([0, *counts[:-1]])) / np.array(counts)
     return EvaluationReport(
-        evaluate(target, logits, truth, data),
+        evaluation,
         task,
-        tuple(_mistakes(target, logits, predicted, truth, inputs)),
-        tuple(_by_length(score, np.asarray(lengths, dtype=np.int64), task != "regression")),
+        tuple(_mistakes(target, logits, predicted, truth, inputs, counts if per_step else None)),
+        tuple(_by_length(score, np.asarray(lengths, dtype=np.int64), task in ("classification", "multilabel"))),
         name,
         "tokens" if isinstance(inputs[0], str) else "steps",
         tuple(read_history(history)),
@@ -139,8 +146,17 @@ def read_history(text: str) -> list[dict[str, float]]:
     return lines
 
 
-def _mistakes(target: Target, logits: Array, predicted: Array, truth: Array, inputs: Sequence[Any]) -> list[Mistake]:
-    """The wrong rows: the most confident ones first, for regression the largest errors first."""
+def _mistakes(
+    target: Target,
+    logits: Array,
+    predicted: Array,
+    truth: Array,
+    inputs: Sequence[Any],
+    counts: Sequence[int] | None,
+) -> list[Mistake]:
+    """The wrong rows: the most confident ones first, for regression the largest errors first. counts: the steps of each
+    input, where the rows are steps.
+    """
     every, kind = np.arange(len(truth)), "error" if target.task == "regression" else "probability"
     wrong = predicted != truth
     if target.task == "regression":
@@ -153,13 +169,20 @@ def _mistakes(target: Target, logits: Array, predicted: Array, truth: Array, inp
         size = np.where(wrong, np.where(predicted == 1, p, 1 - p), -1.0).max(axis=1, initial=-1.0)  # of each decision
         wrong = wrong.any(axis=1)
     order = np.argsort(-np.abs(size), kind="stable")
+    ends = np.cumsum(every[:0] if counts is None else counts)
+
+    def place(row: int) -> dict[str, Any]:
+        if counts is None:
+            return {"row": row + 1, "excerpt": excerpt_of(inputs[row]), kind: float(size[row])}
+        of = int(np.searchsorted(ends, row, side="right"))
+        step = row - int(ends[of]) + counts[of]
+        return {"row": of + 1, "excerpt": step_excerpt(inputs[of], step), "step": step + 1, kind: float(size[row])}
+
     return [
         Mistake(
-            row + 1,
-            excerpt_of(inputs[row]),
-            prediction_text(target, truth[row]),
-            prediction_text(target, predicted[row]),
-            **{kind: float(size[row])},
+            **place(row),
+            true=prediction_text(target, truth[row]),
+            predicted=prediction_text(target, predicted[row]),
         )
         for row in order[wrong[order]][:MAX_MISTAKES].tolist()
     ]
@@ -172,6 +195,14 @@ def excerpt_of(item: Any) -> str:
         return counted(steps, "step") + (f" of {channels} channels" if channels > 1 else "")
     flat = " ".join("".join(ch if ch.isprintable() else " " for ch in item[: 4 * _EXCERPT]).split())
     return flat if len(flat) <= _EXCERPT else f"{flat[: _EXCERPT - 1]}…"
+
+
+def step_excerpt(item: Any, step: int) -> str:
+    """The words around one of a text, which is marked, or the number of a step of a series."""
+    if not isinstance(item, str):
+        return f"step {step + 1} of {excerpt_of(item)}"
+    words = words_of(item)
+    return excerpt_of(" ".join([*words[max(0, step - 6) : step], f"[{words[step]}]", *words[step + 1 : step + 7]]))
 
 
 def _by_length(score: Array, lengths: NDArray[np.int64], shares: bool) -> list[LengthScore]:

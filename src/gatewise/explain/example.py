@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.explain.score import TargetScore, target_score
+from gatewise.explain.score import TargetScore, prediction_text, target_score
 from gatewise.members.contributions import has_contributions, unit_contributions
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Activations, Gates, Share
+from gatewise.members.lstm import LSTM
+from gatewise.network.forward import head
+from gatewise.network.ops import Ops
 from gatewise.target import check_logits
 from gatewise.types import Array
 
@@ -46,7 +49,8 @@ class Example:
     known. item: the text or series itself, if known. Raises InputError for an empty sequence and for a wrong number of
     names.
 
-    rows (T,): the steps that the LSTM reads; steps: their names; truncated: how many more the sequence has.
+    rows (T,): the steps that the LSTM reads; steps: their names; truncated: how many more the sequence has. A tagger
+    predicts each step: the logits, the prediction and the score of the example are those of one of them, `step`.
     """
 
     def __init__(
@@ -87,6 +91,40 @@ class Example:
         [found] = self.lstm.activations([self.read])
         return found
 
+    @cached_property
+    def step(self) -> int | None:
+        """The step whose prediction is explained (`at_step`), None unless each step has one. By default the first step
+        whose class is not "O", which is that of no entity.
+        """
+        if not self.ensemble.target.per_step:
+            return None
+        return next((t for t, label in enumerate(self.labels) if label != "O"), 0)
+
+    @cached_property
+    def step_logits(self) -> Array:
+        """The logits (T, outputs) float64 of the model for each step. Raises InputError unless they are finite."""
+        found = np.asarray(self.ensemble.lstm_weight * self.activations.logits + self.ensemble.shift)
+        check_logits(found)
+        return found
+
+    @property
+    def labels(self) -> list[str]:
+        """The prediction for each step in words."""
+        target = self.ensemble.target
+        return [prediction_text(target, one) for one in target.predicted(self.step_logits)]
+
+    def at_step(self, step: int) -> Example:
+        """This example with the prediction of another step to explain, from 0. Raises InputError unless it has one."""
+        if self.step is None:
+            raise InputError("step is for a tagger: this model has one prediction per sequence")
+        if not 0 <= step < len(self):
+            raise InputError(f"step must be from 0 to {len(self) - 1}, not {step}")
+        other = copy(self)
+        for name in ("lstm_logits", "logits", "probabilities", "predicted", "score", "contributions"):
+            other.__dict__.pop(name, None)
+        other.step = step
+        return other
+
     @property
     def lstms(self) -> tuple[Gates, ...]:
         """The gates and states of each LSTM, bottom layer first."""
@@ -100,7 +138,7 @@ class Example:
     @cached_property
     def lstm_logits(self) -> Array:
         """The logits (outputs,) float64 of the LSTM alone, without its weight."""
-        return self.activations.logits
+        return self.activations.logits if self.step is None else np.asarray(self.activations.logits[self.step])
 
     @cached_property
     def logits(self) -> Array:
@@ -148,7 +186,12 @@ class Example:
 
     @cached_property
     def lstm_prefix_logits(self) -> Array:
-        """The logits (T + 1, outputs) float64 of the LSTM alone, without its weight, after t steps."""
+        """The logits (T + 1, outputs) float64 of the LSTM alone, without its weight, after t steps; of a tagger those
+        of step t, and the first row those of a state of zeros.
+        """
+        if self.step is not None:
+            nothing = head(Ops(), self.lstm.parameters, self.lstm.arch, np.zeros((1, self.lstm.arch.features)))
+            return np.concatenate([nothing, self.activations.logits])
         return self.lstm.read_prefix_logits(self.read, self.lstms)
 
     @cached_property
@@ -176,6 +219,7 @@ class Example:
         """
         steps = len(self.read)
         stride = -(-steps * (steps + 1) // 2 // budget) or 1 if not self.lstm.arch.unidirectional else 1
+        stride = 1 if self.step is not None else stride
         if stride == 1:
             return 1, self.prefix_logits
         if stride not in self._sampled:
@@ -189,9 +233,20 @@ class Example:
         """How much each unit of the top layer changes the target score at each step: (T, H x directions) float64. None
         where the units have no parts of their own (`gatewise.members.contributions.has_contributions`).
         """
-        if not has_contributions(self.lstm.arch):
-            return None
-        return unit_contributions(self.lstm, self.lstm_score.weights, self.layer(-1))
+        net, top = self.top_run(self.lstms)
+        return None if not has_contributions(net.arch) else unit_contributions(net, self.lstm_score.weights, top)
+
+    def top_run(self, lstms: Sequence[Gates]) -> tuple[LSTM, tuple[Gates, ...]]:
+        """The network and the gates of its top layer (directions,), of all its LSTMs, for the explained prediction. For
+        that of a step of a tagger, each direction has read what it reads before the step and the step, and its last
+        state is pooled.
+        """
+        arch, net = self.lstm.arch, self.lstm
+        top = tuple(lstms[-len(arch.top.directions) :])
+        if self.step is None:
+            return net, top
+        last = replace(net, arch=replace(arch, pooling="last"))
+        return last, tuple(gates.held_after(self.step) for gates in top)
 
     @property
     def effects(self) -> Array | None:

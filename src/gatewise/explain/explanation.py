@@ -53,6 +53,9 @@ class Explanation(Attribution):
     promises that this is rounding only. method_note, base_value_note: how the method defines scores and base value.
     faithfulness: that of the method for this model, None where it was never measured.
 
+    step, labels: of a tagger, the step whose prediction is explained, from 0, and the predictions of all steps in
+    words; else None.
+
     truncated_part: the other members' part of the steps that the LSTM does not read. lstm_share: the LSTM's share of
     the score, |LSTM| / Σ |member|, of the sums over the steps; None for the LSTM alone. phrases: the parts of the text
     that members know by name, such as n-grams, the largest score first.
@@ -80,6 +83,8 @@ class Explanation(Attribution):
     truncated_part: float
     lstm_share: float | None
     phrases: tuple[PhraseScore, ...]
+    step: int | None = None
+    labels: tuple[str, ...] | None = None
 
     def _repr_html_(self) -> str:
         return str(import_module("gatewise.explain.render.html").result_html(self))  # it imports this module
@@ -155,7 +160,8 @@ class Explanation(Attribution):
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         return {
-            "task": self.of.task,
+            "task": self.of.named_task,
+            **({} if self.step is None else {"step": self.step, "labels": list(self.labels or ())}),
             **prediction_dict(self.of, self.predicted, self.probabilities),
             "calibrated": self.calibrated,
             "target": self.target,
@@ -238,4 +244,6 @@ def explain_example(
         truncated_part=truncated_part,
         lstm_share=sizes[0] / sum(sizes) if len(sizes) > 1 and sum(sizes) > 0 else None,
         phrases=tuple(sorted(phrases, key=lambda one: -abs(one.score))),
+        step=example.step,
+        labels=None if example.step is None else tuple(example.labels),
     )

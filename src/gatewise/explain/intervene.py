@@ -101,7 +101,8 @@ def intervene(
     if not clamps and edited is None:
         raise InputError("nothing to change: give clamps or words to replace")
     sequence, names = (before.sequence, before.names) if edited is None else edited
-    after = Example(before.ensemble.with_lstm(clamps=tuple(clamps)), sequence, names).with_score(before.score)
+    after = Example(before.ensemble.with_lstm(clamps=tuple(clamps)), sequence, names)
+    after = (after if before.step is None else after.at_step(before.step)).with_score(before.score)
     for clamp in clamps:
         check_clamp(clamp, before.lstm.arch, len(after.rows))
     return Intervention(before, after, (*changes, *map(str, clamps)), clamps)

@@ -33,6 +33,7 @@ def network_json(arch: Architecture, of: Target) -> Json:
     return {
         "inputs": "text" if arch.inputs == "tokens" else "series",
         "task": of.task,
+        "per_step": of.per_step,
         "labels": list(of.classes),
         "thresholds": list(of.thresholds),
         "layers": [{"units": layer.units, "directions": layer.directions} for layer in arch.layers],
@@ -46,7 +47,8 @@ def prediction_json(one: Explanation | Example, calibrated: bool = False) -> Jso
     """label: the prediction in words. target, against: the classes that positive and negative scores favour; favours:
     whether positive scores favour the prediction. score: the number that is explained, score_name and score_note: in
     words. probability: of the target; probabilities: of the classes; numbers: those of a regression, which has no
-    probabilities. calibrated: of an example, whether the probabilities are.
+    probabilities. calibrated: of an example, whether the probabilities are. step, steps: of a tagger, the explained
+    step, and the predictions of all steps in words; else null.
     """
     of = one.of if isinstance(one, Explanation) else one.ensemble.target
     predicted, score = one.predicted, one.score
@@ -63,6 +65,8 @@ def prediction_json(one: Explanation | Example, calibrated: bool = False) -> Jso
         "score": one.target_score,
         "score_name": score.name,
         "score_note": score.note,
+        "step": one.step,
+        "steps": None if one.step is None else list(one.labels or ()),
         "calibrated": one.calibrated if isinstance(one, Explanation) else calibrated,
     }
 

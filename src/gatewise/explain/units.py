@@ -120,8 +120,8 @@ def units_over(
     excerpts, words: how many of each to keep per side. minimum: how often a word must occur to be listed. Raises
     InputError without a sequence.
     """
-    if ensemble.target.task != "classification":
-        raise InputError(f"summaries of units are for classification; the model's task is {ensemble.target.task}")
+    if ensemble.target.named_task != "classification":
+        raise InputError(f"summaries of units are for classification; the model's task is {ensemble.target.named_task}")
     if not sequences:
         raise InputError("units need at least one sequence: the data set is empty")
     lstm, of = ensemble.lstm, ensemble.target

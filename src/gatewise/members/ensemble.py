@@ -19,7 +19,7 @@ import numpy as np
 from gatewise.errors import InputError, quote
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Inputs, Member, kind_named
-from gatewise.target import Target
+from gatewise.target import Target, by_input
 from gatewise.types import Array
 
 _MAX_MEMBERS = 64
@@ -47,6 +47,8 @@ class Ensemble:
                 f"{self.target.task} with {len(self.target.classes)} classes needs {self.target.outputs} outputs; the "
                 f"network has {self.lstm.outputs}"
             )
+        if self.target.per_step != (self.lstm.arch.pooling == "none"):
+            raise InputError("predictions per step and a network with pooling 'none' need each other")
         for member in self.members:
             if member.outputs != self.target.outputs:
                 raise InputError(f"{member.noun}: {member.outputs} logits, the model has {self.target.outputs}")
@@ -98,16 +100,22 @@ class Ensemble:
 
     @np.errstate(over="ignore", invalid="ignore")
     def logits(self, sequences: Iterable[Array]) -> Array:
-        """Logits (n, outputs) float64 of n sequences, before truncation. The composition of a batch changes only the
-        last bits. Weights that are too large can make them infinite or NaN (`gatewise.target.check_logits`).
+        """Logits (n, outputs) float64 of n sequences, before truncation; of predictions per step by input, see
+        `gatewise.target`. The composition of a batch changes only the last bits. Weights that are too large can make
+        them infinite or NaN (`gatewise.target.check_logits`).
         """
+        if self.target.per_step:
+            sequences = list(sequences)
         used = [(member, weight) for member, weight in self if weight]
         if len(used) > 1 and not isinstance(sequences, list | tuple):
             raise InputError("an ensemble of several members needs the sequences as a list")
         total = sum((weight * member.logits(sequences) for member, weight in used), start=np.zeros(()))
         if not used:
             total = np.zeros((sum(1 for _ in sequences), 1))
-        return np.asarray(total + self.shift)
+        total = np.asarray(total + self.shift)
+        if self.target.per_step and len(total):
+            return by_input(total, [len(self.lstm.read(one)[0]) for one in sequences])
+        return total
 
     def with_lstm(self, **changes: Any) -> Ensemble:
         """This ensemble with other fields of its LSTM: `arch`, `parameters`, `storage`, `precision`, `clamps`, ..."""

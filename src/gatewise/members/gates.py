@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -57,6 +57,15 @@ class Gates:
         """The slice that puts rows into the LSTM's reading order, and back."""
         return slice(None, None, -1 if self.direction == "backward" else 1)
 
+    def held_after(self, step: int) -> Gates:
+        """The same run of an LSTM that reads nothing after `step` of the sequence: it keeps its memory and output."""
+        later = slice(step) if self.direction == "backward" else slice(step + 1, None)
+        held: dict[str, Any] = {}
+        for name in "ifgoch":
+            held[name] = getattr(self, name).copy()
+            held[name][later] = {"i": 0, "f": 1, "g": 0}.get(name, held[name][step])
+        return replace(self, **held)
+
     def half_life(self) -> Array:
         """(H,): steps until half of a unit's memory is forgotten, at the mean rate of these steps: ln 2 / mean(-ln f).
 
@@ -81,7 +90,9 @@ class Gates:
 
 
 class Activations(NamedTuple):
-    """One forward pass of one sequence. lstms: bottom layer first; logits (outputs,) float64; pads: steps before it."""
+    """One forward pass of one sequence. lstms: bottom layer first; logits (outputs,) float64, with pooling "none"
+    (T, outputs); pads: steps before it.
+    """
 
     lstms: tuple[Gates, ...]
     logits: Array

@@ -127,7 +127,11 @@ class LSTM(Member):
                     Gates(layer, direction, i[rows], f[rows], g[rows], o[rows], s.c[rows], s.h[rows], s.h0[n], s.c0[n])
                     for layer, direction, (i, f, g, o), s in runs
                 )
-                yield Activations(lstms, logits[n], 0 if batch.pads is None else int(batch.pads[n]))
+                yield Activations(
+                    lstms,
+                    logits[rows] if self.arch.pooling == "none" else logits[n],
+                    0 if batch.pads is None else int(batch.pads[n]),
+                )
 
     def prefix_logits(self, sequence: Array) -> Array:
         """As `Member`; a step that the truncation removes changes nothing."""

@@ -17,10 +17,10 @@ from gatewise.types import NO_COLUMNS, ColumnNames, Faithfulness
 
 @dataclass(frozen=True)
 class EvalResult:
-    """One evaluation. data: the data set in one line. n: number of sequences. accuracy: 0..1, of multi-label rows the
-    subset accuracy; None for regression. loss: mean cross-entropy in nats, for regression mean squared error.
-    calibration_error: expected calibration error (`gatewise.metrics`), None if not computed. scores: the main figures
-    of multi-label and regression by name.
+    """One evaluation. data: the data set in one line. n: number of sequences, of a tagger of steps. accuracy: 0..1, of
+    multi-label rows the subset accuracy; None for regression and tagging. loss: mean cross-entropy in nats, for
+    regression mean squared error. calibration_error: expected calibration error (`gatewise.metrics`), None if not
+    computed. scores: the main figures of multi-label, regression and tagging by name.
     """
 
     data: str
@@ -32,7 +32,7 @@ class EvalResult:
 
     def shown(self, name: str, value: float) -> str:
         """A score as text; the errors of a regression have the unit of its numbers, and so six significant digits."""
-        return f"{value:.6g}" if self.accuracy is None and name != "R2" else f"{value:.4f}"
+        return f"{value:.6g}" if self.accuracy is None and name in ("RMSE", "MAE", "loss") else f"{value:.4f}"
 
     @property
     def figures(self) -> str:
@@ -212,6 +212,8 @@ def predicts(arch: Architecture, target: Target, channels: int | None = None, mo
     if target.task == "multilabel":
         found = f"This model assigns any number of {counted(len(target.classes), 'label')} to {inputs}: {listed}."
         return found + (f" Least probabilities: {', '.join(thresholds)}." if thresholds else "")
+    if target.per_step:
+        inputs = f"each {'word' if arch.inputs == 'tokens' else 'step'} of {inputs}"
     found = f"This model classifies {inputs} into {counted(len(target.classes), 'class', 'classes')}: {listed}."
     if len(target.thresholds) > 1:
         found += " It predicts the class with the largest ratio of probability to threshold."

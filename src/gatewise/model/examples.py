@@ -22,15 +22,16 @@ _MAX_NUMBERS = 20_000  # of all series together: 32 bytes each in config.json
 
 def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExample, ...]:
     """At most `count` rows, one class after the other; of long rows none. Raises InputError for another task."""
-    if data.task != target.task:
-        raise InputError(f"the data is for {data.task}, the model's task is {target.task}")
+    task = data.target.named_task
+    if task != target.named_task:
+        raise InputError(f"the data is for {task}, the model's task is {target.named_task}")
     turns: Counter[int] = Counter()
     order: list[tuple[int, int]] = []
     for row in np.random.default_rng(0).permutation(len(data)).tolist():
         item = data.inputs[row]
         text = isinstance(item, str)
         if len(item) <= _MAX_TEXT if text else len(item) <= _MAX_STEPS and item.size <= _MAX_NUMBERS:
-            label = int(data.labels[row]) if data.task == "classification" else len(order)
+            label = int(data.labels[row]) if task == "classification" else len(order)
             order.append((turns[label], row))  # the first row of each class, then the second of each
             turns[label] += 1
     kept: list[KeptExample] = []
@@ -50,6 +51,8 @@ def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExamp
 
 def _label(data: Labelled, row: int) -> str:
     label = data.labels[row]
+    if data.target.per_step:
+        return " ".join(data.classes[k] for k in label)
     if data.task == "classification":
         return data.classes[int(label)]
     if data.task == "multilabel":

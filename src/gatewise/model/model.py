@@ -40,7 +40,7 @@ from gatewise.storage.compact import storage_table
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import Folder, load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
-from gatewise.target import Target, check_logits
+from gatewise.target import Target, check_logits, like
 from gatewise.types import Array, LabelType, Precision, Task
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Model:
         see `Target`; members: further members with their weights. Raises InputError where these do not fit together.
         """
         lstm = LSTM(arch, parameters, storage or {}, precision)
-        target = Target(tuple(classes), task, label_type, thresholds)
+        target = Target(tuple(classes), task, label_type, thresholds, arch.pooling == "none")
         others, weights = [member for member, _ in members], [weight for _, weight in members]
         ensemble = Ensemble((lstm, *others), (1.0, *weights), np.zeros(target.outputs), target)
         return cls(preprocessor, ensemble, metadata or ModelMetadata(), history)
@@ -126,8 +126,8 @@ class Model:
 
     @property
     def task(self) -> Task:
-        """What the model predicts: one class, any number of labels, or numbers."""
-        return self.target.task
+        """What the model predicts: one class, any number of labels, numbers, or a class for each step."""
+        return self.target.named_task
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -168,8 +168,8 @@ class Model:
         return replace(self, ensemble=replace(self.ensemble, target=target))
 
     def logits(self, inputs: Any, *, layout: str | None = None) -> Array:
-        """Logits (n, outputs) float64 of n inputs. The composition of the batch changes only the last bits. Inputs,
-        layout and errors as `predict`.
+        """Logits (n, outputs) float64 of n inputs; of a tagger (n,) object, an array (T, outputs) for each input. The
+        composition of the batch changes only the last bits. Inputs, layout and errors as `predict`.
         """
         logits = self.ensemble.logits(self._sequences(inputs, layout))
         check_logits(logits)
@@ -193,16 +193,18 @@ class Model:
         return sequences
 
     def predict_proba(self, inputs: Any, *, layout: str | None = None) -> Array:
-        """Probabilities (n, K) float64 of n inputs, columns in the order of `classes_`.
+        """Probabilities (n, K) float64 of n inputs, columns in the order of `classes_`; of a tagger (n,) object, an
+        array (T, K) for each input.
 
         They are calibrated if `metadata.calibration` is set, for data like the calibration data. Errors as `predict`;
         InputError for regression.
         """
-        return self.target.probabilities(self.logits(inputs, layout=layout))
+        logits = self.logits(inputs, layout=layout)
+        return like(logits, self.target.probabilities(logits))
 
     def predict(self, inputs: Any, *, layout: str | None = None) -> Array:
-        """The labels (n,) in their own type; for "multilabel" tuples of labels, for regression numbers, (n, M) if there
-        are several.
+        """The labels (n,) in their own type; for "multilabel" tuples of labels, for "tagging" lists of one label per
+        step, for regression numbers, (n, M) if there are several.
 
         inputs: what `gatewise.train` takes: a list or another container of n texts (see
         `gatewise.data.inputs.convert_inputs`) or of n series (`gatewise.data.inputs.series_of`). A str is one text, and
@@ -215,10 +217,12 @@ class Model:
 
     def decision_function(self, inputs: Any, *, layout: str | None = None) -> Array:
         """See `Target.decision`: the logits (n, K), or for two classes (n,). Errors as `predict_proba`."""
-        return self.target.decision(self.logits(inputs, layout=layout))
+        logits = self.logits(inputs, layout=layout)
+        return like(logits, self.target.decision(logits))
 
     def evaluate(self, data: Any, labels: Any = None, *, layout: str | None = None) -> Any:
-        """The scores on labelled data: an `Evaluation`, `MultilabelEvaluation` or `RegressionEvaluation`, by task.
+        """The scores on labelled data: an `Evaluation`, `MultilabelEvaluation`, `RegressionEvaluation` or
+        `TaggingEvaluation`, by task.
 
         data: Labelled, or inputs as `predict` takes them, with `labels` as `gatewise.train` takes them. Raises
         InputError for a class that the model does not have, for an empty data set, and as `predict`.
@@ -242,20 +246,24 @@ class Model:
         if isinstance(data, Labelled):
             if labels is not None:
                 raise InputError("labels are part of the data already")
-            if data.task != task:
-                raise InputError(f"the model was trained for {task}, and the labels of the data are for {data.task}")
+            if (found := data.target.named_task) != task:
+                raise InputError(f"the model was trained for {task}, and the labels of the data are for {found}")
             return data
         rows = self.preprocessor.rows(data, layout, columns.text)
         if labels is None:
             raise InputError("labels are missing: one for each text or series")
         layout = "time-first" if self.channels else None  # of the rows, whatever that of the data
         return Labelled.of(
-            rows, labels, task=task, classes=None if task == "classification" else self.classes, layout=layout
+            rows,
+            labels,
+            task=task,
+            classes=None if self.target.task == "classification" else self.classes,
+            layout=layout,
         )
 
     def score(self, inputs: Any, labels: Any, *, layout: str | None = None) -> float:
-        """Accuracy; for "multilabel" the share of rows whose labels are all right, for regression R2. Errors as
-        `evaluate`.
+        """Accuracy, of a tagger over the steps; for "multilabel" the share of rows whose labels are all right, for
+        regression R2. Errors as `evaluate`.
         """
         from gatewise.metrics import RegressionEvaluation
 
@@ -306,6 +314,8 @@ class Model:
             return item
         if isinstance(self.preprocessor, SeriesPreprocessor):
             item = self.preprocessor.array(item)
+        else:
+            [item] = self.preprocessor.rows([item])
         return Example(self.explained, *self.preprocessor.encode(item), item=item)
 
     def stream(self, state: dict[str, Any] | None = None, *, network_only: bool = False) -> Stream:
@@ -330,20 +340,28 @@ class Model:
         return stream
 
     def explain(
-        self, item: Any, method: str | Method | None = None, *, target: Any = None, against: Any = None
+        self,
+        item: Any,
+        method: str | Method | None = None,
+        *,
+        target: Any = None,
+        against: Any = None,
+        step: int | None = None,
     ) -> Explanation:
         """How much each word (or step) contributed to the prediction for an item, or for an example from `trace`.
 
         method: a name of `gatewise.explain.METHODS` or a Method; None for the one that measured best on this model.
         target: the class, label or number that is explained, as a label or its name; None for the predicted one.
-        against: a class to compare with, in place of the mean of all. Errors as `predict_proba`; InputError for an
-        unknown method or class.
+        against: a class to compare with, in place of the mean of all. step: of a tagger, the step whose label is
+        explained, from 0; None for that of the example, by default the first one whose label is not "O". Errors as
+        `predict_proba`; InputError for an unknown method or class.
         """
         from gatewise.explain.explanation import explain_example
         from gatewise.explain.score import target_score
 
         m = self.metadata
         example, calibrated = self.trace(item), m.calibration is not None
+        example = example if step is None else example.at_step(step)
         if target is not None or against is not None:
             places = (None if name is None else self.target.index(name) for name in (target, against))
             example = example.with_score(target_score(self.target, example.logits, *places))
@@ -395,6 +413,8 @@ class Model:
         sequences: encoded, not from the training data. A fixed small sample of them is measured, a smaller one for more
         than 128 units. most_steps: of the network for leave-one-out; None: some seconds' worth.
         """
+        if self.target.per_step:  # the scores are for one prediction per sequence
+            return self
         if not self.ensemble.lstm_weight:  # the scores of the other members do not depend on the method
             return self
         from gatewise.explain.attribution.faithfulness import STEPS, choose, measure_all, sample
@@ -422,10 +442,12 @@ class Model:
     def with_evaluation(self, evaluation: AnyEvaluation) -> Model:
         """A copy with one more evaluation in its metadata."""
         e = evaluation
-        from gatewise.metrics import RegressionEvaluation
+        from gatewise.metrics import RegressionEvaluation, TaggingEvaluation
 
         if isinstance(e, RegressionEvaluation):
             result = EvalResult(e.data, e.n, None, e.loss, scores=e.scores)
+        elif isinstance(e, TaggingEvaluation):
+            result = EvalResult(e.data, e.n, None, e.loss, e.calibration_error, e.scores)
         else:
             result = EvalResult(e.data, e.n, e.accuracy, e.loss, e.calibration_error, e.scores)
         return replace(self, metadata=self.metadata.with_evaluation(result))
@@ -518,7 +540,7 @@ class Model:
             for name, value in (({} if one.accuracy is None else {"accuracy": one.accuracy}) | one.scores).items()
         ]
         text = self.preprocessor.inputs.kind == "tokens" and self.task != "regression"
-        tag = "text-classification" if text else None
+        tag = f"{'token' if self.target.per_step else 'text'}-classification" if text else None
         return upload(repo, self.to_files(), evaluations, tag, private=private, revision=revision)
 
     def to_files(self) -> dict[str, bytes]:

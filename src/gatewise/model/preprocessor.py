@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.members.member import Inputs
 from gatewise.storage.fields import fields_from
+from gatewise.target import join_words
 from gatewise.text import Encoded, Encoding, encoding_from
 from gatewise.types import Array
 
@@ -39,13 +40,13 @@ class TextPreprocessor:
         return self.encoding.unknown
 
     def rows(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Any]:
-        """The n texts in any container, or one text. columns: where a data frame has the texts. Errors as
-        `Model.predict`.
+        """The n texts in any container, or one text; for words at spaces, a text may be a list of words. columns: where
+        a data frame has the texts. Errors as `Model.predict`.
         """
         if layout is not None:
             raise InputError("layout is for series, and this is a model of texts")
         if isinstance(inputs, list | tuple):  # a prediction imports nothing of `gatewise.data`
-            return list(inputs)
+            return list(map(join_words, inputs) if self.encoding.kind == "spaces" else inputs)
         _refuse_file(inputs, "read_texts([{!r}]).texts")
         if isinstance(inputs, str):
             return [inputs]

@@ -61,7 +61,7 @@ def model_html(ensemble: Ensemble, metadata: ModelMetadata) -> str:
 
 def _task(arch: Architecture, target: Target) -> str:
     kind = "text" if arch.inputs == "tokens" else "series"
-    return f"{kind} {'multi-label classification' if target.task == 'multilabel' else target.task}"
+    return f"{kind} {'multi-label classification' if target.task == 'multilabel' else target.named_task}"
 
 
 def _count(layers: Sequence[tuple[str, str, int]]) -> int:

@@ -30,7 +30,9 @@ MAX_QUEUED_TOKENS = 16_000_000  # bounds the memory of a queue of long texts
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities (n, K) float64 of n inputs, or for regression numbers (n, M); and the time steps of each input."""
+    """Probabilities (n, K) float64 of n inputs, or for regression numbers (n, M), per step by input
+    (`target.by_input`); and the time steps of each input.
+    """
 
     values: Array
     steps: list[int]

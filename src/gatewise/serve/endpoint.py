@@ -12,6 +12,7 @@ from typing import Any
 import pydantic_core
 
 from gatewise.errors import InputError
+from gatewise.explain.score import prediction_dict
 from gatewise.model.model import Model
 from gatewise.serve.batch_queue import LONG, MAX_QUEUED_TOKENS, BatchQueue, Job, Predictions, estimate_tokens
 from gatewise.serve.http_error import HTTPError, http_error
@@ -19,6 +20,8 @@ from gatewise.serve.metrics import Metrics
 from gatewise.serve.schemas import PredictRequest, RequestError, as_array
 from gatewise.serve.settings import Settings
 from gatewise.serve.view.model import ViewCache
+from gatewise.target import like
+from gatewise.types import Array
 
 EXAMPLE_TEXT = "A film to see twice."
 to_json = partial(pydantic_core.to_json, ensure_ascii=True)
@@ -97,8 +100,15 @@ class ModelEndpoint:
         return self._predictions(self.model.ensemble.logits(sequences), sequences)
 
     def response(self, found: Predictions, request_id: str | None = None) -> dict[str, Any]:
-        """The response of /predict, by task: `label` or `labels` with `probabilities`, `value`, or `values` by name."""
-        target, rows = self.model.target, found.values.tolist()
+        """The response of /predict, by task: `label` or `labels` with `probabilities`, `value`, or `values` by name;
+        per step `labels` and lists of `probabilities`, or lists of `values`.
+        """
+        target = self.model.target
+        identity = {} if request_id is None else {"id": request_id}
+        if target.per_step:
+            by_step = [self._of_steps(one) for one in found.values]
+            return {"model": self.name, "n": len(by_step), "predictions": by_step, **identity}
+        rows = found.values.tolist()
         names, predictions = target.classes, list[dict[str, Any]]()
         decided = rows if target.task == "regression" else target.decide(found.values).tolist()
         for row, one, steps in zip(rows, decided, found.steps, strict=True):
@@ -111,8 +121,16 @@ class ModelEndpoint:
             else:
                 made = {"value": row[0]} if len(row) == 1 else {"values": numbers}
             predictions.append({**made, "steps": steps})
-        identity = {} if request_id is None else {"id": request_id}
         return {"model": self.name, "n": len(predictions), "predictions": predictions, **identity}
+
+    def _of_steps(self, values: Array) -> dict[str, Any]:
+        """The predictions of the T steps of an input."""
+        target, columns = self.model.target, dict(zip(self.model.classes, values.T.tolist(), strict=True))
+        if target.task == "regression":
+            return {"values": columns, "steps": len(values)}
+        decided = zip(target.decide(values), values, strict=True)
+        labels = [prediction_dict(target, one, row)["prediction"] for one, row in decided]
+        return {"labels": labels, "probabilities": columns, "steps": len(values)}
 
     def _compute(self, jobs: list[Job]) -> None:
         """On the worker thread: run the inputs of all jobs as one ragged batch."""
@@ -139,7 +157,7 @@ class ModelEndpoint:
         """Raises InputError for logits that are not finite: NaN is not JSON."""
         target = self.model.target
         values = target.predicted(logits) if target.task == "regression" else target.probabilities(logits)
-        return Predictions(values, [len(sequence) for sequence in sequences])
+        return Predictions(like(logits, values), [len(sequence) for sequence in sequences])
 
     def _unreadable(self, job: Job) -> str:
         """The path of the first input of the job that the model cannot read."""

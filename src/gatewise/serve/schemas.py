@@ -115,6 +115,8 @@ class ExplainRequest(_Request):
     """A class, label or number of the model; the default is the prediction's."""
     against: Name | None = None
     """The class to compare with."""
+    step: Integer | None = None
+    """Of a tagger, the step whose label is explained, from 0."""
     changes: Annotated[list[Change], Field(max_length=MAX_CHANGES)] = []
     model: Name | None = None
     """The default is the first model."""
@@ -187,12 +189,27 @@ class RegressionValues(BaseModel):
     steps: int
 
 
+class Tagging(BaseModel):
+    """The label of each step, and the probabilities of each class by step."""
+
+    labels: list[str]
+    probabilities: dict[str, list[float]]
+    steps: int
+
+
+class StepValues(BaseModel):
+    """Numbers by name, one per step."""
+
+    values: dict[str, list[float]]
+    steps: int
+
+
 class PredictResponse(BaseModel):
     """One prediction per input; steps: its tokens or time steps."""
 
     model: str
     n: int
-    predictions: list[Classification | MultiLabel | Regression | RegressionValues]
+    predictions: list[Classification | MultiLabel | Regression | RegressionValues | Tagging | StepValues]
     id: str | None = None
 
 

@@ -1,4 +1,4 @@
-"""Text to token ids: exactly as Keras, or words and punctuation marks on Hugging Face tokenizers."""
+"""Text to token ids: exactly as Keras, words and punctuation marks on Hugging Face tokenizers, or words at spaces."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
         keras_words,
         pad_sequences,
     )
+    from gatewise.text.spaces import SpaceEncoding
     from gatewise.text.subwords import SubwordEncoding
     from gatewise.text.tokens import TokenEncoding
 
-    Encoding = KerasEncoding | TokenEncoding
+    Encoding = KerasEncoding | SpaceEncoding | TokenEncoding
 else:
     Encoding = Any  # for annotations: both would be imported
 
@@ -27,6 +28,7 @@ __all__ = [
     "Encoded",
     "Encoding",
     "KerasEncoding",
+    "SpaceEncoding",
     "SubwordEncoding",
     "TokenEncoding",
     "encoding_from",

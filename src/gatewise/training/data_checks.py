@@ -139,7 +139,11 @@ def different_labels(data: Labelled, numbers: NDArray[np.int64]) -> str:
     """Equal inputs with different labels. numbers (n,): of the rows, for the message."""
     if data.task == "regression":
         return ""
-    label = data.labels if data.labels.ndim == 1 else np.unique(data.labels, axis=0, return_inverse=True)[1].ravel()
+    labels = data.labels
+    if labels.dtype == object:
+        label = np.unique([one.tobytes().hex() for one in labels], return_inverse=True)[1].ravel()
+    else:
+        label = labels if labels.ndim == 1 else np.unique(labels, axis=0, return_inverse=True)[1].ravel()
     _, group = np.unique(data.keys, return_inverse=True)
     pairs = np.unique(np.stack([group, label], axis=1), axis=0)  # (pairs, 2)
     mixed = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
@@ -157,8 +161,8 @@ def different_labels(data: Labelled, numbers: NDArray[np.int64]) -> str:
 
 
 def imbalance(data: Labelled) -> str:
-    """A class with one row for 20 of the largest class or more."""
-    if data.task == "regression":
+    """A class with one row for 20 of the largest class or more; of steps, most of which are in no entity, none."""
+    if data.task == "regression" or data.target.per_step:
         return ""
     counts = class_counts(data.labels, len(data.classes))
     smallest, largest, of = int(counts.argmin()), len(data) - int(counts.min()), "without it"

@@ -37,7 +37,7 @@ CHECKPOINT_SECONDS = 300.0  # between two checkpoints: a killed process loses th
 class Result(NamedTuple):
     """Of a step, for the part of the batch that this process takes: gradients of its mean loss, that loss, its share of
     the batch's rows, rows that are predicted correctly, and what `Objective.carried` becomes. rows: of the whole batch,
-    by which losses are weighted and errors name it.
+    by which errors name it. n: of its rows, or of their steps, by which losses are weighted.
     """
 
     gradients: Gradients
@@ -46,6 +46,7 @@ class Result(NamedTuple):
     correct: int = 0
     carried: Mapping[str, Array] = MappingProxyType({})
     rows: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+    n: int = 0
 
 
 class Objective(Protocol):
@@ -211,7 +212,7 @@ class Loop(Generic[O_co]):
         objective.optimizer.step(gradients, objective.learning_rate(step), scale)
         objective.carried = mine.carried
         self._stopped, self._save = bool(stop), bool(save)
-        count = len(mine.rows) or 1
+        count = mine.n or len(mine.rows) or 1
         progress.step = step + 1
         progress.loss_sum += loss * count
         progress.loss_count += count

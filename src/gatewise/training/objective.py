@@ -37,12 +37,12 @@ from gatewise.network.batch import Batch, unique_tokens
 from gatewise.network.forward import forward, in_batches
 from gatewise.network.ops import Ops, array_of
 from gatewise.network.trainable import TABLE, LossOf, Network
-from gatewise.target import losses_of
+from gatewise.target import by_row, losses_of
 from gatewise.training.callback import EpochLog, RunInfo
 from gatewise.training.loop import Objective, Result
 from gatewise.training.optim import Adam, one_cycle
 from gatewise.training.run import Progress
-from gatewise.training.training_data import TrainingData
+from gatewise.training.training_data import TrainingData, row_counts
 from gatewise.types import Array
 
 MASKS = 0xD50  # separates the draws of the masks from others with the same seed
@@ -141,7 +141,8 @@ class SupervisedObjective(Objective):
         else:
             logits, loss = network.backward(batch, loss_of_rows)
         correct = correct_rows(data, logits, mine)
-        return Result(network.gradients(), loss, len(mine) / len(rows), correct, rows=rows)
+        sizes = row_counts(data.labels[rows])
+        return Result(network.gradients(), loss, len(logits) / sizes.sum(), correct, rows=rows, n=int(sizes.sum()))
 
     def outputs(self, state: dict[str, Array], part: Callable[[Array], Array], last: bool) -> Array:
         data = self.training_data
@@ -198,8 +199,8 @@ def _losses(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple
     (n, 1), of multi-label rows with class weights (n, K).
     """
     losses, gradient = losses_of(logits.astype(np.float64), data.targets(rows), data.data.task)
-    weight = np.ones(len(rows)) if data.weights is None else data.weights[rows].astype(np.float64)
-    return losses, gradient, weight.reshape(len(rows), -1)
+    weight = np.ones(len(losses)) if data.weights is None else by_row(data.weights[rows]).astype(np.float64)
+    return losses, gradient, weight.reshape(len(losses), -1)
 
 
 def loss_of(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, Array]:
@@ -209,8 +210,8 @@ def loss_of(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple
 
 
 def correct_rows(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> int:
-    """How many rows are predicted correctly, in all their labels; 0 for regression."""
-    task, labels = data.data.task, data.labels[rows]
+    """How many rows, or steps, are predicted correctly, in all their labels; 0 for regression."""
+    task, labels = data.data.task, by_row(data.labels[rows])
     if task == "regression":
         return 0
     if task == "multilabel":
@@ -230,7 +231,7 @@ def scores_of(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tup
     loss = float(np.average(losses, weights=np.broadcast_to(weight, losses.shape)))
     if scaling is not None:
         return loss, None, float(np.square(logits - data.labels[rows]).mean() ** 0.5)
-    return loss, correct_rows(data, logits, rows) / len(rows), None
+    return loss, correct_rows(data, logits, rows) / len(logits), None
 
 
 def adversarial_backward(network: Network, batch: Batch, loss_of: LossOf, epsilon: float) -> tuple[Array, float]:

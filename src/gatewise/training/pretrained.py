@@ -58,7 +58,8 @@ class Pretrained:
 
     def classifier(self, task: Task) -> Model | None:
         """The model, where both it and this task are about classes: its logits are then mapped to the new ones."""
-        return self.model if self.model is not None and self.model.task == "classification" == task else None
+        one = self.model is not None and self.model.task == task and task in ("classification", "tagging")
+        return self.model if one else None
 
     def fingerprint(self) -> str:
         """SHA-256 of all that training takes from the model."""
@@ -82,7 +83,7 @@ def _from_language_model(pretrained: PretrainedLM) -> Pretrained:
 
 def _of_tokens(encoding: Encoding, embedding_dim: int) -> dict[str, Any]:
     """The fields of a recipe that say what a token is."""
-    words = "keras" if encoding.kind == "keras" else "words"
+    words = encoding.kind if encoding.kind in ("keras", "spaces") else "words"
     tokenization = "subwords" if isinstance(encoding, SubwordEncoding) else words
     sizes = {"text.vocab_size": encoding.vocab_size, "lstm.embedding_dim": embedding_dim}
     return {**sizes, "text.tokenization": tokenization}

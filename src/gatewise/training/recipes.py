@@ -1,8 +1,9 @@
 """Recipes: the hyperparameters of a training run, by name, in one group per part of the model and of the run.
 
 `fast` is the default for texts and `series` for time series. With a pretrained language model the default is
-`finetune`, or `few-shot` below 2,000 labelled rows. `best` is the most accurate and the slowest. `tutorial` reproduces
-the Keras tutorial of docs/tutorial.md. `recipe("fast", units=128, ngrams__order=2)` changes two fields.
+`finetune`, or `few-shot` below 2,000 labelled rows. `tagging` is the default for a label per step. `best` is the most
+accurate and the slowest. `tutorial` reproduces the Keras tutorial of docs/tutorial.md. `recipe("fast", units=128,
+ngrams__order=2)` changes two fields.
 """
 
 from __future__ import annotations
@@ -45,10 +46,11 @@ class TextRecipe:
 
     vocab_size: Count = 30_000
     """Number of token ids, special tokens included. Keras: `num_words`. A pretrained model's replaces it."""
-    tokenization: Literal["auto", "words", "subwords", "keras"] = "words"
+    tokenization: Literal["auto", "words", "subwords", "keras", "spaces"] = "words"
     """What a token is: a word or a punctuation mark ("words"), a piece of a word ("subwords",
     `gatewise.text.subwords`), the one of both with the lower held-out loss of the n-gram model ("auto",
-    `gatewise.training.members.ngrams`), or a word as in `keras.datasets.imdb` ("keras")."""
+    `gatewise.training.members.ngrams`), a word as in `keras.datasets.imdb` ("keras"), or what stands between spaces
+    ("spaces", `gatewise.text.spaces`), which has the labels of a tagger."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class LSTMRecipe:
     """Number of stacked LSTM layers. PyTorch: `num_layers`."""
     bidirectional: bool = False
     """Whether each layer has a second LSTM that reads from right to left (Schuster & Paliwal 1997)."""
-    pooling: Literal["last", "mean", "max", "mean+max"] = "last"
-    """What the dense layer sees: the last state, or mean and/or maximum over all steps."""
+    pooling: Literal["last", "mean", "max", "mean+max", "none"] = "last"
+    """What the dense layer sees: the last state, mean and/or maximum over all steps, or each step ("none": tagging)."""
     gate: Gate = "sigmoid"
     """Gate activation: "sigmoid", or "binary" for gates of exactly 0 or 1 (docs/cell.md)."""
     max_length: Number = 0
@@ -314,6 +316,18 @@ _RECIPES = (
         validation=ValidationRecipe(folds=5),
         convolutions=ConvolutionsRecipe(features=9_996),
     ),
+    # A label per step. Members that read a text as a whole have no part in it.
+    Recipe(
+        name="tagging",
+        text=TextRecipe(tokenization="spaces"),
+        lstm=LSTMRecipe(
+            bidirectional=True, pooling="none", dropout_word=0.05, dropout_embedding=0.3, dropout_output=0.3
+        ),
+        optimisation=OptimisationRecipe(
+            epochs=8, min_steps=600, batch_size=16, learning_rate=0.005, schedule="one-cycle", grad_clip=1.0
+        ),
+        validation=ValidationRecipe(fraction=0.1),
+    ),
     # The LSTM of a forecaster: small and fast, because the windows of one series are few (docs/log/accuracy.md).
     Recipe(
         name="forecast",
@@ -327,8 +341,14 @@ _RECIPES = (
 RECIPES: dict[str, Recipe] = {one.name: one for one in _RECIPES}
 
 
-def default_recipe(rows: int, pretrained: bool, kind: Literal["text", "series"] = "text") -> str:
-    """The default recipe for `rows` labelled rows of this kind, with or without a pretrained language model."""
+def default_recipe(
+    rows: int, pretrained: bool, kind: Literal["text", "series"] = "text", task: Task | None = None
+) -> str:
+    """The default recipe for `rows` labelled rows of this kind and task, with or without a pretrained language
+    model.
+    """
+    if task == "tagging":
+        return "tagging"
     if kind == "series":
         return "series"
     if not pretrained:
@@ -403,7 +423,7 @@ def recipe_of_run(
     and `check_settings`, for which kind, task and given are.
     """
     pretrained = given.get("pretrained") is not None
-    found = recipe(name or default_recipe(rows, pretrained, kind or "text"), **changes)
+    found = recipe(name or default_recipe(rows, pretrained, kind or "text", task), **changes)
     check_settings(found, kind, task, **given)
     return found
 
@@ -424,6 +444,14 @@ def check_settings(
     """
     if kind == "text" and recipe.name in ("series", "forecast"):
         raise InputError(f"recipe {recipe.name} is for series, and these are texts")
+    if task is not None and (task == "tagging") != (recipe.lstm.pooling == "none"):
+        needed = "a label per step needs" if task == "tagging" else "only the task tagging, a label per step, has"
+        raise InputError(f"recipe {recipe.name}: lstm.pooling is {recipe.lstm.pooling}; {needed} pooling 'none'")
+    if task == "tagging":
+        settings = recipe.lstm.max_length, recipe.ngrams.order, recipe.convolutions.features, recipe.validation.folds
+        if any(settings) or (kind == "text" and recipe.text.tokenization != "spaces"):
+            needed = "max_length 0, no other members than the LSTM, no folds, and for texts tokenization 'spaces'"
+            raise InputError(f"recipe {recipe.name}: a label per step needs {needed}")
     split = recipe.validation.split
     if groups and validation and kind == "text":
         raise InputError("groups cut a validation set from the data, and one is given")
@@ -468,8 +496,9 @@ def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
     """
     named, values = RECIPES.get(recipe.name), values_of(recipe)
     for name, there in pretrained.fixed.items():
+        tagging = name in ("lstm.pooling", "text.tokenization") and {"none", "spaces"} & {values[name], there}
         unchanged = name == "text.vocab_size" if named is None else values[name] == values_of(named)[name]
-        if values[name] != there and not (unchanged and name in pretrained.free):
+        if values[name] != there and (tagging or not (unchanged and name in pretrained.free)):
             raise InputError(
                 f"the pretrained model has {name} {there}; it cannot start a network of recipe {recipe.name} with "
                 f"{name} {values[name]}"

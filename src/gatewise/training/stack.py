@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, counted, quote
 from gatewise.members.ensemble import Ensemble
 from gatewise.metrics import precision_recall_f1
-from gatewise.target import Target
+from gatewise.target import Target, by_row
 from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_glm, loss_of
 from gatewise.training.training_data import TargetScaling, TrainingData, class_counts
@@ -238,8 +238,8 @@ def _best(data: TrainingData, rows: NDArray[np.int64], p: Array, callback: Callb
     """The thresholds for F1, from the probabilities (n, K) of these rows (n,), which were held out."""
     target = data.data.target
     k = len(target.classes)
-    labels, sample_weight = data.labels[rows], data.sample_weight(rows)
-    weight = np.ones(len(rows)) if sample_weight is None else sample_weight
+    labels, sample_weight = by_row(data.labels[rows]), data.sample_weight(rows)
+    weight = np.ones(len(labels)) if sample_weight is None else sample_weight
     if target.task == "multilabel":
         thresholds = tuple(best_threshold(p[:, c], labels[:, c], weight) for c in range(k))
         callback.log(f"thresholds for F1: {min(thresholds):.3f} to {max(thresholds):.3f}")

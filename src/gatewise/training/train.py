@@ -120,10 +120,12 @@ def train(
     optional = {"unlabelled": unlabelled, "validation": validation, "groups": groups}
     given = {name: value is not None for name, value in optional.items()}
     kind, n = labelled.kind, len(labelled)
-    recipe = recipe_of_run(recipe, changes, n, kind, labelled.task, pretrained=start, **given)
+    recipe = recipe_of_run(recipe, changes, n, kind, labelled.target.named_task, pretrained=start, **given)
     if times is not None and recipe.validation.split != "time":
         raise InputError("times need a split by='time'")
     recipe = recipe if start is None else match_pretrained(recipe, start)
+    if labelled.target.per_step and current().size > 1:
+        raise InputError("a tagger is trained in one process: the steps of its rows are not divided among several")
     folder = RunFolder.of(out, resume, overwrite)
     more = None if unlabelled is None else unlabelled_of(unlabelled, labelled)
     rows = np.flatnonzero(labelled.sample_weight > 0)

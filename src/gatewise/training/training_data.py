@@ -28,6 +28,7 @@ from gatewise.members.ngrams import check_vocab_size
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
+from gatewise.target import by_input, by_row
 from gatewise.text import Encoding
 from gatewise.training.fields import with_values
 from gatewise.training.recipes import Recipe
@@ -134,20 +135,20 @@ class TrainingData:
         return [self.full_sequences[n] for n in rows]
 
     def targets(self, rows: NDArray[np.int64]) -> Array:
-        """What a linear model fits on these rows (n, outputs) float64: probabilities, those of the second one of two
-        classes, or standardised numbers.
+        """What a linear model fits on these rows (n, outputs) float64, with a label per step on their steps (N,
+        outputs): probabilities, those of the second one of two classes, or standardised numbers.
         """
         labels, classes = self.labels[rows], len(self.data.classes)
         if self.target_scaling is not None:
             return self.target_scaling.transform(labels)
         if self.data.task == "multilabel":
             return labels.astype(np.float64)
-        p = np.eye(classes)[labels] if self.soft_targets is None else self.soft_targets[rows]
+        p = np.eye(classes)[by_row(labels)] if self.soft_targets is None else self.soft_targets[rows]
         return p[:, 1 if classes == 2 else 0 :].astype(np.float64)
 
     def sample_weight(self, rows: NDArray[np.int64]) -> Array | None:
-        """The sample_weight of these rows (n,), with mean 1; None where all are equal."""
-        weights = self.data.sample_weight[rows]
+        """The sample_weight of these rows (n,), or of their steps (N,), with mean 1; None where all are equal."""
+        weights = np.repeat(self.data.sample_weight[rows], row_counts(self.data.labels[rows]))
         return None if (weights == weights[0]).all() else weights / weights.mean()
 
 
@@ -193,6 +194,8 @@ def prepare(
         kinds = ("texts", "series") if data.kind == "series" else ("series", "texts")
         raise InputError(f"{data.source}: the pretrained model is for {kinds[0]}, and these are {kinds[1]}")
     encoded = _encoded(rows, preprocessor, recipe, train)
+    if data.target.per_step and list(map(len, rows.labels)) != list(map(len, encoded["sequences"])):
+        raise InputError(f"{data.source}: the pretrained model reads other steps than those that have labels")
     of_classes = None if class_weight is None else class_weights(rows, train, class_weight)
     weights = row_weights(rows, train, of_classes)
     scaling = None
@@ -322,12 +325,14 @@ def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> T
     texts, size = cast(list[str], data.inputs), recipe.text.vocab_size
     if recipe.text.tokenization == "keras":
         return TextPreprocessor(text.KerasEncoding(text.keras_index(texts), size))
-    encoding = text.SubwordEncoding if recipe.text.tokenization == "subwords" else text.TokenEncoding
+    encodings: dict[str, Any] = {"subwords": text.SubwordEncoding, "spaces": text.SpaceEncoding}
+    encoding = encodings.get(recipe.text.tokenization, text.TokenEncoding)
     return TextPreprocessor(encoding.fit([texts[n] for n in train], vocab_size=size))
 
 
 def class_counts(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
-    """How many rows have each class (K,), from their classes (n,) or labels (n, K)."""
+    """How many rows, or steps, have each class (K,), from their classes (n,) or labels (n, K)."""
+    labels = by_row(labels)
     return np.bincount(labels, minlength=classes) if labels.ndim == 1 else np.asarray(labels.sum(axis=0))
 
 
@@ -347,7 +352,7 @@ def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassW
         rows = class_counts(data.labels[train], k)
         if data.task == "multilabel":
             return np.asarray((len(train) - rows) / np.maximum(rows, 1)).clip(min=1 / len(train))
-        return np.asarray(len(train) / (k * np.maximum(rows, 1)))
+        return np.asarray(rows.sum() / (k * np.maximum(rows, 1)))
     if not isinstance(class_weight, Mapping):
         raise InputError(f"class_weight must be 'balanced' or a mapping, not {type(class_weight).__name__}")
     weights, own = np.ones(k), data.target.class_labels.tolist()
@@ -369,11 +374,22 @@ def logit_shift(weights: Array, task: str) -> Array:
     return np.asarray(shift[1:] - shift[0] if task == "classification" and len(shift) == 2 else shift)
 
 
+def row_counts(labels: NDArray[Any]) -> Array:
+    """How many rows of logits each of the labels (n, ...) is for: its steps, or 1."""
+    return np.array(list(map(len, labels))) if labels.dtype == object else np.ones(len(labels), dtype=np.int64)
+
+
 def row_weights(data: Labelled, train: NDArray[np.int64], weights: Array | None) -> NDArray[np.float32] | None:
-    """Weight of each row in the loss (n,), for multi-label with class weights of each label (n, K): its sample_weight
-    times the weight of its class. The mean over the training rows is 1; None where all are equal.
+    """Weight of each row in the loss (n,), for multi-label with class weights of each label (n, K), with a label per
+    step of each step (n,) of arrays (T,): its sample_weight times the weight of its class. The mean over the training
+    rows is 1; None where all are equal.
     """
     each = data.sample_weight
+    if data.target.per_step:
+        counts = row_counts(data.labels)
+        each = np.repeat(each, counts) * (1.0 if weights is None else weights[by_row(data.labels)])
+        found = by_input(each, counts)
+        return None if (each == each[0]).all() else by_input(each / by_row(found[train]).mean(), counts)
     if weights is not None and data.task == "multilabel":
         each = each[:, None] * np.where(data.labels == 1, weights, 1.0)
     elif weights is not None:

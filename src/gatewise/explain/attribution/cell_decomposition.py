@@ -55,8 +55,8 @@ class CellDecomposition(Method):
 
 
 def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> Attribution:
-    net, arch, steps = example.lstm, example.lstm.arch, len(example.rows)
-    top = lstms[-len(arch.top.directions) :]
+    (net, top), steps = example.top_run(lstms), len(example.rows)
+    arch, by_channel = net.arch, by_channel and example.step is None
     end = np.stack([[part[-1] for part in pooled_prefixes(arch, gates)] for gates in top], axis=1)
     weights = unit_weights(net, example.lstm_score.weights, np.zeros_like(end), end)  # (parts, directions, H)
     scores = np.zeros(steps + 1)  # the base value first

@@ -124,7 +124,7 @@ class IntegratedGradients(Method):
         else:
             raise InputError(f"a series has the baselines zero and mean, not {baseline}")
         score = example.lstm_score
-        return _Path(x, base, score.weights, {1.0: float(score(example.lstm_logits))}, self.points)
+        return _Path(x, base, score.weights, {1.0: float(score(example.lstm_logits))}, self.points, example.step)
 
     def _halves(self, path: _Path) -> Iterator[_Interval]:
         """The halves of the intervals with the largest errors, in place of these, while the path has points left."""
@@ -143,7 +143,8 @@ class IntegratedGradients(Method):
 @dataclass(eq=False)
 class _Path:
     """The path from `base` (D,) to the input x (T, D). score_at: the target score by position on it, 0 to 1; used: its
-    points so far; intervals: those that it is divided into, once they are integrated.
+    points so far; step: the one that is explained, of a tagger; intervals: those that it is divided into, once they are
+    integrated.
     """
 
     x: Array
@@ -151,6 +152,7 @@ class _Path:
     logit_weights: Array
     score_at: dict[float, float]
     used: int
+    step: int | None = None
     intervals: list[_Interval] = field(default_factory=list)
 
 
@@ -238,10 +240,20 @@ def _integrate_batch(net: LSTM, pieces: Sequence[_Piece]) -> None:
     dlogits = np.concatenate(
         [one.weights[:, None] * path.logit_weights for one, path in zip(pieces, paths, strict=True)]
     )  # (runs, outputs)
+    explained = np.arange(len(lengths))  # the rows of the logits
+    if paths[0].step is not None:
+        explained = starts_of(lengths) + np.repeat([path.step for path in paths], runs)
+
+    def of_rows(logits: Array) -> Array:
+        found = np.zeros_like(logits, dtype=dlogits.dtype)
+        found[explained] = dlogits
+        return found
+
     points = base.astype(np.int32), alphas
     logits, slopes = gradients(
-        parameters, arch, batch, lambda _: dlogits, [name], net.ops().kernel, interpolation=points, memo=net.memo
+        parameters, arch, batch, of_rows, [name], net.ops().kernel, interpolation=points, memo=net.memo
     )
+    logits = logits[explained]
     slope = slopes[name][-len(rows) :].astype(np.float64)  # (R, D), weighted and summed over the runs
     run = row = 0
     for one, path in zip(pieces, paths, strict=True):

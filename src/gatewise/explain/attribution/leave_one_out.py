@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from gatewise.errors import InputError
 from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
@@ -17,22 +18,30 @@ class LeaveOneOut(Method):
     """score_t = target score - target score of the sequence without step t, padded and truncated again (erasure, Li,
     Monroe & Jurafsky 2016). Base value: the target score of the empty sequence. The scores need not add up; the
     residual is the interaction of the steps. Channels of series: each number set to 0, the training data's mean.
+
+    The prediction of a step of a tagger goes with the step: there a word becomes the unknown one, and a step of a
+    series 0 in every channel. Base value: that of all steps at once.
     """
 
     name = "leave-one-out"
     rule = "left-out"
 
     def note(self, ensemble: Ensemble) -> str:
+        removed = "removed" if not ensemble.target.per_step else "replaced by an unknown one"
         return (
-            f"The fall of the {ensemble.score_noun} when this {ensemble.token_noun} alone is removed and the rest is "
+            f"The fall of the {ensemble.score_noun} when this {ensemble.token_noun} alone is {removed} and the rest is "
             "predicted again; the scores need not add up, and they describe single edits, not a cause."
         )
 
     def base_value_note(self, ensemble: Ensemble) -> str:
-        return f"the prediction without any {ensemble.token_noun}"
+        noun = ensemble.token_noun
+        every = f"the prediction where every {noun} is unknown"
+        return every if ensemble.target.per_step else f"the prediction without any {noun}"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         net = examples[0].lstm
+        if examples[0].step is not None:
+            return [_of_step(net, example) for example in examples]
         empty = net.logits([examples[0].sequence[:0]])
         edited = (np.delete(example.sequence, row, axis=0) for example in examples for row in example.rows)
         without = np.split(net.logits(edited), np.cumsum([len(example) for example in examples])[:-1])
@@ -43,6 +52,23 @@ class LeaveOneOut(Method):
             by_channel = _by_channel(net, example) if channels and net.arch.inputs == "channels" else None
             found.append(Attribution(scores, float(score(empty[0])), by_channel))
         return found
+
+
+def _of_step(net: LSTM, example: Example) -> Attribution:
+    """The fall of the score of one step of a tagger when each step is replaced, and the score without any."""
+    read, tokens = example.read, net.arch.inputs == "tokens"
+    if tokens and net.unknown is None:
+        raise InputError("leave-one-out replaces words of a tagger by the unknown word, and this vocabulary has none")
+    nothing = np.full_like(read, net.unknown if tokens else 0)
+
+    def edited() -> Iterator[Array]:
+        for t in range(len(read)):
+            yield np.concatenate([read[:t], nothing[t : t + 1], read[t + 1 :]])
+        yield nothing
+
+    found = net.logits(edited()).reshape(len(read) + 1, len(read), -1)[:, example.step]
+    scores = example.lstm_score(found)
+    return Attribution(np.asarray(example.lstm_score(example.lstm_logits) - scores[:-1]), float(scores[-1]))
 
 
 def _by_channel(net: LSTM, example: Example) -> Array:

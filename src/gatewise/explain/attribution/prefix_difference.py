@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gatewise.errors import InputError
 from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example, activations_of
 from gatewise.members.contributions import feature_weights
@@ -20,6 +21,9 @@ class PrefixDifference(Method):
 
     Maheswaranathan et al. (2019) found that recurrent sentiment classifiers accumulate evidence along a line. With two
     directions "after t steps" is the prediction for the prefix of t steps (`members.prefix`).
+
+    The prediction of a step of a tagger is a sum over the directions: each has read the steps up to it, in its order,
+    and score_t is the change of the output of its top layer at step t.
     """
 
     name = "prefix-difference"
@@ -27,6 +31,12 @@ class PrefixDifference(Method):
     rule = "prefix"
 
     def note(self, ensemble: Ensemble) -> str:
+        if ensemble.target.per_step:
+            return (
+                f"The change of the {ensemble.score_noun} when a direction of the top layer reads the "
+                f"{ensemble.token_noun}, on its way to the explained one; with the base value the scores add up to the "
+                f"{ensemble.score_noun}, and they describe the order of reading, not a cause."
+            )
         pads = ", each prefix after the pads of the whole text" if ensemble.lstm.arch.padding == "pre" else ""
         return (
             f"The change of the {ensemble.score_noun} when the {ensemble.token_noun} is read{pads}; with the base "
@@ -37,6 +47,12 @@ class PrefixDifference(Method):
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         found = []
         for example, (lstms, _, _) in zip(examples, activations_of(examples), strict=True):
+            if example.step is not None:
+                base_value, of_units = float(example.lstm_score(example.lstm_prefix_logits[0])), example.contributions
+                if of_units is None:
+                    raise InputError("prefix-difference of a tagger needs directions that are not multiplied")
+                found.append(Attribution(of_units.sum(axis=1), base_value))
+                continue
             net = example.lstm
             kept = len(examples) == 1  # the example keeps its prefix logits; of a batch they would fill the memory
             logits = example.lstm_prefix_logits if kept else net.read_prefix_logits(example.read, lstms)

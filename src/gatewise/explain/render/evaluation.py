@@ -17,7 +17,7 @@ from gatewise.errors import number_text, printable
 from gatewise.explain.evaluation import EvaluationReport
 from gatewise.explain.render.html import html_shell
 from gatewise.markup import html_table, safe_text
-from gatewise.metrics import AnyEvaluation, Evaluation, MultilabelEvaluation, RegressionEvaluation
+from gatewise.metrics import AnyEvaluation, Evaluation, MultilabelEvaluation, RegressionEvaluation, TaggingEvaluation
 
 MAX_MATRIX = 8  # classes of a confusion matrix that fits into 80 columns
 _LONGEST = 34  # characters of a class name
@@ -93,6 +93,17 @@ def _of_classes(found: AnyEvaluation, top: int) -> list[ReportTable]:
     scores = zip(found.classes, support, found.precision, found.recall, found.f1, strict=True)
     each = [(_cut(name), f"{n:,}", *(f"{x:.4f}" for x in row)) for name, n, *row in scores]
     tables = [ReportTable("Classes", ("class", "rows", "precision", "recall", "F1"), each)]
+    if isinstance(found, TaggingEvaluation):
+        by_type = [
+            (
+                _cut(one.type),
+                f"{one.support:,}",
+                f"{one.predicted:,}",
+                *map("{:.4f}".format, (one.precision, one.recall, one.f1)),
+            )
+            for one in found.entities
+        ]
+        tables = [ReportTable("Entities", ("type", "n", "predicted", "precision", "recall", "F1"), by_type), *tables]
     if not isinstance(found, Evaluation):
         return tables
     names = heads = [_cut(name, 20) for name in found.classes]
@@ -136,7 +147,8 @@ def _of_rows(report: EvaluationReport, top: int) -> list[ReportTable]:
     mistakes = []
     for one in report.mistakes[:top]:
         value = number_text(one.error) if one.error is not None else f"{one.probability:.3f}"
-        mistakes.append((f"{one.row:,}", value, _cut(one.predicted, 80), _cut(one.true, 80), one.excerpt))
+        place = f"{one.row:,}" if one.step is None else f"{one.row:,}, {one.step:,}"
+        mistakes.append((place, value, _cut(one.predicted, 80), _cut(one.true, 80), one.excerpt))
     title, value = "Most confident mistakes", "prob."
     if report.task == "regression":
         title, value = "Largest errors", "error"
@@ -145,7 +157,12 @@ def _of_rows(report: EvaluationReport, top: int) -> list[ReportTable]:
     return [
         ReportTable("Score by length", by_length, lengths if len(lengths) > 1 else []),
         ReportTable("Learning curves", curves, epochs),
-        ReportTable(title, ("row", value, "predicted", "true", "excerpt"), mistakes, (2, 3, 4)),
+        ReportTable(
+            title,
+            ("row, step" if report.task == "tagging" else "row", value, "predicted", "true", "excerpt"),
+            mistakes,
+            (2, 3, 4),
+        ),
     ]
 
 

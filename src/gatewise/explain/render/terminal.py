@@ -45,13 +45,17 @@ def explanation_report(
     """
     one, noun = explanation, explanation.token_noun
     blocks: list[RenderableType] = [coloured_words(one.steps, one.scores, marks)]
+    if one.labels is not None:
+        pairs = (f"{printable(step, _LONGEST)}/{label}" for step, label in zip(one.steps, one.labels, strict=True))
+        blocks.append(Text(f"Labels: {' '.join(pairs)}"))
     if one.truncated:
         blocks.append(f"{one.truncated:,} more {noun}s are truncated: the network reads {len(one.steps):,}.")
     sums = _table("lrl")
     for name, value, note in one.sums():
         sums.add_row(Text(printable(name)), sum_text(one.of, value), note)
     lstm_note = [Text(one.lstm_note())] if one.lstm_note() else []
-    blocks.append(Group(Text("Prediction: ") + _prediction(one), *lstm_note, sums, _method_note(one)))
+    of_step = "" if one.step is None else f" for {noun} {one.step + 1}, {printable(one.steps[one.step], _LONGEST)}"
+    blocks.append(Group(Text(f"Prediction{of_step}: ") + _prediction(one), *lstm_note, sums, _method_note(one)))
     blocks.append(_strongest(one, words, marks))
     if len(one.parts) > 1:
         names = [f"{part.name} x {part.weight:.2f}" for part in one.parts]

@@ -126,6 +126,8 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 			selected: selectedWord(state),
 			hovered: state.hover?.t ?? null,
 			tokenNoun: tokenNounOf(state),
+			labels: withheld ? null : data.prediction.steps,
+			step: data.prediction.step,
 		});
 	}
 
@@ -179,7 +181,7 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 
 	function draw(state = store.get(), keys = null) {
 		const any = (...names) => !keys || names.some((name) => keys.has(name));
-		if (any("data", "outdated", "earlyPrediction", "guess", "guessed", "guessedId", "model", "colourBy", "example")) prediction.draw(state);
+		if (any("data", "outdated", "earlyPrediction", "guess", "guessed", "guessedId", "model", "colourBy", "example", "w")) prediction.draw(state);
 		if (any("data", "w", "u", "hover", "colourBy", "guess", "guessedId", "model")) drawWords(state);
 		if (any("data", "w", "hover")) drawSeries(state);
 		if (any("data")) {

@@ -5,7 +5,7 @@ import { unitCount } from "./store.js";
 
 /** The name of what readFragment could not read: [key, text]. */
 function nameOf([key, text]) {
-	if (key !== "x") return `${{ w: "word", u: "unit", layer: "layer" }[key]} ${safeText(text)}`;
+	if (key !== "x") return `${{ w: "word", step: "word", u: "unit", layer: "layer" }[key]} ${safeText(text)}`;
 	return /^[a-z]/i.test(text) && !/^[ifgoh]/.test(text) ? `gate ${safeText(text[0])}` : `change ${safeText(text, 20)}`;
 }
 

@@ -40,6 +40,7 @@ export function createLoader(store, api) {
 		const request = { ...inputOf(state), ...modelOf(state.served), include };
 		if (state.layer !== null) request.layer = state.layer;
 		for (const key of ["target", "against"]) if (state.model?.model.labels.includes(state[key])) request[key] = state[key];
+		if (state.step !== null && state.model?.model.per_step) request.step = state.step;
 		if (state.changes.length) request.changes = state.changes.map(changeOf);
 		// Integrated gradients do not support clamps: the server then chooses another method and says so.
 		const supported = state.method !== "integrated-gradients" || !state.changes.length;
@@ -166,7 +167,7 @@ export function createLoader(store, api) {
 	const loadSimilarity = () => (store.get().data?.similarity ? null : loadPart("similarity", ["similarity"]));
 
 	store.subscribe((state, keys) => {
-		if (["changes", "layer", "target", "against"].some((key) => keys.has(key))) load();
+		if (["changes", "layer", "target", "against", "step"].some((key) => keys.has(key))) load();
 		if (keys.has("method") && !keys.has("changes")) loadPart(`attribution ${state.method}`, ["attribution"]);
 		if (keys.has("u") && state.u !== null && !state.data?.unitOf.has(state.u)) loadUnit(state.u);
 		if (keys.has("heatmap") && heatmapVisible) loadHeatmap();

@@ -68,7 +68,7 @@ const showLink = async () => {
 let started = false;
 let typing = false; // one entry of the history until blur
 box.addEventListener("input", () => {
-	store.set({ text: box.value, example: null, linkNote: null, w: null, changes: fittingChanges(store.get().changes, 1e9) });
+	store.set({ text: box.value, example: null, linkNote: null, w: null, step: null, changes: fittingChanges(store.get().changes, 1e9) });
 	loader.load();
 	if (!typing) address.push();
 	typing = true;
@@ -77,7 +77,7 @@ box.addEventListener("blur", () => (typing = false));
 
 /** Replace the text in one step, which undo reverts. */
 function replaceText(text, name, example = null) {
-	store.set({ text, example, w: null, u: null, changes: [] }, { undo: name });
+	store.set({ text, example, w: null, step: null, u: null, changes: [] }, { undo: name });
 }
 byId("clear").addEventListener("click", () => {
 	replaceText("", "text cleared");
@@ -243,7 +243,7 @@ async function chooseModel(name) {
 	const { models } = state.model;
 	const inputsOf = (wanted) => models.find((one) => one.name === wanted).inputs;
 	const kept = inputsOf(name) === inputsOf(state.model.served) ? { text: state.text, b: state.b } : { text: "", b: null };
-	const own = { u: null, w: null, layer: null, method: null, target: null, against: null, changes: [], bModel: null };
+	const own = { u: null, w: null, step: null, layer: null, method: null, target: null, against: null, changes: [], bModel: null };
 	const { url } = await address.urlOf({ ...state, ...own, ...kept, served: name }, { model: null });
 	history.pushState(kept.text ? kept : null, "", url); // a long text is not in the address
 	location.reload();

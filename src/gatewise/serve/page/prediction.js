@@ -1,8 +1,8 @@
 // The prediction, its probability on a scale, the attribution method with its sum, and the prediction before a change.
 
-import { createSelect, el, fmt, safeText, setText } from "./dom.js";
+import { button, createSelect, el, fmt, safeText, setText } from "./dom.js";
 import { hasSentimentLabels } from "./examples.js";
-import { tokenNounOf } from "./store.js";
+import { selectedWord, tokenNounOf } from "./store.js";
 import { changeText, labelOf, methodNotes, othersText, probabilityName, scoreText, sumText } from "./value.js";
 
 export function createPredictionView(root, store) {
@@ -14,6 +14,7 @@ export function createPredictionView(root, store) {
 	const beforeMarker = el("span", { class: "marker before", hidden: true });
 	const [left, right] = [el("span", { class: "end" }), el("span", { class: "end" })];
 	const others = el("p", { class: "others muted", hidden: true });
+	const explain = button("", { class: "explainstep", hidden: true, onclick: () => store.set({ step: selectedWord(store.get()) }) });
 	const bar = el("div", { class: "bar", "aria-hidden": "true" }, el("span", { class: "middle" }), beforeMarker, marker);
 	const notes = el("p", { class: "changenote", hidden: true });
 	const sums = el("p", { class: "sum" });
@@ -30,7 +31,7 @@ export function createPredictionView(root, store) {
 	const row = el("div", { class: "predictionrow" }, heading, label, el("span", { class: "number" }, of, number), scale);
 	const about = el("details", { class: "about" }, el("summary", {}, "About these numbers"), aboutNotes);
 	const attributionRow = el("div", { class: "attributionrow" }, el("label", {}, "colour ", colourBy), method, score, sums);
-	root.append(row, others, guess, notes, lstmNote, attributionRow, about);
+	root.append(row, explain, others, guess, notes, lstmNote, attributionRow, about);
 
 	const slider = el("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "Your guess in percent" });
 	const guessed = el("output", {}, "50%");
@@ -81,7 +82,12 @@ export function createPredictionView(root, store) {
 		guess.hidden = !withheld;
 		colourBy.value = state.colourBy;
 		drawMethods(data?.attribution, model);
-		setText(heading, state.outdated ? "Earlier prediction:" : "Prediction:");
+		const explained = data?.prediction.step ?? null;
+		const wordAt = (n) => `“${safeText(data.words[n], 24)}”`;
+		const ofStep = explained === null ? "" : ` for ${wordAt(explained)}`;
+		setText(heading, `${state.outdated ? "Earlier prediction" : "Prediction"}${ofStep}:`);
+		explain.hidden = explained === null || selectedWord(state) === explained;
+		if (!explain.hidden) setText(explain, `Explain the label of ${wordAt(selectedWord(state))}`);
 		if (!data) {
 			setText(label, "–");
 			setText(number, "");

@@ -148,22 +148,28 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 			if (unknown.has(n)) names.push("unknown");
 			if (n === selected) names.push("selected");
 			if (n === hovered) names.push("hovered");
+			if (n === view.step) names.push("explained");
 			if (marked?.has(n)) names.push("marked");
 			const joined = names.filter(Boolean).join(" ");
 			if (span.className !== joined) span.className = joined;
 			setAttr(span, "aria-selected", n === selected);
+			const label = view.labels ? safeText(view.labels[n], 20) : "";
+			if (label) span.dataset.label = label;
+			else delete span.dataset.label;
+			span.style.setProperty("min-width", label ? `${Math.ceil(0.7 * label.length) + 1}ch` : "");
 			const note = unknown.has(n) ? " (not in the vocabulary)" : "";
 			const name = view.part.tokens?.names?.[n] ? "start of the text" : span.textContent;
-			setAttr(span, "aria-label", `${name}${note}${score === undefined ? "" : `, ${scoreText(score, view.prefix?.numbers)}`}`);
+			setAttr(span, "aria-label", `${name}${label ? `, ${label}` : ""}${note}${score === undefined ? "" : `, ${scoreText(score, view.prefix?.numbers)}`}`);
 		});
 		if (spans[focus]) setAttr(spans[focus], "tabindex", -1);
 		focus = within(selected ?? 0, spans.length);
 		if (spans[focus]) setAttr(spans[focus], "tabindex", 0);
 		drawLegend(legend, scores || view.prefix ? view.sides : null); // before the scores come, so that nothing moves then
+		list.classList.toggle("tagged", Boolean(view.labels));
 		list.classList.toggle("sign", view.sides?.sign ?? false);
 		const colour = scores ? `Colour: ${view.colourOf}, full at ±${view.prefix?.numbers ? number(clamp) : fmt(clamp)}` : "";
 		const stride = view.prefix?.stride > 1 ? `, every ${view.prefix.stride} ${view.tokenNoun}s` : "";
-		const line = view.prefix ? `Line: prediction up to each ${view.tokenNoun}, ${view.prefix.note}${stride}` : "";
+		const line = view.prefix ? `Line: prediction ${view.labels ? "at" : "up to"} each ${view.tokenNoun}, ${view.prefix.note}${stride}` : "";
 		setText(caption, [colour, line, view.before ? "Thin line: before the change" : ""].filter(Boolean).join(" · "));
 	}
 
@@ -176,7 +182,7 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 	}
 
 	return {
-		/** {text, part, scores, colourOf, sides: of `sidesOf`, prefix, before, selected, hovered, marked, tokenNoun}; prefix, before: of lineOf */
+		/** {text, part, scores, colourOf, sides: of `sidesOf`, prefix, before, selected, hovered, marked, tokenNoun, labels and step: of a tagger}; prefix, before: of lineOf */
 		draw(next) {
 			const fresh = !view || view.text !== next.text || view.part !== next.part;
 			const moved = fresh || view.prefix !== next.prefix || view.before !== next.before;

@@ -71,7 +71,7 @@ export async function readFragment(fragment) {
 			}
 		}
 	}
-	for (const key of ["w", "u", "layer"]) {
+	for (const key of ["w", "step", "u", "layer"]) {
 		const number = integer(query.get(key), 1_000_000);
 		if (number !== null) found[key] = number;
 		else if (query.get(key)) dropped.push([key, query.get(key)]);
@@ -109,7 +109,7 @@ export async function writeFragment(state, extra = {}) {
 		if (short !== null && short.length > MAX_TEXT) long = true;
 		else query.set(short === null ? plain : compressed, short ?? text);
 	}
-	for (const key of ["w", "u", "layer"]) if (state[key] !== null) query.set(key, state[key]);
+	for (const key of ["w", "step", "u", "layer"]) if (state[key] !== null) query.set(key, state[key]);
 	if (state.s !== 5) query.set("s", state.s);
 	if (state.heatmap !== "c") query.set("p", state.heatmap);
 	if (state.sort !== "effect") query.set("o", state.sort);

@@ -59,12 +59,14 @@ def explain_view(model: Model, request: ExplainRequest | Mapping[str, object], c
     asked = request if isinstance(request, ExplainRequest) else validated(ExplainRequest, request)
     fingerprint, before, reused = _example(model, asked, (), cache)
     layer = _layer(model, asked)
+    before = _at_step(asked, before)
     before = before.with_score(_score(model, asked, before))
     example, clamps = before, asked.clamps
     if clamps:
         for field, clamp in clamps:
             _check(field, clamp, model, len(before))
         _, example, reused = _example(model, asked, tuple(clamp for _, clamp in clamps), cache)
+        example = example if before.step is None else example.at_step(before.step)
         example = example.with_score(before.score)
     include = set(asked.include)
     calibrated = model.metadata.calibration is not None
@@ -105,6 +107,7 @@ def viewed_example(model: Model, request: Mapping[str, object], cache: ViewCache
     """The example that `explain_view` explains for a request without changes, with its score."""
     asked = validated(ExplainRequest, request)
     _, example, _ = _example(model, asked, (), cache)
+    example = _at_step(asked, example)
     return example.with_score(_score(model, asked, example))
 
 
@@ -135,6 +138,14 @@ def _example(
     fingerprint = cache.fingerprint(model)
     key = item if isinstance(item, str) else (item.shape, item.tobytes())
     return fingerprint, *cache.example((key, clamps), make)
+
+
+def _at_step(asked: ExplainRequest, example: Example) -> Example:
+    """The example with the prediction of the requested step. Raises RequestError for a step without one."""
+    try:
+        return example if asked.step is None else example.at_step(asked.step)
+    except InputError as error:
+        raise RequestError("step", str(error)) from None
 
 
 def _score(model: Model, asked: ExplainRequest, example: Example) -> TargetScore:

@@ -88,7 +88,7 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
         return parameters
     rows = data.train[:: -(-len(data.train) // MAX_ROWS)]
     sequences, targets = [data.sequences[n] for n in rows], data.targets(rows)
-    model = pretrained.classifier(data.data.task)
+    model = pretrained.classifier(data.data.target.named_task)
     if model is not None:
         parameters = {name: model.parameters[name] for name in parameter_shapes(data.architecture)}
         weight, bias = (parameters[f"dense.{name}"].astype(np.float64) for name in ("weight", "bias"))
