@@ -32,6 +32,7 @@ from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import parameter_shapes
 from gatewise.target import Target
 from gatewise.training.fields import field_named, named_values
+from gatewise.training.members.lstm import pretrained_layers
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import Recipe, match_pretrained
 from gatewise.training.recipes import recipe as named
@@ -363,12 +364,11 @@ def _encoder(start: Pretrained) -> Model:
         raise InputError("the pretrained model is for series, and these are texts")
     if start.model is not None:
         return start.model
-    if "lstm.units" not in start.fixed:
+    if not start.has_lstm:
         raise InputError("the pretrained model has embeddings only, no LSTM")
     arch = match_pretrained(named("finetune"), start).architecture("tokens", start.preprocessor.inputs.size, 1)
     zeros = {name: np.zeros(shape, dtype=np.float32) for name, shape in parameter_shapes(arch).items()}
-    parameters = {name: start.parameters.get(name, zero) for name, zero in zeros.items()}
-    return Model.of_network(arch, parameters, start.preprocessor, ("0", "1"))
+    return Model.of_network(arch, zeros | pretrained_layers(start, arch.vocab_size), start.preprocessor, ("0", "1"))
 
 
 def _labelled(rows: list[Any], found: ConvertedLabels, sample_weight: Any = None) -> Labelled:

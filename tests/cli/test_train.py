@@ -184,6 +184,6 @@ def test_from_a_classifier(run: Run, reviews_csv: Path, keras_folder: Path, tmp_
     assert (result.exit_code, result.stderr) == (0, "")
     model = gw.load(tmp_path / "m")
     assert (model.classes, model.architecture.padding, model.architecture.top.units) == (("bad", "good"), "pre", 6)
-    assert model.metadata.recipe == "few-shot"
-    assert f" --recipe few-shot --text review --label sentiment --pretrained {keras_folder} " in model.metadata.command
+    assert model.metadata.recipe == "frozen"
+    assert f" --recipe frozen --text review --label sentiment --pretrained {keras_folder} " in model.metadata.command
     assert "pretrained model  classifier (" in run("info", "-m", tmp_path / "m").stdout

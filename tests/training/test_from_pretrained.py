@@ -167,7 +167,7 @@ def test_what_a_classifier_knows_needs_no_names(classifier: Model, names: tuple[
     network = train(data, pretrained=classifier, ngrams__order=0, **options)
     alone = train(data, recipe="fast", units=9, embedding_dim=7, ngrams__order=0, **options)
     assert network.evaluate(fresh).accuracy > 0.85 > 0.7 > alone.evaluate(fresh).accuracy
-    model = train(data, pretrained=classifier, **options)
+    model = train(data, pretrained=classifier, recipe="few-shot", **options)
     assert model.ensemble.get("ngrams") is not None
     assert classifier.ensemble.get("ngrams") is not None
     assert np.isin(classifier.ensemble.get("ngrams").keys, model.ensemble.get("ngrams").keys).all()
@@ -233,3 +233,60 @@ def test_soft_labelled_rows_have_a_weight_where_validation_rows_have_one(pretrai
     more = review_texts(40, 10)
     model = train(made_reviews(60, 8), validation=held, unlabelled=more, pretrained=pretrained, **OPTIONS)
     assert model.metadata.n_validation == 20
+
+
+@pytest.mark.parametrize("start", ["language model", "classifier", "bundled"])
+def test_frozen_layers_get_a_dense_layer_and_n_grams(
+    pretrained: PretrainedLM, classifier: Model, start: str, tmp_path: Path
+) -> None:
+    """The layers and the words of the pretrained model stay. Words of the data that it does not know join them, for the
+    n-grams, and are the unknown word to the LSTM.
+    """
+    data = made_reviews(150, 3)
+    data = replace(data, inputs=[f"{text} zyzzyva" for text in data.inputs])
+    of: Any = {"language model": pretrained, "classifier": classifier, "bundled": "bundled"}[start]
+    recorder = Recorder()
+    model = train(data, pretrained=of, callbacks=recorder, out=tmp_path / "m", seed=3)
+    assert (model.metadata.recipe, model.metadata.epochs) == ("frozen", 0)
+    assert any(one.startswith("LSTM: ") and "frozen layers" in one for one in recorder.messages)
+    assert "5-fold cross-validation" in model.metadata.validation
+    known = Pretrained.of(of)
+    for name, one in known.parameters.items():
+        if name.startswith(("lstm.", "embedding.")):
+            np.testing.assert_array_equal(model.parameters[name][: len(one)], one)
+    [ids] = model.preprocessor.encode_batch(["zyzzyva"])
+    assert ids[0] >= known.preprocessor.inputs.size
+    unknown = known.preprocessor.unknown
+    assert unknown is not None
+    np.testing.assert_array_equal(*model.parameters["embedding.weight"][[ids[0], unknown]])
+    fresh = made_reviews(100, 4)
+    assert model.evaluate(fresh).accuracy > 0.85
+    np.testing.assert_allclose(gw.load(tmp_path / "m").logits(fresh.inputs), model.logits(fresh.inputs), atol=1e-4)
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression", "classification"])
+def test_frozen_layers_of_every_task_and_with_a_validation_set(pretrained: PretrainedLM, task: Any) -> None:
+    """What is held out is never fitted: random labels are predicted as by chance."""
+    rng, texts = np.random.default_rng(2), [str(text) for text in made_reviews(200, 3).inputs]
+    labels: Any = rng.normal(50, 10, 200) if task == "regression" else rng.integers(0, 2, 200)
+    if task == "multilabel":
+        labels = [["a", "b"][int(one) :][:1] for one in labels]
+    for validation in (None, (texts[:40], labels[:40])):
+        rows = slice(40 if validation else 0, None)
+        model = train(
+            texts[rows], labels[rows], task=task, pretrained=pretrained, recipe="frozen", validation=validation
+        )
+        last = model.metadata.evaluations[-1]
+        if task == "regression":
+            assert last.scores["R2"] < 0.1
+        else:
+            assert last.loss > 0.6 * np.log(2)
+            assert model.predict(texts[:3]).shape == (3,)
+
+
+def test_what_cannot_be_frozen() -> None:
+    vectors = pretrain(review_texts(60, 40), recipe=replace(LANGUAGE_MODEL, units=0, epochs=0.1))
+    with pytest.raises(InputError, match="embeddings only"):
+        train(made_reviews(60, 3), pretrained=vectors, recipe="frozen")
+    with pytest.raises(InputError, match="per text, and these are series"):
+        train([np.ones((4, 2)) * k for k in range(20)], [0, 1] * 10, recipe="frozen")

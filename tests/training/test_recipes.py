@@ -134,7 +134,7 @@ def test_batch_size(changes: dict[str, int], expected: int) -> None:
         ("epochs", 2.5, "optimisation.epochs must be a whole number, not 2.5"),
         ("epochs", True, "optimisation.epochs must be a whole number, not True"),
         ("epochs", None, "optimisation.epochs must be a whole number, not None"),
-        ("epochs", 0, "optimisation.epochs must be at least 1, not 0"),
+        ("epochs", -1, "optimisation.epochs must be at least 0, not -1"),
         ("units", "64", "lstm.units must be a whole number, not '64'"),
         ("layers", -1, "lstm.layers must be at least 1, not -1"),
         ("learning_rate", math.nan, "optimisation.learning_rate must be above 0, not nan"),

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from gatewise.model.model import Model
 
 _RECIPE = (
-    "Training recipe: tutorial, fast, series, tagging, finetune, few-shot or best. Default: fast for texts, series for "
-    "time series, tagging for --task tagging, finetune with --pretrained (few-shot below 2,000 rows)."
+    "Training recipe: tutorial, fast, series, tagging, finetune, frozen, few-shot or best. Default: fast for texts, "
+    "series for time series, tagging for --task tagging, finetune with --pretrained (below 2,000 rows frozen, with "
+    "--unlabelled or changed fields few-shot)."
 )
 _PRETRAINED = "Model to fine-tune: of gatewise pretrain, any classifier, or 'bundled', the bundled sentiment model."
 _UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."

@@ -56,6 +56,11 @@ class Pretrained:
         kind = type(pretrained).__name__
         raise InputError(f"pretrained must be a model, its folder or 'bundled', not {kind}")
 
+    @property
+    def has_lstm(self) -> bool:
+        """Whether more than embeddings were trained."""
+        return "lstm.units" in self.fixed
+
     def classifier(self, task: Task) -> Model | None:
         """The model, where both it and this task are about classes: its logits are then mapped to the new ones."""
         one = self.model is not None and self.model.task == task and task in ("classification", "tagging")

@@ -1,9 +1,9 @@
 """Recipes: the hyperparameters of a training run, by name, in one group per part of the model and of the run.
 
-`fast` is the default for texts and `series` for time series. With a pretrained language model the default is
-`finetune`, or `few-shot` below 2,000 labelled rows. `tagging` is the default for a label per step. `best` is the most
-accurate and the slowest. `tutorial` reproduces the Keras tutorial of docs/tutorial.md. `recipe("fast", units=128,
-ngrams__order=2)` changes two fields.
+`fast` is the default for texts, `series` for time series, `tagging` for a label per step. With a pretrained model the
+default is `finetune`; below 2,000 labelled rows it is `frozen`, or `few-shot` with unlabelled texts or changed fields.
+`best` is the most accurate and the slowest. `tutorial` reproduces the Keras tutorial of docs/tutorial.md.
+`recipe("fast", units=128, ngrams__order=2)` changes two fields.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, "between 0 and 1", lambda value: 0 < value < 1]
 Order = Annotated[int, f"from 0 to {MAX_ORDER}", lambda value: 0 <= value <= MAX_ORDER]
-FEW_SHOT_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model
+FEW_ROWS = 2_000  # labelled rows below which `frozen` or `few-shot` is the default with a pretrained model
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ class LSTMRecipe:
 class OptimisationRecipe:
     """The training of the LSTM network."""
 
-    epochs: Count = 5
-    """Passes over the training rows."""
+    epochs: Number = 5
+    """Passes over the training rows. 0: the layers of the pretrained model stay, and a dense layer is fitted to their
+    states (`training.members.lstm`)."""
     min_steps: Number = 0
     """Fewest optimizer steps of a run: small data sets get more than `epochs` epochs. 0: no minimum."""
     batch_size: Count = 64
@@ -211,6 +212,16 @@ class Recipe:
         )
 
     @property
+    def frozen(self) -> bool:
+        """Whether the layers of a pretrained model stay as they are."""
+        return not self.optimisation.epochs and not self.optimisation.min_steps
+
+    @property
+    def cross_validates_texts(self) -> bool:
+        """Whether the members of texts with classes have held-out logits of all rows by themselves."""
+        return self.frozen and self.validation.folds > 0 and self.ngrams.scaling != "nb"
+
+    @property
     def uses_lsa(self) -> bool:
         """Whether unlabelled texts add an LSA classifier to the n-gram model."""
         return self.unlabelled.lsa_components > 0 and self.ngrams.order > 0
@@ -278,6 +289,14 @@ _RECIPES = (
         name="few-shot",
         unlabelled=UnlabelledRecipe(student_epochs=1, teacher="stacking", max_pseudo_labels=10_000, lsa_components=80),
     ),
+    # Its states are computed once, so that it takes no longer than `fast`: docs/log/accuracy.md.
+    Recipe(
+        name="frozen",
+        lstm=LSTMRecipe(bidirectional=True, pooling="mean+max", max_length=400, truncation="middle"),
+        optimisation=OptimisationRecipe(epochs=0, precision="auto"),
+        validation=ValidationRecipe(fraction=0.1, folds=5),
+        ngrams=NgramsRecipe(order=3, scaling="auto"),
+    ),
     Recipe(
         name="tutorial",
         text=TextRecipe(vocab_size=10_000, tokenization="keras"),
@@ -342,10 +361,15 @@ RECIPES: dict[str, Recipe] = {one.name: one for one in _RECIPES}
 
 
 def default_recipe(
-    rows: int, pretrained: bool, kind: Literal["text", "series"] = "text", task: Task | None = None
+    rows: int,
+    pretrained: bool,
+    kind: Literal["text", "series"] = "text",
+    task: Task | None = None,
+    *,
+    plain: bool = False,
 ) -> str:
-    """The default recipe for `rows` labelled rows of this kind and task, with or without a pretrained language
-    model.
+    """The default recipe for `rows` labelled rows of this kind and task, with or without a pretrained model. plain:
+    whether it has an LSTM, no field is changed, and there are no unlabelled texts.
     """
     if task == "tagging":
         return "tagging"
@@ -353,7 +377,9 @@ def default_recipe(
         return "series"
     if not pretrained:
         return "fast"
-    return "few-shot" if rows < FEW_SHOT_ROWS else "finetune"
+    if rows >= FEW_ROWS:
+        return "finetune"
+    return "frozen" if plain else "few-shot"
 
 
 def recipe(name: str | Recipe, /, **changes: Any) -> Recipe:
@@ -422,8 +448,9 @@ def recipe_of_run(
     """The recipe, by default the one for `rows` rows of this kind, with fields changed. Raises InputError as `recipe`
     and `check_settings`, for which kind, task and given are.
     """
-    pretrained = given.get("pretrained") is not None
-    found = recipe(name or default_recipe(rows, pretrained, kind or "text", task), **changes)
+    start = given.get("pretrained")
+    plain = start is not None and not changes and not given.get("unlabelled") and start.has_lstm
+    found = recipe(name or default_recipe(rows, start is not None, kind or "text", task, plain=plain), **changes)
     check_settings(found, kind, task, **given)
     return found
 
@@ -469,6 +496,9 @@ def check_settings(
         model = None if pretrained is None or task is None else pretrained.classifier(task)
         if unlabelled or (model is not None and model.ensemble.get("ngrams") is not None):
             raise InputError("ngrams.scaling 'tfidf' cannot be added to the n-grams of unlabelled texts or of a model")
+    if recipe.frozen and (kind == "series" or task == "tagging"):
+        of = "one label per text, and these are series" if kind == "series" else "one label per text, not per step"
+        raise InputError(f"optimisation.epochs 0 keeps the layers of a pretrained model for {of}")
     cut = "validation.fraction validation.split validation.folds"
     unread = [  # these groups and fields where the first value is true
         (kind == "series", "text ngrams unlabelled", "is for texts, and these are series"),
@@ -494,6 +524,8 @@ def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
     """The recipe with the fields of the pretrained network. Raises InputError where it asks for a network that cannot
     start from the model.
     """
+    if recipe.frozen and not pretrained.has_lstm:
+        raise InputError(f"the pretrained model has embeddings only, and recipe {recipe.name} trains no LSTM")
     named, values = RECIPES.get(recipe.name), values_of(recipe)
     for name, there in pretrained.fixed.items():
         tagging = name in ("lstm.pooling", "text.tokenization") and {"none", "spaces"} & {values[name], there}

@@ -74,8 +74,9 @@ def train(
     data: Labelled, or n texts or series with `labels` (n,), see `Labelled.of`. task: "classification", "multilabel" or
     "regression"; by default what the labels look like. layout: of three-dimensional arrays, "time-first" or
     "channels-first", see `gatewise.data.series`. recipe: a name or a Recipe; by default "fast" for texts and "series"
-    for series, with `pretrained` "finetune", or "few-shot" below 2,000 rows. changes: fields of the recipe to replace,
-    by name where one group alone has it (`epochs=3`, `units=128`), always as `group__field` (`ngrams__order=2`).
+    for series, with `pretrained` "finetune", and below 2,000 rows "frozen", or "few-shot" with `unlabelled` or changes.
+    "frozen" starts from the bundled model without `pretrained`. changes: fields of the recipe to replace, by name where
+    one group alone has it (`epochs=3`, `units=128`), always as `group__field` (`ngrams__order=2`).
     pretrained: a model to start from: a language model of `gatewise.pretrain` or any classifier, its folder, or
     "bundled", the bundled sentiment model. unlabelled: further texts, for a recipe with `student_epochs` or
     `lsa_components`.
@@ -123,6 +124,10 @@ def train(
     recipe = recipe_of_run(recipe, changes, n, kind, labelled.target.named_task, pretrained=start, **given)
     if times is not None and recipe.validation.split != "time":
         raise InputError("times need a split by='time'")
+    if recipe.frozen and start is None:
+        from gatewise.training.pretrained import BUNDLED, Pretrained
+
+        start = Pretrained.of(BUNDLED)
     recipe = recipe if start is None else match_pretrained(recipe, start)
     if labelled.target.per_step and current().size > 1:
         raise InputError("a tagger is trained in one process: the steps of its rows are not divided among several")
@@ -207,9 +212,11 @@ def _measure(
         model = model.with_thresholds(thresholds)
         name = f"{data.validation_name}, {use}"
         model = model.with_evaluation(evaluate(model.target, found.held_out, labels, name))
-    # Deletion scores may take as many steps as the training itself, which on few rows is less than by default.
-    steps = data.recipe.optimisation.epochs * sum(len(data.sequences[n]) for n in data.train)
-    model = model.with_faithfulness([data.sequences[n] for n in data.validation], max(10_000, steps))
+    # Deletion scores may take as many steps as the training itself, which on few rows is less than by default. With
+    # frozen layers they would take longer than it; the card of the pretrained model has them.
+    if not data.recipe.frozen:
+        steps = data.recipe.optimisation.epochs * sum(len(data.sequences[n]) for n in data.train)
+        model = model.with_faithfulness([data.sequences[n] for n in data.validation], max(10_000, steps))
     if examples:
         model = model.with_examples(data.data.take(data.validation), examples)
     return replace(model, metadata=replace(model.metadata, seconds=run.seconds))

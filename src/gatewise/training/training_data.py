@@ -188,11 +188,19 @@ def prepare(
         missing = np.flatnonzero(class_counts(rows.labels[train], len(data.classes)) == 0)
         if len(missing):
             raise InputError(f"{data.source}: the training part has no row of class {quote(data.classes[missing[0]])}")
+    folds: tuple[NDArray[np.int64], ...] = ()
+    own_validation = validation is not None or recipe.validation.split == "time"
+    if recipe.cross_validates_texts and data.kind == "text" and data.task == "classification" and not own_validation:
+        folds = tuple(held for _, held in cross_validation_folds(rows, recipe.validation.folds, seed))
+        train = held_out = np.arange(len(rows))
     if preprocessor is None:
         preprocessor = _preprocessor(data, train, recipe)
     elif isinstance(preprocessor, TextPreprocessor) != (data.kind == "text"):
         kinds = ("texts", "series") if data.kind == "series" else ("series", "texts")
         raise InputError(f"{data.source}: the pretrained model is for {kinds[0]}, and these are {kinds[1]}")
+    elif isinstance(preprocessor, TextPreprocessor) and isinstance(preprocessor.encoding, text.TokenEncoding):
+        texts = cast(list[str], data.inputs)
+        preprocessor = TextPreprocessor(preprocessor.encoding.extended([texts[n] for n in train]))
     encoded = _encoded(rows, preprocessor, recipe, train)
     if data.target.per_step and list(map(len, rows.labels)) != list(map(len, encoded["sequences"])):
         raise InputError(f"{data.source}: the pretrained model reads other steps than those that have labels")
@@ -201,15 +209,14 @@ def prepare(
     scaling = None
     if data.task == "regression":
         scaling = TargetScaling.fit(rows.labels[train], None if weights is None else weights[train])
-    folds: tuple[NDArray[np.int64], ...] = ()
-    own_validation = validation is not None or recipe.validation.split == "time"
     if data.kind == "series":
         lengths = [len(s) for s in encoded["sequences"]]
         encoded["recipe"], count = plan_series(encoded["recipe"], lengths, len(train), own_validation)
         if count:
             folds = tuple(held for _, held in cross_validation_folds(rows, count, seed))
-            how = f"{len(folds)}-fold cross-validation; the model itself is fitted to all rows"
             train = held_out = np.arange(len(rows))
+    if folds:
+        how = f"{len(folds)}-fold cross-validation; the model itself is fitted to all rows"
     fingerprint = data.fingerprint()
     identity = fingerprint if validation is None else fingerprint + validation.fingerprint()
     if data.time.size or (groups != data.keys).any():  # they cut the sets and the folds

@@ -24,8 +24,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,18 +35,17 @@ from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.members.convolutions import Convolutions, features_of, with_differences
 from gatewise.training.dense_solver import Ridge, ridge_of_sums, ridge_sums
 from gatewise.training.members import Run
-from gatewise.training.stack import FittedMember, calibrated
+from gatewise.training.ridge_targets import L2, RidgeTargets
+from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import MOST_ROWS, TrainingData
-from gatewise.types import Array, Task
+from gatewise.types import Array
 
 MOST_DILATIONS = 32
 MOST_CHANNELS = 9
 FEATURES_OF_MANY = 2_520  # 84 x 30, of more than MOST_ROWS rows
 ROWS_PER_CHUNK = 512
 MOST_STEPS = 4_096  # of a series, whose convolutions give thresholds
-L2 = tuple(10.0**exponent for exponent in np.arange(-4, 3.01, 0.5))
 FLOORS = (0.01, 0.1)  # added to the deviation of a feature: how little the rare ones are scaled up
-SCALE, SCALE_L2 = 3.0, 0.5  # of logits from values of -1 to 1: what few rows are drawn towards, and how strongly
 WEIGHT_L2 = 1.0  # penalty of every member's weight beside convolutions
 GOLDEN = (1 + math.sqrt(5)) / 2
 
@@ -66,19 +65,10 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
         folds = leave_one_out_folds(data.take(rows))
         if len(rows) > MOST_ROWS:
             folds = [np.concatenate(folds[::5])]
-    given = _Given.of(training_data, rows, folds, run.seed)
-    best = _fit_few(given) if len(rows) <= MOST_ROWS else _fit_many(given)
-    held, outputs = given.held, given.y.shape[1]
-    if training_data.target_scaling is not None:
-        scale, shift = training_data.target_scaling.scale, training_data.target_scaling.mean
-    else:
-        logit_shift = training_data.logit_shift if data.task == "classification" else None
-        against = np.zeros(outputs) if logit_shift is None else -logit_shift  # what the shift is drawn towards
-        parts = np.stack([best.values, np.broadcast_to(against, best.values.shape)], axis=2)
-        prior, counts = np.array([SCALE, 1.0]), training_data.sample_weight(rows)
-        options: dict[str, Any] = {"task": data.task, "sample_weight": None if counts is None else counts[held]}
-        weights, shift, _ = calibrated(parts, given.targets[held], prior, SCALE_L2, **options)
-        scale, shift = weights[:1], shift + weights[1] * against
+    given, sequences = RidgeTargets.of(training_data, rows, folds), training_data.full(rows)
+    fit_some = _fit_few if len(rows) <= MOST_ROWS else _fit_many
+    best = fit_some(given, sequences, training_data.recipe.convolutions.features, run.seed)
+    scale, shift = given.calibration(best.values)
     folded = (scale * best.weight / best.scale[:, None]).astype(np.float32)
     found = FittedMember(Convolutions(best.banks, best.mean.astype(np.float32), folded), scale * best.bias + shift)
     run.callback.log(f"convolutions: {best.summary}; fitted in {time.perf_counter() - start:.1f} s")
@@ -86,7 +76,7 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
         held_out = found.logits(training_data.full(validation))
     else:
         out_of_fold = np.full(given.targets.shape, np.nan)
-        out_of_fold[held] = scale * best.values + shift
+        out_of_fold[given.held] = scale * best.values + shift
         held_out = out_of_fold[validation]
     return replace(found, held_out=held_out, l2=WEIGHT_L2, others_l2=WEIGHT_L2, shifts=False)
 
@@ -128,53 +118,6 @@ def fit_banks(sequences: Sequence[Array], features: int, rng: np.random.Generato
     return Banks(dilations, counts, masks, thresholds)
 
 
-@dataclass(frozen=True, eq=False)
-class _Given:
-    """What one regression fits: n series, targets (n, outputs), y (n, outputs), the targets or for classes -1 and 1;
-    weight (n,) of the rows; the folds, row numbers. The rows of one fold are predicted from all others.
-    """
-
-    sequences: list[Array]
-    targets: Array
-    y: Array
-    weight: Array
-    folds: Sequence[NDArray[np.int64]]
-    features: int
-    seed: int
-    task: Task
-
-    @classmethod
-    def of(cls, data: TrainingData, rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]], seed: int) -> _Given:
-        sequences, targets, task = data.full(rows), data.targets(rows), data.data.task
-        # One ridge regression has one weight per row, not one per label.
-        weight = data.sample_weight(rows)
-        if task == "classification" and data.class_weights is not None and data.weights is not None:
-            weight = data.weights[rows]
-        weight = np.ones(len(rows)) if weight is None else np.asarray(weight, dtype=np.float64)
-        y = targets if task == "regression" else 2.0 * targets - 1
-        return cls(sequences, targets, y, weight, folds, data.recipe.convolutions.features, seed, task)
-
-    @property
-    def root(self) -> Array:
-        """Roots (n,) of the weights."""
-        return np.asarray(np.sqrt(np.maximum(self.weight / self.weight.mean(), 1e-9)))
-
-    @property
-    def held(self) -> NDArray[np.int64]:
-        """The rows of all folds (m,)."""
-        return np.concatenate(self.folds)
-
-    def loss(self, values: Array) -> float:
-        """Of values (m, outputs) out of fold: the squared error, for classes the cross-entropy after calibration."""
-        truth, each = self.targets[self.held], self.weight[self.held]
-        if self.task == "regression":
-            losses = np.square(values - truth).mean(axis=1)
-        else:
-            prior = np.array([SCALE])
-            losses = calibrated(values[:, :, None], truth, prior, SCALE_L2, task=self.task, sample_weight=each)[2]
-        return float(np.average(losses, weights=each))
-
-
 class _Fit(NamedTuple):
     """One choice of features and l2: ridge weights (F, outputs) and bias of standardised features, values (m, outputs)
     out of fold, and their loss.
@@ -190,12 +133,12 @@ class _Fit(NamedTuple):
     summary: str
 
 
-def _fit_few(given: _Given) -> _Fit:
+def _fit_few(given: RidgeTargets, sequences: list[Array], features: int, seed: int) -> _Fit:
     """In the kernel matrix: the best of all choices, by values of every fold without refitting."""
     best: _Fit | None = None
     for differences in (False, True):
-        banks = fit_banks(given.sequences, given.features, np.random.default_rng(given.seed), differences)
-        ppv = features_of(banks, given.sequences)
+        banks = fit_banks(sequences, features, np.random.default_rng(seed), differences)
+        ppv = features_of(banks, sequences)
         mean = np.average(ppv, axis=0, weights=given.root**2).astype(np.float32)
         variance = np.average(np.square(ppv - mean), axis=0, weights=given.root**2)
         read = "series and its first differences" if differences else "series"
@@ -203,23 +146,20 @@ def _fit_few(given: _Given) -> _Fit:
             scale = np.sqrt(variance + floor**2).astype(np.float32)
             z = (ppv - mean) / scale
             ridge = Ridge.of(z, given.root)
-            values = [ridge.out_of_fold(given.y, l2, given.folds)[given.held] for l2 in L2]
-            losses = [given.loss(one) for one in values]
-            n = int(np.argmin(losses))
-            if best is None or losses[n] < best.loss:
-                summary = f"{len(mean):,} features of the {read}, ridge regression with penalty {L2[n]:.3g}"
-                best = _Fit(losses[n], banks, mean, scale, *ridge.weights(z, given.y, L2[n]), values[n], summary)
+            loss, l2, values = given.best(ridge)
+            if best is None or loss < best.loss:
+                summary = f"{len(mean):,} features of the {read}, ridge regression with penalty {l2:.3g}"
+                best = _Fit(loss, banks, mean, scale, *ridge.weights(z, given.y, l2), values, summary)
     assert best is not None
     return best
 
 
-def _fit_many(given: _Given) -> _Fit:
+def _fit_many(given: RidgeTargets, sequences: list[Array], features: int, seed: int) -> _Fit:
     """In the matrix of fewer features, summed over chunks of rows: the best l2 alone, by values of the first fold."""
-    n, held = len(given.sequences), given.held
-    features, rng = min(given.features, FEATURES_OF_MANY), np.random.default_rng(given.seed)
-    banks = fit_banks(given.sequences, features, rng, differences=False)
+    n, held = len(sequences), given.held
+    banks = fit_banks(sequences, min(features, FEATURES_OF_MANY), np.random.default_rng(seed), differences=False)
     few = np.linspace(0, n - 1, MOST_ROWS).astype(np.int64)  # for the mean and deviation of the features
-    ppv = features_of(banks, [given.sequences[row] for row in few])
+    ppv = features_of(banks, [sequences[row] for row in few])
     mean, scale = ppv.mean(axis=0), np.sqrt(ppv.var(axis=0) + FLOORS[0] ** 2)
     sums = np.zeros((len(mean) + 1, len(mean) + 1 + given.y.shape[1]))
 
@@ -227,7 +167,7 @@ def _fit_many(given: _Given) -> _Fit:
         """Standardised features of the rows in chunks, each after it was added to the sums."""
         for first in range(0, len(rows), ROWS_PER_CHUNK):
             some = rows[first : first + ROWS_PER_CHUNK]
-            z = (features_of(banks, [given.sequences[row] for row in some]) - mean) / scale
+            z = (features_of(banks, [sequences[row] for row in some]) - mean) / scale
             np.add(sums, ridge_sums(z, given.y[some], given.root[some]), out=sums)
             yield z
 

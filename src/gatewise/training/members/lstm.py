@@ -18,24 +18,28 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatewise import kernels
+from gatewise.data.splits import leave_one_out_folds
+from gatewise.errors import counted
 from gatewise.members.lstm import LSTM
 from gatewise.model.card import EvalResult
-from gatewise.network.architecture import initial_parameters, parameter_shapes
+from gatewise.network.architecture import initial_parameters
 from gatewise.network.forward import features, in_batches
 from gatewise.network.ops import Ops
 from gatewise.training.callback import Callback
-from gatewise.training.dense_solver import fit_standardised_glm
+from gatewise.training.dense_solver import EPSILON, Ridge, fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.loop import Loop
 from gatewise.training.members import Run
 from gatewise.training.objective import SupervisedObjective, network_of, scores_of
 from gatewise.training.processes import current
+from gatewise.training.ridge_targets import RidgeTargets
 from gatewise.training.run import StopEvent, interruptible, run_identity
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData
@@ -57,7 +61,9 @@ class Stopped(Exception):
 
 
 def fit(data: TrainingData, run: Run) -> FittedMember:
-    """The network of the best epoch. Raises Stopped after Ctrl-C."""
+    """The network of the best epoch, or with frozen layers that of `_frozen`. Raises Stopped after Ctrl-C."""
+    if data.recipe.frozen:
+        return _frozen(data, run)
     # What must be equal for the run to continue from a checkpoint.
     content = data.identity
     if data.soft_targets is not None:
@@ -86,18 +92,16 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
     parameters = initial_parameters(data.architecture, np.random.default_rng([seed, 0x5EED]))
     if pretrained is None:
         return parameters
+    parameters |= pretrained_layers(pretrained, data.architecture.vocab_size)
     rows = data.train[:: -(-len(data.train) // MAX_ROWS)]
     sequences, targets = [data.sequences[n] for n in rows], data.targets(rows)
     model = pretrained.classifier(data.data.target.named_task)
     if model is not None:
-        parameters = {name: model.parameters[name] for name in parameter_shapes(data.architecture)}
-        weight, bias = (parameters[f"dense.{name}"].astype(np.float64) for name in ("weight", "bias"))
+        weight, bias = (model.parameters[f"dense.{name}"].astype(np.float64) for name in ("weight", "bias"))
         states = in_batches(features, parameters, data.architecture, sequences)
         to_new, shift = fit_standardised_glm(states @ weight.T + bias, targets, TRANSFER_L2)
         dense = to_new @ weight, to_new @ bias + shift
     else:
-        body = {name: array for name, array in pretrained.parameters.items() if not name.startswith("dense.")}
-        parameters |= {name: body[name] for name in parameters if name in body}
         l2 = data.recipe.lstm.probe_l2
         if not l2:
             return parameters
@@ -107,6 +111,58 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
     return parameters | {
         f"dense.{name}": array.astype(np.float32) for name, array in zip(("weight", "bias"), dense, strict=True)
     }
+
+
+def pretrained_layers(pretrained: Pretrained, vocab_size: int) -> dict[str, Array]:
+    """Embedding and LSTM layers by name. Words that the vocabulary was extended by start as the unknown one."""
+    layers = {name: one for name, one in pretrained.parameters.items() if name.startswith(("embedding.", "lstm."))}
+    table, unknown = layers.get("embedding.weight"), pretrained.preprocessor.unknown
+    if table is not None and unknown is not None and len(table) < vocab_size:
+        more = np.repeat(table[unknown : unknown + 1], vocab_size - len(table), axis=0)
+        layers["embedding.weight"] = np.concatenate([table, more])
+    return layers
+
+
+def _frozen(data: TrainingData, run: Run) -> FittedMember:
+    """The layers of the pretrained model with a dense layer: a ridge regression on the standardised states, which are
+    computed once (`gatewise.training.ridge_targets`).
+    """
+    assert run.pretrained is not None
+    start, validation, arch, model = time.perf_counter(), data.validation, data.architecture, run.pretrained.model
+    rows = data.train if data.own_validation else np.union1d(data.train, validation)
+    given = RidgeTargets.of(data, rows, leave_one_out_folds(data.data.take(rows)))
+    parameters = initial_parameters(arch, np.random.default_rng(0))
+    parameters |= pretrained_layers(run.pretrained, arch.vocab_size)
+    kernel = kernels.for_precision(data.recipe.kernel_precision)
+    states = in_batches(features, parameters, arch, [data.sequences[n] for n in rows], Ops(kernel))
+    mean, deviation = states.mean(axis=0), states.std(axis=0) + EPSILON
+    z = (states - mean) / deviation
+    ridge = Ridge.of(z, given.root)
+    _, l2, values = given.best(ridge)
+    scale, shift = given.calibration(values)
+    weight, bias = ridge.weights(z, given.y, l2)
+    dense = scale * weight / deviation[:, None]  # (features, outputs)
+    parameters["dense.weight"] = np.ascontiguousarray(dense.T, dtype=np.float32)
+    parameters["dense.bias"] = (scale * bias + shift - mean @ dense).astype(np.float32)
+    lstm = LSTM(arch, parameters, {} if model is None else model.ensemble.lstm.storage)
+    if data.own_validation:
+        held_out = lstm.logits(data.full(validation))
+    else:
+        out_of_fold = np.zeros(values.shape)
+        out_of_fold[given.held] = scale * values + shift
+        held_out = out_of_fold[np.searchsorted(rows, validation)]
+    loss, accuracy, rmse = scores_of(data, held_out, validation)
+    what = f"{counted(len(mean), 'state')} of frozen layers, ridge regression with penalty {l2:.3g}"
+    seconds = time.perf_counter() - start
+    run.callback.log(f"LSTM: {what}, {data.validation_name} loss {loss:.4f}; fitted in {seconds:.1f} s")
+    name, scores = f"{data.validation_name}, used to choose the penalty", {} if rmse is None else {"RMSE": rmse}
+    if data.data.task == "multilabel" and accuracy is not None:
+        scores = {"subset accuracy": accuracy}
+    evaluation = EvalResult(name, len(validation), accuracy, loss, scores=scores)
+    metadata: dict[str, Any] = {"kernel": kernel.name, "evaluations": (evaluation,)}
+    if model is not None:
+        metadata["attribution_method"] = model.metadata.attribution_method
+    return FittedMember(lstm, np.zeros(lstm.outputs), held_out, metadata=metadata)
 
 
 def _cross_validate(data: TrainingData, run: Run, stop: threading.Event) -> list[Array]:

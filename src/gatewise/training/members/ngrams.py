@@ -95,7 +95,11 @@ def fit(data: TrainingData, run: Run) -> FittedMember | None:
     if not data.recipe.ngrams.order:
         return None
     others = dict(run.ngrams)
-    if run.pretrained is not None and (known := transferred(data, run.pretrained)) is not None:
+    if (
+        run.pretrained is not None
+        and not data.recipe.frozen
+        and (known := transferred(data, run.pretrained)) is not None
+    ):
         others["pretrained n-grams"] = known
     if selects(data) and not others:
         return _select(data, run)
@@ -283,7 +287,7 @@ def selects(data: TrainingData) -> bool:
 def compare(data: TrainingData) -> Comparison | None:
     """The best candidate for the n-gram model of texts with classes; None where no n-gram is in enough texts."""
     recipe, start, rare = data.recipe.ngrams, time.perf_counter(), _has_rare_class(data)
-    rows = np.sort(np.concatenate([data.train, data.validation]))
+    rows = np.union1d(data.train, data.validation)
     features = NgramFeatures.of(data.full(rows), recipe.order, MIN_DF, data.excluded_tokens)
     if not len(features.keys):
         return None
@@ -294,7 +298,9 @@ def compare(data: TrainingData) -> Comparison | None:
     if recipe.scaling != "tfidf" and (outputs == 1 or features.matrix.nnz * outputs <= NB_ENTRIES):
         candidates.insert(0, ("nb", recipe.order))
     folds = [(np.searchsorted(rows, np.sort(data.train)), np.searchsorted(rows, np.sort(data.validation)))]
-    if (len(rows) < FEW_ROWS or rare) and len(rows) == len(data.data) and not data.own_validation:
+    if data.folds:
+        folds = [(np.setdiff1d(rows, held), held) for held in data.folds]
+    elif (len(rows) < FEW_ROWS or rare) and len(rows) == len(data.data) and not data.own_validation:
         folds = cross_validation_folds(data.data, FOLDS, 0)
     known = np.sort(np.concatenate([query for _, query in folds]))
     targets, weight = data.targets(rows[known]), data.sample_weight(rows[known])
