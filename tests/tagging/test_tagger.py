@@ -31,7 +31,7 @@ def test_it_learns_and_is_measured(model: gw.Model) -> None:
     assert "text tagging: B-X, I-X, O" in repr(model)
     card = model.card()
     assert "classifies each word of texts into 3 classes" in card
-    assert "| entity F1 | step accuracy | macro F1 |" in card
+    assert "| step accuracy | entity F1 | macro F1 |" in card
     report = model.evaluation_report(gw.data.Labelled.of(words, labels, task="tagging")).as_dict()
     assert report["task"] == "tagging"
     assert sum(one["n"] for one in report["by_length"]["ranges"]) == 120
@@ -120,3 +120,16 @@ def test_numbers_per_step_are_predicted() -> None:
     found = model.predict([np.zeros((3, 1)), np.ones((5, 1))])
     assert [np.shape(one) for one in found] == [(3, 2), (5, 2)]
     assert model.task == "regression"
+
+
+def test_a_tagger_of_one_direction_is_streamed_and_exported(sentences: Sentences, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"bidirectional": False, "units": 6, "embedding_dim": 6, "min_steps": 20, "verbose": 0}
+    model = gw.train(*sentences, task="tagging", **changes)
+    text = " ".join(sentences[0][0])
+    stream, labels, logits = model.stream(), model.predict(text)[0], model.logits(text)[0]
+    for step, word in enumerate(sentences[0][0]):
+        found = stream.push(word)
+        assert found.label == labels[step]
+        assert found.logits == pytest.approx(logits[step], abs=1e-5)
+    pytest.importorskip("onnxruntime")
+    assert model.to_onnx(tmp_path / "tagger.onnx").max_error < 1e-5

@@ -22,7 +22,7 @@ from gatewise.members.onnx.graph import OPSET, Graph, ints, scalar, step_mask
 from gatewise.members.onnx.lstm import check_exportable
 from gatewise.network.batch import truncate
 from gatewise.storage.atomic import write_atomic
-from gatewise.target import Target
+from gatewise.target import Target, by_row
 from gatewise.types import Array
 
 TOLERANCE = 1e-5  # of a logit, relative to logits above 1
@@ -183,7 +183,7 @@ def _metadata(source: OnnxSource) -> dict[str, str]:
     ensemble, target = source.ensemble, source.ensemble.target
     facts = {
         "architecture": json.dumps(asdict(ensemble.lstm.arch)),
-        "task": target.task,
+        "task": target.named_task,
         "classes": json.dumps(target.classes, ensure_ascii=False),
         "label_type": target.label_type,
         "thresholds": json.dumps(target.thresholds),
@@ -201,7 +201,7 @@ def _compare(source: OnnxSource, runtime: Any, raw: bytes) -> float:
     rng, worst, done, arch = np.random.default_rng(0), 0.0, 0, source.ensemble.lstm.arch
     while done < CHECKED:
         sequences = _random_sequences(source, rng, CHECKED - done)
-        wanted = source.logits(sequences).astype(np.float64)
+        wanted = by_row(source.logits(sequences)).astype(np.float64)
         found = session.run(None, feeds(source, sequences))[0]
         if arch.pooling == "none":  # (B, T, outputs)
             counts = [len(truncate(one, arch)) for one in sequences]

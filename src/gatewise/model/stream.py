@@ -43,7 +43,8 @@ class StreamPrediction:
 class Stream:
     """Made by `Model.stream`. A step takes the same time and memory however many came before it.
 
-    With the native kernel the logits after each step are bit-equal to `Model.logits` of the steps so far, as one input.
+    With the native kernel the logits after each step are bit-equal to `Model.logits` of the steps so far, as one input;
+    those of a tagger are the logits of the last step, and equal to rounding.
     """
 
     def __init__(self, preprocessor: Preprocessor, ensemble: Ensemble) -> None:

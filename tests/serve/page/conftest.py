@@ -20,7 +20,7 @@ from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture, Hidden, Layer
-from gatewise.text import TokenEncoding
+from gatewise.text import SpaceEncoding, TokenEncoding
 from gatewise.types import Faithfulness
 from tests.explain.random_net import parameters_of
 
@@ -120,7 +120,15 @@ def labels_model() -> Model:
     return Model.of_network(arch, parameters_of(arch, 12), model.preprocessor, ("a", "b", "c"), **target)
 
 
+def tagger() -> Model:
+    """A label for each word; the words of the texts are those between spaces."""
+    encoding = SpaceEncoding.fit(TEXTS, min_count=1)
+    arch = Architecture.stacked("tokens", encoding.vocab_size, 5, 6, bidirectional=True, pooling="none", outputs=3)
+    return Model.of_network(arch, parameters_of(arch, 4), TextPreprocessor(encoding), ("B-X", HOSTILE[0], "O"))
+
+
 MODELS: dict[str, Callable[[], Model]] = {
+    "tagger": tagger,
     "text": known_model,
     "hostile": lambda: text_model((HOSTILE[0], HOSTILE[1])),
     "series": series_model,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.serve.page.conftest import TEXTS, labels_model, number_model, text_model
+from tests.serve.page.conftest import TEXT, TEXTS, labels_model, number_model, tagger, text_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 Visit = Callable[..., Any]
@@ -76,3 +76,31 @@ def test_a_text_model_without_examples_says_what_to_write(visit: Visit) -> None:
     watched.page.goto(f"{watched.home}/")
     watched.page.wait_for_function("() => document.querySelector('#hint').textContent.includes('keeps no examples')")
     assert watched.page.input_value("#text") == ""
+
+
+def test_a_tagger_shows_a_label_below_each_word_and_explains_one(visit: Visit) -> None:
+    watched = visit("tagger")
+    page = watched.open("#t=" + TEXT.replace(" ", "+"))
+    model = tagger()
+    labels, p = model.predict(TEXT)[0], model.predict_proba(TEXT)[0]
+    shown = page.eval_on_selector_all("#words .word", "nodes => nodes.map(node => node.dataset.label)")
+    assert [one[:5] for one in shown] == [one[:5] for one in labels]
+    first = next((t for t, label in enumerate(labels) if label != "O"), 0)
+    words = TEXT.split()
+    assert page.inner_text("#prediction .heading") == f"Prediction for “{words[first]}”:"
+    assert page.locator("#words .word.explained").inner_text() == words[first]
+    other = (first + 3) % len(words)
+    page.locator("#words .word").nth(other).click()
+    page.click(f"text=Explain the label of “{words[other]}”")
+    page.wait_for_function(f"() => gatewise.store.get().data.prediction.step === {other}")
+    watched.settle()
+    assert page.inner_text("#prediction .heading") == f"Prediction for “{words[other]}”:"
+    best = float(p[other].max())
+    assert page.inner_text("#prediction .probability") == f"{best:.2f}"
+    assert "prediction at each word" in page.inner_text("#words .caption")
+    assert not page.is_visible(".explainstep")
+    again = watched.open(page.evaluate("location.hash"))
+    assert again.inner_text("#prediction .heading") == f"Prediction for “{words[other]}”:"
+    page.fill("#text", "one two")
+    watched.settle()
+    assert len(page.query_selector_all("#words .word[data-label]")) == 2

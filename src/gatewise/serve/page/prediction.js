@@ -86,7 +86,7 @@ export function createPredictionView(root, store) {
 		const wordAt = (n) => `“${safeText(data.words[n], 24)}”`;
 		const ofStep = explained === null ? "" : ` for ${wordAt(explained)}`;
 		setText(heading, `${state.outdated ? "Earlier prediction" : "Prediction"}${ofStep}:`);
-		explain.hidden = explained === null || selectedWord(state) === explained;
+		explain.hidden = !state.choice || explained === null || selectedWord(state) === explained;
 		if (!explain.hidden) setText(explain, `Explain the label of ${wordAt(selectedWord(state))}`);
 		if (!data) {
 			setText(label, "–");

@@ -42,7 +42,7 @@ from gatewise.training.processes import current
 from gatewise.training.ridge_targets import RidgeTargets
 from gatewise.training.run import StopEvent, interruptible, run_identity
 from gatewise.training.stack import FittedMember
-from gatewise.training.training_data import TrainingData
+from gatewise.training.training_data import TrainingData, row_counts
 from gatewise.types import Array
 
 if TYPE_CHECKING:
@@ -205,8 +205,10 @@ def _fitted(data: TrainingData, objective: SupervisedObjective, loop: Loop[Super
     scores = {} if best.val_rmse is None else {"RMSE": best.val_rmse}
     if data.data.task == "multilabel" and best.val_accuracy is not None:
         scores = {"subset accuracy": best.val_accuracy}
-    name = f"{data.validation_name}, used to choose the epoch"
-    metadata["evaluations"] = (EvalResult(name, len(data.validation), best.val_accuracy, best.val_loss, scores=scores),)
+    name, n, accuracy = f"{data.validation_name}, used to choose the epoch", len(data.validation), best.val_accuracy
+    if data.data.target.per_step and accuracy is not None:
+        n, accuracy, scores = int(row_counts(data.labels[data.validation]).sum()), None, {"step accuracy": accuracy}
+    metadata["evaluations"] = (EvalResult(name, n, accuracy, best.val_loss, scores=scores),)
     if objective.out_of_fold:
         return replace(fitted, held_out=objective.out_of_fold[best_epoch - 1] - shift)
     return fitted if current().rank else replace(fitted, held_out=lstm.logits(data.full(data.validation)))
