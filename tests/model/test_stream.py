@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,10 @@ from gatewise.errors import InputError
 from gatewise.members.ngrams import Ngrams
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
-from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.network.architecture import Architecture, Hidden, Layer, initial_parameters
+from gatewise.network.batch import Batch
+from gatewise.network.forward import forward
+from gatewise.storage.tensors import metadata_of, tensors_to_bytes
 from gatewise.text import KerasEncoding
 from gatewise.text.tokens import TokenEncoding
 from tests.kernels.batches import needs_native
@@ -21,12 +23,12 @@ WORDS = [f"word{n}" for n in range(300)]
 TOKENS = TokenEncoding.of_words(["", "", *WORDS])
 KERAS = KerasEncoding({word: n for n, word in enumerate(WORDS, 1)}, 250)
 SHAPES: list[tuple[str, dict[str, Any]]] = [
-    ("tokens", {"units": 100}),
-    ("tokens", {"units": 20, "layers": 2, "pooling": "mean+max", "outputs": 5}),
-    ("keras", {"units": 33, "pooling": "max", "gate": "binary"}),
-    ("one", {"units": 17, "layers": 3, "pooling": "mean"}),
-    ("six", {"units": 48, "pooling": "mean+max", "outputs": 3}),
-    ("masked", {"units": 16, "max_length": 40}),
+    ("tokens", {"layers": [100]}),
+    ("tokens", {"layers": [20, 9], "pooling": "mean+max", "outputs": 5}),
+    ("keras", {"layers": [33], "pooling": "max", "gate": "binary"}),
+    ("one", {"layers": [17, 30, 8], "pooling": "mean", "hidden": (Hidden(12, "gelu"), Hidden(5, "tanh"))}),
+    ("six", {"layers": [48], "pooling": "mean+max", "outputs": 3, "hidden": (Hidden(7, "relu"),)}),
+    ("masked", {"layers": [16], "max_length": 40, "pooling": "step"}),
 ]
 
 
@@ -41,7 +43,8 @@ def _model(kind: str, seed: int = 0, task: str = "classification", **shape: Any)
         scaling = tuple(rng.normal(0, 3, channels).tolist()), tuple(rng.uniform(0.1, 4, channels).tolist())
         preprocessor = SeriesPreprocessor(*scaling, mask=kind == "masked")
         inputs = ("channels", preprocessor.inputs.size, 0)
-    arch = Architecture.stacked(*inputs, **{"units": 9, **shape})
+    layers = tuple(Layer(units) if isinstance(units, int) else units for units in shape.pop("layers", [9]))
+    arch = Architecture(*inputs, layers, **shape)
     names = ["no", "yes"] if arch.outputs == 1 else [f"class {n}" for n in range(arch.outputs)]
     made = initial_parameters(arch, np.random.default_rng(seed))
     parameters = {name: 3 * array for name, array in made.items()}
@@ -61,7 +64,7 @@ def _prefix(model: Model, items: list[Any]) -> Any:
 @needs_native
 @pytest.mark.parametrize(("kind", "shape"), SHAPES)
 def test_a_stream_has_the_bits_of_the_batch_on_the_same_prefix(kind: str, shape: dict[str, Any]) -> None:
-    """10,000 random cuts together; at one of eight the state goes through JSON into another stream."""
+    """10,000 random cuts together; at one of eight the state goes into another stream."""
     model, rng, cuts = _model(kind, **shape), np.random.default_rng(1), 0
     while cuts < 1_670:
         items, stream = _items(model, int(rng.integers(1, 39)), rng), model.stream()
@@ -73,8 +76,32 @@ def test_a_stream_has_the_bits_of_the_batch_on_the_same_prefix(kind: str, shape:
             assert found.logits.tobytes() == expected.tobytes(), (cuts, end)
             cuts += 1
             if rng.random() < 1 / 8:
-                stream = model.stream(json.loads(json.dumps(stream.state)))
+                stream = model.stream(stream.state)
         assert stream.steps == len(items) + (kind == "keras")
+
+
+@needs_native
+def test_where_every_step_has_logits_those_of_the_step_are_pushed() -> None:
+    model, rng = (
+        _model("six", layers=[30, 20], pooling="none", outputs=3, hidden=(Hidden(6, "silu"),)),
+        np.random.default_rng(2),
+    )
+    stream, items = model.stream(), _items(model, 200, rng)
+    pushed = np.array([stream.push(item).logits for item in items])
+    lstm = model.ensemble.lstm
+    batch = Batch.of(model.preprocessor.encode_batch([np.array(items)]), lstm.arch)
+    assert np.array_equal(pushed, forward(lstm.ops(), lstm.parameters, lstm.arch, batch))
+
+
+def test_a_tagger_predicts_the_step_that_was_pushed() -> None:
+    for outputs in (1, 3):
+        model = _model("tokens", task="tagging", pooling="none", outputs=outputs)
+        stream, words = model.stream(), [f"word{n}" for n in range(12)]
+        pushed = [stream.push(word) for word in words]
+        assert [one.label for one in pushed] == list(model.predict([" ".join(words)])[0])
+        np.testing.assert_allclose(
+            [one.probabilities for one in pushed], model.predict_proba([" ".join(words)])[0], rtol=1e-6
+        )
 
 
 def test_a_prediction_is_that_of_the_model() -> None:
@@ -126,7 +153,8 @@ def test_what_cannot_be_streamed_is_refused_by_name() -> None:
     ngrams = Ngrams(1, np.array([2]), np.array([[0.5]], dtype=np.float32))
     plain = _model("tokens")
     for shape, message in [
-        ({"bidirectional": True}, "bidirectional.*last step.*bidirectional=False"),
+        ({"layers": [4, Layer(5, "both")]}, "bidirectional.*layer 1.*last step.*bidirectional=False"),
+        ({"layers": [Layer(5, "backward"), 4]}, "backward LSTM.*layer 0.*last step"),
         ({"padding": "pre", "max_length": 9}, "padding 'pre'.*padding='none'"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -150,29 +178,26 @@ def test_a_state_of_anything_else_is_refused() -> None:
     stream.push(np.ones(6))
     good = stream.state
     assert model.stream(good).state == good
-    assert list(good["arrays"]) == ["lstm.0.forward.h", "lstm.0.forward.c", "mean"]
+    arrays = dict(stream._state) | {"steps": np.array(1)}
+    of_model = metadata_of(good)
 
-    def with_h(values: Any) -> dict[str, Any]:
-        return {**good, "arrays": {**good["arrays"], "lstm.0.forward.h": values}}
+    def changed(**values: Any) -> bytes:
+        return tensors_to_bytes({name: one for name, one in (arrays | values).items() if one is not None}, of_model)
 
-    h = good["arrays"]["lstm.0.forward.h"]
+    assert changed() == good
     for wrong, message in [
-        ([], "keys"),
-        ({}, "keys"),
-        ({**good, "more": 1}, "keys"),
-        ({**good, "model": "0" * 8}, "model '00000000'"),
-        ({**good, "steps": -1}, "steps"),
-        ({**good, "steps": True}, "steps"),
-        ({**good, "steps": 1.0}, "steps"),
-        ({**good, "arrays": {}}, "arrays must be"),
-        (with_h(h[:-1]), "9 finite"),
-        (with_h(None), "9 finite"),
-        (with_h([*h[:-1], "0.5"]), "9 finite"),
-        (with_h([*h[:-1], [0.5]]), "9 finite"),
-        (with_h([*h[:-1], True]), "9 finite"),
-        (with_h([*h[:-1], 1e300]), "9 finite"),
-        (with_h([*h[:-1], 10**400]), "9 finite"),
-        (with_h([*h[:-1], float("nan")]), "9 finite"),
+        (b"", "truncated"),
+        (good[:-1], "bytes of data"),
+        (_model("six", seed=1, pooling="mean").stream().state, "another model"),
+        (tensors_to_bytes(arrays), "another model"),
+        (changed(mean=None), "'mean' is missing"),
+        (changed(mean=np.zeros(8, np.float32)), "shape"),
+        (changed(mean=np.zeros(9)), "F64"),
+        (changed(more=np.zeros(9)), "'more' is not part"),
+        (changed(steps=np.array([1])), "shape"),
+        (good.replace(np.float32(stream._state["mean"][3]).tobytes(), np.float32("nan").tobytes()), "NaN"),
     ]:
         with pytest.raises(InputError, match=message):
             model.stream(wrong)
+    assert stream.state == good
+    assert model.stream(changed(steps=np.array(-5))).steps == 0

@@ -35,7 +35,9 @@ def test_commands(server: Server, command: str) -> None:
     assert words[0] == "curl"
     done = subprocess.run([*words, "--fail-with-body"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
-    if "/metrics" not in command:
+    if "/stream" in command:
+        assert done.stdout.count("data: {") == 3
+    elif "/metrics" not in command:
         assert "error" not in json.loads(done.stdout)
 
 
@@ -58,7 +60,7 @@ def test_what_the_answer_looks_like(server: Server) -> None:
 
 
 def test_the_servers_own_line(server: Server) -> None:
-    assert len(COMMANDS) == 11
+    assert len(COMMANDS) == 12
     for text in blocks("console"):
         command, *lines = text.strip().splitlines()
         if command.startswith("$ docker build"):

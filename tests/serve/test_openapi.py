@@ -18,6 +18,7 @@ pytest.importorskip("schemathesis")
 ROUTES = {
     "/predict",
     "/explain",
+    "/stream",
     "/model",
     "/units/{unit}",
     "/metrics",

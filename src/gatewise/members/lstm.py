@@ -24,7 +24,6 @@ from gatewise.types import Array, Precision
 if TYPE_CHECKING:
     from gatewise.members.clamp import Clamp
     from gatewise.members.gates import Activations, Gates
-    from gatewise.network.stream import NetworkStream
 
 _STEPS_PER_BATCH = 65_536  # bounds the memory of explanations that run a quadratic number of steps
 _STATES_PER_BATCH = 1 << 23  # numbers: steps times the units of a layer
@@ -158,13 +157,6 @@ class LSTM(Member):
             directions.append(backward_prefixes(arch, self.parameters, self.ops(), read))
         pooled = np.concatenate([part for parts in zip(*directions, strict=True) for part in parts], axis=1)
         return np.asarray(head(Ops(), self.parameters, arch, pooled))
-
-    def stream(self) -> NetworkStream:
-        from gatewise.network.stream import NetworkStream
-
-        if self.clamps:
-            raise InputError("an LSTM with clamps cannot be streamed")
-        return NetworkStream(self.parameters, self.arch, self.ops())
 
     def note(self, rule: Rule) -> str:
         return ""  # the method's own note says it

@@ -318,7 +318,7 @@ class Model:
             [item] = self.preprocessor.rows([item])
         return Example(self.explained, *self.preprocessor.encode(item), item=item)
 
-    def stream(self, state: dict[str, Any] | None = None, *, network_only: bool = False) -> Stream:
+    def stream(self, state: bytes | None = None, *, network_only: bool = False) -> Stream:
         """A text or series that arrives step by step: `push` each word or step for the prediction so far.
 
         state: of an earlier stream, to continue from it. network_only: the LSTM alone, without its weight and the other
@@ -327,14 +327,7 @@ class Model:
         """
         from gatewise.model.stream import Stream
 
-        ensemble = self.ensemble.alone() if network_only else self.ensemble
-        nouns = " and ".join(member.noun for member, weight in ensemble.others if weight)
-        if nouns:
-            raise InputError(
-                f"{nouns} cannot be streamed: a new step changes what the steps before it add; network_only=True "
-                "streams the LSTM alone"
-            )
-        stream = Stream(self.preprocessor, ensemble)
+        stream = Stream(self.preprocessor, self.ensemble.alone() if network_only else self.ensemble)
         if state is not None:
             stream.state = state
         return stream

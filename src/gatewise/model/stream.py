@@ -1,60 +1,85 @@
-"""`Stream`: one text or series that arrives step by step, with the prediction so far after each step."""
+"""`Stream`: one text or series that arrives step by step, with the prediction so far after each step.
+
+The state is h and c of each LSTM, and where the network pools over the steps their sum or maximum so far. With the
+native kernel the logits after each step are those of `Model.logits` for the steps so far, bit for bit: the kernel
+computes every row of a product in the same order, whatever the number of rows. Those of a tagger are of the last step.
+"""
 
 from __future__ import annotations
 
 import copy
-from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, ModelFileError
+from gatewise.kernels import Stepper
 from gatewise.members.ensemble import Ensemble
+from gatewise.model.preprocessor import Preprocessor
+from gatewise.network.forward import head
+from gatewise.network.ops import Ops
+from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
 from gatewise.target import Target
 from gatewise.types import Array
 
-if TYPE_CHECKING:
-    from gatewise.model.preprocessor import Preprocessor
 
-
-@dataclass(frozen=True)
-class StreamPrediction:
-    """The prediction after `steps` steps (tokens or time steps), from `logits` (outputs,) float64. InputError where a
-    logit is not finite.
-    """
+class StreamPrediction(NamedTuple):
+    """The prediction after `steps` tokens or time steps, from `logits` (outputs,) float64."""
 
     steps: int
     logits: Array
-    target: Target = field(repr=False)
+    target: Target
 
     @property
     def label(self) -> Any:
-        """The label as `Model.predict` returns it: for "multilabel" a tuple of labels, for regression the numbers."""
+        """What `Model.predict` returns for one input. Raises InputError where a logit is not finite."""
         return self.target.labels(self.logits[None])[0]
 
     @property
     def probabilities(self) -> Array:
-        """Probabilities (K,) float64 as `Model.predict_proba` returns them. Raises InputError for regression."""
+        """Probabilities (K,) float64. Raises InputError for regression, and as `label`."""
         return np.asarray(self.target.probabilities(self.logits[None])[0])
 
 
 class Stream:
-    """Made by `Model.stream`. A step takes the same time and memory however many came before it.
-
-    With the native kernel the logits after each step are bit-equal to `Model.logits` of the steps so far, as one input;
-    those of a tagger are the logits of the last step, and equal to rounding.
+    """Made by `Model.stream`. A step takes the same time and memory however many came before it. steps: how many it has
+    read. Raises InputError for a model that cannot be streamed, with the reason.
     """
 
     def __init__(self, preprocessor: Preprocessor, ensemble: Ensemble) -> None:
-        self._preprocessor, self._ensemble = preprocessor, ensemble
-        self._weight, self._network = ensemble.lstm_weight, ensemble.lstm.stream()
-
-    @property
-    def steps(self) -> int:
-        """How many steps it has read: tokens or time steps."""
-        return self._network.steps
+        lstm, nouns = ensemble.lstm, " and ".join(member.noun for member, weight in ensemble.others if weight)
+        if nouns:
+            raise InputError(
+                f"{nouns} cannot be streamed: a new step changes what the steps before it add; network_only=True "
+                "streams the LSTM alone"
+            )
+        for number, layer in enumerate(lstm.arch.layers):
+            if layer.direction != "forward":
+                kind = "bidirectional" if layer.direction == "both" else "backward"
+                raise InputError(
+                    f"a {kind} LSTM cannot be streamed: layer {number} starts at the last step, which a stream does "
+                    "not know; train with bidirectional=False"
+                )
+        if lstm.arch.padding == "pre":
+            raise InputError(
+                "a network with padding 'pre' cannot be streamed: the number of pads before the first step depends on "
+                "the last one; train with padding='none'"
+            )
+        self.steps = 0
+        self._preprocessor, self._ensemble, self._weight = preprocessor, ensemble, ensemble.lstm_weight
+        self._arch, self._parameters, self._ops = lstm.arch, lstm.parameters, Ops(lstm.ops().kernel.with_threads(1))
+        self._steppers: list[tuple[Stepper, str, str]] = []
+        self._state: dict[str, Array] = {}
+        for _, _, name in lstm.arch.lstms():
+            weight_ih, weight_hh, bias = (
+                np.ascontiguousarray(lstm.parameters[f"{name}.{part}"]) for part in ("weight_ih", "weight_hh", "bias")
+            )
+            stepper = self._ops.kernel.stepper(weight_ih, weight_hh, bias, lstm.arch.gate)
+            self._steppers.append((stepper, f"{name}.h", f"{name}.c"))
+            self._state |= {key: np.zeros(weight_hh.shape[1], np.float32) for key in self._steppers[-1][1:]}
+        self._pooling = [how for how in ("mean", "max") if how in lstm.arch.pooling]
+        self._state |= {how: np.zeros(weight_hh.shape[1], np.float32) for how in self._pooling}
 
     def push(self, item: Any) -> StreamPrediction:
         """The prediction after one more item: a word or another part of a text, or one step (C,) of a series, a number
@@ -63,58 +88,57 @@ class Stream:
         Raises InputError, and reads nothing, for an item that is not valid, a part without a word, a step with a
         missing value, and more steps than the network reads.
         """
-        rows, network = self._preprocessor.encode_step(item, self.steps), self._network
-        most = network.arch.max_length
-        if most and network.steps + len(rows) > most:
+        rows, most = self._preprocessor.encode_step(item, self.steps), self._arch.max_length
+        if most and self.steps + len(rows) > most:
             raise InputError(
                 f"the network reads {most:,} steps, and of a longer input not the same ones: start another stream, or "
                 "train with max_length=0"
             )
         for row in rows:
-            logits = network.step(row)
-        total = self._weight * logits.astype(np.float64) + self._ensemble.shift
-        return StreamPrediction(network.steps, total, self._ensemble.target)
+            pooled = self._step(row)
+        logits = head(self._ops, self._parameters, self._arch, pooled)[0].astype(np.float64)
+        return StreamPrediction(self.steps, self._weight * logits + self._ensemble.shift, self._ensemble.target)
+
+    def _step(self, row: Any) -> Array:
+        """The pooled states (1, features) after one more step: a token id, or channels (C,) float32."""
+        x, state = self._parameters["embedding.weight"][row] if self._arch.inputs == "tokens" else row, self._state
+        for stepper, h, c in self._steppers:
+            stepper(x, state[h], state[c])
+            x = state[h]
+        self.steps += 1
+        for how in self._pooling:
+            if self.steps == 1:
+                state[how][:] = x
+            else:
+                (np.maximum if how == "max" else np.add)(state[how], x, out=state[how])
+        pooled = [state[how] / np.float32(self.steps) if how == "mean" else state[how] for how in self._pooling] or [x]
+        return np.concatenate(pooled)[None]
 
     def copy(self) -> Self:
-        """Another stream in the same state, which continues by itself; it shares the weights."""
+        """Another stream in the same state, which continues by itself. It shares the weights."""
         other = copy.copy(self)
-        other._network = self._network.copy()
+        other._state = {name: array.copy() for name, array in self._state.items()}
         return other
 
     @cached_property
-    def _model(self) -> str:
+    def _fingerprint(self) -> str:
         return self._ensemble.fingerprint()
 
     @property
-    def state(self) -> dict[str, Any]:
-        """The state as plain data, for JSON: `model`, the fingerprint of what is streamed, `steps`, and `arrays`, lists
-        of numbers by name. Set it to continue from there, in another process too. Setting raises InputError for a state
-        of another model, and for anything else that `state` does not return.
+    def state(self) -> bytes:
+        """The state as safetensors: some KB of numbers, `steps`, and the model's fingerprint in the metadata. Set it to
+        continue from there, also in another process. Setting raises InputError for the state of another model, and for
+        anything else.
         """
-        arrays = {name: array.tolist() for name, array in self._network.state.items()}
-        return {"model": self._model, "steps": self.steps, "arrays": arrays}
+        return tensors_to_bytes(self._state | {"steps": np.array(self.steps)}, {"model": self._fingerprint})
 
     @state.setter
-    def state(self, state: dict[str, Any]) -> None:
-        if not isinstance(state, dict) or set(state) != {"model", "steps", "arrays"}:
-            raise InputError("state: the keys must be model, steps, arrays")
-        model, steps, arrays = state["model"], state["steps"], state["arrays"]
-        if model != self._model:
-            raise InputError(f"state: it is of model {quote(model, 20)}, and this is a stream of {self._model}")
-        if type(steps) is not int or steps < 0:
-            raise InputError("state: steps must be a whole number, at least 0")
-        names = self._network.state
-        if not isinstance(arrays, dict) or set(arrays) != set(names):
-            raise InputError(f"state: the arrays must be {', '.join(names)}")
-        found = {name: _numbers(name, arrays[name], len(array)) for name, array in names.items()}
-        self._network.steps, self._network.state = steps, found
-
-
-def _numbers(name: str, values: Any, count: int) -> Array:
-    """Finite float32 numbers (count,). Raises InputError."""
-    if isinstance(values, list) and len(values) == count and {*map(type, values)} <= {float, int}:
-        with np.errstate(over="ignore"), suppress(OverflowError):
-            array = np.array(values, dtype=np.float32)
-            if np.isfinite(array).all():
-                return array
-    raise InputError(f"state: {name} must be a list of {count} finite numbers")
+    def state(self, state: bytes) -> None:
+        forms: dict[str, Any] = {name: (array.shape, np.float32) for name, array in self._state.items()}
+        try:
+            if metadata_of(state, "state") != {"model": self._fingerprint}:
+                raise InputError("state: it is that of another model")
+            found = tensors_from_bytes(state, forms | {"steps": ((), np.int64)}, "state")
+        except ModelFileError as error:
+            raise InputError(str(error)) from None
+        self.steps, self._state = max(0, int(found.pop("steps"))), found

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -27,6 +27,7 @@ from gatewise.serve.scope import MODEL, Scope, disconnected_of
 from gatewise.serve.security import SecurityMiddleware
 from gatewise.serve.state import State
 from gatewise.serve.static_files import choose, read_static_files
+from gatewise.serve.stream import stream_events
 from gatewise.serve.view import view
 from gatewise.serve.view.model import model_view, unit_view
 
@@ -114,6 +115,23 @@ def _routes(state: State) -> APIRouter:
     async def explain(request: Request) -> Response:
         """The explanation of a prediction: attribution, prefix predictions, gates."""
         return _Json(await answer_explain(state, request.scope, await request.body()))
+
+    events: dict[int | str, Any] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+
+    @api.post("/stream", response_class=Response, responses=events, openapi_extra=body_of(schemas.StreamRequest))
+    async def stream(request: Request) -> Response:
+        """The prediction after each word or step of a stream, as server-sent events; the last one is its state."""
+        asked = schemas.validated(schemas.StreamRequest, schemas.parse(await request.body()))
+        endpoint = _named(state, request.scope, asked.model)
+        found = stream_events(endpoint, asked, state.explanations, disconnected_of(request.scope))
+        first = await anext(found)  # an error in it is the response
+
+        async def body() -> AsyncIterator[bytes]:
+            yield first
+            async for events in found:
+                yield events
+
+        return StreamingResponse(body(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     @api.get("/model", response_model=schemas.PageData)
     async def model_card(request: Request, model: _ModelName = None) -> Response:

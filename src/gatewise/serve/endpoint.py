@@ -14,6 +14,7 @@ import pydantic_core
 from gatewise.errors import InputError
 from gatewise.explain.score import prediction_dict
 from gatewise.model.model import Model
+from gatewise.model.stream import Stream
 from gatewise.serve.batch_queue import LONG, MAX_QUEUED_TOKENS, BatchQueue, Job, Predictions, estimate_tokens
 from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.metrics import Metrics
@@ -40,6 +41,7 @@ class ModelEndpoint:
         self.name = name
         self.model = model
         self.views = ViewCache()  # the examples that the page showed last
+        self.streams: dict[bool, Stream] = {}  # without a step; of the LSTM alone or of the model
         self.input_kind = "series" if model.architecture.inputs == "channels" else "text"
         self.input_kinds = "series" if self.input_kind == "series" else "texts"
         series = [[0.5] * model.channels, [-0.5] * model.channels]
@@ -97,18 +99,20 @@ class ModelEndpoint:
         """The prediction of `example`."""
         inputs = [self.example if self.input_kind == "text" else as_array(self.example)]
         sequences = self.model.preprocessor.encode_batch(inputs)
-        return self._predictions(self.model.ensemble.logits(sequences), sequences)
+        return self.predictions(self.model.ensemble.logits(sequences), list(map(len, sequences)))
 
     def response(self, found: Predictions, request_id: str | None = None) -> dict[str, Any]:
         """The response of /predict, by task: `label` or `labels` with `probabilities`, `value`, or `values` by name;
         per step `labels` and lists of `probabilities`, or lists of `values`.
         """
-        target = self.model.target
         identity = {} if request_id is None else {"id": request_id}
-        if target.per_step:
-            by_step = [self._of_steps(one) for one in found.values]
-            return {"model": self.name, "n": len(by_step), "predictions": by_step, **identity}
-        rows = found.values.tolist()
+        by_step = self.model.target.per_step
+        predictions = [self._of_steps(one) for one in found.values] if by_step else self.each(found)
+        return {"model": self.name, "n": len(predictions), "predictions": predictions, **identity}
+
+    def each(self, found: Predictions) -> list[dict[str, Any]]:
+        """The predictions of inputs, or of single steps, as in `response`."""
+        target, rows = self.model.target, found.values.tolist()
         names, predictions = target.classes, list[dict[str, Any]]()
         decided = rows if target.task == "regression" else target.decide(found.values).tolist()
         for row, one, steps in zip(rows, decided, found.steps, strict=True):
@@ -121,7 +125,7 @@ class ModelEndpoint:
             else:
                 made = {"value": row[0]} if len(row) == 1 else {"values": numbers}
             predictions.append({**made, "steps": steps})
-        return {"model": self.name, "n": len(predictions), "predictions": predictions, **identity}
+        return predictions
 
     def _of_steps(self, values: Array) -> dict[str, Any]:
         """The predictions of the T steps of an input."""
@@ -149,15 +153,15 @@ class ModelEndpoint:
         logits = self.model.ensemble.logits(sequences)
         for job, rows in encoded_jobs:
             try:  # of one job, because an input that overflows is no error of the others
-                job.outcome = self._predictions(logits[rows], sequences[rows])
+                job.outcome = self.predictions(logits[rows], list(map(len, sequences[rows])))
             except InputError as error:
                 job.outcome = HTTPError(400, "overflow", str(error), job.path.removesuffix("[{}]"))
 
-    def _predictions(self, logits: Any, sequences: Sequence[Any]) -> Predictions:
-        """Raises InputError for logits that are not finite: NaN is not JSON."""
+    def predictions(self, logits: Array, steps: list[int]) -> Predictions:
+        """Those of logits (n, outputs). Raises InputError for logits that are not finite: NaN is not JSON."""
         target = self.model.target
         values = target.predicted(logits) if target.task == "regression" else target.probabilities(logits)
-        return Predictions(like(logits, values), [len(sequence) for sequence in sequences])
+        return Predictions(like(logits, values), steps)
 
     def _unreadable(self, job: Job) -> str:
         """The path of the first input of the job that the model cannot read."""

@@ -5,14 +5,16 @@ have answered.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from gatewise.errors import InputError
 from gatewise.serve import open_inference
 from gatewise.serve.endpoint import ModelEndpoint
-from gatewise.serve.schemas import ExplainRequest, InferRequest, PredictRequest, validated
+from gatewise.serve.schemas import ExplainRequest, InferRequest, PredictRequest, StreamRequest, validated
 from gatewise.serve.state import State
 from gatewise.serve.view import view
 
@@ -63,7 +65,8 @@ def description(generate: Callable[[], Schema], state: State) -> Callable[[], Sc
     """A function that returns FastAPI's schema with what it lacks: the request models, the server, the security, and
     examples of the models that are served when it is called.
     """
-    requests: list[Any] = [(model, "validation") for model in (PredictRequest, ExplainRequest, InferRequest)]
+    models = PredictRequest, ExplainRequest, StreamRequest, InferRequest
+    requests: list[Any] = [(model, "validation") for model in models]
 
     described: tuple[object, Schema] = (None, {})  # the models, and the description with their answers
 
@@ -85,7 +88,7 @@ def description(generate: Callable[[], Schema], state: State) -> Callable[[], Sc
             route = schema["paths"][path]["post"]
             for place, content in enumerate((route["requestBody"], route["responses"]["200"])):
                 shown = {name: {"value": pair[place]} for name, pair in examples.items() if pair[place] is not None}
-                content["content"]["application/json"]["examples"] = shown
+                next(iter(content["content"].values()))["examples"] = shown
         return schema
 
     return complete
@@ -93,11 +96,15 @@ def description(generate: Callable[[], Schema], state: State) -> Callable[[], Sc
 
 def _examples(endpoints: list[ModelEndpoint]) -> dict[str, dict[str, tuple[Schema, Schema | None]]]:
     """Requests by path and name, each with its response or None. Those of /explain are of the first model."""
-    predict, infer = dict[str, tuple[Schema, Schema | None]](), dict[str, tuple[Schema, Schema | None]]()
+    predict, infer, stream = (dict[str, tuple[Schema, Schema | None]]() for _ in range(3))
     for one in endpoints:
         item, kind, found = one.example, one.input_kind, one.predict_example()
         predict[f"{one.name}: one {kind}"] = {kind: item, "model": one.name}, one.response(found)
         predict[f"{one.name}: several inputs"] = {"inputs": [item] * 2, "model": one.name, "id": "a-7"}, None
+        with suppress(InputError):  # not every model can be streamed
+            one.model.stream()
+            parts = item.split() if kind == "text" else item
+            stream[f"{one.name}: the start of a stream"] = {"inputs": parts, "model": one.name}, None
         if one.model.target.per_step:
             continue
         shape, datatype = ([1], "BYTES") if kind == "text" else ([1, len(item), len(item[0])], "FP32")
@@ -116,4 +123,5 @@ def _examples(endpoints: list[ModelEndpoint]) -> dict[str, dict[str, tuple[Schem
         "an intervention": ({**explained, "changes": [clamp]}, None),
     }
     versioned = "/v2/models/{name}/versions/{version}/infer"
-    return {"/predict": predict, "/explain": explain, "/v2/models/{name}/infer": infer, versioned: infer}
+    infers = {"/v2/models/{name}/infer": infer, versioned: infer}
+    return {"/predict": predict, "/explain": explain, "/stream": stream, **infers}

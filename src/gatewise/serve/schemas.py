@@ -72,6 +72,19 @@ class PredictRequest(_Request):
     """Returned in the response."""
 
 
+class StreamRequest(_Request):
+    """Words or other parts of a text, or steps of a series, and the state that they continue from."""
+
+    inputs: Annotated[list[Annotated[Text, Field(max_length=1000)] | list[Number] | Number], Field(min_length=1)]
+    """Texts, or time steps: each a list of one number per channel, or of one channel a number."""
+    state: Text | None = None
+    """Of the last event of an earlier request; the default is the start of a stream."""
+    network_only: bool = False
+    """Of an ensemble, its LSTM alone."""
+    model: Name | None = None
+    """The default is the first model."""
+
+
 class Change(_Request):
     """An intervention: a gate that is held at a value. The gate h with the value 0 ablates a unit."""
 

@@ -1,0 +1,87 @@
+"""POST /stream: one server-sent event per input, as soon as its prediction is computed.
+
+    data: {"label": "calm", "probabilities": {"calm": 0.8, "storm": 0.2}, "steps": 1}
+
+    event: state
+    data: {"state": "..."}
+
+The last event is the state, which the next request continues from. The server keeps nothing between requests: any
+worker can answer the next one, and a client costs no memory. An error before the first event is the response; a later
+one is the last event, `error`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.model.stream import Stream, StreamPrediction
+from gatewise.serve.endpoint import ModelEndpoint, to_json
+from gatewise.serve.explain_queue import ExplainQueue
+from gatewise.serve.http_error import HTTPError, http_error
+from gatewise.serve.schemas import RequestError, StreamRequest
+from gatewise.system.cancel import check_cancelled
+
+_INPUTS = 256  # that run at a time: other requests wait no longer than for these
+
+
+async def stream_events(
+    endpoint: ModelEndpoint, request: StreamRequest, queue: ExplainQueue, disconnected: Callable[[], bool]
+) -> AsyncIterator[bytes]:
+    """The events of a request. Raises HTTPError and InputError before the first one only."""
+    stream = await queue.run(partial(_opened, endpoint, request), endpoint.rejected, disconnected)
+    error: HTTPError | None = None
+    for first in range(0, len(request.inputs), _INPUTS):
+        push, done = partial(_push, endpoint, stream, request.inputs[first : first + _INPUTS], first), b""
+        try:
+            done, error = await queue.run(push, endpoint.rejected, disconnected)
+        except (HTTPError, InputError) as failure:
+            error = http_error(failure)
+        if error is not None and not first and not done:
+            raise error
+        yield done
+        if error is not None:
+            yield b"event: error\ndata: " + error.body("/stream") + b"\n\n"
+            return
+    yield b"event: state\n" + _event({"state": base64.b64encode(stream.state).decode()})
+
+
+def _event(data: dict[str, Any]) -> bytes:
+    return b"data: " + to_json(data) + b"\n\n"
+
+
+def _opened(endpoint: ModelEndpoint, request: StreamRequest) -> Stream:
+    """A stream in the state of the request. It shares the packed weights with the earlier ones."""
+    try:
+        if request.network_only not in endpoint.streams:
+            endpoint.streams[request.network_only] = endpoint.model.stream(network_only=request.network_only)
+    except InputError as error:
+        raise HTTPError(400, "no_stream", str(error), "model") from None
+    stream = endpoint.streams[request.network_only].copy()
+    try:
+        if request.state is not None:
+            stream.state = base64.b64decode(request.state, validate=True)
+    except ValueError:  # not base64, or not a state
+        raise RequestError("state", "state must be the last one of a stream of this model") from None
+    return stream
+
+
+def _push(endpoint: ModelEndpoint, stream: Stream, inputs: Sequence[Any], first: int) -> tuple[bytes, HTTPError | None]:
+    """The events of these inputs, and the error at which they end. first: the number of the first one."""
+    found: list[StreamPrediction] = []
+    error = None
+    try:
+        for item in inputs:
+            check_cancelled()
+            found.append(stream.push(item))
+    except InputError as failure:
+        error = replace(http_error(failure), field=f"inputs[{first + len(found)}]")
+    logits = np.array([one.logits for one in found]).reshape(len(found), endpoint.model.target.outputs)
+    made = endpoint.each(endpoint.predictions(logits, [one.steps for one in found]))
+    return b"".join(map(_event, made)), error

@@ -1,0 +1,158 @@
+"""POST /stream: events with the library's predictions, a state that any server continues from, and its limits."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.model.model import Model
+from gatewise.network.architecture import Architecture
+from tests.explain.random_net import parameters_of
+from tests.serve.server import Reply, Server, ask, connect, post, serving, wait_for
+
+STEPS = np.random.default_rng(3).normal(0, 1, (600, 2)).round(3).tolist()
+
+
+def events_of(reply: Reply) -> list[tuple[str, Any]]:
+    """The events of a response: kind and data."""
+    assert reply.status == 200, reply.body
+    assert reply.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert (reply.headers["cache-control"], reply.headers["x-accel-buffering"]) == ("no-store", "no")
+    found = []
+    for block in reply.body.decode().strip("\n").split("\n\n"):
+        *kind, data = block.split("\n")
+        assert data.startswith("data: ")
+        found.append((kind[0].removeprefix("event: ") if kind else "", json.loads(data[6:])))
+    return found
+
+
+def test_a_stream_over_requests_is_that_of_the_library(port: int, models: dict[str, Model]) -> None:
+    model, state, last = models["gestures"], None, 0
+    stream = model.stream()
+    for count in (1, 2, 300, 1, 296):
+        body = {"inputs": STEPS[last : last + count], "model": "gestures"}
+        *found, end = events_of(post(port, "/stream", body if state is None else body | {"state": state}))
+        assert len(found) == count
+        for (kind, data), step in zip(found, body["inputs"], strict=True):
+            expected = stream.push(step)
+            assert (kind, data["steps"], data["label"]) == ("", expected.steps, expected.label)
+            assert list(data["probabilities"].values()) == expected.probabilities.tolist()
+        assert end[0] == "state"
+        state, last = end[1]["state"], last + count
+    np.testing.assert_allclose(expected.probabilities, model.predict_proba([np.array(STEPS)])[0], atol=1e-6)
+
+
+def test_words(tmp_path: Path, models: dict[str, Model]) -> None:
+    words = models["tokens"]
+    arch = Architecture.stacked("tokens", words.architecture.vocab_size, 5, 4, outputs=3)
+    one = Model.of_network(arch, parameters_of(arch, 6), words.preprocessor, words.classes)
+    one.save(tmp_path / "words")
+    with serving(tmp_path, tmp_path / "words") as server:
+        *found, _ = events_of(post(server.port, "/stream", {"inputs": ["a good film", "seen", "twice"]}))
+        shown = [list(data["probabilities"].values()) for _, data in found]
+        assert [data["steps"] for _, data in found] == [3, 4, 5]
+        np.testing.assert_allclose(
+            shown, one.predict_proba(["a good film", "a good film seen", "a good film seen twice"]), atol=1e-6
+        )
+        for wrong, message in {"\x07": "has no word", "\ud800": "surrogate", "x" * 1001: "1000"}.items():
+            reply = post(server.port, "/stream", {"inputs": [wrong]})
+            assert (reply.status, reply.error["field"]) == (400, "inputs[0]")
+            assert message in reply.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "field"),
+    [
+        ({"inputs": []}, "bad_field", "inputs"),
+        ({"inputs": "a"}, "bad_field", "inputs"),
+        ({"inputs": [[1, None]]}, "bad_field", "inputs[0]"),
+        ({"inputs": [[[1, 2]]]}, "bad_field", "inputs[0]"),
+        ({"inputs": [[1]]}, "input", "inputs[0]"),
+        ({"inputs": [1]}, "input", "inputs[0]"),
+        ({"inputs": ["xyzzy-plugh"]}, "input", "inputs[0]"),
+        ({"state": "xyzzy-plugh"}, "bad_field", "state"),
+        ({"state": ""}, "bad_field", "state"),
+        ({"state": "A" * 400_000}, "bad_field", "state"),
+        ({"state": "\ud800"}, "bad_field", "state"),
+        ({"state": 7}, "bad_field", "state"),
+        ({"network_only": 1}, "bad_field", "network_only"),
+        ({"xyzzy-plugh": 1}, "unknown_field", "body"),
+        ({"model": "tokens"}, "no_stream", "model"),
+        ({"model": "reviews"}, "no_stream", "model"),
+    ],
+)
+def test_errors(port: int, change: dict[str, Any], code: str, field: str) -> None:
+    reply = post(port, "/stream", {"inputs": [[1, 2]], "model": "gestures"} | change)
+    assert (reply.status, reply.error["code"], reply.error["field"]) == (400, code, field), reply.body
+    assert b"xyzzy" not in reply.body
+
+
+def test_a_later_error_is_the_last_event(port: int) -> None:
+    body = {"inputs": [*STEPS[:300], [1], *STEPS[300:400]], "model": "gestures"}
+    *found, (kind, data) = events_of(post(port, "/stream", body))
+    assert (len(found), kind) == (300, "error")
+    assert (data["error"]["code"], data["error"]["field"]) == ("input", "inputs[300]")
+
+
+def test_a_changed_state_is_refused_or_is_one(port: int) -> None:
+    [_, (_, end)] = events_of(post(port, "/stream", {"inputs": STEPS[:1], "model": "gestures"}))
+    state, rng = end["state"], np.random.default_rng(5)
+    for _ in range(60):
+        place = int(rng.integers(len(state)))
+        changed = state[:place] + "AZaz09+/="[rng.integers(9)] + state[place + int(rng.integers(2)) :]
+        reply = post(port, "/stream", {"inputs": STEPS[:1], "model": "gestures", "state": changed})
+        assert reply.status == 200 or (reply.status, reply.error["field"]) == (400, "state")
+        assert b"Infinity" not in reply.body
+        assert b"NaN" not in reply.body
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+def test_many_streams_leave_no_memory(server: Server) -> None:
+    body = {"inputs": STEPS, "model": "gestures"}
+    post(server.port, "/stream", body)
+    before = server.memory()
+    for _ in range(40):
+        assert len(events_of(post(server.port, "/stream", body))) == 601
+    assert server.memory() - before < 10
+
+
+def test_a_client_that_reads_nothing_or_leaves_ends_its_stream(folders: dict[str, Path], tmp_path: Path) -> None:
+    """Of 100,000 steps, whose events are more than the buffers of a connection hold."""
+    with serving(tmp_path, folders["gestures"], "--read-timeout", 1, "--max-body", 4_000_000) as server:
+        raw = json.dumps({"inputs": STEPS * 170}).encode()
+        head = f"POST /stream HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: application/json\r\n"
+        request = head.encode() + b"Content-Length: %d\r\n\r\n" % len(raw) + raw
+        before = server.memory()
+        with connect(server.port, request) as slow, connect(server.port, request) as leaves:
+            leaves.recv(1000)
+            leaves.close()
+            assert post(server.port, "/predict", {"series": STEPS[:3]}).status == 200
+            ended = 'gatewise_request_seconds_count{model="gestures",route="/stream"} 2.0'
+            wait_for(lambda: ended in ask(server.port, "GET", "/metrics").body.decode())
+            size = 0
+            with contextlib.suppress(ConnectionError):
+                while part := slow.recv(1 << 20):  # what was sent before the server closed the connection
+                    size += len(part)
+            assert 0 < size < 9_000_000, "all events were sent"
+        assert server.memory() - before < 100  # the two bodies, parsed
+        wait_for(lambda: post(server.port, "/stream", {"inputs": STEPS[:3]}).status == 200)
+
+
+def test_a_token_and_the_site_are_checked(folders: dict[str, Path], tmp_path: Path) -> None:
+    with serving(tmp_path, folders["gestures"], "--token", "open-sesame") as server:
+        body = {"inputs": [[1, 2]]}
+        assert post(server.port, "/stream", body).status == 401
+        known = {"Authorization": "Bearer open-sesame"}
+        assert post(server.port, "/stream", body, **known).status == 200
+        assert post(server.port, "/stream", body, **known, Origin="https://evil.example").status == 403
+        assert post(server.port, "/stream", body, **known, Content_Type="text/plain").status == 415
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
+        connection.request("GET", "/stream", headers=known)
+        assert connection.getresponse().status == 405
+        connection.close()
