@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read(folder: Path, identity: str = IDENTITY) -> tuple[Progress, Any]:
-    return parse_checkpoint(read_verified(folder / FILE), folder, identity, EpochLog, GROUPS, Adam(WEIGHTS))
+    return parse_checkpoint(read_verified(folder / FILE), folder, identity, GROUPS, Adam(WEIGHTS))
 
 
 def test_it_comes_back(folder: Path) -> None:

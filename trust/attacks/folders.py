@@ -289,9 +289,7 @@ def _checkpoint(rng: Rng, folder: Path) -> str | None:
     if kind < 4 and file.read_bytes() == raw:
         forged = True
     try:
-        progress, groups = parse_checkpoint(
-            read_verified(folder / FILE), folder, IDENTITY, EpochLog, GROUPS, Adam(WEIGHTS)
-        )
+        progress, groups = parse_checkpoint(read_verified(folder / FILE), folder, IDENTITY, GROUPS, Adam(WEIGHTS))
     except GatewiseError as error:
         return bad_message(error)
     if not forged:

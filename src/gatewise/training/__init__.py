@@ -11,7 +11,7 @@ from gatewise.errors import MissingExtra
 if find_spec("scipy") is None or find_spec("threadpoolctl") is None:
     raise MissingExtra("SciPy and threadpoolctl", "train", "training")
 
-from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
+from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.processes import process_group
 from gatewise.training.recipes import RECIPES, Recipe, default_recipe, recipe
 from gatewise.training.run import Interrupted
@@ -25,7 +25,6 @@ __all__ = [
     "Callback",
     "EpochLog",
     "Interrupted",
-    "PerplexityLog",
     "PretrainRecipe",
     "Recipe",
     "RunInfo",

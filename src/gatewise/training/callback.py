@@ -61,11 +61,14 @@ class StepLog:
 
 @dataclass(frozen=True)
 class EpochLog:
-    """After an epoch: one line of a model's history. loss, accuracy: means over the epoch's batches, each before its
-    step; val_loss, val_accuracy: of the validation set, after the epoch; best: the lowest val_loss so far.
+    """After an epoch, in pretraining after a measurement: one line of the history. loss, accuracy: means over the
+    batches since the last one, each before its step; val_loss, val_accuracy: of the validation set; best: the lowest
+    val_loss so far.
 
     Of multi-label rows the accuracy is the subset accuracy. A regression has no accuracy but val_rmse, in the unit of
-    the numbers; its losses are mean squared errors of standardised numbers.
+    the numbers; its losses are mean squared errors of standardised numbers. Pretraining has the steps so far and the
+    perplexity of the validation texts by direction, of every fifth text until the last measurement; val_loss is the
+    mean of its logarithms, without validation texts `loss`.
     """
 
     epoch: int
@@ -76,26 +79,12 @@ class EpochLog:
     seconds: float
     best: bool
     val_rmse: float | None = None
+    step: int | None = None
+    perplexity: dict[str, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON, without the fields that the task does not have."""
         return {name: value for name, value in asdict(self).items() if value is not None}
-
-
-@dataclass(frozen=True)
-class PerplexityLog:
-    """After a measurement in pretraining: one line of its history. loss: mean sampled loss since the last one;
-    perplexity: of the validation texts by direction (of every fifth text until the last measurement).
-    """
-
-    step: int
-    loss: float
-    perplexity: dict[str, float]
-    seconds: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return asdict(self)
 
 
 class Callback:
@@ -111,10 +100,7 @@ class Callback:
         """After each optimizer step."""
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
-        """After each epoch of training and its validation."""
-
-    def on_perplexity(self, row: PerplexityLog) -> None:
-        """After each measurement in pretraining, ten in a run."""
+        """After each epoch of training and its validation; in pretraining after each of ten measurements."""
 
     def on_train_end(self, model: Model | PretrainedLM) -> None:
         """After the run; `model` is its result."""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, TrainingError
 from gatewise.network.trainable import Gradients
-from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
+from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.optim import Adam, gradient_norm
 from gatewise.training.processes import PeerError, current
 from gatewise.training.run import FILE, Groups, Progress, parse_checkpoint, read_verified, write_checkpoint
@@ -55,7 +55,7 @@ class Objective(Protocol):
     network: what is trained, with `parameters`, `state` and `set_state`. optimizer: of its parameters, from `start` on.
     steps: of the run; steps_per_epoch: after which a callback sees the next epoch; interval: from one validation to the
     next. patience: validations without a new best after which the run ends, 0 for all steps. grad_clip: largest norm of
-    the gradient, 0 for any. row: type of the history's rows. has_accuracy: whether rows are predicted correctly or not.
+    the gradient, 0 for any. has_accuracy: whether rows are predicted correctly or not.
     best: the weights of the best validation; carried: arrays by name with which the next step begins, of this process's
     rows. Checkpoints hold both.
 
@@ -73,7 +73,6 @@ class Objective(Protocol):
     interval: int
     grad_clip: float
     patience: int = 0
-    row: type[EpochLog | PerplexityLog]
     has_accuracy: bool = False
     best: dict[str, Array]
     carried: Mapping[str, Array]
@@ -83,7 +82,7 @@ class Objective(Protocol):
     def learning_rate(self, step: int) -> float: ...
     def backward(self, step: int) -> Result: ...
     def outputs(self, state: dict[str, Array], part: Callable[[Array], Array], last: bool) -> Array: ...
-    def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog | PerplexityLog: ...
+    def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog: ...
 
 
 O_co = TypeVar("O_co", bound=Objective, covariant=True)
@@ -125,9 +124,7 @@ class Loop(Generic[O_co]):
         if not raw:
             return
         objective, where = self.objective, self.folder or ""
-        self.progress, groups = parse_checkpoint(
-            raw, where, self.identity, objective.row, self._groups(), objective.optimizer
-        )
+        self.progress, groups = parse_checkpoint(raw, where, self.identity, self._groups(), objective.optimizer)
         objective.steps = self.progress.steps
         objective.network.set_state(groups["weights"])
         objective.best = groups["best"]
@@ -225,10 +222,7 @@ class Loop(Generic[O_co]):
         outputs = self.objective.outputs(state, self.communicator.part, progress.step == progress.steps)
         outputs = self.communicator.whole(outputs)
         row = self.objective.score(outputs, state, progress)
-        if isinstance(row, EpochLog):
-            self.callback.on_epoch_end(row)
-        else:
-            self.callback.on_perplexity(row)
+        self.callback.on_epoch_end(row)
         progress.history.append(row)
         progress.loss_count = progress.correct = 0
         progress.loss_sum = 0.0

@@ -56,7 +56,6 @@ class SupervisedObjective(Objective):
     """
 
     network: Network
-    row = EpochLog
 
     def __init__(
         self, training_data: TrainingData, network: Network, seed: int, out_of_fold: Sequence[Array] = ()

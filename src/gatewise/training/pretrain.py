@@ -27,7 +27,7 @@ from gatewise.network.language_model import DIRECTIONS, LanguageModel, Piece
 from gatewise.network.sampled import Sampler
 from gatewise.network.trainable import TABLE
 from gatewise.text import TokenEncoding
-from gatewise.training.callback import Callback, PerplexityLog, RunInfo
+from gatewise.training.callback import Callback, EpochLog, RunInfo
 from gatewise.training.fields import Count, NotNegative, Number, Positive, Probability, check_values
 from gatewise.training.loop import Loop, Objective, Result
 from gatewise.training.optim import Adam, one_cycle
@@ -187,7 +187,7 @@ def pretrain(
                 size=recipe.size,
                 epochs=round(progress.step / loop.objective.info().steps_per_epoch, 3),
                 seconds=round(progress.seconds, 1),
-                perplexity=progress.history[-1].perplexity,
+                perplexity=progress.history[-1].perplexity or {},
                 kernel=kernel.name,
                 created=time.strftime("%Y-%m-%d", time.gmtime()),
                 command=command,
@@ -238,7 +238,6 @@ class LanguageObjective(Objective):
     """
 
     network: LanguageModel
-    row = PerplexityLog
 
     def __init__(
         self,
@@ -318,11 +317,21 @@ class LanguageObjective(Objective):
             found.append([*(self.network.negative_log_likelihood(one, read[one]) for one in DIRECTIONS), len(text)])
         return np.array(found, dtype=np.float64).reshape(-1, 3)
 
-    def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> PerplexityLog:
+    def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog:
         *nats, words = (sum(column) for column in outputs.T.tolist())
-        of_each = [round(math.exp(min(n / words, 700.0)), 2) for n in nats if words]
-        perplexity = dict(zip(DIRECTIONS, of_each, strict=False))
-        return PerplexityLog(progress.step, progress.loss, perplexity, round(progress.seconds, 1))
+        of_each = [min(n / words, 700.0) for n in nats if words]
+        perplexity = {one: round(math.exp(n), 2) for one, n in zip(DIRECTIONS, of_each, strict=False)}
+        return EpochLog(
+            epoch=len(progress.history) + 1,
+            loss=progress.loss,
+            accuracy=None,
+            val_loss=statistics.mean(of_each or [progress.loss]),
+            val_accuracy=None,
+            seconds=round(progress.seconds, 1),
+            best=False,
+            step=progress.step,
+            perplexity=perplexity,
+        )
 
     def _initial_states(self) -> dict[str, Array]:
         """h and c of each direction, for the streams of this process (b, H)."""

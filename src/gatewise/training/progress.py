@@ -22,7 +22,7 @@ from gatewise.errors import InputError, counted, printable, quote, required
 from gatewise.model.model import Model
 from gatewise.network.architecture import Architecture, summary
 from gatewise.system.console import PlainConsole
-from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
+from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.fields import values_of
 from gatewise.training.processes import current
 from gatewise.training.recipes import Recipe
@@ -97,6 +97,12 @@ class ProgressPrinter(Callback):
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
         """Print a line of the table, with * for the best epoch so far."""
+        if epoch.perplexity is not None:
+            both = (epoch.perplexity.get(direction, float("nan")) for direction in ("forward", "backward"))
+            self._print(
+                "{:7,}  {:7.3f}  {:18.1f}  {:8.1f}  {:7.0f}".format(epoch.step, epoch.loss, *both, epoch.seconds)
+            )
+            return
         if epoch.best:
             self._best = epoch
         if epoch.val_rmse is None:
@@ -105,11 +111,6 @@ class ProgressPrinter(Callback):
             scores = f"{epoch.val_loss:6.4f}  {epoch.val_rmse:10.4g}"
         star = "  *" if epoch.best else ""
         self._print(f"{epoch.epoch:5}  {epoch.loss:6.4f}    {scores}  {epoch.seconds:7.1f}{star}")
-
-    def on_perplexity(self, row: PerplexityLog) -> None:
-        """Print a line of the table."""
-        forward, backward = (row.perplexity.get(direction, float("nan")) for direction in ("forward", "backward"))
-        self._print(f"{row.step:7,}  {row.loss:7.3f}  {forward:18.1f}  {backward:8.1f}  {row.seconds:7.0f}")
 
     def on_train_end(self, model: Model | PretrainedLM) -> None:
         """Print which epoch is kept, and why."""
@@ -203,7 +204,7 @@ class _Each(Callback):
 
     log, close = _each("log"), _each("close")
     on_train_begin, on_train_end = _each("on_train_begin"), _each("on_train_end")
-    on_step_end, on_epoch_end, on_perplexity = _each("on_step_end"), _each("on_epoch_end"), _each("on_perplexity")
+    on_step_end, on_epoch_end = _each("on_step_end"), _each("on_epoch_end")
 
 
 def _layers(arch: Architecture) -> list[str]:
@@ -229,20 +230,13 @@ class TensorBoardCallback(Callback):
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
         """Write the figures of the epoch."""
-        self._write(epoch, epoch.epoch)
-
-    def on_perplexity(self, row: PerplexityLog) -> None:
-        """Write the figures of the measurement."""
-        self._write(row, row.step)
+        for name, value in _figures(epoch).items():
+            self._writer.add_scalar(name, value, epoch.step or epoch.epoch)
+        self._writer.flush()
 
     def close(self) -> None:
         """Write what is pending."""
         self._writer.close()
-
-    def _write(self, row: EpochLog | PerplexityLog, step: int) -> None:
-        for name, value in _figures(row).items():
-            self._writer.add_scalar(name, value, step)
-        self._writer.flush()
 
 
 class MLflowCallback(Callback):
@@ -271,11 +265,7 @@ class MLflowCallback(Callback):
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
         """Log the figures of the epoch."""
-        self._mlflow.log_metrics(_figures(epoch), step=epoch.epoch)
-
-    def on_perplexity(self, row: PerplexityLog) -> None:
-        """Log the figures of the measurement."""
-        self._mlflow.log_metrics(_figures(row), step=row.step)
+        self._mlflow.log_metrics(_figures(epoch), step=epoch.step or epoch.epoch)
 
     def on_train_end(self, model: Model | PretrainedLM) -> None:
         """Log the figures of the model."""
@@ -291,7 +281,7 @@ class MLflowCallback(Callback):
         self._own = self._begun = False
 
 
-def _figures(row: EpochLog | PerplexityLog) -> dict[str, float]:
+def _figures(row: EpochLog) -> dict[str, float]:
     """The numbers of a line of the history by name; a perplexity has one per direction."""
     found = row.as_dict()
     perplexity = found.pop("perplexity", {})

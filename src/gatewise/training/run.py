@@ -32,7 +32,7 @@ from gatewise.storage.folder import check_target
 from gatewise.storage.strict_json import parse_json
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes, verify_checksum
 from gatewise.system.processes import STOP_SIGNALS
-from gatewise.training.callback import EpochLog, PerplexityLog
+from gatewise.training.callback import EpochLog
 from gatewise.training.fields import field_of
 from gatewise.training.optim import Adam
 from gatewise.training.processes import RESTARTS, current
@@ -184,7 +184,7 @@ class Progress:
     loss_count: int = 0
     correct: int = 0
     seconds: float = 0.0
-    history: list[Any] = field(default_factory=list)
+    history: list[EpochLog] = field(default_factory=list)
 
     @property
     def loss(self) -> float:
@@ -233,14 +233,13 @@ def parse_checkpoint(
     raw: bytes,
     folder: Path | str,
     identity: str,
-    row: type[EpochLog | PerplexityLog],
     groups: Groups,
     optimizer: Adam,
 ) -> tuple[Progress, dict[str, dict[str, Array]]]:
     """Progress and arrays of the content of a checkpoint, which was read from `folder` by `read_verified`; Adam's state
     is restored in place.
 
-    row: the type of the history's rows. groups: arrays of the expected names, shapes and dtypes. Raises TrainingError
+    groups: arrays of the expected names, shapes and dtypes. Raises TrainingError
     for the checkpoint of another run, ModelFileError for a damaged one.
     """
     metadata = metadata_of(raw, FILE)
@@ -258,7 +257,7 @@ def parse_checkpoint(
     for name in ("step", "steps", "loss_count", "correct"):
         if getattr(progress, name) < 0:
             raise ModelFileError(f"{FILE}: progress: {name} must not be negative")
-    progress.history = [fields_from(row, entry, f"{FILE}: history[{n}]") for n, entry in enumerate(rows)]
+    progress.history = [fields_from(EpochLog, entry, f"{FILE}: history[{n}]") for n, entry in enumerate(rows)]
     expected = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
     shapes = {name: (value.shape, value.dtype.name) for name, value in (expected | optimizer.state()).items()}
     tensors = tensors_from_bytes(raw, shapes, FILE)
