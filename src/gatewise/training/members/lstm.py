@@ -155,11 +155,7 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     what = f"{counted(len(mean), 'state')} of frozen layers, ridge regression with penalty {l2:.3g}"
     seconds = time.perf_counter() - start
     run.callback.log(f"LSTM: {what}, {data.validation_name} loss {loss:.4f}; fitted in {seconds:.1f} s")
-    name, scores = f"{data.validation_name}, used to choose the penalty", {} if rmse is None else {"RMSE": rmse}
-    if data.data.task == "multilabel" and accuracy is not None:
-        scores = {"subset accuracy": accuracy}
-    evaluation = EvalResult(name, len(validation), accuracy, loss, scores=scores)
-    metadata: dict[str, Any] = {"kernel": kernel.name, "evaluations": (evaluation,)}
+    metadata: dict[str, Any] = {"kernel": kernel.name, "evaluations": _measured(data, "penalty", loss, accuracy, rmse)}
     if model is not None:
         metadata["attribution_method"] = model.metadata.attribution_method
     return FittedMember(lstm, np.zeros(lstm.outputs), held_out, metadata=metadata)
@@ -202,13 +198,21 @@ def _fitted(data: TrainingData, objective: SupervisedObjective, loop: Loop[Super
     if not best_epoch:
         return fitted
     best = history[best_epoch - 1]
-    scores = {} if best.val_rmse is None else {"RMSE": best.val_rmse}
-    if data.data.task == "multilabel" and best.val_accuracy is not None:
-        scores = {"subset accuracy": best.val_accuracy}
-    name, n, accuracy = f"{data.validation_name}, used to choose the epoch", len(data.validation), best.val_accuracy
-    if data.data.target.per_step and accuracy is not None:
-        n, accuracy, scores = int(row_counts(data.labels[data.validation]).sum()), None, {"step accuracy": accuracy}
-    metadata["evaluations"] = (EvalResult(name, n, accuracy, best.val_loss, scores=scores),)
+    metadata["evaluations"] = _measured(data, "epoch", best.val_loss, best.val_accuracy, best.val_rmse)
     if objective.out_of_fold:
         return replace(fitted, held_out=objective.out_of_fold[best_epoch - 1] - shift)
     return fitted if current().rank else replace(fitted, held_out=lstm.logits(data.full(data.validation)))
+
+
+def _measured(
+    data: TrainingData, chosen: str, loss: float, accuracy: float | None, rmse: float | None
+) -> tuple[EvalResult]:
+    """The scores of the LSTM alone on the validation set, for the card. chosen: what they chose."""
+    scores = {} if rmse is None else {"RMSE": rmse}
+    if data.data.task == "multilabel" and accuracy is not None:
+        scores = {"subset accuracy": accuracy}
+    n = len(data.validation)
+    if data.data.target.per_step and accuracy is not None:
+        n, scores = int(row_counts(data.labels[data.validation]).sum()), {"step accuracy": accuracy}
+        accuracy = None
+    return (EvalResult(f"{data.validation_name}, used to choose the {chosen}", n, accuracy, loss, scores=scores),)
