@@ -16,8 +16,9 @@ from torch import Tensor
 import gatewise as gw
 from gatewise.errors import DataWarning, InputError
 from gatewise.model.model import Model
+from gatewise.network.architecture import Layer
 from gatewise.types import Array
-from tests.exchange.random_models import TOKENS, WORDS, random_inputs, random_model
+from tests.exchange.random_models import OTHER_SHAPES, TOKENS, WORDS, random_inputs, random_model
 
 VOCABULARY = ["[PAD]", "[UNK]", *sorted(WORDS)]
 
@@ -40,13 +41,14 @@ def run(module: Any, model: Model, inputs: list[Any]) -> Array:
         {"pooling": "mean+max", "bidirectional": True, "max_length": 8, "truncation": "middle"},
         {"padding": "pre", "max_length": 20, "truncation": "middle", "linear": "ngrams"},
         {"inputs": "channels", "mask": True, "pooling": "max", "max_length": 12, "task": "regression"},
+        *OTHER_SHAPES.values(),
     ],
     ids=str,
 )
 def test_the_module_gives_equal_logits(options: dict[str, Any]) -> None:
     model = random_model(**options)
     inputs, module = random_inputs(model), model.to_torch()
-    assert isinstance(module.lstm, torch.nn.LSTM)
+    assert sum(isinstance(part, torch.nn.LSTM) for part in module.modules()) == len([*model.architecture.lstms()])
     wanted = model.logits(inputs)
     np.testing.assert_allclose(run(module, model, inputs), wanted, rtol=0, atol=1e-5)
     one = torch.from_numpy(model.preprocessor.encode_batch(inputs[:1])[0][None])
@@ -71,6 +73,30 @@ print(network(torch.tensor({ids.tolist()})).flatten().tolist())
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(np.array(eval(done.stdout)), model.ensemble.logits(list(ids))[:, 0], rtol=0, atol=1e-5)
+
+
+def test_without_pooling_every_step_has_logits() -> None:
+    model = random_model(layers=(Layer(5, "both"),), pooling="none", classes=3, max_length=8)
+    inputs, module = random_inputs(model), model.to_torch()
+    for found, one in zip(run(module, model, inputs), model.preprocessor.encode_batch(inputs), strict=True):
+        wanted = model.ensemble.logits([one])
+        np.testing.assert_allclose(found[: len(wanted)], wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # in torch's own scan
+def test_an_exported_program_takes_any_batch_and_number_of_steps(tmp_path: Path) -> None:
+    model = random_model(layers=(Layer(5), Layer(4, "both")), pooling="mean+max", linear="scaled ngrams", max_length=8)
+    module, dim = model.to_torch().eval(), torch.export.Dim.DYNAMIC
+    example = torch.arange(1, 12).repeat(2, 1), torch.tensor([11, 3])
+    program = torch.export.export(module, example, dynamic_shapes=({0: dim, 1: dim}, {0: dim}))
+    torch.export.save(program, tmp_path / "network.pt2")
+    again = torch.export.load(tmp_path / "network.pt2").module()
+    rng = np.random.default_rng(4)
+    for batch, steps in ((3, 20), (1, 1), (5, 8)):
+        ids = torch.from_numpy(rng.integers(1, TOKENS.vocab_size, (batch, steps)))
+        lengths = torch.from_numpy(rng.integers(1, steps + 1, batch))
+        with torch.no_grad():
+            torch.testing.assert_close(again(ids, lengths), module(ids, lengths), rtol=0, atol=1e-5)
 
 
 def test_what_cannot_be_converted() -> None:
