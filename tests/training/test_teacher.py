@@ -154,7 +154,7 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM, monkey
     """Of many unlabelled texts a subsample teaches: the teacher has a document vector of each soft-labelled text."""
     given = [(1_999, True), (2_000, True), (90, False)]
     assert [default_recipe(*case) for case in given] == ["few-shot", "finetune", "fast"]
-    assert default_recipe(1_999, True, plain=True) == "frozen"
+    assert [default_recipe(rows, True, frozen_rows=5_000) for rows in (4_999, 5_000)] == ["frozen", "finetune"]
     for limit, some, total in ((150_000, 150, 354), (100, 100, 154)):
         monkeypatch.setattr(module, "MAX_TEXTS", limit)
         recorder = Recorder()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _RECIPE = (
     "Training recipe: tutorial, fast, series, tagging, finetune, frozen, few-shot or best. Default: fast for texts, "
-    "series for time series, tagging for --task tagging, finetune with --pretrained (below 2,000 rows frozen, with "
+    "series for time series, tagging for --task tagging, finetune with --pretrained (few rows: frozen, with "
     "--unlabelled or changed fields few-shot)."
 )
 _PRETRAINED = "Model to fine-tune: of gatewise pretrain, any classifier, or 'bundled', the bundled sentiment model."

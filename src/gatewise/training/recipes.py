@@ -1,9 +1,9 @@
 """Recipes: the hyperparameters of a training run, by name, in one group per part of the model and of the run.
 
 `fast` is the default for texts, `series` for time series, `tagging` for a label per step. With a pretrained model the
-default is `finetune`; below 2,000 labelled rows it is `frozen`, or `few-shot` with unlabelled texts or changed fields.
-`best` is the most accurate and the slowest. `tutorial` reproduces the Keras tutorial of docs/tutorial.md.
-`recipe("fast", units=128, ngrams__order=2)` changes two fields.
+default is `finetune`; below 2,000 labelled rows, of a classifier below 5,000, it is `frozen`; with unlabelled texts or
+changed fields `few-shot` below 2,000. `best` is the most accurate and the slowest. `tutorial` reproduces the Keras
+tutorial of docs/tutorial.md. `recipe("fast", units=128, ngrams__order=2)` changes two fields.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, "between 0 and 1", lambda value: 0 < value < 1]
 Order = Annotated[int, f"from 0 to {MAX_ORDER}", lambda value: 0 <= value <= MAX_ORDER]
-FEW_ROWS = 2_000  # labelled rows below which `frozen` or `few-shot` is the default with a pretrained model
+FEW_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model, or `frozen`
+FROZEN_ROWS = 5_000  # below which `frozen` is the default with a classifier
 
 
 @dataclass(frozen=True)
@@ -366,10 +367,10 @@ def default_recipe(
     kind: Literal["text", "series"] = "text",
     task: Task | None = None,
     *,
-    plain: bool = False,
+    frozen_rows: int = 0,
 ) -> str:
-    """The default recipe for `rows` labelled rows of this kind and task, with or without a pretrained model. plain:
-    whether it has an LSTM, no field is changed, and there are no unlabelled texts.
+    """The default recipe for `rows` labelled rows of this kind and task, with or without a pretrained model.
+    frozen_rows: below which its layers stay.
     """
     if task == "tagging":
         return "tagging"
@@ -377,9 +378,9 @@ def default_recipe(
         return "series"
     if not pretrained:
         return "fast"
-    if rows >= FEW_ROWS:
-        return "finetune"
-    return "frozen" if plain else "few-shot"
+    if rows < frozen_rows:
+        return "frozen"
+    return "finetune" if rows >= FEW_ROWS else "few-shot"
 
 
 def recipe(name: str | Recipe, /, **changes: Any) -> Recipe:
@@ -449,8 +450,11 @@ def recipe_of_run(
     and `check_settings`, for which kind, task and given are.
     """
     start = given.get("pretrained")
-    plain = start is not None and not changes and not given.get("unlabelled") and start.has_lstm
-    found = recipe(name or default_recipe(rows, start is not None, kind or "text", task, plain=plain), **changes)
+    most = 0
+    if start is not None and start.has_lstm and not changes and not given.get("unlabelled"):
+        most = FEW_ROWS if start.model is None else FROZEN_ROWS
+    default = default_recipe(rows, start is not None, kind or "text", task, frozen_rows=most)
+    found = recipe(name or default, **changes)
     check_settings(found, kind, task, **given)
     return found
 

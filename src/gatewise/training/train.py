@@ -74,7 +74,7 @@ def train(
     data: Labelled, or n texts or series with `labels` (n,), see `Labelled.of`. task: "classification", "multilabel" or
     "regression"; by default what the labels look like. layout: of three-dimensional arrays, "time-first" or
     "channels-first", see `gatewise.data.series`. recipe: a name or a Recipe; by default "fast" for texts and "series"
-    for series, with `pretrained` "finetune", and below 2,000 rows "frozen", or "few-shot" with `unlabelled` or changes.
+    for series, with `pretrained` "finetune", on few rows "frozen", or "few-shot" with `unlabelled` or changes.
     "frozen" starts from the bundled model without `pretrained`. changes: fields of the recipe to replace, by name where
     one group alone has it (`epochs=3`, `units=128`), always as `group__field` (`ngrams__order=2`).
     pretrained: a model to start from: a language model of `gatewise.pretrain` or any classifier, its folder, or

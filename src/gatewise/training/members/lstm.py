@@ -130,6 +130,9 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     assert run.pretrained is not None
     start, validation, arch, model = time.perf_counter(), data.validation, data.architecture, run.pretrained.model
     rows = data.train if data.own_validation else np.union1d(data.train, validation)
+    run.callback.log(
+        f"recipe {data.recipe.name}: {counted(len(rows), 'row')} of {data.data.source}; {data.validation_how}"
+    )
     given = RidgeTargets.of(data, rows, leave_one_out_folds(data.data.take(rows)))
     parameters = initial_parameters(arch, np.random.default_rng(0))
     parameters |= pretrained_layers(run.pretrained, arch.vocab_size)
