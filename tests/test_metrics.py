@@ -245,7 +245,7 @@ def test_a_tagger_is_evaluated_by_step_and_by_entity() -> None:
     true = [["B-X", "I-X", "O", "B-Y"], ["O", "S-Y"], ["B-X"]]
     said = [["B-X", "I-X", "O", "B-X"], ["O", "S-Y"], ["I-X"]]
     truth, logits = (
-        by_input(array, [4, 2, 1])
+        by_input(array, true)
         for array in (
             np.array([TAGS.index(tag) for row in true for tag in row]),
             5.0 * np.eye(len(TAGS))[[TAGS.index(tag) for row in said for tag in row]],
@@ -261,11 +261,13 @@ def test_a_tagger_is_evaluated_by_step_and_by_entity() -> None:
     low, high = found.accuracy_interval
     assert low < found.accuracy < high
     no_entities = Target(("NOUN", "VERB"), "tagging")
-    again = evaluate(no_entities, by_input(np.array([[1.0], [-1.0]]), [2]), by_input(np.array([1, 1]), [2]), "made")
+    again = evaluate(
+        no_entities, by_input(np.array([[1.0], [-1.0]]), ["ab"]), by_input(np.array([1, 1]), ["ab"]), "made"
+    )
     assert isinstance(again, TaggingEvaluation)
     assert again.entities == ()
     with pytest.raises(InputError, match="row 1: 1 label for 2 steps"):
-        evaluate(target, logits, by_input(np.zeros(6, dtype=np.int64), [4, 1, 1]), "made")
+        evaluate(target, logits, by_input(np.zeros(6, dtype=np.int64), ["abcd", "a", "b"]), "made")
 
 
 def test_the_interval_of_a_tagger_knows_that_steps_of_a_sequence_go_together() -> None:
@@ -275,7 +277,9 @@ def test_the_interval_of_a_tagger_knows_that_steps_of_a_sequence_go_together() -
     width = []
     for right in (together, mixed):
         logits = np.where(right, 3.0, -3.0)[:, None]
-        found = evaluate(Target(("a", "b"), "tagging"), by_input(logits, [10] * 40), by_input(truth, [10] * 40), "made")
+        found = evaluate(
+            Target(("a", "b"), "tagging"), by_input(logits, [range(10)] * 40), by_input(truth, [range(10)] * 40), "made"
+        )
         assert isinstance(found, TaggingEvaluation)
         assert found.accuracy == 0.75
         width.append(found.accuracy_interval[1] - found.accuracy_interval[0])

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -294,10 +294,9 @@ class RegressionEvaluation(_Scores):
         ]
 
 
-@dataclass(frozen=True)
-class EntityScore:
-    """Scores of the entities of a type, or of all ("all"): how many there are and were predicted, and how many of these
-    are right, in type, first and last step.
+class EntityScore(NamedTuple):
+    """Scores of the entities of a type, or of "all": how many there are, were predicted, and are right, in type, first
+    and last step.
     """
 
     type: str
@@ -339,16 +338,14 @@ class TaggingEvaluation(Evaluation):
     @property
     def scores(self) -> dict[str, float]:
         """The main figures by name."""
-        entities = {"entity F1": self.entities[0].f1} if self.entities else {}
-        return {**entities, "step accuracy": self.accuracy, "macro F1": self.macro_f1}
+        found = {"step accuracy": self.accuracy, "macro F1": self.macro_f1}
+        return {"entity F1": self.entities[0].f1, **found} if self.entities else found
 
     def rows(self) -> list[tuple[str, str]]:
-        first, *rest = super().rows()
-        entities = [
-            ("entities", f"F1 {one.f1:.4f}, precision {one.precision:.4f}, recall {one.recall:.4f}, n {one.support:,}")
-            for one in self.entities[:1]
-        ]
-        return [("n", f"{first[1]} steps of {counted(self.sequences, 'sequence')}"), *entities, *rest]
+        (_, n), *rest = super().rows()
+        text = "F1 {0.f1:.4f}, precision {0.precision:.4f}, recall {0.recall:.4f}, n {0.support:,}"
+        entities = [("entities", text.format(one)) for one in self.entities[:1]]
+        return [("n", f"{n} steps of {counted(self.sequences, 'sequence')}"), *entities, *rest]
 
 
 def entity_scores(predicted: Array, truth: Array, starts: Array, classes: Sequence[str]) -> tuple[EntityScore, ...]:

@@ -16,7 +16,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -135,7 +134,10 @@ class Target:
         object, lists of these, one per step.
         """
         if logits.dtype == object:
-            return by_input(self.labels(by_row(logits)), list(map(len, logits)), list)
+            found = by_input(self.labels(by_row(logits)), logits)
+            for n, one in enumerate(found):
+                found[n] = one.tolist()
+            return found
         found = self.predicted(logits)
         if self.task == "regression":
             return np.asarray(found[:, 0] if found.shape[1] == 1 else found)
@@ -179,10 +181,10 @@ def prediction_columns(target: Target, logits: Array, *, every: bool, names: boo
     several numbers has a column prediction_NAME for each. Of logits by input each value is a list, one per step.
     """
     if logits.dtype == object:
-        found, lengths = prediction_columns(target, by_row(logits), every=every, names=names), list(map(len, logits))
-        starts = np.cumsum([0, *lengths]).tolist()
+        found = prediction_columns(target, by_row(logits), every=every, names=names)
+        rows = [range(end - len(one), end) for one, end in zip(logits, np.cumsum(list(map(len, logits))), strict=True)]
         return {
-            name: Column([one.values[a:b] for a, b in pairwise(starts)], one.kind, lists=True)
+            name: Column([[one.values[t] for t in steps] for steps in rows], one.kind, lists=True)
             for name, one in found.items()
         }
     if target.task == "regression":
@@ -237,19 +239,16 @@ def by_row(values: Array) -> Array:
     return np.concatenate(list(values)) if values.dtype == object and len(values) else values
 
 
-def by_input(rows: Array, lengths: Sequence[int] | Array, kind: type = np.ndarray) -> Array:
-    """Values by input: an object array (n,) of the rows (N, ...) of each, for inputs of these lengths (n,). kind: of
-    each value, np.ndarray or list.
+def by_input(rows: Array, like: Sequence[Any] | Array) -> Array:
+    """Values by input: an object array (n,) of the rows (N, ...) of each, as many as `like` (n,) has of it; the rows
+    themselves where `like` is not by input.
     """
-    out = np.empty(len(lengths), dtype=object)
-    for n, part in enumerate(np.split(rows, np.cumsum(lengths)[:-1]) if len(lengths) else ()):
-        out[n] = part.tolist() if kind is list else part
+    if isinstance(like, np.ndarray) and like.dtype != object:
+        return rows
+    out, start = np.empty(len(like), dtype=object), 0
+    for n, one in enumerate(like):
+        out[n], start = rows[start : start + len(one)], start + len(one)
     return out
-
-
-def like(values: Array, rows: Array) -> Array:
-    """The rows (N, ...) by input where the values (n,) are that, else as they are."""
-    return by_input(rows, list(map(len, values))) if values.dtype == object else rows
 
 
 def check_logits(logits: Array) -> None:

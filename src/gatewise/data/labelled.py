@@ -224,8 +224,7 @@ class Labelled:
                 raise InputError(f"{owner} has no class {quote(name)}; its classes are {known}")
             places.append(classes.index(name) if name in classes else same[0])
         if self.task == "classification":
-            found = np.array(places, dtype=np.int64)[by_row(self.labels)]
-            return by_input(found, list(map(len, self.labels))) if self.target.per_step else np.asarray(found)
+            return by_input(np.array(places, dtype=np.int64)[by_row(self.labels)], self.labels)
         out = np.zeros((len(self), len(classes)), dtype=self.labels.dtype)
         for column, labels in zip(places, self.labels.T, strict=True):
             out[:, column] |= labels  # two classes may be one of the model

@@ -190,8 +190,7 @@ def _tagging(rows: list[Any], classes: Sequence[str] | None, where: Where) -> Co
     order = class_order(names) if classes is None else tuple(classes)
     if unknown := set(names) - set(order):
         raise InputError(f"{places[names.index(min(unknown))]}: there is no class {quote(min(unknown))}")
-    labels = by_input(label_rows(names, order), [len(row) for row in rows])
-    return ConvertedLabels(labels, order, "classification", label_type)
+    return ConvertedLabels(by_input(label_rows(names, order), rows), order, "classification", label_type)
 
 
 def _is_binary(entry: Any) -> bool:

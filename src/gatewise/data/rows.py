@@ -188,14 +188,13 @@ class Rows:
         """Without labels where no row has one. Raises DataError for a row without a label among others. "", "?" and NaN
         are no labels.
         """
-        each = [label if isinstance(label, list) else [label] for label in self.labels or ()]
-        missing = [sum(str(one).lower() in ("", "?", "nan") for one in row) for row in each]
-        if all(number == len(row) for number, row in zip(missing, each, strict=True)):
+        flat = [(row, one) for row, label in enumerate(self.labels or ()) for one in np.atleast_1d(label).tolist()]
+        missing = [row for row, label in flat if str(label).lower() in ("", "?", "nan")]
+        if len(missing) == len(flat):
             return replace(self, labels=None)
-        if any(missing):
+        if missing:
             name = quote(self.names.label[0]) if self.names.label else "the label"
-            row = next(row for row, number in enumerate(missing) if number)
-            self.fail(row, f"{name} is empty" + (f" in {counted(missing[row], 'step')}" if len(each[row]) > 1 else ""))
+            self.fail(missing[0], f"{name} is empty")
         return self
 
 

@@ -318,7 +318,7 @@ def read_arrays(file: Path, layout: str | None = None, per_step: bool = False) -
     except InputError as error:
         refuse(f"{name}: {error}" if file.suffix.lower() == ".npz" else str(error))
     if labels is not None and name == "values" and per_step:
-        labels = by_input(labels, list(map(len, inputs)))
+        labels = by_input(labels, inputs)
     if labels is not None and len(labels) != len(inputs):
         refuse(f"{len(inputs)} series and {counted(len(labels), 'label')}; want equal numbers")
     if not inputs:

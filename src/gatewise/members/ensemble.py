@@ -114,7 +114,7 @@ class Ensemble:
             total = np.zeros((sum(1 for _ in sequences), 1))
         total = np.asarray(total + self.shift)
         if self.target.per_step and len(total):
-            return by_input(total, [len(self.lstm.read(one)[0]) for one in sequences])
+            return by_input(total, [self.lstm.read(one)[0] for one in sequences])
         return total
 
     def with_lstm(self, **changes: Any) -> Ensemble:

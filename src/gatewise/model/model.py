@@ -40,7 +40,7 @@ from gatewise.storage.compact import storage_table
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import Folder, load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
-from gatewise.target import Target, check_logits, like
+from gatewise.target import Target, by_input, check_logits
 from gatewise.types import Array, LabelType, Precision, Task
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Model:
         InputError for regression.
         """
         logits = self.logits(inputs, layout=layout)
-        return like(logits, self.target.probabilities(logits))
+        return by_input(self.target.probabilities(logits), logits)
 
     def predict(self, inputs: Any, *, layout: str | None = None) -> Array:
         """The labels (n,) in their own type; for "multilabel" tuples of labels, for "tagging" lists of one label per
@@ -218,7 +218,7 @@ class Model:
     def decision_function(self, inputs: Any, *, layout: str | None = None) -> Array:
         """See `Target.decision`: the logits (n, K), or for two classes (n,). Errors as `predict_proba`."""
         logits = self.logits(inputs, layout=layout)
-        return like(logits, self.target.decision(logits))
+        return by_input(self.target.decision(logits), logits)
 
     def evaluate(self, data: Any, labels: Any = None, *, layout: str | None = None) -> Any:
         """The scores on labelled data: an `Evaluation`, `MultilabelEvaluation`, `RegressionEvaluation` or

@@ -21,7 +21,7 @@ from gatewise.serve.metrics import Metrics
 from gatewise.serve.schemas import PredictRequest, RequestError, as_array
 from gatewise.serve.settings import Settings
 from gatewise.serve.view.model import ViewCache
-from gatewise.target import like
+from gatewise.target import by_input
 from gatewise.types import Array
 
 EXAMPLE_TEXT = "A film to see twice."
@@ -161,7 +161,7 @@ class ModelEndpoint:
         """Those of logits (n, outputs). Raises InputError for logits that are not finite: NaN is not JSON."""
         target = self.model.target
         values = target.predicted(logits) if target.task == "regression" else target.probabilities(logits)
-        return Predictions(like(logits, values), steps)
+        return Predictions(by_input(values, logits), steps)
 
     def _unreadable(self, job: Job) -> str:
         """The path of the first input of the job that the model cannot read."""

@@ -26,7 +26,6 @@ import numpy as np
 from gatewise.serve.batch_queue import Predictions
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.schemas import InferInput, InferRequest, RequestError, parse, validated
-from gatewise.target import Target
 from gatewise.types import Array, Task
 
 VERSION = "1"  # a model folder has no versions: each model has one
@@ -37,11 +36,6 @@ OUTPUTS: dict[Task, dict[str, str]] = {
 }
 _TENSOR = "inputs[0]"  # the field of the one input tensor
 DATA = f"{_TENSOR}.data"
-
-
-def outputs_of(target: Target) -> dict[str, str]:
-    """The output tensors by name, with their datatypes; none for predictions per step."""
-    return {} if target.per_step else OUTPUTS[target.task]
 
 
 def model_metadata(endpoint: ModelEndpoint) -> dict[str, Any]:
@@ -55,7 +49,8 @@ def model_metadata(endpoint: ModelEndpoint) -> dict[str, Any]:
         "inputs": [{"name": endpoint.input_kind, "datatype": datatype, "shape": shape}],
         "outputs": [
             {"name": name, "datatype": datatype, "shape": [-1] if name == "label" else [-1, len(model.classes)]}
-            for name, datatype in outputs_of(model.target).items()
+            for name, datatype in OUTPUTS[model.target.task].items()
+            if not model.target.per_step
         ],
     }
 
@@ -72,7 +67,7 @@ def read_request(endpoint: ModelEndpoint, body: bytes, json_length: bytes | None
     if endpoint.model.target.per_step:
         message = "the model has a prediction per step, which these tensors cannot hold: use /predict"
         raise RequestError("body", message, "bad_task")
-    known, wanted = outputs_of(endpoint.model.target), [one.name for one in request.outputs]
+    known, wanted = OUTPUTS[endpoint.model.target.task], [one.name for one in request.outputs]
     if not known.keys() >= set(wanted) or len(set(wanted)) < len(wanted):
         raise RequestError("outputs", f"outputs must be a list of objects with a name each: {' or '.join(known)}")
     return request, _inputs_of(request.inputs[0], body[end:], endpoint)
@@ -87,7 +82,7 @@ def response(endpoint: ModelEndpoint, found: Predictions, request: InferRequest)
         decided = target.decide(found.values)
         data["labels"] = decided.astype(bool).ravel().tolist()
         data["label"] = [target.classes[k] for k in decided] if target.task == "classification" else []
-    known = outputs_of(target)
+    known = OUTPUTS[target.task]
     outputs = [
         {"name": name, "shape": [n] if name == "label" else [n, width], "datatype": known[name], "data": data[name]}
         for name in [one.name for one in request.outputs] or known

@@ -7,27 +7,24 @@ shapes (as Petrov et al. 2006 do for parsers). So a tagger learns what capitals,
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, ModelFileError
-from gatewise.storage.strict_json import parse_json
 from gatewise.target import SPACED_WORD, words_of
 from gatewise.text.encoding import Encoded, checked_texts, utf8
+from gatewise.text.keras import KerasEncoding
 
-_SPECIAL = [" pad", " unknown"]  # as all entries that are not words, they begin with a space, which no word has
 _LONGEST = 1_000_000  # characters of a text
 _RUN = re.compile(r"(.)\1+")
 
 
 def shapes_of(word: str) -> tuple[str, str]:
     """The shape of a word with its last two letters, and without: X, x and d for runs of capitals, letters and digits.
+    As no word does, a shape begins with a space.
 
     >>> shapes_of("Zounded"), shapes_of("B-52")
     ((' Xx-ed', ' Xx'), (' X-d', ' X-d'))
@@ -37,20 +34,10 @@ def shapes_of(word: str) -> tuple[str, str]:
     return f"{shape}-{word[-2:].lower()}" if word.isalpha() and len(word) > 3 else shape, shape
 
 
-class SpaceEncoding:
-    """Words to ids: 0 padding, 1 unknown, then words and shapes by frequency. Raises InputError for an entry that
-    occurs twice.
-    """
+class SpaceEncoding(KerasEncoding):
+    """Words and shapes, from id 4 by frequency, as the Keras encoding has its words; no id comes before a text."""
 
     kind = "spaces"
-    unknown = 1
-    file = "vocabulary.json"
-
-    def __init__(self, entries: Sequence[str]) -> None:
-        self._ids = {entry: row for row, entry in enumerate(entries)}
-        if len(self._ids) != len(entries) or list(entries[:2]) != _SPECIAL:
-            raise InputError(f"vocabulary: must be distinct, and begin with {_SPECIAL}")
-        self.vocab_size = len(entries)
 
     @classmethod
     def fit(cls, texts: Iterable[str], vocab_size: int = 30_000, min_count: int = 2) -> SpaceEncoding:
@@ -61,7 +48,7 @@ class SpaceEncoding:
         rare = [word for word, count in words.items() if max(count, words[word.lower()]) < min_count]
         counts = words + Counter(shape for word in rare for shape in {*shapes_of(word)})
         ranked = sorted((entry for entry in counts if counts[entry] >= min_count), key=lambda e: (-counts[e], e))
-        return cls([*_SPECIAL, *ranked[: vocab_size - len(_SPECIAL)]])
+        return cls({entry: rank for rank, entry in enumerate(ranked[: vocab_size - 4], 1)}, vocab_size)
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,), one per word. Raises InputError for a lone surrogate or a too long text."""
@@ -69,26 +56,6 @@ class SpaceEncoding:
         entries = ((word, word.lower(), *shapes_of(word)) if word not in ids else (word,) for word in words)
         return np.array([next((ids[e] for e in some if e in ids), self.unknown) for some in entries], dtype=np.int32)
 
-    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """`encode` of each text. The InputError names the text by its number, from 1."""
-        return [self.encode(text) for text in checked_texts(texts, _LONGEST)]
-
     def tokenize(self, text: str) -> Encoded:
         """`encode` with the words and their spans."""
         return Encoded(self.encode(text), words_of(text), [match.span() for match in SPACED_WORD.finditer(text)])
-
-    def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """The config entry, and the files by name."""
-        entries = json.dumps(list(self._ids), ensure_ascii=False, separators=(",", ":"))
-        return {"kind": self.kind}, {self.file: entries.encode("utf-8")}
-
-    @classmethod
-    def from_files(cls, config: Mapping[str, Any], read: Callable[[str], bytes]) -> SpaceEncoding:
-        """The encoding that `to_files` wrote. Raises ModelFileError for any other config or file."""
-        entries = parse_json(read(cls.file), cls.file)
-        if set(config) != {"kind"} or not isinstance(entries, list) or not all(isinstance(e, str) for e in entries):
-            raise ModelFileError(f"encoding 'spaces': 'kind' alone, and in {cls.file} a list of words")
-        try:
-            return cls(entries)
-        except InputError as error:
-            raise ModelFileError(f"{cls.file}: {error}") from None

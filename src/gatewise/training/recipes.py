@@ -341,10 +341,10 @@ _RECIPES = (
         name="tagging",
         text=TextRecipe(tokenization="spaces"),
         lstm=LSTMRecipe(
-            bidirectional=True, pooling="none", dropout_word=0.05, dropout_embedding=0.3, dropout_output=0.3
+            bidirectional=True, pooling="none", dropout_word=0.1, dropout_embedding=0.5, dropout_output=0.5
         ),
         optimisation=OptimisationRecipe(
-            epochs=8, min_steps=600, batch_size=16, learning_rate=0.005, schedule="one-cycle", grad_clip=1.0
+            epochs=8, min_steps=400, batch_size=16, learning_rate=0.005, schedule="one-cycle", grad_clip=1.0
         ),
         validation=ValidationRecipe(fraction=0.1),
     ),

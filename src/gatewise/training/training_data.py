@@ -393,10 +393,9 @@ def row_weights(data: Labelled, train: NDArray[np.int64], weights: Array | None)
     """
     each = data.sample_weight
     if data.target.per_step:
-        counts = row_counts(data.labels)
-        each = np.repeat(each, counts) * (1.0 if weights is None else weights[by_row(data.labels)])
-        found = by_input(each, counts)
-        return None if (each == each[0]).all() else by_input(each / by_row(found[train]).mean(), counts)
+        each = np.repeat(each, row_counts(data.labels)) * (1.0 if weights is None else weights[by_row(data.labels)])
+        mean = by_row(by_input(each, data.labels)[train]).mean()
+        return None if (each == each[0]).all() else by_input(each / mean, data.labels)
     if weights is not None and data.task == "multilabel":
         each = each[:, None] * np.where(data.labels == 1, weights, 1.0)
     elif weights is not None:

@@ -94,16 +94,9 @@ def _of_classes(found: AnyEvaluation, top: int) -> list[ReportTable]:
     each = [(_cut(name), f"{n:,}", *(f"{x:.4f}" for x in row)) for name, n, *row in scores]
     tables = [ReportTable("Classes", ("class", "rows", "precision", "recall", "F1"), each)]
     if isinstance(found, TaggingEvaluation):
-        by_type = [
-            (
-                _cut(one.type),
-                f"{one.support:,}",
-                f"{one.predicted:,}",
-                *map("{:.4f}".format, (one.precision, one.recall, one.f1)),
-            )
-            for one in found.entities
-        ]
-        tables = [ReportTable("Entities", ("type", "n", "predicted", "precision", "recall", "F1"), by_type), *tables]
+        counts = "type", "n", "predicted", "correct", "precision", "recall", "F1"
+        by_type = [(_cut(name), *map(number_text, numbers)) for name, *numbers in found.entities]
+        tables.insert(0, ReportTable("Entities", counts, by_type))
     if not isinstance(found, Evaluation):
         return tables
     names = heads = [_cut(name, 20) for name in found.classes]
@@ -147,7 +140,7 @@ def _of_rows(report: EvaluationReport, top: int) -> list[ReportTable]:
     mistakes = []
     for one in report.mistakes[:top]:
         value = number_text(one.error) if one.error is not None else f"{one.probability:.3f}"
-        place = f"{one.row:,}" if one.step is None else f"{one.row:,}, {one.step:,}"
+        place = f"{one.row:,}" + (f", step {one.step:,}" if one.step else "")
         mistakes.append((place, value, _cut(one.predicted, 80), _cut(one.true, 80), one.excerpt))
     title, value = "Most confident mistakes", "prob."
     if report.task == "regression":
@@ -157,12 +150,7 @@ def _of_rows(report: EvaluationReport, top: int) -> list[ReportTable]:
     return [
         ReportTable("Score by length", by_length, lengths if len(lengths) > 1 else []),
         ReportTable("Learning curves", curves, epochs),
-        ReportTable(
-            title,
-            ("row, step" if report.task == "tagging" else "row", value, "predicted", "true", "excerpt"),
-            mistakes,
-            (2, 3, 4),
-        ),
+        ReportTable(title, ("row", value, "predicted", "true", "excerpt"), mistakes, (2, 3, 4)),
     ]
 
 

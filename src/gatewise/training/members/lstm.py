@@ -198,6 +198,8 @@ def _fitted(data: TrainingData, objective: SupervisedObjective, loop: Loop[Super
     kernel = kernels.for_precision(data.recipe.kernel_precision).name
     metadata: dict[str, Any] = {"epochs": len(history), "best_epoch": best_epoch, "kernel": kernel}
     fitted = FittedMember(lstm, np.zeros(lstm.outputs), metadata=metadata, history=loop.progress.history_lines)
+    # A temperature alone calibrates a tagger: a shift towards the frequent class, "O", costs entities.
+    fitted = replace(fitted, shifts=not data.data.target.per_step)
     if not best_epoch:
         return fitted
     best = history[best_epoch - 1]
