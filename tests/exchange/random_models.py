@@ -51,7 +51,8 @@ def random_model(
     channels = CHANNELS + mask
     start = ("channels", channels, 0) if series else ("tokens", TOKENS.vocab_size, 5)
     make: Any = Architecture if isinstance(options.get("layers"), tuple) else Architecture.stacked
-    arch = make(*start, **({} if make is Architecture else {"units": 6}), **{"outputs": outputs, **options})
+    units = {} if make is Architecture else {"units": 6}
+    arch = make(*start, **{**units, "outputs": outputs, **options})
     parameters = initial_parameters(arch, rng)
     parameters = {k: (v + rng.normal(0, 0.3, v.shape)).astype(np.float32) for k, v in parameters.items()}
     preprocessor: Any = TextPreprocessor(TOKENS)
