@@ -13,11 +13,13 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError
+from gatewise.exchange.keras_model import PAD_VALUE
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.network.architecture import Architecture
+from gatewise.network.architecture import Architecture, Layer
 from gatewise.text import TokenEncoding
 from gatewise.types import Array
+from tests.exchange.random_models import OTHER_SHAPES, random_inputs, random_model
 from tests.explain.random_net import parameters_of
 
 WORDS = ["[PAD]", "[UNK]", *(f"w{n}" for n in range(28))]
@@ -70,6 +72,32 @@ def test_both_ways(keras: ModuleType, tmp_path: Path, changes: dict[str, Any]) -
     )
     assert again.architecture == arch
     assert np.array_equal(again.logits(texts), model.logits(texts))
+
+
+@pytest.mark.parametrize("name", OTHER_SHAPES)
+def test_every_shape_gives_equal_logits(keras: ModuleType, tmp_path: Path, name: str) -> None:
+    model = random_model(**OTHER_SHAPES[name] | {"max_length": 30})
+    inputs, wanted = random_inputs(model), None
+    wanted = model.logits(inputs)
+    sequences = model.preprocessor.encode_batch(inputs)
+    widest, front = max(map(len, sequences)) + 3, model.architecture.padding == "pre"
+    widest = 30 if front else widest
+    fill = PAD_VALUE if model.channels else 0
+    shape = len(inputs), widest, *sequences[0].shape[1:]
+    given = np.full(shape, fill, dtype=sequences[0].dtype)
+    for row, one in zip(given, sequences, strict=True):
+        row[-len(one) if front else 0 : None if front else len(one)] = one
+    path = tmp_path / "model.keras"
+    model.to_keras().save(path)
+    found = keras.models.load_model(path).predict(given, verbose=0)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+
+
+def test_without_pooling_every_step_has_logits(keras: ModuleType) -> None:
+    model = random_model(layers=(Layer(5, "both"),), pooling="none", classes=3)
+    [sequence] = model.preprocessor.encode_batch(["word1 word2 word3"])
+    found = model.to_keras().predict(np.pad(sequence, (0, 4))[None], verbose=0)[0]
+    np.testing.assert_allclose(found[:3], model.ensemble.lstm.logits([sequence]), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("activation", "outputs"), [("sigmoid", 1), ("softmax", 3), ("softmax", 2), (None, 1)])

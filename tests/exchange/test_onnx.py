@@ -85,7 +85,7 @@ def test_without_pooling_every_step_has_logits(tmp_path: Path, monkeypatch: pyte
         model = random_model(classes=3, layers=(Layer(5, "both"),), pooling="none", max_length=max_length)
         assert model.to_onnx(tmp_path / "model.onnx").max_error <= 1e-5
         inputs = random_inputs(model)
-        found, wanted = run(tmp_path / "model.onnx", model, inputs, 1, 7), model.ensemble.logits
+        found, wanted = run(tmp_path / "model.onnx", model, inputs, 1, 7), model.ensemble.lstm.logits
         for row, p, sequence in zip(*found.values(), model.preprocessor.encode_batch(inputs), strict=True):
             logits = wanted([sequence])
             np.testing.assert_allclose(row[: len(logits)], logits, rtol=1e-5, atol=1e-5)

@@ -13,53 +13,79 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, counted, quote
-from gatewise.network.architecture import Architecture, check_plain
+from gatewise.network.architecture import Architecture, Hidden
 from gatewise.network.weight_layouts import from_keras_layer, network_of, to_keras_arrays, weights_of
 from gatewise.types import Array, Task
 
-_BELOW = -2.0  # below every h, which is between -1 and 1
+PAD_VALUE = 1e9  # of all channels of a step that pads a series
+_BELOW = -3.0  # every h is above -1, and a sum of two above -2
+_DTYPES = {"tokens": "int32", "channels": "float32"}
+_MERGES = {"mean": "ave", "product": "mul"}  # others have the same name
 
 
 def keras_model(arch: Architecture, parameters: Mapping[str, Array]) -> Any:
-    """A keras.Model of token ids (n, T) with outputs (n, outputs): logits.
+    """A keras.Model of token ids (n, T), or of series (n, T, C) as the preprocessor encodes them, with outputs (n,
+    outputs): logits; with pooling "none" (n, T, outputs).
 
-    With padding "none" the sequences are padded with 0 at the end and masked; with "pre" they are padded in front to
-    max_length, as by `keras.utils.pad_sequences`. Longer sequences must be truncated before. Raises InputError for
-    series and binary gates, and without Keras.
+    With padding "none" token ids are padded with 0 at the end and masked, and series with steps of PAD_VALUE; with
+    "pre" ids are padded in front to max_length, as by `keras.utils.pad_sequences`. Longer sequences must be truncated
+    before. Raises InputError for binary gates, and without Keras.
     """
-    if arch.inputs != "tokens":
-        raise InputError("to_keras converts models of texts, and this one takes series")
-    check_plain(arch, "to_keras")
     if arch.gate != "sigmoid":
         raise InputError(f"gate={arch.gate!r}: Keras has no counterpart")
-    keras = _keras()
-    masked = arch.padding == "none"
-    tokens = keras.Input((None if masked else arch.max_length,), dtype="int32", name="tokens")
-    steps = keras.layers.Embedding(arch.vocab_size, arch.embedding_dim, mask_zero=masked, name="embedding")(tokens)
-    for layer in range(len(arch.layers)):
-        whole = layer < len(arch.layers) - 1 or arch.pooling != "last"
-        lstm = keras.layers.LSTM(arch.top.units, return_sequences=whole, name=f"lstm_{layer + 1}")
-        if arch.top.direction == "both":
-            lstm = keras.layers.Bidirectional(lstm, name=f"bidirectional_{layer + 1}")
-        steps = lstm(steps)
-    pooled = []
-    if "mean" in arch.pooling:
-        pooled.append(keras.layers.GlobalAveragePooling1D(name="mean")(steps))  # over the steps that are not masked
-    if "max" in arch.pooling:
-        if masked:  # Keras's layer takes no mask
-            inside = keras.ops.expand_dims(keras.ops.not_equal(tokens, 0), -1)
-            steps = keras.ops.where(inside, steps, _BELOW)
-        pooled.append(keras.layers.GlobalMaxPooling1D(name="max")(steps))
-    features = steps if not pooled else pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
-    network = keras.Model(tokens, keras.layers.Dense(arch.outputs, name="dense")(features), name="gatewise")
-    network.get_layer("embedding").set_weights([parameters["embedding.weight"]])
-    for layer in range(len(arch.layers)):
-        arrays = [array for one in weights_of(parameters, arch, layer) for array in to_keras_arrays(one)]
-        network.get_layer(f"{'bidirectional' if arch.top.direction == 'both' else 'lstm'}_{layer + 1}").set_weights(
-            arrays
-        )
-    network.get_layer("dense").set_weights([parameters["dense.weight"].T, parameters["dense.bias"]])
+    keras, tokens, masked = _keras(), arch.inputs == "tokens", arch.padding == "none"
+    layers, ops, weights = keras.layers, keras.ops, dict[str, list[Array]]()
+    length = None if masked else arch.max_length
+    given = keras.Input((length,) if tokens else (length, arch.channels), name=arch.inputs, dtype=_DTYPES[arch.inputs])
+    if tokens:
+        x = layers.Embedding(arch.vocab_size, arch.embedding_dim, mask_zero=masked, name="embedding")(given)
+        weights["embedding"] = [parameters["embedding.weight"]]
+    else:
+        x = layers.Masking(PAD_VALUE, name="masking")(given)
+    explicit: dict[str, Any] = {}  # the mask, where layers do not pass it on
+    for n, layer in enumerate(arch.layers):
+        whole = n < len(arch.layers) - 1 or arch.pooling != "last"
+        name, backward = f"lstm_{n + 1}", layer.direction == "backward"
+        made = layers.LSTM(layer.units, return_sequences=whole, go_backwards=backward, name=name)
+        if layer.direction == "both":
+            name = f"bidirectional_{n + 1}"
+            made = layers.Bidirectional(made, merge_mode=_MERGES.get(layer.merge, layer.merge), name=name)
+        x = made(x, **explicit)
+        if backward and whole:  # which Keras returns in the order of reading
+            x, explicit = ops.flip(x, axis=1), {"mask": _mask(keras, arch, given)}
+        weights[name] = [array for one in weights_of(parameters, arch, n) for array in to_keras_arrays(one)]
+    x = _pooled(keras, arch, x, given, explicit)
+    widths = [(f"hidden.{n}", hidden.units, hidden) for n, hidden in enumerate(arch.hidden)]
+    for prefix, units, hidden in [*widths, ("dense", arch.outputs, Hidden(1))]:
+        name, leaky = prefix.replace(".", "_"), hidden.activation == "leaky_relu"
+        x = layers.Dense(units, activation="linear" if leaky else hidden.activation, name=name)(x)
+        if leaky:
+            x = layers.LeakyReLU(negative_slope=hidden.negative_slope)(x)
+        weights[name] = [parameters[f"{prefix}.weight"].T, parameters[f"{prefix}.bias"]]
+    network = keras.Model(given, x, name="gatewise")
+    for name, arrays in weights.items():
+        network.get_layer(name).set_weights(arrays)
     return network
+
+
+def _mask(keras: Any, arch: Architecture, given: Any) -> Any:
+    """(n, T): the steps that are not padded."""
+    ops = keras.ops
+    return ops.not_equal(given, 0) if arch.inputs == "tokens" else ops.any(ops.not_equal(given, PAD_VALUE), -1)
+
+
+def _pooled(keras: Any, arch: Architecture, x: Any, given: Any, explicit: dict[str, Any]) -> Any:
+    """The pooled states of x (n, T, width), or with pooling "last" (n, width), of the inputs `given`."""
+    layers, ops, parts = keras.layers, keras.ops, []
+    if arch.pooling == "step":
+        last = ops.sum(ops.cast(_mask(keras, arch, given), "int32"), axis=1, keepdims=True) - 1
+        return ops.squeeze(ops.take_along_axis(x, ops.expand_dims(last, -1), axis=1), 1)
+    if "mean" in arch.pooling:
+        parts.append(layers.GlobalAveragePooling1D(name="mean")(x, **explicit))
+    if "max" in arch.pooling:  # Keras's layer takes no mask
+        inside = ops.where(ops.expand_dims(_mask(keras, arch, given), -1), x, _BELOW)
+        parts.append(layers.GlobalMaxPooling1D(name="max")(inside))
+    return layers.Concatenate()(parts) if len(parts) > 1 else parts[0] if parts else x
 
 
 def parameters_of(network: Any, pooling: str, padding: str, max_length: int) -> tuple[Architecture, dict[str, Array]]:

@@ -507,8 +507,9 @@ class Model:
         writes a file.
 
         It takes token ids (n, T), at most `max_length` of them: padded with 0 at the end, or with padding "pre" in
-        front as by `keras.utils.pad_sequences`. network_only: the LSTM alone, of a model with other members. Raises
-        InputError for other members unless it is set, for series, for binary gates, and without Keras.
+        front as by `keras.utils.pad_sequences`; of a model of series what `preprocessor.encode_batch` returns, padded
+        at the end with steps of 1e9. network_only: the LSTM alone, of a model with other members. Raises InputError for
+        other members unless it is set, for binary gates, and without Keras.
         """
         from gatewise.exchange.keras_model import keras_model
 

@@ -202,14 +202,6 @@ class _Equal:
         return (Layer(self.units, "both" if self.bidirectional else "forward"),) * self.layers
 
 
-def check_plain(arch: Architecture, what: str) -> None:
-    """Raise InputError unless the layers are equal, forward or concatenated, and no hidden layers follow."""
-    if arch.stacked_fields() is None or arch.pooling in ("none", "step"):
-        raise InputError(
-            f"{what} computes equal LSTM layers, pooling and one dense layer only, and this network has other layers"
-        )
-
-
 def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
     """Name and shape of every parameter, from input to output."""
     shapes: dict[str, tuple[int, ...]] = {}
