@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gatewise import data, errors, kernels, nn, text
     from gatewise.forecast import load
     from gatewise.forecast.forecaster import Forecaster
-    from gatewise.model.convert import from_keras, from_torch
+    from gatewise.model.convert import from_keras, from_onnx, from_torch
     from gatewise.model.model import Model
     from gatewise.model.pretrained import PretrainedLM, load_pretrained
     from gatewise.scorer import Scorer
@@ -28,6 +28,7 @@ __all__ = [
     "data",
     "errors",
     "from_keras",
+    "from_onnx",
     "from_torch",
     "kernels",
     "load",
@@ -46,6 +47,7 @@ _HOME = {
     "PretrainedLM": "gatewise.model.pretrained",
     "Scorer": "gatewise.scorer",
     "from_keras": "gatewise.model.convert",
+    "from_onnx": "gatewise.model.convert",
     "from_torch": "gatewise.model.convert",
     "load": "gatewise.forecast",
     "load_pretrained": "gatewise.model.pretrained",

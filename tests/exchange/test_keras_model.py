@@ -67,9 +67,7 @@ def test_both_ways(keras: ModuleType, tmp_path: Path, changes: dict[str, Any]) -
     network.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     arch = model.architecture
-    again = gw.from_keras(
-        loaded, WORDS, model.classes, pooling=arch.pooling, padding=arch.padding, max_length=arch.max_length
-    )
+    again = gw.from_keras(loaded, word_index=WORDS, classes=model.classes, task="classification")
     assert again.architecture == arch
     assert np.array_equal(again.logits(texts), model.logits(texts))
 
@@ -115,7 +113,7 @@ def test_the_model_of_a_tutorial(keras: ModuleType, activation: str | None, outp
         ]
     )
     classes = ["no", "yes"] if outputs < 3 else ["a", "b", "c"]
-    model = gw.from_keras(network, WORDS, classes, padding="pre", max_length=12)
+    model = gw.from_keras(network, word_index=WORDS, classes=classes)
     texts = texts_of(50, 12)
     output = network.predict(padded(model, texts), verbose=0)
     found = model.predict_proba(texts)
@@ -135,7 +133,7 @@ def test_large_logits_are_compared(keras: ModuleType) -> None:
     )
     rng = np.random.default_rng(0)
     network.set_weights([10 * rng.normal(size=array.shape) for array in network.get_weights()])
-    model = gw.from_keras(network, WORDS, ["no", "yes"], padding="pre", max_length=12)
+    model = gw.from_keras(network, word_index=WORDS, classes=["no", "yes"])
     texts = texts_of(50, 12)
     assert np.abs(model.logits(texts)).max() > 30
     output = network.predict(padded(model, texts), verbose=0)[:, 0]
@@ -144,39 +142,6 @@ def test_large_logits_are_compared(keras: ModuleType) -> None:
 
 
 def test_what_has_no_counterpart_is_refused(keras: ModuleType) -> None:
-    layers = keras.layers
-    rng = np.random.default_rng(0)
-
-    def network(*parts: Any, mask: bool = True) -> Any:
-        made = keras.Sequential([keras.Input((None,)), layers.Embedding(len(WORDS), 4, mask_zero=mask), *parts])
-        for layer in made.layers:
-            layer.set_weights([rng.normal(size=array.shape) for array in layer.get_weights()])
-        return made
-
-    for made, message in (
-        (network(layers.LSTM(3, activation="relu"), layers.Dense(1)), "activation='tanh' only"),
-        (network(layers.GRU(3), layers.Dense(1)), "no LSTM layer"),
-        (network(layers.LSTM(3), layers.Dense(2), layers.Dense(1)), "2 layers of type Dense"),
-        (network(layers.LSTM(3), layers.Dense(1, activation="tanh")), "activation 'tanh'"),
-        (network(layers.Bidirectional(layers.LSTM(3), merge_mode="sum"), layers.Dense(1)), "merge_mode"),
-        (network(layers.LSTM(3, return_sequences=True), layers.LSTM(4), layers.Dense(1)), "differ in units"),
-        (network(layers.LSTM(3), layers.LayerNormalization(), layers.Dense(1)), "a logit differs"),
-    ):
-        with pytest.raises(InputError, match=message):
-            gw.from_keras(made, WORDS, ["no", "yes"])
-    for task, activation, outputs, message in (
-        ("regression", "sigmoid", 1, "'sigmoid'; for regression with 1 output it must be none"),
-        ("classification", "sigmoid", 2, "for classification with 2 outputs it must be softmax or none"),
-        ("classification", "softmax", 1, "for classification with 1 output it must be sigmoid or none"),
-        ("multilabel", "softmax", 2, "for multilabel with 2 outputs it must be sigmoid or none"),
-    ):
-        made, names = network(layers.LSTM(3), layers.Dense(outputs, activation=activation)), ["no", "yes"]
-        with pytest.raises(InputError, match=message):
-            gw.from_keras(made, WORDS, names[: max(outputs, 1 + (task == "classification"))], task=task)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="a logit differs"):
-        gw.from_keras(network(layers.LSTM(3), layers.Dense(1)), WORDS, ["no", "yes"], pooling="mean")
-    with pytest.raises(InputError, match=r"is not a Keras model; keras\.models\.load_model\(path\) opens a file"):
-        gw.from_keras("model.keras", WORDS, ["no", "yes"])
     with pytest.raises(InputError, match="gate="):
         model_of(gate="binary").to_keras()
     bundled = gw.load()

@@ -20,6 +20,7 @@ from gatewise.network.architecture import Layer
 from gatewise.types import Array
 from tests.exchange.random_models import OTHER_SHAPES, TOKENS, WORDS, random_inputs, random_model
 
+EXAMPLE = torch.zeros(2, 4, dtype=torch.int64)
 VOCABULARY = ["[PAD]", "[UNK]", *sorted(WORDS)]
 
 
@@ -135,7 +136,7 @@ class Plain(torch.nn.Module):
 )
 def test_a_module_becomes_a_model(options: dict[str, Any], tmp_path: Path) -> None:
     module = Plain(3, **options)
-    model = gw.from_torch(module, VOCABULARY, ["a", "b", "c"])
+    model = gw.from_torch(module, EXAMPLE, word_index=VOCABULARY, classes=["a", "b", "c"])
     assert module.training
     ids = model.preprocessor.encode_batch(["word3 WORD4, unheard"])[0]
     assert ids[:2].tolist() == [VOCABULARY.index("word3"), VOCABULARY.index("word4")]
@@ -154,7 +155,7 @@ def test_two_logits_of_two_classes_give_the_same_probabilities() -> None:
     inner = Plain(2, mean=True)
     module = torch.nn.Sequential(inner).train()
     inner.lstm.eval()
-    model = gw.from_torch(module, TOKENS, ["no", "yes"], pooling="mean")
+    model = gw.from_torch(module, EXAMPLE, word_index=TOKENS, classes=["no", "yes"])
     assert [module.training, inner.training, inner.lstm.training] == [True, True, False], "as they were"
     text = "word1 word2 word1"
     with torch.no_grad():
@@ -163,31 +164,29 @@ def test_two_logits_of_two_classes_give_the_same_probabilities() -> None:
 
 
 def test_there_and_back() -> None:
-    model = random_model(padding="pre", max_length=20)
-    again = gw.from_torch(model.to_torch(), TOKENS, model.classes, padding="pre", max_length=20)
+    model = random_model(pooling="mean+max")
+    example = EXAMPLE, torch.tensor([4, 3])
+    again = gw.from_torch(model.to_torch(), example, word_index=TOKENS, classes=model.classes)
     inputs = random_inputs(model)
     np.testing.assert_array_equal(again.logits(inputs), model.logits(inputs))
 
 
 def test_modules_of_another_shape_are_refused() -> None:
-    two = torch.nn.ModuleList([Plain(), Plain()])
     for module, message in (
-        (two, "2 layers of type Embedding"),
-        (torch.nn.Linear(3, 2), "0 layers of type Embedding"),
-        (Plain(mean=True), "does not compute embedding, LSTM, pooling 'last', linear: a logit differs by"),
-        (Plain(end=torch.nn.Sigmoid()), "a logit differs by"),
+        (torch.nn.Linear(3, 2), "the module cannot be called with arrays of the shape"),
+        (Plain(end=torch.nn.Sigmoid()), "3 names are given"),
         (torch.nn.Sequential(*Plain().children()), "cannot be called"),
+        (3, "needs a torch.nn.Module"),
     ):
         with pytest.raises(InputError, match=message):
-            gw.from_torch(module, TOKENS, ["no", "yes"])
-    gw.from_torch(Plain(end=torch.nn.Flatten(0, 1)), TOKENS, ["no", "yes"])
+            gw.from_torch(module, EXAMPLE, word_index=TOKENS, classes=["no", "yes", "perhaps"])
+    gw.from_torch(Plain(end=torch.nn.Flatten(0, 1)), EXAMPLE, word_index=TOKENS, classes=["no", "yes"])
     cased = ["[PAD]", "[UNK]", "The", "film-maker", "film", *VOCABULARY[5:]]
     with pytest.warns(DataWarning, match="2 words are found in no text, such as 'The', 'film-maker': tokens are in"):
-        gw.from_torch(Plain(), cased, ["no", "yes"])
-    for vocabulary, classes, message in (
-        (VOCABULARY[:-1], ["no", "yes"], "the LSTM reads a vocabulary of 30 tokens, not a vocabulary of 29 tokens"),
-        ([*VOCABULARY[:-1], VOCABULARY[-2]], ["no", "yes"], "29 of them distinct"),
-        (VOCABULARY, ["a", "b", "c"], "needs 3 outputs; the network has 1"),
+        gw.from_torch(Plain(), EXAMPLE, word_index=cased, classes=["no", "yes"])
+    for vocabulary, message in (
+        (VOCABULARY[:-1], "29 entries, and the embedding has 30 rows"),
+        ([*VOCABULARY[:-1], VOCABULARY[-2]], "29 of them distinct"),
     ):
         with pytest.raises(InputError, match=message):
-            gw.from_torch(Plain(), vocabulary, classes)
+            gw.from_torch(Plain(), EXAMPLE, word_index=vocabulary)

@@ -25,7 +25,8 @@ from source_tree import ROOT
 from gatewise.cli import program
 
 PAGES = [
-    ROOT / "docs" / f"{name}.md" for name in ("bulk", "data", "exchange", "features", "scale", "series", "tagging")
+    ROOT / "docs" / f"{name}.md"
+    for name in ("bring-your-own", "bulk", "data", "exchange", "features", "scale", "series", "tagging")
 ]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Blocks that use these packages, which the tests do not require, run where they are installed.

@@ -1,4 +1,4 @@
-"""A model as a Keras model, and the reverse: Embedding -> LSTM layers -> pooling -> Dense.
+"""A model as a Keras model: Embedding -> LSTM layers -> pooling -> Dense.
 
 Keras runs on any of its backends. No file is read or written here: `keras_model.save(path)` and
 `keras.models.load_model(path)` do that.
@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-
-from gatewise.errors import InputError, counted, quote
+from gatewise.errors import InputError
 from gatewise.network.architecture import Architecture, Hidden
-from gatewise.network.weight_layouts import from_keras_layer, network_of, to_keras_arrays, weights_of
-from gatewise.types import Array, Task
+from gatewise.network.weight_layouts import to_keras_arrays, weights_of
+from gatewise.types import Array
 
 PAD_VALUE = 1e9  # of all channels of a step that pads a series
 _BELOW = -3.0  # every h is above -1, and a sum of two above -2
@@ -33,7 +31,7 @@ def keras_model(arch: Architecture, parameters: Mapping[str, Array]) -> Any:
     """
     if arch.gate != "sigmoid":
         raise InputError(f"gate={arch.gate!r}: Keras has no counterpart")
-    keras, tokens, masked = _keras(), arch.inputs == "tokens", arch.padding == "none"
+    keras, tokens, masked = keras_module(), arch.inputs == "tokens", arch.padding == "none"
     layers, ops, weights = keras.layers, keras.ops, dict[str, list[Array]]()
     length = None if masked else arch.max_length
     given = keras.Input((length,) if tokens else (length, arch.channels), name=arch.inputs, dtype=_DTYPES[arch.inputs])
@@ -88,65 +86,8 @@ def _pooled(keras: Any, arch: Architecture, x: Any, given: Any, explicit: dict[s
     return layers.Concatenate()(parts) if len(parts) > 1 else parts[0] if parts else x
 
 
-def parameters_of(network: Any, pooling: str, padding: str, max_length: int) -> tuple[Architecture, dict[str, Array]]:
-    """The architecture and the float32 parameters of a keras.Model with one Embedding, LSTM or Bidirectional(LSTM)
-    layers of equal units, and one Dense. Raises InputError for other layers.
-    """
-    layers = getattr(network, "layers", None)
-    if not isinstance(layers, list):
-        kind = quote(type(network).__name__)
-        raise InputError(f"{kind} is not a Keras model; keras.models.load_model(path) opens a file")
-    embedding, dense = (_only(layers, name) for name in ("Embedding", "Dense"))
-    lstms = [one for one in layers if type(one).__name__ in ("LSTM", "Bidirectional")]
-    if not lstms:
-        raise InputError("the Keras model has no LSTM layer")
-    found = [from_keras_layer(one) for one in lstms]
-    shapes = {(len(one), one[0].weight_hh.shape) for one in found}
-    if len(shapes) != 1:
-        raise InputError("the LSTM layers of the Keras model differ in units or directions")
-    weights = [one for layer in found for one in layer]
-    kernel, *bias = dense.get_weights()
-    settings = {"pooling": pooling, "padding": padding, "max_length": max_length}
-    arrays = embedding.get_weights()[0], weights, len(found[0]), kernel.T
-    return network_of(*arrays, bias[0] if bias else None, settings)
-
-
-def check_activation(network: Any, task: Task, outputs: int) -> None:
-    """Raise InputError where the Dense layer applies another function to its logits than a model of this task does."""
-    activation = _only(network.layers, "Dense").activation
-    name = getattr(activation, "__name__", type(activation).__name__)
-    applied = "softmax" if task == "classification" and outputs > 1 else "sigmoid"
-    applied = "none" if task == "regression" else applied
-    if name not in ("linear", applied):
-        wanted = applied if applied == "none" else f"{applied} or none"
-        with_outputs = f"{task} with {counted(outputs, 'output')}"
-        raise InputError(f"the Dense layer has the activation {quote(name)}; for {with_outputs} it must be {wanted}")
-
-
-def outputs_of(network: Any, sequences: Sequence[Array]) -> list[Array]:
-    """The logits (outputs,) float64 of token ids, each (T,), one at a time: what the activation of the Dense is applied
-    to, if it has one.
-    """
-    keras, dense = _keras(), _only(network.layers, "Dense")
-    activation = dense.activation
-    dense.activation = keras.activations.linear  # near 0 and 1, a float32 probability does not tell its logit
-    try:
-        outputs = [network(ids.astype(np.int32)[None], training=False) for ids in sequences]
-    except Exception as error:  # each backend has its own
-        raise InputError(f"the Keras model cannot be called with a batch of token ids: {quote(error, 200)}") from None
-    finally:
-        dense.activation = activation
-    return [np.asarray(keras.ops.convert_to_numpy(one), np.float64).reshape(-1) for one in outputs]
-
-
-def _only(layers: Sequence[Any], name: str) -> Any:
-    found = [one for one in layers if type(one).__name__ == name]
-    if len(found) != 1:
-        raise InputError(f"the Keras model has {len(found)} layers of type {name}; it must have one")
-    return found[0]
-
-
-def _keras() -> Any:
+def keras_module() -> Any:
+    """The module keras. Raises InputError without Keras or a backend of it."""
     try:
         return import_module("keras")
     except ImportError as error:

@@ -1,106 +1,236 @@
-"""Models from PyTorch modules and Keras models of the shape embedding -> LSTM -> linear.
+"""Models from networks of Keras, PyTorch and ONNX: `from_keras`, `from_torch`, `from_onnx`.
 
 >>> import gatewise as gw
->>> model = gw.from_torch(module, ["[PAD]", "[UNK]", "a", "good", "film"], ["no", "yes"])  # doctest: +SKIP
+>>> model = gw.from_keras("sentiment.keras", word_index=index, classes=["no", "yes"])  # doctest: +SKIP
+
+The network runs on random inputs while its operations are recorded, and they become an `Architecture`
+(`gatewise.network.operations`). Then gatewise and the network compute the outputs of 1,000 random inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, counted, quote
+from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, StepRule, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.forward import forward, in_batches
+from gatewise.network.operations import Act, Found, Source, applied, near, read
 from gatewise.target import Target
 from gatewise.text import Encoding, TokenEncoding
 from gatewise.types import Array, Task
 
-_CHECKED = 20  # random sequences that both compute
-_TOLERANCE = 1e-4  # of a logit
+INPUTS = 1_000  # random ones, which both compute
+_GROUP = 100  # sequences of one length
+_LONGEST = 24  # steps of a random sequence, where the network takes any number
 
-
-def from_torch(
-    module: Any,
-    vocabulary: Sequence[str] | Encoding,
-    classes: Sequence[str],
-    *,
-    task: Task = "classification",
-    pooling: Literal["last", "mean", "max", "mean+max"] = "last",
-    padding: Literal["none", "pre"] = "none",
-    max_length: int = 0,
-) -> Model:
-    """A model from a torch.nn.Module with one Embedding, one LSTM (any layers and directions) and one Linear.
-
-    vocabulary: the word of each id, where 0 is padding and 1 is unknown; or an encoding of `gatewise.text`. classes,
-    task: as in `Model`; of two classes the module may have one logit or two. pooling, padding, max_length: see
-    `Architecture`. Called with random token ids (1, T), the module must give the model's logits, so it must end without
-    a sigmoid or softmax. Raises InputError where it differs or has other layers; MissingExtra without torch.
-    """
-    from gatewise.nn.network import outputs_of, parameters_of
-
-    arch, parameters = parameters_of(module, pooling, padding, max_length)
-    return _checked_model(partial(outputs_of, module), arch, parameters, vocabulary, classes, task)
+Classes = Sequence[Any] | None
+Side = Literal["pre", "post"] | None
 
 
 def from_keras(
     network: Any,
-    vocabulary: Sequence[str] | Encoding,
-    classes: Sequence[str],
     *,
-    task: Task = "classification",
-    pooling: Literal["last", "mean", "max", "mean+max"] = "last",
-    padding: Literal["none", "pre"] = "none",
+    word_index: Any = None,
+    classes: Classes = None,
+    task: Task | None = None,
     max_length: int = 0,
+    padding: Side = None,
 ) -> Model:
-    """A model from a keras.Model with one Embedding, LSTM or Bidirectional(LSTM) layers, and one Dense.
+    """A model from a Keras model, or from its file: Embedding or series, LSTM and Bidirectional layers, pooling, Dense.
 
-    The arguments are those of `from_torch`. padding: "none" for an Embedding with mask_zero=True, "pre" for one
-    without, whose sequences `keras.utils.pad_sequences` pads in front to `max_length`. The Dense may end with the
-    activation of the task: a softmax for classes, a sigmoid for one output of two classes and for several labels.
-    Dropout layers have no effect. `keras.models.load_model` opens a `.keras` file; it can run code of the file
-    (SECURITY.md). Raises InputError where a logit differs or a layer has settings that gatewise does not compute.
+    word_index: how texts become token ids: a dict of words to ids, such as the word_index of Keras's Tokenizer; a
+    TextVectorization; a tokenizer of Hugging Face, or its file; an encoding of `gatewise.text`; or a list of words, the
+    first two of them for padding and unknown words. None: a model of token ids, which takes lists of them. classes: the
+    names of the classes, labels or numbers; None: "0", "1", ... task: None: that of the activation of the outputs;
+    without one classification where there are classes, else regression.
+
+    max_length, padding: of a network without a mask: to how many steps `pad_sequences` pads the sequences, and on which
+    side. By default a network of a fixed length pads to it, in front, or at the end after a TextVectorization, and
+    others do not pad. A network with a mask skips padded steps.
+
+    Raises InputError naming the layer, its type and its place where gatewise does not compute the network: nothing is
+    approximated. ModelFileError for a file that `keras.models.load_model` does not open with safe_mode.
     """
-    from gatewise.exchange.keras_model import check_activation, outputs_of, parameters_of
+    from gatewise.exchange.keras_operations import KerasSource
 
-    arch, parameters = parameters_of(network, pooling, padding, max_length)
-    check_activation(network, task, arch.outputs)
-    return _checked_model(partial(outputs_of, network), arch, parameters, vocabulary, classes, task)
+    return _model(KerasSource(network), word_index, classes, task, max_length, padding)
 
 
-def _checked_model(
-    outputs_of: Callable[[list[Array]], Sequence[Array]],
-    arch: Architecture,
-    parameters: Mapping[str, Array],
-    vocabulary: Sequence[str] | Encoding,
-    classes: Sequence[str],
-    task: Task,
+def from_torch(
+    module: Any,
+    example: Any,
+    *,
+    word_index: Any = None,
+    classes: Classes = None,
+    task: Task | None = None,
+    max_length: int = 0,
+    padding: Side = None,
 ) -> Model:
-    """The model of a network from elsewhere, whose logits for padded sequences are outputs_of(sequences). Two logits of
-    two classes become their difference. Raises InputError where a logit differs.
+    """A model from a torch.nn.Module, which runs as it is: Embedding or series, LSTM, pooling, Linear.
+
+    example: what the module is called with: token ids (B, T) or (T,), series (B, T, C) or (T, C), also with the axes B
+    and T exchanged; or a tuple of these and the lengths (B,), for `pack_padded_sequence`. Of several results the first
+    is read. The other arguments and errors are those of `from_keras`.
     """
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(1, min(arch.max_length or 30, 30) + 1, _CHECKED)
-    sequences = padded = [rng.integers(1, arch.vocab_size, length) for length in lengths]
-    if arch.padding == "pre":  # as a module without masks reads them
-        padded = [np.pad(one, (arch.max_length - len(one), 0)) for one in sequences]
-    found, wanted = np.array(outputs_of(padded)), in_batches(forward, parameters, arch, sequences)
-    if found.shape != wanted.shape:
-        raise InputError(f"it returns {found.shape[1:]} numbers per sequence, its last layer has {wanted.shape[1]}")
-    error = float(np.abs(found - wanted).max())
-    if not error <= _TOLERANCE:
-        raise InputError(
-            f"it does not compute embedding, LSTM, pooling {arch.pooling!r}, linear: a logit differs by {error:.2g}"
-        )
-    target = Target(tuple(classes), task)
+    from gatewise.nn.operations import TorchSource
+
+    return _model(TorchSource(module, example), word_index, classes, task, max_length, padding)
+
+
+def from_onnx(
+    path: str | Path,
+    *,
+    word_index: Any = None,
+    classes: Classes = None,
+    task: Task | None = None,
+    max_length: int = 0,
+    padding: Side = None,
+) -> Model:
+    """A model from an ONNX file of such a network, as torch and tf2onnx export it. Needs the extra onnx.
+
+    The file has one input, token ids or series, and may have one of the lengths (B,). Of several outputs the first is
+    read. The arguments and errors are those of `from_keras`; ModelFileError for a file that is not an ONNX file.
+    """
+    from gatewise.exchange.onnx_operations import OnnxSource
+
+    return _model(OnnxSource(path), word_index, classes, task, max_length, padding)
+
+
+def _model(source: Source, words: Any, classes: Classes, task: Task | None, max_length: int, side: Side) -> Model:
+    found = _read(source)
+    arch, parameters, preprocessor = found.arch, dict(found.parameters), None
+    if source.tokens:
+        encoding, vectorized = _encoding(words, arch.vocab_size)
+        length, side = max_length or source.steps or vectorized, side or ("post" if vectorized else "pre")
+        masked = source.pad is not None
+        if length and side == "pre" and arch.unidirectional and arch.pooling == "last" and not masked:
+            arch, length = replace(arch, padding="pre", max_length=length), 0  # the states of pads are computed once
+        rule = StepRule(length, side, masked) if length or masked else None
+        preprocessor = TextPreprocessor(encoding, rule)
+    elif words is not None:
+        raise InputError("word_index is for networks of token ids, and this one reads series")
+    target = _target(found.activation, arch, classes, task)
+    _check(source, found, arch)
     if (target.outputs, arch.outputs) == (1, 2):
         difference = {name: parameters[name][1:] - parameters[name][:1] for name in ("dense.weight", "dense.bias")}
         arch, parameters = replace(arch, outputs=1), {**parameters, **difference}
-    encoding = TokenEncoding.of_words(vocabulary) if isinstance(vocabulary, Sequence) else vocabulary
-    return Model.of_network(arch, parameters, TextPreprocessor(encoding), target.classes, task=task)
+    for array in parameters.values():
+        array.setflags(write=False)
+    reads: Preprocessor = preprocessor or SeriesPreprocessor(*found.scaling, mask_value=source.pad)
+    facts, kind = ModelMetadata(data=f"imported from {source.library}"), target.label_type
+    if (
+        target.per_step and source.tokens and reads.unknown is None
+    ):  # leave-one-out needs a token for what it leaves out
+        facts = replace(facts, attribution_method="integrated-gradients")
+    return Model.of_network(arch, parameters, reads, target.classes, facts, task=target.task, label_type=kind)
+
+
+def _target(activation: str, arch: Architecture, classes: Classes, task: Task | None) -> Target:
+    outputs, each = arch.outputs, arch.pooling == "none"
+    if task is None and activation == "linear" and classes is None:
+        task = "regression"
+    elif task is None and activation == "sigmoid" and outputs > 1:
+        task = "multilabel"
+    task = task or ("tagging" if each else "classification")
+    softmax = task in ("classification", "tagging") and outputs > 1
+    allowed = (
+        ("linear",) if task == "regression" else ("linear", *(("softmax", "log_softmax") if softmax else ("sigmoid",)))
+    )
+    if activation not in allowed:
+        raise InputError(
+            f"the outputs have the activation {activation}; for {task} with {counted(outputs, 'output')} it "
+            f"must be {' or '.join(allowed)}"
+        )
+    two = outputs == 1 and task in ("classification", "tagging")
+    names = [str(name) for name in (range(2 if two else outputs) if classes is None else classes)]
+    target = Target(tuple(names), task, "int" if classes is None and task != "regression" else "str")
+    if target.outputs != outputs and (target.outputs, outputs) != (1, 2):
+        raise InputError(f"the network has {counted(outputs, 'output')}, and {counted(len(names), 'name')} are given")
+    return target
+
+
+def _encoding(words: Any, vocab_size: int) -> tuple[Encoding, int]:
+    """The encoding of what `word_index` was given, and the length to which a TextVectorization pads, or 0."""
+    from gatewise.text.index import IndexEncoding
+    from gatewise.text.tokenizer import TokenizerEncoding
+
+    if isinstance(words, str | Path):
+        try:
+            words = Path(words).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"word_index: {quote(words)} cannot be read: {quote(error)}") from None
+        return TokenizerEncoding(words, vocab_size), 0
+    if words is None or isinstance(words, Mapping):
+        return IndexEncoding(vocab_size) if words is None else IndexEncoding.of_keras(words, vocab_size), 0
+    if hasattr(words, "get_vocabulary"):
+        return IndexEncoding.of_vectorization(words, vocab_size), words.get_config().get("output_sequence_length") or 0
+    if hasattr(words, "to_str"):
+        return TokenizerEncoding(words.to_str(), vocab_size), 0
+    encoding = TokenEncoding.of_words(words) if isinstance(words, Sequence) else words
+    if not hasattr(encoding, "tokenize") or not hasattr(encoding, "vocab_size"):
+        raise InputError(f"word_index: {quote(type(words).__name__)} is neither words with their ids nor a tokenizer")
+    if encoding.vocab_size != vocab_size:
+        raise InputError(f"word_index has {encoding.vocab_size:,} entries, and the embedding has {vocab_size:,} rows")
+    return encoding, 0
+
+
+def _inputs(source: Source, scaling: Any, rng: np.random.Generator, length: int, count: int) -> tuple[Array, Array]:
+    """Random inputs (B, T) or (B, T, C), padded at the end, and their lengths (B,)."""
+    lengths = np.full(count, length, dtype=np.int64)
+    if source.masked:
+        lengths[1:] = -np.sort(-rng.integers(1, length + 1, count - 1))  # in descending order, as packing wants them
+    x: Array = rng.integers(source.pad is not None, source.size, (count, length))
+    if not source.tokens:
+        mean, std = np.array(scaling or ((0.0,) * source.size, (1.0,) * source.size))
+        x = (mean + std * rng.standard_normal((count, length, source.size))).astype(np.float32)
+    x[np.arange(length) >= lengths[:, None]] = source.pad or 0
+    return x, lengths
+
+
+def _read(source: Source) -> Found:
+    """The network as it runs on random inputs. Raises InputError naming the operation that is not read."""
+    rng, count, length = np.random.default_rng(0), source.batch or 4, source.steps or 7
+    x, lengths = _inputs(source, None, rng, length, count)
+    try:
+        found = read(source.operations(x, lengths), x, lengths)
+    except InputError as error:
+        if source.pad is None:
+            raise
+        x, lengths = np.where(x == source.pad, x[:1], x), np.full(count, length)  # the first one has all steps
+        read(source.operations(x, lengths), x, lengths)
+        raise InputError(f"{error}; without padded steps it is, so it reads the steps that the mask skips") from None
+    if not source.tokens and any(found.scaling[0]):  # those inputs were far from what the network is made for
+        x, lengths = _inputs(source, found.scaling, rng, length, count)
+        found = read(source.operations(x, lengths), x, lengths)
+    return found
+
+
+def _check(source: Source, found: Found, arch: Architecture) -> None:
+    """Compare the outputs for random inputs. Raises InputError naming the first operation that differs."""
+    rng, done, group, pads = np.random.default_rng(1), 0, source.batch or _GROUP, arch.padding == "pre"
+    while done < INPUTS:
+        length = source.steps or (arch.max_length if pads else int(rng.integers(1, _LONGEST + 1)))
+        x, lengths = _inputs(source, found.scaling, rng, length, group)
+        shorter = rng.integers(1, length + 1, group) if pads else lengths
+        if pads:  # in front
+            x[np.arange(length) < length - shorter[:, None]] = 0
+        sequences = [row[-count:] if pads else row[:count] for row, count in zip(x, shorter, strict=True)]
+        if not source.tokens:
+            sequences = [SeriesPreprocessor(*found.scaling).encoded(one) for one in sequences]
+        wanted = read(source.operations(x, lengths), x, lengths).outputs
+        logits = in_batches(forward, found.parameters, arch, sequences).astype(np.float64)
+        outputs = applied(logits, Act(found.activation))
+        if not near(outputs, wanted):
+            error = np.abs(outputs - wanted).max()
+            raise InputError(
+                f"an output for a random input of {length} steps differs by {error:.2g}, each layer does not"
+            )
+        done += group

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,39 @@ from gatewise.target import join_words
 from gatewise.text import Encoded, Encoding, encoding_from
 from gatewise.types import Array
 
+if TYPE_CHECKING:
+    from gatewise.text.index import IndexEncoding
+
+
+@dataclass(frozen=True)
+class StepRule:
+    """The steps that an imported network was made for. length: of every sequence, as by `keras.utils.pad_sequences`:
+    longer ones lose steps and shorter ones get steps of id 0, in front ("pre") or at the end ("post"); 0: any. masked:
+    id 0 is not a step, and is left out.
+    """
+
+    length: int = 0
+    side: Literal["pre", "post"] = "pre"
+    masked: bool = False
+
+    def fit(self, found: Encoded) -> Encoded:
+        """A sequence with these steps."""
+        ids, names, spans = found
+        rows = np.flatnonzero(ids) if self.masked else np.arange(len(ids))
+        rows = rows if not self.length else rows[-self.length :] if self.side == "pre" else rows[: self.length]
+        pads = 0 if self.masked or not self.length else self.length - len(rows)
+        rows = np.pad(rows, (pads, 0) if self.side == "pre" else (0, pads), constant_values=-1)
+        padded = [(ids[row], names[row], spans[row]) if row >= 0 else (0, "<pad>", (0, 0)) for row in rows.tolist()]
+        fitted = np.array([id for id, _, _ in padded], np.int32)
+        return Encoded(fitted, [name for _, name, _ in padded], [span for _, _, span in padded])
+
 
 @dataclass(frozen=True)
 class TextPreprocessor:
-    """Texts to token ids by an encoding."""
+    """Texts to token ids by an encoding. steps: those of the sequences, where not all of the text."""
 
     encoding: Encoding
+    steps: StepRule | None = None
 
     @property
     def inputs(self) -> Inputs:
@@ -45,6 +72,8 @@ class TextPreprocessor:
         """
         if layout is not None:
             raise InputError("layout is for series, and this is a model of texts")
+        if self.encoding.kind == "index":
+            inputs = cast("IndexEncoding", self.encoding).texts(inputs)
         if isinstance(inputs, list | tuple):  # a prediction imports nothing of `gatewise.data`
             return list(map(join_words, inputs) if self.encoding.kind == "spaces" else inputs)
         _refuse_file(inputs, "read_texts([{!r}]).texts")
@@ -60,6 +89,8 @@ class TextPreprocessor:
         for number, text in enumerate(texts, start=1):
             _check_text(text, number)
         sequences: list[Array] = list(self.encoding.encode_batch(texts))
+        if self.steps is not None:
+            sequences = [self.steps.fit(self.encoding.tokenize(text)).sequence for text in texts]
         for n, ids in enumerate(sequences):
             if not len(ids):
                 raise InputError(f"text {n + 1} has no word")
@@ -67,14 +98,19 @@ class TextPreprocessor:
 
     def encode(self, item: Any) -> Encoded:
         """One text with display names and spans of its steps, tokenised once. Errors as `encode_batch`."""
+        [item] = self.rows([item])
         _check_text(item, 1)
         try:
-            found = self.encoding.tokenize(item)
+            found = self._tokenized(item)
         except InputError as error:
             raise InputError(f"text 1: {error}") from None
         if not len(found.sequence):
             raise InputError("text 1 has no word")
         return found
+
+    def _tokenized(self, text: str) -> Encoded:
+        found = self.encoding.tokenize(text)
+        return found if self.steps is None else self.steps.fit(found)
 
     def encode_step(self, item: Any, step: int) -> Array:
         """Token ids (n,) that a word or another part of a text adds to a stream of `step` tokens. Parts that are read
@@ -93,14 +129,17 @@ class TextPreprocessor:
 
     def token_names(self, item: Any) -> list[str]:
         """A display name for each step of the encoded text."""
-        return self.encoding.tokenize(item).names
+        return self._tokenized(*self.rows([item])).names
 
     def replace_tokens(self, text: str, words: Mapping[int, str]) -> tuple[Array, list[str]]:
         """Ids and token names of the text with other words at the given steps. An empty word deletes the token.
 
         Raises InputError for a step that is not a word of the text.
         """
-        ids, names, _ = self.encode(text)
+        self.encode(text)  # raises the errors
+        ids, names, _ = self.encoding.tokenize(text)
+        if self.steps is not None and self.steps.side == "pre" and self.steps.length and not self.steps.masked:
+            words = {step - (self.steps.length - len(ids)): word for step, word in words.items()}
         first = self.ids_before_text
         new_ids, new_names = [np.asarray(ids[:first])], names[:first]
         for step in words:
@@ -114,7 +153,10 @@ class TextPreprocessor:
             else:
                 new_ids.append(ids[step : step + 1])
                 new_names.append(names[step])
-        return np.concatenate(new_ids), new_names
+        if self.steps is None:
+            return np.concatenate(new_ids), new_names
+        ids, names, _ = self.steps.fit(Encoded(np.concatenate(new_ids), new_names, [(0, 0)] * len(new_names)))
+        return ids, names
 
     def frequent_ids(self, count: int) -> range | None:
         """The ids of the `count` most frequent words of the training texts. None where the ids are in another order,
@@ -125,7 +167,8 @@ class TextPreprocessor:
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The entry for config.json, and the files by name."""
-        return self.encoding.to_files()
+        config, files = self.encoding.to_files()
+        return config if self.steps is None else {**config, "steps": asdict(self.steps)}, files
 
 
 def _refuse_file(inputs: Any, read: str) -> None:
@@ -152,13 +195,14 @@ class SeriesPreprocessor:
     between its neighbours in the channel; before the first value and after the last it takes the nearest one, and a
     channel without any value takes the training mean. mask: append a channel with the share of the C channels that are
     missing at the step. `fit` sets it where training data have missing values. steps: of the shortest and the longest
-    training series, 0 if not recorded.
+    training series, 0 if not recorded. mask_value: a step where all channels have it is left out, as in Keras.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     mask: bool = False
     steps: tuple[int, int] = (0, 0)
+    mask_value: float | None = None
     unknown: ClassVar[None] = None
 
     @classmethod
@@ -195,7 +239,13 @@ class SeriesPreprocessor:
         from gatewise.data.inputs import series_of
 
         _refuse_file(inputs, "read_series({!r}).inputs")
-        return list(series_of(inputs, layout, self.channels))
+        return [self._unmasked(one) for one in series_of(inputs, layout, self.channels)]
+
+    def _unmasked(self, series: NDArray[Any]) -> NDArray[Any]:
+        if self.mask_value is None:
+            return series
+        kept: NDArray[Any] = series[(np.asarray(series, np.float32) != np.float32(self.mask_value)).any(axis=1)]
+        return kept
 
     def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
         """What the network reads of each of `rows`: (length, C) float32, or C + 1 channels with the mask."""
@@ -205,7 +255,7 @@ class SeriesPreprocessor:
         """One series (length, C) in its own unit, from any form that `gatewise.data.inputs.one_series` takes."""
         from gatewise.data.inputs import one_series
 
-        return one_series(item, self.channels)
+        return self._unmasked(one_series(item, self.channels))
 
     def encode(self, item: Any) -> Encoded:
         """One series, from any form that `array` takes, with display names of its steps."""
@@ -258,7 +308,8 @@ class SeriesPreprocessor:
         """The entry for config.json, and no file."""
         mask = {"mask": True} if self.mask else {}
         steps = {"steps": list(self.steps)} if self.steps != (0, 0) else {}
-        return {"kind": "series", "mean": list(self.mean), "std": list(self.std), **mask, **steps}, {}
+        masked = {} if self.mask_value is None else {"mask_value": self.mask_value}
+        return {"kind": "series", "mean": list(self.mean), "std": list(self.std), **mask, **steps, **masked}, {}
 
 
 Preprocessor = TextPreprocessor | SeriesPreprocessor
@@ -269,7 +320,10 @@ def preprocessor_from(config: object, read: Callable[[str], bytes]) -> Preproces
     if not isinstance(config, dict) or not isinstance(config.get("kind"), str):
         raise ModelFileError("config.json: preprocessor must be an object with a kind")
     if config["kind"] != "series":
-        return TextPreprocessor(encoding_from(config, read))
+        config = dict(config)
+        entry = config.pop("steps", None)
+        steps = None if entry is None else fields_from(StepRule, entry, "preprocessor: steps")
+        return TextPreprocessor(encoding_from(config, read), steps)
     found = fields_from(SeriesPreprocessor, {key: value for key, value in config.items() if key != "kind"}, "series")
     if len(found.mean) != len(found.std) or not found.mean or min(found.std) <= 0:
         raise ModelFileError("series: 'std' must have one number above 0 for each of 'mean'")

@@ -16,7 +16,7 @@ import numpy as np
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import Stepper
 from gatewise.members.ensemble import Ensemble
-from gatewise.model.preprocessor import Preprocessor
+from gatewise.model.preprocessor import Preprocessor, StepRule
 from gatewise.network.forward import head
 from gatewise.network.ops import Ops
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
@@ -61,7 +61,8 @@ class Stream:
                     f"a {kind} LSTM cannot be streamed: layer {number} starts at the last step, which a stream does "
                     "not know; train with bidirectional=False"
                 )
-        if lstm.arch.padding == "pre":
+        steps = getattr(preprocessor, "steps", None)
+        if lstm.arch.padding == "pre" or (isinstance(steps, StepRule) and steps.length):
             raise InputError(
                 "a network with padding 'pre' cannot be streamed: the number of pads before the first step depends on "
                 "the last one; train with padding='none'"

@@ -20,6 +20,7 @@ from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 
 TO_ONNX, FROM_ONNX = (0, 3, 1, 2), (0, 2, 3, 1)  # the places of i o f g in i f g o, and the reverse
+_ONNX_ACTIVATIONS = ["sigmoid", "tanh", "tanh"]  # of the gates, of the candidate, of the memory cell
 
 
 class Weights(NamedTuple):
@@ -28,28 +29,6 @@ class Weights(NamedTuple):
     weight_ih: Array
     weight_hh: Array
     bias: Array | None
-
-
-def network_of(
-    embedding: Array,
-    weights: Sequence[Weights],
-    directions: int,
-    dense: Array,
-    bias: Array | None,
-    settings: dict[str, Any],
-) -> tuple[Architecture, dict[str, Array]]:
-    """The architecture and the float32 parameters of embedding (V, D) -> LSTM layers -> linear, dense (outputs,
-    features) and its bias. weights: of each layer and direction, bottom layer first. settings: more of `Architecture`.
-    """
-    units = weights[0].weight_hh.shape[1]
-    shape = (*embedding.shape, units, len(weights) // directions, directions == 2)
-    arch = Architecture.stacked("tokens", *shape, **(settings | {"outputs": len(dense)}))
-    parameters = {"embedding.weight": embedding}
-    for (_, _, name), one in zip(arch.lstms(), weights, strict=True):
-        parameters |= {f"{name}.weight_ih": one.weight_ih, f"{name}.weight_hh": one.weight_hh}
-        parameters[f"{name}.bias"] = np.zeros(4 * units) if one.bias is None else one.bias
-    parameters |= {"dense.weight": dense, "dense.bias": np.zeros(len(dense)) if bias is None else bias}
-    return arch, {name: np.asarray(array, np.float32) for name, array in parameters.items()}
 
 
 def weights_of(parameters: Mapping[str, Array], arch: Architecture, layer: int | None = None) -> list[Weights]:
@@ -78,10 +57,18 @@ def from_keras_arrays(kernel: Array, recurrent_kernel: Array, bias: Array | None
 
 
 def from_keras_layer(layer: Any) -> list[Weights]:
-    """The weights of each direction of a built Keras layer, LSTM or Bidirectional(LSTM): float64, or else float32.
-
-    Raises InputError for another layer, and for settings that gatewise does not compute.
+    """The weights of each direction of a built Keras layer, LSTM or Bidirectional(LSTM) with merge_mode "concat":
+    float64, or else float32. Raises InputError for another layer, and for settings that gatewise does not compute.
     """
+    merge, backward, weights = keras_directions(layer)
+    if backward or merge != "concat":
+        setting = "go_backwards=False" if backward else "merge_mode 'concat'"
+        raise InputError(f"layer {quote(layer.name)}: gatewise's layer computes {setting} only")
+    return weights
+
+
+def keras_directions(layer: Any) -> tuple[str, bool, list[Weights]]:
+    """merge_mode, go_backwards of an LSTM alone, and the weights of each direction. Errors as `from_keras_layer`."""
     kind, name = type(layer).__name__, quote(getattr(layer, "name", ""))
     if kind not in ("LSTM", "Bidirectional"):
         raise InputError(
@@ -90,23 +77,24 @@ def from_keras_layer(layer: Any) -> list[Weights]:
         )
     if not layer.get_weights():
         raise InputError(f"layer {name} is not built: it has no weights yet")
-    halves = [layer]
-    if kind == "Bidirectional":
-        if layer.merge_mode != "concat":
-            raise InputError(f"layer {name}: gatewise computes merge_mode 'concat' only")
-        halves = [layer.forward_layer, layer.backward_layer]
+    halves, merge = (
+        ([layer], "concat") if kind == "LSTM" else ([layer.forward_layer, layer.backward_layer], layer.merge_mode)
+    )
+    if merge is None:
+        raise InputError(f"layer {name}: merge_mode None returns two outputs; gatewise merges the directions")
     found = []
     for place, half in enumerate(halves):
         if type(half).__name__ != "LSTM":
-            raise InputError(f"layer {name} is made of {quote(type(half).__name__)} layers, not of LSTM layers")
+            raise InputError(f"layer {name}: it is made of {quote(type(half).__name__)} layers, not of LSTM layers")
         settings = half.get_config()
-        wanted = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": place == 1}
+        wanted: dict[str, Any] = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+        wanted |= {"go_backwards": place == 1} if len(halves) == 2 else {}
         for setting, value in wanted.items():
             if settings.get(setting) != value:
                 raise InputError(f"layer {name}: gatewise computes {setting}={value!r} only")
         arrays = [np.asarray(array) for array in half.get_weights()]
         found.append(from_keras_arrays(*(one.astype(np.result_type(one.dtype, np.float32)) for one in arrays)))
-    return found
+    return merge, len(halves) == 1 and layer.go_backwards, found
 
 
 def to_keras_arrays(weights: Weights) -> list[Array]:
@@ -129,6 +117,25 @@ def from_onnx_arrays(W: Array, R: Array, B: Array | None = None) -> list[Weights
         bias = None if B is None else _blocks(B[n, : 4 * units] + B[n, 4 * units :], FROM_ONNX)
         found.append(Weights(_blocks(W[n], FROM_ONNX), _blocks(R[n], FROM_ONNX), bias))
     return found
+
+
+def onnx_direction(node: Any, where: str) -> str:
+    """The direction of an ONNX LSTM node. Raises InputError for settings without a counterpart."""
+    settings = {entry.name: entry for entry in node.attribute}
+    direction = str(settings["direction"].s.decode(errors="replace")) if "direction" in settings else "forward"
+    if direction not in ("forward", "reverse", "bidirectional"):
+        raise InputError(f"{where}: direction is {quote(direction)}; gatewise has forward, reverse and bidirectional")
+    activations = settings["activations"].strings if "activations" in settings else []
+    names = [name.decode(errors="replace").lower() for name in activations]
+    if names and names != _ONNX_ACTIVATIONS * (1 + (direction == "bidirectional")):
+        raise InputError(
+            f"{where}: activations are {', '.join(names)}; gatewise computes {', '.join(_ONNX_ACTIVATIONS)}"
+        )
+    if "clip" in settings or ("input_forget" in settings and settings["input_forget"].i):
+        raise InputError(f"{where}: gatewise has neither clip nor input_forget")
+    if len(node.input) > 7 and node.input[7]:
+        raise InputError(f"{where}: gatewise has no peephole weights")
+    return direction
 
 
 def to_onnx_arrays(directions: Sequence[Weights]) -> tuple[Array, Array, Array]:

@@ -1,4 +1,4 @@
-"""`Network`: the network of a model on torch.nn.LSTM, and the reverse: the parameters of a module of that shape."""
+"""`Network`: the network of a model on torch.nn.LSTM."""
 
 # TorchScript reads every comment on types, so that `torch.jit.is_scripting`, which torch does not export, has none.
 # mypy: disable-error-code="attr-defined"
@@ -12,14 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import BITS, Ngrams
 from gatewise.network import architecture
-from gatewise.network.architecture import Architecture
-from gatewise.network.weight_layouts import Weights, network_of, weights_of
-from gatewise.nn.convert import from_arrays, from_torch, to_arrays, to_torch
-from gatewise.nn.lstm import LSTM
+from gatewise.network.weight_layouts import Weights, weights_of
+from gatewise.nn.convert import from_arrays, to_torch
 from gatewise.types import Array
 
 
@@ -260,52 +258,5 @@ _MODULES: dict[str, Any] = {"ngrams": NgramLogits}
 """The torch module of each kind of member besides the LSTM; it is made of the member and its weight."""
 
 
-def parameters_of(
-    module: torch.nn.Module, pooling: str, padding: str, max_length: int
-) -> tuple[Architecture, dict[str, Array]]:
-    """The architecture and the float32 parameters of a module with one Embedding, one LSTM (torch's or gatewise's) and
-    one Linear. Raises InputError for other layers.
-    """
-    embedding = _only(module, torch.nn.Embedding, "Embedding")
-    lstm = _only(module, (torch.nn.LSTM, LSTM), "LSTM")
-    dense = _only(module, torch.nn.Linear, "Linear")
-    ours = from_torch(lstm) if isinstance(lstm, torch.nn.LSTM) else lstm
-    bias = None if dense.bias is None else _array(dense.bias)
-    settings = {"pooling": pooling, "padding": padding, "max_length": max_length, "gate": ours.gate}
-    weights = _array(embedding.weight), to_arrays(ours), ours.directions, _array(dense.weight)
-    return network_of(*weights, bias, settings)
-
-
-def outputs_of(module: torch.nn.Module, sequences: list[Array]) -> list[Array]:
-    """What the module returns for token ids, each (T,), one at a time, as (outputs,) float64. Raises InputError where
-    it cannot be called with ids alone.
-    """
-    lstm = _only(module, (torch.nn.LSTM, LSTM), "LSTM")
-    modes, found = [(one, one.training) for one in module.modules()], []
-    module.eval()
-    try:
-        with torch.no_grad():
-            for ids in sequences:
-                row = torch.from_numpy(ids.astype(np.int64)).unsqueeze(0 if lstm.batch_first else 1)
-                found.append(_array(module(row.to(next(module.parameters()).device))).reshape(-1).astype(np.float64))
-    except (TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
-        raise InputError(f"the module cannot be called with a batch of token ids alone: {quote(error)}") from error
-    finally:
-        for one, training in modes:
-            one.training = training
-    return found
-
-
-def _only(module: torch.nn.Module, kind: Any, name: str) -> Any:
-    found = [one for one in module.modules() if isinstance(one, kind)]
-    if len(found) != 1:
-        raise InputError(f"the module has {len(found)} layers of type {name}; it must have one")
-    return found[0]
-
-
 def _tensor(array: Array) -> Tensor:
     return torch.from_numpy(np.array(array, dtype=np.float32))
-
-
-def _array(tensor: Any) -> Array:
-    return np.asarray(tensor.detach().cpu().numpy().copy(), dtype=np.float32)

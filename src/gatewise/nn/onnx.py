@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote, required
-from gatewise.network.weight_layouts import from_onnx_arrays
+from gatewise.network.weight_layouts import from_onnx_arrays, onnx_direction
 from gatewise.nn.convert import from_arrays
 from gatewise.nn.lstm import LSTM
 from gatewise.types import Array
-
-_ACTIVATIONS = ["sigmoid", "tanh", "tanh"]  # of the gates, of the candidate, of the memory cell
 
 
 def from_onnx(path: str | Path, node: str | None = None) -> LSTM:
@@ -35,7 +33,10 @@ def from_onnx(path: str | Path, node: str | None = None) -> LSTM:
         raise InputError(f"{where}: {wrong}; the LSTM nodes are: {names}")
     [lstm] = matching
     where = f"{where}: LSTM node {quote(lstm.name)}"
-    directions = _checked_directions(lstm, where)
+    direction = onnx_direction(lstm, where)
+    if direction == "reverse":
+        raise InputError(f"{where}: direction is 'reverse'; gatewise's layer has forward and bidirectional")
+    directions = 1 + (direction == "bidirectional")
     stored = {tensor.name: tensor for tensor in graph.initializer}
     for constant in (one for one in graph.node if one.op_type == "Constant"):
         for entry in constant.attribute:
@@ -61,23 +62,6 @@ def _load(path: str | Path) -> Any:
         return onnx.load_model(path, load_external_data=False)
     except (OSError, DecodeError) as error:
         raise ModelFileError(f"{quote(path, 200)}: not an ONNX file: {quote(error)}") from error
-
-
-def _checked_directions(node: Any, where: str) -> int:
-    """The number of directions of a node. Raises InputError for settings without a counterpart."""
-    settings = {entry.name: entry for entry in node.attribute}
-    direction = settings["direction"].s.decode(errors="replace") if "direction" in settings else "forward"
-    if direction not in ("forward", "bidirectional"):
-        raise InputError(f"{where}: direction is {quote(direction)}; gatewise has forward and bidirectional")
-    activations = settings["activations"].strings if "activations" in settings else []
-    names = [name.decode(errors="replace").lower() for name in activations]
-    if names and names != _ACTIVATIONS * (1 + (direction == "bidirectional")):
-        raise InputError(f"{where}: activations are {', '.join(names)}; gatewise computes {', '.join(_ACTIVATIONS)}")
-    if "clip" in settings or ("input_forget" in settings and settings["input_forget"].i):
-        raise InputError(f"{where}: gatewise has neither clip nor input_forget")
-    if len(node.input) > 7 and node.input[7]:
-        raise InputError(f"{where}: gatewise has no peephole weights")
-    return 2 if direction == "bidirectional" else 1
 
 
 def _array(stored: Mapping[str, Any], name: str, where: str) -> Array:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gatewise.text.encoding import KINDS, Encoded, encoding_from
 
 if TYPE_CHECKING:
+    from gatewise.text.index import IndexEncoding
     from gatewise.text.keras import (
         KerasEncoding,
         keras_decode,
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
     from gatewise.text.subwords import SubwordEncoding
     from gatewise.text.tokens import TokenEncoding
 
-    Encoding = KerasEncoding | SpaceEncoding | TokenEncoding
+    Encoding = IndexEncoding | KerasEncoding | SpaceEncoding | TokenEncoding
 else:
     Encoding = Any  # for annotations: both would be imported
 
 __all__ = [
     "Encoded",
     "Encoding",
+    "IndexEncoding",
     "KerasEncoding",
     "SpaceEncoding",
     "SubwordEncoding",

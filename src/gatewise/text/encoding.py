@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.types import Array
 
-KINDS = {"keras": "KerasEncoding", "spaces": "SpaceEncoding", "subwords": "SubwordEncoding", "tokens": "TokenEncoding"}
+KINDS = {
+    "index": "IndexEncoding",
+    "keras": "KerasEncoding",
+    "spaces": "SpaceEncoding",
+    "subwords": "SubwordEncoding",
+    "tokenizer": "TokenizerEncoding",
+    "tokens": "TokenEncoding",
+}
 """The class of each kind, in the module of the kind's name. A model has one kind, so only that one is imported."""
 
 

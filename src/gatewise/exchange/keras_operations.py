@@ -1,0 +1,163 @@
+"""The operations of a Keras model, recorded while it runs: `gatewise.network.operations` reads them.
+
+Keras runs on any of its backends. A model of the functional API or a Sequential one has a graph; each layer of it is
+called as Keras calls it, with its masks, and models inside models are followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.exchange.keras_model import keras_module
+from gatewise.network.architecture import Layer
+from gatewise.network.operations import Act, Affine, Operation, Source
+from gatewise.network.weight_layouts import keras_directions
+from gatewise.types import Activation, Array
+
+_MERGES = {"concat": "concat", "sum": "sum", "ave": "mean", "mul": "product"}
+# Layers and operations without weights that move numbers, pool them or do nothing in a prediction.
+_ARRANGE = """
+    Masking Dropout SpatialDropout1D GaussianNoise GaussianDropout AlphaDropout ActivityRegularization Identity Reshape
+    Permute Flatten Concatenate Add Average GlobalMaxPooling1D GlobalAveragePooling1D Cropping1D GetItem Mean Max
+    Squeeze ExpandDims Transpose Flip Cast Split Stack Take Sum Multiply Divide NotEqual Any LogicalAnd LogicalOr Where
+"""
+
+
+class KerasSource(Source):
+    """A built keras.Model of one input and one output, or its file."""
+
+    library = "Keras"
+
+    def __init__(self, network: Any) -> None:
+        self.keras = keras_module()
+        if isinstance(network, str | Path):
+            try:
+                network = self.keras.models.load_model(network, compile=False)  # safe_mode: no code of the file runs
+            except Exception as error:  # Keras and its backends have many
+                raise ModelFileError(f"{quote(network)}: Keras does not open it: {quote(error, 200)}") from error
+        if not isinstance(network, self.keras.Model):
+            raise InputError(f"from_keras needs a Keras model or its file, not {quote(type(network).__name__)}")
+        self.graph = self._graph(network)
+        shapes = [one.shape for one in self.graph.inputs]
+        if len(shapes) != 1 or len(self.graph.outputs) != 1 or len(shapes[0]) not in (2, 3):
+            found = f"inputs of the shapes {shapes} and {len(self.graph.outputs)} outputs"
+            raise InputError(
+                f"the Keras model has {found}; gatewise reads one of ids (B, T) or series (B, T, C), and one"
+            )
+        layers = self._layers(network)
+        tables = [one for one in layers if type(one).__name__ == "Embedding"]
+        masks = [float(one.mask_value) for one in layers if type(one).__name__ == "Masking"]
+        masks += [0.0 for one in tables if one.mask_zero]
+        self.pad = masks[0] if masks else None
+        tokens = len(shapes[0]) == 2
+        size = shapes[0][2] if not tokens else tables[0].input_dim if tables else 0
+        super().__init__(tokens, size, shapes[0][:2], bool(masks))
+
+    def _graph(self, network: Any) -> Any:
+        """The model as one with a graph. Raises InputError where it has none."""
+        try:
+            return self.keras.Model(network.inputs, network.outputs)
+        except (AttributeError, ValueError, TypeError):
+            name, why = (
+                quote(network.name),
+                "a subclass of keras.Model, or one that is not built, has no graph of layers",
+            )
+            raise InputError(
+                f"the Keras model {name} cannot be read: {why}; build it with keras.Model(in, out)"
+            ) from None
+
+    def _layers(self, network: Any) -> list[Any]:
+        inner = [self._layers(one) if isinstance(one, self.keras.Model) else [one] for one in network.layers]
+        return [layer for layers in inner for layer in layers]
+
+    def run(self, x: Array, lengths: Array) -> list[Operation]:
+        found: list[Operation] = []
+        tensor = self.keras.ops.convert_to_tensor(x.astype(np.int32 if self.tokens else np.float32))
+        [output] = self.keras.tree.flatten(self._run(self.graph, [tensor], found))
+        return [*found, Operation("output", "output", "the end").ran(None, self._array(output))]
+
+    def _run(self, graph: Any, inputs: list[Any], found: list[Operation]) -> Any:
+        def recorded(layer: Any) -> Callable[..., Any]:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                if isinstance(layer, self.keras.Model):
+                    return self._run(self._graph(layer), list(args), found)
+                halves = [layer, *(getattr(layer, name, None) for name in ("forward_layer", "backward_layer"))]
+                stateful = [one for one in halves if getattr(one, "stateful", False)]
+                operations = self._operations(layer, args, kwargs, len(found) + 1)
+                for one in stateful:  # each sequence starts from zero, and the states of the user stay
+                    one.stateful = False
+                try:
+                    output = layer(*args, **kwargs)
+                finally:
+                    for one in stateful:
+                        one.stateful = True
+                last = operations.pop()
+                y = None if last.x is None else self._array(self.keras.tree.flatten(output)[0])
+                found.extend([*operations, last.ran(last.what, last.x, y)])
+                return output
+
+            return call
+
+        return graph._run_through_graph(inputs, operation_fn=recorded)
+
+    def _operations(self, layer: Any, args: Any, kwargs: Any, number: int) -> list[Operation]:
+        """The operations of a layer: itself, and its activation."""
+        inner = layer.layer if type(layer).__name__ == "TimeDistributed" else layer
+        kind = type(inner).__name__
+        own = Operation(str(layer.name), kind, f"layer {number}")
+        if kind in _ARRANGE.split():
+            return [own]
+        if not args or not hasattr(args[0], "shape"):
+            own.refuse()
+        if kind in ("LSTM", "Bidirectional") and (len(args) > 1 or kwargs.get("initial_state") is not None):
+            own.refuse("it starts from the states of another layer; gatewise starts each sequence from zero")
+        x = self._array(args[0])
+        what = self._what(inner, kind, own, x.ndim)
+        if kind != "Dense" or (act := self._act(inner.activation, own)).name == "linear":
+            return [own.ran(what, x)]
+        middle = x @ what.weight.T + what.bias
+        return [own.ran(what, x, middle), own.ran(act, middle)]
+
+    def _what(self, layer: Any, kind: str, own: Operation, axes: int) -> Any:
+        settings = layer.get_config() if hasattr(layer, "get_config") else {}
+        arrays = [np.asarray(one, np.float64) for one in layer.get_weights()] if hasattr(layer, "get_weights") else []
+        if kind == "Embedding" and len(arrays) == 1:
+            return arrays[0]
+        if kind in ("LSTM", "Bidirectional"):
+            try:
+                merge, backward, weights = keras_directions(layer)
+            except InputError as error:
+                own.refuse(str(error).partition(": ")[2])
+            direction: Any = "both" if len(weights) == 2 else "backward" if backward else "forward"
+            return [(Layer(weights[0].weight_hh.shape[1], direction, _MERGES[merge]), weights)]  # type: ignore[arg-type]
+        if kind == "Dense" and len(arrays) in (1, 2):
+            return Affine.dense(arrays[0].T, *arrays[1:])
+        if kind == "BatchNormalization" and layer.axis in (-1, axes - 1):
+            scale = (arrays[0] if layer.scale else 1) / np.sqrt(arrays[-1] + layer.epsilon)
+            return Affine.scaling(scale, (arrays[layer.scale] if layer.center else 0) - arrays[-2] * scale)
+        if kind == "Normalization" and not settings["invert"] and settings["axis"] in (-1, (-1,), [-1]):
+            mean, variance = self._array(layer.mean).ravel(), self._array(layer.variance).ravel()
+            scale = 1 / np.maximum(np.sqrt(variance), self.keras.config.epsilon())
+            return Affine.scaling(scale, -mean * scale)
+        if kind == "Activation":
+            return self._act(layer.activation, own)
+        plain = {"max_value": None, "threshold": 0.0, "alpha": 1.0, "axis": -1}
+        changed = [name for name, value in plain.items() if settings.get(name, value) != value]
+        if kind in ("ReLU", "LeakyReLU", "ELU", "Softmax") and not changed:
+            slope = float(settings.get("negative_slope", 0.0))
+            return Act("leaky_relu", slope) if slope else Act("relu" if kind == "LeakyReLU" else kind.lower())
+        own.refuse()
+
+    def _act(self, function: Any, own: Operation) -> Act:
+        name = getattr(function, "__name__", type(function).__name__)
+        if name not in (*get_args(Activation), "softmax", "log_softmax"):
+            own.refuse(f"gatewise has no activation {quote(name)}")
+        return Act(name, 0.2) if name == "leaky_relu" else Act(name)  # by the default of Keras
+
+    def _array(self, tensor: Any) -> Array:
+        return np.asarray(self.keras.ops.convert_to_numpy(tensor), np.float64)

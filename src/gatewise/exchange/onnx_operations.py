@@ -1,0 +1,136 @@
+"""The operations of an ONNX graph, run by ONNX Runtime: `gatewise.network.operations` reads them.
+
+What does not depend on the inputs of the graph is a constant, computed or stored. A node with a constant matrix or
+vector is an embedding, a dense layer or a normalisation.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import InputError, ModelFileError, quote, required
+from gatewise.network.architecture import Layer
+from gatewise.network.operations import Act, Affine, Operation, Source
+from gatewise.network.weight_layouts import from_onnx_arrays, onnx_direction
+from gatewise.types import Array
+
+_PLAIN = "relu tanh sigmoid elu selu gelu softplus softsign softmax"
+_RENAMED = {"leakyrelu": "leaky_relu", "logsoftmax": "log_softmax", "hardsigmoid": "hard_sigmoid"}
+_ACTIVATIONS = {**{name: name for name in _PLAIN.split()}, **_RENAMED}
+_SETTINGS = {"Elu": ("alpha", 1.0, 1.0), "HardSigmoid": ("alpha", 0.2, 1 / 6)}  # default, and what gatewise computes
+_ARRANGE = """
+    Transpose Reshape Squeeze Unsqueeze Slice Gather GatherND Concat Shape Cast ReduceMean ReduceMax ReduceSum Identity
+    GlobalMaxPool GlobalAveragePool MaxPool AveragePool Dropout Flatten Expand ConstantOfShape Split ReverseSequence Add
+    Sub Mul Div Where Equal Not Pad Tile Range Max Less Greater And CastLike Size
+"""
+_DIRECTIONS: dict[str, Any] = {"forward": "forward", "reverse": "backward", "bidirectional": "both"}
+_TYPES = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(double)": "float64"}
+
+
+class OnnxSource(Source):
+    """A file with one input of ids or series, and optionally one of lengths (B,). Of several outputs it has the first.
+    Raises ModelFileError for a file that is not an ONNX file or does not run.
+    """
+
+    library = "ONNX"
+
+    def __init__(self, path: str | Path) -> None:
+        onnx = required("onnx", "onnx", "the ONNX format")
+        runtime = required("onnxruntime", "onnx", "the ONNX format")
+        try:
+            model = onnx.load_model(path, load_external_data=False)
+            graph, options = model.graph, runtime.SessionOptions()
+            self.nodes, self.output = list(graph.node), graph.output[0].name
+            named = {one.name for one in (*graph.output, *graph.input)}
+            for name in dict.fromkeys(name for node in graph.node for name in (*node.input, *node.output)):
+                if name and name not in named:
+                    graph.output.append(onnx.ValueInfoProto(name=name))  # so that it is returned
+            options.log_severity_level, self.where = 4, quote(path, 200)
+            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            self.session = runtime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        except Exception as error:  # ONNX, protobuf and ONNX Runtime have their own
+            raise ModelFileError(f"{quote(path, 200)}: ONNX Runtime does not open it: {quote(error, 200)}") from error
+        stored = {one.name: one.dims for one in graph.initializer}
+        given = [one for one in self.session.get_inputs() if one.name not in stored]
+        given.sort(key=lambda one: len(one.shape) == 1 and len(given) == 2)  # the lengths last
+        if len(given) not in (1, 2) or (len(given) == 2 and len(given[1].shape) != 1):
+            raise InputError(
+                f"{self.where}: {len(given)} inputs; expected ids or series, and optionally the lengths (B,)"
+            )
+        self.names, self.types = [one.name for one in given], [_TYPES.get(one.type, "float32") for one in given]
+        shape = [axis if isinstance(axis, int) else None for axis in given[0].shape]
+        tables = [stored[one.input[0]] for one in self.nodes if one.op_type == "Gather" and one.input[0] in stored]
+        sizes = [dims[0] for dims in tables if len(dims) == 2]
+        tokens = self.types[0].startswith("int") or (len(shape) == 2 and bool(sizes))
+        size = (sizes or [0])[0] if tokens else shape.pop() or 0
+        super().__init__(tokens, size, shape, masked=len(given) == 2)
+
+    def run(self, x: Array, lengths: Array) -> list[Operation]:
+        arrays = zip((x, lengths), self.types, strict=False)
+        feed = dict(zip(self.names, (one.astype(dtype) for one, dtype in arrays), strict=False))
+        names = [one.name for one in self.session.get_outputs()]
+        try:
+            values = dict(zip(names, self.session.run(names, feed), strict=True)) | feed
+        except Exception as error:  # ONNX Runtime has its own
+            raise InputError(f"{self.where}: it does not run for the shape {x.shape}: {quote(error, 200)}") from error
+        tracked, found = set(self.names[:1]), []
+        for number, node in enumerate(self.nodes, 1):
+            if not tracked.isdisjoint(node.input):
+                tracked |= set(node.output)
+                own = Operation(node.name or node.output[0], node.op_type, f"node {number} of {len(self.nodes)}")
+                found.append(self._operation(node, own, values, tracked))
+        return [*found, Operation("output", "output", "the end").ran(None, values[self.output])]
+
+    def _operation(self, node: Any, own: Operation, values: dict[str, Any], tracked: set[str]) -> Operation:
+        kind, settings = node.op_type, {one.name: one.f if one.type == 1 else one.i for one in node.attribute}
+        inputs: list[Any] = [values.get(name) for name in node.input]
+        constants: list[Any] = [None if name in tracked else values.get(name) for name in node.input]
+        x: Any = inputs[0]
+        y: Any = values.get(node.output[0])
+        matrix = constants[1] if len(constants) > 1 and constants[1] is not None and constants[1].ndim == 2 else None
+        if kind == "Gather" and constants[0] is not None and x.ndim == 2 and not settings.get("axis"):
+            return own.ran(np.asarray(x, np.float64), inputs[1], y)
+        if kind == "LSTM":
+            return self._lstm(node, own, inputs, y, settings.get("layout", 0))
+        if kind.lower() in _ACTIVATIONS:
+            setting, default, computed = _SETTINGS.get(kind, ("", 0.0, 0.0))
+            if abs(settings.get(setting, default) - computed) > 1e-6 or settings.get("beta", 0.5) != 0.5:
+                own.refuse(f"gatewise computes {setting}={computed:.4g} only")
+            slope = float(settings.get("alpha", 0.01)) if kind == "LeakyRelu" else 0.01
+            return own.ran(Act(_ACTIVATIONS[kind.lower()], slope), x, y)
+        if kind == "Gemm" and matrix is not None and not settings.get("transA"):
+            weight = (matrix if settings.get("transB") else matrix.T) * settings.get("alpha", 1.0)
+            bias = constants[2] * settings.get("beta", 1.0) if len(constants) == 3 else np.zeros(1)
+            return own.ran(Affine.dense(weight, np.broadcast_to(bias, len(weight))), x, y)
+        if kind == "MatMul" and matrix is not None:
+            return own.ran(Affine.dense(matrix.T), x, y)
+        if kind == "BatchNormalization":
+            gamma, beta, mean, variance = (np.asarray(one, np.float64) for one in inputs[1:5])
+            scale = gamma / np.sqrt(variance + settings.get("epsilon", 1e-5))
+            x, y = (np.moveaxis(one, 1, -1) for one in (x, y))  # (B, F, T): features in the middle
+            return own.ran(Affine.scaling(scale, beta - mean * scale), x, y)
+        if kind in ("Add", "Sub", "Mul", "Div") and (constants[1] is not None or kind in ("Add", "Mul")):
+            vector, x = (constants[1], x) if constants[1] is not None else (constants[0], inputs[1])
+            width = x.shape[-1] if x.ndim > 1 and x.dtype.kind == "f" else 0
+            if vector is not None and width and np.size(vector) in (1, width):
+                values_, one = np.broadcast_to(np.ravel(vector).astype(np.float64), width), np.ones(width)
+                scale = {"Mul": values_, "Div": 1 / values_ if kind == "Div" else one}.get(kind, one)
+                return own.ran(Affine.scaling(scale, {"Add": values_, "Sub": -values_}.get(kind, 0.0)), x, y)
+        return own if kind in _ARRANGE.split() else own.refuse()
+
+    def _lstm(self, node: Any, own: Operation, inputs: list[Any], y: Any, layout: int) -> Operation:
+        """y: (T, directions, B, H), or (B, T, directions, H)."""
+        x, W, R, B, _, *states = [*inputs, None, None, None][:7]
+        if any(one is not None and np.any(one) for one in states):
+            own.refuse("it starts from states other than zero; gatewise starts each sequence from zero")
+        try:
+            direction = _DIRECTIONS[onnx_direction(node, "")]
+            weights = from_onnx_arrays(*(None if one is None else np.asarray(one, np.float64) for one in (W, R, B)))  # type: ignore[arg-type]
+        except InputError as error:
+            own.refuse(str(error).removeprefix(": "))
+        x, y = (x, y) if layout else (x.swapaxes(0, 1), None if y is None else y.transpose(2, 0, 1, 3))
+        y = None if y is None else y.reshape(*x.shape[:2], -1)
+        return own.ran([(Layer(R.shape[2], direction), weights)], x, y)

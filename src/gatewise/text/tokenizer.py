@@ -1,0 +1,78 @@
+"""The encoding of a tokenizer.json of Hugging Face tokenizers, as it came with an imported network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.storage.strict_json import parse_json
+from gatewise.text.tokens import TokenEncoding
+
+# Steps whose time is linear in the text. A regular expression of a stranger might never end, and a Replace or a
+# Precompiled normalizer rewrites the text by data that no one sees.
+_STEPS = """
+    Sequence Lowercase NFC NFD NFKC NFKD StripAccents Strip BertNormalizer Whitespace WhitespaceSplit BertPreTokenizer
+    Punctuation ByteLevel Digits Metaspace WordLevel WordPiece BPE Unigram
+"""
+
+
+class TokenizerEncoding(TokenEncoding):
+    """The ids of a tokenizer, without its special tokens. vocab_size: the rows of the embedding, at least the size of
+    the vocabulary. Raises InputError for a file that is not a tokenizer, and for steps that are not read.
+    """
+
+    kind = "tokenizer"
+
+    def __init__(self, raw: str, vocab_size: int) -> None:
+        from tokenizers import Tokenizer
+
+        try:
+            stored = json.loads(raw)
+            found = [step for part in ("normalizer", "pre_tokenizer", "model") for step in _types(stored[part])]
+            tokenizer = Tokenizer.from_str(raw)
+        except Exception as error:  # the library has its own
+            raise InputError(f"{self.file}: not a tokenizer: {quote(error)}") from None
+        if other := set(found) - set(_STEPS.split()):
+            raise InputError(f"{self.file}: {', '.join(sorted(other))}: gatewise reads tokenizers without such steps")
+        if tokenizer.get_vocab_size() > vocab_size:
+            size = tokenizer.get_vocab_size()
+            raise InputError(f"the tokenizer has {size:,} tokens, and the embedding has {vocab_size:,} rows")
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        super().__init__(tokenizer)
+        self.raw, self.vocab_size = raw, vocab_size
+        unknown = stored["model"].get("unk_token")
+        self.unknown = tokenizer.token_to_id(unknown) if unknown else None  # type: ignore[assignment]
+
+    def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The config entry, and the files by name."""
+        return {"kind": self.kind, "vocab_size": self.vocab_size}, {self.file: self.raw.encode("utf-8")}
+
+    @classmethod
+    def from_files(cls, config: Mapping[str, Any], read: Callable[[str], bytes]) -> TokenizerEncoding:
+        """The encoding that `to_files` wrote. Raises ModelFileError for any other config or file."""
+        size = config.get("vocab_size")
+        if set(config) != {"kind", "vocab_size"} or type(size) is not int:
+            raise ModelFileError(f"encoding '{cls.kind}': the config must have 'kind' and a whole number 'vocab_size'")
+        raw = read(cls.file)
+        parse_json(raw, cls.file)
+        try:
+            return cls(raw.decode(), size)
+        except InputError as error:
+            raise ModelFileError(str(error)) from None
+
+
+def _types(step: Any) -> Iterator[str]:
+    """The types of the steps in a part of tokenizer.json, with those inside."""
+    if isinstance(step, Mapping):
+        if "type" in step:
+            yield str(step["type"])
+        for name, value in step.items():
+            if name == "Regex":
+                yield "Regex"
+            yield from _types(value) if name in ("normalizers", "pretokenizers", "pattern") else ()
+    elif isinstance(step, list):
+        for one in step:
+            yield from _types(one)

@@ -1,0 +1,267 @@
+"""Networks of Keras, PyTorch and ONNX as models: what they are read as, equal outputs, and what is refused."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+import gatewise as gw
+from gatewise.errors import InputError, ModelFileError
+from gatewise.model import convert
+from gatewise.model.model import Model
+from gatewise.network.architecture import Hidden
+from gatewise.text import KerasEncoding, pad_sequences
+from tests.model.imported import CASES, CLASSES, V, made
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn.t accept a copy:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning"),
+]
+ONNX = Path(__file__).parent / "onnx"
+READ = [name for name, case in CASES.items() if not case.refused]
+
+
+def imported(name: str, keras: ModuleType) -> tuple[Any, Model]:
+    case, network = CASES[name], made(name, keras)
+    if case.example is None:
+        return network, gw.from_keras(network, **case.options)
+    return network, gw.from_torch(network, case.example, **case.options)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check of outputs takes few inputs, where it is not what is tested."""
+    monkeypatch.setattr(convert, "INPUTS", 40)
+
+
+def test_twenty_networks() -> None:
+    assert len(CASES) >= 20
+    assert len(READ) >= 18
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_network_is_read_as_it_is(name: str, keras: ModuleType, tmp_path: Path) -> None:
+    case = CASES[name]
+    _, model = imported(name, keras)
+    arch = model.architecture
+    found = [f"{one.direction} {one.units}" + f" {one.merge}" * (one.merge != "concat") for one in arch.layers]
+    assert ", ".join(found) == case.layers
+    assert ", ".join(f"{one.activation} {one.units}" for one in arch.hidden) == case.hidden
+    assert (arch.pooling, model.target.named_task) == (case.pooling, case.task)
+    rng = np.random.default_rng(0)
+    steps = 24 if name == "weather" else 6
+    item = rng.integers(1, V, 9).tolist() if arch.inputs == "tokens" else rng.normal(size=(steps, arch.channels))
+    model.save(tmp_path / "model")
+    again = gw.load(tmp_path / "model")
+    for logits, wanted in zip(again.logits([item]), model.logits([item]), strict=True):
+        np.testing.assert_array_equal(logits, wanted)
+    again.trace(item)
+    assert again.explain(item).steps
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.refused])
+def test_a_layer_without_counterpart_is_named(name: str, keras: ModuleType) -> None:
+    with pytest.raises(InputError, match=CASES[name].refused):
+        imported(name, keras)
+
+
+@pytest.mark.usefixtures("quick")
+def test_outputs_equal_those_of_the_network(keras: ModuleType) -> None:
+    """Of some networks, called as their users call them."""
+    rng = np.random.default_rng(0)
+    network, model = imported("toxic", keras)
+    ids = [rng.integers(1, V, int(n)).tolist() for n in rng.integers(1, 40, 30)]
+    wanted = network.predict(pad_sequences(ids, 30), verbose=0)
+    np.testing.assert_allclose(model.predict_proba(ids), wanted, rtol=0, atol=1e-5)
+    assert model.trace(ids[0][:3]).names == ["<pad>"] * 27 + [str(id) for id in ids[0][:3]]
+    network, model = imported("tutorial", keras)
+    wanted = network.predict(pad_sequences(ids, 20), verbose=0)[:, 0]
+    np.testing.assert_allclose(model.predict_proba(ids)[:, 1], wanted, rtol=0, atol=1e-5)
+    assert model.architecture.padding == "pre", "the states of the pads are computed once"
+    network, model = imported("masked_series", keras)
+    series = rng.normal(size=(4, 15, 2)).astype(np.float32)
+    series[0, 9:], series[1, [3, 7]] = -1, -1
+    np.testing.assert_allclose(model.predict_proba(series), network.predict(series, verbose=0), rtol=0, atol=1e-5)
+    assert len(model.trace(series[1]).names) == 13
+    network, model = imported("masked_text", keras)
+    padded = [[3, 4, 0, 0], [5, 0, 6, 0]]  # a mask may be anywhere
+    np.testing.assert_allclose(model.logits(padded), network.predict(np.array(padded), verbose=0), rtol=0, atol=1e-5)
+    network, model = imported("Packed", keras)
+    wanted = network.eval()(torch.tensor([[0, 3, 5], [7, 9, 0]]), torch.tensor([3, 2])).detach().numpy()
+    np.testing.assert_allclose(model.logits([[0, 3, 5], [7, 9]]), wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("name", ["ManyToOne", "TimeFirst", "Characters"])
+def test_onnx_of_torch(name: str, keras: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    network, model = imported(name, keras)
+    axes = {"x": {0: "steps", 1: "batch"} if name == "TimeFirst" else {0: "batch", 1: "steps"}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network.eval(), (CASES[name].example,), tmp_path / "m.onnx", dynamo=False,
+            input_names=["x"], dynamic_axes=axes,
+        )  # fmt: skip
+    again = gw.from_onnx(tmp_path / "m.onnx", **CASES[name].options)
+    assert again.architecture == model.architecture
+    rng = np.random.default_rng(0)
+    item = rng.integers(1, V, 9).tolist() if model.channels == 0 else rng.normal(size=(6, model.channels))
+    for found, wanted in zip(again.logits([item]), model.logits([item]), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+
+
+def test_onnx_of_other_exporters() -> None:
+    pytest.importorskip("onnx")
+    model = gw.from_onnx(ONNX / "tf2onnx.onnx", classes=CLASSES)  # keras.Model.export with TensorFlow
+    assert (model.architecture.pooling, model.task) == ("max", "classification")
+    model = gw.from_onnx(ONNX / "torch_dynamo.onnx")  # torch.onnx.export with dynamo=True
+    assert [layer.direction for layer in model.architecture.layers] == ["both", "both"]
+    assert model.architecture.hidden == (Hidden(5, "relu"),)
+
+
+def test_what_is_refused(keras: ModuleType, tmp_path: Path) -> None:
+    k = keras.layers
+
+    def text(*layers: Any, mask: bool = False) -> Any:
+        return keras.Sequential([keras.Input((None,)), k.Embedding(V, 4, mask_zero=mask), *layers])
+
+    def series(*layers: Any) -> Any:
+        return keras.Sequential([keras.Input((6, 2)), *layers])
+
+    both = k.Bidirectional(k.LSTM(3, return_sequences=True))
+    for network, options, message in (
+        (text(k.GRU(3), k.Dense(1)), {}, r"'gru\w*' \(GRU, layer 2\): gatewise computes LSTM layers only"),
+        (text(k.LSTM(3, activation="relu")), {}, r"\(LSTM, layer 2\): gatewise computes activation='tanh' only"),
+        (text(k.Conv1D(4, 3), k.LSTM(3)), {}, r"\(Conv1D, layer 2\): gatewise has no convolutions"),
+        (
+            text(k.LSTM(3), k.LayerNormalization()),
+            {},
+            r"\(LayerNormalization, layer 3\): gatewise has no such operation",
+        ),
+        (text(k.LSTM(3, return_sequences=True), k.Lambda(lambda x: x[:, -1])), {}, r"\(Lambda, layer 3\): its code is"),
+        (text(both, k.GlobalMaxPooling1D(), k.Dense(1), mask=True), {}, "it reads the steps that the mask skips"),
+        (text(k.LSTM(3), k.Dense(1, activation="exponential")), {}, "has no activation 'exponential'"),
+        (text(k.LSTM(3), k.Dense(2, activation="softmax"), k.Dense(1)), {}, "softmax stands in front of it"),
+        (text(k.LSTM(3, return_sequences=True), k.Dense(4, "relu"), k.LSTM(3)), {}, r"the activation relu stands in"),
+        (text(k.Dense(3)), {}, "the network has no LSTM layer"),
+        (text(k.LSTM(3), k.Dense(2, activation="softmax")), {"classes": CLASSES}, "2 outputs, and 3 names are given"),
+        (text(k.LSTM(3), k.Dense(1, "sigmoid")), {"task": "regression"}, "activation sigmoid; for regression with 1"),
+        (text(k.LSTM(3), k.Dense(1)), {"word_index": {"good": -1}}, "whole numbers from 0"),
+        (text(k.LSTM(3), k.Dense(1)), {"word_index": ["a", "b", "c"]}, "has 3 entries, and the embedding has 40 rows"),
+        (text(k.LSTM(3), k.Dense(1)), {"word_index": 3}, "'int' is neither words with their ids nor a tokenizer"),
+        (series(k.LSTM(3), k.Dense(1)), {"word_index": {}}, "this one reads series"),
+        (series(k.LSTM(3, return_sequences=True), k.Flatten(), k.Dense(1)), {}, r"\(Dense, layer 3\).* them: Flatten"),
+        (series(k.Dense(3, activation="relu"), k.LSTM(3)), {}, "a series may have linear layers only"),
+        (keras.Input((3,)), {}, "needs a Keras model or its file"),
+    ):
+        with pytest.raises(InputError, match=message):
+            gw.from_keras(network, **options)  # type: ignore[arg-type]
+    (tmp_path / "model.keras").write_bytes(b"no zip")
+    with pytest.raises(ModelFileError, match="Keras does not open it"):
+        gw.from_keras(tmp_path / "model.keras")
+    pytest.importorskip("onnx")
+    with pytest.raises(ModelFileError, match="does not open it"):
+        gw.from_onnx(tmp_path / "model.keras")
+
+
+def test_a_function_that_a_small_network_hides_is_refused(keras: ModuleType) -> None:
+    """For values near 0, tanh(x) is x and an attention is a mean: the type of an operation decides, not its values."""
+    k = keras.layers
+    x = keras.Input((None,))
+    h = k.LSTM(3, return_sequences=True)(k.Embedding(V, 4, embeddings_initializer="zeros")(x))
+    for y in (k.Attention()([h, h]), keras.ops.tanh(h[:, -1])):
+        with pytest.raises(InputError, match=r"\((Attention|Tanh), layer"):
+            gw.from_keras(keras.Model(x, k.Dense(1)(y if y.ndim == 2 else k.GlobalAveragePooling1D()(y))))
+
+
+def test_keras_files_of_strangers_run_no_code(keras: ModuleType, tmp_path: Path) -> None:
+    k = keras.layers
+    lambdas = keras.Sequential([keras.Input((None, 2)), k.LSTM(3), k.Lambda(lambda x: x), k.Dense(1)])
+    lambdas.save(tmp_path / "lambda.keras")
+    with pytest.raises(ModelFileError, match=r"lambda\.keras.*does not open it"):
+        gw.from_keras(tmp_path / "lambda.keras")
+
+
+class Vectorization:
+    """What gatewise reads of a Keras TextVectorization, which needs TensorFlow."""
+
+    def __init__(self, words: list[str], **config: Any) -> None:
+        self.words, self.config = words, config
+
+    def get_vocabulary(self) -> list[str]:
+        return self.words
+
+    def get_config(self) -> dict[str, Any]:
+        plain = {"standardize": "lower_and_strip_punctuation", "split": "whitespace", "output_mode": "int"}
+        return plain | {"output_sequence_length": None} | self.config
+
+
+@pytest.mark.usefixtures("quick")
+def test_texts_become_ids_as_in_the_other_library(keras: ModuleType, tmp_path: Path) -> None:
+    network = made("bidirectional_imdb", keras)
+    keras_index = {"<OOV>": 1, "a": 2, "good": 3, "film": 4, "never": 90}
+    imdb = {"<PAD>": 0, "<START>": 1, "<UNK>": 2, "a": 4, "good": 5, "film": 6}
+    words = ["", "[UNK]", "a", "good", "film", "dont"]
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "a": 1, "good": 2, "film": 3, "!": 4}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer, tokenizer.normalizer = pre_tokenizers.Whitespace(), normalizers.Lowercase()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    own = ["[PAD]", "[UNK]", *(f"w{n}" for n in range(V - 2))]
+    for index, text, ids in (
+        (keras_index, "A good-looking FILM: never", [2, 3, 1, 4, 1]),
+        ({"a": 2, "good": 3, "never": 90}, "A good-looking FILM never", [2, 3]),
+        (imdb, "A good,film x", [1, 4, 5, 6, 2]),
+        (Vectorization(words), "A  good\nfilm! Don't É", [2, 3, 4, 5, 1]),
+        (Vectorization(words, output_sequence_length=4), "a film", [2, 4, 0, 0]),
+        (Vectorization(words, output_sequence_length=2), "a good film", [2, 3]),
+        (Vectorization(words, standardize=None), "a Good film!", [2, 1, 1]),
+        (tmp_path / "tokenizer.json", "A good  FILM! x", [1, 2, 3, 4, 0]),
+        (tokenizer, "a", [1]),
+        (own, "w3 W4, x", [5, 6, 1, 1]),
+        (KerasEncoding({f"w{n}": n for n in range(1, V - 3)}, 10), "w2 w9", [1, 5, 2]),
+    ):
+        model = gw.from_keras(network, word_index=index)
+        model.save(tmp_path / "model")
+        for one in (model, gw.load(tmp_path / "model")):
+            assert one.preprocessor.encode_batch([text])[0].tolist() == ids
+            example = one.trace(text)
+            assert example.sequence.tolist() == ids
+            assert len(example.names) == len(ids)
+        wanted = network.predict(np.array([ids]), verbose=0)[0, 0]
+        np.testing.assert_allclose(model.predict_proba([text])[0, 1], wanted, rtol=0, atol=1e-5)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("(a+)+b"), "isolated")
+    for index, message in (
+        (tokenizer, "Split: gatewise reads tokenizers without such steps"),
+        (tmp_path / "none.json", "cannot be read"),
+        (Vectorization(words, standardize="custom"), "standardize is 'custom'"),
+        (Vectorization(words, split="character"), "split is 'character'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            gw.from_keras(network, word_index=index)
+
+
+@pytest.mark.usefixtures("quick")
+def test_words_are_replaced_in_padded_texts(keras: ModuleType) -> None:
+    network = made("toxic", keras)
+    for padding in ("pre", "post"):
+        model = gw.from_keras(network, word_index={"a": 2, "good": 3, "bad": 4}, padding=padding)  # type: ignore[arg-type]
+        after = model.intervene("a good a", words={"good": "bad"}).after
+        np.testing.assert_array_equal(after.logits, model.logits(["a bad a"])[0])
+
+
+@pytest.mark.usefixtures("quick")
+def test_token_ids_are_checked(keras: ModuleType) -> None:
+    _, model = imported("bidirectional_imdb", keras)
+    ids = np.array([[3, 4, 5]])
+    np.testing.assert_array_equal(model.logits(ids), model.logits(["3 4 5"]))
+    np.testing.assert_array_equal(model.logits(ids), model.logits([3, 4, 5]))
+    for wrong in ([["40"]], ["a film"], [[1.5]], [[-1]]):
+        with pytest.raises(InputError, match="is not a token id below 40"):
+            model.predict(wrong)
