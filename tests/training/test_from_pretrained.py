@@ -15,6 +15,7 @@ from gatewise.errors import DataWarning, InputError, TrainingError
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import Interrupted
+from gatewise.training.members import lstm as module
 from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.train import train
@@ -265,13 +266,16 @@ def test_frozen_layers_get_a_dense_layer_and_n_grams(
 
 
 @pytest.mark.parametrize("task", ["multilabel", "regression", "classification"])
-def test_frozen_layers_of_every_task_and_with_a_validation_set(pretrained: PretrainedLM, task: Any) -> None:
+def test_frozen_layers_of_every_task_and_with_a_validation_set(
+    pretrained: PretrainedLM, task: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is held out is never fitted: random labels are predicted as by chance."""
     rng, texts = np.random.default_rng(2), [str(text) for text in made_reviews(200, 3).inputs]
     labels: Any = rng.normal(50, 10, 200) if task == "regression" else rng.integers(0, 2, 200)
     if task == "multilabel":
         labels = [["a", "b"][int(one) :][:1] for one in labels]
-    for validation in (None, (texts[:40], labels[:40])):
+    for validation, most in ((None, 20_000), (None, 120), ((texts[:40], labels[:40]), 20_000)):
+        monkeypatch.setattr(module, "MAX_FROZEN_ROWS", most)
         rows = slice(40 if validation else 0, None)
         model = train(
             texts[rows], labels[rows], task=task, pretrained=pretrained, recipe="frozen", validation=validation

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from gatewise.training.pretrained import Pretrained
 
 MAX_ROWS = 1_000  # of the probe; with more, training itself fits the dense layer as well
+MAX_FROZEN_ROWS = 20_000  # of the ridge regression, whose memory grows with them: 0.1 MB per row of 2,048 states
 TRANSFER_L2 = 1.0
 
 
@@ -130,6 +131,7 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     assert run.pretrained is not None
     start, validation, arch, model = time.perf_counter(), data.validation, data.architecture, run.pretrained.model
     rows = data.train if data.own_validation else np.union1d(data.train, validation)
+    rows = rows[:: -(-len(rows) // MAX_FROZEN_ROWS)]
     run.callback.log(
         f"recipe {data.recipe.name}: {counted(len(rows), 'row')} of {data.data.source}; {data.validation_how}"
     )
@@ -148,12 +150,11 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     parameters["dense.weight"] = np.ascontiguousarray(dense.T, dtype=np.float32)
     parameters["dense.bias"] = (scale * bias + shift - mean @ dense).astype(np.float32)
     lstm = LSTM(arch, parameters, {} if model is None else model.ensemble.lstm.storage)
-    if data.own_validation:
-        held_out = lstm.logits(data.full(validation))
-    else:
-        out_of_fold = np.zeros(values.shape)
-        out_of_fold[given.held] = scale * values + shift
-        held_out = out_of_fold[np.searchsorted(rows, validation)]
+    out_of_fold, held_out = np.zeros(values.shape), np.zeros((len(validation), lstm.outputs))
+    out_of_fold[given.held] = scale * values + shift
+    fitted = np.isin(validation, rows)
+    held_out[fitted] = out_of_fold[np.searchsorted(rows, validation[fitted])]
+    held_out[~fitted] = lstm.logits(data.full(validation[~fitted]))
     loss, accuracy, rmse = scores_of(data, held_out, validation)
     what = f"{counted(len(mean), 'state')} of frozen layers, ridge regression with penalty {l2:.3g}"
     seconds = time.perf_counter() - start
