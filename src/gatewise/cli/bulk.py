@@ -16,6 +16,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,8 @@ from gatewise.storage.streams import COMPRESSED, STDIN
 from gatewise.target import EXPLANATION, column_names, prediction_columns
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from gatewise.cli.series import SeriesReader, SeriesTable
     from gatewise.data.tables import Table
     from gatewise.explain import Explanation
@@ -58,7 +61,7 @@ class BulkPrediction:
     overwrite: bool = False
     explain: Callable[[Any], Explanation] | None = None
     n: int = field(init=False, default=0)
-    progress: Progress | None = field(init=False, default_factory=lambda: Progress() if sys.stderr.isatty() else None)
+    began: float = field(init=False, default_factory=time.monotonic)
 
     def to_file(self, out: Path) -> str:
         """All rows into one table. Returns what was written, in words. Errors as `check_output`."""
@@ -140,16 +143,18 @@ class BulkPrediction:
         )
         begun = next(joined)
         begin()
-        try:
-            with write_table(out, output.columns, header=output.header, schema=table.schema) as writer:
-                for batch in itertools.chain([begun], joined):
-                    writer.write(batch)
-                    self.n += len(batch)
-                    if self.progress:
-                        self.progress.show(self.n, self.reader.done)
-        finally:
-            if self.progress:
-                self.progress.clear()
+        with (
+            write_table(out, output.columns, header=output.header, schema=table.schema) as writer,
+            _progress() or nullcontext() as progress,
+        ):
+            task = progress and progress.add_task("", total=1.0 if self.reader.done is not None else None)
+            for batch in itertools.chain([begun], joined):
+                writer.write(batch)
+                self.n += len(batch)
+                if progress and task is not None:
+                    rate = self.n / max(time.monotonic() - self.began, 1e-3)
+                    text = f"{counted(self.n, 'row')}  {rate:,.0f} rows/s"
+                    progress.update(task, completed=self.reader.done or 0.0, description=text)
 
     def _check_rows(self) -> None:
         if not self.n:
@@ -299,30 +304,14 @@ class OutputRows:
         return values
 
 
-class Progress:
-    """One line on a terminal: rows, share, rows per second, ETA."""
+def _progress() -> Progress | None:
+    """A bar on stderr for rows, share, rows per second and the time that is left; None without a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    def __init__(self) -> None:
-        self._began, self._shown = time.monotonic(), 0.0
-        self._first: float | None = None
+    from gatewise.system.console import PlainConsole
 
-    def show(self, rows: int, done: float | None) -> None:
-        """Show the number of rows; done: the part of the input, from 0 to 1."""
-        now = time.monotonic()
-        if now - self._shown < 0.5:
-            return
-        self._shown, seconds = now, max(now - self._began, 1e-3)
-        line = f"{counted(rows, 'row')}  {rows / seconds:,.0f} rows/s"
-        if done is not None:
-            self._first = done if self._first is None else self._first
-            line += f"  {done:.0%}"
-            if done > self._first:
-                eta = round((1 - done) / (done - self._first) * seconds)
-                line += f"  ETA {eta // 60}:{eta % 60:02d}"
-        print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Erase the line."""
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            self._shown = 0.0
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn(), TimeRemainingColumn()
+    options: dict[str, Any] = {"transient": True, "redirect_stdout": False, "redirect_stderr": False}
+    return Progress(*columns, console=PlainConsole(stderr=True), **options)
