@@ -182,11 +182,8 @@ def prediction_columns(target: Target, logits: Array, *, every: bool, names: boo
     """
     if logits.dtype == object:
         found = prediction_columns(target, by_row(logits), every=every, names=names)
-        rows = [range(end - len(one), end) for one, end in zip(logits, np.cumsum(list(map(len, logits))), strict=True)]
-        return {
-            name: Column([[one.values[t] for t in steps] for steps in rows], one.kind, lists=True)
-            for name, one in found.items()
-        }
+        by_step = {name: by_input(np.array(one.values), logits) for name, one in found.items()}
+        return {name: Column([row.tolist() for row in rows], found[name].kind, True) for name, rows in by_step.items()}
     if target.task == "regression":
         columns = ["prediction"] if len(target.classes) == 1 else [f"prediction_{name}" for name in target.classes]
         numbers = target.predicted(logits)

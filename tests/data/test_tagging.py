@@ -50,6 +50,8 @@ def test_a_table_has_a_label_for_each_word(
     assert (data.inputs, names(data)) == (texts, labels)
     assert data.target.per_step
     assert data.target.named_task == "tagging"
+    if file.startswith("a.conll"):
+        assert names(read_table(tmp_path / file, **options)) == labels, "such a file has no other task"
     assert all(len(words_of(text)) == len(row) for text, row in zip(data.inputs, data.labels, strict=True))
 
 

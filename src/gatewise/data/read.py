@@ -6,11 +6,11 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from gatewise.data.columns import Columns, RowReader
+from gatewise.data.columns import Columns, RowReader, table_paths
 from gatewise.data.labelled import Labelled, Splits, Unlabelled, several
 from gatewise.data.labels import class_order, label_rows
 from gatewise.data.rows import Rows
-from gatewise.data.tables import TABLES, table_suffix
+from gatewise.data.tables import CONLL, TABLES, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.streams import read_text, split_lines, unreadable
 from gatewise.types import NO_COLUMNS, ColumnNames, Task
@@ -52,6 +52,8 @@ def read_table(
     if not several(text) or not several(label):
         raise InputError(f"there must be at least one {'label' if several(text) else 'text'} column")
     task = task if label_separator is None else task or "multilabel"
+    if task is None and {table_suffix(one) for one in table_paths(path)} <= {*CONLL}:
+        task = "tagging"
     columns = Columns(
         several(text),
         several(label),
