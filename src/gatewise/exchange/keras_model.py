@@ -6,7 +6,7 @@ Keras runs on any of its backends. No file is read or written here: `keras_model
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 

@@ -24,7 +24,8 @@ _MERGES = {"concat": "concat", "sum": "sum", "ave": "mean", "mul": "product"}
 _ARRANGE = """
     Masking Dropout SpatialDropout1D GaussianNoise GaussianDropout AlphaDropout ActivityRegularization Identity Reshape
     Permute Flatten Concatenate Add Average GlobalMaxPooling1D GlobalAveragePooling1D Cropping1D GetItem Mean Max
-    Squeeze ExpandDims Transpose Flip Cast Split Stack Take Sum Multiply Divide NotEqual Any LogicalAnd LogicalOr Where
+    Squeeze ExpandDims Transpose Flip Cast Split Stack Take TakeAlongAxis Sum Subtract Multiply Divide NotEqual Any
+    LogicalAnd LogicalOr Where
 """
 
 

@@ -43,7 +43,12 @@ class OnnxSource(Source):
         try:
             model = onnx.load_model(path, load_external_data=False)
             graph, options = model.graph, runtime.SessionOptions()
-            self.nodes, self.output = list(graph.node), graph.output[0].name
+            self.output, needed = graph.output[0].name, {graph.output[0].name}
+            self.nodes: list[Any] = []
+            for node in reversed(graph.node):  # those that the first output depends on
+                if not needed.isdisjoint(node.output):
+                    self.nodes.insert(0, node)
+                    needed |= set(node.input)
             named = {one.name for one in (*graph.output, *graph.input)}
             for name in dict.fromkeys(name for node in graph.node for name in (*node.input, *node.output)):
                 if name and name not in named:

@@ -187,8 +187,9 @@ def _inputs(source: Source, scaling: Any, rng: np.random.Generator, length: int,
     lengths = np.full(count, length, dtype=np.int64)
     if source.masked:
         lengths[1:] = -np.sort(-rng.integers(1, length + 1, count - 1))  # in descending order, as packing wants them
-    x: Array = rng.integers(source.pad is not None, source.size, (count, length))
-    if not source.tokens:
+    if source.tokens:
+        x: Array = rng.integers(source.pad is not None, source.size, (count, length))
+    else:
         mean, std = np.array(scaling or ((0.0,) * source.size, (1.0,) * source.size))
         x = (mean + std * rng.standard_normal((count, length, source.size))).astype(np.float32)
     x[np.arange(length) >= lengths[:, None]] = source.pad or 0
