@@ -13,12 +13,16 @@ import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.errors import DataWarning, InputError, TrainingError
 from gatewise.model.model import Model
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM
+from gatewise.network.architecture import Architecture, Hidden, Layer
+from gatewise.text import TokenEncoding
 from gatewise.training import Interrupted
 from gatewise.training.members import lstm as module
 from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.train import train
+from tests.explain.random_net import parameters_of
 from tests.training.callbacks import InterruptAt, Recorder
 from tests.training.texts import LANGUAGE_MODEL, made_reviews, review_texts
 
@@ -136,6 +140,38 @@ def test_labelled_texts_are_left_out_of_the_unlabelled_ones(pretrained: Pretrain
 
 
 SMALL: dict[str, Any] = {"units": 9, "embedding_dim": 7, "vocab_size": 80}
+
+
+OTHERS = {
+    "sizes": Architecture("tokens", 1, 6, (Layer(7, "both"), Layer(4)), "mean", (Hidden(5, "relu"), Hidden(3, "tanh"))),
+    "step": Architecture("tokens", 1, 6, (Layer(7, "both"),), "step"),
+    "pads": Architecture(
+        "tokens", 1, 6, (Layer(7), Layer(4)), hidden=(Hidden(5, "gelu"),), max_length=40, padding="pre"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("recipe", ["finetune", "frozen"])
+def test_layers_that_no_recipe_names_are_kept(name: str, recipe: str) -> None:
+    data = made_reviews(120, 3)
+    encoding = TokenEncoding.fit(list(data.inputs), vocab_size=60, min_count=1)
+    arch = replace(OTHERS[name], vocab_size=encoding.vocab_size)
+    start = Model.of_network(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("a", "b"))
+    how: dict[str, Any] = {"epochs": 1, "min_steps": 0} if recipe == "finetune" else {}
+    model = train(data, pretrained=start, recipe=recipe, ngrams__order=0, **how)
+    shape = model.architecture
+    assert (shape.layers, shape.hidden, shape.pooling) == (arch.layers, arch.hidden, arch.pooling)
+    changed = [part for part in start.parameters if not np.array_equal(start.parameters[part], model.parameters[part])]
+    kept = (
+        {part for part in start.parameters if not part.startswith(("dense", "embedding"))}
+        if recipe == "frozen"
+        else set()
+    )
+    assert not kept & set(changed)
+    assert "dense.weight" in changed
+    with pytest.raises(InputError, match=r"lstm\.units cannot be changed|lstm\.units 7; it cannot start"):
+        train(data, pretrained=start, recipe=recipe, units=9)
 
 
 @pytest.fixture(scope="module")

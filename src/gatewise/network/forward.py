@@ -37,10 +37,15 @@ def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: 
 
 def head(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, x: Any) -> Any:
     """Logits (..., outputs) of what `features` returns: the hidden layers and the output layer."""
-    for number, hidden in enumerate(arch.hidden):
+    return ops.linear(hidden(ops, parameters, arch, x), parameters["dense.weight"], parameters["dense.bias"])
+
+
+def hidden(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, x: Any) -> Any:
+    """Inputs of the output layer, of what `features` returns: x itself without hidden layers."""
+    for number, layer in enumerate(arch.hidden):
         x = ops.linear(x, parameters[f"hidden.{number}.weight"], parameters[f"hidden.{number}.bias"])
-        x = ops.activate(x, hidden.activation, hidden.negative_slope)
-    return ops.linear(x, parameters["dense.weight"], parameters["dense.bias"])
+        x = ops.activate(x, layer.activation, layer.negative_slope)
+    return x
 
 
 def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from gatewise.errors import InputError
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM, is_pretrained_lm, load_pretrained
+from gatewise.network.architecture import Architecture
 from gatewise.text import Encoding, SubwordEncoding
 from gatewise.types import Array, Task
 
@@ -59,7 +60,14 @@ class Pretrained:
     @property
     def has_lstm(self) -> bool:
         """Whether more than embeddings were trained."""
-        return "lstm.units" in self.fixed
+        return any(name.startswith("lstm.") for name in self.parameters)
+
+    def shape_of(self, arch: Architecture) -> Architecture:
+        """The network that starts from the model: the recipe's, or where no recipe names its layers one with these."""
+        own = None if self.model is None else self.model.architecture
+        if own is None or (own.stacked_fields() is not None and own.pooling != "step"):
+            return arch
+        return replace(arch, layers=own.layers, hidden=own.hidden, pooling=own.pooling)
 
     def classifier(self, task: Task) -> Model | None:
         """The model, where both it and this task are about classes: its logits are then mapped to the new ones."""
@@ -96,10 +104,9 @@ def _of_tokens(encoding: Encoding, embedding_dim: int) -> dict[str, Any]:
 
 def _from_classifier(model: Model, what: str) -> Pretrained:
     arch, m = model.architecture, model.metadata
-    names = ["pooling", "gate", "padding", *(["max_length", "truncation"] if arch.padding == "pre" else [])]
-    equal = arch.stacked_fields()
-    if equal is None:
-        raise InputError(f"{what} cannot start a network of a recipe: its LSTM layers differ, or hidden layers follow")
+    names = ["gate", "padding", *(["max_length", "truncation"] if arch.padding == "pre" else [])]
+    names += [] if arch.pooling == "step" else ["pooling"]  # which no recipe has
+    equal = arch.stacked_fields() or ({"bidirectional": False} if arch.padding == "pre" else {})
     fixed: dict[str, Any] = {f"lstm.{n}": x for n, x in (equal | {n: getattr(arch, n) for n in names}).items()}
     if isinstance(model.preprocessor, TextPreprocessor):
         fixed |= _of_tokens(model.preprocessor.encoding, arch.embedding_dim)

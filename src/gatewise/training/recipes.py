@@ -531,6 +531,10 @@ def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
     if recipe.frozen and not pretrained.has_lstm:
         raise InputError(f"the pretrained model has embeddings only, and recipe {recipe.name} trains no LSTM")
     named, values = RECIPES.get(recipe.name), values_of(recipe)
+    for name in ("lstm.units", "lstm.layers", "lstm.bidirectional", "lstm.pooling"):
+        own = pretrained.model is not None and name not in pretrained.fixed
+        if own and named is not None and values[name] != values_of(named)[name]:
+            raise InputError(f"{name} cannot be changed: the network takes the layers of the pretrained model")
     for name, there in pretrained.fixed.items():
         tagging = name in ("lstm.pooling", "text.tokenization") and {"none", "spaces"} & {values[name], there}
         unchanged = name == "text.vocab_size" if named is None else values[name] == values_of(named)[name]

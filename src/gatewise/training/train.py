@@ -139,6 +139,8 @@ def train(
 
     reader = None if start is None else start.preprocessor
     training_data = prepare(labelled, recipe, seed, reader, validation=separate, class_weight=class_weight)
+    if start is not None:
+        training_data = replace(training_data, architecture=start.shape_of(training_data.architecture))
     with closing(callback_of(callbacks, verbose)) as callback:
         with folder.entered():
             run = Run(seed, callback, folder, start, folder.folder, command)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from gatewise.errors import counted
 from gatewise.members.lstm import LSTM
 from gatewise.model.card import EvalResult
 from gatewise.network.architecture import initial_parameters
-from gatewise.network.forward import features, in_batches
+from gatewise.network.forward import features, hidden, in_batches
 from gatewise.network.ops import Ops
 from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import EPSILON, Ridge, fit_standardised_glm
@@ -99,7 +100,7 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
     model = pretrained.classifier(data.data.target.named_task)
     if model is not None:
         weight, bias = (model.parameters[f"dense.{name}"].astype(np.float64) for name in ("weight", "bias"))
-        states = in_batches(features, parameters, data.architecture, sequences)
+        states = _states(parameters, data, sequences, Ops())
         to_new, shift = fit_standardised_glm(states @ weight.T + bias, targets, TRANSFER_L2)
         dense = to_new @ weight, to_new @ bias + shift
     else:
@@ -107,16 +108,25 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
         if not l2:
             return parameters
         ops = Ops(kernels.for_precision(data.recipe.kernel_precision))
-        states = in_batches(features, parameters, data.architecture, sequences, ops)
+        states = _states(parameters, data, sequences, ops)
         dense = fit_standardised_glm(states, targets, l2, task=data.data.task)
     return parameters | {
         f"dense.{name}": array.astype(np.float32) for name, array in zip(("weight", "bias"), dense, strict=True)
     }
 
 
+def _states(parameters: Mapping[str, Array], data: TrainingData, sequences: Sequence[Array], ops: Ops) -> Array:
+    """Inputs of the output layer for n sequences, or their steps, float32."""
+    arch = data.architecture
+    found: Array = hidden(ops, parameters, arch, in_batches(features, parameters, arch, sequences, ops))
+    return found
+
+
 def pretrained_layers(pretrained: Pretrained, vocab_size: int) -> dict[str, Array]:
-    """Embedding and LSTM layers by name. Words that the vocabulary was extended by start as the unknown one."""
-    layers = {name: one for name, one in pretrained.parameters.items() if name.startswith(("embedding.", "lstm."))}
+    """All layers but the last by name. Words that the vocabulary was extended by start as the unknown one."""
+    layers = {
+        name: one for name, one in pretrained.parameters.items() if name.startswith(("embedding.", "lstm.", "hidden."))
+    }
     table, unknown = layers.get("embedding.weight"), pretrained.preprocessor.unknown
     if table is not None and unknown is not None and len(table) < vocab_size:
         more = np.repeat(table[unknown : unknown + 1], vocab_size - len(table), axis=0)
@@ -139,7 +149,7 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     parameters = initial_parameters(arch, np.random.default_rng(0))
     parameters |= pretrained_layers(run.pretrained, arch.vocab_size)
     kernel = kernels.for_precision(data.recipe.kernel_precision)
-    states = in_batches(features, parameters, arch, [data.sequences[n] for n in rows], Ops(kernel))
+    states = _states(parameters, data, [data.sequences[n] for n in rows], Ops(kernel))
     mean, deviation = states.mean(axis=0), states.std(axis=0) + EPSILON
     z = (states - mean) / deviation
     ridge = Ridge.of(z, given.root)
