@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.cli import options
 from gatewise.cli.options import command, option
-from gatewise.cli.output import calibration_line, console, layer_table, print_json
+from gatewise.cli.output import calibration_line, print_json
 from gatewise.errors import GatewiseError, InputError, printable
 from gatewise.system.processes import processor_name
 
@@ -152,6 +152,7 @@ def _describe(model: str, as_json: bool) -> None:
     from gatewise.forecast import load
     from gatewise.model.card import metadata_rows, predicts
     from gatewise.model.model import Model
+    from gatewise.model.summary import layer_lines
 
     found, name = load(None if model == "bundled" else model), options.model_name(model)
     files = {entry.name: entry.stat().st_size for entry in sorted(options.model_folder(model).iterdir())}
@@ -164,7 +165,7 @@ def _describe(model: str, as_json: bool) -> None:
     print(printable(name, 200))
     if classifier:
         print(f"{printable(predicts(found.architecture, found.target, found.channels), 2000)}\n")
-        console().print(layer_table(found.ensemble))
+        print("\n".join(layer_lines(found.ensemble.summary())))
         print(f"\n{'weights':14}  {found.ensemble}")
     else:
         names = ", ".join(printable(one, 40) for one in found.names[:20]) + (", ..." if len(found.names) > 20 else "")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from gatewise.members.ensemble import Ensemble
     from gatewise.model.card import CalibrationReport
 
 
@@ -40,15 +39,6 @@ def plain_table(*headings: str, left: int = 1) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
     for n, heading in enumerate(headings):
         table.add_column(heading, justify="left" if n < left else "right")
-    return table
-
-
-def layer_table(ensemble: Ensemble) -> Table:
-    """The layers of all members with output shape and parameter count, and the total."""
-    table, layers = plain_table("layer", "output shape", "parameters", left=2), ensemble.summary()
-    for name, shape, count in layers:
-        table.add_row(name, shape, f"{count:,}")
-    table.add_row("total", "", f"{sum(count for _, _, count in layers):,}", style="bold")
     return table
 
 

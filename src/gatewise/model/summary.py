@@ -59,6 +59,14 @@ def model_html(ensemble: Ensemble, metadata: ModelMetadata) -> str:
     return titled_table(title, rows)
 
 
+def layer_lines(layers: Sequence[tuple[str, str, int]]) -> list[str]:
+    """The layers with output shape and parameter count, and the total, as the lines of a table."""
+    rows = [("layer", "output shape", "parameters"), *((name, shape, f"{count:,}") for name, shape, count in layers)]
+    rows.append(("total", "", f"{_count(layers):,}"))
+    name, shape, count = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return [f"{row[0]:{name}}  {row[1]:{shape}}  {row[2]:>{count}}" for row in rows]
+
+
 def _task(arch: Architecture, target: Target) -> str:
     kind = "text" if arch.inputs == "tokens" else "series"
     return f"{kind} {'multi-label classification' if target.task == 'multilabel' else target.named_task}"

@@ -20,7 +20,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from gatewise.errors import InputError, counted, printable, quote, required
 from gatewise.model.model import Model
-from gatewise.network.architecture import Architecture, summary
+from gatewise.model.summary import layer_lines
+from gatewise.network.architecture import summary
 from gatewise.system.console import PlainConsole
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.fields import values_of
@@ -68,7 +69,7 @@ class ProgressPrinter(Callback):
             facts["validation"] = f"{run.validation:,}, {printable(run.validation_how, 200)}"
             facts["recipe"] = f"{recipe.name}, kernel {kernel}"
             scores = "val_loss    val_rmse" if run.task == "regression" else "accuracy  val_loss  val_accuracy"
-            after = ["", *_layers(run.architecture), "", f"epoch    loss  {scores}  seconds"]
+            after = ["", *layer_lines(summary(run.architecture)), "", f"epoch    loss  {scores}  seconds"]
         for line in [*(f"{name:10}  {fact}" for name, fact in facts.items()), *after]:
             self._print(line)
 
@@ -205,15 +206,6 @@ class _Each(Callback):
     log, close = _each("log"), _each("close")
     on_train_begin, on_train_end = _each("on_train_begin"), _each("on_train_end")
     on_step_end, on_epoch_end = _each("on_step_end"), _each("on_epoch_end")
-
-
-def _layers(arch: Architecture) -> list[str]:
-    """The layers with output shape and parameter count, and the total."""
-    layers = summary(arch)
-    rows = [("layer", "output shape", "parameters"), *((name, shape, f"{count:,}") for name, shape, count in layers)]
-    rows.append(("total", "", f"{sum(row[2] for row in layers):,}"))
-    name, shape, count = (max(map(len, column)) for column in zip(*rows, strict=True))
-    return [f"{row[0]:{name}}  {row[1]:{shape}}  {row[2]:>{count}}" for row in rows]
 
 
 class TensorBoardCallback(Callback):
