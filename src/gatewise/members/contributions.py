@@ -51,7 +51,7 @@ def unit_weights(net: LSTM, score: Array, start: Array, end: Array) -> Array:
     if not has_contributions(net.arch):
         raise InputError(
             f"the units of the top layer have no part of their own in the prediction: its directions are merged by "
-            f"{merge!r} before pooling {net.arch.pooling!r}"
+            f"{merge!r} before pooling {net.arch.pooling!r}; other methods explain this network"
         )
     if merge == "concat":
         return feature_weights(net, score, start.reshape(-1), end.reshape(-1)).reshape(start.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from gatewise.model.model import Model
 from gatewise.serve.page_folder import page_files
 from gatewise.storage.atomic import replace_folder
-from tests.serve.page.conftest import HOSTILE, Visit, known_model, number_model, series_model, text_model
+from tests.serve.page.conftest import HOSTILE, Visit, deep_model, known_model, number_model, series_model, text_model
 
 INPUTS = ["I was never bored, not a bad film", "The jokes are flat, a bad film", f"good {HOSTILE[0]} {HOSTILE[3]}"]
 UNAVAILABLE = "Interventions are not available on an exported page. They need a server: gatewise serve."
@@ -148,6 +149,12 @@ def test_series(static: Callable[..., str], watch: Visit, make: Callable[[], Mod
         found = page.evaluate("() => gatewise.store.get().data.unitOf.get(3)")
         gates, column = model.trace(inputs[1]).layer(layer)[0], 3
         np.testing.assert_allclose(found["c"], gates.c[:, column], atol=1e-4)
+
+
+def test_a_method_that_merged_units_do_not_allow_is_left_out() -> None:
+    files, left_out = page_files(deep_model(), ["bad film"], "")
+    assert [(number, method) for number, method, _ in left_out] == [(1, "cell-decomposition")]
+    assert [len(json.loads(files[f"units-{layer}.json"])) for layer in range(3)] == [18, 4, 12]
 
 
 def test_without_javascript_and_from_a_file(texts: str, watch: Visit, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from gatewise.explain.explanation import DEFAULT_METHOD, explain_example
 from gatewise.explain.score import TargetScore, target_score
 from gatewise.explain.serialize import Json
 from gatewise.members.clamp import Clamp, check_clamp
+from gatewise.members.contributions import has_contributions
 from gatewise.model.model import Model
 from gatewise.network.architecture import Architecture
 from gatewise.serve.schemas import ExplainRequest, RequestError, as_array, validated
@@ -213,6 +214,8 @@ def _attribution(model: Model, asked: ExplainRequest, example: Example, warnings
         reason = f"{method} takes too long for {len(example):,} {noun}s; the page limits it to {most:,} for this model"
     elif method == "integrated-gradients" and asked.changes:
         reason, code = "integrated gradients do not support clamps", "bad_method"
+    elif method == "cell-decomposition" and not has_contributions(example.lstm.arch):
+        reason, code = "cell decomposition needs units that are not merged", "bad_method"
     if reason:
         if asked.method is not None:
             raise RequestError("method", reason, code)
