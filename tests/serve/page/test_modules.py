@@ -17,7 +17,7 @@ PAGE = HERE.parents[2] / "src" / "gatewise" / "serve" / "page"
 LEVELS = [
     {"docs", "main", "report"},
     {"explanation", "figure", "compare", "link", "tour"},
-    {"exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction", "keys"},
+    {"exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction", "keys", "stream"},
     {"cell", "heatmap", "loader", "series", "staticapi", "textview", "theme"},
     {"api", "cellmath", "cellshape", "colour", "examples", "heatmapdata"}
     | {"heatmapunits", "linkfit", "url", "value", "words"},

@@ -5,16 +5,16 @@ let listener = () => {};
 /** Call `f` with whether a request is in flight, at each change of their number. */
 export const onBusy = (f) => (listener = f);
 
-async function request(path, options) {
+async function request(path, options, read = (response) => response.json()) {
 	listener((open += 1) > 0);
 	try {
-		return await answerOf(path, options);
+		return await answerOf(path, options, read);
 	} finally {
 		listener((open -= 1) > 0);
 	}
 }
 
-async function answerOf(path, options) {
+async function answerOf(path, options, read) {
 	let response;
 	try {
 		response = await fetch(path, { cache: "no-store", ...options });
@@ -24,7 +24,7 @@ async function answerOf(path, options) {
 	}
 	let body = null;
 	try {
-		body = await response.json();
+		body = await (response.ok ? read(response) : response.json());
 	} catch (error) {
 		if (error.name === "AbortError") throw error;
 	}
@@ -32,14 +32,12 @@ async function answerOf(path, options) {
 	throw Object.assign(new Error(body?.error?.message ?? (response.ok ? "The answer is incomplete." : `The server answered ${response.status}.`)), { status: response.status });
 }
 
+const posted = (body, signal) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
+
 export const api = {
-	explain: (body, signal) =>
-		request("explain", {
-			method: "POST",
-			headers: { "content-type": "application/json" },
-			body: JSON.stringify(body),
-			signal,
-		}),
+	explain: (body, signal) => request("explain", posted(body, signal)),
+	/** Server-sent events, as text. */
+	stream: (body) => request("stream", posted(body), (response) => response.text()),
 	/** name: of a served model; null for the first one. */
 	model: (name) => request(name === null ? "model" : `model?${new URLSearchParams({ model: name })}`),
 	unit: (unit, layer, model) => request(`units/${unit}?${new URLSearchParams({ layer, ...(model === null ? {} : { model }) })}`),

@@ -38,6 +38,7 @@ const compare = lazy(async (suffix) => {
 	inside("compare").replaceChildren();
 	return createCompare(inside("compare"), store, loader);
 }, inside("compare"));
+const stream = lazy(async (suffix) => (await (suffix ? import(`./stream.js${suffix}`) : import("./stream.js"))).createStream(inside("stream"), store, api), inside("stream"));
 const panels = lazy(async (suffix) => {
 	const { createUnitPanel, drawCard, drawTraining } = await (suffix ? import(`./panels.js${suffix}`) : import("./panels.js"));
 	drawTraining(inside("training"), store.get().model);
@@ -217,6 +218,7 @@ store.subscribe(() => address.replace());
 for (const id of ["unitpanel", "training", "card"]) {
 	byId(id).addEventListener("toggle", async () => byId(id).open && store.get().model && (await panels())?.draw(store.get()));
 }
+byId("stream").addEventListener("toggle", () => void stream());
 byId("compare").addEventListener("toggle", () => {
 	if (byId("compare").open) openCompare();
 	else if (store.get().b !== null) store.set({ b: null, bModel: null }, { undo: "comparison closed" });
@@ -277,6 +279,7 @@ function showModel(model) {
 		box.placeholder = `${model.model.channels} numbers per line, one line per time step. The prediction updates as you type.`;
 		byId("words").setAttribute("aria-label", "The steps of the series");
 		setText(byId("compare").querySelector("h2"), "Compare two series");
+		byId("stream").hidden = Boolean(model.exported);
 		setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
 	}
 }

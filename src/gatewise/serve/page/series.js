@@ -6,7 +6,7 @@ const [W, H, MAX_CHANNELS] = [1000, 120, 8];
 const DASHES = ["none", "8 4", "2 3", "10 3 2 3"];
 
 export function createSeries(root) {
-	const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", class: "series", role: "img" });
+	const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", class: "series", role: "img", "aria-label": "The series" });
 	const line = el("p", { class: "muted caption" });
 	const cursor = svg("path", { class: "cursor" });
 	root.append(picture, line);
