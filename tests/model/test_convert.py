@@ -265,3 +265,23 @@ def test_token_ids_are_checked(keras: ModuleType) -> None:
     for wrong in ([["40"]], ["a film"], [[1.5]], [[-1]]):
         with pytest.raises(InputError, match="is not a token id below 40"):
             model.predict(wrong)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("name", ["masked_text", "merged", "tagger"])
+def test_training_goes_on_from_every_shape(name: str, keras: ModuleType) -> None:
+    index = {"<OOV>": 1, **{f"w{n}": n for n in range(2, V)}}
+    options = {**CASES[name].options, **({} if name == "merged" else {"word_index": index})}
+    model, rng = gw.from_keras(made(name, keras), **options), np.random.default_rng(0)
+    inputs: Any = [rng.choice(list(index)[1:], 6).tolist() for _ in range(60)]
+    labels: Any = [(model.classes * 6)[:6] for _ in inputs]
+    if name == "merged":
+        inputs, labels = [rng.normal(size=(6, 2)) for _ in inputs], rng.normal(size=(60, 2))
+    elif name == "masked_text":
+        inputs, labels = [" ".join(words) for words in inputs], ["no", "yes"] * 30
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # few rows
+        tuned = gw.train(inputs, labels, task=model.target.named_task, pretrained=model, epochs=1)
+    assert tuned.architecture.layers == model.architecture.layers
+    assert tuned.architecture.hidden == model.architecture.hidden
+    assert len(tuned.classes) == len(model.classes)

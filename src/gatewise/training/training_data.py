@@ -198,9 +198,10 @@ def prepare(
     elif isinstance(preprocessor, TextPreprocessor) != (data.kind == "text"):
         kinds = ("texts", "series") if data.kind == "series" else ("series", "texts")
         raise InputError(f"{data.source}: the pretrained model is for {kinds[0]}, and these are {kinds[1]}")
-    elif isinstance(preprocessor, TextPreprocessor) and isinstance(preprocessor.encoding, text.TokenEncoding):
+    elif isinstance(preprocessor, TextPreprocessor) and preprocessor.encoding.kind in ("tokens", "subwords"):
+        encoding = cast(text.TokenEncoding, preprocessor.encoding)
         texts = cast(list[str], data.inputs)
-        preprocessor = TextPreprocessor(preprocessor.encoding.extended([texts[n] for n in train]))
+        preprocessor = replace(preprocessor, encoding=encoding.extended([texts[n] for n in train]))
     encoded = _encoded(rows, preprocessor, recipe, train)
     if data.target.per_step and list(map(len, rows.labels)) != list(map(len, encoded["sequences"])):
         raise InputError(f"{data.source}: the pretrained model reads other steps than those that have labels")
