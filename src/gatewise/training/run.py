@@ -45,12 +45,13 @@ Groups = Mapping[str, Mapping[str, Array]]  # "weights" and others, each arrays 
 
 class Interrupted(GatewiseError):
     """A run stopped by Ctrl-C, SIGTERM or SIGHUP. model: the best epoch so far, or the present weights during the first
-    epoch; None for pretraining. exit_code: 128 and the number of the signal, as a shell reports it.
+    epoch; None for pretraining. member: its LSTM, until it is part of a model. exit_code: 128 and the number of the
+    signal, as a shell reports it.
     """
 
-    def __init__(self, message: str, stop: StopEvent, model: Model | None = None) -> None:
+    def __init__(self, message: str, stop: StopEvent, model: Model | None = None, member: Any = None) -> None:
         super().__init__(message)
-        self.model = model
+        self.stop, self.model, self.member = stop, model, member
         self.exit_code = 128 + stop.number
 
 

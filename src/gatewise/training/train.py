@@ -27,7 +27,6 @@ from gatewise.training.callback import Callback
 from gatewise.training.data_checks import labelled_of, unlabelled_of, validation_of, warn_about_data
 from gatewise.training.fields import named_values
 from gatewise.training.members import Run, fit_members
-from gatewise.training.members.lstm import Stopped
 from gatewise.training.members.ngrams import choose_tokenization
 from gatewise.training.processes import current
 from gatewise.training.progress import callback_of
@@ -167,7 +166,9 @@ def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     """
     try:
         members = fit_members(data, run)
-    except Stopped as stopped:
+    except Interrupted as stopped:
+        if stopped.member is None:  # a callback stopped it
+            raise
         raise _interrupted(stopped, data, run) from None
     model = _model(data, run, members[0])
     if current().rank:
@@ -257,7 +258,7 @@ def _model(data: TrainingData, run: Run, lstm: FittedMember) -> Model:
     return Model(data.preprocessor, ensemble, metadata, lstm.history)
 
 
-def _interrupted(stopped: Stopped, data: TrainingData, run: Run) -> Interrupted:
+def _interrupted(stopped: Interrupted, data: TrainingData, run: Run) -> Interrupted:
     """What `train` raises after Ctrl-C. Neither half an epoch nor a teacher replaces a model that is there."""
     target, model, message = run.folder.target, _model(data, run, stopped.member), str(stopped)
     model = replace(model, metadata=replace(model.metadata, interrupted=message))

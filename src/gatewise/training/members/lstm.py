@@ -41,7 +41,7 @@ from gatewise.training.members import Run
 from gatewise.training.objective import SupervisedObjective, network_of, scores_of
 from gatewise.training.processes import current
 from gatewise.training.ridge_targets import RidgeTargets
-from gatewise.training.run import StopEvent, interruptible, run_identity
+from gatewise.training.run import Interrupted, interruptible, run_identity
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData, row_counts
 from gatewise.types import Array
@@ -54,16 +54,8 @@ MAX_FROZEN_ROWS = 20_000  # of the ridge regression, whose memory grows with the
 TRANSFER_L2 = 1.0
 
 
-class Stopped(Exception):
-    """A signal stopped the fit; the message says where. member: the network of the best epoch so far."""
-
-    def __init__(self, message: str, member: FittedMember, stop: StopEvent) -> None:
-        super().__init__(message)
-        self.member, self.stop = member, stop
-
-
 def fit(data: TrainingData, run: Run) -> FittedMember:
-    """The network of the best epoch, or with frozen layers that of `_frozen`. Raises Stopped after Ctrl-C."""
+    """The network of the best epoch, or with frozen layers that of `_frozen`. Raises Interrupted after Ctrl-C."""
     if data.recipe.frozen:
         return _frozen(data, run)
     # What must be equal for the run to continue from a checkpoint.
@@ -85,7 +77,8 @@ def fit(data: TrainingData, run: Run) -> FittedMember:
     found = _fitted(data, objective, loop)
     if not complete:
         epochs = objective.steps // objective.steps_per_epoch
-        raise Stopped(f"stopped in epoch {len(loop.progress.history) + 1} of {epochs}", found, stop)
+        message = f"stopped in epoch {len(loop.progress.history) + 1} of {epochs}"
+        raise Interrupted(message, stop, member=found)
     return found
 
 
