@@ -456,6 +456,8 @@ def recipe_of_run(
     default = default_recipe(rows, start is not None, kind or "text", task, frozen_rows=most)
     found = recipe(name or default, **changes)
     check_settings(found, kind, task, **given)
+    if found.frozen and start is None:
+        raise InputError("optimisation.epochs must be at least 1 without a pretrained model, whose layers would stay")
     return found
 
 
