@@ -17,6 +17,7 @@ import inspect
 from collections.abc import Callable, Iterable, Set
 from dataclasses import replace
 from numbers import Integral
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -27,14 +28,14 @@ from gatewise.data.inputs import convert_inputs
 from gatewise.data.labelled import Labelled
 from gatewise.data.labels import ConvertedLabels, convert_labels
 from gatewise.errors import InputError, MissingExtra, counted
-from gatewise.model.model import Model
+from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.network.architecture import parameter_shapes
+from gatewise.model.pretrained import PretrainedLM, is_pretrained_lm, load_pretrained
+from gatewise.network.architecture import Architecture, Layer, parameter_shapes
 from gatewise.target import Target
 from gatewise.training.fields import field_named, named_values
-from gatewise.training.members.lstm import pretrained_layers
-from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import Recipe, match_pretrained
+from gatewise.training.pretrained import BUNDLED, Pretrained
+from gatewise.training.recipes import Recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.train import train
 from gatewise.types import Array
@@ -315,9 +316,8 @@ class LSTMTextRegressor(_Texts, _Regressor):
 class LSTMTextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Texts):  # type: ignore[misc]
     """Texts as features: the pooled states of the LSTM of a model, see `gatewise.model.Model.transform`.
 
-    pretrained: what `gatewise.train` starts from: "bundled", a model, a language model of `gatewise.pretrain`, or the
-    folder of one. Nothing is fitted, so the features of the training rows are those of new rows. X: as
-    `LSTMTextClassifier`.
+    pretrained: "bundled", a model of texts, a language model of `gatewise.pretrain`, or the folder of one. Nothing is
+    fitted, so the features of the training rows are those of new rows. X: as `LSTMTextClassifier`.
     """
 
     def __init__(self, pretrained: Any = "bundled") -> None:
@@ -326,7 +326,7 @@ class LSTMTextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Texts)
     def fit(self, X: Any, y: Any = None) -> Self:
         """Open the model. y is not read. Raises InputError for a model without an LSTM over texts."""
         self._rows(X, reset=True)
-        self.model_ = _encoder(Pretrained.of(self.pretrained))
+        self.model_ = _encoder(self.pretrained)
         return self
 
     def transform(self, X: Any) -> Array:
@@ -356,19 +356,25 @@ class LSTMSeriesRegressor(_Series, _Regressor):
     __init__ = _init(_SERIES, _COMMON)
 
 
-def _encoder(start: Pretrained) -> Model:
-    """The classifier, or for its features a model of mean and maximum of the states of the language model, whose dense
-    layer is 0.
-    """
-    if not isinstance(start.preprocessor, TextPreprocessor):
+def _encoder(given: Any) -> Model:
+    """The model; of a language model one of mean and maximum of its states, whose dense layer is 0."""
+    if isinstance(given, str | Path):
+        is_lm = is_pretrained_lm(given)
+        given = load_pretrained(given) if is_lm else load(None if str(given) == BUNDLED else given)
+    if isinstance(given, PretrainedLM):
+        if not given.units:
+            raise InputError("the pretrained model has embeddings only, no LSTM")
+        layers, size = (Layer(given.units, "both"),), given.encoding.vocab_size
+        limit: dict[str, Any] = {"max_length": 400, "truncation": "middle"}  # as recipe finetune
+        arch = Architecture("tokens", size, given.embedding_dim, layers, "mean+max", **limit)
+        zeros = {name: np.zeros(shape, dtype=np.float32) for name, shape in parameter_shapes(arch).items()}
+        parameters = {name: given.parameters.get(name, zero) for name, zero in zeros.items()}
+        given = Model.of_network(arch, parameters, TextPreprocessor(given.encoding), ("0", "1"))
+    if not isinstance(given, Model):
+        raise InputError(f"pretrained must be a model, its folder or 'bundled', not {type(given).__name__}")
+    if not isinstance(given.preprocessor, TextPreprocessor):
         raise InputError("the pretrained model is for series, and these are texts")
-    if start.model is not None:
-        return start.model
-    if not start.has_lstm:
-        raise InputError("the pretrained model has embeddings only, no LSTM")
-    arch = match_pretrained(named("finetune"), start).architecture("tokens", start.preprocessor.inputs.size, 1)
-    zeros = {name: np.zeros(shape, dtype=np.float32) for name, shape in parameter_shapes(arch).items()}
-    return Model.of_network(arch, zeros | pretrained_layers(start, arch.vocab_size), start.preprocessor, ("0", "1"))
+    return given
 
 
 def _labelled(rows: list[Any], found: ConvertedLabels, sample_weight: Any = None) -> Labelled:
