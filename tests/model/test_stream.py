@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.members.ngrams import Ngrams
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, StepRule, TextPreprocessor
 from gatewise.network.architecture import Architecture, Hidden, Layer, initial_parameters
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
 from gatewise.storage.tensors import metadata_of, tensors_to_bytes
 from gatewise.text import KerasEncoding
+from gatewise.text.index import IndexEncoding
 from gatewise.text.tokens import TokenEncoding
 from tests.kernels.batches import needs_native
 
@@ -117,6 +119,33 @@ def test_a_prediction_is_that_of_the_model() -> None:
             np.testing.assert_allclose(found.probabilities, model.predict_proba(["word1 word2"])[0], rtol=1e-6)
 
 
+def test_what_an_imported_model_leaves_out_is_no_step() -> None:
+    """A masked step of a series, a word outside of the index, and id 0 where it is masked."""
+    series = _model("six")
+    masked = replace(series, preprocessor=replace(series.preprocessor, mask_value=-1.0))
+    stream, step = masked.stream(), np.ones(6)
+    with pytest.raises(InputError, match="has no step for the network"):
+        stream.push(-step)
+    pushed = [stream.push(one) for one in (step, -step, 2 * step)]
+    assert [one.steps for one in pushed] == [1, 1, 2]
+    assert np.array_equal(pushed[2].logits, masked.logits([[step, -step, 2 * step]])[0])
+
+    encoding = IndexEncoding(9, {"good": 3, "film": 5, "the": 0})
+    arch = Architecture.stacked("tokens", 9, 4, 5)
+    parameters = initial_parameters(arch, np.random.default_rng(0))
+    for rule in (None, StepRule(masked=True)):
+        words = Model.of_network(arch, parameters, TextPreprocessor(encoding, rule), ["no", "yes"])
+        stream, parts = words.stream(), ["good", "zounds", "the", "film", "good"]
+        for end, part in enumerate(parts, 1):
+            assert np.array_equal(stream.push(part).logits, words.logits([" ".join(parts[:end])])[0]), (rule, end)
+    with pytest.raises(InputError, match="cannot be streamed"):
+        Model.of_network(arch, parameters, TextPreprocessor(encoding, StepRule(4)), ["no", "yes"]).stream()
+    ids = Model.of_network(arch, parameters, TextPreprocessor(IndexEncoding(9)), ["no", "yes"])
+    stream = ids.stream()
+    pushed = [stream.push(one) for one in (3, [5, 2], "7")]
+    assert np.array_equal(pushed[-1].logits, ids.logits([[3, 5, 2, 7]])[0])
+
+
 def test_a_copy_continues_by_itself() -> None:
     stream = _model("six", pooling="mean+max").stream()
     stream.push(np.ones(6))
@@ -130,7 +159,7 @@ def test_a_step_that_is_refused_changes_nothing() -> None:
     words, series = _model("tokens").stream(), _model("six", max_length=3).stream()
     for stream, wrong, message in [
         (words, "  ", "empty"),
-        (words, "\x07", "no word"),
+        (words, "\x07", "no step for the network"),
         (words, 3, "not a string"),
         (series, np.ones(5), r"one series must be \(steps, 6\)"),
         (series, [1, 2, 3, 4, 5, float("nan")], "a value is missing"),

@@ -116,11 +116,11 @@ class TextPreprocessor:
         """Token ids (n,) that a word or another part of a text adds to a stream of `step` tokens. Parts that are read
         one after the other are the text in which a space separates them. Errors as `encode_batch`.
         """
+        [item] = self.rows([item])
         _check_text(item, 1)
-        ids, before = self.encoding.encode(item), self.ids_before_text
-        if len(ids) == before:
-            raise InputError(f"{quote(item, 40)} has no word")
-        return ids if step == 0 else ids[before:]
+        ids = self.encoding.encode(item)
+        ids = ids if step == 0 else ids[self.ids_before_text :]
+        return ids if self.steps is None or not self.steps.masked else ids[ids != 0]
 
     @cached_property
     def ids_before_text(self) -> int:

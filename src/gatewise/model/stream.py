@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.kernels import Stepper
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.preprocessor import Preprocessor, StepRule
@@ -84,10 +84,11 @@ class Stream:
 
     def push(self, item: Any) -> StreamPrediction:
         """The prediction after one more item: a word or another part of a text, or one step (C,) of a series, a number
-        where C is 1. A part of several tokens is several steps.
+        where C is 1. A part of several tokens is several steps; what the model leaves out, such as a masked step, is
+        none.
 
-        Raises InputError, and reads nothing, for an item that is not valid, a part without a word, a step with a
-        missing value, and more steps than the network reads.
+        Raises InputError, and reads nothing, for an item that is not valid, a step with a missing value, more steps
+        than the network reads, and where there is no step at all yet.
         """
         rows, most = self._preprocessor.encode_step(item, self.steps), self._arch.max_length
         if most and self.steps + len(rows) > most:
@@ -95,13 +96,15 @@ class Stream:
                 f"the network reads {most:,} steps, and of a longer input not the same ones: start another stream, or "
                 "train with max_length=0"
             )
+        if not self.steps + len(rows):
+            raise InputError(f"{quote(item, 40)} has no step for the network, and none came before it")
         for row in rows:
-            pooled = self._step(row)
-        logits = head(self._ops, self._parameters, self._arch, pooled)[0].astype(np.float64)
+            self._step(row)
+        logits = head(self._ops, self._parameters, self._arch, self._pooled())[0].astype(np.float64)
         return StreamPrediction(self.steps, self._weight * logits + self._ensemble.shift, self._ensemble.target)
 
-    def _step(self, row: Any) -> Array:
-        """The pooled states (1, features) after one more step: a token id, or channels (C,) float32."""
+    def _step(self, row: Any) -> None:
+        """Read one more step: a token id, or channels (C,) float32."""
         x, state = self._parameters["embedding.weight"][row] if self._arch.inputs == "tokens" else row, self._state
         for stepper, h, c in self._steppers:
             stepper(x, state[h], state[c])
@@ -112,8 +115,12 @@ class Stream:
                 state[how][:] = x
             else:
                 (np.maximum if how == "max" else np.add)(state[how], x, out=state[how])
-        pooled = [state[how] / np.float32(self.steps) if how == "mean" else state[how] for how in self._pooling] or [x]
-        return np.concatenate(pooled)[None]
+
+    def _pooled(self) -> Array:
+        """The pooled states (1, features) of the steps so far."""
+        state, top = self._state, self._steppers[-1][1]
+        pooled = [state[how] / np.float32(self.steps) if how == "mean" else state[how] for how in self._pooling]
+        return np.concatenate(pooled or [state[top]])[None]
 
     def copy(self) -> Self:
         """Another stream in the same state, which continues by itself. It shares the weights."""
