@@ -60,7 +60,7 @@ def test_words(tmp_path: Path, models: dict[str, Model]) -> None:
         np.testing.assert_allclose(
             shown, one.predict_proba(["a good film", "a good film seen", "a good film seen twice"]), atol=1e-6
         )
-        for wrong, message in {"\x07": "has no word", "\ud800": "surrogate", "x" * 1001: "1000"}.items():
+        for wrong, message in {"\x07": "has no step", "\ud800": "surrogate", "x" * 1001: "1000"}.items():
             reply = post(server.port, "/stream", {"inputs": [wrong]})
             assert (reply.status, reply.error["field"]) == (400, "inputs[0]")
             assert message in reply.error["message"]
