@@ -220,15 +220,14 @@ def words_of(text: str) -> list[str]:
 
 
 def join_words(words: Any) -> Any:
-    """The words of a text in a list as the text of which `words_of` finds them; a text as it is. A space in a word
-    becomes a no-break space. Raises InputError for an empty word.
+    """A list of words as the text of which `words_of` finds them; anything else as it is. A space in a word becomes a
+    no-break space. Raises InputError for an empty word.
     """
-    if isinstance(words, str) or not hasattr(words, "__iter__"):
+    if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
         return words
-    found = [re.sub(r"\s+", "\u00a0", word.strip()) if isinstance(word, str) else "" for word in words]
-    if "" in found:
-        raise InputError(f"word {found.index('') + 1} is {quote(list(words)[found.index('')])}, not a word")
-    return " ".join(found)
+    if blank := [n for n, word in enumerate(words, start=1) if not word.strip()]:
+        raise InputError(f"word {blank[0]} is empty")
+    return " ".join(re.sub(r"\s+", "\u00a0", word.strip()) for word in words)
 
 
 def by_row(values: Array) -> Array:

@@ -63,7 +63,7 @@ def test_a_table_has_a_label_for_each_word(
         ("a.conll", "EU\nB\n", "no column 'label'"),
         ("a.conll", "", "is empty"),
         ("a.csv", "text,label\na b,x\n", ":2: 1 label for 2 words"),
-        ("a.jsonl", '{"text": ["a", ""], "label": ["x", "y"]}\n', "word 2 is '', not a word"),
+        ("a.jsonl", '{"text": ["a", ""], "label": ["x", "y"]}\n', "word 2 is empty"),
         ("a.jsonl", '{"text": ["a", "b"], "label": ["x", null]}\n', "'label' is empty"),
     ],
 )
@@ -135,5 +135,5 @@ def test_splits_and_other_classes() -> None:
 
 def test_words_are_separated_by_spaces() -> None:
     assert words_of(join_words(["New York", " a ", "b\u00a0c"])) == ["New\u00a0York", "a", "b\u00a0c"]
-    with pytest.raises(InputError, match="word 1 is ''"):
+    with pytest.raises(InputError, match="word 1 is empty"):
         join_words(["", "a"])

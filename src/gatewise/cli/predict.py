@@ -152,14 +152,11 @@ def as_lines(model: Model, logits: Array, inputs: Sequence[Any]) -> list[str]:
         return printable(value) if isinstance(value, str) else number.format(value)
 
     found = prediction_columns(model.target, logits, every=False, names=True)
-    rows = zip(*(column.values for column in found.values()), strict=True)
-    if logits.dtype != object:
-        return ["\t".join(map(shown, row)) for row in rows]
-    lines = []
-    for item, row in zip(inputs, rows, strict=True):
-        steps = zip(model.preprocessor.token_names(item), *row, strict=True)
-        lines += [*("\t".join(map(shown, step)) for step in steps), ""]
-    return lines
+    rows: Any = zip(*(column.values for column in found.values()), strict=True)
+    if logits.dtype == object:
+        by_input = (zip(*one.values(), strict=True) for one in as_json(model, logits, inputs))
+        rows = (row for steps in by_input for row in (*steps, ()))
+    return ["\t".join(map(shown, row)) for row in rows]
 
 
 def as_json(model: Model, logits: Array, inputs: Sequence[Any]) -> list[dict[str, Any]]:

@@ -202,7 +202,7 @@ class Cells:
         out = []
         for n, cell in enumerate(column):
             try:
-                out.append(join_words(cell) if isinstance(cell, list) else cell)
+                out.append(join_words(cell))
             except InputError as error:
                 self.fail(n, str(error))
                 out.append("")

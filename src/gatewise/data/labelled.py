@@ -115,7 +115,7 @@ class Labelled:
         columns, if these are columns of a table. Raises InputError as these functions, and for different numbers of
         rows.
         """
-        if task == "tagging" and isinstance(inputs, list | tuple) and all(map(is_words, inputs)):
+        if task == "tagging" and isinstance(inputs, list | tuple):
             inputs = list(map(join_words, inputs))
         rows = convert_inputs(inputs, layout=layout)
         found = labels if isinstance(labels, ConvertedLabels) else convert_labels(labels, task, classes)
@@ -270,11 +270,6 @@ def labelled_of(
             raise InputError(f"there are {len(inputs):,} inputs but {len(column):,} {name}")
     kind: Any = {"task": found.task, "label_type": found.label_type, "columns": columns}
     return Labelled(inputs, classes=found.classes, source=source, **kind, **more)
-
-
-def is_words(item: Any) -> bool:
-    """Whether it is a text as a list of its words."""
-    return isinstance(item, list | tuple) and len(item) > 0 and all(isinstance(word, str) for word in item)
 
 
 def steps_problem(item: Any, labels: Any) -> str:

@@ -107,7 +107,8 @@ def evaluation_report(
     if not len(truth):
         raise InputError("cannot evaluate: the data set is empty")
     evaluation, per_step = evaluate(target, logits, truth, data), truth.dtype == object
-    counts = [len(one) if per_step else 1 for one in truth]
+    places = [(row, step) for row, one in enumerate(truth) for step in (range(len(one)) if per_step else (None,))]
+    starts = np.flatnonzero([not step for _, step in places])
     logits, truth = by_row(logits), by_row(truth)
     task, predicted = target.named_task, target.predicted(logits)
     wrong = predicted != truth  # (n,) or (n, K)
@@ -118,11 +119,11 @@ def evaluation_report(
     else:
         score, name = 1.0 - wrong.any(axis=1), "subset accuracy"
     if per_step:
-        score = np.add.reduceat(score, np.cumsum([0, *counts[:-1]])) / np.array(counts)
+        score = np.add.reduceat(score, starts) / np.diff([*starts, len(places)])
     return EvaluationReport(
         evaluation,
         task,
-        tuple(_mistakes(target, logits, predicted, truth, inputs, counts if per_step else None)),
+        tuple(_mistakes(target, logits, predicted, truth, inputs, places)),
         tuple(_by_length(score, np.asarray(lengths, dtype=np.int64), task in ("classification", "multilabel"))),
         name,
         "tokens" if isinstance(inputs[0], str) else "steps",
@@ -152,10 +153,10 @@ def _mistakes(
     predicted: Array,
     truth: Array,
     inputs: Sequence[Any],
-    counts: Sequence[int] | None,
+    places: Sequence[tuple[int, int | None]],
 ) -> list[Mistake]:
-    """The wrong rows: the most confident ones first, for regression the largest errors first. counts: the steps of each
-    input, where the rows are steps.
+    """The wrong rows: the most confident ones first, for regression the largest errors first. places: the input of each
+    row, and its step.
     """
     every, kind = np.arange(len(truth)), "error" if target.task == "regression" else "probability"
     wrong = predicted != truth
@@ -169,40 +170,28 @@ def _mistakes(
         size = np.where(wrong, np.where(predicted == 1, p, 1 - p), -1.0).max(axis=1, initial=-1.0)  # of each decision
         wrong = wrong.any(axis=1)
     order = np.argsort(-np.abs(size), kind="stable")
-    ends = np.cumsum(every[:0] if counts is None else counts)
-
-    def place(row: int) -> dict[str, Any]:
-        if counts is None:
-            return {"row": row + 1, "excerpt": excerpt_of(inputs[row]), kind: float(size[row])}
-        of = int(np.searchsorted(ends, row, side="right"))
-        step = row - int(ends[of]) + counts[of]
-        return {"row": of + 1, "excerpt": step_excerpt(inputs[of], step), "step": step + 1, kind: float(size[row])}
-
-    return [
-        Mistake(
-            **place(row),
-            true=prediction_text(target, truth[row]),
-            predicted=prediction_text(target, predicted[row]),
-        )
-        for row in order[wrong[order]][:MAX_MISTAKES].tolist()
-    ]
+    found = []
+    for row in order[wrong[order]][:MAX_MISTAKES].tolist():
+        place, step = places[row]
+        names = prediction_text(target, truth[row]), prediction_text(target, predicted[row])
+        rest: dict[str, Any] = {"step": None if step is None else step + 1, kind: float(size[row])}
+        found.append(Mistake(place + 1, excerpt_of(inputs[place], step), *names, **rest))
+    return found
 
 
-def excerpt_of(item: Any) -> str:
-    """The beginning of a text on one line without control characters, or the length of a series."""
+def excerpt_of(item: Any, step: int | None = None) -> str:
+    """The beginning of a text on one line without control characters, or the length of a series; the words around a
+    step, which is marked, or its number.
+    """
     if not isinstance(item, str):
         steps, channels = np.shape(item)
-        return counted(steps, "step") + (f" of {channels} channels" if channels > 1 else "")
+        at = "" if step is None else f"step {step + 1} of "
+        return at + counted(steps, "step") + (f" of {channels} channels" if channels > 1 else "")
+    if step is not None:
+        words = words_of(item)
+        item = " ".join([*words[max(0, step - 6) : step], f"[{words[step]}]", *words[step + 1 : step + 7]])
     flat = " ".join("".join(ch if ch.isprintable() else " " for ch in item[: 4 * _EXCERPT]).split())
     return flat if len(flat) <= _EXCERPT else f"{flat[: _EXCERPT - 1]}…"
-
-
-def step_excerpt(item: Any, step: int) -> str:
-    """The words around one of a text, which is marked, or the number of a step of a series."""
-    if not isinstance(item, str):
-        return f"step {step + 1} of {excerpt_of(item)}"
-    words = words_of(item)
-    return excerpt_of(" ".join([*words[max(0, step - 6) : step], f"[{words[step]}]", *words[step + 1 : step + 7]]))
 
 
 def _by_length(score: Array, lengths: NDArray[np.int64], shares: bool) -> list[LengthScore]:

@@ -31,13 +31,9 @@ class PrefixDifference(Method):
     rule = "prefix"
 
     def note(self, ensemble: Ensemble) -> str:
-        if ensemble.target.per_step:
-            return (
-                f"The change of the {ensemble.score_noun} when a direction of the top layer reads the "
-                f"{ensemble.token_noun}, on its way to the explained one; with the base value the scores add up to the "
-                f"{ensemble.score_noun}, and they describe the order of reading, not a cause."
-            )
         pads = ", each prefix after the pads of the whole text" if ensemble.lstm.arch.padding == "pre" else ""
+        if ensemble.target.per_step:
+            pads = " by a direction of the top layer, on its way to the explained one"
         return (
             f"The change of the {ensemble.score_noun} when the {ensemble.token_noun} is read{pads}; with the base "
             f"value the scores add up to the {ensemble.score_noun}, and they describe the order of reading, not a "
