@@ -71,8 +71,9 @@ def test_a_model_explains_the_label_of_a_word(model: gw.Model) -> None:
     with pytest.raises(InputError, match="step is for a tagger"):
         gw.load().explain("A film.", step=0)
     alone = replace(model.explained.lstm, unknown=None)
-    with pytest.raises(InputError, match="this vocabulary has none"):
-        method_named("leave-one-out").attribute([Example(Ensemble.of(alone, model.target), example.sequence)])
+    other = Example(Ensemble.of(alone, model.target), example.sequence)
+    assert "replaced by a pad" in method_named("leave-one-out").note(other.ensemble)
+    assert len(method_named("leave-one-out").attribute([other])[0].scores) == 7
 
 
 def test_the_page_shows_the_label_of_each_word(model: gw.Model) -> None:

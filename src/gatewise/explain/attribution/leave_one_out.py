@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gatewise.errors import InputError
 from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
+from gatewise.network.batch import PAD
 from gatewise.types import Array
 
 
@@ -19,15 +19,15 @@ class LeaveOneOut(Method):
     Monroe & Jurafsky 2016). Base value: the target score of the empty sequence. The scores need not add up; the
     residual is the interaction of the steps. Channels of series: each number set to 0, the training data's mean.
 
-    The prediction of a step of a tagger goes with the step: there a word becomes the unknown one, and a step of a
-    series 0 in every channel. Base value: that of all steps at once.
+    The prediction of a step of a tagger goes with the step: there a word becomes the unknown one (a pad, where the
+    vocabulary has none), and a step of a series 0 in every channel. Base value: that of all steps at once.
     """
 
     name = "leave-one-out"
     rule = "left-out"
 
     def note(self, ensemble: Ensemble) -> str:
-        removed = "removed" if not ensemble.target.per_step else "replaced by an unknown one"
+        removed = f"replaced by {_replacement(ensemble.lstm)[1]}" if ensemble.target.per_step else "removed"
         return (
             f"The fall of the {ensemble.score_noun} when this {ensemble.token_noun} alone is {removed} and the rest is "
             "predicted again; the scores need not add up, and they describe single edits, not a cause."
@@ -35,7 +35,7 @@ class LeaveOneOut(Method):
 
     def base_value_note(self, ensemble: Ensemble) -> str:
         noun = ensemble.token_noun
-        every = f"the prediction where every {noun} is unknown"
+        every = f"the prediction where every {noun} is {_replacement(ensemble.lstm)[1]}"
         return every if ensemble.target.per_step else f"the prediction without any {noun}"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
@@ -54,12 +54,16 @@ class LeaveOneOut(Method):
         return found
 
 
+def _replacement(net: LSTM) -> tuple[int, str]:
+    """What stands in the place of a step whose place must stay, and its name."""
+    if net.arch.inputs == "channels":
+        return 0, "the training data's mean"
+    return (PAD, "a pad") if net.unknown is None else (net.unknown, "an unknown word")
+
+
 def _of_step(net: LSTM, example: Example) -> Attribution:
     """The fall of the score of one step of a tagger when each step is replaced, and the score without any."""
-    read, tokens = example.read, net.arch.inputs == "tokens"
-    if tokens and net.unknown is None:
-        raise InputError("leave-one-out replaces words of a tagger by the unknown word, and this vocabulary has none")
-    nothing = np.full_like(read, net.unknown if tokens else 0)
+    read, nothing = example.read, np.full_like(example.read, _replacement(net)[0])
 
     def edited() -> Iterator[Array]:
         for t in range(len(read)):
