@@ -17,7 +17,6 @@ import inspect
 from collections.abc import Callable, Iterable, Set
 from dataclasses import replace
 from numbers import Integral
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -28,13 +27,13 @@ from gatewise.data.inputs import convert_inputs
 from gatewise.data.labelled import Labelled
 from gatewise.data.labels import ConvertedLabels, convert_labels
 from gatewise.errors import InputError, MissingExtra, counted
-from gatewise.model.model import Model, load
+from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.model.pretrained import PretrainedLM, is_pretrained_lm, load_pretrained
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, Layer, parameter_shapes
 from gatewise.target import Target
 from gatewise.training.fields import field_named, named_values
-from gatewise.training.pretrained import BUNDLED, Pretrained
+from gatewise.training.pretrained import Pretrained, opened
 from gatewise.training.recipes import Recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.train import train
@@ -358,23 +357,19 @@ class LSTMSeriesRegressor(_Series, _Regressor):
 
 def _encoder(given: Any) -> Model:
     """The model; of a language model one of mean and maximum of its states, whose dense layer is 0."""
-    if isinstance(given, str | Path):
-        is_lm = is_pretrained_lm(given)
-        given = load_pretrained(given) if is_lm else load(None if str(given) == BUNDLED else given)
-    if isinstance(given, PretrainedLM):
-        if not given.units:
+    model = opened(given)
+    if isinstance(model, PretrainedLM):
+        if not model.units:
             raise InputError("the pretrained model has embeddings only, no LSTM")
-        layers, size = (Layer(given.units, "both"),), given.encoding.vocab_size
+        layers, size = (Layer(model.units, "both"),), model.encoding.vocab_size
         limit: dict[str, Any] = {"max_length": 400, "truncation": "middle"}  # as recipe finetune
-        arch = Architecture("tokens", size, given.embedding_dim, layers, "mean+max", **limit)
+        arch = Architecture("tokens", size, model.embedding_dim, layers, "mean+max", **limit)
         zeros = {name: np.zeros(shape, dtype=np.float32) for name, shape in parameter_shapes(arch).items()}
-        parameters = {name: given.parameters.get(name, zero) for name, zero in zeros.items()}
-        given = Model.of_network(arch, parameters, TextPreprocessor(given.encoding), ("0", "1"))
-    if not isinstance(given, Model):
-        raise InputError(f"pretrained must be a model, its folder or 'bundled', not {type(given).__name__}")
-    if not isinstance(given.preprocessor, TextPreprocessor):
+        parameters = {name: model.parameters.get(name, zero) for name, zero in zeros.items()}
+        return Model.of_network(arch, parameters, TextPreprocessor(model.encoding), ("0", "1"))
+    if not isinstance(model.preprocessor, TextPreprocessor):
         raise InputError("the pretrained model is for series, and these are texts")
-    return given
+    return model
 
 
 def _labelled(rows: list[Any], found: ConvertedLabels, sample_weight: Any = None) -> Labelled:

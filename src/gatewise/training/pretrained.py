@@ -45,17 +45,11 @@ class Pretrained:
         """
         if isinstance(pretrained, Pretrained):
             return pretrained
-        if isinstance(pretrained, str | Path):
-            if str(pretrained) == BUNDLED:
-                return _from_classifier(load(), "the bundled model")
-            is_lm = is_pretrained_lm(pretrained)
-            pretrained = load_pretrained(pretrained) if is_lm else load(pretrained)
-        if isinstance(pretrained, PretrainedLM):
-            return _from_language_model(pretrained)
-        if isinstance(pretrained, Model):
-            return _from_classifier(pretrained, "classifier")
-        kind = type(pretrained).__name__
-        raise InputError(f"pretrained must be a model, its folder or 'bundled', not {kind}")
+        found = opened(pretrained)
+        if isinstance(found, PretrainedLM):
+            return _from_language_model(found)
+        bundled = isinstance(pretrained, str | Path) and str(pretrained) == BUNDLED
+        return _from_classifier(found, "the bundled model" if bundled else "classifier")
 
     @property
     def has_lstm(self) -> bool:
@@ -82,6 +76,17 @@ class Pretrained:
         if self.model is not None:
             digest.update(self.model.fingerprint.encode())
         return digest.hexdigest()
+
+
+def opened(pretrained: Any) -> PretrainedLM | Model:
+    """The model, that of a folder, or "bundled". Raises as `Pretrained.of`."""
+    if isinstance(pretrained, str | Path):
+        if is_pretrained_lm(pretrained):
+            return load_pretrained(pretrained)
+        return load(None if str(pretrained) == BUNDLED else pretrained)
+    if not isinstance(pretrained, PretrainedLM | Model):
+        raise InputError(f"pretrained must be a model, its folder or 'bundled', not {type(pretrained).__name__}")
+    return pretrained
 
 
 def _from_language_model(pretrained: PretrainedLM) -> Pretrained:
