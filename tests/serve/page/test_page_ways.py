@@ -77,7 +77,7 @@ def test_a_link_drops_what_the_model_lacks_and_says_so(visit: Visit, later: bool
     watched.settle()
     assert not page.locator("#error").is_visible()
     hint = page.inner_text("#hint")
-    assert hint.startswith("The link names what this model lacks, and it is left out: gate z, unit 12, layer 1,")
+    assert hint.startswith("The link names what this model lacks, and it is left out: gate z, layer 1, unit 12,")
     changed = model.intervene(TEXT, [Clamp("f", 1.0, 3)])
     shown = page.evaluate("() => gatewise.store.get().data.prediction.score")
     assert shown == pytest.approx(changed.after.target_score, abs=1e-5)
