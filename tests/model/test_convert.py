@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,8 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.model import convert
 from gatewise.model.model import Model
 from gatewise.network.architecture import Hidden
+from gatewise.serve.view.model import model_view
+from gatewise.serve.view.view import explain_view
 from gatewise.text import KerasEncoding, pad_sequences
 from tests.model.imported import CASES, CLASSES, V, made
 
@@ -25,6 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning"),
 ]
 ONNX = Path(__file__).parent / "onnx"
+PARTS = ["prediction", "prefix", "attribution", "units", "unit:top", "heatmap:f"]  # of the page
 READ = [name for name, case in CASES.items() if not case.refused]
 
 
@@ -57,13 +61,15 @@ def test_a_network_is_read_as_it_is(name: str, keras: ModuleType, tmp_path: Path
     assert (arch.pooling, model.target.named_task) == (case.pooling, case.task)
     rng = np.random.default_rng(0)
     steps = 24 if name == "weather" else 6
-    item = rng.integers(1, V, 9).tolist() if arch.inputs == "tokens" else rng.normal(size=(steps, arch.channels))
+    item: Any = rng.integers(1, V, 9).tolist() if arch.inputs == "tokens" else rng.normal(size=(steps, arch.channels))
     model.save(tmp_path / "model")
     again = gw.load(tmp_path / "model")
     for logits, wanted in zip(again.logits([item]), model.logits([item]), strict=True):
         np.testing.assert_array_equal(logits, wanted)
-    again.trace(item)
     assert again.explain(item).steps
+    given = {"series": item.tolist()} if model.channels else {"text": " ".join(map(str, item))}
+    page = explain_view(again, {**given, "include": PARTS})
+    json.dumps([model_view(again), page], allow_nan=False)
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.refused])

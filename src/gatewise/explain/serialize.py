@@ -19,6 +19,7 @@ from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.score import favours, prediction_dict, prediction_text
 from gatewise.network.architecture import Architecture
+from gatewise.network.ops import Ops
 from gatewise.target import Target
 from gatewise.types import Array
 
@@ -171,7 +172,7 @@ def unit_json(example: Example, unit: int, layer: int) -> Json:
     prefix = f"lstm.{layer}.{gates.direction}"
     rows = column + units * np.arange(4)  # of the gates i, f, g, o
     if layer:
-        x = example.values("h", layer - 1)  # (T, D)
+        x = Ops().merge([below.h for below in example.layer(layer - 1)], arch.layers[layer - 1].merge)  # (T, D)
     else:
         x = parameters["embedding.weight"][example.read] if arch.inputs == "tokens" else example.read
     from_x = x.astype(np.float64) @ parameters[f"{prefix}.weight_ih"][rows].T.astype(np.float64)  # (T, 4)

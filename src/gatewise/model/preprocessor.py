@@ -37,16 +37,22 @@ class StepRule:
     side: Literal["pre", "post"] = "pre"
     masked: bool = False
 
-    def fit(self, found: Encoded) -> Encoded:
-        """A sequence with these steps."""
-        ids, names, spans = found
+    def rows(self, ids: Array) -> NDArray[np.int64]:
+        """The steps of a sequence of ids that are read, -1 for a padded one."""
         rows = np.flatnonzero(ids) if self.masked else np.arange(len(ids))
         rows = rows if not self.length else rows[-self.length :] if self.side == "pre" else rows[: self.length]
         pads = 0 if self.masked or not self.length else self.length - len(rows)
-        rows = np.pad(rows, (pads, 0) if self.side == "pre" else (0, pads), constant_values=-1)
-        padded = [(ids[row], names[row], spans[row]) if row >= 0 else (0, "<pad>", (0, 0)) for row in rows.tolist()]
-        fitted = np.array([id for id, _, _ in padded], np.int32)
-        return Encoded(fitted, [name for _, name, _ in padded], [span for _, _, span in padded])
+        return np.pad(rows, (pads, 0) if self.side == "pre" else (0, pads), constant_values=-1)
+
+    def fit(self, found: Encoded) -> Encoded:
+        """A sequence with these steps."""
+        ids, names, spans = found
+        read = [(names[row], spans[row]) if row >= 0 else ("<pad>", (0, 0)) for row in self.rows(ids).tolist()]
+        return Encoded(self.fit_ids(ids), [name for name, _ in read], [span for _, span in read])
+
+    def fit_ids(self, ids: Array) -> Array:
+        """Ids with these steps."""
+        return np.append(ids, np.int32(0))[self.rows(ids)]
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class TextPreprocessor:
             _check_text(text, number)
         sequences: list[Array] = list(self.encoding.encode_batch(texts))
         if self.steps is not None:
-            sequences = [self.steps.fit(self.encoding.tokenize(text)).sequence for text in texts]
+            sequences = [self.steps.fit_ids(ids) for ids in sequences]
         for n, ids in enumerate(sequences):
             if not len(ids):
                 raise InputError(f"text {n + 1} has no word")

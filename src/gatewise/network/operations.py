@@ -311,7 +311,7 @@ class _Reader:
         if before is None:
             operation.refuse(f"it does not read the inputs as they are{self._between()}")
         if before.y is not None and self._find(before.y) is None:
-            raise InputError(f"layer {before} returns other numbers than gatewise computes for its type and settings")
+            raise InputError(f"layer {before} differs by more than {TOLERANCE:g} from what gatewise computes for it")
         what = "what it reads is" if operation.what is not None else "the outputs are"
         ways = "the last state, the last step, the mean or the maximum of the steps" if self.layers else "as it is"
         operation.refuse(f"{what} not the output of layer {before}, {ways}{self._between()}")

@@ -92,7 +92,14 @@ class IndexEncoding:
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """`encode` of each text. The InputError names the text by its number, from 1."""
-        return [np.asarray(self._encoded(text).sequence) for text in checked_texts(texts, _LONGEST)]
+        return [self._ids(text) for text in checked_texts(texts, _LONGEST)]
+
+    def _ids(self, text: str) -> NDArray[np.int32]:
+        """The ids of `_encoded`, in a fraction of its time where the text is token ids."""
+        if self.index or not text.isascii() or not text.replace(" ", "").isdigit():
+            return np.asarray(self._encoded(text).sequence)
+        ids = np.array(text.split(), dtype=np.int64)
+        return np.asarray(self._encoded(text).sequence) if ids.max() >= self.vocab_size else ids.astype(np.int32)
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with the words as they are spelled in the text, and their spans."""
