@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from gatewise.errors import InputError
-from gatewise.network.architecture import Architecture, Hidden
+from gatewise.network.architecture import Architecture
 from gatewise.network.weight_layouts import to_keras_arrays, weights_of
 from gatewise.types import Array
 
@@ -53,12 +53,11 @@ def keras_model(arch: Architecture, parameters: Mapping[str, Array]) -> Any:
             x, explicit = ops.flip(x, axis=1), {"mask": _mask(keras, arch, given)}
         weights[name] = [array for one in weights_of(parameters, arch, n) for array in to_keras_arrays(one)]
     x = _pooled(keras, arch, x, given, explicit)
-    widths = [(f"hidden.{n}", hidden.units, hidden) for n, hidden in enumerate(arch.hidden)]
-    for prefix, units, hidden in [*widths, ("dense", arch.outputs, Hidden(1))]:
-        name, leaky = prefix.replace(".", "_"), hidden.activation == "leaky_relu"
-        x = layers.Dense(units, activation="linear" if leaky else hidden.activation, name=name)(x)
+    for prefix, _, dense in arch.dense():
+        name, leaky = prefix.replace(".", "_"), dense.activation == "leaky_relu"
+        x = layers.Dense(dense.units, activation="linear" if leaky else dense.activation, name=name)(x)
         if leaky:
-            x = layers.LeakyReLU(negative_slope=hidden.negative_slope)(x)
+            x = layers.LeakyReLU(negative_slope=dense.negative_slope)(x)
         weights[name] = [parameters[f"{prefix}.weight"].T, parameters[f"{prefix}.bias"]]
     network = keras.Model(given, x, name="gatewise")
     for name, arrays in weights.items():

@@ -182,6 +182,13 @@ class Architecture:
             for direction in layer.directions:
                 yield number, direction, f"lstm.{number}.{direction}"
 
+    def dense(self) -> Iterator[tuple[str, int, Hidden]]:
+        """Parameter prefix, inputs and shape of each dense layer, the output layer last."""
+        sizes = [self.features, *(layer.units for layer in self.hidden)]
+        for number, layer in enumerate(self.hidden):
+            yield f"hidden.{number}", sizes[number], layer
+        yield "dense", sizes[-1], Hidden(self.outputs)
+
 
 @dataclass(frozen=True)
 class _Equal:
@@ -208,17 +215,13 @@ def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
     if arch.inputs == "tokens":
         shapes["embedding.weight"] = (arch.vocab_size, arch.embedding_dim)
     for number, _, prefix in arch.lstms():
-        units, inputs = arch.layers[number].units, arch.embedding_dim or arch.vocab_size
-        shapes[f"{prefix}.weight_ih"] = (4 * units, arch.layers[number - 1].width if number else inputs)
+        units = arch.layers[number].units
+        inputs = arch.layers[number - 1].width if number else arch.embedding_dim or arch.vocab_size
+        shapes[f"{prefix}.weight_ih"] = (4 * units, inputs)
         shapes[f"{prefix}.weight_hh"] = (4 * units, units)
         shapes[f"{prefix}.bias"] = (4 * units,)
-    width = arch.features
-    for number, hidden in enumerate(arch.hidden):
-        shapes[f"hidden.{number}.weight"] = (hidden.units, width)
-        shapes[f"hidden.{number}.bias"] = (hidden.units,)
-        width = hidden.units
-    shapes["dense.weight"] = (arch.outputs, width)
-    shapes["dense.bias"] = (arch.outputs,)
+    for prefix, inputs, layer in arch.dense():
+        shapes |= {f"{prefix}.weight": (layer.units, inputs), f"{prefix}.bias": (layer.units,)}
     return shapes
 
 
@@ -273,7 +276,6 @@ def summary(arch: Architecture) -> list[tuple[str, str, int]]:
         parameters = sum(size for key, size in sizes.items() if key.startswith(prefix))
         lines.append((name, f"({steps}, {width})" if each else f"({width},)", parameters))
 
-    tagger = arch.pooling == "none"
     if arch.inputs == "tokens":
         add("Embedding", arch.embedding_dim, "embedding.", True)
     for number, layer in enumerate(arch.layers):
@@ -283,7 +285,7 @@ def summary(arch: Architecture) -> list[tuple[str, str, int]]:
         add(f"{name} ({layer.units}{merge})", layer.width, f"lstm.{number}.", whole)
     if arch.pooling in ("mean", "max", "mean+max"):
         lines.append((f"Pooling ({arch.pooling})", f"({arch.features},)", 0))
-    for number, hidden in enumerate(arch.hidden):
-        add(f"Dense ({hidden.units}, {hidden.activation})", hidden.units, f"hidden.{number}.", tagger)
-    add("Dense", arch.outputs, "dense.", tagger)
+    for prefix, _, dense in arch.dense():
+        name = "Dense" if prefix == "dense" else f"Dense ({dense.units}, {dense.activation})"
+        add(name, dense.units, f"{prefix}.", arch.pooling == "none")
     return lines

@@ -116,16 +116,12 @@ class Network(torch.nn.Module):
             _load(self.embedding, parameters, "embedding")
         every = enumerate(arch.layers)
         self.layers = torch.nn.ModuleList([Layer(one, weights_of(parameters, arch, n)) for n, one in every])
-        steps: list[torch.nn.Module] = []
-        for n, hidden in enumerate(arch.hidden):
-            name, slope = hidden.activation.replace("_", ""), hidden.negative_slope
-            activation = torch.nn.Identity if name == "linear" else _ACTIVATIONS[name]
-            width = arch.hidden[n - 1].units if n else arch.features
-            steps.append(_load(torch.nn.Linear(width, hidden.units), parameters, f"hidden.{n}"))
-            steps.append(torch.nn.LeakyReLU(slope) if name == "leakyrelu" else activation())
-        width = arch.hidden[-1].units if arch.hidden else arch.features
-        self.hidden, self.dense = torch.nn.Sequential(*steps), torch.nn.Linear(width, arch.outputs)
-        _load(self.dense, parameters, "dense")
+        dense: list[torch.nn.Module] = []
+        for prefix, width, one in arch.dense():
+            name = one.activation.replace("_", "")
+            activation = {"linear": torch.nn.Identity(), "leakyrelu": torch.nn.LeakyReLU(one.negative_slope)}.get(name)
+            dense += [_load(torch.nn.Linear(width, one.units), parameters, prefix), activation or _ACTIVATIONS[name]()]
+        self.dense = torch.nn.Sequential(*dense)
         self.ngrams = None
         for member, weight in ensemble.others:
             if member.kind not in _MODULES:
@@ -148,7 +144,7 @@ class Network(torch.nn.Module):
         for layer in self.layers:
             steps, final = layer(steps, reverse, last)
         pooled = final if self.pooling == "last" else self.pool(steps, place <= last, last)
-        logits: Tensor = self.dense(self.hidden(pooled))
+        logits: Tensor = self.dense(pooled)
         if self.ngrams is not None:
             logits = (logits.double() + self.ngrams(x, lengths)).float()
         return logits

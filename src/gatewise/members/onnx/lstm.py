@@ -47,14 +47,10 @@ def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architectur
         )
         x, final = (_merge(graph, layer, *one) for one in ((h, 1), (h_T, 0)))  # (T, B, width), (B, width)
     x = _pool(graph, arch, x, final, lengths)
-    for number, hidden in enumerate(arch.hidden):
-        x = _activate(graph, _linear(graph, parameters, f"hidden.{number}", x), hidden)
-    return _linear(graph, parameters, "dense", x)
-
-
-def _linear(graph: Graph, parameters: Mapping[str, Array], name: str, x: str) -> str:
-    weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
-    return graph.add("Add", graph.add("MatMul", x, np.ascontiguousarray(weight.T)), bias)
+    for name, _, dense in arch.dense():
+        weight, bias = np.ascontiguousarray(parameters[f"{name}.weight"].T), parameters[f"{name}.bias"]
+        x = _activate(graph, graph.add("Add", graph.add("MatMul", x, weight), bias), dense)
+    return x
 
 
 def _activate(graph: Graph, x: str, hidden: Hidden) -> str:
