@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _row(name: str, preprocessor: Preprocessor, layers: int, items: Sequence[Any]) -> None:
-    kind, size = preprocessor.inputs
+    kind, size, _ = preprocessor.inputs
     assert kind != "windows"
     arch = Architecture(kind, size, 32 * (kind == "tokens"), (Layer(100),) * layers, "mean+max")
     parameters = initial_parameters(arch, np.random.default_rng(0))

@@ -101,7 +101,7 @@ def test_a_held_out_part_fits_the_ensemble_of_a_network_that_has_not_seen_it(mon
 def test_epochs_follow_from_the_amount_of_data() -> None:
     series = recipe("series")
     few, folds = plan_series(series, [50] * 20, 16, own_validation=False)
-    assert (few.optimisation.epochs, folds) == (150, 5)  # 300 steps of two batches
+    assert (few.optimisation.epochs, folds) == (250, 5)  # 500 steps of two batches
     many, folds = plan_series(series, [1000] * 5000, 4000, own_validation=False)
     assert (many.optimisation.epochs, folds) == (1, 0)
     kept, folds = plan_series(recipe("series", epochs=3), [1000] * 5000, 4000, own_validation=False)
@@ -140,7 +140,7 @@ def test_other_tasks(task: Any) -> None:
         found = gw.train(rows, 100 + 20.0 * labels, task=task, **TINY)
         predicted = found.predict(test)
         assert np.sqrt(np.mean((predicted - (100 + 20 * truth)) ** 2)) < 10
-        explanation = found.explain(test[0])
+        explanation = found.explain(test[0], "prefix-difference")
         assert abs(explanation.residual) < 1e-2
     else:
         found = gw.train(rows, np.eye(3, dtype=int)[labels], task=task, **TINY)

@@ -18,9 +18,10 @@ import numpy as np
 
 from gatewise.errors import GatewiseError, required
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.onnx.graph import OPSET, Graph, ints, scalar, step_mask
+from gatewise.members.onnx.graph import OPSET, Graph, Value, ints, scalar, step_mask
 from gatewise.members.onnx.lstm import check_exportable
 from gatewise.network.batch import truncate
+from gatewise.network.series import HEIGHT, TIMES
 from gatewise.storage.atomic import write_atomic
 from gatewise.target import Target, by_row
 from gatewise.types import Array
@@ -48,6 +49,7 @@ class OnnxReport:
 class OnnxSource:
     """The parts of a model that its graph is made of. logits: the model's own, (n, outputs) of n sequences of ids or of
     unscaled series. mean, std (C,), mask: what the preprocessor of series does (`SeriesPreprocessor`); None for tokens.
+    window, longest, level, spread: of its windows, 0 without.
     """
 
     ensemble: Ensemble
@@ -55,6 +57,10 @@ class OnnxSource:
     mean: Array | None = None
     std: Array | None = None
     mask: bool = False
+    window: int = 0
+    longest: int = 0
+    level: Array | None = None
+    spread: Array | None = None
 
     @property
     def inputs(self) -> str:
@@ -97,10 +103,13 @@ def onnx_model(source: OnnxSource, metadata: Mapping[str, str]) -> Any:
     x, lengths, target = name, "lengths", ensemble.target
     if source.mean is not None:
         x = _scaled(graph, name, lengths, source)
+    counts = lengths
+    if source.window:
+        x, counts = _windows(graph, x, lengths, source)
     total: Any = ensemble.shift  # float64
     for member, weight in ensemble:
         if weight:
-            logits = graph.add("Mul", member.to_onnx(graph, x, lengths), scalar(weight, np.float64))
+            logits = graph.add("Mul", member.to_onnx(graph, x, counts), scalar(weight, np.float64))
             total = graph.add("Add", logits, total)
     logits = graph.cast(total, np.float32)
     outputs: dict[str, Any] = {}
@@ -140,6 +149,65 @@ def _scaled(graph: Graph, series: str, lengths: str, source: OnnxSource) -> str:
         return filled
     share = graph.add("ReduceMean", graph.cast(graph.add("And", missing, inside), np.float32), axes=[2], keepdims=1)
     return graph.add("Concat", filled, share, axis=2)
+
+
+def _windows(graph: Graph, x: str, lengths: str, source: OnnxSource) -> tuple[str, str]:
+    """The rows (B, R, ...) of `SeriesPreprocessor` with a window, of series x (B, T, C), and their number (B,)."""
+    window = source.window
+    count = graph.add("Div", graph.add("Add", lengths, scalar(window - 1)), scalar(window))
+    total, channels = graph.size(x, 1), graph.size(x, 2)
+    more = graph.add("Mod", graph.add("Neg", total), ints(window))  # steps up to a whole window
+
+    def rows_of(steps: str, value: Value) -> str:  # (B, T, C) as (B, R, window C)
+        pads = graph.add("Concat", ints(0, 0, 0, 0), more, ints(0), axis=0)
+        padded = graph.add("Pad", steps, pads, value)
+        shape = graph.add("Concat", ints(0, -1), graph.add("Mul", channels, ints(window)), axis=0)
+        return graph.add("Reshape", padded, shape)
+
+    inside = graph.add("Unsqueeze", step_mask(graph, x, lengths), ints(2))  # (B, T, 1)
+    values = rows_of(graph.add("Where", inside, x, scalar(np.nan, np.float32)), scalar(np.nan, np.float32))
+    each = graph.add("Mul", graph.count(graph.size(values, 1)), scalar(window))  # the first step of a row (R,)
+    steps = graph.add("Sub", graph.column(lengths), each)  # from there on (B, R)
+    steps = graph.add("Max", graph.add("Min", steps, scalar(window)), scalar(1))
+    ends = graph.cast(graph.add("Unsqueeze", graph.add("Add", each, steps), ints(2)), np.float64)  # (B, R, 1)
+    steps = graph.cast(graph.add("Unsqueeze", steps, ints(2)), np.float64)
+
+    def mean_of(numbers: str) -> str:  # (B, T, C) float64 as (B, R, C)
+        masked = rows_of(graph.add("Where", inside, numbers, scalar(0, np.float64)), scalar(0, np.float64))
+        apart = graph.add("Reshape", masked, graph.add("Concat", ints(0, 0, window), channels, axis=0))
+        return graph.add("Div", graph.add("ReduceSum", apart, ints(2), keepdims=0), steps)
+
+    read = x
+    if source.level is not None and source.spread is not None:
+        parts, reach = [mean_of(graph.cast(x, np.float64))], 1 << window.bit_length() - 1
+        wide = graph.count(graph.add("Add", total, ints(2 * reach)))
+        place = graph.add("Unsqueeze", graph.add("Sub", wide, scalar(reach)), ints(0))  # (1, T + 2 reach)
+        place = graph.add("Max", place, graph.add("Sub", scalar(-1), place))
+        end = graph.add("Sub", graph.column(lengths), scalar(1))
+        mirrored = graph.add("Sub", graph.add("Add", graph.add("Mul", end, scalar(2)), scalar(1)), place)
+        place = graph.add("Max", graph.add("Min", place, graph.add("Min", mirrored, end)), scalar(0))
+        shape = graph.add("Concat", ints(1, 1), channels, axis=0)
+        place = graph.add("Expand", graph.add("Unsqueeze", place, ints(2)), shape)
+        sums = graph.cast(graph.add("GatherElements", x, place, axis=1), np.float64)
+        for octave in range(window.bit_length() - 1):
+            w = 1 << octave
+            later, earlier = (
+                graph.add("Slice", sums, ints(at), graph.add("Add", total, ints(at)), ints(1))
+                for at in (reach, reach - w)
+            )
+            change = graph.add("Sub", later, earlier)
+            power = graph.add("Div", mean_of(graph.add("Mul", change, change)), scalar(2 * w, np.float64))
+            parts.append(graph.add("Sqrt", power))
+            size = graph.size(sums, 1)
+            first = graph.add("Slice", sums, ints(0), graph.add("Sub", size, ints(w)), ints(1))
+            sums = graph.add("Add", first, graph.add("Slice", sums, ints(w), size, ints(1)))
+        read = graph.add("Div", graph.add("Sub", graph.add("Concat", *parts, axis=2), source.level), source.spread)
+    place = graph.add("Div", ends, scalar(max(source.longest, 1), np.float64))
+    place = graph.add("Mul", graph.add("Min", place, scalar(1, np.float64)), scalar(TIMES, np.float64))
+    apart = graph.add("Abs", graph.add("Sub", place, np.arange(TIMES + 1, dtype=np.float64)))
+    time = graph.add("Relu", graph.add("Sub", scalar(1, np.float64), apart))
+    time = graph.add("Mul", time, scalar(HEIGHT, np.float64))
+    return graph.add("Concat", values, *(graph.cast(one, np.float32) for one in (read, time)), axis=2), count
 
 
 def _interpolated(graph: Graph, x: str, known: str) -> str:

@@ -37,7 +37,7 @@ ROWS_PER_CHUNK = 512  # and that of their features
 @dataclass(frozen=True, eq=False)
 class Convolutions(Member):
     """banks: dilations, thresholds and channel masks (D, 84, 2C) of F features. mean (F,) float32. weight (F, outputs)
-    float32.
+    float32. window: steps of the series in each row of a sequence, see `steps_of`.
 
     Raises InputError for other arrays.
     """
@@ -45,6 +45,7 @@ class Convolutions(Member):
     banks: Banks
     mean: NDArray[np.float32]
     weight: NDArray[np.float32]
+    window: int = 1
     kind: ClassVar[str] = "convolutions"
     noun: ClassVar[str] = "convolutions"
 
@@ -78,8 +79,11 @@ class Convolutions(Member):
     def check(self, inputs: Inputs) -> None:
         if inputs.kind != "channels":
             raise InputError("convolutions need series; the model reads tokens")
-        if self.channels != inputs.size:
-            raise InputError(f"convolutions of {counted(self.channels, 'channel')}; the model reads {inputs.size}")
+        size = inputs.unread or inputs.size
+        if self.channels * self.window != size:
+            raise InputError(
+                f"convolutions of {counted(self.channels * self.window, 'channel')}; the model reads {size}"
+            )
 
     def summary(self) -> list[tuple[str, str, int]]:
         return [(f"Convolutions ({len(self):,} features)", f"({self.outputs},)", self.weight.size)]
@@ -93,7 +97,7 @@ class Convolutions(Member):
         iterator is read in parts.
         """
         parts, weight = [np.zeros((0, self.weight.shape[1]))], self.weight.astype(np.float64)
-        for some in _chunks(sequences):
+        for some in _chunks(self._steps(one) for one in sequences):
             centred = self.features(some).astype(np.float64) - self.mean
             centred[[not len(s) for s in some]] = 0
             parts.append(centred @ weight)
@@ -101,8 +105,9 @@ class Convolutions(Member):
 
     def attribution(self, sequence: Array) -> Array:
         """As `Member`. A step has the share of the features that are above their threshold when centred there, minus
-        the mean's share.
+        the mean's share; a row of several steps has their sum.
         """
+        rows, sequence = len(sequence), self._steps(sequence)
         length = len(sequence)
         out = np.zeros((length, self.weight.shape[1]))
         if not length:
@@ -114,13 +119,14 @@ class Convolutions(Member):
             if not every.all():
                 inside = bank.above(conv[:, valid], ~every) - bank.offset(~every)
                 out[valid] += inside / (valid.stop - valid.start)
-        return out
+        return out if self.window == 1 else np.add.reduceat(out, np.arange(rows) * self.window, axis=0)
 
     def prefix_logits(self, sequence: Array) -> Array:
         """As `Member`. Of a prefix, only the last 4 dilations of steps have taps after its end, which read zeros: up
         to four of them.
         So five convolutions a bank and running sums give all prefixes, in linear time.
         """
+        sequence = self._steps(sequence)
         length = len(sequence)
         out = np.zeros((length, self.weight.shape[1]))
         prefixes = np.arange(1, length + 1)
@@ -140,7 +146,8 @@ class Convolutions(Member):
                     inner = running[CENTRE][ends] - running[CENTRE][reach]
                     all_steps[long] = inner / (ends - reach)[:, None]
                 out += all_steps - offset
-        return np.concatenate([np.zeros((1, self.outputs)), out])
+        ends = np.minimum(np.arange(0, length + self.window, self.window), length)
+        return np.concatenate([np.zeros((1, self.outputs)), out])[ends]
 
     def note(self, rule: Rule) -> str:
         return {
@@ -150,7 +157,8 @@ class Convolutions(Member):
         }[rule]
 
     def entry(self) -> dict[str, Any]:
-        return {"dilations": len(self.banks.dilations), "features": len(self)}
+        window = {"window": self.window} if self.window > 1 else {}
+        return {"dilations": len(self.banks.dilations), "features": len(self), **window}
 
     def arrays(self) -> dict[str, Array]:
         b = self.banks
@@ -160,10 +168,13 @@ class Convolutions(Member):
 
     @classmethod
     def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
-        check_entry(entry, ["dilations", "features"], [], cls.kind)
-        count, features = entry["dilations"], entry["features"]
-        if type(count) is not int or type(features) is not int:
-            raise InputError("member 'convolutions': dilations and features must be whole numbers")
+        check_entry(entry, ["dilations", "features"], ["window"], cls.kind)
+        count, features, window = entry["dilations"], entry["features"], entry.get("window", 1)
+        if not type(count) is type(features) is type(window) is int:
+            raise InputError("member 'convolutions': dilations, features and window must be whole numbers")
+        size = inputs.unread or inputs.size
+        if window < 1 or size % window:
+            raise InputError(f"member 'convolutions': a window of {window} steps does not fit {size} numbers per row")
         if not 1 <= count <= MAX_BANKS or not len(KERNELS) <= features <= MAX_FEATURES:
             raise InputError(
                 f"member 'convolutions': there must be 1 to {MAX_BANKS:,} dilations and {len(KERNELS)} to "
@@ -172,21 +183,31 @@ class Convolutions(Member):
         expected: dict[str, tuple[tuple[int, ...], str]] = {
             "dilations": ((count,), "int32"),
             "counts": ((count,), "int32"),
-            "channels": ((count, len(KERNELS), 2 * inputs.size), "uint8"),
+            "channels": ((count, len(KERNELS), 2 * size // window), "uint8"),
             "thresholds": ((features,), "float32"),
             "mean": ((features,), "float32"),
             "weight": ((features, outputs), "float32"),
         }
         t = {name: read_only(one) for name, one in tensors_from_bytes(raw, expected, file).items()}
         try:
-            return cls(Banks(t["dilations"], t["counts"], t["channels"], t["thresholds"]), t["mean"], t["weight"])
+            return cls(
+                Banks(*(t[name] for name in ("dilations", "counts", "channels", "thresholds"))),
+                t["mean"],
+                t["weight"],
+                window,
+            )
         except InputError as error:
             raise ModelFileError(f"{file}: {error}") from error
 
     def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
-        from gatewise.members.onnx.convolutions import convolution_logits
+        from gatewise.members.onnx.convolutions import convolution_logits, steps_of_rows
 
+        if self.window > 1:
+            x, lengths = steps_of_rows(graph, x, self.channels, self.window)
         return convolution_logits(graph, self.banks, self.mean, self.weight, x, lengths)
+
+    def _steps(self, sequence: Array) -> Array:
+        return steps_of(sequence, self.channels, self.window)
 
     def _parts(self, sequence: Array) -> Iterator[_Part]:
         x, weights = with_differences([sequence])[0], self.weight.astype(np.float64)
@@ -243,6 +264,12 @@ def _prefix_sums(running: Sequence[Array], prefixes: NDArray[np.int64], dilation
         out += running[m][stop] - running[m][start]
         stop = start
     return out
+
+
+def steps_of(sequence: Array, channels: int, window: int) -> Array:
+    """The series (length, C) of a sequence, whose rows start with `window` steps of C channels; NaN behind the end."""
+    steps = np.asarray(sequence)[:, : window * channels].reshape(-1, channels)
+    return steps if window == 1 else steps[~np.isnan(steps[:, 0])]
 
 
 def with_differences(sequences: Sequence[Array]) -> list[NDArray[np.float32]]:

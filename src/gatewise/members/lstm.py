@@ -14,7 +14,7 @@ from gatewise.kernels import Kernel, for_precision, get, read_only
 from gatewise.kernels.ragged import starts_of
 from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.network.architecture import Architecture, parameter_shapes, summary
-from gatewise.network.batch import Batch, chunks, truncate
+from gatewise.network.batch import Batch, chunks, read_columns, truncate
 from gatewise.network.forward import features, forward, head, in_batches
 from gatewise.network.ops import Ops
 from gatewise.storage.compact import distinct_rows, pack, stored_forms, unpack
@@ -67,7 +67,7 @@ class LSTM(Member):
     @property
     def inputs(self) -> Inputs:
         """What it reads."""
-        return Inputs(self.arch.inputs, self.arch.vocab_size)
+        return Inputs(self.arch.inputs, self.arch.vocab_size, self.arch.unread)
 
     def check(self, inputs: Inputs) -> None:
         if inputs != self.inputs:
@@ -107,7 +107,7 @@ class LSTM(Member):
     def read(self, sequence: Array) -> tuple[Array, Array]:
         """The numbers of the steps that the LSTM reads (T',), and these steps (T', ...)."""
         rows = truncate(np.arange(len(sequence)), self.arch)
-        return rows, np.asarray(sequence)[rows]
+        return rows, read_columns(np.asarray(sequence), self.arch)[rows]
 
     def activations(self, sequences: Iterable[Array]) -> Iterator[Activations]:
         """The gates and states of each sequence, as `read` returns it, in batches."""
@@ -165,7 +165,10 @@ class LSTM(Member):
         return summary(self.arch)
 
     def entry(self) -> dict[str, Any]:
-        return {"architecture": asdict(self.arch)}
+        arch = asdict(self.arch)
+        if not self.arch.unread:
+            del arch["unread"]
+        return {"architecture": arch}
 
     def arrays(self) -> dict[str, Array]:
         return dict(self.parameters)

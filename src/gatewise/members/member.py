@@ -24,11 +24,13 @@ Rule = Literal["prefix", "shared", "left-out"]
 
 class Inputs(NamedTuple):
     """What the members of an ensemble read: token ids below `size`, series of `size` channels, or windows of a series
-    with `size` columns (`gatewise.members.windows`).
+    with `size` columns (`gatewise.members.windows`). unread: numbers in front of the channels that the LSTM does not
+    read: the steps of the series, where the channels are made from them (`gatewise.model.preprocessor`).
     """
 
     kind: Literal["tokens", "channels", "windows"]
     size: int
+    unread: int = 0
 
     def __str__(self) -> str:
         return f"{'a vocabulary of ' if self.kind == 'tokens' else ''}{self.size:,} {self.kind}"

@@ -484,8 +484,9 @@ class Model:
         own, ensemble = self.preprocessor, self.explained
         source = OnnxSource(ensemble, ensemble.logits)
         if isinstance(own, SeriesPreprocessor):
-            scaling = np.array(own.mean), np.array(own.std), own.mask
-            source = OnnxSource(ensemble, lambda series: ensemble.logits(own.encode_batch(series)), *scaling)
+            scaling = np.array(own.mean), np.array(own.std), own.mask, own.window, own.steps[1]
+            features = (np.array(own.level), np.array(own.spread)) if own.level else ()
+            source = OnnxSource(ensemble, lambda rows: ensemble.logits(own.encode_batch(rows)), *scaling, *features)
         config, files = own.to_files()
         facts = {"metadata": asdict(replace(self.metadata, examples=())), "preprocessor": config}
         texts = {f"gatewise.{name}": json_bytes(value).decode() for name, value in facts.items()}

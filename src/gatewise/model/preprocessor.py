@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.members.member import Inputs
+from gatewise.network.series import TIMES, amplitudes, time_channels
 from gatewise.storage.fields import fields_from
 from gatewise.target import join_words
 from gatewise.text import Encoded, Encoding, encoding_from
@@ -202,6 +203,12 @@ class SeriesPreprocessor:
     channel without any value takes the training mean. mask: append a channel with the share of the C channels that are
     missing at the step. `fit` sets it where training data have missing values. steps: of the shortest and the longest
     training series, 0 if not recorded. mask_value: a step where all channels have it is left out, as in Keras.
+
+    window: 0, or steps of a row. The sequence then has ceil(length / window) rows. A row starts with the values of its
+    steps, NaN behind the end of the series, which the convolutions read (`Inputs.unread`). The LSTM reads what follows:
+    of a window of one step its channels, of a longer one for each channel its mean and the amplitudes of its
+    oscillations by octave (`gatewise.network.series`), standardised by level and spread; then the time since the start
+    in TIMES + 1 channels.
     """
 
     mean: tuple[float, ...]
@@ -209,13 +216,17 @@ class SeriesPreprocessor:
     mask: bool = False
     steps: tuple[int, int] = (0, 0)
     mask_value: float | None = None
+    window: int = 0
+    level: tuple[float, ...] = ()
+    spread: tuple[float, ...] = ()
     unknown: ClassVar[None] = None
 
     @classmethod
-    def fit(cls, inputs: Sequence[Any]) -> SeriesPreprocessor:
+    def fit(cls, inputs: Sequence[Any], rows: int = 0) -> SeriesPreprocessor:
         """Fit on arrays (length, channels), all steps with equal weight. Raises InputError if there is no step.
 
-        Missing values (NaN) do not count; a channel without any value has mean 0 and std 1.
+        Missing values (NaN) do not count; a channel without any value has mean 0 and std 1. rows: of the longest
+        series, at most, from which the window follows; 0 for none.
         """
         arrays = [np.asarray(series, dtype=np.float64) for series in inputs if len(series)]
         if not arrays or any(a.ndim != 2 or a.shape[1] != arrays[0].shape[1] for a in arrays):
@@ -228,7 +239,15 @@ class SeriesPreprocessor:
             mean.append(float(known.mean()) if len(known) else 0.0)
             std.append(1.0 if constant else float(known.std()))
         lengths = [len(series) for series in inputs]
-        return cls(tuple(mean), tuple(std), bool(np.isnan(steps).any()), (min(lengths), max(lengths)))
+        found = cls(tuple(mean), tuple(std), bool(np.isnan(steps).any()), (min(lengths), max(lengths)))
+        if not rows:
+            return found
+        found = replace(found, window=-(-max(lengths) // rows))
+        if found.window == 1:
+            return found
+        features = np.concatenate([amplitudes(found._filled(a), found.window) for a in arrays])
+        spread = np.maximum(features.std(axis=0), 1e-6)
+        return replace(found, level=tuple(features.mean(axis=0).tolist()), spread=tuple(spread.tolist()))
 
     @property
     def channels(self) -> int:
@@ -237,8 +256,11 @@ class SeriesPreprocessor:
 
     @property
     def inputs(self) -> Inputs:
-        """What it makes: C channels, and the mask."""
-        return Inputs("channels", self.channels + self.mask)
+        """What it makes: C channels, and the mask; with a window, what the LSTM reads of each."""
+        size = self.channels + self.mask
+        if not self.window:
+            return Inputs("channels", size)
+        return Inputs("channels", (len(self.level) or size) + TIMES + 1, self.window * size)
 
     def rows(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Any]:
         """n series (length, C) in their own unit, from any form that `gatewise.data.inputs.series_of` takes."""
@@ -254,7 +276,7 @@ class SeriesPreprocessor:
         return kept
 
     def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
-        """What the network reads of each of `rows`: (length, C) float32, or C + 1 channels with the mask."""
+        """What the members read of each of `rows`: (length, C) float32, or C + 1 channels with the mask; or windows."""
         return [self.encoded(series) for series in self.rows(inputs, layout)]
 
     def array(self, item: Any) -> NDArray[Any]:
@@ -278,11 +300,20 @@ class SeriesPreprocessor:
                 f"step {step}: a value is missing; a stream cannot interpolate it, because it does not know the next "
                 "one: give a number, such as the last value"
             )
-        return np.concatenate([row, np.zeros((1, 1), np.float32)], axis=1) if self.mask else row
+        if self.window > 1:
+            raise InputError(
+                f"a model that reads windows of {self.window} steps cannot stream: train with series.windows=0"
+            )
+        row = np.concatenate([row, np.zeros((1, 1), np.float32)], axis=1) if self.mask else row
+        time = time_channels(np.array([step + 1]), self.steps[1]).astype(np.float32) if self.window else row[:, :0]
+        return np.concatenate([row, time], axis=1)
 
     def token_names(self, item: Any) -> list[str]:
-        """A display name for each step: its number."""
-        return [str(t + 1) for t in range(len(item))]
+        """A display name for each row: the number of its step, or of its first and last one."""
+        if self.window < 2:
+            return [str(t + 1) for t in range(len(item))]
+        ends = [min(t + self.window, len(item)) for t in range(0, len(item), self.window)]
+        return [f"{t * self.window + 1}–{end}" for t, end in enumerate(ends)]
 
     def scaled(self, series: NDArray[Any]) -> Array:
         """One series (length, C), standardised: float32. A missing value stays one."""
@@ -298,7 +329,21 @@ class SeriesPreprocessor:
         return np.array(self.mean), np.array(self.std)
 
     def encoded(self, series: NDArray[Any]) -> Array:
-        """What the network reads of one series (length, C) in its own unit."""
+        """What the members read of one series (length, C) in its own unit."""
+        filled = self._filled(series)
+        if not self.window:
+            return filled
+        length, size = filled.shape
+        rows = -(-length // self.window)
+        values = np.full((rows * self.window, size), np.nan, dtype=np.float32)
+        values[:length] = filled
+        read = filled if self.window == 1 else (amplitudes(filled, self.window) - self.level) / self.spread
+        ends = np.minimum(np.arange(1, rows + 1) * self.window, length)
+        parts = [values.reshape(rows, -1), read, time_channels(ends, self.steps[1])]
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    def _filled(self, series: NDArray[Any]) -> Array:
+        """One series (length, C), standardised and interpolated, with the mask."""
         scaled = self.scaled(series)
         missing = np.isnan(scaled)
         for channel in np.flatnonzero(missing.any(axis=0)).tolist():
@@ -314,8 +359,12 @@ class SeriesPreprocessor:
         """The entry for config.json, and no file."""
         mask = {"mask": True} if self.mask else {}
         steps = {"steps": list(self.steps)} if self.steps != (0, 0) else {}
+        window: dict[str, Any] = {"window": self.window} if self.window else {}
+        if self.level:
+            window |= {"level": list(self.level), "spread": list(self.spread)}
         masked = {} if self.mask_value is None else {"mask_value": self.mask_value}
-        return {"kind": "series", "mean": list(self.mean), "std": list(self.std), **mask, **steps, **masked}, {}
+        every = {**mask, **steps, **masked, **window}
+        return {"kind": "series", "mean": list(self.mean), "std": list(self.std), **every}, {}
 
 
 Preprocessor = TextPreprocessor | SeriesPreprocessor
@@ -335,6 +384,12 @@ def preprocessor_from(config: object, read: Callable[[str], bytes]) -> Preproces
         raise ModelFileError("series: 'std' must have one number above 0 for each of 'mean'")
     if not np.isfinite([*found.mean, *found.std]).all():
         raise ModelFileError("series: mean and std must be finite numbers")
+    features = (found.channels + found.mask) * max(found.window, 1).bit_length() if found.window > 1 else 0
+    finite = np.isfinite([*found.level, *found.spread]).all()
+    if found.window < 0 or len(found.level) != features or len(found.spread) != features or not finite:
+        raise ModelFileError("series: 'window' must be at least 0, and fit the numbers of 'level' and 'spread'")
+    if min(found.spread, default=1) <= 0:
+        raise ModelFileError("series: 'spread' must be above 0")
     if not 0 <= found.steps[0] <= found.steps[1]:
         raise ModelFileError("series: 'steps' must be two ascending whole numbers")
     return found

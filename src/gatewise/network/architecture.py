@@ -86,7 +86,8 @@ class Architecture:
     max_length: longest sequence in steps, 0 for no limit. truncation: which steps of a longer sequence are dropped,
     the first ones ("front"), or those after the first max_length // 3 and before the last remaining ones ("middle").
     padding: "none" (masked), or "pre": pad steps precede a shorter sequence up to `max_length` and run through the
-    LSTM like any other step, as in Keras without a mask.
+    LSTM like any other step, as in Keras without a mask. unread: numbers in front of the channels of each step that
+    other members read and the network does not.
     """
 
     inputs: Literal["tokens", "channels"]
@@ -100,8 +101,11 @@ class Architecture:
     truncation: Literal["front", "middle"] = "front"
     padding: Literal["none", "pre"] = "none"
     gate: Gate = "sigmoid"
+    unread: int = 0
 
     def __post_init__(self) -> None:
+        if self.unread < 0 or (self.unread and self.inputs == "tokens"):
+            raise InputError("architecture: unread must be at least 0, and 0 for tokens")
         for name in ("vocab_size", "outputs"):
             if getattr(self, name) < 1:
                 raise InputError(f"architecture: {name} must be at least 1, not {getattr(self, name)}")

@@ -6,6 +6,8 @@ A mask has 0 with the probability of its part and 1 / (1 - probability) elsewher
     word        whole rows of the batch's distinct tokens (Gal & Ghahramani 2016: one mask per word type)
     embedding   single values of these rows
     output      units before the dense layer
+
+Series have normal noise instead of a mask on their inputs.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ _PIECE = 1 << 14  # numbers that are drawn at a time; an even number, so that th
 
 
 class Dropout:
-    """Masks with the given probability by part; 0 where absent."""
+    """Masks with the given probability by part; 0 where absent. noise: the standard deviation, see `noisy`."""
 
     def __init__(self, probability: Mapping[str, float], rng: np.random.Generator) -> None:
         self.probability, self.rng = dict(probability), rng
@@ -38,6 +40,14 @@ class Dropout:
             piece = numbers[at : at + _PIECE]
             np.multiply(self.rng.integers(0, _LEVELS, len(piece), dtype=np.uint16) >= dropped, factor, out=piece)
         return mask
+
+    def noisy(self, values: Array) -> Array:
+        """The values plus normal noise of the standard deviation "noise"."""
+        noise = self.probability.get("noise", 0)
+        if not noise:
+            return values
+        noisy: Array = values + noise * self.rng.standard_normal(values.shape, dtype=np.float32)
+        return noisy.astype(values.dtype, copy=False)
 
     def of_rows(self, part: str, shape: tuple[int, ...], dtype: Any) -> Array | None:
         """The mask for an array of this shape (R, D); of an embedding, that of its words too."""

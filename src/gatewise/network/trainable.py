@@ -101,7 +101,7 @@ class Network(Trainable):
     def inputs(self, ops: RecordingOps, batch: Batch) -> Any:
         """Inputs of the first layer, as `network.forward.inputs`, with dropout on the embedding."""
         x = inputs(ops, self.variables, self.with_rows(batch))
-        return ops.dropout(x, "embedding") if batch.values is None else x
+        return ops.dropout(x, "embedding") if batch.values is None else self.dropout.noisy(x)
 
     @staticmethod
     def _accumulate(logits: Variable, gradient: Array, share: float) -> None:

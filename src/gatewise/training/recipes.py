@@ -2,8 +2,9 @@
 
 `fast` is the default for texts, `series` for time series, `tagging` for a label per step. With a pretrained model the
 default is `finetune`; below 2,000 labelled rows, of a classifier below 5,000, it is `frozen`; with unlabelled texts or
-changed fields `few-shot` below 2,000. `best` is the most accurate and the slowest. `tutorial` reproduces the Keras
-tutorial of docs/tutorial.md. `recipe("fast", units=128, ngrams__order=2)` changes two fields.
+changed fields `few-shot` below 2,000. `best` is the most accurate and the slowest. `lstm` is `fast`, for series
+`series`, with the LSTM as the only member. `tutorial` reproduces the Keras tutorial of docs/tutorial.md.
+`recipe("fast", units=128, ngrams__order=2)` changes two fields.
 """
 
 from __future__ import annotations
@@ -52,6 +53,17 @@ class TextRecipe:
     `gatewise.text.subwords`), the one of both with the lower held-out loss of the n-gram model ("auto",
     `gatewise.training.members.ngrams`), a word as in `keras.datasets.imdb` ("keras"), or what stands between spaces
     ("spaces", `gatewise.text.spaces`), which has the labels of a tagger."""
+
+
+@dataclass(frozen=True)
+class SeriesRecipe:
+    """Steps of series."""
+
+    windows: Number = 0
+    """Most rows of the longest training series: the LSTM reads a longer one in windows of several steps
+    (`gatewise.model.preprocessor.SeriesPreprocessor`), and the time. 0: every step by itself, without the time."""
+    noise: NotNegative = 0.0
+    """Standard deviation of the normal noise that training adds to what the LSTM reads of a series (Bishop 1995)."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +192,7 @@ class Recipe:
     name: str
     """Name of the recipe, written to the model card."""
     text: TextRecipe = TextRecipe()
+    series: SeriesRecipe = SeriesRecipe()
     lstm: LSTMRecipe = LSTMRecipe()
     optimisation: OptimisationRecipe = OptimisationRecipe()
     validation: ValidationRecipe = ValidationRecipe()
@@ -242,7 +255,8 @@ class Recipe:
     def dropout(self) -> dict[str, float]:
         """Dropout probability by place, as `gatewise.network.trainable.Network` takes it."""
         lstm = self.lstm
-        return {"word": lstm.dropout_word, "embedding": lstm.dropout_embedding, "output": lstm.dropout_output}
+        found = {"word": lstm.dropout_word, "embedding": lstm.dropout_embedding, "output": lstm.dropout_output}
+        return found | {"noise": self.series.noise}
 
 
 _FINETUNE = Recipe(
@@ -329,9 +343,10 @@ _RECIPES = (
     ),
     Recipe(
         name="series",
+        series=SeriesRecipe(windows=64, noise=0.5),
         lstm=LSTMRecipe(units=32, bidirectional=True, pooling="mean+max", dropout_output=0.3),
         optimisation=OptimisationRecipe(
-            epochs=20, min_steps=300, batch_size=16, learning_rate=0.005, schedule="one-cycle", grad_clip=1.0
+            epochs=20, min_steps=500, batch_size=16, learning_rate=0.012, schedule="one-cycle", grad_clip=1.0
         ),
         validation=ValidationRecipe(folds=5),
         convolutions=ConvolutionsRecipe(features=9_996),
@@ -359,6 +374,8 @@ _RECIPES = (
     ),
 )
 RECIPES: dict[str, Recipe] = {one.name: one for one in _RECIPES}
+RECIPES["lstm"] = replace(RECIPES["fast"], name="lstm", text=TextRecipe(), ngrams=NgramsRecipe())
+_LSTM_OF_SERIES = replace(RECIPES["series"], name="lstm", convolutions=ConvolutionsRecipe())
 
 
 def default_recipe(
@@ -454,7 +471,7 @@ def recipe_of_run(
     if start is not None and start.has_lstm and not changes and not given.get("unlabelled"):
         most = FEW_ROWS if start.model is None else FROZEN_ROWS
     default = default_recipe(rows, start is not None, kind or "text", task, frozen_rows=most)
-    found = recipe(name or default, **changes)
+    found = recipe(_LSTM_OF_SERIES if name == "lstm" and kind == "series" else name or default, **changes)
     check_settings(found, kind, task, **given)
     if found.frozen and start is None:
         raise InputError("optimisation.epochs must be at least 1 without a pretrained model, whose layers would stay")
@@ -508,7 +525,7 @@ def check_settings(
     cut = "validation.fraction validation.split validation.folds"
     unread = [  # these groups and fields where the first value is true
         (kind == "series", "text ngrams unlabelled", "is for texts, and these are series"),
-        (kind == "text", "convolutions validation.folds", "is for series, and these are texts"),
+        (kind == "text", "series convolutions validation.folds", "is for series, and these are texts"),
         (not unlabelled, "unlabelled", "is for unlabelled texts, and there are none"),
         (not recipe.ngrams.order, "ngrams", "is for the n-gram model, and ngrams.order is 0"),
         (validation, cut, "cuts a validation set from the data, and one is given"),

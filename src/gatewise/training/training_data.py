@@ -262,6 +262,7 @@ def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: 
     if recipe.ngrams.order:
         check_vocab_size(size)
     arch = recipe.architecture("tokens" if data.kind == "text" else "channels", size, data.target.outputs)
+    arch = replace(arch, unread=preprocessor.inputs.unread)
     full_sequences = preprocessor.encode_batch(data.inputs)
     sequences, settings = [truncate(s, arch) for s in full_sequences], recipe.optimisation
     if settings.min_batch_tokens:
@@ -329,7 +330,7 @@ def _joined(data: Labelled, validation: Labelled) -> Labelled:
 
 def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextPreprocessor | SeriesPreprocessor:
     if data.kind == "series":
-        return SeriesPreprocessor.fit([data.inputs[n] for n in train])
+        return SeriesPreprocessor.fit([data.inputs[n] for n in train], recipe.series.windows)
     texts, size = cast(list[str], data.inputs), recipe.text.vocab_size
     if recipe.text.tokenization == "keras":
         return TextPreprocessor(text.KerasEncoding(text.keras_index(texts), size))

@@ -80,7 +80,7 @@ def _by_channel(net: LSTM, example: Example) -> Array:
 
     def edited() -> Iterator[Array]:
         for row in example.rows:
-            for channel in range(example.sequence.shape[1]):
+            for channel in range(net.arch.unread, example.sequence.shape[1]):
                 sequence = example.sequence.copy()
                 sequence[row, channel] = 0
                 yield sequence

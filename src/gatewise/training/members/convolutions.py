@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 
 from gatewise.data.splits import leave_one_out_folds
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
-from gatewise.members.convolutions import Convolutions, features_of, with_differences
+from gatewise.members.convolutions import Convolutions, features_of, steps_of, with_differences
+from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.training.dense_solver import Ridge, ridge_of_sums, ridge_sums
 from gatewise.training.members import Run
 from gatewise.training.ridge_targets import L2, RidgeTargets
@@ -65,12 +66,15 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
         folds = leave_one_out_folds(data.take(rows))
         if len(rows) > MOST_ROWS:
             folds = [np.concatenate(folds[::5])]
-    given, sequences = RidgeTargets.of(training_data, rows, folds), training_data.full(rows)
+    given, window = RidgeTargets.of(training_data, rows, folds), _window(training_data)
+    size = training_data.preprocessor.inputs.unread or training_data.preprocessor.inputs.size
+    sequences = [steps_of(one, size // window, window) for one in training_data.full(rows)]
     fit_some = _fit_few if len(rows) <= MOST_ROWS else _fit_many
     best = fit_some(given, sequences, training_data.recipe.convolutions.features, run.seed)
     scale, shift = given.calibration(best.values)
     folded = (scale * best.weight / best.scale[:, None]).astype(np.float32)
-    found = FittedMember(Convolutions(best.banks, best.mean.astype(np.float32), folded), scale * best.bias + shift)
+    member = Convolutions(best.banks, best.mean.astype(np.float32), folded, window)
+    found = FittedMember(member, scale * best.bias + shift)
     run.callback.log(f"convolutions: {best.summary}; fitted in {time.perf_counter() - start:.1f} s")
     if own:
         held_out = found.logits(training_data.full(validation))
@@ -79,6 +83,11 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
         out_of_fold[given.held] = scale * best.values + shift
         held_out = out_of_fold[validation]
     return replace(found, held_out=held_out, l2=WEIGHT_L2, others_l2=WEIGHT_L2, shifts=False)
+
+
+def _window(data: TrainingData) -> int:
+    """Steps of a series in a row of a sequence."""
+    return max(1, data.preprocessor.window) if isinstance(data.preprocessor, SeriesPreprocessor) else 1
 
 
 def dilations_of(length: int, per_kernel: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
