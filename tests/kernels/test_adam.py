@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from gatewise.errors import InputError
 from gatewise.kernels import adam, native
 from gatewise.types import Array
 from tests.kernels.batches import HERE, needs_native
@@ -254,101 +251,6 @@ def test_empty_arrays(shape: tuple[int, int], where: str) -> None:
     for chosen in (rows[:0], rows, None):
         adam.catch_up(table[0], chosen, *table[1:], last, 4, *given, **BETAS)
         assert (last == (4 if chosen is None or len(chosen) else 0)).all()
-
-
-Call = Callable[..., None]
-
-
-def calls(**changed: Any) -> Iterator[Call]:
-    """step, step on rows and catch_up on sound arguments, but for those in `changed`."""
-    w, m, v = arrays((6, 5))
-    numbers = {"rate": 1e-3, "epsilon": 1e-8, **BETAS}
-    rows = np.array([4, 0, 2])
-    given: dict[str, Any] = {"weight": w, "m": m, "v": v, **numbers, "grad": w + 1}
-    yield partial(adam.step, **{**given, **{k: x for k, x in changed.items() if k not in ("rows", "last", "now")}})
-    given |= {"rows": rows, "grad": np.ones((3, 5), np.float32)}
-    yield partial(adam.step, **{**given, **{k: x for k, x in changed.items() if k not in ("last", "now")}})
-    rates, epsilons = schedule(9)
-    given = {"weight": w, "rows": rows, "m": m, "v": v, "last": np.zeros(6, np.int64), "now": 9, **BETAS}
-    given |= {"rates": rates, "epsilons": epsilons}
-    yield partial(adam.catch_up, **{**given, **{k: x for k, x in changed.items() if k in given}})
-
-
-STEP, STEP_ROWS, CATCH_UP = range(3)
-F32 = np.float32
-SHARED = np.zeros((9, 5), F32)
-READ_ONLY = np.zeros((6, 5), F32)
-READ_ONLY.flags.writeable = False
-UNALIGNED = np.zeros(6 * 5 * 4 + 1, np.uint8)[1:].view(F32).reshape(6, 5)
-
-
-def test_the_arguments_above_are_sound(where: str) -> None:
-    for call in calls():
-        call()
-
-
-@pytest.mark.parametrize(
-    ("function", "changed", "message"),
-    [
-        (STEP, {"m": np.zeros((5, 6), F32)}, r"m: expected \(6, 5\), got \(5, 6\)"),
-        (STEP, {"v": np.zeros((6, 5))}, "v is float64, weight is float32"),
-        (STEP, {"grad": np.zeros((6, 4), F32)}, r"grad: expected \(6, 5\)"),
-        (STEP, {"grad": np.zeros((6, 5), np.int32)}, "grad: Adam computes in float32 or float64, not int32"),
-        (STEP, {"grad": np.zeros((6, 5), ">f4")}, "grad: Adam computes in"),
-        (STEP, {"grad": np.zeros((5, 6), F32).T}, "grad must be C-contiguous"),
-        (STEP, {"weight": UNALIGNED}, "weight must be C-contiguous and aligned"),
-        (STEP, {"m": READ_ONLY}, "m is read-only"),
-        (STEP, {"m": SHARED[:6], "v": SHARED[3:]}, "m and v share memory"),
-        (STEP, {"m": SHARED[:6], "grad": SHARED[:6]}, "share memory"),
-        (STEP, {"rate": math.nan}, "rate must be a finite float32, not nan"),
-        (STEP, {"rate": 1e39}, "rate must be a finite float32"),
-        (STEP, {"scale": math.nan}, "scale must be a finite"),
-        (STEP, {"epsilon": 0.0}, "epsilon must be at least 1.18e-38, not 0.0"),
-        (STEP, {"epsilon": 1e-40}, "epsilon must be at least"),
-        (STEP, {"epsilon": math.nan}, "epsilon must be at least"),
-        (STEP, {"beta_1": 1.0}, "beta_1 must be at least 0 and below 1, not 1.0"),
-        (STEP, {"beta_2": -0.1}, "beta_2 must be"),
-        (STEP_ROWS, {"weight": np.zeros(30, F32)}, r"weight: expected \(V, D\), got \(30,\)"),
-        (STEP_ROWS, {"v": np.zeros((5, 5), F32)}, r"v: expected \(6, 5\)"),
-        (STEP_ROWS, {"grad": np.zeros((4, 5), F32)}, r"grad: expected \(3, 5\)"),
-        (STEP_ROWS, {"grad": np.zeros((3, 6), F32)}, r"grad: expected \(3, 5\)"),
-        (STEP_ROWS, {"rows": np.array([0, 2, 6])}, "rows must be from 0 to 5, found 0 to 6"),
-        (STEP_ROWS, {"rows": np.array([0, -1, 3])}, "rows must be from 0 to 5, found -1 to 3"),
-        (STEP_ROWS, {"rows": np.array([3, 1, 3])}, "rows must be distinct"),
-        (STEP_ROWS, {"rows": np.array([0, 1, 2], np.int32)}, r"rows: expected \(R,\) int64"),
-        (STEP_ROWS, {"rows": np.zeros((3, 1), np.int64)}, r"rows: expected \(R,\) int64"),
-        (STEP_ROWS, {"rows": np.arange(6)[::2]}, r"rows: expected \(R,\) int64, contiguous"),
-        (STEP_ROWS, {"epsilon": 0.0}, "epsilon must be"),
-        (CATCH_UP, {"rows": np.array([7])}, "rows must be from 0 to 5"),
-        (CATCH_UP, {"rows": np.array([1, 1])}, "rows must be distinct"),
-        (CATCH_UP, {"m": np.zeros((6, 4), F32)}, r"m: expected \(6, 5\)"),
-        (CATCH_UP, {"last": np.zeros(5, np.int64)}, r"last: expected \(6,\) int32 or int64, got \(5,\)"),
-        (CATCH_UP, {"last": np.zeros(6, np.int16)}, "last: expected"),
-        (CATCH_UP, {"last": np.full(6, 10)}, "last: steps must be from 0 to 9, found 10 to 10"),
-        (CATCH_UP, {"last": np.full(6, -1)}, "last: steps must be from 0 to 9, found -1"),
-        (CATCH_UP, {"now": -1}, "last: steps must be from 0 to -1"),
-        (CATCH_UP, {"now": 10}, "rates: 10 numbers do not reach step 10"),
-        (CATCH_UP, {"epsilons": np.zeros(9, F32)}, "epsilons: 9 numbers do not reach step 9"),
-        (CATCH_UP, {"rates": np.zeros(10)}, r"rates: expected \(S,\) float32"),
-        (CATCH_UP, {"rates": np.zeros(20, F32)[::2]}, r"rates: expected \(S,\) float32, contiguous"),
-        (CATCH_UP, {"epsilons": np.zeros(10, F32)}, "epsilons must be at least 1.18e-38 from step 1 to 9"),
-        (CATCH_UP, {"beta_1": 1.5}, "beta_1 must be"),
-    ],
-)
-def test_bad_arguments_are_refused(function: int, changed: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        list(calls(**changed))[function]()
-
-
-def test_bad_numbers_of_the_correction_and_the_norm() -> None:
-    with pytest.raises(InputError, match="the first step of Adam is 1, not 0"):
-        adam.corrected(1e-3, 1e-7, **BETAS, step=0, keras=True)
-    with pytest.raises(InputError, match="beta_2 must be"):
-        adam.corrected(1e-3, 1e-7, 0.9, 1.0, step=1, keras=True)
-    with pytest.raises(InputError, match="array 1: Adam computes in float32 or float64, not float16"):
-        adam.squared_norm([np.zeros(2, F32), np.zeros(2, np.float16)])
-    with pytest.raises(InputError, match="array 0 must be C-contiguous"):
-        adam.squared_norm([np.zeros((2, 3), F32).T])
 
 
 @needs_native
