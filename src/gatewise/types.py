@@ -21,19 +21,9 @@ Gate = Literal["sigmoid", "binary"]
 """Activation of the gates i, f and o: the logistic sigmoid, or exactly 0 or 1 (Li et al. 2018)."""
 
 Activation = Literal[
-    "linear",
-    "relu",
-    "leaky_relu",
-    "tanh",
-    "sigmoid",
-    "hard_sigmoid",
-    "gelu",
-    "elu",
-    "selu",
-    "silu",
-    "softplus",
-    "softsign",
-]
+    "linear", "relu", "leaky_relu", "tanh", "sigmoid", "hard_sigmoid",
+    "gelu", "elu", "selu", "silu", "softplus", "softsign",
+]  # fmt: skip
 """Activation of a dense layer, by its name in Keras (`gatewise.network.activations`)."""
 
 Precision = Literal["float32", "bf16"]
