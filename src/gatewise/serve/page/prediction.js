@@ -83,7 +83,7 @@ export function createPredictionView(root, store) {
 		colourBy.value = state.colourBy;
 		drawMethods(data?.attribution, model);
 		const explained = data?.prediction.step ?? null;
-		const wordAt = (n) => `“${safeText(data.words[n], 24)}”`;
+		const wordAt = (n) => (tokenNounOf(state) === "step" ? `step ${n + 1}` : `“${safeText(data.words[n], 24)}”`);
 		const ofStep = explained === null ? "" : ` for ${wordAt(explained)}`;
 		setText(heading, `${state.outdated ? "Earlier prediction" : "Prediction"}${ofStep}:`);
 		explain.hidden = !state.choice || explained === null || selectedWord(state) === explained;

@@ -3,7 +3,7 @@
 export const START = {
 	text: "",
 	w: null, // selected word; null: the word with the largest score
-	step: null, // of a tagger: the word whose label is explained; null: the first one that is not O
+	step: null, // of a tagger: the explained word; null: the first one that is not O
 	u: null, // selected unit; null: the unit with the largest effect
 	s: 5, // step inside the cell, 1 to 7
 	heatmap: "c", // gate or state of the heat map
