@@ -201,6 +201,23 @@ def test_what_cannot_be_streamed_is_refused_by_name() -> None:
     assert np.array_equal(unused.stream().push("word1 word2").logits, alone)
 
 
+@needs_native
+def test_series_in_windows_of_one_step_are_streamed_and_longer_ones_refused() -> None:
+    series = [np.random.default_rng(n).normal(0, 2, (20, 2)).astype(np.float32) for n in range(9)]
+
+    def model_of(rows: int) -> Model:
+        made = SeriesPreprocessor.fit(series, rows)
+        arch = Architecture.stacked("channels", made.inputs.size, 0, 9, unread=made.inputs.unread)
+        return Model.of_network(arch, initial_parameters(arch, np.random.default_rng(0)), made, ["no", "yes"])
+
+    model, long = model_of(64), np.concatenate(series[:3])  # longer than the series of the training
+    stream = model.stream()
+    for end, step in enumerate(long, 1):
+        assert np.array_equal(stream.push(step).logits, model.logits([long[:end]])[0]), end
+    with pytest.raises(InputError, match=r"windows of 4 steps.*windows=0"):
+        model_of(5).stream()
+
+
 def test_a_state_of_anything_else_is_refused() -> None:
     model = _model("six", pooling="mean")
     stream = model.stream()
