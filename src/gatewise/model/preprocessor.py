@@ -300,6 +300,8 @@ class SeriesPreprocessor:
                 f"step {step}: a value is missing; a stream cannot interpolate it, because it does not know the next "
                 "one: give a number, such as the last value"
             )
+        if not self.mask and not self.window:
+            return row
         row = np.concatenate([row, np.zeros((1, 1), np.float32)], axis=1) if self.mask else row
         time = time_channels(np.array([step + 1]), self.steps[1]).astype(np.float32) if self.window else row[:, :0]
         return np.concatenate([row, time], axis=1)
