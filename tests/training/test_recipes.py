@@ -38,7 +38,6 @@ def classifier() -> Model:
     [
         ("finetune", {"student_epochs": 3}, {}, "unlabelled.student_epochs is for unlabelled texts"),
         ("finetune", {"lsa_components": 9}, {}, "unlabelled.lsa_components is for unlabelled texts"),
-        ("finetune", {"max_pseudo_labels": 9}, {}, "unlabelled.max_pseudo_labels is for unlabelled texts"),
         ("finetune", {"teacher": "stacking"}, {}, "unlabelled.teacher is for unlabelled texts"),
         ("finetune", {"ngrams__scaling": "tfidf"}, UNLABELLED, "'tfidf' cannot be added"),
         ("fast", {"ngrams__order": 0, "ngrams__l2": 5.0}, {}, "ngrams.l2 is for the n-gram model"),

@@ -157,8 +157,9 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM, monkey
     assert [default_recipe(rows, True, frozen_rows=5_000) for rows in (4_999, 5_000)] == ["frozen", "finetune"]
     for limit, some, total in ((150_000, 150, 354), (100, 100, 154)):
         monkeypatch.setattr(module, "MAX_TEXTS", limit)
+        monkeypatch.setattr(module, "MAX_SOFT_LABELS", 150)
         recorder = Recorder()
-        options: dict[str, Any] = {"unlabelled": review_texts(300), **FEW, "max_pseudo_labels": 150}
+        options: dict[str, Any] = {"unlabelled": review_texts(300), **FEW}
         model = train(made_reviews(60, 3), pretrained=pretrained, callbacks=recorder, **options)
         assert model.metadata.recipe == "few-shot"
         assert any(one.startswith(f"stacking on 54 labelled of {total} texts: LSA x ") for one in recorder.messages)

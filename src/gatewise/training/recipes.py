@@ -154,10 +154,8 @@ class UnlabelledRecipe:
     student_epochs: Number = 0
     """Epochs of a student on labels and the teacher's soft labels of unlabelled texts. 0: no student."""
     teacher: Literal["network", "stacking"] = "network"
-    """What predicts the soft labels: a network and its n-grams, or stacking (`training.unlabelled`). Without LSA or
-    n-grams it is a network."""
-    max_pseudo_labels: Number = 0
-    """Most unlabelled texts that get a soft label, evenly spaced. 0: all."""
+    """What predicts the soft labels: a network and its n-grams, of all unlabelled texts, or stacking, of at most 10,000
+    (`training.unlabelled`). Without LSA or n-grams it is a network."""
     lsa_components: Number = 0
     """Components of the LSA over all texts (`training.unlabelled`). scikit-learn: `TruncatedSVD(n_components)`. 0: no
     LSA."""
@@ -302,7 +300,7 @@ _RECIPES = (
             _FINETUNE, {"direction_loss": 0.0, "dropout_word": 0.1, "epochs": 1, "min_steps": 0, "probe_l2": 500.0}
         ),
         name="few-shot",
-        unlabelled=UnlabelledRecipe(student_epochs=1, teacher="stacking", max_pseudo_labels=10_000, lsa_components=80),
+        unlabelled=UnlabelledRecipe(student_epochs=1, teacher="stacking", lsa_components=80),
     ),
     # Its states are computed once, so that it takes no longer than `fast`: docs/log/accuracy.md.
     Recipe(

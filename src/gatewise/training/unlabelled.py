@@ -66,6 +66,7 @@ OVERSAMPLING, POWER_ITERATIONS = 20, 8  # of the randomised SVD; fewer give a cl
 EPSILON = 1e-10  # squared singular values below this part of the largest are rounding errors of single precision
 ENTRIES_PER_PIECE, ROWS_PER_PIECE = 1 << 18, 1 << 13  # of a thread
 LSA_ORDER, LSA_MIN_DF = 3, 10  # of the n-grams; rarer ones tell more about the texts they are from than about others
+MAX_SOFT_LABELS = 10_000  # unlabelled texts that stacking labels: more take longer, and teach no more (docs/log)
 MAX_TEXTS = 150_000  # unlabelled texts of the classifier's LSA: time and memory grow with them (docs/log)
 
 Probabilities = NDArray[np.float64]  # (m, K)
@@ -89,7 +90,8 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
         run.ngrams["LSA classifier"] = lsa_classifier(data, lsa)
     if not settings.student_epochs:
         return data
-    query, found = subsampled(np.arange(len(sequences)), settings.max_pseudo_labels), None
+    most = MAX_SOFT_LABELS if settings.teacher == "stacking" else 0
+    query, found = subsampled(np.arange(len(sequences)), most), None
     if settings.teacher == "stacking" and data.recipe.uses_lsa:
         run.callback.log(f"teacher: stacking, for {run.unlabelled}")
         if not current().rank:
