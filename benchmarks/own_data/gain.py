@@ -1,0 +1,92 @@
+"""Gain of the LSTM: the ensemble minus the best ensemble without it, fitted to the same held-out logits.
+
+Both are measured on the test part of a series set or of a made task (`memory_data`):
+
+    python -m benchmarks.own_data gain [--only NAME,...] [--seeds N] [--packages DIR] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import sysconfig
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+import gatewise as gw
+from benchmarks.machine import ROOT, machine, now, revision
+from benchmarks.own_data.memory_data import TASKS, made
+from benchmarks.own_data.series_data import CLASSIFICATION, read
+from gatewise.training.stack import stack
+
+RESULTS = ROOT / "benchmarks" / "results" / "own_data_gain.json"
+
+
+def measured(name: str, seed: int, packages: Path) -> dict[str, Any]:
+    """Accuracy and log loss of each test row (n,) with the LSTM, without it and of the LSTM alone."""
+    parts = ("TRAIN", "TEST")
+    data, test = (made(name, part, seed) if name in TASKS else read(name, part, packages) for part in parts)
+    seen: list[Any] = []
+
+    def keep(members: Any, *arguments: Any, **options: Any) -> Any:
+        seen[:] = [members, stack(members[1:], *arguments, **options)]
+        return stack(members, *arguments, **options)
+
+    began = time.process_time()
+    with patch("gatewise.training.train.stack", keep):
+        model = gw.train(data.inputs, data.labels, seed=seed, verbose=0)
+    seconds, sequences = time.process_time() - began, model.preprocessor.encode_batch(test.inputs)
+    members, without = seen
+    others = sum(w * one.logits(sequences) for w, one in zip(without.weights, members[1:], strict=True)) + without.shift
+    truth = np.array([list(model.classes).index(str(label)) for label in test.labels])
+    found: dict[str, Any] = {"seconds": seconds, "weight": model.ensemble.lstm_weight}
+    alone = model.ensemble.lstm.logits(sequences)
+    for who, logits in (("with", model.ensemble.logits(sequences)), ("without", others), ("alone", alone)):
+        p = model.ensemble.target.probabilities(logits)
+        found[who] = (p.argmax(axis=1) == truth), -np.log(np.maximum(p[np.arange(len(p)), truth], 1e-15))
+    return found
+
+
+def row(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Means over the seeds, and the gain with its standard error over the test rows."""
+    each = {who: np.mean([run[who] for run in runs], axis=0) for who in ("with", "without", "alone")}  # (2, n)
+    gain = each["with"] - each["without"]
+    error = gain.std(axis=1, ddof=1) / np.sqrt(gain.shape[1])
+    return {
+        "default": float(each["with"][0].mean()),
+        "lstm": float(each["alone"][0].mean()),
+        "gain": float(gain[0].mean()),
+        "gain_error": float(error[0]),
+        "loss": float(each["with"][1].mean()),
+        "loss_gain": float(-gain[1].mean()),
+        "loss_error": float(error[1]),
+        "weight": float(np.mean([run["weight"] for run in runs])),
+        "cpu_seconds": float(np.mean([run["seconds"] for run in runs])),
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    names = [*CLASSIFICATION, *TASKS]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.own_data gain")
+    parser.add_argument("--only", default=",".join(names), help="sets, separated by commas")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--packages", type=Path, default=Path(sysconfig.get_path("purelib")))
+    parser.add_argument("--json", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    results: dict[str, Any] = json.loads(options.json.read_text()) if options.json.exists() else {}
+    for name in options.only.split(","):
+        found = row([measured(name, seed, options.packages) for seed in range(options.seeds)])
+        results[name] = found | {"seeds": options.seeds, "machine": machine(), "date": now(), "revision": revision()}
+        print(name, {key: round(value, 3) for key, value in found.items()}, flush=True)
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
