@@ -219,7 +219,7 @@ CASES: dict[str, Case] = {
     "Packed": Case(Packed, (_IDS, _LENGTHS), {"classes": CLASSES}, "both 5"),
     "MaskedMean": Case(MaskedMean, (_IDS, _LENGTHS), {"classes": CLASSES}, "both 5", "mean"),
     "TimeFirst": Case(TimeFirst, _SERIES, {}, "forward 6", hidden="relu 5, elu 4", task="regression"),
-    "Attention": Case(Attention, _IDS, refused=r"'softmax' \(softmax, operation 4\)|'\w+' \(\w+, operation"),
+    "Attention": Case(Attention, _IDS, refused=r"'softmax' \(softmax, operation 4\): .*attention over the steps"),
     "Characters": Case(Characters, _IDS, {"task": "tagging"}, "forward 8, forward 8", "none", task="tagging"),
 }
 

@@ -310,6 +310,8 @@ class _Reader:
         before = self.before
         if before is None:
             operation.refuse(f"it does not read the inputs as they are{self._between()}")
+        if isinstance(before.what, Act) and before.what.name.endswith("softmax"):
+            before.refuse("a softmax may only be the last layer; attention over the steps is not read")
         if before.y is not None and self._find(before.y) is None:
             raise InputError(f"layer {before} differs by more than {TOLERANCE:g} from what gatewise computes for it")
         what = "what it reads is" if operation.what is not None else "the outputs are"
