@@ -413,6 +413,8 @@ class Model:
         from gatewise.explain.attribution.faithfulness import STEPS, choose, measure_all, sample
 
         steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, self.architecture.top.units)
+        if isinstance(self.preprocessor, SeriesPreprocessor):  # the other members read every step of a window
+            steps //= max(1, self.preprocessor.window)
         rows = sample([min(len(s), self.architecture.max_length or len(s)) for s in sequences], steps=steps)
         if not rows:
             return self
