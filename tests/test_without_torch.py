@@ -60,10 +60,15 @@ def pretrain():
     gw.pretrain([*texts, *more], recipe=recipe, seed=2, out="pretrained")
 
 def train(name):
-    changes = {"series": SERIES, "forecast": {}, "tutorial": {"max_length": 50, **SIZE}, "fast": SIZE}.get(name)
+    changes = {"series": SERIES, "forecast": {}, "tutorial": {"max_length": 50, **SIZE}}.get(name)
+    if name in ("fast", "lstm", "tagging"):
+        changes = SIZE
     if changes is None:
         changes = {"pretrained": "pretrained", "unlabelled": more, "lsa_components": 4}
     given = (series, kinds) if name in ("series", "forecast") else (texts, labels)
+    if name == "tagging":
+        words = [one.split() for one in texts]
+        given, changes = (words, [["ab"[len(word) > 4] for word in one] for one in words]), {"task": "tagging", **SIZE}
     model = gw.train(*given, recipe=name, out=name, **EPOCH, **changes)
     assert model.predict(given[0][:2]).shape == (2,)
 

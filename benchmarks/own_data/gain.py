@@ -1,6 +1,6 @@
 """Gain of the LSTM: the ensemble minus the best ensemble without it, fitted to the same held-out logits.
 
-Both are measured on the test part of a series set or of a made task (`memory_data`):
+Both are measured on the test parts of a series set, of a made task (`memory_data`) or of a text set:
 
     python -m benchmarks.own_data gain [--only NAME,...] [--seeds N] [--packages DIR] [--json FILE]
 """
@@ -23,15 +23,30 @@ import gatewise as gw
 from benchmarks.machine import ROOT, machine, now, revision
 from benchmarks.own_data.memory_data import TASKS, made
 from benchmarks.own_data.series_data import CLASSIFICATION, read
+from benchmarks.own_data.text_sets import TEXT_SETS, text_set
 from gatewise.training.stack import stack
 
 RESULTS = ROOT / "benchmarks" / "results" / "own_data_gain.json"
 
 
+def parts(name: str, seed: int, packages: Path) -> list[tuple[Any, Any, Any, Any]]:
+    """Inputs and labels of each training part, and those of its test part."""
+    if name in (one.name for one in TEXT_SETS):
+        return [(*cut.train, *cut.test) for cut in text_set(name).load(packages)]
+    data, test = (made(name, part, seed) if name in TASKS else read(name, part, packages) for part in ("TRAIN", "TEST"))
+    return [(data.inputs, data.labels, test.inputs, test.labels)]
+
+
 def measured(name: str, seed: int, packages: Path) -> dict[str, Any]:
-    """Accuracy and log loss of each test row (n,) with the LSTM, without it and of the LSTM alone."""
-    parts = ("TRAIN", "TEST")
-    data, test = (made(name, part, seed) if name in TASKS else read(name, part, packages) for part in parts)
+    """Accuracy and log loss (2, n) of the test rows with the LSTM, without it and of the LSTM alone."""
+    runs = [measured_part(*one, seed) for one in parts(name, seed, packages)]
+    means = {key: float(np.mean([run[key] for run in runs])) for key in ("seconds", "weight")}
+    each = {key: np.concatenate([run[key] for run in runs], axis=1) for key in ("with", "without", "alone")}
+    return means | each
+
+
+def measured_part(inputs: Any, labels: Any, test: Any, test_labels: Any, seed: int) -> dict[str, Any]:
+    """As `measured`, of one training part."""
     seen: list[Any] = []
 
     def keep(members: Any, *arguments: Any, **options: Any) -> Any:
@@ -40,16 +55,16 @@ def measured(name: str, seed: int, packages: Path) -> dict[str, Any]:
 
     began = time.process_time()
     with patch("gatewise.training.train.stack", keep):
-        model = gw.train(data.inputs, data.labels, seed=seed, verbose=0)
-    seconds, sequences = time.process_time() - began, model.preprocessor.encode_batch(test.inputs)
+        model = gw.train(inputs, labels, seed=seed, verbose=0)
+    seconds, sequences = time.process_time() - began, model.preprocessor.encode_batch(test)
     members, without = seen
     others = sum(w * one.logits(sequences) for w, one in zip(without.weights, members[1:], strict=True)) + without.shift
-    truth = np.array([list(model.classes).index(str(label)) for label in test.labels])
+    truth = np.array([list(model.classes).index(str(label)) for label in test_labels])
     found: dict[str, Any] = {"seconds": seconds, "weight": model.ensemble.lstm_weight}
     alone = model.ensemble.lstm.logits(sequences)
     for who, logits in (("with", model.ensemble.logits(sequences)), ("without", others), ("alone", alone)):
         p = model.ensemble.target.probabilities(logits)
-        found[who] = (p.argmax(axis=1) == truth), -np.log(np.maximum(p[np.arange(len(p)), truth], 1e-15))
+        found[who] = np.stack([p.argmax(axis=1) == truth, -np.log(np.maximum(p[np.arange(len(p)), truth], 1e-15))])
     return found
 
 
@@ -72,7 +87,7 @@ def row(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    names = [*CLASSIFICATION, *TASKS]
+    names = [*CLASSIFICATION, *TASKS, *(one.name for one in TEXT_SETS)]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.own_data gain")
     parser.add_argument("--only", default=",".join(names), help="sets, separated by commas")
     parser.add_argument("--seeds", type=int, default=3)

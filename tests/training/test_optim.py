@@ -28,6 +28,9 @@ SMALL: dict[str, Any] = {"units": 7, "batch_size": 16, "epochs": 1}
 TEXT: dict[str, Any] = {**SMALL, "embedding_dim": 5, "vocab_size": 400}
 
 
+STEPS_AS_THEY_ARE = {"windows": 0, "noise": 0.0}
+
+
 class Case(NamedTuple):
     recipe: str
     changes: dict[str, Any]
@@ -41,7 +44,7 @@ CASES = {
     ),
     "tutorial": Case("tutorial", {**TEXT, "max_length": 60}),
     "tutorial, changing rate": Case("tutorial", {**TEXT, "max_length": 60, "schedule": "one-cycle"}),
-    "series": Case("series", {**SMALL, "dropout_output": 0.0, "folds": 0, "grad_clip": 0.2}),
+    "series": Case("series", {**SMALL, "dropout_output": 0.0, "folds": 0, "grad_clip": 0.2, **STEPS_AS_THEY_ARE}),
 }
 
 

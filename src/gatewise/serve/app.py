@@ -116,7 +116,8 @@ def _routes(state: State) -> APIRouter:
         """The explanation of a prediction: attribution, prefix predictions, gates."""
         return _Json(await answer_explain(state, request.scope, await request.body()))
 
-    events: dict[int | str, Any] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+    event = {"type": "object", "properties": {"event": {"type": "string"}, "data": {"type": "string"}}}
+    events: dict[int | str, Any] = {200: {"content": {"text/event-stream": {"schema": event}}}}
 
     @api.post("/stream", response_class=Response, responses=events, openapi_extra=body_of(schemas.StreamRequest))
     async def stream(request: Request) -> Response:

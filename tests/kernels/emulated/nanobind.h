@@ -211,6 +211,16 @@ class module_ {
     }
 };
 
+// Compiles, and is not in the program: its pipe has functions of values only.
+template <class T>
+struct class_ {
+    class_(module_&, const char*) {}
+    template <class... Arguments>
+    class_& def(const Arguments&...) {
+        return *this;
+    }
+};
+
 }  // namespace nanobind
 
 #define NB_MODULE(name, variable) void register_functions(nanobind::module_& variable)
