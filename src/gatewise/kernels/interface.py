@@ -167,6 +167,10 @@ class Kernel(Protocol):
         """One LSTM for streams, as `project` and `forward` of one step at a time. It may copy the weights."""
         ...
 
+    def dense(self, weight: Array, bias: Array) -> Callable[[Array], Array]:
+        """One dense layer for streams: `project` of (1, D), on one thread."""
+        ...
+
     def backward(
         self,
         saved: SavedActivations,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable
 from copy import copy
 from functools import cache
 from importlib import import_module
@@ -120,6 +121,11 @@ class Native:
             )
         step: Stepper = extension.Stepper(self._isa or isa(), weight_ih, weight_hh, bias, gate == "binary")
         return step
+
+    def dense(self, weight: Array, bias: Array) -> Callable[[Array], Array]:
+        """As `Kernel.dense`. The extension checks each x; the checks of `project` take longer than the product."""
+        name, linear = self._isa or isa(), _extension().linear
+        return lambda x: linear(name, 1, x, weight, bias)
 
     def backward(
         self,

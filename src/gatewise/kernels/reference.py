@@ -86,6 +86,9 @@ class Reference:
 
         return step
 
+    def dense(self, weight: Array, bias: Array) -> Callable[[Array], Array]:
+        return lambda x: self.project(x, weight, bias)
+
     def backward(
         self,
         saved: SavedActivations,

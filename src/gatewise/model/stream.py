@@ -8,6 +8,7 @@ computes every row of a product in the same order, whatever the number of rows. 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -17,7 +18,7 @@ from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.kernels import Stepper
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.preprocessor import Preprocessor, StepRule
-from gatewise.network.forward import head
+from gatewise.network.architecture import Hidden
 from gatewise.network.ops import Ops
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
 from gatewise.target import Target
@@ -84,6 +85,10 @@ class Stream:
             stepper = self._ops.kernel.stepper(weight_ih, weight_hh, bias, lstm.arch.gate)
             self._steppers.append((stepper, f"{name}.h", f"{name}.c"))
             self._state |= {key: np.zeros(weight_hh.shape[1], np.float32) for key in self._steppers[-1][1:]}
+        self._dense: list[tuple[Callable[[Array], Array], Hidden]] = []
+        for name, _, dense in lstm.arch.dense():
+            weight, bias = (np.ascontiguousarray(lstm.parameters[f"{name}.{part}"]) for part in ("weight", "bias"))
+            self._dense.append((self._ops.pad_kernel.dense(weight, bias), dense))
         self._pooling = [how for how in ("mean", "max") if how in lstm.arch.pooling]
         self._state |= {how: np.zeros(weight_hh.shape[1], np.float32) for how in self._pooling}
 
@@ -105,8 +110,11 @@ class Stream:
             raise InputError(f"{quote(item, 40)} has no step for the network, and none came before it")
         for row in rows:
             self._step(row)
-        logits = head(self._ops, self._parameters, self._arch, self._pooled())[0].astype(np.float64)
-        return StreamPrediction(self.steps, self._weight * logits + self._ensemble.shift, self._ensemble.target)
+        x = self._pooled()
+        for product, dense in self._dense:
+            x = self._ops.activate(product(x), dense.activation, dense.negative_slope)
+        logits = self._weight * x[0].astype(np.float64) + self._ensemble.shift
+        return StreamPrediction(self.steps, logits, self._ensemble.target)
 
     def _step(self, row: Any) -> None:
         """Read one more step: a token id, or channels (C,) float32."""
