@@ -205,3 +205,13 @@ def test_errors() -> None:
         CLASSES.index("q")
     with pytest.raises(InputError, match="has no probabilities"):
         _ = example_of(NUMBERS).probabilities
+
+
+@pytest.mark.parametrize("target", [LABELS, NUMBERS, CLASSES], ids=lambda target: target.task)
+def test_an_explanation_is_printed_with_the_score_of_each_step(target: Target) -> None:
+    found = explain_example(example_of(target), "leave-one-out")
+    lines = str(found).splitlines()
+    assert lines[0].startswith(found.prediction)
+    assert lines[0].endswith("; method leave-one-out")
+    assert [line.split()[-1] for line in lines[-LENGTH:]] == [f"{score:+.4f}" for score in found.scores]
+    assert len(lines) == 1 + len(found.sums()) + LENGTH

@@ -86,6 +86,13 @@ class Explanation(Attribution):
     step: int | None = None
     labels: tuple[str, ...] | None = None
 
+    def __str__(self) -> str:
+        """The prediction, the score and its parts, and the score of each step, one a line."""
+        sums = [f"{name:<20} {round(value, 4) + 0.0:+.4f}  {note}".rstrip() for name, value, note in self.sums()]
+        steps = [f"{printable(step, 20):<20} {score:+.4f}" for step, score in zip(self.steps, self.scores, strict=True)]
+        head = f"{printable(self.prediction, 200)}, {self.probability_note}; method {self.method}".replace(", ;", ";")
+        return "\n".join([head, *sums, *steps])
+
     def _repr_html_(self) -> str:
         return str(import_module("gatewise.explain.render.html").result_html(self))  # it imports this module
 
