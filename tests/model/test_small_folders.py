@@ -7,6 +7,7 @@ import os
 import string
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import chain, islice, product
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, initial_parameters, language_model_shapes
 from gatewise.storage.compact import distinct_limits, storage_table
@@ -79,6 +80,27 @@ def padded(length: int, units: int, layers: int = 1) -> dict[str, bytes]:
     return files_of(encoding, {"max_length": length}, embedding_dim=4, **sizes)
 
 
+def fixed(length: int, units: int) -> dict[str, bytes]:
+    """A model whose texts are padded to one length, as that of an imported network."""
+    files = files_of(TokenEncoding.fit([TEXT], min_count=1), embedding_dim=4, units=units, bidirectional=True)
+    config = json.loads(files["config.json"])
+    config["preprocessor"]["steps"] = {"length": length, "side": "post", "masked": False}
+    return {**files, "config.json": json_bytes(config)}
+
+
+def windows(steps: int) -> dict[str, bytes]:
+    """A model of series that reads windows of so many steps."""
+    reads = SeriesPreprocessor((0.0,), (1.0,), window=2, level=(0.0, 0.0), spread=(1.0, 1.0))
+    channels, unread = reads.inputs.size, reads.inputs.unread
+    arch = replace(Architecture.stacked("channels", channels, 0, 1), unread=unread)
+    weights = initial_parameters(arch, np.random.default_rng(5))
+    files = Model.of_network(arch, weights, reads, ("no", "yes")).to_files()
+    config = json.loads(files["config.json"])
+    columns = steps.bit_length()  # of level and spread: the mean, and an amplitude by octave
+    config["preprocessor"] |= {"window": steps, "level": [0.0] * columns, "spread": [1.0] * columns}
+    return {**files, "config.json": json_bytes(config)}
+
+
 def words(count: int) -> list[str]:
     """Different words of three letters, then of four."""
     letters = string.ascii_lowercase
@@ -130,6 +152,9 @@ def brackets(name: str, count: int) -> dict[str, bytes]:
 REFUSED = {
     "pads": (lambda: padded(1_000_000, 8), "steps x units of all layers may be at most 2,000,000"),
     "pads of many layers": (lambda: padded(100_000, 32, 32), "steps x units of all layers"),
+    "a fixed length": (lambda: fixed(5_000, 256), "steps x units of all layers may be at most 2,000,000"),
+    "a long fixed length": (lambda: fixed(1_000_000_000, 1), "steps: the length must be from 0 to 5,000"),
+    "windows": (lambda: windows(1 << 40), "series: a window may have at most 131,072 values"),
     "many members": (lambda: one_file_for_many(60), "each member needs a file of its own"),
     "lists in config.json": (lambda: brackets("config.json", 300_000), "config.json: the keys must be"),
 }
@@ -137,6 +162,7 @@ ANSWERED = {
     "pads, one unit": lambda: padded(1_000_000, 2),
     "pads, many units": lambda: padded(4_500, 440),
     "pads, many layers": lambda: padded(1_050, 58, 32),
+    "a short fixed length": lambda: fixed(5_000, 20),
     "words": lambda: vocabulary(45_000),
     "words that share embeddings": lambda: shared_embeddings(24_000),
     "Keras words": lambda: keras_vocabulary(110_000),

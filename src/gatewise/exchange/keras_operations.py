@@ -32,7 +32,7 @@ _ARRANGE = """
 class KerasSource(Source):
     """A built keras.Model of one input and one output, or its file."""
 
-    library = "Keras"
+    framework = "Keras"
 
     def __init__(self, network: Any) -> None:
         self.keras = keras_module()

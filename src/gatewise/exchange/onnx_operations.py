@@ -35,7 +35,7 @@ class OnnxSource(Source):
     Raises ModelFileError for a file that is not an ONNX file or does not run.
     """
 
-    library = "ONNX"
+    framework = "ONNX"
 
     def __init__(self, path: str | Path) -> None:
         onnx = required("onnx", "onnx", "the ONNX format")

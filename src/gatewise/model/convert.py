@@ -125,12 +125,12 @@ def _model(source: Source, words: Any, classes: Classes, task: Task | None, max_
     for array in parameters.values():
         array.setflags(write=False)
     reads: Preprocessor = preprocessor or SeriesPreprocessor(*found.scaling, mask_value=source.pad)
-    facts, kind = ModelMetadata(data=f"imported from {source.library}"), target.label_type
-    if (
-        target.per_step and source.tokens and reads.unknown is None
-    ):  # leave-one-out needs a token for what it leaves out
-        facts = replace(facts, attribution_method="integrated-gradients")
-    return Model.of_network(arch, parameters, reads, target.classes, facts, task=target.task, label_type=kind)
+    # The default of a tagger, leave-one-out, needs a token in place of the word that it leaves out.
+    no_unknown = target.per_step and source.tokens and reads.unknown is None
+    method = "integrated-gradients" if no_unknown else ""
+    card = ModelMetadata(data=f"imported from {source.framework}", attribution_method=method)
+    kind = target.label_type
+    return Model.of_network(arch, parameters, reads, target.classes, card, task=target.task, label_type=kind)
 
 
 def _target(activation: str, arch: Architecture, classes: Classes, task: Task | None) -> Target:

@@ -33,7 +33,7 @@ from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
 from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
-from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor, preprocessor_from
+from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, StepRule, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import describe_truncation
 from gatewise.storage.compact import storage_table
@@ -82,6 +82,8 @@ class Model:
             got = f"one class, {quote(target.classes[0])}" if target.classes else "none"
             raise InputError(f"a classifier needs at least two classes; got {got}")
         self.ensemble.lstm.check(self.preprocessor.inputs)
+        if isinstance(rule := self.preprocessor.steps, StepRule) and not rule.masked:
+            self.architecture.check_pads(rule.length)
 
     @classmethod
     def of_network(

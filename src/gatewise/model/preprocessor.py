@@ -26,17 +26,25 @@ from gatewise.types import Array
 if TYPE_CHECKING:
     from gatewise.text.index import IndexEncoding
 
+# Limits, so that a configuration from an untrusted source cannot demand unbounded memory.
+MAX_FIXED_LENGTH = 5_000  # steps of a text that is padded to one length
+MAX_WINDOW = 131_072  # values of a window of a series
+
 
 @dataclass(frozen=True)
 class StepRule:
     """The steps that an imported network was made for. length: of every sequence, as by `keras.utils.pad_sequences`:
     longer ones lose steps and shorter ones get steps of id 0, in front ("pre") or at the end ("post"); 0: any. masked:
-    id 0 is not a step, and is left out.
+    id 0 is not a step, and is left out. Raises InputError for a length that is not from 0 to MAX_FIXED_LENGTH.
     """
 
     length: int = 0
     side: Literal["pre", "post"] = "pre"
     masked: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.length <= MAX_FIXED_LENGTH:
+            raise InputError(f"steps: the length must be from 0 to {MAX_FIXED_LENGTH:,}, not {self.length:,}")
 
     def rows(self, ids: Array) -> NDArray[np.int64]:
         """The steps of a sequence of ids that are read, -1 for a padded one."""
@@ -208,7 +216,7 @@ class SeriesPreprocessor:
     steps, NaN behind the end of the series, which the convolutions read (`Inputs.unread`). The LSTM reads what follows:
     of a window of one step its channels, of a longer one for each channel its mean and the amplitudes of its
     oscillations by octave (`gatewise.network.series`), standardised by level and spread; then the time since the start
-    in TIMES + 1 channels.
+    in TIMES + 1 channels. Raises InputError for a window of more than MAX_WINDOW values.
     """
 
     mean: tuple[float, ...]
@@ -220,6 +228,10 @@ class SeriesPreprocessor:
     level: tuple[float, ...] = ()
     spread: tuple[float, ...] = ()
     unknown: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        if (values := self.window * (len(self.mean) + self.mask)) > MAX_WINDOW:
+            raise InputError(f"series: a window may have at most {MAX_WINDOW:,} values, not {values:,}")
 
     @classmethod
     def fit(cls, inputs: Sequence[Any], rows: int = 0) -> SeriesPreprocessor:

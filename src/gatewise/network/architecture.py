@@ -21,7 +21,7 @@ from gatewise.types import Activation, Array, Gate
 # Limits, so that a configuration from an untrusted source cannot demand unbounded work.
 MAX_LAYERS = 32
 MAX_LENGTH = 1_000_000
-MAX_PAD_STATES = 2_000_000  # steps x units of all layers with padding "pre": one prediction may compute all of them
+MAX_PAD_STATES = 2_000_000  # steps x units of all layers with padded steps: one prediction may compute all of them
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,16 @@ class Architecture:
             raise InputError(
                 "architecture: padding 'pre' needs tokens, one direction, pooling 'last' and a max_length above 0"
             )
-        units = sum(layer.units for layer in self.layers)
-        if self.padding == "pre" and self.max_length * units > MAX_PAD_STATES:
+        if self.padding == "pre":
+            self.check_pads(self.max_length)
+
+    def check_pads(self, length: int) -> None:
+        """Raise InputError where sequences padded to `length` steps have too many states for one prediction."""
+        units = sum(layer.size for layer in self.layers)
+        if length * units > MAX_PAD_STATES:
             raise InputError(
-                f"architecture: with padding 'pre', steps x units of all layers may be at most {MAX_PAD_STATES:,}, not "
-                f"{self.max_length:,} x {units:,}"
+                f"architecture: with padded steps, steps x units of all layers may be at most {MAX_PAD_STATES:,}, not "
+                f"{length:,} x {units:,}"
             )
 
     @classmethod

@@ -104,7 +104,7 @@ class Source:
     place; None: nothing.
     """
 
-    library = ""
+    framework = ""
     pad: float | None = None
 
     def __init__(self, tokens: bool, size: int, shape: Sequence[int | None], masked: bool = False) -> None:

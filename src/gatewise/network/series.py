@@ -35,7 +35,8 @@ def amplitudes(series: Array, window: int) -> Array:
 
 def time_channels(steps: Array, longest: int) -> Array:
     """Times since the start (T,) in steps, as the values (T, TIMES + 1) of hat functions: HEIGHT where it is the
-    k-th of TIMES equal parts of the longest training series, less towards the parts beside it. A later time is its end.
+    k-th of TIMES + 1 equidistant times of the longest training series, falling to 0 at the next ones. A later time is
+    its end.
     """
     place = TIMES * np.minimum(steps / max(longest, 1), 1.0)
     return np.asarray(HEIGHT * np.maximum(0.0, 1 - np.abs(place[:, None] - np.arange(TIMES + 1))))

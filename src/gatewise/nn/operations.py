@@ -44,7 +44,7 @@ _ARRANGE = """
 class TorchSource(Source):
     """A module that is called with inputs like the example: ids or series, or a tuple of these and the lengths (B,)."""
 
-    library = "PyTorch"
+    framework = "PyTorch"
 
     def __init__(self, module: Any, example: Any) -> None:
         if not isinstance(module, torch.nn.Module):
