@@ -31,7 +31,7 @@ PAGES = [
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Blocks that use these packages, which the tests do not require, run where they are installed.
 OPTIONAL = {
-    "ray": r"^import ray|--ray ",
+    "ray": r"^(import|from) ray|--ray ",
     "dask": r"^import dask",
     "keras": r"^import keras",
     "pyspark": r"^from pyspark",

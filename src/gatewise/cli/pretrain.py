@@ -11,7 +11,7 @@ from gatewise.cli import options
 from gatewise.cli.inputs import columns, table_of
 from gatewise.cli.options import command, option
 from gatewise.cli.output import console, print_json
-from gatewise.cli.processes import in_processes, ray_option
+from gatewise.cli.processes import in_processes
 from gatewise.errors import printable
 
 _TEXTS = "imdb (train half and 50,000 unlabelled reviews); a folder of .txt files; a table; a .txt file."
@@ -28,7 +28,6 @@ _MINUTES = "Training time in minutes; also sets the default --size. Default: 10.
 @option("--seed", default=0, help="Random seed of weights, order, sampling, dropout.")
 @options.resume_option
 @options.overwrite_option
-@ray_option
 @options.json_option
 @in_processes
 @columns("text")

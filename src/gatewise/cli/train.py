@@ -17,7 +17,7 @@ from gatewise.cli import options
 from gatewise.cli.inputs import TableOptions, columns, is_series, read_source, table_of
 from gatewise.cli.options import command, option
 from gatewise.cli.output import calibration_line, console, print_json
-from gatewise.cli.processes import in_processes, ray_option
+from gatewise.cli.processes import in_processes
 from gatewise.errors import InputError, printable, quote
 
 if TYPE_CHECKING:
@@ -101,7 +101,6 @@ def training_options(function: Callable[..., None]) -> Callable[..., None]:
 @option("--seed", default=0, group=_RUN, help="Random seed of the split, initial weights, order and dropout.")
 @option("--keep-examples", metavar="N", type=click.IntRange(0, 20), default=0, group=_RUN, help=_EXAMPLES)
 @options.resume_option
-@ray_option
 def train(given: Any) -> None:
     """Train a classifier, a regressor or a tagger on texts or series; save the epoch with the lowest validation loss.
 

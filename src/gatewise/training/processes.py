@@ -1,4 +1,4 @@
-"""Processes of one training run: torchrun or Ray Train starts them, gloo of torch.distributed connects them.
+"""Processes of one training run: torchrun starts them, gloo of torch.distributed connects them.
 
 Each process computes the gradients of its rows of a batch, and all of them take their sum (data parallelism). A run in
 one process uses `Communicator` itself, whose operations do nothing.
@@ -221,7 +221,7 @@ def current() -> Communicator:
 
 @contextmanager
 def process_group() -> Iterator[Communicator]:
-    """The processes that torchrun or Ray Train has started, for all calls of `train` and `pretrain` in the block; one
+    """The processes that torchrun has started, for all calls of `train` and `pretrain` in the block; one
     process elsewhere.
 
     torchrun names them in the environment; a script may have joined them already, by torch.distributed's own
