@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +10,10 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from trust.attack import generator
 from trust.attacks.answers import judge, models
-from trust.attacks.requests import CASES, Case, Wanted, predict_body
+from trust.attacks.requests import Case, Wanted
 from trust.attacks.server import _failed
-from trust.server import Answer, Server, Silent, read
+from trust.server import Answer
 
 REFUSAL = b'{"error":{"code":"bad_json","field":"body","message":"not JSON"}}'
 BODY = json.dumps({"inputs": ["word1 word2", "word3"], "id": "a"}).encode()
@@ -41,10 +39,7 @@ def other_label() -> Answer:
 def test_right_answers_and_refusals_pass() -> None:
     assert judge([Wanted(BODY)], [right()]) is None
     assert judge([Wanted(None, frozenset({400}))], [Answer(400, {}, REFUSAL)]) is None
-    v2 = Answer(400, {}, b'{"error":"body: not JSON"}')
-    assert judge([Wanted(BODY, frozenset({400})), Wanted(BODY)], [v2, right()]) is None
-    empty = json.dumps({"text": ""}).encode()
-    assert judge([Wanted(empty)], [Answer(400, {}, REFUSAL)]) is None, "the library refuses it too"
+    assert "it should be refused" in str(judge([Wanted(None, frozenset({400}))], [right()]))
 
 
 @pytest.mark.parametrize(
@@ -63,13 +58,6 @@ def test_wrong_answers_to_a_right_request(answer: Answer, problem: str) -> None:
     assert problem in str(judge([Wanted(BODY)], [answer]))
 
 
-def test_wrong_refusals() -> None:
-    wanted = [Wanted(None, frozenset({400}))]
-    assert "it should be refused" in str(judge(wanted, [right()]))
-    assert "no reason" in str(judge(wanted, [Answer(400, {}, REFUSAL.replace(b"not JSON", b""))]))
-    assert "no reason" in str(judge(wanted, [Answer(400, {}, REFUSAL.replace(b"not JSON", b"a\\nb"))]))
-
-
 def test_the_number_of_answers() -> None:
     live = Answer(200, {}, b'{"live":true}')
     case = Case("two", b"", [Wanted(BODY), Wanted(BODY)])
@@ -83,30 +71,3 @@ def test_the_number_of_answers() -> None:
     hidden = Case("hidden", b"", [Wanted(None, frozenset({400}))], may_close=True, unfinished=True)
     assert _failed(hidden, []) is None
     assert "an answer too many" in str(_failed(hidden, [Answer(400, {}, REFUSAL), live]))
-
-
-def test_answers_are_read_until_the_end() -> None:
-    def answers(raw: bytes, close: bool = True) -> list[Answer]:
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            theirs.sendall(raw)
-            if close:
-                theirs.close()
-            return list(read(ours, 0.1))
-
-    one = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"
-    assert [(found.status, found.body) for found in answers(one + one)] == [(404, b"no")] * 2
-    assert [found.complete for found in answers(one + one[:-1])] == [True, False]
-    assert [found.complete for found in answers(one[:20])] == [False]
-    with pytest.raises(Silent):
-        answers(one[:-1], close=False)
-    with pytest.raises(ValueError, match="not a response"):
-        answers(b"HTTP/1.0 200 OK\r\n\r\n")
-
-
-def test_a_case_depends_on_its_generator_only() -> None:
-    server = object.__new__(Server)
-    server.port = 80
-    for make in CASES:
-        assert make(generator(1, 2), server) == make(generator(1, 2), server)
-    assert predict_body(generator(1, 2)) != predict_body(generator(1, 3))

@@ -1,0 +1,63 @@
+"""The figures of docs/benchmarks.md are those of the results; contenders that compute something else are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import tables
+from benchmarks.cases import cases
+from benchmarks.checklist import positive_probability
+from benchmarks.contenders.base import Arrays
+from benchmarks.equivalence import NotEquivalent, max_relative_difference
+from benchmarks.own_data.memory_data import TASKS, made
+from benchmarks.reviews import Reviews
+from benchmarks.targets import TARGETS, summary
+from gatewise.model import bundled
+from gatewise.model.model import load
+
+
+def test_the_pages_are_up_to_date() -> None:
+    assert tables.main(["--check"]) == 0
+    full, short = (Path(tables.RESULTS / f"{name}.json") for name in ("full", "summary"))
+    assert full.exists() == short.exists()
+    if full.exists():
+        expected = summary(json.loads(full.read_text(encoding="utf-8"))["cases"])
+        assert json.loads(short.read_text(encoding="utf-8")) == expected
+
+
+def test_every_target_names_a_case_and_two_of_its_contenders() -> None:
+    tiny = Reviews([np.arange(1, 20, dtype=np.int32)] * 6400, np.arange(6400) % 2, 88_588, "none")
+    made = {case.name: [contender.name for contender in case.contenders] for case in cases(tiny)}
+    for target in TARGETS:
+        assert target.denominator in made[target.case], target.name
+        sgemm = target.formula == "sgemm_share" and any(n.startswith("sgemm") for n in made[target.case])
+        assert sgemm or target.numerator in made[target.case], target.name
+
+
+@pytest.mark.parametrize("part", ["loss", "d weight_hh", "logits"])
+def test_one_perturbed_number_is_refused(part: str) -> None:
+    rng = np.random.default_rng(0)
+    right: Arrays = {"loss": np.array(0.69), "d weight_hh": rng.standard_normal((12, 3)), "logits": rng.normal(size=7)}
+    peer = {name: np.array(array * (1 + 1e-6 * rng.standard_normal(array.shape))) for name, array in right.items()}
+    assert 0 < max_relative_difference("gatewise", {"gatewise": right, "peer": peer})["peer"] < 1e-5
+    peer[part] = np.array(right[part])
+    peer[part].flat[-1] += 1e-3 * np.abs(right[part]).max()
+    with pytest.raises(NotEquivalent, match=f"peer and gatewise are not equivalent: {part} differs by 1.0e-03$"):
+        max_relative_difference("gatewise", {"gatewise": right, "peer": peer})
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_matched_filter_classifies_nearly_all_rows(name: str) -> None:
+    """The made series tasks have the Bayes rate that is claimed."""
+    part = made(name, "TRAIN", 3)
+    found = [str(TASKS[name].ideal(series[:, 0].astype(np.float64))) for series in part.inputs]
+    assert np.mean(np.array(found) == part.labels) >= 0.98
+
+
+def test_the_probability_of_the_checklist_is_that_of_the_class_positive() -> None:
+    liked, disliked = positive_probability(load(bundled.FOLDER), ("A wonderful film.", "A terrible, boring film."))
+    assert liked > 0.9 > 0.1 > disliked
