@@ -41,7 +41,7 @@ Series = list[np.ndarray]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    for name in ("FORCE_COLOR", "GATEWISE_KERNEL", "GATEWISE_ISA", "GATEWISE_THREADS"):
+    for name in ("FORCE_COLOR", "GATEWISE_KERNEL", "GATEWISE_ISA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("GATEWISE_OFFLINE", "1")
