@@ -27,8 +27,8 @@ def _file(name: str) -> Path:
     return path
 
 
-# One thread per process: the tests run in as many processes as there are processors, and threads that share one wait for
-# each other. Tests of threads say how many.
+# One thread per process: the tests run in as many processes as there are processors, and threads that share a processor
+# wait for each other. Tests of threads say how many.
 for name in ("GATEWISE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
