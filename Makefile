@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NATIVE := CMakeLists.txt $(wildcard src/native/*)
 MODEL := models/tutorial
 
-.PHONY: demo demo-page test bench lint format bundled screenshot sanitize trust fuzz clean
+.PHONY: demo demo-page test bench lint format bundled tutorial-model screenshot sanitize trust fuzz clean
 
 # The tutorial: train, evaluate, predict and explain, with the commands that a user types.
 demo: .venv/demo.stamp
@@ -63,6 +63,13 @@ bundled: .venv/dev.stamp
 	$(BIN)/gatewise compress -m models/best -o $(BUNDLED) --overwrite --max-ngrams $(MAX_NGRAMS) \
 		--distinct-embeddings $(DISTINCT_EMBEDDINGS) --data $(DATA)
 	$(BIN)/python -m benchmarks.checklist $(BUNDLED) --save
+
+# Train the tutorial's model on the train half of the IMDB archive DATA (one minute) and keep its 10,000 words, each with
+# 8-bit embeddings: the model of the lesson. It is measured on the test half before and after.
+tutorial-model: .venv/dev.stamp
+	@test -n "$(DATA)" || { echo "make tutorial-model needs the IMDB archive: make tutorial-model DATA=aclImdb_v1.tar.gz" >&2; exit 1; }
+	$(BIN)/gatewise train imdb --recipe tutorial --data $(DATA) -o $(MODEL) --overwrite
+	$(BIN)/gatewise compress -m $(MODEL) -o src/gatewise/model/bundled/tutorial --overwrite --vocab-size 10000 --data $(DATA)
 
 # docs/page.png: a screenshot of the served page with the bundled model, taken by chromium.
 screenshot: .venv/dev.stamp

@@ -137,9 +137,7 @@ class Scorer:
 
     def _folder(self) -> Path | None:
         """The folder of the model; None for one on the Hub."""
-        if self.model is None:
-            return bundled.folder()
-        return None if str(self.model).startswith("hf://") else Path(self.model)
+        return None if str(self.model).startswith("hf://") else bundled.resolve(self.model)
 
     def _load(self) -> Model:
         folder = self._folder()

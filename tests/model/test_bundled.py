@@ -83,3 +83,22 @@ def test_a_missing_bundled_model_says_how_to_make_it(tmp_path: Path, monkeypatch
     assert bundled.missing() is None
     with pytest.raises(ModelFileError, match=r"manifest\.json"):
         gw.load()
+
+
+def test_the_tutorials_model_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if reason := bundled.missing(bundled.TUTORIAL):
+        pytest.skip(reason)
+    folder = bundled.folder(bundled.TUTORIAL)
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 1_000_000
+    monkeypatch.chdir(tmp_path)
+    found = gw.load("tutorial")
+    assert (folder / "README.md").read_text(encoding="utf-8") == found.card()
+    report = found.metadata.compression
+    assert report is not None
+    assert (report.n, report.vocab_before, report.vocab_after) == (25_000, 88_588, 10_000)
+    assert found.metadata.command.startswith("gatewise train imdb --recipe tutorial --data aclImdb_v1.tar.gz")
+    assert found.predict([*GOOD[:2], *BAD[:2]]).tolist() == ["positive"] * 2 + ["negative"] * 2
+    found.save("tutorial")  # a folder here has the name first
+    (tmp_path / "tutorial" / "manifest.json").unlink()
+    with pytest.raises(ModelFileError, match="tutorial"):
+        gw.load("tutorial")

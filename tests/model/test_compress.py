@@ -153,11 +153,20 @@ def test_what_cannot_be_compressed(model: Model) -> None:
     with pytest.raises(InputError, match="the data set is empty"):
         compress(model, "int8", None, Labelled.of([], [], "none"))
     keras = small_model(KerasEncoding(keras_index(texts_of(5)), 12), max_length=30, padding="pre")
-    with pytest.raises(InputError, match="this model has the encoding 'keras'"):
-        compress(keras, "int8", 5)
-    with pytest.raises(InputError, match="distinct_embeddings needs a model with a 'tokens' vocabulary"):
+    with pytest.raises(InputError, match="vocab_size must be 5 to"):
+        compress(keras, "int8", 3)
+    with pytest.raises(InputError, match="distinct_embeddings needs a model with a 'tokens' or 'subwords' vocabulary"):
         compress(keras, "int8", distinct_embeddings=5)
     assert compress(keras, "float16").metadata.compression is not None
+
+
+def test_the_rows_of_words_that_the_tutorial_reads_as_unknown_go_without_an_effect() -> None:
+    model = small_model(KerasEncoding(keras_index(texts_of(5)), 12), max_length=30, padding="pre")
+    small = compress(model, "float32", 12)
+    assert len(small.parameters["embedding.weight"]) == small.architecture.vocab_size == 12
+    np.testing.assert_array_equal(small.logits(texts_of(9)), model.logits(texts_of(9)))
+    fewer: Any = compress(model, "float32", 9).preprocessor
+    assert fewer.encoding.num_words == fewer.encoding.vocab_size == 9
 
 
 def test_ngrams_go_with_their_words_and_the_heaviest_stay(model: Model) -> None:

@@ -16,6 +16,7 @@ from gatewise.cli.interventions import parse_clamps, parse_replacements
 from gatewise.cli.options import command, flag, option
 from gatewise.cli.output import check_ending, console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.model import bundled
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -203,7 +204,7 @@ def with_marks(screen: Console) -> bool:
 
 def _show_units(model: Model, given: Any, screen: Console) -> None:
     """Print the summary of the units over at most `limit` examples, a sample that is always the same; computed once
-    and saved in the model folder, but not in the bundled model's.
+    and saved in the model folder, but not in that of a bundled model.
     """
     import numpy as np
 
@@ -218,7 +219,7 @@ def _show_units(model: Model, given: Any, screen: Console) -> None:
         print(f"gatewise: ablating each unit on {counted(len(labelled), 'example')}", file=sys.stderr)
         model = model.with_units(labelled)
         report = model.units
-        if given.model in (None, "bundled"):
+        if bundled.named(given.model) is not None:
             print("gatewise: not saved: the bundled model is read-only", file=sys.stderr)
         else:
             model.save(given.model)

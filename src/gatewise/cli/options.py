@@ -94,7 +94,12 @@ PRECISION = "Precision of matrix products; bf16 is faster and needs AVX-512 BF16
 
 sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", help=SOURCES)
 texts_argument = click.argument("texts", nargs=-1, metavar="[TEXT]...", help="Texts; files come with -i.")
-model_option = option("-m", "--model", metavar="DIR", help="Model folder. Default: bundled, the bundled model.")
+model_option = option(
+    "-m",
+    "--model",
+    metavar="DIR",
+    help="Model folder, or tutorial for the tutorial's. Default: bundled, the bundled model.",
+)
 input_option = option("-i", "--input", "files", metavar="FILE", multiple=True, help=_INPUT)
 data_option = option("--data", group="Data", metavar="PATH|embedded", help=_DATA)
 precision_option = option("--precision", default="float32", metavar="float32|bf16", help=PRECISION)
@@ -105,16 +110,16 @@ json_option = flag("--json", "as_json", help="Print one JSON object to stdout an
 
 def model_name(path: str | None) -> str:
     """The value of --model as given, or the bundled model's name; for messages and JSON."""
-    return f"{bundled.NAME} (bundled)" if path in (None, "bundled") else str(path)
+    return str(path) if (name := bundled.named(path)) is None else f"{name} (bundled)"
 
 
 def model_folder(path: str | None) -> Path:
     """The folder of --model. Raises ModelFileError if the bundled model is missing."""
-    return bundled.folder() if path in (None, "bundled") else Path(str(path))
+    return bundled.resolve(path)
 
 
 def open_model(path: str | None, precision: str = "float32") -> Model:
-    """The model of --model: that of a folder, or the bundled one for "bundled" and None.
+    """The model of --model: that of a folder, or a bundled one for "bundled", "tutorial" and None.
 
     Raises InputError for an unknown precision, KernelUnavailable for one that this machine lacks.
     """

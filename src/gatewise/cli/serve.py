@@ -8,7 +8,6 @@ from typing import Any
 from gatewise.cli import options
 from gatewise.cli.options import command, flag, option
 from gatewise.errors import MissingExtra
-from gatewise.model import bundled
 from gatewise.system.processes import event_loop
 
 _MODELS = "Model folder; its name is that of the folder. May be repeated. Default: bundled, the bundled model."
@@ -63,5 +62,5 @@ def serve(given: Any) -> None:
     from gatewise.serve import Settings, run
 
     models = given.models or ("bundled",)
-    given.models = tuple(str(bundled.folder()) if model == "bundled" else model for model in models)
+    given.models = tuple(str(options.model_folder(model)) for model in models)
     raise SystemExit(run(Settings(**vars(given))))

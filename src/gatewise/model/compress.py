@@ -20,7 +20,6 @@ from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.storage.compact import distinct_limits, pack, storage_table, unpack
 from gatewise.storage.folder import folder_size
-from gatewise.text import TokenEncoding
 from gatewise.types import Array
 
 if TYPE_CHECKING:
@@ -40,15 +39,15 @@ def compress(
 ) -> Model:
     """A copy of `model` as it is after saving with `storage` and loading again, with a `CompressionReport`.
 
-    storage: as in `Model.save`. vocab_size: truncate a `tokens` vocabulary to this size, most frequent words first, the
-    padding and unknown entries included; other words become unknown and n-grams with them are removed.
+    storage: as in `Model.save`. vocab_size: truncate a vocabulary of words to this size, most frequent words first, the
+    padding and other special entries included; other words become unknown and n-grams with them are removed.
     distinct_embeddings: keep the embeddings of this many entries of a `tokens` vocabulary, counted in the same way;
     every other word takes the nearest of them (Euclidean distance), which the file stores once. max_ngrams: keep the
     n-grams with the largest weights. data: measures accuracy, calibration error and agreement before and after; without
     it the report says that they were not measured. Raises InputError for a vocabulary of another kind, a larger
     vocab_size, a number of embeddings that the file cannot store, and embeddings stored as float32.
     """
-    small = model if vocab_size is None else _truncate_vocab(model, vocab_size)
+    small = model if vocab_size is None else truncate_vocab(model, vocab_size)
     changes: dict[str, Any] = {}  # fields of the report
     before: Ngrams | None = model.ensemble.get("ngrams")
     if max_ngrams is not None:
@@ -82,17 +81,18 @@ def compress(
     return _with_report(small, CompressionReport(described, folder_size(model.to_files()), 0, **changes))
 
 
-def _token_encoding(model: Model, option: str) -> TokenEncoding:
-    """The encoding of the model, whose vocabulary is sorted by frequency."""
+def _encoding_of(model: Model, option: str, *kinds: str) -> Any:
+    """The encoding of the model, whose vocabulary is sorted by frequency: one of these kinds."""
     encoding = model.preprocessor.encoding if isinstance(model.preprocessor, TextPreprocessor) else None
-    if not isinstance(encoding, TokenEncoding):
+    if encoding is None or encoding.kind not in kinds:
         kind = "is for series" if encoding is None else f"has the encoding {quote(encoding.kind)}"
-        raise InputError(f"{option} needs a model with a 'tokens' vocabulary; this model {kind}")
+        needed = " or ".join(f"'{one}'" for one in kinds)
+        raise InputError(f"{option} needs a model with a {needed} vocabulary; this model {kind}")
     return encoding
 
 
 def _share_embeddings(model: Model, count: int) -> Model:
-    first = _token_encoding(model, "distinct_embeddings").unknown + 1  # the first word
+    first = _encoding_of(model, "distinct_embeddings", "tokens", "subwords").unknown + 1  # the first word
     weight = model.parameters[_EMBEDDING]
     least, most = distinct_limits(len(weight))
     least = max(least, first + 1)
@@ -107,8 +107,9 @@ def _share_embeddings(model: Model, count: int) -> Model:
     return model.with_lstm(parameters=MappingProxyType({**model.parameters, _EMBEDDING: read_only(shared)}))
 
 
-def _truncate_vocab(model: Model, vocab_size: int) -> Model:
-    encoding = _token_encoding(model, "vocab_size")
+def truncate_vocab(model: Model, vocab_size: int) -> Model:
+    """The model with the first `vocab_size` entries of its vocabulary, see `compress`."""
+    encoding = _encoding_of(model, "vocab_size", "tokens", "subwords", "keras", "spaces")
     preprocessor = TextPreprocessor(encoding.truncate_vocab(vocab_size))
     parameters: dict[str, Array] = dict(model.parameters)
     parameters[_EMBEDDING] = read_only(parameters[_EMBEDDING][:vocab_size])

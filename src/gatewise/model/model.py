@@ -31,7 +31,7 @@ from gatewise.errors import DataWarning, InputError, ModelFileError, quote
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
-from gatewise.model.bundled import folder as bundled_folder
+from gatewise.model import bundled
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, StepRule, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture
@@ -566,7 +566,7 @@ class Model:
 
 def load(path: str | Path | None = None, *, precision: Precision = "float32") -> Model:
     """Open a model folder, or a model on the Hugging Face Hub, "hf://owner/name" or "hf://owner/name@revision"; None
-    opens the bundled sentiment model.
+    and "bundled" open the bundled sentiment model, "tutorial" that of the lesson unless a folder here has the name.
 
     Nothing in the folder is executed and every byte is checked first. The parameters are read-only. precision: see
     `LSTM`. Raises ModelFileError naming the file and the reason, KernelUnavailable for a precision that cannot run.
@@ -604,7 +604,7 @@ def read_folder(path: str | Path | None) -> Folder:
         from gatewise.exchange.hub import download
 
         return download(path)
-    return load_folder(bundled_folder() if path is None else path)
+    return load_folder(bundled.resolve(path))
 
 
 def config_of(folder: Folder, kind: str, keys: set[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,6 +185,16 @@ class KerasEncoding:
     def fit(cls, texts: Iterable[str], num_words: int = 10_000) -> KerasEncoding:
         """The encoding with the words of `texts`, ranked by count."""
         return cls(keras_index(texts), num_words)
+
+    def truncate_vocab(self, vocab_size: int) -> Self:
+        """A copy with the first `vocab_size` entries, so with the most frequent words; other words become unknown.
+
+        Raises InputError for less than 5 and for more than there are.
+        """
+        if not 5 <= vocab_size <= self.vocab_size:
+            raise InputError(f"vocab_size must be 5 to {self.vocab_size:,}, the size now, got {vocab_size:,}")
+        index = {word: rank for rank, word in enumerate(self._by_rank[: vocab_size - 4], start=1)}
+        return type(self)(index, min(self.num_words, vocab_size))
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,); the first is 1 (START). Raises InputError for a lone surrogate."""

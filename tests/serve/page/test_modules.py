@@ -19,7 +19,7 @@ LEVELS = [
     {"explanation", "figure", "compare", "link", "tour"},
     {"exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction", "keys", "stream"},
     {"cell", "heatmap", "loader", "series", "staticapi", "textview", "theme"},
-    {"api", "cellmath", "cellshape", "colour", "examples", "heatmapdata"}
+    {"api", "cellmath", "cellshape", "colour", "examples", "heatmapdata", "lstm"}
     | {"heatmapunits", "linkfit", "url", "value", "words"},
     {"store"},
     {"dom"},

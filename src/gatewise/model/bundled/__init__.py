@@ -1,34 +1,57 @@
-"""The bundled model: a sentiment classifier that is installed with the package, as a folder of package data.
+"""The bundled models: folders of package data that are installed with the package. They are ordinary model folders.
 
-`make bundled` trains it on IMDB: pretrain, train, compress. It is an ordinary model folder.
+sentiment    the bundled model, a sentiment classifier; `make bundled` trains it on IMDB: pretrain, train, compress
+tutorial     the tutorial's model, of which the lesson is made; `make tutorial-model` trains and compresses it
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
 from gatewise.errors import ModelFileError, printable
 
-__all__ = ["FOLDER", "NAME", "folder", "missing"]
+__all__ = ["FOLDER", "NAME", "TUTORIAL", "folder", "missing", "named", "resolve"]
 
 NAME = "sentiment"
+TUTORIAL = "tutorial"
 FOLDER = Path(__file__).resolve().parent / NAME
+_MADE_BY = {
+    NAME: ("the bundled model", "gatewise train imdb -o models/big", "make bundled"),
+    TUTORIAL: ("the tutorial's model", "gatewise train imdb --recipe tutorial -o models/big", "make tutorial-model"),
+}
 
 
-def folder() -> Path:
-    """The folder. Raises ModelFileError, which says how to make it, if it is missing."""
-    if not (FOLDER / "manifest.json").is_file():
-        raise ModelFileError(str(missing()))
-    return FOLDER
+def folder(name: str = NAME) -> Path:
+    """The folder of that model. Raises ModelFileError, which says how to make it, if it is missing."""
+    if reason := missing(name):
+        raise ModelFileError(reason)
+    return FOLDER.with_name(name) if name != NAME else FOLDER
 
 
-def missing() -> str | None:
-    """A message that says how to make the bundled model if it is missing, else None."""
-    if (FOLDER / "manifest.json").is_file():
+def missing(name: str = NAME) -> str | None:
+    """A message that says how to make that model if it is missing, else None."""
+    path = FOLDER.with_name(name) if name != NAME else FOLDER
+    if (path / "manifest.json").is_file():
         return None
-    where = shlex.quote(printable(FOLDER, 500))
+    noun, train, make = _MADE_BY[name]
     return (
-        "the bundled model is missing; give a model folder, or make it: gatewise train imdb -o models/big, "
-        f"then gatewise compress -m models/big -o {where} (or make bundled)"
+        f"{noun} is missing; give a model folder, or make it: {train}, then gatewise compress -m models/big -o "
+        f"{shlex.quote(printable(path, 500))} (or {make})"
     )
+
+
+def resolve(path: str | Path | None) -> Path:
+    """The folder of a model: that path, or of None and "bundled" the sentiment classifier, and of "tutorial" the
+    tutorial's model, unless a file or folder here has that name. Raises ModelFileError if a bundled one is missing.
+    """
+    name = named(path)
+    return Path(str(path)) if name is None else folder(name)
+
+
+def named(path: str | Path | None) -> str | None:
+    """The name of the bundled model that `resolve` takes; None for any other path."""
+    if path in (None, "bundled"):
+        return NAME
+    return TUTORIAL if path == TUTORIAL and not os.path.lexists(TUTORIAL) else None
