@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+from collections.abc import Iterator
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -22,7 +24,7 @@ in it (BREACH, Gluck et al. 2013).
 def read_static_files() -> dict[str, Static]:
     """The files of gatewise/serve/page of known types by URL path; `/` is index.html and `/docs` docs.html."""
     found: dict[str, Static] = {}
-    for entry in (files("gatewise.serve") / "page").iterdir():
+    for path, entry in _walk(files("gatewise.serve") / "page"):
         kind = _TYPES.get(entry.name.rpartition(".")[2])
         if kind is not None:
             body = entry.read_bytes()
@@ -30,9 +32,15 @@ def read_static_files() -> dict[str, Static]:
             headers = {"cache-control": "no-cache", "vary": "accept-encoding"}
             packed = {**headers, "content-encoding": "gzip", "etag": f'"{etag}-gzip"'}
             plain = Response(body, headers={**headers, "etag": f'"{etag}"'}, media_type=kind)
-            found[f"/{entry.name}"] = plain, Response(gzip.compress(body, mtime=0), headers=packed, media_type=kind)
+            found[path] = plain, Response(gzip.compress(body, mtime=0), headers=packed, media_type=kind)
     found["/"], found["/docs"] = found["/index.html"], found["/docs.html"]
     return found
+
+
+def _walk(folder: Traversable, path: str = "") -> Iterator[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        here = f"{path}/{entry.name}"
+        yield from _walk(entry, here) if entry.is_dir() else [(here, entry)]
 
 
 def choose(file: Static, headers: Headers) -> Response:

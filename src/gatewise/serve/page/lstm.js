@@ -119,18 +119,19 @@ class Model {
 	 *
 	 * changes: [{gate, unit, from, to, value}], as POST /explain takes them: unit k or "all", steps from 0, none for all.
 	 * Pads are not changed, but for h = 0 of one unit without steps, which ablates it from the first pad on. Beyond those
-	 * of the server there are "c" and "h", the state after the step, held at any value.
+	 * of the server there are "c" and "h", the state after the step, held at any value. pads: their number, if it shall be
+	 * another one than that of the model; 0 is the model with a mask.
 	 *
 	 * Returns a Run: {T, units, ids, pads, i, f, g, o, c, h: (T * units), start: {h, c}, logits, probabilities, logit,
 	 * probability, base: {logit, probability}, prefix: (T,), prefixLogits: (T + 1) * outputs, contribution(k, t)}. sequence:
 	 * all ids; rows: those of them that the network reads.
 	 */
-	run(input, { changes = [] } = {}) {
+	run(input, { changes = [], pads: count = null } = {}) {
 		const every = typeof input === "string" ? this.encode(input).ids : (input.ids ?? input);
 		const rows = this.readRows(every.length);
 		const ids = rows.map((row) => every[row]);
 		const ablated = changes.filter((one) => one.gate === "h" && one.value === 0 && one.from == null && one.unit !== "all");
-		const pads = this.info.padding === "pre" ? this.info.maxLength - ids.length : 0;
+		const pads = count ?? (this.info.padding === "pre" ? this.info.maxLength - ids.length : 0);
 		const start = this.#startAfter(pads, ablated.map(({ unit }) => ({ gate: "o", unit, value: 0 })));
 		const held = changes.map((one) => (ablated.includes(one) ? { gate: "o", unit: one.unit, value: 0 } : one));
 		const run = { ids, rows, pads, changes, sequence: every, T: ids.length, units: this.units, start, ...empty(ids.length, this.units) };
@@ -275,9 +276,9 @@ class Model {
 		const after = (t) => value(run.prefixLogits.subarray(t * this.info.outputs));
 		if (method === "prefix-difference") return Object.assign(Float64Array.from({ length: run.T }, (_, t) => after(t + 1) - after(t)), { baseValue: after(0) });
 		if (method === "cell-decomposition") return this.#decompose(run, score);
-		const without = (t) => value(this.run(run.sequence.filter((_, n) => n !== run.rows[t]), run).logits);
+		const without = (t) => value(this.run(run.sequence.filter((_, n) => n !== run.rows[t]), { changes: run.changes }).logits);
 		const scores = Float64Array.from({ length: run.T }, (_, t) => after(run.T) - without(t));
-		return Object.assign(scores, { baseValue: value(this.run(new Int32Array(0), run).logits) });
+		return Object.assign(scores, { baseValue: value(this.run(new Int32Array(0), { changes: run.changes }).logits) });
 	}
 
 	/**

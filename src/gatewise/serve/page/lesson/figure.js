@@ -1,0 +1,78 @@
+// Drawing for the chapters: pictures whose unit is 1/16 rem, so that they grow with the text; words in rows; lines.
+
+import { currentTheme, mix, STOPS } from "../colour.js";
+import { setAttr, svg } from "../dom.js";
+
+const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
+
+/** The width of an element in units. */
+export const unitsOf = (node) => Math.max(240, (node.clientWidth * 16) / rem());
+
+/** A picture that fills the width of its parent. Returns {node, fit(height) -> width in units}. */
+export function createPicture(label, ...children) {
+	const node = svg("svg", { class: "picture", role: "group", "aria-label": label }, ...children);
+	return {
+		node,
+		fit(height) {
+			const width = unitsOf(node.parentElement);
+			setAttr(node, "viewBox", `0 0 ${width} ${height}`);
+			node.style.setProperty("height", `${height / 16}rem`);
+			return width;
+		},
+		/** The place of the pointer, in units. */
+		at(event) {
+			const { left, top, width } = node.getBoundingClientRect();
+			const scale = node.viewBox.baseVal.width / (width || 1);
+			return [(event.clientX - left) * scale, (event.clientY - top) * scale];
+		},
+	};
+}
+
+let context = null;
+const widths = new Map();
+/** The width in units of a text of that size. */
+export function measure(text, size) {
+	const key = `${size} ${text}`;
+	if (!widths.has(key)) {
+		context ??= document.createElement("canvas").getContext("2d");
+		context.font = `${size}px system-ui, sans-serif`;
+		if (widths.size > 5000) widths.clear();
+		widths.set(key, context.measureText(text).width);
+	}
+	return widths.get(key);
+}
+
+/** Names in rows of at most `width`, a single row spread over it: [{x: middle, row, width}], and the number of rows. */
+export function layoutWords(names, width, { size = 16, gap = 14, left = 0 } = {}) {
+	let [x, row] = [left, 0];
+	const places = names.map((name) => {
+		const w = Math.min(width - left, measure(name, size) + gap);
+		if (x + w > width + 1 && x > left) [x, row] = [left, row + 1];
+		const place = { x: x + w / 2, row, width: w };
+		x += w;
+		return place;
+	});
+	if (!row) {
+		const extra = Math.min(28, (width - x) / names.length);
+		for (const [n, place] of places.entries()) Object.assign(place, { x: place.x + (n + 0.5) * extra, width: place.width + extra });
+	}
+	return { places, rows: row + 1 };
+}
+
+const round = (x) => Math.round(x * 10) / 10;
+/** A path through points [x, y]. */
+export const path = (points) => points.map(([x, y], n) => `${n ? "L" : "M"}${round(x)},${round(y)}`).join("");
+
+export function text(x, y, content, name = "", anchor = "middle") {
+	return svg("text", { x: round(x), y: round(y), class: name, "text-anchor": anchor }, content);
+}
+
+const cache = new Map();
+/** The colour of a number from -1 to 1 (signed) or from 0 to 1 (gate), as rgb(...). */
+export function colourOf(x, kind = "signed") {
+	const theme = currentTheme();
+	const level = Math.round(63 * Math.max(0, Math.min(1, kind === "gate" ? x : (x + 1) / 2)));
+	const key = `${kind}${theme}${level}`;
+	if (!cache.has(key)) cache.set(key, `rgb(${mix(STOPS[kind][theme], level / 63).join()})`);
+	return cache.get(key);
+}

@@ -1,0 +1,158 @@
+// Chapter 4: the gates. Their function, the distribution of their values, and all units with one gate held.
+
+import { el, fmt, setAttr, setText, svg } from "../dom.js";
+import { colourOf, createPicture, path, text } from "./figure.js";
+import { strongestStep } from "./memory.js";
+import { choice, handle, page, question, slider, term } from "./parts.js";
+import { createSentence } from "./sentence.js";
+
+const GATES = {
+	f: { name: "forget gate f", does: "how much of c is kept", low: 0 },
+	i: { name: "input gate i", does: "how much of the new memory g is added", low: 0 },
+	o: { name: "output gate o", does: "how much of tanh c goes into h", low: 0 },
+	g: { name: "new memory g", does: "what can be added to c", low: -1 },
+};
+const BINS = 20;
+const SHOWN = 32; // units in the picture of c
+const EDGE = 5; // of z in the curve
+
+/** The shares of values below 0.1, between, and above 0.9, of arrays of gate values. */
+export function gateShares(arrays) {
+	const counts = [0, 0, 0];
+	for (const values of arrays) for (const x of values) counts[x < 0.1 ? 0 : x > 0.9 ? 2 : 1] += 1;
+	const total = counts[0] + counts[1] + counts[2];
+	return counts.map((count) => count / total);
+}
+
+function mount(element, lesson) {
+	const { model } = lesson;
+	const H = model.units;
+	let gate = "f";
+	const held = () => lesson.state.changes.find((one) => one.gate === gate)?.value ?? null;
+	const mean = (run) => run[gate].reduce((total, x) => total + x, 0) / run[gate].length;
+	const hold = (value) => lesson.set({ changes: value === null ? [] : [{ gate, unit: "all", from: null, to: null, value }] });
+	const options = { label: "Gate of all units at all words", min: 0, max: 1, step: 0.01, value: 0, onInput: hold, reset: () => hold(null) };
+	const number = handle(options);
+	const which = el("b", {});
+	const gates = choice("Gate", Object.entries(GATES).map(([name, one]) => [name, one.name]), (name) => {
+		gate = name;
+		hold(null);
+	});
+	const free = el("button", { type: "button", onclick: () => hold(null) }, "Let go");
+	const does = el("span", { class: "muted" });
+
+	const [back, grip] = [svg("g", {}), svg("g", {})];
+	const curve = createPicture("The function of the gate, and how often it has which value", back, grip);
+	const panel = { left: 46, top: 12, height: 140, width: 400 };
+	const yOf = (v) => panel.top + ((1 - v) / (1 - GATES[gate].low)) * panel.height;
+	const setGrip = slider(grip, { ...options, vertical: true, at: (event) => 1 - ((curve.at(event)[1] - panel.top) / panel.height) * (1 - GATES[gate].low) });
+
+	const sentence = createSentence("The memory of the units at each word", lesson, { room: 244, share: 0.52 });
+	const cells = [];
+
+	page(element, lesson, "gates", {
+		prose: [
+			["A gate is a ", term("sigmoid", "sigmoid"), " of the word and of h: σ(z) = 1 / (1 + e⁻ᶻ), a number from 0 to 1 for each unit."],
+			["Hold the ", which, " of all 100 units at ", number.element, " and the ", term("c", "memory"), " changes at every word."],
+			["With f = 0 only the last word counts; with f = 1 nothing is forgotten. The new memory g is a ", term("sigmoid", "tanh"), ", from −1 to 1: it also lowers c."],
+		],
+		question: question({
+			ask: "“A gate is 0 or 1.” Is it so in this model?",
+			options: ["Nearly always", "Nearly never"],
+			answer() {
+				const run = lesson.plain();
+				const [low, between, high] = gateShares([run.f, run.i, run.o]);
+				return { right: between > 0.5 ? 1 : 0, text: `${fmt(100 * between, 1)}% of f, i and o lie between 0.1 and 0.9, ${fmt(100 * (low + high), 1)}% do not.` };
+			},
+		}),
+		why: ["A step from 0 to 1 has no gradient. The sigmoid has one everywhere, so Adam can learn when to forget."],
+		figure: el("div", {}, el("div", { class: "gaterow" }, gates.element, free), does, el("div", {}, curve.node), el("div", {}, sentence.node)),
+		code: { keras: 'LSTM(100, recurrent_activation="sigmoid")', gatewise: '--set gate=sigmoid  # or binary: exactly 0 or 1' },
+	});
+
+	function drawCurve(run, value) {
+		const width = curve.fit(panel.height + 36);
+		panel.width = Math.round(0.52 * (width - panel.left));
+		const { low } = GATES[gate];
+		const xOf = (z) => panel.left + ((z + EDGE) / (2 * EDGE)) * panel.width;
+		const f = low ? Math.tanh : (z) => 1 / (1 + Math.exp(-z));
+		const inverse = low ? Math.atanh : (v) => Math.log(v / (1 - v));
+		const points = Array.from({ length: 61 }, (_, n) => -EDGE + (n * 2 * EDGE) / 60).map((z) => [xOf(z), yOf(f(z))]);
+		const bottom = panel.top + panel.height;
+		const right = panel.left + panel.width + 40; // of the histogram: its left edge
+		const counts = new Float64Array(BINS);
+		for (const x of run[gate]) counts[Math.min(BINS - 1, Math.floor(((x - low) / (1 - low)) * BINS))] += 1 / run[gate].length;
+		const bar = (share) => Math.sqrt(share) * (width - right - 60);
+		const high = panel.height / BINS;
+		const ticks = low ? [-1, 0, 1] : [0, 0.5, 1];
+		back.replaceChildren(
+			...ticks.flatMap((v) => [svg("path", { d: `M${panel.left},${yOf(v)}H${width}`, class: "thin" }), text(panel.left - 8, yOf(v) + 5, fmt(v, v % 1 ? 1 : 0), "t14 muted", "end")]),
+			svg("path", { d: `M${xOf(0)},${panel.top}V${bottom}`, class: "thin" }),
+			svg("path", { d: path(points), class: "pline", "data-wire": "sigmoid" }),
+			...Array.from(run[gate].slice(-H)).map((v) => [Math.max(-EDGE, Math.min(EDGE, inverse(v))), v]).map(([z, v]) => svg("circle", { cx: xOf(z), cy: yOf(v), r: 4, class: "valuedot" })),
+			...Array.from(counts, (share, n) => [share, n]).filter(([share]) => share).flatMap(([share, n]) => [
+				svg("rect", { x: right, y: bottom - (n + 1) * high + 1, width: Math.max(1, bar(share)), height: high - 1.5, class: "bin" }, svg("title", {}, `${fmt(100 * share, 1)}%`)),
+				...(share > 0.06 ? [text(right + bar(share) + 6, bottom - (n + 0.5) * high + 5, `${Math.round(100 * share)}%`, "t14", "start")] : []),
+			]),
+			text(panel.left + panel.width / 2, bottom + 20, `z, from −${EDGE} to ${EDGE}; the dots are the units at the last word`, "t14 muted"),
+			text(right, bottom + 20, "values at all words and units", "t14 muted", "start"));
+		const y = yOf(value);
+		grip.replaceChildren(svg("path", { d: `M${panel.left},${y}H${right - 14}`, class: held() === null ? "cutline dashed" : "cutline" }),
+			svg("rect", { x: right - 36, y: y - 10, width: 30, height: 20, rx: 10, class: "grip" }), svg("rect", { x: panel.left, y: y - 22, width: right - panel.left, height: 44, class: "reach" }));
+	}
+
+	/** The units with the largest effect on this text, ordered by c at its strongest word. */
+	const units = () => lesson.cached("gate units", () => {
+		const run = lesson.plain();
+		const effect = (k) => Array.from({ length: run.T }, (_, t) => Math.abs(run.contribution(k, t))).reduce((a, b) => a + b, 0);
+		const effects = Array.from({ length: H }, (_, k) => effect(k));
+		const t = strongestStep(run);
+		const size = Math.max(...run.c.map(Math.abs));
+		return { size, list: effects.map((_, k) => k).sort((a, b) => effects[b] - effects[a]).slice(0, SHOWN).sort((a, b) => run.c[t * H + b] - run.c[t * H + a]) };
+	});
+
+	function drawCells(layout, run) {
+		const { list, size } = units();
+		const need = layout.places.length * list.length;
+		while (cells.length < need) cells.push(svg("rect", {}));
+		if (sentence.own.childElementCount !== need + 1) sentence.own.replaceChildren(...cells.slice(0, need), text(0, 0, "", "t14 muted", "start"));
+		const high = layout.low / list.length;
+		layout.places.forEach(({ x, row, width }, n) => {
+			const c = n ? run.c.subarray((n - 1) * H, n * H) : run.start.c;
+			const top = layout.track(row);
+			list.forEach((k, m) => {
+				const cell = cells[n * list.length + m];
+				setAttr(cell, "x", x - width / 2 + 1);
+				setAttr(cell, "y", top + m * high);
+				setAttr(cell, "width", width - 2);
+				setAttr(cell, "height", high + 0.3);
+				setAttr(cell, "fill", colourOf(c[k] / size));
+			});
+		});
+		const label = sentence.own.lastChild;
+		setAttr(label, "x", layout.left + 4);
+		setAttr(label, "y", layout.track(0) - 3);
+		setText(label, `memory c of the ${list.length} units with the largest effect: green above 0, magenta below`);
+	}
+
+	return {
+		draw() {
+			const [run, before] = [lesson.run(), lesson.plain()];
+			const value = held() ?? mean(run);
+			const range = [GATES[gate].low, 1];
+			gates.set(gate);
+			setText(which, GATES[gate].name);
+			setText(does, `${GATES[gate].name}: ${GATES[gate].does}. Its mean in this text is ${fmt(mean(before))}.`);
+			free.disabled = held() === null;
+			number.set(value, range);
+			setGrip(value, range);
+			drawCurve(run, value);
+			const layout = sentence.fit();
+			sentence.drawPrediction(run, before);
+			drawCells(layout, run);
+			sentence.drawWords(lesson.state.t ?? run.T - 1);
+		},
+	};
+}
+
+export const chapter = { id: "gates", title: "Gates", mount };

@@ -1,0 +1,167 @@
+// Chapter 1: a word becomes a number, and the number a row of the embedding.
+
+import { button, el, fmt, oncePerFrame, setAttr, setText, svg } from "../dom.js";
+import { colourOf, createPicture, measure, text } from "./figure.js";
+import { handle, page, question, slider, term } from "./parts.js";
+
+const [START, UNKNOWN, FIRST_WORD] = [1, 2, 4];
+const MOST = 10_000;
+const NEAREST = 5;
+
+/** The words whose embeddings have the largest cosine with that of `id`, the nearest first. */
+export function nearestWords(model, id, count = NEAREST) {
+	const x = model.embeddingOf(id);
+	const found = [];
+	for (let other = FIRST_WORD; other < model.info.vocabSize; other += 1) {
+		if (other === id) continue;
+		const y = model.embeddingOf(other);
+		let [xy, yy] = [0, 0];
+		for (let d = 0; d < y.length; d += 1) {
+			xy += x[d] * y[d];
+			yy += y[d] * y[d];
+		}
+		const cosine = xy / Math.sqrt(yy || 1);
+		if (found.length < count || cosine > found.at(-1)[0]) {
+			found.push([cosine, other]);
+			found.sort((a, b) => b[0] - a[0]);
+			found.length = Math.min(found.length, count);
+		}
+	}
+	return found.map(([, other]) => model.wordOf(other));
+}
+
+function mount(element, lesson) {
+	const { model } = lesson;
+	let limit = MOST; // num_words
+	let selected = null;
+	const read = (id) => (id >= limit ? UNKNOWN : id);
+	const readIds = () => lesson.encoded().ids.map(read);
+	// A slider over the logarithm: every tenth of the way is as many times fewer words.
+	const fromLog = (z) => (z >= 4 ? MOST : Math.max(10, Math.round(10 ** z)));
+	const change = (z) => {
+		limit = fromLog(z);
+		lesson.draw();
+	};
+	const limits = { min: 1, max: 4, step: 0.02, value: 4, format: (z) => fromLog(z).toLocaleString("en"), reset: () => change(4) };
+	const number = handle({ label: "num_words: ids from here on become UNK", ...limits, onInput: change });
+
+	const cards = el("div", { class: "cards", role: "group", "aria-label": "The words and their ids" });
+	const axis = svg("g", {});
+	const cut = svg("g", { class: "cut", "data-wire": "unk" });
+	const ranks = createPicture("The words of the text on a scale of ids", axis, cut);
+	const setCut = slider(cut, { label: "num_words", ...limits, onInput: change, at: (event) => 4 * ((ranks.at(event)[0] - EDGE) / (width - 2 * EDGE)) });
+	const cells = svg("g", {});
+	const row = createPicture("The row of the embedding", cells);
+	const rowName = el("p", {});
+	const near = el("p", { class: "muted" });
+	let width = 800;
+	const EDGE = 16;
+
+	page(element, lesson, "ids", {
+		prose: [
+			["Each word becomes an ", term("id", "id"), ": its rank by frequency, counted from 4. 0 is PAD, 1 ", term("start", "START"), ", 2 ", term("unk", "UNK"), ", 3 is not used."],
+			["Ids below ", number.element, " are kept; all rarer words become ", term("unk", "UNK"), "."],
+			["An id selects a row of the ", term("row", "embedding"), ": 32 numbers, the input x of the LSTM."],
+		],
+		question: question({
+			ask: "“the” is the most frequent word. What is its id?",
+			options: ["1", "4", "10,000"],
+			answer: () => ({ right: 1, text: "Rank 1, after the four special ids 0 to 3." }),
+		}),
+		why: ["An id is a name, not a size. The rows are learned: words with the same effect on the prediction get similar rows."],
+		figure: el("div", {}, cards, el("div", {}, ranks.node), el("div", { class: "row", "data-wire": "row" }, rowName, el("div", {}, row.node), near)),
+		code: { keras: "(x, y), (x_test, y_test) = imdb.load_data(num_words=10000)", gatewise: "gw.text.keras_encode(text, index, num_words=10_000)" },
+	});
+
+	const places = [];
+	function drawCards() {
+		const { ids } = lesson.encoded();
+		const names = lesson.names();
+		while (places.length < names.length) {
+			const n = places.length;
+			const parts = { word: el("span", {}), id: el("b", { "data-wire": "id" }) };
+			parts.card = button("", { class: "card", onclick: () => ((selected = n), lesson.draw()) }, parts.word, parts.id);
+			places.push(parts);
+		}
+		cards.replaceChildren(...places.slice(0, names.length).map(({ card }) => card));
+		names.forEach((name, n) => {
+			const { card, word, id } = places[n];
+			const now = read(ids[n]);
+			setText(word, now === UNKNOWN ? "UNK" : name);
+			setText(id, now);
+			setAttr(card, "class", `card${now === UNKNOWN ? " unk" : n === 0 ? " start" : ""}`);
+			setAttr(card, "data-wire", now === UNKNOWN ? "unk" : n === 0 ? "start" : "");
+			setAttr(card, "aria-pressed", n === selected);
+			card.title = now === UNKNOWN && n ? name : "";
+		});
+	}
+
+	function drawRanks() {
+		const height = 96;
+		width = ranks.fit(height);
+		const x = (id) => EDGE + (Math.log10(Math.max(1, id)) / 4) * (width - 2 * EDGE);
+		const base = 64;
+		const ends = [-1e9, -1e9]; // of the labels in two rows
+		const { ids } = lesson.encoded();
+		const names = lesson.names();
+		const order = ids.map((id, n) => [id, n]).filter(([id], k) => id !== UNKNOWN && ids.indexOf(id) === k).sort((a, b) => a[0] - b[0]);
+		const marks = order.flatMap(([id, n]) => {
+			const gone = id >= limit;
+			const half = measure(names[n], 14) / 2;
+			const level = ends.findIndex((end) => end + 8 < x(id) - half);
+			const dot = svg("circle", { cx: x(id), cy: base, r: n === selected ? 6 : 4, class: gone ? "gone" : "dot" });
+			if (level < 0 || x(id) + half > width || x(id) - half < 0) return [dot];
+			ends[level] = x(id) + half;
+			const y = level ? 20 : 40;
+			return [svg("path", { d: `M${x(id)},${y + 5}V${base}`, class: "thin" }), dot, text(x(id), y, names[n], gone ? "t14 gone" : "t14")];
+		});
+		const ticks = [1, 10, 100, 1000, 10_000].map((id) => text(Math.min(width - 24, Math.max(8, x(id))), 92, id.toLocaleString("en"), "t14 muted"));
+		axis.replaceChildren(svg("path", { d: `M${EDGE},${base}H${width - EDGE}`, class: "axis" }), ...ticks, ...marks);
+		const at = x(limit);
+		cut.replaceChildren(
+			svg("rect", { x: at, y: 4, width: Math.max(0, width - at), height: 72, class: "shade" }),
+			svg("path", { d: `M${at},4V76`, class: "cutline" }), svg("rect", { x: at - 9, y: 50, width: 18, height: 28, rx: 9, class: "grip" }),
+			svg("rect", { x: at - 24, y: 0, width: 48, height: 90, class: "reach" }));
+		setCut(Math.log10(limit));
+		number.set(Math.log10(limit));
+	}
+
+	const drawRow = () => {
+		const { ids } = lesson.encoded();
+		const id = read(ids[Math.min(selected, ids.length - 1)]);
+		const name = id === START ? "START" : id === UNKNOWN ? "UNK" : `“${model.wordOf(id)}”`;
+		const values = model.embeddingOf(id);
+		const wide = row.fit(44);
+		const step = wide / values.length;
+		const top = Math.max(...values.map(Math.abs), 0.05);
+		cells.replaceChildren(...Array.from(values, (x, n) => svg("rect", { x: n * step, y: 2, width: step - 1, height: 40, fill: colourOf(x / top) }, svg("title", {}, fmt(x, 3, true)))));
+		setText(rowName, `Row ${id.toLocaleString("en")} of the embedding is ${name}: ${values.length} numbers from −${fmt(top)} to +${fmt(top)}`);
+		const words = id < FIRST_WORD ? [] : (nearest.get(id) ?? nearest.set(id, nearestWords(model, id)).get(id));
+		setText(near, words.length ? `Most similar rows: ${words.join(", ")}` : "\u00a0");
+	};
+	const nearest = new Map();
+
+	return {
+		run: () => lesson.cached(`limit ${limit}`, () => model.run({ ids: readIds() })),
+		draw() {
+			const { ids, words } = lesson.encoded();
+			if (selected === null || selected >= ids.length) selected = strongest(lesson, words.length);
+			drawCards();
+			drawRanks();
+			drawRow();
+		},
+	};
+}
+
+/** The step at which the prediction changes most. */
+function strongest(lesson, count) {
+	const { prefix, base } = lesson.plain();
+	let best = 0;
+	for (let t = 1; t <= count; t += 1) {
+		const jump = (n) => Math.abs(prefix[n] - (n ? prefix[n - 1] : base.probability));
+		if (!best || jump(t) > jump(best)) best = t;
+	}
+	return best;
+}
+
+export const chapter = { id: "ids", title: "Words as numbers", review: true, mount };

@@ -1,0 +1,31 @@
+// The lesson: load the model, then show its chapters.
+
+import { parseModel } from "../lstm.js";
+import { createTheme } from "../theme.js";
+import { el } from "../dom.js";
+import { chapter as gates } from "./gates.js";
+import { chapter as ids } from "./ids.js";
+import { chapter as memory } from "./memory.js";
+import { chapter as pads } from "./pads.js";
+import { createLesson } from "./shell.js";
+
+const CHAPTERS = [ids, pads, memory, gates];
+
+/** The bytes of the model: a file next to the page, or a part of it. */
+async function modelBytes() {
+	const inside = document.getElementById("tutorial-lstm");
+	if (inside) return Uint8Array.from(atob(inside.textContent), (letter) => letter.charCodeAt(0)).buffer;
+	const response = await fetch("tutorial.lstm");
+	if (!response.ok) throw new Error(`the model could not be loaded: ${response.status}`);
+	return response.arrayBuffer();
+}
+
+try {
+	const model = parseModel(await modelBytes());
+	const find = (id) => document.getElementById(id);
+	const lesson = createLesson(model, CHAPTERS, { nav: find("chapters"), bar: find("bar"), main: find("chapter") });
+	createTheme(find("themebutton"), lesson);
+	globalThis.lesson = lesson;
+} catch (error) {
+	document.getElementById("chapter").replaceChildren(el("p", { class: "error", role: "alert" }, `The lesson cannot start: ${error.message}`));
+}

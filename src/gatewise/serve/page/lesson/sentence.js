@@ -1,0 +1,103 @@
+// The words of the text in rows, above each of them the prediction so far, and room for one more track.
+
+import { setAttr, svg } from "../dom.js";
+import { createPicture, layoutWords, path, text } from "./figure.js";
+
+const GAP = 20; // above the line of the prediction
+const BETWEEN = 18; // above the track of the chapter
+const WORD = 34; // height of the words
+const LEFT = 46; // for the labels of the tracks
+
+/**
+ * room: the height in units for all rows, of which the track of the chapter, between the prediction and the words, has
+ * `share`. Places are counted from the state after the pads: place n + 1 belongs to step n.
+ */
+export function createSentence(label, lesson, { room = 420, share = 0.66 } = {}) {
+	const lines = svg("g", { class: "lines" });
+	const own = svg("g", {});
+	const words = svg("g", { class: "words", role: "radiogroup", "aria-label": "Word" });
+	const front = svg("g", {});
+	const picture = createPicture(label, lines, own, words, front);
+	const buttons = [];
+	let layout = null;
+
+	function wordButton(n) {
+		const node = svg("g", { role: "radio", class: "word", onclick: () => lesson.set({ t: n }) });
+		node.append(svg("rect", { rx: 6 }), svg("text", { "text-anchor": "middle" }));
+		node.addEventListener("keydown", (event) => {
+			const to = { ArrowRight: n + 1, ArrowDown: n + 1, ArrowLeft: n - 1, ArrowUp: n - 1, Home: 0, End: layout.names.length - 2 }[event.key];
+			if (to === undefined) return;
+			event.preventDefault();
+			if (to < 0 || to > layout.names.length - 2) return;
+			lesson.set({ t: to });
+			buttons[to].focus();
+		});
+		return node;
+	}
+
+	return {
+		node: picture.node,
+		at: picture.at,
+		own,
+		front,
+		/** Place the words: {places, rows, width, left, high, low, top(row), track(row), word(row)}: heights and tops of the parts. */
+		fit() {
+			const names = ["pads", ...lesson.names()];
+			const rows = layoutWords(names, picture.fit(100), { left: LEFT }).rows;
+			const rowHeight = Math.max(190, room / rows);
+			const width = picture.fit(rows * rowHeight);
+			const found = layoutWords(names, width, { left: LEFT });
+			const [all, top] = [rowHeight - GAP - BETWEEN - WORD - 6, (row) => row * rowHeight + GAP];
+			const [high, low] = [(1 - share) * all, share * all];
+			layout = { ...found, names, width, high, low, left: LEFT, top, track: (row) => top(row) + high + BETWEEN, word: (row) => top(row) + high + BETWEEN + low + 4 };
+			return layout;
+		},
+		/** The lines of the prediction: of the run, and thin of the run without changes, if it differs. */
+		drawPrediction(run, before) {
+			const y = (row, p) => layout.top(row) + (1 - p) * layout.high;
+			const values = (one) => [one.base.probability, ...one.prefix];
+			const parts = [];
+			for (let row = 0; row < layout.rows; row += 1) {
+				for (const [p, name] of [[1, "1"], [0.5, "½"], [0, "0"]]) {
+					parts.push(svg("path", { d: `M${LEFT},${y(row, p)}H${layout.width}`, class: "thin" }), text(LEFT - 8, y(row, p) + 5, name, "t14 muted", "end"));
+				}
+			}
+			if (before !== run) parts.push(svg("path", { d: this.line(values(before), y), class: "pline before" }));
+			parts.push(svg("path", { d: this.line(values(run), y), class: "pline", "data-wire": "p" }));
+			parts.push(text(LEFT + 4, layout.top(0) - 6, `P(${lesson.model.info.labels[1]}) after each word`, "t14 muted", "start"));
+			lines.replaceChildren(...parts);
+		},
+		/** A line that connects values, one per place; each row begins with the value before it. y(row, value). */
+		line(values, y) {
+			let d = "";
+			for (let row = 0; row < layout.rows; row += 1) {
+				const inside = layout.places.map((place, n) => [place, n]).filter(([place]) => place.row === row);
+				const first = inside[0]?.[1] ?? 0;
+				const points = inside.map(([{ x }, n]) => [x, y(row, values[n])]);
+				if (first) points.unshift([LEFT, y(row, values[first - 1])]);
+				d += path(points);
+			}
+			return d;
+		},
+		drawWords(selected) {
+			while (buttons.length < layout.names.length - 1) buttons.push(wordButton(buttons.length));
+			const { words: found } = lesson.encoded();
+			const shown = buttons.slice(0, layout.names.length - 1);
+			shown.forEach((node, n) => {
+				const { x, row, width } = layout.places[n + 1];
+				const y = layout.word(row);
+				const [rect, label] = node.children;
+				for (const [name, value] of Object.entries({ x: x - width / 2 + 2, y, width: width - 4, height: WORD - 6 })) setAttr(rect, name, value);
+				setAttr(label, "x", x);
+				setAttr(label, "y", y + 19);
+				if (label.textContent !== layout.names[n + 1]) label.textContent = layout.names[n + 1];
+				setAttr(node, "class", `word${n === 0 || found[n - 1]?.unknown ? " special" : ""}`);
+				setAttr(node, "aria-checked", n === selected);
+				setAttr(node, "tabindex", n === selected ? 0 : -1);
+				setAttr(node, "aria-label", layout.names[n + 1]);
+			});
+			const start = layout.places[0];
+			words.replaceChildren(text(start.x, layout.word(start.row) + 19, "pads", "muted"), ...shown);
+		},
+	};
+}

@@ -1,0 +1,147 @@
+// The frame of the lesson: its chapters, one at a time, and the state that they share: text, word, unit, changes.
+
+import { announce, el, fmt, oncePerFrame, safeText, setAttr, setText } from "../dom.js";
+
+/** The default texts. `review`: the words that stay of the tutorial's X_train[5] are those of its ids. */
+export const TEXTS = [
+	["turn", "From bad to good", "A boring start, but the end of this film is excellent."],
+	["back", "From good to bad", "An excellent start, but the rest of the film is awful."],
+	["early", "One early word", "The worst thing about this film of the year is that it is so short."],
+	["not", "A negation", "This is not a bad film, and I was never bored."],
+];
+const MAX_WORDS = 60; // that a figure shows
+
+/**
+ * chapters: [{id, title, bar, mount(element, lesson) -> {draw, show, hide}}]. The chapter of the address is shown, else the
+ * first one. Returns the lesson.
+ */
+export function createLesson(model, chapters, { nav, bar, main }) {
+	const state = { chapter: null, text: null, t: null, unit: null, changes: [], review: "" };
+	const mounted = new Map();
+	const runs = new Map();
+	const links = chapters.map(({ id, title }, n) => el("a", { href: `#${id}` }, el("b", {}, n + 1), el("span", {}, title)));
+	nav.append(el("ol", {}, links.map((link) => el("li", {}, link))));
+
+	const lesson = {
+		model,
+		state,
+		/** Change the state and draw the chapter and the bar in the next frame. */
+		set(patch) {
+			if ("text" in patch && patch.text !== state.text) Object.assign(state, { t: null, changes: [] });
+			Object.assign(state, patch);
+			draw();
+		},
+		draw: () => draw(),
+		/** The text that is shown: that of the reader, else that of the chapter. */
+		text: () => state.text ?? (current()?.chapter.review ? reviewText(model) : TEXTS[0][2]),
+		/** What the model reads of it: {words, ids, offset}; of a long text its last words. */
+		encoded: () => lesson.cached("encoded", () => {
+			const found = model.encode(lesson.text());
+			const words = found.words.slice(-MAX_WORDS);
+			return { ...found, words, cut: found.words.length - words.length, ids: [found.ids[0], ...words.map(({ id }) => id)] };
+		}),
+		/** The names of the steps: START and the words. */
+		names: () => ["START", ...lesson.encoded().words.map(({ text }) => text)],
+		/** The run with these changes; without an argument, with those of the state. */
+		run: (changes = state.changes) => lesson.cached(JSON.stringify(changes), () => model.run({ ids: lesson.encoded().ids }, { changes })),
+		plain: () => lesson.run([]),
+		/** What depends on the text alone, computed once per text. */
+		cached(key, compute) {
+			const text = lesson.text();
+			if (runs.text !== text || runs.size > 300) runs.clear();
+			runs.text = text;
+			if (!runs.has(key)) runs.set(key, compute());
+			return runs.get(key);
+		},
+		/** The run whose prediction stands in the bar: a chapter can have its own. */
+		shown: () => current()?.view.run?.() ?? lesson.run(),
+		show,
+		chapters,
+	};
+	const drawBar = createBar(bar, lesson);
+	const current = () => mounted.get(state.chapter);
+
+	const draw = oncePerFrame(() => {
+		const found = current();
+		if (!found) return;
+		if (!bar.hidden) drawBar();
+		found.view.draw?.();
+	});
+
+	function show(id) {
+		const chapter = chapters.find((one) => one.id === id) ?? chapters[0];
+		if (chapter.id === state.chapter) return;
+		current()?.view.hide?.();
+		Object.assign(state, { chapter: chapter.id, changes: [], t: null });
+		bar.hidden = chapter.bar === false;
+		if (!mounted.has(chapter.id)) {
+			const element = el("article", { class: `chapter ${chapter.id}`, "aria-labelledby": `${chapter.id}title` });
+			mounted.set(chapter.id, { chapter, element, view: {} });
+			main.replaceChildren(element);
+			mounted.get(chapter.id).view = chapter.mount(element, lesson) ?? {};
+		}
+		main.replaceChildren(current().element);
+		links.forEach((link, n) => (chapters[n] === chapter ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current")));
+		links[chapters.indexOf(chapter)].scrollIntoView?.({ block: "nearest", inline: "center" });
+		document.title = `${chapters.indexOf(chapter) + 1} ${chapter.title} – LSTM step by step`;
+		current().view.show?.();
+		scrollTo(0, 0);
+		draw();
+	}
+
+	const fromAddress = () => location.hash.slice(1).split("&")[0];
+	addEventListener("hashchange", () => {
+		if (!chapters.some(({ id }) => id === fromAddress())) return;
+		show(fromAddress());
+		announce(document.title);
+	});
+	new ResizeObserver(draw).observe(main);
+	const text = new URLSearchParams(location.hash.slice(1)).get("t");
+	if (text) state.text = safeText(text, 2000);
+	show(fromAddress());
+	return lesson;
+}
+
+// Ids of X_train[5] in the order of the model's vocabulary. In Keras's own file words that occur equally often stand in another order.
+const REVIEW = [
+	[778, 128, 74, 12, 630, 163, 15, 4, 1768, 7954, 1052, 2, 32, 85, 156, 45, 40, 148, 139, 121, 662, 665],
+	[10, 10, 1361, 173, 4, 749, 2, 16, 3798, 8, 4, 226, 65, 12, 43, 127, 24, 2, 10, 10],
+].flat();
+const reviewText = (model) => REVIEW.map((id) => (id === 2 ? "<unk>" : model.wordOf(id))).join(" ");
+
+/** The text, to edit, and the prediction for it. */
+function createBar(root, lesson) {
+	const input = el("input", { type: "text", "aria-label": "Text", maxlength: 2000, spellcheck: "false", autocomplete: "off", dir: "auto" });
+	const options = [...TEXTS.map(([id, name]) => [id, name]), ["review", "The tutorial’s review"], ["own", "Your own text"]];
+	const select = el("select", { "aria-label": "Example" }, options.map(([value, name]) => el("option", { value }, name)));
+	const number = el("b", { class: "p" });
+	const label = el("span");
+	const mark = el("span", { class: "mark" });
+	const ghost = el("span", { class: "mark ghost" });
+	const [negative, positive] = lesson.model.info.labels;
+	const scale = el("span", { class: "scale", "aria-hidden": "true" }, ghost, mark);
+	root.append(input, select, el("p", { class: "prediction" }, el("span", { class: "name" }, `P(${positive}) = `), number, scale, label));
+	input.addEventListener("input", () => lesson.set({ text: input.value }));
+	select.addEventListener("change", () => {
+		const text = TEXTS.find(([id]) => id === select.value)?.[2];
+		if (select.value === "review") lesson.set({ text: reviewText(lesson.model) });
+		else if (text) lesson.set({ text });
+		else {
+			lesson.set({ text: "" });
+			input.focus();
+		}
+	});
+	return () => {
+		const text = lesson.text();
+		if (input.value !== text) input.value = text;
+		const example = TEXTS.find((one) => one[2] === text)?.[0] ?? (text === reviewText(lesson.model) ? "review" : "own");
+		if (select.value !== example) select.value = example;
+		const [now, before] = [lesson.shown().probability, lesson.plain().probability];
+		setText(number, fmt(now));
+		setText(label, Math.abs(now - 0.5) <= 0.05 ? "undecided" : now > 0.5 ? positive : negative);
+		setAttr(root, "data-side", now > 0.5 ? "for" : "against");
+		mark.style.setProperty("left", `${100 * now}%`);
+		ghost.style.setProperty("left", `${100 * before}%`);
+		ghost.hidden = Math.abs(now - before) < 0.005;
+	};
+}
