@@ -62,11 +62,18 @@ def applied_gates(gates: Array, gate: Gate = "sigmoid") -> Array:
     return np.concatenate([hard[0], hard[1], g, hard[2]], axis=-1)
 
 
-def step_forward(pre_x: Array, h_prev: Array, c_prev: Array, weight_hh: Array, gate: Gate = "sigmoid") -> Step:
-    """One step. pre_x (B, 4H) = x_t W_ihᵀ + b; h_prev, c_prev (B, H); weight_hh (4H, H)."""
+def step_forward(
+    pre_x: Array, h_prev: Array, c_prev: Array, weight_hh: Array, gate: Gate = "sigmoid", held: Array | None = None
+) -> Step:
+    """One step. pre_x (B, 4H) = x_t W_ihᵀ + b; h_prev, c_prev (B, H); weight_hh (4H, H).
+
+    held (B, 4H): values at which gates are held; NaN where a gate is computed.
+    """
     pre = pre_x + h_prev @ weight_hh.T  # (B, 4H)
     pre_i, pre_f, pre_g, pre_o = np.split(pre, 4, axis=-1)  # (B, H) each
     gates = np.concatenate([sigmoid(pre_i), sigmoid(pre_f), np.tanh(pre_g), sigmoid(pre_o)], axis=-1)  # (B, 4H)
+    if held is not None:
+        gates = np.where(np.isnan(held), gates, held)
     i, f, g, o = np.split(applied_gates(gates, gate), 4, axis=-1)
     c = f * c_prev + i * g
     h = o * np.tanh(c)

@@ -89,8 +89,9 @@ nb::tuple forward(
     const std::string& isa_name, Index threads, const In<float>& pre, const Maybe<int32_t>& index,
     const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0,
     const Maybe<float>& mask, Index steps, bool reverse, bool binary, bool keep, const Maybe<float>& packed,
-    const Maybe<int32_t>& base, const Maybe<float>& alpha) {
-    check_aligned(pre, index, lengths, weight_hh, h0, c0, mask, packed, base, alpha);
+    const Maybe<int32_t>& base, const Maybe<float>& alpha, const Maybe<int32_t>& held_index,
+    const Maybe<float>& held) {
+    check_aligned(pre, index, lengths, weight_hh, h0, c0, mask, packed, base, alpha, held_index, held);
     const Isa& isa = find(isa_name);
     check_threads(threads);
     const Index units = checked_units(weight_hh), batch = static_cast<Index>(lengths.size());
@@ -106,8 +107,14 @@ nb::tuple forward(
     require(base.has_value() == alpha.has_value(), "base and alpha: give both or neither");
     check_shape("base", base, {batch});
     check_shape("alpha", alpha, {batch});
+    require(held_index.has_value() == held.has_value(), "held_index and held: give both or neither");
+    check_shape("held_index", held_index, {steps});
+    if (held) check_axes("held", *held, 2);
+    const Index held_count = held ? extent(*held, 0) : 0;
+    check_shape("held", held, {held_count, kGates * units});
     const std::vector<int32_t> rows = checked_rows("index", index, extent(pre, 0));
     const std::vector<int32_t> base_rows = checked_rows("base", base, extent(pre, 0));
+    const std::vector<int32_t> held_rows = checked_rows("held_index", held_index, held_count);
     const Out h = new_array({steps, units}), h_T = new_array({batch, units}), c_T = new_array({batch, units});
     std::optional<Out> c, gates;
     if (keep) {
@@ -126,6 +133,8 @@ nb::tuple forward(
         .mask = data_or_null(mask),
         .base = base ? base_rows.data() : nullptr,
         .alpha = data_or_null(alpha),
+        .held_index = held ? held_rows.data() : nullptr,
+        .held = data_or_null(held),
         .weights = reinterpret_cast<const Word*>(data_or_null(packed)),
         .h = h.data(),
         .h_T = h_T.data(),
@@ -489,7 +498,8 @@ NB_MODULE(_native, m) {
         "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert(), "index"_a.noconvert().none(),
         "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
         "mask"_a.noconvert().none(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a, "packed"_a.noconvert().none(),
-        "base"_a.noconvert().none(), "alpha"_a.noconvert().none());
+        "base"_a.noconvert().none(), "alpha"_a.noconvert().none(), "held_index"_a.noconvert().none() = nb::none(),
+        "held"_a.noconvert().none() = nb::none());
     m.def("pack", &pack, "isa"_a, "weight_hh"_a.noconvert());
     m.def(
         "backward", &backward, "isa"_a, "threads"_a, "gates"_a.noconvert(), "index"_a.noconvert().none(),

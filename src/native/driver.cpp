@@ -218,6 +218,8 @@ void Stepper::step(const float* x, float* h, float* c) const {
         .mask = nullptr,
         .base = nullptr,
         .alpha = nullptr,
+        .held_index = nullptr,
+        .held = nullptr,
         .weights = weight_hh_.words(),
         .h = h,
         .h_T = h,

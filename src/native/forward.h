@@ -43,6 +43,7 @@ struct ForwardStep {
     MaskRow mask[kGroup];
     const float* base[kGroup];  // of the interpolation, where there is one
     float alpha[kGroup];
+    const float* held[kGroup];  // values of gates, where some are held
     Index row[kGroup];
 };
 
@@ -54,6 +55,9 @@ struct TileSums {
     Index stride;
 };
 
+// The value at which a gate is held, and where that is NaN the gate.
+GATEWISE_INLINE V held_or(V gate, V held) { return held == held ? held : gate; }
+
 // From sums to the gates, c and h. Whole: the block has L units. Interpolated: rows of pre are interpolated.
 //
 // It is never inlined. In f c + i g the compiler may round either product, and in inlined copies it chooses differently.
@@ -63,7 +67,7 @@ template <bool Whole, bool Interpolated>
 GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& step, const TileSums& tile) {
     const Index units = job.units, width = padded(units), b = tile.block, u = b * L;
     const Index n = Whole ? L : lanes_of(units, b);
-    const bool is_binary = job.binary, past_cache = job.stream;
+    const bool is_binary = job.binary, past_cache = job.stream, is_held = job.held != nullptr;
     const bool saved = job.gates != nullptr;
     float *const c_now = step.c_now + u, *const h_out = job.h + u;
     float* const c_out = saved ? job.c + u : nullptr;
@@ -84,8 +88,15 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
         };
         V s_i = sigmoid(input(0) + load_partial(sums, n));
         V s_f = sigmoid(input(1) + load_partial(sums + n, n));
-        const V g = tanh(input(2) + load_partial(sums + 2 * n, n));
+        V g = tanh(input(2) + load_partial(sums + 2 * n, n));
         V s_o = sigmoid(input(3) + load_partial(sums + 3 * n, n));
+        if (is_held) {
+            const float* const held = step.held[r] + u;
+            s_i = held_or(s_i, load_partial(held, n));
+            s_f = held_or(s_f, load_partial(held + units, n));
+            g = held_or(g, load_partial(held + 2 * units, n));
+            s_o = held_or(s_o, load_partial(held + 3 * units, n));
+        }
         V i = s_i, f = s_f, o = s_o;
         if (is_binary) i = binary(s_i), f = binary(s_f), o = binary(s_o);
         float* const c_state = c_now + r * width;
@@ -196,6 +207,7 @@ inline bool forward_group(const ForwardJob& job, Share group, Progress& at, Inde
             const Sequence& sequence = group.sequences[p];
             now.row[p] = row_at(sequence, at.step, job.reverse);
             now.pre[p] = pre_of(job, now.row[p]);
+            if (job.held != nullptr) now.held[p] = job.held + job.held_index[now.row[p]] * kGates * units;
             now.pre_next[p] =
                 at.step + 1 < sequence.length ? pre_of(job, row_at(sequence, at.step + 1, job.reverse)) : now.pre[p];
         }

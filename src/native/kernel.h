@@ -69,6 +69,9 @@ struct ForwardJob {
     // Interpolation: base + alpha (row - base) takes the place of each row of pre. Both null: none.
     const int32_t* base;  // (B,): each sequence's row of pre
     const float* alpha;   // (B,)
+    // Gates that are held at a value. Both null: none.
+    const int32_t* held_index;  // (N,): each step's row of held
+    const float* held;          // (R, 4H): NaN where a gate is not held
     const Word* weights;  // packed, see pack.h
     float* h;             // (N, H)
     float* h_T;           // (B, H)

@@ -151,3 +151,15 @@ def check_cell_equations(gates: Gates) -> None:
     before = np.concatenate([gates.c0[None], c[:-1]])
     np.testing.assert_allclose(c, f * before + i * g, atol=1e-6)
     np.testing.assert_allclose(h, o * np.tanh(c), atol=1e-6)
+
+
+def without_unit(net: LSTM, unit: int) -> dict[str, Array]:
+    """The parameters of the network with one unit of the top layer ablated: its output gate is 0 at every step."""
+    top = net.arch.top
+    place, column = divmod(unit, top.units)
+    parameters = dict(net.parameters)
+    for part, value in (("weight_ih", 0.0), ("weight_hh", 0.0), ("bias", -100.0)):
+        name = f"lstm.{len(net.arch.layers) - 1}.{top.directions[place]}.{part}"
+        parameters[name] = parameters[name].copy()
+        parameters[name][3 * top.units + column] = value
+    return parameters

@@ -10,11 +10,11 @@ import pytest
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.explain import ablate
-from gatewise.explain.units import UnitsReport, units_over, without_unit
+from gatewise.explain.units import UnitsReport, units_over
 from gatewise.members.ensemble import Ensemble
 from gatewise.network.batch import truncate
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, ensemble_of, names_of, sequence_of
+from tests.explain.random_net import ARCHITECTURES, ensemble_of, names_of, sequence_of, without_unit
 
 LENGTHS = [14, 3, 30, 9, 21, 1, 17]
 NAMES = ["plain", "pads, two layers", "bidirectional, two layers, mean and max", "binary", "series"]
@@ -44,7 +44,7 @@ def test_ablation_in_the_weights_equals_a_clamp(name: str) -> None:
     sequences, _, _ = data_of(net)
     for unit in range(net.lstm.arch.top.size):
         in_weights, by_hand = (
-            net.with_lstm(parameters=without_unit(net.lstm, unit).parameters).logits(sequences),
+            net.with_lstm(parameters=without_unit(net.lstm, unit)).logits(sequences),
             net.with_lstm(clamps=ablate(unit)).logits(sequences),
         )
         np.testing.assert_allclose(in_weights, by_hand, atol=2e-6)
@@ -82,7 +82,7 @@ def test_statistics_equal_those_of_single_sequences(name: str) -> None:
         )
         if arch.gate == "sigmoid":
             assert summary.half_life == pytest.approx(np.log(2) / -np.log(f).mean(), rel=1e-6)
-        rest = net.with_lstm(parameters=without_unit(net.lstm, summary.unit).parameters).logits(sequences)
+        rest = net.with_lstm(parameters=without_unit(net.lstm, summary.unit)).logits(sequences)
         right = (rest.argmax(axis=1) if arch.outputs > 1 else (rest[:, 0] > 0).astype(int)) == truth
         assert summary.accuracy_ablated == pytest.approx(right.mean())
 

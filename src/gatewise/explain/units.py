@@ -8,12 +8,13 @@ the accuracy without a unit is the same, other units may carry the same informat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
+from gatewise.members.clamp import ablate
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.storage.fields import fields_from
@@ -21,7 +22,6 @@ from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.types import Array
 
 _FILE = "units.json"  # for messages; gatewise.model.files writes it there
-_CLOSED = -100.0  # bias of a gate that is 0 in float32
 _CONTEXT = 5  # words of an excerpt before and after its step
 
 
@@ -134,7 +134,7 @@ def units_over(
     labels = [classes[k] for k in truth.tolist()]
     found = []
     for unit in range(seen.width):
-        ablated = of.probabilities(ensemble.lstm_weight * without_unit(lstm, unit).logits(reads) + rest)
+        ablated = of.probabilities(ensemble.lstm_weight * lstm.changed(clamps=ablate(unit)).logits(reads) + rest)
         change = ablated[every, predicted] - p[every, predicted]
         found.append(
             UnitSummary(
@@ -151,21 +151,6 @@ def units_over(
             )
         )
     return UnitsReport(data, fingerprint, len(reads), float((predicted == truth).mean()), minimum, tuple(found))
-
-
-def without_unit(net: LSTM, unit: int) -> LSTM:
-    """The network with one unit of the top layer ablated in its weights: its output gate is closed at every step.
-
-    Equal to `clamp.ablate` (tests/explain/test_units.py), at the kernel's speed.
-    """
-    top = net.arch.top
-    place, column = divmod(unit, top.units)
-    closed = {}
-    for part, value in (("weight_ih", 0.0), ("weight_hh", 0.0), ("bias", _CLOSED)):
-        name = f"lstm.{len(net.arch.layers) - 1}.{top.directions[place]}.{part}"
-        closed[name] = net.parameters[name].copy()
-        closed[name][3 * top.units + column] = value
-    return replace(net, parameters={**net.parameters, **closed})
 
 
 class _Statistics:

@@ -15,7 +15,16 @@ import numpy as np
 
 from gatewise.errors import InputError, KernelUnavailable, did_you_mean, quote
 from gatewise.kernels import native
-from gatewise.kernels.interface import Backward, Forward, Interpolation, Kernel, LSTMCall, SavedActivations, Stepper
+from gatewise.kernels.interface import (
+    Backward,
+    Forward,
+    Held,
+    Interpolation,
+    Kernel,
+    LSTMCall,
+    SavedActivations,
+    Stepper,
+)
 from gatewise.kernels.native import Native, fastest_precision, read_only
 from gatewise.types import Precision
 
@@ -23,6 +32,7 @@ __all__ = [
     "NAMES",
     "Backward",
     "Forward",
+    "Held",
     "Interpolation",
     "Kernel",
     "LSTMCall",

@@ -37,6 +37,11 @@ and alpha 1 the step's own row, exactly. The gradient dpre of such a run is that
 `index`: not multiplied by alpha, and without the part that belongs to the base.
 """
 
+Held = tuple[Index, Array]
+"""index (N,) and values (R, 4H): step n has the gates values[index[n]], in the order i, f, g, o; where that is NaN, the
+gate is computed. A run with held gates has no backward pass.
+"""
+
 Projected = tuple[Array | None, Array, Array]
 """Gradients dx (U, D), None without `with_dx`, dweight_ih (4H, D) and dbias (4H,): the result of `project_backward`."""
 
@@ -71,6 +76,7 @@ class LSTMCall(Generic[T]):
     gate: Gate = "sigmoid"
     mask: T | None = None
     interpolation: Interpolation | None = None
+    held: Held | None = None
 
 
 @dataclass(frozen=True)
@@ -92,12 +98,13 @@ class SavedActivations:
     reverse: bool
     gate: Gate
     mask: Array | None = None  # (B, H)
+    held: bool = False
 
     @classmethod
     def of(cls, call: LSTMCall[Array], h: Array, c: Array, packed_gates: Array) -> SavedActivations:
         """The activations of `call`; `pre` itself is not kept."""
         states = call.index, call.lengths, call.weight_hh, call.h0, call.c0, h, c, packed_gates
-        return cls(len(call.pre), *states, call.reverse, call.gate, call.mask)
+        return cls(len(call.pre), *states, call.reverse, call.gate, call.mask, call.held is not None)
 
     def gates(self) -> Array:
         """The gates (N, 4H), i f g o; with gate="binary", i, f and o are 0 or 1."""
@@ -204,29 +211,33 @@ def check_run(kernel: Kernel, run: LSTMCall[Array] | SavedActivations, more: Nam
     states, rows = (len(lengths), units), (steps, units)
     named: Named = {"weight_hh": (weight_hh, weight_hh.shape)}
     named |= {"h0": (run.h0, states), "c0": (run.c0, states), "mask": (run.mask, states)}
-    numbers: dict[str, tuple[Array | None, int]] = {}
+    numbers: dict[str, tuple[Array | None, int, int]] = {}  # arrays of row numbers, their length, and how many rows
     if isinstance(run, LSTMCall):
-        numbers["index"] = index, steps
         pre_rows = run.pre.shape[0] if run.pre.ndim else 0
+        numbers["index"] = index, steps, pre_rows
         named["pre"] = run.pre, (steps if index is None else pre_rows, 4 * units)
         if run.interpolation is not None:
-            numbers["base"] = run.interpolation[0], len(lengths)
+            numbers["base"] = run.interpolation[0], len(lengths), pre_rows
             named["alpha"] = run.interpolation[1], lengths.shape
+        if run.held is not None:
+            held_rows = run.held[1].shape[0] if run.held[1].ndim else 0
+            numbers["held index"] = run.held[0], steps, held_rows
+            named["held"] = run.held[1], (held_rows, 4 * units)
     else:
-        pre_rows, numbers["saved: index"] = run.pre_rows, (index, steps)
+        numbers["saved: index"] = index, steps, run.pre_rows
         named |= {"saved: h": (run.h, rows), "saved: c": (run.c, rows)}
-        if index is None and pre_rows != steps:
-            raise InputError(f"saved: {steps} steps, {pre_rows} rows of pre and no index")
+        if index is None and run.pre_rows != steps:
+            raise InputError(f"saved: {steps} steps, {run.pre_rows} rows of pre and no index")
     _check_arrays(kernel, named | (more or {}))
-    for name, (array, count) in numbers.items():
+    for name, (array, count, end) in numbers.items():
         if array is None:
             continue
         plain = array.flags.c_contiguous and array.flags.aligned
         if array.shape != (count,) or array.dtype != np.int32 or not plain:
             raise InputError(f"{name}: expected ({count},) int32, contiguous; got {array.shape} {array.dtype}")
-        if count and not (int(array.min()) >= 0 and int(array.max()) < pre_rows):
+        if count and not (int(array.min()) >= 0 and int(array.max()) < end):
             found = f"found {int(array.min())} to {int(array.max())}"
-            raise InputError(f"{name}: rows must be from 0 to {pre_rows - 1}, {found}")
+            raise InputError(f"{name}: rows must be from 0 to {end - 1}, {found}")
     return steps
 
 
@@ -247,6 +258,8 @@ def check_backward(
     """Raise InputError, naming the array, unless the gradients fit the saved activations and these are what `forward`
     returns: the torch operator, and programs that keep activations, build them anew. Kernels rely on this check.
     """
+    if saved.held:
+        raise InputError("saved: a run with held gates has no backward pass")
     gates, rows, states = saved.packed_gates, saved.h.shape, saved.h0.shape
     given: Named = {"dh": (dh, rows), "dc": (dc, rows), "dh_T": (dh_T, states), "dc_T": (dc_T, states)}
     steps = check_run(kernel, saved, {"packed_gates": (gates, gates.shape), **given})

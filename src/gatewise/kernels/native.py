@@ -109,6 +109,7 @@ class Native:
             keep,
             _packed_weights(extension, name, call.weight_hh),
             *(call.interpolation or (None, None)),
+            *(call.held or ()),
         )
         return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c) if keep else Forward(h, h_T, c_T)
 

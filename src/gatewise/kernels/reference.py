@@ -6,11 +6,10 @@ At step s the loop computes all sequences that have more than s steps.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
-from gatewise.cell import Step, applied_gates, step_backward, step_forward
+from gatewise.cell import Step, step_backward, step_forward
 from gatewise.kernels.interface import (
     Backward,
     Forward,
@@ -24,8 +23,6 @@ from gatewise.kernels.interface import (
 )
 from gatewise.kernels.ragged import starts_of
 from gatewise.types import Array, Gate, Lengths
-
-Change = Callable[[Array, Array], Array]
 
 
 class Reference:
@@ -50,32 +47,24 @@ class Reference:
         check_project(self, x, weight_ih, None, dpre)
         return dpre @ weight_ih if with_dx else None, dpre.T @ x, dpre.sum(axis=0)
 
-    def forward(self, call: LSTMCall[Array], *, keep: bool = True, change: Change | None = None) -> Forward:
-        """As `Kernel.forward`. change(gates (A, 4H), positions (A,) in the sequences): the gates that the step applies
-        in place of these; the saved activations hold them, and there is no backward pass.
-        """
+    def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
         steps = check_run(self, call)
         pre, index, mask, interpolation = call.pre, call.index, call.mask, call.interpolation
         units = call.weight_hh.shape[1]
         h_now, c_now = call.h0.copy(), call.c0.copy()  # (B, H): current state of each sequence
         h, c = np.empty((2, steps, units), dtype=pre.dtype)
-        gates, starts = np.empty((steps, 4 * units), dtype=pre.dtype), starts_of(call.lengths)
+        gates = np.empty((steps, 4 * units), dtype=pre.dtype)
         for active, rows in _steps(call.lengths, call.reverse):
             pre_x = pre[rows if index is None else index[rows]]  # (A, 4H), A sequences active
             if interpolation is not None:
                 base, alpha = interpolation[0][active], interpolation[1][active, None]
                 pre_x = alpha * pre_x + (1 - alpha) * pre[base]
             h_prev = h_now[active] if mask is None else h_now[active] * mask[active]
-            step = step_forward(pre_x, h_prev, c_now[active], call.weight_hh, call.gate)
-            if change is not None:
-                changed = change(applied_gates(step.gates, call.gate), rows - starts[active])
-                i, f, g, o = np.split(changed, 4, axis=1)
-                c_next = f * c_now[active] + i * g
-                step = Step(changed, c_next, o * np.tanh(c_next))
+            held = None if call.held is None else call.held[1][call.held[0][rows]]  # (A, 4H)
+            step = step_forward(pre_x, h_prev, c_now[active], call.weight_hh, call.gate, held)
             h_now[active], c_now[active] = step.h, step.c
             h[rows], c[rows], gates[rows] = step.h, step.c, step.gates
         packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
-        call = call if change is None else replace(call, gate="sigmoid")  # binary gates are rounded already
         kept = (SavedActivations.of(call, h, c, packed), c) if keep else ()
         return Forward(h, h_now, c_now, *kept)
 

@@ -7,15 +7,14 @@ to 0 and its forget gate to 1, so that c stays the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.kernels import Forward, Kernel, LSTMCall
-from gatewise.kernels.reference import Reference
+from gatewise.kernels import Forward, Held, LSTMCall
+from gatewise.kernels.ragged import starts_of
 from gatewise.network.architecture import Architecture
 from gatewise.network.ops import Ops
 from gatewise.types import Array
@@ -126,37 +125,35 @@ def check_clamp(clamp: Clamp, arch: Architecture, steps: int, first: int = 1) ->
 
 
 class ClampedOps(Ops):
-    """`Ops` with clamps: the reference kernel runs the LSTMs that a clamp touches.
-
-    Where no clamp applies it equals the kernel to rounding (tests/explain/test_intervene.py). The saved activations
-    hold the clamped gates. There is no backward pass.
+    """`Ops` whose runs of LSTMs hold the gates of the clamps; the last clamp of a gate wins. There is no backward
+    pass.
     """
 
-    def __init__(self, arch: Architecture, clamps: Sequence[Clamp], kernel: Kernel | None, keep: bool) -> None:
-        super().__init__(kernel, keep)
-        self._clamps_of: dict[str, list[tuple[Clamp, slice]]] = {}
+    def __init__(self, arch: Architecture, clamps: Sequence[Clamp], *given: Any) -> None:
+        super().__init__(*given)
+        self._clamps: dict[str, list[tuple[Clamp, slice]]] = {}
         for layer, direction, name in arch.lstms():
             found = [(clamp, clamp.hits(arch, layer, direction)) for clamp in clamps]
-            self._clamps_of[name] = [(clamp, columns) for clamp, columns in found if columns is not None]
-            pads = [(clamp, columns) for clamp, columns in self._clamps_of[name] if clamp.pads and clamp.steps is None]
-            self._clamps_of[f"{name}.pads"] = pads
+            self._clamps[name] = [(clamp, columns) for clamp, columns in found if columns is not None]
+            pads = [(clamp, columns) for clamp, columns in self._clamps[name] if clamp.pads and clamp.steps is None]
+            self._clamps[f"{name}.pads"] = pads
 
-    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Array]]]) -> list[Forward]:
-        runs = []
-        for name, call in calls:
-            clamps = self._clamps_of[name]
-            if not clamps:
-                runs += super().lstms([(name, call)])
-                continue
-            runs.append(Reference().forward(call, change=partial(_clamped, clamps)))
-            if self.keep and (saved := runs[-1].saved) is not None:
-                self.saved_activations.setdefault(name, []).append(saved)
-        return runs
+    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Array]]], positions: Array | None = None) -> list[Forward]:
+        held = [(name, replace(call, held=self._held(name, call, positions))) for name, call in calls]
+        return super().lstms(held)
 
-
-def _clamped(clamps: Sequence[tuple[Clamp, slice]], gates: Array, positions: Array) -> Array:
-    """gates (A, 4H) of these steps (A,) of the sequences with the clamped values; the last clamp wins."""
-    by_gate = gates.reshape(len(gates), 4, -1)
-    for clamp, columns in clamps:
-        by_gate[clamp.at(positions), "ifgo".index(clamp.gate), columns] = clamp.value
-    return gates
+    def _held(self, name: str, call: LSTMCall[Array], positions: Array | None) -> Held | None:
+        """The held gates of a run, one row for each set of clamps that apply at the same step."""
+        clamps, lengths = self._clamps[name], call.lengths
+        if not clamps:
+            return None
+        if positions is None:
+            positions = np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths)
+        steps = np.arange(positions.max(initial=-1) + 1)
+        applied, rows = np.unique(
+            np.stack([clamp.at(steps) for clamp, _ in clamps], axis=1), axis=0, return_inverse=True
+        )
+        values = np.full((len(applied), 4, call.weight_hh.shape[1]), np.nan, dtype=call.pre.dtype)
+        for n, (clamp, columns) in enumerate(clamps):
+            values[applied[:, n], "ifgo".index(clamp.gate), columns] = clamp.value
+        return rows.reshape(-1)[positions].astype(np.int32), values.reshape(len(applied), -1)

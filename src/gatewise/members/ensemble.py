@@ -119,7 +119,7 @@ class Ensemble:
 
     def with_lstm(self, **changes: Any) -> Ensemble:
         """This ensemble with other fields of its LSTM: `arch`, `parameters`, `storage`, `precision`, `clamps`, ..."""
-        members = (replace(one, **changes) if isinstance(one, LSTM) else one for one in self.members)
+        members = (one.changed(**changes) if isinstance(one, LSTM) else one for one in self.members)
         return replace(self, members=tuple(members))
 
     def with_member(self, kind: str, member: Member | None) -> Ensemble:

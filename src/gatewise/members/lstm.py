@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -60,6 +60,16 @@ class LSTM(Member):
         if not any(array.flags.writeable for array in self.parameters.values()):
             object.__setattr__(self, "memo", {})
 
+    def changed(self, **fields: Any) -> Self:
+        """This LSTM with other fields. It keeps the cached pad states where these do not change."""
+        found = replace(self, **fields)
+        same = all(
+            getattr(found, name) is getattr(self, name) for name in ("arch", "parameters", "precision", "kernel")
+        )
+        if same and not any(clamp.pads for clamp in (*self.clamps, *found.clamps)):
+            object.__setattr__(found, "memo", self.memo)
+        return found
+
     @property
     def outputs(self) -> int:
         return self.arch.outputs
@@ -80,7 +90,7 @@ class LSTM(Member):
             return Ops(kernel, keep, self.memo)
         from gatewise.members.clamp import ClampedOps  # a prediction does without
 
-        return ClampedOps(self.arch, self.clamps, kernel, keep)
+        return ClampedOps(self.arch, self.clamps, kernel, keep, self.memo)
 
     @np.errstate(over="ignore", invalid="ignore")
     def logits(self, sequences: Iterable[Array]) -> Array:
@@ -145,7 +155,7 @@ class LSTM(Member):
         padding "pre" each row continues it, after the same number of pads.
         """
         arch, top = self.arch, self.arch.top
-        one = len(arch.layers) == 1 and top.merge == "concat" and arch.pooling != "step" and not self.clamps
+        one = len(arch.layers) == 1 and top.merge == "concat" and arch.pooling != "step"
         if not arch.unidirectional and not one:
             return self.logits(read[:t] for t in range(len(read) + 1))
         from gatewise.members.prefix import backward_prefixes, pooled_prefixes

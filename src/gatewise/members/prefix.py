@@ -4,8 +4,8 @@ With one direction the states of the whole run are enough: the states after step
 directions the backward LSTM starts again at the end of each prefix. These runs are batched, from the last step to the
 first, _BLOCK steps at a time. After each block, runs whose h and c differ from the longest run's by at most one
 rounding error are merged with it. An LSTM forgets its start, so T²/2 steps become a multiple of T for a long text;
-runs that do not converge stay separate, so nothing is approximated. With several bidirectional layers, and with clamps
-on two directions, `LSTM` runs each prefix by itself.
+runs that do not converge stay separate, so nothing is approximated. With several bidirectional layers `LSTM` runs each
+prefix by itself.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: 
         rows = np.repeat(ends - 1, lengths) - (np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths))
         h, c = (np.concatenate([a, np.zeros((len(new), units), dtype=pre.dtype)]) for a in (h, c))
         call = LSTMCall(pre, index[rows], lengths, weight_hh, h, c, gate=arch.gate)
-        [states] = ops.lstms([("lstm.0.backward", call)])
+        [states] = ops.lstms([("lstm.0.backward", call)], rows)
         running = np.arange(low + 1, steps + 1)
         if "mean" in arch.pooling:
             total[running] += _reduce_runs(np.add, states.h, lengths, full)[run_of[running]]

@@ -294,10 +294,7 @@ class Model:
     @property
     def explained(self) -> Ensemble:
         """The ensemble as explanations run it: in float32, with the token of unknown words."""
-        own, found = self.ensemble.lstm, self.ensemble.with_lstm(precision="float32", unknown=self.preprocessor.unknown)
-        if own.precision == "float32":
-            object.__setattr__(found.lstm, "memo", own.memo)
-        return found
+        return self.ensemble.with_lstm(precision="float32", unknown=self.preprocessor.unknown)
 
     def trace(self, item: Any) -> Example:
         """One text or series with the gates and states of every unit at every step, the prefix predictions and more.

@@ -172,7 +172,7 @@ class RecordingOps(Ops):
             step()
         self._recorded.clear()
 
-    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Any]]]) -> list[Forward]:
+    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Any]]], positions: Array | None = None) -> list[Forward]:
         """As in `Ops`. The directions of a layer, forward and backward, run at the same time up to `_MOST_UNITS`."""
         arguments = [(call.pre, call.weight_hh, call.h0, call.c0) for _, call in calls]
         arrays = []

@@ -73,9 +73,12 @@ class Ops:
 
         return self.record(kernel.project(values, weights, array_of(bias)), [x, weight_ih, bias], backward)
 
-    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Any]]]) -> list[Forward]:
+    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Any]]], positions: Array | None = None) -> list[Forward]:
         """The recurrence by the kernel: of the directions of a layer, which do not depend on each other. A name is the
         prefix of the parameters (`.pads` added for the pad steps).
+
+        positions (N,): the step of the whole sequence that each step is; None where the sequences start at step 0. Only
+        clamps read them.
         """
         runs = []
         for name, call in calls:
