@@ -7,16 +7,21 @@ from typing import Any
 import pytest
 
 from gatewise.model import bundled
-from gatewise.model.model import load
+from gatewise.model.model import Model, load
 from gatewise.serve.lstm_file import lstm_file
 from tests.serve.page.conftest import Visit, Watched
 
-CHAPTERS = ("ids", "pads", "memory", "gates")
+CHAPTERS = ("ids", "pads", "memory", "gates", "answer")
 
 
 @pytest.fixture(scope="module")
-def file() -> bytes:
-    return lstm_file(load(bundled.folder("tutorial")))
+def model() -> Model:
+    return load(bundled.folder("tutorial"))
+
+
+@pytest.fixture(scope="module")
+def file(model: Model) -> bytes:
+    return lstm_file(model)
 
 
 def open_lesson(visit: Visit, file: bytes, fragment: str = "", **size: Any) -> Watched:
@@ -32,19 +37,120 @@ def settle(page: Any) -> None:
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
+def turn_to(page: Any, chapter: str) -> None:
+    page.evaluate("id => { location.hash = id; }", chapter)
+    page.wait_for_selector(f"article.{chapter}")
+    settle(page)
+
+
+def shown(page: Any) -> str:
+    return f"{page.inner_text('#bar')}\n{page.inner_text('main')}"
+
+
 def test_each_chapter_is_one_screen_and_its_first_drag_changes_a_number(visit: Visit, file: bytes) -> None:
     watched = open_lesson(visit, file)
     page = watched.page
+    found = ""
     for chapter in CHAPTERS:
-        page.evaluate("id => { location.hash = id; }", chapter)
-        page.wait_for_selector(f"article.{chapter}")
-        settle(page)
+        turn_to(page, chapter)
         assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight"), chapter
-        before = page.inner_text("main") + page.inner_text("#bar")
-        box = page.locator(".prose .handle").last.bounding_box()
+        before, prediction = shown(page), page.inner_text("#bar b.p")
+        handle = page.locator(".prose .handle").last
+        box = handle.bounding_box()
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.mouse.down()
         page.mouse.move(box["x"] - 150, box["y"] + 8, steps=3)
         page.mouse.up()
         settle(page)
-        assert page.inner_text("main") + page.inner_text("#bar") != before, chapter
+        assert shown(page) != before, chapter
+        handle.press("Home")
+        settle(page)
+        assert page.inner_text("#bar b.p") != prediction, chapter
+        handle.press("Delete")
+        settle(page)
+        assert shown(page) == before, chapter
+        for term in page.locator(".term").all():
+            term.hover()
+            assert page.locator(".lit").count(), f"{chapter}: {term.inner_text()}"
+        page.mouse.move(0, 0)
+        options = page.locator(".question .options button")
+        options.first.click()
+        assert page.inner_text(".said")[:4] in ("Righ", "No. "), chapter
+        assert page.locator(".question .right").count() == 1
+        found += shown(page)
+    for word in (
+        *(
+            "sigmoid",
+            "remember",
+            "forget",
+            "new memory",
+            "tanh",
+            "id",
+            "START",
+            "UNK",
+            "PAD",
+            "1,000 steps",
+            "embedding",
+        ),
+        *("2,834,816", "53,200", "101", "P = σ(w · h + b)", "Cross-entropy", "Adam", "in Keras", "in gatewise"),
+    ):
+        assert word in found.replace("\u00a0", " "), word
+
+
+def test_the_numbers_are_those_of_the_model(visit: Visit, file: bytes, model: Model) -> None:
+    watched = open_lesson(visit, file, "memory")
+    page = watched.page
+    for text in (
+        "I was bored.",
+        "An excellent start, but the rest of the film is awful.",
+        "zounds " * 70,
+        "!!!",
+        "\ud83d film",
+    ):
+        page.fill("#bar input", text)
+        settle(page)
+        if text.isascii() and "zounds" not in text and text != "!!!":
+            assert page.inner_text("#bar b.p") == f"{model.predict_proba([text])[0, 1]:.2f}"
+        for chapter in CHAPTERS:
+            turn_to(page, chapter)
+    page.fill("#bar input", "")
+    settle(page)
+    turn_to(page, "ids")
+    page.select_option("#bar select", "review")
+    settle(page)
+    assert page.locator(".card").count() == 43
+    assert page.inner_text("main").startswith("1 Words as numbers")
+    assert page.locator(".card b").all_inner_texts()[:6] == ["1", "778", "128", "74", "12", "630"]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (820, "light"), (1920, "light")])
+def test_no_chapter_scrolls_sideways(visit: Visit, file: bytes, width: int, scheme: str) -> None:
+    watched = open_lesson(visit, file, width=width, height=844, scheme=scheme)
+    page = watched.page
+    page.select_option("#bar select", "review")
+    for chapter in CHAPTERS:
+        turn_to(page, chapter)
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), chapter
+
+
+def test_a_word_and_a_gate_by_keyboard(visit: Visit, file: bytes) -> None:
+    watched = open_lesson(visit, file, "memory")
+    page = watched.page
+    page.focus(".word[aria-checked=true]")
+    page.keyboard.press("ArrowRight")
+    settle(page)
+    assert page.inner_text(".prose b >> nth=1") == "start"
+    page.focus(".handle[aria-label^='Forget gate']")
+    page.keyboard.press("Home")
+    settle(page)
+    assert page.evaluate("() => lesson.state.changes") == [{"gate": "f", "unit": "all", "from": 3, "to": 3, "value": 0}]
+    assert page.get_attribute(".handle[aria-label^='Forget gate']", "aria-valuetext") == "0.00"
+
+
+def test_a_model_that_does_not_load_is_said(visit: Visit) -> None:
+    watched = visit("text")
+    watched.expected += ["404"]
+    watched.page.route("**/tutorial.lstm", lambda route: route.fulfill(status=404))
+    watched.page.goto(f"{watched.home}/lesson.html")
+    watched.page.wait_for_selector("[role=alert]")
+    assert "could not be loaded: 404" in watched.page.inner_text("main")

@@ -17,7 +17,7 @@ PAGE = HERE.parents[2] / "src" / "gatewise" / "serve" / "page"
 LEVELS = [
     {"lesson/main"},
     {"lesson/gates"},
-    {"lesson/ids", "lesson/memory", "lesson/pads"},
+    {"lesson/answer", "lesson/ids", "lesson/memory", "lesson/pads"},
     {"lesson/parts", "lesson/sentence", "lesson/shell"},
     {"lesson/figure"},
     {"docs", "main", "report"},

@@ -1,12 +1,12 @@
 // Drawing for the chapters: pictures whose unit is 1/16 rem, so that they grow with the text; words in rows; lines.
 
-import { currentTheme, mix, STOPS } from "../colour.js";
-import { setAttr, svg } from "../dom.js";
+import { currentTheme, lut, mix, STOPS } from "../colour.js";
+import { el, setAttr, svg } from "../dom.js";
 
 const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
 
 /** The width of an element in units. */
-export const unitsOf = (node) => Math.max(240, (node.clientWidth * 16) / rem());
+export const unitsOf = (node) => Math.max(40, (node.clientWidth * 16) / rem());
 
 /** A picture that fills the width of its parent. Returns {node, fit(height) -> width in units}. */
 export function createPicture(label, ...children) {
@@ -42,21 +42,40 @@ export function measure(text, size) {
 	return widths.get(key);
 }
 
-/** Names in rows of at most `width`, a single row spread over it: [{x: middle, row, width}], and the number of rows. */
+/** Names in rows of at most `width`, as equal as possible, each spread over it: [{x: middle, row, width}], and the number of rows. */
 export function layoutWords(names, width, { size = 16, gap = 14, left = 0 } = {}) {
-	let [x, row] = [left, 0];
-	const places = names.map((name) => {
-		const w = Math.min(width - left, measure(name, size) + gap);
-		if (x + w > width + 1 && x > left) [x, row] = [left, row + 1];
-		const place = { x: x + w / 2, row, width: w };
-		x += w;
-		return place;
-	});
-	if (!row) {
-		const extra = Math.min(28, (width - x) / names.length);
-		for (const [n, place] of places.entries()) Object.assign(place, { x: place.x + (n + 0.5) * extra, width: place.width + extra });
+	const widths = names.map((name) => Math.min(width - left, measure(name, size) + gap));
+	const broken = (limit) => {
+		const rows = [[]];
+		let x = left;
+		widths.forEach((w, n) => {
+			if (x + w > limit + 1 && x > left) {
+				rows.push([]);
+				x = left;
+			}
+			rows.at(-1).push(n);
+			x += w;
+		});
+		return rows;
+	};
+	let rows = broken(width);
+	for (let limit = width - 10; rows.length > 1 && limit > left + 60; limit -= 10) {
+		const next = broken(limit);
+		if (next.length > rows.length) break;
+		rows = next;
 	}
-	return { places, rows: row + 1 };
+	const places = [];
+	rows.forEach((row, number) => {
+		const used = row.reduce((total, n) => total + widths[n], left);
+		const extra = Math.max(0, Math.min(28, (width - used) / row.length));
+		let x = left;
+		for (const n of row) {
+			const w = widths[n] + extra;
+			places.push({ x: x + w / 2, row: number, width: w });
+			x += w;
+		}
+	});
+	return { places, rows: rows.length };
 }
 
 const round = (x) => Math.round(x * 10) / 10;
@@ -75,4 +94,22 @@ export function colourOf(x, kind = "signed") {
 	const key = `${kind}${theme}${level}`;
 	if (!cache.has(key)) cache.set(key, `rgb(${mix(STOPS[kind][theme], level / 63).join()})`);
 	return cache.get(key);
+}
+
+/** A picture of a matrix, one pixel per number. Returns {node, draw(columns, rows, at(column, row) -> number from -1 to 1)}. */
+export function createHeat(label) {
+	const node = el("canvas", { class: "heat", role: "img", "aria-label": label });
+	return {
+		node,
+		draw(columns, rows, at) {
+			if (node.width !== columns) node.width = columns;
+			if (node.height !== rows) node.height = rows;
+			const colours = lut("signed", currentTheme());
+			const pixels = new Uint32Array(columns * rows);
+			for (let row = 0; row < rows; row += 1) {
+				for (let column = 0; column < columns; column += 1) pixels[row * columns + column] = colours[Math.max(0, Math.min(255, Math.round(127.5 * (1 + at(column, row)))))];
+			}
+			node.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), columns, rows), 0, 0);
+		},
+	};
 }

@@ -38,7 +38,7 @@ function mount(element, lesson) {
 		gate = name;
 		hold(null);
 	});
-	const free = el("button", { type: "button", onclick: () => hold(null) }, "Let go");
+	const free = el("button", { type: "button", onclick: () => hold(null) }, "Reset");
 	const does = el("span", { class: "muted" });
 
 	const [back, grip] = [svg("g", {}), svg("g", {})];
@@ -49,6 +49,7 @@ function mount(element, lesson) {
 
 	const sentence = createSentence("The memory of the units at each word", lesson, { room: 244, share: 0.52 });
 	const cells = [];
+	setAttr(sentence.own, "data-wire", "c");
 
 	page(element, lesson, "gates", {
 		prose: [
@@ -92,10 +93,10 @@ function mount(element, lesson) {
 			...Array.from(run[gate].slice(-H)).map((v) => [Math.max(-EDGE, Math.min(EDGE, inverse(v))), v]).map(([z, v]) => svg("circle", { cx: xOf(z), cy: yOf(v), r: 4, class: "valuedot" })),
 			...Array.from(counts, (share, n) => [share, n]).filter(([share]) => share).flatMap(([share, n]) => [
 				svg("rect", { x: right, y: bottom - (n + 1) * high + 1, width: Math.max(1, bar(share)), height: high - 1.5, class: "bin" }, svg("title", {}, `${fmt(100 * share, 1)}%`)),
-				...(share > 0.06 ? [text(right + bar(share) + 6, bottom - (n + 0.5) * high + 5, `${Math.round(100 * share)}%`, "t14", "start")] : []),
+				...(share === Math.max(...counts) ? [text(right + bar(share) + 6, bottom - (n + 0.5) * high + 5, `${Math.round(100 * share)}%`, "t14", "start")] : []),
 			]),
-			text(panel.left + panel.width / 2, bottom + 20, `z, from −${EDGE} to ${EDGE}; the dots are the units at the last word`, "t14 muted"),
-			text(right, bottom + 20, "values at all words and units", "t14 muted", "start"));
+			text(panel.left + panel.width / 2, bottom + 20, "units at the last word", "t14 muted"),
+			text(right, bottom + 20, "at all words", "t14 muted", "start"));
 		const y = yOf(value);
 		grip.replaceChildren(svg("path", { d: `M${panel.left},${y}H${right - 14}`, class: held() === null ? "cutline dashed" : "cutline" }),
 			svg("rect", { x: right - 36, y: y - 10, width: 30, height: 20, rx: 10, class: "grip" }), svg("rect", { x: panel.left, y: y - 22, width: right - panel.left, height: 44, class: "reach" }));
@@ -132,7 +133,7 @@ function mount(element, lesson) {
 		const label = sentence.own.lastChild;
 		setAttr(label, "x", layout.left + 4);
 		setAttr(label, "y", layout.track(0) - 3);
-		setText(label, `memory c of the ${list.length} units with the largest effect: green above 0, magenta below`);
+		setText(label, layout.width < 500 ? `memory c of ${list.length} units` : `memory c of the ${list.length} units with the largest effect`);
 	}
 
 	return {

@@ -3,13 +3,14 @@
 import { parseModel } from "../lstm.js";
 import { createTheme } from "../theme.js";
 import { el } from "../dom.js";
+import { chapter as answer } from "./answer.js";
 import { chapter as gates } from "./gates.js";
 import { chapter as ids } from "./ids.js";
 import { chapter as memory } from "./memory.js";
 import { chapter as pads } from "./pads.js";
 import { createLesson } from "./shell.js";
 
-const CHAPTERS = [ids, pads, memory, gates];
+const CHAPTERS = [ids, pads, memory, gates, answer];
 
 /** The bytes of the model: a file next to the page, or a part of it. */
 async function modelBytes() {

@@ -54,7 +54,7 @@ function mount(element, lesson) {
 	const sentence = createSentence("The memory of one unit at each word", lesson);
 	const grip = svg("g", {});
 	sentence.front.append(grip);
-	const setGrip = slider(grip, { ...gate("i", "Input gate, at the arrow"), vertical: true, pixels: 160 });
+	const setGrip = slider(grip, { ...gate("i", "Input gate, at the arrow"), vertical: true, pixels: () => 160 * Math.sign(lesson.run().g[at() * H + unit()] || 1) });
 
 	const asked = question({
 		ask: () => `f keeps about three quarters per word. How much of what “${lesson.names()[measured().t]}” changed in c is there ${LATER} words later?`,
@@ -134,7 +134,7 @@ function mount(element, lesson) {
 			sentence.drawWords(t);
 			const previous = t ? run.c[n - H] : run.start.c[k];
 			const bracket = (x) => (x < 0 ? `(${fmt(x)})` : fmt(x));
-			equation.replaceChildren("c = ", el("span", { "data-wire": "keep" }, `f · c + `), el("span", { "data-wire": "add" }, "i · g"), " = ",
+			equation.replaceChildren("c = ", el("span", { "data-wire": "keep" }, "f · previous c"), " + ", el("span", { "data-wire": "add" }, "i · g"), " = ",
 				el("span", { "data-wire": "keep" }, `${fmt(run.f[n])} · ${bracket(previous)}`), " + ", el("span", { "data-wire": "add" }, `${fmt(run.i[n])} · ${bracket(run.g[n])}`), " = ", el("b", { "data-wire": "c" }, fmt(run.c[n])));
 			setText(chosen, k === measured().unit
 				? `Unit ${k} is chosen by measurement: in the words after “${lesson.names()[measured().t]}” its c keeps the largest change.`

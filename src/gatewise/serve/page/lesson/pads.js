@@ -106,11 +106,11 @@ function mount(element, lesson) {
 		plot.replaceChildren(
 			svg("g", { "data-wire": "state" }, ...lines, svg("path", { d: `M${LEFT},${middle}H${plotWidth - 16}`, class: "axis" }),
 				text(LEFT - 8, yc(range) + 10, `+${fmt(range)}`, "t14 muted", "end"), text(LEFT - 8, middle + 5, "0", "t14 muted", "end"), text(LEFT - 8, bottom, `−${fmt(range)}`, "t14 muted", "end"),
-				text(LEFT + 6, bottom + 14, "memory c of the 100 units after the pads", "t14 muted", "start")),
+				text(LEFT + 6, bottom + 14, "memory c of 100 units after the pads", "t14 muted", "start")),
 			svg("g", { "data-wire": "p" }, svg("path", { d: `M${LEFT},${yp(0.5)}H${plotWidth - 16}`, class: "thin" }),
 				svg("path", { d: path(counts.filter((n) => known.includes(n)).map((n) => [place(n), yp(run(n).probability)])), class: "pline" }),
-				...[0, 0.5, 1].map((p) => text(LEFT - 8, yp(p) + 5, p === 0.5 ? "½" : p, "t14 muted", "end")), text(LEFT + 6, one + 2, `P(${model.info.labels[1]}) of the text`, "t14 muted", "start")),
-			...ticks, text(LEFT + 0.62 * (plotWidth - LEFT), height - 26, "number of pads", "t14 muted"));
+				...[0, 0.5, 1].map((p) => text(LEFT - 8, yp(p) + 5, p === 0.5 ? "½" : p, "t14 muted", "end")), text(LEFT + 6, one + 2, `P(${model.info.labels[1]}) by number of pads`, "t14 muted", "start")),
+			...ticks);
 	}
 
 	function drawCursor(n) {

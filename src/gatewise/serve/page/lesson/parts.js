@@ -40,9 +40,9 @@ export const term = (name, text) => button(text, { class: "term", "data-term": n
 
 /**
  * Make an element of a figure a slider: label, min, max, step, value, format(x) -> text, onInput(x). at(event): the value at
- * the pointer; without it, moving by `pixels` is the whole range. reset(): on Delete and double click. Returns set(value).
+ * the pointer; without it, moving by pixels() is the whole range, backwards where it is negative. reset(): on Delete and double click. Returns set(value).
  */
-export function slider(node, { label, min, max, step, value, format = (x) => fmt(x), onInput, at = null, pixels = 240, reset = null, vertical = false }) {
+export function slider(node, { label, min, max, step, value, format = (x) => fmt(x), onInput, at = null, pixels = () => 240, reset = null, vertical = false }) {
 	let now = value;
 	let range = [min, max];
 	const names = { role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": min, "aria-valuemax": max, "aria-orientation": vertical ? "vertical" : "horizontal" };
@@ -72,7 +72,7 @@ export function slider(node, { label, min, max, step, value, format = (x) => fmt
 	node.addEventListener("pointermove", (event) => {
 		if (!from) return;
 		const way = vertical ? from.y - event.clientY : event.clientX - from.x;
-		move(at ? at(event) : from.value + (way / pixels) * (range[1] - range[0]));
+		move(at ? at(event) : from.value + (way / pixels()) * (range[1] - range[0]));
 	});
 	for (const name of ["pointerup", "pointercancel"]) node.addEventListener(name, () => (from = null));
 	node.addEventListener("dblclick", () => reset?.());

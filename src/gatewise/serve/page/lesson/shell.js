@@ -29,6 +29,7 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		set(patch) {
 			if ("text" in patch && patch.text !== state.text) Object.assign(state, { t: null, changes: [] });
 			Object.assign(state, patch);
+			if (patch.text) state.text = patch.text.replace(/\p{Surrogate}/gu, "\ufffd"); // halves of characters
 			draw();
 		},
 		draw: () => draw(),

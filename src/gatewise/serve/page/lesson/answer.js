@@ -1,0 +1,177 @@
+// Chapter 5: the whole model as one strip, whose boxes open, and the prediction as a sum.
+
+import { button, el, fmt, setAttr, setText, svg } from "../dom.js";
+import { createHeat, createPicture, layoutWords, path, text } from "./figure.js";
+import { handle, page, question, slider, term } from "./parts.js";
+
+const LEFT = 46;
+const HEIGHT = 216; // of the opened box
+const [ZERO, REACH] = [106, 92]; // of the bars: y of 0, and the height of the largest
+const MOST_ROWS = 16; // of a matrix that can have their names
+const TUTORIAL = { Embedding: 2_834_816, LSTM: 53_200, Dense: 101 };
+const largest = (values) => values.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-6);
+const whole = (n) => n.toLocaleString("en");
+
+function mount(element, lesson) {
+	const { model } = lesson;
+	const { info, units: H } = model;
+	const [D, label] = [info.embeddingDim, info.labels[1]];
+	const weights = Array.from({ length: H }, (_, k) => model.unitWeight(k));
+	const bias = info.weight * model.denseBias[0] + info.shift[0];
+	const counts = info.parameters.map(({ count }) => count);
+	let open = "dense";
+
+	const strongest = () => lesson.cached("answer unit", () => {
+		const h = lastOf(lesson.plain());
+		return weights.map((w, k) => [Math.abs(w * h[k]), k]).sort((a, b) => b[0] - a[0])[0][1];
+	});
+	const lastOf = (run) => run.h.subarray((run.T - 1) * H);
+	const unit = () => lesson.state.unit ?? strongest();
+	const hold = (value) => {
+		const [k, t] = [unit(), lesson.plain().T - 1];
+		const others = lesson.state.changes.filter((one) => one.unit !== k);
+		lesson.set({ unit: k, changes: value === null ? others : [...others, { gate: "h", unit: k, from: t, to: t, value }] });
+	};
+	const which = handle({ label: "Unit", min: 0, max: H - 1, step: 1, value: 0, format: String, onInput: (k) => lesson.set({ unit: k }), reset: () => lesson.set({ unit: null }) });
+	const options = { label: "h of this unit at the last word", min: -1, max: 1, step: 0.01, value: 0, onInput: hold, reset: () => hold(null) };
+	const number = handle(options);
+
+	const boxes = new Map();
+	function box(name, title, shape, count, figure) {
+		const node = button("", { class: "box", "aria-pressed": "false", "data-wire": name, onclick: () => ((open = name), lesson.draw()) },
+			el("b", {}, title), figure.node, el("span", {}, shape), el("span", { class: "muted" }, count));
+		boxes.set(name, { node, shape: node.children[2] });
+		return node;
+	}
+	const small = { words: createPicture("ids"), embedding: createHeat("embedding"), lstm: createHeat("h of all units"), dense: createHeat("weights"), sigma: createPicture("sigmoid") };
+	const strip = el("div", { class: "strip", role: "group", "aria-label": "The model" },
+		box("words", "Words", "", "ids", small.words), box("embedding", "Embedding", "", `${whole(counts[0])} params`, small.embedding),
+		box("lstm", "LSTM", "", `${whole(counts[1])} params`, small.lstm), box("dense", "Dense", `${H} → 1`, `${whole(counts[2])} params`, small.dense),
+		box("sigma", "Sigmoid", "1 → P", "no params", small.sigma));
+
+	const [drawing, grip] = [svg("g", {}), svg("g", {})];
+	const detail = createPicture("The opened part", drawing, grip);
+	const setGrip = slider(grip, { ...options, vertical: true, pixels: () => 240 * Math.sign(weights[unit()]) });
+	const heat = createHeat("The opened matrix");
+	const rows = el("div", { class: "rownames", "aria-hidden": "true" });
+	const caption = el("p", {});
+	const equation = el("p", { class: "equation" });
+
+	page(element, lesson, "answer", {
+		prose: [
+			["The ", term("lstm", "h"), " of the last word goes into the ", term("dense", "dense layer"), ", which gives the logit w · h + b. h of unit ", which.element, " is ", number.element, "."],
+			["The ", term("sigma", "sigmoid"), " makes it a probability: P = σ(w · h + b)."],
+			[`Each box opens. The tutorial’s model has ${whole(TUTORIAL.Embedding)} + ${whole(TUTORIAL.LSTM)} + ${TUTORIAL.Dense} parameters; here the `, term("embedding", "embedding"), ` has ${whole(counts[0])}.`],
+		],
+		question: question({
+			ask: "Why has the embedding fewer parameters here?",
+			options: ["Its rows are shorter", "It has fewer rows"],
+			answer: () => ({ right: 1, text: `Ids end at ${whole(info.vocabSize - 1)}: ${whole(info.vocabSizeBefore - info.vocabSize)} of the tutorial’s ${whole(info.vocabSizeBefore)} rows are never read.` }),
+		}),
+		why: ["The last h has all words behind it, so one sum is enough. Cross-entropy then compares P with the label of the review."],
+		figure: el("div", {}, strip, el("div", { class: "detail" }, el("div", { class: "stage" }, rows, detail.node, heat.node), caption), equation),
+		code: { keras: "Embedding(88588, 32), LSTM(100), Dense(1, activation=\"sigmoid\")", gatewise: "gatewise train imdb --recipe tutorial" },
+	});
+
+	function drawRows(picture, { ids, T }) {
+		const inputs = Array.from(ids, (id) => model.embeddingOf(id));
+		const most = Math.max(...inputs.map(largest));
+		picture.draw(D, T, (d, t) => inputs[t][d] / most);
+	}
+	function drawStates(picture, { h, T }) {
+		const most = largest(h);
+		picture.draw(H, T, (k, t) => h[t * H + k] / most);
+	}
+
+	const DETAILS = {
+		words() {
+			const { places } = layoutWords(lesson.names(), detail.fit(HEIGHT), { size: 20, gap: 24 });
+			const { ids } = lesson.encoded();
+			drawing.replaceChildren(...places.flatMap(({ x, row }, n) => [text(x, 40 + 64 * row, lesson.names()[n], "t20"), text(x, 62 + 64 * row, ids[n], "t16 muted")]));
+			return `${ids.length} ids, after ${whole(info.maxLength - ids.length)} pads. No parameters.`;
+		},
+		embedding(run) {
+			drawRows(heat, run);
+			return `Each of the ${run.T} rows is the row of a word, ${D} numbers. ${whole(info.vocabSize)} × ${D} = ${whole(counts[0])} parameters. The tutorial has ` +
+				`${whole(info.vocabSizeBefore)} × ${D} = ${whole(TUTORIAL.Embedding)}: rows for all words of the index, though ids end at ${whole(info.vocabSize - 1)}. This model leaves them out.`;
+		},
+		lstm(run) {
+			drawStates(heat, run);
+			return `h of the ${H} units (columns) after each of ${run.T} steps (rows). 4 × ${H} × (${D} + ${H} + 1) = ${whole(counts[1])} parameters, as in the tutorial: ` +
+				`each of f, i, g and o of a unit has ${D} weights for the word, ${H} for h and a bias.`;
+		},
+		dense(run) {
+			const width = detail.fit(HEIGHT);
+			const h = lastOf(run);
+			const order = lesson.cached("answer order", () => {
+				const before = lastOf(lesson.plain());
+				return weights.map((w, k) => k).sort((a, b) => weights[b] * before[b] - weights[a] * before[a]);
+			});
+			const values = order.map((k) => weights[k] * h[k]);
+			const range = lesson.cached("answer range", () => 1.5 * Math.max(0.05, ...order.map((k) => Math.abs(weights[k] * lastOf(lesson.plain())[k]))));
+			const y = (v) => ZERO - (REACH * Math.max(-range, Math.min(range, v))) / range;
+			const step = (width - LEFT) / H;
+			const x = (n) => LEFT + n * step;
+			const chosen = order.indexOf(unit());
+			drawing.replaceChildren(
+				...[range, 0, -range].flatMap((v) => [svg("path", { d: `M${LEFT},${y(v)}H${width}`, class: v ? "thin" : "axis" }), text(LEFT - 8, y(v) + 5, fmt(v, v ? 2 : 0, true).replace("±", ""), "t14 muted", "end")]),
+				...values.map((v, n) => svg("rect", { x: x(n), y: Math.min(ZERO, y(v)), width: step - 1, height: Math.max(0.5, Math.abs(ZERO - y(v))), class: `product ${v > 0 ? "for" : "against"}${n === chosen ? " chosen" : ""}`, onclick: () => lesson.set({ unit: order[n] }) },
+					svg("title", {}, `unit ${order[n]}: w · h = ${fmt(weights[order[n]])} · ${fmt(h[order[n]])} = ${fmt(v, 3)}`))));
+			const at = [x(chosen) + step / 2, y(values[chosen])];
+			const [left, shown] = [at[0] > width / 2, `unit ${unit()}: ${fmt(weights[unit()])} · ${fmt(h[unit()])} = ${fmt(values[chosen])}`];
+			grip.replaceChildren(svg("rect", { x: at[0] - 14, y: at[1] - 9, width: 28, height: 18, rx: 9, class: "grip" }), text(at[0] + (left ? -22 : 22), at[1] + 6, shown, "t16 bold", left ? "end" : "start"),
+				svg("rect", { x: at[0] - 22, y: 8, width: 44, height: 200, class: "reach" }));
+			setGrip(h[unit()]);
+			return `w · h of the ${H} units at the last word, the largest first: blue adds to P(${label}), orange takes from it. ${H} weights and a bias: ${counts[2]} parameters.`;
+		},
+		sigma(run) {
+			const width = detail.fit(HEIGHT);
+			const [x, y] = [(z) => LEFT + ((z + 6) / 12) * (width - LEFT), (p) => 190 - 172 * p];
+			const curve = Array.from({ length: 97 }, (_, n) => -6 + n / 8).map((z) => [x(z), y(1 / (1 + Math.exp(-z)))]);
+			const at = [x(Math.max(-6, Math.min(6, run.logit))), y(run.probability)];
+			drawing.replaceChildren(
+				...[0, 0.5, 1].flatMap((p) => [svg("path", { d: `M${LEFT},${y(p)}H${width}`, class: "thin" }), text(LEFT - 8, y(p) + 5, p === 0.5 ? "½" : p, "t14 muted", "end")]),
+				...[-6, -3, 0, 3, 6].map((z) => text(Math.min(width - 10, x(z)), 210, fmt(z, 0), "t14 muted")),
+				svg("path", { d: `M${at[0]},${y(0)}V${at[1]}H${LEFT}`, class: "cutline dashed" }), svg("path", { d: path(curve), class: "pline" }), svg("circle", { cx: at[0], cy: at[1], r: 8, class: "grip" }),
+				text(at[0] + 16, at[1] + 6, `σ(${fmt(run.logit)}) = ${fmt(run.probability)}`, "t20 bold", at[0] > width * 0.7 ? "end" : "start"));
+			return "σ(z) = 1 / (1 + e⁻ᶻ). A logit of 0 is P = ½; the further from 0, the surer the prediction.";
+		},
+	};
+
+	function drawStrip(run) {
+		const [T, h] = [run.T, lastOf(run)];
+		const [most, top] = [largest(weights), largest(h)];
+		small.words.fit(52);
+		small.words.node.replaceChildren(...[0, 1, 2].map((row) => text(4, 14 + 18 * row, lesson.encoded().ids.slice(4 * row, 4 * row + 4).join(" "), "t14", "start")));
+		drawRows(small.embedding, run);
+		drawStates(small.lstm, run);
+		small.dense.draw(H, 2, (k, row) => (row ? h[k] / top : weights[k] / most));
+		const width = small.sigma.fit(52);
+		const place = (z) => [((z + 6) / 12) * width, 48 - 44 / (1 + Math.exp(-z))];
+		const [x, y] = place(Math.max(-6, Math.min(6, run.logit)));
+		small.sigma.node.replaceChildren(svg("path", { d: path(Array.from({ length: 49 }, (_, n) => place(-6 + n / 4))), class: "pline thinner" }), svg("circle", { cx: x, cy: y, r: 6, class: "grip" }));
+		setText(boxes.get("words").shape, `${T} steps`);
+		setText(boxes.get("embedding").shape, `${T} × ${D}`);
+		setText(boxes.get("lstm").shape, `${T} × ${H}`);
+		for (const [name, { node }] of boxes) setAttr(node, "aria-pressed", name === open);
+	}
+
+	return {
+		draw() {
+			const run = lesson.run();
+			const isMatrix = open === "embedding" || open === "lstm";
+			which.set(unit());
+			number.set(lastOf(run)[unit()]);
+			drawStrip(run);
+			setAttr(heat.node, "class", isMatrix ? "heat" : "heat hiddenpart");
+			rows.replaceChildren(...(isMatrix && run.T <= MOST_ROWS ? lesson.names().map((name) => el("span", {}, name)) : []));
+			setAttr(detail.node, "class", isMatrix ? "picture hiddenpart" : "picture");
+			setAttr(grip, "class", open === "dense" ? "slider" : "slider hiddenpart");
+			setText(caption, DETAILS[open](run));
+			const sum = run.logit - bias;
+			setText(equation, `P = σ(w · h + b) = σ(${fmt(sum)} ${bias < 0 ? "−" : "+"} ${fmt(Math.abs(bias))}) = σ(${fmt(run.logit)}) = ${fmt(run.probability)}`);
+		},
+	};
+}
+
+export const chapter = { id: "answer", title: "Prediction", mount };
