@@ -1,7 +1,7 @@
 """The test suite for kernels: functions `check_*(kernel)` that raise AssertionError where a kernel is wrong.
 
 `CHECKS` holds all of them, including those of limits.py, masks.py and projections.py. test_suite.py runs them on every
-kernel of this machine and shows that each check can fail. Tolerances are relative to the largest value of
+kernel of this machine and on wrong ones. Tolerances are relative to the largest value of
 an array: 1e-5 in float32, 1e-12 in float64.
 """
 

@@ -79,23 +79,13 @@ def test_the_cell_by_hand(gate: Gate) -> None:
     assert abs(run.h_T[0, 0] - h) < 5e-5
 
 
-PAIRS = [
-    pytest.param(one, f"check_{by}", id=f"{one.__name__}-{by}") for one, checks in MUTANTS.items() for by in checks
-]
-
-
-@pytest.mark.parametrize(("mutant", "check"), PAIRS)
-def test_the_suite_rejects(mutant: type[Mutant], check: str) -> None:
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_suite_rejects(mutant: type[Mutant]) -> None:
     with pytest.raises(AssertionError):
-        CHECKS[check](mutant())
+        CHECKS[f"check_{MUTANTS[mutant]}"](mutant())
 
 
-def test_every_check_can_fail() -> None:
-    assert {f"check_{by}" for checks in MUTANTS.values() for by in checks} == set(CHECKS)
-    assert len(MUTANTS) == 23
-
-
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("check", sorted(set(MUTANTS.values())))
 def test_the_unbroken_base_passes(check: str) -> None:
     """Else a mutant could be rejected for its base class and not for its mutation."""
-    CHECKS[check](Mutant())
+    CHECKS[f"check_{check}"](Mutant())
