@@ -23,7 +23,6 @@ from tests.training.texts import made_reviews
 
 pd = pytest.importorskip("pandas")
 pa = pytest.importorskip("pyarrow")
-pl = pytest.importorskip("polars")
 
 ROWS = 64
 DATA = made_reviews(ROWS, 21)
@@ -95,18 +94,6 @@ def test_labels_in_a_column() -> None:
     np.testing.assert_array_equal(train(TEXTS, column).predict_proba(TEXTS), train(TEXTS, NAMES).predict_proba(TEXTS))
     with pytest.warns(UserWarning, match="column-vector y was passed"):
         assert clone(SMALL).fit(TEXTS, column).classes_.tolist() == ["bad", "good"]
-
-
-REGRESSION = "this looks like regression"
-TARGETS = {
-    "continuous": (np.linspace(0, 1, ROWS), REGRESSION),
-    "many whole numbers": (np.arange(ROWS), REGRESSION),
-    "one-hot": (np.eye(2, dtype=int)[KINDS], "one-hot"),
-    "infinite": (np.where(np.arange(ROWS) == 9, np.inf, 1.0), "row 9 is a number"),
-    "mixed types": (["a", 1] * (ROWS // 2), "row 1 is a number .1., but row 0 is a text"),
-    "one class": (["a"] * ROWS, "one class"),
-    "another number of rows": (NAMES[1:], "64 inputs but 63 labels"),
-}
 
 
 @pytest.mark.parametrize(

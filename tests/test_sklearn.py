@@ -28,7 +28,7 @@ from gatewise.training.fields import fields_of
 from gatewise.training.pretrain import pretrain
 from gatewise.training.train import train
 from tests.training.callbacks import Recorder
-from tests.training.texts import made_rare, made_reviews
+from tests.training.texts import made_reviews
 
 TEXT_SETTINGS: dict[str, Any] = {"units": 10, "embedding_dim": 8, "epochs": 4, "batch_size": 32}
 TEXT_SETTINGS |= {"learning_rate": 0.03, "random_state": 3, "ngrams__order": 1}
@@ -180,21 +180,6 @@ def test_rows_of_weight_0_are_absent() -> None:
     for wrong in (np.ones(239), np.ones((240, 1)), -half, half * np.nan, half * 0):
         with pytest.raises(InputError, match="sample_weight must be"):
             clone(SMALL).fit(DATA.inputs, NAMES, sample_weight=wrong)
-
-
-def test_balanced_classes_find_more_of_the_rare_one() -> None:
-    data, fresh = made_rare(400, 3), made_rare(400, 4)
-    X, y, rare = data.inputs, data.target.class_labels[data.labels], fresh.labels == data.classes.index("rare")
-    plain = clone(SMALL).fit(X, y)
-    balanced = clone(SMALL).set_params(class_weight="balanced").fit(X, y)
-    heavy = clone(SMALL).set_params(class_weight={"rare": 40.0}).fit(X, y)
-    recalls = [(model.predict(fresh.inputs)[rare] == "rare").mean() for model in (plain, balanced, heavy)]
-    assert recalls[0] <= recalls[1] <= recalls[2]
-    assert recalls[0] < recalls[2]
-    means = [model.predict_proba(X)[:, 0].mean() for model in (plain, balanced, heavy)]
-    assert means == pytest.approx([(y == "rare").mean()] * 3, abs=0.05), "probabilities keep the frequencies of y"
-    with pytest.raises(ValueError, match="class_weight"):
-        clone(SMALL).set_params(class_weight="even").fit(X, y)
 
 
 @pytest.mark.parametrize("class_weight", ["balanced", {"good": 3.0}])

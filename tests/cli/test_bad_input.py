@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import shutil
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -240,32 +238,6 @@ def test_stdin(run: Run, keras_folder: Path, tokens_folder: Path) -> None:
 def test_series_on_stdin(run: Run, places: dict[str, Path], command: str) -> None:
     line = refused(run, *(word.format(**places) for word in command.split()), input="a,b\n1,2\n")
     assert line == "gatewise: series cannot be read from stdin: give a file"
-
-
-def test_any_file_of_a_model_with_a_byte_flipped(run: Run, keras_folder: Path, tmp_path: Path) -> None:
-    for file in sorted(keras_folder.iterdir()):
-        broken = tmp_path / file.name.replace(".", "_")
-        shutil.copytree(keras_folder, broken)
-        raw = bytearray(file.read_bytes())
-        raw[len(raw) // 2] ^= 1
-        (broken / file.name).write_bytes(raw)
-        refused(run, "predict", "-m", broken, "good")
-
-
-def test_an_archive_truncated_or_without_classes(run: Run, tmp_path: Path) -> None:
-    folder = tmp_path / "aclImdb"
-    for part in ("train/pos", "train/neg", "test/pos"):
-        (folder / part).mkdir(parents=True)
-        (folder / part / "0_9.txt").write_text("good " * 2000)
-    whole = tmp_path / "whole.tar.gz"
-    with tarfile.open(whole, "w:gz") as archive:
-        archive.add(folder, "aclImdb")
-    for path in (folder, whole):
-        assert "test/neg" in refused(run, "data", "imdb", "--data", path)
-    short = tmp_path / "short.tar.gz"
-    short.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert "short.tar.gz" in refused(run, "train", "imdb", "--data", short, "-o", tmp_path / "m")
-    assert not (tmp_path / "m").exists()
 
 
 def test_a_folder_of_somebody_else_is_left(run: Run, places: dict[str, Path]) -> None:

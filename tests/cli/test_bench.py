@@ -12,7 +12,6 @@ from gatewise import kernels
 from gatewise.cli.bench import check
 from gatewise.errors import GatewiseError
 from gatewise.kernels import native
-from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
 from tests.cli.conftest import Run
 from tests.kernels.batches import needs_native
@@ -31,13 +30,6 @@ def test_quick_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
             rate = flops * 100**2 * row["steps"] / row[f"{name}_ms"] / 1e6
             assert row[f"{name}_gflops"] == pytest.approx(rate)
     assert 0 < found["max_relative_error"] < 1e-5
-
-
-def test_the_reference_kernel_is_measured_on_one_thread(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWISE_KERNEL", "reference")
-    monkeypatch.setenv("GATEWISE_THREADS", "2")
-    found = run.json("bench", "--quick")
-    assert (found["kernel"], [row["threads"] for row in found["results"]]) == ("reference", [1])
 
 
 class _WrongGradient(Reference):
@@ -61,11 +53,3 @@ def test_an_incorrect_kernel_is_not_timed(run: Run, monkeypatch: pytest.MonkeyPa
     result = run("bench", "--quick", "--json")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "nothing was timed" in result.stderr
-
-
-@needs_native
-def test_every_available_kernel_is_correct() -> None:
-    for isa in native.isas():
-        assert check(Native(isa=isa, threads=2)) > 0
-    for isa in native.isas_bf16():
-        assert check(Native(isa=isa, threads=2, precision="bf16")) > 0

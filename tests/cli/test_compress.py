@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gatewise.model.compress import compress
 from gatewise.model.model import Model, load
-from tests.cli.conftest import TEXTS, Run
+from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
 
 
@@ -36,26 +36,6 @@ def test_without_data_accuracy_is_not_measured(run: Run, tokens_folder: Path, tm
     assert "accuracy not measured" in result.stdout
     assert load(tmp_path / "small").architecture.vocab_size == 7
     assert "compressed" in run("info", "-m", tmp_path / "small").stdout
-
-
-def test_shared_embeddings(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
-    size = load(tokens_folder).architecture.vocab_size
-    result = run("compress", "-m", tokens_folder, "-o", tmp_path / "small", "--distinct-embeddings", 7)
-    assert ["embeddings", f"{size}", "7"] in [line.split() for line in result.stdout.splitlines()]
-    assert load(tmp_path / "small").architecture.vocab_size == size
-    assert f"int8, distinct embeddings {size} to 7: " in run("info", "-m", tmp_path / "small").stdout
-    command = ("compress", "-m", tokens_folder, "-o", tmp_path / "other", "--distinct-embeddings", size + 1)
-    assert f"to {size} for this model, got {size + 1}" in refused(run, *command)
-    assert not (tmp_path / "other").exists()
-
-
-def test_data_of_one_class_measure_the_cost(run: Run, keras_model: Model, tmp_path: Path) -> None:
-    """The classes are the model's; and for the units of `explain`."""
-    table = tmp_path / "one.csv"
-    keras_model.save(tmp_path / "m")
-    table.write_text("text,label\n" + "".join(f"{text},positive\n" for text in TEXTS))
-    assert run("compress", "-m", tmp_path / "m", "-o", tmp_path / "small", "--data", table).exit_code == 0
-    assert run("explain", "-m", tmp_path / "m", "--data", table).exit_code == 0
 
 
 def test_a_model_is_replaced_only_if_asked(

@@ -99,31 +99,6 @@ def test_each_task_has_its_scores_and_its_sentence(
     assert sum(one["n"] for one in seen["by_length"]["ranges"]) == seen["n"]
 
 
-def test_a_number_is_explained_in_its_unit(run: Run, folders: dict[str, Path], tables: dict[str, list[str]]) -> None:
-    result = run(
-        "explain", "-m", folders["number"], "-i", *tables["number"], "--row", "4", "--method", "prefix-difference"
-    )
-    assert "increases the prediction" in result.stdout
-    assert "logit" not in result.stdout
-    assert "probability" not in result.stdout
-    printed = run.json("explain", "-m", folders["number"], "-i", *tables["number"], "--row", "4")
-    assert printed["prediction"] == pytest.approx(printed["target_score"])
-    refused = run("explain", "-m", folders["number"], "-i", *tables["number"], "--against", "price")
-    assert (refused.exit_code, "is for classification" in refused.stderr) == (2, True)
-
-
-def test_notebook_cards_of_every_task(folders: dict[str, Path]) -> None:
-    import gatewise as gw
-    from gatewise.metrics import RegressionEvaluation
-
-    number = gw.load(folders["number"])
-    truth = np.random.default_rng(1).normal(size=(9, 1))
-    number = number.with_evaluation(RegressionEvaluation.of(truth + 0.5, truth, ("price",), "made up"))
-    shown = number._repr_html_()
-    assert "RMSE 0.5, MAE 0.5," in shown
-    assert "accuracy" not in shown
-
-
 def test_many_numbers_as_classes_are_evaluated_as_the_model_was_trained(
     run: Run, folders: dict[str, Path], tmp_path: Path
 ) -> None:

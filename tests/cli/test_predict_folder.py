@@ -6,9 +6,6 @@ import csv
 import gzip
 import json
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -218,33 +215,6 @@ def test_bad_rows(run: Run, inputs: Path, keras_folder: Path) -> None:
         ]
     with pytest.warns(UserWarning, match="2 bad rows of 200 skipped"):
         run(*words[:5], "-o", "parts/", "--rows-per-file", 100, *skip, "--part", "1/3")
-
-
-def test_processes_that_write_one_part_leave_it_whole(run: Run, inputs: Path, keras_folder: Path) -> None:
-    words = [str(word) for word in command(keras_folder)]
-    children = [subprocess.Popen([sys.executable, "-m", "gatewise", *words]) for _ in range(3)]
-    assert [child.wait() for child in children] == [0, 0, 0]
-    assert [row["n"] for row in read("out")] == [row["n"] for row in ROWS]
-    assert len(os.listdir("out")) == 6
-
-
-def test_the_model_that_was_loaded_is_recorded(
-    run: Run, inputs: Path, keras_folder: Path, tokens_model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not the one that takes its place while the command runs."""
-    shutil.copytree(keras_folder, "model")
-    logits = Model.logits
-
-    def replaced(self: Model, texts: Any) -> Any:
-        tokens_model.save("model")
-        return logits(self, texts)
-
-    with monkeypatch.context() as context:
-        context.setattr(Model, "logits", replaced)
-        assert run(*command(Path("model"))).exit_code == 0
-    Path("out/part-00000-00001.csv").unlink()
-    assert "the model is another one" in refused(run, *command(Path("model")))
-    assert run(*command(keras_folder)).exit_code == 0
 
 
 def test_series(run: Run, inputs: Path, series_model: Model, series_folder: Path, series_file: Path) -> None:

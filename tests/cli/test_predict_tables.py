@@ -20,10 +20,9 @@ import pytest
 from pyarrow import parquet
 
 from gatewise.cli.bulk import BulkPrediction
-from gatewise.cli.table_writer import TableWriter
 from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
-from tests.cli.conftest import ROWS, TEXTS, Run, labels, predict_killed, read_csv
+from tests.cli.conftest import ROWS, TEXTS, Run, labels, read_csv
 from tests.cli.test_bad_input import refused
 
 FORMATS = ("jsonl", "json", "parquet")
@@ -209,40 +208,6 @@ def test_one_batch_is_in_memory(table: Path, keras_model: Model, name: str) -> N
     tracemalloc.stop()
     assert bulk.n == 5_000
     assert peak < 6e6
-
-
-@pytest.mark.parametrize("name", ["out.csv", "out.jsonl.gz", "out.parquet"])
-def test_a_killed_run_is_started_again(run: Run, table: Path, keras_folder: Path, name: str) -> None:
-    Path("big.csv").write_text("text\n" + "a good film\n" * 2_000, encoding="utf-8")
-    words = ["-m", str(keras_folder), "-i", "big.csv", "-o", name]
-    predict_killed(words, "gatewise.model.model", "Model", "logits", 4)
-    assert not Path(name).exists()
-    assert run("predict", *words).exit_code == 0
-    assert sorted(os.listdir()) == ["big.csv", "new.csv", name]
-
-
-def test_two_runs_of_one_table_leave_it_whole(run: Run, table: Path, keras_folder: Path) -> None:
-    """The first one is stopped while it writes; the second one begins and ends; the first one goes on."""
-    words = ("predict", "-m", keras_folder, "-i", "new.csv", "--text", "review", "-o", "out.csv", "--overwrite")
-    assert run(*words).exit_code == 0
-    whole, write = Path("out.csv").read_bytes(), TableWriter.write
-
-    def interrupted(self: TableWriter, rows: Any) -> None:
-        with pytest.MonkeyPatch.context() as context:
-            context.setattr(TableWriter, "write", write)
-            assert run(*words).exit_code == 0
-        write(self, rows)
-
-    with pytest.MonkeyPatch.context() as context:
-        context.setattr(TableWriter, "write", interrupted)
-        assert run(*words).exit_code == 0
-    assert Path("out.csv").read_bytes() == whole
-    with pytest.MonkeyPatch.context() as context:
-        context.setattr(TableWriter, "finish", lambda _: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            run(*words)
-    assert Path("out.csv").read_bytes() == whole
-    assert sorted(os.listdir()) == ["new.csv", "out.csv"]
 
 
 def test_without_locks_a_table_is_written(

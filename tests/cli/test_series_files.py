@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.errors import DataWarning
 from tests.cli.conftest import Run
 
 TINY: dict[str, Any] = {"epochs": 2, "units": 3, "batch_size": 8, "recipe": "fast"}
@@ -96,18 +95,3 @@ def test_layout_of_arrays(run: Run, tmp_path: Path) -> None:
         assert "may have channels first" in run(*words, tmp_path / "x.npz").stderr
         done = run(*words, tmp_path / "x.npz", "--layout", "channels-first")
         assert done.exit_code == 0, done.stderr
-
-
-def test_missing_values_are_said_and_predicted(tmp_path: Path) -> None:
-    values, labels = rows()
-    values[0, 3] = values[5, 8] = np.nan
-    with pytest.warns(
-        DataWarning, match="2 of 360 values are missing, in 2 of 40 series: they are interpolated, and a mask"
-    ):
-        model = gw.train(values, labels, **TINY)
-    assert "2 of 360 values missing" in model.metadata.data
-    assert model.preprocessor.inputs.size == 2  # type: ignore[union-attr]
-    model.save(tmp_path / "m")
-    again = gw.load(tmp_path / "m")
-    np.testing.assert_array_equal(again.predict_proba(values), model.predict_proba(values))
-    assert len(again.explain(values[0]).scores) == 9

@@ -102,16 +102,6 @@ def test_bad_rows_of_validation_data_have_a_list_of_their_own(run: Run, table: P
         assert Path(name).read_text(encoding="utf-8").splitlines()[1].startswith(line)
 
 
-def test_times_cut_the_validation_part_unless_a_setting_says_otherwise(run: Run, table: Path) -> None:
-    words = ("films.csv", "--text", "body", "--label", "news", "--time", "day", *TINY)
-    for more, how in (
-        ((), "the last rows in the order of time"),
-        (("--set", "validation.split=row"), "rows at random"),
-    ):
-        assert run("train", *words, *more, "-o", "m", "--overwrite").exit_code == 0
-        assert how in gw.load("m").metadata.validation
-
-
 def test_series_are_described(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("wide.csv").write_text("label,a,b,c\nx,1,2,3\ny,4,5,\n", encoding="utf-8")

@@ -75,15 +75,6 @@ def test_ngram_order(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
     assert run.json("info", "-m", target)["layers"][-1]["parameters"] == len(ngrams)
 
 
-def test_adversarial_training(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
-    plain, adversarial = tmp_path / "plain", tmp_path / "adversarial"
-    assert run("train", *columns(reviews_csv), "-o", plain, *SMALL).exit_code == 0
-    assert run("train", *columns(reviews_csv), "-o", adversarial, *SMALL, "--set", "adversarial=0.05").exit_code == 0
-    model = gw.load(adversarial)
-    assert model.metadata.command.endswith(" --set optimisation.adversarial=0.05 --set optimisation.epochs=2")
-    assert (model.parameters["embedding.weight"] != gw.load(plain).parameters["embedding.weight"]).any()
-
-
 def test_configuration_file_set_and_options_by_precedence(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
     """An option or --set replaces the file's value, which replaces the recipe's; the card's command says it all."""
     config, target = tmp_path / "slow.toml", tmp_path / "m"
@@ -133,19 +124,6 @@ def test_series_and_the_folder_by_default(
     assert result.exit_code == 0
     assert gw.load(tmp_path / "models" / "two-gestures-series").classes == ("0", "1")
     assert "predict -m models/two-gestures-series -i" in result.stdout
-
-
-def test_a_finished_model_is_replaced_only_with_overwrite(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
-    words = ("train", *columns(reviews_csv), "-o", tmp_path / "m", *SMALL)
-    assert run(*words).exit_code == 0
-    before = gw.load(tmp_path / "m").metadata
-    refused = run(*words)
-    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
-    assert "exists: replace it with --overwrite" in refused.stderr
-    assert "--resume" not in refused.stderr, "there is no run to resume"
-    assert gw.load(tmp_path / "m").metadata == before
-    assert run(*words, "--epochs", 1, "--overwrite").exit_code == 0
-    assert gw.load(tmp_path / "m").metadata.epochs == 1
 
 
 def test_weights_threshold_split_and_validation(run: Run, reviews_csv: Path, tmp_path: Path) -> None:

@@ -11,17 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import ModelFileError
 from gatewise.model.model import Model, load
-from gatewise.model.pretrained import PretrainedLM, load_pretrained
-from gatewise.network.architecture import language_model_shapes
 from gatewise.storage.compact import storage_table
 from gatewise.storage.folder import save_folder
 from gatewise.storage.tensors import tensors_to_bytes
-from gatewise.text import TokenEncoding
 from tests.exchange.random_models import random_inputs, random_model
 
 Files = dict[str, bytes]
@@ -257,58 +252,3 @@ def _tensors(kind: str) -> Tensors:
     if kind == "lstm":
         return dict(MODELS["float32"].parameters)
     return dict(MODELS[{"ngrams": "n-grams"}.get(kind, kind)].ensemble.get(kind).arrays())
-
-
-TEXT = st.text(st.characters(), max_size=6)  # lone surrogates too
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 10**9)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=5,
-)
-
-
-def changed(raw: bytes, data: st.DataObject) -> bytes:
-    """The JSON in `raw` with any value in one place."""
-    tree = json.loads(raw)
-    node, places = tree, []
-    while isinstance(node, (dict, list)) and node and (not places or data.draw(st.booleans())):
-        key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else list(range(len(node)))))
-        places.append((node, key))
-        node = node[key]
-    inside, key = places[-1]
-    inside[key] = data.draw(JSON)
-    return json.dumps(tree).encode()
-
-
-@pytest.mark.parametrize("name", MODELS)
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_any_value_anywhere_in_the_json_files(name: str, tmp_path: Path, data: st.DataObject) -> None:
-    """The model loads and predicts, or is refused with our error. No other exception, whatever stands there."""
-    files = FILES[name]
-    file = data.draw(st.sampled_from([file for file in files if file.endswith(".json")]))
-    try:
-        model = load(save_folder(tmp_path / "model", {**files, file: changed(files[file], data)}))
-        assert len(model.logits(random_inputs(MODELS[name], 2))) == 2
-    except (ModelFileError, InputError):
-        return
-
-
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_any_value_in_a_pretrained_model(tmp_path: Path, data: st.DataObject) -> None:
-    encoding = TokenEncoding.fit(["a film that stays with you"], min_count=1)
-    shapes = language_model_shapes(encoding.vocab_size, 3, 2)
-    weights = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
-    files = PretrainedLM(encoding, weights, history='{"step": 1}\n').to_files()
-    name = data.draw(st.sampled_from(["config.json", "tokenizer.json", "history.jsonl"]))
-    try:
-        loaded = load_pretrained(save_folder(tmp_path / "lm", {**files, name: changed(files[name], data)}))
-    except ModelFileError:
-        return
-    assert loaded.card()
-    assert loaded.summary

@@ -16,7 +16,7 @@ import pytest
 import gatewise as gw
 from gatewise import kernels
 from gatewise.data.labelled import Labelled
-from gatewise.errors import GatewiseError, InputError, ModelFileError
+from gatewise.errors import InputError, ModelFileError
 from gatewise.explain import METHODS, Clamp
 from gatewise.metrics import MultilabelEvaluation, RegressionEvaluation
 from gatewise.model.card import EvalResult, ModelMetadata
@@ -73,12 +73,6 @@ def test_the_same_in_any_company_and_order(name: str) -> None:
     assert len(set(np.round(together[:, 0], 4))) > 1, "answers must differ for this test to mean anything"
 
 
-def test_one_text_is_one_text() -> None:
-    model = MODELS["tokens"]
-    assert model.predict("the end").tolist() == model.predict(["the end"]).tolist()
-    assert model.predict([]).tolist() == []
-
-
 @pytest.mark.parametrize(
     ("name", "bad", "message"),
     [
@@ -93,21 +87,6 @@ def test_one_text_is_one_text() -> None:
 def test_bad_input_is_named(name: str, bad: list[Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         MODELS[name].predict(bad)
-
-
-def test_any_byte_flipped_is_found(tmp_path: Path) -> None:
-    MODELS["tokens"].save(tmp_path / "m")
-    rng = np.random.default_rng(8)
-    for file in sorted((tmp_path / "m").iterdir()):
-        whole = file.read_bytes()
-        for place in rng.integers(0, len(whole), 12):
-            broken = bytearray(whole)
-            broken[place] ^= 1 << int(rng.integers(8))
-            file.write_bytes(broken)
-            with pytest.raises(GatewiseError):
-                gw.load(tmp_path / "m")
-        file.write_bytes(whole)
-    gw.load(tmp_path / "m")
 
 
 def test_the_card_says_what_is_known_and_cannot_be_broken_by_names() -> None:
@@ -264,19 +243,6 @@ def test_evaluate_by_task() -> None:
     assert several.score(TEXTS, labels) == 0.8
     assert several.score(TEXTS, [[name for name, one in zip("abc", row, strict=True) if one] for row in labels]) == 0.8
     assert [len(row) for row in several.predict(TEXTS)] == (logits > 0).sum(axis=1).tolist()
-
-
-def test_a_series_is_predicted_alone_and_in_a_batch() -> None:
-    model, (first, *_), together = MODELS["series"], INPUTS["series"][3:], INPUTS["series"][3:]
-    np.testing.assert_allclose(model.predict_proba(first), model.predict_proba(together)[:1], atol=1e-6)
-    equal = RNG.standard_normal((4, 7, 3))
-    np.testing.assert_allclose(
-        model.logits(equal), model.logits(equal.swapaxes(1, 2), layout="channels-first"), atol=1e-6
-    )
-    with pytest.raises(InputError, match="seems to have channels first"):
-        model.predict(equal.swapaxes(1, 2))
-    with pytest.raises(InputError, match="layout is for series"):
-        MODELS["keras"].predict(TEXTS, layout="time-first")
 
 
 def test_the_repr_has_six_short_lines() -> None:

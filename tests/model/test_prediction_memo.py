@@ -57,13 +57,6 @@ def test_changed_parameters_are_seen(model: Model) -> None:
     assert np.array_equal(other.logits(TEXTS), changed), "a replaced model must not use the other's memo"
 
 
-def test_loaded_parameters_cannot_be_written(model: Model) -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        model.parameters["dense.bias"][0] = 1
-    with pytest.raises(TypeError):
-        model.parameters["dense.bias"] = np.zeros(1)  # type: ignore[index]
-
-
 @needs_native
 def test_packed_weights_belong_to_readonly_arrays_alone() -> None:
     given = draw(2, 1, 20, False, "sigmoid", False).arrays("float32")

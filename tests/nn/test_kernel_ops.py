@@ -48,19 +48,6 @@ def test_results_and_gradients(one: Case, dtype: torch.dtype) -> None:
         assert_close(arrays[result[1:]].grad.numpy(), getattr(wanted_back, result), TOLERANCE[name], result)
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("indexed", [False, True])
-def test_gradcheck(reverse: bool, indexed: bool) -> None:
-    one = case(3, 1, reverse, "sigmoid", indexed)
-    arrays = tensors(one, torch.float64)
-    leaves = [arrays[name] for name in LEAVES]
-
-    def run(pre: Tensor, weight_hh: Tensor, h0: Tensor, c0: Tensor) -> tuple[Tensor, ...]:
-        return lstm(pre, arrays["index"], arrays["lengths"], weight_hh, h0, c0, reverse=reverse)
-
-    assert torch.autograd.gradcheck(run, leaves)
-
-
 class RecordingKernel(Reference):
     """A reference kernel that overwrites its saved activations and records its calls."""
 

@@ -175,17 +175,6 @@ def test_starts_as_in_keras() -> None:
             assert abs(float(values.std()) - limit / np.sqrt(3)) < 0.01 * limit
 
 
-def test_recurrent_weights_have_orthonormal_columns() -> None:
-    for dtype in (torch.float32, torch.float64, torch.bfloat16):
-        weight = LSTM(3, 24, dtype=dtype).weight_hh_l0.detach().double()
-        torch.testing.assert_close(weight.T @ weight, torch.eye(24, dtype=torch.float64), atol=5e-2, rtol=0)
-    torch.manual_seed(3)
-    first = LSTM(3, 24).state_dict()
-    torch.manual_seed(3)
-    assert all(torch.equal(first[name], value) for name, value in LSTM(3, 24).state_dict().items())
-    assert LSTM(3, 24, device="meta").weight_hh_l0.shape == (96, 24)
-
-
 def test_a_forked_child_constructs_one() -> None:
     """torch's QR would wait there for threads that only the parent has."""
     LSTM(100, 256)

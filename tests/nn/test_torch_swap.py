@@ -17,7 +17,7 @@ from torch.jit.frontend import NotSupportedError
 from torch.nn.utils.rnn import pack_sequence
 
 from gatewise.errors import InputError
-from gatewise.nn import LSTM, torch_state_dict
+from gatewise.nn import LSTM
 
 PAGE = Path(__file__).parents[2] / "docs" / "torch.md"
 Class = Any  # torch.nn.LSTM or LSTM
@@ -47,16 +47,6 @@ def test_takes_torchs_state_dict(kind: Class) -> None:
 
 
 @both
-def test_gives_torchs_state_dict(kind: Class) -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(3, 3), kind(3, 5, 2, bidirectional=True))
-    target = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.LSTM(3, 5, 2, bidirectional=True))
-    target.load_state_dict(torch_state_dict(model))
-    assert torch.allclose(target(X)[0], model(X)[0], atol=1e-6)
-    model.load_state_dict(torch_state_dict(model))
-    assert torch.allclose(target(X)[0], model(X)[0], atol=1e-6)
-
-
-@both
 def test_a_state_dict_that_does_not_fit(kind: Class) -> None:
     state = torch.nn.LSTM(3, 5).state_dict()
     del state["bias_hh_l0"]
@@ -65,14 +55,6 @@ def test_a_state_dict_that_does_not_fit(kind: Class) -> None:
     with pytest.raises(RuntimeError, match="size mismatch"):
         kind(3, 5).load_state_dict(torch.nn.LSTM(3, 4).state_dict(), strict=False)
     assert kind(3, 5, bias=False).load_state_dict(torch.nn.LSTM(3, 5).state_dict(), strict=False).unexpected_keys
-
-
-@both
-def test_contiguous_output(kind: Class) -> None:
-    output, states = kind(3, 5)(X)
-    assert output.view(-1).shape == (40,)
-    assert all(state.is_contiguous() for state in states)
-    assert kind(3, 5)(X[:, 0])[0].is_contiguous()
 
 
 @both

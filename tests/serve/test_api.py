@@ -66,9 +66,6 @@ def test_an_idle_connection_stays_open_for_keep_alive(port: int, folders: dict[s
         assert read_reply(sock).status == 200
 
 
-JSON = {"Content-Type": "application/json"}
-
-
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,29 +24,6 @@ def server(slow: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 
 def get(port: int, *headers: str) -> bytes:
     return "\r\n".join(["GET /v2 HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]).encode()
-
-
-@pytest.mark.parametrize(
-    ("rest", "status"),
-    [
-        (b"garbage\r\n\r\n", 400),
-        (b"GET http://127.0.0.1/ HTTP/1.1\r\n\r\n", 400),
-        (b"GET /v2 HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", 431),
-        (b"PUT /predict HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
-        (b"GET /v2 HTTP/1.1\r\n", 408),
-    ],
-    ids=["garbage", "absolute target", "large headers", "no length", "no end"],
-)
-def test_what_is_no_request_is_refused_after_the_answers(server: Server, rest: bytes, status: int) -> None:
-    requests = [predict(server.port, 200 + n) for n in range(3)]
-    with connect(server.port, b"".join(requests) + rest) as sock:
-        sock.settimeout(30)
-        raw = b""
-        while part := sock.recv(65536):
-            raw += part
-    found = [part.partition(b"\r\n\r\n") for part in re.split(rb"HTTP/1.1 (?=\d)", raw)[1:]]
-    assert [int(head[:3]) for head, _, _ in found] == [200, 200, 200, status]
-    assert [json.loads(body)["predictions"][0]["steps"] for _, _, body in found[:3]] == [200, 201, 202]
 
 
 def test_a_slow_second_request_does_not_lose_the_first_answer(server: Server) -> None:

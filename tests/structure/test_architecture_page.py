@@ -135,13 +135,3 @@ def test_paths_in_the_text_exist() -> None:
     named = re.findall(r"`([\w.-]+(?:/[\w.-]+)*/[\w.-]*)`", PAGE.read_text(encoding="utf-8"))
     missing = [path for path in named if not ((PACKAGE / path).exists() or (ROOT / path).exists())]
     assert missing == []
-
-
-def test_wrong_steps_would_be_found() -> None:
-    page = "## Predict\n\n1. `a.py` `f`: first.\n2. [`b/c.py`](../b/c.py) `C.g`: then.\n\n## Train\n1. `d.py` `h`: x\n"
-    assert steps(page, "Predict") == [("a.py", "f"), ("b/c.py", "C.g")]
-    assert steps(page, "Train") == [("d.py", "h")]
-    assert out_of_order([("a", "f"), ("b", "g")], [("a", "f"), ("x", "y"), ("b", "g"), ("a", "f")]) == []
-    assert out_of_order([("a", "f"), ("b", "g")], [("b", "g"), ("a", "f")]) == ["b `g` is called before a `f`"]
-    assert out_of_order([("c", "h")], [("b", "g")]) == ["c `h` is not called"]
-    assert "Commands.invoke" in functions(PACKAGE / "cli" / "__init__.py")

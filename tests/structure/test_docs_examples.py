@@ -100,21 +100,6 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
                 run_part(part, where)
 
 
-def test_blocks_of_optional_packages() -> None:
-    assert optional_packages("gatewise predict -i a.csv -o out/ --ray local\n") == ["ray"]
-    assert optional_packages("import os\n\nimport dask.dataframe as dd\n") == ["dask"]
-    assert optional_packages("print('ray')\n") == []
-
-
-def test_lines_that_need_a_shell() -> None:
-    assert words_of('gatewise predict m "a; b" -o x.csv  # a comment') == ["predict", "m", "a; b", "-o", "x.csv"]
-    for line in ("gatewise data - < x", "cat x | gatewise data -", "gatewise data x; ls", 'gatewise predict "$X"'):
-        assert words_of(line) is None
-    assert parts_of("ls\n\ngatewise info\n") == ["ls", ["info"]]
-    assert parts_of("for n in 1 2; do\n  echo $n\ndone\n") == ["for n in 1 2; do\n  echo $n\ndone\n"]
-    assert parts_of("cat <<END\ngatewise info\nEND\n") == ["cat <<END\ngatewise info\nEND\n"]
-
-
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
 _NUMBER = re.compile(r"-?\d+\.\d+")
 

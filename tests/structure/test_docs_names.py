@@ -73,12 +73,3 @@ def wrong_names(text: str) -> list[str]:
 def test_names_exist() -> None:
     for page in PAGES:
         assert [wrong for line in code(page) for wrong in wrong_names(line)] == [], page
-
-
-def test_wrong_names_would_be_found() -> None:
-    wrong = ["gatewise nothing", "--recipe slow", "python -m benchmarks.nothing", "tests/nothing.py", "gw.nothing"]
-    assert wrong_names("; ".join(wrong)) == wrong
-    assert wrong_names("gatewise train x --nowhere -o m") == ["gatewise train --nowhere"]
-    right = "gatewise predict 'a --nowhere' --json; python -m benchmarks.accuracy; tests/cli/; gw.load"
-    assert wrong_names(right) == []
-    assert wrong_names("python -m benchmarks.nothing  # at commit 4a72f05") == []

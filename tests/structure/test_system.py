@@ -41,19 +41,6 @@ def test_no_other_package_asks_for_the_operating_system() -> None:
     assert found == {}, "use gatewise.system, or add a function with a fallback there"
 
 
-def test_the_test_would_find_it() -> None:
-    for code, name in (
-        ("import fcntl", "fcntl"),
-        ("from os import pwrite", "pwrite"),
-        ("os.open(path, os.O_RDONLY | os.O_NOFOLLOW)", "O_NOFOLLOW"),
-        ("os.stat(name, dir_fd=folder)", "dir_fd"),
-        ("getattr(signal, 'SIGHUP')", "SIGHUP"),
-        ("sys.platform == 'win32'", "sys.platform"),
-        ("Path('/proc/cpuinfo')", "/proc/"),
-    ):
-        assert uses(ast.parse(code)) == {name}
-
-
 def test_the_package_uses_them_itself() -> None:
     """Else the names above are no longer those that the package needs."""
     system = set().union(*(uses(tree) for path, tree in trees().items() if path.parts[0] == "system"))

@@ -124,15 +124,6 @@ def test_texts() -> None:
     assert not old, "\n".join(old)
 
 
-def test_old_words_would_be_found() -> None:
-    assert [bool(NAMES.fullmatch(word)) for word in sorted(words("RunningVerdict"))] == [False, True]
-    assert not any(NAMES.fullmatch(word) for word in words("unavailable_reason"))
-    tree = ast.parse("class A:\n    tape: int\n    def say(self, want): ...\n    def _say(self, thing): ...\n")
-    assert [name for name, _ in public_names(tree)] == ["A", "tape", "say", "self", "want"]
-    assert [match for _, match, _ in found_in("The box\nhears the verdict, FACTS")] == ["verdict", "The box", "hears"]
-    assert "--validation" in help_pages()["gatewise train"]
-
-
 def test_the_code_says_validation_set() -> None:
     """Messages and docstrings too, which the texts above do not show."""
     old = re.compile(r"\bvalidation\s(part|data)\b", re.IGNORECASE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,41 +40,6 @@ def test_it_comes_back(folder: Path) -> None:
         read(folder, json.dumps({"seed": 4, "sha256": "0" * 64}))
 
 
-def test_any_damage_is_refused(folder: Path) -> None:
-    """Each byte of the file flipped in one bit; truncated, extended, with two parts exchanged."""
-    good = (folder / FILE).read_bytes()
-    rng = np.random.default_rng(4)
-    damaged = [good[:at] + bytes([good[at] ^ (1 << int(rng.integers(8)))]) + good[at + 1 :] for at in range(len(good))]
-    damaged += [good[:at] for at in rng.integers(0, len(good), 100)] + [good + b"\0", b""]
-    for _ in range(100):
-        a, b, c = sorted(rng.choice(len(good), 3, replace=False).tolist())
-        damaged.append(good[:a] + good[b:c] + good[a:b] + good[c:])
-    for raw in damaged:
-        if raw == good:  # the parts exchanged were equal
-            continue
-        (folder / FILE).write_bytes(raw)
-        with pytest.raises(ModelFileError, match="damaged: its content does not match its SHA-256; start the run"):
-            read(folder)
-
-
-@pytest.mark.parametrize("kind", ["FIFO", "link", "folder", "device", "sparse"])
-def test_only_a_regular_file_is_read(folder: Path, kind: str) -> None:
-    """A FIFO blocked for ever, and a link to /dev/zero was read until the memory was full."""
-    path = folder / FILE
-    if kind == "sparse":
-        os.truncate(path, 2**40)
-    else:
-        path.rename(folder / "elsewhere")
-    if kind == "FIFO":
-        os.mkfifo(path)
-    elif kind == "folder":
-        path.mkdir()
-    elif kind != "sparse":
-        path.symlink_to("/dev/zero" if kind == "device" else folder / "elsewhere")
-    with pytest.raises(ModelFileError, match=r"checkpoint\.safetensors"):
-        read(folder)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -98,11 +62,4 @@ def test_progress_is_read_strictly(folder: Path, change: Callable[[Any], Any], m
     metadata = {"identity": IDENTITY, "progress": json.dumps(progress)}
     (folder / FILE).write_bytes(tensors_to_bytes(tensors_from_bytes(raw, shapes), metadata, checksum=True))
     with pytest.raises(ModelFileError, match=message):
-        read(folder)
-
-
-@pytest.mark.parametrize("metadata", [{}, {"identity": "[]"}, {"identity": IDENTITY}, {"identity": IDENTITY[:-1]}])
-def test_metadata_that_is_not_a_checkpoints_is_refused(folder: Path, metadata: dict[str, str]) -> None:
-    (folder / FILE).write_bytes(tensors_to_bytes(WEIGHTS, metadata, checksum=True))
-    with pytest.raises(ModelFileError):
         read(folder)

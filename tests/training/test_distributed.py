@@ -49,32 +49,30 @@ PRETRAINING = {"pretraining": 8, "word embeddings": 0}  # units
 TABLES = {"few": ((400, 3), (4, 9)), "many": ((20, 3), (19, 20)), "none": ((9, 2), (0, 0)), "one": ((9, 2), (0, 3))}
 
 
-def network_of(training_data: TrainingData, dtype: str) -> Network:
+def network_of(training_data: TrainingData) -> Network:
     start = initial_parameters(training_data.architecture, np.random.default_rng(1))
     rows = objective.network_of(training_data, start).trainable_rows
-    kernel = kernels.get("reference" if dtype == "float64" else None)
-    return Network(training_data.architecture, start, trainable_rows=rows, kernel=kernel, dtype=dtype)
+    return Network(training_data.architecture, start, trainable_rows=rows, kernel=kernels.get())
 
 
-def trained_steps(name: str, dtype: str) -> dict[str, Array]:
+def trained_steps(name: str) -> dict[str, Array]:
     """The weights after an epoch, and its loss."""
     base, changes = CASES[name]
     data = made_series(160) if base == "series" else made_texts(("negative", "positive"))
     training_data = prepare(data, recipe(base, **changes), 0)
-    loop = Loop(SupervisedObjective(training_data, network_of(training_data, dtype), 0))
+    loop = Loop(SupervisedObjective(training_data, network_of(training_data), 0))
     for step in range(loop.objective.steps_per_epoch):
         loop._step(step)
     return {**loop.state(), "loss": np.array(loop.progress.loss_sum), "correct": np.array(loop.progress.correct)}
 
 
-def pretrained_steps(dtype: str, units: int) -> dict[str, Array]:
+def pretrained_steps(units: int) -> dict[str, Array]:
     """The weights after pretraining, the states of all streams and the perplexities."""
     rng = np.random.default_rng(0)
     texts = [rng.integers(2, 90, int(n)).astype(np.int32) for n in rng.integers(5, 60, 60)]
     settings = replace(LM, units=units)
     start = _initial_parameters(100, settings, texts, np.random.default_rng(1))
-    kernel = kernels.get("reference" if dtype == "float64" else None)
-    network = LanguageModel({name: a.astype(dtype) for name, a in start.items()}, kernel)
+    network = LanguageModel(start, kernels.get())
     loop = Loop(LanguageObjective(network, settings, texts[:55], texts[55:], 0))
     assert loop.run(threading.Event())
     states = {f"h/{one}": current().whole(loop.objective.carried[f"h/{one}"]) for one in DIRECTIONS}
@@ -104,11 +102,10 @@ def in_each_process(folder: str) -> None:
     with process_group() as communicator:
         assert isinstance(communicator, GlooCommunicator)
         rank = communicator.rank
-        for dtype in ("float32", "float64"):
-            for name in CASES:
-                keep(f"{name}, {dtype}", trained_steps(name, dtype))
-            for name, units in PRETRAINING.items():
-                keep(f"{name}, {dtype}", pretrained_steps(dtype, units))
+        for name in CASES:
+            keep(name, trained_steps(name))
+        for name, units in PRETRAINING.items():
+            keep(name, pretrained_steps(units))
         shapes = {name: np.zeros(shape) for name, (shape, _) in TABLES.items()}
         total, found_numbers = communicator.sum(gradients_of_rank(rank), shapes, (0.25, 0.75)[rank], 2.0 + rank, rank)
         for name, gradient in total.items():
@@ -153,20 +150,17 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str
     return every
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
 @pytest.mark.parametrize("name", [*CASES, *PRETRAINING])
-def test_two_processes_give_the_weights_of_one(
-    results: list[dict[str, dict[str, Array]]], name: str, dtype: str, tolerance: float
-) -> None:
+def test_two_processes_give_the_weights_of_one(results: list[dict[str, dict[str, Array]]], name: str) -> None:
     units = PRETRAINING.get(name)
-    expected = trained_steps(name, dtype) if units is None else pretrained_steps(dtype, units)
-    first, second = (one[f"{name}, {dtype}"] for one in results)
+    expected = trained_steps(name) if units is None else pretrained_steps(units)
+    first, second = (one[name] for one in results)
     assert first.keys() == second.keys() == expected.keys()
     for key, value in expected.items():
         assert first[key].dtype == value.dtype
         assert first[key].tobytes() == second[key].tobytes(), f"{key} differs between the processes"
         scale = float(np.abs(value).max(initial=1.0))
-        np.testing.assert_allclose(first[key] / scale, value / scale, rtol=0, atol=tolerance, err_msg=key)
+        np.testing.assert_allclose(first[key] / scale, value / scale, rtol=0, atol=1e-6, err_msg=key)
 
 
 def test_gradients_are_summed_by_the_share_of_the_rows(results: list[dict[str, dict[str, Array]]]) -> None:
@@ -202,7 +196,7 @@ def test_rows_are_dealt_out_by_length() -> None:
     training_data = prepare(made_texts(("negative", "positive")), recipe(base, **changes), 0)
     sequences = [np.full(n, 2) for n in (5, 90, 10, 80, 70, 60, 1)]
     training_data = replace(training_data, sequences=sequences, train=np.arange(7))
-    objective = SupervisedObjective(training_data, network_of(training_data, "float32"), 0)
+    objective = SupervisedObjective(training_data, network_of(training_data), 0)
     objective.batches = lambda epoch: [np.arange(7)]  # type: ignore[method-assign]
     parts = []
     for rank in range(3):

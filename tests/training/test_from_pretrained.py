@@ -23,7 +23,7 @@ from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.train import train
 from tests.explain.random_net import parameters_of
-from tests.training.callbacks import InterruptAt, Recorder
+from tests.training.callbacks import Recorder
 from tests.training.texts import LANGUAGE_MODEL, made_reviews, review_texts
 
 OPTIONS: dict[str, Any] = {
@@ -113,16 +113,6 @@ def test_pretrained_embeddings_leave_the_units_free() -> None:
 def test_what_a_pretrained_model_cannot_start(pretrained: PretrainedLM, options: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         train(made_reviews(60, 3), pretrained=pretrained, **options)
-
-
-@pytest.mark.parametrize(
-    ("inputs", "task", "noun"),
-    [([np.full((4, 2), float(k)) for k in range(20)], "classification", "series"), (["a"] * 20, "regression", "regr")],
-)
-@pytest.mark.parametrize("recipe", ["finetune", "best"])
-def test_series_and_regressions_refuse_unlabelled_texts(inputs: Any, task: Any, noun: str, recipe: str) -> None:
-    with pytest.raises(InputError, match=f"only classifiers of texts learn from unlabelled texts, not {noun}"):
-        train(inputs, [0, 1] * 10, task=task, recipe=recipe, unlabelled=["a text"], units=4)
 
 
 def test_labelled_texts_are_left_out_of_the_unlabelled_ones(pretrained: PretrainedLM) -> None:
@@ -223,21 +213,6 @@ def test_a_classifier_of_two_classes_starts_one_of_three(classifier: Model) -> N
     model = train(made_reviews(300, 8, ("bad", "good", "odd")), pretrained=classifier, seed=2)
     assert model.classes == ("bad", "good", "odd")
     assert model.evaluate(made_reviews(200, 9, ("bad", "good", "odd"))).accuracy > 0.6
-
-
-def test_from_the_folder_of_a_classifier_interrupted_and_resumed(classifier: Model, tmp_path: Path) -> None:
-    classifier.save(tmp_path / "c")
-    data = made_reviews(120, 5)
-    options: dict[str, Any] = {"pretrained": tmp_path / "c", "seed": 4, "recipe": "finetune", "min_steps": 20}
-    uninterrupted = train(data, **options)
-    with pytest.raises(Interrupted):
-        train(data, out=tmp_path / "m", callbacks=InterruptAt(2, 2), **options)
-    other = classifier.with_lstm(parameters={k: v + 1e-3 for k, v in classifier.parameters.items()})
-    with pytest.raises(TrainingError, match="another run: it differs in data"):
-        train(data, out=tmp_path / "m", resume=True, **options | {"pretrained": other})
-    resumed = train(data, out=tmp_path / "m", resume=True, **options)
-    for name, array in uninterrupted.parameters.items():
-        assert array.tobytes() == resumed.parameters[name].tobytes(), name
 
 
 def test_the_tutorials_kind_of_classifier_and_series_start_too() -> None:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,7 +32,7 @@ def _same(a: Model, b: Model) -> None:
     assert (a.target, a.metadata.calibration) == (b.target, b.metadata.calibration)
 
 
-@pytest.mark.parametrize(("epoch", "step"), [(1, 3), (2, 11), (3, 1)])
+@pytest.mark.parametrize(("epoch", "step"), [(1, 3), (3, 1)])
 def test_interrupted_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, step: int) -> None:
     data = made_reviews(200, 30)
     uninterrupted = train(data, **OPTIONS)
@@ -115,15 +111,6 @@ def test_a_run_folder_in_use_is_refused(tmp_path: Path) -> None:
         train(made_reviews(60, 33), out=tmp_path / "m", **OPTIONS)
 
 
-_PROGRAM = """
-import sys
-from gatewise.training.train import train
-from tests.training.texts import made_reviews
-options = {options!r}
-train(made_reviews(200, 34), out=sys.argv[1], resume=True, **options)
-"""
-
-
 @pytest.mark.parametrize(("seconds", "step"), [(0.0, 9), (math.inf, 0)])
 def test_a_checkpoint_is_due_within_an_epoch_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, step: int
@@ -137,29 +124,6 @@ def test_a_checkpoint_is_due_within_an_epoch_too(
     resumed = train(data, out=tmp_path / "m", resume=True, callbacks=recorder, **OPTIONS)
     assert (recorder.steps[0].epoch, recorder.steps[0].step) == (1, step + 1)
     _same(resumed, uninterrupted)
-
-
-@pytest.mark.slow
-def test_killed_again_and_again_and_resumed(tmp_path: Path) -> None:
-    uninterrupted = train(made_reviews(200, 34), **OPTIONS)
-    command = [sys.executable, "-c", _PROGRAM.format(options=OPTIONS), str(tmp_path / "m")]
-    kills = 0
-    for attempt in range(12):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        checkpoint = tmp_path / "m.run" / "checkpoint.safetensors"
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        while process.poll() is None and attempt < 3:
-            if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:
-                process.kill()  # after a checkpoint, in the next epoch, or during a write
-                kills += 1
-                break
-            time.sleep(0.001)
-        _, errors = process.communicate(timeout=600)
-        if process.returncode == 0:
-            break
-        assert process.returncode == -signal.SIGKILL, errors.decode()
-    assert kills, "the run was over before it could be killed"
-    _same(gw.load(tmp_path / "m"), uninterrupted)
 
 
 TUNED: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.02, "epochs": 2, "min_steps": 40, "ngrams__order": 2}
@@ -185,9 +149,8 @@ RUNS: dict[str, Callable[..., Model]] = {
 @pytest.mark.parametrize(
     ("kind", "step"),
     [
-        *[("n-grams", 19), ("n-grams", 55), ("weighted", 29), ("adversarial", 14), ("regression", 11), ("series", 3)],
-        *[(name, step) for name in ("finetune", "best") for step in (3, 52, 70)],  # of the teacher, of the student
-        ("few-shot", 4),
+        *[("n-grams", 55), ("weighted", 29), ("adversarial", 14), ("regression", 11), ("series", 3), ("few-shot", 4)],
+        *[("finetune", 70), ("best", 52)],  # of the student, of the teacher
     ],
 )
 def test_each_kind_of_run_interrupted_and_resumed(kind: str, step: int, tmp_path: Path) -> None:

@@ -269,15 +269,6 @@ def test_a_cut_is_one_line_in_training_and_one_per_model_in_prediction() -> None
         gw.train(data, **TINY, max_length=0).predict(data.inputs)
 
 
-def test_series_and_imbalance_in_training() -> None:
-    rng = np.random.default_rng(4)
-    series = [rng.normal(k == 0, 1, (int(rng.integers(5, 12)), 2)) for k in range(84)]
-    found = messages(series, [str(k < 4) for k in range(84)], recipe="fast", max_length=9, truncation="front")
-    assert [line.split(" rows")[0] for line in found][:1] == ["class 'True' has 4"]
-    assert found[1].startswith("the network reads the last 9 of up to 11 steps in ")
-    assert found[1].split(" (")[0].endswith("of 84 series")
-
-
 def test_rows_of_validation_data_do_not_count_for_the_imbalance() -> None:
     data = made_reviews(200, 3)
     first, second = (np.flatnonzero(data.labels == label) for label in (0, 1))

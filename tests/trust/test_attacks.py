@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import sys
-import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,16 +12,13 @@ from typing import Any
 
 import pytest
 
-from gatewise.errors import GatewiseError, InputError
-from gatewise.kernels import LSTMCall
-from gatewise.kernels.native import Native
+from gatewise.errors import GatewiseError
 from gatewise.model.model import Model
 from gatewise.storage import folder as storage_folder
 from gatewise.storage.atomic import write_atomic
-from tests.kernels.batches import needs_native
 from trust.attack import generator
 from trust.attacks import kills, limits
-from trust.forked import DONE, FAILED, REFUSED, Child
+from trust.forked import DONE, Child
 from trust.registry import ATTACKS
 
 
@@ -57,33 +52,10 @@ def test_a_save_that_does_nothing_is_found(tmp_path: Path, monkeypatch: pytest.M
     assert "saved, but the folder does not hold it" in failures("disk-full", 12, tmp_path)
 
 
-@needs_native
-def test_arrays_that_are_always_refused_are_no_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert failures("changing-arrays", 1, tmp_path) == [None]
-
-    def refuse(kernel: Native, call: LSTMCall[Any]) -> None:
-        raise ValueError("refused")
-
-    monkeypatch.setattr(Native, "forward", refuse)
-    assert ATTACKS["changing-arrays"].attempt(generator(1, 0), tmp_path) == "no call passed the checks"
-
-
 def test_a_limit_on_memory_that_does_not_hold_is_no_attack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits.resource, "setrlimit", lambda *_: None)
     with pytest.raises(RuntimeError, match="RLIMIT_DATA does not limit the memory"):
         ATTACKS["little-memory"].prepare()
-
-
-@pytest.mark.parametrize("replaces", [False, True])
-def test_a_save_is_killed_up_to_its_last_line(replaces: bool, tmp_path: Path) -> None:
-    lines, ends = kills.saving_lines(replaces), []
-    for kill_at in (lines - 1, lines):
-        folder = tmp_path / str(kill_at)
-        folder.mkdir()
-        kills._save_old(folder, replaces)
-        child = Child(lambda folder=folder: kills._save_both(folder), kills.SAVING, {kill_at: signal.SIGKILL})
-        ends.append(child.wait()[0])
-    assert ends == [-signal.SIGKILL, DONE]
 
 
 def test_killed_at_each_line_of_a_write(tmp_path: Path) -> None:
@@ -101,24 +73,6 @@ def test_killed_at_each_line_of_a_write(tmp_path: Path) -> None:
         found.append(file.read_bytes())
     assert found == sorted(found, reverse=True)
     assert set(found) == {b"old", b"new"}
-
-
-def test_the_end_of_a_child_is_told() -> None:
-    def refuse() -> None:
-        raise InputError("not this")
-
-    assert Child(refuse).wait() == (REFUSED, "not this")
-    assert Child(lambda: sys.exit(143)).wait()[0] == 143
-    code, text = Child(lambda: 1 // 0).wait()
-    assert code == FAILED
-    assert "ZeroDivisionError" in text
-    sleeping = Child(lambda: time.sleep(60))
-    sleeping.signal_after(0.02)
-    assert sleeping.wait()[0] == -signal.SIGKILL
-    done = Child(lambda: None)
-    os.waitid(os.P_PID, done.pid, os.WEXITED | os.WNOWAIT)
-    done.signal_after(0.02)
-    assert done.wait()[0] == DONE
 
 
 def test_a_save_that_is_not_atomic_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

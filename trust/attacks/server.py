@@ -92,7 +92,7 @@ def requests_server() -> Server:
     return shared("requests", *limits, "--queue", 2000)
 
 
-@ATTACKS.add("server-requests", 2, 5_000, prepare=requests_server, **SERVER)
+@ATTACKS.add("server-requests", 8, 5_000, prepare=requests_server, **SERVER)
 def _requests(rng: Rng, folder: Path) -> str | None:
     """The server answers a request with the right prediction or with a 4xx and a reason. It never fails, hangs, mixes
     answers or takes a part of a body for a request, and it then answers as before.

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.exchange.keras_model import keras_module
 from gatewise.network.architecture import Layer
-from gatewise.network.operations import Act, Affine, Operation, Source
+from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source
 from gatewise.network.weight_layouts import keras_directions
-from gatewise.types import Activation, Array
+from gatewise.types import Array
 
 _MERGES = {"concat": "concat", "sum": "sum", "ave": "mean", "mul": "product"}
 # Layers and operations without weights that move numbers, pool them or do nothing in a prediction.
@@ -156,7 +156,7 @@ class KerasSource(Source):
 
     def _act(self, function: Any, own: Operation) -> Act:
         name = getattr(function, "__name__", type(function).__name__)
-        if name not in (*get_args(Activation), "softmax", "log_softmax"):
+        if name != "linear" and name not in ACTIVATIONS.values():
             own.refuse(f"gatewise has no activation {quote(name)}")
         return Act(name, 0.2) if name == "leaky_relu" else Act(name)  # by the default of Keras
 

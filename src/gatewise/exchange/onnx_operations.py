@@ -13,13 +13,10 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.network.architecture import Layer
-from gatewise.network.operations import Act, Affine, Operation, Source
+from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source
 from gatewise.network.weight_layouts import from_onnx_arrays, onnx_direction
 from gatewise.types import Array
 
-_PLAIN = "relu tanh sigmoid elu selu gelu softplus softsign softmax"
-_RENAMED = {"leakyrelu": "leaky_relu", "logsoftmax": "log_softmax", "hardsigmoid": "hard_sigmoid"}
-_ACTIVATIONS = {**{name: name for name in _PLAIN.split()}, **_RENAMED}
 _SETTINGS = {"Elu": ("alpha", 1.0, 1.0), "HardSigmoid": ("alpha", 0.2, 1 / 6)}  # default, and what gatewise computes
 _ARRANGE = """
     Transpose Reshape Squeeze Unsqueeze Slice Gather GatherND Concat Shape Cast ReduceMean ReduceMax ReduceSum Identity
@@ -100,12 +97,12 @@ class OnnxSource(Source):
             return own.ran(np.asarray(x, np.float64), inputs[1], y)
         if kind == "LSTM":
             return self._lstm(node, own, inputs, y, settings.get("layout", 0))
-        if kind.lower() in _ACTIVATIONS:
+        if kind.lower() in ACTIVATIONS:
             setting, default, computed = _SETTINGS.get(kind, ("", 0.0, 0.0))
             if abs(settings.get(setting, default) - computed) > 1e-6 or settings.get("beta", 0.5) != 0.5:
                 own.refuse(f"gatewise computes {setting}={computed:.4g} only")
             slope = float(settings.get("alpha", 0.01)) if kind == "LeakyRelu" else 0.01
-            return own.ran(Act(_ACTIVATIONS[kind.lower()], slope), x, y)
+            return own.ran(Act(ACTIVATIONS[kind.lower()], slope), x, y)
         if kind == "Gemm" and matrix is not None and not settings.get("transA"):
             weight = (matrix if settings.get("transB") else matrix.T) * settings.get("alpha", 1.0)
             bias = constants[2] * settings.get("beta", 1.0) if len(constants) == 3 else np.zeros(1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 
@@ -31,49 +31,39 @@ INPUTS = 1_000  # random ones, which both compute
 _GROUP = 100  # sequences of one length
 _LONGEST = 24  # steps of a random sequence, where the network takes any number
 
-Classes = Sequence[Any] | None
-Side = Literal["pre", "post"] | None
 
+class Meaning(TypedDict, total=False):
+    """What a network of another library does not say itself."""
 
-def from_keras(
-    network: Any,
-    *,
-    word_index: Any = None,
-    classes: Classes = None,
-    task: Task | None = None,
-    max_length: int = 0,
-    padding: Side = None,
-) -> Model:
-    """A model from a Keras model, or from its file: Embedding or series, LSTM and Bidirectional layers, pooling, Dense.
-
-    word_index: how texts become token ids: a dict of words to ids, such as the word_index of Keras's Tokenizer; a
+    word_index: Any
+    """How texts become token ids: a dict of words to ids, such as the word_index of Keras's Tokenizer; a
     TextVectorization; a tokenizer of Hugging Face, or its file; an encoding of `gatewise.text`; or a list of words, the
-    first two of them for padding and unknown words. None: a model of token ids, which takes lists of them. classes: the
-    names of the classes, labels or numbers; None: "0", "1", ... task: None: that of the activation of the outputs;
-    without one classification where there are classes, else regression.
+    first two of them for padding and unknown words. None: a model of token ids, which takes lists of them."""
+    classes: Sequence[Any] | None
+    """The names of the classes, labels or numbers; None: "0", "1", ..."""
+    task: Task | None
+    """None: that of the activation of the outputs; without one classification where there are classes, else
+    regression."""
+    max_length: int
+    """Of a network without a mask: to how many steps `pad_sequences` pads the sequences. By default a network of a
+    fixed length pads to it, and others do not pad. A network with a mask skips padded steps."""
+    padding: Literal["pre", "post"] | None
+    """On which side it pads: by default in front, or at the end after a TextVectorization."""
 
-    max_length, padding: of a network without a mask: to how many steps `pad_sequences` pads the sequences, and on which
-    side. By default a network of a fixed length pads to it, in front, or at the end after a TextVectorization, and
-    others do not pad. A network with a mask skips padded steps.
+
+def from_keras(network: Any, **meaning: Unpack[Meaning]) -> Model:
+    """A model from a Keras model, or from its file: Embedding or series, LSTM and Bidirectional layers, pooling, Dense.
+    meaning: word_index, classes, task, max_length and padding, see `Meaning`.
 
     Raises InputError naming the layer, its type and its place where gatewise does not compute the network: nothing is
     approximated. ModelFileError for a file that `keras.models.load_model` does not open with safe_mode.
     """
     from gatewise.exchange.keras_operations import KerasSource
 
-    return _model(KerasSource(network), word_index, classes, task, max_length, padding)
+    return _model(KerasSource(network), **meaning)
 
 
-def from_torch(
-    module: Any,
-    example: Any,
-    *,
-    word_index: Any = None,
-    classes: Classes = None,
-    task: Task | None = None,
-    max_length: int = 0,
-    padding: Side = None,
-) -> Model:
+def from_torch(module: Any, example: Any, **meaning: Unpack[Meaning]) -> Model:
     """A model from a torch.nn.Module, which runs as it is: Embedding or series, LSTM, pooling, Linear.
 
     example: what the module is called with: token ids (B, T) or (T,), series (B, T, C) or (T, C), also with the axes B
@@ -82,18 +72,10 @@ def from_torch(
     """
     from gatewise.nn.operations import TorchSource
 
-    return _model(TorchSource(module, example), word_index, classes, task, max_length, padding)
+    return _model(TorchSource(module, example), **meaning)
 
 
-def from_onnx(
-    path: str | Path,
-    *,
-    word_index: Any = None,
-    classes: Classes = None,
-    task: Task | None = None,
-    max_length: int = 0,
-    padding: Side = None,
-) -> Model:
+def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
     """A model from an ONNX file of such a network, as torch and tf2onnx export it. Needs the extra onnx.
 
     The file has one input, token ids or series, and may have one of the lengths (B,). Of several outputs the first is
@@ -101,21 +83,28 @@ def from_onnx(
     """
     from gatewise.exchange.onnx_operations import OnnxSource
 
-    return _model(OnnxSource(path), word_index, classes, task, max_length, padding)
+    return _model(OnnxSource(path), **meaning)
 
 
-def _model(source: Source, words: Any, classes: Classes, task: Task | None, max_length: int, side: Side) -> Model:
+def _model(
+    source: Source,
+    word_index: Any = None,
+    classes: Sequence[Any] | None = None,
+    task: Task | None = None,
+    max_length: int = 0,
+    padding: Literal["pre", "post"] | None = None,
+) -> Model:
     found = _read(source)
     arch, parameters, preprocessor = found.arch, dict(found.parameters), None
     if source.tokens:
-        encoding, vectorized = _encoding(words, arch.vocab_size)
-        length, side = max_length or source.steps or vectorized, side or ("post" if vectorized else "pre")
+        encoding, vectorized = _encoding(word_index, arch.vocab_size)
+        length, side = max_length or source.steps or vectorized, padding or ("post" if vectorized else "pre")
         masked = source.pad is not None
         if length and side == "pre" and arch.unidirectional and arch.pooling == "last" and not masked:
             arch, length = replace(arch, padding="pre", max_length=length), 0  # the states of pads are computed once
         rule = StepRule(length, side, masked) if length or masked else None
         preprocessor = TextPreprocessor(encoding, rule)
-    elif words is not None:
+    elif word_index is not None:
         raise InputError("word_index is for networks of token ids, and this one reads series")
     target = _target(found.activation, arch, classes, task)
     _check(source, found, arch)
@@ -133,7 +122,7 @@ def _model(source: Source, words: Any, classes: Classes, task: Task | None, max_
     return Model.of_network(arch, parameters, reads, target.classes, card, task=target.task, label_type=kind)
 
 
-def _target(activation: str, arch: Architecture, classes: Classes, task: Task | None) -> Target:
+def _target(activation: str, arch: Architecture, classes: Sequence[Any] | None, task: Task | None) -> Target:
     outputs, each = arch.outputs, arch.pooling == "none"
     if task is None and activation == "linear" and classes is None:
         task = "regression"

@@ -27,6 +27,8 @@ from gatewise.types import Activation, Array, Lengths
 
 TOLERANCE = 1e-5  # of an output, relative to outputs above 1
 OUTPUT_ACTIVATIONS = ("linear", "sigmoid", "softmax", "log_softmax")
+# By their names as types of modules, functions and nodes, in lower case without underscores.
+ACTIVATIONS = {name.replace("_", ""): name for name in (*get_args(Activation), *OUTPUT_ACTIVATIONS) if name != "linear"}
 _POOLINGS: tuple[Literal["last", "step", "mean", "max", "mean+max"], ...] = ("last", "step", "mean", "max", "mean+max")
 
 

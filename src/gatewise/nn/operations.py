@@ -17,18 +17,12 @@ from torch.overrides import TorchFunctionMode
 
 from gatewise.errors import InputError, quote
 from gatewise.network.architecture import Layer
-from gatewise.network.operations import Act, Affine, Operation, Source
+from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source
 from gatewise.network.weight_layouts import Weights
 from gatewise.nn.convert import from_torch, to_arrays
 from gatewise.nn.lstm import LSTM
 from gatewise.types import Array
 
-_ACTIVATIONS = {  # of modules and functions, by their name in lower case
-    **{name: name for name in ("relu", "tanh", "sigmoid", "elu", "selu", "gelu", "silu", "softplus", "softsign")},
-    **{name: name for name in ("softmax", "log_softmax", "leaky_relu")},
-    "leakyrelu": "leaky_relu",
-    "logsoftmax": "log_softmax",
-}
 _DEFAULTS = {"alpha": 1.0, "beta": 1, "threshold": 20, "approximate": "none"}  # settings of activations
 # What moves numbers, pools them or casts them: its effect is found from the values.
 _ARRANGE = """
@@ -164,12 +158,13 @@ class _Recorder(TorchFunctionMode):
 
     def _function(self, own: Operation, args: Any, settings: Any, output: Any) -> None:
         key = own.type.lower()
-        if key in _ACTIVATIONS:
+        plain = key if key.endswith("_") else key.replace("_", "")  # relu_ changes what it reads
+        if plain in ACTIVATIONS:
             slope = args[1] if len(args) > 1 else settings.get("negative_slope", 0.01)
             changed = [one for one, value in _DEFAULTS.items() if settings.get(one, value) != value]
             if changed or (len(args) > 1 and not key.startswith(("leaky", "softmax", "log"))):
                 own.refuse(f"{changed[0] if changed else args[1]} is not the default, and gatewise computes that only")
-            self._add(own, Act(_ACTIVATIONS[key], float(slope) if key.startswith("leaky") else 0.01), args[0], output)
+            self._add(own, Act(ACTIVATIONS[plain], float(slope) if key.startswith("leaky") else 0.01), args[0], output)
         elif key == "linear":
             bias = args[2] if len(args) > 2 else settings.get("bias")
             self._add(own, _dense(args[1], bias), args[0], output)
