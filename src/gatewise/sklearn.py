@@ -14,7 +14,8 @@ them all. `get_params` has the fields that were set; None sets the value of the 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Set
+import warnings
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, Self
@@ -22,11 +23,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.frames import is_frame
+from gatewise._version import __version__
+from gatewise.data.frames import check_index, frame_names, is_frame
 from gatewise.data.inputs import convert_inputs
-from gatewise.data.labelled import Labelled
+from gatewise.data.labelled import Labelled, labelled_of, step_names
 from gatewise.data.labels import ConvertedLabels, convert_labels
-from gatewise.errors import InputError, MissingExtra, counted
+from gatewise.data.suspects import check_step_names
+from gatewise.errors import DataWarning, InputError, MissingExtra, counted
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM
@@ -37,7 +40,7 @@ from gatewise.training.pretrained import Pretrained, opened
 from gatewise.training.recipes import Recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.train import train
-from gatewise.types import Array
+from gatewise.types import NO_COLUMNS, Array
 
 try:
     from sklearn.base import (
@@ -56,6 +59,7 @@ except ImportError as error:
 
 __all__ = ["LSTMSeriesClassifier", "LSTMSeriesRegressor", "LSTMTextClassifier", "LSTMTextEncoder", "LSTMTextRegressor"]
 
+_VERSION = "_gatewise_version"  # in a pickle
 _TEXTS = {"pretrained": None, "unlabelled": None}
 _SERIES = {"layout": None}
 _CLASSES = {"class_weight": None, "threshold": None}
@@ -99,10 +103,11 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         named(self.recipe or "fast", **changes)
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        check_index(X, {"y": y, "sample_weight": sample_weight, "groups": groups})
         rows = self._rows(X, reset=True)
         if len(rows) < 2:
             raise InputError(f"X has {counted(len(rows), 'sample')}; training needs at least 2")
-        data = _labelled(rows, self._labels(y, reset=True), sample_weight)
+        data = _labelled(rows, self._labels(y, reset=True), sample_weight, step_names(X, rows, y))
         options = {name: getattr(self, name) for name in _PASSED if hasattr(self, name)}
         options |= {"groups": groups, "seed": self._seed()} | changes
         if validation is not None:
@@ -160,6 +165,20 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "model_")
         return self.model_.logits(self._rows(X, reset=False, channels=self.model_.channels or None))
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), _VERSION: __version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A DataWarning for an estimator that another version pickled: `Model.save` is for other versions."""
+        if (made := state.pop(_VERSION, "an unknown version")) != __version__:
+            warnings.warn(
+                f"{type(self).__name__} was pickled by gatewise {made}, and this is {__version__}: it may predict "
+                "otherwise; model_.save and gatewise.load are made for that",
+                DataWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.non_deterministic = self.random_state is None
@@ -191,6 +210,7 @@ class _Series(_Estimator):
 
     def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
         if _is_matrix(X) and channels in (None, 1) and getattr(getattr(X, "dtype", None), "kind", "f") not in "bSU":
+            check_step_names(map(str, frame_names(X)) if is_frame(X) else ())
             matrix = validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite="allow-nan")
             return list(matrix[:, :, None])
         if reset:
@@ -372,13 +392,14 @@ def _encoder(given: Any) -> Model:
     return model
 
 
-def _labelled(rows: list[Any], found: ConvertedLabels, sample_weight: Any = None) -> Labelled:
-    """The rows with their labels."""
+def _labelled(
+    rows: list[Any], found: ConvertedLabels, sample_weight: Any = None, steps: Sequence[str] = ()
+) -> Labelled:
+    """The rows with their labels. steps: the names of the steps of series."""
     if len(found.labels) != len(rows):
         raise InputError(f"y must have one label for each of the {len(rows):,} rows of X, got {len(found.labels):,}")
-    more: dict[str, Any] = {} if sample_weight is None else {"sample_weight": np.array(sample_weight, dtype=np.float64)}
-    labels, names, task, kind = found.labels, found.classes, found.task, found.label_type
-    return Labelled(rows, labels, names, source="the data given to fit", task=task, label_type=kind, **more)
+    weights = None if sample_weight is None else np.array(sample_weight, dtype=np.float64)
+    return labelled_of(rows, found, "the data given to fit", NO_COLUMNS, None, weights, None, str, steps)
 
 
 def _iterable(values: Any) -> Any:

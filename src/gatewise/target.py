@@ -125,8 +125,14 @@ class Target:
 
     @property
     def class_labels(self) -> Array:
-        """The classes (K,) in the labels' own type: an array of str, int64, float64 or bool. For regression names."""
-        return np.array(self.classes if self.task == "regression" else self._convert(self.classes))
+        """The classes (K,) in the labels' own type: an array of str, int64 (of larger numbers uint64, else object),
+        float64 or bool. For regression names.
+        """
+        if self.task == "regression" or self.label_type != "int" or not self.classes:
+            return np.array(self.classes if self.task == "regression" else self._convert(self.classes))
+        numbers = self._convert(self.classes)
+        kinds = [(np.int64, -(2**63), 2**63), (np.uint64, 0, 2**64), (object, -math.inf, math.inf)]
+        return np.array(numbers, next(kind for kind, low, end in kinds if low <= min(numbers) and max(numbers) < end))
 
     def labels(self, logits: Array) -> Array:
         """What `Model.predict` returns for logits (n, outputs): (n,) in the labels' own type; for "multilabel" (n,)

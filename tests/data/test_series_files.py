@@ -72,9 +72,14 @@ def test_npz_of_one_length_and_ragged(tmp_path: Path) -> None:
     assert data.labels.tolist() == [1, 0]
 
 
-def test_npz_numbers_mean_regression_and_labels_may_be_absent(tmp_path: Path) -> None:
+def test_npz_numbers_are_those_of_a_table_and_labels_may_be_absent(tmp_path: Path) -> None:
     values = np.random.default_rng(2).normal(size=(2, 5))
-    data = read_series(npz(tmp_path, X=values, y=np.array([0.5, 2]))).labelled()
+    whole = read_series(npz(tmp_path, X=values, y=np.array([1.0, 0]))).labelled()
+    assert (whole.task, whole.labels.tolist(), whole.classes) == ("classification", [1, 0], ("0.0", "1.0"))
+    assert whole.target.class_labels.dtype == np.float64
+    with pytest.raises(DataError, match=r"made\.npz': row 0: the label is 0\.5: this looks like regression"):
+        read_series(npz(tmp_path, X=values, y=np.array([0.5, 2]))).labelled()
+    data = read_series(npz(tmp_path, X=values, y=np.array([0.5, 2]))).labelled("regression")
     assert (data.task, data.labels.tolist(), data.classes) == ("regression", [[0.5], [2.0]], ("value",))
     alone = read_series(npz(tmp_path, X=values))
     assert alone.labels is None

@@ -106,6 +106,31 @@ def test_a_file_that_holds_no_trials_is_refused(tmp_path: Path, content: bytes) 
         search(storage=tmp_path / "none" / "trials.jsonl")
 
 
+def test_a_changed_line_is_found_and_a_cut_one_is_written_anew(tmp_path: Path) -> None:
+    """A changed loss chose other settings; a cut last line ended every later run in a traceback."""
+    file, copy = tmp_path / "trials.jsonl", tmp_path / "copy.jsonl"
+    search(storage=file, trials=2)
+    lines = file.read_bytes().splitlines(keepends=True)
+    loss = next(n for n, line in enumerate(lines) if b'"values":[' in line)
+    parameter = next(n for n, line in enumerate(lines) if b'"param_name"' in line)
+    for changed, bad in (
+        ([*lines[:loss], lines[loss].replace(b'"values":[', b'"values":[0'), *lines[loss + 1 :]], loss),
+        ([*lines[:parameter], *lines[parameter + 1 :]], parameter),
+        ([*lines[:loss], lines[loss][:40], *lines[loss + 1 :]], loss),
+    ):
+        copy.write_bytes(b"".join(changed))
+        with pytest.raises(InputError, match=rf"copy\.jsonl': line {bad + 1} was changed or damaged, or one before it"):
+            search(storage=copy, trials=3)
+        assert copy.read_bytes() == b"".join(changed)
+    copy.write_bytes(b"".join(lines)[:-20])
+    assert len(search(storage=copy, trials=2).trials) >= 2
+    assert len(search(storage=copy, trials=3).trials) >= 3
+    copy.write_bytes(b"a text without an end")
+    with pytest.raises(InputError, match="is not a file of trials"):
+        search(storage=copy)
+    assert copy.read_bytes() == b"a text without an end"
+
+
 PROCESS = """
 import sys
 from tests.training.test_tune import search

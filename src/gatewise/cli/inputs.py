@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gatewise.cli.options import option
 from gatewise.errors import DataError, InputError, quote
+from gatewise.system.files import file_named
 
 if TYPE_CHECKING:
     from gatewise.cli.series import SeriesReader
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BATCH_ROWS, BATCH_CHARACTERS = 256, 500_000  # steps, for series
 NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
-_TABLES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".ipc", ".xlsx")
-_FILES = (*_TABLES, ".conll", ".conllu", ".gz", ".zst", ".txt", ".ts", ".arff", ".npz", ".npy")
 
 _COLUMNS = {
     "text": ("COLUMN", "Text column or JSON key; several are joined by a newline. Default: text."),
@@ -205,12 +203,11 @@ def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
 
 def _check_text(text: str) -> None:
     """Raise InputError for a typed text that is a file or a folder, or has the name of a file that is not here."""
-    if os.path.isdir(text):
+    what = "stdin" if text == "-" else file_named(text)
+    if what == "a folder":
         raise InputError(f"{quote(text)} is a folder, not a text: give a model with -m, files with -i")
-    if text == "-" or os.path.lexists(text):
-        raise InputError(f"{quote(text, 200)} is {'stdin' if text == '-' else 'a file'}, not a text: give it with -i")
-    if text.lower().endswith(_FILES) and not any(map(str.isspace, text)):
-        raise InputError(f"{quote(text)} is the name of a file, which is not found; files come with -i")
+    if what:
+        raise InputError(f"{quote(text, 200)} is {what}, not a text: give files with -i, texts like it with -i -")
 
 
 def read_source(sources: Sequence[str], data: str | None, options: TableOptions) -> Splits:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gatewise.data.frames import is_finite, is_missing, joined_texts
 from gatewise.data.rows import Rows
+from gatewise.data.suspects import INDEX, LABELS
 from gatewise.data.tables import Table, open_table, table_suffix
 from gatewise.data.times import Time, parse_time
 from gatewise.errors import DataError, InputError, counted, quote
@@ -29,7 +30,6 @@ from gatewise.types import ColumnNames, Task
 
 NUMBER = re.compile(r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?nan|[+-]?inf(inity)?|\?)\s*", re.I)
 _MISSING = {"", "?", "na", "nan", "null", "none", "n/a"}
-_INDEX = {"", "id", "index", "unnamed: 0", "__index_level_0__"}  # as pandas and others write row numbers
 _BINARY = {"0": 0, "1": 1, "false": 0, "true": 1, "0.0": 0, "1.0": 1}
 _LARGEST = float(np.finfo(np.float32).max)
 _MAX_BAD = 1_000  # bad rows, after which reading stops unless they are skipped
@@ -61,6 +61,8 @@ class Columns(ColumnNames):
     def __post_init__(self) -> None:
         if self.label_separator == "":
             raise InputError("the label separator is empty: it is the text between the labels of a row, for example ;")
+        if both := [name for name in self.text if name in self.label]:
+            raise InputError(f"the column {quote(both[0])} is named as text and as label: name another one")
         if self.label_separator is not None and (self.task not in (None, "multilabel") or len(self.label) != 1):
             raise InputError("a label separator is for one label column with several labels per row (multilabel)")
         if len(self.label) > 1 and self.task not in ("multilabel", "regression"):
@@ -97,9 +99,11 @@ class Columns(ColumnNames):
             return replace(found, values=tuple(table.column(name, "--value") for name in self.values))
         taken = (*label, *others.values())
         values = tuple(name for name in table.columns if name not in taken)
-        if index := [name for name in values if name.strip().lower() in _INDEX]:
-            what = f"the column {quote(index[0])} would be read as values of the series"
-            table.fail(f"{what}: name it with --id, or take it out")
+        for name in values:
+            of_labels = self.time is None and name.strip().lower() in LABELS
+            if of_labels or name.strip().lower() in INDEX:
+                what = f"the column {quote(name)} would be read as values of the series"
+                table.fail(f"{what}: name it with {'--label' if of_labels else '--id'}, or take it out")
         if not values:
             table.fail("there is no column for the values of the series")
         return replace(found, values=values, rest=True)
@@ -140,7 +144,8 @@ class Columns(ColumnNames):
             for n, series in enumerate(inputs):
                 if not len(series):
                     cells.fail(n, "the series has no value")
-        found = Rows(inputs, self.names(), labels, self.task, label_by_name=not self.label)
+        steps = self.values if not self.text and self.time is None else ()
+        found = Rows(inputs, self.names(), labels, self.task, label_by_name=not self.label, steps=steps)
         return replace(found, weights=weights, groups=groups, ids=ids, times=times)
 
     def _labels(self, cells: Cells) -> list[Any]:

@@ -87,14 +87,18 @@ def is_frame(values: Any) -> bool:
     return hasattr(values, "column_names") or (hasattr(values, "columns") and hasattr(values, "shape"))
 
 
+def frame_names(frame: Any) -> list[Any]:
+    """The names of the columns of a data frame."""
+    given = getattr(frame, "column_names", None)  # a data frame of pandas has its columns as attributes too
+    return given if isinstance(given, list) else list(frame.columns)
+
+
 def frame_columns(frame: Any) -> dict[str, list[Any]]:
     """The columns of a data frame by name, as lists. Raises InputError for two columns of one name.
 
     The numbers of a datasets.ClassLabel become the names of the classes.
     """
-    # A data frame of pandas has its columns as attributes too.
-    given, features = getattr(frame, "column_names", None), getattr(frame, "features", None)
-    names = given if isinstance(given, list) else list(frame.columns)
+    names, features = frame_names(frame), getattr(frame, "features", None)
     if doubled := [name for name, count in Counter(map(str, names)).items() if count > 1]:
         raise InputError(f"the data frame cannot be read: it has two columns {quote(doubled[0], 40)}")
     columns: dict[str, list[Any]] = {}
@@ -127,6 +131,22 @@ def frame_arrays(frame: Any) -> dict[str, NDArray[Any]]:
             array = np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))  # a nullable type of pandas
         arrays[str(name)] = array
     return arrays
+
+
+def check_index(inputs: Any, others: Mapping[str, Any]) -> None:
+    """Raise InputError where the inputs and `others` are of pandas and have different indexes: rows are matched by
+    position, which may be another order than the owner means.
+    """
+    index: Any = getattr(inputs, "index", None)
+    for name, values in others.items():
+        own: Any = getattr(values, "index", None)
+        if not (hasattr(index, "equals") and hasattr(own, "equals")) or len(index) != len(own) or index.equals(own):
+            continue
+        row = next((row for row, (a, b) in enumerate(zip(index, own, strict=True)) if a != b), 0)
+        raise InputError(
+            f"the inputs and the {name} have different indexes: row {row} is {quote(index[row], 40)} and "
+            f"{quote(own[row], 40)}; rows are matched by position: align them, or pass {name}.to_numpy()"
+        )
 
 
 def is_finite(number: Any) -> bool:

@@ -7,7 +7,6 @@ preprocessor fills it; infinite values are refused.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Literal, get_args
 
@@ -24,7 +23,9 @@ from gatewise.data.frames import (
     not_a_text,
     texts_of,
 )
+from gatewise.data.suspects import check_step_names
 from gatewise.errors import InputError, counted, quote
+from gatewise.system.files import file_named
 
 Kind = Literal["text", "series"]
 Series = NDArray[np.float32]
@@ -79,10 +80,9 @@ def convert_inputs(
 def convert_rows(values: Any, name: str) -> list[Any]:
     """The rows of a container as a new list. Raises InputError for a container without rows or without an order."""
     if isinstance(values, str):
-        if os.path.isfile(values):
-            raise InputError(
-                f"{name}: {quote(values)} is a file: read it, for example with gatewise.data.read_table({values!r})"
-            )
+        if what := file_named(values):
+            how = f"gatewise.data.read_{'folder' if what == 'a folder' else 'table'}({values!r})"
+            raise InputError(f"{name}: {quote(values)} is {what}: pass what it holds, for example {how}")
         raise InputError(f"{name} must be a list of texts, not one text: pass [text]")
     if isinstance(values, bytes | bytearray | memoryview):
         raise InputError(f"{name} must be a list of texts, not bytes: decode them, and pass [text]")
@@ -242,6 +242,7 @@ def _floats(values: Any, row: int | None, layout: str | None = None) -> Series:
     array: Any = values
     if is_frame(values):
         columns = frame_arrays(values)
+        check_step_names(columns)
         for name, column in columns.items():
             if column.dtype.kind == "O" and all(value is None or type(value) in (int, float) for value in column):
                 columns[name] = column = column.astype(np.float64)  # None is a missing value

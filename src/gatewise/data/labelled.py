@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.frames import described, find_column, frame_columns, is_frame, texts_of
+from gatewise.data.frames import check_index, described, find_column, frame_columns, frame_names, is_frame, texts_of
 from gatewise.data.inputs import convert_inputs, describe_series
 from gatewise.data.labels import (
     ConvertedLabels,
@@ -19,13 +20,14 @@ from gatewise.data.labels import (
     convert_labels,
     number_of,
 )
+from gatewise.data.suspects import check_step_names, leaks
 from gatewise.data.times import seconds_of
-from gatewise.errors import InputError, counted, quote
+from gatewise.errors import DataWarning, InputError, counted, quote
 from gatewise.target import Target, by_input, by_row, join_words, words_of
 from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
 
 _DEFAULT: Any = None  # see the class
-_MAX_CLASSES = 1_000
+_MAX_TARGETS = 20  # labels or numbers of a row for which the inputs are checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +119,20 @@ class Labelled:
         """
         if task == "tagging" and isinstance(inputs, list | tuple):
             inputs = list(map(join_words, inputs))
+        check_index(inputs, {"labels": labels, "groups": groups, "sample_weight": sample_weight, "times": times})
         rows = convert_inputs(inputs, layout=layout)
+        steps = (
+            tuple(map(str, frame_names(inputs))) if rows and not isinstance(rows[0], str) and is_frame(inputs) else ()
+        )
+        check_step_names(steps, getattr(labels, "name", None))
         found = labels if isinstance(labels, ConvertedLabels) else convert_labels(labels, task, classes)
         if sample_weight is not None:
             sample_weight = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
         name = "times" if columns.time is None else f"column {quote(columns.time)}"
         if rows and not isinstance(rows[0], str):
             source = f"{source}: {len(rows):,} series, {describe_series(rows)}"
-        return labelled_of(rows, found, source, columns, groups, sample_weight, times, lambda row: f"{name}: row {row}")
+        given = columns, groups, sample_weight, times
+        return labelled_of(rows, found, source, *given, lambda row: f"{name}: row {row}", steps)
 
     @classmethod
     def from_frame(
@@ -256,8 +264,11 @@ def labelled_of(
     weights: Any,
     times: Any,
     where: Callable[[int], str],
+    steps: Sequence[str] = (),
 ) -> Labelled:
-    """From columns of groups, weights and times as they were given, each None or of n rows. where: of a time."""
+    """From columns of groups, weights and times as they were given, each None or of n rows. where: of a time. steps:
+    names of the steps of series. A DataWarning for each place of the inputs that tells the label.
+    """
     more: dict[str, Any] = {"labels": found.labels}
     if groups is not None:
         more["groups"] = convert_groups(groups)
@@ -269,7 +280,21 @@ def labelled_of(
         if len(column) != len(inputs):
             raise InputError(f"there are {len(inputs):,} inputs but {len(column):,} {name}")
     kind: Any = {"task": found.task, "label_type": found.label_type, "columns": columns}
-    return Labelled(inputs, classes=found.classes, source=source, **kind, **more)
+    data = Labelled(inputs, classes=found.classes, source=source, **kind, **more)
+    several = found.labels.T if found.labels.ndim > 1 else [found.labels]
+    for target in several[:_MAX_TARGETS] if not data.target.per_step else ():
+        for problem in leaks(inputs, target, steps):
+            warnings.warn(problem, DataWarning, stacklevel=3)
+    return data
+
+
+def step_names(inputs: Any, rows: Sequence[Any], labels: Any) -> tuple[str, ...]:
+    """The names of the columns of a data frame of series; () for other inputs, of which `rows` were made. Errors as
+    `check_step_names`.
+    """
+    names = tuple(map(str, frame_names(inputs))) if is_frame(inputs) and not isinstance(rows[0], str) else ()
+    check_step_names(names, getattr(labels, "name", None))
+    return names
 
 
 def steps_problem(item: Any, labels: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from typing import Any, NamedTuple, get_args
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from gatewise.data.frames import described, frame_columns, is_finite, is_frame, is_missing, missing_name
 from gatewise.data.inputs import convert_rows
+from gatewise.data.suspects import suspect_classes
 from gatewise.errors import DataWarning, InputError, quote
 from gatewise.target import by_input
 from gatewise.types import LabelType, Task
@@ -102,8 +104,16 @@ def convert_labels(
                 raise InputError(f"{reason}: {_REGRESSION}, or 'classification' if each number is a class")
         if label_type == "str" and not odd and len(set(numbers.values())) < len(numbers):
             names = _equal_numbers(names, numbers, name)
-    order = class_order(names)
+    order = _classes_of(names, label_type, name)
     return ConvertedLabels(label_rows(names, order), order, "classification", label_type)
+
+
+def _classes_of(names: list[str], label_type: LabelType, name: str) -> tuple[str, ...]:
+    """The classes, with a DataWarning for names that may be a mistake."""
+    order = class_order(names)
+    for problem in suspect_classes(order, Counter(names), name) if label_type == "str" else ():
+        warnings.warn(problem, DataWarning, stacklevel=3)
+    return order
 
 
 def _equal_numbers(names: list[str], numbers: dict[str, Any], name: str) -> list[str]:
@@ -175,7 +185,7 @@ def _multilabel(
     if task is None and all(isinstance(entry, float | np.floating) for _, entry in flat):
         raise InputError(f"{name}: several numbers per row: {_REGRESSION}")
     found, label_type = _names([entry for _, entry in flat], lambda place: where(flat[place][0]))
-    order = class_order(found)
+    order = _classes_of(found, label_type, name)
     out = np.zeros((len(rows), len(order)), dtype=np.int64)
     out[[number for number, _ in flat], label_rows(found, order)] = 1
     return ConvertedLabels(out, order, "multilabel", label_type)
@@ -187,7 +197,7 @@ def _tagging(rows: list[Any], classes: Sequence[str] | None, where: Where) -> Co
             raise InputError(f"{where(number)} is {described(row)}, not a list of labels, one per step")
     places = [f"{where(number)}, step {step}" for number, row in enumerate(rows) for step in range(1, len(row) + 1)]
     names, label_type = _names([label for row in rows for label in row], places.__getitem__)
-    order = class_order(names) if classes is None else tuple(classes)
+    order = _classes_of(names, label_type, "labels") if classes is None else tuple(classes)
     if unknown := set(names) - set(order):
         raise InputError(f"{places[names.index(min(unknown))]}: there is no class {quote(min(unknown))}")
     return ConvertedLabels(by_input(label_rows(names, order), rows), order, "classification", label_type)

@@ -29,7 +29,8 @@ class Rows:
     inputs: n texts, or n series (steps, channels) float32, NaN where a value is missing. names: of the columns. labels:
     n labels; None where there are none. task: what the columns say. classes: those that
     the file lists; None: those that occur. ids: a name for each series. paths, places, notes: the files, the file and
-    line of each row, and what else `source` says. label_by_name: whether a column of labels could be named.
+    line of each row, and what else `source` says. label_by_name: whether a column of labels could be named. steps: the
+    names of the steps of series, where they are columns.
     """
 
     inputs: list[Any]
@@ -46,6 +47,7 @@ class Rows:
     paths: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     label_by_name: bool = False
+    steps: tuple[str, ...] = ()
 
     def take(self, rows: Sequence[int]) -> Rows:
         """The rows with these numbers."""
@@ -117,7 +119,8 @@ class Rows:
         count = "" if found.task == "regression" else f", {counted(k, *_NOUNS[found.task])}"
         by = f"{' by' if count else ','} {name}" if of_texts else ""
         source = "; ".join([f"{self.source}{count}{by}", *self.notes])
-        return labelled_of(self.inputs, found, source, self.names, self.groups, self.weights, self.times, self.where)
+        given = self.names, self.groups, self.weights, self.times
+        return labelled_of(self.inputs, found, source, *given, self.where, self.steps)
 
     def _converted(self, task: Task | None, name: str) -> ConvertedLabels:
         from gatewise.data.labelled import steps_problem

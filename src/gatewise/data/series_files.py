@@ -277,7 +277,8 @@ def read_arrays(file: Path, layout: str | None = None, per_step: bool = False) -
 
     Series of equal length: `X` or `inputs`, (n, steps) or (n, steps, channels); layout: see `gatewise.data.inputs`.
     Series of different lengths: concatenated `values (N, channels)` and `lengths (n,)` with sum N. Labels that are
-    strings, whole numbers or booleans are classes, floating-point numbers mean regression. per_step: there is a label
+    strings, whole numbers or booleans are classes; other numbers are those of a regression, which the task must say, as
+    in a table. per_step: there is a label
     for each step, (n, steps), or (N,) for `values`. Sizes are checked before
     anything is read. Raises DataError with the file and the array.
     """
@@ -329,7 +330,7 @@ def read_arrays(file: Path, layout: str | None = None, per_step: bool = False) -
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
             refuse(f"{label}: row {int(np.argwhere(~np.isfinite(labels))[0, 0])} is not finite")
-        return replace(found, labels=labels.tolist(), task="regression")
+        return replace(found, labels=labels.tolist(), label_type="float")
     kinds: dict[str, LabelType] = {"i": "int", "u": "int", "b": "bool"}
     kind = kinds.get(arrays[label or ""].dtype.kind, "str")
     if per_step:

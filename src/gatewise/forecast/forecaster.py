@@ -138,6 +138,8 @@ class Forecaster:
         times = self.series.times_after(number, horizon)
         mean = self._forecast(self._windows()[number : number + 1], horizon)[0]
         half, windows = self.held_out.half_widths(mean, number, level)
+        if np.isinf(mean + half).any() or np.isinf(mean - half).any():
+            raise InputError("the prediction interval overflows: the held-out errors are too large")
         naive = seasonal_naive(self.series.values[number][None, :, 0], len(mean), self.season)[0]
         return Forecast(mean, mean - half, mean + half, naive, times, level, windows)
 
@@ -149,7 +151,10 @@ class Forecaster:
         window = self._windows()[number]
         parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self.ensemble]
         forecast, base = self._forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()
-        return ForecastExplanation(step, forecast, base, window[:, :-1], np.sum(parts, axis=0))
+        contributions = np.sum(parts, axis=0)
+        if not np.isfinite(contributions).all():
+            raise InputError("the forecaster overflows: a contribution is not finite")
+        return ForecastExplanation(step, forecast, base, window[:, :-1], contributions)
 
     def trace(self, *, series: str | None = None) -> Example:
         """The gates and states of the LSTM on the last window of a series, in the form that it reads: standardised
@@ -261,6 +266,7 @@ class Forecaster:
         if not all(score is None or np.isfinite(score) for score in scores):
             raise InputError(f"{_TENSORS}: the errors on the held-out windows are not finite")
         found.metadata = metadata
+        found._forecast(found._windows(), 1)  # finite parameters can overflow
         return found
 
     def _windows(self) -> Array:

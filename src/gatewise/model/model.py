@@ -33,7 +33,14 @@ from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
 from gatewise.model import bundled
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
-from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, StepRule, TextPreprocessor, preprocessor_from
+from gatewise.model.preprocessor import (
+    Preprocessor,
+    SeriesPreprocessor,
+    StepRule,
+    TextPreprocessor,
+    preprocessor_from,
+    refuse_file,
+)
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import describe_truncation
 from gatewise.storage.compact import storage_table
@@ -240,8 +247,9 @@ class Model:
     def _labelled(self, data: Any, labels: Any = None, layout: str | None = None) -> Labelled:
         """What `evaluate` takes, as data for this model."""
         from gatewise.data import Labelled
-        from gatewise.data.frames import is_frame
+        from gatewise.data.frames import check_index, is_frame
 
+        check_index(data, {"labels": labels})
         columns, task = self.metadata.columns, self.task
         if labels is None and columns.text and columns.label and not isinstance(data, Labelled) and is_frame(data):
             data = Labelled.from_frame(data, text=columns.text, label=columns.label, task=task)
@@ -314,6 +322,7 @@ class Model:
         if isinstance(self.preprocessor, SeriesPreprocessor):
             item = self.preprocessor.array(item)
         else:
+            refuse_file(item)
             [item] = self.preprocessor.rows([item])
         return Example(self.explained, *self.preprocessor.encode(item), item=item)
 

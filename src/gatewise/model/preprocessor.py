@@ -19,6 +19,7 @@ from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.members.member import Inputs
 from gatewise.network.series import TIMES, amplitudes, time_channels
 from gatewise.storage.fields import fields_from
+from gatewise.system.files import file_named
 from gatewise.target import join_words
 from gatewise.text import Encoded, Encoding, encoding_from
 from gatewise.types import Array
@@ -91,7 +92,7 @@ class TextPreprocessor:
             inputs = cast("IndexEncoding", self.encoding).texts(inputs)
         if isinstance(inputs, list | tuple):  # a prediction imports nothing of `gatewise.data`
             return list(map(join_words, inputs) if self.encoding.kind == "spaces" else inputs)
-        _refuse_file(inputs, "read_texts([{!r}]).texts")
+        refuse_file(inputs)
         if isinstance(inputs, str):
             return [inputs]
         from gatewise.data.inputs import convert_inputs
@@ -186,13 +187,15 @@ class TextPreprocessor:
         return config if self.steps is None else {**config, "steps": asdict(self.steps)}, files
 
 
-def _refuse_file(inputs: Any, read: str) -> None:
-    """Raise InputError for the name of a file that exists, given as one input. read: what reads it."""
-    if isinstance(inputs, str | os.PathLike) and os.path.isfile(inputs):
-        raise InputError(
-            f"{quote(inputs)} is a file: pass what it holds, gatewise.data.{read.format(os.fspath(inputs))}; if it is "
-            "the text, pass a list"
-        )
+def refuse_file(inputs: Any, read: str = "read_texts([{!r}]).texts") -> None:
+    """Raise InputError for the name of a file, given as one input. read: what reads it."""
+    name = os.fspath(inputs) if isinstance(inputs, str | os.PathLike) else ""
+    if not isinstance(name, str) or not name or not (what := file_named(name)):
+        return
+    raise InputError(
+        f"{quote(inputs)} is {what}: pass what it holds, gatewise.data.{read.format(name)}; if it is the text, pass a "
+        "list, or the text with a space at its end"
+    )
 
 
 def _check_text(text: Any, number: int) -> None:
@@ -278,7 +281,7 @@ class SeriesPreprocessor:
         """n series (length, C) in their own unit, from any form that `gatewise.data.inputs.series_of` takes."""
         from gatewise.data.inputs import series_of
 
-        _refuse_file(inputs, "read_series({!r}).inputs")
+        refuse_file(inputs, "read_series({!r}).inputs")
         return [self._unmasked(one) for one in series_of(inputs, layout, self.channels)]
 
     def _unmasked(self, series: NDArray[Any]) -> NDArray[Any]:

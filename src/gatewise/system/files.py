@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,14 @@ _flags = sum(getattr(os, name, 0) for name in _FLAGS)
 _no_follow = getattr(os, "O_NOFOLLOW", 0)
 _folder_flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _folder_handles = hasattr(os, "O_DIRECTORY") and os.open in os.supports_dir_fd and os.scandir in os.supports_fd
+_LONGEST_NAME = 1_000
+# A suffix of data, or a path such as data/reviews, ./a and C:\a; two short words and numbers are none.
+_FILE_NAME = re.compile(
+    r".*\.(arff|arrow|avro|bin|bz2|conllu?|csv|dat|data|db|docx?|feather|gz|h5|hdf5|html?|ipc|ipynb|jsonl?|keras|log|mat|md"
+    r"|ndjson|np[yz]|ods|onnx|orc|parquet|pdf|pickle|pkl|pth?|py|rda|rds|rtf|safetensors|sav|sqlite|ta[br]|tgz|tsv?|txt"
+    r"|xlsx?|xml|xz|ya?ml|zip|zst)|(~|\.{1,2}|[a-z]:)?([\\/][\w.-]+)+[\\/]?|[\w.-]+([\\/][\w.-]{3,})+[\\/]?",
+    re.ASCII | re.I,
+)
 _LOCKED_BYTE = 1 << 30  # behind the content: Windows keeps other processes from reading a locked byte
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -151,6 +160,17 @@ def exchange(a: Path, b: Path) -> bool:
     except (AttributeError, OSError):  # a C library from before 2018
         return False
     return bool(rename(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0)
+
+
+def file_named(text: str) -> str:
+    """What a text is the name of: "a file", "a folder", or by its form "the name of a file that does not exist"; "" for
+    any other text.
+    """
+    if os.path.lexists(text):
+        return "a folder" if os.path.isdir(text) else "a file"
+    if len(text) > _LONGEST_NAME or any(map(str.isspace, text)):
+        return ""
+    return "the name of a file that does not exist" if _FILE_NAME.fullmatch(text) else ""
 
 
 def user_cache_folder() -> Path:

@@ -28,6 +28,7 @@ from gatewise.training.recipes import Recipe, recipe_of_run
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible
 from gatewise.training.train import train
+from gatewise.training.trial_file import TrialFile
 
 if TYPE_CHECKING:
     import optuna
@@ -293,7 +294,7 @@ def _ended(study: optuna.Study) -> int:
 def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study:
     """The study in the file, or a new one. Raises InputError for a file of another search."""
     import optuna
-    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages.journal import JournalFileSymlinkLock
 
     pruner = optuna.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING)
     if storage is None:
@@ -306,7 +307,7 @@ def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study
     # Processes that share a file must not draw the same values.
     sampler = optuna.samplers.TPESampler(constant_liar=True)
     try:
-        backend = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+        backend = optuna.storages.JournalStorage(TrialFile(path, JournalFileSymlinkLock(str(path))))  # type: ignore[arg-type]
         study = optuna.create_study(
             study_name="gatewise tune", storage=backend, sampler=sampler, pruner=pruner, load_if_exists=True
         )
@@ -315,6 +316,8 @@ def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study
             study.set_user_attr("identity", identity)
         for one in study.get_trials(deepcopy=False):
             dict(_trial(one).settings)  # damaged trials show here
+    except InputError:
+        raise
     except Exception as error:  # whatever Optuna makes of bytes that are no journal
         raise InputError(f"{quote(path, 200)} is not a file of trials: {quote(error, 200)}") from None
     if found not in (None, identity):

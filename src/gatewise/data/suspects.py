@@ -1,0 +1,153 @@
+"""What in labelled data is probably a mistake of its owner: each function returns a line for a warning, or ""."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import InputError, counted, quote
+
+INDEX = {"", "id", "index", "unnamed: 0", "__index_level_0__"}  # as pandas and others write row numbers
+LABELS = {"label", "labels", "class", "classes", "target"}
+_MANY = 20  # distinct names that look like numbers or dates
+_NUMBER = re.compile(r"[^\w\s]{0,2}\s?[+-]?[0-9]+([., '\u00a0\u202f][0-9]+)*\s?(%|[^\w\s]|[a-z]{1,3})?", re.I)
+_PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.I)
+_DATE = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}([-/.][0-9]{1,4})?([ T][0-9:.+Z-]+)?|[0-9]{4}-?Q[1-4]")
+_MISSING = {"na", "n/a", "nan", "null", "?", "#n/a", "<na>", "nat", "None", "-"}
+_WORD = re.compile(r"\w+")
+_FIRST, _LAST = 5, 3  # words of a text that may hold its label
+_AT_ONCE = 64  # steps
+_CHANCE = 1e-6  # that one of the columns separates the classes by chance
+
+
+def check_step_names(names: Iterable[str], labels: str | None = None) -> None:
+    """Raise InputError for a column of a data frame of series that holds no step: row numbers, or labels.
+
+    labels: the name of the column that the labels came from.
+    """
+    for name in names:
+        folded = name.strip().lower()
+        if folded in INDEX or folded in LABELS or name == labels:
+            what = "row numbers" if folded in INDEX else "the labels"
+            raise InputError(
+                f"the column {quote(name)} would be read as values of the series, but has the name of {what}: leave it "
+                "out"
+            )
+
+
+def suspect_classes(names: Sequence[str], count: Counter[str], name: str) -> list[str]:
+    """About names of classes that may be one class, missing values, numbers or dates. count: rows of each; name: of the
+    labels.
+    """
+    found, same = [], dict[str, list[str]]()
+    for one in names:
+        same.setdefault(_folded(one), []).append(one)
+
+    def listed(some: Sequence[str]) -> str:
+        return " and ".join(f"{one!a} ({counted(count[one], 'row')})"[:60] for one in some[:4])
+
+    if near := [some for some in same.values() if len(some) > 1]:
+        more = f" and {len(near) - 3} more" if len(near) > 3 else ""
+        found.append(f"{name}: classes that are nearly equal: {'; '.join(map(listed, near[:3]))}{more}")
+    if missing := [one for one in names if one in _MISSING or one.lower() in _MISSING - {"None"}]:
+        found.append(f"{name}: {listed(missing)} may be a missing value, and is read as a class")
+    if len(names) <= _MANY and 2 * len(names) <= count.total():
+        return found
+    for form, kind, how in (
+        (_DATE, "dates", "numbers such as days, with task='regression' (--task regression)"),
+        (_NUMBER, "numbers", "numbers with a decimal point and no other mark, with task='regression'"),
+    ):
+        like = [one for one in names if form.fullmatch(one) and not _PLAIN.fullmatch(one)]
+        plain = sum(_PLAIN.fullmatch(one) is not None for one in names) if kind == "numbers" else 0
+        if like and 10 * (len(like) + plain) >= 9 * len(names):
+            found.append(
+                f"{name}: {len(names):,} classes look like {kind}, as {quote(like[0], 30)}: if they are, give {how}"
+            )
+            break
+    return found
+
+
+def _folded(name: str) -> str:
+    """A name without what readers do not see, and without case."""
+    name = unicodedata.normalize("NFKC", name).casefold()
+    name = "".join(" " if one.isspace() else one for one in name if unicodedata.category(one) != "Cf")
+    return unicodedata.normalize("NFC", " ".join(name.split()))
+
+
+def leaks(inputs: Sequence[Any], target: NDArray[Any], names: Sequence[str] = ()) -> list[str]:
+    """About places of the inputs that hold the label.
+
+    inputs: n texts or n series (steps, channels). target (n,): indices of classes, or the numbers of a regression (n,)
+    float64. names: of the steps of series of one channel.
+    """
+    if len(inputs) < 2:
+        return []
+    if target.dtype.kind == "f":
+        if isinstance(inputs[0], str) or not (target != target[0]).any():
+            return []
+        number = target.astype(np.float32)
+        return _of_columns(inputs, names, lambda column: (column == number).all() and "is equal to the labels")
+    sizes = np.unique(target, return_counts=True)[1].tolist()
+    if len(sizes) < 2:
+        return []
+    # The probability that values in random order have each class in one piece.
+    chance = math.lgamma(len(sizes) + 1) + sum(math.lgamma(n + 1) for n in sizes) - math.lgamma(len(target) + 1)
+    if isinstance(inputs[0], str):
+        return _of_words(inputs, target) if chance < math.log(_CHANCE) else []
+    order = np.argsort(target, kind="stable")
+    starts = np.cumsum([0, *sizes[:-1]])
+
+    def holds(column: NDArray[np.float32]) -> Any:
+        ordered = column[order]
+        low, high = np.minimum.reduceat(ordered, starts), np.maximum.reduceat(ordered, starts)
+        rank = np.argsort(low)
+        if not (high[rank][:-1] < low[rank][1:]).all():  # NaN too
+            return ""
+        return "is equal to the labels" if (low == high).all() else "orders the classes perfectly"
+
+    columns = min(map(len, inputs)) * inputs[0].shape[1]
+    return _of_columns(inputs, names, holds) if chance + math.log(max(columns, 1)) < math.log(_CHANCE) else []
+
+
+def _of_columns(inputs: Sequence[Any], names: Sequence[str], holds: Callable[[Any], Any]) -> list[str]:
+    """The columns of series for which `holds` says something. Where many do, the data are like that."""
+    lengths, channels, found = list(map(len, inputs)), inputs[0].shape[1], []
+    steps = min(lengths)
+    for first in [*range(0, steps, _AT_ONCE), *[-1] * (max(lengths) > steps)]:
+        end = min(first + _AT_ONCE, steps) if first >= 0 else None
+        part = np.stack([one[first:end] for one in inputs])
+        for step, channel in np.ndindex(part.shape[1:]):
+            if what := holds(part[:, step, channel]):
+                place = f"step {first + step}" if first >= 0 else "the last step"
+                if names and first >= 0 and channels == 1:
+                    place = f"the column {quote(names[first + step])}"
+                found.append(f"{place}{f' of channel {channel}' if channels > 1 else ''} {what}")
+    if len(found) > max(2, steps * channels // 10):
+        return []
+    return [f"{one}: if it is made from the labels, leave it out" for one in found[:3]]
+
+
+def _of_words(texts: Sequence[str], target: NDArray[Any]) -> list[str]:
+    """The place of a word, from the begin or the end, that is another one in each class, and one word in a class."""
+    words = [_WORD.findall(text[:400]) for text in texts]
+    ends = [_WORD.findall(text[-400:]) for text in texts]
+    for places, rows in ((range(_FIRST), words), (range(-1, -_LAST - 1, -1), ends)):
+        for place in places:
+            seen: dict[int, str] = {}
+            for row, label in zip(rows, target.tolist(), strict=True):
+                there = row[place].casefold() if -len(row) <= place < len(row) else ""
+                if not there or seen.setdefault(label, there) != there:
+                    break
+            else:
+                if len(set(seen.values())) == len(seen):
+                    at = f"word {place} of each text" if place >= 0 else f"word {-place} from the end of each text"
+                    shown = ", ".join(map(quote, list(seen.values())[:3]))
+                    return [f"{at} tells the class, as {shown}: if it is made from the labels, leave it out"]
+    return []

@@ -1,0 +1,82 @@
+"""Folders and pickles whose content is finite and valid, and whose predictions would not be."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import gatewise as gw
+import gatewise.sklearn
+from gatewise.errors import InputError, ModelFileError
+from gatewise.forecast.forecaster import Forecaster
+from gatewise.sklearn import LSTMTextClassifier
+from gatewise.storage.tensors import tensors_to_bytes
+from tests.misuse.cases import NAMES, TEXTS, fail_with, warned
+
+FORECASTER = gw.Forecaster(2, season=1, units=4, epochs=1).fit(np.sin(np.arange(60) / 3) + 2)
+FILES = FORECASTER.to_files()
+MEMBER = "autoregression.safetensors"
+
+
+def changed(file: str, **tensors: Callable[[Any], Any]) -> dict[str, bytes]:
+    found = safetensors.numpy.load(FILES[file])
+    return {**FILES, file: tensors_to_bytes({**found, **{name: by(found[name]) for name, by in tensors.items()}})}
+
+
+def with_weight(weight: float) -> dict[str, bytes]:
+    config = json.loads(FILES["config.json"])
+    config["members"][0]["weight"] = weight
+    return {**FILES, "config.json": json.dumps(config).encode()}
+
+
+FORECASTERS: dict[str, tuple[dict[str, bytes], str]] = {
+    "std 0": (changed(MEMBER, std=np.zeros_like), "std must be above 0"),
+    "std below 0": (changed(MEMBER, std=np.negative), "std must be above 0"),
+    "std 1e-320": (changed(MEMBER, std=lambda one: one * 0 + 1e-320), "the model overflows"),
+    "weights of 1e308": (changed(MEMBER, weight=lambda one: np.sign(one) * 1e308), "the model overflows"),
+    "last values of 1e308": (changed("forecast.safetensors", last=lambda one: np.sign(one) * 1e308), "overflows"),
+    "a weight of 1e308": (with_weight(1e308), "the model overflows"),
+    "a negative weight": (with_weight(-0.5), "weights from 0"),
+    "a scale of 0": (changed("forecast.safetensors", scale=np.zeros_like), "the errors on the held-out windows"),
+    "held-out values of 1e308": (
+        changed("forecast.safetensors", actual=lambda one: one * 0 + 1e308, forecast=lambda one: one * 0 - 1e308),
+        "the errors on the held-out windows are not finite",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FORECASTERS)
+def test_a_forecaster_of_finite_parameters_that_overflows_is_not_loaded(case: str) -> None:
+    files, message = FORECASTERS[case]
+    fail_with(lambda: Forecaster.of_files(files, "m"), message, ModelFileError)
+
+
+def test_every_output_of_a_forecaster_is_finite() -> None:
+    """Also where it overflows after the first step, or in the interval or the explanation alone."""
+    good = Forecaster.of_files(FILES, "m")
+    assert good.predict().tolist() == FORECASTER.predict().tolist()
+    grows = Forecaster.of_files(changed(MEMBER, weight=lambda one: one * 0 + 1e3), "m")
+    fail_with(lambda: grows.predict(300), "overflows", InputError)
+    fail_with(lambda: grows.explain(300), "overflows", InputError)
+    wide = copy.copy(good)
+    edge = np.full_like(wide.held_out.actual, 1.7e308)
+    wide.held_out = replace(wide.held_out, actual=edge, forecast=-edge)
+    fail_with(lambda: wide.forecast(), "the prediction interval overflows", InputError)
+
+
+def test_an_estimator_that_another_version_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = LSTMTextClassifier(epochs=1, units=4, embedding_dim=4, ngrams__order=0).fit(TEXTS, NAMES)
+    for one in (made, LSTMTextClassifier(units=3)):
+        raw = pickle.dumps(one)
+        assert not warned(lambda raw=raw: pickle.loads(raw))
+        monkeypatch.setattr(gatewise.sklearn, "__version__", "9.9")
+        assert "was pickled by gatewise 0" in warned(lambda raw=raw: pickle.loads(raw))[0]
+        monkeypatch.undo()

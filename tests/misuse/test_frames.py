@@ -1,0 +1,195 @@
+"""Columns that hold no inputs, indexes that differ, inputs that hold their label."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import gatewise as gw
+from gatewise.data import Labelled
+from gatewise.errors import InputError
+from gatewise.sklearn import LSTMSeriesClassifier, LSTMTextClassifier, LSTMTextRegressor
+from tests.misuse.cases import (
+    FRAME,
+    KINDS,
+    NAMES,
+    RNG,
+    TEXTS,
+    WAVES,
+    Call,
+    Case,
+    N,
+    data,
+    fail_with,
+    of_series,
+    of_texts,
+    warned,
+    with_column,
+)
+
+NOT_A_STEP = "would be read as values of the series"
+FRAMES: dict[str, Case] = {
+    **{
+        f"a column {name!r} among series": (data(with_column(name), KINDS), f"the column '{name}' {NOT_A_STEP}")
+        for name in ("label", "Labels", " class ", "target", "id", "ID", "index", "Unnamed: 0", "")
+    },
+    **{
+        f"a column {name!r} in a polars frame": (
+            data(pl.DataFrame(with_column(name)), KINDS),
+            f"the column '{name}' {NOT_A_STEP}",
+        )
+        for name in ("label", "id")
+    },
+    **{
+        f"a column {name!r} in an Arrow table": (
+            data(pa.Table.from_pandas(with_column(name), preserve_index=False), KINDS),
+            f"the column '{name}' {NOT_A_STEP}",
+        )
+        for name in ("label", "index")
+    },
+    "the column of the labels by its own name": (
+        lambda: Labelled.of(frame := with_column("quality"), frame["quality"]),
+        "the column 'quality' would be read as values of the series, but has the name of the labels",
+    ),
+    "an id column in predict": (lambda: of_series().predict(with_column("id")), f"the column 'id' {NOT_A_STEP}"),
+    "a label column in score": (
+        lambda: of_series().score(with_column("label"), KINDS),
+        f"the column 'label' {NOT_A_STEP}",
+    ),
+    "a label column in an estimator": (
+        lambda: LSTMSeriesClassifier().fit(with_column("label"), KINDS),
+        f"the column 'label' {NOT_A_STEP}",
+    ),
+    "the label's own column in an estimator": (
+        lambda: LSTMSeriesClassifier().fit(frame := with_column("quality"), frame["quality"]),
+        "the column 'quality' would be read as values",
+    ),
+    "a frame per series with an id": (data([FRAME.assign(id=3)] * N, KINDS), f"the column 'id' {NOT_A_STEP}"),
+    "another index": (
+        data(pd.Series(TEXTS), pd.Series(NAMES, index=range(N)[::-1])),
+        "the inputs and the labels have different indexes: row 0 is '0' and '59'; rows are matched by position",
+    ),
+    "a shuffled index": (
+        data(pd.Series(TEXTS), pd.Series(NAMES).sample(frac=1, random_state=1)),
+        "pass labels.to_numpy()",
+    ),
+    "a frame and labels of another index": (
+        data(FRAME, pd.Series(KINDS, index=range(1, N + 1))),
+        "row 0 is '0' and '1'",
+    ),
+    "weights of another index": (
+        data(pd.Series(TEXTS), NAMES, sample_weight=pd.Series(np.ones(N), index=range(5, N + 5))),
+        "the inputs and the sample_weight have different indexes",
+    ),
+    "groups of another index": (
+        data(pd.Series(TEXTS), NAMES, groups=pd.Series(range(N), index=range(5, N + 5))),
+        "the inputs and the groups have different indexes",
+    ),
+    "another index in train": (
+        lambda: gw.train(pd.Series(TEXTS), pd.Series(NAMES, index=range(N)[::-1])),
+        "have different indexes",
+    ),
+    "another index in evaluate": (
+        lambda: of_texts().score(pd.Series(TEXTS), pd.Series(NAMES, index=range(N)[::-1])),
+        "have different indexes",
+    ),
+    "another index in an estimator": (
+        lambda: LSTMTextClassifier().fit(pd.Series(TEXTS), pd.Series(NAMES, index=range(N)[::-1])),
+        "the inputs and the y have different indexes",
+    ),
+    "another index in a regressor": (
+        lambda: LSTMTextRegressor().fit(pd.Series(TEXTS), pd.Series(KINDS * 1.5, index=range(N)[::-1])),
+        "have different indexes",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FRAMES)
+def test_frames(case: str) -> None:
+    fail_with(*FRAMES[case], InputError)
+
+
+def joined(form: str) -> list[str]:
+    return [form.format(n, t) for n, t in zip(NAMES, TEXTS, strict=True)]
+
+
+LEAKS: dict[str, Case] = {
+    "a column of another name": (data(with_column("quality"), KINDS), "the column 'quality' is equal to the labels"),
+    "a column of codes": (data(with_column("z", 7 - 3 * KINDS), NAMES), "the column 'z' is equal to the labels"),
+    "a column that orders them": (
+        data(with_column("z", KINDS * 10 + RNG.random(N)), KINDS),
+        "the column 'z' orders the classes perfectly",
+    ),
+    "row numbers of sorted rows": (
+        data(with_column("nr", range(N)), np.repeat([0, 1, 2], N // 3)),
+        "the column 'nr' orders the classes perfectly",
+    ),
+    "an array": (data(np.column_stack([WAVES, KINDS]), KINDS), "step 12 is equal to the labels"),
+    "the first of an array": (data(np.column_stack([KINDS, WAVES]), KINDS), "step 0 is equal to the labels"),
+    "lists": (data(np.column_stack([WAVES, KINDS]).tolist(), KINDS), "step 12 is equal to the labels"),
+    "the end of series of any length": (
+        data([[*row[: 5 + n % 7], k] for n, (row, k) in enumerate(zip(WAVES, KINDS, strict=True))], KINDS),
+        "the last step is equal to the labels",
+    ),
+    "a channel": (
+        data(np.stack([WAVES, np.where(np.arange(12) == 4, KINDS[:, None], WAVES)], axis=2), KINDS),
+        "step 4 of channel 1 is equal to the labels",
+    ),
+    "numbers": (
+        data(with_column("price", WAVES[:, 0] * 3), WAVES[:, 0] * 3, task="regression"),
+        "the column 'price' is equal to the labels",
+    ),
+    "an estimator": (
+        lambda: LSTMSeriesClassifier(units=0).fit(with_column("quality"), KINDS),
+        "units",
+    ),
+    "the first word": (
+        data(joined("{}: {}"), NAMES),
+        "word 0 of each text tells",
+    ),
+    "the last word": (data(joined("{1} {0}"), NAMES), "word 1 from the end"),
+    "a label of fastText": (
+        data(joined("__label__{} {}"), NAMES),
+        "word 0 of each text tells the class, as '__label__",
+    ),
+    "a field of JSON": (
+        data([f'{{"label": {k}, "text": "{t}"}}' for k, t in zip(KINDS, TEXTS, strict=True)], NAMES),
+        "word 1 of each text tells the class",
+    ),
+    "a second field": (
+        data([f"{n},{k},{t}" for n, (k, t) in enumerate(zip(KINDS, TEXTS, strict=True))], KINDS),
+        "word 1 of each text tells the class, as",
+    ),
+    "another language": (
+        data([f"{t} ({('schlecht', 'gut')[k]})" for k, t in zip(KINDS, TEXTS, strict=True)], KINDS),
+        "as 'schlecht', 'gut'" if KINDS[0] == 0 else "as 'gut', 'schlecht'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LEAKS)
+def test_inputs_that_hold_their_label(case: str) -> None:
+    call, message = LEAKS[case]
+    if case == "an estimator":
+        fail_with(call, message)
+        return
+    assert any(message in one for one in warned(call)), warned(call)
+
+
+NO_LEAKS: dict[str, Call] = {
+    "noise": data(FRAME, KINDS),
+    "texts": data(TEXTS, NAMES),
+    "a level that differs everywhere": data(WAVES + 100 * KINDS[:, None], KINDS),
+    "few rows": data(with_column("z")[:6], KINDS[:6]),
+    "a constant column": data(with_column("z", 1.0), KINDS),
+    "one label": data(with_column("z"), [1] * N),
+    "a first word that most have": data(joined("{} {}"), NAMES[1:] + NAMES[:1]),
+}
+
+
+@pytest.mark.parametrize("case", NO_LEAKS)
+def test_inputs_that_hold_no_label(case: str) -> None:
+    assert not warned(NO_LEAKS[case])
