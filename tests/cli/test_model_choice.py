@@ -48,7 +48,7 @@ def test_the_library(bundled_folder: Path, keras_model: Model) -> None:
         ["the film was bad", "good"],
         ["either/or, a film"],
         ["1/2 good"],
-        ["10/10", "./good", "models/good"],
+        ["10/10", "and/or", "good.bad"],
         ["-m", "bundled", "good", "bad"],
     ],
 )

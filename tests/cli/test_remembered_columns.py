@@ -105,6 +105,6 @@ def test_a_file_given_as_a_text_is_refused_with_the_right_call(models: Path, giv
             call(table)
     with pytest.raises(InputError, match=r"read_series\('.*wide\.csv'\)\.inputs"):
         gw.load(models / "wide").predict(str(models / "wide.csv"))
-    with pytest.raises(InputError, match=r"is a file: read it, for example with gatewise\.data\.read_table"):
+    with pytest.raises(InputError, match=r"is a file: pass what it holds, for example gatewise\.data\.read_table"):
         gw.train(str(table), [1])
     assert len(model.predict([str(table)])) == 1

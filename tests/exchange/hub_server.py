@@ -7,7 +7,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,6 +20,13 @@ class Hub:
         self.branches: dict[str, dict[str, str]] = {}
         self.private: dict[str, bool] = {}
         self.requests: list[str] = []
+        self.streams: dict[str, int | None] = {}
+        """Files of which a gigabyte is sent, with this Content-Length."""
+        self.redirects: dict[str, str] = {}
+        self.sent = 0
+        """Bytes of streams."""
+        self.tokens: list[str | None] = []
+        """Authorization of each redirected request that came back."""
 
     def create(self, repo: str, private: bool) -> None:
         self.commits.setdefault(repo, {})
@@ -60,8 +67,24 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             repo, (revision, *name) = "/".join(parts[:2]), parts[3:]
             sha = self._sha(repo, revision)
-            if sha:
+            if sha and name[-1] in self.hub.redirects and "again" not in self.path:
+                self.send_response(302)
+                self.send_header("Location", self.hub.redirects[name[-1]].format(self.path))
+                self.end_headers()
+            elif sha and name[-1] in self.hub.streams:
+                self._stream(self.hub.streams[name[-1]])
+            elif sha:
+                self.hub.tokens += [self.headers["Authorization"]] * ("again" in self.path)
                 self._file(self.hub.files(repo, sha).get("/".join(name)), sha)
+
+    def _stream(self, length: int | None) -> None:
+        self.send_response(200)
+        if length is not None:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+        with suppress(OSError):
+            for _ in range(1 << 10):
+                self.hub.sent += self.wfile.write(bytes(1 << 20))
 
     do_HEAD = do_GET
 

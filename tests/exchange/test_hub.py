@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -73,6 +74,43 @@ def test_a_changed_file_is_refused(hub: Hub) -> None:
     hub.commit(REPO, "main", {"lstm.safetensors": bytes(weights)})
     with pytest.raises(ModelFileError, match=rf"'hf://{REPO}': lstm.safetensors was changed or damaged"):
         gw.load(f"hf://{REPO}")
+
+
+@pytest.mark.parametrize("length", [None, 1 << 30, 10])
+@pytest.mark.parametrize("name", ["manifest.json", "config.json", "lstm.safetensors"])
+def test_a_gigabyte_behind_a_name_costs_nothing(hub: Hub, name: str, length: int | None, tmp_path: Path) -> None:
+    """It took 1 GB of memory and of the disk."""
+    random_model().push_to_hub(REPO)
+    hub.streams[name] = length
+    with pytest.raises(ModelFileError, match=rf"'hf://{REPO}'.*{re.escape(name)}"):
+        gw.load(f"hf://{REPO}")
+    assert hub.sent < 50 << 20  # what the sockets hold
+    assert not [one for one in (tmp_path / "cache").rglob("*") if one.name == name and one.stat().st_size > 10]
+
+
+def test_redirects(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the host of the Hub; a token goes to no other host, and a file of another host is not read."""
+    random_model().push_to_hub(REPO)
+    hub.redirects["config.json"] = "{}?again"
+    assert gw.load(f"hf://{REPO}").classes
+    assert hub.tokens == ["Bearer hf_of_the_test"]
+    for target in ("http://169.254.169.254/latest", "ftp://127.0.0.1/x", "http://xhf.co/"):
+        hub.commit(REPO, "main", {"notes.txt": target.encode()})
+        hub.redirects["config.json"] = target
+        with pytest.raises(ModelFileError, match=rf"'hf://{REPO}': the file is on '.*, not on a host of the Hub"):
+            gw.load(f"hf://{REPO}")
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b", "a\\b", ".hidden", "manifest.JSON", "x" * 101])
+def test_names_of_a_manifest(hub: Hub, name: str) -> None:
+    random_model().push_to_hub(REPO)
+    manifest = json.loads(hub.files(REPO, "main")["manifest.json"])
+    manifest["files"][name] = manifest["files"].pop("config.json")
+    hub.commit(REPO, "main", {"manifest.json": json.dumps(manifest).encode(), name: b"x"})
+    hub.requests.clear()
+    with pytest.raises(ModelFileError, match="is not a valid file name in a model folder"):
+        gw.load(f"hf://{REPO}")
+    assert len(hub.requests) == 2  # the commit, and the manifest
 
 
 def test_one_line_for_what_fails(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

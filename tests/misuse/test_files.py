@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 import gatewise as gw
-from gatewise.errors import InputError
+from gatewise.cli.inputs import check_text
+from gatewise.errors import DataError, InputError
 from tests.cli.conftest import Run, run
 from tests.misuse.cases import NAMES, fail_with, of_texts
 
@@ -46,7 +53,8 @@ def test_the_name_of_a_file_that_is_not_there(name: str, run: Run) -> None:
         lambda: gw.train(name, NAMES),
     ):
         fail_with(call, f"{gw.errors.quote(name)} {ABSENT}", InputError)
-    for command in ("predict", "explain"):
+    fail_with(lambda: check_text(name), f"{ABSENT}, not a text: give files with -i", InputError)
+    for command in ("predict", "explain") if name == FILE_NAMES[0] else ():
         shown = run(command, name)
         assert shown.exit_code == 2
         assert f"{ABSENT}, not a text: give files with -i" in shown.output.replace("\n", " ")
@@ -78,3 +86,74 @@ def test_tables(case: str, run: Run, tmp_path: Path) -> None:
         shown = run(*command, tmp_path / "in.csv", *options)
         assert shown.exit_code == 2, shown.output
         assert message in " ".join(shown.output.split())
+
+
+def small_and_large(path: Path, rows: int) -> pa.Table:
+    """A table whose rows are equal, so that a compressed file of it is small."""
+    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, dtype=np.int8)), pa.array(["a good film"]))
+    return pa.table({"text": text, "label": text})
+
+
+def long_text(_: Path, size: int) -> pa.Table:
+    return pa.table({"text": ["a" * size, "b"], "label": ["x", "y"]})
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    parquet.write_table(table, path, compression="zstd")
+
+
+def write_arrow(path: Path, table: pa.Table) -> None:
+    with pa.ipc.new_file(path, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as file:
+        file.write_table(table)
+
+
+def write_stream(path: Path, table: pa.Table) -> None:
+    with pa.ipc.new_stream(path, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as file:
+        file.write_table(table)
+
+
+def write_gzip(path: Path, table: pa.Table) -> None:
+    path.write_bytes(gzip.compress(b"text,label\n" + (b"a film " * 10_000 + b",x\n") * 600))
+
+
+def write_zstd(path: Path, table: pa.Table) -> None:
+    path.write_bytes(pa.compress(b"text,label\n" + (b"a film " * 10_000 + b",x\n") * 600, "zstd", asbytes=True))
+
+
+EXPANDING: dict[str, tuple[str, Callable[..., None], Callable[..., pa.Table], int]] = {
+    "rows of Parquet": ("a.parquet", write_parquet, small_and_large, 5_000_000),
+    "a text of Parquet": ("a.parquet", write_parquet, long_text, 40_000_000),
+    "rows of Arrow": ("a.arrow", write_arrow, small_and_large, 5_000_000),
+    "a text of Arrow": ("a.arrow", write_arrow, long_text, 40_000_000),
+    "a text of an Arrow stream": ("a.feather", write_stream, long_text, 40_000_000),
+    "a CSV file, gzip": ("a.csv.gz", write_gzip, long_text, 1),
+    "a CSV file, zstd": ("a.csv.zst", write_zstd, long_text, 1),
+}
+
+
+@pytest.mark.parametrize("case", EXPANDING)
+def test_a_small_file_that_becomes_a_large_one(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, write, table, size = EXPANDING[case]
+    write(tmp_path / name, table(tmp_path, size))
+    before = pa.total_allocated_bytes()
+    fail_with(lambda: gw.data.read_table(tmp_path / name), "if it is right, set GATEWISE_MAX_EXPANSION=", DataError)
+    assert pa.total_allocated_bytes() < before + (20 << 20)
+    if size > 1:  # the others take seconds
+        monkeypatch.setenv("GATEWISE_MAX_EXPANSION", "1000000")
+        with gw.data.columns.RowReader.open(tmp_path / name, gw.data.columns.Columns()) as reader:
+            assert next(iter(reader)).input
+    monkeypatch.setenv("GATEWISE_MAX_EXPANSION", "much")
+    fail_with(lambda: gw.data.read_table(tmp_path / name), "must be a whole number, not 'much'", InputError)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without FIFOs")
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "csv.gz", "parquet", "ts", "arff", "npz", "npy", "conll"])
+def test_a_fifo_is_refused(suffix: str, run: Run, tmp_path: Path) -> None:
+    """It hung: what was read to see what the file is was gone."""
+    path = tmp_path / f"in.{suffix}"
+    os.mkfifo(path)
+    for command in (["train", path], ["data", path], ["evaluate", path], ["predict", "-i", path]):
+        shown = run(*command)
+        assert shown.exit_code == 2
+        of_series = command[0] != "train" and "the model reads texts, not series" in shown.output
+        assert of_series or "a FIFO: give a file, or its content on stdin (-)" in shown.output.replace("\n", " ")

@@ -194,20 +194,21 @@ def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
             yield (row.input for row in reader)
         return
     for text in texts:
-        _check_text(text)
+        check_text(text)
     if model.channels:
         raise InputError("the model reads series: give a file with -i, such as .ts, .npz or .csv")
     table.refuse(tuple(_COLUMNS), "files: give a file with -i")
     yield texts
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
     """Raise InputError for a typed text that is a file or a folder, or has the name of a file that is not here."""
     what = "stdin" if text == "-" else file_named(text)
     if what == "a folder":
         raise InputError(f"{quote(text)} is a folder, not a text: give a model with -m, files with -i")
     if what:
-        raise InputError(f"{quote(text, 200)} is {what}, not a text: give files with -i, texts like it with -i -")
+        it = "it" if what in ("stdin", "a file") else "files"
+        raise InputError(f"{quote(text, 200)} is {what}, not a text: give {it} with -i")
 
 
 def read_source(sources: Sequence[str], data: str | None, options: TableOptions) -> Splits:

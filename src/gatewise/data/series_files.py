@@ -20,7 +20,7 @@ from gatewise.data.labels import class_order, number_of
 from gatewise.data.rows import Rows
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.numpy_files import read_numpy
-from gatewise.storage.streams import read_text, unreadable
+from gatewise.storage.streams import open_data, read_text, unreadable
 from gatewise.target import by_input
 from gatewise.types import ColumnNames, LabelType
 
@@ -45,7 +45,7 @@ def is_ucr(path: str | Path) -> bool:
     The names 0, 1, 2, ... are a header too. Raises DataError for a file that cannot be read.
     """
     try:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
+        with io.TextIOWrapper(open_data(path), encoding="utf-8-sig", errors="replace") as file:
             lines = [file.readline(_MAX_LINE).strip() for _ in range(3)]
     except OSError as error:
         raise unreadable(path, error) from None

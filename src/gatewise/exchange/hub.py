@@ -8,71 +8,130 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.storage.atomic import write_atomic
 from gatewise.storage.download import offline
-from gatewise.storage.folder import MANIFEST, Folder, load_folder, parse_manifest, save_folder
+from gatewise.storage.folder import MANIFEST, MAX_MANIFEST, Folder, load_folder, parse_manifest, save_folder
 
 SCHEME = "hf://"
 CARD = "README.md"
+_TIMEOUT = 20.0  # seconds without a byte
 _ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([^\s@]+))?", re.ASCII)
 
 
 def download(address: str) -> Folder:
-    """The verified files of the model at `address`, all of one commit; they stay in huggingface_hub's cache. They are
-    fetched and written here: huggingface_hub takes names of files in its cache from headers of the response.
+    """The verified files of the model at `address`, all of one commit; they stay in huggingface_hub's cache.
+
+    The manifest, of at most 64 KB, says the size and SHA-256 of each file. They are compared with the header of the
+    response before the file is read, no more than this size is read, and a file is kept in the cache only if it is the
+    one of the manifest. Files are fetched and written here: huggingface_hub takes names of files in its cache from
+    headers of the response, and reads any number of bytes.
 
     With GATEWISE_OFFLINE only the cache is read. Raises InputError for another form of address, ModelFileError for an
-    unknown model or revision, a failed connection, and whatever `load_folder` refuses.
+    unknown model or revision, a failed connection, a redirect to a host that is not the Hub's, and whatever
+    `load_folder` refuses.
     """
     hub, (repo, revision) = _huggingface_hub(), _parse(address)
     with _one_line_errors(hub, address), TemporaryDirectory() as folder:
-        fetch = partial(_cached, hub, repo, revision) if offline() else _fetcher(hub, repo, revision, address)
-        manifest = fetch(MANIFEST)
-        for name in (MANIFEST, *parse_manifest(manifest, quote(address, 200))):
-            Path(folder, name).write_bytes(manifest if name == MANIFEST else fetch(name))
+        source = _Cache(hub, repo, revision) if offline() else _Commit(hub, repo, revision, address)
+        manifest = source.read(MANIFEST, MAX_MANIFEST)
+        Path(folder, MANIFEST).write_bytes(manifest)
+        for name, entry in parse_manifest(manifest, quote(address, 200)).items():
+            Path(folder, name).write_bytes(source.read(name, entry["bytes"], entry["sha256"]))
         try:
             return load_folder(folder)
         except ModelFileError as error:
             raise ModelFileError(str(error).replace(folder, address)) from error
 
 
-def _cached(hub: Any, repo: str, revision: str | None, name: str) -> bytes:
-    """A file of the cache."""
-    return Path(hub.hf_hub_download(repo, name, revision=revision, local_files_only=True)).read_bytes()
+@dataclass
+class _Cache:
+    """The files that huggingface_hub keeps here."""
+
+    hub: Any
+    repo: str
+    revision: str | None
+
+    def read(self, name: str, size: int, digest: str = "") -> bytes:
+        """A file of `size` bytes; of at most so many without its SHA-256."""
+        path = self.hub.hf_hub_download(self.repo, name, revision=self.revision, local_files_only=True)
+        return _checked(name, Path(path), size, digest)
 
 
-def _fetcher(hub: Any, repo: str, revision: str | None, address: str) -> Callable[[str], bytes]:
-    """A function that gives a file of the commit, from the cache or else from the Hub, and keeps it in the cache."""
-    endpoint = os.environ.get("HF_ENDPOINT")
-    commit = str(hub.HfApi(endpoint=endpoint).model_info(repo, revision=revision).sha)
-    if not re.fullmatch("[0-9a-f]{40}", commit):
-        raise ModelFileError(f"{quote(address, 200)}: the Hub names the commit {quote(commit)}")
-    cache = Path(hub.constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}")
+class _Commit:
+    """The files of a commit, from the cache or else from the Hub; the cache keeps them."""
 
-    def fetch(name: str) -> bytes:
-        file = cache / "snapshots" / commit / name
+    def __init__(self, hub: Any, repo: str, revision: str | None, address: str) -> None:
+        self.hub, self.repo, self.endpoint = hub, repo, os.environ.get("HF_ENDPOINT")
+        self.commit = str(hub.HfApi(endpoint=self.endpoint).model_info(repo, revision=revision).sha)
+        if not re.fullmatch("[0-9a-f]{40}", self.commit):
+            raise ModelFileError(f"{quote(address, 200)}: the Hub names the commit {quote(self.commit)}")
+        cache, branch = Path(hub.constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}"), revision or "main"
+        self.snapshot = cache / "snapshots" / self.commit
+        if branch != self.commit and re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", branch):
+            (cache / "refs" / branch).parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(cache / "refs" / branch, self.commit.encode())  # under which the cache is read offline
+
+    def read(self, name: str, size: int, digest: str = "") -> bytes:
+        """As `_Cache.read`."""
+        file = self.snapshot / name
         if not file.exists():
-            url = hub.hf_hub_url(repo, name, revision=commit, endpoint=endpoint)
-            response = hub.utils.get_session().get(url, headers=hub.utils.build_hf_headers())
-            hub.utils.hf_raise_for_status(response)
+            url = self.hub.hf_hub_url(self.repo, name, revision=self.commit, endpoint=self.endpoint)
+            headers = {**self.hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}
+            opener = urllib.request.build_opener(_Redirects)
+            with opener.open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as response:
+                length = int(response.headers.get("Content-Length") or 0)
+                content = b"" if length > size else response.read(size + 1)
+            _check(name, max(length, len(content)), size, content, digest)
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(file, response.content)
-        return file.read_bytes()
+            write_atomic(file, content)
+        return _checked(name, file, size, digest)
 
-    branch = revision or "main"
-    if branch != commit and re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", branch):
-        (cache / "refs" / branch).parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(cache / "refs" / branch, commit.encode())  # under which the cache is read offline
-    return fetch
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """To the Hub's own hosts alone, and without the token to another host than the first."""
+
+    max_redirections = 5
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        old, new = urlsplit(req.full_url), urlsplit(newurl)
+        host, own = new.hostname or "", old.hostname or ""
+        if new.scheme not in ("https", old.scheme) or not f".{host}".endswith((f".{own}", ".huggingface.co", ".hf.co")):
+            raise ModelFileError(f"the file is on {quote(f'{new.scheme}://{host}')}, not on a host of the Hub")
+        found = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if found is not None and (host, new.port) != (own, old.port):
+            found.remove_header("Authorization")
+        return found
+
+
+def _checked(name: str, file: Path, size: int, digest: str) -> bytes:
+    """The content of a file of the cache."""
+    with open(file, "rb") as opened:
+        length = os.fstat(opened.fileno()).st_size
+        content = b"" if length > size else opened.read(size + 1)
+    _check(name, max(length, len(content)), size, content, digest)
+    return content
+
+
+def _check(name: str, length: int, size: int, content: bytes, digest: str) -> None:
+    """Raise ModelFileError unless the content has the size and the digest; without a digest at most this size."""
+    if length > size or (digest and length != size):
+        says = f"{MANIFEST} says {size:,}" if digest else f"more than the {size:,} allowed"
+        raise ModelFileError(f"{name} has {length:,} bytes{' or more' * (length > size)}, {says}")
+    if digest and sha256(content).hexdigest() != digest:
+        raise ModelFileError(f"{name} was changed or damaged: its SHA-256 is not that of {MANIFEST}")
 
 
 def upload(
@@ -144,8 +203,12 @@ def _one_line_errors(hub: Any, address: str) -> Iterator[None]:
     errors, where = hub.errors, quote(address, 200)
     try:
         yield
-    except ModelFileError:
-        raise
+    except ModelFileError as error:
+        raise error if str(error).startswith(where) else ModelFileError(f"{where}: {error}") from error
+    except urllib.error.HTTPError as error:
+        error.close()
+        what = "not a gatewise model: a file is missing: " if error.code == 404 else ""
+        raise ModelFileError(f"{where}: {what}HTTP {error.code} for {quote(error.url, 200)}") from error
     except errors.RepositoryNotFoundError as error:
         raise ModelFileError(f"{where}: the Hub has no such model, or it is private and needs a token") from error
     except errors.RevisionNotFoundError as error:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import DataError, quote
-from gatewise.storage.streams import unreadable
+from gatewise.storage.streams import open_data, unreadable
 
 _MAX_BYTES = 4 << 30  # of all arrays
 # What zipfile and NumPy raise for a damaged file.
@@ -42,9 +42,9 @@ def read_numpy(file: Path) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     try:
         if file.suffix.lower() == ".npy":
-            with open(file, "rb") as opened:
+            with open_data(file) as opened:
                 return {"X": _array(opened, file.stat().st_size, file, file.name)}
-        with zipfile.ZipFile(file) as bundle:
+        with open_data(file) as opened, zipfile.ZipFile(opened) as bundle:
             if sum(info.file_size for info in bundle.infolist()) > _MAX_BYTES:
                 raise DataError(f"{quote(file, 200)}: more than {_MAX_BYTES:,} bytes")
             for info in bundle.infolist():

@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import re
+import stat
 import sys
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from gatewise.errors import DataError, quote, required
+from gatewise.storage.expansion import Expanded, Expansion
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 STDIN = "-"
@@ -31,6 +33,7 @@ _SIGNATURES = {  # name, and what to do about it
 }
 _MAX_LINE = 64 << 20  # bytes
 _PEEK = 1 << 16  # bytes
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for the other end of a FIFO
 
 
 class Stream:
@@ -51,21 +54,22 @@ class Stream:
             self.raw: IO[bytes] = io.BufferedReader(getattr(stdin, "raw", stdin), _PEEK)
             return
         try:
-            self.raw = self._file = open(source, "rb", buffering=_PEEK)  # noqa: SIM115
+            self.raw = self._file = open_data(source)
             self.size = os.fstat(self._file.fileno()).st_size
         except OSError as error:
             raise unreadable(source, error) from None
         compression = COMPRESSED.get(Path(source).suffix.lower(), "")
         try:
+            self.expansion = Expansion(self.size, self.where)
             marks = tuple(mark for mark, (name, _) in _SIGNATURES.items() if name == compression)
             if compression and self.size and not self._file.peek(8).startswith(marks):
                 raise DataError(f"{self.where}: not {compression}")
             if compression == "gzip":
-                self.raw = io.BufferedReader(gzip.GzipFile(fileobj=self._file), _PEEK)
+                self.raw = io.BufferedReader(Expanded(gzip.GzipFile(fileobj=self._file), self.expansion), _PEEK)
             elif compression:
                 pyarrow = required("pyarrow", "data", f"{self.where}: zstd")
                 inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(self._file, "r"), "zstd")
-                self.raw = io.BufferedReader(inner, _PEEK)
+                self.raw = io.BufferedReader(Expanded(inner, self.expansion), _PEEK)
         except BaseException:
             self.close()
             raise
@@ -131,6 +135,17 @@ class Stream:
             self._file.close()
 
 
+def open_data(path: str | Path) -> IO[bytes]:
+    """A file of data, open for reading. Raises OSError, and DataError for a FIFO, whose content is gone when its begin
+    has been read to see what it is.
+    """
+    file = open(path, "rb", buffering=_PEEK, opener=lambda path, flags: os.open(path, flags | _NO_WAIT))  # noqa: SIM115
+    if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise DataError(f"{quote(path, 200)}: a FIFO: give a file, or its content on stdin (-)")
+    return file
+
+
 def unreadable(path: str | Path, error: OSError) -> DataError:
     """The error for a file that cannot be read."""
     reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror or error}"
@@ -149,7 +164,7 @@ def read_text(path: str | Path, max_bytes: int | None = None) -> str:
     is not UTF-8 or has more bytes.
     """
     try:
-        with open(path, "rb") as file:
+        with open_data(path) as file:
             raw = file.read(-1 if max_bytes is None else max_bytes + 1)
     except OSError as error:
         raise unreadable(path, error) from None
