@@ -17,6 +17,7 @@ from typing import IO, Any, Literal
 
 from gatewise.errors import DataError, quote, required
 from gatewise.storage.expansion import Expanded, Expansion
+from gatewise.system.files import open_at_once
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 STDIN = "-"
@@ -33,7 +34,6 @@ _SIGNATURES = {  # name, and what to do about it
 }
 _MAX_LINE = 64 << 20  # bytes
 _PEEK = 1 << 16  # bytes
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for the other end of a FIFO
 
 
 class Stream:
@@ -139,7 +139,7 @@ def open_data(path: str | Path) -> IO[bytes]:
     """A file of data, open for reading. Raises OSError, and DataError for a FIFO, whose content is gone when its begin
     has been read to see what it is.
     """
-    file = open(path, "rb", buffering=_PEEK, opener=lambda path, flags: os.open(path, flags | _NO_WAIT))  # noqa: SIM115
+    file = open(path, "rb", buffering=_PEEK, opener=open_at_once)  # noqa: SIM115
     if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
         file.close()
         raise DataError(f"{quote(path, 200)}: a FIFO: give a file, or its content on stdin (-)")

@@ -72,6 +72,11 @@ def open_file(path: str | os.PathLike[str], flags: int) -> int:
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
+def open_at_once(path: str, flags: int) -> int:
+    """`os.open`, as an `opener` of `open`, which does not wait for the other end of a FIFO."""
+    return os.open(path, flags | _flags)
+
+
 def is_at(handle: int, path: str | os.PathLike[str]) -> bool:
     """Whether `path`, not followed if it is a link, is what `handle` has open."""
     try:
