@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -77,7 +78,9 @@ def test_each_chapter_is_one_screen_and_its_first_drag_changes_a_number(visit: V
         options.first.click()
         assert page.inner_text(".said")[:4] in ("Righ", "No. "), chapter
         assert page.locator(".question .right").count() == 1
+        assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight"), f"{chapter}, answered"
         found += shown(page)
+        assert not re.search(r"\b(undefined|null|NaN|false|true)\b", found), chapter
     for word in (
         *(
             "sigmoid",
@@ -154,3 +157,15 @@ def test_a_model_that_does_not_load_is_said(visit: Visit) -> None:
     watched.page.goto(f"{watched.home}/lesson.html")
     watched.page.wait_for_selector("[role=alert]")
     assert "could not be loaded: 404" in watched.page.inner_text("main")
+
+
+def test_a_link_holds_the_chapter_and_the_text(visit: Visit, file: bytes) -> None:
+    watched = open_lesson(visit, file, "gates&t=I+was+never%20bored%20%26%20glad")
+    page = watched.page
+    assert page.input_value("#bar input") == "I was never bored & glad"
+    page.click("nav a[href='#memory']")
+    page.fill("#bar input", "a+b = 100%")
+    page.wait_for_function("() => location.hash === '#memory&t=a%2Bb%20%3D%20100%25'")
+    page.reload()
+    page.wait_for_function("() => globalThis.lesson?.state.chapter === 'memory'")
+    assert page.evaluate("() => lesson.text()") == "a+b = 100%"

@@ -85,9 +85,13 @@ function mount(element, lesson) {
 
 	const DETAILS = {
 		words() {
-			const { places } = layoutWords(lesson.names(), detail.fit(HEIGHT), { size: 20, gap: 24 });
 			const { ids } = lesson.encoded();
-			drawing.replaceChildren(...places.flatMap(({ x, row }, n) => [text(x, 40 + 64 * row, lesson.names()[n], "t20"), text(x, 62 + 64 * row, ids[n], "t16 muted")]));
+			const width = detail.fit(HEIGHT);
+			const size = layoutWords(lesson.names(), width, { size: 20, gap: 24 }).rows > 3 ? 16 : 20;
+			const { places, rows: count } = layoutWords(lesson.names(), width, { size, gap: size });
+			const pitch = Math.max(42, Math.min(64, HEIGHT / count));
+			detail.fit(Math.max(HEIGHT, count * pitch));
+			drawing.replaceChildren(...places.flatMap(({ x, row }, n) => [text(x, 20 + pitch * row, lesson.names()[n], `t${size}`), text(x, 38 + pitch * row, ids[n], "t14 muted")]));
 			return `${ids.length} ids, after ${whole(info.maxLength - ids.length)} pads. No parameters.`;
 		},
 		embedding(run) {

@@ -1,6 +1,6 @@
 // Chapter 4: the gates. Their function, the distribution of their values, and all units with one gate held.
 
-import { el, fmt, setAttr, setText, svg } from "../dom.js";
+import { el, fmt, setText, svg } from "../dom.js";
 import { colourOf, createPicture, path, text } from "./figure.js";
 import { strongestStep } from "./memory.js";
 import { choice, handle, page, question, slider, term } from "./parts.js";
@@ -48,30 +48,29 @@ function mount(element, lesson) {
 	const setGrip = slider(grip, { ...options, vertical: true, at: (event) => 1 - ((curve.at(event)[1] - panel.top) / panel.height) * (1 - GATES[gate].low) });
 
 	const sentence = createSentence("The memory of the units at each word", lesson, { room: 244, share: 0.52 });
-	const cells = [];
-	setAttr(sentence.own, "data-wire", "c");
+	const cells = el("canvas", { class: "under", "aria-hidden": "true", "data-wire": "c" });
 
 	page(element, lesson, "gates", {
 		prose: [
 			["A gate is a ", term("sigmoid", "sigmoid"), " of the word and of h: σ(z) = 1 / (1 + e⁻ᶻ), a number from 0 to 1 for each unit."],
 			["Hold the ", which, " of all 100 units at ", number.element, " and the ", term("c", "memory"), " changes at every word."],
-			["With f = 0 only the last word counts; with f = 1 nothing is forgotten. The new memory g is a ", term("sigmoid", "tanh"), ", from −1 to 1: it also lowers c."],
+			["With f = 0 only the last word counts, with f = 1 nothing is forgotten. New memory g is a ", term("sigmoid", "tanh"), ", −1 to 1: it can lower c."],
 		],
 		question: question({
-			ask: "“A gate is 0 or 1.” Is it so in this model?",
+			ask: "“A gate is 0 or 1”, says the tutorial. Is it?",
 			options: ["Nearly always", "Nearly never"],
 			answer() {
 				const run = lesson.plain();
-				const [low, between, high] = gateShares([run.f, run.i, run.o]);
-				return { right: between > 0.5 ? 1 : 0, text: `${fmt(100 * between, 1)}% of f, i and o lie between 0.1 and 0.9, ${fmt(100 * (low + high), 1)}% do not.` };
+				const between = gateShares([run.f, run.i, run.o])[1];
+				return { right: between > 0.5 ? 1 : 0, text: `${fmt(100 * between, 1)}% of f, i and o lie between 0.1 and 0.9.` };
 			},
 		}),
 		why: ["A step from 0 to 1 has no gradient. The sigmoid has one everywhere, so Adam can learn when to forget."],
-		figure: el("div", {}, el("div", { class: "gaterow" }, gates.element, free), does, el("div", {}, curve.node), el("div", {}, sentence.node)),
+		figure: el("div", {}, el("div", { class: "gaterow" }, gates.element, free), does, el("div", {}, curve.node), el("div", { class: "over" }, cells, sentence.node)),
 		code: { keras: 'LSTM(100, recurrent_activation="sigmoid")', gatewise: '--set gate=sigmoid  # or binary: exactly 0 or 1' },
 	});
 
-	function drawCurve(run, value) {
+	function drawCurve(run, value, t) {
 		const width = curve.fit(panel.height + 36);
 		panel.width = Math.round(0.52 * (width - panel.left));
 		const { low } = GATES[gate];
@@ -90,13 +89,13 @@ function mount(element, lesson) {
 			...ticks.flatMap((v) => [svg("path", { d: `M${panel.left},${yOf(v)}H${width}`, class: "thin" }), text(panel.left - 8, yOf(v) + 5, fmt(v, v % 1 ? 1 : 0), "t14 muted", "end")]),
 			svg("path", { d: `M${xOf(0)},${panel.top}V${bottom}`, class: "thin" }),
 			svg("path", { d: path(points), class: "pline", "data-wire": "sigmoid" }),
-			...Array.from(run[gate].slice(-H)).map((v) => [Math.max(-EDGE, Math.min(EDGE, inverse(v))), v]).map(([z, v]) => svg("circle", { cx: xOf(z), cy: yOf(v), r: 4, class: "valuedot" })),
+			...Array.from(run[gate].subarray(t * H, (t + 1) * H)).map((v) => [Math.max(-EDGE, Math.min(EDGE, inverse(v))), v]).map(([z, v]) => svg("circle", { cx: xOf(z), cy: yOf(v), r: 4, class: "valuedot" })),
 			...Array.from(counts, (share, n) => [share, n]).filter(([share]) => share).flatMap(([share, n]) => [
 				svg("rect", { x: right, y: bottom - (n + 1) * high + 1, width: Math.max(1, bar(share)), height: high - 1.5, class: "bin" }, svg("title", {}, `${fmt(100 * share, 1)}%`)),
 				...(share === Math.max(...counts) ? [text(right + bar(share) + 6, bottom - (n + 0.5) * high + 5, `${Math.round(100 * share)}%`, "t14", "start")] : []),
 			]),
-			text(panel.left + panel.width / 2, bottom + 20, "units at the last word", "t14 muted"),
-			text(right, bottom + 20, "at all words", "t14 muted", "start"));
+			text(panel.left + panel.width / 2, bottom + 20, `${width < 600 ? "" : `the ${H} units `}at “${lesson.names()[t]}”`, "t14 muted"),
+			text(right, bottom + 20, width < 600 ? "at all words" : "how often each value occurs, at all words", "t14 muted", "start"));
 		const y = yOf(value);
 		grip.replaceChildren(svg("path", { d: `M${panel.left},${y}H${right - 14}`, class: held() === null ? "cutline dashed" : "cutline" }),
 			svg("rect", { x: right - 36, y: y - 10, width: 30, height: 20, rx: 10, class: "grip" }), svg("rect", { x: panel.left, y: y - 22, width: right - panel.left, height: 44, class: "reach" }));
@@ -114,32 +113,28 @@ function mount(element, lesson) {
 
 	function drawCells(layout, run) {
 		const { list, size } = units();
-		const need = layout.places.length * list.length;
-		while (cells.length < need) cells.push(svg("rect", {}));
-		if (sentence.own.childElementCount !== need + 1) sentence.own.replaceChildren(...cells.slice(0, need), text(0, 0, "", "t14 muted", "start"));
+		const scale = (sentence.node.clientWidth / layout.width) * devicePixelRatio;
+		cells.width = Math.round(layout.width * scale);
+		cells.height = Math.round(layout.height * scale);
+		const pen = cells.getContext("2d");
+		pen.scale(scale, scale);
 		const high = layout.low / list.length;
 		layout.places.forEach(({ x, row, width }, n) => {
 			const c = n ? run.c.subarray((n - 1) * H, n * H) : run.start.c;
-			const top = layout.track(row);
 			list.forEach((k, m) => {
-				const cell = cells[n * list.length + m];
-				setAttr(cell, "x", x - width / 2 + 1);
-				setAttr(cell, "y", top + m * high);
-				setAttr(cell, "width", width - 2);
-				setAttr(cell, "height", high + 0.3);
-				setAttr(cell, "fill", colourOf(c[k] / size));
+				pen.fillStyle = colourOf(c[k] / size);
+				pen.fillRect(x - width / 2 + 1, layout.track(row) + m * high, width - 2, high + 0.3);
 			});
 		});
-		const label = sentence.own.lastChild;
-		setAttr(label, "x", layout.left + 4);
-		setAttr(label, "y", layout.track(0) - 3);
-		setText(label, layout.width < 500 ? `memory c of ${list.length} units` : `memory c of the ${list.length} units with the largest effect`);
+		const label = layout.width < 500 ? `memory c of ${list.length} units` : `memory c of the ${list.length} units with the largest effect`;
+		sentence.own.replaceChildren(text(layout.left + 4, layout.track(0) - 3, label, "t14 muted", "start"));
 	}
 
 	return {
 		draw() {
 			const [run, before] = [lesson.run(), lesson.plain()];
 			const value = held() ?? mean(run);
+			const t = Math.min(lesson.state.t ?? run.T - 1, run.T - 1);
 			const range = [GATES[gate].low, 1];
 			gates.set(gate);
 			setText(which, GATES[gate].name);
@@ -147,11 +142,11 @@ function mount(element, lesson) {
 			free.disabled = held() === null;
 			number.set(value, range);
 			setGrip(value, range);
-			drawCurve(run, value);
+			drawCurve(run, value, t);
 			const layout = sentence.fit();
 			sentence.drawPrediction(run, before);
 			drawCells(layout, run);
-			sentence.drawWords(lesson.state.t ?? run.T - 1);
+			sentence.drawWords(t);
 		},
 	};
 }

@@ -69,7 +69,7 @@ function mount(element, lesson) {
 			const share = change(last) / change(t);
 			return {
 				right: share < 0.06 ? 0 : share < 0.5 ? 1 : 2,
-				text: `f alone leaves ${fmt(kept)}. c has ${fmt(share)} of the change: the other units add to it again.`,
+				text: `f alone leaves ${fmt(kept)} of it. Yet c has ${fmt(share)} of the change: the other units add it again, through h.`,
 			};
 		},
 	});

@@ -40,7 +40,7 @@ export function createSentence(label, lesson, { room = 420, share = 0.66 } = {})
 		at: picture.at,
 		own,
 		front,
-		/** Place the words: {places, rows, width, left, high, low, top(row), track(row), word(row)}: heights and tops of the parts. */
+		/** Place the words: {places, rows, width, height, left, high, low, top(row), track(row), word(row)}: heights and tops of the parts. */
 		fit() {
 			const names = ["pads", ...lesson.names()];
 			const rows = layoutWords(names, picture.fit(100), { left: LEFT }).rows;
@@ -49,7 +49,7 @@ export function createSentence(label, lesson, { room = 420, share = 0.66 } = {})
 			const found = layoutWords(names, width, { left: LEFT });
 			const [all, top] = [rowHeight - GAP - BETWEEN - WORD - 6, (row) => row * rowHeight + GAP];
 			const [high, low] = [(1 - share) * all, share * all];
-			layout = { ...found, names, width, high, low, left: LEFT, top, track: (row) => top(row) + high + BETWEEN, word: (row) => top(row) + high + BETWEEN + low + 4 };
+			layout = { ...found, names, width, height: rows * rowHeight, high, low, left: LEFT, top, track: (row) => top(row) + high + BETWEEN, word: (row) => top(row) + high + BETWEEN + low + 4 };
 			return layout;
 		},
 		/** The lines of the prediction: of the run, and thin of the run without changes, if it differs. */

@@ -10,6 +10,7 @@ export const TEXTS = [
 	["not", "A negation", "This is not a bad film, and I was never bored."],
 ];
 const MAX_WORDS = 60; // that a figure shows
+const MAX_LENGTH = 2000; // characters of a text
 
 /**
  * chapters: [{id, title, bar, mount(element, lesson) -> {draw, show, hide}}]. The chapter of the address is shown, else the
@@ -49,7 +50,7 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		/** What depends on the text alone, computed once per text. */
 		cached(key, compute) {
 			const text = lesson.text();
-			if (runs.text !== text || runs.size > 300) runs.clear();
+			if (runs.text !== text || runs.size > 100) runs.clear();
 			runs.text = text;
 			if (!runs.has(key)) runs.set(key, compute());
 			return runs.get(key);
@@ -62,11 +63,18 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 	const drawBar = createBar(bar, lesson);
 	const current = () => mounted.get(state.chapter);
 
+	let timer = 0;
 	const draw = oncePerFrame(() => {
 		const found = current();
 		if (!found) return;
 		if (!bar.hidden) drawBar();
 		found.view.draw?.();
+		clearTimeout(timer);
+		timer = setTimeout(() => {
+			// The address holds the chapter and a text of the reader, so that a link shows both.
+			const address = `#${state.chapter}${state.text === null ? "" : `&t=${encodeURIComponent(state.text)}`}`;
+			if (location.hash !== address) history.replaceState(null, "", address);
+		}, 300);
 	});
 
 	function show(id) {
@@ -90,16 +98,18 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		draw();
 	}
 
-	const fromAddress = () => location.hash.slice(1).split("&")[0];
+	function readAddress() {
+		const [id, ...rest] = location.hash.slice(1).split("&");
+		const text = new URLSearchParams(rest.join("&")).get("t");
+		if (text !== null) lesson.set({ text: safeText(text, MAX_LENGTH) });
+		if (chapters.some((one) => one.id === id) || !state.chapter) show(id);
+	}
 	addEventListener("hashchange", () => {
-		if (!chapters.some(({ id }) => id === fromAddress())) return;
-		show(fromAddress());
+		readAddress();
 		announce(document.title);
 	});
 	new ResizeObserver(draw).observe(main);
-	const text = new URLSearchParams(location.hash.slice(1)).get("t");
-	if (text) state.text = safeText(text, 2000);
-	show(fromAddress());
+	readAddress();
 	return lesson;
 }
 
@@ -112,7 +122,7 @@ const reviewText = (model) => REVIEW.map((id) => (id === 2 ? "<unk>" : model.wor
 
 /** The text, to edit, and the prediction for it. */
 function createBar(root, lesson) {
-	const input = el("input", { type: "text", "aria-label": "Text", maxlength: 2000, spellcheck: "false", autocomplete: "off", dir: "auto" });
+	const input = el("input", { type: "text", "aria-label": "Text", maxlength: MAX_LENGTH, spellcheck: "false", autocomplete: "off", dir: "auto" });
 	const options = [...TEXTS.map(([id, name]) => [id, name]), ["review", "The tutorial’s review"], ["own", "Your own text"]];
 	const select = el("select", { "aria-label": "Example" }, options.map(([value, name]) => el("option", { value }, name)));
 	const number = el("b", { class: "p" });
