@@ -77,7 +77,10 @@ REFUSED = [
     # too little or too much
     ("predict", "give texts, or files with -i (-i - for stdin)"),
     ("explain -m {keras}", "give texts, or files with -i (-i - for stdin)"),
-    ("export-page -m {keras} -o {tmp}/out", "give texts, or files with -i (-i - for stdin)"),
+    (
+        "export-page -m {tokens} -o {tmp}/out",
+        "1 to 100 texts or series, not 0: this model keeps no examples; give texts",
+    ),
     ("predict -m {keras} x -i {tmp}/y", "'x' is a text: give texts, or files with -i, not both"),
     ("explain -m {keras} good end", "'end': give one text, or --compare TEXT"),
     ("explain -m {keras} x --tutorial-review --data embedded", "give one text"),
@@ -105,7 +108,7 @@ REFUSED = [
     (f"train {CSV} --set gate=soft", "gate must be 'sigmoid' or 'binary', not 'soft'"),
     (f"train {CSV} --epochs 0", "epochs must be at least 1"),
     ("compress -m {keras} -o {tmp}/out --storage int4", "storage must be float32, float16 or int8, not 'int4'"),
-    ("compress -m {keras} -o {tmp}/out --vocab-size 3", "encoding 'keras'"),
+    ("compress -m {keras} -o {tmp}/out --vocab-size 3", "vocab_size must be 5 to 15"),
     ("compress -m {tokens} -o {tmp}/out --vocab-size 1000000", "vocab_size must be 3 to"),
     ("export -m {keras} -o {tmp}/model.pt", "the name must end in .onnx"),
     ("explain -m {keras} good --method magic", "no method is called 'magic'; there are prefix-difference, cell"),

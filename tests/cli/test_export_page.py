@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,26 +22,45 @@ def names_of(folder: Path) -> set[str]:
     return {one.name for one in folder.iterdir()}
 
 
-def test_the_files_of_two_texts(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
-    result = run("export-page", "-m", keras_folder, *TEXTS, "-o", tmp_path / "demo")
+def data_of(folder: Path) -> dict[str, Any]:
+    """The data in index.html by name; JSON as what it holds."""
+    blocks = re.findall(r'data-file="([^"]+)">([^<]*)<', (folder / "index.html").read_text(encoding="utf-8"))
+    found = {name: gzip.decompress(base64.b64decode(packed)) for name, packed in blocks}
+    return {name: json.loads(raw) if name.endswith(".json") else raw for name, raw in found.items()}
+
+
+def inputs_of(folder: Path) -> list[dict[str, Any]]:
+    model = data_of(folder)["model.json"]
+    return list(model["exported"]["inputs"] if "exported" in model else model["examples"])
+
+
+def test_the_data_of_two_texts(run: Run, tokens_model: Model, tokens_folder: Path, tmp_path: Path) -> None:
+    result = run("export-page", "-m", tokens_folder, *TEXTS, "-o", tmp_path / "demo")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.startswith("saved 2 texts to ")
-    names = names_of(tmp_path / "demo")
-    assert {"index.html", "style.css", "main.js", "model.json", "units-0.json", "export.json"} <= names
-    assert {"text-1.json", "text-2.json", "heatmaps-1-0.json", "heatmaps-2-0.json"} <= names
-    assert "staticapi.js" not in names, "it is api.js there"
-    listed = json.loads((tmp_path / "demo" / "export.json").read_bytes())["files"]
-    assert set(listed) == names - {"export.json"}
-    model = json.loads((tmp_path / "demo" / "model.json").read_bytes())
-    assert model["exported"]["inputs"] == [{"text": text} for text in TEXTS]
-    assert model["exported"]["command"] == f"gatewise export-page TEXT... --model {keras_folder} --out demo"
+    assert result.stdout.startswith("saved index.html and lesson.html to ")
+    assert names_of(tmp_path / "demo") == {"index.html", "lesson.html", "export.json"}
+    data = data_of(tmp_path / "demo")
+    texts = {f"{part}-{number}{end}" for part, end in (("text", ".json"), ("heatmaps", "-0.json")) for number in (1, 2)}
+    assert set(data) == {"model.json", "units-0.json"} | texts
+    made = data["model.json"]["exported"]
+    assert made["inputs"] == [{"text": text} for text in TEXTS]
+    assert made["command"] == f"gatewise export-page TEXT... --model {tokens_folder} --out demo"
     for number, text in enumerate(TEXTS, 1):
-        found = json.loads((tmp_path / "demo" / f"text-{number}.json").read_bytes())
-        assert found["answer"]["prediction"]["label"] == keras_model.predict([text])[0]
+        found = data[f"text-{number}.json"]
+        assert found["answer"]["prediction"]["label"] == tokens_model.predict([text])[0]
         assert found["answer"]["prefix"]["stride"] == 1
-        assert set(found["attributions"]) == set(model["methods"])
-        explanation = keras_model.explain(text, "leave-one-out")
+        assert set(found["attributions"]) == set(data["model.json"]["methods"])
+        explanation = tokens_model.explain(text, "leave-one-out")
         np.testing.assert_allclose(found["attributions"]["leave-one-out"]["scores"], explanation.scores, atol=1e-5)
+
+
+def test_a_page_that_computes_its_answers_needs_no_text(run: Run, keras_folder: Path, tmp_path: Path) -> None:
+    for texts in ([], TEXTS):
+        out = tmp_path / str(len(texts))
+        assert run("export-page", "-m", keras_folder, *texts, "-o", out).exit_code == 0
+        data = data_of(out)
+        assert set(data) == {"model.json", "units-0.json", "model.lstm", "view.json", "localworker.js"}
+        assert [one["text"] for one in inputs_of(out)] == texts
 
 
 def test_the_inputs_are_words_lines_or_a_column(run: Run, keras_folder: Path, tmp_path: Path) -> None:
@@ -48,17 +71,16 @@ def test_the_inputs_are_words_lines_or_a_column(run: Run, keras_folder: Path, tm
         out = tmp_path / str(n)
         result = run("export-page", "-m", keras_folder, "-i", *words, "-o", out, input="\n".join(TEXTS))
         assert result.exit_code == 0, result.stderr
-        exported = json.loads((out / "model.json").read_bytes())["exported"]
-        assert [one["text"] for one in exported["inputs"]] == TEXTS
+        assert [one["text"] for one in inputs_of(out)] == TEXTS
     out = tmp_path / "one"
     assert run("export-page", "-m", keras_folder, "-i", lines, "--limit", 1, "-o", out).exit_code == 0
-    assert len(json.loads((out / "model.json").read_bytes())["exported"]["inputs"]) == 1
+    assert len(inputs_of(out)) == 1
 
 
 def test_series(run: Run, series_folder: Path, series_file: Path, tmp_path: Path) -> None:
     result = run("export-page", "-m", series_folder, "-i", series_file, "--limit", 2, "-o", tmp_path / "demo")
     assert result.exit_code == 0, result.stderr
-    inputs = json.loads((tmp_path / "demo" / "model.json").read_bytes())["exported"]["inputs"]
+    inputs = inputs_of(tmp_path / "demo")
     assert len(inputs) == 2
     assert all(len(step) == len(inputs[0]["series"][0]) for one in inputs for step in one["series"])
 
@@ -67,9 +89,9 @@ def test_only_an_exported_page_is_replaced(run: Run, keras_folder: Path, tmp_pat
     out = tmp_path / "demo"
     assert run("export-page", "-m", keras_folder, TEXTS[0], "-o", out).exit_code == 0
     assert "--overwrite replaces it" in refused(run, "export-page", "-m", keras_folder, TEXTS[1], "-o", out)
-    assert json.loads((out / "model.json").read_bytes())["exported"]["inputs"] == [{"text": TEXTS[0]}]
+    assert [one["text"] for one in inputs_of(out)] == TEXTS[0:1]
     assert run("export-page", "-m", keras_folder, TEXTS[1], "-o", out, "--overwrite").exit_code == 0
-    assert json.loads((out / "model.json").read_bytes())["exported"]["inputs"] == [{"text": TEXTS[1]}]
+    assert [one["text"] for one in inputs_of(out)] == TEXTS[1:2]
     (out / "notes.txt").write_text("mine")
     kept = run("export-page", "-m", keras_folder, TEXTS[1], "-o", out, "--overwrite")
     assert (kept.exit_code, (out / "notes.txt").read_text()) == (2, "mine")

@@ -24,7 +24,7 @@ COMMANDS = {
     "explain": "Attribute a prediction to words; inspect gates and units.",
     "forecast": "Forecast series in a table, with prediction intervals.",
     "serve": "Serve models over HTTP, with a page that shows every gate.",
-    "export-page": "Export the page for fixed texts, as static files.",
+    "export-page": "Export the lesson and the page, as static files.",
     "compress": "Compress a model folder and measure the cost.",
     "export": "Export a model to ONNX.",
     "info": "Show this machine's kernels, or the contents of a model.",

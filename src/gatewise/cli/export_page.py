@@ -1,4 +1,4 @@
-"""`gatewise export-page`: the page for fixed texts, as a folder that any web host serves."""
+"""`gatewise export-page`: the lesson and the page of a model, as files that any web host serves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from gatewise.cli import options
 from gatewise.cli.inputs import columns, open_inputs
 from gatewise.cli.options import command, option
-from gatewise.errors import counted, quote
+from gatewise.errors import quote
 
 
 @command()
@@ -24,26 +24,32 @@ from gatewise.errors import counted, quote
 @option("--limit", metavar="N", type=click.IntRange(1), default=20, help="At most N inputs of files.")
 @columns("text", "label", "time", "id", "layout")
 def export_page(given: Any) -> None:
-    """Export the page of `gatewise serve` for fixed texts: a folder of static files that any web host serves.
+    """Export the lesson and the page of `gatewise serve`: files that any web host serves, and that a browser opens.
+
+    The page computes any text itself if the model is one LSTM layer that reads forward, as the tutorial's. Of another
+    model it shows the given texts, or the model's examples.
 
     \b
+    gatewise export-page -m tutorial -o demo
     gatewise export-page "A film to see twice." "A waste of an evening." -o demo
     gatewise export-page -m models/imdb-fast -i reviews.csv --text review --limit 12 -o demo
-    python -m http.server -d demo
     """
     from gatewise.serve.page_folder import check_page_folder, page_files
     from gatewise.storage.atomic import replace_folder
 
     target = check_page_folder(given.out, given.overwrite)
     model = options.open_model(given.model)
-    with open_inputs(model, given) as found:
-        inputs = list(found if given.texts else itertools.islice(found, given.limit))
+    inputs: list[Any] = []  # the model's examples
+    if given.texts or given.files:
+        with open_inputs(model, given) as found:
+            inputs = list(found if given.texts else itertools.islice(found, given.limit))
     options.report_model(given.model)
-    line = options.command_line("export-page", "TEXT...", model=given.model, out=os.path.basename(target))
+    words = ["TEXT..."] if inputs else []
+    line = options.command_line("export-page", *words, model=given.model, out=os.path.basename(target))
     files, left_out = page_files(model, inputs, line)
     replace_folder(target, files)
     for number, method, reason in left_out:
         print(f"gatewise: input {number} is exported without {method}: {reason}", file=sys.stderr)
-    size, out = sum(map(len, files.values())) / 1e6, given.out
-    count = f"{len(inputs)} series" if model.channels else counted(len(inputs), "text")
-    print(f"saved {count} to {quote(out, 200)}, {size:.1f} MB; view it with: python -m http.server -d {quote(out)}")
+    size = sum(map(len, files.values())) / 1e6
+    pages = " and ".join(name for name in ("index.html", "lesson.html") if name in files)
+    print(f"saved {pages} to {quote(given.out, 200)}, {size:.1f} MB; open them in a browser")

@@ -8,6 +8,7 @@ from typing import Any
 from gatewise.cli import options
 from gatewise.cli.options import command, flag, option
 from gatewise.errors import MissingExtra
+from gatewise.model import bundled
 from gatewise.system.processes import event_loop
 
 _MODELS = "Model folder; its name is that of the folder. May be repeated. Default: bundled, the bundled model."
@@ -16,6 +17,7 @@ _LIMITS = "Limits"
 
 @command()
 @option("-m", "--model", "models", metavar="DIR", multiple=True, help=_MODELS)
+@flag("--lesson", help="Serve the tutorial's model, and print the address of the lesson.")
 @option("--host", default="127.0.0.1", help="Address to listen at; others than loopback require --token.")
 @option("--port", default=8000, help="Port to listen at; 0 takes a free one.")
 @option("--uds", metavar="PATH", help="Unix domain socket to listen at, instead of a port.")
@@ -49,10 +51,12 @@ _LIMITS = "Limits"
 @option("--drain-seconds", default=0.0, group=_LIMITS, help="Seconds after SIGTERM in which requests are still taken.")
 @option("--shutdown-timeout", default=15.0, group=_LIMITS, help="Seconds for requests in flight after SIGTERM.")
 def serve(given: Any) -> None:
-    """Serve models over HTTP: /predict, /explain, the Open Inference Protocol at /v2, /metrics, and a page at /.
+    """Serve models over HTTP: /predict, /explain, the Open Inference Protocol at /v2, /metrics, a page at /, and the
+    lesson at /lesson.html.
 
     \b
     gatewise serve
+    gatewise serve --lesson
     gatewise serve -m models/imdb-fast
     gatewise serve -m models/imdb-fast -m models/gestures --port 9000 --workers 2
     """
@@ -61,6 +65,7 @@ def serve(given: Any) -> None:
             raise MissingExtra(package.replace("_", "-"), "serve", "gatewise serve")
     from gatewise.serve import Settings, run
 
-    models = given.models or ("bundled",)
-    given.models = tuple(str(options.model_folder(model)) for model in models)
+    given.models = tuple(str(options.model_folder(model)) for model in given.models) or (
+        str(bundled.folder(bundled.TUTORIAL if given.lesson else bundled.NAME)),
+    )
     raise SystemExit(run(Settings(**vars(given))))

@@ -23,6 +23,7 @@ from gatewise.target import Target
 from gatewise.types import Array, Faithfulness
 
 DEFAULT_METHOD = "leave-one-out"  # the method for a model whose methods were never measured: it assumes nothing
+UNMEASURED = "The faithfulness of this method to this model has not been measured."
 _HARDLY = 0.1  # the share of a score below which the LSTM hardly took part
 
 
@@ -152,7 +153,7 @@ class Explanation(Attribution):
     def faithfulness_note(self) -> str:
         """How faithful the method is to this model, in one sentence."""
         if self.faithfulness is None:
-            return "The faithfulness of this method to this model has not been measured."
+            return UNMEASURED
         numbers = self.faithfulness.comprehensiveness, self.faithfulness.sufficiency
         what, (without, alone) = "probability of the prediction falls", map("{:.2f}".format, numbers)
         if self.of.task == "regression":

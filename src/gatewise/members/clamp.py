@@ -153,7 +153,8 @@ class ClampedOps(Ops):
         applied, rows = np.unique(
             np.stack([clamp.at(steps) for clamp, _ in clamps], axis=1), axis=0, return_inverse=True
         )
-        values = np.full((len(applied), 4, call.weight_hh.shape[1]), np.nan, dtype=call.pre.dtype)
+        units = call.weight_hh.shape[1]
+        values = np.full((len(applied), 4, units), np.nan, dtype=call.pre.dtype)  # of no step, no row
         for n, (clamp, columns) in enumerate(clamps):
             values[applied[:, n], "ifgo".index(clamp.gate), columns] = clamp.value
-        return rows.reshape(-1)[positions].astype(np.int32), values.reshape(len(applied), -1)
+        return rows.reshape(-1)[positions].astype(np.int32), values.reshape(len(applied), 4 * units)

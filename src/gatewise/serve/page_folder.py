@@ -1,12 +1,17 @@
-"""The page of `gatewise serve` for fixed texts, as a folder that any web host serves: the page's own files, and the
-answers of its API computed beforehand.
+"""The lesson and the page of `gatewise serve`, as files that any web host serves and that a browser opens as files.
 
-    index.html, *.css, *.js          the page; api.js reads the files below instead of asking a server
-    model.json                       GET /model, and `exported`: the inputs, and how they were exported
-    units-0.json                     GET /units/{unit} of every unit, by layer
-    text-1.json                      prediction, prefix predictions, attributions and units of a text, by number
-    heatmaps-1-0.json                its heat maps, by layer
-    export.json                      the names of all files
+    lesson.html    the lesson
+    index.html     the page; with a model that the page can compute (`lstm_file`) for any text, else for fixed ones
+    export.json    the names of all files
+
+The pages hold their data (`inlined`). That of index.html, by name:
+
+    model.json           GET /model, and what was exported
+    units-0.json         GET /units/{unit} of every unit, by layer
+    model.lstm           the model, where the page computes its answers itself (`localapi.js`), and
+    view.json              what it says of itself in words
+    text-1.json          else prediction, prefix predictions, attributions and units of a text, by number
+    heatmaps-1-0.json      and its heat maps, by layer
 """
 
 from __future__ import annotations
@@ -14,7 +19,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +28,25 @@ from gatewise._version import __version__
 from gatewise.errors import DataError, InputError, quote
 from gatewise.explain import serialize
 from gatewise.explain.attribution import METHODS
-from gatewise.explain.explanation import explain_example
-from gatewise.explain.render.html import csp_hash, plain_table, read_page_file
-from gatewise.model.model import Model
+from gatewise.explain.example import Example
+from gatewise.explain.explanation import UNMEASURED, explain_example
+from gatewise.explain.render.html import plain_table
+from gatewise.explain.render.script import script
+from gatewise.model import bundled
+from gatewise.model.model import Model, load
+from gatewise.serve.inlined import inline_page
+from gatewise.serve.lstm_file import lstm_file, unsupported
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view import view
-from gatewise.serve.view.model import ViewCache, model_view, unit_view
+from gatewise.serve.view.model import ViewCache, model_json, model_view, unit_view
 from gatewise.storage.atomic import reason
 
 MAX_INPUTS = 100
 _MANIFEST = "export.json"
 _FORMAT = "gatewise page"
 _OWN_UNITS = 32  # per layer, those with a record of their own; the other units are rows of the heat maps
-_LOADING_STYLE = "#loading{animation:loading 0s 3s both}@keyframes loading{from{visibility:hidden}}"
-_LOADING = (
-    '<p id="loading" class="noscript">If this page stays empty, it was opened as a file. Serve its folder over HTTP, '
-    "for example with <code>python -m http.server</code>.</p>"
-)
+_LOCAL_METHODS = ("prefix-difference", "cell-decomposition", "leave-one-out")  # METHODS of lstm.js
+_TEXT = "A film to see twice."
 
 
 def page_files(
@@ -49,39 +55,57 @@ def page_files(
     """The files of an exported page, by name; and the attributions that are left out because they take too long, as
     (number of the input, method, reason).
 
-    inputs: texts, or series (length, channels). command: the one that made the page, as the page shows it. Raises
-    InputError, which names the input by its number, for one that the model or the page cannot read.
+    inputs: texts, or series (length, channels); none: the examples of the model. command: the one that made the page,
+    as the page shows it. Raises InputError, which names the input by its number, for one that the model or the page
+    cannot read.
     """
-    if not 0 < len(inputs) <= MAX_INPUTS:
-        raise InputError(f"an exported page has 1 to {MAX_INPUTS} texts or series, not {len(inputs):,}")
     cache = ViewCache()
-    found: dict[str, bytes] = {}
-    left_out: list[tuple[int, str, str]] = []
-    static: list[str] = []
-    requests = [_request(item) for item in inputs]
-    for number, request in enumerate(requests, 1):
-        try:
-            answer, skipped = _text_json(model, request, cache)
-        except InputError as error:
-            kind = "text" if "text" in request else "series"
-            raise InputError(f"{kind} {number}: {error}") from None
-        left_out += [(number, method, why) for method, why in skipped.items()]
-        found[f"text-{number}.json"] = _json(answer)
-        example = view.viewed_example(model, request, cache)
-        for layer in range(len(model.architecture.layers)):
-            found[f"heatmaps-{number}-{layer}.json"] = _json(serialize.heatmaps_json(example, layer))
-        static.append(f"<h2>{number}</h2>{plain_table(explain_example(example, answer['method']))}")
-    for number, shape in enumerate(model.architecture.layers):
-        found[f"units-{number}.json"] = _json([unit_view(model, k, number) for k in range(shape.size)])
-    exported = {
-        "inputs": requests,
+    shown = model_view(model, cache)
+    requests = [_request(item) for item in inputs] or [_own_input(one) for one in shown["examples"]]
+    is_live = not unsupported(model)
+    if not 0 < len(requests) <= MAX_INPUTS and not (is_live and not requests):
+        own = "" if requests else ": this model keeps no examples; give texts, or files with -i"
+        raise InputError(f"an exported page has 1 to {MAX_INPUTS} texts or series, not {len(requests):,}{own}")
+    made = {
         "version": __version__,
         "date": str(datetime.now(UTC).date()),
         "fingerprint": cache.fingerprint(model),
         "command": command,
     }
-    found["model.json"] = _json(model_view(model, cache) | {"exported": exported})
-    found |= _page(static)
+    data: dict[str, bytes] = {}
+    left_out: list[tuple[int, str, str]] = []
+    static: list[str] = []
+    for number, request in enumerate(requests, 1):
+        try:
+            example = view.viewed_example(model, request, cache)
+            if is_live:
+                static.append(_plain(number, example, _LOCAL_METHODS[0]))
+                continue
+            answer, skipped = _text_json(model, request, cache)
+        except InputError as error:
+            kind = "text" if "text" in request else "series"
+            raise InputError(f"{kind} {number}: {error}") from None
+        static.append(_plain(number, example, answer["method"]))
+        left_out += [(number, method, why) for method, why in skipped.items()]
+        data[f"text-{number}.json"] = _json(answer)
+        for layer in range(len(model.architecture.layers)):
+            data[f"heatmaps-{number}-{layer}.json"] = _json(serialize.heatmaps_json(example, layer))
+    for number, shape in enumerate(model.architecture.layers):
+        data[f"units-{number}.json"] = _json([unit_view(model, k, number) for k in range(shape.size)])
+    if is_live:
+        shown |= {"made": made} | ({"examples": [_example(one) for one in requests]} if inputs else {})
+        data["model.lstm"] = lstm_file(model)
+        data["view.json"] = _json(_local_view(model, cache))
+        data["localworker.js"] = script("localworker.js").encode()
+    else:
+        shown |= {"exported": {"inputs": requests, **made}}
+    data["model.json"] = _json(shown)
+    swapped = {"api.js": "localapi.js" if is_live else "staticapi.js"}
+    found = {"index.html": inline_page("index.html", data, swapped, "".join(static))}
+    if not bundled.missing(bundled.TUTORIAL):
+        found["lesson.html"] = inline_page(
+            "lesson.html", {"tutorial.lstm": lstm_file(load(bundled.folder(bundled.TUTORIAL)))}
+        )
     found[_MANIFEST] = _json({"format": _FORMAT, "version": __version__, "files": sorted(found)})
     return found, left_out
 
@@ -146,24 +170,40 @@ def _text_json(model: Model, request: Mapping[str, object], cache: ViewCache) ->
     return {"answer": answer, "method": default["method"], "attributions": attributions, "layers": layers}, left_out
 
 
-def _page(static: Sequence[str]) -> dict[str, bytes]:
-    """The files of the page itself. static: HTML per input, for browsers without JavaScript."""
-    source = files("gatewise.serve") / "page"
-    found = {one.name: one.read_bytes() for one in source.iterdir() if one.name.endswith((".css", ".js", ".svg"))}
-    found["api.js"] = found.pop("staticapi.js")
-    for name in ("report.js", "explanation.js", "docs.js", "docs.css"):
-        del found[name]
-    page = read_page_file("index.html")
-    policy = (
-        f"default-src 'none'; script-src 'self'; style-src 'self' '{csp_hash(_LOADING_STYLE)}'; "
-        "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-        "require-trusted-types-for 'script'"
-    )
-    head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{_LOADING_STYLE}</style>\n'
-    page = page.replace('<meta name="viewport"', f'{head}<meta name="viewport"', 1)
-    start, end = page.index("<noscript>"), page.index("</noscript>")
-    found["index.html"] = f"{page[:start]}{_LOADING}<noscript>{''.join(static)}{page[end:]}".encode()
-    return found
+def _plain(number: int, example: Example, method: str) -> str:
+    """HTML for browsers without JavaScript."""
+    return f"<h2>{number}</h2>{plain_table(explain_example(example, method))}"
+
+
+def _own_input(example: Mapping[str, Any]) -> dict[str, Any]:
+    """The request for an example that the model keeps."""
+    return {name: example[name] for name in ("text", "series") if example.get(name)}
+
+
+def _example(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A given text as an example of the page, as GET /model has them."""
+    return {"name": request["text"][:32], "hint": "", "label": None, "text": request["text"], "own": False}
+
+
+def _local_view(model: Model, cache: ViewCache) -> dict[str, Any]:
+    """What the page says of a model whose answers it computes itself."""
+    metadata, methods = model.metadata, {}
+    for method in _LOCAL_METHODS:
+        asked = {"text": _TEXT, "include": ["attribution"], "method": method}
+        found = view.explain_view(model, asked, cache)["attribution"]
+        names = "note", "base_value_note", "faithfulness", "faithfulness_note"
+        methods[method] = {name: found[name] for name in names}
+    return {
+        "model": model_json(model, cache.fingerprint(model)),
+        "methods": methods,
+        "unmeasured": UNMEASURED,
+        "default_method": _LOCAL_METHODS[0],
+        "attribution_method": metadata.attribution_method,
+        "members": model.ensemble.weights_json(),
+        "unknown": model.preprocessor.unknown,
+        "median_length": metadata.median_length,
+        "calibrated": metadata.calibration is not None,
+    }
 
 
 def _json(found: object) -> bytes:

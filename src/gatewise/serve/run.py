@@ -42,6 +42,7 @@ def run(settings: Settings) -> int:
     with _listening(settings) as sock:
         port = 0 if settings.uds is not None else sock.getsockname()[1]
         line = f"gatewise: serving {', '.join(models)} at {settings.url(port)} (Ctrl-C ends it)"
+        line += f"\ngatewise: the lesson is at {settings.url(port)}/lesson.html" * settings.lesson
         state = State(models, settings)
         if settings.workers > 1:
             return _supervise(settings, sock, port, line)

@@ -30,7 +30,7 @@ class Settings:
     is a loopback address. metrics_token: that of /metrics in its place; "none" if it needs none. allow_hosts: further
     accepted values of the Host header, NAME or NAME:PORT. cors: origins of pages that may use the server. precision:
     number format of predictions, see `gatewise.load`. reload: whether SIGHUP and the repository API load the models
-    again.
+    again. lesson: whether the line that says what is served gives the address of the lesson.
 
     queue: inputs that may wait, per model; a request holds at most as many. queue_timeout: seconds that a request may
     wait. max_batch, max_batch_tokens: inputs and tokens per batch. max_inputs, max_body: inputs and bytes per request.
@@ -54,6 +54,7 @@ class Settings:
     cors: tuple[str, ...] = ()
     precision: str = "float32"
     reload: bool = False
+    lesson: bool = False
     queue: int = 1024
     queue_timeout: float = 10.0
     max_batch: int = 64

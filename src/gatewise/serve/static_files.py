@@ -12,7 +12,18 @@ from importlib.resources.abc import Traversable
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-_TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+from gatewise.model import bundled
+from gatewise.model.model import load
+from gatewise.serve.lstm_file import lstm_file
+
+_TYPES = {
+    "html": "text/html",
+    "js": "text/javascript",
+    "css": "text/css",
+    "svg": "image/svg+xml",
+    "lstm": "application/octet-stream",
+}
+_FOLDER = files("gatewise.serve") / "page"
 _ACCEPTS_GZIP = re.compile(r"(^|,)\s*gzip\s*(;\s*q\s*=\s*(1|0?\.0*[1-9])[\d.]*\s*)?(,|$)", re.IGNORECASE)
 
 Static = tuple[Response, Response]
@@ -22,12 +33,16 @@ in it (BREACH, Gluck et al. 2013).
 
 
 def read_static_files() -> dict[str, Static]:
-    """The files of gatewise/serve/page of known types by URL path; `/` is index.html and `/docs` docs.html."""
+    """The files of gatewise/serve/page of known types by URL path, and the tutorial's model, which the lesson reads;
+    `/` is index.html and `/docs` docs.html.
+    """
+    bodies = dict(_read(_FOLDER, ""))
+    if not bundled.missing(bundled.TUTORIAL):
+        bodies["/tutorial.lstm"] = lstm_file(load(bundled.folder(bundled.TUTORIAL)))
     found: dict[str, Static] = {}
-    for path, entry in _walk(files("gatewise.serve") / "page"):
-        kind = _TYPES.get(entry.name.rpartition(".")[2])
+    for path, body in bodies.items():
+        kind = _TYPES.get(path.rpartition(".")[2])
         if kind is not None:
-            body = entry.read_bytes()
             etag = hashlib.sha256(body).hexdigest()[:16]
             headers = {"cache-control": "no-cache", "vary": "accept-encoding"}
             packed = {**headers, "content-encoding": "gzip", "etag": f'"{etag}-gzip"'}
@@ -37,10 +52,14 @@ def read_static_files() -> dict[str, Static]:
     return found
 
 
-def _walk(folder: Traversable, path: str = "") -> Iterator[tuple[str, Traversable]]:
+def _read(folder: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
+    """The files of a folder and of those in it, by path."""
     for entry in folder.iterdir():
-        here = f"{path}/{entry.name}"
-        yield from _walk(entry, here) if entry.is_dir() else [(here, entry)]
+        place = f"{path}/{entry.name}"
+        if entry.is_dir():
+            yield from _read(entry, place)
+        else:
+            yield place, entry.read_bytes()
 
 
 def choose(file: Static, headers: Headers) -> Response:

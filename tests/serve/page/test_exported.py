@@ -1,50 +1,43 @@
-"""`gatewise export-page` in a browser: its folder on Python's plain server, with every view and no other host."""
+"""`gatewise export-page` in a browser, opened as files: every view, and no request."""
 
 from __future__ import annotations
 
-import functools
-import http.server
-import json
-import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gatewise.model.model import Model
+from gatewise.explain.intervene import intervene
+from gatewise.members.clamp import Clamp
+from gatewise.model.model import Model, load
 from gatewise.serve.page_folder import page_files
 from gatewise.storage.atomic import replace_folder
-from tests.serve.page.conftest import HOSTILE, Visit, deep_model, known_model, number_model, series_model, text_model
+from tests.serve.page.conftest import (
+    HOSTILE,
+    Visit,
+    Watched,
+    deep_model,
+    known_model,
+    number_model,
+    series_model,
+    text_model,
+)
 
 INPUTS = ["I was never bored, not a bad film", "The jokes are flat, a bad film", f"good {HOSTILE[0]} {HOSTILE[3]}"]
 UNAVAILABLE = "Interventions are not available on an exported page. They need a server: gatewise serve."
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
-def static(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Model, list[Any]], str]]:
-    """static(model, inputs): the address of the exported page."""
-    running = []
+def static(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Model, list[Any]], str]:
+    """static(model, inputs): the address of the folder of the exported pages."""
 
     def of(model: Model, inputs: list[Any]) -> str:
         folder = tmp_path_factory.mktemp("static") / "demo"
         replace_folder(folder, page_files(model, inputs, "gatewise export-page TEXT... --out demo")[0])
-        handler = functools.partial(_Quiet, directory=str(folder))
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        running.append(server)
-        return f"http://127.0.0.1:{server.server_address[1]}"
+        return folder.as_uri()
 
-    yield of
-    for server in running:
-        server.shutdown()
-        server.server_close()
+    return of
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +45,51 @@ def texts(static: Callable[..., str]) -> str:
     return static(known_model(), INPUTS)
 
 
+def open_file(watched: Watched, fragment: str = "") -> Any:
+    return watched.open(f"index.html{fragment}")
+
+
+@pytest.mark.parametrize("name", ["index.html", "lesson.html"])
+def test_a_page_is_one_file_that_loads_nothing(texts: str, watch: Visit, name: str) -> None:
+    watched = watch(texts)
+    requests: list[str] = []
+    watched.page.on("request", lambda request: requests.append(request.url))
+    watched.page.goto(f"{texts}/{name}")
+    watched.page.wait_for_timeout(300)
+    assert requests == [f"{texts}/{name}"]
+
+
+def test_a_model_that_reads_forward_is_computed_in_the_page(static: Callable[..., str], watch: Visit) -> None:
+    """Other texts, clamps and edits, and all numbers as of the library."""
+    model, given, text = load("tutorial"), ["A film to see twice.", "A waste of an evening."], "It was not a good film"
+    watched = watch(static(model, given))
+    watched.expected += ["request to blob:"]
+    page = open_file(watched)
+    assert page.input_value("#text") == given[0]
+    page.fill("#text", text)
+    watched.settle()
+    shown = "() => { const { prediction, prefix, attribution } = gatewise.store.get().data;"
+    found = page.evaluate(f"{shown} return [prediction.score, prefix.score, attribution.scores]; }}")
+    example = model.trace(text)
+    np.testing.assert_allclose(found[0], example.target_score, atol=1e-5)
+    np.testing.assert_allclose(found[1], example.prefix_logits[:, 0], atol=1e-5)
+    np.testing.assert_allclose(found[2], model.explain(example, "prefix-difference").scores, atol=1e-5)
+    page.evaluate("() => gatewise.store.set({ changes: [{ gate: 'f', unit: 'all', from: 2, to: 2, value: 0 }] })")
+    page.wait_for_function("() => gatewise.store.get().data.changed")
+    after = intervene(example, [Clamp("f", 0.0, None, range(2, 3))]).after
+    np.testing.assert_allclose(page.evaluate(f"{shown} return prediction.score; }}"), after.target_score, atol=1e-5)
+    page.evaluate("() => gatewise.store.set({ method: 'leave-one-out' })")
+    page.wait_for_function("() => gatewise.store.get().data.attribution.method === 'leave-one-out'")
+    for panel in ("unitpanel", "training", "card"):
+        page.click(f"#{panel} > summary")
+        page.wait_for_function(f"() => document.querySelector('#{panel} > div').textContent.length > 40")
+    assert "gatewise export-page TEXT..." in page.inner_text("footer")
+    assert page.locator("#error").is_hidden()
+
+
 def test_all_views_of_fixed_texts(texts: str, watch: Visit) -> None:
     watched = watch(texts)
-    page = watched.open()
+    page = open_file(watched)
     model, example = known_model(), known_model().trace(INPUTS[1])
     page.click("#examples button >> nth=1")
     watched.settle()
@@ -93,7 +128,7 @@ def test_units_without_a_record_of_their_own(
     monkeypatch.setattr("gatewise.serve.page_folder._OWN_UNITS", 1)
     model = text_model(pooling="mean+max", bidirectional=True)
     example = model.trace(INPUTS[0])
-    page = (watched := watch(static(model, INPUTS[:1]))).open()
+    page = open_file(watched := watch(static(model, INPUTS[:1])))
     units = [k for k in range(24) if k != example.top_unit]
     for unit in (units[0], units[-1]):
         page.evaluate("k => gatewise.store.set({ u: k })", unit)
@@ -107,7 +142,7 @@ def test_units_without_a_record_of_their_own(
 
 
 def test_two_of_its_texts_are_compared(texts: str, watch: Visit) -> None:
-    page = watch(texts).open()
+    page = open_file(watch(texts))
     page.click("#comparebutton")
     page.select_option("#compare select", INPUTS[1])
     page.wait_for_function("() => document.querySelector('#compare .status').textContent.includes('differ')")
@@ -116,7 +151,7 @@ def test_two_of_its_texts_are_compared(texts: str, watch: Visit) -> None:
 
 def test_what_needs_a_server_says_so(texts: str, watch: Visit) -> None:
     watched = watch(texts)
-    page = watched.open()
+    page = open_file(watched)
     assert page.inner_text("#interventions > div") == UNAVAILABLE
     page.focus("#words [tabindex='0']")
     page.keyboard.press("x")  # ablate the unit
@@ -126,7 +161,7 @@ def test_what_needs_a_server_says_so(texts: str, watch: Visit) -> None:
     assert page.locator("#error").is_hidden()
     # A link of a served page: its text and its changes are not here.
     watched = watch(texts)
-    page = watched.open("#t=another+text&x=f3:1&u=2")
+    page = open_file(watched, "#t=another+text&x=f3:1&u=2")
     assert page.input_value("#text") == INPUTS[0]
     assert "left out: its text, its changes" in page.inner_text("#hint")
     assert page.evaluate("() => gatewise.selectedUnit(gatewise.store.get())") == 2
@@ -139,7 +174,7 @@ def test_series(static: Callable[..., str], watch: Visit, make: Callable[[], Mod
     inputs = [rng.normal(0, 1, (9, model.channels)).astype(np.float32) for _ in range(2)]
     inputs[1][2, 0] = np.nan
     watched = watch(static(model, inputs))
-    page = watched.open()
+    page = open_file(watched)
     page.click("#examples button:has-text('Series 2')")
     watched.settle()
     assert page.locator(".words .word").count() == 9
@@ -152,25 +187,14 @@ def test_series(static: Callable[..., str], watch: Visit, make: Callable[[], Mod
 
 
 def test_a_method_that_merged_units_do_not_allow_is_left_out() -> None:
-    files, left_out = page_files(deep_model(), ["bad film"], "")
+    _, left_out = page_files(deep_model(), ["bad film"], "")
     assert [(number, method) for number, method, _ in left_out] == [(1, "cell-decomposition")]
-    assert [len(json.loads(files[f"units-{layer}.json"])) for layer in range(3)] == [18, 4, 12]
 
 
-def test_without_javascript_and_from_a_file(texts: str, watch: Visit, tmp_path: Path) -> None:
+def test_without_javascript(texts: str, watch: Visit) -> None:
     page = watch(texts, java_script_enabled=False).page
-    page.goto(texts)
+    page.goto(f"{texts}/index.html")
     shown = page.inner_text("body > noscript")
     assert "Prediction: " in shown
     assert "alert" in shown
     assert page.locator("noscript script, noscript img").count() == 0, "its words are text"
-    folder = tmp_path / "demo"
-    replace_folder(folder, page_files(text_model(), INPUTS[:1])[0])
-    watched = watch((folder / "index.html").as_uri())
-    watched.expected += ["console error", "request to file:"]  # the modules that a browser does not load from files
-    watched.page.goto((folder / "index.html").as_uri())
-    watched.page.wait_for_function(
-        "() => getComputedStyle(document.getElementById('loading')).visibility === 'visible'"
-    )
-    assert "Serve its folder over HTTP" in watched.page.inner_text("#loading")
-    watched.wrong = [line for line in watched.wrong if "file:" not in line]

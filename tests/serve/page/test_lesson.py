@@ -27,7 +27,6 @@ def file(model: Model) -> bytes:
 
 def open_lesson(visit: Visit, file: bytes, fragment: str = "", **size: Any) -> Watched:
     watched = visit("text", **size)
-    watched.page.route("**/tutorial.lstm", lambda route: route.fulfill(body=file))
     watched.page.goto(f"{watched.home}/lesson.html#{fragment}")
     watched.page.wait_for_function("() => globalThis.lesson?.state.chapter")
     settle(watched.page)
@@ -156,7 +155,7 @@ def test_a_model_that_does_not_load_is_said(visit: Visit) -> None:
     watched.page.route("**/tutorial.lstm", lambda route: route.fulfill(status=404))
     watched.page.goto(f"{watched.home}/lesson.html")
     watched.page.wait_for_selector("[role=alert]")
-    assert "could not be loaded: 404" in watched.page.inner_text("main")
+    assert "tutorial.lstm is missing: the server answered 404" in watched.page.inner_text("main")
 
 
 def test_a_link_holds_the_chapter_and_the_text(visit: Visit, file: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import random
 import shutil
@@ -23,6 +24,8 @@ from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import StepRule, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.serve.lstm_file import lstm_file, unsupported
+from gatewise.serve.page_folder import page_files
+from gatewise.serve.view.view import explain_view
 from gatewise.text import KerasEncoding
 from tests.explain.random_net import parameters_of
 from tests.serve.page.conftest import Visit, series_model, text_model
@@ -157,25 +160,90 @@ def compare(model: Model, cases: list[dict[str, Any]], answers: list[dict[str, A
             got, want = np.asarray(answer[name], dtype=np.float64), np.asarray(numbers, dtype=np.float64)
             assert got.size == want.size, (name, case)
             where = f"{name} of {case['text'][:80]!r} with {case['changes']}"
-            np.testing.assert_allclose(got.ravel(), want.ravel(), rtol=0, atol=1e-5, err_msg=where)
+            np.testing.assert_allclose(got.ravel(), want.ravel(), rtol=1e-6, atol=1e-5, err_msg=where)
+
+
+def in_node(tmp_path: Path, function: str, *given: Any) -> Any:
+    """What a function of the modules of the page and of `given` returns in Node."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node here: apt-get install nodejs")
+    (tmp_path / "given.json").write_text(json.dumps(given))
+    modules = "".join(
+        f"import * as {name} from {json.dumps((PAGE / f'{name}.js').as_uri())};\n" for name in ("lstm", "localview")
+    )
+    (tmp_path / "run.mjs").write_text(
+        f"import {{ readFileSync }} from 'node:fs';\n{modules}"
+        f"const given = JSON.parse(readFileSync({json.dumps(str(tmp_path / 'given.json'))}));\n"
+        f"console.log(JSON.stringify(({function})({{ ...lstm, ...localview }}, ...given)));\n"
+    )
+    done = subprocess.run([node, str(tmp_path / "run.mjs")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_in_node(name: str, tmp_path: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no node here: apt-get install nodejs")
     model = MODELS[name]()
     given = cases(model, name)
-    (tmp_path / "given.json").write_text(json.dumps([base64.b64encode(lstm_file(model)).decode(), given]))
-    (tmp_path / "run.mjs").write_text(
-        f"import {{ readFileSync }} from 'node:fs'; import * as lstm from {json.dumps((PAGE / 'lstm.js').as_uri())};\n"
-        f"const given = JSON.parse(readFileSync({json.dumps(str(tmp_path / 'given.json'))}));\n"
-        f"console.log(JSON.stringify(({ANSWERS})(lstm, ...given)));\n"
-    )
-    done = subprocess.run([node, str(tmp_path / "run.mjs")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    compare(model, given, json.loads(done.stdout))
+    compare(model, given, in_node(tmp_path, ANSWERS, base64.b64encode(lstm_file(model)).decode(), given))
+
+
+PARTS = ["prediction", "prefix:all", "attribution", "units", "similarity", "unit:top", "heatmap:f", "heatmap:c"]
+EXPLAIN = """({ parseModel, createExplain }, file, view, requests) => {
+    const explain = createExplain(parseModel(Uint8Array.from(atob(file), (ch) => ch.charCodeAt(0)).buffer), view);
+    return requests.map((request) => {
+        try {
+            return explain(request);
+        } catch (error) {
+            return { error: error.message };
+        }
+    });
+}"""
+
+
+@pytest.mark.parametrize("name", ["tutorial", "max, four classes", "mean and max"])
+def test_the_answers_of_the_page_are_those_of_the_server(name: str, tmp_path: Path) -> None:
+    model = MODELS[name]()
+    page = page_files(model, [])[0]["index.html"].decode()
+    view = json.loads(gzip.decompress(base64.b64decode(page.split('data-file="view.json">')[1].split("<")[0])))
+    requests: list[dict[str, Any]] = []
+    for n, text in enumerate([*texts()[:120:10], *texts()[-9:-3], f"{texts()[5]} 👩‍👩‍👧‍👦 zounds zounds", texts()[-2]]):
+        changes, method = CHANGES[n % len(CHANGES)], METHODS[n % 2 if len(text) > 400 else n % 3]
+        changes = changes if len(model.preprocessor.encode(text).sequence) > 2 else []
+        classes = {} if n % 2 else {"target": model.classes[0]}
+        requests.append({"text": text, "changes": changes, "include": PARTS, "method": method, **classes})
+    answers = in_node(tmp_path, EXPLAIN, base64.b64encode(lstm_file(model)).decode(), view, requests)
+    for request, answer in zip(requests, answers, strict=True):
+        wanted = json.loads(json.dumps(explain_view(model, request)))
+        wanted["attribution"]["methods"] = answer["attribution"]["methods"]
+        for maps in zip(wanted["heatmaps"], answer["heatmaps"], strict=True):
+            levels = [np.frombuffer(base64.b64decode(one.pop("base64")), "<u2").astype(int) for one in maps]
+            assert np.abs(levels[0] - levels[1]).max() <= 1
+        for found in (wanted, answer):
+            found.pop("cache", None)
+            found.pop("id")
+        ranks = [np.argsort(found.pop("similarity")["order"]) for found in (wanted, answer)]
+        assert wanted["text"]["kept"] < 4 or np.corrcoef(ranks)[0, 1] > 0.95
+        assert_alike(answer, wanted, request["text"][:60])
+
+
+def assert_alike(found: Any, wanted: Any, where: str) -> None:
+    """Equal but for the rounding of numbers."""
+    if isinstance(wanted, dict):
+        assert wanted.keys() <= found.keys(), where
+        for name, one in wanted.items():
+            assert_alike(found[name], one, f"{where}: {name}")
+    elif isinstance(wanted, list) and wanted and isinstance(wanted[0], float):
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-5, err_msg=where)
+    elif isinstance(wanted, list):
+        assert len(found) == len(wanted), where
+        for n, one in enumerate(wanted):
+            assert_alike(found[n], one, f"{where}[{n}]")
+    elif isinstance(wanted, float):
+        assert found == pytest.approx(wanted, abs=2e-5), where
+    else:
+        assert found == wanted, where
 
 
 def test_in_chromium(visit: Visit) -> None:

@@ -23,11 +23,11 @@ LEVELS = [
     {"docs", "main", "report"},
     {"explanation", "figure", "compare", "link", "tour"},
     {"exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction", "keys", "stream"},
-    {"cell", "heatmap", "loader", "series", "staticapi", "textview", "theme"},
-    {"api", "cellmath", "cellshape", "colour", "examples", "heatmapdata", "lstm"}
+    {"cell", "heatmap", "loader", "series", "localapi", "localworker", "staticapi", "textview", "theme"},
+    {"api", "cellmath", "cellshape", "colour", "examples", "heatmapdata", "localview"}
     | {"heatmapunits", "linkfit", "url", "value", "words"},
     {"store"},
-    {"dom"},
+    {"dom", "files", "lstm"},
 ]
 LEVEL = {name: n for n, names in enumerate(LEVELS) for name in names}
 

@@ -12,10 +12,7 @@ import gzip
 import hashlib
 import html
 import json
-import re
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -23,14 +20,12 @@ import numpy as np
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.explain.intervene import Intervention
+from gatewise.explain.render.script import read_page_file, script
 from gatewise.explain.score import score_text, sum_text
 from gatewise.explain.serialize import intervention_json, report_json, side_json
 from gatewise.markup import html_table, safe_text
 
-_IMPORT = re.compile(r'^import \{ ([^}]+) \} from "\./([a-z]+)\.js";$')
-_DYNAMIC_IMPORT = re.compile(r'import\("\./([a-z]+)\.js"\)')
 _MAX_WORD = 60  # characters of a word that are shown
-_EXPORT = re.compile(r"^export (?:async )?(?:function|const|class) (\w+)")
 _IN_NOTEBOOK = 12  # steps of the table of a notebook
 # A notebook stores the page of a frame compressed.
 _UNPACK = """
@@ -163,12 +158,6 @@ def csp_hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
 
 
-@cache
-def read_page_file(name: str) -> str:
-    """A file of the served page."""
-    return (files("gatewise") / "serve" / "page" / name).read_text(encoding="utf-8")
-
-
 def _paragraphs(lines: Sequence[str]) -> str:
     return "".join(f"<p>{safe_text(line, 2_000)}</p>" for line in lines if line)
 
@@ -176,7 +165,7 @@ def _paragraphs(lines: Sequence[str]) -> str:
 def _page(data: dict[str, Any], plain: str = "", source: str = "") -> str:
     """The page over `data`. plain: HTML for browsers without JavaScript."""
     figure = "heatmaps" in data.get("view", {})
-    code, style = script("report" if figure else "explanation"), read_page_file("style.css") * figure
+    code, style = script("report.js" if figure else "explanation.js", "start"), read_page_file("style.css") * figure
     data = {**data, "source": source} if source else data
     without = f"<noscript>{plain}<p>{safe_text(source, 800)}</p></noscript>" if plain else ""
     body = (
@@ -190,41 +179,3 @@ def _page(data: dict[str, Any], plain: str = "", source: str = "") -> str:
 def _json(data: dict[str, Any]) -> str:
     """JSON that no text in it can end: it has no `<`, so a browser finds neither `</script` nor `<!--`."""
     return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-@cache
-def script(entry: str) -> str:
-    """Module `entry` of the page and all modules that it imports, as one script.
-
-    Each module becomes a function that returns its exports, so there is no build step. Raises ValueError for a form of
-    import or export that the page's modules do not use.
-    """
-    done: dict[str, str] = {}
-    _add_module(entry, done, ())
-    return '"use strict";\n(() => {\n' + "\n".join(done.values()) + f"\nm_{entry}.start();\n}})();\n"
-
-
-def _add_module(name: str, done: dict[str, str], importers: tuple[str, ...]) -> None:
-    if name in importers:
-        raise ValueError(f"{name}.js imports itself through {importers[-1]}.js")
-    if name in done:
-        return
-    source = read_page_file(f"{name}.js")
-    imports = [found[2] for line in source.splitlines() if (found := _IMPORT.match(line))]
-    for imported in imports + _DYNAMIC_IMPORT.findall(source):
-        _add_module(imported, done, (*importers, name))
-    lines, exports = [], []
-    for line in source.splitlines():
-        if found := _IMPORT.match(line):
-            lines.append(f"const {{ {found[1]} }} = m_{found[2]};")
-        elif line.startswith(("import ", "export {", "export default", "export *")):
-            raise ValueError(f"{name}.js: the report does not support {line!r}")
-        elif not line.lstrip().startswith(("//", "/**", "* ", "*/")):
-            if found := _EXPORT.match(line):
-                exports.append(found[1])
-                line = line.removeprefix("export ")
-            lines.append(_DYNAMIC_IMPORT.sub(lambda match: f"Promise.resolve(m_{match[1]})", line))
-    body = "\n".join(lines)
-    if "</script" in body.lower() or "<!--" in body:
-        raise ValueError(f"{name}.js contains text that would end the script")
-    done[name] = f"const m_{name} = (() => {{\n{body}\nreturn {{ {', '.join(exports)} }};\n}})();"

@@ -105,7 +105,7 @@ export function examplesFor({ model, examples, scaling, exported }) {
 		return exported.inputs.map((one, n) => ({ name: exportedName(one, n), hint: "", texts: [[null, asText(one)]] }));
 	}
 	if (examples.length) {
-		return examples.map((one, n) => ({ name: `Example ${n + 1}: ${safeText(one.label)}`, hint: "a row of the validation set", own: true, texts: [[one.label, asText(one)]] }));
+		return examples.map((one, n) => ({ name: safeText(one.name ?? `Example ${n + 1}: ${one.label}`), hint: one.hint ?? "a row of the validation set", own: one.own ?? true, texts: [[one.label, asText(one)]] }));
 	}
 	if (model.inputs === "series") {
 		return ["Slow wave", "Fast wave", "Step"].map((name) => ({ name, hint: "a synthetic series", texts: [[null, wave(model.channels, name, scaling)]] }));

@@ -1,13 +1,21 @@
-// What a page of `gatewise export-page` cannot do, said where a reader looks for it. Loaded on such a page only.
+// What a page of `gatewise export-page` says of itself, and what one with fixed texts cannot do. Loaded on such a page only.
 
 import { announce, el, safeText } from "./dom.js";
 
 const byId = (id) => document.getElementById(id);
 const serve = () => el("code", {}, "gatewise serve");
 
-/** Fix the texts and remove the interventions. made: the field `exported` of model.json. */
-export function limitPage(made, store) {
-	const { inputs, version, date, fingerprint, command } = made;
+/** exported: of a page with fixed texts, made: of one that computes its answers; fields of model.json. */
+export function describe({ exported, made }, store) {
+	if (exported) limitPage(exported.inputs, store);
+	const { version, date, fingerprint, command } = exported ?? made;
+	document.querySelector("footer").append(" ", el("span", {},
+		`Exported on ${safeText(date, 40)} by gatewise ${safeText(version, 20)} from model ${safeText(fingerprint, 20)}`,
+		...(command ? [": ", el("code", {}, safeText(command, 400))] : []), "."));
+}
+
+/** Fix the texts and remove the interventions. */
+function limitPage(inputs, store) {
 	const noun = inputs[0].series ? "series" : "texts";
 	byId("clear").hidden = true;
 	byId("text").after(el("p", { class: "muted", id: "exported" },
@@ -20,8 +28,4 @@ export function limitPage(made, store) {
 		store.set({ changes: [] });
 		announce(sentence.textContent);
 	});
-	document.querySelector("footer").append(" ", el("span", {},
-		`Exported on ${safeText(date, 40)} by gatewise ${safeText(version, 20)} from model ${safeText(fingerprint, 20)}`,
-		...(command ? [": ", el("code", {}, safeText(command, 400))] : []), "."));
-	byId("loading")?.remove();
 }

@@ -309,7 +309,7 @@ async function startPage(linked) {
 		if (missing) state.served = null;
 		store.set({ model, served: state.served ?? null });
 		showModel(model);
-		if (model.exported) (await import("./exported.js")).limitPage(model.exported, store);
+		if (model.exported ?? model.made) (await import("./exported.js")).describe(model, store);
 		const other = madeWith && madeWith !== model.model.fingerprint;
 		const cut = `${missing}${broken ? "The link is incomplete: its text is missing. " : ""}`;
 		const fitted = await fit(state, model);

@@ -1,11 +1,13 @@
-// The API of an exported page: `gatewise export-page` writes this file as api.js. The answers are files in its folder.
+// The API of an exported page with fixed texts: `gatewise export-page` puts this module in the place of api.js. The answers
+// are parts of the page.
 
+import { readText } from "./files.js";
 import { decode } from "./heatmapdata.js";
 import { HeatmapUnits } from "./heatmapunits.js";
 
-const files = new Map(); // the JSON of each file, fetched once
+const files = new Map(); // the JSON of each file, read once
 
-let open = 0; // files that are being fetched
+let open = 0; // files that are being read
 let listener = () => {};
 /** As in api.js: call `f` with whether a request is in flight. */
 export const onBusy = (f) => (listener = f);
@@ -13,14 +15,7 @@ export const onBusy = (f) => (listener = f);
 function load(name) {
 	if (!files.has(name)) {
 		listener((open += 1) > 0);
-		const found = fetch(name).then((response) => {
-			if (!response.ok) throw new Error(`${name} is missing: the server answered ${response.status}.`);
-			return response.json();
-		}).finally(() => listener((open -= 1) > 0));
-		files.set(name, found.catch((error) => {
-			files.delete(name); // the next call tries again
-			throw error instanceof TypeError ? new Error("Cannot reach the server.") : error;
-		}));
+		files.set(name, readText(name).then(JSON.parse).finally(() => listener((open -= 1) > 0)));
 	}
 	return files.get(name);
 }

@@ -4,6 +4,7 @@ import { parseModel } from "../lstm.js";
 import { createTheme } from "../theme.js";
 import { el } from "../dom.js";
 import { chapter as answer } from "./answer.js";
+import { readBytes } from "../files.js";
 import { chapter as gates } from "./gates.js";
 import { chapter as ids } from "./ids.js";
 import { chapter as memory } from "./memory.js";
@@ -12,17 +13,8 @@ import { createLesson } from "./shell.js";
 
 const CHAPTERS = [ids, pads, memory, gates, answer];
 
-/** The bytes of the model: a file next to the page, or a part of it. */
-async function modelBytes() {
-	const inside = document.getElementById("tutorial-lstm");
-	if (inside) return Uint8Array.from(atob(inside.textContent), (letter) => letter.charCodeAt(0)).buffer;
-	const response = await fetch("tutorial.lstm");
-	if (!response.ok) throw new Error(`the model could not be loaded: ${response.status}`);
-	return response.arrayBuffer();
-}
-
 try {
-	const model = parseModel(await modelBytes());
+	const model = parseModel(await readBytes("tutorial.lstm"));
 	const find = (id) => document.getElementById(id);
 	const lesson = createLesson(model, CHAPTERS, { nav: find("chapters"), bar: find("bar"), main: find("chapter") });
 	createTheme(find("themebutton"), lesson);

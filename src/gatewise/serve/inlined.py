@@ -1,0 +1,55 @@
+"""A page of `serve/page/` as one HTML file that loads nothing, so that it works on any host and opened as a file.
+
+Its modules are one script, its styles one style, and its data are compressed text elements, which `files.js` reads. The
+content security policy allows that script and that style by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import re
+from collections.abc import Mapping
+
+from gatewise.explain.render.html import csp_hash
+from gatewise.explain.render.script import read_page_file, script
+
+_STYLE = re.compile(r'<link rel="stylesheet" href="([\w./]+)">\n?')
+_ICON = re.compile(r'<link rel="icon" href="([\w./]+)" type="image/svg\+xml">')
+_SCRIPT = re.compile(r'<script type="module" src="([\w./]+)"></script>\n?')
+
+
+def inline_page(
+    name: str, data: Mapping[str, bytes], swapped: Mapping[str, str] | None = None, without_script: str = ""
+) -> bytes:
+    """The page `name`, as "lesson.html".
+
+    data: the files that its modules read, by name. swapped: module to the module in its place. without_script: HTML
+    for browsers without JavaScript, in place of what the page says there.
+    """
+    page = read_page_file(name)
+    entry = _SCRIPT.findall(page)
+    if len(entry) != 1:
+        raise ValueError(f"{name} must have one script, a module")
+    style = "".join(map(read_page_file, _STYLE.findall(page)))
+    code = script(entry[0], "", tuple(sorted((swapped or {}).items())))
+    policy = (
+        f"default-src 'none'; script-src '{csp_hash(code)}'; style-src '{csp_hash(style)}'; img-src data: blob:; "
+        "worker-src blob:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+    )
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>\n'
+    page = _SCRIPT.sub("", _STYLE.sub("", page)).replace("</head>", f"{meta}</head>", 1)
+    page = _ICON.sub(lambda found: f'<link rel="icon" href="{_data_url(found[1])}" type="image/svg+xml">', page)
+    if without_script:
+        start, end = page.index("<noscript>") + len("<noscript>"), page.index("</noscript>")
+        page = page[:start] + without_script + page[end:]
+    blocks = [f'<script type="text/plain" data-file="{file}">{_packed(raw)}</script>\n' for file, raw in data.items()]
+    return page.replace("</body>", f"{''.join(blocks)}<script>{code}</script>\n</body>", 1).encode()
+
+
+def _packed(raw: bytes) -> str:
+    return base64.b64encode(gzip.compress(raw, mtime=0)).decode()
+
+
+def _data_url(name: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(read_page_file(name).encode()).decode()}"
