@@ -16,10 +16,10 @@ PAGE = HERE.parents[2] / "src" / "gatewise" / "serve" / "page"
 # From top to bottom: a module imports only from levels below its own.
 LEVELS = [
     {"lesson/main"},
-    {"lesson/gates"},
+    {"lesson/gates", "lesson/learning", "lesson/series"},
     {"lesson/answer", "lesson/ids", "lesson/memory", "lesson/pads"},
-    {"lesson/parts", "lesson/sentence", "lesson/shell"},
-    {"lesson/figure"},
+    {"lesson/chart", "lesson/parts", "lesson/sentence", "lesson/shell"},
+    {"lesson/figure", "lesson/tasks"},
     {"docs", "main", "report"},
     {"explanation", "figure", "compare", "link", "tour"},
     {"exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction", "keys", "stream"},
@@ -27,7 +27,7 @@ LEVELS = [
     {"api", "cellmath", "cellshape", "colour", "examples", "heatmapdata", "localview"}
     | {"heatmapunits", "linkfit", "url", "value", "words"},
     {"store"},
-    {"dom", "files", "lstm"},
+    {"dom", "files", "lstm", "trainer"},
 ]
 LEVEL = {name: n for n, names in enumerate(LEVELS) for name in names}
 

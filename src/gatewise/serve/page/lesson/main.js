@@ -7,11 +7,13 @@ import { chapter as answer } from "./answer.js";
 import { readBytes } from "../files.js";
 import { chapter as gates } from "./gates.js";
 import { chapter as ids } from "./ids.js";
+import { chapter as learning } from "./learning.js";
 import { chapter as memory } from "./memory.js";
 import { chapter as pads } from "./pads.js";
+import { chapter as series } from "./series.js";
 import { createLesson } from "./shell.js";
 
-const CHAPTERS = [ids, pads, memory, gates, answer];
+const CHAPTERS = [ids, pads, memory, gates, answer, learning, series];
 
 try {
 	const model = parseModel(await readBytes("tutorial.lstm"));

@@ -1,0 +1,46 @@
+// A chart of lines over a common axis: the loss of a training run, and the same of the run before.
+
+import { setAttr, setText, svg } from "../dom.js";
+import { createPicture, path, text } from "./figure.js";
+
+const [LEFT, RIGHT, TOP, BOTTOM] = [34, 10, 26, 22];
+
+/**
+ * A chart with a title and a range of y. draw({lines: [{class, points: [[x, y]], name, at, below}], xs: [first, last], xName, mark, dots}):
+ * at: the point at which the name stands; mark: an x with a name; dots: single points [x, y, name]. Points outside of the range
+ * are drawn at its edge.
+ */
+export function createChart(title, [low, high], height, ticks = [low, high]) {
+	const lines = svg("g", {});
+	const marks = svg("g", {});
+	const [first, last] = [text(LEFT, height - 4, "", "t14 muted", "start"), text(0, height - 4, "", "t14 muted", "end")];
+	const grid = ticks.map((y) => ({ y, line: svg("path", { class: "thin" }), label: text(LEFT - 6, 0, String(y), "t14 muted", "end") }));
+	const picture = createPicture(title, text(0, 15, title, "bold", "start"), ...grid.flatMap(({ line, label }) => [line, label]), marks, lines, first, last);
+	return {
+		node: picture.node,
+		draw({ lines: all, xs, xName, mark = null, dots = [] }) {
+			const width = picture.fit(height);
+			const x = (value) => LEFT + ((width - LEFT - RIGHT) * (value - xs[0])) / (xs[1] - xs[0] || 1);
+			const y = (value) => TOP + ((height - TOP - BOTTOM) * (high - Math.max(low, Math.min(high, value)))) / (high - low);
+			for (const { y: value, line, label } of grid) {
+				setAttr(line, "d", `M${LEFT},${y(value)}H${width - RIGHT}`);
+				setAttr(label, "y", y(value) + 5);
+			}
+			setText(first, `${xName} ${xs[0]}`);
+			setText(last, String(xs[1]));
+			setAttr(last, "x", width - RIGHT);
+			while (lines.children.length < all.length) lines.append(svg("path", {}));
+			[...lines.children].forEach((node, n) => {
+				setAttr(node, "class", `trace ${all[n]?.class ?? ""}`);
+				setAttr(node, "d", all[n]?.points.length ? path(all[n].points.map(([a, b]) => [x(a), y(b)])) : "");
+			});
+			const names = all.filter(({ name, points }) => name && points.length).map(({ name, points, class: kind, at = -1, below = false }) => {
+				const [a, b] = points.at(at);
+				return text(x(a), y(b) + (below ? 18 : -8), name, `t14 ${kind}`, at === -1 ? "end" : "middle");
+			});
+			const marked = mark ? [svg("path", { class: "best", d: `M${x(mark.x)},${TOP}V${height - BOTTOM}` }), text(x(mark.x), height - 4, mark.name, "t14")] : [];
+			const single = dots.flatMap(([a, b, name]) => [svg("circle", { class: "single", cx: x(a), cy: y(b), r: 4 }), text(x(a), y(b) - 9, name, "t14 muted")]);
+			marks.replaceChildren(...marked, ...names, ...single);
+		},
+	};
+}

@@ -1,0 +1,194 @@
+// Chapter 6: a small LSTM trains in the page; then the training run of the tutorial's model.
+
+import { button, el, fmt, setAttr, setText, svg } from "../dom.js";
+import { createNetwork, createTraining, forward, seeded, sigmoid } from "../trainer.js";
+import { createChart } from "./chart.js";
+import { colourOf, createPicture, path, text } from "./figure.js";
+import { choice, handle, page, question, term } from "./parts.js";
+import { firstSymbol, oneHot, SYMBOLS } from "./tasks.js";
+
+const UNITS = 8;
+const LAST = 200; // steps of a run
+const FRAME = 8; // milliseconds of training in a frame
+const WINDOW = 5; // batches over which the curves are smoothed
+const EDGE = 44;
+const NAMES = 128; // width of the answers next to the lines
+const ROW = 12; // height of a unit
+const TUTORIAL = [[2, 0.8846, "tutorial"], [5, 0.8246, ""]]; // its validation accuracy, as far as it prints it
+
+function mount(element, lesson) {
+	let setting = { distance: 20, held: false, bias: 1 };
+	let run = null;
+	let before = null; // the curves of the run before
+	let playing = 0;
+
+	const between = seeded(11);
+	const others = Array.from({ length: 40 }, () => 2 + Math.floor(4 * between()));
+	const probe = (symbol) => oneHot([symbol, ...others.slice(0, setting.distance)]);
+
+	function restart(patch) {
+		if (run?.curve.length > 20) before = run;
+		setting = { ...setting, ...patch };
+		const network = createNetwork({ inputs: SYMBOLS.length, units: UNITS, seed: 8, forgetBias: setting.bias });
+		const held = setting.held ? { f: 0.5 } : {};
+		run = { network, held, setting, curve: [], training: createTraining(network, firstSymbol(setting.distance, seeded(102)), { held }) };
+		play();
+	}
+
+	function step() {
+		const { loss, accuracy } = run.training.next();
+		run.curve.push({ loss, accuracy });
+	}
+
+	/** The mean of the last batches. */
+	const recent = ({ curve }, name, end = curve.length) => {
+		const rows = curve.slice(Math.max(0, end - WINDOW), end);
+		return rows.reduce((sum, row) => sum + row[name] / rows.length, 0);
+	};
+
+	function frame() {
+		const end = performance.now() + FRAME;
+		do step(); while (performance.now() < end && run.curve.length % 2 && run.curve.length < LAST);
+		playing = run.curve.length < LAST ? requestAnimationFrame(frame) : 0;
+		lesson.draw();
+	}
+	function play() {
+		playing ||= requestAnimationFrame(frame);
+		lesson.draw();
+	}
+	function pause() {
+		cancelAnimationFrame(playing);
+		playing = 0;
+		lesson.draw();
+	}
+
+	const distance = handle({ label: "Number of symbols between the first one and the answer", value: 20, min: 1, max: 40, step: 1, format: (x) => String(x), onInput: (x) => restart({ distance: x }), reset: () => restart({ distance: 20 }) });
+	const start = button("Train", { class: "primary", onclick: () => (playing ? pause() : run.curve.length < LAST ? play() : restart({})) });
+	const gate = choice("Forget gate", [[false, "learned"], [true, "held at 1/2"]], (held) => restart({ held }));
+	const bias = choice("Forget gate before training", [[1, "0.73 (bias 1)"], [3, "0.95 (bias 3)"]], (value) => restart({ bias: value }));
+	const progress = el("span", { class: "progressline" });
+
+	const symbols = svg("g", {});
+	const cells = svg("g", { "data-wire": "forget" });
+	const memory = svg("g", { "data-wire": "memory" });
+	const gateName = text(0, 40, "", "t14", "start");
+	const memoryName = text(0, 40, "", "t14", "start");
+	const sequence = createPicture("One sequence: its symbols, the forget gates and the memory after each", symbols, gateName, cells, memoryName, memory);
+
+	const [loss, accuracy] = [createChart("Loss, 8 units", [0, 1], 140, [0, 0.69]), createChart("Accuracy, 8 units", [0, 1], 140, [0, 0.5, 1])];
+	loss.node.dataset.wire = "loss";
+	accuracy.node.dataset.wire = "accuracy";
+	const own = lesson.model.info;
+	const epochs = createChart("Accuracy, 100 units", [0.7, 1], 140, [0.7, 0.8, 0.9, 1]);
+	epochs.node.dataset.wire = "epochs";
+	const tested = own.evaluations.find(({ data }) => data.includes("the test half"));
+	const figure = tested ? `test accuracy ${fmt(tested.accuracy, 4)}` : `validation accuracy ${fmt(own.history.find(({ epoch }) => epoch === own.bestEpoch)?.val_accuracy, 4)}`;
+
+	page(element, lesson, "learning", {
+		prose: [
+			["The ", term("loss", "loss"), " is the cross-entropy, −log P of the right answer. Backpropagation through time gives its gradient, Adam takes a step, batch by batch."],
+			["8 units with 489 weights learn here which symbol came first, A or B, after ", distance.element, " others."],
+			[`This model: batch 64, 5 `, term("epochs", "epochs"), `. Epoch ${own.bestEpoch} has the lowest validation loss: ${figure}. The tutorial kept its last: 0.81556.`],
+		],
+		question: question({
+			ask: "Hold the forget gate at 1/2. Does it still learn, over 20 symbols?",
+			options: ["Yes", "No"],
+			answer() {
+				restart({ held: true, distance: 20, bias: 1 });
+				distance.set(20);
+				return { right: 1, text: "P stays at 1/2: of the first symbol (1/2)²⁰, a millionth, is left in c." };
+			},
+		}),
+		why: ["The gradient returns along c; each step multiplies it by f. 0.73²⁰ = 0.002 of it is enough to begin, then ", term("forget", "f opens"), ". 0.73⁴⁰ is not: over 40 symbols begin with bias 3."],
+		figure: el("div", {},
+			el("div", { class: "controls" }, start, el("span", { class: "control" }, el("span", { class: "muted" }, "Forget gate"), gate.element), el("span", { class: "control" }, el("span", { class: "muted" }, "starts at"), bias.element), progress),
+			el("div", {}, sequence.node), el("div", { class: "charts" }, el("div", {}, loss.node), el("div", {}, accuracy.node), el("div", {}, epochs.node))),
+		code: { keras: "model.fit(x, y, batch_size=64, epochs=5)", gatewise: "gatewise train imdb --recipe tutorial" },
+	});
+
+	function drawSequence() {
+		const { network, held } = run;
+		const T = setting.distance + 1;
+		const pair = [0, 1].map((symbol) => forward(network, probe(symbol), held));
+		const [shown] = pair;
+		const top = 52;
+		const memoryTop = top + UNITS * ROW + 34;
+		const width = sequence.fit(memoryTop + 88);
+		const each = (width - EDGE - NAMES) / T;
+		const x = (t) => EDGE + each * t;
+		const between = each < 12 ? [text(x((T + 1) / 2), 18, `${setting.distance} others`, "muted")] : others.slice(0, setting.distance).map((id, t) => text(x(t + 1.5), 18, SYMBOLS[id], each < 15 ? "t14 muted" : "muted"));
+		symbols.replaceChildren(text(x(0.5), 18, "A/B", "bold"), ...between);
+		let mean = 0;
+		while (cells.children.length < UNITS * T) cells.append(svg("rect", { height: ROW - 1 }));
+		while (cells.children.length > UNITS * T) cells.lastChild.remove();
+		for (let k = 0; k < UNITS; k += 1) {
+			for (let t = 0; t < T; t += 1) {
+				const f = shown.gates[4 * t * UNITS + UNITS + k];
+				mean += f / (UNITS * T);
+				const cell = cells.children[k * T + t];
+				setAttr(cell, "x", Math.round(10 * x(t)) / 10);
+				setAttr(cell, "y", top + k * ROW);
+				setAttr(cell, "width", Math.max(1, Math.round(10 * (each - 1)) / 10));
+				setAttr(cell, "fill", colourOf(f, "gate"));
+			}
+		}
+		setText(gateName, `Forget gates: mean ${fmt(mean)}${setting.held ? "" : `, at the start ${setting.bias === 3 ? "0.95" : "0.73"}`}`);
+		setAttr(gateName, "x", EDGE);
+		// The unit whose part of the logit differs most between A and B.
+		const gap = (k) => Math.abs(network.weight[k] * (pair[0].h[(T - 1) * UNITS + k] - pair[1].h[(T - 1) * UNITS + k]));
+		const unit = [...network.weight.keys()].reduce((a, b) => (gap(b) > gap(a) ? b : a));
+		const steps = Array.from({ length: T }, (_, t) => t);
+		const range = Math.max(1, ...pair.flatMap(({ c }) => steps.map((t) => Math.abs(c[t * UNITS + unit]))));
+		const y = (c) => memoryTop + 44 - (40 * c) / range;
+		const ends = pair.map(({ c }) => y(c[(T - 1) * UNITS + unit]));
+		const apart = Math.max(0, 18 - Math.abs(ends[0] - ends[1])) / 2;
+		const lines = pair.flatMap(({ c, logit }, symbol) => {
+			const p = sigmoid(logit);
+			const right = p > 0.5 === (symbol === 1);
+			const sure = Math.abs(p - 0.5) > 0.05;
+			const shift = ends[symbol] < ends[1 - symbol] || (ends[0] === ends[1] && symbol) ? -apart : apart;
+			return [svg("path", { class: symbol ? "trace other" : "trace", d: path(steps.map((t) => [x(t + 0.5), y(c[t * UNITS + unit])])) }),
+				text(x(T) + 6, ends[symbol] + 5 + shift, `${SYMBOLS[symbol]}: P(${SYMBOLS[symbol]}) = ${fmt(symbol ? p : 1 - p)} ${sure ? (right ? "✓" : "✗") : ""}`, `t14 ${sure ? (right ? "plus" : "minus") : "muted"}`, "start")];
+		});
+		memory.replaceChildren(svg("path", { class: "axis", d: `M${EDGE},${y(0)}H${x(T)}` }), text(EDGE - 6, y(0) + 5, "0", "t14 muted", "end"), ...lines);
+		setText(memoryName, `Memory c of unit ${unit + 1}: first symbol A, dashed B`);
+		setAttr(memoryName, "x", EDGE);
+		setAttr(memoryName, "y", memoryTop - 10);
+	}
+
+	const nameOf = ({ setting: { distance: d, held, bias: b } }) => `${d}, ${held ? "f = 1/2" : b === 3 ? "bias 3" : "learned"}`;
+	function drawCharts() {
+		for (const [chart, name] of [[loss, "loss"], [accuracy, "accuracy"]]) {
+			const points = (one) => one.curve.map((_, n) => [n + 1, recent(one, name, n + 1)]);
+			const lines = [{ class: "now", points: points(run) }];
+			if (before) lines.unshift({ class: "ghost", points: points(before) });
+			chart.draw({ lines, xs: [1, LAST], xName: "step" });
+		}
+		const points = (name) => own.history.map((row) => [row.epoch, row[name]]);
+		epochs.draw({
+			lines: [{ class: "ghost", points: points("accuracy"), name: "training" }, { class: "now", points: points("val_accuracy"), name: "validation", at: 3, below: true }],
+			xs: [1, own.history.length], xName: "epoch", mark: { x: own.bestEpoch, name: "kept" }, dots: TUTORIAL,
+		});
+	}
+
+	return {
+		draw() {
+			if (!run) return;
+			drawSequence();
+			drawCharts();
+			gate.set(setting.held);
+			bias.set(setting.bias);
+			distance.set(setting.distance);
+			setText(start, playing ? "Pause" : run.curve.length < LAST ? "Train" : "Train again");
+			const n = run.curve.length;
+			setText(progress, n ? `step ${n}: loss ${fmt(recent(run, "loss"))}, accuracy ${fmt(recent(run, "accuracy"))}${before ? `; grey: ${nameOf(before)}` : ""}` : "not trained yet");
+		},
+		show() {
+			if (!run) restart({});
+			if (matchMedia("(prefers-reduced-motion: reduce)").matches) pause();
+		},
+		hide: pause,
+	};
+}
+
+export const chapter = { id: "learning", title: "Learning", bar: false, mount };

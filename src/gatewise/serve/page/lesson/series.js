@@ -1,0 +1,150 @@
+// Chapter 7: a series of numbers through the same cell, by an LSTM that trains when the chapter opens.
+
+import { el, fmt, setAttr, setText, svg } from "../dom.js";
+import { createNetwork, createTraining, forward, prefixLogits, seeded, sigmoid } from "../trainer.js";
+import { createPicture, path, text } from "./figure.js";
+import { handle, page, question, slider, term } from "./parts.js";
+import { firstHigher, seriesOf, STEPS } from "./tasks.js";
+
+const UNITS = 8;
+const BATCHES = 300;
+const FRAME = 10; // milliseconds of training in a frame
+const [EDGE, RIGHT] = [44, 12];
+const LIFT = 16; // of the grip over its peak
+const FIRST = 10; // the step of the first peak
+const START = { first: 1.1, second: 0.7, gap: 18 };
+const HEIGHTS = { min: 0.3, max: 1.5, step: 0.05 };
+
+function mount(element, lesson) {
+	const network = createNetwork({ inputs: 1, units: UNITS, seed: 12, forgetBias: 3 });
+	const training = createTraining(network, firstHigher(seeded(112)), { rate: 0.02 });
+	const accuracies = [];
+	let place = { ...START };
+	let timer = 0;
+
+	const trained = () => accuracies.length >= BATCHES;
+	function frame() {
+		const end = performance.now() + FRAME;
+		do accuracies.push(training.next().accuracy); while (performance.now() < end && !trained());
+		timer = trained() ? 0 : requestAnimationFrame(frame);
+		lesson.draw();
+	}
+
+	function move(patch) {
+		place = { ...place, ...patch };
+		lesson.draw();
+	}
+	const optionsOf = (name, label, more) => ({ label, value: place[name], onInput: (x) => move({ [name]: x }), reset: () => move({ [name]: START[name] }), ...more });
+	const numbers = {
+		first: handle(optionsOf("first", "Height of the first peak", HEIGHTS)),
+		second: handle(optionsOf("second", "Height of the second peak", HEIGHTS)),
+		gap: handle(optionsOf("gap", "Steps between the peaks", { min: 7, max: STEPS - FIRST - 4, step: 1, format: String })),
+	};
+
+	const tints = svg("g", { "data-wire": "attribution" });
+	const axes = svg("g", {});
+	const line = svg("path", { class: "trace", "data-wire": "x" });
+	const prefix = svg("g", { "data-wire": "prefix" });
+	const bars = svg("g", { "data-wire": "attribution" });
+	const memory = svg("g", { "data-wire": "memory" });
+	const grips = { first: svg("g", {}), second: svg("g", {}) };
+	const picture = createPicture("The series, the answer after each step, its attribution and the memory, on one axis of time", tints, axes, line, prefix, bars, memory, ...Object.values(grips));
+	let width = 800;
+	const each = () => (width - EDGE - RIGHT) / STEPS;
+	const x = (t) => EDGE + each() * (t + 0.5);
+	let heightAt = (y) => y; // of the series in the picture
+	const setGrip = Object.fromEntries(Object.keys(grips).map((name) => [name, slider(grips[name], optionsOf(name, `Height of the ${name} peak in the picture`, { ...HEIGHTS, vertical: true, at: (event) => heightAt(picture.at(event)[1] + LIFT) }))]));
+	const heading = el("b", { class: "p" });
+	const progress = el("span", { class: "muted" });
+
+	const further = el("p", { class: "further" }, "Then: ", el("a", { href: "index.html" }, "the lab"), " for any model; ", el("code", {}, "docs/tutorial.md"), " trains this one; ", el("code", {}, "pip install gatewise"));
+
+	page(element, lesson, "series", {
+		prose: [
+			["An LSTM reads any ", term("x", "time series"), ": a step is then a number and not a word. There is no embedding; the number is x."],
+			["Which of two peaks is higher? The first has the height ", numbers.first.element, ", the second, ", numbers.gap.element, " steps later, ", numbers.second.element, ". The ", term("prefix", "line"), " is the answer after each step, the ", term("attribution", "bars"), " are its changes."],
+			[`${UNITS} units, trained in your browser as the chapter opened.`],
+		],
+		question: question({
+			ask: "Swap the heights: the same numbers in another order. P becomes:",
+			options: ["the same", "about 1 − P", "1/2"],
+			answer() {
+				move({ first: place.second, second: place.first });
+				return { right: 1, text: "Mean and maximum are as before. Only the order differs, and the memory holds it." };
+			},
+		}),
+		why: ["At the second peak the ", term("memory", "memory c"), " still holds the height of the first: the band is c for the heights 0.3 to 1.5."],
+		figure: el("div", {}, el("p", { class: "seriesanswer" }, "P(first is higher) =", heading, progress), el("div", {}, picture.node), further),
+		code: { keras: "Sequential([Input((44, 1)), LSTM(8), Dense(1, activation=\"sigmoid\")])", gatewise: "gw.train(arrays, labels)" },
+	});
+
+	/** A row of the picture: its name, its zero line, and y of a value. */
+	const row = (top, height, [low, high], name, ticks) => {
+		const y = (value) => top + (height * (high - value)) / (high - low);
+		axes.append(text(EDGE, top - 8, name, "t14", "start"), ...ticks.flatMap((value) => [
+			svg("path", { class: "thin", d: `M${EDGE},${y(value)}H${width - RIGHT}` }), text(EDGE - 6, y(value) + 5, value === 0.5 ? "1/2" : fmt(value, 0), "t14 muted", "end")]));
+		return y;
+	};
+	const steps = Array.from({ length: STEPS }, (_, t) => t);
+	const largest = (values) => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+
+	/** The unit whose memory before the second peak changes most with the height of the first, and c at the smallest and the largest. */
+	function holder(second) {
+		const runs = [HEIGHTS.min, HEIGHTS.max].map((height) => forward(network, seriesOf([[FIRST, height], [second, place.second]], seeded(7))).c);
+		const changes = Array.from(network.weight, (_, k) => Math.abs(runs[0][(second - 4) * UNITS + k] - runs[1][(second - 4) * UNITS + k]));
+		const unit = changes.indexOf(Math.max(...changes));
+		return { unit, ends: runs.map((c) => steps.map((t) => c[t * UNITS + unit])) };
+	}
+
+	function draw() {
+		const second = FIRST + place.gap;
+		const series = seriesOf([[FIRST, place.first], [second, place.second]], seeded(7));
+		const run = forward(network, series);
+		const logits = prefixLogits(network, run);
+		const scores = logits.map((logit, t) => logit - (t ? logits[t - 1] : network.denseBias[0]));
+		const p = sigmoid(run.logit);
+		setText(heading, fmt(p));
+		heading.dataset.side = p > 0.5 ? "for" : "against";
+		const recent = accuracies.slice(-10);
+		setText(progress, `${trained() ? "trained on" : "in training:"} ${accuracies.length} batches of 32 made-up series, accuracy ${fmt(recent.reduce((a, b) => a + b, 0) / Math.max(1, recent.length))}`);
+		width = picture.fit(474);
+		axes.replaceChildren();
+		const value = row(26, 120, [-0.3, 1.7], "The series x", [0, 1]);
+		heightAt = (y) => -0.3 + (2 * (146 - y)) / 120;
+		const answer = row(184, 64, [0, 1], "P(first is higher) after each step", [0, 0.5, 1]);
+		const size = Math.max(1, largest(scores));
+		const score = row(284, 64, [-size, size], "Attribution: change of the logit by a step", [0]);
+		const { unit, ends } = holder(second);
+		const height = Math.max(0.5, largest(run.c), ...ends.map(largest));
+		const cell = row(382, 70, [-height, height], `Memory c; bold: unit ${unit + 1}, band: other first heights`, [0]);
+		axes.append(text(x(0), 468, "step 1", "t14 muted", "start"), text(x(STEPS - 1), 468, String(STEPS), "t14 muted"));
+		const side = (s) => (s > 0 ? "for" : "against");
+		const strength = (s) => fmt(Math.min(0.5, (0.5 * Math.abs(s)) / size));
+		tints.replaceChildren(...steps.filter((t) => Math.abs(scores[t]) > 0.02 * size).map((t) => svg("rect", { class: side(scores[t]), x: x(t) - each() / 2, y: 26, width: each(), height: 120, "fill-opacity": strength(scores[t]) })));
+		setAttr(line, "d", path(steps.map((t) => [x(t), value(series[t])])));
+		prefix.replaceChildren(svg("path", { class: "trace", d: path(steps.map((t) => [x(t), answer(sigmoid(logits[t]))])) }), svg("circle", { class: "end", cx: x(STEPS - 1), cy: answer(p), r: 4 }));
+		bars.replaceChildren(...steps.map((t) => svg("rect", { class: side(scores[t]), x: x(t) - each() / 2 + 1, y: Math.min(score(0), score(scores[t])), width: Math.max(1, each() - 2), height: Math.abs(score(scores[t]) - score(0)) })));
+		const trace = (k) => svg("path", { class: k === unit ? "trace" : "trace others", d: path(steps.map((t) => [x(t), cell(run.c[t * UNITS + k])])) });
+		const edge = (n) => steps.map((t) => [x(t), cell(ends[n][t])]);
+		memory.replaceChildren(svg("path", { class: "band", d: path([...edge(0), ...edge(1).reverse()]) }), ...[...network.weight.keys()].filter((k) => k !== unit).map(trace), trace(unit));
+		for (const [name, t] of [["first", FIRST], ["second", second]]) {
+			const [px, py] = [x(t), value(place[name]) - LIFT];
+			grips[name].replaceChildren(svg("circle", { class: "grip", cx: px, cy: py, r: 10 }), text(px + 16, py + 5, `${name} ${fmt(place[name])}`, "t14 bold", "start"), svg("rect", { class: "reach", x: px - 22, y: py - 22, width: 44, height: 44 }));
+			setGrip[name](place[name]);
+		}
+		for (const [name, one] of Object.entries(numbers)) one.set(place[name]);
+	}
+
+	return {
+		draw,
+		show() {
+			if (!trained()) timer ||= requestAnimationFrame(frame);
+		},
+		hide() {
+			cancelAnimationFrame(timer);
+			timer = 0;
+		},
+	};
+}
+
+export const chapter = { id: "series", title: "Series of numbers", bar: false, mount };
