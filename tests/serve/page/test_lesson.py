@@ -78,6 +78,11 @@ def test_each_chapter_is_one_screen_and_its_first_drag_changes_a_number(visit: V
         options.first.click()
         assert page.inner_text(".said")[:4] in ("Righ", "No. "), chapter
         assert page.locator(".question .right").count() == 1
+        if chapter == "memory":  # the measured unit holds what the word changed, seven words later
+            found_shares = re.search(
+                r"f alone leaves (0\.\d\d) of it. Yet c has (\d\.\d\d) of", page.inner_text(".said")
+            )
+            assert found_shares and float(found_shares[1]) < 0.3 and float(found_shares[2]) > 0.9
         assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight"), f"{chapter}, answered"
         found += shown(page)
         assert not re.search(r"\b(undefined|null|NaN|false|true)\b", found), chapter

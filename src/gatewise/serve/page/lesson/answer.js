@@ -68,7 +68,7 @@ function mount(element, lesson) {
 			options: ["Its rows are shorter", "It has fewer rows"],
 			answer: () => ({ right: 1, text: `Ids end at ${whole(info.vocabSize - 1)}: ${whole(info.vocabSizeBefore - info.vocabSize)} of the tutorial’s ${whole(info.vocabSizeBefore)} rows are never read.` }),
 		}),
-		why: ["The last h has all words behind it, so one sum is enough. Cross-entropy then compares P with the label of the review."],
+		why: ["The last h depends on all words, so one sum is enough. In training, cross-entropy compares P with the label."],
 		figure: el("div", {}, strip, el("div", { class: "detail" }, el("div", { class: "stage" }, rows, detail.node, heat.node), caption), equation),
 		code: { keras: "Embedding(88588, 32), LSTM(100), Dense(1, activation=\"sigmoid\")", gatewise: "gatewise train imdb --recipe tutorial" },
 	});
@@ -168,6 +168,7 @@ function mount(element, lesson) {
 			number.set(lastOf(run)[unit()]);
 			drawStrip(run);
 			setAttr(heat.node, "class", isMatrix ? "heat" : "heat hiddenpart");
+			setAttr(rows, "class", isMatrix && run.T <= MOST_ROWS ? "rownames" : "hiddenpart");
 			rows.replaceChildren(...(isMatrix && run.T <= MOST_ROWS ? lesson.names().map((name) => el("span", {}, name)) : []));
 			setAttr(detail.node, "class", isMatrix ? "picture hiddenpart" : "picture");
 			setAttr(grip, "class", open === "dense" ? "slider" : "slider hiddenpart");

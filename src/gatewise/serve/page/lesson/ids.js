@@ -47,6 +47,7 @@ function mount(element, lesson) {
 
 	const cards = el("div", { class: "cards", role: "group", "aria-label": "The words and their ids" });
 	const axis = svg("g", {});
+	const about = el("p", { class: "muted" });
 	const cut = svg("g", { class: "cut", "data-wire": "unk" });
 	const ranks = createPicture("The words of the text on a scale of ids", axis, cut);
 	const setCut = slider(cut, { label: "num_words", ...limits, onInput: change, at: (event) => 4 * ((ranks.at(event)[0] - EDGE) / (width - 2 * EDGE)) });
@@ -69,7 +70,7 @@ function mount(element, lesson) {
 			answer: () => ({ right: 1, text: "Rank 1, after the four special ids 0 to 3." }),
 		}),
 		why: ["An id is a name, not a size. The rows are learned: words with the same effect on the prediction get similar rows."],
-		figure: el("div", {}, cards, el("div", {}, ranks.node), el("div", { class: "row", "data-wire": "row" }, rowName, el("div", {}, row.node), near)),
+		figure: el("div", {}, cards, about, el("div", {}, ranks.node), el("div", { class: "row", "data-wire": "row" }, rowName, el("div", {}, row.node), near)),
 		code: { keras: "(x, y), (x_test, y_test) = imdb.load_data(num_words=10000)", gatewise: "gw.text.keras_encode(text, index, num_words=10_000)" },
 	});
 
@@ -83,6 +84,10 @@ function mount(element, lesson) {
 			parts.card = button("", { class: "card", onclick: () => ((selected = n), lesson.draw()) }, parts.word, parts.id);
 			places.push(parts);
 		}
+		const unknown = ids.filter((id) => read(id) === UNKNOWN).length;
+		setText(about, lesson.isReview()
+			? "X_train[5]. Equally frequent words can have another id in Keras: “russian” has 1766."
+			: `${ids.length} ids, START first; ${unknown} ${unknown === 1 ? "word is" : "words are"} UNK.`);
 		cards.replaceChildren(...places.slice(0, names.length).map(({ card }) => card));
 		names.forEach((name, n) => {
 			const { card, word, id } = places[n];

@@ -65,6 +65,7 @@ export function slider(node, { label, min, max, step, value, format = (x) => fmt
 	node.addEventListener("pointerdown", (event) => {
 		if (event.button) return;
 		event.preventDefault();
+		node.closest(".chapter")?.classList.add("touched");
 		node.focus({ preventScroll: true });
 		node.setPointerCapture(event.pointerId);
 		from = { x: event.clientX, y: event.clientY, value: now };

@@ -36,6 +36,7 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		draw: () => draw(),
 		/** The text that is shown: that of the reader, else that of the chapter. */
 		text: () => state.text ?? (current()?.chapter.review ? reviewText(model) : TEXTS[0][2]),
+		isReview: () => lesson.text() === reviewText(model),
 		/** What the model reads of it: {words, ids, offset}; of a long text its last words. */
 		encoded: () => lesson.cached("encoded", () => {
 			const found = model.encode(lesson.text());
@@ -145,9 +146,10 @@ function createBar(root, lesson) {
 	return () => {
 		const text = lesson.text();
 		if (input.value !== text) input.value = text;
-		const example = TEXTS.find((one) => one[2] === text)?.[0] ?? (text === reviewText(lesson.model) ? "review" : "own");
+		const example = TEXTS.find((one) => one[2] === text)?.[0] ?? (lesson.isReview() ? "review" : "own");
 		if (select.value !== example) select.value = example;
 		const [now, before] = [lesson.shown().probability, lesson.plain().probability];
+		if (number.textContent && number.textContent !== fmt(now)) announce(`P(${positive}) = ${fmt(now)}`);
 		setText(number, fmt(now));
 		setText(label, Math.abs(now - 0.5) <= 0.05 ? "undecided" : now > 0.5 ? positive : negative);
 		setAttr(root, "data-side", now > 0.5 ? "for" : "against");
