@@ -8,24 +8,18 @@ from typing import Any
 import pytest
 
 from gatewise.model import bundled
-from gatewise.model.model import Model, load
-from gatewise.serve.lstm_file import lstm_file
+from gatewise.model.model import load
 from tests.serve.page.conftest import Visit, Watched
 
+WORDS = [  # of the tutorial, which a reader finds without docs
+    *("sigmoid", "remember", "forget", "new memory", "tanh", "id", "START", "UNK", "PAD", "1,000 steps", "embedding"),
+    *("2,834,816", "53,200", "101", "P = σ(w · h + b)", "cross-entropy", "Adam", "in Keras", "in gatewise"),
+    *("batch 64", "0.81556", "time series", "pip install gatewise"),
+]
 CHAPTERS = ("ids", "pads", "memory", "gates", "answer", "learning", "series")
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load(bundled.folder("tutorial"))
-
-
-@pytest.fixture(scope="module")
-def file(model: Model) -> bytes:
-    return lstm_file(model)
-
-
-def open_lesson(visit: Visit, file: bytes, fragment: str = "", **size: Any) -> Watched:
+def open_lesson(visit: Visit, fragment: str = "", **size: Any) -> Watched:
     watched = visit("text", **size)
     watched.page.goto(f"{watched.home}/lesson.html#{fragment}")
     watched.page.wait_for_function("() => globalThis.lesson?.state.chapter")
@@ -47,8 +41,8 @@ def shown(page: Any) -> str:
     return f"{page.inner_text('#bar')}\n{page.inner_text('main')}"
 
 
-def test_each_chapter_is_one_screen_and_its_first_drag_changes_a_number(visit: Visit, file: bytes) -> None:
-    watched = open_lesson(visit, file)
+def test_each_chapter_is_one_screen_and_its_first_drag_changes_a_number(visit: Visit) -> None:
+    watched = open_lesson(visit)
     page = watched.page
     found = ""
     for chapter in CHAPTERS:
@@ -82,32 +76,18 @@ def test_each_chapter_is_one_screen_and_its_first_drag_changes_a_number(visit: V
             found_shares = re.search(
                 r"f alone leaves (0\.\d\d) of it. Yet c has (\d\.\d\d) of", page.inner_text(".said")
             )
-            assert found_shares and float(found_shares[1]) < 0.3 and float(found_shares[2]) > 0.9
+            assert found_shares
+            assert float(found_shares[1]) < 0.3
+            assert float(found_shares[2]) > 0.9
         assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight"), f"{chapter}, answered"
         found += shown(page)
         assert not re.search(r"\b(undefined|null|NaN|false|true)\b", found), chapter
-    for word in (
-        *(
-            "sigmoid",
-            "remember",
-            "forget",
-            "new memory",
-            "tanh",
-            "id",
-            "START",
-            "UNK",
-            "PAD",
-            "1,000 steps",
-            "embedding",
-        ),
-        *("2,834,816", "53,200", "101", "P = σ(w · h + b)", "Cross-entropy", "Adam", "in Keras", "in gatewise"),
-        *("cross-entropy", "batch 64", "0.81556", "time series", "pip install gatewise"),
-    ):
+    for word in WORDS:
         assert word in found.replace("\u00a0", " "), word
 
 
-def test_the_numbers_are_those_of_the_model(visit: Visit, file: bytes, model: Model) -> None:
-    watched = open_lesson(visit, file, "memory")
+def test_the_numbers_are_those_of_the_model(visit: Visit) -> None:
+    watched, model = open_lesson(visit, "memory"), load(bundled.folder(bundled.TUTORIAL))
     page = watched.page
     for text in (
         "I was bored.",
@@ -133,8 +113,8 @@ def test_the_numbers_are_those_of_the_model(visit: Visit, file: bytes, model: Mo
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (820, "light"), (1920, "light")])
-def test_no_chapter_scrolls_sideways(visit: Visit, file: bytes, width: int, scheme: str) -> None:
-    watched = open_lesson(visit, file, width=width, height=844, scheme=scheme)
+def test_no_chapter_scrolls_sideways(visit: Visit, width: int, scheme: str) -> None:
+    watched = open_lesson(visit, width=width, height=844, scheme=scheme)
     page = watched.page
     page.select_option("#bar select", "review")
     for chapter in CHAPTERS:
@@ -142,8 +122,8 @@ def test_no_chapter_scrolls_sideways(visit: Visit, file: bytes, width: int, sche
         assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), chapter
 
 
-def test_a_word_and_a_gate_by_keyboard(visit: Visit, file: bytes) -> None:
-    watched = open_lesson(visit, file, "memory")
+def test_a_word_and_a_gate_by_keyboard(visit: Visit) -> None:
+    watched = open_lesson(visit, "memory")
     page = watched.page
     page.focus(".word[aria-checked=true]")
     page.keyboard.press("ArrowRight")
@@ -165,8 +145,8 @@ def test_a_model_that_does_not_load_is_said(visit: Visit) -> None:
     assert "tutorial.lstm is missing: the server answered 404" in watched.page.inner_text("main")
 
 
-def test_a_link_holds_the_chapter_and_the_text(visit: Visit, file: bytes) -> None:
-    watched = open_lesson(visit, file, "gates&t=I+was+never%20bored%20%26%20glad")
+def test_a_link_holds_the_chapter_and_the_text(visit: Visit) -> None:
+    watched = open_lesson(visit, "gates&t=I+was+never%20bored%20%26%20glad")
     page = watched.page
     assert page.input_value("#bar input") == "I was never bored & glad"
     page.click("nav a[href='#memory']")
