@@ -169,4 +169,4 @@ function strongest(lesson, count) {
 	return best;
 }
 
-export const chapter = { id: "ids", title: "Words as numbers", review: true, mount };
+export const chapter = { id: "ids", title: "Words as numbers", short: "Words", review: true, mount };

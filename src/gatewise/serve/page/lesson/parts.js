@@ -19,8 +19,7 @@ export function page(element, lesson, id, { prose, question, why, figure, code }
 		el("div", { class: "notes" }, el("p", { class: "why" }, el("b", {}, "Why? "), ...why), el("div", { class: "code" }, line("in Keras", code.keras), line("in gatewise", code.gatewise))),
 		el("nav", { class: "turn", "aria-label": "Next chapter" },
 			before && el("a", { href: `#${before.id}`, "aria-label": `Back to ${before.title}` }, "←"),
-			after ? el("a", { class: "next", href: `#${after.id}` }, `${after.title} →`) : el("a", { class: "next", href: "index.html" }, "The lab →"),
-			after ? null : el("p", { class: "further" }, "Your own texts: ", el("code", {}, "pip install gatewise"), ", then docs/tutorial.md")));
+			after ? el("a", { class: "next", href: `#${after.id}` }, `${after.title} →`) : el("a", { class: "next", href: "index.html" }, "The lab →")));
 	element.addEventListener("focusin", light);
 	element.addEventListener("focusout", () => lightOnly(element, null));
 	element.addEventListener("pointerover", light);

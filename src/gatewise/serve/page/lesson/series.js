@@ -147,4 +147,4 @@ function mount(element, lesson) {
 	};
 }
 
-export const chapter = { id: "series", title: "Series of numbers", bar: false, mount };
+export const chapter = { id: "series", title: "Series of numbers", short: "Series", bar: false, mount };

@@ -2,7 +2,7 @@
 
 import { announce, el, fmt, oncePerFrame, safeText, setAttr, setText } from "../dom.js";
 
-/** The default texts. `review`: the words that stay of the tutorial's X_train[5] are those of its ids. */
+/** Texts by id: their name and the text; the first is that of the chapters. */
 export const TEXTS = [
 	["turn", "From bad to good", "A boring start, but the end of this film is excellent."],
 	["back", "From good to bad", "An excellent start, but the rest of the film is awful."],
@@ -13,14 +13,15 @@ const MAX_WORDS = 60; // that a figure shows
 const MAX_LENGTH = 2000; // characters of a text
 
 /**
- * chapters: [{id, title, bar, mount(element, lesson) -> {draw, show, hide}}]. The chapter of the address is shown, else the
- * first one. Returns the lesson.
+ * chapters: [{id, title, short, bar, review, mount(element, lesson) -> {run, draw, show, hide}}]. short: the title in the list
+ * of chapters, if another; bar: false without text and prediction; review: its text is that of the tutorial. run(): the run
+ * whose prediction is shown, if not that with the changes of the state. The chapter of the address is shown, else the first.
  */
 export function createLesson(model, chapters, { nav, bar, main }) {
-	const state = { chapter: null, text: null, t: null, unit: null, changes: [], review: "" };
+	const state = { chapter: null, text: null, t: null, unit: null, changes: [] };
 	const mounted = new Map();
 	const runs = new Map();
-	const links = chapters.map(({ id, title }, n) => el("a", { href: `#${id}` }, el("b", {}, n + 1), el("span", {}, title)));
+	const links = chapters.map(({ id, title, short }, n) => el("a", { href: `#${id}`, "aria-label": `${n + 1} ${title}` }, el("b", {}, n + 1), el("span", {}, short ?? title)));
 	nav.append(el("ol", {}, links.map((link) => el("li", {}, link))));
 
 	const lesson = {
