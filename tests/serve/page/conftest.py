@@ -35,6 +35,7 @@ TEXTS = [
     "The first hour is slow, the jokes are flat, yet the last ten minutes are honest.",
 ]
 TEXT = "I was never bored, not a bad film"
+SERIES = "#t=1+2%0A2+1%0A0+1"
 LINK = "#t=I+was+never+bored%2C+not+a+bad+film"
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -241,6 +242,19 @@ def first_of(page: Any, held: list[Any]) -> Any:
             return held[0]
         page.wait_for_timeout(50)
     pytest.fail("no request came")
+
+
+def choose(page: Any, item: str) -> None:
+    """Press a button of the menu."""
+    page.click("#menubutton")
+    page.click(f"#{item}")
+
+
+def press_word(page: Any, n: int, tap: bool = False) -> None:
+    """Press word n of the text: the editor lies above the words."""
+    box = page.locator(f"#words [data-word='{n}']").bounding_box()
+    place = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    (page.touchscreen.tap if tap else page.mouse.click)(*place)
 
 
 def hold(page: Any, *parts: str) -> list[Any]:

@@ -17,6 +17,7 @@ from tests.serve.page.conftest import (
     HOSTILE,
     Visit,
     Watched,
+    choose,
     deep_model,
     known_model,
     number_model,
@@ -91,7 +92,7 @@ def test_all_views_of_fixed_texts(texts: str, watch: Visit) -> None:
     watched = watch(texts)
     page = open_file(watched)
     model, example = known_model(), known_model().trace(INPUTS[1])
-    page.click("#examples button >> nth=1")
+    page.select_option("#examples", "1")
     watched.settle()
     assert page.input_value("#text") == INPUTS[1]
     assert page.get_attribute("#text", "readonly") is not None
@@ -105,6 +106,7 @@ def test_all_views_of_fixed_texts(texts: str, watch: Visit) -> None:
         found = page.evaluate("k => gatewise.store.get().data.unitOf.get(k)", unit)
         for name in "ifgoch":
             np.testing.assert_allclose(found[name], getattr(example.lstms[0], name)[:, unit], atol=1e-4)
+    page.locator("#heatmap").scroll_into_view_if_needed()
     page.wait_for_selector(".map canvas")
     page.click("#heatmap button:has-text('As a table')")
     page.wait_for_selector(".tablebox table")
@@ -143,7 +145,7 @@ def test_units_without_a_record_of_their_own(
 
 def test_two_of_its_texts_are_compared(texts: str, watch: Visit) -> None:
     page = open_file(watch(texts))
-    page.click("#comparebutton")
+    choose(page, "comparebutton")
     page.select_option("#compare select", INPUTS[1])
     page.wait_for_function("() => document.querySelector('#compare .status').textContent.includes('differ')")
     assert page.locator("#compare textarea").count() == 0
@@ -175,9 +177,9 @@ def test_series(static: Callable[..., str], watch: Visit, make: Callable[[], Mod
     inputs[1][2, 0] = np.nan
     watched = watch(static(model, inputs))
     page = open_file(watched)
-    page.click("#examples button:has-text('Series 2')")
+    page.select_option("#examples", "1")
     watched.settle()
-    assert page.locator(".words .word").count() == 9
+    assert page.locator("#line rect.band").count() == 9
     for layer in range(len(model.architecture.layers)):
         page.evaluate("n => gatewise.store.set({ layer: n, u: 3 })", layer)
         watched.settle()

@@ -21,10 +21,11 @@ LEVELS = [
     {"lesson/chart", "lesson/parts", "lesson/sentence", "lesson/shell"},
     {"lesson/figure", "lesson/tasks"},
     {"docs", "main", "report"},
-    {"explanation", "figure", "compare", "link", "tour"},
-    {"exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction", "keys", "stream"},
-    {"cell", "heatmap", "loader", "series", "localapi", "localworker", "staticapi", "textview", "theme"},
-    {"api", "cellmath", "cellshape", "colour", "examples", "heatmapdata", "localview"}
+    {"explanation", "figure", "compare", "link"},
+    {"details", "exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction", "keys"}
+    | {"stream", "strip"},
+    {"cell", "heatmap", "line", "loader", "localapi", "localworker", "staticapi", "textview", "theme"},
+    {"api", "cellmath", "cellshape", "colour", "editor", "examples", "heatmapdata", "localview"}
     | {"heatmapunits", "linkfit", "url", "value", "words"},
     {"store"},
     {"dom", "files", "lstm", "trainer"},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.explain import Clamp
-from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, Watched, first_of, hold, known_model
+from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, Watched, choose, first_of, hold, known_model
 
 
 def number(text: str) -> float:
@@ -61,9 +61,8 @@ def test_the_line_has_a_point_at_every_word_of_a_long_text(visit: Visit) -> None
     trace = model.trace(text)
     assert (found["stride"], len(found["probability"])) == (1, len(trace) + 1)
     np.testing.assert_allclose(found["score"], trace.score(trace.prefix_logits), atol=2e-6)
-    assert "Line: prediction up to each word" in page.inner_text("#words .caption")
-    assert "every" not in page.inner_text("#words .caption")
-    assert page.locator("#words circle.dot").count() == 0
+    assert page.inner_text("#line .caption >> span >> nth=0") == "P(good) after each word"
+    assert page.locator("#line circle.dot").count() == 0
 
 
 @pytest.mark.parametrize("name", ["text", "wide"])
@@ -76,10 +75,10 @@ def test_page_terminal_and_report_name_the_same_most_important_unit(visit: Visit
         trace = model.trace(text)
         differ += int(np.abs(trace.contributions).sum(axis=0).argmax()) != trace.top_unit
         assert page.evaluate("() => gatewise.selectedUnit(gatewise.store.get())") == trace.top_unit
-        assert f"· unit {trace.top_unit}" in page.inner_text("#unit .unitline")
-        first = page.locator("#unit select[aria-label='Units with the largest effect'] option").nth(1).inner_text()
-        effect = number(first.split("effect ")[1].rstrip(")"))
-        assert first.split()[0] == str(trace.top_unit)
+        assert f"unit {trace.top_unit} of" in page.inner_text("#unit .unitline")
+        first = page.locator("#unit select[aria-label=Unit] option").first.inner_text()
+        effect = number(first.split("effect ")[1])
+        assert first.split()[1] == f"{trace.top_unit},"
         assert effect == pytest.approx(trace.contributions[:, trace.top_unit].sum(), abs=0.0051)
     assert differ or name == "text", "the absolute sums name the same units: other texts are needed"
 
@@ -122,56 +121,60 @@ def test_the_attribution_method_can_be_changed_and_shows_its_faithfulness(visit:
     watched, model = visit(), known_model()
     page = watched.open()
     write(watched, TEXT)
-    method = page.locator(".attributionrow select").nth(1)
+    page.click("#details summary >> nth=0")
+    method = page.locator("[aria-label='Attribution method']")
     assert "integrated-gradients (default), comprehensiveness 0.52" in method.inner_text()
     assert "cell-decomposition, not measured" in method.inner_text()
     method.select_option("prefix-difference")
     page.wait_for_function("() => gatewise.store.get().data.attribution.method === 'prefix-difference'")
     scores = page.evaluate("() => gatewise.store.get().data.attribution.scores")
     np.testing.assert_allclose(scores, model.explain(TEXT, "prefix-difference").scores, atol=1e-5)
-    page.click(".about summary")
-    assert "falls by 0.41" in page.inner_text(".about")
-    assert "not a cause" in page.inner_text(".about")
-    page.locator(".attributionrow select").nth(0).select_option("unit")
-    assert "memory c of unit" in page.inner_text("#words .caption")
+    assert "falls by 0.41" in page.inner_text("#details")
+    assert "not a cause" in page.inner_text("#details")
+    page.select_option("text=Colours show >> select", "unit")
+    assert "above 0" in page.inner_text("#words .legend")
 
 
 def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open(f"{LINK}&u=3&w=4&s=1")
     trace = model.trace(TEXT).lstms[0]
-    page.click(".cellnumbers summary")
+    page.evaluate("() => { for (const one of document.querySelectorAll('#details, .cellnumbers')) one.open = true; }")
     shown = [number(x) for x in page.locator(".numbers dd").all_inner_texts()]
     c0, h0 = trace.c[3, 3], trace.h[3, 3]
     i, f, g, o = (float(getattr(trace, gate)[4, 3]) for gate in "ifgo")
     want = [c0, h0, f, i, g, o, f * c0, i * g, trace.c[4, 3], trace.h[4, 3]]
     np.testing.assert_allclose(shown, want, atol=5.1e-4)
     seen = {}
-    page.focus("#steps button >> nth=0")
+    page.focus("#steps [role=tab] >> nth=0")
+    step, reasons = "#steps [aria-selected=true]", set()
     for _ in range(7):
-        seen[page.inner_text(".stepname").lower()] = page.locator(".formula").text_content()
+        assert page.evaluate("() => document.activeElement.ariaSelected") == "true"
+        seen[page.inner_text(step)] = page.locator(".formula").text_content()
+        reasons.add(page.inner_text(".why"))
         page.keyboard.press("ArrowRight")
+    assert len(reasons) == 7
     assert seen == {
-        "1 read": "zf, zi, zg, zo = W xt + U ht−1 + b",
-        "2 forget": "ft = σ(zf)",
-        "3 input": "it = σ(zi),  gt = tanh(zg)",
-        "4 keep": "kept = ft · ct−1",
-        "5 write": "ct = ft · ct−1 + it · gt",
-        "6 output": "ot = σ(zo),  ht = ot · tanh(ct)",
-        "7 pass on": "network logits = dense(pool(h1 … hT))",
+        "1 Read": "zf, zi, zg, zo = W xt + U ht−1 + b",
+        "2 Forget": "ft = σ(zf)",
+        "3 Input": "it = σ(zi),  gt = tanh(zg)",
+        "4 Keep": "kept = ft · ct−1",
+        "5 Write": "ct = ft · ct−1 + it · gt",
+        "6 Output": "ot = σ(zo),  ht = ot · tanh(ct)",
+        "7 Pass on": "network logits = dense(pool(h1 … hT))",
     }
     assert page.locator(".formula sub").count() == 6, "of step 1, at the next word"
-    assert page.inner_text(".stepname").lower() == "1 read"  # of the next word
+    assert page.inner_text(step) == "1 Read"  # of the next word
     assert page.evaluate("() => gatewise.store.get().w") == 5
     page.keyboard.press("End")
-    assert page.inner_text(".stepname").lower() == "7 pass on"
+    assert page.inner_text(step) == "7 Pass on"
 
 
 def test_hovering_shows_values(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open(f"{LINK}&u=3&w=4&o=index")
-    page.locator(".map").scroll_into_view_if_needed()
-    page.wait_for_function("() => document.querySelector('#readout').textContent")
+    page.locator("#heatmap").scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('#readout')?.textContent")
     watched.settle()
     box = page.locator(".map").bounding_box()
     units, words = 12, 9
@@ -180,7 +183,7 @@ def test_hovering_shows_values(visit: Visit) -> None:
     y = box["y"] + (box["height"] - 20) * (unit + 0.5) / units
     page.mouse.move(x, y)
     page.wait_for_function(
-        "() => /^unit 7 ·.*  h /.test(document.querySelector('#readout').textContent)"  # of the unit that is asked for
+        "() => /^unit 7 ·.*  h /.test(document.querySelector('#readout')?.textContent)"  # of the unit that is asked for
     )
     trace = model.trace(TEXT).lstms[0]
     line = page.inner_text("#readout")
@@ -192,14 +195,21 @@ def test_hovering_shows_values(visit: Visit) -> None:
     page.mouse.move(5, 5)
     page.wait_for_function("() => !gatewise.store.get().hover")
     assert page.locator(".words .hovered").count() == 0
-    page.hover(".words .word >> nth=0")
-    assert "word 1 “I” · unit 3" in page.inner_text("#unit")
+    page.evaluate("() => scrollTo(0, 0)")
+    box = page.locator("#words [data-word='0']").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert "unit 3 of 12, at word 1 “I”" in page.inner_text("#unit")
+    assert page.inner_text("#line .readout").startswith("word 1 “I”: ")
+    box = page.locator("svg.line").bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 15, box["y"] + 60)
+    assert page.locator(".words .hovered").inner_text() == "film"
 
 
 def test_the_heat_map_shows_every_gate_and_state_sorted_and_as_a_table(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open(LINK)
     trace = model.trace(TEXT)
+    page.locator("#heatmap").scroll_into_view_if_needed()
     for heatmap in "ifgoh":
         page.click(f".choice button:text-is('{heatmap}')")
         page.wait_for_function("p => gatewise.store.get().data.heatmaps.has(p)", arg=heatmap)
@@ -220,7 +230,8 @@ def test_a_clamp_shows_before_and_after_and_undo_reverts_it(visit: Visit) -> Non
     page = watched.open(f"{LINK}&u=3")
     before = probability_of(page)
     assert before == pytest.approx(model.predict_proba([TEXT])[0, 1], abs=0.0051)
-    page.select_option("#interventions select >> nth=0", "all")
+    page.select_option("[aria-label='What to change']", "f")
+    page.select_option("[aria-label='Where to change it']", "all all")
     page.focus("input[aria-label='Clamp the forget gate f']")
     page.keyboard.press("End")
     page.wait_for_function("() => gatewise.store.get().data.changed")
@@ -231,28 +242,29 @@ def test_a_clamp_shows_before_and_after_and_undo_reverts_it(visit: Visit) -> Non
     shown = number(note.split("= ")[1].split(" ")[0])
     assert shown == pytest.approx(before, abs=0.011)
     assert "f of all units clamped to 1.00" in page.inner_text("#interventions .chips")
-    assert page.locator("#words path.beforeline").count() == 1
+    assert page.locator("#line path.beforeline").count() == 1
     assert page.locator("#cell .clamped").count() == 1
+    page.select_option("[aria-label='What to change']", "h")
     page.click("#interventions button:has-text('Ablate unit 3')")
     page.wait_for_function("() => gatewise.store.get().data.changed?.applied.length === 2")
     watched.settle()
     both = model.intervene(TEXT, [Clamp("f", 1.0), Clamp("o", 0.0, 3, pads=True)]).probabilities()[1][1]
     assert probability_of(page) == pytest.approx(both, abs=0.0051)
-    page.click("#interventions button:text-is('undo')")
+    page.click("#interventions button:text-is('Undo')")
     page.wait_for_function("() => gatewise.store.get().changes.length === 1")
     assert "Undid: unit 3 ablated." in page.inner_text("#interventions .status")
     page.keyboard.press("Control+z")
     page.wait_for_function("() => gatewise.store.get().changes.length === 0")
     watched.settle()
     assert probability_of(page) == pytest.approx(before, abs=1e-9)
-    page.click("#interventions button:text-is('redo')")
+    page.click("#interventions button:text-is('Redo')")
     page.wait_for_function("() => gatewise.store.get().changes.length === 1")
 
 
 def test_two_texts_side_by_side(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open()
-    page.click("#examples button:has-text('Order')")
+    page.select_option("#examples", label="The reviews were terrible, but the film is wonderful.")
     page.wait_for_selector("#compare .pair:visible")
     watched.settle()  # of the first text; the second may have its prediction before
     page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 14")
@@ -269,7 +281,7 @@ def test_two_texts_side_by_side(visit: Visit) -> None:
 
 def test_the_comparison_does_not_wait_for_the_attribution(visit: Visit) -> None:
     page = visit().open()
-    page.click("#comparebutton")
+    choose(page, "comparebutton")
     held = hold(page, '"attribution"')
     page.fill("#compare textarea", "a bad film, not seen twice")
     page.wait_for_function("() => document.querySelectorAll('#compare h3')[1]?.textContent.startsWith('Second: ')")

@@ -12,7 +12,7 @@ from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
 from tests.explain.random_net import parameters_of
-from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, first_of, hold, known_model
+from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, choose, first_of, hold, known_model
 
 OTHER = "I was never bored, not a good film"  # as many words
 
@@ -26,7 +26,7 @@ def two_numbers_model() -> Model:
 MODELS["two"] = two_numbers_model
 
 
-def choose(page: Any, **state: Any) -> None:
+def change(page: Any, **state: Any) -> None:
     page.evaluate("state => gatewise.store.set(state)", state)
 
 
@@ -55,7 +55,7 @@ def test_nothing_of_a_new_text_enters_the_answer_of_the_old_one(visit: Visit, lo
         request.abort()
         page.wait_for_selector("body.outdated")
     unit = (page.evaluate("() => gatewise.selectedUnit(gatewise.store.get())") + 1) % 12
-    choose(page, method="prefix-difference", u=unit, heatmap="f")
+    change(page, method="prefix-difference", u=unit, heatmap="f")
     page.wait_for_timeout(300)  # for the answers that must not come
     text, method, scores, units = page.evaluate(
         "() => { const { data } = gatewise.store.get();"
@@ -79,9 +79,9 @@ def test_nothing_of_a_new_text_enters_the_answer_of_the_old_one(visit: Visit, lo
 def test_the_last_method_wins(visit: Visit) -> None:
     page = visit().open(LINK)
     held = hold(page, '"leave-one-out"')
-    choose(page, method="leave-one-out")
+    change(page, method="leave-one-out")
     request = first_of(page, held)
-    choose(page, method="prefix-difference")
+    change(page, method="prefix-difference")
     shown = "() => gatewise.store.get().data.attribution.method"
     page.wait_for_function(f"() => ({shown})() === 'prefix-difference'")
     request.continue_()
@@ -118,7 +118,7 @@ def test_the_failure_of_an_earlier_unit_is_not_shown(visit: Visit) -> None:
     page.route("**/units/5*", lambda route: held.append(route))
     page.click("#unitpanel summary")
     request = first_of(page, held)
-    choose(page, u=6)
+    change(page, u=6)
     page.wait_for_selector("#unitpanel h3:has-text('Unit 6')")
     request.abort()
     page.wait_for_function("() => !gatewise.store.get().busy")
@@ -200,23 +200,12 @@ def test_the_history_has_one_entry_for_each_text(visit: Visit) -> None:
     page.keyboard.press("Control+a")
     page.keyboard.type("a bad film", delay=60)
     page.wait_for_function("() => location.hash.includes('t=a+bad+film&')")
-    page.focus("#clear")
-    page.keyboard.press("Enter")
+    choose(page, "clear")
     page.wait_for_function("() => !location.hash.includes('t=')")
     assert page.evaluate("() => history.length") == length + 2
     for text in ("a bad film", TEXT):
         page.go_back()
         page.wait_for_function("text => gatewise.store.get().text === text", arg=text)
-
-
-def test_the_channels_are_drawn_once_their_module_can_be_loaded(visit: Visit) -> None:
-    watched = visit("series")
-    watched.expected.append("ERR_FAILED")
-    watched.page.route("**/series.js", lambda route: route.abort())
-    page = watched.open()
-    page.unroute("**/series.js")
-    page.click("#examples button >> nth=1")
-    page.wait_for_selector(".series .channel", state="attached")
 
 
 def test_an_answer_that_ends_early_says_so(visit: Visit) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tests.serve.page.conftest import number_model, stream_model
+from tests.serve.page.conftest import SERIES, number_model, stream_model
 
 Visit = Callable[..., Any]
 STEPS = np.random.default_rng(4).normal(0, 0.5, (60, 2)).round(2)
 
 
 def _opened(watched: Any, text: str) -> Any:
-    page = watched.open()
+    page = watched.open("#t=1" if text == "1\n2.5\n4" else SERIES)
     page.fill("#text", text)
     watched.settle()
     page.click("#stream summary")
@@ -92,7 +92,7 @@ def test_a_number_is_streamed_and_a_missing_value_refused(visit: Visit) -> None:
 def test_a_model_that_cannot_be_streamed_says_why(visit: Visit) -> None:
     watched = visit("series")
     watched.expected.append("400")
-    page = watched.open()
+    page = watched.open(SERIES)
     page.click("#stream summary")
     page.click("#stream button.primary")
     page.wait_for_selector("#stream .error")

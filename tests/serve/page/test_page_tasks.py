@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.serve.page.conftest import TEXT, TEXTS, labels_model, number_model, tagger, text_model
+from tests.serve.page.conftest import TEXT, TEXTS, labels_model, number_model, press_word, tagger, text_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 Visit = Callable[..., Any]
@@ -22,16 +22,12 @@ def test_a_number_has_no_probability_and_no_scale(visit: Visit) -> None:
     shown = page.inner_text("#prediction .label").replace("\u2212", "-")
     assert float(shown) == pytest.approx(expected, rel=1e-3)
     assert page.inner_text("#prediction .probability") == ""
-    assert not page.is_visible("#prediction .scale")
     assert not page.is_visible("#guess")
-    assert "logit" not in page.inner_text("#prediction .attributionrow")
-    assert "at the bottom to" in page.inner_text("#words .caption")
-    assert page.inner_text("#examples") == "Example 1: 31.25"
+    assert page.inner_text("#line .caption >> span >> nth=0") == "The prediction after each step"
+    assert page.locator("#examples option").all_inner_texts() == ["Examples", "1: 31.25"]
     assert page.input_value("#text") == "1\n?\n2.5\n4"
-    page.wait_for_selector("#words .series path.channel", state="attached")
-    assert (
-        page.eval_on_selector("#words .series path.channel", "node => (node.getAttribute('d').match(/M/g)).length") == 2
-    )
+    page.wait_for_selector("#line path.channel", state="attached")
+    assert page.eval_on_selector("#line path.channel", "node => (node.getAttribute('d').match(/M/g)).length") == 2
     page.evaluate("() => document.querySelector('#training').open = true")
     page.fill("#text", "1\n2\nnan\n3.5\n2")
     watched.settle()
@@ -48,15 +44,14 @@ def test_many_classes_have_the_three_most_probable_and_a_choice(visit: Visit) ->
     assert page.inner_text("#prediction .label") == best[0]
     shown = page.inner_text("#prediction .others")
     assert [name for name in best if name in shown] == best
-    assert page.locator("#examples button").count() == 0, "no film sentences for a model of other classes"
+    assert not page.is_visible("#examples"), "no film sentences for a model of other classes"
+    page.evaluate("() => { document.querySelector('#details').open = true; }")
     page.select_option("select[aria-label='Class to compare with']", best[1])
     watched.settle()
     logits = model.trace(TEXTS[1]).logits
     order = np.argsort(-p)
     expected = f"Logit of {best[0]} minus {best[1]} +{logits[order[0]] - logits[order[1]]:.2f} = base value "
-    page.wait_for_function(
-        "text => document.querySelector('#prediction .sum').textContent.startsWith(text)", arg=expected
-    )
+    page.wait_for_function("text => document.querySelector('#details .sum').textContent.startsWith(text)", arg=expected)
     page.wait_for_function("() => location.hash.includes('against=class')")
 
 
@@ -66,8 +61,9 @@ def test_several_labels_are_listed(visit: Visit) -> None:
     model = labels_model()
     assert page.inner_text("#prediction .label") == ", ".join(model.predict(TEXTS[:1])[0])
     assert page.inner_text("#prediction .probability") == ""
+    page.evaluate("() => { document.querySelector('#details').open = true; }")
     page.select_option("select[aria-label='Class to explain']", "c")
-    page.wait_for_function("() => document.querySelector('#prediction .sum').textContent.startsWith('Logit of c ')")
+    page.wait_for_function("() => document.querySelector('#details .sum').textContent.startsWith('Logit of c ')")
     assert not page.is_visible("select[aria-label='Class to compare with']")
 
 
@@ -90,14 +86,14 @@ def test_a_tagger_shows_a_label_below_each_word_and_explains_one(visit: Visit) -
     assert page.inner_text("#prediction .heading") == f"Prediction for “{words[first]}”:"
     assert page.locator("#words .word.explained").inner_text() == words[first]
     other = (first + 3) % len(words)
-    page.locator("#words .word").nth(other).click()
+    press_word(page, other)
     page.click(f"text=Explain the label of “{words[other]}”")
     page.wait_for_function(f"() => gatewise.store.get().data.prediction.step === {other}")
     watched.settle()
     assert page.inner_text("#prediction .heading") == f"Prediction for “{words[other]}”:"
     best = float(p[other].max())
     assert page.inner_text("#prediction .probability") == f"{best:.2f}"
-    assert "prediction at each word" in page.inner_text("#words .caption")
+    assert " at each word" in page.inner_text("#line .caption")
     assert not page.is_visible(".explainstep")
     again = watched.open(page.evaluate("location.hash"))
     assert again.inner_text("#prediction .heading") == f"Prediction for “{words[other]}”:"

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 
 from gatewise.explain import Clamp
-from tests.serve.page.conftest import LINK, TEXT, TEXTS, Visit, known_model, series_model
+from tests.serve.page.conftest import LINK, SERIES, TEXT, TEXTS, Visit, choose, known_model, press_word, series_model
 
 
 def test_a_link_restores_the_whole_state(visit: Visit) -> None:
     watched = visit()
     page = watched.open(LINK)
-    page.click(".words .word >> nth=5")
+    press_word(page, 5)
     page.evaluate("() => gatewise.store.set({u: 4, s: 3, heatmap: 'f', sort: 'jump', colourBy: 'unit'})")
-    page.select_option("#interventions select >> nth=1", "word")
+    page.select_option("[aria-label='What to change']", "o")
+    page.select_option("[aria-label='Where to change it']", "unit word")
     page.focus("input[aria-label='Clamp the output gate o']")
     page.keyboard.press("Home")
+    page.locator("#heatmap").scroll_into_view_if_needed()
     drawn = (
         "() => gatewise.store.get().data?.changed && gatewise.store.get().data.heatmaps.has('f')"
         " && document.querySelector('#readout')?.textContent"
@@ -30,6 +32,8 @@ def test_a_link_restores_the_whole_state(visit: Visit) -> None:
     page.mouse.move(2, 2)
     other = visit()
     other.page.goto(page.url)
+    other.settle()
+    other.page.locator("#heatmap").scroll_into_view_if_needed()
     other.page.wait_for_function(drawn)
     other.settle()
     names = ["text", "w", "u", "s", "heatmap", "sort", "colourBy", "changes"]
@@ -37,7 +41,7 @@ def test_a_link_restores_the_whole_state(visit: Visit) -> None:
     assert other.page.evaluate(state) == page.evaluate(state)
     assert dict(other.page.evaluate(state))["changes"] == [{"gate": "o", "unit": 4, "from": 5, "to": 5, "value": 0}]
     picture = """() => [
-        document.querySelector('#words').innerHTML, document.querySelector('#cell').innerHTML,
+        ...['.words', '#line', '#cell'].map(part => document.querySelector(part).innerHTML),
         document.querySelector('#prediction').innerText, document.querySelector('#steps').innerText,
         ...[...document.querySelectorAll('.map canvas')].map(one => one.toDataURL()),
     ]"""
@@ -132,18 +136,18 @@ def test_by_keyboard_alone(visit: Visit) -> None:
         page.keyboard.press("Tab")
         stops.append(page.evaluate("() => document.activeElement.closest('[id]')?.id"))
     order = [stop for n, stop in enumerate(stops) if n == 0 or stops[n - 1] != stop]
-    parts = [part for part in order if part in ("examples", "text", "words", "unit", "steps")]
-    assert parts[:3] == ["examples", "text", "words"]
+    parts = [part for part in order if part in ("examples", "text", "words", "line", "interventions", "unit", "step5")]
+    assert parts[:5] == ["examples", "text", "words", "line", "interventions"]
 
 
 def test_guess_first_withholds_the_prediction(visit: Visit) -> None:
     page = visit().open("#g=1")
     assert page.inner_text("#prediction .label") == "?"
-    assert page.locator("#words path.prefixline").count() == 0
+    assert page.locator("#line path.prefixline").count() == 0
     assert page.locator(".words [class*=' p'], .words [class*=' n']").count() == 0
     page.click("text=Show the prediction")
     assert "Your guess: 50%" in page.inner_text(".changenote")
-    page.wait_for_selector("#words path.prefixline", state="attached")
+    page.wait_for_selector("#line path.prefixline", state="attached")
 
 
 def test_the_unit_panel_the_training_and_the_card(visit: Visit) -> None:
@@ -168,9 +172,7 @@ def test_the_unit_panel_the_training_and_the_card(visit: Visit) -> None:
 def test_nothing_scrolls_sideways(visit: Visit, width: int, height: int) -> None:
     watched = visit(width=width, height=height)
     page = watched.open()
-    page.evaluate(
-        "() => { for (const one of document.querySelectorAll('main > details, .left > details')) one.open = true; }"
-    )
+    page.evaluate("() => { for (const one of document.querySelectorAll('main details')) one.open = true; }")
     page.wait_for_timeout(400)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
     if width <= 390:
@@ -183,7 +185,7 @@ def test_nothing_scrolls_sideways(visit: Visit, width: int, height: int) -> None
 
 
 def test_the_unit_panel_of_a_backward_unit(visit: Visit) -> None:
-    page = visit("series").open("#u=8")
+    page = visit("series").open(f"{SERIES}&u=8")
     page.click("#unitpanel summary")
     page.wait_for_selector("#unitpanel h3")
     assert page.inner_text("#unitpanel h3") == "Unit 8, layer 2, backward"
@@ -193,17 +195,31 @@ def test_the_unit_panel_of_a_backward_unit(visit: Visit) -> None:
 
 def test_series_get_the_same_views(visit: Visit) -> None:
     watched, model = visit("series"), series_model()
-    page = watched.open()
-    text = page.input_value("#text")
+    page = watched.page
+    page.goto(watched.home)
+    page.wait_for_selector("#hint:has-text('paste a row of your data')")
+    assert not page.is_visible("#examples"), "no series is made up"
+    rng = np.random.default_rng(2)
+    text = "\n".join(f"{a:.3f} {b:.3f}" for a, b in rng.normal(0, 1, (30, 2)))
+    page.fill("#text", text)
+    watched.settle()
     rows = np.array([[float(x) for x in line.split()] for line in text.splitlines()], dtype=np.float32)
     assert page.inner_text("#prediction .label") == model.predict([rows])[0]
-    assert page.locator(".words .word").count() == len(rows)
+    assert page.locator("#line rect.band").count() == len(rows)
     assert "Label: " not in page.inner_text("#prediction")
-    page.wait_for_selector(".series .channel", state="attached")
-    assert page.locator(".series .channel").count() == 2
-    page.click(".words .word >> nth=9")
-    page.wait_for_function("() => document.querySelector('.series + p').textContent.startsWith('step 10')")
-    assert f"channel 1: {rows[9, 0]:.3f}" in page.inner_text(".series + p").replace("\u2212", "-")
+    assert page.locator("svg.line .channel").count() == 2
+    box = page.locator("svg.line").bounding_box()
+    at = [box["x"] + 28 + (box["width"] - 38) * (n + 0.5) / len(rows) for n in (9, 14)]
+    page.mouse.click(at[0], box["y"] + 60)
+    assert page.inner_text("#line .readout").startswith("step 10: ")
+    assert f"channel 1: {rows[9, 0]:.3f}" in page.inner_text("#line .legend").replace("\u2212", "-")
+    page.mouse.move(at[0], box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(at[1], box["y"] + 60)
+    page.mouse.up()
+    assert page.evaluate("() => gatewise.store.get().range") == {"from": 9, "to": 14}
+    where = page.locator("[aria-label='Where to change it']")
+    assert where.evaluate("one => one.selectedOptions[0].textContent") == "all units at steps 10–15"
     page.select_option("#unit select >> nth=0", "0")
     page.wait_for_function(
         "() => { const s = gatewise.store.get(); return s.data?.unitOf.get(gatewise.selectedUnit(s))?.layer === 0; }"
@@ -222,10 +238,8 @@ def test_series_get_the_same_views(visit: Visit) -> None:
 def test_errors_are_shown(visit: Visit) -> None:
     watched = visit()
     page = watched.open()
-    page.click("#clear")
-    page.wait_for_function(
-        "() => document.querySelector('#words .caption').textContent.includes('The words of a text')"
-    )
+    choose(page, "clear")
+    page.wait_for_function("() => !gatewise.store.get().data")
     assert page.inner_text("#prediction .label") == "–"
     assert page.evaluate("() => document.activeElement.id") == "text"
     watched.expected.append("400 (Bad Request)")

@@ -2,7 +2,7 @@
 
 import { destination, numbersAt, partTitles } from "./cellmath.js";
 import { CARRIES, COMPACT, LARGE, STEPS, WIDE } from "./cellshape.js";
-import { el, fmt, safeText, saveButtons, setAttr, setText, signed, svg } from "./dom.js";
+import { el, fmt, safeText, setAttr, setText, signed, svg } from "./dom.js";
 import { GATES } from "./store.js";
 
 const NAMES = { f: "forget", i: "input", g: "candidate", o: "output" };
@@ -20,15 +20,14 @@ const NUMBERS = [
 ];
 let drawn = 0;
 
-/** onGate(gate): a gate was pressed; onSave(format): the cell is to be saved. */
-export function createCell(root, { onGate, onSave } = {}) {
+/** onGate(gate): a gate was pressed. Its `numbers` are a list that the caller places. */
+export function createCell(root, { onGate } = {}) {
 	const stage = el("div", { class: "cellstage" });
 	const numbers = el("dl", { class: "numbers" });
 	const list = el("details", { class: "cellnumbers" }, el("summary", {}, "Numbers as a list"), numbers);
-	const key = (name, meaning) => el("span", {}, el("span", { class: `line ${name}`, "aria-hidden": "true" }), ` ${meaning}`);
+	const key = (name, meaning) => el("span", {}, el("span", { class: `legendline ${name}`, "aria-hidden": "true" }), ` ${meaning}`);
 	const width = el("span");
-	root.append(stage, el("p", { class: "celllegend legend muted" }, key("plus", "above 0"), key("minus", "below 0"), key("gate", "gate"), width),
-		el("div", { class: "cellfoot" }, list, saveButtons("cell", onSave)));
+	root.append(stage, el("p", { class: "celllegend legend muted" }, key("plus", "above 0"), key("minus", "below 0"), key("gate", "gate"), width));
 	let parts = null;
 	let view = null;
 	let shape = null;
@@ -38,7 +37,7 @@ export function createCell(root, { onGate, onSave } = {}) {
 		drawn += 1;
 		const id = `cell${drawn}`;
 		const { box, body } = shape;
-		const middle = shape === LARGE ? 9 : 6; // from the middle of a text to its baseline
+		const middle = shape === LARGE ? 10 : 6; // from the middle of a text to its baseline
 		parts = { edges: {}, flows: {}, texts: {}, gates: {}, points: {}, closed: {}, titles: {} };
 		const picture = svg("svg", {
 			class: `cell${shape === LARGE ? " large" : ""}`,
@@ -81,7 +80,7 @@ export function createCell(root, { onGate, onSave } = {}) {
 			picture.append(parts.texts[name]);
 		}
 		for (const [name, place] of Object.entries(shape.labels ?? {})) {
-			picture.append(text(place, "label", { c0: "previous c", h0: "previous h", c: "c", h: "h" }[name]));
+			picture.append(text(place, "label", { c0: "previous c", h0: "previous h", c: "memory c", h: "output h" }[name]));
 		}
 		for (const [name, place] of Object.entries(shape.texts)) picture.append((parts.texts[name] = text(place, "number")));
 		parts.x = svg("g", { class: "node" }, svg("circle", { cx: shape.x[0], cy: shape.x[1], r: shape.x[2] }));
@@ -101,23 +100,15 @@ export function createCell(root, { onGate, onSave } = {}) {
 		return svg("text", { x, y, "text-anchor": anchor, class: name }, content);
 	}
 
-	/** The name of a gate; with the letter of the formulas where it fits. */
-	function nameOf(name, isClamped = false) {
-		if (shape.short) return name;
-		return isClamped ? `${name} clamped` : `${NAMES[name]}${shape.symbols ? ` ${name}` : ""}`;
-	}
+	/** The name of a gate; whole where it fits. */
+	const nameOf = (name, isClamped = false) => (isClamped ? `${name} clamped` : shape.symbols ? GATES[name] : NAMES[name]);
 
 	function gateBox(name, x, y) {
 		const [w, h] = shape.gate;
 		const [above, below] = shape.lines;
 		const number = text([x, y + below, "middle"], "number");
-		setAttr(number, "lengthAdjust", "spacingAndGlyphs");
-		const group = svg("g", { class: "gate", tabindex: 0, role: "button", onclick: () => onGate?.(name) });
-		group.addEventListener("keydown", (event) => {
-			if (event.key !== "Enter") return;
-			event.preventDefault();
-			onGate?.(name);
-		});
+		// By keyboard a gate is clamped by K and the controls of "Change it".
+		const group = svg("g", { class: "gate", onclick: () => onGate?.(name) });
 		const top = text([x, y + above, "middle"], "gatename", nameOf(name));
 		group.append(tooltip(`G:${name}`), svg("rect", { x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 6 }), top, number);
 		parts.gates[name] = { group, number, top };
@@ -144,11 +135,7 @@ export function createCell(root, { onGate, onSave } = {}) {
 		for (const [name, { group, number, top }] of Object.entries(parts.gates)) {
 			const isClamped = clamped?.has(name);
 			setAttr(group, "class", `gate${lit.has(`G:${name}`) ? " lit" : ""}${isClamped ? " clamped" : ""}`);
-			const state = isClamped ? ", clamped" : "";
-			setAttr(group, "aria-label", `${GATES[name]} ${name} = ${fmt(n[name])}${state}; press to clamp it`);
-			setText(number, fmt(n[name]));
-			if (shape.short && n[name] < 0) setAttr(number, "textLength", shape.gate[0] - 8); // the sign needs room
-			else number.removeAttribute("textLength");
+			setText(number, shape.symbols ? `${name} = ${fmt(n[name])}` : fmt(n[name]));
 			setText(top, nameOf(name, isClamped));
 			setAttr(parts.closed[name], "class", name !== "g" && n[name] < 0.05 ? "closed on" : "closed");
 		}
@@ -158,7 +145,7 @@ export function createCell(root, { onGate, onSave } = {}) {
 		setAttr(parts.x, "class", `node${lit.has("N:x") ? " lit" : ""}`);
 		setAttr(parts.up, "class", `node${lit.has("N:up") ? " lit" : ""}`);
 		setText(parts.upText, destination(n));
-		const compact = shape !== WIDE;
+		const compact = !shape.labels;
 		const content = {
 			c0: compact ? `prev. c ${signed(n.cPrev)}` : signed(n.cPrev),
 			h0: compact ? `prev. h ${signed(n.hPrev)}` : signed(n.hPrev),
@@ -175,7 +162,7 @@ export function createCell(root, { onGate, onSave } = {}) {
 		numbers.replaceChildren(...rows);
 	}
 
-	const shapeFor = (width) => (view?.large ? LARGE : width >= 700 ? WIDE : COMPACT);
+	const shapeFor = (width) => (view?.large && width >= 560 ? LARGE : width >= 560 ? WIDE : COMPACT);
 
 	/** Build the shape for that width in px, unless it is there. */
 	function fit(width) {
@@ -186,6 +173,7 @@ export function createCell(root, { onGate, onSave } = {}) {
 	new ResizeObserver(([entry]) => fit(entry.contentRect.width)).observe(stage);
 
 	return {
+		numbers: list,
 		/** {unit, t, step, word, tokenNoun, clamped: Set of gates, scale: the c of a line of full width, large: for a presentation} */
 		draw(next) {
 			const other = !parts || view?.large !== next.large;

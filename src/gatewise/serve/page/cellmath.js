@@ -31,6 +31,23 @@ export function stepFormula(s, unit) {
 	return there.split(/_(?:\{([^}]+)\}|(\w))/).map((text, n) => ({ text: text ?? "", sub: n % 3 > 0 })).filter(({ text }) => text);
 }
 
+// Why each step is there.
+const REASONS = [
+	"All four gates compute from the same two vectors: the input at this word, and the h of all units at the previous one.",
+	"A sigmoid lies between 0 and 1, so a gate can scale a memory: near 0 the memory is erased, near 1 it stays.",
+	"The candidate is a tanh, between −1 and 1, because a memory must be able to fall as well as to rise. The input gate scales it.",
+	"The old memory is multiplied, never overwritten: while the forget gate stays near 1, it lasts for many words.",
+	"The new memory is a sum, so that a word can be added without erasing what came before.",
+	"The memory has no bound. The tanh brings it back between −1 and 1, and the output gate scales how much of it leaves the cell.",
+	"The memory c stays inside the cell. Only h is passed on: to all gates at the next word, and to the layer above.",
+];
+
+/** Why step s (1 to 7) is there, for a unit and its words or steps. */
+export const reasonOf = (s, unit, tokenNoun) => {
+	const line = unit.direction === "backward" ? REASONS[s - 1].replace("the previous one", "the next one").replace("at the next word", "at the previous word") : REASONS[s - 1];
+	return tokenNoun === "word" ? line : line.replaceAll("word", "step");
+};
+
 /** Where the h of the unit goes from this layer. */
 export const destination = (n) => (n.contribution === null ? "to the next layer" : "to the prediction");
 

@@ -63,6 +63,8 @@ export function lut(kind, theme) {
 	return made.get(key);
 }
 
+export const FULL = 2; // logits: the score of the strongest colour, in every text
+
 /** The CSS class of a score: one of four strengths with a sign, "p3" or "n1"; "" below a tenth of the clamp. */
 export function tint(score, clamp) {
 	const strength = Math.min(4, Math.ceil((4 * Math.abs(score)) / (clamp || 1) - 0.4));

@@ -1,11 +1,14 @@
 // Two texts side by side, or one text in two models: the words that differ are marked, and one sentence states the
 // difference of the predictions.
 
+import { FULL, clampOf } from "./colour.js";
 import { createSelect, el, failure, setText } from "./dom.js";
 import { asText, exportedName } from "./examples.js";
+import { createLine } from "./line.js";
+import { sideOf } from "./prediction.js";
 import { tokenNounOf } from "./store.js";
 import { createTextView, sidesOf } from "./textview.js";
-import { changeText, differenceText, headingText, labelOf, lineOf, valueText } from "./value.js";
+import { changeText, differenceText, headingText, labelOf, lineOf, probabilityName, valueText } from "./value.js";
 import { differingWords, wordsOf } from "./words.js";
 
 const DELAY = 150; // ms without a key
@@ -31,6 +34,7 @@ export function createCompare(root, store, loader) {
 	const choice = el("label", { class: "row", hidden: true }, "model of the second text ", chooser);
 	root.append(box, choice, status, pair);
 	const views = [createTextView(one, { label: "First text" }), createTextView(two, { label: "Second text" })];
+	const lines = [createLine(one), createLine(two)];
 	let other = null; // the answer for the second text
 	let target = null; // the class asked for: that of the first text
 	let failed = false;
@@ -83,13 +87,19 @@ export function createCompare(root, store, loader) {
 		chooser.value = bModel ?? "";
 	}
 
-	function drawSide(n, data, marked, tokenNoun, { model, bModel }) {
-		const { target } = data.prediction;
+	function drawSide(n, data, marked, tokenNoun, state) {
+		const { model, bModel } = state;
 		const name = bModel === null ? ["First", "Second"][n] : [model.served, bModel][n];
 		setText(heads[n], `${name}: ${headingText(data.prediction, data.model)}`);
-		views[n].draw({
-			text: data.inputText, part: data.text, scores: data.attribution?.scores, colourOf: data.attribution?.method ?? "", sides: sidesOf(data.prediction, data.model),
-			prefix: lineOf(data.prefix, target), before: null, selected: -1, hovered: null, marked, tokenNoun,
+		const scores = data.attribution?.scores;
+		const isNumber = data.model.task === "regression";
+		const clamp = isNumber || state.colourScale === "relative" ? clampOf(scores ?? []) : FULL;
+		const shared = { scores, clamp, isNumber, stale: data.attribution?.stale, hovered: null };
+		views[n].draw({ ...shared, text: data.inputText, part: data.text, sides: sidesOf(data.prediction, data.model), selected: -1, marked });
+		const what = isNumber ? "The prediction" : probabilityName(data.prediction.target);
+		lines[n].draw({
+			...shared, tokenNoun, words: data.words, values: null, selected: data.words.length - 1, name: `${what} after each ${tokenNoun}`,
+			prefix: lineOf(data.prefix), before: null, side: sideOf(data.prediction, data.model),
 		});
 	}
 

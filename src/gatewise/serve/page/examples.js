@@ -76,39 +76,25 @@ const SENTIMENT_LABELS = ["negative positive", "neg pos", "bad good"];
 export const hasSentimentLabels = ({ inputs, task, labels }) =>
 	inputs === "text" && task === "classification" && SENTIMENT_LABELS.includes(labels.join(" ").toLowerCase());
 
-/** A synthetic series as text: one time step per line. scaling: mean and standard deviation of each channel. */
-export function wave(channels, kind, scaling = null) {
-	const steps = 60;
-	const at = (t, c) => {
-		const x = (t / steps) * 2 * Math.PI;
-		if (kind === "Slow wave") return Math.sin(x + c);
-		if (kind === "Fast wave") return Math.sin(6 * x + c);
-		return t > steps / 2 === (c % 2 === 0) ? 1 : -0.5;
-	};
-	const number = (x) => Number(x.toPrecision(4)).toString();
-	const line = (t) => Array.from({ length: channels }, (_, c) => number((scaling?.mean[c] ?? 0) + (scaling?.std[c] ?? 1) * at(t, c))).join(" ");
-	return Array.from({ length: steps }, (_, t) => line(t)).join("\n");
-}
-
 /** A text, or a series with one time step per line. */
 export const asText = ({ text, series }) => text || series.map((step) => step.map((x) => x ?? "?").join(" ")).join("\n");
 
 /** The name of input n of an exported page. */
 export const exportedName = ({ text }, n, limit = 32) => (text ? safeText(text, limit) : `Series ${n + 1}`);
 
-/**
- * The examples for a model: the texts of an exported page; else rows that the model keeps of its own data, synthetic series
- * in the range of its data, the film sentences for sentiment, or none.
+/** The examples for a model: {group, name, text, label, other: a second text, hint, own: whether the label is of the model's data}.
+ * They are the texts of an exported page; else rows that the model keeps of its data, the film sentences for sentiment, or none.
  */
-export function examplesFor({ model, examples, scaling, exported }) {
-	if (exported) {
-		return exported.inputs.map((one, n) => ({ name: exportedName(one, n), hint: "", texts: [[null, asText(one)]] }));
-	}
+export function examplesFor({ model, examples, exported }) {
+	if (exported) return exported.inputs.map((one, n) => ({ group: "Exported", name: exportedName(one, n), text: asText(one) }));
 	if (examples.length) {
-		return examples.map((one, n) => ({ name: safeText(one.name ?? `Example ${n + 1}: ${one.label}`), hint: one.hint ?? "a row of the validation set", own: one.own ?? true, texts: [[one.label, asText(one)]] }));
+		return examples.map(({ name, hint, own = true, correct, other, ...one }, n) => ({
+			group: own ? "Rows of the validation set" : correct === false ? `Where it fails: ${safeText(name)}` : safeText(name ?? "Examples"),
+			name: `${own ? `${n + 1}: ${safeText(one.label)}${one.text ? ", " : ""}` : ""}${safeText(one.text ?? "", 70)}`,
+			text: asText(one), label: one.label, other, hint, own: true,
+		}));
 	}
-	if (model.inputs === "series") {
-		return ["Slow wave", "Fast wave", "Step"].map((name) => ({ name, hint: "a synthetic series", texts: [[null, wave(model.channels, name, scaling)]] }));
-	}
-	return hasSentimentLabels(model) ? EXAMPLES : [];
+	if (!hasSentimentLabels(model)) return [];
+	return EXAMPLES.flatMap(({ name, hint, fails, texts }) =>
+		texts.map(([label, text, other]) => ({ group: fails ? `Where it fails: ${name}` : name, name: text, text, label, other, hint })));
 }

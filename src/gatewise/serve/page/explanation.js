@@ -1,9 +1,11 @@
 // An explanation without the figure: prediction, sum, coloured words and notes. The entry of the notebook and of two texts
 // side by side.
 
+import { FULL, clampOf } from "./colour.js";
 import { el, safeText } from "./dom.js";
+import { createLine } from "./line.js";
 import { createTextView, sidesOf } from "./textview.js";
-import { headingText, lineOf, methodNotes, othersText, sumText, weightsText } from "./value.js";
+import { headingText, lineOf, methodNotes, othersText, probabilityName, sumText, weightsText } from "./value.js";
 
 /** The words joined by spaces into a text, with the position of each word. */
 export function textOf(words) {
@@ -26,10 +28,12 @@ function drawSide({ name, view: { attribution, model, prediction, prefix, words 
 	const column = el("div", {}, el("h2", {}, `${name}: ${headingText(prediction, model)}`),
 		lines.filter(([line]) => line).map(([line, kind]) => el("p", { class: kind }, line)));
 	const { text, part } = textOf(words);
-	createTextView(column, { label: name }).draw({
-		text, part, scores: attribution.scores, colourOf: attribution.method, sides: sidesOf(prediction, model),
-		prefix: lineOf(prefix, prediction.target), before: null, selected: -1, hovered: null, tokenNoun,
-	});
+	const isNumber = model.task === "regression";
+	const { scores } = attribution;
+	const shared = { scores, clamp: isNumber ? clampOf(scores) : FULL, isNumber, selected: words.length - 1, hovered: null };
+	createTextView(column, { label: name }).draw({ ...shared, text, part, selected: -1, sides: sidesOf(prediction, model) });
+	const what = isNumber ? "The prediction" : probabilityName(prediction.target);
+	createLine(column).draw({ ...shared, tokenNoun, words, values: null, name: `${what} after each ${tokenNoun}`, prefix: lineOf(prefix), before: null, side: "" });
 	const notes = methodNotes(attribution, prediction).map((note) => el("p", { class: "muted note" }, note));
 	column.append(el("details", { class: "about" }, el("summary", {}, "About these numbers"), notes));
 	return column;

@@ -17,9 +17,8 @@ export function describe({ exported, made }, store) {
 /** Fix the texts and remove the interventions. */
 function limitPage(inputs, store) {
 	const noun = inputs[0].series ? "series" : "texts";
-	byId("clear").hidden = true;
-	byId("text").after(el("p", { class: "muted", id: "exported" },
-		`An exported page: its ${noun} are fixed, choose one above. Other ${noun} and interventions need a server: `, serve(), "."));
+	byId("clear").hidden = byId("edit").hidden = true;
+	byId("hint").after(el("span", { id: "exported" }, `An exported page: its ${noun} are fixed, choose one above. Other ${noun} need a server: `, serve(), "."));
 	const sentence = el("p", { class: "muted" }, "Interventions are not available on an exported page. They need a server: ", serve(), ".");
 	byId("interventions").querySelector(":scope > div").replaceChildren(sentence);
 	store.set({ choice: false });

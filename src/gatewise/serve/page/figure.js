@@ -1,31 +1,35 @@
-// The figure of the page, the HTML report and the notebook: prediction, words, cell, heat map; drawn from one store.
+// The figure of the page, the HTML report and the notebook: words, line, prediction, model, cell, heat map; drawn from one store.
 
 import { createCell } from "./cell.js";
-import { numbersAt, stepFormula, stepLine } from "./cellmath.js";
-import { el, iconButton, lazy, saveButtons, setAttr, setText, signed, within } from "./dom.js";
+import { reasonOf, numbersAt, stepFormula, stepLine } from "./cellmath.js";
+import { FULL, clampOf } from "./colour.js";
+import { createDetails } from "./details.js";
+import { createSelect, el, lazy, safeText, saveButtons, setText, signed, within } from "./dom.js";
+import { createLine } from "./line.js";
 import { createPlayer } from "./player.js";
-import { createPredictionView } from "./prediction.js";
+import { createPredictionView, isWithheld, sideOf } from "./prediction.js";
+import { drawStrip } from "./strip.js";
 import { createTextView, sidesOf } from "./textview.js";
-import { lineOf, valueText } from "./value.js";
+import { lineOf, probabilityName, valueText } from "./value.js";
 import { covers, directionOf, selectedUnit, selectedWord, shapeOf, stepCount, tokenNounOf, unitCount } from "./store.js";
 
-const EMPTY = "The words of a text are coloured by their scores; the line shows the prefix predictions.";
-
-/** places: elements {prediction, words, unit, cell, steps, heatmap}. onGate(gate): a gate of the cell was pressed.
- * importAgain(name, suffix): a module that could not be loaded before.
+/** places: elements {words, line, prediction, strip, unit, cell, steps, details, heatmap}. onGate(gate): a gate of the cell was
+ * pressed; raw: of createTextView. importAgain(name, suffix): a module that could not be loaded before.
  */
-export function createFigure(places, store, loader, { onGate, importAgain } = {}) {
+export function createFigure(places, store, loader, { onGate, raw = false, importAgain } = {}) {
+	const hoverWord = (t) => {
+		const old = store.get().hover;
+		if (t === null ? old : old?.t !== t) store.set({ hover: t === null ? null : { t, k: selectedUnit(store.get()) } });
+	};
+	const selectWord = (w) => store.set({ w, hover: null });
+	const textView = createTextView(places.words, { onHover: hoverWord, onSelect: selectWord, raw });
+	const line = createLine(places.line, { onHover: hoverWord, onSelect: selectWord, onBrush: (range) => store.set({ range }) });
 	const prediction = createPredictionView(places.prediction, store);
-	const textView = createTextView(places.words, {
-		onHover: (t) => {
-			const k = selectedUnit(store.get());
-			const old = store.get().hover;
-			if (t === null ? old : old?.t !== t) store.set({ hover: t === null ? null : { t, k } });
-		},
-		onSelect: (w) => store.set({ w, hover: null }),
-	});
-	const cell = createCell(places.cell, { onGate, onSave: (format) => save("cell", format, places.cell.querySelector("title").textContent) });
+	const cell = createCell(places.cell, { onGate });
 	const player = createPlayer(places.steps, store);
+	const details = createDetails(places.details, store);
+	places.details.append(cell.numbers, el("div", { class: "row" }, "Pictures: words", saveButtons("words", (format) => save("words", format, captionOfWords())),
+		" cell", saveButtons("cell", (format) => save("cell", format, places.cell.querySelector("title").textContent))));
 	let heatmap = null;
 	/** The heat map is loaded when it is first visible. */
 	const loadHeatmap = lazy(async (suffix) => {
@@ -40,14 +44,11 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		const picture = await loadPicture();
 		const { data } = store.get();
 		const title = `gatewise, ${{ words: "words", cell: "LSTM cell", heatmap: "heat map" }[part]}: ${caption}`;
-		if (picture && data) await picture.savePicture(part, places[part], format, { title, text: data.inputText, caption });
+		const roots = part === "words" ? [places.words, places.line] : [places[part]];
+		if (picture && data) await picture.savePicture(part, roots, format, { title, text: data.inputText, caption });
 		else if (data) store.set({ error: { message: "Cannot reach the server.", retry: () => save(part, format, caption) } });
 	}
-	const captionNode = places.words.querySelector(".caption");
-	const captionRow = el("div", { class: "captionrow" });
-	captionNode.replaceWith(captionRow);
-	captionRow.append(captionNode, saveButtons("words", (format) => save("words", format, captionOfWords())));
-	const captionOfWords = () => [...places.words.querySelectorAll(".legend .key"), captionNode].map((one) => one.textContent).join(" · ");
+	const captionOfWords = () => [...places.words.querySelectorAll(".legend .key"), ...places.line.querySelectorAll(".caption span")].map((one) => one.textContent).join(" · ");
 
 	async function openHeatmap() {
 		heatmap = await loadHeatmap();
@@ -55,95 +56,68 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		return heatmap;
 	}
 	const unitLine = el("span", { class: "unitline" });
-	const topUnits = el("select", { "aria-label": "Units with the largest effect", onchange: () => topUnits.value && store.set({ u: Number(topUnits.value) }) });
+	const units = el("select", { "aria-label": "Unit", onchange: () => store.set({ u: Number(units.value) }) });
 	const moveUnit = (by) => {
 		const state = store.get();
 		const count = unitCount(state);
 		if (count) store.set({ u: (selectedUnit(state) + by + count) % count });
 	};
-	const expandButton = iconButton("⤢", "Expand the cell", () => expand(!expanded));
-	expandButton.classList.add("expand");
-	setAttr(expandButton, "aria-pressed", false);
-	let expanded = false;
-	/** Show the cell over the full width, or in its column again. Returns whether that was a change. */
-	function expand(on) {
-		if (on === expanded) return false;
-		expanded = on;
-		places.cell.closest(".columns")?.classList.toggle("expanded", on);
-		setAttr(expandButton, "aria-pressed", on);
-		expandButton.title = on ? "Leave the full width (Esc)" : "Expand the cell";
-		places.cell.parentElement.scrollIntoView({ block: "nearest" });
-		expandButton.focus();
-		return true;
-	}
-	const layer = el("select", { "aria-label": "Layer", hidden: true, onchange: () => store.set({ layer: Number(layer.value), u: null }) });
-	places.unit.append(unitLine, layer,
-		iconButton("‹", "Previous unit", () => moveUnit(-1)),
-		iconButton("›", "Next unit", () => moveUnit(1)), topUnits, expandButton);
-
-	let series = null;
-	const loadSeries = lazy(async (suffix) =>
-		(await (suffix ? importAgain("series", suffix) : import("./series.js"))).createSeries(places.words));
-	/** The channels of a series, below the steps. */
-	async function drawSeries(state) {
-		if (!state.data?.text.values) {
-			series?.(null);
-			return;
-		}
-		series = await loadSeries();
-		const { data, hover } = store.get();
-		if (data?.text.values) series?.(data.text.values, Math.min(hover?.t ?? selectedWord(store.get()), data.text.values.length - 1));
-	}
+	const layer = createSelect({ "aria-label": "Layer", hidden: true, onchange: () => store.set({ layer: Number(layer.value), u: null }) });
+	const aboutUnit = el("p", { class: "aboutunit muted" });
+	places.unit.append(el("span", { class: "unitchoice" }, layer, units), unitLine, aboutUnit);
 
 	function scoresOf(state) {
-		const { data, colourBy } = state;
-		if (prediction.isWithheld(state) || colourBy === "off") return [undefined, ""];
+		const { data, colourBy, colourScale } = state;
+		if (isWithheld(state) || colourBy === "off") return {};
+		const isNumber = data.model.task === "regression";
 		if (colourBy === "unit") {
-			const unit = data.unitOf.get(selectedUnit(state));
-			return [unit?.c ?? undefined, `memory c of unit ${selectedUnit(state)}`];
+			const scores = data.unitOf.get(selectedUnit(state))?.c;
+			return { scores, clamp: clampOf(scores ?? []) };
 		}
-		const unit = state.model?.model.task === "regression" ? "in the unit of the prediction" : "in logits";
-		return data.attribution ? [data.attribution.scores, `${data.attribution.method}, ${unit}`] : [undefined, ""];
+		const scores = data.attribution?.scores; // until they come, the legend has its place
+		return { scores, stale: Boolean(data.attribution?.stale), clamp: colourScale === "relative" || isNumber ? clampOf(scores ?? []) : FULL };
 	}
 
 	function drawWords(state) {
 		const { data } = state;
 		if (!data) {
-			textView.clear(EMPTY);
+			line.draw(null);
 			return;
 		}
-		const [scores, colourOf] = scoresOf(state);
-		const withheld = prediction.isWithheld(state);
+		const tokenNoun = tokenNounOf(state);
+		places.words.classList.toggle("numbers", Boolean(data.text.values)); // the chart below shows them
+		const withheld = isWithheld(state);
 		const before = data.changed?.before.prefix ?? null;
+		const isNumber = data.model.task === "regression";
+		const shared = { ...scoresOf(state), isNumber: isNumber && state.colourBy !== "unit", selected: selectedWord(state), hovered: state.hover?.t ?? null, range: state.range };
 		textView.draw({
-			text: data.inputText,
-			part: data.text,
-			scores,
-			colourOf,
-			sides: sidesOf(data.prediction, data.model, state.colourBy === "unit"),
-			prefix: withheld ? null : lineOf(data.prefix, data.prediction.target, before),
-			before: withheld ? null : lineOf(before, data.prediction.target, data.prefix),
-			selected: selectedWord(state),
-			hovered: state.hover?.t ?? null,
-			tokenNoun: tokenNounOf(state),
+			...shared, text: data.inputText, part: data.text, step: data.prediction.step,
+			sides: withheld || state.colourBy === "off" ? null : sidesOf(data.prediction, data.model, state.colourBy === "unit"),
 			labels: withheld ? null : data.prediction.steps,
-			step: data.prediction.step,
+		});
+		const what = isNumber ? "The prediction" : probabilityName(data.prediction.target);
+		line.draw({
+			...shared, tokenNoun, words: data.words, values: data.text.values ?? null, labelled: Boolean(data.prediction.steps),
+			name: `${what} ${data.prediction.steps ? "at" : "after"} each ${tokenNoun}${data.prefix.stride > 1 ? `, every ${data.prefix.stride} ${tokenNoun}s` : ""}`,
+			prefix: withheld ? null : lineOf(data.prefix, before), before: withheld || !before ? null : lineOf(before, data.prefix), side: sideOf(data.prediction, data.model),
 		});
 	}
 
 	function drawUnits(state) {
 		const order = state.data?.units?.order.effect ?? state.data?.units?.order.jump ?? [];
-		const top = order.slice(0, 12).map(String);
-		if ([...topUnits.options].slice(1).map((one) => one.value).join() !== top.join()) {
-			topUnits.replaceChildren(el("option", { value: "" }, "top units"), ...top.map((k) => {
-				const effect = state.data.units.effect?.[k];
-				return el("option", { value: k }, effect === undefined ? `unit ${k}` : `${k} (effect ${signed(effect)})`);
+		const shown = selectedUnit(state);
+		const top = [...new Set([...order.slice(0, 12), shown])].map(String);
+		if ([...units.options].map((one) => one.value).join() !== top.join() || units.dataset.id !== state.data?.id) {
+			units.dataset.id = state.data?.id;
+			units.replaceChildren(...top.map((k) => {
+				const effect = state.data?.units?.effect?.[k];
+				return el("option", { value: k }, effect === undefined ? `Unit ${k}` : `Unit ${k}, effect ${signed(effect)}`);
 			}));
 		}
-		topUnits.value = top.includes(String(selectedUnit(state))) ? String(selectedUnit(state)) : "";
+		units.value = String(shown);
 		const model = state.model?.model;
 		if (model && layer.options.length !== model.layers.length) {
-			layer.replaceChildren(...model.layers.map((_, n) => el("option", { value: n }, `layer ${n + 1}`)));
+			layer.replaceChildren(...model.layers.map((_, n) => el("option", { value: n }, `Layer ${n + 1}`)));
 			layer.hidden = model.layers.length < 2;
 		}
 		if (model) layer.value = String(state.layer ?? model.layers.length - 1);
@@ -159,7 +133,8 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		const model = state.model?.model;
 		const named = model && shapeOf(model, state.layer).directions.join() !== "forward";
 		const direction = named ? `, ${directionOf(model, k, state.layer)}` : "";
-		setText(unitLine, data ? `${tokenNoun} ${t + 1} “${[...word].slice(0, 16).join("")}” · unit ${k}${direction}` : "");
+		const total = unitCount(state).toLocaleString("en");
+		setText(unitLine, data ? `LSTM cell: unit ${k} of ${total}${direction}, at ${tokenNoun} ${t + 1}${data.text.values ? "" : ` “${safeText(word, 16)}”`}` : "");
 		places.cell.classList.toggle("waiting", !unit || unit.c.length !== stepCount(state));
 		if (!data) {
 			cell.clear();
@@ -173,17 +148,18 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		const [prefix, whole] = [data.prefix, data.prediction];
 		const at = (list) => list?.[t + 1] ?? null;
 		const now = prefix.stride === 1 ? { ...whole, probability: at(prefix.probability), score: at(prefix.score) } : whole;
-		const line = stepLine(state.s, numbersAt(unit, t), {
-			word, tokenNoun, scoreName: whole.score_name, now: prediction.isWithheld(state) ? "–" : valueText(now), clamped, sums,
+		const arithmetic = stepLine(state.s, numbersAt(unit, t), {
+			word, tokenNoun, scoreName: whole.score_name, now: isWithheld(state) ? "–" : valueText(now), clamped, sums,
 		});
-		player.draw(state.s, stepFormula(state.s, unit), line);
+		player.draw(state.s, stepFormula(state.s, unit), arithmetic, reasonOf(state.s, unit, tokenNoun));
 	}
 
 	function draw(state = store.get(), keys = null) {
 		const any = (...names) => !keys || names.some((name) => keys.has(name));
-		if (any("data", "outdated", "earlyPrediction", "guess", "guessed", "guessedId", "model", "colourBy", "example", "w")) prediction.draw(state);
-		if (any("data", "w", "u", "hover", "colourBy", "guess", "guessedId", "model")) drawWords(state);
-		if (any("data", "w", "hover")) drawSeries(state);
+		if (any("data", "outdated", "earlyPrediction", "guess", "guessed", "guessedId", "model", "example", "w", "changes")) prediction.draw(state);
+		if (any("data", "w", "u", "hover", "range", "colourBy", "colourScale", "guess", "guessedId", "model")) drawWords(state);
+		if (any("data", "earlyPrediction", "colourBy", "colourScale", "guess", "guessedId", "model")) details.draw(state, isWithheld(state));
+		if (any("data", "model", "guess", "guessedId") && places.strip) drawStrip(places.strip, state, tokenNounOf(state), isWithheld(state));
 		if (any("data")) {
 			for (const place of Object.values(places)) for (const node of place.querySelectorAll(".save button, .buttons button")) node.disabled = !state.data;
 		}
@@ -192,8 +168,7 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		if (any("data", "w", "u", "hover", "heatmap", "sort", "allUnits", "theme")) heatmap?.draw(state);
 	}
 	store.subscribe(draw);
-	const redraw = () => draw();
-	globalThis.matchMedia?.("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+	globalThis.matchMedia?.("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
 
 	places.cell.parentElement.addEventListener("keydown", (event) => {
 		if (event.target.closest("select, input") || event.ctrlKey || event.altKey || event.metaKey) return;
@@ -211,5 +186,5 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		event.preventDefault();
 		actions[event.key]();
 	});
-	return { draw, player, openHeatmap, moveUnit, collapseCell: () => expand(false) };
+	return { draw, player, openHeatmap, moveUnit, textView, aboutUnit };
 }

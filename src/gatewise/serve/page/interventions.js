@@ -1,7 +1,7 @@
-// Interventions: clamp a gate or ablate a unit. Every change is a chip that can be removed.
+// "Change it": clamp a gate or ablate a unit. Every change is a chip that can be removed.
 
-import { announce, button, createSelect, el, fmt, iconButton, setText, within } from "./dom.js";
-import { GATES, layerOf, selectedUnit, selectedWord, stepCount, tokenNounOf } from "./store.js";
+import { announce, button, createSelect, el, fmt, setText } from "./dom.js";
+import { GATES, layerOf, selectedUnit, selectedWord, tokenNounOf } from "./store.js";
 
 const sameTarget = (a, b) => ["gate", "unit", "layer", "from", "to"].every((key) => a[key] === b[key]);
 
@@ -15,44 +15,31 @@ export function describeChange({ gate, unit, value, from, to, layer }, tokenNoun
 	return `${gate} of ${units} clamped to ${fmt(value)}${range}`;
 }
 
+const SCOPES = [["all word", "all units at this word"], ["all all", "all units everywhere"], ["unit word", "this unit at this word"], ["unit all", "this unit everywhere"]];
+const RANGES = [["all range", "all units"], ["unit range", "this unit"]];
+
 export function createInterventions(root, store) {
 	const redraw = () => draw(store.get());
-	const scope = createSelect({ "aria-label": "Units to clamp", onchange: redraw }, [["unit", "this unit"], ["all", "all units"]]);
-	const range = createSelect({ "aria-label": "Words at which to clamp", onchange: redraw },
-		[["word", "this word"], ["range", "from … to"], ["all", "everywhere"]]);
-	range.value = "all";
-	const [from, to] = [el("input", { type: "number", min: 1, "aria-label": "From" }), el("input", { type: "number", min: 1, "aria-label": "To" })];
-	const ends = el("span", { class: "ends", hidden: true }, from, " – ", to);
-	for (const node of [from, to]) node.addEventListener("change", redraw);
-	const rows = {};
-	const sliders = el("div", { class: "sliders" });
-	for (const gate in GATES) {
-		const name = `${GATES[gate]} ${gate}`;
-		const slider = el("input", { type: "range", min: gate === "g" ? -1 : 0, max: 1, step: 0.05, "aria-label": `Clamp the ${name}` });
-		const value = el("output", {}, "auto");
-		const releaseButton = iconButton("×", `Release the ${name}`, () => release(gate));
-		slider.addEventListener("pointerdown", pin);
-		slider.addEventListener("input", () => clamp(gate, Number(slider.value)));
-		slider.addEventListener("keydown", (event) => event.key === "Delete" && release(gate));
-		rows[gate] = { slider, value, releaseButton };
-		sliders.append(el("div", { class: "slider" }, el("span", { class: "gatelabel" }, gate), slider, value, releaseButton));
-	}
-	const ablateButton = button("Ablate this unit", { onclick: () => toggleAblation() });
+	const gate = createSelect({ "aria-label": "What to change", onchange: redraw }, [...Object.entries(GATES), ["h", "output h (ablate the unit)"]]);
+	const scope = createSelect({ "aria-label": "Where to change it", onchange: redraw });
+	const slider = el("input", { type: "range", max: 1, step: 0.05 });
+	const value = el("output", {}, "auto");
+	slider.addEventListener("pointerdown", pin);
+	slider.addEventListener("input", () => clamp(Number(slider.value)));
+	slider.addEventListener("keydown", (event) => event.key === "Delete" && release());
+	const ablateButton = button("", { hidden: true, onclick: () => toggleAblation() });
 	const chips = el("div", { class: "chips" });
-	const status = el("p", { class: "status muted" });
+	const status = el("p", { class: "status muted", hidden: true });
 	const showStatus = (line) => {
+		status.hidden = !line;
 		setText(status, line);
 		announce(line);
 	};
-	const undo = button("undo", { onclick: () => showStatus(store.undo()) });
-	const redo = button("redo", { onclick: () => showStatus(store.redo()) });
-	const clear = button("clear changes", { onclick: () => store.set({ changes: [] }, { undo: "all changes cleared" }) });
-	root.append(
-		el("div", { class: "row" }, "clamp a gate of ", scope, " at ", range, ends),
-		sliders,
-		el("div", { class: "row" }, ablateButton, undo, redo, clear),
-		chips, status,
-	);
+	const undo = button("Undo", { onclick: () => showStatus(store.undo()) });
+	const redo = button("Redo", { onclick: () => showStatus(store.redo()) });
+	const clear = button("Clear", { onclick: () => store.set({ changes: [] }, { undo: "all changes cleared" }) });
+	const row = el("div", { class: "slider" }, slider, value);
+	root.append(gate, scope, row, ablateButton, chips, el("div", { class: "row history" }, undo, redo, clear), status);
 	let last = { at: 0, target: null };
 
 	/** Select the shown unit and word for good: every answer changes the ranking that the default follows. */
@@ -61,38 +48,33 @@ export function createInterventions(root, store) {
 		if (state.data) store.set({ u: selectedUnit(state), w: selectedWord(state) });
 	}
 
-	function target(gate, state = store.get()) {
-		const all = scope.value === "all";
-		const place = all ? { gate, unit: "all" } : { gate, unit: selectedUnit(state), ...layerOf(state) };
+	function target(state = store.get()) {
+		const [units, place] = scope.value.split(" ");
+		const change = units === "all" ? { gate: gate.value, unit: "all" } : { gate: gate.value, unit: selectedUnit(state), ...layerOf(state) };
 		const w = selectedWord(state);
-		const steps = stepCount(state);
-		if (range.value === "word") return { ...place, from: w, to: w };
-		if (range.value === "range") {
-			const number = (node, other) => within((Number(node.value) || other + 1) - 1, steps);
-			const ends = [number(from, w), number(to, w)].sort((a, b) => a - b);
-			return { ...place, from: ends[0], to: ends[1] };
-		}
-		return { ...place, from: null, to: null };
+		if (place === "word") return { ...change, from: w, to: w };
+		return place === "range" && state.range ? { ...change, ...state.range } : { ...change, from: null, to: null };
 	}
 
-	function clamp(gate, value) {
+	function clamp(to) {
 		const state = store.get();
-		const change = target(gate);
+		const change = target();
 		const { changes, data } = state;
 		if (!data || (changes.length >= 32 && !changes.some((one) => sameTarget(one, change)))) return;
-		// One drag of a slider is one undo step.
+		// One drag of the slider is one undo step.
 		const dragging = Date.now() - last.at < 1000 && last.target && sameTarget(last.target, change);
 		last = { at: Date.now(), target: change };
-		const next = [...changes.filter((one) => !sameTarget(one, change)), { ...change, value }];
+		const next = [...changes.filter((one) => !sameTarget(one, change)), { ...change, value: to }];
+		showStatus("");
 		// In one step: a draw between both would set the slider back.
-		store.set({ u: selectedUnit(state), w: selectedWord(state), changes: next }, dragging ? {} : { undo: describeChange({ ...change, value }) });
+		store.set({ u: selectedUnit(state), w: selectedWord(state), changes: next }, dragging ? {} : { undo: describeChange({ ...change, value: to }, tokenNounOf(state)) });
 	}
 
-	function release(gate) {
-		const change = target(gate);
+	function release() {
+		const change = target();
 		const { changes } = store.get();
 		const next = changes.filter((one) => !sameTarget(one, change));
-		if (next.length < changes.length) store.set({ changes: next }, { undo: `${gate} released` });
+		if (next.length < changes.length) store.set({ changes: next }, { undo: `${change.gate} released` });
 	}
 
 	function toggleAblation() {
@@ -105,26 +87,40 @@ export function createInterventions(root, store) {
 		store.set({ changes: on ? [...rest, { ...change, value: 0 }] : rest }, { undo: `unit ${change.unit} ${on ? "ablated" : "restored"}` });
 	}
 
+	function drawScope(state, tokenNoun) {
+		const names = SCOPES.map(([key, name]) => [key, name.replace("word", tokenNoun)]);
+		const { range } = state;
+		if (range) names.unshift(...RANGES.map(([key, name]) => [key, `${name} at ${tokenNoun}s ${range.from + 1}–${range.to + 1}`]));
+		const shown = JSON.stringify(names);
+		if (scope.dataset.shown === shown) return;
+		const hadRange = scope.dataset.shown?.includes("range");
+		const kept = scope.value;
+		scope.dataset.shown = shown;
+		scope.replaceChildren(...names.map(([key, name]) => el("option", { value: key }, name)));
+		scope.value = range && !hadRange ? "all range" : names.some(([key]) => key === kept) ? kept : "all word";
+	}
+
 	function draw(state) {
 		const tokenNoun = tokenNounOf(state);
-		ends.hidden = range.value !== "range";
-		const t = selectedWord(state);
-		const unit = state.data?.unitOf.get(selectedUnit(state));
-		for (const [gate, { slider, value, releaseButton }] of Object.entries(rows)) {
-			const now = state.changes.find((one) => sameTarget(one, target(gate, state)));
-			releaseButton.style.setProperty("visibility", now ? "visible" : "hidden");
-			const number = now ? now.value : (unit?.[gate][t] ?? (gate === "g" ? 0 : 0.5));
+		drawScope(state, tokenNoun);
+		const name = gate.value;
+		row.hidden = scope.hidden = name === "h";
+		ablateButton.hidden = name !== "h";
+		const ablated = state.changes.some((one) => sameTarget(one, ablation(state)));
+		setText(ablateButton, `${ablated ? "Restore" : "Ablate"} ${state.data ? `unit ${selectedUnit(state)}` : "this unit"}`);
+		if (name !== "h") {
+			slider.min = name === "g" ? -1 : 0;
+			const now = state.changes.find((one) => sameTarget(one, target(state)));
+			const number = now?.value ?? state.data?.unitOf.get(selectedUnit(state))?.[name][selectedWord(state)] ?? 0.5;
 			if (document.activeElement !== slider || !now) slider.value = number;
 			slider.classList.toggle("clamped", Boolean(now));
 			setText(value, now ? fmt(now.value) : "auto");
-			slider.setAttribute("aria-valuetext", now ? `clamped to ${fmt(now.value)}` : `not clamped, now ${fmt(number)}`);
-			slider.disabled = !state.data;
+			slider.setAttribute("aria-label", `Clamp the ${GATES[name]} ${name}`);
+			slider.setAttribute("aria-valuetext", now ? `clamped to ${fmt(now.value)}` : `not clamped, ${fmt(number)} in the selected unit`);
 		}
-		const ablated = state.changes.some((one) => sameTarget(one, ablation(state)));
-		setText(ablateButton, `${ablated ? "Restore" : "Ablate"} ${state.data ? `unit ${selectedUnit(state)}` : "this unit"}`);
-		ablateButton.disabled = !state.data;
+		for (const node of [slider, ablateButton]) node.disabled = !state.data;
 		const can = store.can();
-		[undo.disabled, redo.disabled, clear.disabled] = [!can.undo, !can.redo, !state.changes.length];
+		[undo.hidden, redo.hidden, clear.hidden] = [!can.undo || !(state.changes.length || can.redo), !can.redo, !state.changes.length];
 		const names = state.changes.map((one) => describeChange(one, tokenNoun));
 		if (chips.dataset.shown !== names.join("|")) {
 			chips.dataset.shown = names.join("|");
@@ -140,17 +136,20 @@ export function createInterventions(root, store) {
 		draw,
 		toggleAblation,
 		showStatus,
-		/** Focus a gate's slider. */
-		focus(gate) {
+		/** Focus the slider of a gate. */
+		focus(name) {
 			pin();
-			rows[gate].slider.focus();
+			gate.value = name;
+			redraw();
+			slider.focus();
 		},
 	};
 }
 
-/** The changes that fit a text of so many steps. */
+/** The changes that fit a text of so many steps; the same list, if all of them do. */
 export function fittingChanges(changes, steps) {
-	return changes
+	const fitting = changes
 		.filter((one) => one.from == null || one.from < steps)
 		.map((one) => (one.to !== null && one.to >= steps ? { ...one, to: steps - 1 } : one));
+	return fitting.length === changes.length && fitting.every((one, n) => one === changes[n]) ? changes : fitting;
 }

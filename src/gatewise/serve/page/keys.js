@@ -5,10 +5,10 @@ import { el, fillDialog } from "./dom.js";
 
 const LISTED = [
 	["E", "edit the text"], ["← →", "word (in the text), step (at the cell)"], ["↑ ↓", "unit (at the cell)"],
-	["Home End", "first, last"], ["Space", "play, pause"], [", .", "slower, faster"], ["I F G O C H", "gate or state of the heat map"],
+	["Home End", "first, last"], ["Space", "play, pause"], ["I F G O C H", "gate or state of the heat map"],
 	["S", "sort the units"], ["+ − 0", "zoom"], ["T", "heat map as a table"], ["V", "colour of the words"],
 	["K", "clamp a gate"], ["X", "ablate the unit"], ["Ctrl+Z, Ctrl+Y", "undo, redo"], ["B", "compare two texts"], ["Q", "guess first"],
-	["M", "presentation mode"], ["L", "link"], ["D", "theme"], ["1 – 4", "examples"], ["Esc", "leave the text, the presentation"], ["?", "this list"],
+	["M", "presentation mode"], ["L", "link"], ["D", "theme"], ["1 – 9", "examples"], ["Esc", "leave the text, the presentation"], ["?", "this list"],
 ];
 
 /** actions: functions by key. root: the figure. dialog: the element of the list. */

@@ -105,19 +105,21 @@ export function createLoader(store, api) {
 			const state = store.get();
 			const fetchPrediction = (include) => fetchParts(include, mine, AbortSignal.timeout(TIMEOUT));
 			// For a large network the prefix predictions cost as much as the prediction, which does not wait for them.
-			if (state.data && !state.changes.length && !state.guess) {
-				const { prediction } = await fetchPrediction(["prediction"]);
+			if (state.data && !state.guess) {
+				const { prediction, changed } = await fetchPrediction(["prediction"]);
 				if (isEmpty()) return;
-				store.set({ earlyPrediction: { ...prediction, inputText: state.text } });
+				store.set({ earlyPrediction: { ...prediction, changed, inputText: state.text, changes: state.changes } });
 				if (mine !== current) return; // the newer text has waited
 			}
-			const answer = await fetchPrediction(["prediction", "prefix"]);
+			// The cell follows a change without waiting for the ranking of the units.
+			const shown = state.data?.unitOf.has(selectedUnit(state)) ? [`unit:${selectedUnit(state)}`] : [];
+			const answer = await fetchPrediction(["prediction", "prefix", ...shown]);
 			if (isEmpty()) return;
 			const old = store.get();
 			const attribution = staleAttribution(old.data, answer, state.text);
 			const words = wordsOf(state.text, answer.text);
 			const lastUnit = selectedUnit(old);
-			const own = { inputText: state.text, words, attribution, lastUnit, load: mine, at: new Date(), unitOf: new Map(), heatmaps: new Map() };
+			const own = { inputText: state.text, changes: state.changes, words, attribution, lastUnit, load: mine, at: new Date(), unitOf: new Map(answer.unit ? [[answer.unit.k, answer.unit]] : []), heatmaps: new Map() };
 			store.set({ data: { ...answer, ...own }, earlyPrediction: null, error: null, outdated: false });
 			if (mine === current) timer = setTimeout(() => loadDetails(mine), UNITS_DELAY);
 		} catch (error) {

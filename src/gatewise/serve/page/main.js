@@ -1,7 +1,8 @@
 // The entry of the served page: one store, one loader, the figure, and the controls around it.
 
 import { api, onBusy } from "./api.js";
-import { announce, button, el, fmt, lazy, safeText, setText } from "./dom.js";
+import { announce, button, el, lazy, safeText, setText } from "./dom.js";
+import { createEditor } from "./editor.js";
 import { examplesFor } from "./examples.js";
 import { createFigure } from "./figure.js";
 import { createInterventions, fittingChanges } from "./interventions.js";
@@ -22,15 +23,12 @@ const box = byId("text");
 
 const interventions = createInterventions(inside("interventions"), store);
 const figure = createFigure(
-	{ ...Object.fromEntries(["prediction", "words", "unit", "cell", "steps"].map((id) => [id, byId(id)])), heatmap: inside("heatmap") },
-	store, loader, { onGate: (gate) => clampGate(gate), importAgain: (name, suffix) => import(`./${name}.js${suffix}`) },
+	{ ...Object.fromEntries(["words", "line", "prediction", "strip", "unit", "cell", "steps"].map((id) => [id, byId(id)])), details: inside("details"), heatmap: inside("heatmap") },
+	store, loader, { onGate: (gate) => clampGate(gate), raw: true, importAgain: (name, suffix) => import(`./${name}.js${suffix}`) },
 );
 const address = createAddress(store);
 
-function clampGate(gate) {
-	byId("interventions").open = true;
-	interventions.focus(gate);
-}
+const clampGate = (gate) => interventions.focus(gate);
 
 // Parts below the first screen are loaded when they are first opened.
 const compare = lazy(async (suffix) => {
@@ -51,15 +49,6 @@ const link = lazy(async (suffix) => {
 	const { createLink } = await (suffix ? import(`./link.js${suffix}`) : import("./link.js"));
 	return createLink(byId("link"), store, address);
 });
-const tour = lazy(async (suffix) => {
-	const { createTour } = await (suffix ? import(`./tour.js${suffix}`) : import("./tour.js"));
-	return createTour(byId("tourbutton"));
-});
-const startTour = async () => {
-	const cards = await tour();
-	if (cards) cards.start();
-	else store.set({ error: { message: "Cannot reach the server.", retry: startTour } });
-};
 const showLink = async () => {
 	const dialog = await link();
 	if (dialog) dialog.show();
@@ -68,35 +57,49 @@ const showLink = async () => {
 
 let started = false;
 let typing = false; // one entry of the history until blur
-box.addEventListener("input", () => {
-	store.set({ text: box.value, example: null, linkNote: null, w: null, step: null, changes: fittingChanges(store.get().changes, 1e9) });
-	loader.load();
-	if (!typing) address.push();
-	typing = true;
+const editor = createEditor(box, figure.textView, {
+	onType(text) {
+		store.set({ text, example: null, linkNote: null, w: null, step: null, range: null, changes: fittingChanges(store.get().changes, 1e9) });
+		loader.load();
+		if (!typing) address.push();
+		typing = true;
+	},
+	onSelect: (w) => store.set({ w, hover: null }),
+	onHover: (t) => {
+		const old = store.get().hover;
+		if (t === null ? old : old?.t !== t) store.set({ hover: t === null ? null : { t, k: selectedUnit(store.get()) } });
+	},
 });
 box.addEventListener("blur", () => (typing = false));
 
-/** Replace the text in one step, which undo reverts. */
-function replaceText(text, name, example = null) {
-	store.set({ text, example, w: null, step: null, u: null, changes: [] }, { undo: name });
+/** Replace the text in one step, which undo reverts. The second text, if there is one, begins again. */
+function replaceText(text, name, example = null, second = null) {
+	const b = second ?? (store.get().b === null ? null : text);
+	store.set({ text, b, example, w: null, step: null, u: null, range: null, changes: [] }, { undo: name });
 }
-byId("clear").addEventListener("click", () => {
+/** A button of the menu, which closes. */
+const inMenu = (id, action) => byId(id).addEventListener("click", () => {
+	byId("menu").hidePopover();
+	action();
+});
+inMenu("clear", () => {
 	replaceText("", "text cleared");
 	box.focus();
 });
-byId("guess").addEventListener("change", () => store.set({ guess: byId("guess").checked }));
+inMenu("guess", () => store.set({ guess: !store.get().guess }));
+byId("edit").addEventListener("click", () => box.focus());
 
-let examples = [];
-const uses = new Map(); // how often each example was chosen: it has several texts
+let examples = []; // {group, name, label, text, other, hint, own}
 function useExample(n) {
-	if (!examples[n]) return;
-	const { name, hint, texts, own = false } = examples[n];
-	const used = uses.get(n) ?? 0;
-	uses.set(n, used + 1);
-	const [label, text, other] = texts[used % texts.length];
-	replaceText(text, `example ${name}`, { name, label, text, hint, own });
-	if (other) openCompare(other);
+	const example = examples[n];
+	if (!example) return;
+	replaceText(example.text, `example ${example.name}`, example, example.other ?? null);
+	if (example.other) openCompare(example.other);
 }
+byId("examples").addEventListener("change", () => {
+	useExample(Number(byId("examples").value));
+	byId("examples").value = -1;
+});
 
 async function openCompare(text) {
 	byId("compare").open = true;
@@ -111,18 +114,15 @@ async function toggleCompare() {
 		byId("compare").scrollIntoView({ block: "nearest" });
 	}
 }
-byId("comparebutton").addEventListener("click", toggleCompare);
-byId("linkbutton").addEventListener("click", showLink);
-byId("tourbutton").addEventListener("click", startTour);
-byId("presentbutton").addEventListener("click", () => present());
+inMenu("comparebutton", toggleCompare);
+inMenu("linkbutton", showLink);
+inMenu("presentbutton", () => present());
 byId("leavebutton").addEventListener("click", () => present(false));
 
 const next = (list, now) => list[(list.indexOf(now) + 1) % list.length];
 const keys = createKeys(byId("figure"), byId("keys"), {
 	e: () => box.focus(),
 	" ": () => figure.player.toggle(),
-	",": () => figure.player.speed(-1),
-	".": () => figure.player.speed(1),
 	...Object.fromEntries([..."ifgoch"].map((name) => [name, () => store.set({ heatmap: name })])),
 	s: () => store.set({ sort: next(SORTS, store.get().sort) }, { undo: "units sorted" }),
 	"+": () => onHeatmap((map) => map.zoom(0.6)), "-": () => onHeatmap((map) => map.zoom(1.6)), 0: () => onHeatmap((map) => map.fit()),
@@ -136,7 +136,7 @@ const keys = createKeys(byId("figure"), byId("keys"), {
 	l: () => void showLink(),
 	d: () => theme.next(),
 	"?": () => keys.show(),
-	...Object.fromEntries([1, 2, 3, 4].map((n) => [n, () => useExample(n - 1)])),
+	...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => [n, () => useExample(n - 1)])),
 	// In presentation mode the arrow keys always step.
 	ArrowRight: () => store.get().present && figure.player.go(1), ArrowLeft: () => store.get().present && figure.player.go(-1),
 	ArrowUp: () => store.get().present && figure.moveUnit(-1), ArrowDown: () => store.get().present && figure.moveUnit(1),
@@ -144,30 +144,31 @@ const keys = createKeys(byId("figure"), byId("keys"), {
 	undo: () => interventions.showStatus(store.undo()),
 	redo: () => interventions.showStatus(store.redo()),
 	escape: (event) => {
-		if (event.target === box) byId("words").querySelector("[tabindex='0']")?.focus();
+		if (event.target === box) figure.textView.focus();
 		else if (store.get().present) present(false);
-		else if (!figure.collapseCell()) store.set({ hover: null });
+		else store.set({ hover: null, range: null });
 	},
 });
-byId("keysbutton").addEventListener("click", () => keys.show());
+inMenu("keysbutton", () => keys.show());
 function drawAround(state, changed) {
 	const any = (...names) => names.some((name) => changed.has(name));
+	if (any("text")) byId("words").classList.toggle("long", state.text.length > 600);
 	if (any("text") && box.value !== state.text) {
-		box.value = state.text;
+		editor.set(state.text);
 		typing = false;
 		loader.load();
 		if (started) address.push();
 	}
 	if (any("data", "text", "linkNote", "outdated")) {
-		const { text, warnings = [], cache } = state.outdated && state.data.inputText !== state.text ? {} : (state.data ?? {});
+		const { text, warnings = [] } = state.outdated && state.data.inputText !== state.text ? {} : (state.data ?? {});
 		const unknown = text?.tokens?.unknown.length ?? 0;
 		const tokenNoun = tokenNounOf(state);
 		const counted = text ? text.kept - Object.keys(text.tokens?.names ?? {}).length : 0;
 		const known = tokenNoun === "step" ? "" : unknown ? ` · ${unknown} not in the vocabulary` : " · all in the vocabulary";
-		setText(byId("counts"), text ? `${counted.toLocaleString("en")} ${tokenNoun}${counted === 1 ? "" : "s"}${known}${cache ? ` · ${fmt(cache.ms, 0)} ms` : ""}` : "");
+		setText(byId("counts"), text ? `${counted.toLocaleString("en")} ${tokenNoun}${counted === 1 ? "" : "s"}${known}` : "");
 		const messages = warnings.map((one) => one.message).join(" ");
-		const hint = state.example?.hint ? `${state.example.name}: ${state.example.hint}` : "";
-		setText(byId("hint"), [state.linkNote, messages, hint].filter(Boolean).join(" · "));
+		const hint = state.example?.hint ? `${state.example.group}: ${state.example.hint}` : "";
+		setText(byId("hint"), [state.linkNote, messages, state.data ? hint : ""].filter(Boolean).join(" · ")); // in one frame with the counts
 		const changes = text && state.data.inputText === state.text ? fittingChanges(state.changes, text.kept) : state.changes;
 		if (changes.length < state.changes.length) store.set({ changes });
 	}
@@ -183,17 +184,14 @@ function drawAround(state, changed) {
 	if (any("busy", "data", "text")) document.body.classList.toggle("behind", state.busy && state.data !== null && state.data.inputText !== state.text);
 	if (any("error", "model")) document.body.classList.toggle("unstarted", Boolean(state.error && !state.model));
 	// Before the first answer, what comes below the text has no height yet.
-	if (any("data", "error", "model", "text")) document.body.classList.toggle("starting", !state.data && !state.error && !(state.model && !state.text));
-	if (any("guess")) byId("guess").checked = state.guess;
+	if (any("data", "error", "text")) document.body.classList.toggle("starting", !state.data && !state.error && !(started && !state.text));
+	if (any("guess")) byId("guess").setAttribute("aria-pressed", state.guess);
 	if (any("present")) {
 		document.body.classList.toggle("present", state.present);
 		byId("presentbutton").setAttribute("aria-pressed", state.present);
-		if (state.present) {
-			byId("heatmap").open = false;
-			scrollTo(0, 0);
-		}
+		if (state.present) scrollTo(0, 0);
 		// The focused control may have been hidden.
-		if (state.model && !document.activeElement.checkVisibility()) (state.present ? byId("leavebutton") : byId("presentbutton")).focus();
+		if (state.model && !document.activeElement.checkVisibility()) (state.present ? byId("leavebutton") : byId("menubutton")).focus();
 	}
 	if (any("b")) {
 		byId("comparebutton").setAttribute("aria-pressed", state.b !== null);
@@ -202,9 +200,8 @@ function drawAround(state, changed) {
 	if (any("hide")) {
 		const ids = { cell: "cellsection", unit: "unitpanel" };
 		for (const part of PARTS) byId(ids[part] ?? part).classList.toggle("hiddenpart", state.hide.includes(part));
-		document.body.classList.toggle("nocell", state.hide.includes("cell"));
 	}
-	if (any("data", "w", "u", "changes", "model")) interventions.draw(state);
+	if (any("data", "w", "u", "range", "changes", "model")) interventions.draw(state);
 	if (any("data", "u", "layer", "model") && byId("unitpanel").open) panels().then((unit) => unit?.draw(state));
 	if (any("data", "guess", "guessedId", "outdated")) {
 		const shown = state.data && !(state.guess && state.guessedId !== state.data.id) ? state.data.prediction : null;
@@ -268,16 +265,16 @@ function showModel(model) {
 	byId("models").hidden = models.length < 2;
 	examples = examplesFor(model);
 	box.readOnly = Boolean(model.exported);
-	byId("guess").parentElement.hidden = model.model.task === "regression"; // a number has no probability to guess
-	const chipOf = (n) => button(examples[n].name, { class: "chip", onclick: () => useExample(n) });
-	const [plain, failing] = [false, true].map((fails) => [...examples.keys()].filter((n) => Boolean(examples[n].fails) === fails).map(chipOf));
-	const group = failing.length ? [el("span", { class: "chips", role: "group", "aria-labelledby": "fails" }, el("span", { class: "muted", id: "fails" }, "Where it fails:"), failing)] : [];
-	byId("examples").replaceChildren(...plain, ...group);
+	byId("guess").hidden = model.model.task === "regression"; // a number has no probability to guess
+	const groups = [...new Set(examples.map(({ group }) => group))];
+	byId("examples").replaceChildren(el("option", { value: -1 }, "Examples"), ...groups.map((group) =>
+		el("optgroup", { label: group }, examples.flatMap((one, n) => (one.group === group ? el("option", { value: n }, safeText(one.name, 70)) : [])))));
 	byId("examples").hidden = !examples.length;
 	if (inputs === "series") {
-		setText(byId("purpose"), "This page shows how a trained LSTM network computes a prediction from a series, one time step at a time.");
-		box.placeholder = `${model.model.channels} numbers per line, one line per time step. The prediction updates as you type.`;
-		byId("words").setAttribute("aria-label", "The steps of the series");
+		box.placeholder = `Paste a series: one line per time step, ${model.model.channels === 1 ? "one number" : `${model.model.channels} numbers`} per line.`;
+		byId("words").classList.add("numbers");
+		for (const name of ["input", "text"]) byId(name).setAttribute("aria-label", "Series");
+		setText(byId("edit"), "Edit the series");
 		setText(byId("compare").querySelector("h2"), "Compare two series");
 		byId("stream").hidden = Boolean(model.exported);
 		setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
@@ -323,21 +320,19 @@ async function startPage(linked) {
 	if (found.text === undefined) useFirstExample(found);
 	else store.set(found);
 	started = true;
+	if (!store.get().text) document.body.classList.remove("starting");
 }
 
 function useFirstExample(found) {
-	uses.set(0, 1);
-	if (!examples.length) {
-		store.set({ ...found, linkNote: found.linkNote ?? "This model keeps no examples: write a text like those that it was trained on." });
-		return;
-	}
-	const { name, hint, own = false, texts: [[label, text]] } = examples[0];
-	store.set({ ...found, text, example: { name, hint, label, text, own } });
+	const [example = null] = examples;
+	const ask = store.get().model.model.inputs === "series" ? "paste a row of your data" : "write a text like those that it was trained on";
+	store.set(example ? { ...found, text: example.text, example } : { ...found, linkNote: found.linkNote ?? `This model keeps no examples: ${ask}.` });
 }
 
 document.querySelector(".skip").addEventListener("click", (event) => {
 	event.preventDefault(); // the part after # is the state of the page
-	(byId("words").querySelector("[tabindex='0']") ?? byId("words")).focus();
+	if (document.activeElement !== byId("words")) byId("words").focus();
+	figure.textView.focus();
 });
 globalThis.addEventListener("hashchange", async () => {
 	if (address.isCurrent() || !location.hash.includes("=")) return;
@@ -347,7 +342,7 @@ globalThis.addEventListener("hashchange", async () => {
 	const { found, note } = await fit(state, store.get().model);
 	return store.set({ ...UNLINKED, linkNote: note || null, ...found });
 });
-for (const id of ["interventions", "heatmap"]) byId(id).open = innerWidth > 760; // closed on a phone
+byId("heatmap").open = innerWidth > 760; // closed on a phone
 figure.draw();
 interventions.draw(store.get());
 globalThis.gatewise = { store, selectedUnit }; // for the console and the tests

@@ -49,7 +49,7 @@ function standalone(node) {
 	return copy;
 }
 
-function cellPicture(root) {
+function cellPicture([root]) {
 	const node = root.querySelector("svg.cell");
 	const copy = standalone(node);
 	const [, , width, height] = node.getAttribute("viewBox").split(" ").map(Number);
@@ -77,13 +77,14 @@ function linesOf(span) {
 		const last = lines.at(-1);
 		if (last && Math.abs(last.rect.top - rect.top) < 2) {
 			last.text += character;
-			last.rect = new DOMRect(last.rect.left, last.rect.top, rect.right - last.rect.left, rect.height);
+			const left = Math.min(last.rect.left, rect.left); // text from the right grows to the left
+			last.rect = new DOMRect(left, last.rect.top, Math.max(last.rect.right, rect.right) - left, rect.height);
 		} else lines.push({ text: character, rect });
 	}
 	return lines;
 }
 
-function wordsPicture(root) {
+function wordsPicture([root, line]) {
 	const list = root.querySelector(".words");
 	const origin = list.getBoundingClientRect();
 	const [left, top] = [MARGIN - origin.left, MARGIN - origin.top];
@@ -96,7 +97,7 @@ function wordsPicture(root) {
 		for (const { text, rect } of linesOf(span)) {
 			const place = { x: rect.left + left, y: rect.bottom + top - rect.height * 0.22, textLength: rect.width, lengthAdjust: "spacingAndGlyphs" };
 			const line = /underline|line-through/.exec(style.textDecorationLine)?.[0];
-			nodes.push(svg("text", { ...place, "font-size": style.fontSize, fill: hex(style.color), "text-decoration": line }, safeText(text, 1e4)));
+			nodes.push(svg("text", { ...place, "font-size": style.fontSize, fill: hex(getComputedStyle(document.body).color), "text-decoration": line }, safeText(text, 1e4)));
 		}
 		const after = getComputedStyle(span, "::after");
 		const sign = after.content.replaceAll('"', "");
@@ -105,13 +106,15 @@ function wordsPicture(root) {
 			nodes.push(svg("text", { ...place, fill: hex(after.color) }, sign));
 		}
 	}
-	const lines = standalone(root.querySelector(".lines"));
-	for (const [name, value] of Object.entries({ x: MARGIN, y: MARGIN, width: origin.width, height: origin.height })) lines.setAttribute(name, value);
-	nodes.push(lines);
-	return { width: origin.width, height: origin.height, nodes };
+	const picture = line.querySelector("svg.line");
+	const below = picture.getBoundingClientRect();
+	const copy = standalone(picture);
+	for (const [name, value] of Object.entries({ x: MARGIN, y: MARGIN + origin.height + 12, width: below.width, height: below.height })) copy.setAttribute(name, value);
+	nodes.push(copy);
+	return { width: Math.max(origin.width, below.width), height: origin.height + 12 + below.height, nodes };
 }
 
-function heatmapPicture(root) {
+function heatmapPicture([root]) {
 	const canvas = root.querySelector(".map .base");
 	const { width, height } = canvas.getBoundingClientRect();
 	return { width, height, nodes: [svg("image", { x: MARGIN, y: MARGIN, width, height, href: canvas.toDataURL() })] };
@@ -131,9 +134,9 @@ function wrap(text, width) {
 
 const PARTS = { cell: cellPicture, words: wordsPicture, heatmap: heatmapPicture };
 
-/** The picture of a part as {picture: an SVG element, width, height}. root: the element of the part on the page. */
-function draw(part, root, { title, text, caption }) {
-	const { width, height, nodes } = PARTS[part](root);
+/** The picture of a part as {picture: an SVG element, width, height}. roots: its elements on the page. */
+function draw(part, roots, { title, text, caption }) {
+	const { width, height, nodes } = PARTS[part](roots);
 	const body = getComputedStyle(document.body);
 	const lines = wrap(safeText(caption, 1000), width);
 	const size = { width: Math.ceil(width + 2 * MARGIN), height: Math.ceil(height + 2 * MARGIN + 20 * lines.length) };
@@ -174,9 +177,9 @@ async function toPng(source, { width, height }, { title, text }) {
 }
 
 /** Save a part of the page ("cell", "words", "heatmap") as "svg" or "png". about: {title, text, caption}. */
-export async function savePicture(part, root, format, { title, text, caption }) {
+export async function savePicture(part, roots, format, { title, text, caption }) {
 	const about = { title: safeText(title, 200), text: `Text: ${safeText(text, 200)}`, caption };
-	const { picture, ...size } = draw(part, root, about);
+	const { picture, ...size } = draw(part, roots, about);
 	const source = new XMLSerializer().serializeToString(picture);
 	const content = format === "svg" ? source : await toPng(source, size, about);
 	download(`gatewise-${part}.${format}`, format === "svg" ? "image/svg+xml" : "image/png", content);

@@ -1,23 +1,19 @@
-// Plays the seven steps inside the cell, by hand or automatically. After the seventh step comes the next word.
+// The seven steps inside the cell as tabs, by hand or played. After the seventh step comes the next word.
 
-import { announce, el, iconButton, setText, within } from "./dom.js";
+import { announce, button, el, iconButton, setAttr, setText } from "./dom.js";
 import { STEPS } from "./cellshape.js";
 import { selectedWord, stepCount } from "./store.js";
 
-const STEP_TIME = 900; // ms per step at speed 1
+const STEP_TIME = 1200; // ms
 
 export function createPlayer(root, store) {
-	const description = el("p", { class: "stepline" });
-	const title = el("span", { class: "stepname" });
-	const formula = el("span", { class: "formula" });
+	const tabs = STEPS.map(({ name }, n) => button(`${n + 1} ${name[0].toUpperCase()}${name.slice(1)}`, { role: "tab", id: `step${n + 1}`, "aria-controls": "step", tabindex: -1, onclick: () => store.set({ s: n + 1 }) }));
 	const play = iconButton("▶", "Play", () => toggle());
-	const speed = el("select", { "aria-label": "Speed", onchange: () => timer && start() });
-	for (const x of [0.5, 1, 2]) speed.append(el("option", { value: x, selected: x === 1 }, `${x}×`));
-	const first = iconButton("|◁", "First step", () => go(-7));
-	const back = iconButton("◁", "Step back", () => go(-1));
-	const on = iconButton("▷", "Step forward", () => go(1));
-	const last = iconButton("▷|", "Last step", () => go(7));
-	root.append(el("div", { class: "steprow" }, title, formula, description), el("div", { class: "buttons" }, first, back, play, on, last, speed));
+	const why = el("p", { class: "why" });
+	const formula = el("p", { class: "formula" });
+	const description = el("p", { class: "stepline" });
+	const panel = el("div", { class: "steprow", role: "tabpanel", id: "step" }, why, formula, description);
+	root.append(el("div", { class: "buttons" }, el("div", { class: "tabs", role: "tablist", "aria-label": "Steps of the cell" }, tabs), play), panel);
 	let timer = 0;
 
 	/** One step forward or back; past the seventh, the next word. 7 or -7: the last or the first step of this word. */
@@ -31,43 +27,41 @@ export function createPlayer(root, store) {
 		else if (s < 1 && w > 0) [s, w] = [7, w - 1];
 		if (s > 7 || s < 1) return stop();
 		store.set({ s, w });
+		if (tabs.includes(document.activeElement)) tabs[s - 1].focus();
 		return undefined;
 	}
 	function stop() {
 		clearInterval(timer);
 		timer = 0;
 		setText(play, "▶");
-		play.setAttribute("aria-label", "Play");
+		setAttr(play, "aria-label", "Play");
 	}
-	function start() {
-		clearInterval(timer);
-		timer = setInterval(() => (document.hidden ? stop() : go(1)), STEP_TIME / Number(speed.value));
+	function toggle() {
+		if (timer) return stop();
+		timer = setInterval(() => (document.hidden ? stop() : go(1)), STEP_TIME);
 		setText(play, "❚❚");
-		play.setAttribute("aria-label", "Pause");
+		setAttr(play, "aria-label", "Pause");
+		return undefined;
 	}
-	const toggle = () => (timer ? stop() : start());
 
 	return {
 		go,
 		toggle,
-		stop,
 		clear() {
 			stop();
-			setText(title, "");
-			formula.replaceChildren();
-			setText(description, "");
+			for (const node of [why, formula, description]) node.replaceChildren();
 		},
-		speed(by) {
-			speed.selectedIndex = within(speed.selectedIndex + by, 3);
-			if (timer) start();
-		},
-		/** parts: the formula, of `stepFormula` */
-		draw(step, parts, line) {
-			const name = `${step} ${STEPS[step - 1].name}`;
-			if (description.textContent !== line && root.contains(document.activeElement)) announce(`${name}. ${line}`);
-			setText(title, name);
+		/** parts: the formula, of `stepFormula`; reason: why the step is there */
+		draw(step, parts, line, reason) {
+			if (description.textContent !== line && root.contains(document.activeElement)) announce(`${line} ${reason}`);
+			tabs.forEach((tab, n) => {
+				setAttr(tab, "aria-selected", n === step - 1);
+				setAttr(tab, "tabindex", n === step - 1 ? 0 : -1);
+			});
+			setAttr(panel, "aria-labelledby", `step${step}`);
 			formula.replaceChildren(...parts.map(({ text, sub }) => (sub ? el("sub", {}, text) : text)));
 			setText(description, line);
+			setText(why, reason);
 		},
 	};
 }

@@ -17,12 +17,13 @@ function dataOf(view) {
 function drawFigure(root, view) {
 	const part = (name, label = null) => el(label ? "section" : "div", { class: name, "aria-label": label });
 	const places = {
-		prediction: part("prediction", "Prediction"), words: part("wordsbox", "The words"), unit: part("unitrow"), cell: part("cellbox"),
-		steps: part("steps"), heatmap: part("heatmapbox", "Heat map: units and words"),
+		words: part("wordsbox", "The words"), line: part("linebox", "Predictions after each word"), prediction: part("prediction", "Prediction"),
+		unit: part("unitrow"), cell: part("cellbox"), steps: part("steps"), details: el("div"), heatmap: part("heatmapbox", "Heat map: units and words"),
 	};
-	const cell = el("section", { class: "right", "aria-label": "LSTM cell" }, places.unit, places.cell, places.steps);
+	const cell = el("section", { class: "cellsection", "aria-label": "LSTM cell" }, places.unit, places.cell, places.steps);
 	if (view.lstm_note) root.append(el("p", { class: "note" }, view.lstm_note));
-	root.append(el("div", { class: "columns stacked" }, el("div", { class: "left" }, places.prediction, places.words), cell), places.heatmap);
+	root.append(places.words, el("div", { class: "answer" }, places.line, places.prediction), cell,
+		el("details", {}, el("summary", {}, "Details"), places.details), places.heatmap);
 	const store = createStore({ choice: false, changes: view.clamps ?? [], u: view.unit ?? null });
 	const figure = createFigure(places, store, { loadUnit() {} });
 	const { method, faithfulness: measured } = view.attribution;

@@ -10,11 +10,13 @@ export const START = {
 	sort: "effect",
 	allUnits: false, // whether the heat map shows all units, or those with the largest effect
 	colourBy: "attribution", // colour of the words: attribution, unit, off
+	colourScale: "absolute", // or relative: to the scores of this text
 	method: null, // attribution method; null: the model's default
 	layer: null, // null: the top layer
 	target: null, // the class that is explained; null: the predicted one
 	against: null, // the class to compare with; null: all others
 	choice: true, // whether both can be chosen: not in a report
+	range: null, // {from, to}: the words that a brush marks
 	changes: [],
 	served: null, // the name of the served model; null: the first one
 	b: null, // the text to compare with; null: none
@@ -80,21 +82,22 @@ export const stepCount = (state) => state.data?.text?.kept ?? 0;
 /** "word", or "step" for a model of series. */
 export const tokenNounOf = (state) => (state.model?.model.inputs === "series" ? "step" : "word");
 
-/** The selected word; by default the word with the largest score. */
+/** The selected word; by default that of the opening frame, or until it is known the word with the largest score. */
 export function selectedWord(state) {
 	const steps = stepCount(state);
 	if (!steps) return 0;
 	if (state.w !== null) return Math.min(state.w, steps - 1);
+	if (state.data.units?.opening) return state.data.units.opening.step;
 	const scores = state.data.attribution?.scores ?? [];
 	let best = steps - 1;
 	if (scores.length === steps) for (let n = 0; n < steps; n += 1) if (Math.abs(scores[n]) > Math.abs(scores[best])) best = n;
 	return best;
 }
 
-/** The selected unit; by default the unit with the largest effect, or until the units are known the one shown before. */
+/** The selected unit; by default that of the opening frame, or until the units are known the one shown before. */
 export function selectedUnit(state) {
 	if (state.u !== null) return state.u;
-	return state.data?.units?.order?.effect?.[0] ?? state.data?.units?.order?.jump?.[0] ?? state.data?.lastUnit ?? 0;
+	return state.data?.units?.opening?.unit ?? state.data?.units?.order?.effect?.[0] ?? state.data?.units?.order?.jump?.[0] ?? state.data?.lastUnit ?? 0;
 }
 
 /** The shape of a layer, null for the top one: {units of a direction, directions}. model: in a few numbers. */

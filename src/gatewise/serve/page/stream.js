@@ -1,8 +1,8 @@
 // A stream of the series: its steps go to the server one after the other, as a sensor sends them. Each answer has the
 // predictions so far and the state, with which the next request continues.
 
-import { announce, button, createSelect, el, failure, fmt, safeText, setAttr, setText, svg, within } from "./dom.js";
-import { createSeries } from "./series.js";
+import { announce, button, createSelect, el, failure, fmt, safeText, setAttr, setText, svg } from "./dom.js";
+import { createLine } from "./line.js";
 import { parseSeries } from "./words.js";
 
 const [W, H, MAX_LINES] = [1000, 120, 8];
@@ -33,7 +33,7 @@ export function createStream(root, store, api) {
 		el("p", {}, "The steps of the series above go to the server one after the other. It returns the prediction so far; the state of the LSTM comes back with it, and the server keeps nothing."),
 		el("div", { class: "buttons" }, play, button("Restart", { onclick: restart }), speed, form), error, line, picture, legend, given,
 	);
-	const drawSeries = createSeries(given);
+	const inputsLine = createLine(given);
 	let [text, rest, pushed, found, state, timer, busy] = ["", [], [], [], null, 0, false];
 
 	function restart() {
@@ -116,7 +116,8 @@ export function createStream(root, store, api) {
 		setText(line, label);
 		legend.replaceChildren(...names.flatMap((name, n) => [n ? " · " : "", key(n), ` ${safeText(name, 40)} ${fmt(numbers(last)[name], 3)}`]));
 		setAttr(picture, "aria-label", `The prediction after each of the last ${found.length} steps`);
-		drawSeries(pushed.length ? pushed : null, within(pushed.length - 1, pushed.length));
+		const first = (last?.steps ?? 0) - pushed.length;
+		inputsLine.draw(pushed.length ? { words: pushed.map((_, n) => String(first + n + 1)), values: pushed, bare: true, prefix: null, selected: pushed.length - 1, hovered: null, tokenNoun: "step", name: "The steps" } : null);
 		if (last && !rest.length) announce(label);
 	}
 	own.placeholder = Array(store.get().model.model.channels).fill("0.5").join(" ");

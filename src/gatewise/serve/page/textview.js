@@ -1,24 +1,20 @@
-// The words of the text in rows, coloured by their scores, with the prefix predictions as a line above each row.
+// The words of a text, coloured by their scores: in a report on their own, on the served page below an editor of the same text.
 
-import { clampOf, tint } from "./colour.js";
-import { el, fmt, oncePerFrame, safeText, setAttr, setText, svg, within } from "./dom.js";
-import { number, scoreText } from "./value.js";
+import { tint } from "./colour.js";
+import { el, safeText, setAttr, within } from "./dom.js";
+import { scoreText } from "./value.js";
 import { commonPrefix, pieces } from "./words.js";
 
-const LINE_SPACE = 46; // px above each row: the margin of .word in style.css
-const LINE_HEIGHT = 42;
-const LINE_PADDING = 5;
-
-/** onHover(word or null), onSelect(word). label: the name of the list for screen readers. */
-export function createTextView(root, { onHover, onSelect, label = "The words" } = {}) {
+/** onHover(word or null), onSelect(word). label: the name of the list for screen readers. raw: each character as it is, as an
+ * editor above the words shows it.
+ */
+export function createTextView(root, { onHover, onSelect, label = "The words", raw = false } = {}) {
 	const list = el("div", { class: "words", role: "listbox", "aria-label": label, dir: "auto" });
-	const lines = svg("svg", { class: "lines", "aria-hidden": "true" });
-	const caption = el("p", { class: "caption muted" });
-	const box = el("div", { class: "textview" }, lines, list);
 	const legend = el("p", { class: "legend", hidden: true });
-	root.append(box, legend, caption);
+	root.append(list, legend);
 	let view = null;
-	let nodes = []; // one per piece: {key, span, gap}
+	let typed = null; // the text of the editor
+	let nodes = []; // one per piece: {key, raw, span, gap}
 	let spans = []; // by word
 	let focus = 0;
 
@@ -28,31 +24,34 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 			setAttr(span, "role", "option");
 			setAttr(span, "tabindex", "-1");
 		}
-		if (span && piece.isStart) span.classList.add("start");
 		if (span && piece.truncated) span.title = "truncated: the network does not read it";
-		return { span, gap: document.createTextNode(piece.gap) };
+		return { key: piece.key, raw: piece.isStart ? "" : piece.show + piece.gap, span, gap: document.createTextNode(piece.gap) };
 	}
 
 	const keyOf = (piece) => `${piece.show}\0${piece.gap}\0${piece.truncated ?? ""}${piece.isStart ?? ""}`;
 
-	/** Replace only the nodes between the common beginning and the common end of the old and the new text. */
-	function build(text, part) {
-		const wanted = pieces(text, part).map((piece) => ({ ...piece, key: keyOf(piece) }));
-		const same = (a, b) => a.key === b.key;
-		const front = commonPrefix(nodes, wanted, same);
-		const [oldRest, newRest] = [nodes.slice(front).reverse(), wanted.slice(front).reverse()];
-		const back = commonPrefix(oldRest, newRest, same);
-		for (const { span, gap } of nodes.slice(front, nodes.length - back)) {
+	/** Replace `removed` nodes from the place `front` on. */
+	function replace(front, removed, fresh) {
+		for (const { span, gap } of nodes.slice(front, front + removed)) {
 			span?.remove();
 			gap.remove();
 		}
-		const tail = nodes.slice(nodes.length - back);
+		const tail = nodes.slice(front + removed);
 		const before = tail.length ? (tail[0].span ?? tail[0].gap) : null;
-		const fresh = wanted.slice(front, wanted.length - back).map((piece) => ({ key: piece.key, ...make(piece) }));
 		const all = document.createDocumentFragment();
 		for (const { span, gap } of fresh) all.append(...(span ? [span, gap] : [gap]));
 		list.insertBefore(all, before);
 		nodes = [...nodes.slice(0, front), ...fresh, ...tail];
+		setAttr(list, "role", nodes.some(({ span }) => span) ? "listbox" : "group"); // a list box has options
+	}
+
+	/** Replace only the nodes between the common beginning and the common end of the old and the new text. */
+	function build(text, part) {
+		const wanted = pieces(text, part, raw).map((piece) => ({ ...piece, key: keyOf(piece) }));
+		const same = (a, b) => a.key === b.key;
+		const front = commonPrefix(nodes, wanted, same);
+		const back = commonPrefix(nodes.slice(front).reverse(), wanted.slice(front).reverse(), same);
+		replace(front, nodes.length - front - back, wanted.slice(front, wanted.length - back).map(make));
 		spans = [];
 		wanted.forEach((piece, n) => {
 			if (piece.word === undefined || !nodes[n].span) return;
@@ -69,7 +68,7 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 	list.addEventListener("pointerleave", () => onHover?.(null));
 	list.addEventListener("click", (event) => wordOf(event) !== null && onSelect?.(wordOf(event)));
 	list.addEventListener("keydown", (event) => {
-		const forward = isRightToLeft() ? -1 : 1;
+		const forward = getComputedStyle(list).direction === "rtl" ? -1 : 1;
 		const by = { ArrowLeft: -forward, ArrowRight: forward, PageUp: -10, PageDown: 10, Home: -1e9, End: 1e9 }[event.key];
 		if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
 		if (by !== undefined) {
@@ -80,138 +79,97 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 		} else if (event.key === "Enter") onSelect?.(focus);
 	});
 
-	const isRightToLeft = () => getComputedStyle(list).direction === "rtl";
-
-	/** No line, and no room for one: an empty text must not scroll. */
-	function noLines() {
-		lines.replaceChildren();
-		setAttr(lines, "height", 0);
-	}
-
-	/** One line over each row, through the centres of its words. A row begins where the last one ended. */
-	function drawLines() {
-		if (!view?.prefix || !spans.length) {
-			noLines();
-			return;
-		}
-		const boxes = spans.map((span) => [span.offsetLeft + span.offsetWidth / 2, span.offsetTop - LINE_SPACE]);
-		const [width, height] = [list.offsetWidth, list.offsetHeight];
-		setAttr(lines, "viewBox", `0 0 ${width} ${height}`);
-		setAttr(lines, "width", width);
-		setAttr(lines, "height", height);
-		const rows = [...new Set(boxes.map((box) => box[1]))];
-		const [rowStart, rowEnd] = isRightToLeft() ? [width, 0] : [0, width];
-		const y = (top, p) => top + LINE_PADDING + (1 - p) * (LINE_HEIGHT - 2 * LINE_PADDING);
-		const half = view.prefix.numbers ? [] : rows; // the middle of numbers means nothing
-		const marks = half.map((top) => svg("path", { class: "half", d: `M0,${y(top, 0.5)}H${width}` }));
-		const path = ({ probability, stride }, name) => {
-			let d = "";
-			let top = null;
-			let last = probability[0];
-			const dots = [];
-			boxes.forEach(([x, row], t) => {
-				if (row !== top) {
-					if (top !== null) d += `H${rowEnd}`;
-					d += `M${rowStart},${y(row, last).toFixed(1)}`;
-					top = row;
-				}
-				const n = t === boxes.length - 1 ? probability.length - 1 : (t + 1) / stride;
-				if (!Number.isInteger(n)) return;
-				last = probability[n];
-				d += `L${x.toFixed(1)},${y(row, last).toFixed(1)}`;
-				if (stride > 1) dots.push(svg("circle", { class: `dot ${name}`, cx: x, cy: y(row, last), r: 2 }));
-			});
-			return [svg("path", { class: name, d, fill: "none" }), ...dots];
-		};
-		const drawn = [...marks];
-		if (view.before) drawn.push(...path(view.before, "beforeline"));
-		drawn.push(...path(view.prefix, "prefixline"));
-		const at = boxes[view.selected];
-		const { probability, stride } = view.prefix;
-		const n = view.selected === boxes.length - 1 ? probability.length - 1 : (view.selected + 1) / stride;
-		if (at && Number.isInteger(n)) {
-			drawn.push(svg("circle", { class: "selectedpoint", cx: at[0], cy: y(at[1], probability[n]), r: 4.5 }));
-		}
-		lines.replaceChildren(...drawn);
-	}
-	const drawLinesLater = oncePerFrame(drawLines);
-	new ResizeObserver(drawLinesLater).observe(list);
-
 	function drawWords() {
-		const { scores, selected, hovered, marked } = view;
-		const clamp = clampOf(scores ?? []);
+		const { scores, selected, hovered, marked, range } = view;
 		const unknown = new Set(view.part.tokens?.unknown ?? []);
 		spans.forEach((span, n) => {
 			const score = scores?.[n];
-			const names = ["word", score === undefined ? "" : tint(score, clamp)];
-			if (view.part.tokens?.names?.[n] !== undefined) names.push("start");
+			const isStart = view.part.tokens?.names?.[n] !== undefined;
+			const names = ["word", score === undefined ? "" : tint(score, view.clamp)];
+			if (isStart) names.push("start");
 			if (unknown.has(n)) names.push("unknown");
 			if (n === selected) names.push("selected");
 			if (n === hovered) names.push("hovered");
 			if (n === view.step) names.push("explained");
-			if (marked?.has(n)) names.push("marked");
+			if (marked?.has(n) || (range && range.from <= n && n <= range.to)) names.push("marked");
 			const joined = names.filter(Boolean).join(" ");
 			if (span.className !== joined) span.className = joined;
 			setAttr(span, "aria-selected", n === selected);
-			const label = view.labels ? safeText(view.labels[n], 20) : "";
-			if (label) span.dataset.label = label;
+			const name = view.labels ? safeText(view.labels[n], 20) : "";
+			if (name) span.dataset.label = name;
 			else delete span.dataset.label;
-			span.style.setProperty("min-width", label ? `${Math.ceil(0.7 * label.length) + 1}ch` : "");
 			const note = unknown.has(n) ? " (not in the vocabulary)" : "";
-			const name = view.part.tokens?.names?.[n] ? "start of the text" : span.textContent;
-			setAttr(span, "aria-label", `${name}${label ? `, ${label}` : ""}${note}${score === undefined ? "" : `, ${scoreText(score, view.prefix?.numbers)}`}`);
+			const shown = isStart ? "start of the text" : safeText(span.textContent, 80);
+			setAttr(span, "aria-label", `${shown}${name ? `, ${name}` : ""}${note}${score === undefined || view.stale ? "" : `, ${scoreText(score, view.isNumber)}`}`);
 		});
 		if (spans[focus]) setAttr(spans[focus], "tabindex", -1);
 		focus = within(selected ?? 0, spans.length);
 		if (spans[focus]) setAttr(spans[focus], "tabindex", 0);
-		drawLegend(legend, scores || view.prefix ? view.sides : null); // before the scores come, so that nothing moves then
+		drawLegend(legend, view);
 		list.classList.toggle("tagged", Boolean(view.labels));
 		list.classList.toggle("sign", view.sides?.sign ?? false);
-		const colour = scores ? `Colour: ${view.colourOf}, full at ±${view.prefix?.numbers ? number(clamp) : fmt(clamp)}` : "";
-		const stride = view.prefix?.stride > 1 ? `, every ${view.prefix.stride} ${view.tokenNoun}s` : "";
-		const line = view.prefix ? `Line: prediction ${view.labels ? "at" : "up to"} each ${view.tokenNoun}, ${view.prefix.note}${stride}` : "";
-		setText(caption, [colour, line, view.before ? "Thin line: before the change" : ""].filter(Boolean).join(" · "));
 	}
 
 	/** Scroll to a word that was selected elsewhere, without scrolling the page. */
 	function reveal(span) {
+		const box = list.parentElement;
 		if (!span || box.scrollHeight <= box.clientHeight) return;
-		const [top, bottom] = [span.offsetTop - LINE_SPACE, span.offsetTop + span.offsetHeight + 14];
+		const [top, bottom] = [span.offsetTop - 8, span.offsetTop + span.offsetHeight + 20];
 		if (top < box.scrollTop) box.scrollTop = top;
 		else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight;
 	}
 
 	return {
-		/** {text, part, scores, colourOf, sides: of `sidesOf`, prefix, before, selected, hovered, marked, tokenNoun, labels and step: of a tagger}; prefix, before: of lineOf */
+		/** {text, part, scores, clamp: the score of the strongest colour, isNumber, sides: of `sidesOf`, selected, hovered, range, marked,
+		 * labels and step: of a tagger}
+		 */
 		draw(next) {
+			if (typed !== null && next.text !== typed) return; // of an earlier text
 			const fresh = !view || view.text !== next.text || view.part !== next.part;
-			const moved = fresh || view.prefix !== next.prefix || view.before !== next.before;
 			const selected = view?.selected !== next.selected;
 			view = next;
 			if (fresh) build(next.text, next.part);
 			drawWords();
-			if (moved || selected) drawLinesLater();
 			if (selected && !fresh) reveal(spans[view.selected]);
 		},
-		clear(message) {
-			view = null;
-			nodes = [];
-			spans = [];
-			list.replaceChildren();
-			noLines();
-			legend.hidden = true;
-			setText(caption, message);
+		/** The text of the editor, at each key: the words that stay keep their colours until the answer comes. */
+		type(text) {
+			if (text === typed) return;
+			[typed, view, spans] = [text, null, []];
+			let [front, from, back, to] = [0, 0, 0, text.length];
+			while (front < nodes.length && text.startsWith(nodes[front].raw, from)) from += nodes[front++].raw.length;
+			while (back < nodes.length - front && to - nodes.at(-1 - back).raw.length >= from && text.endsWith(nodes.at(-1 - back).raw, to)) {
+				to -= nodes.at(-1 - back).raw.length;
+				back += 1;
+			}
+			const middle = text.slice(from, to);
+			const fresh = middle ? [{ key: null, raw: middle, span: null, gap: document.createTextNode(middle) }] : [];
+			replace(front, nodes.length - front - back, fresh);
 		},
+		/** The word at a position of the text, or of the screen; null between words. */
+		wordAt: (position) => {
+			const { start, end } = view?.part.tokens ?? { start: [], end: [] };
+			const found = start.findLastIndex((from, n) => from <= position && position <= end[n] && end[n] > from);
+			return found < 0 ? null : found;
+		},
+		wordUnder: (x, y) => {
+			const found = spans.findIndex((span) => [...(span?.getClientRects() ?? [])].some((r) => r.left <= x && x <= r.right && r.top <= y && y <= r.bottom));
+			return found < 0 ? null : found;
+		},
+		focus: () => spans[focus]?.focus(),
 	};
 }
 
-/** What the two colours of the words mean. */
-function drawLegend(node, sides) {
+/** What the colours of the words mean. */
+function drawLegend(node, { sides, clamp, isNumber }) {
 	node.hidden = !sides;
-	if (!sides || node.textContent === `▲ ${sides.plus}▼ ${sides.minus}`) return;
-	const entry = (name, text) => el("span", { class: `key ${name}` }, text);
+	if (node.hidden) return;
+	const full = `${scoreText(clamp ?? 0, isNumber).replace(/[+±]?/, "±")}${isNumber || sides.sign ? "" : " logits"}`;
+	const shown = `▲ ${sides.plus}▼ ${sides.minus}full colour at ${full}`;
+	if (node.textContent === shown) return;
+	const entry = (name, text) => el("span", { class: name }, text);
 	node.classList.toggle("sign", Boolean(sides.sign));
-	node.replaceChildren(entry("p3", `▲ ${sides.plus}`), entry("n3", `▼ ${sides.minus}`));
+	node.replaceChildren(entry("key p3", `▲ ${sides.plus}`), entry("key n3", `▼ ${sides.minus}`), entry("full", `full colour at ${full}`));
 }
 
 /** The meaning of the words' colours: the class that a score supports, or of a unit's memory the sign. */

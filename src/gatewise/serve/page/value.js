@@ -46,19 +46,16 @@ export const scoreText = (x, isNumber) => (isNumber ? (x > 0 ? "+" : "") + numbe
 
 const scaled = new WeakMap();
 /**
- * The prefix predictions as the line that the words show, on a scale from 0 to 1: probabilities as they are; numbers
- * between the smallest and the largest one, also those of `before`. {probability, stride, note}
+ * The prefix predictions on a scale from 0 to 1: probabilities as they are; numbers between the smallest and the largest
+ * one, `low` and `high`, also those of `before`.
  */
-export function lineOf(prefix, target, before = null) {
-	if (!prefix) return null;
+export function lineOf(prefix, before = null) {
+	if (!prefix || prefix.probability) return prefix;
 	if (!scaled.has(prefix)) {
-		if (prefix.probability) scaled.set(prefix, { ...prefix, note: `${probabilityName(target)} = 1 at the top` });
-		else {
-			const all = [...prefix.score, ...(before?.score ?? [])];
-			const [low, high] = [Math.min(...all), Math.max(...all)];
-			const probability = prefix.score.map((x) => (x - low) / (high - low || 1));
-			scaled.set(prefix, { probability, stride: prefix.stride, numbers: true, note: `from ${number(low)} at the bottom to ${number(high)} at the top` });
-		}
+		const all = [...prefix.score, ...(before?.score ?? [])];
+		const [low, high] = [Math.min(...all), Math.max(...all)];
+		const probability = prefix.score.map((x) => (x - low) / (high - low || 1));
+		scaled.set(prefix, { ...prefix, probability, low, high, numbers: true });
 	}
 	return scaled.get(prefix);
 }

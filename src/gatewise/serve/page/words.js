@@ -10,8 +10,10 @@ export function wordsOf(text, part) {
 	return start.map((from, n) => names[n] ?? text.slice(from, end[n]));
 }
 
-/** The text as pieces in order, each with the `gap` after it: {word: n, show} for a step, {truncated: true, show}. */
-export function pieces(text, part) {
+/** The text as pieces in order, each with the `gap` after it: {word: n, show} for a step, {truncated: true, show}. raw: with
+ * every character as it is.
+ */
+export function pieces(text, part, raw = false) {
 	if (part.values) return part.values.map((_, n) => ({ word: n, show: String(n + 1), gap: " " }));
 	const { start, end, names, truncated } = part.tokens;
 	const all = start.map((from, n) => ({ from, to: end[n], word: n, name: names[n] }));
@@ -23,8 +25,9 @@ export function pieces(text, part) {
 		const before = text.slice(at, piece.from);
 		if (before) out.length ? (out.at(-1).gap += before) : out.push({ show: "", gap: before });
 		const isStart = piece.from === piece.to;
-		const show = isStart ? "⊢" : safeText(text.slice(piece.from, piece.to), 80);
-		out.push({ word: piece.word, truncated: piece.truncated, isStart, show, gap: isStart ? " " : "" });
+		const own = text.slice(Math.max(at, piece.from), piece.to);
+		const show = isStart ? "⊢" : raw ? own : safeText(own, 80);
+		out.push({ word: piece.word, truncated: piece.truncated, isStart, show, gap: isStart && !raw ? " " : "" });
 		at = Math.max(at, piece.to);
 	}
 	if (out.length) out.at(-1).gap += text.slice(at);

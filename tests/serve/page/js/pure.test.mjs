@@ -256,12 +256,11 @@ test("a value is a probability, or a number in its own unit", () => {
 
 test("the line of a regression is scaled to its numbers, those before a change included", () => {
   const after = { stride: 1, probability: null, score: [2, 3, 4] };
-  const line = lineOf(after, "price", { stride: 1, probability: null, score: [0, 1, 1] });
-  assert.deepEqual(line.probability, [0.5, 0.75, 1]);
-  assert.equal(line.note, "from 0 at the bottom to 4 at the top");
-  assert.equal(lineOf(after, "price"), line, "the same object, so that nothing is drawn again");
-  const classes = lineOf({ stride: 2, probability: [0.5, 0.9], score: [0, 2] }, "good");
-  assert.deepEqual([classes.probability, classes.note], [[0.5, 0.9], "P(good) = 1 at the top"]);
+  const line = lineOf(after, { stride: 1, probability: null, score: [0, 1, 1] });
+  assert.deepEqual([line.probability, line.low, line.high], [[0.5, 0.75, 1], 0, 4]);
+  assert.equal(lineOf(after), line, "the same object, so that nothing is drawn again");
+  const classes = { stride: 2, probability: [0.5, 0.9], score: [0, 2] };
+  assert.equal(lineOf(classes), classes);
 });
 
 test("a score is shown as a sum over its members, with what the method leaves out", () => {

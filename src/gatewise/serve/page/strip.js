@@ -1,0 +1,50 @@
+// The whole model as one strip: the words, each layer with its shape and its parameters, the members, the logit and P.
+
+import { el, fmt, safeText } from "./dom.js";
+import { number, probabilityName, scoreText } from "./value.js";
+
+const counted = (n) => `${n.toLocaleString("en")} parameter${n === 1 ? "" : "s"}`;
+
+/** The boxes of a model: {name, shape, note, sign: what stands before it}. data: the answer for a text. */
+export function boxesOf({ model, layers, members }, data, tokenNoun) {
+	const steps = data?.text.kept ?? null;
+	const shapeOf = (output) => output.replace(/[()]/g, "").replace(/,$/, "").replace("steps", steps ?? "steps").replaceAll(", ", " × ");
+	const starts = Object.keys(data?.text.tokens?.names ?? {}).length;
+	const pads = data?.text.pads ? ` after ${data.text.pads.toLocaleString("en")} pads` : "";
+	const boxes = [{ name: `${tokenNoun}s`, shape: steps === null ? "–" : `${steps - starts}${starts ? " and START" : ""}${pads}`, note: model.inputs === "text" ? "token ids" : `${model.channels} channel${model.channels === 1 ? "" : "s"}` }];
+	const last = layers.findLastIndex(({ name }) => name.startsWith("Dense"));
+	const weightOf = (name) => members.find((one) => one.name === name)?.weight;
+	const others = members.filter(({ name }) => name !== "LSTM");
+	layers.forEach(({ name, output, parameters }, n) => {
+		const box = { name: safeText(name, 40), shape: shapeOf(output), note: parameters ? counted(parameters) : "no parameters", cell: /LSTM/.test(name) };
+		if (n === last && members.length > 1 && weightOf("LSTM") !== undefined) box.note += `, weight ${weightOf("LSTM").toFixed(2)}`;
+		if (n > last && last >= 0) {
+			box.sign = "+";
+			if (others[n - last - 1]) box.note += `, weight ${others[n - last - 1].weight.toFixed(2)}`;
+		}
+		boxes.push(box);
+	});
+	const prediction = data?.prediction;
+	const isNumber = model.task === "regression";
+	if (prediction && isNumber) boxes.push({ name: "prediction", shape: number(prediction.score), note: "", sign: "=" });
+	else if (prediction) {
+		boxes.push({ name: safeText(prediction.score_name, 40), shape: scoreText(prediction.score, false), note: "a sum", sign: "=" });
+		if (prediction.probability !== null) {
+			const act = model.task === "classification" && model.labels.length > 2 ? "softmax" : "σ(logit) = 1 / (1 + e^−logit)";
+			boxes.push({ name: probabilityName(prediction.target), shape: fmt(prediction.probability), note: prediction.calibrated ? `${act}, calibrated` : act });
+		}
+	}
+	return boxes;
+}
+
+/** Draw the strip, unless it has these boxes already. */
+export function drawStrip(root, state, tokenNoun, withheld) {
+	if (!state.model) return;
+	const boxes = boxesOf(state.model, state.data, tokenNoun).filter(({ sign, name }) => !withheld || !(sign === "=" || name.startsWith("P(")));
+	const key = JSON.stringify(boxes);
+	if (root.dataset.shown === key) return;
+	root.dataset.shown = key;
+	root.replaceChildren(...boxes.map(({ name, shape, note, sign = "→", cell }, n) => el("li", { class: cell ? "cellofmodel" : null },
+		n ? el("span", { class: "sign", "aria-hidden": "true" }, sign) : null,
+		el("span", { class: "box" }, el("strong", {}, name), el("span", {}, shape), el("span", { class: "muted" }, note)))));
+}
