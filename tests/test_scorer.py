@@ -261,14 +261,3 @@ def test_a_process_pool_loads_the_model_once_per_process(folder: Path) -> None:
 def test_errors_come_back_from_another_process(error: Exception) -> None:
     back = pickle.loads(pickle.dumps(error))
     assert (type(back), str(back)) == (type(error), str(error))
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_dask_partitions(folder: Path) -> None:
-    dd = pytest.importorskip("dask.dataframe")
-    scorer = gw.Scorer(folder, text="review")
-    frame = pd.DataFrame({"id": range(6), "review": TEXTS})
-    found = dd.from_pandas(frame, npartitions=3).map_partitions(scorer, meta=scorer(frame.iloc[:0]))
-    computed = found.compute(scheduler="threads")
-    pd.testing.assert_frame_equal(computed, scorer(frame), check_dtype=False)  # Dask has texts of its own
-    assert computed["label"].dtype == np.int64

@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.cli.forecast import _rows
 from gatewise.errors import DataError
-from gatewise.forecast.held_out import Forecast
 from gatewise.forecast.series import read_forecast_table
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
@@ -62,31 +60,6 @@ def test_forecast_of_one_series(run: Run, tmp_path: Path) -> None:
     assert [line.removeprefix("gatewise: ") for line in lines] == described.stdout.splitlines()[3 : 3 + len(lines)]
     found = run.json("info", "-m", tmp_path / "saved")
     assert [f"gatewise:   {one['weight']:.2f}  {one['name']}" for one in found["members"]] == lines[4:]
-
-
-def hours(n: int) -> list[str]:
-    return [f"2024-03-{29 + k // 24} {k % 24:02}:00" for k in range(n)]
-
-
-def quarters(form: str) -> list[str]:
-    return [form.format(1990 + k // 4, k % 4 + 1 if "Q" in form else 3 * (k % 4) + 1) for k in range(44)]
-
-
-@pytest.mark.parametrize(
-    ("times", "want"),
-    [
-        (hours(46), ["2024-03-30T22:00:00", "2024-03-30T23:00:00", "2024-03-31T00:00:00"]),  # midnight as other hours
-        (quarters("{}Q{}"), ["2001Q1", "2001Q2", "2001Q3"]),
-        (quarters("{}-Q{}"), ["2001-Q1", "2001-Q2", "2001-Q3"]),
-        (quarters("{}-{:02d}-01"), ["2001-01-01", "2001-04-01", "2001-07-01"]),
-        (["1990-01", "1990-Q2"], ["1990-07-01", "1990-10-01", "1991-01-01"]),
-    ],
-)
-def test_times_are_printed_as_they_were_written(tmp_path: Path, times: list[str], want: list[str]) -> None:
-    file = table(tmp_path / "data.csv", [f"{time},1" for time in times])
-    found = read_forecast_table(file, time="month", value="passengers")
-    forecast = Forecast(*np.ones((4, 3)), found.series.times_after(0, 3), 0.8, 1)
-    assert [row["month"] for row in _rows(found, {"series": forecast})] == want
 
 
 def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path, keras_folder: Path) -> None:

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from gatewise.cli.text_lines import open_lines
 from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
-from tests.cli.conftest import TEXTS, Run, predict_killed
+from tests.cli.conftest import TEXTS, Run
 from tests.cli.test_bad_input import refused
 
 SIZES = {"a": 700, "b": 130, "c": 1}
@@ -132,23 +132,6 @@ def test_rows_of_other_parts_are_not_parsed(inputs: Path, keras_folder: Path) ->
         reader.chosen = lambda file, row: row in (2, 4)
         assert [row.input for row in reader] == TEXTS[1:3]
         assert reader.n_bad == 0
-
-
-@pytest.mark.parametrize("output_format", ["csv", "parquet"])
-def test_a_killed_run_is_resumed(run: Run, inputs: Path, keras_folder: Path, output_format: str) -> None:
-    words = command(keras_folder, "--format", output_format)
-    assert run(*words).exit_code == 0
-    os.rename("out", "whole")
-    predict_killed(words[1:], "gatewise.cli.table_writer", "TableWriter", "finish", 3)
-    assert list(Path("out").glob(".gatewise-*"))
-    before = {path.name: path.stat().st_mtime_ns for path in Path("out").glob("part-*")}
-    assert len(before) == 2
-    result = run(*words)
-    assert f"{len(before)} files were there" in result.stderr
-    assert {name: os.stat(f"out/{name}").st_mtime_ns for name in before} == before, "complete files are not written"
-    assert read("out") == read("whole")
-    assert sorted(os.listdir("out")) == sorted(os.listdir("whole"))
-    assert "0 rows in 0 files; 5 files were there" in run(*words).stderr
 
 
 def test_another_run_is_not_continued(run: Run, inputs: Path, keras_folder: Path, tokens_folder: Path) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-import errno
 import gzip
 import json
 import os
 import select
 import subprocess
 import sys
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,6 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from gatewise.cli.bulk import BulkPrediction
-from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
 from tests.cli.conftest import ROWS, TEXTS, Run, labels, read_csv
 from tests.cli.test_bad_input import refused
@@ -191,32 +187,3 @@ def test_a_table_whose_rows_arrive_late_is_refused(keras_folder: Path) -> None:
         _, error = child.communicate(b"good,1\n", timeout=60)
         assert child.returncode == 2
         assert b"looks like a table with the 2 fields 'review', 'n'" in error
-
-
-@pytest.mark.parametrize("name", ["out.csv", "out.jsonl.gz"])
-def test_one_batch_is_in_memory(table: Path, keras_model: Model, name: str) -> None:
-    """12 MB of input, most of it beside the text, take less than 6 MB of Python objects."""
-    notes = "notes " * 400
-    with open("big.csv", "w", encoding="utf-8") as file:
-        file.write("text,notes\n")
-        file.writelines(f"{TEXTS[n % 5]},{notes}\n" for n in range(5_000))
-    tracemalloc.start()
-    with RowReader.open("big.csv", Columns(), fail_fast=True) as reader:
-        bulk = BulkPrediction(keras_model, reader)
-        bulk.to_file(Path(name))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert bulk.n == 5_000
-    assert peak < 6e6
-
-
-def test_without_locks_a_table_is_written(
-    run: Run, table: Path, keras_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_locks(_: int) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr("gatewise.storage.atomic.lock", no_locks)
-    for out in ("out.csv", "out/"):
-        assert run("predict", "-m", keras_folder, "-i", "new.csv", "--text", "review", "-o", out).exit_code == 0
-    assert Path("out/part-00000-00000.csv").read_bytes() == Path("out.csv").read_bytes()

@@ -7,9 +7,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from statistics import median
-
-import pytest
 
 import gatewise as gw
 from gatewise import __version__
@@ -17,24 +14,6 @@ from gatewise.cli import COMMANDS
 from tests.cli.conftest import Run
 
 SET = "gatewise tune --set lstm.u"
-
-
-def cpu_seconds(command: list[str]) -> float:
-    resource = pytest.importorskip("resource")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return float(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-
-
-@pytest.mark.parametrize(("words", "limit"), [(["--help"], 20), (["predict", "-m", "MODEL", "good"], 60)])
-def test_it_starts_quickly(keras_folder: Path, words: list[str], limit: float) -> None:
-    """Processor time, which other processes hardly change, relative to an empty Python, interleaved."""
-    command = [sys.executable, "-m", "gatewise", *(str(keras_folder) if w == "MODEL" else w for w in words)]
-    empty, command_times = zip(
-        *((cpu_seconds([sys.executable, "-c", "pass"]), cpu_seconds(command)) for _ in range(7)), strict=True
-    )
-    assert median(command_times) / median(empty) < limit
 
 
 def imported(*words: object) -> set[str]:

@@ -80,18 +80,3 @@ def test_a_ucr_file_without_classes_is_not_misread(run: Run, tmp_path: Path, fol
     assert "the first column is the class, but the model has no class" in done.stderr
     done = run("predict", "-m", folder, "-i", file, "--label", "")
     assert len(done.stdout.splitlines()) == 4
-
-
-def test_layout_of_arrays(run: Run, tmp_path: Path) -> None:
-    values = RNG.normal(size=(20, 2, 7))  # (n, channels, steps)
-    labels = np.array(["a", "b"] * 10)
-    model = gw.train(values, labels, layout="channels-first", **TINY)
-    assert model.score(values, labels, layout="channels-first") == model.score(values.swapaxes(1, 2), labels)
-    short = values.swapaxes(1, 2)[:4, :2]  # two steps of two channels: a square of which the model knows nothing
-    assert model.evaluate(list(short), labels[:4]).n == 4
-    np.savez(tmp_path / "x.npz", X=values, y=labels)
-    model.save(tmp_path / "m")
-    for words in (("predict", "-m", tmp_path / "m", "-i"), ("evaluate", "-m", tmp_path / "m")):
-        assert "may have channels first" in run(*words, tmp_path / "x.npz").stderr
-        done = run(*words, tmp_path / "x.npz", "--layout", "channels-first")
-        assert done.exit_code == 0, done.stderr

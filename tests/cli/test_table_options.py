@@ -102,26 +102,6 @@ def test_bad_rows_of_validation_data_have_a_list_of_their_own(run: Run, table: P
         assert Path(name).read_text(encoding="utf-8").splitlines()[1].startswith(line)
 
 
-def test_series_are_described(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("wide.csv").write_text("label,a,b,c\nx,1,2,3\ny,4,5,\n", encoding="utf-8")
-    assert "add --series" in refused(run, "data", "wide.csv")
-    found = run.json("data", "wide.csv", "--series")["train"]
-    assert "1 channel, 2 to 3 steps" in found["source"]
-    assert [(one["class"], one["max"]) for one in found["classes"]] == [("x", 3), ("y", 2)]
-
-
-def test_several_files_and_stdin(run: Run, table: Path) -> None:
-    words = ("--text", "body", "--label", "news", "--json")
-    one, two, three = (
-        json.loads(run("data", *sources, *words, input=table.read_text()).stdout)["train"]
-        for sources in (("films.csv",), ("films.csv", "f*s.csv"), ("-",))
-    )
-    assert (two["n"], three["n"]) == (2 * one["n"], one["n"])
-    assert three["fingerprint"] == one["fingerprint"]
-    assert three["source"].startswith("60 rows of stdin")
-
-
 def write_films(root: Path, parts: dict[str, list[str]]) -> None:
     for part, names in parts.items():
         for name in names:

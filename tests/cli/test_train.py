@@ -57,24 +57,6 @@ def test_the_command_in_the_card_keeps_every_digit() -> None:
     assert command_line("train", "r.csv", **options) == expected
 
 
-def test_ngram_order(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
-    target = tmp_path / "m"
-    result = run("train", *columns(reviews_csv), "-o", target, *SMALL, "--set", "ngrams.order=2")
-    assert result.exit_code == 0
-    model = gw.load(target)
-    ngrams = model.ensemble.get("ngrams")
-    assert ngrams.order == 2
-    assert f"; {len(ngrams)} fitted in" in " ".join(result.stdout.split())
-    assert f"\nweights: {model.ensemble}\nsaved to " in result.stdout
-    said = " ".join(result.stdout.split())
-    assert "ensemble: LSTM x" in said
-    assert "; validation set: accuracy" in said
-    assert "not calibrated: 3 validation rows, at least 100 are needed" in said
-    assert " --set ngrams.order=2" in model.metadata.command
-    assert "1- to 2-grams" in run("info", "-m", target).stdout
-    assert run.json("info", "-m", target)["layers"][-1]["parameters"] == len(ngrams)
-
-
 def test_configuration_file_set_and_options_by_precedence(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
     """An option or --set replaces the file's value, which replaces the recipe's; the card's command says it all."""
     config, target = tmp_path / "slow.toml", tmp_path / "m"

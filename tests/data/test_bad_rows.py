@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import pytest
@@ -88,24 +87,6 @@ def test_a_list_that_cannot_be_written_is_an_error_with_its_name(tmp_path: Path,
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not out.exists()
-
-
-def test_a_list_that_cannot_be_opened(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text,label\nx,a\ny,b\n", encoding="utf-8")
-    for name, reason in (("no/bad.csv", "No such file or directory"), (".", "Is a directory")):
-        with pytest.raises(DataError, match=f"cannot be written: {reason}"):
-            read_table(tmp_path / "a.csv", skip_bad_rows=tmp_path / name)
-
-
-def test_bad_rows_of_a_file_whose_name_is_not_utf_8(tmp_path: Path) -> None:
-    path, out = tmp_path / os.fsdecode(b"a\xff.csv"), tmp_path / "bad.csv"
-    try:
-        path.write_text("text,label\nx,a\ny\nz,b\n", encoding="utf-8")
-    except OSError:
-        pytest.skip("the file system has names in UTF-8 alone")
-    with pytest.warns(UserWarning, match="1 bad row of 3"):
-        read_table(path, skip_bad_rows=out)
-    assert "a\\udcff.csv,3," in out.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewise.data import Labelled, Splits, batches, split
+from gatewise.data import Labelled, batches, split
 from gatewise.data.splits import cross_validation_folds, hold_out
 from gatewise.errors import DataError, InputError
 
@@ -121,17 +121,6 @@ def test_what_cannot_be_split_is_refused() -> None:
         split(data, 0.5, 0, "film")  # type: ignore[arg-type]
 
 
-def test_real_reviews_by_film_and_by_row(reviews: Splits) -> None:
-    train = reviews.train
-    for by, shared in (("group", 0), ("row", 1_000)):
-        first, second = split(train, 0.8, 3, by)  # type: ignore[arg-type]
-        assert (len(first), len(second), int(train.labels[second].sum())) == (20_000, 5_000, 2_500)
-        assert len(set(train.keys[first].tolist()) & set(train.keys[second].tolist())) == 0
-        assert len(set(train.groups[first].tolist()) & set(train.groups[second].tolist())) >= shared
-        if by == "group":
-            assert not set(train.groups[first].tolist()) & set(train.groups[second].tolist())
-
-
 @given(
     lengths=st.lists(st.integers(0, 2_000), max_size=400),
     batch_size=st.integers(1, 40),
@@ -165,12 +154,6 @@ def test_length_buckets_waste_little_and_are_shuffled() -> None:
     assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.15  # no run from short to long
     other = batches(lengths, 32, np.random.default_rng(2), True)
     assert {tuple(sorted(rows)) for rows in grouped}.isdisjoint(tuple(sorted(rows)) for rows in other)
-
-
-def test_batches_of_nothing_and_of_a_wrong_size() -> None:
-    assert batches(np.zeros(0, np.int64), 4, np.random.default_rng(0), True) == []
-    with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
-        batches(np.ones(3, np.int64), 0, np.random.default_rng(0), False)
 
 
 def test_numbers_are_split_by_quantile() -> None:

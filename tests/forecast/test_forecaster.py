@@ -291,40 +291,6 @@ def test_held_out_windows_without_finite_errors_are_refused(daily: dict[str, byt
             Forecaster.of_files(files, "saved/fc")
 
 
-def weighted(config: dict[str, Any], weight: object) -> list[Any]:
-    first, *others = config["members"]
-    return [{**first, "weight": weight}, *others]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda c: {"forecast": {"names": ["a", "a"]}}, "names must differ, and a single series has one"),
-        (lambda c: {"forecast": {"single": True}}, "names must differ, and a single series has one"),
-        (lambda c: {"forecast": {"names": ["a"], "times": None}}, "every member must read windows of 1 series"),
-        (lambda c: {"forecast": {"columns": 2}}, "this model needs"),
-        (lambda c: {"forecast": {"season": 10**15}}, "tensor 'last' has shape"),
-        (lambda c: {"forecast": {"origins": 7}}, "tensor 'actual' has shape"),
-        (lambda c: {"forecast": {"more": 7}}, "unknown key 'more'"),
-        (lambda c: {"members": weighted(c, -0.5)}, "a regression with weights from 0"),
-        (lambda c: {"members": weighted(c, 1)}, "weight must be a number"),
-        (lambda c: {"members": c["members"][1:]}, "exactly one LSTM"),
-        (lambda c: {"members": [c["members"][0]] * 2}, "needs a file of its own"),
-        (lambda c: {"target": {"classes": [f"step {n}" for n in range(5)]}}, "this model needs"),
-        (lambda c: {"target": {"task": "multilabel"}}, "a regression with weights from 0"),
-        (lambda c: {"shift": [0.0] * 5}, "shift must be 6 finite numbers"),
-        (lambda c: {"shift": [1.0] * 6}, "the shift of a forecaster is 0"),
-        (lambda c: {"format": 1}, "the folder has format '1'"),
-        (lambda c: {"kind": "model"}, "kind must be 'forecaster', not 'model'"),
-        (lambda c: {"more": 1}, "the keys must be forecast, format, "),
-    ],
-)
-def test_a_changed_folder_is_refused(daily: dict[str, bytes], change: Any, message: str) -> None:
-    config = json.loads(daily["config.json"])
-    with pytest.raises(ModelFileError, match=f"^saved/fc.*{message}"):
-        Forecaster.of_files(changed(daily, **change(config)), "saved/fc")
-
-
 def test_times_are_checked_before_anything_is_forecast(fitted: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
     found = copy(fitted)
     last, step = [datetime(9999, 12, 30)], Steps(seconds=86400)

@@ -14,10 +14,10 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, MissingExtra
 from gatewise.model.model import Model
-from gatewise.training import Callback, Interrupted, pretrain_recipe
+from gatewise.training import Callback, Interrupted
 from gatewise.training.progress import MLflowCallback, TensorBoardCallback
 from tests.training.callbacks import Recorder
-from tests.training.texts import made_corpus, made_reviews
+from tests.training.texts import made_reviews
 
 SMALL: dict[str, Any] = {"recipe": "fast", "epochs": 2, "units": 3, "embedding_dim": 4, "ngrams__order": 0}
 
@@ -129,37 +129,6 @@ def test_tensorboard_has_the_history(tmp_path: Path) -> None:
     found = events(tmp_path)
     for name in ("loss", "accuracy", "val_loss", "val_accuracy", "seconds"):
         assert found[name] == [(row["epoch"], pytest.approx(row[name], rel=1e-5)) for row in history]
-
-
-def test_tensorboard_has_the_perplexity(tmp_path: Path) -> None:
-    callback = TensorBoardCallback(tmp_path)
-    model = gw.pretrain(
-        made_corpus(80, 0), recipe=pretrain_recipe("small", epochs=1, units=4, embedding_dim=4), callbacks=callback
-    )
-    history = [json.loads(line) for line in model.history.splitlines()]
-    found = events(tmp_path)
-    for direction in history[0]["perplexity"]:
-        expected = [(row["step"], pytest.approx(row["perplexity"][direction], rel=1e-5)) for row in history]
-        assert found[f"perplexity_{direction}"] == expected
-
-
-def test_mlflow_has_parameters_and_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    mlflow = pytest.importorskip("mlflow")
-    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
-    model = gw.train(made_reviews(80, 0), callbacks=MLflowCallback(), **SMALL)
-    assert mlflow.active_run() is None, "it ends the run that it began"
-    with mlflow.start_run():
-        gw.train(made_reviews(80, 0), callbacks=MLflowCallback(), **SMALL)
-        assert mlflow.active_run() is not None, "it leaves another one open"
-    runs = mlflow.search_runs(output_format="list")
-    assert len(runs) == 2
-    run = runs[-1]
-    assert (run.data.params["lstm.units"], run.data.params["recipe"]) == ("3", "fast")
-    history = [json.loads(line) for line in model.history.splitlines()]
-    assert run.data.metrics["val_loss"] == pytest.approx(history[-1]["val_loss"], rel=1e-6)
-    assert run.data.metrics["final_loss"] == pytest.approx(model.metadata.evaluations[-1].loss)
 
 
 def test_mlflow_has_the_whole_model_and_each_of_two_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
