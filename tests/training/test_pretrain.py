@@ -73,7 +73,7 @@ def test_embeddings_alone() -> None:
     assert pretrained.metadata.perplexity["forward"] < 50
 
 
-@pytest.mark.parametrize("step", [1, 9, 40, 61])
+@pytest.mark.parametrize("step", [9, 61])
 def test_interrupted_and_resumed(trained: PretrainedLM, tmp_path: Path, step: int) -> None:
     texts = made_corpus(300, 5)
     with pytest.raises(Interrupted, match="resume"):
