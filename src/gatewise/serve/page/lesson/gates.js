@@ -67,7 +67,7 @@ function mount(element, lesson) {
 		}),
 		why: ["A step from 0 to 1 has no gradient. The sigmoid has one everywhere, so Adam can learn when to forget."],
 		figure: el("div", {}, el("div", { class: "gaterow" }, gates.element, free), does, el("div", {}, curve.node), el("div", { class: "over" }, cells, sentence.node)),
-		code: { keras: 'LSTM(100, recurrent_activation="sigmoid")', gatewise: '--set gate=sigmoid  # or binary: exactly 0 or 1' },
+		code: { keras: 'LSTM(100, recurrent_activation="sigmoid")', gatewise: '--set gate=sigmoid  # or gate=binary' },
 	});
 
 	function drawCurve(run, value, t) {

@@ -60,18 +60,19 @@ function mount(element, lesson) {
 
 	page(element, lesson, "ids", {
 		prose: [
+			[`This LSTM reads a film review and gives P(${model.info.labels[1]}), the probability that it is ${model.info.labels[1]}.`],
 			["Each word becomes an ", term("id", "id"), ": its rank by frequency, counted from 4. 0 is PAD, 1 ", term("start", "START"), ", 2 ", term("unk", "UNK"), ", 3 is not used."],
 			["Ids below ", number.element, " are kept; all rarer words become ", term("unk", "UNK"), "."],
 			["An id selects a row of the ", term("row", "embedding"), ": 32 numbers, the input x of the LSTM."],
 		],
 		question: question({
-			ask: "“the” is the most frequent word. What is its id?",
+			ask: "“the” is the most frequent word. Its id is:",
 			options: ["1", "4", "10,000"],
 			answer: () => ({ right: 1, text: "Rank 1, after the four special ids 0 to 3." }),
 		}),
 		why: ["An id is a name, not a size. The rows are learned: words with the same effect on the prediction get similar rows."],
 		figure: el("div", {}, cards, about, el("div", {}, ranks.node), el("div", { class: "row", "data-wire": "row" }, rowName, el("div", {}, row.node), near)),
-		code: { keras: "(x, y), (x_test, y_test) = imdb.load_data(num_words=10000)", gatewise: "gw.text.keras_encode(text, index, num_words=10_000)" },
+		code: { keras: "imdb.load_data(num_words=10000)", gatewise: "gw.text.keras_encode(text, index)" },
 	});
 
 	const places = [];

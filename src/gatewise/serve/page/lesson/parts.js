@@ -14,7 +14,7 @@ export function page(element, lesson, id, { prose, question, why, figure, code }
 	element.append(
 		el("div", { class: "prose" },
 			el("h2", { id: `${id}title` }, el("b", {}, n + 1), ` ${lesson.chapters[n].title}`),
-			prose.map((one) => el("p", {}, ...one)), question.element),
+			prose.map((one) => el("p", {}, ...one.map(joined))), question.element),
 		figure,
 		el("div", { class: "notes" }, el("p", { class: "why" }, el("b", {}, "Why? "), ...why), el("div", { class: "code" }, line("in Keras", code.keras), line("in gatewise", code.gatewise))),
 		el("nav", { class: "turn", "aria-label": "Next chapter" },
@@ -35,8 +35,11 @@ function lightOnly(element, name) {
 	element.classList.toggle("lighting", name !== null);
 }
 
-/** A term of a sentence that lights the parts of the figure with that data-wire. */
-export const term = (name, text) => button(text, { class: "term", "data-term": name });
+/** A part of a sentence; a word joiner keeps punctuation on the line of the number before it. */
+const joined = (part) => (typeof part === "string" ? part.replace(/^[.,:;]/, "\u2060$&") : part);
+
+/** A term of a sentence that lights the parts of the figure with that data-wire, while it has the pointer or the focus. */
+export const term = (name, text) => el("span", { class: "term", role: "button", tabindex: 0, "data-term": name }, text);
 
 /**
  * Make an element of a figure a slider: label, min, max, step, value, format(x) -> text, onInput(x). at(event): the value at
