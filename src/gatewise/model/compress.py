@@ -25,7 +25,7 @@ from gatewise.types import Array
 if TYPE_CHECKING:
     from gatewise.data.labelled import Labelled
 
-_EMBEDDING = "embedding.weight"  # (vocab_size, D)
+EMBEDDING = "embedding.weight"  # (vocab_size, D)
 _BLOCK = 1024  # words whose distances are computed together
 
 
@@ -60,7 +60,7 @@ def compress(
     table = storage_table(small.parameters, storage) if isinstance(storage, str) else dict(storage)
     if distinct_embeddings is not None:
         small = _share_embeddings(small, distinct_embeddings)
-        if _EMBEDDING not in table:
+        if EMBEDDING not in table:
             raise InputError("distinct_embeddings needs embeddings stored as float16 or int8, not float32")
     unpacked = unpack(pack(small.parameters, table), table)  # float32 tensors are those of the model itself
     rounded = {name: read_only(array.copy()) for name, array in unpacked.items()}
@@ -70,7 +70,7 @@ def compress(
     if vocab_size is not None:
         changes |= {"vocab_before": model.architecture.vocab_size, "vocab_after": vocab_size}
     if distinct_embeddings is not None:
-        distinct = [len(np.unique(one.parameters[_EMBEDDING], axis=0)) for one in (model, small)]
+        distinct = [len(np.unique(one.parameters[EMBEDDING], axis=0)) for one in (model, small)]
         changes |= {"embeddings_before": distinct[0], "embeddings_after": distinct[1]}
     if data is not None:
         measured, evaluation = _measure(model, small, data)
@@ -93,7 +93,7 @@ def _encoding_of(model: Model, option: str, *kinds: str) -> Any:
 
 def _share_embeddings(model: Model, count: int) -> Model:
     first = _encoding_of(model, "distinct_embeddings", "tokens", "subwords").unknown + 1  # the first word
-    weight = model.parameters[_EMBEDDING]
+    weight = model.parameters[EMBEDDING]
     least, most = distinct_limits(len(weight))
     least = max(least, first + 1)
     if not least <= count <= most:
@@ -104,7 +104,7 @@ def _share_embeddings(model: Model, count: int) -> Model:
         block = weight[start : start + _BLOCK]
         # |a - b|² / 2 without |a|² / 2, which is the same for every b
         shared[start : start + _BLOCK] = kept[(half_squares - block @ kept.T).argmin(axis=1)]
-    return model.with_lstm(parameters=MappingProxyType({**model.parameters, _EMBEDDING: read_only(shared)}))
+    return model.with_lstm(parameters=MappingProxyType({**model.parameters, EMBEDDING: read_only(shared)}))
 
 
 def truncate_vocab(model: Model, vocab_size: int) -> Model:
@@ -112,7 +112,7 @@ def truncate_vocab(model: Model, vocab_size: int) -> Model:
     encoding = _encoding_of(model, "vocab_size", "tokens", "subwords", "keras", "spaces")
     preprocessor = TextPreprocessor(encoding.truncate_vocab(vocab_size))
     parameters: dict[str, Array] = dict(model.parameters)
-    parameters[_EMBEDDING] = read_only(parameters[_EMBEDDING][:vocab_size])
+    parameters[EMBEDDING] = read_only(parameters[EMBEDDING][:vocab_size])
     ensemble, ngrams = model.ensemble, model.ensemble.get("ngrams")
     if ngrams is not None:
         ensemble = ensemble.with_member("ngrams", ngrams.prune(vocab_size))

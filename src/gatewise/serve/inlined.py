@@ -16,6 +16,7 @@ from gatewise.explain.render.script import read_page_file, script
 
 _STYLE = re.compile(r'<link rel="stylesheet" href="([\w./]+)">\n?')
 _ICON = re.compile(r'<link rel="icon" href="([\w./]+)" type="image/svg\+xml">')
+_PRELOAD = re.compile(r'<link rel="preload" [^>]*>\n?')
 _SCRIPT = re.compile(r'<script type="module" src="([\w./]+)"></script>\n?')
 
 
@@ -24,8 +25,9 @@ def inline_page(
 ) -> bytes:
     """The page `name`, as "lesson.html".
 
-    data: the files that its modules read, by name. swapped: module to the module in its place. without_script: HTML
-    for browsers without JavaScript, in place of what the page says there.
+    data: the files that its modules read, by name; the script runs as soon as the first one is there. swapped: module
+    to the module in its place. without_script: HTML for browsers without JavaScript, in place of what the page says
+    there.
     """
     page = read_page_file(name)
     entry = _SCRIPT.findall(page)
@@ -38,13 +40,14 @@ def inline_page(
         "worker-src blob:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
     )
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>\n'
-    page = _SCRIPT.sub("", _STYLE.sub("", page)).replace("</head>", f"{meta}</head>", 1)
+    page = _PRELOAD.sub("", _SCRIPT.sub("", _STYLE.sub("", page))).replace("</head>", f"{meta}</head>", 1)
     page = _ICON.sub(lambda found: f'<link rel="icon" href="{_data_url(found[1])}" type="image/svg+xml">', page)
     if without_script:
         start, end = page.index("<noscript>") + len("<noscript>"), page.index("</noscript>")
         page = page[:start] + without_script + page[end:]
     blocks = [f'<script type="text/plain" data-file="{file}">{_packed(raw)}</script>\n' for file, raw in data.items()]
-    return page.replace("</body>", f"{''.join(blocks)}<script>{code}</script>\n</body>", 1).encode()
+    blocks.insert(1, f"<script>{code}</script>\n")
+    return page.replace("</body>", f"{''.join(blocks)}</body>", 1).encode()
 
 
 def _packed(raw: bytes) -> str:

@@ -1,7 +1,9 @@
 """The `.lstm` file: one model in one file, for the page's LSTM in JavaScript (`page/lstm.js`).
 
 It has the layout of safetensors: the tensors of the LSTM in their stored form (`gatewise.storage.compact`), the words
-of the vocabulary by rank as UTF-8 lines, and as metadata what the page needs to know of the model.
+of the vocabulary by rank as UTF-8 lines, and as metadata what the page needs to know of the model. On a slow connection
+the embeddings take longest, so the lesson has them in two files: the model with the embeddings of the most frequent
+words, and those of the others.
 """
 
 from __future__ import annotations
@@ -14,14 +16,18 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain.evaluation import read_history
-from gatewise.model.compress import truncate_vocab
-from gatewise.model.model import Model
+from gatewise.model import bundled
+from gatewise.model.compress import EMBEDDING, truncate_vocab
+from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.storage.compact import pack
 from gatewise.storage.tensors import tensors_to_bytes
 from gatewise.text import KerasEncoding
+from gatewise.types import Array
 
 FORMAT = 1
+_FREQUENT = 2_000  # words whose embeddings are in the first file of the lesson,
+_OF_THE_LESSON = (3_798, 7_954)  # and rarer ones of its first text, the tutorial's review
 
 
 def unsupported(model: Model) -> str:
@@ -41,8 +47,31 @@ def unsupported(model: Model) -> str:
     return ""
 
 
+def lesson_files() -> dict[str, bytes]:
+    """The tutorial's model as the lesson reads it, by name: the model, and the embeddings of the rarer words. Raises
+    ModelFileError if it is missing.
+    """
+    model = load(bundled.folder(bundled.TUTORIAL))
+    tensors, description = _parts(model)
+    is_first = np.isin(np.arange(len(tensors[EMBEDDING])), [*range(_FREQUENT), *_OF_THE_LESSON])
+    first, rest = (
+        {name: one[rows] for name, one in tensors.items() if name.startswith(EMBEDDING)}
+        | {f"{EMBEDDING}.ids": np.flatnonzero(rows).astype(np.uint16)}
+        for rows in (is_first, ~is_first)
+    )
+    return {
+        "tutorial.lstm": tensors_to_bytes(tensors | first, description),
+        "tutorial-rest.lstm": tensors_to_bytes(rest),
+    }
+
+
 def lstm_file(model: Model) -> bytes:
     """The file. Raises InputError for a model that the page cannot compute, see `unsupported`."""
+    return tensors_to_bytes(*_parts(model))
+
+
+def _parts(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
+    """The tensors and the metadata."""
     if reason := unsupported(model):
         raise InputError(f"the page cannot compute this model: {reason}")
     encoding = cast("TextPreprocessor", model.preprocessor).encoding
@@ -56,7 +85,7 @@ def lstm_file(model: Model) -> bytes:
     whole = report.vocab_before if report is not None and report.vocab_before else model.architecture.vocab_size
     description = {"fingerprint": model.fingerprint, "vocabSizeBefore": whole}
     text = json.dumps(_description(small) | description, allow_nan=False, separators=(",", ":"))
-    return tensors_to_bytes(tensors, {"gatewise.lstm": text})
+    return tensors, {"gatewise.lstm": text}
 
 
 def _description(model: Model) -> dict[str, Any]:

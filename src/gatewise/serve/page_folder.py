@@ -33,9 +33,9 @@ from gatewise.explain.explanation import UNMEASURED, explain_example
 from gatewise.explain.render.html import plain_table
 from gatewise.explain.render.script import script
 from gatewise.model import bundled
-from gatewise.model.model import Model, load
+from gatewise.model.model import Model
 from gatewise.serve.inlined import inline_page
-from gatewise.serve.lstm_file import lstm_file, unsupported
+from gatewise.serve.lstm_file import lesson_files, lstm_file, unsupported
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view import view
 from gatewise.serve.view.model import ViewCache, model_json, model_view, unit_view
@@ -103,9 +103,7 @@ def page_files(
     swapped = {"api.js": "localapi.js" if is_live else "staticapi.js"}
     found = {"index.html": inline_page("index.html", data, swapped, "".join(static))}
     if not bundled.missing(bundled.TUTORIAL):
-        found["lesson.html"] = inline_page(
-            "lesson.html", {"tutorial.lstm": lstm_file(load(bundled.folder(bundled.TUTORIAL)))}
-        )
+        found["lesson.html"] = inline_page("lesson.html", lesson_files())
     found[_MANIFEST] = _json({"format": _FORMAT, "version": __version__, "files": sorted(found)})
     return found, left_out
 

@@ -12,9 +12,9 @@ from importlib.resources.abc import Traversable
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from gatewise.explain.render.script import script
 from gatewise.model import bundled
-from gatewise.model.model import load
-from gatewise.serve.lstm_file import lstm_file
+from gatewise.serve.lstm_file import lesson_files
 
 _TYPES = {
     "html": "text/html",
@@ -38,7 +38,9 @@ def read_static_files() -> dict[str, Static]:
     """
     bodies = dict(_read(_FOLDER, ""))
     if not bundled.missing(bundled.TUTORIAL):
-        bodies["/tutorial.lstm"] = lstm_file(load(bundled.folder(bundled.TUTORIAL)))
+        bodies |= {f"/{name}": raw for name, raw in lesson_files().items()}
+    # One script in place of the modules, each of which would wait for those that import it.
+    bodies["/lesson/main.js"] = script("lesson/main.js").encode()
     found: dict[str, Static] = {}
     for path, body in bodies.items():
         kind = _TYPES.get(path.rpartition(".")[2])

@@ -16,6 +16,7 @@ WORDS = [  # of the tutorial, which a reader finds without docs
     *("2,834,816", "53,200", "101", "P = σ(w · h + b)", "cross-entropy", "Adam", "in Keras", "in gatewise"),
     *("batch 64", "0.81556", "time series", "pip install gatewise"),
 ]
+DEFAULT = "A boring start, but the end of this film is excellent."
 CHAPTERS = ("ids", "pads", "memory", "gates", "answer", "learning", "series")
 
 
@@ -155,3 +156,28 @@ def test_a_link_holds_the_chapter_and_the_text(visit: Visit) -> None:
     page.reload()
     page.wait_for_function("() => globalThis.lesson?.state.chapter === 'memory'")
     assert page.evaluate("() => lesson.text()") == "a+b = 100%"
+
+
+def test_it_starts_before_the_embeddings_of_rare_words_are_there(visit: Visit) -> None:
+    held: list[Any] = []
+    watched = visit("text")
+    page = watched.page
+    page.route("**/tutorial-rest.lstm", lambda route: held.append(route))
+    page.goto(f"{watched.home}/lesson.html")
+    page.wait_for_function("() => globalThis.lesson?.state.chapter")
+    assert page.evaluate("() => lesson.isReview()")
+    for chapter in CHAPTERS:  # without an error
+        page.evaluate("id => { location.hash = id; }", chapter)
+        page.wait_for_selector(f"article.{chapter}")
+        settle(page)
+    page.evaluate("() => { location.hash = 'memory'; }")
+    page.wait_for_selector("article.memory")
+    wanted = page.evaluate("() => `A ${lesson.model.words.at(-1)} film`")
+    page.evaluate("text => lesson.set({ text })", wanted)
+    settle(page)
+    assert page.evaluate("() => [lesson.isWhole(), lesson.text()]") == [False, DEFAULT]
+    held[0].continue_()
+    page.wait_for_function("() => lesson.isWhole()")
+    settle(page)
+    assert page.input_value("#bar input") == wanted
+    assert 0 < page.evaluate("() => lesson.run().probability") < 1

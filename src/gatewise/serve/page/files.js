@@ -3,7 +3,12 @@
 
 /** The bytes of a file. */
 export async function readBytes(name) {
-	const inside = document.querySelector(`script[data-file="${name}"]`);
+	const find = () => document.querySelector(`script[data-file="${name}"]`);
+	// While the page loads, a later part of it may be missing, or be there up to its middle.
+	if (document.readyState === "loading" && document.querySelector("script[data-file]") && !find()?.nextSibling) {
+		await new Promise((done) => addEventListener("DOMContentLoaded", done, { once: true }));
+	}
+	const inside = find();
 	if (inside) {
 		const packed = Uint8Array.from(atob(inside.textContent), (letter) => letter.charCodeAt(0));
 		return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();

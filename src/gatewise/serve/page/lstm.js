@@ -14,11 +14,17 @@ const sum = (values) => values.reduce((total, one) => total + one, 0);
 
 /** The model in a file `*.lstm`, an ArrayBuffer. Throws an Error for anything else. */
 export function parseModel(bytes) {
-	const { header, data } = headerOf(bytes);
-	const { __metadata__: metadata, ...entries } = header;
+	const { metadata, tensors } = read(bytes);
 	if (!metadata?.["gatewise.lstm"]) throw new Error("not a .lstm file: it has no description of a model");
 	const description = JSON.parse(metadata["gatewise.lstm"]);
 	if (description.format !== 1) throw new Error(`a .lstm file of format ${description.format}; this page reads format 1`);
+	return new Model(description, tensors);
+}
+
+/** The metadata and the tensors of a file. */
+function read(bytes) {
+	const { header, data } = headerOf(bytes);
+	const { __metadata__: metadata, ...entries } = header;
 	const tensors = new Map();
 	for (const [name, { dtype, shape, data_offsets: [from, to] }] of Object.entries(entries)) {
 		const Type = TYPES[dtype];
@@ -26,7 +32,7 @@ export function parseModel(bytes) {
 		if (!Type || to - from !== size * Type.BYTES_PER_ELEMENT || to > data.byteLength) throw new Error(`a .lstm file with a damaged tensor ${name}`);
 		tensors.set(name, { shape, dtype, values: new Type(data.slice(from, to)) });
 	}
-	return new Model(description, tensors);
+	return { metadata, tensors };
 }
 
 function headerOf(bytes) {
@@ -66,7 +72,10 @@ class Model {
 		this.units = description.units;
 		this.words = new TextDecoder().decode(tensors.get("vocabulary").values).split("\n"); // by rank
 		this.ids = new Map(this.words.map((word, rank) => [word, rank + FIRST_WORD]));
-		this.embedding = float32(tensors, "embedding.weight"); // (vocabSize, D), as all matrices row by row
+		/** The embeddings (vocabSize, D), as all matrices row by row; those of words that are not there yet are NaN. */
+		this.embedding = new Float32Array(description.vocabSize * description.embeddingDim).fill(NaN);
+		this.rows = 0; // how many are there
+		this.#fill(tensors);
 		this.weightIh = float32(tensors, "lstm.0.forward.weight_ih"); // (4H, D), the gates i, f, g, o one after the other
 		this.weightHh = float32(tensors, "lstm.0.forward.weight_hh"); // (4H, H)
 		this.bias = float32(tensors, "lstm.0.forward.bias"); // (4H,)
@@ -75,9 +84,27 @@ class Model {
 		this.parts = description.pooling.split("+"); // "last", or "mean", "max" or both
 	}
 
+	/** The embeddings of the words whose rows the first file does not have, from a second one. */
+	addRows(bytes) {
+		this.#fill(read(bytes).tensors);
+		this.#projected.clear();
+	}
+
+	#fill(tensors) {
+		const [found, D] = [float32(tensors, "embedding.weight"), this.info.embeddingDim];
+		const ids = tensors.get("embedding.weight.ids")?.values ?? Array.from({ length: found.length / D }, (_, id) => id);
+		ids.forEach((id, n) => this.embedding.set(row(found, n, D), id * D));
+		this.rows += ids.length;
+	}
+
 	/** The embedding of an id: (D,). */
 	embeddingOf(id) {
 		return row(this.embedding, id, this.info.embeddingDim);
+	}
+
+	/** Whether the embedding of an id is there. */
+	has(id) {
+		return !Number.isNaN(this.embedding[id * this.info.embeddingDim]);
 	}
 
 	/** The word of an id. */

@@ -21,6 +21,8 @@ try {
 	const lesson = createLesson(model, CHAPTERS, { nav: find("chapters"), bar: find("bar"), main: find("chapter") });
 	createTheme(find("themebutton"), lesson);
 	globalThis.lesson = lesson;
+	model.addRows(await readBytes("tutorial-rest.lstm"));
+	lesson.draw();
 } catch (error) {
 	document.getElementById("chapter").replaceChildren(el("p", { class: "error", role: "alert" }, `The lesson cannot start: ${error.message}`));
 }

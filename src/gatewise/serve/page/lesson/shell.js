@@ -36,7 +36,12 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		},
 		draw: () => draw(),
 		/** The text that is shown: that of the reader, else that of the chapter. */
-		text: () => state.text ?? (current()?.chapter.review ? reviewText(model) : TEXTS[0][2]),
+		text: () => {
+			const wanted = state.text ?? (current()?.chapter.review ? reviewText(model) : TEXTS[0][2]);
+			return lesson.isWhole() || model.encode(wanted).ids.every((id) => model.has(id)) ? wanted : TEXTS[0][2];
+		},
+		/** Whether the embeddings of all words are there: those of rare words come last. */
+		isWhole: () => model.rows === model.info.vocabSize,
 		isReview: () => lesson.text() === reviewText(model),
 		/** What the model reads of it: {words, ids, offset}; of a long text its last words. */
 		encoded: () => lesson.cached("encoded", () => {
@@ -51,7 +56,7 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		plain: () => lesson.run([]),
 		/** What depends on the text alone, computed once per text. */
 		cached(key, compute) {
-			const text = lesson.text();
+			const text = `${model.rows} ${lesson.text()}`; // rare words may come later
 			if (runs.text !== text || runs.size > 100) runs.clear();
 			runs.text = text;
 			if (!runs.has(key)) runs.set(key, compute());
@@ -147,6 +152,7 @@ function createBar(root, lesson) {
 	return () => {
 		const text = lesson.text();
 		if (input.value !== text) input.value = text;
+		input.readOnly = !lesson.isWhole();
 		const example = TEXTS.find((one) => one[2] === text)?.[0] ?? (lesson.isReview() ? "review" : "own");
 		if (select.value !== example) select.value = example;
 		const [now, before] = [lesson.shown().probability, lesson.plain().probability];
