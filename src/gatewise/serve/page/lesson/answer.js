@@ -1,14 +1,15 @@
 // Chapter 5: the whole model as one strip, whose boxes open, and the prediction as a sum.
 
 import { button, el, fmt, setAttr, setText, svg } from "../dom.js";
-import { createHeat, createPicture, layoutWords, path, text } from "./figure.js";
-import { handle, page, question, slider, term } from "./parts.js";
+import { createHeat, createPicture, gripAt, layoutWords, path, PROBABILITIES, rect, stroke, text, yAxis } from "./figure.js";
+import { handle, page, question, slider, term, unitHandle } from "./parts.js";
 
 const LEFT = 46;
 const HEIGHT = 216; // of the opened box
 const [ZERO, REACH] = [106, 92]; // of the bars: y of 0, and the height of the largest
 const MOST_ROWS = 16; // of a matrix that can have their names
 const TUTORIAL = { Embedding: 2_834_816, LSTM: 53_200, Dense: 101 };
+const SIGMOID = Array.from({ length: 97 }, (_, n) => -6 + n / 8).map((z) => [z, 1 / (1 + Math.exp(-z))]);
 const largest = (values) => values.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-6);
 const whole = (n) => n.toLocaleString("en");
 
@@ -32,22 +33,32 @@ function mount(element, lesson) {
 		const others = lesson.state.changes.filter((one) => one.unit !== k);
 		lesson.set({ unit: k, changes: value === null ? others : [...others, { gate: "h", unit: k, from: t, to: t, value }] });
 	};
-	const which = handle({ label: "Unit", min: 0, max: H - 1, step: 1, value: 0, format: String, onInput: (k) => lesson.set({ unit: k }), reset: () => lesson.set({ unit: null }) });
+	const which = unitHandle(lesson);
 	const options = { label: "h of this unit at the last word", min: -1, max: 1, step: 0.01, value: 0, onInput: hold, reset: () => hold(null) };
 	const number = handle(options);
 
 	const boxes = new Map();
-	function box(name, title, shape, count, figure) {
-		const node = button("", { class: "box", "aria-pressed": "false", "data-wire": name, onclick: () => ((open = name), lesson.draw()) },
-			el("b", {}, title), figure.node, el("span", {}, shape), el("span", { class: "muted" }, count));
+	function box(name, title, shape, count) {
+		const onclick = () => {
+			open = name;
+			lesson.draw();
+		};
+		const lines = [el("b", {}, title), small[name].node, el("span", {}, shape), el("span", { class: "muted" }, count)];
+		const node = button("", { class: "box", "aria-pressed": "false", "data-wire": name, onclick }, ...lines);
 		boxes.set(name, { node, shape: node.children[2] });
 		return node;
 	}
-	const small = { words: createPicture("ids"), embedding: createHeat("embedding"), lstm: createHeat("h of all units"), dense: createHeat("weights"), sigma: createPicture("sigmoid") };
+	const small = {
+		words: createPicture("ids"),
+		embedding: createHeat("embedding"),
+		lstm: createHeat("h of all units"),
+		dense: createHeat("weights"),
+		sigma: createPicture("sigmoid"),
+	};
+	const params = (n) => `${whole(counts[n])} params`;
 	const strip = el("div", { class: "strip", role: "group", "aria-label": "The model" },
-		box("words", "Words", "", "ids", small.words), box("embedding", "Embedding", "", `${whole(counts[0])} params`, small.embedding),
-		box("lstm", "LSTM", "", `${whole(counts[1])} params`, small.lstm), box("dense", "Dense", `${H} → 1`, `${whole(counts[2])} params`, small.dense),
-		box("sigma", "Sigmoid", "1 → P", "no params", small.sigma));
+		box("words", "Words", "", "ids"), box("embedding", "Embedding", "", params(0)), box("lstm", "LSTM", "", params(1)),
+		box("dense", "Dense", `${H} → 1`, params(2)), box("sigma", "Sigmoid", "1 → P", "no params"));
 
 	const [drawing, grip] = [svg("g", {}), svg("g", {})];
 	const detail = createPicture("The opened part", drawing, grip);
@@ -115,29 +126,36 @@ function mount(element, lesson) {
 			const range = lesson.cached("answer range", () => 1.5 * Math.max(0.05, ...order.map((k) => Math.abs(weights[k] * lastOf(lesson.plain())[k]))));
 			const y = (v) => ZERO - (REACH * Math.max(-range, Math.min(range, v))) / range;
 			const step = (width - LEFT) / H;
-			const x = (n) => LEFT + n * step;
 			const chosen = order.indexOf(unit());
-			drawing.replaceChildren(
-				...[range, 0, -range].flatMap((v) => [svg("path", { d: `M${LEFT},${y(v)}H${width}`, class: v ? "thin" : "axis" }), text(LEFT - 8, y(v) + 5, fmt(v, v ? 2 : 0, true).replace("±", ""), "t14 muted", "end")]),
-				...values.map((v, n) => svg("rect", { x: x(n), y: Math.min(ZERO, y(v)), width: step - 1, height: Math.max(0.5, Math.abs(ZERO - y(v))), class: `product ${v > 0 ? "for" : "against"}${n === chosen ? " chosen" : ""}`, onclick: () => lesson.set({ unit: order[n] }) },
-					svg("title", {}, `unit ${order[n]}: w · h = ${fmt(weights[order[n]])} · ${fmt(h[order[n]])} = ${fmt(v, 3)}`))));
-			const at = [x(chosen) + step / 2, y(values[chosen])];
-			const [left, shown] = [at[0] > width / 2, `unit ${unit()}: ${fmt(weights[unit()])} · ${fmt(h[unit()])} = ${fmt(values[chosen])}`];
-			grip.replaceChildren(svg("rect", { x: at[0] - 14, y: at[1] - 9, width: 28, height: 18, rx: 9, class: "grip" }), text(at[0] + (left ? -22 : 22), at[1] + 6, shown, "t16 bold", left ? "end" : "start"),
-				svg("rect", { x: at[0] - 22, y: 8, width: 44, height: 200, class: "reach" }));
+			const ticks = [[range, `+${fmt(range)}`], [0, "0"], [-range, fmt(-range)]];
+			drawing.replaceChildren(...yAxis(ticks, y, LEFT, width), stroke(`M${LEFT},${ZERO}H${width}`, "axis"), ...values.map((v, n) => {
+				const name = `product ${v > 0 ? "for" : "against"}${n === chosen ? " chosen" : ""}`;
+				const height = Math.max(0.5, Math.abs(ZERO - y(v)));
+				return rect(LEFT + n * step, Math.min(ZERO, y(v)), step - 1, height, name, { onclick: () => lesson.set({ unit: order[n] }) });
+			}));
+			const [x, top] = [LEFT + (chosen + 0.5) * step, y(values[chosen])];
+			const left = x > width / 2;
+			const sum = `unit ${unit()}: ${fmt(weights[unit()])} · ${fmt(h[unit()])} = ${fmt(values[chosen])}`;
+			grip.replaceChildren(
+				text(x + (left ? -22 : 22), top + 6, sum, "t16 bold", left ? "end" : "start"),
+				...gripAt(x, top, [28, 18], [x - 22, 8, 44, 200]),
+			);
 			setGrip(h[unit()]);
 			return `w · h of the ${H} units at the last word, the largest first: blue adds to P(${label}), orange takes from it. ${H} weights and a bias: ${counts[2]} parameters.`;
 		},
 		sigma(run) {
 			const width = detail.fit(HEIGHT);
 			const [x, y] = [(z) => LEFT + ((z + 6) / 12) * (width - LEFT), (p) => 190 - 172 * p];
-			const curve = Array.from({ length: 97 }, (_, n) => -6 + n / 8).map((z) => [x(z), y(1 / (1 + Math.exp(-z)))]);
-			const at = [x(Math.max(-6, Math.min(6, run.logit))), y(run.probability)];
+			const [x1, y1] = [x(Math.max(-6, Math.min(6, run.logit))), y(run.probability)];
+			const sum = `σ(${fmt(run.logit)}) = ${fmt(run.probability)}`;
 			drawing.replaceChildren(
-				...[0, 0.5, 1].flatMap((p) => [svg("path", { d: `M${LEFT},${y(p)}H${width}`, class: "thin" }), text(LEFT - 8, y(p) + 5, p === 0.5 ? "½" : p, "t14 muted", "end")]),
+				...yAxis(PROBABILITIES, y, LEFT, width),
 				...[-6, -3, 0, 3, 6].map((z) => text(Math.min(width - 10, x(z)), 210, fmt(z, 0), "t14 muted")),
-				svg("path", { d: `M${at[0]},${y(0)}V${at[1]}H${LEFT}`, class: "cutline dashed" }), svg("path", { d: path(curve), class: "pline" }), svg("circle", { cx: at[0], cy: at[1], r: 8, class: "grip" }),
-				text(at[0] + 16, at[1] + 6, `σ(${fmt(run.logit)}) = ${fmt(run.probability)}`, "t20 bold", at[0] > width * 0.7 ? "end" : "start"));
+				stroke(`M${x1},${y(0)}V${y1}H${LEFT}`, "cutline dashed"),
+				stroke(path(SIGMOID.map(([z, p]) => [x(z), y(p)])), "pline"),
+				svg("circle", { cx: x1, cy: y1, r: 8, class: "grip" }),
+				text(x1 + (x1 > 0.7 * width ? -16 : 16), y1 + 6, sum, "t20 bold", x1 > 0.7 * width ? "end" : "start"),
+			);
 			return "σ(z) = 1 / (1 + e⁻ᶻ). A logit of 0 is P = ½; the further from 0, the surer the prediction.";
 		},
 	};
@@ -151,9 +169,9 @@ function mount(element, lesson) {
 		drawStates(small.lstm, run);
 		small.dense.draw(H, 2, (k, row) => (row ? h[k] / top : weights[k] / most));
 		const width = small.sigma.fit(52);
-		const place = (z) => [((z + 6) / 12) * width, 48 - 44 / (1 + Math.exp(-z))];
-		const [x, y] = place(Math.max(-6, Math.min(6, run.logit)));
-		small.sigma.node.replaceChildren(svg("path", { d: path(Array.from({ length: 49 }, (_, n) => place(-6 + n / 4))), class: "pline thinner" }), svg("circle", { cx: x, cy: y, r: 6, class: "grip" }));
+		const place = ([z, p]) => [((z + 6) / 12) * width, 48 - 44 * p];
+		const [cx, cy] = place([Math.max(-6, Math.min(6, run.logit)), run.probability]);
+		small.sigma.node.replaceChildren(stroke(path(SIGMOID.map(place)), "pline thinner"), svg("circle", { cx, cy, r: 6, class: "grip" }));
 		setText(boxes.get("words").shape, `${T} steps`);
 		setText(boxes.get("embedding").shape, `${T} × ${D}`);
 		setText(boxes.get("lstm").shape, `${T} × ${H}`);

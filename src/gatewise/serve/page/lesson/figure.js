@@ -82,6 +82,23 @@ const round = (x) => Math.round(x * 10) / 10;
 /** A path through points [x, y]. */
 export const path = (points) => points.map(([x, y], n) => `${n ? "L" : "M"}${round(x)},${round(y)}`).join("");
 
+export const stroke = (d, name, more = {}) => svg("path", { d, class: name, ...more });
+
+export const rect = (x, y, width, height, name, more = {}) => svg("rect", { x, y, width, height, class: name, ...more });
+
+export const PROBABILITIES = [[0, "0"], [0.5, "½"], [1, "1"]];
+/** The ticks [number, label] of a y axis from x = `left` to `right`; y(number): its place. */
+export const yAxis = (ticks, y, left, right) => ticks.flatMap(([value, label]) => [
+	stroke(`M${left},${y(value)}H${right}`, "thin"),
+	text(left - 8, y(value) + 5, label, "t14 muted", "end"),
+]);
+
+/** What a slider of a figure shows: a grip of that size around a point, and what takes the pointer: [x, y, width, height]. */
+export const gripAt = (x, y, [width, height], reach) => [
+	rect(x - width / 2, y - height / 2, width, height, "grip", { rx: Math.min(width, height) / 2 }),
+	rect(...reach, "reach"),
+];
+
 export function text(x, y, content, name = "", anchor = "middle") {
 	return svg("text", { x: round(x), y: round(y), class: name, "text-anchor": anchor }, content);
 }

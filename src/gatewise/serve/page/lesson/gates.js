@@ -1,7 +1,7 @@
 // Chapter 4: the gates. Their function, the distribution of their values, and all units with one gate held.
 
 import { el, fmt, setText, svg } from "../dom.js";
-import { colourOf, createPicture, path, text } from "./figure.js";
+import { colourOf, createPicture, gripAt, path, PROBABILITIES, rect, stroke, text, yAxis } from "./figure.js";
 import { strongestStep } from "./memory.js";
 import { choice, handle, page, question, slider, term } from "./parts.js";
 import { createSentence } from "./sentence.js";
@@ -45,7 +45,8 @@ function mount(element, lesson) {
 	const curve = createPicture("The function of the gate, and how often it has which value", back, grip);
 	const panel = { left: 46, top: 12, height: 140, width: 400 };
 	const yOf = (v) => panel.top + ((1 - v) / (1 - GATES[gate].low)) * panel.height;
-	const setGrip = slider(grip, { ...options, vertical: true, at: (event) => 1 - ((curve.at(event)[1] - panel.top) / panel.height) * (1 - GATES[gate].low) });
+	const atPointer = (event) => 1 - ((curve.at(event)[1] - panel.top) / panel.height) * (1 - GATES[gate].low);
+	const setGrip = slider(grip, { ...options, vertical: true, at: atPointer });
 
 	const sentence = createSentence("The memory of the units at each word", lesson, { room: 244, share: 0.52 });
 	const cells = el("canvas", { class: "under", "aria-hidden": "true", "data-wire": "c" });
@@ -54,7 +55,8 @@ function mount(element, lesson) {
 		prose: [
 			["A gate is a ", term("sigmoid", "sigmoid"), " of the word and of h: σ(z) = 1 / (1 + e⁻ᶻ), a number from 0 to 1 for each unit."],
 			["Hold the ", which, " of all 100 units at ", number.element, " and the ", term("c", "memory"), " changes at every word."],
-			["With f = 0 only the last word counts, with f = 1 nothing is forgotten. New memory g is a ", term("sigmoid", "tanh"), ", −1 to 1: it can lower c."],
+			["With f = 0 only the last word counts, with f = 1 nothing is forgotten. New memory g is a ", term("sigmoid", "tanh"),
+				", −1 to 1: it can lower c."],
 		],
 		question: question({
 			ask: "“A gate is 0 or 1”, says the tutorial. Is it?",
@@ -66,7 +68,8 @@ function mount(element, lesson) {
 			},
 		}),
 		why: ["A step from 0 to 1 has no gradient. The sigmoid has one everywhere, so Adam can learn when to forget."],
-		figure: el("div", {}, el("div", { class: "gaterow" }, gates.element, free), does, el("div", {}, curve.node), el("div", { class: "over" }, cells, sentence.node)),
+		figure: el("div", {}, el("div", { class: "gaterow" }, gates.element, free), does, el("div", {}, curve.node),
+			el("div", { class: "over" }, cells, sentence.node)),
 		code: { keras: 'LSTM(100, recurrent_activation="sigmoid")', gatewise: '--set gate=sigmoid  # or gate=binary' },
 	});
 
@@ -84,21 +87,26 @@ function mount(element, lesson) {
 		for (const x of run[gate]) counts[Math.min(BINS - 1, Math.floor(((x - low) / (1 - low)) * BINS))] += 1 / run[gate].length;
 		const bar = (share) => Math.sqrt(share) * (width - right - 60);
 		const high = panel.height / BINS;
-		const ticks = low ? [-1, 0, 1] : [0, 0.5, 1];
+		const ticks = low ? [[-1, "−1"], [0, "0"], [1, "1"]] : PROBABILITIES;
+		const dots = Array.from(run[gate].subarray(t * H, (t + 1) * H), (v) => [Math.max(-EDGE, Math.min(EDGE, inverse(v))), v]);
+		const bars = Array.from(counts, (share, n) => [share, n]).filter(([share]) => share);
+		const [most, level] = [Math.max(...counts), counts.indexOf(Math.max(...counts))];
+		const narrow = width < 600;
 		back.replaceChildren(
-			...ticks.flatMap((v) => [svg("path", { d: `M${panel.left},${yOf(v)}H${width}`, class: "thin" }), text(panel.left - 8, yOf(v) + 5, fmt(v, v % 1 ? 1 : 0), "t14 muted", "end")]),
-			svg("path", { d: `M${xOf(0)},${panel.top}V${bottom}`, class: "thin" }),
-			svg("path", { d: path(points), class: "pline", "data-wire": "sigmoid" }),
-			...Array.from(run[gate].subarray(t * H, (t + 1) * H)).map((v) => [Math.max(-EDGE, Math.min(EDGE, inverse(v))), v]).map(([z, v]) => svg("circle", { cx: xOf(z), cy: yOf(v), r: 4, class: "valuedot" })),
-			...Array.from(counts, (share, n) => [share, n]).filter(([share]) => share).flatMap(([share, n]) => [
-				svg("rect", { x: right, y: bottom - (n + 1) * high + 1, width: Math.max(1, bar(share)), height: high - 1.5, class: "bin" }, svg("title", {}, `${fmt(100 * share, 1)}%`)),
-				...(share === Math.max(...counts) ? [text(right + bar(share) + 6, bottom - (n + 0.5) * high + 5, `${Math.round(100 * share)}%`, "t14", "start")] : []),
-			]),
-			text(panel.left + panel.width / 2, bottom + 20, `${width < 600 ? "" : `the ${H} units `}at “${lesson.names()[t]}”`, "t14 muted"),
-			text(right, bottom + 20, width < 600 ? "at all words" : "how often each value occurs, at all words", "t14 muted", "start"));
+			...yAxis(ticks, yOf, panel.left, width),
+			stroke(`M${xOf(0)},${panel.top}V${bottom}`, "thin"),
+			stroke(path(points), "pline", { "data-wire": "sigmoid" }),
+			...dots.map(([z, v]) => svg("circle", { cx: xOf(z), cy: yOf(v), r: 4, class: "valuedot" })),
+			...bars.map(([share, n]) => rect(right, bottom - (n + 1) * high + 1, Math.max(1, bar(share)), high - 1.5, "bin")),
+			text(right + bar(most) + 6, bottom - (level + 0.5) * high + 5, `${Math.round(100 * most)}%`, "t14", "start"),
+			text(panel.left + panel.width / 2, bottom + 20, `${narrow ? "" : `the ${H} units `}at “${lesson.names()[t]}”`, "t14 muted"),
+			text(right, bottom + 20, narrow ? "at all words" : "how often each value occurs, at all words", "t14 muted", "start"),
+		);
 		const y = yOf(value);
-		grip.replaceChildren(svg("path", { d: `M${panel.left},${y}H${right - 14}`, class: held() === null ? "cutline dashed" : "cutline" }),
-			svg("rect", { x: right - 36, y: y - 10, width: 30, height: 20, rx: 10, class: "grip" }), svg("rect", { x: panel.left, y: y - 22, width: right - panel.left, height: 44, class: "reach" }));
+		grip.replaceChildren(
+			stroke(`M${panel.left},${y}H${right - 14}`, held() === null ? "cutline dashed" : "cutline"),
+			...gripAt(right - 21, y, [30, 20], [panel.left, y - 22, right - panel.left, 44]),
+		);
 	}
 
 	/** The units with the largest effect on this text, ordered by c at its strongest word. */
@@ -108,7 +116,8 @@ function mount(element, lesson) {
 		const effects = Array.from({ length: H }, (_, k) => effect(k));
 		const t = strongestStep(run);
 		const size = Math.max(...run.c.map(Math.abs));
-		return { size, list: effects.map((_, k) => k).sort((a, b) => effects[b] - effects[a]).slice(0, SHOWN).sort((a, b) => run.c[t * H + b] - run.c[t * H + a]) };
+		const list = effects.map((_, k) => k).sort((a, b) => effects[b] - effects[a]).slice(0, SHOWN);
+		return { size, list: list.sort((a, b) => run.c[t * H + b] - run.c[t * H + a]) };
 	});
 
 	function drawCells(layout, run) {
@@ -126,7 +135,7 @@ function mount(element, lesson) {
 				pen.fillRect(x - width / 2 + 1, layout.track(row) + m * high, width - 2, high + 0.3);
 			});
 		});
-		const label = layout.width < 500 ? `memory c of ${list.length} units` : `memory c of the ${list.length} units with the largest effect`;
+		const label = `memory c of ${layout.width < 500 ? "" : "the "}${list.length} units${layout.width < 500 ? "" : " with the largest effect"}`;
 		sentence.own.replaceChildren(text(layout.left + 4, layout.track(0) - 3, label, "t14 muted", "start"));
 	}
 

@@ -1,7 +1,7 @@
 // Chapter 1: a word becomes a number, and the number a row of the embedding.
 
 import { button, el, fmt, oncePerFrame, setAttr, setText, svg } from "../dom.js";
-import { colourOf, createPicture, measure, text } from "./figure.js";
+import { colourOf, createPicture, gripAt, measure, rect, stroke, text } from "./figure.js";
 import { handle, page, question, slider, term } from "./parts.js";
 
 const [START, UNKNOWN, FIRST_WORD] = [1, 2, 4];
@@ -50,7 +50,8 @@ function mount(element, lesson) {
 	const about = el("p", { class: "muted" });
 	const cut = svg("g", { class: "cut", "data-wire": "unk" });
 	const ranks = createPicture("The words of the text on a scale of ids", axis, cut);
-	const setCut = slider(cut, { label: "num_words", ...limits, onInput: change, at: (event) => 4 * ((ranks.at(event)[0] - EDGE) / (width - 2 * EDGE)) });
+	const atPointer = (event) => 4 * ((ranks.at(event)[0] - EDGE) / (width - 2 * EDGE));
+	const setCut = slider(cut, { label: "num_words", ...limits, onInput: change, at: atPointer });
 	const cells = svg("g", {});
 	const row = createPicture("The row of the embedding", cells);
 	const rowName = el("p", {});
@@ -61,7 +62,8 @@ function mount(element, lesson) {
 	page(element, lesson, "ids", {
 		prose: [
 			[`This LSTM reads a film review and gives P(${model.info.labels[1]}), the probability that it is ${model.info.labels[1]}.`],
-			["Each word becomes an ", term("id", "id"), ": its rank by frequency, counted from 4. 0 is PAD, 1 ", term("start", "START"), ", 2 ", term("unk", "UNK"), ", 3 is not used."],
+			["Each word becomes an ", term("id", "id"), ": its rank by frequency, counted from 4. 0 is PAD, 1 ",
+				term("start", "START"), ", 2 ", term("unk", "UNK"), ", 3 is not used."],
 			["Ids below ", number.element, " are kept; all rarer words become ", term("unk", "UNK"), "."],
 			["An id selects a row of the ", term("row", "embedding"), ": 32 numbers, the input x of the LSTM."],
 		],
@@ -71,7 +73,8 @@ function mount(element, lesson) {
 			answer: () => ({ right: 1, text: "Rank 1, after the four special ids 0 to 3." }),
 		}),
 		why: ["An id is a name, not a size. The rows are learned: words with the same effect on the prediction get similar rows."],
-		figure: el("div", {}, cards, about, el("div", {}, ranks.node), el("div", { class: "row", "data-wire": "row" }, rowName, el("div", {}, row.node), near)),
+		figure: el("div", {}, cards, about, el("div", {}, ranks.node),
+			el("div", { class: "row", "data-wire": "row" }, rowName, el("div", {}, row.node), near)),
 		code: { keras: "imdb.load_data(num_words=10000)", gatewise: "gw.text.keras_encode(text, index)" },
 	});
 
@@ -110,7 +113,8 @@ function mount(element, lesson) {
 		const ends = [-1e9, -1e9]; // of the labels in two rows
 		const { ids } = lesson.encoded();
 		const names = lesson.names();
-		const order = ids.map((id, n) => [id, n]).filter(([id], k) => id !== UNKNOWN && ids.indexOf(id) === k).sort((a, b) => a[0] - b[0]);
+		const first = ids.map((id, n) => [id, n]).filter(([id, n]) => id !== UNKNOWN && ids.indexOf(id) === n);
+		const order = first.sort((a, b) => a[0] - b[0]);
 		const marks = order.flatMap(([id, n]) => {
 			const gone = id >= limit;
 			const half = measure(names[n], 14) / 2;
@@ -119,15 +123,17 @@ function mount(element, lesson) {
 			if (level < 0 || x(id) + half > width || x(id) - half < 0) return [dot];
 			ends[level] = x(id) + half;
 			const y = level ? 20 : 40;
-			return [svg("path", { d: `M${x(id)},${y + 5}V${base}`, class: "thin" }), dot, text(x(id), y, names[n], gone ? "t14 gone" : "t14")];
+			return [stroke(`M${x(id)},${y + 5}V${base}`, "thin"), dot, text(x(id), y, names[n], gone ? "t14 gone" : "t14")];
 		});
-		const ticks = [1, 10, 100, 1000, 10_000].map((id) => text(Math.min(width - 24, Math.max(8, x(id))), 92, id.toLocaleString("en"), "t14 muted"));
-		axis.replaceChildren(svg("path", { d: `M${EDGE},${base}H${width - EDGE}`, class: "axis" }), ...ticks, ...marks);
+		const tickAt = (id) => Math.min(width - 24, Math.max(8, x(id)));
+		const ticks = [1, 10, 100, 1000, 10_000].map((id) => text(tickAt(id), 92, id.toLocaleString("en"), "t14 muted"));
+		axis.replaceChildren(stroke(`M${EDGE},${base}H${width - EDGE}`, "axis"), ...ticks, ...marks);
 		const at = x(limit);
 		cut.replaceChildren(
-			svg("rect", { x: at, y: 4, width: Math.max(0, width - at), height: 72, class: "shade" }),
-			svg("path", { d: `M${at},4V76`, class: "cutline" }), svg("rect", { x: at - 9, y: 50, width: 18, height: 28, rx: 9, class: "grip" }),
-			svg("rect", { x: at - 24, y: 0, width: 48, height: 90, class: "reach" }));
+			rect(at, 4, Math.max(0, width - at), 72, "shade"),
+			stroke(`M${at},4V76`, "cutline"),
+			...gripAt(at, 64, [18, 28], [at - 24, 0, 48, 90]),
+		);
 		setCut(Math.log10(limit));
 		number.set(Math.log10(limit));
 	}
@@ -140,8 +146,13 @@ function mount(element, lesson) {
 		const wide = row.fit(44);
 		const step = wide / values.length;
 		const top = Math.max(...values.map(Math.abs), 0.05);
-		cells.replaceChildren(...Array.from(values, (x, n) => svg("rect", { x: n * step, y: 2, width: step - 1, height: 40, fill: colourOf(x / top) }, svg("title", {}, fmt(x, 3, true)))));
-		setText(rowName, `Row ${id.toLocaleString("en")} of the embedding is ${name}: ${values.length} numbers from −${fmt(top)} to +${fmt(top)}`);
+		cells.replaceChildren(...Array.from(values, (x, n) => {
+			const cell = rect(n * step, 2, step - 1, 40, "", { fill: colourOf(x / top) });
+			cell.append(svg("title", {}, fmt(x, 3, true)));
+			return cell;
+		}));
+		const size = `${values.length} numbers from −${fmt(top)} to +${fmt(top)}`;
+		setText(rowName, `Row ${id.toLocaleString("en")} of the embedding is ${name}: ${size}`);
 		const words = id < FIRST_WORD ? [] : (nearest.get(id) ?? nearest.set(id, nearestWords(model, id)).get(id));
 		setText(near, words.length ? `Most similar rows: ${words.join(", ")}` : "\u00a0");
 	};

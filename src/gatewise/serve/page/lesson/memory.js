@@ -1,8 +1,8 @@
 // Chapter 3: the memory cell of one unit through the sentence: what the forget gate keeps, what the input gate adds.
 
 import { el, fmt, setText, svg } from "../dom.js";
-import { colourOf, text } from "./figure.js";
-import { handle, page, question, slider, term } from "./parts.js";
+import { gripAt, stroke, text, yAxis } from "./figure.js";
+import { handle, page, question, slider, term, unitHandle } from "./parts.js";
 import { createSentence } from "./sentence.js";
 
 const LATER = 7; // words, of the question
@@ -10,7 +10,8 @@ const LATER = 7; // words, of the question
 /** The step of the first half of a run at which the prediction changes most. */
 export function strongestStep({ T, prefix }) {
 	let best = Math.min(1, T - 1);
-	for (let t = 2; t <= T / 2; t += 1) if (Math.abs(prefix[t] - prefix[t - 1]) > Math.abs(prefix[best] - (prefix[best - 1] ?? 0.5))) best = t;
+	const jump = (t) => Math.abs(prefix[t] - (prefix[t - 1] ?? 0.5));
+	for (let t = 2; t <= T / 2; t += 1) if (jump(t) > jump(best)) best = t;
 	return best;
 }
 
@@ -47,14 +48,15 @@ function mount(element, lesson) {
 	const gate = (name, label) => ({ label, min: 0, max: 1, step: 0.01, value: 0, onInput: (x) => hold(name, x), reset: () => hold(name, null) });
 	const keep = handle(gate("f", "Forget gate of all units at this word"));
 	const add = handle(gate("i", "Input gate of all units at this word"));
-	const which = handle({ label: "Unit", min: 0, max: H - 1, step: 1, value: 0, format: String, onInput: (k) => lesson.set({ unit: k }), reset: () => lesson.set({ unit: null }) });
+	const which = unitHandle(lesson);
 	const word = el("b", {});
 	const equation = el("p", { class: "equation" });
 	const chosen = el("p", { class: "muted" });
 	const sentence = createSentence("The memory of one unit at each word", lesson);
 	const grip = svg("g", {});
 	sentence.front.append(grip);
-	const setGrip = slider(grip, { ...gate("i", "Input gate, at the arrow"), vertical: true, pixels: () => 160 * Math.sign(lesson.run().g[at() * H + unit()] || 1) });
+	const pixels = () => 160 * Math.sign(lesson.run().g[at() * H + unit()] || 1); // a negative g points down
+	const setGrip = slider(grip, { ...gate("i", "Input gate, at the arrow"), vertical: true, pixels });
 
 	const asked = question({
 		ask: () => `f keeps about three quarters per word. How much of what “${lesson.names()[measured().t]}” changed in c is there ${LATER} words later?`,
@@ -77,7 +79,8 @@ function mount(element, lesson) {
 	page(element, lesson, "memory", {
 		prose: [
 			["Each unit has one number that goes from word to word: its memory cell ", term("c", "c"), ". This is unit ", which.element, "."],
-			["At “", word, "” the forget gate ", term("keep", "keeps"), " ", keep.element, " of c, and the input gate ", term("add", "adds"), " ", add.element, " of the new memory g."],
+			["At “", word, "” the forget gate ", term("keep", "keeps"), " ", keep.element, " of c, and the input gate ", term("add", "adds"),
+				" ", add.element, " of the new memory g."],
 			["To remember is f near 1, to forget f near 0. Drag both, for all 100 units."],
 		],
 		question: asked,
@@ -95,27 +98,41 @@ function mount(element, lesson) {
 		const y = (row, v) => layout.track(row) + ((high - v) / (high - low)) * layout.low;
 		const parts = [];
 		for (let row = 0; row < layout.rows; row += 1) {
-			parts.push(svg("path", { d: `M${layout.left},${y(row, 0)}H${layout.width}`, class: "axis" }));
-			for (const v of [high, 0, low]) parts.push(text(layout.left - 8, y(row, v) + 5, fmt(v, v ? 1 : 0), "t14 muted", "end"));
+			const ticks = [[high, fmt(high, 1)], [0, "0"], [low, fmt(low, 1)]];
+			parts.push(...yAxis(ticks, (v) => y(row, v), layout.left, layout.width), stroke(`M${layout.left},${y(row, 0)}H${layout.width}`, "axis"));
 		}
 		for (let n = 1; n < values.length; n += 1) {
 			const { x, row } = layout.places[n];
 			const from = layout.places[n - 1].row === row ? layout.places[n - 1].x : layout.left;
 			const kept = run.f[(n - 1) * H + k] * values[n - 1];
-			const sign = values[n - 1] < 0 ? "minus" : "plus";
-			parts.push(svg("path", { d: `M${from},${y(row, 0)}L${from},${y(row, values[n - 1])}L${x},${y(row, kept)}V${y(row, 0)}Z`, class: `kept ${sign}`, "data-wire": "keep c" }));
-			const [y0, y1] = [y(row, kept), y(row, values[n])];
+			const [zero, y0, y1] = [y(row, 0), y(row, kept), y(row, values[n])];
+			const area = `M${from},${zero}V${y(row, values[n - 1])}L${x},${y0}V${zero}Z`;
 			const way = y1 < y0 ? -1 : 1;
-			const size = Math.min(9, Math.abs(y1 - y0));
-			parts.push(svg("path", { d: `M${x},${y0}V${y1 - way * size}`, class: `added ${way < 0 ? "plus" : "minus"}`, "data-wire": "add" }),
-				svg("path", { d: `M${x - size},${y1 - way * size}h${2 * size}L${x},${y1}Z`, class: `tip ${way < 0 ? "plus" : "minus"}`, "data-wire": "add" }));
+			const [sign, size] = [way < 0 ? "plus" : "minus", Math.min(9, Math.abs(y1 - y0))];
+			parts.push(
+				stroke(area, `kept ${values[n - 1] < 0 ? "minus" : "plus"}`, { "data-wire": "keep c" }),
+				stroke(`M${x},${y0}V${y1 - way * size}`, `added ${sign}`, { "data-wire": "add" }),
+				stroke(`M${x - size},${y1 - way * size}h${2 * size}L${x},${y1}Z`, `tip ${sign}`, { "data-wire": "add" }),
+			);
 		}
-		if (before !== run) parts.push(svg("path", { d: sentence.line(old, y), class: "pline before" }));
-		parts.push(svg("path", { d: sentence.line(values, y), class: "cline", "data-wire": "c" }), text(layout.left + 4, layout.track(0) - 2, `memory c of unit ${k}`, "t14 muted", "start"));
+		if (before !== run) parts.push(stroke(sentence.line(old, y), "pline before"));
+		parts.push(
+			stroke(sentence.line(values, y), "cline", { "data-wire": "c" }),
+			text(layout.left + 4, layout.track(0) - 2, `memory c of unit ${k}`, "t14 muted", "start"),
+		);
 		sentence.own.replaceChildren(...parts);
 		const { x, row } = layout.places[t + 1];
-		const top = y(row, values[t + 1]);
-		grip.replaceChildren(svg("rect", { x: x - 14, y: top - 9, width: 28, height: 18, rx: 9, class: "grip" }), svg("rect", { x: x - 24, y: layout.track(row) - 6, width: 48, height: layout.low + 12, class: "reach" }));
+		grip.replaceChildren(...gripAt(x, y(row, values[t + 1]), [28, 18], [x - 24, layout.track(row) - 6, 48, layout.low + 12]));
+	}
+
+	function drawEquation(run, n, previous) {
+		const wire = (name, content) => el("span", { "data-wire": name }, content);
+		const bracket = (x) => (x < 0 ? `(${fmt(x)})` : fmt(x));
+		const [keeps, adds] = [`${fmt(run.f[n])} · ${bracket(previous)}`, `${fmt(run.i[n])} · ${bracket(run.g[n])}`];
+		equation.replaceChildren(
+			"c = ", wire("keep", "f · previous c"), " + ", wire("add", "i · g"), " = ", wire("keep", keeps), " + ", wire("add", adds),
+			" = ", el("b", { "data-wire": "c" }, fmt(run.c[n])),
+		);
 	}
 
 	return {
@@ -132,13 +149,11 @@ function mount(element, lesson) {
 			sentence.drawPrediction(run, before);
 			drawMemory(layout, run, before, k, t);
 			sentence.drawWords(t);
-			const previous = t ? run.c[n - H] : run.start.c[k];
-			const bracket = (x) => (x < 0 ? `(${fmt(x)})` : fmt(x));
-			equation.replaceChildren("c = ", el("span", { "data-wire": "keep" }, "f · previous c"), " + ", el("span", { "data-wire": "add" }, "i · g"), " = ",
-				el("span", { "data-wire": "keep" }, `${fmt(run.f[n])} · ${bracket(previous)}`), " + ", el("span", { "data-wire": "add" }, `${fmt(run.i[n])} · ${bracket(run.g[n])}`), " = ", el("b", { "data-wire": "c" }, fmt(run.c[n])));
+			drawEquation(run, n, t ? run.c[n - H] : run.start.c[k]);
+			const name = lesson.names()[measured().t];
 			setText(chosen, k === measured().unit
-				? `Unit ${k} is chosen by measurement: in the words after “${lesson.names()[measured().t]}” its c keeps the largest change.`
-				: `In the words after “${lesson.names()[measured().t]}” the c of unit ${measured().unit} keeps the largest change.`);
+				? `Unit ${k} is chosen by measurement: in the words after “${name}” its c keeps the largest change.`
+				: `In the words after “${name}” the c of unit ${measured().unit} keeps the largest change.`);
 		},
 	};
 }

@@ -1,7 +1,7 @@
 // Chapter 2: the pads in front of a text are steps too, and the words start from the state that they leave.
 
 import { el, fmt, svg } from "../dom.js";
-import { createPicture, path, text } from "./figure.js";
+import { createPicture, gripAt, path, PROBABILITIES, rect, stroke, text, yAxis } from "./figure.js";
 import { handle, page, question, slider, term } from "./parts.js";
 
 const COUNTS = [0, 1, 2, 3, 5, 7, 10, 14, 20, 30, 40, 60, 80, 100, 150, 200, 300, 500, 700];
@@ -37,13 +37,14 @@ function mount(element, lesson) {
 	let plotWidth = 800;
 	const place = (n) => LEFT + (Math.log10(1 + n) / 3) * (plotWidth - LEFT - 16);
 	const setCursor = slider(cursor, { ...logOptions, at: (event) => (3 * (curves.at(event)[0] - LEFT)) / (plotWidth - LEFT - 16) });
+	const yOf = (p) => 302 - 96 * p;
 	let drawn = ""; // what the plot shows
 
 	page(element, lesson, "pads", {
 		prose: [
 			["The model reads 1,000 steps. This text has ", words, ", so ", number.element, " ", term("pads", "pads"), " (id 0) stand in front of them."],
 			["A pad goes through the cell like a word. The pads drive the ", term("state", "memory c"), " of all 100 units to a state that stays."],
-			["The words start from this state. A mask would skip the pads: ", term("p", "the prediction"), " at 0."],
+			["The words start from this state. With a mask, which skips the pads, the ", term("p", "prediction"), " is that at 0."],
 		],
 		question: question({
 			ask: "Is the prediction the same without the pads?",
@@ -62,17 +63,17 @@ function mount(element, lesson) {
 		stripWidth = steps.fit(92);
 		const x = (step) => (stripWidth * step) / length;
 		const [first, word] = [most() - n, most()];
-		const shown = text(x(first + n / 2), 46, `${n} pads`, "t20");
-		const middle = (x(word) + stripWidth) / 2;
+		const inside = Array.from({ length: 24 }, (_, k) => (k / 24) * length).filter((at) => at >= first && at < word);
 		strip.replaceChildren(
-			svg("rect", { x: 0, y: 18, width: stripWidth, height: 44, rx: 6, class: "empty" }),
-			svg("rect", { x: x(first), y: 18, width: x(n), height: 44, class: "padbox", "data-wire": "pads" }),
-			...Array.from({ length: 24 }, (_, k) => (k / 24) * length).filter((at) => at >= first && at < word).map((at) => svg("path", { d: `M${x(at)},18v44`, class: "thin" })),
-			...(x(n) > 110 ? [shown] : []),
-			svg("rect", { x: x(word), y: 18, width: stripWidth - x(word), height: 44, rx: 3, class: "wordbox" }),
-			text(Math.min(stripWidth, Math.max(middle, 40)), 84, `${length - most()} ids`, "t16", "end"), text(0, 84, "step 1", "t14 muted", "start"));
-		grip.replaceChildren(svg("path", { d: `M${x(first)},10v60`, class: "cutline" }), svg("rect", { x: x(first) - 9, y: 26, width: 18, height: 28, rx: 9, class: "grip" }),
-			svg("rect", { x: x(first) - 24, y: 4, width: 48, height: 72, class: "reach" }));
+			rect(0, 18, stripWidth, 44, "empty", { rx: 6 }),
+			rect(x(first), 18, x(n), 44, "padbox", { "data-wire": "pads" }),
+			...inside.map((at) => stroke(`M${x(at)},18v44`, "thin")),
+			...(x(n) > 110 ? [text(x(first + n / 2), 46, `${n} pads`, "t20")] : []),
+			rect(x(word), 18, stripWidth - x(word), 44, "wordbox", { rx: 3 }),
+			text(stripWidth, 84, `${length - most()} ids`, "", "end"),
+			text(0, 84, "step 1", "t14 muted", "start"),
+		);
+		grip.replaceChildren(stroke(`M${x(first)},10v60`, "cutline"), ...gripAt(x(first), 40, [18, 28], [x(first) - 24, 4, 48, 72]));
 	}
 
 	/** The plots. The runs behind the curve of the prediction take several frames of 6 ms. */
@@ -98,28 +99,29 @@ function mount(element, lesson) {
 		const yc = (v) => middle - (v / range) * (middle - top);
 		const lines = Array.from({ length: H }, (_, k) => {
 			const points = counts.map((n) => [place(n), yc(n ? c[(n - 1) * H + k] : 0)]);
-			return svg("path", { d: path(points), class: c[c.length - H + k] < 0 ? "curve minus" : "curve plus" });
+			return stroke(path(points), c[c.length - H + k] < 0 ? "curve minus" : "curve plus");
 		});
-		const [one, zero] = [206, 302];
-		const yp = (p) => zero - p * (zero - one);
+		const right = plotWidth - 16;
 		const ticks = [0, 1, 10, 100, most()].map((n) => text(Math.min(place(n), plotWidth - 14), height - 26, n.toLocaleString("en"), "t14 muted"));
+		const signs = [[range, `+${fmt(range)}`], [0, "0"], [-range, `−${fmt(range)}`]];
+		const prediction = counts.filter((n) => known.includes(n)).map((n) => [place(n), yOf(run(n).probability)]);
 		plot.replaceChildren(
-			svg("g", { "data-wire": "state" }, ...lines, svg("path", { d: `M${LEFT},${middle}H${plotWidth - 16}`, class: "axis" }),
-				text(LEFT - 8, yc(range) + 10, `+${fmt(range)}`, "t14 muted", "end"), text(LEFT - 8, middle + 5, "0", "t14 muted", "end"), text(LEFT - 8, bottom, `−${fmt(range)}`, "t14 muted", "end"),
-				text(LEFT + 6, bottom + 14, "memory c of 100 units after the pads", "t14 muted", "start")),
-			svg("g", { "data-wire": "p" }, svg("path", { d: `M${LEFT},${yp(0.5)}H${plotWidth - 16}`, class: "thin" }),
-				svg("path", { d: path(counts.filter((n) => known.includes(n)).map((n) => [place(n), yp(run(n).probability)])), class: "pline" }),
-				...[0, 0.5, 1].map((p) => text(LEFT - 8, yp(p) + 5, p === 0.5 ? "½" : p, "t14 muted", "end")), text(LEFT + 6, one + 2, `P(${model.info.labels[1]}) by number of pads`, "t14 muted", "start")),
-			...ticks);
+			svg("g", { "data-wire": "state" }, ...yAxis(signs, yc, LEFT, right), ...lines,
+				text(LEFT + 6, bottom + 14, `memory c of ${H} units after the pads`, "t14 muted", "start")),
+			svg("g", { "data-wire": "p" }, ...yAxis(PROBABILITIES, yOf, LEFT, right), stroke(path(prediction), "pline"),
+				text(LEFT + 6, yOf(1) - 6, `P(${model.info.labels[1]}) by number of pads`, "t14 muted", "start")),
+			...ticks,
+		);
 	}
 
 	function drawCursor(n) {
-		const x = place(n);
-		const p = run(n).probability;
-		const y = 302 - p * 96;
+		const [x, p] = [place(n), run(n).probability];
 		const end = x > plotWidth - 90;
-		cursor.replaceChildren(svg("path", { d: `M${x},4V306`, class: "cutline" }), svg("circle", { cx: x, cy: y, r: 8, class: "grip" }),
-			text(x + (end ? -14 : 14), y - 12, fmt(p), "t20 bold", end ? "end" : "start"), svg("rect", { x: x - 24, y: 0, width: 48, height: 306, class: "reach" }));
+		cursor.replaceChildren(
+			stroke(`M${x},4V306`, "cutline"),
+			text(x + (end ? -14 : 14), yOf(p) - 12, fmt(p), "t20 bold", end ? "end" : "start"),
+			...gripAt(x, yOf(p), [16, 16], [x - 24, 0, 48, 306]),
+		);
 	}
 
 	return {

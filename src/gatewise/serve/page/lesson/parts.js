@@ -45,11 +45,13 @@ export const term = (name, text) => el("span", { class: "term", role: "button", 
  * Make an element of a figure a slider: label, min, max, step, value, format(x) -> text, onInput(x). at(event): the value at
  * the pointer; without it, moving by pixels() is the whole range, backwards where it is negative. reset(): on Delete and double click. Returns set(value).
  */
-export function slider(node, { label, min, max, step, value, format = (x) => fmt(x), onInput, at = null, pixels = () => 240, reset = null, vertical = false }) {
-	let now = value;
+export function slider(node, options) {
+	const { label, min, max, step, onInput, reset = null, at = null, vertical = false } = options;
+	const { format = (x) => fmt(x), pixels = () => 240 } = options;
+	let now = options.value;
 	let range = [min, max];
-	const names = { role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": min, "aria-valuemax": max, "aria-orientation": vertical ? "vertical" : "horizontal" };
-	for (const [name, one] of Object.entries(names)) node.setAttribute(name, one);
+	const bounds = { "aria-valuemin": min, "aria-valuemax": max, "aria-orientation": vertical ? "vertical" : "horizontal" };
+	for (const [name, one] of Object.entries({ role: "slider", tabindex: 0, "aria-label": label, ...bounds })) node.setAttribute(name, one);
 	node.classList.add("slider");
 	const clip = (x) => Math.max(range[0], Math.min(range[1], Math.round(x / step) * step));
 	const show = () => {
@@ -119,6 +121,13 @@ export function handle(options) {
 		},
 	};
 }
+
+/** A number to drag that chooses the unit of the lesson; to reset it, that of the chapter. */
+export const unitHandle = (lesson) => handle({
+	...{ label: "Unit", min: 0, max: lesson.model.units - 1, step: 1, value: 0, format: String },
+	onInput: (unit) => lesson.set({ unit }),
+	reset: () => lesson.set({ unit: null }),
+});
 
 /**
  * A question to answer before the answer shows: {element, refresh()}. ask: a text, or a function that returns it; answer():

@@ -1,7 +1,7 @@
 // The words of the text in rows, above each of them the prediction so far, and room for one more track.
 
 import { setAttr, svg } from "../dom.js";
-import { createPicture, layoutWords, path, text } from "./figure.js";
+import { createPicture, layoutWords, path, PROBABILITIES, stroke, text, yAxis } from "./figure.js";
 
 const GAP = 20; // above the line of the prediction
 const BETWEEN = 18; // above the track of the chapter
@@ -49,7 +49,9 @@ export function createSentence(label, lesson, { room = 420, share = 0.66 } = {})
 			const found = layoutWords(names, width, { left: LEFT });
 			const [all, top] = [rowHeight - GAP - BETWEEN - WORD - 6, (row) => row * rowHeight + GAP];
 			const [high, low] = [(1 - share) * all, share * all];
-			layout = { ...found, names, width, height: rows * rowHeight, high, low, left: LEFT, top, track: (row) => top(row) + high + BETWEEN, word: (row) => top(row) + high + BETWEEN + low + 4 };
+			const track = (row) => top(row) + high + BETWEEN;
+			const word = (row) => track(row) + low + 4;
+			layout = { ...found, names, width, height: rows * rowHeight, high, low, left: LEFT, top, track, word };
 			return layout;
 		},
 		/** The lines of the prediction: of the run, and thin of the run without changes, if it differs. */
@@ -58,12 +60,10 @@ export function createSentence(label, lesson, { room = 420, share = 0.66 } = {})
 			const values = (one) => [one.base.probability, ...one.prefix];
 			const parts = [];
 			for (let row = 0; row < layout.rows; row += 1) {
-				for (const [p, name] of [[1, "1"], [0.5, "½"], [0, "0"]]) {
-					parts.push(svg("path", { d: `M${LEFT},${y(row, p)}H${layout.width}`, class: "thin" }), text(LEFT - 8, y(row, p) + 5, name, "t14 muted", "end"));
-				}
+				parts.push(...yAxis(PROBABILITIES, (p) => y(row, p), LEFT, layout.width));
 			}
-			if (before !== run) parts.push(svg("path", { d: this.line(values(before), y), class: "pline before" }));
-			parts.push(svg("path", { d: this.line(values(run), y), class: "pline", "data-wire": "p" }));
+			if (before !== run) parts.push(stroke(this.line(values(before), y), "pline before"));
+			parts.push(stroke(this.line(values(run), y), "pline", { "data-wire": "p" }));
 			parts.push(text(LEFT + 4, layout.top(0) - 6, `P(${lesson.model.info.labels[1]}) after each word`, "t14 muted", "start"));
 			lines.replaceChildren(...parts);
 		},
