@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from gatewise.model.model import Model
+from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
@@ -30,3 +31,9 @@ def small_model(
     plain = {"embedding_dim": 5 if inputs == "tokens" else 0, "units": 6, "outputs": Target(classes, task).outputs}
     arch = Architecture.stacked(inputs, size, **{**plain, **shape})
     return Model.of_network(arch, parameters_of(arch, seed), preprocessor, classes, task=task, **given or {})
+
+
+@cache
+def bundled_model(name: str) -> Model:
+    """A model that is installed with the package: "bundled" or "tutorial"."""
+    return load(name)

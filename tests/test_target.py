@@ -39,6 +39,15 @@ def test_a_threshold_decides() -> None:
     assert Target(("no", "yes"), thresholds=(p + 0.01,)).labels(logits).tolist() == ["no"]
 
 
+@pytest.mark.parametrize("threshold", [0.5, 0.2])
+def test_two_classes_close_to_the_threshold_are_undecided(threshold: float) -> None:
+    target = Target(("no", "yes"), thresholds=(threshold,))
+    p = threshold + np.array([-0.06, -0.05, 0.0, 0.05, 0.06])
+    assert target.undecided(np.stack([1 - p, p], axis=1)).tolist() == [False, True, True, True, False]
+    assert not Target(("a", "b", "c")).undecided(np.full((2, 3), 1 / 3)).any()
+    assert not Target(("a", "b"), "multilabel").undecided(np.full((2, 2), 0.5)).any()
+
+
 def test_multilabel() -> None:
     target = Target(("a", "b", "c"), "multilabel", thresholds=(0.5, 0.2, 0.9))
     np.testing.assert_allclose(target.probabilities(LOGITS), 1 / (1 + np.exp(-LOGITS)))

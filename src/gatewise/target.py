@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.errors import InputError, quote
 from gatewise.types import Array, LabelType, Task
@@ -27,6 +28,7 @@ EXPLANATION = ("tokens", "attributions", "attribution_target")
 """The columns of an explanation: what the network reads, the score of each, and what positive scores favour."""
 
 SPACED_WORD = re.compile(r"[^ \t\r\n\f\v]+")
+_DOUBT = 0.05 + 1e-9  # of a probability, from the threshold: closer ones decide nothing
 _CONVERT: dict[LabelType, Callable[[str], Any]] = {"str": str, "int": int, "float": float, "bool": "True".__eq__}
 
 
@@ -108,6 +110,12 @@ class Target:
         if self.thresholds:
             probabilities = probabilities / np.maximum(self.thresholds, 1e-300)
         return np.asarray(probabilities.argmax(axis=1))
+
+    def undecided(self, probabilities: Array) -> NDArray[np.bool_]:
+        """Whether the probabilities (n, K) of two classes are within 0.05 of the threshold: (n,). Others never are."""
+        if self.task != "classification" or len(self.classes) != 2:
+            return np.zeros(len(probabilities), dtype=bool)
+        return np.asarray(np.abs(probabilities[:, 1] - (self.thresholds or (0.5,))[0]) <= _DOUBT)
 
     def decision(self, logits: Array) -> Array:
         """Scores of classes and labels from logits (n, outputs), shifted by the thresholds: for two classes (n,), at

@@ -68,7 +68,7 @@ def test_merged_runs_equal_separate_runs(name: str, scale: float, monkeypatch: p
     steps = 0
     lstms = Ops.lstms
 
-    def counted(self, calls):  # type: ignore[no-untyped-def]
+    def counted(self, calls, positions=None):  # type: ignore[no-untyped-def]
         nonlocal steps
         steps += sum(int(call.lengths.sum()) for _, call in calls)
         return lstms(self, calls)

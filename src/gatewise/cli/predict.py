@@ -139,8 +139,9 @@ def _write(model: Model, given: Any, table: TableOptions) -> dict[str, Any]:
 
 
 def as_lines(model: Model, logits: Array, inputs: Sequence[Any]) -> list[str]:
-    """One line per input: label, tab, probability; the labels of a multi-label model; numbers of a regression. Of a
-    tagger one line per step, as in a CoNLL file: word, label, probability, and an empty line after each input.
+    """One line per input: label, tab, probability, and "undecided" where it is close to the threshold; the labels of a
+    multi-label model; numbers of a regression. Of a tagger one line per step, as in a CoNLL file: word, label,
+    probability, and an empty line after each input.
     """
     from gatewise.target import prediction_columns
 
@@ -156,7 +157,11 @@ def as_lines(model: Model, logits: Array, inputs: Sequence[Any]) -> list[str]:
     if logits.dtype == object:
         by_input = (zip(*one.values(), strict=True) for one in as_json(model, logits, inputs))
         rows = (row for steps in by_input for row in (*steps, ()))
-    return ["\t".join(map(shown, row)) for row in rows]
+    lines = ["\t".join(map(shown, row)) for row in rows]
+    if logits.dtype != object and model.task == "classification":
+        close = model.target.undecided(model.target.probabilities(logits))
+        lines = [f"{line}\tundecided" if one else line for line, one in zip(lines, close, strict=True)]
+    return lines
 
 
 def as_json(model: Model, logits: Array, inputs: Sequence[Any]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from gatewise.errors import number_text, printable
 from gatewise.explain.attribution import METHODS, method_named
 from gatewise.explain.attribution.method import Attribution, Method, attribute
 from gatewise.explain.example import Example
-from gatewise.explain.score import TargetScore, favours, prediction_dict, prediction_text
+from gatewise.explain.score import TargetScore, decision_text, favours, prediction_dict, prediction_text
 from gatewise.target import Target
 from gatewise.types import Array, Faithfulness
 
@@ -91,11 +91,16 @@ class Explanation(Attribution):
         """The prediction, the score and its parts, and the score of each step, one a line."""
         sums = [f"{name:<20} {round(value, 4) + 0.0:+.4f}  {note}".rstrip() for name, value, note in self.sums()]
         steps = [f"{printable(step, 20):<20} {score:+.4f}" for step, score in zip(self.steps, self.scores, strict=True)]
-        head = f"{printable(self.prediction, 200)}, {self.probability_note}; method {self.method}".replace(", ;", ";")
+        head = f"{printable(self.decision, 200)}, {self.probability_note}; method {self.method}".replace(", ;", ";")
         return "\n".join([head, *sums, *steps])
 
     def _repr_html_(self) -> str:
         return str(import_module("gatewise.explain.render.html").result_html(self))  # it imports this module
+
+    @property
+    def decision(self) -> str:
+        """The prediction as it is shown: "undecided" where the probability is close to the threshold."""
+        return decision_text(self.of, self.predicted, self.probabilities)
 
     @property
     def probability_note(self) -> str:
@@ -107,7 +112,8 @@ class Explanation(Attribution):
             return ""
         calibrated = " (calibrated)" if self.calibrated else ""
         if self.of.task == "classification" and len(classes) == 2:
-            return f"probability {p[int(self.predicted)]:.4f}{calibrated}"
+            of_class = f" of {printable(classes[int(self.predicted)], 40)}" if self.decision == "undecided" else ""
+            return f"probability{of_class} {p[int(self.predicted)]:.4f}{calibrated}"
         top = [f"{printable(classes[k], 40)} {p[k]:.4f}" for k in np.argsort(-p, kind="stable")[:3]]
         return f"probabilities: {', '.join(top)}{calibrated}"
 

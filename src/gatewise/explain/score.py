@@ -82,6 +82,13 @@ def prediction_text(of: Target, predicted: Array) -> str:
     return of.classes[int(predicted)]
 
 
+def decision_text(of: Target, predicted: Array, probabilities: Array | None) -> str:
+    """As `prediction_text`, but "undecided" where the probabilities (K,) are close to the threshold."""
+    if probabilities is not None and of.undecided(probabilities[None])[0]:
+        return "undecided"
+    return prediction_text(of, predicted)
+
+
 def prediction_dict(of: Target, predicted: Array, probabilities: Array | None) -> dict[str, Any]:
     """One prediction as plain data, for JSON. classification: `prediction`, a class, and `probabilities` by class.
     multilabel: a list of labels, and the probabilities. regression: one number, or the numbers by name.

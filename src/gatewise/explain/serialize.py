@@ -17,6 +17,7 @@ import numpy as np
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
+from gatewise.explain.opening import opening_of
 from gatewise.explain.score import favours, prediction_dict, prediction_text
 from gatewise.network.architecture import Architecture
 from gatewise.network.ops import Ops
@@ -47,15 +48,17 @@ def network_json(arch: Architecture, of: Target) -> Json:
 def prediction_json(one: Explanation | Example, calibrated: bool = False) -> Json:
     """label: the prediction in words. target, against: the classes that positive and negative scores favour; favours:
     whether positive scores favour the prediction. score: the number that is explained, score_name and score_note: in
-    words. probability: of the target; probabilities: of the classes; numbers: those of a regression, which has no
-    probabilities. calibrated: of an example, whether the probabilities are. step, steps: of a tagger, the explained
-    step, and the predictions of all steps in words; else null.
+    words. undecided: whether the probability is close to the threshold. probability: of the target; probabilities: of
+    the classes; numbers: those of a regression, which has no probabilities. calibrated: of an example, whether the
+    probabilities are. step, steps: of a tagger, the explained step, and the predictions of all steps in words; else
+    null.
     """
     of = one.of if isinstance(one, Explanation) else one.ensemble.target
     predicted, score = one.predicted, one.score
     probabilities = None if of.task == "regression" else one.probabilities
     return {
         "label": prediction_text(of, predicted),
+        "undecided": probabilities is not None and bool(of.undecided(probabilities[None])[0]),
         "labels": prediction_dict(of, predicted, probabilities)["prediction"] if of.task == "multilabel" else None,
         "target": of.classes[score.target],
         "against": None if score.against is None else of.classes[score.against],
@@ -142,8 +145,8 @@ def units_json(example: Example, layer: int) -> Json:
     """All units of a layer, the directions side by side.
 
     effect: of each unit on the target score (`Example.effects`), null below the top layer and where units have none.
-    jump: its largest change of c in one step, and `at`, that step. order: the units by effect, by jump, and by the step
-    of the jump.
+    jump: its largest change of c in one step, and `at`, that step. opening: see `opening_of`. order: the units by
+    effect, by jump, and by the step of the jump.
     """
     largest, at = example.jumps(layer)
     is_top = layer % len(example.lstm.arch.layers) == len(example.lstm.arch.layers) - 1
@@ -156,6 +159,7 @@ def units_json(example: Example, layer: int) -> Json:
         "effect": None if effect is None else _list(effect),
         "jump": _list(largest),
         "at": at.tolist(),
+        "opening": opening_of(example, layer)._asdict(),
         "order": order,
         "c_p99": float(np.quantile(np.abs(example.values("c", layer)), 0.99)) or 1.0,
     }

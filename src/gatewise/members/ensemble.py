@@ -23,6 +23,7 @@ from gatewise.target import Target, by_input
 from gatewise.types import Array
 
 _MAX_MEMBERS = 64
+_SMALL_WEIGHT = 0.25  # of the LSTM, as a share of the sum of all weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,10 +155,15 @@ class Ensemble:
         return [{"name": name, "weight": weight} for name, weight in self.weight_rows()]
 
     def lstm_note(self) -> str:
-        """What a reader of gates, heat maps and units must know first: one sentence where the LSTM has weight 0."""
-        if self.lstm_weight:
+        """What a reader of gates, heat maps and units must know first: one sentence where the LSTM has a small weight
+        or none.
+        """
+        if not self.lstm_weight:
+            return "The LSTM has weight 0 in this model: its gates, heat maps and units do not change the prediction."
+        if abs(self.lstm_weight) >= _SMALL_WEIGHT * sum(map(abs, self.weights)):
             return ""
-        return "The LSTM has weight 0 in this model: its gates, heat maps and units do not change the prediction."
+        weights = ", ".join(f"{name} {weight:.2f}" for name, weight in self.weight_rows() if weight)
+        return f"The LSTM has a small weight ({weights}): gates and units explain a small part of the prediction."
 
     def fingerprint(self) -> str:
         """Eight hexadecimal digits over target, members, weights and shift (SHA-256)."""

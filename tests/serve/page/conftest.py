@@ -16,7 +16,7 @@ import pytest
 
 from gatewise.data.labelled import Labelled
 from gatewise.model import bundled
-from gatewise.model.card import EvalResult, ModelMetadata
+from gatewise.model.card import EvalResult, KeptExample, ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture, Hidden, Layer
@@ -50,7 +50,7 @@ HOSTILE = [
 ]
 
 
-def _facts() -> ModelMetadata:
+def _facts(*examples: KeptExample) -> ModelMetadata:
     """As training leaves them; the words of the command are hostile, as those of a stranger's model could be."""
     return ModelMetadata(
         recipe="fast",
@@ -66,9 +66,11 @@ def _facts() -> ModelMetadata:
             "integrated-gradients": Faithfulness(0.52, -0.01, 24),
         },
         attribution_method="integrated-gradients",
+        examples=examples,
     )
 
 
+OF_TEXTS = _facts(*(KeptExample("good", text) for text in TEXTS))
 HISTORY = "".join(
     f'{{"epoch": {n}, "loss": {0.7 / n:.4f}, "accuracy": {1 - 0.4 / n:.4f}, "val_loss": {0.6 / n + 0.02 * n:.4f}, '
     f'"val_accuracy": {0.9 - 0.2 / n:.4f}, "seconds": 1.5}}\n'
@@ -79,7 +81,8 @@ HISTORY = "".join(
 def text_model(classes: tuple[str, ...] = ("bad", "good"), **shape: Any) -> Model:
     encoding = TokenEncoding.fit(TEXTS, vocab_size=80, min_count=1)
     arch = Architecture.stacked("tokens", encoding.vocab_size, 5, 12, **shape)
-    return Model.of_network(arch, parameters_of(arch, 7), TextPreprocessor(encoding), classes, _facts(), HISTORY)
+    facts = OF_TEXTS if len(classes) == 2 else _facts()
+    return Model.of_network(arch, parameters_of(arch, 7), TextPreprocessor(encoding), classes, facts, HISTORY)
 
 
 def known_model() -> Model:
@@ -106,7 +109,7 @@ def deep_model() -> Model:
     layers = Layer(9, "both"), Layer(4, "backward"), Layer(6, "both", "product")
     arch = Architecture("tokens", encoding.vocab_size, 5, layers, "mean", (Hidden(5, "relu"),))
     return Model.of_network(
-        arch, parameters_of(arch, 7), TextPreprocessor(encoding), ("bad", "good"), _facts(), HISTORY
+        arch, parameters_of(arch, 7), TextPreprocessor(encoding), ("bad", "good"), OF_TEXTS, HISTORY
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.explain import Clamp
+from gatewise.explain.opening import opening_of
 from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, Watched, choose, first_of, hold, known_model
 
 
@@ -66,7 +67,7 @@ def test_the_line_has_a_point_at_every_word_of_a_long_text(visit: Visit) -> None
 
 
 @pytest.mark.parametrize("name", ["text", "wide"])
-def test_page_terminal_and_report_name_the_same_most_important_unit(visit: Visit, name: str) -> None:
+def test_the_page_opens_at_the_opening_frame_and_lists_the_most_important_unit_first(visit: Visit, name: str) -> None:
     watched, model = visit(name), MODELS[name]()
     page, differ = watched.open(), 0
     for text in (TEXT, *TEXTS):
@@ -74,8 +75,13 @@ def test_page_terminal_and_report_name_the_same_most_important_unit(visit: Visit
         watched.settle()
         trace = model.trace(text)
         differ += int(np.abs(trace.contributions).sum(axis=0).argmax()) != trace.top_unit
-        assert page.evaluate("() => gatewise.selectedUnit(gatewise.store.get())") == trace.top_unit
-        assert f"unit {trace.top_unit} of" in page.inner_text("#unit .unitline")
+        opening = opening_of(trace)
+        shown = (
+            "async () => { const store = await import('./store.js'), state = gatewise.store.get();"
+            " return [store.selectedWord(state), store.selectedUnit(state)]; }"
+        )
+        assert page.evaluate(shown) == [opening.step, opening.unit]
+        assert f"unit {opening.unit} of" in page.inner_text("#unit .unitline")
         first = page.locator("#unit select[aria-label=Unit] option").first.inner_text()
         effect = number(first.split("effect ")[1])
         assert first.split()[1] == f"{trace.top_unit},"
@@ -263,8 +269,9 @@ def test_a_clamp_shows_before_and_after_and_undo_reverts_it(visit: Visit) -> Non
 
 def test_two_texts_side_by_side(visit: Visit) -> None:
     watched, model = visit(), known_model()
-    page = watched.open()
-    page.select_option("#examples", label="The reviews were terrible, but the film is wonderful.")
+    page = watched.open(
+        "#t=The+reviews+were+terrible,+but+the+film+is+wonderful.&b=The+reviews+were+wonderful,+but+the+film+is+terrible."
+    )
     page.wait_for_selector("#compare .pair:visible")
     watched.settle()  # of the first text; the second may have its prediction before
     page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 14")

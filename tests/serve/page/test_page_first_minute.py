@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from gatewise.model import bundled
-from gatewise.model.model import Model, load
 from tests.serve.page.conftest import LINK, TEXT, Visit, choose, first_of
 
 
@@ -272,48 +270,27 @@ def test_close_to_one_half_the_page_says_undecided(visit: Visit) -> None:
     watched = visit()
     page = watched.open()
     page.evaluate(
-        "() => { const { data } = gatewise.store.get(), change = (probability) => gatewise.store.set({ data: { ...data,"
-        " prediction: { ...data.prediction, label: 'good', target: 'good', favours: true, probability } } });"
-        " globalThis.change = change; change(0.53); }"
+        "() => { const { data } = gatewise.store.get(), is = { label: 'good', target: 'good', favours: true };"
+        " const change = (probability, undecided) => gatewise.store.set({ data: { ...data,"
+        " prediction: { ...data.prediction, ...is, probability, undecided } } });"
+        " globalThis.change = change; change(0.53, true); }"
     )
     assert page.inner_text("#prediction .label") == "undecided"
     assert page.inner_text("#prediction .probability") == "0.53"
     assert "correct" not in page.inner_text("#prediction .changenote")
-    page.evaluate("() => change(0.56)")
+    page.evaluate("() => change(0.56, false)")
     assert page.inner_text("#prediction .label") == "good"
 
 
-@pytest.fixture(scope="module")
-def sentiment() -> Model:
-    reason = bundled.missing()
-    if reason is not None:
-        pytest.skip(reason)
-    return load(bundled.folder())
-
-
-def test_the_bundled_model_gets_the_examples_right_and_those_where_it_fails_wrong(
-    visit: Visit, sentiment: Model
-) -> None:
+def test_the_examples_that_the_model_gets_wrong_are_a_group(visit: Visit) -> None:
     page = visit("bundled").open()
-    examples = page.evaluate("async () => (await import('/examples.js')).EXAMPLES")
-    assert [one.get("fails", False) for one in examples] == sorted(one.get("fails", False) for one in examples)
-    outcomes = []
-    for one in examples:
-        for label, text, *other in one["texts"]:
-            p = sentiment.predict_proba([text])[0, 1]
-            outcomes.append((text, abs(p - 0.5) > 0.05 and ("good" if p > 0.5 else "bad") == label, one))
-            if other:
-                q = sentiment.predict_proba(other)[0, 1]
-                outcomes.append((other[0], abs(q - 0.5) > 0.05 and (q > 0.5) != (p > 0.5), one))
-    assert len(outcomes) >= 18
-    assert [text for text, right, one in outcomes if right == one.get("fails", False)] == []
     line = page.evaluate("() => gatewise.store.get().data.prefix.probability")
     assert min(line) < 0.2, "the first example has a visible turn"
     assert line[-1] > 0.9
     assert "correct" in page.inner_text("#prediction .changenote")
     groups = page.locator("#examples optgroup").evaluate_all("all => all.map(one => one.label)")
     assert groups.index("Where it fails: Sarcasm") > groups.index("Order")
-    page.select_option("#examples", label="The best film that I have never finished.")
+    page.select_option("#examples", label="The most enjoyable film that I have never finished.")
     page.wait_for_function("() => document.querySelector('#prediction .changenote').textContent.endsWith('wrong.')")
 
 

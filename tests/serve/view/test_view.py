@@ -29,7 +29,7 @@ from gatewise.serve.view.view import explain_view
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.types import Faithfulness
 from tests.explain.random_net import parameters_of, target_score
-from tests.small_models import small_model
+from tests.small_models import bundled_model, small_model
 
 TEXTS = ["the film was bad", "a good film, seen twice", "it was good 🎬 , was it", "bad bad end", "the end"]
 TEXT = "It was a GOOD film 🎬: bad, unheard-of, 🎬🎬 seen twice; the end was good"
@@ -483,18 +483,37 @@ def read(ids: list[int], text: str = "", marks: int = 0) -> Any:
         ([1, 1, 300, 5, 9], []),
         ([1, 1, 1, 5, 9], ["unknown_words"]),
         ([1], ["unknown_words"]),
-        ([1, 1, 1, 700, 800, 900, 950, 5], ["language"]),
         ([1, 1, 700, 710, 800, 900, 950, 5], []),  # keywords: rare words, but known ones
-        ([1, 1, 1, 700, 800, 900, 5], []),  # too few words to tell a language
-        ([1] * 12, ["language"]),
     ],
 )
-def test_unknown_words_and_other_languages(ids: list[int], expected: list[str]) -> None:
+def test_unknown_words(ids: list[int], expected: list[str]) -> None:
     assert [one["code"] for one in text_notices(read(ids, marks=3), 1, FREQUENT, 0)] == expected
 
 
+@pytest.mark.parametrize("name", ["tutorial", "bundled"])
+@pytest.mark.parametrize(
+    ("text", "foreign"),
+    [
+        ("Dieser Film ist sehr gut und die Schauspieler spielen wunderbar.", True),
+        ("Der Film war schlecht.", True),
+        ("Leider ein sehr schwacher Film mit einem dummen Drehbuch.", True),
+        ("Ich habe mich keine Minute gelangweilt, und das Ende hat mich zu Tränen gerührt.", True),
+        ("C'est un très beau film, avec une histoire simple mais des images magnifiques.", True),
+        ("Quel dommage, le scénario est stupide et les dialogues sont ridicules.", True),
+        ("El final es muy bueno, pero la historia es demasiado larga para mí.", True),
+        ("La fine è molto bella, ma la storia è troppo lunga per me.", True),
+        ("Terrible acting, awful script, boring plot, dreadful music: avoid.", False),
+        ("Les Misérables, La Dolce Vita, Das Boot: three films to see.", False),
+        ("Die, war, pest and famine in one film about the Thirty Years' War.", False),
+    ],
+)
+def test_a_fluent_text_in_another_language(name: str, text: str, foreign: bool) -> None:
+    found = explain_view(bundled_model(name), {"text": text})["warnings"]
+    assert ("language" in [one["code"] for one in found]) == foreign
+
+
 def test_without_ranked_ids_there_is_no_language() -> None:
-    assert [one["code"] for one in text_notices(read([1] * 12), 1, None, 0)] == ["unknown_words"]
+    assert [one["code"] for one in text_notices(read([1] * 12, "der die und"), 1, None, 0)] == ["unknown_words"]
 
 
 def test_a_text_far_shorter_than_the_training_texts() -> None:

@@ -113,7 +113,7 @@ def plain_table(one: Explanation, most: int | None = None) -> str:
     """The prediction, the weights of the members, the sums, and a table of the steps with their scores, for browsers
     without JavaScript. most: of the steps, those with the largest scores; None for all.
     """
-    lines = [f"Prediction: {one.prediction}", one.probability_note, one.lstm_note()]
+    lines = [f"Prediction: {one.decision}", one.probability_note, one.lstm_note()]
     if one.parts:
         lines.append(f"Weights of the members: {', '.join(f'{part.name} {part.weight:.2f}' for part in one.parts)}")
     columns = [("score", one.scores)]

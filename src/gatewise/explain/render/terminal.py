@@ -19,7 +19,7 @@ from rich.text import Text
 from gatewise.errors import counted, printable
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
-from gatewise.explain.score import prediction_text, score_text, sum_text
+from gatewise.explain.score import decision_text, score_text, sum_text
 from gatewise.types import Array
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ def change_report(found: Intervention, *, unit: int | None = None, words: int = 
     of, before, after = found.of, found.before, found.after
     chosen = found.shown_unit if unit is None else unit
     table = _table("lrrr", "", "before", "after", "change")
-    table.add_row("prediction", *(Text(printable(prediction_text(of, one.predicted))) for one in (before, after)), "")
+    given = [None if of.task == "regression" else one.probabilities for one in (before, after)]
+    words_of = [decision_text(of, one.predicted, p) for one, p in zip((before, after), given, strict=True)]
+    table.add_row("prediction", *(Text(printable(word)) for word in words_of), "")
     if of.task != "regression":
         one, two = before.probabilities, after.probabilities
         shown = list(range(1 if len(one) == 2 else 0, len(one)))  # of two classes the second; of many the most probable
@@ -275,7 +277,7 @@ def _half_life(steps: float | None) -> str:
 def _prediction(one: Explanation) -> Text:
     side = POSITIVE if one.favours_prediction else NEGATIVE
     note = f", {one.probability_note}" if one.probability_note else ""
-    return Text.assemble((printable(one.prediction, 200), side + _BOLD), note)
+    return Text.assemble((printable(one.decision, 200), side + _BOLD), note)
 
 
 def _method_note(one: Explanation) -> Text:

@@ -98,20 +98,22 @@ export function createExplain(model, view) {
 	function unitsOf(run, score, { words, offset }) {
 		const [H, T] = [run.units, run.T];
 		const [effect, jump, at] = [new Array(H).fill(0), new Array(H).fill(0), new Array(H).fill(0)];
-		let [opening, best] = [null, null];
+		let [opening, bestStep] = [null, null];
 		for (let t = 0; t < T; t += 1) {
 			const word = words[run.rows[t] - offset];
 			const isWord = word !== undefined && /[\p{L}\p{N}]/u.test(word.text);
+			let [total, unit, bestUnit] = [0, null, null];
 			for (let k = 0; k < H; k += 1) {
 				const contribution = run.contribution(k, t, score.weights);
 				const change = run.c[t * H + k] - (t ? run.c[(t - 1) * H + k] : run.start.c[k]);
 				effect[k] += contribution;
+				total += contribution;
 				if (Math.abs(change) > jump[k]) [jump[k], at[k]] = [Math.abs(change), t];
-				if (!isWord && opening) continue;
-				const rank = [Number(isWord), Number(isWord && Math.abs(change) >= LEAST_CHANGE), Math.abs(contribution)];
-				if (best && compare(rank, best) <= 0) continue;
-				[best, opening] = [rank, { step: t, unit: k, contribution, memory_change: change }];
+				const rank = [Number(contribution !== 0 && Math.abs(change) >= LEAST_CHANGE), Math.abs(contribution)];
+				if (!bestUnit || compare(rank, bestUnit) > 0) [bestUnit, unit] = [rank, { step: t, unit: k, contribution, memory_change: change }];
 			}
+			const rank = [Number(isWord), Math.abs(total)];
+			if (!bestStep || compare(rank, bestStep) > 0) [bestStep, opening] = [rank, unit];
 		}
 		const sizes = Float64Array.from(run.c, Math.abs).sort();
 		const first = Array.from(at.keys()).sort((a, b) => at[a] - at[b] || a - b);

@@ -80,10 +80,9 @@ export function createPredictionView(root, store) {
 		return lines;
 	}
 
-	/** The label of an example beneath its prediction; "good" and "bad" are those of the film sentences. */
+	/** The label of an example beneath its prediction. */
 	function compareWithLabel({ example, data }) {
-		const [negative, positive] = data.model.labels;
-		const label = example.own ? example.label : example.label === "good" ? positive : negative;
+		const { label } = example;
 		const shown = labelOf(data.prediction, data.model);
 		const line = `Label: ${safeText(label, 80)}`;
 		if (data.model.task === "regression" || shown === "undecided") return `${line}.`;

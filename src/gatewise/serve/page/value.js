@@ -8,14 +8,8 @@ export const number = (x) => (Number.isFinite(x) ? Number(x.toPrecision(4)).toLo
 /** The probability of the target, or the number. */
 export const valueOf = (prediction) => prediction.probability ?? prediction.score;
 
-const DOUBT = 0.05; // from a threshold: closer probabilities are no decision
-
-/** The prediction in words: the label, or of two classes close to the threshold "undecided". */
-export function labelOf({ label, target, probability }, { task, labels, thresholds = [] }) {
-	if (task !== "classification" || labels.length !== 2) return safeText(label, task === "multilabel" ? 80 : 24);
-	const second = target === labels[1] ? probability : 1 - probability;
-	return Math.abs(second - (thresholds[0] ?? 0.5)) < DOUBT + 1e-9 ? "undecided" : safeText(label);
-}
+/** The prediction in words: the label, or "undecided" where the probability is close to the threshold. */
+export const labelOf = ({ label, undecided }, { task }) => (undecided ? "undecided" : safeText(label, task === "multilabel" ? 80 : 24));
 
 /** P(positive): the name of the one probability that the page shows, that of the explained class. */
 export const probabilityName = (target) => `P(${safeText(target)})`;

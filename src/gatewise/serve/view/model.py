@@ -14,9 +14,15 @@ from gatewise.explain.serialize import Json, network_json
 from gatewise.explain.units import UnitsReport
 from gatewise.model.model import Model
 from gatewise.serve.schemas import RequestError
+from gatewise.serve.view.examples import examples_of
 
 MAX_STEPS = 2_000  # per example: the page draws each step
 
+
+DEFAULT_CHANGE: Json = {"gate": "i", "unit": "all", "value": 0}
+"""The clamp that the page offers first, at the selected word: nothing of the word is written. It changes the prediction
+more than other gates (`python -m benchmarks.first_touch`).
+"""
 
 _MAX_EXAMPLES = 64
 _MAX_CACHE = 48 << 20  # bytes
@@ -81,7 +87,9 @@ def model_view(model: Model, cache: ViewCache | None = None) -> Json:
         "parameters": sum(count for _, _, count in rows),
         "members": model.ensemble.weights_json(),
         "evaluations": [{**asdict(one), "figures": one.figures} for one in metadata.evaluations],
-        "examples": [{"label": one.label, "text": one.text, "series": one.series} for one in metadata.examples],
+        "examples": examples_of(model),
+        "change": DEFAULT_CHANGE,
+        "lstm_note": model.ensemble.lstm_note(),
         "scaling": _scaling(model),
         "faithfulness": {name: asdict(one) for name, one in metadata.faithfulness.items()},
         "attribution_method": metadata.attribution_method,

@@ -10,9 +10,18 @@ from gatewise.types import Array
 
 UNKNOWN = 0.5  # share of unknown words from which the prediction rests on the minority
 FREQUENT = 150  # so many most frequent words make up about half of a running text
-FEW_FREQUENT, MANY_UNKNOWN = 0.25, 0.3  # shares below and above which a text is not of the training language
-RUNNING = 8  # words from which a text counts as a running text
 SHORT = 10  # times shorter than the median training text
+# Frequent words without which hardly a sentence of these languages does: German, French, Spanish, Italian, English.
+_FUNCTION_WORDS = """
+der die das und ist nicht ein eine mit von den dem des im zu sich auf für auch es ich aber war wie sehr dass wenn nur
+noch als bei einen einer einem hat sind wird dieser dieses diese er sie wir ihr habe
+le la les un une et est pas de du en que qui dans pour sur avec ce cette il elle je ne plus mais au aux sont très tout
+par se son sa ses c'est nous vous était ont j'ai
+el los las una y con para su muy pero como más del al lo esta este fue
+gli è non che di per si ma come più della molto questo questa sono ho
+the of and is was it to that this with for but not are have be you they
+"""
+_FOREIGN = frozenset(_FUNCTION_WORDS.split())
 
 
 def text_notices(example: Example, unknown: int | None, frequent: range | None, median_length: int) -> list[Json]:
@@ -23,16 +32,15 @@ def text_notices(example: Example, unknown: int | None, frequent: range | None, 
     """
     if unknown is None or not isinstance(example.item, str):
         return []
-    names = [example.names[row] for row in example.rows]
-    words: Array = example.read[[any(ch.isalpha() for ch in name) and name != "<start>" for name in names]]  # (W,) ids
+    names = [example.names[row].casefold() for row in example.rows]
+    is_word = [any(ch.isalpha() for ch in name) and name != "<start>" for name in names]
+    words: Array = example.read[is_word]  # (W,) ids
     count, missing = len(words), int((words == unknown).sum())
     found: list[Json] = []
-    common = count if frequent is None else int(np.isin(words, frequent).sum())
-    if count >= RUNNING and common < FEW_FREQUENT * count and missing > MANY_UNKNOWN * count:
-        message = (
-            "The text seems to be in another language than the training texts: many words are not in the vocabulary. "
-            "The prediction means little."
-        )
+    if frequent is not None and _is_foreign(
+        [name for name, one in zip(names, is_word, strict=True) if one], words, frequent
+    ):
+        message = "The text seems to be in another language than the training texts. The prediction means little."
         found.append({"code": "language", "message": message})
     elif missing > UNKNOWN * count:
         message = "Most words are not in the vocabulary. The prediction means little."
@@ -41,3 +49,10 @@ def text_notices(example: Example, unknown: int | None, frequent: range | None, 
         message = f"Short text ({len(example)} words and marks; training median {median_length}): less reliable."
         found.append({"code": "short", "message": message})
     return found
+
+
+def _is_foreign(names: list[str], words: Array, frequent: range) -> bool:
+    """Whether the text has more function words of other languages than frequent words of the training texts."""
+    common = np.isin(words, frequent)
+    foreign = sum(name in _FOREIGN for name, one in zip(names, common, strict=True) if not one)
+    return foreign >= 2 and foreign > int(common.sum())

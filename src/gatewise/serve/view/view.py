@@ -21,6 +21,7 @@ from gatewise.explain.attribution import METHODS, method_named
 from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import DEFAULT_METHOD, explain_example
+from gatewise.explain.opening import opening_of
 from gatewise.explain.score import TargetScore, target_score
 from gatewise.explain.serialize import Json
 from gatewise.members.clamp import Clamp, check_clamp
@@ -193,8 +194,12 @@ def _layer(model: Model, asked: ExplainRequest) -> int:
 
 
 def _unit(value: str, example: Example, layer: int) -> int:
-    """The requested unit; for "top" the unit with the largest effect, or below the top layer the largest jump of c."""
+    """The requested unit; for "top" the unit with the largest effect, or below the top layer the largest jump of c; for
+    "opening" that of `opening_of`.
+    """
     layers = example.lstm.arch.layers
+    if value == "opening":
+        return opening_of(example, layer).unit
     if value == "top":
         return example.top_unit if layer == len(layers) - 1 else int(example.jumps(layer)[0].argmax())
     units = layers[layer].size

@@ -1,0 +1,95 @@
+"""The examples of the page, the frame that it opens with, and what its first clamp changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.first_touch import frames
+from gatewise.explain import Clamp
+from gatewise.explain.example import Example
+from gatewise.explain.opening import opening_of
+from gatewise.model.card import KeptExample
+from gatewise.serve.view.examples import examples_of
+from gatewise.serve.view.model import DEFAULT_CHANGE
+from tests.explain.random_net import ALL, example_of
+from tests.small_models import bundled_model
+
+
+@pytest.mark.parametrize(("name", "moved"), [("tutorial", 0.05), ("bundled", 0.0)])
+def test_the_first_touch_shows_something(name: str, moved: float) -> None:
+    """In each sentence the default clamp changes a number with two decimals, and the unit's memory changes visibly."""
+    found = [numbers for _, numbers in frames(name)]
+    assert len(found) == 18
+    p, logit, memory = (
+        np.abs([numbers[key] for numbers in found]) for key in ("change of P", "change of the logit", "change of c")
+    )
+    assert ((p >= 0.01) | (logit >= 0.01)).all()
+    assert np.median(p) >= moved
+    assert (memory >= 0.3).all()
+
+
+@pytest.mark.parametrize("name", ["tutorial", "bundled"])
+def test_an_example_says_whether_the_served_model_is_right(name: str) -> None:
+    model = bundled_model(name)
+    found = examples_of(model)
+    for example in found:
+        positive = model.predict_proba([example["text"]])[0, 1]
+        close = abs(positive - 0.5) <= 0.05
+        assert example["predicted"] == ("undecided" if close else "positive" if positive > 0.5 else "negative")
+        assert example["correct"] == (None if close else example["predicted"] == example["label"])
+    assert {example["correct"] for example in found} == {True, False, None}
+    assert [bool(example["other"]) for example in found].count(True) == 1
+
+
+def test_only_kept_rows_are_examples_of_other_data() -> None:
+    model = bundled_model("tutorial")
+    other = replace(model, metadata=replace(model.metadata, data="reviews.csv"))
+    assert examples_of(other) == []
+    rows = (KeptExample("positive", "A good film."), KeptExample("negative", "A good film."))
+    kept = examples_of(replace(other, metadata=replace(other.metadata, examples=rows)))
+    assert [(one["name"], one["label"], one["own"]) for one in kept] == [
+        ("Example 1", "positive", True),
+        ("Example 2", "negative", True),
+    ]
+    assert sorted(one["correct"] for one in kept) == [False, True]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_opening_is_at_the_largest_change_of_the_line(name: str) -> None:
+    example = example_of(ALL[name])
+    top, found = len(ALL[name].layers) - 1, opening_of(example)
+    changes = np.concatenate([gates.memory_changes() for gates in example.layer(top)], axis=1)
+    assert found.memory_change == changes[found.step, found.unit]
+    if example.contributions is None:
+        assert np.abs(changes).max() == abs(found.memory_change)
+        return
+    assert found.contribution == example.contributions[found.step, found.unit]
+    line = np.abs(np.diff(example.lstm_prefix_logits @ example.lstm_score.weights))
+    assert line[found.step] == line.max()
+    sizes = np.abs(example.contributions[found.step])
+    large = sizes * (np.abs(changes[found.step]) >= 0.3)
+    assert abs(found.contribution) == (large if large.any() else sizes).max()
+    if top:
+        below = opening_of(example, 0)
+        assert below.contribution is None
+        jumps = example.jumps(0)[0]
+        assert abs(below.memory_change) == jumps.max()
+
+
+def test_marks_and_the_start_are_no_words() -> None:
+    plain = example_of(ALL["plain"])
+    step = opening_of(plain).step
+    names = [f"w{n}" for n in range(len(plain))]
+    spans = [(n, n + 1) for n in range(len(plain))]
+    names[step] = "!"
+    assert opening_of(Example(plain.ensemble, plain.sequence, names, spans)).step != step
+    names[step], spans[step] = "<start>", (step, step)
+    assert opening_of(Example(plain.ensemble, plain.sequence, names, spans)).step != step
+    assert opening_of(Example(plain.ensemble, plain.sequence, ["."] * len(plain), spans)).step == step
+
+
+def test_the_default_clamp_is_one_of_the_library() -> None:
+    assert Clamp(DEFAULT_CHANGE["gate"], DEFAULT_CHANGE["value"], None, range(1)).hits(ALL["plain"], 0, "forward")
