@@ -93,7 +93,7 @@ def test_intervals_are_halved_until_the_scores_add_up() -> None:
         assert abs(found.residual) < 0.01 * max(way, 0.1)
         assert abs(found.residual) < abs(fixed.residual)
         assert found.base_value == pytest.approx(fixed.base_value, abs=1e-6)
-        fine = explanation_of(name, IntegratedGradients(2000, max_points=2000))
+        fine = explanation_of(name, IntegratedGradients(200, max_points=200))
         scale = np.abs(fine.scores).max()
         assert np.abs(found.scores - fine.scores).max() < 0.05 * scale
         assert np.abs(found.scores - fine.scores).max() < np.abs(fixed.scores - fine.scores).max()
