@@ -32,7 +32,7 @@ def save_model(path: Path) -> None:
 
 
 def save_forecaster(path: Path) -> None:
-    gw.Forecaster(2, season=1, units=4, epochs=1).fit(np.sin(np.arange(60) / 3)).save(path)
+    gw.Forecaster.fit(np.sin(np.arange(60) / 3), horizon=2, season=1, units=4, epochs=1).save(path)
 
 
 def save_pretrained(path: Path) -> None:

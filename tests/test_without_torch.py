@@ -91,7 +91,7 @@ for name in RECIPES:
     run(name, lambda: train(name))
 run("multilabel", lambda: gw.train(texts, [[label, "all"] for label in labels], task="multilabel", **SIZE, **EPOCH))
 run("regression", lambda: gw.train(texts, np.arange(len(texts)) / 7, task="regression", **SIZE, **EPOCH))
-run("Forecaster", lambda: gw.Forecaster(horizon=2).fit(np.sin(np.arange(60.0))).predict())
+run("Forecaster", lambda: gw.Forecaster.fit(np.sin(np.arange(60.0)), horizon=2).predict())
 run("compress", lambda: command("compress", "-m", "fast", "-o", "small", "--data", "reviews.csv"))
 run("evaluate", lambda: command("evaluate", "-m", "small", "reviews.csv"))
 run("explain", lambda: command("explain", "-m", "small", texts[0]))

@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
-EXTRAS = ("train", "data", "onnx", "sklearn", "tune", "tensorboard", "mlflow", "serve")
+EXTRAS = ("train", "data", "forecast", "onnx", "sklearn", "tune", "tensorboard", "mlflow", "serve")
 _FLOOR = re.compile(r"([A-Za-z0-9_-]+)(?:\[[a-z,]+\])?>=([0-9.]+)")
 
 USE = """
@@ -56,6 +56,14 @@ import gatewise as gw
 table = pa.table({"text": ["a good film", "a bad film"]})
 pyarrow.parquet.write_table(table, "rows.parquet")
 assert len(gw.load("model").predict(table["text"])) == 2
+""",
+    "forecast": """
+import numpy as np
+import gatewise as gw
+times = np.arange("2024-01", "2027-01", dtype="datetime64[M]")
+import pandas as pd
+series = pd.Series(np.sin(np.arange(36.0)), index=times.astype("datetime64[s]"))
+assert len(gw.Forecaster.fit(series, horizon=3, epochs=1, units=4).predict()) == 3
 """,
     "onnx": """
 import gatewise as gw

@@ -1,140 +1,134 @@
-"""Forecasts of the Airline series compared with the seasonal naive forecast and Holt-Winters (statsmodels).
+"""Forecasts compared with the seasonal naive forecast, AutoARIMA, AutoETS and AutoTheta of statsforecast.
 
-    python -m benchmarks.own_data forecast [--seeds N] [--peers VENV] [--json FILE] [--series NAME,...]
+    python -m benchmarks.own_data forecast --peers VENV [--json FILE] [--sets NAME,...]
 
-VENV: a virtual environment with sktime and statsmodels, whose files are the data. A run of all series writes
-results/own_data_forecast.json. The forecaster gets all but the last values of a series and makes one forecast of all of
-them; nothing is chosen on these values. The members of the forecaster and the rule for their weights were chosen on
-earlier origins of the other series; Airline is measured only.
+VENV: a virtual environment with statsforecast, statsmodels, sktime, pydataset and vega_datasets, whose files are the
+data (`forecast_data.py`). A run of all sets writes results/own_data_forecast.json. Each forecaster gets all but the
+last values and forecasts them, from one to three cutoffs. The peers run in the same run, one series at a time, on one
+thread. The set with promotions is measured apart: the peers do not read the promotions.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
+import math
+import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 import gatewise as gw
 from benchmarks.machine import machine, now, revision
-from gatewise.forecast.held_out import seasonal_naive
+from benchmarks.own_data.forecast_data import Set, read_sets
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "own_data_forecast.json"
 PEERS = ROOT / ".venv-peers"
-_SKTIME, _STATSMODELS = "sktime/datasets/data", "statsmodels/datasets"
-
-# Name -> file inside site-packages, column, horizon, season of the peers.
-FILES = {
-    "Airline": (f"{_SKTIME}/Airline/Airline.csv", "Passengers", 36, 12),
-    "sunspots": (f"{_STATSMODELS}/sunspots/sunspots.csv", "SUNACTIVITY", 12, 11),
-    "nile": (f"{_STATSMODELS}/nile/nile.csv", "volume", 10, 1),
-    "macrodata realgdp": (f"{_STATSMODELS}/macrodata/macrodata.csv", "realgdp", 8, 4),
-    "lynx": (f"{_SKTIME}/Lynx/Lynx.csv", "0", 10, 10),
-    "shampoo": (f"{_SKTIME}/ShampooSales/ShampooSales.csv", "Sales", 6, 1),
-    "uschange": (f"{_SKTIME}/Uschange/Uschange.csv", "Consumption", 8, 4),
-    "seatbelts": (f"{_SKTIME}/seatbelts/seatbelts.csv", "KSI", 24, 12),
-}
-MEASURED = ("Airline",)
-
-
-def read(name: str, packages: Path) -> NDArray[np.float64]:
-    """The values of a series. Raises OSError for a package that is not installed."""
-    path, column, _, _ = FILES[name]
-    with open(packages / path, newline="", encoding="utf-8-sig") as file:
-        return np.array([float(row[column]) for row in csv.DictReader(file)])
+MODELS = ("SeasonalNaive", "AutoARIMA", "AutoETS", "AutoTheta")
+APART = "made: promotions"
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.own_data forecast")
-    parser.add_argument("--series", default="", help="names, separated by commas")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sets", default="", help="names, separated by commas")
     parser.add_argument("--peers", type=Path, default=PEERS, help="virtual environment with the peers and the data")
     parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args(arguments)
-    names = options.series.split(",") if options.series else list(FILES)
-    if unknown := set(names) - set(FILES):
-        parser.error(f"no series is called {min(unknown)}; there are {', '.join(FILES)}")
-    packages = next(options.peers.glob("lib/python3*/site-packages"))
+    sets = read_sets(next(options.peers.glob("lib/python3*/site-packages")))
+    names = options.sets.split(",") if options.sets else list(sets)
+    if unknown := set(names) - set(sets):
+        parser.error(f"no set is called {min(unknown)}; there are {', '.join(sets)}")
+    script = str(Path(__file__).with_name("forecast_peer.py"))
+    command = [str(options.peers / "bin" / "python"), "-W", "ignore", script]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
     results: dict[str, Any] = {}
-    for name in names:
-        y, horizon, season = read(name, packages), *FILES[name][2:]
-        train, future = y[:-horizon], y[-horizon:]
-        runs = [_measure(train, future, horizon, seed) for seed in range(options.seeds)]
-        naive = seasonal_naive(train[None], horizon, season)[0]
-        holt = _holt_winters(train, horizon, season, options.peers)
-        results[name] = {
-            "n": len(y),
-            "horizon": horizon,
-            "measured": name in MEASURED,
-            "gatewise": runs,
-            "seasonal_naive": _scores(naive, future),
-            "holt_winters": None if holt is None else _scores(holt, future),
-        }
-        print(_line(name, results[name]), flush=True)
-    path = options.json or (None if options.series else RESULTS)
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=one_thread
+    ) as peer:
+        for name in names:
+            results[name] = measure(sets[name], peer)
+            print(line(name, results[name]), flush=True)
+        assert peer.stdin is not None
+        peer.stdin.close()
+    summary = summarised(results)
+    print("\n".join(f"{key}: {value}" for key, value in summary.items()))
+    path = options.json or (None if options.sets else RESULTS)
     if path is not None:
-        about = {"machine": machine(), "date": now(), "revision": revision(), "seeds": options.seeds}
+        about = {"machine": machine(), "date": now(), "revision": revision(), "summary": summary}
         path.write_text(json.dumps({**about, "results": results}, indent=1) + "\n")
     return 0
 
 
-def _measure(train: NDArray[np.float64], future: NDArray[np.float64], horizon: int, seed: int) -> dict[str, Any]:
-    start = time.perf_counter()
-    found = gw.Forecaster(horizon, seed=seed).fit(train)
-    one = found.forecast(level=0.8)
-    inside = (one.lower <= future) & (future <= one.upper)
-    return {
-        **_scores(one.mean, future),
-        "held_out_mase": found.held_out.scores.mase,
-        "held_out_mase_naive": found.held_out.naive_scores.mase,
-        "coverage_80": float(inside[np.isfinite(one.lower)].mean()),
-        "season": found.season,
-        "lstm_weight": found.ensemble.lstm_weight,
-        "seconds": time.perf_counter() - start,
+def measure(given: Set, peer: subprocess.Popen[str]) -> dict[str, Any]:
+    """MASE, coverage of the 80% intervals and seconds per fit, means over series and cutoffs."""
+    found: dict[str, dict[str, list[float]]] = {
+        name: {"mase": [], "coverage": [], "seconds": []} for name in ("gatewise", *MODELS)
     }
+    groups = [rows for _, rows in given.frame.groupby("id", sort=False)]
+    weights = []
+    for cut in range(given.windows * given.horizon, 0, -given.horizon):
+        train = pd.concat([rows[: len(rows) - cut] for rows in groups])
+        tests = [rows[len(rows) - cut : len(rows) - cut + given.horizon] for rows in groups]
+        start = time.perf_counter()
+        fitted = gw.Forecaster.fit(
+            train, id="id", time="time", target="target", future=given.future, horizon=given.horizon
+        )
+        forecast = fitted.predict(future=pd.concat(tests) if given.future else None)
+        found["gatewise"]["seconds"].append(time.perf_counter() - start)
+        weights.append(fitted.ensemble.lstm_weight)
+        for rows, test in zip(groups, tests, strict=True):
+            known, future = rows["target"].to_numpy()[: len(rows) - cut], test["target"].to_numpy()
+            one = forecast[forecast["id"] == test["id"].iloc[0]]
+            season = given.season if len(known) > given.season else 1
+            scale = float(np.mean(np.abs(known[season:] - known[:-season])))
+            bounds = one["lo-80"].to_numpy(), one["hi-80"].to_numpy()
+            add(found["gatewise"], one["forecast"].to_numpy(), *bounds, future, scale)
+            assert peer.stdin is not None
+            assert peer.stdout is not None
+            peer.stdin.write(json.dumps([known.tolist(), given.horizon, given.season]) + "\n")
+            peer.stdin.flush()
+            for name, answer in json.loads(peer.stdout.readline()).items():
+                mean, lower, upper = (np.array(answer[key], dtype=float) for key in ("mean", "lower", "upper"))
+                add(found[name], mean, lower, upper, future, scale)
+                found[name]["seconds"].append(answer["seconds"])
+    values = {name: {key: float(np.mean(one)) for key, one in scores.items()} for name, scores in found.items()}
+    about = {"series": len(groups), "values": int(len(given.frame) / len(groups)), "horizon": given.horizon}
+    return {**about, "cutoffs": given.windows, "lstm_weight": float(np.mean(weights)), **values}
 
 
-def _scores(forecast: NDArray[np.float64], future: NDArray[np.float64]) -> dict[str, Any]:
-    error = forecast - future
-    mape = None if (future == 0).any() else float(np.mean(np.abs(error / future)))
-    return {"mae": float(np.mean(np.abs(error))), "mape": mape, "rmse": float(np.sqrt(np.mean(error**2)))}
+def add(to: dict[str, list[float]], forecast: Any, lower: Any, upper: Any, future: Any, scale: float) -> None:
+    """The mean absolute scaled error and the coverage of one forecast."""
+    to["mase"].append(float(np.mean(np.abs(forecast - future))) / scale)
+    to["coverage"].append(float(np.mean((lower <= future) & (future <= upper))))
 
 
-def _holt_winters(train: NDArray[np.float64], horizon: int, season: int, peers: Path) -> NDArray[np.float64] | None:
-    """None without a season or with values that are not above 0."""
-    if season == 1 or (train <= 0).any():
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "series.npz"
-        np.savez(path, y=train)
-        script = str(Path(__file__).with_name("forecast_peer.py"))
-        command = [str(peers / "bin" / "python"), "-W", "ignore", script, str(path), str(horizon), str(season)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"the peer failed: {done.stderr[-500:]}")
-    return np.array(json.loads(done.stdout.splitlines()[-1]))
+def summarised(results: dict[str, Any]) -> dict[str, Any]:
+    """The geometric mean of MASE per model, the sets where a peer is far better, and the coverage."""
+    sets = {name: one for name, one in results.items() if name != APART}
+    means = {
+        name: round(math.exp(np.mean([math.log(max(one[name]["mase"], 1e-3)) for one in sets.values()])), 3)
+        for name in ("gatewise", *MODELS)
+        if sets
+    }
+    best = {name: min(one[model]["mase"] for model in MODELS) for name, one in sets.items()}
+    far = [
+        name
+        for name, one in sets.items()
+        if one["gatewise"]["mase"] > 1.5 * best[name] and one["gatewise"]["mase"] > best[name] + 0.2
+    ]
+    coverage = [one["gatewise"]["coverage"] for one in results.values()]
+    found: dict[str, Any] = {"sets": len(sets), "geometric mean of MASE": means, "far above the best peer": far}
+    return {**found, "coverage": round(float(np.mean(coverage)), 3), "least coverage": round(min(coverage), 3)}
 
 
-def _line(name: str, result: dict[str, Any]) -> str:
-    def shown(scores: Sequence[dict[str, Any]], what: str) -> str:
-        values = [one[what] for one in scores]
-        if None in values:
-            return "-"
-        return f"{np.mean(values):.4f}" if what == "mape" else f"{np.mean(values):.4g}"
-
-    ours, naive, holt = result["gatewise"], [result["seasonal_naive"]], result["holt_winters"]
-    parts = []
-    for what in ("mape", "mae"):
-        peer = "-" if holt is None else shown([holt], what)
-        parts.append(f"{what.upper()} {shown(ours, what)}, seasonal naive {shown(naive, what)}, Holt-Winters {peer}")
-    mark = "measured" if result["measured"] else "tuned on"
-    return f"{name:18} ({mark}) {'  '.join(parts)}  {np.mean([one['seconds'] for one in ours]):.0f} s"
+def line(name: str, result: dict[str, Any]) -> str:
+    """The result of a set in one line."""
+    shown = [f"{model} {result[model]['mase']:.3f}" for model in ("gatewise", *MODELS)]
+    own = result["gatewise"]
+    return f"{name:20} {'  '.join(shown)}  coverage {own['coverage']:.2f}  {own['seconds']:.1f} s"

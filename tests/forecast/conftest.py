@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.types import Array
 
-TINY = {"epochs": 2, "units": 4, "batch_size": 16}
+TINY: dict[str, Any] = {"epochs": 2, "units": 4, "batch_size": 16, "min_steps": 0}
 
 
 def seasonal(n: int = 96, seed: int = 0, level: float = 100.0) -> Array:
@@ -19,6 +22,16 @@ def seasonal(n: int = 96, seed: int = 0, level: float = 100.0) -> Array:
     return np.asarray(level * np.exp(0.008 * t) * wave * np.exp(0.02 * rng.normal(size=n)))
 
 
+def frame(*lengths: int, start: str = "2010-01", freq: str = "MS", **columns: Any) -> pd.DataFrame:
+    """A long frame of series a, b, ... of these lengths, which end together."""
+    longest, parts = max(lengths), []
+    times = pd.date_range(start, periods=longest, freq=freq)
+    for seed, n in enumerate(lengths):
+        values = seasonal(n, seed, level=100 * 30**seed)
+        parts.append(pd.DataFrame({"shop": "abcdef"[seed], "month": times[longest - n :], "sold": values}))
+    return pd.concat(parts, ignore_index=True).assign(**columns)
+
+
 @pytest.fixture(scope="session")
 def fitted() -> Forecaster:
-    return Forecaster(6, **TINY).fit(seasonal())
+    return Forecaster.fit(seasonal(), horizon=6, **TINY)

@@ -1,4 +1,4 @@
-"""Fits of forecasters: what is known at each held-out window, the members, weights from the past."""
+"""Fits of forecasters: what is known at each held-out window, the members, their weights."""
 
 from __future__ import annotations
 
@@ -9,54 +9,97 @@ from gatewise.errors import InputError
 from gatewise.forecast.fit import (
     Plan,
     TrainingWindows,
+    candidates,
     combine,
     fit_autoregression,
     member_weights,
     window_recipe,
 )
+from gatewise.forecast.forecaster import Forecaster
 from gatewise.members.windows import Transform, numbered
 from gatewise.types import Array
+from tests.forecast.conftest import TINY, seasonal
 
 RNG = np.random.default_rng(2)
 
 
 def test_plan() -> None:
     series = np.arange(60.0)[:, None]
-    plan = Plan.of(60, 8)
-    assert (plan.origins, plan.steps) == (10, 8)
-    before = plan.before(series)
+    plan = Plan.of(60, 8, (12,))
+    assert plan.origins == tuple(range(20, 7, -1))  # a third of the values is forecast
+    assert plan.steps == 8
     known, future = plan.windows(series, 3)
-    assert before[-1, 0] == 42
-    assert known[0, :, 0].tolist() == [40, 41, 42]
-    assert future[0].tolist() == list(range(43, 51))
+    assert plan.before(series)[-1, 0] == 39
+    assert known[0, :, 0].tolist() == [37, 38, 39]
+    assert future[0].tolist() == list(range(40, 48))
     assert future[-1, -1] == 59
-    assert Plan.of(24, 36) == Plan(5, 8)  # at least half of the values stay before the windows
-
-
-def test_weights_come_from_the_past_of_each_origin() -> None:
-    forecasts, actual = RNG.normal(size=(3, 2, 6, 4)), RNG.normal(size=(2, 6, 4))
-
-    def combined(changed: Array) -> Array:
-        return combine(forecasts, np.abs(forecasts - changed))[1]
-
-    first = combined(actual)
-    np.testing.assert_allclose(first[:, 0], forecasts[:, :, 0].mean(axis=0))
-    # The value of window j at step k (from 0) is known at origin j + k + 1: change what origin 3 does not know.
-    changed = actual.copy()
-    for j in range(6):
-        changed[:, j, max(0, 3 - j) :] += 100
-    second = combined(changed)
-    np.testing.assert_array_equal(first[:, :4], second[:, :4])
-    assert (first[:, 4:] != second[:, 4:]).any()
+    known, _ = plan.windows(series, 45)
+    assert np.isnan(known[0, :5]).all()
+    assert known[0, 5, 0] == 0
+    for n in range(8, 200):  # at least half of the values stay before the windows; a season, where it can
+        plan = Plan.of(n, 36, (12,))
+        assert plan.origins[0] <= n // 2
+        assert len(plan.origins) <= 32
+        assert plan.origins[-1] == plan.steps >= 1
+        if n >= 24:
+            assert n - plan.origins[0] > 12
 
 
 def test_member_weights() -> None:
-    np.testing.assert_allclose(member_weights(np.array([2.0, 4, 1, 2])), np.array([1, 0, 4, 1]) / 6)
-    np.testing.assert_allclose(member_weights(np.array([1.0, 2])), [0.8, 0.2])
+    actual = RNG.normal(size=(2, 20, 4))
+    good, bad = (actual + size * RNG.normal(size=actual.shape) for size in (0.5, 4.0))
+    weights = member_weights(np.stack([bad, good]), actual, np.ones(2))
+    assert weights[1] > 0.95
+    assert weights.sum() == pytest.approx(1)
+    opposite = 2 * actual - good  # the mean of both is exact
+    weights = member_weights(np.stack([good, opposite, bad]), actual, np.ones(2))
+    assert min(weights[:2]) > 0.4
+
+
+def test_the_sum_is_never_worse_than_the_best_member_beyond_its_standard_error() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        actual = rng.normal(size=(1, 16, 3))
+        forecasts = actual + rng.normal(size=(12, 1, 16, 3)) * np.r_[0.1, rng.uniform(0.1, 3, 11)][:, None, None, None]
+        weights, _ = combine(forecasts, actual, np.ones(1))
+        errors = np.abs(forecasts - actual).mean(axis=(1, 3))  # (M, W)
+        best = errors[errors.mean(axis=1).argmin()]
+        found = np.abs(np.tensordot(weights, forecasts, axes=1) - actual).mean(axis=(0, 2))
+        assert (found - best).mean() <= (found - best).std() / 4 + 1e-9
+
+
+def test_held_out_forecasts_have_weights_of_other_windows() -> None:
+    forecasts, actual = RNG.normal(size=(3, 2, 6, 4)), RNG.normal(size=(2, 6, 4))
+    first = combine(forecasts, actual, np.ones(2))[1]
+    changed = actual.copy()
+    changed[:, 3:] += 100
+    second = combine(forecasts, changed, np.ones(2))[1]
+    assert (first[:, :3] != second[:, :3]).any()
+    np.testing.assert_array_equal(first[:, 3:], second[:, 3:])
+
+
+def test_candidates_of_short_and_long_series() -> None:
+    short = candidates((), [np.ones((6, 1))], True)
+    assert {"naive", "drift", "ets", "theta", "autoregression"} == {spec.kind for spec in short}
+    long = candidates((24, 168), [np.ones((1000, 1))], False)
+    assert {spec.transform.profile for spec in long} == {1, 24, 168}
+    assert not any(spec.transform.log for spec in long)
+
+
+@pytest.mark.parametrize("count", [3, 8])
+def test_nothing_sees_the_future(count: int) -> None:
+    """Whatever the last values are, the members that were fitted before the windows forecast the first ones alike."""
+    y = seasonal(72)
+    changed = y.copy()
+    changed[-count:] *= np.random.default_rng(1).uniform(0.9, 1.1, size=count)
+    first, second = (Forecaster.fit(one, horizon=4, season=12, **TINY).held_out for one in (y, changed))
+    np.testing.assert_array_equal(first.scale, second.scale)
+    np.testing.assert_array_equal(first.naive[:, :10], second.naive[:, :10])
+    assert (first.actual != second.actual).any()
 
 
 def recurrence(n: int) -> Array:
-    """y_t = 1.6 y_{t-1} - 0.9 y_{t-2} + 0.5 x_{t-1} + 1, without noise; x is a random exogenous column."""
+    """y_t = 1.6 y_{t-1} - 0.9 y_{t-2} + 0.5 x_{t-1} + 1, without noise; x is a random further column."""
     x = np.random.default_rng(5).normal(size=n)
     y = np.zeros(n)
     for t in range(2, n):
@@ -79,7 +122,7 @@ def test_windows_are_in_the_order_of_time_and_end_within_the_series() -> None:
     assert windows.x.shape == (15 + 9, 4, 1)
     values = windows.y * windows.scales.std[0] + windows.scales.mean[0]  # right for the windows of a
     assert values.max() > 18.9
-    assert TrainingWindows.of([a, b[:10]], windows.transform, 2) is None
+    assert TrainingWindows.of([a, b[:7]], windows.transform, 2) is None
 
 
 @pytest.mark.parametrize(

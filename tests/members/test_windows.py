@@ -23,7 +23,8 @@ from gatewise.types import Array
 from tests.explain.random_net import parameters_of
 from tests.forecast.conftest import seasonal
 
-ALL = [t for t in candidates(12, positive=True) if t.length <= 12]
+SPECS = candidates((12, 24), [np.ones((60, 1))], positive=True)
+ALL = list(dict.fromkeys(spec.transform for spec in SPECS if spec.transform.history <= 45))
 
 
 @pytest.mark.parametrize("transform", ALL, ids=lambda t: t.describe())
@@ -139,7 +140,12 @@ def test_a_member_comes_back_from_its_file(member: WindowMember) -> None:
         ({**entry, "series": True}, raw, INPUTS, "series must be a whole number from 1"),
         ({**entry, "series": 4}, raw, INPUTS, "this model needs"),
         ({**entry, "more": 4}, raw, INPUTS, "'more' is unknown"),
-        ({**entry, "transform": {**entry["transform"], "length": 0}}, raw, INPUTS, "length must be at least 1"),
+        (
+            {**entry, "transform": {**entry["transform"], "length": 0}},
+            raw,
+            INPUTS,
+            "length and profile must be at least 1",
+        ),
     ]
     if isinstance(member, Autoregression):  # the weights have another shape
         bad.append(({**entry, "transform": {**entry["transform"], "length": 9}}, raw, INPUTS, "this model needs"))

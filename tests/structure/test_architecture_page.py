@@ -105,7 +105,7 @@ def request_of(heading: str, folder: Path) -> Callable[[], object]:
     if heading == "Forecast":
         months = [f"{2000 + n // 12}-{n % 12 + 1:02},{100 + n + 20 * (n % 12)}\n" for n in range(96)]
         (folder / "sales.csv").write_text("month,sold\n" + "".join(months), encoding="utf-8")
-        return command("forecast", folder / "sales.csv", "--time", "month", "--value", "sold", "--horizon", 12)
+        return command("forecast", folder / "sales.csv", "--time", "month", "--target", "sold", "--horizon", 12)
     table = folder / "reviews.csv"
     rows = [("good" if n % 3 else "bad", f"the film was {'good' if n % 3 else 'bad'} {n}") for n in range(24)]
     table.write_text("text,label\n" + "".join(f"{text},{label}\n" for label, text in rows), encoding="utf-8")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import safetensors.numpy
 
 import gatewise as gw
@@ -53,9 +54,12 @@ def forecasters() -> list[tuple[Files, list[Any]]]:
     """Files of a forecaster of two series with their times, and of one of a series with an exogenous one."""
     rng = np.random.default_rng(7)
     series = {name: 50 + 9 * np.sin(np.arange(40)) + rng.normal(size=40) for name in "ab"}
-    times = {key: [f"{2020 + n // 12}-{n % 12 + 1:02}" for n in range(40)] for key in series}
-    timed = gw.Forecaster(3, season=6, epochs=1, min_steps=0, units=3).fit(series, times=times)
-    driven = gw.Forecaster(2, epochs=1, min_steps=0, units=2).fit(series["a"], exogenous=rng.normal(size=(40, 1)))
+    times = [f"{2020 + n // 12}-{n % 12 + 1:02}" for n in range(40)]
+    rows = {"unique_id": ["a"] * 40 + ["b"] * 40, "ds": 2 * times, "y": np.concatenate([*series.values()])}
+    timed = gw.Forecaster.fit(pd.DataFrame(rows), horizon=3, season=6, epochs=1, min_steps=0, units=3)
+    one = pd.DataFrame({"ds": range(40), "y": series["a"], "price": rng.normal(size=40), "sale": np.arange(40) % 3})
+    columns: dict[str, Any] = {"past": ["price"], "future": ["sale"]}
+    driven = gw.Forecaster.fit(one, horizon=2, **columns, epochs=1, min_steps=0, units=2)
     return [(_files(timed.save), []), (_files(driven.save), [])]
 
 
@@ -100,8 +104,12 @@ def use_forecaster(model: gw.Forecaster, inputs: list[Any], rng: Rng) -> str | N
     """Call what users call."""
     model.card()
     repr(model)
-    for name in model.names:
-        model.forecast(level=0.5, series=name)
+    future = None
+    if model.series.roles.future:
+        future = pd.DataFrame({"ds": range(60), "sale": range(60)})
+    found = model.predict(future=future, level=[50, 95])
+    if not np.isfinite(found.drop(columns=[model.series.roles.id, model.series.roles.time]).to_numpy(float)).all():
+        return "a forecast is not finite"
     if rng.random() < 0.1:
         model.explain(series=model.names[-1])
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,106 +13,124 @@ import click
 from gatewise.cli import options
 from gatewise.cli.options import command, flag, option
 from gatewise.cli.output import check_model_folder, print_json
-from gatewise.errors import printable
+from gatewise.errors import InputError, printable
 
 if TYPE_CHECKING:
     from gatewise.forecast.forecaster import Forecaster
-    from gatewise.forecast.held_out import Forecast, HeldOut
-    from gatewise.forecast.series import ForecastTable
+    from gatewise.forecast.held_out import HeldOut
 
 
 _FILE = "Table with one value per row: .csv, .tsv, .jsonl, .json, .parquet, .arrow, also .gz and .zst; - for stdin."
 _TIME = "Column of times: numbers, or dates such as 2024-03-31 or 2024-03."
-_LEVEL = click.FloatRange(0, 1, min_open=True, max_open=True)
-_EXOGENOUS = "Further column that is known up to the present. May be repeated."
+_LEVEL = click.FloatRange(0, 100, min_open=True, max_open=True)
+_FUTURE = "Column that is known in advance, such as a promotion: after the last value, its rows hold the future."
+_COLUMNS = ("time", "target", "id", "future", "past", "static")  # options of a fit, not of a saved forecaster
 
 
 @command()
-@click.argument("file", metavar="FILE", help=_FILE)
-@option("--time", metavar="COLUMN", required=True, help=_TIME)
-@option("--value", metavar="COLUMN", required=True, help="Column of the values to forecast.")
+@click.argument("file", metavar="FILE", required=False, help=_FILE)
+@option("-i", "--input", metavar="FILE", help="Table with newer values, for the forecaster of -m.")
+@option("-m", "--model", metavar="DIR", help="Folder of a forecaster, which is not fitted again.")
+@option("--time", metavar="COLUMN", help=_TIME)
+@option("--target", metavar="COLUMN", help="Column of the values to forecast.")
 @option("--id", metavar="COLUMN", help="Column that names the series, for several.")
-@option("--exogenous", metavar="COLUMN", multiple=True, help=_EXOGENOUS)
-@option("--horizon", metavar="N", type=click.IntRange(1), default=12, help="Values to forecast.")
+@option("--future", metavar="COLUMN", multiple=True, help=f"{_FUTURE} May be repeated.")
+@option("--past", metavar="COLUMN", multiple=True, help="Column that is known up to the present. May be repeated.")
+@option("--static", metavar="COLUMN", multiple=True, help="Column with one value per series. May be repeated.")
+@option("--horizon", metavar="N", type=click.IntRange(1), help="Values to forecast. Default: 12, or as -m was fitted.")
 @option("--season", metavar="N", type=click.IntRange(1), help="Period of the season, 1 for none. Default: detected.")
-@option("--level", metavar="P", type=_LEVEL, default=0.8, help="Level of the prediction intervals.")
+@option("--level", metavar="P", type=_LEVEL, multiple=True, help="Level of intervals, in percent. Default: 80.")
 @option("--seed", default=0, help="Random seed of the LSTM.")
 @option("-o", "--out", metavar="FILE", help="Table for the forecasts: .csv, .tsv, .jsonl (also .gz), .parquet.")
 @option("--save", metavar="DIR", help="Folder for the forecaster.")
 @flag("--overwrite", help="Replace the file of -o and the folder of --save if they exist.")
 @options.json_option
 def forecast(given: Any) -> None:
-    """Forecast one or several series, with prediction intervals and the seasonal naive forecast.
+    """Forecast one or several series, with prediction intervals.
 
     \b
-    gatewise forecast data.csv --time month --value passengers --horizon 12
-    gatewise forecast sales.parquet --id shop --time week --value sold --exogenous price -o next.csv
+    gatewise forecast sales.csv --time month --target sold --horizon 12
+    gatewise forecast sales.parquet --id shop --time week --target sold --future promotion -o next.csv
+    gatewise forecast sales.csv --save FOLDER; gatewise forecast -m FOLDER -i new.csv
     """
+    from gatewise.data.times import show_time
     from gatewise.forecast.forecaster import Forecaster
     from gatewise.forecast.series import read_forecast_table
 
+    file = given.file or given.input
+    if (file is None) or (given.file and given.input) or (given.input and not given.model):
+        raise InputError("name one table: FILE for a fit, -i FILE together with -m for a saved forecaster")
+    fixed = [name for name in (*_COLUMNS, "season", "save") if getattr(given, name)]
+    if given.model and fixed:
+        raise InputError(f"--{fixed[0]} is for a fit; the forecaster of -m has its own")
     if given.out is not None:
         from gatewise.cli.table_writer import check_output
 
-        check_output(Path(given.out), [given.file], given.overwrite)
+        check_output(Path(given.out), [file], given.overwrite)
     if given.save is not None:
         check_model_folder(given.save, given.overwrite, "--save")
-    columns = {"time": given.time, "value": given.value, "id": given.id, "exogenous": list(given.exogenous)}
-    table = read_forecast_table(given.file, **columns)
-    found = Forecaster(given.horizon, season=given.season, seed=given.seed)
-    found.fit(table.series)
-    forecasts = {name: found.forecast(level=given.level, series=name) for name in found.names}
-    if given.save is not None:
-        found.save(given.save)
-    rows = _rows(table, forecasts)
+    level = list(given.level) or [80.0]
+    if given.model:
+        found = _opened(given.model)
+        series, form = read_forecast_table(file, replace(found.series.roles, static=()), found.series.calendar)
+        rows = found.predict(given.horizon, data=series, level=level)
+    else:
+        series, form = read_forecast_table(file, **{name: getattr(given, name) for name in _COLUMNS})
+        found = Forecaster.fit(series, horizon=given.horizon or 12, season=given.season, seed=given.seed)
+        if given.save is not None:
+            found.save(given.save)
+        rows = found.predict(level=level)
+    id, time = series.roles.id, series.roles.time
+    columns: dict[str, list[Any]] = {str(name): rows[name].tolist() for name in rows.columns}
+    if len(series.names) == 1 and series.names[0] == "series":
+        del columns[id]
+    columns[time] = [show_time(_plain(at), form) for at in columns[time]]
+    if given.as_json:
+        print_json(_json(found, columns, id, time))
+        return
+    head = list(columns)
+    written = [
+        {name: float(f"{cell:.6g}") if isinstance(cell, float) else cell for name, cell in zip(head, row, strict=True)}
+        for row in zip(*columns.values(), strict=True)
+    ]
     if given.out is not None:
         from gatewise.cli.table_writer import write_table
 
-        with write_table(given.out, list(rows[0])) as writer:
-            writer.write(rows)
-    if given.as_json:
-        print_json(_json(found, forecasts, table.form))
-        return
+        with write_table(given.out, head) as writer:
+            writer.write(written)
     for line in found.report():
         print(f"gatewise: {printable(line, 500)}", file=sys.stderr)
     if given.out is None:
-        lines = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        lines = csv.DictWriter(sys.stdout, head, lineterminator="\n")
         lines.writeheader()
-        lines.writerows(rows)
+        lines.writerows(written)
     else:
         print(f"gatewise: wrote {printable(given.out, 500)}", file=sys.stderr)
 
 
-def _rows(table: ForecastTable, forecasts: dict[str, Forecast]) -> list[dict[str, Any]]:
-    """One row per series and step: its id, the time, and the numbers with six digits, None where one is missing."""
-    from gatewise.data.times import show_time
+def _opened(folder: str) -> Forecaster:
+    from gatewise.forecast import load
+    from gatewise.forecast.forecaster import Forecaster
 
-    level = f"{100 * next(iter(forecasts.values())).level:g}"
-    names = table.names
-    head = [str(names.id)] * (names.id is not None) + [str(names.time)]
-    head += [names.values[0], f"lower {level}%", f"upper {level}%", "seasonal naive"]
-    rows = []
-    for name, one in forecasts.items():
-        for step, at in enumerate(one.times or []):
-            numbers = (one.mean[step], one.lower[step], one.upper[step], one.seasonal_naive[step])
-            shown = [None if number != number else float(f"{number:.6g}") for number in numbers]
-            rows.append(
-                dict(zip(head, [*[name] * (names.id is not None), show_time(at, table.form), *shown], strict=True))
-            )
-    return rows
+    found = load(folder)
+    if not isinstance(found, Forecaster):
+        raise InputError(f"{folder} is not a forecaster: `gatewise predict` reads it")
+    return found
 
 
-def _json(found: Forecaster, forecasts: dict[str, Forecast], form: str) -> dict[str, Any]:
-    from gatewise.data.times import show_time
+def _plain(time: Any) -> Any:
+    """The time as `show_time` reads it."""
+    return time.to_pydatetime() if hasattr(time, "to_pydatetime") else float(time) if isinstance(time, int) else time
 
-    series: dict[str, dict[str, Any]] = {}
-    for name, one in forecasts.items():
-        series[name] = {"times": [show_time(at, form) for at in one.times or []]}
-        arrays = {"forecast": one.mean, "lower": one.lower, "upper": one.upper, "seasonal_naive": one.seasonal_naive}
-        for key, values in arrays.items():
-            series[name][key] = [None if number != number else number for number in values.tolist()]
-    level = next(iter(forecasts.values())).level
-    about = {"season": found.season, "horizon": found.horizon, "level": level}
+
+def _json(found: Forecaster, columns: dict[str, list[Any]], id: str, time: str) -> dict[str, Any]:
+    series: dict[str, dict[str, list[Any]]] = {}
+    names = columns.pop(id, ["series"] * len(columns[time]))
+    for name, *row in zip(names, *columns.values(), strict=True):
+        one = series.setdefault(name, {column: [] for column in columns})
+        for column, cell in zip(columns, row, strict=True):
+            one[column].append(cell)
+    about = {"seasons": list(found.seasons), "horizon": found.horizon}
     members = found.ensemble.weights_json()
     return {**about, "held_out": scores_json(found.held_out), "members": members, "series": series}
 

@@ -195,7 +195,7 @@ def _model_json(found: Model) -> dict[str, Any]:
 def _forecaster_json(name: str, found: Forecaster) -> dict[str, Any]:
     from gatewise.cli.forecast import scores_json
 
-    about = {"forecaster": name, "horizon": found.horizon, "season": found.season, "series": list(found.names)}
+    about = {"forecaster": name, "horizon": found.horizon, "seasons": list(found.seasons), "series": list(found.names)}
     return {**about, "held_out": scores_json(found.held_out)}
 
 

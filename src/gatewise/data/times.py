@@ -104,7 +104,7 @@ def comparable(a: Time, b: Time) -> bool:
 
 def show_time(time: Time, form: str = "") -> str:
     """The time as a table has it: a date without a time of day where that is 0:00. form: of months and quarters, see
-    `month_form`; "T": with the time of day, in ISO 8601.
+    `written_form`; "T": with the time of day, in ISO 8601.
     """
     if isinstance(time, datetime):
         if form == "T":
@@ -115,3 +115,18 @@ def show_time(time: Time, form: str = "") -> str:
         midnight = not (time.hour or time.minute or time.second or time.microsecond or time.tzinfo)
         return time.date().isoformat() if midnight else time.isoformat()
     return str(int(time)) if time.is_integer() and abs(time) < 1e21 else repr(time)
+
+
+def written_form(cells: Sequence[Any], times: Sequence[Time]) -> str:
+    """How times are written, for `show_time`: "T" where one has a time of day; what follows the year of months and
+    quarters and precedes the number, "-" in 2024-03, "-Q" in 2024-Q1; "" for others.
+    """
+    if any(isinstance(time, datetime) and time.time() != datetime.min.time() for time in times):
+        return "T"
+    forms = set()
+    for cell in cells:
+        text = str(cell).strip()
+        found = MONTH.fullmatch(text)
+        month = found is not None and (found[3] or "-" in text)
+        forms.add((text[4:-1] if found and found[3] else text[4:-2]) if month else "")
+    return forms.pop() if len(forms) == 1 else ""

@@ -1,22 +1,25 @@
-"""The fit of a forecaster: the season, members before the held-out windows, their weights, members on all values."""
+"""The fit of a forecaster: members before the held-out windows, their weights, members on all values."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from threading import Event
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gatewise.data.labelled import Labelled
+from gatewise.data.times import show_time
 from gatewise.errors import InputError, counted, quote
 from gatewise.forecast.held_out import LEAST_WINDOWS, HeldOut, naive_scale, seasonal_naive
+from gatewise.forecast.patterns import Effects, clean, detect_seasons, fit_effects
 from gatewise.forecast.series import SeriesSet
+from gatewise.forecast.smoothing import MAX_SMOOTHED, fit_ets, fit_theta
 from gatewise.members.autoregression import Autoregression
 from gatewise.members.ensemble import Ensemble
+from gatewise.members.naive import Naive
 from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import Scales, Transform, WindowMember, numbered, roll_out
 from gatewise.model.preprocessor import SeriesPreprocessor
@@ -35,207 +38,276 @@ from gatewise.types import Array
 
 _DIRECT_STEPS = 12  # predicted at once without a season
 _MOST_STEPS = 200  # of a window
-_MOST_ORIGINS = 24
-_SHARE = 6  # one origin per so many values
-MAX_PERIOD = 400  # of a season that is detected
-_LEAST_AUTOCORRELATION = 0.2
-_LEAST_EXPLAINED = 0.2
-_NEAR = 0.7  # of the highest peak: the first such peak counts, higher ones may be at its multiples
-_LEAST_WINDOWS = 6  # of each series
+LEAST_VALUES = 8
+_MOST_MEMBERS, _PICKS = 10, 5
+_MOST_ORIGINS = 32
+_LEAST_ORIGINS = 8
+_MOST_CYCLES = 8  # of a seasonal profile
+_LEAST_WINDOWS = 3  # of each series
 _MOST_WINDOWS = 4000  # of all series; of more, evenly spaced ones
 _PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)  # of the ridge regression, per window
 _UNREAD = ("validation.folds", "validation.split", "optimisation.min_batch_tokens")
 
 
-def fit(given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed: int) -> tuple[int, Ensemble, HeldOut]:
-    """The season, the members with their weights, and the held-out windows. season: None to detect it. Raises
-    InputError for series that are too short.
+class Fit(NamedTuple):
+    """What `fit` returns. values: what the members read, (n_s, C) for each series: without outliers, level shifts and
+    the effects of the columns that are known in advance. notes: what was found and left out, in lines.
     """
-    series, lengths = given.values, [len(one) for one in given.values]
-    plan = Plan.of(min(lengths), horizon)
+
+    seasons: tuple[int, ...]
+    ensemble: Ensemble
+    held_out: HeldOut
+    effects: Effects
+    values: list[Array]
+    notes: list[str]
+
+
+def fit(given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed: int) -> Fit:
+    """The seasons, the members with their weights, and the held-out windows.
+
+    season: a period, 1 for none; None: those that the calendar suggests, else those of the data. Raises InputError for
+    series that are too short.
+    """
+    lengths = [len(one) for one in given.values]
+    if min(lengths) < LEAST_VALUES:
+        which = "the series" if len(lengths) == 1 else f"series {quote(given.names[int(np.argmin(lengths))], 40)}"
+        has = f"{which} has {counted(min(lengths), 'value')}"
+        raise InputError(f"{has}; a forecast needs {LEAST_VALUES}: add earlier values, or leave the series out")
+    if season and 3 * season > 2 * min(lengths):
+        need = f"needs {math.ceil(1.5 * season)}: add earlier values, or set season=1"
+        raise InputError(f"the shortest series has {counted(min(lengths), 'value')}; a season of {season} {need}")
+    seasons = (season,) * (season > 1) if season else given.calendar.seasons()
+    seasons = tuple(m for m in seasons if 3 * m <= 2 * min(lengths))
+    plan = Plan.of(min(lengths), horizon, seasons)
+    if not seasons and season is None:
+        seasons = detect_seasons([plan.before(one)[:, 0] for one in given.values])
+        plan = Plan.of(min(lengths), horizon, seasons)
+    main = next(iter(seasons), 1)
+    target_before = [plan.before(one)[:, 0] for one in given.values]
+    early = fit_effects(target_before, given.future, main)
+    series, added, _ = prepare(given, early, main)
     before = [plan.before(one) for one in series]
-    season = season or detect_season([one[:, 0] for one in before])
-    steps = min(horizon, season if season > 1 else _DIRECT_STEPS)
+    shortest = min(map(len, before))
+    seasons = tuple(m for m in seasons if m < shortest)
+    main = next(iter(seasons), 1)
+    steps = max(1, min(horizon, seasons[0] if seasons else _DIRECT_STEPS, shortest // 3))
     # Logarithms must exist for the values of the held-out windows too, on which the members are fitted again.
     positive = all(bool((one[:, 0] > 0).all()) for one in series)
-    linear = _fit_linear(before, season, candidates(season, positive), steps)
-    if not linear:
-        which = "the series" if given.single else f"series {quote(given.names[np.argmin(lengths)], 40)}"
-        has = f"{which} has {counted(min(lengths), 'value')}"
-        raise InputError(f"{has}, too few for windows of season {season} and horizon {horizon}")
-    chosen = _choose(before, season, [member.transform for member in linear], steps)
-    members = [*linear, fit_window_lstm(before, chosen, steps, recipe, seed)]
-    forecasts, errors, held = _held_out_forecasts(series, plan, season, members)
-    weights, combined = combine(forecasts, errors)
-    kept = [n for n in np.argsort(-weights[:-1], kind="stable").tolist() if weights[n] > 0]
-    final: list[WindowMember] = [fit_window_lstm(series, chosen, steps, recipe, seed)]
-    final += _fit_linear(series, season, [linear[n].transform for n in kept], steps)
+    tried = [(spec, spec.fit(before, steps)) for spec in candidates(seasons, before, positive)]
+    specs = [spec for spec, member in tried if member is not None]
+    members: list[WindowMember] = [member for _, member in tried if member is not None]
+    history = max([main, *(member.transform.history for member in members)])
+    held = HeldOutWindows.of(given, series, added, plan, main, history)
+    forecasts = held.forecast(members)
+    loss = held.errors(forecasts).mean(axis=(1, 2, 3))
+    linear = [n for n, spec in enumerate(specs) if spec.kind == "autoregression"]
+    form = specs[min(linear, key=loss.__getitem__)].transform
+    lstm = fit_window_lstm(before, form, steps, recipe, seed)
+    forecasts = np.concatenate([held.forecast([lstm]), forecasts])
+    weights, combined = combine(forecasts, held.actual, held.scale)
+    effects = fit_effects([one[:, 0] for one in given.values], given.future, main)
+    series, _, notes = prepare(given, effects, main)
+    # The LSTM without a weight is kept for its gates, as it was before the windows.
+    final: list[WindowMember] = [fit_window_lstm(series, form, steps, recipe, seed) if weights[0] else lstm]
+    kept = [n for n in np.argsort(-weights, kind="stable").tolist() if n and weights[n] > 0]
+    refitted = [specs[n - 1].fit(series, steps) for n in kept]
+    final += [one for one in refitted if one is not None]
     target = Target(tuple(f"step {k + 1}" for k in range(steps)), "regression")
-    ensemble = Ensemble(tuple(final), tuple(weights[[-1, *kept]]), np.zeros(steps), target)
-    return season, ensemble, replace(held, forecast=combined)
+    ensemble = Ensemble(tuple(final), tuple(weights[[0, *kept]]), np.zeros(steps), target)
+    return Fit(seasons, ensemble, held.held_out(combined), effects, series, [*given.notes, *notes])
+
+
+def prepare(given: SeriesSet, effects: Effects, season: int) -> tuple[list[Array], list[Array], list[str]]:
+    """What the members read of each series (n_s, C); what was taken from the target (n_s,), without its outliers: the
+    effects of the columns that are known in advance and the level shifts; and what was found, in lines.
+    """
+    values, added, notes = [], [], []
+    for number, (name, one) in enumerate(zip(given.names, given.values, strict=True)):
+        effect = effects.of(number, given.future[number][: len(one)])
+        found = clean(one[:, 0] - effect, season)
+        shifted = np.zeros(len(one))
+        where = f" of {quote(name, 40)}" * (len(given.names) > 1)
+        for at, size in found.shifts:
+            shifted[:at] -= size
+            when = show_time(given.times(number, at, at + 1)[0])
+            notes.append(
+                f"level shift{where} by {size:+.4g} at {when}: the values before it are moved to the new level"
+            )
+        if found.outliers:
+            notes.append(f"{counted(len(found.outliers), 'outlier')}{where} replaced before the fit")
+        values.append(np.concatenate([found.values[:, None], one[:, 1:]], axis=1))
+        added.append(effect + shifted)
+    return values, added, notes
 
 
 class Plan(NamedTuple):
     """Where the held-out windows of series of n or more values lie.
 
-    origins: W per series; the last values known at each are n - steps - W, ..., n - steps - 1. steps: values forecast
-    from each, the horizon or fewer for a short series.
+    origins (W,): the values from the end after which a window begins, descending. steps: values forecast from each, the
+    horizon or fewer for a short series.
     """
 
-    origins: int
+    origins: tuple[int, ...]
     steps: int
 
     @classmethod
-    def of(cls, n: int, horizon: int) -> Plan:
-        """W is a sixth of n, from 5 to 24; at least half of the values stay before the first window."""
-        origins = min(max(n // _SHARE, LEAST_WINDOWS), _MOST_ORIGINS)
-        return cls(origins, max(1, min(horizon, n - origins + 1 - (n + 1) // 2)))
+    def of(cls, n: int, horizon: int, seasons: tuple[int, ...]) -> Plan:
+        """At most 32 windows, spread evenly over the last third of n values, or more for a long horizon; at least half
+        of the values stay before the first.
+        """
+        most = n - (n + 1) // 2
+        held = min(most, max(n // 3, min(horizon, 2 * max(seasons, default=1)) + _LEAST_ORIGINS))
+        for season in seasons[:1]:  # a season stays before the first window, where the series is long enough
+            if n - season > LEAST_WINDOWS:
+                held = min(held, n - season - 1)
+        steps = max(1, min(horizon, held - min(LEAST_WINDOWS, held // 3)))
+        origins = np.unique(np.linspace(steps, held, min(_MOST_ORIGINS, held - steps + 1)).round().astype(int))
+        return cls(tuple(origins[::-1].tolist()), steps)
 
     def before(self, series: Array) -> Array:
-        """The values that no held-out window forecasts: (n - steps - W + 1, C)."""
-        return series[: len(series) - self.steps - self.origins + 1]
+        """The values that no held-out window forecasts."""
+        return series[: len(series) - self.origins[0]]
 
     def windows(self, series: Array, history: int) -> tuple[Array, Array]:
-        """(W, history, C): what is known at each origin; (W, steps): what comes then."""
-        ends = len(self.before(series)) + np.arange(self.origins)
-        known = series[ends[:, None] + np.arange(-history, 0)]
-        return known, series[ends[:, None] + np.arange(self.steps), 0]
+        """(W, history, C): what is known at each origin, with NaN in front of the first value; (W, steps): what comes
+        then.
+        """
+        ends = len(series) - np.array(self.origins)
+        padded = np.concatenate([np.full((history, series.shape[1]), np.nan), series])
+        return padded[ends[:, None] + np.arange(history)], series[ends[:, None] + np.arange(self.steps), 0]
 
 
-def detect_season(series: list[Array]) -> int:
-    """The period common to the series (n,), 1 if there is none.
+class Spec(NamedTuple):
+    """A candidate for a member: its kind, its transform, and the period that exponential smoothing has."""
 
-    Two autocorrelations are averaged over the series. That of the values without their linear trend finds a season in
-    noise. That of the first differences finds one in values whose level changes. A peak is the largest of the positive
-    autocorrelations between two that are at most 0, if it is above 0.2 and above two standard errors of noise. In each,
-    the first peak of at least 70% of the highest is taken.
+    kind: str
+    transform: Transform
+    period: int = 1
 
-    The candidates are the periods within 2 lags or 5% of these peaks, since noise moves a peak. Each cycle is predicted
-    by the mean of the other cycles. The period whose predictions explain most of the variance is taken, if they explain
-    at least a fifth.
-    """
-    top = min(min(len(one) // 3 for one in series), MAX_PERIOD)
-    scaled = [one / np.abs(one).max() for one in series if np.ptp(one) > 0]
-    if top < 4 or not scaled:
-        return 1
-    least = max(_LEAST_AUTOCORRELATION, 2 / float(np.sqrt(sum(map(len, scaled)))))
-    steps = [np.arange(len(one)) for one in scaled]
-    level = [one - np.polyval(np.polyfit(at, one, 1), at) for one, at in zip(scaled, steps, strict=True)]
-    peaks = _peak(level, top, least), _peak([np.diff(one) for one in scaled], top, least)
-    periods = [k for peak in peaks if peak for k in range(2, top + 1) if abs(k - peak) <= max(2, peak / 20)]
-    explained = {k: float(np.mean([_explained(one, k) for one in scaled])) for k in periods}
-    best = max(periods, key=explained.__getitem__, default=1)
-    return best if explained.get(best, 0.0) >= _LEAST_EXPLAINED else 1
+    def fit(self, series: Sequence[Array], steps: int) -> WindowMember | None:
+        """The member; None if a series is too short for it."""
+        if self.kind == "autoregression":
+            windows = TrainingWindows.of(series, self.transform, steps)
+            return None if windows is None else fit_autoregression(windows)
+        if self.kind == "ets":
+            return fit_ets(list(series), self.transform, self.period, steps)
+        if self.kind == "theta":
+            return fit_theta(list(series), self.transform, steps)
+        scales = Scales(*map(np.stack, zip(*map(self.transform.scales, series), strict=True)))
+        return Naive(self.transform, scales, steps, self.kind == "drift")
 
 
-def _peak(series: list[Array], top: int, least: float) -> int:
-    """The lag below `top` of the first high peak of the mean autocorrelation of the series (n,); 0 if there is none."""
-    r = np.zeros(top - 1)  # r[k - 1] at lag k
-    for one in series:
-        d = one - one.mean()
-        power = float(d @ d) or 1.0
-        r += [float(d[k:] @ d[:-k]) / power / len(series) for k in range(1, top)]
-    # Noise makes many local maxima beside one of a long period. Over a period the autocorrelation has the mean 0, so
-    # that it falls to 0 or below between two peaks.
-    falls = [*np.flatnonzero(r <= 0).tolist(), len(r)]
-    lags = [a + 2 + int(r[a + 1 : b].argmax()) for a, b in pairwise(falls) if b > a + 1]
-    peaks = [k for k in lags if k < len(r) and r[k - 1] >= least]  # at the last lag it may still rise
-    highest = max((float(r[k - 1]) for k in peaks), default=0.0)
-    return next((k for k in peaks if r[k - 1] >= _NEAR * highest), 0)
-
-
-def _explained(one: Array, period: int) -> float:
-    """The share of the variance around a moving average that the mean of the other cycles explains; below 0 where the
-    moving average alone is nearer.
-    """
-    centred = one - one.mean()
-    sums = np.r_[0.0, np.cumsum(centred)]
-    means = (sums[period:] - sums[:-period]) / period  # means[k] of the values k to k + period - 1
-    if period % 2 == 0:  # an even number of values has its middle between two of them
-        means = (means[1:] + means[:-1]) / 2
-    around = centred[period // 2 : period // 2 + len(means)] - means
-    cycles = len(around) // period
-    d = around[-cycles * period :].reshape(cycles, period)
-    predicted = (d.sum(axis=0) - d) / (cycles - 1)
-    variance = float((d * d).sum())
-    return 1 - float(((d - predicted) ** 2).sum()) / variance if variance > 0 else 0.0
-
-
-def candidates(season: int, positive: bool) -> list[Transform]:
-    """The transforms that are tried. positive: whether all values are above 0."""
-    found = []
+def candidates(seasons: tuple[int, ...], series: list[Array], positive: bool) -> list[Spec]:
+    """The members that are tried. positive: whether all values are above 0."""
+    shortest, longest = min(map(len, series)), min(max(map(len, series)), MAX_SMOOTHED)
+    found = [Spec("naive", Transform(False, 1, True, 1)), Spec("drift", Transform(False, 1, True, longest))]
+    found += [Spec("naive", Transform(False, m, False, 1)) for m in seasons if shortest > m]
     for log in (False, True) if positive else (False,):
-        for period in dict.fromkeys((season, 1)):
-            lengths = (period, 2 * period) if period > 1 else (4, 8, 16)
+        found.append(Spec("ets", Transform(log, 1, False, longest), next(iter(seasons), 1)))
+        found.append(Spec("theta", Transform(log, 1, False, longest)))
+        for m in seasons:
+            cycles = min(shortest // m, _MOST_CYCLES)
+            if cycles >= 2:
+                found += [Spec("naive", Transform(log, 1, level, 1, m, cycles)) for level in (True, False)]
+                found.append(Spec("theta", Transform(log, 1, False, longest, m, cycles)))
+                found.append(Spec("ets", Transform(log, 1, False, longest, m, cycles)))
+        for season in (*seasons, 1):
+            lengths = (season, 2 * season) if season > 1 else (1, 2, 4, 8, 16)
             for length in dict.fromkeys(min(length, _MOST_STEPS) for length in lengths):
-                for differenced in dict.fromkeys((1, period)):
+                for differenced in dict.fromkeys((1, season)):
                     # Windows of a season without seasonal differences show the season to the autoregression.
-                    found += [Transform(log, differenced, level, length) for level in (False, True)]
+                    forms = [Transform(log, differenced, level, length) for level in (False, True)]
+                    found += [Spec("autoregression", form) for form in forms]
+        for m in seasons[1:]:
+            cycles = min(shortest // m - 1, 3)
+            if cycles >= 2:
+                forms = [Transform(log, 1, level, seasons[0], m, cycles) for level in (False, True)]
+                found += [Spec("autoregression", form) for form in forms]
     return list(dict.fromkeys(found))
 
 
-def member_weights(errors: Array) -> Array:
-    """Weights (M,) of M members from their mean absolute errors (M,), in proportion to 1 / error² (Bates & Granger
-    1969). There are few held-out windows, which overlap, for many members that are alike; least squares has the larger
-    errors there. The worse half of the autoregressions gets 0; the last member, the LSTM, keeps its weight.
+class HeldOutWindows(NamedTuple):
+    """known (S W, R, C + 1): what the members read at each origin. actual, added (S, W, steps): the values that came,
+    as the members see them, and what is added to them in the unit of the series. naive (S, W, steps); scale (S,).
     """
-    weights = 1 / np.maximum(errors, 1e-9) ** 2
-    weights /= weights.sum()
-    linear = np.argsort(errors[:-1], kind="stable")
-    weights[linear[(len(linear) + 1) // 2 :]] = 0
-    return np.asarray(weights / weights.sum())
+
+    known: Array
+    actual: Array
+    added: Array
+    naive: Array
+    scale: Array
+
+    @classmethod
+    def of(
+        cls, given: SeriesSet, series: list[Array], added: list[Array], plan: Plan, season: int, history: int
+    ) -> HeldOutWindows:
+        """Of series (n_s, C), in which outliers are replaced; those in `given` are what came."""
+        parts = [plan.windows(one, history)[0] for one in series]
+        known = np.concatenate([numbered(window, number) for number, window in enumerate(parts)])
+        came = np.stack([plan.windows(one, 1)[1] for one in given.values])
+        more = np.stack([plan.windows(one[:, None], 1)[1] for one in added])
+        scale = np.array([naive_scale(plan.before(one)[:, 0], season) for one in series])
+        naive = seasonal_naive(known[:, :, 0], plan.steps, season).reshape(came.shape)
+        return cls(known, came - more, more, naive, scale)
+
+    def forecast(self, members: Sequence[WindowMember]) -> Array:
+        """(M, S, W, steps); NaN and infinite values of a member that overflows count as far away."""
+        steps = self.actual.shape[2]
+        with np.errstate(all="ignore"):
+            found = np.stack([roll_out(one, self.known, steps).reshape(self.actual.shape) for one in members])
+        far = 1e6 * self.scale[:, None, None] + np.abs(self.actual)
+        return np.where(np.isfinite(found), np.clip(found, -far, far), far)
+
+    def errors(self, forecasts: Array) -> Array:
+        """Absolute errors of forecasts (..., S, W, steps) relative to the scale of each series."""
+        return np.asarray(np.abs(forecasts - self.actual) / self.scale[:, None, None])
+
+    def held_out(self, forecast: Array) -> HeldOut:
+        """In the unit of the series."""
+        return HeldOut(self.actual + self.added, forecast + self.added, self.naive + self.added, self.scale)
 
 
-def combine(forecasts: Array, errors: Array) -> tuple[Array, Array]:
-    """Weights (M,) of the members, and their weighted forecasts (S, W, steps) as they were at each origin.
+def combine(forecasts: Array, actual: Array, scale: Array) -> tuple[Array, Array]:
+    """Weights (M,) of the members, and the forecasts (S, W, steps) in the held-out windows with weights that come from
+    other windows: those of one half from the errors in the other half.
 
-    forecasts (M, S, W, steps). errors: absolute errors on a common scale, the same shape. The weights at an origin come
-    from the errors known then, those of earlier windows whose values lie before it (equal weights at first).
+    forecasts (M, S, W, steps). The best member alone gets the weight, if the weighted sum is worse by more than the
+    standard error of the difference.
     """
-    count, _, origins, steps = forecasts.shape
-    out = np.empty(forecasts.shape[1:])
-    for origin in range(origins):
-        known = np.add.outer(np.arange(origins), np.arange(steps)) < origin  # the value of window w, step k is past
-        weights = np.full(count, 1 / count)
-        if known.any():
-            weights = member_weights(errors[:, :, known].mean(axis=(1, 2)))
-        out[:, origin] = np.tensordot(weights, forecasts[:, :, origin], axes=1)
-    return member_weights(errors.mean(axis=(1, 2, 3))), out
-
-
-def _fit_linear(series: list[Array], season: int, transforms: Sequence[Transform], steps: int) -> list[Autoregression]:
-    """One autoregression per transform that has enough windows; none for a series of one season or less."""
-    if min(map(len, series)) <= season:
-        return []
-    found = [TrainingWindows.of(series, transform, steps) for transform in transforms]
-    return [fit_autoregression(windows) for windows in found if windows is not None]
-
-
-def _choose(series: list[Array], season: int, transforms: Sequence[Transform], steps: int) -> Transform:
-    """The transform with the smallest error on the last windows of these series; the first if they are too short."""
-    plan = Plan.of(min(map(len, series)), steps)
-    linear = _fit_linear([plan.before(one) for one in series], season, transforms, steps)
-    if not linear:
-        return transforms[0]
-    _, errors, _ = _held_out_forecasts(series, plan, season, linear)
-    return linear[int(errors.mean(axis=(1, 2, 3)).argmin())].transform
-
-
-def _held_out_forecasts(
-    series: list[Array], plan: Plan, season: int, members: Sequence[WindowMember]
-) -> tuple[Array, Array, HeldOut]:
-    """Forecasts and absolute errors (M, S, W, steps) of the members, the errors relative to each series' scale; and the
-    held-out windows with the seasonal naive forecast in both places.
-    """
-    history = max([season, *(member.transform.history for member in members)])
-    parts = [plan.windows(one, history) for one in series]
-    known = np.concatenate([numbered(window, number) for number, (window, _) in enumerate(parts)])
-    actual = np.stack([future for _, future in parts])  # (S, W, steps)
-    scale = np.array([naive_scale(plan.before(one)[:, 0], season) for one in series])
-    forecasts = np.stack([roll_out(one, known, plan.steps).reshape(actual.shape) for one in members])
     errors = np.abs(forecasts - actual) / scale[:, None, None]
-    naive = seasonal_naive(known[:, :, 0], plan.steps, season).reshape(actual.shape)
-    return forecasts, errors, HeldOut(actual, naive, naive, scale)
+    origins = errors.shape[2]
+    combined = np.empty(forecasts.shape[1:])
+    half = np.arange(origins) < origins // 2
+    for part in (half, ~half):
+        other = ~part if origins > 1 else part
+        weights = member_weights(forecasts[:, :, other], actual[:, other], scale)
+        combined[:, part] = np.tensordot(weights, forecasts[:, :, part], axes=1)
+    weights = member_weights(forecasts, actual, scale)
+    best = int(errors.mean(axis=(1, 2, 3)).argmin())
+    sum_errors = np.abs(np.tensordot(weights, forecasts, axes=1) - actual) / scale[:, None, None]
+    worse = (sum_errors - errors[best]).mean(axis=2).ravel()  # per window
+    if worse.mean() > worse.std() / math.sqrt(len(worse)):
+        weights = np.eye(len(weights))[best]
+    return weights, combined
+
+
+def member_weights(forecasts: Array, actual: Array, scale: Array) -> Array:
+    """Weights (M,) from forecasts (M, S, W, steps), the mean of two rules that fail in different places.
+
+    One is in proportion to 1 / error^4 of the ten best members (Bates & Granger 1969). The other adds, five times, the
+    member with which the sum has the smallest error (Caruana et al. 2004).
+    """
+    errors = (np.abs(forecasts - actual) / scale[:, None, None]).mean(axis=(1, 2, 3))
+    inverse = (max(errors.min(), 1e-9) / np.maximum(errors, 1e-9)) ** 4
+    inverse[np.argsort(errors, kind="stable")[_MOST_MEMBERS:]] = 0
+    picked, total = np.zeros(len(errors)), np.zeros_like(actual)
+    near = np.argsort(errors, kind="stable")[: 2 * _MOST_MEMBERS]
+    for turn in range(1, _PICKS + 1):
+        found = [(np.abs((total + forecasts[n]) / turn - actual) / scale[:, None, None]).mean() for n in near]
+        n = int(near[int(np.argmin(found))])
+        picked[n] += 1 / _PICKS
+        total += forecasts[n]
+    return np.asarray((inverse / inverse.sum() + picked) / 2)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,30 +1,31 @@
-"""`Forecaster`: an ensemble of an LSTM and linear autoregressions on windows of one or several series.
+"""`Forecaster`: a weighted sum of members that read windows of one or several series.
 
 The files of its folder, which `gatewise.load` opens:
 
-    config.json             format, kind, members with their weights, names, season, times of the series
-    forecast.safetensors    last values of the series, held-out windows (float64)
-    window_lstm.safetensors, autoregression.safetensors, ...    the arrays of each member
+    config.json             format, kind, members with their weights, names, seasons, calendar, columns
+    forecast.safetensors    last values of the series, effects, held-out windows (float64)
+    window_lstm.safetensors, ets.safetensors, ...    the arrays of each member
     README.md               the card, for people; it is not read back
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+import time as clock
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from gatewise._version import __version__
-from gatewise.data.times import Time, parse_time, show_time, zone_of
+from gatewise.data.times import Time, parse_time, show_time
 from gatewise.errors import InputError, ModelFileError, counted, quote
-from gatewise.forecast.held_out import Forecast, HeldOut, seasonal_naive
-from gatewise.forecast.series import SeriesSet, series_set
-from gatewise.forecast.steps import Steps
+from gatewise.forecast.calendar import Calendar, on_calendar
+from gatewise.forecast.held_out import HeldOut
+from gatewise.forecast.patterns import Effects
+from gatewise.forecast.series import Roles, SeriesSet, frame_like, future_values, library_of, series_set
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Inputs
 from gatewise.members.window_lstm import WindowLSTM
@@ -40,116 +41,233 @@ from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
     from gatewise.explain.example import Example
+    from gatewise.training.recipes import Recipe
 
 MAX_HORIZON = 10_000  # values; the time to forecast them grows with the square of their number
 _TENSORS = "forecast.safetensors"
+_MOST_NOTES = 50
 _KEYS = {"format", "kind", "target", "members", "shift", "metadata", "forecast"}
 
 
 class Forecaster:
-    """Forecasts one or several series.
+    """Forecasts one or several series as a weighted sum of members. `Forecaster.fit` makes one.
 
-    horizon: the values that are forecast. season: the period; None: detected, 1: none. recipe, seed, changes: of the
-    LSTM, as in `gatewise.train`; by default the recipe "forecast". Its groups `lstm`, `optimisation` and `validation`
-    are read.
-
-    `fit` holds out the last windows of each series: up to 24 origins, from each of which the horizon is forecast by
-    members that were fitted before the first of them. These windows give the weights of the members, the errors in
-    `held_out` and the prediction intervals. Then every member is fitted again on all values. The members are linear
-    autoregressions on windows with and without logarithms, seasonal differences and differences against the last value,
-    and one LSTM on the form that was best before the held-out windows. Longer horizons than the members predict at once
-    feed the predictions back.
+    The members are the naive, seasonal naive and drift forecasts, exponential smoothing (ETS) and Theta, with and
+    without logarithms and seasonal profiles, linear autoregressions on windows, and one LSTM over all series. They are
+    fitted before the held-out windows, up to 32 per series, from each of which the horizon is forecast. The errors
+    there give the weights, the scores in `held_out` and the prediction intervals. Then the members are fitted to all
+    values.
+    Longer horizons than the members predict at once feed the predictions back.
     """
 
-    season: int
-    """After `fit`: the period; 1 for none."""
+    horizon: int
+    """The values that are forecast by default."""
+    seasons: tuple[int, ...]
+    """The periods of the seasons, at most two."""
     ensemble: Ensemble
-    """After `fit`: the members on windows, fitted on all values, with their weights."""
+    """The members on windows, fitted on all values, with their weights."""
     held_out: HeldOut
-    """After `fit`: the held-out windows, with the errors of the forecaster and of the seasonal naive forecast."""
+    """The held-out windows, with the errors of the forecaster and of the seasonal naive forecast."""
     series: SeriesSet
-    """After `fit`: names, times, and the last values of each series."""
+    """The series as the members read them: the last values that these need."""
+    effects: Effects
+    """What the columns that are known in advance add."""
     metadata: ModelMetadata
-    """After `fit`: the recipe, the seed and the date."""
+    """The recipe, the seed and the date."""
+    notes: tuple[str, ...]
+    """What was found in the series and changed, in lines: missing values, outliers, level shifts."""
     manifest_sha256 = ""
     """Of the folder that `gatewise.load` read; "" for a forecaster that was fitted here."""
 
-    def __init__(
-        self, horizon: int = 12, *, season: int | None = None, recipe: str | None = None, seed: int = 0, **changes: Any
-    ) -> None:
-        self.horizon = _whole("horizon", horizon, MAX_HORIZON)
-        self.season_option = None if season is None else _whole("season", season)
-        self.recipe, self.seed, self.changes = recipe, seed, changes
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            if name in Forecaster.__annotations__:
-                raise InputError("the forecaster is not fitted: call fit(y) first")
-            raise AttributeError(name)
+    def __init__(self, config: _Config, series: SeriesSet, ensemble: Ensemble, held_out: HeldOut, **rest: Any) -> None:
+        self._config, self.series, self.ensemble, self.held_out = config, series, ensemble, held_out
+        self.horizon, self.seasons, self.notes = config.horizon, config.seasons, config.notes
+        self.effects, self.metadata = rest["effects"], rest["metadata"]
+        self._data: SeriesSet | None = rest.get("data")  # that it was fitted on, for `cross_validation`
+        self._fit: Any = rest.get("fit")
+        self._library: str = rest.get("library", "pandas")
 
     def __repr__(self) -> str:
-        state = f"season={self.season}, {len(self.names)} series" if "season" in vars(self) else "not fitted"
-        return f"Forecaster(horizon={self.horizon}, {state})"
+        return f"Forecaster(horizon={self.horizon}, seasons={list(self.seasons)}, {len(self.names)} series)"
 
-    def fit(self, y: Any, exogenous: Any = None, times: Any = None) -> Forecaster:
-        """Fit on series up to the present; see `gatewise.forecast.series.series_set` for what they may be.
+    @classmethod
+    def fit(
+        cls,
+        data: Any,
+        *,
+        id: str | None = None,
+        time: str | None = None,
+        target: str | None = None,
+        future: Sequence[str] = (),
+        past: Sequence[str] = (),
+        static: Sequence[str] = (),
+        horizon: int = 12,
+        season: int | None = None,
+        recipe: str | Recipe | None = None,
+        seed: int = 0,
+        **changes: Any,
+    ) -> Forecaster:
+        """Fit on series up to the present.
 
-        exogenous: further columns, known up to the present; their future values are not needed. Raises InputError for
-        missing values, irregular times, series that are too short, and a horizon beyond the year 9999.
+        data: a long data frame with one row per series and time, of pandas, polars or PyArrow; or one array, several as
+        a dict or a list (`gatewise.forecast.series.series_set`). id, time, target: its columns; by default unique_id,
+        ds and y as in Nixtla. future: columns that are known in advance, such as promotions and prices. past: columns
+        known up to the present. static: columns with one value per series. season: the period, 1 for none; None: from
+        the times, else from the data. recipe, seed, changes: of the LSTM, as in `gatewise.train`.
+
+        Raises InputError for irregular times, series that are too short, and a horizon beyond the year 9999.
         """
+        columns: dict[str, Any] = {
+            "id": id,
+            "time": time,
+            "target": target,
+            "future": future,
+            "past": past,
+            "static": static,
+        }
+        given = series_set(data, **columns)
+        return cls._fitted(given, library_of(data), horizon, season, recipe, seed, changes)
+
+    @classmethod
+    def _fitted(
+        cls,
+        given: SeriesSet,
+        library: str,
+        horizon: int,
+        season: int | None,
+        recipe: str | Recipe | None,
+        seed: int,
+        changes: Mapping[str, Any],
+    ) -> Forecaster:
         from gatewise.forecast.fit import fit, window_recipe  # what a saved forecaster does not need
 
-        start = time.perf_counter()
-        given = series_set(y, exogenous, times)
-        given.check_times(self.horizon)
-        recipe = window_recipe(self.recipe, self.changes)
-        found = fit(given, self.horizon, self.season_option, recipe, self.seed)
-        self.season, self.ensemble, self.held_out = found
-        self.metadata = ModelMetadata(
-            gatewise=__version__,
-            recipe=recipe.name,
-            seed=self.seed,
-            seconds=round(time.perf_counter() - start, 1),
-            created=time.strftime("%Y-%m-%d", time.gmtime()),
+        begin = clock.perf_counter()
+        horizon = _whole("horizon", horizon, MAX_HORIZON)
+        season = None if season is None else _whole("season", season)
+        for number in range(len(given.names)):
+            given.times_after(number, horizon)
+        chosen = window_recipe(recipe, changes)
+        found = fit(given, horizon, season, chosen, seed)
+        kept = replace(given, values=found.values).last(_history(found.seasons, found.ensemble))
+        _, origins, steps = found.held_out.actual.shape
+        config = _Config(
+            horizon,
+            found.seasons,
+            given.names,
+            given.roles,
+            given.statics,
+            given.calendar,
+            tuple(map(show_time, kept.starts)),
+            tuple(map(len, kept.values)),
+            origins,
+            steps,
+            all(bool((one[:, 0] >= 0).all()) for one in given.values),
+            tuple(found.notes)[:_MOST_NOTES],
         )
-        history = _history(self.season, self.ensemble)
-        self.series = replace(given, values=[one[-history:] for one in given.values])
-        return self
+        metadata = ModelMetadata(
+            gatewise=__version__,
+            recipe=chosen.name,
+            seed=seed,
+            seconds=round(clock.perf_counter() - begin, 1),
+            created=clock.strftime("%Y-%m-%d", clock.gmtime()),
+        )
+        settings = (season, recipe, seed, changes)
+        rest = {"effects": found.effects, "metadata": metadata, "data": given, "fit": settings, "library": library}
+        return cls(config, kept, found.ensemble, found.held_out, **rest)
 
-    def predict(self, horizon: int | None = None) -> Array:
-        """The next values: (H,) for one series, (S, H) for several in the order of `names`. horizon: None for that of
-        the forecaster. Raises InputError before `fit`.
+    def predict(
+        self,
+        horizon: int | None = None,
+        *,
+        future: Any = None,
+        data: Any = None,
+        level: float | Sequence[float] = 80,
+    ) -> Any:
+        """A data frame with the columns id, time (as they are named), forecast, lo-80 and hi-80: one row per series and
+        step.
+
+        horizon: None for that of the fit. future: a frame with the columns that are known in advance, for these times.
+        data: newer values of the series, a frame as for `fit`; None: those of the fit. level: of the prediction
+        intervals in percent, one or several, such as [80, 95]; numbers below 1 are shares. Raises InputError for series
+        that are not known, and for future values that are missing.
         """
+        rows = self._predicted(self._updated(data), horizon, future, level)
+        library = self._library if data is None else library_of(data)
+        return frame_like(library, rows)
+
+    def _predicted(self, series: SeriesSet, horizon: int | None, future: Any, level: Any) -> dict[str, list[Any]]:
         horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
-        found = self._forecast(self._windows(), horizon)
-        return np.asarray(found[0] if self.series.single else found)
+        levels, roles = _levels(level), series.roles
+        windows = self._windows(series)
+        found = self._forecast(windows, horizon)
+        if roles.future:
+            known = series.ahead(horizon) if future is None else future_values(future, series, horizon)
+            order = [self.names.index(name) for name in series.names]
+            found = found + np.stack([self.effects.of(k, one) for k, one in zip(order, known, strict=True)])
+        elif future is not None:
+            raise InputError("the forecaster was fitted without columns that are known in advance: leave future= out")
+        least = 0.0 if self._config.non_negative else -np.inf
+        found = np.maximum(found, least)
+        out: dict[str, list[Any]] = {roles.id: [], roles.time: [], "forecast": found.ravel().tolist()}
+        bounds: dict[str, list[Any]] = {f"{side}-{100 * one:.10g}": [] for one in levels for side in ("lo", "hi")}
+        for number, (name, mean) in enumerate(zip(series.names, found, strict=True)):
+            out[roles.id] += [name] * horizon
+            times: list[Any] = series.times_after(number, horizon)
+            whole = all(isinstance(one, float) and one.is_integer() for one in times)
+            out[roles.time] += [int(one) for one in times] if whole else times
+            for one in levels:
+                half = self.held_out.half_widths(mean, self.names.index(name), one)
+                if not np.isfinite([mean - half, mean + half]).all():
+                    raise InputError("the prediction interval overflows: the held-out errors are too large")
+                bounds[f"lo-{100 * one:.10g}"] += np.maximum(mean - half, least).tolist()
+                bounds[f"hi-{100 * one:.10g}"] += (mean + half).tolist()
+        return {**out, **bounds}
 
-    def forecast(self, horizon: int | None = None, *, level: float = 0.8, series: str | None = None) -> Forecast:
-        """One series with prediction intervals and the seasonal naive forecast.
+    def cross_validation(
+        self, horizon: int | None = None, windows: int = 3, *, level: float | Sequence[float] = 80
+    ) -> Any:
+        """Forecasts from earlier cutoffs, each by a forecaster that is fitted again on the values up to it: a frame
+        with id, time, cutoff, the target, forecast and intervals. The last `windows` times `horizon` values of each
+        series are forecast.
 
-        series: the name, for several. level: probability that a value lies in its interval. The interval comes from the
-        held-out windows of the series; where they are too few for the level, from those of all series, with errors
-        relative to the mean error of each. Without enough windows, there is a warning and no interval. Raises
-        InputError for an unknown name.
+        Raises InputError for a forecaster that was loaded, whose folder does not hold all values.
         """
+        if self._data is None:
+            raise InputError("a forecaster from a folder does not hold all values: fit it again for a cross-validation")
         horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
-        number = self._number(series)
-        times = self.series.times_after(number, horizon)
-        mean = self._forecast(self._windows()[number : number + 1], horizon)[0]
-        half, windows = self.held_out.half_widths(mean, number, level)
-        if np.isinf(mean + half).any() or np.isinf(mean - half).any():
-            raise InputError("the prediction interval overflows: the held-out errors are too large")
-        naive = seasonal_naive(self.series.values[number][None, :, 0], len(mean), self.season)[0]
-        return Forecast(mean, mean - half, mean + half, naive, times, level, windows)
+        windows, given = _whole("windows", windows, 1000), self._data
+        season, recipe, seed, changes = self._fit
+        out: dict[str, list[Any]] = {}
+        for window in range(windows, 0, -1):
+            cut = window * horizon
+            if min(map(len, given.values)) <= cut:
+                raise InputError(
+                    f"the shortest series has no value before {windows} windows of {horizon} steps: use fewer"
+                )
+            part = given.until(cut)
+            one = self._fitted(part, self._library, horizon, season, recipe, seed, changes)
+            rows = one._predicted(one.series, horizon, None, level)
+            actual = [values[len(values) - cut : len(values) - cut + horizon, 0] for values in given.values]
+            cutoffs = [part.times(k, len(values) - 1, len(values))[0] for k, values in enumerate(part.values)]
+            head = {name: rows.pop(name) for name in (given.roles.id, given.roles.time)}
+            found = {
+                **head,
+                "cutoff": [cutoff for cutoff in cutoffs for _ in range(horizon)],
+                given.roles.target: np.concatenate(actual).tolist(),
+                **rows,
+            }
+            for name, column in found.items():
+                out.setdefault(name, []).extend(column)
+        return frame_like(self._library, out)
 
     def explain(self, step: int = 1, *, series: str | None = None) -> ForecastExplanation:
         """How much each past value contributed to the forecast `step` values ahead: the weighted sum over the members
-        (`gatewise.members.windows.attributed`). step: from 1.
+        (`gatewise.members.windows.attributed`), before the effects of columns that are known in advance. step: from 1.
         """
-        number, step = self._number(series), _whole("step", step, MAX_HORIZON)
-        window = self._windows()[number]
-        parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self.ensemble]
+        number, step = self.series.number(series), _whole("step", step, MAX_HORIZON)
+        window = self._windows(self.series)[number]
+        window = window[~np.isnan(window[:, 0])]
+        parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self.ensemble if weight]
         forecast, base = self._forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()
         contributions = np.sum(parts, axis=0)
         if not np.isfinite(contributions).all():
@@ -163,13 +281,13 @@ class Forecaster:
         from gatewise.explain.example import Example
 
         lstm = cast(WindowLSTM, self.ensemble.lstm)
-        x, _, _ = lstm.encode(self._windows()[[self._number(series)]])
+        x, _, _ = lstm.encode(self._windows(self.series)[[self.series.number(series)]])
         return Example(Ensemble.of(lstm.network, self.ensemble.target), x[0].astype(np.float32))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the series."""
-        return self.series.names
+        return self._config.names
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -177,8 +295,9 @@ class Forecaster:
         return dict(self.ensemble.weight_rows())
 
     def report(self) -> list[str]:
-        """Errors on the held-out windows and weights of the members, in lines."""
-        held, season = self.held_out, f"season {self.season}" if self.season > 1 else "no season"
+        """Errors on the held-out windows, weights of the members, and what was found in the series, in lines."""
+        held = self.held_out
+        season = f"season {' and '.join(map(str, self.seasons))}" if self.seasons else "no season"
         lines = [
             f"{season}; {held}, forecast by models fitted before them",
             f"  gatewise        {held.scores}",
@@ -186,11 +305,11 @@ class Forecaster:
         ]
         if held.scores.mase >= held.naive_scores.mase:
             lines.append("warning: the seasonal naive forecast had the smaller error on these windows")
-        lines.append("the forecast is a weighted sum of the forecasts of these models:")
+        lines.append("the forecast is a weighted sum of the forecasts of these members:")
         lines += [f"  {weight:.2f}  {name}" for name, weight in self.ensemble.weight_rows()]
-        if held.steps < self.horizon:
-            lines.append(f"warning: no interval after step {held.steps}: the held-out windows end there")
-        return lines
+        lines += self.notes
+        note = held.note(self.horizon, 0.8)
+        return [*lines, *[f"warning: {note}"] * bool(note)]
 
     def card(self) -> str:
         """The card of the folder, Markdown."""
@@ -207,22 +326,15 @@ class Forecaster:
     def to_files(self) -> dict[str, bytes]:
         """The files of the folder by name."""
         ensemble, members = self.ensemble.to_files()
-        series, last, times = self.series, np.stack(self.series.values), None
-        if series.last is not None and series.step is not None:
-            zones = tuple(getattr(getattr(one, "tzinfo", None), "key", None) or "" for one in series.last)
-            times = _Times(tuple(map(show_time, series.last)), zones, series.step)
-        _, origins, steps = self.held_out.actual.shape
-        columns, season = last.shape[2], self.season
-        forecast = _Config(self.horizon, season, columns, series.names, series.single, origins, steps, times)
         config = {
             "format": FORMAT,
             "kind": "forecaster",
             "target": asdict(self.ensemble.target),
             **ensemble,
             "metadata": asdict(self.metadata),
-            "forecast": asdict(forecast),
+            "forecast": asdict(self._config),
         }
-        tensors = {"last": last, **vars(self.held_out)}
+        tensors = {"values": np.concatenate(self.series.values), "effects": self.effects.slopes, **vars(self.held_out)}
         files = {"README.md": self.card().encode(), "config.json": json_bytes(config), **members}
         return {**files, _TENSORS: tensors_to_bytes(tensors)}
 
@@ -249,44 +361,78 @@ class Forecaster:
             raise InputError("config.json: a forecaster needs a regression with weights from 0")
         if ensemble.shift.any():
             raise InputError("config.json: the shift of a forecaster is 0")
+        if min(config.lengths) < _needed(config.seasons, ensemble):
+            raise InputError("config.json: the series are shorter than the windows of the members")
         windows = ((count, config.origins, config.held_out_steps), "float64")
-        last = ((count, _history(config.season, ensemble), config.columns), "float64")
-        expected = {"last": last, "scale": ((count,), "float64")}
-        expected |= dict.fromkeys(("actual", "forecast", "naive"), windows)
+        expected = {
+            "values": ((sum(config.lengths), config.columns), "float64"),
+            "effects": ((count, len(config.roles.future)), "float64"),
+            "scale": ((count,), "float64"),
+            **dict.fromkeys(("actual", "forecast", "naive"), windows),
+        }
         tensors = tensors_from_bytes(folder.read(_TENSORS), expected, _TENSORS)
-        times, found = config.times, cls(config.horizon)
-        last_times, step = (None, None) if times is None else (times.read(), times.step)
-        found.series = SeriesSet(config.names, list(tensors.pop("last")), last_times, step, config.single)
-        found.series.check_times(config.horizon)
+        ends = np.cumsum(config.lengths)[:-1]
+        values = np.split(tensors.pop("values"), ends)
+        unused = [np.zeros((n, len(config.roles.future))) for n in config.lengths]
+        series = SeriesSet(
+            config.names, values, unused, config.read_starts(), config.calendar, config.roles, config.statics
+        )
+        effects = Effects(tensors.pop("effects"))
+        for number in range(count):
+            series.times_after(number, config.horizon)
         if precision != "float32":
             ensemble = ensemble.with_lstm(precision=precision)
-        found.season, found.ensemble, found.held_out = config.season, ensemble, HeldOut(**tensors)
+        found = cls(config, series, ensemble, HeldOut(**tensors), effects=effects, metadata=metadata)
         with np.errstate(all="ignore"):
             scores = [*astuple(found.held_out.scores), *astuple(found.held_out.naive_scores)]
-        if not all(score is None or np.isfinite(score) for score in scores):
-            raise InputError(f"{_TENSORS}: the errors on the held-out windows are not finite")
-        found.metadata = metadata
-        found._forecast(found._windows(), 1)  # finite parameters can overflow
+            if not all(score is None or np.isfinite(score) for score in scores):
+                raise InputError(f"{_TENSORS}: the errors on the held-out windows are not finite")
+            forecast = found._forecast(found._windows(series), config.horizon)
+            for number, mean in enumerate(forecast):
+                check_logits(found.held_out.half_widths(mean, number, 0.99)[None])
         return found
 
-    def _windows(self) -> Array:
-        """The last window of each series (S, R, C + 1)."""
-        return np.stack([numbered(one, number) for number, one in enumerate(self.series.values)])
+    def _updated(self, data: Any) -> SeriesSet:
+        """The series with newer values, as the members read them."""
+        if data is None:
+            return self.series
+        from gatewise.forecast.fit import prepare
 
-    @np.errstate(over="ignore", invalid="ignore")
+        if isinstance(data, SeriesSet):
+            given = data
+        else:
+            given = series_set(data, replace(self.series.roles, static=()), self.series.calendar)
+        for name in given.names:
+            self.series.number(name)
+        order = [self.names.index(name) for name in given.names]
+        columns = 1 + len(given.roles.past)  # the static ones are those of the fit
+        fixed = [self.series.values[k][-1, columns:] for k in order]
+        pairs = zip(given.values, fixed, strict=True)
+        values = [np.concatenate([one[:, :columns], np.tile(more, (len(one), 1))], axis=1) for one, more in pairs]
+        given = replace(given, values=values, statics=self._config.statics, roles=self.series.roles)
+        effects = Effects(self.effects.slopes[order])
+        values, _, _ = prepare(given, effects, next(iter(self.seasons), 1))
+        needed = _needed(self.seasons, self.ensemble)
+        for name, one in zip(given.names, values, strict=True):
+            if len(one) < needed:
+                has = f"series {quote(name, 40)} has {counted(len(one), 'value')}"
+                raise InputError(f"{has}; the forecaster reads the last {needed}: add earlier values")
+        return replace(given, values=values).last(_history(self.seasons, self.ensemble))
+
+    def _windows(self, series: SeriesSet) -> Array:
+        """The last window of each series (S, R, C + 1), with NaN in front of the first value."""
+        history = max(map(len, series.values))
+        padded = [np.pad(one, ((history - len(one), 0), (0, 0)), constant_values=np.nan) for one in series.values]
+        order = [self.names.index(name) for name in series.names]
+        return np.stack([numbered(one, number) for number, one in zip(order, padded, strict=True)])
+
+    @np.errstate(all="ignore")
     def _forecast(self, windows: Array, horizon: int) -> Array:
         """(B, horizon) from windows (B, R, C + 1). Raises InputError where a member overflows."""
-        found = np.sum([weight * roll_out(member, windows, horizon) for member, weight in self.ensemble], axis=0)
+        parts = [weight * roll_out(member, windows, horizon) for member, weight in self.ensemble if weight]
+        found = np.sum(parts, axis=0) if parts else np.zeros((len(windows), horizon))
         check_logits(found)
         return np.asarray(found)
-
-    def _number(self, name: str | None) -> int:
-        names = self.names
-        if name is None and len(names) == 1:
-            return 0
-        if name not in names:
-            raise InputError(f"no series {quote(name)}; there are {', '.join(map(quote, names[:10]))}")
-        return names.index(name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,64 +456,76 @@ class ForecastExplanation:
 
 
 @dataclass(frozen=True)
-class _Times:
-    """The last time of each series as text, the names of their time zones, such as Europe/Berlin ("" for none or a
-    fixed offset), and the step between times.
-    """
-
-    last: tuple[str, ...]
-    zones: tuple[str, ...]
-    step: Steps
-
-    def __post_init__(self) -> None:
-        steps = (self.step.months, self.step.seconds, self.step.number)
-        if min(steps) < 0 or sum(step > 0 for step in steps) != 1:
-            raise InputError("one of months, seconds and number must be above 0, the others 0")
-        if self.step.seconds >= timedelta.max.total_seconds():
-            raise InputError("seconds is too large")
-
-    def read(self) -> list[Time]:
-        """The last times. Raises InputError for texts that do not fit the step and the zones."""
-        found = []
-        for text, zone in zip(self.last, self.zones, strict=True):
-            one = parse_time(text)
-            aware = isinstance(one, datetime) and one.tzinfo is not None
-            if isinstance(one, float) != (self.step.number > 0) or ((zone or self.step.utc) and not aware):
-                raise InputError(f"times: {quote(text, 40)} does not fit the step, the zones and utc")
-            found.append(one.astimezone(zone_of(zone)) if zone and isinstance(one, datetime) else one)
-        return found
-
-
-@dataclass(frozen=True)
 class _Config:
-    """The entry "forecast" of config.json. columns: of a series, with the exogenous ones. single: whether one series
-    was given without a name. origins, held_out_steps: of the held-out windows of each series.
+    """The entry "forecast" of config.json. starts, lengths: the time of the first value and the number of values that
+    are stored of each series. origins, held_out_steps: of the held-out windows. non_negative: no value is below 0.
     """
 
     horizon: int
-    season: int
-    columns: int
+    seasons: tuple[int, ...]
     names: tuple[str, ...]
-    single: bool
+    roles: Roles
+    statics: tuple[str, ...]
+    calendar: Calendar
+    starts: tuple[str, ...]
+    lengths: tuple[int, ...]
     origins: int
     held_out_steps: int
-    times: _Times | None
+    non_negative: bool
+    notes: tuple[str, ...]
 
     def __post_init__(self) -> None:
         # A size of 0 would make arrays of no bytes, whose other sizes could be any number.
-        sizes = (self.horizon, self.season, self.columns, self.origins, self.held_out_steps, len(self.names))
+        sizes = (self.horizon, self.origins, self.held_out_steps, len(self.names), *self.lengths)
         if min(sizes) < 1 or self.horizon > MAX_HORIZON:
             raise InputError(f"sizes must be at least 1, and horizon at most {MAX_HORIZON:,}")
-        if len(set(self.names)) < len(self.names) or (self.single and len(self.names) > 1):
-            raise InputError("names must differ, and a single series has one")
-        if self.times is not None and {len(self.times.last), len(self.times.zones)} != {len(self.names)}:
-            raise InputError("every series needs a time and a zone, or none does")
+        if len(self.seasons) > 2 or min(self.seasons, default=2) < 2:
+            raise InputError("there can be two seasons, of at least 2 steps")
+        if len(set(self.names)) < len(self.names):
+            raise InputError("names must differ")
+        if {len(self.starts), len(self.lengths)} != {len(self.names)}:
+            raise InputError("every series needs a start and a length")
+        self.read_starts()
+
+    @property
+    def columns(self) -> int:
+        """The columns that the members read."""
+        return 1 + len(self.roles.past) + len(self.statics)
+
+    def read_starts(self) -> list[Time]:
+        """The times of the first values. Raises InputError for texts that do not fit the calendar."""
+        found: list[Time] = []
+        for text in self.starts:
+            one = parse_time(text)
+            aware = isinstance(one, datetime) and one.tzinfo is not None
+            if isinstance(one, float) != (self.calendar.unit == "number") or bool(self.calendar.zone) != aware:
+                raise InputError(f"starts: {quote(text, 40)} does not fit the calendar")
+            found += on_calendar([one], self.calendar)
+        return found
 
 
-def _history(season: int, ensemble: Ensemble) -> int:
-    """The values that the members and the seasonal naive forecast need."""
+def _needed(seasons: tuple[int, ...], ensemble: Ensemble) -> int:
+    """The values that each series must have: those of exponential smoothing, Theta and drift can be fewer."""
+    members = [member for member in ensemble.members if isinstance(member, WindowMember) and not member.ragged]
+    return max([2, *seasons, *(member.transform.history for member in members)])
+
+
+def _history(seasons: tuple[int, ...], ensemble: Ensemble) -> int:
+    """The values that the members read."""
     members = [member for member in ensemble.members if isinstance(member, WindowMember)]
-    return max([season, *(member.transform.history for member in members)])
+    return max([2, *seasons, *(member.transform.history for member in members)])
+
+
+def _levels(level: Any) -> list[float]:
+    """The levels as shares. Raises InputError for one that is not between 0 and 100."""
+    found = []
+    for one in level if isinstance(level, list | tuple | np.ndarray) else [level]:
+        number = isinstance(one, int | float | np.number) and not isinstance(one, bool)
+        share = float(one) if number and one < 1 else float(one) / 100 if number else 0.0
+        if not 0 < share < 1:
+            raise InputError(f"a level must lie between 0 and 100, such as 80, got {quote(one, 40)}")
+        found.append(round(share, 12))
+    return list(dict.fromkeys(found))
 
 
 def _whole(name: str, number: Any, most: int | None = None) -> int:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
-from gatewise.data.times import Time
-from gatewise.errors import InputError, counted, number_text
-from gatewise.markup import html_table
+from gatewise.errors import InputError, counted
 from gatewise.types import Array
 
-LEAST_WINDOWS = 5  # behind an interval
+LEAST_WINDOWS = 5  # of one series, for an interval from its own errors
+_PER_LENGTH = 4  # windows that count, of those that begin within the length of one
 _ROUNDING = 1e-9  # of the largest value: smaller differences come from rounding
 
 
@@ -75,33 +73,50 @@ class HeldOut:
         rmse = float(np.sqrt(np.mean(error**2))) if len(error) == 1 else None
         return Scores(float(np.mean(np.abs(error) / self.scale[:, None, None])), mape, rmse)
 
-    def half_widths(self, forecast: Array, series: int, level: float) -> tuple[Array, int]:
-        """Half the width (H,) of prediction intervals around `forecast` (H,) of one series, and the number of held-out
-        windows behind them.
+    def half_widths(self, forecast: Array, series: int, level: float) -> Array:
+        """Half the width (H,) of prediction intervals around `forecast` (H,) of one series. level: from 0 to 1.
 
-        Split conformal prediction by step (Vovk et al. 2005): the ceil((n + 1) level)-th smallest of the n held-out
-        errors of the series at the step. Errors are relative to the forecast if all values of the series are above 0.
-        If the level needs more windows than the series has, those of all series count, see `_pooled`. NaN after the
-        last held-out step, and everywhere, with a warning, if they are too few as well. Raises InputError for a level
-        outside 0..1.
+        Split conformal prediction (Vovk et al. 2005) by step. The errors of W windows, relative to the forecast where
+        all values are above 0, are divided by the mean size of the errors at their step (which does not fall with the
+        step), so that all steps share one quantile: the (n + 1) level / n one, or the largest error, widened, where n
+        is too small for the level. Windows overlap: n counts four per length of a window. Fewer than five windows of
+        the series are joined by those of all series, relative to the errors of each. After the last held-out step the
+        width grows with the square root of the step.
         """
         if not 0 < level < 1:
             raise InputError(f"the level of an interval must lie between 0 and 1, got {level}")
-        need = max(LEAST_WINDOWS, math.ceil(level / (1 - level) - 1e-9))
-        errors, relative = self._errors(series, bool((forecast > 0).all()))  # (n, steps)
-        if len(errors) < need:
-            errors = self._pooled(errors)
-        n = len(errors)
-        out = np.full(len(forecast), np.nan)
-        if n < need:
-            text = f"no prediction intervals: a level of {100 * level:g}% needs {need} held-out windows, there are {n}"
-            warnings.warn(text, UserWarning, stacklevel=3)
-            return out, n
-        rank = min(n, math.ceil((n + 1) * level - 1e-9))
-        steps = min(self.steps, len(forecast))
-        half = np.sort(errors, axis=0)[rank - 1, :steps]
-        out[:steps] = half * forecast[:steps] if relative else half
-        return out, n
+        errors, relative = self._errors(series, bool((forecast > 0).all()))  # (W, steps)
+        sizes = _rising(errors.mean(axis=0))
+        if len(errors) < LEAST_WINDOWS and len(self.actual) > 1:
+            ratios = np.concatenate([self._ratios(one) for one in range(len(self.actual))])
+            windows = len(ratios) // self.steps
+        else:
+            ratios, windows = self._ratios(series), len(errors)
+        independent = min(windows, max(2.0, _PER_LENGTH * windows / self.steps))
+        rank = (independent + 1) * level / independent
+        quantile = float(np.quantile(ratios, min(1.0, rank))) * max(1.0, rank) if len(ratios) else 0.0
+        steps = np.arange(len(forecast))
+        inside = np.minimum(steps, self.steps - 1)
+        half = quantile * sizes[inside] * np.sqrt((steps + 1) / (inside + 1))
+        return np.asarray(half * forecast if relative else half)
+
+    def note(self, horizon: int, level: float) -> str:
+        """What a user must know of the intervals: too few windows, or a horizon beyond them; "" if nothing."""
+        windows, need = self.actual.shape[1], math.ceil(level / (1 - level) - 1e-9)
+        if self.actual.shape[0] > 1 and windows < LEAST_WINDOWS:
+            windows = self.windows
+        found = []
+        if windows < need:
+            found.append(
+                f"{counted(windows, 'held-out window')} for a level of {100 * level:g}%, which needs {need}: the "
+                "intervals are widened beyond the largest error"
+            )
+        if horizon > self.steps:
+            found.append(
+                f"the held-out windows end at step {self.steps}: after it the intervals widen with the square root of "
+                "the step"
+            )
+        return "; ".join(found)
 
     def _errors(self, series: int, relative: bool = True) -> tuple[Array, bool]:
         """Absolute errors (W, steps) of a series, and whether they are relative to the forecast: where `relative` is
@@ -112,23 +127,24 @@ class HeldOut:
         errors = np.abs(actual - forecast)
         return (errors / forecast if relative else errors), relative
 
-    def _pooled(self, own: Array) -> Array:
-        """Errors (n, steps) in the windows of all series, in the size of those of one series, `own` (W, steps).
+    def _ratios(self, series: int) -> Array:
+        """The errors of a series over their mean size at each step, in one row; none where they are rounding."""
+        errors, relative = self._errors(series)
+        sizes = _rising(errors.mean(axis=0))
+        if sizes[0] <= _ROUNDING * (1.0 if relative else float(np.abs(self.actual[series]).max())):
+            return np.zeros(0)
+        return np.asarray((errors / sizes).ravel())
 
-        Each error is divided by the mean error in the other windows of its series: series that are easy to forecast do
-        not shrink the interval of one that is not. Series without errors have no such mean and are left out. If `own`
-        has none, it stays as it is.
-        """
-        if not own.any():
-            return own
-        ratios = []
-        for series, actual in enumerate(self.actual):
-            errors, relative = self._errors(series)
-            means = errors.mean(axis=1)  # (W,)
-            others = (means.sum() - means) / max(len(means) - 1, 1)
-            if (others > _ROUNDING * (1.0 if relative else np.abs(actual).max())).all():
-                ratios.append(errors / others[:, None])
-        return np.concatenate(ratios) * own.mean() if ratios else own
+
+def _rising(sizes: Array) -> Array:
+    """The nearest sizes (steps,) that do not fall (isotonic regression, by pooling adjacent violators)."""
+    blocks: list[list[float]] = []
+    for size in sizes.tolist():
+        blocks.append([size, 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (a, n), (b, m) = blocks[-2], blocks[-1]
+            blocks[-2:] = [[(a * n + b * m) / (n + m), n + m]]
+    return np.array([size for size, count in blocks for _ in range(int(count))])
 
 
 def naive_scale(series: Array, season: int) -> float:
@@ -143,37 +159,3 @@ def seasonal_naive(history: Array, horizon: int, season: int) -> Array:
     """The last season repeated: (B, horizon) from (B, n) with n >= season."""
     step = np.arange(horizon) % season
     return np.asarray(history[:, history.shape[1] - season + step])
-
-
-@dataclass(frozen=True, eq=False)
-class Forecast:
-    """H values of one series.
-
-    mean (H,): the forecast. lower, upper (H,): the prediction interval of `level`, NaN where no held-out window
-    reaches. seasonal_naive (H,): the last season again, for comparison. times: of the values, if the series had times.
-    windows: the held-out windows behind the interval: those of the series, or of all series where these are too few for
-    the level.
-    """
-
-    mean: Array
-    lower: Array
-    upper: Array
-    seasonal_naive: Array
-    times: list[Time] | None
-    level: float
-    windows: int
-
-    def __len__(self) -> int:
-        return len(self.mean)
-
-    def _repr_html_(self) -> str:
-        level = f"{100 * self.level:g}%"
-        steps = range(1, len(self) + 1) if self.times is None else self.times
-        numbers = zip(self.mean, self.lower, self.upper, self.seasonal_naive, strict=True)
-        rows = [
-            (str(step), *("" if math.isnan(x) else number_text(x) for x in row))
-            for step, row in zip(steps, numbers, strict=True)
-        ]
-        noun = "step" if self.times is None else "time"
-        head = (noun, "forecast", f"lower {level}", f"upper {level}", "seasonal naive")
-        return f"<strong>Forecast of {counted(len(self), 'step')}</strong>{html_table(head, rows)}"

@@ -1,222 +1,427 @@
-"""The series that a forecaster is fitted on: names, values, exogenous columns, times; from arrays, frames, tables."""
+"""The series of a forecaster: names, values and further columns on a regular calendar; from frames and arrays."""
 
 from __future__ import annotations
 
-from collections import Counter
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Any, NamedTuple
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, NoReturn
 
 import numpy as np
 
-from gatewise.data.columns import Columns, RowReader
-from gatewise.data.frames import frame_arrays, is_frame
-from gatewise.data.rows import Rows
-from gatewise.data.times import Time, parse_time
-from gatewise.errors import DataError, InputError, counted, quote
-from gatewise.forecast.steps import Steps, last_of, month_form, regular_steps
-from gatewise.types import Array, ColumnNames
+from gatewise.data.columns import Cells
+from gatewise.data.frames import find_column, frame_columns, is_frame, is_missing
+from gatewise.data.tables import open_table
+from gatewise.data.times import Time, show_time, written_form
+from gatewise.errors import DataError, InputError, counted, quote, required
+from gatewise.forecast.calendar import Calendar, calendar_of, on_calendar, parse_times
+from gatewise.types import Array
 
 _LARGEST = 1e150  # so that squares of values, and of 1 / values, are finite
+_MOST_CATEGORIES = 50  # of a static column of texts
+_NIXTLA = {"id": "unique_id", "time": "ds", "target": "y"}
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns of a frame by what they hold. id: names the series. future: known in advance; past: known up to the
+    present; static: one value per series.
+    """
+
+    id: str = "id"
+    time: str = "time"
+    target: str = "target"
+    past: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    future: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [self.id, self.time, self.target, *self.past, *self.static, *self.future]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"the column {quote(name, 40)} is named for two purposes")
 
 
 @dataclass(frozen=True, eq=False)
 class SeriesSet:
-    """S series with names. values: (n_s, C) float64 each, the series first, then its exogenous columns. times: the last
-    time of each series and the step between times, or None.
+    """S series. values: (n_s, 1 + past + static) float64 each, the target first. future: (n_s or more, F), the columns
+    that are known in advance, also after the last value. starts: the time of the first value of each. statics: the
+    static columns, of texts one for each category but the first. notes: what was filled, in lines.
     """
 
     names: tuple[str, ...]
     values: list[Array]
-    last: list[Time] | None = None
-    step: Steps | None = None
-    single: bool = False
+    future: list[Array]
+    starts: list[Time]
+    calendar: Calendar
+    roles: Roles
+    statics: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
-    def times_after(self, number: int, count: int) -> list[Time] | None:
-        """The next `count` times of a series; None without times. Raises InputError as `Steps.add`."""
-        return None if self.last is None or self.step is None else self.step.after(self.last[number], count)
+    def times(self, number: int, first: int, stop: int) -> list[Time]:
+        """The times of the values `first` to `stop` - 1 of a series, also of those after its last one."""
+        return self.calendar.times(self.starts[number], first, stop)
 
-    def check_times(self, count: int) -> None:
-        """Raises InputError as `Steps.add` if a series has no `count` times more."""
-        for time in self.last or ():
-            if self.step is not None:
-                self.step.add(time, count)
+    def times_after(self, number: int, count: int) -> list[Time]:
+        """The next `count` times of a series. Raises InputError after the year 9999."""
+        n = len(self.values[number])
+        return self.times(number, n, n + count)
+
+    def until(self, cut: int) -> SeriesSet:
+        """The series without their last `cut` values."""
+        return replace(self, values=[one[: len(one) - cut] for one in self.values])
+
+    def last(self, count: int) -> SeriesSet:
+        """The last `count` values of each series, or fewer where there are fewer."""
+        first = [max(0, len(one) - count) for one in self.values]
+        starts = [self.times(number, at, at + 1)[0] for number, at in enumerate(first)]
+        values = [one[at:] for one, at in zip(self.values, first, strict=True)]
+        future = [one[at:] for one, at in zip(self.future, first, strict=True)]
+        return replace(self, values=values, future=future, starts=starts)
+
+    def ahead(self, horizon: int) -> list[Array]:
+        """(horizon, F) for each series: the columns that are known in advance, after the last value. Raises InputError
+        where they are not there.
+        """
+        out = []
+        for number, (name, values, known) in enumerate(zip(self.names, self.values, self.future, strict=True)):
+            rows = known[len(values) : len(values) + horizon]
+            if len(rows) < horizon:
+                columns = " and ".join(map(quote, self.roles.future))
+                which = f" of series {quote(name, 40)}" if len(self.names) > 1 else ""
+                at = show_time(self.times(number, len(values) + len(rows), len(values) + len(rows) + 1)[0])
+                raise InputError(
+                    f"the future values of {columns}{which} end before {at}: pass future=, a frame with these columns "
+                    "and times, or add such rows without a target to the data"
+                )
+            out.append(rows)
+        return out
+
+    def number(self, name: str | None) -> int:
+        """The number of the series of this name; None: of the only one. Raises InputError that lists the names."""
+        if name is None and len(self.names) == 1:
+            return 0
+        if name not in self.names:
+            what = "name one of the series" if name is None else f"no series {quote(name, 40)}"
+            raise InputError(f"{what}; there are {', '.join(quote(one, 40) for one in self.names[:10])}")
+        return self.names.index(name)
 
 
-def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
+def series_set(data: Any, roles: Roles | None = None, calendar: Calendar | None = None, **columns: Any) -> SeriesSet:
     """From what a user passes.
 
-    y: one series (n,), or several as a dict by name, a list of arrays, or a data frame with one column per series.
-    exogenous: (n, K) for one series, or a dict or list of these. times: n numbers, dates or ISO texts; of a pandas
-    object with times in its index, those. All series of a data frame share them; a dict or list needs its own. A
-    SeriesSet stays as it is.
+    data: a long data frame with one row per series and time, or, without further columns, one array (n,), a pandas
+    series with times in its index, or several as a dict by name or a list. columns: of a frame, see `Roles`; by default
+    unique_id, ds and y as in Nixtla, or the two columns of a frame with two. roles, calendar: of a forecaster that is
+    fitted.
 
-    Raises InputError naming the series and the place for missing, infinite and non-numeric values, values whose squares
-    float64 does not hold, times that are not regular and ascending, different lengths, and two series of one name.
+    Rows are sorted by time. Values that are missing between others, and dates that are, are interpolated; at the begin
+    and end of a series they are left out. Raises InputError naming series and place for infinite values and others than
+    numbers, values whose squares float64 does not hold, irregular times, and times that occur twice.
     """
-    if isinstance(y, SeriesSet):
-        return y
-    single, times = False, _index_times(y) if times is None else times
-    if is_frame(y) or isinstance(y, Mapping):
-        items = _named(y)
-    elif isinstance(y, list | tuple) and y and np.ndim(y[0]) > 0:
-        items = {str(number): one for number, one in enumerate(y)}
-    else:
-        items, single = {"series": y}, True
-    if not items:
-        raise InputError("there is no series")
-    exogenous_of = _by_name(exogenous, items, single)
-    times_of = dict.fromkeys(items, times) if single or is_frame(y) else _by_name(times, items, single)
-    values, last, steps = [], [], []
-    for name, one in items.items():
-        where = "the series" if single else f"series {quote(name, 40)}"
-        column = _numbers(one, where)
-        if column.ndim == 2 and column.shape[1] == 1:
-            column = column[:, 0]
-        if column.ndim != 1:
-            raise InputError(f"{where} must be (n,), got {column.shape}; pass several series as a dict or a list")
-        parts = [column[:, None]]
-        more = exogenous_of.get(name)
-        if more is not None:
-            table = _numbers(more, f"the exogenous columns of {where}")
-            table = table[:, None] if table.ndim == 1 else table
-            if table.ndim != 2 or len(table) != len(column):
-                raise InputError(f"the exogenous columns of {where} must be ({len(column)}, K), got {table.shape}")
-            parts.append(table)
-        values.append(np.concatenate(parts, axis=1))
-        own = times_of.get(name)
-        if own is not None:
-            if len(own) != len(column):
-                raise InputError(f"{where} has {counted(len(column), 'value')} but {counted(len(own), 'time')}")
-            try:
-                parsed = [parse_time(time) for time in own]
-                steps.append(regular_steps(parsed))
-            except InputError as error:
-                raise InputError(f"{where}: {error}") from None
-            last.append(last_of(parsed, steps[-1]))
-    if len({one.shape[1] for one in values}) > 1:
-        raise InputError("every series needs the same number of exogenous columns")
-    if 0 < len(steps) < len(values):
-        raise InputError("every series needs times, or none")
-    # The step of numbers is the more precise the more of them there are.
-    step = max(zip(map(len, values), steps, strict=True), key=lambda pair: pair[0])[1] if steps else None
-    if step is not None and not all(step.equals(other) for other in steps):
-        shown = " and ".join(sorted({one.describe() for one in steps}))
-        raise InputError(f"the series have different steps between times: {shown}")
-    return SeriesSet(tuple(items), values, last or None, step, single)
+    if isinstance(data, SeriesSet):
+        return data
+    if not is_frame(data):
+        if any(columns.values()):
+            raise InputError("columns can be named for a data frame only, with one row per series and time")
+        return _of_columns(_of_arrays(data), roles or Roles(), calendar)
+    index: Any = getattr(data, "index", None)
+    if getattr(getattr(index, "dtype", None), "kind", "") == "M":  # pandas with times in its index
+        name = index.name or columns.get("time") or "time"
+        data = data.rename_axis(name).reset_index() if name not in data.columns else data
+    table = frame_columns(data)
+    return _of_columns(table, roles or _roles(list(table), columns), calendar)
 
 
-class ForecastTable(NamedTuple):
-    """Series with their times. names: the columns as the header writes them; the first of the values is forecast. form:
-    how the times are written, see `show_time`: "T" if one of them has a time of day, else that of months or quarters if
-    all have one form.
+def read_forecast_table(path: str, roles: Roles | None = None, calendar: Calendar | None = None, **columns: Any) -> Any:
+    """A `SeriesSet` from a table file, as `series_set` from a frame, and how its times are written (`show_time`).
+
+    Raises DataError that names file and line.
     """
+    with closing(open_table(path)) as table:
+        roles = roles or _roles(list(table.columns), columns)
+        lines, rows = [], []
+        for line, row in table.rows(lambda: False):
+            if isinstance(row, str):
+                raise DataError(f"{quote(path, 200)}:{line}: {row}")
+            lines.append(line)
+            rows.append(row)
+    cells = Cells(rows)
+    numbers = {name: cells.numbers(name) for name in (roles.target, *roles.past, *roles.future)}
+    found: dict[str, Any] = {name: column.tolist() for name, column in numbers.items()}
+    found[roles.time] = cells.times(roles.time)
+    found |= {name: _parsed(cells.column(name)) for name in roles.static}
+    if roles.id in table.columns:
+        found[roles.id] = list(map(str, cells.names(roles.id)))
+    for bad in sorted(cells.problems)[:1]:
+        raise DataError(f"{quote(path, 200)}:{lines[bad]}: {cells.problems[bad]}")
+    form = written_form(cells.column(roles.time), found[roles.time])
+    return _named(lambda: _of_columns(found, roles, calendar), f"{quote(path, 200)}: "), form
 
-    series: SeriesSet
-    names: ColumnNames
-    form: str
 
-
-def read_forecast_table(
-    path: str | Path, *, time: str, value: str, id: str | None = None, exogenous: list[str] | None = None
-) -> ForecastTable:
-    """The columns of a table, in the order of its rows.
-
-    id: the column that names the series; None: all rows are one series. Raises DataError with the line for missing
-    values, and for times that are missing, not regular, not ascending or there twice.
-    """
-    columns = Columns((), (), (value, *(exogenous or [])), id, time)
-    parts: list[Rows] = []
-    forms: set[str] = set()
-    with RowReader.open(path, columns, fail_fast=True) as reader:
-        for batch, cells in reader.batches():
-            parts.append(batch)
-            forms.update(month_form(row.values[batch.names.time]) for row in cells)
-    if not parts:
-        raise DataError(f"{quote(path, 200)}: has no row")
-    rows = Rows.together(parts)
-    numbers, times = np.array(rows.inputs), list(rows.times or [])
-    for row, column in np.argwhere(np.isnan(numbers))[:1].tolist():
-        rows.fail(row, f"{quote(rows.names.values[column])} is missing; fill or interpolate it before forecasting")
-    found = {name or "series": (numbers[of], [times[row] for row in of]) for name, of in rows.by_series().items()}
-    given = (
-        {name: table[:, 0] for name, (table, _) in found.items()},
-        {name: table[:, 1:] for name, (table, _) in found.items()} if exogenous else None,
-        {name: own for name, (_, own) in found.items()},
-    )
+def _parsed(cells: list[Any]) -> list[Any]:
+    """Numbers, if all cells are written as such; else texts."""
     try:
-        series = series_set(*(given if id is not None else (one and one["series"] for one in given)))
-    except InputError as error:
-        several = id is None and len(set(times)) < len(times)
-        hint = "; --id names the column of the series, if there are several" if several else ""
-        raise DataError(f"{quote(path, 200)}: {error}{hint}") from None
-    daytime = any(isinstance(at, datetime) and at.time() != datetime.min.time() for at in times)
-    return ForecastTable(series, rows.names, "T" if daytime else forms.pop() if len(forms) == 1 else "")
-
-
-def _numbers(values: Any, where: str) -> Array:
-    if is_frame(values):
-        values = np.stack(list(_named(values).values()), axis=1)
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind == "O":
-            if any(isinstance(value, bool | str | complex) for value in array.flat):
-                raise TypeError
-            array = array.astype(np.float64)
-    except OverflowError:
-        raise InputError(f"{where}: a value is above {_LARGEST:g}") from None
+        return [float(cell) for cell in cells]
     except (TypeError, ValueError):
-        raise InputError(f"{where} must be numbers") from None
-    if array.dtype.kind not in "fiu":
-        raise InputError(f"{where} must be real numbers, got {array.dtype}")
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        place = int(np.argwhere(~np.isfinite(array))[0, 0])
-        what = "is missing" if np.isnan(array[place]).any() else "is infinite"
-        raise InputError(f"{where}: value {place} (from 0) {what}; fill or interpolate it before forecasting")
-    size = np.abs(array)
-    if (size > _LARGEST).any():
-        place = int(np.argwhere(size > _LARGEST)[0, 0])
-        raise InputError(f"{where}: value {place} (from 0) is not between {-_LARGEST:g} and {_LARGEST:g}")
-    if len(size) and ((size.max(axis=0) > 0) & (size.max(axis=0) < 1 / _LARGEST)).any():
-        raise InputError(f"{where}: all values are below {1 / _LARGEST:g} in size; multiply them before forecasting")
-    return array
+        return [str(cell).strip() for cell in cells]
 
 
-def _named(given: Any) -> dict[str, Any]:
-    """What was given, or the columns of a data frame, with names as text. Raises InputError for two of one name, such
-    as 1 and "1".
+def _of_columns(table: Mapping[str, Sequence[Any]], roles: Roles, calendar: Calendar | None) -> SeriesSet:
+    names = [roles.time, roles.target, *roles.past, *roles.static, *roles.future]
+    for name in names:
+        if name not in table:
+            find_column(name, list(table))
+    count = len(table[roles.target])
+    if not count:
+        raise InputError("the data has no row")
+    keys = list(map(_key, table.get(roles.id, [""] * count)))
+    if roles.id in table and "" in keys:
+        raise InputError(f"{quote(roles.id, 40)}, row {keys.index('')}: the name of the series is missing")
+    times = parse_times(table[roles.time], quote(roles.time, 40))
+    numbers = {name: _numbers(table[name], name) for name in (roles.target, *roles.past, *roles.future)}
+    statics = _statics({name: table[name] for name in roles.static})
+    rows: dict[str, list[int]] = {}
+    for row, key in enumerate(keys):
+        rows.setdefault(key or "series", []).append(row)
+    several = len(rows) > 1
+    groups = {name: _sorted(found, times, name if several else "", roles.id in table) for name, found in rows.items()}
+    if calendar is None:
+        longest = max(groups.values(), key=len)
+        calendar = _named(lambda: calendar_of([times[row] for row in longest]), "")
+    values: list[Array] = []
+    future: list[Array] = []
+    starts: list[Time] = []
+    notes: list[str] = []
+    gaps = missing = late = 0
+    for name, found in groups.items():
+        where = f"series {quote(name, 40)}: " if several else ""
+        here = on_calendar([times[row] for row in found], calendar)
+        places = _named(lambda here=here: calendar.places(here), where)
+        table_of = np.full((places[-1] + 1, len(numbers)), np.nan)
+        table_of[places] = np.stack([column[found] for column in numbers.values()], axis=1)
+        known = np.flatnonzero(~np.isnan(table_of[:, 0]))
+        if not len(known):
+            raise InputError(f"{where}{quote(roles.target, 40)} has no value")
+        first, last = int(known[0]), int(known[-1]) + 1
+        gaps, late = gaps + places[-1] + 1 - len(places), late + (len(table_of) - last)
+        ahead = table_of[first:, 1 + len(roles.past) :]
+        unknown = np.asarray(np.isnan(ahead).any(axis=1))
+        if unknown[: last - first].any():
+            at = calendar.times(here[0], first, first + int(unknown.argmax()) + 1)[-1]
+            columns = " or ".join(map(quote, roles.future))
+            raise InputError(f"{where}{columns} is known in advance, and missing at {show_time(at)}: fill it")
+        table_of = table_of[first:last]
+        missing += int(np.isnan(table_of[:, 0]).sum())
+        for k, column in enumerate(numbers):
+            table_of[:, k] = _interpolated(table_of[:, k], f"{where}{quote(column, 40)}")
+        constant = np.array([_one_value(column[found], label, where) for label, column in statics.items()])
+        cut = 1 + len(roles.past)
+        fixed = np.tile(constant, (len(table_of), 1))
+        values.append(np.concatenate([table_of[:, :cut], fixed], axis=1))
+        future.append(ahead[: int(unknown.argmax()) if unknown.any() else len(ahead)])
+        starts.append(calendar.times(here[0], first, first + 1)[0])
+    if missing:
+        notes.append(f"{counted(missing, 'missing value')} interpolated ({counted(gaps, 'missing time')} among them)")
+    if late and not roles.future:
+        notes.append(f"{counted(late, 'time')} without a value at the end: forecasts begin after the last value")
+    return SeriesSet(tuple(groups), values, future, starts, calendar, roles, tuple(statics), tuple(notes))
+
+
+def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
+    """(horizon, F) for each series: the values of the columns that are known in advance, from a frame with these
+    columns, times and names. Raises InputError for a time that it lacks.
     """
-    frame = is_frame(given)
-    names = getattr(given, "column_names", None) or given.columns if frame else given
-    for name, count in Counter(map(str, names)).items():
-        if count > 1:
-            raise InputError(f"{count} names are {quote(name, 40)} as text; every name must differ")
-    return dict(frame_arrays(given)) if frame else {str(name): one for name, one in given.items()}
+    roles = series.roles
+    if not is_frame(given):
+        raise InputError("future must be a data frame with the times and the columns that are known in advance")
+    if getattr(getattr(given, "index", None), "name", None) == roles.time and roles.time not in given.columns:
+        given = given.reset_index()
+    table = frame_columns(given)
+    for name in (roles.time, *roles.future):
+        if name not in table:
+            find_column(name, list(table))
+    times = on_calendar(parse_times(table[roles.time], quote(roles.time, 40)), series.calendar)
+    numbers = np.stack([_numbers(table[name], name) for name in roles.future], axis=1)
+    keys = list(map(_key, table.get(roles.id, [series.names[0]] * len(times))))
+    if roles.id not in table and len(series.names) > 1:
+        raise InputError(f"future has no column {quote(roles.id, 40)}, which names the series")
+    found = {(key, _same(time)): row for row, (key, time) in enumerate(zip(keys, times, strict=True))}
+    out = []
+    for number, name in enumerate(series.names):
+        rows = []
+        for time in series.times_after(number, horizon):
+            row = found.get((name, _same(time)))
+            if row is None or np.isnan(numbers[row]).any():
+                which = f" of series {quote(name, 40)}" if len(series.names) > 1 else ""
+                raise InputError(f"future has no values{which} at {show_time(time)}, which the forecast needs")
+            rows.append(row)
+        out.append(numbers[rows])
+    return out
 
 
-def _by_name(given: Any, items: Mapping[str, Any], single: bool) -> dict[str, Any]:
-    """What was given for each series: by name, in order, or for the only one."""
-    if given is None:
-        return {}
-    if isinstance(given, Mapping):
-        found = _named(given)
-        if set(found) != set(items):
-            raise InputError(f"the names {quote(sorted(found))} are not those of the series, {quote(sorted(items))}")
-        return found
-    if single:
-        return {next(iter(items)): given}
-    if not isinstance(given, Sequence) or len(given) != len(items):
-        raise InputError(f"several series need one entry each: a dict or a list of {len(items)}")
-    return dict(zip(items, given, strict=True))
+def frame_like(given: str, columns: dict[str, list[Any]]) -> Any:
+    """A data frame of the library of that name, "polars" or pandas, from columns."""
+    if given == "polars":
+        return sys.modules["polars"].DataFrame(columns)
+    return required("pandas", "forecast", "a forecast").DataFrame(columns)
 
 
-def _index_times(y: Any) -> list[Any] | None:
-    """The times in the index of a pandas object; None if the index holds none."""
-    index: Any = getattr(y, "index", None)
-    if hasattr(index, "to_timestamp"):  # PeriodIndex
-        index = index.to_timestamp()
-    kind = getattr(getattr(index, "dtype", None), "kind", "")
-    return list(index) if index is not None and kind == "M" else None
+def library_of(data: Any) -> str:
+    """ "polars" for a data frame of polars, else "pandas"."""
+    return "polars" if type(data).__module__.partition(".")[0] == "polars" else "pandas"
+
+
+def _of_arrays(data: Any) -> dict[str, list[Any]]:
+    """Columns id, time, target of one or several arrays, lists or pandas series."""
+    if isinstance(data, Mapping):
+        named = [(str(name), one) for name, one in data.items()]
+    elif isinstance(data, list | tuple) and data and np.ndim(data[0]) > 0:
+        named = [(str(number), one) for number, one in enumerate(data)]
+    else:
+        named = [("", data)]
+    if len({name for name, _ in named}) < len(named):
+        raise InputError("two series have one name as text; every name must differ")
+    table: dict[str, list[Any]] = {"id": [], "time": [], "target": []}
+    for name, one in named:
+        array = np.asarray(one)
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        if array.ndim != 1:
+            raise InputError(
+                f"a series must be (n,), got {array.shape}; pass several as a dict by name, or as a long data frame"
+            )
+        index: Any = getattr(one, "index", None)
+        if hasattr(index, "to_timestamp"):  # PeriodIndex
+            index = index.to_timestamp()
+        dated = getattr(getattr(index, "dtype", None), "kind", "") == "M"
+        table["time"] += list(index) if dated and index is not None else list(range(len(array)))
+        table["target"] += array.tolist()
+        table["id"] += [name or "series"] * len(array)
+    return table
+
+
+def _roles(names: list[str], given: Mapping[str, Any]) -> Roles:
+    """The columns that are named, the usual names for the others. Raises InputError that lists the columns."""
+    single: dict[str, Any] = {}
+    lists: dict[str, Any] = {}
+    for key in ("future", "past", "static"):
+        value = given.get(key) or ()
+        lists[key] = tuple(find_column(str(name), names) for name in ([value] if isinstance(value, str) else value))
+    taken = {name for part in lists.values() for name in part}
+    for key, usual in _NIXTLA.items():
+        name = given.get(key)
+        if name is not None:
+            single[key] = find_column(str(name), names)
+        else:
+            same = [one for one in (usual, key) if one in names and one not in taken]
+            if same:
+                single[key] = same[0]
+    rest = [name for name in names if name not in taken and name not in single.values()]
+    if "time" not in single and "target" not in single and len(rest) == 2:
+        single["time"], single["target"] = rest
+    for key in ("time", "target"):
+        if key not in single and len(rest) == 1:
+            single[key] = rest.pop()
+    for key in ("time", "target"):
+        if key not in single:
+            raise InputError(f"name the column of the {key} with {key}=; there are {', '.join(map(quote, names[:20]))}")
+    return Roles(**single, **lists)
+
+
+def _key(value: Any) -> str:
+    return "" if is_missing(value) else str(value).strip()
+
+
+def _same(time: Time) -> Any:
+    """What equal times share, also numbers that rounding sets apart."""
+    return float(f"{time:.9g}") if isinstance(time, float) else time
+
+
+def _named(call: Any, where: str) -> Any:
+    """What the call returns; its InputError gets `where` in front."""
+    try:
+        return call()
+    except InputError as error:
+        raise InputError(f"{where}{error}") from None
+
+
+def _sorted(rows: list[int], times: Sequence[Time], name: str, by_id: bool) -> list[int]:
+    """The rows of a series by time. Raises InputError for two of one time."""
+    where = f"series {quote(name, 40)}: " if name else ""
+    try:
+        ordered = sorted(rows, key=lambda row: times[row])
+    except TypeError:
+        raise InputError(f"{where}numbers and dates, or times with and without a time zone, are mixed") from None
+    for before, after in pairwise(ordered):
+        if times[before] == times[after]:
+            hint = "" if by_id else "; name the column of the series with id=, if there are several"
+            raise InputError(f"{where}the time {show_time(times[after])} occurs twice{hint}")
+    return ordered
+
+
+def _numbers(values: Sequence[Any], name: str) -> Array:
+    """A column (n,) float64, NaN where it is missing."""
+    out = np.empty(len(values))
+    for row, value in enumerate(values):
+        if is_missing(value):
+            out[row] = np.nan
+            continue
+        if isinstance(value, str | bool | np.bool_ | complex) or not isinstance(value, int | float | np.number):
+            try:
+                if isinstance(value, str | bool | np.bool_ | complex):
+                    raise TypeError
+                value = float(value)  # Decimal
+            except (TypeError, ValueError):
+                _fail(name, row, f"must be a number, not {quote(value, 40)}")
+        try:
+            out[row] = float(value)
+        except OverflowError:
+            _fail(name, row, f"is above {_LARGEST:g}")
+        if abs(out[row]) == np.inf:
+            _fail(name, row, "is infinite: replace or remove it")
+        if abs(out[row]) > _LARGEST:
+            _fail(name, row, f"is not between {-_LARGEST:g} and {_LARGEST:g}")
+    known = np.abs(out[~np.isnan(out)])
+    if len(known) and 0 < known.max() < 1 / _LARGEST:
+        raise InputError(f"{quote(name, 40)}: all values are below {1 / _LARGEST:g} in size; multiply them")
+    return out
+
+
+def _fail(name: str, row: int, what: str) -> NoReturn:
+    raise InputError(f"{quote(name, 40)}, row {row}: {what}")
+
+
+def _interpolated(column: Array, where: str) -> Array:
+    """The column (n,) with a straight line between known values, and the nearest one outside."""
+    known = ~np.isnan(column)
+    if not known.any():
+        raise InputError(f"{where} has no value")
+    at = np.arange(len(column))
+    return np.interp(at, at[known], column[known])
+
+
+def _statics(columns: Mapping[str, Sequence[Any]]) -> dict[str, Array]:
+    """Static columns as numbers: of texts, one of 0 and 1 for each category but the first."""
+    out: dict[str, Array] = {}
+    for name, values in columns.items():
+        if any(isinstance(value, str) for value in values):
+            texts = [_key(value) for value in values]
+            found = sorted(set(texts))
+            if len(found) > _MOST_CATEGORIES:
+                raise InputError(
+                    f"{quote(name, 40)} has {len(found):,} categories, at most {_MOST_CATEGORIES}: merge rare ones"
+                )
+            for one in found[1:]:
+                out[f"{name}={one}"] = np.array([float(text == one) for text in texts])
+        else:
+            out[name] = _numbers(values, name)
+    return out
+
+
+def _one_value(values: Array, name: str, where: str) -> float:
+    if np.isnan(values).any() or values.min() != values.max():
+        raise InputError(f"{where}{quote(name, 40)} is static, and not one value for the series: name it with past=")
+    return float(values[0])

@@ -37,7 +37,7 @@ class Autoregression(WindowMember):
     def outputs(self) -> int:
         return len(self.bias)
 
-    def predict(self, x: Array) -> Array:
+    def predict(self, x: Array, series: Array) -> Array:
         return np.asarray(x.reshape(len(x), -1) @ self.weight + self.bias)
 
     def summary(self) -> list[tuple[str, str, int]]:

@@ -132,7 +132,7 @@ class Member(ABC):
         return np.zeros(0, dtype=np.int64)
 
 
-BUILT_IN = ("lstm", "ngrams", "convolutions", "autoregression", "window_lstm")
+BUILT_IN = ("lstm", "ngrams", "convolutions", "autoregression", "window_lstm", "naive", "ets", "theta")
 """The kinds that gatewise has; each is a module of this package, which is imported on first use."""
 
 KINDS: dict[str, type[Member]] = {}

@@ -38,7 +38,7 @@ class WindowLSTM(WindowMember, LSTM):
         """The LSTM on transformed windows (length, C) float32: standardised values relative to the base."""
         return LSTM(self.arch, self.parameters, precision=self.precision, kernel=self.kernel, clamps=self.clamps)
 
-    def predict(self, x: Array) -> Array:
+    def predict(self, x: Array, series: Array) -> Array:
         return LSTM.logits(self, list(x.astype(np.float32)))
 
     def entry(self) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 A window is an array (R, C + 1) float64: the last R values of a series and of its exogenous columns, the series first,
 and in the last column the number of the series. A `Transform` takes logarithms, standardises, differences against the
 last season and against the last value, and undoes all of it for the prediction. It sees no value after the window.
+Rows of NaN in front of a window stand for values before the first one of its series.
 """
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -40,21 +42,25 @@ class Transform:
 
     log: of the series (not of exogenous columns). season: difference against the value of one season before, the
     seasonal naive forecast; 1: none. level: difference against the last value of the window. length: steps that remain.
+    profile: period of the seasonal profile (`seasonal_profile`) of the last `cycles` cycles, which is subtracted; 1:
+    none.
     """
 
     log: bool
     season: int
     level: bool
     length: int
+    profile: int = 1
+    cycles: int = 0
 
     def __post_init__(self) -> None:
-        if self.season < 1 or self.length < 1:
-            raise InputError("season and length must be at least 1")
+        if min(self.season, self.length, self.profile) < 1 or self.cycles < 2 * (self.profile > 1):
+            raise InputError("season, length and profile must be at least 1, and cycles of a profile at least 2")
 
     @property
     def history(self) -> int:
         """R, the values that a window needs."""
-        return self.length + (self.season if self.season > 1 else 0)
+        return max(self.length + (self.season if self.season > 1 else 0), self.profile * self.cycles)
 
     def scales(self, series: Array) -> Scales:
         """Of one series with its exogenous columns (n, C)."""
@@ -78,15 +84,19 @@ class Transform:
         step = np.arange(1, horizon + 1)
         base = np.zeros((len(z), horizon))
         seasons = np.ones(horizon)
+        if self.profile > 1:
+            profile = seasonal_profile(z[:, -self.profile * self.cycles :, 0], self.profile)
+            z[:, :, 0] -= profile[:, np.arange(-z.shape[1], 0) % self.profile]
+            base = profile[:, (step - 1) % self.profile]
         if self.season > 1:
-            base = z[:, z.shape[1] - self.season + (step - 1) % self.season, 0]
+            base = base + z[:, z.shape[1] - self.season + (step - 1) % self.season, 0]
             seasons = np.ceil(step / self.season)
             z = z[:, self.season :] - z[:, : -self.season]
         if self.level:
             last = z[:, -1:]
             z = z - last
             base = base + last[:, 0, :1] * seasons
-        return z, base
+        return z[:, -self.length :], base
 
     def targets(self, future: Array, base: Array, scales: Scales) -> Array:
         """What a member learns: the future values (B, horizon) in the transformed form, less the base."""
@@ -106,6 +116,7 @@ class Transform:
         """In words: "logarithms, seasonal differences (12), relative to the last value, windows of 24 steps"."""
         parts = ["logarithms"] if self.log else []
         parts += [f"seasonal differences ({self.season})"] if self.season > 1 else []
+        parts += [f"seasonal profile ({self.profile})"] if self.profile > 1 else []
         parts += ["relative to the last value"] if self.level else []
         return ", ".join([*parts, f"windows of {counted(self.length, 'step')}"])
 
@@ -118,10 +129,12 @@ class WindowMember(Member):
 
     transform: Transform
     scales: Scales
+    ragged: ClassVar[bool] = False
+    """Whether NaN may stand in front of the values, for a series that is shorter than the window."""
 
     @abstractmethod
-    def predict(self, x: Array) -> Array:
-        """What is added to the base (B, outputs), from transformed windows (B, length, C)."""
+    def predict(self, x: Array, series: Array) -> Array:
+        """What is added to the base (B, outputs), from transformed windows (B, length, C) of these series (B,)."""
 
     @property
     def name(self) -> str:
@@ -140,6 +153,9 @@ class WindowMember(Member):
         """Windows (B, R, C + 1) -> inputs (B, length, C), base (B, outputs), and the scales of their series."""
         rows = windows[:, -1, -1].astype(np.intp)
         scales = Scales(self.scales.mean[rows], self.scales.std[rows])
+        missing = self.transform.history - windows.shape[1]
+        if missing > 0:
+            windows = np.pad(windows, ((0, 0), (missing, 0), (0, 0)), constant_values=np.nan)
         return *self.transform.encode(windows[:, :, :-1], scales, self.outputs), scales
 
     def logits(self, sequences: Iterable[Array]) -> Array:
@@ -147,8 +163,9 @@ class WindowMember(Member):
         windows = list(sequences)
         if not windows:
             return np.zeros((0, self.outputs))
-        x, base, scales = self.encode(np.stack(windows))
-        return self.transform.decode(self.predict(x), base, scales)
+        stacked = np.stack(windows)
+        x, base, scales = self.encode(stacked)
+        return self.transform.decode(self.predict(x, stacked[:, -1, -1].astype(np.intp)), base, scales)
 
     def prefix_logits(self, sequence: Array) -> Array:
         base = mean_window(sequence)
@@ -184,6 +201,29 @@ def read_windows(
     if (scales.std <= 0).any():
         raise ModelFileError(f"{file}: std must be above 0")
     return transform, scales, arrays
+
+
+def seasonal_profile(z: Array, period: int) -> Array:
+    """(B, period): how far the values (B, n) lie from a centred moving average, per phase of the cycles that end with
+    the last value. The mean over the cycles, of differences cut at three median deviations around their median, so that
+    an outlier or a level shift does not move it. 0 for a phase that has none.
+    """
+    sums = np.cumsum(np.pad(np.nan_to_num(z), ((0, 0), (1, 0))), axis=1)
+    count = np.cumsum(np.pad(~np.isnan(z), ((0, 0), (1, 0))), axis=1)
+    full = count[:, period:] - count[:, :-period] == period
+    means = np.where(full, sums[:, period:] - sums[:, :-period], np.nan) / period  # of the values k to k + period - 1
+    if period % 2 == 0:  # an even number of values has its middle between two of them
+        means = (means[:, 1:] + means[:, :-1]) / 2
+    differences = np.full((len(z), -(-z.shape[1] // period) * period), np.nan)
+    start = differences.shape[1] - z.shape[1] + period // 2
+    differences[:, start : start + means.shape[1]] = z[:, period // 2 : period // 2 + means.shape[1]] - means
+    cycles = differences.reshape(len(z), -1, period)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of phases without a value
+        middle = np.nanmedian(cycles, axis=1, keepdims=True)
+        spread = 3 * 1.4826 * np.nanmedian(np.abs(cycles - middle), axis=(1, 2), keepdims=True)
+        profile = np.nan_to_num(np.nanmean(np.clip(cycles, middle - spread, middle + spread), axis=1))
+    return np.asarray(profile - profile.mean(axis=1, keepdims=True))
 
 
 def numbered(values: Array, number: int) -> Array:

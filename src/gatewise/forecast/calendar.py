@@ -1,0 +1,286 @@
+"""`Calendar`: regular steps between times, as pandas has them, and the seasons that a step suggests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timezone
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from gatewise.data.times import OUTSIDE, Time, comparable, parse_time, show_time, zone_of
+from gatewise.errors import InputError, counted, quote, required
+
+_MONTHS = ("MS", "ME", "BMS", "BME", "months")  # units that are counted in months
+_UNITS = ("number", "s", "B", *_MONTHS)
+_NOUNS = {"s": "second", "B": "business day", "number": "", "months": "month"}
+_DAY = 86_400
+_MOST_MISSING = 0.5  # of the times between the first and the last one
+_LARGEST = 1e15  # of a step
+_MOST_TIMES = 10_000_000
+
+
+def _pandas() -> Any:
+    return required("pandas", "forecast", "a forecast")
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """A step between times.
+
+    count, unit: "number" of times that are numbers, else an offset of pandas: "s" seconds, "B" business days, "MS" and
+    "ME" starts and ends of months, "BMS" and "BME" those on business days, "months" the same day of a month. zone: the
+    time zone, such as Europe/Berlin or +01:00; "" for none. utc: the times are regular in UTC; else as a clock shows
+    them in their zone, where a day may have 23 hours.
+    """
+
+    count: float = 1.0
+    unit: str = "number"
+    zone: str = ""
+    utc: bool = False
+
+    def __post_init__(self) -> None:
+        if self.unit not in _UNITS or not 1 / _LARGEST <= self.count <= _LARGEST or (self.utc and not self.zone):
+            raise InputError("the step between times must be a number above 0 and a unit that is known")
+        if self.unit not in ("number", "s") and self.count != int(self.count):
+            raise InputError(f"a step in {self.unit} must be a whole number")
+        if self.zone:
+            self._zone()
+
+    def describe(self) -> str:
+        """The step in words: "1 month", "7 days", "0.5"."""
+        if self.unit == "number":
+            return show_time(self.count)
+        if self.unit == "s" and self.count % _DAY == 0:
+            return counted(int(self.count) // _DAY, "day")
+        for noun, seconds in (("hour", 3600), ("minute", 60)):
+            if self.unit == "s" and self.count % seconds == 0:
+                return counted(int(self.count) // seconds, noun)
+        return f"{self.count:g} {_NOUNS.get(self.unit, 'month')}{'s' * (self.count != 1)}"
+
+    def times(self, start: Time, first: int, stop: int) -> list[Time]:
+        """The times that lie `first` to `stop` - 1 steps after `start`. Raises InputError after the year 9999."""
+        why = f"the time {counted(stop - 1, 'step')} of {self.describe()} after {show_time(start)} {OUTSIDE}"
+        if not isinstance(start, datetime):
+            # Decimal, so that 0.4 + 2 * 0.1 is 0.6, as in a table.
+            base, step = Decimal(repr(start)), Decimal(repr(self.count))
+            return [float(base + k * step) for k in range(first, stop)]
+        pd, count = _pandas(), int(self.count)
+        try:
+            clock = pd.Timestamp(_clock(start, self.utc)).as_unit("us")
+            if self.unit == "s":
+                seconds = np.arange(first, stop) * round(self.count * 1e6)
+                found = [clock + pd.Timedelta(int(one), unit="us") for one in seconds]
+            elif self.unit == "months":
+                found = [clock + pd.DateOffset(months=k * count) for k in range(first, stop)]
+            else:
+                found = list(pd.date_range(clock, periods=stop, freq=f"{count}{self.unit}", unit="us")[first:])
+            if found and found[-1].year > 9999:
+                raise OverflowError
+        except (OverflowError, ValueError) as error:
+            raise InputError(why) from error
+        return [self._localised(one.to_pydatetime()) for one in found]
+
+    def places(self, times: Sequence[Time]) -> list[int]:
+        """The number of steps from the first of ascending times to each. Raises InputError for one that is on no step,
+        and if more than half of the steps have no time.
+        """
+        n, start = len(times), times[0]
+        if self.unit == "number":
+            at = (np.array(times, dtype=np.float64) - float(start)) / self.count  # type: ignore[arg-type]
+            places = np.round(at)
+            off = np.flatnonzero(np.abs(at - places) > 0.01 + 4 * math.ulp(max(map(abs, times))) / self.count)  # type: ignore[arg-type]
+            if len(off):
+                raise InputError(self._off(times, int(off[0])))
+            found: list[int] = places.astype(int).tolist()
+        else:
+            known = {_instant(one): k for k, one in enumerate(self.times(start, 0, self._bound(times)))}
+            found = []
+            for k, one in enumerate(times):
+                if _instant(one) not in known:
+                    raise InputError(self._off(times, k))
+                found.append(known[_instant(one)])
+        if n < _MOST_MISSING * (found[-1] + 1):
+            raise InputError(
+                f"the step is {self.describe()}, but {found[-1] + 1 - n:,} of the {found[-1] + 1:,} times from "
+                f"{show_time(start)} to {show_time(times[-1])} are missing: sum or average over a longer step"
+            )
+        return found
+
+    def _bound(self, times: Sequence[Time]) -> int:
+        """As many steps as there are from the first time to the last, or a few times as many as times."""
+        first, last = times[0], times[-1]
+        steps: float
+        if self.unit in _MONTHS:
+            clocks = [_clock(one, self.utc) for one in (first, last)]  # type: ignore[arg-type]
+            steps = (12 * (clocks[1].year - clocks[0].year) + clocks[1].month - clocks[0].month) / self.count
+        else:
+            seconds = (_instant(last) - _instant(first)).total_seconds() + 7200 * (self.unit == "s" and not self.utc)
+            steps = seconds / (_DAY if self.unit == "B" else self.count)
+        return int(min(steps, len(times) / _MOST_MISSING * 1.5 + 10, _MOST_TIMES)) + 1
+
+    def _off(self, times: Sequence[Time], k: int) -> str:
+        before = f" comes after {show_time(times[k - 1])}, but" if k else ""
+        return (
+            f"the times are not regular: {show_time(times[k])}{before} the step is {self.describe()}. "
+            "Sum or average the values over regular steps"
+        )
+
+    def _zone(self) -> Any:
+        text = self.zone
+        if text[0] not in "+-":
+            return UTC if text == "UTC" else zone_of(text)
+        try:
+            return datetime.fromisoformat(f"2000-01-01T00:00{text}").tzinfo
+        except ValueError:
+            raise InputError(f"the offset from UTC {quote(text, 20)} is not valid") from None
+
+    def _localised(self, clock: datetime) -> datetime:
+        if not self.zone:
+            return clock
+        return clock.replace(tzinfo=UTC).astimezone(self._zone()) if self.utc else clock.replace(tzinfo=self._zone())
+
+    def seasons(self) -> tuple[int, ...]:
+        """The periods that the step suggests, the shortest first: 12 for months, 7 and 365 for days, 24 and 168 for
+        hours; none for years and numbers.
+        """
+        if self.unit in _MONTHS:
+            found = [12 / self.count]
+        elif self.unit == "B":
+            found = [5 / self.count, 261 / self.count]
+        elif self.unit == "s":
+            cycles = [7 * _DAY, 365.25 * _DAY] if self.count >= _DAY else [_DAY, 7 * _DAY]
+            if self.count < 300:
+                cycles = [3600, _DAY] if self.count >= 60 else [60, 3600]
+            found = [one / self.count for one in cycles]
+        else:
+            found = []
+        return tuple(int(one) for one in found if one >= 2 and (one == int(one) or one > 50))[:2]
+
+
+def calendar_of(times: Sequence[Time]) -> Calendar:
+    """The step of ascending times that differ: the most frequent one. Raises InputError for fewer than two times, and
+    for numbers and dates together.
+    """
+    if len(times) < 2:
+        raise InputError("at least two times are needed")
+    for one in times:
+        if not comparable(times[0], one):
+            raise InputError(f"the times {show_time(times[0])} and {show_time(one)} are not of one kind")
+    if not isinstance(times[0], datetime):
+        return Calendar(_number_step(np.array(times, dtype=np.float64)))
+    zone, found, why = _zone_name(times), None, None
+    for utc in (False, True) if zone else (False,):
+        clocks = [_clock(one, utc) for one in times]  # type: ignore[arg-type]
+        if any(after <= before for before, after in pairwise(clocks)):
+            continue
+        count, unit = _step(clocks)
+        name = zone if zone != "mixed" else str(times[-1])[-6:] if utc else ""
+        tried = Calendar(count, unit, name, utc)
+        try:
+            tried.places(on_calendar(times, tried))
+        except InputError as error:
+            why = why or error
+            continue
+        # Days are regular on the clock of their zone, hours in UTC.
+        if unit != "s" or count % _DAY == 0 or utc:
+            return tried
+        found = tried
+    if found is None:
+        raise why or InputError("the times are not regular")
+    return found
+
+
+def on_calendar(times: Sequence[Time], calendar: Calendar) -> list[Time]:
+    """The times in the zone of the calendar; without their offsets from UTC where these differ and only the rules of
+    the zone say which offset the following times have.
+    """
+    return [_in_zone(one, calendar) for one in times]
+
+
+def parse_times(values: Sequence[Any], where: str) -> list[Time]:
+    """Numbers, dates and texts as times. Raises InputError that names the row."""
+    out = []
+    for row, value in enumerate(values):
+        try:
+            out.append(parse_time(value))
+        except InputError as error:
+            raise InputError(f"{where}, row {row}: {error}") from None
+    return out
+
+
+def _in_zone(time: Time, calendar: Calendar) -> Time:
+    if not isinstance(time, datetime) or time.tzinfo is None:
+        return time
+    return _instant(time).astimezone(calendar._zone()) if calendar.zone else time.replace(tzinfo=None)
+
+
+def _zone_name(times: Sequence[Any]) -> str:
+    """The name of the time zone, "+01:00" for a fixed offset, "mixed" for offsets that differ, "" for none."""
+    zones = {one.tzinfo for one in times}
+    first = times[0].tzinfo
+    if first is None:
+        return ""
+    key = getattr(first, "key", None)
+    if key and len({getattr(zone, "key", None) for zone in zones}) == 1:
+        return str(key)
+    offsets = {one.utcoffset() for one in times}
+    if len(offsets) > 1:
+        return "mixed"
+    return "UTC" if isinstance(first, timezone) and not next(iter(offsets)) else times[0].isoformat()[-6:]
+
+
+def _instant(time: Any) -> datetime:
+    """The time in UTC where it has a time zone. Raises InputError for one that UTC writes with another year than 1 to
+    9999.
+    """
+    try:
+        return time.astimezone(UTC) if time.tzinfo is not None else time  # type: ignore[no-any-return]
+    except OverflowError:
+        raise InputError(f"the time {show_time(time)} {OUTSIDE} in UTC") from None
+
+
+def _clock(time: datetime, utc: bool) -> datetime:
+    """What a clock shows at the time, without the time zone: in UTC, or in that zone."""
+    return (_instant(time) if utc else time).replace(tzinfo=None, fold=0)
+
+
+def _step(clocks: list[datetime]) -> tuple[float, str]:
+    """The most frequent step; of equally frequent ones, the shortest."""
+    pd = _pandas()
+    index = pd.DatetimeIndex(np.array(clocks, dtype="datetime64[us]"))
+    deltas, counts = np.unique(np.diff(index.asi8), return_counts=True)
+    seconds = float(deltas[counts.argmax()]) / 1e6
+    if len({one.time() for one in clocks}) == 1:
+        months = np.diff(index.year * 12 + index.month)
+        if months.min() >= 1:
+            values, counts = np.unique(months, return_counts=True)
+            units = [
+                unit for unit in _MONTHS[:4] if all(map(pd.tseries.frequencies.to_offset(unit).is_on_offset, index))
+            ]
+            if units or len(set(index.day)) == 1:
+                return float(values[counts.argmax()]), units[0] if units else "months"
+        weekend = (index.day_of_week >= 5).any() or not (np.diff(index.day_of_week) < 0).any()
+        if seconds == _DAY and not weekend:
+            return 1.0, "B"
+    return seconds, "s"
+
+
+def _number_step(times: Any) -> float:
+    """The most frequent difference of ascending numbers, with the fewest digits that rounding allows."""
+    with np.errstate(over="ignore"):
+        differences = np.diff(times)
+    if differences.min() < 1 / _LARGEST or differences.max() > _LARGEST:
+        raise InputError(f"the steps between times must lie between {1 / _LARGEST:g} and {_LARGEST:g}")
+    digits = 10.0 ** (4 - np.floor(np.log10(differences)))
+    values, counts = np.unique(np.round(differences * digits) / digits, return_counts=True)
+    usual = float(values[counts.argmax()])
+    near = differences[np.abs(differences - usual) <= 1e-3 * usual]
+    step = float(near.mean()) if len(near) else usual
+    shown = (float(f"{step:.{count}g}") for count in range(1, 18))  # 17 digits give the number itself
+    slack = 2 * math.ulp(float(np.abs(times).max())) / max(1, len(near)) + 1e-9 * step
+    return next(number for number in shown if abs(number - step) <= slack)

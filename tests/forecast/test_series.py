@@ -1,0 +1,138 @@
+"""What users pass: long frames, arrays, series of pandas; gaps, columns by purpose, messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from gatewise.errors import DataError, InputError
+from gatewise.forecast.series import Roles, future_values, read_forecast_table, series_set
+from tests.forecast.conftest import frame
+
+
+def test_a_frame_of_nixtla_needs_no_names() -> None:
+    given = frame(20, 14).rename(columns={"shop": "unique_id", "month": "ds", "sold": "y"})
+    for data in (given, pl.DataFrame(given.to_dict("list")), given.sample(frac=1, random_state=1)):
+        found = series_set(data)
+        assert sorted(found.names) == ["a", "b"]
+        number = found.names.index("b")
+        np.testing.assert_allclose(found.values[number][:, 0], given["y"][20:])
+        assert [f"{time:%Y-%m}" for time in found.times_after(number, 2)] == ["2011-09", "2011-10"]  # type: ignore[str-format]
+        assert found.calendar.seasons() == (12,)
+
+
+def test_columns_are_found_by_name_or_because_no_other_is_left() -> None:
+    given = frame(20)
+    assert series_set(given, id="Shop", time="month", target="sold").roles == Roles("shop", "month", "sold")
+    assert series_set(given[["month", "sold"]]).names == ("series",)
+    assert series_set(given.set_index("month")[["sold"]]).roles.time == "month"
+    assert series_set(given.set_index("month")["sold"]).calendar.unit == "MS"
+    with pytest.raises(InputError, match="name the column of the time with time=; there are 'shop', 'month', 'sold'"):
+        series_set(given)
+    with pytest.raises(InputError, match="no column 'price'; there are 'shop'"):
+        series_set(given, time="month", target="sold", future=["price"])
+    with pytest.raises(InputError, match="named for two purposes"):
+        series_set(given, id="shop", time="month", target="sold", past=["sold"])
+
+
+def test_further_columns() -> None:
+    given = frame(20, 14, size=3.0, kind="x", price=np.arange(34.0), sale=np.arange(34) % 2)
+    given.loc[given["shop"] == "b", ["size", "kind"]] = [7.0, "y"]
+    found = series_set(
+        given, id="shop", time="month", target="sold", past=["price"], static=["size", "kind"], future="sale"
+    )
+    assert found.statics == ("size", "kind=y")
+    np.testing.assert_array_equal(found.values[1][0, 1:], [20, 7, 1])
+    np.testing.assert_array_equal(found.future[0][:3, 0], [0, 1, 0])
+    given.loc[3, "size"] = 4
+    with pytest.raises(InputError, match="series 'a': 'size' is static, and not one value"):
+        series_set(given, id="shop", time="month", target="sold", static=["size"])
+
+
+def test_gaps_are_interpolated_and_ends_without_values_are_left_out() -> None:
+    given = frame(24)
+    given["sold"] = np.arange(24.0)
+    given.loc[[0, 7, 23], "sold"] = np.nan
+    found = series_set(given.drop(index=[4, 5]), id="shop", time="month", target="sold")
+    np.testing.assert_allclose(found.values[0][:, 0], np.arange(1.0, 23))
+    assert found.notes == (
+        "3 missing values interpolated (2 missing times among them)",
+        "1 time without a value at the end: forecasts begin after the last value",
+    )
+
+
+def test_future_columns_stand_after_the_last_value_or_in_a_frame_of_their_own() -> None:
+    given = frame(20, 14, sale=1.0)
+    given.loc[[18, 19, 32, 33], "sold"] = np.nan
+    found = series_set(given, id="shop", time="month", target="sold", future=["sale"])
+    assert [len(one) for one in found.values] == [18, 12]
+    assert [one.tolist() for one in found.ahead(2)] == [[[1.0], [1.0]]] * 2
+    with pytest.raises(InputError, match=r"'sale' of series 'a' end before 2011-09-01: pass future=, a frame with"):
+        found.ahead(3)
+    more = pd.concat([frame(23)[18:], frame(23)[18:].assign(shop="b")]).assign(sale=np.arange(10.0))
+    assert future_values(more, found, 3)[1][:, 0].tolist() == [5, 6, 7]
+    with pytest.raises(InputError, match="future has no values of series 'b' at 2011-09-01"):
+        future_values(more[:7], found, 3)
+    with pytest.raises(InputError, match="no column 'sale'"):
+        future_values(more.drop(columns="sale"), found, 3)
+    given.loc[3, "sale"] = np.nan
+    with pytest.raises(InputError, match="'sale' is known in advance, and missing at 2010-04-01: fill it"):
+        series_set(given, id="shop", time="month", target="sold", future=["sale"])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"a": np.r_[np.inf, np.ones(40)]}, "'target', row 0: is infinite"),
+        (np.ones((20, 2)), r"must be \(n,\), got \(20, 2\); pass several as a dict by name, or as a long"),
+        (["a", "b"], "'target', row 0: must be a number, not 'a'"),
+        (np.r_[np.ones(40), -2e150], r"row 40: is not between -1e\+150 and 1e\+150"),
+        (1e-310 * np.ones(9), "all values are below 1e-150 in size"),
+        ([10**400, 1, 2], r"is above 1e\+150"),
+        ([1 + 2j], "must be a number"),
+        ([True, False], "must be a number, not 'True'"),
+        ({1: np.ones(9), "1": np.ones(9)}, "two series have one name"),
+        ({}, "has no row"),
+        (np.full(9, np.nan), "'target' has no value"),
+    ],
+)
+def test_what_is_no_series_is_named(data: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        series_set(data)
+
+
+def test_frames_that_are_not_regular_are_named() -> None:
+    given = frame(20, 14)
+    columns = {"time": "month", "target": "sold"}
+    with pytest.raises(InputError, match="2010-07-01 occurs twice; name the column of the series with id="):
+        series_set(given, **columns)
+    with pytest.raises(InputError, match=r"series 'a': the time 2010-01-01 occurs twice$"):
+        series_set(pd.concat([given, given[:1]]), id="shop", **columns)
+    with pytest.raises(InputError, match="'shop', row 1: the name of the series is missing"):
+        series_set(given.assign(shop=["a", None, *["a"] * 32]), id="shop", **columns)
+    with pytest.raises(InputError, match="'month', row 0: the time '31/01/2010' is neither"):
+        series_set(given.assign(month="31/01/2010"), id="shop", **columns)
+    later = given["month"] + pd.to_timedelta((given["shop"] == "b").astype(int), unit="D")
+    with pytest.raises(InputError, match="series 'b': the times are not regular: 2010-07-02"):
+        series_set(given.assign(month=later), id="shop", **columns)
+    with pytest.raises(InputError, match="columns can be named for a data frame only"):
+        series_set(np.ones(20), target="y")
+
+
+def test_a_table_file(tmp_path: Path) -> None:
+    file = tmp_path / "data.csv"
+    file.write_text("Shop,day,sold,kind\nb,2024-01-02,2,x\nb,2024-01-01,1,x\n,2024-01-03,3,x\n")
+    columns = {"id": "shop", "time": "day", "target": "sold", "static": ["kind"]}
+    with pytest.raises(DataError, match=r"data\.csv':4: 'Shop' is empty"):
+        read_forecast_table(str(file), **columns)
+    file.write_text(file.read_text().replace("\n,2", "\nb,2"))
+    found, form = read_forecast_table(str(file), **columns)
+    assert (found.names, found.values[0].tolist(), form) == (("b",), [[1.0], [2.0], [3.0]], "")
+    file.write_text(file.read_text().replace("01-02,2", "01-02,many"))
+    with pytest.raises(DataError, match=r"data\.csv':2: 'sold' must be a number, not 'many'"):
+        read_forecast_table(str(file), **columns)
