@@ -62,9 +62,13 @@ def test_each_chapter_is_one_screen_and_its_first_drag_changes_a_number(visit: V
             handle.press("Home")
             settle(page)
             assert page.inner_text("#bar b.p") != prediction, chapter
-            handle.press("Delete")
+            if chapter in ("ids", "memory"):
+                page.click("#bar button")
+            else:
+                handle.press("Delete")
             settle(page)
             assert shown(page) == before, chapter
+            assert page.is_disabled("#bar button")
         for term in page.locator(".term").all():
             term.hover()
             assert page.locator(".lit").count(), f"{chapter}: {term.inner_text()}"

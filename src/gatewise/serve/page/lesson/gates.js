@@ -38,7 +38,6 @@ function mount(element, lesson) {
 		gate = name;
 		hold(null);
 	});
-	const free = el("button", { type: "button", onclick: () => hold(null) }, "Reset");
 	const does = el("span", { class: "muted" });
 
 	const [back, grip] = [svg("g", {}), svg("g", {})];
@@ -68,7 +67,7 @@ function mount(element, lesson) {
 			},
 		}),
 		why: ["A step from 0 to 1 has no gradient. The sigmoid has one everywhere, so Adam can learn when to forget."],
-		figure: el("div", {}, el("div", { class: "gaterow" }, gates.element, free), does, el("div", {}, curve.node),
+		figure: el("div", {}, gates.element, does, el("div", {}, curve.node),
 			el("div", { class: "over" }, cells, sentence.node)),
 		code: { keras: 'LSTM(100, recurrent_activation="sigmoid")', gatewise: '--set gate=sigmoid  # or gate=binary' },
 	});
@@ -148,7 +147,6 @@ function mount(element, lesson) {
 			gates.set(gate);
 			setText(which, GATES[gate].name);
 			setText(does, `${GATES[gate].name}: ${GATES[gate].does}. Its mean in this text is ${fmt(mean(before))}.`);
-			free.disabled = held() === null;
 			number.set(value, range);
 			setGrip(value, range);
 			drawCurve(run, value, t);

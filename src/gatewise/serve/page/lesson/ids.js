@@ -153,12 +153,13 @@ function mount(element, lesson) {
 		}));
 		const size = `${values.length} numbers from −${fmt(top)} to +${fmt(top)}`;
 		setText(rowName, `Row ${id.toLocaleString("en")} of the embedding is ${name}: ${size}`);
-		const words = id < FIRST_WORD ? [] : (nearest.get(id) ?? nearest.set(id, nearestWords(model, id)).get(id));
+		const words = id < FIRST_WORD ? [] : lesson.cached(`nearest ${id}`, () => nearestWords(model, id));
 		setText(near, words.length ? `Most similar rows: ${words.join(", ")}` : "\u00a0");
 	};
-	const nearest = new Map();
 
 	return {
+		isChanged: () => limit < MOST,
+		reset: () => (limit = MOST),
 		run: () => lesson.cached(`limit ${limit}`, () => model.run({ ids: readIds() })),
 		draw() {
 			const { ids, words } = lesson.encoded();

@@ -126,6 +126,8 @@ function mount(element, lesson) {
 
 	return {
 		run: () => run(count()),
+		isChanged: () => count() < most(),
+		reset: () => (pads = null),
 		draw() {
 			const n = count();
 			words.textContent = `${length - most()} ids`;

@@ -1,21 +1,21 @@
 // The frame of the lesson: its chapters, one at a time, and the state that they share: text, word, unit, changes.
 
-import { announce, el, fmt, oncePerFrame, safeText, setAttr, setText } from "../dom.js";
+import { announce, button, el, fmt, oncePerFrame, safeText, setAttr, setText } from "../dom.js";
 
 /** Texts by id: their name and the text; the first is that of the chapters. */
 export const TEXTS = [
 	["turn", "From bad to good", "A boring start, but the end of this film is excellent."],
 	["back", "From good to bad", "An excellent start, but the rest of the film is awful."],
-	["early", "One early word", "The worst thing about this film of the year is that it is so short."],
+	["early", "One early word", "The worst thing about this film is that it is so short."],
 	["not", "A negation", "This is not a bad film, and I was never bored."],
 ];
 const MAX_WORDS = 60; // that a figure shows
 const MAX_LENGTH = 2000; // characters of a text
 
 /**
- * chapters: [{id, title, short, bar, review, mount(element, lesson) -> {run, draw, show, hide}}]. short: the title in the list
+ * chapters: [{id, title, short, bar, review, mount(element, lesson) -> {run, isChanged, reset, draw, show, hide}}]. short: the title in the list
  * of chapters, if another; bar: false without text and prediction; review: its text is that of the tutorial. run(): the run
- * whose prediction is shown, if not that with the changes of the state. The chapter of the address is shown, else the first.
+ * whose prediction is shown, if not that with the changes of the state; isChanged(), reset(): of what it changes otherwise. The chapter of the address is shown, else the first.
  */
 export function createLesson(model, chapters, { nav, bar, main }) {
 	const state = { chapter: null, text: null, t: null, unit: null, changes: [] };
@@ -64,6 +64,11 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		},
 		/** The run whose prediction stands in the bar: a chapter can have its own. */
 		shown: () => current()?.view.run?.() ?? lesson.run(),
+		isChanged: () => state.changes.length > 0 || Boolean(current()?.view.isChanged?.()),
+		reset() {
+			current()?.view.reset?.();
+			lesson.set({ changes: [], unit: null });
+		},
 		show,
 		chapters,
 	};
@@ -133,12 +138,13 @@ function createBar(root, lesson) {
 	const options = [...TEXTS.map(([id, name]) => [id, name]), ["review", "The tutorial’s review"], ["own", "Your own text"]];
 	const select = el("select", { "aria-label": "Example" }, options.map(([value, name]) => el("option", { value }, name)));
 	const number = el("b", { class: "p" });
-	const label = el("span");
+	const label = el("span", { class: "label" });
 	const mark = el("span", { class: "mark" });
 	const ghost = el("span", { class: "mark ghost" });
 	const [negative, positive] = lesson.model.info.labels;
 	const scale = el("span", { class: "scale", "aria-hidden": "true" }, ghost, mark);
-	root.append(input, select, el("p", { class: "prediction" }, el("span", { class: "name" }, `P(${positive}) = `), number, scale, label));
+	const reset = button("Reset", { onclick: lesson.reset, title: "Take all changes of this chapter back" });
+	root.append(input, select, el("div", { class: "prediction" }, el("span", { class: "name" }, `P(${positive}) = `), number, scale, label, reset));
 	input.addEventListener("input", () => lesson.set({ text: input.value }));
 	select.addEventListener("change", () => {
 		const text = TEXTS.find(([id]) => id === select.value)?.[2];
@@ -158,6 +164,7 @@ function createBar(root, lesson) {
 		const [now, before] = [lesson.shown().probability, lesson.plain().probability];
 		if (number.textContent && number.textContent !== fmt(now)) announce(`P(${positive}) = ${fmt(now)}`);
 		setText(number, fmt(now));
+		reset.disabled = !lesson.isChanged();
 		setText(label, Math.abs(now - 0.5) <= 0.05 ? "undecided" : now > 0.5 ? positive : negative);
 		setAttr(root, "data-side", now > 0.5 ? "for" : "against");
 		mark.style.setProperty("left", `${100 * now}%`);
