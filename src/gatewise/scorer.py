@@ -192,7 +192,7 @@ def _raise_with_row(model: Model, inputs: list[Any], places: list[int]) -> None:
         try:
             model.logits([one])
         except InputError as error:
-            raise InputError(re.sub(r"^(text 1|input 0|row 0)(?=[:, ])", f"row {place}", str(error))) from None
+            raise InputError(re.sub("^row 0(?=[:, ])", f"row {place}", str(error))) from None
 
 
 @lru_cache(maxsize=_MODELS)

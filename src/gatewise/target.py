@@ -268,7 +268,7 @@ def check_logits(logits: Array) -> None:
     finite = [np.isfinite(one).all() for one in logits] if logits.dtype == object else np.isfinite(logits).all(axis=1)
     bad = np.flatnonzero(~np.asarray(finite, dtype=bool))
     if len(bad):
-        raise InputError(f"input {bad[0]}: the model overflows: a logit is not finite")
+        raise InputError(f"row {bad[0]}: the model overflows: a logit is not finite")
 
 
 def losses_of(z: Array, y: Array, task: Task) -> tuple[Array, Array]:

@@ -78,10 +78,10 @@ def test_a_row_of_lines_or_of_a_table(
     expected = tokens_model.explain("it was good").scores.tolist()
     for file, content in (("-", "the end\nit was good\n"), (tmp_path / "two.txt", None)):
         words = ("explain", "-m", tokens_folder, "-i", file, "--json")
-        shown = run(*words, "--row", 2, input=content)
+        shown = run(*words, "--row", 1, input=content)
         assert (json.loads(shown.stdout)["scores"], shown.stderr) == (expected, "")
-        assert run(*words, input=content).stderr == "gatewise: row 1 of 2; --row N chooses another\n"
-    found = run("explain", "-m", tokens_folder, "-i", reviews_csv, "--text", "review", "--row", 3, "--json")
+        assert run(*words, input=content).stderr == "gatewise: row 0 of 2; --row N chooses another\n"
+    found = run("explain", "-m", tokens_folder, "-i", reviews_csv, "--text", "review", "--row", 2, "--json")
     assert json.loads(found.stdout)["scores"] == tokens_model.explain("the film was good 2").scores.tolist()
 
 
@@ -103,11 +103,11 @@ def test_a_table_of_explanations(run: Run, tokens_model: Model, tokens_folder: P
 def test_series(
     run: Run, series_model: Model, series_folder: Path, series_file: Path, series: list[np.ndarray]
 ) -> None:
-    printed = run.json("explain", "-m", series_folder, "-i", series_file, "--row", 3)
+    printed = run.json("explain", "-m", series_folder, "-i", series_file, "--row", 2)
     found = series_model.explain(series[2])
     assert printed["scores"] == found.scores.tolist()
     assert printed["steps"] == [str(t + 1) for t in range(len(series[2]))]
-    shown = run("explain", "-m", series_folder, "-i", series_file, "--row", 3).stdout
+    shown = run("explain", "-m", series_folder, "-i", series_file, "--row", 2).stdout
     assert "when this step alone is removed" in shown
     assert "word" not in shown
 

@@ -50,7 +50,7 @@ def test_train_evaluate_predict_and_explain_a_wide_table(run: Run, tmp_path: Pat
     one, two = (run("predict", "-m", tmp_path / "m", "-i", path).stdout.splitlines() for path in (file, unlabelled))
     assert len(one) == 40
     assert one == two  # the labels are no step
-    done = run("explain", "-m", tmp_path / "m", "-i", unlabelled, "--row", 3)
+    done = run("explain", "-m", tmp_path / "m", "-i", unlabelled, "--row", 2)
     assert done.exit_code == 0, done.stderr
     short = write(tmp_path / "short.csv", ["a,b", "1,2"])
     with pytest.warns(UserWarning, match="the series have 2 steps, those of training 9; name a label or id column"):

@@ -193,7 +193,7 @@ def test_ucr_text(tmp_path: Path, separator: str) -> None:
     path = write(tmp_path, "made.tsv" if separator == "\t" else "made.txt", "\n".join(map(separator.join, rows)))
     assert is_series_file(path)
     data = read_series(path)
-    first = np.array([[0.5], [-1e-2], [3]], dtype=np.float32)
+    first = np.array([[0.5], [-1e-2], [3]])
     assert nan_lists(data.inputs) == [first.tolist(), [[None], [7]], [[1]]]
     assert data.labels == ["2", "-1", "2"]
     assert data.labelled().classes == ("-1", "2")

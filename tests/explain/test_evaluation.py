@@ -82,7 +82,7 @@ def test_mistakes_are_the_wrong_predictions_of_the_highest_confidence() -> None:
     p = np.exp(log_probabilities(logits))
     wrong = [(float(row.max()), n) for n, row in enumerate(p) if row.argmax() != truth[n]]
     expected = [n for _, n in sorted(wrong, key=lambda one: -one[0])][:20]
-    assert [one.row - 1 for one in report.mistakes] == expected
+    assert [one.row for one in report.mistakes] == expected
     first, n = report.mistakes[0], expected[0]
     assert first.excerpt == f"text {n}"
     assert (first.true, first.predicted) == ("abc"[truth[n]], "abc"[int(p[n].argmax())])
@@ -94,7 +94,7 @@ def test_a_threshold_decides_what_is_a_mistake() -> None:
     report = evaluation_report(
         Target(("no", "yes"), thresholds=(0.3,)), logits, np.array([0, 0, 1]), ["x"] * 3, [1] * 3
     )
-    assert [(one.row, one.predicted) for one in report.mistakes] == [(1, "yes")]
+    assert [(one.row, one.predicted) for one in report.mistakes] == [(0, "yes")]
     assert report.mistakes[0].probability == pytest.approx(1 / (1 + np.exp(0.5)))
 
 
@@ -116,7 +116,7 @@ def test_regression_has_the_largest_errors_in_its_unit() -> None:
     truth = rng.normal(30, 9, (60, 2))
     errors = rng.normal(0, 3, truth.shape)  # as in numbers_report
     assert abs(report.mistakes[0].error or 0) == pytest.approx(np.abs(errors).max())
-    assert report.mistakes[0].row == int(np.abs(errors).max(axis=1).argmax()) + 1
+    assert report.mistakes[0].row == int(np.abs(errors).max(axis=1).argmax())
     assert "price " in report.mistakes[0].true
     shown = text_of(report)
     assert "RMSE" in shown

@@ -97,9 +97,9 @@ def test_logits_that_are_not_finite_are_an_error_everywhere(tmp_path: Path) -> N
     model = load(tmp_path / "m")
     for call in (model.predict, model.predict_proba, model.logits, model.decision_function):
         call([fine])
-        with pytest.raises(InputError, match="input 1: the model overflows: a logit is not finite"):
+        with pytest.raises(InputError, match="row 1: the model overflows: a logit is not finite"):
             call([fine, TEXTS[0]])
-    with pytest.raises(InputError, match="input 0: the model overflows"):
+    with pytest.raises(InputError, match="row 0: the model overflows"):
         model.evaluate([TEXTS[0]], ["a"])
     dense = {name: model.parameters[name].copy() for name in ("dense.weight", "dense.bias")}
     dense["dense.bias"][:] = 3.4e38

@@ -76,10 +76,10 @@ def test_the_same_in_any_company_and_order(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "bad", "message"),
     [
-        ("keras", ["fine", "  \n"], "text 2 is empty"),
-        ("keras", ["a\ud800b"], "text 1"),
-        ("tokens", ["\u200b\x00"], "text 1"),
-        ("tokens", [b"bytes"], "text 1 is a bytes, not a string"),
+        ("keras", ["fine", "  \n"], "row 1 is empty"),
+        ("keras", ["a\ud800b"], "row 0"),
+        ("tokens", ["\u200b\x00"], "row 0"),
+        ("tokens", [b"bytes"], "row 0 is a bytes, not a string"),
         ("series", [np.ones((2, 2))], "row 0 has 2 channels, but the model reads 3"),
         ("series", [np.ones((2, 3)), [[1, 2, np.inf]]], "row 1, step 0, channel 2: inf is not finite"),
     ],

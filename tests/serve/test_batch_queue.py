@@ -242,4 +242,4 @@ def test_an_input_that_overflows_is_its_own_clients_error(models: dict[str, Mode
     assert np.isfinite(fine.outcome.values).all()
     assert isinstance(overflows.outcome, HTTPError)
     assert (overflows.outcome.status, overflows.outcome.code) == (400, "overflow")
-    assert "input 1: the model overflows" in overflows.outcome.message
+    assert "row 1: the model overflows" in overflows.outcome.message

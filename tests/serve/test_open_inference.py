@@ -224,7 +224,7 @@ def test_tritons_client_gets_errors(triton: Any) -> None:
 
     tensor = client.InferInput("text", [1], "BYTES")
     tensor.set_data_from_numpy(np.array([b" "], dtype=object))
-    with pytest.raises(InferenceServerException, match="text 1 is empty"):
+    with pytest.raises(InferenceServerException, match="row 0 is empty"):
         triton.infer("reviews", [tensor])
     with pytest.raises(InferenceServerException, match="no model of that name"):
         triton.infer("none", [tensor])

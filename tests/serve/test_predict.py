@@ -111,7 +111,7 @@ def test_messages_name_what_the_model_reads(port: int, model: str, one: str, sev
     ):
         assert post(port, "/predict", {**request, "model": model}).error["message"] == message
     message = post(port, "/predict", {"inputs": ["good", "bad\ud800"]}).error["message"]
-    assert re.search(r"text 2.*U\+D800 at character 3", message)
+    assert re.search(r"row 1.*U\+D800 at character 3", message)
 
 
 def test_an_unknown_model(port: int) -> None:

@@ -39,5 +39,5 @@ def test_it_is_saved_and_checked() -> None:
     assert all((again.encode(text) == encoding.encode(text)).all() for text in TEXTS)
     with pytest.raises(ModelFileError, match=r"vocabulary\.json"):
         encoding_from(config, lambda _: b'["a", 1]')
-    with pytest.raises(InputError, match=r"text 2: .* lone surrogate"):
+    with pytest.raises(InputError, match=r"row 1: .* lone surrogate"):
         encoding.encode_batch(["a", "\ud800"])

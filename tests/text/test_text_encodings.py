@@ -61,7 +61,7 @@ def test_a_lone_surrogate_is_refused_with_its_place(encoding: KerasEncoding | To
     for call in (encoding.encode, encoding.tokenize):
         with pytest.raises(InputError, match=r"lone surrogate U\+D[8C]00 at character 5$"):
             call(text)
-    with pytest.raises(InputError, match=r"^text 2: .*lone surrogate"):
+    with pytest.raises(InputError, match=r"^row 1: .*lone surrogate"):
         encoding.encode_batch(["good", text])
 
 
@@ -174,9 +174,9 @@ def test_caps_are_errors_and_never_a_silent_cut() -> None:
     with pytest.raises(InputError, match="21 characters; the limit is 20"):
         encoding.encode("good film good film  ")
     short = TokenEncoding(encoding.tokenizer, max_tokens=3)
-    with pytest.raises(InputError, match="text 2: the text has 4 tokens; the limit is 3"):
+    with pytest.raises(InputError, match="row 1: the text has 4 tokens; the limit is 3"):
         short.encode_batch(["good good film", "a b c d"])
-    with pytest.raises(InputError, match="text 2: the text has 21 characters"):
+    with pytest.raises(InputError, match="row 1: the text has 21 characters"):
         TokenEncoding.fit(["good", "a" * 21], max_characters=20)
 
 

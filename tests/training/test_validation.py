@@ -161,7 +161,7 @@ def different_labels(data: Labelled) -> str:
 def test_equal_texts_with_different_labels() -> None:
     texts = ["a b", "c  d", "e f", "C d", "e f", "g", "c d"]  # "c d" thrice, with two labels; "e f" twice, with one
     found = different_labels(Labelled.of(texts, ["x", "x", "y", "y", "y", "x", "x"]))
-    assert found == "3 rows are equal texts with different labels, 1 different text; the first are rows 2 and 4"
+    assert found == "3 rows are equal texts with different labels, 1 different text; the first are rows 1 and 3"
     several = Labelled.of(["a", "b", "a"], [["x"], ["x"], ["x", "y"]], task="multilabel")
     assert different_labels(several).startswith("2 rows are equal texts with different labels")
     assert different_labels(Labelled.of(["a", "b", "a"], [["x", "y"], ["x"], ["y", "x"]], task="multilabel")) == ""
@@ -176,7 +176,7 @@ def test_rows_are_numbered_as_given_and_validation_rows_do_not_count() -> None:
     texts[50], labels[50], weights[:30] = texts[40], 1 - labels[40], 0
     assert messages(texts, labels, sample_weight=weights) == [
         "30 rows are few: below 50, accuracy and probabilities are rough estimates",
-        "2 rows are equal texts with different labels, 1 different text; the first are rows 41 and 51",
+        "2 rows are equal texts with different labels, 1 different text; the first are rows 40 and 50",
     ]
     few, others = made_reviews(40, 5), made_reviews(40, 6)
     assert messages(few, validation=others) == [
@@ -229,7 +229,7 @@ def test_rows_in_both_parts() -> None:
         warn_about_overlap(train, other, "test")
         warn_about_overlap(train, other.take([0, 2]), "test")
     assert [str(one.message) for one in caught] == [
-        "2 of 4 rows of the test set are equal to training rows, the first is row 2: scores on this set are higher "
+        "2 of 4 rows of the test set are equal to training rows, the first is row 1: scores on this set are higher "
         "than on new data"
     ]
 

@@ -110,6 +110,8 @@ def main() -> None:
 
 def _run() -> None:
     warnings.showwarning = _show_warning
+    if any(action == "error" for action, *_ in warnings.filters):  # a warning of gatewise is a line here, no traceback
+        warnings.filterwarnings("default", module="gatewise")
     if missing := prepare_streams():
         _end(missing)
     for stream in (sys.stdout, sys.stderr):

@@ -51,7 +51,8 @@ _NAME = re.compile(r"part-(\d{5,})-(\d{5,})\.[a-z.]+")
 @dataclass
 class BulkPrediction:
     """Predicts the rows of `reader` into tables. every: a column of probabilities per class. keep: the input columns to
-    write; () for all. explain: of an input, for columns of tokens and attributions. n: the number of rows so far.
+    write; () for all. escape: as of `write_table`. explain: of an input, for columns of tokens and attributions. n: the
+    number of rows so far.
     """
 
     model: Model
@@ -59,6 +60,7 @@ class BulkPrediction:
     every: bool = True
     keep: Sequence[str] = ()
     overwrite: bool = False
+    escape: bool = False
     explain: Callable[[Any], Explanation] | None = None
     n: int = field(init=False, default=0)
     began: float = field(init=False, default_factory=time.monotonic)
@@ -96,7 +98,8 @@ class BulkPrediction:
             formats = ", ".join(suffix[1:] for suffix in _SUFFIXES)
             raise InputError(f"--format must be one of {formats}, not {quote(suffix[1:])}")
         state = {"ray": False, **identity, "inputs": [_digest(path) for path in reader.paths]}
-        state |= {"probabilities": self.every, "keep": self.keep, "format": suffix, "rows-per-file": rows_per_file}
+        state |= {"probabilities": self.every, "keep": self.keep, "escape": self.escape}
+        state |= {"format": suffix, "rows-per-file": rows_per_file}
         if check_folder(out) and not self.overwrite:
             _check_state(out, state)
         names = map(_NAME.fullmatch, os.listdir(out) if out.is_dir() and not self.overwrite else [])
@@ -144,7 +147,7 @@ class BulkPrediction:
         begun = next(joined)
         begin()
         with (
-            write_table(out, output.columns, header=output.header, schema=table.schema) as writer,
+            write_table(out, output.columns, header=output.header, schema=table.schema, escape=self.escape) as writer,
             _progress() or nullcontext() as progress,
         ):
             task = progress and progress.add_task("", total=1.0 if self.reader.done is not None else None)

@@ -1,18 +1,23 @@
-"""`gatewise data`: the size, classes and lengths of a data source; downloads IMDB if needed."""
+"""`gatewise data`: the size, classes and lengths of a data source, and its mistakes; downloads IMDB if needed."""
 
 from __future__ import annotations
 
+import sys
+import warnings
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli import options
 from gatewise.cli.inputs import columns, read_source, table_of
-from gatewise.cli.options import command
+from gatewise.cli.options import command, flag
 from gatewise.cli.output import console, plain_table, print_json
-from gatewise.errors import printable
+from gatewise.errors import GatewiseError, printable
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
 
+_CHECK = "Look for mistakes: suspect labels, nearly equal classes, duplicates, constant columns, leaked labels."
+_LEAST, _SHOWN = 10, 20  # suspect labels
 LENGTHS = {"min": 0, "median": 50, "p90": 90, "max": 100}  # percentiles
 
 
@@ -22,6 +27,7 @@ LENGTHS = {"min": 0, "median": 50, "p90": 90, "max": 100}  # percentiles
 @columns(
     *("text", "label", "task", "label_separator", "time", "series", "id", "layout", "delimiter", "skip_bad_rows"),
 )
+@flag("--check", help=_CHECK)
 @options.json_option
 def data(given: Any) -> None:
     """Describe a data source: origin, number of examples per class, lengths. Downloads IMDB if needed.
@@ -32,10 +38,17 @@ def data(given: Any) -> None:
     gatewise data reviews.csv --text review --label sentiment
     gatewise data reviews.csv --text review --label price --task regression
     gatewise data gestures.csv --series --id id --time second
+    gatewise data reviews.csv --text review --label sentiment --check
     """
-    splits = read_source(given.sources, given.data, table_of(given))
+    with warnings.catch_warnings(record=True) if given.check else nullcontext([]) as said:
+        if given.check:
+            warnings.simplefilter("always")
+        splits = read_source(given.sources, given.data, table_of(given))
     parts = {"train": splits.train, **({"test": splits.test} if splits.test else {})}
     described = {name: _describe(part) for name, part in parts.items()}
+    if given.check:
+        described["train"]["findings"] = [*(str(one.message) for one in said), *findings(splits.train)]
+        described["train"]["suspect_labels"] = [one._asdict() for one in _suspect_labels(splits.train)]
     if given.as_json:
         print_json({"source": " ".join(given.sources), "note": splits.note, **described})
         return
@@ -57,6 +70,54 @@ def data(given: Any) -> None:
             span = f"mean {found['mean']:.6g}, from {found['min']:.6g} to {found['max']:.6g}"
             print(f"{f'{name}  ' if len(parts) > 1 else ''}{printable(number, 30)}: {span}")
     print(f"\nlengths in {'words separated by spaces' if splits.train.kind == 'text' else 'steps'}")
+    if given.check:
+        _print_check(described["train"])
+
+
+def findings(part: Labelled) -> list[str]:
+    """What is probably a mistake in the data, apart from what reading them warned about."""
+    import numpy as np
+
+    from gatewise.training.data_checks import different_labels, imbalance, single_rows
+
+    found = [single_rows(part), different_labels(part, np.arange(len(part))), imbalance(part)]
+    if repeated := len(part) - len(np.unique(part.keys)):
+        found.append(f"{repeated:,} of {len(part):,} rows are equal to an earlier one")
+    if part.kind == "series":
+        steps = min(map(len, part.inputs))
+        values = np.stack([series[:steps] for series in part.inputs])  # (n, steps, channels)
+        constant = np.argwhere((values == values[:1]).all(axis=0))
+        found += [
+            f"step {step} of channel {channel} is {values[0, step, channel]:.6g} in each series"
+            for step, channel in constant[:5].tolist()
+        ]
+    return [one for one in found if one]
+
+
+def _suspect_labels(part: Labelled) -> list[Any]:
+    """A twentieth of the rows, at most, with the most suspect labels; none where they cannot be ranked."""
+    from gatewise.training.suspect_labels import suspect_labels
+
+    try:
+        return suspect_labels(part)[: max(_LEAST, len(part) // 20)]
+    except GatewiseError as error:
+        print(f"gatewise: no suspect labels: {error}", file=sys.stderr)
+        return []
+
+
+def _print_check(described: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    print()
+    for one in described["findings"] or ["no finding"]:
+        print(f"check  {printable(one, 500)}")
+    if suspects := described["suspect_labels"]:
+        print(f"check  {len(suspects):,} labels that models of the other rows find least probable; the first are")
+        shown = plain_table("row", "label", "predicted", "probability", "text", left=3)
+        for one in suspects[:_SHOWN]:
+            names = (Text(printable(one[name], 30)) for name in ("label", "predicted"))
+            shown.add_row(f"{one['row']:,}", *names, f"{one['probability']:.4f}", Text(printable(one["excerpt"], 60)))
+        console().print(shown)
 
 
 def _describe(part: Labelled) -> dict[str, Any]:

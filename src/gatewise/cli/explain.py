@@ -57,7 +57,7 @@ _CHANGES, _DIRECTIONS = "Interventions", click.Choice(("forward", "backward"))
 @options.texts_argument
 @options.model_option
 @options.input_option
-@option("--row", metavar="N", type=click.IntRange(1), help="Row of the files. Default: 1.")
+@option("--row", metavar="N", type=click.IntRange(0), help="Row of the files, from 0. Default: 0.")
 @option("--method", metavar="NAME", help=_METHOD)
 @option("--baseline", metavar="NAME", help=_BASELINE)
 @option("--target", metavar="CLASS", help=_TARGET)
@@ -248,12 +248,12 @@ def _item(model: Model, given: Any) -> Any:
         raise InputError("--row is the number of a row in a file: give a file with -i")
     with open_inputs(model, given) as found:
         inputs = list(found)
-    row = given.row or 1
-    if row > len(inputs):
-        raise InputError(f"--row must be from 1 to {len(inputs):,}, not {row}")
+    row = given.row or 0
+    if row >= len(inputs):
+        raise InputError(f"--row must be from 0 to {len(inputs) - 1:,}, not {row}")
     if len(inputs) > 1 and given.row is None:
-        print(f"gatewise: row 1 of {len(inputs):,}; --row N chooses another", file=sys.stderr)
-    return inputs[row - 1]
+        print(f"gatewise: row 0 of {len(inputs):,}; --row N chooses another", file=sys.stderr)
+    return inputs[row]
 
 
 def _tutorial_review(data: str | None) -> str:

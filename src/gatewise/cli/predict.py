@@ -27,6 +27,7 @@ _OUT = (
 )
 _LINES = "Read every line of stdin as one text, even if the lines look like a table."
 _KEEP = "With -o: input column to write; repeat the option for more columns. Default: all."
+_ESCAPE = "With -o, in .csv and .tsv: write an apostrophe before cells that a spreadsheet would run (= + - @)."
 _PART = (
     "Predict share K of N shares of the rows, for example 3/16. Start N processes with the same FOLDER/, one per share."
 )
@@ -43,6 +44,7 @@ _FOLDER = "Output folder, -o FOLDER/"
 @option("-o", "--out", metavar="FILE|FOLDER/", help=_OUT)
 @option("--keep", metavar="COLUMN", multiple=True, help=_KEEP)
 @option("--probabilities", type=click.Choice(("top", "all")), default="all", metavar="top|all", help=_PROBABILITIES)
+@flag("--escape-formulas", help=_ESCAPE)
 @flag("--overwrite", help="With -o: replace the output if it exists.")
 @flag("--lines", help=_LINES)
 @options.precision_option
@@ -68,7 +70,7 @@ def predict(given: Any) -> None:
     if given.lines and (table.text or table.delimiter or not of_stdin):
         raise InputError("--lines is for the lines of stdin (-i -), without --text and --delimiter")
     if out is None:
-        for name in ("keep", "overwrite", "part", "rows_per_file", "format", "ray", "workers"):
+        for name in ("keep", "escape_formulas", "overwrite", "part", "rows_per_file", "format", "ray", "workers"):
             if getattr(given, name):
                 raise InputError(f"--{name.replace('_', '-')} is for an output: give -o")
         if given.probabilities == "top":
@@ -120,7 +122,7 @@ def _write(model: Model, given: Any, table: TableOptions) -> dict[str, Any]:
         result = {"n": n}
     else:
         with table.rows(model, given.files, given.lines) as reader:
-            bulk = BulkPrediction(model, reader, every, given.keep, given.overwrite)
+            bulk = BulkPrediction(model, reader, every, given.keep, given.overwrite, given.escape_formulas)
             if folder:
                 identity = {
                     "model": model.manifest_sha256,

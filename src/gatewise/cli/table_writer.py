@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, time
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gatewise.cli.output import check_overwrite
+from gatewise.data.columns import NUMBER
 from gatewise.data.tables import DELIMITERS
 from gatewise.errors import DataError, InputError, printable, quote, required
 from gatewise.storage.atomic import reason, scratch
@@ -28,6 +30,7 @@ from gatewise.system.files import sync_folder
 _JSON = (".jsonl", ".ndjson")
 _ROW_GROUP = 16 << 20  # bytes of a row group of a Parquet file
 _COMPARED_AT_ONCE = {str, int, float, type(None)}  # types of values in a list
+_FORMULA = re.compile(rf"(?!{NUMBER.pattern}$)[=+\-@\t\r]", re.I)
 WRITABLE = (*DELIMITERS, *_JSON, ".parquet")
 
 
@@ -56,18 +59,24 @@ def check_output(out: Path, inputs: Sequence[str], overwrite: bool) -> None:
 
 @contextmanager
 def write_table(
-    out: str | Path, columns: Sequence[str], *, header: Sequence[str] | None = None, schema: Any = None
+    out: str | Path,
+    columns: Sequence[str],
+    *,
+    header: Sequence[str] | None = None,
+    schema: Any = None,
+    escape: bool = False,
 ) -> Iterator[TableWriter]:
     """A writer of the table `out`, which appears at the end of the block; an error in the block leaves nothing.
 
     columns: the keys of the rows, in order. header: their names in the file, if they differ. schema: PyArrow types of
-    some of the columns, if they are known. Raises DataError if the file cannot be written.
+    some of the columns, if they are known. escape: in CSV, an apostrophe before each cell that a spreadsheet would run:
+    what begins with = + - @ or a tab and is not a number. Raises DataError if the file cannot be written.
     """
     path = Path(out)
     try:
         with scratch(path.parent) as unfinished:
             with open(unfinished, "r+b") as file:
-                writer = TableWriter(path, file, columns, header or columns, schema)
+                writer = TableWriter(path, file, columns, header or columns, schema, escape)
                 try:
                     yield writer
                 except BaseException:
@@ -87,9 +96,15 @@ class TableWriter:
     """Writes rows to an open file, a table in the format of the suffix of `out`; see `write_table`."""
 
     def __init__(
-        self, out: Path, file: IO[bytes], columns: Sequence[str], header: Sequence[str], schema: Any = None
+        self,
+        out: Path,
+        file: IO[bytes],
+        columns: Sequence[str],
+        header: Sequence[str],
+        schema: Any = None,
+        escape: bool = False,
     ) -> None:
-        self.out, self.columns = out, list(columns)
+        self.out, self.columns, self.escape = out, list(columns), escape
         self.suffix, compressed = written_format(out)
         self._file: Any = gzip.GzipFile("", "wb", 6, file, mtime=0) if compressed else file
         self._schema: Any = schema
@@ -108,17 +123,20 @@ class TableWriter:
             return
         try:
             if self.suffix in DELIMITERS:
-                raw = self._csv([[_cell(row.get(name)) for name in self.columns] for row in rows])
+                cells = [[_cell(row.get(name)) for name in self.columns] for row in rows]
+                if self.escape:
+                    cells = [[f"'{cell}" if _FORMULA.match(cell) else cell for cell in row] for row in cells]
+                raw = self._csv(cells)
             elif self.suffix in _JSON:
                 lines = [json.dumps(_jsonable(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
                 raw = "".join(lines).encode("utf-8", "surrogatepass")
             else:
                 self._write_batch(rows)
                 return
-        except _BytesFound:
+        except _Unwritable as error:
             name = next(name for row in rows for name in row if _has_bytes(row[name]))
             raise DataError(
-                f"{quote(self.out, 200)}: column {quote(name)} has bytes, which {self.suffix} cannot hold: "
+                f"{quote(self.out, 200)}: column {quote(name)} has {error}, which {self.suffix} cannot hold: "
                 "write .parquet instead, or leave the column out"
             ) from None
         self._file.write(raw)
@@ -208,26 +226,28 @@ class TableWriter:
         )
 
 
-class _BytesFound(ValueError):
-    """Bytes among the values of a text format."""
+class _Unwritable(ValueError):
+    """A value that a text format cannot hold, as a noun."""
 
 
 def _has_bytes(value: Any) -> bool:
     try:
         _cell(value)
-    except _BytesFound:
+    except _Unwritable:
         return True
     return False
 
 
 def _cell(value: Any) -> str:
-    """A value in a CSV field. Raises _BytesFound."""
+    """A value in a CSV field. Raises _Unwritable."""
     if isinstance(value, str):
+        if "\0" in value:  # readers of CSV end there, or refuse it
+            raise _Unwritable("a NUL character")
         return value
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bytes):
-        raise _BytesFound
+        raise _Unwritable("bytes")
     if isinstance(value, bool | list | tuple | dict):
         return json.dumps(_jsonable(value), ensure_ascii=False)
     return value.isoformat() if isinstance(value, date | datetime | time) else str(value)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 from gatewise.data.tables import DELIMITER_NAMES, Read, Skip, Table, sample_rows
-from gatewise.errors import DataError, InputError, quote
+from gatewise.errors import DataError, DataWarning, InputError, quote
 from gatewise.storage.streams import STDIN, Stream
 
 _KNOWN = {"text", "label"}  # the columns that are read where no option names others
@@ -19,8 +20,9 @@ _REGULAR = 0.9  # the part of the rows with as many fields as the header
 def open_lines(source: str | Path, refuse_tables: bool = False) -> Table:
     """A text file, or "-" for stdin, as a table with the column text: one text per line.
 
-    Blank lines at the end do not count. refuse_tables: what begins like a table on stdin raises InputError. Only what
-    has arrived is looked at, without waiting for more. Raises DataError for a file that is not UTF-8 or has no text.
+    A blank line is left out, with a warning if a text follows. refuse_tables: what begins like a table on stdin raises
+    InputError. Only what has arrived is looked at, without waiting for more. Raises DataError for a file that is not
+    UTF-8 or has no text.
     """
     stream = Stream(source)
     stream.check_text()
@@ -29,7 +31,7 @@ def open_lines(source: str | Path, refuse_tables: bool = False) -> Table:
         _refuse_table(stream, stream.peek().decode("utf-8", "replace"))
 
     def read(skip: Skip) -> Read:
-        blank: list[int] = []  # lines, which are bad rows if a text follows
+        blank = 0  # the first blank line
         empty, begin = True, ""
         for line in stream.lines():
             number, skipped, problem = stream.line, skip(), stream.problem
@@ -38,10 +40,12 @@ def open_lines(source: str | Path, refuse_tables: bool = False) -> Table:
                 begin += line
                 _refuse_table(stream, begin)
             if not problem and not line.strip():
-                blank += [] if skipped else [number]
+                blank = blank or number
                 continue
-            yield from ((before, "the text is empty") for before in blank)
-            blank.clear()
+            if blank > 0:
+                what = "a blank line has no prediction; others neither, without a warning"
+                warnings.warn(f"{stream.where}:{blank}: {what}", DataWarning, stacklevel=2)
+                blank = -1
             empty = False
             if not skipped:
                 yield problem or (number, {"text": line.rstrip("\r\n")})

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.frames import is_finite, is_missing, joined_texts
+from gatewise.data.inputs import LARGEST
 from gatewise.data.rows import Rows
 from gatewise.data.suspects import INDEX, LABELS
 from gatewise.data.tables import Table, open_table, table_suffix
@@ -31,7 +32,6 @@ from gatewise.types import ColumnNames, Task
 NUMBER = re.compile(r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?nan|[+-]?inf(inity)?|\?)\s*", re.I)
 _MISSING = {"", "?", "na", "nan", "null", "none", "n/a"}
 _BINARY = {"0": 0, "1": 1, "false": 0, "true": 1, "0.0": 0, "1.0": 1}
-_LARGEST = float(np.finfo(np.float32).max)
 _MAX_BAD = 1_000  # bad rows, after which reading stops unless they are skipped
 _SHOWN = 5
 _LISTED = ("file", "line", "reason")  # of a bad row
@@ -138,9 +138,9 @@ class Columns(ColumnNames):
                 if self.rest and (extra := [name for name in row if name not in known]):
                     cells.fail(n, f"the key {quote(extra[0], 40)} is not in the first record")
             hint = "; name a label or id column" * self.rest
-            inputs += list(np.stack([cells.numbers(name, hint=hint, limit=_LARGEST) for name in self.values], axis=1))
+            inputs += list(np.stack([cells.numbers(name, hint=hint, limit=LARGEST) for name in self.values], axis=1))
         if not self.text and self.time is None:
-            inputs = [trim(row[:, None].astype(np.float32)) for row in inputs]
+            inputs = [trim(row[:, None]) for row in inputs]
             for n, series in enumerate(inputs):
                 if not len(series):
                     cells.fail(n, "the series has no value")

@@ -19,6 +19,7 @@ from gatewise.data.frames import (
     frame_arrays,
     frame_columns,
     is_frame,
+    is_missing,
     listed,
     not_a_text,
     texts_of,
@@ -32,6 +33,9 @@ Series = NDArray[np.float32]
 Layout = Literal["time-first", "channels-first"]
 """Order of the last two dimensions: (n, steps, channels), or (n, channels, steps) as in aeon."""
 
+LARGEST = float(np.finfo(np.float32).max)
+_ROUNDED = 0.01  # of the standard deviation of a channel, that float32 may round
+_NOISE = 1e-13  # of the largest value: of a constant, computed in float64
 _SAY = "pass layout='time-first' for (n, steps, channels) or layout='channels-first' for (n, channels, steps)"
 
 
@@ -94,6 +98,12 @@ def convert_rows(values: Any, name: str) -> list[Any]:
         return list(values)
     if is_frame(values):
         columns = frame_columns(values)
+        for column, cells in columns.items():
+            if len(cells) and hasattr(cells[0], "__len__") and not isinstance(cells[0], str | bytes | list | tuple):
+                raise InputError(
+                    f"{name}: a nested data frame: each cell of {quote(column, 40)} is {described(cells[0])}: pass an "
+                    "array (n, channels, steps) with layout='channels-first', or a list of arrays (steps, channels)"
+                )
         if len(columns) != 1:
             first = f", for example df[{next(iter(columns))!r}]" if columns else ""
             raise InputError(f"{name}: a data frame with columns {listed(columns)}: pass one column{first}")
@@ -118,11 +128,10 @@ def convert_rows(values: Any, name: str) -> list[Any]:
 
 def _are_series(rows: Any) -> bool:
     """Whether it is an array or a data frame of numbers, or its first row is an array or a list of numbers."""
-    if is_frame(rows):
-        first = [column[:1] for column in frame_columns(rows).values()]
-        return len(first) > 1 and all(
-            isinstance(value, int | float | np.number) for column in first for value in column
-        )
+    if is_frame(rows):  # of one series per row, if most of its columns hold numbers
+        found = [next((one for one in column if not is_missing(one)), None) for column in frame_columns(rows).values()]
+        numbers = sum(isinstance(one, int | float | np.number) or one is None for one in found)
+        return len(found) > 1 and 2 * numbers > len(found)
     if isinstance(rows, np.ndarray) and rows.dtype.kind != "O":
         return rows.ndim > 1 and rows.dtype.kind not in "UTS"
     row = next(iter(rows), None)
@@ -152,10 +161,10 @@ def series_of(inputs: Any, layout: str | None = None, channels: int | None = Non
     dtype = getattr(inputs, "dtype", None)
     arrays = isinstance(dtype, np.dtype) and dtype.kind == "O" and inputs.ndim == 1  # as a column of a data frame
     if not arrays and (is_frame(inputs) or hasattr(inputs, "__array__")):
-        return _from_array(_floats(inputs, None, layout), layout, channels)
+        return _from_array(_numbers(inputs, None, layout), layout, channels)
     rows = list(inputs) if isinstance(inputs, Iterable) else [inputs]
     if not arrays and rows and all(isinstance(row, int | float | complex | np.generic | None) for row in rows):
-        return _from_array(_floats(rows, None), layout, channels)  # a list of numbers
+        return _from_array(_numbers(rows, None), layout, channels)  # a list of numbers
     return _from_rows(rows, layout, channels)
 
 
@@ -164,7 +173,7 @@ def one_series(item: Any, channels: int) -> Series:
 
     Raises InputError for another shape. Other errors as `series_of`.
     """
-    array = _floats(item, 0)
+    array = _numbers(item, 0).astype(np.float32)
     if array.ndim == 1 and channels == 1:
         array = array[:, None]
     if array.ndim != 2 or array.shape[1] != channels or not len(array):
@@ -185,7 +194,7 @@ def describe_series(inputs: Sequence[Series]) -> str:
     return f"{counted(channels, 'channel')}, {steps}{more}"
 
 
-def _from_array(array: Series, layout: str | None, channels: int | None) -> list[Series]:
+def _from_array(array: NDArray[Any], layout: str | None, channels: int | None) -> list[Series]:
     if array.ndim == 1 and channels is None:
         steps = counted(len(array), "step")
         raise InputError(f"got one series of {steps}; pass several: (n, steps) or a list of arrays")
@@ -209,7 +218,7 @@ def _from_array(array: Series, layout: str | None, channels: int | None) -> list
 
 
 def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> list[Series]:
-    found = [_floats(row, number, layout) for number, row in enumerate(rows)]
+    found = [_numbers(row, number, layout) for number, row in enumerate(rows)]
     frames = [is_frame(row) for row in rows]
     for number, array in enumerate(found):
         if array.ndim not in (1, 2):
@@ -219,7 +228,7 @@ def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> lis
         first, second = ({shape[axis] for shape in shapes} for axis in (0, 1))
         if len(first) == 1 and (len(second) > 1 or max(first) <= max(second)) and second != {1}:
             raise InputError(f"arrays {shapes[0]} may have channels first: {_SAY}")
-    out: list[Series] = []
+    out: list[NDArray[Any]] = []
     for number, (array, frame) in enumerate(zip(found, frames, strict=True)):
         if array.ndim == 1:
             array = array[:, None]
@@ -234,11 +243,11 @@ def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> lis
             look = "; it seems to have channels first" if array.shape[0] == expected else ""
             has = counted(array.shape[1], "channel")
             raise InputError(f"row {number} has {has}, but {whose}{look}; a series is (steps, channels)")
-    return out
+    return rounded(out) if channels is None else [one.astype(np.float32) for one in out]
 
 
-def _floats(values: Any, row: int | None, layout: str | None = None) -> Series:
-    """As float32. row: the number of the series, None if `values` holds all of them."""
+def _numbers(values: Any, row: int | None, layout: str | None = None) -> NDArray[Any]:
+    """As an array of numbers that float32 can hold. row: of the series, None if `values` holds all of them."""
     array: Any = values
     if is_frame(values):
         columns = frame_arrays(values)
@@ -247,7 +256,7 @@ def _floats(values: Any, row: int | None, layout: str | None = None) -> Series:
             if column.dtype.kind == "O" and all(value is None or type(value) in (int, float) for value in column):
                 columns[name] = column = column.astype(np.float64)  # None is a missing value
             if column.dtype.kind not in "fiu":
-                raise InputError(f"column {quote(name, 40)} of the data frame holds no numbers, but {column.dtype}")
+                raise InputError(f"column {quote(name, 40)} of the data frame holds {_held(column)}, not numbers")
         array = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(values), 0))
     if isinstance(array, np.ma.MaskedArray):
         array = np.ma.filled(array.astype(np.float64), np.nan) if array.dtype.kind in "fiu" else array.data
@@ -266,14 +275,40 @@ def _floats(values: Any, row: int | None, layout: str | None = None) -> Series:
     elif kind not in "fiu":
         word = {"c": "complex numbers", "b": "boolean values", "U": "texts", "S": "bytes"}.get(kind, f"{array.dtype}")
         raise InputError(f"{where}: series must be real numbers, got {word}")
-    with np.errstate(over="ignore"):
-        out: Series = array.astype(np.float32)
-    if np.isinf(out).any():
-        place = tuple(int(n) for n in np.argwhere(np.isinf(out))[0])
+    if (bad := ~np.isfinite(array) & ~np.isnan(array)).any() or (bad := np.abs(array) > LARGEST).any():
+        place = tuple(int(n) for n in np.argwhere(bad)[0])
         big = np.isfinite(array[place])
         raise InputError(
             f"{_where(row, place, layout)}: {array[place]} is {'too large for float32' if big else 'not finite'}"
         )
+    return np.asarray(array)
+
+
+def _held(column: NDArray[Any]) -> str:
+    """What a column holds that has no numbers."""
+    kinds = {"M": "dates", "m": "durations", "b": "True and False", "U": "texts", "S": "bytes"}
+    first = next((one for one in column.tolist() if not is_missing(one)), None)
+    return kinds.get(column.dtype.kind) or (f"{column.dtype}" if first is None else described(first))
+
+
+def rounded(series: Sequence[NDArray[Any]]) -> list[Series]:
+    """Series (steps, channels) as float32. Raises InputError for a channel whose values differ by less than float32
+    keeps apart: 100,000,000 and 100,000,001 would be equal.
+    """
+    if all(one.dtype == np.float32 for one in series):
+        return list(series)
+    out = [one.astype(np.float32) for one in series]
+    exact = np.concatenate([one.reshape(-1, one.shape[-1]) for one in series]).astype(np.float64)  # (N, channels)
+    errors = np.concatenate(out) - exact
+    for channel, (values, lost) in enumerate(zip(exact.T, errors.T, strict=True)):
+        known = ~np.isnan(values)
+        peak, error = np.abs(values[known]).max(initial=0), np.abs(lost[known]).max(initial=0)
+        spread = (values[known] - values[known][:1]).std() if error else 0.0
+        if _NOISE * peak < spread < error / _ROUNDED:
+            raise InputError(
+                f"channel {channel}: values near {peak:.3g} differ by about {spread:.3g}, and float32 keeps "
+                f"{float(np.spacing(np.float32(peak))):.3g} apart: subtract an offset from this channel first"
+            )
     return out
 
 

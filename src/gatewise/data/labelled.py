@@ -20,7 +20,7 @@ from gatewise.data.labels import (
     convert_labels,
     number_of,
 )
-from gatewise.data.suspects import check_step_names, leaks
+from gatewise.data.suspects import check_step_names, leaks, swapped
 from gatewise.data.times import seconds_of
 from gatewise.errors import DataWarning, InputError, counted, quote
 from gatewise.target import Target, by_input, by_row, join_words, words_of
@@ -120,7 +120,10 @@ class Labelled:
         if task == "tagging" and isinstance(inputs, list | tuple):
             inputs = list(map(join_words, inputs))
         check_index(inputs, {"labels": labels, "groups": groups, "sample_weight": sample_weight, "times": times})
-        rows = convert_inputs(inputs, layout=layout)
+        try:
+            rows = convert_inputs(inputs, layout=layout)
+        except InputError as error:
+            raise InputError(f"{error}{swapped(inputs, labels)}") from None
         steps = (
             tuple(map(str, frame_names(inputs))) if rows and not isinstance(rows[0], str) and is_frame(inputs) else ()
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from gatewise.data.inputs import describe_series
+from gatewise.data.inputs import describe_series, rounded
 from gatewise.data.times import Time, comparable, show_time
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
@@ -26,9 +26,9 @@ _MAX_CLASSES = 1_000
 class Rows:
     """n rows of tables or files, by what their columns mean.
 
-    inputs: n texts, or n series (steps, channels) float32, NaN where a value is missing. names: of the columns. labels:
-    n labels; None where there are none. task: what the columns say. classes: those that
-    the file lists; None: those that occur. ids: a name for each series. paths, places, notes: the files, the file and
+    inputs: n texts, or n series (steps, channels) float32 or float64, NaN where a value is missing. names: of the
+    columns. labels: n labels; None where there are none. task: what the columns say. classes: those that the file
+    lists; None: those that occur. ids: a name for each series. paths, places, notes: the files, the file and
     line of each row, and what else `source` says. label_by_name: whether a column of labels could be named. steps: the
     names of the steps of series, where they are columns.
     """
@@ -105,6 +105,7 @@ class Rows:
             hint = "; name their column with label (--label), if there is one" if self.label_by_name else ""
             raise DataError(f"{file}: the series have no labels{hint}")
         try:
+            inputs = self.inputs if of_texts else rounded(self.inputs)
             found = self._converted(task, f"{file}: {name}" if name else file)
         except InputError as error:
             raise DataError(str(error)) from None
@@ -120,7 +121,7 @@ class Rows:
         by = f"{' by' if count else ','} {name}" if of_texts else ""
         source = "; ".join([f"{self.source}{count}{by}", *self.notes])
         given = self.names, self.groups, self.weights, self.times
-        return labelled_of(self.inputs, found, source, *given, self.where, self.steps)
+        return labelled_of(inputs, found, source, *given, self.where, self.steps)
 
     def _converted(self, task: Task | None, name: str) -> ConvertedLabels:
         from gatewise.data.labelled import steps_problem
@@ -183,7 +184,7 @@ class Rows:
                     what = f"the label of series {quote(name)} is {quote(labels[row])}"
                     self.fail(row, f"{what}, but {quote(labels[rows[0]])} in {self.where(rows[0])}")
             firsts.append(rows[0])
-            inputs.append(np.array([self.inputs[row] for row in ordered], dtype=np.float32))
+            inputs.append(np.array([self.inputs[row] for row in ordered], dtype=np.float64))
         of_steps: Any = {"labels": steps} if self.task == "tagging" and labels is not None else {}
         return replace(self.take(firsts), inputs=inputs, times=None, **of_steps)
 

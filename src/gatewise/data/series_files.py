@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.data.columns import NUMBER, is_numbering, trim
 from gatewise.data.frames import find_column
-from gatewise.data.inputs import Series, series_of
+from gatewise.data.inputs import LARGEST, series_of
 from gatewise.data.labels import class_order, number_of
 from gatewise.data.rows import Rows
 from gatewise.errors import DataError, InputError, counted, quote
@@ -60,7 +61,7 @@ class _TextFile:
 
     def __init__(self, file: Path) -> None:
         self.file, self.where, self.line = file, quote(file, 200), 0
-        self.inputs: list[Series] = []
+        self.inputs: list[NDArray[np.float64]] = []
         self.labels: list[Any] = []
         self.places: list[tuple[str, int]] = []
 
@@ -81,19 +82,19 @@ class _TextFile:
         expected = self.inputs[0].shape[1] if self.inputs else None
         if not channels or (expected is not None and len(channels) != expected):
             self.fail(f"{counted(len(channels), 'channel')}, expected {expected or 'one or more'}")
-        rows: list[Series] = []
+        rows: list[NDArray[np.float64]] = []
         for place, channel in enumerate(channels, start=1):
             fields = channel.replace("?", "nan").split(",")
             values = None
             with suppress(ValueError), np.errstate(over="ignore"):
-                values = np.array(fields, dtype=np.float32)
+                values = np.array(fields, dtype=np.float64)
             # NumPy reads 1_0 too, and digits of other scripts.
             if values is None or "_" in channel or not channel.isascii():
                 bad = [field for field in fields if not NUMBER.fullmatch(field)]
                 if values is None or bad:
                     self.fail(f"channel {place} has an invalid number, {quote((bad or fields)[0], 40)}")
             rows.append(values)
-            if np.isinf(values).any():
+            if (np.abs(values) > LARGEST).any():
                 self.fail(f"channel {place} has a value that is not finite")
             if len(values) != len(rows[0]):
                 self.fail(f"channel {place} has {counted(len(values), 'step')}, channel 1 has {len(rows[0])}")

@@ -20,7 +20,7 @@ _MANY = 20  # distinct names that look like numbers or dates
 _NUMBER = re.compile(r"[^\w\s]{0,2}\s?[+-]?[0-9]+([., '\u00a0\u202f][0-9]+)*\s?(%|[^\w\s]|[a-z]{1,3})?", re.I)
 _PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.I)
 _DATE = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}([-/.][0-9]{1,4})?([ T][0-9:.+Z-]+)?|[0-9]{4}-?Q[1-4]")
-_MISSING = {"na", "n/a", "nan", "null", "?", "#n/a", "<na>", "nat", "None", "-"}
+_MISSING = {"na", "n/a", "nan", "null", "?", "#n/a", "<na>", "nat", "None"}
 _WORD = re.compile(r"\w+")
 _FIRST, _LAST = 5, 3  # words of a text that may hold its label
 _AT_ONCE = 64  # steps
@@ -72,6 +72,32 @@ def suspect_classes(names: Sequence[str], count: Counter[str], name: str) -> lis
             )
             break
     return found
+
+
+def swapped(inputs: Any, labels: Any) -> str:
+    """The end of a message about inputs that are single values, where the labels are texts."""
+    both = [values[:20] if isinstance(values, list | tuple | np.ndarray) else () for values in (inputs, labels)]
+    single = all(isinstance(one, int | float | np.number) for one in both[0])
+    texts = all(isinstance(one, str) and " " in one.strip() for one in both[1])
+    return "; are inputs and labels swapped?" if len(both[1]) and single and texts else ""
+
+
+def single_classes(inputs: Sequence[Any], labels: NDArray[np.int64], classes: Sequence[str]) -> str:
+    """Why no classifier can be trained: most classes have one row. "" where that is not so."""
+    single = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 1)
+    if 2 * len(single) <= len(labels) or len(labels) < 4:
+        return ""
+    of = counted(len(classes), "class", "classes")
+    found = f"{len(single):,} of {of} have one row, as {quote(classes[single[0]], 30)}"
+    texts = isinstance(inputs[0], str)
+    if texts and set(map(str.strip, inputs)) == set(classes):
+        return f"{found}: the labels are the texts themselves"
+    spaces = np.mean([name.count(" ") for name in classes])
+    if texts and spaces >= 2 and 2 * len(set(inputs)) <= len(inputs):
+        return f"{found}, and {counted(len(set(inputs)), 'different text')}: are inputs and labels swapped?"
+    if spaces >= 2:
+        return f"{found}: the labels look like texts: is that the right column?"
+    return f"{found}: a class needs two rows or more; numbers need task='regression' (--task regression)"
 
 
 def _folded(name: str) -> str:

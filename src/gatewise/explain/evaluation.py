@@ -28,7 +28,7 @@ _HIGHEST = 1e300  # of the numbers of a history: their differences are finite
 
 @dataclass(frozen=True)
 class Mistake:
-    """A row that is predicted wrongly. row: its number in the data, from 1. excerpt: the beginning of a text, or the
+    """A row that is predicted wrongly. row: its number in the data, from 0. excerpt: the beginning of a text, or the
     length of a series. true, predicted: names, or numbers in their own unit.
 
     step: of a tagger, from 1. probability: of the predicted class; for "multilabel" of the most confident wrong
@@ -175,7 +175,7 @@ def _mistakes(
         place, step = places[row]
         names = prediction_text(target, truth[row]), prediction_text(target, predicted[row])
         rest: dict[str, Any] = {"step": None if step is None else step + 1, kind: float(size[row])}
-        found.append(Mistake(place + 1, excerpt_of(inputs[place], step), *names, **rest))
+        found.append(Mistake(place, excerpt_of(inputs[place], step), *names, **rest))
     return found
 
 

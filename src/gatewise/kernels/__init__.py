@@ -116,7 +116,8 @@ def _made(name: str) -> Kernel:
 @cache
 def _warn_once(reason: str) -> None:
     warnings.warn(
-        f"the native kernel cannot run here ({reason}); using the reference kernel, which is far slower",
+        f"the native kernel cannot run here ({reason}); using the reference kernel, which is far slower; "
+        "GATEWISE_KERNEL=reference chooses it without a warning",
         RuntimeWarning,
         stacklevel=3,
     )

@@ -102,26 +102,26 @@ class TextPreprocessor:
     def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
         """Token ids (length,) of each of `rows`. Raises InputError naming the text."""
         texts = self.rows(inputs, layout, columns)
-        for number, text in enumerate(texts, start=1):
+        for number, text in enumerate(texts):
             _check_text(text, number)
         sequences: list[Array] = list(self.encoding.encode_batch(texts))
         if self.steps is not None:
             sequences = [self.steps.fit_ids(ids) for ids in sequences]
         for n, ids in enumerate(sequences):
             if not len(ids):
-                raise InputError(f"text {n + 1} has no word")
+                raise InputError(f"row {n} has no word")
         return sequences
 
     def encode(self, item: Any) -> Encoded:
         """One text with display names and spans of its steps, tokenised once. Errors as `encode_batch`."""
         [item] = self.rows([item])
-        _check_text(item, 1)
+        _check_text(item, 0)
         try:
             found = self._tokenized(item)
         except InputError as error:
-            raise InputError(f"text 1: {error}") from None
+            raise InputError(f"row 0: {error}") from None
         if not len(found.sequence):
-            raise InputError("text 1 has no word")
+            raise InputError("row 0 has no word")
         return found
 
     def _tokenized(self, text: str) -> Encoded:
@@ -133,7 +133,7 @@ class TextPreprocessor:
         one after the other are the text in which a space separates them. Errors as `encode_batch`.
         """
         [item] = self.rows([item])
-        _check_text(item, 1)
+        _check_text(item, 0)
         ids = self.encoding.encode(item)
         ids = ids if step == 0 else ids[self.ids_before_text :]
         return ids if self.steps is None or not self.steps.masked else ids[ids != 0]
@@ -200,9 +200,9 @@ def refuse_file(inputs: Any, read: str = "read_texts([{!r}]).texts") -> None:
 
 def _check_text(text: Any, number: int) -> None:
     if not isinstance(text, str):
-        raise InputError(f"text {number} is a {type(text).__name__}, not a string")
+        raise InputError(f"row {number} is a {type(text).__name__}, not a string")
     if not text.strip():
-        raise InputError(f"text {number} is empty")
+        raise InputError(f"row {number} is empty")
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,9 @@ def from_onnx_arrays(W: Array, R: Array, B: Array | None = None) -> list[Weights
 def onnx_direction(node: Any, where: str) -> str:
     """The direction of an ONNX LSTM node. Raises InputError for settings without a counterpart."""
     settings = {entry.name: entry for entry in node.attribute}
+    for name, field in (("direction", "s"), ("activations", "strings")):
+        if name in settings and not getattr(settings[name], field):
+            raise InputError(f"{where}: the attribute {name} holds no text")
     direction = str(settings["direction"].s.decode(errors="replace")) if "direction" in settings else "forward"
     if direction not in ("forward", "reverse", "bidirectional"):
         raise InputError(f"{where}: direction is {quote(direction)}; gatewise has forward, reverse and bidirectional")

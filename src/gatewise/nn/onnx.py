@@ -40,7 +40,7 @@ def from_onnx(path: str | Path, node: str | None = None) -> LSTM:
     stored = {tensor.name: tensor for tensor in graph.initializer}
     for constant in (one for one in graph.node if one.op_type == "Constant"):
         for entry in constant.attribute:
-            if entry.name == "value":
+            if entry.name == "value" and constant.output:
                 stored[constant.output[0]] = entry.t
     inputs = [*lstm.input, "", ""]
     W, R = (_array(stored, name, where) for name in inputs[1:3])
@@ -49,6 +49,9 @@ def from_onnx(path: str | Path, node: str | None = None) -> LSTM:
         weights = from_onnx_arrays(W, R, B)
     except InputError as error:
         raise ModelFileError(f"{where}: {error}") from error
+    units = [one.i for one in lstm.attribute if one.name == "hidden_size"] or [R.shape[2]]
+    if units != [R.shape[2]]:
+        raise ModelFileError(f"{where}: hidden_size is {units[0]}, and R is for {R.shape[2]} units")
     if len(weights) != directions:
         raise ModelFileError(f"{where}: W and R have {len(weights)} directions, the node has {directions}")
     return from_arrays(weights, bidirectional=directions == 2)
@@ -73,7 +76,9 @@ def _array(stored: Mapping[str, Any], name: str, where: str) -> Array:
         raise ModelFileError(f"{where}: {quote(name)} is stored in another file")
     try:
         array = np.asarray(onnx.numpy_helper.to_array(tensor))
-    except (ValueError, TypeError) as error:
+        if array.shape != tuple(tensor.dims):  # NumPy reads -1 as the rest
+            raise ValueError(f"its dims are {list(tensor.dims)}")
+    except Exception as error:  # onnx has no class of its own for a tensor that it does not know
         raise ModelFileError(f"{where}: {quote(name)} is damaged: {quote(error)}") from error
     if array.dtype.kind != "f" or not np.isfinite(array).all():
         raise ModelFileError(f"{where}: {quote(name)} must hold finite floating-point numbers")

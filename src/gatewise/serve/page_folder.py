@@ -84,7 +84,8 @@ def page_files(
             answer, skipped = _text_json(model, request, cache)
         except InputError as error:
             kind = "text" if "text" in request else "series"
-            raise InputError(f"{kind} {number}: {error}") from None
+            alone = str(error).removeprefix("row 0: ").replace("row 0 ", "it ", 1)
+            raise InputError(f"{kind} {number}: {alone}") from None
         static.append(_plain(number, example, answer["method"]))
         left_out += [(number, method, why) for method, why in skipped.items()]
         data[f"text-{number}.json"] = _json(answer)

@@ -24,7 +24,7 @@ from typing import Any
 from gatewise.errors import ModelFileError, quote
 from gatewise.storage.atomic import reason, replace_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
-from gatewise.system.files import OpenFolder, open_folder
+from gatewise.system.files import OpenFolder, is_address, open_folder
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
@@ -126,7 +126,8 @@ def load_folder(path: str | os.PathLike[str]) -> Folder:
         except NotADirectoryError as error:
             raise ModelFileError(f"{where} is a file, not a model folder") from error
         except (OSError, ValueError) as error:
-            raise ModelFileError(f"cannot open the model folder {where}: {reason(error)}") from error
+            why = "an address; only hf:// is downloaded" if is_address(path) else reason(error)
+            raise ModelFileError(f"cannot open the model folder {where}: {why}") from error
     raise ModelFileError(f"{where} is being replaced again and again by another process")
 
 

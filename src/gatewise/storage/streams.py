@@ -17,7 +17,7 @@ from typing import IO, Any, Literal
 
 from gatewise.errors import DataError, quote, required
 from gatewise.storage.expansion import Expanded, Expansion
-from gatewise.system.files import open_at_once
+from gatewise.system.files import is_address, open_at_once
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 STDIN = "-"
@@ -148,6 +148,8 @@ def open_data(path: str | Path) -> IO[bytes]:
 
 def unreadable(path: str | Path, error: OSError) -> DataError:
     """The error for a file that cannot be read."""
+    if is_address(path):
+        return DataError(f"{quote(path, 200)}: an address, and only files are read: download it first")
     reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror or error}"
     return DataError(f"{quote(path, 200)}: {reason}")
 

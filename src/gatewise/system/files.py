@@ -168,14 +168,21 @@ def exchange(a: Path, b: Path) -> bool:
 
 
 def file_named(text: str) -> str:
-    """What a text is the name of: "a file", "a folder", or by its form "the name of a file that does not exist"; "" for
-    any other text.
+    """What a text is the name of: "a file", "a folder", by its form "an address" or "the name of a file that does not
+    exist"; "" for any other text.
     """
     if os.path.lexists(text):
         return "a folder" if os.path.isdir(text) else "a file"
+    if re.match(r"(s3|gs|az|abfss?|hdfs|file|ftp)://", text):
+        return "an address"
     if len(text) > _LONGEST_NAME or any(map(str.isspace, text)):
         return ""
     return "the name of a file that does not exist" if _FILE_NAME.fullmatch(text) else ""
+
+
+def is_address(path: str | os.PathLike[str]) -> bool:
+    """Whether it is an address such as s3://bucket/name, also as a Path, which has one slash."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)) is not None
 
 
 def user_cache_folder() -> Path:

@@ -52,15 +52,15 @@ def utf8(text: str, limit: int | None = None) -> bytes:
         ) from None
 
 
-def checked_texts(texts: Iterable[str], limit: int | None = None, first: int = 1) -> Iterator[str]:
-    """The texts; the InputError of `utf8` names one by its number, counted from `first`."""
+def checked_texts(texts: Iterable[str], limit: int | None = None, first: int = 0) -> Iterator[str]:
+    """The texts; the InputError of `utf8` names its row, counted from `first`."""
     if isinstance(texts, str):
         raise InputError("texts must be a list of texts, not one text")
     for number, text in enumerate(texts, first):
         try:
             utf8(text, limit)
         except InputError as error:
-            raise InputError(f"text {number}: {error}") from None
+            raise InputError(f"row {number}: {error}") from None
         yield text
 
 

@@ -91,7 +91,7 @@ class IndexEncoding:
         return np.asarray(self.tokenize(text).sequence)
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """`encode` of each text. The InputError names the text by its number, from 1."""
+        """`encode` of each text. The InputError names the row, from 0."""
         return [self._ids(text) for text in checked_texts(texts, _LONGEST)]
 
     def _ids(self, text: str) -> NDArray[np.int32]:

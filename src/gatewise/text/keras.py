@@ -201,7 +201,7 @@ class KerasEncoding:
         return self._ids_of(keras_words(text))
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """`encode` of each text. The InputError names the text by its number, from 1."""
+        """`encode` of each text. The InputError names the row, from 0."""
         return [self.encode(text) for text in checked_texts(texts)]
 
     def tokenize(self, text: str) -> Encoded:

@@ -187,14 +187,14 @@ class TokenEncoding:
         return np.array(self._limited(ids), dtype=np.int32)
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """`encode` of each text, on all cores. The InputError names the text by its number, from 1."""
+        """`encode` of each text, on all cores. The InputError names the row, from 0."""
         out: list[NDArray[np.int32]] = []
         for first in range(0, len(texts), _CHUNK):
-            chunk = list(checked_texts(texts[first : first + _CHUNK], self.max_characters, first + 1))
-            for number, one in enumerate(self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False), first + 1):
+            chunk = list(checked_texts(texts[first : first + _CHUNK], self.max_characters, first))
+            for number, one in enumerate(self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False), first):
                 ids = one.ids
                 if len(ids) > self.max_tokens:
-                    self._limited(ids, f"text {number}: ")
+                    self._limited(ids, f"row {number}: ")
                 out.append(np.array(ids, dtype=np.int32))
         return out
 

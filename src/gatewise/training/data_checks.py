@@ -116,7 +116,7 @@ def warn_about_overlap(train: Labelled, other: Labelled, name: str) -> None:
         are = "is" if len(shared) == 1 else "are"
         warnings.warn(
             f"{len(shared):,} of {counted(len(other), 'row')} of the {name} set {are} equal to training rows, the "
-            f"first is row {shared[0] + 1:,}: scores on this set are higher than on new data",
+            f"first is row {shared[0]:,}: scores on this set are higher than on new data",
             DataWarning,
             stacklevel=3,
         )
@@ -156,7 +156,7 @@ def different_labels(data: Labelled, numbers: NDArray[np.int64]) -> str:
     different = counted(len(mixed), f"different {one}", f"different {what}")
     return (
         f"{len(rows):,} rows are equal {what} with different labels, {different}; the first are "
-        f"rows {numbers[first[0]] + 1:,} and {numbers[second] + 1:,}"
+        f"rows {numbers[first[0]]:,} and {numbers[second]:,}"
     )
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from gatewise import text
 from gatewise.data import Labelled
 from gatewise.data.splits import cross_validation_folds, hold_out
+from gatewise.data.suspects import single_classes
 from gatewise.errors import InputError, counted, quote
 from gatewise.members.ngrams import check_vocab_size
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
@@ -168,6 +169,11 @@ def prepare(
     validation: the validation set, where it is not cut from `data`. Raises InputError where there is too little to
     train on.
     """
+    if not len(data):
+        raise InputError(f"{data.source}: there is no row to train on")
+    of_rows = data.task == "classification" and not data.target.per_step
+    if of_rows and (problem := single_classes(data.inputs, data.labels, data.classes)):
+        raise InputError(f"{data.source}: {problem}")
     if data.task == "classification" and len(data.classes) < 2:
         raise InputError(f"{data.source}: there is one class only; a classifier needs two")
     groups = data.groups

@@ -1,0 +1,65 @@
+"""Labels that are probably wrong: those that models of the other rows predict otherwise, the clearest first."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gatewise.data.labelled import Labelled
+from gatewise.data.splits import cross_validation_folds
+from gatewise.errors import InputError
+from gatewise.explain.evaluation import excerpt_of
+from gatewise.kernels.threads import threads
+from gatewise.text.tokens import TokenEncoding
+from gatewise.training.members.ngrams import FOLDS, MIN_DF, PRIOR, NgramFeatures
+
+_ORDER = 2  # of the n-grams
+_LEFT_OUT = 20  # rows of which one is left out of the second fits
+
+
+class SuspectLabel(NamedTuple):
+    """row: of the data, from 0. label: as it is; predicted: by a model that has not seen the row. probability: that
+    this model gives to the label.
+    """
+
+    row: int
+    label: str
+    predicted: str
+    probability: float
+    excerpt: str
+
+
+def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
+    """The rows whose label is not the predicted one, by the probability of their label, the smallest first.
+
+    The predictions are the mean of both n-gram models of `gatewise.training.members.ngrams`, cross-validated in five
+    folds that keep duplicates and groups together, as in confident learning (Northcutt et al. 2021); then again without
+    the most suspect twentieth of the rows, from which the others would learn. Raises InputError for
+    anything but texts with one class each, and as `cross_validation_folds`.
+    """
+    if data.kind != "text" or data.task != "classification" or data.target.per_step:
+        raise InputError("suspect labels are found among texts with one class each")
+    texts, k = [str(text) for text in data.inputs], len(data.classes)
+    encoding = TokenEncoding.fit(texts, vocab_size=30_000)
+    sequences = list(encoding.encode_batch(texts))
+    features = NgramFeatures.of(sequences, _ORDER, MIN_DF, (encoding.unknown,))
+    targets = np.eye(k)[data.labels][:, 1 if k == 2 else 0 :]
+    folds, used = cross_validation_folds(data, FOLDS, seed), np.ones(len(data), dtype=bool)
+    for _ in range(2):
+        logits = np.zeros_like(targets)
+        for train, held_out in folds:
+            rows = train[used[train]]
+            for scaling, weight in PRIOR.items():
+                fitted = features.fit(targets[rows], data.sample_weight[rows], scaling, rows=rows, threads=threads())
+                logits[held_out] += weight / len(PRIOR) * features.logits(fitted, held_out)
+        probabilities = data.target.probabilities(logits)
+        own, best = probabilities[np.arange(len(data)), data.labels], probabilities.argmax(axis=1)
+        order = np.argsort(own, kind="stable")
+        used[order[: len(data) // _LEFT_OUT]] = False
+    names = data.classes
+    return [
+        SuspectLabel(row, names[data.labels[row]], names[best[row]], round(float(own[row]), 6), excerpt_of(texts[row]))
+        for row in order.tolist()
+        if best[row] != data.labels[row]
+    ]
