@@ -147,7 +147,7 @@ def test_a_model_that_does_not_load_is_said(visit: Visit) -> None:
     watched.page.route("**/tutorial.lstm", lambda route: route.fulfill(status=404))
     watched.page.goto(f"{watched.home}/lesson.html")
     watched.page.wait_for_selector("[role=alert]")
-    assert "tutorial.lstm is missing: the server answered 404" in watched.page.inner_text("main")
+    assert "tutorial.lstm is missing: the server answered 404" in watched.page.inner_text("[role=alert]")
 
 
 def test_a_link_holds_the_chapter_and_the_text(visit: Visit) -> None:

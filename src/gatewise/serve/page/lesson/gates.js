@@ -90,7 +90,7 @@ function mount(element, lesson) {
 		const dots = Array.from(run[gate].subarray(t * H, (t + 1) * H), (v) => [Math.max(-EDGE, Math.min(EDGE, inverse(v))), v]);
 		const bars = Array.from(counts, (share, n) => [share, n]).filter(([share]) => share);
 		const [most, level] = [Math.max(...counts), counts.indexOf(Math.max(...counts))];
-		const narrow = width < 600;
+		const narrow = width < 700;
 		back.replaceChildren(
 			...yAxis(ticks, yOf, panel.left, width),
 			stroke(`M${xOf(0)},${panel.top}V${bottom}`, "thin"),

@@ -179,6 +179,7 @@ function mount(element, lesson) {
 			gate.set(setting.held);
 			bias.set(setting.bias);
 			distance.set(setting.distance);
+			progress.toggleAttribute("data-training", Boolean(playing));
 			setText(start, playing ? "Pause" : run.curve.length < LAST ? "Train" : "Train again");
 			const n = run.curve.length;
 			setText(progress, n ? `step ${n}: loss ${fmt(recent(run, "loss"))}, accuracy ${fmt(recent(run, "accuracy"))}${before ? `; grey: ${nameOf(before)}` : ""}` : "not trained yet");

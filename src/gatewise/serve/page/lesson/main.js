@@ -15,14 +15,14 @@ import { createLesson } from "./shell.js";
 
 const CHAPTERS = [ids, pads, memory, gates, answer, learning, series];
 
+const find = (id) => document.getElementById(id);
 try {
 	const model = parseModel(await readBytes("tutorial.lstm"));
-	const find = (id) => document.getElementById(id);
 	const lesson = createLesson(model, CHAPTERS, { nav: find("chapters"), bar: find("bar"), main: find("chapter") });
 	createTheme(find("themebutton"), lesson);
 	globalThis.lesson = lesson;
 	model.addRows(await readBytes("tutorial-rest.lstm"));
 	lesson.draw();
 } catch (error) {
-	document.getElementById("chapter").replaceChildren(el("p", { class: "error", role: "alert" }, `The lesson cannot start: ${error.message}`));
+	find("bar").replaceChildren(el("p", { class: "error", role: "alert" }, `The lesson cannot start: ${error.message}`));
 }

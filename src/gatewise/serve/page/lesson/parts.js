@@ -24,6 +24,7 @@ export function page(element, lesson, id, { prose, question, why, figure, code }
 	element.addEventListener("focusout", () => lightOnly(element, null));
 	element.addEventListener("pointerover", light);
 	element.addEventListener("pointerout", () => lightOnly(element, document.activeElement?.dataset?.term ?? null));
+	element.addEventListener("drawn", () => element.dataset.lit && lightOnly(element, element.dataset.lit)); // nodes are new
 	function light(event) {
 		const found = event.target.closest?.("[data-term]");
 		if (found) lightOnly(element, found.dataset.term);
@@ -33,6 +34,7 @@ export function page(element, lesson, id, { prose, question, why, figure, code }
 function lightOnly(element, name) {
 	for (const wire of element.querySelectorAll("[data-wire]")) wire.classList.toggle("lit", wire.dataset.wire.split(" ").includes(name));
 	element.classList.toggle("lighting", name !== null);
+	element.dataset.lit = name ?? "";
 }
 
 /** A part of a sentence; a word joiner keeps punctuation on the line of the number before it. */

@@ -24,10 +24,11 @@ function mount(element, lesson) {
 
 	const trained = () => accuracies.length >= BATCHES;
 	function frame() {
-		const end = performance.now() + FRAME;
+		const still = matchMedia("(prefers-reduced-motion: reduce)").matches; // then the picture changes once, at the end
+		const end = performance.now() + (still ? 5 : 1) * FRAME;
 		do accuracies.push(training.next().accuracy); while (performance.now() < end && !trained());
 		timer = trained() ? 0 : requestAnimationFrame(frame);
-		lesson.draw();
+		if (!still || trained()) lesson.draw();
 	}
 
 	function move(patch) {
@@ -106,6 +107,7 @@ function mount(element, lesson) {
 		setText(heading, fmt(p));
 		heading.dataset.side = p > 0.5 ? "for" : "against";
 		const recent = accuracies.slice(-10);
+		progress.toggleAttribute("data-training", !trained());
 		setText(progress, `${trained() ? "trained on" : "in training:"} ${accuracies.length} batches of 32 made-up series, accuracy ${fmt(recent.reduce((a, b) => a + b, 0) / Math.max(1, recent.length))}`);
 		width = picture.fit(474);
 		axes.replaceChildren();
@@ -116,7 +118,7 @@ function mount(element, lesson) {
 		const score = row(284, 64, [-size, size], "Attribution: change of the logit by a step", [0]);
 		const { unit, ends } = holder(second);
 		const height = Math.max(0.5, largest(run.c), ...ends.map(largest));
-		const cell = row(382, 70, [-height, height], `Memory c; bold: unit ${unit + 1}, band: other first heights`, [0]);
+		const cell = row(382, 70, [-height, height], `Memory c; bold: unit ${unit + 1}`, [0]);
 		axes.append(text(x(0), 468, "step 1", "t14 muted", "start"), text(x(STEPS - 1), 468, String(STEPS), "t14 muted"));
 		const side = (s) => (s > 0 ? "for" : "against");
 		const strength = (s) => fmt(Math.min(0.5, (0.5 * Math.abs(s)) / size));

@@ -81,6 +81,7 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		if (!found) return;
 		if (!bar.hidden) drawBar();
 		found.view.draw?.();
+		found.element.dispatchEvent(new Event("drawn"));
 		clearTimeout(timer);
 		timer = setTimeout(() => {
 			// The address holds the chapter and a text of the reader, so that a link shows both.
@@ -95,6 +96,7 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		current()?.view.hide?.();
 		Object.assign(state, { chapter: chapter.id, changes: [], t: null });
 		bar.hidden = chapter.bar === false;
+		main.hidden = false;
 		if (!mounted.has(chapter.id)) {
 			const element = el("article", { class: `chapter ${chapter.id}`, "aria-labelledby": `${chapter.id}title` });
 			mounted.set(chapter.id, { chapter, element, view: {} });
@@ -103,7 +105,6 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		}
 		main.replaceChildren(current().element);
 		links.forEach((link, n) => (chapters[n] === chapter ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current")));
-		links[chapters.indexOf(chapter)].scrollIntoView?.({ block: "nearest", inline: "center" });
 		document.title = `${chapters.indexOf(chapter) + 1} ${chapter.title} – LSTM step by step`;
 		current().view.show?.();
 		scrollTo(0, 0);
@@ -118,6 +119,7 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 	}
 	addEventListener("hashchange", () => {
 		readAddress();
+		main.focus({ preventScroll: true }); // the focused link is gone; Tab goes on at the top of the chapter
 		announce(document.title);
 	});
 	new ResizeObserver(draw).observe(main);
@@ -144,7 +146,7 @@ function createBar(root, lesson) {
 	const [negative, positive] = lesson.model.info.labels;
 	const scale = el("span", { class: "scale", "aria-hidden": "true" }, ghost, mark);
 	const reset = button("Reset", { onclick: lesson.reset, title: "Take all changes of this chapter back" });
-	root.append(input, select, el("div", { class: "prediction" }, el("span", { class: "name" }, `P(${positive}) = `), number, scale, label, reset));
+	root.replaceChildren(input, select, el("div", { class: "prediction" }, el("span", { class: "name" }, `P(${positive}) = `), number, scale, label, reset));
 	input.addEventListener("input", () => lesson.set({ text: input.value }));
 	select.addEventListener("change", () => {
 		const text = TEXTS.find(([id]) => id === select.value)?.[2];
