@@ -86,7 +86,8 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		timer = setTimeout(() => {
 			// The address holds the chapter and a text of the reader, so that a link shows both.
 			const address = `#${state.chapter}${state.text === null ? "" : `&t=${encodeURIComponent(state.text)}`}`;
-			if (location.hash !== address) history.replaceState(null, "", address);
+			const followed = chapters.some(({ id }) => id !== state.chapter && id === location.hash.slice(1).split("&")[0]); // its event is to come
+			if (location.hash !== address && !followed) history.replaceState(null, "", address);
 		}, 300);
 	});
 
