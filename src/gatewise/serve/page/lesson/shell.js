@@ -3,7 +3,7 @@
 import { announce, button, el, fmt, oncePerFrame, safeText, setAttr, setText } from "../dom.js";
 
 /** Texts by id: their name and the text; the first is that of the chapters. */
-export const TEXTS = [
+const TEXTS = [
 	["turn", "From bad to good", "A boring start, but the end of this film is excellent."],
 	["back", "From good to bad", "An excellent start, but the rest of the film is awful."],
 	["early", "One early word", "The worst thing about this film is that it is so short."],
