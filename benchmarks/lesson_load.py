@@ -1,4 +1,5 @@
-"""The weight of the lesson, and the time until it can be used on an emulated slow 4G connection, in Chromium.
+"""The weight of the lesson, the time until it can be used on an emulated slow 4G connection, and the time of a frame
+while a number is dragged, in Chromium.
 
     python -m benchmarks.lesson_load
 
@@ -10,6 +11,8 @@ The exported file is served as any web host serves it, gzipped; the served page 
 from __future__ import annotations
 
 import gzip
+import itertools
+import math
 import re
 import subprocess
 import sys
@@ -27,6 +30,7 @@ from gatewise.serve.page_folder import page_files
 DOWN, LATENCY = 1.6e6 / 8, 150  # bytes per second; ms
 USABLE = "() => document.querySelector('main article') && globalThis.lesson"
 RUNS = 3
+MOVES = 120
 
 
 @contextmanager
@@ -81,6 +85,34 @@ def visit(browser: Any, address: str) -> tuple[int, int, float, float]:
     return len(sizes), sum(sizes), paint / 1000, usable / 1000
 
 
+def frames(browser: Any, address: str, chapter: str) -> tuple[float, float, int]:
+    """Median and 95th percentile of the time between frames (ms) while the last number of a chapter is dragged, and the
+    number of frames.
+    """
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{address}#{chapter}")
+    page.wait_for_function("() => globalThis.lesson?.isWhole()")
+    box = page.locator(".prose .handle").last.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.evaluate(
+        """() => {
+            const times = (window.times = []);
+            const next = (now) => { times.push(now); if (window.times === times) requestAnimationFrame(next); };
+            requestAnimationFrame(next);
+        }"""
+    )
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for n in range(MOVES):
+        page.mouse.move(x + 120 * math.sin(n / 8), y)
+        page.wait_for_timeout(12)
+    page.mouse.up()
+    times = page.evaluate("() => { const found = window.times; window.times = null; return found; }")
+    page.close()
+    gaps = sorted(later - now for now, later in itertools.pairwise(times[3:]))
+    return gaps[len(gaps) // 2], gaps[int(0.95 * len(gaps))], len(gaps)
+
+
 def main() -> None:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
@@ -89,6 +121,10 @@ def main() -> None:
                 runs = sorted((visit(browser, address) for _ in range(RUNS)), key=lambda run: run[-1])
             requests, size, paint, usable = runs[RUNS // 2]
             print(f"{name}: {requests} requests, {size:,} bytes, first paint {paint:.2f} s, usable {usable:.2f} s")
+        with exported() as address:
+            for chapter in ("ids", "pads", "memory", "gates", "answer", "series"):
+                median, p95, count = frames(browser, address, chapter)
+                print(f"{chapter}: a frame takes {median:.1f} ms, p95 {p95:.1f} ms, of {count}")
         browser.close()
 
 
