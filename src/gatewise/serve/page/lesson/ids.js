@@ -92,7 +92,7 @@ function mount(element, lesson) {
 		setText(about, lesson.isReview()
 			? "X_train[5]. Equally frequent words can have another id in Keras: “russian” has 1766."
 			: `${ids.length} ids, START first; ${unknown} ${unknown === 1 ? "word is" : "words are"} UNK.`);
-		cards.replaceChildren(...places.slice(0, names.length).map(({ card }) => card));
+		if (cards.childElementCount !== names.length) cards.replaceChildren(...places.slice(0, names.length).map(({ card }) => card));
 		names.forEach((name, n) => {
 			const { card, word, id } = places[n];
 			const now = read(ids[n]);
