@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.forecast.fit import (
-    Plan,
-    TrainingWindows,
-    candidates,
-    combine,
-    fit_autoregression,
-    member_weights,
-    window_recipe,
-)
+from gatewise.forecast.fit import Plan, candidates, combine, member_weights
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.members.windows import Transform, numbered
+from gatewise.training.windows import TrainingWindows, fit_autoregression, window_recipe
 from gatewise.types import Array
 from tests.forecast.conftest import TINY, seasonal
 

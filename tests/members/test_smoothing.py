@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.forecast.smoothing import fit_ets, fit_theta
 from gatewise.members.ets import ETS, State, extrapolate, smooth, smooth_from_back, start_state
 from gatewise.members.member import Inputs
 from gatewise.members.naive import Naive
@@ -16,6 +15,7 @@ from gatewise.members.theta import Theta
 from gatewise.members.windows import Scales, Transform, WindowMember, numbered, seasonal_profile
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.storage.tensors import tensors_to_bytes
+from gatewise.training.smoothing import fit_ets, fit_theta
 from gatewise.types import Array
 
 # rng = np.random.default_rng(3)

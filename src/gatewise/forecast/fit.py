@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from threading import Event
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from gatewise.data.labelled import Labelled
 from gatewise.data.times import show_time
 from gatewise.errors import InputError, counted, quote
 from gatewise.forecast.held_out import LEAST_WINDOWS, HeldOut, naive_scale, seasonal_naive
 from gatewise.forecast.patterns import Effects, clean, detect_seasons, fit_effects
 from gatewise.forecast.series import SeriesSet
-from gatewise.forecast.smoothing import MAX_SMOOTHED, fit_ets, fit_theta
-from gatewise.members.autoregression import Autoregression
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.naive import Naive
-from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import Scales, Transform, WindowMember, numbered, roll_out
-from gatewise.model.preprocessor import SeriesPreprocessor
-from gatewise.network.architecture import initial_parameters
-from gatewise.network.batch import truncate
 from gatewise.target import Target
-from gatewise.training.dense_solver import Ridge
-from gatewise.training.fields import named_values
-from gatewise.training.loop import Loop
-from gatewise.training.objective import SupervisedObjective, network_of
 from gatewise.training.recipes import Recipe
-from gatewise.training.recipes import recipe as named
-from gatewise.training.run_recipe import check_settings
-from gatewise.training.training_data import TargetScaling, TrainingData, plan_series
+from gatewise.training.smoothing import MAX_SMOOTHED, fit_ets, fit_theta
+from gatewise.training.windows import TrainingWindows, fit_autoregression, fit_window_lstm
 from gatewise.types import Array
 
 _DIRECT_STEPS = 12  # predicted at once without a season
@@ -43,10 +29,6 @@ _MOST_MEMBERS, _PICKS = 10, 5
 _MOST_ORIGINS = 32
 _LEAST_ORIGINS = 8
 _MOST_CYCLES = 8  # of a seasonal profile
-_LEAST_WINDOWS = 3  # of each series
-_MOST_WINDOWS = 4000  # of all series; of more, evenly spaced ones
-_PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)  # of the ridge regression, per window
-_UNREAD = ("validation.folds", "validation.split", "optimisation.min_batch_tokens")
 
 
 class Fit(NamedTuple):
@@ -308,91 +290,3 @@ def member_weights(forecasts: Array, actual: Array, scale: Array) -> Array:
         picked[n] += 1 / _PICKS
         total += forecasts[n]
     return np.asarray((inverse / inverse.sum() + picked) / 2)
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingWindows:
-    """Transformed windows of all series in the order of time: x (n, length, C), y (n, steps). scales: (S, C)."""
-
-    x: Array
-    y: Array
-    transform: Transform
-    scales: Scales
-
-    @classmethod
-    def of(cls, series: Sequence[Array], transform: Transform, steps: int) -> TrainingWindows | None:
-        """Every window of the series (n_s, C) whose targets lie within them; None if a series has too few."""
-        scales = Scales(*map(np.stack, zip(*map(transform.scales, series), strict=True)))
-        parts, owners, ends = [], [], []
-        for number, one in enumerate(series):
-            n = len(one) - transform.history - steps + 1
-            if n < _LEAST_WINDOWS:
-                return None
-            starts = np.unique(np.linspace(0, n - 1, min(n, max(1, _MOST_WINDOWS // len(series)))).astype(int))
-            parts.append(one[starts[:, None] + np.arange(transform.history + steps)])  # (n, R + steps, C)
-            owners += [number] * len(starts)
-            ends += (starts - n).tolist()  # 0 is the end of the series
-        order = np.argsort(ends, kind="stable")
-        part, owner = np.concatenate(parts)[order], np.array(owners)[order]
-        each = Scales(scales.mean[owner], scales.std[owner])
-        x, base = transform.encode(part[:, : transform.history], each, steps)
-        return cls(x, transform.targets(part[:, transform.history :, 0], base, each), transform, scales)
-
-
-def fit_autoregression(windows: TrainingWindows) -> Autoregression:
-    """Ridge regression; the penalty with the lowest leave-one-out error (Allen's PRESS) over all steps."""
-    x, y = windows.x.reshape(len(windows.x), -1), windows.y
-    mean, scale = x.mean(axis=0), float(x.std()) or 1.0
-    z = (x - mean) / scale
-    ridge, penalties = Ridge.of(z), _PENALTIES * len(x) / z.shape[1]
-    errors = [np.mean(np.square(y - ridge.out_of_fold(y, l2))) for l2 in penalties.tolist()]
-    weight, bias = ridge.weights(z, y, float(penalties[int(np.argmin(errors))]))
-    return Autoregression(windows.transform, windows.scales, weight / scale, bias - mean @ weight / scale)
-
-
-def window_recipe(name: str | Recipe | None, changes: Mapping[str, Any]) -> Recipe:
-    """The recipe of the LSTM with changed fields; by default "forecast". Raises InputError for an unknown recipe or
-    field, and for a changed field that the LSTM of a forecaster does not read.
-    """
-    values = named_values(Recipe, changes)
-    found = named(name or "forecast", **values)
-    check_settings(found, "series", "regression")
-    unread = [path for path in values if path.startswith("convolutions.") or path in _UNREAD]
-    if unread:
-        raise InputError(f"{unread[0]} is for classification and regression; the LSTM of a forecaster does not read it")
-    return found
-
-
-def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, recipe: Recipe, seed: int) -> WindowLSTM:
-    """The best epoch of the LSTM of this recipe, without other members and without calibration. The series (n_s, C)
-    must be long enough for an autoregression on the same windows.
-    """
-    windows = TrainingWindows.of(series, transform, steps)
-    assert windows is not None
-    n = len(windows.y)
-    arch = recipe.architecture("channels", windows.x.shape[2], steps)
-    cut = min(n - 1, max(1, math.ceil((1 - recipe.validation.fraction) * n - 0.5)))  # the last ones validate
-    scaler = SeriesPreprocessor.fit(list(windows.x[:cut].astype(np.float32)))
-    sequences = [truncate(scaler.scaled(window), arch) for window in windows.x.astype(np.float32)]
-    training_data = TrainingData(
-        Labelled(sequences, windows.y, tuple(map(str, range(steps))), np.arange(n), task="regression"),
-        plan_series(recipe, [len(one) for one in sequences], cut, own_validation=True)[0],
-        scaler,
-        arch,
-        sequences,
-        windows.y,
-        np.arange(cut),
-        np.arange(cut, n),
-        sequences,
-        target_scaling=TargetScaling.fit(windows.y[:cut]),
-    )
-    parameters = initial_parameters(arch, np.random.default_rng([seed, 0x5EED]))
-    loop = Loop(SupervisedObjective(training_data, network_of(training_data, parameters), seed))
-    loop.run(Event())
-    parameters = loop.objective.parameters(loop.result())
-    for direction in arch.layers[0].directions:  # the standardisation becomes a part of the first layer
-        name = f"lstm.0.{direction}"
-        weight = parameters[f"{name}.weight_ih"] / np.array(scaler.std)
-        parameters[f"{name}.bias"] = (parameters[f"{name}.bias"] - weight @ np.array(scaler.mean)).astype(np.float32)
-        parameters[f"{name}.weight_ih"] = weight.astype(np.float32)
-    return WindowLSTM(arch, parameters, transform=windows.transform, scales=windows.scales)

@@ -139,7 +139,8 @@ class Forecaster:
         seed: int,
         changes: Mapping[str, Any],
     ) -> Forecaster:
-        from gatewise.forecast.fit import fit, window_recipe  # what a saved forecaster does not need
+        from gatewise.forecast.fit import fit  # what a saved forecaster does not need
+        from gatewise.training.windows import window_recipe
 
         begin = clock.perf_counter()
         horizon = _whole("horizon", horizon, MAX_HORIZON)
@@ -361,7 +362,7 @@ class Forecaster:
             raise InputError("config.json: a forecaster needs a regression with weights from 0")
         if ensemble.shift.any():
             raise InputError("config.json: the shift of a forecaster is 0")
-        if min(config.lengths) < _needed(config.seasons, ensemble):
+        if min(config.lengths) < _history(config.seasons, ensemble, ragged=False):
             raise InputError("config.json: the series are shorter than the windows of the members")
         windows = ((count, config.origins, config.held_out_steps), "float64")
         expected = {
@@ -412,7 +413,7 @@ class Forecaster:
         given = replace(given, values=values, statics=self._config.statics, roles=self.series.roles)
         effects = Effects(self.effects.slopes[order])
         values, _, _ = prepare(given, effects, next(iter(self.seasons), 1))
-        needed = _needed(self.seasons, self.ensemble)
+        needed = _history(self.seasons, self.ensemble, ragged=False)
         for name, one in zip(given.names, values, strict=True):
             if len(one) < needed:
                 has = f"series {quote(name, 40)} has {counted(len(one), 'value')}"
@@ -504,15 +505,9 @@ class _Config:
         return found
 
 
-def _needed(seasons: tuple[int, ...], ensemble: Ensemble) -> int:
-    """The values that each series must have: those of exponential smoothing, Theta and drift can be fewer."""
-    members = [member for member in ensemble.members if isinstance(member, WindowMember) and not member.ragged]
-    return max([2, *seasons, *(member.transform.history for member in members)])
-
-
-def _history(seasons: tuple[int, ...], ensemble: Ensemble) -> int:
-    """The values that the members read."""
-    members = [member for member in ensemble.members if isinstance(member, WindowMember)]
+def _history(seasons: tuple[int, ...], ensemble: Ensemble, ragged: bool = True) -> int:
+    """The values that the members read; without the ragged ones, those that each series must have."""
+    members = [one for one in ensemble.members if isinstance(one, WindowMember) and (ragged or not one.ragged)]
     return max([2, *seasons, *(member.transform.history for member in members)])
 
 

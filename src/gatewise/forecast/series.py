@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -364,34 +364,25 @@ def _sorted(rows: list[int], times: Sequence[Time], name: str, by_id: bool) -> l
 
 def _numbers(values: Sequence[Any], name: str) -> Array:
     """A column (n,) float64, NaN where it is missing."""
-    out = np.empty(len(values))
+    out = np.full(len(values), np.nan)
     for row, value in enumerate(values):
-        if is_missing(value):
-            out[row] = np.nan
-            continue
-        if isinstance(value, str | bool | np.bool_ | complex) or not isinstance(value, int | float | np.number):
-            try:
-                if isinstance(value, str | bool | np.bool_ | complex):
-                    raise TypeError
-                value = float(value)  # Decimal
-            except (TypeError, ValueError):
-                _fail(name, row, f"must be a number, not {quote(value, 40)}")
+        where = f"{quote(name, 40)}, row {row}"
         try:
-            out[row] = float(value)
+            if isinstance(value, str | bool | np.bool_ | complex):
+                raise TypeError
+            out[row] = np.nan if is_missing(value) else float(value)
+        except (TypeError, ValueError):
+            raise InputError(f"{where}: must be a number, not {quote(value, 40)}") from None
         except OverflowError:
-            _fail(name, row, f"is above {_LARGEST:g}")
+            raise InputError(f"{where}: is above {_LARGEST:g}") from None
         if abs(out[row]) == np.inf:
-            _fail(name, row, "is infinite: replace or remove it")
+            raise InputError(f"{where}: is infinite: replace or remove it")
         if abs(out[row]) > _LARGEST:
-            _fail(name, row, f"is not between {-_LARGEST:g} and {_LARGEST:g}")
+            raise InputError(f"{where}: is not between {-_LARGEST:g} and {_LARGEST:g}")
     known = np.abs(out[~np.isnan(out)])
     if len(known) and 0 < known.max() < 1 / _LARGEST:
         raise InputError(f"{quote(name, 40)}: all values are below {1 / _LARGEST:g} in size; multiply them")
     return out
-
-
-def _fail(name: str, row: int, what: str) -> NoReturn:
-    raise InputError(f"{quote(name, 40)}, row {row}: {what}")
 
 
 def _interpolated(column: Array, where: str) -> Array:

@@ -1,4 +1,4 @@
-"""The linear autoregression, a member of forecasters. Its fit is `gatewise.forecast.fit`."""
+"""The linear autoregression, a member of forecasters. Its fit is `gatewise.training.windows`."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def extrapolate(state: State, smoothing: Array, count: int, steps: int) -> Array
 @dataclass(frozen=True, eq=False)
 class ETS(WindowMember):
     """smoothing (S, 4): alpha, beta, gamma and phi of each series; without a trend beta is 0, without a season gamma.
-    period (S,): of the season, 1 for none. Both are fitted (`gatewise.forecast.smoothing`).
+    period (S,): of the season, 1 for none. Both are fitted (`gatewise.training.smoothing`).
     """
 
     transform: Transform

@@ -17,7 +17,7 @@ from gatewise.types import Array
 class Theta(WindowMember):
     """Simple exponential smoothing with half the slope of the linear trend as drift (Hyndman & Billah 2003).
 
-    smoothing (S,): alpha of each series, fitted (`gatewise.forecast.smoothing`).
+    smoothing (S,): alpha of each series, fitted (`gatewise.training.smoothing`).
     """
 
     transform: Transform

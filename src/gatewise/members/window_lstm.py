@@ -1,4 +1,4 @@
-"""The LSTM of a forecaster: an `LSTM` that reads transformed windows. Its fit is `gatewise.forecast.fit`."""
+"""The LSTM of a forecaster: an `LSTM` that reads transformed windows. Its fit is `gatewise.training.windows`."""
 
 from __future__ import annotations
 
