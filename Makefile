@@ -71,7 +71,7 @@ tutorial-model: .venv/dev.stamp
 	$(BIN)/gatewise train imdb --recipe tutorial --data $(DATA) -o $(MODEL) --overwrite
 	$(BIN)/gatewise compress -m $(MODEL) -o src/gatewise/model/bundled/tutorial --overwrite --vocab-size 10000 --data $(DATA)
 
-# docs/page.png: a screenshot of the served page with the bundled model, taken by chromium.
+# docs/lesson.png and docs/page.png: screenshots of the lesson and of the page with the bundled model, by chromium.
 screenshot: .venv/dev.stamp
 	$(BIN)/python tools/screenshot.py
 

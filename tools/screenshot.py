@@ -1,4 +1,4 @@
-"""Take docs/page.png, the picture of the README: the served page with the bundled model, drawn by chromium.
+"""Take docs/lesson.png, the picture of the README, and docs/page.png, the page with the bundled model, by chromium.
 
 make screenshot
 """
@@ -9,13 +9,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote_plus
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.serve.page.conftest import CHROMIUM, QUIET
 
-OUT = Path("docs/page.png")
+LESSON, PAGE = Path("docs/lesson.png"), Path("docs/page.png")
 MAX_BYTES = 300_000
 TEXT = "This is not a bad film; I was never bored, and nothing in it felt cheap."
 
@@ -30,18 +31,34 @@ def main() -> None:
         address = next(found[0] for line in server.stdout if (found := re.search(r"http://[\w.:\[\]]+", line)))
         with sync_playwright() as play:
             browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-            size = {"width": 1280, "height": 1255}
-            page = browser.new_page(viewport=size, color_scheme="light", reduced_motion="reduce")
-            page.goto(f"{address}/#t={quote_plus(TEXT)}")
-            page.wait_for_function("() => window.gatewise?.store.get().data?.attribution")
-            page.wait_for_function("() => gatewise.store.get().data.heatmaps.size")
-            page.wait_for_timeout(1000)
-            page.screenshot(path=OUT)
+            looks: dict[str, Any] = {"color_scheme": "light", "reduced_motion": "reduce"}
+            take_lesson(browser.new_page(viewport={"width": 1280, "height": 720}, **looks), address)
+            take_page(browser.new_page(viewport={"width": 1280, "height": 1255}, **looks), address)
     finally:
         server.terminate()
         server.wait()
-    if (size_of_file := OUT.stat().st_size) > MAX_BYTES:
-        sys.exit(f"{OUT} has {size_of_file:,} bytes, more than {MAX_BYTES:,}")
+    for path in (LESSON, PAGE):
+        if (size_of_file := path.stat().st_size) > MAX_BYTES:
+            sys.exit(f"{path} has {size_of_file:,} bytes, more than {MAX_BYTES:,}")
+
+
+def take_lesson(page: Any, address: str) -> None:
+    """The chapter on gates, with the forget gate of all units held below its mean."""
+    page.goto(f"{address}/lesson.html#gates")
+    page.wait_for_function("() => globalThis.lesson?.state.chapter")
+    page.focus(".prose .handle")
+    for _ in range(3):
+        page.keyboard.press("PageDown")
+    page.wait_for_timeout(1000)
+    page.evaluate("() => document.activeElement.blur()")
+    page.screenshot(path=LESSON)
+
+
+def take_page(page: Any, address: str) -> None:
+    page.goto(f"{address}/#t={quote_plus(TEXT)}")
+    page.wait_for_function("() => window.gatewise?.store.get().data?.attribution")
+    page.wait_for_timeout(2000)
+    page.screenshot(path=PAGE)
 
 
 if __name__ == "__main__":
