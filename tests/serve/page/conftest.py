@@ -260,6 +260,24 @@ def press_word(page: Any, n: int, tap: bool = False) -> None:
     (page.touchscreen.tap if tap else page.mouse.click)(*place)
 
 
+RULES = (
+    "{ resultTypes: ['violations'], rules: { 'target-size': { enabled: true } } }"  # a rule of WCAG 2.2, off by default
+)
+
+
+@pytest.fixture(scope="package")
+def axe() -> str:
+    package = pytest.importorskip("axe_playwright_python")
+    return (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+def findings(page: Any, axe: str) -> list[Any]:
+    """What axe finds on the page as it is."""
+    page.evaluate(axe)
+    found: list[dict[str, Any]] = page.evaluate(f"() => axe.run({RULES}).then(result => result.violations)")
+    return [(one["id"], one["impact"], [node["html"][:120] for node in one["nodes"]][:3]) for one in found]
+
+
 def hold(page: Any, *parts: str) -> list[Any]:
     """The requests to /explain whose body has one of the parts; they wait, all others pass."""
     held: list[Any] = []

@@ -247,7 +247,7 @@ def test_a_clamp_shows_before_and_after_and_undo_reverts_it(visit: Visit) -> Non
     note = page.inner_text(".changenote")
     shown = number(note.split("= ")[1].split(" ")[0])
     assert shown == pytest.approx(before, abs=0.011)
-    assert "f of all units clamped to 1.00" in page.inner_text("#interventions .chips")
+    assert "f of all units clamped to 1.00" in page.inner_text("#changes .chips")
     assert page.locator("#line path.beforeline").count() == 1
     assert page.locator("#cell .clamped").count() == 1
     page.select_option("[aria-label='What to change']", "h")
@@ -256,14 +256,14 @@ def test_a_clamp_shows_before_and_after_and_undo_reverts_it(visit: Visit) -> Non
     watched.settle()
     both = model.intervene(TEXT, [Clamp("f", 1.0), Clamp("o", 0.0, 3, pads=True)]).probabilities()[1][1]
     assert probability_of(page) == pytest.approx(both, abs=0.0051)
-    page.click("#interventions button:text-is('Undo')")
+    page.click("#changes button:text-is('Undo')")
     page.wait_for_function("() => gatewise.store.get().changes.length === 1")
-    assert "Undid: unit 3 ablated." in page.inner_text("#interventions .status")
+    assert "Undid: unit 3 ablated." in page.inner_text("#changes .status")
     page.keyboard.press("Control+z")
     page.wait_for_function("() => gatewise.store.get().changes.length === 0")
     watched.settle()
     assert probability_of(page) == pytest.approx(before, abs=1e-9)
-    page.click("#interventions button:text-is('Redo')")
+    page.click("#changes button:text-is('Redo')")
     page.wait_for_function("() => gatewise.store.get().changes.length === 1")
 
 

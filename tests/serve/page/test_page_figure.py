@@ -51,7 +51,7 @@ def test_a_lower_layer_passes_h_up_and_its_units_are_ablated_there(visit: Visit)
     page.select_option("[aria-label='What to change']", "h")
     page.click("#interventions button:has-text('Ablate unit 3')")
     page.wait_for_function("() => gatewise.store.get().data.changed?.applied.length === 1")
-    assert "unit 3 of layer 1 ablated" in page.inner_text("#interventions .chips")
+    assert "unit 3 of layer 1 ablated" in page.inner_text("#changes .chips")
     assert page.evaluate("() => gatewise.store.get().data.changed.applied") == ["output gate of unit 3 in layer 1 = 0"]
     page.wait_for_function("() => gatewise.store.get().data.unitOf.get(3)?.h.every((h) => h === 0)")
     assert page.inner_text("#interventions button:has-text('unit 3'):not(.chip)") == "Restore unit 3"

@@ -289,8 +289,8 @@ def test_the_examples_that_the_model_gets_wrong_are_a_group(visit: Visit) -> Non
     assert line[-1] > 0.9
     assert "correct" in page.inner_text("#prediction .changenote")
     groups = page.locator("#examples optgroup").evaluate_all("all => all.map(one => one.label)")
-    assert groups.index("Where it fails: Sarcasm") > groups.index("Order")
-    page.select_option("#examples", label="The most enjoyable film that I have never finished.")
+    assert groups[-1] == "Where it fails"
+    page.select_option("#examples", label="Sarcasm: The most enjoyable film that I have never finished.")
     page.wait_for_function("() => document.querySelector('#prediction .changenote').textContent.endsWith('wrong.')")
 
 

@@ -133,25 +133,6 @@ def test_the_model_can_be_chosen(visit: Visit) -> None:
     assert page.input_value("#models") == "text"
 
 
-SHIFTS = """
-    globalThis.shifts = [];
-    new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput) shifts.push(
-        [one.value, ...one.sources.map(s => s.node?.id || s.node?.className || s.node?.nodeName)]); })
-        .observe({ type: 'layout-shift', buffered: true });
-"""
-
-
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 720)])
-def test_the_layout_hardly_shifts_while_the_page_loads(visit: Visit, width: int, height: int) -> None:
-    watched = visit(width=width, height=height)
-    page = watched.page
-    page.add_init_script(SHIFTS)
-    watched.open()
-    page.wait_for_timeout(500)
-    shifts = page.evaluate("() => shifts")
-    assert sum(value for value, *_ in shifts) < 0.1, shifts
-
-
 def test_every_animation_rests_after_five_seconds(visit: Visit) -> None:
     watched = visit(reduced_motion="no-preference")
     page = watched.open(LINK)

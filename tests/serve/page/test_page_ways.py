@@ -168,22 +168,6 @@ def test_the_unit_panel_the_training_and_the_card(visit: Visit) -> None:
     assert "0.8750" in card
 
 
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 640), (1280, 720), (1920, 1080)])
-def test_nothing_scrolls_sideways(visit: Visit, width: int, height: int) -> None:
-    watched = visit(width=width, height=height)
-    page = watched.open()
-    page.evaluate("() => { for (const one of document.querySelectorAll('main details')) one.open = true; }")
-    page.wait_for_timeout(400)
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
-    if width <= 390:
-        small = page.evaluate(
-            "() => [...document.querySelectorAll('main button, nav button, main select, main summary')]"
-            ".filter(one => one.checkVisibility() && one.getBoundingClientRect().height < 43.5)"
-            ".map(one => one.outerHTML.slice(0, 80))"
-        )
-        assert small == []
-
-
 def test_the_unit_panel_of_a_backward_unit(visit: Visit) -> None:
     page = visit("series").open(f"{SERIES}&u=8")
     page.click("#unitpanel summary")

@@ -99,7 +99,7 @@ export function createCompare(root, store, loader) {
 		const what = isNumber ? "The prediction" : probabilityName(data.prediction.target);
 		lines[n].draw({
 			...shared, tokenNoun, words: data.words, values: null, selected: data.words.length - 1, name: `${what} after each ${tokenNoun}`,
-			prefix: lineOf(data.prefix), before: null, side: sideOf(data.prediction, data.model),
+			prefix: lineOf(data.prefix), before: null, side: sideOf(data.prediction),
 		});
 	}
 

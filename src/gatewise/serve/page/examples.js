@@ -8,13 +8,17 @@ export const asText = ({ text, series }) => text || series.map((step) => step.ma
 /** The name of input n of an exported page. */
 export const exportedName = ({ text }, n, limit = 32) => (text ? safeText(text, limit) : `Series ${n + 1}`);
 
-/** {group, name, text, label, other: a second text to compare, hint} of each example; those that the model gets wrong come last. */
+const FAILS = "Where it fails";
+
+/** The examples for a model: {group, name, text, label, other: a second text, or null, hint}; those that the model gets wrong are
+ * the last group.
+ */
 export function examplesFor({ examples, exported }) {
 	if (exported) return exported.inputs.map((one, n) => ({ group: "Exported", name: exportedName(one, n), text: asText(one) }));
-	const found = examples.map(({ name, own, label, correct, ...one }, n) => ({
-		...one, label, text: asText(one), fails: correct === false,
-		group: `${correct === false ? "Where it fails: " : ""}${own ? "rows of the validation set" : name}`,
-		name: own ? `${n + 1}: ${safeText(label)}${one.text ? `, ${safeText(one.text, 50)}` : ""}` : safeText(one.text, 70),
+	const found = examples.map(({ name, hint, own, correct, other, ...one }, n) => ({
+		group: correct === false ? FAILS : own ? "Rows of the validation set" : safeText(name),
+		name: `${own ? `${n + 1}: ${safeText(one.label)}${one.text ? ", " : ""}` : correct === false ? `${safeText(name)}: ` : ""}${safeText(one.text ?? "", 70)}`,
+		text: asText(one), label: one.label, other, hint,
 	}));
-	return found.sort((a, b) => a.fails - b.fails);
+	return [...found.filter(({ group }) => group !== FAILS), ...found.filter(({ group }) => group === FAILS)];
 }

@@ -64,7 +64,8 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 	};
 	const layer = createSelect({ "aria-label": "Layer", hidden: true, onchange: () => store.set({ layer: Number(layer.value), u: null }) });
 	const aboutUnit = el("p", { class: "aboutunit muted" });
-	places.unit.append(el("span", { class: "unitchoice" }, layer, units), unitLine, aboutUnit);
+	const weightNote = el("p", { class: "weightnote", hidden: true });
+	places.unit.append(weightNote, el("span", { class: "unitchoice" }, layer, units), unitLine, aboutUnit);
 
 	function scoresOf(state) {
 		const { data, colourBy, colourScale } = state;
@@ -99,7 +100,7 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 		line.draw({
 			...shared, tokenNoun, words: data.words, values: data.text.values ?? null, labelled: Boolean(data.prediction.steps),
 			name: `${what} ${data.prediction.steps ? "at" : "after"} each ${tokenNoun}${data.prefix.stride > 1 ? `, every ${data.prefix.stride} ${tokenNoun}s` : ""}`,
-			prefix: withheld ? null : lineOf(data.prefix, before), before: withheld || !before ? null : lineOf(before, data.prefix), side: sideOf(data.prediction, data.model),
+			prefix: withheld ? null : lineOf(data.prefix, before), before: withheld || !before ? null : lineOf(before, data.prefix), side: sideOf(data.prediction),
 		});
 	}
 
@@ -120,6 +121,8 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 			layer.replaceChildren(...model.layers.map((_, n) => el("option", { value: n }, `Layer ${n + 1}`)));
 			layer.hidden = model.layers.length < 2;
 		}
+		weightNote.hidden = !state.model?.lstm_note;
+		setText(weightNote, state.model?.lstm_note ?? "");
 		if (model) layer.value = String(state.layer ?? model.layers.length - 1);
 	}
 

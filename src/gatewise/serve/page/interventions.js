@@ -18,7 +18,8 @@ export function describeChange({ gate, unit, value, from, to, layer }, tokenNoun
 const SCOPES = [["all word", "all units at this word"], ["all all", "all units everywhere"], ["unit word", "this unit at this word"], ["unit all", "this unit everywhere"]];
 const RANGES = [["all range", "all units"], ["unit range", "this unit"]];
 
-export function createInterventions(root, store) {
+/** root: of the controls; listed: of the changes that were made, which has its place before there is one. */
+export function createInterventions(root, listed, store) {
 	const redraw = () => draw(store.get());
 	const gate = createSelect({ "aria-label": "What to change", onchange: redraw }, [...Object.entries(GATES), ["h", "output h (ablate the unit)"]]);
 	const scope = createSelect({ "aria-label": "Where to change it", onchange: redraw });
@@ -39,7 +40,8 @@ export function createInterventions(root, store) {
 	const redo = button("Redo", { onclick: () => showStatus(store.redo()) });
 	const clear = button("Clear", { onclick: () => store.set({ changes: [] }, { undo: "all changes cleared" }) });
 	const row = el("div", { class: "slider" }, slider, value);
-	root.append(gate, scope, row, ablateButton, chips, el("div", { class: "row history" }, undo, redo, clear), status);
+	root.append(gate, scope, row, ablateButton);
+	listed.append(chips, undo, redo, clear, status);
 	let last = { at: 0, target: null };
 
 	/** Select the shown unit and word for good: every answer changes the ranking that the default follows. */
@@ -100,8 +102,14 @@ export function createInterventions(root, store) {
 		scope.value = range && !hadRange ? "all range" : names.some(([key]) => key === kept) ? kept : "all word";
 	}
 
+	let offered = null; // the default change of the model
+
 	function draw(state) {
 		const tokenNoun = tokenNounOf(state);
+		if (state.model?.change && offered !== state.model.change) {
+			offered = state.model.change;
+			gate.value = offered.gate;
+		}
 		drawScope(state, tokenNoun);
 		const name = gate.value;
 		row.hidden = scope.hidden = name === "h";

@@ -132,7 +132,7 @@ export function createLoader(store, api) {
 	async function loadDetails(mine) {
 		try {
 			const { u, data } = store.get();
-			merge(await fetchParts(["units", `unit:${u ?? "top"}`], mine));
+			merge(await fetchParts(["units", `unit:${u ?? "opening"}`], mine));
 			if (heatmapVisible) await loadHeatmap();
 			if (data.prefix.stride > 1) merge(await fetchParts(["prefix:all"], mine)); // the line at every word
 			if (!data.attribution || data.attribution.stale) {

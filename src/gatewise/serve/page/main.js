@@ -21,7 +21,7 @@ const present = createPresentation(store);
 const theme = createTheme(byId("themebutton"), store);
 const box = byId("text");
 
-const interventions = createInterventions(inside("interventions"), store);
+const interventions = createInterventions(inside("interventions"), byId("changes"), store);
 const figure = createFigure(
 	{ ...Object.fromEntries(["words", "line", "prediction", "strip", "unit", "cell", "steps"].map((id) => [id, byId(id)])), details: inside("details"), heatmap: inside("heatmap") },
 	store, loader, { onGate: (gate) => clampGate(gate), raw: true, importAgain: (name, suffix) => import(`./${name}.js${suffix}`) },
@@ -166,7 +166,7 @@ function drawAround(state, changed) {
 		const counted = text ? text.kept - Object.keys(text.tokens?.names ?? {}).length : 0;
 		const known = tokenNoun === "step" ? "" : unknown ? ` · ${unknown} not in the vocabulary` : " · all in the vocabulary";
 		setText(byId("counts"), text ? `${counted.toLocaleString("en")} ${tokenNoun}${counted === 1 ? "" : "s"}${known}` : "");
-		const messages = warnings.map((one) => one.message).join(" ");
+		const messages = warnings.filter(({ code }) => !["method", "weight"].includes(code)).map((one) => one.message).join(" ");
 		const hint = state.example?.hint ? `${state.example.group}: ${state.example.hint}` : "";
 		setText(byId("hint"), [state.linkNote, messages, state.data ? hint : ""].filter(Boolean).join(" · ")); // in one frame with the counts
 		const changes = text && state.data.inputText === state.text ? fittingChanges(state.changes, text.kept) : state.changes;

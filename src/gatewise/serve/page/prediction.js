@@ -50,7 +50,7 @@ export function createPredictionView(root, store) {
 		setText(question, `Guess the probability of “${safeText(prediction.target)}”:`);
 		const shown = labelOf(prediction, data.model);
 		setText(label, withheld ? "?" : shown);
-		label.className = `label ${withheld ? "" : sideOf(prediction, data.model)}`;
+		label.className = `label ${withheld ? "" : sideOf(prediction)}`;
 		const p = withheld || task !== "classification" ? null : prediction.probability;
 		setText(of, p === null ? "" : `${probabilityName(prediction.target)} =`);
 		setText(number, p === null ? "" : fmt(p));
@@ -81,11 +81,9 @@ export function createPredictionView(root, store) {
 	}
 
 	/** The label of an example beneath its prediction. */
-	function compareWithLabel({ example, data }) {
-		const { label } = example;
-		const shown = labelOf(data.prediction, data.model);
+	function compareWithLabel({ example: { label }, data }) {
 		const line = `Label: ${safeText(label, 80)}`;
-		if (data.model.task === "regression" || shown === "undecided") return `${line}.`;
+		if (data.model.task === "regression" || data.prediction.undecided) return `${line}.`;
 		return `${line}, ${label === data.prediction.label ? "correct" : "wrong"}.`;
 	}
 
@@ -93,4 +91,4 @@ export function createPredictionView(root, store) {
 }
 
 /** The class of CSS of a prediction: for or against the explained class, or none while it is undecided. */
-export const sideOf = (prediction, model) => (labelOf(prediction, model) === "undecided" ? "" : prediction.favours ? "for" : "against");
+export const sideOf = (prediction) => (prediction.undecided ? "" : prediction.favours ? "for" : "against");

@@ -50,8 +50,9 @@ async function explain({ include, method, layer, changes, ...input }) {
 			answer.attribution = found.attributions[method ?? found.method];
 			if (!answer.attribution) throw new Error(`${method} takes too long for this text; it was not exported.`);
 		} else if (kind === "unit") {
-			const { order } = found.layers[at].units;
-			answer.unit = await unitOf(value === "top" ? (order.effect ?? order.jump)[0] : Number(value), found, at, loadHeatmaps);
+			const { order, opening } = found.layers[at].units;
+			const shown = value === "opening" ? opening.unit : value === "top" ? (order.effect ?? order.jump)[0] : Number(value);
+			answer.unit = await unitOf(shown, found, at, loadHeatmaps);
 		} else if (kind === "heatmap") {
 			answer.heatmaps = [...(answer.heatmaps ?? []), (await loadHeatmaps()).heatmaps.find((one) => one.name === value)];
 		} else if (kind in found.layers[at]) answer[kind] = found.layers[at][kind];

@@ -10,8 +10,9 @@ export function boxesOf({ model, layers, members }, data, tokenNoun) {
 	const steps = data?.text.kept ?? null;
 	const shapeOf = (output) => output.replace(/[()]/g, "").replace(/,$/, "").replace("steps", steps ?? "steps").replaceAll(", ", " × ");
 	const starts = Object.keys(data?.text.tokens?.names ?? {}).length;
-	const pads = data?.text.pads ? ` after ${data.text.pads.toLocaleString("en")} pads` : "";
-	const boxes = [{ name: `${tokenNoun}s`, shape: steps === null ? "–" : `${steps - starts}${starts ? " and START" : ""}${pads}`, note: model.inputs === "text" ? "token ids" : `${model.channels} channel${model.channels === 1 ? "" : "s"}` }];
+	const before = [starts ? "START" : "", data?.text.pads ? `${data.text.pads.toLocaleString("en")} pads` : ""].filter(Boolean).join(", ");
+	const channels = `${model.channels} channel${model.channels === 1 ? "" : "s"}`;
+	const boxes = [{ name: `${tokenNoun}s`, shape: steps === null ? "–" : String(steps - starts), note: model.inputs === "text" ? (before ? `and ${before}` : "token ids") : channels }];
 	const last = layers.findLastIndex(({ name }) => name.startsWith("Dense"));
 	const weightOf = (name) => members.find((one) => one.name === name)?.weight;
 	const others = members.filter(({ name }) => name !== "LSTM");
@@ -30,7 +31,7 @@ export function boxesOf({ model, layers, members }, data, tokenNoun) {
 	else if (prediction) {
 		boxes.push({ name: safeText(prediction.score_name, 40), shape: scoreText(prediction.score, false), note: "a sum", sign: "=" });
 		if (prediction.probability !== null) {
-			const act = model.task === "classification" && model.labels.length > 2 ? "softmax" : "σ(logit) = 1 / (1 + e^−logit)";
+			const act = model.task === "classification" && model.labels.length > 2 ? "softmax" : "σ(logit)";
 			boxes.push({ name: probabilityName(prediction.target), shape: fmt(prediction.probability), note: prediction.calibrated ? `${act}, calibrated` : act });
 		}
 	}

@@ -8,7 +8,7 @@ export const number = (x) => (Number.isFinite(x) ? Number(x.toPrecision(4)).toLo
 /** The probability of the target, or the number. */
 export const valueOf = (prediction) => prediction.probability ?? prediction.score;
 
-/** The prediction in words: the label, or "undecided" where the probability is close to the threshold. */
+/** The prediction in words: the label, or of two classes close to the threshold "undecided". */
 export const labelOf = ({ label, undecided }, { task }) => (undecided ? "undecided" : safeText(label, task === "multilabel" ? 80 : 24));
 
 /** P(positive): the name of the one probability that the page shows, that of the explained class. */
@@ -32,8 +32,12 @@ export function differenceText(before, after) {
 /** The weights of members: LSTM 0.65, n-grams 0.27. */
 export const weightsText = (members) => members.map(({ name, weight }) => `${name} ${weight.toFixed(2)}`).join(", ");
 
-/** P(positive) = 0.38 → 0.62 (+0.24): two values of one target. */
-export const changeText = (before, after) => `${valueText(before)} → ${after.probability === null ? valueText(after) : fmt(after.probability)} (${differenceText(before, after)})`;
+/** P(positive) = 0.38 → 0.62 (+0.24): two values of one target. Where P hardly moves, the logit follows. */
+export function changeText(before, after) {
+	const line = `${valueText(before)} → ${after.probability === null ? valueText(after) : fmt(after.probability)} (${differenceText(before, after)})`;
+	if (after.probability === null || Math.abs(after.probability - before.probability) >= 0.01) return line;
+	return `${line}, logit ${scoreText(before.score)} → ${scoreText(after.score)} (${scoreText(after.score - before.score)})`;
+}
 
 /** A score with its sign: a logit with two decimals, for regression a number with four significant digits. */
 export const scoreText = (x, isNumber) => (isNumber ? (x > 0 ? "+" : "") + number(x) : fmt(x, 2, true));

@@ -1,0 +1,167 @@
+"""The layout of the first screen at all widths, in both themes: by mouse, by touch, zoomed, and while it loads."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.serve.page.conftest import LINK, SERIES, TEXT, TEXTS, Visit, findings, press_word
+
+SHIFTS = """
+    globalThis.shifts = [];
+    new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput) shifts.push(
+        [one.value, ...one.sources.map(s => s.node?.id || s.node?.className || s.node?.nodeName)]); })
+        .observe({ type: 'layout-shift', buffered: true });
+"""
+CONTROLS = """() => [...document.querySelectorAll('a[href], button, select, input, textarea, summary, [tabindex="0"]')]
+    .filter(one => one.checkVisibility()).map(one => one.getBoundingClientRect())
+    .filter(box => box.width > 1 && box.right > 0 && box.top < innerHeight && box.bottom > 0).length"""
+SIZES = """() => [...new Set([...document.querySelectorAll('body *')].filter(one => one.checkVisibility()
+    && !one.closest('svg') && [...one.childNodes].some(node => node.nodeType === 3 && node.textContent.trim()))
+    .map(one => parseFloat(getComputedStyle(one).fontSize)))].sort((a, b) => a - b)"""
+NAMES = """() => [...document.querySelectorAll('section, [role=region], [role=listbox], nav, main')]
+    .filter(one => one.checkVisibility()).map(one => one.ariaLabel).filter(Boolean)"""
+SMALL = """() => [...document.querySelectorAll('main button, nav button, nav a, main select, main summary')]
+    .filter(one => one.checkVisibility() && one.getBoundingClientRect().height < 43.5).map(one => one.outerHTML)"""
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"),
+    [(390, 844, "dark"), (820, 1180, "light"), (1280, 720, "dark"), (1440, 900, "light"), (1920, 1080, "dark")],
+)
+def test_the_first_screen(visit: Visit, axe: str, width: int, height: int, scheme: str) -> None:
+    watched = visit("bundled", width=width, height=height, scheme=scheme, bypass_csp=True)
+    page = watched.page
+    page.add_init_script(SHIFTS)
+    watched.open()
+    page.wait_for_timeout(300)
+    shifts = page.evaluate("() => shifts")
+    assert sum(value for value, *_ in shifts) < 0.01, shifts
+    assert page.evaluate(CONTROLS) <= 20
+    assert set(page.evaluate(SIZES)) <= {14, 16, 20, 28, 32}
+    parts = ("#words", "#line", "#prediction", "#interventions", "#strip", "#cell svg", "#steps", "#details")
+    boxes = [page.locator(part).bounding_box() for part in parts]
+    words, line, prediction, change, strip, cell, steps, details = boxes
+    assert words["y"] <= (250 if width < 760 else 60)
+    assert line["height"] >= 120
+    assert max(words["y"], prediction["y"], change["y"], line["y"]) < strip["y"] < cell["y"] < details["y"]
+    if width >= 1280:
+        assert cell["width"] >= 760
+        assert line["x"] + line["width"] <= prediction["x"] < change["x"]
+        assert steps["x"] >= cell["x"] + cell["width"]
+    page.evaluate("() => { for (const one of document.querySelectorAll('main > details')) one.open = true; }")
+    page.wait_for_selector("#compare .words .word")
+    page.wait_for_selector("#unitpanel h3")
+    page.wait_for_selector("#card table")
+    names = page.evaluate(NAMES)
+    assert len(names) == len(set(names)), names
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    assert width > 760 or page.evaluate(SMALL) == []
+    assert page.evaluate("() => document.getAnimations().length") == 0, "with reduced motion"
+    assert findings(page, axe) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 640), (640, 360)])
+def test_zoomed_by_200_and_by_400_percent_nothing_scrolls_sideways(visit: Visit, width: int, height: int) -> None:
+    """Of a window of 1280 px, which zoom makes narrower."""
+    for model, link in (("text", LINK), ("series", SERIES)):
+        page = visit(model, width=width, height=height, device_scale_factor=1280 / width).open(f"{link}&x=f*:0")
+        page.evaluate("() => { for (const one of document.querySelectorAll('main details')) one.open = true; }")
+        page.wait_for_timeout(300)
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+        slider = page.locator("#interventions input")
+        slider.scroll_into_view_if_needed()
+        slider.press("End")
+        page.wait_for_function("() => gatewise.store.get().changes.some(one => one.value === 1)")
+
+
+@pytest.mark.parametrize("width", [390, 820, 1920])
+def test_the_editor_breaks_its_lines_where_the_words_do(visit: Visit, width: int) -> None:
+    watched = visit(width=width)
+    page = watched.open(LINK)
+    heights = (
+        "() => [document.querySelector('.words').scrollHeight, document.querySelector('#text').scrollHeight,"
+        " document.querySelector('#text').clientHeight]"
+    )
+    for text in (" ".join(TEXTS), f"{TEXTS[0]}\n\n{TEXTS[1]}  \n", "x" * 400, "a \u05e9\u05dc\u05d5\u05dd, b"):
+        page.fill("#text", text)
+        drawn, typed, shown = page.evaluate(heights)  # before the answer comes
+        assert abs(drawn - typed) <= 2, text
+        watched.settle()
+        drawn, typed, shown = page.evaluate(heights)
+        assert abs(drawn - typed) <= 2, text
+        assert typed <= shown + 2, "all of it is visible"
+        assert page.inner_text(".words").replace("\u200b", "").split() == text.split()
+    page.fill("#text", "It was so good, so very good.")
+    watched.settle()
+    row = [page.locator(f"#words [data-word='{n}']").bounding_box()["y"] for n in (3, 4)]
+    assert row[0] == row[1], "a mark stands at its word"
+    press_word(page, 3)
+    assert page.evaluate("() => gatewise.store.get().w") == 3
+    assert page.evaluate("() => document.querySelector('#text').selectionStart") > 10
+    page.keyboard.press("Home")
+    assert page.evaluate("() => gatewise.store.get().w") == 0
+    page.keyboard.type("Not ")
+    assert page.input_value("#text").startswith("Not It was")
+    page.keyboard.press("Control+z")  # the browser's own
+    watched.settle()
+    assert len(page.input_value("#text")) < len("Not It was so good, so very good.")
+
+
+def test_a_tap_on_a_word_opens_no_keyboard(visit: Visit) -> None:
+    watched = visit(width=390, height=844, has_touch=True, is_mobile=True)
+    page = watched.open(LINK)
+    press_word(page, 5, tap=True)
+    assert page.evaluate("() => [gatewise.store.get().w, document.activeElement.id === 'text']") == [5, False]
+    page.tap("#edit")
+    assert page.evaluate("() => document.activeElement.id") == "text"
+    page.keyboard.type(" good")
+    watched.settle()
+    page.locator("#interventions input").scroll_into_view_if_needed()
+    box = page.locator("#interventions input").bounding_box()
+    page.touchscreen.tap(box["x"] + 4, box["y"] + box["height"] / 2)
+    page.wait_for_function("() => gatewise.store.get().data.changed")
+    page.tap("#steps [role=tab] >> nth=1")
+    assert page.evaluate("() => gatewise.store.get().s") == 2
+
+
+def test_every_number_beside_a_change_belongs_to_it(visit: Visit) -> None:
+    """The prediction comes first; until it is there, no number of the change before stands beside the slider."""
+    watched = visit()
+    page = watched.open(LINK)
+    page.select_option("[aria-label='Where to change it']", "all all")
+    held: list[object] = []
+    for value in ("0", "1"):
+        page.unroute("**/explain")
+        if value == "1":
+            page.route("**/explain", lambda route: held.append(route))
+        page.locator("#interventions input").fill(value)
+        if value == "0":
+            watched.settle()
+            assert "→" in page.inner_text(".changenote")
+    page.wait_for_function("() => document.querySelector('.changenote').hidden")
+    assert "computing" in page.get_attribute("#prediction", "class")
+    page.unroute("**/explain")
+    watched.settle()
+    assert "→" in page.inner_text(".changenote")
+    page.evaluate(
+        "() => { const { data } = gatewise.store.get(), { before } = data.changed; gatewise.store.set({ data: {"
+        " ...data,"
+        " prediction: { ...before, probability: before.probability + 0.001, score: before.score + 0.25 } } }); }"
+    )
+    assert ", logit " in page.inner_text(".changenote")
+    assert "(+0.25)" in page.inner_text(".changenote")
+
+
+def test_the_second_text_begins_again_with_the_first(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open(f"{LINK}&b=a+bad+film")
+    page.wait_for_selector("#compare .pair:visible")
+    page.evaluate("() => document.querySelector('#clear').click()")
+    page.fill("#text", TEXT)
+    watched.settle()
+    page.evaluate("() => gatewise.store.set({ b: 'a bad film' })")
+    choices = page.locator("#examples option").all_inner_texts()
+    if len(choices) > 1:
+        page.select_option("#examples", "0")
+        watched.settle()
+        assert page.input_value("#compare textarea") == page.input_value("#text")
