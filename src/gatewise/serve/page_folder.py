@@ -39,6 +39,8 @@ from gatewise.serve.lstm_file import lesson_files, lstm_file, unsupported
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view import view
 from gatewise.serve.view.model import ViewCache, model_json, model_view, unit_view
+from gatewise.serve.view.notices import FOREIGN
+from gatewise.serve.view.view import frequent_ids
 from gatewise.storage.atomic import reason
 
 MAX_INPUTS = 100
@@ -186,7 +188,7 @@ def _example(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _local_view(model: Model, cache: ViewCache) -> dict[str, Any]:
     """What the page says of a model whose answers it computes itself."""
-    metadata, methods = model.metadata, {}
+    metadata, methods, frequent = model.metadata, {}, frequent_ids(model)
     for method in _LOCAL_METHODS:
         asked = {"text": _TEXT, "include": ["attribution"], "method": method}
         found = view.explain_view(model, asked, cache)["attribution"]
@@ -201,6 +203,8 @@ def _local_view(model: Model, cache: ViewCache) -> dict[str, Any]:
         "members": model.ensemble.weights_json(),
         "unknown": model.preprocessor.unknown,
         "median_length": metadata.median_length,
+        "frequent": None if frequent is None else [frequent.start, frequent.stop],
+        "foreign": sorted(FOREIGN),
         "calibrated": metadata.calibration is not None,
     }
 

@@ -189,6 +189,10 @@ def test_in_node(name: str, tmp_path: Path) -> None:
     compare(model, given, in_node(tmp_path, ANSWERS, base64.b64encode(lstm_file(model)).decode(), given))
 
 
+FOREIGN = [
+    "Der Film ist nicht gut und die Geschichte war sehr lang.",
+    "Ce film est une merveille, je ne suis pas déçu.",
+]
 PARTS = ["prediction", "prefix:all", "attribution", "units", "similarity", "unit:top", "heatmap:f", "heatmap:c"]
 EXPLAIN = """({ parseModel, createExplain }, file, view, requests) => {
     const explain = createExplain(parseModel(Uint8Array.from(atob(file), (ch) => ch.charCodeAt(0)).buffer), view);
@@ -208,7 +212,9 @@ def test_the_answers_of_the_page_are_those_of_the_server(name: str, tmp_path: Pa
     page = page_files(model, [])[0]["index.html"].decode()
     view = json.loads(gzip.decompress(base64.b64decode(page.split('data-file="view.json">')[1].split("<")[0])))
     requests: list[dict[str, Any]] = []
-    for n, text in enumerate([*texts()[:120:10], *texts()[-9:-3], f"{texts()[5]} 👩‍👩‍👧‍👦 zounds zounds", texts()[-2]]):
+    for n, text in enumerate(
+        [*texts()[:120:10], *texts()[-9:-3], f"{texts()[5]} 👩‍👩‍👧‍👦 zounds zounds", texts()[-2], *FOREIGN]
+    ):
         changes, method = CHANGES[n % len(CHANGES)], METHODS[n % 2 if len(text) > 400 else n % 3]
         changes = changes if len(model.preprocessor.encode(text).sequence) > 2 else []
         classes = {} if n % 2 else {"target": model.classes[0]}

@@ -132,12 +132,16 @@ export function createExplain(model, view) {
 		};
 	}
 
-	/** As many warnings as the server has that need no list of words of other languages. */
+	/** Warnings about a text that is unlike the training texts, as gatewise/serve/view/notices.py. */
 	function warningsOf(run, encoded) {
 		const found = [];
 		const words = encoded.words.filter(({ text }, n) => /\p{L}/u.test(text) && run.rows.includes(n + encoded.offset));
 		const missing = words.filter(({ unknown }) => unknown).length;
-		if (missing > words.length / 2) found.push({ code: "unknown_words", message: "Most words are not in the vocabulary. The prediction means little." });
+		const isCommon = ({ id }) => view.frequent && id >= view.frequent[0] && id < view.frequent[1];
+		const common = words.filter(isCommon).length;
+		const foreign = view.frequent ? words.filter((word) => !isCommon(word) && view.foreign.includes(word.text.toLowerCase())).length : 0;
+		if (foreign >= 2 && foreign > common) found.push({ code: "language", message: "The text seems to be in another language than the training texts. The prediction means little." });
+		else if (missing > words.length / 2) found.push({ code: "unknown_words", message: "Most words are not in the vocabulary. The prediction means little." });
 		if (run.T * 10 < view.median_length) found.push({ code: "short", message: `Short text (${run.T} words and marks; training median ${view.median_length}): less reliable.` });
 		if (run.T < encoded.ids.length) {
 			const head = run.rows.findIndex((place, n) => place !== n);

@@ -21,7 +21,7 @@ el los las una y con para su muy pero como más del al lo esta este fue
 gli è non che di per si ma come più della molto questo questa sono ho
 the of and is was it to that this with for but not are have be you they
 """
-_FOREIGN = frozenset(_FUNCTION_WORDS.split())
+FOREIGN = frozenset(_FUNCTION_WORDS.split())
 
 
 def text_notices(example: Example, unknown: int | None, frequent: range | None, median_length: int) -> list[Json]:
@@ -54,5 +54,5 @@ def text_notices(example: Example, unknown: int | None, frequent: range | None, 
 def _is_foreign(names: list[str], words: Array, frequent: range) -> bool:
     """Whether the text has more function words of other languages than frequent words of the training texts."""
     common = np.isin(words, frequent)
-    foreign = sum(name in _FOREIGN for name, one in zip(names, common, strict=True) if not one)
+    foreign = sum(name in FOREIGN for name, one in zip(names, common, strict=True) if not one)
     return foreign >= 2 and foreign > int(common.sum())

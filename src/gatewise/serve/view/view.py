@@ -264,15 +264,16 @@ def _products_per_step(arch: Architecture) -> int:
     return sum(4 * layers[n].units * (layers[n].units + (layers[n - 1].width if n else 0)) for n, _, _ in arch.lstms())
 
 
-def _warnings(model: Model, example: Example) -> list[Json]:
+def frequent_ids(model: Model) -> range | None:
+    """The ids of the most frequent words of the training texts; None where the ids do not tell."""
     # The words of a converted model, which no recipe has trained, may be in any order.
-    frequent = getattr(model.preprocessor, "frequent_ids", None) if model.metadata.recipe else None
-    found = text_notices(
-        example,
-        model.preprocessor.unknown,
-        None if frequent is None else frequent(FREQUENT),
-        model.metadata.median_length,
-    )
+    found = getattr(model.preprocessor, "frequent_ids", None) if model.metadata.recipe else None
+    return None if found is None else found(FREQUENT)
+
+
+def _warnings(model: Model, example: Example) -> list[Json]:
+    unknown, length = model.preprocessor.unknown, model.metadata.median_length
+    found = text_notices(example, unknown, frequent_ids(model), length)
     if note := example.ensemble.lstm_note():
         found = [{"code": "weight", "message": note}, *found]
     if not example.truncated:
