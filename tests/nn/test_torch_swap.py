@@ -156,6 +156,11 @@ def test_a_packed_sequence_compiles(kind: Class) -> None:
     assert torch.equal(got[1][1], wanted[1][1])
 
 
+def _of_inference() -> Tensor:
+    with torch.inference_mode():
+        return X + 1
+
+
 WRONG_CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "features": ("input: expected", lambda lstm: lstm(torch.zeros(4, 2, 4))),
     "one axis": ("input: expected", lambda lstm: lstm(torch.zeros(3))),
@@ -166,6 +171,7 @@ WRONG_CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "axes of c_0": ("c_0: expected", lambda lstm: lstm(X, (ZERO, ZERO[0]))),
     "dtype of h_0": ("h_0 is torch.float64", lambda lstm: lstm(X, (ZERO.double(), ZERO))),
     "states of a batch for one sequence": ("h_0: expected 2 axes", lambda lstm: lstm(X[:, 0], (ZERO, ZERO))),
+    "an inference tensor in training": ("input is an inference tensor", lambda lstm: lstm(_of_inference())),
     "three states": ("hx: expected the tuple", lambda lstm: lstm(X, (ZERO, ZERO, ZERO))),
 }
 WRONG_ARGUMENTS: list[dict[str, Any]] = [
@@ -213,6 +219,19 @@ def test_constructor(kind: Class) -> None:
     assert lstm.proj_size == 0
     assert [parameter for one in lstm.all_weights for parameter in one] == list(lstm.parameters())
     lstm.flatten_parameters()
+    assert lstm.mode == "LSTM"
+
+
+@both
+def test_a_trace_passes_its_own_check(kind: Class) -> None:
+    for lstm in (kind(3, 5, 2, bidirectional=True), kind(3, 5, batch_first=True).eval()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript is deprecated
+            traced = torch.jit.trace(lstm, X)
+        assert torch.allclose(traced(X)[0], lstm(X)[0], atol=1e-6)
+        x = X.clone().requires_grad_()
+        grads = [torch.autograd.grad(one(x)[0].square().sum(), x)[0] for one in (traced, lstm)]
+        assert torch.allclose(*grads, atol=1e-5)
 
 
 # Behaviours that differ: what happens with torch.nn.LSTM, and what with gatewise's. Each is a row of docs/torch.md.
@@ -244,6 +263,12 @@ def optimiser_state(kind: Class) -> Any:
     return "loads"
 
 
+def half_of_a_bias(kind: Class) -> Any:
+    state = torch.nn.LSTM(3, 5).state_dict()
+    del state["bias_hh_l0"]
+    return kind(3, 5).load_state_dict(state, strict=False).missing_keys
+
+
 def forget_bias(kind: Class) -> Any:
     biases = [parameter for name, parameter in kind(3, 50).named_parameters() if name.startswith("bias")]
     return float(sum(biases).detach()[50:100].mean()) == 1  # type: ignore[union-attr]
@@ -256,6 +281,10 @@ DIFFERENCES: dict[str, tuple[Callable[[Class], Any], Any, Any]] = {
         ["bias_ih_l0", "bias_hh_l0"],
         ["bias_l0"],
     ),
+    "all_weights": (lambda kind: [len(one) for one in kind(3, 5, 2).all_weights], [4, 4], [3, 3]),
+    "half of a bias": (half_of_a_bias, ["bias_hh_l0"], RuntimeError),
+    "one tensor as hx": (lambda kind: kind(3, 5)(X, ZERO), IndexError, InputError),
+    "batch_first output": (lambda kind: kind(3, 5, batch_first=True)(X)[0].is_contiguous(), False, True),
     "optimiser state": (optimiser_state, "loads", ValueError),
     "initial values": (forget_bias, False, True),
     "isinstance": (lambda kind: isinstance(kind(3, 5), torch.nn.LSTM), True, False),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gatewise.errors import ModelFileError, TrainingError
+from gatewise.storage import atomic
 from gatewise.storage.atomic import locked, write_atomic, write_once
 from gatewise.storage.folder import load_folder, save_folder
 from tests.system import no_posix
@@ -166,3 +169,45 @@ def test_folders_that_cannot_be_locked(tmp_path: Path) -> None:
         with pytest.raises(TrainingError, match="cannot use the run folder"), locked(path):
             pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_locked_file_is_the_one_at_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the opening and the lock, a run that ended had removed the folder: two runs had a lock each."""
+    folder, real, removed = tmp_path / "m.run", atomic.lock, []
+
+    def lock(handle: int) -> None:
+        if len(removed) < 3:
+            shutil.rmtree(folder)
+            removed.append(handle)
+        real(handle)
+
+    monkeypatch.setattr(atomic, "lock", lock)
+    with atomic.locked(folder):
+        assert (folder / atomic.LOCK).read_text() == f"{os.getpid()}\n"
+        with pytest.raises(TrainingError, match="is in use by process"), atomic.locked(folder):
+            pass
+    assert len(removed) == 3
+
+
+def test_a_run_folder_is_renamed_before_it_is_unlocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removing it after the unlocking removed the checkpoints of the run that came next."""
+    folder, real, seen = tmp_path / "m.run", shutil.rmtree, []
+
+    def rmtree(path: Path, **options: Any) -> None:
+        seen.append((path.name, folder.exists()))
+        with atomic.locked(folder):  # the next run
+            (folder / "its checkpoint").touch()
+        real(path, **options)
+
+    with atomic.locked(folder, remove=True):
+        (folder / "a checkpoint").touch()
+        monkeypatch.setattr(shutil, "rmtree", rmtree)
+    [(name, there)] = seen
+    assert name.startswith(".gatewise-")
+    assert not there
+    assert sorted(os.listdir(folder)) == [atomic.LOCK, "its checkpoint"]
+    assert os.listdir(tmp_path) == ["m.run"]
+    monkeypatch.undo()
+    with pytest.raises(ZeroDivisionError), atomic.locked(folder, remove=True):
+        raise ZeroDivisionError
+    assert folder.exists()

@@ -65,7 +65,9 @@ def lstm(
     for name, tensor in (("index", index), ("lengths", lengths)):
         if tensor is not None and tensor.device.type != "cpu":
             raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
-    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (pre, weight_hh, h0, c0))
+    # A trace is compared with one under no_grad, and may be differentiated.
+    records = torch.is_grad_enabled() or torch._C._get_tracing_state() is not None
+    keep = records and any(tensor.requires_grad for tensor in (pre, weight_hh, h0, c0))
     call: Callable[..., Any] = _lstm
     if _is_transformed():
         call, keep = _TransformedLstm.apply, True

@@ -59,6 +59,8 @@ class LSTM(torch.nn.Module):
     ((2, 4, 10), (2, 2, 5))
     """
 
+    mode = "LSTM"
+
     def __init__(
         self,
         input_size: int,
@@ -347,6 +349,9 @@ class LSTM(torch.nn.Module):
         lower = (torch.float16, torch.bfloat16, torch.float32, weight.dtype)
         if data.dtype != weight.dtype and not (_autocast(data) and data.dtype in lower):
             raise CallError(f"input is {data.dtype}, the weights are {weight.dtype}: their dtypes must be equal")
+        trains = torch.is_grad_enabled() and weight.requires_grad and not torch.compiler.is_compiling()
+        if trains and data.is_inference():
+            raise CallError("input is an inference tensor, which cannot be saved for backward: clone it first")
         if not data.dtype.is_floating_point:
             raise CallError(f"input is {data.dtype}: LSTM computes with floating-point numbers")
 

@@ -72,8 +72,10 @@ def _mode_of(path: Path) -> int | None:
 
 
 @contextmanager
-def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Lock the run folder `folder` for this process until the block ends. A missing folder is created.
+def locked(folder: str | os.PathLike[str], remove: bool = False) -> Iterator[None]:
+    """Lock the run folder `folder` for this process until the block ends. A missing folder is created. remove: the
+    folder is removed at the end of the block, unless it fails; it gets a scratch name before the lock is released, so
+    that the folder of the next run is another one.
 
     The lock belongs to the open file `.lock`, so the operating system releases it when the process dies; the file
     stays. Where the file system has no locks, a warning says so, and the block runs without one. Raises TrainingError
@@ -81,13 +83,16 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     """
     path = Path(folder)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        handle = open_file(path / LOCK, os.O_RDWR | os.O_CREAT)
+        handle = _open_lock(path)
     except (OSError, ValueError) as error:
         raise TrainingError(f"cannot use the run folder {quote(path, 200)}: {reason(error)}") from error
     try:
         try:
             lock(handle)
+            while not is_at(handle, path / LOCK):  # a run that ended has removed it since it was opened
+                os.close(handle)
+                handle = _open_lock(path)
+                lock(handle)
         except BlockingIOError:
             holder = os.read(handle, 20).decode("ascii", "replace").strip()
             raise TrainingError(f"run folder {quote(path, 200)} is in use by process {quote(holder)}") from None
@@ -97,8 +102,21 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n".encode())
         yield
+        if remove and renames_open_files():
+            path = path.rename(path.with_name(f".gatewise-{secrets.token_hex(8)}.tmp"))
     finally:
         os.close(handle)  # releases the lock
+    if remove:
+        shutil.rmtree(path)
+
+
+def _open_lock(folder: Path) -> int:
+    """The lock file of a run folder, which is created. A run that ends may remove the folder meanwhile."""
+    for _ in range(100):
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return open_file(folder / LOCK, os.O_RDWR | os.O_CREAT)
+    raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
 @contextmanager

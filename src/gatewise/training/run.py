@@ -131,15 +131,14 @@ class RunFolder:
         """Hold the run folder's lock and give NumPy's products one thread; at the end delete the folder, unless an
         exception leaves it for `resume`.
         """
-        with locked(self.folder) if self.folder is not None else nullcontext(), one_blas_thread():
+        lock = nullcontext() if self.folder is None else locked(self.folder, remove=True)
+        with lock, one_blas_thread():
             for path in self.folder.iterdir() if self.folder is not None and self.overwrite else ():
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 elif path.name != LOCK:
                     path.unlink()
             yield
-        if self.folder is not None:
-            shutil.rmtree(self.folder)
 
 
 @contextmanager
