@@ -117,7 +117,7 @@ function mount(element, lesson) {
 		const each = (width - EDGE - NAMES) / T;
 		const x = (t) => EDGE + each * t;
 		const between = each < 12 ? [text(x((T + 1) / 2), 18, `${setting.distance} others`, "muted")] : others.slice(0, setting.distance).map((id, t) => text(x(t + 1.5), 18, SYMBOLS[id], each < 15 ? "t14 muted" : "muted"));
-		symbols.replaceChildren(text(x(0.5), 18, "A/B", "bold"), ...between);
+		symbols.replaceChildren(text(x(0.5) + 6, 18, "A/B", "bold", "end"), ...between);
 		let mean = 0;
 		while (cells.children.length < UNITS * T) cells.append(svg("rect", { height: ROW - 1 }));
 		while (cells.children.length > UNITS * T) cells.lastChild.remove();
