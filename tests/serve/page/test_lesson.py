@@ -107,8 +107,16 @@ def test_the_numbers_are_those_of_the_model(visit: Visit) -> None:
             assert page.inner_text("#bar b.p") == f"{model.predict_proba([text])[0, 1]:.2f}"
         for chapter in (*CHAPTERS, "memory"):
             turn_to(page, chapter)
+    page.fill("#bar input", "zounds " * 70)
+    settle(page)
+    assert "the last 60 words of this text, without the 10 before" in page.inner_text("#bar .note")
+    turn_to(page, "pads")
+    page.locator(".question button").first.click()
+    assert "939 pads" in page.inner_text(".said")
     page.fill("#bar input", "")
     settle(page)
+    assert page.inner_text(".said") == "", "an answer belongs to its text"
+    assert page.inner_text("#bar .note") == ""
     turn_to(page, "ids")
     page.select_option("#bar select", "review")
     settle(page)

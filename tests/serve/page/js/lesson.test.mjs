@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const page = new URL("../../../../src/gatewise/serve/page/", import.meta.url);
-const { holdingUnit, strongestStep } = await import(new URL("lesson/memory.js", page));
+const { holdingUnit } = await import(new URL("lesson/memory.js", page));
+const { strongestStep } = await import(new URL("lesson/sentence.js", page));
 const { gateShares } = await import(new URL("lesson/gates.js", page));
 const { nearestWords } = await import(new URL("lesson/ids.js", page));
 

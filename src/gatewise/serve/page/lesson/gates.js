@@ -2,9 +2,8 @@
 
 import { el, fmt, setText, svg } from "../dom.js";
 import { colourOf, createPicture, gripAt, path, PROBABILITIES, rect, stroke, text, yAxis } from "./figure.js";
-import { strongestStep } from "./memory.js";
 import { choice, handle, page, question, slider, term } from "./parts.js";
-import { createSentence } from "./sentence.js";
+import { createSentence, strongestStep } from "./sentence.js";
 
 const GATES = {
 	f: { name: "forget gate f", does: "how much of c is kept", low: 0 },
@@ -50,6 +49,16 @@ function mount(element, lesson) {
 	const sentence = createSentence("The memory of the units at each word", lesson, { room: 244, share: 0.52 });
 	const cells = el("canvas", { class: "under", "aria-hidden": "true", "data-wire": "c" });
 
+	const asked = question({
+		ask: "“A gate is 0 or 1”, says the tutorial. Is it?",
+		options: ["Nearly always", "Nearly never"],
+		answer() {
+			const run = lesson.plain();
+			const between = gateShares([run.f, run.i, run.o])[1];
+			return { right: between > 0.5 ? 1 : 0, text: `${fmt(100 * between, 1)}% of f, i and o lie between 0.1 and 0.9.` };
+		},
+	});
+
 	page(element, lesson, "gates", {
 		prose: [
 			["A gate is a ", term("sigmoid", "sigmoid"), " of the word and of h: σ(z) = 1 / (1 + e⁻ᶻ), a number from 0 to 1 for each unit."],
@@ -57,15 +66,7 @@ function mount(element, lesson) {
 			["With f = 0 only the last word counts, with f = 1 nothing is forgotten. New memory g is a ", term("sigmoid", "tanh"),
 				", −1 to 1: it can lower c."],
 		],
-		question: question({
-			ask: "“A gate is 0 or 1”, says the tutorial. Is it?",
-			options: ["Nearly always", "Nearly never"],
-			answer() {
-				const run = lesson.plain();
-				const between = gateShares([run.f, run.i, run.o])[1];
-				return { right: between > 0.5 ? 1 : 0, text: `${fmt(100 * between, 1)}% of f, i and o lie between 0.1 and 0.9.` };
-			},
-		}),
+		question: asked,
 		why: ["A step from 0 to 1 has no gradient. The sigmoid has one everywhere, so Adam can learn when to forget."],
 		figure: el("div", {}, gates.element, does, el("div", {}, curve.node),
 			el("div", { class: "over" }, cells, sentence.node)),
@@ -144,6 +145,7 @@ function mount(element, lesson) {
 			const value = held() ?? mean(run);
 			const t = Math.min(lesson.state.t ?? run.T - 1, run.T - 1);
 			const range = [GATES[gate].low, 1];
+			asked.refresh(lesson.text());
 			gates.set(gate);
 			setText(which, GATES[gate].name);
 			setText(does, `${GATES[gate].name}: ${GATES[gate].does}. Its mean in this text is ${fmt(mean(before))}.`);

@@ -1,8 +1,9 @@
 // Chapter 1: a word becomes a number, and the number a row of the embedding.
 
-import { button, el, fmt, oncePerFrame, setAttr, setText, svg } from "../dom.js";
+import { button, el, fmt, setAttr, setText, svg } from "../dom.js";
 import { colourOf, createPicture, gripAt, measure, rect, stroke, text } from "./figure.js";
 import { handle, page, question, slider, term } from "./parts.js";
+import { strongestStep } from "./sentence.js";
 
 const [START, UNKNOWN, FIRST_WORD] = [1, 2, 4];
 const MOST = 10_000;
@@ -162,24 +163,13 @@ function mount(element, lesson) {
 		reset: () => (limit = MOST),
 		run: () => lesson.cached(`limit ${limit}`, () => model.run({ ids: readIds() })),
 		draw() {
-			const { ids, words } = lesson.encoded();
-			if (selected === null || selected >= ids.length) selected = strongest(lesson, words.length);
+			const { ids } = lesson.encoded();
+			if (selected === null || selected >= ids.length) selected = strongestStep(lesson.plain(), ids.length - 1);
 			drawCards();
 			drawRanks();
 			drawRow();
 		},
 	};
-}
-
-/** The step at which the prediction changes most. */
-function strongest(lesson, count) {
-	const { prefix, base } = lesson.plain();
-	let best = 0;
-	for (let t = 1; t <= count; t += 1) {
-		const jump = (n) => Math.abs(prefix[n] - (n ? prefix[n - 1] : base.probability));
-		if (!best || jump(t) > jump(best)) best = t;
-	}
-	return best;
 }
 
 export const chapter = { id: "ids", title: "Words as numbers", short: "Words", review: true, mount };

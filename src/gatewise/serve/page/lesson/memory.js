@@ -3,17 +3,9 @@
 import { el, fmt, setText, svg } from "../dom.js";
 import { gripAt, stroke, text, yAxis } from "./figure.js";
 import { handle, page, question, slider, term, unitHandle } from "./parts.js";
-import { createSentence } from "./sentence.js";
+import { createSentence, strongestStep } from "./sentence.js";
 
 const LATER = 7; // words, of the question
-
-/** The step of the first half of a run at which the prediction changes most. */
-export function strongestStep({ T, prefix }) {
-	let best = Math.min(1, T - 1);
-	const jump = (t) => Math.abs(prefix[t] - (prefix[t - 1] ?? 0.5));
-	for (let t = 2; t <= T / 2; t += 1) if (jump(t) > jump(best)) best = t;
-	return best;
-}
 
 /**
  * The unit that holds longest what step t adds: the difference in c between this run and one in which no unit adds anything
@@ -139,7 +131,7 @@ function mount(element, lesson) {
 		draw() {
 			const [run, before, k, t] = [lesson.run(), lesson.plain(), unit(), at()];
 			const n = t * H + k;
-			asked.refresh();
+			asked.refresh(lesson.text());
 			setText(word, lesson.names()[t]);
 			which.set(k);
 			keep.set(run.f[n]);

@@ -40,20 +40,22 @@ function mount(element, lesson) {
 	const yOf = (p) => 302 - 96 * p;
 	let drawn = ""; // what the plot shows
 
+	const asked = question({
+		ask: "Is the prediction the same without the pads?",
+		options: ["The same", "Another one"],
+		answer() {
+			const [all, none] = [run(most()).probability, run(0).probability];
+			return { right: Math.abs(all - none) < 0.005 ? 0 : 1, text: `P = ${fmt(all)} with ${most()} pads, ${fmt(none)} without.` };
+		},
+	});
+
 	page(element, lesson, "pads", {
 		prose: [
 			["The model reads 1,000 steps. This text has ", words, ", so ", number.element, " ", term("pads", "pads"), " (id 0) stand in front of them."],
 			["A pad goes through the cell like a word. The pads drive the ", term("state", "memory c"), " of all 100 units to a state that stays."],
 			["The words start from this state. With a mask, which skips the pads, the ", term("p", "prediction"), " is that at 0."],
 		],
-		question: question({
-			ask: "Is the prediction the same without the pads?",
-			options: ["The same", "Another one"],
-			answer() {
-				const [all, none] = [run(most()).probability, run(0).probability];
-				return { right: Math.abs(all - none) < 0.005 ? 0 : 1, text: `P = ${fmt(all)} with ${most()} pads, ${fmt(none)} without.` };
-			},
-		}),
+		question: asked,
 		why: ["A batch has sequences of one length. The pads stand in front, so that the last step, which the prediction reads, is a word."],
 		figure: el("div", {}, el("div", {}, steps.node), el("div", {}, curves.node)),
 		code: { keras: "pad_sequences(x, maxlen=1000)", gatewise: 'padding="pre", max_length=1000' },
@@ -130,6 +132,7 @@ function mount(element, lesson) {
 		reset: () => (pads = null),
 		draw() {
 			const n = count();
+			asked.refresh(lesson.text());
 			words.textContent = `${length - most()} ids`;
 			const log = (x) => Math.log10(1 + x);
 			number.set(log(n), [0, log(most())]);

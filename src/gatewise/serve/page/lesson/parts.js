@@ -3,8 +3,8 @@
 import { button, el, fmt, setAttr, setText } from "../dom.js";
 
 /**
- * Lay out a chapter. prose: its paragraphs, each a list of strings and nodes; question: of `question`; figure: an element; why: a list of
- * strings and nodes; code: {keras, gatewise}, lines of code.
+ * Lay out a chapter. prose: its paragraphs, each a list of strings and nodes; question: of `question`; figure: an element;
+ * why: a list of strings and nodes; code: {keras, gatewise}, lines of code.
  */
 export function page(element, lesson, id, { prose, question, why, figure, code }) {
 	const n = lesson.chapters.findIndex((one) => one.id === id);
@@ -16,7 +16,8 @@ export function page(element, lesson, id, { prose, question, why, figure, code }
 			el("h2", { id: `${id}title` }, el("b", {}, n + 1), ` ${lesson.chapters[n].title}`),
 			prose.map((one) => el("p", {}, ...one.map(joined))), question.element),
 		figure,
-		el("div", { class: "notes" }, el("p", { class: "why" }, el("b", {}, "Why? "), ...why), el("div", { class: "code" }, line("in Keras", code.keras), line("in gatewise", code.gatewise))),
+		el("div", { class: "notes" }, el("p", { class: "why" }, el("b", {}, "Why? "), ...why),
+			el("div", { class: "code" }, line("in Keras", code.keras), line("in gatewise", code.gatewise))),
 		el("nav", { class: "turn", "aria-label": "Next chapter" },
 			before && el("a", { href: `#${before.id}`, "aria-label": `Back to ${before.title}` }, "←"),
 			after ? el("a", { class: "next", href: `#${after.id}` }, `${after.title} →`) : el("a", { class: "next", href: "index.html" }, "The lab →")));
@@ -45,7 +46,8 @@ export const term = (name, text) => el("span", { class: "term", role: "button", 
 
 /**
  * Make an element of a figure a slider: label, min, max, step, value, format(x) -> text, onInput(x). at(event): the value at
- * the pointer; without it, moving by pixels() is the whole range, backwards where it is negative. reset(): on Delete and double click. Returns set(value).
+ * the pointer; without it, moving by pixels() is the whole range, backwards where it is negative. reset(): on Delete and
+ * double click. Returns set(value, [min, max] if they change).
  */
 export function slider(node, options) {
 	const { label, min, max, step, onInput, reset = null, at = null, vertical = false } = options;
@@ -132,12 +134,13 @@ export const unitHandle = (lesson) => handle({
 });
 
 /**
- * A question to answer before the answer shows: {element, refresh()}. ask: a text, or a function that returns it; answer():
- * {right: index of the right option, text}. refresh() is for a changed text: it asks again.
+ * A question to answer before the answer shows: {element, refresh(text)}. ask: a text, or a function that returns it; answer():
+ * {right: index of the right option, text}. refresh(text): asks again if the text is another than before.
  */
 export function question({ ask, options, answer }) {
 	const asked = () => (typeof ask === "string" ? ask : ask());
 	const legend = el("legend", {}, typeof ask === "string" ? ask : "");
+	let last = null;
 	const said = el("p", { class: "said", role: "status" });
 	const buttons = options.map((option, n) => button(option, { "aria-pressed": "false", onclick: () => choose(n) }));
 	function choose(n) {
@@ -153,8 +156,9 @@ export function question({ ask, options, answer }) {
 	}
 	return {
 		element: el("fieldset", { class: "question" }, legend, el("div", { class: "options" }, buttons), said),
-		refresh() {
-			if (legend.textContent === asked()) return;
+		refresh(about) {
+			if (about === last) return;
+			last = about;
 			setText(legend, asked());
 			setText(said, "");
 			mark(-1, -1);
@@ -164,7 +168,8 @@ export function question({ ask, options, answer }) {
 
 /** A value of a row of buttons, one of which is pressed. options: [value, name]. */
 export function choice(label, options, onChoose) {
-	const buttons = new Map(options.map(([value, name]) => [value, button(name, { "aria-pressed": "false", onclick: () => onChoose(value) })]));
+	const create = ([value, name]) => [value, button(name, { "aria-pressed": "false", onclick: () => onChoose(value) })];
+	const buttons = new Map(options.map(create));
 	const element = el("div", { class: "choice", role: "group", "aria-label": label }, ...buttons.values());
 	return { element, set: (now) => buttons.forEach((one, value) => setAttr(one, "aria-pressed", value === now)) };
 }

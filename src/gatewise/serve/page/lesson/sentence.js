@@ -8,6 +8,14 @@ const BETWEEN = 18; // above the track of the chapter
 const WORD = 34; // height of the words
 const LEFT = 46; // for the labels of the tracks
 
+/** The step until `last`, the first half of a run if not given, at which the prediction changes most. */
+export function strongestStep({ T, prefix }, last = Math.floor(T / 2)) {
+	const jump = (t) => Math.abs(prefix[t] - (prefix[t - 1] ?? 0.5));
+	let best = Math.min(1, T - 1);
+	for (let t = 2; t <= last; t += 1) if (jump(t) > jump(best)) best = t;
+	return best;
+}
+
 /**
  * room: the height in units for all rows, of which the track of the chapter, between the prediction and the words, has
  * `share`. Places are counted from the state after the pads: place n + 1 belongs to step n.

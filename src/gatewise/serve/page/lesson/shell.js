@@ -13,15 +13,17 @@ const MAX_WORDS = 60; // that a figure shows
 const MAX_LENGTH = 2000; // characters of a text
 
 /**
- * chapters: [{id, title, short, bar, review, mount(element, lesson) -> {run, isChanged, reset, draw, show, hide}}]. short: the title in the list
- * of chapters, if another; bar: false without text and prediction; review: its text is that of the tutorial. run(): the run
- * whose prediction is shown, if not that with the changes of the state; isChanged(), reset(): of what it changes otherwise. The chapter of the address is shown, else the first.
+ * chapters: [{id, title, short, bar, review, mount(element, lesson) -> {run, isChanged, reset, draw, show, hide}}]. short: the
+ * title in the list of chapters, if another; bar: false without text and prediction; review: its text is that of the tutorial.
+ * run(): the run whose prediction is shown, if not that with the changes of the state; isChanged(), reset(): of what the
+ * chapter changes otherwise. The chapter of the address is shown, else the first.
  */
 export function createLesson(model, chapters, { nav, bar, main }) {
 	const state = { chapter: null, text: null, t: null, unit: null, changes: [] };
 	const mounted = new Map();
 	const runs = new Map();
-	const links = chapters.map(({ id, title, short }, n) => el("a", { href: `#${id}`, "aria-label": `${n + 1} ${title}` }, el("b", {}, n + 1), el("span", {}, short ?? title)));
+	const links = chapters.map(({ id, title, short }, n) =>
+		el("a", { href: `#${id}`, "aria-label": `${n + 1} ${title}` }, el("b", {}, n + 1), el("span", {}, short ?? title)));
 	nav.append(el("ol", {}, links.map((link) => el("li", {}, link))));
 
 	const lesson = {
@@ -86,7 +88,8 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		timer = setTimeout(() => {
 			// The address holds the chapter and a text of the reader, so that a link shows both.
 			const address = `#${state.chapter}${state.text === null ? "" : `&t=${encodeURIComponent(state.text)}`}`;
-			const followed = chapters.some(({ id }) => id !== state.chapter && id === location.hash.slice(1).split("&")[0]); // its event is to come
+			const asked = location.hash.slice(1).split("&")[0];
+			const followed = chapters.some(({ id }) => id !== state.chapter && id === asked); // its event is to come
 			if (location.hash !== address && !followed) history.replaceState(null, "", address);
 		}, 300);
 	});
@@ -128,7 +131,7 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 	return lesson;
 }
 
-// Ids of X_train[5] in the order of the model's vocabulary. In Keras's own file words that occur equally often stand in another order.
+// Ids of X_train[5] in the order of the model's vocabulary; in Keras's file, words that occur equally often have another one.
 const REVIEW = [
 	[778, 128, 74, 12, 630, 163, 15, 4, 1768, 7954, 1052, 2, 32, 85, 156, 45, 40, 148, 139, 121, 662, 665],
 	[10, 10, 1361, 173, 4, 749, 2, 16, 3798, 8, 4, 226, 65, 12, 43, 127, 24, 2, 10, 10],
@@ -137,7 +140,8 @@ const reviewText = (model) => REVIEW.map((id) => (id === 2 ? "<unk>" : model.wor
 
 /** The text, to edit, and the prediction for it. */
 function createBar(root, lesson) {
-	const input = el("input", { type: "text", "aria-label": "Text", maxlength: MAX_LENGTH, spellcheck: "false", autocomplete: "off", dir: "auto" });
+	const field = { spellcheck: "false", autocomplete: "off", dir: "auto" };
+	const input = el("input", { type: "text", "aria-label": "Text", maxlength: MAX_LENGTH, ...field });
 	const options = [...TEXTS.map(([id, name]) => [id, name]), ["review", "The tutorial’s review"], ["own", "Your own text"]];
 	const select = el("select", { "aria-label": "Example" }, options.map(([value, name]) => el("option", { value }, name)));
 	const number = el("b", { class: "p" });
@@ -147,7 +151,9 @@ function createBar(root, lesson) {
 	const [negative, positive] = lesson.model.info.labels;
 	const scale = el("span", { class: "scale", "aria-hidden": "true" }, ghost, mark);
 	const reset = button("Reset", { onclick: lesson.reset, title: "Take all changes of this chapter back" });
-	root.replaceChildren(input, select, el("div", { class: "prediction" }, el("span", { class: "name" }, `P(${positive}) = `), number, scale, label, reset));
+	const name = el("span", { class: "name" }, `P(${positive}) = `);
+	const note = el("p", { class: "note", role: "status" });
+	root.replaceChildren(input, select, el("div", { class: "prediction" }, name, number, scale, label, reset), note);
 	input.addEventListener("input", () => lesson.set({ text: input.value }));
 	select.addEventListener("change", () => {
 		const text = TEXTS.find(([id]) => id === select.value)?.[2];
@@ -162,6 +168,8 @@ function createBar(root, lesson) {
 		const text = lesson.text();
 		if (input.value !== text) input.value = text;
 		input.readOnly = !lesson.isWhole();
+		const { cut } = lesson.encoded();
+		setText(note, cut ? `The lesson uses the last ${MAX_WORDS} words of this text, without the ${cut} before them.` : "");
 		const example = TEXTS.find((one) => one[2] === text)?.[0] ?? (lesson.isReview() ? "review" : "own");
 		if (select.value !== example) select.value = example;
 		const [now, before] = [lesson.shown().probability, lesson.plain().probability];
