@@ -6,11 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.serve.page.conftest import Visit
+from tests.serve.page.conftest import Visit, findings
 from tests.serve.page.test_lesson import CHAPTERS, open_lesson, settle, turn_to
-from tests.serve.page.test_page_safe import axe, findings
-
-__all__ = ["axe"]  # a fixture
 
 SHIFTS = (  # of the layout, without those right after an input (web.dev/cls)
     "window.shifts = []; new PerformanceObserver(list => { for (const one of list.getEntries())"
