@@ -101,7 +101,7 @@ export function createCell(root, { onGate } = {}) {
 	}
 
 	/** The name of a gate; whole where it fits. */
-	const nameOf = (name, isClamped = false) => (isClamped ? `${name} clamped` : shape.symbols ? GATES[name] : NAMES[name]);
+	const nameOf = (name, isClamped = false) => (isClamped ? (shape === COMPACT ? "clamped" : `${name} clamped`) : shape.symbols ? GATES[name] : NAMES[name]);
 
 	function gateBox(name, x, y) {
 		const [w, h] = shape.gate;

@@ -18,7 +18,7 @@ export function examplesFor({ examples, exported }) {
 	const found = examples.map(({ name, hint, own, correct, other, ...one }, n) => ({
 		group: correct === false ? FAILS : own ? "Rows of the validation set" : safeText(name),
 		name: `${own ? `${n + 1}: ${safeText(one.label)}${one.text ? ", " : ""}` : correct === false ? `${safeText(name)}: ` : ""}${safeText(one.text ?? "", 70)}`,
-		text: asText(one), label: one.label, other, hint,
+		text: asText(one), label: one.label, other, hint: own ? "" : hint,
 	}));
 	return [...found.filter(({ group }) => group !== FAILS), ...found.filter(({ group }) => group === FAILS)];
 }

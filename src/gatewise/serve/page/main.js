@@ -150,6 +150,24 @@ const keys = createKeys(byId("figure"), byId("keys"), {
 	},
 });
 inMenu("keysbutton", () => keys.show());
+
+const summaries = new Map(); // promises
+/** One line on the selected unit over the data set of its summary, if the model has summaries. */
+async function drawAboutUnit(state) {
+	const [unit, layer] = [selectedUnit(state), state.layer ?? state.model.model.layers.length - 1];
+	const key = `${unit} ${layer}`;
+	if (!state.model.units || !state.data) return setText(figure.aboutUnit, "");
+	if (!summaries.has(key)) summaries.set(key, api.unit(unit, layer, state.served).catch(() => summaries.delete(key) && {}));
+	if (!figure.aboutUnit.textContent) setText(figure.aboutUnit, "\u00a0"); // its place
+	const { summary } = await summaries.get(key);
+	const now = store.get();
+	if (key !== `${selectedUnit(now)} ${now.layer ?? now.model.model.layers.length - 1}`) return undefined;
+	const words = (list) => list?.slice(0, 3).map(({ word }) => `“${safeText(word, 16)}”`).join(", ");
+	const [rises, falls] = [words(summary?.top_words.c), words(summary?.bottom_words.c)];
+	const life = summary?.half_life == null ? "" : ` Half-life ${summary.half_life.toFixed(1)} ${tokenNounOf(now)}s.`;
+	return setText(figure.aboutUnit, rises ? `Over ${safeText(now.model.units.data, 60)}, its memory rises most at ${rises} and falls most at ${falls}.${life}` : life.trim());
+}
+
 function drawAround(state, changed) {
 	const any = (...names) => names.some((name) => changed.has(name));
 	if (any("text")) byId("words").classList.toggle("long", state.text.length > 600);
@@ -202,6 +220,7 @@ function drawAround(state, changed) {
 		for (const part of PARTS) byId(ids[part] ?? part).classList.toggle("hiddenpart", state.hide.includes(part));
 	}
 	if (any("data", "w", "u", "range", "changes", "model")) interventions.draw(state);
+	if (any("data", "u", "layer") && state.model) drawAboutUnit(state);
 	if (any("data", "u", "layer", "model") && byId("unitpanel").open) panels().then((unit) => unit?.draw(state));
 	if (any("data", "guess", "guessedId", "outdated")) {
 		const shown = state.data && !(state.guess && state.guessedId !== state.data.id) ? state.data.prediction : null;
