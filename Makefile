@@ -63,6 +63,7 @@ bundled: .venv/dev.stamp
 	$(BIN)/gatewise compress -m models/best -o $(BUNDLED) --overwrite --max-ngrams $(MAX_NGRAMS) \
 		--distinct-embeddings $(DISTINCT_EMBEDDINGS) --data $(DATA)
 	$(BIN)/python -m benchmarks.checklist $(BUNDLED) --save
+	$(BIN)/python -m tools.bundled.units $(BUNDLED) --data $(DATA)
 
 # Train the tutorial's model on the train half of the IMDB archive DATA (one minute) and keep its 10,000 words, each with
 # 8-bit embeddings: the model of the lesson. It is measured on the test half before and after.
@@ -70,6 +71,7 @@ tutorial-model: .venv/dev.stamp
 	@test -n "$(DATA)" || { echo "make tutorial-model needs the IMDB archive: make tutorial-model DATA=aclImdb_v1.tar.gz" >&2; exit 1; }
 	$(BIN)/gatewise train imdb --recipe tutorial --data $(DATA) -o $(MODEL) --overwrite
 	$(BIN)/gatewise compress -m $(MODEL) -o src/gatewise/model/bundled/tutorial --overwrite --vocab-size 10000 --data $(DATA)
+	$(BIN)/python -m tools.bundled.units src/gatewise/model/bundled/tutorial --data $(DATA)
 
 # docs/lesson.png and docs/page.png: screenshots of the lesson and of the page with the bundled model, by chromium.
 screenshot: .venv/dev.stamp

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.explain import ablate
+from gatewise.explain.render.terminal import unit_report, units_report
 from gatewise.explain.units import UnitsReport, units_over
 from gatewise.members.ensemble import Ensemble
 from gatewise.network.batch import truncate
@@ -95,14 +98,28 @@ def test_top_and_bottom_words(name: str) -> None:
     opened = [lstms[-len(net.lstm.arch.top.directions) :] for lstms, _, _ in net.lstm.activations(sequences)]
     summary = report.units[-2]
     place, column = divmod(summary.unit, net.lstm.arch.top.units)
-    for gate in "ifgo":
-        values = np.concatenate([getattr(top[place], gate)[:, column] for top in opened])
+    for gate in "ifgoc":
+        of_gate = [top[place].memory_changes() if gate == "c" else getattr(top[place], gate) for top in opened]
+        values = np.concatenate([one[:, column] for one in of_gate])
         means = {f"word{t}": values[flat == t].mean() for t in set(flat.tolist()) if (flat == t).sum() >= 3 and t != 2}
         order = sorted(means, key=lambda word: means[word])
         assert [word.word for word in summary.bottom_words[gate]] == order[:2]
         assert [word.word for word in summary.top_words[gate]] == order[::-1][:2]
-        assert summary.top_words[gate][0].mean == pytest.approx(means[order[-1]], rel=1e-5)
+        assert summary.top_words[gate][0].mean == pytest.approx(means[order[-1]], abs=5.1e-5)
         assert summary.top_words[gate][0].count == (flat == int(order[-1].removeprefix("word"))).sum()
+
+
+def test_a_summary_without_ablations_and_excerpts() -> None:
+    net = net_of("plain")
+    sequences, names, truth = data_of(net)
+    report = units_over(net, sequences, names, truth, names_of(net.lstm.arch), excerpts=0, ablations=False)
+    for one in report.units:
+        assert one.accuracy_ablated is one.probability_change is None
+        assert one.rises == one.falls == ()
+    assert UnitsReport.from_bytes(report.to_bytes()) == report
+    shown = StringIO()
+    Console(file=shown, width=100).print(units_report(report), unit_report(report, 1))
+    assert "otherwise" not in shown.getvalue()
 
 
 def test_a_series_has_no_words() -> None:

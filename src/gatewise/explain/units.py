@@ -43,7 +43,7 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class GateWord:
-    """A word, the mean of a gate at its occurrences, and their number."""
+    """A word, the mean of a gate or of the change of the memory at its occurrences, and their number."""
 
     word: str
     mean: float
@@ -54,17 +54,18 @@ class GateWord:
 class UnitSummary:
     """One unit of the top layer. half_life: in steps, None where it forgets nothing.
 
-    accuracy_ablated: the accuracy with this unit ablated. probability_change: the mean absolute change of the predicted
-    class's probability then. shares: by gate, the shares of its values below 0.1, between, and above 0.9. rises, falls:
-    excerpts where its memory rises and falls most, at most one per sequence. top_words, bottom_words: by gate (i, f, o,
-    and the candidate g), the words with the highest and the lowest mean; empty for series.
+    accuracy_ablated: the accuracy with this unit ablated. probability_change: the mean absolute change of the
+    predicted class's probability then; both None where no unit was ablated. shares: by gate, the shares of its
+    values below 0.1, between, and above 0.9. rises, falls: excerpts where its memory rises and falls most, at most
+    one per sequence. top_words, bottom_words: by gate (i, f, o, and the candidate g), the words with the highest
+    and the lowest mean, and as "c" those at which its memory rises and falls most; empty for series.
     """
 
     unit: int
     direction: str
     half_life: float | None
-    accuracy_ablated: float
-    probability_change: float
+    accuracy_ablated: float | None
+    probability_change: float | None
     shares: dict[str, tuple[float, float, float]]
     rises: tuple[Excerpt, ...]
     falls: tuple[Excerpt, ...]
@@ -94,7 +95,7 @@ class UnitsReport:
 
     def to_bytes(self) -> bytes:
         """The content of units.json."""
-        return json_bytes(asdict(self))
+        return json_bytes(asdict(self), indent=None)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> UnitsReport:
@@ -114,11 +115,14 @@ def units_over(
     excerpts: int = 6,
     words: int = 8,
     minimum: int = 5,
+    ablations: bool = True,
+    listed: str = "ifgoc",
 ) -> UnitsReport:
     """The report on n sequences (length, ...), with the names of their steps and their true classes (n,).
 
-    excerpts, words: how many of each to keep per side. minimum: how often a word must occur to be listed. Raises
-    InputError without a sequence.
+    excerpts, words: how many of each to keep per side. minimum: how often a word must occur to be listed. ablations:
+    whether each unit is ablated, which takes a run of all sequences. listed: the gates whose words are listed, and c
+    for the memory. Raises InputError without a sequence.
     """
     if ensemble.target.named_task != "classification":
         raise InputError(f"summaries of units are for classification; the model's task is {ensemble.target.named_task}")
@@ -134,20 +138,23 @@ def units_over(
     labels = [classes[k] for k in truth.tolist()]
     found = []
     for unit in range(seen.width):
-        ablated = of.probabilities(ensemble.lstm_weight * lstm.changed(clamps=ablate(unit)).logits(reads) + rest)
-        change = ablated[every, predicted] - p[every, predicted]
+        accuracy, change = None, None
+        if ablations:
+            ablated = of.probabilities(ensemble.lstm_weight * lstm.changed(clamps=ablate(unit)).logits(reads) + rest)
+            accuracy = float((of.decide(ablated) == truth).mean())
+            change = float(np.abs(ablated[every, predicted] - p[every, predicted]).mean())
         found.append(
             UnitSummary(
                 unit=unit,
                 direction=lstm.arch.top.directions[unit // lstm.arch.top.units],
                 half_life=seen.half_life(unit),
-                accuracy_ablated=float((of.decide(ablated) == truth).mean()),
-                probability_change=float(np.abs(change).mean()),
+                accuracy_ablated=accuracy,
+                probability_change=change,
                 shares=seen.shares(unit),
                 rises=seen.excerpts(unit, labels, excerpts, side=0),
                 falls=seen.excerpts(unit, labels, excerpts, side=1),
-                top_words=seen.words(unit, words, -1),
-                bottom_words=seen.words(unit, words, 1),
+                top_words=seen.words(unit, words, -1, listed),
+                bottom_words=seen.words(unit, words, 1, listed),
             )
         )
     return UnitsReport(data, fingerprint, len(reads), float((predicted == truth).mean()), minimum, tuple(found))
@@ -181,7 +188,8 @@ class _Statistics:
                 self.log_forget += np.log(gates[:, 1].astype(np.float64)).sum(axis=0)
             if self.word_names is not None:
                 here = rows[first : first + len(gates)]
-                np.add.at(self.sums, here[here >= 0], gates[here >= 0])
+                values = np.concatenate([gates, changes[:, None]], axis=1)
+                np.add.at(self.sums, here[here >= 0], values[here >= 0])
                 first += len(gates)
 
     def _number_words(self, ids: Array, unknown: int | None, minimum: int) -> Array:
@@ -189,7 +197,7 @@ class _Statistics:
         distinct, first, place, counts = np.unique(ids, return_index=True, return_inverse=True, return_counts=True)
         listed = (counts >= minimum) & (distinct != (-1 if unknown is None else unknown))
         self.counts = counts[listed]
-        self.sums = np.zeros((len(self.counts), 4, self.width), dtype=np.float32)  # of i, f, g and o
+        self.sums = np.zeros((len(self.counts), 5, self.width), dtype=np.float32)  # of i, f, g, o, change of c
         flat = [name for row in self.names for name in row]
         self.word_names = [flat[step].casefold() for step in first[listed]]
         return np.where(listed, np.cumsum(listed) - 1, -1)[place]
@@ -215,12 +223,15 @@ class _Statistics:
                 found.append(Excerpt(row, labels[row], step, words, step - start, float(changes[row])))
         return tuple(found)
 
-    def words(self, unit: int, count: int, sign: int) -> dict[str, tuple[GateWord, ...]]:
+    def words(self, unit: int, count: int, sign: int, listed: str) -> dict[str, tuple[GateWord, ...]]:
         if self.word_names is None:
             return {}
         found = {}
-        for k, gate in enumerate("ifgo"):
+        for gate in listed:
+            k = "ifgoc".index(gate)
             means = self.sums[:, k, unit].astype(np.float64) / self.counts
             order = np.argsort(sign * means, kind="stable")[:count].tolist()
-            found[gate] = tuple(GateWord(self.word_names[n], float(means[n]), int(self.counts[n])) for n in order)
+            found[gate] = tuple(
+                GateWord(self.word_names[n], round(float(means[n]), 4), int(self.counts[n])) for n in order
+            )
         return found

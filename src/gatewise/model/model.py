@@ -388,7 +388,7 @@ class Model:
         changes = [f"'{example.names[place]}' at step {place + 1} = '{word}'" for place, word in places.items()]
         return intervene(example, clamps, edited, changes)
 
-    @property
+    @cached_property
     def units(self) -> UnitsReport | None:
         """The summary of each unit over a data set; None unless `with_units` computed one. Raises ModelFileError for
         any other file.
@@ -397,15 +397,17 @@ class Model:
 
         return UnitsReport.from_bytes(self.units_json) if self.units_json else None
 
-    def with_units(self, data: Labelled) -> Model:
-        """A copy with a report on its units over `data`. Raises InputError for a class that the model does not have."""
+    def with_units(self, data: Labelled, **parts: Any) -> Model:
+        """A copy with a report on its units over `data`. parts: see `gatewise.explain.units.units_over`. Raises
+        InputError for a class that the model does not have.
+        """
         from gatewise.explain.units import units_over
 
         data = self._labelled(data)
         sequences = self.preprocessor.encode_batch(data.inputs)
         names = [self.preprocessor.token_names(item) for item in data.inputs]
         truth, fingerprint = data.labels_among(self.classes), data.fingerprint()
-        report = units_over(self.explained, sequences, names, truth, self.classes, data.source, fingerprint)
+        report = units_over(self.explained, sequences, names, truth, self.classes, data.source, fingerprint, **parts)
         return replace(self, units_json=report.to_bytes())
 
     def with_faithfulness(self, sequences: Sequence[Array], most_steps: int | None = None) -> Model:

@@ -22,14 +22,15 @@ MAX_VALUES = 2_000_000  # an empty list takes 3 bytes here and 64 in memory
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 
-def json_bytes(value: Any) -> bytes:
-    """`value` as indented UTF-8 that `parse_json` reads back. Equal values give equal bytes; the key order is kept.
+def json_bytes(value: Any, indent: int | None = 2) -> bytes:
+    """`value` as UTF-8 that `parse_json` reads back. Equal values give equal bytes; the key order is kept. indent: None
+    for one line.
 
     Raises InputError for a value without a JSON form: NaN, infinity, a NumPy number, a lone surrogate, a key that is
     not a string.
     """
     try:
-        raw = (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
+        raw = (json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"this cannot be written as JSON: {quote(error)}") from error
     stack = [value]  # json.dumps converts the keys 1, True and None to strings without an error

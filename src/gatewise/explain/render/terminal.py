@@ -169,13 +169,14 @@ def units_report(report: UnitsReport, *, count: int = 10, marks: bool = False) -
     head = f"{data}; accuracy {report.accuracy:.4f} with all {counted(len(report.units), 'unit')}"
     headings = ("unit", "accuracy if ablated", "probability change", "half-life", "memory rises at", "memory falls at")
     table = _table("rrrrll", *headings)
-    for one in sorted(report.units, key=lambda one: -one.probability_change)[:count]:
+    for one in sorted(report.units, key=lambda one: -(one.probability_change or 0))[:count]:
         life = "no decay" if one.half_life is None else f"{one.half_life:.1f}"
         at = []
         for excerpts, style in ((one.rises, POSITIVE), (one.falls, NEGATIVE)):
             words = dict.fromkeys(printable(part.words[part.place], _LONGEST_IN_EXCERPT) for part in excerpts)
             at.append(Text(", ".join([*words][:3]), Style() if marks else style))
-        table.add_row(f"{one.unit}", f"{one.accuracy_ablated:.4f}", f"{one.probability_change:.4f}", life, *at)
+        ablated = ("–" if value is None else f"{value:.4f}" for value in (one.accuracy_ablated, one.probability_change))
+        table.add_row(f"{one.unit}", *ablated, life, *at)
     note = "A unit can be ablated without loss if other units carry the same information."
     return _spaced([Text(head), table, note])
 
@@ -184,13 +185,15 @@ def unit_report(report: UnitsReport, unit: int, *, marks: bool = False) -> Group
     """The summary of one unit. Raises InputError for a unit that does not exist."""
     from gatewise.members.clamp import GATE_NAMES
 
-    one = report.unit(unit)
+    one, ablated = report.unit(unit), ""
+    if one.accuracy_ablated is not None and one.probability_change is not None:
+        ablated = (
+            f"accuracy {one.accuracy_ablated:.4f} if ablated, {report.accuracy:.4f} otherwise; mean change of the "
+            f"predicted class's probability {one.probability_change:.4f}; "
+        )
     parts: list[RenderableType] = [
         Text.assemble((f"unit {unit}", _BOLD), f" over {report.n:,} of {printable(report.data, 300)}"),
-        Text(
-            f"accuracy {one.accuracy_ablated:.4f} if ablated, {report.accuracy:.4f} otherwise; mean change of the "
-            f"predicted class's probability {one.probability_change:.4f}; {_half_life(one.half_life)}"
-        ),
+        Text(f"{ablated}{_half_life(one.half_life)}"),
     ]
     for excerpts, verb, style in ((one.rises, "rises", POSITIVE), (one.falls, "falls", NEGATIVE)):
         if excerpts:
@@ -205,7 +208,7 @@ def unit_report(report: UnitsReport, unit: int, *, marks: bool = False) -> Group
             parts += [Text(f"\nexcerpts where its memory {verb} most"), table]
     if one.top_words:
         table = _table("lll", "gate", "top words", "bottom words")
-        for gate, name in GATE_NAMES.items():
+        for gate, name in {**GATE_NAMES, "c": "change of memory"}.items():
             sides = (
                 ", ".join(
                     f"{printable(word.word, _LONGEST_IN_EXCERPT)} {word.mean:.2f}" for word in words.get(gate, ())

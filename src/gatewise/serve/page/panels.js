@@ -60,16 +60,17 @@ export function createUnitPanel(root, store, api) {
 			root.replaceChildren(...parts);
 			return;
 		}
-		parts.push(el("p", {}, `On ${dataset.n} sequences of ${safeText(dataset.data, 120)}: accuracy ${percent(dataset.accuracy)}, ` +
-			`${percent(summary.accuracy_ablated)} with this unit ablated; the probability of the prediction then changes by ` +
-			`${fmt(summary.probability_change, 3)} on average. Half-life: ${halfLife(summary)}.`));
+		const ablated = summary.accuracy_ablated === null ? "" : `accuracy ${percent(dataset.accuracy)}, ${percent(summary.accuracy_ablated)} with this unit ablated; ` +
+			`the probability of the prediction then changes by ${fmt(summary.probability_change, 3)} on average. `;
+		parts.push(el("p", {}, `On ${dataset.n} sequences of ${safeText(dataset.data, 120)}: ${ablated}Half-life: ${halfLife(summary)}.`));
+		const words = (list) => list.map((one) => `${safeText(one.word)} ${fmt(one.mean)}`).join(" · ");
+		if (summary.top_words.c) parts.push(createTable("Words at which its memory changes most", ["c rises", "c falls"], [[words(summary.top_words.c), words(summary.bottom_words.c)]]));
 		parts.push(createTable("Distribution of the gate values", ["gate", "below 0.1", "between", "above 0.9"],
 			Object.entries(summary.shares).map(([gate, share]) => [gateName(gate), ...share.map(percent)])));
 		for (const [list, name] of [[summary.rises, "Largest increases of its memory"], [summary.falls, "Largest decreases"]]) {
 			if (list.length) parts.push(el("h4", {}, name), el("ol", { class: "excerpts" }, list.map(drawExcerpt)));
 		}
-		const words = (list) => list.map((one) => `${safeText(one.word)} ${fmt(one.mean)}`).join(" · ");
-		const rows = Object.keys(summary.top_words).map((gate) => [gateName(gate), words(summary.top_words[gate]), words(summary.bottom_words[gate])]);
+		const rows = Object.keys(summary.top_words).filter((gate) => gate !== "c").map((gate) => [gateName(gate), words(summary.top_words[gate]), words(summary.bottom_words[gate])]);
 		if (rows.length) parts.push(createTable("Words with the highest and the lowest mean gate value", ["gate", "highest", "lowest"], rows));
 		root.replaceChildren(...parts);
 	}
