@@ -254,7 +254,7 @@ def _forecaster(rng: Rng, folder: Path) -> str | None:
     """A forecaster's folder loads as it was saved or is refused in one line. A forged one loads the weights that its
     file holds, or is refused.
 
-    the same changes, of forecasters with calendars, several series and exogenous ones
+    the same changes, of forecasters with calendars, several series, past and future columns
     """
     return _attack(rng, folder, forecasters(), gw.load, use_forecaster)
 

@@ -21,7 +21,6 @@ _NOUNS = {"s": "second", "B": "business day", "number": "", "months": "month"}
 _DAY = 86_400
 _MOST_MISSING = 0.5  # of the times between the first and the last one
 _LARGEST = 1e15  # of a step
-_MOST_TIMES = 10_000_000
 
 
 def _pandas() -> Any:
@@ -90,38 +89,35 @@ class Calendar:
         and if more than half of the steps have no time.
         """
         n, start = len(times), times[0]
-        if self.unit == "number":
-            at = (np.array(times, dtype=np.float64) - float(start)) / self.count  # type: ignore[arg-type]
-            places = np.round(at)
-            off = np.flatnonzero(np.abs(at - places) > 0.01 + 4 * math.ulp(max(map(abs, times))) / self.count)  # type: ignore[arg-type]
-            if len(off):
-                raise InputError(self._off(times, int(off[0])))
-            found: list[int] = places.astype(int).tolist()
-        else:
-            known = {_instant(one): k for k, one in enumerate(self.times(start, 0, self._bound(times)))}
-            found = []
-            for k, one in enumerate(times):
-                if _instant(one) not in known:
-                    raise InputError(self._off(times, k))
-                found.append(known[_instant(one)])
-        if n < _MOST_MISSING * (found[-1] + 1):
+        last = self._steps(times)
+        if n < _MOST_MISSING * (last + 1):
             raise InputError(
-                f"the step is {self.describe()}, but {found[-1] + 1 - n:,} of the {found[-1] + 1:,} times from "
+                f"the step is {self.describe()}, but {last + 1 - n:,} of the {last + 1:,} times from "
                 f"{show_time(start)} to {show_time(times[-1])} are missing: sum or average over a longer step"
             )
-        return found
+        if self.unit == "number":
+            at = (np.array(times, dtype=np.float64) - float(start)) / self.count  # type: ignore[arg-type]
+            slack = 0.01 + 4 * math.ulp(max(map(abs, times))) / self.count  # type: ignore[arg-type]
+            for k in np.flatnonzero(np.abs(at - np.round(at)) > slack)[:1].tolist():
+                raise InputError(self._off(times, k))
+            return [round(one) for one in at.tolist()]
+        known = {_instant(one): k for k, one in enumerate(self.times(start, 0, last + 1))}
+        for k, one in enumerate(times):
+            if _instant(one) not in known:
+                raise InputError(self._off(times, k))
+        return [known[_instant(one)] for one in times]
 
-    def _bound(self, times: Sequence[Time]) -> int:
-        """As many steps as there are from the first time to the last, or a few times as many as times."""
-        first, last = times[0], times[-1]
-        steps: float
+    def _steps(self, times: Sequence[Any]) -> int:
+        """About as many steps as there are from the first time to the last."""
+        if self.unit == "number":
+            steps: float = (times[-1] - times[0]) / self.count
+            return round(steps)
+        first, last = (_clock(one, self.utc) for one in (times[0], times[-1]))
         if self.unit in _MONTHS:
-            clocks = [_clock(one, self.utc) for one in (first, last)]  # type: ignore[arg-type]
-            steps = (12 * (clocks[1].year - clocks[0].year) + clocks[1].month - clocks[0].month) / self.count
-        else:
-            seconds = (_instant(last) - _instant(first)).total_seconds() + 7200 * (self.unit == "s" and not self.utc)
-            steps = seconds / (_DAY if self.unit == "B" else self.count)
-        return int(min(steps, len(times) / _MOST_MISSING * 1.5 + 10, _MOST_TIMES)) + 1
+            return int((12 * (last.year - first.year) + last.month - first.month) / self.count)
+        if self.unit == "B":
+            return int(np.busday_count(first.date(), last.date()) / self.count)
+        return round((last - first).total_seconds() / self.count)
 
     def _off(self, times: Sequence[Time], k: int) -> str:
         before = f" comes after {show_time(times[k - 1])}, but" if k else ""
