@@ -79,13 +79,21 @@ class Forecaster:
     manifest_sha256 = ""
     """Of the folder that `gatewise.load` read; "" for a forecaster that was fitted here."""
 
-    def __init__(self, config: _Config, series: SeriesSet, ensemble: Ensemble, held_out: HeldOut, **rest: Any) -> None:
+    def __init__(
+        self,
+        config: _Config,
+        series: SeriesSet,
+        ensemble: Ensemble,
+        held_out: HeldOut,
+        effects: Effects,
+        metadata: ModelMetadata,
+    ) -> None:
         self._config, self.series, self.ensemble, self.held_out = config, series, ensemble, held_out
+        self.effects, self.metadata = effects, metadata
         self.horizon, self.seasons, self.notes = config.horizon, config.seasons, config.notes
-        self.effects, self.metadata = rest["effects"], rest["metadata"]
-        self._data: SeriesSet | None = rest.get("data")  # that it was fitted on, for `cross_validation`
-        self._fit: Any = rest.get("fit")
-        self._library: str = rest.get("library", "pandas")
+        self._data: SeriesSet | None = None  # that it was fitted on, for `cross_validation`
+        self._settings: dict[str, Any] = {}
+        self._library = "pandas"
 
     def __repr__(self) -> str:
         return f"Forecaster(horizon={self.horizon}, seasons={list(self.seasons)}, {len(self.names)} series)"
@@ -117,31 +125,10 @@ class Forecaster:
 
         Raises InputError for irregular times, series that are too short, and a horizon beyond the year 9999.
         """
-        columns: dict[str, Any] = {
-            "id": id,
-            "time": time,
-            "target": target,
-            "future": future,
-            "past": past,
-            "static": static,
-        }
-        given = series_set(data, **columns)
-        return cls._fitted(given, library_of(data), horizon, season, recipe, seed, changes)
-
-    @classmethod
-    def _fitted(
-        cls,
-        given: SeriesSet,
-        library: str,
-        horizon: int,
-        season: int | None,
-        recipe: str | Recipe | None,
-        seed: int,
-        changes: Mapping[str, Any],
-    ) -> Forecaster:
         from gatewise.forecast.fit import fit  # what a saved forecaster does not need
         from gatewise.training.windows import window_recipe
 
+        given = series_set(data, id=id, time=time, target=target, future=future, past=past, static=static)
         begin = clock.perf_counter()
         horizon = _whole("horizon", horizon, MAX_HORIZON)
         season = None if season is None else _whole("season", season)
@@ -172,9 +159,10 @@ class Forecaster:
             seconds=round(clock.perf_counter() - begin, 1),
             created=clock.strftime("%Y-%m-%d", clock.gmtime()),
         )
-        settings = (season, recipe, seed, changes)
-        rest = {"effects": found.effects, "metadata": metadata, "data": given, "fit": settings, "library": library}
-        return cls(config, kept, found.ensemble, found.held_out, **rest)
+        made = cls(config, kept, found.ensemble, found.held_out, found.effects, metadata)
+        made._data, made._library = given, library_of(data)
+        made._settings = {"season": season, "recipe": recipe, "seed": seed, **changes}
+        return made
 
     def predict(
         self,
@@ -237,7 +225,6 @@ class Forecaster:
             raise InputError("a forecaster from a folder does not hold all values: fit it again for a cross-validation")
         horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
         windows, given = _whole("windows", windows, 1000), self._data
-        season, recipe, seed, changes = self._fit
         out: dict[str, list[Any]] = {}
         for window in range(windows, 0, -1):
             cut = window * horizon
@@ -246,7 +233,7 @@ class Forecaster:
                     f"the shortest series has no value before {windows} windows of {horizon} steps: use fewer"
                 )
             part = given.until(cut)
-            one = self._fitted(part, self._library, horizon, season, recipe, seed, changes)
+            one = Forecaster.fit(part, horizon=horizon, **self._settings)
             rows = one._predicted(one.series, horizon, None, level)
             actual = [values[len(values) - cut : len(values) - cut + horizon, 0] for values in given.values]
             cutoffs = [part.times(k, len(values) - 1, len(values))[0] for k, values in enumerate(part.values)]
@@ -383,7 +370,7 @@ class Forecaster:
             series.times_after(number, config.horizon)
         if precision != "float32":
             ensemble = ensemble.with_lstm(precision=precision)
-        found = cls(config, series, ensemble, HeldOut(**tensors), effects=effects, metadata=metadata)
+        found = cls(config, series, ensemble, HeldOut(**tensors), effects, metadata)
         with np.errstate(all="ignore"):
             scores = [*astuple(found.held_out.scores), *astuple(found.held_out.naive_scores)]
             if not all(score is None or np.isfinite(score) for score in scores):
