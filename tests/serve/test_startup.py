@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from gatewise.cli import program
 from gatewise.model import bundled
 from gatewise.model.model import Model
+from gatewise.serve.lstm_file import lesson_files
 from tests.serve.server import ask, post, serving
 
 
@@ -45,6 +46,20 @@ def test_a_model_that_is_not_one(folders: dict[str, Path], tmp_path: Path) -> No
     raw[-1] ^= 1
     weights.write_bytes(raw)
     assert "lstm.safetensors" in refused(folders["reviews"], damaged, "--port", 0)
+
+
+def test_the_lesson(folders: dict[str, Path], tmp_path: Path) -> None:
+    if reason := bundled.missing(bundled.TUTORIAL):
+        pytest.skip(reason)
+    for words, served in ((("--lesson",), "tutorial"), ((folders["reviews"], "--lesson"), "reviews")):
+        with serving(tmp_path, *words) as server:
+            assert f"the lesson is at http://127.0.0.1:{server.port}/lesson.html\n" in server.stderr
+            assert ask(server.port, "GET", "/v2/models").json()["models"] == [served]
+            for path, kind in (("lesson.html", "text/html"), ("lesson/main.js", "text/javascript")):
+                reply = ask(server.port, "GET", f"/{path}")
+                assert (reply.status, reply.headers["content-type"].partition(";")[0]) == (200, kind)
+            for name, raw in lesson_files().items():
+                assert ask(server.port, "GET", f"/{name}").body == raw
 
 
 def test_names_of_models(folders: dict[str, Path], tmp_path: Path) -> None:

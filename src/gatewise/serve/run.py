@@ -42,7 +42,8 @@ def run(settings: Settings) -> int:
     with _listening(settings) as sock:
         port = 0 if settings.uds is not None else sock.getsockname()[1]
         line = f"gatewise: serving {', '.join(models)} at {settings.url(port)} (Ctrl-C ends it)"
-        line += f"\ngatewise: the lesson is at {settings.url(port)}/lesson.html" * settings.lesson
+        if settings.lesson and settings.uds is None:
+            line += f"\ngatewise: the lesson is at {settings.url(port)}/lesson.html"
         state = State(models, settings)
         if settings.workers > 1:
             return _supervise(settings, sock, port, line)
