@@ -35,16 +35,6 @@ def test_a_drag_of_one_slider_clamps_one_unit_at_one_word(visit: Visit, start: s
     assert page.evaluate("() => gatewise.store.get().changes") == []
 
 
-def test_the_first_key_on_a_slider_moves_it_to_its_value(visit: Visit) -> None:
-    watched = visit()
-    page = watched.open("#t=I+was+never+bored")
-    page.select_option("[aria-label='What to change']", "f")
-    slider = page.locator("input[aria-label='Clamp the forget gate f']")
-    slider.press("Home")
-    assert slider.input_value() == "0"
-    assert [one["value"] for one in page.evaluate("() => gatewise.store.get().changes")] == [0]
-
-
 SLOW_FETCH = """
     const real = fetch.bind(globalThis);
     globalThis.counted = { now: 0, most: 0, failed: 0 };

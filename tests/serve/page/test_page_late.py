@@ -30,19 +30,6 @@ def change(page: Any, **state: Any) -> None:
     page.evaluate("state => gatewise.store.set(state)", state)
 
 
-def test_the_text_is_read_only_until_the_model_is_there(visit: Visit) -> None:
-    watched, held = visit(), []
-    page = watched.page
-    page.route("**/model", lambda route: held.append(route))
-    page.goto(f"{watched.home}/")
-    page.wait_for_function("() => window.gatewise")
-    first_of(page, held)
-    assert not page.locator("#text").is_editable()
-    page.unroute("**/model")
-    watched.settle()
-    assert page.locator("#text").is_editable()
-
-
 @pytest.mark.parametrize("lost", [False, True])
 def test_nothing_of_a_new_text_enters_the_answer_of_the_old_one(visit: Visit, lost: bool) -> None:
     watched, model = visit(), known_model()
@@ -76,29 +63,6 @@ def test_nothing_of_a_new_text_enters_the_answer_of_the_old_one(visit: Visit, lo
     np.testing.assert_allclose(found[1], model.trace(OTHER).lstms[0].c[:, unit], atol=1e-5)
 
 
-def test_the_last_method_wins(visit: Visit) -> None:
-    page = visit().open(LINK)
-    held = hold(page, '"leave-one-out"')
-    change(page, method="leave-one-out")
-    request = first_of(page, held)
-    change(page, method="prefix-difference")
-    shown = "() => gatewise.store.get().data.attribution.method"
-    page.wait_for_function(f"() => ({shown})() === 'prefix-difference'")
-    request.continue_()
-    page.wait_for_function("() => !gatewise.store.get().busy")
-    assert page.evaluate(shown) == "prefix-difference"
-
-
-def test_the_similarity_of_the_units_is_of_every_text(visit: Visit) -> None:
-    watched = visit()
-    page = watched.open(f"{LINK}&o=similarity")
-    page.wait_for_function("() => gatewise.store.get().data.similarity")
-    page.fill("#text", OTHER)
-    watched.settle()
-    page.wait_for_function("() => gatewise.store.get().data.similarity")
-    assert page.evaluate("() => gatewise.store.get().data.inputText") == OTHER
-
-
 def test_the_unit_panel_has_its_line_on_every_text(visit: Visit) -> None:
     watched = visit()
     page = watched.open(f"{LINK}&u=5")
@@ -109,20 +73,6 @@ def test_the_unit_panel_has_its_line_on_every_text(visit: Visit) -> None:
     page.wait_for_selector("#unitpanel p:has-text('in this text')")
     steps = known_model().trace("a bad film").lstms[0].half_life()[5]
     assert f"in this text: {steps:.1f} steps" in page.inner_text("#unitpanel")
-
-
-def test_the_failure_of_an_earlier_unit_is_not_shown(visit: Visit) -> None:
-    watched, held = visit(), []
-    page = watched.open(f"{LINK}&u=5")
-    watched.expected.append("ERR_FAILED")
-    page.route("**/units/5*", lambda route: held.append(route))
-    page.click("#unitpanel summary")
-    request = first_of(page, held)
-    change(page, u=6)
-    page.wait_for_selector("#unitpanel h3:has-text('Unit 6')")
-    request.abort()
-    page.wait_for_function("() => !gatewise.store.get().busy")
-    assert page.locator("#unitpanel .error").count() == 0
 
 
 def test_both_texts_are_explained_for_one_class(visit: Visit) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serve.page.conftest import LINK, SERIES, TEXT, TEXTS, Visit, findings, press_word
+from tests.serve.page.conftest import LINK, SERIES, TEXTS, Visit, findings, press_word
 
 SHIFTS = """
     globalThis.shifts = [];
@@ -150,18 +150,3 @@ def test_every_number_beside_a_change_belongs_to_it(visit: Visit) -> None:
     )
     assert ", logit " in page.inner_text(".changenote")
     assert "(+0.25)" in page.inner_text(".changenote")
-
-
-def test_the_second_text_begins_again_with_the_first(visit: Visit) -> None:
-    watched = visit()
-    page = watched.open(f"{LINK}&b=a+bad+film")
-    page.wait_for_selector("#compare .pair:visible")
-    page.evaluate("() => document.querySelector('#clear').click()")
-    page.fill("#text", TEXT)
-    watched.settle()
-    page.evaluate("() => gatewise.store.set({ b: 'a bad film' })")
-    choices = page.locator("#examples option").all_inner_texts()
-    if len(choices) > 1:
-        page.select_option("#examples", "0")
-        watched.settle()
-        assert page.input_value("#compare textarea") == page.input_value("#text")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.explain import Clamp
-from tests.serve.page.conftest import LINK, SERIES, TEXT, TEXTS, Visit, choose, known_model, press_word, series_model
+from tests.serve.page.conftest import LINK, TEXT, TEXTS, Visit, choose, known_model, press_word, series_model
 
 
 def test_a_link_restores_the_whole_state(visit: Visit) -> None:
@@ -167,15 +167,6 @@ def test_the_unit_panel_the_training_and_the_card(visit: Visit) -> None:
     card = page.inner_text("#card")
     assert "gatewise train '</script><script>alert(1)</script>'" in card
     assert "0.8750" in card
-
-
-def test_the_unit_panel_of_a_backward_unit(visit: Visit) -> None:
-    page = visit("series").open(f"{SERIES}&u=8")
-    page.click("#unitpanel summary")
-    page.wait_for_selector("#unitpanel h3")
-    assert page.inner_text("#unitpanel h3") == "Unit 8, layer 2, backward"
-    asked = page.evaluate("() => performance.getEntriesByType('resource').map(one => one.name)")
-    assert [url.partition("units/")[2] for url in asked if "/units/" in url] == ["8?layer=1"], "one number for a unit"
 
 
 def test_series_get_the_same_views(visit: Visit) -> None:
