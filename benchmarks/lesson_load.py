@@ -122,7 +122,7 @@ def main() -> None:
             requests, size, paint, usable = runs[RUNS // 2]
             print(f"{name}: {requests} requests, {size:,} bytes, first paint {paint:.2f} s, usable {usable:.2f} s")
         with exported() as address:
-            for chapter in ("ids", "pads", "memory", "gates", "answer", "series"):
+            for chapter in ("ids", "pads", "memory", "gates", "answer", "learning", "series"):
                 median, p95, count = frames(browser, address, chapter)
                 print(f"{chapter}: a frame takes {median:.1f} ms, p95 {p95:.1f} ms, of {count}")
         browser.close()

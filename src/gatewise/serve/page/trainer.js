@@ -131,7 +131,7 @@ export const crossEntropy = (logit, label) => Math.max(logit, 0) - logit * label
 
 /**
  * A training run. draw(): a fresh example {x, label}, so that no example comes twice and the loss of a batch is one on unseen
- * data. next(): one step of Adam on a batch; returns {loss, accuracy, runs} of the batch before the step.
+ * data. next(): one step of Adam on a batch; returns {loss, accuracy} of the batch before the step.
  */
 export function createTraining(network, draw, { batch = 32, rate = 0.01, limit = 1, held = {} } = {}) {
 	const gradient = new Float64Array(network.parameters.length);
@@ -139,19 +139,17 @@ export function createTraining(network, draw, { batch = 32, rate = 0.01, limit =
 	const next = () => {
 		gradient.fill(0);
 		let [loss, right] = [0, 0];
-		const runs = [];
 		for (let n = 0; n < batch; n += 1) {
 			const { x, label } = draw();
 			const run = forward(network, x, held);
 			loss += crossEntropy(run.logit, label) / batch;
 			right += Number(run.logit > 0 === (label === 1));
 			backward(network, run, (sigmoid(run.logit) - label) / batch, gradient);
-			runs.push(run);
 		}
 		const norm = Math.sqrt(gradient.reduce((sum, one) => sum + one * one, 0));
 		if (norm > limit) gradient.forEach((one, n) => (gradient[n] = (one * limit) / norm)); // Pascanu et al. 2013
 		update(gradient);
-		return { loss, accuracy: right / batch, runs };
+		return { loss, accuracy: right / batch };
 	};
 	return { next };
 }

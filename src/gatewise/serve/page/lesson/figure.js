@@ -11,12 +11,16 @@ export const unitsOf = (node) => Math.max(40, (node.clientWidth * 16) / rem());
 /** A picture that fills the width of its parent. Returns {node, fit(height) -> width in units}. */
 export function createPicture(label, ...children) {
 	const node = svg("svg", { class: "picture", role: "group", "aria-label": label }, ...children);
+	let width = 0; // asking for it costs a layout
+	let drawn = 0;
+	new ResizeObserver(() => (width = 0)).observe(node);
 	return {
 		node,
 		fit(height) {
-			const width = unitsOf(node.parentElement);
+			width ||= unitsOf(node.parentElement);
 			setAttr(node, "viewBox", `0 0 ${width} ${height}`);
-			node.style.setProperty("height", `${height / 16}rem`);
+			if (height !== drawn) node.style.setProperty("height", `${height / 16}rem`);
+			drawn = height;
 			return width;
 		},
 		/** The place of the pointer, in units. */

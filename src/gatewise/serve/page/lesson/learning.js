@@ -9,7 +9,6 @@ import { firstSymbol, oneHot, SYMBOLS } from "./tasks.js";
 
 const UNITS = 8;
 const LAST = 200; // steps of a run
-const FRAME = 8; // milliseconds of training in a frame
 const WINDOW = 5; // batches over which the curves are smoothed
 const EDGE = 44;
 const NAMES = 128; // width of the answers next to the lines
@@ -35,11 +34,6 @@ function mount(element, lesson) {
 		play();
 	}
 
-	function step() {
-		const { loss, accuracy } = run.training.next();
-		run.curve.push({ loss, accuracy });
-	}
-
 	/** The mean of the last batches. */
 	const recent = ({ curve }, name, end = curve.length) => {
 		const rows = curve.slice(Math.max(0, end - WINDOW), end);
@@ -47,8 +41,7 @@ function mount(element, lesson) {
 	};
 
 	function frame() {
-		const end = performance.now() + FRAME;
-		do step(); while (performance.now() < end && run.curve.length % 2 && run.curve.length < LAST);
+		run.curve.push(run.training.next()); // one step a frame: a reader can watch it
 		playing = run.curve.length < LAST ? requestAnimationFrame(frame) : 0;
 		lesson.draw();
 	}

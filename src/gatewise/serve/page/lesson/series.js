@@ -8,7 +8,7 @@ import { firstHigher, seriesOf, STEPS } from "./tasks.js";
 
 const UNITS = 8;
 const BATCHES = 300;
-const FRAME = 10; // milliseconds of training in a frame
+const FRAME = 6; // milliseconds of training in a frame
 const [EDGE, RIGHT] = [44, 12];
 const LIFT = 16; // of the grip over its peak
 const FIRST = 10; // the step of the first peak
