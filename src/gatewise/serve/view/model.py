@@ -30,8 +30,8 @@ _LEAST_EXAMPLES = 2  # before and after a change
 
 
 class ViewCache:
-    """The last examples, by input and clamps, as many as fit into `size` bytes, and the model's fingerprint. Threads
-    may share one.
+    """The last examples, by input and clamps, as many as fit into `size` bytes, and of the model its fingerprint and
+    what it predicts for the examples of the page. Threads may share one.
     """
 
     def __init__(self, size: int = _MAX_CACHE) -> None:
@@ -39,6 +39,7 @@ class ViewCache:
         self._lock = threading.Lock()
         self._examples: OrderedDict[object, Example] = OrderedDict()
         self._model: tuple[Model, str] | None = None
+        self._offered: tuple[Model, list[Json]] | None = None
 
     def example(self, key: object, make: Callable[[], Example]) -> tuple[Example, bool]:
         """The example of that key, and whether it was cached."""
@@ -53,6 +54,13 @@ class ViewCache:
             while len(self._examples) > _LEAST_EXAMPLES and (total > self._size or len(self._examples) > _MAX_EXAMPLES):
                 total -= _bytes_of(self._examples.popitem(last=False)[1])
         return made, False
+
+    def offered(self, model: Model) -> list[Json]:
+        """`examples_of` the model, computed once."""
+        with self._lock:
+            if self._offered is None or self._offered[0] is not model:
+                self._offered = (model, examples_of(model))
+            return self._offered[1]
 
     def fingerprint(self, model: Model) -> str:
         """The fingerprint of the model, computed once."""
@@ -77,17 +85,17 @@ def model_json(model: Model, fingerprint: str) -> Json:
 
 def model_view(model: Model, cache: ViewCache | None = None) -> Json:
     """Layers, evaluation results, faithfulness, training history, and the model card in Markdown."""
-    metadata = model.metadata
+    metadata, cache = model.metadata, cache or ViewCache()
     rows = model.ensemble.summary()
     return {
         "api": 1,
-        "model": model_json(model, (cache or ViewCache()).fingerprint(model)),
+        "model": model_json(model, cache.fingerprint(model)),
         "name": " ".join(part for part in (metadata.recipe, "model") if part),
         "layers": [{"name": name, "output": shape, "parameters": count} for name, shape, count in rows],
         "parameters": sum(count for _, _, count in rows),
         "members": model.ensemble.weights_json(),
         "evaluations": [{**asdict(one), "figures": one.figures} for one in metadata.evaluations],
-        "examples": examples_of(model),
+        "examples": cache.offered(model),
         "change": DEFAULT_CHANGE,
         "lstm_note": model.ensemble.lstm_note(),
         "scaling": _scaling(model),
