@@ -13,7 +13,7 @@ from gatewise.model import bundled
 from gatewise.model.model import Model
 from gatewise.storage.folder import load_folder
 
-MOST_BYTES = 8_000_000
+MOST_BYTES = 9_000_000
 GOOD = [
     "A warm, funny and honest film; I would see it again tomorrow.",
     "The best thing I have seen this year: wonderful acting and a story that stays with you.",
