@@ -33,7 +33,7 @@ def main() -> None:
             browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
             looks: dict[str, Any] = {"color_scheme": "light", "reduced_motion": "reduce"}
             take_lesson(browser.new_page(viewport={"width": 1280, "height": 720}, **looks), address)
-            take_page(browser.new_page(viewport={"width": 1280, "height": 1255}, **looks), address)
+            take_page(browser.new_page(viewport={"width": 1280, "height": 1050}, **looks), address)
     finally:
         server.terminate()
         server.wait()
