@@ -5,11 +5,14 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from gatewise.errors import InputError, ModelFileError, quote
 
 T = TypeVar("T")
+
+_hints = cache(get_type_hints)  # it compiles each annotation again, and a file can have ten thousand records
 
 
 def fields_from(cls: type[T], mapping: object, where: str) -> T:
@@ -28,7 +31,7 @@ def fields_from(cls: type[T], mapping: object, where: str) -> T:
     for key in mapping:
         if key not in known:
             raise ModelFileError(f"{where}: unknown key {quote(key)}; known keys are {', '.join(known)}")
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     values = {}
     for name, field in known.items():
         if name in mapping:
