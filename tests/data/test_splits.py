@@ -264,3 +264,13 @@ def test_folds_are_stratified_and_leave_one_out() -> None:
     assert len(cross_validation_folds(data, 99, 0)) == 35
     with pytest.raises(InputError, match="at least 2"):
         cross_validation_folds(data, 1, 0)
+
+
+def test_many_classes_of_few_rows_have_a_validation_set() -> None:
+    """A tenth of five rows is none of any class: one row of 5,000 was held out, which chose everything."""
+    labels = np.repeat(np.arange(200), 5)
+    data = Labelled.of([f"text {n}" for n in range(1000)], labels, task="classification")
+    train, validation = hold_out(data, 0.1, 3)
+    assert 80 <= len(validation) <= 120
+    assert set(labels[train]) == set(range(200))
+    assert np.bincount(labels[validation]).max() <= 3

@@ -51,10 +51,10 @@ def split(
     components = _several_components(labelled, by)
     keys = _shuffled(labelled, components, seed)
     components = [components[number] for number in sorted(range(len(keys)), key=keys.__getitem__)]
-    strata = _strata(labelled)
+    small = min(fraction, 1 - fraction)
+    strata = _pooled(_strata(labelled), small)
     # The smaller part starts empty. A component moves to it if that brings the counts of the strata closer to the
     # target, Σ (missing - count)² < Σ missing², and moves back by the same rule, until no component moves.
-    small = min(fraction, 1 - fraction)
     missing = {stratum: small * count for stratum, count in Counter(chain.from_iterable(strata)).items()}
     counts = [list(_counts(strata, component).items()) for component in components]
     taken = [False] * len(components)
@@ -194,6 +194,14 @@ def _strata(labelled: Labelled) -> list[tuple[int, ...]]:
     quantiles = min(_QUANTILES, max(1, n // _QUANTILES))
     edges = np.quantile(score, np.arange(1, quantiles) / quantiles) if n else score
     return [(place,) for place in np.searchsorted(edges, score).tolist()]
+
+
+def _pooled(strata: list[tuple[int, ...]], part: float) -> list[tuple[int, ...]]:
+    """The strata, those with so few rows that none would be in a part of this size as one: of 1,000 classes of five
+    rows each, a tenth of the rows is held out, not none.
+    """
+    few = {stratum for stratum, count in Counter(chain.from_iterable(strata)).items() if 2 * part * count <= 1}
+    return [tuple(-1 if stratum in few else stratum for stratum in row) for row in strata] if few else strata
 
 
 def _counts(strata: list[tuple[int, ...]], component: list[int]) -> Counter[int]:

@@ -19,6 +19,8 @@ same norm, with tf_ij = 1 + log(occurrences) and
 
     s_j = (1 + log((1 + n) / (1 + df_j))) max_k |r_jk|         df_j texts contain j
 
+(of many classes of few rows each, whose ratios are chance, without the maximum)
+
 and a support vector machine with squared hinge loss per class (C = 1). It is better for subjects and many classes,
 "nb" for sentiment and short texts (docs/log/accuracy.md). Its outputs are margins, which a calibration turns into
 logits.
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from gatewise.training.pretrained import Pretrained
 
 Scaling = Literal["nb", "tfidf"]
+MANY_CLASSES, SMALL_CLASS = 20, 20  # classes, and their rows on average, below which "tfidf" has no ratios
 MIN_DF = 2  # texts that must contain an n-gram
 FEW_ROWS = 2_000  # below, candidates are cross-validated
 RARE_ROWS = 30  # validation rows of one of two classes with class weights, below which candidates are cross-validated
@@ -195,8 +198,9 @@ class NgramFeatures:
             r = np.stack([log_count_ratio(x, u * v, v) for u, v in zip(y.T, weights.T, strict=True)], axis=1)
             w, bias = fit_linear(x, targets, weight, l2, loss, scale=r, threads=threads, max_iter=max_iter, tol=tol)
             return FittedMember(Ngrams(self.order, self.keys, w * r), bias)
-        scale = np.zeros(len(self.keys), dtype=np.float32)
-        for column in y.T:
+        small = y.shape[1] >= MANY_CLASSES and len(y) < SMALL_CLASS * y.shape[1]
+        scale = np.full(len(self.keys), float(small), dtype=np.float32)
+        for column in () if small else y.T:
             np.maximum(scale, np.abs(log_count_ratio(x, column * weight, weight)), out=scale)
         df = np.bincount(x.indices, minlength=len(self.keys))
         scale *= (1 + np.log((1 + len(y)) / (1 + df))).astype(np.float32)
