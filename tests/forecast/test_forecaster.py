@@ -104,7 +104,7 @@ def test_newer_values_need_no_fit(monthly: Forecaster) -> None:
     assert found["month"].tolist() == 2 * list(pd.date_range("2015-10", periods=3, freq="MS"))
     actual = newer[known]["sold"].to_numpy()
     assert np.mean(np.abs(found["forecast"] / actual - 1)) < 0.25
-    one = older.predict(3, data=unknown[unknown["shop"] == "b"])
+    one = older.predict(3, data=unknown[unknown["shop"] == "b"].rename(columns={"month": "Month", "sold": "SOLD"}))
     np.testing.assert_allclose(one["forecast"], found["forecast"][3:])
     for data, message in (
         (newer.assign(shop=newer["shop"] + "2"), "no series 'a2'; there are 'a', 'b'"),

@@ -201,9 +201,7 @@ class Forecaster:
         bounds: dict[str, list[Any]] = {f"{side}-{100 * one:.10g}": [] for one in levels for side in ("lo", "hi")}
         for number, (name, mean) in enumerate(zip(series.names, found, strict=True)):
             out[roles.id] += [name] * horizon
-            times: list[Any] = series.times_after(number, horizon)
-            whole = all(isinstance(one, float) and one.is_integer() for one in times)
-            out[roles.time] += [int(one) for one in times] if whole else times
+            out[roles.time] += _whole_times(series.times_after(number, horizon))
             for one in levels:
                 half = self.held_out.half_widths(mean, self.names.index(name), one)
                 if not np.isfinite([mean - half, mean + half]).all():
@@ -240,7 +238,7 @@ class Forecaster:
             head = {name: rows.pop(name) for name in (given.roles.id, given.roles.time)}
             found = {
                 **head,
-                "cutoff": [cutoff for cutoff in cutoffs for _ in range(horizon)],
+                "cutoff": [cutoff for cutoff in _whole_times(cutoffs) for _ in range(horizon)],
                 given.roles.target: np.concatenate(actual).tolist(),
                 **rows,
             }
@@ -496,6 +494,12 @@ def _history(seasons: tuple[int, ...], ensemble: Ensemble, ragged: bool = True) 
     """The values that the members read; without the ragged ones, those that each series must have."""
     members = [one for one in ensemble.members if isinstance(one, WindowMember) and (ragged or not one.ragged)]
     return max([2, *seasons, *(member.transform.history for member in members)])
+
+
+def _whole_times(times: list[Time]) -> list[Any]:
+    """Times that are whole numbers as such."""
+    whole = all(isinstance(one, float) and one.is_integer() for one in times)
+    return [int(one) for one in times] if whole else times  # type: ignore[arg-type]
 
 
 def _levels(level: Any) -> list[float]:

@@ -169,11 +169,14 @@ def _parsed(cells: list[Any]) -> list[Any]:
         return [str(cell).strip() for cell in cells]
 
 
+def _named_columns(table: Mapping[str, Sequence[Any]], id: str, names: list[str]) -> dict[str, Sequence[Any]]:
+    """The columns of these names, and that of the series, if there is one. Raises InputError for one that lacks."""
+    found = {name: table[find_column(name, list(table))] for name in names}
+    return found | ({id: table[id]} if id in table else {})
+
+
 def _of_columns(table: Mapping[str, Sequence[Any]], roles: Roles, calendar: Calendar | None) -> SeriesSet:
-    names = [roles.time, roles.target, *roles.past, *roles.static, *roles.future]
-    for name in names:
-        if name not in table:
-            find_column(name, list(table))
+    table = _named_columns(table, roles.id, [roles.time, roles.target, *roles.past, *roles.static, *roles.future])
     count = len(table[roles.target])
     if not count:
         raise InputError("the data has no row")
@@ -239,10 +242,7 @@ def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
         raise InputError("future must be a data frame with the times and the columns that are known in advance")
     if getattr(getattr(given, "index", None), "name", None) == roles.time and roles.time not in given.columns:
         given = given.reset_index()
-    table = frame_columns(given)
-    for name in (roles.time, *roles.future):
-        if name not in table:
-            find_column(name, list(table))
+    table = _named_columns(frame_columns(given), roles.id, [roles.time, *roles.future])
     times = on_calendar(parse_times(table[roles.time], quote(roles.time, 40)), series.calendar)
     numbers = np.stack([_numbers(table[name], name) for name in roles.future], axis=1)
     keys = list(map(_key, table.get(roles.id, [series.names[0]] * len(times))))
