@@ -3,10 +3,18 @@
 import { currentTheme, lut, mix, STOPS } from "../colour.js";
 import { el, setAttr, svg } from "../dom.js";
 
-const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
+let root = 0;
+const rem = () => (root ||= parseFloat(getComputedStyle(document.documentElement).fontSize) || 16);
 
-/** The width of an element in units. */
-export const unitsOf = (node) => Math.max(40, (node.clientWidth * 16) / rem());
+let sizes = new WeakMap();
+/** The width of an element in units, measured once: to measure after a change makes the browser compute the layout again. */
+export function unitsOf(node) {
+	const known = sizes.get(node) ?? (node.clientWidth * 16) / rem();
+	if (known) sizes.set(node, known);
+	return Math.max(40, known);
+}
+/** Measure again, after the size of the window has changed. */
+export const forgetSizes = () => ([root, sizes] = [0, new WeakMap()]);
 
 /** A picture that fills the width of its parent. Returns {node, fit(height) -> width in units}. */
 export function createPicture(label, ...children) {
@@ -23,6 +31,7 @@ export function createPicture(label, ...children) {
 			drawn = height;
 			return width;
 		},
+		pixels: () => rem() / 16,
 		/** The place of the pointer, in units. */
 		at(event) {
 			const { left, top, width } = node.getBoundingClientRect();

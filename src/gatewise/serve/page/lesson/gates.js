@@ -122,7 +122,7 @@ function mount(element, lesson) {
 
 	function drawCells(layout, run) {
 		const { list, size } = units();
-		const scale = (sentence.node.clientWidth / layout.width) * devicePixelRatio;
+		const scale = layout.pixels * devicePixelRatio;
 		cells.width = Math.round(layout.width * scale);
 		cells.height = Math.round(layout.height * scale);
 		const pen = cells.getContext("2d");

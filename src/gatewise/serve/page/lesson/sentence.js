@@ -1,7 +1,7 @@
 // The words of the text in rows, above each of them the prediction so far, and room for one more track.
 
 import { setAttr, svg } from "../dom.js";
-import { createPicture, layoutWords, path, PROBABILITIES, stroke, text, yAxis } from "./figure.js";
+import { createPicture, layoutWords, path, PROBABILITIES, stroke, text, unitsOf, yAxis } from "./figure.js";
 
 const GAP = 20; // above the line of the prediction
 const BETWEEN = 18; // above the track of the chapter
@@ -48,18 +48,18 @@ export function createSentence(label, lesson, { room = 420, share = 0.66 } = {})
 		at: picture.at,
 		own,
 		front,
-		/** Place the words: {places, rows, width, height, left, high, low, top(row), track(row), word(row)}: heights and tops of the parts. */
+		/** Place the words: {places, rows, width, height, pixels per unit, left, high, low, top(row), track(row), word(row)}: heights and tops of the parts. */
 		fit() {
 			const names = ["pads", ...lesson.names()];
-			const rows = layoutWords(names, picture.fit(100), { left: LEFT }).rows;
-			const rowHeight = Math.max(190, room / rows);
-			const width = picture.fit(rows * rowHeight);
-			const found = layoutWords(names, width, { left: LEFT });
+			const found = layoutWords(names, unitsOf(picture.node.parentElement), { left: LEFT });
+			const rowHeight = Math.max(190, room / found.rows);
+			const height = found.rows * rowHeight;
+			const width = picture.fit(height);
 			const [all, top] = [rowHeight - GAP - BETWEEN - WORD - 6, (row) => row * rowHeight + GAP];
 			const [high, low] = [(1 - share) * all, share * all];
 			const track = (row) => top(row) + high + BETWEEN;
 			const word = (row) => track(row) + low + 4;
-			layout = { ...found, names, width, height: rows * rowHeight, high, low, left: LEFT, top, track, word };
+			layout = { ...found, pixels: picture.pixels(), names, width, height, high, low, left: LEFT, top, track, word };
 			return layout;
 		},
 		/** The lines of the prediction: of the run, and thin of the run without changes, if it differs. */

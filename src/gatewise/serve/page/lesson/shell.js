@@ -1,6 +1,7 @@
 // The frame of the lesson: its chapters, one at a time, and the state that they share: text, word, unit, changes.
 
 import { announce, button, el, fmt, oncePerFrame, safeText, setAttr, setText } from "../dom.js";
+import { forgetSizes } from "./figure.js";
 
 /** Texts by id: their name and the text; the first is that of the chapters. */
 const TEXTS = [
@@ -126,7 +127,10 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		main.focus({ preventScroll: true }); // the focused link is gone; Tab goes on at the top of the chapter
 		announce(document.title);
 	});
-	new ResizeObserver(draw).observe(main);
+	new ResizeObserver(() => {
+		forgetSizes();
+		draw();
+	}).observe(main);
 	readAddress();
 	return lesson;
 }
