@@ -9,6 +9,7 @@ ablated, which takes a run of all reviews for each.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def main() -> None:
     rows = np.random.default_rng(SEED).permutation(len(reviews))[: REVIEWS[wide]]
     parts: dict[str, Any] = {"excerpts": 0, "words": WORDS[wide], "minimum": LEAST[wide], "ablations": not wide}
     parts["listed"] = "c" if wide else "ifgoc"
-    model.with_units(reviews.take(np.sort(rows)), **parts).save(given.model)
+    data = replace(reviews.take(np.sort(rows)), source="IMDB reviews of the test half")
+    model.with_units(data, **parts).save(given.model)
 
 
 if __name__ == "__main__":
