@@ -21,7 +21,7 @@ from gatewise.sklearn import LSTMTextClassifier
 from gatewise.storage.tensors import tensors_to_bytes
 from tests.misuse.cases import NAMES, TEXTS, fail_with, warned
 
-FORECASTER = gw.Forecaster(2, season=1, units=4, epochs=1).fit(np.sin(np.arange(60) / 3) + 2)
+FORECASTER = gw.Forecaster.fit(np.sin(np.arange(60) / 3) + 2, horizon=2, season=1, units=4, epochs=1)
 FILES = FORECASTER.to_files()
 MEMBER = "autoregression.safetensors"
 
@@ -33,7 +33,7 @@ def changed(file: str, **tensors: Callable[[Any], Any]) -> dict[str, bytes]:
 
 def with_weight(weight: float) -> dict[str, bytes]:
     config = json.loads(FILES["config.json"])
-    config["members"][0]["weight"] = weight
+    config["members"][1]["weight"] = weight
     return {**FILES, "config.json": json.dumps(config).encode()}
 
 
@@ -42,7 +42,7 @@ FORECASTERS: dict[str, tuple[dict[str, bytes], str]] = {
     "std below 0": (changed(MEMBER, std=np.negative), "std must be above 0"),
     "std 1e-320": (changed(MEMBER, std=lambda one: one * 0 + 1e-320), "the model overflows"),
     "weights of 1e308": (changed(MEMBER, weight=lambda one: np.sign(one) * 1e308), "the model overflows"),
-    "last values of 1e308": (changed("forecast.safetensors", last=lambda one: np.sign(one) * 1e308), "overflows"),
+    "last values of 1e308": (changed("forecast.safetensors", values=lambda one: np.sign(one) * 1e308), "overflows"),
     "a weight of 1e308": (with_weight(1e308), "the model overflows"),
     "a negative weight": (with_weight(-0.5), "weights from 0"),
     "a scale of 0": (changed("forecast.safetensors", scale=np.zeros_like), "the errors on the held-out windows"),
@@ -60,16 +60,16 @@ def test_a_forecaster_of_finite_parameters_that_overflows_is_not_loaded(case: st
 
 
 def test_every_output_of_a_forecaster_is_finite() -> None:
-    """Also where it overflows after the first step, or in the interval or the explanation alone."""
+    """Also where it overflows after the first steps, or in the interval or the explanation alone."""
     good = Forecaster.of_files(FILES, "m")
-    assert good.predict().tolist() == FORECASTER.predict().tolist()
+    assert list(good.predict()["forecast"]) == list(FORECASTER.predict()["forecast"])
     grows = Forecaster.of_files(changed(MEMBER, weight=lambda one: one * 0 + 1e3), "m")
-    fail_with(lambda: grows.predict(300), "overflows", InputError)
+    fail_with(lambda: grows.predict(horizon=300), "overflows", InputError)
     fail_with(lambda: grows.explain(300), "overflows", InputError)
     wide = copy.copy(good)
     edge = np.full_like(wide.held_out.actual, 1.7e308)
     wide.held_out = replace(wide.held_out, actual=edge, forecast=-edge)
-    fail_with(lambda: wide.forecast(), "the prediction interval overflows", InputError)
+    fail_with(lambda: wide.predict(level=80), "the prediction interval overflows", InputError)
 
 
 def test_an_estimator_that_another_version_pickled(monkeypatch: pytest.MonkeyPatch) -> None:

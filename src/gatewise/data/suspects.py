@@ -76,7 +76,8 @@ def suspect_classes(names: Sequence[str], count: Counter[str], name: str) -> lis
 
 def swapped(inputs: Any, labels: Any) -> str:
     """The end of a message about inputs that are single values, where the labels are texts."""
-    both = [values[:20] if isinstance(values, list | tuple | np.ndarray) else () for values in (inputs, labels)]
+    of_rows = [isinstance(one, list | tuple) or (isinstance(one, np.ndarray) and one.ndim) for one in (inputs, labels)]
+    both = [values[:20] if rows else () for values, rows in zip((inputs, labels), of_rows, strict=True)]
     single = all(isinstance(one, int | float | np.number) for one in both[0])
     texts = all(isinstance(one, str) and " " in one.strip() for one in both[1])
     return "; are inputs and labels swapped?" if len(both[1]) and single and texts else ""
