@@ -69,7 +69,7 @@ function mount(element, lesson) {
 			["An id selects a row of the ", term("row", "embedding"), ": 32 numbers, the input x of the LSTM."],
 		],
 		question: question({
-			ask: "“the” is the most frequent word. Its id is:",
+			ask: "“the” is the most frequent word: its id?",
 			options: ["1", "4", "10,000"],
 			answer: () => ({ right: 1, text: "Rank 1, after the four special ids 0 to 3." }),
 		}),

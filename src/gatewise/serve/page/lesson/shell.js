@@ -146,7 +146,7 @@ const reviewText = (model) => REVIEW.map((id) => (id === 2 ? "<unk>" : model.wor
 function createBar(root, lesson) {
 	const field = { spellcheck: "false", autocomplete: "off", dir: "auto" };
 	const input = el("input", { type: "text", "aria-label": "Text", maxlength: MAX_LENGTH, ...field });
-	const options = [...TEXTS.map(([id, name]) => [id, name]), ["review", "The tutorial’s review"], ["own", "Your own text"]];
+	const options = [...TEXTS.map(([id, name]) => [id, name]), ["review", "X_train[5]"], ["own", "Your own text"]];
 	const select = el("select", { "aria-label": "Example" }, options.map(([value, name]) => el("option", { value }, name)));
 	const number = el("b", { class: "p" });
 	const label = el("span", { class: "label" });
