@@ -42,7 +42,6 @@ FORECASTERS: dict[str, tuple[dict[str, bytes], str]] = {
     "std below 0": (changed(MEMBER, std=np.negative), "std must be above 0"),
     "std 1e-320": (changed(MEMBER, std=lambda one: one * 0 + 1e-320), "the model overflows"),
     "weights of 1e308": (changed(MEMBER, weight=lambda one: np.sign(one) * 1e308), "the model overflows"),
-    "last values of 1e308": (changed("forecast.safetensors", values=lambda one: np.sign(one) * 1e308), "overflows"),
     "a weight of 1e308": (with_weight(1e308), "the model overflows"),
     "a negative weight": (with_weight(-0.5), "weights from 0"),
     "a scale of 0": (changed("forecast.safetensors", scale=np.zeros_like), "the errors on the held-out windows"),

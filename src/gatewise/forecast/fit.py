@@ -26,6 +26,7 @@ _DIRECT_STEPS = 12  # predicted at once without a season
 _MOST_STEPS = 200  # of a window
 LEAST_VALUES = 8
 _MOST_MEMBERS, _PICKS = 10, 5
+_LEAST_WEIGHT = 0.01  # smaller ones are left out
 _MOST_ORIGINS = 32
 _LEAST_ORIGINS = 8
 _MOST_CYCLES = 8  # of a seasonal profile
@@ -289,4 +290,6 @@ def member_weights(forecasts: Array, actual: Array, scale: Array) -> Array:
         n = int(near[int(np.argmin(found))])
         picked[n] += 1 / _PICKS
         total += forecasts[n]
-    return np.asarray((inverse / inverse.sum() + picked) / 2)
+    weights = (inverse / inverse.sum() + picked) / 2
+    weights[weights < _LEAST_WEIGHT] = 0
+    return np.asarray(weights / weights.sum())
