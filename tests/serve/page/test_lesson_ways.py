@@ -150,7 +150,7 @@ def test_with_reduced_motion_nothing_moves_by_itself(visit: Visit) -> None:
     watched = open_lesson(visit, "learning")
     page = watched.page
     assert page.inner_text(".progressline") == "not trained yet"
-    page.click("text=Train")
+    page.click("button:text-is('Train')")
     page.wait_for_function("() => document.querySelector('.progressline').textContent.startsWith('step 200')")
     assert "accuracy 1.00" in page.inner_text(".progressline")
     moving = "() => document.getAnimations().length"
