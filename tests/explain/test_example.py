@@ -100,7 +100,7 @@ def test_two_directions_add_the_prefixes_only(method: str, monkeypatch: pytest.M
 def test_the_page_runs_forward_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = MODELS[name]
     item = {"series": given(name).tolist()} if name == "series" else {"text": TEXT}
-    want = ["prediction", "prefix", "attribution", "units", "similarity", "unit:top"]
+    want = ["prediction", "prefix", "attribution", "units", "unit:top"]
     want += [f"heatmap:{part}" for part in "ifgoch"]
     with counted(monkeypatch, model) as calls:
         explain_view(model, {**item, "include": want, "method": "cell-decomposition"})

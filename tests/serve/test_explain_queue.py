@@ -93,7 +93,7 @@ def test_the_number_of_waiting_computations_is_limited() -> None:
     assert (queue.pending, events) == (0, ["queue_full"])
 
 
-@pytest.mark.parametrize("slow", [["attribution"], ["prefix:all"], ["units", "similarity"]])
+@pytest.mark.parametrize("slow", [["attribution"], ["prefix:all"]])
 def test_a_slow_part_delays_no_prediction(
     models: dict[str, Model], monkeypatch: pytest.MonkeyPatch, slow: list[str]
 ) -> None:

@@ -198,17 +198,6 @@ def unit_json(example: Example, unit: int, layer: int) -> Json:
     return part
 
 
-def similarity_json(example: Example, layer: int) -> Json:
-    """The units of a layer in the order of their weight in the first principal component of c."""
-    c = example.values("c", layer).astype(np.float64)
-    centred = c - c.mean(axis=0)
-    spread = np.linalg.norm(centred, axis=0)
-    normalised = centred / np.where(spread > 0, spread, 1)
-    weights = np.linalg.eigh(normalised.T @ normalised)[1][:, -1]
-    weights *= np.sign(weights[np.abs(weights).argmax()]) or 1
-    return {"order": np.argsort(-weights, kind="stable").tolist()}
-
-
 def heatmap_json(values: Array, name: str, layer: int) -> Json:
     """Values (T, units) as rows of units: unsigned 16-bit numbers, little-endian, in base64, from `low` to `high`.
 

@@ -167,7 +167,7 @@ def _text_json(model: Model, request: Mapping[str, object], cache: ViewCache) ->
         units = serialize.units_json(example, layer)
         order = units["order"].get("effect", units["order"]["jump"])
         own = [serialize.unit_json(example, k, layer) for k in order[:_OWN_UNITS]]
-        layers.append({"units": units, "similarity": serialize.similarity_json(example, layer), "unit": own})
+        layers.append({"units": units, "unit": own})
     return {"answer": answer, "method": default["method"], "attributions": attributions, "layers": layers}, left_out
 
 

@@ -20,7 +20,7 @@ from gatewise.types import Array
 
 MAX_CHANGES = 32
 Heatmap = Literal["i", "f", "g", "o", "c", "h"]
-_PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units", "similarity")
+_PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units")
 _PART = f"^({'|'.join(_PARTS)}|unit:top|unit:opening|unit:[0-9]{{1,8}}|heatmap:[{''.join(get_args(Heatmap))}])$"
 
 Integer = Annotated[int, Field(ge=0, le=999_999_999)]

@@ -193,7 +193,7 @@ FOREIGN = [
     "Der Film ist nicht gut und die Geschichte war sehr lang.",
     "Ce film est une merveille, je ne suis pas déçu.",
 ]
-PARTS = ["prediction", "prefix:all", "attribution", "units", "similarity", "unit:top", "heatmap:f", "heatmap:c"]
+PARTS = ["prediction", "prefix:all", "attribution", "units", "unit:top", "heatmap:f", "heatmap:c"]
 EXPLAIN = """({ parseModel, createExplain }, file, view, requests) => {
     const explain = createExplain(parseModel(Uint8Array.from(atob(file), (ch) => ch.charCodeAt(0)).buffer), view);
     return requests.map((request) => {
@@ -229,8 +229,6 @@ def test_the_answers_of_the_page_are_those_of_the_server(name: str, tmp_path: Pa
         for found in (wanted, answer):
             found.pop("cache", None)
             found.pop("id")
-        ranks = [np.argsort(found.pop("similarity")["order"]) for found in (wanted, answer)]
-        assert wanted["text"]["kept"] < 4 or np.corrcoef(ranks)[0, 1] > 0.95
         assert_alike(answer, wanted, request["text"][:60])
 
 

@@ -18,17 +18,17 @@ LEVELS = [
     {"lesson/main"},
     {"lesson/gates", "lesson/learning", "lesson/series"},
     {"lesson/answer", "lesson/ids", "lesson/memory", "lesson/pads"},
-    {"lesson/chart", "lesson/parts", "lesson/sentence", "lesson/shell"},
-    {"lesson/figure", "lesson/tasks"},
+    {"lesson/parts", "lesson/sentence", "lesson/shell"},
+    {"lesson/tasks"},
     {"docs", "main", "report"},
-    {"explanation", "figure", "compare", "link"},
+    {"explanation", "figure", "compare"},
     {"details", "exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction", "keys"}
     | {"stream", "strip"},
-    {"cell", "heatmap", "line", "loader", "localapi", "localworker", "staticapi", "textview", "theme"},
-    {"api", "cellmath", "cellshape", "colour", "editor", "examples", "heatmapdata", "localview"}
+    {"cell", "heatmap", "line", "loader", "localapi", "localworker", "staticapi", "textview", "theme", "chart"},
+    {"api", "cellmath", "cellshape", "drawing", "editor", "examples", "heatmapdata", "localview"}
     | {"heatmapunits", "linkfit", "url", "value", "words"},
-    {"store"},
-    {"dom", "files", "lstm", "trainer"},
+    {"colour", "store"},
+    {"busy", "dom", "files", "lstm", "trainer"},
 ]
 LEVEL = {name: n for n, names in enumerate(LEVELS) for name in names}
 

@@ -137,8 +137,6 @@ def test_the_attribution_method_can_be_changed_and_shows_its_faithfulness(visit:
     np.testing.assert_allclose(scores, model.explain(TEXT, "prefix-difference").scores, atol=1e-5)
     assert "falls by 0.41" in page.inner_text("#details")
     assert "not a cause" in page.inner_text("#details")
-    page.select_option("text=Colours show >> select", "unit")
-    assert "above 0" in page.inner_text("#words .legend")
 
 
 def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
@@ -227,11 +225,9 @@ def test_the_heat_map_shows_every_gate_and_state_sorted_and_as_a_table(visit: Vi
     assert int(first) == int(np.abs(trace.lstms[0].memory_changes()).max(axis=0).argmax())
     cells = page.locator(".tablebox tbody tr").first.locator("td").all_inner_texts()
     np.testing.assert_allclose([number(x) for x in cells], trace.lstms[0].h[:, int(first)], atol=0.0051)
-    page.select_option(".tools select", "similarity")
-    page.wait_for_function("() => gatewise.store.get().data.similarity")
 
 
-def test_a_clamp_shows_before_and_after_and_undo_reverts_it(visit: Visit) -> None:
+def test_a_clamp_shows_before_and_after_and_is_taken_back(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open(f"{LINK}&u=3")
     before = probability_of(page)
@@ -256,15 +252,12 @@ def test_a_clamp_shows_before_and_after_and_undo_reverts_it(visit: Visit) -> Non
     watched.settle()
     both = model.intervene(TEXT, [Clamp("f", 1.0), Clamp("o", 0.0, 3, pads=True)]).probabilities()[1][1]
     assert probability_of(page) == pytest.approx(both, abs=0.0051)
-    page.click("#changes button:text-is('Undo')")
+    page.click("#changes .chip >> nth=1")
     page.wait_for_function("() => gatewise.store.get().changes.length === 1")
-    assert "Undid: unit 3 ablated." in page.inner_text("#changes .status")
-    page.keyboard.press("Control+z")
+    page.click("#changes button:text-is('Clear')")
     page.wait_for_function("() => gatewise.store.get().changes.length === 0")
     watched.settle()
     assert probability_of(page) == pytest.approx(before, abs=1e-9)
-    page.click("#changes button:text-is('Redo')")
-    page.wait_for_function("() => gatewise.store.get().changes.length === 1")
 
 
 def test_two_texts_side_by_side(visit: Visit) -> None:

@@ -51,7 +51,7 @@ def test_hostile_labels_and_card_are_text(visit: Visit) -> None:
 @pytest.mark.parametrize(
     "fragment",
     [
-        "#t=<img src=x onerror=alert(1)>&x=f1:9,h*:0,q2:1&p=<b>&w=-1&u=9999999999&s=99&hide=<b>,body&o=constructor",
+        "#t=<img src=x onerror=alert(1)>&x=f1:9,h*:0,q2:1&p=<b>&w=-1&u=9999999999&s=99&o=constructor",
         "#z=!!!!&bz=%00&x=" + "f1:1," * 500,
         "#t=good&u=99999&w=99999&layer=77&x=f999:0.5",
     ],
@@ -63,8 +63,6 @@ def test_a_hostile_link_is_checked_like_any_input(visit: Visit, fragment: str) -
     page.wait_for_function("() => gatewise.store.get().data || !gatewise.store.get().text")
     page.wait_for_timeout(300)
     assert page.evaluate(FOREIGN) == 0
-    state = page.evaluate("() => gatewise.store.get().hide")
-    assert "body" not in state
 
 
 @pytest.mark.parametrize(
@@ -80,7 +78,7 @@ def test_axe_finds_nothing_in_any_panel(visit: Visit, axe: str, width: int, sche
     page.locator("#heatmap").scroll_into_view_if_needed()
     page.click("#heatmap button:has-text('As a table')")
     page.wait_for_selector(".tablebox table")
-    for part, shown in (("", ""), ("linkbutton", "#link[open]"), ("keysbutton", "#keys[open]")):
+    for part, shown in (("", ""), ("keysbutton", "#keys[open]")):
         if part:
             choose(page, part)
             page.wait_for_selector(shown)
@@ -93,11 +91,7 @@ def test_axe_finds_nothing_in_any_panel(visit: Visit, axe: str, width: int, sche
 def test_axe_finds_nothing_in_any_state(visit: Visit, axe: str, width: int, scheme: str) -> None:
     watched = visit("text+wide+series", width=width, scheme=scheme, bypass_csp=True)
     page = watched.open()
-    page.evaluate("() => gatewise.store.set({ guess: true })")
-    assert findings(page, axe) == [], "guess first"
-    page.evaluate(
-        "() => gatewise.store.set({ guess: false, changes: [{ gate: 'h', unit: 3, value: 0, from: null, to: null }] })"
-    )
+    page.evaluate("() => gatewise.store.set({ changes: [{ gate: 'h', unit: 3, value: 0, from: null, to: null }] })")
     watched.settle()
     assert findings(page, axe) == [], "an ablated unit"
     watched.expected.append("ERR_FAILED")

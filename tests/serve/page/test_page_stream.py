@@ -1,4 +1,4 @@
-"""A stream of a series on the page: started, paused, continued, with steps of the reader's own, and refused."""
+"""A stream of a series on the page: started, paused, continued, and refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _wait(page: Any, step: int) -> None:
     )
 
 
-def test_a_series_is_streamed_and_continued_by_hand(visit: Visit) -> None:
+def test_a_series_is_streamed(visit: Visit) -> None:
     watched = visit("stream")
     page = _opened(watched, "\n".join(f"{a} {b}" for a, b in STEPS))
     assert page.inner_text("#stream [role=status]") == "No step yet."
@@ -45,15 +45,6 @@ def test_a_series_is_streamed_and_continued_by_hand(visit: Visit) -> None:
     assert page.inner_text("#stream button.primary") == "Start"
     lines = page.locator("#stream polyline.channel")
     assert [len(one.get_attribute("points").split()) for one in lines.all()] == [60, 60, 60]
-    page.fill("#stream input", "0.3 -0.4")
-    page.press("#stream input", "Enter")
-    _wait(page, 61)
-    after = model.predict_proba([np.concatenate([STEPS, [[0.3, -0.4]]])])[0]
-    assert page.inner_text("#stream .caption >> nth=0").strip().startswith(f"{model.classes[0]} {after[0]:.3f}")
-    page.fill("#stream input", "0.3")
-    page.press("#stream input", "Enter")
-    page.wait_for_selector("#stream .error")
-    assert "expected 2 numbers" in page.inner_text("#stream .error")
 
 
 def test_it_pauses_and_goes_on_where_it_was(visit: Visit) -> None:

@@ -22,7 +22,6 @@ def test_a_number_has_no_probability_and_no_scale(visit: Visit) -> None:
     shown = page.inner_text("#prediction .label").replace("\u2212", "-")
     assert float(shown) == pytest.approx(expected, rel=1e-3)
     assert page.inner_text("#prediction .probability") == ""
-    assert not page.is_visible("#guess")
     assert page.inner_text("#line .caption >> span >> nth=0") == "The prediction after each step"
     assert page.locator("#examples option").all_inner_texts() == ["Examples", "1: 31.25"]
     assert page.input_value("#text") == "1\n?\n2.5\n4"

@@ -176,7 +176,7 @@ def test_changes_are_the_librarys_interventions(name: str) -> None:
 
 def test_only_included_parts_are_there() -> None:
     assert set(ask("pads", [])) == {"api", "id", "model", "text", "warnings", "cache"}
-    assert set(ask("pads", ["unit:top", "heatmap:c", "similarity"])) > {"unit", "heatmaps", "similarity"}
+    assert set(ask("pads", ["unit:top", "heatmap:c"])) > {"unit", "heatmaps"}
     assert "attribution" not in ask("pads", ["prediction"])
 
 

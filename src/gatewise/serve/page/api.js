@@ -1,18 +1,8 @@
 // Requests to the server. Every failure is an Error with one line for a person.
 
-let open = 0; // requests in flight
-let listener = () => {};
-/** Call `f` with whether a request is in flight, at each change of their number. */
-export const onBusy = (f) => (listener = f);
+import { whileBusy } from "./busy.js";
 
-async function request(path, options, read = (response) => response.json()) {
-	listener((open += 1) > 0);
-	try {
-		return await answerOf(path, options, read);
-	} finally {
-		listener((open -= 1) > 0);
-	}
-}
+const request = (path, options, read = (response) => response.json()) => whileBusy(() => answerOf(path, options, read));
 
 async function answerOf(path, options, read) {
 	let response;

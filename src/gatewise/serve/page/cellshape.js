@@ -1,16 +1,57 @@
 // The layout of the LSTM cell, after Olah's drawing. A line is one unit's number; the bus of h and x at the bottom is a
 // vector, thin and neutral. WIDE: from 560 px; COMPACT: below; LARGE: for presentations, with larger text.
 
-export const WIDE = {
+const HEAD = 17; // of an arrow, and its distance
+const BEND = 16; // radius of a corner
+const HALF = 14; // of the gap at which the h that goes up crosses the memory
+
+/**
+ * A layout from the places of its parts. memory, bus: y of the lines of c and of h; from, to: x of their ends; columns: x of
+ * f, i, g, o and of the output point; gatesAt, inputAt, outputAt: y of the gates and of these two points.
+ */
+function layout({ memory, bus, from, to, columns, gatesAt, inputAt, outputAt, ...own }) {
+	const [f, i, g, o, out] = columns;
+	const { gate, radius, tanh, x, up } = own;
+	const [top, bottom] = [gatesAt - gate[1] / 2, gatesAt + gate[1] / 2 + HEAD];
+	const near = radius + HEAD; // from the middle of a point to the line that ends there
+	const feed = (column) => `M${column},${bus}V${bottom}`;
+	const turn = (column, y, end) => `M${column},${top}V${y + BEND}Q${column},${y} ${column + BEND},${y}H${end - near}`;
+	return {
+		...own,
+		tanh: [out, ...tanh],
+		gates: { f: [f, gatesAt], i: [i, gatesAt], g: [g, gatesAt], o: [o, gatesAt] },
+		points: { forget: [f, memory, "×"], input: [g, inputAt, "×"], add: [g, memory, "+"], output: [out, outputAt, "×"] },
+		paths: {
+			c0: `M${from},${memory}H${f - near}`,
+			kept: `M${f + radius},${memory}H${g - near}`,
+			c: `M${g + radius},${memory}H${to}`,
+			h0: `M${from},${bus}H${o - BEND}Q${o},${bus} ${o},${bus - BEND}V${bottom}`,
+			x: `M${x[0]},${x[1] - x[2]}V${bus + BEND}Q${x[0]},${bus} ${x[0] + BEND},${bus}`,
+			feedf: feed(f),
+			feedi: feed(i),
+			feedg: feed(g),
+			f: `M${f},${top}V${memory + near}`,
+			i: turn(i, inputAt, g),
+			g: `M${g},${top}V${inputAt + near}`,
+			written: `M${g},${inputAt - radius}V${memory + near}`,
+			o: turn(o, outputAt, out),
+			ctanh: `M${out},${memory}V${tanh[0] - tanh[2] - HEAD}`,
+			tanh: `M${out},${tanh[0] + tanh[2]}V${outputAt - radius}`,
+			h: `M${out},${outputAt + radius}V${bus - BEND}Q${out},${bus} ${out + BEND},${bus}H${to}`,
+			hup: `M${up[0] - BEND},${bus}Q${up[0]},${bus} ${up[0]},${bus - BEND}V${memory + HALF}M${up[0]},${memory - HALF}V${up[1] + up[2] + HEAD}`,
+		},
+	};
+}
+
+export const WIDE = layout({
 	box: [800, 420],
 	body: [110, 56, 600, 300, 26],
-	gates: { f: [200, 250], i: [302, 250], g: [404, 250], o: [506, 250] },
+	...{ memory: 112, bus: 318, from: 98, to: 701, columns: [200, 302, 404, 506, 594], gatesAt: 250, inputAt: 184, outputAt: 196 },
 	gate: [98, 52],
 	lines: [-6, 17],
 	symbols: true,
-	points: { forget: [200, 112, "×"], input: [404, 184, "×"], add: [404, 112, "+"], output: [594, 196, "×"] },
 	radius: 16,
-	tanh: [594, 152, 32, 16],
+	tanh: [152, 32, 16],
 	pills: {
 		c0: [56, 112, 84, 26],
 		h0: [56, 318, 84, 26],
@@ -24,36 +65,16 @@ export const WIDE = {
 	word: [178, 398, "start"],
 	up: [672, 28, 19],
 	upText: [644, 33, "end"],
-	paths: {
-		c0: "M98,112H167",
-		kept: "M216,112H371",
-		c: "M420,112H701",
-		h0: "M98,318H490Q506,318 506,302V293",
-		x: "M150,374V334Q150,318 166,318",
-		feedf: "M200,318V293",
-		feedi: "M302,318V293",
-		feedg: "M404,318V293",
-		f: "M200,224V145",
-		i: "M302,224V200Q302,184 318,184H371",
-		g: "M404,224V217",
-		written: "M404,168V145",
-		o: "M506,224V212Q506,196 522,196H561",
-		ctanh: "M594,112V119",
-		tanh: "M594,168V180",
-		h: "M594,212V302Q594,318 610,318H701",
-		hup: "M656,318Q672,318 672,302V126M672,98V64",
-	},
-};
+});
 
-export const COMPACT = {
+export const COMPACT = layout({
 	box: [420, 460],
 	body: [8, 62, 404, 330, 22],
-	gates: { f: [56, 286], i: [140, 286], g: [224, 286], o: [308, 286] },
+	...{ memory: 110, bus: 358, from: 0, to: 403, columns: [56, 140, 224, 308, 366], gatesAt: 286, inputAt: 198, outputAt: 208 },
 	gate: [79, 50],
 	lines: [-6, 17],
-	points: { forget: [56, 110, "×"], input: [224, 198, "×"], add: [224, 110, "+"], output: [366, 208, "×"] },
 	radius: 14,
-	tanh: [366, 154, 26, 13],
+	tanh: [154, 26, 13],
 	pills: { kept: [140, 110, 68, 24] },
 	texts: {
 		c0: [8, 50, "start"],
@@ -67,36 +88,16 @@ export const COMPACT = {
 	word: [54, 442, "start"],
 	up: [399, 18, 15],
 	upText: [378, 23, "end"],
-	paths: {
-		c0: "M0,110H25",
-		kept: "M70,110H193",
-		c: "M238,110H403",
-		h0: "M0,358H292Q308,358 308,342V328",
-		x: "M28,419V374Q28,358 44,358",
-		feedf: "M56,358V328",
-		feedi: "M140,358V328",
-		feedg: "M224,358V328",
-		f: "M56,261V141",
-		i: "M140,261V214Q140,198 156,198H193",
-		g: "M224,261V229",
-		written: "M224,184V141",
-		o: "M308,261V224Q308,208 324,208H335",
-		ctanh: "M366,110V124",
-		tanh: "M366,167V194",
-		h: "M366,222V342Q366,358 382,358H403",
-		hup: "M383,358Q399,358 399,342V124M399,96V50",
-	},
-};
+});
 
-export const LARGE = {
+export const LARGE = layout({
 	box: [900, 560],
 	body: [66, 84, 700, 400, 30],
-	gates: { f: [160, 360], i: [322, 360], g: [484, 360], o: [646, 360] },
+	...{ memory: 140, bus: 450, from: 0, to: 876, columns: [160, 322, 484, 646, 716], gatesAt: 360, inputAt: 260, outputAt: 280 },
 	gate: [154, 84],
 	lines: [-8, 30],
-	points: { forget: [160, 140, "×"], input: [484, 260, "×"], add: [484, 140, "+"], output: [716, 280, "×"] },
 	radius: 22,
-	tanh: [716, 210, 42, 22],
+	tanh: [210, 42, 22],
 	pills: { kept: [322, 140, 110, 42] },
 	texts: {
 		c0: [0, 66, "start"],
@@ -111,26 +112,7 @@ export const LARGE = {
 	wordLength: 14,
 	up: [740, 30, 24],
 	upText: [706, 40, "end"],
-	paths: {
-		c0: "M0,140H128",
-		kept: "M182,140H447",
-		c: "M506,140H876",
-		h0: "M0,450H626Q646,450 646,430V418",
-		x: "M300,502V470Q300,450 320,450",
-		feedf: "M160,450V418",
-		feedi: "M322,450V418",
-		feedg: "M484,450V418",
-		f: "M160,318V178",
-		i: "M322,318V276Q322,260 338,260H446",
-		g: "M484,318V298",
-		written: "M484,238V178",
-		o: "M646,318V296Q646,280 662,280H678",
-		ctanh: "M716,140V172",
-		tanh: "M716,232V258",
-		h: "M716,302V430Q716,450 736,450H876",
-		hup: "M720,450Q740,450 740,430V156M740,124V70",
-	},
-};
+});
 
 // The edges, boxes and points that each of the seven steps highlights.
 export const STEPS = [

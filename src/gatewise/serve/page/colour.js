@@ -1,51 +1,28 @@
-// Two colour maps: signed (magenta to green) and gate (violet), interpolated in OKLab so that equal differences look equal.
+// Two colour maps: signed (magenta to green) and gate (violet), in steps of OKLab so that equal differences look equal.
 // The middle of the signed map has the brightness of the page.
 
 export const STOPS = {
-	signed: { light: ["#a0148c", "#f4f2ed", "#3d6b00"], dark: ["#f39ae8", "#1b1e24", "#b5d66a"] },
+	signed: {
+		light: ["#a0148c", "#b95aa5", "#d08dbd", "#e3c0d5", "#f4f2ed", "#c4cfb6", "#95ad80", "#698c4a", "#3d6b00"],
+		dark: ["#f39ae8", "#b779b2", "#7f597f", "#4b3a4f", "#1b1e24", "#3d4738", "#62744a", "#8aa35a", "#b5d66a"],
+	},
 	gate: {
-		light: ["#f4f2ed", "#c2bbd1", "#9287b5", "#665397", "#3f1d78"],
-		dark: ["#1b1e24", "#434054", "#706589", "#a08cc2", "#d3b6ff"],
+		light: ["#f4f2ed", "#dbd6df", "#c2bbd1", "#aaa1c3", "#9287b5", "#7b6da6", "#665397", "#523988", "#3f1d78"],
+		dark: ["#1b1e24", "#2e2f3b", "#434054", "#59526e", "#706589", "#8878a5", "#a08cc2", "#b9a1e0", "#d3b6ff"],
 	},
 };
-
-const linear = (u) => (u <= 0.04045 ? u / 12.92 : ((u + 0.055) / 1.055) ** 2.4);
-const gamma = (u) => (u <= 0.0031308 ? 12.92 * u : 1.055 * u ** (1 / 2.4) - 0.055);
 
 /** "#rrggbb" to [r, g, b] in 0..255. */
 export function rgb(hex) {
 	return [1, 3, 5].map((n) => parseInt(hex.slice(n, n + 2), 16));
 }
 
-function toLab([r, g, b]) {
-	const [x, y, z] = [r, g, b].map((u) => linear(u / 255));
-	const l = Math.cbrt(0.4122214708 * x + 0.5363325363 * y + 0.0514459929 * z);
-	const m = Math.cbrt(0.2119034982 * x + 0.6806995451 * y + 0.1073969566 * z);
-	const s = Math.cbrt(0.0883024619 * x + 0.2817188376 * y + 0.6299787005 * z);
-	return [
-		0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
-		1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
-		0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
-	];
-}
-
-function fromLab([L, a, b]) {
-	const l = (L + 0.3963377774 * a + 0.2158037573 * b) ** 3;
-	const m = (L - 0.1055613458 * a - 0.0638541728 * b) ** 3;
-	const s = (L - 0.0894841775 * a - 1.291485548 * b) ** 3;
-	return [
-		4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
-		-1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
-		-0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
-	].map((u) => Math.max(0, Math.min(255, Math.round(255 * gamma(Math.max(0, Math.min(1, u)))))));
-}
-
 /** The colour at `at` (0..1) of a ramp through `stops`. */
 export function mix(stops, at) {
 	const place = Math.max(0, Math.min(1, at)) * (stops.length - 1);
 	const n = Math.min(stops.length - 2, Math.floor(place));
-	const [a, b] = [toLab(rgb(stops[n])), toLab(rgb(stops[n + 1]))];
-	return fromLab(a.map((u, k) => u + (b[k] - u) * (place - n)));
+	const [a, b] = [rgb(stops[n]), rgb(stops[n + 1])];
+	return a.map((u, k) => Math.round(u + (b[k] - u) * (place - n)));
 }
 
 const made = new Map();

@@ -6,12 +6,7 @@ import { methodNotes, scoreText, sumText } from "./value.js";
 
 export function createDetails(root, store) {
 	const method = el("select", { "aria-label": "Attribution method", onchange: () => store.set({ method: method.value }) });
-	const chooser = (key, options) => {
-		const select = createSelect({ onchange: () => store.set({ [key]: select.value }) }, options);
-		return select;
-	};
-	const colourBy = chooser("colourBy", [["attribution", "the attribution"], ["unit", "memory c of the unit"], ["off", "nothing"]]);
-	const scale = chooser("colourScale", [["absolute", "the same for every text"], ["relative", "relative to this text"]]);
+	const scale = createSelect({ onchange: () => store.set({ colourScale: scale.value }) }, [["absolute", "the same for every text"], ["relative", "relative to this text"]]);
 	const target = el("select", { "aria-label": "Class to explain", onchange: () => store.set({ target: target.value || null }) });
 	const against = el("select", { "aria-label": "Class to compare with", onchange: () => store.set({ against: against.value || null }) });
 	const score = el("span", { class: "scorechoice", hidden: true }, el("label", {}, "explain ", target), el("label", {}, " against ", against));
@@ -19,7 +14,7 @@ export function createDetails(root, store) {
 	const notes = [0, 1].map(() => el("p", { class: "muted note" }));
 	const counts = el("p", { class: "muted note" });
 	const methodLabel = el("label", {}, "Method ", method);
-	root.prepend(el("div", { class: "attributionrow" }, methodLabel, el("label", {}, "Colours show ", colourBy), el("label", {}, "Scale of the colours ", scale), score), sums, ...notes, counts);
+	root.prepend(el("div", { class: "attributionrow" }, methodLabel, el("label", {}, "Scale of the colours ", scale), score), sums, ...notes, counts);
 
 	function drawMethods(attribution, model) {
 		const names = attribution ? attribution.methods : Object.keys(model?.faithfulness ?? {});
@@ -48,17 +43,15 @@ export function createDetails(root, store) {
 		}
 	}
 
-	/** withheld: whether the reader has still to guess. */
-	function draw(state, withheld) {
+	function draw(state) {
 		const { data, model, earlyPrediction } = state;
 		const attribution = data?.attribution;
-		colourBy.value = state.colourBy;
 		scale.value = state.colourScale;
 		drawMethods(attribution, model);
 		if (data) drawChoice(state, data.model);
 		sums.classList.toggle("stale", Boolean(earlyPrediction || attribution?.stale)); // they belong to the text before
-		const known = attribution && !attribution.stale && !withheld;
-		if (known || !attribution || withheld) {
+		const known = attribution && !attribution.stale;
+		if (known || !attribution) {
 			setText(sums, known ? sumText(attribution, data.prediction, tokenNounOf(state)) : "");
 			const lines = known ? methodNotes(attribution, data.prediction) : ["", ""];
 			lines.forEach((line, n) => setText(notes[n], line));

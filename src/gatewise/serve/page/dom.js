@@ -56,9 +56,6 @@ export function createTable(caption, head, rows, captionClass = null) {
 		el("tbody", {}, rows.map(row))));
 }
 
-/** A button that shows a sign; its name is a tooltip and for screen readers. */
-export const iconButton = (sign, name, onclick) => button(sign, { class: "icon", "aria-label": name, title: name, onclick });
-
 /** Buttons that save a picture of a part. save(format): "svg" or "png". */
 export const saveButtons = (part, save) => el("span", { class: "group save", role: "group", "aria-label": `Save the ${part} as a picture` },
 	["SVG", "PNG"].map((name) => button(name, { title: `Save the ${part} as ${name}`, onclick: () => save(name.toLowerCase()) })));

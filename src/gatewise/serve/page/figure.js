@@ -7,7 +7,7 @@ import { createDetails } from "./details.js";
 import { createSelect, el, lazy, safeText, saveButtons, setText, signed, within } from "./dom.js";
 import { createLine } from "./line.js";
 import { createPlayer } from "./player.js";
-import { createPredictionView, isWithheld, sideOf } from "./prediction.js";
+import { createPredictionView, sideOf } from "./prediction.js";
 import { drawStrip } from "./strip.js";
 import { createTextView, sidesOf } from "./textview.js";
 import { lineOf, probabilityName, valueText } from "./value.js";
@@ -35,7 +35,7 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 	const loadHeatmap = lazy(async (suffix) => {
 		const { createHeatmapPanel } = await (suffix ? importAgain("heatmappanel", suffix) : import("./heatmappanel.js"));
 		places.heatmap.replaceChildren();
-		return createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k), onSave: (format, caption) => save("heatmap", format, caption) });
+		return createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k) });
 	}, places.heatmap);
 	const loadPicture = lazy((suffix) => (suffix ? importAgain("picture", suffix) : import("./picture.js")));
 	/** Save a part as a picture. caption: the line below it. */
@@ -43,8 +43,8 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 		if (!store.get().data) return;
 		const picture = await loadPicture();
 		const { data } = store.get();
-		const title = `gatewise, ${{ words: "words", cell: "LSTM cell", heatmap: "heat map" }[part]}: ${caption}`;
-		const roots = part === "words" ? [places.words, places.line] : [places[part]];
+		const title = `gatewise, ${part === "words" ? "words" : "LSTM cell"}: ${caption}`;
+		const roots = [places[part], places.line];
 		if (picture && data) await picture.savePicture(part, roots, format, { title, text: data.inputText, caption });
 		else if (data) store.set({ error: { message: "Cannot reach the server.", retry: () => save(part, format, caption) } });
 	}
@@ -68,13 +68,8 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 	places.unit.append(weightNote, el("span", { class: "unitchoice" }, layer, units), unitLine, aboutUnit);
 
 	function scoresOf(state) {
-		const { data, colourBy, colourScale } = state;
-		if (isWithheld(state) || colourBy === "off") return {};
+		const { data, colourScale } = state;
 		const isNumber = data.model.task === "regression";
-		if (colourBy === "unit") {
-			const scores = data.unitOf.get(selectedUnit(state))?.c;
-			return { scores, clamp: clampOf(scores ?? []) };
-		}
 		const scores = data.attribution?.scores; // until they come, the legend has its place
 		return { scores, stale: Boolean(data.attribution?.stale), clamp: colourScale === "relative" || isNumber ? clampOf(scores ?? []) : FULL };
 	}
@@ -87,20 +82,19 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 		}
 		const tokenNoun = tokenNounOf(state);
 		places.words.classList.toggle("numbers", Boolean(data.text.values)); // the chart below shows them
-		const withheld = isWithheld(state);
 		const before = data.changed?.before.prefix ?? null;
 		const isNumber = data.model.task === "regression";
-		const shared = { ...scoresOf(state), isNumber: isNumber && state.colourBy !== "unit", selected: selectedWord(state), hovered: state.hover?.t ?? null, range: state.range };
+		const shared = { ...scoresOf(state), isNumber, selected: selectedWord(state), hovered: state.hover?.t ?? null, range: state.range };
 		textView.draw({
 			...shared, text: data.inputText, part: data.text, step: data.prediction.step,
-			sides: withheld || state.colourBy === "off" ? null : sidesOf(data.prediction, data.model, state.colourBy === "unit"),
-			labels: withheld ? null : data.prediction.steps,
+			sides: sidesOf(data.prediction, data.model),
+			labels: data.prediction.steps,
 		});
 		const what = isNumber ? "The prediction" : probabilityName(data.prediction.target);
 		line.draw({
 			...shared, tokenNoun, words: data.words, values: data.text.values ?? null, labelled: Boolean(data.prediction.steps),
 			name: `${what} ${data.prediction.steps ? "at" : "after"} each ${tokenNoun}${data.prefix.stride > 1 ? `, every ${data.prefix.stride} ${tokenNoun}s` : ""}`,
-			prefix: withheld ? null : lineOf(data.prefix, before), before: withheld || !before ? null : lineOf(before, data.prefix), side: sideOf(data.prediction),
+			prefix: lineOf(data.prefix, before), before: before && lineOf(before, data.prefix), side: sideOf(data.prediction),
 		});
 	}
 
@@ -152,22 +146,22 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 		const at = (list) => list?.[t + 1] ?? null;
 		const now = prefix.stride === 1 ? { ...whole, probability: at(prefix.probability), score: at(prefix.score) } : whole;
 		const arithmetic = stepLine(state.s, numbersAt(unit, t), {
-			word, tokenNoun, scoreName: whole.score_name, now: isWithheld(state) ? "–" : valueText(now), clamped, sums,
+			word, tokenNoun, scoreName: whole.score_name, now: valueText(now), clamped, sums,
 		});
 		player.draw(state.s, stepFormula(state.s, unit), arithmetic, reasonOf(state.s, unit, tokenNoun));
 	}
 
 	function draw(state = store.get(), keys = null) {
 		const any = (...names) => !keys || names.some((name) => keys.has(name));
-		if (any("data", "outdated", "earlyPrediction", "guess", "guessed", "guessedId", "model", "example", "w", "changes")) prediction.draw(state);
-		if (any("data", "w", "u", "hover", "range", "colourBy", "colourScale", "guess", "guessedId", "model")) drawWords(state);
-		if (any("data", "earlyPrediction", "colourBy", "colourScale", "guess", "guessedId", "model")) details.draw(state, isWithheld(state));
-		if (any("data", "model", "guess", "guessedId") && places.strip) drawStrip(places.strip, state, tokenNounOf(state), isWithheld(state));
+		if (any("data", "outdated", "earlyPrediction", "model", "example", "w", "changes")) prediction.draw(state);
+		if (any("data", "w", "hover", "range", "colourScale", "model")) drawWords(state);
+		if (any("data", "earlyPrediction", "colourScale", "model")) details.draw(state);
+		if (any("data", "model") && places.strip) drawStrip(places.strip, state, tokenNounOf(state));
 		if (any("data")) {
 			for (const place of Object.values(places)) for (const node of place.querySelectorAll(".save button, .buttons button")) node.disabled = !state.data;
 		}
 		if (any("data", "u", "layer", "model")) drawUnits(state);
-		if (any("data", "w", "u", "s", "hover", "changes", "guess", "guessedId", "present")) drawCell(state);
+		if (any("data", "w", "u", "s", "hover", "changes", "present")) drawCell(state);
 		if (any("data", "w", "u", "hover", "heatmap", "sort", "allUnits", "theme")) heatmap?.draw(state);
 	}
 	store.subscribe(draw);
@@ -189,5 +183,5 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 		event.preventDefault();
 		actions[event.key]();
 	});
-	return { draw, player, openHeatmap, moveUnit, textView, aboutUnit };
+	return { draw, player, openHeatmap, moveUnit, hoverWord, textView, aboutUnit };
 }

@@ -31,24 +31,8 @@ export function toLevels({ columns, clip, signed, values }, order) {
 	return out;
 }
 
-/** Halve the columns. Each new cell is the one of two farthest from the middle: a mean would hide a spike. */
-export function halve({ rows, columns, levels }, middle = 127.5) {
-	const width = Math.ceil(columns / 2);
-	const out = new Uint8Array(rows * width);
-	for (let r = 0; r < rows; r += 1) {
-		for (let c = 0; c < width; c += 1) {
-			const [x, y] = [levels[r * columns + 2 * c], levels[r * columns + Math.min(2 * c + 1, columns - 1)]];
-			out[r * width + c] = Math.abs(y - middle) > Math.abs(x - middle) ? y : x;
-		}
-	}
-	return { rows, columns: width, levels: out };
-}
-
-/** The units in order. how: effect, index, jump, first, similarity. */
-export function orderOf(units, how, count, similarity) {
-	if (how === "similarity" && similarity) return similarity.order;
-	return units?.order?.[how] ?? Array.from({ length: count }, (_, n) => n);
-}
+/** The units in order. how: effect, index, jump, first. */
+export const orderOf = (units, how, count) => units?.order?.[how] ?? Array.from({ length: count }, (_, n) => n);
 
 export const TOP = 32; // units that the heat map shows unless all are chosen
 

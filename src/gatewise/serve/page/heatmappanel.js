@@ -1,24 +1,23 @@
-// The controls of the heat map: gate or state, order of the units, zoom, legend, one sentence, the table and the CSV.
+// The controls of the heat map: gate or state, order of the units, legend, one sentence, the table and the CSV.
 
 import { lut, currentTheme } from "./colour.js";
-import { button, createSelect, createTable, download, el, fmt, iconButton, saveButtons, setText, signed, within } from "./dom.js";
+import { button, createSelect, createTable, download, el, fmt, setText, signed, within } from "./dom.js";
 import { createHeatmap } from "./heatmap.js";
 import { orderOf, summary, toCsv, TOP, topOf } from "./heatmapdata.js";
 import { GATES, selectedUnit, selectedWord, tokenNounOf, unitCount } from "./store.js";
 
 const HEATMAPS = { i: GATES.i, ...GATES, c: "memory cell", h: "hidden state" };
 const SORTS = {
-	effect: "effect on the score", index: "index", jump: "largest jump of c", first: "time of the jump", similarity: "similarity",
+	effect: "effect on the score", index: "index", jump: "largest jump of c", first: "time of the jump",
 };
 const WINDOW = 12; // rows and columns of the table
 
-export function createHeatmapPanel(root, store, { onNeedUnit, onSave }) {
+export function createHeatmapPanel(root, store, { onNeedUnit }) {
 	const choice = el("div", { class: "choice", role: "radiogroup", "aria-label": "Gate or state of the heat map" });
 	const buttons = Object.entries(HEATMAPS).map(([name, title]) =>
 		button(name, { role: "radio", title, "aria-label": `${name}, ${title}`, onclick: () => store.set({ heatmap: name }) }));
 	choice.append(...buttons);
-	const changeSort = () => store.set({ sort: sort.value }, { undo: `units sorted by ${SORTS[store.get().sort]}` });
-	const sort = createSelect({ onchange: changeSort }, Object.entries(SORTS));
+	const sort = createSelect({ onchange: () => store.set({ sort: sort.value }) }, Object.entries(SORTS));
 	const scope = createSelect({ "aria-label": "Units of the heat map", onchange: () => store.set({ allUnits: scope.value === "all" }) }, [
 		["top", `show the ${TOP} with the largest effect`], ["all", "all units"],
 	]);
@@ -45,23 +44,18 @@ export function createHeatmapPanel(root, store, { onNeedUnit, onSave }) {
 		choice,
 		el("label", {}, "sort units by ", sort),
 		scope,
-		el("span", { class: "group" },
-			iconButton("−", "Zoom out", () => map.zoom(1.6)),
-			iconButton("+", "Zoom in", () => map.zoom(0.6)),
-			button("fit", { onclick: () => map.fit() })),
 		el("span", { class: "legend" }, low, legend, high),
 		tableButton, button("CSV", { title: "Download all units of the heat map as CSV", onclick: () => save() }),
-		saveButtons("heat map", (format) => heatmapOf(store.get()) && onSave(format, describe())),
 	);
 	root.append(tools, map.node.parentElement, status, tableBox);
 	const heatmapOf = (state) => state.data?.heatmaps.get(state.heatmap) ?? null;
 	let cached = { order: [], key: null };
 
-	const orderOfAll = (state, heatmap) => orderOf(state.data.units, state.sort, heatmap.rows, state.data.similarity);
+	const orderOfAll = (state, heatmap) => orderOf(state.data.units, state.sort, heatmap.rows);
 	/** The shown units in order. */
 	function currentOrder(state, heatmap) {
 		const all = state.allUnits || heatmap.rows <= TOP;
-		const key = [state.sort, state.data.units, state.data.similarity, heatmap.rows, all || selectedUnit(state)];
+		const key = [state.sort, state.data.units, heatmap.rows, all || selectedUnit(state)];
 		if (!cached.key || key.some((part, n) => part !== cached.key[n])) {
 			const order = orderOfAll(state, heatmap);
 			cached = { key, order: all ? order : topOf(order, state.data.units, selectedUnit(state)) };
@@ -116,20 +110,7 @@ export function createHeatmapPanel(root, store, { onNeedUnit, onSave }) {
 		const rows = order.slice(r, r + WINDOW).map((unit) => [String(unit), ...columns.map((_, n) => number(unit, n))]);
 		const caption = `${HEATMAPS[state.heatmap]} ${state.heatmap}, units in the order of the heat map, ` +
 			`columns ${c + 1} to ${c + columns.length} of ${heatmap.columns}`;
-		const move = (name, dt, dr) => button(name, {
-			onclick: () => store.set({ w: within(t + dt, heatmap.columns), u: order[within(row + dr, order.length)] }),
-		});
-		tableBox.replaceChildren(
-			el("div", { class: "group" }, move("earlier", -WINDOW, 0), move("later", WINDOW, 0), move("up", 0, -WINDOW), move("down", 0, WINDOW)),
-			createTable(caption, ["unit", ...columns], rows),
-		);
-	}
-
-	/** What a saved picture shows. */
-	function describe() {
-		const state = store.get();
-		const units = scope.hidden || state.allUnits ? "all units" : `the ${TOP} units with the largest effect`;
-		return `${HEATMAPS[state.heatmap]} ${state.heatmap} of ${units}, sorted by ${SORTS[state.sort]}; colours from ${low.textContent} to ${high.textContent}`;
+		tableBox.replaceChildren(createTable(caption, ["unit", ...columns], rows));
 	}
 
 	function save() {
@@ -169,7 +150,5 @@ export function createHeatmapPanel(root, store, { onNeedUnit, onSave }) {
 			drawTable();
 		},
 		toggleTable,
-		zoom: map.zoom,
-		fit: map.fit,
 	};
 }

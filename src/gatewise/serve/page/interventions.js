@@ -1,6 +1,6 @@
 // "Change it": clamp a gate or ablate a unit. Every change is a chip that can be removed.
 
-import { announce, button, createSelect, el, fmt, setText } from "./dom.js";
+import { button, createSelect, el, fmt, setText } from "./dom.js";
 import { GATES, layerOf, selectedUnit, selectedWord, tokenNounOf } from "./store.js";
 
 const sameTarget = (a, b) => ["gate", "unit", "layer", "from", "to"].every((key) => a[key] === b[key]);
@@ -30,19 +30,10 @@ export function createInterventions(root, listed, store) {
 	slider.addEventListener("keydown", (event) => event.key === "Delete" && release());
 	const ablateButton = button("", { hidden: true, onclick: () => toggleAblation() });
 	const chips = el("div", { class: "chips" });
-	const status = el("p", { class: "status muted", hidden: true });
-	const showStatus = (line) => {
-		status.hidden = !line;
-		setText(status, line);
-		announce(line);
-	};
-	const undo = button("Undo", { onclick: () => showStatus(store.undo()) });
-	const redo = button("Redo", { onclick: () => showStatus(store.redo()) });
-	const clear = button("Clear", { onclick: () => store.set({ changes: [] }, { undo: "all changes cleared" }) });
+	const clear = button("Clear", { onclick: () => store.set({ changes: [] }) });
 	const row = el("div", { class: "slider" }, slider, value);
 	root.append(gate, scope, row, ablateButton);
-	listed.append(chips, undo, redo, clear, status);
-	let last = { at: 0, target: null };
+	listed.append(chips, clear);
 
 	/** Select the shown unit and word for good: every answer changes the ranking that the default follows. */
 	function pin() {
@@ -63,20 +54,16 @@ export function createInterventions(root, listed, store) {
 		const change = target();
 		const { changes, data } = state;
 		if (!data || (changes.length >= 32 && !changes.some((one) => sameTarget(one, change)))) return;
-		// One drag of the slider is one undo step.
-		const dragging = Date.now() - last.at < 1000 && last.target && sameTarget(last.target, change);
-		last = { at: Date.now(), target: change };
 		const next = [...changes.filter((one) => !sameTarget(one, change)), { ...change, value: to }];
-		showStatus("");
 		// In one step: a draw between both would set the slider back.
-		store.set({ u: selectedUnit(state), w: selectedWord(state), changes: next }, dragging ? {} : { undo: describeChange({ ...change, value: to }, tokenNounOf(state)) });
+		store.set({ u: selectedUnit(state), w: selectedWord(state), changes: next });
 	}
 
 	function release() {
 		const change = target();
 		const { changes } = store.get();
 		const next = changes.filter((one) => !sameTarget(one, change));
-		if (next.length < changes.length) store.set({ changes: next }, { undo: `${change.gate} released` });
+		if (next.length < changes.length) store.set({ changes: next });
 	}
 
 	function toggleAblation() {
@@ -86,7 +73,7 @@ export function createInterventions(root, listed, store) {
 		const change = ablation(state);
 		const rest = state.changes.filter((one) => !sameTarget(one, change));
 		const on = rest.length === state.changes.length;
-		store.set({ changes: on ? [...rest, { ...change, value: 0 }] : rest }, { undo: `unit ${change.unit} ${on ? "ablated" : "restored"}` });
+		store.set({ changes: on ? [...rest, { ...change, value: 0 }] : rest });
 	}
 
 	function drawScope(state, tokenNoun) {
@@ -127,15 +114,14 @@ export function createInterventions(root, listed, store) {
 			slider.setAttribute("aria-valuetext", now ? `clamped to ${fmt(now.value)}` : `not clamped, ${fmt(number)} in the selected unit`);
 		}
 		for (const node of [slider, ablateButton]) node.disabled = !state.data;
-		const can = store.can();
-		[undo.hidden, redo.hidden, clear.hidden] = [!can.undo || !(state.changes.length || can.redo), !can.redo, !state.changes.length];
+		clear.hidden = !state.changes.length;
 		const names = state.changes.map((one) => describeChange(one, tokenNoun));
 		if (chips.dataset.shown !== names.join("|")) {
 			chips.dataset.shown = names.join("|");
 			chips.replaceChildren(...state.changes.map((one, n) =>
 				button(`${names[n]} ×`, {
 					class: "chip", "aria-label": `Remove: ${names[n]}`,
-					onclick: () => store.set({ changes: store.get().changes.filter((other) => !sameTarget(other, one)) }, { undo: `${names[n]} removed` }),
+					onclick: () => store.set({ changes: store.get().changes.filter((other) => !sameTarget(other, one)) }),
 				})));
 		}
 	}
@@ -143,7 +129,6 @@ export function createInterventions(root, listed, store) {
 	return {
 		draw,
 		toggleAblation,
-		showStatus,
 		/** Focus the slider of a gate. */
 		focus(name) {
 			pin();

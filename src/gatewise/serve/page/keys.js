@@ -5,14 +5,14 @@ import { el, fillDialog } from "./dom.js";
 
 const LISTED = [
 	["E", "edit the text"], ["← →", "word (in the text), step (at the cell)"], ["↑ ↓", "unit (at the cell)"],
-	["Home End", "first, last"], ["Space", "play, pause"], ["I F G O C H", "gate or state of the heat map"],
-	["S", "sort the units"], ["+ − 0", "zoom"], ["T", "heat map as a table"], ["V", "colour of the words"],
-	["K", "clamp a gate"], ["X", "ablate the unit"], ["Ctrl+Z, Ctrl+Y", "undo, redo"], ["B", "compare two texts"], ["Q", "guess first"],
-	["M", "presentation mode"], ["L", "link"], ["D", "theme"], ["1 – 9", "examples"], ["Esc", "leave the text, the presentation"], ["?", "this list"],
+	["Home End", "first, last"], ["I F G O C H", "gate or state of the heat map"],
+	["S", "sort the units"], ["T", "heat map as a table"],
+	["K", "clamp a gate"], ["X", "ablate the unit"], ["B", "compare two texts"],
+	["M", "presentation mode"], ["D", "theme"], ["1 – 9", "examples"], ["Esc", "leave the text, the presentation"], ["?", "this list"],
 ];
 
-/** actions: functions by key. root: the figure. dialog: the element of the list. */
-export function createKeys(root, dialog, actions, { undo, redo, escape }) {
+/** actions: functions by key. root: the figure. dialog: the element of the list. escape(event): on Escape. */
+export function createKeys(root, dialog, actions, escape) {
 	let enabled = true;
 	const box = el("input", { type: "checkbox", checked: true });
 	box.addEventListener("change", () => (enabled = box.checked));
@@ -29,16 +29,7 @@ export function createKeys(root, dialog, actions, { undo, redo, escape }) {
 			escape(event);
 			return;
 		}
-		if ((event.ctrlKey || event.metaKey) && !event.altKey) {
-			const key = event.key.toLowerCase();
-			const typing = inField && !["range", "number", "checkbox"].includes(event.target.type);
-			if (typing || !["z", "y"].includes(key)) return;
-			event.preventDefault();
-			if (key === "y" || event.shiftKey) redo();
-			else undo();
-			return;
-		}
-		if (!enabled || inField || event.altKey || event.metaKey) return;
+		if (!enabled || inField || event.altKey || event.ctrlKey || event.metaKey) return;
 		if (!root.contains(event.target) && event.target !== document.body) return;
 		if (event.key === " " && event.target.closest("button, summary, [role=button]")) return;
 		const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];

@@ -7,7 +7,12 @@ import { number, scoreText } from "./value.js";
 const [RIGHT, PAD] = [10, 8]; // px right of the axis, and above and below the line
 const [LINE, CHANNELS, BAND] = [120, 110, 22]; // px high
 const MAX_CHANNELS = 8;
-const DASHES = ["none", "8 4", "2 3", "10 3 2 3"];
+export const DASHES = ["none", "8 4", "2 3", "10 3 2 3"];
+
+/** The key of a line in a legend; style: attributes of the line. */
+export const linekey = (style) => svg("svg", { viewBox: "0 0 24 8", class: "linekey", "aria-hidden": "true" }, svg("path", { d: "M0,4H24", ...style }));
+
+const styleOf = (c) => ({ class: `channel c${c % 4}`, "stroke-dasharray": DASHES[Math.floor(c / 2) % 4] });
 
 /** onHover(t or null), onSelect(t), onBrush({from, to} or null): a range of steps. */
 export function createLine(root, { onHover, onSelect, onBrush } = {}) {
@@ -25,7 +30,6 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 	const width = () => picture.clientWidth || 600;
 	const x = (t) => left + ((t + 0.5) / count()) * (width() - left - RIGHT);
 	const topOfLine = () => (view.values ? CHANNELS + BAND : 0);
-	const lineHeight = () => (view.bare ? 0 : LINE);
 	const y = (p) => topOfLine() + PAD + (1 - p) * (LINE - 2 * PAD);
 	/** The place in a prefix of the prediction after step t; not an integer where that one is left out. */
 	const placeOf = ({ probability, stride }, t) => (t === count() - 1 ? probability.length - 1 : (t + 1) / stride);
@@ -63,7 +67,7 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 			if (taken.some(([from, to]) => at - half < to && at + half > from)) return [];
 			taken.push([at - half, at + half]);
 			const chosen = t === view.selected || t === view.hovered;
-			return [svg("text", { class: chosen ? "chosen" : null, x: at.toFixed(1), y: topOfLine() + lineHeight() + type + 2, "text-anchor": "middle" }, word)];
+			return [svg("text", { class: chosen ? "chosen" : null, x: at.toFixed(1), y: topOfLine() + LINE + type + 2, "text-anchor": "middle" }, word)];
 		});
 	}
 
@@ -77,7 +81,7 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 			const place = (one, t) => `${x(t).toFixed(1)},${(PAD + (CHANNELS - 2 * PAD) * (1 - (one - low) / (high - low || 1))).toFixed(1)}`;
 			// A missing value interrupts the line.
 			const d = column.map((one, t) => (one === null ? "" : `${t > 0 && column[t - 1] !== null ? "L" : "M"}${place(one, t)}`)).join("");
-			return svg("path", { d, class: `channel c${c % 4}`, "stroke-dasharray": DASHES[Math.floor(c / 2) % 4] });
+			return svg("path", { d, ...styleOf(c) });
 		});
 		const band = (scores ?? []).map((score, t) => svg("rect", {
 			class: `band ${tint(score, clamp)}`, x: (x(t) - step / 2).toFixed(1), y: CHANNELS, width: step.toFixed(2), height: BAND - 6,
@@ -89,13 +93,13 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 		if (!view) return;
 		type = parseFloat(getComputedStyle(picture).fontSize);
 		left = Math.round(type * (view.prefix?.numbers ? 4.5 : 2));
-		const height = topOfLine() + lineHeight() + type + 10;
+		const height = topOfLine() + LINE + type + 10;
 		for (const [key, value] of Object.entries({ height, viewBox: `0 0 ${width()} ${height}` })) setAttr(picture, key, value);
 		const parts = view.values ? channels() : [];
-		const line = `V${topOfLine() + lineHeight()}`;
+		const line = `V${topOfLine() + LINE}`;
 		if (view.range) {
 			const [a, b] = [x(view.range.from - 0.5), x(view.range.to + 0.5)];
-			parts.unshift(svg("rect", { class: "brush", x: a, y: 0, width: b - a, height: topOfLine() + lineHeight() }));
+			parts.unshift(svg("rect", { class: "brush", x: a, y: 0, width: b - a, height: topOfLine() + LINE }));
 		}
 		if (view.prefix) {
 			parts.push(...axis());
@@ -134,9 +138,7 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 		legend.hidden = !values;
 		if (!values) return;
 		const row = values[view.hovered ?? view.selected] ?? values[0];
-		const key = (c) => svg("svg", { viewBox: "0 0 24 8", class: "linekey", "aria-hidden": "true" },
-			svg("path", { d: "M0,4H24", class: `channel c${c % 4}`, "stroke-dasharray": DASHES[Math.floor(c / 2) % 4] }));
-		legend.replaceChildren(...row.slice(0, MAX_CHANNELS).map((one, c) => el("span", {}, key(c), ` channel ${c + 1}: ${one === null ? "missing" : fmt(one, 3)}`)),
+		legend.replaceChildren(...row.slice(0, MAX_CHANNELS).map((one, c) => el("span", {}, linekey(styleOf(c)), ` channel ${c + 1}: ${one === null ? "missing" : fmt(one, 3)}`)),
 			...(row.length > MAX_CHANNELS ? [`… ${row.length} channels`] : []));
 	}
 
@@ -180,7 +182,7 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 
 	return {
 		/** {words, prefix and before: of lineOf, scores, clamp, isNumber, selected, hovered, range, side, name, tokenNoun, values: of a series,
-		 * labelled: whether each step has its own label, bare: whether there are no predictions}; null: nothing
+		 * labelled: whether each step has its own label}; null: nothing
 		 */
 		draw(next) {
 			const fresh = !view || Object.keys(next ?? {}).some((key) => next[key] !== view[key]);

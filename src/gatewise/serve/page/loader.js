@@ -63,7 +63,7 @@ export function createLoader(store, api) {
 		const heatmaps = new Map(old?.heatmaps ?? []);
 		for (const heatmap of answer.heatmaps ?? []) heatmaps.set(heatmap.name, decode(heatmap));
 		const parts = {};
-		for (const part of ["prefix", "attribution", "units", "similarity"]) if (answer[part]) parts[part] = answer[part];
+		for (const part of ["prefix", "attribution", "units"]) if (answer[part]) parts[part] = answer[part];
 		if (answer.prefix && answer.changed) parts.changed = answer.changed;
 		const warnings = answer.warnings.length ? answer.warnings : (old?.warnings ?? []);
 		store.set({ data: { ...old, ...parts, unitOf: units, heatmaps, warnings }, error: null });
@@ -105,7 +105,7 @@ export function createLoader(store, api) {
 			const state = store.get();
 			const fetchPrediction = (include) => fetchParts(include, mine, AbortSignal.timeout(TIMEOUT));
 			// For a large network the prefix predictions cost as much as the prediction, which does not wait for them.
-			if (state.data && !state.guess) {
+			if (state.data) {
 				const { prediction, changed } = await fetchPrediction(["prediction"]);
 				if (isEmpty()) return;
 				store.set({ earlyPrediction: { ...prediction, changed, inputText: state.text, changes: state.changes } });
@@ -142,7 +142,6 @@ export function createLoader(store, api) {
 			}
 			const state = store.get();
 			if (!state.data.unitOf.has(selectedUnit(state))) await loadUnit(selectedUnit(state));
-			if (state.sort === "similarity") await loadSimilarity();
 		} catch (error) {
 			fail(error, load);
 		}
@@ -166,14 +165,12 @@ export function createLoader(store, api) {
 		const { heatmap, data } = store.get();
 		return data?.heatmaps.has(heatmap) ? null : loadPart(`heatmap:${heatmap}`, [`heatmap:${heatmap}`]);
 	};
-	const loadSimilarity = () => (store.get().data?.similarity ? null : loadPart("similarity", ["similarity"]));
 
 	store.subscribe((state, keys) => {
 		if (["changes", "layer", "target", "against", "step"].some((key) => keys.has(key))) load();
 		if (keys.has("method") && !keys.has("changes")) loadPart(`attribution ${state.method}`, ["attribution"]);
 		if (keys.has("u") && state.u !== null && !state.data?.unitOf.has(state.u)) loadUnit(state.u);
 		if (keys.has("heatmap") && heatmapVisible) loadHeatmap();
-		if (keys.has("sort") && state.sort === "similarity") loadSimilarity();
 	});
 
 	return {

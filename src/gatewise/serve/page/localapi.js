@@ -1,12 +1,8 @@
 // The API of an exported page whose model runs in the browser: `gatewise export-page` puts this module in the place of api.js.
 // A worker computes the answers, so that the page never waits for them.
 
+import { whileBusy } from "./busy.js";
 import { readBytes, readText } from "./files.js";
-
-let open = 0; // requests in flight
-let listener = () => {};
-/** As in api.js: call `f` with whether a request is in flight. */
-export const onBusy = (f) => (listener = f);
 
 const waiting = new Map(); // by number: the promise of an answer
 let number = 0;
@@ -36,18 +32,13 @@ async function startWorker() {
 	return made;
 }
 
-async function explain(request, signal) {
-	listener((open += 1) > 0);
-	try {
-		worker ??= startWorker();
-		const started = performance.now();
-		const answer = await ask(await worker, { request });
-		signal?.throwIfAborted();
-		return { ...answer, cache: { reused: false, ms: performance.now() - started } };
-	} finally {
-		listener((open -= 1) > 0);
-	}
-}
+const explain = (request, signal) => whileBusy(async () => {
+	worker ??= startWorker();
+	const started = performance.now();
+	const answer = await ask(await worker, { request });
+	signal?.throwIfAborted();
+	return { ...answer, cache: { reused: false, ms: performance.now() - started } };
+});
 
 export const api = {
 	explain,

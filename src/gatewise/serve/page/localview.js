@@ -168,7 +168,6 @@ export function createExplain(model, view) {
 		const wanted = include.find((part) => part.startsWith("unit:"))?.slice(5);
 		const units = has("units") || ["top", "opening"].includes(wanted) ? unitsOf(run, score, encoded) : null;
 		if (has("units")) answer.units = units;
-		if (has("similarity")) answer.similarity = { order: similarity(run) };
 		if (wanted) answer.unit = unitOf(run, score, wanted === "top" ? units.order.effect[0] : wanted === "opening" ? units.opening.unit : Number(wanted));
 		const heatmaps = include.filter((part) => part.startsWith("heatmap:")).map((part) => heatmapOf(run, part.slice(8)));
 		if (heatmaps.length) answer.heatmaps = heatmaps;
@@ -218,25 +217,4 @@ function heatmapOf(run, name) {
 		}
 	}
 	return { name, layer: 0, low, high, clip: isSigned ? quantile(sizes, 0.99) || 1 : 1, shape: [H, T], base64: btoa(raw) };
-}
-
-/** The units by their weight in the first principal component of c, by power iteration. */
-function similarity({ c, units: H, T }) {
-	const columns = Array.from({ length: H }, (_, k) => {
-		const column = Array.from({ length: T }, (_, t) => c[t * H + k]);
-		const mean = sumOf(column) / T;
-		const centred = column.map((one) => one - mean);
-		const norm = Math.sqrt(sumOf(centred.map((one) => one * one))) || 1;
-		return centred.map((one) => one / norm);
-	});
-	let weights = columns.map((_, k) => 1 + k / H);
-	for (let n = 0; n < 100; n += 1) {
-		const axis = Array.from({ length: T }, (_, t) => sumOf(columns.map((column, k) => column[t] * weights[k])));
-		weights = columns.map((column) => sumOf(column.map((one, t) => one * axis[t])));
-		const norm = Math.sqrt(sumOf(weights.map((one) => one * one))) || 1;
-		weights = weights.map((one) => one / norm);
-	}
-	const [largest] = descending(weights);
-	const sign = Math.sign(weights[largest]) || 1;
-	return Array.from(weights.keys()).sort((a, b) => sign * (weights[b] - weights[a]) || a - b);
 }

@@ -146,7 +146,7 @@ class Model {
 	 *
 	 * changes: [{gate, unit, from, to, value}], as POST /explain takes them: unit k or "all", steps from 0, none for all.
 	 * Pads are not changed, but for h = 0 of one unit without steps, which ablates it from the first pad on. Beyond those
-	 * of the server there are "c" and "h", the state after the step, held at any value. pads: their number, if it shall be
+	 * of the server there is "h" at any value. pads: their number, if it shall be
 	 * another one than that of the model; 0 is the model with a mask.
 	 *
 	 * Returns a Run: {T, units, ids, pads, i, f, g, o, c, h: (T * units), start: {h, c}, logits, probabilities, logit,
@@ -229,9 +229,8 @@ class Model {
 			o[at + k] = gate(zo);
 		}
 		const now = held.filter(({ from, to }) => from == null || (from <= t && t <= to));
-		for (const one of now) if (one.gate !== "c" && one.gate !== "h") hold(run[one.gate], at, H, one);
+		for (const one of now) if (one.gate !== "h") hold(run[one.gate], at, H, one);
 		for (let k = 0; k < H; k += 1) c[at + k] = f[at + k] * c0[before + k] + i[at + k] * g[at + k];
-		for (const one of now) if (one.gate === "c") hold(c, at, H, one);
 		for (let k = 0; k < H; k += 1) h[at + k] = o[at + k] * Math.tanh(c[at + k]);
 		for (const one of now) if (one.gate === "h") hold(h, at, H, one);
 	}

@@ -1,6 +1,7 @@
 // The entry of the served page: one store, one loader, the figure, and the controls around it.
 
-import { api, onBusy } from "./api.js";
+import { api } from "./api.js";
+import { onBusy } from "./busy.js";
 import { announce, button, el, lazy, safeText, setText } from "./dom.js";
 import { createEditor } from "./editor.js";
 import { examplesFor } from "./examples.js";
@@ -10,7 +11,7 @@ import { createKeys } from "./keys.js";
 import { createLoader } from "./loader.js";
 import { SORTS, createStore, selectedUnit, tokenNounOf } from "./store.js";
 import { createPresentation, createTheme } from "./theme.js";
-import { PARTS, UNLINKED, createAddress, readFragment } from "./url.js";
+import { UNLINKED, createAddress, readFragment } from "./url.js";
 import { labelOf, valueText, weightsText } from "./value.js";
 
 const byId = (id) => document.getElementById(id);
@@ -45,16 +46,6 @@ const panels = lazy(async (suffix) => {
 	if (byId("unitpanel").open) unit.draw(store.get());
 	return unit;
 }, inside("training"), inside("card"), inside("unitpanel"));
-const link = lazy(async (suffix) => {
-	const { createLink } = await (suffix ? import(`./link.js${suffix}`) : import("./link.js"));
-	return createLink(byId("link"), store, address);
-});
-const showLink = async () => {
-	const dialog = await link();
-	if (dialog) dialog.show();
-	else store.set({ error: { message: "Cannot reach the server.", retry: showLink } });
-};
-
 let started = false;
 let typing = false; // one entry of the history until blur
 const editor = createEditor(box, figure.textView, {
@@ -65,17 +56,14 @@ const editor = createEditor(box, figure.textView, {
 		typing = true;
 	},
 	onSelect: (w) => store.set({ w, hover: null }),
-	onHover: (t) => {
-		const old = store.get().hover;
-		if (t === null ? old : old?.t !== t) store.set({ hover: t === null ? null : { t, k: selectedUnit(store.get()) } });
-	},
+	onHover: figure.hoverWord,
 });
 box.addEventListener("blur", () => (typing = false));
 
-/** Replace the text in one step, which undo reverts. The second text, if there is one, begins again. */
-function replaceText(text, name, example = null, second = null) {
+/** Replace the text. The second text, if there is one, begins again. */
+function replaceText(text, example = null, second = null) {
 	const b = second ?? (store.get().b === null ? null : text);
-	store.set({ text, b, example, w: null, step: null, u: null, range: null, changes: [] }, { undo: name });
+	store.set({ text, b, example, w: null, step: null, u: null, range: null, changes: [] });
 }
 /** A button of the menu, which closes. */
 const inMenu = (id, action) => byId(id).addEventListener("click", () => {
@@ -83,17 +71,16 @@ const inMenu = (id, action) => byId(id).addEventListener("click", () => {
 	action();
 });
 inMenu("clear", () => {
-	replaceText("", "text cleared");
+	replaceText("");
 	box.focus();
 });
-inMenu("guess", () => store.set({ guess: !store.get().guess }));
 byId("edit").addEventListener("click", () => box.focus());
 
 let examples = []; // {group, name, label, text, other, hint, own}
 function useExample(n) {
 	const example = examples[n];
 	if (!example) return;
-	replaceText(example.text, `example ${example.name}`, example, example.other ?? null);
+	replaceText(example.text, example, example.other ?? null);
 	if (example.other) openCompare(example.other);
 }
 byId("examples").addEventListener("change", () => {
@@ -115,39 +102,32 @@ async function toggleCompare() {
 	}
 }
 inMenu("comparebutton", toggleCompare);
-inMenu("linkbutton", showLink);
 inMenu("presentbutton", () => present());
 byId("leavebutton").addEventListener("click", () => present(false));
 
 const next = (list, now) => list[(list.indexOf(now) + 1) % list.length];
 const keys = createKeys(byId("figure"), byId("keys"), {
 	e: () => box.focus(),
-	" ": () => figure.player.toggle(),
 	...Object.fromEntries([..."ifgoch"].map((name) => [name, () => store.set({ heatmap: name })])),
-	s: () => store.set({ sort: next(SORTS, store.get().sort) }, { undo: "units sorted" }),
-	"+": () => onHeatmap((map) => map.zoom(0.6)), "-": () => onHeatmap((map) => map.zoom(1.6)), 0: () => onHeatmap((map) => map.fit()),
-	t: () => { byId("heatmap").open = true; onHeatmap((map) => map.toggleTable()); },
-	v: () => store.set({ colourBy: next(["attribution", "unit", "off"], store.get().colourBy) }),
+	s: () => store.set({ sort: next(SORTS, store.get().sort) }),
+	t: () => {
+		byId("heatmap").open = true;
+		figure.openHeatmap().then((map) => map?.toggleTable());
+	},
 	k: () => clampGate("f"),
 	x: () => interventions.toggleAblation(),
 	b: () => void toggleCompare(),
-	q: () => store.set({ guess: !store.get().guess }),
 	m: () => present(),
-	l: () => void showLink(),
 	d: () => theme.next(),
 	"?": () => keys.show(),
 	...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => [n, () => useExample(n - 1)])),
 	// In presentation mode the arrow keys always step.
 	ArrowRight: () => store.get().present && figure.player.go(1), ArrowLeft: () => store.get().present && figure.player.go(-1),
 	ArrowUp: () => store.get().present && figure.moveUnit(-1), ArrowDown: () => store.get().present && figure.moveUnit(1),
-}, {
-	undo: () => interventions.showStatus(store.undo()),
-	redo: () => interventions.showStatus(store.redo()),
-	escape: (event) => {
-		if (event.target === box) figure.textView.focus();
-		else if (store.get().present) present(false);
-		else store.set({ hover: null, range: null });
-	},
+}, (event) => {
+	if (event.target === box) figure.textView.focus();
+	else if (store.get().present) present(false);
+	else store.set({ hover: null, range: null });
 });
 inMenu("keysbutton", () => keys.show());
 
@@ -203,7 +183,6 @@ function drawAround(state, changed) {
 	if (any("error", "model")) document.body.classList.toggle("unstarted", Boolean(state.error && !state.model));
 	// Before the first answer, what comes below the text has no height yet.
 	if (any("data", "error", "text")) document.body.classList.toggle("starting", !state.data && !state.error && !(started && !state.text));
-	if (any("guess")) byId("guess").setAttribute("aria-pressed", state.guess);
 	if (any("present")) {
 		document.body.classList.toggle("present", state.present);
 		byId("presentbutton").setAttribute("aria-pressed", state.present);
@@ -215,15 +194,11 @@ function drawAround(state, changed) {
 		byId("comparebutton").setAttribute("aria-pressed", state.b !== null);
 		byId("compare").open = state.b !== null;
 	}
-	if (any("hide")) {
-		const ids = { cell: "cellsection", unit: "unitpanel" };
-		for (const part of PARTS) byId(ids[part] ?? part).classList.toggle("hiddenpart", state.hide.includes(part));
-	}
 	if (any("data", "w", "u", "range", "changes", "model")) interventions.draw(state);
 	if (any("data", "u", "layer") && state.model) drawAboutUnit(state);
 	if (any("data", "u", "layer", "model") && byId("unitpanel").open) panels().then((unit) => unit?.draw(state));
-	if (any("data", "guess", "guessedId", "outdated")) {
-		const shown = state.data && !(state.guess && state.guessedId !== state.data.id) ? state.data.prediction : null;
+	if (any("data", "outdated")) {
+		const shown = state.data?.prediction;
 		setText(byId("sticky"), shown ? `${state.outdated ? "Outdated: " : ""}${labelOf(shown, state.data.model)} · ${valueText(shown)}` : "");
 		if (changed.has("data") && shown && document.activeElement === box) announce(`${labelOf(shown, state.data.model)}, ${valueText(shown)}`);
 	}
@@ -237,7 +212,7 @@ for (const id of ["unitpanel", "training", "card"]) {
 byId("stream").addEventListener("toggle", () => void stream());
 byId("compare").addEventListener("toggle", () => {
 	if (byId("compare").open) openCompare();
-	else if (store.get().b !== null) store.set({ b: null, bModel: null }, { undo: "comparison closed" });
+	else if (store.get().b !== null) store.set({ b: null, bModel: null });
 });
 let heatmapInView = false;
 function updateHeatmap() {
@@ -245,7 +220,6 @@ function updateHeatmap() {
 	if (visible) figure.openHeatmap();
 	loader.showHeatmap(visible);
 }
-const onHeatmap = (action) => void figure.openHeatmap().then((map) => map && action(map));
 new IntersectionObserver(([entry]) => {
 	heatmapInView = entry.isIntersecting;
 	updateHeatmap();
@@ -256,13 +230,13 @@ new IntersectionObserver(([entry]) => {
 }).observe(byId("prediction"));
 
 /** Show another served model. The page starts again, with the same text if the model reads it. */
-async function chooseModel(name) {
+function chooseModel(name) {
 	const state = store.get();
 	const { models } = state.model;
 	const inputsOf = (wanted) => models.find((one) => one.name === wanted).inputs;
 	const kept = inputsOf(name) === inputsOf(state.model.served) ? { text: state.text, b: state.b } : { text: "", b: null };
 	const own = { u: null, w: null, step: null, layer: null, method: null, target: null, against: null, changes: [], bModel: null };
-	const { url } = await address.urlOf({ ...state, ...own, ...kept, served: name }, { model: null });
+	const url = address.urlOf({ ...state, ...own, ...kept, served: name }, { model: null });
 	history.pushState(kept.text ? kept : null, "", url); // a long text is not in the address
 	location.reload();
 }
@@ -284,7 +258,6 @@ function showModel(model) {
 	byId("models").hidden = models.length < 2;
 	examples = examplesFor(model);
 	box.readOnly = Boolean(model.exported);
-	byId("guess").hidden = model.model.task === "regression"; // a number has no probability to guess
 	const groups = [...new Set(examples.map(({ group }) => group))];
 	byId("examples").replaceChildren(el("option", { value: -1 }, "Examples"), ...groups.map((group) =>
 		el("optgroup", { label: group }, examples.flatMap((one, n) => (one.group === group ? el("option", { value: n }, safeText(one.name, 70)) : [])))));
@@ -317,9 +290,8 @@ async function fetchModel(name) {
 }
 
 async function startPage(linked) {
-	const { theme: linkedTheme, madeWith, broken, ...state } = linked;
+	const { madeWith, cut, ...state } = linked;
 	let found;
-	if (linkedTheme) theme.set(linkedTheme);
 	try {
 		const { model, missing } = await fetchModel(linked.served ?? null);
 		if (missing) state.served = null;
@@ -327,11 +299,12 @@ async function startPage(linked) {
 		showModel(model);
 		if (model.exported ?? model.made) (await import("./exported.js")).describe(model, store);
 		const other = madeWith && madeWith !== model.model.fingerprint;
-		const cut = `${missing}${broken ? "The link is incomplete: its text is missing. " : ""}`;
+		const incomplete = cut && state.text === undefined ? "The text is missing: it is too long for a link. " : "";
 		const fitted = await fit(state, model);
 		found = fitted.found;
 		const differs = other ? `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ. ` : "";
-		if (cut || other || fitted.note) store.set({ linkNote: cut + differs + fitted.note });
+		const note = missing + incomplete + differs + fitted.note;
+		if (note) store.set({ linkNote: note });
 	} catch (error) {
 		store.set({ error: { message: error.message, retry: () => startPage(linked) } });
 		return;
@@ -355,9 +328,8 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 globalThis.addEventListener("hashchange", async () => {
 	if (address.isCurrent() || !location.hash.includes("=")) return;
-	const { theme: linkedTheme, ...state } = await readFragment(location.hash);
+	const state = readFragment(location.hash);
 	if ((state.served ?? null) !== store.get().served) return location.reload();
-	if (linkedTheme) theme.set(linkedTheme);
 	const { found, note } = await fit(state, store.get().model);
 	return store.set({ ...UNLINKED, linkNote: note || null, ...found });
 });
@@ -365,4 +337,4 @@ byId("heatmap").open = innerWidth > 760; // closed on a phone
 figure.draw();
 interventions.draw(store.get());
 globalThis.gatewise = { store, selectedUnit }; // for the console and the tests
-startPage({ ...(await readFragment(location.hash)), ...history.state });
+startPage({ ...readFragment(location.hash), ...history.state });

@@ -1,6 +1,8 @@
 // The panels about the model: a unit over a data set, the training history, the model card.
 
-import { createTable, el, failure, fmt, safeText, setText, signed, svg } from "./dom.js";
+import { createChart } from "./chart.js";
+import { forgetSizes } from "./drawing.js";
+import { createTable, el, failure, fmt, safeText, setText, signed } from "./dom.js";
 import { GATES, selectedUnit } from "./store.js";
 
 const gateName = (gate) => `${GATES[gate]} ${gate}`;
@@ -92,29 +94,24 @@ export function drawTraining(root, { history, best_epoch: best }) {
 	root.replaceChildren(el("div", { class: "charts" }, charts), createTable("Training, epoch by epoch", head.map((key) => key.replace("val_", "validation ")), rows));
 }
 
+/** A chart of one figure by epoch, in training and in validation; it is drawn once it has a width. */
 function chart(history, train, valid, name, best) {
-	const [w, h, pad] = [360, 170, 34];
-	const values = history.flatMap((row) => [row[train], row[valid]]).filter(Number.isFinite);
-	const [low, high] = [Math.min(...values), Math.max(...values)];
-	const x = (n) => pad + ((w - pad - 78) * n) / Math.max(1, history.length - 1);
-	const y = (value) => 14 + ((h - 40) * (high - value)) / (high - low || 1);
-	const label = `${name} by epoch: training ${fmt(history[0][train], 3)} to ${fmt(history.at(-1)[train], 3)}, validation ${fmt(history[0][valid], 3)} to ${fmt(history.at(-1)[valid], 3)}`;
-	const picture = svg("svg", { viewBox: `0 0 ${w} ${h}`, class: "chart", role: "img", "aria-label": label });
-	for (const value of [low, high]) picture.append(svg("text", { x: pad - 6, y: y(value) + 4, "text-anchor": "end" }, fmt(value)));
-	const bestAt = history.findIndex((row) => row.epoch === best);
-	if (bestAt >= 0) {
-		picture.append(svg("path", { class: "best", d: `M${x(bestAt)},8V${h - 24}` }), svg("text", { x: x(bestAt), y: h - 2, "text-anchor": "middle" }, `best ${best}`));
-	}
-	const ends = [train, valid].map((key) => y(history.at(-1)[key]));
-	const apart = ends.every(Number.isFinite) ? Math.max(0, 14 - Math.abs(ends[0] - ends[1])) / 2 : 0; // no name over the other
-	for (const [key, mark, name, up] of [[train, "train", "training", ends[0] < ends[1]], [valid, "valid", "validation", ends[0] >= ends[1]]]) {
-		const points = history.map((row, n) => [x(n), row[key]]).filter(([, value]) => Number.isFinite(value));
-		if (!points.length) continue;
-		picture.append(svg("polyline", { class: mark, points: points.map(([a, value]) => `${a.toFixed(1)},${y(value).toFixed(1)}`).join(" ") }));
-		for (const [a, value] of points) picture.append(svg("circle", { class: mark, cx: a, cy: y(value), r: 3 }));
-		picture.append(svg("text", { class: mark, x: x(history.length - 1) + 8, y: y(points.at(-1)[1]) + 4 + (up ? -apart : apart) }, name));
-	}
-	return el("figure", {}, el("figcaption", {}, name), picture);
+	const points = (key) => history.filter((row) => Number.isFinite(row[key])).map((row) => [row.epoch, row[key]]);
+	const ends = [train, valid].map((key) => points(key).at(-1)?.[1] ?? 0);
+	const lines = [
+		{ class: "ghost", points: points(train), name: "training", below: ends[0] < ends[1] },
+		{ class: "now", points: points(valid), name: "validation", below: ends[1] <= ends[0] },
+	];
+	const values = lines.flatMap((one) => one.points.map(([, value]) => value));
+	const range = [Math.min(...values), Math.max(...values)];
+	const made = createChart(name, range, 170, range.map((one) => Number(one.toPrecision(2))), 72);
+	const draw = () => {
+		forgetSizes();
+		made.draw({ lines, xs: [history[0].epoch, history.at(-1).epoch], xName: "epoch", mark: best && { x: best, name: "best" } });
+	};
+	const figure = el("figure", {}, made.node);
+	new ResizeObserver(draw).observe(figure);
+	return figure;
 }
 
 /** The model card. Its Markdown is written by gatewise: it has headings, tables and lines only. */

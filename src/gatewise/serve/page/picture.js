@@ -1,4 +1,4 @@
-// Saves the words, the cell or the heat map as an SVG or PNG file, with a title and the beginning of the text in it.
+// Saves the words or the cell as an SVG or PNG file, with a title and the beginning of the text in it.
 
 import { download, el, safeText, svg } from "./dom.js";
 
@@ -57,48 +57,23 @@ function cellPicture([root]) {
 	return { width, height, nodes: [copy] };
 }
 
-/** The lines of text inside a word: more than one where a long word wraps. */
-function linesOf(span) {
-	const text = span.firstChild;
-	const range = document.createRange();
-	const rectOf = (start, end) => {
-		range.setStart(text, start);
-		range.setEnd(text, end);
-		return range.getClientRects();
-	};
-	const whole = rectOf(0, text.length);
-	if (whole.length === 1) return [{ text: text.data, rect: whole[0] }];
-	const lines = [];
-	let at = 0;
-	for (const character of text.data) {
-		const [rect] = rectOf(at, at + character.length);
-		at += character.length;
-		if (!rect) continue;
-		const last = lines.at(-1);
-		if (last && Math.abs(last.rect.top - rect.top) < 2) {
-			last.text += character;
-			const left = Math.min(last.rect.left, rect.left); // text from the right grows to the left
-			last.rect = new DOMRect(left, last.rect.top, Math.max(last.rect.right, rect.right) - left, rect.height);
-		} else lines.push({ text: character, rect });
-	}
-	return lines;
-}
-
 function wordsPicture([root, line]) {
 	const list = root.querySelector(".words");
 	const origin = list.getBoundingClientRect();
 	const [left, top] = [MARGIN - origin.left, MARGIN - origin.top];
 	const nodes = [];
+	const range = document.createRange();
 	for (const span of list.querySelectorAll(".word, .truncated")) {
 		const [style, box] = [getComputedStyle(span), span.getBoundingClientRect()];
 		const selected = span.classList.contains("selected");
 		const frame = { x: box.left + left, y: box.top + top, width: box.width, height: box.height, rx: 4 };
 		nodes.push(svg("rect", { ...frame, fill: hex(style.backgroundColor), stroke: selected ? hex(style.outlineColor) : "none", "stroke-width": 3 }));
-		for (const { text, rect } of linesOf(span)) {
-			const place = { x: rect.left + left, y: rect.bottom + top - rect.height * 0.22, textLength: rect.width, lengthAdjust: "spacingAndGlyphs" };
-			const line = /underline|line-through/.exec(style.textDecorationLine)?.[0];
-			nodes.push(svg("text", { ...place, "font-size": style.fontSize, fill: hex(getComputedStyle(document.body).color), "text-decoration": line }, safeText(text, 1e4)));
-		}
+		range.selectNodeContents(span.firstChild);
+		const [rect] = range.getClientRects(); // a word that is longer than its line is squeezed into it
+		const place = { x: rect.left + left, y: rect.bottom + top - rect.height * 0.22, textLength: rect.width, lengthAdjust: "spacingAndGlyphs" };
+		const underline = /underline|line-through/.exec(style.textDecorationLine)?.[0];
+		const colour = hex(getComputedStyle(document.body).color);
+		nodes.push(svg("text", { ...place, "font-size": style.fontSize, fill: colour, "text-decoration": underline }, safeText(span.textContent, 1e4)));
 		const after = getComputedStyle(span, "::after");
 		const sign = after.content.replaceAll('"', "");
 		if (/[▲▼]/.test(sign)) {
@@ -114,12 +89,6 @@ function wordsPicture([root, line]) {
 	return { width: Math.max(origin.width, below.width), height: origin.height + 12 + below.height, nodes };
 }
 
-function heatmapPicture([root]) {
-	const canvas = root.querySelector(".map .base");
-	const { width, height } = canvas.getBoundingClientRect();
-	return { width, height, nodes: [svg("image", { x: MARGIN, y: MARGIN, width, height, href: canvas.toDataURL() })] };
-}
-
 /** The text in lines of at most `width` px. */
 function wrap(text, width) {
 	probe.font = `14px ${FONT}`;
@@ -132,7 +101,7 @@ function wrap(text, width) {
 	return lines;
 }
 
-const PARTS = { cell: cellPicture, words: wordsPicture, heatmap: heatmapPicture };
+const PARTS = { cell: cellPicture, words: wordsPicture };
 
 /** The picture of a part as {picture: an SVG element, width, height}. roots: its elements on the page. */
 function draw(part, roots, { title, text, caption }) {
@@ -147,40 +116,21 @@ function draw(part, roots, { title, text, caption }) {
 	return { picture, ...size };
 }
 
-const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
-	let c = n;
-	for (let bit = 0; bit < 8; bit += 1) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
-	return c;
-});
-
-/** An iTXt chunk of a PNG file (W3C PNG, 11.3.3.4): a keyword and a text in UTF-8. */
-function textChunk(keyword, text) {
-	const data = new TextEncoder().encode(`iTXt${keyword}\0\0\0\0\0${text}`);
-	const chunk = new Uint8Array(data.length + 8);
-	const view = new DataView(chunk.buffer);
-	view.setUint32(0, data.length - 4);
-	chunk.set(data, 4);
-	view.setUint32(data.length + 4, ~data.reduce((crc, byte) => CRC[(crc ^ byte) & 255] ^ (crc >>> 8), ~0));
-	return chunk;
-}
-
-async function toPng(source, { width, height }, { title, text }) {
+async function toPng(source, { width, height }) {
 	const image = new Image();
 	image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(source)}`;
 	await image.decode();
 	const scale = Math.min(2, Math.sqrt(MAX_PIXELS / (width * height)));
 	const canvas = el("canvas", { width: Math.round(width * scale), height: Math.round(height * scale) });
 	canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-	const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
-	const header = 33; // bytes of the signature and the first chunk, IHDR
-	return new Blob([blob.slice(0, header), textChunk("Title", title), textChunk("Description", text), blob.slice(header)]);
+	return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
 
-/** Save a part of the page ("cell", "words", "heatmap") as "svg" or "png". about: {title, text, caption}. */
+/** Save a part of the page ("cell", "words") as "svg" or "png". about: {title, text, caption}. */
 export async function savePicture(part, roots, format, { title, text, caption }) {
 	const about = { title: safeText(title, 200), text: `Text: ${safeText(text, 200)}`, caption };
 	const { picture, ...size } = draw(part, roots, about);
 	const source = new XMLSerializer().serializeToString(picture);
-	const content = format === "svg" ? source : await toPng(source, size, about);
+	const content = format === "svg" ? source : await toPng(source, size);
 	download(`gatewise-${part}.${format}`, format === "svg" ? "image/svg+xml" : "image/png", content);
 }

@@ -1,11 +1,8 @@
-// The prediction, what a change made of it, and the reader's guess.
+// The prediction, and what a change made of it.
 
 import { button, el, fmt, safeText, setText } from "./dom.js";
 import { selectedWord, tokenNounOf } from "./store.js";
 import { changeText, labelOf, othersText, probabilityName } from "./value.js";
-
-/** Whether the prediction, the prefix predictions and the colours are withheld until the reader has guessed. */
-export const isWithheld = (state) => Boolean(state.guess && state.data && state.data.prediction.probability !== null && state.guessedId !== state.data.id);
 
 /** Whether the numbers that are shown belong to the changes that are listed. */
 export const isCurrent = ({ data, changes, earlyPrediction }) => (earlyPrediction ?? data)?.changes === undefined || (earlyPrediction ?? data).changes === changes;
@@ -18,20 +15,11 @@ export function createPredictionView(root, store) {
 	const others = el("p", { class: "others muted", hidden: true });
 	const explain = button("", { class: "explainstep", hidden: true, onclick: () => store.set({ step: selectedWord(store.get()) }) });
 	const notes = el("p", { class: "changenote", hidden: true });
-	const slider = el("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "Your guess in percent" });
-	const guessed = el("output", {}, "50%");
-	slider.addEventListener("input", () => setText(guessed, `${slider.value}%`));
-	const question = el("label", { class: "question" });
-	const show = button("Show the prediction", { class: "primary", onclick: () => store.set({ guessed: Number(slider.value) / 100, guessedId: store.get().data?.id }) });
-	const guess = el("div", { class: "guess", hidden: true }, question, slider, guessed, show);
-	root.append(heading, el("p", { class: "predictionrow" }, label, " ", el("span", { class: "number" }, of, number)), explain, others, guess, notes);
+	root.append(heading, el("p", { class: "predictionrow" }, label, " ", el("span", { class: "number" }, of, number)), explain, others, notes);
 
 	function draw(state) {
 		const { data } = state;
-		const withheld = isWithheld(state);
-		root.classList.toggle("withheld", withheld);
 		root.classList.toggle("computing", !isCurrent(state));
-		guess.hidden = !withheld;
 		const explained = data?.prediction.step ?? null;
 		const wordAt = (n) => (tokenNounOf(state) === "step" ? `step ${n + 1}` : `“${safeText(data.words[n], 24)}”`);
 		setText(heading, `${state.outdated ? "Earlier prediction" : "Prediction"}${explained === null ? "" : ` for ${wordAt(explained)}`}:`);
@@ -47,17 +35,16 @@ export function createPredictionView(root, store) {
 		}
 		const prediction = state.earlyPrediction ?? data.prediction;
 		const { task } = data.model;
-		setText(question, `Guess the probability of “${safeText(prediction.target)}”:`);
 		const shown = labelOf(prediction, data.model);
-		setText(label, withheld ? "?" : shown);
-		label.className = `label ${withheld ? "" : sideOf(prediction)}`;
-		const p = withheld || task !== "classification" ? null : prediction.probability;
+		setText(label, shown);
+		label.className = `label ${sideOf(prediction)}`;
+		const p = task !== "classification" ? null : prediction.probability;
 		setText(of, p === null ? "" : `${probabilityName(prediction.target)} =`);
 		setText(number, p === null ? "" : fmt(p));
-		const most = withheld ? "" : othersText(prediction, data.model);
+		const most = othersText(prediction, data.model);
 		others.hidden = !most;
 		setText(others, most);
-		const lines = withheld ? [] : notesOf(state, prediction);
+		const lines = notesOf(state, prediction);
 		notes.hidden = !lines.length;
 		setText(notes, lines.join(" "));
 	}
@@ -70,11 +57,6 @@ export function createPredictionView(root, store) {
 			const [old, shown] = [before, prediction].map((one) => labelOf(one, data.model));
 			const what = prediction.probability === null ? "" : `: ${old === shown ? "still" : "now"} ${shown}`;
 			lines.push(`${changeText(before, prediction)}${what}.`);
-		}
-		if (state.guess && state.guessed !== undefined && prediction.probability !== null) {
-			const percent = (x) => Math.round(100 * x);
-			const off = percent(Math.abs(state.guessed - prediction.probability));
-			lines.push(`Your guess: ${percent(state.guessed)}%. Prediction: ${percent(prediction.probability)}%. Difference: ${off} points.`);
 		}
 		if (state.example?.label && state.example.text === data.inputText && !changes.length && !earlyPrediction) lines.push(compareWithLabel(state));
 		return lines;

@@ -29,7 +29,7 @@ function drawFigure(root, view) {
 	const { method, faithfulness: measured } = view.attribution;
 	const faithfulness = measured ? { [method]: measured } : {};
 	store.set({ model: { model: view.model, faithfulness, attribution_method: "" }, data: dataOf(view) });
-	figure.openHeatmap().then(() => places.heatmap.querySelector("option[value=similarity]")?.remove()); // the server computes it
+	figure.openHeatmap();
 }
 
 export const start = () => drawReport(drawFigure);

@@ -1,22 +1,15 @@
 // The API of an exported page with fixed texts: `gatewise export-page` puts this module in the place of api.js. The answers
 // are parts of the page.
 
+import { whileBusy } from "./busy.js";
 import { readText } from "./files.js";
 import { decode } from "./heatmapdata.js";
 import { HeatmapUnits } from "./heatmapunits.js";
 
 const files = new Map(); // the JSON of each file, read once
 
-let open = 0; // files that are being read
-let listener = () => {};
-/** As in api.js: call `f` with whether a request is in flight. */
-export const onBusy = (f) => (listener = f);
-
 function load(name) {
-	if (!files.has(name)) {
-		listener((open += 1) > 0);
-		files.set(name, readText(name).then(JSON.parse).finally(() => listener((open -= 1) > 0)));
-	}
+	if (!files.has(name)) files.set(name, whileBusy(async () => JSON.parse(await readText(name))));
 	return files.get(name);
 }
 

@@ -1,4 +1,4 @@
-// The state of the page: one selection, one hover, the server's answers. Views subscribe; a stack holds what undo reverts.
+// The state of the page: one selection, one hover, the server's answers. Views subscribe.
 
 export const START = {
 	text: "",
@@ -9,8 +9,7 @@ export const START = {
 	heatmap: "c", // gate or state of the heat map
 	sort: "effect",
 	allUnits: false, // whether the heat map shows all units, or those with the largest effect
-	colourBy: "attribution", // colour of the words: attribution, unit, off
-	colourScale: "absolute", // or relative: to the scores of this text
+	colourScale: "absolute", // of the words; or relative: to the scores of this text
 	method: null, // attribution method; null: the model's default
 	layer: null, // null: the top layer
 	target: null, // the class that is explained; null: the predicted one
@@ -21,9 +20,7 @@ export const START = {
 	served: null, // the name of the served model; null: the first one
 	b: null, // the text to compare with; null: none
 	bModel: null, // the name of the model of that text; null: the same one
-	guess: false,
 	present: false,
-	hide: [], // parts that a link hides
 	data: null, // the answers for a text
 	outdated: false, // whether the request for a newer text or change failed, so that `data` is of an earlier one
 	earlyPrediction: null, // the prediction for a new text, before its `data`
@@ -35,46 +32,26 @@ export const START = {
 };
 
 export const GATES = { f: "forget gate", i: "input gate", g: "candidate", o: "output gate" };
-export const SORTS = ["effect", "index", "jump", "first", "similarity"]; // orders of the units
-const UNDONE = ["text", "changes", "sort", "b"]; // the keys that undo restores
+export const SORTS = ["effect", "index", "jump", "first"]; // orders of the units
 
 export function createStore(start = {}) {
 	let state = { ...START, ...start };
 	const listeners = [];
-	const [undoStack, redoStack] = [[], []];
 
-	function set(patch, { undo = null } = {}) {
+	function set(patch) {
 		const changed = Object.keys(patch).filter((key) => patch[key] !== state[key]);
 		if (!changed.length) return;
-		if (undo) {
-			undoStack.push({ name: undo, before: pick(state) });
-			if (undoStack.length > 100) undoStack.shift();
-			redoStack.length = 0;
-		}
 		state = { ...state, ...patch };
 		const keys = new Set(changed);
 		for (const listener of listeners) listener(state, keys);
 	}
 
-	function move(from, to, verb) {
-		const last = from.pop();
-		if (!last) return `Nothing to ${verb}.`;
-		to.push({ name: last.name, before: pick(state) });
-		set(last.before);
-		return `${verb === "undo" ? "Undid" : "Redid"}: ${last.name}.`;
-	}
-
 	return {
 		get: () => state,
 		set,
-		undo: () => move(undoStack, redoStack, "undo"),
-		redo: () => move(redoStack, undoStack, "redo"),
-		can: () => ({ undo: undoStack.length > 0, redo: redoStack.length > 0 }),
 		subscribe: (listener) => listeners.push(listener),
 	};
 }
-
-const pick = (state) => Object.fromEntries(UNDONE.map((key) => [key, state[key]]));
 
 /** The number of steps that the network reads. */
 export const stepCount = (state) => state.data?.text?.kept ?? 0;

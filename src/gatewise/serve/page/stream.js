@@ -2,13 +2,12 @@
 // predictions so far and the state, with which the next request continues.
 
 import { announce, button, createSelect, el, failure, fmt, safeText, setAttr, setText, svg } from "./dom.js";
-import { createLine } from "./line.js";
+import { DASHES, linekey } from "./line.js";
 import { parseSeries } from "./words.js";
 
 const [W, H, MAX_LINES] = [1000, 120, 8];
 const TURN = 250; // ms from one request to the next
 const SHOWN = 600; // steps, the last ones
-const DASHES = ["none", "8 4", "2 3", "10 3 2 3"];
 
 /** {kind, data} of each server-sent event; the kind of a prediction is "". The last event has the state, or an error. */
 const eventsOf = (text) => text.split("\n\n").filter(Boolean).map((block) => {
@@ -17,29 +16,24 @@ const eventsOf = (text) => text.split("\n\n").filter(Boolean).map((block) => {
 });
 
 const styleOf = (n) => ({ class: `channel c${n % 4}`, "stroke-dasharray": DASHES[Math.floor(n / 4) % 4] });
-const key = (n) => svg("svg", { viewBox: "0 0 24 8", class: "linekey", "aria-hidden": "true" }, svg("path", { d: "M0,4H24", ...styleOf(n) }));
 
 export function createStream(root, store, api) {
 	const play = button("Start", { class: "primary", onclick: () => (timer ? pause() : start()) });
 	const speed = createSelect({ "aria-label": "Steps per second" }, [[4, "4 steps per second"], [20, "20 steps per second"], [200, "200 steps per second"]]);
-	const own = el("input", { type: "text", "aria-label": "A step of your own", size: 12 });
 	const line = el("p", { class: "muted", role: "status" });
 	const error = el("div");
 	const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", class: "series", role: "img" });
 	const legend = el("p", { class: "muted caption" });
-	const given = el("div");
-	const form = el("form", { class: "group", onsubmit: pushOwn }, own, el("button", { type: "submit" }, "Push a step"));
 	root.replaceChildren(
 		el("p", {}, "The steps of the series above go to the server one after the other. It returns the prediction so far; the state of the LSTM comes back with it, and the server keeps nothing."),
-		el("div", { class: "buttons" }, play, button("Restart", { onclick: restart }), speed, form), error, line, picture, legend, given,
+		el("div", { class: "buttons" }, play, button("Restart", { onclick: restart }), speed), error, line, picture, legend,
 	);
-	const inputsLine = createLine(given);
-	let [text, rest, pushed, found, state, timer, busy] = ["", [], [], [], null, 0, false];
+	let [text, rest, found, state, timer, busy] = ["", [], [], null, 0, false];
 
 	function restart() {
 		pause();
 		({ text } = store.get());
-		[pushed, found, state] = [[], [], null];
+		[found, state] = [[], null];
 		error.replaceChildren();
 		try {
 			rest = parseSeries(text, store.get().model.model.channels);
@@ -66,16 +60,6 @@ export function createStream(root, store, api) {
 		if (timer) timer = setTimeout(turn, TURN);
 		return rest.length ? undefined : pause();
 	}
-	async function pushOwn(event) {
-		event.preventDefault();
-		try {
-			const steps = parseSeries(own.value, store.get().model.model.channels);
-			if (await push(steps)) own.value = "";
-		} catch (problem) {
-			error.replaceChildren(failure(problem.message, () => own.focus()));
-		}
-	}
-
 	/** Whether the server has read these steps. */
 	async function push(inputs) {
 		if (busy) return false;
@@ -87,7 +71,6 @@ export function createStream(root, store, api) {
 			const events = eventsOf(await api.stream(body));
 			const last = events.pop();
 			found = [...found, ...events.map(({ data }) => data)].slice(-SHOWN);
-			pushed = [...pushed, ...inputs.slice(0, events.length)].slice(-SHOWN);
 			if (last.kind === "error") throw new Error(last.data.error.message);
 			({ state } = last.data);
 			error.replaceChildren();
@@ -114,13 +97,10 @@ export function createStream(root, store, api) {
 		const shown = last && (last.label ?? last.labels?.join(", ") ?? null);
 		const label = last ? `step ${last.steps.toLocaleString("en")}${shown === null ? "" : ` · ${safeText(shown || "no label", 60)}`}` : "No step yet.";
 		setText(line, label);
-		legend.replaceChildren(...names.flatMap((name, n) => [n ? " · " : "", key(n), ` ${safeText(name, 40)} ${fmt(numbers(last)[name], 3)}`]));
+		legend.replaceChildren(...names.flatMap((name, n) => [n ? " · " : "", linekey(styleOf(n)), ` ${safeText(name, 40)} ${fmt(numbers(last)[name], 3)}`]));
 		setAttr(picture, "aria-label", `The prediction after each of the last ${found.length} steps`);
-		const first = (last?.steps ?? 0) - pushed.length;
-		inputsLine.draw(pushed.length ? { words: pushed.map((_, n) => String(first + n + 1)), values: pushed, bare: true, prefix: null, selected: pushed.length - 1, hovered: null, tokenNoun: "step", name: "The steps" } : null);
 		if (last && !rest.length) announce(label);
 	}
-	own.placeholder = Array(store.get().model.model.channels).fill("0.5").join(" ");
 	restart();
 	store.subscribe((_, changed) => changed.has("text") && !timer && restart());
 }

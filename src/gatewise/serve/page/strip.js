@@ -39,9 +39,9 @@ export function boxesOf({ model, layers, members }, data, tokenNoun) {
 }
 
 /** Draw the strip, unless it has these boxes already. */
-export function drawStrip(root, state, tokenNoun, withheld) {
+export function drawStrip(root, state, tokenNoun) {
 	if (!state.model) return;
-	const boxes = boxesOf(state.model, state.data, tokenNoun).filter(({ sign, name }) => !withheld || !(sign === "=" || name.startsWith("P(")));
+	const boxes = boxesOf(state.model, state.data, tokenNoun);
 	const key = JSON.stringify(boxes);
 	if (root.dataset.shown === key) return;
 	root.dataset.shown = key;

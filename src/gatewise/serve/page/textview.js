@@ -107,7 +107,6 @@ export function createTextView(root, { onHover, onSelect, label = "The words", r
 		if (spans[focus]) setAttr(spans[focus], "tabindex", 0);
 		drawLegend(legend, view);
 		list.classList.toggle("tagged", Boolean(view.labels));
-		list.classList.toggle("sign", view.sides?.sign ?? false);
 	}
 
 	/** Scroll to a word that was selected elsewhere, without scrolling the page. */
@@ -164,17 +163,15 @@ export function createTextView(root, { onHover, onSelect, label = "The words", r
 function drawLegend(node, { sides, clamp, isNumber }) {
 	node.hidden = !sides;
 	if (node.hidden) return;
-	const full = `${scoreText(clamp ?? 0, isNumber).replace(/[+±]?/, "±")}${isNumber || sides.sign ? "" : " logits"}`;
+	const full = `${scoreText(clamp ?? 0, isNumber).replace(/[+±]?/, "±")}${isNumber ? "" : " logits"}`;
 	const shown = `▲ ${sides.plus}▼ ${sides.minus}full colour at ${full}`;
 	if (node.textContent === shown) return;
 	const entry = (name, text) => el("span", { class: name }, text);
-	node.classList.toggle("sign", Boolean(sides.sign));
 	node.replaceChildren(entry("key p3", `▲ ${sides.plus}`), entry("key n3", `▼ ${sides.minus}`), entry("full", `full colour at ${full}`));
 }
 
-/** The meaning of the words' colours: the class that a score supports, or of a unit's memory the sign. */
-export function sidesOf(prediction, model, isUnit = false) {
-	if (isUnit) return { plus: "above 0", minus: "below 0", sign: true };
+/** The meaning of the words' colours: the class that a score supports. */
+export function sidesOf(prediction, model) {
 	if (model.task === "regression") return { plus: "raises the number", minus: "lowers the number" };
 	const name = safeText(prediction.target);
 	const other = prediction.against ?? (model.labels.length === 2 && model.task === "classification" ? model.labels.find((one) => one !== prediction.target) : null);

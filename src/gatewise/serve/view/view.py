@@ -41,9 +41,9 @@ _RUNS_PER_POINT = 3  # of integrated gradients: a backward pass costs two runs
 
 def is_slow(model: Model, request: ExplainRequest) -> bool:
     """Whether the request includes parts that may take seconds: all methods of attribution but prefix differences of
-    one direction, the prefix predictions at every step, and the similarity of the units.
+    one direction, and the prefix predictions at every step.
     """
-    if "prefix:all" in request.include or "similarity" in request.include:
+    if "prefix:all" in request.include:
         return True
     method = request.method or _default_method(model)
     return "attribution" in request.include and (method != "prefix-difference" or not model.architecture.unidirectional)
@@ -89,8 +89,6 @@ def explain_view(model: Model, request: ExplainRequest | Mapping[str, object], c
         found["attribution"] = _attribution(model, asked, example, warnings)
     if "units" in include:
         found["units"] = serialize.units_json(example, layer)
-    if "similarity" in include:
-        found["similarity"] = serialize.similarity_json(example, layer)
     for unit in asked.values_of("unit")[-1:]:
         found["unit"] = serialize.unit_json(example, _unit(unit, example, layer), layer)
     if heatmaps := asked.values_of("heatmap"):

@@ -1,7 +1,7 @@
 // Chapter 5: the whole model as one strip, whose boxes open, and the prediction as a sum.
 
 import { button, el, fmt, setAttr, setText, svg } from "../dom.js";
-import { createHeat, createPicture, gripAt, layoutWords, path, PROBABILITIES, rect, stroke, text, yAxis } from "./figure.js";
+import { createHeat, createPicture, gripAt, layoutWords, path, PROBABILITIES, rect, stroke, text, yAxis } from "../drawing.js";
 import { handle, page, question, slider, term, unitHandle } from "./parts.js";
 
 const LEFT = 46;

@@ -1,7 +1,7 @@
 // Chapter 4: the gates. Their function, the distribution of their values, and all units with one gate held.
 
 import { el, fmt, setText, svg } from "../dom.js";
-import { colourOf, createPicture, gripAt, path, PROBABILITIES, rect, stroke, text, yAxis } from "./figure.js";
+import { colourOf, createPicture, gripAt, path, PROBABILITIES, rect, stroke, text, yAxis } from "../drawing.js";
 import { choice, handle, page, question, slider, term } from "./parts.js";
 import { createSentence, strongestStep } from "./sentence.js";
 

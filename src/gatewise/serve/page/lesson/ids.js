@@ -1,7 +1,7 @@
 // Chapter 1: a word becomes a number, and the number a row of the embedding.
 
 import { button, el, fmt, setAttr, setText, svg } from "../dom.js";
-import { colourOf, createPicture, gripAt, measure, rect, stroke, text } from "./figure.js";
+import { colourOf, createPicture, gripAt, measure, rect, stroke, text } from "../drawing.js";
 import { handle, page, question, slider, term } from "./parts.js";
 import { strongestStep } from "./sentence.js";
 

@@ -2,8 +2,8 @@
 
 import { button, el, fmt, setAttr, setText, svg } from "../dom.js";
 import { createNetwork, createTraining, forward, seeded, sigmoid } from "../trainer.js";
-import { createChart } from "./chart.js";
-import { colourOf, createPicture, path, text } from "./figure.js";
+import { createChart } from "../chart.js";
+import { colourOf, createPicture, path, text } from "../drawing.js";
 import { choice, handle, page, question, term } from "./parts.js";
 import { firstSymbol, oneHot, SYMBOLS } from "./tasks.js";
 

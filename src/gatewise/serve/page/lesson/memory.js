@@ -1,7 +1,7 @@
 // Chapter 3: the memory cell of one unit through the sentence: what the forget gate keeps, what the input gate adds.
 
 import { el, fmt, setText, svg } from "../dom.js";
-import { gripAt, stroke, text, yAxis } from "./figure.js";
+import { gripAt, stroke, text, yAxis } from "../drawing.js";
 import { handle, page, question, slider, term, unitHandle } from "./parts.js";
 import { createSentence, strongestStep } from "./sentence.js";
 

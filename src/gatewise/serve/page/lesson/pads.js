@@ -1,7 +1,7 @@
 // Chapter 2: the pads in front of a text are steps too, and the words start from the state that they leave.
 
 import { el, fmt, svg } from "../dom.js";
-import { createPicture, gripAt, path, PROBABILITIES, rect, stroke, text, yAxis } from "./figure.js";
+import { createPicture, gripAt, path, PROBABILITIES, rect, stroke, text, yAxis } from "../drawing.js";
 import { handle, page, question, slider, term } from "./parts.js";
 
 const COUNTS = [0, 1, 2, 3, 5, 7, 10, 14, 20, 30, 40, 60, 80, 100, 150, 200, 300, 500, 700];

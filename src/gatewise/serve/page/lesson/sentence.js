@@ -1,7 +1,7 @@
 // The words of the text in rows, above each of them the prediction so far, and room for one more track.
 
 import { setAttr, svg } from "../dom.js";
-import { createPicture, layoutWords, path, PROBABILITIES, stroke, text, unitsOf, yAxis } from "./figure.js";
+import { createPicture, layoutWords, path, PROBABILITIES, stroke, text, unitsOf, yAxis } from "../drawing.js";
 
 const GAP = 20; // above the line of the prediction
 const BETWEEN = 18; // above the track of the chapter

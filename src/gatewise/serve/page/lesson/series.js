@@ -2,7 +2,7 @@
 
 import { el, fmt, setAttr, setText, svg } from "../dom.js";
 import { createNetwork, createTraining, forward, prefixLogits, seeded, sigmoid } from "../trainer.js";
-import { createPicture, path, text } from "./figure.js";
+import { createPicture, path, text } from "../drawing.js";
 import { handle, page, question, slider, term } from "./parts.js";
 import { firstHigher, seriesOf, STEPS } from "./tasks.js";
 

@@ -1,7 +1,7 @@
 // The frame of the lesson: its chapters, one at a time, and the state that they share: text, word, unit, changes.
 
 import { announce, button, el, fmt, oncePerFrame, safeText, setAttr, setText } from "../dom.js";
-import { forgetSizes } from "./figure.js";
+import { forgetSizes } from "../drawing.js";
 
 /** Texts by id: their name and the text; the first is that of the chapters. */
 const TEXTS = [

@@ -1,16 +1,16 @@
 // A chart of lines over a common axis: the loss of a training run, and the same of the run before.
 
-import { setAttr, setText, svg } from "../dom.js";
-import { createPicture, path, text } from "./figure.js";
+import { setAttr, setText, svg } from "./dom.js";
+import { createPicture, path, text } from "./drawing.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [34, 10, 26, 22];
 
 /**
  * A chart with a title and a range of y. draw({lines: [{class, points: [[x, y]], name, at, below}], xs: [first, last], xName, mark, dots}):
  * at: the point at which the name stands; mark: an x with a name; dots: single points [x, y, name]. Points outside of the range
- * are drawn at its edge.
+ * are drawn at its edge. room: px right of the lines, in which their names stand; without it they stand over the lines.
  */
-export function createChart(title, [low, high], height, ticks = [low, high]) {
+export function createChart(title, [low, high], height, ticks, room = 0) {
 	const lines = svg("g", {});
 	const marks = svg("g", {});
 	const [first, last] = [text(LEFT, height - 4, "", "t14 muted", "start"), text(0, height - 4, "", "t14 muted", "end")];
@@ -19,7 +19,7 @@ export function createChart(title, [low, high], height, ticks = [low, high]) {
 	return {
 		node: picture.node,
 		draw({ lines: all, xs, xName, mark = null, dots = [] }) {
-			const width = picture.fit(height);
+			const width = picture.fit(height) - room;
 			const x = (value) => LEFT + ((width - LEFT - RIGHT) * (value - xs[0])) / (xs[1] - xs[0] || 1);
 			const y = (value) => TOP + ((height - TOP - BOTTOM) * (high - Math.max(low, Math.min(high, value)))) / (high - low);
 			for (const { y: value, line, label } of grid) {
@@ -36,6 +36,7 @@ export function createChart(title, [low, high], height, ticks = [low, high]) {
 			});
 			const names = all.filter(({ name, points }) => name && points.length).map(({ name, points, class: kind, at = -1, below = false }) => {
 				const [a, b] = points.at(at);
+				if (room) return text(x(a) + 8, y(b) + (below ? 12 : 2), name, `t14 ${kind}`, "start");
 				return text(x(a), y(b) + (below ? 18 : -8), name, `t14 ${kind}`, at === -1 ? "end" : "middle");
 			});
 			const marked = mark ? [svg("path", { class: "best", d: `M${x(mark.x)},${TOP}V${height - BOTTOM}` }), text(x(mark.x), height - 4, mark.name, "t14")] : [];

@@ -1,7 +1,7 @@
-// Drawing for the chapters: pictures whose unit is 1/16 rem, so that they grow with the text; words in rows; lines.
+// Drawing for charts and for the chapters: pictures whose unit is 1/16 rem, so that they grow with the text; words in rows; lines.
 
-import { currentTheme, lut, mix, STOPS } from "../colour.js";
-import { el, setAttr, svg } from "../dom.js";
+import { currentTheme, lut, mix, STOPS } from "./colour.js";
+import { el, setAttr, svg } from "./dom.js";
 
 let root = 0;
 const rem = () => (root ||= parseFloat(getComputedStyle(document.documentElement).fontSize) || 16);
