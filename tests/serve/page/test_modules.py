@@ -22,7 +22,7 @@ LEVELS = [
     {"lesson/tasks"},
     {"docs", "main", "report"},
     {"explanation", "figure", "compare"},
-    {"details", "exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction", "keys"}
+    {"details", "exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction"}
     | {"stream", "strip"},
     {"cell", "heatmap", "line", "loader", "localapi", "localworker", "staticapi", "textview", "theme", "chart"},
     {"api", "cellmath", "cellshape", "drawing", "editor", "examples", "heatmapdata", "localview"}

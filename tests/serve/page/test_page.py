@@ -215,11 +215,11 @@ def test_the_heat_map_shows_every_gate_and_state_sorted_and_as_a_table(visit: Vi
     trace = model.trace(TEXT)
     page.locator("#heatmap").scroll_into_view_if_needed()
     for heatmap in "ifgoh":
-        page.click(f".choice button:text-is('{heatmap}')")
+        page.select_option("[aria-label='Gate or state of the heat map']", heatmap)
         page.wait_for_function("p => gatewise.store.get().data.heatmaps.has(p)", arg=heatmap)
         values = page.evaluate("p => Array.from(gatewise.store.get().data.heatmaps.get(p).values)", heatmap)
         np.testing.assert_allclose(np.array(values).reshape(12, 9), getattr(trace.lstms[0], heatmap).T, atol=1e-4)
-    page.select_option(".tools select", "jump")
+    page.select_option("text=sort units by >> select", "jump")
     page.click("#heatmap button:has-text('As a table')")
     first = page.locator(".tablebox tbody th").first.inner_text()
     assert int(first) == int(np.abs(trace.lstms[0].memory_changes()).max(axis=0).argmax())

@@ -9,7 +9,7 @@ import pytest
 from tests.serve.page.conftest import LINK, TEXT, Visit, choose, first_of
 
 
-@pytest.mark.parametrize("start", ["drag", "gate", "K"])
+@pytest.mark.parametrize("start", ["drag", "gate"])
 def test_a_drag_of_one_slider_clamps_one_unit_at_one_word(visit: Visit, start: str) -> None:
     watched = visit()
     page = watched.open(LINK)
@@ -19,9 +19,6 @@ def test_a_drag_of_one_slider_clamps_one_unit_at_one_word(visit: Visit, start: s
     word = int(page.get_attribute(".words .selected", "data-word"))
     if start == "gate":
         page.click("#cell g.gate >> nth=0")
-    elif start == "K":
-        page.focus(".words .selected")
-        page.keyboard.press("k")
     slider = page.locator("input[aria-label='Clamp the forget gate f']")
     for value in ("0", "0.35", "0.7", "1", "0.05"):
         if start == "drag":

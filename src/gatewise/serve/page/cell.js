@@ -107,7 +107,7 @@ export function createCell(root, { onGate } = {}) {
 		const [w, h] = shape.gate;
 		const [above, below] = shape.lines;
 		const number = text([x, y + below, "middle"], "number");
-		// By keyboard a gate is clamped by K and the controls of "Change it".
+		// By keyboard a gate is clamped by the controls of "Change it".
 		const group = svg("g", { class: "gate", onclick: () => onGate?.(name) });
 		const top = text([x, y + above, "middle"], "gatename", nameOf(name));
 		group.append(tooltip(`G:${name}`), svg("rect", { x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 6 }), top, number);

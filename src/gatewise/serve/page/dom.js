@@ -60,12 +60,6 @@ export function createTable(caption, head, rows, captionClass = null) {
 export const saveButtons = (part, save) => el("span", { class: "group save", role: "group", "aria-label": `Save the ${part} as a picture` },
 	["SVG", "PNG"].map((name) => button(name, { title: `Save the ${part} as ${name}`, onclick: () => save(name.toLowerCase()) })));
 
-/** Fill a dialog: a title, the children, and a button that closes it. */
-export function fillDialog(dialog, title, ...children) {
-	dialog.append(el("h2", {}, title), ...children, el("p", {}, button("Close", { onclick: () => dialog.close() })));
-	dialog.setAttribute("aria-label", title);
-}
-
 /** A select with options [value, name]. */
 export function createSelect(props, options = []) {
 	return el("select", props, options.map(([value, name]) => el("option", { value }, name)));

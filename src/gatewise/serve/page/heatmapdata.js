@@ -1,7 +1,5 @@
 // The numbers of a heat map, units (rows) by steps (columns): decoding, sorting, downsampling, CSV.
 
-import { fmt } from "./dom.js";
-
 /** Decode a heat map of an answer into {name, layer, clip, signed, rows, columns, values}. */
 export function decode(heatmap) {
 	const raw = atob(heatmap.base64);
@@ -41,18 +39,6 @@ export function topOf(order, units, selected) {
 	const best = new Set((units?.order.effect ?? units?.order.jump ?? order).slice(0, TOP));
 	best.add(selected);
 	return order.filter((k) => best.has(k));
-}
-
-/** One sentence: the unit with the largest effect, and the word of its largest jump. words: names of the steps. */
-export function summary(units, words, scoreName) {
-	if (!units) return "";
-	const by = units.effect ?? units.jump;
-	const [top] = units.order.effect ?? units.order.jump;
-	const where = words[units.at[top]] ?? "";
-	const does = units.effect
-		? `has the largest effect on the ${scoreName}: its contributions sum to ${fmt(by[top], 2, true)}`
-		: "has the largest jump";
-	return `Of ${by.length} units, unit ${top} ${does}. Its memory changes most at “${where}”.`;
 }
 
 /** The heat map as CSV. A text cell that begins like a formula gets an apostrophe. */

@@ -3,7 +3,7 @@
 import { lut, currentTheme } from "./colour.js";
 import { button, createSelect, createTable, download, el, fmt, setText, signed, within } from "./dom.js";
 import { createHeatmap } from "./heatmap.js";
-import { orderOf, summary, toCsv, TOP, topOf } from "./heatmapdata.js";
+import { orderOf, toCsv, TOP, topOf } from "./heatmapdata.js";
 import { GATES, selectedUnit, selectedWord, tokenNounOf, unitCount } from "./store.js";
 
 const HEATMAPS = { i: GATES.i, ...GATES, c: "memory cell", h: "hidden state" };
@@ -13,10 +13,8 @@ const SORTS = {
 const WINDOW = 12; // rows and columns of the table
 
 export function createHeatmapPanel(root, store, { onNeedUnit }) {
-	const choice = el("div", { class: "choice", role: "radiogroup", "aria-label": "Gate or state of the heat map" });
-	const buttons = Object.entries(HEATMAPS).map(([name, title]) =>
-		button(name, { role: "radio", title, "aria-label": `${name}, ${title}`, onclick: () => store.set({ heatmap: name }) }));
-	choice.append(...buttons);
+	const names = Object.entries(HEATMAPS).map(([name, title]) => [name, `${name}, ${title}`]);
+	const shown = createSelect({ "aria-label": "Gate or state of the heat map", onchange: () => store.set({ heatmap: shown.value }) }, names);
 	const sort = createSelect({ onchange: () => store.set({ sort: sort.value }) }, Object.entries(SORTS));
 	const scope = createSelect({ "aria-label": "Units of the heat map", onchange: () => store.set({ allUnits: scope.value === "all" }) }, [
 		["top", `show the ${TOP} with the largest effect`], ["all", "all units"],
@@ -41,7 +39,7 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 	});
 	const tableButton = button("As a table", { "aria-expanded": "false", onclick: () => toggleTable() });
 	tools.append(
-		choice,
+		shown,
 		el("label", {}, "sort units by ", sort),
 		scope,
 		el("span", { class: "legend" }, low, legend, high),
@@ -122,33 +120,27 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 	return {
 		draw(state) {
 			words = state.data?.words ?? [];
-			buttons.forEach((one, n) => {
-				const on = Object.keys(HEATMAPS)[n] === state.heatmap;
-				one.setAttribute("aria-checked", on);
-				one.tabIndex = on ? 0 : -1;
-			});
+			shown.value = state.heatmap;
 			sort.value = state.sort;
 			scope.value = state.allUnits ? "all" : "top";
 			scope.hidden = unitCount(state) <= TOP;
 			setText(scope.options[1], `show all ${unitCount(state).toLocaleString("en")}`);
 			const heatmap = heatmapOf(state);
 			root.classList.toggle("empty", !state.data);
-			if (!state.data) {
+			if (state.data) setText(status, "");
+			else {
 				map.clear();
 				setText(status, `The heat map shows the units of a ${tokenNounOf(state) === "step" ? "series" : "text"}.`);
 				tableBox.replaceChildren();
 			}
 			if (!heatmap || heatmap.columns !== words.length) {
-				if (state.data) setText(status, "");
 				return;
 			}
 			const order = currentOrder(state, heatmap);
 			const selected = { t: selectedWord(state), k: selectedUnit(state) };
 			map.draw({ heatmap, order, words, theme: currentTheme(), selected, hovered: state.hover });
 			drawLegend(heatmap);
-			setText(status, summary(state.data.units, words, state.data.prediction.score_name));
 			drawTable();
 		},
-		toggleTable,
 	};
 }

@@ -128,7 +128,6 @@ export function createInterventions(root, listed, store) {
 
 	return {
 		draw,
-		toggleAblation,
 		/** Focus the slider of a gate. */
 		focus(name) {
 			pin();

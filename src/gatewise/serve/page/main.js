@@ -7,9 +7,8 @@ import { createEditor } from "./editor.js";
 import { examplesFor } from "./examples.js";
 import { createFigure } from "./figure.js";
 import { createInterventions, fittingChanges } from "./interventions.js";
-import { createKeys } from "./keys.js";
 import { createLoader } from "./loader.js";
-import { SORTS, createStore, selectedUnit, tokenNounOf } from "./store.js";
+import { createStore, selectedUnit, tokenNounOf } from "./store.js";
 import { createPresentation, createTheme } from "./theme.js";
 import { UNLINKED, createAddress, readFragment } from "./url.js";
 import { labelOf, valueText, weightsText } from "./value.js";
@@ -19,17 +18,15 @@ const inside = (id) => byId(id).querySelector(":scope > div");
 const store = createStore();
 const loader = createLoader(store, api);
 const present = createPresentation(store);
-const theme = createTheme(byId("themebutton"), store);
+createTheme(byId("themebutton"), store);
 const box = byId("text");
 
 const interventions = createInterventions(inside("interventions"), byId("changes"), store);
 const figure = createFigure(
 	{ ...Object.fromEntries(["words", "line", "prediction", "strip", "unit", "cell", "steps"].map((id) => [id, byId(id)])), details: inside("details"), heatmap: inside("heatmap") },
-	store, loader, { onGate: (gate) => clampGate(gate), raw: true, importAgain: (name, suffix) => import(`./${name}.js${suffix}`) },
+	store, loader, { onGate: (gate) => interventions.focus(gate), raw: true, importAgain: (name, suffix) => import(`./${name}.js${suffix}`) },
 );
 const address = createAddress(store);
-
-const clampGate = (gate) => interventions.focus(gate);
 
 // Parts below the first screen are loaded when they are first opened.
 const compare = lazy(async (suffix) => {
@@ -105,31 +102,20 @@ inMenu("comparebutton", toggleCompare);
 inMenu("presentbutton", () => present());
 byId("leavebutton").addEventListener("click", () => present(false));
 
-const next = (list, now) => list[(list.indexOf(now) + 1) % list.length];
-const keys = createKeys(byId("figure"), byId("keys"), {
-	e: () => box.focus(),
-	...Object.fromEntries([..."ifgoch"].map((name) => [name, () => store.set({ heatmap: name })])),
-	s: () => store.set({ sort: next(SORTS, store.get().sort) }),
-	t: () => {
-		byId("heatmap").open = true;
-		figure.openHeatmap().then((map) => map?.toggleTable());
-	},
-	k: () => clampGate("f"),
-	x: () => interventions.toggleAblation(),
-	b: () => void toggleCompare(),
-	m: () => present(),
-	d: () => theme.next(),
-	"?": () => keys.show(),
-	...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => [n, () => useExample(n - 1)])),
+document.addEventListener("keydown", (event) => {
+	if (event.defaultPrevented) return;
+	const isPresenting = store.get().present;
+	if (event.key === "Escape") {
+		if (event.target === box) figure.textView.focus();
+		else if (isPresenting) present(false);
+		else store.set({ hover: null, range: null });
+	}
 	// In presentation mode the arrow keys always step.
-	ArrowRight: () => store.get().present && figure.player.go(1), ArrowLeft: () => store.get().present && figure.player.go(-1),
-	ArrowUp: () => store.get().present && figure.moveUnit(-1), ArrowDown: () => store.get().present && figure.moveUnit(1),
-}, (event) => {
-	if (event.target === box) figure.textView.focus();
-	else if (store.get().present) present(false);
-	else store.set({ hover: null, range: null });
+	const steps = { ArrowRight: () => figure.player.go(1), ArrowLeft: () => figure.player.go(-1), ArrowUp: () => figure.moveUnit(-1), ArrowDown: () => figure.moveUnit(1) };
+	if (!isPresenting || !(event.key in steps) || event.target.closest("input, textarea, select")) return;
+	event.preventDefault();
+	steps[event.key]();
 });
-inMenu("keysbutton", () => keys.show());
 
 const summaries = new Map(); // promises
 /** One line on the selected unit over the data set of its summary, if the model has summaries. */
@@ -197,10 +183,9 @@ function drawAround(state, changed) {
 	if (any("data", "w", "u", "range", "changes", "model")) interventions.draw(state);
 	if (any("data", "u", "layer") && state.model) drawAboutUnit(state);
 	if (any("data", "u", "layer", "model") && byId("unitpanel").open) panels().then((unit) => unit?.draw(state));
-	if (any("data", "outdated")) {
+	if (any("data")) {
 		const shown = state.data?.prediction;
-		setText(byId("sticky"), shown ? `${state.outdated ? "Outdated: " : ""}${labelOf(shown, state.data.model)} · ${valueText(shown)}` : "");
-		if (changed.has("data") && shown && document.activeElement === box) announce(`${labelOf(shown, state.data.model)}, ${valueText(shown)}`);
+		if (shown && document.activeElement === box) announce(`${labelOf(shown, state.data.model)}, ${valueText(shown)}`);
 	}
 }
 store.subscribe(drawAround);
@@ -225,10 +210,6 @@ new IntersectionObserver(([entry]) => {
 	updateHeatmap();
 }, { rootMargin: "200px" }).observe(byId("heatmap"));
 byId("heatmap").addEventListener("toggle", updateHeatmap);
-new IntersectionObserver(([entry]) => {
-	byId("sticky").hidden = entry.isIntersecting || entry.boundingClientRect.top > 0;
-}).observe(byId("prediction"));
-
 /** Show another served model. The page starts again, with the same text if the model reads it. */
 function chooseModel(name) {
 	const state = store.get();

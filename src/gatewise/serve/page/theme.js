@@ -18,8 +18,7 @@ export function createTheme(button, store) {
 		}
 		store.set({ theme: current });
 	}
-	const next = () => set(ORDER[(ORDER.indexOf(current) + 1) % ORDER.length], true);
-	button.addEventListener("click", next);
+	button.addEventListener("click", () => set(ORDER[(ORDER.indexOf(current) + 1) % ORDER.length], true));
 	let stored = null;
 	try {
 		stored = localStorage.getItem("gatewise-theme");
@@ -27,7 +26,6 @@ export function createTheme(button, store) {
 		// Storage is off.
 	}
 	set(stored ?? "auto");
-	return { set, next };
 }
 
 /** Presentation mode: full screen where the browser allows it. Leaving full screen leaves the mode. */
