@@ -149,6 +149,11 @@ def test_irregular_times_are_named(times: list[Any], message: str) -> None:
         following(times, 1)
 
 
+def test_steps_that_overflow_are_refused() -> None:
+    with pytest.raises(InputError, match="is outside the years 1 to 9999"):
+        Calendar(1e12, "s").times(datetime(2000, 1, 1), 9, 12)
+
+
 @pytest.mark.parametrize(
     ("calendar", "want"),
     [

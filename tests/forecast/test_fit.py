@@ -34,7 +34,7 @@ def test_plan() -> None:
         assert plan.origins[0] <= n // 2
         assert len(plan.origins) <= 32
         assert plan.origins[-1] == plan.steps >= 1
-        if n >= 24:
+        if n >= 14:
             assert n - plan.origins[0] > 12
 
 

@@ -109,6 +109,7 @@ def test_newer_values_need_no_fit(monthly: Forecaster) -> None:
     for data, message in (
         (newer.assign(shop=newer["shop"] + "2"), "no series 'a2'; there are 'a', 'b'"),
         (newer.drop(columns="price"), "no column 'price'"),
+        (newer[newer["shop"] == "a"].drop(columns="shop"), "the data has no column 'shop', which names the series"),
         (newer[newer["month"] >= "2015-09-01"], "series 'a' has 4 values; the forecaster reads the last"),
     ):
         with pytest.raises(InputError, match=message):
@@ -219,6 +220,17 @@ def test_what_cannot_be_forecast_is_named(data: Any, options: dict[str, Any], me
         Forecaster.fit(data, horizon=6, **options, **TINY)
 
 
+def test_a_season_that_is_given_is_kept() -> None:
+    for n, season in ((8, 5), (12, 8), (18, 12)):
+        assert Forecaster.fit(seasonal(n), horizon=2, season=season, **TINY).seasons == (season,)
+
+
+def test_the_report_is_about_the_intervals_that_were_asked_for(fitted: Forecaster) -> None:
+    assert not any("level of" in line for line in fitted.report())
+    assert "for a level of 99%, which needs 99" in fitted.report(level=[80, 99])[-1]
+    assert "the held-out windows end at step 6" in fitted.report(horizon=9)[-1]
+
+
 def test_what_was_found_is_said() -> None:
     y = seasonal(84) + 300 * (np.arange(84) >= 40)
     y[60] += 500
@@ -263,6 +275,16 @@ def test_arrays_that_give_no_finite_forecast_are_refused(daily: dict[str, bytes]
             Forecaster.of_files(files, "saved/fc")
 
 
+def long(config: dict[str, Any]) -> list[Any]:
+    """The members that read as many values as there are, with windows of 10**9 steps: 8 GB of them."""
+    return [
+        {**one, "transform": {**one["transform"], "length": 10**9}}
+        if one["kind"] in ("ets", "theta") or one.get("drift")
+        else one
+        for one in config["members"]
+    ]
+
+
 def weighted(config: dict[str, Any], weight: object) -> list[Any]:
     first, *others = config["members"]
     return [{**first, "weight": weight}, *others]
@@ -285,6 +307,7 @@ def weighted(config: dict[str, Any], weight: object) -> list[Any]:
         (lambda c: {"forecast": {"statics": ["x"]}}, "this model needs"),
         (lambda c: {"forecast": {"seasons": [1]}}, "two seasons, of at least 2 steps"),
         (lambda c: {"forecast": {"seasons": [10**15]}}, "shorter than the windows of the members"),
+        (lambda c: {"members": long(c)}, "shorter than the windows of the members|has shape"),
         (lambda c: {"forecast": {"origins": 7}}, "tensor 'actual' has shape"),
         (lambda c: {"forecast": {"more": 7}}, "unknown key 'more'"),
         (lambda c: {"forecast": {"starts": ["abc", "2024-01-01T00:00+01:00"]}}, "neither a number nor a date"),

@@ -99,6 +99,10 @@ def test_too_few_windows_widen_the_interval_and_say_so() -> None:
     assert (widths[-1] > np.abs(actual[0]).max(axis=0)).all()
     assert held.note(2, 0.8) == ""
     assert "5 held-out windows for a level of 90%, which needs 9: the intervals are widened" in held.note(2, 0.9)
+    overlapping = HeldOut(RNG.normal(size=(1, 6, 15)), np.zeros((1, 6, 15)), np.zeros((1, 6, 15)), np.ones(1))
+    assert "6 held-out windows, which overlap and count as 2, for a level of 80%, which needs 4" in overlapping.note(
+        1, 0.8
+    )
     for level in (0.0, 1.0, 80.0):
         with pytest.raises(InputError, match="between 0 and 1"):
             held.half_widths(np.zeros(2), 0, level)

@@ -80,9 +80,21 @@ def test_future_columns_stand_after_the_last_value_or_in_a_frame_of_their_own() 
         future_values(more[:7], found, 3)
     with pytest.raises(InputError, match="no column 'sale'"):
         future_values(more.drop(columns="sale"), found, 3)
+    with pytest.raises(InputError, match="future has two rows of series 'a' at 2011-07-01"):
+        future_values(pd.concat([more, more[:1]]), found, 3)
     given.loc[3, "sale"] = np.nan
     with pytest.raises(InputError, match="'sale' is known in advance, and missing at 2010-04-01: fill it"):
         series_set(given, id="shop", time="month", target="sold", future=["sale"])
+
+
+@pytest.mark.parametrize(("start", "step"), [(1_700_000_000_000, 1000), (1_700_000_000.25, 0.25), (0.3, 0.1)])
+def test_future_values_of_numbered_times(start: float, step: float) -> None:
+    """Also of numbers that differ in their last digits only, and of ones that rounding moves."""
+    given = pd.DataFrame({"ds": start + step * np.arange(24), "p": np.arange(24.0), "y": 1.0})
+    found = series_set(given[:20], future=["p"])
+    assert future_values(given[20:], found, 4)[0].ravel().tolist() == [20, 21, 22, 23]
+    with pytest.raises(InputError, match="future has no values at"):
+        future_values(given[20:].assign(ds=lambda rows: rows["ds"] + 0.4 * step), found, 4)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +130,14 @@ def test_frames_that_are_not_regular_are_named() -> None:
     with pytest.raises(InputError, match="'month', row 0: the time '31/01/2010' is neither"):
         series_set(given.assign(month="31/01/2010"), id="shop", **columns)
     later = given["month"] + pd.to_timedelta((given["shop"] == "b").astype(int), unit="D")
-    with pytest.raises(InputError, match="series 'b': the times are not regular: 2010-07-02"):
+    with pytest.raises(InputError, match="'b': the times are not regular: 2010-07-02 is on no step of 1 month"):
         series_set(given.assign(month=later), id="shop", **columns)
+    with pytest.raises(InputError, match="each series of the column 'sold' has one row: name the column of the series"):
+        series_set(given.assign(y=1.0), id="sold", time="month", target="y")
+    with pytest.raises(InputError, match="rename the column 'forecast'"):
+        series_set(given.assign(forecast=1.0), id="shop", time="month", target="forecast")
+    with pytest.raises(InputError, match="'kind', row 1: is missing"):
+        series_set(given.assign(kind=["x", None, *"x" * 32]), id="shop", **columns, static=["kind"])
     with pytest.raises(InputError, match="columns can be named for a data frame only"):
         series_set(np.ones(20), target="y")
 

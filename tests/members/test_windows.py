@@ -181,6 +181,7 @@ def test_roll_out_feeds_predictions_back_and_keeps_exogenous_values() -> None:
         """Twice the last value of the series plus the last exogenous value, for two steps."""
 
         outputs = 2
+        transform = Transform(False, 1, False, 2)
 
         def logits(self, windows: list[Array]) -> Array:
             last = np.stack(windows)[:, -1:]

@@ -98,7 +98,7 @@ def forecast(given: Any) -> None:
 
         with write_table(given.out, head) as writer:
             writer.write(written)
-    for line in found.report():
+    for line in found.report(given.horizon, level):
         print(f"gatewise: {printable(line, 500)}", file=sys.stderr)
     if given.out is None:
         lines = csv.DictWriter(sys.stdout, head, lineterminator="\n")

@@ -66,14 +66,14 @@ class Calendar:
         why = f"the time {counted(stop - 1, 'step')} of {self.describe()} after {show_time(start)} {OUTSIDE}"
         if not isinstance(start, datetime):
             # Decimal, so that 0.4 + 2 * 0.1 is 0.6, as in a table.
-            base, step = Decimal(repr(start)), Decimal(repr(self.count))
-            return [float(base + k * step) for k in range(first, stop)]
+            base, exact = Decimal(repr(start)), Decimal(repr(self.count))
+            return [float(base + k * exact) for k in range(first, stop)]
         pd, count = _pandas(), int(self.count)
         try:
             clock = pd.Timestamp(_clock(start, self.utc)).as_unit("us")
             if self.unit == "s":
-                seconds = np.arange(first, stop) * round(self.count * 1e6)
-                found = [clock + pd.Timedelta(int(one), unit="us") for one in seconds]
+                step = round(self.count * 1e6)
+                found = [clock + pd.Timedelta(k * step, unit="us") for k in range(first, stop)]
             elif self.unit == "months":
                 found = [clock + pd.DateOffset(months=k * count) for k in range(first, stop)]
             else:
@@ -120,9 +120,9 @@ class Calendar:
         return round((last - first).total_seconds() / self.count)
 
     def _off(self, times: Sequence[Time], k: int) -> str:
-        before = f" comes after {show_time(times[k - 1])}, but" if k else ""
+        where = f"comes after {show_time(times[k - 1])}, but the step is" if k else "is on no step of"
         return (
-            f"the times are not regular: {show_time(times[k])}{before} the step is {self.describe()}. "
+            f"the times are not regular: {show_time(times[k])} {where} {self.describe()}. "
             "Sum or average the values over regular steps"
         )
 

@@ -140,9 +140,8 @@ class Plan(NamedTuple):
         """
         most = n - (n + 1) // 2
         held = min(most, max(n // 3, min(horizon, 2 * max(seasons, default=1)) + _LEAST_ORIGINS))
-        for season in seasons[:1]:  # a season stays before the first window, where the series is long enough
-            if n - season > LEAST_WINDOWS:
-                held = min(held, n - season - 1)
+        for season in seasons[:1]:  # a season stays before the first window
+            held = max(1, min(held, n - season - 1))
         steps = max(1, min(horizon, held - min(LEAST_WINDOWS, held // 3)))
         origins = np.unique(np.linspace(steps, held, min(_MOST_ORIGINS, held - steps + 1)).round().astype(int))
         return cls(tuple(origins[::-1].tolist()), steps)
@@ -262,7 +261,7 @@ def combine(forecasts: Array, actual: Array, scale: Array) -> tuple[Array, Array
     combined = np.empty(forecasts.shape[1:])
     half = np.arange(origins) < origins // 2
     for part in (half, ~half):
-        other = ~part if origins > 1 else part
+        other = ~part if (~part).any() else part
         weights = member_weights(forecasts[:, :, other], actual[:, other], scale)
         combined[:, part] = np.tensordot(weights, forecasts[:, :, part], axes=1)
     weights = member_weights(forecasts, actual, scale)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gatewise.explain.example import Example
     from gatewise.training.recipes import Recipe
 
-MAX_HORIZON = 10_000  # values; the time to forecast them grows with the square of their number
+MAX_HORIZON = 10_000  # values
 _TENSORS = "forecast.safetensors"
 _MOST_NOTES = 50
 _KEYS = {"format", "kind", "target", "members", "shift", "metadata", "forecast"}
@@ -253,7 +253,7 @@ class Forecaster:
         number, step = self.series.number(series), _whole("step", step, MAX_HORIZON)
         window = self._windows(self.series)[number]
         window = window[~np.isnan(window[:, 0])]
-        parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self.ensemble if weight]
+        parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self._weighted]
         forecast, base = self._forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()
         contributions = np.sum(parts, axis=0)
         if not np.isfinite(contributions).all():
@@ -280,8 +280,10 @@ class Forecaster:
         """The weight of each member by its name, the LSTM first; they sum to 1."""
         return dict(self.ensemble.weight_rows())
 
-    def report(self) -> list[str]:
-        """Errors on the held-out windows, weights of the members, and what was found in the series, in lines."""
+    def report(self, horizon: int | None = None, level: float | Sequence[float] = 80) -> list[str]:
+        """Errors on the held-out windows, weights of the members, and what was found in the series, in lines. horizon,
+        level: of the intervals, of which it says whether they had to be widened.
+        """
         held = self.held_out
         season = f"season {' and '.join(map(str, self.seasons))}" if self.seasons else "no season"
         lines = [
@@ -294,7 +296,7 @@ class Forecaster:
         lines.append("the forecast is a weighted sum of the forecasts of these members:")
         lines += [f"  {weight:.2f}  {name}" for name, weight in self.ensemble.weight_rows()]
         lines += self.notes
-        note = held.note(self.horizon, 0.8)
+        note = held.note(horizon or self.horizon, max(_levels(level)))
         return [*lines, *[f"warning: {note}"] * bool(note)]
 
     def card(self) -> str:
@@ -347,7 +349,8 @@ class Forecaster:
             raise InputError("config.json: a forecaster needs a regression with weights from 0")
         if ensemble.shift.any():
             raise InputError("config.json: the shift of a forecaster is 0")
-        if min(config.lengths) < _history(config.seasons, ensemble, ragged=False):
+        needed = (_history(config.seasons, ensemble, ragged) for ragged in (False, True))
+        if min(config.lengths) < next(needed) or max(config.lengths) < next(needed):
             raise InputError("config.json: the series are shorter than the windows of the members")
         windows = ((count, config.origins, config.held_out_steps), "float64")
         expected = {
@@ -388,6 +391,8 @@ class Forecaster:
             given = data
         else:
             given = series_set(data, replace(self.series.roles, static=()), self.series.calendar)
+        if given.names == ("series",) != self.names:
+            raise InputError(f"the data has no column {quote(given.roles.id, 40)}, which names the series")
         for name in given.names:
             self.series.number(name)
         order = [self.names.index(name) for name in given.names]
@@ -412,10 +417,15 @@ class Forecaster:
         order = [self.names.index(name) for name in series.names]
         return np.stack([numbered(one, number) for number, one in zip(order, padded, strict=True)])
 
+    @property
+    def _weighted(self) -> list[tuple[WindowMember, float]]:
+        """The members with a weight."""
+        return [(cast(WindowMember, member), weight) for member, weight in self.ensemble if weight]
+
     @np.errstate(all="ignore")
     def _forecast(self, windows: Array, horizon: int) -> Array:
         """(B, horizon) from windows (B, R, C + 1). Raises InputError where a member overflows."""
-        parts = [weight * roll_out(member, windows, horizon) for member, weight in self.ensemble if weight]
+        parts = [weight * roll_out(member, windows, horizon) for member, weight in self._weighted]
         found = np.sum(parts, axis=0) if parts else np.zeros((len(windows), horizon))
         check_logits(found)
         return np.asarray(found)

@@ -92,7 +92,7 @@ class HeldOut:
             windows = len(ratios) // self.steps
         else:
             ratios, windows = self._ratios(series), len(errors)
-        independent = min(windows, max(2.0, _PER_LENGTH * windows / self.steps))
+        independent = self._independent(windows)
         rank = (independent + 1) * level / independent
         quantile = float(np.quantile(ratios, min(1.0, rank))) * max(1.0, rank) if len(ratios) else 0.0
         steps = np.arange(len(forecast))
@@ -105,11 +105,13 @@ class HeldOut:
         windows, need = self.actual.shape[1], math.ceil(level / (1 - level) - 1e-9)
         if self.actual.shape[0] > 1 and windows < LEAST_WINDOWS:
             windows = self.windows
+        independent = self._independent(windows)
         found = []
-        if windows < need:
+        if independent < need - 1e-9:
+            as_fewer = f", which overlap and count as {independent:.2g}," if independent < windows else ""
             found.append(
-                f"{counted(windows, 'held-out window')} for a level of {100 * level:g}%, which needs {need}: the "
-                "intervals are widened beyond the largest error"
+                f"{counted(windows, 'held-out window')}{as_fewer} for a level of {100 * level:g}%, which needs {need}: "
+                "the intervals are widened beyond the largest error"
             )
         if horizon > self.steps:
             found.append(
@@ -117,6 +119,10 @@ class HeldOut:
                 "the step"
             )
         return "; ".join(found)
+
+    def _independent(self, windows: int) -> float:
+        """As how many windows without an overlap these count."""
+        return min(windows, max(2.0, _PER_LENGTH * windows / self.steps))
 
     def _errors(self, series: int, relative: bool = True) -> tuple[Array, bool]:
         """Absolute errors (W, steps) of a series, and whether they are relative to the forecast: where `relative` is

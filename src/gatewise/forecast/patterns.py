@@ -18,7 +18,7 @@ _NEAR = 0.7  # of the highest peak: the first such peak counts, higher ones may 
 _OUTLIER = 7.0  # robust standard deviations from both neighbours and the median
 _SHIFT = 7.0  # robust standard deviations of the changes
 _AROUND = 6  # values before and after a level shift
-_MOST_OUTLIERS = 0.03  # of the values; more of them are the nature of the series
+_MOST_OUTLIERS = 0.03  # of the values; if there are more, none is replaced
 _MOST_SHIFTS = 3
 _RIDGE = 1e-3
 
@@ -36,8 +36,8 @@ class Cleaned(NamedTuple):
 def clean(values: Array, season: int) -> Cleaned:
     """The values (n,) without outliers and level shifts, judged by medians, after the seasonal profile is subtracted.
 
-    An outlier lies seven robust standard deviations from the median of the four values around it; more than 3% of
-    them are the nature of the series, and stay. A level shift is a change as large, after which at least six values
+    An outlier lies seven robust standard deviations from the median of the four values around it; if more than 3% of
+    the values do, none is replaced. A level shift is a change as large, after which at least six values
     stay at the new level.
     """
     n, y = len(values), np.array(values, dtype=np.float64)
@@ -107,7 +107,7 @@ def detect_season(series: list[Array]) -> int:
     by the mean of the other cycles. The period whose predictions explain most of the variance is taken, if they explain
     at least a fifth.
     """
-    scaled = [_tamed(one / np.abs(one).max()) for one in series if np.ptp(one) > 0]
+    scaled = [_with_limited_changes(one / np.abs(one).max()) for one in series if np.ptp(one) > 0]
     top = min((min(len(one) // 3 for one in scaled), MAX_PERIOD)) if scaled else 0
     if top < 4:
         return 1
@@ -121,7 +121,7 @@ def detect_season(series: list[Array]) -> int:
     return best if explained.get(best, 0.0) >= _LEAST_EXPLAINED else 1
 
 
-def _tamed(one: Array) -> Array:
+def _with_limited_changes(one: Array) -> Array:
     """The values (n,) with their changes cut at five median deviations around the median change, where the changes
     have some.
     """

@@ -42,6 +42,8 @@ class Roles:
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"the column {quote(name, 40)} is named for two purposes")
+        for name in {"forecast", "cutoff"}.intersection(names[:3]):
+            raise InputError(f"rename the column {name!r}: the frame of the forecasts has one of this name")
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +168,7 @@ def _parsed(cells: list[Any]) -> list[Any]:
     try:
         return [float(cell) for cell in cells]
     except (TypeError, ValueError):
-        return [str(cell).strip() for cell in cells]
+        return ["" if is_missing(cell) else str(cell) for cell in cells]
 
 
 def _named_columns(table: Mapping[str, Sequence[Any]], id: str, names: list[str]) -> dict[str, Sequence[Any]]:
@@ -193,7 +195,12 @@ def _of_columns(table: Mapping[str, Sequence[Any]], roles: Roles, calendar: Cale
     groups = {name: _sorted(found, times, name if several else "", roles.id in table) for name, found in rows.items()}
     if calendar is None:
         longest = max(groups.values(), key=len)
-        calendar = _named(lambda: calendar_of([times[row] for row in longest]), "")
+        if several and len(longest) == 1:
+            raise InputError(
+                f"each series of the column {quote(roles.id, 40)} has one row: name the column of the series with id=, "
+                "or leave this one out"
+            )
+        calendar = calendar_of([times[row] for row in longest])
     values: list[Array] = []
     future: list[Array] = []
     starts: list[Time] = []
@@ -248,16 +255,18 @@ def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
     keys = list(map(_key, table.get(roles.id, [series.names[0]] * len(times))))
     if roles.id not in table and len(series.names) > 1:
         raise InputError(f"future has no column {quote(roles.id, 40)}, which names the series")
-    found = {(key, _same(time)): row for row, (key, time) in enumerate(zip(keys, times, strict=True))}
     out = []
     for number, name in enumerate(series.names):
-        rows = []
-        for time in series.times_after(number, horizon):
-            row = found.get((name, _same(time)))
-            if row is None or np.isnan(numbers[row]).any():
-                which = f" of series {quote(name, 40)}" if len(series.names) > 1 else ""
+        which = f" of series {quote(name, 40)}" if len(series.names) > 1 else ""
+        wanted, found = series.times_after(number, horizon), dict[Any, int]()
+        for row in np.flatnonzero([key == name for key in keys]).tolist():
+            place = _place(times[row], wanted[0], series.calendar)
+            if found.setdefault(place, row) != row:
+                raise InputError(f"future has two rows{which} at {show_time(times[row])}")
+        rows = [found.get(_place(time, wanted[0], series.calendar), -1) for time in wanted]
+        for time, row in zip(wanted, rows, strict=True):
+            if row < 0 or np.isnan(numbers[row]).any():
                 raise InputError(f"future has no values{which} at {show_time(time)}, which the forecast needs")
-            rows.append(row)
         out.append(numbers[rows])
     return out
 
@@ -335,9 +344,10 @@ def _key(value: Any) -> str:
     return "" if is_missing(value) else str(value).strip()
 
 
-def _same(time: Time) -> Any:
-    """What equal times share, also numbers that rounding sets apart."""
-    return float(f"{time:.9g}") if isinstance(time, float) else time
+def _place(time: Any, first: Any, calendar: Calendar) -> Any:
+    """What equal times share, also numbers that differ by rounding: of these, the steps after `first`."""
+    numbers = isinstance(time, float) and isinstance(first, float)
+    return round((time - first) / calendar.count, 2) if numbers else time
 
 
 def _named(call: Any, where: str) -> Any:
@@ -401,6 +411,8 @@ def _statics(columns: Mapping[str, Sequence[Any]]) -> dict[str, Array]:
         if any(isinstance(value, str) for value in values):
             texts = [_key(value) for value in values]
             found = sorted(set(texts))
+            if not found[0]:
+                raise InputError(f"{quote(name, 40)}, row {texts.index('')}: is missing")
             if len(found) > _MOST_CATEGORIES:
                 raise InputError(
                     f"{quote(name, 40)} has {len(found):,} categories, at most {_MOST_CATEGORIES}: merge rare ones"

@@ -16,8 +16,8 @@ from gatewise.types import Array
 @dataclass(frozen=True, eq=False)
 class Naive(WindowMember):
     """Adds nothing to the base of the transform: the last value, the last season, or the seasonal profile around the
-    last value or the mean of the series. drift: adds the mean change per
-    step between the first and the last value of the window (Hyndman & Athanasopoulos 2021, section 5.2).
+    last value or the mean of the series. drift: adds the mean change per step between the first and the last value of
+    the window (Hyndman & Athanasopoulos 2021, section 5.2).
     """
 
     transform: Transform

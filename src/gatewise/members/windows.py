@@ -231,22 +231,22 @@ def numbered(values: Array, number: int) -> Array:
     return np.concatenate([values, np.full((*values.shape[:-1], 1), float(number))], axis=-1)
 
 
-def roll_out(member: Member, windows: Array, horizon: int) -> Array:
+def roll_out(member: WindowMember, windows: Array, horizon: int) -> Array:
     """Values (B, horizon) from windows (B, R, C + 1): after `member.outputs` values, they become part of the window.
 
     The exogenous columns of these values are not known: they keep their last value.
     """
-    parts, found = windows, []
+    parts, found = windows[:, -member.transform.history :], []
     for _ in range(0, horizon, member.outputs):
         values = member.logits(list(parts))
         found.append(values)
         more = np.repeat(parts[:, -1:], values.shape[1], axis=1)
         more[:, :, 0] = values
-        parts = np.concatenate([parts, more], axis=1)
+        parts = np.concatenate([parts, more], axis=1)[:, -member.transform.history :]
     return np.concatenate(found, axis=1)[:, :horizon]
 
 
-def attributed(member: Member, window: Array, horizon: int) -> Array:
+def attributed(member: WindowMember, window: Array, horizon: int) -> Array:
     """How much each value of a window (R, C + 1) contributes to the next values: (R, C, horizon).
 
     Integrated gradients (Sundararajan et al. 2017) from the window of means, with central differences. The
