@@ -5,7 +5,8 @@
 VENV: a virtual environment with statsforecast, statsmodels, sktime, pydataset and vega_datasets, whose files are the
 data (`forecast_data.py`). A run of all sets writes results/own_data_forecast.json. Each forecaster gets all but the
 last values and forecasts them, from one to three cutoffs. The peers run in the same run, one series at a time, on one
-thread. The set with promotions is measured apart: the peers do not read the promotions.
+thread, with one season; AutoARIMA is approximated (`forecast_peer.py`). The set with promotions is measured apart: the
+peers do not read the promotions.
 """
 
 from __future__ import annotations
@@ -66,12 +67,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measure(given: Set, peer: subprocess.Popen[str]) -> dict[str, Any]:
-    """MASE, coverage of the 80% intervals and seconds per fit, means over series and cutoffs."""
+    """MASE, coverage of the 80% intervals and seconds per fit, means over series and cutoffs. failed: the peers for
+    which the seasonal naive forecast stands in, and why.
+    """
     found: dict[str, dict[str, list[float]]] = {
         name: {"mase": [], "coverage": [], "seconds": []} for name in ("gatewise", *MODELS)
     }
     groups = [rows for _, rows in given.frame.groupby("id", sort=False)]
-    weights = []
+    weights, failed = [], list[str]()
     for cut in range(given.windows * given.horizon, 0, -given.horizon):
         train = pd.concat([rows[: len(rows) - cut] for rows in groups])
         tests = [rows[len(rows) - cut : len(rows) - cut + given.horizon] for rows in groups]
@@ -97,9 +100,12 @@ def measure(given: Set, peer: subprocess.Popen[str]) -> dict[str, Any]:
                 mean, lower, upper = (np.array(answer[key], dtype=float) for key in ("mean", "lower", "upper"))
                 add(found[name], mean, lower, upper, future, scale)
                 found[name]["seconds"].append(answer["seconds"])
+                if "failed" in answer:
+                    failed.append(f"{name}: {answer['failed']}")
     values = {name: {key: float(np.mean(one)) for key, one in scores.items()} for name, scores in found.items()}
     about = {"series": len(groups), "values": int(len(given.frame) / len(groups)), "horizon": given.horizon}
-    return {**about, "cutoffs": given.windows, "lstm_weight": float(np.mean(weights)), **values}
+    about |= {"cutoffs": given.windows, "failed": failed}
+    return {**about, "lstm_weight": float(np.mean(weights)), **values}
 
 
 def add(to: dict[str, list[float]], forecast: Any, lower: Any, upper: Any, future: Any, scale: float) -> None:
