@@ -103,7 +103,11 @@ def measure(given: Set, peer: subprocess.Popen[str]) -> dict[str, Any]:
                 if "failed" in answer:
                     failed.append(f"{name}: {answer['failed']}")
     values = {name: {key: float(np.mean(one)) for key, one in scores.items()} for name, scores in found.items()}
-    about = {"series": len(groups), "values": int(len(given.frame) / len(groups)), "horizon": given.horizon}
+    about: dict[str, Any] = {
+        "series": len(groups),
+        "values": int(len(given.frame) / len(groups)),
+        "horizon": given.horizon,
+    }
     about |= {"cutoffs": given.windows, "failed": failed}
     return {**about, "lstm_weight": float(np.mean(weights)), **values}
 
