@@ -22,9 +22,20 @@ LEVELS = [
     {"lesson/tasks"},
     {"docs", "main", "report"},
     {"explanation", "figure", "compare"},
-    {"details", "exported", "interventions", "heatmappanel", "panels", "picture", "player", "prediction"}
-    | {"stream", "strip"},
-    {"cell", "heatmap", "line", "loader", "localapi", "localworker", "staticapi", "textview", "theme", "chart"},
+    {"details", "exported", "interventions", "heatmappanel", "panels", "player", "prediction"} | {"stream", "strip"},
+    {
+        "cell",
+        "heatmap",
+        "line",
+        "loader",
+        "localapi",
+        "localworker",
+        "staticapi",
+        "textview",
+        "theme",
+        "chart",
+        "picture",
+    },
     {"api", "cellmath", "cellshape", "drawing", "editor", "examples", "heatmapdata", "localview"}
     | {"heatmapunits", "linkfit", "url", "value", "words"},
     {"colour", "store"},

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, choose, first_of, hold, known_model
+from tests.serve.page.conftest import LINK, MODELS, TEXT, Visit, choose, first_of, hold, known_model
 
 SEVERAL = "text+wide+series"
 
@@ -86,30 +86,6 @@ def test_compare_opens_below_the_words_with_the_text(visit: Visit) -> None:
     page.fill("#compare textarea", TEXT.replace("bad", "good"))
     page.wait_for_function("() => document.querySelector('#compare .status').textContent.endsWith('One word differs.')")
     assert page.locator("#compare .marked").all_inner_texts() == ["bad", "good"]
-
-
-def test_one_text_in_two_models(visit: Visit) -> None:
-    watched, one, other = visit(SEVERAL), known_model(), MODELS["wide"]()
-    page = watched.open(LINK)
-    choose(page, "comparebutton")
-    page.wait_for_selector("#compare select")
-    options = page.locator("#compare option").all_inner_texts()
-    assert options == ["text, as the first", "wide"], "a model of series reads no text"
-    page.select_option("#compare select", "wide")
-
-    def expect(text: str) -> None:
-        p, q = (model.predict_proba([text])[0, 1] for model in (one, other))
-        page.wait_for_function(
-            "wanted => document.querySelector('#compare .status').textContent.includes(wanted)",
-            arg=f"text P(good) = {p:.2f}, wide P(good) = {q:.2f}",
-        )
-        assert page.inner_text("#compare h3 >> nth=0").startswith("text: ")
-        assert page.inner_text("#compare h3 >> nth=1").startswith("wide: ")
-
-    expect(TEXT)
-    page.fill("#text", TEXTS[1])  # the text of the second model follows
-    expect(TEXTS[1])
-    page.wait_for_function("() => location.hash.includes('bm=wide')")
 
 
 def test_the_model_can_be_chosen(visit: Visit) -> None:

@@ -146,16 +146,9 @@ export function createCell(root, { onGate } = {}) {
 		setAttr(parts.up, "class", `node${lit.has("N:up") ? " lit" : ""}`);
 		setText(parts.upText, destination(n));
 		const compact = !shape.labels;
-		const content = {
-			c0: compact ? `prev. c ${signed(n.cPrev)}` : signed(n.cPrev),
-			h0: compact ? `prev. h ${signed(n.hPrev)}` : signed(n.hPrev),
-			c: compact ? `c ${signed(n.c)}` : signed(n.c),
-			h: compact ? `h ${signed(n.h)}` : signed(n.h),
-			kept: signed(n.kept),
-			written: signed(n.written),
-			tanh: signed(n.tanh),
-		};
-		for (const [name, node] of Object.entries(parts.texts)) setText(node, content[name]);
+		const numbersOf = { c0: n.cPrev, h0: n.hPrev, c: n.c, h: n.h, kept: n.kept, written: n.written, tanh: n.tanh };
+		const names = compact ? { c0: "prev. c ", h0: "prev. h ", c: "c ", h: "h " } : {};
+		for (const [name, node] of Object.entries(parts.texts)) setText(node, (names[name] ?? "") + signed(numbersOf[name]));
 		setText(width, `width: c to ±${fmt(scale)}, else ±1`);
 		setText(parts.word, `“${safeText(word, shape.wordLength ?? (compact ? 22 : 40))}”`);
 		const rows = NUMBERS.flatMap(([name, label]) => [el("dt", {}, label), el("dd", {}, fmt(n[name], 3, !"fio".includes(name)))]);

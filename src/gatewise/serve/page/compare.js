@@ -1,5 +1,4 @@
-// Two texts side by side, or one text in two models: the words that differ are marked, and one sentence states the
-// difference of the predictions.
+// Two texts side by side: the words that differ are marked, and one sentence states the difference of the predictions.
 
 import { FULL, clampOf } from "./colour.js";
 import { createSelect, el, failure, setText } from "./dom.js";
@@ -8,7 +7,7 @@ import { createLine } from "./line.js";
 import { sideOf } from "./prediction.js";
 import { tokenNounOf } from "./store.js";
 import { createTextView, sidesOf } from "./textview.js";
-import { changeText, differenceText, headingText, labelOf, lineOf, probabilityName, valueText } from "./value.js";
+import { changeText, headingText, labelOf, lineOf, probabilityName } from "./value.js";
 import { differingWords, wordsOf } from "./words.js";
 
 const DELAY = 150; // ms without a key
@@ -30,9 +29,7 @@ export function createCompare(root, store, loader) {
 	const [one, two] = [el("div"), el("div")];
 	const heads = [el("h3"), el("h3")];
 	const pair = el("div", { class: "pair" }, el("div", {}, heads[0], one), el("div", {}, heads[1], two));
-	const chooser = createSelect({ onchange: () => store.set({ bModel: chooser.value || null }) });
-	const choice = el("label", { class: "row", hidden: true }, "model of the second text ", chooser);
-	root.append(box, choice, status, pair);
+	root.append(box, status, pair);
 	const views = [createTextView(one, { label: "First text" }), createTextView(two, { label: "Second text" })];
 	const lines = [createLine(one), createLine(two)];
 	let other = null; // the answer for the second text
@@ -41,7 +38,6 @@ export function createCompare(root, store, loader) {
 	let timer = 0;
 	let current = 0;
 	let controller = new AbortController();
-	let lastText = store.get().text;
 
 	box.addEventListener("input", () => store.set({ b: box.value }));
 
@@ -61,7 +57,7 @@ export function createCompare(root, store, loader) {
 		try {
 			const answer = await loader.loadOther(state.b, ["prediction", "prefix"], signal);
 			if (mine !== current) return;
-			other = { ...answer, target, bModel: state.bModel, inputText: state.b, words: wordsOf(state.b, answer.text) };
+			other = { ...answer, target, inputText: state.b, words: wordsOf(state.b, answer.text) };
 			draw(store.get());
 			// The prediction does not wait for what takes seconds.
 			const line = answer.prefix.stride > 1 ? ["prefix:all"] : [];
@@ -78,19 +74,8 @@ export function createCompare(root, store, loader) {
 		}
 	}
 
-	function drawChoice({ model, bModel }) {
-		const { served, models = [] } = model ?? {};
-		const inputs = models.find((one) => one.name === served)?.inputs;
-		const names = models.filter((one) => one.name !== served && one.inputs === inputs).map((one) => one.name);
-		choice.hidden = !names.length;
-		if (chooser.options.length !== names.length + 1) chooser.replaceChildren(...["", ...names].map((name) => el("option", { value: name }, name || `${served}, as the first`)));
-		chooser.value = bModel ?? "";
-	}
-
 	function drawSide(n, data, marked, tokenNoun, state) {
-		const { model, bModel } = state;
-		const name = bModel === null ? ["First", "Second"][n] : [model.served, bModel][n];
-		setText(heads[n], `${name}: ${headingText(data.prediction, data.model)}`);
+		setText(heads[n], `${["First", "Second"][n]}: ${headingText(data.prediction, data.model)}`);
 		const scores = data.attribution?.scores;
 		const isNumber = data.model.task === "regression";
 		const clamp = isNumber || state.colourScale === "relative" ? clampOf(scores ?? []) : FULL;
@@ -104,9 +89,8 @@ export function createCompare(root, store, loader) {
 	}
 
 	function draw(state) {
-		drawChoice(state);
 		if (box.value !== (state.b ?? "")) box.value = state.b ?? "";
-		pair.hidden = !other || !state.data || !state.b || other.bModel !== state.bModel;
+		pair.hidden = !other || !state.data || !state.b;
 		if (pair.hidden) {
 			setText(status, state.b ? "" : `${texts ? "Choose" : "Write"} a second text. The words that differ are marked.`);
 			return;
@@ -119,10 +103,6 @@ export function createCompare(root, store, loader) {
 		const [first, second] = [state.data.prediction, other.prediction];
 		if (first.target !== other.target) {
 			setText(status, ""); // until the answer for that class comes
-			return;
-		}
-		if (state.bModel !== null) {
-			setText(status, `${modelDifference(state, other)}${equal ? "" : " The texts differ."}`);
 			return;
 		}
 		if (equal) {
@@ -138,22 +118,8 @@ export function createCompare(root, store, loader) {
 		setText(status, `${changed}: ${changeText(first, second)}. ${difference}`);
 	}
 
-	/** The predictions of two models in one sentence; their values only where both are of one class. */
-	function modelDifference({ data, model, bModel }, { prediction, model: second }) {
-		const [one, two] = [data.prediction, prediction];
-		const comparable = second.task === data.model.task && one.target === two.target && second.labels.length === data.model.labels.length;
-		if (!comparable) return "The models predict different classes: their values cannot be compared.";
-		const agreement = labelOf(one, data.model) === labelOf(two, second) ? "The models agree" : "The models disagree";
-		return `${agreement}: ${model.served} ${valueText(one)}, ${bModel} ${valueText(two)} (${differenceText(one, two)}).`;
-	}
-
 	store.subscribe((state, keys) => {
-		if (keys.has("text")) {
-			const follows = state.bModel !== null && state.b === lastText; // one text in two models
-			lastText = state.text;
-			if (follows) store.set({ b: state.text });
-		}
-		if (keys.has("b") || keys.has("bModel") || (keys.has("model") && state.b) || (keys.has("data") && (failed || (state.data && state.data.prediction.target !== target)))) {
+		if (keys.has("b") || (keys.has("model") && state.b) || (keys.has("data") && (failed || (state.data && state.data.prediction.target !== target)))) {
 			clearTimeout(timer);
 			timer = setTimeout(() => load(store.get()), DELAY);
 		}

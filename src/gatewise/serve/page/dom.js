@@ -56,10 +56,6 @@ export function createTable(caption, head, rows, captionClass = null) {
 		el("tbody", {}, rows.map(row))));
 }
 
-/** Buttons that save a picture of a part. save(format): "svg" or "png". */
-export const saveButtons = (part, save) => el("span", { class: "group save", role: "group", "aria-label": `Save the ${part} as a picture` },
-	["SVG", "PNG"].map((name) => button(name, { title: `Save the ${part} as ${name}`, onclick: () => save(name.toLowerCase()) })));
-
 /** A select with options [value, name]. */
 export function createSelect(props, options = []) {
 	return el("select", props, options.map(([value, name]) => el("option", { value }, name)));

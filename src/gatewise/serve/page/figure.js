@@ -4,8 +4,9 @@ import { createCell } from "./cell.js";
 import { reasonOf, numbersAt, stepFormula, stepLine } from "./cellmath.js";
 import { FULL, clampOf } from "./colour.js";
 import { createDetails } from "./details.js";
-import { createSelect, el, lazy, safeText, saveButtons, setText, signed, within } from "./dom.js";
+import { button, createSelect, el, lazy, safeText, setText, signed, within } from "./dom.js";
 import { createLine } from "./line.js";
+import { savePicture } from "./picture.js";
 import { createPlayer } from "./player.js";
 import { createPredictionView, sideOf } from "./prediction.js";
 import { drawStrip } from "./strip.js";
@@ -28,8 +29,10 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 	const cell = createCell(places.cell, { onGate });
 	const player = createPlayer(places.steps, store);
 	const details = createDetails(places.details, store);
-	places.details.append(cell.numbers, el("div", { class: "row" }, "Pictures: words", saveButtons("words", (format) => save("words", format, captionOfWords())),
-		" cell", saveButtons("cell", (format) => save("cell", format, places.cell.querySelector("title").textContent))));
+	const picture = (name, root, title) => button(`Save the ${name} as SVG`, { onclick: () => savePicture(name, root.querySelector("svg"), title(), store.get().data.inputText) });
+	places.details.append(cell.numbers, el("div", { class: "row save" },
+		picture("line", places.line, () => places.line.querySelector(".caption").textContent),
+		picture("cell", places.cell, () => places.cell.querySelector("title").textContent)));
 	let heatmap = null;
 	/** The heat map is loaded when it is first visible. */
 	const loadHeatmap = lazy(async (suffix) => {
@@ -37,19 +40,6 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 		places.heatmap.replaceChildren();
 		return createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k) });
 	}, places.heatmap);
-	const loadPicture = lazy((suffix) => (suffix ? importAgain("picture", suffix) : import("./picture.js")));
-	/** Save a part as a picture. caption: the line below it. */
-	async function save(part, format, caption) {
-		if (!store.get().data) return;
-		const picture = await loadPicture();
-		const { data } = store.get();
-		const title = `gatewise, ${part === "words" ? "words" : "LSTM cell"}: ${caption}`;
-		const roots = [places[part], places.line];
-		if (picture && data) await picture.savePicture(part, roots, format, { title, text: data.inputText, caption });
-		else if (data) store.set({ error: { message: "Cannot reach the server.", retry: () => save(part, format, caption) } });
-	}
-	const captionOfWords = () => [...places.words.querySelectorAll(".legend .key"), ...places.line.querySelectorAll(".caption span")].map((one) => one.textContent).join(" · ");
-
 	async function openHeatmap() {
 		heatmap = await loadHeatmap();
 		heatmap?.draw(store.get());

@@ -1,6 +1,6 @@
 // The controls of the heat map: gate or state, order of the units, legend, one sentence, the table and the CSV.
 
-import { lut, currentTheme } from "./colour.js";
+import { STOPS, currentTheme } from "./colour.js";
 import { button, createSelect, createTable, download, el, fmt, setText, signed, within } from "./dom.js";
 import { createHeatmap } from "./heatmap.js";
 import { orderOf, toCsv, TOP, topOf } from "./heatmapdata.js";
@@ -19,7 +19,7 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 	const scope = createSelect({ "aria-label": "Units of the heat map", onchange: () => store.set({ allUnits: scope.value === "all" }) }, [
 		["top", `show the ${TOP} with the largest effect`], ["all", "all units"],
 	]);
-	const legend = el("canvas", { width: 120, height: 12, class: "ramp", role: "img", "aria-label": "Colour scale" });
+	const legend = el("span", { class: "ramp", role: "img", "aria-label": "Colour scale" });
 	const [low, high] = [el("span"), el("span")];
 	const tools = el("div", { class: "tools" });
 	const status = el("p", { class: "muted status" });
@@ -74,13 +74,8 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 	}
 
 	function drawLegend(heatmap) {
-		const context = legend.getContext("2d");
-		const table = lut(heatmap.signed ? "signed" : "gate", currentTheme());
-		for (let x = 0; x < 120; x += 1) {
-			const colour = table[Math.round((255 * x) / 119)];
-			context.fillStyle = `rgb(${colour & 255} ${(colour >> 8) & 255} ${(colour >> 16) & 255})`;
-			context.fillRect(x, 0, 1, 12);
-		}
+		const stops = STOPS[heatmap.signed ? "signed" : "gate"][currentTheme()];
+		legend.style.setProperty("background", `linear-gradient(to right, ${stops.join()})`);
 		setText(low, heatmap.signed ? fmt(-heatmap.clip) : "0");
 		setText(high, heatmap.signed ? signed(heatmap.clip) : "1");
 		const range = heatmap.signed ? `±${fmt(heatmap.clip)}, the 99th percentile` : "0 to 1";

@@ -7,12 +7,13 @@ import { number, scoreText } from "./value.js";
 const [RIGHT, PAD] = [10, 8]; // px right of the axis, and above and below the line
 const [LINE, CHANNELS, BAND] = [120, 110, 22]; // px high
 const MAX_CHANNELS = 8;
-export const DASHES = ["none", "8 4", "2 3", "10 3 2 3"];
+const DASHES = ["none", "8 4", "2 3", "10 3 2 3"];
 
 /** The key of a line in a legend; style: attributes of the line. */
 export const linekey = (style) => svg("svg", { viewBox: "0 0 24 8", class: "linekey", "aria-hidden": "true" }, svg("path", { d: "M0,4H24", ...style }));
 
-const styleOf = (c) => ({ class: `channel c${c % 4}`, "stroke-dasharray": DASHES[Math.floor(c / 2) % 4] });
+/** The style of channel c. */
+export const styleOf = (c) => ({ class: `channel c${c % 4}`, "stroke-dasharray": DASHES[Math.floor(c / 2) % 4] });
 
 /** onHover(t or null), onSelect(t), onBrush({from, to} or null): a range of steps. */
 export function createLine(root, { onHover, onSelect, onBrush } = {}) {

@@ -1,4 +1,4 @@
-// What of a link the model lacks. Loaded when a link is opened.
+// What of a link the model lacks.
 
 import { safeText } from "./dom.js";
 import { unitCount } from "./store.js";

@@ -28,7 +28,6 @@ export function createLoader(store, api) {
 	let timer = 0;
 	let heatmapVisible = false;
 	const pending = new Set(); // requested parts
-	const labelsOf = new Map(); // of the other models whose answers came
 
 	/** signal: of a prediction, which the next load does not cancel. */
 	async function fetchParts(include, load, signal = null) {
@@ -180,18 +179,12 @@ export function createLoader(store, api) {
 			heatmapVisible = visible;
 			if (visible && store.get().data?.units) loadHeatmap();
 		},
-		/** Parts of the answer for a second text, of the model `bModel`, explained for the class of the first text. */
-		async loadOther(text, include, signal) {
-			const { data, model, served, bModel } = store.get();
-			const request = { ...inputOf(store.get(), text), ...modelOf(bModel ?? served), include };
+		/** Parts of the answer for a second text, explained for the class of the first text. */
+		loadOther(text, include, signal) {
+			const { data, model, served } = store.get();
 			const target = data?.prediction.target;
-			const chosen = (labels) => (target !== undefined && labels?.includes(target) ? { target } : {});
-			const known = bModel === null ? model.model.labels : labelsOf.get(bModel);
-			const answer = await api.explain({ ...request, ...chosen(known) }, signal);
-			labelsOf.set(bModel, answer.model.labels);
-			const again = chosen(answer.model.labels);
-			if (known || !again.target || answer.prediction.target === target) return answer;
-			return api.explain({ ...request, ...again }, signal);
+			const chosen = model.model.labels.includes(target) ? { target } : {};
+			return api.explain({ ...inputOf(store.get(), text), ...modelOf(served), include, ...chosen }, signal);
 		},
 	};
 }

@@ -7,6 +7,7 @@ import { createEditor } from "./editor.js";
 import { examplesFor } from "./examples.js";
 import { createFigure } from "./figure.js";
 import { createInterventions, fittingChanges } from "./interventions.js";
+import { fitToModel } from "./linkfit.js";
 import { createLoader } from "./loader.js";
 import { createStore, selectedUnit, tokenNounOf } from "./store.js";
 import { createPresentation, createTheme } from "./theme.js";
@@ -74,31 +75,23 @@ inMenu("clear", () => {
 byId("edit").addEventListener("click", () => box.focus());
 
 let examples = []; // {group, name, label, text, other, hint, own}
-function useExample(n) {
-	const example = examples[n];
-	if (!example) return;
-	replaceText(example.text, example, example.other ?? null);
-	if (example.other) openCompare(example.other);
-}
 byId("examples").addEventListener("change", () => {
-	useExample(Number(byId("examples").value));
+	const example = examples[byId("examples").value];
+	if (example) replaceText(example.text, example, example.other ?? null);
 	byId("examples").value = -1;
 });
 
-async function openCompare(text) {
-	byId("compare").open = true;
-	store.set({ b: text ?? store.get().b ?? store.get().text });
+async function openCompare() {
+	store.set({ b: store.get().b ?? store.get().text });
 	return compare();
 }
-async function toggleCompare() {
-	const open = !byId("compare").open;
-	byId("compare").open = open;
-	if (open) {
-		(await openCompare())?.focus();
-		byId("compare").scrollIntoView({ block: "nearest" });
-	}
-}
-inMenu("comparebutton", toggleCompare);
+inMenu("comparebutton", async () => {
+	const panel = byId("compare");
+	panel.open = !panel.open;
+	if (!panel.open) return;
+	(await openCompare())?.focus();
+	panel.scrollIntoView({ block: "nearest" });
+});
 inMenu("presentbutton", () => present());
 byId("leavebutton").addEventListener("click", () => present(false));
 
@@ -197,7 +190,7 @@ for (const id of ["unitpanel", "training", "card"]) {
 byId("stream").addEventListener("toggle", () => void stream());
 byId("compare").addEventListener("toggle", () => {
 	if (byId("compare").open) openCompare();
-	else if (store.get().b !== null) store.set({ b: null, bModel: null });
+	else if (store.get().b !== null) store.set({ b: null });
 });
 let heatmapInView = false;
 function updateHeatmap() {
@@ -216,7 +209,7 @@ function chooseModel(name) {
 	const { models } = state.model;
 	const inputsOf = (wanted) => models.find((one) => one.name === wanted).inputs;
 	const kept = inputsOf(name) === inputsOf(state.model.served) ? { text: state.text, b: state.b } : { text: "", b: null };
-	const own = { u: null, w: null, step: null, layer: null, method: null, target: null, against: null, changes: [], bModel: null };
+	const own = { u: null, w: null, step: null, layer: null, method: null, target: null, against: null, changes: [] };
 	const url = address.urlOf({ ...state, ...own, ...kept, served: name }, { model: null });
 	history.pushState(kept.text ? kept : null, "", url); // a long text is not in the address
 	location.reload();
@@ -254,12 +247,6 @@ function showModel(model) {
 	}
 }
 
-/** A link's state without what the model lacks, and one sentence that names it. */
-async function fit(state, model) {
-	if (!model || !location.hash) return { found: state, note: "" };
-	return (await import("./linkfit.js")).fitToModel(state, model);
-}
-
 /** The model of that name, or if the server has no such model the first one with a sentence that says so. */
 async function fetchModel(name) {
 	try {
@@ -281,7 +268,7 @@ async function startPage(linked) {
 		if (model.exported ?? model.made) (await import("./exported.js")).describe(model, store);
 		const other = madeWith && madeWith !== model.model.fingerprint;
 		const incomplete = cut && state.text === undefined ? "The text is missing: it is too long for a link. " : "";
-		const fitted = await fit(state, model);
+		const fitted = fitToModel(state, model);
 		found = fitted.found;
 		const differs = other ? `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ. ` : "";
 		const note = missing + incomplete + differs + fitted.note;
@@ -307,11 +294,11 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 	if (document.activeElement !== byId("words")) byId("words").focus();
 	figure.textView.focus();
 });
-globalThis.addEventListener("hashchange", async () => {
+globalThis.addEventListener("hashchange", () => {
 	if (address.isCurrent() || !location.hash.includes("=")) return;
 	const state = readFragment(location.hash);
 	if ((state.served ?? null) !== store.get().served) return location.reload();
-	const { found, note } = await fit(state, store.get().model);
+	const { found, note } = fitToModel(state, store.get().model);
 	return store.set({ ...UNLINKED, linkNote: note || null, ...found });
 });
 byId("heatmap").open = innerWidth > 760; // closed on a phone

@@ -34,11 +34,9 @@ export function createPredictionView(root, store) {
 			return;
 		}
 		const prediction = state.earlyPrediction ?? data.prediction;
-		const { task } = data.model;
-		const shown = labelOf(prediction, data.model);
-		setText(label, shown);
+		setText(label, labelOf(prediction, data.model));
 		label.className = `label ${sideOf(prediction)}`;
-		const p = task !== "classification" ? null : prediction.probability;
+		const p = data.model.task !== "classification" ? null : prediction.probability;
 		setText(of, p === null ? "" : `${probabilityName(prediction.target)} =`);
 		setText(number, p === null ? "" : fmt(p));
 		const most = othersText(prediction, data.model);

@@ -19,7 +19,6 @@ export const START = {
 	changes: [],
 	served: null, // the name of the served model; null: the first one
 	b: null, // the text to compare with; null: none
-	bModel: null, // the name of the model of that text; null: the same one
 	present: false,
 	data: null, // the answers for a text
 	outdated: false, // whether the request for a newer text or change failed, so that `data` is of an earlier one

@@ -2,7 +2,7 @@
 // predictions so far and the state, with which the next request continues.
 
 import { announce, button, createSelect, el, failure, fmt, safeText, setAttr, setText, svg } from "./dom.js";
-import { DASHES, linekey } from "./line.js";
+import { linekey, styleOf } from "./line.js";
 import { parseSeries } from "./words.js";
 
 const [W, H, MAX_LINES] = [1000, 120, 8];
@@ -15,7 +15,6 @@ const eventsOf = (text) => text.split("\n\n").filter(Boolean).map((block) => {
 	return { kind, data: JSON.parse(data) };
 });
 
-const styleOf = (n) => ({ class: `channel c${n % 4}`, "stroke-dasharray": DASHES[Math.floor(n / 4) % 4] });
 
 export function createStream(root, store, api) {
 	const play = button("Start", { class: "primary", onclick: () => (timer ? pause() : start()) });

@@ -6,7 +6,7 @@ const HEATMAPS = "ifgoch";
 const MAX_TEXT = 6000; // characters of an encoded text: mail programs cut longer links
 /** The state of a link that names nothing. */
 export const UNLINKED = Object.fromEntries(
-	"w u s heatmap sort allUnits method layer target against changes b bModel".split(" ").map((key) => [key, START[key]]));
+	"w u s heatmap sort allUnits method layer target against changes b".split(" ").map((key) => [key, START[key]]));
 
 const integer = (text, end) => (/^\d{1,6}$/.test(text ?? "") && Number(text) < end ? Number(text) : null);
 
@@ -45,7 +45,7 @@ export function readFragment(fragment) {
 	if (SORTS.includes(query.get("o"))) found.sort = query.get("o");
 	if (query.get("all") === "1") found.allUnits = true;
 	if (/^[a-z-]{1,40}$/.test(query.get("m") ?? "")) found.method = query.get("m");
-	for (const [key, name] of [["served", "served"], ["bm", "bModel"]]) if (/^[\w.-]{1,200}$/.test(query.get(key) ?? "")) found[name] = query.get(key);
+	if (/^[\w.-]{1,200}$/.test(query.get("served") ?? "")) found.served = query.get("served");
 	for (const key of ["target", "against"]) if (query.get(key)) found[key] = query.get(key).slice(0, 300);
 	if (query.get("x")) {
 		const changes = query.get("x").split(",").slice(0, 32);
@@ -72,7 +72,7 @@ export function writeFragment(state, extra = {}) {
 	if (state.sort !== "effect") query.set("o", state.sort);
 	if (state.allUnits) query.set("all", "1");
 	if (state.method) query.set("m", state.method);
-	for (const [key, name] of [["served", "served"], ["bm", "bModel"]]) if (state[name] !== null) query.set(key, state[name]);
+	if (state.served !== null) query.set("served", state.served);
 	for (const key of ["target", "against"]) if (state[key] !== null) query.set(key, state[key]);
 	if (state.changes.length) query.set("x", state.changes.map(writeChange).join(","));
 	if (state.present) query.set("present", "1");

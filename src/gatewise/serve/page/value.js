@@ -5,9 +5,6 @@ import { fmt, safeText } from "./dom.js";
 /** A number with four significant digits. */
 export const number = (x) => (Number.isFinite(x) ? Number(x.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 12 }).replace("-", "\u2212") : "–");
 
-/** The probability of the target, or the number. */
-export const valueOf = (prediction) => prediction.probability ?? prediction.score;
-
 /** The prediction in words: the label, or of two classes close to the threshold "undecided". */
 export const labelOf = ({ label, undecided }, { task }) => (undecided ? "undecided" : safeText(label, task === "multilabel" ? 80 : 24));
 
@@ -22,20 +19,14 @@ export function valueText(prediction) {
 /** The prediction and the probability of the explained class: negative, P(positive) = 0.18; a number once. */
 export const headingText = (prediction, model) => (prediction.probability === null ? safeText(prediction.label) : `${labelOf(prediction, model)}, ${valueText(prediction)}`);
 
-/** The difference of two values of one target, with its sign. */
-export function differenceText(before, after) {
-	const difference = valueOf(after) - valueOf(before);
-	if (after.probability !== null) return fmt(difference, 2, true);
-	return scoreText(difference, true);
-}
-
 /** The weights of members: LSTM 0.65, n-grams 0.27. */
 export const weightsText = (members) => members.map(({ name, weight }) => `${name} ${weight.toFixed(2)}`).join(", ");
 
 /** P(positive) = 0.38 → 0.62 (+0.24): two values of one target. Where P hardly moves, the logit follows. */
 export function changeText(before, after) {
-	const line = `${valueText(before)} → ${after.probability === null ? valueText(after) : fmt(after.probability)} (${differenceText(before, after)})`;
-	if (after.probability === null || Math.abs(after.probability - before.probability) >= 0.01) return line;
+	if (after.probability === null) return `${valueText(before)} → ${valueText(after)} (${scoreText(after.score - before.score, true)})`;
+	const line = `${valueText(before)} → ${fmt(after.probability)} (${fmt(after.probability - before.probability, 2, true)})`;
+	if (Math.abs(after.probability - before.probability) >= 0.01) return line;
 	return `${line}, logit ${scoreText(before.score)} → ${scoreText(after.score)} (${scoreText(after.score - before.score)})`;
 }
 
