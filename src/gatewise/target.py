@@ -234,14 +234,15 @@ def words_of(text: str) -> list[str]:
 
 
 def join_words(words: Any) -> Any:
-    """A list of words as the text of which `words_of` finds them; anything else as it is. A space in a word becomes a
-    no-break space. Raises InputError for an empty word.
+    """A list or array of words as the text of which `words_of` finds them; anything else as it is. A space in a word
+    becomes a no-break space. Raises InputError for an empty word.
     """
-    if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
+    found = words.tolist() if isinstance(words, np.ndarray) and words.dtype.kind in "OU" else words
+    if not isinstance(found, list | tuple) or not found or not all(isinstance(word, str) for word in found):
         return words
-    if blank := [n for n, word in enumerate(words, start=1) if not word.strip()]:
+    if blank := [n for n, word in enumerate(found, start=1) if not word.strip()]:
         raise InputError(f"word {blank[0]} is empty")
-    return " ".join(re.sub(r"\s+", "\u00a0", word.strip()) for word in words)
+    return " ".join(re.sub(r"\s+", "\u00a0", word.strip()) for word in found)
 
 
 def by_row(values: Array) -> Array:

@@ -141,7 +141,7 @@ def test_a_model_takes_one_series() -> None:
         ([[[1, 2], [3]]], "row 0: neither an array nor equally long lists of numbers"),
         ([np.ones((2, 3, 4))], r"row 0 must be \(steps,\) or \(steps, channels\), got \(2, 3, 4\)"),
         (np.ones((2, 3, 4, 5)), r"got an array \(2, 3, 4, 5\)"),
-        ([frame(a=[1, 2], b=["x", "y"])], "column 'b' of the data frame holds no numbers"),
+        ([frame(a=[1, 2], b=["x", "y"])], "column 'b' of the data frame holds"),
         ({"a": [1, 2]}, "not a dict"),
         ("text", "not a str"),
     ],
@@ -160,9 +160,9 @@ def test_real_data_frames() -> None:
         np.testing.assert_array_equal(found, np.array([[1, 4.5], [np.nan, 5], [3, 6]], dtype=np.float32))
         np.testing.assert_array_equal(one_series(frame, 2), found)
     assert lists(series_of(polars.DataFrame({"0": [1, 2], "1": [3, 4]}))) == [[[1], [3]], [[2], [4]]]
-    with pytest.raises(InputError, match="column 'b' of the data frame holds no numbers"):
+    with pytest.raises(InputError, match="column 'b' of the data frame holds"):
         series_of([pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]})])
-    with pytest.raises(InputError, match="column 'a' of the data frame holds no numbers, but bool"):
+    with pytest.raises(InputError, match="column 'a' of the data frame holds True and False"):
         series_of([pandas.DataFrame({"a": [True, False]})])
 
 
@@ -175,5 +175,5 @@ def test_arrow_tables_and_datasets_are_frames_too() -> None:
         (found,) = series_of([frame])  # one series: the rows are its steps
         np.testing.assert_array_equal(found, expected)
         assert lists(series_of(frame))[2] == [[3], [6]]  # three series, one per row
-    with pytest.raises(InputError, match="column 'b' of the data frame holds no numbers"):
+    with pytest.raises(InputError, match="column 'b' of the data frame holds"):
         series_of([pyarrow.table({"a": [1, 2], "b": ["x", "y"]})])

@@ -98,6 +98,17 @@ def long_text(_: Path, size: int) -> pa.Table:
     return pa.table({"text": ["a" * size, "b"], "label": ["x", "y"]})
 
 
+def long_entries(_: Path, rows: int) -> pa.Table:
+    """A long text in each row, which the file holds once."""
+    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, dtype=np.int8)), pa.array(["a b " * 100_000]))
+    return pa.table({"text": text, "label": ["x"] * rows})
+
+
+def long_lists(_: Path, size: int) -> pa.Table:
+    lists = pa.FixedSizeListArray.from_arrays(pa.nulls(2 * size), size)
+    return pa.table({"text": ["a", "b"], "label": ["x", "y"], "more": lists})
+
+
 def write_parquet(path: Path, table: pa.Table) -> None:
     parquet.write_table(table, path, compression="zstd")
 
@@ -126,6 +137,9 @@ EXPANDING: dict[str, tuple[str, Callable[..., None], Callable[..., pa.Table], in
     "rows of Arrow": ("a.arrow", write_arrow, small_and_large, 5_000_000),
     "a text of Arrow": ("a.arrow", write_arrow, long_text, 40_000_000),
     "a text of an Arrow stream": ("a.feather", write_stream, long_text, 40_000_000),
+    "entries of a dictionary, Parquet": ("a.parquet", write_parquet, long_entries, 600),
+    "entries of a dictionary, Arrow": ("a.arrow", write_arrow, long_entries, 600),
+    "lists of nothing": ("a.arrow", write_arrow, long_lists, 3_000_000),
     "a CSV file, gzip": ("a.csv.gz", write_gzip, long_text, 1),
     "a CSV file, zstd": ("a.csv.zst", write_zstd, long_text, 1),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,15 @@ FRAMES: dict[str, Case] = {
     "a label column in score": (
         lambda: of_series().score(with_column("label"), KINDS),
         f"the column 'label' {NOT_A_STEP}",
+    ),
+    "a step that is named as an index": (data(with_column("index"), KINDS), "or rename it if it is a step"),
+    "a text among numbers": (
+        data(pd.DataFrame({"review": TEXTS, "stars": KINDS, "votes": KINDS}), NAMES),
+        "column 'review' of the data frame holds a text",
+    ),
+    "differences that float32 rounds away, in an estimator": (
+        lambda: LSTMSeriesClassifier().fit(WAVES + 1e8, KINDS),
+        "subtract an offset from this channel first",
     ),
     "a label column in an estimator": (
         lambda: LSTMSeriesClassifier().fit(with_column("label"), KINDS),
@@ -186,6 +196,10 @@ NO_LEAKS: dict[str, Call] = {
     "texts": data(TEXTS, NAMES),
     "a level that differs everywhere": data(WAVES + 100 * KINDS[:, None], KINDS),
     "few rows": data(with_column("z")[:6], KINDS[:6]),
+    "two features of iris": data(
+        with_column("z", KINDS + RNG.random(N) / 2).assign(y=KINDS - RNG.random(N) / 2), NAMES
+    ),
+    "a bump": data(WAVES + 9 * KINDS[:, None] * np.exp(-((np.arange(12) - 5) ** 2)), KINDS),
     "a constant column": data(with_column("z", 1.0), KINDS),
     "one label": data(with_column("z"), [1] * N),
     "a first word that most have": data(joined("{} {}"), NAMES[1:] + NAMES[:1]),
@@ -195,6 +209,25 @@ NO_LEAKS: dict[str, Call] = {
 @pytest.mark.parametrize("case", NO_LEAKS)
 def test_inputs_that_hold_no_label(case: str) -> None:
     assert not warned(NO_LEAKS[case])
+
+
+TAGS = [np.array(["x", "y"][: 1 + k]) for k in KINDS]
+ORDINARY: dict[str, Call] = {
+    "arrays of labels in a frame, as from Parquet": data(TEXTS, pd.DataFrame({"tags": TAGS}), task="multilabel"),
+    "sets of labels in a frame": data(TEXTS, pd.DataFrame({"tags": map(set, TAGS)}), task="multilabel"),
+    "arrays of words": data(pd.Series([np.array(text.split()) for text in TEXTS]), [["O"] * 8] * N, task="tagging"),
+    "degrees of latitude": data(WAVES * 1e-4 + 52.5, KINDS),
+    "texts that are names": data([f"name{n}.md" for n in range(N)], NAMES),
+    "groups of age": data(TEXTS, [f"{n % 25}-{n % 25 + 1}" for n in range(N)]),
+}
+
+
+@pytest.mark.parametrize("case", ORDINARY)
+def test_ordinary_data(case: str) -> None:
+    """Neither refused nor warned about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(ORDINARY[case]()) == N
 
 
 NOT_INPUTS: dict[str, Any] = {

@@ -130,11 +130,14 @@ def explain(given: Any) -> None:
     from rich.console import Group
     from rich.text import Text
 
+    from gatewise.explain.example import Example
     from gatewise.explain.provenance import provenance
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
 
     source = provenance(model.fingerprint, name, options.typed_command())
-    example = model.trace(item)
+    # A row of a file may have the form of a file's name.
+    of_file = given.files and not model.channels
+    example = Example(model.explained, *model.preprocessor.encode(item), item=item) if of_file else model.trace(item)
     if given.step is not None:
         if given.step > len(example):
             raise InputError(f"--step must be from 1 to {len(example):,}, not {given.step}")

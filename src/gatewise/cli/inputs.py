@@ -208,7 +208,8 @@ def check_text(text: str) -> None:
         raise InputError(f"{quote(text)} is a folder, not a text: give a model with -m, files with -i")
     if what:
         it = "it" if what in ("stdin", "a file") else "files"
-        raise InputError(f"{quote(text, 200)} is {what}, not a text: give {it} with -i")
+        also = "" if it == "it" else "; if it is the text, end it with a space"
+        raise InputError(f"{quote(text, 200)} is {what}, not a text: give {it} with -i{also}")
 
 
 def read_source(sources: Sequence[str], data: str | None, options: TableOptions) -> Splits:

@@ -123,10 +123,7 @@ class TableWriter:
             return
         try:
             if self.suffix in DELIMITERS:
-                cells = [[_cell(row.get(name)) for name in self.columns] for row in rows]
-                if self.escape:
-                    cells = [[f"'{cell}" if _FORMULA.match(cell) else cell for cell in row] for row in cells]
-                raw = self._csv(cells)
+                raw = self._csv([[_cell(row.get(name)) for name in self.columns] for row in rows])
             elif self.suffix in _JSON:
                 lines = [json.dumps(_jsonable(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
                 raw = "".join(lines).encode("utf-8", "surrogatepass")
@@ -152,7 +149,7 @@ class TableWriter:
         text, lines = io.StringIO(newline=""), []
         writer = csv.writer(text, delimiter=DELIMITERS[self.suffix], lineterminator="\r\n")  # quotes either character
         for row in rows:
-            writer.writerow(row)
+            writer.writerow([f"'{cell}" if self.escape and _FORMULA.match(cell) else cell for cell in row])
             lines.append(text.getvalue().removesuffix("\r\n") + "\n")
             text.seek(0)
             text.truncate()

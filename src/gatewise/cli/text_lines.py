@@ -43,7 +43,7 @@ def open_lines(source: str | Path, refuse_tables: bool = False) -> Table:
                 blank = blank or number
                 continue
             if blank > 0:
-                what = "a blank line has no prediction; others neither, without a warning"
+                what = "a blank line is left out, as each one that follows: the output has fewer lines"
                 warnings.warn(f"{stream.where}:{blank}: {what}", DataWarning, stacklevel=2)
                 blank = -1
             empty = False

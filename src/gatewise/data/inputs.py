@@ -34,7 +34,7 @@ Layout = Literal["time-first", "channels-first"]
 """Order of the last two dimensions: (n, steps, channels), or (n, channels, steps) as in aeon."""
 
 LARGEST = float(np.finfo(np.float32).max)
-_ROUNDED = 0.01  # of the standard deviation of a channel, that float32 may round
+_ROUNDED = 0.1  # of the standard deviation of a channel, that float32 may round
 _NOISE = 1e-13  # of the largest value: of a constant, computed in float64
 _SAY = "pass layout='time-first' for (n, steps, channels) or layout='channels-first' for (n, channels, steps)"
 
@@ -98,8 +98,9 @@ def convert_rows(values: Any, name: str) -> list[Any]:
         return list(values)
     if is_frame(values):
         columns = frame_columns(values)
-        for column, cells in columns.items():
-            if len(cells) and hasattr(cells[0], "__len__") and not isinstance(cells[0], str | bytes | list | tuple):
+        for column, cells in columns.items() if name != "labels" else ():
+            of_numbers = len(cells) and hasattr(cells[0], "__array__") and np.asarray(cells[0]).dtype.kind in "fiu"
+            if of_numbers and np.ndim(cells[0]):
                 raise InputError(
                     f"{name}: a nested data frame: each cell of {quote(column, 40)} is {described(cells[0])}: pass an "
                     "array (n, channels, steps) with layout='channels-first', or a list of arrays (steps, channels)"
@@ -256,7 +257,11 @@ def _numbers(values: Any, row: int | None, layout: str | None = None) -> NDArray
             if column.dtype.kind == "O" and all(value is None or type(value) in (int, float) for value in column):
                 columns[name] = column = column.astype(np.float64)  # None is a missing value
             if column.dtype.kind not in "fiu":
-                raise InputError(f"column {quote(name, 40)} of the data frame holds {_held(column)}, not numbers")
+                texts = f"; if it has the texts, pass it alone, df[{name!r}]" if column.dtype.kind in "OU" else ""
+                raise InputError(
+                    f"column {quote(name, 40)} of the data frame holds {_held(column)}, not numbers: convert it, or "
+                    f"leave it out{texts}"
+                )
         array = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(values), 0))
     if isinstance(array, np.ma.MaskedArray):
         array = np.ma.filled(array.astype(np.float64), np.nan) if array.dtype.kind in "fiu" else array.data

@@ -117,17 +117,15 @@ class Labelled:
         columns, if these are columns of a table. Raises InputError as these functions, and for different numbers of
         rows.
         """
-        if task == "tagging" and isinstance(inputs, list | tuple):
+        column = getattr(inputs, "ndim", 0) == 1 and inputs.dtype == object
+        if task == "tagging" and (column or isinstance(inputs, list | tuple)):
             inputs = list(map(join_words, inputs))
         check_index(inputs, {"labels": labels, "groups": groups, "sample_weight": sample_weight, "times": times})
         try:
             rows = convert_inputs(inputs, layout=layout)
         except InputError as error:
             raise InputError(f"{error}{swapped(inputs, labels)}") from None
-        steps = (
-            tuple(map(str, frame_names(inputs))) if rows and not isinstance(rows[0], str) and is_frame(inputs) else ()
-        )
-        check_step_names(steps, getattr(labels, "name", None))
+        steps = step_names(inputs, rows, labels)
         found = labels if isinstance(labels, ConvertedLabels) else convert_labels(labels, task, classes)
         if sample_weight is not None:
             sample_weight = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
@@ -295,7 +293,8 @@ def step_names(inputs: Any, rows: Sequence[Any], labels: Any) -> tuple[str, ...]
     """The names of the columns of a data frame of series; () for other inputs, of which `rows` were made. Errors as
     `check_step_names`.
     """
-    names = tuple(map(str, frame_names(inputs))) if is_frame(inputs) and not isinstance(rows[0], str) else ()
+    of_series = rows and not isinstance(rows[0], str) and is_frame(inputs)
+    names = tuple(map(str, frame_names(inputs))) if of_series else ()
     check_step_names(names, getattr(labels, "name", None))
     return names
 

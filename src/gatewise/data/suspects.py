@@ -19,11 +19,16 @@ LABELS = {"label", "labels", "class", "classes", "target"}
 _MANY = 20  # distinct names that look like numbers or dates
 _NUMBER = re.compile(r"[^\w\s]{0,2}\s?[+-]?[0-9]+([., '\u00a0\u202f][0-9]+)*\s?(%|[^\w\s]|[a-z]{1,3})?", re.I)
 _PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.I)
-_DATE = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}([-/.][0-9]{1,4})?([ T][0-9:.+Z-]+)?|[0-9]{4}-?Q[1-4]")
+# A year, a month and perhaps a day; a day, a month and a year; a quarter. Not 10-19, which may be ages.
+_DATE = re.compile(
+    r"([0-9]{4}[-/.][0-9]{1,2}([-/.][0-9]{1,2})?|([0-9]{1,2}[-/.])?[0-9]{1,2}[-/.][0-9]{4}|[0-9]{1,2}([-/.])[0-9]{1,2}\4[0-9]{2})"
+    r"([ T][0-9:.+Z-]+)?|[0-9]{4}-?Q[1-4]"
+)
 _MISSING = {"na", "n/a", "nan", "null", "?", "#n/a", "<na>", "nat", "None"}
 _WORD = re.compile(r"\w+")
 _FIRST, _LAST = 5, 3  # words of a text that may hold its label
 _AT_ONCE = 64  # steps
+_ORDERS = "orders the classes perfectly"
 _CHANCE = 1e-6  # that one of the columns separates the classes by chance
 
 
@@ -38,7 +43,7 @@ def check_step_names(names: Iterable[str], labels: str | None = None) -> None:
             what = "row numbers" if folded in INDEX else "the labels"
             raise InputError(
                 f"the column {quote(name)} would be read as values of the series, but has the name of {what}: leave it "
-                "out"
+                "out, or rename it if it is a step"
             )
 
 
@@ -137,14 +142,16 @@ def leaks(inputs: Sequence[Any], target: NDArray[Any], names: Sequence[str] = ()
         rank = np.argsort(low)
         if not (high[rank][:-1] < low[rank][1:]).all():  # NaN too
             return ""
-        return "is equal to the labels" if (low == high).all() else "orders the classes perfectly"
+        return "is equal to the labels" if (low == high).all() else _ORDERS
 
     columns = min(map(len, inputs)) * inputs[0].shape[1]
     return _of_columns(inputs, names, holds) if chance + math.log(max(columns, 1)) < math.log(_CHANCE) else []
 
 
 def _of_columns(inputs: Sequence[Any], names: Sequence[str], holds: Callable[[Any], Any]) -> list[str]:
-    """The columns of series for which `holds` says something. Where many do, the data are like that."""
+    """The columns of series for which `holds` says something. Where many do, or several side by side order the classes,
+    the data are like that.
+    """
     lengths, channels, found = list(map(len, inputs)), inputs[0].shape[1], []
     steps = min(lengths)
     for first in [*range(0, steps, _AT_ONCE), *[-1] * (max(lengths) > steps)]:
@@ -152,13 +159,20 @@ def _of_columns(inputs: Sequence[Any], names: Sequence[str], holds: Callable[[An
         part = np.stack([one[first:end] for one in inputs])
         for step, channel in np.ndindex(part.shape[1:]):
             if what := holds(part[:, step, channel]):
-                place = f"step {first + step}" if first >= 0 else "the last step"
-                if names and first >= 0 and channels == 1:
-                    place = f"the column {quote(names[first + step])}"
-                found.append(f"{place}{f' of channel {channel}' if channels > 1 else ''} {what}")
+                found.append((first + step if first >= 0 else steps, channel, what))
     if len(found) > max(2, steps * channels // 10):
         return []
-    return [f"{one}: if it is made from the labels, leave it out" for one in found[:3]]
+    ordering = {place[:2] for place in found if place[2] == _ORDERS}
+    lines = []
+    for step, channel, what in found:
+        if what == _ORDERS and ordering & {(step - 1, channel), (step + 1, channel)}:
+            continue  # as steps beside it do: the classes differ there
+        place = f"step {step}" if step < steps else "the last step"
+        if names and step < steps and channels == 1:
+            place = f"the column {quote(names[step])}"
+        of = f" of channel {channel}" if channels > 1 else ""
+        lines.append(f"{place}{of} {what}: if it is made from the labels, leave it out")
+    return lines[:3]
 
 
 def _of_words(texts: Sequence[str], target: NDArray[Any]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from gatewise.data.frames import find_column
 from gatewise.errors import DataError, InputError, counted, printable, quote, required
-from gatewise.storage.expansion import check_arrow, check_parquet
+from gatewise.storage.expansion import check_arrow, check_parquet, values_size
 from gatewise.storage.json_records import json_records
 from gatewise.storage.streams import COMPRESSED, NOT_UTF_8, STDIN, Stream, split_lines
 from gatewise.storage.strict_json import parse_json
@@ -333,13 +333,14 @@ def _open_conll(stream: Stream, universal: bool) -> Table:
 def _open_arrow(stream: Stream, suffix: str) -> Table:
     pyarrow = required("pyarrow", "data", f"{stream.where}: {suffix[1:]}")
     parquet = required("pyarrow.parquet", "data", f"{stream.where}: {suffix[1:]}")
+    compute = required("pyarrow.compute", "data", f"{stream.where}: {suffix[1:]}")
     file = pyarrow.PythonFile(stream.raw, "r")
     try:
         if suffix == ".parquet":
             opened: Any = parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
-            check_parquet(opened.metadata, stream.expansion)
+            largest = check_parquet(opened.metadata, stream.expansion)
             schema = opened.schema_arrow
-            batches = opened.iter_batches(batch_size=_BATCH)
+            batches = opened.iter_batches(batch_size=stream.expansion.rows(largest, _BATCH))
         elif stream.peek()[:6] == b"ARROW1":
             check_arrow(stream.raw, stream.expansion)
             opened = pyarrow.ipc.open_file(file)
@@ -357,7 +358,7 @@ def _open_arrow(stream: Stream, suffix: str) -> Table:
         number = 0
         try:
             for batch in batches:
-                stream.expansion.add(batch.nbytes, batch.num_rows)
+                stream.expansion.add(sum(values_size(one, compute) for one in batch.columns), batch.num_rows)
                 for start in range(0, batch.num_rows, _BATCH):
                     part = batch.slice(start, _BATCH)
                     columns: list[list[Any]] = []  # converted where a row of the part is read

@@ -14,6 +14,7 @@ OPTION = "GATEWISE_MAX_EXPANSION"
 _RATIO = 100  # bytes per byte of the file; texts have 3 to 10
 _FREE = 16 << 20  # bytes that any file may have
 _ROW = 64  # bytes in memory of a row, at least
+_POINTER = 8  # bytes in memory of a value, at least
 _RECORDS = {2, 3}  # of Arrow's MessageHeader: DictionaryBatch, RecordBatch
 
 
@@ -37,6 +38,10 @@ class Expansion:
                 f"if it is right, set {OPTION}={-(-self.count // max(self.size, 1))} or more"
             )
 
+    def rows(self, size: int, most: int) -> int:
+        """How many rows are decoded at once, each of which may hold all `size` bytes: as an entry of a dictionary."""
+        return min(most, max(1, self.limit // max(size, 1)))
+
 
 class Expanded(io.RawIOBase):
     """A stream of decompressed bytes that counts them."""
@@ -54,11 +59,38 @@ class Expanded(io.RawIOBase):
         return n
 
 
-def check_parquet(metadata: Any, expansion: Expansion) -> None:
-    """Raise DataError where the row groups are too large. metadata: `pyarrow.parquet.FileMetaData`."""
-    sizes = sum(metadata.row_group(k).total_byte_size for k in range(metadata.num_row_groups))
-    expansion.add(max(sizes, 0), max(metadata.num_rows, 0))
+def check_parquet(metadata: Any, expansion: Expansion) -> int:
+    """Raise DataError where the row groups are too large. metadata: `pyarrow.parquet.FileMetaData`. Returns the bytes
+    of the largest row group, in which an entry of a dictionary stands once.
+    """
+    groups = [metadata.row_group(k) for k in range(metadata.num_row_groups)]
+    values = sum(group.column(j).num_values for group in groups for j in range(group.num_columns))  # also of lists
+    expansion.add(sum(max(group.total_byte_size, 0) for group in groups) + _POINTER * values, max(metadata.num_rows, 0))
     expansion.count = 0  # what is read is counted again
+    return max((group.total_byte_size for group in groups), default=0)
+
+
+def values_size(array: Any, compute: Any) -> int:
+    """Bytes in memory of the values of an Arrow array, at least: of the entry of a dictionary for each row that has
+    it. compute: `pyarrow.compute`.
+    """
+    parts = [array.keys, array.items] if hasattr(array, "keys") else []  # of a map
+    if hasattr(array, "flatten") and not parts:
+        found = array.flatten()  # the items of lists, or the columns of a struct
+        parts = found if isinstance(found, list) else [found]
+    if parts:
+        return sum(values_size(one, compute) for one in parts)
+    size, kind = _POINTER * len(array), str(array.type)
+    if hasattr(array, "dictionary"):
+        entries = array.dictionary
+        if entries.type not in ("string", "large_string", "binary", "large_binary"):
+            return size + len(array) * int(entries.nbytes)
+        return size + (compute.sum(compute.binary_length(entries).take(array.indices)).as_py() or 0)
+    if kind.startswith("run_end_encoded"):
+        return size + len(array) * int(array.values.nbytes)
+    if kind.endswith("_view"):
+        return size + (compute.sum(compute.binary_length(array.cast(kind.removesuffix("_view")))).as_py() or 0)
+    return size + int(array.nbytes)
 
 
 def check_arrow(file: IO[bytes], expansion: Expansion) -> None:
@@ -87,6 +119,8 @@ def _declared(file: IO[bytes]) -> Iterator[int]:
         raw = file.read(min(size, 64 << 20))
         message = _Table(raw, _number("<I", raw))
         body, end = file.tell(), file.tell() + message.number(3, "<q")
+        if end < body:  # it would be read again and again
+            raise IndexError
         if (kind := message.number(1, "<B")) in _RECORDS:
             batch = message.table(2) if kind == 3 else message.table(2).table(1)
             if batch.place(3):  # compressed

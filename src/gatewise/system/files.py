@@ -177,7 +177,9 @@ def file_named(text: str) -> str:
         return "an address"
     if len(text) > _LONGEST_NAME or any(map(str.isspace, text)):
         return ""
-    return "the name of a file that does not exist" if _FILE_NAME.fullmatch(text) else ""
+    if not _FILE_NAME.fullmatch(text):
+        return ""
+    return "an address" if "://" in text else "the name of a file that does not exist"
 
 
 def is_address(path: str | os.PathLike[str]) -> bool:
