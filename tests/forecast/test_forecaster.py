@@ -68,9 +68,7 @@ def monthly_frame(months: int = 72) -> pd.DataFrame:
 
 
 def test_columns_of_each_purpose(monthly: Forecaster, tmp_path: Path) -> None:
-    np.testing.assert_allclose(
-        monthly.effects.slopes[:, 0], 0.6 * monthly_frame().groupby("shop")["sold"].mean(), rtol=0.3
-    )
+    np.testing.assert_allclose(monthly.effects[:, 0], 0.6 * monthly_frame().groupby("shop")["sold"].mean(), rtol=0.3)
     with pytest.raises(
         InputError, match="the future values of 'sale' of series 'a' end before 2016-01-01: pass future="
     ):
@@ -82,7 +80,7 @@ def test_columns_of_each_purpose(monthly: Forecaster, tmp_path: Path) -> None:
     assert list(none.columns) == ["shop", "month", "forecast", "lo-80", "hi-80"]
     assert none["month"].tolist() == future["month"].tolist()
     difference = some["forecast"] - none["forecast"]
-    np.testing.assert_allclose(difference, [monthly.effects.slopes[0, 0], *[0] * 7], atol=1e-6)
+    np.testing.assert_allclose(difference, [monthly.effects[0, 0], *[0] * 7], atol=1e-6)
     assert none["forecast"][4:].mean() > 10 * none["forecast"][:4].mean()
     monthly.save(tmp_path / "f")
     again = gw.load(tmp_path / "f")

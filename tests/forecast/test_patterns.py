@@ -90,6 +90,5 @@ def test_effects_of_known_columns() -> None:
     x = np.stack([(rng.random(120) < 0.2).astype(float), rng.normal(size=120), np.zeros(120)], axis=1)
     y = seasonal(96) + x[:96] @ [60.0, -7, 5]
     found = fit_effects([y, seasonal(96)], [x, x], 12)
-    np.testing.assert_allclose(found.slopes, [[60, -7, 0], [0, 0, 0]], atol=3)
-    assert found.of(0, x).shape == (120,)
-    assert fit_effects([y], [x[:, :0]], 12).slopes.shape == (1, 0)
+    np.testing.assert_allclose(found, [[60, -7, 0], [0, 0, 0]], atol=3)
+    assert fit_effects([y], [x[:, :0]], 12).shape == (1, 0)

@@ -77,20 +77,26 @@ def zone_of(name: str) -> ZoneInfo:
         ) from None
 
 
+def parse_times(values: Sequence[Any], where: Callable[[int], str]) -> list[Time]:
+    """Numbers, dates and texts as times. where: names a row for messages. Raises InputError as `parse_time`."""
+    out = []
+    for row, value in enumerate(values):
+        try:
+            out.append(parse_time(value))
+        except InputError as error:
+            raise InputError(f"{where(row)}: {error}") from None
+    return out
+
+
 def seconds_of(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.float64]:
     """Numbers (n,) as they are; seconds since 1970 of dates, in UTC where they have no time zone.
 
-    where: names a row for messages. Raises InputError for numbers and dates in one column, and as `parse_time`.
+    Raises InputError for numbers and dates in one column, and as `parse_times`.
     """
-    out, first = np.zeros(len(values)), None
-    for row, value in enumerate(values):
-        try:
-            time = parse_time(value)
-        except InputError as error:
-            raise InputError(f"{where(row)}: {error}") from None
-        first = time if first is None else first
-        if isinstance(time, datetime) != isinstance(first, datetime):
-            raise InputError(f"{where(row)}: {show_time(time)} and {show_time(first)} are not of one kind")
+    out, times = np.zeros(len(values)), parse_times(values, where)
+    for row, time in enumerate(times):
+        if isinstance(time, datetime) != isinstance(times[0], datetime):
+            raise InputError(f"{where(row)}: {show_time(time)} and {show_time(times[0])} are not of one kind")
         out[row] = time if isinstance(time, float) else (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     return out
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.data.times import OUTSIDE, Time, comparable, parse_time, show_time, zone_of
+from gatewise.data.times import OUTSIDE, Time, comparable, show_time, zone_of
 from gatewise.errors import InputError, counted, quote, required
 
 _MONTHS = ("MS", "ME", "BMS", "BME", "months")  # units that are counted in months
@@ -196,17 +196,6 @@ def on_calendar(times: Sequence[Time], calendar: Calendar) -> list[Time]:
     the zone say which offset the following times have.
     """
     return [_in_zone(one, calendar) for one in times]
-
-
-def parse_times(values: Sequence[Any], where: str) -> list[Time]:
-    """Numbers, dates and texts as times. Raises InputError that names the row."""
-    out = []
-    for row, value in enumerate(values):
-        try:
-            out.append(parse_time(value))
-        except InputError as error:
-            raise InputError(f"{where}, row {row}: {error}") from None
-    return out
 
 
 def _in_zone(time: Time, calendar: Calendar) -> Time:

@@ -11,7 +11,7 @@ import numpy as np
 from gatewise.data.times import show_time
 from gatewise.errors import InputError, counted, quote
 from gatewise.forecast.held_out import LEAST_WINDOWS, HeldOut, naive_scale, seasonal_naive
-from gatewise.forecast.patterns import Effects, clean, detect_seasons, fit_effects
+from gatewise.forecast.patterns import clean, detect_seasons, fit_effects
 from gatewise.forecast.series import SeriesSet
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.naive import Naive
@@ -40,7 +40,7 @@ class Fit(NamedTuple):
     seasons: tuple[int, ...]
     ensemble: Ensemble
     held_out: HeldOut
-    effects: Effects
+    effects: Array
     values: list[Array]
     notes: list[str]
 
@@ -100,13 +100,13 @@ def fit(given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed
     return Fit(seasons, ensemble, held.held_out(combined), effects, series, [*given.notes, *notes])
 
 
-def prepare(given: SeriesSet, effects: Effects, season: int) -> tuple[list[Array], list[Array], list[str]]:
+def prepare(given: SeriesSet, effects: Array, season: int) -> tuple[list[Array], list[Array], list[str]]:
     """What the members read of each series (n_s, C); what was taken from the target (n_s,), without its outliers: the
     effects of the columns that are known in advance and the level shifts; and what was found, in lines.
     """
     values, added, notes = [], [], []
     for number, (name, one) in enumerate(zip(given.names, given.values, strict=True)):
-        effect = effects.of(number, given.future[number][: len(one)])
+        effect = given.future[number][: len(one)] @ effects[number]
         found = clean(one[:, 0] - effect, season)
         shifted = np.zeros(len(one))
         where = f" of {quote(name, 40)}" * (len(given.names) > 1)

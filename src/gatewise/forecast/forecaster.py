@@ -24,7 +24,6 @@ from gatewise.data.times import Time, parse_time, show_time
 from gatewise.errors import InputError, ModelFileError, counted, quote
 from gatewise.forecast.calendar import Calendar, on_calendar
 from gatewise.forecast.held_out import HeldOut
-from gatewise.forecast.patterns import Effects
 from gatewise.forecast.series import Roles, SeriesSet, frame_like, future_values, library_of, series_set
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Inputs
@@ -58,26 +57,15 @@ class Forecaster:
     there give the weights, the scores in `held_out` and the prediction intervals. Then the members are fitted to all
     values.
     Longer horizons than the members predict at once feed the predictions back.
+
+    horizon: the values that are forecast by default. seasons: the periods, at most two. ensemble: the members, fitted
+    on all values, with their weights. held_out: the held-out windows, with the errors of the forecaster and of the
+    seasonal naive forecast. series: as the members read them, the last values that these need. effects (S, F): by how
+    much each column that is known in advance moves each series. metadata: the recipe, the seed and the date. notes:
+    what was found in the series and changed, in lines. manifest_sha256: of the folder that `gatewise.load` read, or "".
     """
 
-    horizon: int
-    """The values that are forecast by default."""
-    seasons: tuple[int, ...]
-    """The periods of the seasons, at most two."""
-    ensemble: Ensemble
-    """The members on windows, fitted on all values, with their weights."""
-    held_out: HeldOut
-    """The held-out windows, with the errors of the forecaster and of the seasonal naive forecast."""
-    series: SeriesSet
-    """The series as the members read them: the last values that these need."""
-    effects: Effects
-    """What the columns that are known in advance add."""
-    metadata: ModelMetadata
-    """The recipe, the seed and the date."""
-    notes: tuple[str, ...]
-    """What was found in the series and changed, in lines: missing values, outliers, level shifts."""
     manifest_sha256 = ""
-    """Of the folder that `gatewise.load` read; "" for a forecaster that was fitted here."""
 
     def __init__(
         self,
@@ -85,7 +73,7 @@ class Forecaster:
         series: SeriesSet,
         ensemble: Ensemble,
         held_out: HeldOut,
-        effects: Effects,
+        effects: Array,
         metadata: ModelMetadata,
     ) -> None:
         self._config, self.series, self.ensemble, self.held_out = config, series, ensemble, held_out
@@ -137,40 +125,21 @@ class Forecaster:
         chosen = window_recipe(recipe, changes)
         found = fit(given, horizon, season, chosen, seed)
         kept = replace(given, values=found.values).last(_history(found.seasons, found.ensemble))
+        of_series = (given.names, given.roles, given.statics, given.calendar)
+        starts, lengths = tuple(map(show_time, kept.starts)), tuple(map(len, kept.values))
         _, origins, steps = found.held_out.actual.shape
-        config = _Config(
-            horizon,
-            found.seasons,
-            given.names,
-            given.roles,
-            given.statics,
-            given.calendar,
-            tuple(map(show_time, kept.starts)),
-            tuple(map(len, kept.values)),
-            origins,
-            steps,
-            all(bool((one[:, 0] >= 0).all()) for one in given.values),
-            tuple(found.notes)[:_MOST_NOTES],
-        )
-        metadata = ModelMetadata(
-            gatewise=__version__,
-            recipe=chosen.name,
-            seed=seed,
-            seconds=round(clock.perf_counter() - begin, 1),
-            created=clock.strftime("%Y-%m-%d", clock.gmtime()),
-        )
+        non_negative = all(bool((one[:, 0] >= 0).all()) for one in given.values)
+        notes = tuple(found.notes)[:_MOST_NOTES]
+        config = _Config(horizon, found.seasons, *of_series, starts, lengths, origins, steps, non_negative, notes)
+        seconds, today = round(clock.perf_counter() - begin, 1), clock.strftime("%Y-%m-%d", clock.gmtime())
+        metadata = ModelMetadata(gatewise=__version__, recipe=chosen.name, seed=seed, seconds=seconds, created=today)
         made = cls(config, kept, found.ensemble, found.held_out, found.effects, metadata)
         made._data, made._library = given, library_of(data)
         made._settings = {"season": season, "recipe": recipe, "seed": seed, **changes}
         return made
 
     def predict(
-        self,
-        horizon: int | None = None,
-        *,
-        future: Any = None,
-        data: Any = None,
-        level: float | Sequence[float] = 80,
+        self, horizon: int | None = None, *, future: Any = None, data: Any = None, level: float | Sequence[float] = 80
     ) -> Any:
         """A data frame with the columns id, time (as they are named), forecast, lo-80 and hi-80: one row per series and
         step.
@@ -192,7 +161,7 @@ class Forecaster:
         if roles.future:
             known = series.ahead(horizon) if future is None else future_values(future, series, horizon)
             order = [self.names.index(name) for name in series.names]
-            found = found + np.stack([self.effects.of(k, one) for k, one in zip(order, known, strict=True)])
+            found = found + np.stack([one @ self.effects[k] for k, one in zip(order, known, strict=True)])
         elif future is not None:
             raise InputError("the forecaster was fitted without columns that are known in advance: leave future= out")
         least = 0.0 if self._config.non_negative else -np.inf
@@ -322,7 +291,7 @@ class Forecaster:
             "metadata": asdict(self.metadata),
             "forecast": asdict(self._config),
         }
-        tensors = {"values": np.concatenate(self.series.values), "effects": self.effects.slopes, **vars(self.held_out)}
+        tensors = {"values": np.concatenate(self.series.values), "effects": self.effects, **vars(self.held_out)}
         files = {"README.md": self.card().encode(), "config.json": json_bytes(config), **members}
         return {**files, _TENSORS: tensors_to_bytes(tensors)}
 
@@ -366,7 +335,7 @@ class Forecaster:
         series = SeriesSet(
             config.names, values, unused, config.read_starts(), config.calendar, config.roles, config.statics
         )
-        effects = Effects(tensors.pop("effects"))
+        effects = tensors.pop("effects")
         for number in range(count):
             series.times_after(number, config.horizon)
         if precision != "float32":
@@ -401,8 +370,7 @@ class Forecaster:
         pairs = zip(given.values, fixed, strict=True)
         values = [np.concatenate([one[:, :columns], np.tile(more, (len(one), 1))], axis=1) for one, more in pairs]
         given = replace(given, values=values, statics=self._config.statics, roles=self.series.roles)
-        effects = Effects(self.effects.slopes[order])
-        values, _, _ = prepare(given, effects, next(iter(self.seasons), 1))
+        values, _, _ = prepare(given, self.effects[order], next(iter(self.seasons), 1))
         needed = _history(self.seasons, self.ensemble, ragged=False)
         for name, one in zip(given.names, values, strict=True):
             if len(one) < needed:

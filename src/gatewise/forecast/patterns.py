@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from gatewise.members.windows import seasonal_profile
+from gatewise.members.windows import around_average, seasonal_profile
 from gatewise.types import Array
 
 MAX_PERIOD = 400  # of a season that is detected
@@ -153,12 +152,7 @@ def _explained(one: Array, period: int) -> float:
     """The share of the variance around a moving average that the mean of the other cycles explains; below 0 where the
     moving average alone is nearer.
     """
-    centred = one - one.mean()
-    sums = np.r_[0.0, np.cumsum(centred)]
-    means = (sums[period:] - sums[:-period]) / period  # means[k] of the values k to k + period - 1
-    if period % 2 == 0:  # an even number of values has its middle between two of them
-        means = (means[1:] + means[:-1]) / 2
-    around = centred[period // 2 : period // 2 + len(means)] - means
+    around = around_average((one - one.mean())[None], period)[0]
     cycles = len(around) // period
     if cycles < 2:
         return 0.0
@@ -168,25 +162,16 @@ def _explained(one: Array, period: int) -> float:
     return 1 - float(((d - predicted) ** 2).sum()) / variance if variance > 0 else 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class Effects:
-    """slopes (S, F): by how much a column that is known in advance moves the values of a series."""
+def fit_effects(series: list[Array], future: list[Array], season: int) -> Array:
+    """Effects (S, F): by how much the columns that are known in advance move the values of each series.
 
-    slopes: Array
-
-    def of(self, number: int, future: Array) -> Array:
-        """What the columns (n, F) add to the values of a series: (n,)."""
-        return np.asarray(future @ self.slopes[number])
-
-
-def fit_effects(series: list[Array], future: list[Array], season: int) -> Effects:
-    """Ridge regressions of the changes of the values (n,) on those of the columns (n, F): against the value before, the
+    Ridge regressions of the changes of the values (n,) on those of the columns (n, F): against the value before, the
     last season, or both, whichever explains the larger share. Changes need no level, trend and season in the
     regression. Rows of the columns after the last value are not read.
     """
     slopes = np.zeros((len(series), future[0].shape[1]))
     if not slopes.size:
-        return Effects(slopes)
+        return slopes
     for number, (y, x) in enumerate(zip(series, future, strict=True)):
         best, x = 0.0, x[: len(y)]
         for lags in ((1,), (season,), (season, 1)):
@@ -204,4 +189,4 @@ def fit_effects(series: list[Array], future: list[Array], season: int) -> Effect
             explained = 1 - (1 - explained) * (len(dy) - 1) / max(1, len(dy) - x.shape[1] - 1)
             if explained > best:
                 best, slopes[number] = explained, found
-    return Effects(slopes)
+    return slopes

@@ -14,9 +14,9 @@ import numpy as np
 from gatewise.data.columns import Cells
 from gatewise.data.frames import find_column, frame_columns, is_frame, is_missing
 from gatewise.data.tables import open_table
-from gatewise.data.times import Time, show_time, written_form
+from gatewise.data.times import Time, parse_times, show_time, written_form
 from gatewise.errors import DataError, InputError, counted, quote, required
-from gatewise.forecast.calendar import Calendar, calendar_of, on_calendar, parse_times
+from gatewise.forecast.calendar import Calendar, calendar_of, on_calendar
 from gatewise.types import Array
 
 _LARGEST = 1e150  # so that squares of values, and of 1 / values, are finite
@@ -185,7 +185,7 @@ def _of_columns(table: Mapping[str, Sequence[Any]], roles: Roles, calendar: Cale
     keys = list(map(_key, table.get(roles.id, [""] * count)))
     if roles.id in table and "" in keys:
         raise InputError(f"{quote(roles.id, 40)}, row {keys.index('')}: the name of the series is missing")
-    times = parse_times(table[roles.time], quote(roles.time, 40))
+    times = parse_times(table[roles.time], lambda row: f"{quote(roles.time, 40)}, row {row}")
     numbers = {name: _numbers(table[name], name) for name in (roles.target, *roles.past, *roles.future)}
     statics = _statics({name: table[name] for name in roles.static})
     rows: dict[str, list[int]] = {}
@@ -250,7 +250,8 @@ def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
     if getattr(getattr(given, "index", None), "name", None) == roles.time and roles.time not in given.columns:
         given = given.reset_index()
     table = _named_columns(frame_columns(given), roles.id, [roles.time, *roles.future])
-    times = on_calendar(parse_times(table[roles.time], quote(roles.time, 40)), series.calendar)
+    times = parse_times(table[roles.time], lambda row: f"{quote(roles.time, 40)}, row {row}")
+    times = on_calendar(times, series.calendar)
     numbers = np.stack([_numbers(table[name], name) for name in roles.future], axis=1)
     keys = list(map(_key, table.get(roles.id, [series.names[0]] * len(times))))
     if roles.id not in table and len(series.names) > 1:

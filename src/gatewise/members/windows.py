@@ -208,15 +208,10 @@ def seasonal_profile(z: Array, period: int) -> Array:
     the last value. The mean over the cycles, of differences cut at three median deviations around their median, so that
     an outlier or a level shift does not move it. 0 for a phase that has none.
     """
-    sums = np.cumsum(np.pad(np.nan_to_num(z), ((0, 0), (1, 0))), axis=1)
-    count = np.cumsum(np.pad(~np.isnan(z), ((0, 0), (1, 0))), axis=1)
-    full = count[:, period:] - count[:, :-period] == period
-    means = np.where(full, sums[:, period:] - sums[:, :-period], np.nan) / period  # of the values k to k + period - 1
-    if period % 2 == 0:  # an even number of values has its middle between two of them
-        means = (means[:, 1:] + means[:, :-1]) / 2
+    around = around_average(z, period)
     differences = np.full((len(z), -(-z.shape[1] // period) * period), np.nan)
     start = differences.shape[1] - z.shape[1] + period // 2
-    differences[:, start : start + means.shape[1]] = z[:, period // 2 : period // 2 + means.shape[1]] - means
+    differences[:, start : start + around.shape[1]] = around
     cycles = differences.reshape(len(z), -1, period)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of phases without a value
@@ -224,6 +219,19 @@ def seasonal_profile(z: Array, period: int) -> Array:
         spread = 3 * 1.4826 * np.nanmedian(np.abs(cycles - middle), axis=(1, 2), keepdims=True)
         profile = np.nan_to_num(np.nanmean(np.clip(cycles, middle - spread, middle + spread), axis=1))
     return np.asarray(profile - profile.mean(axis=1, keepdims=True))
+
+
+def around_average(z: Array, period: int) -> Array:
+    """The values (B, n) from number period // 2 on, less a centred moving average over the period, as long as it has
+    all its values; NaN where one of them is.
+    """
+    sums = np.cumsum(np.pad(np.nan_to_num(z), ((0, 0), (1, 0))), axis=1)
+    count = np.cumsum(np.pad(~np.isnan(z), ((0, 0), (1, 0))), axis=1)
+    full = count[:, period:] - count[:, :-period] == period
+    means = np.where(full, sums[:, period:] - sums[:, :-period], np.nan) / period  # of the values k to k + period - 1
+    if period % 2 == 0:  # an even number of values has its middle between two of them
+        means = (means[:, 1:] + means[:, :-1]) / 2
+    return np.asarray(z[:, period // 2 : period // 2 + means.shape[1]] - means)
 
 
 def numbered(values: Array, number: int) -> Array:
