@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ def test_columns_are_found_by_name_or_because_no_other_is_left() -> None:
     assert series_set(given[["month", "sold"]]).names == ("series",)
     assert series_set(given.set_index("month")[["sold"]]).roles.time == "month"
     assert series_set(given.set_index("month")["sold"]).calendar.unit == "MS"
+    periods = given.set_index(pd.PeriodIndex(given["month"], freq="M"))[["sold"]]
+    assert series_set(periods).starts == series_set(periods["sold"]).starts == [datetime(2010, 1, 1)]
     with pytest.raises(InputError, match="name the column of the time with time=; there are 'shop', 'month', 'sold'"):
         series_set(given)
     with pytest.raises(InputError, match="no column 'price'; there are 'shop'"):

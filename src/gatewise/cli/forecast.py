@@ -39,7 +39,13 @@ _COLUMNS = ("time", "target", "id", "future", "past", "static")  # options of a 
 @option("--static", metavar="COLUMN", multiple=True, help="Column with one value per series. May be repeated.")
 @option("--horizon", metavar="N", type=click.IntRange(1), help="Values to forecast. Default: 12, or as -m was fitted.")
 @option("--season", metavar="N", type=click.IntRange(1), help="Period of the season, 1 for none. Default: detected.")
-@option("--level", metavar="P", type=_LEVEL, multiple=True, help="Level of intervals, in percent. Default: 80.")
+@option(
+    "--level",
+    metavar="P",
+    type=_LEVEL,
+    multiple=True,
+    help="Level of intervals, in percent, or a share below 1. Default: 80.",
+)
 @option("--seed", default=0, help="Random seed of the LSTM.")
 @option("-o", "--out", metavar="FILE", help="Table for the forecasts: .csv, .tsv, .jsonl (also .gz), .parquet.")
 @option("--save", metavar="DIR", help="Folder for the forecaster.")

@@ -11,7 +11,7 @@ from gatewise.errors import InputError, counted
 from gatewise.types import Array
 
 LEAST_WINDOWS = 5  # of one series, for an interval from its own errors
-_PER_LENGTH = 4  # windows that count, of those that begin within the length of one
+_PER_LENGTH = 4  # windows that count, of those that begin within the length of one, one step apart
 _ROUNDING = 1e-9  # of the largest value: smaller differences come from rounding
 
 
@@ -79,7 +79,7 @@ class HeldOut:
         Split conformal prediction (Vovk et al. 2005) by step. The errors of W windows, relative to the forecast where
         all values are above 0, are divided by the mean size of the errors at their step (which does not fall with the
         step), so that all steps share one quantile: the (n + 1) level / n one, or the largest error, widened, where n
-        is too small for the level. Windows overlap: n counts four per length of a window. Fewer than five windows of
+        is too small for the level. Windows overlap: n is 4 W / steps (`_independent`). Fewer than five windows of
         the series are joined by those of all series, relative to the errors of each. After the last held-out step the
         width grows with the square root of the step.
         """
@@ -121,7 +121,9 @@ class HeldOut:
         return "; ".join(found)
 
     def _independent(self, windows: int) -> float:
-        """As how many windows without an overlap these count."""
+        """As how many windows without an overlap these count: too few where they begin more than one step apart, which
+        makes the intervals of long series wide.
+        """
         return min(windows, max(2.0, _PER_LENGTH * windows / self.steps))
 
     def _errors(self, series: int, relative: bool = True) -> tuple[Array, bool]:

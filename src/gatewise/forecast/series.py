@@ -129,6 +129,7 @@ def series_set(data: Any, roles: Roles | None = None, calendar: Calendar | None 
         if any(columns.values()):
             raise InputError("columns can be named for a data frame only, with one row per series and time")
         return _of_columns(_of_arrays(data), roles or Roles(), calendar)
+    data = data.to_timestamp() if hasattr(getattr(data, "index", None), "to_timestamp") else data  # of a PeriodIndex
     index: Any = getattr(data, "index", None)
     if getattr(getattr(index, "dtype", None), "kind", "") == "M":  # pandas with times in its index
         name = index.name or columns.get("time") or "time"
