@@ -301,8 +301,8 @@ def test_it_names_the_model_the_dependencies_and_the_wheel(wheel: Path) -> None:
     ("name", "content"),
     [
         ("gatewise.libs/libgomp-a1b2.so.1.0.0", b"\x7fELF"),
-        ("gatewise/serve/page/chart.js", b"/*! @license MIT */"),
-        ("gatewise/serve/page/chart.css", b"/* Copyright (c) 2020 somebody */"),
+        ("gatewise/serve/page/foreign.js", b"/*! @license MIT */"),
+        ("gatewise/serve/page/foreign.css", b"/* Copyright (c) 2020 somebody */"),
         ("gatewise-0.1.0.dist-info/licenses/licenses/eigen.txt", b"a licence"),
     ],
 )
