@@ -75,6 +75,8 @@ def test_future_columns_stand_after_the_last_value_or_in_a_frame_of_their_own() 
     found = series_set(given, id="shop", time="month", target="sold", future=["sale"])
     assert [len(one) for one in found.values] == [18, 12]
     assert [one.tolist() for one in found.ahead(2)] == [[[1.0], [1.0]]] * 2
+    flags = series_set(given.assign(sale=True), id="shop", time="month", target="sold", future=["sale"])
+    np.testing.assert_array_equal(flags.future[1], found.future[1])
     with pytest.raises(InputError, match=r"'sale' of series 'a' end before 2011-09-01: pass future=, a frame with"):
         found.ahead(3)
     more = pd.concat([frame(23)[18:], frame(23)[18:].assign(shop="b")]).assign(sale=np.arange(10.0))

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 MAX_HORIZON = 10_000  # values
 _TENSORS = "forecast.safetensors"
 _MOST_NOTES = 50
+_CHECKED = 200  # values of each series that are forecast when a folder is read; `predict` checks all
 _KEYS = {"format", "kind", "target", "members", "shift", "metadata", "forecast"}
 
 
@@ -120,8 +121,7 @@ class Forecaster:
         begin = clock.perf_counter()
         horizon = _whole("horizon", horizon, MAX_HORIZON)
         season = None if season is None else _whole("season", season)
-        for number in range(len(given.names)):
-            given.times_after(number, horizon)
+        given.check_horizon(horizon)
         chosen = window_recipe(recipe, changes)
         found = fit(given, horizon, season, chosen, seed)
         kept = replace(given, values=found.values).last(_history(found.seasons, found.ensemble))
@@ -336,8 +336,7 @@ class Forecaster:
             config.names, values, unused, config.read_starts(), config.calendar, config.roles, config.statics
         )
         effects = tensors.pop("effects")
-        for number in range(count):
-            series.times_after(number, config.horizon)
+        series.check_horizon(config.horizon)
         if precision != "float32":
             ensemble = ensemble.with_lstm(precision=precision)
         found = cls(config, series, ensemble, HeldOut(**tensors), effects, metadata)
@@ -345,7 +344,7 @@ class Forecaster:
             scores = [*astuple(found.held_out.scores), *astuple(found.held_out.naive_scores)]
             if not all(score is None or np.isfinite(score) for score in scores):
                 raise InputError(f"{_TENSORS}: the errors on the held-out windows are not finite")
-            forecast = found._forecast(found._windows(series), config.horizon)
+            forecast = found._forecast(found._windows(series), min(config.horizon, _CHECKED))
             for number, mean in enumerate(forecast):
                 check_logits(found.held_out.half_widths(mean, number, 0.99)[None])
         return found

@@ -71,6 +71,11 @@ class SeriesSet:
         n = len(self.values[number])
         return self.times(number, n, n + count)
 
+    def check_horizon(self, horizon: int) -> None:
+        """Raise InputError if the next `horizon` times of a series end after the year 9999."""
+        for number, one in enumerate(self.values):
+            self.times(number, len(one) + horizon - 1, len(one) + horizon)
+
     def until(self, cut: int) -> SeriesSet:
         """The series without their last `cut` values."""
         return replace(self, values=[one[: len(one) - cut] for one in self.values])
@@ -187,7 +192,9 @@ def _of_columns(table: Mapping[str, Sequence[Any]], roles: Roles, calendar: Cale
     if roles.id in table and "" in keys:
         raise InputError(f"{quote(roles.id, 40)}, row {keys.index('')}: the name of the series is missing")
     times = parse_times(table[roles.time], lambda row: f"{quote(roles.time, 40)}, row {row}")
-    numbers = {name: _numbers(table[name], name) for name in (roles.target, *roles.past, *roles.future)}
+    numbers = {
+        name: _numbers(table[name], name, name != roles.target) for name in (roles.target, *roles.past, *roles.future)
+    }
     statics = _statics({name: table[name] for name in roles.static})
     rows: dict[str, list[int]] = {}
     for row, key in enumerate(keys):
@@ -253,7 +260,7 @@ def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
     table = _named_columns(frame_columns(given), roles.id, [roles.time, *roles.future])
     times = parse_times(table[roles.time], lambda row: f"{quote(roles.time, 40)}, row {row}")
     times = on_calendar(times, series.calendar)
-    numbers = np.stack([_numbers(table[name], name) for name in roles.future], axis=1)
+    numbers = np.stack([_numbers(table[name], name, True) for name in roles.future], axis=1)
     keys = list(map(_key, table.get(roles.id, [series.names[0]] * len(times))))
     if roles.id not in table and len(series.names) > 1:
         raise InputError(f"future has no column {quote(roles.id, 40)}, which names the series")
@@ -374,13 +381,13 @@ def _sorted(rows: list[int], times: Sequence[Time], name: str, by_id: bool) -> l
     return ordered
 
 
-def _numbers(values: Sequence[Any], name: str) -> Array:
-    """A column (n,) float64, NaN where it is missing."""
+def _numbers(values: Sequence[Any], name: str, flags: bool = False) -> Array:
+    """A column (n,) float64, NaN where it is missing. flags: whether booleans are 0 and 1."""
     out = np.full(len(values), np.nan)
     for row, value in enumerate(values):
         where = f"{quote(name, 40)}, row {row}"
         try:
-            if isinstance(value, str | bool | np.bool_ | complex):
+            if isinstance(value, str | complex) or (isinstance(value, bool | np.bool_) and not flags):
                 raise TypeError
             out[row] = np.nan if is_missing(value) else float(value)
         except (TypeError, ValueError):
