@@ -59,7 +59,7 @@ def test_the_command(run: Run, tmp_path: Path) -> None:
         "classes that are nearly equal: ",
         "2 rows are equal texts with different labels, 1 different text; the first are rows 5 and 300",
         "1 of 301 rows are equal to an earlier one",
-        "labels that models of the other rows find least probable; the first are row label predicted probability",
+        "labels that models of the other rows find least probable, first row label predicted probability",
     ):
         assert message in text, text
     with pytest.warns(DataWarning, match="nearly equal"):

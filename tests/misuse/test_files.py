@@ -148,6 +148,7 @@ EXPANDING: dict[str, tuple[str, Callable[..., None], Callable[..., pa.Table], in
 @pytest.mark.parametrize("case", EXPANDING)
 def test_a_small_file_that_becomes_a_large_one(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name, write, table, size = EXPANDING[case]
+    monkeypatch.setattr(gw.storage.expansion, "_FREE", 16 << 20)
     write(tmp_path / name, table(tmp_path, size))
     before = pa.total_allocated_bytes()
     fail_with(lambda: gw.data.read_table(tmp_path / name), "if it is right, set GATEWISE_MAX_EXPANSION=", DataError)
@@ -158,6 +159,22 @@ def test_a_small_file_that_becomes_a_large_one(case: str, tmp_path: Path, monkey
             assert next(iter(reader)).input
     monkeypatch.setenv("GATEWISE_MAX_EXPANSION", "much")
     fail_with(lambda: gw.data.read_table(tmp_path / name), "must be a whole number, not 'much'", InputError)
+
+
+def test_an_ordinary_table_that_compresses_well(run: Run, tmp_path: Path) -> None:
+    """300,000 rows of equal series in 60 kB."""
+    rows, steps = 3_000, 100
+    columns = {"id": np.repeat(range(rows), steps), "t": np.tile(range(steps), rows)}
+    columns |= {"x": columns["t"] % 7, "label": columns["id"] % 2}
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet", compression="zstd")
+    shown = run("data", tmp_path / "a.parquet", "--series", "--id", "id", "--time", "t", "--label", "label")
+    assert shown.exit_code == 0, shown.output
+
+
+def test_the_rows_of_a_file_may_be_names_of_files(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("he/she\nREADME.md\n")
+    for command in (["predict"], ["explain", "--row", "1"]):
+        assert run(*command, "-i", tmp_path / "in.txt").exit_code == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without FIFOs")

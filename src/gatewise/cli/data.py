@@ -11,7 +11,7 @@ from gatewise.cli import options
 from gatewise.cli.inputs import columns, read_source, table_of
 from gatewise.cli.options import command, flag
 from gatewise.cli.output import console, plain_table, print_json
-from gatewise.errors import GatewiseError, printable
+from gatewise.errors import GatewiseError, counted, printable
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
@@ -112,7 +112,7 @@ def _print_check(described: dict[str, Any]) -> None:
     for one in described["findings"] or ["no finding"]:
         print(f"check  {printable(one, 500)}")
     if suspects := described["suspect_labels"]:
-        print(f"check  {len(suspects):,} labels that models of the other rows find least probable; the first are")
+        print(f"check  {counted(len(suspects), 'label')} that models of the other rows find least probable, first")
         shown = plain_table("row", "label", "predicted", "probability", "text", left=3)
         for one in suspects[:_SHOWN]:
             names = (Text(printable(one[name], 30)) for name in ("label", "predicted"))

@@ -155,9 +155,9 @@ def long_fields() -> Iterator[None]:
 
 def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
     sample = stream.peek().decode("utf-8", "replace")
-    if of_excel := re.match(r"sep=(.)\r?\n", sample):  # its first line may name the delimiter
+    if of_excel := re.match(r'("?)sep=(.)\1\r?\n', sample):  # its first line may name the delimiter
         stream.raw.readline()
-        stream.line, delimiter, sample = 1, delimiter or of_excel[1], sample[of_excel.end() :]
+        stream.line, delimiter, sample = 1, delimiter or of_excel[2], sample[of_excel.end() :]
     chosen = delimiter or _guess_delimiter(sample, standard)
     plain = chosen == "\t" and _has_plain_quotes(sample)
     reader = csv.reader(

@@ -12,14 +12,14 @@ from gatewise.errors import DataError, InputError, quote
 
 OPTION = "GATEWISE_MAX_EXPANSION"
 _RATIO = 100  # bytes per byte of the file; texts have 3 to 10
-_FREE = 16 << 20  # bytes that any file may have
+_FREE = 256 << 20  # bytes that any file may have: a million short rows, which can be equal
 _ROW = 64  # bytes in memory of a row, at least
 _POINTER = 8  # bytes in memory of a value, at least
 _RECORDS = {2, 3}  # of Arrow's MessageHeader: DictionaryBatch, RecordBatch
 
 
 class Expansion:
-    """Counts the bytes of a file in memory. Raises DataError for more than 16 MB and 100 per byte of the file; the
+    """Counts the bytes of a file in memory. Raises DataError for more than 256 MB and 100 per byte of the file; the
     environment variable GATEWISE_MAX_EXPANSION is another ratio.
     """
 
