@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,24 @@ def test_future_columns_stand_after_the_last_value_or_in_a_frame_of_their_own() 
     given.loc[3, "sale"] = np.nan
     with pytest.raises(InputError, match="'sale' is known in advance, and missing at 2010-04-01: fill it"):
         series_set(given, id="shop", time="month", target="sold", future=["sale"])
+
+
+def dated(zone: str | None = None, count: int = 20) -> pd.Series:
+    return pd.Series(np.arange(float(count)), pd.date_range("2024", periods=count, freq="D", tz=zone))
+
+
+def test_times_of_different_kinds_are_named() -> None:
+    for first, second in itertools.permutations([np.arange(30.0), dated(), dated("Asia/Tokyo")], 2):
+        with pytest.raises(InputError, match="are not of one kind: numbers, dates, or dates with a time zone"):
+            series_set({"a": first, "b": second})
+    for fitted, newer, kind in (
+        (np.arange(30.0), dated(), "numbers"),
+        (dated(), np.arange(30.0), "dates"),
+        (dated("Asia/Tokyo"), dated(), "dates with a time zone"),
+        (dated("Asia/Tokyo"), np.arange(30.0), "dates with a time zone"),
+    ):
+        with pytest.raises(InputError, match=f"does not fit the calendar, which has {kind}$"):
+            series_set(newer, None, series_set(fitted).calendar)
 
 
 @pytest.mark.parametrize(("start", "step"), [(1_700_000_000_000, 1000), (1_700_000_000.25, 0.25), (0.3, 0.1)])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.data.times import OUTSIDE, Time, comparable, show_time, zone_of
+from gatewise.data.times import OUTSIDE, Time, show_time, zone_of
 from gatewise.errors import InputError, counted, quote, required
 
 _MONTHS = ("MS", "ME", "BMS", "BME", "months")  # units that are counted in months
@@ -164,9 +164,6 @@ def calendar_of(times: Sequence[Time]) -> Calendar:
     """
     if len(times) < 2:
         raise InputError("at least two times are needed")
-    for one in times:
-        if not comparable(times[0], one):
-            raise InputError(f"the times {show_time(times[0])} and {show_time(one)} are not of one kind")
     if not isinstance(times[0], datetime):
         return Calendar(_number_step(np.array(times, dtype=np.float64)))
     zone, found, why = _zone_name(times), None, None
@@ -193,12 +190,16 @@ def calendar_of(times: Sequence[Time]) -> Calendar:
 
 def on_calendar(times: Sequence[Time], calendar: Calendar) -> list[Time]:
     """The times in the zone of the calendar; without their offsets from UTC where these differ and only the rules of
-    the zone say which offset the following times have.
+    the zone say which offset the following times have. Raises InputError for numbers on a calendar of dates, and the
+    like.
     """
     return [_in_zone(one, calendar) for one in times]
 
 
 def _in_zone(time: Time, calendar: Calendar) -> Time:
+    kind = "numbers" if calendar.unit == "number" else "dates with a time zone" if calendar.zone else "dates"
+    if isinstance(time, float) != (kind == "numbers") or (calendar.zone and not getattr(time, "tzinfo", None)):
+        raise InputError(f"the time {quote(show_time(time), 40)} does not fit the calendar, which has {kind}")
     if not isinstance(time, datetime) or time.tzinfo is None:
         return time
     return _instant(time).astimezone(calendar._zone()) if calendar.zone else time.replace(tzinfo=None)

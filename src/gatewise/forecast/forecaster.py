@@ -13,7 +13,6 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -459,11 +458,7 @@ class _Config:
         """The times of the first values. Raises InputError for texts that do not fit the calendar."""
         found: list[Time] = []
         for text in self.starts:
-            one = parse_time(text)
-            aware = isinstance(one, datetime) and one.tzinfo is not None
-            if isinstance(one, float) != (self.calendar.unit == "number") or bool(self.calendar.zone) != aware:
-                raise InputError(f"starts: {quote(text, 40)} does not fit the calendar")
-            found += on_calendar([one], self.calendar)
+            found += on_calendar([parse_time(text)], self.calendar)
         return found
 
 

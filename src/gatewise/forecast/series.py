@@ -14,7 +14,7 @@ import numpy as np
 from gatewise.data.columns import Cells
 from gatewise.data.frames import find_column, frame_columns, is_frame, is_missing
 from gatewise.data.tables import open_table
-from gatewise.data.times import Time, parse_times, show_time, written_form
+from gatewise.data.times import Time, comparable, parse_times, show_time, written_form
 from gatewise.errors import DataError, InputError, counted, quote, required
 from gatewise.forecast.calendar import Calendar, calendar_of, on_calendar
 from gatewise.types import Array
@@ -192,6 +192,10 @@ def _of_columns(table: Mapping[str, Sequence[Any]], roles: Roles, calendar: Cale
     if roles.id in table and "" in keys:
         raise InputError(f"{quote(roles.id, 40)}, row {keys.index('')}: the name of the series is missing")
     times = parse_times(table[roles.time], lambda row: f"{quote(roles.time, 40)}, row {row}")
+    for row, time in enumerate(times):
+        if not comparable(time, times[0]):
+            both = f"{show_time(times[0])} and {show_time(time)} are not of one kind"
+            raise InputError(f"{quote(roles.time, 40)}, row {row}: {both}: numbers, dates, or dates with a time zone")
     numbers = {
         name: _numbers(table[name], name, name != roles.target) for name in (roles.target, *roles.past, *roles.future)
     }
@@ -370,10 +374,7 @@ def _named(call: Any, where: str) -> Any:
 def _sorted(rows: list[int], times: Sequence[Time], name: str, by_id: bool) -> list[int]:
     """The rows of a series by time. Raises InputError for two of one time."""
     where = f"series {quote(name, 40)}: " if name else ""
-    try:
-        ordered = sorted(rows, key=lambda row: times[row])
-    except TypeError:
-        raise InputError(f"{where}numbers and dates, or times with and without a time zone, are mixed") from None
+    ordered = sorted(rows, key=lambda row: times[row])
     for before, after in pairwise(ordered):
         if times[before] == times[after]:
             hint = "" if by_id else "; name the column of the series with id=, if there are several"
