@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from gatewise._version import __version__
 from gatewise.data.frames import check_index, frame_names, is_frame
-from gatewise.data.inputs import convert_inputs, rounded
+from gatewise.data.inputs import convert_inputs, series_of
 from gatewise.data.labelled import Labelled, labelled_of, step_names
 from gatewise.data.labels import ConvertedLabels, convert_labels
 from gatewise.data.suspects import check_step_names
@@ -211,9 +211,9 @@ class _Series(_Estimator):
     def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
         if _is_matrix(X) and channels in (None, 1) and getattr(getattr(X, "dtype", None), "kind", "f") not in "bSU":
             check_step_names(map(str, frame_names(X)) if is_frame(X) else ())
-            kept = [np.float32, np.float64]
-            matrix = validate_data(self, X, reset=reset, dtype=kept, ensure_all_finite="allow-nan")[:, :, None]
-            return rounded(list(matrix)) if reset else list(matrix.astype(np.float32))
+            kept = [np.float64, np.float32]
+            matrix = validate_data(self, X, reset=reset, dtype=kept, ensure_all_finite="allow-nan")
+            return list(series_of(matrix, "time-first", None if reset else 1))
         if reset:
             for name in ("feature_names_in_", "n_features_in_"):
                 self.__dict__.pop(name, None)

@@ -90,8 +90,8 @@ def locked(folder: str | os.PathLike[str], remove: bool = False) -> Iterator[Non
         try:
             lock(handle)
             while not is_at(handle, path / LOCK):  # a run that ended has removed it since it was opened
-                os.close(handle)
-                handle = _open_lock(path)
+                stale, handle = handle, _open_lock(path)
+                os.close(stale)
                 lock(handle)
         except BlockingIOError:
             holder = os.read(handle, 20).decode("ascii", "replace").strip()
