@@ -60,7 +60,22 @@ def test_the_name_of_a_file_that_is_not_there(name: str, run: Run) -> None:
         assert f"{ABSENT}, not a text: give files with -i" in shown.output.replace("\n", " ")
 
 
-@pytest.mark.parametrize("text", ["10/10", "and/or", "U.S.A.", "3.5", "www.example.org", "e.g.", "Meh.", "good...bad"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10/10",
+        "10/10.",
+        "he/she",
+        "U.S./U.K.",
+        "and/or",
+        "U.S.A.",
+        "3.5",
+        "www.example.org",
+        "e.g.",
+        "Meh.",
+        "good...bad",
+    ],
+)
 def test_a_text_that_is_no_name_of_a_file(text: str) -> None:
     assert of_texts().predict(text).tolist() == of_texts().predict([text]).tolist()
     assert of_texts().explain(text + " ").prediction

@@ -226,6 +226,7 @@ ORDINARY: dict[str, Call] = {
     "arrays of words": data(pd.Series([np.array(text.split()) for text in TEXTS]), [["O"] * 8] * N, task="tagging"),
     "degrees of latitude": data(WAVES * 1e-4 + 52.5, KINDS),
     "texts that are names": data([f"name{n}.md" for n in range(N)], NAMES),
+    "codes of industries": data(TEXTS, [f"{n % 25:02}.{n % 5}.{n % 3}" for n in range(N)]),
     "groups of age": data(TEXTS, [f"{n % 25}-{n % 25 + 1}" for n in range(N)]),
 }
 

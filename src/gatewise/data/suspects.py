@@ -17,7 +17,12 @@ from gatewise.errors import InputError, counted, quote
 INDEX = {"", "id", "index", "unnamed: 0", "__index_level_0__"}  # as pandas and others write row numbers
 LABELS = {"label", "labels", "class", "classes", "target"}
 _MANY = 20  # distinct names that look like numbers or dates
-_NUMBER = re.compile(r"[^\w\s]{0,2}\s?[+-]?[0-9]+([., '\u00a0\u202f][0-9]+)*\s?(%|[^\w\s]|[a-z]{1,3})?", re.I)
+# With thousands in groups, a sign before and a unit behind; 1.2.3 is a code.
+_NUMBER = re.compile(
+    r"[^\w\s]{0,2}\s?[+-]?([0-9]{1,3}([., '\u00a0\u202f][0-9]{3})+([.,][0-9]+)?|[0-9]+([.,][0-9]+)?)"
+    r"\s?(%|[^\w\s]|[a-z]{1,3})?",
+    re.I,
+)
 _PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.I)
 # A year, a month and perhaps a day; a day, a month and a year; a quarter. Not 10-19, which may be ages.
 _DATE = re.compile(

@@ -25,11 +25,11 @@ _no_follow = getattr(os, "O_NOFOLLOW", 0)
 _folder_flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _folder_handles = hasattr(os, "O_DIRECTORY") and os.open in os.supports_dir_fd and os.scandir in os.supports_fd
 _LONGEST_NAME = 1_000
-# A suffix of data, or a path such as data/reviews, ./a and C:\a; two short words and numbers are none.
+# A suffix of data, or a path such as data/reviews, ./a and C:\a; he/she, U.S./U.K. and 10/10. are none.
 _FILE_NAME = re.compile(
     r".*\.(arff|arrow|avro|bin|bz2|conllu?|csv|dat|data|db|docx?|feather|gz|h5|hdf5|html?|ipc|ipynb|jsonl?|keras|log|mat|md"
     r"|ndjson|np[yz]|ods|onnx|orc|parquet|pdf|pickle|pkl|pth?|py|rda|rds|rtf|safetensors|sav|sqlite|ta[br]|tgz|tsv?|txt"
-    r"|xlsx?|xml|xz|ya?ml|zip|zst)|(~|\.{1,2}|[a-z]:)?([\\/][\w.-]+)+[\\/]?|[\w.-]+([\\/][\w.-]{3,})+[\\/]?",
+    r"|xlsx?|xml|xz|ya?ml|zip|zst)|(~|\.{1,2}|[a-z]:)?([\\/][\w.-]+)+[\\/]?|[\w.-]+([\\/](?=[\w.-]*[a-z]{4})[\w.-]+)+[\\/]?",
     re.ASCII | re.I,
 )
 _LOCKED_BYTE = 1 << 30  # behind the content: Windows keeps other processes from reading a locked byte
