@@ -182,18 +182,17 @@ def _of_columns(inputs: Sequence[Any], names: Sequence[str], holds: Callable[[An
 
 def _of_words(texts: Sequence[str], target: NDArray[Any]) -> list[str]:
     """The place of a word, from the begin or the end, that is another one in each class, and one word in a class."""
-    words = [_WORD.findall(text[:400]) for text in texts]
-    ends = [_WORD.findall(text[-400:]) for text in texts]
-    for places, rows in ((range(_FIRST), words), (range(-1, -_LAST - 1, -1), ends)):
-        for place in places:
-            seen: dict[int, str] = {}
-            for row, label in zip(rows, target.tolist(), strict=True):
-                there = row[place].casefold() if -len(row) <= place < len(row) else ""
-                if not there or seen.setdefault(label, there) != there:
-                    break
-            else:
-                if len(set(seen.values())) == len(seen):
-                    at = f"word {place} of each text" if place >= 0 else f"word {-place} from the end of each text"
-                    shown = ", ".join(map(quote, list(seen.values())[:3]))
-                    return [f"{at} tells the class, as {shown}: if it is made from the labels, leave it out"]
+    labels = target.tolist()
+    for place in (*range(_FIRST), *range(-1, -_LAST - 1, -1)):
+        seen: dict[int, str] = {}
+        for text, label in zip(texts, labels, strict=True):
+            row = _WORD.findall(text[:400] if place >= 0 else text[-400:])
+            there = row[place].casefold() if -len(row) <= place < len(row) else ""
+            if not there or seen.setdefault(label, there) != there:
+                break
+        else:
+            if len(set(seen.values())) == len(seen):
+                at = f"word {place} of each text" if place >= 0 else f"word {-place} from the end of each text"
+                shown = ", ".join(map(quote, list(seen.values())[:3]))
+                return [f"{at} tells the class, as {shown}: if it is made from the labels, leave it out"]
     return []
