@@ -185,14 +185,14 @@ def _of_words(texts: Sequence[str], target: NDArray[Any]) -> list[str]:
     labels = target.tolist()
     for place in (*range(_FIRST), *range(-1, -_LAST - 1, -1)):
         seen: dict[int, str] = {}
+        classes: dict[str, int] = {}
         for text, label in zip(texts, labels, strict=True):
             row = _WORD.findall(text[:400] if place >= 0 else text[-400:])
             there = row[place].casefold() if -len(row) <= place < len(row) else ""
-            if not there or seen.setdefault(label, there) != there:
+            if not there or seen.setdefault(label, there) != there or classes.setdefault(there, label) != label:
                 break
         else:
-            if len(set(seen.values())) == len(seen):
-                at = f"word {place} of each text" if place >= 0 else f"word {-place} from the end of each text"
-                shown = ", ".join(map(quote, list(seen.values())[:3]))
-                return [f"{at} tells the class, as {shown}: if it is made from the labels, leave it out"]
+            at = f"word {place} of each text" if place >= 0 else f"word {-place} from the end of each text"
+            shown = ", ".join(map(quote, list(classes)[:3]))
+            return [f"{at} tells the class, as {shown}: if it is made from the labels, leave it out"]
     return []
