@@ -10,7 +10,8 @@ from gatewise.explain.example import Example
 from gatewise.types import Array
 
 _LARGE = 0.3  # change of c in one step that is seen in the picture of the cell
-_MOST_STEPS = 200  # of a bidirectional network, whose prefix predictions cost the square of the steps
+# Steps times units, at least 512, of a bidirectional network: its prefix predictions cost the square of both.
+_MOST = 200 * 512
 
 
 class Opening(NamedTuple):
@@ -44,7 +45,9 @@ def opening_of(example: Example, layer: int = -1) -> Opening:
 
 def _prefix_changes(example: Example, contributions: Array) -> Array:
     """The change of the LSTM's score at each step (T,). Of a long text, for two directions, the sum of the units'."""
-    if example.step is None and (example.lstm.arch.unidirectional or len(example) <= _MOST_STEPS):
+    arch = example.lstm.arch
+    units = max(512, *(layer.units for layer in arch.layers))
+    if example.step is None and (arch.unidirectional or len(example) * units <= _MOST):
         return np.diff(example.lstm_prefix_logits @ example.lstm_score.weights)
     return np.asarray(contributions.sum(axis=1))
 

@@ -57,6 +57,22 @@ def test_only_kept_rows_are_examples_of_other_data() -> None:
     assert sorted(one["correct"] for one in kept) == [False, True]
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        KeptExample("positive", series=((1.0,),)),
+        KeptExample("positive"),
+        KeptExample("positive", "a lone \ud800"),
+        KeptExample("positive", "good " * 400_000),
+    ],
+)
+def test_rows_that_the_model_cannot_read_have_no_prediction(row: KeptExample) -> None:
+    model = bundled_model("tutorial")
+    [found] = examples_of(replace(model, metadata=replace(model.metadata, examples=(row,))))
+    assert found["predicted"] is None
+    assert found["correct"] is None
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_the_opening_is_at_the_largest_change_of_the_line(name: str) -> None:
     example = example_of(ALL[name])

@@ -119,7 +119,8 @@ export function createCell(root, { onGate } = {}) {
 		if (!view || !parts) return;
 		const { unit, t, step, word, tokenNoun, clamped, scale } = view;
 		const n = numbersAt(unit, t);
-		setText(parts.title, `LSTM cell of unit ${unit.k} at “${word}”: step ${step} of 7, ${STEPS[step - 1].name}`);
+		const named = (limit) => (tokenNoun === "step" ? `step ${word}` : `“${safeText(word, limit)}”`);
+		setText(parts.title, `LSTM cell of unit ${unit.k} at ${named(40)}: step ${step} of 7, ${STEPS[step - 1].name}`);
 		const lit = new Set(STEPS[step - 1].lit);
 		for (const [name, edge] of Object.entries(parts.edges)) {
 			const on = lit.has(name);
@@ -150,7 +151,7 @@ export function createCell(root, { onGate } = {}) {
 		const names = compact ? { c0: "prev. c ", h0: "prev. h ", c: "c ", h: "h " } : {};
 		for (const [name, node] of Object.entries(parts.texts)) setText(node, (names[name] ?? "") + signed(numbersOf[name]));
 		setText(width, `width: c to ±${fmt(scale)}, else ±1`);
-		setText(parts.word, `“${safeText(word, shape.wordLength ?? (compact ? 22 : 40))}”`);
+		setText(parts.word, named(shape.wordLength ?? (compact ? 22 : 40)));
 		const rows = NUMBERS.flatMap(([name, label]) => [el("dt", {}, label), el("dd", {}, fmt(n[name], 3, !"fio".includes(name)))]);
 		numbers.replaceChildren(...rows);
 	}

@@ -105,6 +105,7 @@ export function createInterventions(root, listed, store) {
 		setText(ablateButton, `${ablated ? "Restore" : "Ablate"} ${state.data ? `unit ${selectedUnit(state)}` : "this unit"}`);
 		if (name !== "h") {
 			slider.min = name === "g" ? -1 : 0;
+			slider.step = name !== "g" && state.model?.model.gate === "binary" ? 1 : 0.05;
 			const now = state.changes.find((one) => sameTarget(one, target(state)));
 			const number = now?.value ?? state.data?.unitOf.get(selectedUnit(state))?.[name][selectedWord(state)] ?? 0.5;
 			if (document.activeElement !== slider || !now) slider.value = number;

@@ -156,7 +156,7 @@ export function createExplain(model, view) {
 		if (!text.trim()) throw new Error("the text is empty");
 		const encoded = model.encode(text);
 		if (encoded.words.length >= view.model.max_steps) throw new Error(`the page shows at most ${view.model.max_steps.toLocaleString("en")} words`);
-		for (const one of changes) check(one, model.units);
+		for (const one of changes) check(one, model);
 		const before = model.run(encoded);
 		const run = changes.length ? model.run(encoded, { changes }) : before;
 		const score = scoreOf(before, asked);
@@ -181,10 +181,11 @@ export function createExplain(model, view) {
 
 const compare = (a, b) => a.map((one, n) => one - b[n]).find((difference) => difference !== 0) ?? 0;
 
-function check({ gate, unit, value, from, to }, units) {
+function check({ gate, unit, value, from, to }, { units, info }) {
 	const low = gate === "g" ? -1 : 0;
-	if (!("ifgo".includes(gate) || (gate === "h" && value === 0))) throw new Error(`there is no gate ${gate}`);
+	if (!(gate in NAMES || (gate === "h" && value === 0))) throw new Error(`there is no gate ${gate}`);
 	if (!(low <= value && value <= 1)) throw new Error(`a value must lie in [${low}, 1]; got ${value}`);
+	if (info.gate === "binary" && gate !== "g" && value !== 0 && value !== 1) throw new Error(`the ${NAMES[gate]} must be 0 or 1 in a network with binary gates; got ${value}`);
 	if (unit !== "all" && unit != null && !(unit >= 0 && unit < units)) throw new Error(`unit must be from 0 to ${units - 1}, not ${unit}`);
 	if (from > to) throw new Error("to must not be less than from");
 }

@@ -11,6 +11,7 @@ const [START, UNKNOWN, FIRST_WORD] = [1, 2, 4]; // its ids; 0 is the pad, 3 is n
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 const sum = (values) => values.reduce((total, one) => total + one, 0);
+const damaged = (name) => new Error(`a .lstm file with a damaged tensor ${name}`);
 
 /** The model in a file `*.lstm`, an ArrayBuffer. Throws an Error for anything else. */
 export function parseModel(bytes) {
@@ -29,7 +30,8 @@ function read(bytes) {
 	for (const [name, { dtype, shape, data_offsets: [from, to] }] of Object.entries(entries)) {
 		const Type = TYPES[dtype];
 		const size = shape.reduce((product, one) => product * one, 1);
-		if (!Type || to - from !== size * Type.BYTES_PER_ELEMENT || to > data.byteLength) throw new Error(`a .lstm file with a damaged tensor ${name}`);
+		const isInside = [from, to, ...shape].every((one) => Number.isInteger(one) && one >= 0) && to <= data.byteLength;
+		if (!Type || !isInside || to - from !== size * Type.BYTES_PER_ELEMENT) throw damaged(name);
 		tensors.set(name, { shape, dtype, values: new Type(data.slice(from, to)) });
 	}
 	return { metadata, tensors };
@@ -41,8 +43,8 @@ function headerOf(bytes) {
 	return { header: JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length))), data: bytes.slice(8 + length) };
 }
 
-/** A tensor in float32, whatever its form in the file: gatewise/storage/compact.py describes the forms. */
-function float32(tensors, name) {
+/** A tensor of `size` numbers in float32, whatever its form in the file: gatewise/storage/compact.py describes the forms. */
+function float32(tensors, name, size) {
 	const { shape, dtype, values } = tensors.get(name) ?? {};
 	if (!shape) throw new Error(`a .lstm file without the tensor ${name}`);
 	const width = shape.length > 1 ? shape[1] : 1;
@@ -50,17 +52,13 @@ function float32(tensors, name) {
 	const stored = Float32Array.from(values);
 	if (dtype === "F16") for (let n = 0; n < stored.length; n += 1) stored[n] = half(values[n]);
 	if (scale) for (let n = 0; n < stored.length; n += 1) stored[n] *= scale[Math.floor(n / width)];
-	if (!rows) return stored;
-	const out = new Float32Array(rows.length * width);
-	rows.forEach((place, n) => out.set(row(stored, place, width), n * width));
-	return out;
+	const count = rows ? rows.length * width : stored.length;
+	if (count !== size || (scale && scale.length * width !== stored.length) || rows?.some((place) => (place + 1) * width > stored.length)) throw damaged(name);
+	return rows ? Float32Array.from({ length: count }, (_, n) => stored[rows[Math.floor(n / width)] * width + (n % width)]) : stored;
 }
 
 /** The number of a float16, given as its bits. */
-function half(bits) {
-	const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
-	return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
-}
+const half = (bits) => (bits >> 15 ? -1 : 1) * ((bits >> 10) & 31 ? 2 ** (((bits >> 10) & 31) - 15) * (1 + (bits & 1023) / 1024) : 2 ** -24 * (bits & 1023));
 
 class Model {
 	#projected = new Map(); // by id: what the input adds to the gates, computed once
@@ -70,18 +68,19 @@ class Model {
 		/** labels, units, embeddingDim, vocabSize, maxLength, padding, pooling, parameters, evaluations, history, ... */
 		this.info = description;
 		this.units = description.units;
-		this.words = new TextDecoder().decode(tensors.get("vocabulary").values).split("\n"); // by rank
+		this.words = new TextDecoder().decode(tensors.get("vocabulary")?.values).split("\n"); // by rank
 		this.ids = new Map(this.words.map((word, rank) => [word, rank + FIRST_WORD]));
 		/** The embeddings (vocabSize, D), as all matrices row by row; those of words that are not there yet are NaN. */
 		this.embedding = new Float32Array(description.vocabSize * description.embeddingDim).fill(NaN);
 		this.rows = 0; // how many are there
 		this.#fill(tensors);
-		this.weightIh = float32(tensors, "lstm.0.forward.weight_ih"); // (4H, D), the gates i, f, g, o one after the other
-		this.weightHh = float32(tensors, "lstm.0.forward.weight_hh"); // (4H, H)
-		this.bias = float32(tensors, "lstm.0.forward.bias"); // (4H,)
-		this.dense = float32(tensors, "dense.weight"); // (outputs, features)
-		this.denseBias = float32(tensors, "dense.bias"); // (outputs,)
-		this.parts = description.pooling.split("+"); // "last", or "mean", "max" or both
+		const { units: H, embeddingDim: D, outputs, pooling } = description;
+		this.parts = pooling.split("+"); // "last", or "mean", "max" or both
+		this.weightIh = float32(tensors, "lstm.0.forward.weight_ih", 4 * H * D); // (4H, D), the gates i, f, g, o one after the other
+		this.weightHh = float32(tensors, "lstm.0.forward.weight_hh", 4 * H * H); // (4H, H)
+		this.bias = float32(tensors, "lstm.0.forward.bias", 4 * H); // (4H,)
+		this.dense = float32(tensors, "dense.weight", outputs * this.parts.length * H); // (outputs, features)
+		this.denseBias = float32(tensors, "dense.bias", outputs); // (outputs,)
 	}
 
 	/** The embeddings of the words whose rows the first file does not have, from a second one. */
@@ -91,8 +90,10 @@ class Model {
 	}
 
 	#fill(tensors) {
-		const [found, D] = [float32(tensors, "embedding.weight"), this.info.embeddingDim];
-		const ids = tensors.get("embedding.weight.ids")?.values ?? Array.from({ length: found.length / D }, (_, id) => id);
+		const { embeddingDim: D, vocabSize } = this.info;
+		const ids = tensors.get("embedding.weight.ids")?.values ?? Array.from({ length: vocabSize }, (_, id) => id);
+		if (ids.some((id) => id >= vocabSize)) throw damaged("embedding.weight.ids");
+		const found = float32(tensors, "embedding.weight", ids.length * D);
 		ids.forEach((id, n) => this.embedding.set(row(found, n, D), id * D));
 		this.rows += ids.length;
 	}
@@ -169,7 +170,6 @@ class Model {
 	/** The run of n pads from the state of zeros, without a text: {T, i, f, g, o, c, h}. */
 	pads(n) {
 		const { states, count } = this.#padRun(n, []);
-		if (count >= n) return { T: n, units: this.units, ...Object.fromEntries(GATES.map((name) => [name, states[name].slice(0, n * this.units)])) };
 		const found = empty(n, this.units);
 		for (const name of GATES) {
 			for (let t = 0; t < n; t += 1) found[name].set(row(states[name], Math.min(t, count - 1), this.units), t * this.units);
@@ -288,11 +288,10 @@ class Model {
 	preactivations(run, k, t) {
 		const [H, x] = [this.units, this.embeddingOf(run.ids[t])];
 		const h = t ? row(run.h, t - 1, H) : run.start.h;
-		const parts = ["i", "f", "g", "o"].map((gate, n) => {
+		return Object.fromEntries(["i", "f", "g", "o"].map((gate, n) => {
 			const at = n * H + k;
 			return [gate, { x: dot(this.weightIh, at * x.length, x), h: dot(this.weightHh, at * H, h), bias: this.bias[at] }];
-		});
-		return Object.fromEntries(parts);
+		}));
 	}
 
 	/** Scores (T,) of a run by a method of METHODS. With `baseValue`, a number of the array, they add up to the score. */

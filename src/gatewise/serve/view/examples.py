@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.errors import InputError
 from gatewise.explain.score import decision_text
 from gatewise.explain.serialize import Json
 from gatewise.model.model import Model
@@ -25,6 +26,7 @@ _HINTS = {  # what to look for in the sentences of a group
     "Late turn": "does the forget gate close at “yet” and “and then”?",
     "Sad story": "a sad story is not a bad film. Which words does the model confuse?",
 }
+_LONGEST = 2_000  # characters or steps: those that training keeps are not longer
 _OTHER = {"Order": "The reviews were wonderful, but the film is awful."}  # the second text of a group, to compare
 _SENTENCES = [  # group, whether it is positive, text
     ("Turn", True, "The trailer looked terrible. The film is excellent, and I loved every minute."),
@@ -102,10 +104,16 @@ def examples_of(model: Model) -> list[Json]:
 
 
 def _predicted(model: Model, inputs: list[Any]) -> list[str | None]:
-    """The prediction for each input in words, None where a label is not one class or several labels."""
+    """The prediction for each input in words, None where a label is not one class or several labels, and where the
+    metadata of a stranger's model has inputs that it cannot read or that take long.
+    """
     target = model.target
-    if target.task == "regression" or target.per_step:
-        return [None] * len(inputs)
-    logits = model.logits(inputs)
+    nothing: list[str | None] = [None] * len(inputs)
+    if target.task == "regression" or target.per_step or max(map(len, inputs)) > _LONGEST:
+        return nothing
+    try:
+        logits = model.logits(inputs)
+    except InputError:
+        return nothing
     rows = zip(target.predicted(logits), target.probabilities(logits), strict=True)
     return [decision_text(target, one, p) for one, p in rows]

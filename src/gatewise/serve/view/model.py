@@ -57,10 +57,10 @@ class ViewCache:
 
     def offered(self, model: Model) -> list[Json]:
         """`examples_of` the model, computed once."""
-        with self._lock:
-            if self._offered is None or self._offered[0] is not model:
-                self._offered = (model, examples_of(model))
-            return self._offered[1]
+        found = self._offered
+        if found is None or found[0] is not model:
+            self._offered = found = (model, examples_of(model))  # without the lock, for which other requests would wait
+        return found[1]
 
     def fingerprint(self, model: Model) -> str:
         """The fingerprint of the model, computed once."""

@@ -141,7 +141,7 @@ function mount(element, lesson) {
 				...gripAt(x, top, [28, 18], [x - 22, 8, 44, 200]),
 			);
 			setGrip(h[unit()]);
-			return `w · h of the ${H} units at the last word, the largest first: blue adds to P(${label}), orange takes from it. ${H} weights and a bias: ${counts[2]} parameters.`;
+			return `w · h of the ${H} units at the last word, the largest first: blue raises P(${label}), orange lowers it. ${H} weights and a bias: ${counts[2]} parameters.`;
 		},
 		sigma(run) {
 			const width = detail.fit(HEIGHT);

@@ -63,11 +63,11 @@ function mount(element, lesson) {
 		prose: [
 			["A gate is a ", term("sigmoid", "sigmoid"), " of the word and of h: σ(z) = 1 / (1 + e⁻ᶻ), a number from 0 to 1 for each unit."],
 			["Hold the ", which, " of all 100 units at ", number.element, " and the ", term("c", "memory"), " changes at every word."],
-			["With f = 0 only the last word counts, with f = 1 nothing is forgotten. New memory g is a ", term("sigmoid", "tanh"),
+			["With f = 0 nothing of c is kept, with f = 1 nothing is forgotten. New memory g is a ", term("sigmoid", "tanh"),
 				", −1 to 1: it can lower c."],
 		],
 		question: asked,
-		why: ["A step from 0 to 1 has no gradient. The sigmoid has one everywhere, so Adam can learn when to forget."],
+		why: ["The gradient of a step from 0 to 1 is 0. The sigmoid has one everywhere, so Adam can learn when to forget."],
 		figure: el("div", {}, gates.element, does, el("div", {}, curve.node),
 			el("div", { class: "over" }, cells, sentence.node)),
 		code: { keras: 'LSTM(100, recurrent_activation="sigmoid")', gatewise: '--set gate=sigmoid  # or gate=binary' },
@@ -100,7 +100,7 @@ function mount(element, lesson) {
 			...bars.map(([share, n]) => rect(right, bottom - (n + 1) * high + 1, Math.max(1, bar(share)), high - 1.5, "bin")),
 			text(right + bar(most) + 6, bottom - (level + 0.5) * high + 5, `${Math.round(100 * most)}%`, "t14", "start"),
 			text(panel.left + panel.width / 2, bottom + 20, `${narrow ? "" : `the ${H} units `}at “${lesson.names()[t]}”`, "t14 muted"),
-			text(right, bottom + 20, narrow ? "at all words" : "how often each value occurs, at all words", "t14 muted", "start"),
+			text(right, bottom + 20, narrow ? "at all words" : "share of each value (root scale), all words", "t14 muted", "start"),
 		);
 		const y = yOf(value);
 		grip.replaceChildren(

@@ -80,7 +80,7 @@ function mount(element, lesson) {
 	page(element, lesson, "learning", {
 		prose: [
 			["The ", term("loss", "loss"), " is the cross-entropy, −log P of the right answer. Backpropagation through time gives its gradient, Adam takes a step, batch by batch."],
-			["8 units with 489 weights learn here which symbol came first, A or B, after ", distance.element, " others."],
+			["8 units with 489 parameters learn here which symbol came first, A or B, after ", distance.element, " others."],
 			[`This model: batch 64, 5 `, term("epochs", "epochs"), `. Epoch ${own.bestEpoch} has the lowest validation loss: ${figure}. The tutorial kept its last: 0.81556.`],
 		],
 		question: question({

@@ -51,7 +51,7 @@ function mount(element, lesson) {
 	const setGrip = slider(grip, { ...gate("i", "Input gate, at the arrow"), vertical: true, pixels });
 
 	const asked = question({
-		ask: () => `f keeps about three quarters per word. How much of what “${lesson.names()[measured().t]}” changed in c is there ${LATER} words later?`,
+		ask: () => `f keeps about three quarters per word. How much of what “${lesson.names()[measured().t]}” changed in c is left ${LATER} words later, or at the end?`,
 		options: ["Nothing", "An eighth", "All of it"],
 		answer() {
 			const { t, unit: k } = measured();
@@ -63,7 +63,7 @@ function mount(element, lesson) {
 			const share = change(last) / change(t);
 			return {
 				right: share < 0.06 ? 0 : share < 0.5 ? 1 : 2,
-				text: `f alone leaves ${fmt(kept)} of it. Yet c has ${fmt(share)} of the change: the other units add it again, through h.`,
+				text: `f alone leaves ${fmt(kept)} of it. c has ${fmt(share)} of the change: what units add depends on it too, through h.`,
 			};
 		},
 	});

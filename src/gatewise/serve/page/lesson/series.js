@@ -58,7 +58,7 @@ function mount(element, lesson) {
 	const heading = el("b", { class: "p" });
 	const progress = el("span", { class: "muted" });
 
-	const further = el("p", { class: "further" }, "Then: ", el("a", { href: "index.html" }, "the lab"), " for any model; ", el("code", {}, "docs/tutorial.md"), " trains this one; ", el("code", {}, "pip install gatewise"));
+	const further = el("p", { class: "further" }, "Then: ", el("a", { href: "index.html" }, "the lab"), " for any model; ", el("code", {}, "docs/tutorial.md"), "; ", el("code", {}, "pip install gatewise"));
 
 	page(element, lesson, "series", {
 		prose: [
