@@ -141,7 +141,7 @@ def _read_series(raw: bytes, folder: Path, name: str) -> Rows:
 def _compare_series(raw: bytes, rows: Rows, folder: Path) -> str | None:
     """The form of the result, and of its labels."""
     for series in rows.inputs:
-        if series.dtype != np.float32 or series.ndim != 2 or series.shape[1] != rows.inputs[0].shape[1]:
+        if series.dtype.kind != "f" or series.ndim != 2 or series.shape[1] != rows.inputs[0].shape[1]:
             return f"a series of {series.shape} {series.dtype}"
         if not series.size or np.isinf(series).any():
             return f"a series that is empty or not finite: {series!r}"
