@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gatewise.cell import applied_gates, sigmoid
-from gatewise.errors import InputError, KernelUnavailable
-from gatewise.kernels import Kernel, LSTMCall, native
+from gatewise.errors import InputError
+from gatewise.kernels import Kernel, LSTMCall
 from gatewise.kernels.native import Native, isas
 from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.reference import Reference
@@ -86,13 +85,3 @@ def test_what_does_not_fit_is_one_clear_line(kernel: Kernel) -> None:
     saved = saved_of(kernel.forward(LSTMCall(**arguments)))
     with pytest.raises(InputError, match="a run with held gates has no backward pass"):
         kernel.backward(saved, None, saved.h0, saved.c0)
-
-
-def test_an_older_extension_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    extension, _ = native.imported()
-    if extension is None:
-        pytest.skip("the extension is not installed")
-    older = SimpleNamespace(isas=extension.isas, pack=extension.pack, forward=lambda *given: None)
-    monkeypatch.setattr(native, "imported", lambda: (older, ""))
-    with pytest.raises(KernelUnavailable, match="older than gatewise and has no held gates"):
-        Native().forward(LSTMCall(**given(5)))

@@ -39,10 +39,9 @@ from gatewise.types import Array, Gate, Precision
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
 ISAS_BF16 = ("amx", "avx512")  # with bfloat16 products, best first
-_VERSION = 2  # of the functions of the extension, as in src/native/bind.cpp: one more where one of them changes
+_VERSION = 3  # of the functions of the extension, as in src/native/bind.cpp: one more where one of them changes
 _CACHE_LIMIT = 1 << 30  # bytes, as in src/native/arena.cpp
 _MOST_STEPS = 2**31 - 1  # row numbers have 32 bits
-_OLDER = "the C++ extension is older than gatewise and has no {}: install gatewise again"
 NO_BF16 = "this processor has no AVX512_BF16 instructions"
 
 
@@ -94,8 +93,6 @@ class Native:
         steps, extension, name = check_run(self, call), _extension(), self._isa or isa()
         if steps > _MOST_STEPS:
             raise InputError(f"lengths: {steps} steps in one batch; the native kernel takes at most {_MOST_STEPS}")
-        if call.held is not None and "held" not in (extension.forward.__doc__ or ""):
-            raise KernelUnavailable(_OLDER.format("held gates"))
         h, h_T, c_T, c, gates = extension.forward(
             name,
             self._threads or threads(),
@@ -118,10 +115,7 @@ class Native:
 
     def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
         """As `Kernel.stepper`: it copies the weights, and each step is bit-equal to `project` and `forward`."""
-        extension = _extension()
-        if not hasattr(extension, "Stepper"):
-            raise KernelUnavailable(_OLDER.format("streams"))
-        step: Stepper = extension.Stepper(self._isa or isa(), weight_ih, weight_hh, bias, gate == "binary")
+        step: Stepper = _extension().Stepper(self._isa or isa(), weight_ih, weight_hh, bias, gate == "binary")
         return step
 
     def dense(self, weight: Array, bias: Array) -> Callable[[Array], Array]:
