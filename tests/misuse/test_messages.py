@@ -172,7 +172,9 @@ def test_a_pure_install_under_warnings_as_errors(tmp_path: Path) -> None:
     ignore = shutil.ignore_patterns("_native*", "page", "__pycache__")
     shutil.copytree(package, tmp_path / "gatewise", ignore=ignore)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "error", "GATEWISE_OFFLINE": "1"}
-    command = [sys.executable, "-m", "gatewise", "predict", "a good film"]
+    here = "import sys; sys.meta_path = [found for found in sys.meta_path if isinstance(found, type)]"  # no editable install
+    code = f"{here}; sys.argv = ['gatewise', 'predict', 'a good film']; from gatewise.cli import main; main()"
+    command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "gatewise: warning: the native kernel cannot run here" in done.stderr

@@ -81,6 +81,8 @@ def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
         pytest.skip("no Firefox here: apt-get install firefox-esr")
     found = Firefox(tmp_path_factory.mktemp("profile"))
     yield found
+    found.answers.close()
+    found.socket.close()
     found.process.terminate()
     found.process.wait(timeout=30)
 
