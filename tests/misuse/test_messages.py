@@ -172,7 +172,8 @@ def test_a_pure_install_under_warnings_as_errors(tmp_path: Path) -> None:
     ignore = shutil.ignore_patterns("_native*", "page", "__pycache__")
     shutil.copytree(package, tmp_path / "gatewise", ignore=ignore)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "error", "GATEWISE_OFFLINE": "1"}
-    here = "import sys; sys.meta_path = [found for found in sys.meta_path if isinstance(found, type)]"  # no editable install
+    # Without the finder of an editable install, which has the extension.
+    here = "import sys; sys.meta_path = [found for found in sys.meta_path if isinstance(found, type)]"
     code = f"{here}; sys.argv = ['gatewise', 'predict', 'a good film']; from gatewise.cli import main; main()"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
