@@ -192,7 +192,7 @@ def test_keras_files_of_strangers_run_no_code(keras: ModuleType, tmp_path: Path)
     k = keras.layers
     lambdas = keras.Sequential([keras.Input((None, 2)), k.LSTM(3), k.Lambda(lambda x: x), k.Dense(1)])
     lambdas.save(tmp_path / "lambda.keras")
-    with pytest.raises(ModelFileError, match=r"lambda\..*does not open it"):
+    with pytest.raises(ModelFileError, match=r"lambda.*does not open it"):
         gw.from_keras(tmp_path / "lambda.keras")
 
 
