@@ -8,7 +8,7 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.text import SpaceEncoding, encoding_from
 from gatewise.text.spaces import shapes_of
 
-TEXTS = ["The cat saw Anna in the house .", "the cat saw 1999 dogs .", "Zounded Pleaded 2001 dogs barked"]
+TEXTS = ["The cat saw Anna in the garden .", "the cat saw 1999 dogs .", "Zounded Pleaded 2001 dogs barked"]
 
 
 def test_each_word_is_one_step() -> None:

@@ -17,7 +17,7 @@ from gatewise.errors import InputError, counted, quote
 INDEX = {"", "id", "index", "unnamed: 0", "__index_level_0__"}  # as pandas and others write row numbers
 LABELS = {"label", "labels", "class", "classes", "target"}
 _MANY = 20  # distinct names that look like numbers or dates
-# With thousands in groups, a sign before and a unit behind; 1.2.3 is a code.
+# With thousands in groups, a sign before and a unit after; 1.2.3 is a code.
 _NUMBER = re.compile(
     r"[^\w\s]{0,2}\s?[+-]?([0-9]{1,3}([., '\u00a0\u202f][0-9]{3})+([.,][0-9]+)?|[0-9]+([.,][0-9]+)?)"
     r"\s?(%|[^\w\s]|[a-z]{1,3})?",
@@ -154,7 +154,7 @@ def leaks(inputs: Sequence[Any], target: NDArray[Any], names: Sequence[str] = ()
 
 
 def _of_columns(inputs: Sequence[Any], names: Sequence[str], holds: Callable[[Any], Any]) -> list[str]:
-    """The columns of series for which `holds` says something. Where many do, or several side by side order the classes,
+    """The columns of series for which `holds` says something. Where many do, or several neighbours order the classes,
     the data are like that.
     """
     lengths, channels, found = list(map(len, inputs)), inputs[0].shape[1], []
@@ -171,7 +171,7 @@ def _of_columns(inputs: Sequence[Any], names: Sequence[str], holds: Callable[[An
     lines = []
     for step, channel, what in found:
         if what == _ORDERS and ordering & {(step - 1, channel), (step + 1, channel)}:
-            continue  # as steps beside it do: the classes differ there
+            continue  # as neighbouring steps do: the classes differ there
         place = f"step {step}" if step < steps else "the last step"
         if names and step < steps and channels == 1:
             place = f"the column {quote(names[step])}"
