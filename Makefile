@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NATIVE := CMakeLists.txt $(wildcard src/native/*)
 MODEL := models/tutorial
 
-.PHONY: demo demo-page test bench lint format bundled tutorial-model screenshot sanitize trust fuzz clean
+.PHONY: demo demo-page docs test bench lint format bundled tutorial-model screenshot sanitize trust fuzz clean
 
 # The tutorial: train, evaluate, predict and explain, with the commands that a user types.
 demo: .venv/demo.stamp
@@ -25,6 +25,11 @@ demo: .venv/demo.stamp
 # The page with the bundled model and the texts of tools/demo_texts.txt, as static files in demo-page/ (docs/page.md).
 demo-page: .venv/demo.stamp
 	$(BIN)/gatewise export-page -i tools/demo_texts.txt -o demo-page --overwrite
+
+# The site in build/site: the pages of docs/, the reference, and the notebooks with their outputs (mkdocs.yml).
+docs: .venv/dev.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "Serve it: $(BIN)/python -m http.server -d build/site"
 
 # All tests: static checks, the package, and its wheel in an empty environment. WORKERS processes run the test files.
 WORKERS ?= 2
