@@ -27,16 +27,6 @@ _MARKED = re.compile(
     r"^([ ]*)(<!-- (benchmarks|accuracy): ([a-z0-9-]+) -->)\n.*?(<!-- end -->)", re.DOTALL | re.MULTILINE
 )
 _NO_RESULTS = "Not measured yet: run `make bench`."
-_README = (
-    "step_vs_torch_padded",
-    "step_vs_keras",
-    "step_masked_vs_torch_packed",
-    "step_bucketed_vs_torch",
-    "recurrence_h128_vs_torch",
-    "inference_vs_onnxruntime",
-    "inference_vs_openvino",
-    "latency_vs_onnxruntime",
-)
 
 Full = Mapping[str, Any]
 Summary = Mapping[str, float | None]
@@ -75,16 +65,6 @@ def _variant(variant: str | None) -> Callable[[Full, Summary], str]:
         return _target_table(chosen, summary)
 
     return table
-
-
-def _readme_table(full: Full, summary: Summary) -> str:
-    lines = ["| benchmark | ratio |", "|---|---:|"]
-    for target in TARGETS:
-        if target.name in _README:
-            lines.append(f"| {target.description} | {format_value(target, summary.get(target.name))} |")
-    machine = full["machine"]
-    where = f"Two threads unless stated otherwise; {machine['processor']}, {machine['cores']} cores; {full['date']}."
-    return "\n".join([*lines, "", f"{where} Command: `{full['command']}`."])
 
 
 def _times(full: Full, summary: Summary) -> str:
@@ -173,7 +153,6 @@ def _sentence(full: Full, summary: Summary) -> str:
 
 _TABLES: dict[str, Callable[[Full, Summary], str]] = {
     "sentence": _sentence,
-    "readme": _readme_table,
     "targets": _variant(None),
     "avx2": _variant("avx2"),
     "portable": _variant("portable"),

@@ -8,8 +8,6 @@ from typing import Any
 
 from benchmarks.accuracy.rows import ROWS
 
-SUMMARY = ("tfidf", "nb-lr", "tutorial", "fast", "large-2-epochs", "best", "best-4-epochs")  # rows of README.md
-
 Results = Mapping[str, Any]
 
 
@@ -37,19 +35,6 @@ def _rows(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _summary(results: Results) -> str:
-    """For the README: the rows of `SUMMARY` that are measured."""
-    lines = ["| IMDB test half | accuracy, mean (each seed) | minutes, all steps | threads |", "|---|---|---:|---|"]
-    by_name = {row.name: row for row in ROWS}
-    for row in (by_name[name] for name in SUMMARY):
-        seeds = results.get("rows", {}).get(row.name, {})
-        if seeds:
-            found = [seeds[seed] for seed in sorted(seeds, key=int)]
-            accuracy = _four([one["accuracy"] for one in found])
-            lines.append(f"| {row.what} | {accuracy} | {_minutes(found)} |")
-    return "\n".join(lines)
-
-
 def _minutes(found: list[dict[str, Any]]) -> str:
     """Two cells: mean minutes, and threads; both of each seed where the seeds differ in threads."""
     minutes, threads = [one["seconds"] / 60 for one in found], [str(one.get("threads", 2)) for one in found]
@@ -72,6 +57,5 @@ def _environment(results: Results) -> str:
 
 TABLES: dict[str, Callable[[Results], str]] = {
     "rows": _rows,
-    "summary": _summary,
     "environment": _environment,
 }
