@@ -1,17 +1,36 @@
-"""Adam over the parameters of a network, the norm of a gradient, and the one-cycle learning rate."""
+"""Adam over the parameters of a network, the norm of a gradient, and the one-cycle learning rate.
+
+    g = scale gradient
+    m = β₁ m + (1 - β₁) g
+    v = β₂ v + (1 - β₂) g²
+    weight = weight - rate m / (√v + epsilon)        rate = lr √(1 - β₂ᵗ) / (1 - β₁ᵗ)
+
+epsilon is eps √(1 - β₂ᵗ) as in algorithm 1 of Kingma & Ba (2015) and in PyTorch, which add eps to the corrected √v; as in
+Keras it is eps ("epsilon hat" of its section 2).
+
+Float32 runs in the C++ extension (src/native/adam.cpp), on all permitted threads, where `kernels.get` chooses the native
+kernel. Otherwise, and for float64, NumPy runs the same operations in the same order. The extension rounds every
+operation, so the bits depend neither on the instruction set nor on the number of threads; its only difference from NumPy
+is that denormals count as 0. The extension refuses shapes and rows that would read or write outside of the arrays.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import adam
+from gatewise.kernels import extension_for, native
+from gatewise.kernels.threads import threads
 from gatewise.network.autograd import RowGradient
 from gatewise.network.trainable import Gradients
 from gatewise.types import Array
+
+_PIECE = 1 << 14  # elements that are squared at a time
+_CACHE_LINE = 64  # bytes
 
 
 class Adam:
@@ -21,8 +40,7 @@ class Adam:
     moments of a row outlast its gradient. Here a row makes up for the steps that it missed when it is read next
     (`catch_up`), with the same bits.
 
-    lr_scale: factor on the learning rate by name, 1 where absent. keras: epsilon where Keras adds it, to √v before the
-    bias is corrected ("epsilon hat" of the paper), else after it.
+    lr_scale: factor on the learning rate by name, 1 where absent. keras: epsilon as in Keras, else as in PyTorch.
     """
 
     def __init__(
@@ -37,31 +55,37 @@ class Adam:
         lr_scale: Mapping[str, float] | None = None,
     ) -> None:
         self.parameters, self.tables = dict(parameters), tables
-        self._dtype = np.result_type(*self.parameters.values())
+        self._of = np.result_type(*self.parameters.values()).type
         self.beta_1, self.beta_2, self.epsilon, self.keras = beta_1, beta_2, epsilon, keras
         self.lr_scale = dict(lr_scale or {})
         self.steps = 0
-        moments = {name: adam.moments(value) for name, value in self.parameters.items()}
-        self.m, self.v = ({name: both[n] for name, both in moments.items()} for n in (0, 1))
+        self.m, self.v = ({name: _moment(value) for name, value in self.parameters.items()} for _ in range(2))
         self._last = {name: np.zeros(len(self.parameters[name]), dtype=np.int64) for name in tables}
         self._epsilons: Array  # of each step, and the rates of each table, as `catch_up` reads them
         self._rates: dict[str, Array]
         self._forget_steps()
 
     def catch_up(self, name: str, rows: NDArray[np.int64] | None = None) -> None:
-        """Bring rows of a table, by default all, to the present step. Call it before the rows are read."""
-        adam.catch_up(
-            self.parameters[name],
-            rows,
-            self.m[name],
-            self.v[name],
-            self._last[name],
-            self.steps,
-            self._rates[name][: self.steps + 1],
-            self._epsilons[: self.steps + 1],
-            self.beta_1,
-            self.beta_2,
-        )
+        """Bring distinct rows of a table, by default all, to the present step. Call it before the rows are read."""
+        weight, m, v, last = self.parameters[name], self.m[name], self.v[name], self._last[name]
+        first = last if rows is None else last[rows]
+        least = int(first.min(initial=self.steps))
+        if least == self.steps:
+            return
+        if rows is not None:
+            behind = first < self.steps
+            rows, first = rows[behind], first[behind]
+        rates, epsilons = self._rates[name][: self.steps + 1], self._epsilons[: self.steps + 1]
+        extension = extension_for(weight)
+        if extension is not None:
+            given = weight, rows, m, v, first, self.steps, rates, epsilons
+            extension.adam_catch_up(native.isa(), threads(), *given, *map(float, self._betas()))
+        else:
+            every = np.arange(len(weight)) if rows is None else rows
+            for step in range(least + 1, self.steps + 1):
+                at = every[first < step]
+                self._step(name, np.zeros_like(weight[at]), at, rates[step], epsilons[step], 1.0)
+        last[... if rows is None else rows] = self.steps
 
     def catch_up_all(self) -> None:
         """Bring all tables to the present step, before their parameters are read as a whole."""
@@ -77,35 +101,19 @@ class Adam:
             if (self._last[name][rows] < self.steps).any():
                 self.catch_up(name, rows)
         self.steps += 1
-        rate, epsilon = adam.corrected(learning_rate, self.epsilon, self.beta_1, self.beta_2, self.steps, self.keras)
+        root = math.sqrt(1 - self.beta_2**self.steps)
+        rate = learning_rate * root / (1 - self.beta_1**self.steps)
         if self.steps == len(self._epsilons):
             self._epsilons = np.concatenate([self._epsilons, np.zeros_like(self._epsilons)])
             self._rates = {name: np.concatenate([rates, np.zeros_like(rates)]) for name, rates in self._rates.items()}
-        self._epsilons[self.steps] = epsilon
-        of = self._dtype.type
+        self._epsilons[self.steps] = self.epsilon if self.keras else self.epsilon * root
         for name, gradient in gradients.items():
             rows, values = gradient if isinstance(gradient, RowGradient) else (None, gradient)
-            scaled = of(rate) * of(self.lr_scale.get(name, 1.0))
-            adam.step(
-                self.parameters[name],
-                np.ascontiguousarray(values),
-                self.m[name],
-                self.v[name],
-                rows,
-                rate=float(scaled),
-                epsilon=float(self._epsilons[self.steps]),
-                beta_1=self.beta_1,
-                beta_2=self.beta_2,
-                scale=scale,
-            )
+            scaled = self._of(rate) * self._of(self.lr_scale.get(name, 1.0))
+            self._step(name, np.ascontiguousarray(values), rows, scaled, self._epsilons[self.steps], scale)
             if rows is not None:
                 self._last[name][rows] = self.steps
                 self._rates[name][self.steps] = scaled
-
-    def _forget_steps(self) -> None:
-        """Start anew with what `catch_up` reads: nothing of the steps up to the present one."""
-        self._epsilons = np.zeros(self.steps + 1, dtype=self._dtype)
-        self._rates = {name: np.zeros(self.steps + 1, dtype=self._dtype) for name in self.tables}
 
     def state(self) -> dict[str, Array]:
         """Step and moments, of tables at the present step, as `adam/step`, `adam/m/NAME` and `adam/v/NAME`."""
@@ -123,10 +131,60 @@ class Adam:
         for last in self._last.values():
             last[:] = self.steps
 
+    def _forget_steps(self) -> None:
+        """Start anew with what `catch_up` reads: nothing of the steps up to the present one."""
+        self._epsilons = np.zeros(self.steps + 1, dtype=self._of)
+        self._rates = {name: np.zeros(self.steps + 1, dtype=self._of) for name in self.tables}
+
+    def _betas(self) -> tuple[Any, ...]:
+        """β₁, 1 - β₁, which is rounded once, β₂ and 1 - β₂, in the dtype of the parameters."""
+        return tuple(map(self._of, (self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2)))
+
+    def _step(self, name: str, grad: Array, rows: Array | None, rate: Any, epsilon: Any, scale: float) -> None:
+        """A step of one parameter, or of these distinct rows (R,) of a table (V, D), with grad (R, D)."""
+        weight, m, v = self.parameters[name], self.m[name], self.v[name]
+        betas, scale = self._betas(), self._of(scale)
+        extension = extension_for(weight)
+        if extension is not None:
+            numbers = map(float, (*betas, rate, epsilon, scale))
+            extension.adam_step(native.isa(), threads(), weight, rows, grad, m, v, *numbers)
+            return
+        at, (beta_1, rest_1, beta_2, rest_2) = ... if rows is None else rows, betas
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            g = scale * grad
+            m[at] = beta_1 * m[at] + rest_1 * g
+            v[at] = beta_2 * v[at] + rest_2 * (g * g)
+            weight[at] = weight[at] - rate * m[at] / (np.sqrt(v[at]) + epsilon)
+
+
+def _moment(weight: Array) -> Array:
+    """m or v before the first step: zeros of weight's shape and dtype, at its position in a cache line.
+
+    Then no vector of weight, m and v crosses a line in a step, which is slow in a table that is larger than the caches.
+    """
+    more = _CACHE_LINE // weight.itemsize
+    zeros = np.zeros(weight.size + more, weight.dtype)
+    first = (weight.ctypes.data - zeros.ctypes.data) % _CACHE_LINE // weight.itemsize
+    return zeros[first : first + weight.size].reshape(weight.shape)
+
 
 def gradient_norm(gradients: Gradients) -> float:
-    """Norm of all gradients as one vector."""
-    return math.sqrt(adam.squared_norm([g.values if isinstance(g, RowGradient) else g for g in gradients.values()]))
+    """Norm of all gradients as one vector, in float64. Infinite and NaN elements give an infinite or NaN norm.
+
+    It is summed in pieces of fixed size in a fixed order, so the bits do not depend on the number of threads.
+    """
+    total = 0.0
+    for gradient in gradients.values():
+        array = gradient.values if isinstance(gradient, RowGradient) else gradient
+        extension = extension_for(array)
+        if extension is not None:
+            total += extension.sum_of_squares(native.isa(), threads(), array)
+            continue
+        flat = array.reshape(-1)
+        with np.errstate(over="ignore"):
+            for at in range(0, len(flat), _PIECE):
+                total += float(np.square(flat[at : at + _PIECE], dtype=np.float64).sum())
+    return math.sqrt(total)
 
 
 def one_cycle(peak: float, step: int, steps: int, warmup: int) -> float:
