@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache
 from itertools import count
 from typing import Any
 
 import numpy as np
 
-from gatewise.kernels.interface import Kernel, LSTMCall, SavedActivations
+from gatewise.kernels.interface import Kernel, LSTMCall
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
 from tests.kernels.cases import Case, case, draw, rows_of, some, want
@@ -182,22 +182,25 @@ def check_wrong_arguments(kernel: Kernel) -> None:
         ("float16", {name: good[name].astype(np.float16) for name in ("pre", "weight_hh", "h0", "c0")}),
         ("gate", {"gate": "hard"}),
     ]
+    three, steps = len(one.lengths), int(one.lengths.sum())
+    base, alpha = np.zeros(three, np.int32), np.zeros(three, dtype)
+    for bad in (base[:-1], base.astype(np.int64), base + np.int32(rows)):
+        wrong.append(("base", {"interpolation": (bad, alpha)}))
+    for bad in (alpha[:-1], alpha.astype(other)):
+        wrong.append(("alpha", {"interpolation": (base, bad)}))
+    held, values = np.zeros(steps, np.int32), np.zeros((2, 28), dtype)
+    for bad in (held[:-1], held.astype(np.int64), held + np.int32(2)):
+        wrong.append(("held index", {"held": (bad, values)}))
+    for bad in (values[:, :-1], values.astype(other)):
+        wrong.append(("held", {"held": (held, bad)}))
     for name, changed in wrong:
         assert_refused(lambda c=changed: kernel.forward(LSTMCall(**{"gate": "sigmoid", **good, **c})), name)
     saved, given = saved_of(one.forward(kernel, dtype)), one.gradients(dtype)
     for name, array in given.items():
         for bad in (array[:-1], array.astype(other), np.asfortranarray(array)):
             assert_refused(lambda n=name, a=bad: kernel.backward(saved.copy(), **{**given, n: a}), name)
-
-
-def check_interface(kernel: Kernel) -> None:
-    """The attributes of the kernel interface; results and saved activations of its types."""
-    assert kernel.name
-    assert isinstance(kernel.consumes_saved, bool)
-    assert {"float32"} <= set(kernel.dtypes) <= set(TOLERANCE)
-    run = case(3, 7).forward(kernel, "float32")
-    saved = saved_of(run)
-    for field in fields(SavedActivations):
-        assert hasattr(saved, field.name)
-    assert saved.packed_gates.dtype == np.float32, "the saved gates have another dtype"
-    assert saved.packed_gates.flags.c_contiguous, "packed gates are not contiguous"
+    kernel.backward(saved, **given)
+    if kernel.consumes_saved:
+        assert_refused(lambda: kernel.backward(saved, **given), "read-only")
+    run = one.forward(kernel, dtype, held=(held, values))
+    assert_refused(lambda: kernel.backward(saved_of(run), **given), "held gates has no backward pass")

@@ -7,9 +7,8 @@ an array: 1e-5 in float32, 1e-12 in float64.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +16,9 @@ from gatewise.kernels.interface import Kernel, LSTMCall
 from gatewise.kernels.ragged import starts_of
 from gatewise.types import Array
 from tests.kernels import limits, masks, projections
-from tests.kernels.cases import Case, case, draw, grid, picked, rows_of, some, want, without_index
+from tests.kernels.cases import Case, grid, picked, rows_of, some, want, without_index
 from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, saved_of
-from tests.kernels.oracles import torch_module, unrolled
+from tests.kernels.oracles import unrolled
 
 Check = Callable[[Kernel], None]
 
@@ -64,58 +63,19 @@ def check_none_is_zeros(kernel: Kernel) -> None:
                 assert_same(none, full, BACKWARD, TOLERANCE[dtype] / 10, f"{one} {dtype} without {absent}")
 
 
-def check_differences(kernel: Kernel) -> None:
-    """Analytic gradients against central differences, in float64 where the kernel has it."""
-    if "float64" not in kernel.dtypes:
-        return  # then check_gradients compares with one that has
-    for one in (case(3, 1, False, "sigmoid", True), draw(5, 3, 3, True, "sigmoid", False, longest=4)):
-        weights, got = one.gradients("float64"), one.backward(kernel, "float64")
-
-        def loss(arrays: Mapping[str, Any], one: Case = one, weights: Mapping[str, Any] = weights) -> float:
-            run = kernel.forward(LSTMCall(**arrays, reverse=one.reverse, gate=one.gate))
-            results = {"dh": run.h, "dc": saved_of(run).c, "dh_T": run.h_T, "dc_T": run.c_T}
-            return float(sum((results[name] * weights[name]).sum() for name in results))
-
-        for name in ("pre", "weight_hh", "h0", "c0"):
-            arrays = one.arrays()
-            slope = np.zeros_like(arrays[name])
-            for at in np.ndindex(slope.shape):
-                here = arrays[name][at]
-                high, low = (_with(arrays, name, at, here + step) for step in (1e-5, -1e-5))
-                slope[at] = (loss(high) - loss(low)) / 2e-5
-            assert_close(getattr(got, f"d{name}"), slope, 1e-7, f"{one} d{name} against differences")
-
-
-def _with(arrays: Mapping[str, Any], name: str, at: tuple[int, ...], value: float) -> dict[str, Any]:
-    changed = arrays[name].copy()
-    changed[at] = value
-    return {**arrays, name: changed}
-
-
-def check_torch_module(kernel: Kernel) -> None:
-    """torch.nn.LSTM in float64, its biases split: outputs and all gradients, down to those of the input layer."""
-    cases = (case(3, 7, False, "sigmoid", True), case(17, 16, True, "sigmoid", False), case(3, 130, True))
-    for one in cases:
-        _against(kernel, one, torch_module(one), "dh dh_T dc_T")
-
-
 def check_unrolled(kernel: Kernel) -> None:
     """The cell in torch operations with both gates, binary ones straight-through; gradients of c of every step too."""
     for one in some():
-        _against(kernel, one, unrolled(one), "dh dc dh_T dc_T")
-
-
-def _against(kernel: Kernel, one: Case, oracle: Mapping[str, Array], used: str) -> None:
-    for dtype in kernel.dtypes:
-        run, what = one.forward(kernel, dtype), f"{one} {dtype} against torch"
-        results = {name: getattr(run, name) for name in FORWARD} | {"c": saved_of(run).c}
-        results = {name: array.copy() for name, array in results.items() if name in oracle}
-        got = kernel.backward(saved_of(run), **one.gradients(dtype, used))
-        dpre = got.dpre.astype(np.float64)
-        results |= {"dx": dpre @ one.weight_ih, "dweight_ih": dpre.T @ one.x, "dbias": dpre.sum(axis=0)}
-        results |= {name: getattr(got, name) for name in ("dweight_hh", "dh0", "dc0")}
-        for name, array in results.items():
-            assert_close(array, oracle[name], TOLERANCE[dtype], f"{what}: {name}")
+        oracle = unrolled(one)
+        for dtype in kernel.dtypes:
+            run, what = one.forward(kernel, dtype), f"{one} {dtype} against torch"
+            results = {name: getattr(run, name).copy() for name in FORWARD} | {"c": saved_of(run).c.copy()}
+            got = kernel.backward(saved_of(run), **one.gradients(dtype))
+            dpre = got.dpre.astype(np.float64)
+            results |= {"dx": dpre @ one.weight_ih, "dweight_ih": dpre.T @ one.x, "dbias": dpre.sum(axis=0)}
+            results |= {name: getattr(got, name) for name in ("dweight_hh", "dh0", "dc0")}
+            for name, array in results.items():
+                assert_close(array, oracle[name], TOLERANCE[dtype], f"{what}: {name}")
 
 
 def check_keep(kernel: Kernel) -> None:

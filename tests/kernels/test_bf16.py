@@ -16,7 +16,6 @@ from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.ragged import starts_of
 from gatewise.training import recipe
 from gatewise.types import Array
-from tests.kernels.batches import needs_native
 from tests.kernels.cases import Case, draw
 from tests.kernels.close import BACKWARD, FORWARD, saved_of
 
@@ -153,27 +152,34 @@ def with_builds(patch: pytest.MonkeyPatch, builds: list[str], forced: str | None
         patch.setenv("GATEWISE_ISA", forced)
 
 
-def test_refused_where_the_processor_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_builds(monkeypatch, [])
-    assert "no AVX512_BF16" in (kernels.unavailable_reason("bf16") or "")
-    for ask in (lambda: native.Native(precision="bf16"), lambda: kernels.for_precision("bf16")):
-        with pytest.raises(KernelUnavailable, match="no AVX512_BF16"):
-            ask()
+BOTH = ["amx_bf16", "avx512_bf16"]
+NO_AMX = "cannot run here on amx: it can on avx512"
 
 
-def test_the_best_that_is_here_unless_another_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_builds(monkeypatch, ["avx512_bf16"])
-    assert native._bf16(None) == native._bf16("avx512") == "avx512_bf16"
-    message = "cannot run here on amx: it can on avx512"
-    with pytest.raises(KernelUnavailable, match=message):
-        native.Native(precision="bf16", isa="amx")
-    with_builds(monkeypatch, ["avx512_bf16"], "amx")
-    with pytest.raises(KernelUnavailable, match=message):
-        native.Native(precision="bf16")
-    with_builds(monkeypatch, ["amx_bf16", "avx512_bf16"])
-    assert (native._bf16(None), native._bf16("avx512")) == ("amx_bf16", "avx512_bf16")
-    with_builds(monkeypatch, ["amx_bf16", "avx512_bf16"], "avx512")
-    assert native._bf16(None) == "avx512_bf16"
+@pytest.mark.parametrize(
+    ("builds", "forced", "isa", "found"),
+    [
+        ([], None, None, "no AVX512_BF16"),
+        (BOTH[1:], None, None, "avx512_bf16"),
+        (BOTH[1:], None, "avx512", "avx512_bf16"),
+        (BOTH[1:], None, "amx", NO_AMX),
+        (BOTH[1:], "amx", None, NO_AMX),
+        (BOTH, None, None, "amx_bf16"),
+        (BOTH, None, "avx512", "avx512_bf16"),
+        (BOTH, "avx512", None, "avx512_bf16"),
+        (BOTH, None, "avx2", "amx and avx512, not for 'avx2'"),
+        (BOTH, "portable", None, "amx and avx512, not for 'portable'"),
+    ],
+)
+def test_the_best_that_is_here_unless_another_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, builds: list[str], forced: str | None, isa: str | None, found: str
+) -> None:
+    with_builds(monkeypatch, builds, forced)
+    if found in BOTH:
+        assert native.Native(precision="bf16", isa=isa)._isa == found
+        return
+    with pytest.raises(KernelUnavailable, match=found):
+        native.Native(precision="bf16", isa=isa)
 
 
 @pytest.mark.parametrize(
@@ -193,15 +199,6 @@ def test_auto_is_the_faster_one(
 ) -> None:
     with_builds(monkeypatch, builds, forced, pays)
     assert kernels.fastest_precision() == recipe("finetune").kernel_precision == want
-
-
-@needs_native
-def test_refused_with_another_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(KernelUnavailable, match="amx and avx512, not for 'avx2'"):
-        native.Native(precision="bf16", isa="avx2")
-    monkeypatch.setenv("GATEWISE_ISA", "portable")
-    with pytest.raises(KernelUnavailable, match="amx and avx512, not for 'portable'"):
-        native.Native(precision="bf16")
 
 
 def test_a_precision_that_is_none_is_refused() -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from gatewise.cell import applied_gates, sigmoid
-from gatewise.errors import InputError
 from gatewise.kernels import Kernel, LSTMCall
 from gatewise.kernels.native import Native, isas
 from gatewise.kernels.ragged import starts_of
@@ -67,21 +66,3 @@ def test_a_row_without_values_holds_nothing(kernel: Kernel) -> None:
     plain = kernel.forward(LSTMCall(**{**arguments, "held": None}))
     for one, other in zip(found[:3], plain[:3], strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-@pytest.mark.parametrize("kernel", KERNELS[:2], ids=lambda kernel: kernel.name)
-def test_what_does_not_fit_is_one_clear_line(kernel: Kernel) -> None:
-    arguments = given(5)
-    rows, values = arguments["held"]
-    for held, line in (
-        ((rows[:-1], values), r"held index: expected \(\d+,\) int32"),
-        ((rows.astype(np.int64), values), "held index: expected"),
-        ((rows + np.int32(3), values), "held index: rows must be from 0 to 2, found 3"),
-        ((rows, values[:, :-1]), r"held: expected \(3, 20\)"),
-        ((rows, values.astype(np.float64)), "held is float64"),
-    ):
-        with pytest.raises(InputError, match=line):
-            kernel.forward(LSTMCall(**{**arguments, "held": held}))
-    saved = saved_of(kernel.forward(LSTMCall(**arguments)))
-    with pytest.raises(InputError, match="a run with held gates has no backward pass"):
-        kernel.backward(saved, None, saved.h0, saved.c0)

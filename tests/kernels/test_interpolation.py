@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.errors import InputError
 from gatewise.kernels import Kernel, LSTMCall
 from gatewise.kernels.native import Native, isas
 from gatewise.kernels.reference import Reference
@@ -81,18 +80,3 @@ def test_without_the_weights_gradient_the_others_are_the_same(kernel: Kernel) ->
     assert found.dweight_hh is None
     for name in ("dpre", "dh0", "dc0"):
         np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
-
-
-@pytest.mark.parametrize("kernel", KERNELS[:2], ids=lambda kernel: kernel.name)
-def test_what_does_not_fit_is_one_clear_line(kernel: Kernel) -> None:
-    arguments = given(5)
-    base, alpha = arguments["interpolation"]
-    for interpolation, line in (
-        ((base[:-1], alpha), r"base: expected \(8,\) int32"),
-        ((base.astype(np.int64), alpha), "base: expected"),
-        ((base + np.int32(len(arguments["pre"])), alpha), "base: rows must be from 0 to"),
-        ((base, alpha[:3]), r"alpha: expected \(8,\)"),
-        ((base, alpha.astype(np.float64)), "alpha is float64"),
-    ):
-        with pytest.raises(InputError, match=line):
-            kernel.forward(LSTMCall(**{**arguments, "interpolation": interpolation}))
