@@ -55,10 +55,6 @@ class Communicator:
         """The bytes of rank 0."""
         return raw
 
-    def gather(self, raw: bytes) -> list[bytes]:
-        """The bytes of all processes."""
-        return [raw]
-
     def meet(self, *numbers: float) -> Array:
         """The numbers of all processes: (size, len(numbers)). Raises PeerError with the error of another process."""
         return np.array([numbers], dtype=np.float64)
@@ -131,9 +127,6 @@ class GlooCommunicator(Communicator):
         if buffer.size:
             self._call("broadcast", _tensor(buffer), group_src=0)
         return buffer.tobytes()
-
-    def gather(self, raw: bytes) -> list[bytes]:
-        return [rows.tobytes() for rows in self._gather(np.frombuffer(raw, dtype=np.uint8))]
 
     def _gather(self, part: Array) -> list[Array]:
         return self._gather_rows(part, self.meet(len(part))[:, 0].astype(int))

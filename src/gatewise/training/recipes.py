@@ -10,7 +10,7 @@ changed fields `few-shot` below 2,000. `best` is the most accurate and the slowe
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -251,122 +251,27 @@ class Recipe:
         return found | {"noise": self.series.noise}
 
 
-_FINETUNE = Recipe(
-    name="finetune",
-    text=TextRecipe(vocab_size=40_000),
-    lstm=LSTMRecipe(
-        embedding_dim=128,
-        units=256,
-        bidirectional=True,
-        pooling="mean+max",
-        max_length=400,
-        truncation="middle",
-        dropout_embedding=0.2,
-        dropout_output=0.4,
-    ),
-    optimisation=OptimisationRecipe(
-        epochs=2,
-        min_steps=300,
-        batch_size=32,
-        learning_rate=0.0015,
-        schedule="one-cycle",
-        beta_2=0.99,
-        embedding_lr_scale=0.5,
-        grad_clip=1.0,
-        precision="auto",
-        direction_loss=0.5,
-    ),
-    validation=ValidationRecipe(fraction=0.1),
-    unlabelled=UnlabelledRecipe(student_epochs=1, lsa_components=200),
-    ngrams=NgramsRecipe(order=3),
-)
+def _built_in() -> dict[str, Recipe]:
+    """The recipes of recipes.toml by name. A section has the form of `read_config`; `recipe` names the one before it
+    that it changes.
+    """
+    found = dict[str, Recipe]()
+    sections = tomllib.loads(Path(__file__).with_name("recipes.toml").read_text(encoding="utf-8"))
+    for name, section in sections.items():
+        base = found.get(section.pop("recipe", ""), Recipe(name))
+        found[name] = replace(with_values(base, _by_path(section)), name=name)
+    return found
 
-_RECIPES = (
-    _FINETUNE,
-    # A student of an adversarially trained teacher is no better than the teacher: docs/log/accuracy.md.
-    # Adversarial training gains nothing from `direction_loss`: same page.
-    with_values(
-        replace(_FINETUNE, name="best"),
-        {"direction_loss": 0.0, "epochs": 3, "adversarial": 0.01, "student_epochs": 0},
-    ),
-    replace(
-        with_values(
-            _FINETUNE, {"direction_loss": 0.0, "dropout_word": 0.1, "epochs": 1, "min_steps": 0, "probe_l2": 500.0}
-        ),
-        name="few-shot",
-        unlabelled=UnlabelledRecipe(student_epochs=1, teacher="stacking", lsa_components=80),
-    ),
-    # Its states are computed once, so that it takes no longer than `fast`: docs/log/accuracy.md.
-    Recipe(
-        name="frozen",
-        lstm=LSTMRecipe(bidirectional=True, pooling="mean+max", max_length=400, truncation="middle"),
-        optimisation=OptimisationRecipe(epochs=0, precision="auto"),
-        validation=ValidationRecipe(fraction=0.1, folds=5),
-        ngrams=NgramsRecipe(order=3, scaling="auto"),
-    ),
-    Recipe(
-        name="tutorial",
-        text=TextRecipe(vocab_size=10_000, tokenization="keras"),
-        lstm=LSTMRecipe(embedding_dim=32, units=100, max_length=1000, padding="pre"),
-        validation=ValidationRecipe(split="row"),  # as the tutorial does; docs/tutorial.md says what that hides
-    ),
-    Recipe(
-        name="fast",
-        text=TextRecipe(tokenization="auto"),
-        lstm=LSTMRecipe(
-            bidirectional=True,
-            pooling="mean+max",
-            max_length=400,
-            truncation="middle",
-            dropout_word=0.2,
-            dropout_embedding=0.5,
-            dropout_output=0.5,
-        ),
-        optimisation=OptimisationRecipe(
-            epochs=4,
-            batch_size=32,
-            min_batch_tokens=2_000,
-            learning_rate=0.004,
-            schedule="one-cycle",
-            grad_clip=1.0,
-        ),
-        validation=ValidationRecipe(fraction=0.1),
-        ngrams=NgramsRecipe(order=3, scaling="auto"),
-    ),
-    Recipe(
-        name="series",
-        series=SeriesRecipe(windows=64, noise=0.5),
-        lstm=LSTMRecipe(units=32, bidirectional=True, pooling="mean+max", dropout_output=0.3),
-        optimisation=OptimisationRecipe(
-            epochs=20, min_steps=500, batch_size=16, learning_rate=0.012, schedule="one-cycle", grad_clip=1.0
-        ),
-        validation=ValidationRecipe(folds=5),
-        convolutions=ConvolutionsRecipe(features=9_996),
-    ),
-    # A label per step. Members that read a text as a whole have no part in it.
-    Recipe(
-        name="tagging",
-        text=TextRecipe(tokenization="spaces"),
-        lstm=LSTMRecipe(
-            bidirectional=True, pooling="none", dropout_word=0.1, dropout_embedding=0.5, dropout_output=0.5
-        ),
-        optimisation=OptimisationRecipe(
-            epochs=8, min_steps=400, batch_size=16, learning_rate=0.005, schedule="one-cycle", grad_clip=1.0
-        ),
-        validation=ValidationRecipe(fraction=0.1),
-    ),
-    # The LSTM of a forecaster: small and fast, because the windows of one series are few (docs/log/accuracy.md).
-    Recipe(
-        name="forecast",
-        lstm=LSTMRecipe(units=16),
-        optimisation=OptimisationRecipe(
-            epochs=5, min_steps=400, batch_size=16, learning_rate=0.01, schedule="one-cycle", grad_clip=1.0
-        ),
-        validation=ValidationRecipe(split="time"),  # windows overlap: the last ones validate
-    ),
-)
-RECIPES: dict[str, Recipe] = {one.name: one for one in _RECIPES}
-RECIPES["lstm"] = replace(RECIPES["fast"], name="lstm", text=TextRecipe(), ngrams=NgramsRecipe())
+
+def _by_path(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a TOML table and of its groups, by field or `group.field`."""
+    values = dict[str, Any]()
+    for key, value in content.items():
+        values |= {f"{key}.{field}": of for field, of in value.items()} if isinstance(value, dict) else {key: value}
+    return values
+
+
+RECIPES = _built_in()
 
 
 def recipe(name: str | Recipe, /, **changes: Any) -> Recipe:
@@ -408,12 +313,8 @@ def read_config(path: str | Path, options: Iterable[str] = ("recipe",)) -> tuple
         raise InputError(f"{file}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{file}: not valid TOML: {error}") from None
-    known, given, values = set(options), dict[str, Any](), dict[str, Any]()
-    for key, value in content.items():
-        if isinstance(value, dict):
-            values |= {f"{key}.{field}": of for field, of in value.items()}
-        else:
-            (given if key in known else values)[key] = value
+    given = {key: content.pop(key) for key in options if key in content and not isinstance(content[key], dict)}
+    values = _by_path(content)
     try:
         if "recipe" in given:
             recipe(given["recipe"])

@@ -249,15 +249,10 @@ def parse_checkpoint(
         raise TrainingError(
             f"{folder} holds another run: it differs in {', '.join(differs)}; resume with the same, or delete it"
         )
-    found = _object(metadata.get("progress", ""))
-    rows = found.pop("history", None)
-    if not isinstance(rows, list):
-        raise ModelFileError(f"{FILE}: progress: history must be a list")
-    progress = fields_from(Progress, found, f"{FILE}: progress")
+    progress = fields_from(Progress, _object(metadata.get("progress", "")), f"{FILE}: progress")
     for name in ("step", "steps", "loss_count", "correct"):
         if getattr(progress, name) < 0:
             raise ModelFileError(f"{FILE}: progress: {name} must not be negative")
-    progress.history = [fields_from(EpochLog, entry, f"{FILE}: history[{n}]") for n, entry in enumerate(rows)]
     expected = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
     shapes = {name: (value.shape, value.dtype.name) for name, value in (expected | optimizer.state()).items()}
     tensors = tensors_from_bytes(raw, shapes, FILE)
