@@ -17,8 +17,8 @@ from gatewise.training import unlabelled as module
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.members import Run
 from gatewise.training.pretrained import Pretrained
+from gatewise.training.recipes import match_pretrained
 from gatewise.training.run import RunFolder
-from gatewise.training.run_recipe import match_pretrained
 from gatewise.training.stack import FittedMember
 from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData, prepare

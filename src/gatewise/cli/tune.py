@@ -53,7 +53,7 @@ def tune(given: Any) -> None:
     gatewise tune reviews.csv --storage trials.jsonl        continues; also from a second terminal
     """
     from gatewise.training.pretrained import Pretrained
-    from gatewise.training.run_recipe import recipe_of_run
+    from gatewise.training.recipes import recipe_of_run
     from gatewise.training.tune import tune as run
 
     table = table_of(given)

@@ -13,9 +13,8 @@ if find_spec("scipy") is None or find_spec("threadpoolctl") is None:
 
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.processes import process_group
-from gatewise.training.recipes import RECIPES, Recipe, recipe
+from gatewise.training.recipes import RECIPES, Recipe, default_recipe, recipe
 from gatewise.training.run import Interrupted
-from gatewise.training.run_recipe import default_recipe
 
 if TYPE_CHECKING:
     from gatewise.training.pretrain import SIZES, PretrainRecipe, pretrain_recipe

@@ -5,13 +5,14 @@
     v = β₂ v + (1 - β₂) g²
     weight = weight - rate m / (√v + epsilon)        rate = lr √(1 - β₂ᵗ) / (1 - β₁ᵗ)
 
-epsilon is eps √(1 - β₂ᵗ) as in algorithm 1 of Kingma & Ba (2015) and in PyTorch, which add eps to the corrected √v; as in
-Keras it is eps ("epsilon hat" of its section 2).
+epsilon is eps √(1 - β₂ᵗ) as in algorithm 1 of Kingma & Ba (2015) and in PyTorch, which add eps to the corrected √v; as
+in Keras it is eps ("epsilon hat" of its section 2).
 
-Float32 runs in the C++ extension (src/native/adam.cpp), on all permitted threads, where `kernels.get` chooses the native
-kernel. Otherwise, and for float64, NumPy runs the same operations in the same order. The extension rounds every
-operation, so the bits depend neither on the instruction set nor on the number of threads; its only difference from NumPy
-is that denormals count as 0. The extension refuses shapes and rows that would read or write outside of the arrays.
+Float32 runs in the C++ extension (src/native/adam.cpp), on all permitted threads, where `kernels.get` chooses the
+native kernel. Otherwise, and for float64, NumPy runs the same operations in the same order. The extension rounds every
+operation, so the bits depend neither on the instruction set nor on the number of threads; its only difference from
+NumPy is that denormals count as 0. The extension refuses shapes and rows that would read or write outside of the
+arrays.
 """
 
 from __future__ import annotations

@@ -30,9 +30,8 @@ from gatewise.training.members import Run, fit_members
 from gatewise.training.members.ngrams import choose_tokenization
 from gatewise.training.processes import current
 from gatewise.training.progress import callback_of
-from gatewise.training.recipes import Recipe
+from gatewise.training.recipes import Recipe, match_pretrained, recipe_of_run
 from gatewise.training.run import Interrupted, RunFolder, checked_seed
-from gatewise.training.run_recipe import match_pretrained, recipe_of_run
 from gatewise.training.stack import FittedMember, Stack, Threshold, check_threshold, choose_thresholds, stack
 from gatewise.training.training_data import ClassWeight, TrainingData, prepare
 from gatewise.types import Array, Task

@@ -24,10 +24,9 @@ from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.data_checks import labelled_of
 from gatewise.training.fields import Count, Positive, field_named, field_of, named_values, values_of
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import Recipe
+from gatewise.training.recipes import Recipe, recipe_of_run
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible
-from gatewise.training.run_recipe import recipe_of_run
 from gatewise.training.train import train
 from gatewise.training.trial_file import TrialFile
 

@@ -22,9 +22,8 @@ from gatewise.training.dense_solver import Ridge
 from gatewise.training.fields import named_values
 from gatewise.training.loop import Loop
 from gatewise.training.objective import SupervisedObjective, network_of
-from gatewise.training.recipes import Recipe
+from gatewise.training.recipes import Recipe, check_settings
 from gatewise.training.recipes import recipe as named
-from gatewise.training.run_recipe import check_settings
 from gatewise.training.training_data import TargetScaling, TrainingData, plan_series
 from gatewise.types import Array
 
