@@ -87,27 +87,6 @@ def test_every_way_in_refuses_what_could_be_misread(inputs: Any, labels: Any, me
         assert "\n" not in str(caught.value)
 
 
-def test_labels_in_a_column() -> None:
-    """(n, 1) labels are labels; scikit-learn's estimators warn of them."""
-    column = np.array(NAMES)[:, None]
-    assert train(TEXTS, column).classes == ("bad", "good")
-    np.testing.assert_array_equal(train(TEXTS, column).predict_proba(TEXTS), train(TEXTS, NAMES).predict_proba(TEXTS))
-    with pytest.warns(UserWarning, match="column-vector y was passed"):
-        assert clone(SMALL).fit(TEXTS, column).classes_.tolist() == ["bad", "good"]
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [np.array(KINDS), np.array(KINDS, dtype=bool), np.array(KINDS) + 0.0, np.array(NAMES), pd.Categorical(NAMES)],
-    ids=["int", "bool", "float", "str", "categorical"],
-)
-def test_predictions_have_the_type_of_the_labels(labels: Any) -> None:
-    model = train(TEXTS, labels)
-    want = np.asarray(labels)
-    assert model.predict(TEXTS).dtype.kind == ("U" if want.dtype.kind in "OU" else want.dtype.kind)
-    assert set(model.predict(TEXTS).tolist()) <= set(model.classes_.tolist()) == set(want.tolist())
-
-
 def test_numpy_numbers_are_numbers(tmp_path: Path) -> None:
     """`units=np.int64(8)` failed when the model was saved."""
     model = train(TEXTS, NAMES, units=np.int64(8), epochs=np.int32(1), learning_rate=np.float32(0.01), seed=np.int64(3))

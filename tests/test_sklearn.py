@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
@@ -143,15 +143,6 @@ def test_one_column_of_a_frame_and_a_column_transformer() -> None:
         model.predict(frame)
     column = make_pipeline(ColumnTransformer([("text", "passthrough", ["text"])]), clone(short))
     np.testing.assert_array_equal(column.fit(frame, NAMES).predict_proba(frame), found)
-
-
-def test_a_model_that_is_not_fitted() -> None:
-    for estimator in (LSTMTextClassifier(), LSTMSeriesClassifier(), LSTMTextRegressor(), LSTMSeriesRegressor()):
-        methods = ("predict", "predict_proba", "decision_function") if is_classifier(estimator) else ("predict",)
-        for method in methods:
-            with pytest.raises(NotFittedError):
-                getattr(estimator, method)(["a text"])
-        assert "<div" in estimator._repr_html_()
 
 
 def test_groups_stay_together_and_cross_validation_takes_them() -> None:

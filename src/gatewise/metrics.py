@@ -103,11 +103,8 @@ class Evaluation(_Scores):
         the predicted classes of a model with thresholds; None for the most probable ones.
         """
         n, k = log_p.shape
-        accuracy, loss = accuracy_and_loss(log_p, truth)
-        if predicted is None:
-            predicted = log_p.argmax(axis=1)
-        else:
-            accuracy = float((predicted == truth).mean())
+        predicted = log_p.argmax(axis=1) if predicted is None else predicted
+        accuracy = float((predicted == truth).mean())
         confusion = np.bincount(truth * k + predicted, minlength=k * k).reshape(k, k)
         p = np.exp(log_p.astype(np.float64))
         calibration_error, bins = _reliability(p, truth)
@@ -121,7 +118,7 @@ class Evaluation(_Scores):
             n,
             accuracy,
             wilson_interval(accuracy, n),
-            loss,
+            float(-log_p[np.arange(n), truth].mean()),
             tuple(tuple(int(count) for count in row) for row in confusion),
             tuple(classes),
             data,
@@ -427,12 +424,6 @@ def with_interval(accuracy: float, n: int) -> str:
 def interval_text(accuracy: float, interval: tuple[float, float]) -> str:
     """An accuracy and its 95% interval as text."""
     return "{:.4f} (95% interval {:.4f} to {:.4f})".format(accuracy, *interval)
-
-
-def accuracy_and_loss(log_p: Array, truth: NDArray[np.int64]) -> tuple[float, float]:
-    """Accuracy (0..1) and mean cross-entropy (nats) of log p (n, K) against the true classes (n,)."""
-    accuracy = float((log_p.argmax(axis=1) == truth).mean())
-    return accuracy, float(-log_p[np.arange(len(truth)), truth].mean())
 
 
 def precision_recall_f1(

@@ -150,17 +150,18 @@ class Scorer:
         present = [one for one in inputs if one is not None]
         parts = []
         for at in range(0, len(present), _ROWS):
-            part = slice(at, at + _ROWS)
             try:
-                parts.append(model.logits(present[part]))
-            except InputError:
-                _raise_with_row(model, present[part], places[part])
+                parts.append(model.logits(present[at : at + _ROWS]))
+            except InputError as error:
+                if row := re.match("row ([0-9]+)(?=[:, ])", str(error)):  # of those given to the model
+                    raise InputError(f"row {places[at + int(row[1])]}{str(error)[row.end() :]}") from None
                 raise
         logits = np.concatenate(parts) if parts else np.zeros((0, model.target.outputs), np.float32)
         found = prediction_columns(model.target, logits, every=self.probabilities == "all", names=False)
         if self.explain:
             method = None if self.explain is True else self.explain
-            rows = [(list(e.steps), e.scores.tolist(), e.target) for e in (model.explain(t, method) for t in present)]
+            explained = (model.explain(model.example(one), method) for one in present)
+            rows = [(list(e.steps), e.scores.tolist(), e.target) for e in explained]
             tokens, attributions, target = ([row[k] for row in rows] for k in range(3))
             columns = Column(tokens, "str", True), Column(attributions, "float", True), Column(target, "str")
             found |= dict(zip(EXPLANATION, columns, strict=True))
@@ -184,15 +185,6 @@ def _series(row: int, cell: Any, nullable: bool) -> Array | None:
         return np.asarray(cell, dtype=np.float32)  # None is NaN
     except (TypeError, ValueError):
         raise InputError(f"row {row}: {quote(cell, 40)} is not a series of numbers") from None
-
-
-def _raise_with_row(model: Model, inputs: list[Any], places: list[int]) -> None:
-    """Raise the InputError of the first input that has one, with its row in the batch, from 0."""
-    for one, place in zip(inputs, places, strict=True):
-        try:
-            model.logits([one])
-        except InputError as error:
-            raise InputError(re.sub("^row 0(?=[:, ])", f"row {place}", str(error))) from None
 
 
 @lru_cache(maxsize=_MODELS)

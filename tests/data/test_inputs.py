@@ -89,6 +89,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a list among texts": (lambda: ["a", ["b"]], "row 1 is a list, not a text"),
     "a text among series": (lambda: [[1.0], "b"], "row 1 is a text ('b'), not a series of numbers"),
     "lists of texts": (lambda: [["1"], ["2"]], "row 0 is a list, not a text"),
+    "NaT": (lambda: ["a", pd.NaT], "row 1 is missing (NaT)"),
+    "a bytearray": (lambda: bytearray(b"text"), "not bytes"),
+    "a single value": (lambda: np.array("a text"), "not a single value"),
+    "a dict in a list": (lambda: [{"text": "a"}], "row 0 is a dict, not a text"),
+    "sparse numbers": (lambda: pd.DataFrame({"t": pd.arrays.SparseArray([0.0, 1])}), "row 0 is a number (0.0)"),
 }
 
 

@@ -87,6 +87,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a list missing": (lambda: [["a"], None, ["b", "a"]], "row 1 has no label (None)"),
     "a list and a text": (lambda: [["a"], "b", ["b", "a"]], "row 1 is a text ('b'), but other rows are lists"),
     "None in a list": (lambda: [["a"], ["b", None]], "row 1 has no label (None)"),
+    "durations": (lambda: pd.to_timedelta([1, 2], "D"), "row 0 is a Timedelta; labels are texts, numbers or"),
+    "complex numbers": (lambda: np.array([1j, 2]), "row 0 is a number (1j); labels are texts, numbers or"),
+    "objects": (lambda: [object()], "row 0 is an object; labels are texts, numbers or"),
+    "functions": (lambda: [len], "row 0 is a builtin_function_or_method; labels are texts, numbers or"),
+    "three axes": (lambda: np.zeros((4, 2, 2)), "row 0 is a list; labels are texts, numbers or"),
 }
 
 

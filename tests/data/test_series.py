@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import datasets
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from gatewise.data.inputs import describe_series, one_series, series_of
@@ -151,29 +154,21 @@ def test_what_is_no_series_is_refused_with_its_place(given: Any, message: str) -
         series_of(given)
 
 
-def test_real_data_frames() -> None:
-    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
-    nullable = pandas.DataFrame({"a": pandas.array([1, None, 3], dtype="Int64"), "b": [4.5, 5, 6]})
-    plain = polars.DataFrame({"a": [1, None, 3], "b": [4.5, 5, 6]})
-    for frame in (nullable, plain):
-        (found,) = series_of([frame])
-        np.testing.assert_array_equal(found, np.array([[1, 4.5], [np.nan, 5], [3, 6]], dtype=np.float32))
-        np.testing.assert_array_equal(one_series(frame, 2), found)
-    assert lists(series_of(polars.DataFrame({"0": [1, 2], "1": [3, 4]}))) == [[[1], [3]], [[2], [4]]]
-    with pytest.raises(InputError, match="column 'b' of the data frame holds"):
-        series_of([pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]})])
-    with pytest.raises(InputError, match="column 'a' of the data frame holds True and False"):
-        series_of([pandas.DataFrame({"a": [True, False]})])
-
-
-def test_arrow_tables_and_datasets_are_frames_too() -> None:
-    pyarrow, datasets = pytest.importorskip("pyarrow"), pytest.importorskip("datasets")
+def test_a_series_in_a_frame_of_each_library() -> None:
     columns = {"a": [1, None, 3], "b": [4.5, 5, 6]}
-    expected = np.array([[1, 4.5], [np.nan, 5], [3, 6]], dtype=np.float32)
-    table = pyarrow.table(columns)
-    for frame in (table, table.to_batches()[0], datasets.Dataset.from_dict(columns)):
-        (found,) = series_of([frame])  # one series: the rows are its steps
-        np.testing.assert_array_equal(found, expected)
-        assert lists(series_of(frame))[2] == [[3], [6]]  # three series, one per row
-    with pytest.raises(InputError, match="column 'b' of the data frame holds"):
-        series_of([pyarrow.table({"a": [1, 2], "b": ["x", "y"]})])
+    table = pa.table(columns)
+    for one in (
+        pd.DataFrame(columns).astype({"a": "Int64"}),
+        pl.DataFrame(columns),
+        table,
+        table.to_batches()[0],
+        datasets.Dataset.from_dict(columns),
+    ):
+        (found,) = series_of([one])  # one series: the rows are its steps
+        np.testing.assert_array_equal(found, np.array([[1, 4.5], [np.nan, 5], [3, 6]], dtype=np.float32))
+        np.testing.assert_array_equal(one_series(one, 2), found)
+        assert lists(series_of(one))[2] == [[3], [6]]  # three series, one per row
+    for wrong, held in (({"b": ["x", "y"]}, "(a text|texts)"), ({"b": [True, False]}, "True and False|boolean")):
+        for make in (pd.DataFrame, pa.table):
+            with pytest.raises(InputError, match=f"column 'b' of the data frame holds {held}"):
+                series_of([make({"a": [1, 2]} | wrong)])

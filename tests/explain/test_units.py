@@ -11,7 +11,6 @@ import pytest
 from rich.console import Console
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.explain import ablate
 from gatewise.explain.render.terminal import unit_report, units_report
 from gatewise.explain.units import UnitsReport, units_over
 from gatewise.members.ensemble import Ensemble
@@ -39,19 +38,6 @@ def report_of(name: str, **more: int) -> UnitsReport:
     net = net_of(name)
     sequences, names, truth = data_of(net)
     return units_over(net, sequences, names, truth, names_of(net.lstm.arch), "a line", "abc", **{"minimum": 3, **more})
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_ablation_in_the_weights_equals_a_clamp(name: str) -> None:
-    net = net_of(name)
-    sequences, _, _ = data_of(net)
-    for unit in range(net.lstm.arch.top.size):
-        in_weights, by_hand = (
-            net.with_lstm(parameters=without_unit(net.lstm, unit)).logits(sequences),
-            net.with_lstm(clamps=ablate(unit)).logits(sequences),
-        )
-        np.testing.assert_allclose(in_weights, by_hand, atol=2e-6)
-    assert np.abs(in_weights - net.logits(sequences)).max() > 1e-4 or net.lstm.arch.gate == "binary"
 
 
 @pytest.mark.parametrize("name", NAMES)

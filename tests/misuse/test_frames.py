@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -237,83 +236,3 @@ def test_ordinary_data(case: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(ORDINARY[case]()) == N
-
-
-NOT_INPUTS: dict[str, Any] = {
-    "None": None,
-    "a number": 3,
-    "a dict": {"a": TEXTS},
-    "a set": set(TEXTS),
-    "a frozenset": frozenset(TEXTS),
-    "bytes": b"text",
-    "a bytearray": bytearray(b"text"),
-    "bytes in a list": [b"a"] * N,
-    "None in a list": [*TEXTS[:-1], None],
-    "NaN in a list": [*TEXTS[:-1], float("nan")],
-    "NA in a Series": pd.Series([*TEXTS[:-1], pd.NA], dtype="string"),
-    "NaT in a list": [*TEXTS[:-1], pd.NaT],
-    "a number in a list": [*TEXTS[:-1], 3],
-    "a bool in a list": [*TEXTS[:-1], True],
-    "a list of words among texts": [*TEXTS[:-1], ["a", "b"]],
-    "a dict in a list": [{"text": text} for text in TEXTS],
-    "a frame of two texts": pd.DataFrame({"a": TEXTS, "b": TEXTS}),
-    "a lazy frame": pl.DataFrame({"a": TEXTS}).lazy(),
-    "a matrix of texts": np.array(TEXTS).reshape(30, 2),
-    "an array of bytes": np.array(TEXTS, dtype="S"),
-    "a single value": np.array("a text"),
-    "complex series": WAVES + 1j,
-    "boolean series": WAVES > 0,
-    "dates": np.full((N, 3), np.datetime64("2024-01-01")),
-    "infinite series": np.where(WAVES > 2, np.inf, np.where(WAVES < -2, -np.inf, WAVES)),
-    "too large for float32": WAVES * 1e300,
-    "channels of other counts": [*[np.ones((4, 2))] * (N - 1), np.ones((4, 3))],
-    "an empty series": [*WAVES[:-1], []],
-    "a text among series": [*WAVES[:-1], "a text"],
-    "None among series": [*WAVES[:-1], None],
-    "four axes": np.ones((N, 2, 3, 4)),
-    "one series": WAVES[0],
-    "a sparse column": pd.DataFrame({"t": pd.arrays.SparseArray([0.0] * N)}),
-}
-
-
-@pytest.mark.parametrize("case", NOT_INPUTS)
-def test_containers_that_hold_no_inputs(case: str) -> None:
-    """In training and in prediction."""
-    given = NOT_INPUTS[case]
-    fail_with(lambda: gw.train(given, KINDS), "", InputError)
-    fail_with(lambda: LSTMTextClassifier().fit(given, KINDS), "", (TypeError, ValueError))
-
-
-NOT_LABELS: dict[str, Any] = {
-    "None": None,
-    "a number": 1,
-    "one text": "good",
-    "a dict": {"y": NAMES},
-    "a set": {"a", "b"},
-    "bytes": [b"a", b"b"] * 30,
-    "None in a list": [*NAMES[:-1], None],
-    "NaN": np.where(np.arange(N) == 7, np.nan, 1.0),
-    "NA": pd.Series([*NAMES[:-1], pd.NA], dtype="string"),
-    "an empty text": [*NAMES[:-1], " "],
-    "texts and numbers": [*NAMES[:-1], 1],
-    "numbers and bools": [*KINDS.tolist()[:-1], True],
-    "infinite": np.where(np.arange(N) == 7, np.inf, 1.0),
-    "continuous": WAVES[:, 0],
-    "many numbers": np.arange(N),
-    "one-hot": np.eye(2)[KINDS],
-    "dates": pd.date_range("2024", periods=N),
-    "durations": pd.to_timedelta(np.arange(N), "D"),
-    "complex": KINDS + 1j,
-    "lists and texts": [["a"], *NAMES[1:]],
-    "lists of numbers": WAVES.tolist(),
-    "three axes": np.zeros((N, 2, 2)),
-    "too many": [*NAMES, "a"],
-    "objects": [object()] * N,
-    "functions": [len] * N,
-    "a frame of several": pd.DataFrame({"a": KINDS, "b": 1 - KINDS}),
-}
-
-
-@pytest.mark.parametrize("case", NOT_LABELS)
-def test_containers_that_hold_no_labels(case: str) -> None:
-    fail_with(lambda: gw.train(TEXTS, NOT_LABELS[case]), "", InputError)

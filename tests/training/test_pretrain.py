@@ -184,7 +184,7 @@ def test_a_classifier_folder_is_refused(tmp_path: Path) -> None:
         (lambda c: c | {"vocab_size": c["vocab_size"] + 1}, "vocabulary"),
         (lambda c: c | {"units": -1}, "whole numbers"),
         (lambda c: c | {"embedding_dim": True}, "whole numbers"),
-        (lambda c: c | {"more": 1}, "exactly the keys"),
+        (lambda c: c | {"more": 1}, "the keys must be"),
         (lambda c: c | {"kind": "another"}, "not a pretrained model"),
         (lambda c: c | {"metadata": {"lambda": "x"}}, "unknown key"),
         (lambda c: c | {"embedding_dim": 10**12}, "model.safetensors"),

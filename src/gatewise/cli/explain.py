@@ -130,14 +130,13 @@ def explain(given: Any) -> None:
     from rich.console import Group
     from rich.text import Text
 
-    from gatewise.explain.example import Example
     from gatewise.explain.provenance import provenance
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
 
     source = provenance(model.fingerprint, name, options.typed_command())
     # A row of a file may have the form of a file's name.
     of_file = given.files and not model.channels
-    example = Example(model.explained, *model.preprocessor.encode(item), item=item) if of_file else model.trace(item)
+    example = model.example(item) if of_file else model.trace(item)
     if given.step is not None:
         if given.step > len(example):
             raise InputError(f"--step must be from 1 to {len(example):,}, not {given.step}")
@@ -191,7 +190,7 @@ def _write(model: Model, given: Any, method: Any) -> None:
         raise InputError("-o is for all rows of files: give -i FILE, and no text, row, intervention or other output")
 
     def explanation(one: Any) -> Explanation:
-        return model.explain(one, method, target=given.target, against=given.against)
+        return model.explain(model.example(one), method, target=given.target, against=given.against)
 
     with table_of(given).of(model).rows(model, given.files) as reader:
         bulk = BulkPrediction(model, reader, overwrite=given.overwrite, explain=explanation)

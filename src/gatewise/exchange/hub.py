@@ -12,7 +12,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -45,7 +44,7 @@ def download(address: str) -> Folder:
     """
     hub, (repo, revision) = _huggingface_hub(), _parse(address)
     with _one_line_errors(hub, address), TemporaryDirectory() as folder:
-        source = _Cache(hub, repo, revision) if offline() else _Commit(hub, repo, revision, address)
+        source = _Files(hub, repo, revision, address)
         manifest = source.read(MANIFEST, MAX_MANIFEST)
         Path(folder, MANIFEST).write_bytes(manifest)
         for name, entry in parse_manifest(manifest, quote(address, 200)).items():
@@ -56,39 +55,30 @@ def download(address: str) -> Folder:
             raise ModelFileError(str(error).replace(folder, address)) from error
 
 
-@dataclass
-class _Cache:
-    """The files that huggingface_hub keeps here."""
+class _Files:
+    """The files of a commit in huggingface_hub's cache, fetched from the Hub unless downloads are forbidden."""
 
-    hub: Any
-    repo: str
-    revision: str | None
+    def __init__(self, hub: Any, repo: str, revision: str | None, address: str) -> None:
+        self.hub, self.repo, self.revision, self.endpoint = hub, repo, revision, os.environ.get("HF_ENDPOINT")
+        if offline():
+            return
+        self.revision = str(hub.HfApi(endpoint=self.endpoint).model_info(repo, revision=revision).sha)
+        if not re.fullmatch("[0-9a-f]{40}", self.revision):
+            raise ModelFileError(f"{quote(address, 200)}: the Hub names the commit {quote(self.revision)}")
+        cache, branch = Path(hub.constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}"), revision or "main"
+        self.snapshot = cache / "snapshots" / self.revision
+        if branch != self.revision and re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", branch):
+            (cache / "refs" / branch).parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(cache / "refs" / branch, self.revision.encode())  # under which the cache is read offline
 
     def read(self, name: str, size: int, digest: str = "") -> bytes:
         """A file of `size` bytes; of at most so many without its SHA-256."""
-        path = self.hub.hf_hub_download(self.repo, name, revision=self.revision, local_files_only=True)
-        return _checked(name, Path(path), size, digest)
-
-
-class _Commit:
-    """The files of a commit, from the cache or else from the Hub; the cache keeps them."""
-
-    def __init__(self, hub: Any, repo: str, revision: str | None, address: str) -> None:
-        self.hub, self.repo, self.endpoint = hub, repo, os.environ.get("HF_ENDPOINT")
-        self.commit = str(hub.HfApi(endpoint=self.endpoint).model_info(repo, revision=revision).sha)
-        if not re.fullmatch("[0-9a-f]{40}", self.commit):
-            raise ModelFileError(f"{quote(address, 200)}: the Hub names the commit {quote(self.commit)}")
-        cache, branch = Path(hub.constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}"), revision or "main"
-        self.snapshot = cache / "snapshots" / self.commit
-        if branch != self.commit and re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", branch):
-            (cache / "refs" / branch).parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(cache / "refs" / branch, self.commit.encode())  # under which the cache is read offline
-
-    def read(self, name: str, size: int, digest: str = "") -> bytes:
-        """As `_Cache.read`."""
+        if offline():
+            found = self.hub.hf_hub_download(self.repo, name, revision=self.revision, local_files_only=True)
+            return _checked(name, Path(found), size, digest)
         file = self.snapshot / name
         if not file.exists():
-            url = self.hub.hf_hub_url(self.repo, name, revision=self.commit, endpoint=self.endpoint)
+            url = self.hub.hf_hub_url(self.repo, name, revision=self.revision, endpoint=self.endpoint)
             headers = {**self.hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}
             opener = urllib.request.build_opener(_Redirects)
             with opener.open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as response:

@@ -9,7 +9,7 @@ pooling "none" they are (batch, read steps, outputs), and those behind the end o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,67 +45,45 @@ class OnnxReport:
     inputs: str
 
 
-@dataclass(frozen=True)
-class OnnxSource:
-    """The parts of a model that its graph is made of. logits: the model's own, (n, outputs) of n sequences of ids or of
-    unscaled series. mean, std (C,), mask: what the preprocessor of series does (`SeriesPreprocessor`); None for tokens.
-    window, longest, level, spread: of its windows, 0 without.
-    """
-
-    ensemble: Ensemble
-    logits: Callable[[Sequence[Array]], Array]
-    mean: Array | None = None
-    std: Array | None = None
-    mask: bool = False
-    window: int = 0
-    longest: int = 0
-    level: Array | None = None
-    spread: Array | None = None
-
-    @property
-    def inputs(self) -> str:
-        """What the graph takes, in one line."""
-        if self.mean is None:
-            return "token ids (batch, steps) and lengths (batch,); the tokenisation is not part of the graph"
-        return (
-            f"series (batch, steps, {len(self.mean)}), NaN for missing values, and lengths (batch,); scaling and "
-            "interpolation are part of the graph"
-        )
-
-
-def export(source: OnnxSource, path: str | Path, metadata: Mapping[str, str]) -> OnnxReport:
+def export(ensemble: Ensemble, path: str | Path, metadata: Mapping[str, str], series: Any = None) -> OnnxReport:
     """Write the ONNX file, after ONNX Runtime has computed the logits of random sequences with it.
 
-    metadata: more `metadata_props`. Raises MissingExtra without onnx and onnxruntime, InputError for binary gates,
+    metadata: more `metadata_props`. series: the `SeriesPreprocessor` of a model of series, whose work is part of the
+    graph; None for one of token ids. Raises MissingExtra without onnx and onnxruntime, InputError for binary gates,
     ExportError where the logits differ, ModelFileError where the file cannot be written.
     """
     runtime = required("onnxruntime", "onnx", "the check of an ONNX file")
-    check_exportable(source.ensemble.lstm.arch)
-    raw: bytes = onnx_model(source, metadata).SerializeToString()
-    error = _compare(source, runtime, raw)
+    check_exportable(ensemble.lstm.arch)
+    inputs = "token ids (batch, steps) and lengths (batch,); the tokenisation is not part of the graph"
+    if series is not None:
+        inputs = (
+            f"series (batch, steps, {series.channels}), NaN for missing values, and lengths (batch,); scaling and "
+            "interpolation are part of the graph"
+        )
+    raw: bytes = onnx_model(ensemble, {**metadata, **_metadata(ensemble, inputs)}, series).SerializeToString()
+    error = _compare(ensemble, series, runtime, raw)
     if not error <= TOLERANCE:
         raise ExportError(
             f"the ONNX file was not written: ONNX Runtime's logits differ by {error:.2g} from the model's, more than "
             f"{TOLERANCE:g}"
         )
     write_atomic(path, raw)
-    return OnnxReport(str(path), len(raw), OPSET, CHECKED, error, source.inputs)
+    return OnnxReport(str(path), len(raw), OPSET, CHECKED, error, inputs)
 
 
 class ExportError(GatewiseError):
     """An exported model that does not compute what the model computes. Nothing is written."""
 
 
-def onnx_model(source: OnnxSource, metadata: Mapping[str, str]) -> Any:
+def onnx_model(ensemble: Ensemble, metadata: Mapping[str, str], series: Any) -> Any:
     """The ModelProto, checked by `onnx.checker`."""
-    graph, ensemble = Graph(), source.ensemble
-    name, dtype, channels = _input(source)
-    x, lengths, target = name, "lengths", ensemble.target
-    if source.mean is not None:
-        x = _scaled(graph, name, lengths, source)
-    counts = lengths
-    if source.window:
-        x, counts = _windows(graph, x, lengths, source)
+    graph = Graph()
+    name, dtype, channels = _input(series)
+    x, counts, lengths, target = name, "lengths", "lengths", ensemble.target
+    if series is not None:
+        x = _scaled(graph, name, lengths, series)
+        if series.window:
+            x, counts = _windows(graph, x, lengths, series)
     total: Any = ensemble.shift  # float64
     for member, weight in ensemble:
         if weight:
@@ -123,37 +101,35 @@ def onnx_model(source: OnnxSource, metadata: Mapping[str, str]) -> Any:
     return graph.model(
         {name: (dtype, ["batch", "steps", *channels]), lengths: (np.int64, ["batch"])},
         outputs,
-        {**metadata, **_metadata(source)},
+        metadata,
     )
 
 
-def _input(source: OnnxSource) -> tuple[str, type, tuple[int, ...]]:
+def _input(series: Any) -> tuple[str, type, tuple[int, ...]]:
     """Name and dtype of the input, and the axes of a step."""
-    return ("tokens", np.int64, ()) if source.mean is None else ("series", np.float32, source.mean.shape)
+    return ("tokens", np.int64, ()) if series is None else ("series", np.float32, (series.channels,))
 
 
-def _scaled(graph: Graph, series: str, lengths: str, source: OnnxSource) -> str:
-    """What `SeriesPreprocessor` makes of series (B, T, C) float32 of `lengths` (B,): (B, T, C), or C + 1 channels with
-    a mask. Steps behind the end of a series are 0.
+def _scaled(graph: Graph, x: str, lengths: str, own: Any) -> str:
+    """What `SeriesPreprocessor` makes of series x (B, T, C) float32 of `lengths` (B,): (B, T, C), or C + 1 channels
+    with a mask. Steps behind the end of a series are 0.
     """
-    assert source.mean is not None
-    assert source.std is not None
-    scaled = graph.add("Sub", graph.cast(series, np.float64), source.mean.astype(np.float64))
-    scaled = graph.cast(graph.add("Div", scaled, source.std.astype(np.float64)), np.float32)
-    inside = graph.add("Unsqueeze", step_mask(graph, series, lengths), ints(2))  # (B, T, 1)
+    scaled = graph.add("Sub", graph.cast(x, np.float64), np.array(own.mean))
+    scaled = graph.cast(graph.add("Div", scaled, np.array(own.std)), np.float32)
+    inside = graph.add("Unsqueeze", step_mask(graph, x, lengths), ints(2))  # (B, T, 1)
     missing = graph.add("IsNaN", scaled)
     known = graph.add("And", graph.add("Not", missing), inside)  # (B, T, C)
     filled = graph.add("Where", known, scaled, _interpolated(graph, scaled, known))
     filled = graph.add("Where", inside, filled, scalar(0, np.float32))
-    if not source.mask:
+    if not own.mask:
         return filled
     share = graph.add("ReduceMean", graph.cast(graph.add("And", missing, inside), np.float32), axes=[2], keepdims=1)
     return graph.add("Concat", filled, share, axis=2)
 
 
-def _windows(graph: Graph, x: str, lengths: str, source: OnnxSource) -> tuple[str, str]:
+def _windows(graph: Graph, x: str, lengths: str, own: Any) -> tuple[str, str]:
     """The rows (B, R, ...) of `SeriesPreprocessor` with a window, of series x (B, T, C), and their number (B,)."""
-    window = source.window
+    window = own.window
     count = graph.add("Div", graph.add("Add", lengths, scalar(window - 1)), scalar(window))
     total, channels = graph.size(x, 1), graph.size(x, 2)
     more = graph.add("Mod", graph.add("Neg", total), ints(window))  # steps up to a whole window
@@ -178,7 +154,7 @@ def _windows(graph: Graph, x: str, lengths: str, source: OnnxSource) -> tuple[st
         return graph.add("Div", graph.add("ReduceSum", apart, ints(2), keepdims=0), steps)
 
     read = x
-    if source.level is not None and source.spread is not None:
+    if own.level:
         parts, reach = [mean_of(graph.cast(x, np.float64))], 1 << window.bit_length() - 1
         wide = graph.count(graph.add("Add", total, ints(2 * reach)))
         place = graph.add("Unsqueeze", graph.add("Sub", wide, scalar(reach)), ints(0))  # (1, T + 2 reach)
@@ -201,8 +177,9 @@ def _windows(graph: Graph, x: str, lengths: str, source: OnnxSource) -> tuple[st
             size = graph.size(sums, 1)
             first = graph.add("Slice", sums, ints(0), graph.add("Sub", size, ints(w)), ints(1))
             sums = graph.add("Add", first, graph.add("Slice", sums, ints(w), size, ints(1)))
-        read = graph.add("Div", graph.add("Sub", graph.add("Concat", *parts, axis=2), source.level), source.spread)
-    place = graph.add("Div", ends, scalar(max(source.longest, 1), np.float64))
+        read = graph.add("Sub", graph.add("Concat", *parts, axis=2), np.array(own.level))
+        read = graph.add("Div", read, np.array(own.spread))
+    place = graph.add("Div", ends, scalar(max(own.steps[1], 1), np.float64))
     place = graph.add("Mul", graph.add("Min", place, scalar(1, np.float64)), scalar(TIMES, np.float64))
     apart = graph.add("Abs", graph.add("Sub", place, np.arange(TIMES + 1, dtype=np.float64)))
     time = graph.add("Relu", graph.add("Sub", scalar(1, np.float64), apart))
@@ -246,31 +223,32 @@ def _probabilities(graph: Graph, logits: str, target: Target) -> str:
     return graph.add("Softmax", logits, axis=-1)
 
 
-def _metadata(source: OnnxSource) -> dict[str, str]:
+def _metadata(ensemble: Ensemble, inputs: str) -> dict[str, str]:
     """`metadata_props` of a graph."""
-    ensemble, target = source.ensemble, source.ensemble.target
+    target = ensemble.target
     facts = {
         "architecture": json.dumps(asdict(ensemble.lstm.arch)),
         "task": target.named_task,
         "classes": json.dumps(target.classes, ensure_ascii=False),
         "label_type": target.label_type,
         "thresholds": json.dumps(target.thresholds),
-        "inputs": source.inputs,
+        "inputs": inputs,
         "ensemble": str(ensemble),
     }
     return {f"gatewise.{name}": value for name, value in facts.items()}
 
 
-def _compare(source: OnnxSource, runtime: Any, raw: bytes) -> float:
+def _compare(ensemble: Ensemble, series: Any, runtime: Any, raw: bytes) -> float:
     """The largest difference between the logits of ONNX Runtime and of the model over CHECKED random sequences."""
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     session = runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
-    rng, worst, done, arch = np.random.default_rng(0), 0.0, 0, source.ensemble.lstm.arch
+    rng, worst, done, arch = np.random.default_rng(0), 0.0, 0, ensemble.lstm.arch
     while done < CHECKED:
-        sequences = _random_sequences(source, rng, CHECKED - done)
-        wanted = by_row(source.logits(sequences)).astype(np.float64)
-        found = session.run(None, feeds(source, sequences))[0]
+        sequences = _random_sequences(ensemble, series, rng, CHECKED - done)
+        encoded = sequences if series is None else series.encode_batch(sequences)
+        wanted = by_row(ensemble.logits(encoded)).astype(np.float64)
+        found = session.run(None, _feeds(series, sequences))[0]
         if arch.pooling == "none":  # (B, T, outputs)
             counts = [len(truncate(one, arch)) for one in sequences]
             found = np.concatenate([rows[:count] for rows, count in zip(found, counts, strict=True)])
@@ -280,42 +258,41 @@ def _compare(source: OnnxSource, runtime: Any, raw: bytes) -> float:
     return worst
 
 
-def feeds(source: OnnxSource, sequences: Sequence[Array]) -> dict[str, Array]:
+def _feeds(series: Any, sequences: Sequence[Array]) -> dict[str, Array]:
     """The inputs of the graph for sequences of ids or series."""
     lengths = np.array([len(one) for one in sequences], dtype=np.int64)
-    name, dtype, channels = _input(source)
+    name, dtype, channels = _input(series)
     padded: Array = np.zeros((len(sequences), int(lengths.max()), *channels), dtype=dtype)
     for row, one in zip(padded, sequences, strict=True):
         row[: len(one)] = one
     return {name: padded, "lengths": lengths}
 
 
-def _random_sequences(source: OnnxSource, rng: np.random.Generator, most: int) -> list[Array]:
+def _random_sequences(ensemble: Ensemble, series: Any, rng: np.random.Generator, most: int) -> list[Array]:
     """1 to 64 sequences, at most `most`, of 1 to _LONGEST steps; or, if the model truncates, two longer ones."""
-    max_length, count = source.ensemble.lstm.arch.max_length, min(int(rng.integers(1, 65)), most)
+    max_length, count = ensemble.lstm.arch.max_length, min(int(rng.integers(1, 65)), most)
     if 0 < max_length < 2_000 and rng.integers(8) == 0:
         lengths = max_length + rng.integers(1, 50, min(2, most))
     else:
         lengths = np.exp(rng.uniform(0, np.log(_LONGEST), count)).astype(np.int64)
-    make = _random_tokens if source.mean is None else _random_series
-    return [make(source, rng, int(length)) for length in lengths]
+    if series is None:
+        return [_random_tokens(ensemble, rng, int(length)) for length in lengths]
+    return [_random_series(series, rng, int(length)) for length in lengths]
 
 
-def _random_tokens(source: OnnxSource, rng: np.random.Generator, length: int) -> Array:
+def _random_tokens(ensemble: Ensemble, rng: np.random.Generator, length: int) -> Array:
     """Token ids (length,), half of them from n-grams of the model, if there are any."""
-    tokens = rng.integers(0, source.ensemble.lstm.arch.vocab_size, length)
-    for member, _ in source.ensemble.others:
+    tokens = rng.integers(0, ensemble.lstm.arch.vocab_size, length)
+    for member, _ in ensemble.others:
         known = member.onnx_tokens(rng, length // 2 + 1)
         tokens[: len(known)] = known[:length]
         tokens = np.roll(tokens, rng.integers(length))
     return tokens
 
 
-def _random_series(source: OnnxSource, rng: np.random.Generator, length: int) -> Array:
+def _random_series(own: Any, rng: np.random.Generator, length: int) -> Array:
     """A series (length, C) float32 like the training data; every third one has missing values."""
-    assert source.mean is not None
-    assert source.std is not None
-    series = rng.normal(source.mean, source.std, (length, len(source.mean))).astype(np.float32)
+    series = rng.normal(own.mean, own.std, (length, own.channels)).astype(np.float32)
     if rng.integers(3) == 0:
         series[rng.random(series.shape) < rng.uniform(0, 1)] = np.nan
     return series

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gatewise.model.model import model_of, read_folder
+from gatewise.model.folder import read_folder
+from gatewise.model.model import Model
 from gatewise.storage.strict_json import parse_json
 from gatewise.types import Precision
 
@@ -26,4 +27,4 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
         found = Forecaster.of_files(folder.files, folder.path, precision)
         found.manifest_sha256 = folder.fingerprint
         return found
-    return model_of(folder, precision)
+    return Model.from_folder(folder, precision)

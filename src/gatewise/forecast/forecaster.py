@@ -29,7 +29,7 @@ from gatewise.members.member import Inputs
 from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import WindowMember, attributed, mean_window, numbered, roll_out
 from gatewise.model.card import ModelMetadata, escape_markdown, markdown_table, metadata_rows
-from gatewise.model.model import FORMAT, config_of
+from gatewise.model.folder import FORMAT, config_of
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import Folder, save_folder
 from gatewise.storage.strict_json import json_bytes

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from gatewise.errors import counted
 from gatewise.members.ensemble import Ensemble
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
 from gatewise.types import NO_COLUMNS, ColumnNames, Faithfulness
+
+if TYPE_CHECKING:
+    from gatewise.metrics import AnyEvaluation
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,12 @@ class EvalResult:
     loss: float
     calibration_error: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: AnyEvaluation) -> EvalResult:
+        """The main figures of an evaluation."""
+        accuracy = found.scores.get("accuracy", found.scores.get("subset accuracy"))
+        return cls(found.data, found.n, accuracy, found.loss, getattr(found, "calibration_error", None), found.scores)
 
     def shown(self, name: str, value: float) -> str:
         """A score as text; the errors of a regression have the unit of its numbers, and so six significant digits."""

@@ -6,14 +6,7 @@
 array(['positive'], dtype='<U8')
 
 Prediction needs NumPy and a kernel, not torch. `gatewise.explain` is imported on first use, so that a prediction does
-not wait for it. The files of a model folder:
-
-    config.json         format, target, preprocessor, members with their weights, shift, metadata
-    lstm.safetensors, ngrams.safetensors, ...   the arrays of each member
-    README.md           the model card, for people; it is not read back
-    tokenizer.json or vocabulary.json   the vocabulary of a text model
-    history.jsonl       the training history
-    units.json          the report on the units (`Model.with_units`)
+not wait for it.
 """
 
 from __future__ import annotations
@@ -27,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatewise.errors import DataWarning, InputError, ModelFileError, quote
+from gatewise.errors import DataWarning, InputError, quote
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
-from gatewise.model import bundled
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
+from gatewise.model.folder import FORMAT, HISTORY, config_of, errors_of, read_folder
 from gatewise.model.preprocessor import (
     Preprocessor,
     SeriesPreprocessor,
@@ -45,8 +38,8 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.batch import describe_truncation
 from gatewise.storage.compact import storage_table
 from gatewise.storage.fields import fields_from
-from gatewise.storage.folder import Folder, load_folder, save_folder
-from gatewise.storage.strict_json import json_bytes, parse_json
+from gatewise.storage.folder import CONFIG, Folder, save_folder
+from gatewise.storage.strict_json import json_bytes
 from gatewise.target import Target, by_input, check_logits
 from gatewise.types import Array, LabelType, Precision, Task
 
@@ -60,8 +53,6 @@ if TYPE_CHECKING:
     from gatewise.model.stream import Stream
     from gatewise.nn.network import Network as TorchNetwork
 
-FORMAT = 2  # of a model folder; gatewise 0.1 before the members were stored apart wrote 1
-_HISTORY_FILE = "history.jsonl"
 _UNITS_FILE = "units.json"
 _CONFIG_KEYS = {"format", "kind", "target", "preprocessor", "members", "shift", "metadata"}
 _TARGET_KEYS = {"classes", "task", "label_type", "thresholds"}
@@ -319,10 +310,17 @@ class Model:
             if not same or [one for one, _ in other.others] != [one for one, _ in own.others]:
                 raise InputError("the example was computed by another model: pass its text or series")
             return item
+        if not self.channels:
+            refuse_file(item)
+        return self.example(item)
+
+    def example(self, item: Any) -> Example:
+        """As `trace`, of an item that is known to be a text or series: a text of a table may be the name of a file."""
+        from gatewise.explain.example import Example
+
         if isinstance(self.preprocessor, SeriesPreprocessor):
             item = self.preprocessor.array(item)
         else:
-            refuse_file(item)
             [item] = self.preprocessor.rows([item])
         return Example(self.explained, *self.preprocessor.encode(item), item=item)
 
@@ -416,23 +414,13 @@ class Model:
         sequences: encoded, not from the training data. A fixed small sample of them is measured, a smaller one for more
         than 128 units. most_steps: of the network for leave-one-out; None: some seconds' worth.
         """
-        if self.target.per_step:  # the scores are for one prediction per sequence
-            return self
-        if not self.ensemble.lstm_weight:  # the scores of the other members do not depend on the method
-            return self
-        from gatewise.explain.attribution.faithfulness import STEPS, choose, measure_all, sample
+        from gatewise.explain.attribution.faithfulness import choose, measure_sample
 
-        steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, self.architecture.top.units)
-        if isinstance(self.preprocessor, SeriesPreprocessor):  # the other members read every step of a window
-            steps //= max(1, self.preprocessor.window)
-        rows = sample([min(len(s), self.architecture.max_length or len(s)) for s in sequences], steps=steps)
-        if not rows:
+        found = measure_sample(self.explained, sequences, most_steps, getattr(self.preprocessor, "window", 0))
+        if not found:
             return self
-        found = measure_all(self.explained, [sequences[row] for row in rows])
-        faithfulness = {name: one.faithfulness for name, one in found.items()}
-        return replace(
-            self, metadata=replace(self.metadata, faithfulness=faithfulness, attribution_method=choose(found))
-        )
+        faithfulness, best = {name: one.faithfulness for name, one in found.items()}, choose(found)
+        return replace(self, metadata=replace(self.metadata, faithfulness=faithfulness, attribution_method=best))
 
     def __repr__(self) -> str:
         from gatewise.model.summary import model_text
@@ -446,16 +434,7 @@ class Model:
 
     def with_evaluation(self, evaluation: AnyEvaluation) -> Model:
         """A copy with one more evaluation in its metadata."""
-        e = evaluation
-        from gatewise.metrics import RegressionEvaluation, TaggingEvaluation
-
-        if isinstance(e, RegressionEvaluation):
-            result = EvalResult(e.data, e.n, None, e.loss, scores=e.scores)
-        elif isinstance(e, TaggingEvaluation):
-            result = EvalResult(e.data, e.n, None, e.loss, e.calibration_error, e.scores)
-        else:
-            result = EvalResult(e.data, e.n, e.accuracy, e.loss, e.calibration_error, e.scores)
-        return replace(self, metadata=self.metadata.with_evaluation(result))
+        return replace(self, metadata=self.metadata.with_evaluation(EvalResult.of(evaluation)))
 
     def with_examples(self, data: Labelled, count: int = 4) -> Model:
         """A copy that keeps at most `count` rows of `data` in its metadata, which the page then offers as examples.
@@ -491,18 +470,13 @@ class Model:
 
         `metadata_props` holds the architecture, the classes, the metadata without examples, and the vocabulary.
         """
-        from gatewise.exchange.onnx_export import OnnxSource, export
+        from gatewise.exchange.onnx_export import export
 
-        own, ensemble = self.preprocessor, self.explained
-        source = OnnxSource(ensemble, ensemble.logits)
-        if isinstance(own, SeriesPreprocessor):
-            scaling = np.array(own.mean), np.array(own.std), own.mask, own.window, own.steps[1]
-            features = (np.array(own.level), np.array(own.spread)) if own.level else ()
-            source = OnnxSource(ensemble, lambda rows: ensemble.logits(own.encode_batch(rows)), *scaling, *features)
-        config, files = own.to_files()
+        config, files = self.preprocessor.to_files()
         facts = {"metadata": asdict(replace(self.metadata, examples=())), "preprocessor": config}
         texts = {f"gatewise.{name}": json_bytes(value).decode() for name, value in facts.items()}
-        return export(source, path, texts | {name: raw.decode() for name, raw in files.items()})
+        texts |= {name: raw.decode() for name, raw in files.items()}
+        return export(self.explained, path, texts, self.preprocessor if self.channels else None)
 
     def to_torch(self, *, network_only: bool = False) -> TorchNetwork:
         """The ensemble as a torch.nn.Module that gives equal logits and runs without gatewise; see
@@ -550,6 +524,22 @@ class Model:
         tag = f"{'token' if self.target.per_step else 'text'}-classification" if text else None
         return upload(repo, self.to_files(), evaluations, tag, private=private, revision=revision)
 
+    @classmethod
+    def from_folder(cls, folder: Folder, precision: Precision = "float32") -> Model:
+        """The model in a folder that `save` wrote. Raises ModelFileError that names its path."""
+        with errors_of(folder):
+            config = config_of(folder, "model", _CONFIG_KEYS)
+            target = fields_from(Target, config["target"], f"{CONFIG}: target")
+            preprocessor = preprocessor_from(config["preprocessor"], folder.read)
+            ensemble = Ensemble.from_files(config, target, preprocessor.inputs, folder.read)
+            if precision != "float32":
+                ensemble = ensemble.with_lstm(precision=precision)
+            metadata = fields_from(ModelMetadata, config["metadata"], f"{CONFIG}: metadata")
+            history, units = folder.files.get(HISTORY, b"").decode(), folder.files.get(_UNITS_FILE, b"")
+            model = cls(preprocessor, ensemble, metadata, history, units)
+        object.__setattr__(model, "manifest_sha256", folder.fingerprint)
+        return model
+
     def to_files(self) -> dict[str, bytes]:
         """The files of the model folder by name. Raises InputError for a storage dtype that a tensor cannot have."""
         ensemble, members = self.ensemble.to_files()
@@ -562,9 +552,9 @@ class Model:
             **ensemble,
             "metadata": asdict(self.metadata),
         }
-        optional = {_HISTORY_FILE: self.history.encode(), _UNITS_FILE: self.units_json}
+        optional = {HISTORY: self.history.encode(), _UNITS_FILE: self.units_json}
         return {
-            "config.json": json_bytes(config),
+            CONFIG: json_bytes(config),
             "README.md": self.card().encode(),
             **members,
             **vocabulary,
@@ -579,59 +569,4 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     Nothing in the folder is executed and every byte is checked first. The parameters are read-only. precision: see
     `LSTM`. Raises ModelFileError naming the file and the reason, KernelUnavailable for a precision that cannot run.
     """
-    return model_of(read_folder(path), precision)
-
-
-def model_of(folder: Folder, precision: Precision) -> Model:
-    """The model in a folder that `Model.save` wrote. Raises ModelFileError that names its path."""
-    where, files = folder.path, folder.files
-    config_file = f"{where}/config.json"
-    try:
-        config = config_of(folder, "model", _CONFIG_KEYS)
-        target = fields_from(Target, config["target"], f"{config_file}: target")
-        preprocessor = preprocessor_from(config["preprocessor"], folder.read)
-        ensemble = Ensemble.from_files(config, target, preprocessor.inputs, folder.read)
-        if precision != "float32":
-            ensemble = ensemble.with_lstm(precision=precision)
-        metadata = fields_from(ModelMetadata, config["metadata"], f"{config_file}: metadata")
-        history = files.get(_HISTORY_FILE, b"").decode()
-        model = Model(preprocessor, ensemble, metadata, history, files.get(_UNITS_FILE, b""))
-        object.__setattr__(model, "manifest_sha256", folder.fingerprint)
-        return model
-    except UnicodeDecodeError as error:
-        raise ModelFileError(f"{where}/{_HISTORY_FILE}: not UTF-8 at byte {error.start}") from error
-    except (InputError, ModelFileError) as error:
-        raise ModelFileError(str(error) if str(where) in str(error) else f"{where}: {error}") from error
-
-
-def read_folder(path: str | Path | None) -> Folder:
-    """The files of a folder, of a repository on the Hub ("hf://..."), or of the bundled model (None), checked against
-    their manifest. Raises ModelFileError.
-    """
-    if isinstance(path, str) and path.startswith("hf://"):
-        from gatewise.exchange.hub import download
-
-        return download(path)
-    return load_folder(bundled.resolve(path))
-
-
-def config_of(folder: Folder, kind: str, keys: set[str]) -> dict[str, Any]:
-    """config.json of a folder of this kind with these keys. Raises ModelFileError for another kind or format."""
-    where = f"{folder.path}/config.json"
-    config = parse_json(folder.read("config.json"), "config.json")
-    found = config.get("kind", "model") if isinstance(config, dict) else kind
-    if found == "forecaster" and kind != found:
-        raise ModelFileError(
-            f"{folder.path} is a forecaster, made by `gatewise forecast`: `gatewise info` describes it, and gw.load "
-            "opens it in Python"
-        )
-    if found != kind:
-        raise ModelFileError(f"{where}: kind must be {kind!r}, not {quote(found, 40)}")
-    if isinstance(config, dict) and config.get("format") != FORMAT:
-        raise ModelFileError(
-            f"{where}: the folder has format {quote(config.get('format', 1), 20)}; this version of gatewise reads "
-            f"format {FORMAT}: train the model again"
-        )
-    if not isinstance(config, dict) or set(config) != keys:
-        raise ModelFileError(f"{where}: the keys must be {', '.join(sorted(keys))}")
-    return config
+    return Model.from_folder(read_folder(path), precision)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -372,15 +372,10 @@ class SeriesPreprocessor:
         return np.concatenate([scaled, share], axis=1)
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """The entry for config.json, and no file."""
-        mask = {"mask": True} if self.mask else {}
-        steps = {"steps": list(self.steps)} if self.steps != (0, 0) else {}
-        window: dict[str, Any] = {"window": self.window} if self.window else {}
-        if self.level:
-            window |= {"level": list(self.level), "spread": list(self.spread)}
-        masked = {} if self.mask_value is None else {"mask_value": self.mask_value}
-        every = {**mask, **steps, **masked, **window}
-        return {"kind": "series", "mean": list(self.mean), "std": list(self.std), **every}, {}
+        """The entry for config.json, without defaults, and no file."""
+        given = {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name) != one.default}
+        lists = {name: list(value) for name, value in given.items() if isinstance(value, tuple)}
+        return {"kind": "series", **given, **lists}, {}
 
 
 Preprocessor = TextPreprocessor | SeriesPreprocessor

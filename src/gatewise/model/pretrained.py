@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gatewise.errors import InputError, ModelFileError, counted
+from gatewise.errors import ModelFileError, counted
 from gatewise.model.card import markdown_table
+from gatewise.model.folder import HISTORY, config_of, errors_of
 from gatewise.network.architecture import language_model_shapes
 from gatewise.storage.fields import fields_from
-from gatewise.storage.folder import MAX_CONFIG, load_folder, save_folder
+from gatewise.storage.folder import CONFIG, MAX_CONFIG, load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.text import TokenEncoding, encoding_from
@@ -25,6 +26,7 @@ from gatewise.types import Array
 __all__ = ["PretrainedLM", "PretrainedMetadata", "is_pretrained_lm", "load_pretrained"]
 
 KIND = "gatewise pretrained model"
+_KEYS = {"kind", "vocab_size", "embedding_dim", "units", "preprocessor", "metadata"}
 _PARAMETERS_FILE = "model.safetensors"
 _MAX_HISTORY = 20_000  # lines of history.jsonl, one per evaluation
 
@@ -106,11 +108,11 @@ class PretrainedLM:
             "metadata": asdict(self.metadata),
         }
         return {
-            "config.json": json_bytes(config),
+            CONFIG: json_bytes(config),
             _PARAMETERS_FILE: tensors_to_bytes(dict(self.parameters)),
             "README.md": self.card().encode(),
             **vocabulary,
-            **({"history.jsonl": self.history.encode()} if self.history else {}),
+            **({HISTORY: self.history.encode()} if self.history else {}),
         }
 
     def card(self) -> str:
@@ -140,11 +142,11 @@ class PretrainedLM:
 def is_pretrained_lm(path: str | Path) -> bool:
     """Whether the folder says that it is one of `gatewise pretrain`; `load_pretrained` checks it."""
     try:
-        file = Path(path) / "config.json"
+        file = Path(path) / CONFIG
         if not file.is_file():  # reading a FIFO would block
             return False
         with file.open("rb") as opened:
-            config = parse_json(opened.read(MAX_CONFIG + 1), "config.json", max_bytes=MAX_CONFIG)
+            config = parse_json(opened.read(MAX_CONFIG + 1), CONFIG, max_bytes=MAX_CONFIG)
     except (OSError, ValueError, ModelFileError):  # ValueError: the path contains a NUL
         return False
     return isinstance(config, dict) and config.get("kind") == KIND
@@ -155,33 +157,26 @@ def load_pretrained(path: str | Path) -> PretrainedLM:
     Raises ModelFileError naming the file and the reason.
     """
     folder = load_folder(path)
-    config = parse_json(folder.read("config.json"), "config.json")
-    keys = {"kind", "vocab_size", "embedding_dim", "units", "preprocessor", "metadata"}
-    if not isinstance(config, dict) or config.get("kind") != KIND:
-        raise ModelFileError(f"{path} is not a pretrained model: gatewise pretrain writes one")
-    if set(config) != keys:
-        raise ModelFileError(f"{path}/config.json: must have exactly the keys {', '.join(sorted(keys))}")
-    sizes = [config[name] for name in ("vocab_size", "embedding_dim", "units")]
-    vocab_size, embedding_dim, units = sizes
-    if not all(type(n) is int for n in sizes) or vocab_size < 1 or embedding_dim < 1 or units < 0:
-        raise ModelFileError(f"{path}/config.json: vocab_size, embedding_dim and units must be whole numbers")
-    try:
+    with errors_of(folder):
+        config = parse_json(folder.read(CONFIG), CONFIG)
+        if not isinstance(config, dict) or config.get("kind") != KIND:
+            raise ModelFileError(f"{path} is not a pretrained model: gatewise pretrain writes one")
+        config_of(folder, KIND, _KEYS)
+        vocab_size, embedding_dim, units = sizes = [config[name] for name in ("vocab_size", "embedding_dim", "units")]
+        if not all(type(n) is int for n in sizes) or vocab_size < 1 or embedding_dim < 1 or units < 0:
+            raise ModelFileError(f"{CONFIG}: vocab_size, embedding_dim and units must be whole numbers")
         encoding = encoding_from(config["preprocessor"], folder.read)
         if not isinstance(encoding, TokenEncoding) or encoding.vocab_size != vocab_size:
-            raise ModelFileError(f"{path}: the vocabulary is not a 'tokens' vocabulary of size {vocab_size:,}")
+            raise ModelFileError(f"the vocabulary is not a 'tokens' vocabulary of size {vocab_size:,}")
         shapes = {name: (shape, "float32") for name, shape in language_model_shapes(*sizes).items()}
         parameters = tensors_from_bytes(folder.read(_PARAMETERS_FILE), shapes, _PARAMETERS_FILE)
         for array in parameters.values():
             array.flags.writeable = False
-        metadata = fields_from(PretrainedMetadata, config["metadata"], f"{path}/config.json: metadata")
-        history = folder.files.get("history.jsonl", b"").decode()
+        metadata = fields_from(PretrainedMetadata, config["metadata"], f"{CONFIG}: metadata")
+        history = folder.files.get(HISTORY, b"").decode()
         lines = history.splitlines()
         if len(lines) > _MAX_HISTORY:
-            raise ModelFileError(f"{path}/history.jsonl: more than {_MAX_HISTORY:,} lines")
+            raise ModelFileError(f"{HISTORY}: more than {_MAX_HISTORY:,} lines")
         for number, line in enumerate(lines, start=1):
-            parse_json(line.encode(), f"{path}/history.jsonl:{number}")
+            parse_json(line.encode(), f"{HISTORY}:{number}")
         return PretrainedLM(encoding, parameters, metadata, history)
-    except UnicodeDecodeError as error:
-        raise ModelFileError(f"{path}/history.jsonl: not UTF-8 at byte {error.start}") from error
-    except InputError as error:
-        raise ModelFileError(f"{path}: {error}") from error

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, quote
 from gatewise.storage.fields import fields_from
 from gatewise.storage.strict_json import parse_json
-from gatewise.text.encoding import Encoded, checked_texts
+from gatewise.text.encoding import Encoded, checked_texts, utf8
 
 _LONGEST = 1_000_000  # characters of a text
 _STRIPPED = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"  # by TextVectorization
@@ -88,24 +88,20 @@ class IndexEncoding:
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,). Raises InputError for a lone surrogate or a too long text."""
+        utf8(text, _LONGEST)
+        if not self.index and text.isascii() and text.replace(" ", "").isdigit():  # in a fraction of the time
+            ids = np.array(text.split(), dtype=np.int64)
+            if ids.max() < self.vocab_size:
+                return ids.astype(np.int32)
         return np.asarray(self.tokenize(text).sequence)
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """`encode` of each text. The InputError names the row, from 0."""
-        return [self._ids(text) for text in checked_texts(texts, _LONGEST)]
-
-    def _ids(self, text: str) -> NDArray[np.int32]:
-        """The ids of `_encoded`, in a fraction of its time where the text is token ids."""
-        if self.index or not text.isascii() or not text.replace(" ", "").isdigit():
-            return np.asarray(self._encoded(text).sequence)
-        ids = np.array(text.split(), dtype=np.int64)
-        return np.asarray(self._encoded(text).sequence) if ids.max() >= self.vocab_size else ids.astype(np.int32)
+        return [self.encode(text) for text in checked_texts(texts, _LONGEST)]
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with the words as they are spelled in the text, and their spans."""
-        return self._encoded(next(checked_texts([text], _LONGEST)))
-
-    def _encoded(self, text: str) -> Encoded:
+        utf8(text, _LONGEST)
         ids, names, spans = [], [], []
         if self.start is not None:
             ids, names, spans = [self.start], ["<start>"], [(0, 0)]

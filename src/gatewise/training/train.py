@@ -20,7 +20,7 @@ from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.metrics import RegressionEvaluation, evaluate
 from gatewise.model.card import CalibrationReport, ModelMetadata
-from gatewise.model.model import Model, model_of
+from gatewise.model.model import Model
 from gatewise.storage.folder import Folder
 from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
@@ -277,4 +277,4 @@ def _shared(model: Model) -> Model:
     received = {name: communicator.share(files.get(name, b"")) for name in names}
     if not communicator.rank:
         return model
-    return model_of(Folder(Path("process 0"), received, ""), model.ensemble.lstm.precision)
+    return Model.from_folder(Folder(Path("process 0"), received, ""), model.ensemble.lstm.precision)

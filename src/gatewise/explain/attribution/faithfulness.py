@@ -123,6 +123,23 @@ def measure_all(
     return {name: measure(ensemble, sequences, method) for name, method in methods.items()}
 
 
+def measure_sample(
+    ensemble: Ensemble, sequences: Sequence[Array], most_steps: int | None = None, window: int = 0
+) -> dict[str, DeletionScores]:
+    """Every method on a fixed small sample of the sequences, a smaller one for more than 128 units. Empty without a
+    sequence, where the LSTM has weight 0 (the scores of the other members do not depend on the method), and of a
+    tagger (the scores are for one prediction per sequence).
+
+    most_steps: of the network for leave-one-out; None: STEPS. window: steps of a row, which the other members all read.
+    """
+    if ensemble.target.per_step or not ensemble.lstm_weight:
+        return {}
+    arch = ensemble.lstm.arch
+    steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, arch.top.units)
+    rows = sample([min(len(s), arch.max_length or len(s)) for s in sequences], steps=steps // max(1, window))
+    return measure_all(ensemble, [sequences[row] for row in rows]) if rows else {}
+
+
 def sample(lengths: Sequence[int], most: int = 60, steps: int = STEPS, seed: int = 0) -> list[int]:
     """The rows of a random sample: at most `most`, at least one, and few enough that leave-one-out, which is quadratic
     in the length, runs at most `steps` steps. Empty sequences are skipped.
