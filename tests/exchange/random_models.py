@@ -14,6 +14,7 @@ from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture, Hidden, Layer, initial_parameters
 from gatewise.text import TokenEncoding
 from gatewise.types import Activation
+from tests.members.ngram_keys import random_pieces, random_spelled
 from tests.members.test_convolutions import some
 
 WORDS = [f"word{n}" for n in range(28)]
@@ -41,8 +42,9 @@ OTHER_SHAPES: dict[str, dict[str, Any]] = {
 def random_model(
     seed: int = 0, linear: str = "", classes: int = 2, mask: bool = False, names: tuple[str, ...] = (), **options: Any
 ) -> Model:
-    """A model of texts, or with inputs="channels" of series. linear: "ngrams", "scaled ngrams" or "convolutions", with
-    weights and a shift. mask: of missing values. options: of `Architecture`, and of `Model`: task, thresholds.
+    """A model of texts, or with inputs="channels" of series. linear: "ngrams", "scaled ngrams", "character ngrams"
+    or "convolutions", with weights and a shift. mask: of missing values. options: of `Architecture`, and of `Model`:
+    task, thresholds.
     """
     rng = np.random.default_rng(seed)
     target = {name: options.pop(name) for name in ("task", "thresholds", "label_type") if name in options}
@@ -60,7 +62,10 @@ def random_model(
         preprocessor = SeriesPreprocessor((3.0, -20.0), (0.5, 8.0), mask)
     names = names or tuple(f"class {n}" for n in range(classes))
     members: list[tuple[Member, float]] = []
-    if "ngrams" in linear:
+    if "character" in linear:
+        pieces = random_pieces(rng, TOKENS.vocab_size)
+        members.append((random_spelled(rng, pieces, outputs, "scaled" in linear), 0.75))
+    elif "ngrams" in linear:
         members.append((random_ngrams(rng, outputs, "scaled" in linear), 0.75))
     if linear == "convolutions":
         members.append((some(channels, outputs), 0.75))

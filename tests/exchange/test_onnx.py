@@ -50,6 +50,8 @@ CASES: dict[str, dict[str, Any]] = {
     "truncated in the middle": {"max_length": 8, "truncation": "middle", "pooling": "max", "linear": "scaled ngrams"},
     "n-grams": {"linear": "ngrams", "classes": 3},
     "scaled n-grams": {"linear": "scaled ngrams", "task": "regression"},
+    "character n-grams": {"linear": "character ngrams"},
+    "scaled character n-grams": {"linear": "scaled character ngrams", "classes": 3},
     "series": {"inputs": "channels", "classes": 3, "pooling": "mean+max", "bidirectional": True},
     "series with a mask": {"inputs": "channels", "mask": True, "max_length": 12, "truncation": "middle"},
     "series and convolutions": {"inputs": "channels", "mask": True, "linear": "convolutions", "classes": 3},

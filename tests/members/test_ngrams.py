@@ -119,7 +119,7 @@ def test_counted_ngrams() -> None:
     assert len(found) == len(owner)
     expected = {(n, tokens) for n, s in enumerate(sequences) for tokens in positions(s, 3) if tokens in weights}
     assert found == expected
-    assert count.sum() == len(ngrams.occurrences(sequences)[0]) > len(count)
+    assert count.sum() == len(ngrams.occurrences(*joined(sequences, np.int64))[0]) > len(count)
 
 
 def scaled(ngrams: Ngrams, seed: int = 3) -> Ngrams:
@@ -134,7 +134,7 @@ def test_scaled_logits_by_hand_and_their_parts() -> None:
     ngrams = scaled(plain)
     assert ngrams.scale is not None
     for sequence in [*sequences, np.tile(sequences[0], 3)]:
-        row, count = np.unique(ngrams.occurrences([sequence])[0], return_counts=True)
+        row, count = np.unique(ngrams.occurrences(*joined([sequence], np.int64))[0], return_counts=True)
         tf = 1 + np.log(count)
         norm = np.sqrt(np.square(tf * ngrams.scale[row]).sum()) if len(row) else 1
         expected = (ngrams.weight[row] * tf[:, None]).sum(axis=0) / norm

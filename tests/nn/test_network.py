@@ -39,6 +39,8 @@ def run(module: Any, model: Model, inputs: list[Any]) -> Array:
     [
         {"layers": 2, "bidirectional": True, "classes": 3, "linear": "ngrams"},
         {"pooling": "mean", "linear": "scaled ngrams", "max_length": 8},
+        {"pooling": "max", "linear": "character ngrams", "max_length": 8},
+        {"pooling": "last", "linear": "scaled character ngrams", "classes": 3},
         {"pooling": "mean+max", "bidirectional": True, "max_length": 8, "truncation": "middle"},
         {"padding": "pre", "max_length": 20, "truncation": "middle", "linear": "ngrams"},
         {"inputs": "channels", "mask": True, "pooling": "max", "max_length": 12, "task": "regression"},
@@ -59,7 +61,7 @@ def test_the_module_gives_equal_logits(options: dict[str, Any]) -> None:
 
 
 def test_the_module_runs_without_gatewise(tmp_path: Path) -> None:
-    model = random_model(pooling="mean+max", bidirectional=True, max_length=8, linear="scaled ngrams")
+    model = random_model(pooling="mean+max", bidirectional=True, max_length=8, linear="scaled character ngrams")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit
         torch.jit.script(model.to_torch()).save(str(tmp_path / "network.pt"))

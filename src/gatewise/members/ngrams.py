@@ -1,9 +1,13 @@
-"""The linear n-gram model, a member of text models: one weight per n-gram of 1 to 3 tokens. NumPy only.
+"""The linear n-gram model, a member of text models: one weight per n-gram of tokens or of characters. NumPy only.
 
     logit = Σ weight(g) over the distinct n-grams g of 1 to `order` tokens in the text
 
 An n-gram counts once however often it occurs (Wang & Manning 2012: presence works better than counts). An n-gram is a
 sequence of adjacent tokens, so its weight can be attributed to them without a remainder.
+
+With a `spelling` of the tokens, which are pieces of words then, an n-gram is a sequence of characters within a word
+(Bojanowski et al. 2017), with its beginning and its end as characters. Its weight is attributed to the tokens that have
+the characters.
 
 With `scale` n-grams count by the logarithm of how often they occur, and the sum is divided by the norm of the text, as
 with TF-IDF features (for example scikit-learn's TfidfVectorizer(sublinear_tf=True)):
@@ -16,7 +20,7 @@ last token lowest:
     key = Σ_j (t_j + 1) 2^(21 (n - j))        n = 1, 2, 3
 
 Keys are unique, and all keys of n tokens are below those of n + 1. Three times 21 bits limit the vocabulary to
-2,097,151 tokens.
+2,097,151 tokens. Characters have 12 bits each, n = 1 to 5, which limits the alphabet to 4,095.
 """
 
 from __future__ import annotations
@@ -32,15 +36,17 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import read_only
 from gatewise.kernels.ragged import joined, starts_of
 from gatewise.members.member import Inputs, Member, Rule, check_entry
+from gatewise.members.spelling import CLOSES, Spelling
 from gatewise.network.batch import chunks
 from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.types import Array, Lengths
 
 MAX_NGRAMS = 100_000_000  # in a file
-MAX_ORDER = 3  # tokens of an n-gram, at most
-BITS = 21  # per token of a key
+MAX_ORDER, BITS = 3, 21  # tokens of an n-gram, at most, and bits per token of a key
+MAX_CHARACTERS, CHARACTER_BITS = 5, 12  # of an n-gram of characters
 MAX_VOCAB_SIZE = (1 << BITS) - 1  # token + 1 must fit into the bits
 TOKENS_PER_CHUNK = 1 << 18  # tokens whose n-grams are looked up together: bounds memory, about 100 bytes per token
+CHARACTERS_PER_TOKEN = 8  # of a piece of a word, with its share of the boundaries
 
 
 def check_vocab_size(vocab_size: int) -> None:
@@ -49,9 +55,11 @@ def check_vocab_size(vocab_size: int) -> None:
         raise InputError(f"n-grams need a vocabulary of at most {MAX_VOCAB_SIZE:,} tokens, not {vocab_size:,}")
 
 
-def keys_of(tokens: Array, lengths: Lengths, order: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def keys_of(
+    tokens: Array, lengths: Lengths, order: int, bits: int = BITS
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """For n = 1 to `order`: the keys (M,) of all n-grams within the sequences, and the step at which each ends (M,).
-    tokens (N,), lengths (B,): the sequences, as `joined` returns them.
+    tokens (N,), lengths (B,): the sequences, as `joined` returns them. bits: per token of a key.
     """
     tokens = tokens.astype(np.int64) + 1
     end = np.arange(len(tokens))
@@ -61,27 +69,29 @@ def keys_of(tokens: Array, lengths: Lengths, order: int) -> Iterator[tuple[NDArr
         yield key, end
         longer = position[end] >= n
         end = end[longer]
-        key = (tokens[end - n] << BITS * n) | key[longer]
+        key = (tokens[end - n] << bits * n) | key[longer]
 
 
 @dataclass(frozen=True, eq=False)
 class Ngrams(Member):
     """Weights (K, outputs) float32 of the n-grams `keys` (K,) int64, ascending, of 1 to `order` tokens.
 
-    scale: (K,) float32, at least 0, what the norm of a text is computed from; None for sums without a norm. Raises
-    InputError for other arrays.
+    scale: (K,) float32, at least 0, what the norm of a text is computed from; None for sums without a norm. spelling:
+    of the tokens, for n-grams of characters. Raises InputError for other arrays.
     """
 
     order: int
     keys: NDArray[np.int64]
     weight: NDArray[np.float32]
     scale: NDArray[np.float32] | None = None
+    spelling: Spelling | None = None
     kind: ClassVar[str] = "ngrams"
     noun: ClassVar[str] = "n-grams"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.order <= MAX_ORDER:
-            raise InputError(f"n-grams: the order must be from 1 to {MAX_ORDER}, not {self.order}")
+        most = MAX_ORDER if self.spelling is None else MAX_CHARACTERS
+        if not 1 <= self.order <= most:
+            raise InputError(f"n-grams: the order must be from 1 to {most}, not {self.order}")
         keys, weight, scale = self.keys, self.weight, self.scale
         if keys.ndim != 1 or keys.dtype != np.int64:
             raise InputError(f"n-grams: keys must be (K,) int64, not {keys.shape} {keys.dtype}")
@@ -100,22 +110,42 @@ class Ngrams(Member):
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def name(self) -> str:
+        return self.noun if self.spelling is None else "character n-grams"
+
+    @property
+    def bits(self) -> int:
+        """Per token, or character, of a key."""
+        return BITS if self.spelling is None else CHARACTER_BITS
+
+    @property
+    def width(self) -> int:
+        """How many numbers `read` makes of a token on average, at most."""
+        return 1 if self.spelling is None else CHARACTERS_PER_TOKEN
+
     def prune(self, vocab_size: int, most: int | None = None) -> Ngrams:
-        """The n-grams of the first `vocab_size` tokens only, and of these the `most` with the largest |weight|."""
-        fields = [(self.keys >> BITS * j) & MAX_VOCAB_SIZE for j in range(MAX_ORDER)]
-        which = np.flatnonzero(np.max(fields, axis=0) <= vocab_size)
+        """The n-grams of the first `vocab_size` tokens only, or all n-grams of their characters, and of these the
+        `most` with the largest |weight|.
+        """
+        spelling, which = self.spelling, np.arange(len(self.keys))
+        if spelling is None:
+            fields = [(self.keys >> BITS * j) & MAX_VOCAB_SIZE for j in range(MAX_ORDER)]
+            which = np.flatnonzero(np.max(fields, axis=0) <= vocab_size)
+        else:
+            spelling = spelling.prune(vocab_size)
         if most is not None and most < len(which):
             largest = np.argsort(-np.abs(self.weight[which]).max(axis=1), kind="stable")[:most]
             which = np.sort(which[largest])
         scale = None if self.scale is None else self.scale[which]
-        return Ngrams(self.order, self.keys[which], self.weight[which], scale)
+        return Ngrams(self.order, self.keys[which], self.weight[which], scale, spelling)
 
     def add(self, other: Ngrams) -> Ngrams:
-        """The model whose logits are the sum of both. Raises InputError for another number of outputs, and for a
-        `scale`: two norms do not add up to one.
+        """The model whose logits are the sum of both. Raises InputError for another number of outputs, for a `scale`:
+        two norms do not add up to one, and for characters.
         """
-        if self.scale is not None or other.scale is not None:
-            raise InputError("n-grams: models with a norm cannot be added")
+        if any(one.scale is not None or one.spelling is not None for one in (self, other)):
+            raise InputError("n-grams: models with a norm, or of characters, cannot be added")
         if self.weight.shape[1] != other.weight.shape[1]:
             raise InputError(f"n-grams: weights for {self.weight.shape[1]} logits and for {other.weight.shape[1]}")
         keys = np.union1d(self.keys, other.keys)
@@ -132,27 +162,44 @@ class Ngrams(Member):
         if inputs.kind != "tokens":
             raise InputError("n-grams need token inputs; the model reads series")
         check_vocab_size(inputs.size)
+        size, one, most = inputs.size, "token", "vocabulary"
+        if self.spelling is not None:
+            size, one, most = self.spelling.size, "character", "alphabet"
+            if len(self.spelling) != inputs.size or size >= 1 << self.bits:
+                raise InputError(f"n-grams: the characters are not those of {inputs}")
         keys = self.keys
-        if len(keys) and not 0 < keys[0] <= keys[-1] < 1 << BITS * self.order:
-            raise InputError(f"n-grams: a key does not have 1 to {self.order} tokens")
-        edges = [*np.searchsorted(keys, [1 << BITS * n for n in range(self.order)]).tolist(), len(keys)]
+        if len(keys) and not 0 < keys[0] <= keys[-1] < 1 << self.bits * self.order:
+            raise InputError(f"n-grams: a key does not have 1 to {self.order} {one}s")
+        edges = [*np.searchsorted(keys, [1 << self.bits * n for n in range(self.order)]).tolist(), len(keys)]
         for n in range(1, self.order + 1):
             for j in range(n):
-                token = (keys[edges[n - 1] : edges[n]] >> BITS * j) & MAX_VOCAB_SIZE
-                if len(token) and not 0 < token.min() <= token.max() <= inputs.size:
-                    raise InputError(f"n-grams: a token is not below the vocabulary size {inputs.size:,}")
+                token = (keys[edges[n - 1] : edges[n]] >> self.bits * j) & ((1 << self.bits) - 1)
+                if len(token) and not 0 < token.min() <= token.max() <= size:
+                    raise InputError(f"n-grams: a {one} is not below the {most} size {size:,}")
 
     def summary(self) -> list[tuple[str, str, int]]:
         name = "1-grams" if self.order == 1 else f"1- to {self.order}-grams"
-        return [(name, f"({self.outputs},)", self.weight.size)]
+        unit = "" if self.spelling is None else " of characters"
+        return [(name + unit, f"({self.outputs},)", self.weight.size)]
 
-    def occurrences(self, sequences: Sequence[Array]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """All occurrences of known n-grams, by size, then in the order of the text. sequences: (length,) ids each.
+    def read(self, sequences: Sequence[Array]) -> tuple[NDArray[np.int64], Lengths, NDArray[np.int64]]:
+        """What the n-grams consist of, tokens or characters (N,), how many each sequence or word has, and the step of
+        each, counted over all sequences.
+        """
+        tokens, lengths = joined(sequences, np.int64)
+        return (
+            (tokens, lengths, np.arange(len(tokens))) if self.spelling is None else self.spelling.read(tokens, lengths)
+        )
 
-        row (M,): of `keys`; end (M,): the step of the last token, counted over all sequences; size (M,): in tokens.
+    def occurrences(
+        self, values: NDArray[np.int64], lengths: Lengths
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """All occurrences of known n-grams, by size, then in the order of the text. values, lengths: as of `read`.
+
+        row (M,): of `keys`; end (M,): where in `values` the n-gram ends; size (M,): its n.
         """
         rows, ends, counts = [], [], []
-        for key, end in keys_of(*joined(sequences, np.int64), self.order):
+        for key, end in keys_of(values, lengths, self.order, self.bits):
             unique, which = key, None
             if len(key) >= 4096:  # in ascending order, successive searches touch neighbouring keys: the cache
                 unique, which = np.unique(key, return_inverse=True)
@@ -168,55 +215,75 @@ class Ngrams(Member):
         """Logits (n, outputs) float64 of n sequences of token ids, before truncation. An iterator is read in parts."""
         outputs = self.weight.shape[1]
         parts = [np.zeros((0, outputs))]
-        for some in chunks(sequences, TOKENS_PER_CHUNK // max(1, outputs // 4)):
+        for some in chunks(sequences, TOKENS_PER_CHUNK // max(1, outputs // 4) // self.width):
             owner, row, count = counted_ngrams(self, some)
-            if self.scale is None:
-                sums = _sums(self.weight[row], owner, len(some))
-            else:
-                tf = term_frequency(count)
-                sums = _sums(self.weight[row] * tf[:, None], owner, len(some))
+            tf = self._frequency(count)
+            sums = _sums(self.weight[row] * tf[:, None], owner, len(some))
+            if self.scale is not None:
                 sums = sums / _norms(np.bincount(owner, np.square(tf * self.scale[row]), len(some)))[:, None]
             parts.append(sums)
         return np.concatenate(parts)
 
     def attribution(self, sequence: Array) -> Array:
-        """As `Member`. The weight of an n-gram is divided equally among its occurrences and their tokens."""
-        found, end, size = self.occurrences([sequence])
+        """As `Member`. The weight of an n-gram is divided equally among its occurrences and their tokens, or their
+        characters.
+        """
+        values, lengths, step = self.read([sequence])
+        found, end, size = self.occurrences(values, lengths)
         row, place, times = np.unique(found, return_inverse=True, return_counts=True)
         whole = self._parts(row, times)[place]  # (M, outputs)
         share = whole / (size * times[place])[:, None]
         out = np.zeros((len(sequence), self.weight.shape[1]))
         for back in range(self.order):
             reaches = size > back
-            out += _sums(share[reaches], end[reaches] - back, len(sequence))
+            out += _sums(share[reaches], step[end[reaches] - back], len(sequence))
         return out
 
     def prefix_logits(self, sequence: Array) -> Array:
-        row, end, _ = self.occurrences([sequence])
-        nothing = np.zeros((1, self.outputs))
-        if self.scale is None:
-            row, first = np.unique(row, return_index=True)  # the earliest occurrence
-            added = _sums(self.weight[row], end[first], len(sequence))
-            return np.cumsum(np.concatenate([nothing, added]), axis=0)
+        values, lengths, step = self.read([sequence])
+        steps, (row, end, _) = len(sequence), self.occurrences(values, lengths)
         order = np.lexsort((end, row))  # by n-gram, then by step
-        row, end = row[order], end[order]
+        row, at = row[order], step[end[order]]
         start = np.flatnonzero(np.diff(row, prepend=-1))
-        number = np.arange(len(row)) - np.repeat(start, np.diff(start, append=len(row)))  # earlier occurrences
-        tf, before = term_frequency(number + 1), np.where(number > 0, term_frequency(np.maximum(number, 1)), 0)
-        sums = np.cumsum(_sums(self.weight[row] * (tf - before)[:, None], end, len(sequence)), axis=0)
-        squares = np.bincount(end, np.square(self.scale[row]) * (tf**2 - before**2), len(sequence))
-        return np.concatenate([nothing, sums / _norms(np.cumsum(squares))[:, None]])
+        earlier = np.arange(len(row)) - np.repeat(start, np.diff(start, append=len(row)))  # occurrences before it
+        sums, squares = (np.cumsum(part, axis=0) for part in self._added(row, at, earlier, steps))
+        if self.spelling is not None and steps:  # a prefix that ends within a word has its end there
+            values, lengths, step = self.spelling.cut_words(np.asarray(sequence), self.order - 1)
+            cut, end, _ = self.occurrences(values, lengths)
+            closes = values[end] == CLOSES
+            cut, there = cut[closes], step[end[closes]]
+            before = np.searchsorted(row * steps + at, cut * steps + there, "right") - np.searchsorted(row, cut)
+            sums, squares = (
+                one + more for one, more in zip((sums, squares), self._added(cut, there, before, steps), strict=True)
+            )
+        return np.concatenate([np.zeros((1, self.outputs)), sums / _norms(squares)[:, None]])
+
+    def _added(
+        self, row: NDArray[np.int64], step: NDArray[np.int64], earlier: NDArray[np.int64], steps: int
+    ) -> tuple[Array, Array]:
+        """What occurrences (M,) of n-grams, with earlier ones (M,), add at each step to the sum (steps, outputs) and to
+        the square of the norm (steps,), which is 0 without a scale.
+        """
+        tf, before = self._frequency(earlier + 1), self._frequency(earlier)
+        sums = _sums(self.weight[row] * (tf - before)[:, None], step, steps)
+        scale = np.zeros(len(row)) if self.scale is None else self.scale[row]
+        return sums, np.bincount(step, np.square(scale) * (tf**2 - before**2), steps)
+
+    def _frequency(self, count: Array) -> Array:
+        """What an n-gram counts for that occurs `count` times."""
+        return np.minimum(count, 1.0) if self.scale is None else term_frequency(count)
 
     def _parts(self, row: NDArray[np.int64], count: NDArray[np.int64]) -> Array:
         """The part (M, outputs) float64 that each distinct n-gram of a text has in its logits, from its occurrences."""
-        if self.scale is None:
-            return self.weight[row].astype(np.float64)
-        tf = term_frequency(count)
-        return np.asarray(self.weight[row] * tf[:, None] / _norms(np.square(tf * self.scale[row]).sum(keepdims=True)))
+        tf = self._frequency(count)
+        norm = 1.0 if self.scale is None else _norms(np.square(tf * self.scale[row]).sum(keepdims=True))
+        return np.asarray(self.weight[row] * tf[:, None] / norm)
 
     def phrases(self, sequence: Array) -> list[tuple[range, Array, int]]:
-        """As `Member`: the distinct n-grams, ordered by the end of their first occurrence."""
-        found, end, size = self.occurrences([sequence])
+        """As `Member`: the distinct n-grams, ordered by the end of their first occurrence; none of characters."""
+        if self.spelling is not None:
+            return []
+        found, end, size = self.occurrences(*joined([sequence], np.int64))
         row, first, times = np.unique(found, return_index=True, return_counts=True)
         steps = [range(e - n + 1, e + 1) for e, n in zip(end[first].tolist(), size[first].tolist(), strict=True)]
         phrases = zip(steps, self._parts(row, times), times.tolist(), strict=True)
@@ -225,10 +292,11 @@ class Ngrams(Member):
     def note(self, rule: Rule) -> str:
         if rule == "left-out":
             return "The n-grams of the edited text are counted again."
-        if self.scale is not None:
+        if self.scale is not None or self.spelling is not None:
+            words = "words" if self.spelling is None else "characters"
             return {
                 "prefix": "The n-grams are added as the change of their logits when the word is read.",
-                "shared": "The part of each n-gram is added in equal parts to its words.",
+                "shared": f"The part of each n-gram is added in equal parts to its {words}.",
             }[rule]
         return {
             "prefix": "The weight of each n-gram is added, once, at the word that completes it.",
@@ -236,26 +304,39 @@ class Ngrams(Member):
         }[rule]
 
     def entry(self) -> dict[str, Any]:
-        return {"order": self.order, "count": len(self.keys), **({} if self.scale is None else {"scaled": True})}
+        found: dict[str, Any] = {"order": self.order, "count": len(self.keys)}
+        if self.scale is not None:
+            found["scaled"] = True
+        if self.spelling is not None:
+            found["characters"] = len(self.spelling.characters)
+        return found
 
     def arrays(self) -> dict[str, Array]:
-        scale: dict[str, Array] = {} if self.scale is None else {"scale": self.scale}
-        return {"keys": self.keys, "weight": self.weight, **scale}
+        found: dict[str, Array] = {"keys": self.keys, "weight": self.weight}
+        if self.scale is not None:
+            found["scale"] = self.scale
+        if self.spelling is not None:
+            found["characters"] = self.spelling.characters
+        return found
 
     @classmethod
     def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
-        check_entry(entry, ["order", "count"], ["scaled"], cls.kind)
-        order, count = entry["order"], entry["count"]
-        if type(order) is not int or type(count) is not int or not 0 <= count <= MAX_NGRAMS:
-            raise InputError("member 'ngrams': order and count must be whole numbers")
+        check_entry(entry, ["order", "count"], ["scaled", "characters"], cls.kind)
+        order, count, characters = entry["order"], entry["count"], entry.get("characters", 1)
+        numbers = {type(one) for one in (order, count, characters)}
+        if numbers != {int} or not 0 <= count <= MAX_NGRAMS or not 1 <= characters <= MAX_NGRAMS:
+            raise InputError("member 'ngrams': order, count and characters must be whole numbers")
         if entry.get("scaled", True) is not True:
             raise InputError("member 'ngrams': scaled can only be true")
         expected = {"keys": ((count,), "int64"), "weight": ((count, outputs), "float32")}
         if "scaled" in entry:
             expected["scale"] = ((count,), "float32")
+        if "characters" in entry:
+            expected["characters"] = ((characters,), "int32")
         tensors = {name: read_only(one) for name, one in tensors_from_bytes(raw, expected, file).items()}
         try:
-            return cls(order, tensors["keys"], tensors["weight"], tensors.get("scale"))
+            spelling = Spelling(tensors["characters"]) if "characters" in entry else None
+            return cls(order, tensors["keys"], tensors["weight"], tensors.get("scale"), spelling)
         except InputError as error:
             raise ModelFileError(f"{file}: {error}") from error
 
@@ -268,7 +349,7 @@ class Ngrams(Member):
         return ngram_logits(graph, self, x, lengths)
 
     def onnx_tokens(self, rng: np.random.Generator, count: int) -> Array:
-        if not len(self):
+        if not len(self) or self.spelling is not None:
             return super().onnx_tokens(rng, count)
         keys = rng.choice(self.keys, count)
         ids = np.stack([(keys >> BITS * j & MAX_VOCAB_SIZE) - 1 for j in reversed(range(MAX_ORDER))], axis=1)
@@ -281,17 +362,18 @@ def counted_ngrams(
     """The distinct n-grams of each sequence: owner (M,), its number, ascending; row (M,), the n-gram, ascending in it;
     count (M,): how often it occurs there.
     """
-    row, end, _ = ngrams.occurrences(sequences)
+    values, lengths, step = ngrams.read(sequences)
+    row, end, _ = ngrams.occurrences(values, lengths)
     owner, known = np.repeat(np.arange(len(sequences)), [len(s) for s in sequences]), max(len(ngrams.keys), 1)
-    both = np.sort(owner[end] * known + row)  # np.unique is ten times as slow
+    both = np.sort(owner[step[end]] * known + row)  # np.unique is ten times as slow
     first = np.flatnonzero(np.diff(both, prepend=-1))
     owner, row = np.divmod(both[first], known)
     return owner, row, np.diff(first, append=len(both))
 
 
 def term_frequency(count: Array) -> Array:
-    """1 + log(count), for counts of at least 1."""
-    return np.asarray(1 + np.log(count))
+    """1 + log(count), and 0 for 0."""
+    return np.where(count > 0, 1 + np.log(np.maximum(count, 1)), 0.0)
 
 
 def _sums(values: Array, owner: NDArray[np.int64], n: int) -> Array:

@@ -113,11 +113,12 @@ def truncate_vocab(model: Model, vocab_size: int) -> Model:
     preprocessor = TextPreprocessor(encoding.truncate_vocab(vocab_size))
     parameters: dict[str, Array] = dict(model.parameters)
     parameters[EMBEDDING] = read_only(parameters[EMBEDDING][:vocab_size])
-    ensemble, ngrams = model.ensemble, model.ensemble.get("ngrams")
-    if ngrams is not None:
-        ensemble = ensemble.with_member("ngrams", ngrams.prune(vocab_size))
-    arch = replace(model.architecture, vocab_size=vocab_size)
-    ensemble = ensemble.with_lstm(arch=arch, parameters=MappingProxyType(parameters))
+    lstm = model.ensemble.lstm.changed(
+        arch=replace(model.architecture, vocab_size=vocab_size), parameters=MappingProxyType(parameters)
+    )
+    members: list[Any] = [lstm if one.kind == "lstm" else one for one in model.ensemble.members]
+    members = [one.prune(vocab_size) if one.kind == "ngrams" else one for one in members]
+    ensemble = replace(model.ensemble, members=tuple(members))
     return replace(model, preprocessor=preprocessor, ensemble=ensemble)
 
 

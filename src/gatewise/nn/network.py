@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gatewise.errors import InputError
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.ngrams import BITS, Ngrams
+from gatewise.members.ngrams import Ngrams
 from gatewise.network import architecture
 from gatewise.network.weight_layouts import Weights, weights_of
 from gatewise.nn.convert import from_arrays, to_torch
@@ -209,7 +209,9 @@ class NgramLogits(torch.nn.Module):
 
     def __init__(self, ngrams: Ngrams, factor: float) -> None:
         super().__init__()
-        self.order, self.bits = ngrams.order, BITS
+        self.order, self.bits = ngrams.order, ngrams.bits
+        table, opens = (np.zeros((0, 0)), np.zeros(0)) if ngrams.spelling is None else ngrams.spelling.padded()
+        self.characters, self.opens = (torch.nn.Buffer(torch.from_numpy(one).long()) for one in (table, opens))
         self.keys = torch.nn.Buffer(torch.from_numpy(ngrams.keys.copy()))
         # Row K stands for an n-gram that the model does not have.
         weight = (factor * ngrams.weight.astype(np.float64)).astype(np.float32)
@@ -220,10 +222,20 @@ class NgramLogits(torch.nn.Module):
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, outputs); see the class."""
         keys, scale, tokens = self.keys, self.scale, tokens.long()  # a key of int32 tokens would overflow
-        width, count = tokens.shape[1], keys.shape[0]
-        step = torch.arange(width, device=tokens.device).unsqueeze(0)
+        step = torch.arange(tokens.shape[1], device=tokens.device).unsqueeze(0)
         inside = step < lengths.unsqueeze(1)
-        key = shifted = tokens + 1
+        numbers = tokens + 1
+        if len(self.opens):  # the characters of the tokens, plus 1, as `Spelling.read` has them
+            next_opens = torch.nn.functional.pad(self.opens[tokens][:, 1:], [0, 1]) > 0
+            closes, each = next_opens | (step == lengths.unsqueeze(1) - 1), self.characters[tokens]  # (B, T, L)
+            read = (closes.unsqueeze(2) | (each > 1)) & inside.unsqueeze(2)
+            each = (each * read).flatten(1)
+            place = ((each > 0).long().cumsum(1) - 1).clamp(min=0)
+            numbers = torch.zeros_like(each).scatter_add(1, place, each)
+            inside = numbers > 0
+            step = torch.arange(numbers.shape[1], device=tokens.device).unsqueeze(0)
+        width, count = numbers.shape[1], keys.shape[0]
+        key = shifted = numbers
         wanted, valid = [key], [inside]
         for n in range(1, self.order):
             shifted = torch.nn.functional.pad(shifted, [1, 0])[:, :width]  # the token n steps earlier

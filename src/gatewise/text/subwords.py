@@ -55,3 +55,13 @@ class SubwordEncoding(TokenEncoding):
         tokenizer = build({piece: row for row, piece in enumerate(vocabulary)}, merges)
         fitted = cls(tokenizer, max_characters)
         return fitted.truncate_vocab(vocab_size) if vocab_size < fitted.vocab_size else fitted
+
+    def pieces(self) -> list[str]:
+        """Each entry as it is spelled, with a space in front where it starts a word; "" for padding and unknown."""
+        rows = self.tokenizer.get_vocab()
+        ranked = sorted(rows, key=rows.__getitem__)[self._n_special :]
+        spelled = (
+            one.removeprefix(INSIDE) if len(one) > len(INSIDE) and one.startswith(INSIDE) else " " + one
+            for one in ranked
+        )
+        return [""] * self._n_special + list(spelled)

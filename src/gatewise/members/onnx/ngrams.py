@@ -9,8 +9,6 @@ import numpy as np
 from gatewise.members.onnx.graph import Graph, Value, ints, scalar, step_mask
 from gatewise.types import Array
 
-BITS = 21  # per token of a key, see `gatewise.members.ngrams`
-
 
 def ngram_logits(graph: Graph, ngrams: Any, tokens: str, lengths: str) -> str:
     """Logits (B, outputs) float64 of tokens (B, T) of `lengths` (B,). ngrams: an `Ngrams`.
@@ -18,7 +16,10 @@ def ngram_logits(graph: Graph, ngrams: Any, tokens: str, lengths: str) -> str:
     The row of each n-gram in `ngrams.keys` is found by binary search. The rows of a text are sorted, so that equal
     ones are neighbours and count once.
     """
-    rows = _ngram_rows(graph, ngrams, tokens, lengths)  # (B, M), K for none
+    numbers, inside = graph.add("Add", tokens, scalar(1)), step_mask(graph, tokens, lengths)
+    if ngrams.spelling is not None:
+        numbers, inside = _characters(graph, ngrams.spelling, tokens, lengths)
+    rows = _ngram_rows(graph, ngrams, numbers, inside)  # (B, M), K for none
     rows, _ = graph.add_several("TopK", 2, rows, graph.size(rows, 1), axis=1)  # descending
     before = graph.add("Pad", rows, ints(0, 1, 0, -1), scalar(-1))  # each row's left neighbour
     first = graph.add("Not", graph.add("Equal", rows, before))
@@ -48,16 +49,33 @@ def _with_none(values: Array) -> Array:
     return np.concatenate([values, np.zeros_like(values[:1])])
 
 
-def _ngram_rows(graph: Graph, ngrams: Any, tokens: str, lengths: str) -> str:
-    """Row (B, T x order) in `ngrams.keys` of the n-gram of n tokens that ends at step t, for n = 1 to `order`; K where
-    there is none.
+def _characters(graph: Graph, spelling: Any, tokens: str, lengths: str) -> tuple[str, str]:
+    """The characters of the tokens (B, M), plus 1, and where there are some, as `Spelling.read` has them."""
+    table, opens = spelling.padded()
+    next_opens = graph.add("Pad", graph.add("Gather", opens, tokens), ints(0, -1, 0, 1), scalar(0))
+    last = graph.add("Equal", graph.count(graph.size(tokens, 1)), graph.add("Sub", graph.column(lengths), scalar(1)))
+    closes = graph.add("Unsqueeze", graph.add("Or", graph.cast(next_opens, np.bool_), last), ints(2))
+    each = graph.add("Gather", table, tokens)  # (B, T, L)
+    read = graph.add("Or", closes, graph.add("Greater", each, scalar(1)))  # 1 is CLOSES, and 0 behind it
+    read = graph.add("And", read, graph.add("Unsqueeze", step_mask(graph, tokens, lengths), ints(2)))
+    flat = graph.add("Flatten", graph.add("Mul", each, graph.cast(read, np.int64)))
+    count = graph.add("CumSum", graph.cast(graph.add("Greater", flat, scalar(0)), np.int64), scalar(1))
+    # A character goes to its place; a 0 would overwrite the one before it, so it is added.
+    zeros = graph.add("Mul", flat, scalar(0))
+    place = graph.add("Max", graph.add("Sub", count, scalar(1)), scalar(0))
+    numbers = graph.add("ScatterElements", zeros, place, flat, axis=1, reduction="add")
+    return numbers, graph.add("Greater", numbers, scalar(0))
+
+
+def _ngram_rows(graph: Graph, ngrams: Any, key: str, inside: str) -> str:
+    """Row (B, T x order) in `ngrams.keys` of the n-gram of n tokens or characters that ends at step t, for n = 1 to
+    `order`; K where there is none. key (B, T): their numbers, plus 1; inside: where there are some.
     """
-    step, inside = graph.count(graph.size(tokens, 1)), step_mask(graph, tokens, lengths)
-    key = shifted = graph.add("Add", tokens, scalar(1))  # (B, T)
+    step, shifted = graph.count(graph.size(key, 1)), key
     keys, valid = [key], [inside]
     for n in range(1, ngrams.order):
         shifted = graph.add("Pad", shifted, ints(0, 1, 0, -1), scalar(0))  # the token n steps earlier
-        key = graph.add("Add", graph.add("Mul", shifted, scalar(1 << BITS * n)), key)
+        key = graph.add("Add", graph.add("Mul", shifted, scalar(1 << ngrams.bits * n)), key)
         keys.append(key)
         valid.append(graph.add("And", inside, graph.add("Greater", step, scalar(n - 1))))
     wanted, known = graph.add("Concat", *keys, axis=1), graph.add("Concat", *valid, axis=1)

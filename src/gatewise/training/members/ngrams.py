@@ -32,13 +32,15 @@ the validation set. The held-out logits of a candidate are calibrated by a weigh
 fitted on all rows, so that it does not lose a tenth of few rows; what is reported of the validation set are the
 held-out logits.
 
-Tokenization "auto" compares the same candidates on n-grams of words and of pieces of words. Pieces are taken if the
-mean loss of their best candidate over the held-out rows is lower by more than one standard error of the difference of
-both losses, row by row (the one-standard-error rule of Breiman et al. 1984). Otherwise the tokens are words, which
-explanations show whole. The network reads the same tokens. Without comparison the tokens are words: below `LEAST_ROWS`
-rows, where the error is uncertain; above `MOST_ROWS` rows or `MOST_WORDS` words, where pieces gain least and the
-comparison takes longest; where less than `LEAST_UNKNOWN` of the held-out words are unknown, so that pieces have little
-to add; and where the n-gram model is not chosen by held-out loss (other tasks, a pretrained model).
+For pieces of words, n-grams of their characters are candidates too, with both scalings.
+
+Tokenization "auto" compares the candidates of words and of pieces of words. Pieces are taken if the mean loss of their
+best candidate over the held-out rows is lower by more than one standard error of the difference of both losses, row by
+row (the one-standard-error rule of Breiman et al. 1984). Otherwise the tokens are words, which explanations show whole.
+The network reads the same tokens. Without comparison the tokens are words: below `LEAST_ROWS` rows, where the error is
+uncertain; above `MOST_WORDS` words, where pieces gain least and the comparison takes longest; where less than
+`LEAST_UNKNOWN` of the held-out words are unknown, so that pieces have little to add; and where the n-gram model is not
+chosen by held-out loss (other tasks, a pretrained model).
 """
 
 from __future__ import annotations
@@ -53,16 +55,18 @@ from numpy.typing import NDArray
 
 from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import InputError, counted
-from gatewise.kernels.ragged import joined
 from gatewise.kernels.threads import threads
 from gatewise.members.ngrams import (
     BITS,
+    CHARACTER_BITS,
+    MAX_CHARACTERS,
     TOKENS_PER_CHUNK,
     Ngrams,
     counted_ngrams,
     keys_of,
     term_frequency,
 )
+from gatewise.members.spelling import UNKNOWN, Spelling
 from gatewise.network.batch import chunks
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.members import Run
@@ -86,7 +90,6 @@ NB_ENTRIES = 10_000_000  # n-grams of all texts x outputs above which "nb" is no
 PRIOR: dict[Scaling, float] = {"nb": 1.0, "tfidf": 3.0}
 CALIBRATION_L2, TRANSFER_L2 = 1.0, 1.0
 LEAST_ROWS = 500  # of a choice of tokens: below, a standard error says little
-MOST_ROWS = 10_000
 MOST_WORDS = 500_000  # of all texts
 ROUNDING = 1e-6  # of the losses of equal candidates
 LEAST_UNKNOWN = 0.15  # 0.07 to 0.10 in English data sets, 0.22 in Slovene comments: docs/log/accuracy.md
@@ -127,31 +130,43 @@ def fit(data: TrainingData, run: Run) -> FittedMember | None:
 class NgramFeatures:
     """How often each of n texts contains each n-gram (keys (K,), ascending): once for all models fitted to them.
 
-    matrix: scipy.sparse CSR (n, K) float32 of term frequencies (`members.ngrams.term_frequency`).
+    matrix: scipy.sparse CSR (n, K) float32 of term frequencies (`members.ngrams.term_frequency`). spelling: as of
+    `Ngrams`.
     """
 
     order: int
     keys: NDArray[np.int64]
     matrix: Any
+    spelling: Spelling | None = None
 
     @classmethod
-    def of(cls, sequences: Sequence[Array], order: int, min_df: int, exclude: Sequence[int] = ()) -> NgramFeatures:
-        """The n-grams of 1 to `order` tokens, none of them in `exclude`, that at least `min_df` texts contain."""
+    def of(
+        cls,
+        sequences: Sequence[Array],
+        order: int,
+        min_df: int,
+        exclude: Sequence[int] = (),
+        spelling: Spelling | None = None,
+    ) -> NgramFeatures:
+        """The n-grams of 1 to `order` tokens, none of them in `exclude`, that at least `min_df` texts contain; with a
+        spelling those of 2 to `order` characters, as one alone tells next to nothing.
+        """
         from scipy.sparse import csr_matrix, vstack  # the extra [train]
 
-        tokens, lengths = joined(sequences, np.int64)
-        excluded = np.isin(tokens, np.asarray(exclude, dtype=np.int64))
+        lookup = Ngrams(order, np.zeros(0, np.int64), np.zeros((0, 1), np.float32), None, spelling)
+        values, lengths, _ = lookup.read(sequences)
+        excluded = np.isin(values, exclude if spelling is None else UNKNOWN)
         frequent: list[NDArray[np.int64]] = []  # by occurrences first: a text counts each once, so df is not larger
-        for key, end in keys_of(tokens, lengths, order):
-            allowed = ~excluded[end]
+        for key, end in keys_of(values, lengths, order, lookup.bits):
+            allowed = ~excluded[end] if frequent or spelling is None else np.zeros(len(end), dtype=bool)
             for back in range(1, len(frequent) + 1):
                 allowed &= ~excluded[end - back]
             key = np.sort(key[allowed])
             first = np.flatnonzero(np.diff(key, prepend=-1))
             frequent.append(key[first[np.diff(first, append=len(key)) >= min_df]])
         keys, parts = np.concatenate(frequent), []
-        lookup = Ngrams(order, keys, np.zeros((len(keys), 1), dtype=np.float32))
-        for chunk in chunks(sequences, TOKENS_PER_CHUNK):
+        lookup = replace(lookup, keys=keys, weight=np.zeros((len(keys), 1), np.float32))
+        for chunk in chunks(sequences, TOKENS_PER_CHUNK // lookup.width):
             document, term, count = counted_ngrams(lookup, chunk)
             tf, starts = term_frequency(count).astype(np.float32), np.searchsorted(document, np.arange(len(chunk) + 1))
             entries = (tf, term.astype(np.int32), starts.astype(np.int32))
@@ -162,7 +177,21 @@ class NgramFeatures:
             )
         matrix = vstack(parts, format="csr")
         kept = np.bincount(matrix.indices, minlength=len(keys)) >= min_df
-        return cls(order, keys[kept], matrix[:, kept])
+        return cls(order, keys[kept], matrix[:, kept], spelling)
+
+    def up_to(self, order: int) -> NgramFeatures:
+        """Those of up to `order` tokens."""
+        count = int(np.searchsorted(self.keys, 1 << BITS * order)) if order < self.order else len(self.keys)
+        return (
+            self
+            if count == len(self.keys)
+            else replace(self, order=order, keys=self.keys[:count], matrix=self.matrix[:, :count])
+        )
+
+    def __str__(self) -> str:
+        if self.spelling is not None:
+            return f"2- to {self.order}-grams of characters"
+        return "1-grams" if self.order == 1 else f"1- to {self.order}-grams"
 
     def fit(
         self,
@@ -183,7 +212,7 @@ class NgramFeatures:
         """
         if not len(self.keys):
             nothing = np.zeros((0, targets.shape[1]), dtype=np.float32)
-            return FittedMember(Ngrams(self.order, self.keys, nothing), np.zeros(targets.shape[1]))
+            return FittedMember(self._member(nothing), np.zeros(targets.shape[1]))
         x = self.matrix[np.arange(self.matrix.shape[0]) if rows is None else rows]
         weight = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         y = targets
@@ -197,7 +226,7 @@ class NgramFeatures:
             weights = np.broadcast_to(weight.reshape(len(y), -1), y.shape)
             r = np.stack([log_count_ratio(x, u * v, v) for u, v in zip(y.T, weights.T, strict=True)], axis=1)
             w, bias = fit_linear(x, targets, weight, l2, loss, scale=r, threads=threads, max_iter=max_iter, tol=tol)
-            return FittedMember(Ngrams(self.order, self.keys, w * r), bias)
+            return FittedMember(self._member(w * r), bias)
         small = y.shape[1] >= MANY_CLASSES and len(y) < SMALL_CLASS * y.shape[1]
         scale = np.full(len(self.keys), float(small), dtype=np.float32)
         for column in () if small else y.T:
@@ -207,7 +236,10 @@ class NgramFeatures:
         x.data *= scale[x.indices]
         x.data /= np.repeat(_norms(x), np.diff(x.indptr)).astype(np.float32)
         w, bias = fit_linear(x, targets, weight, 1.0, "squared-hinge", threads=threads, tol=tol)
-        return FittedMember(Ngrams(self.order, self.keys, w * scale[:, None], scale), bias)
+        return FittedMember(self._member(w * scale[:, None], scale), bias)
+
+    def _member(self, weight: NDArray[np.float32], scale: NDArray[np.float32] | None = None) -> Ngrams:
+        return Ngrams(self.order, self.keys, weight, scale, self.spelling)
 
     def logits(self, fitted: FittedMember, rows: NDArray[np.int64]) -> Array:
         """Logits (m, outputs) float64 of these rows, as `fitted.logits` of their sequences, for a fit to these
@@ -253,11 +285,12 @@ def _scaled(ngrams: Ngrams, factor: float | Array) -> Ngrams:
 
 def transferred(data: TrainingData, pretrained: Pretrained) -> FittedMember | None:
     """The n-gram model of a pretrained classifier, mapped to the new classes as its network is
-    (`gatewise.training.members.lstm`); None if it has none, or one with a norm, which cannot be added to another.
+    (`gatewise.training.members.lstm`); None if it has none, or one with a norm or of characters, which
+    cannot be added to another.
     """
     model = pretrained.classifier(data.data.task)
     ngrams = None if model is None else model.ensemble.get("ngrams")
-    if ngrams is None or not len(ngrams) or ngrams.scale is not None:
+    if ngrams is None or not len(ngrams) or ngrams.scale is not None or ngrams.spelling is not None:
         return None
     rows = data.train
     to_new, shift = fit_standardised_glm(ngrams.logits(data.full(rows)), data.targets(rows), TRANSFER_L2)
@@ -291,16 +324,18 @@ def selects(data: TrainingData) -> bool:
 def compare(data: TrainingData) -> Comparison | None:
     """The best candidate for the n-gram model of texts with classes; None where no n-gram is in enough texts."""
     recipe, start, rare = data.recipe.ngrams, time.perf_counter(), _has_rare_class(data)
-    rows = np.union1d(data.train, data.validation)
-    features = NgramFeatures.of(data.full(rows), recipe.order, MIN_DF, data.excluded_tokens)
-    if not len(features.keys):
-        return None
+    rows, outputs = np.union1d(data.train, data.validation), data.architecture.outputs
+    sequences = data.full(rows)
+    features = [NgramFeatures.of(sequences, recipe.order, MIN_DF, data.excluded_tokens)]
     # 1-grams have a lower loss of all rows, and a lower F1 of a rare class.
     orders = range(2 if rare and recipe.order > 1 else 1, min(2, recipe.order) + 1)
-    candidates: list[tuple[Scaling, int]] = [("tfidf", order) for order in orders]
-    outputs = data.architecture.outputs
-    if recipe.scaling != "tfidf" and (outputs == 1 or features.matrix.nnz * outputs <= NB_ENTRIES):
-        candidates.insert(0, ("nb", recipe.order))
+    candidates: list[tuple[Scaling, NgramFeatures]] = [("tfidf", features[0].up_to(order)) for order in orders]
+    if (spelling := _spelling(data)) is not None:
+        features.append(NgramFeatures.of(sequences, MAX_CHARACTERS, MIN_DF, spelling=spelling))
+        candidates.append(("tfidf", features[1]))
+    if recipe.scaling != "tfidf":
+        small = [part for part in features if outputs == 1 or part.matrix.nnz * outputs <= NB_ENTRIES]
+        candidates = [("nb", part) for part in small] + candidates
     folds = [(np.searchsorted(rows, np.sort(data.train)), np.searchsorted(rows, np.sort(data.validation)))]
     if data.folds:
         folds = [(np.setdiff1d(rows, held), held) for held in data.folds]
@@ -310,11 +345,10 @@ def compare(data: TrainingData) -> Comparison | None:
     targets, weight = data.targets(rows[known]), data.sample_weight(rows[known])
     best: Comparison | None = None
     lowest, tried = np.inf, []
-    for scaling, order in candidates:
-        values, part = np.full((len(rows), outputs), np.nan), features
-        count = int(np.searchsorted(features.keys, 1 << BITS * order)) if order < recipe.order else len(features.keys)
-        if count < len(features.keys):
-            part = NgramFeatures(order, features.keys[:count], features.matrix[:, :count])
+    for scaling, part in candidates:
+        if not len(part.keys):
+            continue
+        values = np.full((len(rows), outputs), np.nan)
         for train, query in folds:
             values[query] = part.logits(_fit_rows(data, part, rows, train, scaling), query)
         prior = np.array([PRIOR[scaling]])
@@ -322,11 +356,20 @@ def compare(data: TrainingData) -> Comparison | None:
             values[known][:, :, None], targets, prior, CALIBRATION_L2, task="classification", sample_weight=weight
         )
         loss = float(np.average(losses, weights=weight))
-        tried.append(f"{scaling}, {'1-grams' if order == 1 else f'1- to {order}-grams'}: {loss:.4f}")
+        tried.append(f"{scaling}, {part}: {loss:.4f}")
         if loss < lowest:
             held_out, lowest = weights[0] * values + shift, loss
             best = Comparison(rows, part, scaling, held_out, losses, float(weights[0]), shift, "", 0.0)
     return best and best._replace(tried="; ".join(tried), seconds=time.perf_counter() - start)
+
+
+def _spelling(data: TrainingData) -> Spelling | None:
+    """Of pieces of words, for n-grams of characters; None for other tokens, and for too many characters."""
+    encoding = getattr(data.preprocessor, "encoding", None)
+    if encoding is None or encoding.kind != "subwords":
+        return None
+    spelling = Spelling.of(encoding.pieces())
+    return spelling if spelling.size < 1 << CHARACTER_BITS else None
 
 
 def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> TrainingData:
@@ -336,7 +379,7 @@ def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> Trainin
     if recipe.text.tokenization != "auto" or run.pretrained is not None or not selects(data):
         return data
     rows, words = len(data.full_sequences), sum(map(len, data.full_sequences))
-    if not LEAST_ROWS <= rows <= MOST_ROWS or words > MOST_WORDS:
+    if rows < LEAST_ROWS or words > MOST_WORDS:
         return data
     held_out = np.concatenate(data.full(data.validation))
     unknown = float(np.mean(held_out == data.preprocessor.unknown)) if len(held_out) else 0.0
