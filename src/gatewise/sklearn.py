@@ -320,6 +320,10 @@ class _Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 class LSTMTextClassifier(_Texts, _Classifier):
     """A classifier of texts.
 
+    >>> texts, labels = ["good good film", "a bad film", "so good", "bad, bad"] * 15, ["yes", "no", "yes", "no"] * 15
+    >>> LSTMTextClassifier(epochs=8, units=8, batch_size=8, random_state=1).fit(texts, labels).score(texts, labels)
+    1.0
+
     X: n texts in a list, an array, a Series or a data frame of one column. y: n labels, or for several labels per row
     (n, K) of 0 and 1 or n lists of labels.
     """
@@ -328,13 +332,21 @@ class LSTMTextClassifier(_Texts, _Classifier):
 
 
 class LSTMTextRegressor(_Texts, _Regressor):
-    """A regressor of texts. X: as `LSTMTextClassifier`. y: numbers (n,) or (n, M)."""
+    """A regressor of texts. X: as `LSTMTextClassifier`. y: numbers (n,) or (n, M).
+
+    >>> texts, stars = ["good good film", "a bad film", "so good", "bad, bad"] * 15, [5, 2, 4, 1] * 15
+    >>> LSTMTextRegressor(epochs=1, units=8, random_state=1).fit(texts, stars).predict(texts[:3]).shape
+    (3,)
+    """
 
     __init__ = _init(_TEXTS, _COMMON)
 
 
 class LSTMTextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Texts):  # type: ignore[misc]
     """Texts as features: the pooled states of the LSTM of a model, see `gatewise.model.Model.transform`.
+
+    >>> LSTMTextEncoder().fit_transform(["A film to see twice.", "Two dull hours."]).shape  # of the bundled model
+    (2, 2048)
 
     pretrained: "bundled", a model of texts, a language model of `gatewise.pretrain`, or the folder of one. Nothing is
     fitted, so the features of the training rows are those of new rows. X: as `LSTMTextClassifier`.
@@ -365,13 +377,23 @@ class LSTMTextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Texts)
 
 
 class LSTMSeriesClassifier(_Series, _Classifier):
-    """A classifier of time series."""
+    """A classifier of time series.
+
+    >>> series = np.sin(np.arange(20) + np.arange(60)[:, None]) + np.arange(60)[:, None] % 2  # (60, 20)
+    >>> LSTMSeriesClassifier(recipe="lstm", epochs=1, random_state=1).fit(series, np.arange(60) % 2).classes_
+    array([0, 1])
+    """
 
     __init__ = _init(_SERIES, _CLASSES, _COMMON)
 
 
 class LSTMSeriesRegressor(_Series, _Regressor):
-    """A regressor of time series."""
+    """A regressor of time series.
+
+    >>> series = np.sin(np.arange(20) + np.arange(60)[:, None])  # (60, 20)
+    >>> LSTMSeriesRegressor(recipe="lstm", epochs=1, random_state=1).fit(series, series[:, -1]).predict(series).shape
+    (60,)
+    """
 
     __init__ = _init(_SERIES, _COMMON)
 

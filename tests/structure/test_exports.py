@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 from pathlib import Path
 
+import pytest
 from source_tree import trees
 
 # The program's entry point, which no module imports.
@@ -77,3 +79,11 @@ def test_every_public_thing_has_a_docstring() -> None:
         assert ast.get_docstring(tree), f"{path} has no docstring"
         bare = [node.name for node in public(tree) if not ast.get_docstring(node)]
         assert not bare, f"{path}: {bare} have no docstring"
+
+
+@pytest.mark.parametrize("name", ["gatewise", *(f"gatewise.{one}" for one in ("data", "explain", "nn", "sklearn"))])
+def test_every_public_function_has_an_example(name: str) -> None:
+    module = importlib.import_module(name)
+    found = {one: getattr(module, one) for one in module.__all__}
+    bare = [one for one, thing in found.items() if inspect.isfunction(thing) and ">>> " not in str(thing.__doc__)]
+    assert bare == []

@@ -34,6 +34,10 @@ _MAX_TARGETS = 20  # labels or numbers of a row for which the inputs are checked
 class Labelled:
     """n inputs, all texts or all series, with labels.
 
+    >>> data = gw.data.Labelled.of(["a good film", "a bad film", "so good"], ["+", "-", "+"])
+    >>> len(data), data.kind, data.target.classes
+    (3, 'text', ('+', '-'))
+
     inputs: n str, or n arrays (length, channels) float32, NaN where a value is missing. labels: indices into `classes`
     (n,) int64; for task "multilabel" 0 or 1 for each class (n, K) int64; for "regression" numbers (n, M) float64, which
     `classes` names; with a class per step ("tagging") of type object, an array (T,) int64 for each input of T steps,

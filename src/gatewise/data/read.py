@@ -35,6 +35,8 @@ def read_table(
 ) -> Labelled:
     """Texts and labels from the columns (or JSON keys) of one or more tables.
 
+    >>> data = gw.data.read_table("reviews.csv", text="review", label="sentiment")  # doctest: +SKIP
+
     path: files, glob patterns, or "-" for stdin: .csv, .tsv, .tab, .jsonl, .ndjson, .json (a list of objects),
     .parquet, .arrow, .feather, .conll, .conllu; text formats also with .gz and .zst. text: one or more columns, joined
     by a newline. label: one column, or several for regression and multi-label. label_separator: between the labels in a
@@ -80,6 +82,8 @@ def read_series(
     task: Task | None = None,
 ) -> Rows:
     """The series of a .ts, .arff, .npz or .npy file, a .tsv or .txt file of the UCR archive, or a table.
+
+    >>> data = gw.data.read_series("GunPoint_TRAIN.ts").labelled()  # doctest: +SKIP
 
     A .tsv or .txt file whose first lines hold numbers only is of the UCR archive: the first column is the class, unless
     label is "". Other tables have one series per row, or with `time` one step per row. label, id: columns of the labels
@@ -133,6 +137,8 @@ def read_folder(path: str | Path, one_class: bool = False) -> Labelled:
     """The texts ROOT/class/*.txt in UTF-8, sorted by name. Hidden files and folders are ignored. one_class: as in
     `read_table`.
 
+    >>> data = gw.data.read_folder("films/train")  # films/train/good/*.txt, ...  # doctest: +SKIP
+
     Raises DataError with the file name for fewer than two classes, an empty class or text, a link, invalid UTF-8, and
     more than 10 MB.
     """
@@ -172,6 +178,8 @@ def is_split_folder(path: str | Path) -> bool:
 def read_folders(path: str | Path) -> Splits:
     """The texts ROOT/train/class/*.txt and ROOT/test/class/*.txt.
 
+    >>> train, test = gw.data.read_folders("films").train, gw.data.read_folders("films").test  # doctest: +SKIP
+
     Errors as `read_folder`; DataError for a class that is in test/ alone, and if one of the two folders is missing.
     """
     root = Path(path).expanduser()
@@ -196,6 +204,8 @@ def read_texts(
     sources: Sequence[str], *, data: str | None = None, text: str | Sequence[str] = "text", known: Splits | None = None
 ) -> Unlabelled:
     """The texts of all `sources`, in order.
+
+    >>> texts = gw.data.read_texts(["mails/", "more.csv"], text="body")  # doctest: +SKIP
 
     A source is `imdb` (data: its archive, folder or "embedded"; known: as in `imdb_texts`), a folder (every .txt file
     in it and its subfolders is one text), a table (the column `text`), or a .txt file (one text per line). Raises

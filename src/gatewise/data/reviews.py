@@ -53,6 +53,10 @@ EMBEDDED = "embedded"
 def imdb(path: str | Path | None = None, *, progress: bool = True, download: bool = True) -> Splits:
     """The reviews from `path`, else from the cache, else from the official address, else the embedded train half.
 
+    >>> splits = gw.data.imdb("aclImdb_v1.tar.gz")  # doctest: +SKIP
+    >>> len(splits.train), len(splits.test)  # doctest: +SKIP
+    (25000, 25000)
+
     Args:
         path: the official archive or its unpacked folder, or "embedded" for the embedded train half.
         progress: show a download on stderr.
@@ -157,6 +161,9 @@ def imdb_texts(
 ) -> Unlabelled:
     """The reviews that are not test data: the train half and the 50,000 unlabelled ones, from where `imdb` finds them.
 
+    >>> len(gw.data.imdb_texts("aclImdb_v1.tar.gz"))  # doctest: +SKIP
+    75000
+
     Reviews that are also in the test half are removed; `source` says how many. Of the embedded half, only its training
     part is used. known: the result of `imdb` for the same path, to avoid reading it twice. Errors as `imdb`.
     """
@@ -177,6 +184,9 @@ def imdb_texts(
 def embedded_reviews(purpose: str = "the embedded reviews") -> Labelled:
     """The 25,000 labelled training reviews of IMDB, sorted by label.
 
+    >>> len(gw.data.embedded_reviews())
+    25000
+
     Without film numbers, the groups are equal texts. purpose: what the error names as needing the package. Raises
     MissingExtra if the package is not installed, DataError if its file has another content.
     """
@@ -187,6 +197,9 @@ def embedded_reviews(purpose: str = "the embedded reviews") -> Labelled:
 def rotten_tomatoes() -> Labelled:
     """8,530 snippets of one or two sentences from Rotten Tomatoes (Pang & Lee 2005), half of them positive. Errors as
     `embedded_reviews`.
+
+    >>> len(gw.data.rotten_tomatoes())
+    8530
     """
     return _packaged("rotten_tomatoes", "8,530 Rotten Tomatoes snippets,", "the source rotten-tomatoes")
 

@@ -29,6 +29,10 @@ def split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row numbers of two parts: the first has about `fraction` of the rows, the second the rest.
 
+    >>> data = gw.data.Labelled.of([f"film {n}" for n in range(10)], ["+", "-"] * 5)
+    >>> [len(part) for part in gw.data.split(data, 0.8, seed=0)]
+    [8, 2]
+
     by="row" keeps rows with equal content in one part; by="group" also keeps groups in one part (for reviews: a film).
     Both are stratified: by class, by each label of a multi-label row (Sechidis et al. 2011), or by the ten quantiles of
     a number. The result depends on the data and the seed only, not on the version of NumPy.
@@ -230,6 +234,10 @@ def batches(
     lengths: NDArray[np.int64], batch_size: int, rng: np.random.Generator, bucket_by_length: bool
 ) -> list[NDArray[np.int64]]:
     """Every row number once, shuffled, in arrays of `batch_size`; the last array may be shorter.
+
+    >>> rows = batches(np.array([9, 2, 8, 3]), 2, np.random.default_rng(0), bucket_by_length=True)
+    >>> sorted(sorted(batch.tolist()) for batch in rows)
+    [[0, 2], [1, 3]]
 
     lengths (n,): steps of each row. bucket_by_length: rows of similar length share a batch, so that less is padded:
     pools of 50 batches are sorted by length and cut, and the batches are shuffled.

@@ -15,6 +15,10 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     """Open what `Model.save` or `Forecaster.save` wrote, or a repository of it on the Hugging Face Hub,
     "hf://owner/name" or "hf://owner/name@revision"; None opens the bundled sentiment model.
 
+    >>> model = gw.load()  # the bundled sentiment model
+    >>> print(*model.predict(["A film to see twice.", "Two dull hours."]))
+    positive negative
+
     Returns a `Model` or a `Forecaster`. Nothing in the folder is executed and every byte is checked first. The
     parameters are read-only. precision: of the matrix products of the LSTM, see `LSTM`. Raises ModelFileError naming
     the file and the reason, KernelUnavailable for a precision that cannot run.

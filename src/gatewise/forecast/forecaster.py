@@ -51,6 +51,10 @@ _KEYS = {"format", "kind", "target", "members", "shift", "metadata", "forecast"}
 class Forecaster:
     """Forecasts one or several series as a weighted sum of members. `Forecaster.fit` makes one.
 
+    >>> forecaster = gw.Forecaster.fit([10, 12, 9, 11] * 12, horizon=4, epochs=1, units=4)
+    >>> forecaster.predict()["forecast"].round().tolist()
+    [10.0, 12.0, 9.0, 11.0]
+
     The members are the naive, seasonal naive and drift forecasts, exponential smoothing (ETS) and Theta, with and
     without logarithms and seasonal profiles, linear autoregressions on windows, and one LSTM over all series. They are
     fitted before the held-out windows, up to 32 per series, from each of which the horizon is forecast. The errors

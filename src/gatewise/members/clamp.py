@@ -26,6 +26,9 @@ GATE_NAMES = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
 class Clamp:
     """Hold a gate at `value`.
 
+    >>> print(Clamp("f", 1.0), "|", Clamp("o", 0.0, unit=7, steps=range(2, 5)))
+    forget gate = 1 | output gate of unit 7 at steps 3 to 5 = 0
+
     gate: i, f, o (0 to 1) or g, the candidate (-1 to 1). unit: its position in a layer's output, the directions side by
     side; None for all. layer: from 0; None for the top layer where a unit is named, else for every layer. steps: of the
     truncated sequence, from 0; None for all. pads: whether the pad steps before the sequence (padding "pre") are
@@ -71,7 +74,11 @@ class Clamp:
 def ablate(
     unit: int, layer: int | None = None, direction: Literal["forward", "backward"] | None = None
 ) -> tuple[Clamp, ...]:
-    """Clamps that ablate one unit, from the first pad on: h = 0."""
+    """Clamps that ablate one unit, from the first pad on: h = 0.
+
+    >>> print(*ablate(7))
+    output gate of unit 7 = 0
+    """
     return (Clamp("o", 0.0, unit, layer=layer, pads=True, direction=direction),)
 
 
@@ -81,7 +88,11 @@ def hold_memory(
     steps: range | None = None,
     direction: Literal["forward", "backward"] | None = None,
 ) -> tuple[Clamp, ...]:
-    """Clamps that hold one unit's memory: c_t = c_{t-1}."""
+    """Clamps that hold one unit's memory: c_t = c_{t-1}.
+
+    >>> print(*hold_memory(7, steps=range(2, 5)), sep="; ")
+    input gate of unit 7 at steps 3 to 5 = 0; forget gate of unit 7 at steps 3 to 5 = 1
+    """
     return (
         Clamp("i", 0.0, unit, steps, layer, direction=direction),
         Clamp("f", 1.0, unit, steps, layer, direction=direction),

@@ -55,6 +55,8 @@ def from_keras(network: Any, **meaning: Unpack[Meaning]) -> Model:
     """A model from a Keras model, or from its file: Embedding or series, LSTM and Bidirectional layers, pooling, Dense.
     meaning: word_index, classes, task, max_length and padding, see `Meaning`.
 
+    >>> model = gw.from_keras("reviews.keras", word_index=word_index, classes=["bad", "good"])  # doctest: +SKIP
+
     Raises InputError naming the layer, its type and its place where gatewise does not compute the network: nothing is
     approximated. ModelFileError for a file that `keras.models.load_model` does not open with safe_mode.
     """
@@ -65,6 +67,11 @@ def from_keras(network: Any, **meaning: Unpack[Meaning]) -> Model:
 
 def from_torch(module: Any, example: Any, **meaning: Unpack[Meaning]) -> Model:
     """A model from a torch.nn.Module, which runs as it is: Embedding or series, LSTM, pooling, Linear.
+
+    >>> import torch
+    >>> model = gw.from_torch(torch.nn.LSTM(3, 8, batch_first=True), torch.zeros(1, 24, 3))
+    >>> np.shape(model.predict(np.zeros((2, 24, 3)))[0])  # of the first series, 8 numbers for each step
+    (24, 8)
 
     example: what the module is called with: token ids (B, T) or (T,), series (B, T, C) or (T, C), also with the axes B
     and T exchanged; or a tuple of these and the lengths (B,), for `pack_padded_sequence`. Of several results the first
@@ -77,6 +84,8 @@ def from_torch(module: Any, example: Any, **meaning: Unpack[Meaning]) -> Model:
 
 def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
     """A model from an ONNX file of such a network, as torch and tf2onnx export it. Needs the extra onnx.
+
+    >>> model = gw.from_onnx("network.onnx", task="regression")  # doctest: +SKIP
 
     The file has one input, token ids or series, and may have one of the lengths (B,). Of several outputs the first is
     read. The arguments and errors are those of `from_keras`; ModelFileError for a file that is not an ONNX file.

@@ -62,6 +62,10 @@ _TARGET_KEYS = {"classes", "task", "label_type", "thresholds"}
 class Model:
     """A trained model: its preprocessor makes sequences of texts or series, its ensemble predicts from them.
 
+    >>> model = gw.load("tutorial")
+    >>> model.task, model.classes, model.architecture.top.units
+    ('classification', ('negative', 'positive'), 100)
+
     history: the training history, JSON lines. units_json: what `units` reads. Explanations compute in float32, whatever
     the precision of the predictions (`load`).
     """
@@ -178,6 +182,9 @@ class Model:
     def transform(self, inputs: Any, *, layout: str | None = None) -> Array:
         """Features (n, d) float32 of n inputs for other estimators: the pooled states, which the LSTM's dense layer
         reads. The other members and the weights do not change them. Inputs, layout and errors as `predict`.
+
+        >>> gw.load("tutorial").transform(["a film", "another film"]).shape  # units of the LSTM
+        (2, 100)
         """
         return self.ensemble.lstm.features(self._sequences(inputs, layout))
 
@@ -196,6 +203,9 @@ class Model:
         """Probabilities (n, K) float64 of n inputs, columns in the order of `classes_`; of a tagger (n,) object, an
         array (T, K) for each input.
 
+        >>> gw.load().predict_proba(["A film to see twice."]).shape
+        (1, 2)
+
         They are calibrated if `metadata.calibration` is set, for data like the calibration data. Errors as `predict`;
         InputError for regression.
         """
@@ -205,6 +215,9 @@ class Model:
     def predict(self, inputs: Any, *, layout: str | None = None) -> Array:
         """The labels (n,) in their own type; for "multilabel" tuples of labels, for "tagging" lists of one label per
         step, for regression numbers, (n, M) if there are several.
+
+        >>> gw.load().predict(["A film to see twice."]).tolist()
+        ['positive']
 
         inputs: what `gatewise.train` takes: a list or another container of n texts (see
         `gatewise.data.inputs.convert_inputs`) or of n series (`gatewise.data.inputs.series_of`). A str is one text, and
@@ -223,6 +236,9 @@ class Model:
     def evaluate(self, data: Any, labels: Any = None, *, layout: str | None = None) -> Any:
         """The scores on labelled data: an `Evaluation`, `MultilabelEvaluation`, `RegressionEvaluation` or
         `TaggingEvaluation`, by task.
+
+        >>> gw.load().evaluate(["A film to see twice.", "Two dull hours."], ["positive", "negative"]).accuracy
+        1.0
 
         data: Labelled, or inputs as `predict` takes them, with `labels` as `gatewise.train` takes them. Raises
         InputError for a class that the model does not have, for an empty data set, and as `predict`.
@@ -298,6 +314,10 @@ class Model:
     def trace(self, item: Any) -> Example:
         """One text or series with the gates and states of every unit at every step, the prefix predictions and more.
 
+        >>> example = gw.load("tutorial").trace("a boring film")
+        >>> example.lstms[0].f.shape, example.prefix_logits.shape  # forget gates (T, H); logits after 0 to T words
+        ((4, 100), (5, 1))
+
         Each part is computed when it is first read, and kept: pass the example to `explain` and `intervene` in place of
         the item, and they do not run the network again. Errors as `predict_proba`; InputError for an example of another
         model.
@@ -349,6 +369,10 @@ class Model:
     ) -> Explanation:
         """How much each word (or step) contributed to the prediction for an item, or for an example from `trace`.
 
+        >>> explanation = gw.load().explain("Two dull hours, badly acted.")
+        >>> print(explanation.steps[explanation.scores.argmin()])
+        badly
+
         method: a name of `gatewise.explain.METHODS` or a Method; None for the one that measured best on this model.
         target: the class, label or number that is explained, as a label or its name; None for the predicted one.
         against: a class to compare with, in place of the mean of all. step: of a tagger, the step whose label is
@@ -370,6 +394,11 @@ class Model:
         self, item: Any, clamps: Iterable[Clamp] = (), words: Mapping[int | str, str] | None = None
     ) -> Intervention:
         """The prediction for an item, or for an example from `trace`, without and with clamps and replaced words.
+
+        >>> from gatewise.explain import Clamp
+        >>> change = gw.load("tutorial").intervene("a boring film", [Clamp("f", 0.5)], {"boring": "good"})
+        >>> change.changes
+        ("'boring' at step 3 = 'good'", 'forget gate = 0.5')
 
         words: new words by step (from 0, after truncation) or by old word, which is replaced at each occurrence. Raises
         InputError for a clamp that does not fit and for a step or word that does not exist.
@@ -455,6 +484,8 @@ class Model:
     def save(self, path: str | Path, storage: str | Mapping[str, str] | None = None) -> None:
         """Write the model folder, completely or not at all. Raises ModelFileError naming the path and the reason.
 
+        >>> model.save("models/reviews")  # doctest: +SKIP
+
         storage: "float32", "float16" or "int8" for the large tensors, or a mapping from tensor name to "float16" or
         "int8" (see `gatewise.storage.compact`); None keeps the dtypes of the folder that the model was loaded from.
         `load` converts back to float32. Raises InputError for a dtype that a tensor cannot have.
@@ -467,6 +498,9 @@ class Model:
     def to_onnx(self, path: str | Path) -> OnnxReport:
         """Write an ONNX file that computes the logits and probabilities of this model, after ONNX Runtime has computed
         the same logits for 1,000 random inputs; see `gatewise.exchange.onnx_export` for inputs, outputs and errors.
+
+        >>> model.to_onnx("model.onnx").max_error  # doctest: +SKIP
+        7.2e-09
 
         `metadata_props` holds the architecture, the classes, the metadata without examples, and the vocabulary.
         """

@@ -155,6 +155,9 @@ def is_pretrained_lm(path: str | Path) -> bool:
 def load_pretrained(path: str | Path) -> PretrainedLM:
     """Open a folder that `gatewise pretrain` wrote. It is checked like a model folder, and nothing in it is executed.
     Raises ModelFileError naming the file and the reason.
+
+    >>> gw.load_pretrained("pretrained").units  # doctest: +SKIP
+    256
     """
     folder = load_folder(path)
     with errors_of(folder):

@@ -16,6 +16,9 @@ from gatewise.nn.lstm import LSTM
 def from_torch(module: torch.nn.LSTM) -> LSTM:
     """An `LSTM` equivalent to `module`, with its dtype, device, mode and a copy of its weights.
 
+    >>> from_torch(torch.nn.LSTM(3, 5, bidirectional=True)).hidden_size
+    5
+
     The bias is the sum of torch's two biases. Raises InputError for a module with projections.
     """
     if module.proj_size:
@@ -28,6 +31,9 @@ def from_torch(module: torch.nn.LSTM) -> LSTM:
 def to_torch(module: LSTM) -> torch.nn.LSTM:
     """A torch.nn.LSTM equivalent to `module`; its second bias is zero. torch has no recurrent dropout and no
     `precision`, so these are left out. Raises InputError for binary gates.
+
+    >>> to_torch(LSTM(3, 5))
+    LSTM(3, 5)
     """
     if module.gate != "sigmoid":
         raise InputError(f"gate={module.gate!r}: torch.nn.LSTM has sigmoid gates only")
@@ -123,6 +129,8 @@ def from_arrays(weights: Sequence[Weights], *, bidirectional: bool = False, batc
 def from_keras(layer: Any) -> LSTM:
     """An `LSTM` (batch_first) equivalent to a built Keras layer, LSTM or Bidirectional(LSTM).
 
+    >>> module = from_keras(network.get_layer("lstm"))  # doctest: +SKIP
+
     h_n equals Keras's result for return_sequences=False, with the directions concatenated. Dropout settings are not
     converted. Of a `.keras` file, `keras.models.load_model(path).get_layer(name)` is the layer; it can run code of the
     file (SECURITY.md).
@@ -135,7 +143,10 @@ def from_keras(layer: Any) -> LSTM:
 
 
 def to_keras(module: LSTM, layer: Any) -> None:
-    """Write the weights of a one-layer `LSTM` into a built Keras layer. Raises InputError where the two do not fit."""
+    """Write the weights of a one-layer `LSTM` into a built Keras layer. Raises InputError where the two do not fit.
+
+    >>> to_keras(module, network.get_layer("lstm"))  # doctest: +SKIP
+    """
     if module.num_layers != 1:
         raise InputError(f"a Keras layer holds one LSTM layer, this module has {module.num_layers}")
     if module.gate != "sigmoid":

@@ -19,6 +19,8 @@ def from_onnx(path: str | Path, node: str | None = None) -> LSTM:
     """An `LSTM` of one layer with the weights of an LSTM node of an ONNX file of any tool: float32, or float64 where
     the file has it. Nothing else of the file is read, and no other file is opened.
 
+    >>> module = from_onnx("encoder.onnx")  # doctest: +SKIP
+
     node: the name of the node, which may be omitted where the file has one LSTM node. Raises ModelFileError for another
     or a damaged file and for weights outside it, InputError for an unknown or missing name and for settings without a
     counterpart: peepholes, clipping, coupled gates, other activations, one backward direction alone. MissingExtra

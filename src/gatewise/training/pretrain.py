@@ -131,6 +131,11 @@ def pretrain(
 ) -> PretrainedLM:
     """Train a language model in both directions on unlabelled texts.
 
+    >>> texts = [f"the {a} film was {b} and {a}" for a in ("long", "short", "new") for b in ("good", "bad")] * 150
+    >>> pretrained = gw.pretrain(texts, recipe="embeddings", verbose=0)
+    >>> pretrained.embedding_dim
+    128
+
     texts: Unlabelled, or any texts. recipe: a size ("embeddings", "small", "medium", "large") or a PretrainRecipe; by
     default the size that `minutes` (10) allow. With minutes, the first steps are timed, and as many are made as fit.
     seed: fixes initial weights, order, candidates and dropout; None draws one, which the card records. out: the folder

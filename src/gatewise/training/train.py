@@ -70,38 +70,49 @@ def train(
 ) -> Model:
     """Train a model and return its best epoch.
 
-    data: Labelled, or n texts or series with `labels` (n,), see `Labelled.of`. task: "classification", "multilabel" or
-    "regression"; by default what the labels look like. layout: of three-dimensional arrays, "time-first" or
-    "channels-first", see `gatewise.data.series`. recipe: a name or a Recipe; by default "fast" for texts and "series"
-    for series, with `pretrained` "finetune", on few rows "frozen", or "few-shot" with `unlabelled` or changes.
-    "frozen" starts from the bundled model without `pretrained`. changes: fields of the recipe to replace, by name where
-    one group alone has it (`epochs=3`, `units=128`), always as `group__field` (`ngrams__order=2`).
-    pretrained: a model to start from: a language model of `gatewise.pretrain` or any classifier, its folder, or
-    "bundled", the bundled sentiment model. unlabelled: further texts, for a recipe with `student_epochs` or
-    `lsa_components`.
+    >>> texts, labels = ["a good film", "a bad film", "so good", "so bad"] * 15, ["yes", "no", "yes", "no"] * 15
+    >>> model = gw.train(texts, labels, epochs=2, units=8, verbose=0)
+    >>> print(*model.predict(["good", "bad"]))
+    yes no
 
-    sample_weight (n,): weight of each row in the loss, in the ensemble weights and in the calibration. Only the ratios
-    matter; a row of weight 0 is left out. class_weight: "balanced", or a weight per label, see
-    `gatewise.training.training_data`. With class weights the model learns from the weighted rows and its thresholds
-    move; its probabilities remain those for the class frequencies of the data. threshold: the probability from which a
-    label is predicted: a number (of the second of two classes, or of every label), one number per label, or "f1", which
-    chooses the thresholds of the best F1 on the validation set, see `gatewise.training.stack`. Default: "f1" for
-    multi-label and for balanced classes, the threshold that follows from the weights for a weight per label, else 0.5.
+    The data:
 
-    The validation set chooses the epoch, the ensemble weights and the thresholds. By default it is the fraction
-    `validation.fraction` of the data. split="row" holds out rows at random, "group" whole groups, "time" the last rows.
-    groups (n,): the group of each row, for "group". times (n,): when each row was made, for "time", see
-    `gatewise.data.splits`. validation: a separate validation set, (inputs, labels) or Labelled; all of data are then
-    trained on.
+    - data: n texts or series with labels (n,), or a Labelled (`Labelled.of` lists the forms).
+    - task: "classification", "multilabel" or "regression"; None: what the labels look like.
+    - layout: of three-dimensional arrays, "time-first" or "channels-first".
+    - sample_weight (n,): of each row in the loss and the calibration; only ratios matter, and 0 leaves a row out.
+    - class_weight: "balanced", or a weight per label. It moves the thresholds and not the probabilities, which
+      remain those for the class frequencies of the data.
+    - unlabelled: further texts, for a recipe with `student_epochs` or `lsa_components`.
 
-    seed: fixes the split, the initial weights, the order and the dropout; None draws one, which the model card records.
-    out: the folder for the model; the checkpoint stands in `out`.run during training, and `resume` continues from it,
-    bit for bit; `overwrite` replaces a model or an unfinished run there. callbacks: one or several
-    `gatewise.training.Callback`, told of each step and epoch. verbose: "auto" shows progress in a terminal and in a
-    notebook, 0 never, 1 with a bar, 2 without one. command: written to the model card.
-    examples: how many validation rows the model keeps for the page; they are then part of the model folder.
-    In a `gatewise.training.process_group`, several processes share each batch. All of them call this function with the
-    same arguments and return the same model; only the first one writes and calls the callbacks.
+    The model:
+
+    - recipe: a name or a Recipe. None: "fast" for texts, "series" for series; with `pretrained` "finetune", on few
+      rows "frozen", or "few-shot" with `unlabelled` or changes.
+    - changes: fields of the recipe, by name where one group alone has it (`epochs=3`), always as `group__field`
+      (`ngrams__order=2`).
+    - pretrained: the model to start from: of `gatewise.pretrain`, any classifier, its folder, or "bundled".
+    - threshold: the probability from which a label is predicted: a number (of the second of two classes, or of every
+      label), one per label, or "f1", those of the best F1 on the validation set. None: "f1" for multi-label and
+      balanced classes, what follows from a weight per label, else 0.5.
+    - seed: of split, initial weights, order and dropout; None draws one, which the model card records.
+
+    The validation set, which chooses the epoch, the ensemble weights and the thresholds:
+
+    - validation: its (inputs, labels) or Labelled; None: the fraction `validation.fraction` of the data, with
+      split="row" rows at random, with "group" whole groups, with "time" the last rows.
+    - groups (n,), times (n,): of each row, for "group" and "time".
+
+    The run:
+
+    - out: the folder for the model; its checkpoint stands in `out`.run. resume: continue from it, bit for bit.
+      overwrite: replace a model or an unfinished run.
+    - callbacks: one or several `gatewise.training.Callback`. verbose: "auto" shows progress in a terminal and in a
+      notebook, 0 never, 1 with a bar, 2 without one.
+    - examples: how many validation rows the model folder keeps, for the page. command: for the model card.
+
+    Processes of a `gatewise.training.process_group` share each batch: each calls this function with the same arguments
+    and gets the same model; the first one writes.
 
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.

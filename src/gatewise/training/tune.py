@@ -88,6 +88,11 @@ def tune(
 ) -> TuneResult:
     """Train models with different settings of a recipe, and return the settings with the lowest validation loss.
 
+    >>> texts, labels = ["a good film", "a bad film", "so good", "so bad"] * 20, ["yes", "no", "yes", "no"] * 20
+    >>> found = gw.tune(texts, labels, trials=2, search={"units": [4, 8]}, epochs=1)
+    >>> sorted(found.settings)
+    ['lstm.units']
+
     data, labels, recipe, pretrained, seed and options are those of `gatewise.train`: `task`, `validation`, `split`,
     `class_weight`, or fields of the recipe, which no trial changes. All trials have the same validation set, so the
     loss of the best one is lower than on new data; measure the result on test data.

@@ -17,6 +17,9 @@ METHODS = ("prefix-difference", "cell-decomposition", "integrated-gradients", "l
 def method_named(name: str, baseline: str | None = None) -> Method:
     """The method of that name, with another baseline if one is given. Only its own module is imported. Raises
     InputError for an unknown name, and for a baseline of another method than integrated-gradients.
+
+    >>> method_named("leave-one-out")
+    LeaveOneOut()
     """
     if name not in METHODS:
         raise InputError(
