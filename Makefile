@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NATIVE := CMakeLists.txt $(wildcard src/native/*)
 MODEL := models/tutorial
 
-.PHONY: demo demo-page docs test bench lint format bundled tutorial-model screenshot sanitize trust fuzz clean
+.PHONY: demo demo-page docs release-check test bench lint format bundled tutorial-model screenshot sanitize trust fuzz clean
 
 # The tutorial: train, evaluate, predict and explain, with the commands that a user types.
 demo: .venv/demo.stamp
@@ -30,6 +30,14 @@ demo-page: .venv/demo.stamp
 docs: .venv/dev.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "Serve it: $(BIN)/python -m http.server -d build/site"
+
+# All that a release does but the upload (docs/platforms.md): build/release/dist. STEPS='builds wheels' does some of it.
+release-check: .venv/dev.stamp .venv/release.stamp
+	$(BIN)/python -m tools.release_check $(STEPS)
+
+.venv/release.stamp: .venv/pip.stamp tools/requirements-release.txt
+	$(PIP) install --quiet --requirement tools/requirements-release.txt
+	touch $@
 
 # All tests: static checks, the package, and its wheel in an empty environment. WORKERS processes run the test files.
 WORKERS ?= 2

@@ -1,13 +1,11 @@
-"""Install the wheel and the source archive into empty environments, and use them there.
+"""Use an installed gatewise, as somebody would who has nothing else of it.
 
-    python tools/installed.py [PYTHON ...]     default: python3.11, python3.12, ... as far as they are installed
-    python tools/installed.py --here           only use the gatewise of the environment that runs this
+    python tools/installed.py --here           the gatewise of the environment that runs this
     python tools/installed.py --lowest         the lowest version of every dependency and of the extras `EXTRAS`
 
-It builds the source archive and, for each Python that no earlier wheel fits, a wheel from it. It installs both with the
-extra `train`. There it imports gatewise, checks that the native kernel is present, predicts with the bundled model and
-trains an epoch. Prints the table of docs/platforms.md, and exits with 1 where a step fails. The lowest versions are the
-floors of the ranges in pyproject.toml, as constraints for pip.
+It imports gatewise, checks that the native kernel is present, predicts with the bundled model and trains an epoch. The
+lowest versions are the floors of the ranges in pyproject.toml, as constraints for pip. `make release-check` uses the
+functions for every Python and every extra.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +20,6 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 EXTRAS = ("train", "data", "forecast", "onnx", "sklearn", "tune", "tensorboard", "mlflow", "serve")
 _FLOOR = re.compile(r"([A-Za-z0-9_-]+)(?:\[[a-z,]+\])?>=([0-9.]+)")
 
@@ -124,49 +120,19 @@ def run(command: list[str | Path], **options: object) -> None:
         done.check_returncode()
 
 
-def runs(python: str) -> bool:
-    """Whether there is such an interpreter. The shim of a version manager may be without one."""
-    return bool(shutil.which(python)) and subprocess.run([python, "--version"], capture_output=True).returncode == 0
-
-
 def environment(python: str, home: Path) -> Path:
     """The interpreter of a new, empty environment."""
     run([python, "-m", "venv", home])
     return home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def use(python: Path, folder: Path) -> str:
+def use(python: Path, folder: Path, code: str = USE) -> str:
     """Use gatewise outside the tree; what it prints."""
-    done = subprocess.run([str(python), "-W", "ignore", "-c", USE], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([str(python), "-W", "ignore", "-c", code], cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
-    assert str(ROOT) not in done.stdout, f"that is the tree's own package: {done.stdout}"
+    assert str(ROOT / "src") not in done.stdout, f"that is the tree's own package: {done.stdout}"
     return done.stdout.strip()
-
-
-def wheel_for(pip: list[str | Path], source: Path, folder: Path) -> Path:
-    """A wheel that fits this Python: one that was built for another, else a new one."""
-    built = folder.parent / "wheels"
-    built.mkdir(exist_ok=True)
-    options = ["download", "--quiet", "--no-deps", "--no-index", "--only-binary=:all:", "--find-links", built]
-    command = [str(part) for part in [*pip, *options, "--dest", folder / "fits", "gatewise"]]
-    if subprocess.run(command, capture_output=True).returncode:
-        run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "fits", source])
-    [wheel] = (folder / "fits").glob("*.whl")
-    shutil.copy(wheel, built)
-    return wheel
-
-
-def install(python: str, kind: str, source: Path, folder: Path) -> str:
-    """Install `source`, a source archive, or a wheel that is built from it. Returns a row of the table."""
-    pip: list[str | Path] = [environment(python, folder / "venv"), "-m", "pip", "--disable-pip-version-check"]
-    if kind == "wheel":
-        source = wheel_for(pip, source, folder)
-    size = source.stat().st_size / 1e6
-    run([*pip, "install", "--quiet", f"{source}[train]"])
-    print(use(Path(pip[0]), folder), file=sys.stderr)
-    version = subprocess.check_output([str(pip[0]), "-c", "import platform as p; print(p.python_version())"], text=True)
-    return f"| {version.strip()} | {source.name} | {size:.1f} MB | works |"
 
 
 def lowest(extras: tuple[str, ...]) -> list[str]:
@@ -187,42 +153,23 @@ def lowest_versions(folder: Path) -> None:
     run([*pip, "install", "--quiet", "--constraint", folder / "lowest.txt", f"{ROOT}[{','.join(EXTRAS)}]"])
     run([*pip, "check"])
     for code in (USE, *EXTRA_USES.values()):
-        run([python, "-W", "ignore", "-c", code], cwd=folder)
+        use(python, folder, code)
     run([python, "-m", "gatewise", "info"], cwd=folder)
     run([python, "-m", "gatewise", "predict", "-m", "model", "-i", "rows.parquet", "--text", "text"], cwd=folder)
 
 
-def main() -> int:
-    """Returns the exit code."""
+def main() -> None:
+    """Exits with 1 where a step fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("python", nargs="*")
-    parser.add_argument("--here", action="store_true")
-    parser.add_argument("--lowest", action="store_true")
-    given = parser.parse_args()
-    if given.here or given.lowest:
-        with tempfile.TemporaryDirectory() as folder:
-            if given.lowest:
-                lowest_versions(Path(folder))
-            else:
-                print(use(Path(sys.executable), Path(folder)))
-        return 0
-    found = given.python or [f"python{one}" for one in VERSIONS if runs(f"python{one}")]
-    failed = False
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--here", action="store_true")
+    which.add_argument("--lowest", action="store_true")
     with tempfile.TemporaryDirectory() as folder:
-        run([sys.executable, "-m", "build", "--sdist", "-o", Path(folder) / "dist", ROOT])
-        [source] = (Path(folder) / "dist").glob("*.tar.gz")
-        print("| Python | from | size | result |\n|---|---|---:|---|", flush=True)
-        for number, python in enumerate(found):
-            for kind in ("wheel", "source archive"):
-                home = Path(folder) / f"{number}-{kind[0]}"
-                home.mkdir()
-                try:
-                    print(install(python, kind, source, home), flush=True)
-                except (OSError, RuntimeError, subprocess.CalledProcessError, AssertionError) as error:
-                    print(f"| {python} | {kind} | | {str(error).strip().splitlines()[-1]} |", flush=True)
-                    failed = True
-    return int(failed or not found)
+        if parser.parse_args().lowest:
+            lowest_versions(Path(folder))
+        else:
+            print(use(Path(sys.executable), Path(folder)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
