@@ -75,8 +75,3 @@ class Faithfulness:
     comprehensiveness: float
     sufficiency: float
     n: int
-
-    @property
-    def score(self) -> float:
-        """Comprehensiveness minus sufficiency, by which methods are ranked."""
-        return self.comprehensiveness - self.sufficiency

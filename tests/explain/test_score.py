@@ -126,11 +126,6 @@ def test_of_several_classes_with_thresholds_the_predicted_one_is_explained() -> 
     of, logits = Target(("a", "b", "c"), thresholds=(1.0, 1.0, 0.1)), np.array([1.0, 0.5, 0.0])
     assert target_score(of, logits).target == of.predicted(logits[None])[0] == 2
     assert target_score(of, logits, against=2).target == 0
-    net = example_of(of).ensemble
-    sequences = [sequence_of(net.lstm.arch, LENGTH, seed) for seed in range(8)]
-    logits = net.logits(sequences)
-    favoured = measure(net, sequences, method_named("prefix-difference")).probability
-    assert favoured == pytest.approx(of.probabilities(logits)[np.arange(8), of.predicted(logits)].mean())
 
 
 def test_a_regression_of_a_small_unit_shows_its_numbers() -> None:
@@ -184,7 +179,6 @@ def test_faithfulness_of_a_regression_is_in_its_unit() -> None:
     found = measure(net, sequences, method_named("prefix-difference"))
     numbers = net.logits(sequences)[:, 0]
     [[base, _]] = net.logits([sequences[0][:0]])
-    assert found.probability == pytest.approx(float(np.abs(numbers - base).mean()), abs=1e-5)
     sign = np.where(numbers < base, -1, 1)
     attribution = [explain_example(Example(net, s), "prefix-difference").scores for s in sequences]
     half = []

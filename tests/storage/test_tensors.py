@@ -128,13 +128,13 @@ def test_offsets() -> None:
         (begin + 60, begin),
         (-1, 59),
     ]:
-        refused(changed(to("weight", *offsets)), "the offsets of tensor")
+        refused(changed(to("weight", *offsets)))
     for offsets in [(begin,), (begin, begin + 60, 1), (True, 60), (0.0, 60.0), ("0", "60"), ()]:
-        refused(changed(to("weight", *offsets)), "malformed offsets")
+        refused(changed(to("weight", *offsets)))
     refused(changed(to("count", 10**30, 10**30 + 8)))
     for tail in (b"\0", b"x" * 100):
-        refused(good + tail, "bytes of data")
-    refused(good[:-1], "bytes of data")
+        refused(good + tail)
+    refused(good[:-1])
 
 
 def test_invalid_headers_are_refused() -> None:
@@ -181,7 +181,7 @@ def test_bombs_cost_nothing() -> None:
     assert peak < 50_000_000
     # 40 TB claimed by both sides: the header and the caller agree, the file does not hold it
     huge = {"w": {"dtype": "F32", "shape": [10**7, 10**6], "data_offsets": [0, 4 * 10**13]}}
-    refused(assemble(huge, b"\0" * 8), "bytes of data", expected={"w": ((10**7, 10**6), "float32")})
+    refused(assemble(huge, b"\0" * 8), expected={"w": ((10**7, 10**6), "float32")})
     # 2^64 bytes, which a 64-bit product takes for none
     wraps = {"w": {"dtype": "F32", "shape": [2**31, 2**31], "data_offsets": [0, 0]}}
-    refused(assemble(wraps, b""), "the offsets of tensor 'w' are wrong", expected={"w": ((2**31, 2**31), "float32")})
+    refused(assemble(wraps, b""), expected={"w": ((2**31, 2**31), "float32")})

@@ -13,7 +13,6 @@ texts are not texts that anyone wrote, and deletion favours methods that delete 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -35,15 +34,10 @@ _STEPS_PER_BATCH = 16_384  # steps of examples whose attributions are computed a
 
 @dataclass(frozen=True, eq=False)
 class DeletionScores:
-    """One method on a sample of n sequences. comprehensiveness, sufficiency (n, 5): by sequence and share of `SHARES`.
-
-    probability: the mean probability of the prediction from all steps. seconds: the time of one attribution.
-    """
+    """One method on n sequences. comprehensiveness, sufficiency (n, 5): by sequence and share of `SHARES`."""
 
     comprehensiveness: Array
     sufficiency: Array
-    probability: float
-    seconds: float
 
     @property
     def faithfulness(self) -> Faithfulness:
@@ -71,11 +65,9 @@ def measure(ensemble: Ensemble, sequences: Sequence[Array], method: Method) -> D
     examples = predict_examples(
         ensemble, [np.asarray(truncate(sequence, ensemble.lstm.arch)) for sequence in sequences]
     )
-    started = time.perf_counter()
     scores: list[Array] = []
     for some in chunks(examples, _STEPS_PER_BATCH):
         scores += [found.scores for found in attribute(method, some)]
-    seconds = (time.perf_counter() - started) / len(examples)
     logits = np.stack([example.logits for example in examples])  # (n, outputs)
     which, sign, base = _predictions(ensemble, logits, examples[0].sequence[:0])
     edited = _logits(ensemble, _edited(examples, scores, sign))  # (n 5 2, outputs)
@@ -84,7 +76,7 @@ def measure(ensemble: Ensemble, sequences: Sequence[Array], method: Method) -> D
     if ensemble.target.task == "regression":
         before, after = before * sign, after * sign[:, None, None]
     drop = before[:, None, None] - after
-    return DeletionScores(drop[..., 0], drop[..., 1], float(before.mean()), seconds)
+    return DeletionScores(drop[..., 0], drop[..., 1])
 
 
 def _predictions(ensemble: Ensemble, logits: Array, empty: Array) -> tuple[Array, Array, float]:
@@ -115,14 +107,6 @@ def _logits(ensemble: Ensemble, sequences: Iterable[Array]) -> Array:
     return np.concatenate(parts)
 
 
-def measure_all(
-    ensemble: Ensemble, sequences: Sequence[Array], methods: Mapping[str, Method] | None = None
-) -> dict[str, DeletionScores]:
-    """Every method on the same sequences, by name. methods: None for those of `METHODS`."""
-    methods = methods or {name: method_named(name) for name in METHODS}
-    return {name: measure(ensemble, sequences, method) for name, method in methods.items()}
-
-
 def measure_sample(
     ensemble: Ensemble, sequences: Sequence[Array], most_steps: int | None = None, window: int = 0
 ) -> dict[str, DeletionScores]:
@@ -137,7 +121,8 @@ def measure_sample(
     arch = ensemble.lstm.arch
     steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, arch.top.units)
     rows = sample([min(len(s), arch.max_length or len(s)) for s in sequences], steps=steps // max(1, window))
-    return measure_all(ensemble, [sequences[row] for row in rows]) if rows else {}
+    some = [sequences[row] for row in rows]
+    return {name: measure(ensemble, some, method_named(name)) for name in METHODS} if rows else {}
 
 
 def sample(lengths: Sequence[int], most: int = 60, steps: int = STEPS, seed: int = 0) -> list[int]:
