@@ -1,7 +1,5 @@
 """Small models with random, asymmetric weights, for the tests of what is around a network."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The cell against numbers worked out by hand, central differences, and an LSTM written a second time, by torch."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """An error message is one printable line for any user text."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

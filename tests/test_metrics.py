@@ -1,7 +1,5 @@
 """Scores by task against a count by hand and scikit-learn; the calibration report of a model."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -4,8 +4,6 @@ Through `gw.train`, `model.predict`, `model.explain` and the estimators: all of 
 tests/data have every container and every value that is refused.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A model folder is read once: what is loaded is what its fingerprint names, whatever is saved there meanwhile."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """`gw.Scorer`: batches of each kind in and out, its columns, its errors, and its pickle in other processes."""
 
-from __future__ import annotations
-
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context

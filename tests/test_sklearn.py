@@ -1,7 +1,5 @@
 """The scikit-learn estimators in clone, pipelines, searches and pickling."""
 
-from __future__ import annotations
-
 import pickle
 from typing import Any
 

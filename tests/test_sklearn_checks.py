@@ -3,8 +3,6 @@
 Each check either passes or is in a table with the reason; a check of the table that passes fails the test.
 """
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a model predicts: probabilities, decisions and labels of the user's own type."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Everything but `gatewise.nn` runs where torch cannot be imported: every recipe, the commands, the estimators."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Rows of tables that cannot be read: skipped into a list, or refused with their place."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a user passes as inputs: right, or one InputError that names the row."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Rows with labels: checks, duplicates, fingerprints."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

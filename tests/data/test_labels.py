@@ -1,7 +1,5 @@
 """What a user passes as labels: classes, several classes per row, or numbers; never a class that nobody meant."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """The IMDB reviews from the real archive, and invalid archives and folders."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import tarfile

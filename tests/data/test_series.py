@@ -1,7 +1,5 @@
 """Series from what a user passes: forms, layout, refused values."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import datasets

@@ -1,7 +1,5 @@
 """Files of series: .ts, UCR .tsv, ARFF, .npz, .npy, wide and long tables."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Splits without leakage, and batches with every row once."""
 
-from __future__ import annotations
-
 from datetime import date
 
 import numpy as np

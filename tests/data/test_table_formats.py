@@ -1,7 +1,5 @@
 """Formats of tables, their options, and rows in bounded memory."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import gzip

@@ -1,7 +1,5 @@
 """CSV, TSV, JSON Lines and folders: valid input, and errors with their line."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import json

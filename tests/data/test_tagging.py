@@ -1,7 +1,5 @@
 """Labels per step: lists of words and labels, CoNLL files, tables, series."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

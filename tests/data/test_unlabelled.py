@@ -1,7 +1,5 @@
 """Unlabelled texts from folders, tables, files and the archive, without test reviews."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """A stand-in for the Hugging Face Hub: the part of its HTTP API that creates a model, commits files and serves them."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

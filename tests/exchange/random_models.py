@@ -1,7 +1,5 @@
 """Models with random parameters, of every shape that a model can have."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any, get_args
 

@@ -1,7 +1,5 @@
 """`push_to_hub` and `gw.load("hf://...")` against a local stand-in of the Hub."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

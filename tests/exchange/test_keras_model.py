@@ -1,7 +1,5 @@
 """`Model.to_keras` and `gw.from_keras`: equal logits both ways, for files that Keras saved too."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Exported ONNX files: ONNX Runtime computes what the model computes, whatever the model's shape."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

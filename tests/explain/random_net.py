@@ -1,7 +1,5 @@
 """Small networks with random, asymmetric weights of every architecture that explanations support."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

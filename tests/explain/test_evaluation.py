@@ -1,7 +1,5 @@
 """The evaluation report: mistakes, score by length, history; as text of 80 columns, as JSON and as a page."""
 
-from __future__ import annotations
-
 import dataclasses
 import io
 import json

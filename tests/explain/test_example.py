@@ -1,7 +1,5 @@
 """An example runs the network once, whatever reads it: methods, terminal, HTML and page."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager

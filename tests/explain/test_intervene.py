@@ -1,7 +1,5 @@
 """Interventions: clamps apply where they should and nowhere else."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

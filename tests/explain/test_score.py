@@ -1,7 +1,5 @@
 """What is explained: a class, a class against another, a label, a number; by every method, with a linear model too."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

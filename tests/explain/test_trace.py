@@ -1,7 +1,5 @@
 """The trace is what ran: the cell equations hold, and the prefix logits are those of each prefix."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Units over a data set: ablation, excerpts of the largest memory changes, words by gate, and the file."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from io import StringIO

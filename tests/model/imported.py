@@ -1,7 +1,5 @@
 """Networks of Keras and PyTorch in the shapes of the guides on keras.io and pytorch.org, with random weights."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple

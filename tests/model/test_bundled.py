@@ -1,7 +1,5 @@
 """The bundled model, where it is present: small, complete, with a card, and correct on simple sentences."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

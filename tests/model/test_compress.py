@@ -1,7 +1,5 @@
 """Compression: the report agrees with a separate measurement by task, the folder has the size in the report."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Networks of Keras, PyTorch and ONNX as models: what they are read as, equal outputs, and what is refused."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Models with n-grams or convolutions beside the LSTM: predictions, explanations, saving and loading."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Rows of the data in a model folder: only on request, and said on the card."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

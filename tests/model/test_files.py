@@ -1,7 +1,5 @@
 """Model folders with storage dtypes: what is loaded is what was measured; other format versions are refused."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

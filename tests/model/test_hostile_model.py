@@ -1,7 +1,5 @@
 """Hostile model folders with a valid manifest are refused or harmless."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Mapping

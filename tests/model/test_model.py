@@ -1,7 +1,5 @@
 """`Model`: saved and loaded bit for bit, independent of the batch, strict about invalid input; its Python interface."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import pickle

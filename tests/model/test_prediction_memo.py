@@ -1,7 +1,5 @@
 """The cache of pad states: used only if the parameters are read-only."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Series before the network: missing values are interpolated and marked, channels are scaled by all steps."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

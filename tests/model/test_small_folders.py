@@ -1,7 +1,5 @@
 """A folder of less than 1 MB, valid or not, costs at most 300 MB of memory and is answered soon, whatever it claims."""
 
-from __future__ import annotations
-
 import json
 import os
 import string

@@ -1,7 +1,5 @@
 """Streams: bit-equal to the batch on the same prefix, states as plain data, and what cannot be streamed."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A small model folder, made anew for each test."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

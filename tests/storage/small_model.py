@@ -1,7 +1,5 @@
 """A small model, for the tests of storage."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gatewise.storage.strict_json import json_bytes

@@ -1,7 +1,5 @@
 """float16 and int8 storage, and shared rows: error bounds, stable when saved again, invalid content refused."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The downloader against a server on this machine."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib

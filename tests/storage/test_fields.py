@@ -1,7 +1,5 @@
 """A dict is converted to a dataclass exactly, or refused with the key and the reason."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """A folder loads as it was saved, or is refused with one line that names the file."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

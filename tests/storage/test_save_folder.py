@@ -1,7 +1,5 @@
 """Saving is atomic: after any failure the old model loads and no temporary file is left."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

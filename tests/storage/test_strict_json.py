@@ -1,7 +1,5 @@
 """Strict JSON round trips; any other input is refused with the name of the file."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tensors load bit for bit, or are refused before their data is read."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import struct

@@ -1,7 +1,5 @@
 """The encoding of words at spaces."""
 
-from __future__ import annotations
-
 import pytest
 
 from gatewise.errors import InputError, ModelFileError

@@ -1,7 +1,5 @@
 """Pieces of words: the same in every run, with their spans, and no other file than gatewise writes."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Both encodings: ids, tokens, saving and loading, and hostile text."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

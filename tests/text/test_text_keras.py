@@ -1,7 +1,5 @@
 """Keras text processing, compared with the published index, the raw reviews and Keras."""
 
-from __future__ import annotations
-
 from collections import Counter
 from types import ModuleType
 

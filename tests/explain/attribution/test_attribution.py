@@ -1,7 +1,5 @@
 """Prefix differences add up to the logit; leave-one-out scores equal predicting the edited sequences."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Cell decomposition: exact for the memory and for the logit, with every pooling."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Scores per channel of a series, by every method: their sums, and their zeros."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

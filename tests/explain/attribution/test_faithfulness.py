@@ -1,7 +1,5 @@
 """Deletion scores: equal to editing one text at a time; the choice of the default method; the sample."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Integrated gradients: complete, equal to captum's on torch.nn.LSTM, with every baseline."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

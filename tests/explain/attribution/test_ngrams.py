@@ -1,7 +1,5 @@
 """Explanations of a model with n-grams: the network's part, the n-grams' part, and their sum."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The views in HTML: nothing of the user's is at work in them, nothing is fetched, and the data is the trace."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

@@ -1,7 +1,5 @@
 """The terminal report: right numbers, with and without colour, and no control character or markup of the user."""
 
-from __future__ import annotations
-
 import dataclasses
 import io
 import re
