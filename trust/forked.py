@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -58,14 +59,30 @@ class Child:
             os.write(write, text.encode())
             os._exit(code)
 
-    def signal_after(self, seconds: float, number: int = signal.SIGKILL) -> None:
-        """Send the signal after that time, unless the child has ended."""
+    def wait_for(self, seconds: float) -> None:
+        """Wait until it is stopped or has ended, or for that time."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(min(0.005, max(0.0, end - time.monotonic())))
-            if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-                return
-        os.kill(self.pid, number)
+        while time.monotonic() < end and self.state() == "running":
+            time.sleep(0.005)
+
+    def kill_after(self, seconds: float) -> None:
+        """kill -9 after that time, unless it has ended."""
+        self.wait_for(seconds)
+        os.kill(self.pid, signal.SIGKILL)
+
+    def state(self) -> str:
+        """running, stopped (by SIGSTOP) or ended."""
+        with suppress(ChildProcessError):
+            flags = os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+            found = os.waitid(os.P_PID, self.pid, flags)
+            return "running" if found is None else "stopped" if found.si_code == os.CLD_STOPPED else "ended"
+        return "ended"
+
+    def resume(self) -> None:
+        """Let a stopped child go on."""
+        with suppress(ChildProcessError):  # it has ended meanwhile
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG)  # a stop is reported once
+        os.kill(self.pid, signal.SIGCONT)
 
     def wait(self) -> tuple[int, str]:
         """The exit code, negative for a signal, and the message: the number of lines of a finished child, the message

@@ -146,7 +146,7 @@ def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path, sy
 def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on some network mounts. Saves work; a run says that it has no lock; what a killed save left is not touched."""
 
-    def no_locks(_: int) -> None:
+    def no_locks(_: int, shared: bool = False) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr("gatewise.storage.atomic.lock", no_locks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,15 +11,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trust.attack import Attacks
+from trust.attack import ROOT, Attacks
 from trust.attacks.answers import judge, save_models
-from trust.attacks.kills import COMMANDS, trained, write_texts
+from trust.attacks.commands import PRETRAIN, TRAIN, write_texts
+from trust.attacks.kills import trained
 from trust.attacks.requests import Wanted, predict_body
 from trust.attacks.server import available_server, first_problem
 from trust.mutate import Rng, choice
 from trust.server import serving
 
 ATTACKS = Attacks()
+COMMANDS = [TRAIN, PRETRAIN]
 # "in -3.1 s", a negative last column of the table of epochs, which is the time, or one in the history.
 NEGATIVE = re.compile(r'-[\d.,]+ ?(?:s|ms|min|h)\b|"\w*seconds": ?-| -[\d.]+$|\b(?:nan|inf)\b', re.MULTILINE)
 
@@ -32,8 +35,10 @@ def usual(command: str) -> dict[str, Any]:
 
 def _run(command: str, folder: Path, program: list[str]) -> tuple[dict[str, Any], str]:
     """What a run of the command trained, and what it printed and recorded."""
-    words = [command, write_texts(folder / "texts.csv"), *COMMANDS[command], "-o", folder / "m"]
-    done = subprocess.run([sys.executable, *program, *map(str, words)], capture_output=True, text=True)
+    write_texts(folder / "texts.csv")
+    words = f"{command} 5 -o m".split()
+    where: Any = {"cwd": folder, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
+    done = subprocess.run([sys.executable, *program, *words], capture_output=True, text=True, **where)
     if done.returncode:
         raise RuntimeError(f"exit code {done.returncode}: {done.stderr[-250:]}")
     history = folder / "m" / "history.jsonl"
@@ -46,13 +51,13 @@ def _training(rng: Rng, folder: Path) -> str | None:
 
     the wall clock jumps within ten years, also backwards; the monotonic clock jumps by up to an hour or stands still
     """
-    command = choice(rng, list(COMMANDS))
+    command = choice(rng, COMMANDS)
     found, printed = _run(command, folder, ["-m", "trust.clock", str(rng.integers(2**31))])
     wrong = [name for name in usual(command) if found.get(name) != usual(command)[name]]
     if wrong or set(found) != set(usual(command)):
-        return f"{command}: {', '.join(wrong) or 'the list of files'} differs"
+        return f"{command.split()[0]}: {', '.join(wrong) or 'the list of files'} differs"
     if negative := NEGATIVE.search(printed):
-        return f"{command}: it printed {printed[max(0, negative.start() - 60) :][:90]!r}"
+        return f"{command.split()[0]}: it printed {printed[max(0, negative.start() - 60) :][:90]!r}"
     return "a traceback" if "Traceback" in printed else None
 
 

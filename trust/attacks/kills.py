@@ -1,24 +1,17 @@
-"""kill -9, SIGTERM and Ctrl-C at random moments of training and of saving."""
+"""kill -9 at random moments of training and of saving."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-import re
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import gatewise as gw
-from gatewise.cli import main
-from gatewise.cli.endings import Stopped, stop_on_signals
 from gatewise.errors import GatewiseError
 from gatewise.model.pretrained import PretrainedLM, load_pretrained
 from gatewise.storage.atomic import write_atomic
@@ -30,13 +23,12 @@ from tests.training import test_resume as texts
 from tests.training import test_series as series
 from tests.training.texts import LANGUAGE_MODEL, made_corpus, made_reviews
 from trust.attack import Attack, Attacks
-from trust.forked import DONE, FAILED, REFUSED, Child, allow_stops
+from trust.forked import DONE, REFUSED, Child
 from trust.mutate import Rng, choice
 
 ATTACKS = Attacks()
 TRAINING = ("training", "storage")
 SAVING = ("storage",)
-COMMAND = ("cli", "training", "storage")
 
 
 def text_run(out: Path) -> None:
@@ -56,51 +48,6 @@ def finetune_run(out: Path) -> None:
     more = [str(text) for text in made_reviews(60, 41).inputs]
     start: dict[str, Any] = {"pretrained": _language_model(), "unlabelled": more}
     gw.train(made_reviews(200, 3), out=out, resume=True, **finetuning.OPTIONS | start)
-
-
-SMALL = ["--epochs", 4, "--set", "units=12", "--set", "batch_size=16"]
-COMMANDS: dict[str, list[object]] = {
-    "train": ["--text", "text", "--label", "label", "--seed", 21, *SMALL],
-    "pretrain": ["--text", "text", "--seed", 7, "--size", "embeddings", "--epochs", 2],
-}
-
-
-def write_texts(file: Path) -> Path:
-    """Made reviews as CSV."""
-    reviews = made_reviews(200, 34)
-    with file.open("w", newline="", encoding="utf-8") as lines:
-        rows = csv.writer(lines)
-        rows.writerow(["text", "label"])
-        labels = [reviews.classes[label] for label in reviews.labels]
-        rows.writerows(zip(reviews.inputs, labels, strict=True))
-    return file
-
-
-def command_run(command: str, options: list[object], out: Path) -> None:
-    """`gatewise train` or `gatewise pretrain` in this process, a `Child`. What it prints goes to a file."""
-    log = os.open(_log(out, os.getpid()), os.O_WRONLY | os.O_CREAT)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    file = write_texts(out.parent / f"{os.getpid()}.csv")
-    sys.argv = ["gatewise", command, *map(str, (file, *options)), "-o", str(out), "--resume"]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the attack runs in the background
-    stop_on_signals()
-    try:
-        allow_stops()
-    except Stopped:  # before the command began
-        sys.exit(DONE)
-    main()
-
-
-def _log(out: Path, pid: int) -> Path:
-    return out.parent / f"{pid}.log"
-
-
-def _wait(child: Child, out: Path) -> tuple[int, str]:
-    """The exit code, and what the child printed; its message if it is no command."""
-    code, message = child.wait()
-    log = _log(out, child.pid)
-    return code, log.read_text(encoding="utf-8") if log.exists() and code != FAILED else message
 
 
 @cache
@@ -147,38 +94,24 @@ def trained(path: Path) -> dict[str, Any]:
     return {name: raw for name, raw in files.items() if name.endswith(".safetensors")} | {"config": config}
 
 
-@dataclass(frozen=True)
-class Interruption:
-    """draw: the signals that a child gets. parts: the code in which, one of them drawn; () for a random time. problem:
-    what is wrong with the end of such a child, from its exit code, its message and its signals.
-    """
-
-    draw: Callable[[Rng], list[int]]
-    parts: list[tuple[str, ...]]
-    problem: Callable[[int, str, list[int]], str | None]
-
-
-def _attempt(run: Callable[[Path], None], interruption: Interruption, rng: Rng, folder: Path) -> str | None:
+def _attempt(run: Callable[[Path], None], rng: Rng, folder: Path) -> str | None:
     (whole, seconds), out = uninterrupted(run), folder / "m"
     for _ in range(int(rng.integers(1, 4))):
-        signals, parts = interruption.draw(rng), choice(rng, interruption.parts)
-        if parts:
-            lines = sorted(rng.integers(_lines(run, parts), size=len(signals)).tolist())
-            child = Child(partial(run, out), parts, dict(zip(lines, signals, strict=True)))
+        if parts := choice(rng, [TRAINING, SAVING, ()]):
+            child = Child(partial(run, out), parts, {int(rng.integers(_lines(run, parts))): signal.SIGKILL})
         else:
             child = Child(partial(run, out))
-            for number in signals:
-                child.signal_after(float(rng.uniform(0, 1.2 * seconds / len(signals))), number)
-        code, message = _wait(child, out)
-        if not _finished(out, message) and (problem := interruption.problem(code, message, signals)):
-            return problem
+            child.kill_after(float(rng.uniform(0, 1.2 * seconds)))
+        code, message = child.wait()
+        if code not in (DONE, -signal.SIGKILL) and not _finished(out, message):
+            return f"exit code {code}: {message}"
         if out.exists():
             try:
                 load_folder(out)
             except GatewiseError as error:
-                return f"after a signal: {error}"
+                return f"after a kill: {error}"
     children = [Child(partial(run, out)) for _ in range(2 if rng.random() < 0.3 else 1)]
-    ends = [_wait(child, out) for child in children]
+    ends = [child.wait() for child in children]
     for code, message in ends:
         in_use = len(ends) == 2 and code == REFUSED and "is in use" in message
         if code != DONE and not in_use and not _finished(out, message):
@@ -188,30 +121,6 @@ def _attempt(run: Callable[[Path], None], interruption: Interruption, rng: Rng, 
     if wrong or set(found) != set(whole):
         return f"{', '.join(wrong) or 'the list of files'} differs from the uninterrupted run"
     return f"{out.name}.run is left" if any((folder / "m.run").rglob("*.safetensors")) else None
-
-
-def _killed(code: int, message: str, signals: list[int]) -> str | None:
-    return None if code in (DONE, -signal.SIGKILL) else f"exit code {code}: {message}"
-
-
-def _stopped(code: int, message: str, signals: list[int]) -> str | None:
-    """What is wrong with the end of a command: its exit code, and the one line that says why it ended."""
-    if code == DONE:
-        return None
-    if code not in [128 + number for number in signals]:
-        return f"exit code {code} after {signals}: {message[-600:]}"
-    lines = re.findall(r"^gatewise: (?!warning: ).*$", message, re.MULTILINE)
-    one = len(lines) == 1 and lines[0].startswith("gatewise: stopped") and message.rstrip().endswith(lines[0])
-    return None if one and "Traceback" not in message else f"not one line: {message[-600:]}"
-
-
-def _one_or_two(rng: Rng) -> list[int]:
-    """SIGTERM or Ctrl-C, once or twice."""
-    return [choice(rng, [signal.SIGINT, signal.SIGTERM]) for _ in range(int(rng.integers(1, 3)))]
-
-
-KILLED = Interruption(lambda _: [signal.SIGKILL], [TRAINING, SAVING, ()], _killed)
-STOPPED = Interruption(_one_or_two, [COMMAND, TRAINING, SAVING, (), ()], _stopped)
 
 
 def _finished(out: Path, message: str) -> bool:
@@ -266,37 +175,21 @@ def _save(rng: Rng, folder: Path) -> str | None:
     return None if load_folder(path).files == NEW else "saving after a kill failed"
 
 
-def _resumed(
-    name: str, run: Callable[[Path], None], interruption: Interruption, short: int, promise: str, method: str
-) -> Attack:
-    """The attack on a run that is interrupted and resumed."""
-    return Attack(
-        name,
-        promise,
-        f"{method}, at a random line of the code that trains or saves or at a random time; then resume, in three of "
-        "ten tries by two processes at once",
-        short,
-        200,
-        partial(_attempt, run, interruption),
-        partial(uninterrupted, run),
-        seconds=300,
-        memory=0,
-    )
-
-
 for _name, _run, _short, _what in (
     ("text", text_run, 2, "Training on texts"),
     ("series", series_run, 2, "Training on series"),
     ("pretraining", pretraining_run, 1, "Pretraining"),
     ("finetune", finetune_run, 1, "Fine-tuning with unlabelled texts"),
 ):
-    _promise = f"{_what} that is killed and resumed gives the bits of an uninterrupted run."
-    ATTACKS[f"kills-{_name}"] = _resumed(f"kills-{_name}", _run, KILLED, _short, _promise, "kill -9 one to three times")
-for _name, _options in COMMANDS.items():
-    _promise = (
-        f"`gatewise {_name}` ends on SIGTERM or Ctrl-C with the documented exit code and one line, and `--resume` "
-        "gives the bits of an uninterrupted run."
+    ATTACKS[f"kills-{_name}"] = Attack(
+        f"kills-{_name}",
+        f"{_what} that is killed and resumed gives the bits of an uninterrupted run.",
+        "kill -9 one to three times, at a random line of the code that trains or saves or at a random time; then "
+        "resume, in three of ten tries by two processes at once",
+        _short,
+        200,
+        partial(_attempt, _run),
+        partial(uninterrupted, _run),
+        seconds=300,
+        memory=0,
     )
-    _method = "one of the signals or two in a row, up to three times"
-    _run = partial(command_run, _name, _options)
-    ATTACKS[f"signals-{_name}"] = _resumed(f"signals-{_name}", _run, STOPPED, 1, _promise, _method)

@@ -9,7 +9,7 @@ from typing import Any
 from gatewise.cli import options
 from gatewise.cli.inputs import columns, read_data, table_of, warn_of_training_data
 from gatewise.cli.options import command, option
-from gatewise.cli.output import check_model_folder, print_json
+from gatewise.cli.output import check_overwrite, print_json
 from gatewise.errors import counted, printable, quote
 
 _STORAGE = "Storage type of large tensors; int8 has one scale per row. Loading converts to float32."
@@ -44,7 +44,7 @@ def compress(given: Any) -> None:
     from gatewise.model.compress import compress as run
 
     original, out = options.open_model(given.model), given.out
-    check_model_folder(out, given.overwrite)
+    check_overwrite(out, given.overwrite, folder=True)
     labelled = None
     if given.data is not None:
         labelled = read_data(given.data, table_of(given).of(original))

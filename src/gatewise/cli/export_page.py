@@ -12,6 +12,7 @@ import click
 from gatewise.cli import options
 from gatewise.cli.inputs import columns, open_inputs
 from gatewise.cli.options import command, option
+from gatewise.cli.output import claim
 from gatewise.errors import quote
 
 
@@ -37,6 +38,7 @@ def export_page(given: Any) -> None:
     from gatewise.serve.page_folder import check_page_folder, page_files
     from gatewise.storage.atomic import replace_folder
 
+    claim(given.out)
     target = check_page_folder(given.out, given.overwrite)
     model = options.open_model(given.model)
     inputs: list[Any] = []  # the model's examples

@@ -12,7 +12,7 @@ import click
 
 from gatewise.cli import options
 from gatewise.cli.options import command, flag, option
-from gatewise.cli.output import check_model_folder, print_json
+from gatewise.cli.output import check_overwrite, print_json
 from gatewise.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def forecast(given: Any) -> None:
 
         check_output(Path(given.out), [file], given.overwrite)
     if given.save is not None:
-        check_model_folder(given.save, given.overwrite, "--save")
+        check_overwrite(given.save, given.overwrite, "--save", folder=True)
     level = list(given.level) or [80.0]
     if given.model:
         found = _opened(given.model)

@@ -48,20 +48,36 @@ def calibration_line(report: CalibrationReport) -> str:
     return f"{printable(report.method, 300)}; calibration error {before:.4f} before, {after:.4f} after"
 
 
-def check_overwrite(path: str | Path, overwrite: bool, option: str = "") -> None:
-    """Raise InputError where `path` exists and is not to be replaced."""
+def claim(path: str | Path, shared: bool = False) -> None:
+    """Let no other command write `path` until this one ends; shared: those that share it. Raises InputError where
+    another one writes it.
+    """
+    import click
+
+    from gatewise.storage.atomic import claimed
+
+    context = click.get_current_context(silent=True)
+    try:
+        if context is not None:
+            context.with_resource(claimed(path, shared))
+    except BlockingIOError:
+        raise InputError(f"{quote(path, 200)}: another command is writing it") from None
+
+
+def check_overwrite(path: str | Path, overwrite: bool, option: str = "", folder: bool = False) -> None:
+    """Claim `path` and raise InputError where it exists and is not to be replaced. folder: of a model, which may be
+    empty. Raises ModelFileError as `storage.check_target`.
+    """
+    claim(path)
+    if folder:
+        from gatewise.storage.folder import check_target
+
+        target = check_target(path)
+        if target.is_dir() and not any(target.iterdir()):
+            return
     if os.path.lexists(path) and not overwrite:
         where = f"{option} {quote(path, 200)}".strip()
         raise InputError(f"{where}: exists already; --overwrite replaces it")
-
-
-def check_model_folder(path: str, overwrite: bool, option: str = "") -> None:
-    """As `check_overwrite`, of a model folder: it may be empty. Raises ModelFileError as `storage.check_target`."""
-    from gatewise.storage.folder import check_target
-
-    target = check_target(path)
-    if not target.is_dir() or any(target.iterdir()):
-        check_overwrite(path, overwrite, option)
 
 
 def check_ending(option: str, path: str | None, ending: str) -> None:

@@ -12,7 +12,7 @@ import click
 from gatewise.cli import options
 from gatewise.cli.inputs import TableOptions, batches, columns, open_inputs, table_of
 from gatewise.cli.options import command, flag, option
-from gatewise.cli.output import SEPARATOR, print_json
+from gatewise.cli.output import SEPARATOR, claim, print_json
 from gatewise.errors import DataError, InputError, printable, quote
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def _write(model: Model, given: Any, table: TableOptions) -> dict[str, Any]:
         raise InputError(f"--{for_folder[0].replace('_', '-')} is for an output folder: give -o FOLDER/")
     if given.workers is not None and given.ray is None:
         raise InputError("--workers is for Ray: give --ray ADDRESS")
+    if folder:
+        claim(out, shared=not given.overwrite and given.ray is None)
     if given.ray is not None:
         from gatewise.cli.bulk_ray import predict_with_ray
 

@@ -17,9 +17,11 @@ import re
 import secrets
 import shutil
 import stat
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
 from gatewise.errors import ModelFileError, TrainingError, quote
@@ -74,8 +76,8 @@ def _mode_of(path: Path) -> int | None:
 @contextmanager
 def locked(folder: str | os.PathLike[str], remove: bool = False) -> Iterator[None]:
     """Lock the run folder `folder` for this process until the block ends. A missing folder is created. remove: the
-    folder is removed at the end of the block, unless it fails; it gets a scratch name before the lock is released, so
-    that the folder of the next run is another one.
+    folder is removed at the end of the block, unless the block fails and has left a file in it; it gets a scratch name
+    before the lock is released, so that the folder of the next run is another one.
 
     The lock belongs to the open file `.lock`, so the operating system releases it when the process dies; the file
     stays. Where the file system has no locks, a warning says so, and the block runs without one. Raises TrainingError
@@ -86,6 +88,7 @@ def locked(folder: str | os.PathLike[str], remove: bool = False) -> Iterator[Non
         handle = _open_lock(path)
     except (OSError, ValueError) as error:
         raise TrainingError(f"cannot use the run folder {quote(path, 200)}: {reason(error)}") from error
+    ended = False
     try:
         try:
             lock(handle)
@@ -101,13 +104,20 @@ def locked(folder: str | os.PathLike[str], remove: bool = False) -> Iterator[Non
             warnings.warn(text, RuntimeWarning, stacklevel=5)
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n".encode())
-        yield
-        if remove and renames_open_files():
-            path = path.rename(path.with_name(f".gatewise-{secrets.token_hex(8)}.tmp"))
+        try:
+            yield
+        except BaseException:
+            ended = remove and os.listdir(path) == [LOCK]
+            raise
+        else:
+            ended = remove
+        finally:
+            if ended and renames_open_files():
+                path = path.rename(path.with_name(f".gatewise-{secrets.token_hex(8)}.tmp"))
     finally:
         os.close(handle)  # releases the lock
-    if remove:
-        shutil.rmtree(path)
+        if ended:
+            _remove(path)  # which another process may do as well, since it is not locked
 
 
 def _open_lock(folder: Path) -> int:
@@ -144,10 +154,36 @@ def scratch(parent: Path, folder: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def _held(path: Path, sweeping: bool = False) -> Iterator[None]:
+def claimed(path: str | os.PathLike[str], shared: bool = False) -> Iterator[None]:
+    """Keep other processes from claiming the output `path` until the block ends, where an open file can be renamed and
+    the file system has locks. shared: processes that write it together share the claim. Raises BlockingIOError where
+    another process has claimed it.
+
+    The claim is a locked scratch file in the same folder, so that a process that is killed gives it up.
+    """
+    target = Path(os.path.abspath(path))
+    file = target.parent / f".gatewise-{sha256(os.fsencode(target.name)).hexdigest()[:16]}.tmp"
+    with ExitStack() as stack:
+        for tries_left in reversed(range(20)):
+            try:
+                os.close(open_file(file, os.O_RDONLY | os.O_CREAT))
+                stack.enter_context(_held(file, shared=shared))
+                break
+            except BlockingIOError:  # also for a moment while it is swept
+                if not tries_left:
+                    raise
+                time.sleep(0.01)
+            except OSError:  # swept since it was created; or what the save will name
+                continue
+        yield
+    _sweep(target.parent)
+
+
+@contextmanager
+def _held(path: Path, sweeping: bool = False, shared: bool = False) -> Iterator[None]:
     """Lock a scratch file or folder within the block, where an open one can be renamed. Raises BlockingIOError where
     another process has the lock, FileNotFoundError where it was removed. sweeping: a file system without locks is an
-    OSError too.
+    OSError too. shared: as in `claimed`.
     """
     if not renames_open_files():
         yield
@@ -155,7 +191,7 @@ def _held(path: Path, sweeping: bool = False) -> Iterator[None]:
     handle = open_file(path, os.O_RDONLY)
     try:
         try:
-            lock(handle)
+            lock(handle, shared)
         except OSError as error:
             if sweeping or isinstance(error, BlockingIOError):
                 raise

@@ -37,14 +37,15 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def lock(handle: int) -> None:
-    """Lock the open file `handle` for this process until it is closed, also by the end of the process.
+def lock(handle: int, shared: bool = False) -> None:
+    """Lock the open file `handle` for this process until it is closed, also by the end of the process. shared: with
+    other handles whose lock is shared too.
 
     Raises BlockingIOError where another handle has the lock, OSError where the file system has no locks. Windows: locks
-    one byte, which lies behind the content.
+    one byte, which lies behind the content, and shares nothing.
     """
     if _fcntl is not None:
-        _fcntl.flock(handle, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+        _fcntl.flock(handle, (_fcntl.LOCK_SH if shared else _fcntl.LOCK_EX) | _fcntl.LOCK_NB)
         return
     if _msvcrt is None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

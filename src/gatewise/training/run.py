@@ -133,6 +133,8 @@ class RunFolder:
         """
         lock = nullcontext() if self.folder is None else locked(self.folder, remove=True)
         with lock, one_blas_thread():
+            if self.target is not None:  # another run may have ended since it was looked at
+                RunFolder.of(self.target, self.resume, self.overwrite)
             for path in self.folder.iterdir() if self.folder is not None and self.overwrite else ():
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)

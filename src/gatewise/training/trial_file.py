@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gatewise.errors import InputError, quote
+from gatewise.system.files import lock
 
 _DIGEST = "sha256"
 _BEGIN = b'{"op_code":'  # of each line
@@ -21,11 +23,11 @@ class TrialFile:
 
     The digest of a line is that of its number and its content, so a line that was changed, lost or moved is found. A
     last line without an end was being written when its process was killed: it is not read, and the next append removes
-    it. lock: `acquire()` and `release()`. Raises InputError with the number of a bad line.
+    it. Raises InputError with the number of a bad line.
     """
 
-    def __init__(self, path: Path, lock: Any) -> None:
-        self.path, self.lock = path, lock
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._starts = [0]  # of the lines that were read
         path.touch()
 
@@ -46,7 +48,8 @@ class TrialFile:
 
     def append_logs(self, logs: Sequence[Mapping[str, Any]]) -> None:
         """Append entries, all or none."""
-        with self._locked(), open(self.path, "r+b") as file:
+        with open(self.path, "r+b") as file:
+            _wait_for_lock(file.fileno())
             for _ in self.read_logs(len(self._starts)):
                 pass  # the lines of other processes count
             number, end = len(self._starts) - 1, self._starts[-1]
@@ -56,14 +59,6 @@ class TrialFile:
                 file.write(_line({**entry, _DIGEST: _digest(number + more, entry)}))
             file.flush()
             os.fsync(file.fileno())
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.lock.acquire()
-        try:
-            yield
-        finally:
-            self.lock.release()
 
     def _entry(self, number: int, line: bytes) -> dict[str, Any]:
         try:
@@ -77,6 +72,14 @@ class TrialFile:
     def _error(self, number: int) -> InputError:
         damage = f": line {number + 1:,} was changed or damaged, or one before it is lost"
         return InputError(f"{quote(self.path, 200)}{damage if number else ' is not a file of trials'}")
+
+
+def _wait_for_lock(handle: int) -> None:
+    """Lock the open file until it is closed, or until the process ends. Raises OSError where there are no locks."""
+    while True:
+        with suppress(BlockingIOError):
+            return lock(handle)
+        time.sleep(0.005)
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:

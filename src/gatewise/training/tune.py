@@ -299,7 +299,6 @@ def _ended(study: optuna.Study) -> int:
 def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study:
     """The study in the file, or a new one. Raises InputError for a file of another search."""
     import optuna
-    from optuna.storages.journal import JournalFileSymlinkLock
 
     pruner = optuna.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING)
     if storage is None:
@@ -312,20 +311,22 @@ def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study
     # Processes that share a file must not draw the same values.
     sampler = optuna.samplers.TPESampler(constant_liar=True)
     try:
-        backend = optuna.storages.JournalStorage(TrialFile(path, JournalFileSymlinkLock(str(path))))  # type: ignore[arg-type]
+        journal = TrialFile(path)
+        backend = optuna.storages.JournalStorage(journal)  # type: ignore[arg-type]
         study = optuna.create_study(
             study_name="gatewise tune", storage=backend, sampler=sampler, pruner=pruner, load_if_exists=True
         )
-        found = study.user_attrs.get("identity")
-        if found is None:
+        if "identity" not in study.user_attrs:
             study.set_user_attr("identity", identity)
+        # The first one: another process may have begun at the same time.
+        found = next(one["user_attr"]["identity"] for one in journal.read_logs(0) if "user_attr" in one)
         for one in study.get_trials(deepcopy=False):
             dict(_trial(one).settings)  # damaged trials show here
     except InputError:
         raise
     except Exception as error:  # whatever Optuna makes of bytes that are no journal
         raise InputError(f"{quote(path, 200)} is not a file of trials: {quote(error, 200)}") from None
-    if found not in (None, identity):
+    if found != identity:
         raise InputError(
             f"{quote(path, 200)} holds trials of another search: other data, recipe, options, values or seed. Give "
             "another file"

@@ -1,0 +1,300 @@
+"""Two commands at once that write to one output, with signals at random lines and times."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import gatewise as gw
+from gatewise.cli import main
+from gatewise.cli.endings import Stopped, stop_on_signals
+from gatewise.storage.folder import load_folder, save_folder
+from tests.exchange.random_models import random_model
+from tests.training.texts import made_reviews
+from trust.attack import Attack, Attacks
+from trust.attacks.kills import trained
+from trust.forked import DONE, REFUSED, Child, allow_stops
+from trust.mutate import Rng, choice
+
+ATTACKS = Attacks()
+SMALL = "--epochs 2 --set units=6 --set batch_size=16"
+ROWS = 60  # of the tables
+Content = Any
+_FILE = re.compile(r"m|out/|page|model-\d+f?|[a-z-]+\.(csv|jsonl|jsonl\.gz|onnx)")
+
+
+def _text_table(path: Path) -> Content:
+    return path.read_bytes()
+
+
+def _tables(path: Path) -> Content:
+    """The tables of a folder, and nothing else, by name."""
+    return {one.name: one.read_bytes() for one in path.iterdir() if not one.name.startswith("_gatewise")}
+
+
+def _page(path: Path) -> Content:
+    """The files, without model.json, whose command names the folder of the model."""
+    own = re.compile(rb'data-file="model.json">[^<]*')
+    return {one.name: own.sub(b"", one.read_bytes()) for one in path.iterdir()}
+
+
+def _model(path: Path) -> Content:
+    """That there is a model, where its parameters depend on which process searched."""
+    return len(gw.load(path).predict_proba(["a film"]))
+
+
+@dataclass(frozen=True)
+class Command:
+    """words: what is typed, with {n} for 0 or 1 in the first process and in the second, and the output at its end.
+    read: the content of the output, apart from dates. shared: whether several processes may write one output together.
+    """
+
+    words: str
+    read: Callable[[Path], Content]
+    shared: bool = False
+
+    @property
+    def out(self) -> str:
+        """The name of the output."""
+        return self.words.rsplit(" ", 1)[1].rstrip("/")
+
+    @property
+    def typed(self) -> str:
+        """The command and its option, as documented."""
+        resume = " --resume" * ("--resume" in self.words)
+        form = "FOLDER/" if self.words.endswith("/") else "FILE" if "." in self.out else "DIR"
+        return f"{self.words.split()[0]}{resume} {self.words.split()[-2]} {form}"
+
+    def argv(self, n: int, folder: Path) -> list[str]:
+        """The arguments of a process, with its files in the folder."""
+        return [f"{folder}/{word}" if _FILE.fullmatch(word) else word for word in self.words.format(n=n).split()]
+
+
+TRAIN = f"train texts.csv --text text --label label {SMALL} --seed"
+PRETRAIN = "pretrain texts.csv --text text --size embeddings --epochs 1 --seed"
+SEARCH = "tune texts.csv --text text --label label --trials 2 --search units=3..5 --set epochs=1 --set ngrams.order=0"
+GROUPS: dict[str, tuple[str, int, list[Command]]] = {
+    "two-trainings": (
+        "train or search",
+        2,
+        [
+            Command(f"{TRAIN} {{n}} -o m", trained),
+            Command(f"{TRAIN} 5 --resume -o m", trained, shared=True),
+            Command(f"{PRETRAIN} {{n}} -o m", trained),
+            Command(f"{PRETRAIN} 5 --resume -o m", trained, shared=True),
+            Command(f"{SEARCH} --seed {{n}} -o m", trained),
+            Command(f"{SEARCH} --storage trials.jsonl -o m", _model, shared=True),
+        ],
+    ),
+    "two-tables": (
+        "write a table",
+        3,
+        [
+            Command("predict -m model-{n} -i texts.csv --text text -o out.csv", _text_table),
+            Command("predict -m model-{n} -i texts.csv --text text -o out.jsonl.gz", _text_table),
+            Command("predict -m model-0 -i texts.csv --text text --rows-per-file 7 -o out/", _tables, shared=True),
+            Command("predict -m model-{n} -i texts.csv --text text --rows-per-file 7 -o out/", _tables),
+            Command("evaluate -m model-{n} texts.csv --text text --label label -o out.csv", _text_table),
+            Command("explain -m model-{n} -i few.csv --text text -o out.jsonl", _text_table),
+            Command("forecast -m model-{n}f -i series.csv -o out.csv", _text_table),
+        ],
+    ),
+    "two-exports": (
+        "write a folder or a file",
+        2,
+        [
+            Command("compress -m model-{n} -o m", trained),
+            Command("export -m model-{n} -o out.onnx", _text_table),
+            Command("export-page -m model-{n} good bad -o page", _page),
+            Command("forecast series.csv --time month --target sold --horizon 2 --seed {n} --save m", trained),
+        ],
+    ),
+}
+PARTS: list[tuple[str, ...]] = [
+    ("storage/atomic", "system/files", "training/trial_file"),
+    ("cli", "storage", "training/run", "training/trial_file"),
+    ("cli", "storage", "training"),
+]
+SIGNALS = [signal.SIGSTOP, signal.SIGSTOP, signal.SIGSTOP, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
+
+
+def write_texts(file: Path, n: int = 200) -> Path:
+    """Made reviews as CSV."""
+    reviews = made_reviews(n, 34)
+    with file.open("w", newline="", encoding="utf-8") as lines:
+        rows = csv.writer(lines)
+        rows.writerow(["text", "label"])
+        rows.writerows(zip(reviews.inputs, [reviews.classes[label] for label in reviews.labels], strict=True))
+    return file
+
+
+def _inputs(folder: Path) -> None:
+    write_texts(folder / "texts.csv", ROWS)
+    write_texts(folder / "few.csv", 5)
+    _series(folder / "series.csv")
+    for n in range(2):
+        random_model(n, linear="ngrams", units=4 + n, names=("negative", "positive")).save(folder / f"model-{n}")
+        save_folder(folder / f"model-{n}f", _forecaster(n))
+
+
+@cache
+def _forecaster(n: int) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as name:
+        _series(Path(name) / "series.csv")
+        words = f"forecast {name}/series.csv --time month --target sold --horizon {2 + n} --season 1 --save {name}/f"
+        child = Child(partial(run_command, Path(name), words.split()))
+        child.wait()
+        return dict(load_folder(Path(name) / "f").files)
+
+
+def _series(file: Path) -> None:
+    lines = [f"{2018 + n // 12}-{n % 12 + 1:02},{50 + 9 * (n % 5) + n % 3}" for n in range(36)]
+    file.write_text("month,sold\n" + "\n".join(lines) + "\n")
+
+
+def run_command(folder: Path, words: list[str]) -> None:
+    """`gatewise` with these arguments in this process, a `Child`. What it prints goes to a file."""
+    log = os.open(_log(folder, os.getpid()), os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    sys.argv = ["gatewise", *words]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the attack runs in the background
+    stop_on_signals()
+    try:
+        allow_stops()
+        main()
+    except Stopped as stopped:  # before the command began
+        sys.exit(stopped.exit_code)
+
+
+def _log(folder: Path, pid: int) -> Path:
+    return folder / f"{pid}.log"
+
+
+@cache
+def undisturbed(command: Command) -> tuple[list[Content], dict[tuple[str, ...], int]]:
+    """The content of the output of either process alone, and the lines of code that a run takes, by parts."""
+    found, lines = [], {}
+    for n, parts in ((0, PARTS[0]), (1, PARTS[1]), (1, PARTS[2])):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            _inputs(folder)
+            child = Child(partial(run_command, folder, command.argv(n, folder)), parts)
+            code, message = child.wait()
+            if code != DONE:
+                raise RuntimeError(f"exit code {code}: {_log(folder, child.pid).read_text()} {message}")
+            lines[parts] = int(message)
+            found.append(command.read(folder / command.out))
+    if found[1] != found[2]:
+        raise RuntimeError(f"{command.words}: two runs differ")
+    return found[:2], lines
+
+
+def _attempt(commands: list[Command], rng: Rng, folder: Path) -> str | None:
+    command = choice(rng, commands)
+    contents, lines = undisturbed(command)
+    _inputs(folder)
+    before = bool(rng.random() < 0.4) and not command.shared
+    if before:  # an output that both replace
+        Child(partial(run_command, folder, command.argv(0, folder))).wait()
+    children: list[Child] = []
+    for n in range(2):
+        parts, words = choice(rng, PARTS), command.argv(n, folder) + ["--overwrite"] * before
+        signals = int(rng.choice(3, p=[(0.1, 0.8, 0.1), (0.5, 0.4, 0.1)][n]))
+        at = {int(line): choice(rng, SIGNALS) for line in rng.integers(lines[parts], size=signals)}
+        children.append(Child(partial(run_command, folder, words), parts, at))
+        if n == 0:
+            children[0].wait_for(float(rng.choice([0.0, rng.uniform(0, 1), 30.0])))
+    codes = _ended(children, float(rng.choice([0.0, rng.uniform(0, 1), 30.0])))
+    for child, code in zip(children, codes, strict=True):
+        if problem := _wrong_end(code, _log(folder, child.pid)):
+            return f"{command.typed}: {problem}"
+    if problem := _wrong_content(command, folder, contents, codes, before):
+        return f"{command.typed}: exit codes {codes}: {problem}"
+    return _once_more(command, folder, contents[1])
+
+
+def _once_more(command: Command, folder: Path, content: Content) -> str | None:
+    """What is wrong with an undisturbed run after all that."""
+    there = (folder / command.out).exists()
+    words = command.argv(1, folder) + ["--overwrite"] * (not command.shared)
+    child = Child(partial(run_command, folder, words))
+    code, _ = child.wait()
+    if code != DONE and not (command.shared and there and code == REFUSED):
+        return f"{command.typed}: the next run: exit code {code}: {_log(folder, child.pid).read_text()[-200:]}"
+    if command.read(folder / command.out) != content:
+        return f"{command.typed}: the next run gives another result"
+    names = {one.name for one in folder.iterdir()} - {command.out, "trials.jsonl"}
+    left = [one for one in names if not re.fullmatch(r"(texts|few|series)\.csv|model-\d+f?|\d+\.log", one)]
+    return f"{command.typed}: left: {left}" if left else None
+
+
+def _ended(children: list[Child], seconds: float) -> list[int]:
+    """The exit codes. One that is stopped goes on when the other one has ended, is
+    stopped too, or that time is over.
+    """
+    end = time.monotonic() + seconds
+    while (states := [child.state() for child in children]) != ["ended"] * len(children):
+        if "running" not in states or time.monotonic() > end:
+            next(child for child, state in zip(children, states, strict=True) if state != "ended").resume()
+        time.sleep(0.005)
+    return [child.wait()[0] for child in children]
+
+
+def _wrong_end(code: int, log: Path) -> str | None:
+    """What is wrong with the end of a command: its exit code, or what it printed."""
+    if code in (DONE, -signal.SIGKILL):
+        return None
+    text = log.read_text()
+    lines = re.findall(r"^gatewise: (?!warning: ).*$", text, re.MULTILINE)
+    if code not in (REFUSED, 130, 143) or "Traceback" in text:
+        return f"exit code {code}: {text[-200:]}"
+    if text and not (lines and (code == REFUSED or lines[-1].startswith("gatewise: stopped"))):
+        return f"exit code {code} without a reason: {text[-200:]}"
+    return None
+
+
+def _wrong_content(
+    command: Command, folder: Path, contents: list[Content], codes: list[int], before: bool
+) -> str | None:
+    """What is wrong with the output after both ended with these exit codes."""
+    out, done = folder / command.out, [n for n, code in enumerate(codes) if code == DONE]
+    if not out.exists():
+        return "exit code 0 without an output" if done else None
+    found = command.read(out)
+    if command.read is _tables and not done:
+        return None if any(found.items() <= one.items() for one in contents) else "a table that neither writes"
+    if found not in contents:
+        return "the output is what neither writes"
+    if len(done) == 2 and not before and not command.shared:
+        return "both have written it, and one of them replaced the other's without --overwrite"
+    others = [code for n, code in enumerate(codes) if n not in done]
+    if len(done) == 1 and others == [REFUSED] and found != contents[done[0]]:
+        return "the output is not that of the command with exit code 0"
+    return None
+
+
+for _name, (_what, _short, _commands) in GROUPS.items():
+    ATTACKS[_name] = Attack(
+        _name,
+        f"Two commands at once that {_what} at one place end with the documented exit codes and one line. What is "
+        "there then is what one of them alone writes, whole; after exit code 0 it is there, and nothing replaces it "
+        "without --overwrite. The next run succeeds, and no other file is left.",
+        f"{'; '.join(f'`{one.typed}`' for one in _commands)}: SIGSTOP and SIGCONT, kill -9, SIGTERM, Ctrl-C at random "
+        "lines of either one, while the other one goes on",
+        _short,
+        1_000,
+        partial(_attempt, _commands),
+        seconds=300,
+        memory=0,
+    )
