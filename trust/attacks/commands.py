@@ -274,7 +274,8 @@ def _wrong_content(
     found = command.read(out)
     if command.read is _tables and not done:
         return None if any(found.items() <= one.items() for one in contents) else "a table that neither writes"
-    if found not in contents:
+    model_so_far = command.words.startswith("train") and {130, 143} & set(codes)  # a training that is stopped saves it
+    if found not in contents and not model_so_far:
         return "the output is what neither writes"
     if len(done) == 2 and not before and not command.shared:
         return "both have written it, and one of them replaced the other's without --overwrite"
