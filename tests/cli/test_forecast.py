@@ -45,7 +45,7 @@ def test_forecast_of_one_series(run: Run, tmp_path: Path) -> None:
     assert "seasonal naive  MASE" in lines[2]
     members = lines.index("gatewise: the forecast is a weighted sum of the forecasts of these members:")
     assert "  LSTM: " in lines[members + 1]
-    for words in (("predict", "-i", file), ("explain", "-i", file), ("evaluate", file), ("serve",)):
+    for words in (("predict", "-i", file), ("explain", "-i", file), ("evaluate", file)):
         message = refused(run, *words, "-m", tmp_path / "saved")
         assert "saved is a forecaster, made by `gatewise forecast`" in message
     described = run("info", "-m", tmp_path / "saved")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gatewise.model.model import Model
+from gatewise.model.model import Model, load
 from gatewise.serve import app
 from gatewise.serve.explain_queue import ExplainQueue
 from gatewise.serve.http_error import HTTPError
@@ -97,7 +97,7 @@ def test_the_number_of_waiting_computations_is_limited() -> None:
 def test_a_slow_part_delays_no_prediction(
     models: dict[str, Model], monkeypatch: pytest.MonkeyPatch, slow: list[str]
 ) -> None:
-    state, work = State({"tokens": models["tokens"]}, Settings(("tokens",))), Work()
+    state, work = State({"tokens": models["tokens"]}, Settings(("tokens",)), load), Work()
     compute: Callable[..., dict[str, Any]] = view.explain_view
 
     def blocked(model: Model, request: Any, cache: Any) -> dict[str, Any]:

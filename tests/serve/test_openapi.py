@@ -19,6 +19,7 @@ ROUTES = {
     "/predict",
     "/explain",
     "/stream",
+    "/forecast",
     "/model",
     "/units/{unit}",
     "/metrics",

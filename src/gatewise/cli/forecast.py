@@ -79,18 +79,17 @@ def forecast(given: Any) -> None:
     if given.model:
         found = _opened(given.model)
         series, form = read_forecast_table(file, replace(found.series.roles, static=()), found.series.calendar)
-        rows = found.predict(given.horizon, data=series, level=level)
+        columns = found.predict_columns(given.horizon, data=series, level=level)
     else:
         series, form = read_forecast_table(file, **{name: getattr(given, name) for name in _COLUMNS})
         found = Forecaster.fit(series, horizon=given.horizon or 12, season=given.season, seed=given.seed)
         if given.save is not None:
             found.save(given.save)
-        rows = found.predict(level=level)
+        columns = found.predict_columns(level=level)
     id, time = series.roles.id, series.roles.time
-    columns: dict[str, list[Any]] = {str(name): rows[name].tolist() for name in rows.columns}
     if len(series.names) == 1 and series.names[0] == "series":
         del columns[id]
-    columns[time] = [show_time(_plain(at), form) for at in columns[time]]
+    columns[time] = [show_time(at, form) for at in columns[time]]
     if given.as_json:
         print_json(_json(found, columns, id, time))
         return
@@ -122,11 +121,6 @@ def _opened(folder: str) -> Forecaster:
     if not isinstance(found, Forecaster):
         raise InputError(f"{folder} is not a forecaster: `gatewise predict` reads it")
     return found
-
-
-def _plain(time: Any) -> Any:
-    """The time as `show_time` reads it."""
-    return time.to_pydatetime() if hasattr(time, "to_pydatetime") else float(time) if isinstance(time, int) else time
 
 
 def _json(found: Forecaster, columns: dict[str, list[Any]], id: str, time: str) -> dict[str, Any]:

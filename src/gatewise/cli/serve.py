@@ -11,7 +11,7 @@ from gatewise.errors import MissingExtra
 from gatewise.model import bundled
 from gatewise.system.processes import event_loop
 
-_MODELS = "Model folder; its name is that of the folder. May be repeated. Default: bundled, the bundled model."
+_MODELS = "Folder of a model or forecaster; its name is the folder's. May be repeated. Default: the bundled model."
 _LIMITS = "Limits"
 
 
@@ -51,8 +51,8 @@ _LIMITS = "Limits"
 @option("--drain-seconds", default=0.0, group=_LIMITS, help="Seconds after SIGTERM in which requests are still taken.")
 @option("--shutdown-timeout", default=15.0, group=_LIMITS, help="Seconds for requests in flight after SIGTERM.")
 def serve(given: Any) -> None:
-    """Serve models over HTTP: /predict, /explain, the Open Inference Protocol at /v2, /metrics, a page at /, and the
-    lesson at /lesson.html.
+    """Serve models over HTTP: /predict, /explain, /forecast, the Open Inference Protocol at /v2, /metrics, a page at /,
+    and the lesson at /lesson.html.
 
     \b
     gatewise serve
@@ -63,9 +63,10 @@ def serve(given: Any) -> None:
     for package in ("fastapi", "uvicorn", "httptools", event_loop(), "prometheus_client"):  # a loop is a package
         if find_spec(package) is None:
             raise MissingExtra(package.replace("_", "-"), "serve", "gatewise serve")
+    from gatewise.forecast import load
     from gatewise.serve import Settings, run
 
     given.models = tuple(str(options.model_folder(model)) for model in given.models) or (
         str(bundled.folder(bundled.TUTORIAL if given.lesson else bundled.NAME)),
     )
-    raise SystemExit(run(Settings(**vars(given))))
+    raise SystemExit(run(Settings(**vars(given)), load))

@@ -152,11 +152,15 @@ class Forecaster:
         intervals in percent, one or several, such as [80, 95]; numbers below 1 are shares. Raises InputError for series
         that are not known, and for future values that are missing.
         """
-        rows = self._predicted(self._updated(data), horizon, future, level)
-        library = self._library if data is None else library_of(data)
-        return frame_like(library, rows)
+        rows = self.predict_columns(horizon, future=future, data=data, level=level)
+        time = self.series.roles.time
+        return frame_like(self._library if data is None else library_of(data), {**rows, time: _whole_times(rows[time])})
 
-    def _predicted(self, series: SeriesSet, horizon: int | None, future: Any, level: Any) -> dict[str, list[Any]]:
+    def predict_columns(
+        self, horizon: int | None = None, *, future: Any = None, data: Any = None, level: float | Sequence[float] = 80
+    ) -> dict[str, list[Any]]:
+        """The columns of `predict` as lists, by name. Times are numbers, or datetimes."""
+        series = self.current(data)
         horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
         levels, roles = _levels(level), series.roles
         windows = self._windows(series)
@@ -173,7 +177,7 @@ class Forecaster:
         bounds: dict[str, list[Any]] = {f"{side}-{100 * one:.10g}": [] for one in levels for side in ("lo", "hi")}
         for number, (name, mean) in enumerate(zip(series.names, found, strict=True)):
             out[roles.id] += [name] * horizon
-            out[roles.time] += _whole_times(series.times_after(number, horizon))
+            out[roles.time] += series.times_after(number, horizon)
             for one in levels:
                 half = self.held_out.half_widths(mean, self.names.index(name), one)
                 if not np.isfinite([mean - half, mean + half]).all():
@@ -204,12 +208,12 @@ class Forecaster:
                 )
             part = given.until(cut)
             one = Forecaster.fit(part, horizon=horizon, **self._settings)
-            rows = one._predicted(one.series, horizon, None, level)
+            rows = one.predict_columns(horizon, level=level)
             actual = [values[len(values) - cut : len(values) - cut + horizon, 0] for values in given.values]
             cutoffs = [part.times(k, len(values) - 1, len(values))[0] for k, values in enumerate(part.values)]
-            head = {name: rows.pop(name) for name in (given.roles.id, given.roles.time)}
             found = {
-                **head,
+                given.roles.id: rows.pop(given.roles.id),
+                given.roles.time: _whole_times(rows.pop(given.roles.time)),
                 "cutoff": [cutoff for cutoff in _whole_times(cutoffs) for _ in range(horizon)],
                 given.roles.target: np.concatenate(actual).tolist(),
                 **rows,
@@ -218,12 +222,13 @@ class Forecaster:
                 out.setdefault(name, []).extend(column)
         return frame_like(self._library, out)
 
-    def explain(self, step: int = 1, *, series: str | None = None) -> ForecastExplanation:
+    def explain(self, step: int = 1, *, series: str | None = None, data: Any = None) -> ForecastExplanation:
         """How much each past value contributed to the forecast `step` values ahead: the weighted sum over the members
         (`gatewise.members.windows.attributed`), before the effects of columns that are known in advance. step: from 1.
+        data: newer values, as for `predict`.
         """
-        number, step = self.series.number(series), _whole("step", step, MAX_HORIZON)
-        window = self._windows(self.series)[number]
+        step, current = _whole("step", step, MAX_HORIZON), self.current(data)
+        window = self._windows(current)[current.number(series)]
         window = window[~np.isnan(window[:, 0])]
         parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self._weighted]
         forecast, base = self._forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()
@@ -352,8 +357,8 @@ class Forecaster:
                 check_logits(found.held_out.half_widths(mean, number, 0.99)[None])
         return found
 
-    def _updated(self, data: Any) -> SeriesSet:
-        """The series with newer values, as the members read them."""
+    def current(self, data: Any = None) -> SeriesSet:
+        """The series as the members read them, as many of the last values as these need. data: as for `predict`."""
         if data is None:
             return self.series
         from gatewise.forecast.fit import prepare

@@ -24,6 +24,7 @@ class WindowLSTM(WindowMember, LSTM):
     transform: Transform = field(kw_only=True)
     scales: Scales = field(kw_only=True)
     kind: ClassVar[str] = "window_lstm"
+    linear: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

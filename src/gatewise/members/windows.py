@@ -20,10 +20,12 @@ from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.members.member import Inputs, Member
 from gatewise.storage.fields import fields_from
 from gatewise.storage.tensors import tensors_from_bytes
+from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
 _BOUND = 6.0  # standard deviations around the mean logarithm, where logarithms are cut
-_POINTS = 8  # of the integral of an attribution
+_POINTS, _SMOOTH_POINTS = 8, 3  # of the integral of an attribution (Gauss-Legendre); of exponentials of lines
+_MOVED = 256  # values that are moved at a time
 _STEP = 0.01  # of its finite differences, in standard deviations of the window
 
 
@@ -131,6 +133,8 @@ class WindowMember(Member):
     scales: Scales
     ragged: ClassVar[bool] = False
     """Whether NaN may stand in front of the values, for a series that is shorter than the window."""
+    linear: ClassVar[bool] = True
+    """Whether `predict` is linear in the transformed windows."""
 
     @abstractmethod
     def predict(self, x: Array, series: Array) -> Array:
@@ -246,6 +250,7 @@ def roll_out(member: WindowMember, windows: Array, horizon: int) -> Array:
     """
     parts, found = windows[:, -member.transform.history :], []
     for _ in range(0, horizon, member.outputs):
+        check_cancelled()
         values = member.logits(list(parts))
         found.append(values)
         more = np.repeat(parts[:, -1:], values.shape[1], axis=1)
@@ -258,22 +263,25 @@ def attributed(member: WindowMember, window: Array, horizon: int) -> Array:
     """How much each value of a window (R, C + 1) contributes to the next values: (R, C, horizon).
 
     Integrated gradients (Sundararajan et al. 2017) from the window of means, with central differences. The
-    contributions add up to the prediction minus that of the window of means, up to what the integral leaves over.
+    contributions add up to the prediction minus that of the window of means, up to what the integral leaves over. Where
+    the forecast is linear along the path, or the exponential of a line, few points of it are enough.
     """
-    base, (rows, columns) = mean_window(window), (len(window), window.shape[1] - 1)
-    change, deviation = (window - base)[:, :-1], window[:, :-1].std(axis=0)
+    base, deviation = mean_window(window), window[:, :-1].std(axis=0)
     delta = _STEP * np.where(deviation > 0, deviation, 1.0)  # (C,)
-    moves = np.zeros((rows, columns, *window.shape))  # [r, c]: the window with value r, c moved
-    for column in range(columns):
-        moves[np.arange(rows), column, np.arange(rows), column] = delta[column]
-    moves = moves.reshape(-1, *window.shape)
-    gradient = 0.0
-    for alpha in (np.arange(_POINTS) + 0.5) / _POINTS:
-        at = base + alpha * (window - base)
-        up, down = np.split(roll_out(member, np.concatenate([at + moves, at - moves]), horizon), 2)
-        gradient = gradient + (up - down) / 2 / _POINTS
-    slope = np.reshape(gradient, (rows, columns, -1)) / delta[:, None]
-    return np.asarray(change[:, :, None] * slope)
+    points = _POINTS if not member.linear else _SMOOTH_POINTS if member.transform.log else 1
+    nodes, shares = np.polynomial.legendre.leggauss(points)
+    slope = np.zeros((len(window), len(delta), horizon))
+    read = np.argwhere(np.ones_like(window[-member.transform.history :, :-1]))  # what the member reads (n, 2)
+    read[:, 0] += len(window) - len(window[-member.transform.history :])
+    for first in range(0, len(read), _MOVED):
+        row, column = read[first : first + _MOVED].T
+        moves = np.zeros((len(row), *window.shape))
+        moves[np.arange(len(row)), row, column] = delta[column]
+        for node, share in zip(nodes, shares, strict=True):
+            at = base + (node + 1) / 2 * (window - base)
+            up, down = np.split(roll_out(member, np.concatenate([at + moves, at - moves]), horizon), 2)
+            slope[row, column] += share / 2 * (up - down) / 2 / delta[column, None]
+    return np.asarray((window - base)[:, :-1, None] * slope)
 
 
 def mean_window(window: Array) -> Array:

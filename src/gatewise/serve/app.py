@@ -21,11 +21,12 @@ from gatewise._version import __version__
 from gatewise.errors import GatewiseError, InputError
 from gatewise.serve import open_inference, schemas
 from gatewise.serve.endpoint import ModelEndpoint, to_json
+from gatewise.serve.forecasts import ForecastEndpoint
 from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.openapi import NO_TOKEN, body_of, description, errors, path_parameters
 from gatewise.serve.scope import MODEL, Scope, disconnected_of
 from gatewise.serve.security import SecurityMiddleware
-from gatewise.serve.state import State
+from gatewise.serve.state import Kind, State
 from gatewise.serve.static_files import choose, read_static_files
 from gatewise.serve.stream import stream_events
 from gatewise.serve.view import view
@@ -79,10 +80,19 @@ def query_parameters(path: str) -> frozenset[str]:
 async def answer_predict(state: State, scope: Scope, body: bytes) -> bytes:
     """POST /predict. Raises HTTPError and RequestError."""
     request = schemas.validated(schemas.PredictRequest, schemas.parse(body))
-    endpoint = _named(state, scope, request.model)
+    endpoint = _named(state, scope, request.model, ModelEndpoint)
     inputs, field = endpoint.inputs_of(request)
     found = await endpoint.predict(inputs, field, disconnected_of(scope))
     return to_json(endpoint.response(found, request.id))
+
+
+async def answer_forecast(state: State, scope: Scope, body: bytes) -> bytes:
+    """POST /forecast, on the threads of explanations. Raises HTTPError and InputError."""
+    request = schemas.validated(schemas.ForecastRequest, schemas.parse(body))
+    endpoint = _named(state, scope, request.model, ForecastEndpoint)
+    queue = state.attributions if "attribution" in request.include else state.explanations
+    answer = partial(endpoint.answer, request)
+    return await queue.run(lambda: _checked_json(answer()), endpoint.rejected, disconnected_of(scope))
 
 
 async def answer_explain(state: State, scope: Scope, body: bytes) -> bytes:
@@ -90,15 +100,15 @@ async def answer_explain(state: State, scope: Scope, body: bytes) -> bytes:
     has disconnected is not computed to its end. Raises HTTPError and InputError.
     """
     request = schemas.validated(schemas.ExplainRequest, schemas.parse(body))
-    endpoint = _named(state, scope, request.model)
+    endpoint = _named(state, scope, request.model, ModelEndpoint)
     queue = state.attributions if view.is_slow(endpoint.model, request) else state.explanations
     compute = partial(view.explain_view, endpoint.model, request, endpoint.views)
     return await queue.run(lambda: _checked_json(compute()), endpoint.rejected, disconnected_of(scope))
 
 
-def _named(state: State, scope: Scope, name: str | None) -> ModelEndpoint:
+def _named(state: State, scope: Scope, name: str | None, kind: type[Kind]) -> Kind:
     """The model of that name, the default model for None; it is noted in the scope. Raises HTTPError (404)."""
-    endpoint = state.endpoint(name)
+    endpoint = state.endpoint(name, kind)
     scope[MODEL] = endpoint.name
     return endpoint
 
@@ -116,6 +126,11 @@ def _routes(state: State) -> APIRouter:
         """The explanation of a prediction: attribution, prefix predictions, gates."""
         return _Json(await answer_explain(state, request.scope, await request.body()))
 
+    @api.post("/forecast", response_model=schemas.ForecastResponse, openapi_extra=body_of(schemas.ForecastRequest))
+    async def forecast(request: Request) -> Response:
+        """The next values of series, with prediction intervals; what each past value contributes to one of them."""
+        return _Json(await answer_forecast(state, request.scope, await request.body()))
+
     event = {"type": "object", "properties": {"event": {"type": "string"}, "data": {"type": "string"}}}
     events: dict[int | str, Any] = {200: {"content": {"text/event-stream": {"schema": event}}}}
 
@@ -123,7 +138,7 @@ def _routes(state: State) -> APIRouter:
     async def stream(request: Request) -> Response:
         """The prediction after each word or step of a stream, as server-sent events; the last one is its state."""
         asked = schemas.validated(schemas.StreamRequest, schemas.parse(await request.body()))
-        endpoint = _named(state, request.scope, asked.model)
+        endpoint = _named(state, request.scope, asked.model, ModelEndpoint)
         found = stream_events(endpoint, asked, state.explanations, disconnected_of(request.scope))
         first = await anext(found)  # an error in it is the response
 
@@ -137,15 +152,18 @@ def _routes(state: State) -> APIRouter:
     @api.get("/model", response_model=schemas.PageData)
     async def model_card(request: Request, model: _ModelName = None) -> Response:
         """The model card. served: the model's name; models: every served model and what it reads."""
-        endpoint = _named(state, request.scope, model)
         models = [{"name": one.name, "inputs": one.input_kind} for one in state.endpoints.values()]
+        if isinstance(state.endpoints.get(model or next(iter(state.endpoints))), ForecastEndpoint):
+            forecaster = _named(state, request.scope, model, ForecastEndpoint)
+            return _Json(forecaster.view() | {"served": forecaster.name, "models": models})
+        endpoint = _named(state, request.scope, model, ModelEndpoint)
         served = {"served": endpoint.name, "models": models}
         return await on_thread(endpoint, request, lambda: model_view(endpoint.model, endpoint.views) | served)
 
     @api.get("/units/{unit}", response_model=schemas.PageData)
     async def unit_summary(request: Request, unit: _Unit, layer: _Layer = None, model: _ModelName = None) -> Response:
         """The weights of one unit, and its summary over a data set."""
-        endpoint = _named(state, request.scope, model)
+        endpoint = _named(state, request.scope, model, ModelEndpoint)
         return await on_thread(endpoint, request, partial(unit_view, endpoint.model, unit, layer))
 
     async def on_thread(endpoint: ModelEndpoint, request: Request, compute: Callable[[], Any]) -> Response:
@@ -185,7 +203,7 @@ def _open_inference_routes(state: State) -> APIRouter:
     @v2.get("/models", response_model=dict[str, list[str]])
     async def models() -> Response:
         """The names of the served models."""
-        return _Json({"models": list(state.endpoints)})
+        return _Json({"models": [one.name for one in state.of_kind(ModelEndpoint)]})
 
     @v2.get("/repository/index", include_in_schema=False)
     @v2.post("/repository/index", response_model=list[dict[str, str]])
@@ -196,7 +214,7 @@ def _open_inference_routes(state: State) -> APIRouter:
     @v2.post("/repository/models/{name}/load", response_model=dict[str, str])
     async def load(request: Request, name: str) -> Response:
         """Load all models again, if --reload allows it."""
-        _named(state, request.scope, name)
+        _named(state, request.scope, name, ModelEndpoint)
         if not state.settings.reload:
             raise HTTPError(403, "no_reload", "the server does not load models again: see --reload", "name")
         try:
@@ -224,7 +242,7 @@ def _add_model(v2: APIRouter, state: State, path: str) -> None:
         if request.path_params.get("version", open_inference.VERSION) != open_inference.VERSION:
             message = f"the only version of a model is {open_inference.VERSION}"
             raise HTTPError(404, "no_such_version", message, "version")
-        return _named(state, request.scope, request.path_params["name"])
+        return _named(state, request.scope, request.path_params["name"], ModelEndpoint)
 
     @v2.get(path, response_model=schemas.ModelMetadata, openapi_extra=parameters)
     async def metadata(request: Request) -> Response:

@@ -14,7 +14,15 @@ from pydantic.json_schema import models_json_schema
 from gatewise.errors import InputError
 from gatewise.serve import open_inference
 from gatewise.serve.endpoint import ModelEndpoint
-from gatewise.serve.schemas import ExplainRequest, InferRequest, PredictRequest, StreamRequest, validated
+from gatewise.serve.forecasts import ForecastEndpoint
+from gatewise.serve.schemas import (
+    ExplainRequest,
+    ForecastRequest,
+    InferRequest,
+    PredictRequest,
+    StreamRequest,
+    validated,
+)
 from gatewise.serve.state import State
 from gatewise.serve.view import view
 
@@ -65,7 +73,7 @@ def description(generate: Callable[[], Schema], state: State) -> Callable[[], Sc
     """A function that returns FastAPI's schema with what it lacks: the request models, the server, the security, and
     examples of the models that are served when it is called.
     """
-    models = PredictRequest, ExplainRequest, StreamRequest, InferRequest
+    models = PredictRequest, ExplainRequest, StreamRequest, ForecastRequest, InferRequest
     requests: list[Any] = [(model, "validation") for model in models]
 
     described: tuple[object, Schema] = (None, {})  # the models, and the description with their answers
@@ -74,7 +82,7 @@ def description(generate: Callable[[], Schema], state: State) -> Callable[[], Sc
         nonlocal described
         endpoints = state.endpoints
         if described[0] is not endpoints:
-            described = endpoints, describe(list(endpoints.values()))
+            described = endpoints, describe(state.of_kind(ModelEndpoint))
         return described[1]
 
     def describe(endpoints: list[ModelEndpoint]) -> Schema:
@@ -84,7 +92,8 @@ def description(generate: Callable[[], Schema], state: State) -> Callable[[], Sc
         schema["components"]["securitySchemes"] = _SECURITY_SCHEMES
         schema["security"] = [{name: []} for name in _SECURITY_SCHEMES] if state.settings.token is not None else []
         schema["servers"] = [{"url": "/", "description": "The server that sent this description."}]
-        for path, examples in _examples(endpoints).items():
+        forecasts = {one.name: _forecast_of(one) for one in state.of_kind(ForecastEndpoint)}
+        for path, examples in (_examples(endpoints) | {"/forecast": forecasts}).items():
             route = schema["paths"][path]["post"]
             for place, content in enumerate((route["requestBody"], route["responses"]["200"])):
                 shown = {name: {"value": pair[place]} for name, pair in examples.items() if pair[place] is not None}
@@ -92,6 +101,14 @@ def description(generate: Callable[[], Schema], state: State) -> Callable[[], Sc
         return schema
 
     return complete
+
+
+def _forecast_of(one: ForecastEndpoint) -> tuple[Schema, Schema | None]:
+    request = {"model": one.name, "horizon": 2, "level": [80, 95], "series": one.forecaster.names[0]}
+    try:
+        return request, one.answer(validated(ForecastRequest, request))
+    except InputError:  # it needs the future values of columns
+        return request, None
 
 
 def _examples(endpoints: list[ModelEndpoint]) -> dict[str, dict[str, tuple[Schema, Schema | None]]]:
@@ -111,6 +128,8 @@ def _examples(endpoints: list[ModelEndpoint]) -> dict[str, dict[str, tuple[Schem
         request = {"inputs": [{"name": kind, "shape": shape, "datatype": datatype, "data": [item]}]}
         response = open_inference.response(one, found, validated(InferRequest, request))
         infer[f"{one.name}: one {kind}"] = request, response
+    if not endpoints:
+        return {}
     first = endpoints[0]
     explained = {first.input_kind: first.example, "include": ["prediction"]}
     answer = view.explain_view(first.model, explained, first.views)

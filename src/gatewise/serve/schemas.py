@@ -29,6 +29,7 @@ Name = Annotated[str, Field(max_length=200)]
 Text = InstanceOf[str]  # with lone surrogates, too: the preprocessor refuses them, with their place
 Series = Annotated[list[list[Number | None] | Number | None], Field(min_length=1)]
 Flat = list[Number | None]
+Table = dict[str, list[Number | Text | None]]
 _MESSAGES = {
     "is_instance_of": "must be a string",
     "list_type": "must be a list",
@@ -38,6 +39,8 @@ _MESSAGES = {
 }
 _HINTS = {  # of fields whose alternatives have an error each
     "series": "must be a list of time steps, each a list of one number per channel; null is a missing one",
+    "values": "must be columns by name, each a list of numbers, texts or null",
+    "future": "must be columns by name, each a list of numbers, texts or null",
     "data": "must be strings, or numbers in the range of FP32, null where one is missing; flat, or nested as the shape",
 }
 
@@ -83,6 +86,28 @@ class StreamRequest(_Request):
     """Of an ensemble, its LSTM alone."""
     model: Name | None = None
     """The default is the first model."""
+
+
+class ForecastRequest(_Request):
+    """What a forecaster shall forecast: the next values of the series that it was fitted on, or of `values`."""
+
+    values: Table | None = None
+    """Newer values: the columns of the table of the fit by name, one row per series and time."""
+    future: Table | None = None
+    """The columns that are known in advance, with the time, and the id of several series, for the forecast steps."""
+    series: Name | None = None
+    """The name of one series; the default is all."""
+    horizon: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Values to forecast; the default is that of the fit."""
+    level: Annotated[list[Annotated[float, Field(gt=0, lt=100)]], Field(min_length=1, max_length=8)] = [80.0]
+    """Of the intervals, in percent."""
+    include: Annotated[list[Literal["history", "attribution"]], Field(max_length=2)] = []
+    """The values that the members read; how much each of them contributes to the forecast of `step`."""
+    step: Annotated[int, Field(ge=1, le=10_000)] = 1
+    model: Name | None = None
+    """The default is the first forecaster."""
+    id: Name | None = None
+    """Returned in the response."""
 
 
 class Change(_Request):
@@ -226,6 +251,52 @@ class PredictResponse(BaseModel):
     id: str | None = None
 
 
+class Interval(BaseModel):
+    """A prediction interval. level: in percent."""
+
+    level: float
+    lower: list[float]
+    upper: list[float]
+
+
+class History(BaseModel):
+    """The values that the members read: without outliers, level shifts and effects of columns known in advance."""
+
+    times: list[str]
+    values: list[float]
+
+
+class ForecastAttribution(BaseModel):
+    """forecast, of a step, is about base + the sum of the contributions. contributions: by column, one number per value
+    of the history.
+    """
+
+    step: int
+    forecast: float
+    base: float
+    contributions: dict[str, list[float]]
+
+
+class SeriesForecast(BaseModel):
+    """The next values of a series. times: in ISO 8601, or numbers."""
+
+    name: str
+    times: list[str]
+    forecast: list[float]
+    intervals: list[Interval]
+    history: History | None = None
+    attribution: ForecastAttribution | None = None
+
+
+class ForecastResponse(BaseModel):
+    """The forecasts, by series."""
+
+    model: str
+    horizon: int
+    series: list[SeriesForecast]
+    id: str | None = None
+
+
 class PageData(BaseModel):
     """An object as the page draws it; docs/page.md describes its fields."""
 
@@ -308,6 +379,8 @@ def validated(model: type[Model], request: object) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place, kind = first["loc"], first["type"]
+    if place[0] in ("values", "future"):  # the names of columns are the client's own
+        place = place[:1]
     if kind == "extra_forbidden":  # the name is the client's own
         nested: dict[str, type[BaseModel]] = {"changes": Change, "inputs": InferInput, "outputs": InferRequestedOutput}
         known = nested.get(str(place[0]), model) if len(place) > 1 else model

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from gatewise.errors import GatewiseError, InputError, quote
-from gatewise.model.model import Model, load
+from gatewise.model.model import Model
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.explain_queue import ExplainQueue
+from gatewise.serve.forecasts import ForecastEndpoint
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.metrics import Metrics
 from gatewise.serve.settings import Settings
@@ -23,9 +26,16 @@ _MAX_EXPLANATIONS = 64
 _MAX_ATTRIBUTIONS = 16
 _ATTRIBUTION_TIMEOUTS = 3  # an attribution may take so many times the queue timeout
 
+Load = Callable[..., Any]
+"""What opens a folder: `gatewise.load`."""
+Endpoint = ModelEndpoint | ForecastEndpoint
+Kind = TypeVar("Kind", ModelEndpoint, ForecastEndpoint)
 
-def load_models(settings: Settings) -> dict[str, Model]:
-    """The models by folder name. Raises InputError for an invalid or repeated name, ModelFileError for a bad folder."""
+
+def load_models(settings: Settings, load: Load) -> dict[str, Any]:
+    """The models and forecasters by folder name. Raises InputError for an invalid or repeated name, ModelFileError for
+    a bad folder.
+    """
     found: dict[str, Model] = {}
     for path in settings.models:
         name = Path(path).resolve().name
@@ -33,18 +43,19 @@ def load_models(settings: Settings) -> dict[str, Model]:
             raise InputError(f"{quote(path)}: a served folder's name may hold ASCII letters, digits, '.', '_' and '-'")
         if name in found:
             raise InputError(f"{quote(path)}: a model {quote(name)} is already served; a model's name is its folder's")
-        found[name] = load(path, precision=settings.precision)  # type: ignore[arg-type]
+        found[name] = load(path, precision=settings.precision)
     return found
 
 
 class State:
     """The state of one worker process. Every model has made a prediction, so the first request does not pay for lazy
     initialisation. ready: whether the server is not stopping. explanations: predictions of the page, prefix predictions
-    and units; attributions: what takes seconds. Raises InputError naming a model that cannot predict.
+    and units; attributions: what takes seconds. load: opens a folder again, on a reload. Raises InputError naming a
+    model that cannot predict.
     """
 
-    def __init__(self, models: Mapping[str, Model], settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, models: Mapping[str, Any], settings: Settings, load: Load) -> None:
+        self.settings, self._load = settings, load
         self.metrics = Metrics()
         self._short, self._long = ThreadPoolExecutor(1, "gatewise-short"), ThreadPoolExecutor(1, "gatewise-long")
         timeout = settings.queue_timeout
@@ -56,13 +67,16 @@ class State:
         self.endpoints = self._endpoints_of(models)
         self.ready = True
 
-    def _endpoints_of(self, models: Mapping[str, Model]) -> dict[str, ModelEndpoint]:
-        found: dict[str, ModelEndpoint] = {}
+    def _endpoints_of(self, models: Mapping[str, Any]) -> dict[str, Endpoint]:
+        found: dict[str, Endpoint] = {}
         for name, model in models.items():
             self.metrics.add_model(name)
-            found[name] = ModelEndpoint(name, model, self.settings, self._short, self._long, self.metrics)
+            if not isinstance(model, Model):  # its forecasts were checked when its folder was read
+                found[name] = ForecastEndpoint(name, model, partial(self.metrics.rejected, name))
+                continue
+            made = found[name] = ModelEndpoint(name, model, self.settings, self._short, self._long, self.metrics)
             try:
-                found[name].predict_example()
+                made.predict_example()
             except InputError as error:
                 raise InputError(f"{quote(name)}: the model cannot predict an example: {error}") from error
         return found
@@ -72,7 +86,7 @@ class State:
         model that they were sent to. Raises GatewiseError, and serves what it served, if one cannot be loaded.
         """
         with self._reloading:
-            self.endpoints = self._endpoints_of(load_models(self.settings))
+            self.endpoints = self._endpoints_of(load_models(self.settings, self._load))
 
     def reload_in_thread(self) -> None:
         """`reload` on SIGHUP, in a thread of its own. The log says what came of it."""
@@ -93,18 +107,23 @@ class State:
 
     def metrics_text(self) -> bytes:
         """The metrics in the text format of Prometheus."""
-        for name, endpoint in self.endpoints.items():
-            self.metrics.queue_size.labels(name).set(endpoint.short.size + endpoint.long.size)
+        for one in self.of_kind(ModelEndpoint):
+            self.metrics.queue_size.labels(one.name).set(one.short.size + one.long.size)
         return self.metrics.text()
 
-    def endpoint(self, name: str | None) -> ModelEndpoint:
-        """The model of that name, the default model for None. Raises HTTPError (404)."""
-        endpoints = self.endpoints
-        if name is None:
-            return next(iter(endpoints.values()))
-        if name not in endpoints:
-            raise HTTPError(404, "no_such_model", "no model of that name is served", "model")
-        return endpoints[name]
+    def of_kind(self, kind: type[Kind]) -> list[Kind]:
+        """The served models, or the served forecasters."""
+        return [one for one in self.endpoints.values() if isinstance(one, kind)]
+
+    def endpoint(self, name: str | None, kind: type[Kind]) -> Kind:
+        """The model or forecaster of that name, the first one for None. Raises HTTPError (404)."""
+        found = next((one for one in self.of_kind(kind) if name in (None, one.name)), None)
+        if found is not None:
+            return found
+        noun, other = ("forecaster", "models") if kind is ForecastEndpoint else ("model", "forecasters")
+        of_name = "" if name is None else " of that name"
+        hint = f"; {other} answer other paths" if name is None or name in self.endpoints else ""
+        raise HTTPError(404, "no_such_model", f"no {noun}{of_name} is served{hint}", "model")
 
     def close(self) -> None:
         """Start no further work on the threads."""

@@ -1,0 +1,140 @@
+"""POST /forecast: the library's numbers by series, newer values, future columns, attribution; and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gatewise.forecast.forecaster import Forecaster
+from tests.forecast.conftest import TINY, frame
+from tests.serve.server import Reply, Server, ask, post, serving
+
+FUTURE = {"shop": ["a"] * 3 + ["b"] * 3, "month": ["2014-01", "2014-02", "2014-03"] * 2, "sale": [0, 1, 0, 0, 0, 1]}
+
+
+@pytest.fixture(scope="module")
+def shops() -> Forecaster:
+    """Two series with a column that is known in advance."""
+    data = frame(48, 40).assign(sale=lambda rows: np.arange(len(rows)) % 5 == 0)
+    return Forecaster.fit(data, id="shop", time="month", target="sold", future=["sale"], horizon=3, **TINY)
+
+
+@pytest.fixture(scope="module")
+def served(
+    shops: Forecaster, fitted: Forecaster, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("forecasters")
+    fitted.save(home / "sales")
+    shops.save(home / "shops")
+    with serving(home, home / "sales", home / "shops", folders["reviews"], "--max-body", 100_000) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Forecaster:
+    return Forecaster.fit(frame(60)["sold"].to_numpy(), horizon=6, **TINY)
+
+
+def forecast(server: Server, **body: Any) -> Reply:
+    return post(server.port, "/forecast", body)
+
+
+def test_forecasts_are_those_of_the_library(served: Server, fitted: Forecaster) -> None:
+    (found,) = forecast(served).json()["series"]
+    expected = fitted.predict()
+    assert found["times"] == [str(time) for time in range(60, 66)]
+    np.testing.assert_allclose(found["forecast"], expected["forecast"])
+    (interval,) = found["intervals"]
+    assert interval["level"] == 80
+    np.testing.assert_allclose([interval["lower"], interval["upper"]], expected[["lo-80", "hi-80"]].T)
+    answer = forecast(served, horizon=2, level=[50, 95], id="a-7", include=["history", "attribution"], step=2).json()
+    assert (answer["model"], answer["horizon"], answer["id"]) == ("sales", 2, "a-7")
+    (found,) = answer["series"]
+    assert [one["level"] for one in found["intervals"]] == [50, 95]
+    explained = fitted.explain(2)
+    assert found["history"]["values"] == fitted.series.values[0][:, 0].tolist()
+    assert found["history"]["times"][-1] == "59"
+    about = found["attribution"]
+    np.testing.assert_allclose(about["contributions"]["target"], explained.contributions[:, 0], atol=1e-6)
+    assert about["base"] + sum(about["contributions"]["target"]) == pytest.approx(about["forecast"], rel=1e-3)
+
+
+def test_newer_values_and_columns_known_in_advance(served: Server, shops: Forecaster) -> None:
+    answer = forecast(served, model="shops", future=FUTURE).json()
+    expected = shops.predict(future=pd.DataFrame(FUTURE))
+    assert [one["name"] for one in answer["series"]] == ["a", "b"]
+    assert answer["series"][0]["times"] == ["2014-01-01", "2014-02-01", "2014-03-01"]
+    np.testing.assert_allclose(np.ravel([one["forecast"] for one in answer["series"]]), expected["forecast"])
+    newer = frame(48, 48, start="2011-01").assign(sale=0)
+    newer.loc[[40, 47], ["sold", "sale"]] = [[np.nan, 0], [900.0, 1]]
+    coming = pd.DataFrame({"shop": ["a", "b"], "month": pd.Timestamp("2015-01"), "sale": [1, 0]})
+    tables = [
+        {name: [None if pd.isna(cell) else cell for cell in one[name].tolist()] for name in one}
+        for one in (newer.assign(month=newer["month"].astype(str)), coming.assign(month="2015-01"))
+    ]
+    body = {"values": tables[0], "future": tables[1], "horizon": 1, "series": "a", "include": ["history"]}
+    reply = forecast(served, model="shops", **body)
+    assert reply.status == 200, reply.body
+    (found,) = reply.json()["series"]
+    expected = shops.predict(1, data=newer, future=coming)
+    assert (found["name"], found["times"]) == ("a", ["2015-01-01"])
+    np.testing.assert_allclose(found["forecast"], expected["forecast"][:1])
+    assert found["history"]["times"][-1] == "2014-12-01"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "field", "message"),
+    [
+        ({"xyzzy": 1}, 400, "unknown_field", "body", "the fields are"),
+        ({"horizon": 0}, 400, "bad_field", "horizon", "greater than or equal to 1"),
+        ({"horizon": 10_001}, 400, "bad_field", "horizon", "less than or equal to 10000"),
+        ({"level": [100]}, 400, "bad_field", "level[0]", "less than 100"),
+        ({"level": []}, 400, "bad_field", "level", "at least 1"),
+        ({"include": ["xyzzy"]}, 400, "bad_field", "include[0]", "must be"),
+        ({"series": "xyzzy"}, 400, "bad_field", "series", "one of those that the forecaster knows"),
+        ({"values": {"xyzzy": [[1]]}}, 400, "bad_field", "values", "must be columns by name"),
+        ({"values": {}}, 400, "input", "values", "columns of one length"),
+        ({"values": {"time": [1, 2], "target": [1]}}, 400, "input", "values", "columns of one length"),
+        ({"values": {"xyzzy": [1, 2]}}, 400, "input", "values", "no column"),
+        ({"values": {"time": [1, 2], "target": [1, 2]}}, 400, "input", "values", "the forecaster reads the last"),
+        ({"values": {"time": ["x", 2], "target": [1, 2]}}, 400, "input", "values", "neither a number nor a date"),
+        ({"future": {"time": [1]}}, 400, "input", "values", "without columns that are known in advance"),
+        ({"model": "shops"}, 400, "input", "future", "the future values of"),
+        ({"model": "shops", "future": {**FUTURE, "sale": [None] * 6}}, 400, "input", "future", "has no values of"),
+        ({"model": "reviews"}, 404, "no_such_model", "model", "no forecaster of that name is served; models answer"),
+        ({"model": "xyzzy"}, 404, "no_such_model", "model", "no forecaster of that name is served"),
+    ],
+)
+def test_errors(served: Server, body: dict[str, Any], status: int, code: str, field: str, message: str) -> None:
+    reply = forecast(served, **body)
+    assert (reply.status, reply.error["code"], reply.error["field"]) == (status, code, field), reply.body
+    assert message in reply.error["message"]
+    assert b"xyzzy" not in reply.body
+
+
+def test_models_and_forecasters_share_a_server(served: Server, fitted: Forecaster, tmp_path: Path) -> None:
+    assert post(served.port, "/predict", {"text": "good"}).json()["model"] == "reviews"
+    reply = post(served.port, "/predict", {"text": "good", "model": "sales"})
+    assert (reply.status, "no model of that name is served; forecasters" in reply.error["message"]) == (404, True)
+    about = ask(served.port, "GET", "/model").json()
+    assert about["models"][:2] == [{"name": name, "inputs": "forecast"} for name in ("sales", "shops")]
+    assert (about["served"], about["series"], about["horizon"]) == ("sales", ["series"], 6)
+    assert ask(served.port, "GET", "/model?model=reviews").json()["served"] == "reviews"
+    assert ask(served.port, "GET", "/v2/models").json()["models"] == ["reviews"]
+    examples = ask(served.port, "GET", "/openapi.json").json()["paths"]["/forecast"]["post"]["requestBody"]["content"]
+    assert list(examples["application/json"]["examples"]) == ["sales", "shops"]
+    metrics = ask(served.port, "GET", "/metrics").body.decode()
+    assert 'gatewise_requests_total{model="shops",route="/forecast",status="200"}' in metrics
+    fitted.save(tmp_path / "only")
+    with serving(tmp_path, tmp_path / "only", "--token", "open-sesame") as alone:
+        assert forecast(alone).status == 401
+        known = {"Authorization": "Bearer open-sesame"}
+        assert post(alone.port, "/forecast", {}, **known).json()["model"] == "only"
+        assert post(alone.port, "/forecast", {}, **known, Origin="https://evil.example").status == 403
+        assert post(alone.port, "/predict", {"text": "good"}, **known).status == 404
+        assert ask(alone.port, "GET", "/openapi.json", headers=known).status == 200
