@@ -10,8 +10,7 @@ import statistics
 import time
 
 import gatewise as gw
-from gatewise.serve.view.model import ViewCache
-from gatewise.serve.view.view import explain_view
+from gatewise.serve.view.view import View
 
 TEXT = "This is not a bad film ; I was never bored , and nothing in it felt cheap"
 PARTS = {"prediction": ["prediction"], "with the line": ["prediction", "prefix"]}
@@ -35,14 +34,14 @@ def main() -> None:
                 times: tuple[list[float], list[float]] = [], []
                 for n in range(given.repeats):  # in turn: the load of the machine changes
                     for clamped, found in enumerate(times):
-                        cache = ViewCache()
-                        cache.fingerprint(model)
+                        view = View(model)
+                        assert view.about
                         request: dict[str, object] = {"text": TEXT, "include": include}
                         if clamped:  # as in a drag: the run without the clamp is there
-                            explain_view(model, request, cache)
+                            view.explain(request)
                             request["changes"] = [{**change, "value": n / given.repeats}]
                         started = time.perf_counter()
-                        explain_view(model, request, cache)
+                        view.explain(request)
                         found.append(1000 * (time.perf_counter() - started))
                 plain, clamp = map(statistics.median, times)
                 print(f"{name[-15:]:16}{part:16}{words:24}{plain:10.1f}{clamp:12.1f}{clamp / plain:7.2f}")

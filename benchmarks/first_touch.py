@@ -11,22 +11,22 @@ from collections.abc import Iterable
 import numpy as np
 
 import gatewise as gw
-from gatewise.serve.view.model import DEFAULT_CHANGE, ViewCache, model_view
-from gatewise.serve.view.view import explain_view
+from gatewise.serve.view.model import DEFAULT_CHANGE
+from gatewise.serve.view.view import View
 
 
 def frames(name: str) -> Iterable[tuple[str, dict[str, float]]]:
     """For each sentence the word of the opening frame, and its numbers: the probability and the logit before the clamp
     and their changes, and the change of c of the unit.
     """
-    model, cache = gw.load(name), ViewCache()
-    for example in model_view(model)["examples"]:
+    view = View(gw.load(name))
+    for example in view.card["examples"]:
         request = {"text": example["text"], "include": ["prediction", "units"]}
-        before = explain_view(model, request, cache)
+        before = view.explain(request)
         opening, tokens = before["units"]["opening"], before["text"]["tokens"]
         step = opening["step"]
         changes = [{**DEFAULT_CHANGE, "from": step, "to": step}]
-        after = explain_view(model, {**request, "changes": changes}, cache)["prediction"]
+        after = view.explain({**request, "changes": changes})["prediction"]
         numbers = {
             "P": before["prediction"]["probability"],
             "change of P": after["probability"] - before["prediction"]["probability"],

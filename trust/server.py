@@ -38,11 +38,19 @@ class Answer:
     def json(self) -> Any:
         return json.loads(self.body)
 
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error of a route outside of /v2."""
+        found = self.json()
+        assert set(found) == {"error"}
+        assert set(found["error"]) == {"code", "field", "message"}
+        return dict(found["error"])
+
 
 class Server:
-    """`gatewise serve` with these models (paths) and options at a free port, started and ready. program: the arguments
-    of Python that stand for `gatewise`. Its log is a file without a name, so that nothing is left when this process is
-    killed.
+    """`gatewise serve` with these models (paths) and options at a free port, started and ready; the port is 0 for one
+    at a Unix domain socket. program: the arguments of Python that stand for `gatewise`. Its log is a file without a
+    name, so that nothing is left when this process is killed.
     """
 
     def __init__(self, *words: object, program: Sequence[str] = ("-m", "gatewise")) -> None:
@@ -61,10 +69,10 @@ class Server:
             time.sleep(0.02)
 
     def _is_ready(self) -> bool:
-        found = re.search(r"serving .* at http://[^ ]*:(\d+) ", self.log)
-        self.port = int(found[1]) if found else 0
+        found = re.search(r"serving .* at (?:http://[^ ]*:(\d+)|unix:\S+) ", self.log)
+        self.port = int(found[1] or 0) if found else 0
         try:
-            return self.port > 0 and self.get("/v2/health/ready").status == 200
+            return found is not None and (not self.port or self.get("/v2/health/ready").status == 200)
         except OSError:
             return False
 

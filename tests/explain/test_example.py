@@ -16,7 +16,7 @@ from gatewise.explain.render.terminal import explanation_report
 from gatewise.members.lstm import LSTM
 from gatewise.model.model import Model
 from gatewise.network.ops import Ops
-from gatewise.serve.view.view import explain_view
+from gatewise.serve.view.view import View
 from tests.serve.view.test_view import MODELS, TEXT, given
 
 ONE_DIRECTION = ["pads", "cut", "n-grams, cut", "series"]
@@ -101,7 +101,7 @@ def test_the_page_runs_forward_once(name: str, monkeypatch: pytest.MonkeyPatch) 
     want = ["prediction", "prefix", "attribution", "units", "unit:top"]
     want += [f"heatmap:{part}" for part in "ifgoch"]
     with counted(monkeypatch, model) as calls:
-        explain_view(model, {**item, "include": want, "method": "cell-decomposition"})
+        View(model).explain({**item, "include": want, "method": "cell-decomposition"})
     assert calls["forward"] == calls["encode"] == 1
 
 

@@ -16,8 +16,7 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.model import convert
 from gatewise.model.model import Model
 from gatewise.network.architecture import Hidden
-from gatewise.serve.view.model import model_view
-from gatewise.serve.view.view import explain_view
+from gatewise.serve.view.view import View
 from gatewise.text import KerasEncoding, pad_sequences
 from tests.model.imported import CASES, CLASSES, V, made
 
@@ -66,8 +65,9 @@ def test_a_network_is_read_as_it_is(name: str, keras: ModuleType, tmp_path: Path
         np.testing.assert_array_equal(logits, wanted)
     assert again.explain(item).steps
     given = {"series": item.tolist()} if model.channels else {"text": " ".join(map(str, item))}
-    page = explain_view(again, {**given, "include": PARTS})
-    json.dumps([model_view(again), page], allow_nan=False)
+    view = View(again)
+    page = view.explain({**given, "include": PARTS})
+    json.dumps([view.card, page], allow_nan=False)
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.refused])

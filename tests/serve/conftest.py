@@ -27,7 +27,7 @@ def labels_of(model: Model, inputs: Any) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
+def models() -> dict[str, Model]:
     """reviews: the tutorial's kind. tokens: the default kind, three classes with hostile names. gestures: series."""
     rng = np.random.default_rng(6)
     keras = KerasEncoding(keras_index(TEXTS), 20)
@@ -50,9 +50,9 @@ def folders(models: dict[str, Model], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def server(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(folders: dict[str, Path]) -> Iterator[Server]:
     """All three models; `reviews` is the default."""
-    with serving(tmp_path_factory.mktemp("server"), *folders.values()) as found:
+    with serving(*folders.values()) as found:
         yield found
 
 

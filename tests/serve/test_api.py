@@ -51,12 +51,12 @@ def test_other_methods_are_told_which_ones_there_are(port: int) -> None:
         assert (reply.status, reply.headers["allow"]) == (405, allowed)
 
 
-def test_an_idle_connection_stays_open_for_keep_alive(port: int, folders: dict[str, Path], tmp_path: Path) -> None:
+def test_an_idle_connection_stays_open_for_keep_alive(port: int, folders: dict[str, Path]) -> None:
     """By the server's own clock: it closes one connection after a second, and the other not before it ends."""
     request = b"GET /v2 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n"
     with connect(port, request % port) as sock:
         assert read_reply(sock).status == 200
-        with serving(tmp_path, folders["reviews"], "--keep-alive", 1) as server:
+        with serving(folders["reviews"], "--keep-alive", 1) as server:
             other = connect(server.port, request % server.port)
             assert read_reply(other).status == 200
             assert read_reply(other).status == 0, "the server closes it, and says nothing"

@@ -16,11 +16,13 @@ from gatewise.kernels.ragged import joined
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.model import Model
 from gatewise.serve import endpoint as module
-from gatewise.serve.batch_queue import BatchQueue, Job, Predictions, estimate_tokens
-from gatewise.serve.endpoint import ModelEndpoint
+from gatewise.serve.batch_queue import BatchQueue, Job
+from gatewise.serve.endpoint import ModelEndpoint, Predictions, estimate_tokens
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.metrics import Metrics
 from gatewise.serve.settings import Settings
+
+EVENTS: list[str] = []  # of the queue and its jobs, in one test
 
 
 class Work:
@@ -30,7 +32,7 @@ class Work:
         self.batches: list[list[Any]] = []
         self.gate = threading.Event()
         self.gate.set()
-        self.events: list[str] = []
+        self.events = EVENTS
 
     def compute(self, jobs: list[Job]) -> None:
         self.batches.append([item for job in jobs for item in job.inputs])
@@ -46,24 +48,20 @@ class Work:
     def batch(self, size: int, seconds: float) -> None:
         self.events.append(f"batch {size}")
 
-    def rejected(self, reason: str) -> None:
-        self.events.append(reason)
-
 
 def with_queue(test: Callable[[BatchQueue, Work], Awaitable[None]], **changes: Any) -> Work:
     """Run the test with a queue on its own thread."""
     limits = {"queue": 100, "queue_timeout": 20.0, "max_batch": 8, "max_batch_tokens": 1000} | changes
     settings = Settings(("model",), **limits)
+    EVENTS.clear()
     work = Work()
     with ThreadPoolExecutor(1) as executor:
-        asyncio.run(
-            asyncio.wait_for(test(BatchQueue(work.compute, executor, settings, work.batch, work.rejected), work), 20)
-        )
+        asyncio.run(asyncio.wait_for(test(BatchQueue(work.compute, executor, settings, work.batch), work), 20))
     return work
 
 
 def job(*inputs: Any, tokens: int = 1, disconnected: Callable[[], bool] = lambda: False) -> Job:
-    return Job(inputs, "inputs[{}]", tokens, disconnected)
+    return Job(inputs, EVENTS.append, disconnected, "inputs[{}]", tokens)
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -232,7 +230,7 @@ def test_an_input_that_overflows_is_its_own_clients_error(models: dict[str, Mode
     model = replace(model, ensemble=ensemble)
 
     async def computed() -> list[Job]:
-        jobs = [Job(["good film"], "text", 2, lambda: False), Job(["it", "a bad end"], "inputs[{}]", 4, lambda: False)]
+        jobs = [job("good film"), job("it", "a bad end")]
         with ThreadPoolExecutor(1) as executor:
             ModelEndpoint("m", model, Settings(("m",)), executor, executor, Metrics())._compute(jobs)
         return jobs

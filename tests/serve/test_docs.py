@@ -100,7 +100,7 @@ def test_every_error_of_the_source_is_explained() -> None:
         assert any(f"`{code}`" in codes for codes in where), (status, code)
 
 
-def test_the_containers_and_the_services_commands(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_the_containers_and_the_services_commands(folders: dict[str, Path]) -> None:
     """With their own flags, on another port, and the token that the page gives through the environment."""
     docker, (unit,) = (ROOT / "Dockerfile").read_text(encoding="utf-8"), blocks("ini")
     cmd, check = (json.loads(line.partition("CMD ")[2]) for line in sorted(docker.splitlines()) if "CMD [" in line)
@@ -109,7 +109,7 @@ def test_the_containers_and_the_services_commands(folders: dict[str, Path], tmp_
         assert Path(words[0]).name == "gatewise"
         assert words[1] == "serve"
         assert (words[2], Path(words[3]).name) == ("-m", "reviews")
-        with serving(tmp_path, folders["reviews"], *words[4:], *more, "--workers", 1) as server:
+        with serving(folders["reviews"], *words[4:], *more, "--workers", 1) as server:
             code = check[2].replace(":8000", f":{server.port}")
             assert check[:2] == ["python", "-c"]
             assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

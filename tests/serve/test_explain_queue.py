@@ -14,12 +14,12 @@ import pytest
 
 from gatewise.model.model import Model, load
 from gatewise.serve import app
-from gatewise.serve.explain_queue import ExplainQueue
+from gatewise.serve.batch_queue import ExplainQueue
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.schemas import ExplainRequest
 from gatewise.serve.settings import Settings
 from gatewise.serve.state import State
-from gatewise.serve.view import view
+from gatewise.serve.view.view import View
 from gatewise.system.cancel import check_cancelled
 from tests.explain.random_net import parameters_of
 from tests.serve.server import ask, connect, post, serving, wait_for
@@ -29,68 +29,29 @@ class Work:
     """Runs until it is cancelled or released, and notes how it ended."""
 
     def __init__(self) -> None:
-        self.started, self.released, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.started, self.released = threading.Event(), threading.Event()
         self.finished = 0
 
     def __call__(self) -> int:
         self.started.set()
-        try:
-            while not self.released.wait(0.005):
-                check_cancelled()
-            self.finished += 1
-            return 7
-        finally:
-            self.ended.set()
+        while not self.released.wait(0.005):
+            check_cancelled()
+        self.finished += 1
+        return 7
 
 
-def queue_of(limit: int = 2, timeout: float = 20.0) -> ExplainQueue:
-    return ExplainQueue("gatewise-test", limit, timeout, returns_memory=True)
-
-
-def stays() -> bool:
-    return False
-
-
-def test_a_computation_stops_at_the_timeout() -> None:
+@pytest.mark.parametrize(("timeout", "leaves", "status"), [(0.1, False, 504), (20.0, True, 499)])
+def test_a_computation_stops_when_nobody_waits_for_it(timeout: float, leaves: bool, status: int) -> None:
     events: list[str] = []
-    queue, work = queue_of(timeout=0.1), Work()
-    with pytest.raises(HTTPError, match="504") as caught:
-        asyncio.run(queue.run(work, events.append, stays))
-    assert caught.value.status == 504
-    assert work.ended.wait(5), "it goes on computing"
-    assert (work.finished, queue.pending, events) == (0, 0, ["timeout"])
+    work = Work()
 
+    async def computed() -> None:
+        queue = ExplainQueue("gatewise-test", Settings(("m",)), 2, timeout, returns_memory=True)
+        await queue.explain(work, events.append, lambda: leaves and work.started.is_set())
 
-def test_a_computation_stops_when_its_client_leaves() -> None:
-    events: list[str] = []
-    queue, work = queue_of(), Work()
-
-    async def leave() -> None:
-        waiting = asyncio.create_task(queue.run(work, events.append, lambda: work.started.is_set()))
-        with pytest.raises(HTTPError) as caught:
-            await waiting
-        assert caught.value.status == 499
-
-    asyncio.run(leave())
-    assert (work.finished, queue.pending, events) == (0, 0, ["disconnected"])
-
-
-def test_the_number_of_waiting_computations_is_limited() -> None:
-    events: list[str] = []
-    queue, works = queue_of(), [Work(), Work()]
-
-    async def crowd() -> None:
-        waiting = [asyncio.create_task(queue.run(work, events.append, stays)) for work in works]
-        await asyncio.sleep(0)
-        with pytest.raises(HTTPError) as caught:
-            await queue.run(Work(), events.append, stays)
-        assert (caught.value.status, dict(caught.value.headers)[b"retry-after"]) == (429, b"1")
-        for work in works:
-            work.released.set()
-        assert await asyncio.gather(*waiting) == [7, 7]
-
-    asyncio.run(crowd())
-    assert (queue.pending, events) == (0, ["queue_full"])
+    with pytest.raises(HTTPError) as caught:
+        asyncio.run(computed())
+    assert (caught.value.status, work.finished, events) == (status, 0, ["disconnected" if leaves else "timeout"])
 
 
 @pytest.mark.parametrize("slow", [["attribution"], ["prefix:all"]])
@@ -98,12 +59,12 @@ def test_a_slow_part_delays_no_prediction(
     models: dict[str, Model], monkeypatch: pytest.MonkeyPatch, slow: list[str]
 ) -> None:
     state, work = State({"tokens": models["tokens"]}, Settings(("tokens",)), load), Work()
-    compute: Callable[..., dict[str, Any]] = view.explain_view
+    compute: Callable[..., dict[str, Any]] = View.explain
 
-    def blocked(model: Model, request: Any, cache: Any) -> dict[str, Any]:
-        return {"finished": work()} if request.include == slow else compute(model, request, cache)
+    def blocked(view: View, request: Any) -> dict[str, Any]:
+        return {"finished": work()} if request.include == slow else compute(view, request)
 
-    monkeypatch.setattr(view, "explain_view", blocked)
+    monkeypatch.setattr(View, "explain", blocked)
 
     def asked(include: list[str]) -> Any:
         return app.answer_explain(state, {}, json.dumps({"text": "good film", "include": include}).encode())
@@ -131,7 +92,7 @@ def test_what_is_slow(models: dict[str, Model]) -> None:
         (one, {"include": ["attribution"]}, True),  # nothing was measured: leave-one-out
         (one, {}, False),
     ):
-        assert view.is_slow(model, ExplainRequest(**request)) is slow, request
+        assert View(model).is_slow(ExplainRequest(**request)) is slow, request
 
 
 # A quarter of a million steps.
@@ -150,8 +111,8 @@ def wide(models: dict[str, Model], tmp_path: Path) -> Path:
     return tmp_path / "wide"
 
 
-def test_an_attribution_ends_when_its_client_disconnects(wide: Path, tmp_path: Path) -> None:
-    with serving(tmp_path, wide) as server:
+def test_an_attribution_ends_when_its_client_disconnects(wide: Path) -> None:
+    with serving(wide) as server:
         raw = json.dumps(SLOW).encode()
         head = f"POST /explain HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: application/json\r\n"
         with connect(server.port, f"{head}Content-Length: {len(raw)}\r\n\r\n".encode() + raw):
@@ -162,8 +123,8 @@ def test_an_attribution_ends_when_its_client_disconnects(wide: Path, tmp_path: P
         assert post(server.port, "/explain", quick).status == 200
 
 
-def test_a_server_answers_after_an_attribution_that_took_too_long(wide: Path, tmp_path: Path) -> None:
-    with serving(tmp_path, wide, "--queue-timeout", 0.2) as server:
+def test_a_server_answers_after_an_attribution_that_took_too_long(wide: Path) -> None:
+    with serving(wide, "--queue-timeout", 0.2) as server:
         reply = post(server.port, "/explain", SLOW)
         assert (reply.status, reply.error["code"]) == (504, "timeout")
         assert reply.error["message"] == "the explanation was not ready after 0.6 s and was stopped"

@@ -12,7 +12,7 @@ import pytest
 
 from gatewise.forecast.forecaster import Forecaster
 from tests.forecast.conftest import TINY, frame
-from tests.serve.server import Reply, Server, ask, post, serving
+from tests.serve.server import Answer, Server, ask, post, serving
 
 FUTURE = {"shop": ["a"] * 3 + ["b"] * 3, "month": ["2014-01", "2014-02", "2014-03"] * 2, "sale": [0, 1, 0, 0, 0, 1]}
 
@@ -31,7 +31,7 @@ def served(
     home = tmp_path_factory.mktemp("forecasters")
     fitted.save(home / "sales")
     shops.save(home / "shops")
-    with serving(home, home / "sales", home / "shops", folders["reviews"], "--max-body", 100_000) as found:
+    with serving(home / "sales", home / "shops", folders["reviews"], "--max-body", 100_000) as found:
         yield found
 
 
@@ -40,7 +40,7 @@ def fitted() -> Forecaster:
     return Forecaster.fit(frame(60)["sold"].to_numpy(), horizon=6, **TINY)
 
 
-def forecast(server: Server, **body: Any) -> Reply:
+def forecast(server: Server, **body: Any) -> Answer:
     return post(server.port, "/forecast", body)
 
 
@@ -131,7 +131,7 @@ def test_models_and_forecasters_share_a_server(served: Server, fitted: Forecaste
     metrics = ask(served.port, "GET", "/metrics").body.decode()
     assert 'gatewise_requests_total{model="shops",route="/forecast",status="200"}' in metrics
     fitted.save(tmp_path / "only")
-    with serving(tmp_path, tmp_path / "only", "--token", "open-sesame") as alone:
+    with serving(tmp_path / "only", "--token", "open-sesame") as alone:
         assert forecast(alone).status == 401
         known = {"Authorization": "Bearer open-sesame"}
         assert post(alone.port, "/forecast", {}, **known).json()["model"] == "only"

@@ -17,11 +17,11 @@ READ_TIMEOUT = 2  # seconds
 
 
 @pytest.fixture(scope="module")
-def strict(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def strict(folders: dict[str, Path]) -> Iterator[Server]:
     """A server that waits for nobody for long."""
     words = ("--read-timeout", READ_TIMEOUT, "--limit-concurrency", 150, "--max-body", 2_000_000)
     more = ("--max-inputs", 100_000, "--queue", 100_000)
-    with serving(tmp_path_factory.mktemp("strict"), folders["reviews"], *words, *more) as found:
+    with serving(folders["reviews"], *words, *more) as found:
         yield found
 
 

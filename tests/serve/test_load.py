@@ -24,8 +24,8 @@ WORDS = [f"w{n}" for n in range(500)]
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("load"), folder, "--max-batch", 32) as found:
+def server(folder: Path) -> Iterator[Server]:
+    with serving(folder, "--max-batch", 32) as found:
         yield found
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from gatewise.model.model import Model
 from tests.serve.conftest import HOSTILE, TEXTS, labels_of
-from tests.serve.server import Reply, ask, post
+from tests.serve.server import Answer, ask, post
 
 INFER = "/v2/models/reviews/infer"
 
@@ -23,7 +23,7 @@ def tensor(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def output(reply: Reply, name: str) -> Any:
+def output(reply: Answer, name: str) -> Any:
     (found,) = [one for one in reply.json()["outputs"] if one["name"] == name]
     return np.array(found["data"], dtype=object if name == "label" else float).reshape(found["shape"])
 

@@ -21,7 +21,7 @@ import pytest
 
 from gatewise.model.model import Model
 from gatewise.serve.settings import Settings
-from tests.serve.server import Reply, Server, ask, connect, post, read_reply, serving, wait_for
+from tests.serve.server import Answer, Server, ask, connect, post, read_reply, serving, wait_for
 
 TOKEN, SCRAPER, SITE = "correct-horse-battery", "scraper-4711", "https://app.example.org"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -29,13 +29,13 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def operated(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def operated(folders: dict[str, Path]) -> Iterator[Server]:
     words = ("--access-log", "--token", TOKEN, "--metrics-token", SCRAPER, "--cors", SITE, "--max-body", 100_000)
-    with serving(tmp_path_factory.mktemp("operated"), folders["reviews"], folders["gestures"], *words) as found:
+    with serving(folders["reviews"], folders["gestures"], *words) as found:
         yield found
 
 
-def authorised(server: Server, method: str, path: str, body: Any = None, **headers: str) -> Reply:
+def authorised(server: Server, method: str, path: str, body: Any = None, **headers: str) -> Answer:
     given = {"Authorization": f"Bearer {TOKEN}", **JSON, **{name.replace("_", "-"): v for name, v in headers.items()}}
     raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     return ask(server.port, method, path, raw, given)
@@ -67,7 +67,7 @@ def test_ids_are_repeated_and_logged(operated: Server) -> None:
 
 @pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
 def test_compressed_bodies(operated: Server, coding: str, pack: Callable[[bytes], bytes]) -> None:
-    def sent(body: bytes) -> Reply:
+    def sent(body: bytes) -> Answer:
         return authorised(operated, "POST", "/predict", body, Content_Encoding=coding)
 
     body = json.dumps({"text": "a good film " * 500}).encode()
@@ -118,9 +118,9 @@ def test_the_models_are_listed(operated: Server) -> None:
     assert (refused.status, "--reload" in refused.json()["error"]) == (403, True)
 
 
-def test_a_draining_server_takes_requests_and_closes_connections(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_draining_server_takes_requests_and_closes_connections(folders: dict[str, Path]) -> None:
     """64 clients that keep their connections lose no answer: each is told to close before the listener goes."""
-    with serving(tmp_path, folders["reviews"], "--drain-seconds", 4, workers=1) as server:
+    with serving(folders["reviews"], "--drain-seconds", 4, workers=1) as server:
         request = b"GET /v2/health/ready HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % server.port
         socks = [connect(server.port, request) for _ in range(64)]
         assert {read_reply(sock).headers.get("connection") for sock in socks} == {None}
@@ -136,8 +136,8 @@ def test_a_draining_server_takes_requests_and_closes_connections(folders: dict[s
         assert server.process.wait(60) == 0
 
 
-def test_a_request_that_ends_after_the_signal_ends_its_connection(folders: dict[str, Path], tmp_path: Path) -> None:
-    with serving(tmp_path, folders["reviews"]) as server:
+def test_a_request_that_ends_after_the_signal_ends_its_connection(folders: dict[str, Path]) -> None:
+    with serving(folders["reviews"]) as server:
         half = connect(server.port, b"GET /v2/health/live HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % server.port)
         assert ask(server.port, "GET", "/v2/health/live").status == 200  # the half is read, too
         server.process.send_signal(signal.SIGTERM)
@@ -159,26 +159,26 @@ class _Unix(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def test_a_unix_socket(folders: dict[str, Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_unix_socket(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("s") / "gatewise.sock"
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))  # of a server that was killed
-    with serving(tmp_path, folders["reviews"], "--uds", str(path)) as server:
+    with serving(folders["reviews"], "--uds", str(path)) as server:
         connection = _Unix(path)
         connection.request("POST", "/predict", b'{"text":"good"}', JSON)
         assert connection.getresponse().status == 200
         connection.close()
         assert f"gatewise: serving reviews at unix:{path} (Ctrl-C ends it)" in server.stderr
         with (
-            pytest.raises(AssertionError, match="Address already in use"),
-            serving(tmp_path, folders["reviews"], "--uds", str(path)),
+            pytest.raises(RuntimeError, match="Address already in use"),
+            serving(folders["reviews"], "--uds", str(path)),
         ):
             pass
     assert not path.exists()
     path.write_text("a file of somebody else")
     with (
-        pytest.raises(AssertionError, match="cannot listen"),
-        serving(tmp_path, folders["reviews"], "--uds", str(path)),
+        pytest.raises(RuntimeError, match="cannot listen"),
+        serving(folders["reviews"], "--uds", str(path)),
     ):
         pass
     assert path.read_text() == "a file of somebody else"
@@ -191,7 +191,7 @@ def test_models_are_exchanged_under_load(models: dict[str, Model], tmp_path: Pat
     expected = [float(one.predict_proba([text])[0, 0]) for one in both]
     assert abs(expected[0] - expected[1]) > 1e-3
     both[0].save(tmp_path / "model")
-    with serving(tmp_path, tmp_path / "model", "--reload", workers=workers) as server:
+    with serving(tmp_path / "model", "--reload", workers=workers) as server:
         done, answers, failed = threading.Event(), list[float](), list[BaseException]()
 
         def client() -> None:

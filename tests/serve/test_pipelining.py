@@ -15,10 +15,10 @@ READ_TIMEOUT = 1  # seconds
 
 
 @pytest.fixture(scope="module")
-def server(slow: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:  # noqa: F811
+def server(slow: Path) -> Iterator[Server]:  # noqa: F811
     """A slow model, and little patience with clients."""
     words = ("--max-batch", 1, "--read-timeout", READ_TIMEOUT, "--keep-alive", 3, "--max-body", 10_000_000)
-    with serving(tmp_path_factory.mktemp("pipelining"), slow, *words) as found:
+    with serving(slow, *words) as found:
         yield found
 
 

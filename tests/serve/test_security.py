@@ -10,21 +10,22 @@ from typing import Any
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.serve.settings import Settings
-from tests.serve.server import Reply, Server, ask, connect, post, read_reply, serving
+from gatewise.kernels.threads import MOST_THREADS
+from gatewise.serve.settings import _MOST_THREADS, Settings
+from tests.serve.server import Answer, Server, ask, connect, post, read_reply, serving
 
 TOKEN = "correct-horse-battery"
 PATHS = ["/", "/index.html", "/model", "/units/1", "/metrics", "/openapi.json", "/v2", "/v2/models/reviews", "/none"]
 BODY = b'{"text":"good"}'
 
 
-def raw(port: int, request: str, body: bytes = b"") -> Reply:
+def raw(port: int, request: str, body: bytes = b"") -> Answer:
     """A request as it stands here; {host} is the right Host."""
     with connect(port, request.replace("{host}", f"127.0.0.1:{port}").encode("latin-1") + b"\r\n\r\n" + body) as sock:
         return read_reply(sock)
 
 
-def every_kind_of_reply(port: int) -> Iterator[tuple[str, Reply]]:
+def every_kind_of_reply(port: int) -> Iterator[tuple[str, Answer]]:
     for path in PATHS:
         yield path, ask(port, "GET", path)
     yield "200", post(port, "/predict", {"text": "good"})
@@ -161,9 +162,9 @@ def test_no_cors(port: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def guarded(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def guarded(folders: dict[str, Path]) -> Iterator[Server]:
     words = ("--host", "0.0.0.0", "--token", TOKEN, "--allow-host", "models.example", "--allow-host", "Proxy:80")
-    with serving(tmp_path_factory.mktemp("guarded"), folders["reviews"], *words) as found:
+    with serving(folders["reviews"], *words) as found:
         yield found
 
 
@@ -220,6 +221,10 @@ def test_invalid_settings_are_rejected() -> None:
         option = "--" + next(iter(given)).replace("_", "-").replace("hosts", "host")
         with pytest.raises(InputError, match=option):
             Settings(("model",), **given)
+
+
+def test_the_most_threads_are_those_of_the_kernel() -> None:
+    assert _MOST_THREADS == MOST_THREADS
 
 
 def test_loopback_needs_no_token() -> None:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import re
 import signal
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from uvicorn.supervisors import Multiprocess
 
+from gatewise.serve import run
+from gatewise.serve.settings import Settings
 from gatewise.text import TokenEncoding
 from tests.serve.server import ask, connect, read_reply, serving, wait_for
 from tests.small_models import small_model
@@ -32,20 +38,6 @@ def predict(port: int, words: int, text: str = "film") -> bytes:
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
-def wait_until_read(port: int) -> None:
-    """Until the server has accepted every connection to the port and has read all that was sent on it."""
-    for _ in range(600):
-        waiting = 0
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-            _, local, _, state, queues, *_, inode = line.split()[:10]
-            if state == "01" and int(local.partition(":")[2], 16) == port:  # established
-                waiting += int(queues.partition(":")[2], 16) > 0 or inode == "0"
-        if not waiting:
-            return
-        time.sleep(0.05)
-    pytest.fail("the server does not read what was sent")
-
-
 def refuses(port: int) -> bool:
     try:
         connect(port).close()
@@ -55,10 +47,10 @@ def refuses(port: int) -> bool:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_client_that_stalls_is_answered_after_the_shutdown_timeout(slow: Path, tmp_path: Path, workers: int) -> None:
-    with serving(tmp_path, slow, "--shutdown-timeout", 1, "--read-timeout", 300, workers=workers) as server:
+def test_a_client_that_stalls_is_answered_after_the_shutdown_timeout(slow: Path, workers: int) -> None:
+    with serving(slow, "--shutdown-timeout", 1, "--read-timeout", 300, workers=workers) as server:
         stalled = connect(server.port, predict(server.port, 100)[:-50])
-        wait_until_read(server.port)
+        server.wait_until_read()
         server.process.send_signal(signal.SIGTERM)
         assert read_reply(stalled, 60).status == 503
         stalled.close()
@@ -67,10 +59,10 @@ def test_a_client_that_stalls_is_answered_after_the_shutdown_timeout(slow: Path,
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_second_signal_ends_it_now(slow: Path, tmp_path: Path, workers: int) -> None:
-    with serving(tmp_path, slow, "--shutdown-timeout", 600, "--read-timeout", 300, workers=workers) as server:
+def test_a_second_signal_ends_it_now(slow: Path, workers: int) -> None:
+    with serving(slow, "--shutdown-timeout", 600, "--read-timeout", 300, workers=workers) as server:
         stalled = connect(server.port, predict(server.port, 100)[:-50])
-        wait_until_read(server.port)
+        server.wait_until_read()
         server.process.send_signal(signal.SIGTERM)
         wait_for(lambda: refuses(server.port))
         time.sleep(1.0)  # a signal that follows at once is taken for the same one
@@ -80,8 +72,8 @@ def test_a_second_signal_ends_it_now(slow: Path, tmp_path: Path, workers: int) -
         stalled.close()
 
 
-def test_workers_end_with_their_parent(folders: dict[str, Path], tmp_path: Path) -> None:
-    with serving(tmp_path, folders["reviews"], workers=2) as server:
+def test_workers_end_with_their_parent(folders: dict[str, Path]) -> None:
+    with serving(folders["reviews"], workers=2) as server:
         workers = children(server.process.pid)
         assert workers
         server.process.kill()
@@ -90,11 +82,11 @@ def test_workers_end_with_their_parent(folders: dict[str, Path], tmp_path: Path)
         assert refuses(server.port)
 
 
-def test_disconnected_clients_are_not_computed(slow: Path, tmp_path: Path) -> None:
-    with serving(tmp_path, slow, "--max-batch", 1, "--queue-timeout", 600) as server:
+def test_disconnected_clients_are_not_computed(slow: Path) -> None:
+    with serving(slow, "--max-batch", 1, "--queue-timeout", 600) as server:
         socks = [connect(server.port, predict(server.port, 1000)) for _ in range(40)]
         stays = connect(server.port, predict(server.port, 7))
-        wait_until_read(server.port)
+        server.wait_until_read()
         for sock in socks:
             sock.close()
         assert read_reply(stays, 300).json()["predictions"][0]["steps"] == 7
@@ -102,3 +94,23 @@ def test_disconnected_clients_are_not_computed(slow: Path, tmp_path: Path) -> No
         metrics = ask(server.port, "GET", "/metrics").body.decode()
         (disconnected,) = re.findall(r'gatewise_rejected_total\{model="slow",reason="disconnected"\} (\S+)', metrics)
         assert float(disconnected) > 10
+
+
+def test_workers_that_are_killed_before_they_are_ready_end_the_server(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five in a row; one that gets ready makes it begin again."""
+    monkeypatch.setattr(Multiprocess, "__init__", lambda self, config, sockets: None)
+    monkeypatch.setattr(Multiprocess, "keep_subprocess_alive", lambda self: self.processes.__setitem__(0, object()))
+    monkeypatch.setattr(run, "_on_stop", lambda first, again: None)
+    workers: Any = run._Workers.__new__(run._Workers)
+    workers.processes, workers.should_exit, workers.signal_queue = [object()], threading.Event(), []
+    ready = threading.Semaphore(0)
+    workers.__init__(SimpleNamespace(settings=Settings(("m",))), None, ready)
+    for number in range(9):
+        if number == 4:
+            ready.release()
+        assert not workers.should_exit.is_set()
+        workers.keep_subprocess_alive()
+    assert workers.should_exit.is_set()
+    assert capsys.readouterr().err == "gatewise: the worker processes end before they are ready\n"

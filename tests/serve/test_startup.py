@@ -16,7 +16,7 @@ from gatewise.cli import program
 from gatewise.model import bundled
 from gatewise.model.model import Model
 from gatewise.serve.lstm_file import lesson_files
-from tests.serve.server import ask, post, serving
+from tests.serve.server import ask, post, serving, wait_for
 
 
 def refused(*words: object) -> str:
@@ -48,11 +48,11 @@ def test_a_model_that_is_not_one(folders: dict[str, Path], tmp_path: Path) -> No
     assert "lstm.safetensors" in refused(folders["reviews"], damaged, "--port", 0)
 
 
-def test_the_lesson(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_the_lesson(folders: dict[str, Path]) -> None:
     if reason := bundled.missing(bundled.TUTORIAL):
         pytest.skip(reason)
     for words, served in ((("--lesson",), "tutorial"), ((folders["reviews"], "--lesson"), "reviews")):
-        with serving(tmp_path, *words) as server:
+        with serving(*words) as server:
             assert f"the lesson is at http://127.0.0.1:{server.port}/lesson.html\n" in server.stderr
             assert ask(server.port, "GET", "/v2/models").json()["models"] == [served]
             for path, kind in (("lesson.html", "text/html"), ("lesson/main.js", "text/javascript")):
@@ -75,7 +75,7 @@ def test_names_of_models(folders: dict[str, Path], tmp_path: Path) -> None:
     [
         (["--host", "0.0.0.0"], "set a --token"),
         (["--token", "short"], "--token must be"),
-        (["--threads", "1025"], "--threads must be at most 1024, not 1025"),
+        (["--threads", "1025"], "--threads must be from 1 to 1024, not 1025"),
         (["--port", "70000"], "--port must be"),
         (["--workers", "0"], "--workers must be"),
         (["--queue-timeout", "0"], "--queue-timeout must be"),
@@ -107,28 +107,29 @@ def test_a_model_that_cannot_predict(models: dict[str, Model], tmp_path: Path, w
     assert line.startswith("gatewise: 'broken': the model cannot predict an example: ")
 
 
-def test_no_model_named(tmp_path: Path) -> None:
+def test_no_model_named() -> None:
     """The bundled model is served; where the source tree has none, the error says how to make it."""
     if bundled.missing():
         assert "the bundled model is missing" in refused()
         return
-    with serving(tmp_path) as server:
+    with serving() as server:
         reply = post(server.port, "/predict", {"text": "A warm, funny and honest film."})
         assert reply.status == 200
         assert set(reply.json()["predictions"][0]["probabilities"]) == {"negative", "positive"}
 
 
-def test_what_the_log_holds(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_what_the_log_holds(folders: dict[str, Path]) -> None:
     """One line at the start; with --access-log, a line a request, and still no text."""
     for flags, lines in (((), 1), (("--access-log",), 4)):
-        with serving(tmp_path, folders["reviews"], *flags) as server:
+        with serving(folders["reviews"], *flags) as server:
             post(server.port, "/predict", {"text": "sesame"})
             ask(server.port, "GET", "/model")
-        found = server.stderr.splitlines()
-        assert found[0] == f"gatewise: serving reviews at http://127.0.0.1:{server.port} (Ctrl-C ends it)"
-        assert (len(found) >= lines) if flags else (len(found) == lines), server.stderr
-        assert ("/predict" in server.stderr) == bool(flags)
-        assert "sesame" not in server.stderr
+            wait_for(lambda least=lines: len(server.stderr.splitlines()) >= least)
+            found = server.stderr
+            assert found.startswith(f"gatewise: serving reviews at http://127.0.0.1:{server.port} (Ctrl-C ends it)\n")
+            assert flags or len(found.splitlines()) == lines, found
+            assert ("/predict" in found) == bool(flags)
+            assert "sesame" not in found
 
 
 def test_without_the_extra_it_says_what_to_install(folders: dict[str, Path]) -> None:

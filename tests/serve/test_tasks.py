@@ -36,7 +36,7 @@ def tasks(models: dict[str, Model], tmp_path_factory: pytest.TempPathFactory) ->
     home = tmp_path_factory.mktemp("tasks")
     for name, model in models.items():
         model.save(home / name)
-    with serving(home, *(home / name for name in models)) as found:
+    with serving(*(home / name for name in models)) as found:
         yield found
 
 

@@ -60,8 +60,8 @@ def test_the_commands(run: Run, tmp_path: Path, folder: Path, model: gw.Model) -
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("served"), folder) as found:
+def server(folder: Path) -> Iterator[Server]:
+    with serving(folder) as found:
         yield found
 
 

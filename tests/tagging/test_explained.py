@@ -17,7 +17,7 @@ from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.network.architecture import Architecture
 from gatewise.serve.schemas import RequestError
-from gatewise.serve.view.view import explain_view
+from gatewise.serve.view.view import View
 from gatewise.target import Target
 from tests.explain.random_net import parameters_of
 
@@ -78,13 +78,13 @@ def test_a_model_explains_the_label_of_a_word(model: gw.Model) -> None:
 
 def test_the_page_shows_the_label_of_each_word(model: gw.Model) -> None:
     parts = ["prediction", "prefix", "attribution", "units", "unit:top", "heatmap:c"]
-    found = explain_view(model, {"text": TEXT, "include": parts})
+    found = View(model).explain({"text": TEXT, "include": parts})
     labels = model.predict([TEXT])[0]
     assert found["model"]["per_step"]
     assert (found["prediction"]["step"], found["prediction"]["steps"]) == (2, labels)
     p = model.predict_proba([TEXT])[0][:, model.classes.index("B-X")]
     assert found["prefix"]["probability"][1:] == pytest.approx(p.tolist(), abs=1e-5)
-    other = explain_view(model, {"text": TEXT, "include": ["prediction"], "step": 3})
+    other = View(model).explain({"text": TEXT, "include": ["prediction"], "step": 3})
     assert (other["prediction"]["label"], other["prediction"]["step"]) == ("I-X", 3)
     with pytest.raises(RequestError, match="step must be from 0 to 6"):
-        explain_view(model, {"text": TEXT, "step": 9})
+        View(model).explain({"text": TEXT, "step": 9})

@@ -51,8 +51,8 @@ _NAME = re.compile(r"part-(\d{5,})-(\d{5,})\.[a-z.]+")
 @dataclass
 class BulkPrediction:
     """Predicts the rows of `reader` into tables. every: a column of probabilities per class. keep: the input columns to
-    write; () for all. escape: as of `write_table`. explain: of an input, for columns of tokens and attributions. n: the
-    number of rows so far.
+    write; () for all. escape: as of `write_table`. explain: of an input, for columns of tokens and attributions.
+    logits: of inputs, in place of the model's. n: the number of rows so far.
     """
 
     model: Model
@@ -62,6 +62,7 @@ class BulkPrediction:
     overwrite: bool = False
     escape: bool = False
     explain: Callable[[Any], Explanation] | None = None
+    logits: Callable[[list[Any]], Array] | None = None
     n: int = field(init=False, default=0)
     began: float = field(init=False, default_factory=time.monotonic)
 
@@ -140,8 +141,9 @@ class BulkPrediction:
             return
         output = OutputRows(self.model, table, self.keep, self.every, written_format(out)[0], self.explain)
         live = STDIN in self.reader.paths
+        logits = self.logits or self.model.logits
         joined = (
-            output.join(batch, self.model.logits([row.input for row in batch]))
+            output.join(batch, logits([row.input for row in batch]))
             for batch in batches(itertools.chain([first], rows), live, size=lambda row: len(row.input))
         )
         begun = next(joined)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +45,23 @@ def evaluate(given: Any) -> None:
     if given.out is not None:
         if any(source in ("imdb", "-") or os.path.isdir(source) for source in given.sources):
             raise InputError("-o is for the rows of files, and not for imdb, stdin or a folder")
-        from gatewise.cli.bulk import BulkPrediction
+        from gatewise.cli.table_writer import check_output
 
-        # Which column of texts has the labels does not matter here.
-        options_of_rows = table if model.channels else replace(table, label=(), label_separator=None)
-        with options_of_rows.rows(model, given.sources) as reader:
-            words = BulkPrediction(model, reader, overwrite=given.overwrite).to_file(Path(given.out))
-        print(f"gatewise: wrote {quote(given.out, 200)}: {words}", file=sys.stderr)
+        check_output(Path(given.out), given.sources, given.overwrite)
     splits = read_source(given.sources, given.data, table)
     labelled = splits.test or splits.train
     trained_on_this = warn_of_training_data(model, labelled)
-    report = model.evaluation_report(labelled)
+    logits = None
+    if given.out is not None:
+        from gatewise.cli.bulk import BulkPrediction
+
+        logits = model.logits(labelled.inputs)
+        with table.rows(model, given.sources, labelled=True) as reader:
+            bulk = BulkPrediction(model, reader, overwrite=given.overwrite)
+            bulk.logits = lambda rows: logits[bulk.n : bulk.n + len(rows)]
+            words = bulk.to_file(Path(given.out))
+        print(f"gatewise: wrote {quote(given.out, 200)}: {words}", file=sys.stderr)
+    report = model.evaluation_report(labelled, logits)
     if given.html is not None:
         from gatewise.explain.provenance import provenance
         from gatewise.explain.render.evaluation import evaluation_page

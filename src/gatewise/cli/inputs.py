@@ -101,8 +101,11 @@ class TableOptions:
         return replace(self, series=self.series or model.channels > 0, **known)
 
     @contextmanager
-    def rows(self, model: Model, files: Sequence[str], lines: bool = False) -> Iterator[RowReader | SeriesReader]:
-        """The rows of files that fit the model. lines: each line of stdin is a text, whatever it looks like.
+    def rows(
+        self, model: Model, files: Sequence[str], lines: bool = False, labelled: bool = False
+    ) -> Iterator[RowReader | SeriesReader]:
+        """The rows of files that fit the model. lines: each line of stdin is a text, whatever it looks like. labelled:
+        those with labels, as `read` has them.
 
         Raises InputError for an option, or a file, that is for models of the other kind.
         """
@@ -119,13 +122,14 @@ class TableOptions:
 
             yield SeriesReader(model, table_paths(files), self.read_series, self.id)
             return
-        self.refuse(("label", "id", "time", "layout"), "series, and the model reads texts")
+        self.refuse(("label", "id", "time", "layout")[labelled:], "series, and the model reads texts")
         if self.series or any(map(is_series, files)):
             raise InputError("the model reads texts, not series")
         # Without a column, stdin holds one text per line; files say by their name whether they are tables.
         as_lines = None if self.text or self.delimiter else partial(open_lines, refuse_tables=not lines)
         options: dict[str, Any] = {"lines": as_lines, "fail_fast": True, "live": "-" in files}
-        columns = Columns(self.texts, task=model.task)
+        of_labels: Any = {"label": self.labels, "label_separator": self.label_separator} if labelled else {}
+        columns = Columns(self.texts, task=model.task, **of_labels)
         with RowReader.open(files, columns, self.delimiter, self.skip_bad_rows, **options) as reader:
             yield reader
 
@@ -133,6 +137,11 @@ class TableOptions:
     def texts(self) -> tuple[str, ...]:
         """The text columns: those of the option, of the model, or text."""
         return tuple(self.text or (self.columns and self.columns.text) or ("text",))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label columns, in the same way."""
+        return tuple(self.label or (self.columns and self.columns.label) or ("label",))
 
     def read(self, sources: Sequence[str]) -> Labelled:
         """The rows of one or more files: texts, or series. Raises InputError for options that do not fit."""
@@ -144,7 +153,7 @@ class TableOptions:
         return read_table(
             sources,
             text=self.texts,
-            label=self.label or (self.columns and self.columns.label) or "label",
+            label=self.labels,
             task=self.task,  # type: ignore[arg-type]
             label_separator=self.label_separator,
             weight=self.weight,

@@ -13,7 +13,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, time
 from pathlib import Path
@@ -108,10 +108,12 @@ class TableWriter:
         self.suffix, compressed = written_format(out)
         self._file: Any = gzip.GzipFile("", "wb", 6, file, mtime=0) if compressed else file
         self._schema: Any = schema
+        self._arrow: Any = None
         self._parquet: Any = None
         self._group: list[Any] = []  # rows of the next row group
         if self.suffix == ".parquet":
-            self._arrow()  # a missing package is an error before there is a row
+            for name in ("pyarrow.parquet", "pyarrow"):
+                self._arrow = required(name, "data", f"{quote(out, 200)}: parquet")
         elif self.suffix in DELIMITERS:
             self._file.write(self._csv([header]))
 
@@ -119,24 +121,25 @@ class TableWriter:
         """Append rows. Raises DataError, which names the column, for a value that the format cannot hold: bytes in CSV
         and JSON Lines; in Parquet a value that the type of the column, chosen by the first rows, would change.
         """
-        if not rows:
-            return
+        if self.suffix in DELIMITERS:
+            cells = [[self._text(name, row.get(name), _cell) for name in self.columns] for row in rows]
+            self._file.write(self._csv(cells))
+        elif self.suffix in _JSON:
+            found = [{str(name): self._text(name, row[name], _jsonable) for name in row} for row in rows]
+            lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in found]
+            self._file.write("".join(lines).encode("utf-8", "surrogatepass"))
+        elif rows:
+            self._write_batch(rows)
+
+    def _text(self, name: str, value: Any, convert: Callable[[Any], Any]) -> Any:
+        """A value of a column for a text format."""
         try:
-            if self.suffix in DELIMITERS:
-                raw = self._csv([[_cell(row.get(name)) for name in self.columns] for row in rows])
-            elif self.suffix in _JSON:
-                lines = [json.dumps(_jsonable(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
-                raw = "".join(lines).encode("utf-8", "surrogatepass")
-            else:
-                self._write_batch(rows)
-                return
+            return convert(value)
         except _Unwritable as error:
-            name = next(name for row in rows for name in row if _has_bytes(row[name]))
             raise DataError(
                 f"{quote(self.out, 200)}: column {quote(name)} has {error}, which {self.suffix} cannot hold: "
                 "write .parquet instead, or leave the column out"
             ) from None
-        self._file.write(raw)
 
     def finish(self) -> None:
         """Write what ends the file."""
@@ -155,18 +158,12 @@ class TableWriter:
             text.truncate()
         return "".join(lines).encode("utf-8", "surrogatepass")
 
-    def _arrow(self) -> Any:
-        needed_for = f"{quote(self.out, 200)}: parquet"
-        found = required("pyarrow", "data", needed_for)
-        required("pyarrow.parquet", "data", needed_for)  # an attribute of `found` from now on
-        return found
-
     def _write_batch(self, rows: Sequence[dict[str, Any]]) -> None:
         """Add the rows to the row group. The first ones choose the types of the columns that are not known."""
-        arrow = self._arrow()
+        arrow = self._arrow
         columns = {name: [row.get(name) for row in rows] for name in self.columns}
         if self._parquet is None:
-            known = {} if self._schema is None else {one.name: _plain(arrow, one.type) for one in self._schema}
+            known = {} if self._schema is None else {one.name: one.type for one in self._schema}
             self._schema = arrow.schema(
                 [self._field(name, known.get(name), values) for name, values in columns.items()]
             )
@@ -177,7 +174,7 @@ class TableWriter:
             self._write_group()
 
     def _write_group(self, last: bool = False) -> None:
-        arrow = self._arrow()
+        arrow = self._arrow
         try:
             if self._group:
                 self._parquet.write_table(arrow.Table.from_batches(self._group))
@@ -189,7 +186,7 @@ class TableWriter:
 
     def _field(self, name: str, kind: Any, values: list[Any]) -> Any:
         """The Arrow field of a column: of the type `kind`, if it is known, or the one that fits its first values."""
-        arrow = self._arrow()
+        arrow = self._arrow
         try:
             if kind is None:
                 kind = arrow.array(values).type
@@ -207,7 +204,7 @@ class TableWriter:
         """The values as an Arrow array, which has to hold them unchanged: Arrow makes 4 of 4.5 in a column of whole
         numbers, and drops keys that the first rows do not have.
         """
-        arrow = self._arrow()
+        arrow = self._arrow
         try:
             array = arrow.array(values, field.type)
             written = array.to_pylist()
@@ -225,14 +222,6 @@ class TableWriter:
 
 class _Unwritable(ValueError):
     """A value that a text format cannot hold, as a noun."""
-
-
-def _has_bytes(value: Any) -> bool:
-    try:
-        _cell(value)
-    except _Unwritable:
-        return True
-    return False
 
 
 def _cell(value: Any) -> str:
@@ -272,25 +261,3 @@ def _same(written: Any, given: Any) -> bool:
     if isinstance(given, bool):
         return written is given
     return bool(written == given or (written != written and given != given))  # NaN
-
-
-def _plain(arrow: Any, kind: Any) -> Any:
-    """The type without dictionaries, also within lists and structs, where Arrow makes none of values."""
-    types = arrow.types
-
-    def plain(field: Any) -> Any:
-        return field.with_type(_plain(arrow, field.type))
-
-    if types.is_dictionary(kind):
-        return _plain(arrow, kind.value_type)
-    if types.is_struct(kind):
-        return arrow.struct([plain(field) for field in kind])
-    if types.is_map(kind):
-        return arrow.map_(plain(kind.key_field), plain(kind.item_field))
-    if types.is_list(kind):
-        return arrow.list_(plain(kind.value_field))
-    if types.is_large_list(kind):
-        return arrow.large_list(plain(kind.value_field))
-    if types.is_fixed_size_list(kind):
-        return arrow.list_(plain(kind.value_field), kind.list_size)
-    return kind

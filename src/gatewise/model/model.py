@@ -287,9 +287,9 @@ class Model:
         found = self.evaluate(inputs, labels, layout=layout)
         return found.r2 if isinstance(found, RegressionEvaluation) else found.accuracy
 
-    def evaluation_report(self, data: Labelled) -> EvaluationReport:
-        """`evaluate` with the most confident mistakes, the score by length and the training history. Errors as
-        `evaluate`.
+    def evaluation_report(self, data: Labelled, logits: Array | None = None) -> EvaluationReport:
+        """`evaluate` with the most confident mistakes, the score by length and the training history. logits: those of
+        the data, if they are known. Errors as `evaluate`.
         """
         from gatewise.explain.evaluation import evaluation_report
 
@@ -297,7 +297,7 @@ class Model:
         truth, sequences = data.labels_among(self.classes), self._sequences(data.inputs)
         return evaluation_report(
             self.target,
-            self.ensemble.logits(sequences),
+            self.ensemble.logits(sequences) if logits is None else logits,
             truth,
             data.inputs,
             [len(sequence) for sequence in sequences],

@@ -29,8 +29,7 @@ from gatewise.serve.security import SecurityMiddleware
 from gatewise.serve.state import Kind, State
 from gatewise.serve.static_files import choose, read_static_files
 from gatewise.serve.stream import stream_events
-from gatewise.serve.view import view
-from gatewise.serve.view.model import model_view, unit_view
+from gatewise.serve.view.model import unit_json
 
 _ModelName = Annotated[str | None, Query(max_length=200, description="The model; the default is the first one.")]
 _Unit = Annotated[int, Path(ge=0, le=100_000, description="The unit; backward units follow the forward units.")]
@@ -92,7 +91,8 @@ async def answer_forecast(state: State, scope: Scope, body: bytes) -> bytes:
     endpoint = _named(state, scope, request.model, ForecastEndpoint)
     queue = state.attributions if "attribution" in request.include else state.explanations
     answer = partial(endpoint.answer, request)
-    return await queue.run(lambda: _checked_json(answer()), endpoint.rejected, disconnected_of(scope))
+    work = queue.explain(lambda: _checked_json(answer()), endpoint.rejected, disconnected_of(scope))
+    return bytes(await work)
 
 
 async def answer_explain(state: State, scope: Scope, body: bytes) -> bytes:
@@ -101,9 +101,10 @@ async def answer_explain(state: State, scope: Scope, body: bytes) -> bytes:
     """
     request = schemas.validated(schemas.ExplainRequest, schemas.parse(body))
     endpoint = _named(state, scope, request.model, ModelEndpoint)
-    queue = state.attributions if view.is_slow(endpoint.model, request) else state.explanations
-    compute = partial(view.explain_view, endpoint.model, request, endpoint.views)
-    return await queue.run(lambda: _checked_json(compute()), endpoint.rejected, disconnected_of(scope))
+    queue = state.attributions if endpoint.view.is_slow(request) else state.explanations
+    compute = partial(endpoint.view.explain, request)
+    work = queue.explain(lambda: _checked_json(compute()), endpoint.rejected, disconnected_of(scope))
+    return bytes(await work)
 
 
 def _named(state: State, scope: Scope, name: str | None, kind: type[Kind]) -> Kind:
@@ -158,16 +159,16 @@ def _routes(state: State) -> APIRouter:
             return _Json(forecaster.view() | {"served": forecaster.name, "models": models})
         endpoint = _named(state, request.scope, model, ModelEndpoint)
         served = {"served": endpoint.name, "models": models}
-        return await on_thread(endpoint, request, lambda: model_view(endpoint.model, endpoint.views) | served)
+        return await on_thread(endpoint, request, lambda: endpoint.view.card | served)
 
     @api.get("/units/{unit}", response_model=schemas.PageData)
     async def unit_summary(request: Request, unit: _Unit, layer: _Layer = None, model: _ModelName = None) -> Response:
         """The weights of one unit, and its summary over a data set."""
         endpoint = _named(state, request.scope, model, ModelEndpoint)
-        return await on_thread(endpoint, request, partial(unit_view, endpoint.model, unit, layer))
+        return await on_thread(endpoint, request, partial(unit_json, endpoint.model, unit, layer))
 
     async def on_thread(endpoint: ModelEndpoint, request: Request, compute: Callable[[], Any]) -> Response:
-        work = partial(state.explanations.run, lambda: _checked_json(compute()))
+        work = partial(state.explanations.explain, lambda: _checked_json(compute()))
         return _Json(await work(endpoint.rejected, disconnected_of(request.scope)))
 
     text: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}

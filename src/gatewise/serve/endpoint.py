@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,18 +15,30 @@ from gatewise.errors import InputError
 from gatewise.explain.score import prediction_dict
 from gatewise.model.model import Model
 from gatewise.model.stream import Stream
-from gatewise.serve.batch_queue import LONG, MAX_QUEUED_TOKENS, BatchQueue, Job, Predictions, estimate_tokens
+from gatewise.serve.batch_queue import MAX_QUEUED_TOKENS, BatchQueue, Job
 from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.metrics import Metrics
 from gatewise.serve.schemas import PredictRequest, RequestError, as_array
 from gatewise.serve.settings import Settings
-from gatewise.serve.view.model import ViewCache
+from gatewise.serve.view.view import View
 from gatewise.target import by_input
 from gatewise.types import Array
 
 EXAMPLE_TEXT = "A film to see twice."
+LONG = 4096  # estimated tokens from which a request goes to the queue for long texts
+_CHARACTERS_PER_TOKEN = 5  # an estimate is enough: the text is tokenised later
 to_json = partial(pydantic_core.to_json, ensure_ascii=True)
 """Compact JSON of finite numbers, which takes a tenth of the time of Python's json."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Probabilities (n, K) float64 of n inputs, or for regression numbers (n, M), per step by input
+    (`target.by_input`); and the time steps of each input.
+    """
+
+    values: Array
+    steps: list[int]
 
 
 class ModelEndpoint:
@@ -40,7 +52,7 @@ class ModelEndpoint:
     ) -> None:
         self.name = name
         self.model = model
-        self.views = ViewCache()  # the examples that the page showed last
+        self.view = View(model)
         self.streams: dict[bool, Stream] = {}  # without a step; of the LSTM alone or of the model
         self.input_kind = "series" if model.architecture.inputs == "channels" else "text"
         self.input_kinds = "series" if self.input_kind == "series" else "texts"
@@ -48,9 +60,7 @@ class ModelEndpoint:
         self.example: Any = EXAMPLE_TEXT if self.input_kind == "text" else series
         self.rejected = partial(metrics.rejected, name)
         batch = partial(metrics.batch, name)
-        self.short, self.long = (
-            BatchQueue(self._compute, executor, settings, batch, self.rejected) for executor in (short, long)
-        )
+        self.short, self.long = (BatchQueue(self._compute, executor, settings, batch) for executor in (short, long))
         self._most_inputs = settings.most_inputs
 
     async def predict(self, inputs: Sequence[Any], field: str, disconnected: Callable[[], bool]) -> Predictions:
@@ -68,7 +78,8 @@ class ModelEndpoint:
             message = f"a request holds at most {MAX_QUEUED_TOKENS:,} {unit}, not about {tokens:,}"
             raise HTTPError(413, "too_large", message, field.removesuffix("[{}]"))
         queue = self.long if tokens >= LONG else self.short
-        return await queue.run(Job(inputs, field, tokens, disconnected))
+        found: Predictions = await queue.run(Job(inputs, self.rejected, disconnected, field, tokens))
+        return found
 
     def inputs_of(self, request: PredictRequest) -> tuple[list[Any], str]:
         """The texts or series (length, channels) of a request, and the path of input `{}`. Raises RequestError."""
@@ -171,3 +182,8 @@ class ModelEndpoint:
             except InputError:
                 return job.path.format(n)
         return job.path.removesuffix("[{}]")  # they can be read one by one, but not together
+
+
+def estimate_tokens(inputs: Sequence[Any]) -> int:
+    """The approximate number of tokens of texts, or the number of time steps of series."""
+    return sum(1 + len(item) // _CHARACTERS_PER_TOKEN if isinstance(item, str) else len(item) for item in inputs)

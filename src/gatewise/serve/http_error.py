@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -51,8 +52,10 @@ def http_error(error: BaseException) -> HTTPError:
         allowed = (error.headers or {}).get("Allow", "")
         allow = (b"allow", b"GET, HEAD" if allowed == "GET" else allowed.encode())
         return HTTPError(405, "method_not_allowed", "the path does not support this method", "method", (allow,))
-    if isinstance(error, HTTPException):
+    if isinstance(error, HTTPException) and error.status_code == 404:
         return HTTPError(404, "not_found", "there is no such path", "path")
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        return HTTPError(error.status_code, "bad_request", HTTPStatus(error.status_code).phrase, "body")
     if isinstance(error, RequestValidationError):  # its own message would repeat the parameter
         field = str(error.errors()[0]["loc"][-1])
         return HTTPError(422, "bad_field", "a parameter is out of range or not valid", field)

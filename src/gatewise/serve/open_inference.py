@@ -23,8 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.serve.batch_queue import Predictions
-from gatewise.serve.endpoint import ModelEndpoint
+from gatewise.serve.endpoint import ModelEndpoint, Predictions
 from gatewise.serve.schemas import InferInput, InferRequest, RequestError, parse, validated
 from gatewise.types import Array, Task
 

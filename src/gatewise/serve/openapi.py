@@ -24,7 +24,6 @@ from gatewise.serve.schemas import (
     validated,
 )
 from gatewise.serve.state import State
-from gatewise.serve.view import view
 
 Schema = dict[str, Any]
 
@@ -132,7 +131,7 @@ def _examples(endpoints: list[ModelEndpoint]) -> dict[str, dict[str, tuple[Schem
         return {}
     first = endpoints[0]
     explained = {first.input_kind: first.example, "include": ["prediction"]}
-    answer = view.explain_view(first.model, explained, first.views)
+    answer = first.view.explain(explained)
     del answer["cache"]  # times
     attribution = {**explained, "include": ["prediction", "attribution"], "method": "prefix-difference"}
     clamp = {"gate": "f", "unit": 0, "value": 1.0, "from": 0, "to": 1}

@@ -37,10 +37,9 @@ from gatewise.model.model import Model
 from gatewise.serve.inlined import inline_page
 from gatewise.serve.lstm_file import lesson_files, lstm_file, unsupported
 from gatewise.serve.schemas import RequestError
-from gatewise.serve.view import view
-from gatewise.serve.view.model import ViewCache, model_json, model_view, unit_view
+from gatewise.serve.view.model import unit_json
 from gatewise.serve.view.notices import FOREIGN
-from gatewise.serve.view.view import frequent_ids
+from gatewise.serve.view.view import View
 from gatewise.storage.atomic import reason
 
 MAX_INPUTS = 100
@@ -61,8 +60,8 @@ def page_files(
     as the page shows it. Raises InputError, which names the input by its number, for one that the model or the page
     cannot read.
     """
-    cache = ViewCache()
-    shown = model_view(model, cache)
+    view = View(model)
+    shown = view.card
     requests = [_request(item) for item in inputs] or [_own_input(one) for one in shown["examples"]]
     is_live = not unsupported(model)
     if not 0 < len(requests) <= MAX_INPUTS and not (is_live and not requests):
@@ -71,7 +70,7 @@ def page_files(
     made = {
         "version": __version__,
         "date": str(datetime.now(UTC).date()),
-        "fingerprint": cache.fingerprint(model),
+        "fingerprint": view.about["fingerprint"],
         "command": command,
     }
     data: dict[str, bytes] = {}
@@ -79,11 +78,11 @@ def page_files(
     static: list[str] = []
     for number, request in enumerate(requests, 1):
         try:
-            example = view.viewed_example(model, request, cache)
+            example = view.example(request)
             if is_live:
                 static.append(_plain(number, example, _LOCAL_METHODS[0]))
                 continue
-            answer, skipped = _text_json(model, request, cache)
+            answer, skipped = _text_json(view, request)
         except InputError as error:
             kind = "text" if "text" in request else "series"
             alone = str(error).removeprefix("row 0: ").replace("row 0 ", "it ", 1)
@@ -94,11 +93,11 @@ def page_files(
         for layer in range(len(model.architecture.layers)):
             data[f"heatmaps-{number}-{layer}.json"] = _json(serialize.heatmaps_json(example, layer))
     for number, shape in enumerate(model.architecture.layers):
-        data[f"units-{number}.json"] = _json([unit_view(model, k, number) for k in range(shape.size)])
+        data[f"units-{number}.json"] = _json([unit_json(model, k, number) for k in range(shape.size)])
     if is_live:
         shown |= {"made": made} | ({"examples": [_example(one) for one in requests]} if inputs else {})
         data["model.lstm"] = lstm_file(model)
-        data["view.json"] = _json(_local_view(model, cache))
+        data["view.json"] = _json(_local_view(view))
         data["localworker.js"] = script("localworker.js").encode()
     else:
         shown |= {"exported": {"inputs": requests, **made}}
@@ -142,11 +141,11 @@ def _request(item: Any) -> dict[str, Any]:
     return {"series": [[None if np.isnan(x) else x for x in row] for row in rows]}
 
 
-def _text_json(model: Model, request: Mapping[str, object], cache: ViewCache) -> tuple[dict[str, Any], dict[str, str]]:
+def _text_json(view: View, request: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, str]]:
     """The answers for one input, and the methods that are left out, each with the reason."""
 
     def explain(*include: str, **more: object) -> dict[str, Any]:
-        answer = view.explain_view(model, {**request, **more, "include": list(include)}, cache)
+        answer = view.explain({**request, **more, "include": list(include)})
         del answer["cache"]  # times
         return answer
 
@@ -161,9 +160,9 @@ def _text_json(model: Model, request: Mapping[str, object], cache: ViewCache) ->
             left_out[method] = error.message
     for one in attributions.values():
         one["methods"] = [method for method in METHODS if method in attributions]
-    example = view.viewed_example(model, request, cache)
+    example = view.example(request)
     layers = []
-    for layer in range(len(model.architecture.layers)):
+    for layer in range(len(view.model.architecture.layers)):
         units = serialize.units_json(example, layer)
         order = units["order"].get("effect", units["order"]["jump"])
         own = [serialize.unit_json(example, k, layer) for k in order[:_OWN_UNITS]]
@@ -186,26 +185,26 @@ def _example(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": request["text"][:32], "hint": "", "label": None, "text": request["text"], "own": False}
 
 
-def _local_view(model: Model, cache: ViewCache) -> dict[str, Any]:
+def _local_view(view: View) -> dict[str, Any]:
     """What the page says of a model whose answers it computes itself."""
-    metadata, methods, frequent = model.metadata, {}, frequent_ids(model)
+    model, methods, frequent = view.model, {}, view.frequent
     for method in _LOCAL_METHODS:
         asked = {"text": _TEXT, "include": ["attribution"], "method": method}
-        found = view.explain_view(model, asked, cache)["attribution"]
+        found = view.explain(asked)["attribution"]
         names = "note", "base_value_note", "faithfulness", "faithfulness_note"
         methods[method] = {name: found[name] for name in names}
     return {
-        "model": model_json(model, cache.fingerprint(model)),
+        "model": view.about,
         "methods": methods,
         "unmeasured": UNMEASURED,
         "default_method": _LOCAL_METHODS[0],
-        "attribution_method": metadata.attribution_method,
+        "attribution_method": model.metadata.attribution_method,
         "members": model.ensemble.weights_json(),
         "unknown": model.preprocessor.unknown,
-        "median_length": metadata.median_length,
+        "median_length": model.metadata.median_length,
         "frequent": None if frequent is None else [frequent.start, frequent.stop],
         "foreign": sorted(FOREIGN),
-        "calibrated": metadata.calibration is not None,
+        "calibrated": model.metadata.calibration is not None,
     }
 
 

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from gatewise.serve.state import Load, State, load_models
 from gatewise.system.processes import RELOAD_SIGNAL, event_loop, one_listener
 
 _SAME_SIGNAL = 0.5  # seconds: a terminal sends Ctrl-C to a program and to its parent, which may pass it on
+_MOST_FAILURES = 5  # workers that end before they are ready, in a row: the next one would, too
 
 
 def run(settings: Settings, load: Load) -> int:
@@ -156,42 +157,67 @@ def _on_stop(first: Callable[[int], None], again: Callable[[int], None]) -> None
 
 
 def _supervise(settings: Settings, load: Load, sock: socket.socket, port: int, line: str) -> int:
-    """Run worker processes on one listening socket; each loads its own models. uvicorn replaces one that ends, and
-    gives up where one cannot start. Returns the exit code.
-    """
+    """Run worker processes on one listening socket; each loads its own models. Returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="gatewise-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # set before a worker imports the Prometheus client
-        first = multiprocessing.get_context("spawn").Semaphore(1)
-        config = _config(settings, partial(_worker, settings, load, port, line, first), factory=True)
+        context = multiprocessing.get_context("spawn")
+        first, ready = context.Semaphore(1), context.Semaphore(0)
+        config = _config(settings, partial(_worker, settings, load, port, line, first, ready), factory=True)
         log = logging.getLogger("uvicorn.error")
         log.setLevel(logging.INFO)
         log.addFilter(lambda record: record.levelno > logging.INFO or str(record.msg).startswith("Child process"))
-        supervisor: Any = Multiprocess(config, [sock])
-
-        def kill(sig: int) -> None:
-            for one in supervisor.processes:
-                one.process.kill()
-            sys.exit(128 + sig)
-
-        def reload() -> None:
-            for one in supervisor.processes:
-                if RELOAD_SIGNAL is not None:
-                    os.kill(one.pid, RELOAD_SIGNAL)
-
-        def stop() -> None:
-            sock.close()  # or clients could still connect when all workers have closed theirs
-            supervisor.should_exit.set()
-
-        _on_stop(supervisor.signal_queue.append, kill)
-        supervisor.handle_int = supervisor.handle_term = stop
-        # uvicorn would start other processes, and close the connections of these.
-        supervisor.handle_hup = reload if settings.reload else stop
-        supervisor.run()
-        failed = any(one.exitcode == STARTUP_FAILURE for one in supervisor.processes)
-        return GatewiseError.exit_code if failed else 0
+        return _Workers(config, sock, ready).serve()
 
 
-def _worker(settings: Settings, load: Load, port: int, line: str, first: Any) -> Any:
+class _Workers(Multiprocess):
+    """uvicorn's supervisor, which replaces a worker that ends. It stops where one cannot start, and here also where
+    workers are killed again and again before they are `ready`, a semaphore that each of them releases.
+    """
+
+    def __init__(self, config: Config, sock: socket.socket, ready: Any) -> None:
+        super().__init__(config, [sock])
+        self._ready = ready
+        self._reloads = config.settings.reload
+        self._failures = 0
+        _on_stop(self.signal_queue.append, self._kill)
+
+    def serve(self) -> int:
+        """Run until a signal or a failure: the exit code."""
+        self.run()
+        unable = any(one.exitcode == STARTUP_FAILURE for one in self.processes)
+        return GatewiseError.exit_code if unable or self._failures >= _MOST_FAILURES else 0
+
+    def keep_subprocess_alive(self) -> None:
+        before = list(self.processes)
+        super().keep_subprocess_alive()
+        while self._ready.acquire(False):
+            self._failures = 0
+        self._failures += sum(one is not other for one, other in zip(before, self.processes, strict=True))
+        if self._failures >= _MOST_FAILURES:
+            print("gatewise: the worker processes end before they are ready", file=sys.stderr, flush=True)
+            self.should_exit.set()
+
+    def handle_int(self) -> None:
+        self.sockets[0].close()  # or clients could still connect when all workers have closed theirs
+        self.should_exit.set()
+
+    handle_term = handle_int
+
+    def handle_hup(self) -> None:
+        """uvicorn's own would start other processes, and close the connections of these."""
+        if not self._reloads:
+            self.handle_int()
+        for one in self.processes if self._reloads else ():
+            if RELOAD_SIGNAL is not None and one.pid is not None:
+                os.kill(one.pid, RELOAD_SIGNAL)
+
+    def _kill(self, sig: int) -> None:
+        for one in self.processes:
+            one.process.kill()
+        sys.exit(128 + sig)
+
+
+def _worker(settings: Settings, load: Load, port: int, line: str, first: Any, ready: Any) -> Any:
     """The application of a worker process. The first worker that is ready says that the server is."""
     try:
         state = State(load_models(settings, load), settings, load)
@@ -200,7 +226,12 @@ def _worker(settings: Settings, load: Load, port: int, line: str, first: Any) ->
         sys.exit(STARTUP_FAILURE)
     except KeyboardInterrupt:
         sys.exit(130)
-    return create_app(state, port, lambda: _running(state, line if first.acquire(block=False) else ""))
+
+    def running() -> AbstractContextManager[None]:
+        ready.release()
+        return _running(state, line if first.acquire(False) else "")
+
+    return create_app(state, port, running)
 
 
 def _end_with_parent() -> None:

@@ -1,87 +1,82 @@
-"""The settings of the server."""
+"""The settings of the server, each of which is an option of `gatewise serve`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
+from math import inf
+from typing import Any
 
 from gatewise.errors import InputError, quote
-from gatewise.kernels.threads import MOST_THREADS
 from gatewise.system.processes import workers_unavailable
 
-__all__ = ["Settings"]
-
+LIMITS = "Limits"  # the group of these options
+_MOST_THREADS = 1024  # that of gatewise.kernels, which imports NumPy: not for --help
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_RANGES = {
-    "port": (0, 65_535),
-    "threads": (1, MOST_THREADS),
-    **dict.fromkeys(("workers", "queue", "max_batch", "max_batch_tokens", "max_inputs", "max_body"), (1, None)),
-    "limit_concurrency": (1, None),
-}
+
+
+def _setting(default: Any, help: str, low: float = -inf, high: float = inf, **option: Any) -> Any:
+    """A setting with a value from low to high. option: further arguments of the option; `name` is not that of the
+    field.
+    """
+    return field(default=default, metadata={"low": low, "high": high, "option": {"help": help, **option}})
+
+
+def _limit(default: float, help: str, low: float = 1, high: float = inf) -> Any:
+    return _setting(default, help, low, high, group=LIMITS)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the server; each one is an option of `gatewise serve`.
-
-    models: model folders; the first one is the default model. host, port: the address to listen at; port 0 takes a free
-    port. uds: the path of a Unix domain socket to listen at instead. workers: processes. threads: kernel threads per
-    worker; above 1 they compete with the thread that answers. token: required in every request; mandatory unless `host`
-    is a loopback address. metrics_token: that of /metrics in its place; "none" if it needs none. allow_hosts: further
-    accepted values of the Host header, NAME or NAME:PORT. cors: origins of pages that may use the server. precision:
-    number format of predictions, see `gatewise.load`. reload: whether SIGHUP and the repository API load the models
-    again. lesson: whether the line that says what is served gives the address of the lesson.
-
-    queue: inputs that may wait, per model; a request holds at most as many. queue_timeout: seconds that a request may
-    wait. max_batch, max_batch_tokens: inputs and tokens per batch. max_inputs, max_body: inputs and bytes per request.
-    read_timeout: seconds for a request to arrive, and for a client to read a part of its answer. keep_alive: seconds
-    until an idle connection is closed. limit_concurrency: open connections per worker. drain_seconds: seconds after
-    SIGTERM in which requests are still taken. shutdown_timeout: seconds that requests in flight have after that.
-    access_log: whether the log has a line of JSON for each request.
-
-    Raises InputError, which names the option, for a value out of range.
+    """models: paths of folders; the first one is the default model. token: mandatory unless only this machine can reach
+    the server. Raises InputError, which names the option, for a value out of range.
     """
 
     models: tuple[str, ...]
-    host: str = "127.0.0.1"
-    port: int = 8000
-    uds: str | None = None
-    workers: int = 1
-    threads: int = 1
-    token: str | None = None
-    metrics_token: str | None = None
-    allow_hosts: tuple[str, ...] = ()
-    cors: tuple[str, ...] = ()
-    precision: str = "float32"
-    reload: bool = False
-    lesson: bool = False
-    queue: int = 1024
-    queue_timeout: float = 10.0
-    max_batch: int = 64
-    max_batch_tokens: int = 16_384
-    max_inputs: int = 256
-    max_body: int = 1_000_000
-    read_timeout: float = 10.0
-    keep_alive: int = 75
-    limit_concurrency: int = 1000
-    drain_seconds: float = 0.0
-    shutdown_timeout: float = 15.0
-    access_log: bool = False
+    host: str = _setting("127.0.0.1", "Address to listen at; others than loopback require --token.")
+    port: int = _setting(8000, "Port to listen at; 0 takes a free one.", 0, 65_535)
+    uds: str | None = _setting(None, "Unix domain socket to listen at, instead of a port.", metavar="PATH")
+    workers: int = _setting(1, "Worker processes.", 1)
+    threads: int = _setting(1, "Kernel threads per worker; GATEWISE_THREADS overrides it.", 1, _MOST_THREADS)
+    token: str | None = _setting(None, "Token required in every request.", envvar="GATEWISE_TOKEN", show_envvar=True)
+    metrics_token: str | None = _setting(
+        None,
+        "Token of /metrics, in place of --token; none: it needs none.",
+        envvar="GATEWISE_METRICS_TOKEN",
+        show_envvar=True,
+    )
+    allow_hosts: tuple[str, ...] = _setting(
+        (), "A further accepted Host; may repeat.", name="--allow-host", metavar="NAME[:PORT]", multiple=True
+    )
+    cors: tuple[str, ...] = _setting(
+        (), "A site whose pages may use the server; may repeat.", metavar="ORIGIN", multiple=True
+    )
+    access_log: bool = _setting(False, "Log a line of JSON for each request.", is_flag=True)
+    precision: str = _setting(
+        "float32", "Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX.", metavar="float32|bf16"
+    )
+    reload: bool = _setting(False, "Load the models again on SIGHUP, or by the repository API.", is_flag=True)
+    lesson: bool = _setting(False, "Serve the tutorial's model, and print the address of the lesson.", is_flag=True)
+    queue: int = _limit(1024, "Inputs that may wait, per model; beyond it 429.")
+    queue_timeout: float = _limit(10.0, "Seconds that a request may wait in the queue; then 504.", 0.001, 3600)
+    max_batch: int = _limit(64, "Inputs per batch.")
+    max_batch_tokens: int = _limit(16_384, "Tokens per batch, about.")
+    max_inputs: int = _limit(256, "Inputs per request.")
+    max_body: int = _limit(1_000_000, "Bytes per request.")
+    read_timeout: float = _limit(10.0, "Seconds for a request to arrive, and for a client to read.", 0.001, 3600)
+    keep_alive: int = _limit(75, "Seconds until an idle connection is closed.", 1, 3600)
+    limit_concurrency: int = _limit(1000, "Open connections per worker.")
+    drain_seconds: float = _limit(0.0, "Seconds after SIGTERM in which requests are still taken.", 0, 3600)
+    shutdown_timeout: float = _limit(15.0, "Seconds for requests in flight after SIGTERM.", 0.001, 3600)
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if value < low:
-                raise InputError(f"{_option(name)} must be at least {low}, not {value}")
-            if high is not None and value > high:
-                raise InputError(f"{_option(name)} must be at most {high}, not {value}")
+        for one in fields(self):
+            value, low, high = getattr(self, one.name), one.metadata.get("low", -inf), one.metadata.get("high", inf)
+            if (low, high) != (-inf, inf) and not low <= value <= high:
+                allowed = f"at least {low}" if high == inf else f"from {low} to {high}"
+                raise InputError(f"{_option(one.name)} must be {allowed}, not {value}")
         if self.workers > 1 and (reason := workers_unavailable()):
             raise InputError(f"--workers must be 1: {reason}")
-        for name in ("queue_timeout", "read_timeout", "keep_alive", "shutdown_timeout"):
-            if not 0 < getattr(self, name) <= 3600:
-                raise InputError(f"{_option(name)} must be above 0 and at most 3600 s, not {getattr(self, name)}")
-        if not 0 <= self.drain_seconds <= 3600:
-            raise InputError(f"--drain-seconds must be from 0 to 3600 s, not {self.drain_seconds}")
         for name, value in (("token", self.token), ("metrics_token", self.metrics_token)):
             is_none = value is None or (name, value) == ("metrics_token", "none")
             if not is_none and not (8 <= len(value or "") <= 200 and _is_word(value or "")):

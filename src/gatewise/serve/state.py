@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 
 from gatewise.errors import GatewiseError, InputError, quote
 from gatewise.model.model import Model
+from gatewise.serve.batch_queue import ExplainQueue
 from gatewise.serve.endpoint import ModelEndpoint
-from gatewise.serve.explain_queue import ExplainQueue
 from gatewise.serve.forecasts import ForecastEndpoint
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.metrics import Metrics
 from gatewise.serve.settings import Settings
 from gatewise.system.processes import RELOAD_SIGNAL
 
-# Those that may run or wait, for each worker process.
+# Those that may wait, for each worker process.
 _MAX_EXPLANATIONS = 64
 _MAX_ATTRIBUTIONS = 16
 _ATTRIBUTION_TIMEOUTS = 3  # an attribution may take so many times the queue timeout
@@ -58,11 +58,9 @@ class State:
         self.settings, self._load = settings, load
         self.metrics = Metrics()
         self._short, self._long = ThreadPoolExecutor(1, "gatewise-short"), ThreadPoolExecutor(1, "gatewise-long")
-        timeout = settings.queue_timeout
-        self.explanations = ExplainQueue("gatewise-explain", _MAX_EXPLANATIONS, timeout)
-        self.attributions = ExplainQueue(
-            "gatewise-attribution", _MAX_ATTRIBUTIONS, _ATTRIBUTION_TIMEOUTS * timeout, returns_memory=True
-        )
+        quick, slow = settings.queue_timeout, min(3600.0, _ATTRIBUTION_TIMEOUTS * settings.queue_timeout)
+        self.explanations = ExplainQueue("gatewise-explain", settings, _MAX_EXPLANATIONS, quick)
+        self.attributions = ExplainQueue("gatewise-attribution", settings, _MAX_ATTRIBUTIONS, slow, returns_memory=True)
         self._reloading = threading.Lock()
         self.endpoints = self._endpoints_of(models)
         self.ready = True

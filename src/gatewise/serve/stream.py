@@ -22,8 +22,8 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.model.stream import Stream, StreamPrediction
+from gatewise.serve.batch_queue import ExplainQueue
 from gatewise.serve.endpoint import ModelEndpoint, to_json
-from gatewise.serve.explain_queue import ExplainQueue
 from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.schemas import RequestError, StreamRequest
 from gatewise.system.cancel import check_cancelled
@@ -35,12 +35,12 @@ async def stream_events(
     endpoint: ModelEndpoint, request: StreamRequest, queue: ExplainQueue, disconnected: Callable[[], bool]
 ) -> AsyncIterator[bytes]:
     """The events of a request. Raises HTTPError and InputError before the first one only."""
-    stream = await queue.run(partial(_opened, endpoint, request), endpoint.rejected, disconnected)
+    stream = await queue.explain(partial(_opened, endpoint, request), endpoint.rejected, disconnected)
     error: HTTPError | None = None
     for first in range(0, len(request.inputs), _INPUTS):
         push, done = partial(_push, endpoint, stream, request.inputs[first : first + _INPUTS], first), b""
         try:
-            done, error = await queue.run(push, endpoint.rejected, disconnected)
+            done, error = await queue.explain(push, endpoint.rejected, disconnected)
         except (HTTPError, InputError) as failure:
             error = http_error(failure)
         if error is not None and not first and not done:

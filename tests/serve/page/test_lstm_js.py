@@ -25,7 +25,7 @@ from gatewise.model.preprocessor import StepRule, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.serve.lstm_file import lstm_file, unsupported
 from gatewise.serve.page_folder import page_files
-from gatewise.serve.view.view import explain_view
+from gatewise.serve.view.view import View
 from gatewise.text import KerasEncoding
 from tests.explain.random_net import parameters_of
 from tests.serve.page.conftest import Visit, series_model, text_model
@@ -221,7 +221,7 @@ def test_the_answers_of_the_page_are_those_of_the_server(name: str, tmp_path: Pa
         requests.append({"text": text, "changes": changes, "include": PARTS, "method": method, **classes})
     answers = in_node(tmp_path, EXPLAIN, base64.b64encode(lstm_file(model)).decode(), view, requests)
     for request, answer in zip(requests, answers, strict=True):
-        wanted = json.loads(json.dumps(explain_view(model, request)))
+        wanted = json.loads(json.dumps(View(model).explain(request)))
         wanted["attribution"]["methods"] = answer["attribution"]["methods"]
         for maps in zip(wanted["heatmaps"], answer["heatmaps"], strict=True):
             levels = [np.frombuffer(base64.b64decode(one.pop("base64")), "<u2").astype(int) for one in maps]

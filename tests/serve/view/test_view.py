@@ -22,10 +22,10 @@ from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.serve.schemas import RequestError
-from gatewise.serve.view import view
-from gatewise.serve.view.model import ViewCache, model_view, unit_view
+from gatewise.serve.view import view as module
+from gatewise.serve.view.model import unit_json
 from gatewise.serve.view.notices import text_notices
-from gatewise.serve.view.view import explain_view
+from gatewise.serve.view.view import View
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.types import Faithfulness
 from tests.explain.random_net import parameters_of, target_score
@@ -70,7 +70,7 @@ SERIES = np.random.default_rng(5).normal(1, 2, (11, 3)).astype(np.float32)
 
 def ask(name: str, want: list[str], **more: Any) -> dict[str, Any]:
     item = {"series": SERIES.tolist()} if name == "series" else {"text": TEXT}
-    found = explain_view(MODELS[name], {**item, "include": want, **more})
+    found = View(MODELS[name]).explain({**item, "include": want, **more})
     return json.loads(json.dumps(found, allow_nan=False))
 
 
@@ -150,7 +150,7 @@ def test_a_truncated_text_has_a_warning() -> None:
     words = len(MODELS["cut"].preprocessor.token_names(TEXT))
     want = f"Only 9 of {words} words are read: the first 3 and the last 6."
     assert ask("cut", [])["warnings"][0]["message"] == want
-    front = explain_view(MODELS["pads"], {"text": "film " * 40, "include": []})
+    front = View(MODELS["pads"]).explain({"text": "film " * 40, "include": []})
     assert front["warnings"][0]["message"] == "Only 30 of 41 words are read: the last 30."
     assert ask("pads", [])["warnings"] == []
 
@@ -181,25 +181,23 @@ def test_only_included_parts_are_there() -> None:
 
 
 def test_a_cache_changes_no_number() -> None:
-    cache, model = ViewCache(), MODELS["pads"]
+    model = MODELS["pads"]
+    view = View(model)
     want = ["prediction", "prefix", "units", "unit:2", "heatmap:h"]
     requests: list[dict[str, Any]] = [{"text": text, "include": want} for text in (TEXT, "the film", TEXT)]
     requests += [{**requests[0], "changes": [{"gate": "i", "value": 1.0}]}, requests[0]]
     for n, request in enumerate(requests):
-        shared, alone = explain_view(model, request, cache), explain_view(model, request)
+        shared, alone = view.explain(request), View(model).explain(request)
         assert (shared.pop("cache")["reused"], alone.pop("cache")["reused"]) == (n in (2, 4), False)
         assert shared == alone
-    other = explain_view(MODELS["cut"], {"text": TEXT}, cache)
-    assert other["cache"]["reused"] is False
-    assert other["model"]["fingerprint"] != shared["model"]["fingerprint"]
 
 
 def test_bidirectional_prefix_predictions_of_a_long_text_have_a_stride() -> None:
     model = MODELS["both ways, two layers"]
-    found = explain_view(model, {"text": "good film " * 160, "include": ["prefix", "prediction"]})["prefix"]
+    found = View(model).explain({"text": "good film " * 160, "include": ["prefix", "prediction"]})["prefix"]
     assert found["stride"] == 3
     assert len(found["probability"]) == 1 + -(-320 // 3)
-    five = explain_view(model, {"text": "good film " * 3, "include": ["prefix"]})["prefix"]
+    five = View(model).explain({"text": "good film " * 3, "include": ["prefix"]})["prefix"]
     np.testing.assert_allclose(found["score"][2] - five["score"][6], 0, atol=1e-4)
 
 
@@ -222,7 +220,7 @@ def test_the_top_unit_is_the_first_in_the_order_of_every_layer(name: str) -> Non
 def test_the_line_at_every_word_is_the_sum_of_the_prefix_differences(name: str) -> None:
     """With the part of the n-grams that are cut away, at its place in the text."""
     model, text = MODELS[name], f"{TEXT} " * 24
-    found = explain_view(model, {"text": text, "include": ["prefix:all"]})["prefix"]
+    found = View(model).explain({"text": text, "include": ["prefix:all"]})["prefix"]
     example, explained = model.trace(text), model.explain(text, "prefix-difference")
     assert (found["stride"], len(found["score"])) == (1, len(example) + 1)
     assert explained.truncated == (len(example.names) - 9 if "cut" in name else 0)
@@ -235,16 +233,16 @@ def test_the_line_at_every_word_is_the_sum_of_the_prefix_differences(name: str) 
     line = explained.base_value + np.cumsum(explained.scores) + cut_away
     np.testing.assert_allclose(found["score"][1:], line, atol=2e-6)
     assert found["score"][-1] == pytest.approx(explained.target_score, abs=2e-6)
-    before = explain_view(model, {"text": text, "include": ["prefix:all"], "changes": [{"gate": "f", "value": 1}]})
+    before = View(model).explain({"text": text, "include": ["prefix:all"], "changes": [{"gate": "f", "value": 1}]})
     np.testing.assert_allclose(before["changed"]["before"]["prefix"]["score"], found["score"], atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["leave-one-out", "integrated-gradients"])
 def test_a_wide_network_limits_slow_methods(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view, "MAX_PRODUCTS", 5e4)  # multiplications; a step of this network takes 324
+    monkeypatch.setattr(module, "MAX_PRODUCTS", 5e4)  # multiplications; a step of this network takes 324
     request = {"text": TEXT, "include": ["attribution"], "method": method}
     with pytest.raises(RequestError, match=f"^{method} takes too long for 17 words; the page limits it to ") as caught:
-        explain_view(MODELS["pads"], request)
+        View(MODELS["pads"]).explain(request)
     assert (caught.value.field, caught.value.code) == ("method", "too_long")
 
 
@@ -257,19 +255,19 @@ def test_a_wide_network_limits_the_points_of_integrated_gradients(monkeypatch: p
     attribute = IntegratedGradients.attribute
     monkeypatch.setattr(IntegratedGradients, "attribute", lambda *a, **k: seen.append(a[0]) or attribute(*a, **k))
     for products, points in ((4e11, 256), (3 * 40 * 9 * 4 * 7 * 7 + 1, 40)):
-        monkeypatch.setattr(view, "MAX_PRODUCTS", products)
+        monkeypatch.setattr(module, "MAX_PRODUCTS", products)
         request = {"text": TEXT, "include": ["attribution"], "method": "integrated-gradients"}
-        found = explain_view(model, request)["attribution"]
+        found = View(model).explain(request)["attribution"]
         assert (seen.pop().max_points, found["faithfulness"]["comprehensiveness"]) == (points, 0.4)
 
 
 def test_the_cache_is_limited_by_memory() -> None:
     model, texts = MODELS["cut"], [f"good film {'seen ' * n}" for n in range(9)]
     for size, cached in ((1 << 20, 9), (7 * 32 * 30, 3), (0, 2)):
-        cache = ViewCache(size)
+        view = View(model, size)
         for text in texts:
-            explain_view(model, {"text": text}, cache)
-        again = [explain_view(model, {"text": text}, cache)["cache"]["reused"] for text in reversed(texts)]
+            view.explain({"text": text})
+        again = [view.explain({"text": text})["cache"]["reused"] for text in reversed(texts)]
         assert again[:cached] == [True] * cached
         assert not any(again[cached:])
 
@@ -309,7 +307,7 @@ def test_the_cache_is_limited_by_memory() -> None:
 )
 def test_errors_name_the_field(change: dict[str, Any], field: str, message: str) -> None:
     with pytest.raises(RequestError) as caught:
-        explain_view(MODELS["pads"], {"text": TEXT, "include": ["prediction"], **change})
+        View(MODELS["pads"]).explain({"text": TEXT, "include": ["prediction"], **change})
     assert caught.value.field == field
     assert message in caught.value.message
 
@@ -317,7 +315,7 @@ def test_errors_name_the_field(change: dict[str, Any], field: str, message: str)
 def test_too_many_words_are_rejected() -> None:
     message = "the network would read 2,001 words; the page shows at most 2,000"
     with pytest.raises(RequestError, match=message) as caught:
-        explain_view(MODELS["both ways, two layers"], {"text": "good " * 2001})
+        View(MODELS["both ways, two layers"]).explain({"text": "good " * 2001})
     assert (caught.value.field, caught.value.code) == ("text", "too_long")
 
 
@@ -326,16 +324,16 @@ def test_too_many_words_are_rejected() -> None:
 )
 def test_invalid_series_are_rejected(rows: Any) -> None:
     with pytest.raises(RequestError) as caught:
-        explain_view(MODELS["series"], {"series": rows})
+        View(MODELS["series"]).explain({"series": rows})
     assert caught.value.field.startswith("series")
 
 
 def test_series_of_equal_bytes_and_other_shapes_are_not_mixed_up() -> None:
     """(2, 3) and (3, 2) have the same bytes; the second is refused, not answered from the cache."""
-    cache, numbers = ViewCache(), [0.5, -1.0, 2.0, 3.0, -0.25, 1.5]
-    explain_view(MODELS["series"], {"series": [numbers[:3], numbers[3:]]}, cache)
+    view, numbers = View(MODELS["series"]), [0.5, -1.0, 2.0, 3.0, -0.25, 1.5]
+    view.explain({"series": [numbers[:3], numbers[3:]]})
     with pytest.raises(RequestError, match=r"must be \(steps, 3\), got \(3, 2\)"):
-        explain_view(MODELS["series"], {"series": [numbers[:2], numbers[2:4], numbers[4:]]}, cache)
+        view.explain({"series": [numbers[:2], numbers[2:4], numbers[4:]]})
 
 
 @pytest.mark.parametrize(("name", "field", "step"), [("pads", "text", "word"), ("series", "series", "step")])
@@ -348,21 +346,21 @@ def test_an_overflow_is_named(name: str, field: str, step: str) -> None:
         parameters = {**model.parameters, part: np.full_like(model.parameters[part], np.nan)}
         broken = Model.of_network(model.architecture, parameters, model.preprocessor, model.classes)
         with pytest.raises(RequestError, match=message) as caught:
-            explain_view(broken, request)
+            View(broken).explain(request)
         assert (caught.value.field, caught.value.code) == (field, "overflow")
 
 
 def test_leave_one_out_is_not_run_for_a_long_text() -> None:
     long = {"text": "good film " * 301, "include": ["attribution"]}
-    found = explain_view(MODELS["pads"], {**long, "text": "good film " * 14})
+    found = View(MODELS["pads"]).explain({**long, "text": "good film " * 14})
     assert found["attribution"]["method"] == "leave-one-out"  # nothing was measured of this model
     arch = Architecture.stacked("tokens", MODELS["pads"].architecture.vocab_size, 5, 9)
     wide = Model.of_network(arch, parameters_of(arch, 6), MODELS["pads"].preprocessor, ("no", "yes"))
-    found = explain_view(wide, long)
+    found = View(wide).explain(long)
     assert found["attribution"]["method"] == "prefix-difference"
     assert "Leave-one-out takes too long for 603 words" in found["warnings"][-1]["message"]
     with pytest.raises(RequestError, match="limits it to 600 for this model"):
-        explain_view(wide, {**long, "method": "leave-one-out"})
+        View(wide).explain({**long, "method": "leave-one-out"})
 
 
 def test_clamps_replace_an_unsupported_default_method_with_a_warning() -> None:
@@ -370,19 +368,19 @@ def test_clamps_replace_an_unsupported_default_method_with_a_warning() -> None:
     metadata = dataclasses.replace(plain.metadata, attribution_method="integrated-gradients")
     model = dataclasses.replace(plain, metadata=metadata)
     request = {"text": TEXT, "include": ["attribution"]}
-    assert explain_view(model, request)["attribution"]["method"] == "integrated-gradients"
+    assert View(model).explain(request)["attribution"]["method"] == "integrated-gradients"
     request["changes"] = [{"gate": "f", "value": 0.5}]
-    found: Any = explain_view(model, request)
+    found: Any = View(model).explain(request)
     assert found["attribution"]["method"] == "prefix-difference"
     assert "do not support clamps" in found["warnings"][0]["message"]
     with pytest.raises(RequestError, match="do not support clamps"):
-        explain_view(model, {**request, "method": "integrated-gradients"})
+        View(model).explain({**request, "method": "integrated-gradients"})
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_model_and_its_units(name: str) -> None:
     model = MODELS[name]
-    found = json.loads(json.dumps(model_view(model), allow_nan=False))
+    found = json.loads(json.dumps(View(model).card, allow_nan=False))
     assert found["model"]["labels"] == list(model.classes)
     assert found["parameters"] == sum(row["parameters"] for row in found["layers"])
     assert found["card"] == model.card()
@@ -391,40 +389,40 @@ def test_the_model_and_its_units(name: str) -> None:
     for layer in range(len(arch.layers)):
         for place, direction in enumerate(arch.top.directions):
             number = 4 + arch.top.units * place
-            unit = json.loads(json.dumps(unit_view(model, number, layer), allow_nan=False))
+            unit = json.loads(json.dumps(unit_json(model, number, layer), allow_nan=False))
             assert (unit["unit"], unit["direction"]) == (number, direction)
             bias = model.parameters[f"lstm.{layer}.{direction}.bias"].reshape(4, -1)[:, 4]
             np.testing.assert_array_equal([unit["bias"][gate] for gate in "ifgo"], bias.astype(float))
             assert (unit["weights"] is None) == (layer < len(arch.layers) - 1)
-    assert unit_view(model, 4) == unit_view(model, 4, len(arch.layers) - 1)
+    assert unit_json(model, 4) == unit_json(model, 4, len(arch.layers) - 1)
     for wrong in ((arch.top.size, 0), (0, len(arch.layers)), (-1, 0)):
         with pytest.raises(RequestError):
-            unit_view(model, *wrong)
+            unit_json(model, *wrong)
 
 
 def test_a_units_weights_give_its_contributions() -> None:
     model = dataclasses.replace(MODELS["pads"], ensemble=dataclasses.replace(MODELS["pads"].ensemble, weights=(1.5,)))
     trace = model.trace(TEXT)
-    [[weight]] = unit_view(model, 4)["weights"]["rows"]
+    [[weight]] = unit_json(model, 4)["weights"]["rows"]
     h = trace.lstms[0].h[:, 4].astype(float)
     np.testing.assert_allclose(trace.contributions[:, 4].sum(), weight * (h[-1] - trace.lstms[0].h0[4]), rtol=1e-5)
 
 
 def test_unit_summary_and_history() -> None:
     plain = MODELS["pads"]
-    assert unit_view(plain, 2)["summary"] is None
+    assert unit_json(plain, 2)["summary"] is None
     data = Labelled.of(TEXTS, ["no", "yes", "yes", "no", "no"])
     known = plain.with_units(data)
-    found = json.loads(json.dumps(unit_view(known, 2), allow_nan=False))
+    found = json.loads(json.dumps(unit_json(known, 2), allow_nan=False))
     assert found["summary"]["unit"] == 2
     assert found["summary"]["rises"]
     assert found["dataset"]["n"] == 5
     lines = '{"epoch": 1, "loss": 0.5, "best": true, "<b>": "<script>"}\n{"epoch": 2, "loss": NaN, "val_loss": 1e999}\n'
     trained = Model.of_network(plain.architecture, plain.parameters, plain.preprocessor, plain.classes, history=lines)
-    assert model_view(trained)["history"] == [{"epoch": 1, "loss": 0.5, "best": True}, {"epoch": 2}]
+    assert View(trained).card["history"] == [{"epoch": 1, "loss": 0.5, "best": True}, {"epoch": 2}]
     for line in ("{", "[" * 100_000):
         with pytest.raises(InputError, match=r"history\.jsonl, line 1: not JSON"):
-            model_view(dataclasses.replace(trained, history=line))
+            assert View(dataclasses.replace(trained, history=line)).card
 
 
 @pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])
@@ -438,18 +436,18 @@ def test_ngrams_are_in_every_part(name: str) -> None:
     np.testing.assert_allclose(np.add(lstm["scores"], ngrams["scores"]), attribution["scores"], atol=1e-5)
     assert ngrams["truncated_part"] == attribution["truncated_part"]
     assert attribution["phrases"][0]["times"] >= 1
-    without = explain_view(alone, {"text": TEXT, "include": ["prediction"]})
+    without = View(alone).explain({"text": TEXT, "include": ["prediction"]})
     assert abs(without["prediction"]["score"] - found["prediction"]["score"]) > 0.05
     assert without["model"]["fingerprint"] != found["model"]["fingerprint"]
     clamped = ask(name, ["prediction", "prefix"], changes=[{"gate": "f", "value": 0.0}])
     assert clamped["prefix"]["probability"][-1] == pytest.approx(clamped["prediction"]["probability"], abs=1e-5)
-    layers, counts = model_view(model)["layers"], model_view(alone)["parameters"]
+    layers, counts = View(model).card["layers"], View(alone).card["parameters"]
     assert layers[-1]["parameters"] == len(model.ensemble.get("ngrams")) * model.architecture.outputs
-    assert model_view(model)["parameters"] == counts + layers[-1]["parameters"]
+    assert View(model).card["parameters"] == counts + layers[-1]["parameters"]
 
 
 def test_an_lstm_of_weight_0_is_named_in_every_answer() -> None:
-    assert model_view(MODELS["LSTM 0"])["members"] == [
+    assert View(MODELS["LSTM 0"]).card["members"] == [
         {"name": "LSTM", "weight": 0.0},
         {"name": "n-grams", "weight": 1.0},
     ]
@@ -508,7 +506,7 @@ def test_unknown_words(ids: list[int], expected: list[str]) -> None:
     ],
 )
 def test_a_fluent_text_in_another_language(name: str, text: str, foreign: bool) -> None:
-    found = explain_view(bundled_model(name), {"text": text})["warnings"]
+    found = View(bundled_model(name)).explain({"text": text})["warnings"]
     assert ("language" in [one["code"] for one in found]) == foreign
 
 
