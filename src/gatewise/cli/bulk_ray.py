@@ -8,21 +8,22 @@ the same paths.
 from __future__ import annotations
 
 import json
+import logging
 import os
-import re
 import shutil
+import socket
 import warnings
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.bulk import ROWS_PER_FILE, STATE, added_names, check_folder
 from gatewise.cli.inputs import TableOptions
 from gatewise.cli.options import model_folder
-from gatewise.cli.ray_session import import_ray, ray_session
 from gatewise.data.columns import table_paths
-from gatewise.data.tables import DELIMITERS, Table, open_table, table_suffix
-from gatewise.errors import DataError, DataWarning, InputError, counted, quote
+from gatewise.data.tables import DELIMITERS, open_table, table_suffix
+from gatewise.errors import DataError, DataWarning, GatewiseError, InputError, counted, quote, required
 from gatewise.scorer import Scorer
 from gatewise.storage.atomic import reason, scratch, swap_in
 from gatewise.system.files import sync_folder
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from gatewise.model.model import Model
 
 _BLOCK_ROWS = 4096  # of a task of an actor
+_CONNECT = 5.0  # seconds, to an address
+_DEEPEST = 20  # errors that Ray puts around one of a worker
 
 
 def predict_with_ray(model: Model, given: Any, table_options: TableOptions) -> tuple[int, str]:
@@ -50,32 +53,31 @@ def predict_with_ray(model: Model, given: Any, table_options: TableOptions) -> t
     if check_folder(out) and not given.overwrite:
         raise InputError(f"{quote(out, 200)}: contains predictions; --overwrite replaces them")
     paths = table_paths(given.files)
-    with closing(_first_table(paths, table_options)) as table:
+    of_parquet = table_suffix(paths[0]) == ".parquet"
+    for path in paths:
+        if table_suffix(path) not in ((".parquet",) if of_parquet else DELIMITERS):
+            formats = f"all inputs are .parquet, or all are {' '.join(DELIMITERS)}"
+            raise InputError(f"{quote(path, 200)}: with --ray, {formats}")
+        if not os.path.isfile(path):
+            raise DataError(f"{quote(path, 200)}: not found")
+    with closing(open_table(paths[0], table_options.delimiter)) as table:
         columns = [table.column(name, "--keep") for name in given.keep or table.columns]
         text = [table.column(name, "--text") for name in table_options.texts]
-        delimiter = table.delimiter
-    import_ray("pyarrow", "ray.data")
-    import ray.data
-
-    names, new = column_names(model.target, every), added_names(model, every, columns)
+    new = added_names(model, every, columns)
     scorer = {
         "model": str(model_folder(given.model)),
         "text": text,
         "probabilities": "all" if every else "top",
-        "columns": dict(zip(names, new, strict=True)),
+        "columns": dict(zip(column_names(model.target, every), new, strict=True)),
         "missing": "null",
         "precision": model.ensemble.lstm.precision,
         "fingerprint": model.manifest_sha256,
     }
-    read = list(dict.fromkeys([*columns, *text]))
-    wanted = None if workers is None else workers + 1
     with scratch(out.resolve().parent, folder=True) as unfinished:
-        with ray_session(given.ray, wanted, {"GATEWISE_THREADS": "1"}) as cpus:
-            context = ray.data.DataContext.get_current()
-            context.execution_options.preserve_order = True
-            context.enable_progress_bars = False
-            data = _read(ray, paths, read, delimiter).repartition(target_num_rows_per_block=_BLOCK_ROWS)
-            data = data.map_batches(
+        with _ray(given.ray, None if workers is None else workers + 1) as ray:
+            cpus = int(ray.cluster_resources().get("CPU", 2))
+            data = _read(ray, paths, list(dict.fromkeys([*columns, *text])), None if of_parquet else table.delimiter)
+            data = data.repartition(target_num_rows_per_block=_BLOCK_ROWS).map_batches(
                 Scorer,
                 fn_constructor_kwargs=scorer,
                 batch_format="pyarrow",
@@ -87,34 +89,61 @@ def predict_with_ray(model: Model, given: Any, table_options: TableOptions) -> t
         return _publish(unfinished, out, paths, new[0])
 
 
-def _first_table(paths: list[str], table_options: TableOptions) -> Table:
-    """The first file, opened for its columns. Raises InputError for files of other formats."""
-    formats = {"parquet" if table_suffix(path) == ".parquet" else "csv" for path in paths}
-    other = [path for path in paths if table_suffix(path) not in (".parquet", *DELIMITERS)]
-    if other or len(formats) > 1:
-        name = quote(other[0] if other else paths[-1], 200)
-        raise InputError(f"{name}: with --ray, all inputs are .parquet, or all are {' '.join(DELIMITERS)}")
-    for path in paths:
-        if not os.path.isfile(path):
-            raise DataError(f"{quote(path, 200)}: not found")
-    return open_table(paths[0], table_options.delimiter)
+@contextmanager
+def _ray(address: str, cpus: int | None) -> Iterator[Any]:
+    """Ray, connected or with `cpus` started here, quiet; its errors become errors of one line."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its authors otherwise
+    ray = required("ray", "ray", "--ray")
+    required("ray.data", "ray", "--ray")
+    host, _, port = address.rpartition(":")
+    quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "local":
+        quiet |= {"include_dashboard": False, "num_cpus": cpus}
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        if host and "/" not in host and port.isdigit():  # Ray itself tries for minutes, and ends the process
+            socket.create_connection((host, int(port)), _CONNECT).close()
+        ray.init(address=address, runtime_env={"env_vars": {"GATEWISE_THREADS": "1"}}, **quiet)
+    except (Exception, SystemExit) as error:
+        raise InputError(f"--ray {quote(address)}: cannot be reached: {quote(error, 300)[1:-1]}") from None
+    try:
+        context = ray.data.DataContext.get_current()
+        context.execution_options.preserve_order = True
+        context.enable_progress_bars = False
+        yield ray
+    except GatewiseError:
+        raise
+    except Exception as error:
+        raise _one_line(error) from None
+    finally:
+        ray.shutdown()
 
 
-def _read(ray: Any, paths: list[str], columns: list[str], delimiter: str) -> Any:
+def _one_line(error: BaseException) -> GatewiseError:
+    """The error of gatewise that a worker raised, or the last line of Ray's."""
+    one: BaseException | None = error
+    for _ in range(_DEEPEST):
+        if isinstance(one, GatewiseError):
+            return type(one)(str(getattr(one, "cause", one)))
+        one = one and (getattr(one, "cause", None) or one.__cause__)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return DataError(f"--ray: {quote(lines[-1] if lines else type(error).__name__, 300)[1:-1]}")
+
+
+def _read(ray: Any, paths: list[str], columns: list[str], delimiter: str | None) -> Any:
     """The rows as a Ray dataset; the values of a CSV file are texts, as they are without Ray."""
     paths = [str(Path(path).resolve()) for path in paths]
-    if table_suffix(paths[0]) == ".parquet":
+    if delimiter is None:
         return ray.data.read_parquet(paths, columns=columns, partitioning=None)
     import pyarrow
     from pyarrow import csv
 
+    kinds = dict.fromkeys(columns, pyarrow.string())
     return ray.data.read_csv(
         paths,
         partitioning=None,
         parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=csv.ConvertOptions(
-            column_types={name: pyarrow.string() for name in columns}, include_columns=columns
-        ),
+        convert_options=csv.ConvertOptions(column_types=kinds, include_columns=columns),
     )
 
 
@@ -123,7 +152,7 @@ def _publish(unfinished: Path, out: Path, paths: list[str], label: str) -> tuple
     from pyarrow import parquet
 
     rows = missing = 0
-    files = sorted(unfinished.glob("*.parquet"), key=lambda path: re.findall(r"\d+", path.stem)[-2:])
+    files = sorted(unfinished.glob("*.parquet"))  # Ray's names end in the numbers of the task and the block
     try:
         for number, path in enumerate(files):
             labels = parquet.read_table(path, columns=[label])[0]
