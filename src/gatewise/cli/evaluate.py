@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,26 +43,25 @@ def evaluate(given: Any) -> None:
     check_ending("--html", given.html, ".html")
     model, name = options.open_model(given.model, given.precision), options.model_name(given.model)
     table = table_of(given).of(model, one_class=True)
-    if given.out is not None:
-        if any(source in ("imdb", "-") or os.path.isdir(source) for source in given.sources):
-            raise InputError("-o is for the rows of files, and not for imdb, stdin or a folder")
-        from gatewise.cli.table_writer import check_output
-
-        check_output(Path(given.out), given.sources, given.overwrite)
+    if given.out is not None and any(source in ("imdb", "-") or os.path.isdir(source) for source in given.sources):
+        raise InputError("-o is for the rows of files, and not for imdb, stdin or a folder")
     splits = read_source(given.sources, given.data, table)
     labelled = splits.test or splits.train
     trained_on_this = warn_of_training_data(model, labelled)
-    logits = None
+
+    @cache
+    def logits() -> Any:  # not before the output is checked
+        return model.logits(labelled.inputs)
+
     if given.out is not None:
         from gatewise.cli.bulk import BulkPrediction
 
-        logits = model.logits(labelled.inputs)
         with table.rows(model, given.sources, labelled=True) as reader:
             bulk = BulkPrediction(model, reader, overwrite=given.overwrite)
-            bulk.logits = lambda rows: logits[bulk.n : bulk.n + len(rows)]
+            bulk.logits = lambda rows: logits()[bulk.n : bulk.n + len(rows)]
             words = bulk.to_file(Path(given.out))
         print(f"gatewise: wrote {quote(given.out, 200)}: {words}", file=sys.stderr)
-    report = model.evaluation_report(labelled, logits)
+    report = model.evaluation_report(labelled, logits())
     if given.html is not None:
         from gatewise.explain.provenance import provenance
         from gatewise.explain.render.evaluation import evaluation_page
