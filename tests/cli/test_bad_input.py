@@ -77,16 +77,12 @@ REFUSED = [
     # too little or too much
     ("predict", "give texts, or files with -i (-i - for stdin)"),
     ("explain -m {keras}", "give texts, or files with -i (-i - for stdin)"),
-    (
-        "export-page -m {tokens} -o {tmp}/out",
-        "1 to 100 texts or series, not 0: this model keeps no examples; give texts",
-    ),
     ("predict -m {keras} x -i {tmp}/y", "'x' is a text: give texts, or files with -i, not both"),
     ("explain -m {keras} good end", "'end': give one text, or --compare TEXT"),
     ("explain -m {keras} x --tutorial-review --data embedded", "give one text"),
     ("explain -m {keras} x --data embedded", "--data cannot be combined with a text"),
     ("export-page -m {keras} good ' ' -o {tmp}/out", "text 2: it is empty"),
-    (f"export-page -m {{keras}} {'good ' * 101} -o {{tmp}}/out", "an exported page has 1 to 100"),
+    (f"export-page -m {{keras}} {'good ' * 101} -o {{tmp}}/out", "at most 100 texts or series, not 101"),
     # data
     ("train imbd", "'imbd': neither imdb nor a file"),
     ("evaluate -m {keras} imbd", "'imbd': neither imdb nor a file"),

@@ -9,9 +9,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from gatewise.model.model import Model
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
 
@@ -30,36 +27,25 @@ def data_of(folder: Path) -> dict[str, Any]:
 
 
 def inputs_of(folder: Path) -> list[dict[str, Any]]:
-    model = data_of(folder)["model.json"]
-    return list(model["exported"]["inputs"] if "exported" in model else model["examples"])
+    return list(data_of(folder)["model.json"]["examples"])
 
 
-def test_the_data_of_two_texts(run: Run, tokens_model: Model, tokens_folder: Path, tmp_path: Path) -> None:
+def test_the_files_and_what_the_page_says_of_itself(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
     result = run("export-page", "-m", tokens_folder, *TEXTS, "-o", tmp_path / "demo")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith("saved index.html and lesson.html to ")
     assert names_of(tmp_path / "demo") == {"index.html", "lesson.html", "export.json"}
-    data = data_of(tmp_path / "demo")
-    texts = {f"{part}-{number}{end}" for part, end in (("text", ".json"), ("heatmaps", "-0.json")) for number in (1, 2)}
-    assert set(data) == {"model.json", "units-0.json"} | texts
-    made = data["model.json"]["exported"]
-    assert made["inputs"] == [{"text": text} for text in TEXTS]
-    assert made["command"] == f"gatewise export-page TEXT... --model {tokens_folder} --out demo"
-    for number, text in enumerate(TEXTS, 1):
-        found = data[f"text-{number}.json"]
-        assert found["answer"]["prediction"]["label"] == tokens_model.predict([text])[0]
-        assert found["answer"]["prefix"]["stride"] == 1
-        assert set(found["attributions"]) == set(data["model.json"]["methods"])
-        explanation = tokens_model.explain(text, "leave-one-out")
-        np.testing.assert_allclose(found["attributions"]["leave-one-out"]["scores"], explanation.scores, atol=1e-5)
+    model = data_of(tmp_path / "demo")["model.json"]
+    assert model["made"]["command"] == f"gatewise export-page TEXT... --model {tokens_folder} --out demo"
+    assert model["methods"] == ["prefix-difference", "cell-decomposition", "leave-one-out"]
 
 
-def test_a_page_that_computes_its_answers_needs_no_text(run: Run, keras_folder: Path, tmp_path: Path) -> None:
+def test_a_page_needs_no_text(run: Run, keras_folder: Path, tmp_path: Path) -> None:
     for texts in ([], TEXTS):
         out = tmp_path / str(len(texts))
         assert run("export-page", "-m", keras_folder, *texts, "-o", out).exit_code == 0
         data = data_of(out)
-        assert set(data) == {"model.json", "units-0.json", "model.lstm", "view.json", "localworker.js"}
+        assert set(data) == {"model.json", "units-0.json", "model.lstm", "view.json", "worker.js"}
         assert [one["text"] for one in inputs_of(out)] == texts
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from typing import Any
 
 import click
@@ -27,8 +26,7 @@ from gatewise.errors import quote
 def export_page(given: Any) -> None:
     """Export the lesson and the page of `gatewise serve`: files that any web host serves, and that a browser opens.
 
-    The page computes any text itself if the model is one LSTM layer that reads forward, as the tutorial's. Of another
-    model it shows the given texts, or the model's examples.
+    The page computes its answers itself, for any text or series. The given ones are its examples.
 
     \b
     gatewise export-page -m tutorial -o demo
@@ -48,10 +46,8 @@ def export_page(given: Any) -> None:
     options.report_model(given.model)
     words = ["TEXT..."] if inputs else []
     line = options.command_line("export-page", *words, model=given.model, out=os.path.basename(target))
-    files, left_out = page_files(model, inputs, line)
+    files = page_files(model, inputs, line)
     replace_folder(target, files)
-    for number, method, reason in left_out:
-        print(f"gatewise: input {number} is exported without {method}: {reason}", file=sys.stderr)
     size = sum(map(len, files.values())) / 1e6
     pages = " and ".join(name for name in ("index.html", "lesson.html") if name in files)
     print(f"saved {pages} to {quote(given.out, 200)}, {size:.1f} MB; open them in a browser")

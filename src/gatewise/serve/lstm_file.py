@@ -1,16 +1,16 @@
-"""The `.lstm` file: one model in one file, for the page's LSTM in JavaScript (`page/lstm.js`).
+"""The `.lstm` file: one model in one file, for the model in JavaScript (`page/model/lstm.js`).
 
-It has the layout of safetensors: the tensors of the LSTM in their stored form (`gatewise.storage.compact`), the words
-of the vocabulary by rank as UTF-8 lines, and as metadata what the page needs to know of the model. On a slow connection
-the embeddings take longest, so the lesson has them in two files: the model with the embeddings of the most frequent
-words, and those of the others.
+It has the layout of safetensors: the tensors of the LSTM in their stored form (`gatewise.storage.compact`), those of
+the other members, the words of the vocabulary as UTF-8 lines, and as metadata what the page needs to know of the model.
+On a slow connection the embeddings take longest, so the lesson has them in two files: the model with the embeddings of
+the most frequent words, and those of the others.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -23,28 +23,27 @@ from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.storage.compact import pack
 from gatewise.storage.tensors import tensors_to_bytes
 from gatewise.text import KerasEncoding
+from gatewise.text.tokens import merges_of
 from gatewise.types import Array
 
-FORMAT = 1
+FORMAT = 2
 _FREQUENT = 2_000  # words whose embeddings are in the first file of the lesson,
 _OF_THE_LESSON = (3_798, 7_954)  # and rarer ones of its first text, the tutorial's review
+_ENCODINGS = ("keras", "spaces", "subwords", "tokens")
+_MEMBERS = ("lstm", "ngrams", "convolutions")
 
 
 def unsupported(model: Model) -> str:
     """Why the page cannot compute this model by itself, in a few words; empty if it can."""
-    arch, own, target = model.architecture, model.preprocessor, model.target
-    if not isinstance(own, TextPreprocessor):
-        return "it reads series"
-    if type(own.encoding) is not KerasEncoding or own.steps is not None:
-        steps = "" if own.steps is None else " with a fixed number of steps"
-        return f"its texts have the encoding '{own.encoding.kind}'{steps}"
-    if len(arch.layers) > 1 or not arch.unidirectional or arch.hidden:
-        return "its network is not one LSTM layer in one direction"
-    if target.task != "classification" or target.per_step:
-        return f"its task is {target.named_task}"
-    if any(weight for member, weight in model.ensemble.others):
-        return "it has other members than the LSTM"
-    return ""
+    own = model.preprocessor
+    if isinstance(own, TextPreprocessor):
+        if own.encoding.kind not in _ENCODINGS or own.steps is not None:
+            steps = "" if own.steps is None else " with a fixed number of steps"
+            return f"its texts have the encoding '{own.encoding.kind}'{steps}"
+    elif own.mask_value is not None:
+        return "steps of its series are masked by a value"
+    others = [member.noun for member, _ in model.ensemble if member.kind not in _MEMBERS]
+    return f"it has the member '{others[0]}'" if others else ""
 
 
 def lesson_files() -> dict[str, bytes]:
@@ -74,36 +73,49 @@ def _parts(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
     """The tensors and the metadata."""
     if reason := unsupported(model):
         raise InputError(f"the page cannot compute this model: {reason}")
-    encoding = cast("TextPreprocessor", model.preprocessor).encoding
-    assert isinstance(encoding, KerasEncoding)
-    size = min(encoding.num_words, encoding.vocab_size)  # the other rows of the embedding are never read
-    small = truncate_vocab(model, size)
-    words = "\n".join(word for word, rank in encoding.index.items() if rank <= size - 4)
-    tensors = pack(small.parameters, model.ensemble.lstm.storage)
-    tensors["vocabulary"] = np.frombuffer(words.encode(), dtype=np.uint8)
     report = model.metadata.compression
     whole = report.vocab_before if report is not None and report.vocab_before else model.architecture.vocab_size
     description = {"fingerprint": model.fingerprint, "vocabSizeBefore": whole}
-    text = json.dumps(_description(small) | description, allow_nan=False, separators=(",", ":"))
-    return tensors, {"gatewise.lstm": text}
+    if isinstance(model.preprocessor, TextPreprocessor) and isinstance(model.preprocessor.encoding, KerasEncoding):
+        encoding = model.preprocessor.encoding  # the other rows of the embedding are never read
+        model = truncate_vocab(model, min(encoding.num_words, encoding.vocab_size))
+    tensors = pack(model.parameters, model.ensemble.lstm.storage) | _words(model)
+    members = []
+    for number, (member, weight) in enumerate(model.ensemble):
+        entry = {"kind": member.kind, "name": member.noun, "weight": weight}
+        if member is not model.ensemble.lstm:
+            entry |= {"prefix": f"member.{number}.", **member.entry()}
+            tensors |= {f"member.{number}.{name}": array for name, array in member.arrays().items()}
+        members.append(entry)
+    description |= _description(model) | {"members": members}
+    return tensors, {"gatewise.lstm": json.dumps(description, allow_nan=False, separators=(",", ":"))}
+
+
+def _words(model: Model) -> dict[str, Array]:
+    """The vocabulary of a model of texts by id, and the merges of one of subwords."""
+    if not isinstance(model.preprocessor, TextPreprocessor):
+        return {}
+    encoding, found = model.preprocessor.encoding, dict[str, list[str]]()
+    if isinstance(encoding, KerasEncoding):
+        found["vocabulary"] = list(encoding.index)
+    else:
+        rows = encoding.tokenizer.get_vocab()  # type: ignore[union-attr]
+        found["vocabulary"] = sorted(rows, key=rows.__getitem__)
+        found["merges"] = [" ".join(merge) for merge in merges_of(encoding.tokenizer) or []]  # type: ignore[union-attr]
+    return {name: np.frombuffer("\n".join(lines).encode(), dtype=np.uint8) for name, lines in found.items()}
 
 
 def _description(model: Model) -> dict[str, Any]:
     """What `Model.info` holds in the page."""
-    arch, metadata = model.architecture, model.metadata
+    metadata, target = model.metadata, model.target
     return {
         "format": FORMAT,
         "labels": list(model.classes),
-        "outputs": arch.outputs,
-        "units": arch.top.units,
-        "embeddingDim": arch.embedding_dim,
-        "vocabSize": arch.vocab_size,
-        "maxLength": arch.max_length,
-        "padding": arch.padding,
-        "truncation": arch.truncation,
-        "pooling": "last" if arch.pooling == "step" else arch.pooling,  # the same in one direction
-        "gate": arch.gate,
-        "weight": model.ensemble.lstm_weight,
+        "task": target.task,
+        "outputs": target.outputs,
+        "architecture": asdict(model.architecture),
+        "preprocessor": model.preprocessor.to_files()[0],
+        "unknown": model.preprocessor.unknown,
         "shift": model.ensemble.shift.tolist(),
         "parameters": [{"name": name, "count": count} for name, _, count in model.ensemble.summary()],
         "recipe": metadata.recipe,

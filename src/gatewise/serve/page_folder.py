@@ -1,23 +1,22 @@
 """The lesson and the page of `gatewise serve`, as files that any web host serves and that a browser opens as files.
 
     lesson.html    the lesson
-    index.html     the page; with a model that the page can compute (`lstm_file`) for any text, else for fixed ones
+    index.html     the page, which computes its answers itself (`page/model/`)
     export.json    the names of all files
 
 The pages hold their data (`inlined`). That of index.html, by name:
 
-    model.json           GET /model, and what was exported
+    model.json           GET /model, and when and how the page was made
     units-0.json         GET /units/{unit} of every unit, by layer
-    model.lstm           the model, where the page computes its answers itself (`localapi.js`), and
+    model.lstm           the model (`lstm_file`), and
     view.json              what it says of itself in words
-    text-1.json          else prediction, prefix predictions, attributions and units of a text, by number
-    heatmaps-1-0.json      and its heat maps, by layer
+    worker.js            the script that computes the answers
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,16 +25,13 @@ import numpy as np
 
 from gatewise._version import __version__
 from gatewise.errors import DataError, InputError, quote
-from gatewise.explain import serialize
-from gatewise.explain.attribution import METHODS
-from gatewise.explain.example import Example
 from gatewise.explain.explanation import UNMEASURED, explain_example
 from gatewise.explain.render.html import plain_table
 from gatewise.explain.render.script import script
 from gatewise.model import bundled
 from gatewise.model.model import Model
 from gatewise.serve.inlined import inline_page
-from gatewise.serve.lstm_file import lesson_files, lstm_file, unsupported
+from gatewise.serve.lstm_file import lesson_files, lstm_file
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view.model import unit_json
 from gatewise.serve.view.notices import FOREIGN
@@ -45,69 +41,45 @@ from gatewise.storage.atomic import reason
 MAX_INPUTS = 100
 _MANIFEST = "export.json"
 _FORMAT = "gatewise page"
-_OWN_UNITS = 32  # per layer, those with a record of their own; the other units are rows of the heat maps
-_LOCAL_METHODS = ("prefix-difference", "cell-decomposition", "leave-one-out")  # METHODS of lstm.js
+_METHODS = ("prefix-difference", "cell-decomposition", "leave-one-out")  # METHODS of model/lstm.js
 _TEXT = "A film to see twice."
 
 
-def page_files(
-    model: Model, inputs: Sequence[Any], command: str = ""
-) -> tuple[dict[str, bytes], list[tuple[int, str, str]]]:
-    """The files of an exported page, by name; and the attributions that are left out because they take too long, as
-    (number of the input, method, reason).
+def page_files(model: Model, inputs: Sequence[Any], command: str = "") -> dict[str, bytes]:
+    """The files of an exported page, by name.
 
-    inputs: texts, or series (length, channels); none: the examples of the model. command: the one that made the page,
-    as the page shows it. Raises InputError, which names the input by its number, for one that the model or the page
-    cannot read.
+    inputs: texts, or series (length, channels), which the page offers as examples; none: those of the model. command:
+    the one that made the page, as the page shows it. Raises InputError, which names the input by its number, for one
+    that the model cannot read, and for a model that the page cannot compute (`lstm_file.unsupported`).
     """
-    view = View(model)
-    shown = view.card
-    requests = [_request(item) for item in inputs] or [_own_input(one) for one in shown["examples"]]
-    is_live = not unsupported(model)
-    if not 0 < len(requests) <= MAX_INPUTS and not (is_live and not requests):
-        own = "" if requests else ": this model keeps no examples; give texts, or files with -i"
-        raise InputError(f"an exported page has 1 to {MAX_INPUTS} texts or series, not {len(requests):,}{own}")
-    made = {
+    file, view = lstm_file(model), View(model)
+    if len(inputs) > MAX_INPUTS:
+        raise InputError(f"an exported page has at most {MAX_INPUTS} texts or series, not {len(inputs):,}")
+    local = _local_view(view)
+    shown = view.card | {"methods": list(local["methods"])}
+    if inputs:
+        shown["examples"] = [_example(number, item) for number, item in enumerate(inputs, 1)]
+    shown["made"] = {
         "version": __version__,
         "date": str(datetime.now(UTC).date()),
         "fingerprint": view.about["fingerprint"],
         "command": command,
     }
-    data: dict[str, bytes] = {}
-    left_out: list[tuple[int, str, str]] = []
-    static: list[str] = []
-    for number, request in enumerate(requests, 1):
-        try:
-            example = view.example(request)
-            if is_live:
-                static.append(_plain(number, example, _LOCAL_METHODS[0]))
-                continue
-            answer, skipped = _text_json(view, request)
-        except InputError as error:
-            kind = "text" if "text" in request else "series"
-            alone = str(error).removeprefix("row 0: ").replace("row 0 ", "it ", 1)
-            raise InputError(f"{kind} {number}: {alone}") from None
-        static.append(_plain(number, example, answer["method"]))
-        left_out += [(number, method, why) for method, why in skipped.items()]
-        data[f"text-{number}.json"] = _json(answer)
-        for layer in range(len(model.architecture.layers)):
-            data[f"heatmaps-{number}-{layer}.json"] = _json(serialize.heatmaps_json(example, layer))
-    for number, shape in enumerate(model.architecture.layers):
-        data[f"units-{number}.json"] = _json([unit_json(model, k, number) for k in range(shape.size)])
-    if is_live:
-        shown |= {"made": made} | ({"examples": [_example(one) for one in requests]} if inputs else {})
-        data["model.lstm"] = lstm_file(model)
-        data["view.json"] = _json(_local_view(view))
-        data["localworker.js"] = script("localworker.js").encode()
-    else:
-        shown |= {"exported": {"inputs": requests, **made}}
-    data["model.json"] = _json(shown)
-    swapped = {"api.js": "localapi.js" if is_live else "staticapi.js"}
-    found = {"index.html": inline_page("index.html", data, swapped, "".join(static))}
+    plain = [_plain(view, number, one) for number, one in enumerate(shown["examples"], 1)]
+    layers = range(len(model.architecture.layers))
+    units = {n: [unit_json(model, k, n) for k in range(model.architecture.layers[n].size)] for n in layers}
+    data = {
+        "model.json": _json(shown),
+        **{f"units-{n}.json": _json(found) for n, found in units.items()},
+        "model.lstm": file,
+        "view.json": _json(local),
+        "worker.js": script("model/worker.js").encode(),
+    }
+    found = {"index.html": inline_page("index.html", data, {"api.js": "model/api.js"}, "".join(plain))}
     if not bundled.missing(bundled.TUTORIAL):
         found["lesson.html"] = inline_page("lesson.html", lesson_files())
     found[_MANIFEST] = _json({"format": _FORMAT, "version": __version__, "files": sorted(found)})
-    return found, left_out
+    return found
 
 
 def check_page_folder(path: str, overwrite: bool) -> Path:
@@ -134,77 +106,51 @@ def check_page_folder(path: str, overwrite: bool) -> Path:
     return target
 
 
-def _request(item: Any) -> dict[str, Any]:
+def _example(number: int, item: Any) -> dict[str, Any]:
+    """A given input as an example of the page, as GET /model has them."""
     if isinstance(item, str):
-        return {"text": item}
+        return {"name": item[:32], "hint": "", "label": None, "text": item, "own": False}
     rows = np.asarray(item, dtype=np.float64).tolist()
-    return {"series": [[None if np.isnan(x) else x for x in row] for row in rows]}
+    series = [[None if np.isnan(x) else x for x in row] for row in rows]
+    return {"name": f"Series {number}", "hint": "", "label": None, "text": "", "series": series, "own": False}
 
 
-def _text_json(view: View, request: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The answers for one input, and the methods that are left out, each with the reason."""
-
-    def explain(*include: str, **more: object) -> dict[str, Any]:
-        answer = view.explain({**request, **more, "include": list(include)})
-        del answer["cache"]  # times
-        return answer
-
-    answer = explain("prediction", "prefix:all", "attribution")
-    default = answer.pop("attribution")
-    attributions, left_out = {default["method"]: default}, dict[str, str]()
-    for method in METHODS:
-        try:
-            if method not in attributions:
-                attributions[method] = explain("attribution", method=method)["attribution"]
-        except RequestError as error:
-            left_out[method] = error.message
-    for one in attributions.values():
-        one["methods"] = [method for method in METHODS if method in attributions]
-    example = view.example(request)
-    layers = []
-    for layer in range(len(view.model.architecture.layers)):
-        units = serialize.units_json(example, layer)
-        order = units["order"].get("effect", units["order"]["jump"])
-        own = [serialize.unit_json(example, k, layer) for k in order[:_OWN_UNITS]]
-        layers.append({"units": units, "unit": own})
-    return {"answer": answer, "method": default["method"], "attributions": attributions, "layers": layers}, left_out
-
-
-def _plain(number: int, example: Example, method: str) -> str:
-    """HTML for browsers without JavaScript."""
-    return f"<h2>{number}</h2>{plain_table(explain_example(example, method))}"
-
-
-def _own_input(example: Mapping[str, Any]) -> dict[str, Any]:
-    """The request for an example that the model keeps."""
-    return {name: example[name] for name in ("text", "series") if example.get(name)}
-
-
-def _example(request: Mapping[str, Any]) -> dict[str, Any]:
-    """A given text as an example of the page, as GET /model has them."""
-    return {"name": request["text"][:32], "hint": "", "label": None, "text": request["text"], "own": False}
+def _plain(view: View, number: int, one: dict[str, Any]) -> str:
+    """HTML of an example for browsers without JavaScript."""
+    kind = "text" if one["text"] else "series"
+    try:
+        example = view.example({kind: one["text"] or [list(row) for row in one["series"]]})
+    except InputError as error:
+        alone = str(error).removeprefix("row 0: ").replace("row 0 ", "it ", 1)
+        raise InputError(f"{kind} {number}: {alone}") from None
+    return f"<h2>{number}</h2>{plain_table(explain_example(example, _METHODS[0]))}"
 
 
 def _local_view(view: View) -> dict[str, Any]:
     """What the page says of a model whose answers it computes itself."""
     model, methods, frequent = view.model, {}, view.frequent
-    for method in _LOCAL_METHODS:
-        asked = {"text": _TEXT, "include": ["attribution"], "method": method}
-        found = view.explain(asked)["attribution"]
-        names = "note", "base_value_note", "faithfulness", "faithfulness_note"
-        methods[method] = {name: found[name] for name in names}
+    metadata, default = model.metadata, model.metadata.attribution_method
+    asked = {"text": _TEXT} if model.architecture.inputs == "tokens" else {"series": [[0.0] * model.channels]}
+    names = "note", "base_value_note", "faithfulness", "faithfulness_note"
+    for method in _METHODS:
+        try:
+            found = view.explain({**asked, "include": ["attribution"], "method": method})
+        except RequestError:  # the model does not allow it
+            continue
+        methods[method] = {name: found["attribution"][name] for name in names}
     return {
         "model": view.about,
         "methods": methods,
         "unmeasured": UNMEASURED,
-        "default_method": _LOCAL_METHODS[0],
-        "attribution_method": model.metadata.attribution_method,
+        "default_method": default if default in methods else _METHODS[0],
+        "attribution_method": default,
         "members": model.ensemble.weights_json(),
+        "lstm_note": model.ensemble.lstm_note(),
         "unknown": model.preprocessor.unknown,
-        "median_length": model.metadata.median_length,
+        "median_length": metadata.median_length,
         "frequent": None if frequent is None else [frequent.start, frequent.stop],
         "foreign": sorted(FOREIGN),
-        "calibrated": model.metadata.calibration is not None,
+        "calibrated": metadata.calibration is not None,
     }
 
 

@@ -28,18 +28,19 @@ LEVELS = [
         "heatmap",
         "line",
         "loader",
-        "localapi",
-        "localworker",
-        "staticapi",
         "textview",
         "theme",
         "chart",
         "picture",
     },
-    {"api", "cellmath", "cellshape", "drawing", "editor", "examples", "heatmapdata", "localview"}
+    {"api", "cellmath", "cellshape", "drawing", "editor", "examples", "heatmapdata"}
     | {"heatmapunits", "linkfit", "url", "value", "words"},
     {"colour", "store"},
-    {"busy", "dom", "files", "lstm", "trainer"},
+    {"model/api", "model/worker"},
+    {"model/answers"},
+    {"model/lstm"},
+    {"model/convolutions", "model/encodings", "model/network", "model/ngrams", "model/series"},
+    {"busy", "dom", "files", "model/tensors", "trainer"},
 ]
 LEVEL = {name: n for n, names in enumerate(LEVELS) for name in names}
 

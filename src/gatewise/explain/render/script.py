@@ -46,10 +46,11 @@ def _add_module(path: str, done: dict[str, str], importers: tuple[str, ...], swa
         raise ValueError(f"{path} imports itself through {importers[-1]}")
     if path in done:
         return
-    source = read_page_file(swapped.get(path, path))
+    own = swapped.get(path, path)
+    source = read_page_file(own)
 
     def imported(place: str) -> str:
-        found = posixpath.normpath(posixpath.join(posixpath.dirname(path), place))
+        found = posixpath.normpath(posixpath.join(posixpath.dirname(own), place))
         _add_module(found, done, (*importers, path), swapped)
         return _name(found)
 

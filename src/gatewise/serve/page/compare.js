@@ -1,8 +1,7 @@
 // Two texts side by side: the words that differ are marked, and one sentence states the difference of the predictions.
 
 import { FULL, clampOf } from "./colour.js";
-import { createSelect, el, failure, setText } from "./dom.js";
-import { asText, exportedName } from "./examples.js";
+import { el, failure, setText } from "./dom.js";
 import { createLine } from "./line.js";
 import { sideOf } from "./prediction.js";
 import { tokenNounOf } from "./store.js";
@@ -22,9 +21,7 @@ export function differenceOf([a, b], noun) {
 }
 
 export function createCompare(root, store, loader) {
-	const texts = store.get().model?.exported?.inputs.map((one, n) => [asText(one), exportedName(one, n, 80)]); // the only ones
-	const box = texts ? createSelect({ "aria-label": "The second text" }, [["", "Choose a second text"], ...texts])
-		: el("textarea", { rows: 2, dir: "auto", maxlength: 100_000, "aria-label": "The second text", spellcheck: "false" });
+	const box = el("textarea", { rows: 2, dir: "auto", maxlength: 100_000, "aria-label": "The second text", spellcheck: "false" });
 	const status = el("p", { class: "status", "aria-live": "polite" });
 	const [one, two] = [el("div"), el("div")];
 	const heads = [el("h3"), el("h3")];
@@ -92,7 +89,7 @@ export function createCompare(root, store, loader) {
 		if (box.value !== (state.b ?? "")) box.value = state.b ?? "";
 		pair.hidden = !other || !state.data || !state.b;
 		if (pair.hidden) {
-			setText(status, state.b ? "" : `${texts ? "Choose" : "Write"} a second text. The words that differ are marked.`);
+			setText(status, state.b ? "" : "Write a second text. The words that differ are marked.");
 			return;
 		}
 		const equal = state.data.inputText === other.inputText;
@@ -130,7 +127,7 @@ export function createCompare(root, store, loader) {
 	return {
 		focus() {
 			box.focus();
-			box.select?.(); // a list of texts has nothing to select
+			box.select();
 		},
 	};
 }

@@ -10,19 +10,13 @@ function nameOf([key, text]) {
 }
 
 /** A link's state without what the model lacks, and one sentence that names it: {found, note}. model: of GET /model. */
-export function fitToModel({ dropped = [], ...found }, { model, methods, exported }) {
+export function fitToModel({ dropped = [], ...found }, { model, methods }) {
 	const missing = dropped.map(nameOf);
 	const unitsOf = (layer) => unitCount({ model: { model }, layer });
 	const drop = (key, name) => {
 		missing.push(name);
 		delete found[key];
 	};
-	if (exported) {
-		const hasText = (text) => !text || exported.inputs.some((one) => one.series || one.text === text);
-		if (!hasText(found.text)) drop("text", "its text");
-		if (!hasText(found.b)) drop("b", "its second text");
-		if (found.changes?.length) drop("changes", "its changes");
-	}
 	const layers = model.layers.length;
 	if (found.layer >= layers) drop("layer", `layer ${found.layer}`);
 	if (found.u >= unitsOf(found.layer)) drop("u", `unit ${found.u}`);

@@ -231,7 +231,7 @@ function showModel(model) {
 	byId("models").value = served;
 	byId("models").hidden = models.length < 2;
 	examples = examplesFor(model);
-	box.readOnly = Boolean(model.exported);
+	box.readOnly = false;
 	const groups = [...new Set(examples.map(({ group }) => group))];
 	byId("examples").replaceChildren(el("option", { value: -1 }, "Examples"), ...groups.map((group) =>
 		el("optgroup", { label: group }, examples.flatMap((one, n) => (one.group === group ? el("option", { value: n }, safeText(one.name, 70)) : [])))));
@@ -242,7 +242,7 @@ function showModel(model) {
 		for (const name of ["input", "text"]) byId(name).setAttribute("aria-label", "Series");
 		setText(byId("edit"), "Edit the series");
 		setText(byId("compare").querySelector("h2"), "Compare two series");
-		byId("stream").hidden = Boolean(model.exported);
+		byId("stream").hidden = Boolean(model.made); // it needs a server
 		setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
 	}
 }
@@ -265,7 +265,7 @@ async function startPage(linked) {
 		if (missing) state.served = null;
 		store.set({ model, served: state.served ?? null });
 		showModel(model);
-		if (model.exported ?? model.made) (await import("./exported.js")).describe(model, store);
+		if (model.made) (await import("./exported.js")).describe(model.made);
 		const other = madeWith && madeWith !== model.model.fingerprint;
 		const incomplete = cut && state.text === undefined ? "The text is missing: it is too long for a link. " : "";
 		const fitted = fitToModel(state, model);

@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-const { parseModel } = await import(new URL("../../../../src/gatewise/serve/page/lstm.js", import.meta.url));
+const { parseModel } = await import(new URL("../../../../src/gatewise/serve/page/model/lstm.js", import.meta.url));
 
-const INFO = { format: 1, units: 1, embeddingDim: 1, vocabSize: 5, outputs: 1, pooling: "last", weight: 1, shift: [0], maxLength: 0, padding: "none" };
+const ARCHITECTURE = { inputs: "tokens", vocab_size: 5, embedding_dim: 1, layers: [{ units: 1, direction: "forward", merge: "concat" }], pooling: "last", hidden: [], outputs: 1, max_length: 0, padding: "none" };
+const INFO = { format: 2, architecture: ARCHITECTURE, preprocessor: { kind: "keras" }, members: [{ kind: "lstm", weight: 1 }], shift: [0], outputs: 1 };
 const F32 = (...shape) => ({ dtype: "F32", shape });
 
 /** A file of one unit, five embeddings in int8; `change` is applied to its header, {name: {dtype, shape, data_offsets}}. */
@@ -36,10 +37,10 @@ const DAMAGES = {
 	"another shape": [file((header) => (header["dense.bias"].shape = [-1])), /damaged tensor dense\.bias/],
 	"a tensor of another size": [file((header) => Object.assign(header, { "lstm.0.forward.bias": header["dense.bias"] })), /damaged tensor lstm\.0\.forward\.bias/],
 	"too few scales": [file((header) => (header["embedding.weight.scale"] = header["dense.bias"])), /damaged tensor embedding\.weight/],
-	"rows beyond the table": [file((header) => (header["embedding.weight.rows"] = { ...header["embedding.weight"], dtype: "U8", shape: [1], data_offsets: [header.vocabulary.data_offsets[0], header.vocabulary.data_offsets[0] + 1] }), { vocabSize: 1 }), /damaged tensor embedding\.weight/],
+	"rows beyond the table": [file((header) => (header["embedding.weight.rows"] = { ...header["embedding.weight"], dtype: "U8", shape: [1], data_offsets: [header.vocabulary.data_offsets[0], header.vocabulary.data_offsets[0] + 1] }), { architecture: { ...ARCHITECTURE, vocab_size: 1 } }), /damaged tensor embedding\.weight/],
 	"ids beyond the vocabulary": [file((header) => (header["embedding.weight.ids"] = header.vocabulary)), /damaged tensor embedding\.weight\.ids/],
 	"a missing tensor": [file((header) => delete header["dense.bias"]), /without the tensor dense\.bias/],
-	"another format": [file(() => {}, { format: 2 }), /format 2/],
+	"another format": [file(() => {}, { format: 1 }), /format 1/],
 };
 
 test("a whole file is read", () => assert.equal(parseModel(file()).run("good").T, 2));

@@ -1,6 +1,6 @@
 // The lesson: load the model, then show its chapters.
 
-import { parseModel } from "../lstm.js";
+import { parseModel } from "../model/lstm.js";
 import { createTheme } from "../theme.js";
 import { el } from "../dom.js";
 import { chapter as answer } from "./answer.js";

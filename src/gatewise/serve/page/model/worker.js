@@ -1,6 +1,6 @@
 // The worker of an exported page that computes its answers itself: the model and its explanations, off the page's thread.
 
-import { createExplain } from "./localview.js";
+import { createExplain } from "./answers.js";
 import { parseModel } from "./lstm.js";
 
 let explain = null;

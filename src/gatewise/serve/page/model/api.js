@@ -1,8 +1,8 @@
 // The API of an exported page whose model runs in the browser: `gatewise export-page` puts this module in the place of api.js.
 // A worker computes the answers, so that the page never waits for them.
 
-import { whileBusy } from "./busy.js";
-import { readBytes, readText } from "./files.js";
+import { whileBusy } from "../busy.js";
+import { readBytes, readText } from "../files.js";
 
 const waiting = new Map(); // by number: the promise of an answer
 let number = 0;
@@ -18,7 +18,7 @@ function ask(to, message) {
 
 /** The worker is a part of this page: a page that was opened as a file may load no other one. */
 async function startWorker() {
-	const [source, model, view] = await Promise.all([readText("localworker.js"), readBytes("model.lstm"), readText("view.json")]);
+	const [source, model, view] = await Promise.all([readText("worker.js"), readBytes("model.lstm"), readText("view.json")]);
 	const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
 	const own = { createScriptURL: () => url };
 	const made = new Worker((globalThis.trustedTypes?.createPolicy("gatewise-worker", own) ?? own).createScriptURL(""));
@@ -33,7 +33,10 @@ async function startWorker() {
 }
 
 const explain = (request, signal) => whileBusy(async () => {
-	worker ??= startWorker();
+	worker ??= startWorker().catch((error) => {
+		worker = null; // the next request tries again
+		throw error;
+	});
 	const started = performance.now();
 	const answer = await ask(await worker, { request });
 	signal?.throwIfAborted();

@@ -1,0 +1,107 @@
+// Texts to token ids, exactly as the encodings of gatewise/text. No DOM.
+
+const UNKNOWN = 1; // the id in a vocabulary of tokens or pieces
+const KERAS = { first: 4, unknown: 2, names: ["<pad>", "<start>", "<unk>", "<unused>"] }; // the ids before the words
+const KERAS_WORD = /[^!"#$%&()*+,\-./:;<=>?@[\\\]^_`{|}~\t\n ]+/g;
+const SPACED_WORD = /[^ \t\r\n\f\v]+/g;
+
+const LETTER = "\\p{L}\\p{M}\\p{N}_";
+const UNSPACED = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}ー\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}";
+const WORD_END = "(?:'[\\p{L}\\p{M}]{1,20}){0,3}";
+const MARKS = `([^${LETTER}\\s])\\1{0,99}`;
+const TOKENS = {
+	1: `[${LETTER}]{1,100}${WORD_END}|${MARKS}`,
+	2: `[${UNSPACED}]\\p{M}{0,8}|(?:(?![${UNSPACED}])[${LETTER}]){1,100}${WORD_END}|${MARKS}`,
+};
+// A letter with the marks after it, of which NFC makes one.
+const CLUSTER = /<[bB][rR]\s*\/?>|\S[\p{M}\u1160-\u11ff]*|\s/gu;
+const IDEOGRAPH = /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/u;
+
+/**
+ * entry: {kind: keras, spaces, tokens or subwords, ...} of config.json; words: the vocabulary by id, for keras and spaces from
+ * id 4; merges: of subwords, "left right" each. Returns {encode(text), wordOf(id)}; `encode` finds the words with their places
+ * in the text and the ids that the model reads: `ids[offset + n]` is that of word n. It throws an Error for a lone surrogate.
+ */
+export function createEncoding({ kind, pipeline }, words, merges) {
+	const isKeras = kind === "keras" || kind === "spaces";
+	const [first, unknown] = isKeras ? [KERAS.first, KERAS.unknown] : [0, UNKNOWN];
+	const ids = new Map(words.map((word, n) => [word, n + first]));
+	const idOf = (candidates) => ids.get(candidates.find((one) => ids.has(one))) ?? unknown;
+	const found = {
+		keras: (text) => wordsIn(text, KERAS_WORD, (word) => idOf([word.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())])),
+		spaces: (text) => wordsIn(text, SPACED_WORD, (word) => idOf([word, word.toLowerCase(), ...shapesOf(word)])),
+		tokens: (text) => tokensIn(text, pipeline, (token) => [{ id: idOf([token]), from: 0, to: token.length }]),
+		subwords: (text) => tokensIn(text, pipeline, createPieces(ids, merges)),
+	}[kind];
+	const start = kind === "keras" ? [1] : [];
+	return {
+		words,
+		wordOf: (id) => words[id - first] ?? KERAS.names[id],
+		encode(text) {
+			const lone = text.match(/\p{Surrogate}/u);
+			if (lone) throw new Error(`the text is not valid Unicode: a lone surrogate at character ${lone.index}`);
+			const list = found(text).map((one) => ({ ...one, text: text.slice(one.start, one.end).normalize("NFC"), unknown: one.id === unknown }));
+			return { words: list, ids: Int32Array.from([...start, ...list.map(({ id }) => id)]), offset: start.length };
+		},
+	};
+}
+
+const wordsIn = (text, pattern, idOf) => Array.from(text.matchAll(pattern), ({ 0: word, index }) => ({ start: index, end: index + word.length, id: idOf(word) }));
+
+/** The shapes of a word of a tagger, as gatewise/text/spaces.py. */
+function shapesOf(word) {
+	const kind = (ch) => (/[\p{Nd}\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089]/u.test(ch) ? "d" : /\p{Uppercase}/u.test(ch) ? "X" : /\p{L}/u.test(ch) ? "x" : ch);
+	const letters = [...word];
+	const shape = [...` ${letters.slice(0, 100).map(kind).join("").replace(/(.)\1+/gsu, "$1")}`].slice(0, 9).join("");
+	return [letters.length > 3 && /^\p{L}+$/u.test(word) ? `${shape}-${letters.slice(-2).join("").toLowerCase()}` : shape, shape];
+}
+
+/** The tokens of gatewise/text/tokens.py. piecesOf(token): its pieces {id, from, to}. */
+function tokensIn(text, pipeline, piecesOf) {
+	const { plain, starts, ends } = normalized(text);
+	return Array.from(plain.matchAll(new RegExp(TOKENS[pipeline], "gu")), ({ 0: token, index }) => piecesOf(token)
+		.map(({ id, from, to }) => ({ id, start: starts[index + from], end: ends[index + to - 1] }))).flat();
+}
+
+/** The text in the form in which tokens are looked up, and for each place in it the start and the end in the text. */
+function normalized(text) {
+	const [starts, ends] = [[], []];
+	let plain = "";
+	for (const { 0: cluster, index } of text.matchAll(CLUSTER)) {
+		const isBreak = cluster.length > 1 && cluster[0] === "<" && cluster.endsWith(">");
+		const composed = isBreak ? " " : cluster.normalize("NFC");
+		let at = index; // of a letter in the text; all letters of a cluster that NFC changes have the place of the cluster
+		for (const ch of composed) {
+			const [start, end] = composed === cluster ? [at, (at += ch.length)] : [index, index + cluster.length];
+			if (/[\p{Cc}\p{Cf}\p{Co}\0\ufffd]/u.test(ch) && !"\t\n\r".includes(ch)) continue;
+			const shown = /\s/u.test(ch) ? " " : ch === "’" ? "'" : IDEOGRAPH.test(ch) ? ` ${ch} ` : ch.toLowerCase();
+			plain += shown;
+			for (let n = 0; n < shown.length; n += 1) {
+				starts.push(start);
+				ends.push(end);
+			}
+		}
+	}
+	return { plain, starts, ends };
+}
+
+/** Byte-pair encoding: the merge that was learnt first comes first. A piece that does not start its word has ## before it. */
+function createPieces(ids, merges) {
+	const ranks = new Map(merges.map((merge, rank) => [merge, rank]));
+	return (token) => {
+		let at = 0;
+		const pieces = Array.from(token, (ch) => {
+			const name = at ? `##${ch}` : ch;
+			return { name, id: ids.get(name) ?? UNKNOWN, from: at, to: (at += ch.length) };
+		});
+		for (;;) {
+			const rankAt = (n) => ranks.get(`${pieces[n].name} ${pieces[n + 1].name}`) ?? Infinity;
+			let best = 0;
+			for (let n = 1; n + 1 < pieces.length; n += 1) if (rankAt(n) < rankAt(best)) best = n;
+			if (pieces.length < 2 || rankAt(best) === Infinity) return pieces;
+			const [left, right] = pieces.splice(best, 2);
+			const name = left.name + right.name.replace(/^##/, "");
+			pieces.splice(best, 0, { name, id: ids.get(name) ?? UNKNOWN, from: left.from, to: right.to });
+		}
+	};
+}
