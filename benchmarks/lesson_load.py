@@ -46,7 +46,7 @@ def served() -> Iterator[str]:
 
 @contextmanager
 def exported() -> Iterator[str]:
-    body = gzip.compress(page_files(load("tutorial"), [])[0]["lesson.html"])
+    body = gzip.compress(page_files(load("tutorial"), [])["lesson.html"])
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
