@@ -40,7 +40,7 @@ LEVELS = [
     {"model/answers"},
     {"model/lstm"},
     {"model/convolutions", "model/encodings", "model/network", "model/ngrams", "model/series"},
-    {"busy", "dom", "files", "model/tensors", "trainer"},
+    {"busy", "dom", "files", "model/arrays", "model/tensors", "trainer"},
 ]
 LEVEL = {name: n for n, names in enumerate(LEVELS) for name in names}
 

@@ -26,6 +26,6 @@ test("gate shares are below 0.1, between, and above 0.9", () => {
 
 test("the nearest words are those with the largest cosine, without the word itself", () => {
 	const rows = [[0, 0], [0, 0], [0, 0], [0, 0], [1, 0], [0, 3], [2, 0.1], [-1, 0]];
-	const model = { info: { vocabSize: 8 }, embeddingOf: (id) => rows[id], wordOf: (id) => `w${id}` };
+	const model = { info: { vocabSize: 8 }, network: { inputOf: (id) => rows[id] }, wordOf: (id) => `w${id}` };
 	assert.deepEqual(nearestWords(model, 4, 2), ["w6", "w5"]);
 });

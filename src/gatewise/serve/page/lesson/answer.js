@@ -17,8 +17,9 @@ function mount(element, lesson) {
 	const { model } = lesson;
 	const { info, units: H } = model;
 	const [D, label] = [info.embeddingDim, info.labels[1]];
-	const weights = Array.from({ length: H }, (_, k) => model.unitWeight(k));
-	const bias = info.weight * model.denseBias[0] + info.shift[0];
+	const [dense] = model.network.dense;
+	const weights = Array.from(dense.weight, (w) => info.weight * w);
+	const bias = info.weight * dense.bias[0] + info.shift[0];
 	const counts = info.parameters.map(({ count }) => count);
 	let open = "dense";
 
@@ -85,7 +86,7 @@ function mount(element, lesson) {
 	});
 
 	function drawRows(picture, { ids, T }) {
-		const inputs = Array.from(ids, (id) => model.embeddingOf(id));
+		const inputs = Array.from(ids, (id) => model.network.inputOf(id));
 		const most = Math.max(...inputs.map(largest));
 		picture.draw(D, T, (d, t) => inputs[t][d] / most);
 	}

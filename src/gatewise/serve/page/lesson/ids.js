@@ -11,11 +11,11 @@ const NEAREST = 5;
 
 /** The words whose embeddings have the largest cosine with that of `id`, the nearest first. */
 export function nearestWords(model, id, count = NEAREST) {
-	const x = model.embeddingOf(id);
+	const x = model.network.inputOf(id);
 	const found = [];
 	for (let other = FIRST_WORD; other < model.info.vocabSize; other += 1) {
 		if (other === id) continue;
-		const y = model.embeddingOf(other);
+		const y = model.network.inputOf(other);
 		let [xy, yy] = [0, 0];
 		for (let d = 0; d < y.length; d += 1) {
 			xy += x[d] * y[d];
@@ -143,7 +143,7 @@ function mount(element, lesson) {
 		const { ids } = lesson.encoded();
 		const id = read(ids[Math.min(selected, ids.length - 1)]);
 		const name = id === START ? "START" : id === UNKNOWN ? "UNK" : `“${model.wordOf(id)}”`;
-		const values = model.embeddingOf(id);
+		const values = model.network.inputOf(id);
 		const wide = row.fit(44);
 		const step = wide / values.length;
 		const top = Math.max(...values.map(Math.abs), 0.05);

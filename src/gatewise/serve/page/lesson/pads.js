@@ -94,7 +94,7 @@ function mount(element, lesson) {
 		const key = [lesson.text(), plotWidth, known.length].join();
 		if (key === drawn) return;
 		drawn = key;
-		const { c } = model.pads(most());
+		const c = model.network.pads(most());
 		const H = model.units;
 		const range = Math.max(...c.slice(-H).map(Math.abs), 0.1);
 		const [top, middle, bottom] = [8, 84, 160];

@@ -41,10 +41,10 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		/** The text that is shown: that of the reader, else that of the chapter. */
 		text: () => {
 			const wanted = state.text ?? (current()?.chapter.review ? reviewText(model) : TEXTS[0][2]);
-			return lesson.isWhole() || model.encode(wanted).ids.every((id) => model.has(id)) ? wanted : TEXTS[0][2];
+			return lesson.isWhole() || model.encode(wanted).ids.every((id) => model.network.has(id)) ? wanted : TEXTS[0][2];
 		},
 		/** Whether the embeddings of all words are there: those of rare words come last. */
-		isWhole: () => model.rows === model.info.vocabSize,
+		isWhole: () => model.network.rows === model.info.vocabSize,
 		isReview: () => lesson.text() === reviewText(model),
 		/** What the model reads of it: {words, ids, offset}; of a long text its last words. */
 		encoded: () => lesson.cached("encoded", () => {
@@ -59,7 +59,7 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		plain: () => lesson.run([]),
 		/** What depends on the text alone, computed once per text. */
 		cached(key, compute) {
-			const text = `${model.rows} ${lesson.text()}`; // rare words may come later
+			const text = `${model.network.rows} ${lesson.text()}`; // rare words may come later
 			if (runs.text !== text || runs.size > 100) runs.clear();
 			runs.text = text;
 			if (!runs.has(key)) runs.set(key, compute());

@@ -1,6 +1,7 @@
 // The answers of POST /explain, computed from a model in the page. Pure: no DOM. gatewise/serve/view/view.py and
 // gatewise/explain/serialize.py describe the fields; what a model says in words comes from the exported `view`.
 
+import { sum } from "./arrays.js";
 import { METHODS } from "./lstm.js";
 
 const MAX_LEAVE_ONE_OUT = 300; // steps
@@ -10,7 +11,6 @@ const DOUBT = 0.05 + 1e-9; // from the threshold: undecided
 const KEPT = 4; // runs: before and after a change, of two texts
 const NAMES = { i: "input gate", f: "forget gate", g: "candidate", o: "output gate" };
 
-const sumOf = (values) => values.reduce((total, one) => total + one, 0);
 const descending = (values) => Array.from(values.keys()).sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]) || a - b);
 const counted = (n) => n.toLocaleString("en");
 const numberText = (x) => (Math.abs(x) >= 10_000 ? Math.round(x).toLocaleString("en") : String(Number(x.toPrecision(4))));
@@ -26,7 +26,7 @@ export function createExplain(model, view) {
 	const isBinary = model.info.outputs === 1 && task === "classification";
 	const top = layers.length - 1;
 	const noun = inputs === "text" ? "word" : "step";
-	const products = sumOf(model.network.layers.flatMap(({ lstms }) => lstms.map((one) => one.weightIh.length + one.weightHh.length)));
+	const products = sum(model.network.layers.flatMap(({ lstms }) => lstms.map((one) => one.weightIh.length + one.weightHh.length)));
 
 	/** The weights of the logits in the explained score, as gatewise/explain/score.py. */
 	function scoreOf(run, { target, against }) {
@@ -64,7 +64,7 @@ export function createExplain(model, view) {
 		return task === "multilabel" ? found.map((k) => labels[k]).join(", ") || "no label" : labels[found];
 	}
 
-	const value = (score, logits) => sumOf(score.weights.map((one, n) => one * logits[n]));
+	const value = (score, logits) => sum(score.weights.map((one, n) => one * logits[n]));
 
 	function predictionOf(run, score) {
 		const { probabilities } = run;
@@ -81,10 +81,8 @@ export function createExplain(model, view) {
 	}
 
 	function prefixOf(run, score) {
-		const K = model.info.outputs;
-		const rows = Array.from({ length: run.T + 1 }, (_, t) => run.prefixLogits.subarray(t * K, (t + 1) * K));
-		const probability = task === "regression" ? null : rows.map((one) => model.probabilities(one)[score.target]);
-		return { stride: 1, probability, score: rows.map((one) => value(score, one)) };
+		const probability = task === "regression" ? null : run.prefixLogits.map((one) => model.probabilities(one)[score.target]);
+		return { stride: 1, probability, score: run.prefixLogits.map((one) => value(score, one)) };
 	}
 
 	/** Where the words of a text are; the numbers of a series. */
@@ -118,13 +116,13 @@ export function createExplain(model, view) {
 		const { scores, baseValue, parts } = model.attribution(run, method, score.weights);
 		const { note, base_value_note, faithfulness, faithfulness_note } = view.methods[method];
 		const total = value(score, run.logits);
-		const truncated = sumOf(parts.map((one) => one.truncatedPart));
+		const truncated = sum(parts.map((one) => one.truncatedPart));
 		const members = view.members.map((one, n) => (parts.length > 1 ? { ...one, scores: [...parts[n].scores], truncated_part: parts[n].truncatedPart } : one));
 		const isChanged = run.changes.length > 0;
 		return {
 			method, methods: all, note, base_value_note, faithfulness: isChanged ? null : faithfulness, faithfulness_note: isChanged ? view.unmeasured : faithfulness_note,
 			target: labels[score.target], against: score.against === null ? null : labels[score.against], scores: [...scores], base_value: baseValue,
-			score: total, score_name: score.name, residual: total - baseValue - sumOf(scores) - truncated, adds_up: method !== "leave-one-out", members,
+			score: total, score_name: score.name, residual: total - baseValue - sum(scores) - truncated, adds_up: method !== "leave-one-out", members,
 			lstm_note: "", default: method === view.attribution_method,
 		};
 	}
@@ -152,7 +150,7 @@ export function createExplain(model, view) {
 		const at = changes.map((one) => largest(one.map(Math.abs)));
 		const jump = changes.map((one, k) => Math.abs(one[at[k]]));
 		const all = layer === top ? model.contributions(run, score.weights) : null;
-		const effect = all && Array.from({ length: size }, (_, k) => sumOf(Array.from({ length: run.T }, (_, t) => all[t * size + k])));
+		const effect = all && Array.from({ length: size }, (_, k) => sum(Array.from({ length: run.T }, (_, t) => all[t * size + k])));
 		const first = Array.from(at.keys()).sort((a, b) => at[a] - at[b] || a - b);
 		const order = { ...(effect && { effect: descending(effect) }), jump: descending(jump), first };
 		const sizes = Float64Array.from(lstmsOf(run, layer).flatMap(({ c }) => [...c]), Math.abs).sort();
@@ -172,7 +170,7 @@ export function createExplain(model, view) {
 		}
 		const rows = isWord.map((_, t) => contributions.subarray(t * size, (t + 1) * size));
 		const isPrefix = run.step === null && (model.network.isForward || run.T * Math.max(512, ...layers.map(({ units }) => units)) <= 200 * 512);
-		const change = isPrefix ? (t) => value(score, run.lstmPrefix[t + 1].map((z, n) => z - run.lstmPrefix[t][n])) : (t) => sumOf(rows[t]);
+		const change = isPrefix ? (t) => value(score, run.ownPrefix[t + 1].map((z, n) => z - run.ownPrefix[t][n])) : (t) => sum(rows[t]);
 		const step = largest(isWord.map((yes, t) => (yes ? Math.abs(change(t)) : 0)));
 		const large = Array.from(rows[step], (x, k) => (Math.abs(changes[k][step]) >= LEAST_CHANGE ? Math.abs(x) : 0));
 		const unit = largest(large.some(Boolean) ? large : Array.from(rows[step], Math.abs));
@@ -185,7 +183,7 @@ export function createExplain(model, view) {
 		const values = statesOf(run, layer, k);
 		const parts = steps.map((t) => model.network.preactivations(one, column, t));
 		const preactivations = Object.fromEntries(["i", "f", "g", "o"].map((gate) => [gate, { x: parts.map((part) => part[gate].x), h: parts.map((part) => part[gate].h), bias: parts[0][gate].bias }]));
-		const life = Math.log(2) / (-sumOf(values("f").map(Math.log)) / run.T);
+		const life = Math.log(2) / (-sum(values("f").map(Math.log)) / run.T);
 		const all = layer === top ? model.contributions(run, score.weights) : null;
 		return {
 			k, layer, direction: one.direction, ...Object.fromEntries([..."ifgoch"].map((name) => [name, values(name)])), h0: one.start.h[column], c0: one.start.c[column],
@@ -271,7 +269,7 @@ function valuesOf(series, window, rows) {
 	if (window < 2) return Array.from(rows, (row) => series[row]);
 	return Array.from(rows, (row) => series[0].map((_, c) => {
 		const known = series.slice(row * window, (row + 1) * window).map((step) => step[c]).filter((x) => x !== null);
-		return known.length ? sumOf(known) / known.length : null;
+		return known.length ? sum(known) / known.length : null;
 	}));
 }
 

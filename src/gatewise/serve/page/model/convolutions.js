@@ -1,11 +1,12 @@
 // The convolutions of a model of series, exactly as gatewise/members/convolutions.py: which steps are above which thresholds.
 
+import { addTo, rowOf, zeros } from "./arrays.js";
 import { float32, valuesOf } from "./tensors.js";
 
-const TAPS = 9;
-const CENTRE = 4;
-const KERNELS = []; // the three taps of each kernel whose weight is 2
-for (let a = 0; a < TAPS; a += 1) for (let b = a + 1; b < TAPS; b += 1) for (let c = b + 1; c < TAPS; c += 1) KERNELS.push([a, b, c]);
+const [TAPS, CENTRE] = [9, 4];
+const PLACES = Array.from({ length: TAPS }, (_, n) => n);
+/** The three taps of each kernel whose weight is 2. */
+const KERNELS = PLACES.flatMap((a) => PLACES.slice(a + 1).flatMap((b) => PLACES.slice(b + 1).map((c) => [a, b, c])));
 const { fround } = Math;
 
 export class Convolutions {
@@ -21,103 +22,87 @@ export class Convolutions {
 	/** The channels of the steps in the rows of a sequence, and their differences from step to step. */
 	#columns(rows) {
 		const channels = this.width / 2;
-		const steps = rows.flatMap((row) => Array.from({ length: this.window }, (_, t) => row.subarray(t * channels, (t + 1) * channels)));
-		const known = steps.filter((step) => !Number.isNaN(step[0]));
-		return Array.from({ length: this.width }, (_, c) => Float32Array.from(known, (step, t) => (c < channels ? step[c] : t ? step[c - channels] - known[t - 1][c - channels] : 0)));
-	}
-
-	/** The banks of a series with their first feature. */
-	#banks(length) {
-		let first = 0;
-		return Array.from(this.dilations, (dilation, number) => {
-			const count = this.counts[number];
-			first += KERNELS.length * count;
-			return { number, first: first - KERNELS.length * count, count, dilation, reach: CENTRE * dilation, isShort: length <= 2 * CENTRE * dilation };
-		});
+		const steps = rows.flatMap((row) => Array.from({ length: this.window }, (_, t) => rowOf(row, t, channels))).filter((step) => !Number.isNaN(step[0]));
+		const plain = Array.from({ length: channels }, (_, c) => Float32Array.from(steps, (step) => step[c]));
+		return [...plain, ...plain.map((column) => column.map((x, t) => (t ? x - column[t - 1] : 0)))];
 	}
 
 	/**
-	 * For the kernels that count all steps and for those that count the inner ones: `above` (T * outputs,), the weights of
-	 * the features that are above their threshold at each step, and the `offset` of their means (outputs,). last: taps from
-	 * there on read zeros.
+	 * For each bank, for its kernels that count all steps and for those that count the inner ones of a long series: {dilation,
+	 * isInner, above: for each step the weights of the features that are above their threshold, offset: those of their means}.
+	 * last: taps from there on read zeros.
 	 */
-	#above(columns, { number, first, count, dilation }, last = TAPS) {
-		const [length, K] = [columns[0].length, this.outputs];
-		const step = Math.min(dilation, length);
-		const taps = columns.map((column) => Array.from({ length: TAPS }, (_, j) => Float32Array.from(column, (_, t) => (j < last ? column[t + (j - CENTRE) * step] ?? 0 : 0))));
-		const all = taps.map((of) => of[0].map((x, t) => of.slice(1).reduce((total, tap) => fround(total + tap[t]), x)));
-		const found = [0, 1].map(() => ({ above: new Float64Array(length * K), offset: new Float64Array(K) }));
-		KERNELS.forEach(([a, b, c], kernel) => {
-			const { above, offset } = found[(number + kernel) % 2];
-			const conv = new Float32Array(length);
-			taps.forEach((of, n) => {
-				if (!this.channels[(number * KERNELS.length + kernel) * this.width + n]) return;
-				for (let t = 0; t < length; t += 1) conv[t] += fround(fround(fround(fround(3 * of[a][t]) - all[n][t]) + fround(3 * of[b][t])) + fround(3 * of[c][t]));
+	#above(columns, last = TAPS) {
+		let feature = 0;
+		return Array.from(this.dilations, (dilation, bank) => {
+			const step = Math.min(dilation, columns[0].length);
+			const taps = columns.map((column) => PLACES.map((j) => column.map((_, t) => (j < last ? column[t + (j - CENTRE) * step] ?? 0 : 0))));
+			const all = taps.map((of) => of.reduce((total, tap) => total.map((x, t) => x + tap[t])));
+			const found = [false, true].map((isInner) => ({ dilation, isInner, above: Array.from(columns[0], () => zeros(this.outputs)), offset: zeros(this.outputs) }));
+			KERNELS.forEach(([a, b, c], kernel) => {
+				const { above, offset } = found[(bank + kernel) % 2];
+				const conv = new Float32Array(columns[0].length);
+				taps.forEach((of, n) => {
+					if (!this.channels[(bank * KERNELS.length + kernel) * this.width + n]) return;
+					for (let t = 0; t < conv.length; t += 1) conv[t] += fround(fround(fround(fround(3 * of[a][t]) - all[n][t]) + fround(3 * of[b][t])) + fround(3 * of[c][t]));
+				});
+				for (let n = 0; n < this.counts[bank]; n += 1, feature += 1) {
+					const weight = rowOf(this.weight, feature, this.outputs);
+					addTo(offset, weight, this.mean[feature]);
+					for (let t = 0; t < conv.length; t += 1) if (conv[t] > this.thresholds[feature]) addTo(above[t], weight);
+				}
 			});
-			for (let feature = first + kernel * count; feature < first + (kernel + 1) * count; feature += 1) {
-				const weight = this.weight.subarray(feature * K, (feature + 1) * K);
-				for (let k = 0; k < K; k += 1) offset[k] += weight[k] * this.mean[feature];
-				for (let t = 0; t < length; t += 1) if (conv[t] > this.thresholds[feature]) for (let k = 0; k < K; k += 1) above[t * K + k] += weight[k];
-			}
-		});
-		return found;
+			return found;
+		}).flat();
 	}
 
 	/** The logits (outputs,) of a sequence. */
 	logits(rows) {
-		const out = new Float64Array(this.outputs);
-		this.attribution(rows).forEach((x, n) => (out[n % this.outputs] += x));
-		return out;
+		return this.attribution(rows).reduce((total, row) => addTo(total, row), zeros(this.outputs));
 	}
 
-	/** The logits as a sum over the rows of the sequence (T * outputs,). */
+	/** The logits as a sum over the rows of the sequence, a row each. */
 	attribution(rows) {
-		const out = new Float64Array(rows.length * this.outputs);
+		const out = rows.map(() => zeros(this.outputs));
 		const columns = this.#columns(rows);
-		const length = columns[0].length;
-		for (const bank of length ? this.#banks(length) : []) {
-			this.#above(columns, bank).forEach(({ above, offset }, isInner) => {
-				const edge = isInner && !bank.isShort ? bank.reach : 0;
-				for (let t = edge; t < length - edge; t += 1) {
-					for (let k = 0; k < this.outputs; k += 1) out[Math.floor(t / this.window) * this.outputs + k] += (above[t * this.outputs + k] - offset[k]) / (length - 2 * edge);
-				}
-			});
-		}
-		return out;
-	}
-
-	/** The logits after 0, 1, ... T rows: ((T + 1) * outputs,). Of a prefix, the last steps have taps after its end, which read zeros. */
-	prefixLogits(rows) {
-		const [K, columns] = [this.outputs, this.#columns(rows)];
-		const out = new Float64Array((rows.length + 1) * K);
-		const length = columns[0].length;
-		for (const bank of length ? this.#banks(length) : []) {
-			const { dilation, reach } = bank;
-			const variants = Array.from({ length: CENTRE + 1 }, (_, m) => this.#above(columns, bank, CENTRE + 1 + m)); // with m taps after the centre
-			for (const isInner of [0, 1]) {
-				const running = variants.map((one) => sums(one[isInner].above, K)); // over the steps before t
-				for (let row = 1; row <= rows.length; row += 1) {
-					const p = Math.min(row * this.window, length);
-					const edge = isInner && p > 2 * reach ? reach : 0;
-					for (let k = 0; k < K; k += 1) {
-						let total = edge ? running[CENTRE][(p - edge) * K + k] - running[CENTRE][edge * K + k] : 0;
-						for (let m = 0, stop = p; m <= CENTRE && !edge; m += 1) {
-							const start = m < CENTRE ? Math.max(0, p - (m + 1) * dilation) : 0;
-							total += running[m][stop * K + k] - running[m][start * K + k];
-							stop = start;
-						}
-						out[row * K + k] += total / (p - 2 * edge) - variants[CENTRE][isInner].offset[k];
-					}
-				}
+		for (const { dilation, isInner, above, offset } of this.#above(columns)) {
+			const edge = edgeOf(isInner, dilation, above.length);
+			for (let t = edge; t < above.length - edge; t += 1) {
+				const row = out[Math.floor(t / this.window)];
+				addTo(addTo(row, above[t], 1 / (above.length - 2 * edge)), offset, -1 / (above.length - 2 * edge));
 			}
 		}
 		return out;
 	}
+
+	/** The logits after 0, 1, ... T rows: a row each. Of a prefix, the last steps have taps after its end, which read zeros. */
+	prefixLogits(rows) {
+		const columns = this.#columns(rows);
+		const out = [zeros(this.outputs), ...rows.map(() => zeros(this.outputs))];
+		const variants = Array.from({ length: CENTRE + 1 }, (_, m) => this.#above(columns, CENTRE + 1 + m)); // with m taps after the centre
+		variants[CENTRE].forEach(({ dilation, isInner, offset }, n) => {
+			const running = variants.map((one) => runningSums(one[n].above, this.outputs));
+			for (let row = 1; row <= rows.length; row += 1) {
+				const end = Math.min(row * this.window, columns[0].length);
+				const edge = edgeOf(isInner, dilation, end);
+				// The steps before `stops[m]` have at least m taps after their centre in the prefix.
+				const stops = running.map((_, m) => (edge ? (m === CENTRE ? end - edge : end) : Math.max(0, end - m * dilation)));
+				running.forEach((sums, m) => {
+					const from = edge ? (m === CENTRE ? edge : end) : m === CENTRE ? 0 : stops[m + 1];
+					addTo(addTo(out[row], sums[stops[m]], 1 / (end - 2 * edge)), sums[from], -1 / (end - 2 * edge));
+				});
+				addTo(out[row], offset, -1);
+			}
+		});
+		return out;
+	}
 }
 
-/** Sums of the first 0, 1, ... T rows of K numbers. */
-function sums(values, K) {
-	const out = new Float64Array(values.length + K);
-	for (let n = 0; n < values.length; n += 1) out[K + n] = out[n] + values[n];
-	return out;
+/** The steps at each end that a kernel does not count. */
+const edgeOf = (isInner, dilation, length) => (isInner && length > 2 * CENTRE * dilation ? CENTRE * dilation : 0);
+
+/** The sums of the first 0, 1, ... T rows. */
+function runningSums(rows, width) {
+	const total = zeros(width);
+	return [total.slice(), ...rows.map((row) => addTo(total, row).slice())];
 }

@@ -1,15 +1,13 @@
 // The LSTM of a model, exactly as gatewise/network: embedding, LSTM layers of one direction or two, pooling and dense layers,
 // with the gates and states of every step, and clamps. No DOM.
 
+import { dot, product, rowOf, sigmoid, zeros } from "./arrays.js";
 import { damaged, float32 } from "./tensors.js";
 
 export const GATES = ["i", "f", "g", "o", "c", "h"];
 const SAME = 1e-7; // states that differ by less are equal
 const SMALL = 1e-6; // two values of a hidden unit that are closer have the slope at their middle
 
-export const sigmoid = (x) => 1 / (1 + Math.exp(-x));
-const zeros = (size) => new Float64Array(size);
-const row = (values, t, width) => values.subarray(t * width, (t + 1) * width);
 const emptyRun = (T, units) => Object.fromEntries(GATES.map((name) => [name, new Float32Array(T * units)]));
 const stateOfZeros = (units) => ({ h: new Float32Array(units), c: new Float32Array(units) });
 
@@ -64,7 +62,7 @@ export class Network {
 		inputs = this.features;
 		this.dense = [...arch.hidden, { units: arch.outputs, activation: "linear" }].map(({ units, activation, negative_slope: slope }, n, all) => {
 			const name = n < all.length - 1 ? `hidden.${n}` : "dense";
-			const layer = { units, inputs, weight: float32(tensors, `${name}.weight`, units * inputs), bias: float32(tensors, `${name}.bias`, units) };
+			const layer = { units, inputs, weight: float32(tensors, `${name}.weight`, units * inputs), bias: Float64Array.from(float32(tensors, `${name}.bias`, units)) };
 			inputs = units;
 			return { ...layer, activate: (x) => ACTIVATIONS[activation](x, slope) };
 		});
@@ -80,14 +78,19 @@ export class Network {
 		const ids = tensors.get("embedding.weight.ids")?.values ?? Int32Array.from({ length: size }, (_, id) => id);
 		if (ids.some((id) => id >= size)) throw damaged("embedding.weight.ids");
 		const found = float32(tensors, "embedding.weight", ids.length * D);
-		ids.forEach((id, n) => this.embedding.set(row(found, n, D), id * D));
+		ids.forEach((id, n) => this.embedding.set(rowOf(found, n, D), id * D));
 		this.rows += ids.length;
 		this.#projected.clear();
 	}
 
+	/** Whether the embedding of an id is there. */
+	has(id) {
+		return !Number.isNaN(this.inputOf(id)[0]);
+	}
+
 	/** What an LSTM of the first layer reads at a step: the embedding of an id, or the channels of a row. */
 	inputOf(item) {
-		return typeof item === "number" ? row(this.embedding, item, this.arch.embedding_dim) : item.subarray(this.arch.unread ?? 0);
+		return typeof item === "number" ? rowOf(this.embedding, item, this.arch.embedding_dim) : item.subarray(this.arch.unread ?? 0);
 	}
 
 	/** Which of `length` steps the network reads: all, or without those that are too many. */
@@ -109,28 +112,26 @@ export class Network {
 		const held = changes.map((one) => (isAblation(one) ? { ...one, gate: "o" } : one));
 		const before = pads ? this.#padStates(held.filter((_, n) => isAblation(changes[n]))) : [];
 		const runs = [];
-		let below = null;
-		for (const layer of this.layers) {
-			const inside = below;
-			const input = inside ? (t) => mergedAt(inside, t) : (t) => this.inputOf(items[t]);
-			const made = layer.lstms.map((lstm) => {
-				const states = before[lstm.layer];
-				const at = states ? Math.min(pads, states.T) - 1 : 0;
-				const start = states ? { h: row(states.h, at, lstm.units), c: row(states.c, at, lstm.units) } : stateOfZeros(lstm.units);
-				return this.#recur({ lstm, items, T: items.length, start, input, held: this.#heldIn(lstm, held) });
-			});
+		let input = (t) => this.inputOf(items[t]);
+		for (const { lstms, merge } of this.layers) {
+			const made = lstms.map((lstm) => this.#recur({ lstm, items, T: items.length, start: this.#startAfter(before[lstm.layer], pads, lstm), input, held: this.#heldIn(lstm, held) }));
 			runs.push(...made);
-			below = { runs: made, merge: layer.merge };
+			input = (t) => mergedAt({ runs: made, merge }, t);
 		}
 		return runs;
 	}
 
-	/** The states of the first layer after each of n pads. */
+	/** The state of an LSTM after so many of its pads. */
+	#startAfter(states, pads, { units }) {
+		if (!states) return stateOfZeros(units);
+		const at = Math.min(pads, states.T) - 1;
+		return { h: rowOf(states.h, at, units), c: rowOf(states.c, at, units) };
+	}
+
+	/** The memory c of the first layer after each of n pads: (n * H,). */
 	pads(n) {
-		const [states] = this.#padStates([]);
-		const found = emptyRun(n, states.units);
-		for (const name of GATES) for (let t = 0; t < n; t += 1) found[name].set(row(states[name], Math.min(t, states.T - 1), states.units), t * states.units);
-		return { T: n, units: states.units, ...found };
+		const [{ c, T, units }] = this.#padStates([]);
+		return Float32Array.from({ length: n * units }, (_, at) => c[Math.min(Math.floor(at / units), T - 1) * units + (at % units)]);
 	}
 
 	/** For each layer the run of pads, until it no longer changes. Computed once. */
@@ -141,7 +142,7 @@ export class Network {
 			const runs = [];
 			for (const { lstms: [lstm] } of this.layers) {
 				const below = runs.at(-1);
-				const input = below ? (t) => row(below.h, Math.min(t, below.T - 1), below.units) : () => this.inputOf(0);
+				const input = below ? (t) => rowOf(below.h, Math.min(t, below.T - 1), below.units) : () => this.inputOf(0);
 				const items = new Int32Array(this.arch.max_length);
 				runs.push(this.#recur({ lstm, items, T: items.length, start: stateOfZeros(lstm.units), input, held: this.#heldIn(lstm, ablated), until: below?.T ?? 1 }));
 			}
@@ -168,7 +169,7 @@ export class Network {
 		for (let n = 0; n < T; n += 1) {
 			const t = lstm.isBackward ? T - 1 - n : n;
 			this.#advance(run, t);
-			const isSame = until !== null && n >= until && ["h", "c"].every((name) => row(run[name], t, H).every((x, k) => x === run[name][(t - 1) * H + k]));
+			const isSame = until !== null && n >= until && ["h", "c"].every((name) => rowOf(run[name], t, H).every((x, k) => x === run[name][(t - 1) * H + k]));
 			if (isSame) return { ...run, T: n + 1 };
 		}
 		return run;
@@ -218,7 +219,7 @@ export class Network {
 	/** The preactivations of unit k of a run at step t, by gate: the parts of the input, of h before it, and the bias. */
 	preactivations(run, k, t) {
 		const [H, x, before] = [run.units, run.input(t), run.isBackward ? t + 1 : t - 1];
-		const h = before >= 0 && before < run.T ? row(run.h, before, H) : run.start.h;
+		const h = before >= 0 && before < run.T ? rowOf(run.h, before, H) : run.start.h;
 		return Object.fromEntries(["i", "f", "g", "o"].map((gate, n) => {
 			const at = n * H + k;
 			return [gate, { x: dot(run.weightIh, at * x.length, x), h: dot(run.weightHh, at * H, h), bias: run.bias[at] }];
@@ -232,37 +233,35 @@ export class Network {
 
 	/** The logits (outputs,) of features. */
 	head(features) {
-		return this.dense.reduce((x, { weight, bias, activate }) => product(weight, x, Float64Array.from(bias)).map(activate), features);
+		return this.dense.reduce((x, { weight, bias, activate }) => product(weight, x, bias).map(activate), features);
 	}
 
-	/** The features of a sequence of T steps, from its runs. */
-	#featuresOf(runs) {
-		const [{ T, units }] = runs;
-		const merged = this.top.merge === "concat" ? runs : [{ ...mergedRun(runs, this.top.merge), T, isBackward: false, start: stateOfZeros(units) }];
-		if (this.parts[0] === "last") return mergedRow(runs.map((one) => (T ? row(one.h, one.isBackward ? 0 : T - 1, units) : one.start.h)), this.top.merge);
-		if (this.parts[0] === "step") return mergedRow(runs.map((one) => (T ? row(one.h, T - 1, units) : zeros(units))), this.top.merge);
-		return Float64Array.from(this.parts.flatMap((part) => merged.flatMap((one) => [...pool(one, part).subarray(T * units)])));
+	/** The features of a sequence of T steps, from the runs of the top layer. */
+	#featuresOf(top) {
+		const { merge } = this.top;
+		const runs = merge === "concat" || this.parts.includes("last") || this.parts.includes("step") ? top : [mergedRun(top, merge)];
+		const pooled = (part) => mergedRow(runs.map((one) => pool(one, part).subarray(one.T * one.units)), merge);
+		return Float64Array.from(this.parts.flatMap((part) => [...pooled(part)]));
 	}
 
 	/** The logits of each step, of a network that predicts each. */
-	stepLogits(runs) {
-		const top = this.topOf(runs);
-		return Array.from({ length: top[0].T }, (_, t) => this.head(mergedRow(top.map((one) => row(one.h, t, one.units)), this.top.merge)));
+	stepLogits(top) {
+		return Array.from({ length: top[0].T }, (_, t) => this.head(mergedAt({ runs: top, merge: this.top.merge }, t)));
 	}
 
 	/** The logits of the whole sequence. */
-	logits(runs) {
-		return this.head(this.#featuresOf(this.topOf(runs)));
+	logits(top) {
+		return this.head(this.#featuresOf(top));
 	}
 
 	/** The logits after 0, 1, ... T steps: a row each. */
-	prefixLogits(runs, items, changes, pads) {
-		const top = this.topOf(runs);
+	prefixLogits(top, items, changes, pads) {
 		const [{ T, units }] = top;
-		const isOneLayer = this.layers.length === 1 && this.top.merge === "concat" && this.parts[0] !== "step";
-		if (!this.isForward && !isOneLayer) return Array.from({ length: T + 1 }, (_, end) => this.logits(this.run(items.slice(0, end), changes, pads)));
+		const isOneLayer = this.layers.length === 1 && this.top.merge === "concat" && !this.parts.includes("step");
+		if (!this.isForward && !isOneLayer) return Array.from({ length: T + 1 }, (_, end) => this.logits(this.topOf(this.run(items.slice(0, end), changes, pads))));
 		const pooled = top.map((one) => (one.isBackward ? this.#backwardPrefixes(one) : this.parts.map((part) => pool(one, part))));
-		return Array.from({ length: T + 1 }, (_, t) => this.head(Float64Array.from(this.parts.flatMap((_, part) => pooled.flatMap((one) => [...row(one[part], t, units)])))));
+		const features = (t) => this.parts.flatMap((_, part) => pooled.flatMap((one) => [...rowOf(one[part], t, units)]));
+		return Array.from({ length: T + 1 }, (_, t) => this.head(Float64Array.from(features(t))));
 	}
 
 	/**
@@ -281,7 +280,7 @@ export class Network {
 			while (from > 0 && !isSame) {
 				from -= 1;
 				this.#advance(own, from);
-				isSame = end === T || ["h", "c"].every((name) => row(own[name], from, H).every((x, k) => Math.abs(x - whole[name][from * H + k]) < SAME));
+				isSame = end === T || ["h", "c"].every((name) => rowOf(own[name], from, H).every((x, k) => Math.abs(x - whole[name][from * H + k]) < SAME));
 			}
 			this.parts.forEach((part, n) => {
 				for (let k = 0; k < H; k += 1) {
@@ -308,14 +307,14 @@ export class Network {
 		const weights = this.#featureWeights(score, flat(start), flat(end));
 		return start.map((of, part) => of.map((_, place) => {
 			const at = merge === "concat" ? part * of.length + place : part;
-			return row(weights, at, units).map((one) => share * one);
+			return rowOf(weights, at, units).map((one) => share * one);
 		}));
 	}
 
 	#featureWeights(score, start, end) {
 		let [low, high] = [start, end];
 		const slopes = this.dense.map(({ weight, bias, activate }) => {
-			const before = [low, high].map((x) => product(weight, x, Float64Array.from(bias)));
+			const before = [low, high].map((x) => product(weight, x, bias));
 			[low, high] = before.map((z) => z.map(activate));
 			return before[0].map((z, k) => {
 				const [rise, middle] = [before[1][k] - z, (z + before[1][k]) / 2];
@@ -335,14 +334,6 @@ function hold(values, at, H, { unit, value }) {
 	else values[at + unit] = value;
 }
 
-function dot(matrix, first, vector) {
-	let total = 0;
-	for (let n = 0; n < vector.length; n += 1) total += matrix[first + n] * vector[n];
-	return total;
-}
-
-const product = (matrix, vector, plus) => plus.map((one, n) => one + dot(matrix, n * vector.length, vector));
-
 /** One row of a layer, from those of its directions. */
 function mergedRow(rows, merge) {
 	if (merge === "concat" || rows.length === 1) return Float64Array.from(rows.flatMap((one) => [...one]));
@@ -350,14 +341,12 @@ function mergedRow(rows, merge) {
 	return Float64Array.from(a, (x, k) => (merge === "product" ? x * b[k] : (x + b[k]) * (merge === "mean" ? 0.5 : 1)));
 }
 
-const mergedAt = ({ runs, merge }, t) => mergedRow(runs.map((one) => row(one.h, t, one.units)), merge);
+const mergedAt = ({ runs, merge }, t) => mergedRow(runs.map((one) => rowOf(one.h, t, one.units)), merge);
 
-function mergedRun(runs, merge) {
-	const [{ T, units }] = runs;
-	const h = new Float64Array(T * units);
-	for (let t = 0; t < T; t += 1) h.set(mergedAt({ runs, merge }, t), t * units);
-	return { h, units };
-}
+const mergedRun = (runs, merge) => ({
+	...runs[0], isBackward: false, start: stateOfZeros(runs[0].units),
+	h: Float64Array.from(Array.from({ length: runs[0].T }, (_, t) => [...mergedAt({ runs, merge }, t)]).flat()),
+});
 
 /** The pooled state of a run after it has read 0, 1, ... T steps, in its own order. */
 export function pool({ T, units, h, start, isBackward }, part) {
