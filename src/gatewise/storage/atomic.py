@@ -164,6 +164,7 @@ def claimed(path: str | os.PathLike[str], shared: bool = False) -> Iterator[None
     target = Path(os.path.abspath(path))
     file = target.parent / f".gatewise-{sha256(os.fsencode(target.name)).hexdigest()[:16]}.tmp"
     with ExitStack() as stack:
+        stack.callback(_sweep, target.parent)  # the last to run, also after an error
         for tries_left in reversed(range(20)):
             try:
                 os.close(open_file(file, os.O_RDONLY | os.O_CREAT))
@@ -176,7 +177,6 @@ def claimed(path: str | os.PathLike[str], shared: bool = False) -> Iterator[None
             except OSError:  # swept since it was created; or what the save will name
                 continue
         yield
-    _sweep(target.parent)
 
 
 @contextmanager
