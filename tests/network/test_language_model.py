@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gatewise.errors import InputError
 from gatewise.kernels import get
-from gatewise.network import language_model
+from gatewise.network import language_model, sampled
 from gatewise.network.architecture import language_model_shapes
 from gatewise.network.autograd import Table, Variable
 from gatewise.network.language_model import DIRECTIONS, WINDOW, LanguageModel, Piece
@@ -17,7 +17,6 @@ from gatewise.network.sampled import Sampler, sampled_softmax
 from gatewise.target import log_probabilities
 from gatewise.types import Array
 from tests.network.oracle import dense
-from tests.network.test_operations import drawn_mask
 
 ROWS, DIM, STREAMS, STEPS = 30, 8, 4, 9
 CANDIDATES = np.array([0, 3, 4, 11, 29])
@@ -40,6 +39,13 @@ def pieces_of(units: int, dtype: str = "float64", masks: int = 5) -> dict[str, P
         tokens, targets = np.ascontiguousarray(words[:, :-1]), np.ascontiguousarray(words[:, 1:])
         pieces[direction] = Piece(tokens, targets, (h, c), np.random.default_rng([masks, n]))
     return pieces
+
+
+def drawn_mask(rng: np.random.Generator, shape: tuple[int, ...], probability: float) -> Tensor:
+    """The mask that `Dropout` draws from this generator, written once more: 16 bits for each number."""
+    limit = round(probability * 65536)
+    kept = rng.integers(0, 65536, shape, dtype=np.uint16) >= limit
+    return torch.from_numpy(np.where(kept, 65536 / (65536 - limit), 0.0))
 
 
 def torch_loss(
@@ -84,8 +90,9 @@ def torch_loss(
 def test_a_step_of_both_directions_equals_torch(
     units: int, dropped: dict[str, float], threads: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mean of both losses, the gradients of their sum, and the states after the piece."""
+    """The mean of both losses, the gradients of their sum, and the states after the piece; in blocks of 7 rows."""
     monkeypatch.setenv("GATEWISE_THREADS", threads)
+    monkeypatch.setattr(sampled, "BLOCK", 7)
     parameters = parameters_of(units)
     network = LanguageModel(parameters, get("reference"), **dropped)
     loss, gradients, states = network.backward(pieces_of(units), CANDIDATES, LOG_EXPECTED)

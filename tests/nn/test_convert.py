@@ -41,15 +41,6 @@ def test_a_conversion_draws_no_initial_values() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("both", [False, True])
-def test_arrays_round_trip(both: bool) -> None:
-    torch.manual_seed(0)
-    ours = LSTM(3, 5, num_layers=2, bidirectional=both)
-    again = from_arrays(to_arrays(ours), bidirectional=both)
-    for name, parameter in ours.state_dict().items():
-        assert torch.equal(parameter, again.state_dict()[name])
-
-
 def test_refused() -> None:
     arrays = to_arrays(LSTM(3, 5, num_layers=2))
     swapped = arrays[1]._replace(weight_ih=arrays[0].weight_ih)

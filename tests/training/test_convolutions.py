@@ -98,14 +98,6 @@ def test_every_task_is_learnt_and_calibrated(task: Task) -> None:
         assert 0.6 < p[np.arange(30), truth].mean() < 0.999
 
 
-def test_two_classes_have_one_logit() -> None:
-    rows, labels = waves(30, 9)
-    kept = np.flatnonzero(labels < 2)
-    model, _ = fitted([rows[n] for n in kept], labels[kept])
-    assert model.member.outputs == 1
-    assert ((model.logits([rows[n] for n in kept])[:, 0] > 0) == labels[kept]).all()
-
-
 def test_rows_of_a_group_are_held_out_together() -> None:
     rng = np.random.default_rng(11)
     noise = [rng.standard_normal((15, 1)).astype(np.float32) for _ in range(20)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,9 @@ from gatewise.network.ops import array_of
 from gatewise.network.trainable import LossOf, Network
 from gatewise.target import losses_of
 from gatewise.training import recipe
-from gatewise.training.objective import adversarial_backward, perturb
+from gatewise.training.objective import adversarial_backward, loss_of, perturb
 from gatewise.training.train import train
+from gatewise.training.training_data import TargetScaling, TrainingData
 from gatewise.types import Array, Task
 from tests.network.oracle import dense
 from tests.training.texts import made_reviews
@@ -182,3 +185,46 @@ def test_the_losses_and_their_gradients_are_those_of_torch(task: Task, outputs: 
     losses, gradient = losses_of(z, y, task)
     np.testing.assert_allclose(losses, theirs.detach(), rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(gradient, logits.grad, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("weighted", ["", "rows", "labels"])
+@pytest.mark.parametrize(
+    ("task", "outputs", "soft"),
+    [
+        ("classification", 1, False),
+        ("classification", 1, True),
+        ("classification", 3, False),
+        ("classification", 3, True),
+        ("multilabel", 3, False),
+        ("regression", 3, False),
+    ],
+)
+def test_the_loss_of_a_batch_is_a_weighted_mean(task: Task, outputs: int, soft: bool, weighted: str) -> None:
+    """Of its rows, from their labels or the soft labels of a teacher; of numbers that are standardised."""
+    rng, classes, rows = np.random.default_rng(4), max(2, outputs), np.array([5, 0, 2, 9, 4])
+    labels = rng.integers(0, 2, (10, 3)) if task == "multilabel" else rng.integers(0, classes, 10)
+    p = (
+        rng.dirichlet(np.ones(classes), 10).astype(np.float32)
+        if soft
+        else np.eye(classes)[labels.ravel()[:10] % classes]
+    )
+    expected = p[:, 1 if classes == 2 else 0 :] if task == "classification" else labels
+    scaling = None
+    if task == "regression":
+        labels, scaling = (
+            rng.normal(3, 9, (10, 3)),
+            TargetScaling(np.array([3.0, -5.0, 1.0]), np.array([2.0, 0.5, 9.0])),
+        )
+        expected = (labels - scaling.mean) / scaling.scale
+    shape = (10, 3) if weighted == "labels" and task == "multilabel" else (10,)
+    weights = rng.uniform(0.2, 3, shape).astype(np.float32) if weighted else None
+    about = SimpleNamespace(task=task, classes=range(classes))
+    data: Any = SimpleNamespace(data=about, labels=labels, weights=weights, target_scaling=scaling)
+    data.soft_targets = p if soft else None
+    data.targets = partial(TrainingData.targets, data)
+    z = rng.standard_normal((5, outputs))
+    loss, gradient = loss_of(data, z, rows)
+    losses, slopes = losses_of(z, expected[rows], task)
+    each = np.ones((5, 1)) if weights is None else weights[rows].reshape(5, -1)
+    assert loss == pytest.approx((each * losses).mean(), rel=1e-6)
+    np.testing.assert_allclose(gradient, each * slopes / losses.size, rtol=1e-6, atol=1e-7)

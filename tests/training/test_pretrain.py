@@ -19,9 +19,9 @@ from gatewise.errors import InputError, ModelFileError, TrainingError
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
-from gatewise.training import Interrupted, PretrainRecipe, loop, pretrain_recipe
+from gatewise.training import Interrupted, PretrainRecipe, pretrain_recipe
 from gatewise.training.pretrain import Streams, pretrain
-from tests.training.callbacks import DieAt, Recorder
+from tests.training.callbacks import Recorder
 from tests.training.texts import made_corpus
 
 RECIPE = PretrainRecipe(
@@ -83,28 +83,6 @@ def test_interrupted_and_resumed(trained: PretrainedLM, tmp_path: Path, step: in
     _same(trained, resumed)
     _same(trained, gw.load_pretrained(tmp_path / "b"))
     assert not (tmp_path / "b.run").exists()
-
-
-def test_a_checkpoint_is_due_between_measurements_too(
-    trained: PretrainedLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    texts, recorder = made_corpus(300, 5), Recorder()
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    with pytest.raises(KeyError):
-        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callbacks=DieAt(5))
-    resumed = pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callbacks=recorder, resume=True)
-    assert recorder.steps[0].step == 5
-    _same(trained, resumed)
-
-
-def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
-    texts = made_corpus(300, 5)
-    with pytest.raises(Interrupted):
-        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callbacks=Recorder(5))
-    with pytest.raises(TrainingError, match="seed"):
-        pretrain(texts, recipe=RECIPE, seed=8, out=tmp_path / "b", resume=True)
-    with pytest.raises(TrainingError, match="data"):
-        pretrain(texts[1:], recipe=RECIPE, seed=7, out=tmp_path / "b", resume=True)
 
 
 def test_minutes_set_the_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,18 +86,6 @@ def test_large_data_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert held.recipe.optimisation.epochs == pytest.approx(30 * 60 / len(held.train), abs=1)
 
 
-def test_a_held_out_part_fits_the_ensemble_of_a_network_that_has_not_seen_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, labels = two_channels(60, 3)
-    monkeypatch.setattr(training_data, "MAX_TIME_STEPS", 1)
-    found = gw.train(rows, labels, **TINY)
-    m = found.metadata
-    assert m.n_train + m.n_validation == 60
-    assert m.validation.startswith("20% of the training data")
-    assert [one.n for one in m.evaluations] == [m.n_validation] * 2
-    test, truth = two_channels(60, 4)
-    assert found.evaluate(Labelled.of(test, truth)).accuracy > 0.85
-
-
 def test_epochs_follow_from_the_amount_of_data() -> None:
     series = recipe("series")
     few, folds = plan_series(series, [50] * 20, 16, own_validation=False)
