@@ -1,4 +1,4 @@
-"""The linear model on convolution features: logits, attributions, prefixes, and arrays that are refused."""
+"""The linear model on convolution features: logits, attributions, prefixes, and values that are refused."""
 
 from __future__ import annotations
 
@@ -102,25 +102,18 @@ def change(array: np.ndarray, at: Any, value: Any) -> np.ndarray:
 BAD: dict[str, Any] = {
     "dilation 0": ("dilations", lambda a: change(a, 1, 0)),
     "a huge dilation": ("dilations", lambda a: change(a, 1, 2**30)),
-    "another type": ("dilations", lambda a: a.astype(np.int64)),
-    "too few dilations": ("dilations", lambda a: a[:-1]),
-    "none": ("dilations", lambda a: a[:0]),
     "a count of 0": ("counts", lambda a: change(a, 0, 0)),
     "counts that overflow": ("counts", lambda a: change(a, slice(None), 2**30)),
     "one threshold more": ("counts", lambda a: change(a, 0, 4)),
     "a mask of 2": ("channels", lambda a: change(a, (0, 0, 0), 2)),
-    "83 kernels": ("channels", lambda a: a[:, :83]),
-    "an odd number of channels": ("channels", lambda a: a[:, :, :3]),
     "a threshold NaN": ("thresholds", lambda a: change(a, 5, np.nan)),
     "a mean infinite": ("mean", lambda a: change(a, 5, np.inf)),
-    "a mean too few": ("mean", lambda a: a[:-1]),
     "a weight NaN": ("weight", lambda a: change(a, (5, 1), np.nan)),
-    "weights in one dimension": ("weight", lambda a: a[:, 0]),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_other_arrays_are_refused(case: str) -> None:
+def test_other_values_are_refused(case: str) -> None:
     name, change_array = BAD[case]
     good = some()
     changes: dict[str, Any] = {"mean": good.mean, "weight": good.weight}

@@ -69,47 +69,36 @@ class Native:
         self._isa = isa
         self._threads = threads
 
+    def _where(self) -> tuple[str, int]:
+        """Instruction set and threads of a call."""
+        return self._isa or isa(), self._threads or threads()
+
     def with_threads(self, count: int) -> Native:
         kernel = copy(self)
         kernel._threads = count
         return kernel
 
     def lanes(self, units: int) -> int:
-        lanes: int = _extension().lanes(self._isa or isa())
-        return lanes
+        return int(_extension().lanes(self._isa or isa()))
 
     def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
         check_project(self, x, weight_ih, bias, None)
-        pre: Array = _extension().linear(self._isa or isa(), self._threads or threads(), x, weight_ih, bias)
+        pre: Array = _extension().linear(*self._where(), x, weight_ih, bias)
         return pre
 
     def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
         check_project(self, x, weight_ih, None, dpre)
-        name, count = self._isa or isa(), self._threads or threads()
-        found: Projected = _extension().linear_backward(name, count, x, weight_ih, dpre, with_dx)
+        found: Projected = _extension().linear_backward(*self._where(), x, weight_ih, dpre, with_dx)
         return found
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
-        steps, extension, name = check_run(self, call), _extension(), self._isa or isa()
+        steps, extension, where = check_run(self, call), _extension(), self._where()
         if steps > _MOST_STEPS:
             raise InputError(f"lengths: {steps} steps in one batch; the native kernel takes at most {_MOST_STEPS}")
+        arrays = call.pre, call.index, call.lengths, call.weight_hh, call.h0, call.c0, call.mask
+        more = _packed_weights(extension, where[0], call.weight_hh), *(call.interpolation or (None, None))
         h, h_T, c_T, c, gates = extension.forward(
-            name,
-            self._threads or threads(),
-            call.pre,
-            call.index,
-            call.lengths,
-            call.weight_hh,
-            call.h0,
-            call.c0,
-            call.mask,
-            steps,
-            call.reverse,
-            call.gate == "binary",
-            keep,
-            _packed_weights(extension, name, call.weight_hh),
-            *(call.interpolation or (None, None)),
-            *(call.held or ()),
+            *where, *arrays, steps, call.reverse, call.gate == "binary", keep, *more, *(call.held or ())
         )
         return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c) if keep else Forward(h, h_T, c_T)
 
@@ -137,27 +126,10 @@ class Native:
         over the same activations raises InputError.
         """
         check_backward(self, saved, dh, dh_T, dc_T, dc)
-        gradients = _extension().backward(
-            self._isa or isa(),
-            self._threads or threads(),
-            saved.packed_gates,
-            saved.index,
-            saved.lengths,
-            saved.weight_hh,
-            saved.h0,
-            saved.c0,
-            saved.mask,
-            saved.h,
-            saved.c,
-            dh,
-            dc,
-            dh_T,
-            dc_T,
-            saved.pre_rows,
-            saved.reverse,
-            saved.gate == "binary",
-            with_dweight,
-        )
+        run = saved.packed_gates, saved.index, saved.lengths, saved.weight_hh
+        states = saved.h0, saved.c0, saved.mask, saved.h, saved.c
+        how = saved.pre_rows, saved.reverse, saved.gate == "binary", with_dweight
+        gradients = _extension().backward(*self._where(), *run, *states, dh, dc, dh_T, dc_T, *how)
         saved.packed_gates.flags.writeable = False
         return Backward(*gradients)
 

@@ -39,7 +39,7 @@ class Convolutions(Member):
     """banks: dilations, thresholds and channel masks (D, 84, 2C) of F features. mean (F,) float32. weight (F, outputs)
     float32. window: steps of the series in each row of a sequence, see `steps_of`.
 
-    Raises InputError for other arrays.
+    Raises InputError for values out of range.
     """
 
     banks: Banks
@@ -50,19 +50,16 @@ class Convolutions(Member):
     noun: ClassVar[str] = "convolutions"
 
     def __post_init__(self) -> None:
-        _check_banks(self.banks)
-        features = len(self.banks.thresholds)
-        if self.mean.shape != (features,) or self.mean.dtype != np.float32:
-            raise InputError(
-                f"convolutions: mean must be ({features},) float32, not {self.mean.shape} {self.mean.dtype}"
-            )
-        if self.weight.ndim != 2 or len(self.weight) != features or self.weight.dtype != np.float32:
-            raise InputError(
-                f"convolutions: weight must be ({features}, outputs) float32, not "
-                f"{self.weight.shape} {self.weight.dtype}"
-            )
-        if not np.isfinite(self.mean).all() or not np.isfinite(self.weight).all():
-            raise InputError("convolutions: a mean or a weight is NaN or infinite")
+        banks = self.banks
+        if not 1 <= banks.dilations.min() <= banks.dilations.max() <= MAX_LENGTH:
+            raise InputError(f"convolutions: dilations must be from 1 to {MAX_LENGTH:,}")
+        if banks.counts.min() < 1 or len(KERNELS) * int(banks.counts.sum(dtype=np.int64)) != len(self):
+            raise InputError(f"convolutions: counts must be at least 1, and those of {len(self):,} features in all")
+        if banks.channels.max(initial=0) > 1:
+            raise InputError("convolutions: channels must be 0 or 1")
+        for name, array in (("threshold", banks.thresholds), ("mean", self.mean), ("weight", self.weight)):
+            if not np.isfinite(array).all():
+                raise InputError(f"convolutions: a {name} is NaN or infinite")
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -313,25 +310,3 @@ def _chunks(sequences: Iterable[Array]) -> Iterator[list[Array]]:
     for some in chunks(sequences, STEPS_PER_CHUNK):
         for first in range(0, len(some), ROWS_PER_CHUNK):
             yield some[first : first + ROWS_PER_CHUNK]
-
-
-def _check_banks(banks: Banks) -> None:
-    """Raise InputError for arrays of other shapes and types, and for values out of range."""
-    d = len(banks.dilations) if banks.dilations.ndim == 1 else 0
-    for name, dtype in (("dilations", np.int32), ("counts", np.int32), ("channels", np.uint8)):
-        array = getattr(banks, name)
-        if array.dtype != dtype or (array.shape[:1] if name == "channels" else array.shape) != (d,) or not d:
-            raise InputError(f"convolutions: {name} must have one entry per dilation and be {np.dtype(dtype)}")
-    if banks.channels.ndim != 3 or banks.channels.shape[1] != len(KERNELS) or banks.channels.shape[2] % 2:
-        raise InputError(f"convolutions: channels must be (D, {len(KERNELS)}, 2C), not {banks.channels.shape}")
-    if not 1 <= banks.dilations.min() <= banks.dilations.max() <= MAX_LENGTH:
-        raise InputError(f"convolutions: dilations must be from 1 to {MAX_LENGTH:,}")
-    if banks.counts.min() < 1 or len(KERNELS) * int(banks.counts.sum(dtype=np.int64)) > MAX_FEATURES:
-        raise InputError(f"convolutions: counts must be at least 1, and at most {MAX_FEATURES:,} features in all")
-    if banks.channels.max(initial=0) > 1:
-        raise InputError("convolutions: channels must be 0 or 1")
-    expected = (len(KERNELS) * int(banks.counts.sum()),)
-    if banks.thresholds.shape != expected or banks.thresholds.dtype != np.float32:
-        raise InputError(f"convolutions: thresholds must be {expected} float32, not {banks.thresholds.shape}")
-    if not np.isfinite(banks.thresholds).all():
-        raise InputError("convolutions: a threshold is NaN or infinite")
