@@ -16,7 +16,6 @@ import numpy as np
 from gatewise.errors import InputError, KernelUnavailable, did_you_mean, quote
 from gatewise.kernels import native
 from gatewise.kernels.interface import (
-    Backward,
     Forward,
     Held,
     Interpolation,
@@ -30,7 +29,6 @@ from gatewise.types import Precision
 
 __all__ = [
     "NAMES",
-    "Backward",
     "Forward",
     "Held",
     "Interpolation",
@@ -38,7 +36,6 @@ __all__ = [
     "LSTMCall",
     "SavedActivations",
     "Stepper",
-    "available",
     "extension_for",
     "fastest_precision",
     "for_precision",
@@ -66,11 +63,6 @@ def unavailable_reason(name: str) -> str | None:
     except KernelUnavailable as error:
         return str(error)
     return None
-
-
-def available() -> tuple[str, ...]:
-    """The names of the kernels that can run here, fastest first."""
-    return tuple(name for name in NAMES if unavailable_reason(name) is None)
 
 
 def get(name: str | None = None) -> Kernel:

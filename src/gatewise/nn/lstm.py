@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
 from gatewise.errors import InputError, counted, quote
 from gatewise.kernels.ragged import total_steps
@@ -186,56 +186,46 @@ class LSTM(torch.nn.Module):
             output, (h_n, c_n) = self.forward(data.unsqueeze(axis), hx and (hx[0].unsqueeze(1), hx[1].unsqueeze(1)))
             assert isinstance(output, Tensor)
             return output.squeeze(axis), (h_n.squeeze(1), c_n.squeeze(1))
-        if _runs_kernels(data):
-            return self._on_kernels(input, hx, lengths)
-        self._check_fallback(data)
-        if isinstance(input, PackedSequence):
-            rows, states = self._of_packed(input, data, hx, self._fallback)
-            return _with_data(input, rows), states
-        if lengths is not None:
-            return self._fallback_ragged(data, lengths, self._states(hx, data, len(lengths)))
-        return self._fallback(data, None, self._states(hx, data, data.shape[0 if self.batch_first else 1]))
-
-    def _on_kernels(
-        self, input: Tensor | PackedSequence, hx: States | None, lengths: Tensor | None
-    ) -> tuple[Tensor | PackedSequence, States]:
-        """`forward` in the dtype in which the kernels compute; the results have the dtype of the call."""
-        data = input.data if isinstance(input, PackedSequence) else input
-        dtype: torch.dtype = self.weight_ih_l0.dtype  # type: ignore[assignment]
-        compute = torch.float64 if dtype == torch.float64 else torch.float32
-        if _autocast(data) and dtype != torch.float64:
-            dtype = torch.get_autocast_dtype("cpu")
-        if hx is not None:
-            hx = hx[0].to(compute), hx[1].to(compute)
-        output: Tensor | PackedSequence
-        if isinstance(input, PackedSequence):
-            rows, states = self._of_packed(input, data.to(compute), hx, self._packed)
-            output = _with_data(input, rows.to(dtype))
-        elif lengths is not None:
+        here = _runs_kernels(data)
+        dtype = compute = data.dtype
+        if here:  # the kernels compute in float32 or float64; the results have the dtype of the call
+            dtype = self.weight_ih_l0.dtype  # type: ignore[assignment]
+            compute = torch.float64 if dtype == torch.float64 else torch.float32
+            if _autocast(data) and dtype != torch.float64:
+                dtype = torch.get_autocast_dtype("cpu")
             data = data.to(compute)
-            output, states = self._rows(data, None, lengths, self._states(hx, data, len(lengths)))
-            output = output.to(dtype)
         else:
-            x = (data if self.batch_first else data.transpose(0, 1)).to(compute)  # (B, T, D)
-            batch, steps = x.shape[:2]
-            every = torch.full((batch,), steps, dtype=torch.int64)
-            states = self._states(hx, x, batch)
-            output, states = self._rows(x.reshape(batch * steps, self.input_size), None, every, states)
-            output = output.view(batch, steps, self.hidden_size * self.directions).to(dtype)
-            output = output if self.batch_first else output.transpose(0, 1).contiguous()
-        return output, (states[0].to(dtype), states[1].to(dtype))
+            self._check_fallback(data)
+        hx = None if hx is None else (hx[0].to(compute), hx[1].to(compute))
+        result: Tensor | PackedSequence
+        if isinstance(input, PackedSequence):
+            states = self._states(hx, data, int(input.batch_sizes[0]))
+            if input.sorted_indices is not None:
+                states = _reordered(states, input.sorted_indices)
+            output, states = (self._packed if here else self._fallback)(data, input.batch_sizes, states)
+            if input.unsorted_indices is not None:
+                states = _reordered(states, input.unsorted_indices)
+            result = _with_data(input, output.to(dtype))
+        elif lengths is not None:
+            states = self._states(hx, data, len(lengths))
+            output, states = (self._ragged if here else self._fallback_ragged)(data, lengths, states)
+            result = output.to(dtype)
+        else:
+            states = self._states(hx, data, data.shape[0 if self.batch_first else 1])
+            output, states = self._padded(data, states) if here else self._fallback(data, None, states)
+            result = output.to(dtype)
+        return result, (states[0].to(dtype), states[1].to(dtype))
 
-    def _of_packed(
-        self, input: PackedSequence, data: Tensor, hx: States | None, run: Callable[..., tuple[Tensor, States]]
-    ) -> tuple[Tensor, States]:
-        """The output rows, in the order of `data`, and the states, in the order of the sequences of `input`."""
-        states = self._states(hx, data, int(input.batch_sizes[0]))
-        if input.sorted_indices is not None:
-            states = _reordered(states, input.sorted_indices)
-        output, states = run(data, input.batch_sizes, states)
-        if input.unsorted_indices is not None:
-            states = _reordered(states, input.unsorted_indices)
-        return output, states
+    def _ragged(self, x: Tensor, lengths: Tensor, states: States) -> tuple[Tensor, States]:
+        return self._rows(x, None, lengths, states)
+
+    def _padded(self, x: Tensor, states: States) -> tuple[Tensor, States]:
+        x = x if self.batch_first else x.transpose(0, 1)  # (B, T, D)
+        batch, steps = x.shape[:2]
+        every = torch.full((batch,), steps, dtype=torch.int64)
+        output, states = self._rows(x.reshape(batch * steps, self.input_size), None, every, states)
+        output = output.view(batch, steps, self.hidden_size * self.directions)
+        return output if self.batch_first else output.transpose(0, 1).contiguous(), states
 
     def _packed(self, x: Tensor, batch_sizes: Tensor, states: States) -> tuple[Tensor, States]:
         lengths, index, back = _packed_rows(batch_sizes)
@@ -252,26 +242,18 @@ class LSTM(torch.nn.Module):
                 x = functional.dropout(x, self.dropout, self.training)
             weight_ih, weight_hh = (getattr(self, kind + suffix).to(x.dtype) for kind in ("weight_ih", "weight_hh"))
             bias = getattr(self, f"bias{suffix}").to(x.dtype) if self.bias else weight_ih.new_zeros(len(weight_ih))
-            kernel = "bf16" if self.precision == "bf16" else None
-            pre = project(x, weight_ih, bias, kernel=kernel)  # (U, 4H)
-            h0, c0 = states[0][run], states[1][run]
-            reverse = suffix.endswith("_reverse")
-            mask = None
+            h0, c0, mask = states[0][run], states[1][run], None
             if self.training and self.recurrent_dropout > 0:
                 mask = functional.dropout(h0.new_ones(h0.shape), self.recurrent_dropout)
-            h, _, h_T, c_T = lstm(
-                pre,
-                index,
-                lengths,
-                weight_hh,
-                h0,
-                c0,
-                reverse=reverse,
-                gate=self.gate,
-                return_c=False,
-                mask=mask,
-                kernel=kernel,
-            )
+            kernel = "bf16" if self.precision == "bf16" else None
+            how: dict[str, Any] = {
+                "reverse": suffix.endswith("_reverse"),
+                "gate": self.gate,
+                "mask": mask,
+                "kernel": kernel,
+            }
+            pre = project(x, weight_ih, bias, kernel=kernel)  # (U, 4H)
+            h, _, h_T, c_T = lstm(pre, index, lengths, weight_hh, h0, c0, return_c=False, **how)
             outputs.append(h)
             last.append((h_T, c_T))
         output = torch.cat(outputs, 1) if self.bidirectional else outputs[0]
@@ -304,23 +286,16 @@ class LSTM(torch.nn.Module):
 
     def _fallback_ragged(self, x: Tensor, lengths: Tensor, states: States) -> tuple[Tensor, States]:
         """As a packed batch; sequences without steps, which torch does not accept, keep their states."""
-        counts = lengths.cpu()
-        order = torch.argsort(counts, descending=True, stable=True)
-        kept, full = counts[order], int((counts > 0).sum())
-        if not full:
+        order = torch.argsort(lengths.cpu(), descending=True, stable=True)
+        order = order[: int((lengths > 0).sum())]
+        if not len(order):
             return x.new_zeros((0, self.hidden_size * self.directions)), states
-        sizes = (kept[:, None] > torch.arange(int(kept[0]))).sum(0)  # (T,) sequences that have a step t
-        _, _, back = _packed_rows(sizes)
-        starts = counts.cumsum(0) - counts
-        within = torch.arange(len(back)) - torch.repeat_interleave(kept.cumsum(0) - kept, kept)
-        sorted_rows = torch.repeat_interleave(starts[order], kept) + within  # (N,) rows of x, longest sequence first
-        packed = sorted_rows[back]  # (N,) rows of x in the order of a packed batch
-        ragged = torch.empty_like(packed)
-        ragged[packed] = torch.arange(len(packed))
-        where = order[:full].to(x.device)
-        output, (h_n, c_n) = self._fallback(x.index_select(0, packed.to(x.device)), sizes, _reordered(states, where))
-        output = output.index_select(0, ragged.to(x.device))
-        return output, (states[0].index_copy(1, where, h_n), states[1].index_copy(1, where, c_n))
+        parts = torch.split(x, lengths.tolist())
+        packed, where = pack_sequence([parts[n] for n in order.tolist()]), order.to(x.device)
+        output, (h_n, c_n) = self._fallback(packed.data, packed.batch_sizes, _reordered(states, where))
+        rows = dict(zip(order.tolist(), unpack_sequence(_with_data(packed, output)), strict=True))
+        states = states[0].index_copy(1, where, h_n), states[1].index_copy(1, where, c_n)
+        return torch.cat([rows[n] for n in sorted(rows)]), states
 
     def _states(self, hx: States | None, like: Tensor, batch: int) -> States:
         """hx after validation, for `batch` sequences; for None zeros with the dtype of `like`."""
