@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from gatewise.kernels import Forward, Interpolation, Kernel, LSTMCall, SavedActivations, get
 from gatewise.kernels.pooling import max_backward, repeat_rows, segment_reduce
-from gatewise.network.activations import ACTIVATIONS
 from gatewise.types import Activation, Array, Lengths
 
 
@@ -91,6 +90,8 @@ class Ops:
 
     def activate(self, x: Any, name: Activation, negative_slope: float = 0.01) -> Any:
         """The activation of a dense layer, of each value of x, see `gatewise.network.activations`."""
+        from gatewise.network.activations import ACTIVATIONS  # few networks have hidden layers
+
         values, (value, slope) = array_of(x), ACTIVATIONS[name]
         out = value(values, negative_slope)
         return self.record(out, [x], lambda grad: accumulate([x], [grad * slope(values, out, negative_slope)]))

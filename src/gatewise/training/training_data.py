@@ -340,8 +340,8 @@ def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> T
     texts, size = cast(list[str], data.inputs), recipe.text.vocab_size
     if recipe.text.tokenization == "keras":
         return TextPreprocessor(text.KerasEncoding(text.keras_index(texts), size))
-    encodings: dict[str, Any] = {"subwords": text.SubwordEncoding, "spaces": text.SpaceEncoding}
-    encoding = encodings.get(recipe.text.tokenization, text.TokenEncoding)
+    kinds = {"subwords": "SubwordEncoding", "spaces": "SpaceEncoding"}
+    encoding = getattr(text, kinds.get(recipe.text.tokenization, "TokenEncoding"))  # which imports this one
     return TextPreprocessor(encoding.fit([texts[n] for n in train], vocab_size=size))
 
 

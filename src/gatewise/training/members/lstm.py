@@ -40,7 +40,6 @@ from gatewise.training.loop import Loop
 from gatewise.training.members import Run
 from gatewise.training.objective import SupervisedObjective, network_of, scores_of
 from gatewise.training.processes import current
-from gatewise.training.ridge_targets import RidgeTargets
 from gatewise.training.run import Interrupted, interruptible, run_identity
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData, row_counts
@@ -131,6 +130,8 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     """The layers of the pretrained model with a dense layer: a ridge regression on the standardised states, which are
     computed once (`gatewise.training.ridge_targets`).
     """
+    from gatewise.training.ridge_targets import RidgeTargets  # here, as few runs have frozen layers
+
     assert run.pretrained is not None
     start, validation, arch, model = time.perf_counter(), data.validation, data.architecture, run.pretrained.model
     rows = data.train if data.own_validation else np.union1d(data.train, validation)
