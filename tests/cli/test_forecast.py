@@ -49,7 +49,7 @@ def test_forecast_of_one_series(run: Run, tmp_path: Path) -> None:
         message = refused(run, *words, "-m", tmp_path / "saved")
         assert "saved is a forecaster, made by `gatewise forecast`" in message
     described = run("info", "-m", tmp_path / "saved")
-    assert "19 held-out windows, which overlap and count as 13, for a level of 95%" in lines.pop()
+    assert "19 held-out windows, which overlap and count as 6.3, for a level of 95%" in lines.pop()
     assert [line.removeprefix("gatewise: ") for line in lines] == described.stdout.splitlines()[3 : 3 + len(lines)]
     assert run.json("info", "-m", tmp_path / "saved")["seasons"] == [12]
 

@@ -41,11 +41,13 @@ def test_plan() -> None:
 def test_member_weights() -> None:
     actual = RNG.normal(size=(2, 20, 4))
     good, bad = (actual + size * RNG.normal(size=actual.shape) for size in (0.5, 4.0))
-    weights = member_weights(np.stack([bad, good]), actual, np.ones(2))
-    assert weights[1] > 0.95
-    assert weights.sum() == pytest.approx(1)
+    for lengths in (20.0, 1.0):  # few windows: the seasonal naive forecast, here the bad one, gets a share
+        weights = member_weights(np.stack([bad, good]), actual, np.ones(2), 0, lengths)
+        assert (weights[1] > 0.95) == (lengths == 20)
+        assert weights.sum() == pytest.approx(1)
+    assert weights[0] == pytest.approx(np.abs(good - actual).mean() / np.abs(bad - actual).mean() / 2, abs=0.001)
     opposite = 2 * actual - good  # the mean of both is exact
-    weights = member_weights(np.stack([good, opposite, bad]), actual, np.ones(2))
+    weights = member_weights(np.stack([good, opposite, bad]), actual, np.ones(2), 2, 5)
     assert min(weights[:2]) > 0.4
 
 
@@ -54,7 +56,7 @@ def test_the_sum_is_never_worse_than_the_best_member_beyond_its_standard_error()
         rng = np.random.default_rng(seed)
         actual = rng.normal(size=(1, 16, 3))
         forecasts = actual + rng.normal(size=(12, 1, 16, 3)) * np.r_[0.1, rng.uniform(0.1, 3, 11)][:, None, None, None]
-        weights, _ = combine(forecasts, actual, np.ones(1))
+        weights, _ = combine(forecasts, actual, np.ones(1), 5, 16)
         errors = np.abs(forecasts - actual).mean(axis=(1, 3))  # (M, W)
         best = errors[errors.mean(axis=1).argmin()]
         found = np.abs(np.tensordot(weights, forecasts, axes=1) - actual).mean(axis=(0, 2))
@@ -63,10 +65,10 @@ def test_the_sum_is_never_worse_than_the_best_member_beyond_its_standard_error()
 
 def test_held_out_forecasts_have_weights_of_other_windows() -> None:
     forecasts, actual = RNG.normal(size=(3, 2, 6, 4)), RNG.normal(size=(2, 6, 4))
-    first = combine(forecasts, actual, np.ones(2))[1]
+    first = combine(forecasts, actual, np.ones(2), 0, 3)[1]
     changed = actual.copy()
     changed[:, 3:] += 100
-    second = combine(forecasts, changed, np.ones(2))[1]
+    second = combine(forecasts, changed, np.ones(2), 0, 3)[1]
     assert (first[:, :3] != second[:, :3]).any()
     np.testing.assert_array_equal(first[:, 3:], second[:, 3:])
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from gatewise.errors import InputError
-from gatewise.forecast.held_out import HeldOut, naive_scale
+from gatewise.forecast.held_out import HeldOut, naive_scale, student_quantile
 from gatewise.types import Array
 
 RNG = np.random.default_rng(2)
@@ -67,6 +69,12 @@ def together(*errors: Array, level: float = 50.0) -> HeldOut:
     return HeldOut(forecast + np.stack(errors), forecast, forecast, np.ones(len(errors)))
 
 
+@pytest.mark.parametrize("freedom", [1, 2.5, 7, 300])
+def test_quantiles_of_student(freedom: float) -> None:
+    for level in (0.5, 0.8, 0.99):
+        assert student_quantile(level, freedom) == pytest.approx(stats.t.ppf((1 + level) / 2, freedom), rel=1e-4)
+
+
 @pytest.mark.parametrize("level", [50.0, 0.0])
 def test_other_series_do_not_change_an_interval_with_enough_windows(level: float) -> None:
     """Neither calm nor constant ones, nor one with a value of 0, which has no relative errors."""
@@ -98,11 +106,14 @@ def test_too_few_windows_widen_the_interval_and_say_so() -> None:
     assert all((wide >= narrow).all() for narrow, wide in pairwise(widths))
     assert (widths[-1] > np.abs(actual[0]).max(axis=0)).all()
     assert held.note(2, 0.8) == ""
-    assert "5 held-out windows for a level of 90%, which needs 9: the intervals are widened" in held.note(2, 0.9)
+    assert "for a level of 90%, which needs 9: the intervals are 1.5 times as wide" in held.note(2, 0.9)
     overlapping = HeldOut(RNG.normal(size=(1, 6, 15)), np.zeros((1, 6, 15)), np.zeros((1, 6, 15)), np.ones(1))
     assert "6 held-out windows, which overlap and count as 2, for a level of 80%, which needs 4" in overlapping.note(
         1, 0.8
     )
+    apart = replace(overlapping, stride=5.0)  # they overlap less, and count as more
+    assert apart.note(1, 0.8) == ""
+    assert (apart.half_widths(np.zeros(15), 0, 0.8) < overlapping.half_widths(np.zeros(15), 0, 0.8)).all()
     for level in (0.0, 1.0, 80.0):
         with pytest.raises(InputError, match="between 0 and 1"):
             held.half_widths(np.zeros(2), 0, level)

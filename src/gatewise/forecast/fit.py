@@ -87,7 +87,8 @@ def fit(given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed
     form = specs[min(linear, key=loss.__getitem__)].transform
     lstm = fit_window_lstm(before, form, steps, recipe, seed)
     forecasts = np.concatenate([held.forecast([lstm]), forecasts])
-    weights, combined = combine(forecasts, held.actual, held.scale)
+    naive = 1 + specs.index(seasonal_naive_spec(main))
+    weights, combined = combine(forecasts, held.actual, held.scale, naive, plan.lengths)
     effects = fit_effects([one[:, 0] for one in given.values], given.future, main)
     series, _, notes = prepare(given, effects, main)
     # The LSTM without a weight is kept for its gates, as it was before the windows.
@@ -97,7 +98,7 @@ def fit(given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed
     final += [one for one in refitted if one is not None]
     target = Target(tuple(f"step {k + 1}" for k in range(steps)), "regression")
     ensemble = Ensemble(tuple(final), tuple(weights[[0, *kept]]), np.zeros(steps), target)
-    return Fit(seasons, ensemble, held.held_out(combined), effects, series, [*given.notes, *notes])
+    return Fit(seasons, ensemble, held.held_out(combined, plan.stride), effects, series, [*given.notes, *notes])
 
 
 def prepare(given: SeriesSet, effects: Array, season: int) -> tuple[list[Array], list[Array], list[str]]:
@@ -135,16 +136,27 @@ class Plan(NamedTuple):
 
     @classmethod
     def of(cls, n: int, horizon: int, seasons: tuple[int, ...]) -> Plan:
-        """At most 32 windows, spread evenly over the last third of n values, or more for a long horizon; at least half
-        of the values stay before the first.
+        """At most 32 windows, spread evenly over the last third of n values, or over two horizons where that is more.
+        At least half of the values stay before the first.
         """
         most = n - (n + 1) // 2
-        held = min(most, max(n // 3, min(horizon, 2 * max(seasons, default=1)) + _LEAST_ORIGINS))
+        length = min(horizon, 2 * max(seasons, default=1))
+        held = min(most, max(n // 3, length + max(length, _LEAST_ORIGINS)))
         for season in seasons[:1]:  # a season stays before the first window
             held = max(1, min(held, n - season - 1))
         steps = max(1, min(horizon, held - min(LEAST_WINDOWS, held // 3)))
         origins = np.unique(np.linspace(steps, held, min(_MOST_ORIGINS, held - steps + 1)).round().astype(int))
         return cls(tuple(origins[::-1].tolist()), steps)
+
+    @property
+    def stride(self) -> float:
+        """The steps from the begin of one window to that of the next."""
+        return (self.origins[0] - self.origins[-1]) / (len(self.origins) - 1) if len(self.origins) > 1 else 1.0
+
+    @property
+    def lengths(self) -> float:
+        """How many windows would cover the same values without an overlap."""
+        return (self.origins[0] - self.origins[-1] + self.steps) / self.steps
 
     def before(self, series: Array) -> Array:
         """The values that no held-out window forecasts."""
@@ -179,11 +191,16 @@ class Spec(NamedTuple):
         return Naive(self.transform, scales, steps, self.kind == "drift")
 
 
+def seasonal_naive_spec(season: int) -> Spec:
+    """The last season repeated; without one, the last value."""
+    return Spec("naive", Transform(False, season, season == 1, 1))
+
+
 def candidates(seasons: tuple[int, ...], series: list[Array], positive: bool) -> list[Spec]:
     """The members that are tried. positive: whether all values are above 0."""
     shortest, longest = min(map(len, series)), min(max(map(len, series)), MAX_SMOOTHED)
-    found = [Spec("naive", Transform(False, 1, True, 1)), Spec("drift", Transform(False, 1, True, longest))]
-    found += [Spec("naive", Transform(False, m, False, 1)) for m in seasons if shortest > m]
+    found = [seasonal_naive_spec(1), Spec("drift", Transform(False, 1, True, longest))]
+    found += [seasonal_naive_spec(m) for m in seasons if shortest > m]
     for log in (False, True) if positive else (False,):
         found.append(Spec("ets", Transform(log, 1, False, longest), next(iter(seasons), 1)))
         found.append(Spec("theta", Transform(log, 1, False, longest)))
@@ -244,17 +261,18 @@ class HeldOutWindows(NamedTuple):
         """Absolute errors of forecasts (..., S, W, steps) relative to the scale of each series."""
         return np.asarray(np.abs(forecasts - self.actual) / self.scale[:, None, None])
 
-    def held_out(self, forecast: Array) -> HeldOut:
+    def held_out(self, forecast: Array, stride: float) -> HeldOut:
         """In the unit of the series."""
-        return HeldOut(self.actual + self.added, forecast + self.added, self.naive + self.added, self.scale)
+        return HeldOut(self.actual + self.added, forecast + self.added, self.naive + self.added, self.scale, stride)
 
 
-def combine(forecasts: Array, actual: Array, scale: Array) -> tuple[Array, Array]:
+def combine(forecasts: Array, actual: Array, scale: Array, naive: int, lengths: float) -> tuple[Array, Array]:
     """Weights (M,) of the members, and the forecasts (S, W, steps) in the held-out windows with weights that come from
     other windows: those of one half from the errors in the other half.
 
-    forecasts (M, S, W, steps). The best member alone gets the weight, if the weighted sum is worse by more than the
-    standard error of the difference.
+    forecasts (M, S, W, steps). naive: the member that is the seasonal naive forecast. lengths: see `Plan`. The best
+    member alone gets the weight, if the weighted sum is worse by more than the standard error of the difference, for
+    which the windows count as many as fit next to each other.
     """
     errors = np.abs(forecasts - actual) / scale[:, None, None]
     origins = errors.shape[2]
@@ -262,22 +280,23 @@ def combine(forecasts: Array, actual: Array, scale: Array) -> tuple[Array, Array
     half = np.arange(origins) < origins // 2
     for part in (half, ~half):
         other = ~part if (~part).any() else part
-        weights = member_weights(forecasts[:, :, other], actual[:, other], scale)
+        weights = member_weights(forecasts[:, :, other], actual[:, other], scale, naive, lengths)
         combined[:, part] = np.tensordot(weights, forecasts[:, :, part], axes=1)
-    weights = member_weights(forecasts, actual, scale)
+    weights = member_weights(forecasts, actual, scale, naive, lengths)
     best = int(errors.mean(axis=(1, 2, 3)).argmin())
     sum_errors = np.abs(np.tensordot(weights, forecasts, axes=1) - actual) / scale[:, None, None]
     worse = (sum_errors - errors[best]).mean(axis=2).ravel()  # per window
-    if worse.mean() > worse.std() / math.sqrt(len(worse)):
+    if worse.mean() > worse.std() / math.sqrt(min(len(worse), len(scale) * lengths)):
         weights = np.eye(len(weights))[best]
     return weights, combined
 
 
-def member_weights(forecasts: Array, actual: Array, scale: Array) -> Array:
+def member_weights(forecasts: Array, actual: Array, scale: Array, naive: int, lengths: float) -> Array:
     """Weights (M,) from forecasts (M, S, W, steps), the mean of two rules that fail in different places.
 
     One is in proportion to 1 / error^4 of the ten best members (Bates & Granger 1969). The other adds, five times, the
-    member with which the sum has the smallest error (Caruana et al. 2004).
+    member with which the sum has the smallest error (Caruana et al. 2004). Few windows tell little about the members:
+    the seasonal naive forecast gets a share of 1 / (1 + lengths), times the smallest error over its own.
     """
     errors = (np.abs(forecasts - actual) / scale[:, None, None]).mean(axis=(1, 2, 3))
     inverse = (max(errors.min(), 1e-9) / np.maximum(errors, 1e-9)) ** 4
@@ -289,6 +308,8 @@ def member_weights(forecasts: Array, actual: Array, scale: Array) -> Array:
         n = int(near[int(np.argmin(found))])
         picked[n] += 1 / _PICKS
         total += forecasts[n]
-    weights = (inverse / inverse.sum() + picked) / 2
+    share = float(errors.min() / max(errors[naive], 1e-9)) / (1 + lengths)
+    weights = (1 - share) * (inverse / inverse.sum() + picked) / 2
+    weights[naive] += share
     weights[weights < _LEAST_WEIGHT] = 0
     return np.asarray(weights / weights.sum())

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 MAX_HORIZON = 10_000  # values
 _TENSORS = "forecast.safetensors"
+_HELD_OUT = ("actual", "forecast", "naive", "scale")
 _MOST_NOTES = 50
 _CHECKED = 200  # values of each series that are forecast when a folder is read; `predict` checks all
 _KEYS = {"format", "kind", "target", "members", "shift", "metadata", "forecast"}
@@ -130,10 +131,13 @@ class Forecaster:
         kept = replace(given, values=found.values).last(_history(found.seasons, found.ensemble))
         of_series = (given.names, given.roles, given.statics, given.calendar)
         starts, lengths = tuple(map(show_time, kept.starts)), tuple(map(len, kept.values))
-        _, origins, steps = found.held_out.actual.shape
+        held = found.held_out
+        _, origins, steps = held.actual.shape
         non_negative = all(bool((one[:, 0] >= 0).all()) for one in given.values)
         notes = tuple(found.notes)[:_MOST_NOTES]
-        config = _Config(horizon, found.seasons, *of_series, starts, lengths, origins, steps, non_negative, notes)
+        config = _Config(
+            horizon, found.seasons, *of_series, starts, lengths, origins, steps, non_negative, notes, held.stride
+        )
         seconds, today = round(clock.perf_counter() - begin, 1), clock.strftime("%Y-%m-%d", clock.gmtime())
         metadata = ModelMetadata(gatewise=__version__, recipe=chosen.name, seed=seed, seconds=seconds, created=today)
         made = cls(config, kept, found.ensemble, found.held_out, found.effects, metadata)
@@ -299,7 +303,11 @@ class Forecaster:
             "metadata": asdict(self.metadata),
             "forecast": asdict(self._config),
         }
-        tensors = {"values": np.concatenate(self.series.values), "effects": self.effects, **vars(self.held_out)}
+        tensors = {
+            "values": np.concatenate(self.series.values),
+            "effects": self.effects,
+            **{name: getattr(self.held_out, name) for name in _HELD_OUT},
+        }
         files = {"README.md": self.card().encode(), "config.json": json_bytes(config), **members}
         return {**files, _TENSORS: tensors_to_bytes(tensors)}
 
@@ -334,7 +342,7 @@ class Forecaster:
             "values": ((sum(config.lengths), config.columns), "float64"),
             "effects": ((count, len(config.roles.future)), "float64"),
             "scale": ((count,), "float64"),
-            **dict.fromkeys(("actual", "forecast", "naive"), windows),
+            **dict.fromkeys(_HELD_OUT[:3], windows),
         }
         tensors = tensors_from_bytes(folder.read(_TENSORS), expected, _TENSORS)
         ends = np.cumsum(config.lengths)[:-1]
@@ -347,7 +355,7 @@ class Forecaster:
         series.check_horizon(config.horizon)
         if precision != "float32":
             ensemble = ensemble.with_lstm(precision=precision)
-        found = cls(config, series, ensemble, HeldOut(**tensors), effects, metadata)
+        found = cls(config, series, ensemble, HeldOut(**tensors, stride=config.stride), effects, metadata)
         with np.errstate(all="ignore"):
             scores = [*astuple(found.held_out.scores), *astuple(found.held_out.naive_scores)]
             if not all(score is None or np.isfinite(score) for score in scores):
@@ -429,7 +437,8 @@ class ForecastExplanation:
 @dataclass(frozen=True)
 class _Config:
     """The entry "forecast" of config.json. starts, lengths: the time of the first value and the number of values that
-    are stored of each series. origins, held_out_steps: of the held-out windows. non_negative: no value is below 0.
+    are stored of each series. origins, held_out_steps, stride: of the held-out windows. non_negative: no value is below
+    0.
     """
 
     horizon: int
@@ -444,12 +453,15 @@ class _Config:
     held_out_steps: int
     non_negative: bool
     notes: tuple[str, ...]
+    stride: float = 1.0
 
     def __post_init__(self) -> None:
         # A size of 0 would make arrays of no bytes, whose other sizes could be any number.
         sizes = (self.horizon, self.origins, self.held_out_steps, len(self.names), *self.lengths)
         if min(sizes) < 1 or self.horizon > MAX_HORIZON:
             raise InputError(f"sizes must be at least 1, and horizon at most {MAX_HORIZON:,}")
+        if not 1 <= self.stride <= 1e9:
+            raise InputError("stride must be at least 1")
         if len(self.seasons) > 2 or min(self.seasons, default=2) < 2:
             raise InputError("there can be two seasons, of at least 2 steps")
         if len(set(self.names)) < len(self.names):

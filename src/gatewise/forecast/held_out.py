@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from gatewise.errors import InputError, counted
 from gatewise.types import Array
 
 LEAST_WINDOWS = 5  # of one series, for an interval from its own errors
-_PER_LENGTH = 4  # windows that count, of those that begin within the length of one, one step apart
+_PER_LENGTH = 2  # windows that count, of those that begin within the length of one
+_SPENT = 2.25  # of the windows that count: what the choice of the weights and the size of the errors take
 _ROUNDING = 1e-9  # of the largest value: smaller differences come from rounding
 
 
@@ -35,12 +37,15 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Held-out windows of S series: actual, forecast and naive (S, W, steps) each; scale (S,): see `Scores`."""
+    """Held-out windows of S series: actual, forecast and naive (S, W, steps) each; scale (S,): see `Scores`. stride:
+    the steps from the begin of one window to that of the next.
+    """
 
     actual: Array
     forecast: Array
     naive: Array
     scale: Array
+    stride: float = 1.0
 
     @property
     def windows(self) -> int:
@@ -78,10 +83,10 @@ class HeldOut:
 
         Split conformal prediction (Vovk et al. 2005) by step. The errors of W windows, relative to the forecast where
         all values are above 0, are divided by the mean size of the errors at their step (which does not fall with the
-        step), so that all steps share one quantile: the (n + 1) level / n one, or the largest error, widened, where n
-        is too small for the level. Windows overlap: n is 4 W / steps (`_independent`). Fewer than five windows of
-        the series are joined by those of all series, relative to the errors of each. After the last held-out step the
-        width grows with the square root of the step.
+        step), so that all steps share one quantile. Windows overlap, and few of them tell little about the size of the
+        errors: the quantile is widened as Student's is against the normal one, with `_independent` - 2.25 degrees of
+        freedom. Fewer than five windows of the series are joined by those of all series, relative to the errors of
+        each. After the last held-out step the width grows with the square root of the step.
         """
         if not 0 < level < 1:
             raise InputError(f"the level of an interval must lie between 0 and 1, got {level}")
@@ -92,9 +97,7 @@ class HeldOut:
             windows = len(ratios) // self.steps
         else:
             ratios, windows = self._ratios(series), len(errors)
-        independent = self._independent(windows)
-        rank = (independent + 1) * level / independent
-        quantile = float(np.quantile(ratios, min(1.0, rank))) * max(1.0, rank) if len(ratios) else 0.0
+        quantile = float(np.quantile(ratios, level)) * self._widening(windows, level) if len(ratios) else 0.0
         steps = np.arange(len(forecast))
         inside = np.minimum(steps, self.steps - 1)
         half = quantile * sizes[inside] * np.sqrt((steps + 1) / (inside + 1))
@@ -111,7 +114,7 @@ class HeldOut:
             as_fewer = f", which overlap and count as {independent:.2g}," if independent < windows else ""
             found.append(
                 f"{counted(windows, 'held-out window')}{as_fewer} for a level of {100 * level:g}%, which needs {need}: "
-                "the intervals are widened beyond the largest error"
+                f"the intervals are {self._widening(windows, level):.2g} times as wide as the errors in them"
             )
         if horizon > self.steps:
             found.append(
@@ -121,10 +124,12 @@ class HeldOut:
         return "; ".join(found)
 
     def _independent(self, windows: int) -> float:
-        """As how many windows without an overlap these count: too few where they begin more than one step apart, which
-        makes the intervals of long series wide.
-        """
-        return min(windows, max(2.0, _PER_LENGTH * windows / self.steps))
+        """As how many windows without an overlap these count."""
+        return min(windows, max(2.0, _PER_LENGTH * windows * self.stride / self.steps))
+
+    def _widening(self, windows: int, level: float) -> float:
+        freedom = max(1.0, self._independent(windows) - _SPENT)
+        return student_quantile(level, freedom) / NormalDist().inv_cdf((1 + level) / 2)
 
     def _errors(self, series: int, relative: bool = True) -> tuple[Array, bool]:
         """Absolute errors (W, steps) of a series, and whether they are relative to the forecast: where `relative` is
@@ -142,6 +147,14 @@ class HeldOut:
         if sizes[0] <= _ROUNDING * (1.0 if relative else float(np.abs(self.actual[series]).max())):
             return np.zeros(0)
         return np.asarray((errors / sizes).ravel())
+
+
+def student_quantile(level: float, freedom: float) -> float:
+    """The number that a variable with Student's distribution lies within, to either side of 0, in a share `level`."""
+    width = math.pi / 2 / 20_000
+    end = width * np.arange(1, 20_001)  # x = sqrt(freedom) tan(angle) has a density of cos(angle)^(freedom - 1)
+    mass = np.cumsum(np.cos(end - width / 2) ** (freedom - 1))
+    return math.sqrt(freedom) * math.tan(float(np.interp(level, mass / mass[-1], end)))
 
 
 def _rising(sizes: Array) -> Array:
