@@ -378,8 +378,9 @@ def term_frequency(count: Array) -> Array:
 
 def _sums(values: Array, owner: NDArray[np.int64], n: int) -> Array:
     """Sums (n, outputs) float64 of the values (M, outputs) of each owner (M,)."""
-    columns = [np.bincount(owner, weights=column, minlength=n) for column in values.T.astype(np.float64)]
-    return np.stack(columns, axis=1)
+    outputs = values.shape[1]
+    cells = (owner[:, None] * outputs + np.arange(outputs)).ravel()
+    return np.bincount(cells, values.ravel(), n * outputs).reshape(n, outputs)
 
 
 def _norms(squares: Array) -> Array:

@@ -19,7 +19,7 @@ same norm, with tf_ij = 1 + log(occurrences) and
 
     s_j = (1 + log((1 + n) / (1 + df_j))) max_k |r_jk|         df_j texts contain j
 
-(of many classes of few rows each, whose ratios are chance, without the maximum)
+(of many classes of few rows each, whose ratios are chance, without the maximum; "nb" is not tried then)
 
 and a support vector machine with squared hinge loss per class (C = 1). It is better for subjects and many classes,
 "nb" for sentiment and short texts (docs/log/accuracy.md). Its outputs are margins, which a calibration turns into
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from gatewise.training.pretrained import Pretrained
 
 Scaling = Literal["nb", "tfidf"]
-MANY_CLASSES, SMALL_CLASS = 20, 20  # classes, and their rows on average, below which "tfidf" has no ratios
+MANY_CLASSES, SMALL_CLASS = 20, 20  # classes, and their rows on average, below which there are no ratios
 MIN_DF = 2  # texts that must contain an n-gram
 FEW_ROWS = 2_000  # below, candidates are cross-validated
 RARE_ROWS = 30  # validation rows of one of two classes with class weights, below which candidates are cross-validated
@@ -227,7 +227,7 @@ class NgramFeatures:
             r = np.stack([log_count_ratio(x, u * v, v) for u, v in zip(y.T, weights.T, strict=True)], axis=1)
             w, bias = fit_linear(x, targets, weight, l2, loss, scale=r, threads=threads, max_iter=max_iter, tol=tol)
             return FittedMember(self._member(w * r), bias)
-        small = y.shape[1] >= MANY_CLASSES and len(y) < SMALL_CLASS * y.shape[1]
+        small = _are_small(y.shape[1], len(y))
         scale = np.full(len(self.keys), float(small), dtype=np.float32)
         for column in () if small else y.T:
             np.maximum(scale, np.abs(log_count_ratio(x, column * weight, weight)), out=scale)
@@ -333,7 +333,7 @@ def compare(data: TrainingData) -> Comparison | None:
     if (spelling := _spelling(data)) is not None:
         features.append(NgramFeatures.of(sequences, MAX_CHARACTERS, MIN_DF, spelling=spelling))
         candidates.append(("tfidf", features[1]))
-    if recipe.scaling != "tfidf":
+    if recipe.scaling != "tfidf" and not _are_small(outputs, len(rows)):
         small = [part for part in features if outputs == 1 or part.matrix.nnz * outputs <= NB_ENTRIES]
         candidates = [("nb", part) for part in small] + candidates
     folds = [(np.searchsorted(rows, np.sort(data.train)), np.searchsorted(rows, np.sort(data.validation)))]
@@ -361,6 +361,10 @@ def compare(data: TrainingData) -> Comparison | None:
             held_out, lowest = weights[0] * values + shift, loss
             best = Comparison(rows, part, scaling, held_out, losses, float(weights[0]), shift, "", 0.0)
     return best and best._replace(tried="; ".join(tried), seconds=time.perf_counter() - start)
+
+
+def _are_small(classes: int, rows: int) -> bool:
+    return classes >= MANY_CLASSES and rows < SMALL_CLASS * classes
 
 
 def _spelling(data: TrainingData) -> Spelling | None:
