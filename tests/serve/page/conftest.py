@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from gatewise.data.labelled import Labelled
+from gatewise.forecast.forecaster import Forecaster
 from gatewise.model import bundled
 from gatewise.model.card import EvalResult, KeptExample, ModelMetadata
 from gatewise.model.model import Model, load
@@ -23,6 +24,7 @@ from gatewise.network.architecture import Architecture, Hidden, Layer
 from gatewise.text import SpaceEncoding, TokenEncoding
 from gatewise.types import Faithfulness
 from tests.explain.random_net import parameters_of
+from tests.forecast.conftest import TINY, frame
 
 CHROMIUM = os.environ.get("GATEWISE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
@@ -138,7 +140,14 @@ def tagger() -> Model:
     return Model.of_network(arch, parameters_of(arch, 4), TextPreprocessor(encoding), ("B-X", HOSTILE[0], "O"))
 
 
-MODELS: dict[str, Callable[[], Model]] = {
+def sales() -> Forecaster:
+    """Two shops whose names are hostile, 60 months each."""
+    data = frame(60, 60, start="2019").replace({"shop": {"a": HOSTILE[0], "b": HOSTILE[1]}})
+    return Forecaster.fit(data, id="shop", time="month", target="sold", horizon=6, **TINY)
+
+
+MODELS: dict[str, Callable[[], Model | Forecaster]] = {
+    "sales": sales,
     "tagger": tagger,
     "text": known_model,
     "hostile": lambda: text_model((HOSTILE[0], HOSTILE[1])),

@@ -20,7 +20,7 @@ LEVELS = [
     {"lesson/answer", "lesson/ids", "lesson/memory", "lesson/pads"},
     {"lesson/parts", "lesson/sentence", "lesson/shell"},
     {"lesson/tasks"},
-    {"docs", "main", "report"},
+    {"docs", "forecast", "main", "report"},
     {"explanation", "figure", "compare"},
     {"details", "exported", "interventions", "heatmappanel", "panels", "player", "prediction"} | {"stream", "strip"},
     {

@@ -26,6 +26,7 @@ const posted = (body, signal) => ({ method: "POST", headers: { "content-type": "
 
 export const api = {
 	explain: (body, signal) => request("explain", posted(body, signal)),
+	forecast: (body) => request("forecast", posted(body)),
 	/** Server-sent events, as text. */
 	stream: (body) => request("stream", posted(body), (response) => response.text()),
 	/** name: of a served model; null for the first one. */

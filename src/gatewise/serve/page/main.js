@@ -262,6 +262,7 @@ async function startPage(linked) {
 	let found;
 	try {
 		const { model, missing } = await fetchModel(linked.served ?? null);
+		if (model.horizon) return location.replace(`forecast.html#served=${model.served}`);
 		if (missing) state.served = null;
 		store.set({ model, served: state.served ?? null });
 		showModel(model);

@@ -1,0 +1,102 @@
+// The page of a forecaster: a series, its forecast with an interval, and below, on the same axis, what each value contributes.
+
+import { api } from "./api.js";
+import { createTable, el, oncePerFrame, safeText, setText } from "./dom.js";
+import { createPicture, forgetSizes, path, rect, stroke, text, yAxis } from "./drawing.js";
+
+const [LEFT, RIGHT, TOP, SERIES, BARS, BOTTOM] = [72, 16, 12, 280, 120, 28]; // units of the picture
+const MOST_VALUES = 400; // that are drawn
+const byId = (id) => document.getElementById(id);
+const number = (x) => Number(x.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 });
+const picture = createPicture("The series, its forecast with the interval, and the contributions of its values");
+byId("picture").append(picture.node);
+let about = null; // the forecaster
+let found = null; // the last answer, of one series
+let asked = 0; // requests
+
+/** The contribution of each value of the history, over all columns. */
+const contributions = ({ history, attribution }) =>
+	history.values.map((_, n) => Object.values(attribution.contributions).reduce((sum, column) => sum + column[n], 0));
+
+function draw() {
+	if (!found) return;
+	const { history, forecast, times, intervals: [{ lower, upper }], attribution } = found;
+	const from = Math.max(0, history.values.length - MOST_VALUES);
+	const past = history.values.slice(from);
+	const width = picture.fit(TOP + SERIES + BARS + BOTTOM);
+	const last = past.length - 1;
+	const x = (n) => LEFT + ((width - LEFT - RIGHT) * n) / (last + forecast.length);
+	const [low, high] = [Math.min(...past, ...lower), Math.max(...past, ...upper)];
+	const y = (value) => TOP + (SERIES * (high - value)) / (high - low || 1);
+	const scores = contributions(found).slice(from);
+	const [zero, most] = [TOP + SERIES + BARS / 2 + 12, Math.max(...scores.map(Math.abs)) || 1];
+	const ahead = (values) => values.map((value, n) => [x(last + 1 + n), y(value)]);
+	const chosen = last + attribution.step;
+	picture.node.replaceChildren(
+		...yAxis([low, (low + high) / 2, high].map((value) => [value, number(value)]), y, LEFT, width - RIGHT),
+		stroke(`${path([...ahead(upper), ...ahead(lower).reverse()])}Z`, "band"),
+		stroke(path(past.map((value, n) => [x(n), y(value)])), "trace"),
+		stroke(path([[x(last), y(past[last])], ...ahead(forecast)]), "trace future"),
+		stroke(`M${x(chosen)},${TOP}V${zero + BARS / 2 - 12}`, "best"),
+		stroke(`M${LEFT},${zero}H${width - RIGHT}`, "thin"),
+		text(LEFT - 8, zero + 5, `±${number(most)}`, "t14 muted", "end"),
+		...scores.map((score, n) => {
+			const height = ((BARS / 2 - 12) * Math.abs(score)) / most;
+			return rect(x(n) - 1, score > 0 ? zero - height : zero, Math.max(2, x(1) - x(0) - 1), height, score > 0 ? "plus" : "minus");
+		}),
+		text(LEFT, TOP + SERIES + BARS + 20, history.times[from], "t14 muted", "start"),
+		...(width - RIGHT - x(last) > 100 ? [text(x(last), TOP + SERIES + BARS + 20, history.times.at(-1), "t14 muted", "end")] : []),
+		text(width - RIGHT, TOP + SERIES + BARS + 20, times.at(-1), "t14 muted", "end"),
+	);
+}
+
+function show(answer, step) {
+	[found] = answer.series;
+	const { times, forecast, intervals: [{ level, lower, upper }], attribution } = found;
+	const [shown, n] = [Math.min(step, forecast.length), Math.min(step, forecast.length) - 1];
+	const sum = contributions(found).reduce((a, b) => a + b, 0);
+	const parts = `${number(attribution.base)} for a window of means, ${sum < 0 ? "−" : "+"} ${number(Math.abs(sum))} from the values`;
+	setText(byId("sentence"), `Step ${shown}, ${times[n]}: ${number(forecast[n])}, ${level}% from ${number(lower[n])} to ${number(upper[n])}. ${parts}.`);
+	byId("numbers").replaceChildren(createTable(`Forecast and ${level}% interval`, ["time", "forecast", "from", "to"],
+		times.map((time, k) => [time, ...[forecast[k], lower[k], upper[k]].map(number)])));
+	draw();
+}
+
+async function load() {
+	const mine = (asked += 1);
+	const horizon = Math.max(1, byId("horizon").valueAsNumber || about.horizon);
+	byId("step").max = horizon;
+	const step = byId("step").valueAsNumber;
+	const body = { model: about.served, series: byId("series").value, horizon, level: [Number(byId("level").value)], include: ["history", "attribution"], step };
+	try {
+		const answer = await api.forecast(body);
+		if (mine === asked) show(answer, step);
+		byId("error").hidden = true;
+	} catch (error) {
+		byId("error").hidden = false;
+		setText(byId("error"), safeText(error.message, 300));
+	}
+}
+
+async function start() {
+	about = await api.model(new URLSearchParams(location.hash.slice(1)).get("served"));
+	const { models, served, series, members, horizon, report } = about;
+	if (!horizon) return location.replace("./");
+	byId("models").replaceChildren(...models.map(({ name }) => el("option", { value: name }, name)));
+	byId("models").value = served;
+	byId("models").hidden = models.length < 2;
+	byId("series").replaceChildren(...series.map((name) => el("option", { value: name }, safeText(name, 60))));
+	byId("horizon").value = horizon;
+	setText(byId("about"), members.filter(({ weight }) => weight >= 0.1).map(({ name, weight }) => `${name.split(":")[0]} ${weight.toFixed(2)}`).join(", "));
+	setText(byId("report"), report.join("\n"));
+	return load();
+}
+
+byId("models").addEventListener("change", () => location.assign(`./#served=${byId("models").value}`));
+byId("controls").addEventListener("change", load);
+byId("controls").addEventListener("submit", (event) => event.preventDefault());
+new ResizeObserver(oncePerFrame(() => {
+	forgetSizes();
+	draw();
+})).observe(byId("picture"));
+start();

@@ -1,0 +1,66 @@
+"""The page of a forecaster: it draws what the server answers, also for hostile names, and after every control."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from typing import Any
+
+from tests.serve.page.conftest import HOSTILE, Visit
+
+
+def answer(home: str, **body: Any) -> Any:
+    raw = json.dumps({"series": HOSTILE[0], "include": ["attribution"], **body}).encode()
+    request = urllib.request.Request(f"{home}/forecast", raw, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as reply:
+        (found,) = json.load(reply)["series"]
+        return found
+
+
+def shown(number: float) -> str:
+    return f"{float(f'{number:.4g}'):,.10g}"
+
+
+def sentence(page: Any, start: str) -> str:
+    page.wait_for_function("start => document.getElementById('sentence').textContent.startsWith(start)", arg=start)
+    return str(page.inner_text("#sentence"))
+
+
+def test_the_page_shows_what_the_server_answers(visit: Visit) -> None:
+    watched = visit("text+sales")
+    page, home = watched.page, watched.home
+    page.goto(f"{home}/#served=sales")
+    first = answer(home)
+    line = sentence(page, f"Step 1, 2024-01-01: {shown(first['forecast'][0])}, 80% from")
+    assert page.url == f"{home}/forecast.html#served=sales"
+    assert f"{shown(first['attribution']['base'])} for a window of means" in line
+    assert page.locator("#series option").all_inner_texts() == HOSTILE[:2]
+    assert page.locator(".trace, .band").count() == 3
+    values = len(first["attribution"]["contributions"]["sold"])
+    assert page.locator("rect.plus, rect.minus").count() == values
+    rows = page.locator("#numbers tbody tr").count()
+    assert rows == 6
+
+    page.locator("#step").fill("3")
+    page.locator("#step").dispatch_event("change")
+    sentence(page, f"Step 3, 2024-03-01: {shown(first['forecast'][2])}")
+    page.select_option("#level", "95")
+    page.fill("#horizon", "9")
+    page.dispatch_event("#horizon", "change")
+    page.wait_for_function("() => document.querySelectorAll('#numbers tbody tr').length === 9")
+    wide = answer(home, horizon=9, level=[95])
+    (bounds,) = wide["intervals"]
+    line = sentence(page, f"Step 3, 2024-03-01: {shown(wide['forecast'][2])}, 95% from {shown(bounds['lower'][2])}")
+    page.select_option("#series", HOSTILE[1])
+    page.wait_for_function("line => document.getElementById('sentence').textContent !== line", arg=line)
+
+    page.route("**/forecast", lambda route: route.abort())
+    watched.expected.append("ERR_FAILED")
+    page.select_option("#level", "50")
+    page.wait_for_selector("#error:visible")
+    assert "Cannot reach the server" in page.inner_text("#error")
+    page.set_viewport_size({"width": 360, "height": 640})
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    page.select_option("#models", "text")
+    page.wait_for_url(re.compile("/#.*served=text"))
