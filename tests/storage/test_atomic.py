@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +157,28 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         write_atomic(tmp_path / "state", data)
         save_folder(tmp_path / "model", {"config.json": data})
         assert load_folder(tmp_path / "model").files == {"config.json": (tmp_path / "state").read_bytes()}
+        with atomic.claimed(tmp_path / "state"), atomic.claimed(tmp_path / "state"):
+            pass
     with pytest.warns(RuntimeWarning, match=r"run' cannot be locked \(no locks available\)"), locked(tmp_path / "run"):
         pass
     assert sorted(os.listdir(tmp_path)) == [left.name, "model", "run", "state"]
+
+
+def test_an_output_is_claimed_by_one_process_or_shared(tmp_path: Path) -> None:
+    """A process that is killed leaves an unlocked file, as this one does not have one open."""
+    out = tmp_path / "out.csv"
+    for shared, other, both in ((False, False, False), (True, False, False), (False, True, False), (True, True, True)):
+        with atomic.claimed(out, shared):
+            [left] = os.listdir(tmp_path)
+            with nullcontext() if both else pytest.raises(BlockingIOError), atomic.claimed(out, other):
+                pass
+            with atomic.claimed(tmp_path / "another"):
+                pass
+            assert os.listdir(tmp_path) == [left]
+        assert not os.listdir(tmp_path)
+        (tmp_path / left).touch()
+    with atomic.claimed(tmp_path / "none" / "out.csv"):
+        assert os.listdir(tmp_path) == [left]
 
 
 def test_folders_that_cannot_be_locked(tmp_path: Path) -> None:
@@ -175,11 +195,11 @@ def test_the_locked_file_is_the_one_at_the_path(tmp_path: Path, monkeypatch: pyt
     """Between the opening and the lock, a run that ended had removed the folder: two runs had a lock each."""
     folder, real, removed = tmp_path / "m.run", atomic.lock, []
 
-    def lock(handle: int) -> None:
+    def lock(handle: int, shared: bool = False) -> None:
         if len(removed) < 3:
             shutil.rmtree(folder)
             removed.append(handle)
-        real(handle)
+        real(handle, shared)
 
     monkeypatch.setattr(atomic, "lock", lock)
     with atomic.locked(folder):

@@ -16,6 +16,7 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, MissingExtra, TrainingError
 from gatewise.training import Interrupted, recipe
+from gatewise.training.trial_file import TrialFile
 from gatewise.training.tune import Trial, TuneResult, check_search, default_search, tune, validation_loss
 from tests.training.texts import made_reviews
 
@@ -64,6 +65,10 @@ def test_a_search_continues_from_its_file_and_refuses_another_one(tmp_path: Path
     with pytest.raises(InputError, match="trials of another search"):
         tune(other, trials=3, search=SEARCH, recipe="fast", storage=file, **FIXED)
     assert file.read_bytes().startswith(before)
+    # Another search that began at the same time: the first one has the file.
+    entry = next(one for one in TrialFile(file).read_logs(0) if "user_attr" in one)
+    TrialFile(file).append_logs([{**entry, "user_attr": {"identity": "another"}}])
+    assert search(storage=file, trials=3).trials == second.trials
 
 
 def test_a_search_is_that_of_its_rows_groups_weights_and_times(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from gatewise.model.model import Model
 from gatewise.storage import folder as storage_folder
 from gatewise.storage.atomic import write_atomic
 from trust.attack import generator
-from trust.attacks import kills, limits
+from trust.attacks import commands, kills, limits
 from trust.forked import DONE, Child
 from trust.registry import ATTACKS
 
@@ -50,6 +51,17 @@ def test_a_save_that_does_nothing_is_found(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Model, "save", save_once)
     assert "saved, but the folder does not hold it" in failures("disk-full", 12, tmp_path)
+
+
+def test_an_output_that_is_not_claimed_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both commands found no output, wrote one, and ended with exit code 0."""
+    explain = next(one for one in commands.GROUPS["two-tables"][2] if one.words.startswith("explain"))
+    monkeypatch.setattr("gatewise.storage.atomic.claimed", lambda *_: nullcontext())
+    found = []
+    for number in range(6):
+        (tmp_path / str(number)).mkdir()
+        found.append(commands._attempt([explain], generator(1, number), tmp_path / str(number)))
+    assert any("replaced the other's without --overwrite" in one for one in found if one)
 
 
 def test_a_limit_on_memory_that_does_not_hold_is_no_attack(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,21 +168,24 @@ def claimed(path: str | os.PathLike[str], shared: bool = False) -> Iterator[None
         for tries_left in reversed(range(20)):
             try:
                 os.close(open_file(file, os.O_RDONLY | os.O_CREAT))
-                stack.enter_context(_held(file, shared=shared))
+                stack.enter_context(_held(file, True, shared))
                 break
             except BlockingIOError:  # also for a moment while it is swept
                 if not tries_left:
                     raise
                 time.sleep(0.01)
-            except OSError:  # swept since it was created; or what the save will name
+            except FileNotFoundError:  # swept since it was created, or no such folder
                 continue
+            except OSError:  # no locks; or what the save will name
+                _remove(file)
+                break
         yield
 
 
 @contextmanager
-def _held(path: Path, sweeping: bool = False, shared: bool = False) -> Iterator[None]:
+def _held(path: Path, strict: bool = False, shared: bool = False) -> Iterator[None]:
     """Lock a scratch file or folder within the block, where an open one can be renamed. Raises BlockingIOError where
-    another process has the lock, FileNotFoundError where it was removed. sweeping: a file system without locks is an
+    another process has the lock, FileNotFoundError where it was removed. strict: a file system without locks is an
     OSError too. shared: as in `claimed`.
     """
     if not renames_open_files():
@@ -193,7 +196,7 @@ def _held(path: Path, sweeping: bool = False, shared: bool = False) -> Iterator[
         try:
             lock(handle, shared)
         except OSError as error:
-            if sweeping or isinstance(error, BlockingIOError):
+            if strict or isinstance(error, BlockingIOError):
                 raise
         if not is_at(handle, path):
             raise FileNotFoundError
@@ -207,7 +210,7 @@ def _sweep(parent: Path) -> None:
     with suppress(OSError):
         for name in os.listdir(parent) if renames_open_files() else ():
             if _SCRATCH.fullmatch(name):
-                with suppress(OSError), _held(parent / name, sweeping=True):
+                with suppress(OSError), _held(parent / name, strict=True):
                     _remove(parent / name)
 
 
