@@ -16,6 +16,7 @@ from gatewise import kernels
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError, ModelFileError
 from gatewise.explain import METHODS, Clamp
+from gatewise.explain.attribution.faithfulness import measure_sample
 from gatewise.metrics import MultilabelEvaluation, RegressionEvaluation
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
@@ -103,7 +104,9 @@ def test_the_card_says_what_is_known_and_cannot_be_broken_by_names() -> None:
 def test_deletion_scores_and_units_are_kept_with_the_model(tmp_path: Path) -> None:
     model = MODELS["tokens"]
     data = Labelled.of(TEXTS, ["x", "y", "x", "z", "y"])
-    known = model.with_faithfulness(model.preprocessor.encode_batch(TEXTS)).with_units(data)
+    scores, best = measure_sample(model.explained, model.preprocessor.encode_batch(TEXTS))
+    metadata = dataclasses.replace(model.metadata, faithfulness=scores, attribution_method=best)
+    known = dataclasses.replace(model, metadata=metadata).with_units(data)
     assert set(known.metadata.faithfulness) == set(METHODS)
     assert known.metadata.attribution_method in METHODS
     assert known.explain(TEXTS[0]).method == known.metadata.attribution_method

@@ -63,10 +63,8 @@ def files_of(encoding: Encoding, config: dict[str, Any] | None = None, **arch: A
     """
     full = Architecture.stacked("tokens", vocab_size=encoding.vocab_size, **arch)
     weights = {name: 30 * array for name, array in initial_parameters(full, np.random.default_rng(5)).items()}
-    model = Model.of_network(
-        full, weights, TextPreprocessor(encoding), ("no", "yes"), storage=storage_table(weights, "int8")
-    )
-    files = model.to_files()
+    model = Model.of_network(full, weights, TextPreprocessor(encoding), ("no", "yes"))
+    files = model.with_lstm(storage=storage_table(weights, "int8")).to_files()
     changed = json.loads(files["config.json"])
     changed["members"][0]["architecture"] |= config or {}
     return {**files, "config.json": json_bytes(changed)}
@@ -116,9 +114,8 @@ def shared_embeddings(count: int) -> dict[str, bytes]:
     arch = Architecture.stacked("tokens", vocab_size=count, embedding_dim=320, units=1)
     weights = initial_parameters(arch, np.random.default_rng(5))
     weights["embedding.weight"] = weights["embedding.weight"][np.arange(count) % distinct_limits(count)[0]]
-    model = Model.of_network(
-        arch, weights, TextPreprocessor(encoding), ("no", "yes"), storage=storage_table(weights, "int8")
-    )
+    model = Model.of_network(arch, weights, TextPreprocessor(encoding), ("no", "yes"))
+    model = model.with_lstm(storage=storage_table(weights, "int8"))
     assert "distinct_rows" in json.loads(model.to_files()["config.json"])["members"][0]
     return model.to_files()
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, quote
 
 
-def find_column(name: str, columns: Sequence[str], hint: str = "") -> str:
+def find_column(name: str, columns: Sequence[str]) -> str:
     """The column `name` as the table writes it: equal, or the only one that is equal without case and spaces. Raises
-    InputError that lists the columns, followed by the hint.
+    InputError that lists the columns.
     """
     same = [column for column in columns if column == name]
     if len(same) == 1:
@@ -29,7 +29,7 @@ def find_column(name: str, columns: Sequence[str], hint: str = "") -> str:
         raise InputError(f"{quote(name)} may be {' or '.join(map(quote, near))}")
     shown = ", ".join(quote(column) for column in columns[:20]) or "none"
     more = f", … ({len(columns)} in all)" if len(columns) > 20 else ""
-    raise InputError(f"no column {quote(name)}; there are {shown}{more}{hint}")
+    raise InputError(f"no column {quote(name)}; there are {shown}{more}")
 
 
 def _folded(name: str) -> str:

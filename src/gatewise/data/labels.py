@@ -128,9 +128,9 @@ def _equal_numbers(names: list[str], numbers: dict[str, Any], name: str) -> list
     return [form[label] for label in names]
 
 
-def convert_groups(groups: Any, name: str = "groups") -> NDArray[np.int64]:
+def convert_groups(groups: Any) -> NDArray[np.int64]:
     """The groups of n rows, texts or numbers, as numbers (n,) from 0. Raises InputError for a missing one."""
-    names, _ = _names(convert_rows(groups, name), lambda row: f"{name}: row {row}")
+    names, _ = _names(convert_rows(groups, "groups"), "groups: row {}".format)
     return label_rows(names, class_order(names))
 
 

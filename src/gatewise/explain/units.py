@@ -21,7 +21,7 @@ from gatewise.storage.fields import fields_from
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.types import Array
 
-_FILE = "units.json"  # for messages; gatewise.model.files writes it there
+_FILE = "units.json"  # for messages; `Model.save` writes it there
 _CONTEXT = 5  # words of an excerpt before and after its step
 
 

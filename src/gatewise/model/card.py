@@ -18,6 +18,8 @@ from gatewise.types import NO_COLUMNS, ColumnNames, Faithfulness
 if TYPE_CHECKING:
     from gatewise.metrics import AnyEvaluation
 
+_LISTED = 60  # classes that are named
+
 
 @dataclass(frozen=True)
 class EvalResult:
@@ -209,12 +211,13 @@ def _weights_note(ensemble: Ensemble) -> str:
     return f"The {noun} is the sum of the members' {noun}s times their weights, plus the shift.{shifted}{without}"
 
 
-def predicts(arch: Architecture, target: Target, channels: int | None = None, most: int = 60) -> str:
-    """What the model predicts, in one or two sentences; of more than `most` classes the first ones."""
+def predicts(arch: Architecture, target: Target, channels: int | None = None) -> str:
+    """What the model predicts, in one or two sentences; of many classes the first ones."""
     count = arch.channels if channels is None else channels
     inputs = "texts" if arch.inputs == "tokens" else f"series of {counted(count, 'channel')}"
-    names = list(target.classes[:most])
-    listed = ", ".join(names) + (f" and {len(target.classes) - most:,} more" if len(target.classes) > most else "")
+    names = list(target.classes[:_LISTED])
+    more = len(target.classes) - _LISTED
+    listed = ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
     if target.task == "regression":
         n = len(target.classes)
         return f"This model predicts {'a number' if n == 1 else f'{n} numbers'} from {inputs}: {listed}."

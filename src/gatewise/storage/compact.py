@@ -140,7 +140,7 @@ def _share_rows(stored: dict[str, Array], name: str) -> None:
     stored[name + ROWS] = places
 
 
-def unpack(stored: Mapping[str, Array], table: Mapping[str, str], where: str = "model.safetensors") -> dict[str, Array]:
+def unpack(stored: Mapping[str, Array], table: Mapping[str, str]) -> dict[str, Array]:
     """The tensors in float32 where the table has an entry; `stored` has the forms of `stored_forms`.
 
     Raises ModelFileError naming the tensor for a negative scale, for a product that is not finite, and for the number
@@ -156,12 +156,12 @@ def unpack(stored: Mapping[str, Array], table: Mapping[str, str], where: str = "
             scale = stored[name + SCALE]
             # `pack` never writes -128, but a file may contain it, so the check covers it.
             if (scale < 0).any() or 128 * float(scale.max(initial=0)) > _LARGEST:
-                raise ModelFileError(f"{where}: tensor {quote(name + SCALE)} has a negative or too large scale")
+                raise ModelFileError(f"tensor {quote(name + SCALE)} has a negative or too large scale")
             tensors[name] *= scale.reshape(-1, *(1,) * (tensor.ndim - 1))
         if name in table and name + ROWS in stored:
             places = stored[name + ROWS]
             if places.max(initial=0) >= len(tensor):
-                raise ModelFileError(f"{where}: tensor {quote(name + ROWS)} numbers a row that does not exist")
+                raise ModelFileError(f"tensor {quote(name + ROWS)} numbers a row that does not exist")
             tensors[name] = tensors[name][places]
     return tensors
 

@@ -229,8 +229,12 @@ def _measure(
     # Deletion scores may take as many steps as the training itself, which on few rows is less than by default. With
     # frozen layers they would take longer than it; the card of the pretrained model has them.
     if not data.recipe.frozen:
+        from gatewise.explain.attribution.faithfulness import measure_sample
+
         steps = data.recipe.optimisation.epochs * sum(len(data.sequences[n]) for n in data.train)
-        model = model.with_faithfulness([data.sequences[n] for n in data.validation], max(10_000, steps))
+        sequences, window = [data.sequences[n] for n in data.validation], getattr(model.preprocessor, "window", 0)
+        scores, best = measure_sample(model.explained, sequences, max(10_000, steps), window)
+        model = replace(model, metadata=replace(model.metadata, faithfulness=scores, attribution_method=best))
     if examples:
         model = model.with_examples(data.data.take(data.validation), examples)
     return replace(model, metadata=replace(model.metadata, seconds=run.seconds))

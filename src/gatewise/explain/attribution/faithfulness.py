@@ -26,6 +26,7 @@ from gatewise.network.batch import chunks, truncate
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array, Faithfulness
 
+_MOST_ROWS = 60
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 STEPS = 2_000_000  # the most that leave-one-out may run on a sample: some seconds of 128 units
 STEPS_PER_BATCH = 65_536  # steps of edited sequences that are predicted at a time
@@ -109,30 +110,31 @@ def _logits(ensemble: Ensemble, sequences: Iterable[Array]) -> Array:
 
 def measure_sample(
     ensemble: Ensemble, sequences: Sequence[Array], most_steps: int | None = None, window: int = 0
-) -> dict[str, DeletionScores]:
-    """Every method on a fixed small sample of the sequences, a smaller one for more than 128 units. Empty without a
-    sequence, where the LSTM has weight 0 (the scores of the other members do not depend on the method), and of a
-    tagger (the scores are for one prediction per sequence).
+) -> tuple[dict[str, Faithfulness], str]:
+    """The scores of every method on a fixed small sample of the sequences, a smaller one for more than 128 units, and
+    the name of the best method. Empty without a sequence, where the LSTM has weight 0 (the scores of the other members
+    do not depend on the method), and of a tagger (the scores are for one prediction per sequence).
 
     most_steps: of the network for leave-one-out; None: STEPS. window: steps of a row, which the other members all read.
     """
-    if ensemble.target.per_step or not ensemble.lstm_weight:
-        return {}
     arch = ensemble.lstm.arch
     steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, arch.top.units)
     rows = sample([min(len(s), arch.max_length or len(s)) for s in sequences], steps=steps // max(1, window))
+    if not rows or ensemble.target.per_step or not ensemble.lstm_weight:
+        return {}, ""
     some = [sequences[row] for row in rows]
-    return {name: measure(ensemble, some, method_named(name)) for name in METHODS} if rows else {}
+    found = {name: measure(ensemble, some, method_named(name)) for name in METHODS}
+    return {name: one.faithfulness for name, one in found.items()}, choose(found)
 
 
-def sample(lengths: Sequence[int], most: int = 60, steps: int = STEPS, seed: int = 0) -> list[int]:
-    """The rows of a random sample: at most `most`, at least one, and few enough that leave-one-out, which is quadratic
-    in the length, runs at most `steps` steps. Empty sequences are skipped.
+def sample(lengths: Sequence[int], steps: int = STEPS) -> list[int]:
+    """The rows of a random sample, always the same: at most 60, at least one, and few enough that leave-one-out, which
+    is quadratic in the length, runs at most `steps` steps. Empty sequences are skipped.
     """
     rows: list[int] = []
     used = 0
-    for row in np.random.default_rng(seed).permutation(len(lengths)).tolist():
-        if len(rows) == most:
+    for row in np.random.default_rng(0).permutation(len(lengths)).tolist():
+        if len(rows) == _MOST_ROWS:
             break
         cost = lengths[row] ** 2
         if lengths[row] and (not rows or used + cost <= steps):

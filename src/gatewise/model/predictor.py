@@ -1,0 +1,216 @@
+"""`Predictor`: from texts or series to logits, labels, numbers and scores, by a preprocessor and an ensemble."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from gatewise.errors import DataWarning, InputError, quote
+from gatewise.members.ensemble import Ensemble
+from gatewise.model.card import ModelMetadata
+from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, StepRule
+from gatewise.network.architecture import Architecture
+from gatewise.network.batch import describe_truncation
+from gatewise.target import Target, by_input, check_logits
+from gatewise.types import Array, Task
+
+if TYPE_CHECKING:
+    from gatewise.data import Labelled
+
+
+@dataclass(frozen=True, repr=False)
+class Predictor:
+    """What `Model` predicts and is evaluated with: its preprocessor makes sequences of texts or series, its ensemble
+    predicts from them.
+    """
+
+    preprocessor: Preprocessor
+    ensemble: Ensemble
+    metadata: ModelMetadata = field(default_factory=ModelMetadata)
+    _warned: bool = field(init=False, repr=False, compare=False, default=False)  # of a truncated input
+
+    def __post_init__(self) -> None:
+        target = self.ensemble.target
+        if target.task == "classification" and len(target.classes) < 2:  # data of one class can be evaluated
+            got = f"one class, {quote(target.classes[0])}" if target.classes else "none"
+            raise InputError(f"a classifier needs at least two classes; got {got}")
+        self.ensemble.lstm.check(self.preprocessor.inputs)
+        if isinstance(rule := self.preprocessor.steps, StepRule) and not rule.masked:
+            self.architecture.check_pads(rule.length)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The shape of the LSTM."""
+        return self.ensemble.lstm.arch
+
+    @property
+    def parameters(self) -> Mapping[str, Array]:
+        """The parameters of the LSTM by name."""
+        return self.ensemble.lstm.parameters
+
+    @property
+    def target(self) -> Target:
+        """What the model predicts."""
+        return self.ensemble.target
+
+    @property
+    def task(self) -> Task:
+        """What the model predicts: one class, any number of labels, numbers, or a class for each step."""
+        return self.target.named_task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, of the labels, or of the numbers of a regression. With two classes, the logit is
+        that of `classes[1]`.
+        """
+        return self.target.classes
+
+    @property
+    def classes_(self) -> Array:
+        """The classes (K,) in the labels' own type, in the order of the columns of `predict_proba`. For regression the
+        names of the M numbers.
+        """
+        return self.target.class_labels
+
+    @property
+    def channels(self) -> int:
+        """The channels of the series that it takes; 0 for texts."""
+        return self.preprocessor.channels if isinstance(self.preprocessor, SeriesPreprocessor) else 0
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each member of the ensemble, by its noun: "LSTM", "n-grams", ..."""
+        return dict(self.ensemble.weight_rows())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits over target, members, weights and shift (SHA-256)."""
+        return self.ensemble.fingerprint()
+
+    def with_lstm(self, **changes: Any) -> Self:
+        """A copy with changed fields of its LSTM: `arch`, `parameters`, `storage`, `precision`."""
+        return replace(self, ensemble=self.ensemble.with_lstm(**changes))
+
+    def with_thresholds(self, thresholds: Sequence[float]) -> Self:
+        """A copy with other decision thresholds, see `Target`."""
+        target = replace(self.target, thresholds=tuple(thresholds))
+        return replace(self, ensemble=replace(self.ensemble, target=target))
+
+    def logits(self, inputs: Any, *, layout: str | None = None) -> Array:
+        """Logits (n, outputs) float64 of n inputs; of a tagger (n,) object, an array (T, outputs) for each input. The
+        composition of the batch changes only the last bits. Inputs, layout and errors as `predict`.
+        """
+        logits = self.ensemble.logits(self._sequences(inputs, layout))
+        check_logits(logits)
+        return logits
+
+    def transform(self, inputs: Any, *, layout: str | None = None) -> Array:
+        """Features (n, d) float32 of n inputs for other estimators: the pooled states, which the LSTM's dense layer
+        reads. The other members and the weights do not change them. Inputs, layout and errors as `predict`.
+
+        >>> gw.load("tutorial").transform(["a film", "another film"]).shape  # units of the LSTM
+        (2, 100)
+        """
+        return self.ensemble.lstm.features(self._sequences(inputs, layout))
+
+    def _sequences(self, inputs: Any, layout: str | None = None) -> list[Array]:
+        """What the members read. A DataWarning, once per model, where the LSTM does not read all of a sequence."""
+        sequences, lstm = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text), self.ensemble.lstm
+        if not self._warned and max(map(len, sequences), default=0) > lstm.arch.max_length > 0:
+            object.__setattr__(self, "_warned", True)
+            cut = describe_truncation([len(one) for one in sequences], lstm.arch)
+            others = " and ".join(member.noun for member, _ in self.ensemble.others)
+            rest = f"; the {others} read all" if others else ""
+            warnings.warn(f"the network reads the {cut}{rest}", DataWarning, stacklevel=4)
+        return sequences
+
+    def predict_proba(self, inputs: Any, *, layout: str | None = None) -> Array:
+        """Probabilities (n, K) float64 of n inputs, columns in the order of `classes_`; of a tagger (n,) object, an
+        array (T, K) for each input.
+
+        >>> gw.load().predict_proba(["A film to see twice."]).shape
+        (1, 2)
+
+        They are calibrated if `metadata.calibration` is set, for data like the calibration data. Errors as `predict`;
+        InputError for regression.
+        """
+        logits = self.logits(inputs, layout=layout)
+        return by_input(self.target.probabilities(logits), logits)
+
+    def predict(self, inputs: Any, *, layout: str | None = None) -> Array:
+        """The labels (n,) in their own type; for "multilabel" tuples of labels, for "tagging" lists of one label per
+        step, for regression numbers, (n, M) if there are several.
+
+        >>> gw.load().predict(["A film to see twice."]).tolist()
+        ['positive']
+
+        inputs: what `gatewise.train` takes: a list or another container of n texts (see
+        `gatewise.data.inputs.convert_inputs`) or of n series (`gatewise.data.inputs.series_of`). A str is one text, and
+        one series may be given alone: an array (steps,) for a model of one channel, (steps, channels) for a model of
+        several. A data frame has the text columns of the training table (`metadata.columns`). layout: see `series_of`.
+        Raises InputError for an empty or missing text, a lone surrogate, a series with another number of channels, the
+        name of a file, and a container that can be misread, such as a dict, a set or a data frame of several columns.
+        """
+        return self.target.labels(self.logits(inputs, layout=layout))
+
+    def decision_function(self, inputs: Any, *, layout: str | None = None) -> Array:
+        """See `Target.decision`: the logits (n, K), or for two classes (n,). Errors as `predict_proba`."""
+        logits = self.logits(inputs, layout=layout)
+        return by_input(self.target.decision(logits), logits)
+
+    def evaluate(self, data: Any, labels: Any = None, *, layout: str | None = None) -> Any:
+        """The scores on labelled data: an `Evaluation`, `MultilabelEvaluation`, `RegressionEvaluation` or
+        `TaggingEvaluation`, by task.
+
+        >>> gw.load().evaluate(["A film to see twice.", "Two dull hours."], ["positive", "negative"]).accuracy
+        1.0
+
+        data: Labelled, or inputs as `predict` takes them, with `labels` as `gatewise.train` takes them. Raises
+        InputError for a class that the model does not have, for an empty data set, and as `predict`.
+        """
+        data = self._labelled(data, labels, layout)
+        truth = data.labels_among(self.classes)
+        if not len(truth):
+            raise InputError("cannot evaluate: the data set is empty")
+        from gatewise.metrics import evaluate
+
+        return evaluate(self.target, self.logits(data.inputs), truth, data.source)
+
+    def _labelled(self, data: Any, labels: Any = None, layout: str | None = None) -> Labelled:
+        """What `evaluate` takes, as data for this model."""
+        from gatewise.data import Labelled
+        from gatewise.data.frames import check_index, is_frame
+
+        check_index(data, {"labels": labels})
+        columns, task = self.metadata.columns, self.task
+        if labels is None and columns.text and columns.label and not isinstance(data, Labelled) and is_frame(data):
+            data = Labelled.from_frame(data, text=columns.text, label=columns.label, task=task)
+        if isinstance(data, Labelled):
+            if labels is not None:
+                raise InputError("labels are part of the data already")
+            if (found := data.target.named_task) != task:
+                raise InputError(f"the model was trained for {task}, and the labels of the data are for {found}")
+            return data
+        rows = self.preprocessor.rows(data, layout, columns.text)
+        if labels is None:
+            raise InputError("labels are missing: one for each text or series")
+        layout = "time-first" if self.channels else None  # of the rows, whatever that of the data
+        return Labelled.of(
+            rows,
+            labels,
+            task=task,
+            classes=None if self.target.task == "classification" else self.classes,
+            layout=layout,
+        )
+
+    def score(self, inputs: Any, labels: Any, *, layout: str | None = None) -> float:
+        """Accuracy, of a tagger over the steps; for "multilabel" the share of rows whose labels are all right, for
+        regression R2. Errors as `evaluate`.
+        """
+        from gatewise.metrics import RegressionEvaluation
+
+        found = self.evaluate(inputs, labels, layout=layout)
+        return found.r2 if isinstance(found, RegressionEvaluation) else found.accuracy
