@@ -45,21 +45,17 @@ def forecast(server: Server, **body: Any) -> Answer:
 
 
 def test_forecasts_are_those_of_the_library(served: Server, fitted: Forecaster) -> None:
-    (found,) = forecast(served).json()["series"]
+    found = forecast(served).json()["series"]["series"]
     expected = fitted.predict()
-    assert found["times"] == [str(time) for time in range(60, 66)]
-    np.testing.assert_allclose(found["forecast"], expected["forecast"])
-    (interval,) = found["intervals"]
-    assert interval["level"] == 80
-    np.testing.assert_allclose([interval["lower"], interval["upper"]], expected[["lo-80", "hi-80"]].T)
+    assert found["time"] == [str(time) for time in range(60, 66)]
+    for name in ("forecast", "lo-80", "hi-80"):
+        np.testing.assert_allclose(found[name], expected[name])
     answer = forecast(served, horizon=2, level=[50, 95], id="a-7", include=["history", "attribution"], step=2).json()
     assert (answer["model"], answer["horizon"], answer["id"]) == ("sales", 2, "a-7")
-    (found,) = answer["series"]
-    assert [one["level"] for one in found["intervals"]] == [50, 95]
-    explained = fitted.explain(2)
-    assert found["history"]["values"] == fitted.series.values[0][:, 0].tolist()
-    assert found["history"]["times"][-1] == "59"
-    about = found["attribution"]
+    assert list(answer["series"]["series"]) == ["time", "forecast", "lo-50", "hi-50", "lo-95", "hi-95"]
+    explained, history, about = fitted.explain(2), answer["history"]["series"], answer["attribution"]["series"]
+    assert history["target"] == fitted.series.values[0][:, 0].tolist()
+    assert history["time"][-1] == "59"
     np.testing.assert_allclose(about["contributions"]["target"], explained.contributions[:, 0], atol=1e-6)
     assert about["base"] + sum(about["contributions"]["target"]) == pytest.approx(about["forecast"], rel=1e-3)
 
@@ -67,9 +63,10 @@ def test_forecasts_are_those_of_the_library(served: Server, fitted: Forecaster) 
 def test_newer_values_and_columns_known_in_advance(served: Server, shops: Forecaster) -> None:
     answer = forecast(served, model="shops", future=FUTURE).json()
     expected = shops.predict(future=pd.DataFrame(FUTURE))
-    assert [one["name"] for one in answer["series"]] == ["a", "b"]
-    assert answer["series"][0]["times"] == ["2014-01-01", "2014-02-01", "2014-03-01"]
-    np.testing.assert_allclose(np.ravel([one["forecast"] for one in answer["series"]]), expected["forecast"])
+    assert answer["series"]["a"]["month"] == ["2014-01-01", "2014-02-01", "2014-03-01"]
+    np.testing.assert_allclose(
+        [*answer["series"]["a"]["forecast"], *answer["series"]["b"]["forecast"]], expected["forecast"]
+    )
     newer = frame(48, 48, start="2011-01").assign(sale=0)
     newer.loc[[40, 47], ["sold", "sale"]] = [[np.nan, 0], [900.0, 1]]
     coming = pd.DataFrame({"shop": ["a", "b"], "month": pd.Timestamp("2015-01"), "sale": [1, 0]})
@@ -80,11 +77,11 @@ def test_newer_values_and_columns_known_in_advance(served: Server, shops: Foreca
     body = {"values": tables[0], "future": tables[1], "horizon": 1, "series": "a", "include": ["history"]}
     reply = forecast(served, model="shops", **body)
     assert reply.status == 200, reply.body
-    (found,) = reply.json()["series"]
-    expected = shops.predict(1, data=newer, future=coming)
-    assert (found["name"], found["times"]) == ("a", ["2015-01-01"])
-    np.testing.assert_allclose(found["forecast"], expected["forecast"][:1])
-    assert found["history"]["times"][-1] == "2014-12-01"
+    expected, answer = shops.predict(1, data=newer, future=coming), reply.json()
+    assert list(answer["series"]) == ["a"]
+    assert answer["series"]["a"]["month"] == ["2015-01-01"]
+    np.testing.assert_allclose(answer["series"]["a"]["forecast"], expected["forecast"][:1])
+    assert answer["history"]["a"]["month"][-1] == "2014-12-01"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from gatewise.errors import InputError, printable
 
 if TYPE_CHECKING:
     from gatewise.forecast.forecaster import Forecaster
-    from gatewise.forecast.held_out import HeldOut
 
 
 _FILE = "Table with one value per row: .csv, .tsv, .jsonl, .json, .parquet, .arrow, also .gz and .zst; - for stdin."
@@ -86,12 +85,12 @@ def forecast(given: Any) -> None:
         if given.save is not None:
             found.save(given.save)
         columns = found.predict_columns(level=level)
-    id, time = series.roles.id, series.roles.time
+    time = series.roles.time
     if len(series.names) == 1 and series.names[0] == "series":
-        del columns[id]
+        del columns[series.roles.id]
     columns[time] = [show_time(at, form) for at in columns[time]]
     if given.as_json:
-        print_json(_json(found, columns, id, time))
+        print_json({**found.about(), "series": found.by_series(columns)})
         return
     head = list(columns)
     written = [
@@ -121,21 +120,3 @@ def _opened(folder: str) -> Forecaster:
     if not isinstance(found, Forecaster):
         raise InputError(f"{folder} is not a forecaster: `gatewise predict` reads it")
     return found
-
-
-def _json(found: Forecaster, columns: dict[str, list[Any]], id: str, time: str) -> dict[str, Any]:
-    series: dict[str, dict[str, list[Any]]] = {}
-    names = columns.pop(id, ["series"] * len(columns[time]))
-    for name, *row in zip(names, *columns.values(), strict=True):
-        one = series.setdefault(name, {column: [] for column in columns})
-        for column, cell in zip(columns, row, strict=True):
-            one[column].append(cell)
-    about = {"seasons": list(found.seasons), "horizon": found.horizon}
-    members = found.ensemble.weights_json()
-    return {**about, "held_out": scores_json(found.held_out), "members": members, "series": series}
-
-
-def scores_json(held: HeldOut) -> dict[str, Any]:
-    """The held-out windows and the errors on them, of the forecaster and of the seasonal naive forecast."""
-    both = (("gatewise", held.scores), ("seasonal_naive", held.naive_scores))
-    return {"windows": held.windows, "steps": held.steps, **{name: asdict(one) for name, one in both}}

@@ -15,7 +15,6 @@ from gatewise.errors import GatewiseError, InputError, printable
 from gatewise.system.processes import processor_name
 
 if TYPE_CHECKING:
-    from gatewise.forecast.forecaster import Forecaster
     from gatewise.model.card import ModelMetadata
     from gatewise.model.model import Model
 
@@ -158,7 +157,7 @@ def _describe(model: str, as_json: bool) -> None:
     files = {entry.name: entry.stat().st_size for entry in sorted(options.model_folder(model).iterdir())}
     classifier = isinstance(found, Model)
     if as_json:
-        about = {"model": name, **_model_json(found)} if classifier else _forecaster_json(name, found)
+        about = {"model": name, **_model_json(found)} if classifier else {"forecaster": name, **found.about()}
         about |= {"members": found.ensemble.weights_json(), "metadata": asdict(found.metadata)}
         print_json({**about, "files": files})
         return
@@ -190,13 +189,6 @@ def _model_json(found: Model) -> dict[str, Any]:
     described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
     target = {"label_type": found.target.label_type, "thresholds": list(found.target.thresholds)}
     return {**described, "task": found.task, **target, "storage": dict(found.ensemble.lstm.storage)}
-
-
-def _forecaster_json(name: str, found: Forecaster) -> dict[str, Any]:
-    from gatewise.cli.forecast import scores_json
-
-    about = {"forecaster": name, "horizon": found.horizon, "seasons": list(found.seasons), "series": list(found.names)}
-    return {**about, "held_out": scores_json(found.held_out)}
 
 
 def _print_changes(metadata: ModelMetadata) -> None:

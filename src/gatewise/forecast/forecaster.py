@@ -234,12 +234,13 @@ class Forecaster:
         step, current = _whole("step", step, MAX_HORIZON), self.current(data)
         window = self._windows(current)[current.number(series)]
         window = window[~np.isnan(window[:, 0])]
+        columns = (current.roles.target, *current.roles.past, *current.statics)
         parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self._weighted]
         forecast, base = self._forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()
         contributions = np.sum(parts, axis=0)
         if not np.isfinite(contributions).all():
             raise InputError("the forecaster overflows: a contribution is not finite")
-        return ForecastExplanation(step, forecast, base, window[:, :-1], contributions)
+        return ForecastExplanation(step, forecast, base, window[:, :-1], contributions, columns)
 
     def trace(self, *, series: str | None = None) -> Example:
         """The gates and states of the LSTM on the last window of a series, in the form that it reads: standardised
@@ -260,6 +261,22 @@ class Forecaster:
     def weights(self) -> Mapping[str, float]:
         """The weight of each member by its name, the LSTM first; they sum to 1."""
         return dict(self.ensemble.weight_rows())
+
+    def about(self) -> dict[str, Any]:
+        """What it forecasts, its errors on the held-out windows, and the weights of the members, as plain data."""
+        about = {"horizon": self.horizon, "seasons": list(self.seasons), "series": list(self.names)}
+        return {**about, "held_out": self.held_out.to_json(), "members": self.ensemble.weights_json()}
+
+    def by_series(self, columns: Mapping[str, list[Any]]) -> dict[str, dict[str, list[Any]]]:
+        """Columns as `predict_columns` returns them, by the name of the series; without an id, of the only one."""
+        id = self.series.roles.id
+        names = columns.get(id, [self.names[0]] * len(columns["forecast"]))
+        rest = {name: column for name, column in columns.items() if name != id}
+        places = {name: [row for row, one in enumerate(names) if one == name] for name in dict.fromkeys(names)}
+        return {
+            name: {label: [column[row] for row in rows] for label, column in rest.items()}
+            for name, rows in places.items()
+        }
 
     def report(self, horizon: int | None = None, level: float | Sequence[float] = 80) -> list[str]:
         """Errors on the held-out windows, weights of the members, and what was found in the series, in lines. horizon,
@@ -420,6 +437,7 @@ class ForecastExplanation:
 
     values, contributions (R, C): the last R values of the series and of its exogenous columns, oldest first, and their
     parts of the forecast in its unit. base: the forecast for a window in which every column has its mean. step: from 1.
+    columns: the names of the C columns.
     """
 
     step: int
@@ -427,6 +445,12 @@ class ForecastExplanation:
     base: float
     values: Array
     contributions: Array
+    columns: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, the contributions by column."""
+        by_column = dict(zip(self.columns, self.contributions.T.tolist(), strict=True))
+        return {"step": self.step, "forecast": self.forecast, "base": self.base, "contributions": by_column}
 
     @property
     def error(self) -> float:

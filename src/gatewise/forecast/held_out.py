@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,11 @@ class HeldOut:
     def __str__(self) -> str:
         """The number of windows and of their steps."""
         return f"{counted(self.windows, 'held-out window')} of {counted(self.steps, 'step')}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The windows and the errors on them, of the forecaster and of the seasonal naive forecast, as plain data."""
+        both = {"gatewise": asdict(self.scores), "seasonal_naive": asdict(self.naive_scores)}
+        return {"windows": self.windows, "steps": self.steps, **both}
 
     @property
     def scores(self) -> Scores:

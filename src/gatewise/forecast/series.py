@@ -71,6 +71,13 @@ class SeriesSet:
         n = len(self.values[number])
         return self.times(number, n, n + count)
 
+    def to_json(self, name: str) -> dict[str, list[Any]]:
+        """The columns of a series that the members read, with the times as text, by name."""
+        number, roles = self.number(name), self.roles
+        values = self.values[number]
+        columns = zip((roles.target, *roles.past, *self.statics), values.T.tolist(), strict=True)
+        return {roles.time: list(map(show_time, self.times(number, 0, len(values)))), **dict(columns)}
+
     def check_horizon(self, horizon: int) -> None:
         """Raise InputError if the next `horizon` times of a series end after the year 9999."""
         for number, one in enumerate(self.values):

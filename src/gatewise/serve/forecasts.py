@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from gatewise.data.times import show_time
 from gatewise.errors import InputError, required
 from gatewise.serve.schemas import ForecastRequest, RequestError, Table
@@ -31,7 +29,7 @@ class ForecastEndpoint:
             series = found.current(given)
         except InputError as error:
             raise RequestError("values", str(error), "input") from None
-        names = [request.series] if request.series is not None else list(series.names)
+        names = list(series.names) if request.series is None else [request.series]
         if names[0] not in series.names:
             raise RequestError("series", "series must be one of those that the forecaster knows, or that values holds")
         horizon = request.horizon or found.horizon
@@ -42,43 +40,19 @@ class ForecastEndpoint:
             columns = found.predict_columns(horizon, future=future, data=given, level=request.level)
         except InputError as error:
             raise RequestError("future" if series.roles.future else "values", str(error), "input") from None
-        answers = [self._of_series(name, series, columns, request, given) for name in names]
-        identity = {} if request.id is None else {"id": request.id}
-        return {"model": self.name, "horizon": horizon, "series": answers, **identity}
-
-    def _of_series(
-        self, name: str, series: Any, columns: dict[str, list[Any]], request: ForecastRequest, given: Any
-    ) -> dict[str, Any]:
-        rows = [row for row, one in enumerate(columns[series.roles.id]) if one == name]
-        cells = {label: [column[row] for row in rows] for label, column in columns.items()}
-        levels = [label.removeprefix("lo-") for label in cells if label.startswith("lo-")]
-        made: dict[str, Any] = {
-            "name": name,
-            "times": [show_time(time) for time in cells[series.roles.time]],
-            "forecast": cells["forecast"],
-            "intervals": [
-                {"level": float(one), "lower": cells[f"lo-{one}"], "upper": cells[f"hi-{one}"]} for one in levels
-            ],
-        }
-        number = series.number(name)
+        columns[series.roles.time] = list(map(show_time, columns[series.roles.time]))
+        forecasts = found.by_series(columns)
+        made = {"model": self.name, "horizon": horizon, "series": {name: forecasts[name] for name in names}}
         if "history" in request.include:
-            values = series.values[number][:, 0]
-            times = series.times(number, 0, len(values))
-            made["history"] = {"times": [show_time(time) for time in times], "values": values.tolist()}
+            made["history"] = {name: series.to_json(name) for name in names}
         if "attribution" in request.include:
-            found = self.forecaster.explain(request.step, series=name, data=given)
-            names = [series.roles.target, *series.roles.past, *series.statics]
-            scores = np.pad(found.contributions, ((len(series.values[number]) - len(found.values), 0), (0, 0)))
-            by_column = dict(zip(names, scores.T.tolist(), strict=True))
-            made["attribution"] = {"step": request.step, "forecast": found.forecast, "base": found.base}
-            made["attribution"]["contributions"] = by_column
-        return made
+            explained = {name: found.explain(request.step, series=name, data=given) for name in names}
+            made["attribution"] = {name: one.to_json() for name, one in explained.items()}
+        return made if request.id is None else {**made, "id": request.id}
 
     def view(self) -> dict[str, Any]:
         """The forecaster as the page shows it, for GET /model."""
-        found = self.forecaster
-        about = {"horizon": found.horizon, "seasons": list(found.seasons), "series": list(found.names)}
-        return {"api": 1, **about, "members": found.ensemble.weights_json(), "report": found.report()}
+        return {"api": 1, **self.forecaster.about(), "report": self.forecaster.report()}
 
 
 def _frame(table: Table) -> Any:

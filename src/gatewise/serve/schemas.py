@@ -251,49 +251,17 @@ class PredictResponse(BaseModel):
     id: str | None = None
 
 
-class Interval(BaseModel):
-    """A prediction interval. level: in percent."""
-
-    level: float
-    lower: list[float]
-    upper: list[float]
-
-
-class History(BaseModel):
-    """The values that the members read: without outliers, level shifts and effects of columns known in advance."""
-
-    times: list[str]
-    values: list[float]
-
-
-class ForecastAttribution(BaseModel):
-    """forecast, of a step, is about base + the sum of the contributions. contributions: by column, one number per value
-    of the history.
-    """
-
-    step: int
-    forecast: float
-    base: float
-    contributions: dict[str, list[float]]
-
-
-class SeriesForecast(BaseModel):
-    """The next values of a series. times: in ISO 8601, or numbers."""
-
-    name: str
-    times: list[str]
-    forecast: list[float]
-    intervals: list[Interval]
-    history: History | None = None
-    attribution: ForecastAttribution | None = None
-
-
 class ForecastResponse(BaseModel):
-    """The forecasts, by series."""
+    """The forecasts by series: columns by name, the time, forecast, and lo-80 and hi-80 for a level of 80. history: the
+    columns of the table that the members read. attribution: forecast is about base + the sum of the contributions, one
+    per value of the history, by column.
+    """
 
     model: str
     horizon: int
-    series: list[SeriesForecast]
+    series: dict[str, dict[str, list[float | str]]]
+    history: dict[str, dict[str, list[float | str]]] | None = None
+    attribution: dict[str, PageData] | None = None
     id: str | None = None
 
 

@@ -20,7 +20,7 @@ const contributions = ({ history, attribution }) =>
 
 function draw() {
 	if (!found) return;
-	const { history, forecast, times, intervals: [{ lower, upper }], attribution } = found;
+	const { history, forecast, times, lower, upper, attribution } = found;
 	const from = Math.max(0, history.values.length - MOST_VALUES);
 	const past = history.values.slice(from);
 	const width = picture.fit(TOP + SERIES + BARS + BOTTOM);
@@ -50,9 +50,11 @@ function draw() {
 	);
 }
 
-function show(answer, step) {
-	[found] = answer.series;
-	const { times, forecast, intervals: [{ level, lower, upper }], attribution } = found;
+function show(answer, name, level, step) {
+	const { forecast, [`lo-${level}`]: lower, [`hi-${level}`]: upper, ...rest } = answer.series[name];
+	const [[times], [dates, values]] = [Object.values(rest), Object.values(answer.history[name])];
+	found = { times, forecast, lower, upper, history: { times: dates, values }, attribution: answer.attribution[name] };
+	const { attribution } = found;
 	const [shown, n] = [Math.min(step, forecast.length), Math.min(step, forecast.length) - 1];
 	const sum = contributions(found).reduce((a, b) => a + b, 0);
 	const parts = `${number(attribution.base)} for a window of means, ${sum < 0 ? "−" : "+"} ${number(Math.abs(sum))} from the values`;
@@ -66,11 +68,11 @@ async function load() {
 	const mine = (asked += 1);
 	const horizon = Math.max(1, byId("horizon").valueAsNumber || about.horizon);
 	byId("step").max = horizon;
-	const step = byId("step").valueAsNumber;
-	const body = { model: about.served, series: byId("series").value, horizon, level: [Number(byId("level").value)], include: ["history", "attribution"], step };
+	const [series, level, step] = [byId("series").value, Number(byId("level").value), byId("step").valueAsNumber];
+	const body = { model: about.served, series, horizon, level: [level], include: ["history", "attribution"], step };
 	try {
 		const answer = await api.forecast(body);
-		if (mine === asked) show(answer, step);
+		if (mine === asked) show(answer, series, level, step);
 		byId("error").hidden = true;
 	} catch (error) {
 		byId("error").hidden = false;
