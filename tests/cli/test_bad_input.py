@@ -45,6 +45,8 @@ REFUSED = [
     ("explain -m {tmp}/missing x", "missing"),
     ("evaluate -m {tmp}/missing imdb", "missing"),
     ("info -m {tmp}/missing", "missing"),
+    ("explain -m {csv} good", "is a file, not a model folder"),
+    ("evaluate -m {tmp} imdb", "manifest.json is missing"),
     ("compress -m {tmp}/none -o {tmp}/out", "cannot open the model folder"),
     ("export -m {tmp}/none -o {tmp}/model.onnx", "cannot open the model folder"),
     # texts and series

@@ -112,11 +112,6 @@ def test_series(
     assert "word" not in shown
 
 
-def test_hostile_text_and_classes(run: Run, tokens_folder: Path) -> None:
-    shown = run("explain", "-m", tokens_folder, HOSTILE).stdout
-    assert all(ch.isprintable() or ch == "\n" for ch in shown)
-
-
 @pytest.mark.parametrize("no_color", [False, True])
 def test_no_color(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch, no_color: bool) -> None:
     """FORCE_COLOR makes rich take the pipe for a terminal; NO_COLOR overrides it, and marks replace colours."""

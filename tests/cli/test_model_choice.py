@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-import gatewise as gw
 from gatewise.model import bundled
 from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
-from tests.cli.conftest import TEXTS, Run
+from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
 
 MESSAGE = "gatewise: using the bundled model 'sentiment'"
@@ -34,10 +31,6 @@ def bundled_folder(keras_folder: Path, tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.fixture
 def no_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundled, "FOLDER", tmp_path / "package" / "sentiment")
-
-
-def test_the_library(bundled_folder: Path, keras_model: Model) -> None:
-    np.testing.assert_array_equal(gw.load().logits(TEXTS), keras_model.logits(TEXTS))
 
 
 @pytest.mark.parametrize(
@@ -65,24 +58,6 @@ def test_a_model_folder_prints_no_message(run: Run, bundled_folder: Path, tokens
     assert "Error" not in run("predict", "-m", "my model", "good").stdout
     assert run.json("predict", "-m", "my model", "good")["model"] == "my model"
     assert run.json("predict", "good")["model"] == "sentiment (bundled)"
-
-
-def test_a_folder_without_a_model_is_refused(run: Run, bundled_folder: Path) -> None:
-    Path("a file").write_text("x")
-    Path("a folder").mkdir()
-    for path, message in (
-        ("models/none", "cannot open the model folder"),
-        ("a file", "is a file, not a model folder"),
-        ("a folder", "manifest.json is missing"),
-    ):
-        for words in (("predict", "good"), ("explain", "good"), ("evaluate", "imdb"), ("info",)):
-            assert message in refused(run, *words, "-m", path)
-
-
-def test_explain(run: Run, bundled_folder: Path, keras_model: Model) -> None:
-    result = run("explain", "it was a good film", "--json")
-    assert json.loads(result.stdout)["scores"] == keras_model.explain("it was a good film").scores.tolist()
-    assert result.stderr == f"{MESSAGE}\n"
 
 
 def test_the_bundled_model_is_read_only(run: Run, bundled_folder: Path, reviews_csv: Path) -> None:
