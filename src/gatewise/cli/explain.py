@@ -134,9 +134,7 @@ def explain(given: Any) -> None:
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
 
     source = provenance(model.fingerprint, name, options.typed_command())
-    # A row of a file may have the form of a file's name.
-    of_file = given.files and not model.channels
-    example = model.example(item) if of_file else model.trace(item)
+    example = model.example(item)
     if given.step is not None:
         if given.step > len(example):
             raise InputError(f"--step must be from 1 to {len(example):,}, not {given.step}")
