@@ -20,13 +20,14 @@ from starlette.middleware.cors import CORSMiddleware
 from gatewise._version import __version__
 from gatewise.errors import GatewiseError, InputError
 from gatewise.serve import open_inference, schemas
+from gatewise.serve.batch_queue import ExplainQueue
 from gatewise.serve.endpoint import ModelEndpoint, to_json
 from gatewise.serve.forecasts import ForecastEndpoint
 from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.openapi import NO_TOKEN, body_of, description, errors, path_parameters
 from gatewise.serve.scope import MODEL, Scope, disconnected_of
 from gatewise.serve.security import SecurityMiddleware
-from gatewise.serve.state import Kind, State
+from gatewise.serve.state import Endpoint, Kind, State
 from gatewise.serve.static_files import choose, read_static_files
 from gatewise.serve.stream import stream_events
 from gatewise.serve.view.model import unit_json
@@ -90,9 +91,7 @@ async def answer_forecast(state: State, scope: Scope, body: bytes) -> bytes:
     request = schemas.validated(schemas.ForecastRequest, schemas.parse(body))
     endpoint = _named(state, scope, request.model, ForecastEndpoint)
     queue = state.attributions if "attribution" in request.include else state.explanations
-    answer = partial(endpoint.answer, request)
-    work = queue.explain(lambda: _checked_json(answer()), endpoint.rejected, disconnected_of(scope))
-    return bytes(await work)
+    return await _computed(queue, endpoint, scope, partial(endpoint.answer, request))
 
 
 async def answer_explain(state: State, scope: Scope, body: bytes) -> bytes:
@@ -102,9 +101,18 @@ async def answer_explain(state: State, scope: Scope, body: bytes) -> bytes:
     request = schemas.validated(schemas.ExplainRequest, schemas.parse(body))
     endpoint = _named(state, scope, request.model, ModelEndpoint)
     queue = state.attributions if endpoint.view.is_slow(request) else state.explanations
-    compute = partial(endpoint.view.explain, request)
-    work = queue.explain(lambda: _checked_json(compute()), endpoint.rejected, disconnected_of(scope))
-    return bytes(await work)
+    return await _computed(queue, endpoint, scope, partial(endpoint.view.explain, request))
+
+
+async def _computed(queue: ExplainQueue, endpoint: Endpoint, scope: Scope, compute: Callable[[], Any]) -> bytes:
+    """The JSON of what `compute` returns on the thread of the queue. Raises ValueError for NaN and infinity, which are
+    not JSON.
+    """
+
+    def work() -> bytes:
+        return json.dumps(compute(), allow_nan=False, separators=(",", ":")).encode()
+
+    return bytes(await queue.explain(work, endpoint.rejected, disconnected_of(scope)))
 
 
 def _named(state: State, scope: Scope, name: str | None, kind: type[Kind]) -> Kind:
@@ -159,17 +167,14 @@ def _routes(state: State) -> APIRouter:
             return _Json(forecaster.view() | {"served": forecaster.name, "models": models})
         endpoint = _named(state, request.scope, model, ModelEndpoint)
         served = {"served": endpoint.name, "models": models}
-        return await on_thread(endpoint, request, lambda: endpoint.view.card | served)
+        return _Json(await _computed(state.explanations, endpoint, request.scope, lambda: endpoint.view.card | served))
 
     @api.get("/units/{unit}", response_model=schemas.PageData)
     async def unit_summary(request: Request, unit: _Unit, layer: _Layer = None, model: _ModelName = None) -> Response:
         """The weights of one unit, and its summary over a data set."""
         endpoint = _named(state, request.scope, model, ModelEndpoint)
-        return await on_thread(endpoint, request, partial(unit_json, endpoint.model, unit, layer))
-
-    async def on_thread(endpoint: ModelEndpoint, request: Request, compute: Callable[[], Any]) -> Response:
-        work = partial(state.explanations.explain, lambda: _checked_json(compute()))
-        return _Json(await work(endpoint.rejected, disconnected_of(request.scope)))
+        found = partial(unit_json, endpoint.model, unit, layer)
+        return _Json(await _computed(state.explanations, endpoint, request.scope, found))
 
     text: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
@@ -265,11 +270,6 @@ def _add_model(v2: APIRouter, state: State, path: str) -> None:
         asked, inputs = open_inference.read_request(endpoint, await request.body(), length)
         found = await endpoint.predict(inputs, f"{open_inference.DATA}[{{}}]", disconnected_of(request.scope))
         return _Json(open_inference.response(endpoint, found, asked))
-
-
-def _checked_json(found: dict[str, Any]) -> bytes:
-    """The JSON of an explanation. Raises ValueError for NaN and infinity, which are not JSON."""
-    return json.dumps(found, allow_nan=False, separators=(",", ":")).encode()
 
 
 class _Json(Response):
