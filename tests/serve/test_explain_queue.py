@@ -113,9 +113,7 @@ def wide(models: dict[str, Model], tmp_path: Path) -> Path:
 
 def test_an_attribution_ends_when_its_client_disconnects(wide: Path) -> None:
     with serving(wide) as server:
-        raw = json.dumps(SLOW).encode()
-        head = f"POST /explain HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: application/json\r\n"
-        with connect(server.port, f"{head}Content-Length: {len(raw)}\r\n\r\n".encode() + raw):
+        with connect(server.port, server.post("/explain", json.dumps(SLOW).encode())):
             assert post(server.port, "/explain", {"text": "good"}).status == 200  # the attribution has begun
         count = b'gatewise_rejected_total{model="wide",reason="disconnected"} 1.0'
         wait_for(lambda: count in ask(server.port, "GET", "/metrics").body)

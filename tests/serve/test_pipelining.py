@@ -22,16 +22,10 @@ def server(slow: Path) -> Iterator[Server]:  # noqa: F811
         yield found
 
 
-def get(port: int, *headers: str) -> bytes:
-    return "\r\n".join(["GET /v2 HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]).encode()
-
-
 def test_a_slow_second_request_does_not_lose_the_first_answer(server: Server) -> None:
     """The server stops reading while it computes; that time is not the client's."""
-    body = json.dumps({"inputs": ["film " * 1_000] * 60}).encode()
-    head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: application/json\r\n"
-    second = predict(server.port, 7)
-    first = head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    first = server.post("/predict", json.dumps({"inputs": ["film " * 1_000] * 60}).encode())
+    second = predict(server, 7)
     with connect(server.port, first + second[:-10]) as sock:
         assert read_reply(sock, 120).status == 200  # it takes longer than the timeout
         sock.sendall(second[-10:])
@@ -41,9 +35,11 @@ def test_a_slow_second_request_does_not_lose_the_first_answer(server: Server) ->
 def test_clients_that_leave_are_no_error(server: Server) -> None:
     """uvicorn learns of a closed connection a moment later, and of all but its last request never."""
     for _ in range(40):
-        with connect(server.port, b"".join(predict(server.port, 50 + n) for n in range(3)) + get(server.port)):
+        with connect(
+            server.port, b"".join(predict(server, 50 + n) for n in range(3)) + server.head("GET /v2 HTTP/1.1")
+        ):
             pass
-        connect(server.port, predict(server.port, 50)).close()
+        connect(server.port, predict(server, 50)).close()
     assert post(server.port, "/predict", {"text": "film"}).status == 200
     assert "Traceback" not in server.stderr
     assert "Error" not in server.stderr
@@ -51,7 +47,7 @@ def test_clients_that_leave_are_no_error(server: Server) -> None:
 
 def test_an_idle_connection_is_closed_after_an_early_answer(server: Server) -> None:
     """A refusal that does not wait for the body; the body arrives later."""
-    request = predict(server.port, 7).replace(b"application/json", b"text/plain")
+    request = predict(server, 7).replace(b"application/json", b"text/plain")
     with connect(server.port, request[:-10]) as sock:
         assert read_reply(sock).status == 415
         sock.sendall(request[-10:])
@@ -61,17 +57,17 @@ def test_an_idle_connection_is_closed_after_an_early_answer(server: Server) -> N
 @pytest.mark.parametrize("method", ["CONNECT", "GET"])
 def test_a_refused_upgrade_ends_the_connection(server: Server, method: str) -> None:
     """What follows it in one packet is lost, so the client is told to send it again."""
-    upgrade = get(server.port, "Connection: Upgrade", "Upgrade: h2c").replace(b"GET", method.encode(), 1)
-    with connect(server.port, upgrade + predict(server.port, 7)) as sock:
+    upgrade = server.head("GET /v2 HTTP/1.1", "Connection: Upgrade", "Upgrade: h2c").replace(b"GET", method.encode(), 1)
+    with connect(server.port, upgrade + predict(server, 7)) as sock:
         reply = read_reply(sock)
         assert (reply.status, reply.headers["connection"]) == (200 if method == "GET" else 405, "close")
         assert read_reply(sock, 2).status == 0, "closed at once"
 
 
 def test_an_early_answer_to_an_upgrade_ends_the_connection_with_its_body(server: Server) -> None:
-    request = predict(server.port, 7).replace(b"application/json", b"text/plain")
+    request = predict(server, 7).replace(b"application/json", b"text/plain")
     request = request.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", 1)
     with connect(server.port, request[:-10]) as sock:
         assert read_reply(sock).status == 415
-        sock.sendall(request[-10:] + get(server.port))
+        sock.sendall(request[-10:] + server.head("GET /v2 HTTP/1.1"))
         assert read_reply(sock, 2).status == 0, "closed at once"

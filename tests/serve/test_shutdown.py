@@ -17,7 +17,7 @@ from uvicorn.supervisors import Multiprocess
 from gatewise.serve import run
 from gatewise.serve.settings import Settings
 from gatewise.text import TokenEncoding
-from tests.serve.server import ask, connect, read_reply, serving, wait_for
+from tests.serve.server import Server, ask, connect, read_reply, serving, wait_for
 from tests.small_models import small_model
 from trust.server import children
 
@@ -32,10 +32,8 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def predict(port: int, words: int, text: str = "film") -> bytes:
-    body = json.dumps({"text": f"{text} " * words}).encode()
-    head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+def predict(server: Server, words: int) -> bytes:
+    return server.post("/predict", json.dumps({"text": "film " * words}).encode())
 
 
 def refuses(port: int) -> bool:
@@ -49,7 +47,7 @@ def refuses(port: int) -> bool:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_client_that_stalls_is_answered_after_the_shutdown_timeout(slow: Path, workers: int) -> None:
     with serving(slow, "--shutdown-timeout", 1, "--read-timeout", 300, workers=workers) as server:
-        stalled = connect(server.port, predict(server.port, 100)[:-50])
+        stalled = connect(server.port, predict(server, 100)[:-50])
         server.wait_until_read()
         server.process.send_signal(signal.SIGTERM)
         assert read_reply(stalled, 60).status == 503
@@ -61,7 +59,7 @@ def test_a_client_that_stalls_is_answered_after_the_shutdown_timeout(slow: Path,
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_second_signal_ends_it_now(slow: Path, workers: int) -> None:
     with serving(slow, "--shutdown-timeout", 600, "--read-timeout", 300, workers=workers) as server:
-        stalled = connect(server.port, predict(server.port, 100)[:-50])
+        stalled = connect(server.port, predict(server, 100)[:-50])
         server.wait_until_read()
         server.process.send_signal(signal.SIGTERM)
         wait_for(lambda: refuses(server.port))
@@ -84,8 +82,8 @@ def test_workers_end_with_their_parent(folders: dict[str, Path]) -> None:
 
 def test_disconnected_clients_are_not_computed(slow: Path) -> None:
     with serving(slow, "--max-batch", 1, "--queue-timeout", 600) as server:
-        socks = [connect(server.port, predict(server.port, 1000)) for _ in range(40)]
-        stays = connect(server.port, predict(server.port, 7))
+        socks = [connect(server.port, predict(server, 1000)) for _ in range(40)]
+        stays = connect(server.port, predict(server, 7))
         server.wait_until_read()
         for sock in socks:
             sock.close()

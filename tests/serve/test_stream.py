@@ -125,9 +125,7 @@ def test_many_streams_leave_no_memory(server: Server) -> None:
 def test_a_client_that_reads_nothing_or_leaves_ends_its_stream(folders: dict[str, Path]) -> None:
     """Of 100,000 steps, whose events are more than the buffers of a connection hold."""
     with serving(folders["gestures"], "--read-timeout", 5, "--max-body", 4_000_000) as server:
-        raw = json.dumps({"inputs": STEPS * 170}).encode()
-        head = f"POST /stream HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: application/json\r\n"
-        request = head.encode() + b"Content-Length: %d\r\n\r\n" % len(raw) + raw
+        request = server.post("/stream", json.dumps({"inputs": STEPS * 170}).encode())
         before = server.memory
         with connect(server.port, request) as slow, connect(server.port, request) as leaves:
             leaves.recv(1000)
