@@ -60,7 +60,7 @@ def test_what_the_answer_looks_like(server: Server) -> None:
 
 
 def test_the_servers_own_line(server: Server) -> None:
-    assert len(COMMANDS) == 12
+    assert len(COMMANDS) == 13
     for text in blocks("console"):
         command, *lines = text.strip().splitlines()
         if command.startswith("$ docker build"):
