@@ -51,7 +51,7 @@ def test_the_client_in_python(server: Server) -> None:
 
 
 def test_what_the_answer_looks_like(server: Server) -> None:
-    (shown,) = blocks("json")
+    shown, _ = blocks("json")  # of a forecast: see test_forecast
     found = post(server.port, "/predict", {"text": "A film to see twice."}).json()
     example = json.loads(shown)
     assert list(found) == list(example)
