@@ -248,7 +248,7 @@ def container() -> str:
 
 def site() -> str:
     """`make docs`."""
-    printed(tool("mkdocs"), "build", "--quiet", "--site-dir", WORK / "site", NO_MKDOCS_2_WARNING="1")
+    printed(tool("mkdocs"), "build", "--site-dir", WORK / "site", NO_MKDOCS_2_WARNING="1")
     return f"{len(list((WORK / 'site').rglob('*.html')))} pages without a warning"
 
 

@@ -15,6 +15,7 @@ from inspect import ismodule
 from pathlib import Path
 from typing import Any
 
+import griffe
 from click.testing import CliRunner
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -26,7 +27,19 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = ("gatewise", "sklearn", "data", "explain", "text", "nn", "training", "errors")
 PAGES = {"start.md": "README.md", **{name: name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")}}
 LESSON = '<iframe class="lesson" src="lesson.html" title="The lesson"></iframe>\n\n'
+_EXAMPLE = re.compile(r"^>>> .*\n(?:.+\n)*", re.MULTILINE)
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^()\s]+)\)")
+
+
+class Examples(griffe.Extension):
+    """Examples of docstrings, which stand anywhere in the text, as blocks of code."""
+
+    def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
+        if obj.docstring is not None:
+            obj.docstring.value = _EXAMPLE.sub(self._block, f"{obj.docstring.value}\n")
+
+    def _block(self, found: re.Match[str]) -> str:
+        return f"```pycon\n{found[0].replace('  # doctest: +SKIP', '')}```\n"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

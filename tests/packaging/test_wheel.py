@@ -49,23 +49,11 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[float]], list[str]]:
-    """A small model with random weights, saved by the source tree, with its predictions for two texts."""
-    import numpy as np
-
-    from gatewise.model.model import Model
-    from gatewise.model.preprocessor import TextPreprocessor
-    from gatewise.network.architecture import Architecture, initial_parameters
-    from gatewise.text import TokenEncoding
-
-    texts = ["a film that stays with you", "two hours that I will never get back", "a film that I will get back to"]
-    encoding = TokenEncoding.fit(texts, min_count=1)
-    architecture = Architecture.stacked("tokens", vocab_size=encoding.vocab_size, embedding_dim=8, units=7)
-    parameters = {k: 4 * v for k, v in initial_parameters(architecture, np.random.default_rng(11)).items()}
-    made = Model.of_network(architecture, parameters, TextPreprocessor(encoding), ("negative", "positive"))
-    path = tmp_path_factory.mktemp("saved") / "model"
-    made.save(path)
-    return path, made.predict_proba(texts[:2]).tolist(), texts[:2]
+def model() -> tuple[Path, list[list[float]], list[str]]:
+    """A stored model, with its predictions for two texts."""
+    folder = ROOT / "tests" / "model" / "formats"
+    expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    return folder / "3-text", expected["3-text"], expected["texts"]
 
 
 def names_in(wheel: Path) -> list[str]:
@@ -74,7 +62,7 @@ def names_in(wheel: Path) -> list[str]:
 
 
 def bundled_files(package: str) -> set[str]:
-    """The files of the bundled model in `package`; empty where it is not bundled."""
+    """The files of the bundled model in `package`."""
     return {f"{package}/model/bundled/{bundled.NAME}/{file.name}" for file in bundled.FOLDER.glob("*")}
 
 
@@ -128,17 +116,12 @@ def test_the_source_archive_can_be_built_from(tmp_path: Path) -> None:
     assert not [name for name in names if name.endswith(ends) or name.startswith(starts)]
 
 
-def test_the_native_kernel_is_in_it(python: Path, tmp_path: Path) -> None:
-    code = "from gatewise import kernels as k; print(k.__file__, k.available(), k.unavailable_reason('native'))"
-    out = run([python, "-c", code], cwd=tmp_path)
+def test_it_has_the_kernel_and_needs_no_torch(python: Path, tmp_path: Path) -> None:
+    code = "import importlib.util as u; from gatewise import explain, data, kernels as k; import gatewise.model.model; "
+    code += "print(k.__file__, k.get().name, k.unavailable_reason('native'), u.find_spec('torch'))"
+    out = run([python, "-W", "error", "-c", code], cwd=tmp_path)
     assert str(ROOT) not in out, "that is the tree's own package"
-    assert "'native', 'reference') None" in out  # before them bf16, where the processor has it
-
-
-def test_help_and_import_without_torch(python: Path, tmp_path: Path) -> None:
-    assert run([python, "-c", "import importlib.util as u; print(u.find_spec('torch'))"]) == "None\n"
-    code = "import gatewise, gatewise.model.model, gatewise.explain, gatewise.data"
-    run([python, "-W", "error", "-c", code], cwd=tmp_path)
+    assert out.split()[1:] == ["native", "None", "None"]
     assert "train" in run([python.parent / "gatewise", "--help"], cwd=tmp_path)
 
 
@@ -148,24 +131,12 @@ def test_predictions_without_torch(
     path, expected, texts = model
     code = "import json, sys, gatewise as gw; m = gw.load(sys.argv[1]); p = m.predict_proba(sys.argv[2:])"
     out = run([python, "-W", "error", "-c", f"{code}; print(json.dumps(p.tolist()))", path, *texts], cwd=tmp_path)
-    assert json.loads(out) == [pytest.approx(row, abs=1e-6) for row in expected]
-    assert abs(expected[0][0] - expected[1][0]) > 1e-4, "the two texts must differ, or the comparison is meaningless"
+    assert json.loads(out) == [pytest.approx(row, abs=2e-6) for row in expected]
     prediction = run([python.parent / "gatewise", "predict", "-m", path, *texts], cwd=tmp_path)
-    assert "negative" in prediction or "positive" in prediction
+    assert prediction.startswith("worse")
     run([python.parent / "gatewise", "explain", "-m", path, texts[0]], cwd=tmp_path)
-    run([python.parent / "gatewise", "info", "-m", path], cwd=tmp_path)
-
-
-def test_the_bundled_model_predicts_without_torch_or_the_error_says_how_to_make_it(
-    python: Path, tmp_path: Path
-) -> None:
-    command = [python.parent / "gatewise", "predict", "A warm, funny and honest film."]
-    if not bundled.missing():
-        assert run(command, cwd=tmp_path).startswith(("positive\t", "negative\t"))
-        return
-    done = subprocess.run([str(part) for part in command], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "the bundled model is missing" in done.stderr
+    bundled_prediction = run([python.parent / "gatewise", "predict", "A warm, funny and honest film."], cwd=tmp_path)
+    assert bundled_prediction.startswith("positive\t")
 
 
 def test_without_an_extra_a_command_says_what_to_install(
@@ -205,11 +176,11 @@ def test_without_a_compiler_the_install_goes_on_and_says_what_is_lost(
     home = tmp_path / "installed"
     run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", home, made])
     code = "import json; from gatewise import kernels as k; "
-    code += "print(json.dumps([k.__file__, k.available(), k.unavailable_reason('native')]))"
+    code += "print(json.dumps([k.__file__, k.get().name, k.unavailable_reason('native')]))"
     out = run([python, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(home)})
-    path, available, reason = json.loads(out)
+    path, kernel, reason = json.loads(out)
     assert path.startswith(str(home))
-    assert available == ["reference"]
+    assert kernel == "reference"
     assert "not installed" in reason, "`gatewise info` must be able to show the reason"
     path_of_model, _, texts = model
     command = [str(python), "-m", "gatewise", "predict", "-m", str(path_of_model), *texts]
@@ -288,13 +259,9 @@ def test_it_names_the_model_the_dependencies_and_the_wheel(wheel: Path) -> None:
     assert parts["torch"]["scope"] == "optional"
     assert "gatewise" not in parts
     assert {"nanobind", "robin-map"} <= set(parts)
-    model = parts.get(f"gatewise/model/bundled/{bundled.NAME}")
-    if bundled.missing():
-        assert model is None
-    else:
-        manifest = (bundled.FOLDER / "manifest.json").read_bytes()
-        assert model is not None
-        assert model["hashes"][0]["content"] == hashlib.sha256(manifest).hexdigest()
+    manifest = (bundled.FOLDER / "manifest.json").read_bytes()
+    [digest] = parts[f"gatewise/model/bundled/{bundled.NAME}"]["hashes"]
+    assert digest["content"] == hashlib.sha256(manifest).hexdigest()
 
 
 @pytest.mark.parametrize(

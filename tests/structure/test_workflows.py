@@ -1,56 +1,30 @@
-"""The workflows of CI: actions of a fixed commit, the fewest permissions, and the jobs that a release needs."""
+"""The workflows of CI: what zizmor finds in them, and the jobs that a release needs."""
 
 from __future__ import annotations
 
-import re
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 WORKFLOWS = sorted((Path(__file__).resolve().parents[2] / ".github" / "workflows").glob("*"))
-# The jobs that may do more than read the repository.
-PERMISSIONS = {("wheels", "publish"): {"id-token": "write"}, ("wheels", "release"): {"contents": "write"}}
 
 
-def faults(text: str) -> list[str]:
-    """What is wrong with a workflow."""
-    found = []
-    for line in text.splitlines():
-        # A tag can be moved to other code.
-        if "uses:" in line and not re.fullmatch(r" +- uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line):
-            found.append(f"an action without a commit: {line.strip()}")
-    if "secrets." in text:
-        found.append("a secret")
-    workflow = yaml.safe_load(text)
-    if {"pull_request_target", "workflow_run"} & set(workflow[True]):  # "on" is a boolean in YAML 1.1
-        found.append("runs with the rights of the repository for anyone's pull request")
-    if workflow.get("permissions") != {"contents": "read"}:
-        found.append(f"permissions: {workflow.get('permissions')}")
-    for name, job in workflow["jobs"].items():
-        allowed = PERMISSIONS.get((workflow["name"], name))
-        if job.get("permissions") != allowed:
-            found.append(f"permissions of {name}: {job.get('permissions')}")
-        if not 0 < job.get("timeout-minutes", 0) <= 60:
-            found.append(f"{name} has no time limit")
-        found += [f"{name}: {fault}" for step in job["steps"] for fault in step_faults(step)]
-    return found
+def test_nothing_is_wrong() -> None:
+    """Actions of a fixed commit, few permissions, no expression in a command, no token in a checkout."""
+    program = Path(sys.executable).parent / "zizmor"
+    if not program.exists():
+        pytest.skip("zizmor is not installed")
+    done = subprocess.run([program, "--offline", "--quiet", *WORKFLOWS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
-def step_faults(step: dict[str, Any]) -> list[str]:
-    """What is wrong with a step."""
-    found = []
-    if step.get("uses", "").startswith("actions/checkout@") and step.get("with", {}).get("persist-credentials", True):
-        found.append("the token stays in the checkout")
-    if "${{" in step.get("run", ""):
-        found.append("an expression becomes part of a command")
-    return found
-
-
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_nothing_is_wrong(path: Path) -> None:
-    assert faults(path.read_text(encoding="utf-8")) == []
+def test_every_job_has_a_time_limit() -> None:
+    for path in WORKFLOWS:
+        jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+        assert all(0 < job.get("timeout-minutes", 0) <= 60 for job in jobs.values()), path.name
 
 
 def test_wheels_and_tests_run_on_each_system() -> None:
