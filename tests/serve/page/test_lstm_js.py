@@ -321,6 +321,13 @@ def test_the_file_of_the_tutorials_model_is_small() -> None:
     assert len(lstm_file(tutorial())) <= 500_000
 
 
+def test_the_words_of_the_tutorials_model_have_their_ids_of_keras() -> None:
+    """Those of which our own count has a tie."""
+    ids = {"documentary": 664, "crew": 1051, "russian": 1766, "contrary": 3804, "submarine": 7982}
+    index = tutorial().preprocessor.encoding.index  # type: ignore[union-attr]
+    assert {word: index[word] + 3 for word in ids} == ids
+
+
 def test_a_model_that_the_page_cannot_compute_is_refused_with_the_reason() -> None:
     plain = of_architecture(ARCHITECTURES["plain"])
     steps = TextPreprocessor(plain.preprocessor.encoding, StepRule(9))  # type: ignore[union-attr]

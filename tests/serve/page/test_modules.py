@@ -22,7 +22,7 @@ LEVELS = [
     {"lesson/tasks"},
     {"docs", "forecast", "main", "report"},
     {"explanation", "figure", "compare"},
-    {"details", "exported", "interventions", "heatmappanel", "panels", "player", "prediction"} | {"stream", "strip"},
+    {"details", "exported", "interventions", "heatmappanel", "panels", "player", "prediction"} | {"strip"},
     {
         "cell",
         "heatmap",

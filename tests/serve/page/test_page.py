@@ -137,6 +137,10 @@ def test_the_attribution_method_can_be_changed_and_shows_its_faithfulness(visit:
     np.testing.assert_allclose(scores, model.explain(TEXT, "prefix-difference").scores, atol=1e-5)
     assert "falls by 0.41" in page.inner_text("#details")
     assert "not a cause" in page.inner_text("#details")
+    method.select_option("integrated-gradients")
+    page.evaluate("() => gatewise.store.set({ changes: [{ gate: 'f', unit: 3, value: 1, from: 2, to: 2 }] })")
+    shown = "Integrated gradients do not support clamps. The attribution shown is prefix-difference."
+    page.wait_for_function("shown => document.querySelector('#hint').textContent.includes(shown)", arg=shown)
 
 
 def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:

@@ -56,8 +56,7 @@ export function createDetails(root, store) {
 			const lines = known ? methodNotes(attribution, data.prediction) : ["", ""];
 			lines.forEach((line, n) => setText(notes[n], line));
 		}
-		const replaced = (data?.warnings ?? []).filter(({ code }) => code === "method").map((one) => one.message);
-		setText(counts, [...replaced, data?.cache ? `Computed in ${fmt(data.cache.ms, 0)} ms.` : ""].join(" "));
+		setText(counts, data?.cache ? `Computed in ${fmt(data.cache.ms, 0)} ms.` : "");
 	}
 
 	return { draw };

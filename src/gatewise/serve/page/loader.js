@@ -41,12 +41,14 @@ export function createLoader(store, api) {
 		for (const key of ["target", "against"]) if (state.model?.model.labels.includes(state[key])) request[key] = state[key];
 		if (state.step !== null && state.model?.model.per_step) request.step = state.step;
 		if (state.changes.length) request.changes = state.changes.map(changeOf);
-		// Integrated gradients do not support clamps: the server then chooses another method and says so.
+		// Integrated gradients do not support clamps: the server then chooses another method.
 		const supported = state.method !== "integrated-gradients" || !state.changes.length;
 		if (state.method && supported && include.includes("attribution")) request.method = state.method;
 		const answer = await api.explain(request, signal ?? controller.signal);
 		check();
 		if (state.method !== store.get().method) delete answer.attribution; // that of the new one follows
+		const isReplaced = !supported && answer.attribution && !answer.warnings.some(({ code }) => code === "method");
+		if (isReplaced) answer.warnings.push({ code: "method", message: `Integrated gradients do not support clamps. The attribution shown is ${answer.attribution.method}.` });
 		return answer;
 	}
 

@@ -35,7 +35,6 @@ const compare = lazy(async (suffix) => {
 	inside("compare").replaceChildren();
 	return createCompare(inside("compare"), store, loader);
 }, inside("compare"));
-const stream = lazy(async (suffix) => (await (suffix ? import(`./stream.js${suffix}`) : import("./stream.js"))).createStream(inside("stream"), store, api), inside("stream"));
 const panels = lazy(async (suffix) => {
 	const { createUnitPanel, drawCard, drawTraining } = await (suffix ? import(`./panels.js${suffix}`) : import("./panels.js"));
 	drawTraining(inside("training"), store.get().model);
@@ -143,7 +142,7 @@ function drawAround(state, changed) {
 		const counted = text ? text.kept - Object.keys(text.tokens?.names ?? {}).length : 0;
 		const known = tokenNoun === "step" ? "" : unknown ? ` · ${unknown} not in the vocabulary` : " · all in the vocabulary";
 		setText(byId("counts"), text ? `${counted.toLocaleString("en")} ${tokenNoun}${counted === 1 ? "" : "s"}${known}` : "");
-		const messages = warnings.filter(({ code }) => !["method", "weight"].includes(code)).map((one) => one.message).join(" ");
+		const messages = warnings.filter(({ code }) => code !== "weight").map((one) => one.message).join(" ");
 		const hint = state.example?.hint ? `${state.example.group}: ${state.example.hint}` : "";
 		setText(byId("hint"), [state.linkNote, messages, state.data ? hint : ""].filter(Boolean).join(" · ")); // in one frame with the counts
 		const changes = text && state.data.inputText === state.text ? fittingChanges(state.changes, text.kept) : state.changes;
@@ -187,7 +186,6 @@ store.subscribe(() => address.replace());
 for (const id of ["unitpanel", "training", "card"]) {
 	byId(id).addEventListener("toggle", async () => byId(id).open && store.get().model && (await panels())?.draw(store.get()));
 }
-byId("stream").addEventListener("toggle", () => void stream());
 byId("compare").addEventListener("toggle", () => {
 	if (byId("compare").open) openCompare();
 	else if (store.get().b !== null) store.set({ b: null });
@@ -242,7 +240,6 @@ function showModel(model) {
 		for (const name of ["input", "text"]) byId(name).setAttribute("aria-label", "Series");
 		setText(byId("edit"), "Edit the series");
 		setText(byId("compare").querySelector("h2"), "Compare two series");
-		byId("stream").hidden = Boolean(model.made); // it needs a server
 		setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
 	}
 }

@@ -91,7 +91,7 @@ function mount(element, lesson) {
 		}
 		const unknown = ids.filter((id) => read(id) === UNKNOWN).length;
 		setText(about, lesson.isReview()
-			? "X_train[5]. Equally frequent words can have another id in Keras: “russian” has 1766."
+			? `X_train[5] of the tutorial, with its ${ids.length} ids.`
 			: `${ids.length} ids, START first; ${unknown} ${unknown === 1 ? "word is" : "words are"} UNK.`);
 		if (cards.childElementCount !== names.length) cards.replaceChildren(...places.slice(0, names.length).map(({ card }) => card));
 		names.forEach((name, n) => {

@@ -135,10 +135,10 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 	return lesson;
 }
 
-// Ids of X_train[5] in the order of the model's vocabulary; in Keras's file, words that occur equally often have another one.
+// The ids of X_train[5] after START, as the tutorial prints them.
 const REVIEW = [
-	[778, 128, 74, 12, 630, 163, 15, 4, 1768, 7954, 1052, 2, 32, 85, 156, 45, 40, 148, 139, 121, 662, 665],
-	[10, 10, 1361, 173, 4, 749, 2, 16, 3798, 8, 4, 226, 65, 12, 43, 127, 24, 2, 10, 10],
+	[778, 128, 74, 12, 630, 163, 15, 4, 1766, 7982, 1051, 2, 32, 85, 156, 45, 40, 148, 139, 121, 664, 665],
+	[10, 10, 1361, 173, 4, 749, 2, 16, 3804, 8, 4, 226, 65, 12, 43, 127, 24, 2, 10, 10],
 ].flat();
 const reviewText = (model) => REVIEW.map((id) => (id === 2 ? "<unk>" : model.wordOf(id))).join(" ");
 
