@@ -131,7 +131,7 @@ def _local_view(view: View) -> dict[str, Any]:
     model, methods, frequent = view.model, {}, view.frequent
     metadata, default = model.metadata, model.metadata.attribution_method
     asked = {"text": _TEXT} if model.architecture.inputs == "tokens" else {"series": [[0.0] * model.channels]}
-    names = "note", "base_value_note", "faithfulness", "faithfulness_note"
+    names = "note", "faithfulness", "faithfulness_note"
     for method in _METHODS:
         try:
             found = view.explain({**asked, "include": ["attribution"], "method": method})

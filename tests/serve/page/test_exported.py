@@ -93,7 +93,7 @@ def test_a_link_of_a_served_page(texts: str, watch: Visit) -> None:
     page = open_file(watch(texts), "#t=a+bad+film&x=f3:1&u=2&m=integrated-gradients")
     assert page.input_value("#text") == "a bad film"
     assert "left out: method integrated-gradients" in page.inner_text("#hint")
-    assert page.evaluate("() => gatewise.store.get().data.changed.applied") == ["forget gate of unit 3 = 1"]
+    assert page.inner_text("#changes .chip") == "f of unit 3 clamped to 1.00 ×"
 
 
 @pytest.mark.parametrize("make", [series_model, number_model])

@@ -22,7 +22,7 @@ LEVELS = [
     {"lesson/tasks"},
     {"docs", "forecast", "main", "report"},
     {"explanation", "figure", "compare"},
-    {"details", "exported", "interventions", "heatmappanel", "panels", "player", "prediction"} | {"strip"},
+    {"details", "interventions", "heatmappanel", "panels", "player", "prediction"} | {"strip"},
     {
         "cell",
         "heatmap",
@@ -34,7 +34,7 @@ LEVELS = [
         "picture",
     },
     {"api", "cellmath", "cellshape", "drawing", "editor", "examples", "heatmapdata"}
-    | {"heatmapunits", "linkfit", "url", "value", "words"},
+    | {"linkfit", "url", "value", "words"},
     {"colour", "store"},
     {"model/api", "model/worker"},
     {"model/answers"},

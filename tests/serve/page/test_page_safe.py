@@ -115,7 +115,7 @@ def test_a_visit_loads_little() -> None:
         for line in (PAGE / name).read_text(encoding="utf-8").splitlines():
             if line.startswith("import ") and "./" in line:
                 waiting.append(line.split('"./')[1].split('"')[0])
-    others = ("docs", "forecast", "explanation", "report", "lesson", "trainer", "exported")
+    others = ("docs", "forecast", "explanation", "report", "lesson", "trainer")
     files = [
         path for path in PAGE.iterdir() if path.suffix in (".html", ".css", ".js", ".svg") and path.stem not in others
     ]

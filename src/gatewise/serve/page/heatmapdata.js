@@ -1,7 +1,8 @@
 // The numbers of a heat map, units (rows) by steps (columns): decoding, sorting, downsampling, CSV.
 
-/** Decode a heat map of an answer into {name, layer, clip, signed, rows, columns, values}. */
+/** Decode a heat map of an answer into {name, layer, clip, signed, rows, columns, values}, unless it was made in the page. */
 export function decode(heatmap) {
+	if (heatmap.values) return heatmap;
 	const raw = atob(heatmap.base64);
 	const bytes = new Uint8Array(raw.length);
 	for (let n = 0; n < raw.length; n += 1) bytes[n] = raw.charCodeAt(n);

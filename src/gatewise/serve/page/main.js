@@ -254,6 +254,12 @@ async function fetchModel(name) {
 	}
 }
 
+/** What a page of `gatewise export-page` says of itself. */
+function describeExport({ version, date, fingerprint, command }) {
+	const line = `Exported on ${safeText(date, 40)} by gatewise ${safeText(version, 20)} from model ${safeText(fingerprint, 20)}`;
+	document.querySelector("footer").append(" ", el("span", {}, line, ...(command ? [": ", el("code", {}, safeText(command, 400))] : []), "."));
+}
+
 async function startPage(linked) {
 	const { madeWith, cut, ...state } = linked;
 	let found;
@@ -263,7 +269,7 @@ async function startPage(linked) {
 		if (missing) state.served = null;
 		store.set({ model, served: state.served ?? null });
 		showModel(model);
-		if (model.made) (await import("./exported.js")).describe(model.made);
+		if (model.made) describeExport(model.made);
 		const other = madeWith && madeWith !== model.model.fingerprint;
 		const incomplete = cut && state.text === undefined ? "The text is missing: it is too long for a link. " : "";
 		const fitted = fitToModel(state, model);

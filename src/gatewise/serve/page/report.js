@@ -4,14 +4,21 @@ import { createFigure } from "./figure.js";
 import { drawReport, textOf } from "./explanation.js";
 import { el } from "./dom.js";
 import { decode } from "./heatmapdata.js";
-import { HeatmapUnits } from "./heatmapunits.js";
-import { createStore } from "./store.js";
+import { createStore, directionOf } from "./store.js";
+
+/** Unit k as a row of the heat maps of the top layer. */
+function unitOf(k, { model, c0, h0 }, heatmaps) {
+	const found = { k, direction: directionOf(model, k, null), c0: c0[k], h0: h0[k], preactivations: null };
+	for (const [name, { values, columns }] of heatmaps) found[name] = Array.from(values.subarray(k * columns, (k + 1) * columns));
+	return found;
+}
 
 function dataOf(view) {
 	const { text, part } = textOf(view.words);
 	const heatmaps = new Map(view.heatmaps.map((heatmap) => [heatmap.name, decode(heatmap)]));
 	const values = view.values ? { kept: view.words.length, steps: view.words.length, values: view.values } : part;
-	return { ...view, inputText: text, text: values, heatmaps, unitOf: new HeatmapUnits(view, heatmaps), warnings: [], id: "report" };
+	const units = new Map(view.c0.map((_, k) => [k, unitOf(k, view, heatmaps)]));
+	return { ...view, inputText: text, text: values, heatmaps, unitOf: units, warnings: [], id: "report" };
 }
 
 function drawFigure(root, view) {

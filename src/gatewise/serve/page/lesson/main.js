@@ -1,6 +1,7 @@
 // The lesson: load the model, then show its chapters.
 
 import { parseModel } from "../model/lstm.js";
+import { readTensors } from "../model/tensors.js";
 import { createTheme } from "../theme.js";
 import { el } from "../dom.js";
 import { chapter as answer } from "./answer.js";
@@ -21,7 +22,7 @@ try {
 	const lesson = createLesson(model, CHAPTERS, { nav: find("chapters"), bar: find("bar"), main: find("chapter") });
 	createTheme(find("themebutton"), lesson);
 	globalThis.lesson = lesson;
-	model.addRows(await readBytes("tutorial-rest.lstm"));
+	model.network.addRows(readTensors(await readBytes("tutorial-rest.lstm")).tensors);
 	lesson.draw();
 } catch (error) {
 	find("bar").replaceChildren(el("p", { class: "error", role: "alert" }, `The lesson cannot start: ${error.message}`));

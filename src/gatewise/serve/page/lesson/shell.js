@@ -41,7 +41,7 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		/** The text that is shown: that of the reader, else that of the chapter. */
 		text: () => {
 			const wanted = state.text ?? (current()?.chapter.review ? reviewText(model) : TEXTS[0][2]);
-			return lesson.isWhole() || model.encode(wanted).ids.every((id) => model.network.has(id)) ? wanted : TEXTS[0][2];
+			return lesson.isWhole() || model.encode(wanted).ids.every((id) => !Number.isNaN(model.network.inputOf(id)[0])) ? wanted : TEXTS[0][2];
 		},
 		/** Whether the embeddings of all words are there: those of rare words come last. */
 		isWhole: () => model.network.rows === model.info.vocabSize,

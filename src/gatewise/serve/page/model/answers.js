@@ -9,7 +9,6 @@ const MAX_PRODUCTS = 6e9; // multiplications of an attribution: about ten second
 const LEAST_CHANGE = 0.3; // of c, of the frame that the page opens with
 const DOUBT = 0.05 + 1e-9; // from the threshold: undecided
 const KEPT = 4; // runs: before and after a change, of two texts
-const NAMES = { i: "input gate", f: "forget gate", g: "candidate", o: "output gate" };
 
 const descending = (values) => Array.from(values.keys()).sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]) || a - b);
 const counted = (n) => n.toLocaleString("en");
@@ -30,24 +29,17 @@ export function createExplain(model, view) {
 
 	/** The weights of the logits in the explained score, as gatewise/explain/score.py. */
 	function scoreOf(run, { target, against }) {
-		const place = (name) => {
-			const found = name == null ? null : labels.indexOf(name);
-			if (found === -1) throw new Error(`there is no class ${name}`);
-			return found;
-		};
-		const [wanted, other] = [place(target), place(against)];
+		const [wanted, other] = [target, against].map((name) => (name == null ? null : labels.indexOf(name)));
 		const only = (chosen) => labels.map((_, k) => Number(k === chosen));
-		if (task === "regression") return { weights: only(wanted ?? 0), target: wanted ?? 0, against: null, name: labels.length > 1 ? `prediction of ${labels[wanted ?? 0]}` : "prediction", note: "" };
+		if (task === "regression") return { weights: only(wanted ?? 0), target: wanted ?? 0, against: null, name: labels.length > 1 ? `prediction of ${labels[wanted ?? 0]}` : "prediction" };
 		if (isBinary) {
 			const chosen = other !== null ? 1 - other : (wanted ?? 1);
-			return { weights: [chosen ? 1 : -1], target: chosen, against: null, name: `logit of ${labels[chosen]}`, note: "" };
+			return { weights: [chosen ? 1 : -1], target: chosen, against: null, name: `logit of ${labels[chosen]}` };
 		}
 		let chosen = wanted ?? (task === "multilabel" ? largest(run.logits) : decided(run.probabilities));
 		if (wanted === null && chosen === other) chosen = largest(run.logits.map((z, k) => (k === other ? -Infinity : z)));
-		if (task === "multilabel") return { weights: only(chosen), target: chosen, against: null, name: `logit of ${labels[chosen]}`, note: "" };
-		const weights = only(chosen).map((one, k) => one - (other === null ? 1 / labels.length : Number(k === other)));
-		const note = other === null ? "minus the mean of all logits" : `minus the logit of ${labels[other]}`;
-		return { weights, target: chosen, against: other, name: `logit of ${labels[chosen]}`, note };
+		const without = (k) => (task === "multilabel" ? 0 : other === null ? 1 / labels.length : Number(k === other));
+		return { weights: only(chosen).map((one, k) => one - without(k)), target: chosen, against: other, name: `logit of ${labels[chosen]}` };
 	}
 
 	/** The predicted class: its index; of several labels those that are predicted. */
@@ -74,8 +66,7 @@ export function createExplain(model, view) {
 			against: score.against === null ? null : labels[score.against],
 			favours: task === "regression" || (task === "multilabel" ? found.includes(score.target) : found === score.target),
 			probability: probabilities && probabilities[score.target], probabilities: probabilities && [...probabilities],
-			numbers: task === "regression" ? [...run.logits] : null, score: value(score, run.logits), score_name: score.name, score_note: score.note,
-			step: run.step, steps: isTagger ? run.stepLogits.map(labelOf) : null, calibrated: view.calibrated,
+			score: value(score, run.logits), score_name: score.name, step: run.step, steps: isTagger ? run.stepLogits.map(labelOf) : null, calibrated: view.calibrated,
 			undecided: isBinary && Math.abs(probabilities[1] - (thresholds[0] ?? 0.5)) <= DOUBT,
 		};
 	}
@@ -114,16 +105,15 @@ export function createExplain(model, view) {
 	function attributionOf(run, score, asked, warnings) {
 		const { method, all } = methodOf(run, asked, warnings);
 		const { scores, baseValue, parts } = model.attribution(run, method, score.weights);
-		const { note, base_value_note, faithfulness, faithfulness_note } = view.methods[method];
+		const { note, faithfulness, faithfulness_note } = view.methods[method];
 		const total = value(score, run.logits);
 		const truncated = sum(parts.map((one) => one.truncatedPart));
 		const members = view.members.map((one, n) => (parts.length > 1 ? { ...one, scores: [...parts[n].scores], truncated_part: parts[n].truncatedPart } : one));
 		const isChanged = run.changes.length > 0;
 		return {
-			method, methods: all, note, base_value_note, faithfulness: isChanged ? null : faithfulness, faithfulness_note: isChanged ? view.unmeasured : faithfulness_note,
+			method, methods: all, note, faithfulness: isChanged ? null : faithfulness, faithfulness_note: isChanged ? view.unmeasured : faithfulness_note,
 			target: labels[score.target], against: score.against === null ? null : labels[score.against], scores: [...scores], base_value: baseValue,
 			score: total, score_name: score.name, residual: total - baseValue - sum(scores) - truncated, adds_up: method !== "leave-one-out", members,
-			lstm_note: "", default: method === view.attribution_method,
 		};
 	}
 
@@ -154,7 +144,7 @@ export function createExplain(model, view) {
 		const first = Array.from(at.keys()).sort((a, b) => at[a] - at[b] || a - b);
 		const order = { ...(effect && { effect: descending(effect) }), jump: descending(jump), first };
 		const sizes = Float64Array.from(lstmsOf(run, layer).flatMap(({ c }) => [...c]), Math.abs).sort();
-		return { layer, effect, jump, at, order, c_p99: quantile(sizes, 0.99) || 1, opening: openingOf(run, score, encoded, changes, all) };
+		return { layer, effect, order, c_p99: quantile(sizes, 0.99) || 1, opening: openingOf(run, score, encoded, changes, all) };
 	}
 
 	/** The step and the unit with which the page opens, as gatewise/explain/opening.py. */
@@ -234,7 +224,6 @@ export function createExplain(model, view) {
 		const most = view.model.max_steps;
 		const count = model.network.readRows(encoded.ids.length).length;
 		if (count > most) throw new Error(`the network would read ${counted(count)} ${noun}s; the page shows at most ${counted(most)}`);
-		for (const one of changes) check(one, model.network, count);
 		const input = series ?? text;
 		let [before, run] = [runOf(encoded, input, []), runOf(encoded, input, changes)];
 		if (isTagger) {
@@ -245,7 +234,7 @@ export function createExplain(model, view) {
 		}
 		const score = scoreOf(before, asked);
 		const warnings = warningsOf(run, encoded);
-		const answer = { api: 1, id: JSON.stringify([input, changes]), model: view.model, text: textOf(run, encoded, series), warnings };
+		const answer = { id: JSON.stringify([input, changes]), model: view.model, text: textOf(run, encoded, series), warnings };
 		const has = (...names) => names.some((name) => include.includes(name));
 		if (has("prediction")) answer.prediction = predictionOf(run, score);
 		if (has("prefix", "prefix:all")) answer.prefix = prefixOf(run, score);
@@ -258,7 +247,7 @@ export function createExplain(model, view) {
 		if (heatmaps.length) answer.heatmaps = heatmaps;
 		if (changes.length) {
 			const prefix = answer.prefix ? { prefix: prefixOf(before, score) } : {};
-			answer.changed = { before: { ...predictionOf(before, score), ...prefix }, applied: changes.map(inWords) };
+			answer.changed = { before: { ...predictionOf(before, score), ...prefix } };
 		}
 		return answer;
 	};
@@ -273,24 +262,6 @@ function valuesOf(series, window, rows) {
 	}));
 }
 
-function check({ gate, unit, value, from, to, layer }, { layers, arch }, steps) {
-	if (layer >= layers.length) throw new Error(`layer must be from 0 to ${layers.length - 1}, not ${layer}`);
-	const { size } = layers[layer ?? layers.length - 1];
-	const low = gate === "g" ? -1 : 0;
-	if (!(gate in NAMES || (gate === "h" && value === 0))) throw new Error(`there is no gate ${gate}`);
-	if (!(low <= value && value <= 1)) throw new Error(`a value must lie in [${low}, 1]; got ${value}`);
-	if (arch.gate === "binary" && gate !== "g" && value !== 0 && value !== 1) throw new Error(`the ${NAMES[gate]} must be 0 or 1 in a network with binary gates; got ${value}`);
-	if (unit !== "all" && unit != null && !(unit >= 0 && unit < size)) throw new Error(`unit must be from 0 to ${size - 1}, not ${unit}`);
-	if (from > to) throw new Error("to must not be less than from");
-	if (to >= steps) throw new Error(`the steps to clamp must be from 0 to ${steps - 1}, the steps that the network reads`);
-}
-
-/** A change, steps counted from 1. */
-function inWords({ gate, unit, from, to, value, layer }) {
-	const steps = from == null ? "" : from === to ? ` at step ${from + 1}` : ` at steps ${from + 1} to ${to + 1}`;
-	return `${gate === "h" ? NAMES.o : NAMES[gate]}${unit === "all" || unit == null ? "" : ` of unit ${unit}`}${layer == null ? "" : ` in layer ${layer + 1}`}${steps} = ${value}`;
-}
-
 /** Of ascending numbers, interpolated as NumPy does. */
 function quantile(sorted, share) {
 	const at = share * (sorted.length - 1);
@@ -298,20 +269,10 @@ function quantile(sorted, share) {
 	return sorted.length ? sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]) : 0;
 }
 
-/** A heat map of a layer as the server sends it: unsigned 16-bit numbers in base64, units by steps. */
+/** A heat map of a layer, as `decode` of heatmapdata.js returns it. */
 function heatmapOf(lstms, name) {
-	const [{ T, layer }, isSigned] = [lstms[0], !"ifo".includes(name)];
-	const sizes = Float64Array.from(lstms.flatMap((one) => [...one[name]]), Math.abs).sort();
-	const high = "ifogh".includes(name) ? 1 : sizes.at(-1) || 1;
-	const low = isSigned ? -high : 0;
-	let raw = "";
-	for (const { units, [name]: values } of lstms) {
-		for (let k = 0; k < units; k += 1) {
-			for (let t = 0; t < T; t += 1) {
-				const level = Math.min(65535, Math.max(0, Math.round(((values[t * units + k] - low) / (high - low)) * 65535)));
-				raw += String.fromCharCode(level & 255, level >> 8);
-			}
-		}
-	}
-	return { name, layer, low, high, clip: isSigned ? quantile(sizes, 0.99) || 1 : 1, shape: [raw.length / 2 / T, T], base64: btoa(raw) };
+	const [{ T, layer }, signed] = [lstms[0], !"ifo".includes(name)];
+	const values = Float32Array.from(lstms.flatMap(({ units, [name]: own }) => Array.from(own, (_, n) => own[(n % T) * units + Math.floor(n / T)])));
+	const clip = signed ? quantile(Float64Array.from(values, Math.abs).sort(), 0.99) || 1 : 1;
+	return { name, layer, clip, signed, rows: values.length / T, columns: T, values };
 }

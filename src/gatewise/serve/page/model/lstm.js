@@ -52,11 +52,6 @@ class Model {
 		this.others = others.map(({ kind, weight, prefix, ...entry }) => ({ weight, member: new MEMBERS[kind](entry, tensors, prefix, arch.outputs) }));
 	}
 
-	/** Add the embeddings of a second file. */
-	addRows(bytes) {
-		this.network.addRows(readTensors(bytes).tensors);
-	}
-
 	/**
 	 * Run a text, ids, rows of a series, or what `encode` returns.
 	 *

@@ -83,11 +83,6 @@ export class Network {
 		this.#projected.clear();
 	}
 
-	/** Whether the embedding of an id is there. */
-	has(id) {
-		return !Number.isNaN(this.inputOf(id)[0]);
-	}
-
 	/** What an LSTM of the first layer reads at a step: the embedding of an id, or the channels of a row. */
 	inputOf(item) {
 		return typeof item === "number" ? rowOf(this.embedding, item, this.arch.embedding_dim) : item.subarray(this.arch.unread ?? 0);
