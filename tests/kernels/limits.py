@@ -51,19 +51,6 @@ def _saturated(seed: int, reverse: bool) -> Case:
     raise AssertionError
 
 
-def check_long(kernel: Kernel) -> None:
-    """400 steps: errors do not build up, and the gradient finds its way back to the first of them."""
-    one = _long()
-    for dtype in kernel.dtypes:
-        assert_same(one.forward(kernel, dtype), want(one)[0], FORWARD, TOLERANCE[dtype], f"400 steps {dtype}")
-        assert_same(one.backward(kernel, dtype), want(one)[1], BACKWARD, TOLERANCE[dtype], f"400 steps {dtype}")
-
-
-@cache
-def _long() -> Case:
-    return draw(11, 3, 7, False, "sigmoid", True, longest=400)
-
-
 def check_nan(kernel: Kernel) -> None:
     """A NaN goes where it must (its unit at once, its sequence from then on) and nowhere else; backward likewise."""
     one = draw(3, 3, 7, False, "sigmoid", False)

@@ -10,7 +10,7 @@ from gatewise.kernels.interface import Kernel
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
 from tests.kernels.cases import Case, picked, some, without_index
-from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_refused, assert_same, saved_of
+from tests.kernels.close import FORWARD, TOLERANCE, assert_close, assert_refused, saved_of
 
 
 def check_mask(kernel: Kernel) -> None:
@@ -31,18 +31,6 @@ def check_mask(kernel: Kernel) -> None:
             rows = one.index if one.index is not None else np.arange(int(one.lengths.sum()))
             np.add.at(dpre, rows, np.concatenate([part["dpre"] for part in wanted]))
             assert_close(back.dpre, dpre, TOLERANCE[dtype], f"{one} {dtype} masked: dpre")
-
-
-def check_mask_of_ones(kernel: Kernel) -> None:
-    """Ones are no mask."""
-    for one in some():
-        for dtype in kernel.dtypes:
-            ones = np.ones_like(one.h0, dtype=dtype)
-            plain, masked = one.forward(kernel, dtype), one.forward(kernel, dtype, mask=ones)
-            assert_same(masked, plain, FORWARD, TOLERANCE[dtype] / 100, f"{one} {dtype} ones")
-            given = one.gradients(dtype)
-            got, want = kernel.backward(saved_of(masked), **given), kernel.backward(saved_of(plain), **given)
-            assert_same(got, want, BACKWARD, TOLERANCE[dtype] / 100, f"{one} {dtype} ones")
 
 
 def check_mask_arguments(kernel: Kernel) -> None:

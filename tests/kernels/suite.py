@@ -12,11 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from gatewise.kernels.interface import Kernel, LSTMCall
-from gatewise.kernels.ragged import starts_of
-from gatewise.types import Array
+from gatewise.kernels.interface import Kernel
 from tests.kernels import limits, masks, projections
-from tests.kernels.cases import Case, grid, picked, rows_of, some, want, without_index
+from tests.kernels.cases import grid, rows_of, some, want
 from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, saved_of
 from tests.kernels.oracles import unrolled
 
@@ -49,18 +47,6 @@ def check_each_gradient_alone(kernel: Kernel) -> None:
                 assert_close(total, getattr(want(one)[1], name), TOLERANCE[dtype], f"{one} {dtype} parts of {name}")
             last = replace(one, dh=0 * one.dh, dc=0 * one.dc, dc_T=0 * one.dc_T)
             assert_same(parts[2], want(last)[1], BACKWARD, TOLERANCE[dtype], f"{one} {dtype} from dh_T alone")
-
-
-def check_none_is_zeros(kernel: Kernel) -> None:
-    """None for dh or dc gives what an array of zeros gives."""
-    for one in some():
-        for dtype in kernel.dtypes:
-            saved, given = saved_of(one.forward(kernel, dtype)), one.gradients(dtype)
-            for absent in (("dh",), ("dc",), ("dh", "dc")):
-                none = kernel.backward(saved.copy(), **{**given, **dict.fromkeys(absent)})
-                zeros = {name: np.zeros_like(given[name]) for name in absent}
-                full = kernel.backward(saved.copy(), **{**given, **zeros})
-                assert_same(none, full, BACKWARD, TOLERANCE[dtype] / 10, f"{one} {dtype} without {absent}")
 
 
 def check_unrolled(kernel: Kernel) -> None:
@@ -107,53 +93,6 @@ def check_saved(kernel: Kernel) -> None:
             assert_close(saved.gates(), wanted, TOLERANCE[dtype], f"{one} {dtype} gates")
             if one.gate == "binary":
                 assert np.isin(np.hstack([i, f, o]), (0, 1)).all(), f"{one}: a binary gate between 0 and 1"
-
-
-def check_chunks(kernel: Kernel) -> None:
-    """Each sequence split in two, with the state carried over: equal results and equal gradients."""
-    for one in map(without_index, some()):
-        rng = np.random.default_rng(1)
-        cut = rng.integers(0, one.lengths + 1)  # (B,) steps of each sequence in the first run
-        halves = [np.concatenate(part) for part in zip(*(np.split(r, [k]) for r, k in _taken(one, cut)), strict=True)]
-        halves = [np.sort(rows) for rows in halves]
-        for dtype in kernel.dtypes:
-            whole, whole_back = want(one)
-            arrays, given = one.arrays(dtype), one.gradients(dtype)
-            runs, states = [], {"h0": arrays["h0"], "c0": arrays["c0"]}
-            for rows, lengths in zip(halves, (cut, one.lengths - cut), strict=True):
-                part = {**arrays, **states, "pre": arrays["pre"][rows], "lengths": lengths}
-                runs.append(kernel.forward(LSTMCall(**part, reverse=one.reverse, gate=one.gate)))
-                assert_close(runs[-1].h, whole.h[rows], TOLERANCE[dtype], f"{one} {dtype} h in chunks")
-                states = {"h0": runs[-1].h_T, "c0": runs[-1].c_T}
-            dpre, dweight_hh = np.empty_like(arrays["pre"]), np.zeros_like(arrays["weight_hh"])
-            dh_T, dc_T = given["dh_T"], given["dc_T"]
-            for rows, run in reversed(list(zip(halves, runs, strict=True))):
-                back = kernel.backward(saved_of(run), given["dh"][rows], dh_T, dc_T, given["dc"][rows])
-                dpre[rows], dh_T, dc_T = back.dpre, back.dh0, back.dc0
-                dweight_hh += back.dweight_hh
-            got = type(whole_back)(dpre, dweight_hh, dh_T, dc_T)
-            assert_same(got, whole_back, BACKWARD, TOLERANCE[dtype], f"{one} {dtype} in chunks")
-
-
-def _taken(one: Case, cut: Array) -> list[tuple[Array, int]]:
-    return [(rows, int(k)) for rows, k in zip(rows_of(one), cut, strict=True)]
-
-
-def check_batch_composition(kernel: Kernel) -> None:
-    """Results of a sequence do not depend on the other sequences of the batch or their order."""
-    for one in map(without_index, some()):
-        for dtype in kernel.dtypes:
-            whole, whole_back = want(one)
-            starts = starts_of(one.lengths)
-            for which in ([b] for b in range(len(one.lengths))):
-                part, rows = picked(one, which)
-                run, back = part.forward(kernel, dtype), part.backward(kernel, dtype)
-                assert_close(run.h, whole.h[rows], 2 * TOLERANCE[dtype], f"{one} {dtype} sequence {which} alone: h")
-                assert_close(back.dpre, whole_back.dpre[rows], 2 * TOLERANCE[dtype], f"{one} sequence {which}: dpre")
-            turned, rows = picked(one, list(np.random.default_rng(2).permutation(len(starts))))
-            assert_same(
-                turned.backward(kernel, dtype), want(turned)[1], BACKWARD, TOLERANCE[dtype], f"{one} in another order"
-            )
 
 
 CHECKS: dict[str, Check] = {

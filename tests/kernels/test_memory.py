@@ -80,18 +80,6 @@ def test_a_smaller_batch_finds_the_memory_of_a_larger_one(empty_arena: Callable[
     assert empty_arena() < 1.3 * kept
 
 
-def test_batches_that_grow_leave_nothing_behind(empty_arena: Callable[[], int]) -> None:
-    """Each is the largest so far. What is kept at the end is what the last one needs."""
-    kept = []
-    for size in range(20, 90, 3):
-        both(Native(), given(units=64, batch=size, longest=200))
-        kept.append(empty_arena())
-    emptied()
-    both(Native(), given(units=64, batch=size, longest=200))
-    assert kept[-1] < 1.5 * empty_arena()
-    assert kept[-1] < 6 * kept[0]
-
-
 def test_inputs_are_read_where_they_are_and_never_written() -> None:
     arrays = given()
     before = {name: np.copy(a) for name, a in arrays.items() if a is not None}

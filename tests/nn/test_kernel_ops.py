@@ -150,7 +150,7 @@ def test_opcheck(dtype: torch.dtype) -> None:
     arrays = [tensors(one, dtype)[name] for name in order]
     plain = [tensors(one, dtype, grad=False)[name] for name in order]
     # Without test_aot_dispatch_dynamic, which differentiates the gates too: `lstm` does not return them, and only the
-    # second derivative, which no compiled graph has, differentiates them. `test_compiles_whole` has the other results.
+    # second derivative, which no compiled graph has, differentiates it. test_torch_swap.py compiles the other results.
     utilities = ["test_schema", "test_autograd_registration", "test_faketensor"]
     library.opcheck(kernel_ops._lstm, (*arrays, None, False, "sigmoid", True, True, kernel), test_utils=utilities)
     library.opcheck(kernel_ops._lstm, (*plain, None, False, "sigmoid", False, False, kernel))
@@ -172,18 +172,6 @@ def test_project(dtype: torch.dtype) -> None:
         assert torch.allclose(got, there, rtol=1e-5, atol=1e-5)
     only = torch.autograd.grad(project(x.detach(), weight, bias), (weight, bias), given)
     assert torch.allclose(only[0], wanted[1], rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_compiles_whole(dtype: torch.dtype) -> None:
-    one = case(17, 7, True, "sigmoid", True)
-    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
-    plain, traced = tensors(one, dtype), tensors(one, dtype)
-    loss(one, plain).backward()
-    compiled(one, traced).backward()
-    for name in LEAVES:
-        assert torch.allclose(plain[name].grad, traced[name].grad, rtol=1e-6, atol=1e-6), name
 
 
 def test_refused() -> None:
