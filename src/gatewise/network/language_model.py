@@ -153,15 +153,11 @@ def _sum(parts: Sequence[Gradients]) -> Gradients:
     total: Gradients = {}
     for part in parts:
         for name, gradient in part.items():
-            before = total.get(name)
-            if before is None:
-                total[name] = gradient
-            elif isinstance(before, RowGradient):
-                assert isinstance(gradient, RowGradient)
-                total[name] = sum_of([before, gradient])
+            before: Any = total.get(name)
+            if isinstance(gradient, RowGradient):
+                total[name] = gradient if before is None else sum_of([before, gradient])
             else:
-                assert not isinstance(gradient, RowGradient)
-                total[name] = before + gradient
+                total[name] = gradient if before is None else before + gradient
     return total
 
 

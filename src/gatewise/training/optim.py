@@ -58,6 +58,7 @@ class Adam:
         self.parameters, self.tables = dict(parameters), tables
         self._of = np.result_type(*self.parameters.values()).type
         self.beta_1, self.beta_2, self.epsilon, self.keras = beta_1, beta_2, epsilon, keras
+        self._betas = tuple(map(self._of, (beta_1, 1 - beta_1, beta_2, 1 - beta_2)))  # 1 - beta is rounded once
         self.lr_scale = dict(lr_scale or {})
         self.steps = 0
         self.m, self.v = ({name: _moment(value) for name, value in self.parameters.items()} for _ in range(2))
@@ -80,7 +81,7 @@ class Adam:
         extension = extension_for(weight)
         if extension is not None:
             given = weight, rows, m, v, first, self.steps, rates, epsilons
-            extension.adam_catch_up(native.isa(), threads(), *given, *map(float, self._betas()))
+            extension.adam_catch_up(native.isa(), threads(), *given, *map(float, self._betas))
         else:
             every = np.arange(len(weight)) if rows is None else rows
             for step in range(least + 1, self.steps + 1):
@@ -137,20 +138,15 @@ class Adam:
         self._epsilons = np.zeros(self.steps + 1, dtype=self._of)
         self._rates = {name: np.zeros(self.steps + 1, dtype=self._of) for name in self.tables}
 
-    def _betas(self) -> tuple[Any, ...]:
-        """β₁, 1 - β₁, which is rounded once, β₂ and 1 - β₂, in the dtype of the parameters."""
-        return tuple(map(self._of, (self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2)))
-
     def _step(self, name: str, grad: Array, rows: Array | None, rate: Any, epsilon: Any, scale: float) -> None:
         """A step of one parameter, or of these distinct rows (R,) of a table (V, D), with grad (R, D)."""
         weight, m, v = self.parameters[name], self.m[name], self.v[name]
-        betas, scale = self._betas(), self._of(scale)
-        extension = extension_for(weight)
+        scale, extension = self._of(scale), extension_for(weight)
         if extension is not None:
-            numbers = map(float, (*betas, rate, epsilon, scale))
+            numbers = map(float, (*self._betas, rate, epsilon, scale))
             extension.adam_step(native.isa(), threads(), weight, rows, grad, m, v, *numbers)
             return
-        at, (beta_1, rest_1, beta_2, rest_2) = ... if rows is None else rows, betas
+        at, (beta_1, rest_1, beta_2, rest_2) = ... if rows is None else rows, self._betas
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             g = scale * grad
             m[at] = beta_1 * m[at] + rest_1 * g

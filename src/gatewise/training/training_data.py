@@ -399,15 +399,12 @@ def row_weights(data: Labelled, train: NDArray[np.int64], weights: Array | None)
     step of each step (n,) of arrays (T,): its sample_weight times the weight of its class. The mean over the training
     rows is 1; None where all are equal.
     """
-    each = data.sample_weight
-    if data.target.per_step:
-        each = np.repeat(each, row_counts(data.labels)) * (1.0 if weights is None else weights[by_row(data.labels)])
-        mean = by_row(by_input(each, data.labels)[train]).mean()
-        return None if (each == each[0]).all() else by_input(each / mean, data.labels)
+    each = np.repeat(data.sample_weight, row_counts(data.labels))
     if weights is not None and data.task == "multilabel":
         each = each[:, None] * np.where(data.labels == 1, weights, 1.0)
     elif weights is not None:
-        each = each * weights[data.labels]
+        each = each * weights[by_row(data.labels)]
     if (each == each.flat[0]).all():
         return None
-    return np.asarray(each / each[train].mean(), dtype=np.float32)
+    mean = by_row(by_input(each, data.labels)[train]).mean()
+    return by_input((each / mean).astype(np.float32), data.labels)
