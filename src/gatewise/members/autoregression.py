@@ -40,9 +40,6 @@ class Autoregression(WindowMember):
     def predict(self, x: Array, series: Array) -> Array:
         return np.asarray(x.reshape(len(x), -1) @ self.weight + self.bias)
 
-    def summary(self) -> list[tuple[str, str, int]]:
-        return [("Autoregression", f"({self.outputs},)", self.weight.size + self.bias.size)]
-
     def arrays(self) -> dict[str, Array]:
         return {**super().arrays(), "weight": self.weight, "bias": self.bias}
 

@@ -7,13 +7,12 @@ make trend and season multiplicative.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from gatewise.errors import ModelFileError
-from gatewise.members.member import Inputs, check_entry
-from gatewise.members.windows import Scales, Transform, WindowMember, read_windows, seasonal_profile
+from gatewise.errors import InputError
+from gatewise.members.windows import StatisticalMember, seasonal_profile
 from gatewise.types import Array
 
 
@@ -92,23 +91,25 @@ def extrapolate(state: State, smoothing: Array, count: int, steps: int) -> Array
 
 
 @dataclass(frozen=True, eq=False)
-class ETS(WindowMember):
+class ETS(StatisticalMember):
     """smoothing (S, 4): alpha, beta, gamma and phi of each series; without a trend beta is 0, without a season gamma.
     period (S,): of the season, 1 for none. Both are fitted (`gatewise.training.smoothing`).
     """
 
-    transform: Transform
-    scales: Scales
-    steps: int
     smoothing: Array
     period: Array
     ragged: ClassVar[bool] = True
     kind: ClassVar[str] = "ets"
     noun: ClassVar[str] = "ETS"
 
-    @property
-    def outputs(self) -> int:
-        return self.steps
+    def __post_init__(self) -> None:
+        check_smoothing(self.smoothing)
+        if not ((self.period >= 1) & (self.period <= self.transform.length)).all():
+            raise InputError("period must lie between 1 and the length of the windows")
+
+    @staticmethod
+    def shapes(series: int) -> dict[str, Any]:
+        return {"smoothing": ((series, 4), "float64"), "period": ((series,), "int64")}
 
     def predict(self, x: Array, series: Array) -> Array:
         out = np.empty((len(x), self.steps))
@@ -119,25 +120,8 @@ class ETS(WindowMember):
             out[rows] = extrapolate(state, smoothing, z.shape[1], self.steps)
         return out
 
-    def summary(self) -> list[tuple[str, str, int]]:
-        return [("ETS", f"({self.outputs},)", self.smoothing.size)]
 
-    def arrays(self) -> dict[str, Array]:
-        return {**super().arrays(), "smoothing": self.smoothing, "period": self.period}
-
-    @classmethod
-    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
-        check_entry(entry, ["transform", "series"], [], cls.kind)
-        count = entry["series"]
-        forms = {"smoothing": ((count, 4), "float64"), "period": ((count,), "int64")}
-        transform, scales, arrays = read_windows(entry, raw, inputs, file, lambda _: forms)
-        check_smoothing(arrays["smoothing"], file)
-        if not ((arrays["period"] >= 1) & (arrays["period"] <= transform.length)).all():
-            raise ModelFileError(f"{file}: period must lie between 1 and the length of the windows")
-        return cls(transform, scales, outputs, arrays["smoothing"], arrays["period"])
-
-
-def check_smoothing(smoothing: Array, file: str) -> None:
-    """Raise ModelFileError unless all parameters lie between 0 and 1."""
+def check_smoothing(smoothing: Array) -> None:
+    """Raise InputError unless all parameters lie between 0 and 1."""
     if not ((smoothing >= 0) & (smoothing <= 1)).all():
-        raise ModelFileError(f"{file}: smoothing must lie between 0 and 1")
+        raise InputError("smoothing must lie between 0 and 1")

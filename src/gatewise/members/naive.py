@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.members.member import Inputs, check_entry
-from gatewise.members.windows import Scales, Transform, WindowMember, read_windows
+from gatewise.members.windows import StatisticalMember
 from gatewise.types import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Naive(WindowMember):
+class Naive(StatisticalMember):
     """Adds nothing to the base of the transform: the last value, the last season, or the seasonal profile around the
     last value or the mean of the series. drift: adds the mean change per step between the first and the last value of
     the window (Hyndman & Athanasopoulos 2021, section 5.2).
     """
 
-    transform: Transform
-    scales: Scales
-    steps: int
     drift: bool = False
     kind: ClassVar[str] = "naive"
+    options: ClassVar[tuple[str, ...]] = ("drift",)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.drift, bool):
+            raise InputError("config.json: drift must be true or false")
 
     @property
     def noun(self) -> str:  # type: ignore[override]
@@ -37,10 +38,6 @@ class Naive(WindowMember):
         """The drift reads as many values as there are."""
         return self.drift
 
-    @property
-    def outputs(self) -> int:
-        return self.steps
-
     def predict(self, x: Array, series: Array) -> Array:
         step = np.arange(1, self.steps + 1)
         if not self.drift:
@@ -50,17 +47,3 @@ class Naive(WindowMember):
         count = np.maximum(x.shape[1] - 1 - first, 1)
         slope = (x[:, -1, 0] - x[np.arange(len(x)), first, 0]) / count
         return np.asarray(slope[:, None] * step)
-
-    def summary(self) -> list[tuple[str, str, int]]:
-        return [(self.noun.capitalize(), f"({self.outputs},)", 0)]
-
-    def entry(self) -> dict[str, Any]:
-        return {**super().entry(), "drift": self.drift}
-
-    @classmethod
-    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
-        check_entry(entry, ["transform", "series", "drift"], [], cls.kind)
-        if not isinstance(entry["drift"], bool):
-            raise InputError("config.json: drift must be true or false")
-        transform, scales, _ = read_windows(entry, raw, inputs, file, lambda _: {})
-        return cls(transform, scales, outputs, entry["drift"])

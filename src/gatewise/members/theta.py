@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gatewise.members.ets import check_smoothing, smooth_from_back, start_state
-from gatewise.members.member import Inputs, check_entry
-from gatewise.members.windows import Scales, Transform, WindowMember, read_windows
+from gatewise.members.windows import StatisticalMember
 from gatewise.types import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Theta(WindowMember):
+class Theta(StatisticalMember):
     """Simple exponential smoothing with half the slope of the linear trend as drift (Hyndman & Billah 2003).
 
     smoothing (S,): alpha of each series, fitted (`gatewise.training.smoothing`).
     """
 
-    transform: Transform
-    scales: Scales
-    steps: int
     smoothing: Array
     ragged: ClassVar[bool] = True
     kind: ClassVar[str] = "theta"
     noun: ClassVar[str] = "Theta"
 
-    @property
-    def outputs(self) -> int:
-        return self.steps
+    def __post_init__(self) -> None:
+        check_smoothing(self.smoothing)
+
+    @staticmethod
+    def shapes(series: int) -> dict[str, Any]:
+        return {"smoothing": ((series,), "float64")}
 
     def predict(self, x: Array, series: Array) -> Array:
         z, alpha = x[:, :, 0], self.smoothing[series]
@@ -45,17 +44,3 @@ class Theta(WindowMember):
         # The drift of the smoothed line at its end, after `count` values.
         begun = (1 - (1 - alpha) ** count) / np.maximum(alpha, 1e-3)
         return np.asarray(state.level[:, None] + slope[:, None] / 2 * (np.arange(self.steps) + begun[:, None]))
-
-    def summary(self) -> list[tuple[str, str, int]]:
-        return [("Theta", f"({self.outputs},)", self.smoothing.size)]
-
-    def arrays(self) -> dict[str, Array]:
-        return {**super().arrays(), "smoothing": self.smoothing}
-
-    @classmethod
-    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
-        check_entry(entry, ["transform", "series"], [], cls.kind)
-        forms = {"smoothing": ((entry["series"],), "float64")}
-        transform, scales, arrays = read_windows(entry, raw, inputs, file, lambda _: forms)
-        check_smoothing(arrays["smoothing"], file)
-        return cls(transform, scales, outputs, arrays["smoothing"])

@@ -42,6 +42,8 @@ class WindowLSTM(WindowMember, LSTM):
     def predict(self, x: Array, series: Array) -> Array:
         return LSTM.logits(self, list(x.astype(np.float32)))
 
+    summary = LSTM.summary
+
     def entry(self) -> dict[str, Any]:
         return {"architecture": asdict(self.arch), **super().entry()}
 

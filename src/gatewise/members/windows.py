@@ -12,12 +12,12 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, counted
-from gatewise.members.member import Inputs, Member
+from gatewise.members.member import Inputs, Member, check_entry
 from gatewise.storage.fields import fields_from
 from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.system.cancel import check_cancelled
@@ -183,11 +183,50 @@ class WindowMember(Member):
         base, rows = mean_window(sequence), np.arange(len(sequence))[:, None]
         return self.logits(np.where(rows == t, base, sequence) for t in steps)
 
+    def summary(self) -> list[tuple[str, str, int]]:
+        count = sum(
+            one.size for name, one in self.arrays().items() if one.dtype.kind == "f" and name not in Scales._fields
+        )
+        return [(f"{self.noun[0].upper()}{self.noun[1:]}", f"({self.outputs},)", count)]
+
     def entry(self) -> dict[str, Any]:
         return {"transform": asdict(self.transform), "series": len(self.scales.mean)}
 
     def arrays(self) -> dict[str, Array]:
         return self.scales._asdict()
+
+
+@dataclass(frozen=True, eq=False)
+class StatisticalMember(WindowMember):
+    """A forecast of the literature with few parameters. steps: the values that it predicts. A subclass adds fields: the
+    arrays `shapes`, and `options` of config.json.
+    """
+
+    transform: Transform
+    scales: Scales
+    steps: int
+    options: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def outputs(self) -> int:
+        return self.steps
+
+    @staticmethod
+    def shapes(series: int) -> dict[str, Any]:
+        """The arrays of so many series by name, with shapes and dtypes."""
+        return {}
+
+    def entry(self) -> dict[str, Any]:
+        return {**super().entry(), **{name: getattr(self, name) for name in self.options}}
+
+    def arrays(self) -> dict[str, Array]:
+        return {**super().arrays(), **{name: getattr(self, name) for name in self.shapes(1)}}
+
+    @classmethod
+    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
+        check_entry(entry, ["transform", "series", *cls.options], [], cls.kind)
+        transform, scales, arrays = read_windows(entry, raw, inputs, file, lambda _: cls.shapes(entry["series"]))
+        return cls(transform, scales, outputs, **{name: entry[name] for name in cls.options}, **arrays)
 
 
 def read_windows(
