@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewise.data.times import show_time
 from gatewise.errors import InputError, counted, quote
-from gatewise.forecast.held_out import LEAST_WINDOWS, HeldOut, naive_scale, seasonal_naive
+from gatewise.forecast.held_out import LEAST_WINDOWS, HeldOut, naive_scale
 from gatewise.forecast.patterns import clean, detect_seasons, fit_effects
 from gatewise.forecast.series import SeriesSet
 from gatewise.members.ensemble import Ensemble
@@ -26,6 +26,7 @@ _DIRECT_STEPS = 12  # predicted at once without a season
 _MOST_STEPS = 200  # of a window
 LEAST_VALUES = 8
 _MOST_MEMBERS, _PICKS = 10, 5
+_FAR = 1e6  # relative error of a member that overflows
 _LEAST_WEIGHT = 0.01  # smaller ones are left out
 _MOST_ORIGINS = 32
 _LEAST_ORIGINS = 8
@@ -80,15 +81,20 @@ def fit(given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed
     specs = [spec for spec, member in tried if member is not None]
     members: list[WindowMember] = [member for _, member in tried if member is not None]
     history = max([main, *(member.transform.history for member in members)])
-    held = HeldOutWindows.of(given, series, added, plan, main, history)
-    forecasts = held.forecast(members)
-    loss = held.errors(forecasts).mean(axis=(1, 2, 3))
+    known = np.concatenate([numbered(plan.windows(one, history)[0], number) for number, one in enumerate(series)])
+    came = np.stack([plan.windows(one, 1)[1] for one in given.values])  # (S, W, steps), with outliers
+    actual = came - np.stack([plan.windows(one[:, None], 1)[1] for one in added])  # as the members see them
+    scale = np.array([naive_scale(plan.before(one)[:, 0], main) for one in series])
+    residuals = residuals_of(members, known, actual, scale)
+    loss = np.abs(residuals).mean(axis=(1, 2, 3))
     linear = [n for n, spec in enumerate(specs) if spec.kind == "autoregression"]
     form = specs[min(linear, key=loss.__getitem__)].transform
     lstm = fit_window_lstm(before, form, steps, recipe, seed)
-    forecasts = np.concatenate([held.forecast([lstm]), forecasts])
+    residuals = np.concatenate([residuals_of([lstm], known, actual, scale), residuals])
     naive = 1 + specs.index(seasonal_naive_spec(main))
-    weights, combined = combine(forecasts, held.actual, held.scale, naive, plan.lengths)
+    weights, combined = combine(residuals, naive, plan.lengths)
+    forecast, of_naive = (came + scale[:, None, None] * one for one in (combined, residuals[naive]))
+    held = HeldOut(came, forecast, of_naive, scale, plan.stride)
     effects = fit_effects([one[:, 0] for one in given.values], given.future, main)
     series, _, notes = prepare(given, effects, main)
     # The LSTM without a weight is kept for its gates, as it was before the windows.
@@ -98,7 +104,7 @@ def fit(given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed
     final += [one for one in refitted if one is not None]
     target = Target(tuple(f"step {k + 1}" for k in range(steps)), "regression")
     ensemble = Ensemble(tuple(final), tuple(weights[[0, *kept]]), np.zeros(steps), target)
-    return Fit(seasons, ensemble, held.held_out(combined, plan.stride), effects, series, [*given.notes, *notes])
+    return Fit(seasons, ensemble, held, effects, series, [*given.notes, *notes])
 
 
 def prepare(given: SeriesSet, effects: Array, season: int) -> tuple[list[Array], list[Array], list[str]]:
@@ -225,90 +231,60 @@ def candidates(seasons: tuple[int, ...], series: list[Array], positive: bool) ->
     return list(dict.fromkeys(found))
 
 
-class HeldOutWindows(NamedTuple):
-    """known (S W, R, C + 1): what the members read at each origin. actual, added (S, W, steps): the values that came,
-    as the members see them, and what is added to them in the unit of the series. naive (S, W, steps); scale (S,).
+def residuals_of(members: Sequence[WindowMember], known: Array, actual: Array, scale: Array) -> Array:
+    """The errors (M, S, W, steps) of members, with their signs, relative to the scale (S,) of each series.
+
+    known (S W, R, C + 1): what the members read. actual (S, W, steps). NaN and infinite forecasts of a member that
+    overflows count as far away.
     """
-
-    known: Array
-    actual: Array
-    added: Array
-    naive: Array
-    scale: Array
-
-    @classmethod
-    def of(
-        cls, given: SeriesSet, series: list[Array], added: list[Array], plan: Plan, season: int, history: int
-    ) -> HeldOutWindows:
-        """Of series (n_s, C), in which outliers are replaced; those in `given` are what came."""
-        parts = [plan.windows(one, history)[0] for one in series]
-        known = np.concatenate([numbered(window, number) for number, window in enumerate(parts)])
-        came = np.stack([plan.windows(one, 1)[1] for one in given.values])
-        more = np.stack([plan.windows(one[:, None], 1)[1] for one in added])
-        scale = np.array([naive_scale(plan.before(one)[:, 0], season) for one in series])
-        naive = seasonal_naive(known[:, :, 0], plan.steps, season).reshape(came.shape)
-        return cls(known, came - more, more, naive, scale)
-
-    def forecast(self, members: Sequence[WindowMember]) -> Array:
-        """(M, S, W, steps); NaN and infinite values of a member that overflows count as far away."""
-        steps = self.actual.shape[2]
-        with np.errstate(all="ignore"):
-            found = np.stack([roll_out(one, self.known, steps).reshape(self.actual.shape) for one in members])
-        far = 1e6 * self.scale[:, None, None] + np.abs(self.actual)
-        return np.where(np.isfinite(found), np.clip(found, -far, far), far)
-
-    def errors(self, forecasts: Array) -> Array:
-        """Absolute errors of forecasts (..., S, W, steps) relative to the scale of each series."""
-        return np.asarray(np.abs(forecasts - self.actual) / self.scale[:, None, None])
-
-    def held_out(self, forecast: Array, stride: float) -> HeldOut:
-        """In the unit of the series."""
-        return HeldOut(self.actual + self.added, forecast + self.added, self.naive + self.added, self.scale, stride)
+    with np.errstate(all="ignore"):
+        found = np.stack([roll_out(one, known, actual.shape[2]).reshape(actual.shape) for one in members])
+        return np.nan_to_num(np.clip((found - actual) / scale[:, None, None], -_FAR, _FAR), nan=_FAR)
 
 
-def combine(forecasts: Array, actual: Array, scale: Array, naive: int, lengths: float) -> tuple[Array, Array]:
-    """Weights (M,) of the members, and the forecasts (S, W, steps) in the held-out windows with weights that come from
-    other windows: those of one half from the errors in the other half.
+def combine(residuals: Array, naive: int, lengths: float) -> tuple[Array, Array]:
+    """Weights (M,) of the members, and the residuals (S, W, steps) of the sum in the held-out windows with weights that
+    come from other windows: those of one half from the errors in the other half.
 
-    forecasts (M, S, W, steps). naive: the member that is the seasonal naive forecast. lengths: see `Plan`. The best
-    member alone gets the weight, if the weighted sum is worse by more than the standard error of the difference, for
-    which the windows count as many as fit next to each other.
+    residuals (M, S, W, steps): see `residuals_of`; weights sum to 1, so that the residuals of a sum are the sum of
+    those of its members. naive: the member that is the seasonal naive forecast. lengths: see `Plan`. The best member
+    alone gets the weight, if the weighted sum is worse by more than the standard error of the difference, for which the
+    windows count as many as fit next to each other.
     """
-    errors = np.abs(forecasts - actual) / scale[:, None, None]
-    origins = errors.shape[2]
-    combined = np.empty(forecasts.shape[1:])
+    _, count, origins, _ = residuals.shape
+    combined = np.empty(residuals.shape[1:])
     half = np.arange(origins) < origins // 2
     for part in (half, ~half):
         other = ~part if (~part).any() else part
-        weights = member_weights(forecasts[:, :, other], actual[:, other], scale, naive, lengths)
-        combined[:, part] = np.tensordot(weights, forecasts[:, :, part], axes=1)
-    weights = member_weights(forecasts, actual, scale, naive, lengths)
-    best = int(errors.mean(axis=(1, 2, 3)).argmin())
-    sum_errors = np.abs(np.tensordot(weights, forecasts, axes=1) - actual) / scale[:, None, None]
-    worse = (sum_errors - errors[best]).mean(axis=2).ravel()  # per window
-    if worse.mean() > worse.std() / math.sqrt(min(len(worse), len(scale) * lengths)):
+        weights = member_weights(residuals[:, :, other], naive, lengths)
+        combined[:, part] = np.tensordot(weights, residuals[:, :, part], axes=1)
+    weights = member_weights(residuals, naive, lengths)
+    best = int(np.abs(residuals).mean(axis=(1, 2, 3)).argmin())
+    worse = np.abs(np.tensordot(weights, residuals, axes=1)) - np.abs(residuals[best])
+    worse = worse.mean(axis=2).ravel()  # per window
+    if worse.mean() > worse.std() / math.sqrt(min(len(worse), count * lengths)):
         weights = np.eye(len(weights))[best]
     return weights, combined
 
 
-def member_weights(forecasts: Array, actual: Array, scale: Array, naive: int, lengths: float) -> Array:
-    """Weights (M,) from forecasts (M, S, W, steps), the mean of two rules that fail in different places.
+def member_weights(residuals: Array, naive: int, lengths: float) -> Array:
+    """Weights (M,) from residuals (M, S, W, steps), the mean of two rules that fail in different places.
 
     One is in proportion to 1 / error^4 of the ten best members (Bates & Granger 1969). The other adds, five times, the
     member with which the sum has the smallest error (Caruana et al. 2004). Few windows tell little about the members:
     the seasonal naive forecast gets a share of 1 / (1 + lengths), times the smallest error over its own.
     """
-    errors = (np.abs(forecasts - actual) / scale[:, None, None]).mean(axis=(1, 2, 3))
-    inverse = (max(errors.min(), 1e-9) / np.maximum(errors, 1e-9)) ** 4
-    inverse[np.argsort(errors, kind="stable")[_MOST_MEMBERS:]] = 0
-    picked, total = np.zeros(len(errors)), np.zeros_like(actual)
-    near = np.argsort(errors, kind="stable")[: 2 * _MOST_MEMBERS]
-    for turn in range(1, _PICKS + 1):
-        found = [(np.abs((total + forecasts[n]) / turn - actual) / scale[:, None, None]).mean() for n in near]
-        n = int(near[int(np.argmin(found))])
+    errors = np.maximum(np.abs(residuals).mean(axis=(1, 2, 3)), 1e-9)
+    order = np.argsort(errors, kind="stable")
+    inverse = (errors.min() / errors) ** 4
+    inverse[order[_MOST_MEMBERS:]] = 0
+    picked, total = np.zeros(len(errors)), np.zeros(residuals.shape[1:])
+    near = order[: 2 * _MOST_MEMBERS]
+    for _ in range(_PICKS):
+        n = near[int(np.argmin([np.abs(total + residuals[n]).mean() for n in near]))]
         picked[n] += 1 / _PICKS
-        total += forecasts[n]
-    share = float(errors.min() / max(errors[naive], 1e-9)) / (1 + lengths)
+        total += residuals[n]
+    share = float(errors.min() / errors[naive]) / (1 + lengths)
     weights = (1 - share) * (inverse / inverse.sum() + picked) / 2
     weights[naive] += share
     weights[weights < _LEAST_WEIGHT] = 0

@@ -180,9 +180,3 @@ def naive_scale(series: Array, season: int) -> float:
     """
     scale = float(np.mean(np.abs(series[season:] - series[:-season])))
     return scale if scale > _ROUNDING * float(np.abs(series).max()) else 1.0
-
-
-def seasonal_naive(history: Array, horizon: int, season: int) -> Array:
-    """The last season repeated: (B, horizon) from (B, n) with n >= season."""
-    step = np.arange(horizon) % season
-    return np.asarray(history[:, history.shape[1] - season + step])
