@@ -1,11 +1,5 @@
 """Scikit-learn estimators for texts and for time series. They need the extra `sklearn`.
 
->>> from gatewise.sklearn import LSTMTextClassifier
->>> texts = ["good good film", "a bad film", "so good", "bad, bad"] * 15
->>> model = LSTMTextClassifier(epochs=8, units=8, batch_size=8, random_state=1).fit(texts, ["+", "-", "+", "-"] * 15)
->>> [str(label) for label in model.predict(["good", "bad"])]
-['+', '-']
-
 The parameters of an estimator are `recipe`, a few of its own, and every field of `gatewise.training.Recipe`: by name
 where one group alone has it (`units=8`), always as `group__field` (`ngrams__order=2`). `set_params` and searches reach
 them all. `get_params` has the fields that were set; None sets the value of the recipe.

@@ -7,7 +7,6 @@ are written with dots: `Model.predict_proba`.
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
 import threading
@@ -41,21 +40,6 @@ def section(page: str, heading: str) -> str:
 def steps(page: str, heading: str) -> list[Step]:
     """The files and functions of a request, in the order of the page."""
     return _ITEM.findall(section(page, heading))
-
-
-def functions(path: Path) -> set[str]:
-    """The qualified names of the functions and classes of a file."""
-
-    def visit(node: ast.AST, prefix: str) -> set[str]:
-        found = set()
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                found |= {prefix + child.name} | visit(child, f"{prefix}{child.name}.")
-            else:
-                found |= visit(child, prefix)
-        return found
-
-    return visit(ast.parse(path.read_text(encoding="utf-8")), "")
 
 
 def out_of_order(described: list[Step], calls: list[Step]) -> list[str]:
@@ -114,18 +98,9 @@ def request_of(heading: str, folder: Path) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize("heading", REQUESTS)
-def test_files_and_functions_exist(heading: str) -> None:
+def test_the_request_calls_the_functions_in_order(heading: str, tmp_path: Path) -> None:
     described = steps(PAGE.read_text(encoding="utf-8"), heading)
     assert 5 <= len(described) <= 20, "the path of a request has five to twenty steps"
-    for path, name in described:
-        assert (PACKAGE / path).is_file(), f"{path} does not exist"
-        if path.endswith(".py"):
-            assert name in functions(PACKAGE / path), f"{path} has no function `{name}`"
-
-
-@pytest.mark.parametrize("heading", REQUESTS)
-def test_the_request_calls_the_functions_in_order(heading: str, tmp_path: Path) -> None:
-    described = [step for step in steps(PAGE.read_text(encoding="utf-8"), heading) if step[0].endswith(".py")]
     calls = traced(request_of(heading, tmp_path))
     assert out_of_order(described, calls) == []
 
