@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serve.server import Server, connect, post, read_reply, serving
+from tests.serve.server import Server, connect, read_reply, serving
 from tests.serve.test_shutdown import predict, slow  # noqa: F401 (a fixture)
 
 READ_TIMEOUT = 1  # seconds
@@ -30,17 +30,6 @@ def test_a_slow_second_request_does_not_lose_the_first_answer(server: Server) ->
         assert read_reply(sock, 120).status == 200  # it takes longer than the timeout
         sock.sendall(second[-10:])
         assert read_reply(sock).json()["predictions"][0]["steps"] == 7
-
-
-def test_clients_that_leave_are_no_error(server: Server) -> None:
-    """uvicorn learns of a closed connection a moment later, and of all but its last request never."""
-    for _ in range(40):
-        several = b"".join(predict(server, 50 + n) for n in range(3))
-        connect(server.port, several + server.head("GET /v2 HTTP/1.1")).close()
-        connect(server.port, predict(server, 50)).close()
-    assert post(server.port, "/predict", {"text": "film"}).status == 200
-    assert "Traceback" not in server.stderr
-    assert "Error" not in server.stderr
 
 
 def test_an_idle_connection_is_closed_after_an_early_answer(server: Server) -> None:

@@ -90,3 +90,10 @@ def _wrong(body: bytes, answer: Answer) -> str | None:
         if row[model.classes.index(one["label"])] < row.max() - TOLERANCE:
             return f"wrong label: {one}"
     return None
+
+
+def wrong_explanation(text: str, answer: Answer) -> str | None:
+    """What is wrong with the prediction in the explanation of a text by the default model."""
+    model, found = models()["texts"], answer.json()["prediction"]
+    expected = float(model.predict_proba([text])[0][list(model.classes).index(found["target"])])
+    return None if abs(found["probability"] - expected) < TOLERANCE else f"the explanation of another text: {found}"

@@ -30,8 +30,16 @@ UNICODE = [
     "\ud83d word1",
     "\ude00\ud83d",
     "",
-    " \t\n\u3000",
+    " \t\n\u00a0\u3000",
     "a" * 20_000,
+    "\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7",
+    "סרט טוב film جيد 123",
+    "word1\x01\x02\x1b[2J\x7f \x1b]0;title\x07",
+    '"><img src=x onerror=alert(1)>',
+    "{{7*7}} ${7*7} #{7*7}",
+    "=cmd|'/c calc'!A1",
+    "../../../../etc/passwd",
+    "\"'\\\u2028\u2029</script><!--",
 ]
 
 
@@ -249,6 +257,14 @@ PATHS = [
     "/model?model=%00",
     "/units/1?layer=%c0%ae",
     "/model?" + "&".join(["model=texts"] * 500),
+    "/model?model=" + "a" * 3000,
+    "/model?model=<script>",
+    "/v2/models/%3Cscript%3E",
+    "/units/<script>",
+    "/units/1?layer=<script>",
+    "/units/1?direction=up",
+    "/run.py",
+    "/.git/config",
 ]
 
 
