@@ -114,9 +114,6 @@ def _run() -> None:
         warnings.filterwarnings("default", module="gatewise")
     if missing := prepare_streams():
         _end(missing)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # print ? on a terminal without Unicode
     code: Any = 1
     try:
         program(prog_name="gatewise")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 from contextlib import suppress
 from types import FrameType
-from typing import Any, TextIO
 
 from gatewise.errors import quote
 from gatewise.system.processes import STOP_SIGNALS
@@ -43,37 +43,33 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-class Messages:
+class Messages(io.TextIOWrapper):
     """Standard error, which leaves out what it cannot write: no message stops a command or changes its exit code."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
     def write(self, text: str) -> int:
-        """Write the text, if that is possible."""
         with suppress(OSError):
-            self._stream.write(text)
+            super().write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush, if that is possible."""
         with suppress(OSError):
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+            super().flush()
 
 
 def prepare_streams() -> str:
-    """Make `Messages` of standard error. Where it is closed it is /dev/null, so that no message goes into another file.
-    Returns what a command without standard output ends with, "" where there is one.
+    """Make `Messages` of standard error. A closed stream becomes /dev/null, so that nothing goes into another file, and
+    no terminal stops at a character that it does not have. Returns what a command without standard output ends with,
+    "" where there is one.
     """
     missing = "standard output is closed" if sys.stdout is None else ""
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    sys.stderr = Messages(sys.stderr)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (open until the process ends)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        encoding = sys.stderr.encoding
+        sys.stderr = Messages(sys.stderr.detach(), encoding, "replace", line_buffering=True)
     return missing
 
 
@@ -95,8 +91,4 @@ def describe(error: OSError) -> str:
     standard output.
     """
     name = "standard output" if error.filename is None else quote(error.filename, 200)
-    return f"{name}: {_reason(error)}"
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()
+    return f"{name}: {(error.strerror or type(error).__name__).lower()}"
