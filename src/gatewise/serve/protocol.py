@@ -8,7 +8,6 @@ Neither uvicorn nor granian has a limit for clients that send nothing or read no
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from functools import partial
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gatewise.serve.http_error import HTTPError
 from gatewise.serve.scope import ARRIVING_SINCE, DISCONNECTED
 from gatewise.serve.security import SECURITY_HEADERS
 from gatewise.serve.settings import Settings
@@ -40,7 +40,7 @@ class Connection(HttpToolsProtocol):
         self._bytes_without_body = 0  # of chunk extensions and trailers
         self._requests = self._responses = 0  # complete ones
         self._cycles: deque[Any] = deque()  # requests without a complete response
-        self._rejection: tuple[int, str, str] | None = None  # to be sent after the responses to complete requests
+        self._rejection: HTTPError | None = None  # to be sent after the responses to complete requests
         self._reading_since: float | None = None  # when the request that is arriving began, or may go on
         self._writing_since: float | None = None  # since when the client has read nothing
         self._stopping = False
@@ -124,7 +124,7 @@ class Connection(HttpToolsProtocol):
             self._reading_since = self.loop.time()  # uvicorn did not read the next request until now
         super().on_response_complete()
         if self._rejection is not None and self._requests == self._responses:
-            self._send_rejection(*self._rejection)
+            self._send_rejection(self._rejection)
 
     def pause_writing(self) -> None:
         self._writing_since = self.loop.time()
@@ -166,17 +166,17 @@ class Connection(HttpToolsProtocol):
         """
         if self.transport.is_closing() or self._rejection is not None:
             return
-        self._rejection = status, code, message
+        self._rejection = HTTPError(status, code, message)
         if self._requests <= self._responses:
-            self._send_rejection(status, code, message)
+            self._send_rejection(self._rejection)
 
-    def _send_rejection(self, status: int, code: str, message: str) -> None:
+    def _send_rejection(self, rejection: HTTPError) -> None:
         self._reading_since = None
-        body = json.dumps({"error": {"code": code, "field": None, "message": message}}).encode()
+        body = rejection.body("")
         lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *SECURITY_HEADERS)]
         lines.append(b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body))
         lines.append(b"cache-control: no-store\r\nconnection: close\r\n\r\n")
-        self.transport.write(b"".join([STATUS_LINE[status], *lines, body]))
+        self.transport.write(b"".join([STATUS_LINE[rejection.status], *lines, body]))
         self.transport.close()
 
 
