@@ -150,19 +150,9 @@ class TableOptions:
         if self.series or is_series(sources[0]):
             return self._series(sources)
         self.refuse(("id", "layout"), "series: add --series")
-        return read_table(
-            sources,
-            text=self.texts,
-            label=self.labels,
-            task=self.task,  # type: ignore[arg-type]
-            label_separator=self.label_separator,
-            weight=self.weight,
-            group=self.group,
-            time=self.time,
-            delimiter=self.delimiter,
-            skip_bad_rows=self.skip_bad_rows,
-            one_class=self.one_class,
-        )
+        same = ("task", "label_separator", "weight", "group", "time", "delimiter", "skip_bad_rows", "one_class")
+        more: Any = {name: getattr(self, name) for name in same}
+        return read_table(sources, text=self.texts, label=self.labels, **more)
 
     def refuse(self, names: Sequence[str], reason: str) -> None:
         """Raise InputError for an option that is given and does not fit."""
