@@ -139,13 +139,8 @@ class BulkPrediction:
         table = self.reader.table  # of the first row: the batch may end in another one, with other columns or types
         if first is None or table is None:
             return
-        output = OutputRows(self.model, table, self.keep, self.every, written_format(out)[0], self.explain)
-        live = STDIN in self.reader.paths
-        logits = self.logits or self.model.logits
-        joined = (
-            output.join(batch, logits([row.input for row in batch]))
-            for batch in batches(itertools.chain([first], rows), live, size=lambda row: len(row.input))
-        )
+        output, live = OutputRows(self, table, written_format(out)[0]), STDIN in self.reader.paths
+        joined = map(output.join, batches(itertools.chain([first], rows), live, size=lambda row: len(row.input)))
         begun = next(joined)
         begin()
         with (
@@ -244,40 +239,32 @@ def added_names(model: Model, every: bool, taken: Collection[str], explained: bo
 
 
 class OutputRows:
-    """Joins rows of `table` with predictions.
+    """Joins rows of `table` with their predictions.
 
-    keep: the columns to write; () for all. every: a column of probabilities per class. suffix: of the output, without
-    that of a compression. explain: as of `BulkPrediction`. columns, header: the keys of the output's rows and their
-    names in the file. Raises DataError for a column of `keep` that the table does not have.
+    suffix: of the output, without that of a compression. columns, header: the keys of the output's rows and their names
+    in the file. Raises DataError for a column of `keep` that the table does not have.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        table: Table | SeriesTable,
-        keep: Sequence[str],
-        every: bool,
-        suffix: str,
-        explain: Callable[[Any], Explanation] | None,
-    ) -> None:
-        self._explain = explain
-        self._target, self._every, self._suffix, self._all = model.target, every, suffix, not keep
-        self._own = [table.column(name, "--keep") for name in keep] or list(table.keys)
-        names = {} if keep else dict(zip(table.keys, table.columns, strict=True))
+    def __init__(self, bulk: BulkPrediction, table: Table | SeriesTable, suffix: str) -> None:
+        self._bulk, self._target, self._suffix = bulk, bulk.model.target, suffix
+        self._own = [table.column(name, "--keep") for name in bulk.keep] or list(table.keys)
+        names = {} if bulk.keep else dict(zip(table.keys, table.columns, strict=True))
         header = [names.get(name, name) for name in self._own]
-        self._added = added_names(model, every, {*self._own, *header}, explain is not None)
+        self._added = added_names(bulk.model, bulk.every, {*self._own, *header}, bulk.explain is not None)
         self.columns = [*self._own, *self._added]
         self.header = [*header, *self._added]
         self._names = set(self.columns)
 
-    def join(self, batch: Sequence[TableRow], logits: Array) -> list[dict[str, Any]]:
-        """The output's rows for rows of the table and their logits (n, outputs). Raises DataError for a row whose
-        columns do not fit those of the first row.
+    def join(self, batch: Sequence[TableRow]) -> list[dict[str, Any]]:
+        """The output's rows for rows of the table. Raises DataError for a row whose columns do not fit those of the
+        first row.
         """
-        found = prediction_columns(self._target, logits, every=self._every, names=True)
+        bulk = self._bulk
+        logits = (bulk.logits or bulk.model.logits)([row.input for row in batch])
+        found = prediction_columns(self._target, logits, every=bulk.every, names=True)
         columns: list[Any] = [map(self._cell, column.values) for column in found.values()]
-        if self._explain is not None:
-            explained = [self._explain(row.input) for row in batch]
+        if bulk.explain is not None:
+            explained = [bulk.explain(row.input) for row in batch]
             columns += [[list(one.steps) for one in explained], [one.scores.tolist() for one in explained]]
             columns.append([one.target for one in explained])
         new = zip(*columns, strict=True)
@@ -298,7 +285,9 @@ class OutputRows:
         return value
 
     def _own_cells(self, row: TableRow) -> dict[str, Any]:
-        values = dict(row.values) if self._all else {name: row.values[name] for name in self._own if name in row.values}
+        values = dict(row.values)
+        if self._bulk.keep:
+            values = {name: values[name] for name in self._own if name in values}
         if name := next((name for name in self._added if name in values), None):
             raise DataError(f"{row.where}: the column {quote(name)} is in this row, but not in the first one")
         if self._suffix not in JSON_LINES and not values.keys() <= self._names:

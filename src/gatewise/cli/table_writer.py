@@ -15,9 +15,10 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from gatewise.cli.output import check_overwrite
 from gatewise.data.columns import NUMBER
@@ -92,30 +93,29 @@ def write_table(
         raise DataError(f"{quote(out, 200)}: cannot be written: {reason(error)}") from None
 
 
+@dataclass
 class TableWriter:
     """Writes rows to an open file, a table in the format of the suffix of `out`; see `write_table`."""
 
-    def __init__(
-        self,
-        out: Path,
-        file: IO[bytes],
-        columns: Sequence[str],
-        header: Sequence[str],
-        schema: Any = None,
-        escape: bool = False,
-    ) -> None:
-        self.out, self.columns, self.escape = out, list(columns), escape
-        self.suffix, compressed = written_format(out)
-        self._file: Any = gzip.GzipFile("", "wb", 6, file, mtime=0) if compressed else file
-        self._schema: Any = schema
+    out: Path
+    file: Any
+    columns: Sequence[str]
+    header: Sequence[str]
+    schema: Any
+    escape: bool
+
+    def __post_init__(self) -> None:
+        self.suffix, compressed = written_format(self.out)
+        if compressed:
+            self.file = gzip.GzipFile("", "wb", 6, self.file, mtime=0)
         self._arrow: Any = None
         self._parquet: Any = None
         self._group: list[Any] = []  # rows of the next row group
         if self.suffix == ".parquet":
             for name in ("pyarrow.parquet", "pyarrow"):
-                self._arrow = required(name, "data", f"{quote(out, 200)}: parquet")
+                self._arrow = required(name, "data", f"{quote(self.out, 200)}: parquet")
         elif self.suffix in DELIMITERS:
-            self._file.write(self._csv([header]))
+            self.file.write(self._csv([self.header]))
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Append rows. Raises DataError, which names the column, for a value that the format cannot hold: bytes in CSV
@@ -123,11 +123,11 @@ class TableWriter:
         """
         if self.suffix in DELIMITERS:
             cells = [[self._text(name, row.get(name), _cell) for name in self.columns] for row in rows]
-            self._file.write(self._csv(cells))
+            self.file.write(self._csv(cells))
         elif self.suffix in _JSON:
             found = [{str(name): self._text(name, row[name], _jsonable) for name in row} for row in rows]
             lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in found]
-            self._file.write("".join(lines).encode("utf-8", "surrogatepass"))
+            self.file.write("".join(lines).encode("utf-8", "surrogatepass"))
         elif rows:
             self._write_batch(rows)
 
@@ -145,8 +145,8 @@ class TableWriter:
         """Write what ends the file."""
         if self._parquet is not None:
             self._write_group(last=True)
-        if self._file.__class__ is gzip.GzipFile:
-            self._file.close()  # the file below it stays open
+        if self.file.__class__ is gzip.GzipFile:
+            self.file.close()  # the file below it stays open
 
     def _csv(self, rows: Sequence[Sequence[str]]) -> bytes:
         text, lines = io.StringIO(newline=""), []
@@ -163,13 +163,11 @@ class TableWriter:
         arrow = self._arrow
         columns = {name: [row.get(name) for row in rows] for name in self.columns}
         if self._parquet is None:
-            known = {} if self._schema is None else {one.name: one.type for one in self._schema}
-            self._schema = arrow.schema(
-                [self._field(name, known.get(name), values) for name, values in columns.items()]
-            )
-            self._parquet = arrow.parquet.ParquetWriter(self._file, self._schema)
-        arrays = [self._array(field, columns[field.name]) for field in self._schema]
-        self._group.append(arrow.RecordBatch.from_arrays(arrays, schema=self._schema))
+            known = {} if self.schema is None else {one.name: one.type for one in self.schema}
+            self.schema = arrow.schema([self._field(name, known.get(name), values) for name, values in columns.items()])
+            self._parquet = arrow.parquet.ParquetWriter(self.file, self.schema)
+        arrays = [self._array(field, columns[field.name]) for field in self.schema]
+        self._group.append(arrow.RecordBatch.from_arrays(arrays, schema=self.schema))
         if sum(one.nbytes for one in self._group) >= _ROW_GROUP:
             self._write_group()
 
