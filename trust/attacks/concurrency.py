@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -145,20 +146,25 @@ def _changing_arrays(rng: Rng, folder: Path) -> str | None:
 
 
 @cache
-def two_saved() -> tuple[Model, Model, list[Any], list[bytes]]:
-    """Two models of different files, inputs, and the predictions of each."""
-    old, new = random_model(7, linear="ngrams"), random_model(8, linear="scaled ngrams", units=40)
-    inputs = random_inputs(old, 3)
-    return old, new, inputs, [_predicted(model, inputs) for model in (old, new)]
+def two_saved() -> list[tuple[list[Any], Callable[[Any], bytes]]]:
+    """Two models of different files and two forecasters, each with what tells one of the two from the other."""
+    kinds = [random_model(7, linear="ngrams"), random_model(8, linear="scaled ngrams", units=40)]
+    waves = [50 + 9 * np.sin(np.arange(40) / n) for n in (1, 2)]
+    forecasters = [gw.Forecaster.fit(one, horizon=3, season=6, epochs=1, min_steps=0, units=3) for one in waves]
+    return [
+        (kinds, partial(_predicted, batch=random_inputs(kinds[0], 3))),
+        (forecasters, lambda one: b"".join(one.to_files().values())),
+    ]
 
 
 @ATTACKS.add("loads-during-saves", 3, 500, prepare=two_saved, memory=0)
 def _loads_during_saves(rng: Rng, folder: Path) -> str | None:
-    """A model that is loaded while others save to its folder is one of those that were saved, whole.
+    """A model or forecaster that is loaded while others save to its folder is one of those that were saved, whole.
 
-    one or two processes save two models to one folder, in turns, while up to four threads load it
+    one or two processes save two of them to one folder, in turns, while up to four threads load it
     """
-    old, new, inputs, wanted = two_saved()
+    (old, new), known = choice(rng, two_saved())
+    wanted = [known(one) for one in (old, new)]
     path, saves, loaders = folder / "m", int(rng.integers(5, 30)), int(rng.integers(1, 5))
     old.save(path)
 
@@ -175,7 +181,7 @@ def _loads_during_saves(rng: Rng, folder: Path) -> str | None:
     def load() -> str | None:
         while not done.is_set():
             try:
-                if _predicted(gw.load(path), inputs) not in wanted:
+                if known(gw.load(path)) not in wanted:
                     return "a model was loaded that nobody saved"
             except ModelFileError as error:
                 if "is being replaced again and again" not in str(error):
