@@ -1,7 +1,5 @@
 """The figures of docs/benchmarks.md are those of the results; contenders that compute something else are refused."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

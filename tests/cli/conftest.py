@@ -1,7 +1,5 @@
 """Small model folders, and the program as a user runs it."""
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """`gatewise bench`: its output, and that an incorrect kernel is not timed. No test asserts a speed."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`gatewise compress`: the same numbers as the library, on the terminal and as JSON, and nothing half-written."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from gatewise.model.compress import compress

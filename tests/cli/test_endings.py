@@ -1,7 +1,5 @@
 """A command ends with one line where a signal stops it or its output cannot be written, and never with a traceback."""
 
-from __future__ import annotations
-
 import os
 import pty
 import re

@@ -1,7 +1,5 @@
 """`gatewise evaluate`, `info` and `data`."""
 
-from __future__ import annotations
-
 import json
 import platform
 from pathlib import Path

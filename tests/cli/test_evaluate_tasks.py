@@ -1,7 +1,5 @@
 """`gatewise evaluate` and `info` of regression, multi-label and many classes; the HTML report as a file."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

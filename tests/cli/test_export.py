@@ -1,7 +1,5 @@
 """`gatewise export`: an ONNX file, or one line of error and no file."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`gatewise export-page`: a folder of static files, complete or not there at all."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import json

@@ -1,7 +1,5 @@
 """gatewise forecast: a table in, forecasts with intervals out; a saved forecaster with newer values."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

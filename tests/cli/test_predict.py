@@ -1,7 +1,5 @@
 """`gatewise predict`: the model's own numbers, from arguments, stdin and files."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`gatewise predict -o FOLDER/`: formats, parts, runs that are killed and resumed, and what is refused."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import json

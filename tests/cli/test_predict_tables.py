@@ -1,7 +1,5 @@
 """`gatewise predict` on files: columns, formats, stdin, and what a table that is not complete leaves."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import json

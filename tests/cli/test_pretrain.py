@@ -1,7 +1,5 @@
 """`gatewise pretrain`, and `gatewise train --pretrained` what it made."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The program as a process: start-up time, imports, and the end when the reader has closed the pipe."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

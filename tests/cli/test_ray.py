@@ -1,7 +1,5 @@
 """`gatewise predict --ray`: two workers on this machine, one of which dies; no Ray."""
 
-from __future__ import annotations
-
 import csv
 import os
 import signal

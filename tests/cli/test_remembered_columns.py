@@ -1,7 +1,5 @@
 """A model remembers the columns that it was trained on: other tables need no options, and are refused by name."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Options of tables in train, evaluate and data: tasks, columns, folders, stdin."""
 
-from __future__ import annotations
-
 import json
 import random
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a table holds after writing is what was given, or writing is an error that names the column."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

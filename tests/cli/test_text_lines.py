@@ -1,7 +1,5 @@
 """Lines of text and the begin of a table are told apart."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

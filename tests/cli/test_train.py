@@ -1,7 +1,5 @@
 """`gatewise train`: from a table to a folder that the other commands take."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from pathlib import Path

@@ -1,7 +1,5 @@
 """docs/training.md: its commands and its Python example run."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import re

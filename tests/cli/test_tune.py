@@ -1,7 +1,5 @@
 """`gatewise tune`: a table of trials, a command that trains the best one, and one line for bad values."""
 
-from __future__ import annotations
-
 import io
 import json
 import shlex

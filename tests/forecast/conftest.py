@@ -1,7 +1,5 @@
 """A short seasonal series and a forecaster fitted on it, with a tiny LSTM."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

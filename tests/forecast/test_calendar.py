@@ -1,7 +1,5 @@
 """Times in tables: numbers and ISO dates; regular steps between them."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any

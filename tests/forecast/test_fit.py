@@ -1,7 +1,5 @@
 """Fits of forecasters: what is known at each held-out window, the members, their weights."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

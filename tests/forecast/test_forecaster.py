@@ -1,7 +1,5 @@
 """Forecaster: better than the seasonal naive forecast, frames out, saved and loaded, explained, cross-validated."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

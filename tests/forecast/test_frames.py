@@ -1,7 +1,5 @@
 """What users pass: long frames, arrays, series of pandas; gaps, columns by purpose, messages."""
 
-from __future__ import annotations
-
 import itertools
 from datetime import datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Held-out windows: scores and intervals."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import pairwise
 

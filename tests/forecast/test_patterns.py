@@ -1,7 +1,5 @@
 """Seasons, outliers, level shifts and effects of known columns: found where they are, and not where they are not."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Batches for the tests of the native kernel, and what is compared."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

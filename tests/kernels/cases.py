@@ -1,7 +1,5 @@
 """The batches that every kernel is asked: random, asymmetric, ragged, with initial states that differ."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count, product

@@ -1,7 +1,5 @@
 """How near is near enough, in one place."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -5,8 +5,6 @@ Several are bugs of released libraries: h0 and c0 swapped at a call, dW with h_t
 Each is a function that replaces one method of `Mutant`; `rejected_by` names a check that must reject it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Another definition of an LSTM: the cell written out in torch operations, with torch's gradients."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

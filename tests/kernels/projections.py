@@ -1,7 +1,5 @@
 """The input product of every kernel: right in float64's eyes at every odd size, and refused where it does not fit."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

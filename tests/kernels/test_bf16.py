@@ -1,7 +1,5 @@
 """precision="bf16": what is multiplied is rounded to bfloat16, and nothing else; refused with a reason elsewhere."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Counts of convolutions above thresholds: NumPy against plain sums, native against NumPy, bit for bit."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np

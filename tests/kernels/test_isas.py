@@ -1,7 +1,5 @@
 """Which instruction set runs, and what is said of one that cannot."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The extension refuses arguments that do not fit together, also those that `gatewise.kernels` never passes."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from dataclasses import replace

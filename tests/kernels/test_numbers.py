@@ -1,7 +1,5 @@
 """Numbers of the native kernel: activations, denormals, ten thousand steps; the same for any threads and any batch."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 

@@ -1,7 +1,5 @@
 """Memory of a training step, counted by the arena and by the system; what the first step costs beyond the others."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The threads of the pool: none before they are needed, asleep without work, on the processors that are allowed."""
 
-from __future__ import annotations
-
 import os
 import resource
 import subprocess

@@ -1,7 +1,5 @@
 """Pooling of ragged batches and its gradients: native against NumPy, ties, empty sequences, bad arguments."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

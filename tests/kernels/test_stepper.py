@@ -1,7 +1,5 @@
 """`Kernel.stepper`: one step at a time has the bits of `project` and `forward`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The kernel test suite on every kernel that runs here, with every instruction set. It must reject every mutant."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How many threads a call may use, and NumPy's products during training."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

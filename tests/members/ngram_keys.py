@@ -1,7 +1,5 @@
 """The keys of n-grams read back, and random n-grams of characters."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gatewise.members.ngrams import BITS, MAX_CHARACTERS, MAX_VOCAB_SIZE, Ngrams, keys_of

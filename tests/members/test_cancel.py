@@ -1,7 +1,5 @@
 """Long computations stop between their batches when nobody waits for them."""
 
-from __future__ import annotations
-
 import pytest
 
 from gatewise.explain import METHODS, method_named

@@ -1,7 +1,5 @@
 """The weights of the features through hidden layers: exact between two states; of one layer, averaged gradients."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 import numpy as np

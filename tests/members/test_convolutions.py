@@ -1,7 +1,5 @@
 """The linear model on convolution features: logits, attributions, prefixes, and values that are refused."""
 
-from __future__ import annotations
-
 import tracemalloc
 from dataclasses import replace
 from typing import Any

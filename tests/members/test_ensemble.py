@@ -1,7 +1,5 @@
 """`Ensemble`: weights and shift in its logits, its files; and what every kind of member has in common."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The linear n-gram model: keys, logits, attributions and prefix logits against a counter in plain Python."""
 
-from __future__ import annotations
-
 import tracemalloc
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Prefix predictions equal the prediction of each prefix, however many backward runs are merged."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

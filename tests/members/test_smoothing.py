@@ -1,7 +1,5 @@
 """Exponential smoothing, Theta and the naive forecasts: figures of statsmodels 0.15, files, shorter series."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

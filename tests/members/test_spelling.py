@@ -1,7 +1,5 @@
 """N-grams of characters: logits, attributions and prefix logits against strings in plain Python."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Windows of forecasters: transforms undone exactly, blind to what comes after a window; the members that read them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ A case is a short call that is refused, or warned about, in one line that names 
 starts. What is read right in spite of its form is in tests/test_never_misread.py and tests/data.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 import warnings

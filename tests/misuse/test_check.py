@@ -1,7 +1,5 @@
 """`gatewise data --check`: suspect labels first, and what is wrong with the columns."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

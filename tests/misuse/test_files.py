@@ -1,7 +1,5 @@
 """Files: names in place of texts, tables with other columns than their owner thinks."""
 
-from __future__ import annotations
-
 import gzip
 import os
 from collections.abc import Callable

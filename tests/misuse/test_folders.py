@@ -1,7 +1,5 @@
 """Folders and pickles whose content is finite and valid, and whose predictions would not be."""
 
-from __future__ import annotations
-
 import copy
 import json
 import pickle

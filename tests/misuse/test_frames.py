@@ -1,7 +1,5 @@
 """Columns that hold no inputs, indexes that differ, inputs that hold their label."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Labels that become classes which nobody means."""
 
-from __future__ import annotations
-
 import unicodedata
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The message names the real cause: arguments that are swapped, the wrong column, a container of another library."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

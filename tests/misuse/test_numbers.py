@@ -1,7 +1,5 @@
 """Numbers of series that float32 would round away."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 A folder is named by the format version of its manifest and by what it holds; docs/models.md has the policy.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A plainly padded network in torch: nothing of gatewise's network code, so that it can judge it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Architectures that no recipe trains: layers that differ in size, direction and merge, hidden layers, each pooling."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 from gatewise.network.architecture import Architecture, Hidden, Layer

@@ -3,8 +3,6 @@
 tests/network/test_forward.py compares them with torch's.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -2,8 +2,6 @@
 also with gates of 0 or 1.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 

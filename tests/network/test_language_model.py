@@ -1,7 +1,5 @@
 """The language model: a step of both directions against torch in float64, its perplexity, its sampler."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

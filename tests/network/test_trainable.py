@@ -1,7 +1,5 @@
 """The network that an optimiser changes: its gradients accumulate and are forgotten, embedding rows, dropout masks."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

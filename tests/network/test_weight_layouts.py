@@ -1,7 +1,5 @@
 """Arrays of other libraries that do not fit. tests/nn and tests/exchange compare the layouts with the libraries."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

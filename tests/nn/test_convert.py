@@ -1,7 +1,5 @@
 """torch.nn.LSTM to LSTM and back."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Keras's LSTM to LSTM and back, against Keras itself."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType

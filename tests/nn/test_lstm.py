@@ -1,7 +1,5 @@
 """`LSTM` against torch.nn.LSTM: every form of the call, outputs and all gradients."""
 
-from __future__ import annotations
-
 import copy
 import io
 import os

@@ -1,7 +1,5 @@
 """`Model.to_torch` and `gw.from_torch`: equal logits both ways, also where gatewise is not installed."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import warnings

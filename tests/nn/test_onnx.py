@@ -1,7 +1,5 @@
 """`gw.nn.from_onnx`: the layer computes what ONNX Runtime computes for the node; other nodes and files are refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -2,8 +2,6 @@
 differ.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Builds wheels and source archives, away from the tree."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """An install without a compiler goes on without the native kernel; the tests must not, or they would test half."""
 
-from __future__ import annotations
-
 from gatewise import kernels
 
 

@@ -1,7 +1,5 @@
 """Small models of every kind, and one server of them all for the tests that leave it as it is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The server as a process on a free port of this machine, and a client that can misbehave: those of trust/."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import socket

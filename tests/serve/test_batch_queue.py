@@ -1,7 +1,5 @@
 """The batch queue with work that the test controls: what runs together, waits, is rejected; one job's errors."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable

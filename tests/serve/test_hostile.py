@@ -1,7 +1,5 @@
 """The texts and paths of trust/ that break other programs: the library's answer or a reason, quickly, and as JSON."""
 
-from __future__ import annotations
-
 import json
 import time
 

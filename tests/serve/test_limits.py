@@ -1,7 +1,5 @@
 """Too large, too many, too slow: each is refused or cut, and the others notice nothing."""
 
-from __future__ import annotations
-
 import json
 import threading
 import time

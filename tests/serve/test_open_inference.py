@@ -1,7 +1,5 @@
 """The Open Inference Protocol: by hand, and by a client that others wrote."""
 
-from __future__ import annotations
-
 import json
 import struct
 import warnings

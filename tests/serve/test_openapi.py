@@ -1,7 +1,5 @@
 """The description in /openapi.json, and what schemathesis makes of it: right requests, wrong ones, some in a row."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What operators expect: request ids, a log in JSON, compressed bodies, draining, a socket, CORS, new models."""
 
-from __future__ import annotations
-
 import gzip
 import http.client
 import json

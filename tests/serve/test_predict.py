@@ -1,7 +1,5 @@
 """POST /predict: the library's answers, and a reason for whatever cannot be answered."""
 
-from __future__ import annotations
-
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor

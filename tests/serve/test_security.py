@@ -1,7 +1,5 @@
 """Who may ask, from where, and what every answer carries."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterator
 from pathlib import Path

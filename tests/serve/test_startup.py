@@ -1,7 +1,5 @@
 """The beginning: one line and exit code 2 for what keeps the server from starting."""
 
-from __future__ import annotations
-
 import shutil
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """Serving regression and multi-label models: what each task answers, and series with missing values."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The package's source as syntax trees, for the tests of its structure."""
 
-from __future__ import annotations
-
 import ast
 from functools import cache
 from pathlib import Path

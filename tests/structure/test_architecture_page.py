@@ -5,8 +5,6 @@ src/gatewise and a function of that file: "1. `cli/predict.py` `predict`: reads 
 are written with dots: `Model.predict_proba`.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 import threading

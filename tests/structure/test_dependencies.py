@@ -1,7 +1,5 @@
 """Every dependency has its line, with its range, in docs/dependencies.md."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 

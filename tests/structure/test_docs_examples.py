@@ -3,8 +3,6 @@
 Lines of a bash block that are only a gatewise command run in this process, which has imported SciPy already.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import io

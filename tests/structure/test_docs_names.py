@@ -3,8 +3,6 @@
 The log may name what an earlier commit had, so it is not checked.
 """
 
-from __future__ import annotations
-
 import re
 from functools import cache
 from pathlib import Path

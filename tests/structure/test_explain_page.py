@@ -1,7 +1,5 @@
 """docs/explain.md: the figures of its example, and its screenshot, are of the bundled model."""
 
-from __future__ import annotations
-
 import re
 
 from source_tree import ROOT

@@ -1,7 +1,5 @@
 """A package lists the names that it re-exports in `__all__`; each `__all__` is complete; public names have docs."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import inspect

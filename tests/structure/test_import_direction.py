@@ -1,7 +1,5 @@
 """Imports go down: the levels are the table "Package levels" of CONTRIBUTING.md, and no import closes a circle."""
 
-from __future__ import annotations
-
 import re
 import sys
 import tomllib

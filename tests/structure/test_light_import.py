@@ -1,7 +1,5 @@
 """`import gatewise` and `gatewise --help` load neither NumPy nor torch, and do nothing but load."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """No file that gatewise reads can make it run code: what could do that is not in the package at all."""
 
-from __future__ import annotations
-
 import ast
 
 from source_tree import imports, trees

@@ -1,7 +1,5 @@
 """What exists on some operating systems only is used by `gatewise.system` alone."""
 
-from __future__ import annotations
-
 import ast
 
 from source_tree import trees

@@ -1,7 +1,5 @@
 """Public names and texts use the field's terms: the words below, which the project once used, do not come back."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

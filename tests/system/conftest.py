@@ -1,7 +1,5 @@
 """A process without POSIX."""
 
-from __future__ import annotations
-
 import os
 import sys
 

@@ -3,8 +3,6 @@
 `install` changes this process. A child process calls it itself, with `ROOT` in PYTHONPATH.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Signals, forks and processes, also where the system does not have them; how many processors a process may use."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

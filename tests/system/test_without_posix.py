@@ -3,8 +3,6 @@
 The tests of `tests/storage` that need no POSIX run here again, and some of tables and runs.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

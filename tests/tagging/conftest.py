@@ -1,7 +1,5 @@
 """A small tagger, trained once: the word after "the" is B-X, and the one after it I-X where it ends in a digit."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A tagger from the command line, and served."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The attribution of one step's label: every method, unit contributions, the page's answers, the server."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Training, prediction and evaluation of a label per step, for texts and series."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

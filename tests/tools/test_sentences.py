@@ -1,7 +1,5 @@
 """Sentences for the bundled model: none is of the validation set or of the checklist."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

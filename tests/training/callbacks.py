@@ -4,8 +4,6 @@ The signal goes to the calling thread, which is the main one: one that goes to t
 takes it, and the run would be some steps further.
 """
 
-from __future__ import annotations
-
 import signal
 
 from gatewise.training import Callback, EpochLog, RunInfo, StepLog

@@ -1,7 +1,5 @@
 """A language model from which several files start."""
 
-from __future__ import annotations
-
 import pytest
 
 from gatewise.model.pretrained import PretrainedLM

@@ -1,7 +1,5 @@
 """Adam: torch and a literal formula as oracles, sparse against dense, native against NumPy."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

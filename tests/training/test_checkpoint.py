@@ -1,7 +1,5 @@
 """A checkpoint with any bit changed is refused: a run never continues from other weights."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

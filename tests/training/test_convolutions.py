@@ -1,7 +1,5 @@
 """The linear model on convolution features: banks as in the paper, all tasks."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The dense solver: equal to scikit-learn, the optimum of its documented loss, values out of fold equal to refits."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression

@@ -1,7 +1,5 @@
 """Training in two processes gives the weights of one; errors, stops and deaths of one process reach the other."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

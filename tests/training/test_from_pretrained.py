@@ -1,7 +1,5 @@
 """Training from a pretrained language model, with and without unlabelled texts."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Imports without an extra: the error names the package, and OMP_WAIT_POLICY is set before torch reads it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

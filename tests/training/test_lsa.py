@@ -1,7 +1,5 @@
 """LSA: equal to a truncated SVD, reproducible, and useful."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A new kind of member is one class for prediction and one function for its fit, and no other file changes."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The n-gram model: the optimum of its fit, weights and scales, the best candidate, words or subwords."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import replace
 from pathlib import Path

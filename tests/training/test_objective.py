@@ -1,7 +1,5 @@
 """The losses of training are those of torch; adversarial training: the perturbation, the gradient of both losses."""
 
-from __future__ import annotations
-
 import dataclasses
 from functools import partial
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """Whole training steps against torch's Adam on a network of torch."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """`gatewise.pretrain`: it learns, resumes bit for bit, validates its folder, and refuses bad input in one line."""
 
-from __future__ import annotations
-
 import copy
 import itertools
 import pickle

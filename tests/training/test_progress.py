@@ -1,7 +1,5 @@
 """Progress in Python: when it is shown, callbacks, a notebook's cell, and the callbacks of TensorBoard and MLflow."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Recipes: names, checks and texts of their fields, what set fields imply, and settings that a run would not read."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import make_dataclass, replace

@@ -1,7 +1,5 @@
 """Regression: texts and series, one number and several, in the unit of the data."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

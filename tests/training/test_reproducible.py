@@ -1,7 +1,5 @@
 """Equal seeds give equal bits, other seeds other bits, in every kind of run; threads change the last digits only."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A run interrupted by Ctrl-C or kill -9 and resumed gives the bits of an uninterrupted one."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from pathlib import Path

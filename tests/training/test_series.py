@@ -1,7 +1,5 @@
 """Recipe series: cross-validation on small data, hold-out on large, the ensemble with the convolutions, every task."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The stack: the optimum of its loss, priors, few rows, the unit of a regression, and the ensemble that follows."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

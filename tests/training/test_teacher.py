@@ -1,7 +1,5 @@
 """Learning from unlabelled texts: the LSA classifier, the stacked teacher of few labels, and a student."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`gatewise.train`: it learns, keeps the best epoch, adds the n-grams, calibrates, and refuses bad input."""
 
-from __future__ import annotations
-
 import json
 import math
 import random

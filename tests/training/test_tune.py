@@ -1,7 +1,5 @@
 """`tune`: the best settings are found and reported as they are trained, searches continue, other data are refused."""
 
-from __future__ import annotations
-
 import itertools
 import signal
 import subprocess

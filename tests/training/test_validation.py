@@ -1,7 +1,5 @@
 """The data of a run: validation sets that are separate, by groups or by time; warnings, one line each."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Class weights, sample weights and thresholds: what they change, and what they do not."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Series that the LSTM reads in windows of several steps: training, explanations, files, exports."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Made texts: reviews in which a few words decide the class, and a corpus in which each word predicts the next."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The attacks attack something: each finds a planted defect of what it is for."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import signal

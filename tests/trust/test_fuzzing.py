@@ -1,7 +1,5 @@
 """The targets hold for changed seeds, and find readers that are wrong. `make fuzz` guides them by coverage."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The runner reports each kind of failure with its try and goes on after it; the page shows the recorded results."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import time

@@ -1,7 +1,5 @@
 """The attacks on the server find each kind of wrong answer."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

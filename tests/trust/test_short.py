@@ -1,7 +1,5 @@
 """Each attack with its short number of tries. `make trust` runs the full number."""
 
-from __future__ import annotations
-
 import pytest
 
 from trust.registry import ATTACKS

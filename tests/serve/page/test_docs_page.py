@@ -1,7 +1,5 @@
 """/docs in a browser: every route of the API, and commands that work."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import urllib.request

@@ -1,7 +1,5 @@
 """Lesson and page in Firefox, driven by Marionette, the protocol that every Firefox has (Debian: firefox-esr)."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import socket

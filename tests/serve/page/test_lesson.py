@@ -1,7 +1,5 @@
 """The lesson: each chapter is one screen, its first drag changes a printed number, and its numbers are the model's."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

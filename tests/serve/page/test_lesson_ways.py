@@ -1,7 +1,5 @@
 """The lesson at every width and zoom, by keyboard alone, by touch and with reduced motion; axe finds nothing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

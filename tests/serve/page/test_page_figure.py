@@ -1,7 +1,5 @@
 """The figure in a real browser: the cell, the heat map of many units, the tour, and pictures of them as files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from xml.etree import ElementTree
 

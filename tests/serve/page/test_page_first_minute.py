@@ -1,7 +1,5 @@
 """The first minutes of a new user: a slider is dragged, a text typed fast, the server fails, a class watches."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Answers that come late, for another text, method or class: the page drops them and loads what is selected."""
 
-from __future__ import annotations
-
 from typing import Any
 from urllib.parse import urlencode
 

@@ -1,7 +1,5 @@
 """The layout of the first screen at all widths, in both themes: by mouse, by touch, zoomed, and while it loads."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.serve.page.conftest import LINK, SERIES, TEXTS, Visit, findings, press_word

@@ -1,7 +1,5 @@
 """What the page shows around its figure: waiting, errors, several models; paper, contrast, direction and layout."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The page of a regression model, of many classes and of several labels a row; and where its examples come from."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

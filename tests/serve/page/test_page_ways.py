@@ -1,7 +1,5 @@
 """Ways around the page in a real browser: links, the keyboard, presenting, other pages, widths, series."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

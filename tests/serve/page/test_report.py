@@ -1,7 +1,5 @@
 """The self-contained report in a real browser: drawn by the page's modules, under its own policy, from a file."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The examples of the page, the frame that it opens with, and what its first clamp changes."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

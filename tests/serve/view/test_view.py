@@ -1,7 +1,5 @@
 """The page's data: equal to the library's own answers, lazy, JSON, and strict about bad requests."""
 
-from __future__ import annotations
-
 import base64
 import dataclasses
 import json
