@@ -171,18 +171,6 @@ class WindowMember(Member):
         x, base, scales = self.encode(stacked)
         return self.transform.decode(self.predict(x, stacked[:, -1, -1].astype(np.intp)), base, scales)
 
-    def prefix_logits(self, sequence: Array) -> Array:
-        base = mean_window(sequence)
-        return self.logits(np.concatenate([sequence[:t], base[t:]]) for t in range(len(sequence) + 1))
-
-    def attribution(self, sequence: Array) -> Array:
-        """As `Member`, of `attributed` summed over the columns."""
-        return np.asarray(attributed(self, sequence, self.outputs).sum(axis=1))
-
-    def leave_one_out(self, sequence: Array, steps: Array) -> Array:
-        base, rows = mean_window(sequence), np.arange(len(sequence))[:, None]
-        return self.logits(np.where(rows == t, base, sequence) for t in steps)
-
     def summary(self) -> list[tuple[str, str, int]]:
         count = sum(
             one.size for name, one in self.arrays().items() if one.dtype.kind == "f" and name not in Scales._fields
