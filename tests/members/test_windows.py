@@ -82,7 +82,7 @@ def lstm_of(arch: Architecture = ARCH, length: int = 5) -> WindowLSTM:
 def autoregression_of(transform: Transform) -> Autoregression:
     rng = np.random.default_rng(transform.length)
     weight, bias = rng.normal(0, 0.2, size=(2 * transform.length, 4)), rng.normal(size=4)
-    return Autoregression(transform, LOGARITHMS if transform.log else SCALES, weight, bias)
+    return Autoregression(transform, LOGARITHMS if transform.log else SCALES, 4, weight, bias)
 
 
 MEMBERS = [lstm_of(), autoregression_of(Transform(False, 1, False, 6)), autoregression_of(Transform(True, 2, True, 3))]
@@ -148,7 +148,7 @@ def test_shapes_fit_together() -> None:
     with pytest.raises(InputError, match="3 channels, the windows have 2 columns"):
         lstm_of(Architecture.stacked("channels", 3, 0, 3, outputs=4))
     with pytest.raises(InputError, match=r"the weights must be \(12, 4\), not \(11, 4\)"):
-        Autoregression(Transform(False, 1, False, 6), SCALES, np.zeros((11, 4)), np.zeros(4))
+        Autoregression(Transform(False, 1, False, 6), SCALES, 4, np.zeros((11, 4)), np.zeros(4))
 
 
 def test_the_gates_are_those_of_the_plain_lstm() -> None:

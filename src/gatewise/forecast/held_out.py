@@ -96,14 +96,10 @@ class HeldOut:
         """
         if not 0 < level < 1:
             raise InputError(f"the level of an interval must lie between 0 and 1, got {level}")
-        errors, relative = self._errors(series, bool((forecast > 0).all()))  # (W, steps)
-        sizes = _rising(errors.mean(axis=0))
-        if len(errors) < LEAST_WINDOWS and len(self.actual) > 1:
-            ratios = np.concatenate([self._ratios(one) for one in range(len(self.actual))])
-            windows = len(ratios) // self.steps
-        else:
-            ratios, windows = self._ratios(series), len(errors)
-        quantile = float(np.quantile(ratios, level)) * self._widening(windows, level) if len(ratios) else 0.0
+        sizes, ratios, relative = self._sizes(series, bool((forecast > 0).all()))
+        if self._joined:
+            ratios = np.concatenate([self._sizes(one)[1] for one in range(len(self.actual))])
+        quantile = float(np.quantile(ratios, level)) * self._widening(level) if len(ratios) else 0.0
         steps = np.arange(len(forecast))
         inside = np.minimum(steps, self.steps - 1)
         half = quantile * sizes[inside] * np.sqrt((steps + 1) / (inside + 1))
@@ -111,16 +107,13 @@ class HeldOut:
 
     def note(self, horizon: int, level: float) -> str:
         """What a user must know of the intervals: too few windows, or a horizon beyond them; "" if nothing."""
-        windows, need = self.actual.shape[1], math.ceil(level / (1 - level) - 1e-9)
-        if self.actual.shape[0] > 1 and windows < LEAST_WINDOWS:
-            windows = self.windows
-        independent = self._independent(windows)
+        windows, independent, need = self._counted, self._independent, math.ceil(level / (1 - level) - 1e-9)
         found = []
         if independent < need - 1e-9:
             as_fewer = f", which overlap and count as {independent:.2g}," if independent < windows else ""
             found.append(
                 f"{counted(windows, 'held-out window')}{as_fewer} for a level of {100 * level:g}%, which needs {need}: "
-                f"the intervals are {self._widening(windows, level):.2g} times as wide as the errors in them"
+                f"the intervals are {self._widening(level):.2g} times as wide as the errors in them"
             )
         if horizon > self.steps:
             found.append(
@@ -129,30 +122,36 @@ class HeldOut:
             )
         return "; ".join(found)
 
-    def _independent(self, windows: int) -> float:
-        """As how many windows without an overlap these count."""
-        return min(windows, max(2.0, _PER_LENGTH * windows * self.stride / self.steps))
+    @property
+    def _joined(self) -> bool:
+        """Whether the series have too few windows for intervals from their own errors alone."""
+        return self.actual.shape[1] < LEAST_WINDOWS and len(self.actual) > 1
 
-    def _widening(self, windows: int, level: float) -> float:
-        freedom = max(1.0, self._independent(windows) - _SPENT)
+    @property
+    def _counted(self) -> int:
+        """The windows behind an interval."""
+        return self.windows if self._joined else int(self.actual.shape[1])
+
+    @property
+    def _independent(self) -> float:
+        """As how many windows without an overlap these count."""
+        return min(self._counted, max(2.0, _PER_LENGTH * self._counted * self.stride / self.steps))
+
+    def _widening(self, level: float) -> float:
+        freedom = max(1.0, self._independent - _SPENT)
         return student_quantile(level, freedom) / NormalDist().inv_cdf((1 + level) / 2)
 
-    def _errors(self, series: int, relative: bool = True) -> tuple[Array, bool]:
-        """Absolute errors (W, steps) of a series, and whether they are relative to the forecast: where `relative` is
-        set and all values and all forecasts of them are above 0.
+    def _sizes(self, series: int, relative: bool = True) -> tuple[Array, Array, bool]:
+        """The mean size of the errors of a series at each step, which does not fall (steps,); the errors over it in a
+        row, none where they are rounding; and whether both are relative to the forecast: where `relative` is set and
+        all values and all forecasts of them are above 0.
         """
         actual, forecast = self.actual[series], self.forecast[series]
         relative = relative and bool((actual > 0).all() and (forecast > 0).all())
-        errors = np.abs(actual - forecast)
-        return (errors / forecast if relative else errors), relative
-
-    def _ratios(self, series: int) -> Array:
-        """The errors of a series over their mean size at each step, in one row; none where they are rounding."""
-        errors, relative = self._errors(series)
+        errors = np.abs(actual - forecast) / (forecast if relative else 1.0)
         sizes = _rising(errors.mean(axis=0))
-        if sizes[0] <= _ROUNDING * (1.0 if relative else float(np.abs(self.actual[series]).max())):
-            return np.zeros(0)
-        return np.asarray((errors / sizes).ravel())
+        rounding = sizes[0] <= _ROUNDING * (1.0 if relative else float(np.abs(actual).max()))
+        return sizes, np.zeros(0) if rounding else (errors / sizes).ravel(), relative
 
 
 def student_quantile(level: float, freedom: float) -> float:

@@ -108,7 +108,7 @@ class ETS(StatisticalMember):
             raise InputError("period must lie between 1 and the length of the windows")
 
     @staticmethod
-    def shapes(series: int) -> dict[str, Any]:
+    def shapes(series: int, inputs: int, steps: int) -> dict[str, Any]:
         return {"smoothing": ((series, 4), "float64"), "period": ((series,), "int64")}
 
     def predict(self, x: Array, series: Array) -> Array:

@@ -28,7 +28,7 @@ class Theta(StatisticalMember):
         check_smoothing(self.smoothing)
 
     @staticmethod
-    def shapes(series: int) -> dict[str, Any]:
+    def shapes(series: int, inputs: int, steps: int) -> dict[str, Any]:
         return {"smoothing": ((series,), "float64")}
 
     def predict(self, x: Array, series: Array) -> Array:

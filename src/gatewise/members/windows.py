@@ -186,8 +186,8 @@ class WindowMember(Member):
 
 @dataclass(frozen=True, eq=False)
 class StatisticalMember(WindowMember):
-    """A forecast of the literature with few parameters. steps: the values that it predicts. A subclass adds fields: the
-    arrays `shapes`, and `options` of config.json.
+    """A member without a network. steps: the values that it predicts. A subclass adds fields: the arrays `shapes`, and
+    `options` of config.json.
     """
 
     transform: Transform
@@ -200,20 +200,22 @@ class StatisticalMember(WindowMember):
         return self.steps
 
     @staticmethod
-    def shapes(series: int) -> dict[str, Any]:
-        """The arrays of so many series by name, with shapes and dtypes."""
+    def shapes(series: int, inputs: int, steps: int) -> dict[str, Any]:
+        """The arrays by name, with shapes and dtypes. inputs: numbers of a transformed window."""
         return {}
 
     def entry(self) -> dict[str, Any]:
         return {**super().entry(), **{name: getattr(self, name) for name in self.options}}
 
     def arrays(self) -> dict[str, Array]:
-        return {**super().arrays(), **{name: getattr(self, name) for name in self.shapes(1)}}
+        return {**super().arrays(), **{name: getattr(self, name) for name in self.shapes(1, 1, 1)}}
 
     @classmethod
     def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
         check_entry(entry, ["transform", "series", *cls.options], [], cls.kind)
-        transform, scales, arrays = read_windows(entry, raw, inputs, file, lambda _: cls.shapes(entry["series"]))
+        transform, scales, arrays = read_windows(
+            entry, raw, inputs, file, lambda one: cls.shapes(entry["series"], one.length * inputs.size, outputs)
+        )
         return cls(transform, scales, outputs, **{name: entry[name] for name in cls.options}, **arrays)
 
 

@@ -70,7 +70,7 @@ def fit_autoregression(windows: TrainingWindows) -> Autoregression:
     ridge, penalties = Ridge.of(z), _PENALTIES * len(x) / z.shape[1]
     errors = [np.mean(np.square(y - ridge.out_of_fold(y, l2))) for l2 in penalties.tolist()]
     weight, bias = ridge.weights(z, y, float(penalties[int(np.argmin(errors))]))
-    return Autoregression(windows.transform, windows.scales, weight / scale, bias - mean @ weight / scale)
+    return Autoregression(windows.transform, windows.scales, y.shape[1], weight / scale, bias - mean @ weight / scale)
 
 
 def window_recipe(name: str | Recipe | None, changes: Mapping[str, Any]) -> Recipe:
