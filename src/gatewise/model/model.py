@@ -278,8 +278,6 @@ class Model(Predictor):
     def save(self, path: str | Path, storage: str | Mapping[str, str] | None = None) -> None:
         """Write the model folder, completely or not at all. Raises ModelFileError naming the path and the reason.
 
-        >>> model.save("models/reviews")  # doctest: +SKIP
-
         storage: "float32", "float16" or "int8" for the large tensors, or a mapping from tensor name to "float16" or
         "int8" (see `gatewise.storage.compact`); None keeps the dtypes of the folder that the model was loaded from.
         `load` converts back to float32. Raises InputError for a dtype that a tensor cannot have.
@@ -292,9 +290,6 @@ class Model(Predictor):
     def to_onnx(self, path: str | Path) -> OnnxReport:
         """Write an ONNX file that computes the logits and probabilities of this model, after ONNX Runtime has computed
         the same logits for 1,000 random inputs; see `gatewise.exchange.onnx_export` for inputs, outputs and errors.
-
-        >>> model.to_onnx("model.onnx").max_error  # doctest: +SKIP
-        7.2e-09
 
         `metadata_props` holds the architecture, the classes, the metadata without examples, and the vocabulary.
         """
