@@ -1,7 +1,5 @@
 """`gatewise explain`: attribution, gates and interventions in the terminal, as JSON and as a picture."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re

@@ -1,7 +1,5 @@
 """The choice of the model: a folder that is named, or the bundled model; never a guess between the two."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files of series in train, evaluate, predict and explain: what train took, the others take."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Checks of a kernel at its limits: saturation, long sequences, NaN, nothing at all, and arguments that are wrong."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import replace
 from functools import cache

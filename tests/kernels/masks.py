@@ -1,7 +1,5 @@
 """Recurrent dropout: a mask scales the columns of the recurrent weights."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

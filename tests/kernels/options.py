@@ -1,7 +1,5 @@
 """Options of a call: held gates, interpolated input rows, no gradient of the weights."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -5,8 +5,6 @@ them on every kernel of this machine and on wrong ones. Tolerances are relative 
 in float32, 1e-12 in float64.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

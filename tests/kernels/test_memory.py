@@ -1,7 +1,5 @@
 """Whose memory it is: the arena, results that outlive a call, saved activations that serve one backward pass."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The torch operators: autograd, saved activations that serve once, compilation, refused arguments."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

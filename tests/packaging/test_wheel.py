@@ -4,8 +4,6 @@ Its bill of materials names what is in it: what the kernel was compiled from, th
 the wheel are in this file, so that one process builds it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """What integrators need: HEAD, connections that stay open, errors that name their field, and an API page."""
 
-from __future__ import annotations
-
 import gzip
 import re
 import time

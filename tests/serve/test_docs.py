@@ -1,7 +1,5 @@
 """docs/serving.md: its commands run, its options are those of the program, its errors those of the source."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -1,7 +1,5 @@
 """POST /forecast: the library's numbers by series, newer values, future columns, attribution; and what it refuses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

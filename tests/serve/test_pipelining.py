@@ -1,7 +1,5 @@
 """Several requests on one connection: the answers come in their order, also the refusal of what follows them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

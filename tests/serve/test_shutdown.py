@@ -1,7 +1,5 @@
 """The end: what waits is answered, a second signal ends it now, and workers end with their parent."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal

@@ -1,7 +1,5 @@
 """POST /stream: events with the library's predictions, a state that any server continues from, and its limits."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json

@@ -1,7 +1,5 @@
 """The entries of docs/log: each has the same parts, and the index lists it. `make docs` checks all links."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The site of `make docs`, without a warning, and its notebooks."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The workflows of CI: what zizmor finds in them, and the jobs that a release needs."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`gatewise export-page` in a browser, opened as files: every view, and no request."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The page of a forecaster: it draws what the server answers, also for hostile names, and after every control."""
 
-from __future__ import annotations
-
 import json
 import re
 import urllib.request

@@ -1,7 +1,5 @@
 """The page in a real browser: it shows what the library says, and what becomes of it under a change."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

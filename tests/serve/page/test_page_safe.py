@@ -1,7 +1,5 @@
 """Nothing that a user or a stranger's model says is ever at work in the page, and everyone can use it."""
 
-from __future__ import annotations
-
 import gzip
 from pathlib import Path
 
