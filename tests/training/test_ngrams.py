@@ -352,3 +352,19 @@ def test_many_classes_of_few_rows_are_as_accurate_as_with_tf_idf() -> None:
     vectors = pytest.importorskip("sklearn.feature_extraction.text").TfidfVectorizer()
     peer = svm.LinearSVC().fit(vectors.fit_transform(texts[0]), labels).predict(vectors.transform(texts[1]))
     assert np.mean(found == truth) >= np.mean(peer == truth) - 0.01
+
+
+def test_wrong_labels_raise_the_penalty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """40% of the labels are flipped: weights that are fitted as to clean labels are right in fewer unseen texts."""
+    reviews, query = made_reviews(1_000, 9), made_reviews(400, 10)
+    flipped = np.where(np.random.default_rng(9).random(1_000) < 0.4, 1 - reviews.labels, reviews.labels)
+    clean, noisy = (prepare(replace(reviews, labels=one), recipe("fast"), 0) for one in (reviews.labels, flipped))
+    assert "penalty" not in fitted_to(clean)[1][0]
+    found, (message,) = fitted_to(noisy)
+    assert " times the penalty" in message
+    sequences = noisy.preprocessor.encode_batch(query.inputs)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "NOISE", 0.0)
+        plain, _ = fitted_to(noisy)
+    right, before = (np.mean((one.logits(sequences)[:, 0] > 0) == query.labels) for one in (found, plain))
+    assert right > before + 0.03

@@ -12,9 +12,10 @@ from gatewise.errors import InputError
 from gatewise.explain.evaluation import excerpt_of
 from gatewise.kernels.threads import threads
 from gatewise.text.tokens import TokenEncoding
-from gatewise.training.members.ngrams import FOLDS, MIN_DF, PRIOR, NgramFeatures
+from gatewise.training.members.ngrams import FOLDS, MIN_DF, PRIOR, NgramFeatures, Scaling
 
 _ORDER = 2  # of the n-grams
+_SCALINGS: tuple[Scaling, ...] = ("nb", "tfidf")
 _LEFT_OUT = 20  # rows of which one is left out of the second fits
 
 
@@ -50,9 +51,9 @@ def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
         logits = np.zeros_like(targets)
         for train, held_out in folds:
             rows = train[used[train]]
-            for scaling, weight in PRIOR.items():
+            for scaling in _SCALINGS:
                 fitted = features.fit(targets[rows], data.sample_weight[rows], scaling, rows=rows, threads=threads())
-                logits[held_out] += weight / len(PRIOR) * features.logits(fitted, held_out)
+                logits[held_out] += PRIOR[scaling] / len(_SCALINGS) * features.logits(fitted, held_out)
         probabilities = data.target.probabilities(logits)
         own, best = probabilities[np.arange(len(data)), data.labels], probabilities.argmax(axis=1)
         order = np.argsort(own, kind="stable")

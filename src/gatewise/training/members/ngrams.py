@@ -19,7 +19,8 @@ same norm, with tf_ij = 1 + log(occurrences) and
 
     s_j = (1 + log((1 + n) / (1 + df_j))) max_k |r_jk|         df_j texts contain j
 
-(of many classes of few rows each, whose ratios are chance, without the maximum; "nb" is not tried then)
+(of many classes of few rows each, whose ratios are chance, without the maximum, as with scaling "idf"; "nb" is not
+tried then)
 
 and a support vector machine with squared hinge loss per class (C = 1). It is better for subjects and many classes,
 "nb" for sentiment and short texts (docs/log/accuracy.md). Its outputs are margins, which a calibration turns into
@@ -31,6 +32,10 @@ validation set, as where one of two classes with class weights has few validatio
 the validation set. The held-out logits of a candidate are calibrated by a weight and a shift per class. The best one is
 fitted on all rows, so that it does not lose a tenth of few rows; what is reported of the validation set are the
 held-out logits.
+
+Where the weight of the best candidate is below `NOISE` of its usual one, its logits are too large for rows that it has
+not seen: it has fitted wrong labels. Then support vector machines with 4 and 16 times the penalty are candidates too,
+with ratios and without, which are chance as well then, and all of them are cross-validated (docs/log/accuracy.md).
 
 For pieces of words, n-grams of their characters are candidates too, with both scalings.
 
@@ -79,15 +84,21 @@ from gatewise.types import Array, Task
 if TYPE_CHECKING:
     from gatewise.training.pretrained import Pretrained
 
-Scaling = Literal["nb", "tfidf"]
+Scaling = Literal["nb", "tfidf", "idf"]
+Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+DEFAULT_L2: dict[Scaling, float] = {"nb": 4.0, "tfidf": 1.0, "idf": 1.0}
 MANY_CLASSES, SMALL_CLASS = 20, 20  # classes, and their rows on average, below which there are no ratios
 MIN_DF = 2  # texts that must contain an n-gram
 FEW_ROWS = 2_000  # below, candidates are cross-validated
 RARE_ROWS = 30  # validation rows of one of two classes with class weights, below which candidates are cross-validated
 FOLDS = 5
-NB_ENTRIES = 10_000_000  # n-grams of all texts x outputs above which "nb" is not tried: many classes prefer "tfidf"
+NB_ENTRIES = 10_000_000  # n-grams of all texts x outputs above which "nb" is not tried: many classes prefer "tfidf";
+# nor are candidates for wrong labels cross-validated
 # The weight of the logits of a candidate without data; margins of 1 are some 3 logits.
-PRIOR: dict[Scaling, float] = {"nb": 1.0, "tfidf": 3.0}
+PRIOR: dict[Scaling, float] = {"nb": 1.0, "tfidf": 3.0, "idf": 3.0}
+NOISE = 2 / 3  # of it: a lower weight says that the candidate has fitted wrong labels
+SVM: tuple[Scaling, ...] = ("tfidf", "idf")
+PENALTIES = (4.0, 16.0)
 CALIBRATION_L2, TRANSFER_L2 = 1.0, 1.0
 LEAST_ROWS = 500  # of a choice of tokens: below, a standard error says little
 MOST_WORDS = 500_000  # of all texts
@@ -113,7 +124,7 @@ def fit(data: TrainingData, run: Run) -> FittedMember | None:
     # Soft-labelled texts triple the text and the n-grams; those of two texts alone gain next to nothing.
     min_df = MIN_DF + (data.soft_targets is not None)
     features = NgramFeatures.of(data.full(rows), recipe.order, min_df, data.excluded_tokens)
-    found = _fit_rows(data, features, rows, np.arange(len(rows)), "nb")
+    found = _fit_rows(data, Candidate("nb", features), rows, np.arange(len(rows)))
     words = "1 word" if recipe.order == 1 else f"1 to {recipe.order} words"
     seconds = time.perf_counter() - start
     run.callback.log(f"{counted(len(features.keys), 'n-gram')} of {words} fitted in {seconds:.1f} s")
@@ -201,14 +212,14 @@ class NgramFeatures:
         *,
         rows: NDArray[np.int64] | None = None,
         task: Task = "classification",
-        l2: float = 4.0,
+        l2: float | None = None,
         threads: int = 1,
         max_iter: int = 100,
         tol: float = 0.01,
     ) -> FittedMember:
         """Fit on these rows (m,), default all, with targets (m, outputs) and weights (m,), for multi-label or (m,
-        outputs). l2: of "nb". tol: stop where the gradient is this small, relative to that at zero. Equal arguments
-        give equal bits.
+        outputs). l2: the penalty, by default 4 for "nb", else 1. tol: stop where the gradient is this small, relative
+        to that at zero. Equal arguments give equal bits.
         """
         if not len(self.keys):
             nothing = np.zeros((0, targets.shape[1]), dtype=np.float32)
@@ -220,6 +231,7 @@ class NgramFeatures:
             from scipy.stats import rankdata
 
             y = (rankdata(targets, axis=0) - 0.5) / len(targets)
+        l2 = l2 or DEFAULT_L2[scaling]
         if scaling == "nb":
             x.data[:] = 1
             loss: Literal["logistic", "squared"] = "squared" if task == "regression" else "logistic"
@@ -227,7 +239,7 @@ class NgramFeatures:
             r = np.stack([log_count_ratio(x, u * v, v) for u, v in zip(y.T, weights.T, strict=True)], axis=1)
             w, bias = fit_linear(x, targets, weight, l2, loss, scale=r, threads=threads, max_iter=max_iter, tol=tol)
             return FittedMember(self._member(w * r), bias)
-        small = _are_small(y.shape[1], len(y))
+        small = scaling == "idf" or _are_small(y.shape[1], len(y))
         scale = np.full(len(self.keys), float(small), dtype=np.float32)
         for column in () if small else y.T:
             np.maximum(scale, np.abs(log_count_ratio(x, column * weight, weight)), out=scale)
@@ -235,7 +247,7 @@ class NgramFeatures:
         scale *= (1 + np.log((1 + len(y)) / (1 + df))).astype(np.float32)
         x.data *= scale[x.indices]
         x.data /= np.repeat(_norms(x), np.diff(x.indptr)).astype(np.float32)
-        w, bias = fit_linear(x, targets, weight, 1.0, "squared-hinge", threads=threads, tol=tol)
+        w, bias = fit_linear(x, targets, weight, l2, "squared-hinge", threads=threads, tol=tol)
         return FittedMember(self._member(w * scale[:, None], scale), bias)
 
     def _member(self, weight: NDArray[np.float32], scale: NDArray[np.float32] | None = None) -> Ngrams:
@@ -297,22 +309,34 @@ def transferred(data: TrainingData, pretrained: Pretrained) -> FittedMember | No
     return FittedMember(replace(ngrams, weight=(ngrams.weight @ to_new.T).astype(np.float32)), shift.astype(np.float64))
 
 
-class Comparison(NamedTuple):
-    """The candidate with the lowest held-out loss: scaling, and features of the rows (n,) up to its order.
+class Candidate(NamedTuple):
+    """A scaling, the features of the rows, and a factor on the penalty of its weights."""
 
-    held_out: calibrated logits (n, outputs), NaN for rows that no fit held out; losses (m,): of the others; weight,
-    shift: of the calibration; tried: all candidates with their losses, in a line.
+    scaling: Scaling
+    features: NgramFeatures
+    penalty: float = 1.0
+
+    def __str__(self) -> str:
+        more = f" and {self.penalty:.0f} times the penalty" if self.penalty > 1 else ""
+        return f"{self.scaling}, {self.features}{more}"
+
+
+class Comparison(NamedTuple):
+    """The candidate with the lowest held-out loss, and the rows (n,) of its features.
+
+    held_out: calibrated logits (n, outputs), NaN for rows that no fit held out; losses (n,): of these logits; loss:
+    their mean; weight, shift: of the calibration; tried: all candidates with their losses, in a line.
     """
 
     rows: NDArray[np.int64]
-    features: NgramFeatures
-    scaling: Scaling
+    candidate: Candidate
     held_out: Array
     losses: Array
+    loss: float
     weight: float
     shift: Array
-    tried: str
-    seconds: float
+    tried: str = ""
+    seconds: float = 0.0
 
 
 def selects(data: TrainingData) -> bool:
@@ -325,42 +349,55 @@ def compare(data: TrainingData) -> Comparison | None:
     """The best candidate for the n-gram model of texts with classes; None where no n-gram is in enough texts."""
     recipe, start, rare = data.recipe.ngrams, time.perf_counter(), _has_rare_class(data)
     rows, outputs = np.union1d(data.train, data.validation), data.architecture.outputs
-    sequences = data.full(rows)
-    features = [NgramFeatures.of(sequences, recipe.order, MIN_DF, data.excluded_tokens)]
+    features = [NgramFeatures.of(data.full(rows), recipe.order, MIN_DF, data.excluded_tokens)]
     # 1-grams have a lower loss of all rows, and a lower F1 of a rare class.
     orders = range(2 if rare and recipe.order > 1 else 1, min(2, recipe.order) + 1)
-    candidates: list[tuple[Scaling, NgramFeatures]] = [("tfidf", features[0].up_to(order)) for order in orders]
+    parts = [features[0].up_to(order) for order in orders]
     if (spelling := _spelling(data)) is not None:
-        features.append(NgramFeatures.of(sequences, MAX_CHARACTERS, MIN_DF, spelling=spelling))
-        candidates.append(("tfidf", features[1]))
+        features.append(NgramFeatures.of(data.full(rows), MAX_CHARACTERS, MIN_DF, spelling=spelling))
+        parts.append(features[1])
+    parts = [part for part in parts if len(part.keys)]
+    candidates = [Candidate("tfidf", part) for part in parts]
     if recipe.scaling != "tfidf" and not _are_small(outputs, len(rows)):
         small = [part for part in features if outputs == 1 or part.matrix.nnz * outputs <= NB_ENTRIES]
-        candidates = [("nb", part) for part in small] + candidates
-    folds = [(np.searchsorted(rows, np.sort(data.train)), np.searchsorted(rows, np.sort(data.validation)))]
-    if data.folds:
-        folds = [(np.setdiff1d(rows, held), held) for held in data.folds]
-    elif (len(rows) < FEW_ROWS or rare) and len(rows) == len(data.data) and not data.own_validation:
+        candidates = [Candidate("nb", part) for part in small] + candidates
+    folds = [(np.setdiff1d(rows, held), held) for held in data.folds]
+    every = not folds and len(rows) == len(data.data) and not data.own_validation  # may be cross-validated
+    if every and (len(rows) < FEW_ROWS or rare):
         folds = cross_validation_folds(data.data, FOLDS, 0)
+    single = [(np.searchsorted(rows, np.sort(data.train)), np.searchsorted(rows, np.sort(data.validation)))]
+    found = [_measure(data, one, rows, folds or single) for one in candidates if len(one.features.keys)]
+    if not found:
+        return None
+    best = min(found, key=_loss)
+    if best.weight < NOISE * PRIOR[best.candidate.scaling] and not _are_small(outputs, len(rows)):
+        if every and not folds and features[0].matrix.nnz * outputs <= NB_ENTRIES:
+            folds = cross_validation_folds(data.data, FOLDS, 0)
+            found = [_measure(data, best.candidate, rows, folds)]
+        stronger = [Candidate(scaling, part, factor) for part in parts for scaling in SVM for factor in PENALTIES]
+        found += [_measure(data, one, rows, folds or single) for one in stronger]
+        best = min(found, key=_loss)
+    tried = "; ".join(f"{one.candidate}: {one.loss:.4f}" for one in found)
+    return best._replace(tried=tried, seconds=time.perf_counter() - start)
+
+
+def _loss(comparison: Comparison) -> float:
+    return comparison.loss
+
+
+def _measure(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64], folds: Folds) -> Comparison:
+    """The held-out logits of a candidate. folds: positions in `rows` of the fitted and of the held-out ones."""
+    values = np.full((len(rows), data.architecture.outputs), np.nan)
+    for train, query in folds:
+        values[query] = candidate.features.logits(_fit_rows(data, candidate, rows, train), query)
     known = np.sort(np.concatenate([query for _, query in folds]))
     targets, weight = data.targets(rows[known]), data.sample_weight(rows[known])
-    best: Comparison | None = None
-    lowest, tried = np.inf, []
-    for scaling, part in candidates:
-        if not len(part.keys):
-            continue
-        values = np.full((len(rows), outputs), np.nan)
-        for train, query in folds:
-            values[query] = part.logits(_fit_rows(data, part, rows, train, scaling), query)
-        prior = np.array([PRIOR[scaling]])
-        weights, shift, losses = calibrated(
-            values[known][:, :, None], targets, prior, CALIBRATION_L2, task="classification", sample_weight=weight
-        )
-        loss = float(np.average(losses, weights=weight))
-        tried.append(f"{scaling}, {part}: {loss:.4f}")
-        if loss < lowest:
-            held_out, lowest = weights[0] * values + shift, loss
-            best = Comparison(rows, part, scaling, held_out, losses, float(weights[0]), shift, "", 0.0)
-    return best and best._replace(tried="; ".join(tried), seconds=time.perf_counter() - start)
+    prior, losses = np.array([PRIOR[candidate.scaling]]), np.full(len(rows), np.nan)
+    weights, shift, losses[known] = calibrated(
+        values[known][:, :, None], targets, prior, CALIBRATION_L2, task="classification", sample_weight=weight
+    )
+    loss = float(np.average(losses[known], weights=weight))
+    return Comparison(rows, candidate, weights[0] * values + shift, losses, loss, float(weights[0]), shift)
 
 
 def _are_small(classes: int, rows: int) -> bool:
@@ -398,12 +435,13 @@ def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> Trainin
     if of_words is None or of_subwords is None:
         better = of_words is None and of_subwords is not None
     else:
-        gain = of_words.losses - of_subwords.losses  # of the same rows
+        gain = of_words.losses - of_subwords.losses
+        gain = gain[np.isfinite(gain)]  # of the same rows
         error = float(gain.std() / np.sqrt(len(gain)))
         better = float(gain.mean()) > error + ROUNDING
         run.callback.log(
-            f"tokens: {'subwords' if better else 'words'}, held-out loss {of_words.losses.mean():.4f} with words, "
-            f"{of_subwords.losses.mean():.4f} with subwords, standard error of the difference {error:.4f}"
+            f"tokens: {'subwords' if better else 'words'}, held-out loss {of_words.loss:.4f} with words, "
+            f"{of_subwords.loss:.4f} with subwords, standard error of the difference {error:.4f}"
         )
     run.memo["ngrams"] = of_subwords if better else of_words
     return divided if better else data
@@ -416,32 +454,36 @@ def _select(data: TrainingData, run: Run) -> FittedMember | None:
     rows, start = best.rows, time.perf_counter()
     # A separate validation set, and rows that are later in time, are not trained on.
     every = np.searchsorted(rows, np.sort(data.train)) if data.own_validation else np.arange(len(rows))
-    found = _fit_rows(data, best.features, rows, every, best.scaling)
+    found = _fit_rows(data, best.candidate, rows, every)
     ngrams, seconds = _scaled(found.member, best.weight), best.seconds + time.perf_counter() - start
     run.callback.log(f"n-grams, held-out loss of {best.tried}; {len(ngrams):,} fitted in {seconds:.1f} s")
     held_out, of_train = (best.held_out[np.searchsorted(rows, part)] for part in (data.validation, data.train))
+    held_out_train = of_train if np.isfinite(of_train).all() else None  # of a cross-validation
     return FittedMember(
         ngrams,
         best.weight * found.bias + best.shift,
         held_out,
-        of_train if np.isfinite(of_train).all() else None,
+        held_out_train,
         others_l2=NETWORK_L2,
+        shifts=held_out_train is None,
     )
 
 
-def _fit_rows(
-    data: TrainingData, features: NgramFeatures, rows: NDArray[np.int64], at: NDArray[np.int64], scaling: Scaling
-) -> FittedMember:
+def _fit_rows(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64], at: NDArray[np.int64]) -> FittedMember:
     """Fit to the rows at these positions (m,). For a rare class "tfidf" leaves the class weights out: with them the
     scale of an n-gram in two or three rows of that class is as large as that of a frequent one (docs/log/accuracy.md).
     """
-    part, shift = rows[at], data.logit_shift
-    weights: Array | None = data.data.sample_weight if scaling == "tfidf" and _has_rare_class(data) else data.weights
+    part, shift, (scaling, features, penalty) = rows[at], data.logit_shift, candidate
+    weights: Array | None = data.data.sample_weight if scaling != "nb" and _has_rare_class(data) else data.weights
     each = None if weights is None else weights[part]
-    options: dict[str, Any] = {"task": data.data.task, "l2": data.recipe.ngrams.l2, "threads": threads()}
+    options: dict[str, Any] = {
+        "task": data.data.task,
+        "l2": penalty * (data.recipe.ngrams.l2 if scaling == "nb" else 1.0),
+        "threads": threads(),
+    }
     found = features.fit(data.targets(part), each, scaling, rows=at, **options)
     # The margins of a support vector machine do not depend on class weights in this way; their calibration is enough.
-    return found if shift is None or scaling == "tfidf" else replace(found, bias=found.bias - shift)
+    return found if shift is None or scaling != "nb" else replace(found, bias=found.bias - shift)
 
 
 def _has_rare_class(data: TrainingData) -> bool:
