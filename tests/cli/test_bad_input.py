@@ -173,7 +173,7 @@ REFUSED = [
     ("pretrain {lines} --data x", "--data is for the source imdb"),
     ("pretrain {csv} --text nothing", "no column 'nothing'"),
     ("pretrain {lines} -o {lines}", "is not a folder"),
-    # an output folder of predictions
+    # an output folder of predictions, and Ray
     (f"{TO_FOLDER} --part 0/3", "--part must be like 3/16"),
     (f"{TO_FOLDER} --part 4/3", "--part must be like 3/16"),
     (f"{TO_FOLDER} --format xlsx", "--format must be one of csv, tsv"),
@@ -183,6 +183,14 @@ REFUSED = [
     (f"{TO_FOLDER} -o out.csv --rows-per-file 9", "--rows-per-file is for an output folder: give -o FOLDER/"),
     (f"{TO_FOLDER} -o out.xlsx", "must end in one of .csv"),
     (f"{TO_FOLDER} -o nowhere/out.csv", "'nowhere': not a folder"),
+    (f"{TO_FOLDER} --workers 2", "--workers is for Ray"),
+    (f"{TO_FOLDER} --ray local --part 1/2", "--part is not for --ray"),
+    (f"{TO_FOLDER} --ray local --format csv", "--format is not for --ray, which writes the whole as Parquet"),
+    (f"{TO_FOLDER} --ray local --skip-bad-rows bad.csv", "--skip-bad-rows is not for --ray"),
+    (f"{TO_FOLDER} --ray local --keep m", "no column 'm'"),
+    (f"{TO_FOLDER} --ray local -i {{tmp}}/a.jsonl", "with --ray, all inputs are .parquet"),
+    (f"{TO_FOLDER} --ray local -o a.jsonl", "give -o FOLDER/"),
+    ("predict -m {series} -i {file} -o {tmp}/out/ --ray local", "--ray is for texts"),
     ("predict -m {keras} -i {csv} --text review --keep sentiment", "--keep is for an output"),
     ("predict good -o out.csv", "-o is for files: give them with -i"),
 ]

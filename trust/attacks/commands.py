@@ -39,7 +39,7 @@ def _text_table(path: Path) -> Content:
 
 def _tables(path: Path) -> Content:
     """The tables of a folder, and nothing else, by name."""
-    return {one.name: one.read_bytes() for one in path.iterdir() if not one.name.startswith(("_gatewise", ".gatewise"))}
+    return {one.name: one.read_bytes() for one in path.iterdir() if not one.name.startswith("_gatewise")}
 
 
 def _page(path: Path) -> Content:

@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -98,7 +98,7 @@ class BulkPrediction:
         if suffix not in _SUFFIXES:
             formats = ", ".join(suffix[1:] for suffix in _SUFFIXES)
             raise InputError(f"--format must be one of {formats}, not {quote(suffix[1:])}")
-        state = {**identity, "inputs": [_digest(path) for path in reader.paths]}
+        state = {"ray": False, **identity, "inputs": [_digest(path) for path in reader.paths]}
         state |= {"probabilities": self.every, "keep": self.keep, "escape": self.escape}
         state |= {"format": suffix, "rows-per-file": rows_per_file}
         if check_folder(out) and not self.overwrite:
@@ -226,6 +226,18 @@ def _suffix_of(path: str) -> str:
     return f"{written}.gz" if Path(path).suffix.lower() in COMPRESSED else written
 
 
+def added_names(model: Model, every: bool, taken: Collection[str], explained: bool = False) -> list[str]:
+    """The names of the columns that predictions add to a table. every: a column of probabilities per class, else one
+    for the label. taken: names of other columns; a name that is among them gets "predicted_" in front.
+    """
+    names: list[str] = []
+    for name in [*column_names(model.target, every), *EXPLANATION * explained]:
+        while name in taken or name in names:
+            name = f"predicted_{name}"
+        names.append(name)
+    return names
+
+
 class OutputRows:
     """Joins rows of `table` with their predictions.
 
@@ -238,11 +250,7 @@ class OutputRows:
         self._own = [table.column(name, "--keep") for name in bulk.keep] or list(table.keys)
         names = {} if bulk.keep else dict(zip(table.keys, table.columns, strict=True))
         header = [names.get(name, name) for name in self._own]
-        self._added: list[str] = []
-        for name in [*column_names(self._target, bulk.every), *EXPLANATION * (bulk.explain is not None)]:
-            while name in self._own or name in header or name in self._added:
-                name = f"predicted_{name}"
-            self._added.append(name)
+        self._added = added_names(bulk.model, bulk.every, {*self._own, *header}, bulk.explain is not None)
         self.columns = [*self._own, *self._added]
         self.header = [*header, *self._added]
         self._names = set(self.columns)

@@ -32,6 +32,7 @@ _PART = (
     "Predict share K of N shares of the rows, for example 3/16. Start N processes with the same FOLDER/, one per share."
 )
 _FORMAT = "parquet, csv, tsv, jsonl, csv.gz, tsv.gz or jsonl.gz. Default: that of the input."
+_RAY = "Predict with Ray Data at this address; local starts Ray here, auto finds a cluster."
 _PROBABILITIES = "With -o: a column of probabilities per class, or one for the predicted label."
 _FOLDER = "Output folder, -o FOLDER/"
 
@@ -52,6 +53,8 @@ _FOLDER = "Output folder, -o FOLDER/"
 @option("--part", metavar="K/N", group=_FOLDER, help=_PART)
 @option("--rows-per-file", metavar="N", type=click.IntRange(1), group=_FOLDER, help="Rows per file. Default: 100000.")
 @option("--format", metavar="NAME", group=_FOLDER, help=_FORMAT)
+@option("--ray", metavar="ADDRESS", group=_FOLDER, help=_RAY)
+@option("--workers", metavar="N", type=click.IntRange(1), group=_FOLDER, help="Of --ray. Default: all CPUs but one.")
 def predict(given: Any) -> None:
     """Predict labels: prints one line per input with label, tab, probability, or writes a table.
 
@@ -67,7 +70,7 @@ def predict(given: Any) -> None:
     if given.lines and (table.text or table.delimiter or not of_stdin):
         raise InputError("--lines is for the lines of stdin (-i -), without --text and --delimiter")
     if out is None:
-        for name in ("keep", "escape_formulas", "overwrite", "part", "rows_per_file", "format"):
+        for name in ("keep", "escape_formulas", "overwrite", "part", "rows_per_file", "format", "ray", "workers"):
             if getattr(given, name):
                 raise InputError(f"--{name.replace('_', '-')} is for an output: give -o")
         if given.probabilities == "top":
@@ -104,28 +107,39 @@ def _write(model: Model, given: Any, table: TableOptions) -> dict[str, Any]:
     from gatewise.cli.bulk import ROWS_PER_FILE, BulkPrediction
 
     out, every = given.out, given.probabilities == "all"
-    for_folder = [name for name in ("part", "rows_per_file", "format") if getattr(given, name) is not None]
+    for_folder = [name for name in ("part", "rows_per_file", "format", "ray") if getattr(given, name) is not None]
     folder = out.endswith("/") or os.path.isdir(out)
     if for_folder and not folder:
         raise InputError(f"--{for_folder[0].replace('_', '-')} is for an output folder: give -o FOLDER/")
+    if given.workers is not None and given.ray is None:
+        raise InputError("--workers is for Ray: give --ray ADDRESS")
     if folder:
-        claim(out, shared=not given.overwrite)
-    with table.rows(model, given.files, given.lines) as reader:
-        bulk = BulkPrediction(model, reader, every, given.keep, given.overwrite, given.escape_formulas)
-        if folder:
-            identity = {
-                "model": model.manifest_sha256,
-                "precision": given.precision,
-                "text": table.texts,
-                "delimiter": table.delimiter,
-                "series": (table.label, table.id, table.time, table.layout),
-            }
-            suffix, rows = f".{given.format}" if given.format else "", given.rows_per_file or ROWS_PER_FILE
-            words = bulk.to_folder(Path(out), suffix, rows, given.part or "1/1", identity)
-        else:
-            words = bulk.to_file(Path(out))
+        claim(out, shared=not given.overwrite and given.ray is None)
+    if given.ray is not None:
+        from gatewise.cli.bulk_ray import predict_with_ray
+
+        if for_folder[0] != "ray":
+            raise InputError(f"--{for_folder[0].replace('_', '-')} is not for --ray, which writes the whole as Parquet")
+        n, words = predict_with_ray(model, given, table)
+        result = {"n": n}
+    else:
+        with table.rows(model, given.files, given.lines) as reader:
+            bulk = BulkPrediction(model, reader, every, given.keep, given.overwrite, given.escape_formulas)
+            if folder:
+                identity = {
+                    "model": model.manifest_sha256,
+                    "precision": given.precision,
+                    "text": table.texts,
+                    "delimiter": table.delimiter,
+                    "series": (table.label, table.id, table.time, table.layout),
+                }
+                suffix, rows = f".{given.format}" if given.format else "", given.rows_per_file or ROWS_PER_FILE
+                words = bulk.to_folder(Path(out), suffix, rows, given.part or "1/1", identity)
+            else:
+                words = bulk.to_file(Path(out))
+        result = {"n": bulk.n, "skipped": reader.n_bad}
     print(f"gatewise: wrote {quote(out, 200)}: {words}", file=sys.stderr)
-    return {"n": bulk.n, "skipped": reader.n_bad}
+    return result
 
 
 def as_lines(model: Model, logits: Array, inputs: Sequence[Any]) -> list[str]:
