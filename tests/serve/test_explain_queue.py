@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gatewise.model.model import Model, load
+from gatewise.model.model import Model
 from gatewise.serve import app
 from gatewise.serve.batch_queue import ExplainQueue
 from gatewise.serve.http_error import HTTPError
@@ -58,7 +58,7 @@ def test_a_computation_stops_when_nobody_waits_for_it(timeout: float, leaves: bo
 def test_a_slow_part_delays_no_prediction(
     models: dict[str, Model], monkeypatch: pytest.MonkeyPatch, slow: list[str]
 ) -> None:
-    state, work = State({"tokens": models["tokens"]}, Settings(("tokens",)), load), Work()
+    state, work = State({"tokens": models["tokens"]}, Settings(("tokens",))), Work()
     compute: Callable[..., dict[str, Any]] = View.explain
 
     def blocked(view: View, request: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ _MODELS = "Folder of a model or forecaster; its name is the folder's. May be rep
 
 def _settings(function: Callable[[Any], None]) -> Callable[[Any], None]:
     """The options of the command: the models, and one per setting."""
-    for one in reversed(fields(Settings)[1:]):
+    for one in reversed([one for one in fields(Settings) if one.metadata]):
         more = dict(one.metadata["option"])
         name = more.pop("name", f"--{one.name.replace('_', '-')}")
         function = option(name, one.name, default=one.default, **more)(function)
@@ -47,4 +47,4 @@ def serve(given: Any) -> None:
     given.models = tuple(str(options.model_folder(model)) for model in given.models) or (
         str(bundled.folder(bundled.TUTORIAL if given.lesson else bundled.NAME)),
     )
-    raise SystemExit(run(Settings(**vars(given)), load))
+    raise SystemExit(run(Settings(load=load, **vars(given))))

@@ -28,28 +28,26 @@ from gatewise.kernels.threads import threads
 from gatewise.serve.app import create_app
 from gatewise.serve.protocol import Config, Connection
 from gatewise.serve.settings import Settings
-from gatewise.serve.state import Load, State, load_models
+from gatewise.serve.state import State, load_models
 from gatewise.system.processes import RELOAD_SIGNAL, event_loop, one_listener
 
 _SAME_SIGNAL = 0.5  # seconds: a terminal sends Ctrl-C to a program and to its parent, which may pass it on
 _MOST_FAILURES = 5  # workers that end before they are ready, in a row: the next one would, too
 
 
-def run(settings: Settings, load: Load) -> int:
-    """Serve until SIGTERM or Ctrl-C; returns the exit code. load: opens a folder, as `gatewise.load` does. Raises a
-    GatewiseError if the server cannot start.
-    """
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or Ctrl-C; returns the exit code. Raises a GatewiseError if the server cannot start."""
     threads()  # an invalid GATEWISE_THREADS is an error before anything starts
     os.environ["GATEWISE_THREADS"] = os.environ.get("GATEWISE_THREADS") or str(settings.threads)
-    models = load_models(settings, load)
+    models = load_models(settings)
     with _listening(settings) as sock:
         port = 0 if settings.uds is not None else sock.getsockname()[1]
         line = f"gatewise: serving {', '.join(models)} at {settings.url(port)} (Ctrl-C ends it)"
         if settings.lesson and settings.uds is None:
             line += f"\ngatewise: the lesson is at {settings.url(port)}/lesson.html"
-        state = State(models, settings, load)
+        state = State(models, settings)
         if settings.workers > 1:
-            return _supervise(settings, load, sock, port, line)
+            return _supervise(settings, sock, port, line)
         app = create_app(state, port, partial(_running, state, line))
         before = {sig: signal.signal(sig, signal.SIG_IGN) for sig in (signal.SIGINT, signal.SIGTERM)}
         try:  # uvicorn raises the signal again when it has ended
@@ -156,13 +154,13 @@ def _on_stop(first: Callable[[int], None], again: Callable[[int], None]) -> None
         signal.signal(sig, stop)
 
 
-def _supervise(settings: Settings, load: Load, sock: socket.socket, port: int, line: str) -> int:
+def _supervise(settings: Settings, sock: socket.socket, port: int, line: str) -> int:
     """Run worker processes on one listening socket; each loads its own models. Returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="gatewise-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # set before a worker imports the Prometheus client
         context = multiprocessing.get_context("spawn")
         first, ready = context.Semaphore(1), context.Semaphore(0)
-        config = _config(settings, partial(_worker, settings, load, port, line, first, ready), factory=True)
+        config = _config(settings, partial(_worker, settings, port, line, first, ready), factory=True)
         log = logging.getLogger("uvicorn.error")
         log.setLevel(logging.INFO)
         log.addFilter(lambda record: record.levelno > logging.INFO or str(record.msg).startswith("Child process"))
@@ -217,10 +215,10 @@ class _Workers(Multiprocess):
         sys.exit(128 + sig)
 
 
-def _worker(settings: Settings, load: Load, port: int, line: str, first: Any, ready: Any) -> Any:
+def _worker(settings: Settings, port: int, line: str, first: Any, ready: Any) -> Any:
     """The application of a worker process. The first worker that is ready says that the server is."""
     try:
-        state = State(load_models(settings, load), settings, load)
+        state = State(load_models(settings), settings)
     except GatewiseError as error:
         print(f"gatewise: {error}", file=sys.stderr, flush=True)
         sys.exit(STARTUP_FAILURE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
 from math import inf
@@ -28,11 +29,13 @@ def _limit(default: float, help: str, low: float = 1, high: float = inf) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """models: paths of folders; the first one is the default model. token: mandatory unless only this machine can reach
-    the server. Raises InputError, which names the option, for a value out of range.
+    """models: paths of folders; the first one is the default model. load: opens a folder, as `gatewise.load` does; None
+    for those of models alone. token: mandatory unless only this machine can reach the server. Raises InputError, which
+    names the option, for a value out of range.
     """
 
     models: tuple[str, ...]
+    load: Callable[..., Any] | None = None
     host: str = _setting("127.0.0.1", "Address to listen at; others than loopback require --token.")
     port: int = _setting(8000, "Port to listen at; 0 takes a free one.", 0, 65_535)
     uds: str | None = _setting(None, "Unix domain socket to listen at, instead of a port.", metavar="PATH")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gatewise.errors import GatewiseError, InputError, quote
-from gatewise.model.model import Model
+from gatewise.model.model import Model, load
 from gatewise.serve.batch_queue import ExplainQueue
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.forecasts import ForecastEndpoint
@@ -26,13 +26,11 @@ _MAX_EXPLANATIONS = 64
 _MAX_ATTRIBUTIONS = 16
 _ATTRIBUTION_TIMEOUTS = 3  # an attribution may take so many times the queue timeout
 
-Load = Callable[..., Any]
-"""What opens a folder: `gatewise.load`."""
 Endpoint = ModelEndpoint | ForecastEndpoint
 Kind = TypeVar("Kind", ModelEndpoint, ForecastEndpoint)
 
 
-def load_models(settings: Settings, load: Load) -> dict[str, Any]:
+def load_models(settings: Settings) -> dict[str, Any]:
     """The models and forecasters by folder name. Raises InputError for an invalid or repeated name, ModelFileError for
     a bad folder.
     """
@@ -43,19 +41,19 @@ def load_models(settings: Settings, load: Load) -> dict[str, Any]:
             raise InputError(f"{quote(path)}: a served folder's name may hold ASCII letters, digits, '.', '_' and '-'")
         if name in found:
             raise InputError(f"{quote(path)}: a model {quote(name)} is already served; a model's name is its folder's")
-        found[name] = load(path, precision=settings.precision)
+        open_folder: Any = settings.load or load
+        found[name] = open_folder(path, precision=settings.precision)
     return found
 
 
 class State:
     """The state of one worker process. Every model has made a prediction, so the first request does not pay for lazy
     initialisation. ready: whether the server is not stopping. explanations: predictions of the page, prefix predictions
-    and units; attributions: what takes seconds. load: opens a folder again, on a reload. Raises InputError naming a
-    model that cannot predict.
+    and units; attributions: what takes seconds. Raises InputError naming a model that cannot predict.
     """
 
-    def __init__(self, models: Mapping[str, Any], settings: Settings, load: Load) -> None:
-        self.settings, self._load = settings, load
+    def __init__(self, models: Mapping[str, Any], settings: Settings) -> None:
+        self.settings = settings
         self.metrics = Metrics()
         self._short, self._long = ThreadPoolExecutor(1, "gatewise-short"), ThreadPoolExecutor(1, "gatewise-long")
         quick, slow = settings.queue_timeout, min(3600.0, _ATTRIBUTION_TIMEOUTS * settings.queue_timeout)
@@ -84,7 +82,7 @@ class State:
         model that they were sent to. Raises GatewiseError, and serves what it served, if one cannot be loaded.
         """
         with self._reloading:
-            self.endpoints = self._endpoints_of(load_models(self.settings, self._load))
+            self.endpoints = self._endpoints_of(load_models(self.settings))
 
     def reload_in_thread(self) -> None:
         """`reload` on SIGHUP, in a thread of its own. The log says what came of it."""
