@@ -169,7 +169,7 @@ def _supervise(settings: Settings, sock: socket.socket, port: int, line: str) ->
 
 class _Workers(Multiprocess):
     """uvicorn's supervisor, which replaces a worker that ends. It stops where one cannot start, and here also where
-    workers are killed again and again before they are `ready`, a semaphore that each of them releases.
+    none answers and workers are killed again and again before they are `ready`: a semaphore that each of them releases.
     """
 
     def __init__(self, config: Config, sock: socket.socket, ready: Any) -> None:
@@ -177,13 +177,14 @@ class _Workers(Multiprocess):
         self._ready = ready
         self._reloads = config.settings.reload
         self._failures = 0
+        self._gave_up = False
         _on_stop(self.signal_queue.append, self._kill)
 
     def serve(self) -> int:
         """Run until a signal or a failure: the exit code."""
         self.run()
         unable = any(one.exitcode == STARTUP_FAILURE for one in self.processes)
-        return GatewiseError.exit_code if unable or self._failures >= _MOST_FAILURES else 0
+        return GatewiseError.exit_code if unable or self._gave_up else 0
 
     def keep_subprocess_alive(self) -> None:
         before = list(self.processes)
@@ -191,8 +192,9 @@ class _Workers(Multiprocess):
         while self._ready.acquire(False):
             self._failures = 0
         self._failures += sum(one is not other for one, other in zip(before, self.processes, strict=True))
-        if self._failures >= _MOST_FAILURES:
+        if self._failures >= _MOST_FAILURES and not any(one.is_ready(timeout=1.0) for one in self.processes):
             print("gatewise: the worker processes end before they are ready", file=sys.stderr, flush=True)
+            self._gave_up = True
             self.should_exit.set()
 
     def handle_int(self) -> None:
