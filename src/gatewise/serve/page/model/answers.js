@@ -25,7 +25,8 @@ export function createExplain(model, view) {
 	const isBinary = model.info.outputs === 1 && task === "classification";
 	const top = layers.length - 1;
 	const noun = inputs === "text" ? "word" : "step";
-	const products = sum(model.network.layers.flatMap(({ lstms }) => lstms.map((one) => one.weightIh.length + one.weightHh.length)));
+	const lstms = model.network.layers.flatMap((layer) => layer.lstms);
+	const products = sum([...lstms.map((one) => one.weightIh.length + one.weightHh.length), ...model.others.map(({ member }) => member.products ?? 0)]);
 
 	/** The weights of the logits in the explained score, as gatewise/explain/score.py. */
 	function scoreOf(run, { target, against }) {

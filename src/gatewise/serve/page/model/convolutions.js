@@ -16,6 +16,8 @@ export class Convolutions {
 		for (const name of ["dilations", "counts", "channels"]) this[name] = valuesOf(tensors, prefix + name);
 		for (const name of ["thresholds", "mean"]) this[name] = float32(tensors, prefix + name, features);
 		this.weight = float32(tensors, `${prefix}weight`, features * outputs);
+		/** Multiplications of a step, about. */
+		this.products = features * outputs;
 		this.width = this.channels.length / (this.dilations.length * KERNELS.length); // of the channels and their differences
 	}
 
@@ -33,12 +35,13 @@ export class Convolutions {
 	 * last: taps from there on read zeros.
 	 */
 	#above(columns, last = TAPS) {
+		const [K, { weight, thresholds }] = [this.outputs, this];
 		let feature = 0;
 		return Array.from(this.dilations, (dilation, bank) => {
 			const step = Math.min(dilation, columns[0].length);
 			const taps = columns.map((column) => PLACES.map((j) => column.map((_, t) => (j < last ? column[t + (j - CENTRE) * step] ?? 0 : 0))));
 			const all = taps.map((of) => of.reduce((total, tap) => total.map((x, t) => x + tap[t])));
-			const found = [false, true].map((isInner) => ({ dilation, isInner, above: Array.from(columns[0], () => zeros(this.outputs)), offset: zeros(this.outputs) }));
+			const found = [false, true].map((isInner) => ({ dilation, isInner, above: zeros(columns[0].length * K), offset: zeros(K) }));
 			KERNELS.forEach(([a, b, c], kernel) => {
 				const { above, offset } = found[(bank + kernel) % 2];
 				const conv = new Float32Array(columns[0].length);
@@ -47,9 +50,11 @@ export class Convolutions {
 					for (let t = 0; t < conv.length; t += 1) conv[t] += fround(fround(fround(fround(3 * of[a][t]) - all[n][t]) + fround(3 * of[b][t])) + fround(3 * of[c][t]));
 				});
 				for (let n = 0; n < this.counts[bank]; n += 1, feature += 1) {
-					const weight = rowOf(this.weight, feature, this.outputs);
-					addTo(offset, weight, this.mean[feature]);
-					for (let t = 0; t < conv.length; t += 1) if (conv[t] > this.thresholds[feature]) addTo(above[t], weight);
+					addTo(offset, rowOf(weight, feature, K), this.mean[feature]);
+					for (let t = 0; t < conv.length; t += 1) {
+						if (conv[t] <= thresholds[feature]) continue;
+						for (let k = 0; k < K; k += 1) above[t * K + k] += weight[feature * K + k]; // the loop that costs most
+					}
 				}
 			});
 			return found;
@@ -65,11 +70,12 @@ export class Convolutions {
 	attribution(rows) {
 		const out = rows.map(() => zeros(this.outputs));
 		const columns = this.#columns(rows);
+		const { length } = columns[0];
 		for (const { dilation, isInner, above, offset } of this.#above(columns)) {
-			const edge = edgeOf(isInner, dilation, above.length);
-			for (let t = edge; t < above.length - edge; t += 1) {
+			const edge = edgeOf(isInner, dilation, length);
+			for (let t = edge; t < length - edge; t += 1) {
 				const row = out[Math.floor(t / this.window)];
-				addTo(addTo(row, above[t], 1 / (above.length - 2 * edge)), offset, -1 / (above.length - 2 * edge));
+				addTo(addTo(row, rowOf(above, t, this.outputs), 1 / (length - 2 * edge)), offset, -1 / (length - 2 * edge));
 			}
 		}
 		return out;
@@ -101,8 +107,8 @@ export class Convolutions {
 /** The steps at each end that a kernel does not count. */
 const edgeOf = (isInner, dilation, length) => (isInner && length > 2 * CENTRE * dilation ? CENTRE * dilation : 0);
 
-/** The sums of the first 0, 1, ... T rows. */
-function runningSums(rows, width) {
+/** The sums of the first 0, 1, ... T rows of a matrix. */
+function runningSums(matrix, width) {
 	const total = zeros(width);
-	return [total.slice(), ...rows.map((row) => addTo(total, row).slice())];
+	return [total.slice(), ...Array.from({ length: matrix.length / width }, (_, n) => addTo(total, rowOf(matrix, n, width)).slice())];
 }
