@@ -9,7 +9,7 @@ the most frequent words, and those of the others.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,14 @@ from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.storage.compact import pack
 from gatewise.storage.tensors import tensors_to_bytes
-from gatewise.text import KerasEncoding
+from gatewise.text import IndexEncoding, KerasEncoding
 from gatewise.text.tokens import merges_of
 from gatewise.types import Array
 
 FORMAT = 2
 _FREQUENT = 2_000  # words whose embeddings are in the first file of the lesson,
 _OF_THE_LESSON = (3_804, 7_982)  # and rarer ones of its first text, the tutorial's review
-_ENCODINGS = ("keras", "spaces", "subwords", "tokens")
+_ENCODINGS = ("index", "keras", "spaces", "subwords", "tokens")
 _MEMBERS = {  # with what the page reads of their entry in config.json
     "lstm": {"architecture"},
     "ngrams": {"order", "count", "scaled"},
@@ -41,9 +41,8 @@ def unsupported(model: Model) -> str:
     """Why the page cannot compute this model by itself, in a few words; empty if it can."""
     own = model.preprocessor
     if isinstance(own, TextPreprocessor):
-        if own.encoding.kind not in _ENCODINGS or own.steps is not None:
-            steps = "" if own.steps is None else " with a fixed number of steps"
-            return f"its texts have the encoding '{own.encoding.kind}'{steps}"
+        if own.encoding.kind not in _ENCODINGS:
+            return f"its texts have the encoding '{own.encoding.kind}'"
     elif own.mask_value is not None:
         return "steps of its series are masked by a value"
     others = [one.noun for one, _ in model.ensemble if not _MEMBERS.get(one.kind, set()) >= set(one.entry())]
@@ -76,13 +75,16 @@ def lstm_file(model: Model) -> bytes:
 def _parts(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
     """The tensors and the metadata."""
     if reason := unsupported(model):
-        raise InputError(f"the page cannot compute this model: {reason}")
+        raise InputError(f"the page cannot compute this model: {reason}; gatewise serve shows it")
     report = model.metadata.compression
     whole = report.vocab_before if report is not None and report.vocab_before else model.architecture.vocab_size
     description = {"fingerprint": model.fingerprint, "vocabSizeBefore": whole}
-    if isinstance(model.preprocessor, TextPreprocessor) and isinstance(model.preprocessor.encoding, KerasEncoding):
-        encoding = model.preprocessor.encoding  # the other rows of the embedding are never read
-        model = truncate_vocab(model, min(encoding.num_words, encoding.vocab_size))
+    own = model.preprocessor
+    if isinstance(own, TextPreprocessor) and isinstance(own.encoding, KerasEncoding):
+        small = truncate_vocab(
+            model, min(own.encoding.num_words, own.encoding.vocab_size)
+        )  # ids from there on never occur
+        model = replace(small, preprocessor=replace(own, encoding=small.preprocessor.encoding))  # type: ignore[union-attr]
     tensors = pack(model.parameters, model.ensemble.lstm.storage) | _words(model)
     members = []
     for number, (member, weight) in enumerate(model.ensemble):
@@ -96,11 +98,13 @@ def _parts(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
 
 
 def _words(model: Model) -> dict[str, Array]:
-    """The vocabulary of a model of texts by id, and the merges of one of subwords."""
+    """The vocabulary of a model of texts by id, or with its ids, and the merges of one of subwords."""
     if not isinstance(model.preprocessor, TextPreprocessor):
         return {}
     encoding, found = model.preprocessor.encoding, dict[str, list[str]]()
-    if isinstance(encoding, KerasEncoding):
+    if isinstance(encoding, IndexEncoding):
+        found["vocabulary"] = [f"{id} {word}" for word, id in encoding.index.items() if id < encoding.vocab_size]
+    elif isinstance(encoding, KerasEncoding):
         found["vocabulary"] = list(encoding.index)
     else:
         rows = encoding.tokenizer.get_vocab()  # type: ignore[union-attr]

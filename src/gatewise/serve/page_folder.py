@@ -55,7 +55,7 @@ def page_files(model: Model, inputs: Sequence[Any], command: str = "") -> dict[s
     file, view = lstm_file(model), View(model)
     if len(inputs) > MAX_INPUTS:
         raise InputError(f"an exported page has at most {MAX_INPUTS} texts or series, not {len(inputs):,}")
-    local = _local_view(view)
+    local = local_view(view)
     shown = view.card | {"methods": list(local["methods"])}
     if inputs:
         shown["examples"] = [_example(number, item) for number, item in enumerate(inputs, 1)]
@@ -126,7 +126,7 @@ def _plain(view: View, number: int, one: dict[str, Any]) -> str:
     return f"<h2>{number}</h2>{plain_table(explain_example(example, _METHODS[0]))}"
 
 
-def _local_view(view: View) -> dict[str, Any]:
+def local_view(view: View) -> dict[str, Any]:
     """What the page says of a model whose answers it computes itself."""
     model, methods, frequent = view.model, {}, view.frequent
     metadata, default = model.metadata, model.metadata.attribution_method

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import random
+import re
 import shutil
 import subprocess
 import unicodedata
@@ -27,9 +27,9 @@ from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import SeriesPreprocessor, StepRule, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.serve.lstm_file import lstm_file, unsupported
-from gatewise.serve.page_folder import page_files
+from gatewise.serve.page_folder import local_view
 from gatewise.serve.view.view import View
-from gatewise.text import KerasEncoding, SpaceEncoding, SubwordEncoding, TokenEncoding
+from gatewise.text import IndexEncoding, KerasEncoding, SpaceEncoding, SubwordEncoding, TokenEncoding
 from tests.explain.random_net import ARCHITECTURES, parameters_of
 from tests.members.test_convolutions import some as convolutions
 from tests.serve.page.conftest import HOSTILE, Visit, known_model, labels_model, number_model, tagger
@@ -106,6 +106,18 @@ def of_encoding(encoding: Any, **shape: Any) -> Model:
     return Model.of_network(arch, parameters_of(arch, 4), TextPreprocessor(encoding), tuple("abc")[: arch.outputs + 1])
 
 
+def of_index(steps: StepRule, **fields: Any) -> Model:
+    """An imported network: its word index has ids in any order, and some that its embedding does not have."""
+    words = dict.fromkeys(word for text in texts()[:30] for word in re.findall(r"[\w']+", text.lower()))
+    index = {word: 3 + 7 * n % 60 for n, word in enumerate(words)}
+    encoding = IndexEncoding(50, index, **{"lower": "ascii", "stripped": "!.,;<>/", **fields})
+    return with_steps(of_encoding(encoding), steps)
+
+
+def with_steps(model: Model, steps: StepRule) -> Model:
+    return replace(model, preprocessor=TextPreprocessor(model.preprocessor.encoding, steps))  # type: ignore[union-attr]
+
+
 def with_member(model: Model, member: Member, weight: float = 0.4) -> Model:
     """The model with another member, a shift, and a smaller weight of its LSTM."""
     shift = np.linspace(0.1, 0.3, model.target.outputs)
@@ -149,6 +161,9 @@ MODELS: dict[str, Callable[[], Model]] = {
     "float16": lambda: compress(of_architecture(ARCHITECTURES["pads"]), "float16"),
     "words and marks": known_model,
     "pieces of words": lambda: of_encoding(SubwordEncoding.fit(texts(), 80), pooling="max"),
+    "word index, pads at the end": lambda: of_index(StepRule(12, "post"), unknown=1),
+    "word index, some steps": lambda: of_index(StepRule(9, masked=True), start=2, lower="all", filters="!,.;"),
+    "Keras's words, pads in front": lambda: with_steps(of_architecture(ARCHITECTURES["mean"]), StepRule(15)),
     "n-grams": lambda: with_ngrams(False, max_length=7, truncation="middle"),
     "n-grams with a norm, three classes": lambda: with_ngrams(True, outputs=3, bidirectional=True, pooling="mean+max"),
     "several labels": labels_model,
@@ -193,9 +208,8 @@ FOREIGN = [
 
 def exported(model: Model, requests: list[dict[str, Any]]) -> dict[str, Any]:
     """What the page has of a model, and requests."""
-    page = page_files(model, [])["index.html"].decode()
-    view = json.loads(gzip.decompress(base64.b64decode(page.split('data-file="view.json">')[1].split("<")[0])))
-    return {"file": base64.b64encode(lstm_file(model)).decode(), "view": view, "requests": requests}
+    file = base64.b64encode(lstm_file(model)).decode()
+    return {"file": file, "view": local_view(View(model)), "requests": requests}
 
 
 def in_node(tmp_path: Path, function: str, given: Any) -> Any:
@@ -311,8 +325,8 @@ def test_any_text_has_the_ids_and_the_places_of_the_library(fit: Any, tmp_path: 
 ENCODE = """({ parseModel }, given) => given.map(({ file, texts }) => {
     const model = parseModel(Uint8Array.from(atob(file), (ch) => ch.charCodeAt(0)).buffer);
     return texts.map((text) => {
-        const { words, ids } = model.encode(text);
-        return [[...ids], words.map(({ start, end }) => [start, end])];
+        const { steps, ids } = model.encode(text);
+        return [[...ids], steps.map(({ start, end }) => [start, end])];
     });
 })"""
 
@@ -329,9 +343,8 @@ def test_the_words_of_the_tutorials_model_have_their_ids_of_keras() -> None:
 
 
 def test_a_model_that_the_page_cannot_compute_is_refused_with_the_reason() -> None:
-    plain = of_architecture(ARCHITECTURES["plain"])
-    steps = TextPreprocessor(plain.preprocessor.encoding, StepRule(9))  # type: ignore[union-attr]
-    model, reason = Model(steps, plain.ensemble), "its texts have the encoding 'keras' with a fixed number of steps"
-    assert unsupported(model) == reason
-    with pytest.raises(InputError, match=reason):
+    own = replace(number_model().preprocessor, mask_value=0.0)
+    model = replace(number_model(), preprocessor=own)
+    assert unsupported(model) == "steps of its series are masked by a value"
+    with pytest.raises(InputError, match="cannot compute this model: steps of its series are masked by a value; "):
         lstm_file(model)

@@ -19,7 +19,7 @@ LEVELS = [
     {"lesson/gates", "lesson/learning", "lesson/series"},
     {"lesson/answer", "lesson/ids", "lesson/memory", "lesson/pads"},
     {"lesson/parts", "lesson/sentence", "lesson/shell"},
-    {"lesson/tasks"},
+    {"lesson/tasks", "trainer"},
     {"docs", "forecast", "main", "report"},
     {"explanation", "figure", "compare"},
     {"details", "interventions", "heatmappanel", "panels", "player", "prediction"} | {"strip"},
@@ -40,7 +40,7 @@ LEVELS = [
     {"model/answers"},
     {"model/lstm"},
     {"model/convolutions", "model/encodings", "model/network", "model/ngrams", "model/series"},
-    {"busy", "dom", "files", "model/arrays", "model/tensors", "trainer"},
+    {"busy", "dom", "files", "model/arrays", "model/tensors"},
 ]
 LEVEL = {name: n for n, names in enumerate(LEVELS) for name in names}
 

@@ -256,6 +256,7 @@ async function fetchModel(name) {
 
 /** What a page of `gatewise export-page` says of itself. */
 function describeExport({ version, date, fingerprint, command }) {
+	setText(byId("busy").firstElementChild, "Computing"); // there is no server to wait for
 	const line = `Exported on ${safeText(date, 40)} by gatewise ${safeText(version, 20)} from model ${safeText(fingerprint, 20)}`;
 	document.querySelector("footer").append(" ", el("span", {}, line, ...(command ? [": ", el("code", {}, safeText(command, 400))] : []), "."));
 }

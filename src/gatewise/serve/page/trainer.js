@@ -1,8 +1,8 @@
 // A small LSTM with one logit that trains where it runs: in the page and in Node. One sequence forward and backward
 // (backpropagation through time), cross-entropy, Adam. Gates in the order i, f, g, o; a row of a matrix is a gate of a unit.
 
-/** Between 0 and 1. */
-export const sigmoid = (z) => 1 / (1 + Math.exp(-z));
+import { dot, product, rowOf, sigmoid } from "./model/arrays.js";
+import { GATES, advance } from "./model/network.js";
 
 /** Random numbers in [0, 1) from a seed (mulberry32), so that a run can be repeated. */
 export function seeded(seed) {
@@ -41,42 +41,27 @@ function viewsOf(array, shapes) {
 
 /**
  * One sequence: x (T, inputs) row by row. held: gates with one value at all steps and units, {f: 0.5}.
- * Returns the gates, c and h (T, units), and the logit w · h_T + b.
+ * Returns its run: i, f, g, o, c and h (T, units), and the logit w · h_T + b.
  */
 export function forward(network, x, held = {}) {
-	const { inputs: D, units: H, weightIh, weightHh, bias, weight, denseBias } = network;
+	const { inputs: D, units: H, weightIh, bias } = network;
 	const T = x.length / D;
-	const run = { x, T, held, gates: new Float64Array(4 * T * H), c: new Float64Array(T * H), h: new Float64Array(T * H), logit: denseBias[0] };
-	const { gates, c, h } = run;
-	const fixed = ["i", "f", "g", "o"].map((name) => held[name]);
-	for (let t = 0; t < T; t += 1) {
-		const now = t * H;
-		for (let row = 0; row < 4 * H; row += 1) {
-			const gate = (row / H) | 0;
-			let z = bias[row];
-			for (let d = 0; d < D; d += 1) z += weightIh[row * D + d] * x[t * D + d];
-			if (t) for (let k = 0; k < H; k += 1) z += weightHh[row * H + k] * h[now - H + k];
-			gates[4 * now + row] = fixed[gate] ?? (gate === 2 ? Math.tanh(z) : sigmoid(z));
-		}
-		for (let k = 0; k < H; k += 1) {
-			const at = 4 * now + k;
-			c[now + k] = gates[at + H] * (t ? c[now - H + k] : 0) + gates[at] * gates[at + 2 * H];
-			h[now + k] = gates[at + 3 * H] * Math.tanh(c[now + k]);
-		}
-	}
-	for (let k = 0; k < H; k += 1) run.logit += weight[k] * h[(T - 1) * H + k];
-	return run;
+	const states = Object.fromEntries(GATES.map((name) => [name, new Float64Array(T * H)]));
+	const start = { h: new Float64Array(H), c: new Float64Array(H) };
+	const run = { ...network, ...states, x, T, start, held: Object.entries(held).map(([gate, value]) => ({ gate, value, unit: null })) };
+	for (let t = 0; t < T; t += 1) advance(run, t, product(weightIh, rowOf(x, t, D), bias));
+	return { ...run, logit: prefixLogits(network, run).at(-1) };
 }
 
 /** The logits w · h_t + b after each step: the prediction for the sequence up to there. */
 export function prefixLogits({ units, weight, denseBias }, { h, T }) {
-	return Float64Array.from({ length: T }, (_, t) => weight.reduce((sum, w, k) => sum + w * h[t * units + k], denseBias[0]));
+	return Float64Array.from({ length: T }, (_, t) => denseBias[0] + dot(h, t * units, weight));
 }
 
 /** Add the gradient of one sequence to `gradient` (of the size of the parameters); dlogit: the gradient of its logit. */
 export function backward(network, run, dlogit, gradient) {
 	const { inputs: D, units: H, weightHh, weight, shapes } = network;
-	const { x, T, held, gates, c, h } = run;
+	const { x, T, held, c, h } = run;
 	const d = viewsOf(gradient, shapes);
 	const [dh, dc, dz] = [new Float64Array(H), new Float64Array(H), new Float64Array(4 * H)];
 	for (let k = 0; k < H; k += 1) {
@@ -84,12 +69,11 @@ export function backward(network, run, dlogit, gradient) {
 		d.weight[k] += dlogit * h[(T - 1) * H + k];
 	}
 	d.denseBias[0] += dlogit;
-	const free = ["i", "f", "g", "o"].map((name) => (name in held ? 0 : 1)); // no gradient reaches a gate that is held
+	const free = ["i", "f", "g", "o"].map((name) => Number(!held.some(({ gate }) => gate === name))); // no gradient reaches a held gate
 	for (let t = T - 1; t >= 0; t -= 1) {
 		const now = t * H;
 		for (let k = 0; k < H; k += 1) {
-			const at = 4 * now + k;
-			const [i, f, g, o] = [gates[at], gates[at + H], gates[at + 2 * H], gates[at + 3 * H]];
+			const [i, f, g, o] = [run.i[now + k], run.f[now + k], run.g[now + k], run.o[now + k]];
 			const tanh = Math.tanh(c[now + k]);
 			const memory = dc[k] + dh[k] * o * (1 - tanh * tanh);
 			dz[k] = free[0] * memory * g * i * (1 - i);

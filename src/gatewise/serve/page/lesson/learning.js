@@ -1,7 +1,8 @@
 // Chapter 6: a small LSTM trains in the page; then the training run of the tutorial's model.
 
 import { button, el, fmt, setAttr, setText, svg } from "../dom.js";
-import { createNetwork, createTraining, forward, seeded, sigmoid } from "../trainer.js";
+import { sigmoid } from "../model/arrays.js";
+import { createNetwork, createTraining, forward, seeded } from "../trainer.js";
 import { createChart } from "../chart.js";
 import { colourOf, createPicture, path, text } from "../drawing.js";
 import { choice, handle, page, question, term } from "./parts.js";
@@ -116,7 +117,7 @@ function mount(element, lesson) {
 		while (cells.children.length > UNITS * T) cells.lastChild.remove();
 		for (let k = 0; k < UNITS; k += 1) {
 			for (let t = 0; t < T; t += 1) {
-				const f = shown.gates[4 * t * UNITS + UNITS + k];
+				const f = shown.f[t * UNITS + k];
 				mean += f / (UNITS * T);
 				const cell = cells.children[k * T + t];
 				setAttr(cell, "x", Math.round(10 * x(t)) / 10);

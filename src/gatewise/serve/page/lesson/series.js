@@ -1,7 +1,8 @@
 // Chapter 7: a series of numbers through the same cell, by an LSTM that trains when the chapter opens.
 
 import { el, fmt, setAttr, setText, svg } from "../dom.js";
-import { createNetwork, createTraining, forward, prefixLogits, seeded, sigmoid } from "../trainer.js";
+import { sigmoid } from "../model/arrays.js";
+import { createNetwork, createTraining, forward, prefixLogits, seeded } from "../trainer.js";
 import { createPicture, path, text } from "../drawing.js";
 import { handle, page, question, slider, term } from "./parts.js";
 import { firstHigher, seriesOf, STEPS } from "./tasks.js";

@@ -46,11 +46,12 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		/** Whether the embeddings of all words are there: those of rare words come last. */
 		isWhole: () => model.network.rows === model.info.vocabSize,
 		isReview: () => lesson.text() === reviewText(model),
-		/** What the model reads of it: {words, ids, offset}; of a long text its last words. */
+		/** What the model reads of it: {words, ids}; of a long text its last words. */
 		encoded: () => lesson.cached("encoded", () => {
 			const found = model.encode(lesson.text());
-			const words = found.words.slice(-MAX_WORDS);
-			return { ...found, words, cut: found.words.length - words.length, ids: [found.ids[0], ...words.map(({ id }) => id)] };
+			const all = found.steps.slice(1); // after START
+			const words = all.slice(-MAX_WORDS);
+			return { words, cut: all.length - words.length, ids: [found.ids[0], ...words.map(({ id }) => id)] };
 		}),
 		/** The names of the steps: START and the words. */
 		names: () => ["START", ...lesson.encoded().words.map(({ text }) => text)],

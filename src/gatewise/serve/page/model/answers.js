@@ -78,17 +78,15 @@ export function createExplain(model, view) {
 	}
 
 	/** Where the words of a text are; the numbers of a series. */
-	function textOf(run, { words, offset }, series) {
+	function textOf(run, { steps }, series) {
 		const counts = { steps: run.sequence.length, kept: run.T, pads: run.pads };
 		if (series) return { ...counts, values: valuesOf(series, model.info.preprocessor.window ?? 0, run.rows) };
 		const read = new Set(run.rows);
-		const spans = [...Array.from({ length: offset }, () => [0, 0]), ...words.map(({ start, end }) => [start, end])];
-		const kept = Array.from(run.rows, (place) => spans[place]);
-		const names = {};
-		kept.forEach(([start, end], n) => { if (start === end) names[n] = model.wordOf(run.ids[n]); });
+		const kept = Array.from(run.rows, (place) => steps[place]);
+		const names = Object.fromEntries(kept.flatMap(({ name }, n) => (name ? [[n, name]] : [])));
 		const unknown = Array.from(run.ids.keys()).filter((n) => run.ids[n] === view.unknown);
-		const truncated = spans.filter((_, place) => !read.has(place));
-		return { ...counts, tokens: { start: kept.map(([start]) => start), end: kept.map(([, end]) => end), id: [...run.ids], unknown, truncated, names } };
+		const truncated = steps.filter((_, place) => !read.has(place)).map(({ start, end }) => [start, end]);
+		return { ...counts, tokens: { start: kept.map(({ start }) => start), end: kept.map(({ end }) => end), id: [...run.ids], unknown, truncated, names } };
 	}
 
 	/** The method: the one that was asked for, or the default one if it can be computed. */
@@ -149,8 +147,8 @@ export function createExplain(model, view) {
 	}
 
 	/** The step and the unit with which the page opens, as gatewise/explain/opening.py. */
-	function openingOf(run, score, { words, offset }, changes, contributions) {
-		const found = Array.from(run.rows, (row) => inputs !== "text" || /[\p{L}\p{N}]/u.test(words[row - offset]?.text ?? ""));
+	function openingOf(run, score, { steps }, changes, contributions) {
+		const found = Array.from(run.rows, (row) => inputs !== "text" || /[\p{L}\p{N}]/u.test(steps[row].text));
 		const isWord = found.includes(true) ? found : found.map(() => true);
 		const size = changes.length;
 		if (!contributions) {
@@ -197,7 +195,7 @@ export function createExplain(model, view) {
 	/** As gatewise/serve/view/notices.py. */
 	function textNotices(run, encoded) {
 		const found = [];
-		const words = encoded.words.filter(({ text }, n) => /\p{L}/u.test(text) && run.rows.includes(n + encoded.offset));
+		const words = Array.from(run.rows, (row) => encoded.steps[row]).filter(({ text }) => /\p{L}/u.test(text));
 		const missing = words.filter(({ unknown }) => unknown).length;
 		const isCommon = ({ id }) => view.frequent && id >= view.frequent[0] && id < view.frequent[1];
 		const common = words.filter(isCommon).length;

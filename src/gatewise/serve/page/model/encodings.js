@@ -18,22 +18,26 @@ const CLUSTER = /<[bB][rR]\s*\/?>|\S[\p{M}\u1160-\u11ff]*|\s/gu;
 const IDEOGRAPH = /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/u;
 
 /**
- * entry: {kind: keras, spaces, tokens or subwords, ...} of config.json; words: the vocabulary by id, for keras and spaces from
- * id 4; merges: of subwords, "left right" each. Returns {encode(text), wordOf(id)}; `encode` finds the words with their places
- * in the text and the ids that the model reads: `ids[offset + n]` is that of word n. It throws an Error for a lone surrogate.
+ * entry: {kind: keras, spaces, tokens, subwords or index, ...} of config.json; words: the vocabulary by id, for keras and spaces
+ * from id 4, for index "id word" each; merges: of subwords, "left right" each. Returns {encode(text), words, wordOf(id)};
+ * `encode` returns the ids that the model reads, and the `steps` {id, start, end, text, unknown}, of which one without
+ * characters has a `name`. It throws an Error for a lone surrogate.
  */
-export function createEncoding({ kind, pipeline }, words, merges) {
-	const isKeras = kind === "keras" || kind === "spaces";
-	const [first, unknown] = isKeras ? [KERAS.first, KERAS.unknown] : [0, UNKNOWN];
-	const ids = new Map(words.map((word, n) => [word, n + first]));
+export function createEncoding(entry, words, merges) {
+	const isKeras = entry.kind === "keras" || entry.kind === "spaces";
+	const first = isKeras ? KERAS.first : 0;
+	const unknown = entry.kind === "index" ? entry.unknown : isKeras ? KERAS.unknown : UNKNOWN;
+	const ids = new Map(words.map((word, n) => (entry.kind === "index" ? [word.replace(/^\d+ /, ""), Number.parseInt(word, 10)] : [word, n + first])));
 	const idOf = (candidates) => ids.get(candidates.find((one) => ids.has(one))) ?? unknown;
 	const found = {
-		keras: (text) => wordsIn(text, KERAS_WORD, (word) => idOf([word.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())])),
+		keras: (text) => wordsIn(text, KERAS_WORD, (word) => idOf([asciiLower(word)])),
 		spaces: (text) => wordsIn(text, SPACED_WORD, (word) => idOf([word, word.toLowerCase(), ...shapesOf(word)])),
-		tokens: (text) => tokensIn(text, pipeline, (token) => [{ id: idOf([token]), from: 0, to: token.length }]),
-		subwords: (text) => tokensIn(text, pipeline, createPieces(ids, merges)),
-	}[kind];
-	const start = kind === "keras" ? [1] : [];
+		tokens: (text) => tokensIn(text, entry.pipeline, (token) => [{ id: idOf([token]), from: 0, to: token.length }]),
+		subwords: (text) => tokensIn(text, entry.pipeline, createPieces(ids, merges)),
+		index: (text) => indexedIn(text, entry, words[0] ? ids : null),
+	}[entry.kind];
+	const start = entry.kind === "keras" ? 1 : (entry.start ?? null);
+	const special = (id, name) => ({ id, name, start: 0, end: 0, text: "", unknown: false });
 	return {
 		words,
 		wordOf: (id) => words[id - first] ?? KERAS.names[id],
@@ -41,9 +45,33 @@ export function createEncoding({ kind, pipeline }, words, merges) {
 			const lone = text.match(/\p{Surrogate}/u);
 			if (lone) throw new Error(`the text is not valid Unicode: a lone surrogate at character ${lone.index}`);
 			const list = found(text).map((one) => ({ ...one, text: text.slice(one.start, one.end).normalize("NFC"), unknown: one.id === unknown }));
-			return { words: list, ids: Int32Array.from([...start, ...list.map(({ id }) => id)]), offset: start.length };
+			const steps = fitted([...(start === null ? [] : [special(start, "<start>")]), ...list], entry.steps, special(0, "<pad>"));
+			return { steps, ids: Int32Array.from(steps, ({ id }) => id) };
 		},
 	};
+}
+
+/** The steps that an imported network was made for, as StepRule of gatewise/model/preprocessor.py. */
+function fitted(steps, rule, pad) {
+	if (!rule) return steps;
+	const { length, side, masked } = rule;
+	const rows = masked ? steps.filter(({ id }) => id) : steps;
+	const read = !length ? rows : side === "pre" ? rows.slice(-length) : rows.slice(0, length);
+	const pads = masked || !length ? [] : Array.from({ length: length - read.length }, () => pad);
+	return side === "pre" ? [...pads, ...read] : [...read, ...pads];
+}
+
+const asciiLower = (word) => word.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+
+/** The words of a word index, as gatewise/text/index.py; without one the words are ids. */
+function indexedIn(text, { vocab_size: size, unknown, lower, filters, stripped }, ids) {
+	const separated = text.replace(/[^]/g, (ch) => (filters.includes(ch) ? " " : ch));
+	return wordsIn(separated, filters ? /[^ ]+/g : /\S+/g, (word) => {
+		if (!ids && !(/^\d{1,9}$/.test(word) && Number(word) < size)) throw new Error(`${word} is not a token id below ${size}`);
+		const letters = word.replace(/[^]/g, (ch) => (stripped.includes(ch) ? "" : ch));
+		const plain = lower === "all" ? letters.toLowerCase() : lower ? asciiLower(letters) : letters;
+		return ids ? (plain ? ids.get(plain) ?? unknown : null) : Number(word);
+	}).filter(({ id }) => id !== null);
 }
 
 const wordsIn = (text, pattern, idOf) => Array.from(text.matchAll(pattern), ({ 0: word, index }) => ({ start: index, end: index + word.length, id: idOf(word) }));

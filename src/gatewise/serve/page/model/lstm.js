@@ -47,7 +47,7 @@ class Model {
 		this.units = this.network.top.units;
 		const lines = (name) => new TextDecoder().decode(tensors.get(name)?.values).split("\n");
 		if (arch.inputs === "tokens") Object.assign(this, createEncoding(preprocessor, lines("vocabulary"), lines("merges")));
-		else this.encode = (series) => ({ words: [], ids: readSeries(series, preprocessor), offset: 0 });
+		else this.encode = (series) => ({ ids: readSeries(series, preprocessor) });
 		const others = members.filter(({ kind }) => kind !== "lstm");
 		this.others = others.map(({ kind, weight, prefix, ...entry }) => ({ weight, member: new MEMBERS[kind](entry, tensors, prefix, arch.outputs) }));
 	}

@@ -170,35 +170,8 @@ export class Network {
 		return run;
 	}
 
-	/** Step t of a run, into its arrays. */
 	#advance(run, t) {
-		const { units: H, weightHh: W, isBackward, start, held, i, f, g, o, c, h } = run;
-		const x = this.#project(run, t);
-		const isFirst = t === (isBackward ? run.T - 1 : 0);
-		const [h0, c0, before] = isFirst ? [start.h, start.c, 0] : [h, c, (isBackward ? t + 1 : t - 1) * H];
-		const isBinary = this.arch.gate === "binary";
-		const gate = (z) => (isBinary ? Number(z > 0) : sigmoid(z));
-		const at = t * H;
-		for (let k = 0; k < H; k += 1) {
-			let [zi, zf, zg, zo] = [x[k], x[H + k], x[2 * H + k], x[3 * H + k]];
-			const [ri, rf, rg, ro] = [k * H, (H + k) * H, (2 * H + k) * H, (3 * H + k) * H];
-			for (let n = 0; n < H; n += 1) {
-				const y = h0[before + n];
-				zi += W[ri + n] * y;
-				zf += W[rf + n] * y;
-				zg += W[rg + n] * y;
-				zo += W[ro + n] * y;
-			}
-			i[at + k] = gate(zi);
-			f[at + k] = gate(zf);
-			g[at + k] = Math.tanh(zg);
-			o[at + k] = gate(zo);
-		}
-		const now = held.filter(({ from, to }) => from == null || (from <= t && t <= to));
-		for (const one of now) if (one.gate !== "h") hold(run[one.gate], at, H, one);
-		for (let k = 0; k < H; k += 1) c[at + k] = f[at + k] * c0[before + k] + i[at + k] * g[at + k];
-		for (let k = 0; k < H; k += 1) h[at + k] = o[at + k] * Math.tanh(c[at + k]);
-		for (const one of now) if (one.gate === "h") hold(h, at, H, one);
+		advance(run, t, this.#project(run, t), this.arch.gate === "binary");
 	}
 
 	/** What the input of a step adds to the preactivations: W_ih x + b, (4H,). Of an id it is computed once. */
@@ -322,6 +295,35 @@ export class Network {
 			return out;
 		}, Float64Array.from(score));
 	}
+}
+
+/** Step t of a run of an LSTM, into its arrays, from what its input adds to the preactivations (4H,). */
+export function advance(run, t, x, isBinary = false) {
+	const { units: H, weightHh: W, isBackward, start, held, i, f, g, o, c, h } = run;
+	const isFirst = t === (isBackward ? run.T - 1 : 0);
+	const [h0, c0, before] = isFirst ? [start.h, start.c, 0] : [h, c, (isBackward ? t + 1 : t - 1) * H];
+	const gate = (z) => (isBinary ? Number(z > 0) : sigmoid(z));
+	const at = t * H;
+	for (let k = 0; k < H; k += 1) {
+		let [zi, zf, zg, zo] = [x[k], x[H + k], x[2 * H + k], x[3 * H + k]];
+		const [ri, rf, rg, ro] = [k * H, (H + k) * H, (2 * H + k) * H, (3 * H + k) * H];
+		for (let n = 0; n < H; n += 1) {
+			const y = h0[before + n];
+			zi += W[ri + n] * y;
+			zf += W[rf + n] * y;
+			zg += W[rg + n] * y;
+			zo += W[ro + n] * y;
+		}
+		i[at + k] = gate(zi);
+		f[at + k] = gate(zf);
+		g[at + k] = Math.tanh(zg);
+		o[at + k] = gate(zo);
+	}
+	const now = held.filter(({ from, to }) => from == null || (from <= t && t <= to));
+	for (const one of now) if (one.gate !== "h") hold(run[one.gate], at, H, one);
+	for (let k = 0; k < H; k += 1) c[at + k] = f[at + k] * c0[before + k] + i[at + k] * g[at + k];
+	for (let k = 0; k < H; k += 1) h[at + k] = o[at + k] * Math.tanh(c[at + k]);
+	for (const one of now) if (one.gate === "h") hold(h, at, H, one);
 }
 
 function hold(values, at, H, { unit, value }) {
