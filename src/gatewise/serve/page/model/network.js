@@ -1,7 +1,7 @@
 // The LSTM of a model, exactly as gatewise/network: embedding, LSTM layers of one direction or two, pooling and dense layers,
 // with the gates and states of every step, and clamps. No DOM.
 
-import { dot, product, rowOf, sigmoid, zeros } from "./arrays.js";
+import { dot, product, rowOf, sigmoid, sum, zeros } from "./arrays.js";
 import { damaged, float32 } from "./tensors.js";
 
 export const GATES = ["i", "f", "g", "o", "c", "h"];
@@ -209,7 +209,7 @@ export class Network {
 		const { merge } = this.top;
 		const runs = merge === "concat" || this.parts.includes("last") || this.parts.includes("step") ? top : [mergedRun(top, merge)];
 		const pooled = (part) => mergedRow(runs.map((one) => pool(one, part).subarray(one.T * one.units)), merge);
-		return Float64Array.from(this.parts.flatMap((part) => [...pooled(part)]));
+		return joined(this.parts.map(pooled));
 	}
 
 	/** The logits of each step, of a network that predicts each. */
@@ -228,8 +228,8 @@ export class Network {
 		const isOneLayer = this.layers.length === 1 && this.top.merge === "concat" && !this.parts.includes("step");
 		if (!this.isForward && !isOneLayer) return Array.from({ length: T + 1 }, (_, end) => this.logits(this.topOf(this.run(items.slice(0, end), changes, pads))));
 		const pooled = top.map((one) => (one.isBackward ? this.#backwardPrefixes(one) : this.parts.map((part) => pool(one, part))));
-		const features = (t) => this.parts.flatMap((_, part) => pooled.flatMap((one) => [...rowOf(one[part], t, units)]));
-		return Array.from({ length: T + 1 }, (_, t) => this.head(Float64Array.from(features(t))));
+		const matrices = this.parts.flatMap((_, part) => pooled.map((one) => one[part]));
+		return Array.from({ length: T + 1 }, (_, t) => this.head(joined(matrices.map((one) => rowOf(one, t, units)))));
 	}
 
 	/**
@@ -271,7 +271,7 @@ export class Network {
 	unitWeights(score, start, end) {
 		const { merge, units } = this.top;
 		const share = merge === "mean" ? 0.5 : 1;
-		const flat = (states) => Float64Array.from(states.flatMap((of) => (merge === "concat" ? of.flatMap((one) => [...one]) : [...mergedRow(of, merge)])));
+		const flat = (states) => joined(states.map((of) => mergedRow(of, merge)));
 		const weights = this.#featureWeights(score, flat(start), flat(end));
 		return start.map((of, part) => of.map((_, place) => {
 			const at = merge === "concat" ? part * of.length + place : part;
@@ -331,9 +331,20 @@ function hold(values, at, H, { unit, value }) {
 	else values[at + unit] = value;
 }
 
+/** Rows side by side. */
+function joined(rows) {
+	const out = zeros(sum(rows.map((one) => one.length)));
+	let at = 0;
+	for (const one of rows) {
+		out.set(one, at);
+		at += one.length;
+	}
+	return out;
+}
+
 /** One row of a layer, from those of its directions. */
 function mergedRow(rows, merge) {
-	if (merge === "concat" || rows.length === 1) return Float64Array.from(rows.flatMap((one) => [...one]));
+	if (merge === "concat" || rows.length === 1) return joined(rows);
 	const [a, b] = rows;
 	return Float64Array.from(a, (x, k) => (merge === "product" ? x * b[k] : (x + b[k]) * (merge === "mean" ? 0.5 : 1)));
 }
