@@ -84,7 +84,7 @@ def _parts(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
         small = truncate_vocab(
             model, min(own.encoding.num_words, own.encoding.vocab_size)
         )  # ids from there on never occur
-        model = replace(small, preprocessor=replace(own, encoding=small.preprocessor.encoding))  # type: ignore[union-attr]
+        model = replace(small, preprocessor=replace(own, encoding=small.preprocessor.encoding))
     tensors = pack(model.parameters, model.ensemble.lstm.storage) | _words(model)
     members = []
     for number, (member, weight) in enumerate(model.ensemble):
@@ -107,9 +107,9 @@ def _words(model: Model) -> dict[str, Array]:
     elif isinstance(encoding, KerasEncoding):
         found["vocabulary"] = list(encoding.index)
     else:
-        rows = encoding.tokenizer.get_vocab()  # type: ignore[union-attr]
+        rows = encoding.tokenizer.get_vocab()
         found["vocabulary"] = sorted(rows, key=rows.__getitem__)
-        found["merges"] = [" ".join(merge) for merge in merges_of(encoding.tokenizer) or []]  # type: ignore[union-attr]
+        found["merges"] = [" ".join(merge) for merge in merges_of(encoding.tokenizer) or []]
     return {name: np.frombuffer("\n".join(lines).encode(), dtype=np.uint8) for name, lines in found.items()}
 
 

@@ -1,7 +1,5 @@
 """The model in JavaScript has the ids, states, predictions and attributions of gatewise, in Node and in Chromium."""
 
-from __future__ import annotations
-
 import base64
 import json
 import random
