@@ -99,6 +99,7 @@ class ETS(StatisticalMember):
     smoothing: Array
     period: Array
     ragged: ClassVar[bool] = True
+    extrapolates: ClassVar[bool] = True
     kind: ClassVar[str] = "ets"
     noun: ClassVar[str] = "ETS"
 

@@ -21,6 +21,7 @@ class Theta(StatisticalMember):
 
     smoothing: Array
     ragged: ClassVar[bool] = True
+    extrapolates: ClassVar[bool] = True
     kind: ClassVar[str] = "theta"
     noun: ClassVar[str] = "Theta"
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -194,6 +194,8 @@ class StatisticalMember(WindowMember):
     scales: Scales
     steps: int
     options: ClassVar[tuple[str, ...]] = ()
+    extrapolates: ClassVar[bool] = False
+    """Whether it predicts a horizon of any length at once, so that a slow recursion over the window runs only once."""
 
     @property
     def outputs(self) -> int:
@@ -273,10 +275,13 @@ def numbered(values: Array, number: int) -> Array:
 
 
 def roll_out(member: WindowMember, windows: Array, horizon: int) -> Array:
-    """Values (B, horizon) from windows (B, R, C + 1): after `member.outputs` values, they become part of the window.
+    """Values (B, horizon) from windows (B, R, C + 1): after `member.outputs` values, they become part of the window,
+    where the member cannot predict more at once.
 
     The exogenous columns of these values are not known: they keep their last value.
     """
+    if isinstance(member, StatisticalMember) and member.extrapolates:
+        member = replace(member, steps=horizon)
     parts, found = windows[:, -member.transform.history :], []
     for _ in range(0, horizon, member.outputs):
         check_cancelled()
