@@ -39,7 +39,8 @@ class ForecastEndpoint:
             future = None if request.future is None else _frame(request.future)
             columns = found.predict_columns(horizon, future=future, data=given, level=request.level)
         except InputError as error:
-            raise RequestError("future" if series.roles.future else "values", str(error), "input") from None
+            field = "future" if series.roles.future or request.future is not None else "horizon"
+            raise RequestError(field, str(error), "input") from None
         columns[series.roles.time] = list(map(show_time, columns[series.roles.time]))
         forecasts = found.by_series(columns)
         made = {"model": self.name, "horizon": horizon, "series": {name: forecasts[name] for name in names}}
