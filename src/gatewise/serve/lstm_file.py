@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -81,10 +81,10 @@ def _parts(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
     description = {"fingerprint": model.fingerprint, "vocabSizeBefore": whole}
     own = model.preprocessor
     if isinstance(own, TextPreprocessor) and isinstance(own.encoding, KerasEncoding):
-        small = truncate_vocab(
-            model, min(own.encoding.num_words, own.encoding.vocab_size)
-        )  # ids from there on never occur
-        model = replace(small, preprocessor=replace(own, encoding=small.preprocessor.encoding))
+        size = min(own.encoding.num_words, own.encoding.vocab_size)  # larger ids never occur
+        small = truncate_vocab(model, size)
+        encoding = cast("TextPreprocessor", small.preprocessor).encoding
+        model = replace(small, preprocessor=replace(own, encoding=encoding))
     tensors = pack(model.parameters, model.ensemble.lstm.storage) | _words(model)
     members = []
     for number, (member, weight) in enumerate(model.ensemble):
