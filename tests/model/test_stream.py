@@ -231,7 +231,7 @@ def test_a_state_of_anything_else_is_refused() -> None:
     assert changed() == good
     for wrong, message in [
         (b"", "truncated"),
-        (good[:-1], "not fully covered"),
+        (good[:-1], "do not fit the data"),
         (_model("six", seed=1, pooling="mean").stream().state, "another model"),
         (tensors_to_bytes(arrays), "another model"),
         (changed(mean=None), "'mean' is missing"),

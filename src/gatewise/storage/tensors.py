@@ -110,7 +110,7 @@ def tensors_from_bytes(
     try:
         tensors: dict[str, Array] = safetensors.numpy.load(raw)  # it checks offsets and sizes
     except (SafetensorError, ValueError) as error:
-        raise ModelFileError(f"{name}: {quote(error)}") from error
+        raise ModelFileError(f"{name}: the offsets of the header do not fit the data: {quote(error)}") from error
     for key, tensor in tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise ModelFileError(f"{name}: tensor {quote(key)} has NaN or infinity")
