@@ -208,14 +208,11 @@ class _Equal:
     bidirectional: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("units", "layers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"architecture: {name} must be at least 1, not {getattr(self, name)}")
-        if self.layers > MAX_LAYERS:
-            raise InputError(f"architecture: at most {MAX_LAYERS} layers and {MAX_LENGTH:,} steps")
+        Layer(self.units)  # refuses units below 1
 
     def each(self) -> tuple[Layer, ...]:
-        return (Layer(self.units, "both" if self.bidirectional else "forward"),) * self.layers
+        count = min(self.layers, MAX_LAYERS + 1)  # too many are refused by the architecture
+        return (Layer(self.units, "both" if self.bidirectional else "forward"),) * count
 
 
 def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:

@@ -66,10 +66,9 @@ class LanguageModel(Trainable):
         self.dropout = {"word": dropout_word, "output": dropout_output}
         self.parameters = {name: np.array(array, order="C") for name, array in parameters.items()}
 
-    def initial_states(self, batch: int) -> tuple[Array, Array]:
-        """Initial states h_0, c_0 (B, H)."""
-        zeros = np.zeros((batch, self.units), dtype=self.parameters[TABLE].dtype)
-        return zeros, zeros
+    def initial_state(self, batch: int) -> Array:
+        """h and c (B, H) before the first step."""
+        return np.zeros((batch, self.units), dtype=self.parameters[TABLE].dtype)
 
     def backward(
         self, pieces: Mapping[str, Piece], candidates: NDArray[np.int64], log_expected: NDArray[np.float32]
@@ -117,7 +116,7 @@ class LanguageModel(Trainable):
         """
         tokens = np.concatenate([np.full(1, PAD, dtype=np.int32), text])
         ops = RecordingOps(self.kernel)
-        h, _ = self._hidden(ops, self.parameters, direction, tokens[None, :-1], self.initial_states(1))
+        h, _ = self._hidden(ops, self.parameters, direction, tokens[None, :-1], (self.initial_state(1),) * 2)
         decoded = h @ self.parameters[f"decoder.{direction}.weight"].T
         log_likelihood = 0.0
         for start in range(0, len(text), MEASURED_AT_ONCE):
@@ -164,16 +163,8 @@ def _sum(parts: Sequence[Gradients]) -> Gradients:
 def _same_mask_at_every_step(ops: RecordingOps, h: Any, streams: int) -> Any:
     """h (B T, H) with the units of each stream dropped that its mask drops, at every step."""
     value = array_of(h)
-    shape = (streams, 1, value.shape[1])
-    mask = None if ops.masks is None else ops.masks.mask("output", shape, value.dtype)
-    if mask is None:
-        return h
-
-    def masked(array: Array) -> Array:
-        out: Array = array.reshape(streams, -1, array.shape[1]) * mask
-        return out.reshape(array.shape)
-
-    return ops.record(masked(value), [h], lambda grad: h.accumulate(masked(grad), owned=True))
+    mask = None if ops.masks is None else ops.masks.mask("output", (streams, value.shape[1]), value.dtype)
+    return h if mask is None else ops.multiply(h, np.repeat(mask, len(value) // streams, axis=0))
 
 
 def _window(ops: RecordingOps, x: Any, streams: int) -> Any:

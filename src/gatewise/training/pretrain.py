@@ -341,11 +341,7 @@ class LanguageObjective(Objective):
     def _initial_states(self) -> dict[str, Array]:
         """h and c of each direction, for the streams of this process (b, H)."""
         streams = len(range(self.rank, self.streams.batch, self.size))
-        return {
-            f"{name}/{one}": state
-            for one in DIRECTIONS
-            for name, state in zip("hc", self.network.initial_states(streams), strict=True)
-        }
+        return {f"{name}/{one}": self.network.initial_state(streams) for one in DIRECTIONS for name in "hc"}
 
 
 def _steps_that_fit(end: float, objective: Callable[[], LanguageObjective]) -> int:
