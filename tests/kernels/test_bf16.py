@@ -1,6 +1,5 @@
 """precision="bf16": what is multiplied is rounded to bfloat16, and nothing else; refused with a reason elsewhere."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from gatewise import kernels
 from gatewise.cell import Step, step_backward, step_forward
 from gatewise.errors import InputError, KernelUnavailable
-from gatewise.kernels import LSTMCall, native
+from gatewise.kernels import native
 from gatewise.kernels.ragged import starts_of
 from gatewise.training import recipe
 from gatewise.types import Array
@@ -107,24 +106,6 @@ def test_so_are_those_of_the_input_product(shape: tuple[int, int, int], threads:
     wanted |= {"dweight": rounded(dy).T @ rounded(x), "dbias": dy.astype(np.float64).sum(axis=0)}
     for name, array in wanted.items():
         assert np.abs(got[name] - array).max() <= 2e-6 * max(np.abs(array).max(), 1.0), name
-
-
-@here
-@pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("batch", [7, 40, 150])
-def test_results_are_bit_equal_for_any_batch_and_any_threads(isa: str, batch: int) -> None:
-    one = draw(5, batch, 100, False, "sigmoid", False, longest=9)
-    one_thread, three = (native.Native(isa=isa, threads=n, precision="bf16") for n in (1, 3))
-    alone, other = (kernel.forward(LSTMCall(**one.arrays("float32"))) for kernel in (one_thread, three))
-    for name in FORWARD:
-        assert np.array_equal(getattr(alone, name), getattr(other, name)), name
-    last = len(one.lengths) - 1
-    start = int(starts_of(one.lengths)[last])
-    single = replace(
-        one, x=one.x[start:], lengths=one.lengths[last:], h0=one.h0[last:], c0=one.c0[last:], dh=one.dh[start:]
-    )
-    run = one_thread.forward(LSTMCall(**single.arrays("float32")))
-    assert np.array_equal(run.h, alone.h[start:])
 
 
 @here

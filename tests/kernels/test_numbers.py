@@ -9,6 +9,7 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.native import Native
+from gatewise.types import Precision
 from tests.kernels.batches import HERE, both, given, needs_native, same_bits
 from tests.kernels.cases import Case, draw, want
 from tests.kernels.close import BACKWARD, FORWARD, assert_same
@@ -16,14 +17,20 @@ from tests.kernels.close import BACKWARD, FORWARD, assert_same
 pytestmark = needs_native
 
 
-@pytest.mark.parametrize("name", HERE)
+BUILDS: list[tuple[str, Precision]] = [(name, "float32") for name in HERE]
+BUILDS += [(name, "bf16") for name in native.isas_bf16()]
+
+
+@pytest.mark.parametrize(("name", "precision"), BUILDS)
 @pytest.mark.parametrize("rows", [6, None])
-def test_the_number_of_threads_changes_only_the_order_of_the_weights_sum(name: str, rows: int | None) -> None:
+def test_the_number_of_threads_changes_only_the_order_of_the_weights_sum(
+    name: str, precision: Precision, rows: int | None
+) -> None:
     arrays = given(units=130, batch=33, longest=40, rows=rows)  # enough work for four threads
-    one = both(Native(isa=name, threads=1), arrays)
-    four = both(Native(isa=name, threads=4), arrays)
+    single, several = (Native(isa=name, threads=threads, precision=precision) for threads in (1, 4))
+    one, four = both(single, arrays), both(several, arrays)
     assert same_bits(one, four)
-    assert same_bits(four, both(Native(isa=name, threads=4), arrays), names="")
+    assert same_bits(four, both(several, arrays), names="")
     assert not np.array_equal(one[1].dweight_hh, four[1].dweight_hh), "one thread ran: this test saw nothing"
     error = np.abs(one[1].dweight_hh - four[1].dweight_hh).max() / np.abs(one[1].dweight_hh).max()
     assert error < 1e-5
@@ -39,13 +46,14 @@ def test_a_share_that_another_thread_takes_over_has_the_same_bits() -> None:
     assert all(same_bits(two, both(Native(threads=2), arrays), names="") for _ in range(5))
 
 
-@pytest.mark.parametrize("name", HERE)
-@pytest.mark.parametrize("units", [37, 100])
-def test_a_sequence_does_not_depend_on_its_batch(name: str, units: int) -> None:
-    kernel, arrays = Native(isa=name, threads=1), given(units=units, batch=70, longest=12)
+@pytest.mark.parametrize(("name", "precision"), BUILDS)
+@pytest.mark.parametrize(("units", "batch"), [(37, 70), (100, 7), (100, 150)])
+def test_a_sequence_does_not_depend_on_its_batch(name: str, precision: Precision, units: int, batch: int) -> None:
+    kernel = Native(isa=name, threads=1, precision=precision)
+    arrays = given(units=units, batch=batch, longest=12)
     whole = kernel.forward(LSTMCall(**arrays))
     ends = np.cumsum(arrays["lengths"])
-    for b in range(0, 70, 9):
+    for b in range(0, batch, 9):
         rows = slice(ends[b] - arrays["lengths"][b], ends[b])
         one = {n: arrays[n][b : b + 1] for n in ("lengths", "h0", "c0")} | {"index": arrays["index"][rows]}
         alone = kernel.forward(LSTMCall(arrays["pre"], weight_hh=arrays["weight_hh"], **one))
