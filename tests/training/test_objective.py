@@ -21,7 +21,7 @@ from gatewise.network.ops import array_of
 from gatewise.network.trainable import LossOf, Network
 from gatewise.target import losses_of
 from gatewise.training import recipe
-from gatewise.training.objective import adversarial_backward, loss_of, perturb
+from gatewise.training.objective import adversarial_backward, loss_of, perturb, scores_of
 from gatewise.training.train import train
 from gatewise.training.training_data import TargetScaling, TrainingData
 from gatewise.types import Array, Task
@@ -198,7 +198,9 @@ def test_the_losses_and_their_gradients_are_those_of_torch(task: Task, outputs: 
     ],
 )
 def test_the_loss_of_a_batch_is_a_weighted_mean(task: Task, outputs: int, soft: bool, weighted: str) -> None:
-    """Of its rows, from their labels or the soft labels of a teacher; of numbers that are standardised."""
+    """Of its rows, from their labels or the soft labels of a teacher; of numbers that are standardised. That of a
+    validation set is divided by the sum of the weights.
+    """
     rng, classes, rows = np.random.default_rng(4), max(2, outputs), np.array([5, 0, 2, 9, 4])
     labels = rng.integers(0, 2, (10, 3)) if task == "multilabel" else rng.integers(0, classes, 10)
     p = (
@@ -226,3 +228,6 @@ def test_the_loss_of_a_batch_is_a_weighted_mean(task: Task, outputs: int, soft: 
     each = np.ones((5, 1)) if weights is None else weights[rows].reshape(5, -1)
     assert loss == pytest.approx((each * losses).mean(), rel=1e-6)
     np.testing.assert_allclose(gradient, each * slopes / losses.size, rtol=1e-6, atol=1e-7)
+    logits = z if scaling is None else z * scaling.scale + scaling.mean  # as a validation set has them
+    total = np.broadcast_to(each, losses.shape)
+    assert scores_of(data, logits, rows)[0] == pytest.approx((total * losses).sum() / total.sum(), rel=1e-6)

@@ -1,7 +1,6 @@
 """Class weights, sample weights and thresholds: what they change, and what they do not."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from gatewise.errors import InputError
 from gatewise.metrics import MultilabelEvaluation
 from gatewise.target import Target
 from gatewise.training import recipe
-from gatewise.training.objective import scores_of
 from gatewise.training.stack import Stack, best_threshold, choose_thresholds, cost_thresholds
 from gatewise.training.train import train
 from gatewise.training.training_data import class_weights, logit_shift, prepare, row_weights
@@ -186,20 +184,6 @@ def test_sample_weights_decide_between_contradicting_labels(task: Any) -> None:
     found = dict(zip(model.classes, model.predict_proba(texts).mean(axis=0), strict=True))
     expected = {"left": 0.1, "right": 0.9} | ({"all": 1.0} if task == "multilabel" else {})
     assert found == pytest.approx(expected, abs=0.05)
-
-
-@pytest.mark.parametrize("shape", [(5,), (5, 3)], ids=["rows", "labels"])
-def test_the_validation_loss_of_multilabel_rows_is_a_weighted_mean(shape: tuple[int, ...]) -> None:
-    rng = np.random.default_rng(16)
-    logits, labels, weights = rng.standard_normal((5, 3)), rng.integers(0, 2, (5, 3)), rng.uniform(0.2, 3, shape)
-    task = SimpleNamespace(task="multilabel")
-    data: Any = SimpleNamespace(labels=labels, weights=weights, data=task, target_scaling=None)
-    data.targets = lambda rows: labels[rows].astype(np.float64)
-    p = 1 / (1 + np.exp(-logits))
-    losses, of_each = -np.log(np.where(labels == 1, p, 1 - p)), np.broadcast_to(weights.reshape(5, -1), (5, 3))
-    rows = np.array([3, 0, 4])
-    expected = (of_each[rows] * losses[rows]).sum() / of_each[rows].sum()
-    assert scores_of(data, logits[rows], rows)[0] == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
