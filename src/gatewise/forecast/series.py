@@ -401,11 +401,9 @@ def _numbers(values: Sequence[Any], name: str, flags: bool = False) -> Array:
         except (TypeError, ValueError):
             raise InputError(f"{where}: must be a number, not {quote(value, 40)}") from None
         except OverflowError:
-            raise InputError(f"{where}: is above {_LARGEST:g}") from None
-        if abs(out[row]) == np.inf:
-            raise InputError(f"{where}: is infinite: replace or remove it")
+            out[row] = np.inf
         if abs(out[row]) > _LARGEST:
-            raise InputError(f"{where}: is not between {-_LARGEST:g} and {_LARGEST:g}")
+            raise InputError(f"{where}: is not between {-_LARGEST:g} and {_LARGEST:g}: replace or remove it")
     known = np.abs(out[~np.isnan(out)])
     if len(known) and 0 < known.max() < 1 / _LARGEST:
         raise InputError(f"{quote(name, 40)}: all values are below {1 / _LARGEST:g} in size; multiply them")
