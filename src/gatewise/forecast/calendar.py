@@ -262,11 +262,9 @@ def _number_step(times: Any) -> float:
         differences = np.diff(times)
     if differences.min() < 1 / _LARGEST or differences.max() > _LARGEST:
         raise InputError(f"the steps between times must lie between {1 / _LARGEST:g} and {_LARGEST:g}")
-    digits = 10.0 ** (4 - np.floor(np.log10(differences)))
-    values, counts = np.unique(np.round(differences * digits) / digits, return_counts=True)
-    usual = float(values[counts.argmax()])
-    near = differences[np.abs(differences - usual) <= 1e-3 * usual]
-    step = float(near.mean()) if len(near) else usual
+    values, counts = np.unique([float(f"{one:.5g}") for one in differences], return_counts=True)
+    near = differences[np.abs(differences / values[counts.argmax()] - 1) <= 1e-3]
+    step = float(near.mean())
     shown = (float(f"{step:.{count}g}") for count in range(1, 18))  # 17 digits give the number itself
-    slack = 2 * math.ulp(float(np.abs(times).max())) / max(1, len(near)) + 1e-9 * step
+    slack = 2 * math.ulp(float(np.abs(times).max())) / len(near) + 1e-9 * step
     return next(number for number in shown if abs(number - step) <= slack)
