@@ -280,28 +280,26 @@ def _arrived(rows: Iterable[T]) -> Iterator[list[T]]:
     import queue
     import threading
 
-    pending: queue.Queue[tuple[bool, Any]] = queue.Queue(maxsize=BATCH_ROWS)
+    pending: queue.Queue[Any] = queue.Queue(maxsize=BATCH_ROWS)  # at the end None, or what went wrong
 
     def read() -> None:
         end = None
         try:
             for row in rows:
-                pending.put((True, row))
+                pending.put(row)
         except BaseException as error:
             end = error
-        pending.put((False, end))
+        pending.put(end)
 
     threading.Thread(target=read, daemon=True).start()
-    more = True
-    while more:
-        more, value = pending.get()
-        batch = []
-        while more:
-            batch.append(value)
-            if len(batch) == BATCH_ROWS or pending.empty():
-                break
-            more, value = pending.get()
-        if batch:
-            yield batch
-        if not more and value is not None:
-            raise value
+    while True:
+        batch = [pending.get()]
+        while len(batch) < BATCH_ROWS and not pending.empty():
+            batch.append(pending.get())
+        ended = batch[-1] is None or isinstance(batch[-1], BaseException)
+        if read_so_far := batch[: len(batch) - ended]:
+            yield read_so_far
+        if isinstance(batch[-1], BaseException):
+            raise batch[-1]
+        if ended:
+            return
