@@ -9,8 +9,9 @@ from gatewise.errors import InputError
 from gatewise.kernels.ragged import joined
 from gatewise.members import ngrams as ngrams_module
 from gatewise.members.member import Inputs
-from gatewise.members.ngrams import MAX_VOCAB_SIZE, Ngrams, counted_ngrams, keys_of
-from tests.members.ngram_keys import tokens_of
+from gatewise.members.ngrams import MAX_VOCAB_SIZE, Ngrams, keys_of
+from gatewise.members.spelling import CLOSES, FIRST, OPENS, UNKNOWN
+from tests.members.ngram_keys import random_pieces, random_spelled, tokens_of
 
 VOCAB_SIZE = 9
 
@@ -47,27 +48,68 @@ def positions(sequence: np.ndarray, order: int) -> dict[tuple[int, ...], list[in
     return found
 
 
-@pytest.mark.parametrize(("seed", "outputs", "order"), [(1, 1, 3), (2, 3, 3), (3, 1, 2), (4, 2, 1)])
-def test_against_a_plain_counter(seed: int, outputs: int, order: int) -> None:
-    ngrams, weights, sequences = some(seed, outputs, order)
-    sums = ngrams.logits(sequences)
-    assert sums.shape == (len(sequences), outputs)
-    for sequence, total in zip(sequences, sums, strict=True):
-        steps = len(sequence)
-        attribution, prefix_logits = np.zeros((steps, outputs)), np.zeros((steps + 1, outputs))
-        expected = np.zeros(outputs)
-        for tokens, begins in positions(sequence, order).items():
-            if tokens not in weights:
-                continue
-            expected += weights[tokens]
-            prefix_logits[begins[0] + len(tokens) :] += weights[tokens]
-            for begin in begins:
-                for t in range(begin, begin + len(tokens)):
-                    attribution[t] += weights[tokens] / len(begins) / len(tokens)
-        np.testing.assert_allclose(total, expected, atol=1e-6)
+def words_of(sequence: np.ndarray, pieces: list[str]) -> list[list[tuple[int, int]]]:
+    """What n-grams are made of, with its steps: the tokens, or of spelled ones the characters of each word."""
+    if not pieces:
+        return [[(int(token), step) for step, token in enumerate(sequence)]]
+    letters = sorted(set("".join(pieces)) - {" "})
+    words: list[list[tuple[int, int]]] = []
+    for step, token in enumerate(sequence):
+        if not words or pieces[token].startswith(" "):
+            words.append([])
+        words[-1] += [(OPENS if one == " " else FIRST + letters.index(one), step) for one in pieces[token]]
+        words[-1] += [] if pieces[token] else [(UNKNOWN, step)]
+    return [[*word, (CLOSES, word[-1][1])] for word in words]
+
+
+def by_hand(ngrams: Ngrams, sequence: np.ndarray, pieces: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (outputs,) and attribution (T, outputs), n-gram by n-gram."""
+    rows = {int(key): row for row, key in enumerate(ngrams.keys)}
+    found: dict[int, list[list[int]]] = {}  # the steps of each occurrence
+    for word in words_of(sequence, pieces):
+        for n in range(1, ngrams.order + 1):
+            for part in (word[a : a + n] for a in range(len(word) - n + 1)):
+                key = sum(number + 1 << ngrams.bits * place for place, (number, _) in enumerate(reversed(part)))
+                if key in rows:
+                    found.setdefault(rows[key], []).append([step for _, step in part])
+    tf = {row: 1.0 if ngrams.scale is None else 1 + np.log(len(every)) for row, every in found.items()}
+    norm = 1.0 if ngrams.scale is None else np.sqrt(sum((tf[row] * ngrams.scale[row]) ** 2 for row in found)) or 1.0
+    attribution = np.zeros((len(sequence), ngrams.outputs))
+    for row, every in found.items():
+        for steps in every:
+            for step in steps:
+                attribution[step] += ngrams.weight[row] * tf[row] / norm / len(every) / len(steps)
+    return attribution.sum(axis=0), attribution
+
+
+PIECES = random_pieces(np.random.default_rng(3), VOCAB_SIZE + 20)
+
+
+@pytest.mark.parametrize("with_norm", [False, True])
+@pytest.mark.parametrize(
+    ("seed", "outputs", "order", "pieces"),
+    [(1, 1, 3, []), (2, 3, 3, []), (3, 1, 2, []), (4, 2, 1, []), (5, 2, 5, PIECES)],
+)
+def test_against_a_plain_counter(seed: int, outputs: int, order: int, pieces: list[str], with_norm: bool) -> None:
+    ngrams, _, sequences = some(seed, outputs, min(order, 3))
+    if pieces:
+        ngrams = random_spelled(np.random.default_rng(seed), pieces, outputs, with_norm)
+        sequences = [np.random.default_rng(seed).integers(0, len(pieces), len(one)) for one in sequences]
+    elif with_norm:
+        ngrams = scaled(ngrams)
+    ngrams.check(Inputs("tokens", len(pieces) or VOCAB_SIZE))
+    every = ngrams.logits(sequences)
+    assert every.shape == (len(sequences), outputs)
+    for sequence, found in zip(sequences, every, strict=True):
+        logits, attribution = by_hand(ngrams, sequence, pieces)
+        np.testing.assert_allclose(found, logits, atol=1e-6)
         np.testing.assert_allclose(ngrams.attribution(sequence), attribution, atol=1e-6)
-        np.testing.assert_allclose(ngrams.prefix_logits(sequence), prefix_logits, atol=1e-6)
-        np.testing.assert_allclose(ngrams.attribution(sequence).sum(axis=0), total, atol=1e-6)
+        prefixes = [by_hand(ngrams, sequence[:t], pieces)[0] for t in range(len(sequence) + 1)]
+        np.testing.assert_allclose(ngrams.prefix_logits(sequence), prefixes, atol=1e-6)
+        phrases = ngrams.phrases(sequence)
+        np.testing.assert_allclose(
+            sum((part for _, part, _ in phrases), np.zeros(outputs)), 0 if pieces else logits, atol=1e-6
+        )
 
 
 def test_phrases_are_the_ngrams_of_the_sequence() -> None:
@@ -110,39 +152,10 @@ def test_batches_do_not_change_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ngrams.logits([]).shape == (0, 2)
 
 
-def test_counted_ngrams() -> None:
-    ngrams, weights, sequences = some(8, 1)
-    owner, row, count = counted_ngrams(ngrams, sequences)
-    found = {(int(o), tokens_of(int(ngrams.keys[r]))) for o, r in zip(owner, row, strict=True)}
-    assert len(found) == len(owner)
-    expected = {(n, tokens) for n, s in enumerate(sequences) for tokens in positions(s, 3) if tokens in weights}
-    assert found == expected
-    assert count.sum() == len(ngrams.occurrences(*joined(sequences, np.int64))[0]) > len(count)
-
-
 def scaled(ngrams: Ngrams, seed: int = 3) -> Ngrams:
     """The same weights with a scale, for texts of norm 1."""
     scale = np.random.default_rng(seed).uniform(0.1, 2, len(ngrams)).astype(np.float32)
     return Ngrams(ngrams.order, ngrams.keys, ngrams.weight, scale)
-
-
-def test_scaled_logits_by_hand_and_their_parts() -> None:
-    """The logits divide by the norm; attribution, prefixes and phrases agree with them."""
-    plain, _, sequences = some(8, 2)
-    ngrams = scaled(plain)
-    assert ngrams.scale is not None
-    for sequence in [*sequences, np.tile(sequences[0], 3)]:
-        row, count = np.unique(ngrams.occurrences(*joined([sequence], np.int64))[0], return_counts=True)
-        tf = 1 + np.log(count)
-        norm = np.sqrt(np.square(tf * ngrams.scale[row]).sum()) if len(row) else 1
-        expected = (ngrams.weight[row] * tf[:, None]).sum(axis=0) / norm
-        (logits,) = ngrams.logits([sequence])
-        np.testing.assert_allclose(logits, expected, atol=1e-6)
-        np.testing.assert_allclose(ngrams.attribution(sequence).sum(axis=0), logits, atol=1e-6)
-        prefixes = [ngrams.logits([sequence[:t]])[0] for t in range(len(sequence) + 1)]
-        np.testing.assert_allclose(ngrams.prefix_logits(sequence), prefixes, atol=1e-6)
-        total = np.sum([weight for _, weight, _ in ngrams.phrases(sequence)], axis=0) if len(row) else 0
-        np.testing.assert_allclose(total, logits, atol=1e-6)
 
 
 def test_scaled_models_keep_their_scale_and_do_not_add() -> None:

@@ -67,44 +67,24 @@ def ratio(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.log(p / p.sum()) - np.log(q / q.sum())
 
 
-def test_two_classes_against_scikit_learn() -> None:
+@pytest.mark.parametrize("case", ["labels", "weights", "soft labels"])
+def test_one_output_against_scikit_learn(case: str) -> None:
+    """A text that is class 1 with probability p is p of a text of class 1 and 1 - p of one of class 0."""
     linear = pytest.importorskip("sklearn.linear_model")
-    sequences, labels = made(300, 2, 1)
-    fitted = fit_ngrams(sequences, labels, 2, min_df=3, l2=0.7, exclude=(3,), tol=1e-9, max_iter=2000)
+    (sequences, labels), rng = made(300, 2, 1), np.random.default_rng(3)
+    weight = rng.uniform(0, 2, 300) if case == "weights" else np.ones(300)
+    p = rng.random(300) if case == "soft labels" else labels.astype(float)
+    options = {"sample_weight": weight, "l2": 0.7, "tol": 1e-9, "max_iter": 2000}
+    fitted = fit_ngrams(sequences, p[:, None], 2, min_df=3, exclude=(3,), **options)
     keys, x = features(sequences, 3, (3,))
     np.testing.assert_array_equal(fitted.member.keys, keys)
-    r = ratio(x, labels, np.ones(300))
-    theirs = linear.LogisticRegression(C=1 / 0.7, tol=1e-10, max_iter=10_000).fit(x * r, labels)
+    r = ratio(x, p, weight)
+    twice, copies = np.concatenate([x * r] * 2), np.concatenate([weight * p, weight * (1 - p)])
+    theirs = linear.LogisticRegression(C=1 / 0.7, tol=1e-10, max_iter=10_000)
+    theirs.fit(twice, np.repeat([1, 0], 300), copies)
     np.testing.assert_allclose(fitted.member.weight[:, 0], theirs.coef_[0] * r, atol=1e-3, rtol=1e-3)
     np.testing.assert_allclose(fitted.bias, theirs.intercept_, atol=1e-3, rtol=1e-3)
-    logits = fitted.member.logits(sequences)[:, 0] + fitted.bias
-    np.testing.assert_allclose(logits, theirs.decision_function(x * r), atol=1e-3, rtol=1e-3)
-
-
-def assert_at_the_optimum(fitted: FittedMember, x: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> None:
-    """Weights and bias are those of scikit-learn on presence x (n, K) times the log-count ratio, rows weighted."""
-    linear = pytest.importorskip("sklearn.linear_model")
-    r = ratio(x, labels, counts)
-    theirs = linear.LogisticRegression(tol=1e-10, max_iter=10_000).fit(x * r, labels, counts)
-    np.testing.assert_allclose(fitted.member.weight[:, 0], theirs.coef_[0] * r, atol=1e-3, rtol=1e-3)
-    np.testing.assert_allclose(fitted.bias, theirs.intercept_, atol=1e-3, rtol=1e-3)
-
-
-def test_sample_weights_equal_copies() -> None:
-    sequences, labels = made(200, 2, 2)
-    counts = np.random.default_rng(3).uniform(0, 2, 200)
-    fitted = fit_ngrams(sequences, labels, 2, sample_weight=counts, l2=1.0, tol=1e-9, max_iter=2000)
-    assert_at_the_optimum(fitted, features(sequences, 2)[1], labels, counts)
-
-
-def test_soft_targets_equal_weighted_labels() -> None:
-    """A text that is class 1 with probability p is p of a text of class 1 and 1 - p of one of class 0."""
-    sequences, _ = made(150, 2, 4)
-    p = np.random.default_rng(5).random(150)
-    fitted = fit_ngrams(sequences, p[:, None], 2, l2=1.0, tol=1e-9, max_iter=2000)
-    _, x = features(sequences, 2)
-    twice, labels = np.concatenate([x, x]), np.repeat([1, 0], 150)
-    assert_at_the_optimum(fitted, twice, labels, np.concatenate([p, 1 - p]))
+    np.testing.assert_allclose(fitted.logits(sequences)[:, 0], theirs.decision_function(x * r), atol=1e-3, rtol=1e-3)
 
 
 def test_each_of_three_classes_is_at_the_optimum_of_its_logistic_regression() -> None:

@@ -45,7 +45,7 @@ def unsupported(model: Model) -> str:
             return f"its texts have the encoding '{own.encoding.kind}'"
     elif own.mask_value is not None:
         return "steps of its series are masked by a value"
-    others = [one.noun for one, _ in model.ensemble if not _MEMBERS.get(one.kind, set()) >= set(one.entry())]
+    others = [one.name for one, _ in model.ensemble if not _MEMBERS.get(one.kind, set()) >= set(one.entry())]
     return f"it has the member '{others[0]}'" if others else ""
 
 

@@ -53,6 +53,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
@@ -369,20 +370,16 @@ def compare(data: TrainingData) -> Comparison | None:
     found = [_measure(data, one, rows, folds or single) for one in candidates if len(one.features.keys)]
     if not found:
         return None
-    best = min(found, key=_loss)
+    best = min(found, key=attrgetter("loss"))
     if best.weight < NOISE * PRIOR[best.candidate.scaling] and not _are_small(outputs, len(rows)):
         if every and not folds and features[0].matrix.nnz * outputs <= NB_ENTRIES:
             folds = cross_validation_folds(data.data, FOLDS, 0)
             found = [_measure(data, best.candidate, rows, folds)]
         stronger = [Candidate(scaling, part, factor) for part in parts for scaling in SVM for factor in PENALTIES]
         found += [_measure(data, one, rows, folds or single) for one in stronger]
-        best = min(found, key=_loss)
+        best = min(found, key=attrgetter("loss"))
     tried = "; ".join(f"{one.candidate}: {one.loss:.4f}" for one in found)
     return best._replace(tried=tried, seconds=time.perf_counter() - start)
-
-
-def _loss(comparison: Comparison) -> float:
-    return comparison.loss
 
 
 def _measure(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64], folds: Folds) -> Comparison:
