@@ -1,5 +1,7 @@
 """The keys of n-grams read back, and random n-grams of characters."""
 
+from typing import Any
+
 import numpy as np
 
 from gatewise.members.ngrams import BITS, MAX_CHARACTERS, MAX_VOCAB_SIZE, Ngrams, keys_of
@@ -18,12 +20,14 @@ def random_pieces(rng: np.random.Generator, vocab_size: int) -> list[str]:
     return ["", "", *pieces]
 
 
-def random_spelled(rng: np.random.Generator, pieces: list[str], outputs: int, scaled: bool) -> Ngrams:
-    """N-grams of 1 to 5 characters, half of those of random sequences of the pieces."""
+def random_spelled(
+    rng: np.random.Generator, pieces: list[str], outputs: int, scaled: bool, sequences: Any = None
+) -> Ngrams:
+    """N-grams of 1 to 5 characters, half of those of the sequences, by default of random ones."""
     empty = Ngrams(
         MAX_CHARACTERS, np.zeros(0, np.int64), np.zeros((0, outputs), np.float32), spelling=Spelling.of(pieces)
     )
-    values, lengths, _ = empty.read([rng.integers(0, len(pieces), 300)])
+    values, lengths, _ = empty.read(sequences or [rng.integers(0, len(pieces), 300)])
     keys = np.unique(np.concatenate([key for key, _ in keys_of(values, lengths, MAX_CHARACTERS, empty.bits)]))
     keys = np.sort(rng.choice(keys, len(keys) // 2, replace=False))
     scale = rng.uniform(0, 2, len(keys)).astype(np.float32) if scaled else None

@@ -20,7 +20,6 @@ def test_the_file_is_read_back_and_other_files_are_refused() -> None:
     again = Ngrams.from_file(entry, raw, inputs, 2, "ngrams.safetensors")
     sequence = np.arange(len(PIECES))
     np.testing.assert_array_equal(again.logits([sequence]), ngrams.logits([sequence]))
-    assert again.name == "character n-grams"
     assert again.summary()[0][0] == "1- to 5-grams of characters"
     with pytest.raises(InputError, match="the characters are not those of a vocabulary of 39 tokens"):
         again.check(Inputs("tokens", len(PIECES) - 1))

@@ -111,10 +111,6 @@ class Ngrams(Member):
         return len(self.keys)
 
     @property
-    def name(self) -> str:
-        return self.noun if self.spelling is None else "character n-grams"
-
-    @property
     def bits(self) -> int:
         """Per token, or character, of a key."""
         return BITS if self.spelling is None else CHARACTER_BITS

@@ -32,7 +32,7 @@ _OF_THE_LESSON = (3_804, 7_982)  # and rarer ones of its first text, the tutoria
 _ENCODINGS = ("index", "keras", "spaces", "subwords", "tokens")
 _MEMBERS = {  # with what the page reads of their entry in config.json
     "lstm": {"architecture"},
-    "ngrams": {"order", "count", "scaled"},
+    "ngrams": {"order", "count", "scaled", "characters"},
     "convolutions": {"dilations", "features", "window"},
 }
 

@@ -29,6 +29,7 @@ from gatewise.serve.page_folder import local_view
 from gatewise.serve.view.view import View
 from gatewise.text import IndexEncoding, KerasEncoding, SpaceEncoding, SubwordEncoding, TokenEncoding
 from tests.explain.random_net import ARCHITECTURES, parameters_of
+from tests.members.ngram_keys import random_spelled
 from tests.members.test_convolutions import some as convolutions
 from tests.serve.page.conftest import HOSTILE, Visit, known_model, labels_model, number_model, tagger
 
@@ -142,6 +143,14 @@ def with_ngrams(scaled: bool, **shape: Any) -> Model:
     return with_member(model, ngrams(model, scaled, model.target.outputs))
 
 
+def with_characters(scaled: bool, **shape: Any) -> Model:
+    """N-grams of the characters of pieces of words."""
+    encoding = SubwordEncoding.fit(texts(), 80)
+    model = of_encoding(encoding, **shape)
+    rng, outputs = np.random.default_rng(9), model.target.outputs
+    return with_member(model, random_spelled(rng, encoding.pieces(), outputs, scaled, encoding.encode_batch(texts())))
+
+
 def with_convolutions(window: int) -> Model:
     """Series in windows of steps, whose missing values are a channel of their own."""
     rng = np.random.default_rng(2)
@@ -164,6 +173,8 @@ MODELS: dict[str, Callable[[], Model]] = {
     "Keras's words, pads in front": lambda: with_steps(of_architecture(ARCHITECTURES["mean"]), StepRule(15)),
     "n-grams": lambda: with_ngrams(False, max_length=7, truncation="middle"),
     "n-grams with a norm, three classes": lambda: with_ngrams(True, outputs=3, bidirectional=True, pooling="mean+max"),
+    "characters": lambda: with_characters(False, max_length=9),
+    "characters with a norm, three classes": lambda: with_characters(True, outputs=3, pooling="mean"),
     "several labels": labels_model,
     "tagger": tagger,
     "number": number_model,
