@@ -65,11 +65,6 @@ class Child:
         while time.monotonic() < end and self.state() == "running":
             time.sleep(0.005)
 
-    def kill_after(self, seconds: float) -> None:
-        """kill -9 after that time, unless it has ended."""
-        self.wait_for(seconds)
-        os.kill(self.pid, signal.SIGKILL)
-
     def state(self) -> str:
         """running, stopped (by SIGSTOP) or ended."""
         with suppress(ChildProcessError):
@@ -94,6 +89,14 @@ class Child:
         os.close(self._read)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return code, b"".join(parts).decode("utf-8", "replace")
+
+
+def finish(work: Callable[[], object], parts: tuple[str, ...] = ()) -> str:
+    """Run `work` in a child, so that this process has no threads when it forks the next one. Its message."""
+    code, message = Child(work, parts).wait()
+    if code != DONE:
+        raise RuntimeError(f"exit code {code}: {message}")
+    return message
 
 
 def _tracer(

@@ -13,8 +13,7 @@ from typing import Any
 
 from trust.attack import ROOT, Attacks
 from trust.attacks.answers import judge, save_models
-from trust.attacks.commands import PRETRAIN, TRAIN, write_texts
-from trust.attacks.kills import trained
+from trust.attacks.commands import PRETRAIN, TRAIN, trained, write_texts
 from trust.attacks.requests import Wanted, predict_body
 from trust.attacks.server import available_server, first_problem
 from trust.mutate import Rng, choice

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import signal
@@ -22,15 +23,22 @@ from gatewise.storage.folder import load_folder, save_folder
 from tests.exchange.random_models import random_model
 from tests.training.texts import made_reviews
 from trust.attack import Attack, Attacks
-from trust.attacks.kills import trained
-from trust.forked import DONE, REFUSED, Child, allow_stops
+from trust.forked import DONE, REFUSED, Child, allow_stops, finish
 from trust.mutate import Rng, choice
 
 ATTACKS = Attacks()
 SMALL = "--epochs 2 --set units=6 --set batch_size=16"
 ROWS = 60  # of the tables
 Content = Any
-_FILE = re.compile(r"m|out/|page|model-\d+f?|[a-z-]+\.(csv|jsonl|jsonl\.gz|onnx)")
+_FILE = re.compile(r"m|out/|page|model-\w+|[a-z-]+\.(csv|jsonl|jsonl\.gz|onnx)")
+
+
+def trained(path: Path) -> dict[str, Any]:
+    """What training determines of a model folder: all tensors, and the configuration without times and dates."""
+    files = load_folder(path).files
+    config = json.loads(files["config.json"])
+    config.pop("metadata")
+    return {name: raw for name, raw in files.items() if name.endswith(".safetensors")} | {"config": config}
 
 
 def _text_table(path: Path) -> Content:
@@ -81,6 +89,11 @@ class Command:
 
 
 TRAIN = f"train texts.csv --text text --label label {SMALL} --seed"
+SERIES = "train waves.csv --series --label label --set epochs=2 --set units=3 --set features=168 --seed 5"
+FINETUNE = (
+    "train texts.csv --text text --label label --pretrained model-p --unlabelled more.csv --recipe finetune "
+    "--set epochs=1 --set min_steps=20 --set batch_size=16 --set student_epochs=1 --seed 5"
+)
 PRETRAIN = "pretrain texts.csv --text text --size embeddings --epochs 1 --seed"
 SEARCH = "tune texts.csv --text text --label label --trials 2 --search units=3..5 --set epochs=1 --set ngrams.order=0"
 GROUPS: dict[str, tuple[str, int, list[Command]]] = {
@@ -90,6 +103,8 @@ GROUPS: dict[str, tuple[str, int, list[Command]]] = {
         [
             Command(f"{TRAIN} {{n}} -o m", trained),
             Command(f"{TRAIN} 5 --resume -o m", trained, shared=True),
+            Command(f"{SERIES} --resume -o m", trained, shared=True),
+            Command(f"{FINETUNE} --resume -o m", trained, shared=True),
             Command(f"{PRETRAIN} {{n}} -o m", trained),
             Command(f"{PRETRAIN} 5 --resume -o m", trained, shared=True),
             Command(f"{SEARCH} --seed {{n}} -o m", trained),
@@ -128,9 +143,9 @@ PARTS: list[tuple[str, ...]] = [
 SIGNALS = [signal.SIGSTOP, signal.SIGSTOP, signal.SIGSTOP, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
 
-def write_texts(file: Path, n: int = 200) -> Path:
+def write_texts(file: Path, n: int = 200, seed: int = 34) -> Path:
     """Made reviews as CSV."""
-    reviews = made_reviews(n, 34)
+    reviews = made_reviews(n, seed)
     with file.open("w", newline="", encoding="utf-8") as lines:
         rows = csv.writer(lines)
         rows.writerow(["text", "label"])
@@ -138,28 +153,37 @@ def write_texts(file: Path, n: int = 200) -> Path:
     return file
 
 
-def _inputs(folder: Path) -> None:
-    write_texts(folder / "texts.csv", ROWS)
-    write_texts(folder / "few.csv", 5)
-    _series(folder / "series.csv")
+def _tables_of(folder: Path) -> None:
+    for name, rows, seed in (("texts", ROWS, 34), ("few", 5, 34), ("more", 40, 41)):
+        write_texts(folder / f"{name}.csv", rows, seed)
+    months = [f"{2018 + n // 12}-{n % 12 + 1:02},{50 + 9 * (n % 5) + n % 3}" for n in range(36)]
+    (folder / "series.csv").write_text("\n".join(["month,sold", *months]) + "\n")
+    head = [*(f"t{t}" for t in range(12)), "label"]
+    waves = [[*(str((n * t) % 7 + n % 2) for t in range(12)), f"w{n % 2}"] for n in range(24)]
+    (folder / "waves.csv").write_text("".join(",".join(row) + "\n" for row in [head, *waves]))
+
+
+def _inputs(folder: Path, command: Command) -> None:
+    """The tables, and the models that the command names."""
+    _tables_of(folder)
     for n in range(2):
-        random_model(n, linear="ngrams", units=4 + n, names=("negative", "positive")).save(folder / f"model-{n}")
-        save_folder(folder / f"model-{n}f", _forecaster(n))
+        if "model-{n}f" in command.words:
+            forecaster = f"forecast series.csv --time month --target sold --horizon {2 + n} --season 1 --save m"
+            save_folder(folder / f"model-{n}f", _made(forecaster))
+        elif "model-" in command.words:
+            random_model(n, linear="ngrams", units=4 + n, names=("negative", "positive")).save(folder / f"model-{n}")
+    if "model-p" in command.words:
+        save_folder(folder / "model-p", _made(f"{PRETRAIN} 5 -o m"))
 
 
 @cache
-def _forecaster(n: int) -> dict[str, bytes]:
+def _made(words: str) -> dict[str, bytes]:
+    """The files of the folder m that a command writes."""
     with tempfile.TemporaryDirectory() as name:
-        _series(Path(name) / "series.csv")
-        words = f"forecast {name}/series.csv --time month --target sold --horizon {2 + n} --season 1 --save {name}/f"
-        child = Child(partial(run_command, Path(name), words.split()))
-        child.wait()
-        return dict(load_folder(Path(name) / "f").files)
-
-
-def _series(file: Path) -> None:
-    lines = [f"{2018 + n // 12}-{n % 12 + 1:02},{50 + 9 * (n % 5) + n % 3}" for n in range(36)]
-    file.write_text("month,sold\n" + "\n".join(lines) + "\n")
+        folder = Path(name)
+        _tables_of(folder)
+        finish(partial(run_command, folder, Command(words, trained).argv(0, folder)))
+        return dict(load_folder(folder / "m").files)
 
 
 def run_command(folder: Path, words: list[str]) -> None:
@@ -188,7 +212,7 @@ def undisturbed(command: Command) -> tuple[list[Content], dict[tuple[str, ...], 
     for n, parts in ((0, PARTS[0]), (1, PARTS[1]), (1, PARTS[2])):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            _inputs(folder)
+            _inputs(folder, command)
             child = Child(partial(run_command, folder, command.argv(n, folder)), parts)
             code, message = child.wait()
             if code != DONE:
@@ -203,24 +227,25 @@ def undisturbed(command: Command) -> tuple[list[Content], dict[tuple[str, ...], 
 def _attempt(commands: list[Command], rng: Rng, folder: Path) -> str | None:
     command = choice(rng, commands)
     contents, lines = undisturbed(command)
-    _inputs(folder)
+    _inputs(folder, command)
     before = bool(rng.random() < 0.4) and not command.shared
     if before:  # an output that both replace
         Child(partial(run_command, folder, command.argv(0, folder))).wait()
-    children: list[Child] = []
-    for n in range(2):
-        parts, words = choice(rng, PARTS), command.argv(n, folder) + ["--overwrite"] * before
-        signals = int(rng.choice(3, p=[(0.1, 0.8, 0.1), (0.5, 0.4, 0.1)][n]))
-        at = {int(line): choice(rng, SIGNALS) for line in rng.integers(lines[parts], size=signals)}
-        children.append(Child(partial(run_command, folder, words), parts, at))
-        if n == 0:
-            children[0].wait_for(float(rng.choice([0.0, rng.uniform(0, 1), 30.0])))
-    codes = _ended(children, float(rng.choice([0.0, rng.uniform(0, 1), 30.0])))
-    for child, code in zip(children, codes, strict=True):
-        if problem := _wrong_end(code, _log(folder, child.pid)):
-            return f"{command.typed}: {problem}"
-    if problem := _wrong_content(command, folder, contents, codes, before):
-        return f"{command.typed}: exit codes {codes}: {problem}"
+    for _ in range(int(rng.integers(1, 3)) if command.shared else 1):
+        children: list[Child] = []
+        for n in range(2):
+            parts, words = choice(rng, PARTS), command.argv(n, folder) + ["--overwrite"] * before
+            signals = int(rng.choice(3, p=[(0.1, 0.8, 0.1), (0.5, 0.4, 0.1)][n]))
+            at = {int(line): choice(rng, SIGNALS) for line in rng.integers(lines[parts], size=signals)}
+            children.append(Child(partial(run_command, folder, words), parts, at))
+            if n == 0:
+                children[0].wait_for(float(rng.choice([0.0, rng.uniform(0, 1), 30.0])))
+        codes = _ended(children, float(rng.choice([0.0, rng.uniform(0, 1), 30.0])))
+        for child, code in zip(children, codes, strict=True):
+            if problem := _wrong_end(code, _log(folder, child.pid)):
+                return f"{command.typed}: {problem}"
+        if problem := _wrong_content(command, folder, contents, codes, before):
+            return f"{command.typed}: exit codes {codes}: {problem}"
     return _once_more(command, folder, contents[1])
 
 
@@ -235,7 +260,7 @@ def _once_more(command: Command, folder: Path, content: Content) -> str | None:
     if command.read(folder / command.out) != content:
         return f"{command.typed}: the next run gives another result"
     names = {one.name for one in folder.iterdir()} - {command.out, "trials.jsonl"}
-    left = [one for one in names if not re.fullmatch(r"(texts|few|series)\.csv|model-\d+f?|\d+\.log", one)]
+    left = [one for one in names if not re.fullmatch(r"\w+\.csv|model-\w+|\d+\.log", one)]
     return f"{command.typed}: left: {left}" if left else None
 
 

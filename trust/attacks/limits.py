@@ -21,11 +21,13 @@ from gatewise.storage.folder import load_folder
 from gatewise.training.optim import Adam
 from gatewise.training.run import FILE, write_checkpoint
 from tests.exchange.random_models import random_inputs, random_model
+from tests.training.test_resume import OPTIONS
+from tests.training.texts import made_reviews
 from trust import disk
 from trust.attack import MIB, Attacks
+from trust.attacks.commands import trained
 from trust.attacks.folders import GROUPS, IDENTITY, PROGRESS, WEIGHTS
-from trust.attacks.kills import text_run, trained, uninterrupted
-from trust.forked import DONE, REFUSED, Child
+from trust.forked import DONE, REFUSED, Child, finish
 from trust.mutate import Rng, choice
 
 ATTACKS = Attacks()
@@ -84,9 +86,20 @@ def _full_save(rng: Rng, folder: Path) -> str | None:
     return None if contents(folder) == before else "the files changed"
 
 
+def _train(out: Path) -> None:
+    gw.train(made_reviews(200, 34), out=out, resume=True, **OPTIONS | {"ngrams__order": 2})
+
+
+@cache
+def _uninterrupted() -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        finish(partial(_train, Path(folder) / "m"))
+        return trained(Path(folder) / "m")
+
+
 def _prepare_disk() -> None:
     old_and_new()
-    uninterrupted(text_run)
+    _uninterrupted()
     disk.enter_namespace()
 
 
@@ -136,7 +149,7 @@ def _full_run(rng: Rng, place: Path) -> str | None:
     out = place / "m"
     for _ in range(int(rng.integers(1, 3))):
         _leave(rng, place, pages=80)
-        code, message = Child(partial(text_run, out)).wait()
+        code, message = Child(partial(_train, out)).wait()
         if code == DONE:
             break
         if code != REFUSED or "no space left on device" not in message:
@@ -149,10 +162,10 @@ def _full_run(rng: Rng, place: Path) -> str | None:
 
 def _resumed(out: Path) -> str | None:
     """What is wrong with the run once there is space again."""
-    code, message = Child(partial(text_run, out)).wait()
+    code, message = Child(partial(_train, out)).wait()
     if code != DONE and not (code == REFUSED and out.exists() and "is a finished model" in message):
         return f"resumed with exit code {code}: {message}"
-    return None if trained(out) == uninterrupted(text_run)[0] else "the model differs from the uninterrupted run"
+    return None if trained(out) == _uninterrupted() else "the model differs from the uninterrupted run"
 
 
 @ATTACKS.add("read-only", 16, 500, prepare=old_and_new, memory=0)
