@@ -144,13 +144,15 @@ def lowest(extras: tuple[str, ...]) -> list[str]:
     return [f"{match[1]}=={match[2]}" for match in found]
 
 
-def lowest_versions(folder: Path) -> None:
-    """Install and use them. Raises CalledProcessError where pip cannot install them together or a command fails."""
+def lowest_versions(folder: Path, source: Path = ROOT) -> None:
+    """Install and use them, with gatewise from the tree or a wheel. Raises CalledProcessError where pip cannot install
+    them together, RuntimeError where a command fails.
+    """
     (folder / "lowest.txt").write_text("\n".join(lowest(EXTRAS)))
     print((folder / "lowest.txt").read_text())
     python = environment(sys.executable, folder / "venv")
     pip = [python, "-m", "pip", "--disable-pip-version-check"]
-    run([*pip, "install", "--quiet", "--constraint", folder / "lowest.txt", f"{ROOT}[{','.join(EXTRAS)}]"])
+    run([*pip, "install", "--quiet", "--constraint", folder / "lowest.txt", f"{source}[{','.join(EXTRAS)}]"])
     run([*pip, "check"])
     for code in (USE, *EXTRA_USES.values()):
         use(python, folder, code)
