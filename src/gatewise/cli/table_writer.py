@@ -1,7 +1,7 @@
 """`write_table`: a table in CSV, TSV, JSON Lines (also .gz) or Parquet, which gets its name when it is complete.
 
-It is written in the same folder, under a temporary name of its own, so that processes that write one table at the same
-time do not meet: the last complete one stays.
+It is written in the same folder under a temporary name, which belongs to its process. A command claims its output first
+(`check_output`), so that of two commands at once the second is refused.
 """
 
 from __future__ import annotations
