@@ -28,7 +28,11 @@ def test_the_file_is_read_back_and_other_files_are_refused() -> None:
     assert len(pruned) == 50
     with pytest.raises(InputError, match="cannot be added"):
         ngrams.add(ngrams)
-    for characters, message in (([3, 0, 4], "with 0 after each token"), ([3, 0, 0], "a token has no character")):
+    for characters, message in (
+        ([3, 0, 4], "with 0 after each token"),
+        ([3, 0, 0], "a token has no character"),
+        ([3] * 1_001 + [0], "or more than 1,000"),
+    ):
         with pytest.raises(InputError, match=message):
             Spelling(np.array(characters, np.int32))
     low = Spelling(np.minimum(ngrams.spelling.characters, 3) if ngrams.spelling is not None else np.zeros(1, np.int32))

@@ -124,13 +124,6 @@ def test_an_index_with_a_gap_is_refused(index: dict[str, int]) -> None:
         KerasEncoding(index)
 
 
-def test_tokens_are_words_and_runs_of_marks() -> None:
-    text = "Don't stop!!! It’s 'good'... <br />\n[PAD] 2.5 電影 <BR/>x_y"
-    assert BOTH[1].tokenize(text).names == (
-        ["Don't", "stop", "!!!", "It’s", "'", "good", "'", "...", "[", "PAD", "]", "2", ".", "5", "電", "影", "x_y"]
-    )
-
-
 def test_token_ids_are_by_frequency_and_ties_by_code_point() -> None:
     encoding = TokenEncoding.fit(["b a b", "c a", "É é it's it’s it's"], min_count=2)
     assert encoding.vocab_size == 2 + 4
@@ -176,11 +169,6 @@ def test_caps_are_errors_and_never_a_silent_cut() -> None:
         short.encode_batch(["good good film", "a b c d"])
     with pytest.raises(InputError, match="row 1: the text has 21 characters"):
         TokenEncoding.fit(["good", "a" * 21], max_characters=20)
-
-
-def test_the_same_texts_give_the_same_file() -> None:
-    texts = [f"w{i % 37} w{i % 11} common" for i in range(500)]
-    assert TokenEncoding.fit(texts).to_files() == TokenEncoding.fit(list(texts)).to_files()
 
 
 def _changed(path: list[str], value: object) -> bytes:
@@ -263,7 +251,8 @@ def test_the_keras_encoding_needs_no_tokenizers() -> None:
         ("コーヒーは高い。", ["コ", "ー", "ヒ", "ー", "は", "高", "い", "。"]),
         ("我爱LSTM网络", ["我", "爱", "LSTM", "网", "络"]),
         ("မြန်မာ ລາວ ខ្មែរ", ["မြ", "န်", "မာ", "ລ", "າ", "ວ", "ខ្", "មែ", "រ"]),
-        ("Don't stop!!! čaša 12", ["Don't", "stop", "!!!", "čaša", "12"]),
+        ("Don't stop!!! It’s 'čaša'... 2.5", ["Don't", "stop", "!!!", "It’s", "'", "čaša", "'", "...", "2", ".", "5"]),
+        ("<br />\n[PAD] 電影 <BR/>x_y", ["[", "PAD", "]", "電", "影", "x_y"]),
         ("Привет, मित्र", ["Привет", ",", "मित्र"]),
     ],
 )

@@ -20,6 +20,7 @@ from gatewise.kernels.ragged import starts_of
 from gatewise.types import Array, Lengths
 
 CLOSES, OPENS, UNKNOWN, FIRST = range(4)
+LONGEST = 1_000  # characters of a token: `padded` has a row of the longest for each
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,8 @@ class Spelling:
         one = self.characters
         if one.ndim != 1 or one.dtype != np.int32 or not len(one) or one.min() < 0 or one[-1] != CLOSES:
             raise InputError("n-grams: characters must be (C,) int32, not below 0, with 0 after each token")
-        if not self.lengths.all():
-            raise InputError("n-grams: a token has no character")
+        if not self.lengths.all() or self.lengths.max() > LONGEST:
+            raise InputError(f"n-grams: a token has no character, or more than {LONGEST:,}")
 
     @classmethod
     def of(cls, pieces: Sequence[str]) -> Spelling:
