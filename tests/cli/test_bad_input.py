@@ -71,10 +71,6 @@ REFUSED = [
     ("explain -m {keras} {tmp}", "is a folder, not a text: give a model with -m, files with -i"),
     ("predict {keras} good", "is a folder, not a text: give a model with -m, files with -i"),
     ("export-page good - -o {tmp}/out", "'-' is stdin, not a text: give it with -i"),
-    (
-        "predict reviews.xlsx",
-        "'reviews.xlsx' is the name of a file that does not exist, not a text: give files with -i",
-    ),
     ("predict good in/Part-1.csv.gz", "'in/Part-1.csv.gz' is the name of a file that does not exist"),
     # too little or too much
     ("predict", "give texts, or files with -i (-i - for stdin)"),

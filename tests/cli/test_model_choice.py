@@ -37,8 +37,6 @@ def no_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ["good"],
         ["it was good was it"],
         ["the film was bad", "good"],
-        ["either/or, a film"],
-        ["1/2 good"],
         ["10/10", "and/or", "good.bad"],
         ["-m", "bundled", "good", "bad"],
     ],
