@@ -1,7 +1,5 @@
 """The command line: one file per command. A command is imported when it runs, and heavy modules when it needs them."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 import warnings

@@ -1,7 +1,5 @@
 """`gatewise compress`: a smaller copy of a model folder, and what the compression costs."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import asdict
 from typing import Any

@@ -1,7 +1,5 @@
 """How a command ends early: on a signal, or where standard output cannot be written."""
 
-from __future__ import annotations
-
 import io
 import os
 import signal

@@ -1,7 +1,5 @@
 """`gatewise evaluate`: scores, confusions, calibration and mistakes on labelled data, as text, JSON and HTML."""
 
-from __future__ import annotations
-
 import os
 import sys
 from functools import cache

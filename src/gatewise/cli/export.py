@@ -1,7 +1,5 @@
 """`gatewise export`: a model as a file of another library."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Any
 

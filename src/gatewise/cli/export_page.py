@@ -1,7 +1,5 @@
 """`gatewise export-page`: the lesson and the page of a model, as files that any web host serves."""
 
-from __future__ import annotations
-
 import itertools
 import os
 from typing import Any

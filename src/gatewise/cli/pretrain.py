@@ -1,7 +1,5 @@
 """`gatewise pretrain`: from unlabelled texts to a language model that classifiers start from."""
 
-from __future__ import annotations
-
 import shlex
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`train` and `pretrain` in the processes that torchrun has started."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Any

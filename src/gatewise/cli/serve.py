@@ -1,7 +1,5 @@
 """`gatewise serve`: models over HTTP, with the page."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import fields
 from importlib.util import find_spec

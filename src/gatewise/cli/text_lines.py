@@ -1,7 +1,5 @@
 """Texts in lines, one per line, and the check that the lines are not those of a table."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The ASGI application: FastAPI for the routes and their OpenAPI description, inside the security middleware."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable

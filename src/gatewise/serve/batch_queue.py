@@ -9,8 +9,6 @@ texts. Explanations run alone: quick ones on one thread, attributions that take 
     client disconnected      dropped                 not computed; an explanation that runs is stopped
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time

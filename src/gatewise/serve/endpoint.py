@@ -1,7 +1,5 @@
 """A served model: its name, its queues, and its predictions as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress

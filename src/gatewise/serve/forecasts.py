@@ -1,7 +1,5 @@
 """A served forecaster, and its forecasts as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """HTTP errors as JSON. No error repeats what the client sent."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

@@ -4,8 +4,6 @@ Its modules are one script, its styles one style, and its data are compressed te
 content security policy allows that script and that style by their hashes.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import re

@@ -6,8 +6,6 @@ On a slow connection the embeddings take longest, so the lesson has them in two 
 the most frequent words, and those of the others.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, replace
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """Prometheus metrics. Labels are models, routes, statuses and reasons, never a text or a path from a client."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -15,8 +15,6 @@ Source: the specification of kserve/open-inference-protocol, `inference_rest.md`
 Errors are `{"error": "..."}`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

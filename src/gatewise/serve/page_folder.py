@@ -13,8 +13,6 @@ The pages hold their data (`inlined`). That of index.html, by name:
     worker.js            the script that computes the answers
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime

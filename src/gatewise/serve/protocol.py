@@ -5,8 +5,6 @@ connections, and paths as request targets. A connection checks its times once pe
 Neither uvicorn nor granian has a limit for clients that send nothing or read nothing.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from functools import partial

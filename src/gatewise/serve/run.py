@@ -1,7 +1,5 @@
 """Start the server, in this process or in several under uvicorn's supervisor, and stop it on SIGTERM."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import logging

@@ -1,7 +1,5 @@
 """The ASGI scope of a request, and what the connection and the handlers add to it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, MutableMapping
 from typing import Any

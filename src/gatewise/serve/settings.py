@@ -1,7 +1,5 @@
 """The settings of the server, each of which is an option of `gatewise serve`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_address

@@ -1,7 +1,5 @@
 """What the routes share: the served models, their threads, the metrics."""
 
-from __future__ import annotations
-
 import os
 import sys
 import threading

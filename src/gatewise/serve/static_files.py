@@ -1,7 +1,5 @@
 """The files of the page, read once at startup, so that no request ever becomes a file path."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import re

@@ -10,8 +10,6 @@ worker can answer the next one, and a client costs no memory. An error before th
 one is the last event, `error`.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ The sentences (sentences.json) were written for this page; none is a real review
 prints what a clamp changes in each.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from importlib.resources import files

@@ -1,7 +1,5 @@
 """A model as the page shows it, and one of its units, as JSON."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 from gatewise.explain.attribution import METHODS

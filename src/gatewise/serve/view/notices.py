@@ -1,7 +1,5 @@
 """Notices about a text that is unlike the training texts: unknown words, another language, few words."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gatewise.explain.example import Example

@@ -4,8 +4,6 @@ Every attribution names its method and the measured faithfulness of that method 
 be a cause.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import threading
