@@ -2,10 +2,8 @@
 
 import hashlib
 import os
-import signal
 from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ from gatewise.storage import folder as storage_folder
 from gatewise.storage.atomic import write_atomic
 from trust.attack import generator
 from trust.attacks import commands, kills, limits
-from trust.forked import DONE, Child
 from trust.registry import ATTACKS
 
 
@@ -66,23 +63,6 @@ def test_a_limit_on_memory_that_does_not_hold_is_no_attack(monkeypatch: pytest.M
     monkeypatch.setattr(limits.resource, "setrlimit", lambda *_: None)
     with pytest.raises(RuntimeError, match="RLIMIT_DATA does not limit the memory"):
         ATTACKS["little-memory"].prepare()
-
-
-def test_killed_at_each_line_of_a_write(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    code, lines = Child(lambda: write_atomic(file, b"new"), ("storage",)).wait()
-    assert code == DONE
-    assert int(lines) > 10
-    found = []
-    for line in range(int(lines)):
-        file = tmp_path / str(line) / "file"  # alone: a write removes what killed ones have left
-        file.parent.mkdir()
-        file.write_bytes(b"old")
-        write = partial(write_atomic, file, b"new")
-        assert Child(write, ("storage",), {line: signal.SIGKILL}).wait()[0] == -signal.SIGKILL
-        found.append(file.read_bytes())
-    assert found == sorted(found, reverse=True)
-    assert set(found) == {b"old", b"new"}
 
 
 def test_a_save_that_is_not_atomic_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
