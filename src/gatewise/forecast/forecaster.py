@@ -60,14 +60,14 @@ class Forecaster:
     without logarithms and seasonal profiles, linear autoregressions on windows, and one LSTM over all series. They are
     fitted before the held-out windows, up to 32 per series, from each of which the horizon is forecast. The errors
     there give the weights, the scores in `held_out` and the prediction intervals. Then the members are fitted to all
-    values.
-    Longer horizons than the members predict at once feed the predictions back.
+    values. Longer horizons than the members predict at once feed the predictions back.
 
-    horizon: the values that are forecast by default. seasons: the periods, at most two. ensemble: the members, fitted
-    on all values, with their weights. held_out: the held-out windows, with the errors of the forecaster and of the
-    seasonal naive forecast. series: as the members read them, the last values that these need. effects (S, F): by how
-    much each column that is known in advance moves each series. metadata: the recipe, the seed and the date. notes:
-    what was found in the series and changed, in lines. manifest_sha256: of the folder that `gatewise.load` read, or "".
+    names: of the series. horizon: the values that are forecast by default. seasons: the periods, at most two. ensemble:
+    the members, fitted on all values, with their weights. held_out: the held-out windows, with the errors of the
+    forecaster and of the seasonal naive forecast. series: as the members read them, the last values that these need.
+    effects (S, F): by how much each column that is known in advance moves each series. metadata: the recipe, the seed
+    and the date. notes: what was found in the series and changed, in lines. manifest_sha256: of the folder that
+    `gatewise.load` read, or "".
     """
 
     manifest_sha256 = ""
@@ -83,7 +83,7 @@ class Forecaster:
     ) -> None:
         self._config, self.series, self.ensemble, self.held_out = config, series, ensemble, held_out
         self.effects, self.metadata = effects, metadata
-        self.horizon, self.seasons, self.notes = config.horizon, config.seasons, config.notes
+        self.names, self.horizon, self.seasons, self.notes = config.names, config.horizon, config.seasons, config.notes
         self._data: SeriesSet | None = None  # that it was fitted on, for `cross_validation`
         self._settings: dict[str, Any] = {}
         self._library = "pandas"
@@ -251,11 +251,6 @@ class Forecaster:
         lstm = cast(WindowLSTM, self.ensemble.lstm)
         x, _, _ = lstm.encode(self._windows(self.series)[[self.series.number(series)]])
         return Example(Ensemble.of(lstm.network, self.ensemble.target), x[0].astype(np.float32))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the series."""
-        return self._config.names
 
     @property
     def weights(self) -> Mapping[str, float]:
