@@ -300,22 +300,24 @@ def attributed(member: WindowMember, window: Array, horizon: int) -> Array:
     contributions add up to the prediction minus that of the window of means, up to what the integral leaves over. Where
     the forecast is linear along the path, or the exponential of a line, few points of it are enough.
     """
-    base, deviation = mean_window(window), window[:, :-1].std(axis=0)
+    deviation = window[:, :-1].std(axis=0)
     delta = _STEP * np.where(deviation > 0, deviation, 1.0)  # (C,)
     points = _POINTS if not member.linear else _SMOOTH_POINTS if member.transform.log else 1
     nodes, shares = np.polynomial.legendre.leggauss(points)
-    slope = np.zeros((len(window), len(delta), horizon))
-    read = np.argwhere(np.ones_like(window[-member.transform.history :, :-1]))  # what the member reads (n, 2)
-    read[:, 0] += len(window) - len(window[-member.transform.history :])
-    for first in range(0, len(read), _MOVED):
-        row, column = read[first : first + _MOVED].T
-        moves = np.zeros((len(row), *window.shape))
+    out = np.zeros((len(window), len(delta), horizon))
+    base, read = (one[-member.transform.history :] for one in (mean_window(window), window))
+    places = np.argwhere(np.ones_like(read[:, :-1]))
+    for first in range(0, len(places), _MOVED):
+        row, column = places[first : first + _MOVED].T
+        moves = np.zeros((len(row), *read.shape))
         moves[np.arange(len(row)), row, column] = delta[column]
+        slope = 0.0
         for node, share in zip(nodes, shares, strict=True):
-            at = base + (node + 1) / 2 * (window - base)
+            at = base + (node + 1) / 2 * (read - base)
             up, down = np.split(roll_out(member, np.concatenate([at + moves, at - moves]), horizon), 2)
-            slope[row, column] += share / 2 * (up - down) / 2 / delta[column, None]
-    return np.asarray((window - base)[:, :-1, None] * slope)
+            slope = slope + share / 2 * (up - down) / 2 / delta[column, None]
+        out[row - len(read), column] = (read - base)[row, column, None] * slope
+    return out
 
 
 def mean_window(window: Array) -> Array:
