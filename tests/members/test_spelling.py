@@ -26,12 +26,14 @@ def test_the_file_is_read_back_and_other_files_are_refused() -> None:
     pruned = ngrams.prune(20, most=50)
     pruned.check(Inputs("tokens", 20))
     assert len(pruned) == 50
+    assert 0 < len(ngrams.prune(3)) < len(ngrams)
+    ngrams.prune(3).check(Inputs("tokens", 3))  # the last characters of the alphabet are in none of the three
     with pytest.raises(InputError, match="cannot be added"):
         ngrams.add(ngrams)
     for characters, message in (
         ([3, 0, 4], "with 0 after each token"),
         ([3, 0, 0], "a token has no character"),
-        ([3] * 1_001 + [0], "or more than 1,000"),
+        ([3] * 201 + [0], "or more than 200"),
     ):
         with pytest.raises(InputError, match=message):
             Spelling(np.array(characters, np.int32))

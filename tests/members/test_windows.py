@@ -10,6 +10,7 @@ from gatewise.forecast.fit import candidates
 from gatewise.members.autoregression import Autoregression
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Inputs
+from gatewise.members.naive import Naive
 from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import Scales, Transform, WindowMember, attributed, mean_window, numbered, roll_out
 from gatewise.network.architecture import Architecture
@@ -164,6 +165,12 @@ def test_contributions_of_a_linear_forecast_are_exact() -> None:
     forecast, base = roll_out(member, np.stack([window, mean_window(window)]), 7)[:, -1]
     np.testing.assert_allclose(found.sum(), forecast - base, rtol=1e-6)
     assert np.ptp(found[:, 1]) > 0
+    transform, series = Transform(False, 1, True, 5, 12, 4), seasonal(48)[:, None]
+    series = series + np.random.default_rng(0).normal(0, series.std() / 4, series.shape)
+    scales, window = Scales(*(one[None] for one in transform.scales(series))), numbered(series, 0)
+    profile = Naive(transform, scales, 12)  # whose bounds the moved values cross
+    forecast, base = roll_out(profile, np.stack([window, mean_window(window)]), 12)
+    np.testing.assert_allclose(attributed(profile, window, 12).sum(axis=(0, 1)), forecast - base, atol=1e-6)
 
 
 def test_roll_out_feeds_predictions_back_and_keeps_exogenous_values() -> None:

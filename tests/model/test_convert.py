@@ -267,7 +267,7 @@ def test_token_ids_are_checked(keras: ModuleType) -> None:
     ids = np.array([[3, 4, 5]])
     np.testing.assert_array_equal(model.logits(ids), model.logits(["3 4 5"]))
     np.testing.assert_array_equal(model.logits(ids), model.logits([3, 4, 5]))
-    for wrong in ([["40"]], ["a film"], [[1.5]], [[-1]]):
+    for wrong in ([["40"]], ["9" * 30], ["a film"], [[1.5]], [[-1]]):
         with pytest.raises(InputError, match="is not a token id below 40"):
             model.predict(wrong)
 

@@ -271,6 +271,13 @@ def test_the_fallback_equals_the_kernels(name: str, bias: bool, monkeypatch: pyt
         close(got, wanted, 1e-10, "gradient")
 
 
+def test_the_fallback_has_the_dtype_of_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[LSTM.__module__], "_runs_kernels", lambda data: False)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output, states = LSTM(3, 5)(torch.randn(4, 2, 3))
+    assert {one.dtype for one in (output.data, *states)} == {torch.bfloat16}
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_another_device(name: str) -> None:
     """On 'meta' there is nothing to compare but shapes; that it arrives there shows which way it went."""

@@ -181,6 +181,15 @@ def test_an_output_is_claimed_by_one_process_or_shared(tmp_path: Path) -> None:
         assert os.listdir(tmp_path) == [left]
 
 
+def test_the_error_of_a_run_whose_folder_was_removed_is_its_own(tmp_path: Path) -> None:
+    def fail() -> None:
+        shutil.rmtree(tmp_path / "run")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), locked(tmp_path / "run", remove=True):
+        fail()
+
+
 def test_folders_that_cannot_be_locked(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "linked").mkdir()

@@ -255,8 +255,8 @@ def test_frozen_layers_get_a_dense_layer_and_n_grams(
     data = made_reviews(150, 3)
     data = replace(data, inputs=[f"{text} zyzzyva" for text in data.inputs])
     of: Any = {"language model": pretrained, "classifier": classifier, "bundled": "bundled"}[start]
-    recorder = Recorder()
-    model = train(data, pretrained=of, callbacks=recorder, out=tmp_path / "m", seed=3)
+    recorder, given = Recorder(), {"recipe": "frozen"} if start == "bundled" else {"pretrained": of}
+    model = train(data, callbacks=recorder, out=tmp_path / "m", seed=3, **given)
     assert (model.metadata.recipe, model.metadata.epochs) == ("frozen", 0)
     assert any(one.startswith("LSTM: ") and "frozen layers" in one for one in recorder.messages)
     assert "5-fold cross-validation" in model.metadata.validation

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -44,7 +45,9 @@ def test_the_first_trial_has_the_recipes_values_and_the_best_one_wins(tmp_path: 
     assert validation_loss(again) == pytest.approx(result.loss, rel=1e-6)
 
 
-def test_a_search_continues_from_its_file_and_refuses_another_one(tmp_path: Path) -> None:
+def test_a_search_continues_from_its_file_and_refuses_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "trials.jsonl"
     first = search(storage=file, trials=2)
     second = search(storage=file, trials=3)
@@ -63,6 +66,10 @@ def test_a_search_continues_from_its_file_and_refuses_another_one(tmp_path: Path
     with pytest.raises(InputError, match="trials of another search"):
         tune(other, trials=3, search=SEARCH, recipe="fast", storage=file, **FIXED)
     assert file.read_bytes().startswith(before)
+    with monkeypatch.context() as patched:
+        patched.setattr("gatewise.training.trial_file.lock", Mock(side_effect=OSError("no locks")))
+        with pytest.warns(RuntimeWarning, match=r"cannot be locked \(no locks\): start no second search"):
+            TrialFile(file).append_logs([])
     # Another search that began at the same time: the first one has the file.
     entry = next(one for one in TrialFile(file).read_logs(0) if "user_attr" in one)
     TrialFile(file).append_logs([{**entry, "user_attr": {"identity": "another"}}])

@@ -121,15 +121,13 @@ class Ngrams(Member):
         return 1 if self.spelling is None else CHARACTERS_PER_TOKEN
 
     def prune(self, vocab_size: int, most: int | None = None) -> Ngrams:
-        """The n-grams of the first `vocab_size` tokens only, or all n-grams of their characters, and of these the
-        `most` with the largest |weight|.
+        """The n-grams of the first `vocab_size` tokens, or of their characters, only, and of these the `most` with the
+        largest |weight|.
         """
-        spelling, which = self.spelling, np.arange(len(self.keys))
-        if spelling is None:
-            fields = [(self.keys >> BITS * j) & MAX_VOCAB_SIZE for j in range(MAX_ORDER)]
-            which = np.flatnonzero(np.max(fields, axis=0) <= vocab_size)
-        else:
-            spelling = spelling.prune(vocab_size)
+        spelling = None if self.spelling is None else self.spelling.prune(vocab_size)
+        size = vocab_size if spelling is None else spelling.size
+        fields = [(self.keys >> self.bits * j) & ((1 << self.bits) - 1) for j in range(self.order)]
+        which = np.flatnonzero(np.max(fields, axis=0) <= size)
         if most is not None and most < len(which):
             largest = np.argsort(-np.abs(self.weight[which]).max(axis=1), kind="stable")[:most]
             which = np.sort(which[largest])

@@ -20,7 +20,7 @@ from gatewise.kernels.ragged import starts_of
 from gatewise.types import Array, Lengths
 
 CLOSES, OPENS, UNKNOWN, FIRST = range(4)
-LONGEST = 1_000  # characters of a token: `padded` has a row of the longest for each
+LONGEST = 200  # characters of a token; words have at most 163 (gatewise.text.tokens), and OPENS
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ _BOUND = 6.0  # standard deviations around the mean logarithm, where logarithms 
 _POINTS, _SMOOTH_POINTS = 8, 3  # of the integral of an attribution (Gauss-Legendre); of exponentials of lines
 _MOVED = 256  # values that are moved at a time
 _STEP = 0.01  # of its finite differences, in standard deviations of the window
+_SMALL_STEP = 1e-5  # in float64, so that few moves cross a bound of a seasonal profile
 
 
 class Scales(NamedTuple):
@@ -301,8 +302,11 @@ def attributed(member: WindowMember, window: Array, horizon: int) -> Array:
     the forecast is linear along the path, or the exponential of a line, few points of it are enough.
     """
     deviation = window[:, :-1].std(axis=0)
-    delta = _STEP * np.where(deviation > 0, deviation, 1.0)  # (C,)
-    points = _POINTS if not member.linear else _SMOOTH_POINTS if member.transform.log else 1
+    delta = (_SMALL_STEP if member.linear else _STEP) * np.where(deviation > 0, deviation, 1.0)  # (C,)
+    extrapolates = isinstance(member, StatisticalMember) and member.extrapolates
+    # A profile is not linear in forecasts that are fed back, which repeat it: they lie on its bounds.
+    bends = member.transform.profile > 1 and horizon > member.outputs and not extrapolates
+    points = _POINTS if bends or not member.linear else _SMOOTH_POINTS if member.transform.log else 1
     nodes, shares = np.polynomial.legendre.leggauss(points)
     out = np.zeros((len(window), len(delta), horizon))
     base, read = (one[-member.transform.history :] for one in (mean_window(window), window))

@@ -172,9 +172,9 @@ class LSTM(torch.nn.Module):
         and c_0, each (layers x directions, B, H), for one sequence (layers x directions, H); None for zeros.
 
         Returns output, (h_n, c_n): h of every step of the top layer, H x directions wide, in the form of the input; and
-        the states after the last step, in the form of hx. Their dtype is that of the input, under autocast on the CPU
-        that of autocast, float64 excepted. Raises CallError, which is an InputError and a RuntimeError, for arguments
-        that do not fit.
+        the states after the last step, in the form of hx. Their dtype is that of the input, under autocast that
+        of autocast, float64 excepted. Raises CallError, which is an InputError and a RuntimeError, for arguments that
+        do not fit.
         """
         data = input.data if isinstance(input, PackedSequence) else input
         self._check_input(input, data, lengths)
@@ -186,16 +186,15 @@ class LSTM(torch.nn.Module):
             output, (h_n, c_n) = self.forward(data.unsqueeze(axis), hx and (hx[0].unsqueeze(1), hx[1].unsqueeze(1)))
             assert isinstance(output, Tensor)
             return output.squeeze(axis), (h_n.squeeze(1), c_n.squeeze(1))
-        here = _runs_kernels(data)
-        dtype = compute = data.dtype
+        here, compute = _runs_kernels(data), data.dtype
+        dtype: torch.dtype = self.weight_ih_l0.dtype  # type: ignore[assignment]
         if here:  # the kernels compute in float32 or float64; the results have the dtype of the call
-            dtype = self.weight_ih_l0.dtype  # type: ignore[assignment]
             compute = torch.float64 if dtype == torch.float64 else torch.float32
-            if _autocast(data) and dtype != torch.float64:
-                dtype = torch.get_autocast_dtype("cpu")
             data = data.to(compute)
         else:
             self._check_fallback(data)
+        if _autocast(data) and dtype != torch.float64:
+            dtype = torch.get_autocast_dtype(data.device.type)
         hx = None if hx is None else (hx[0].to(compute), hx[1].to(compute))
         result: Tensor | PackedSequence
         if isinstance(input, PackedSequence):

@@ -107,7 +107,8 @@ def locked(folder: str | os.PathLike[str], remove: bool = False) -> Iterator[Non
         try:
             yield
         except BaseException:
-            ended = remove and os.listdir(path) == [LOCK]
+            with suppress(OSError):
+                ended = remove and os.listdir(path) == [LOCK]
             raise
         else:
             ended = remove

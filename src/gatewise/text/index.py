@@ -6,6 +6,7 @@ import json
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -90,9 +91,10 @@ class IndexEncoding:
         """Ids (n,). Raises InputError for a lone surrogate or a too long text."""
         utf8(text, _LONGEST)
         if not self.index and text.isascii() and text.replace(" ", "").isdigit():  # in a fraction of the time
-            ids = np.array(text.split(), dtype=np.int64)
-            if ids.max() < self.vocab_size:
-                return ids.astype(np.int32)
+            with suppress(OverflowError):
+                ids = np.array(text.split(), dtype=np.int64)
+                if ids.max() < self.vocab_size:
+                    return ids.astype(np.int32)
         return np.asarray(self.tokenize(text).sequence)
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:

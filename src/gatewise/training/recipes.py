@@ -368,7 +368,7 @@ def recipe_of_run(
         name = replace(RECIPES["series"], name="lstm", convolutions=ConvolutionsRecipe())
     found = recipe(name or default, **changes)
     check_settings(found, kind, task, **given)
-    if found.frozen and start is None:
+    if found.frozen and found.name != "frozen" and start is None:  # `train` gives it the bundled model
         raise InputError("optimisation.epochs must be at least 1 without a pretrained model, whose layers would stay")
     return found
 

@@ -91,7 +91,8 @@ def train(
       rows "frozen", or "few-shot" with `unlabelled` or changes.
     - changes: fields of the recipe, by name where one group alone has it (`epochs=3`), always as `group__field`
       (`ngrams__order=2`).
-    - pretrained: the model to start from: of `gatewise.pretrain`, any classifier, its folder, or "bundled".
+    - pretrained: the model to start from: of `gatewise.pretrain`, any classifier, its folder, or "bundled", which is
+      the one of recipe "frozen" where none is given.
     - threshold: the probability from which a label is predicted: a number (of the second of two classes, or of every
       label), one per label, or "f1", those of the best F1 on the validation set. None: "f1" for multi-label and
       balanced classes, what follows from a weight per label, else 0.5.

@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +75,15 @@ class TrialFile:
 
 
 def _wait_for_lock(handle: int) -> None:
-    """Lock the open file until it is closed, or until the process ends. Raises OSError where there are no locks."""
+    """Lock the open file until it is closed, or until the process ends; where there are no locks, leave it."""
     while True:
-        with suppress(BlockingIOError):
+        try:
             return lock(handle)
-        time.sleep(0.005)
+        except BlockingIOError:
+            time.sleep(0.005)
+        except OSError as error:
+            text = f"the file of trials cannot be locked ({error}): start no second search with it meanwhile"
+            return warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
