@@ -34,12 +34,12 @@ def test_it_forecasts_better_than_the_last_season(fitted: Forecaster) -> None:
 
 
 def test_levels(fitted: Forecaster) -> None:
-    found = fitted.predict(30, level=[0.5, 80, 95])
+    found = fitted.predict(30, level=[0.5, 80, 80 + 1e-11, 95])
     assert list(found.columns)[3:] == ["lo-50", "hi-50", "lo-80", "hi-80", "lo-95", "hi-95"]
     np.testing.assert_allclose(found["forecast"][:6], fitted.predict()["forecast"])
     assert ((found["hi-80"] > found["hi-50"]) & (found["hi-95"] > found["hi-80"])).all()
     assert np.isfinite(found.iloc[:, 2:].to_numpy()).all()
-    for level in (0, 100, "80", True, [80, -1], None):
+    for level in (0, 1e-300, 100, 100 - 1e-11, "80", True, [80, -1], None):
         with pytest.raises(InputError, match="a level must lie between 0 and 100, such as 80, got"):
             fitted.predict(level=level)  # type: ignore[arg-type]
 
@@ -150,6 +150,8 @@ def test_values_that_are_never_negative_have_no_negative_bound() -> None:
     counts = np.random.default_rng(3).poisson(0.4, 60).astype(float)
     found = Forecaster.fit(counts, horizon=5, **TINY).predict(level=95)
     assert (found[["forecast", "lo-95"]] >= 0).all(axis=None)
+    with pytest.raises(InputError, match="series 'series' has a value below 0, those of the fit had none: fit the"):
+        Forecaster.fit(counts, horizon=5, **TINY).predict(data=counts - 1)
     found = Forecaster.fit(counts - 1, horizon=5, **TINY).predict(level=95)
     assert (found["lo-95"] < -0.5).all()
 

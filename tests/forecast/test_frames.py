@@ -56,6 +56,20 @@ def test_further_columns() -> None:
         series_set(given, id="shop", time="month", target="sold", static=["size"])
 
 
+def test_the_hour_that_occurs_twice_in_autumn() -> None:
+    hours = pd.date_range("2024-10-26", periods=60, freq="h", tz="Europe/Berlin")  # the clocks change on the 27th
+    given = pd.DataFrame({"ds": hours, "y": np.arange(60.0), "price": np.arange(60.0)}).sample(frac=1, random_state=2)
+    found = series_set(given, future=["price"])
+    np.testing.assert_array_equal(found.values[0][:, 0], np.arange(60))
+    early = series_set(given[given["y"] < 25], future=["price"])
+    assert future_values(given, early, 9)[0][:, 0].tolist() == list(range(25, 34))
+    late = ["9999-12-31T23:00+00:00", "9999-12-31T23:30+00:00"]
+    with pytest.raises(
+        InputError, match=r"the time 9999-12-31T23:00:00\+00:00 is outside the years 1 to 9999 in Europe"
+    ):
+        series_set(pd.DataFrame({"ds": late, "y": [1.0, 2.0]}), None, found.calendar)
+
+
 def test_gaps_are_interpolated_and_ends_without_values_are_left_out() -> None:
     given = frame(24)
     given["sold"] = np.arange(24.0)

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from gatewise.forecast.forecaster import Forecaster
+from gatewise.serve.forecasts import ForecastEndpoint
+from gatewise.serve.schemas import ForecastRequest, RequestError
 from tests.forecast.conftest import TINY, frame
 from tests.serve.server import Answer, Server, ask, post, serving
 
@@ -98,6 +100,7 @@ def test_newer_values_and_columns_known_in_advance(served: Server, shops: Foreca
         ({"values": {"xyzzy": [1, 2]}}, 400, "input", "values", "no column"),
         ({"values": {"time": [1, 2], "target": [1, 2]}}, 400, "input", "values", "the forecaster reads the last"),
         ({"values": {"time": ["x", 2], "target": [1, 2]}}, 400, "input", "values", "neither a number nor a date"),
+        ({"values": {"time": [*range(60)], "target": [-1] * 60}}, 400, "input", "values", "a value below 0"),
         ({"future": {"time": [1]}}, 400, "input", "future", "without columns that are known in advance"),
         ({"model": "shops"}, 400, "input", "future", "the future values of"),
         ({"model": "shops", "future": {**FUTURE, "sale": [None] * 6}}, 400, "input", "future", "has no values of"),
@@ -111,6 +114,18 @@ def test_errors(served: Server, body: dict[str, Any], status: int, code: str, fi
     assert (reply.status, reply.error["code"], reply.error["field"]) == (status, code, field), reply.body
     assert message in reply.error["message"]
     assert b"xyzzy" not in reply.body
+
+
+def test_attributions_that_would_take_long(fitted: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gatewise.serve.forecasts._MOST_MOVED", 2 * fitted.series.values[0].size ** 2)
+    endpoint = ForecastEndpoint("sales", fitted, lambda code: None)
+    for step in (6, 12):
+        assert "attribution" in endpoint.answer(ForecastRequest(include=["attribution"], step=step))
+    with pytest.raises(
+        RequestError, match="1 series would take too long: ask for one at most 12 steps ahead"
+    ) as refused:
+        endpoint.answer(ForecastRequest(include=["attribution"], step=13))
+    assert refused.value.field == "step"
 
 
 def test_models_and_forecasters_share_a_server(served: Server, fitted: Forecaster, tmp_path: Path) -> None:

@@ -101,11 +101,11 @@ class Calendar:
             for k in np.flatnonzero(np.abs(at - np.round(at)) > slack)[:1].tolist():
                 raise InputError(self._off(times, k))
             return [round(one) for one in at.tolist()]
-        known = {_instant(one): k for k, one in enumerate(self.times(start, 0, last + 1))}
+        known = {instant(one): k for k, one in enumerate(self.times(start, 0, last + 1))}
         for k, one in enumerate(times):
-            if _instant(one) not in known:
+            if instant(one) not in known:
                 raise InputError(self._off(times, k))
-        return [known[_instant(one)] for one in times]
+        return [known[instant(one)] for one in times]
 
     def _steps(self, times: Sequence[Any]) -> int:
         """About as many steps as there are from the first time to the last."""
@@ -138,7 +138,7 @@ class Calendar:
     def _localised(self, clock: datetime) -> datetime:
         if not self.zone:
             return clock
-        return clock.replace(tzinfo=UTC).astimezone(self._zone()) if self.utc else clock.replace(tzinfo=self._zone())
+        return _at(self._zone(), clock.replace(tzinfo=UTC)) if self.utc else clock.replace(tzinfo=self._zone())
 
     def seasons(self) -> tuple[int, ...]:
         """The periods that the step suggests, the shortest first: 12 for months, 7 and 365 for days, 24 and 168 for
@@ -202,7 +202,7 @@ def _in_zone(time: Time, calendar: Calendar) -> Time:
         raise InputError(f"the time {quote(show_time(time), 40)} does not fit the calendar, which has {kind}")
     if not isinstance(time, datetime) or time.tzinfo is None:
         return time
-    return _instant(time).astimezone(calendar._zone()) if calendar.zone else time.replace(tzinfo=None)
+    return _at(calendar._zone(), instant(time)) if calendar.zone else time.replace(tzinfo=None)
 
 
 def _zone_name(times: Sequence[Any]) -> str:
@@ -220,19 +220,24 @@ def _zone_name(times: Sequence[Any]) -> str:
     return "UTC" if isinstance(first, timezone) and not next(iter(offsets)) else times[0].isoformat()[-6:]
 
 
-def _instant(time: Any) -> datetime:
-    """The time in UTC where it has a time zone. Raises InputError for one that UTC writes with another year than 1 to
-    9999.
+def instant(time: Any) -> Any:
+    """The time in UTC where it has a time zone: in a zone, the two hours of one name in autumn are equal to Python.
+    Raises InputError as `_at`.
     """
+    return time if getattr(time, "tzinfo", None) is None else _at(UTC, time)
+
+
+def _at(zone: Any, time: datetime) -> datetime:
+    """The time in this zone. Raises InputError for one that has another year than 1 to 9999 there."""
     try:
-        return time.astimezone(UTC) if time.tzinfo is not None else time  # type: ignore[no-any-return]
+        return time.astimezone(zone)
     except OverflowError:
-        raise InputError(f"the time {show_time(time)} {OUTSIDE} in UTC") from None
+        raise InputError(f"the time {show_time(time)} {OUTSIDE} in {zone}") from None
 
 
 def _clock(time: datetime, utc: bool) -> datetime:
     """What a clock shows at the time, without the time zone: in UTC, or in that zone."""
-    return (_instant(time) if utc else time).replace(tzinfo=None, fold=0)
+    return (instant(time) if utc else time).replace(tzinfo=None, fold=0)
 
 
 def _step(clocks: list[datetime]) -> tuple[float, str]:

@@ -267,7 +267,9 @@ class Forecaster:
         id = self.series.roles.id
         names = columns.get(id, [self.names[0]] * len(columns["forecast"]))
         rest = {name: column for name, column in columns.items() if name != id}
-        places = {name: [row for row, one in enumerate(names) if one == name] for name in dict.fromkeys(names)}
+        places: dict[str, list[int]] = {}
+        for row, name in enumerate(names):
+            places.setdefault(name, []).append(row)
         return {
             name: {label: [column[row] for row in rows] for label, column in rest.items()}
             for name, rows in places.items()
@@ -389,9 +391,11 @@ class Forecaster:
             given = series_set(data, replace(self.series.roles, static=()), self.series.calendar)
         if given.names == ("series",) != self.names:
             raise InputError(f"the data has no column {quote(given.roles.id, 40)}, which names the series")
-        for name in given.names:
-            self.series.number(name)
-        order = [self.names.index(name) for name in given.names]
+        order = [self.series.number(name) for name in given.names]
+        for name, one in zip(given.names, given.values, strict=True):
+            if self._config.non_negative and (one[:, 0] < 0).any():
+                has = f"series {quote(name, 40)} has a value below 0, those of the fit had none"
+                raise InputError(f"{has}: fit the forecaster again on these values")
         columns = 1 + len(given.roles.past)  # the static ones are those of the fit
         fixed = [self.series.values[k][-1, columns:] for k in order]
         pairs = zip(given.values, fixed, strict=True)
@@ -520,9 +524,10 @@ def _levels(level: Any) -> list[float]:
     for one in level if isinstance(level, list | tuple | np.ndarray) else [level]:
         number = isinstance(one, int | float | np.number) and not isinstance(one, bool)
         share = float(one) if number and one < 1 else float(one) / 100 if number else 0.0
+        share = round(share, 10)  # as the names of the columns show it
         if not 0 < share < 1:
             raise InputError(f"a level must lie between 0 and 100, such as 80, got {quote(one, 40)}")
-        found.append(round(share, 12))
+        found.append(share)
     return list(dict.fromkeys(found))
 
 

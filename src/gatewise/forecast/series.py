@@ -16,7 +16,7 @@ from gatewise.data.frames import find_column, frame_columns, is_frame, is_missin
 from gatewise.data.tables import open_table
 from gatewise.data.times import Time, comparable, parse_times, show_time, written_form
 from gatewise.errors import DataError, InputError, counted, quote, required
-from gatewise.forecast.calendar import Calendar, calendar_of, on_calendar
+from gatewise.forecast.calendar import Calendar, calendar_of, instant, on_calendar
 from gatewise.types import Array
 
 _LARGEST = 1e150  # so that squares of values, and of 1 / values, are finite
@@ -275,11 +275,13 @@ def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
     keys = list(map(_key, table.get(roles.id, [series.names[0]] * len(times))))
     if roles.id not in table and len(series.names) > 1:
         raise InputError(f"future has no column {quote(roles.id, 40)}, which names the series")
-    out = []
+    out, places = [], dict[str, list[int]]()
+    for row, key in enumerate(keys):
+        places.setdefault(key, []).append(row)
     for number, name in enumerate(series.names):
         which = f" of series {quote(name, 40)}" if len(series.names) > 1 else ""
         wanted, found = series.times_after(number, horizon), dict[Any, int]()
-        for row in np.flatnonzero([key == name for key in keys]).tolist():
+        for row in places.get(name, []):
             place = _place(times[row], wanted[0], series.calendar)
             if found.setdefault(place, row) != row:
                 raise InputError(f"future has two rows{which} at {show_time(times[row])}")
@@ -367,7 +369,7 @@ def _key(value: Any) -> str:
 def _place(time: Any, first: Any, calendar: Calendar) -> Any:
     """What equal times share, also numbers that differ by rounding: of these, the steps after `first`."""
     numbers = isinstance(time, float) and isinstance(first, float)
-    return round((time - first) / calendar.count, 2) if numbers else time
+    return round((time - first) / calendar.count, 2) if numbers else instant(time)
 
 
 def _named(call: Any, where: str) -> Any:
@@ -381,9 +383,9 @@ def _named(call: Any, where: str) -> Any:
 def _sorted(rows: list[int], times: Sequence[Time], name: str, by_id: bool) -> list[int]:
     """The rows of a series by time. Raises InputError for two of one time."""
     where = f"series {quote(name, 40)}: " if name else ""
-    ordered = sorted(rows, key=lambda row: times[row])
+    ordered = sorted(rows, key=lambda row: instant(times[row]))
     for before, after in pairwise(ordered):
-        if times[before] == times[after]:
+        if instant(times[before]) == instant(times[after]):
             hint = "" if by_id else "; name the column of the series with id=, if there are several"
             raise InputError(f"{where}the time {show_time(times[after])} occurs twice{hint}")
     return ordered

@@ -1,5 +1,6 @@
 """A served forecaster, and its forecasts as JSON."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from gatewise.serve.schemas import ForecastRequest, RequestError, Table
 
 _MOST_NUMBERS = 100_000  # series times steps of one response
 _MOST_COLUMNS = 100
+_MOST_MOVED = 2_000_000  # values of windows that the attributions of one response move, in about 10 seconds
 
 
 class ForecastEndpoint:
@@ -45,13 +47,25 @@ class ForecastEndpoint:
         if "history" in request.include:
             made["history"] = {name: series.to_json(name) for name in names}
         if "attribution" in request.include:
+            self._check_attribution(request.step, series.values[0].size * len(series.values[0]), len(names))
             explained = {name: found.explain(request.step, series=name, data=given) for name in names}
             made["attribution"] = {name: one.to_json() for name, one in explained.items()}
         return made if request.id is None else {**made, "id": request.id}
 
+    def _check_attribution(self, step: int, moved: int, count: int) -> None:
+        """Raise RequestError where it would take long: predictions are fed back up to the step, for each series and
+        each value that is moved.
+        """
+        most = max(1, _MOST_MOVED // moved)
+        if count * math.ceil(step / self.forecaster.ensemble.target.outputs) > most:
+            steps = most // count * self.forecaster.ensemble.target.outputs
+            hint = f"at most {steps:,} steps ahead" if steps else f"of at most {most:,} series"
+            raise RequestError("step", f"the attribution of {count:,} series would take too long: ask for one {hint}")
+
     def view(self) -> dict[str, Any]:
         """The forecaster as the page shows it, for GET /model."""
-        return {"api": 1, **self.forecaster.about(), "report": self.forecaster.report()}
+        roles = {"time": self.forecaster.series.roles.time, "target": self.forecaster.series.roles.target}
+        return {"api": 1, **self.forecaster.about(), **roles, "report": self.forecaster.report()}
 
 
 def _frame(table: Table) -> Any:

@@ -100,7 +100,7 @@ class ForecastRequest(_Request):
     horizon: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Values to forecast; the default is that of the fit."""
     level: Annotated[list[Annotated[float, Field(gt=0, lt=100)]], Field(min_length=1, max_length=8)] = [80.0]
-    """Of the intervals, in percent."""
+    """Of the intervals, in percent; numbers below 1 are shares."""
     include: Annotated[list[Literal["history", "attribution"]], Field(max_length=2)] = []
     """The values that the members read; how much each of them contributes to the forecast of `step`."""
     step: Annotated[int, Field(ge=1, le=10_000)] = 1

@@ -51,8 +51,8 @@ function draw() {
 }
 
 function show(answer, name, level, step) {
-	const { forecast, [`lo-${level}`]: lower, [`hi-${level}`]: upper, ...rest } = answer.series[name];
-	const [[times], [dates, values]] = [Object.values(rest), Object.values(answer.history[name])];
+	const { forecast, [`lo-${level}`]: lower, [`hi-${level}`]: upper, [about.time]: times } = answer.series[name];
+	const { [about.time]: dates, [about.target]: values } = answer.history[name];
 	found = { times, forecast, lower, upper, history: { times: dates, values }, attribution: answer.attribution[name] };
 	const { attribution } = found;
 	const [shown, n] = [Math.min(step, forecast.length), Math.min(step, forecast.length) - 1];
