@@ -27,7 +27,7 @@ _BOUND = 6.0  # standard deviations around the mean logarithm, where logarithms 
 _POINTS, _SMOOTH_POINTS = 8, 3  # of the integral of an attribution (Gauss-Legendre); of exponentials of lines
 _MOVED = 256  # values that are moved at a time
 _STEP = 0.01  # of its finite differences, in standard deviations of the window
-_SMALL_STEP = 1e-5  # in float64, so that few moves cross a bound of a seasonal profile
+_SMALL_STEP = 1e-4  # in float64, so that few moves cross a bound of a seasonal profile
 
 
 class Scales(NamedTuple):
