@@ -78,7 +78,7 @@ def train(
     The data:
 
     - data: n texts or series with labels (n,), or a Labelled (`Labelled.of` lists the forms).
-    - task: "classification", "multilabel" or "regression"; None: what the labels look like.
+    - task: "classification", "multilabel", "regression" or "tagging"; None: what the labels look like.
     - layout: of three-dimensional arrays, "time-first" or "channels-first".
     - sample_weight (n,): of each row in the loss and the calibration; only ratios matter, and 0 leaves a row out.
     - class_weight: "balanced", or a weight per label. It moves the thresholds and not the probabilities, which
@@ -87,8 +87,8 @@ def train(
 
     The model:
 
-    - recipe: a name or a Recipe. None: "fast" for texts, "series" for series; with `pretrained` "finetune", on few
-      rows "frozen", or "few-shot" with `unlabelled` or changes.
+    - recipe: a name or a Recipe. None: "fast" for texts, "series" for series, "tagging" for a label per step; with
+      `pretrained` "finetune", on few rows "frozen", or "few-shot" with `unlabelled` or changes.
     - changes: fields of the recipe, by name where one group alone has it (`epochs=3`), always as `group__field`
       (`ngrams__order=2`).
     - pretrained: the model to start from: of `gatewise.pretrain`, any classifier, its folder, or "bundled", which is
