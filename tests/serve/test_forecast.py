@@ -84,6 +84,19 @@ def test_newer_values_and_columns_known_in_advance(served: Server, shops: Foreca
     assert answer["history"]["a"]["month"][-1] == "2014-12-01"
 
 
+def test_the_attributions_of_many_series_read_their_values_once(
+    shops: Forecaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, frames = ForecastEndpoint("shops", shops, print), list[Any]()
+    monkeypatch.setattr(shops, "current", lambda data=None: frames.append(data) or Forecaster.current(shops, data))
+    values = frame(48, 48).assign(sale=0, month=lambda rows: rows["month"].astype(str)).to_dict("list")
+    body: dict[str, Any] = {"values": values, "future": FUTURE, "include": ["attribution"]}
+    made = found.answer(ForecastRequest(**body))["attribution"]
+    for name in ("a", "b"):
+        assert made[name] == shops.explain(series=name, data=pd.DataFrame(values)).to_json()
+    assert sum(one is not None for one in frames) == 2 + 2  # also of the forecasts; the other two are those above
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code", "field", "message"),
     [
@@ -99,6 +112,7 @@ def test_newer_values_and_columns_known_in_advance(served: Server, shops: Foreca
         ({"values": {"time": [1, 2], "target": [1]}}, 400, "input", "values", "columns of one length"),
         ({"values": {"xyzzy": [1, 2]}}, 400, "input", "values", "no column"),
         ({"values": {"time": [1, 2], "target": [1, 2]}}, 400, "input", "values", "the forecaster reads the last"),
+        ({"values": {"time": [1, 2], "target": [1, "xyzzy"]}}, 400, "input", "values", "target, row 1: must be a num"),
         ({"values": {"time": ["x", 2], "target": [1, 2]}}, 400, "input", "values", "neither a number nor a date"),
         ({"values": {"time": [*range(60)], "target": [-1] * 60}}, 400, "input", "values", "a value below 0"),
         ({"future": {"time": [1]}}, 400, "input", "future", "without columns that are known in advance"),
@@ -139,8 +153,12 @@ def test_models_and_forecasters_share_a_server(served: Server, fitted: Forecaste
     assert ask(served.port, "GET", "/v2/models").json()["models"] == ["reviews"]
     examples = ask(served.port, "GET", "/openapi.json").json()["paths"]["/forecast"]["post"]["requestBody"]["content"]
     assert list(examples["application/json"]["examples"]) == ["sales", "shops"]
+    assert forecast(served, model="shops", future=FUTURE).status == 200
     metrics = ask(served.port, "GET", "/metrics").body.decode()
     assert 'gatewise_requests_total{model="shops",route="/forecast",status="200"}' in metrics
+    listed = [one["name"] for one in ask(served.port, "GET", "/v2/repository/index").json()]
+    loaded = [post(served.port, f"/v2/repository/models/{name}/load", {}) for name in listed]
+    assert [(one.status, b"--reload" in one.body) for one in loaded] == [(403, True)] * 3
     fitted.save(tmp_path / "only")
     with serving(tmp_path / "only", "--token", "open-sesame") as alone:
         assert forecast(alone).status == 401

@@ -11,7 +11,7 @@ The files of its folder, which `gatewise.load` opens:
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -232,8 +232,16 @@ class Forecaster:
         data: newer values, as for `predict`.
         """
         step, current = _whole("step", step, MAX_HORIZON), self.current(data)
-        window = self._windows(current)[current.number(series)]
-        window = window[~np.isnan(window[:, 0])]
+        return next(self.explanations(step, [current.names[current.number(series)]], current))
+
+    def explanations(self, step: int, names: Sequence[str], current: SeriesSet) -> Iterator[ForecastExplanation]:
+        """`explain` of several series of `current`, as the members read them."""
+        windows = self._windows(current)
+        for name in names:
+            window = windows[current.number(name)]
+            yield self._explanation(step, window[~np.isnan(window[:, 0])], current)
+
+    def _explanation(self, step: int, window: Array, current: SeriesSet) -> ForecastExplanation:
         columns = (current.roles.target, *current.roles.past, *current.statics)
         parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self._weighted]
         forecast, base = self._forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()

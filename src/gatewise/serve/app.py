@@ -160,11 +160,10 @@ def _routes(state: State) -> APIRouter:
     async def model_card(request: Request, model: _ModelName = None) -> Response:
         """The model card. served: the model's name; models: every served model and what it reads."""
         models = [{"name": one.name, "inputs": one.input_kind} for one in state.endpoints.values()]
-        if isinstance(state.endpoints.get(model or next(iter(state.endpoints))), ForecastEndpoint):
-            forecaster = _named(state, request.scope, model, ForecastEndpoint)
-            return _Json(forecaster.view() | {"served": forecaster.name, "models": models})
-        endpoint = _named(state, request.scope, model, ModelEndpoint)
+        endpoint = _named(state, request.scope, model, state.kind(model))
         served = {"served": endpoint.name, "models": models}
+        if isinstance(endpoint, ForecastEndpoint):
+            return _Json(endpoint.view() | served)
         return _Json(await _computed(state.explanations, endpoint, request.scope, lambda: endpoint.view.card | served))
 
     @api.get("/units/{unit}", response_model=schemas.PageData)
@@ -218,7 +217,7 @@ def _open_inference_routes(state: State) -> APIRouter:
     @v2.post("/repository/models/{name}/load", response_model=dict[str, str])
     async def load(request: Request, name: str) -> Response:
         """Load all models again, if --reload allows it."""
-        _named(state, request.scope, name, ModelEndpoint)
+        _named(state, request.scope, name, state.kind(name))
         if not state.settings.reload:
             raise HTTPError(403, "no_reload", "the server does not load models again: see --reload", "name")
         try:

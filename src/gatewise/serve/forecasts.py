@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gatewise.data.times import show_time
-from gatewise.errors import InputError, required
+from gatewise.errors import InputError, printable, quote, required
 from gatewise.serve.schemas import ForecastRequest, RequestError, Table
 
 _MOST_NUMBERS = 100_000  # series times steps of one response
@@ -28,7 +28,7 @@ class ForecastEndpoint:
             given = None if request.values is None else _frame(request.values)
             series = found.current(given)
         except InputError as error:
-            raise RequestError("values", str(error), "input") from None
+            raise self._refused("values", error) from None
         names = list(series.names) if request.series is None else [request.series]
         if names[0] not in series.names:
             raise RequestError("series", "series must be one of those that the forecaster knows, or that values holds")
@@ -40,7 +40,7 @@ class ForecastEndpoint:
             columns = found.predict_columns(horizon, future=future, data=given, level=request.level)
         except InputError as error:
             field = "future" if series.roles.future or request.future is not None else "horizon"
-            raise RequestError(field, str(error), "input") from None
+            raise self._refused(field, error) from None
         columns[series.roles.time] = list(map(show_time, columns[series.roles.time]))
         forecasts = found.by_series(columns)
         made = {"model": self.name, "horizon": horizon, "series": {name: forecasts[name] for name in names}}
@@ -48,7 +48,7 @@ class ForecastEndpoint:
             made["history"] = {name: series.to_json(name) for name in names}
         if "attribution" in request.include:
             self._check_attribution(request.step, series.values[0].size * len(series.values[0]), len(names))
-            explained = {name: found.explain(request.step, series=name, data=given) for name in names}
+            explained = dict(zip(names, found.explanations(request.step, names, series), strict=True))
             made["attribution"] = {name: one.to_json() for name, one in explained.items()}
         return made if request.id is None else {**made, "id": request.id}
 
@@ -61,6 +61,16 @@ class ForecastEndpoint:
             steps = most // count * self.forecaster.ensemble.target.outputs
             hint = f"at most {steps:,} steps ahead" if steps else f"of at most {most:,} series"
             raise RequestError("step", f"the attribution of {count:,} series would take too long: ask for one {hint}")
+
+    def _refused(self, field: str, error: InputError) -> RequestError:
+        """The error of the library. A column that it begins with is the server's own, and loses its quotation marks:
+        what is quoted is not sent back.
+        """
+        message, roles = str(error), self.forecaster.series.roles
+        for name in (roles.id, roles.time, roles.target, *roles.past, *roles.future):
+            if message.startswith(f"{quote(name, 40)}, row "):
+                return RequestError(field, printable(name, 40) + message.removeprefix(quote(name, 40)), "input")
+        return RequestError(field, message, "input")
 
     def view(self) -> dict[str, Any]:
         """The forecaster as the page shows it, for GET /model."""

@@ -25,7 +25,7 @@ _MAX_ATTRIBUTIONS = 16
 _ATTRIBUTION_TIMEOUTS = 3  # an attribution may take so many times the queue timeout
 
 Endpoint = ModelEndpoint | ForecastEndpoint
-Kind = TypeVar("Kind", ModelEndpoint, ForecastEndpoint)
+Kind = TypeVar("Kind", bound=Endpoint)
 
 
 def load_models(settings: Settings) -> dict[str, Any]:
@@ -108,6 +108,11 @@ class State:
     def of_kind(self, kind: type[Kind]) -> list[Kind]:
         """The served models, or the served forecasters."""
         return [one for one in self.endpoints.values() if isinstance(one, kind)]
+
+    def kind(self, name: str | None) -> type[Endpoint]:
+        """What is served under that name, or first for None; a model for an unknown name."""
+        found = self.endpoints.get(next(iter(self.endpoints)) if name is None else name)
+        return ForecastEndpoint if isinstance(found, ForecastEndpoint) else ModelEndpoint
 
     def endpoint(self, name: str | None, kind: type[Kind]) -> Kind:
         """The model or forecaster of that name, the first one for None. Raises HTTPError (404)."""
