@@ -98,6 +98,13 @@ def series_model() -> Model:
     return Model.of_network(arch, parameters_of(arch, 9), scaling, ("slow", "fast", "step"), _facts(), HISTORY)
 
 
+def stream_model() -> Model:
+    """Series in one direction, which can be streamed."""
+    arch = Architecture.stacked("channels", 2, 0, 12, outputs=3, pooling="mean+max")
+    scaling = SeriesPreprocessor((0.0, 0.0), (0.5, 0.5))
+    return Model.of_network(arch, parameters_of(arch, 3), scaling, ("slow", "<b>fast</b>", "step"), _facts(), HISTORY)
+
+
 def deep_model() -> Model:
     """Layers of different sizes and directions, whose directions are multiplied at the top, and hidden layers."""
     encoding = TokenEncoding.fit(TEXTS, vocab_size=80, min_count=1)
@@ -146,6 +153,7 @@ MODELS: dict[str, Callable[[], Model | Forecaster]] = {
     "hostile": lambda: text_model((HOSTILE[0], HOSTILE[1])),
     "series": series_model,
     "number": number_model,
+    "stream": stream_model,
     "many": lambda: text_model(tuple(f"class {k}" for k in range(20)), outputs=20),
     "labels": labels_model,
     "bundled": lambda: load(bundled.folder()),

@@ -84,7 +84,7 @@ def test_two_texts_are_compared(texts: str, watch: Visit) -> None:
     page = open_file(watch(texts))
     choose(page, "comparebutton")
     page.fill("#compare textarea", INPUTS[1])
-    page.wait_for_function("() => document.querySelector('#compare .status').textContent.includes('differ')")
+    page.wait_for_function("() => document.querySelector('#compare .status').textContent.includes('Marked')")
 
 
 def test_a_link_of_a_served_page(texts: str, watch: Visit) -> None:

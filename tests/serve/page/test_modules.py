@@ -22,7 +22,7 @@ LEVELS = [
     {"lesson/tasks", "trainer"},
     {"docs", "forecast", "main", "report"},
     {"explanation", "figure", "compare"},
-    {"details", "interventions", "heatmappanel", "panels", "player", "prediction"} | {"strip"},
+    {"details", "interventions", "heatmappanel", "panels", "player", "prediction"} | {"reading", "stream", "strip"},
     {
         "cell",
         "heatmap",
@@ -31,11 +31,9 @@ LEVELS = [
         "textview",
         "theme",
         "chart",
-        "picture",
     },
-    {"api", "cellmath", "cellshape", "drawing", "editor", "examples", "heatmapdata"}
-    | {"linkfit", "url", "value", "words"},
-    {"colour", "store"},
+    {"api", "cellmath", "drawing", "editor", "examples", "heatmapdata"} | {"url", "value", "words"},
+    {"cellshape", "colour", "store"},
     {"model/api", "model/worker"},
     {"model/answers"},
     {"model/lstm"},
@@ -59,7 +57,7 @@ def test_the_pure_parts() -> None:
 
 def imports(name: str) -> list[str]:
     path = PAGE / f"{name}.js"
-    found = re.findall(r"(?:from |import\()\"(\.[\w./]+)\.js\"", path.read_text(encoding="utf-8"))
+    found = re.findall(r"from \"(\.[\w./]+)\.js\"", path.read_text(encoding="utf-8"))
     return [(path.parent / one).resolve().relative_to(PAGE).as_posix() for one in found]
 
 

@@ -1,7 +1,4 @@
-"""The figure in a real browser: the cell, the heat map of many units, the tour, and pictures of them as files."""
-
-from pathlib import Path
-from xml.etree import ElementTree
+"""The figure in a real browser: the cell, the heat map of many units, the tour."""
 
 import pytest
 
@@ -98,34 +95,33 @@ def test_the_heat_map_of_many_units(visit: Visit) -> None:
     page.locator("#heatmap").scroll_into_view_if_needed()
     page.wait_for_function("() => gatewise.store.get().data.heatmaps.has('c')")
     watched.settle()
-    page.click("#heatmap button:has-text('As a table')")
     order = page.evaluate("() => gatewise.store.get().data.units.order.effect")
     assert len(order) > 460, "more than the map has pixels"
 
-    def shown() -> list[int]:
-        return [int(x) for x in page.locator(".tablebox tbody th").all_inner_texts()]
+    def unit_at(key: str) -> int:
+        page.focus(".map")
+        page.keyboard.press(key)
+        return int(page.inner_text("#readout").split()[1])
 
     def scrolls() -> bool:
         return bool(
             page.evaluate("() => { const m = document.querySelector('.map'); return m.scrollHeight > m.clientHeight; }")
         )
 
-    assert shown() == order[:12]
+    assert [unit_at("Control+Home"), unit_at("Control+End")] == [order[0], order[31]]
     assert not scrolls()
     last = "() => gatewise.store.set({ u: gatewise.store.get().data.units.order.effect.at(-1) })"
     page.evaluate(last)
     watched.settle()
-    assert shown() == [*order[21:32], order[-1]], "32 units, and the selected one"
+    assert [unit_at("Control+End"), unit_at("ArrowUp")] == [order[-1], order[31]], "32 units, and the selected one"
     page.evaluate("() => gatewise.store.set({ u: null })")
     page.select_option("[aria-label='Units of the heat map']", "all")
     page.wait_for_function("() => document.querySelector('.map').scrollHeight > 1000")
     assert page.evaluate("() => document.querySelector('.map').scrollTop") == 0
     page.evaluate(last)
     watched.settle()
-    assert shown() == order[-12:]
     page.wait_for_function("() => location.hash.includes('all=1')")
-    page.focus(".map")
-    page.keyboard.press("Control+End")
+    assert unit_at("Control+End") == order[-1]
     assert page.evaluate("() => document.querySelector('.map').scrollTop") > 100, "the cell of the keyboard is in view"
     # A scroll shows other units: the pointer reads the one that is drawn under it.
     page.evaluate("() => { document.querySelector('.map').scrollTop = 0; }")
@@ -136,39 +132,3 @@ def test_the_heat_map_of_many_units(visit: Visit) -> None:
         "units => units.some(k => document.querySelector('#readout').textContent.startsWith(`unit ${k} `))",
         arg=order[2:5],
     )
-
-
-@pytest.mark.parametrize("part", ["line", "cell"])
-def test_a_part_is_saved_as_a_picture(visit: Visit, part: str, tmp_path: Path) -> None:
-    page = visit().open(UNIT)
-    page.click("#details summary >> nth=0")
-    with page.expect_download() as download:
-        page.click(f"text=Save the {part} as SVG")
-    assert download.value.suggested_filename == f"gatewise-{part}.svg"
-    download.value.save_as(tmp_path / "it.svg")
-    root = ElementTree.parse(tmp_path / "it.svg").getroot()
-    title = root.findtext(f"{SVG}title", "")
-    assert title.startswith("gatewise, LSTM cell of unit" if part == "cell" else "gatewise, P(good) after each word")
-    assert root.findtext(f"{SVG}desc") == f"Text: {TEXT}"
-    for node in root.iter():
-        assert not {"class", "style", "tabindex", "onclick"} & set(node.attrib)
-        assert not any("var(" in value or "context-" in value for value in node.attrib.values())
-    texts = {node.text for node in root.iter(f"{SVG}text")}
-    expected = {"0", "½", "1"} if part == "line" else {"forget gate", "input gate", "candidate", "output gate"}
-    assert expected <= texts
-    assert float(root.attrib["width"]) > 300
-
-
-def test_a_picture_of_a_hostile_text_is_text(visit: Visit, tmp_path: Path) -> None:
-    watched = visit("hostile")
-    page = watched.open("#t=It+was+good")
-    page.fill("#text", '<script>alert(1)</script> \u0007\u202e "&amp; ]]> ' + "x" * 500)
-    watched.settle()
-    page.click("#details summary >> nth=0")
-    with page.expect_download() as download:
-        page.click("text=Save the line as SVG")
-    download.value.save_as(tmp_path / "it.svg")
-    root = ElementTree.parse(tmp_path / "it.svg").getroot()
-    allowed = {"svg", "title", "desc", "rect", "text", "path", "circle"}
-    assert {node.tag.removeprefix(SVG) for node in root.iter()} <= allowed
-    assert root.findtext(f"{SVG}desc", "").startswith('Text: <script>alert(1)</script> \ufffd\ufffd "&amp; ]]> xxx')

@@ -2,9 +2,9 @@
 
 import { whileBusy } from "./busy.js";
 
-const request = (path, options) => whileBusy(() => answerOf(path, options));
+const request = (path, options, read = (response) => response.json()) => whileBusy(() => answerOf(path, options, read));
 
-async function answerOf(path, options) {
+async function answerOf(path, options, read) {
 	let response;
 	try {
 		response = await fetch(path, { cache: "no-store", ...options });
@@ -14,7 +14,7 @@ async function answerOf(path, options) {
 	}
 	let body = null;
 	try {
-		body = await response.json();
+		body = await (response.ok ? read(response) : response.json());
 	} catch (error) {
 		if (error.name === "AbortError") throw error;
 	}
@@ -27,6 +27,8 @@ const posted = (body, signal) => ({ method: "POST", headers: { "content-type": "
 export const api = {
 	explain: (body, signal) => request("explain", posted(body, signal)),
 	forecast: (body) => request("forecast", posted(body)),
+	/** Server-sent events, as text. */
+	stream: (body) => request("stream", posted(body), (response) => response.text()),
 	/** name: of a served model; null for the first one. */
 	model: (name) => request(name === null ? "model" : `model?${new URLSearchParams({ model: name })}`),
 	unit: (unit, layer, model) => request(`units/${unit}?${new URLSearchParams({ layer, ...(model === null ? {} : { model }) })}`),

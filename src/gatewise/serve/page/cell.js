@@ -1,23 +1,12 @@
 // The LSTM cell as SVG: drawn once, then only numbers, widths and colours change. Width is size; colour is sign, or a gate.
 
-import { destination, numbersAt, partTitles } from "./cellmath.js";
+import { destination, numberOf, NUMBERS, numbersAt, partTitle } from "./cellmath.js";
 import { CARRIES, COMPACT, LARGE, STEPS, WIDE } from "./cellshape.js";
 import { el, fmt, safeText, setAttr, setText, signed, svg } from "./dom.js";
+import { rect, text as drawText } from "./drawing.js";
 import { GATES } from "./store.js";
 
 const NAMES = { f: "forget", i: "input", g: "candidate", o: "output" };
-const NUMBERS = [
-	["cPrev", "previous memory, c"],
-	["hPrev", "previous output, h"],
-	["f", "forget gate, f"],
-	["i", "input gate, i"],
-	["g", "candidate, g"],
-	["o", "output gate, o"],
-	["kept", "kept, f · c"],
-	["written", "written, i · g"],
-	["c", "memory, c"],
-	["h", "output, h"],
-];
 let drawn = 0;
 
 /** onGate(gate): a gate was pressed. Its `numbers` are a list that the caller places. */
@@ -39,19 +28,13 @@ export function createCell(root, { onGate } = {}) {
 		const { box, body } = shape;
 		const middle = shape === LARGE ? 10 : 6; // from the middle of a text to its baseline
 		parts = { edges: {}, flows: {}, texts: {}, gates: {}, points: {}, closed: {}, titles: {} };
-		const picture = svg("svg", {
-			class: `cell${shape === LARGE ? " large" : ""}`,
-			viewBox: `0 0 ${box[0]} ${box[1]}`,
-			role: "group",
-			"aria-labelledby": `${id}t`,
-		});
+		const size = { class: `cell${shape === LARGE ? " large" : ""}`, viewBox: `0 0 ${box[0]} ${box[1]}` };
 		parts.title = svg("title", { id: `${id}t` });
-		const head = svg("path", { d: "M0,0L10,5L0,10z", class: "head" });
 		const arrow = { id: `${id}a`, viewBox: "0 0 10 10", refX: 0, refY: 5, markerWidth: 16, markerHeight: 16, orient: "auto" };
-		const marker = svg("marker", { ...arrow, markerUnits: "userSpaceOnUse" }, head);
-		picture.append(parts.title, svg("defs", {}, marker));
-		const frame = { class: "body", x: body[0], y: body[1], width: body[2], height: body[3], rx: body[4] };
-		picture.append(svg("rect", frame));
+		const marker = svg("marker", { ...arrow, markerUnits: "userSpaceOnUse" }, svg("path", { d: "M0,0L10,5L0,10z", class: "head" }));
+		const [left, top, width, height, rx] = body;
+		const picture = svg("svg", { ...size, role: "group", "aria-labelledby": `${id}t` },
+			parts.title, svg("defs", {}, marker), rect(left, top, width, height, "body", { rx }));
 		for (const [name, d] of Object.entries(shape.paths)) {
 			const bus = !(name in CARRIES);
 			const end = name === "tanh" ? null : `url(#${id}a)`; // no room for a head there
@@ -65,40 +48,30 @@ export function createCell(root, { onGate } = {}) {
 			picture.append(parts.closed[name], gateBox(name, x, y));
 		}
 		for (const [name, [x, y, sign]] of Object.entries(shape.points)) {
-			const group = svg("g", { class: "point" }, tooltip(`P:${name}`), svg("circle", { cx: x, cy: y, r: shape.radius }));
-			group.append(text([x, y + middle, "middle"], null, sign));
-			parts.points[name] = group;
-			picture.append(group);
+			parts.points[`P:${name}`] = svg("g", { class: "point" }, tooltip(`P:${name}`), svg("circle", { cx: x, cy: y, r: shape.radius }), text([x, y + middle], null, sign));
 		}
-		const [tx, ty, rx, ry] = shape.tanh;
-		parts.tanh = svg("g", { class: "point" }, tooltip("T"), svg("ellipse", { cx: tx, cy: ty, rx, ry }));
-		parts.tanh.append(text([tx, ty + middle - 1, "middle"], "small", "tanh"));
-		picture.append(parts.tanh);
+		const [tx, ty, tw, th] = shape.tanh;
+		parts.points.T = svg("g", { class: "point" }, tooltip("T"), svg("ellipse", { cx: tx, cy: ty, rx: tw, ry: th }), text([tx, ty + middle - 1], "small", "tanh"));
+		for (const [name, letter] of [["x", "x"], ["up", "h"]]) {
+			const [x, y, r] = shape[name];
+			parts.points[`N:${name}`] = svg("g", { class: "node" }, svg("circle", { cx: x, cy: y, r }), text([x, y + middle], "small", letter));
+		}
+		picture.append(...Object.values(parts.points));
 		for (const [name, [x, y, w, h]] of Object.entries(shape.pills)) {
-			picture.append(svg("rect", { class: "pill", x: x - w / 2, y: y - h / 2, width: w, height: h, rx: h / 2 }));
-			parts.texts[name] = text([x, y + middle, "middle"], "number");
-			picture.append(parts.texts[name]);
+			parts.texts[name] = text([x, y + middle], "number");
+			picture.append(rect(x - w / 2, y - h / 2, w, h, "pill", { rx: h / 2 }), parts.texts[name]);
 		}
 		for (const [name, place] of Object.entries(shape.labels ?? {})) {
 			picture.append(text(place, "label", { c0: "previous c", h0: "previous h", c: "memory c", h: "output h" }[name]));
 		}
 		for (const [name, place] of Object.entries(shape.texts)) picture.append((parts.texts[name] = text(place, "number")));
-		parts.x = svg("g", { class: "node" }, svg("circle", { cx: shape.x[0], cy: shape.x[1], r: shape.x[2] }));
-		parts.x.append(text([shape.x[0], shape.x[1] + middle, "middle"], "small", "x"));
-		parts.word = text(shape.word, "wordname");
-		picture.append(parts.x, parts.word);
-		parts.up = svg("g", { class: "node" }, svg("circle", { cx: shape.up[0], cy: shape.up[1], r: shape.up[2] }));
-		parts.up.append(text([shape.up[0], shape.up[1] + middle, "middle"], "small", "h"));
-		parts.upText = text(shape.upText, "label", "to the prediction");
-		picture.append(parts.up, parts.upText);
+		[parts.word, parts.upText] = [text(shape.word, "wordname"), text(shape.upText, "label")];
+		picture.append(parts.word, parts.upText);
 		stage.replaceChildren(picture);
 	}
 
 	const tooltip = (name) => (parts.titles[name] = svg("title"));
-
-	function text([x, y, anchor], name, content = "") {
-		return svg("text", { x, y, "text-anchor": anchor, class: name }, content);
-	}
+	const text = ([x, y, anchor], name, content = "") => drawText(x, y, content, name, anchor);
 
 	/** The name of a gate; whole where it fits. */
 	const nameOf = (name, isClamped = false) => (isClamped ? (shape === COMPACT ? "clamped" : `${name} clamped`) : shape.symbols ? GATES[name] : NAMES[name]);
@@ -106,11 +79,11 @@ export function createCell(root, { onGate } = {}) {
 	function gateBox(name, x, y) {
 		const [w, h] = shape.gate;
 		const [above, below] = shape.lines;
-		const number = text([x, y + below, "middle"], "number");
+		const number = text([x, y + below], "number");
 		// By keyboard a gate is clamped by the controls of "Change it".
 		const group = svg("g", { class: "gate", onclick: () => onGate?.(name) });
-		const top = text([x, y + above, "middle"], "gatename", nameOf(name));
-		group.append(tooltip(`G:${name}`), svg("rect", { x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 6 }), top, number);
+		const top = text([x, y + above], "gatename", nameOf(name));
+		group.append(tooltip(`G:${name}`), rect(x - w / 2, y - h / 2, w, h, null, { rx: 6 }), top, number);
 		parts.gates[name] = { group, number, top };
 		return group;
 	}
@@ -140,19 +113,15 @@ export function createCell(root, { onGate } = {}) {
 			setText(top, nameOf(name, isClamped));
 			setAttr(parts.closed[name], "class", name !== "g" && n[name] < 0.05 ? "closed on" : "closed");
 		}
-		for (const [name, line] of Object.entries(partTitles(n, GATES, tokenNoun))) setText(parts.titles[name], line);
-		for (const [name, group] of Object.entries(parts.points)) setAttr(group, "class", `point${lit.has(`P:${name}`) ? " lit" : ""}`);
-		setAttr(parts.tanh, "class", `point${lit.has("T") ? " lit" : ""}`);
-		setAttr(parts.x, "class", `node${lit.has("N:x") ? " lit" : ""}`);
-		setAttr(parts.up, "class", `node${lit.has("N:up") ? " lit" : ""}`);
+		for (const [name, title] of Object.entries(parts.titles)) setText(title, partTitle(name, n, tokenNoun));
+		for (const [name, group] of Object.entries(parts.points)) group.classList.toggle("lit", lit.has(name));
 		setText(parts.upText, destination(n));
 		const compact = !shape.labels;
-		const numbersOf = { c0: n.cPrev, h0: n.hPrev, c: n.c, h: n.h, kept: n.kept, written: n.written, tanh: n.tanh };
 		const names = compact ? { c0: "prev. c ", h0: "prev. h ", c: "c ", h: "h " } : {};
-		for (const [name, node] of Object.entries(parts.texts)) setText(node, (names[name] ?? "") + signed(numbersOf[name]));
+		for (const [name, node] of Object.entries(parts.texts)) setText(node, (names[name] ?? "") + signed(n[numberOf(name)]));
 		setText(width, `width: c to ±${fmt(scale)}, else ±1`);
 		setText(parts.word, named(shape.wordLength ?? (compact ? 22 : 40)));
-		const rows = NUMBERS.flatMap(([name, label]) => [el("dt", {}, label), el("dd", {}, fmt(n[name], 3, !"fio".includes(name)))]);
+		const rows = Object.entries(NUMBERS).flatMap(([name, label]) => [el("dt", {}, label), el("dd", {}, fmt(n[name], 3, !"fio".includes(name)))]);
 		numbers.replaceChildren(...rows);
 	}
 

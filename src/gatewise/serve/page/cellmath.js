@@ -1,6 +1,8 @@
 // The numbers of one unit at one step, and the arithmetic of the seven steps as text.
 
+import { CARRIES } from "./cellshape.js";
 import { fmt, signed } from "./dom.js";
+import { GATES } from "./store.js";
 
 /** The numbers inside the cell of a unit (of an answer) at step t, with c and h of the previous step in its direction. */
 export function numbersAt(unit, t) {
@@ -51,33 +53,30 @@ export const reasonOf = (s, unit, tokenNoun) => {
 /** Where the h of the unit goes from this layer. */
 export const destination = (n) => (n.contribution === null ? "to the next layer" : "to the prediction");
 
-/** One line on each part of the cell: the name of the number, its formula and its value. gates: names by letter. */
-export function partTitles(n, gates, tokenNoun) {
-	const value = (formula, x) => `${formula} = ${signed(x)}`;
-	const enter = (name) => `The ${tokenNoun} and the previous h of all units enter the ${gates[name]}`;
-	const gate = (name, act) => `${gates[name]} ${name} = ${act}(z_${name}) = ${fmt(n[name])}`;
-	const names = { f: gate("f", "σ"), i: gate("i", "σ"), g: gate("g", "tanh"), o: gate("o", "σ") };
-	const boxes = Object.fromEntries(Object.entries(names).map(([name, line]) => [`G:${name}`, line]));
-	return {
-		...names,
-		...boxes,
-		c0: value("previous memory c", n.cPrev),
-		kept: value("kept = f · previous c", n.kept),
-		c: value("memory c = kept + written", n.c),
-		h0: value("previous h of all units; of this unit", n.hPrev),
-		x: `x, the input of the layer at this ${tokenNoun}: a vector`,
-		feedf: enter("f"), feedi: enter("i"), feedg: enter("g"),
-		written: value("written = i · g", n.written),
-		ctanh: value("memory c", n.c),
-		tanh: value("tanh c", n.tanh),
-		h: value("output h = o · tanh c", n.h),
-		hup: `${value("output h", n.h)}, ${destination(n)}`,
-		"P:forget": value("kept = f · previous c", n.kept),
-		"P:input": value("written = i · g", n.written),
-		"P:add": value("c = kept + written", n.c),
-		"P:output": value("h = o · tanh c", n.h),
-		T: value("tanh c", n.tanh),
-	};
+/** The numbers of the cell and their formulas, in the order of the list. */
+export const NUMBERS = {
+	cPrev: "previous memory c",
+	hPrev: "previous output h",
+	f: "forget gate f = σ(z_f)",
+	i: "input gate i = σ(z_i)",
+	g: "candidate g = tanh(z_g)",
+	o: "output gate o = σ(z_o)",
+	kept: "kept = f · previous c",
+	written: "written = i · g",
+	c: "memory c = kept + written",
+	h: "output h = o · tanh c",
+};
+const POINTS = { "P:forget": "kept", "P:input": "written", "P:add": "c", "P:output": "h", T: "tanh" };
+
+/** The number that a part of the cell carries: an edge, a gate "G:f" or a point "P:add". */
+export const numberOf = (part) => (part === "h0" ? "hPrev" : (POINTS[part] ?? CARRIES[part]?.[0] ?? part.replace("G:", "")));
+
+/** One line on a part of the cell: the name of its number, the formula and the value. */
+export function partTitle(part, n, tokenNoun) {
+	if (part === "x") return `x, the input of the layer at this ${tokenNoun}: a vector`;
+	if (part.startsWith("feed")) return `The ${tokenNoun} and the previous h of all units enter the ${GATES[part.slice(4)]}`;
+	const name = numberOf(part);
+	return `${NUMBERS[name] ?? "tanh c"} = ${fmt(n[name], 2, !"fio".includes(name))}${part === "hup" ? `, ${destination(n)}` : ""}`;
 }
 
 const round = (x) => Number(x.toFixed(2));

@@ -5,10 +5,8 @@ const HEAD = 17; // of an arrow, and its distance
 const BEND = 16; // radius of a corner
 const HALF = 14; // of the gap at which the h that goes up crosses the memory
 
-/**
- * A layout from the places of its parts. memory, bus: y of the lines of c and of h; from, to: x of their ends; columns: x of
- * f, i, g, o and of the output point; gatesAt, inputAt, outputAt: y of the gates and of these two points.
- */
+/** A layout from the places of its parts. memory, bus: y of the lines of c and of h; from, to: x of their ends; columns: x of
+ * f, i, g, o and of the output point; gatesAt, inputAt, outputAt: y of the gates and of these two points. */
 function layout({ memory, bus, from, to, columns, gatesAt, inputAt, outputAt, ...own }) {
 	const [f, i, g, o, out] = columns;
 	const { gate, radius, tanh, x, up } = own;

@@ -1,31 +1,27 @@
 // A chart of lines over a common axis: the loss of a training run, and the same of the run before.
 
 import { setAttr, setText, svg } from "./dom.js";
-import { createPicture, path, text } from "./drawing.js";
+import { createPicture, path, text, yAxis } from "./drawing.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [34, 10, 26, 22];
 
 /**
  * A chart with a title and a range of y. draw({lines: [{class, points: [[x, y]], name, at, below}], xs: [first, last], xName, mark, dots}):
  * at: the point at which the name stands; mark: an x with a name; dots: single points [x, y, name]. Points outside of the range
- * are drawn at its edge. room: px right of the lines, in which their names stand; without it they stand over the lines.
- */
+ * are drawn at its edge. room: px right of the lines, in which their names stand; without it they stand over the lines. */
 export function createChart(title, [low, high], height, ticks, room = 0) {
 	const lines = svg("g", {});
 	const marks = svg("g", {});
 	const [first, last] = [text(LEFT, height - 4, "", "t14 muted", "start"), text(0, height - 4, "", "t14 muted", "end")];
-	const grid = ticks.map((y) => ({ y, line: svg("path", { class: "thin" }), label: text(LEFT - 6, 0, String(y), "t14 muted", "end") }));
-	const picture = createPicture(title, text(0, 15, title, "bold", "start"), ...grid.flatMap(({ line, label }) => [line, label]), marks, lines, first, last);
+	const grid = svg("g", {});
+	const picture = createPicture(title, text(0, 15, title, "bold", "start"), grid, marks, lines, first, last);
 	return {
 		node: picture.node,
 		draw({ lines: all, xs, xName, mark = null, dots = [] }) {
 			const width = picture.fit(height) - room;
 			const x = (value) => LEFT + ((width - LEFT - RIGHT) * (value - xs[0])) / (xs[1] - xs[0] || 1);
 			const y = (value) => TOP + ((height - TOP - BOTTOM) * (high - Math.max(low, Math.min(high, value)))) / (high - low);
-			for (const { y: value, line, label } of grid) {
-				setAttr(line, "d", `M${LEFT},${y(value)}H${width - RIGHT}`);
-				setAttr(label, "y", y(value) + 5);
-			}
+			grid.replaceChildren(...yAxis(ticks.map((tick) => [tick, tick]), y, LEFT, width - RIGHT));
 			setText(first, `${xName} ${xs[0]}`);
 			setText(last, String(xs[1]));
 			setAttr(last, "x", width - RIGHT);

@@ -40,6 +40,16 @@ export function lut(kind, theme) {
 	return made.get(key);
 }
 
+/** Draw levels (0 to 255) on a canvas, one pixel each, row by row. */
+export function paintLevels(canvas, levels, columns, kind) {
+	const table = lut(kind, currentTheme());
+	const rows = levels.length / columns;
+	if (canvas.width !== columns) canvas.width = columns;
+	if (canvas.height !== rows) canvas.height = rows;
+	const pixels = Uint32Array.from(levels, (level) => table[level]);
+	canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), columns, rows), 0, 0);
+}
+
 export const FULL = 2; // logits: the score of the strongest colour, in every text
 
 /** The CSS class of a score: one of four strengths with a sign, "p3" or "n1"; "" below a tenth of the clamp. */

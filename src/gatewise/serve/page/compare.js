@@ -1,24 +1,16 @@
 // Two texts side by side: the words that differ are marked, and one sentence states the difference of the predictions.
 
-import { FULL, clampOf } from "./colour.js";
 import { el, failure, setText } from "./dom.js";
-import { createLine } from "./line.js";
-import { sideOf } from "./prediction.js";
+import { createReading } from "./reading.js";
 import { tokenNounOf } from "./store.js";
-import { createTextView, sidesOf } from "./textview.js";
-import { changeText, headingText, labelOf, lineOf, probabilityName } from "./value.js";
+import { changeText, headingText, labelOf } from "./value.js";
 import { differingWords, wordsOf } from "./words.js";
 
 const DELAY = 150; // ms without a key
 
 /** How many words differ, in a sentence. counts: of the first text and of the second. */
-export function differenceOf([a, b], noun) {
-	if (!a && !b) return `No ${noun} differs.`;
-	const counted = (n) => (n === 1 ? `one ${noun}` : n ? `${n} ${noun}s` : `no ${noun}`);
-	const subject = counted(a);
-	if (a === b) return `${subject[0].toUpperCase()}${subject.slice(1)} differ${a === 1 ? "s" : ""}.`;
-	return `${subject[0].toUpperCase()}${subject.slice(1)} of the first text and ${counted(b)} of the second differ.`;
-}
+export const differenceOf = ([a, b], noun) =>
+	(a || b ? `Marked: ${a} ${noun}${a === 1 ? "" : "s"} of the first text, ${b} of the second.` : `No ${noun} differs.`);
 
 export function createCompare(root, store, loader) {
 	const box = el("textarea", { rows: 2, dir: "auto", maxlength: 100_000, "aria-label": "The second text", spellcheck: "false" });
@@ -27,8 +19,7 @@ export function createCompare(root, store, loader) {
 	const heads = [el("h3"), el("h3")];
 	const pair = el("div", { class: "pair" }, el("div", {}, heads[0], one), el("div", {}, heads[1], two));
 	root.append(box, status, pair);
-	const views = [createTextView(one, { label: "First text" }), createTextView(two, { label: "Second text" })];
-	const lines = [createLine(one), createLine(two)];
+	const views = [createReading(one, one, { label: "First text" }), createReading(two, two, { label: "Second text" })];
 	let other = null; // the answer for the second text
 	let target = null; // the class asked for: that of the first text
 	let failed = false;
@@ -71,18 +62,9 @@ export function createCompare(root, store, loader) {
 		}
 	}
 
-	function drawSide(n, data, marked, tokenNoun, state) {
+	function drawSide(n, data, marked, isRelative) {
 		setText(heads[n], `${["First", "Second"][n]}: ${headingText(data.prediction, data.model)}`);
-		const scores = data.attribution?.scores;
-		const isNumber = data.model.task === "regression";
-		const clamp = isNumber || state.colourScale === "relative" ? clampOf(scores ?? []) : FULL;
-		const shared = { scores, clamp, isNumber, stale: data.attribution?.stale, hovered: null };
-		views[n].draw({ ...shared, text: data.inputText, part: data.text, sides: sidesOf(data.prediction, data.model), selected: -1, marked });
-		const what = isNumber ? "The prediction" : probabilityName(data.prediction.target);
-		lines[n].draw({
-			...shared, tokenNoun, words: data.words, values: null, selected: data.words.length - 1, name: `${what} after each ${tokenNoun}`,
-			prefix: lineOf(data.prefix), before: null, side: sideOf(data.prediction),
-		});
+		views[n].draw(data, { isRelative, marked });
 	}
 
 	function draw(state) {
@@ -96,7 +78,7 @@ export function createCompare(root, store, loader) {
 		const tokenNoun = tokenNounOf(state);
 		const compared = [state.data, other].map(({ words, text }) => text.values?.map(String) ?? words); // series: by their numbers
 		const marked = differingWords(...compared);
-		[state.data, other].forEach((data, n) => drawSide(n, data, equal ? new Set() : marked[n], tokenNoun, state));
+		[state.data, other].forEach((data, n) => drawSide(n, data, equal ? new Set() : marked[n], state.colourScale === "relative"));
 		const [first, second] = [state.data.prediction, other.prediction];
 		if (first.target !== other.target) {
 			setText(status, ""); // until the answer for that class comes

@@ -1,6 +1,6 @@
 // Drawing for charts and for the chapters: pictures whose unit is 1/16 rem, so that they grow with the text; words in rows; lines.
 
-import { currentTheme, lut, mix, STOPS } from "./colour.js";
+import { currentTheme, mix, paintLevels, STOPS } from "./colour.js";
 import { el, setAttr, svg } from "./dom.js";
 
 let root = 0;
@@ -132,14 +132,8 @@ export function createHeat(label) {
 	return {
 		node,
 		draw(columns, rows, at) {
-			if (node.width !== columns) node.width = columns;
-			if (node.height !== rows) node.height = rows;
-			const colours = lut("signed", currentTheme());
-			const pixels = new Uint32Array(columns * rows);
-			for (let row = 0; row < rows; row += 1) {
-				for (let column = 0; column < columns; column += 1) pixels[row * columns + column] = colours[Math.max(0, Math.min(255, Math.round(127.5 * (1 + at(column, row)))))];
-			}
-			node.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), columns, rows), 0, 0);
+			const level = (n) => Math.round(127.5 * (1 + at(n % columns, Math.floor(n / columns))));
+			paintLevels(node, Uint8ClampedArray.from({ length: columns * rows }, (_, n) => level(n)), columns, "signed");
 		},
 	};
 }

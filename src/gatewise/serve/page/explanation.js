@@ -1,11 +1,9 @@
 // An explanation without the figure: prediction, sum, coloured words and notes. The entry of the notebook and of two texts
 // side by side.
 
-import { FULL, clampOf } from "./colour.js";
 import { el, safeText } from "./dom.js";
-import { createLine } from "./line.js";
-import { createTextView, sidesOf } from "./textview.js";
-import { headingText, lineOf, methodNotes, othersText, probabilityName, sumText, weightsText } from "./value.js";
+import { createReading } from "./reading.js";
+import { headingText, methodNotes, othersText, sumText, weightsText } from "./value.js";
 
 /** The words joined by spaces into a text, with the position of each word. */
 export function textOf(words) {
@@ -22,18 +20,14 @@ export function textOf(words) {
 	return { text, part: { kept: words.length, steps: words.length, tokens } };
 }
 
-function drawSide({ name, view: { attribution, model, prediction, prefix, words } }) {
+function drawSide({ name, view }) {
+	const { attribution, model, prediction, words } = view;
 	const tokenNoun = model.inputs === "series" ? "step" : "word";
 	const lines = [[othersText(prediction, model), "others muted"], [attribution.lstm_note, "note"], [sumText(attribution, prediction, tokenNoun), "note"]];
 	const column = el("div", {}, el("h2", {}, `${name}: ${headingText(prediction, model)}`),
 		lines.filter(([line]) => line).map(([line, kind]) => el("p", { class: kind }, line)));
 	const { text, part } = textOf(words);
-	const isNumber = model.task === "regression";
-	const { scores } = attribution;
-	const shared = { scores, clamp: isNumber ? clampOf(scores) : FULL, isNumber, selected: words.length - 1, hovered: null };
-	createTextView(column, { label: name }).draw({ ...shared, text, part, selected: -1, sides: sidesOf(prediction, model) });
-	const what = isNumber ? "The prediction" : probabilityName(prediction.target);
-	createLine(column).draw({ ...shared, tokenNoun, words, values: null, name: `${what} after each ${tokenNoun}`, prefix: lineOf(prefix), before: null, side: "" });
+	createReading(column, column, { label: name }).draw({ ...view, inputText: text, text: part }, {});
 	const notes = methodNotes(attribution, prediction).map((note) => el("p", { class: "muted note" }, note));
 	column.append(el("details", { class: "about" }, el("summary", {}, "About these numbers"), notes));
 	return column;

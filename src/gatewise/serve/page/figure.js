@@ -2,48 +2,35 @@
 
 import { createCell } from "./cell.js";
 import { reasonOf, numbersAt, stepFormula, stepLine } from "./cellmath.js";
-import { FULL, clampOf } from "./colour.js";
 import { createDetails } from "./details.js";
-import { button, createSelect, el, lazy, safeText, setText, signed, within } from "./dom.js";
-import { createLine } from "./line.js";
-import { savePicture } from "./picture.js";
+import { createSelect, el, safeText, setText, signed, within } from "./dom.js";
+import { createHeatmapPanel } from "./heatmappanel.js";
 import { createPlayer } from "./player.js";
-import { createPredictionView, sideOf } from "./prediction.js";
+import { createPredictionView } from "./prediction.js";
+import { createReading } from "./reading.js";
 import { drawStrip } from "./strip.js";
-import { createTextView, sidesOf } from "./textview.js";
-import { lineOf, probabilityName, valueText } from "./value.js";
+import { valueText } from "./value.js";
 import { covers, directionOf, selectedUnit, selectedWord, shapeOf, stepCount, tokenNounOf, unitCount } from "./store.js";
 
 /** places: elements {words, line, prediction, strip, unit, cell, steps, details, heatmap}. onGate(gate): a gate of the cell was
- * pressed; raw: of createTextView. importAgain(name, suffix): a module that could not be loaded before.
- */
-export function createFigure(places, store, loader, { onGate, raw = false, importAgain } = {}) {
+ * pressed; raw: of createTextView. */
+export function createFigure(places, store, loader, { onGate, raw = false } = {}) {
 	const hoverWord = (t) => {
 		const old = store.get().hover;
 		if (t === null ? old : old?.t !== t) store.set({ hover: t === null ? null : { t, k: selectedUnit(store.get()) } });
 	};
 	const selectWord = (w) => store.set({ w, hover: null });
-	const textView = createTextView(places.words, { onHover: hoverWord, onSelect: selectWord, raw });
-	const line = createLine(places.line, { onHover: hoverWord, onSelect: selectWord, onBrush: (range) => store.set({ range }) });
+	const onBrush = (range) => store.set({ range });
+	const reading = createReading(places.words, places.line, { onHover: hoverWord, onSelect: selectWord, onBrush, raw });
 	const prediction = createPredictionView(places.prediction, store);
 	const cell = createCell(places.cell, { onGate });
 	const player = createPlayer(places.steps, store);
 	const details = createDetails(places.details, store);
-	const picture = (name, root, title) => button(`Save the ${name} as SVG`, { onclick: () => savePicture(name, root.querySelector("svg"), title(), store.get().data.inputText) });
-	places.details.append(cell.numbers, el("div", { class: "row save" },
-		picture("line", places.line, () => places.line.querySelector(".caption").textContent),
-		picture("cell", places.cell, () => places.cell.querySelector("title").textContent)));
-	let heatmap = null;
-	/** The heat map is loaded when it is first visible. */
-	const loadHeatmap = lazy(async (suffix) => {
-		const { createHeatmapPanel } = await (suffix ? importAgain("heatmappanel", suffix) : import("./heatmappanel.js"));
-		places.heatmap.replaceChildren();
-		return createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k) });
-	}, places.heatmap);
-	async function openHeatmap() {
-		heatmap = await loadHeatmap();
-		heatmap?.draw(store.get());
-		return heatmap;
+	places.details.append(cell.numbers);
+	let heatmap = null; // until it is first visible
+	function openHeatmap() {
+		heatmap ??= createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k) });
+		heatmap.draw(store.get());
 	}
 	const unitLine = el("span", { class: "unitline" });
 	const units = el("select", { "aria-label": "Unit", onchange: () => store.set({ u: Number(units.value) }) });
@@ -57,35 +44,10 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 	const weightNote = el("p", { class: "weightnote", hidden: true });
 	places.unit.append(weightNote, el("span", { class: "unitchoice" }, layer, units), unitLine, aboutUnit);
 
-	function scoresOf(state) {
-		const { data, colourScale } = state;
-		const isNumber = data.model.task === "regression";
-		const scores = data.attribution?.scores; // until they come, the legend has its place
-		return { scores, stale: Boolean(data.attribution?.stale), clamp: colourScale === "relative" || isNumber ? clampOf(scores ?? []) : FULL };
-	}
-
 	function drawWords(state) {
-		const { data } = state;
-		if (!data) {
-			line.draw(null);
-			return;
-		}
-		const tokenNoun = tokenNounOf(state);
-		places.words.classList.toggle("numbers", Boolean(data.text.values)); // the chart below shows them
-		const before = data.changed?.before.prefix ?? null;
-		const isNumber = data.model.task === "regression";
-		const shared = { ...scoresOf(state), isNumber, selected: selectedWord(state), hovered: state.hover?.t ?? null, range: state.range };
-		textView.draw({
-			...shared, text: data.inputText, part: data.text, step: data.prediction.step,
-			sides: sidesOf(data.prediction, data.model),
-			labels: data.prediction.steps,
-		});
-		const what = isNumber ? "The prediction" : probabilityName(data.prediction.target);
-		line.draw({
-			...shared, tokenNoun, words: data.words, values: data.text.values ?? null, labelled: Boolean(data.prediction.steps),
-			name: `${what} ${data.prediction.steps ? "at" : "after"} each ${tokenNoun}${data.prefix.stride > 1 ? `, every ${data.prefix.stride} ${tokenNoun}s` : ""}`,
-			prefix: lineOf(data.prefix, before), before: before && lineOf(before, data.prefix), side: sideOf(data.prediction),
-		});
+		const { data, range } = state;
+		if (data) places.words.classList.toggle("numbers", Boolean(data.text.values)); // the chart below shows them
+		reading.draw(data, { isRelative: state.colourScale === "relative", selected: selectedWord(state), hovered: state.hover?.t ?? null, range });
 	}
 
 	function drawUnits(state) {
@@ -147,9 +109,7 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 		if (any("data", "w", "hover", "range", "colourScale", "model")) drawWords(state);
 		if (any("data", "earlyPrediction", "colourScale", "model")) details.draw(state);
 		if (any("data", "model") && places.strip) drawStrip(places.strip, state, tokenNounOf(state));
-		if (any("data")) {
-			for (const place of Object.values(places)) for (const node of place.querySelectorAll(".save button, .buttons button")) node.disabled = !state.data;
-		}
+		if (any("data")) for (const node of places.steps.querySelectorAll(".buttons button")) node.disabled = !state.data;
 		if (any("data", "u", "layer", "model")) drawUnits(state);
 		if (any("data", "w", "u", "s", "hover", "changes", "present")) drawCell(state);
 		if (any("data", "w", "u", "hover", "heatmap", "sort", "allUnits", "theme")) heatmap?.draw(state);
@@ -157,8 +117,9 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 	store.subscribe(draw);
 	globalThis.matchMedia?.("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
 
-	places.cell.parentElement.addEventListener("keydown", (event) => {
-		if (event.target.closest("select, input") || event.ctrlKey || event.altKey || event.metaKey) return;
+	/** The keys that walk through the steps, the words and the units. */
+	function onKey(event) {
+		if (event.defaultPrevented || event.target.closest("select, input, textarea") || event.ctrlKey || event.altKey || event.metaKey) return;
 		const state = store.get();
 		const word = (by) => store.set({ w: within(selectedWord(state) + by, stepCount(state)) });
 		const actions = {
@@ -172,6 +133,7 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 		if (!actions[event.key]) return;
 		event.preventDefault();
 		actions[event.key]();
-	});
-	return { draw, player, openHeatmap, moveUnit, hoverWord, textView, aboutUnit };
+	}
+	places.cell.parentElement.addEventListener("keydown", onKey);
+	return { draw, openHeatmap, onKey, hoverWord, textView: reading.textView, aboutUnit };
 }

@@ -1,6 +1,6 @@
 // The heat map on a canvas: a row for each unit, a column for each word. Where they do not all fit, the map scrolls.
 
-import { lut } from "./colour.js";
+import { paintLevels } from "./colour.js";
 import { announce, el, oncePerFrame, setText, within } from "./dom.js";
 import { toLevels } from "./heatmapdata.js";
 
@@ -13,6 +13,7 @@ const [MAX_PIXELS, MAX_SIDE] = [16e6, 16_000]; // of a canvas
 export function createHeatmap(root, { onHover, onSelect, readout }) {
 	const base = el("canvas", { class: "base" });
 	const over = el("canvas", { class: "over" });
+	const cells = el("canvas"); // one pixel each; it is stretched
 	const line = el("p", { class: "readout", id: "readout" });
 	const sheet = el("div", { class: "sheet" }, base, over);
 	const box = el("div", { class: "map", tabindex: 0, role: "application", "aria-label": "Heat map" }, sheet);
@@ -49,20 +50,13 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 		return pen;
 	}
 
-	/** The cells, one pixel each, on a canvas that is then stretched. */
-	function cellsOf({ heatmap, order, theme }) {
-		const cells = el("canvas", { width: heatmap.columns, height: order.length });
-		const table = lut(heatmap.signed ? "signed" : "gate", theme);
-		const pixels = Uint32Array.from(toLevels(heatmap, order), (level) => table[level]);
-		cells.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), heatmap.columns, order.length), 0, 0);
-		return cells;
-	}
-
 	function paint() {
 		const { broad, tall, width, height } = size;
 		const pen = penOf(base);
 		pen.imageSmoothingEnabled = false;
-		pen.drawImage(cellsOf(view), GUTTER, 0, width, height);
+		const { heatmap, order } = view;
+		paintLevels(cells, toLevels(heatmap, order), heatmap.columns, heatmap.signed ? "signed" : "gate");
+		pen.drawImage(cells, GUTTER, 0, width, height);
 		pen.fillStyle = getComputedStyle(box).color;
 		pen.font = "12px system-ui, sans-serif";
 		if (tall >= 13) {
@@ -92,20 +86,7 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 			pen.setLineDash(dashed ? [3, 3] : []);
 			pen.strokeRect(x - 0.5, -2, broad + 1, height + 4);
 			pen.strokeRect(GUTTER - 2, y - 0.5, width + 4, tall + 1);
-			if (broad < 36) tag(pen, view.words[place.t], x + broad / 2, height + STRIP / 2, dashed);
-			if (tall < 13) tag(pen, String(place.k), GUTTER / 2, within(y + tall / 2 - 8, height - 15) + 8, dashed);
 		}
-	}
-
-	function tag(pen, text, x, y, dashed) {
-		pen.font = `${dashed ? "" : "bold "}12px system-ui, sans-serif`;
-		const half = pen.measureText(text).width / 2 + 3;
-		const at = Math.max(half, Math.min(GUTTER + size.width - half, x));
-		pen.fillStyle = getComputedStyle(box).backgroundColor;
-		pen.fillRect(at - half, y - 8, 2 * half, 16);
-		pen.fillStyle = getComputedStyle(box).color;
-		pen.textAlign = "center";
-		pen.fillText(text, at, y);
 	}
 
 	const drawCrosshairLater = oncePerFrame(() => view && size && drawCrosshair());

@@ -1,16 +1,12 @@
-// The controls of the heat map: gate or state, order of the units, legend, one sentence, the table and the CSV.
+// The controls of the heat map: gate or state, order of the units, legend and CSV.
 
 import { STOPS, currentTheme } from "./colour.js";
-import { button, createSelect, createTable, download, el, fmt, setText, signed, within } from "./dom.js";
+import { button, createSelect, download, el, fmt, setText, signed } from "./dom.js";
 import { createHeatmap } from "./heatmap.js";
 import { orderOf, toCsv, TOP, topOf } from "./heatmapdata.js";
-import { GATES, selectedUnit, selectedWord, tokenNounOf, unitCount } from "./store.js";
+import { GATES, SORTS, selectedUnit, selectedWord, tokenNounOf, unitCount } from "./store.js";
 
 const HEATMAPS = { i: GATES.i, ...GATES, c: "memory cell", h: "hidden state" };
-const SORTS = {
-	effect: "effect on the score", index: "index", jump: "largest jump of c", first: "time of the jump",
-};
-const WINDOW = 12; // rows and columns of the table
 
 export function createHeatmapPanel(root, store, { onNeedUnit }) {
 	const names = Object.entries(HEATMAPS).map(([name, title]) => [name, `${name}, ${title}`]);
@@ -23,7 +19,6 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 	const [low, high] = [el("span"), el("span")];
 	const tools = el("div", { class: "tools" });
 	const status = el("p", { class: "muted status" });
-	const tableBox = el("div", { class: "tablebox", hidden: true });
 	let words = [];
 	let timer = 0;
 
@@ -37,15 +32,14 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 		onSelect: ({ t, k }) => store.set({ w: t, u: k, hover: null }),
 		readout,
 	});
-	const tableButton = button("As a table", { "aria-expanded": "false", onclick: () => toggleTable() });
 	tools.append(
 		shown,
 		el("label", {}, "sort units by ", sort),
 		scope,
 		el("span", { class: "legend" }, low, legend, high),
-		tableButton, button("CSV", { title: "Download all units of the heat map as CSV", onclick: () => save() }),
+		button("CSV", { title: "Download all units of the heat map as CSV", onclick: () => save() }),
 	);
-	root.append(tools, map.node.parentElement, status, tableBox);
+	root.append(tools, map.node.parentElement, status);
 	const heatmapOf = (state) => state.data?.heatmaps.get(state.heatmap) ?? null;
 	let cached = { order: [], key: null };
 
@@ -83,29 +77,6 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 		legend.title = range;
 	}
 
-	function toggleTable() {
-		tableBox.hidden = !tableBox.hidden;
-		tableButton.setAttribute("aria-expanded", String(!tableBox.hidden));
-		drawTable();
-	}
-
-	/** The numbers around the selection as a table. */
-	function drawTable() {
-		const state = store.get();
-		const heatmap = heatmapOf(state);
-		if (!heatmap || tableBox.hidden) return;
-		const [t, k, order] = [selectedWord(state), selectedUnit(state), currentOrder(state, heatmap)];
-		const row = Math.max(0, order.indexOf(k));
-		const start = (place, length) => within(place - WINDOW / 2, length - WINDOW + 1);
-		const [r, c] = [start(row, order.length), start(t, heatmap.columns)];
-		const columns = words.slice(c, c + WINDOW);
-		const number = (unit, n) => fmt(heatmap.values[unit * heatmap.columns + c + n], 2, heatmap.signed);
-		const rows = order.slice(r, r + WINDOW).map((unit) => [String(unit), ...columns.map((_, n) => number(unit, n))]);
-		const caption = `${HEATMAPS[state.heatmap]} ${state.heatmap}, units in the order of the heat map, ` +
-			`columns ${c + 1} to ${c + columns.length} of ${heatmap.columns}`;
-		tableBox.replaceChildren(createTable(caption, ["unit", ...columns], rows));
-	}
-
 	function save() {
 		const state = store.get();
 		const heatmap = heatmapOf(state);
@@ -126,16 +97,12 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 			else {
 				map.clear();
 				setText(status, `The heat map shows the units of a ${tokenNounOf(state) === "step" ? "series" : "text"}.`);
-				tableBox.replaceChildren();
 			}
-			if (!heatmap || heatmap.columns !== words.length) {
-				return;
-			}
+			if (!heatmap || heatmap.columns !== words.length) return;
 			const order = currentOrder(state, heatmap);
 			const selected = { t: selectedWord(state), k: selectedUnit(state) };
 			map.draw({ heatmap, order, words, theme: currentTheme(), selected, hovered: state.hover });
 			drawLegend(heatmap);
-			drawTable();
 		},
 	};
 }

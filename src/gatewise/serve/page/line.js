@@ -183,8 +183,7 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 
 	return {
 		/** {words, prefix and before: of lineOf, scores, clamp, isNumber, selected, hovered, range, side, name, tokenNoun, values: of a series,
-		 * labelled: whether each step has its own label}; null: nothing
-		 */
+		 * labelled: whether each step has its own label}; null: nothing */
 		draw(next) {
 			const fresh = !view || Object.keys(next ?? {}).some((key) => next[key] !== view[key]);
 			view = next?.words.length ? next : null;

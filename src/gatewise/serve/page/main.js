@@ -2,16 +2,18 @@
 
 import { api } from "./api.js";
 import { onBusy } from "./busy.js";
-import { announce, button, el, lazy, safeText, setText } from "./dom.js";
+import { createCompare } from "./compare.js";
+import { announce, button, el, safeText, setText } from "./dom.js";
 import { createEditor } from "./editor.js";
 import { examplesFor } from "./examples.js";
 import { createFigure } from "./figure.js";
 import { createInterventions, fittingChanges } from "./interventions.js";
-import { fitToModel } from "./linkfit.js";
 import { createLoader } from "./loader.js";
+import { createUnitPanel, drawCard, drawTraining } from "./panels.js";
 import { createStore, selectedUnit, tokenNounOf } from "./store.js";
+import { createStream } from "./stream.js";
 import { createPresentation, createTheme } from "./theme.js";
-import { UNLINKED, createAddress, readFragment } from "./url.js";
+import { UNLINKED, createAddress, fitToModel, readFragment } from "./url.js";
 import { labelOf, valueText, weightsText } from "./value.js";
 
 const byId = (id) => document.getElementById(id);
@@ -25,24 +27,12 @@ const box = byId("text");
 const interventions = createInterventions(inside("interventions"), byId("changes"), store);
 const figure = createFigure(
 	{ ...Object.fromEntries(["words", "line", "prediction", "strip", "unit", "cell", "steps"].map((id) => [id, byId(id)])), details: inside("details"), heatmap: inside("heatmap") },
-	store, loader, { onGate: (gate) => interventions.focus(gate), raw: true, importAgain: (name, suffix) => import(`./${name}.js${suffix}`) },
+	store, loader, { onGate: (gate) => interventions.focus(gate), raw: true },
 );
 const address = createAddress(store);
 
-// Parts below the first screen are loaded when they are first opened.
-const compare = lazy(async (suffix) => {
-	const { createCompare } = await (suffix ? import(`./compare.js${suffix}`) : import("./compare.js"));
-	inside("compare").replaceChildren();
-	return createCompare(inside("compare"), store, loader);
-}, inside("compare"));
-const panels = lazy(async (suffix) => {
-	const { createUnitPanel, drawCard, drawTraining } = await (suffix ? import(`./panels.js${suffix}`) : import("./panels.js"));
-	drawTraining(inside("training"), store.get().model);
-	drawCard(inside("card"), store.get().model.card);
-	const unit = createUnitPanel(inside("unitpanel"), store, api);
-	if (byId("unitpanel").open) unit.draw(store.get());
-	return unit;
-}, inside("training"), inside("card"), inside("unitpanel"));
+const unitPanel = createUnitPanel(inside("unitpanel"), store, api);
+let compare = null; // until it is first opened
 let started = false;
 let typing = false; // one entry of the history until blur
 const editor = createEditor(box, figure.textView, {
@@ -80,15 +70,16 @@ byId("examples").addEventListener("change", () => {
 	byId("examples").value = -1;
 });
 
-async function openCompare() {
+function openCompare() {
 	store.set({ b: store.get().b ?? store.get().text });
-	return compare();
+	compare ??= createCompare(inside("compare"), store, loader);
 }
-inMenu("comparebutton", async () => {
+inMenu("comparebutton", () => {
 	const panel = byId("compare");
 	panel.open = !panel.open;
 	if (!panel.open) return;
-	(await openCompare())?.focus();
+	openCompare();
+	compare.focus();
 	panel.scrollIntoView({ block: "nearest" });
 });
 inMenu("presentbutton", () => present());
@@ -102,11 +93,7 @@ document.addEventListener("keydown", (event) => {
 		else if (isPresenting) present(false);
 		else store.set({ hover: null, range: null });
 	}
-	// In presentation mode the arrow keys always step.
-	const steps = { ArrowRight: () => figure.player.go(1), ArrowLeft: () => figure.player.go(-1), ArrowUp: () => figure.moveUnit(-1), ArrowDown: () => figure.moveUnit(1) };
-	if (!isPresenting || !(event.key in steps) || event.target.closest("input, textarea, select")) return;
-	event.preventDefault();
-	steps[event.key]();
+	if (isPresenting) figure.onKey(event);
 });
 
 const summaries = new Map(); // promises
@@ -174,7 +161,7 @@ function drawAround(state, changed) {
 	}
 	if (any("data", "w", "u", "range", "changes", "model")) interventions.draw(state);
 	if (any("data", "u", "layer") && state.model) drawAboutUnit(state);
-	if (any("data", "u", "layer", "model") && byId("unitpanel").open) panels().then((unit) => unit?.draw(state));
+	if (any("data", "u", "layer", "model") && byId("unitpanel").open) unitPanel.draw(state);
 	if (any("data")) {
 		const shown = state.data?.prediction;
 		if (shown && document.activeElement === box) announce(`${labelOf(shown, state.data.model)}, ${valueText(shown)}`);
@@ -183,9 +170,7 @@ function drawAround(state, changed) {
 store.subscribe(drawAround);
 onBusy((busy) => store.set({ busy }));
 store.subscribe(() => address.replace());
-for (const id of ["unitpanel", "training", "card"]) {
-	byId(id).addEventListener("toggle", async () => byId(id).open && store.get().model && (await panels())?.draw(store.get()));
-}
+byId("unitpanel").addEventListener("toggle", () => byId("unitpanel").open && unitPanel.draw(store.get()));
 byId("compare").addEventListener("toggle", () => {
 	if (byId("compare").open) openCompare();
 	else if (store.get().b !== null) store.set({ b: null });
@@ -228,6 +213,8 @@ function showModel(model) {
 	byId("models").replaceChildren(...models.map(({ name }) => el("option", { value: name }, name)));
 	byId("models").value = served;
 	byId("models").hidden = models.length < 2;
+	drawTraining(inside("training"), model);
+	drawCard(inside("card"), model.card);
 	examples = examplesFor(model);
 	box.readOnly = false;
 	const groups = [...new Set(examples.map(({ group }) => group))];
@@ -241,6 +228,8 @@ function showModel(model) {
 		setText(byId("edit"), "Edit the series");
 		setText(byId("compare").querySelector("h2"), "Compare two series");
 		setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
+		byId("stream").hidden = Boolean(model.made); // it needs a server
+		createStream(inside("stream"), store, api);
 	}
 }
 

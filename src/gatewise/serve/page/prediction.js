@@ -2,7 +2,7 @@
 
 import { button, el, fmt, safeText, setText } from "./dom.js";
 import { selectedWord, tokenNounOf } from "./store.js";
-import { changeText, labelOf, othersText, probabilityName } from "./value.js";
+import { changeText, labelOf, othersText, probabilityName, sideOf } from "./value.js";
 
 /** Whether the numbers that are shown belong to the changes that are listed. */
 export const isCurrent = ({ data, changes, earlyPrediction }) => (earlyPrediction ?? data)?.changes === undefined || (earlyPrediction ?? data).changes === changes;
@@ -69,6 +69,3 @@ export function createPredictionView(root, store) {
 
 	return { draw };
 }
-
-/** The class of CSS of a prediction: for or against the explained class, or none while it is undecided. */
-export const sideOf = (prediction) => (prediction.undecided ? "" : prediction.favours ? "for" : "against");

@@ -31,7 +31,8 @@ export const START = {
 };
 
 export const GATES = { f: "forget gate", i: "input gate", g: "candidate", o: "output gate" };
-export const SORTS = ["effect", "index", "jump", "first"]; // orders of the units
+/** Orders of the units. */
+export const SORTS = { effect: "effect on the score", index: "index", jump: "largest jump of c", first: "time of the jump" };
 
 export function createStore(start = {}) {
 	let state = { ...START, ...start };

@@ -6,8 +6,7 @@ import { scoreText } from "./value.js";
 import { commonPrefix, pieces } from "./words.js";
 
 /** onHover(word or null), onSelect(word). label: the name of the list for screen readers. raw: each character as it is, as an
- * editor above the words shows it.
- */
+ * editor above the words shows it. */
 export function createTextView(root, { onHover, onSelect, label = "The words", raw = false } = {}) {
 	const list = el("div", { class: "words", role: "listbox", "aria-label": label, dir: "auto" });
 	const legend = el("p", { class: "legend", hidden: true });
@@ -120,8 +119,7 @@ export function createTextView(root, { onHover, onSelect, label = "The words", r
 
 	return {
 		/** {text, part, scores, clamp: the score of the strongest colour, isNumber, sides: of `sidesOf`, selected, hovered, range, marked,
-		 * labels and step: of a tagger}
-		 */
+		 * labels and step: of a tagger} */
 		draw(next) {
 			if (typed !== null && next.text !== typed) return; // of an earlier text
 			const fresh = !view || view.text !== next.text || view.part !== next.part;

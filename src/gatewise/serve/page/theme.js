@@ -3,29 +3,27 @@
 const ORDER = ["auto", "light", "dark"];
 const NAMES = { auto: "system", light: "light", dark: "dark" };
 
-/** The theme is remembered in this browser only. */
-export function createTheme(button, store) {
-	let current = "auto";
-	function set(next, remember = false) {
-		current = ORDER.includes(next) ? next : "auto";
-		if (current === "auto") delete document.documentElement.dataset.theme;
-		else document.documentElement.dataset.theme = current;
-		button.setAttribute("aria-label", `Theme: ${NAMES[current]}`);
-		try {
-			if (remember) localStorage.setItem("gatewise-theme", current);
-		} catch {
-			// Storage is off: the choice is not kept.
-		}
-		store.set({ theme: current });
-	}
-	button.addEventListener("click", () => set(ORDER[(ORDER.indexOf(current) + 1) % ORDER.length], true));
-	let stored = null;
+/** The theme is remembered in this browser only, and not at all where storage is off. */
+function remembered(use) {
 	try {
-		stored = localStorage.getItem("gatewise-theme");
+		return use(localStorage);
 	} catch {
-		// Storage is off.
+		return null;
 	}
-	set(stored ?? "auto");
+}
+
+export function createTheme(button, store) {
+	function set(theme) {
+		document.documentElement.dataset.theme = theme;
+		button.setAttribute("aria-label", `Theme: ${NAMES[theme]}`);
+		store.set({ theme });
+	}
+	button.addEventListener("click", () => {
+		set(ORDER[(ORDER.indexOf(document.documentElement.dataset.theme) + 1) % ORDER.length]);
+		remembered((storage) => storage.setItem("gatewise-theme", document.documentElement.dataset.theme));
+	});
+	const kept = remembered((storage) => storage.getItem("gatewise-theme"));
+	set(ORDER.includes(kept) ? kept : "auto");
 }
 
 /** Presentation mode: full screen where the browser allows it. Leaving full screen leaves the mode. */

@@ -15,10 +15,8 @@ export function seeded(seed) {
 	};
 }
 
-/**
- * The network: one array of parameters, and its parts as views into it. Matrices start Glorot uniform, biases at 0, that of the
- * forget gate at 1, as in Keras (there the recurrent weights start orthogonal).
- */
+/** The network: one array of parameters, and its parts as views into it. Matrices start Glorot uniform, biases at 0, that of the
+ * forget gate at 1, as in Keras (there the recurrent weights start orthogonal). */
 export function createNetwork({ inputs, units, seed = 0, forgetBias = 1 }) {
 	const shapes = { weightIh: [4 * units, inputs], weightHh: [4 * units, units], bias: [4 * units, 1], weight: [1, units], denseBias: [1, 1] };
 	const sizes = Object.values(shapes).map(([rows, columns]) => rows * columns);
@@ -39,10 +37,8 @@ function viewsOf(array, shapes) {
 	return Object.fromEntries(Object.entries(shapes).map(([name, [rows, columns]]) => [name, array.subarray(at, (at += rows * columns))]));
 }
 
-/**
- * One sequence: x (T, inputs) row by row. held: gates with one value at all steps and units, {f: 0.5}.
- * Returns its run: i, f, g, o, c and h (T, units), and the logit w · h_T + b.
- */
+/** One sequence: x (T, inputs) row by row. held: gates with one value at all steps and units, {f: 0.5}.
+ * Returns its run: i, f, g, o, c and h (T, units), and the logit w · h_T + b. */
 export function forward(network, x, held = {}) {
 	const { inputs: D, units: H, weightIh, bias } = network;
 	const T = x.length / D;
@@ -113,10 +109,8 @@ export function adam(parameters, { rate = 0.001, beta1 = 0.9, beta2 = 0.999, eps
 /** Cross-entropy of a logit against the label 0 or 1. */
 export const crossEntropy = (logit, label) => Math.max(logit, 0) - logit * label + Math.log1p(Math.exp(-Math.abs(logit)));
 
-/**
- * A training run. draw(): a fresh example {x, label}, so that no example comes twice and the loss of a batch is one on unseen
- * data. next(): one step of Adam on a batch; returns {loss, accuracy} of the batch before the step.
- */
+/** A training run. draw(): a fresh example {x, label}, so that no example comes twice and the loss of a batch is one on unseen
+ * data. next(): one step of Adam on a batch; returns {loss, accuracy} of the batch before the step. */
 export function createTraining(network, draw, { batch = 32, rate = 0.01, limit = 1, held = {} } = {}) {
 	const gradient = new Float64Array(network.parameters.length);
 	const update = adam(network.parameters, { rate });

@@ -8,6 +8,9 @@ export const number = (x) => (Number.isFinite(x) ? Number(x.toPrecision(4)).toLo
 /** The prediction in words: the label, or of two classes close to the threshold "undecided". */
 export const labelOf = ({ label, undecided }, { task }) => (undecided ? "undecided" : safeText(label, task === "multilabel" ? 80 : 24));
 
+/** The class of CSS of a prediction: for or against the explained class, or none while it is undecided. */
+export const sideOf = (prediction) => (prediction.undecided ? "" : prediction.favours ? "for" : "against");
+
 /** P(positive): the name of the one probability that the page shows, that of the explained class. */
 export const probabilityName = (target) => `P(${safeText(target)})`;
 
@@ -34,10 +37,8 @@ export function changeText(before, after) {
 export const scoreText = (x, isNumber) => (isNumber ? (x > 0 ? "+" : "") + number(x) : fmt(x, 2, true));
 
 const scaled = new WeakMap();
-/**
- * The prefix predictions on a scale from 0 to 1: probabilities as they are; numbers between the smallest and the largest
- * one, `low` and `high`, also those of `before`.
- */
+/** The prefix predictions on a scale from 0 to 1: probabilities as they are; numbers between the smallest and the largest
+ * one, `low` and `high`, also those of `before`. */
 export function lineOf(prefix, before = null) {
 	if (!prefix || prefix.probability) return prefix;
 	if (!scaled.has(prefix)) {

@@ -11,8 +11,7 @@ export function wordsOf(text, part) {
 }
 
 /** The text as pieces in order, each with the `gap` after it: {word: n, show} for a step, {truncated: true, show}. raw: with
- * every character as it is.
- */
+ * every character as it is. */
 export function pieces(text, part, raw = false) {
 	if (part.values) return part.values.map((_, n) => ({ word: n, show: String(n + 1), gap: " " }));
 	const { start, end, names, truncated } = part.tokens;

@@ -7,10 +7,8 @@ import { createSentence, strongestStep } from "./sentence.js";
 
 const LATER = 7; // words, of the question
 
-/**
- * The unit that holds longest what step t adds: the difference in c between this run and one in which no unit adds anything
- * at step t is the largest, on average over the steps after it.
- */
+/** The unit that holds longest what step t adds: the difference in c between this run and one in which no unit adds anything
+ * at step t is the largest, on average over the steps after it. */
 export function holdingUnit(model, run, without, t) {
 	const H = model.units;
 	const held = Array.from({ length: H }, (_, k) => {

@@ -2,10 +2,8 @@
 
 import { button, el, fmt, setAttr, setText } from "../dom.js";
 
-/**
- * Lay out a chapter. prose: its paragraphs, each a list of strings and nodes; question: of `question`; figure: an element;
- * why: a list of strings and nodes; code: {keras, gatewise}, lines of code.
- */
+/** Lay out a chapter. prose: its paragraphs, each a list of strings and nodes; question: of `question`; figure: an element;
+ * why: a list of strings and nodes; code: {keras, gatewise}, lines of code. */
 export function page(element, lesson, id, { prose, question, why, figure, code }) {
 	const n = lesson.chapters.findIndex((one) => one.id === id);
 	const [before, after] = [lesson.chapters[n - 1], lesson.chapters[n + 1]];
@@ -44,11 +42,9 @@ const joined = (part) => (typeof part === "string" ? part.replace(/^[.,:;]/, "\u
 /** A term of a sentence that lights the parts of the figure with that data-wire, while it has the pointer or the focus. */
 export const term = (name, text) => el("span", { class: "term", role: "button", tabindex: 0, "data-term": name }, text);
 
-/**
- * Make an element of a figure a slider: label, min, max, step, value, format(x) -> text, onInput(x). at(event): the value at
+/** Make an element of a figure a slider: label, min, max, step, value, format(x) -> text, onInput(x). at(event): the value at
  * the pointer; without it, moving by pixels() is the whole range, backwards where it is negative. reset(): on Delete and
- * double click. Returns set(value, [min, max] if they change).
- */
+ * double click. Returns set(value, [min, max] if they change). */
 export function slider(node, options) {
 	const { label, min, max, step, onInput, reset = null, at = null, vertical = false } = options;
 	const { format = (x) => fmt(x), pixels = () => 240 } = options;
@@ -133,12 +129,9 @@ export const unitHandle = (lesson) => handle({
 	reset: () => lesson.set({ unit: null }),
 });
 
-/**
- * A question to answer before the answer shows: {element, refresh(text)}. ask: a text, or a function that returns it; answer():
- * {right: index of the right option, text}. refresh(text): asks again if the text is another than before.
- */
+/** A question to answer before the answer shows: {element, refresh(text)}. ask: a text, or a function that returns it; answer():
+ * {right: index of the right option, text}. refresh(text): asks again if the text is another than before. */
 export function question({ ask, options, answer }) {
-	const asked = () => (typeof ask === "string" ? ask : ask());
 	const legend = el("legend", {}, typeof ask === "string" ? ask : "");
 	let last = null;
 	const said = el("p", { class: "said", role: "status" });
@@ -159,7 +152,7 @@ export function question({ ask, options, answer }) {
 		refresh(about) {
 			if (about === last) return;
 			last = about;
-			setText(legend, asked());
+			if (typeof ask === "function") setText(legend, ask());
 			setText(said, "");
 			mark(-1, -1);
 		},

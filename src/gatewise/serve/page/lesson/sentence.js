@@ -16,10 +16,8 @@ export function strongestStep({ T, prefix }, last = Math.floor(T / 2)) {
 	return best;
 }
 
-/**
- * room: the height in units for all rows, of which the track of the chapter, between the prediction and the words, has
- * `share`. Places are counted from the state after the pads: place n + 1 belongs to step n.
- */
+/** room: the height in units for all rows, of which the track of the chapter, between the prediction and the words, has
+ * `share`. Places are counted from the state after the pads: place n + 1 belongs to step n. */
 export function createSentence(label, lesson, { room = 420, share = 0.66 } = {}) {
 	const lines = svg("g", { class: "lines" });
 	const own = svg("g", {});

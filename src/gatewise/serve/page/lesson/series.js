@@ -3,7 +3,7 @@
 import { el, fmt, setAttr, setText, svg } from "../dom.js";
 import { sigmoid } from "../model/arrays.js";
 import { createNetwork, createTraining, forward, prefixLogits, seeded } from "../trainer.js";
-import { createPicture, path, text } from "../drawing.js";
+import { createPicture, path, PROBABILITIES, text, yAxis } from "../drawing.js";
 import { handle, page, question, slider, term } from "./parts.js";
 import { firstHigher, seriesOf, STEPS } from "./tasks.js";
 
@@ -83,8 +83,7 @@ function mount(element, lesson) {
 	/** A row of the picture: its name, its zero line, and y of a value. */
 	const row = (top, height, [low, high], name, ticks) => {
 		const y = (value) => top + (height * (high - value)) / (high - low);
-		axes.append(text(EDGE, top - 8, name, "t14", "start"), ...ticks.flatMap((value) => [
-			svg("path", { class: "thin", d: `M${EDGE},${y(value)}H${width - RIGHT}` }), text(EDGE - 6, y(value) + 5, value === 0.5 ? "1/2" : fmt(value, 0), "t14 muted", "end")]));
+		axes.append(text(EDGE, top - 8, name, "t14", "start"), ...yAxis(ticks, y, EDGE, width - RIGHT));
 		return y;
 	};
 	const steps = Array.from({ length: STEPS }, (_, t) => t);
@@ -112,14 +111,15 @@ function mount(element, lesson) {
 		setText(progress, `${trained() ? "trained on" : "in training:"} ${accuracies.length} batches of 32 made-up series, accuracy ${fmt(recent.reduce((a, b) => a + b, 0) / Math.max(1, recent.length))}`);
 		width = picture.fit(474);
 		axes.replaceChildren();
-		const value = row(26, 120, [-0.3, 1.7], "The series x", [0, 1]);
+		const zero = [[0, "0"]];
+		const value = row(26, 120, [-0.3, 1.7], "The series x", [[0, "0"], [1, "1"]]);
 		heightAt = (y) => -0.3 + (2 * (146 - y)) / 120;
-		const answer = row(184, 64, [0, 1], "P(first is higher) after each step", [0, 0.5, 1]);
+		const answer = row(184, 64, [0, 1], "P(first is higher) after each step", PROBABILITIES);
 		const size = Math.max(1, largest(scores));
-		const score = row(284, 64, [-size, size], "Attribution: change of the logit by a step", [0]);
+		const score = row(284, 64, [-size, size], "Attribution: change of the logit by a step", zero);
 		const { unit, ends } = holder(second);
 		const height = Math.max(0.5, largest(run.c), ...ends.map(largest));
-		const cell = row(382, 70, [-height, height], `Memory c; bold: unit ${unit + 1}`, [0]);
+		const cell = row(382, 70, [-height, height], `Memory c; bold: unit ${unit + 1}`, zero);
 		axes.append(text(x(0), 468, "step 1", "t14 muted", "start"), text(x(STEPS - 1), 468, String(STEPS), "t14 muted"));
 		const side = (s) => (s > 0 ? "for" : "against");
 		const strength = (s) => fmt(Math.min(0.5, (0.5 * Math.abs(s)) / size));

@@ -13,12 +13,10 @@ const TEXTS = [
 const MAX_WORDS = 60; // that a figure shows
 const MAX_LENGTH = 2000; // characters of a text
 
-/**
- * chapters: [{id, title, short, bar, review, mount(element, lesson) -> {run, isChanged, reset, draw, show, hide}}]. short: the
+/** chapters: [{id, title, short, bar, review, mount(element, lesson) -> {run, isChanged, reset, draw, show, hide}}]. short: the
  * title in the list of chapters, if another; bar: false without text and prediction; review: its text is that of the tutorial.
  * run(): the run whose prediction is shown, if not that with the changes of the state; isChanged(), reset(): of what the
- * chapter changes otherwise. The chapter of the address is shown, else the first.
- */
+ * chapter changes otherwise. The chapter of the address is shown, else the first. */
 export function createLesson(model, chapters, { nav, bar, main }) {
 	const state = { chapter: null, text: null, t: null, unit: null, changes: [] };
 	const mounted = new Map();

@@ -16,10 +16,8 @@ const numberText = (x) => (Math.abs(x) >= 10_000 ? Math.round(x).toLocaleString(
 /** The place of the largest number, the first of equal ones. */
 const largest = (values) => values.reduce((best, x, n) => (x > values[best] ? n : best), 0);
 
-/**
- * view: what is exported with the model: {model, methods: {name: {note, base_value_note, faithfulness, faithfulness_note}},
- * unmeasured, default_method, ...}. Returns explain(request), which throws an Error with one line.
- */
+/** view: what is exported with the model: {model, methods: {name: {note, base_value_note, faithfulness, faithfulness_note}},
+ * unmeasured, default_method, ...}. Returns explain(request), which throws an Error with one line. */
 export function createExplain(model, view) {
 	const { labels, thresholds, task, per_step: isTagger, inputs, layers } = view.model;
 	const isBinary = model.info.outputs === 1 && task === "classification";

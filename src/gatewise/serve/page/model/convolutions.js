@@ -29,11 +29,9 @@ export class Convolutions {
 		return [...plain, ...plain.map((column) => column.map((x, t) => (t ? x - column[t - 1] : 0)))];
 	}
 
-	/**
-	 * For each bank, for its kernels that count all steps and for those that count the inner ones of a long series: {dilation,
+	/** For each bank, for its kernels that count all steps and for those that count the inner ones of a long series: {dilation,
 	 * isInner, above: for each step the weights of the features that are above their threshold, offset: those of their means}.
-	 * last: taps from there on read zeros.
-	 */
+	 * last: taps from there on read zeros. */
 	#above(columns, last = TAPS) {
 		const [K, { weight, thresholds }] = [this.outputs, this];
 		let feature = 0;

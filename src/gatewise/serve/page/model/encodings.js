@@ -17,12 +17,10 @@ const TOKENS = {
 const CLUSTER = /<[bB][rR]\s*\/?>|\S[\p{M}\u1160-\u11ff]*|\s/gu;
 const IDEOGRAPH = /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/u;
 
-/**
- * entry: {kind: keras, spaces, tokens, subwords or index, ...} of config.json; words: the vocabulary by id, for keras and spaces
+/** entry: {kind: keras, spaces, tokens, subwords or index, ...} of config.json; words: the vocabulary by id, for keras and spaces
  * from id 4, for index "id word" each; merges: of subwords, "left right" each. Returns {encode(text), words, wordOf(id)};
  * `encode` returns the ids that the model reads, and the `steps` {id, start, end, text, unknown}, of which one without
- * characters has a `name`. It throws an Error for a lone surrogate.
- */
+ * characters has a `name`. It throws an Error for a lone surrogate. */
 export function createEncoding(entry, words, merges) {
 	const isKeras = entry.kind === "keras" || entry.kind === "spaces";
 	const first = isKeras ? KERAS.first : 0;

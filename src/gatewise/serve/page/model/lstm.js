@@ -52,8 +52,7 @@ class Model {
 		this.others = others.map(({ kind, weight, prefix, ...entry }) => ({ weight, member: new MEMBERS[kind](entry, tensors, prefix, arch.outputs) }));
 	}
 
-	/**
-	 * Run a text, ids, rows of a series, or what `encode` returns.
+	/** Run a text, ids, rows of a series, or what `encode` returns.
 	 *
 	 * changes: [{gate, unit, layer, from, to, value}], as POST /explain takes them: unit k or "all", steps from 0, none for all.
 	 * Pads are not changed, but for h = 0 of one unit without steps, which ablates it from the first pad on. Beyond those
@@ -63,8 +62,7 @@ class Model {
 	 * Returns {sequence: all ids or rows; rows: those of them that the network reads; ids: these, T, pads, changes,
 	 * lstms: of Network.run, top: those of the top layer, logits, probabilities, prefixLogits: a row for 0, 1, ... T steps,
 	 * ownPrefix: those of the LSTM alone, stepLogits: of a tagger}, and of the first direction of the top layer units, start, i,
-	 * f, g, o, c, h. For the lesson also {logit, probability, base: {logit, probability}, prefix: (T,), contribution(k, t)}.
-	 */
+	 * f, g, o, c, h. For the lesson also {logit, probability, base: {logit, probability}, prefix: (T,), contribution(k, t)}. */
 	run(input, { changes = [], pads: count = null } = {}) {
 		const { network, info, others } = this;
 		const sequence = typeof input === "string" ? this.encode(input).ids : (input.ids ?? input);
@@ -127,10 +125,8 @@ class Model {
 		return powers.map((one) => one / sum(powers));
 	}
 
-	/**
-	 * How much each unit of the top layer changes the score at each step: (T * units of all directions,); null where they have no
-	 * part of their own. score: the weights of the logits in it; weight: of the LSTM.
-	 */
+	/** How much each unit of the top layer changes the score at each step: (T * units of all directions,); null where they have no
+	 * part of their own. score: the weights of the logits in it; weight: of the LSTM. */
 	contributions(run, score, weight = this.info.weight) {
 		const { network } = this;
 		if (!network.hasContributions) return null;
@@ -148,10 +144,8 @@ class Model {
 		return out;
 	}
 
-	/**
-	 * Scores (T,) of a run by a method of METHODS: {scores, baseValue, parts}. parts: {scores, truncatedPart} of each member,
-	 * the LSTM first; truncatedPart: of the steps that the LSTM does not read.
-	 */
+	/** Scores (T,) of a run by a method of METHODS: {scores, baseValue, parts}. parts: {scores, truncatedPart} of each member,
+	 * the LSTM first; truncatedPart: of the steps that the LSTM does not read. */
 	attribution(run, method, score = [1]) {
 		const value = (logits) => sum(score.map((one, n) => one * logits[n]));
 		const without = () => Array.from(run.rows, (row) => this.#edited(run, (n) => n === row));
@@ -192,10 +186,8 @@ class Model {
 		return { scores: Array.from({ length: run.T }, (_, t) => change(t)), baseValue: prefixes[0] };
 	}
 
-	/**
-	 * What each step wrote into the memory that the prediction still reads: the scores telescope over tanh of the memory so
-	 * far, as gatewise/explain/attribution/cell_decomposition.py explains.
-	 */
+	/** What each step wrote into the memory that the prediction still reads: the scores telescope over tanh of the memory so
+	 * far, as gatewise/explain/attribution/cell_decomposition.py explains. */
 	#decompose(run, score, value) {
 		const { network, units: H } = this;
 		const { T } = run;

@@ -96,12 +96,10 @@ export class Network {
 		return Int32Array.from({ length: length - extra }, (_, n) => (n < head ? n : n + extra));
 	}
 
-	/**
-	 * The runs of all LSTMs over the steps that the network reads, bottom layer first: {layer, direction, T, i, f, g, o, c, h:
+	/** The runs of all LSTMs over the steps that the network reads, bottom layer first: {layer, direction, T, i, f, g, o, c, h:
 	 * (T * units,), start: {h, c}, input(t): what the layer below gives}. Row t is step t, in both directions.
 	 * changes: [{gate, unit, layer, from, to, value}], as POST /explain takes them; h = 0 of a unit without steps ablates it from the
-	 * first pad on. pads: steps of id 0 before the first one.
-	 */
+	 * first pad on. pads: steps of id 0 before the first one. */
 	run(items, changes = [], pads = 0) {
 		const isAblation = (one) => one.gate === "h" && one.value === 0 && one.from == null && one.unit !== "all";
 		const held = changes.map((one) => (isAblation(one) ? { ...one, gate: "o" } : one));
@@ -232,10 +230,8 @@ export class Network {
 		return Array.from({ length: T + 1 }, (_, t) => this.head(joined(matrices.map((one) => rowOf(one, t, units)))));
 	}
 
-	/**
-	 * The pooled states of a backward run over the first 0, 1, ... T steps. Each prefix is a run from its last step down, until
-	 * its state is that of the whole sequence: an LSTM forgets where it began.
-	 */
+	/** The pooled states of a backward run over the first 0, 1, ... T steps. Each prefix is a run from its last step down, until
+	 * its state is that of the whole sequence: an LSTM forgets where it began. */
 	#backwardPrefixes(whole) {
 		const { T, units: H } = whole;
 		const head = this.parts.map((part) => pool({ ...whole, isBackward: false, start: stateOfZeros(H) }, part)); // of the steps before t
@@ -264,10 +260,8 @@ export class Network {
 		return out;
 	}
 
-	/**
-	 * The weights of the units of the top layer in a score of the logits, between two pooled states [part][direction] (H,), in
-	 * that form: gatewise/members/contributions.py. With hidden layers they are slopes.
-	 */
+	/** The weights of the units of the top layer in a score of the logits, between two pooled states [part][direction] (H,), in
+	 * that form: gatewise/members/contributions.py. With hidden layers they are slopes. */
 	unitWeights(score, start, end) {
 		const { merge, units } = this.top;
 		const share = merge === "mean" ? 0.5 : 1;
