@@ -103,7 +103,7 @@ def test_two_series_are_compared_by_their_numbers_and_for_one_output(visit: Visi
     series = [np.array([[1], [x], [3]], dtype=np.float32) for x in (2, 5)]
     before, after = two_numbers_model().predict(series)[:, 1]
     page.wait_for_function(
-        "() => document.querySelector('#compare .status')?.textContent.endsWith('Marked: 1 step of the first text, 1 of the second.')"
+        "() => document.querySelector('#compare .status')?.textContent.includes('Marked: 1 step of')"
     )
     shown = page.inner_text("#compare .status").replace("\u2212", "-").split(": ")[1].split(" (")[0].split(" → ")
     np.testing.assert_allclose([float(x) for x in shown], [before, after], rtol=1e-3)

@@ -82,9 +82,7 @@ def test_compare_opens_below_the_words_with_the_text(visit: Visit) -> None:
     assert not page.locator("#compare select").is_visible()
     assert page.input_value("#compare textarea") == TEXT
     page.fill("#compare textarea", TEXT.replace("bad", "good"))
-    page.wait_for_function(
-        "() => document.querySelector('#compare .status').textContent.endsWith('Marked: 1 word of the first text, 1 of the second.')"
-    )
+    page.wait_for_function("() => document.querySelector('#compare .status').textContent.includes('Marked: 1 word of')")
     assert page.locator("#compare .marked").all_inner_texts() == ["bad", "good"]
 
 

@@ -155,7 +155,7 @@ def test_series_get_the_same_views(visit: Visit) -> None:
     assert page.locator("#line rect.band").count() == len(rows)
     assert "Label: " not in page.inner_text("#prediction")
     assert page.locator("svg.line .channel").count() == 2
-    box = page.locator("svg.line").bounding_box()
+    box = page.locator("#line svg.line").bounding_box()
     at = [box["x"] + 28 + (box["width"] - 38) * (n + 0.5) / len(rows) for n in (9, 14)]
     page.mouse.click(at[0], box["y"] + 60)
     assert page.inner_text("#line .readout").startswith("step 10: ")

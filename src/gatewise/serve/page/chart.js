@@ -1,7 +1,7 @@
 // A chart of lines over a common axis: the loss of a training run, and the same of the run before.
 
-import { setAttr, setText, svg } from "./dom.js";
-import { createPicture, path, text, yAxis } from "./drawing.js";
+import { svg } from "./dom.js";
+import { createPicture, path, stroke, text, yAxis } from "./drawing.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [34, 10, 26, 22];
 
@@ -10,34 +10,29 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [34, 10, 26, 22];
  * at: the point at which the name stands; mark: an x with a name; dots: single points [x, y, name]. Points outside of the range
  * are drawn at its edge. room: px right of the lines, in which their names stand; without it they stand over the lines. */
 export function createChart(title, [low, high], height, ticks, room = 0) {
-	const lines = svg("g", {});
-	const marks = svg("g", {});
-	const [first, last] = [text(LEFT, height - 4, "", "t14 muted", "start"), text(0, height - 4, "", "t14 muted", "end")];
-	const grid = svg("g", {});
-	const picture = createPicture(title, text(0, 15, title, "bold", "start"), grid, marks, lines, first, last);
+	const picture = createPicture(title);
 	return {
 		node: picture.node,
-		draw({ lines: all, xs, xName, mark = null, dots = [] }) {
+		draw({ lines, xs, xName, mark = null, dots = [] }) {
 			const width = picture.fit(height) - room;
 			const x = (value) => LEFT + ((width - LEFT - RIGHT) * (value - xs[0])) / (xs[1] - xs[0] || 1);
 			const y = (value) => TOP + ((height - TOP - BOTTOM) * (high - Math.max(low, Math.min(high, value)))) / (high - low);
-			grid.replaceChildren(...yAxis(ticks.map((tick) => [tick, tick]), y, LEFT, width - RIGHT));
-			setText(first, `${xName} ${xs[0]}`);
-			setText(last, String(xs[1]));
-			setAttr(last, "x", width - RIGHT);
-			while (lines.children.length < all.length) lines.append(svg("path", {}));
-			[...lines.children].forEach((node, n) => {
-				setAttr(node, "class", `trace ${all[n]?.class ?? ""}`);
-				setAttr(node, "d", all[n]?.points.length ? path(all[n].points.map(([a, b]) => [x(a), y(b)])) : "");
-			});
-			const names = all.filter(({ name, points }) => name && points.length).map(({ name, points, class: kind, at = -1, below = false }) => {
+			const drawn = lines.filter(({ points }) => points.length);
+			const names = drawn.filter(({ name }) => name).map(({ name, points, class: kind, at = -1, below = false }) => {
 				const [a, b] = points.at(at);
 				if (room) return text(x(a) + 8, y(b) + (below ? 12 : 2), name, `t14 ${kind}`, "start");
 				return text(x(a), y(b) + (below ? 18 : -8), name, `t14 ${kind}`, at === -1 ? "end" : "middle");
 			});
-			const marked = mark ? [svg("path", { class: "best", d: `M${x(mark.x)},${TOP}V${height - BOTTOM}` }), text(x(mark.x), height - 4, mark.name, "t14")] : [];
-			const single = dots.flatMap(([a, b, name]) => [svg("circle", { class: "single", cx: x(a), cy: y(b), r: 4 }), text(x(a), y(b) - 9, name, "t14 muted")]);
-			marks.replaceChildren(...marked, ...names, ...single);
+			picture.node.replaceChildren(
+				text(0, 15, title, "bold", "start"),
+				...yAxis(ticks.map((tick) => [tick, tick]), y, LEFT, width - RIGHT),
+				...(mark ? [stroke(`M${x(mark.x)},${TOP}V${height - BOTTOM}`, "best"), text(x(mark.x), height - 4, mark.name, "t14")] : []),
+				...names,
+				...dots.flatMap(([a, b, name]) => [svg("circle", { class: "single", cx: x(a), cy: y(b), r: 4 }), text(x(a), y(b) - 9, name, "t14 muted")]),
+				...drawn.map(({ class: kind, points }) => stroke(path(points.map(([a, b]) => [x(a), y(b)])), `trace ${kind}`)),
+				text(LEFT, height - 4, `${xName} ${xs[0]}`, "t14 muted", "start"),
+				text(width - RIGHT, height - 4, xs[1], "t14 muted", "end"),
+			);
 		},
 	};
 }

@@ -1,6 +1,6 @@
 // Drawing for charts and for the chapters: pictures whose unit is 1/16 rem, so that they grow with the text; words in rows; lines.
 
-import { currentTheme, mix, paintLevels, STOPS } from "./colour.js";
+import { currentTheme, lut, paintLevels } from "./colour.js";
 import { el, setAttr, svg } from "./dom.js";
 
 let root = 0;
@@ -116,14 +116,11 @@ export function text(x, y, content, name = "", anchor = "middle") {
 	return svg("text", { x: round(x), y: round(y), class: name, "text-anchor": anchor }, content);
 }
 
-const cache = new Map();
 /** The colour of a number from -1 to 1 (signed) or from 0 to 1 (gate), as rgb(...). */
 export function colourOf(x, kind = "signed") {
-	const theme = currentTheme();
-	const level = Math.round(63 * Math.max(0, Math.min(1, kind === "gate" ? x : (x + 1) / 2)));
-	const key = `${kind}${theme}${level}`;
-	if (!cache.has(key)) cache.set(key, `rgb(${mix(STOPS[kind][theme], level / 63).join()})`);
-	return cache.get(key);
+	const level = Math.round(255 * Math.max(0, Math.min(1, kind === "gate" ? x : (x + 1) / 2)));
+	const colour = lut(kind, currentTheme())[level];
+	return `rgb(${colour & 255},${(colour >> 8) & 255},${(colour >> 16) & 255})`;
 }
 
 /** A picture of a matrix, one pixel per number. Returns {node, draw(columns, rows, at(column, row) -> number from -1 to 1)}. */

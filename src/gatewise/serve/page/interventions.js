@@ -5,6 +5,9 @@ import { GATES, layerOf, selectedUnit, selectedWord, tokenNounOf } from "./store
 
 const sameTarget = (a, b) => ["gate", "unit", "layer", "from", "to"].every((key) => a[key] === b[key]);
 
+/** The changes without that of the same gate, units and steps. */
+const without = (changes, change) => changes.filter((one) => !sameTarget(one, change));
+
 const ablation = (state) => ({ gate: "h", unit: selectedUnit(state), ...layerOf(state), from: null, to: null });
 
 /** A change in words. */
@@ -52,17 +55,15 @@ export function createInterventions(root, listed, store) {
 	function clamp(to) {
 		const state = store.get();
 		const change = target();
-		const { changes, data } = state;
-		if (!data || (changes.length >= 32 && !changes.some((one) => sameTarget(one, change)))) return;
-		const next = [...changes.filter((one) => !sameTarget(one, change)), { ...change, value: to }];
+		const others = without(state.changes, change);
+		if (!state.data || others.length >= 32) return;
 		// In one step: a draw between both would set the slider back.
-		store.set({ u: selectedUnit(state), w: selectedWord(state), changes: next });
+		store.set({ u: selectedUnit(state), w: selectedWord(state), changes: [...others, { ...change, value: to }] });
 	}
 
 	function release() {
-		const change = target();
 		const { changes } = store.get();
-		const next = changes.filter((one) => !sameTarget(one, change));
+		const next = without(changes, target());
 		if (next.length < changes.length) store.set({ changes: next });
 	}
 
@@ -70,10 +71,9 @@ export function createInterventions(root, listed, store) {
 		pin();
 		const state = store.get();
 		if (!state.data) return;
-		const change = ablation(state);
-		const rest = state.changes.filter((one) => !sameTarget(one, change));
+		const rest = without(state.changes, ablation(state));
 		const on = rest.length === state.changes.length;
-		store.set({ changes: on ? [...rest, { ...change, value: 0 }] : rest });
+		store.set({ changes: on ? [...rest, { ...ablation(state), value: 0 }] : rest });
 	}
 
 	function drawScope(state, tokenNoun) {
@@ -122,7 +122,7 @@ export function createInterventions(root, listed, store) {
 			chips.replaceChildren(...state.changes.map((one, n) =>
 				button(`${names[n]} ×`, {
 					class: "chip", "aria-label": `Remove: ${names[n]}`,
-					onclick: () => store.set({ changes: store.get().changes.filter((other) => !sameTarget(other, one)) }),
+					onclick: () => store.set({ changes: without(store.get().changes, one) }),
 				})));
 		}
 	}

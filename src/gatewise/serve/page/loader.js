@@ -16,9 +16,6 @@ export function inputOf(state, text = state.text) {
 	return { series: parseSeries(text, state.model.model.channels) };
 }
 
-const changeOf = ({ gate, unit, layer, from, to, value }) =>
-	from == null ? { gate, unit, layer, value } : { gate, unit, layer, value, from, to };
-
 const modelOf = (name) => (name === null ? {} : { model: name });
 
 export function createLoader(store, api) {
@@ -40,7 +37,7 @@ export function createLoader(store, api) {
 		if (state.layer !== null) request.layer = state.layer;
 		for (const key of ["target", "against"]) if (state.model?.model.labels.includes(state[key])) request[key] = state[key];
 		if (state.step !== null && state.model?.model.per_step) request.step = state.step;
-		if (state.changes.length) request.changes = state.changes.map(changeOf);
+		if (state.changes.length) request.changes = state.changes;
 		// Integrated gradients do not support clamps: the server then chooses another method.
 		const supported = state.method !== "integrated-gradients" || !state.changes.length;
 		if (state.method && supported && include.includes("attribution")) request.method = state.method;

@@ -25,26 +25,16 @@ export function createPredictionView(root, store) {
 		setText(heading, `${state.outdated ? "Earlier prediction" : "Prediction"}${explained === null ? "" : ` for ${wordAt(explained)}`}:`);
 		explain.hidden = !state.choice || explained === null || selectedWord(state) === explained;
 		if (!explain.hidden) setText(explain, `Explain the label of ${wordAt(selectedWord(state))}`);
-		if (!data) {
-			setText(label, "–");
-			setText(number, "");
-			setText(of, "");
-			notes.hidden = others.hidden = true;
-			label.className = "label";
-			return;
-		}
-		const prediction = state.earlyPrediction ?? data.prediction;
-		setText(label, labelOf(prediction, data.model));
-		label.className = `label ${sideOf(prediction)}`;
-		const p = data.model.task !== "classification" ? null : prediction.probability;
+		const prediction = data && (state.earlyPrediction ?? data.prediction);
+		setText(label, data ? labelOf(prediction, data.model) : "–");
+		label.className = `label ${data ? sideOf(prediction) : ""}`;
+		const p = data?.model.task === "classification" ? prediction.probability : null;
 		setText(of, p === null ? "" : `${probabilityName(prediction.target)} =`);
 		setText(number, p === null ? "" : fmt(p));
-		const most = othersText(prediction, data.model);
-		others.hidden = !most;
-		setText(others, most);
-		const lines = notesOf(state, prediction);
-		notes.hidden = !lines.length;
-		setText(notes, lines.join(" "));
+		for (const [node, line] of [[others, data ? othersText(prediction, data.model) : ""], [notes, data ? notesOf(state, prediction).join(" ") : ""]]) {
+			node.hidden = !line;
+			setText(node, line);
+		}
 	}
 
 	function notesOf(state, prediction) {

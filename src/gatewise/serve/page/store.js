@@ -65,10 +65,8 @@ export function selectedWord(state) {
 	if (!steps) return 0;
 	if (state.w !== null) return Math.min(state.w, steps - 1);
 	if (state.data.units?.opening) return state.data.units.opening.step;
-	const scores = state.data.attribution?.scores ?? [];
-	let best = steps - 1;
-	if (scores.length === steps) for (let n = 0; n < steps; n += 1) if (Math.abs(scores[n]) > Math.abs(scores[best])) best = n;
-	return best;
+	const sizes = (state.data.attribution?.scores ?? []).map(Math.abs);
+	return sizes.length === steps ? sizes.indexOf(Math.max(...sizes)) : steps - 1;
 }
 
 /** The selected unit; by default that of the opening frame, or until the units are known the one shown before. */

@@ -84,15 +84,10 @@ export function createTextView(root, { onHover, onSelect, label = "The words", r
 		spans.forEach((span, n) => {
 			const score = scores?.[n];
 			const isStart = view.part.tokens?.names?.[n] !== undefined;
-			const names = ["word", score === undefined ? "" : tint(score, view.clamp)];
-			if (isStart) names.push("start");
-			if (unknown.has(n)) names.push("unknown");
-			if (n === selected) names.push("selected");
-			if (n === hovered) names.push("hovered");
-			if (n === view.step) names.push("explained");
-			if (marked?.has(n) || (range && range.from <= n && n <= range.to)) names.push("marked");
-			const joined = names.filter(Boolean).join(" ");
-			if (span.className !== joined) span.className = joined;
+			const isMarked = marked?.has(n) || (range && range.from <= n && n <= range.to);
+			const kinds = { start: isStart, unknown: unknown.has(n), selected: n === selected, hovered: n === hovered, explained: n === view.step, marked: isMarked };
+			const names = Object.keys(kinds).filter((kind) => kinds[kind]);
+			setAttr(span, "class", ["word", score === undefined ? "" : tint(score, view.clamp), ...names].filter(Boolean).join(" "));
 			setAttr(span, "aria-selected", n === selected);
 			const name = view.labels ? safeText(view.labels[n], 20) : "";
 			if (name) span.dataset.label = name;

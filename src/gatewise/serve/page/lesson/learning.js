@@ -1,10 +1,10 @@
 // Chapter 6: a small LSTM trains in the page; then the training run of the tutorial's model.
 
-import { button, el, fmt, setAttr, setText, svg } from "../dom.js";
+import { button, el, fmt, setText, svg } from "../dom.js";
 import { sigmoid } from "../model/arrays.js";
 import { createNetwork, createTraining, forward, seeded } from "../trainer.js";
 import { createChart } from "../chart.js";
-import { colourOf, createPicture, path, text } from "../drawing.js";
+import { colourOf, createPicture, path, rect, stroke, text } from "../drawing.js";
 import { choice, handle, page, question, term } from "./parts.js";
 import { firstSymbol, oneHot, SYMBOLS } from "./tasks.js";
 
@@ -62,12 +62,7 @@ function mount(element, lesson) {
 	const bias = choice("Forget gate before training", [[1, "0.73 (bias 1)"], [3, "0.95 (bias 3)"]], (value) => restart({ bias: value }));
 	const progress = el("span", { class: "progressline" });
 
-	const symbols = svg("g", {});
-	const cells = svg("g", { "data-wire": "forget" });
-	const memory = svg("g", { "data-wire": "memory" });
-	const gateName = text(0, 40, "", "t14", "start");
-	const memoryName = text(0, 40, "", "t14", "start");
-	const sequence = createPicture("One sequence: its symbols, the forget gates and the memory after each", symbols, gateName, cells, memoryName, memory);
+	const sequence = createPicture("One sequence: its symbols, the forget gates and the memory after each");
 
 	const [loss, accuracy] = [createChart("Loss, 8 units", [0, 1], 140, [0, 0.69]), createChart("Accuracy, 8 units", [0, 1], 140, [0, 0.5, 1])];
 	loss.node.dataset.wire = "loss";
@@ -111,23 +106,8 @@ function mount(element, lesson) {
 		const each = (width - EDGE - NAMES) / T;
 		const x = (t) => EDGE + each * t;
 		const between = each < 12 ? [text(x((T + 1) / 2), 18, `${setting.distance} others`, "muted")] : others.slice(0, setting.distance).map((id, t) => text(x(t + 1.5), 18, SYMBOLS[id], each < 15 ? "t14 muted" : "muted"));
-		symbols.replaceChildren(text(x(0.5) + 6, 18, "A/B", "bold", "end"), ...between);
-		let mean = 0;
-		while (cells.children.length < UNITS * T) cells.append(svg("rect", { height: ROW - 1 }));
-		while (cells.children.length > UNITS * T) cells.lastChild.remove();
-		for (let k = 0; k < UNITS; k += 1) {
-			for (let t = 0; t < T; t += 1) {
-				const f = shown.f[t * UNITS + k];
-				mean += f / (UNITS * T);
-				const cell = cells.children[k * T + t];
-				setAttr(cell, "x", Math.round(10 * x(t)) / 10);
-				setAttr(cell, "y", top + k * ROW);
-				setAttr(cell, "width", Math.max(1, Math.round(10 * (each - 1)) / 10));
-				setAttr(cell, "fill", colourOf(f, "gate"));
-			}
-		}
-		setText(gateName, `Forget gates: mean ${fmt(mean)}${setting.held ? "" : `, at the start ${setting.bias === 3 ? "0.95" : "0.73"}`}`);
-		setAttr(gateName, "x", EDGE);
+		const gates = Array.from({ length: UNITS * T }, (_, n) => ({ k: Math.floor(n / T), t: n % T, f: shown.f[(n % T) * UNITS + Math.floor(n / T)] }));
+		const mean = gates.reduce((total, { f }) => total + f, 0) / gates.length;
 		// The unit whose part of the logit differs most between A and B.
 		const gap = (k) => Math.abs(network.weight[k] * (pair[0].h[(T - 1) * UNITS + k] - pair[1].h[(T - 1) * UNITS + k]));
 		const unit = [...network.weight.keys()].reduce((a, b) => (gap(b) > gap(a) ? b : a));
@@ -144,10 +124,14 @@ function mount(element, lesson) {
 			return [svg("path", { class: symbol ? "trace other" : "trace", d: path(steps.map((t) => [x(t + 0.5), y(c[t * UNITS + unit])])) }),
 				text(x(T) + 6, ends[symbol] + 5 + shift, `${SYMBOLS[symbol]}: P(${SYMBOLS[symbol]}) = ${fmt(symbol ? p : 1 - p)} ${sure ? (right ? "✓" : "✗") : ""}`, `t14 ${sure ? (right ? "plus" : "minus") : "muted"}`, "start")];
 		});
-		memory.replaceChildren(svg("path", { class: "axis", d: `M${EDGE},${y(0)}H${x(T)}` }), text(EDGE - 6, y(0) + 5, "0", "t14 muted", "end"), ...lines);
-		setText(memoryName, `Memory c of unit ${unit + 1}: first symbol A, dashed B`);
-		setAttr(memoryName, "x", EDGE);
-		setAttr(memoryName, "y", memoryTop - 10);
+		const begun = setting.held ? "" : `, at the start ${setting.bias === 3 ? "0.95" : "0.73"}`;
+		sequence.node.replaceChildren(
+			text(x(0.5) + 6, 18, "A/B", "bold", "end"), ...between,
+			text(EDGE, 40, `Forget gates: mean ${fmt(mean)}${begun}`, "t14", "start"),
+			svg("g", { "data-wire": "forget" }, ...gates.map(({ k, t, f }) => rect(x(t), top + k * ROW, Math.max(1, each - 1), ROW - 1, null, { fill: colourOf(f, "gate") }))),
+			text(EDGE, memoryTop - 10, `Memory c of unit ${unit + 1}: first symbol A, dashed B`, "t14", "start"),
+			svg("g", { "data-wire": "memory" }, stroke(`M${EDGE},${y(0)}H${x(T)}`, "axis"), text(EDGE - 6, y(0) + 5, "0", "t14 muted", "end"), ...lines),
+		);
 	}
 
 	const nameOf = ({ setting: { distance: d, held, bias: b } }) => `${d}, ${held ? "f = 1/2" : b === 3 ? "bias 3" : "learned"}`;

@@ -1,9 +1,9 @@
 // Chapter 7: a series of numbers through the same cell, by an LSTM that trains when the chapter opens.
 
-import { el, fmt, setAttr, setText, svg } from "../dom.js";
+import { el, fmt, setText, svg } from "../dom.js";
 import { sigmoid } from "../model/arrays.js";
 import { createNetwork, createTraining, forward, prefixLogits, seeded } from "../trainer.js";
-import { createPicture, path, PROBABILITIES, text, yAxis } from "../drawing.js";
+import { createPicture, path, PROBABILITIES, rect, stroke, text, yAxis } from "../drawing.js";
 import { handle, page, question, slider, term } from "./parts.js";
 import { firstHigher, seriesOf, STEPS } from "./tasks.js";
 
@@ -43,14 +43,9 @@ function mount(element, lesson) {
 		gap: handle(optionsOf("gap", "Steps between the peaks", { min: 7, max: STEPS - FIRST - 4, step: 1, format: String })),
 	};
 
-	const tints = svg("g", { "data-wire": "attribution" });
-	const axes = svg("g", {});
-	const line = svg("path", { class: "trace", "data-wire": "x" });
-	const prefix = svg("g", { "data-wire": "prefix" });
-	const bars = svg("g", { "data-wire": "attribution" });
-	const memory = svg("g", { "data-wire": "memory" });
+	const back = svg("g", {});
 	const grips = { first: svg("g", {}), second: svg("g", {}) };
-	const picture = createPicture("The series, the answer after each step, its attribution and the memory, on one axis of time", tints, axes, line, prefix, bars, memory, ...Object.values(grips));
+	const picture = createPicture("The series, the answer after each step, its attribution and the memory, on one axis of time", back, ...Object.values(grips));
 	let width = 800;
 	const each = () => (width - EDGE - RIGHT) / STEPS;
 	const x = (t) => EDGE + each() * (t + 0.5);
@@ -80,11 +75,10 @@ function mount(element, lesson) {
 		code: { keras: "Sequential([Input((44, 1)), LSTM(8), Dense(1, activation=\"sigmoid\")])", gatewise: "gw.train(arrays, labels)" },
 	});
 
-	/** A row of the picture: its name, its zero line, and y of a value. */
+	/** A row of the picture: y of a value, and its name and lines. */
 	const row = (top, height, [low, high], name, ticks) => {
 		const y = (value) => top + (height * (high - value)) / (high - low);
-		axes.append(text(EDGE, top - 8, name, "t14", "start"), ...yAxis(ticks, y, EDGE, width - RIGHT));
-		return y;
+		return [y, [text(EDGE, top - 8, name, "t14", "start"), ...yAxis(ticks, y, EDGE, width - RIGHT)]];
 	};
 	const steps = Array.from({ length: STEPS }, (_, t) => t);
 	const largest = (values) => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
@@ -110,26 +104,29 @@ function mount(element, lesson) {
 		progress.toggleAttribute("data-training", !trained());
 		setText(progress, `${trained() ? "trained on" : "in training:"} ${accuracies.length} batches of 32 made-up series, accuracy ${fmt(recent.reduce((a, b) => a + b, 0) / Math.max(1, recent.length))}`);
 		width = picture.fit(474);
-		axes.replaceChildren();
 		const zero = [[0, "0"]];
-		const value = row(26, 120, [-0.3, 1.7], "The series x", [[0, "0"], [1, "1"]]);
+		const [value, ofSeries] = row(26, 120, [-0.3, 1.7], "The series x", [[0, "0"], [1, "1"]]);
 		heightAt = (y) => -0.3 + (2 * (146 - y)) / 120;
-		const answer = row(184, 64, [0, 1], "P(first is higher) after each step", PROBABILITIES);
+		const [answer, ofAnswer] = row(184, 64, [0, 1], "P(first is higher) after each step", PROBABILITIES);
 		const size = Math.max(1, largest(scores));
-		const score = row(284, 64, [-size, size], "Attribution: change of the logit by a step", zero);
+		const [score, ofScores] = row(284, 64, [-size, size], "Attribution: change of the logit by a step", zero);
 		const { unit, ends } = holder(second);
 		const height = Math.max(0.5, largest(run.c), ...ends.map(largest));
-		const cell = row(382, 70, [-height, height], `Memory c; bold: unit ${unit + 1}`, zero);
-		axes.append(text(x(0), 468, "step 1", "t14 muted", "start"), text(x(STEPS - 1), 468, String(STEPS), "t14 muted"));
+		const [cell, ofCell] = row(382, 70, [-height, height], `Memory c; bold: unit ${unit + 1}`, zero);
 		const side = (s) => (s > 0 ? "for" : "against");
 		const strength = (s) => fmt(Math.min(0.5, (0.5 * Math.abs(s)) / size));
-		tints.replaceChildren(...steps.filter((t) => Math.abs(scores[t]) > 0.02 * size).map((t) => svg("rect", { class: side(scores[t]), x: x(t) - each() / 2, y: 26, width: each(), height: 120, "fill-opacity": strength(scores[t]) })));
-		setAttr(line, "d", path(steps.map((t) => [x(t), value(series[t])])));
-		prefix.replaceChildren(svg("path", { class: "trace", d: path(steps.map((t) => [x(t), answer(sigmoid(logits[t]))])) }), svg("circle", { class: "end", cx: x(STEPS - 1), cy: answer(p), r: 4 }));
-		bars.replaceChildren(...steps.map((t) => svg("rect", { class: side(scores[t]), x: x(t) - each() / 2 + 1, y: Math.min(score(0), score(scores[t])), width: Math.max(1, each() - 2), height: Math.abs(score(scores[t]) - score(0)) })));
-		const trace = (k) => svg("path", { class: k === unit ? "trace" : "trace others", d: path(steps.map((t) => [x(t), cell(run.c[t * UNITS + k])])) });
+		const trace = (k) => stroke(path(steps.map((t) => [x(t), cell(run.c[t * UNITS + k])])), k === unit ? "trace" : "trace others");
 		const edge = (n) => steps.map((t) => [x(t), cell(ends[n][t])]);
-		memory.replaceChildren(svg("path", { class: "band", d: path([...edge(0), ...edge(1).reverse()]) }), ...[...network.weight.keys()].filter((k) => k !== unit).map(trace), trace(unit));
+		const wire = (name, ...nodes) => svg("g", { "data-wire": name }, ...nodes);
+		back.replaceChildren(
+			wire("attribution", ...steps.filter((t) => Math.abs(scores[t]) > 0.02 * size).map((t) => rect(x(t) - each() / 2, 26, each(), 120, side(scores[t]), { "fill-opacity": strength(scores[t]) }))),
+			...ofSeries, ...ofAnswer, ...ofScores, ...ofCell,
+			text(x(0), 468, "step 1", "t14 muted", "start"), text(x(STEPS - 1), 468, STEPS, "t14 muted"),
+			stroke(path(steps.map((t) => [x(t), value(series[t])])), "trace", { "data-wire": "x" }),
+			wire("prefix", stroke(path(steps.map((t) => [x(t), answer(sigmoid(logits[t]))])), "trace"), svg("circle", { class: "end", cx: x(STEPS - 1), cy: answer(p), r: 4 })),
+			wire("attribution", ...steps.map((t) => rect(x(t) - each() / 2 + 1, Math.min(score(0), score(scores[t])), Math.max(1, each() - 2), Math.abs(score(scores[t]) - score(0)), side(scores[t])))),
+			wire("memory", stroke(path([...edge(0), ...edge(1).reverse()]), "band"), ...[...network.weight.keys()].filter((k) => k !== unit).map(trace), trace(unit)),
+		);
 		for (const [name, t] of [["first", FIRST], ["second", second]]) {
 			const [px, py] = [x(t), value(place[name]) - LIFT];
 			grips[name].replaceChildren(svg("circle", { class: "grip", cx: px, cy: py, r: 10 }), text(px + 16, py + 5, `${name} ${fmt(place[name])}`, "t14 bold", "start"), svg("rect", { class: "reach", x: px - 22, y: py - 22, width: 44, height: 44 }));
