@@ -3,7 +3,7 @@
 import { svg } from "./dom.js";
 import { createPicture, path, stroke, text, yAxis } from "./drawing.js";
 
-const [LEFT, RIGHT, TOP, BOTTOM] = [34, 10, 26, 22];
+const [LEFT, RIGHT, TOP, BOTTOM] = [36, 10, 26, 22];
 
 /**
  * A chart with a title and a range of y. draw({lines: [{class, points: [[x, y]], name, at, below}], xs: [first, last], xName, mark, dots}):

@@ -3,11 +3,11 @@
 import { api } from "./api.js";
 import { createTable, el, oncePerFrame, safeText, setText } from "./dom.js";
 import { createPicture, forgetSizes, path, rect, stroke, text, yAxis } from "./drawing.js";
+import { number } from "./value.js";
 
 const [LEFT, RIGHT, TOP, SERIES, BARS, BOTTOM] = [72, 16, 12, 280, 120, 28]; // units of the picture
 const MOST_VALUES = 400; // that are drawn
 const byId = (id) => document.getElementById(id);
-const number = (x) => Number(x.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 });
 const picture = createPicture("The series, its forecast with the interval, and the contributions of its values");
 byId("picture").append(picture.node);
 let about = null; // the forecaster

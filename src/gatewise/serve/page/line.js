@@ -121,8 +121,8 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 
 	/** One step in words: word 5 “bad”: 0.68 → 0.99, score +3.94. */
 	function textOf(t) {
-		const { prefix, words, values, tokenNoun, scores } = view;
-		const place = values ? `${tokenNoun} ${t + 1}` : `${tokenNoun} ${t + 1} “${safeText(words[t], 16)}”`;
+		const { prefix, words, tokenNoun, scores } = view;
+		const place = tokenNoun === "step" ? `step ${t + 1}` : `${tokenNoun} ${t + 1} “${safeText(words[t], 16)}”`;
 		const parts = [];
 		if (prefix && Number.isInteger(placeOf(prefix, t))) {
 			const n = placeOf(prefix, t);
