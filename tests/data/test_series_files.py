@@ -2,8 +2,10 @@
 
 import io
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -282,6 +284,14 @@ def test_long_table(tmp_path: Path, suffix: str) -> None:
     assert (found.ids, found.labels) == (["b", "a"], ["x", "y"])
 
 
+def test_the_hour_that_occurs_twice_in_autumn(tmp_path: Path) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    first = datetime(2024, 10, 26, 23, tzinfo=UTC)
+    rows = [["a", (first + timedelta(hours=k)).astimezone(zone), float(k)] for k in (2, 1, 0, 3)]
+    found = read_series(write_table(tmp_path, ".parquet", ["id", "t", "u"], rows), id="id", time="t")
+    assert nan_lists(found.inputs) == [[[0], [1], [2], [3]]]
+
+
 def test_label_numbers_of_a_table(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "y,t0,t1\n0.5,1,2\n2,3,4\n")
     with pytest.raises(DataError, match=r"'y' is 0\.5: this looks like regression: pass task=.regression"):
@@ -365,6 +375,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("a.csv", "id,t,u,c\na,1,2,x\na,2,3,y\n", LONG, ":3: the label of series 'a' is 'y', but 'x' in .*:2"),
     ("a.csv", "id,t,u,c\na,1,2,x\na,2024-01-01,3,x\n", LONG, ":3: 't': 2024-01-01 and 1 are not of one kind"),
     ("a.csv", "id,t,u,c\na,2024-01-01,2,x\na,2024-01-02T00:00Z,3,x\n", LONG, ":3: 't': .* are not of one kind"),
+    ("a.csv", "id,t,u,c\na,0001-01-01T00:00+05:00,2,x\n", LONG, r":2: the time 0001-.* is outside the years 1 to 9999"),
     ("a.csv", "id,t,u,c\na,31/01/2024,2,x\n", LONG, ":2: the time '31/01/2024' is neither a number nor a date"),
     ("a.csv", "id,t,u,c\na,1,x,x\n", LONG, ":2: 'u' must be a number, not 'x'; name a label or id column"),
     ("a.csv", "id,t,u,c\na,1,1_0,x\n", LONG, ":2: 'u' must be a number, not '1_0'"),

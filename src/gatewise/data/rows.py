@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from gatewise.data.inputs import describe_series, rounded
-from gatewise.data.times import Time, comparable, show_time
+from gatewise.data.times import Time, comparable, instant, show_time
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
 
@@ -166,15 +166,20 @@ class Rows:
         rows of one time and series, times of different kinds, and a label that changes.
         """
         assert self.times is not None
-        times, labels, firsts, inputs, steps = self.times, self.labels, [], [], list[Any]()
+        times, moments, labels = self.times, list[Any](), self.labels
+        firsts, inputs, steps = [], [], list[Any]()
         for row, time in enumerate(times):
             if not comparable(time, times[0]):
                 shown = f"{show_time(time)} and {show_time(times[0])}"
                 self.fail(row, f"{quote(self.names.time)}: {shown} are not of one kind")
+            try:
+                moments.append(instant(time))
+            except InputError as error:
+                self.fail(row, str(error))
         for name, rows in self.by_series().items():
-            ordered = sorted(rows, key=times.__getitem__)
+            ordered = sorted(rows, key=moments.__getitem__)
             for before, after in pairwise(ordered):
-                if times[before] == times[after]:
+                if moments[before] == moments[after]:
                     whose = f" of series {quote(name)}" if self.ids is not None else ""
                     shown = quote(show_time(times[before]))
                     self.fail(max(before, after), f"two rows{whose} have the time {shown}")

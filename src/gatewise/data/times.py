@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -75,6 +75,21 @@ def zone_of(name: str) -> ZoneInfo:
         raise InputError(
             f"the time zone {quote(name, 40)} is not known here; pip install tzdata adds the usual ones"
         ) from None
+
+
+def in_zone(time: datetime, zone: tzinfo) -> datetime:
+    """The time in this zone. Raises InputError for one that has another year than 1 to 9999 there."""
+    try:
+        return time.astimezone(zone)
+    except OverflowError:
+        raise InputError(f"the time {show_time(time)} {OUTSIDE} in {zone}") from None
+
+
+def instant(time: Any) -> Any:
+    """The time, in UTC where it has a time zone: within a zone, the hour that occurs twice in autumn is one hour to
+    Python. Raises InputError as `in_zone`.
+    """
+    return in_zone(time, UTC) if isinstance(time, datetime) and time.tzinfo else time
 
 
 def parse_times(values: Sequence[Any], where: Callable[[int], str]) -> list[Time]:

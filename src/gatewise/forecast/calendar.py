@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.data.times import OUTSIDE, Time, show_time, zone_of
+from gatewise.data.times import OUTSIDE, Time, in_zone, instant, show_time, zone_of
 from gatewise.errors import InputError, counted, quote, required
 
 _MONTHS = ("MS", "ME", "BMS", "BME", "months")  # units that are counted in months
@@ -138,7 +138,7 @@ class Calendar:
     def _localised(self, clock: datetime) -> datetime:
         if not self.zone:
             return clock
-        return _at(self._zone(), clock.replace(tzinfo=UTC)) if self.utc else clock.replace(tzinfo=self._zone())
+        return in_zone(clock.replace(tzinfo=UTC), self._zone()) if self.utc else clock.replace(tzinfo=self._zone())
 
     def seasons(self) -> tuple[int, ...]:
         """The periods that the step suggests, the shortest first: 12 for months, 7 and 365 for days, 24 and 168 for
@@ -202,7 +202,7 @@ def _in_zone(time: Time, calendar: Calendar) -> Time:
         raise InputError(f"the time {quote(show_time(time), 40)} does not fit the calendar, which has {kind}")
     if not isinstance(time, datetime) or time.tzinfo is None:
         return time
-    return _at(calendar._zone(), instant(time)) if calendar.zone else time.replace(tzinfo=None)
+    return in_zone(time, calendar._zone()) if calendar.zone else time.replace(tzinfo=None)
 
 
 def _zone_name(times: Sequence[Any]) -> str:
@@ -218,21 +218,6 @@ def _zone_name(times: Sequence[Any]) -> str:
     if len(offsets) > 1:
         return "mixed"
     return "UTC" if isinstance(first, timezone) and not next(iter(offsets)) else times[0].isoformat()[-6:]
-
-
-def instant(time: Any) -> Any:
-    """The time in UTC where it has a time zone: in a zone, the two hours of one name in autumn are equal to Python.
-    Raises InputError as `_at`.
-    """
-    return time if getattr(time, "tzinfo", None) is None else _at(UTC, time)
-
-
-def _at(zone: Any, time: datetime) -> datetime:
-    """The time in this zone. Raises InputError for one that has another year than 1 to 9999 there."""
-    try:
-        return time.astimezone(zone)
-    except OverflowError:
-        raise InputError(f"the time {show_time(time)} {OUTSIDE} in {zone}") from None
 
 
 def _clock(time: datetime, utc: bool) -> datetime:

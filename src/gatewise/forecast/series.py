@@ -14,9 +14,9 @@ import numpy as np
 from gatewise.data.columns import Cells
 from gatewise.data.frames import find_column, frame_columns, is_frame, is_missing
 from gatewise.data.tables import open_table
-from gatewise.data.times import Time, comparable, parse_times, show_time, written_form
+from gatewise.data.times import Time, comparable, instant, parse_times, show_time, written_form
 from gatewise.errors import DataError, InputError, counted, quote, required
-from gatewise.forecast.calendar import Calendar, calendar_of, instant, on_calendar
+from gatewise.forecast.calendar import Calendar, calendar_of, on_calendar
 from gatewise.types import Array
 
 _LARGEST = 1e150  # so that squares of values, and of 1 / values, are finite
