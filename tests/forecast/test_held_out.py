@@ -79,7 +79,7 @@ def test_other_series_do_not_change_an_interval_with_enough_windows(level: float
     volatile, calm, constant = RNG.normal(size=(20, 2)), 1e-3 * RNG.normal(size=(20, 2)), np.zeros((20, 2))
     zero = np.where(np.arange(40).reshape(20, 2) == 3, -level, 1.0)
     forecast = np.full(2, 2 * level)
-    alone = together(volatile, level=level).half_widths(forecast, 0, 0.8)
+    alone = together(volatile, calm, calm, calm, level=level).half_widths(forecast, 0, 0.8)
     found = together(volatile, calm, constant, zero, level=level).half_widths(forecast, 0, 0.8)
     np.testing.assert_array_equal(found, alone)
 
@@ -112,6 +112,9 @@ def test_too_few_windows_widen_the_interval_and_say_so() -> None:
     apart = replace(overlapping, stride=5.0)  # they overlap less, and count as more
     assert apart.note(1, 0.8) == ""
     assert (apart.half_widths(np.zeros(15), 0, 0.8) < overlapping.half_widths(np.zeros(15), 0, 0.8)).all()
+    several = HeldOut(np.tile(overlapping.actual, (2, 1, 1)), np.zeros((2, 6, 15)), np.zeros((2, 6, 15)), np.ones(2), 5)
+    assert several.note(1, 0.8) == ""
+    assert (several.half_widths(np.zeros(15), 0, 0.8) < apart.half_widths(np.zeros(15), 0, 0.8)).all()
     for level in (0.0, 1.0, 80.0):
         with pytest.raises(InputError, match="between 0 and 1"):
             held.half_widths(np.zeros(2), 0, level)

@@ -91,13 +91,14 @@ class HeldOut:
         all values are above 0, are divided by the mean size of the errors at their step (which does not fall with the
         step), so that all steps share one quantile. Windows overlap, and few of them tell little about the size of the
         errors: the quantile is widened as Student's is against the normal one, with `_independent` - 2.25 degrees of
-        freedom. Fewer than five windows of the series are joined by those of all series, relative to the errors of
-        each. After the last held-out step the width grows with the square root of the step.
+        freedom; the windows of all series count. Fewer than five windows of the series are joined by those of all
+        series, relative to the errors of each. After the last held-out step the width grows with the square root of the
+        step.
         """
         if not 0 < level < 1:
             raise InputError(f"the level of an interval must lie between 0 and 1, got {level}")
         sizes, ratios, relative = self._sizes(series, bool((forecast > 0).all()))
-        if self._joined:
+        if self.actual.shape[1] < LEAST_WINDOWS and len(self.actual) > 1:
             ratios = np.concatenate([self._sizes(one)[1] for one in range(len(self.actual))])
         quantile = float(np.quantile(ratios, level)) * self._widening(level) if len(ratios) else 0.0
         steps = np.arange(len(forecast))
@@ -107,7 +108,7 @@ class HeldOut:
 
     def note(self, horizon: int, level: float) -> str:
         """What a user must know of the intervals: too few windows, or a horizon beyond them; "" if nothing."""
-        windows, independent, need = self._counted, self._independent, math.ceil(level / (1 - level) - 1e-9)
+        windows, independent, need = self.windows, self._independent, math.ceil(level / (1 - level) - 1e-9)
         found = []
         if independent < need - 1e-9:
             as_fewer = f", which overlap and count as {independent:.2g}," if independent < windows else ""
@@ -123,19 +124,9 @@ class HeldOut:
         return "; ".join(found)
 
     @property
-    def _joined(self) -> bool:
-        """Whether the series have too few windows for intervals from their own errors alone."""
-        return self.actual.shape[1] < LEAST_WINDOWS and len(self.actual) > 1
-
-    @property
-    def _counted(self) -> int:
-        """The windows behind an interval."""
-        return self.windows if self._joined else int(self.actual.shape[1])
-
-    @property
     def _independent(self) -> float:
-        """As how many windows without an overlap these count."""
-        return min(self._counted, max(2.0, _PER_LENGTH * self._counted * self.stride / self.steps))
+        """As how many windows without an overlap those of all series count."""
+        return min(self.windows, max(2.0, _PER_LENGTH * self.windows * self.stride / self.steps))
 
     def _widening(self, level: float) -> float:
         freedom = max(1.0, self._independent - _SPENT)
