@@ -11,6 +11,7 @@ import pytest
 
 from gatewise.cli.table_writer import write_table
 from gatewise.errors import ModelFileError
+from gatewise.storage.atomic import claimed
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.system.files import OpenFolder, open_file, renames_open_files, sync_folder
 
@@ -40,6 +41,12 @@ def test_a_reader_never_takes_files_of_two_folders(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(OpenFolder, "open", replaced)
     assert load_folder(tmp_path / "model").files == new
     assert calls
+
+
+def test_an_output_is_not_claimed_and_nothing_is_left(tmp_path: Path) -> None:
+    with claimed(tmp_path / "out.csv"), claimed(tmp_path / "out.csv"):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_links_and_other_paths_are_refused(tmp_path: Path) -> None:

@@ -162,6 +162,9 @@ def claimed(path: str | os.PathLike[str], shared: bool = False) -> Iterator[None
 
     The claim is a locked scratch file in the same folder, so that a process that is killed gives it up.
     """
+    if not renames_open_files():
+        yield
+        return
     target = Path(os.path.abspath(path))
     file = target.parent / f".gatewise-{sha256(os.fsencode(target.name)).hexdigest()[:16]}.tmp"
     with ExitStack() as stack:
