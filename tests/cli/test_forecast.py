@@ -82,8 +82,9 @@ def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path, keras_fo
     written = list(csv.DictReader((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()))
     want = [("a", str(day)) for day in range(60, 63)] + [("b", str(day)) for day in range(48, 51)]
     assert [(row["shop"], row["day"]) for row in written] == want
-    done = run("forecast", "-m", tmp_path / "saved", "-i", file, "--json")
+    done = run("forecast", "-m", tmp_path / "saved", "-i", file, "--json", "-o", tmp_path / "again.csv")
     found = json.loads(done.stdout)
+    assert (tmp_path / "again.csv").is_file()
     assert found["seasons"] == [12]
     assert found["series"]["b"]["day"] == ["48", "49", "50"]
     assert float(written[3]["forecast"]) == pytest.approx(found["series"]["b"]["forecast"][0], rel=1e-4)

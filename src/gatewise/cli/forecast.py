@@ -89,9 +89,6 @@ def forecast(given: Any) -> None:
     if len(series.names) == 1 and series.names[0] == "series":
         del columns[series.roles.id]
     columns[time] = [show_time(at, form) for at in columns[time]]
-    if given.as_json:
-        print_json({**found.about(), "series": found.by_series(columns)})
-        return
     head = list(columns)
     written = [
         {name: float(f"{cell:.6g}") if isinstance(cell, float) else cell for name, cell in zip(head, row, strict=True)}
@@ -102,6 +99,9 @@ def forecast(given: Any) -> None:
 
         with write_table(given.out, head) as writer:
             writer.write(written)
+    if given.as_json:
+        print_json({**found.about(), "series": found.by_series(columns)})
+        return
     for line in found.report(given.horizon, level):
         print(f"gatewise: {printable(line, 500)}", file=sys.stderr)
     if given.out is None:
