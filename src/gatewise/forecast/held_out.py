@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -99,7 +100,7 @@ class HeldOut:
             raise InputError(f"the level of an interval must lie between 0 and 1, got {level}")
         sizes, ratios, relative = self._sizes(series, bool((forecast > 0).all()))
         if self.actual.shape[1] < LEAST_WINDOWS and len(self.actual) > 1:
-            ratios = np.concatenate([self._sizes(one)[1] for one in range(len(self.actual))])
+            ratios = self._joined
         quantile = float(np.quantile(ratios, level)) * self._widening(level) if len(ratios) else 0.0
         steps = np.arange(len(forecast))
         inside = np.minimum(steps, self.steps - 1)
@@ -123,6 +124,11 @@ class HeldOut:
             )
         return "; ".join(found)
 
+    @cached_property
+    def _joined(self) -> Array:
+        """The errors of all series, relative to those of each."""
+        return np.concatenate([self._sizes(one)[1] for one in range(len(self.actual))])
+
     @property
     def _independent(self) -> float:
         """As how many windows without an overlap those of all series count."""
@@ -145,6 +151,7 @@ class HeldOut:
         return sizes, np.zeros(0) if rounding else (errors / sizes).ravel(), relative
 
 
+@lru_cache(100)
 def student_quantile(level: float, freedom: float) -> float:
     """The number that a variable with Student's distribution lies within, to either side of 0, in a share `level`."""
     width = math.pi / 2 / 20_000

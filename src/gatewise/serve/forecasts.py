@@ -47,7 +47,8 @@ class ForecastEndpoint:
         if "history" in request.include:
             made["history"] = {name: series.to_json(name) for name in names}
         if "attribution" in request.include:
-            self._check_attribution(request.step, series.values[0].size * len(series.values[0]), len(names))
+            moved = max(one.size * len(one) for one in series.values)
+            self._check_attribution(request.step, moved, len(names))
             explained = dict(zip(names, found.explanations(request.step, names, series), strict=True))
             made["attribution"] = {name: one.to_json() for name, one in explained.items()}
         return made if request.id is None else {**made, "id": request.id}
