@@ -54,6 +54,27 @@ def test_a_computation_stops_when_nobody_waits_for_it(timeout: float, leaves: bo
     assert (caught.value.status, work.finished, events) == (status, 0, ["disconnected" if leaves else "timeout"])
 
 
+def test_the_number_of_waiting_computations_is_limited() -> None:
+    events: list[str] = []
+    works = [Work(), Work(), Work()]
+
+    async def crowd() -> list[int]:
+        queue = ExplainQueue("gatewise-test", Settings(("m",)), 2, 20.0)
+        first = asyncio.create_task(queue.explain(works[0], events.append, lambda: False))
+        await asyncio.to_thread(works[0].started.wait, 20)
+        others = [asyncio.create_task(queue.explain(one, events.append, lambda: False)) for one in works[1:]]
+        await asyncio.sleep(0)
+        with pytest.raises(HTTPError) as caught:
+            await queue.explain(Work(), events.append, lambda: False)
+        assert (caught.value.status, dict(caught.value.headers)[b"retry-after"]) == (429, b"1")
+        for one in works:
+            one.released.set()
+        return await asyncio.gather(first, *others)
+
+    assert asyncio.run(crowd()) == [7, 7, 7]
+    assert events == ["queue_full"]
+
+
 @pytest.mark.parametrize("slow", [["attribution"], ["prefix:all"]])
 def test_a_slow_part_delays_no_prediction(
     models: dict[str, Model], monkeypatch: pytest.MonkeyPatch, slow: list[str]
