@@ -57,7 +57,7 @@ def test_the_pure_parts() -> None:
 
 def imports(name: str) -> list[str]:
     path = PAGE / f"{name}.js"
-    found = re.findall(r"from \"(\.[\w./]+)\.js\"", path.read_text(encoding="utf-8"))
+    found = re.findall(r"(?:from |import\()\"(\.[\w./]+)\.js\"", path.read_text(encoding="utf-8"))
     return [(path.parent / one).resolve().relative_to(PAGE).as_posix() for one in found]
 
 

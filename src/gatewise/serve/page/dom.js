@@ -79,6 +79,16 @@ export function announce(text) {
 	timer = setTimeout(() => setText(liveRegion, text), 300);
 }
 
+/** A part whose module is loaded when it is first used: create() imports it and draws into `place`, which says so where it fails. */
+export function lazy(create, place) {
+	let made = null;
+	return () => (made ??= create().catch((error) => {
+		if (!/import|module/i.test(error.message)) throw error;
+		place.replaceChildren(el("p", { class: "error", role: "alert" }, "This part could not be loaded: reload the page."));
+		return null;
+	}));
+}
+
 /** A line on a failure, with a button that tries again. */
 export const failure = (message, retry) => el("p", { class: "error", role: "alert" }, `${safeText(message, 300)} `, button("Retry", { onclick: retry }));
 

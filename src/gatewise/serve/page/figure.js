@@ -3,8 +3,7 @@
 import { createCell } from "./cell.js";
 import { reasonOf, numbersAt, stepFormula, stepLine } from "./cellmath.js";
 import { createDetails } from "./details.js";
-import { createSelect, el, safeText, setText, signed, within } from "./dom.js";
-import { createHeatmapPanel } from "./heatmappanel.js";
+import { createSelect, el, lazy, safeText, setText, signed, within } from "./dom.js";
 import { createPlayer } from "./player.js";
 import { createPredictionView } from "./prediction.js";
 import { createReading } from "./reading.js";
@@ -28,9 +27,13 @@ export function createFigure(places, store, loader, { onGate, raw = false } = {}
 	const details = createDetails(places.details, store);
 	places.details.append(cell.numbers);
 	let heatmap = null; // until it is first visible
-	function openHeatmap() {
-		heatmap ??= createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k) });
-		heatmap.draw(store.get());
+	const loadHeatmap = lazy(async () => {
+		const { createHeatmapPanel } = await import("./heatmappanel.js");
+		return createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k) });
+	}, places.heatmap);
+	async function openHeatmap() {
+		heatmap = await loadHeatmap();
+		heatmap?.draw(store.get());
 	}
 	const unitLine = el("span", { class: "unitline" });
 	const units = el("select", { "aria-label": "Unit", onchange: () => store.set({ u: Number(units.value) }) });

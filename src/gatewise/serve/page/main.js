@@ -2,16 +2,13 @@
 
 import { api } from "./api.js";
 import { onBusy } from "./busy.js";
-import { createCompare } from "./compare.js";
-import { announce, button, el, safeText, setText } from "./dom.js";
+import { announce, button, el, lazy, safeText, setText } from "./dom.js";
 import { createEditor } from "./editor.js";
 import { examplesFor } from "./examples.js";
 import { createFigure } from "./figure.js";
 import { createInterventions, fittingChanges } from "./interventions.js";
 import { createLoader } from "./loader.js";
-import { createUnitPanel, drawCard, drawTraining } from "./panels.js";
 import { createStore, selectedUnit, tokenNounOf } from "./store.js";
-import { createStream } from "./stream.js";
 import { createPresentation, createTheme } from "./theme.js";
 import { UNLINKED, createAddress, fitToModel, readFragment } from "./url.js";
 import { labelOf, valueText, weightsText } from "./value.js";
@@ -31,8 +28,21 @@ const figure = createFigure(
 );
 const address = createAddress(store);
 
-const unitPanel = createUnitPanel(inside("unitpanel"), store, api);
-let compare = null; // until it is first opened
+// Parts below the first screen are loaded when they are first opened.
+const compare = lazy(async () => {
+	const { createCompare } = await import("./compare.js");
+	return createCompare(inside("compare"), store, loader);
+}, inside("compare"));
+const panels = lazy(async () => {
+	const { createUnitPanel, drawCard, drawTraining } = await import("./panels.js");
+	drawTraining(inside("training"), store.get().model);
+	drawCard(inside("card"), store.get().model.card);
+	return createUnitPanel(inside("unitpanel"), store, api);
+}, inside("card"));
+const stream = lazy(async () => {
+	const { createStream } = await import("./stream.js");
+	return createStream(inside("stream"), store, api);
+}, inside("stream"));
 let started = false;
 let typing = false; // one entry of the history until blur
 const editor = createEditor(box, figure.textView, {
@@ -72,14 +82,13 @@ byId("examples").addEventListener("change", () => {
 
 function openCompare() {
 	store.set({ b: store.get().b ?? store.get().text });
-	compare ??= createCompare(inside("compare"), store, loader);
+	return compare();
 }
-inMenu("comparebutton", () => {
+inMenu("comparebutton", async () => {
 	const panel = byId("compare");
 	panel.open = !panel.open;
 	if (!panel.open) return;
-	openCompare();
-	compare.focus();
+	(await openCompare())?.focus();
 	panel.scrollIntoView({ block: "nearest" });
 });
 inMenu("presentbutton", () => present());
@@ -161,7 +170,7 @@ function drawAround(state, changed) {
 	}
 	if (any("data", "w", "u", "range", "changes", "model")) interventions.draw(state);
 	if (any("data", "u", "layer") && state.model) drawAboutUnit(state);
-	if (any("data", "u", "layer", "model") && byId("unitpanel").open) unitPanel.draw(state);
+	if (any("data", "u", "layer", "model") && byId("unitpanel").open) drawPanels();
 	if (any("data")) {
 		const shown = state.data?.prediction;
 		if (shown && document.activeElement === box) announce(`${labelOf(shown, state.data.model)}, ${valueText(shown)}`);
@@ -170,7 +179,12 @@ function drawAround(state, changed) {
 store.subscribe(drawAround);
 onBusy((busy) => store.set({ busy }));
 store.subscribe(() => address.replace());
-byId("unitpanel").addEventListener("toggle", () => byId("unitpanel").open && unitPanel.draw(store.get()));
+async function drawPanels() {
+	const unit = store.get().model && (await panels());
+	if (byId("unitpanel").open) unit?.draw(store.get());
+}
+for (const id of ["unitpanel", "training", "card"]) byId(id).addEventListener("toggle", () => byId(id).open && drawPanels());
+byId("stream").addEventListener("toggle", () => byId("stream").open && stream());
 byId("compare").addEventListener("toggle", () => {
 	if (byId("compare").open) openCompare();
 	else if (store.get().b !== null) store.set({ b: null });
@@ -213,8 +227,6 @@ function showModel(model) {
 	byId("models").replaceChildren(...models.map(({ name }) => el("option", { value: name }, name)));
 	byId("models").value = served;
 	byId("models").hidden = models.length < 2;
-	drawTraining(inside("training"), model);
-	drawCard(inside("card"), model.card);
 	examples = examplesFor(model);
 	box.readOnly = false;
 	const groups = [...new Set(examples.map(({ group }) => group))];
@@ -229,7 +241,6 @@ function showModel(model) {
 		setText(byId("compare").querySelector("h2"), "Compare two series");
 		setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
 		byId("stream").hidden = Boolean(model.made); // it needs a server
-		createStream(inside("stream"), store, api);
 	}
 }
 
