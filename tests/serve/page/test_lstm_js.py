@@ -268,15 +268,16 @@ def assert_alike(found: Any, wanted: Any, where: str) -> None:
         for name, one in found.items():
             assert_alike(one, wanted[name], f"{where}: {name}")
     elif isinstance(wanted, np.ndarray):
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-5 * max(1, np.abs(wanted).max()), err_msg=where)
+        step = np.ptp(wanted) / 65535  # the server rounds to 16 bits of a range up to twice as wide
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 + step, err_msg=where)
     elif isinstance(wanted, list) and wanted and isinstance(wanted[0], float):
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-5, err_msg=where)
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5, err_msg=where)
     elif isinstance(wanted, list):
         assert len(found) == len(wanted), where
         for n, one in enumerate(wanted):
             assert_alike(found[n], one, f"{where}[{n}]")
     elif isinstance(wanted, float):
-        assert found == pytest.approx(wanted, abs=2e-5, rel=1e-5), where
+        assert found == pytest.approx(wanted, abs=1e-5, rel=1e-5), where
     else:
         assert found == wanted, where
 
