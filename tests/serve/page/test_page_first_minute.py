@@ -160,11 +160,20 @@ def test_panels_opened_without_the_server_recover(visit: Visit) -> None:
     page.route("**/*", lambda route: route.abort())
     for part in ("unitpanel", "training", "card", "compare"):
         page.click(f"#{part} summary")
-    page.wait_for_function(UNREACHABLE, arg="compare")
+        page.wait_for_function(UNREACHABLE, arg=part)
+    page.unroute("**/*")
+    for part in ("unitpanel", "compare"):
+        page.click(f"#{part} button:has-text('Retry')")
+    page.wait_for_selector("#unitpanel h3")
     assert page.locator("#training svg").count() == 2
     assert page.locator("#card table").count() > 0
+    page.fill("#compare textarea", TEXT)
+    page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 8")
+    # With its modules there, but not the server.
+    page.route("**/*", lambda route: route.abort())
     page.evaluate("() => gatewise.store.set({ u: 7, b: 'a bad film' })")
-    page.wait_for_function(UNREACHABLE, arg="unitpanel")
+    for part in ("unitpanel", "compare"):
+        page.wait_for_function(UNREACHABLE, arg=part)
     page.unroute("**/*")
     page.fill("#text", "not a good film")  # the next answer brings the panels back
     page.wait_for_function("() => document.querySelector('#unitpanel h3')?.textContent.startsWith('Unit 7')")

@@ -79,14 +79,24 @@ export function announce(text) {
 	timer = setTimeout(() => setText(liveRegion, text), 300);
 }
 
-/** A part whose module is loaded when it is first used: create() imports it and draws into `place`, which says so where it fails. */
-export function lazy(create, place) {
+/** A part whose module is loaded when it is first used. create(suffix): import the module and draw into `places`; suffix: of
+ * the module's address, because a browser keeps the failure of an address. Where it fails, the places say so, the result is
+ * null, and the next call tries again. */
+export function lazy(create, ...places) {
 	let made = null;
-	return () => (made ??= create().catch((error) => {
-		if (!/import|module/i.test(error.message)) throw error;
-		place.replaceChildren(el("p", { class: "error", role: "alert" }, "This part could not be loaded: reload the page."));
-		return null;
-	}));
+	let failures = 0;
+	const get = async () => {
+		try {
+			return await (made ??= create(failures ? `#${failures}` : ""));
+		} catch (error) {
+			if (!/import|module/i.test(error.message)) throw error;
+			made = null;
+			failures += 1;
+			for (const place of places) place.replaceChildren(failure("Cannot reach the server: this part is not loaded.", get));
+			return null;
+		}
+	};
+	return get;
 }
 
 /** A line on a failure, with a button that tries again. */

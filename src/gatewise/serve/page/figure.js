@@ -12,8 +12,8 @@ import { valueText } from "./value.js";
 import { covers, directionOf, selectedUnit, selectedWord, shapeOf, stepCount, tokenNounOf, unitCount } from "./store.js";
 
 /** places: elements {words, line, prediction, strip, unit, cell, steps, details, heatmap}. onGate(gate): a gate of the cell was
- * pressed; raw: of createTextView. */
-export function createFigure(places, store, loader, { onGate, raw = false } = {}) {
+ * pressed; raw: of createTextView. importAgain(name, suffix): a module that could not be loaded before. */
+export function createFigure(places, store, loader, { onGate, raw = false, importAgain } = {}) {
 	const hoverWord = (t) => {
 		const old = store.get().hover;
 		if (t === null ? old : old?.t !== t) store.set({ hover: t === null ? null : { t, k: selectedUnit(store.get()) } });
@@ -27,8 +27,9 @@ export function createFigure(places, store, loader, { onGate, raw = false } = {}
 	const details = createDetails(places.details, store);
 	places.details.append(cell.numbers);
 	let heatmap = null; // until it is first visible
-	const loadHeatmap = lazy(async () => {
-		const { createHeatmapPanel } = await import("./heatmappanel.js");
+	const loadHeatmap = lazy(async (suffix) => {
+		const { createHeatmapPanel } = await (suffix ? importAgain("heatmappanel", suffix) : import("./heatmappanel.js"));
+		places.heatmap.replaceChildren();
 		return createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k) });
 	}, places.heatmap);
 	async function openHeatmap() {

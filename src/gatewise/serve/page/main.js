@@ -24,23 +24,27 @@ const box = byId("text");
 const interventions = createInterventions(inside("interventions"), byId("changes"), store);
 const figure = createFigure(
 	{ ...Object.fromEntries(["words", "line", "prediction", "strip", "unit", "cell", "steps"].map((id) => [id, byId(id)])), details: inside("details"), heatmap: inside("heatmap") },
-	store, loader, { onGate: (gate) => interventions.focus(gate), raw: true },
+	store, loader, { onGate: (gate) => interventions.focus(gate), raw: true, importAgain: (name, suffix) => import(`./${name}.js${suffix}`) },
 );
 const address = createAddress(store);
 
 // Parts below the first screen are loaded when they are first opened.
-const compare = lazy(async () => {
-	const { createCompare } = await import("./compare.js");
+const compare = lazy(async (suffix) => {
+	const { createCompare } = await (suffix ? import(`./compare.js${suffix}`) : import("./compare.js"));
+	inside("compare").replaceChildren();
 	return createCompare(inside("compare"), store, loader);
 }, inside("compare"));
-const panels = lazy(async () => {
-	const { createUnitPanel, drawCard, drawTraining } = await import("./panels.js");
+const panels = lazy(async (suffix) => {
+	const { createUnitPanel, drawCard, drawTraining } = await (suffix ? import(`./panels.js${suffix}`) : import("./panels.js"));
 	drawTraining(inside("training"), store.get().model);
 	drawCard(inside("card"), store.get().model.card);
-	return createUnitPanel(inside("unitpanel"), store, api);
-}, inside("card"));
-const stream = lazy(async () => {
-	const { createStream } = await import("./stream.js");
+	const unit = createUnitPanel(inside("unitpanel"), store, api);
+	if (byId("unitpanel").open) unit.draw(store.get());
+	return unit;
+}, inside("training"), inside("card"), inside("unitpanel"));
+const stream = lazy(async (suffix) => {
+	const { createStream } = await (suffix ? import(`./stream.js${suffix}`) : import("./stream.js"));
+	inside("stream").replaceChildren();
 	return createStream(inside("stream"), store, api);
 }, inside("stream"));
 let started = false;
