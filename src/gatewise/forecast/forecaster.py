@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from gatewise._version import __version__
-from gatewise.data.times import Time, parse_time, show_time
+from gatewise.data.times import Time, show_time
 from gatewise.errors import InputError, ModelFileError, counted, quote
-from gatewise.forecast.calendar import Calendar, on_calendar
+from gatewise.forecast.config import MAX_HORIZON, Config
+from gatewise.forecast.explanation import ForecastExplanation
 from gatewise.forecast.held_out import HeldOut
-from gatewise.forecast.series import Roles, SeriesSet, frame_like, future_values, library_of, series_set
+from gatewise.forecast.series import SeriesSet, frame_like, future_values, library_of, series_set
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Inputs
 from gatewise.members.window_lstm import WindowLSTM
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from gatewise.explain.example import Example
     from gatewise.training.recipes import Recipe
 
-MAX_HORIZON = 10_000  # values
 _TENSORS = "forecast.safetensors"
 _HELD_OUT = ("actual", "forecast", "naive", "scale")
 _MOST_NOTES = 50
@@ -74,7 +74,7 @@ class Forecaster:
 
     def __init__(
         self,
-        config: _Config,
+        config: Config,
         series: SeriesSet,
         ensemble: Ensemble,
         held_out: HeldOut,
@@ -135,7 +135,7 @@ class Forecaster:
         _, origins, steps = held.actual.shape
         non_negative = all(bool((one[:, 0] >= 0).all()) for one in given.values)
         notes = tuple(found.notes)[:_MOST_NOTES]
-        config = _Config(
+        config = Config(
             horizon, found.seasons, *of_series, starts, lengths, origins, steps, non_negative, notes, held.stride
         )
         seconds, today = round(clock.perf_counter() - begin, 1), clock.strftime("%Y-%m-%d", clock.gmtime())
@@ -344,7 +344,7 @@ class Forecaster:
     @classmethod
     def _of_folder(cls, folder: Folder, precision: Precision) -> Forecaster:
         entry = config_of(folder, "forecaster", _KEYS)
-        config = fields_from(_Config, entry["forecast"], "config.json: forecast")
+        config = fields_from(Config, entry["forecast"], "config.json: forecast")
         target = fields_from(Target, entry["target"], "config.json: target")
         metadata = fields_from(ModelMetadata, entry["metadata"], "config.json: metadata")
         ensemble = Ensemble.from_files(entry, target, Inputs("windows", config.columns), folder.read)
@@ -436,82 +436,6 @@ class Forecaster:
         found = np.sum(parts, axis=0) if parts else np.zeros((len(windows), horizon))
         check_logits(found)
         return np.asarray(found)
-
-
-@dataclass(frozen=True, eq=False)
-class ForecastExplanation:
-    """One forecast value as a sum: forecast = base + Σ contributions, up to `error`.
-
-    values, contributions (R, C): the last R values of the series and of its exogenous columns, oldest first, and their
-    parts of the forecast in its unit. base: the forecast for a window in which every column has its mean. step: from 1.
-    columns: the names of the C columns.
-    """
-
-    step: int
-    forecast: float
-    base: float
-    values: Array
-    contributions: Array
-    columns: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data, the contributions by column."""
-        by_column = dict(zip(self.columns, self.contributions.T.tolist(), strict=True))
-        return {"step": self.step, "forecast": self.forecast, "base": self.base, "contributions": by_column}
-
-    @property
-    def error(self) -> float:
-        """What the integral leaves over."""
-        return self.forecast - self.base - float(self.contributions.sum())
-
-
-@dataclass(frozen=True)
-class _Config:
-    """The entry "forecast" of config.json. starts, lengths: the time of the first value and the number of values that
-    are stored of each series. origins, held_out_steps, stride: of the held-out windows. non_negative: no value is below
-    0.
-    """
-
-    horizon: int
-    seasons: tuple[int, ...]
-    names: tuple[str, ...]
-    roles: Roles
-    statics: tuple[str, ...]
-    calendar: Calendar
-    starts: tuple[str, ...]
-    lengths: tuple[int, ...]
-    origins: int
-    held_out_steps: int
-    non_negative: bool
-    notes: tuple[str, ...]
-    stride: float = 1.0
-
-    def __post_init__(self) -> None:
-        # A size of 0 would make arrays of no bytes, whose other sizes could be any number.
-        sizes = (self.horizon, self.origins, self.held_out_steps, len(self.names), *self.lengths)
-        if min(sizes) < 1 or self.horizon > MAX_HORIZON:
-            raise InputError(f"sizes must be at least 1, and horizon at most {MAX_HORIZON:,}")
-        if not 1 <= self.stride <= 1e9:
-            raise InputError("stride must be at least 1")
-        if len(self.seasons) > 2 or min(self.seasons, default=2) < 2:
-            raise InputError("there can be two seasons, of at least 2 steps")
-        if len(set(self.names)) < len(self.names):
-            raise InputError("names must differ")
-        if {len(self.starts), len(self.lengths)} != {len(self.names)}:
-            raise InputError("every series needs a start and a length")
-        self.read_starts()
-
-    @property
-    def columns(self) -> int:
-        """The columns that the members read."""
-        return 1 + len(self.roles.past) + len(self.statics)
-
-    def read_starts(self) -> list[Time]:
-        """The times of the first values. Raises InputError for texts that do not fit the calendar."""
-        found: list[Time] = []
-        for text in self.starts:
-            found += on_calendar([parse_time(text)], self.calendar)
-        return found
 
 
 def _history(seasons: tuple[int, ...], ensemble: Ensemble, ragged: bool = True) -> int:
