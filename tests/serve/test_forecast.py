@@ -106,7 +106,7 @@ def test_the_attributions_of_many_series_read_their_values_once(
         ({"level": [100]}, 400, "bad_field", "level[0]", "less than 100"),
         ({"level": []}, 400, "bad_field", "level", "at least 1"),
         ({"include": ["xyzzy"]}, 400, "bad_field", "include[0]", "must be"),
-        ({"series": "xyzzy"}, 400, "bad_field", "series", "one of those that the forecaster knows"),
+        ({"series": "xyzzy"}, 400, "bad_field", "series", "one of the fitted series"),
         ({"values": {"xyzzy": [[1]]}}, 400, "bad_field", "values", "must be columns by name"),
         ({"values": {}}, 400, "input", "values", "columns of one length"),
         ({"values": {"time": [1, 2], "target": [1]}}, 400, "input", "values", "columns of one length"),

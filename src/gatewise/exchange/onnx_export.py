@@ -3,7 +3,7 @@
 Inputs of the graph: `tokens` (batch, steps) int64 or `series` (batch, steps, channels) float32, NaN where a value is
 missing, padded at the end with any ids or numbers; `lengths` (batch,) int64, the steps of each sequence, at least 1.
 Outputs: `logits` (batch, outputs) and `probabilities` (batch, classes) float32, of a regression `values` instead. With
-pooling "none" they are (batch, read steps, outputs), and those behind the end of a sequence mean nothing.
+pooling "none" they are (batch, read steps, outputs), and those after the end of a sequence mean nothing.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _input(series: Any) -> tuple[str, type, tuple[int, ...]]:
 
 def _scaled(graph: Graph, x: str, lengths: str, own: Any) -> str:
     """What `SeriesPreprocessor` makes of series x (B, T, C) float32 of `lengths` (B,): (B, T, C), or C + 1 channels
-    with a mask. Steps behind the end of a series are 0.
+    with a mask. Steps after the end of a series are 0.
     """
     scaled = graph.add("Sub", graph.cast(x, np.float64), np.array(own.mean))
     scaled = graph.cast(graph.add("Div", scaled, np.array(own.std)), np.float32)

@@ -264,7 +264,7 @@ def _prefix_sums(running: Sequence[Array], prefixes: NDArray[np.int64], dilation
 
 
 def steps_of(sequence: Array, channels: int, window: int) -> Array:
-    """The series (length, C) of a sequence, whose rows start with `window` steps of C channels; NaN behind the end."""
+    """The series (length, C) of a sequence, whose rows start with `window` steps of C channels; NaN after the end."""
     steps = np.asarray(sequence)[:, : window * channels].reshape(-1, channels)
     return steps if window == 1 else steps[~np.isnan(steps[:, 0])]
 

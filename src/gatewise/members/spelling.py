@@ -71,7 +71,7 @@ class Spelling:
         return Spelling(self.characters[: self.ends[vocab_size - 1] + 1])
 
     def padded(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The characters of each token and CLOSES, plus 1, with zeros behind them (V, L); 1 for tokens that start a
+        """The characters of each token and CLOSES, plus 1, followed by zeros (V, L); 1 for tokens that start a
         word (V,).
         """
         found = np.zeros((len(self), int(self.lengths.max()) + 1), dtype=np.int64)

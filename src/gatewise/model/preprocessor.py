@@ -216,7 +216,7 @@ class SeriesPreprocessor:
     training series, 0 if not recorded. mask_value: a step where all channels have it is left out, as in Keras.
 
     window: 0, or steps of a row. The sequence then has ceil(length / window) rows. A row starts with the values of its
-    steps, NaN behind the end of the series, which the convolutions read (`Inputs.unread`). The LSTM reads what follows:
+    steps, NaN after the end of the series, which the convolutions read (`Inputs.unread`). The LSTM reads what follows:
     of a window of one step its channels, of a longer one for each channel its mean and the amplitudes of its
     oscillations by octave (`gatewise.network.series`), standardised by level and spread; then the time since the start
     in TIMES + 1 channels. Raises InputError for a window of more than MAX_WINDOW values.

@@ -31,7 +31,7 @@ class ForecastEndpoint:
             raise self._refused("values", error) from None
         names = list(series.names) if request.series is None else [request.series]
         if names[0] not in series.names:
-            raise RequestError("series", "series must be one of those that the forecaster knows, or that values holds")
+            raise RequestError("series", "series must be one of the fitted series, or of values")
         horizon = request.horizon or found.horizon
         if len(series.names) * horizon > _MOST_NUMBERS:
             raise RequestError("horizon", f"{len(series.names)} series may have {_MOST_NUMBERS:,} steps in all")

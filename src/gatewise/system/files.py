@@ -32,7 +32,7 @@ _FILE_NAME = re.compile(
     r"|xlsx?|xml|xz|ya?ml|zip|zst)|(~|\.{1,2}|[a-z]:)?([\\/][\w.-]+)+[\\/]?|[\w.-]+([\\/](?=[\w.-]*[a-z]{4})[\w.-]+)+[\\/]?",
     re.ASCII | re.I,
 )
-_LOCKED_BYTE = 1 << 30  # behind the content: Windows keeps other processes from reading a locked byte
+_LOCKED_BYTE = 1 << 30  # after the content: Windows keeps other processes from reading a locked byte
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -42,7 +42,7 @@ def lock(handle: int, shared: bool = False) -> None:
     other handles whose lock is shared too.
 
     Raises BlockingIOError where another handle has the lock, OSError where the file system has no locks. Windows: locks
-    one byte, which lies behind the content, and shares nothing.
+    one byte, which lies after the content, and shares nothing.
     """
     if _fcntl is not None:
         _fcntl.flock(handle, (_fcntl.LOCK_SH if shared else _fcntl.LOCK_EX) | _fcntl.LOCK_NB)

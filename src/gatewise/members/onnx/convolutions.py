@@ -29,7 +29,7 @@ def convolution_logits(graph: Graph, banks: Banks, mean: Array, weight: Array, x
 
 
 def steps_of_rows(graph: Graph, x: str, channels: int, window: int) -> tuple[str, str]:
-    """The steps (B, T, C), with zeros behind the ends, and lengths (B,) of `members.convolutions.steps_of`."""
+    """The steps (B, T, C), with zeros after the ends, and lengths (B,) of `members.convolutions.steps_of`."""
     rows = graph.add("Slice", x, ints(0), ints(window * channels), ints(2))
     steps = graph.add("Reshape", rows, ints(0, -1, channels))
     behind = graph.add("IsNaN", steps)

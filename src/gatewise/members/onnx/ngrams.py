@@ -56,7 +56,7 @@ def _characters(graph: Graph, spelling: Any, tokens: str, lengths: str) -> tuple
     last = graph.add("Equal", graph.count(graph.size(tokens, 1)), graph.add("Sub", graph.column(lengths), scalar(1)))
     closes = graph.add("Unsqueeze", graph.add("Or", graph.cast(next_opens, np.bool_), last), ints(2))
     each = graph.add("Gather", table, tokens)  # (B, T, L)
-    read = graph.add("Or", closes, graph.add("Greater", each, scalar(1)))  # 1 is CLOSES, and 0 behind it
+    read = graph.add("Or", closes, graph.add("Greater", each, scalar(1)))  # 1 is CLOSES, which zeros follow
     read = graph.add("And", read, graph.add("Unsqueeze", step_mask(graph, tokens, lengths), ints(2)))
     flat = graph.add("Flatten", graph.add("Mul", each, graph.cast(read, np.int64)))
     count = graph.add("CumSum", graph.cast(graph.add("Greater", flat, scalar(0)), np.int64), scalar(1))
