@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import signal
+import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -49,14 +51,27 @@ def test_a_save_that_does_nothing_is_found(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_an_output_that_is_not_claimed_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both commands found no output, wrote one, and ended with exit code 0."""
+    """Both commands look for the output before either writes it; both write it, and end with exit code 0."""
     explain = next(one for one in commands.GROUPS["two-tables"][2] if one.words.startswith("explain"))
+    commands.undisturbed(explain)
+    looked_for, exists = tmp_path / "looked for", os.path.lexists
+    looked_for.mkdir()
+
+    def exists_for_both(path: Any) -> bool:
+        found = exists(path)
+        if os.path.basename(path) == explain.out:
+            (looked_for / str(os.getpid())).touch()
+            end = time.monotonic() + 60
+            while len(os.listdir(looked_for)) < 2 and time.monotonic() < end:
+                time.sleep(0.01)
+        return found
+
     monkeypatch.setattr("gatewise.storage.atomic.claimed", lambda *_: nullcontext())
-    found = []
-    for number in range(6):
-        (tmp_path / str(number)).mkdir()
-        found.append(commands._attempt([explain], generator(1, number), tmp_path / str(number)))
-    assert any("replaced the other's without --overwrite" in one for one in found if one)
+    monkeypatch.setattr(os.path, "lexists", exists_for_both)
+    monkeypatch.setattr(commands, "SIGNALS", [signal.SIGCONT])  # which changes nothing
+    monkeypatch.setattr(commands.Child, "wait_for", lambda *_: None)
+    problem = commands._attempt([explain], generator(1, 0), tmp_path) or ""  # a try without an earlier output
+    assert "replaced the other's without --overwrite" in problem
 
 
 def test_a_limit_on_memory_that_does_not_hold_is_no_attack(monkeypatch: pytest.MonkeyPatch) -> None:
