@@ -14,7 +14,7 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.members.windows import roll_out
 from gatewise.model.model import load
-from gatewise.storage.folder import load_folder
+from gatewise.storage.folder import Folder, load_folder
 from gatewise.storage.strict_json import json_bytes
 from tests.forecast.conftest import TINY, frame, seasonal
 
@@ -323,4 +323,4 @@ def weighted(config: dict[str, Any], weight: object) -> list[Any]:
 def test_a_changed_folder_is_refused(daily: dict[str, bytes], change: Any, message: str) -> None:
     config = json.loads(daily["config.json"])
     with pytest.raises(ModelFileError, match=f"^saved/fc.*({message})"):
-        Forecaster.of_files(changed(daily, **change(config)), "saved/fc")
+        Forecaster.from_folder(Folder(Path("saved/fc"), changed(daily, **change(config)), ""))

@@ -5,6 +5,7 @@ import json
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import gatewise.sklearn
 from gatewise.errors import InputError, ModelFileError
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.sklearn import LSTMTextClassifier
+from gatewise.storage.folder import Folder
 from gatewise.storage.tensors import tensors_to_bytes
 from tests.misuse.cases import NAMES, TEXTS, fail_with, warned
 
@@ -27,6 +29,10 @@ MEMBER = "autoregression.safetensors"
 def changed(file: str, **tensors: Callable[[Any], Any]) -> dict[str, bytes]:
     found = safetensors.numpy.load(FILES[file])
     return {**FILES, file: tensors_to_bytes({**found, **{name: by(found[name]) for name, by in tensors.items()}})}
+
+
+def opened(files: dict[str, bytes]) -> Forecaster:
+    return Forecaster.from_folder(Folder(Path("m"), files, ""))
 
 
 def with_weight(weight: float) -> dict[str, bytes]:
@@ -53,14 +59,14 @@ FORECASTERS: dict[str, tuple[dict[str, bytes], str]] = {
 @pytest.mark.parametrize("case", FORECASTERS)
 def test_a_forecaster_of_finite_parameters_that_overflows_is_not_loaded(case: str) -> None:
     files, message = FORECASTERS[case]
-    fail_with(lambda: Forecaster.of_files(files, "m"), message, ModelFileError)
+    fail_with(lambda: opened(files), message, ModelFileError)
 
 
 def test_every_output_of_a_forecaster_is_finite() -> None:
     """Also where it overflows after the first steps, or in the interval or the explanation alone."""
-    good = Forecaster.of_files(FILES, "m")
+    good = opened(FILES)
     assert list(good.predict()["forecast"]) == list(FORECASTER.predict()["forecast"])
-    grows = Forecaster.of_files(changed(MEMBER, weight=lambda one: one * 0 + 1e3), "m")
+    grows = opened(changed(MEMBER, weight=lambda one: one * 0 + 1e3))
     fail_with(lambda: grows.predict(horizon=300), "overflows", InputError)
     fail_with(lambda: grows.explain(300), "overflows", InputError)
     wide = copy.copy(good)

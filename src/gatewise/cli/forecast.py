@@ -78,29 +78,29 @@ def forecast(given: Any) -> None:
     if given.model:
         found = _opened(given.model)
         series, form = read_forecast_table(file, replace(found.series.roles, static=()), found.series.calendar)
-        columns = found.predict_columns(given.horizon, data=series, level=level)
+        forecasts = found.by_series(given.horizon, data=series, level=level)
     else:
         series, form = read_forecast_table(file, **{name: getattr(given, name) for name in _COLUMNS})
         found = Forecaster.fit(series, horizon=given.horizon or 12, season=given.season, seed=given.seed)
         if given.save is not None:
             found.save(given.save)
-        columns = found.predict_columns(level=level)
-    time = series.roles.time
-    if len(series.names) == 1 and series.names[0] == "series":
-        del columns[series.roles.id]
-    columns[time] = [show_time(at, form) for at in columns[time]]
-    head = list(columns)
-    written = [
-        {name: float(f"{cell:.6g}") if isinstance(cell, float) else cell for name, cell in zip(head, row, strict=True)}
-        for row in zip(*columns.values(), strict=True)
-    ]
+        forecasts = found.by_series(level=level)
+    id, time = series.roles.id, series.roles.time
+    written = []
+    for name, columns in forecasts.items():
+        columns[time] = [show_time(at, form) for at in columns[time]]
+        named = {} if series.names == ("series",) else {id: name}
+        for row in zip(*columns.values(), strict=True):
+            cells = (float(f"{cell:.6g}") if isinstance(cell, float) else cell for cell in row)
+            written.append({**named, **dict(zip(columns, cells, strict=True))})
+    head = list(written[0])
     if given.out is not None:
         from gatewise.cli.table_writer import write_table
 
         with write_table(given.out, head) as writer:
             writer.write(written)
     if given.as_json:
-        print_json({**found.about(), "series": found.by_series(columns)})
+        print_json({**found.about(), "series": forecasts})
         return
     for line in found.report(given.horizon, level):
         print(f"gatewise: {printable(line, 500)}", file=sys.stderr)

@@ -28,7 +28,5 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     if isinstance(config, dict) and config.get("kind") == "forecaster":
         from gatewise.forecast.forecaster import Forecaster  # a model does without
 
-        found = Forecaster.of_files(folder.files, folder.path, precision)
-        found.manifest_sha256 = folder.fingerprint
-        return found
+        return Forecaster.from_folder(folder, precision)
     return Model.from_folder(folder, precision)

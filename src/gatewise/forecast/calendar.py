@@ -23,10 +23,6 @@ _MOST_MISSING = 0.5  # of the times between the first and the last one
 _LARGEST = 1e15  # of a step
 
 
-def _pandas() -> Any:
-    return required("pandas", "forecast", "a forecast")
-
-
 @dataclass(frozen=True)
 class Calendar:
     """A step between times.
@@ -68,21 +64,30 @@ class Calendar:
             # Decimal, so that 0.4 + 2 * 0.1 is 0.6, as in a table.
             base, exact = Decimal(repr(start)), Decimal(repr(self.count))
             return [float(base + k * exact) for k in range(first, stop)]
-        pd, count = _pandas(), int(self.count)
         try:
-            clock = pd.Timestamp(_clock(start, self.utc)).as_unit("us")
-            if self.unit == "s":
-                step = round(self.count * 1e6)
-                found = [clock + pd.Timedelta(k * step, unit="us") for k in range(first, stop)]
-            elif self.unit == "months":
-                found = [clock + pd.DateOffset(months=k * count) for k in range(first, stop)]
-            else:
-                found = list(pd.date_range(clock, periods=stop, freq=f"{count}{self.unit}", unit="us")[first:])
+            clock, offset = (
+                required("pandas", "forecast", "a forecast").Timestamp(_clock(start, self.utc)),
+                self._offset(),
+            )
+            found = [clock.as_unit("us") + k * offset for k in range(first, stop)]
             if found and found[-1].year > 9999:
                 raise OverflowError
         except (OverflowError, ValueError) as error:
             raise InputError(why) from error
-        return [self._localised(one.to_pydatetime()) for one in found]
+        clocks = (one.to_pydatetime() for one in found)
+        if not self.zone:
+            return list(clocks)
+        zone = self._zone()
+        return [in_zone(one.replace(tzinfo=UTC), zone) if self.utc else one.replace(tzinfo=zone) for one in clocks]
+
+    def _offset(self) -> Any:
+        """The step as an offset of pandas."""
+        pd = required("pandas", "forecast", "a forecast")
+        if self.unit == "s":
+            return pd.Timedelta(round(self.count * 1e6), unit="us")
+        count = int(self.count)
+        months = self.unit == "months"
+        return pd.DateOffset(months=count) if months else pd.tseries.frequencies.to_offset(f"{count}{self.unit}")
 
     def places(self, times: Sequence[Time]) -> list[int]:
         """The number of steps from the first of ascending times to each. Raises InputError for one that is on no step,
@@ -102,10 +107,10 @@ class Calendar:
                 raise InputError(self._off(times, k))
             return [round(one) for one in at.tolist()]
         known = {instant(one): k for k, one in enumerate(self.times(start, 0, last + 1))}
-        for k, one in enumerate(times):
-            if instant(one) not in known:
-                raise InputError(self._off(times, k))
-        return [known[instant(one)] for one in times]
+        places = [known.get(instant(one), -1) for one in times]
+        if -1 in places:
+            raise InputError(self._off(times, places.index(-1)))
+        return places
 
     def _steps(self, times: Sequence[Any]) -> int:
         """About as many steps as there are from the first time to the last."""
@@ -134,11 +139,6 @@ class Calendar:
             return datetime.fromisoformat(f"2000-01-01T00:00{text}").tzinfo
         except ValueError:
             raise InputError(f"the offset from UTC {quote(text, 20)} is not valid") from None
-
-    def _localised(self, clock: datetime) -> datetime:
-        if not self.zone:
-            return clock
-        return in_zone(clock.replace(tzinfo=UTC), self._zone()) if self.utc else clock.replace(tzinfo=self._zone())
 
     def seasons(self) -> tuple[int, ...]:
         """The periods that the step suggests, the shortest first: 12 for months, 7 and 365 for days, 24 and 168 for
@@ -193,16 +193,16 @@ def on_calendar(times: Sequence[Time], calendar: Calendar) -> list[Time]:
     the zone say which offset the following times have. Raises InputError for numbers on a calendar of dates, and the
     like.
     """
-    return [_in_zone(one, calendar) for one in times]
-
-
-def _in_zone(time: Time, calendar: Calendar) -> Time:
-    kind = "numbers" if calendar.unit == "number" else "dates with a time zone" if calendar.zone else "dates"
-    if isinstance(time, float) != (kind == "numbers") or (calendar.zone and not getattr(time, "tzinfo", None)):
-        raise InputError(f"the time {quote(show_time(time), 40)} does not fit the calendar, which has {kind}")
-    if not isinstance(time, datetime) or time.tzinfo is None:
-        return time
-    return in_zone(time, calendar._zone()) if calendar.zone else time.replace(tzinfo=None)
+    numbers, zone = calendar.unit == "number", calendar._zone() if calendar.zone else None
+    out = list[Time]()
+    for time in times:
+        if isinstance(time, float) != numbers or (zone and not getattr(time, "tzinfo", None)):
+            kind = "numbers" if numbers else "dates with a time zone" if zone else "dates"
+            raise InputError(f"the time {quote(show_time(time), 40)} does not fit the calendar, which has {kind}")
+        if isinstance(time, datetime) and time.tzinfo is not None:
+            time = in_zone(time, zone) if zone else time.replace(tzinfo=None)
+        out.append(time)
+    return out
 
 
 def _zone_name(times: Sequence[Any]) -> str:
@@ -227,7 +227,7 @@ def _clock(time: datetime, utc: bool) -> datetime:
 
 def _step(clocks: list[datetime]) -> tuple[float, str]:
     """The most frequent step; of equally frequent ones, the shortest."""
-    pd = _pandas()
+    pd = required("pandas", "forecast", "a forecast")
     index = pd.DatetimeIndex(np.array(clocks, dtype="datetime64[us]"))
     deltas, counts = np.unique(np.diff(index.asi8), return_counts=True)
     seconds = float(deltas[counts.argmax()]) / 1e6

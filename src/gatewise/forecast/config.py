@@ -53,7 +53,4 @@ class Config:
 
     def read_starts(self) -> list[Time]:
         """The times of the first values. Raises InputError for texts that do not fit the calendar."""
-        found: list[Time] = []
-        for text in self.starts:
-            found += on_calendar([parse_time(text)], self.calendar)
-        return found
+        return on_calendar(list(map(parse_time, self.starts)), self.calendar)

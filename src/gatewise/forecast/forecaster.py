@@ -11,7 +11,7 @@ The files of its folder, which `gatewise.load` opens:
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gatewise._version import __version__
-from gatewise.data.times import Time, show_time
-from gatewise.errors import InputError, ModelFileError, counted, quote
+from gatewise.data.times import show_time
+from gatewise.errors import InputError, counted, quote
 from gatewise.forecast.config import MAX_HORIZON, Config
 from gatewise.forecast.explanation import ForecastExplanation
 from gatewise.forecast.held_out import HeldOut
-from gatewise.forecast.series import SeriesSet, frame_like, future_values, library_of, series_set
+from gatewise.forecast.series import Roles, SeriesSet, frame_like, future_values, library_of, series_set
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Inputs
 from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import WindowMember, attributed, mean_window, numbered, roll_out
 from gatewise.model.card import ModelMetadata, escape_markdown, markdown_table, metadata_rows
-from gatewise.model.folder import FORMAT, config_of
+from gatewise.model.folder import FORMAT, config_of, errors_of
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import Folder, save_folder
 from gatewise.storage.strict_json import json_bytes
@@ -156,39 +156,39 @@ class Forecaster:
         intervals in percent, one or several, such as [80, 95]; numbers below 1 are shares. Raises InputError for series
         that are not known, and for future values that are missing.
         """
-        rows = self.predict_columns(horizon, future=future, data=data, level=level)
-        time = self.series.roles.time
-        return frame_like(self._library if data is None else library_of(data), {**rows, time: _whole_times(rows[time])})
+        found = self.by_series(horizon, future=future, data=data, level=level)
+        library = self._library if data is None else library_of(data)
+        return frame_like(library, _table(self.series.roles, found.items()))
 
-    def predict_columns(
+    def by_series(
         self, horizon: int | None = None, *, future: Any = None, data: Any = None, level: float | Sequence[float] = 80
-    ) -> dict[str, list[Any]]:
-        """The columns of `predict` as lists, by name. Times are numbers, or datetimes."""
-        series = self.current(data)
+    ) -> dict[str, dict[str, list[Any]]]:
+        """The columns of `predict` as lists, by the name of the series, which are not a column. Times are numbers, or
+        datetimes.
+        """
+        series, levels = self.current(data), _levels(level)
         horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
-        levels, roles = _levels(level), series.roles
-        windows = self._windows(series)
-        found = self._forecast(windows, horizon)
-        if roles.future:
+        numbers = [self.series.number(name) for name in series.names]
+        forecasts = self._forecast(self._windows(series), horizon)
+        if series.roles.future:
             known = series.ahead(horizon) if future is None else future_values(future, series, horizon)
-            order = [self.names.index(name) for name in series.names]
-            found = found + np.stack([one @ self.effects[k] for k, one in zip(order, known, strict=True)])
+            forecasts += np.stack([one @ self.effects[k] for k, one in zip(numbers, known, strict=True)])
         elif future is not None:
             raise InputError("the forecaster was fitted without columns that are known in advance: leave future= out")
         least = 0.0 if self._config.non_negative else -np.inf
-        found = np.maximum(found, least)
-        out: dict[str, list[Any]] = {roles.id: [], roles.time: [], "forecast": found.ravel().tolist()}
-        bounds: dict[str, list[Any]] = {f"{side}-{100 * one:.10g}": [] for one in levels for side in ("lo", "hi")}
-        for number, (name, mean) in enumerate(zip(series.names, found, strict=True)):
-            out[roles.id] += [name] * horizon
-            out[roles.time] += series.times_after(number, horizon)
+        out: dict[str, dict[str, list[Any]]] = {}
+        for place, (name, number) in enumerate(zip(series.names, numbers, strict=True)):
+            mean = np.maximum(forecasts[place], least)
+            columns: dict[str, Array] = {"forecast": mean}
             for one in levels:
-                half = self.held_out.half_widths(mean, self.names.index(name), one)
-                if not np.isfinite([mean - half, mean + half]).all():
-                    raise InputError("the prediction interval overflows: the held-out errors are too large")
-                bounds[f"lo-{100 * one:.10g}"] += np.maximum(mean - half, least).tolist()
-                bounds[f"hi-{100 * one:.10g}"] += (mean + half).tolist()
-        return {**out, **bounds}
+                half = self.held_out.half_widths(mean, number, one)
+                columns[f"lo-{100 * one:.10g}"] = np.maximum(mean - half, least)
+                columns[f"hi-{100 * one:.10g}"] = mean + half
+            if not np.isfinite(list(columns.values())).all():
+                raise InputError("the prediction interval overflows: the held-out errors are too large")
+            times = {series.roles.time: series.times_after(place, horizon)}
+            out[name] = {**times, **{label: column.tolist() for label, column in columns.items()}}
+        return out
 
     def cross_validation(
         self, horizon: int | None = None, windows: int = 3, *, level: float | Sequence[float] = 80
@@ -203,52 +203,44 @@ class Forecaster:
             raise InputError("a forecaster from a folder does not hold all values: fit it again for a cross-validation")
         horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
         windows, given = _whole("windows", windows, 1000), self._data
-        out: dict[str, list[Any]] = {}
-        for window in range(windows, 0, -1):
-            cut = window * horizon
+        roles, found = given.roles, list[tuple[str, dict[str, list[Any]]]]()
+        for cut in range(windows * horizon, 0, -horizon):
             if min(map(len, given.values)) <= cut:
                 raise InputError(
                     f"the shortest series has no value before {windows} windows of {horizon} steps: use fewer"
                 )
             part = given.until(cut)
-            one = Forecaster.fit(part, horizon=horizon, **self._settings)
-            rows = one.predict_columns(horizon, level=level)
-            actual = [values[len(values) - cut : len(values) - cut + horizon, 0] for values in given.values]
-            cutoffs = [part.times(k, len(values) - 1, len(values))[0] for k, values in enumerate(part.values)]
-            found = {
-                given.roles.id: rows.pop(given.roles.id),
-                given.roles.time: _whole_times(rows.pop(given.roles.time)),
-                "cutoff": [cutoff for cutoff in _whole_times(cutoffs) for _ in range(horizon)],
-                given.roles.target: np.concatenate(actual).tolist(),
-                **rows,
-            }
-            for name, column in found.items():
-                out.setdefault(name, []).extend(column)
-        return frame_like(self._library, out)
+            rows = Forecaster.fit(part, horizon=horizon, **self._settings).by_series(horizon, level=level)
+            for number, (name, columns) in enumerate(rows.items()):
+                n = len(part.values[number])
+                cutoff, actual = part.times(number, n - 1, n) * horizon, given.values[number][n : n + horizon, 0]
+                added = {"cutoff": cutoff, roles.target: actual.tolist()}
+                found.append((name, {roles.time: columns.pop(roles.time), **added, **columns}))
+        return frame_like(self._library, _table(roles, found))
 
     def explain(self, step: int = 1, *, series: str | None = None, data: Any = None) -> ForecastExplanation:
         """How much each past value contributed to the forecast `step` values ahead: the weighted sum over the members
         (`gatewise.members.windows.attributed`), before the effects of columns that are known in advance. step: from 1.
         data: newer values, as for `predict`.
         """
-        step, current = _whole("step", step, MAX_HORIZON), self.current(data)
-        return next(self.explanations(step, [current.names[current.number(series)]], current))
+        current = self.current(data)
+        name = current.names[current.number(series)]
+        return self.explanations(step, [name], current)[name]
 
-    def explanations(self, step: int, names: Sequence[str], current: SeriesSet) -> Iterator[ForecastExplanation]:
-        """`explain` of several series of `current`, as the members read them."""
-        windows = self._windows(current)
+    def explanations(self, step: int, names: Sequence[str], current: SeriesSet) -> dict[str, ForecastExplanation]:
+        """`explain` of several series of `current`, as the members read them, by name."""
+        step, windows = _whole("step", step, MAX_HORIZON), self._windows(current)
+        labels, found = (current.roles.target, *current.roles.past, *current.statics), {}
         for name in names:
             window = windows[current.number(name)]
-            yield self._explanation(step, window[~np.isnan(window[:, 0])], current)
-
-    def _explanation(self, step: int, window: Array, current: SeriesSet) -> ForecastExplanation:
-        columns = (current.roles.target, *current.roles.past, *current.statics)
-        parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self._weighted]
-        forecast, base = self._forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()
-        contributions = np.sum(parts, axis=0)
-        if not np.isfinite(contributions).all():
-            raise InputError("the forecaster overflows: a contribution is not finite")
-        return ForecastExplanation(step, forecast, base, window[:, :-1], contributions, columns)
+            window = window[~np.isnan(window[:, 0])]
+            parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self._weighted]
+            forecast, base = self._forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()
+            contributions = np.sum(parts, axis=0)
+            if not np.isfinite(contributions).all():
+                raise InputError("the forecaster overflows: a contribution is not finite")
+            found[name] = ForecastExplanation(step, forecast, base, window[:, :-1], contributions, labels)
+        return found
 
     def trace(self, *, series: str | None = None) -> Example:
         """The gates and states of the LSTM on the last window of a series, in the form that it reads: standardised
@@ -269,19 +261,6 @@ class Forecaster:
         """What it forecasts, its errors on the held-out windows, and the weights of the members, as plain data."""
         about = {"horizon": self.horizon, "seasons": list(self.seasons), "series": list(self.names)}
         return {**about, "held_out": self.held_out.to_json(), "members": self.ensemble.weights_json()}
-
-    def by_series(self, columns: Mapping[str, list[Any]]) -> dict[str, dict[str, list[Any]]]:
-        """Columns as `predict_columns` returns them, by the name of the series; without an id, of the only one."""
-        id = self.series.roles.id
-        names = columns.get(id, [self.names[0]] * len(columns["forecast"]))
-        rest = {name: column for name, column in columns.items() if name != id}
-        places: dict[str, list[int]] = {}
-        for row, name in enumerate(names):
-            places.setdefault(name, []).append(row)
-        return {
-            name: {label: [column[row] for row in rows] for label, column in rest.items()}
-            for name, rows in places.items()
-        }
 
     def report(self, horizon: int | None = None, level: float | Sequence[float] = 80) -> list[str]:
         """Errors on the held-out windows, weights of the members, and what was found in the series, in lines. horizon,
@@ -334,12 +313,12 @@ class Forecaster:
         return {**files, _TENSORS: tensors_to_bytes(tensors)}
 
     @classmethod
-    def of_files(cls, files: Mapping[str, bytes], where: str | Path, precision: Precision = "float32") -> Forecaster:
-        """What `to_files` made. Nothing is executed. Raises ModelFileError that names `where`."""
-        try:
-            return cls._of_folder(Folder(Path(where), files, ""), precision)
-        except (InputError, ModelFileError) as error:
-            raise ModelFileError(str(error) if str(where) in str(error) else f"{where}: {error}") from error
+    def from_folder(cls, folder: Folder, precision: Precision = "float32") -> Forecaster:
+        """The forecaster in a folder that `save` wrote. Raises ModelFileError that names its path."""
+        with errors_of(folder):
+            found = cls._of_folder(folder, precision)
+        found.manifest_sha256 = folder.fingerprint
+        return found
 
     @classmethod
     def _of_folder(cls, folder: Folder, precision: Precision) -> Forecaster:
@@ -393,28 +372,25 @@ class Forecaster:
             return self.series
         from gatewise.forecast.fit import prepare
 
-        if isinstance(data, SeriesSet):
-            given = data
-        else:
-            given = series_set(data, replace(self.series.roles, static=()), self.series.calendar)
+        roles, needed = self.series.roles, _history(self.seasons, self.ensemble, ragged=False)
+        given = series_set(data, replace(roles, static=()), self.series.calendar)
         if given.names == ("series",) != self.names:
-            raise InputError(f"the data has no column {quote(given.roles.id, 40)}, which names the series")
-        order = [self.series.number(name) for name in given.names]
-        for name, one in zip(given.names, given.values, strict=True):
+            raise InputError(f"the data has no column {quote(roles.id, 40)}, which names the series")
+        numbers = [self.series.number(name) for name in given.names]
+        values = []
+        for name, number, one in zip(given.names, numbers, given.values, strict=True):
+            of = f"series {quote(name, 40)} has"
             if self._config.non_negative and (one[:, 0] < 0).any():
-                has = f"series {quote(name, 40)} has a value below 0, those of the fit had none"
-                raise InputError(f"{has}: fit the forecaster again on these values")
-        columns = 1 + len(given.roles.past)  # the static ones are those of the fit
-        fixed = [self.series.values[k][-1, columns:] for k in order]
-        pairs = zip(given.values, fixed, strict=True)
-        values = [np.concatenate([one[:, :columns], np.tile(more, (len(one), 1))], axis=1) for one, more in pairs]
-        given = replace(given, values=values, statics=self._config.statics, roles=self.series.roles)
-        values, _, _ = prepare(given, self.effects[order], next(iter(self.seasons), 1))
-        needed = _history(self.seasons, self.ensemble, ragged=False)
-        for name, one in zip(given.names, values, strict=True):
+                raise InputError(
+                    f"{of} a value below 0, those of the fit had none: fit the forecaster again on these values"
+                )
             if len(one) < needed:
-                has = f"series {quote(name, 40)} has {counted(len(one), 'value')}"
-                raise InputError(f"{has}; the forecaster reads the last {needed}: add earlier values")
+                has = counted(len(one), "value")
+                raise InputError(f"{of} {has}; the forecaster reads the last {needed}: add earlier values")
+            fixed = self.series.values[number][-1:, 1 + len(roles.past) :]  # the static columns are those of the fit
+            values.append(np.concatenate([one, fixed.repeat(len(one), axis=0)], axis=1))
+        given = replace(given, values=values, statics=self._config.statics, roles=roles)
+        values, _, _ = prepare(given, self.effects[numbers], next(iter(self.seasons), 1))
         return replace(given, values=values).last(_history(self.seasons, self.ensemble))
 
     def _windows(self, series: SeriesSet) -> Array:
@@ -444,10 +420,17 @@ def _history(seasons: tuple[int, ...], ensemble: Ensemble, ragged: bool = True) 
     return max([2, *seasons, *(member.transform.history for member in members)])
 
 
-def _whole_times(times: list[Time]) -> list[Any]:
-    """Times that are whole numbers as such."""
-    whole = all(isinstance(one, float) and one.is_integer() for one in times)
-    return [int(one) for one in times] if whole else times  # type: ignore[arg-type]
+def _table(roles: Roles, found: Iterable[tuple[str, dict[str, list[Any]]]]) -> dict[str, list[Any]]:
+    """One table of the columns of several series, with a column of their names. Whole numbers as times are int."""
+    out: dict[str, list[Any]] = {roles.id: []}
+    for name, columns in found:
+        out[roles.id] += [name] * len(columns["forecast"])
+        for label, column in columns.items():
+            out.setdefault(label, []).extend(column)
+    for label in {roles.time, "cutoff"}.intersection(out):
+        if all(isinstance(time, float) and time.is_integer() for time in out[label]):
+            out[label] = list(map(int, out[label]))
+    return out
 
 
 def _levels(level: Any) -> list[float]:

@@ -172,8 +172,10 @@ def read_forecast_table(path: str, roles: Roles | None = None, calendar: Calenda
         found[roles.id] = list(map(str, cells.names(roles.id)))
     for bad in sorted(cells.problems)[:1]:
         raise DataError(f"{quote(path, 200)}:{lines[bad]}: {cells.problems[bad]}")
-    form = written_form(cells.column(roles.time), found[roles.time])
-    return _named(lambda: _of_columns(found, roles, calendar), f"{quote(path, 200)}: "), form
+    try:
+        return _of_columns(found, roles, calendar), written_form(cells.column(roles.time), found[roles.time])
+    except InputError as error:
+        raise InputError(f"{quote(path, 200)}: {error}") from None
 
 
 def _parsed(cells: list[Any]) -> list[Any]:
@@ -184,79 +186,99 @@ def _parsed(cells: list[Any]) -> list[Any]:
         return ["" if is_missing(cell) else str(cell) for cell in cells]
 
 
-def _named_columns(table: Mapping[str, Sequence[Any]], id: str, names: list[str]) -> dict[str, Sequence[Any]]:
-    """The columns of these names, and that of the series, if there is one. Raises InputError for one that lacks."""
-    found = {name: table[find_column(name, list(table))] for name in names}
-    return found | ({id: table[id]} if id in table else {})
+def _rows_of(
+    table: Mapping[str, Sequence[Any]], roles: Roles, names: Sequence[str], only: str
+) -> tuple[dict[str, list[int]], list[Time], Array]:
+    """The rows of each series, the times, and the numbers (n, columns) in the columns `names`, of which all but the
+    target may hold booleans. only: the name of the series where no column names it. Raises InputError for columns that
+    are not there and cells that are not valid.
+    """
+    found = {name: table[find_column(name, list(table))] for name in (roles.time, *names)}
+    groups: dict[str, list[int]] = {}
+    for row, cell in enumerate(table.get(roles.id, [only] * len(found[roles.time]))):
+        if not (name := _key(cell)):
+            raise InputError(f"{quote(roles.id, 40)}, row {row}: the name of the series is missing")
+        groups.setdefault(name, []).append(row)
+    times = parse_times(found[roles.time], lambda row: f"{quote(roles.time, 40)}, row {row}")
+    return groups, times, np.stack([_numbers(found[name], name, name != roles.target) for name in names], axis=1)
 
 
 def _of_columns(table: Mapping[str, Sequence[Any]], roles: Roles, calendar: Calendar | None) -> SeriesSet:
-    table = _named_columns(table, roles.id, [roles.time, roles.target, *roles.past, *roles.static, *roles.future])
-    count = len(table[roles.target])
-    if not count:
+    groups, times, numbers = _rows_of(table, roles, (roles.target, *roles.past, *roles.future), "series")
+    if not times:
         raise InputError("the data has no row")
-    keys = list(map(_key, table.get(roles.id, [""] * count)))
-    if roles.id in table and "" in keys:
-        raise InputError(f"{quote(roles.id, 40)}, row {keys.index('')}: the name of the series is missing")
-    times = parse_times(table[roles.time], lambda row: f"{quote(roles.time, 40)}, row {row}")
     for row, time in enumerate(times):
         if not comparable(time, times[0]):
             both = f"{show_time(times[0])} and {show_time(time)} are not of one kind"
             raise InputError(f"{quote(roles.time, 40)}, row {row}: {both}: numbers, dates, or dates with a time zone")
-    numbers = {
-        name: _numbers(table[name], name, name != roles.target) for name in (roles.target, *roles.past, *roles.future)
-    }
-    statics = _statics({name: table[name] for name in roles.static})
-    rows: dict[str, list[int]] = {}
-    for row, key in enumerate(keys):
-        rows.setdefault(key or "series", []).append(row)
-    several = len(rows) > 1
-    groups = {name: _sorted(found, times, name if several else "", roles.id in table) for name, found in rows.items()}
+    labels, statics = _statics(table, roles.static)
+    where = {name: f"series {quote(name, 40)}: " if len(groups) > 1 else "" for name in groups}
+    moments = list(map(instant, times))
+    for name, rows in groups.items():
+        rows.sort(key=moments.__getitem__)
+        for before, after in pairwise(rows):
+            if moments[before] == moments[after]:
+                hint = "" if roles.id in table else "; name the column of the series with id=, if there are several"
+                raise InputError(f"{where[name]}the time {show_time(times[after])} occurs twice{hint}")
     if calendar is None:
         longest = max(groups.values(), key=len)
-        if several and len(longest) == 1:
+        if len(longest) == 1 < len(groups):
             raise InputError(
                 f"each series of the column {quote(roles.id, 40)} has one row: name the column of the series with id=, "
                 "or leave this one out"
             )
         calendar = calendar_of([times[row] for row in longest])
-    values: list[Array] = []
-    future: list[Array] = []
-    starts: list[Time] = []
-    notes: list[str] = []
-    gaps = missing = late = 0
-    for name, found in groups.items():
-        where = f"series {quote(name, 40)}: " if several else ""
-        here = on_calendar([times[row] for row in found], calendar)
-        places = _named(lambda here=here: calendar.places(here), where)
-        table_of = np.full((places[-1] + 1, len(numbers)), np.nan)
-        table_of[places] = np.stack([column[found] for column in numbers.values()], axis=1)
-        known = np.flatnonzero(~np.isnan(table_of[:, 0]))
-        if not len(known):
-            raise InputError(f"{where}{quote(roles.target, 40)} has no value")
-        first, last = int(known[0]), int(known[-1]) + 1
-        gaps, late = gaps + places[-1] + 1 - len(places), late + (len(table_of) - last)
-        ahead = table_of[first:, 1 + len(roles.past) :]
-        unknown = np.asarray(np.isnan(ahead).any(axis=1))
-        if unknown[: last - first].any():
-            at = calendar.times(here[0], first, first + int(unknown.argmax()) + 1)[-1]
-            columns = " or ".join(map(quote, roles.future))
-            raise InputError(f"{where}{columns} is known in advance, and missing at {show_time(at)}: fill it")
-        table_of = table_of[first:last]
-        missing += int(np.isnan(table_of[:, 0]).sum())
-        for k, column in enumerate(numbers):
-            table_of[:, k] = _interpolated(table_of[:, k], f"{where}{quote(column, 40)}")
-        constant = np.array([_one_value(column[found], label, where) for label, column in statics.items()])
-        cut = 1 + len(roles.past)
-        fixed = np.tile(constant, (len(table_of), 1))
-        values.append(np.concatenate([table_of[:, :cut], fixed], axis=1))
-        future.append(ahead[: int(unknown.argmax()) if unknown.any() else len(ahead)])
-        starts.append(calendar.times(here[0], first, first + 1)[0])
+    found = []
+    for name, rows in groups.items():
+        try:
+            found.append(_regular([times[row] for row in rows], numbers[rows], roles, calendar))
+            for label, column in zip(labels, statics[rows].T, strict=True):
+                if np.ptp(column) != 0:  # NaN too
+                    raise InputError(
+                        f"{quote(label, 40)} is static, and not one value for the series: name it with past="
+                    )
+        except InputError as error:
+            raise InputError(f"{where[name]}{error}") from None
+    parts, future, starts, counts = zip(*found, strict=True)
+    fixed = [statics[rows[:1]].repeat(len(one), axis=0) for one, rows in zip(parts, groups.values(), strict=True)]
+    values = [np.concatenate(both, axis=1) for both in zip(parts, fixed, strict=True)]
+    missing, gaps, late = np.sum(counts, axis=0).tolist()
+    notes = []
     if missing:
         notes.append(f"{counted(missing, 'missing value')} interpolated ({counted(gaps, 'missing time')} among them)")
     if late and not roles.future:
         notes.append(f"{counted(late, 'time')} without a value at the end: forecasts begin after the last value")
-    return SeriesSet(tuple(groups), values, future, starts, calendar, roles, tuple(statics), tuple(notes))
+    return SeriesSet(tuple(groups), values, list(future), list(starts), calendar, roles, labels, tuple(notes))
+
+
+def _regular(
+    times: list[Time], numbers: Array, roles: Roles, calendar: Calendar
+) -> tuple[Array, Array, Time, tuple[int, int, int]]:
+    """A series (n, 1 + past), from its first to its last value, without gaps; the columns that are known in advance,
+    also after it; the time of the first value; how many values and times between them are missing, and how many times
+    after them have no value. times: ascending, of the rows of `numbers` (rows, 1 + past + future).
+    """
+    times = on_calendar(times, calendar)
+    places = calendar.places(times)
+    table = np.full((places[-1] + 1, numbers.shape[1]), np.nan)
+    table[places] = numbers
+    known = np.flatnonzero(~np.isnan(table[:, 0]))
+    if not len(known):
+        raise InputError(f"{quote(roles.target, 40)} has no value")
+    first, stop, columns = int(known[0]), int(known[-1]) + 1, 1 + len(roles.past)
+    values, future = table[first:stop, :columns], table[first:, columns:]
+    unknown = int(np.r_[np.isnan(future).any(axis=1), True].argmax())
+    if unknown < len(values):
+        names, time = " or ".join(map(quote, roles.future)), calendar.times(times[0], first, first + unknown + 1)[-1]
+        raise InputError(f"{names} is known in advance, and missing at {show_time(time)}: fill it")
+    missing = int(np.isnan(values[:, 0]).sum()), len(table) - len(places), len(table) - stop
+    at = np.arange(len(values))
+    for name, column in zip((roles.target, *roles.past), values.T, strict=True):
+        there = ~np.isnan(column)
+        if not there.any():
+            raise InputError(f"{quote(name, 40)} has no value")
+        column[:] = np.interp(at, at[there], column[there])
+    return values, future[:unknown], calendar.times(times[0], first, first + 1)[0], missing
 
 
 def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
@@ -268,22 +290,16 @@ def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
         raise InputError("future must be a data frame with the times and the columns that are known in advance")
     if getattr(getattr(given, "index", None), "name", None) == roles.time and roles.time not in given.columns:
         given = given.reset_index()
-    table = _named_columns(frame_columns(given), roles.id, [roles.time, *roles.future])
-    times = parse_times(table[roles.time], lambda row: f"{quote(roles.time, 40)}, row {row}")
-    times = on_calendar(times, series.calendar)
-    numbers = np.stack([_numbers(table[name], name, True) for name in roles.future], axis=1)
-    keys = list(map(_key, table.get(roles.id, [series.names[0]] * len(times))))
+    table, out = frame_columns(given), []
     if roles.id not in table and len(series.names) > 1:
         raise InputError(f"future has no column {quote(roles.id, 40)}, which names the series")
-    out, places = [], dict[str, list[int]]()
-    for row, key in enumerate(keys):
-        places.setdefault(key, []).append(row)
+    groups, times, numbers = _rows_of(table, roles, roles.future, series.names[0])
+    times = on_calendar(times, series.calendar)
     for number, name in enumerate(series.names):
         which = f" of series {quote(name, 40)}" if len(series.names) > 1 else ""
         wanted, found = series.times_after(number, horizon), dict[Any, int]()
-        for row in places.get(name, []):
-            place = _place(times[row], wanted[0], series.calendar)
-            if found.setdefault(place, row) != row:
+        for row in groups.get(name, []):
+            if found.setdefault(_place(times[row], wanted[0], series.calendar), row) != row:
                 raise InputError(f"future has two rows{which} at {show_time(times[row])}")
         rows = [found.get(_place(time, wanted[0], series.calendar), -1) for time in wanted]
         for time, row in zip(wanted, rows, strict=True):
@@ -354,11 +370,9 @@ def _roles(names: list[str], given: Mapping[str, Any]) -> Roles:
     if "time" not in single and "target" not in single and len(rest) == 2:
         single["time"], single["target"] = rest
     for key in ("time", "target"):
-        if key not in single and len(rest) == 1:
-            single[key] = rest.pop()
-    for key in ("time", "target"):
-        if key not in single:
+        if key not in single and len(rest) != 1:
             raise InputError(f"name the column of the {key} with {key}=; there are {', '.join(map(quote, names[:20]))}")
+        single[key] = single[key] if key in single else rest.pop()
     return Roles(**single, **lists)
 
 
@@ -370,25 +384,6 @@ def _place(time: Any, first: Any, calendar: Calendar) -> Any:
     """What equal times share, also numbers that differ by rounding: of these, the steps after `first`."""
     numbers = isinstance(time, float) and isinstance(first, float)
     return round((time - first) / calendar.count, 2) if numbers else instant(time)
-
-
-def _named(call: Any, where: str) -> Any:
-    """What the call returns; its InputError gets `where` in front."""
-    try:
-        return call()
-    except InputError as error:
-        raise InputError(f"{where}{error}") from None
-
-
-def _sorted(rows: list[int], times: Sequence[Time], name: str, by_id: bool) -> list[int]:
-    """The rows of a series by time. Raises InputError for two of one time."""
-    where = f"series {quote(name, 40)}: " if name else ""
-    ordered = sorted(rows, key=lambda row: instant(times[row]))
-    for before, after in pairwise(ordered):
-        if instant(times[before]) == instant(times[after]):
-            hint = "" if by_id else "; name the column of the series with id=, if there are several"
-            raise InputError(f"{where}the time {show_time(times[after])} occurs twice{hint}")
-    return ordered
 
 
 def _numbers(values: Sequence[Any], name: str, flags: bool = False) -> Array:
@@ -412,36 +407,23 @@ def _numbers(values: Sequence[Any], name: str, flags: bool = False) -> Array:
     return out
 
 
-def _interpolated(column: Array, where: str) -> Array:
-    """The column (n,) with a straight line between known values, and the nearest one outside."""
-    known = ~np.isnan(column)
-    if not known.any():
-        raise InputError(f"{where} has no value")
-    at = np.arange(len(column))
-    return np.interp(at, at[known], column[known])
-
-
-def _statics(columns: Mapping[str, Sequence[Any]]) -> dict[str, Array]:
-    """Static columns as numbers: of texts, one of 0 and 1 for each category but the first."""
+def _statics(table: Mapping[str, Sequence[Any]], names: Sequence[str]) -> tuple[tuple[str, ...], Array]:
+    """Static columns as numbers (n, columns), with their names: of texts, one of 0 and 1 for each category but the
+    first.
+    """
     out: dict[str, Array] = {}
-    for name, values in columns.items():
-        if any(isinstance(value, str) for value in values):
-            texts = [_key(value) for value in values]
-            found = sorted(set(texts))
-            if not found[0]:
-                raise InputError(f"{quote(name, 40)}, row {texts.index('')}: is missing")
-            if len(found) > _MOST_CATEGORIES:
-                raise InputError(
-                    f"{quote(name, 40)} has {len(found):,} categories, at most {_MOST_CATEGORIES}: merge rare ones"
-                )
-            for one in found[1:]:
-                out[f"{name}={one}"] = np.array([float(text == one) for text in texts])
-        else:
+    for name in names:
+        values = table[find_column(name, list(table))]
+        if not any(isinstance(value, str) for value in values):
             out[name] = _numbers(values, name)
-    return out
-
-
-def _one_value(values: Array, name: str, where: str) -> float:
-    if np.isnan(values).any() or values.min() != values.max():
-        raise InputError(f"{where}{quote(name, 40)} is static, and not one value for the series: name it with past=")
-    return float(values[0])
+            continue
+        texts = [_key(value) for value in values]
+        found = sorted(set(texts))
+        if not found[0]:
+            raise InputError(f"{quote(name, 40)}, row {texts.index('')}: is missing")
+        if len(found) > _MOST_CATEGORIES:
+            most = f"at most {_MOST_CATEGORIES}: merge rare ones"
+            raise InputError(f"{quote(name, 40)} has {len(found):,} categories, {most}")
+        out |= {f"{name}={one}": np.array([float(text == one) for text in texts]) for one in found[1:]}
+    rows = len(next(iter(table.values())))
+    return tuple(out), np.array(list(out.values())).reshape(len(out), rows).T

@@ -37,19 +37,19 @@ class ForecastEndpoint:
             raise RequestError("horizon", f"{len(series.names)} series may have {_MOST_NUMBERS:,} steps in all")
         try:
             future = None if request.future is None else _frame(request.future)
-            columns = found.predict_columns(horizon, future=future, data=given, level=request.level)
+            forecasts = found.by_series(horizon, future=future, data=given, level=request.level)
         except InputError as error:
             field = "future" if series.roles.future or request.future is not None else "horizon"
             raise self._refused(field, error) from None
-        columns[series.roles.time] = list(map(show_time, columns[series.roles.time]))
-        forecasts = found.by_series(columns)
-        made = {"model": self.name, "horizon": horizon, "series": {name: forecasts[name] for name in names}}
+        time = series.roles.time
+        shown = {name: {**forecasts[name], time: list(map(show_time, forecasts[name][time]))} for name in names}
+        made = {"model": self.name, "horizon": horizon, "series": shown}
         if "history" in request.include:
             made["history"] = {name: series.to_json(name) for name in names}
         if "attribution" in request.include:
             moved = max(one.size * len(one) for one in series.values)
             self._check_attribution(request.step, moved, len(names))
-            explained = dict(zip(names, found.explanations(request.step, names, series), strict=True))
+            explained = found.explanations(request.step, names, series)
             made["attribution"] = {name: one.to_json() for name, one in explained.items()}
         return made if request.id is None else {**made, "id": request.id}
 
