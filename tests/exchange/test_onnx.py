@@ -1,6 +1,7 @@
 """Exported ONNX files: ONNX Runtime computes what the model computes, whatever the model's shape."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.errors import InputError
+from gatewise.errors import InputError, ModelFileError
 from gatewise.exchange import onnx_export
 from gatewise.exchange.onnx_export import ExportError
 from gatewise.members.ensemble import Ensemble
@@ -76,6 +77,10 @@ def test_onnx_runtime_computes_the_same(name: str, tmp_path: Path, monkeypatch: 
         if model.task != "regression":
             np.testing.assert_allclose(found["probabilities"], model.predict_proba(given), atol=1e-5)
         assert len(found) == (1 if model.task == "regression" else 2)
+    again = gw.from_onnx(path)
+    assert again.fingerprint == model.fingerprint
+    np.testing.assert_array_equal(again.logits(inputs), wanted)
+    assert again.metadata == model.metadata
 
 
 def test_without_pooling_every_step_has_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +152,7 @@ def test_the_file_is_checked_and_says_what_it_is(tmp_path: Path) -> None:
     assert json.loads(facts["gatewise.architecture"])["layers"][0]["units"] == 6
     assert facts["gatewise.inputs"] == report.inputs
     assert facts["gatewise.ensemble"] == "LSTM 0.50, n-grams 0.75"
-    assert json.loads(facts["gatewise.metadata"])["recipe"] == ""
+    assert json.loads(facts["config.json"])["metadata"]["recipe"] == ""
 
 
 def test_the_vocabulary_in_the_file_tokenises_as_the_model(tmp_path: Path) -> None:
@@ -169,3 +174,68 @@ def test_examples_stay_out_of_the_file(tmp_path: Path) -> None:
     data = gw.data.Labelled.of(["word1 secretive"] * 20, ["class 0", "class 1"] * 10)
     model.with_examples(data).to_onnx(tmp_path / "model.onnx")
     assert b"secretive" not in (tmp_path / "model.onnx").read_bytes()
+
+
+def test_a_file_of_gatewise_is_a_model_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the model folder is compressed."""
+    monkeypatch.setattr(onnx_export, "CHECKED", 20)
+    texts = ["A film to see twice.", "Two dull hours, badly acted."]
+    for model in (gw.load("tutorial"), random_model(linear="ngrams").with_thresholds((0.3,))):
+        model.to_onnx(tmp_path / "model.onnx")
+        again = gw.from_onnx(tmp_path / "model.onnx")
+        np.testing.assert_array_equal(again.logits(texts), model.logits(texts))
+        np.testing.assert_array_equal(again.predict(texts), model.predict(texts))
+        assert again.target == model.target
+        assert again.card() == model.card()
+        again.save(tmp_path / "again")
+        np.testing.assert_array_equal(gw.load(tmp_path / "again").logits(texts), model.logits(texts))
+
+
+def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_export, "CHECKED", 20)
+    model, path = random_model(linear="ngrams"), tmp_path / "model.onnx"
+    model.to_onnx(path)
+    with pytest.raises(InputError, match=r"classes: .* is a file of gatewise, which says this itself"):
+        gw.from_onnx(path, classes=["a", "b"])
+    whole = path.read_bytes()
+
+    def changed(name: str, array: Array | None) -> None:
+        file = onnx.load_model_from_string(whole)
+        [at] = [n for n, one in enumerate(file.graph.initializer) if one.name == name]
+        del file.graph.initializer[at]
+        if array is not None:
+            file.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+        path.write_bytes(file.SerializeToString())
+
+    table = np.zeros((3, 2), np.float32)
+    for name, array, message in (
+        ("lstm.lstm.0.R", None, r"it has no tensor or entry 'lstm.0.R'"),
+        ("lstm.lstm.0.R", table, "W and R: expected"),
+        ("lstm.embedding.weight", table, "parameter embedding.weight must have shape"),
+        ("lstm.dense.bias", np.array([3.0]), "dense.bias"),
+        ("ngrams.keys", np.array([2, 1]), "ngrams.safetensors: "),
+        ("ngrams.weight", np.float32(1), "do not fit together"),
+    ):
+        changed(name, array)
+        with pytest.raises((InputError, ModelFileError), match=message):
+            gw.from_onnx(path)
+    file = onnx.load_model_from_string(whole)
+    [config] = [one for one in file.metadata_props if one.key == "config.json"]
+    shifted = json.loads(config.value) | {"shift": [0.5]}
+    no_kind = {"members": [{"kind": "no", "file": "a", "weight": 1.0}]}
+    for value, message in (
+        (shifted, "its graph does not compute its model: a logit differs by"),
+        ([], "do not fit together"),
+        ({}, "it has no tensor or entry 'members'"),
+        ({"members": 3}, "do not fit together"),
+        ({"members": [3]}, "do not fit together"),
+        (no_kind, "no kind of member is called 'no'"),
+    ):
+        config.value = json.dumps(value)
+        path.write_bytes(file.SerializeToString())
+        with pytest.raises((InputError, ModelFileError), match=message):
+            gw.from_onnx(path)
+    silent = replace(model, ensemble=replace(model.ensemble, weights=(0.0, 1.0)))
+    silent.to_onnx(path)
+    with pytest.raises(InputError, match="the LSTM has weight 0 and is not in the file"):
+        gw.from_onnx(path)

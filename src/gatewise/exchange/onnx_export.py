@@ -52,7 +52,6 @@ def export(ensemble: Ensemble, path: str | Path, metadata: Mapping[str, str], se
     graph; None for one of token ids. Raises MissingExtra without onnx and onnxruntime, InputError for binary gates,
     ExportError where the logits differ, ModelFileError where the file cannot be written.
     """
-    runtime = required("onnxruntime", "onnx", "the check of an ONNX file")
     check_exportable(ensemble.lstm.arch)
     inputs = "token ids (batch, steps) and lengths (batch,); the tokenisation is not part of the graph"
     if series is not None:
@@ -61,7 +60,7 @@ def export(ensemble: Ensemble, path: str | Path, metadata: Mapping[str, str], se
             "interpolation are part of the graph"
         )
     raw: bytes = onnx_model(ensemble, {**metadata, **_metadata(ensemble, inputs)}, series).SerializeToString()
-    error = _compare(ensemble, series, runtime, raw)
+    error = largest_difference(ensemble, series, raw)
     if not error <= TOLERANCE:
         raise ExportError(
             f"the ONNX file was not written: ONNX Runtime's logits differ by {error:.2g} from the model's, more than "
@@ -85,7 +84,7 @@ def onnx_model(ensemble: Ensemble, metadata: Mapping[str, str], series: Any) -> 
         if series.window:
             x, counts = _windows(graph, x, lengths, series)
     total: Any = ensemble.shift  # float64
-    for member, weight in ensemble:
+    for (member, weight), graph.owner in zip(ensemble, ensemble.member_names(), strict=True):
         if weight:
             logits = graph.add("Mul", member.to_onnx(graph, x, counts), scalar(weight, np.float64))
             total = graph.add("Add", logits, total)
@@ -238,8 +237,11 @@ def _metadata(ensemble: Ensemble, inputs: str) -> dict[str, str]:
     return {f"gatewise.{name}": value for name, value in facts.items()}
 
 
-def _compare(ensemble: Ensemble, series: Any, runtime: Any, raw: bytes) -> float:
-    """The largest difference between the logits of ONNX Runtime and of the model over CHECKED random sequences."""
+def largest_difference(ensemble: Ensemble, series: Any, raw: bytes) -> float:
+    """The largest difference between the logits of ONNX Runtime and of the model over CHECKED random sequences. Raises
+    MissingExtra without onnxruntime.
+    """
+    runtime = required("onnxruntime", "onnx", "the check of an ONNX file")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     session = runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])

@@ -12,7 +12,7 @@ of the nine taps. Of a feature that is counted where all taps lie within the ser
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -25,7 +25,7 @@ from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve, count
 from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.network.architecture import MAX_LENGTH
 from gatewise.network.batch import chunks
-from gatewise.storage.tensors import tensors_from_bytes
+from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array
 
 MAX_FEATURES = 50_000
@@ -202,6 +202,12 @@ class Convolutions(Member):
         if self.window > 1:
             x, lengths = steps_of_rows(graph, x, self.channels, self.window)
         return convolution_logits(graph, self.banks, self.mean, self.weight, x, lengths)
+
+    @classmethod
+    def file_of_onnx(cls, entry: dict[str, Any], constants: Mapping[str, Array]) -> tuple[dict[str, Any], bytes]:
+        from gatewise.members.onnx.convolutions import arrays_of
+
+        return entry, tensors_to_bytes(arrays_of(constants))
 
     def _steps(self, sequence: Array) -> Array:
         return steps_of(sequence, self.channels, self.window)

@@ -9,7 +9,6 @@ It predicts, and it is explained: an attribution is the same sum over the attrib
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -174,14 +173,18 @@ class Ensemble:
                 digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:8]
 
+    def member_names(self) -> list[str]:
+        """The kind of each member, from the second of its kind on with a number: the names of their files."""
+        kinds = [member.kind for member in self.members]
+        counts = [kinds[: n + 1].count(kind) for n, kind in enumerate(kinds)]
+        return [kind if count == 1 else f"{kind}-{count}" for kind, count in zip(kinds, counts, strict=True)]
+
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The entries for config.json, and the files by name, one per member."""
-        entries, files, count = [], {}, Counter[str]()
-        for member, weight in self:
+        entries, files = [], {}
+        for (member, weight), name in zip(self, self.member_names(), strict=True):
             entry, raw = member.to_file()
-            count[member.kind] += 1
-            number = f"-{count[member.kind]}" if count[member.kind] > 1 else ""
-            file = f"{member.kind}{number}.safetensors"
+            file = f"{name}.safetensors"
             entries.append({"kind": member.kind, "file": file, "weight": weight, **entry})
             files[file] = raw
         return {"members": entries, "shift": self.shift.tolist()}, files

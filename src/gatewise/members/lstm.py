@@ -206,6 +206,13 @@ class LSTM(Member):
 
         return str(graph.cast(lstm_logits(graph, self.parameters, self.arch, x, lengths), np.float64))
 
+    @classmethod
+    def file_of_onnx(cls, entry: dict[str, Any], constants: Mapping[str, Array]) -> tuple[dict[str, Any], bytes]:
+        from gatewise.members.onnx.lstm import parameters_of
+
+        arch = Architecture.from_config(entry["architecture"], "config.json: architecture")
+        return cls(arch, parameters_of(arch, constants)).to_file()
+
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and copy, without the cached states."""
         return {**self.__dict__, "parameters": dict(self.parameters), "memo": None if self.memo is None else {}}

@@ -6,7 +6,7 @@ A new kind of member is one subclass with a `kind` of its own, and one fit in `g
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -126,6 +126,11 @@ class Member(ABC):
         x, lengths: the names of tokens (B, T) or series (B, T, C), padded at the end, and their steps (B,).
         """
         raise InputError(f"{self.noun} cannot be exported to ONNX")
+
+    @classmethod
+    def file_of_onnx(cls, entry: dict[str, Any], constants: Mapping[str, Array]) -> tuple[dict[str, Any], bytes]:
+        """What `to_file` returns, of the entry and the constants that `to_onnx` kept. Wrong ones may raise anything."""
+        raise InputError(f"{cls.noun} cannot be read from ONNX")
 
     def onnx_tokens(self, rng: np.random.Generator, count: int) -> Array:
         """Token ids that the comparison with ONNX Runtime should include, at most `count`."""

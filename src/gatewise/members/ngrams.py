@@ -25,7 +25,7 @@ Keys are unique, and all keys of n tokens are below those of n + 1. Three times 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -38,7 +38,7 @@ from gatewise.kernels.ragged import joined, starts_of
 from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.members.spelling import CLOSES, Spelling
 from gatewise.network.batch import chunks
-from gatewise.storage.tensors import tensors_from_bytes
+from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array, Lengths
 
 MAX_NGRAMS = 100_000_000  # in a file
@@ -341,6 +341,12 @@ class Ngrams(Member):
             zeros = np.zeros((1, self.outputs))
             return str(graph.add("Mul", graph.cast(graph.column(lengths), np.float64), zeros))
         return ngram_logits(graph, self, x, lengths)
+
+    @classmethod
+    def file_of_onnx(cls, entry: dict[str, Any], constants: Mapping[str, Array]) -> tuple[dict[str, Any], bytes]:
+        from gatewise.members.onnx.ngrams import arrays_of
+
+        return entry, tensors_to_bytes(arrays_of(constants))
 
     def onnx_tokens(self, rng: np.random.Generator, count: int) -> Array:
         if not len(self) or self.spelling is not None:

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 
-from gatewise.errors import InputError, counted, quote
+from gatewise.errors import InputError, ModelFileError, counted, quote
 from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, StepRule, TextPreprocessor
@@ -83,16 +83,35 @@ def from_torch(module: Any, example: Any, **meaning: Unpack[Meaning]) -> Model:
 
 
 def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
-    """A model from an ONNX file of such a network, as torch and tf2onnx export it. Needs the extra onnx.
+    """A model from an ONNX file of such a network, as torch and tf2onnx export it, or from the file of
+    `Model.to_onnx`, with all its members. Needs the extra onnx.
 
     >>> model = gw.from_onnx("network.onnx", task="regression")  # doctest: +SKIP
 
     The file has one input, token ids or series, and may have one of the lengths (B,). Of several outputs the first is
-    read. The arguments and errors are those of `from_keras`; ModelFileError for a file that is not an ONNX file.
+    read. The arguments and errors are those of `from_keras`; a file of `Model.to_onnx` needs no arguments.
+    ModelFileError for a file that is not an ONNX file.
     """
-    from gatewise.exchange.onnx_operations import OnnxSource
+    from gatewise.exchange.onnx_import import own_folder
 
-    return _model(OnnxSource(path), **meaning)
+    folder = own_folder(path)
+    if folder is None:
+        from gatewise.exchange.onnx_operations import OnnxSource
+
+        return _model(OnnxSource(path), **meaning)
+    if meaning:
+        raise InputError(f"{', '.join(meaning)}: {quote(path, 200)} is a file of gatewise, which says this itself")
+    from gatewise.exchange.onnx_export import TOLERANCE, largest_difference
+
+    model = Model.from_folder(folder)
+    error = largest_difference(
+        model.explained, model.preprocessor if model.channels else None, folder.path.read_bytes()
+    )
+    if not error <= TOLERANCE:
+        raise ModelFileError(
+            f"{quote(path, 200)}: its graph does not compute its model: a logit differs by {error:.2g}"
+        )
+    return model
 
 
 def _model(

@@ -291,14 +291,13 @@ class Model(Predictor):
         """Write an ONNX file that computes the logits and probabilities of this model, after ONNX Runtime has computed
         the same logits for 1,000 random inputs; see `gatewise.exchange.onnx_export` for inputs, outputs and errors.
 
-        `metadata_props` holds the architecture, the classes, the metadata without examples, and the vocabulary.
+        `metadata_props` holds the architecture, the classes, and those files of the model folder that are JSON, without
+        examples: `gw.from_onnx` reads the model back.
         """
         from gatewise.exchange.onnx_export import export
 
-        config, files = self.preprocessor.to_files()
-        facts = {"metadata": asdict(replace(self.metadata, examples=())), "preprocessor": config}
-        texts = {f"gatewise.{name}": json_bytes(value).decode() for name, value in facts.items()}
-        texts |= {name: raw.decode() for name, raw in files.items()}
+        plain = replace(self, metadata=replace(self.metadata, examples=()), history="", units_json=b"")
+        texts = {name: raw.decode() for name, raw in plain.to_files().items() if name.endswith(".json")}
         return export(self.explained, path, texts, self.preprocessor if self.channels else None)
 
     def to_torch(self, *, network_only: bool = False) -> TorchNetwork:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, ModelFileError, quote, required
+from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.members.onnx.graph import array_of, load
 from gatewise.network.weight_layouts import from_onnx_arrays, onnx_direction
 from gatewise.nn.convert import from_arrays
 from gatewise.nn.lstm import LSTM
@@ -26,7 +27,7 @@ def from_onnx(path: str | Path, node: str | None = None) -> LSTM:
     counterpart: peepholes, clipping, coupled gates, other activations, one backward direction alone. MissingExtra
     without onnx.
     """
-    graph, where = _load(path).graph, quote(path, 200)
+    graph, where = load(path).graph, quote(path, 200)
     found = [one for one in graph.node if one.op_type == "LSTM" and one.domain in ("", "ai.onnx")]
     matching = [one for one in found if node is None or one.name == node]
     if len(matching) != 1:
@@ -59,29 +60,10 @@ def from_onnx(path: str | Path, node: str | None = None) -> LSTM:
     return from_arrays(weights, bidirectional=directions == 2)
 
 
-def _load(path: str | Path) -> Any:
-    onnx = required("onnx", "onnx", "the ONNX format")
-    from google.protobuf.message import DecodeError
-
-    try:
-        return onnx.load_model(path, load_external_data=False)
-    except (OSError, DecodeError) as error:
-        raise ModelFileError(f"{quote(path, 200)}: not an ONNX file: {quote(error)}") from error
-
-
 def _array(stored: Mapping[str, Any], name: str, where: str) -> Array:
-    onnx = required("onnx", "onnx", "the ONNX format")
     if name not in stored:
         raise InputError(f"{where}: {quote(name)} is computed in the graph, not stored; export with constants folded")
-    tensor = stored[name]
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        raise ModelFileError(f"{where}: {quote(name)} is stored in another file")
-    try:
-        array = np.asarray(onnx.numpy_helper.to_array(tensor))
-        if array.shape != tuple(tensor.dims):  # NumPy reads -1 as the rest
-            raise ValueError(f"its dims are {list(tensor.dims)}")
-    except Exception as error:  # onnx has no class of its own for a tensor that it does not know
-        raise ModelFileError(f"{where}: {quote(name)} is damaged: {quote(error)}") from error
+    array = array_of(stored[name], where)
     if array.dtype.kind != "f" or not np.isfinite(array).all():
         raise ModelFileError(f"{where}: {quote(name)} must hold finite floating-point numbers")
     return array if array.dtype == np.float64 else array.astype(np.float32)

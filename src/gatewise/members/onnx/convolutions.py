@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from gatewise.kernels.convolution import CENTRE, KERNELS, TAPS, Banks
@@ -24,8 +26,21 @@ def convolution_logits(graph: Graph, banks: Banks, mean: Array, weight: Array, x
     both = graph.add("Concat", x, change, axis=1)  # (B, 2C, T)
     parts = [_bank(graph, both, lengths, *bank[:4]) for bank in banks]
     features = graph.cast(graph.add("Concat", *parts, axis=1), np.float64)
-    centred = graph.add("Sub", features, mean.astype(np.float64))
-    return graph.add("MatMul", centred, weight.astype(np.float64))
+    centred = graph.add("Sub", features, graph.keep("mean", mean.astype(np.float64)))
+    return graph.add("MatMul", centred, graph.keep("weight", weight.astype(np.float64)))
+
+
+def arrays_of(constants: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays of the member, of the constants that `convolution_logits` kept."""
+    count = sum(name.endswith(".pads") for name in constants)
+    banks = [[constants[f"bank.{n}.{part}"] for part in ("pads", "channels", "thresholds")] for n in range(count)]
+    return {
+        "dilations": np.array([pads[2] // CENTRE for pads, _, _ in banks], dtype=np.int32),
+        "counts": np.array([thresholds.shape[1] for _, _, thresholds in banks], dtype=np.int32),
+        "channels": np.stack([channels[:, :, 0].T for _, channels, _ in banks]).astype(np.uint8),
+        "thresholds": np.concatenate([thresholds.ravel() for _, _, thresholds in banks]),
+        **{name: constants[name].astype(np.float32) for name in ("mean", "weight")},
+    }
 
 
 def steps_of_rows(graph: Graph, x: str, channels: int, window: int) -> tuple[str, str]:
@@ -41,7 +56,8 @@ def steps_of_rows(graph: Graph, x: str, channels: int, window: int) -> tuple[str
 def _bank(graph: Graph, x: str, lengths: str, number: int, dilation: int, channels: Array, thresholds: Array) -> str:
     """The features (B, 84 m) float32 of one bank, for x (B, 2C, T). thresholds: (84, m)."""
     reach = CENTRE * dilation
-    wide = graph.add("Pad", x, ints(0, 0, reach, 0, 0, reach), scalar(0, np.float32))
+    pads = graph.keep(f"bank.{number}.pads", ints(0, 0, reach, 0, 0, reach))
+    wide = graph.add("Pad", x, pads, scalar(0, np.float32))
     total_steps = graph.size(x, 2)
     taps = []
     for j in range(TAPS):
@@ -55,11 +71,13 @@ def _bank(graph: Graph, x: str, lengths: str, number: int, dilation: int, channe
     a, b, c = (graph.add("Gather", three, KERNELS[:, n].astype(np.int64), axis=2) for n in range(3))
     part = graph.add("Sub", a, graph.add("Unsqueeze", all_taps, ints(2)))
     part = graph.add("Add", graph.add("Add", part, b), c)  # (B, 2C, 84, T)
-    part = graph.add("Where", channels.T[:, :, None].astype(bool), part, scalar(0, np.float32))
+    used = graph.keep(f"bank.{number}.channels", channels.T[:, :, None].astype(bool))
+    part = graph.add("Where", used, part, scalar(0, np.float32))
     conv = graph.add("Gather", part, scalar(0), axis=1)
     for channel in range(1, channels.shape[1]):
         conv = graph.add("Add", conv, graph.add("Gather", part, scalar(channel), axis=1))  # (B, 84, T)
-    above = graph.add("Greater", graph.add("Unsqueeze", conv, ints(2)), thresholds[:, :, None])  # (B, 84, m, T)
+    limits = graph.keep(f"bank.{number}.thresholds", thresholds[:, :, None])
+    above = graph.add("Greater", graph.add("Unsqueeze", conv, ints(2)), limits)  # (B, 84, m, T)
     counted, steps = _counted_steps(graph, total_steps, lengths, number, reach)
     hits = graph.add("And", above, counted)
     hits = graph.add("ReduceSum", graph.cast(hits, np.float32), ints(3), keepdims=0)  # (B, 84, m)

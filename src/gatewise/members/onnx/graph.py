@@ -1,14 +1,18 @@
-"""`Graph`: an ONNX graph as it is written down, node by node. Values are named; arrays become constants."""
+"""`Graph`: an ONNX graph as it is written down, node by node. Values are named; arrays become constants.
+
+`load` and `array_of` read the files of strangers.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gatewise.errors import required
+from gatewise.errors import ModelFileError, quote, required
 from gatewise.types import Array
 
 OPSET = 17
@@ -27,9 +31,10 @@ def scalar(value: float, dtype: Any = np.int64) -> Array:
 
 
 class Graph:
-    """Nodes and constants of a graph, in the order in which they were added."""
+    """Nodes and constants of a graph, in the order in which they were added. owner: the member that adds them."""
 
     def __init__(self) -> None:
+        self.owner = ""
         self._onnx = required("onnx", "onnx", "the ONNX format")
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
@@ -46,6 +51,12 @@ class Graph:
         given = [one if isinstance(one, str) else self._constant(one) for one in inputs]
         self._nodes.append(self._onnx.helper.make_node(op, given, names, name=name, **attributes))
         return names
+
+    def keep(self, name: str, array: Array) -> str:
+        """A constant that `Member.file_of_onnx` finds by its name. Returns that name, with the owner's in front."""
+        name = f"{self.owner}.{name}"
+        self._constants.append(self._onnx.numpy_helper.from_array(np.array(array, order="C"), name))
+        return name
 
     def cast(self, value: Value, dtype: Any) -> str:
         """The value in another dtype."""
@@ -103,6 +114,31 @@ class Graph:
     def _type(self, dtype: Any) -> int:
         found: int = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return found
+
+
+def load(path: str | Path) -> Any:
+    """The ModelProto of a file, without what it refers to in other files. Raises ModelFileError."""
+    onnx = required("onnx", "onnx", "the ONNX format")
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load_model(path, load_external_data=False)
+    except (OSError, DecodeError) as error:
+        raise ModelFileError(f"{quote(path, 200)}: not an ONNX file: {quote(error)}") from error
+
+
+def array_of(tensor: Any, where: str) -> Array:
+    """The array of a TensorProto. Raises ModelFileError where it is in another file, or damaged."""
+    onnx, name = required("onnx", "onnx", "the ONNX format"), quote(tensor.name)
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        raise ModelFileError(f"{where}: {name} is stored in another file")
+    try:
+        array = np.asarray(onnx.numpy_helper.to_array(tensor))
+        if array.shape != tuple(tensor.dims):  # NumPy reads -1 as the rest
+            raise ValueError(f"its dims are {list(tensor.dims)}")
+    except Exception as error:  # onnx has no class of its own for a tensor that it does not know
+        raise ModelFileError(f"{where}: {name} is damaged: {quote(error)}") from error
+    return array
 
 
 def step_mask(graph: Graph, x: str, lengths: str) -> str:

@@ -13,9 +13,9 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.members.onnx.graph import Graph, Value, ints, scalar
 from gatewise.network.activations import SELU_ALPHA, SELU_SCALE
-from gatewise.network.architecture import Architecture, Hidden, Layer
+from gatewise.network.architecture import Architecture, Hidden, Layer, parameter_shapes
 from gatewise.network.batch import PAD
-from gatewise.network.weight_layouts import to_onnx_arrays, weights_of
+from gatewise.network.weight_layouts import from_onnx_arrays, to_onnx_arrays, weights_of
 from gatewise.types import Array
 
 
@@ -36,10 +36,11 @@ def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architectur
         x = graph.add("Slice", x, ints(arch.unread), ints(arch.unread + arch.channels), ints(2))
     x, lengths = _read_steps(graph, arch, x, lengths)
     if arch.inputs == "tokens":
-        x = graph.add("Gather", parameters["embedding.weight"], x)  # (B, T, D)
+        x = graph.add("Gather", graph.keep("embedding.weight", parameters["embedding.weight"]), x)  # (B, T, D)
     x, final = graph.add("Transpose", x, perm=[1, 0, 2]), ""  # (T, B, D)
     for number, layer in enumerate(arch.layers):
-        W, R, B = to_onnx_arrays(weights_of(parameters, arch, number))
+        arrays = to_onnx_arrays(weights_of(parameters, arch, number))
+        W, R, B = (graph.keep(f"lstm.{number}.{part}", one) for part, one in zip("WRB", arrays, strict=True))
         h, h_T = graph.add_several(  # (T, R, B, H) of every step, (R, B, H) of the last one; R directions
             "LSTM",
             2,
@@ -50,9 +51,21 @@ def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architectur
         x, final = (_merge(graph, layer, *one) for one in ((h, 1), (h_T, 0)))  # (T, B, width), (B, width)
     x = _pool(graph, arch, x, final, lengths)
     for name, _, dense in arch.dense():
-        weight, bias = np.ascontiguousarray(parameters[f"{name}.weight"].T), parameters[f"{name}.bias"]
+        weight = graph.keep(f"{name}.weight", parameters[f"{name}.weight"].T)
+        bias = graph.keep(f"{name}.bias", parameters[f"{name}.bias"])
         x = _activate(graph, graph.add("Add", graph.add("MatMul", x, weight), bias), dense)
     return x
+
+
+def parameters_of(arch: Architecture, constants: Mapping[str, Array]) -> dict[str, Array]:
+    """The parameters by name, of the constants that `lstm_logits` kept."""
+    arrays: list[Array] = [] if arch.inputs == "channels" else [constants["embedding.weight"]]
+    for number in range(len(arch.layers)):
+        weights = from_onnx_arrays(*(constants[f"lstm.{number}.{part}"] for part in "WRB"))
+        arrays += [part for one in weights for part in one if part is not None]
+    for name, _, _ in arch.dense():
+        arrays += [constants[f"{name}.weight"].T, constants[f"{name}.bias"]]
+    return dict(zip(parameter_shapes(arch), arrays, strict=True))
 
 
 def _activate(graph: Graph, x: str, hidden: Hidden) -> str:

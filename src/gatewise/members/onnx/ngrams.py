@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,16 +33,27 @@ def ngram_logits(graph: Graph, ngrams: Any, tokens: str, lengths: str) -> str:
         number = graph.add("GatherElements", count, group, axis=1)  # occurrences of each row's n-gram
         times = graph.add("Add", graph.add("Log", number), scalar(1, np.float64))  # 1 + log(occurrences)
     once = graph.add("Mul", graph.cast(first, np.float64), times)  # (B, M)
-    weight = graph.cast(graph.add("Gather", _with_none(ngrams.weight), rows), np.float64)  # (B, M, outputs)
+    weights = graph.keep("weight", _with_none(ngrams.weight))
+    weight = graph.cast(graph.add("Gather", weights, rows), np.float64)  # (B, M, outputs)
     whole = graph.add("Mul", weight, graph.add("Unsqueeze", once, ints(2)))
     logits = graph.add("ReduceSum", whole, ints(1), keepdims=0)
     if ngrams.scale is None:
         return logits
-    scaled = graph.add("Mul", once, graph.cast(graph.add("Gather", _with_none(ngrams.scale), rows), np.float64))
+    scale = graph.add("Gather", graph.keep("scale", _with_none(ngrams.scale)), rows)
+    scaled = graph.add("Mul", once, graph.cast(scale, np.float64))
     squares = graph.add("ReduceSum", graph.add("Mul", scaled, scaled), ints(1), keepdims=1)
     norm = graph.add("Sqrt", squares)
     none = graph.add("Equal", norm, scalar(0, np.float64))
     return graph.add("Div", logits, graph.add("Where", none, scalar(1, np.float64), norm))
+
+
+def arrays_of(constants: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays of the member, of the constants that `ngram_logits` kept."""
+    found = {name: constants[name][:-1] for name in ("weight", "scale") if name in constants}
+    if "characters" in constants:
+        table = constants["characters"]
+        found["characters"] = (table[table > 0] - 1).astype(np.int32)
+    return {"keys": constants["keys"], **found}
 
 
 def _with_none(values: Array) -> Array:
@@ -55,7 +67,7 @@ def _characters(graph: Graph, spelling: Any, tokens: str, lengths: str) -> tuple
     next_opens = graph.add("Pad", graph.add("Gather", opens, tokens), ints(0, -1, 0, 1), scalar(0))
     last = graph.add("Equal", graph.count(graph.size(tokens, 1)), graph.add("Sub", graph.column(lengths), scalar(1)))
     closes = graph.add("Unsqueeze", graph.add("Or", graph.cast(next_opens, np.bool_), last), ints(2))
-    each = graph.add("Gather", table, tokens)  # (B, T, L)
+    each = graph.add("Gather", graph.keep("characters", table), tokens)  # (B, T, L)
     read = graph.add("Or", closes, graph.add("Greater", each, scalar(1)))  # 1 is CLOSES, which zeros follow
     read = graph.add("And", read, graph.add("Unsqueeze", step_mask(graph, tokens, lengths), ints(2)))
     flat = graph.add("Flatten", graph.add("Mul", each, graph.cast(read, np.int64)))
@@ -79,11 +91,11 @@ def _ngram_rows(graph: Graph, ngrams: Any, key: str, inside: str) -> str:
         keys.append(key)
         valid.append(graph.add("And", inside, graph.add("Greater", step, scalar(n - 1))))
     wanted, known = graph.add("Concat", *keys, axis=1), graph.add("Concat", *valid, axis=1)
-    count = len(ngrams.keys)
+    count, sorted_keys = len(ngrams.keys), graph.keep("keys", ngrams.keys)
     row = graph.add("Mul", wanted, scalar(0))  # the last row whose key is not above the wanted one, or 0
     for bit in reversed(range(count.bit_length())):
         further = graph.add("Min", graph.add("Add", row, scalar(1 << bit)), scalar(count - 1))
-        reached = graph.add("LessOrEqual", graph.add("Gather", ngrams.keys, further), wanted)
+        reached = graph.add("LessOrEqual", graph.add("Gather", sorted_keys, further), wanted)
         row = graph.add("Where", reached, further, row)
-    found = graph.add("And", known, graph.add("Equal", graph.add("Gather", ngrams.keys, row), wanted))
+    found = graph.add("And", known, graph.add("Equal", graph.add("Gather", sorted_keys, row), wanted))
     return graph.add("Where", found, row, scalar(count))
