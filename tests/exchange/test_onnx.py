@@ -13,9 +13,11 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.exchange import onnx_export
 from gatewise.exchange.onnx_export import ExportError
 from gatewise.members.ensemble import Ensemble
+from gatewise.members.onnx.graph import Graph
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Layer
+from gatewise.storage.compact import pack, storage_table, unpack
 from gatewise.types import Array
 from tests.exchange.random_models import OTHER_SHAPES, random_inputs, random_model
 
@@ -81,6 +83,41 @@ def test_onnx_runtime_computes_the_same(name: str, tmp_path: Path, monkeypatch: 
     assert again.fingerprint == model.fingerprint
     np.testing.assert_array_equal(again.logits(inputs), wanted)
     assert again.metadata == model.metadata
+
+
+@pytest.mark.parametrize("name", ["two layers, both directions", "n-grams", "series and convolutions"])
+@pytest.mark.parametrize(("dtype", "share"), [("int8", 0.6), ("float16", 0.4)])
+def test_a_quantised_file_computes_the_rounded_model(
+    name: str, dtype: str, share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_export, "CHECKED", 100)
+    model = random_model(**{**CASES[name], "units": 40})
+    whole = model.to_onnx(tmp_path / "whole.onnx")
+    report = model.to_onnx(tmp_path / "model.onnx", quantize=dtype)
+    assert (whole.storage, report.storage) == ("float32", dtype)
+    matrices = sum(one.nbytes for key, one in model.parameters.items() if one.ndim == 2 and "dense" not in key)
+    assert whole.bytes - report.bytes > share * matrices - 2_000  # of nodes
+    inputs = random_inputs(model)
+    found, wanted = run(tmp_path / "model.onnx", model, inputs)["logits"], model.stored(dtype).logits(inputs)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    assert 1e-7 < np.abs(wanted - model.logits(inputs)).max() < 0.1
+    with pytest.raises(ModelFileError, match="quantized files are not read"):
+        gw.from_onnx(tmp_path / "model.onnx")
+    with pytest.raises(InputError, match="storage must be float32, float16 or int8, not 'int4'"):
+        model.to_onnx(tmp_path / "model.onnx", quantize="int4")
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 38_400), ("float16", 3_300), ("int8", 2_400)])
+def test_rows_that_are_equal_are_stored_once(dtype: str, size: int) -> None:
+    rng = np.random.default_rng(0)
+    table = rng.normal(0, 1, (50, 24)).astype(np.float32)[rng.integers(0, 50, 400)]
+    rows, graph = rng.integers(0, 400, (3, 5)), Graph(dtype)
+    graph.rename(graph.lookup("table", table, "rows"), "found")
+    made = graph.model({"rows": (np.int64, rows.shape)}, {"found": (np.float32, (*rows.shape, 24))}, {})
+    raw, kinds = made.SerializeToString(), storage_table({"": table}, dtype)
+    assert size < len(raw) < size + 1_500
+    [found] = onnxruntime.InferenceSession(raw, providers=["CPUExecutionProvider"]).run(None, {"rows": rows})
+    assert np.array_equal(found, unpack(pack({"": table}, kinds), kinds)[""][rows])
 
 
 def test_without_pooling_every_step_has_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`gatewise compress`: a smaller copy of a model folder, and what the compression costs."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,7 @@ from gatewise.errors import counted, printable, quote
 _STORAGE = "Storage type of large tensors; int8 has one scale per row. Loading converts to float32."
 _VOCABULARY = "Vocabulary size, padding and unknown included; rare words become unknown. Default: all."
 _EMBEDDINGS = "Embeddings to keep, padding and unknown included; rare words take the nearest one. Default: all."
-_DATA = (
+DATA = (
     "Data to measure accuracy on, before and after: imdb, the IMDB archive or its folder, 'embedded', a table, or "
     "series. Default: not measured."
 )
@@ -27,7 +28,7 @@ _DATA = (
 @option("--distinct-embeddings", metavar="N", type=int, help=_EMBEDDINGS)
 @option("--max-ngrams", metavar="N", type=int, help="Keep the N n-grams with the largest weights. Default: all.")
 @options.overwrite_option
-@option("--data", metavar="SOURCE", help=_DATA)
+@option("--data", metavar="SOURCE", help=DATA)
 @options.json_option
 @columns("text", "label")
 def compress(given: Any) -> None:
@@ -43,34 +44,40 @@ def compress(given: Any) -> None:
 
     original, out = options.open_model(given.model), given.out
     check_overwrite(out, given.overwrite, folder=True)
-    labelled = None
-    if given.data is not None:
-        labelled = read_data(given.data, table_of(given).of(original))
-        warn_of_training_data(original, labelled)
-        print(f"gatewise: evaluating on {counted(len(labelled), 'example')} before and after", file=sys.stderr)
-    small = run(original, given.storage, given.vocab_size, labelled, given.max_ngrams, given.distinct_embeddings)
+    data = measured_data(given, original)
+    small = run(original, given.storage, given.vocab_size, data, given.max_ngrams, given.distinct_embeddings)
     small.save(out)
     report = small.metadata.compression
     assert report is not None
     if given.as_json:
         print_json({"model": options.model_name(given.model), "out": out, **asdict(report)})
         return
-    for name, before, after in _rows(report):
+    rows = [("bytes", f"{report.bytes_before:,}", f"{report.bytes_after:,}")]
+    for name, field in (("vocabulary", "vocab"), ("embeddings", "embeddings"), ("n-grams", "ngrams")):
+        before, after = getattr(report, f"{field}_before"), getattr(report, f"{field}_after")
+        if before:
+            rows.append((name, f"{before:,}", f"{after:,}"))
+    print_effect(report, rows)
+    print(f"saved to {quote(out, 200)}")
+
+
+def measured_data(given: Any, model: Any) -> Any:
+    """The rows of --data, on which the model and its compressed copy are measured; None without it."""
+    if given.data is None:
+        return None
+    labelled = read_data(given.data, table_of(given).of(model))
+    warn_of_training_data(model, labelled)
+    print(f"gatewise: evaluating on {counted(len(labelled), 'example')} before and after", file=sys.stderr)
+    return labelled
+
+
+def print_effect(report: Any, rows: Sequence[tuple[str, str, str]] = ()) -> None:
+    """Print what a compression changed: the rows, and the figures that were measured."""
+    short = {"expected calibration error": "calibration error", "agreement of the predictions": "equal predictions"}
+    rows = [*rows, *((short.get(name, name), before, after) for name, before, after in report.measured)]
+    for name, before, after in [("", "before", "after"), *rows] if rows else []:
         print(f"{name:18}  {before:>12}  {after:>12}")
     if report.n:
         print(f"measured on {report.n:,}: {printable(report.data, 500)}")
     else:
         print("accuracy not measured: give labelled data with --data")
-    print(f"saved to {quote(out, 200)}")
-
-
-def _rows(report: Any) -> list[tuple[str, str, str]]:
-    rows = [("", "before", "after"), ("bytes", f"{report.bytes_before:,}", f"{report.bytes_after:,}")]
-    for name, field in (("vocabulary", "vocab"), ("embeddings", "embeddings"), ("n-grams", "ngrams")):
-        before, after = getattr(report, f"{field}_before"), getattr(report, f"{field}_after")
-        if before:
-            rows.append((name, f"{before:,}", f"{after:,}"))
-    if report.n:
-        short = {"expected calibration error": "calibration error", "agreement of the predictions": "equal predictions"}
-        rows += [(short.get(name, name), before, after) for name, before, after in report.measured]
-    return rows

@@ -31,11 +31,11 @@ def export_page(given: Any) -> None:
     gatewise export-page "A film to see twice." "A waste of an evening." -o demo
     gatewise export-page -m models/imdb-fast -i reviews.csv --text review --limit 12 -o demo
     """
-    from gatewise.serve.page_folder import check_page_folder, page_files
-    from gatewise.storage.atomic import replace_folder
+    from gatewise.serve.page_folder import page_files
+    from gatewise.storage.export_folder import check_export, write_export
 
     claim(given.out)
-    target = check_page_folder(given.out, given.overwrite)
+    target = check_export(given.out, given.overwrite, "page")
     model = options.open_model(given.model)
     inputs: list[Any] = []  # the model's examples
     if given.texts or given.files:
@@ -45,7 +45,7 @@ def export_page(given: Any) -> None:
     words = ["TEXT..."] if inputs else []
     line = options.command_line("export-page", *words, model=given.model, out=os.path.basename(target))
     files = page_files(model, inputs, line)
-    replace_folder(target, files)
+    write_export(target, files, "page")
     size = sum(map(len, files.values())) / 1e6
     pages = " and ".join(name for name in ("index.html", "lesson.html") if name in files)
     print(f"saved {pages} to {quote(given.out, 200)}, {size:.1f} MB; open them in a browser")

@@ -22,7 +22,6 @@ from gatewise.members.onnx.graph import OPSET, Graph, Value, ints, scalar, step_
 from gatewise.members.onnx.lstm import check_exportable
 from gatewise.network.batch import truncate
 from gatewise.network.series import HEIGHT, TIMES
-from gatewise.storage.atomic import write_atomic
 from gatewise.target import Target, by_row
 from gatewise.types import Array
 
@@ -33,8 +32,9 @@ _LONGEST = 100  # steps of most of them
 
 @dataclass(frozen=True)
 class OnnxReport:
-    """What was written. max_error: the largest difference of a logit from ONNX Runtime's, relative to logits above 1,
-    over `checked` random sequences. inputs: what the graph takes, and what stays outside it, in one line.
+    """What was written. bytes: of the ONNX file. max_error: the largest difference of a logit from ONNX Runtime's,
+    relative to logits above 1, over `checked` random sequences. inputs: what the graph takes, and what stays outside
+    it, in one line. storage: the dtype of the large matrices in the file.
     """
 
     path: str
@@ -43,14 +43,17 @@ class OnnxReport:
     checked: int
     max_error: float
     inputs: str
+    storage: str
 
 
-def export(ensemble: Ensemble, path: str | Path, metadata: Mapping[str, str], series: Any = None) -> OnnxReport:
-    """Write the ONNX file, after ONNX Runtime has computed the logits of random sequences with it.
+def onnx_file(
+    ensemble: Ensemble, path: str | Path, metadata: Mapping[str, str], series: Any = None, storage: str = "float32"
+) -> tuple[bytes, OnnxReport]:
+    """The ONNX file for `path`, with which ONNX Runtime has computed the logits of random sequences; it is not written.
 
     metadata: more `metadata_props`. series: the `SeriesPreprocessor` of a model of series, whose work is part of the
-    graph; None for one of token ids. Raises MissingExtra without onnx and onnxruntime, InputError for binary gates,
-    ExportError where the logits differ, ModelFileError where the file cannot be written.
+    graph; None for one of token ids. storage: of the matrices, whose numbers are rounded to it. Raises MissingExtra
+    without onnx and onnxruntime, InputError for binary gates, ExportError where the logits differ.
     """
     check_exportable(ensemble.lstm.arch)
     inputs = "token ids (batch, steps) and lengths (batch,); the tokenisation is not part of the graph"
@@ -59,24 +62,23 @@ def export(ensemble: Ensemble, path: str | Path, metadata: Mapping[str, str], se
             f"series (batch, steps, {series.channels}), NaN for missing values, and lengths (batch,); scaling and "
             "interpolation are part of the graph"
         )
-    raw: bytes = onnx_model(ensemble, {**metadata, **_metadata(ensemble, inputs)}, series).SerializeToString()
+    graph, facts = Graph(storage), {**metadata, **_metadata(ensemble, inputs)}
+    raw: bytes = onnx_model(graph, ensemble, facts, series).SerializeToString()
     error = largest_difference(ensemble, series, raw)
     if not error <= TOLERANCE:
         raise ExportError(
             f"the ONNX file was not written: ONNX Runtime's logits differ by {error:.2g} from the model's, more than "
             f"{TOLERANCE:g}"
         )
-    write_atomic(path, raw)
-    return OnnxReport(str(path), len(raw), OPSET, CHECKED, error, inputs)
+    return raw, OnnxReport(str(path), len(raw), OPSET, CHECKED, error, inputs, storage)
 
 
 class ExportError(GatewiseError):
     """An exported model that does not compute what the model computes. Nothing is written."""
 
 
-def onnx_model(ensemble: Ensemble, metadata: Mapping[str, str], series: Any) -> Any:
-    """The ModelProto, checked by `onnx.checker`."""
-    graph = Graph()
+def onnx_model(graph: Graph, ensemble: Ensemble, metadata: Mapping[str, str], series: Any) -> Any:
+    """The ModelProto of an empty graph to which the ensemble is added, checked by `onnx.checker`."""
     name, dtype, channels = _input(series)
     x, counts, lengths, target = name, "lengths", "lengths", ensemble.target
     if series is not None:
@@ -271,12 +273,16 @@ def _feeds(series: Any, sequences: Sequence[Array]) -> dict[str, Array]:
 
 
 def _random_sequences(ensemble: Ensemble, series: Any, rng: np.random.Generator, most: int) -> list[Array]:
-    """1 to 64 sequences, at most `most`, of 1 to _LONGEST steps; or, if the model truncates, two longer ones."""
+    """1 to 64 sequences, at most `most`, of 1 to _LONGEST steps; or, if the model truncates, two longer ones.
+
+    The longest of a batch sets the time that ONNX Runtime takes, so most batches are of short sequences.
+    """
     max_length, count = ensemble.lstm.arch.max_length, min(int(rng.integers(1, 65)), most)
     if 0 < max_length < 2_000 and rng.integers(8) == 0:
         lengths = max_length + rng.integers(1, 50, min(2, most))
     else:
-        lengths = np.exp(rng.uniform(0, np.log(_LONGEST), count)).astype(np.int64)
+        longest = int(np.exp(rng.uniform(0, np.log(_LONGEST + 1))))
+        lengths = rng.integers(1, longest + 1, count)
     if series is None:
         return [_random_tokens(ensemble, rng, int(length)) for length in lengths]
     return [_random_series(series, rng, int(length)) for length in lengths]

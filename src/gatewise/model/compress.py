@@ -18,7 +18,7 @@ from gatewise.metrics import AnyEvaluation, RegressionEvaluation
 from gatewise.model.card import CompressionReport
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.storage.compact import distinct_limits, pack, storage_table, unpack
+from gatewise.storage.compact import distinct_limits, storage_table
 from gatewise.storage.folder import folder_size
 from gatewise.types import Array
 
@@ -62,9 +62,7 @@ def compress(
         small = _share_embeddings(small, distinct_embeddings)
         if EMBEDDING not in table:
             raise InputError("distinct_embeddings needs embeddings stored as float16 or int8, not float32")
-    unpacked = unpack(pack(small.parameters, table), table)  # float32 tensors are those of the model itself
-    rounded = {name: read_only(array.copy()) for name, array in unpacked.items()}
-    small = small.with_lstm(parameters=MappingProxyType(rounded), storage=table)
+    small = small.stored(table)
     if before is not None:
         changes |= {"ngrams_before": len(before), "ngrams_after": len(small.ensemble.get("ngrams") or ())}
     if vocab_size is not None:

@@ -15,11 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from gatewise.errors import InputError
+from gatewise.kernels import read_only
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
@@ -34,7 +36,8 @@ from gatewise.model.preprocessor import (
     refuse_file,
 )
 from gatewise.network.architecture import Architecture
-from gatewise.storage.compact import storage_table
+from gatewise.storage.atomic import write_atomic
+from gatewise.storage.compact import pack, storage_table, unpack
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import CONFIG, Folder, save_folder
 from gatewise.storage.strict_json import json_bytes
@@ -287,18 +290,49 @@ class Model(Predictor):
         model = self if storage is None else self.with_lstm(storage=storage)
         save_folder(path, model.to_files())
 
-    def to_onnx(self, path: str | Path) -> OnnxReport:
+    def stored(self, storage: str | Mapping[str, str]) -> Self:
+        """The model as it is after saving with `storage` and loading again. Errors as `save`."""
+        table = storage_table(self.parameters, storage) if isinstance(storage, str) else dict(storage)
+        unpacked = unpack(pack(self.parameters, table), table)  # float32 tensors are those of the model itself
+        rounded = {name: read_only(array.copy()) for name, array in unpacked.items()}
+        return self.with_lstm(parameters=MappingProxyType(rounded), storage=table)
+
+    def to_onnx(self, path: str | Path, *, quantize: str = "float32") -> OnnxReport:
         """Write an ONNX file that computes the logits and probabilities of this model, after ONNX Runtime has computed
         the same logits for 1,000 random inputs; see `gatewise.exchange.onnx_export` for inputs, outputs and errors.
 
-        `metadata_props` holds the architecture, the classes, and those files of the model folder that are JSON, without
-        examples: `gw.from_onnx` reads the model back.
+        quantize: the dtype of the large matrices in the file, "int8" or "float16", as `storage` of `save`; the file
+        computes what `stored(quantize)` does. `metadata_props` holds the architecture, the classes, and those files of
+        the model folder that are JSON, without examples: `gw.from_onnx` reads a model in float32 back.
         """
-        from gatewise.exchange.onnx_export import export
-
         plain = replace(self, metadata=replace(self.metadata, examples=()), history="", units_json=b"")
         texts = {name: raw.decode() for name, raw in plain.to_files().items() if name.endswith(".json")}
-        return export(self.explained, path, texts, self.preprocessor if self.channels else None)
+        raw, report = self._onnx_file(path, quantize, texts)
+        write_atomic(path, raw)
+        return report
+
+    def to_web(self, folder: str | Path, *, quantize: str = "float32", overwrite: bool = False) -> OnnxReport:
+        """Write a folder from which onnxruntime-web predicts in browsers and in Node: the ONNX file of `to_onnx`, the
+        vocabulary for @huggingface/tokenizers, and `model.js`, a module with `loadModel` and `predict`.
+
+        overwrite: whether an earlier export there is replaced. Raises InputError for a model whose inputs the module
+        cannot read, see `gatewise.exchange.web`; other errors as `to_onnx`.
+        """
+        from gatewise.exchange.web import NOUN, web_files
+        from gatewise.storage.export_folder import check_export, write_export
+
+        target = check_export(folder, overwrite, NOUN)
+        files = web_files(self.target, self.preprocessor)
+        raw, report = self._onnx_file(folder, quantize, {})
+        write_export(target, {**files, "model.onnx": raw}, NOUN)
+        return report
+
+    def _onnx_file(self, path: str | Path, storage: str, texts: Mapping[str, str]) -> tuple[bytes, OnnxReport]:
+        """The ONNX file with these texts in its metadata."""
+        from gatewise.exchange.onnx_export import onnx_file
+
+        model = self if storage == "float32" else self.stored(storage)
+        return onnx_file(model.explained, path, texts, self.preprocessor if self.channels else None, storage)
 
     def to_torch(self, *, network_only: bool = False) -> TorchNetwork:
         """The ensemble as a torch.nn.Module that gives equal logits and runs without gatewise; see

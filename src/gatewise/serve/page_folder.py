@@ -2,7 +2,6 @@
 
     lesson.html    the lesson
     index.html     the page, which computes its answers itself (`page/model/`)
-    export.json    the names of all files
 
 The pages hold their data (`inlined`). That of index.html, by name:
 
@@ -16,13 +15,12 @@ The pages hold their data (`inlined`). That of index.html, by name:
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gatewise._version import __version__
-from gatewise.errors import DataError, InputError, quote
+from gatewise.errors import InputError
 from gatewise.explain.explanation import UNMEASURED, explain_example
 from gatewise.explain.render.html import plain_table
 from gatewise.explain.render.script import script
@@ -34,11 +32,8 @@ from gatewise.serve.schemas import RequestError
 from gatewise.serve.view.model import unit_json
 from gatewise.serve.view.notices import FOREIGN
 from gatewise.serve.view.view import View
-from gatewise.storage.atomic import reason
 
 MAX_INPUTS = 100
-_MANIFEST = "export.json"
-_FORMAT = "gatewise page"
 _METHODS = ("prefix-difference", "cell-decomposition", "leave-one-out")  # METHODS of model/lstm.js
 _TEXT = "A film to see twice."
 
@@ -76,32 +71,7 @@ def page_files(model: Model, inputs: Sequence[Any], command: str = "") -> dict[s
     found = {"index.html": inline_page("index.html", data, {"api.js": "model/api.js"}, "".join(plain))}
     if not bundled.missing(bundled.TUTORIAL):
         found["lesson.html"] = inline_page("lesson.html", lesson_files())
-    found[_MANIFEST] = _json({"format": _FORMAT, "version": __version__, "files": sorted(found)})
     return found
-
-
-def check_page_folder(path: str, overwrite: bool) -> Path:
-    """The real path of the folder. Raises InputError for one that exists, unless it is to be replaced; and for a file,
-    and a folder with anything but an exported page, in any case.
-    """
-    where = quote(path, 200)
-    try:
-        target = Path(path).resolve()
-        if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-            return target
-        if not target.is_dir():
-            raise InputError(f"{where}: exists and is not a folder")
-        names = {one.name for one in target.iterdir()}
-        made = json.loads((target / _MANIFEST).read_bytes()) if _MANIFEST in names else {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{where}: cannot be written: {reason(error)}") from None
-    if not isinstance(made, dict) or made.get("format") != _FORMAT or not isinstance(made.get("files"), list):
-        raise InputError(f"{where}: contains files and is not an exported page")
-    if extra := sorted(names - set(map(str, made["files"])) - {_MANIFEST}):
-        raise InputError(f"{where}: contains {quote(extra[0])}, which is not part of the exported page")
-    if not overwrite:
-        raise InputError(f"{where}: exists already; --overwrite replaces it")
-    return target
 
 
 def _example(number: int, item: Any) -> dict[str, Any]:

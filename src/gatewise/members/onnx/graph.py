@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import ModelFileError, quote, required
+from gatewise.storage.compact import ROWS, SCALE, pack, storage_table
 from gatewise.types import Array
 
 OPSET = 17
@@ -31,9 +32,12 @@ def scalar(value: float, dtype: Any = np.int64) -> Array:
 
 
 class Graph:
-    """Nodes and constants of a graph, in the order in which they were added. owner: the member that adds them."""
+    """Nodes and constants of a graph, in the order in which they were added. owner: the member that adds them. storage:
+    the dtype of its large matrices, as `gatewise.storage.compact`; they are float32 again where the graph computes.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, storage: str = "float32") -> None:
+        self.storage = storage
         self.owner = ""
         self._onnx = required("onnx", "onnx", "the ONNX format")
         self._nodes: list[Any] = []
@@ -57,6 +61,27 @@ class Graph:
         name = f"{self.owner}.{name}"
         self._constants.append(self._onnx.numpy_helper.from_array(np.array(array, order="C"), name))
         return name
+
+    def matrix(self, name: str, array: Array) -> str:
+        """A constant (..., N) float32 in the dtype `storage`, of which only float32 has a name. Runtimes convert others
+        once, when they open the file.
+        """
+        if self.storage == "float32":
+            return self.keep(name, array)
+        return self.add("Reshape", self.lookup(name, array.reshape(-1, array.shape[-1])), ints(*array.shape))
+
+    def lookup(self, name: str, table: Array, rows: Value | None = None) -> str:
+        """The rows (..., N) of a constant (R, N), see `matrix`; None: all of them."""
+        if self.storage == "float32":
+            kept = self.keep(name, table)
+            return kept if rows is None else self.add("Gather", kept, rows)
+        stored = pack({"": table}, storage_table({"": table}, self.storage))
+        if ROWS in stored:
+            shared = self.cast(stored[ROWS], np.int64)
+            rows = shared if rows is None else self.add("Gather", shared, rows)
+        parts = [stored[key].reshape(len(stored[key]), -1) for key in ("", SCALE) if key in stored]
+        values, *scales = (part if rows is None else self.add("Gather", part, rows) for part in parts)
+        return self.add("Mul", self.cast(values, np.float32), *scales) if scales else self.cast(values, np.float32)
 
     def cast(self, value: Value, dtype: Any) -> str:
         """The value in another dtype."""

@@ -36,15 +36,15 @@ def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architectur
         x = graph.add("Slice", x, ints(arch.unread), ints(arch.unread + arch.channels), ints(2))
     x, lengths = _read_steps(graph, arch, x, lengths)
     if arch.inputs == "tokens":
-        x = graph.add("Gather", graph.keep("embedding.weight", parameters["embedding.weight"]), x)  # (B, T, D)
+        x = graph.lookup("embedding.weight", parameters["embedding.weight"], x)  # (B, T, D)
     x, final = graph.add("Transpose", x, perm=[1, 0, 2]), ""  # (T, B, D)
     for number, layer in enumerate(arch.layers):
-        arrays = to_onnx_arrays(weights_of(parameters, arch, number))
-        W, R, B = (graph.keep(f"lstm.{number}.{part}", one) for part, one in zip("WRB", arrays, strict=True))
+        W, R, B = to_onnx_arrays(weights_of(parameters, arch, number))
+        weights = graph.matrix(f"lstm.{number}.W", W), graph.matrix(f"lstm.{number}.R", R)
         h, h_T = graph.add_several(  # (T, R, B, H) of every step, (R, B, H) of the last one; R directions
             "LSTM",
             2,
-            *(x, W, R, B, graph.cast(lengths, np.int32)),
+            *(x, *weights, graph.keep(f"lstm.{number}.B", B), graph.cast(lengths, np.int32)),
             hidden_size=layer.units,
             direction={"both": "bidirectional", "backward": "reverse"}.get(layer.direction, "forward"),
         )

@@ -1,0 +1,68 @@
+// Predictions of the model in this folder, in browsers and in Node:
+//
+//     import * as ort from "onnxruntime-web";
+//     import { Tokenizer } from "@huggingface/tokenizers"; // for texts
+//     import { loadModel } from "./model.js";
+//     const model = await loadModel({ ort, Tokenizer });
+//     const [{ label, probabilities }] = await model.predict(["A film to see twice."]);
+
+const FOLDER = new URL("./", import.meta.url);
+
+/** options: of the session of onnxruntime-web. Returns {about, session, predict}. */
+export async function loadModel({ ort, Tokenizer, folder = FOLDER, options = {} }) {
+	const json = async (name) => JSON.parse(new TextDecoder().decode(await read(new URL(name, folder))));
+	const about = await json("model.json");
+	if (!about.channels && !Tokenizer) throw new Error("a model of texts needs Tokenizer of @huggingface/tokenizers");
+	const names = about.channels ? [] : ["tokenizer.json", "tokenizer_config.json"];
+	const [raw, ...vocabulary] = await Promise.all([read(new URL("model.onnx", folder)), ...names.map(json)]);
+	const tokenizer = about.channels ? null : new Tokenizer(...vocabulary);
+	const session = await ort.InferenceSession.create(raw, options);
+
+	/** inputs: texts, or series: each a list of steps, a step a list of numbers, null where one is missing. Returns
+	 * {label, probabilities} of each, of several labels {labels, probabilities}, of a regression {values}. */
+	async function predict(inputs) {
+		const sequences = inputs.map((one, n) => (tokenizer ? idsOf(one, n) : stepsOf(one, n)));
+		const longest = Math.max(...sequences.map((one) => one.length));
+		const shape = [sequences.length, longest, ...(tokenizer ? [] : [about.channels])];
+		const numbers = new (tokenizer ? BigInt64Array : Float32Array)(shape.reduce((a, b) => a * b));
+		sequences.forEach((one, n) => numbers.set(one.flat(), (n * numbers.length) / sequences.length));
+		const lengths = BigInt64Array.from(sequences, (one) => BigInt(one.length));
+		const found = await session.run({
+			...(tokenizer ? { tokens: new ort.Tensor("int64", numbers, shape) } : { series: new ort.Tensor("float32", numbers, shape) }),
+			lengths: new ort.Tensor("int64", lengths, [sequences.length]),
+		});
+		const { data, dims: [, width] } = found.probabilities ?? found.values;
+		return inputs.map((_, n) => answer(Array.from(data.slice(n * width, (n + 1) * width))));
+	}
+
+	function idsOf(text, n) {
+		const { ids } = tokenizer.encode(text);
+		if (!text.trim() || !ids.length) throw new Error(`text ${n + 1} has no word`);
+		return ids.map(BigInt);
+	}
+
+	function stepsOf(series, n) {
+		const isRight = series.length && series.every((step) => step.length === about.channels);
+		if (!isRight) throw new Error(`series ${n + 1} must have at least one step, each of ${about.channels} numbers`);
+		return series.map((step) => step.map((x) => x ?? NaN));
+	}
+
+	function answer(values) {
+		const { task, classes, thresholds } = about;
+		const named = Object.fromEntries(classes.map((name, k) => [name, values[k]]));
+		if (task === "regression") return { values };
+		if (task === "multilabel") return { labels: classes.filter((_, k) => values[k] >= (thresholds[k] ?? 0.5)), probabilities: named };
+		const scaled = values.map((p, k) => p / Math.max(thresholds[k] ?? 1, 1e-300));
+		const scores = thresholds.length === 1 ? [0, values[1] >= thresholds[0] ? 1 : -1] : scaled;
+		return { label: classes[scores.indexOf(Math.max(...scores))], probabilities: named };
+	}
+
+	return { about, session, predict };
+}
+
+async function read(url) {
+	if (url.protocol === "file:") return (await import("node:fs/promises")).readFile(url);
+	const response = await fetch(url);
+	if (!response.ok) throw new Error(`${url}: HTTP ${response.status}`);
+	return new Uint8Array(await response.arrayBuffer());
+}

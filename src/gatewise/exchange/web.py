@@ -1,0 +1,71 @@
+"""The files with which onnxruntime-web predicts from an exported model, besides the ONNX file.
+
+model.js                 `loadModel`: the tokenisation, the tensors and the labels, in 70 lines
+model.json               task, classes, thresholds, and the channels of a series
+tokenizer.json           of a model of texts: the vocabulary, as @huggingface/tokenizers reads it, and
+tokenizer_config.json    its unknown token
+package.json             the versions of the two packages that were tested
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+from gatewise.errors import InputError
+from gatewise.storage.strict_json import json_bytes
+from gatewise.target import Target
+from gatewise.text import KerasEncoding
+from gatewise.text.tokens import TokenEncoding
+
+NOUN = "web model"
+_KERAS_WORD = r"[^!-&(-/:-@\[-`{-~\t\n ]+"
+_PACKAGES = {"onnxruntime-web": "^1.30.0", "@huggingface/tokenizers": "^0.2.0"}
+
+
+def web_files(target: Target, preprocessor: Any) -> dict[str, bytes]:
+    """The files by name. Raises InputError for a model with a prediction per step, and for texts that the module cannot
+    read: those whose vocabulary has no tokenizer.json, and those of a fixed number of steps.
+    """
+    if target.per_step:
+        raise InputError("a model with a prediction for every step cannot be exported to the web")
+    about = {
+        "task": target.task,
+        "classes": target.classes,
+        "thresholds": target.thresholds,
+        "channels": getattr(preprocessor, "channels", 0),
+    }
+    found = {
+        "model.js": Path(__file__).with_name("model.js").read_bytes(),
+        "model.json": json_bytes(about),
+        "package.json": json_bytes({"type": "module", "private": True, "dependencies": _PACKAGES}),
+    }
+    if not about["channels"]:
+        if preprocessor.steps is not None:
+            raise InputError("texts that are cut or padded to a number of steps cannot be exported to the web")
+        vocabulary = _tokenizer(preprocessor.encoding)
+        unknown = vocabulary["model"].get("unk_token")
+        found["tokenizer.json"] = json_bytes(vocabulary, indent=None)
+        found["tokenizer_config.json"] = json_bytes({"unk_token": unknown} if unknown else {})
+    return found
+
+
+def _tokenizer(encoding: Any) -> dict[str, Any]:
+    """The encoding as the content of a tokenizer.json."""
+    if isinstance(encoding, TokenEncoding):
+        [raw] = encoding.to_files()[1].values()
+        return {**json.loads(raw), "post_processor": None}  # gatewise reads no special tokens
+    if not isinstance(encoding, KerasEncoding) or encoding.kind != "keras":
+        raise InputError(f"texts with the encoding '{encoding.kind}' cannot be exported to the web")
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    words = {word: rank + 3 for word, rank in encoding.index.items() if rank + 3 < encoding.num_words}
+    made = Tokenizer(models.WordLevel({"<pad>": 0, "<start>": 1, "<unk>": 2, **words}, unk_token="<unk>"))
+    lower = [normalizers.Replace(one, one.lower()) for one in string.ascii_uppercase]  # 'É' stays
+    made.normalizer = normalizers.Sequence(lower)
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(_KERAS_WORD), "removed", invert=True)
+    made.post_processor = processors.TemplateProcessing("<start> $A", special_tokens=[("<start>", 1)])
+    found: dict[str, Any] = json.loads(made.to_str())
+    return found

@@ -1,0 +1,194 @@
+"""Folders for web pages: the vocabulary as @huggingface/tokenizers reads it, and the module that predicts."""
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.exchange.web import web_files
+from gatewise.model.model import Model, load
+from gatewise.model.preprocessor import StepRule, TextPreprocessor
+from gatewise.network.architecture import Layer
+from gatewise.text import KerasEncoding, SpaceEncoding, SubwordEncoding, TokenEncoding
+from tests.exchange.random_models import random_inputs, random_model
+
+pytest.importorskip("onnxruntime")
+
+TEXTS = [
+    "A WARM film; warm, and FUNNY!! don't (dull)...",
+    "<br />ÉTÉ été İstanbul ΑΒΓ 3.14 a_b",
+    "tab\tnew\nline <start> [PAD] <unk> ``quoted'' 'single' 映画 ไทย 👍🏽",
+    "word3 word7 word3, unseen",
+]
+# With the packages of npm, `npm install onnxruntime-web @huggingface/tokenizers`; without, only what needs none runs.
+MODULES = os.environ.get("GATEWISE_NODE_MODULES")
+with_npm = pytest.mark.skipif(
+    MODULES is None, reason="GATEWISE_NODE_MODULES names no node_modules with onnxruntime-web"
+)
+STUBS = """
+    const ort = {
+        Tensor: function (type, data, dims) { Object.assign(this, { type, data: Array.from(data, String), dims }); },
+        InferenceSession: { create: async () => ({ run: async (feeds) => {
+            seen.push(feeds);
+            const { output, numbers } = given;
+            return { [output]: { data: Float32Array.from(numbers.flat()), dims: [2, numbers[0].length] } };
+        } }) },
+    };
+    class Tokenizer { encode(text) { return { ids: text.trim().split(" ").filter(Boolean).map(Number) }; } }
+"""
+RUN = """
+    const answers = [];
+    for (const inputs of given.inputs) answers.push(await model.predict(inputs).catch((error) => error.message));
+"""
+PACKAGES = 'import * as ort from "onnxruntime-web"; import { Tokenizer } from "@huggingface/tokenizers";'
+
+
+def in_node(folder: Path, given: Any, start: str = STUBS) -> Any:
+    """What the module of the folder answers, and what the session of a stub was given."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node here: apt-get install nodejs")
+    (folder / "given.json").write_text(json.dumps(given))
+    (folder / "run.mjs").write_text(
+        'import { readFileSync } from "node:fs"; import { loadModel } from "./model.js";'
+        f'const given = JSON.parse(readFileSync("{folder}/given.json")); const seen = []; {start}'
+        f"const model = await loadModel({{ ort, Tokenizer }}); {RUN}"
+        "console.log(JSON.stringify({ answers, seen }));"
+    )
+    done = subprocess.run([node, str(folder / "run.mjs")], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("kind", [TokenEncoding, SubwordEncoding, KerasEncoding])
+def test_the_vocabulary_gives_the_ids_of_the_model(kind: Any) -> None:
+    from tokenizers import Tokenizer
+
+    encoding = kind.fit(TEXTS * 2, 30) if kind is KerasEncoding else kind.fit(TEXTS * 2)
+    files = web_files(random_model().target, TextPreprocessor(encoding))
+    found = Tokenizer.from_str(files["tokenizer.json"].decode()).encode_batch([*TEXTS, "never SEEN"])
+    wanted = encoding.encode_batch([*TEXTS, "never SEEN"])
+    assert [one.ids for one in found] == [one.tolist() for one in wanted]
+    unknown = json.loads(files["tokenizer_config.json"])["unk_token"]
+    assert json.loads(files["tokenizer.json"])["model"]["vocab"][unknown] == encoding.unknown
+
+
+def test_what_the_module_cannot_read_is_refused() -> None:
+    model, words = random_model(), SpaceEncoding.fit(TEXTS)
+    for target, preprocessor, message in (
+        (model.target, TextPreprocessor(words), "encoding 'spaces' cannot be exported to the web"),
+        (model.target, replace(model.preprocessor, steps=StepRule(20)), "cut or padded to a number of steps"),
+        (replace(model.target, per_step=True), model.preprocessor, "a prediction for every step"),
+    ):
+        with pytest.raises(InputError, match=message):
+            web_files(target, preprocessor)
+
+
+CASES: list[tuple[dict[str, Any], list[list[float]], list[Any]]] = [
+    ({}, [[0.25, 0.75], [0.75, 0.25]], ["class 1", "class 0"]),
+    ({"thresholds": (0.25,)}, [[0.75, 0.25], [0.875, 0.125]], ["class 1", "class 0"]),
+    ({"classes": 3, "thresholds": (0.5, 0.25, 1.0)}, [[0.5, 0.375, 0.125], [0.25, 0, 0.75]], ["class 1", "class 2"]),
+    ({"task": "multilabel", "classes": 3}, [[0.5, 0.375, 0.75], [0, 0, 0]], [["class 0", "class 2"], []]),
+    ({"task": "regression", "classes": 2}, [[0.5, -2], [3, 0]], [[0.5, -2], [3, 0]]),
+]
+
+
+@pytest.mark.parametrize(("options", "numbers", "labels"), CASES)
+def test_the_module_answers_as_the_model(
+    options: dict[str, Any], numbers: list[list[float]], labels: list[Any], tmp_path: Path
+) -> None:
+    model = random_model(**options)
+    for name, raw in {**web_files(model.target, model.preprocessor), "model.onnx": b""}.items():
+        (tmp_path / name).write_bytes(raw)
+    output = "values" if model.task == "regression" else "probabilities"
+    given = {"output": output, "numbers": numbers, "inputs": [["3 5 8", " 4"], ["3", " "]]}
+    found = in_node(tmp_path, given)
+    [feeds] = found["seen"]
+    assert feeds["tokens"] == {"type": "int64", "data": ["3", "5", "8", "4", "0", "0"], "dims": [2, 3]}
+    assert feeds["lengths"] == {"type": "int64", "data": ["3", "1"], "dims": [2]}
+    assert [next(iter(one.values())) for one in found["answers"][0]] == labels
+    assert found["answers"][1] == "text 2 has no word"
+    if model.task != "regression":
+        assert [list(one["probabilities"].values()) for one in found["answers"][0]] == numbers
+
+
+def test_series_reach_the_session_with_their_missing_values(tmp_path: Path) -> None:
+    model = random_model(inputs="channels")
+    for name, raw in {**web_files(model.target, model.preprocessor), "model.onnx": b""}.items():
+        (tmp_path / name).write_bytes(raw)
+    inputs = [[[[1, 2], [None, 4]], [[5, 6]]], [[[1, 2]], [[1]]], [[]]]
+    found = in_node(tmp_path, {"output": "probabilities", "numbers": [[0.5, 0.5]] * 2, "inputs": inputs})
+    [feeds] = found["seen"]
+    assert feeds["series"] == {
+        "type": "float32",
+        "data": ["1", "2", "NaN", "4", "5", "6", "0", "0"],
+        "dims": [2, 2, 2],
+    }
+    assert found["answers"][1] == "series 2 must have at least one step, each of 2 numbers"
+    assert found["answers"][2] == "series 1 must have at least one step, each of 2 numbers"
+
+
+def models() -> Iterator[tuple[Model, list[Any]]]:
+    """Models with inputs, for ONNX Runtime's own web runtime."""
+    yield load("tutorial"), TEXTS
+    for options in ({"linear": "ngrams", "classes": 3}, {"inputs": "channels", "layers": (Layer(5, "both"),)}):
+        model = random_model(**options)
+        yield model, random_inputs(model)
+
+
+@with_npm
+@pytest.mark.parametrize("way", ["node", "chromium"])
+def test_onnxruntime_web_computes_the_same(way: str, tmp_path: Path) -> None:
+    assert MODULES is not None
+    (tmp_path / "node_modules").symlink_to(Path(MODULES).resolve())
+    for number, (model, inputs) in enumerate(models()):
+        folder = tmp_path / str(number)
+        model.to_web(folder, quantize="int8")
+        plain = [one if isinstance(one, str) else np.where(np.isnan(one), None, one).tolist() for one in inputs]
+        if way == "node":
+            [found] = in_node(folder, {"inputs": [plain]}, PACKAGES)["answers"]
+        else:
+            found = in_chromium(tmp_path, str(number), plain)
+        wanted = model.stored("int8").predict_proba(inputs)
+        np.testing.assert_allclose([list(one["probabilities"].values()) for one in found], wanted, atol=1e-5)
+
+
+def in_chromium(root: Path, name: str, inputs: list[Any]) -> Any:
+    """What the module of a folder answers in a page whose import map names the packages."""
+    sync = pytest.importorskip("playwright.sync_api")
+    imports = {
+        "onnxruntime-web": "/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs",
+        "@huggingface/tokenizers": "/node_modules/@huggingface/tokenizers/dist/tokenizers.min.mjs",
+    }
+    page_html = f'<script type="importmap">{json.dumps({"imports": imports})}</script>'
+    (root / "page.html").write_text(page_html)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(root))
+    handler.extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}  # type: ignore[attr-defined]
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, sync.sync_playwright() as playwright:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
+        answer = page.evaluate(
+            """async ([name, inputs]) => {
+                const ort = await import("onnxruntime-web");
+                const { Tokenizer } = await import("@huggingface/tokenizers");
+                const { loadModel } = await import(`/${name}/model.js`);
+                return (await loadModel({ ort, Tokenizer })).predict(inputs);
+            }""",
+            [name, inputs],
+        )
+        browser.close()
+        server.shutdown()
+    return answer
