@@ -16,9 +16,11 @@ def run(command: Sequence[str | Path], **options: object) -> str:
     return str(done.stdout)
 
 
-def build(kind: str, out: Path, **environment: str) -> Path:
-    """Build from the tree as it is, with the tools of this environment, into `out`; build.txt there has its output."""
-    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "-o", out, "-C", f"build-dir={out}/build"]
+def build(kind: str, out: Path, *options: str | Path, **environment: str) -> Path:
+    """Build from the tree as it is, with the tools of this environment, into `out`; build.txt there has its output.
+    The objects that an install of the tree has compiled are used again.
+    """
+    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "-o", out, *options]
     with open(out / "build.txt", "w", encoding="utf-8") as shown:
         done = subprocess.run(
             [*map(str, command), str(ROOT)], env={**os.environ, **environment}, stdout=shown, stderr=shown
