@@ -15,7 +15,8 @@ from gatewise.errors import InputError
 from gatewise.model.stream import Stream
 from trust.attack import Attacks
 from trust.attacks.answers import models
-from trust.attacks.server import MAX_BODY, SERVER, first_problem, shared, unhealthy
+from trust.attacks.requests import MAX_BODY
+from trust.attacks.server import SERVER, first_problem, shared, unhealthy
 from trust.mutate import Rng, change_bytes, change_json, change_safetensors, change_value, change_weights, choice
 from trust.server import PATIENCE, TYPE, Server
 
