@@ -122,9 +122,8 @@ def tune(
     fixed = named_values(Recipe, options, (*_TRAIN_OPTIONS, *own, *(tune.__kwdefaults__ or ())))
     given = {name: train_options.get(name) is not None for name in ("unlabelled", "validation")}
     given["groups"] = own["groups"] is not None
-    base = recipe_of_run(
-        recipe, fixed, len(labelled), labelled.kind, labelled.target.named_task, pretrained=start, **given
-    )
+    of_data = len(labelled), labelled.kind, labelled.target.named_task, len(labelled.classes)
+    base = recipe_of_run(recipe, fixed, *of_data, pretrained=start, **given)
     if search is None:
         found = default_search(base, labelled.kind, start is not None)
         search = {name: values for name, values in found.items() if name not in fixed}
