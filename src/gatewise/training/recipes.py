@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 FEW_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model, or `frozen`
 FROZEN_ROWS = 5_000  # below which `frozen` is the default with a classifier
 MANY_CLASSES, SMALL_CLASS = 20, 20  # classes, and their rows on average, below which they are small
+RARE_WORDS = 150  # rows per class on average, below which words of one row tell classes apart
 Share = Annotated[float, "between 0 and 1", lambda value: 0 < value < 1]
 Order = Annotated[int, f"from 0 to {MAX_ORDER}", lambda value: 0 <= value <= MAX_ORDER]
 
@@ -351,11 +352,11 @@ def default_recipe(
     return "finetune" if rows >= FEW_ROWS else "few-shot"
 
 
-def has_small_classes(classes: int, rows: int) -> bool:
-    """Whether there are many classes of few rows each. What a network, or a ratio of counts, learns of them is chance,
-    and a word of a single row is a good part of what is known of a class.
+def has_small_classes(classes: int, rows: int, least: int = SMALL_CLASS) -> bool:
+    """Whether there are many classes with fewer than `least` rows on average. What a network, or a ratio of counts,
+    learns of the smallest is chance, and a word of a single row is a good part of what is known of them.
     """
-    return classes >= MANY_CLASSES and rows < SMALL_CLASS * classes
+    return classes >= MANY_CLASSES and rows < least * classes
 
 
 def recipe_of_run(

@@ -32,7 +32,7 @@ from gatewise.network.batch import truncate
 from gatewise.target import by_input, by_row
 from gatewise.text import Encoding
 from gatewise.training.fields import with_values
-from gatewise.training.recipes import Recipe, has_small_classes
+from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
 from gatewise.types import Array
 
 ClassWeight = str | Mapping[Any, float]
@@ -343,7 +343,7 @@ def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> T
     kinds, read = {"subwords": "SubwordEncoding", "spaces": "SpaceEncoding"}, [texts[n] for n in train]
     encoding = getattr(text, kinds.get(recipe.text.tokenization, "TokenEncoding"))  # which imports this one
     words = encoding.kind == "tokens" and data.task == "classification"
-    if words and has_small_classes(data.target.outputs, len(data)):
+    if words and has_small_classes(data.target.outputs, len(data), RARE_WORDS):
         return TextPreprocessor(encoding.fit(read, size, min_count=1))
     return TextPreprocessor(encoding.fit(read, size))
 

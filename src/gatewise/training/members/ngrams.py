@@ -20,7 +20,7 @@ same norm, with tf_ij = 1 + log(occurrences) and
     s_j = (1 + log((1 + n) / (1 + df_j))) max_k |r_jk|         df_j texts contain j
 
 (of many classes of few rows each, whose ratios are chance, without the maximum, as with scaling "idf"; "nb" is not
-tried then, and tokens of one text count too)
+tried then). Tokens of one text are features too where there are many classes.
 
 and a support vector machine with squared hinge loss per class (C = 1). It is better for subjects and many classes,
 "nb" for sentiment and short texts (docs/log/accuracy.md). Its outputs are margins, which a calibration turns into
@@ -76,7 +76,7 @@ from gatewise.members.spelling import UNKNOWN, Spelling
 from gatewise.network.batch import chunks
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.members import Run
-from gatewise.training.recipes import Recipe, has_small_classes
+from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
 from gatewise.training.sparse_solver import fit_linear
 from gatewise.training.stack import FittedMember, calibrated, stack
 from gatewise.training.training_data import TrainingData, with_encoding
@@ -190,8 +190,8 @@ class NgramFeatures:
                 f"n-grams: {entries_of_all:,} entries are too many; take fewer texts or a lower ngrams.order"
             )
         matrix = vstack(parts, format="csr")
-        least = np.where(np.arange(len(keys)) < len(frequent[0]), token_min_df or min_df, min_df)
-        kept = np.bincount(matrix.indices, minlength=len(keys)) >= least
+        needed = np.where(np.arange(len(keys)) < len(frequent[0]), token_min_df or min_df, min_df)
+        kept = np.bincount(matrix.indices, minlength=len(keys)) >= needed
         return cls(order, keys[kept], matrix[:, kept], spelling)
 
     def up_to(self, order: int) -> NgramFeatures:
@@ -353,10 +353,9 @@ def compare(data: TrainingData) -> Comparison | None:
     """The best candidate for the n-gram model of texts with classes; None where no n-gram is in enough texts."""
     recipe, start, rare = data.recipe.ngrams, time.perf_counter(), _has_rare_class(data)
     rows, outputs = np.union1d(data.train, data.validation), data.architecture.outputs
-    small = has_small_classes(outputs, len(rows))
-    features = [
-        NgramFeatures.of(data.full(rows), recipe.order, MIN_DF, data.excluded_tokens, token_min_df=1 if small else 0)
-    ]
+    small_classes = has_small_classes(outputs, len(rows))
+    least = 1 if has_small_classes(outputs, len(rows), RARE_WORDS) else MIN_DF
+    features = [NgramFeatures.of(data.full(rows), recipe.order, MIN_DF, data.excluded_tokens, token_min_df=least)]
     # 1-grams have a lower loss of all rows, and a lower F1 of a rare class.
     orders = range(2 if rare and recipe.order > 1 else 1, min(2, recipe.order) + 1)
     parts = [features[0].up_to(order) for order in orders]
@@ -365,7 +364,7 @@ def compare(data: TrainingData) -> Comparison | None:
         parts.append(features[1])
     parts = [part for part in parts if len(part.keys)]
     candidates = [Candidate("tfidf", part) for part in parts]
-    if recipe.scaling != "tfidf" and not has_small_classes(outputs, len(rows)):
+    if recipe.scaling != "tfidf" and not small_classes:
         small = [part for part in features if outputs == 1 or part.matrix.nnz * outputs <= NB_ENTRIES]
         candidates = [Candidate("nb", part) for part in small] + candidates
     folds = [(np.setdiff1d(rows, held), held) for held in data.folds]
@@ -377,7 +376,7 @@ def compare(data: TrainingData) -> Comparison | None:
     if not found:
         return None
     best = min(found, key=attrgetter("loss"))
-    if best.weight < NOISE * PRIOR[best.candidate.scaling] and not has_small_classes(outputs, len(rows)):
+    if best.weight < NOISE * PRIOR[best.candidate.scaling] and not small_classes:
         if every and not folds and features[0].matrix.nnz * outputs <= NB_ENTRIES:
             folds = cross_validation_folds(data.data, FOLDS, 0)
             found = [_measure(data, best.candidate, rows, folds)]
