@@ -1,13 +1,17 @@
 """Fits of forecasters: what is known at each held-out window, the members, their weights."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.forecast.fit import Plan, candidates, combine, member_weights
+from gatewise.forecast.fit import Plan, candidates
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.members.windows import Transform, numbered
-from gatewise.training.windows import TrainingWindows, fit_autoregression, window_recipe
+from gatewise.training.forecast_stack import combine, member_weights
+from gatewise.training.smoothing import fit_ets, fit_theta
+from gatewise.training.windows import TrainingWindows, fit_autoregression, fit_naive, window_recipe
 from gatewise.types import Array
 from tests.forecast.conftest import TINY, seasonal
 
@@ -70,11 +74,14 @@ def test_held_out_forecasts_have_weights_of_other_windows() -> None:
 
 
 def test_candidates_of_short_and_long_series() -> None:
-    short = candidates((), [np.ones((6, 1))], True)
-    assert {"naive", "drift", "ets", "theta", "autoregression"} == {spec.kind for spec in short}
-    long = candidates((24, 168), [np.ones((1000, 1))], False)
-    assert {spec.transform.profile for spec in long} == {1, 24, 168}
-    assert not any(spec.transform.log for spec in long)
+    short = candidates((), [np.ones((6, 1))], 1, True)
+    fits = [one.fit.func if isinstance(one.fit, partial) else one.fit for one in short]
+    assert set(fits) == {fit_naive, fit_ets, fit_theta, fit_autoregression}
+    assert {one.transform.length for one in short if one.fit is fit_autoregression} == {1, 2}  # three windows are left
+    long = candidates((24, 168), [np.ones((1000, 1))], 12, False)
+    assert long[0] == (fit_naive, Transform(False, 24, False, 1))
+    assert {one.transform.profile for one in long} == {1, 24, 168}
+    assert not any(one.transform.log for one in long)
 
 
 @pytest.mark.parametrize("count", [3, 8])
@@ -100,20 +107,16 @@ def recurrence(n: int) -> Array:
 
 def test_an_autoregression_finds_a_linear_recurrence() -> None:
     series = recurrence(150)
-    windows = TrainingWindows.of([series[:140]], Transform(False, 1, False, 3), 1)
-    assert windows is not None
-    found = fit_autoregression(windows).logits([numbered(series[137:140], 0)])
+    found = fit_autoregression([series[:140]], Transform(False, 1, False, 3), 1).logits([numbered(series[137:140], 0)])
     assert found[0, 0] == pytest.approx(series[140, 0], abs=0.05)
 
 
 def test_windows_are_in_the_order_of_time_and_end_within_the_series() -> None:
     a, b = np.arange(20.0)[:, None], 100 + np.arange(14.0)[:, None]
     windows = TrainingWindows.of([a, b], Transform(False, 1, False, 4), 2)
-    assert windows is not None
     assert windows.x.shape == (15 + 9, 4, 1)
     values = windows.y * windows.scales.std[0] + windows.scales.mean[0]  # right for the windows of a
     assert values.max() > 18.9
-    assert TrainingWindows.of([a, b[:7]], windows.transform, 2) is None
 
 
 @pytest.mark.parametrize(

@@ -314,7 +314,7 @@ def weighted(config: dict[str, Any], weight: object) -> list[Any]:
         (lambda c: {"target": {"classes": [f"step {n}" for n in range(5)]}}, "this model needs"),
         (lambda c: {"target": {"task": "multilabel"}}, "a regression with weights from 0"),
         (lambda c: {"shift": [0.0] * 5}, "shift must be 6 finite numbers"),
-        (lambda c: {"shift": [1.0] * 6}, "the shift of a forecaster is 0"),
+        (lambda c: {"shift": [1.0] * 6}, "weights from 0 and a shift of 0"),
         (lambda c: {"format": 1}, "the folder has format '1'"),
         (lambda c: {"kind": "model"}, "kind must be 'forecaster', not 'model'"),
         (lambda c: {"more": 1}, "the keys must be forecast, format, "),

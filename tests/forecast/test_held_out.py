@@ -105,7 +105,7 @@ def test_too_few_windows_widen_the_interval_and_say_so() -> None:
     assert all((wide >= narrow).all() for narrow, wide in pairwise(widths))
     assert (widths[-1] > np.abs(actual[0]).max(axis=0)).all()
     assert held.note(2, 0.8) == ""
-    assert "for a level of 90%, which needs 9: the intervals are 1.5 times as wide" in held.note(2, 0.9)
+    assert "for a level of 90%, which needs 9: the intervals are 1.2 times as wide" in held.note(2, 0.9)
     overlapping = HeldOut(RNG.normal(size=(1, 6, 15)), np.zeros((1, 6, 15)), np.zeros((1, 6, 15)), np.ones(1))
     assert "6 held-out windows, which overlap and count as 2, for a level of 80%, which needs 4" in overlapping.note(
         1, 0.8

@@ -50,20 +50,19 @@ def test_series_without_a_season_have_none() -> None:
 
 def test_outliers_and_level_shifts() -> None:
     y = seasonal(96)
-    found = clean(y, 12)
-    assert (found.outliers, found.shifts) == ((), ())
-    np.testing.assert_array_equal(found.values, y)
+    values, outliers, shifts = clean(y, 12)
+    assert (outliers, shifts) == ([], [])
+    np.testing.assert_array_equal(values, y)
     shifted = y + 400 * (np.arange(96) >= 50)
-    found = clean(shifted, 12)
-    [(at, size)] = found.shifts
+    values, _, [(at, size)] = clean(shifted, 12)
     assert at == 50
     assert size == pytest.approx(400, abs=20)
-    np.testing.assert_allclose(found.values[:50], y[:50] + size)
+    np.testing.assert_allclose(values[:50], y[:50] + size)
     spoilt = y.copy()
     spoilt[[30, 70]] += [500, -400]
-    found = clean(spoilt, 12)
-    assert set(found.outliers) == {30, 70}
-    np.testing.assert_allclose(found.values[[30, 70]], y[[30, 70]], atol=25)
+    values, outliers, _ = clean(spoilt, 12)
+    assert set(outliers) == {30, 70}
+    np.testing.assert_allclose(values[[30, 70]], y[[30, 70]], atol=25)
 
 
 @pytest.mark.parametrize(
@@ -78,9 +77,9 @@ def test_outliers_and_level_shifts() -> None:
     ids=["counts", "walk", "constant", "short", "promotions"],
 )
 def test_what_is_the_nature_of_a_series_stays(values: Array) -> None:
-    found = clean(values, 1)
-    assert (found.outliers, found.shifts) == ((), ())
-    np.testing.assert_array_equal(found.values, values)
+    found, outliers, shifts = clean(values, 1)
+    assert (outliers, shifts) == ([], [])
+    np.testing.assert_array_equal(found, values)
 
 
 def test_effects_of_known_columns() -> None:

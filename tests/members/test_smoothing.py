@@ -61,7 +61,7 @@ def test_values_without_noise_are_continued() -> None:
     later = 3 * np.arange(48.0, 54) + np.tile([6.0, -2, 1, -5], 2)[:6]
     window = numbered(y[:, None], 0)
     form = Transform(False, 1, False, 48)
-    np.testing.assert_allclose(fit_ets([y[:, None]], form, 4, 6).logits([window])[0], later, atol=0.3)
+    np.testing.assert_allclose(fit_ets([y[:, None]], form, 6, 4).logits([window])[0], later, atol=0.3)
     scales = Scales(np.zeros((1, 1)), np.ones((1, 1)))
     profile = Transform(False, 1, True, 48, 4, 6)
     np.testing.assert_allclose(Naive(profile, scales, 6, True).logits([window])[0], later, atol=0.5)

@@ -112,7 +112,7 @@ def test_the_attributions_of_many_series_read_their_values_once(
         ({"values": {"time": [1, 2], "target": [1]}}, 400, "input", "values", "columns of one length"),
         ({"values": {"xyzzy": [1, 2]}}, 400, "input", "values", "no column"),
         ({"values": {"time": [1, 2], "target": [1, 2]}}, 400, "input", "values", "the forecaster reads the last"),
-        ({"values": {"time": [1, 2], "target": [1, "xyzzy"]}}, 400, "input", "values", "target, row 1: must be a num"),
+        ({"values": {"time": [1, 2], "target": [1, "xyzzy"]}}, 400, "input", "values", "row 1: target must be a num"),
         ({"values": {"time": ["x", 2], "target": [1, 2]}}, 400, "input", "values", "neither a number nor a date"),
         ({"values": {"time": [*range(60)], "target": [-1] * 60}}, 400, "input", "values", "a value below 0"),
         ({"future": {"time": [1]}}, 400, "input", "future", "without columns that are known in advance"),

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -228,16 +229,17 @@ class Cells:
         out = []
         for n, cell in enumerate(self.column(name)):
             number = math.nan
-            if cell is None or (isinstance(cell, str) and cell.strip().lower() in _MISSING):
+            if is_missing(cell) or (isinstance(cell, str) and cell.strip().lower() in _MISSING):
                 pass
-            elif isinstance(cell, int | float) and not isinstance(cell, bool):
+            elif isinstance(cell, int | float | np.number | Decimal) and not isinstance(cell, bool | complex):
                 number = float(cell) if isinstance(cell, float) or is_finite(cell) else math.inf
             elif isinstance(cell, str) and NUMBER.fullmatch(cell):
                 number = float(cell)
             else:
                 self.fail(n, f"{quote(name)} must be a number, not {quote(cell, 40)}{hint}")
             if abs(number) == math.inf or abs(number) > limit:
-                self.fail(n, f"{quote(name)} must be a finite number, not {quote(cell, 40)}")
+                at_most = "" if abs(number) == math.inf else f" of at most {limit:g}"
+                self.fail(n, f"{quote(name)} must be a finite number{at_most}, not {quote(cell, 40)}")
             elif needed and number != number:
                 self.fail(n, f"{quote(name)} is empty")
             out.append(number)

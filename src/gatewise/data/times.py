@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gatewise.data.frames import is_finite
 from gatewise.errors import InputError, quote
 
-MONTH = re.compile(r"(\d{4})-?(\d{2})|(\d{4})[- ]?Q([1-4])", re.I)
+MONTH = re.compile(r"(\d{4})-(\d{2})|(\d{4})[- ]?Q([1-4])", re.I)
 OUTSIDE = "is outside the years 1 to 9999"
 
 Time = float | datetime
@@ -49,7 +49,7 @@ def parse_time(value: Any) -> Time:
         raise InputError("the time is missing")
     found = MONTH.fullmatch(text)
     try:
-        if found and (found[3] or "-" in text):
+        if found:
             year, month = (found[1], int(found[2])) if found[1] else (found[3], 3 * int(found[4]) - 2)
             return datetime(int(year), month, 1)
         number = float(text)
@@ -67,14 +67,18 @@ def parse_time(value: Any) -> Time:
         ) from None
 
 
-def zone_of(name: str) -> ZoneInfo:
-    """The time zone of this name, such as Europe/Berlin. Raises InputError if it is not known here."""
+def zone_of(name: str) -> tzinfo:
+    """The time zone of this name, such as Europe/Berlin, or of this offset from UTC, such as +01:00. Raises InputError
+    if it is not known here.
+    """
     try:
-        return ZoneInfo(name)
+        offset = name if name[0] in "+-" else "+00:00" if name == "UTC" else ""
+        zone = datetime.fromisoformat(f"2000-01-01T00:00{offset}").tzinfo if offset else ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # OSError: of a folder of zones, such as Europe
         raise InputError(
             f"the time zone {quote(name, 40)} is not known here; pip install tzdata adds the usual ones"
         ) from None
+    return zone or UTC
 
 
 def in_zone(time: datetime, zone: tzinfo) -> datetime:
@@ -92,24 +96,17 @@ def instant(time: Any) -> Any:
     return in_zone(time, UTC) if isinstance(time, datetime) and time.tzinfo else time
 
 
-def parse_times(values: Sequence[Any], where: Callable[[int], str]) -> list[Time]:
-    """Numbers, dates and texts as times. where: names a row for messages. Raises InputError as `parse_time`."""
-    out = []
-    for row, value in enumerate(values):
-        try:
-            out.append(parse_time(value))
-        except InputError as error:
-            raise InputError(f"{where(row)}: {error}") from None
-    return out
-
-
 def seconds_of(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.float64]:
     """Numbers (n,) as they are; seconds since 1970 of dates, in UTC where they have no time zone.
 
-    Raises InputError for numbers and dates in one column, and as `parse_times`.
+    where: names a row for messages. Raises InputError for numbers and dates in one column, and as `parse_time`.
     """
-    out, times = np.zeros(len(values)), parse_times(values, where)
-    for row, time in enumerate(times):
+    out, times = np.zeros(len(values)), list[Time]()
+    for row, value in enumerate(values):
+        try:
+            times.append(time := parse_time(value))
+        except InputError as error:
+            raise InputError(f"{where(row)}: {error}") from None
         if isinstance(time, datetime) != isinstance(times[0], datetime):
             raise InputError(f"{where(row)}: {show_time(time)} and {show_time(times[0])} are not of one kind")
         out[row] = time if isinstance(time, float) else (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
@@ -148,6 +145,5 @@ def written_form(cells: Sequence[Any], times: Sequence[Time]) -> str:
     for cell in cells:
         text = str(cell).strip()
         found = MONTH.fullmatch(text)
-        month = found is not None and (found[3] or "-" in text)
-        forms.add((text[4:-1] if found and found[3] else text[4:-2]) if month else "")
+        forms.add(text[4 : -1 if found[3] else -2] if found else "")
     return forms.pop() if len(forms) == 1 else ""

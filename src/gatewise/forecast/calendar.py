@@ -17,7 +17,6 @@ from gatewise.errors import InputError, counted, quote, required
 
 _MONTHS = ("MS", "ME", "BMS", "BME", "months")  # units that are counted in months
 _UNITS = ("number", "s", "B", *_MONTHS)
-_NOUNS = {"s": "second", "B": "business day", "number": "", "months": "month"}
 _DAY = 86_400
 _MOST_MISSING = 0.5  # of the times between the first and the last one
 _LARGEST = 1e15  # of a step
@@ -44,18 +43,17 @@ class Calendar:
         if self.unit not in ("number", "s") and self.count != int(self.count):
             raise InputError(f"a step in {self.unit} must be a whole number")
         if self.zone:
-            self._zone()
+            zone_of(self.zone)
 
     def describe(self) -> str:
         """The step in words: "1 month", "7 days", "0.5"."""
         if self.unit == "number":
             return show_time(self.count)
-        if self.unit == "s" and self.count % _DAY == 0:
-            return counted(int(self.count) // _DAY, "day")
-        for noun, seconds in (("hour", 3600), ("minute", 60)):
+        for noun, seconds in (("day", _DAY), ("hour", 3600), ("minute", 60)):
             if self.unit == "s" and self.count % seconds == 0:
                 return counted(int(self.count) // seconds, noun)
-        return f"{self.count:g} {_NOUNS.get(self.unit, 'month')}{'s' * (self.count != 1)}"
+        noun = {"s": "second", "B": "business day"}.get(self.unit, "month")
+        return f"{self.count:g} {noun}{'s' * (self.count != 1)}"
 
     def times(self, start: Time, first: int, stop: int) -> list[Time]:
         """The times that lie `first` to `stop` - 1 steps after `start`. Raises InputError after the year 9999."""
@@ -65,11 +63,9 @@ class Calendar:
             base, exact = Decimal(repr(start)), Decimal(repr(self.count))
             return [float(base + k * exact) for k in range(first, stop)]
         try:
-            clock, offset = (
-                required("pandas", "forecast", "a forecast").Timestamp(_clock(start, self.utc)),
-                self._offset(),
-            )
-            found = [clock.as_unit("us") + k * offset for k in range(first, stop)]
+            clock = required("pandas", "forecast", "a forecast").Timestamp(_clock(start, self.utc)).as_unit("us")
+            offset = self._offset()
+            found = [clock + k * offset for k in range(first, stop)]
             if found and found[-1].year > 9999:
                 raise OverflowError
         except (OverflowError, ValueError) as error:
@@ -77,7 +73,7 @@ class Calendar:
         clocks = (one.to_pydatetime() for one in found)
         if not self.zone:
             return list(clocks)
-        zone = self._zone()
+        zone = zone_of(self.zone)
         return [in_zone(one.replace(tzinfo=UTC), zone) if self.utc else one.replace(tzinfo=zone) for one in clocks]
 
     def _offset(self) -> Any:
@@ -93,52 +89,41 @@ class Calendar:
         """The number of steps from the first of ascending times to each. Raises InputError for one that is on no step,
         and if more than half of the steps have no time.
         """
-        n, start = len(times), times[0]
-        last = self._steps(times)
+        n, start, last = len(times), times[0], self._steps(times)
         if n < _MOST_MISSING * (last + 1):
             raise InputError(
                 f"the step is {self.describe()}, but {last + 1 - n:,} of the {last + 1:,} times from "
                 f"{show_time(start)} to {show_time(times[-1])} are missing: sum or average over a longer step"
             )
-        if self.unit == "number":
-            at = (np.array(times, dtype=np.float64) - float(start)) / self.count  # type: ignore[arg-type]
-            slack = 0.01 + 4 * math.ulp(max(map(abs, times))) / self.count  # type: ignore[arg-type]
-            for k in np.flatnonzero(np.abs(at - np.round(at)) > slack)[:1].tolist():
-                raise InputError(self._off(times, k))
-            return [round(one) for one in at.tolist()]
-        known = {instant(one): k for k, one in enumerate(self.times(start, 0, last + 1))}
-        places = [known.get(instant(one), -1) for one in times]
+        places = self.steps_from(start, last + 1, times)
         if -1 in places:
-            raise InputError(self._off(times, places.index(-1)))
+            k = places.index(-1)
+            where = f"comes after {show_time(times[k - 1])}, but the step is" if k else "is on no step of"
+            raise InputError(
+                f"the times are not regular: {show_time(times[k])} {where} {self.describe()}. "
+                "Sum or average the values over regular steps"
+            )
         return places
+
+    def steps_from(self, start: Any, stop: int, times: Sequence[Any]) -> list[int]:
+        """The number of steps from `start` to each of the times; -1 for one that is on none of the first `stop`."""
+        if self.unit != "number":
+            known = {instant(one): k for k, one in enumerate(self.times(start, 0, stop))}
+            return [known.get(instant(one), -1) for one in times]
+        at = (np.array(times, dtype=np.float64) - start) / self.count
+        slack = 0.01 + 4 * math.ulp(max(map(abs, (start, *times)))) / self.count
+        near = (np.abs(at - np.round(at)) <= slack) & (at > -0.5) & (at < stop - 0.5)
+        return list(map(int, np.where(near, np.round(at), -1)))
 
     def _steps(self, times: Sequence[Any]) -> int:
         """About as many steps as there are from the first time to the last."""
         if self.unit == "number":
-            steps: float = (times[-1] - times[0]) / self.count
-            return round(steps)
+            return round(float(times[-1] - times[0]) / self.count)
         first, last = (_clock(one, self.utc) for one in (times[0], times[-1]))
-        if self.unit in _MONTHS:
-            return int((12 * (last.year - first.year) + last.month - first.month) / self.count)
         if self.unit == "B":
             return int(np.busday_count(first.date(), last.date()) / self.count)
-        return round((last - first).total_seconds() / self.count)
-
-    def _off(self, times: Sequence[Time], k: int) -> str:
-        where = f"comes after {show_time(times[k - 1])}, but the step is" if k else "is on no step of"
-        return (
-            f"the times are not regular: {show_time(times[k])} {where} {self.describe()}. "
-            "Sum or average the values over regular steps"
-        )
-
-    def _zone(self) -> Any:
-        text = self.zone
-        if text[0] not in "+-":
-            return UTC if text == "UTC" else zone_of(text)
-        try:
-            return datetime.fromisoformat(f"2000-01-01T00:00{text}").tzinfo
-        except ValueError:
-            raise InputError(f"the offset from UTC {quote(text, 20)} is not valid") from None
+        length = 1 if self.unit == "s" else 365.2425 * _DAY / 12
+        return round((last - first).total_seconds() / length / self.count)
 
     def seasons(self) -> tuple[int, ...]:
         """The periods that the step suggests, the shortest first: 12 for months, 7 and 365 for days, 24 and 168 for
@@ -193,7 +178,7 @@ def on_calendar(times: Sequence[Time], calendar: Calendar) -> list[Time]:
     the zone say which offset the following times have. Raises InputError for numbers on a calendar of dates, and the
     like.
     """
-    numbers, zone = calendar.unit == "number", calendar._zone() if calendar.zone else None
+    numbers, zone = calendar.unit == "number", zone_of(calendar.zone) if calendar.zone else None
     out = list[Time]()
     for time in times:
         if isinstance(time, float) != numbers or (zone and not getattr(time, "tzinfo", None)):

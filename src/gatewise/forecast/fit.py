@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,40 +15,28 @@ from gatewise.forecast.held_out import LEAST_WINDOWS, HeldOut, naive_scale
 from gatewise.forecast.patterns import clean, detect_seasons, fit_effects
 from gatewise.forecast.series import SeriesSet
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.naive import Naive
-from gatewise.members.windows import Scales, Transform, WindowMember, numbered, roll_out
+from gatewise.members.windows import Transform, WindowMember, numbered
 from gatewise.target import Target
+from gatewise.training.forecast_stack import combine, residuals_of
 from gatewise.training.recipes import Recipe
 from gatewise.training.smoothing import MAX_SMOOTHED, fit_ets, fit_theta
-from gatewise.training.windows import TrainingWindows, fit_autoregression, fit_window_lstm
+from gatewise.training.windows import LEAST_TRAINING_WINDOWS, fit_autoregression, fit_naive, fit_window_lstm
 from gatewise.types import Array
 
 _DIRECT_STEPS = 12  # predicted at once without a season
 _MOST_STEPS = 200  # of a window
 LEAST_VALUES = 8
-_MOST_MEMBERS, _PICKS = 10, 5
-_FAR = 1e6  # relative error of a member that overflows
-_LEAST_WEIGHT = 0.01  # smaller ones are left out
 _MOST_ORIGINS = 32
 _LEAST_ORIGINS = 8
 _MOST_CYCLES = 8  # of a seasonal profile
 
 
-class Fit(NamedTuple):
-    """What `fit` returns. values: what the members read, (n_s, C) for each series: without outliers, level shifts and
-    the effects of the columns that are known in advance. notes: what was found and left out, in lines.
-    """
-
-    seasons: tuple[int, ...]
-    ensemble: Ensemble
-    held_out: HeldOut
-    effects: Array
-    values: list[Array]
-    notes: list[str]
-
-
-def fit(given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed: int) -> Fit:
-    """The seasons, the members with their weights, and the held-out windows.
+def fit(
+    given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed: int
+) -> tuple[tuple[int, ...], Ensemble, HeldOut, Array, list[Array], list[str]]:
+    """The seasons; the members with their weights; the held-out windows; the effects (S, F) of the columns that are
+    known in advance; what the members read, (n_s, C) for each series, without outliers, level shifts and these effects;
+    and what was found and left out, in lines.
 
     season: a period, 1 for none; None: those that the calendar suggests, else those of the data. Raises InputError for
     series that are too short.
@@ -77,9 +66,8 @@ def fit(given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed
     steps = max(1, min(horizon, seasons[0] if seasons else _DIRECT_STEPS, shortest // 3))
     # Logarithms must exist for the values of the held-out windows too, on which the members are fitted again.
     positive = all(bool((one[:, 0] > 0).all()) for one in series)
-    tried = [(spec, spec.fit(before, steps)) for spec in candidates(seasons, before, positive)]
-    specs = [spec for spec, member in tried if member is not None]
-    members: list[WindowMember] = [member for _, member in tried if member is not None]
+    tried = candidates(seasons, before, steps, positive)
+    members = [one.fit(before, one.transform, steps) for one in tried]
     history = max([main, *(member.transform.history for member in members)])
     known = np.concatenate([numbered(plan.windows(one, history)[0], number) for number, one in enumerate(series)])
     came = np.stack([plan.windows(one, 1)[1] for one in given.values])  # (S, W, steps), with outliers
@@ -87,24 +75,22 @@ def fit(given: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed
     scale = np.array([naive_scale(plan.before(one)[:, 0], main) for one in series])
     residuals = residuals_of(members, known, actual, scale)
     loss = np.abs(residuals).mean(axis=(1, 2, 3))
-    linear = [n for n, spec in enumerate(specs) if spec.kind == "autoregression"]
-    form = specs[min(linear, key=loss.__getitem__)].transform
+    linear = [n for n, one in enumerate(tried) if one.fit is fit_autoregression]
+    form = tried[min(linear, key=loss.__getitem__)].transform
     lstm = fit_window_lstm(before, form, steps, recipe, seed)
     residuals = np.concatenate([residuals_of([lstm], known, actual, scale), residuals])
-    naive = 1 + specs.index(seasonal_naive_spec(main))
-    weights, combined = combine(residuals, naive, plan.lengths)
-    forecast, of_naive = (came + scale[:, None, None] * one for one in (combined, residuals[naive]))
+    weights, combined = combine(residuals, 1, plan.lengths)  # the first candidate is the seasonal naive forecast
+    forecast, of_naive = (came + scale[:, None, None] * one for one in (combined, residuals[1]))
     held = HeldOut(came, forecast, of_naive, scale, plan.stride)
     effects = fit_effects([one[:, 0] for one in given.values], given.future, main)
     series, _, notes = prepare(given, effects, main)
     # The LSTM without a weight is kept for its gates, as it was before the windows.
     final: list[WindowMember] = [fit_window_lstm(series, form, steps, recipe, seed) if weights[0] else lstm]
     kept = [n for n in np.argsort(-weights, kind="stable").tolist() if n and weights[n] > 0]
-    refitted = [specs[n - 1].fit(series, steps) for n in kept]
-    final += [one for one in refitted if one is not None]
+    final += [tried[n - 1].fit(series, tried[n - 1].transform, steps) for n in kept]
     target = Target(tuple(f"step {k + 1}" for k in range(steps)), "regression")
     ensemble = Ensemble(tuple(final), tuple(weights[[0, *kept]]), np.zeros(steps), target)
-    return Fit(seasons, ensemble, held, effects, series, [*given.notes, *notes])
+    return seasons, ensemble, held, effects, series, [*given.notes, *notes]
 
 
 def prepare(given: SeriesSet, effects: Array, season: int) -> tuple[list[Array], list[Array], list[str]]:
@@ -114,18 +100,18 @@ def prepare(given: SeriesSet, effects: Array, season: int) -> tuple[list[Array],
     values, added, notes = [], [], []
     for number, (name, one) in enumerate(zip(given.names, given.values, strict=True)):
         effect = given.future[number][: len(one)] @ effects[number]
-        found = clean(one[:, 0] - effect, season)
+        cleaned, outliers, shifts = clean(one[:, 0] - effect, season)
         shifted = np.zeros(len(one))
         where = f" of {quote(name, 40)}" * (len(given.names) > 1)
-        for at, size in found.shifts:
+        for at, size in shifts:
             shifted[:at] -= size
             when = show_time(given.times(number, at, at + 1)[0])
             notes.append(
                 f"level shift{where} by {size:+.4g} at {when}: the values before it are moved to the new level"
             )
-        if found.outliers:
-            notes.append(f"{counted(len(found.outliers), 'outlier')}{where} replaced before the fit")
-        values.append(np.concatenate([found.values[:, None], one[:, 1:]], axis=1))
+        if outliers:
+            notes.append(f"{counted(len(outliers), 'outlier')}{where} replaced before the fit")
+        values.append(np.concatenate([cleaned[:, None], one[:, 1:]], axis=1))
         added.append(effect + shifted)
     return values, added, notes
 
@@ -177,115 +163,37 @@ class Plan(NamedTuple):
         return padded[ends[:, None] + np.arange(history)], series[ends[:, None] + np.arange(self.steps), 0]
 
 
-class Spec(NamedTuple):
-    """A candidate for a member: its kind, its transform, and the period that exponential smoothing has."""
+class Candidate(NamedTuple):
+    """A member that is tried. fit: makes it, from series (n_s, C), the transform and the steps."""
 
-    kind: str
+    fit: Callable[..., WindowMember]
     transform: Transform
-    period: int = 1
-
-    def fit(self, series: Sequence[Array], steps: int) -> WindowMember | None:
-        """The member; None if a series is too short for it."""
-        if self.kind == "autoregression":
-            windows = TrainingWindows.of(series, self.transform, steps)
-            return None if windows is None else fit_autoregression(windows)
-        if self.kind == "ets":
-            return fit_ets(list(series), self.transform, self.period, steps)
-        if self.kind == "theta":
-            return fit_theta(list(series), self.transform, steps)
-        scales = Scales(*map(np.stack, zip(*map(self.transform.scales, series), strict=True)))
-        return Naive(self.transform, scales, steps, self.kind == "drift")
 
 
-def seasonal_naive_spec(season: int) -> Spec:
-    """The last season repeated; without one, the last value."""
-    return Spec("naive", Transform(False, season, season == 1, 1))
-
-
-def candidates(seasons: tuple[int, ...], series: list[Array], positive: bool) -> list[Spec]:
-    """The members that are tried. positive: whether all values are above 0."""
+def candidates(seasons: tuple[int, ...], series: list[Array], steps: int, positive: bool) -> list[Candidate]:
+    """The members that are tried, the seasonal naive forecast first. positive: whether all values are above 0."""
     shortest, longest = min(map(len, series)), min(max(map(len, series)), MAX_SMOOTHED)
-    found = [seasonal_naive_spec(1), Spec("drift", Transform(False, 1, True, longest))]
-    found += [seasonal_naive_spec(m) for m in seasons if shortest > m]
+    # The last season repeated, as far as the series have one, and the last value
+    found = [Candidate(fit_naive, Transform(False, m, m == 1, 1)) for m in (*seasons, 1)]
+    found.append(Candidate(partial(fit_naive, drift=True), Transform(False, 1, True, longest)))
+    ets = partial(fit_ets, period=next(iter(seasons), 1))
     for log in (False, True) if positive else (False,):
-        found.append(Spec("ets", Transform(log, 1, False, longest), next(iter(seasons), 1)))
-        found.append(Spec("theta", Transform(log, 1, False, longest)))
-        for m in seasons:
-            cycles = min(shortest // m, _MOST_CYCLES)
-            if cycles >= 2:
-                found += [Spec("naive", Transform(log, 1, level, 1, m, cycles)) for level in (True, False)]
-                found.append(Spec("theta", Transform(log, 1, False, longest, m, cycles)))
-                found.append(Spec("ets", Transform(log, 1, False, longest, m, cycles)))
+        profiles = [(m, cycles) for m in seasons if (cycles := min(shortest // m, _MOST_CYCLES)) >= 2]
+        for m, cycles in ((1, 0), *profiles):
+            found += [Candidate(fit, Transform(log, 1, False, longest, m, cycles)) for fit in (ets, fit_theta)]
+        for m, cycles in profiles:
+            found += [Candidate(fit_naive, Transform(log, 1, level, 1, m, cycles)) for level in (True, False)]
         for season in (*seasons, 1):
             lengths = (season, 2 * season) if season > 1 else (1, 2, 4, 8, 16)
             for length in dict.fromkeys(min(length, _MOST_STEPS) for length in lengths):
                 for differenced in dict.fromkeys((1, season)):
                     # Windows of a season without seasonal differences show the season to the autoregression.
                     forms = [Transform(log, differenced, level, length) for level in (False, True)]
-                    found += [Spec("autoregression", form) for form in forms]
+                    found += [Candidate(fit_autoregression, form) for form in forms]
         for m in seasons[1:]:
             cycles = min(shortest // m - 1, 3)
             if cycles >= 2:
                 forms = [Transform(log, 1, level, seasons[0], m, cycles) for level in (False, True)]
-                found += [Spec("autoregression", form) for form in forms]
-    return list(dict.fromkeys(found))
-
-
-def residuals_of(members: Sequence[WindowMember], known: Array, actual: Array, scale: Array) -> Array:
-    """The errors (M, S, W, steps) of members, with their signs, relative to the scale (S,) of each series.
-
-    known (S W, R, C + 1): what the members read. actual (S, W, steps). NaN and infinite forecasts of a member that
-    overflows count as far away.
-    """
-    with np.errstate(all="ignore"):
-        found = np.stack([roll_out(one, known, actual.shape[2]).reshape(actual.shape) for one in members])
-        return np.nan_to_num(np.clip((found - actual) / scale[:, None, None], -_FAR, _FAR), nan=_FAR)
-
-
-def combine(residuals: Array, naive: int, lengths: float) -> tuple[Array, Array]:
-    """Weights (M,) of the members, and the residuals (S, W, steps) of the sum in the held-out windows with weights that
-    come from other windows: those of one half from the errors in the other half.
-
-    residuals (M, S, W, steps): see `residuals_of`; weights sum to 1, so that the residuals of a sum are the sum of
-    those of its members. naive: the member that is the seasonal naive forecast. lengths: see `Plan`. The best member
-    alone gets the weight, if the weighted sum is worse by more than the standard error of the difference, for which the
-    windows count as many as fit next to each other.
-    """
-    _, count, origins, _ = residuals.shape
-    combined = np.empty(residuals.shape[1:])
-    half = np.arange(origins) < origins // 2
-    for part in (half, ~half):
-        other = ~part if (~part).any() else part
-        weights = member_weights(residuals[:, :, other], naive, lengths)
-        combined[:, part] = np.tensordot(weights, residuals[:, :, part], axes=1)
-    weights = member_weights(residuals, naive, lengths)
-    best = int(np.abs(residuals).mean(axis=(1, 2, 3)).argmin())
-    worse = np.abs(np.tensordot(weights, residuals, axes=1)) - np.abs(residuals[best])
-    worse = worse.mean(axis=2).ravel()  # per window
-    if worse.mean() > worse.std() / math.sqrt(min(len(worse), count * lengths)):
-        weights = np.eye(len(weights))[best]
-    return weights, combined
-
-
-def member_weights(residuals: Array, naive: int, lengths: float) -> Array:
-    """Weights (M,) from residuals (M, S, W, steps), the mean of two rules that fail in different places.
-
-    One is in proportion to 1 / error^4 of the ten best members (Bates & Granger 1969). The other adds, five times, the
-    member with which the sum has the smallest error (Caruana et al. 2004). Few windows tell little about the members:
-    the seasonal naive forecast gets a share of 1 / (1 + lengths), times the smallest error over its own.
-    """
-    errors = np.maximum(np.abs(residuals).mean(axis=(1, 2, 3)), 1e-9)
-    order = np.argsort(errors, kind="stable")
-    inverse = (errors.min() / errors) ** 4
-    inverse[order[_MOST_MEMBERS:]] = 0
-    picked, total = np.zeros(len(errors)), np.zeros(residuals.shape[1:])
-    near = order[: 2 * _MOST_MEMBERS]
-    for _ in range(_PICKS):
-        n = near[int(np.argmin([np.abs(total + residuals[n]).mean() for n in near]))]
-        picked[n] += 1 / _PICKS
-        total += residuals[n]
-    share = float(errors.min() / errors[naive]) / (1 + lengths)
-    weights = (1 - share) * (inverse / inverse.sum() + picked) / 2
-    weights[naive] += share
-    weights[weights < _LEAST_WEIGHT] = 0
-    return np.asarray(weights / weights.sum())
+                found += [Candidate(fit_autoregression, form) for form in forms]
+    most = shortest - steps + 1 - LEAST_TRAINING_WINDOWS
+    return [one for one in dict.fromkeys(found) if one.fit is not fit_autoregression or one.transform.history <= most]

@@ -24,7 +24,7 @@ from gatewise.errors import InputError, counted, quote
 from gatewise.forecast.config import MAX_HORIZON, Config
 from gatewise.forecast.explanation import ForecastExplanation
 from gatewise.forecast.held_out import HeldOut
-from gatewise.forecast.series import Roles, SeriesSet, frame_like, future_values, library_of, series_set
+from gatewise.forecast.series import Roles, SeriesSet, frame_like, future_values, series_set
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Inputs
 from gatewise.members.window_lstm import WindowLSTM
@@ -86,7 +86,7 @@ class Forecaster:
         self.names, self.horizon, self.seasons, self.notes = config.names, config.horizon, config.seasons, config.notes
         self._data: SeriesSet | None = None  # that it was fitted on, for `cross_validation`
         self._settings: dict[str, Any] = {}
-        self._library = "pandas"
+        self._frame: type = object  # of the data
 
     def __repr__(self) -> str:
         return f"Forecaster(horizon={self.horizon}, seasons={list(self.seasons)}, {len(self.names)} series)"
@@ -127,21 +127,20 @@ class Forecaster:
         season = None if season is None else _whole("season", season)
         given.check_horizon(horizon)
         chosen = window_recipe(recipe, changes)
-        found = fit(given, horizon, season, chosen, seed)
-        kept = replace(given, values=found.values).last(_history(found.seasons, found.ensemble))
+        seasons, ensemble, held, effects, values, notes = fit(given, horizon, season, chosen, seed)
+        kept = replace(given, values=values).last(_history(seasons, ensemble))
         of_series = (given.names, given.roles, given.statics, given.calendar)
         starts, lengths = tuple(map(show_time, kept.starts)), tuple(map(len, kept.values))
-        held = found.held_out
         _, origins, steps = held.actual.shape
         non_negative = all(bool((one[:, 0] >= 0).all()) for one in given.values)
-        notes = tuple(found.notes)[:_MOST_NOTES]
+        kept_notes = tuple(notes[:_MOST_NOTES])
         config = Config(
-            horizon, found.seasons, *of_series, starts, lengths, origins, steps, non_negative, notes, held.stride
+            horizon, seasons, *of_series, starts, lengths, origins, steps, non_negative, kept_notes, held.stride
         )
         seconds, today = round(clock.perf_counter() - begin, 1), clock.strftime("%Y-%m-%d", clock.gmtime())
         metadata = ModelMetadata(gatewise=__version__, recipe=chosen.name, seed=seed, seconds=seconds, created=today)
-        made = cls(config, kept, found.ensemble, found.held_out, found.effects, metadata)
-        made._data, made._library = given, library_of(data)
+        made = cls(config, kept, ensemble, held, effects, metadata)
+        made._data, made._frame = given, type(data)
         made._settings = {"season": season, "recipe": recipe, "seed": seed, **changes}
         return made
 
@@ -157,8 +156,7 @@ class Forecaster:
         that are not known, and for future values that are missing.
         """
         found = self.by_series(horizon, future=future, data=data, level=level)
-        library = self._library if data is None else library_of(data)
-        return frame_like(library, _table(self.series.roles, found.items()))
+        return frame_like(self._frame if data is None else type(data), _table(self.series.roles, found.items()))
 
     def by_series(
         self, horizon: int | None = None, *, future: Any = None, data: Any = None, level: float | Sequence[float] = 80
@@ -171,7 +169,7 @@ class Forecaster:
         numbers = [self.series.number(name) for name in series.names]
         forecasts = self._forecast(self._windows(series), horizon)
         if series.roles.future:
-            known = series.ahead(horizon) if future is None else future_values(future, series, horizon)
+            known = future_values(future, series, horizon)
             forecasts += np.stack([one @ self.effects[k] for k, one in zip(numbers, known, strict=True)])
         elif future is not None:
             raise InputError("the forecaster was fitted without columns that are known in advance: leave future= out")
@@ -209,14 +207,14 @@ class Forecaster:
                 raise InputError(
                     f"the shortest series has no value before {windows} windows of {horizon} steps: use fewer"
                 )
-            part = given.until(cut)
+            part = replace(given, values=[one[: len(one) - cut] for one in given.values])
             rows = Forecaster.fit(part, horizon=horizon, **self._settings).by_series(horizon, level=level)
             for number, (name, columns) in enumerate(rows.items()):
                 n = len(part.values[number])
                 cutoff, actual = part.times(number, n - 1, n) * horizon, given.values[number][n : n + horizon, 0]
                 added = {"cutoff": cutoff, roles.target: actual.tolist()}
                 found.append((name, {roles.time: columns.pop(roles.time), **added, **columns}))
-        return frame_like(self._library, _table(roles, found))
+        return frame_like(self._frame, _table(roles, found))
 
     def explain(self, step: int = 1, *, series: str | None = None, data: Any = None) -> ForecastExplanation:
         """How much each past value contributed to the forecast `step` values ahead: the weighted sum over the members
@@ -283,8 +281,8 @@ class Forecaster:
 
     def card(self) -> str:
         """The card of the folder, Markdown."""
-        names, shown = self.names, ", ".join(map(escape_markdown, self.names[:60]))
-        several = f"{len(names):,} series: {shown}" if len(names) > 1 else "one series"
+        shown = ", ".join(map(escape_markdown, self.names[:60]))
+        several = f"{len(self.names):,} series: {shown}" if len(self.names) > 1 else "one series"
         about = f"It forecasts the next {counted(self.horizon, 'value')} of {several}."
         report, facts = [f"    {line}" for line in self.report()], markdown_table(metadata_rows(self.metadata))
         return "\n".join(["# A gatewise forecaster", "", about, "", *report, "", *facts, ""])
@@ -331,10 +329,8 @@ class Forecaster:
         for member in ensemble.members:
             if not isinstance(member, WindowMember) or len(member.scales.mean) != count:
                 raise InputError(f"config.json: every member must read windows of {count} series")
-        if target.task != "regression" or min(ensemble.weights) < 0:
-            raise InputError("config.json: a forecaster needs a regression with weights from 0")
-        if ensemble.shift.any():
-            raise InputError("config.json: the shift of a forecaster is 0")
+        if target.task != "regression" or min(ensemble.weights) < 0 or ensemble.shift.any():
+            raise InputError("config.json: a forecaster needs a regression with weights from 0 and a shift of 0")
         needed = (_history(config.seasons, ensemble, ragged) for ragged in (False, True))
         if min(config.lengths) < next(needed) or max(config.lengths) < next(needed):
             raise InputError("config.json: the series are shorter than the windows of the members")
@@ -396,9 +392,8 @@ class Forecaster:
     def _windows(self, series: SeriesSet) -> Array:
         """The last window of each series (S, R, C + 1), with NaN in front of the first value."""
         history = max(map(len, series.values))
-        padded = [np.pad(one, ((history - len(one), 0), (0, 0)), constant_values=np.nan) for one in series.values]
-        order = [self.names.index(name) for name in series.names]
-        return np.stack([numbered(one, number) for number, one in zip(order, padded, strict=True)])
+        padded = (np.pad(one, ((history - len(one), 0), (0, 0)), constant_values=np.nan) for one in series.values)
+        return np.stack([numbered(one, self.names.index(name)) for name, one in zip(series.names, padded, strict=True)])
 
     @property
     def _weighted(self) -> list[tuple[WindowMember, float]]:

@@ -15,7 +15,7 @@ from gatewise.types import Array
 
 LEAST_WINDOWS = 5  # of one series, for an interval from its own errors
 _PER_LENGTH = 2  # windows that count, of those that begin within the length of one
-_SPENT = 2.25  # of the windows that count: what the choice of the weights and the size of the errors take
+_OF_NAIVE = 0.5  # windows, as which the errors of the seasonal naive forecast count
 _ROUNDING = 1e-9  # of the largest value: smaller differences come from rounding
 
 
@@ -91,10 +91,10 @@ class HeldOut:
         Split conformal prediction (Vovk et al. 2005) by step. The errors of W windows, relative to the forecast where
         all values are above 0, are divided by the mean size of the errors at their step (which does not fall with the
         step), so that all steps share one quantile. Windows overlap, and few of them tell little about the size of the
-        errors: the quantile is widened as Student's is against the normal one, with `_independent` - 2.25 degrees of
-        freedom; the windows of all series count. Fewer than five windows of the series are joined by those of all
-        series, relative to the errors of each. After the last held-out step the width grows with the square root of the
-        step.
+        errors: those of the seasonal naive forecast count as half a window of it, and the quantile is widened as
+        Student's is against the normal one, with `_independent` degrees of freedom; the windows of all series count.
+        Fewer than five windows of the series are joined by those of all series, relative to the errors of each. After
+        the last held-out step the width grows with the square root of the step.
         """
         if not 0 < level < 1:
             raise InputError(f"the level of an interval must lie between 0 and 1, got {level}")
@@ -135,20 +135,21 @@ class HeldOut:
         return min(self.windows, max(2.0, _PER_LENGTH * self.windows * self.stride / self.steps))
 
     def _widening(self, level: float) -> float:
-        freedom = max(1.0, self._independent - _SPENT)
-        return student_quantile(level, freedom) / NormalDist().inv_cdf((1 + level) / 2)
+        return student_quantile(level, self._independent) / NormalDist().inv_cdf((1 + level) / 2)
 
     def _sizes(self, series: int, relative: bool = True) -> tuple[Array, Array, bool]:
-        """The mean size of the errors of a series at each step, which does not fall (steps,); the errors over it in a
-        row, none where they are rounding; and whether both are relative to the forecast: where `relative` is set and
-        all values and all forecasts of them are above 0.
+        """The size of the errors of a series at each step, which does not fall (steps,); the errors over their mean
+        size in a row, none where they are rounding; and whether both are relative to the forecast: where `relative` is
+        set and all values and all forecasts of them are above 0.
         """
         actual, forecast = self.actual[series], self.forecast[series]
         relative = relative and bool((actual > 0).all() and (forecast > 0).all())
-        errors = np.abs(actual - forecast) / (forecast if relative else 1.0)
-        sizes = _rising(errors.mean(axis=0))
-        rounding = sizes[0] <= _ROUNDING * (1.0 if relative else float(np.abs(actual).max()))
-        return sizes, np.zeros(0) if rounding else (errors / sizes).ravel(), relative
+        unit = forecast if relative else 1.0
+        errors, of_naive = np.abs(actual - forecast) / unit, np.abs(actual - self.naive[series]) / unit
+        means, prior = _rising(errors.mean(axis=0)), _rising(of_naive.mean(axis=0))
+        sizes = (self._independent * means + _OF_NAIVE * prior) / (self._independent + _OF_NAIVE)
+        rounding = means[0] <= _ROUNDING * (1.0 if relative else float(np.abs(actual).max()))
+        return sizes, np.zeros(0) if rounding else (errors / means).ravel(), relative
 
 
 @lru_cache(100)

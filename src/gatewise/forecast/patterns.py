@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,33 +21,23 @@ _MOST_SHIFTS = 3
 _RIDGE = 1e-3
 
 
-class Cleaned(NamedTuple):
-    """values (n,): without outliers, and with the values before a level shift moved to the level after it. outliers:
-    where values were replaced. shifts: where a new level begins, and by how much it differs.
-    """
-
-    values: Array
-    outliers: tuple[int, ...]
-    shifts: tuple[tuple[int, float], ...]
-
-
-def clean(values: Array, season: int) -> Cleaned:
-    """The values (n,) without outliers and level shifts, judged by medians, after the seasonal profile is subtracted.
+def clean(values: Array, season: int) -> tuple[Array, list[int], list[tuple[int, float]]]:
+    """The values (n,) without outliers, and with those before a level shift moved to the level after it; where values
+    were replaced; where a new level begins, and by how much it differs. Both are judged by medians, after the seasonal
+    profile is subtracted.
 
     An outlier lies seven robust standard deviations from the median of the four values around it; if more than 3% of
     the values do, none is replaced. A level shift is a change as large, after which at least six values
     stay at the new level.
     """
     n, y = len(values), np.array(values, dtype=np.float64)
-    if n < 4 * _AROUND:
-        return Cleaned(y, (), ())
     seasonal = np.zeros(n)
     if 1 < season <= n // 3:
         seasonal = seasonal_profile(y[None], season)[0][np.arange(-n, 0) % season]
     z = y - seasonal
     spread = 1.4826 * float(np.median(np.abs(np.diff(z) - np.median(np.diff(z)))))
-    if not spread or np.mean(np.diff(y) == 0) > 0.2:  # intermittent values, and counts
-        return Cleaned(y, (), ())
+    if n < 4 * _AROUND or not spread or np.mean(np.diff(y) == 0) > 0.2:  # intermittent values, and counts
+        return y, [], []
     changes = np.diff(z)
     shifts: list[tuple[int, float]] = []
     for k in np.argsort(-np.abs(changes)).tolist():
@@ -73,10 +62,7 @@ def clean(values: Array, season: int) -> Cleaned:
     if len(alone) > max(1, _MOST_OUTLIERS * n):
         alone = []
     z[alone] = around[alone]
-    if not alone and not shifts:
-        return Cleaned(y, (), ())
-    z += seasonal
-    return Cleaned(z, tuple(alone), tuple(sorted(shifts)))
+    return z + seasonal if alone or shifts else y, alone, sorted(shifts)
 
 
 def detect_seasons(series: list[Array]) -> tuple[int, ...]:
@@ -96,15 +82,11 @@ def detect_seasons(series: list[Array]) -> tuple[int, ...]:
 def detect_season(series: list[Array]) -> int:
     """The period common to the series (n,), 1 if there is none.
 
-    Two autocorrelations are averaged over the series. That of the values without their linear trend finds a season in
-    noise. That of the first differences finds one in values whose level changes. A peak is the largest of the positive
-    autocorrelations between two that are at most 0, if it is above 0.2 and above two standard errors of noise. In each,
-    the first peak of at least 70% of the highest is taken. Differences are cut at five median deviations, so that
-    outliers and level shifts do not hide a season.
-
-    The candidates are the periods within 2 lags or 5% of these peaks, since noise moves a peak. Each cycle is predicted
-    by the mean of the other cycles. The period whose predictions explain most of the variance is taken, if they explain
-    at least a fifth.
+    The autocorrelation of the values without their linear trend finds a season in noise, that of the first differences
+    one in values whose level changes. Differences are cut at five median deviations, so that outliers and level shifts
+    do not hide a season. The candidates are the periods within 2 lags or 5% of the first high peak of either, since
+    noise moves a peak. Each cycle is predicted by the mean of the other cycles. The period whose predictions explain
+    most of the variance is taken, if they explain at least a fifth.
     """
     scaled = [_with_limited_changes(one / np.abs(one).max()) for one in series if np.ptp(one) > 0]
     top = min((min(len(one) // 3 for one in scaled), MAX_PERIOD)) if scaled else 0
@@ -133,7 +115,9 @@ def _with_limited_changes(one: Array) -> Array:
 
 
 def _peak(series: list[Array], top: int, least: float) -> int:
-    """The lag below `top` of the first high peak of the mean autocorrelation of the series (n,); 0 if there is none."""
+    """The lag below `top` of the first peak of the mean autocorrelation of the series (n,) that has at least 70% of the
+    highest; 0 if there is none. A peak is the largest value between two that are at most 0, if it is at least `least`.
+    """
     r = np.zeros(top - 1)  # r[k - 1] at lag k
     for one in series:
         d = one - one.mean()

@@ -14,7 +14,7 @@ import numpy as np
 from gatewise.data.columns import Cells
 from gatewise.data.frames import find_column, frame_columns, is_frame, is_missing
 from gatewise.data.tables import open_table
-from gatewise.data.times import Time, comparable, instant, parse_times, show_time, written_form
+from gatewise.data.times import Time, comparable, instant, show_time, written_form
 from gatewise.errors import DataError, InputError, counted, quote, required
 from gatewise.forecast.calendar import Calendar, calendar_of, on_calendar
 from gatewise.types import Array
@@ -83,10 +83,6 @@ class SeriesSet:
         for number, one in enumerate(self.values):
             self.times(number, len(one) + horizon - 1, len(one) + horizon)
 
-    def until(self, cut: int) -> SeriesSet:
-        """The series without their last `cut` values."""
-        return replace(self, values=[one[: len(one) - cut] for one in self.values])
-
     def last(self, count: int) -> SeriesSet:
         """The last `count` values of each series, or fewer where there are fewer."""
         first = [max(0, len(one) - count) for one in self.values]
@@ -94,24 +90,6 @@ class SeriesSet:
         values = [one[at:] for one, at in zip(self.values, first, strict=True)]
         future = [one[at:] for one, at in zip(self.future, first, strict=True)]
         return replace(self, values=values, future=future, starts=starts)
-
-    def ahead(self, horizon: int) -> list[Array]:
-        """(horizon, F) for each series: the columns that are known in advance, after the last value. Raises InputError
-        where they are not there.
-        """
-        out = []
-        for number, (name, values, known) in enumerate(zip(self.names, self.values, self.future, strict=True)):
-            rows = known[len(values) : len(values) + horizon]
-            if len(rows) < horizon:
-                columns = " and ".join(map(quote, self.roles.future))
-                which = f" of series {quote(name, 40)}" if len(self.names) > 1 else ""
-                at = show_time(self.times(number, len(values) + len(rows), len(values) + len(rows) + 1)[0])
-                raise InputError(
-                    f"the future values of {columns}{which} end before {at}: pass future=, a frame with these columns "
-                    "and times, or add such rows without a target to the data"
-                )
-            out.append(rows)
-        return out
 
     def number(self, name: str | None) -> int:
         """The number of the series of this name; None: of the only one. Raises InputError that lists the names."""
@@ -140,14 +118,22 @@ def series_set(data: Any, roles: Roles | None = None, calendar: Calendar | None 
     if not is_frame(data):
         if any(columns.values()):
             raise InputError("columns can be named for a data frame only, with one row per series and time")
-        return _of_columns(_of_arrays(data), roles or Roles(), calendar)
-    data = data.to_timestamp() if hasattr(getattr(data, "index", None), "to_timestamp") else data  # of a PeriodIndex
-    index: Any = getattr(data, "index", None)
-    if getattr(getattr(index, "dtype", None), "kind", "") == "M":  # pandas with times in its index
-        name = index.name or columns.get("time") or "time"
-        data = data.rename_axis(name).reset_index() if name not in data.columns else data
-    table = frame_columns(data)
-    return _of_columns(table, roles or _roles(list(table), columns), calendar)
+        return _of_cells(_cells(_of_arrays(data), roles or Roles(), "target"), roles or Roles(), calendar)
+    table = _table_of(data, roles.time if roles else columns.get("time"))
+    roles = roles or _roles(list(table), columns)
+    return _of_cells(_cells(table, roles, roles.target, *roles.past, *roles.static), roles, calendar)
+
+
+def _table_of(frame: Any, time: str | None) -> dict[str, list[Any]]:
+    """The columns of a data frame. That of the times, or any times, may be the index of one of pandas."""
+    index: Any = getattr(frame, "index", None)
+    if hasattr(index, "to_timestamp"):  # PeriodIndex
+        frame, index = frame.to_timestamp(), index.to_timestamp()
+    name = getattr(index, "name", None)
+    if getattr(getattr(index, "dtype", None), "kind", "") == "M" or (name is not None and name == time):
+        name = name or time or "time"
+        frame = frame if name in frame.columns else frame.rename_axis(name).reset_index()
+    return frame_columns(frame)
 
 
 def read_forecast_table(path: str, roles: Roles | None = None, calendar: Calendar | None = None, **columns: Any) -> Any:
@@ -164,18 +150,16 @@ def read_forecast_table(path: str, roles: Roles | None = None, calendar: Calenda
             lines.append(line)
             rows.append(row)
     cells = Cells(rows)
-    numbers = {name: cells.numbers(name) for name in (roles.target, *roles.past, *roles.future)}
-    found: dict[str, Any] = {name: column.tolist() for name, column in numbers.items()}
-    found[roles.time] = cells.times(roles.time)
-    found |= {name: _parsed(cells.column(name)) for name in roles.static}
-    if roles.id in table.columns:
-        found[roles.id] = list(map(str, cells.names(roles.id)))
-    for bad in sorted(cells.problems)[:1]:
-        raise DataError(f"{quote(path, 200)}:{lines[bad]}: {cells.problems[bad]}")
+    for name in roles.static:
+        for row, cell in zip(rows, _parsed(cells.column(name)), strict=True):
+            row[name] = cell
     try:
-        return _of_columns(found, roles, calendar), written_form(cells.column(roles.time), found[roles.time])
+        found = _of_cells(cells, roles, calendar)
     except InputError as error:
+        for bad in sorted(cells.problems)[:1]:
+            raise DataError(f"{quote(path, 200)}:{lines[bad]}: {cells.problems[bad]}") from None
         raise InputError(f"{quote(path, 200)}: {error}") from None
+    return found, written_form(cells.column(roles.time), cells.times(roles.time))
 
 
 def _parsed(cells: list[Any]) -> list[Any]:
@@ -186,40 +170,52 @@ def _parsed(cells: list[Any]) -> list[Any]:
         return ["" if is_missing(cell) else str(cell) for cell in cells]
 
 
-def _rows_of(
-    table: Mapping[str, Sequence[Any]], roles: Roles, names: Sequence[str], only: str
-) -> tuple[dict[str, list[int]], list[Time], Array]:
-    """The rows of each series, the times, and the numbers (n, columns) in the columns `names`, of which all but the
-    target may hold booleans. only: the name of the series where no column names it. Raises InputError for columns that
-    are not there and cells that are not valid.
+def _cells(table: Mapping[str, Sequence[Any]], roles: Roles, *names: str) -> Cells:
+    """The columns `names` of a data frame, with the times, what is known in advance, and the names of the series, if
+    there are some. Raises InputError for a column that is not there.
     """
-    found = {name: table[find_column(name, list(table))] for name in (roles.time, *names)}
+    found = {name: table[find_column(name, list(table))] for name in (roles.time, *names, *roles.future)}
+    for name in {*roles.past, *roles.future}.intersection(found):
+        found[name] = [float(cell) if isinstance(cell, bool | np.bool_) else cell for cell in found[name]]
+    if roles.id in table:
+        found[roles.id] = ["" if is_missing(cell) else str(cell) for cell in table[roles.id]]
+    return Cells([dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)])
+
+
+def _groups(cells: Cells, roles: Roles, only: str) -> dict[str, list[int]]:
+    """The rows of each series. only: the name of the series where no column names it. Raises InputError for the first
+    row with a problem.
+    """
+    keys = cells.names(roles.id) if cells.rows and roles.id in cells.rows[0] else [only] * len(cells.rows)
+    for row in sorted(cells.problems)[:1]:
+        raise InputError(f"row {row}: {cells.problems[row]}")
     groups: dict[str, list[int]] = {}
-    for row, cell in enumerate(table.get(roles.id, [only] * len(found[roles.time]))):
-        if not (name := _key(cell)):
-            raise InputError(f"{quote(roles.id, 40)}, row {row}: the name of the series is missing")
-        groups.setdefault(name, []).append(row)
-    times = parse_times(found[roles.time], lambda row: f"{quote(roles.time, 40)}, row {row}")
-    return groups, times, np.stack([_numbers(found[name], name, name != roles.target) for name in names], axis=1)
+    for row, key in enumerate(keys):
+        groups.setdefault(str(key), []).append(row)
+    return groups
 
 
-def _of_columns(table: Mapping[str, Sequence[Any]], roles: Roles, calendar: Calendar | None) -> SeriesSet:
-    groups, times, numbers = _rows_of(table, roles, (roles.target, *roles.past, *roles.future), "series")
-    if not times:
+def _of_cells(cells: Cells, roles: Roles, calendar: Calendar | None) -> SeriesSet:
+    if not cells.rows:
         raise InputError("the data has no row")
+    times = cells.times(roles.time)
     for row, time in enumerate(times):
         if not comparable(time, times[0]):
             both = f"{show_time(times[0])} and {show_time(time)} are not of one kind"
-            raise InputError(f"{quote(roles.time, 40)}, row {row}: {both}: numbers, dates, or dates with a time zone")
-    labels, statics = _statics(table, roles.static)
+            cells.fail(row, f"{quote(roles.time, 40)}: {both}: numbers, dates, or dates with a time zone")
+    columns, future = _numbers(cells, (roles.target, *roles.past)), _numbers(cells, roles.future)
+    statics = _statics(cells, roles.static)
+    groups = _groups(cells, roles, "series")
+    numbers = np.stack([*columns.values(), *statics.values(), *future.values()], axis=1)
     where = {name: f"series {quote(name, 40)}: " if len(groups) > 1 else "" for name in groups}
     moments = list(map(instant, times))
     for name, rows in groups.items():
         rows.sort(key=moments.__getitem__)
         for before, after in pairwise(rows):
             if moments[before] == moments[after]:
-                hint = "" if roles.id in table else "; name the column of the series with id=, if there are several"
-                raise InputError(f"{where[name]}the time {show_time(times[after])} occurs twice{hint}")
+                hint = "; name the column of the series with id=, if there are several"
+                named = roles.id in cells.rows[0]
+                raise InputError(f"{where[name]}the time {show_time(times[after])} occurs twice{'' if named else hint}")
     if calendar is None:
         longest = max(groups.values(), key=len)
         if len(longest) == 1 < len(groups):
@@ -230,33 +226,30 @@ def _of_columns(table: Mapping[str, Sequence[Any]], roles: Roles, calendar: Cale
         calendar = calendar_of([times[row] for row in longest])
     found = []
     for name, rows in groups.items():
+        for column, label in enumerate(statics, len(columns)):
+            if np.ptp(numbers[rows, column]) != 0:  # NaN too
+                what = f"{quote(label, 40)} is static, and not one value for the series: name it with past="
+                raise InputError(f"{where[name]}{what}")
         try:
-            found.append(_regular([times[row] for row in rows], numbers[rows], roles, calendar))
-            for label, column in zip(labels, statics[rows].T, strict=True):
-                if np.ptp(column) != 0:  # NaN too
-                    raise InputError(
-                        f"{quote(label, 40)} is static, and not one value for the series: name it with past="
-                    )
+            found.append(_regular([times[row] for row in rows], numbers[rows], (*columns, *statics), roles, calendar))
         except InputError as error:
             raise InputError(f"{where[name]}{error}") from None
-    parts, future, starts, counts = zip(*found, strict=True)
-    fixed = [statics[rows[:1]].repeat(len(one), axis=0) for one, rows in zip(parts, groups.values(), strict=True)]
-    values = [np.concatenate(both, axis=1) for both in zip(parts, fixed, strict=True)]
+    values, known, starts, counts = map(list, zip(*found, strict=True))
     missing, gaps, late = np.sum(counts, axis=0).tolist()
     notes = []
     if missing:
         notes.append(f"{counted(missing, 'missing value')} interpolated ({counted(gaps, 'missing time')} among them)")
     if late and not roles.future:
         notes.append(f"{counted(late, 'time')} without a value at the end: forecasts begin after the last value")
-    return SeriesSet(tuple(groups), values, list(future), list(starts), calendar, roles, labels, tuple(notes))
+    return SeriesSet(tuple(groups), values, known, starts, calendar, roles, tuple(statics), tuple(notes))
 
 
 def _regular(
-    times: list[Time], numbers: Array, roles: Roles, calendar: Calendar
+    times: list[Time], numbers: Array, names: Sequence[str], roles: Roles, calendar: Calendar
 ) -> tuple[Array, Array, Time, tuple[int, int, int]]:
-    """A series (n, 1 + past), from its first to its last value, without gaps; the columns that are known in advance,
-    also after it; the time of the first value; how many values and times between them are missing, and how many times
-    after them have no value. times: ascending, of the rows of `numbers` (rows, 1 + past + future).
+    """The columns `names` of a series from its first to its last value, without gaps; the columns that are known in
+    advance, also after it; the time of the first value; how many values and times between them are missing, and how
+    many times after them have no value. times: ascending, of the rows of `numbers` (rows, names + future).
     """
     times = on_calendar(times, calendar)
     places = calendar.places(times)
@@ -265,15 +258,15 @@ def _regular(
     known = np.flatnonzero(~np.isnan(table[:, 0]))
     if not len(known):
         raise InputError(f"{quote(roles.target, 40)} has no value")
-    first, stop, columns = int(known[0]), int(known[-1]) + 1, 1 + len(roles.past)
-    values, future = table[first:stop, :columns], table[first:, columns:]
+    first, stop = int(known[0]), int(known[-1]) + 1
+    values, future = table[first:stop, : len(names)], table[first:, len(names) :]
     unknown = int(np.r_[np.isnan(future).any(axis=1), True].argmax())
     if unknown < len(values):
-        names, time = " or ".join(map(quote, roles.future)), calendar.times(times[0], first, first + unknown + 1)[-1]
-        raise InputError(f"{names} is known in advance, and missing at {show_time(time)}: fill it")
+        columns, time = " or ".join(map(quote, roles.future)), calendar.times(times[0], first, first + unknown + 1)[-1]
+        raise InputError(f"{columns} is known in advance, and missing at {show_time(time)}: fill it")
     missing = int(np.isnan(values[:, 0]).sum()), len(table) - len(places), len(table) - stop
     at = np.arange(len(values))
-    for name, column in zip((roles.target, *roles.past), values.T, strict=True):
+    for name, column in zip(names, values.T, strict=True):
         there = ~np.isnan(column)
         if not there.any():
             raise InputError(f"{quote(name, 40)} has no value")
@@ -282,43 +275,53 @@ def _regular(
 
 
 def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
-    """(horizon, F) for each series: the values of the columns that are known in advance, from a frame with these
-    columns, times and names. Raises InputError for a time that it lacks.
+    """(horizon, F) for each series: the values of the columns that are known in advance, after its last value.
+
+    given: a frame with these columns, times and names; None: the rows of the data after the last value. Raises
+    InputError for a time that is not there.
     """
-    roles = series.roles
-    if not is_frame(given):
-        raise InputError("future must be a data frame with the times and the columns that are known in advance")
-    if getattr(getattr(given, "index", None), "name", None) == roles.time and roles.time not in given.columns:
-        given = given.reset_index()
-    table, out = frame_columns(given), []
-    if roles.id not in table and len(series.names) > 1:
-        raise InputError(f"future has no column {quote(roles.id, 40)}, which names the series")
-    groups, times, numbers = _rows_of(table, roles, roles.future, series.names[0])
-    times = on_calendar(times, series.calendar)
+    roles, out = series.roles, []
+    if given is not None:
+        if not is_frame(given):
+            raise InputError("future must be a data frame with the times and the columns that are known in advance")
+        table = _table_of(given, roles.time)
+        if roles.id not in table and len(series.names) > 1:
+            raise InputError(f"future has no column {quote(roles.id, 40)}, which names the series")
+        cells = _cells(table, roles)
+        times, columns = cells.times(roles.time), _numbers(cells, roles.future)
+        groups, times = _groups(cells, roles, series.names[0]), on_calendar(times, series.calendar)
+        numbers = np.stack(list(columns.values()), axis=1)
     for number, name in enumerate(series.names):
         which = f" of series {quote(name, 40)}" if len(series.names) > 1 else ""
-        wanted, found = series.times_after(number, horizon), dict[Any, int]()
-        for row in groups.get(name, []):
-            if found.setdefault(_place(times[row], wanted[0], series.calendar), row) != row:
-                raise InputError(f"future has two rows{which} at {show_time(times[row])}")
-        rows = [found.get(_place(time, wanted[0], series.calendar), -1) for time in wanted]
-        for time, row in zip(wanted, rows, strict=True):
-            if row < 0 or np.isnan(numbers[row]).any():
-                raise InputError(f"future has no values{which} at {show_time(time)}, which the forecast needs")
-        out.append(numbers[rows])
+        wanted, known = series.times_after(number, horizon), np.full((horizon, len(roles.future)), np.nan)
+        if given is None:
+            there = series.future[number][len(series.values[number]) :][:horizon]
+            known[: len(there)] = there
+        else:
+            rows, found = groups.get(name, []), dict[int, int]()
+            places = series.calendar.steps_from(wanted[0], horizon, [times[row] for row in rows])
+            for place, row in zip(places, rows, strict=True):
+                if place >= 0 and found.setdefault(place, row) != row:
+                    raise InputError(f"future has two rows{which} at {show_time(times[row])}")
+            known[list(found)] = numbers[list(found.values())]
+        missing = np.isnan(known).any(axis=1)
+        if missing.any():
+            names, at = " and ".join(map(quote, roles.future)), show_time(wanted[int(missing.argmax())])
+            if given is not None:
+                raise InputError(f"future has no values{which} at {at}, which the forecast needs")
+            raise InputError(
+                f"the future values of {names}{which} end before {at}: pass future=, a frame with these columns "
+                "and times, or add such rows without a target to the data"
+            )
+        out.append(known)
     return out
 
 
-def frame_like(given: str, columns: dict[str, list[Any]]) -> Any:
-    """A data frame of the library of that name, "polars" or pandas, from columns."""
-    if given == "polars":
+def frame_like(given: type, columns: dict[str, list[Any]]) -> Any:
+    """A data frame from columns: of polars, if it has the type `given`, else of pandas."""
+    if given.__module__.startswith("polars"):
         return sys.modules["polars"].DataFrame(columns)
     return required("pandas", "forecast", "a forecast").DataFrame(columns)
-
-
-def library_of(data: Any) -> str:
-    """ "polars" for a data frame of polars, else "pandas"."""
-    return "polars" if type(data).__module__.partition(".")[0] == "polars" else "pandas"
 
 
 def _of_arrays(data: Any) -> dict[str, list[Any]]:
@@ -376,54 +379,27 @@ def _roles(names: list[str], given: Mapping[str, Any]) -> Roles:
     return Roles(**single, **lists)
 
 
-def _key(value: Any) -> str:
-    return "" if is_missing(value) else str(value).strip()
+def _numbers(cells: Cells, names: Sequence[str]) -> dict[str, Array]:
+    """Columns (n,) float64, NaN where a number is missing."""
+    found = {name: cells.numbers(name, limit=_LARGEST) for name in names}
+    for name, column in found.items():
+        known = np.abs(column[~np.isnan(column)])
+        if len(known) and 0 < known.max() < 1 / _LARGEST:
+            raise InputError(f"{quote(name, 40)}: all values are below {1 / _LARGEST:g} in size; multiply them")
+    return found
 
 
-def _place(time: Any, first: Any, calendar: Calendar) -> Any:
-    """What equal times share, also numbers that differ by rounding: of these, the steps after `first`."""
-    numbers = isinstance(time, float) and isinstance(first, float)
-    return round((time - first) / calendar.count, 2) if numbers else instant(time)
-
-
-def _numbers(values: Sequence[Any], name: str, flags: bool = False) -> Array:
-    """A column (n,) float64, NaN where it is missing. flags: whether booleans are 0 and 1."""
-    out = np.full(len(values), np.nan)
-    for row, value in enumerate(values):
-        where = f"{quote(name, 40)}, row {row}"
-        try:
-            if isinstance(value, str | complex) or (isinstance(value, bool | np.bool_) and not flags):
-                raise TypeError
-            out[row] = np.nan if is_missing(value) else float(value)
-        except (TypeError, ValueError):
-            raise InputError(f"{where}: must be a number, not {quote(value, 40)}") from None
-        except OverflowError:
-            out[row] = np.inf
-        if abs(out[row]) > _LARGEST:
-            raise InputError(f"{where}: is not between {-_LARGEST:g} and {_LARGEST:g}: replace or remove it")
-    known = np.abs(out[~np.isnan(out)])
-    if len(known) and 0 < known.max() < 1 / _LARGEST:
-        raise InputError(f"{quote(name, 40)}: all values are below {1 / _LARGEST:g} in size; multiply them")
-    return out
-
-
-def _statics(table: Mapping[str, Sequence[Any]], names: Sequence[str]) -> tuple[tuple[str, ...], Array]:
-    """Static columns as numbers (n, columns), with their names: of texts, one of 0 and 1 for each category but the
-    first.
-    """
+def _statics(cells: Cells, names: Sequence[str]) -> dict[str, Array]:
+    """Static columns as numbers: of texts, one of 0 and 1 for each category but the first."""
     out: dict[str, Array] = {}
     for name in names:
-        values = table[find_column(name, list(table))]
-        if not any(isinstance(value, str) for value in values):
-            out[name] = _numbers(values, name)
+        if not any(isinstance(cell, str) for cell in cells.column(name)):
+            out |= _numbers(cells, (name,))
             continue
-        texts = [_key(value) for value in values]
+        texts = list(map(str, cells.names(name)))
         found = sorted(set(texts))
-        if not found[0]:
-            raise InputError(f"{quote(name, 40)}, row {texts.index('')}: is missing")
         if len(found) > _MOST_CATEGORIES:
             most = f"at most {_MOST_CATEGORIES}: merge rare ones"
             raise InputError(f"{quote(name, 40)} has {len(found):,} categories, {most}")
         out |= {f"{name}={one}": np.array([float(text == one) for text in texts]) for one in found[1:]}
-    rows = len(next(iter(table.values())))
-    return tuple(out), np.array(list(out.values())).reshape(len(out), rows).T
+    return out

@@ -75,6 +75,10 @@ class Transform:
         constant = (z.min(axis=0) == z.max(axis=0)) | (std == 0)
         return Scales(z.mean(axis=0), np.where(constant, 1.0, std))
 
+    def scales_of(self, series: Iterable[Array]) -> Scales:
+        """Of several series: (S, C) each."""
+        return Scales(*map(np.stack, zip(*map(self.scales, series), strict=True)))
+
     def encode(self, windows: Array, scales: Scales, horizon: int) -> tuple[Array, Array]:
         """Windows without the number (B, R, C) -> inputs (B, length, C) and the base (B, horizon) that predictions are
         added to. scales: (B, C) each.

@@ -64,13 +64,14 @@ class ForecastEndpoint:
             raise RequestError("step", f"the attribution of {count:,} series would take too long: ask for one {hint}")
 
     def _refused(self, field: str, error: InputError) -> RequestError:
-        """The error of the library. A column that it begins with is the server's own, and loses its quotation marks:
-        what is quoted is not sent back.
+        """The error of the library. A column that it begins with, after the row, is the server's own, and loses its
+        quotation marks: what is quoted is not sent back.
         """
         message, roles = str(error), self.forecaster.series.roles
+        row, _, rest = message.partition(": ")
         for name in (roles.id, roles.time, roles.target, *roles.past, *roles.future):
-            if message.startswith(f"{quote(name, 40)}, row "):
-                return RequestError(field, printable(name, 40) + message.removeprefix(quote(name, 40)), "input")
+            if row.startswith("row ") and rest.startswith(quote(name, 80)):
+                message = f"{row}: {printable(name)}{rest.removeprefix(quote(name, 80))}"
         return RequestError(field, message, "input")
 
     def view(self) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def transformed(series: list[Array], transform: Transform) -> tuple[Array, Scale
     """The last `transform.length` values of the series (n_s, C), transformed (S, length), with NaN in front of shorter
     ones, and the scales of the series.
     """
-    scales = Scales(*map(np.stack, zip(*map(transform.scales, series), strict=True)))
+    scales = transform.scales_of(series)
     padded = np.full((len(series), transform.history, series[0].shape[1]), np.nan)
     for row, one in zip(padded, series, strict=True):
         last = one[-len(row) :]
@@ -57,7 +57,7 @@ def transformed(series: list[Array], transform: Transform) -> tuple[Array, Scale
     return transform.encode(padded, scales, 1)[0][:, :, 0], scales
 
 
-def fit_ets(series: list[Array], transform: Transform, period: int, steps: int) -> ETS:
+def fit_ets(series: list[Array], transform: Transform, steps: int, period: int) -> ETS:
     """The form with the smallest corrected information criterion (AICc) for each series, of the six with additive
     errors; without a season where a series has less than two.
     """

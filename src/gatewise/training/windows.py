@@ -13,6 +13,7 @@ import numpy as np
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.members.autoregression import Autoregression
+from gatewise.members.naive import Naive
 from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import Scales, Transform
 from gatewise.model.preprocessor import SeriesPreprocessor
@@ -27,7 +28,7 @@ from gatewise.training.recipes import recipe as named
 from gatewise.training.training_data import TargetScaling, TrainingData, plan_series
 from gatewise.types import Array
 
-_LEAST_WINDOWS = 3  # of each series
+LEAST_TRAINING_WINDOWS = 3  # of each series
 _MOST_WINDOWS = 4000  # of all series; of more, evenly spaced ones
 _PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)  # of the ridge regression, per window
 _UNREAD = ("validation.folds", "validation.split", "optimisation.min_batch_tokens")
@@ -43,14 +44,12 @@ class TrainingWindows:
     scales: Scales
 
     @classmethod
-    def of(cls, series: Sequence[Array], transform: Transform, steps: int) -> TrainingWindows | None:
-        """Every window of the series (n_s, C) whose targets lie within them; None if a series has too few."""
-        scales = Scales(*map(np.stack, zip(*map(transform.scales, series), strict=True)))
+    def of(cls, series: Sequence[Array], transform: Transform, steps: int) -> TrainingWindows:
+        """Every window of the series (n_s, C) whose targets lie within them."""
+        scales = transform.scales_of(series)
         parts, owners, ends = [], [], []
         for number, one in enumerate(series):
             n = len(one) - transform.history - steps + 1
-            if n < _LEAST_WINDOWS:
-                return None
             starts = np.unique(np.linspace(0, n - 1, min(n, max(1, _MOST_WINDOWS // len(series)))).astype(int))
             parts.append(one[starts[:, None] + np.arange(transform.history + steps)])  # (n, R + steps, C)
             owners += [number] * len(starts)
@@ -62,8 +61,14 @@ class TrainingWindows:
         return cls(x, transform.targets(part[:, transform.history :, 0], base, each), transform, scales)
 
 
-def fit_autoregression(windows: TrainingWindows) -> Autoregression:
+def fit_naive(series: Sequence[Array], transform: Transform, steps: int, drift: bool = False) -> Naive:
+    """The scales of the series."""
+    return Naive(transform, transform.scales_of(series), steps, drift)
+
+
+def fit_autoregression(series: Sequence[Array], transform: Transform, steps: int) -> Autoregression:
     """Ridge regression; the penalty with the lowest leave-one-out error (Allen's PRESS) over all steps."""
+    windows = TrainingWindows.of(series, transform, steps)
     x, y = windows.x.reshape(len(windows.x), -1), windows.y
     mean, scale = x.mean(axis=0), float(x.std()) or 1.0
     z = (x - mean) / scale
@@ -91,7 +96,6 @@ def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, r
     must be long enough for an autoregression on the same windows.
     """
     windows = TrainingWindows.of(series, transform, steps)
-    assert windows is not None
     n = len(windows.y)
     arch = recipe.architecture("channels", windows.x.shape[2], steps)
     cut = min(n - 1, max(1, math.ceil((1 - recipe.validation.fraction) * n - 0.5)))  # the last ones validate
