@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from trust.attack import Attacks
-from trust.attacks import clocks, commands, concurrency, folders, fuzz, hub, kills, limits, numbers, server, wheels
+from trust.attacks import (
+    clocks,
+    commands,
+    concurrency,
+    folders,
+    fuzz,
+    hub,
+    kills,
+    limits,
+    numbers,
+    server,
+    streams,
+    wheels,
+)
 
-MODULES = (folders, hub, fuzz, kills, commands, limits, clocks, numbers, concurrency, server, wheels)
+MODULES = (folders, hub, fuzz, kills, commands, limits, clocks, numbers, concurrency, server, streams, wheels)
 ATTACKS = Attacks(one for module in MODULES for one in module.ATTACKS.items())

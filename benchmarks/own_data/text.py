@@ -41,15 +41,13 @@ class Prediction(NamedTuple):
     classes: list[str]
 
 
-def tfidf_lr(
-    train: Texts, labels: list[str], test: Texts, seed: int = 0, class_weight: str | None = None
-) -> Prediction:
+def tfidf_lr(train: Texts, labels: list[str], test: Texts, seed: int) -> Prediction:
     """TF-IDF of 1- and 2-grams, logistic regression, with scikit-learn's defaults."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
     vectorizer = TfidfVectorizer(ngram_range=(1, 2))
-    model = LogisticRegression(max_iter=1000, class_weight=class_weight).fit(vectorizer.fit_transform(train), labels)
+    model = LogisticRegression(max_iter=1000).fit(vectorizer.fit_transform(train), labels)
     p = model.predict_proba(vectorizer.transform(test))
     return Prediction(model.classes_[p.argmax(axis=1)], p, model.classes_.tolist())
 

@@ -39,6 +39,16 @@ def test_the_rows_with_their_predictions(run: Run, keras_model: Model, keras_fol
     assert [row["predicted_label"] for row in rows] == keras_model.predict([row["text"] for row in given]).tolist()
 
 
+def test_the_time_of_texts_moves_no_row(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
+    texts, table, out = ["good film", "bad film", "so good"], tmp_path / "dated.csv", tmp_path / "out.csv"
+    rows = zip(texts, ("positive", "negative", "positive"), ("2024-03-02", "2024-01-02", "2024-02-02"), strict=True)
+    table.write_text("text,label,when\n" + "".join(",".join(row) + "\n" for row in rows))
+    result = run("evaluate", "-m", keras_folder, table, "--time", "when", "-o", out)
+    assert result.exit_code == 0, result.stderr
+    predicted = [(row["text"], row["predicted_label"]) for row in read_csv(str(out))]
+    assert predicted == list(zip(texts, keras_model.predict(texts).tolist(), strict=True))
+
+
 def test_evaluate_warns_about_training_data(run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path) -> None:
     labelled = read_table(labelled_csv, text="text", label="label")
     with_fingerprint(keras_model, labelled.fingerprint()).save(tmp_path / "m")

@@ -1,4 +1,4 @@
-"""The IMDB reviews from the real archive, and invalid archives and folders."""
+"""The IMDB reviews: made archives and folders, and invalid archives and folders."""
 
 import gzip
 import io
@@ -57,32 +57,6 @@ def same(a: Splits, b: Splits) -> bool:
         x is not None and y is not None and x.fingerprint() == y.fingerprint() and (x.groups == y.groups).all()
         for x, y in ((a.train, b.train), (a.test, b.test))
     )
-
-
-def test_the_archive(reviews: Splits) -> None:
-    train, test = reviews.train, reviews.test
-    assert test is not None
-    for half, data in (("train", train), ("test", test)):
-        assert data.labels.tolist() == [1] * 12_500 + [0] * 12_500
-        assert data.classes == ("negative", "positive")
-        assert data.source == (
-            f"IMDB reviews, the {half} half: 12,500 positive and 12,500 negative, from 'aclImdb_v1.tar.gz'"
-        )
-    assert reviews.note == "the official test half"
-    # train/urls_pos.txt begins with three lines of tt0453418 and two of tt0064354.
-    assert train.groups[:5].tolist() == [453418] * 3 + [64354] * 2
-    assert len(set(train.groups.tolist()) & set(test.groups.tolist())) == 1
-    assert len(set(train.inputs)) == 25_000 - 96
-
-
-def test_the_embedded_reviews_are_the_train_half(reviews: Splits) -> None:
-    whole = embedded_reviews()
-    assert len(whole) == 25_000
-    assert int(whole.labels.sum()) == 12_500
-    assert whole.classes == reviews.train.classes
-    pairs = [sorted(zip(d.inputs, d.labels.tolist(), strict=True)) for d in (whole, reviews.train)]
-    differ = sum(a != b for a, b in zip(*pairs, strict=True))
-    assert differ == 0
 
 
 def test_a_small_archive_in_the_order_of_its_numbers(write: Write) -> None:

@@ -138,6 +138,7 @@ def test_a_model_takes_one_series() -> None:
         ([[1, 2], [3, -np.inf]], "row 1, step 1: -inf is not finite"),
         (np.array([[[1, 2], [3, 4], [5, np.inf]]]), "row 0, step 2, channel 1: inf is not finite"),
         ([[1, 2], [1e300, 3]], "row 1, step 0: 1e+300 is too large for float32"),
+        ([[1, 2], [10**400, 3]], "row 1, step 0: '1000.* is too large for float32"),
         ([[1, 2], []], "row 1 is an empty series"),
         ([[[1, 2], [3]]], "row 0: neither an array nor equally long lists of numbers"),
         ([np.ones((2, 3, 4))], r"row 0 must be \(steps,\) or \(steps, channels\), got \(2, 3, 4\)"),

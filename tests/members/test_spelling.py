@@ -37,6 +37,10 @@ def test_the_file_is_read_back_and_other_files_are_refused() -> None:
     ):
         with pytest.raises(InputError, match=message):
             Spelling(np.array(characters, np.int32))
+    with pytest.raises(
+        InputError, match="20,000 tokens have 4,000,001 characters, which are too many"
+    ):  # of a stranger
+        Spelling(np.array([3] * 200 + [0], np.int32)).read(np.zeros(20_000, np.int64), np.array([20_000]))
     low = Spelling(np.minimum(ngrams.spelling.characters, 3) if ngrams.spelling is not None else np.zeros(1, np.int32))
     with pytest.raises(InputError, match="a character is not below the alphabet size 4"):
         Ngrams(5, ngrams.keys, ngrams.weight, None, low).check(inputs)

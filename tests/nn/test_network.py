@@ -58,8 +58,11 @@ def test_the_module_gives_equal_logits(options: dict[str, Any]) -> None:
             np.testing.assert_allclose(module(one.to(dtype)).numpy(), wanted[:1], rtol=0, atol=1e-5)
 
 
-def test_the_module_runs_without_gatewise(tmp_path: Path) -> None:
-    model = random_model(pooling="mean+max", bidirectional=True, max_length=8, linear="scaled character ngrams")
+@pytest.mark.parametrize("linear", ["scaled character ngrams", "ngrams"])
+def test_the_module_runs_without_gatewise(linear: str, tmp_path: Path) -> None:
+    model = random_model(pooling="mean+max", bidirectional=True, max_length=8, linear=linear)
+    state = {name.removeprefix("ngrams.") for name in model.to_torch().state_dict() if name.startswith("ngrams.")}
+    assert ("characters" in state) == ("character" in linear), "words load the state of before there were characters"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit
         torch.jit.script(model.to_torch()).save(str(tmp_path / "network.pt"))

@@ -8,8 +8,10 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError
 from gatewise.explain import Clamp
-from gatewise.explain.attribution import method_named
+from gatewise.explain.attribution import METHODS, method_named
+from gatewise.explain.attribution.faithfulness import measure
 from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
+from gatewise.explain.attribution.method import attribute
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
@@ -50,6 +52,23 @@ def test_scores_add_up_to_the_logit_of_the_step(inputs: str, bidirectional: bool
     assert example.contributions.sum() == pytest.approx(
         example.target_score - float(example.score(example.prefix_logits[0])), abs=1e-5
     )
+
+
+def test_the_faithfulness_of_the_methods_is_measured(model: gw.Model) -> None:
+    """By replacing the steps of which the label of one step depends most, or all others."""
+    assert set(model.metadata.faithfulness) == set(METHODS)
+    assert "that the method ranks highest are replaced" in model.card()
+    example, method = model.trace(TEXT), method_named("leave-one-out")
+    assert example.step == 2
+    first = attribute(method, [example])[0].scores.argmax()
+    lstm, p = model.explained.lstm, example.probabilities.max()
+    found = measure(model.explained, [example.sequence], method)
+    for which, scores in ((first, found.comprehensiveness), (np.arange(7) != first, found.sufficiency)):
+        edited = np.array(example.sequence)
+        edited[which] = lstm.unknown
+        after = model.ensemble.target.probabilities(model.explained.logits([edited])[0][2:3])
+        assert scores[0, 0] == pytest.approx(p - after[0, model.classes.index("B-X")], abs=1e-6)
+    assert found.comprehensiveness.mean() > 0.3
 
 
 def test_a_model_explains_the_label_of_a_word(model: gw.Model) -> None:

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gatewise as gw
-from gatewise.data import Splits
 from gatewise.errors import InputError, ModelFileError
-from gatewise.text import KerasEncoding, TokenEncoding, encoding_from, keras_encode
+from gatewise.text import KerasEncoding, TokenEncoding, encoding_from
 from gatewise.text.tokens import build
 
 TEXTS = ["A good film, isn't it? Good!!!", "What a dull film... dull, DULL.", "Naïve and good: É"]
@@ -96,15 +95,6 @@ def test_saved_and_loaded_it_is_the_same(encoding: KerasEncoding | TokenEncoding
     assert again.to_files() == (config, files)
     for text in [*TEXTS, *HOSTILE.values()]:
         np.testing.assert_array_equal(again.encode(text), encoding.encode(text))
-
-
-def test_keras_encoding_is_keras_encode(reviews: Splits, published_index: dict[str, int]) -> None:
-    encoding = KerasEncoding(published_index)
-    assert encoding.vocab_size == 88_588
-    assert len(encoding.to_files()[1]["vocabulary.json"]) < 2_000_000
-    texts = [str(text) for text in reviews.test.inputs[:500]] if reviews.test else []
-    for text, ids in zip(texts, encoding.encode_batch(texts), strict=True):
-        np.testing.assert_array_equal(ids, keras_encode(text, published_index))
 
 
 def test_keras_encoding_of_no_word_is_the_start_alone() -> None:

@@ -54,22 +54,6 @@ def test_the_published_index_is_rebuilt_from_the_train_reviews(
     assert [counts[word] for word in index] == along
 
 
-def test_the_review_that_the_tutorial_prints(reviews: Splits, published_index: dict[str, int]) -> None:
-    text = reviews.train.inputs[12_500 + 8_203]  # train/neg/8203: 12,500 positive reviews come first
-    assert isinstance(text, str)
-    assert text.startswith("Begins better than it ends.")
-    assert reviews.train.labels[12_500 + 8_203] == 0
-    ids = keras_encode(text, published_index)
-    assert ids.dtype == np.int32
-    assert len(ids) == 43
-    assert ids[:6].tolist() == [1, 778, 128, 74, 12, 630]
-    words = keras_words(text)
-    assert keras_decode(ids, published_index) == " ".join(
-        ["<start>", *(w if published_index.get(w, 10**9) + 3 < 10_000 else "<unk>" for w in words)]
-    )
-    assert keras_decode(keras_encode(text, published_index, None, start=None), published_index).split() == words
-
-
 @pytest.mark.parametrize(
     "options",
     [

@@ -315,22 +315,25 @@ def test_subwords_that_are_asked_for_are_taken_and_go_into_the_next_model() -> N
 
 
 def test_many_classes_of_few_rows_are_as_accurate_as_with_tf_idf() -> None:
-    """1,000 classes of five rows: 0.73 with ratios of five rows against the others, 0.90 without, LinearSVC 0.88."""
+    """150 classes of five rows: LinearSVC 0.92; 0.80 without the words of one row, and less with ratios of five rows
+    against the others.
+    """
     rng = np.random.default_rng(0)
-    own = [rng.choice(1500, 8, replace=False) for _ in range(150)]
+    own, frequency = [rng.choice(3_000, 12, replace=False) for _ in range(150)], 1 / np.arange(1, 3_001)
 
-    def made(rows: int) -> tuple[list[Any], Any]:
+    def made(rows: int) -> tuple[list[str], np.ndarray]:
         labels = np.repeat(np.arange(150), rows)
-        ids = [np.concatenate([rng.choice(own[k], 4), rng.choice(1500, 10)]) + 2 for k in labels]
-        return [one.astype(np.int32) for one in ids], labels
+        words = [
+            [*rng.choice(own[k], 4), *rng.choice(3_000, 12, p=frequency / frequency.sum())] for k in labels.tolist()
+        ]
+        return [" ".join(map("w{}".format, rng.permutation(one))) for one in words], labels
 
     (train, labels), (test, truth) = made(5), made(3)
-    features = NgramFeatures.of(train, 1, 2)
-    found = features.fit(np.eye(150)[labels], None, "tfidf").logits(test).argmax(axis=1)
-    texts = [[" ".join(map(str, one)) for one in part] for part in (train, test)]
+    data = prepare(Labelled.of(train, [f"class {k:03}" for k in labels]), recipe("many-classes"), 0)
+    found = fitted_to(data)[0].logits(data.preprocessor.encode_batch(test)).argmax(axis=1)
     svm = pytest.importorskip("sklearn.svm")
     vectors = pytest.importorskip("sklearn.feature_extraction.text").TfidfVectorizer()
-    peer = svm.LinearSVC().fit(vectors.fit_transform(texts[0]), labels).predict(vectors.transform(texts[1]))
+    peer = svm.LinearSVC().fit(vectors.fit_transform(train), labels).predict(vectors.transform(test))
     assert np.mean(found == truth) >= np.mean(peer == truth) - 0.01
 
 

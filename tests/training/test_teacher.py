@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from gatewise.training.stack import FittedMember
 from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData, prepare
 from gatewise.training.unlabelled import LSA, LSA_L2, lsa_classifier, lsa_of, stacked_predictions
-from gatewise.types import Array
+from gatewise.types import Array, Task
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews, review_texts
 
@@ -153,6 +153,9 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM, monkey
     given = [(1_999, True), (2_000, True), (90, False)]
     assert [default_recipe(*case) for case in given] == ["few-shot", "finetune", "fast"]
     assert [default_recipe(rows, True, frozen_rows=5_000) for rows in (4_999, 5_000)] == ["frozen", "finetune"]
+    few = [(399, 20, "classification"), (400, 20, "classification"), (50, 19, "classification"), (50, 20, "multilabel")]
+    chosen = [default_recipe(rows, False, task=cast(Task, task), classes=classes) for rows, classes, task in few]
+    assert chosen == ["many-classes", "fast", "fast", "fast"]
     for limit, some, total in ((150_000, 150, 354), (100, 100, 154)):
         monkeypatch.setattr(module, "MAX_TEXTS", limit)
         monkeypatch.setattr(module, "MAX_SOFT_LABELS", 150)

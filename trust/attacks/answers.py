@@ -21,10 +21,11 @@ TOLERANCE = 1e-5  # a prediction depends on its batch in the last bits
 
 @cache
 def models() -> dict[str, Model]:
-    """texts: small. slow: some milliseconds for a text of 300 words."""
+    """texts: small. slow: some milliseconds for a text of 300 words. steps: of series, for streams."""
     return {
         "texts": random_model(1, linear="ngrams", classes=3, bidirectional=True),
         "slow": random_model(2, units=300, layers=2),
+        "steps": random_model(3, inputs="channels", classes=3, pooling="mean+max"),
     }
 
 

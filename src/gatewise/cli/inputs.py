@@ -122,14 +122,15 @@ class TableOptions:
 
             yield SeriesReader(model, table_paths(files), self.read_series, self.id)
             return
-        self.refuse(("label", "id", "time", "layout")[labelled:], "series, and the model reads texts")
+        self.refuse(("label", "time", "id", "layout")[2 * labelled :], "series, and the model reads texts")
         if self.series or any(map(is_series, files)):
             raise InputError("the model reads texts, not series")
         # Without a column, stdin holds one text per line; files say by their name whether they are tables.
         as_lines = None if self.text or self.delimiter else partial(open_lines, refuse_tables=not lines)
         options: dict[str, Any] = {"lines": as_lines, "fail_fast": True, "live": "-" in files}
-        of_labels: Any = {"label": self.labels, "label_separator": self.label_separator} if labelled else {}
-        columns = Columns(self.texts, task=model.task, **of_labels)
+        own = ("label_separator", "time") if labelled else ()
+        of_labels: Any = {"label": self.labels} if labelled else {}
+        columns = Columns(self.texts, task=model.task, **of_labels, **{name: getattr(self, name) for name in own})
         with RowReader.open(files, columns, self.delimiter, self.skip_bad_rows, **options) as reader:
             yield reader
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from gatewise.model.model import Model
 
 _RECIPE = (
-    "Training recipe: tutorial, fast, series, tagging, finetune, frozen, few-shot or best. Default: fast for texts, "
-    "series for time series, tagging for --task tagging, finetune with --pretrained (few rows: frozen, with "
-    "--unlabelled or changed fields few-shot)."
+    "Training recipe: tutorial, fast, many-classes, series, tagging, finetune, frozen, few-shot or best. Default: fast "
+    "for texts (many classes of few rows: many-classes), series for time series, tagging for --task tagging, finetune "
+    "with --pretrained (few rows: frozen, with --unlabelled or changed fields few-shot)."
 )
 _PRETRAINED = "Model to fine-tune: of gatewise pretrain, any classifier, or 'bundled', the bundled sentiment model."
 _UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."
@@ -161,8 +161,9 @@ def train(given: Any) -> None:
             bad = str(Path(bad).with_stem(f"{Path(bad).stem}-validation"))
         held_out = read_source([given.validation], None, replace(table, skip_bad_rows=bad)).train
     # The default depends on the kind of the data and on the number of rows.
-    rows, of_data = len(splits.train), (splits.train.kind, splits.train.target.named_task)
-    chosen = recipe_of_run(recipe, changes, rows, *of_data, groups=bool(table.group), **there)
+    rows = splits.train
+    of_data: Any = len(rows), rows.kind, rows.target.named_task, len(rows.classes)
+    chosen = recipe_of_run(recipe, changes, *of_data, groups=bool(table.group), **there)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
     RunFolder.of(target, given.resume, given.overwrite)
     more = None

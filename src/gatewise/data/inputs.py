@@ -276,6 +276,8 @@ def _numbers(values: Any, row: int | None, layout: str | None = None) -> NDArray
             if isinstance(value, bool | np.bool_ | complex) or not isinstance(value, int | float | np.number):
                 hint = "; a missing value is NaN" if value is None else ""
                 raise InputError(f"{_where(row, place, layout)}: {quote(value, 40)} is not a number{hint}")
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise InputError(f"{_where(row, place, layout)}: {quote(value, 40)} is too large for float32")
         array = array.astype(np.float64)
     elif kind not in "fiu":
         word = {"c": "complex numbers", "b": "boolean values", "U": "texts", "S": "bytes"}.get(kind, f"{array.dtype}")

@@ -21,6 +21,7 @@ from gatewise.types import Array, Lengths
 
 CLOSES, OPENS, UNKNOWN, FIRST = range(4)
 LONGEST = 200  # characters of a token; words have at most 163 (gatewise.text.tokens), and OPENS
+MOST, MOST_PER_TOKEN = 1_000_000, 16  # characters read at a time, those of each token added: bounds memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +83,14 @@ class Spelling:
         """The characters (N,) of the words of sequences of tokens, the number of each word's, and the step of each.
 
         tokens, lengths (B,): the sequences, as `joined` returns them. A sequence begins with a word, and ends with one.
+        Raises InputError for tokens of far more characters than those of texts have.
         """
         opens = self.characters[self.ends[tokens] - self.lengths[tokens]] == OPENS
         opens[starts_of(lengths)[lengths > 0]] = True
         closes = np.append(opens[1:], True)[: len(opens)]
         count = self.lengths[tokens] + closes
+        if (total := int(count.sum())) > MOST + MOST_PER_TOKEN * len(tokens):
+            raise InputError(f"n-grams: {len(tokens):,} tokens have {total:,} characters, which are too many")
         step = np.repeat(np.arange(len(tokens)), count)
         first = self.ends[tokens] - self.lengths[tokens] - starts_of(count)
         characters = self.characters[first[step] + np.arange(len(step))].astype(np.int64)

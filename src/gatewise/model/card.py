@@ -282,6 +282,7 @@ def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
     if target.task == "regression":
         drop = "by how much the prediction moves back towards that for no step, in its own unit, when the"
         steps, only, number = "steps", "by how much", "{:.4g}"
+    edited = "replaced" if target.per_step else "deleted"
     rows = []
     for name, one in metadata.faithfulness.items():
         default = " (the default)" if name == metadata.attribution_method else ""
@@ -291,7 +292,7 @@ def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
         *("## Faithfulness of the attributions", ""),
         *_table(["method", "n", "comprehensiveness", "sufficiency"], rows),
         f"Measured on validation sequences. Comprehensiveness: {drop}",
-        f"{steps} that the method ranks highest are deleted (higher is better). Sufficiency: {only} when only those",
+        f"{steps} that the method ranks highest are {edited} (higher is better). Sufficiency: {only} when only those",
         f"{steps} are kept (lower is better). See docs/explain.md.",
         "",
     ]

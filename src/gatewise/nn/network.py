@@ -210,8 +210,11 @@ class NgramLogits(torch.nn.Module):
     def __init__(self, ngrams: Ngrams, factor: float) -> None:
         super().__init__()
         self.order, self.bits = ngrams.order, ngrams.bits
-        table, opens = (np.zeros((0, 0)), np.zeros(0)) if ngrams.spelling is None else ngrams.spelling.padded()
-        self.characters, self.opens = (torch.nn.Buffer(torch.from_numpy(one).long()) for one in (table, opens))
+        spelling = ngrams.spelling
+        table, opens = (np.zeros((0, 0)), np.zeros(0)) if spelling is None else spelling.padded()
+        self.characters, self.opens = (
+            torch.nn.Buffer(torch.from_numpy(one).long(), persistent=spelling is not None) for one in (table, opens)
+        )
         self.keys = torch.nn.Buffer(torch.from_numpy(ngrams.keys.copy()))
         # Row K stands for an n-gram that the model does not have.
         weight = (factor * ngrams.weight.astype(np.float64)).astype(np.float32)

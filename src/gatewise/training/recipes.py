@@ -1,6 +1,7 @@
 """Recipes: the hyperparameters of a training run, by name, in one group per part of the model and of the run.
 
-`fast` is the default for texts, `series` for time series, `tagging` for a label per step. With a pretrained model the
+`fast` is the default for texts, `many-classes` for those of many classes with few rows each, `series` for time series,
+`tagging` for a label per step. With a pretrained model the
 default is `finetune`; below 2,000 labelled rows, of a classifier below 5,000, it is `frozen`; with unlabelled texts or
 changed fields `few-shot` below 2,000. `best` is the most accurate and the slowest. `lstm` is `fast`, for series
 `series`, with the LSTM as the only member. `tutorial` reproduces the Keras tutorial of docs/tutorial.md.
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 FEW_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model, or `frozen`
 FROZEN_ROWS = 5_000  # below which `frozen` is the default with a classifier
+MANY_CLASSES, SMALL_CLASS = 20, 20  # classes, and their rows on average, below which they are small
+RARE_WORDS = 150  # rows per class on average, below which words of one row tell classes apart
 Share = Annotated[float, "between 0 and 1", lambda value: 0 < value < 1]
 Order = Annotated[int, f"from 0 to {MAX_ORDER}", lambda value: 0 <= value <= MAX_ORDER]
 
@@ -333,19 +336,27 @@ def default_recipe(
     task: Task | None = None,
     *,
     frozen_rows: int = 0,
+    classes: int = 0,
 ) -> str:
-    """The default recipe for `rows` labelled rows of this kind and task, with or without a pretrained model.
-    frozen_rows: below which its layers stay.
+    """The default recipe for `rows` labelled rows of this kind, task and number of classes, with or without a
+    pretrained model. frozen_rows: below which its layers stay.
     """
     if task == "tagging":
         return "tagging"
     if kind == "series":
         return "series"
     if not pretrained:
-        return "fast"
+        return "many-classes" if task == "classification" and has_small_classes(classes, rows) else "fast"
     if rows < frozen_rows:
         return "frozen"
     return "finetune" if rows >= FEW_ROWS else "few-shot"
+
+
+def has_small_classes(classes: int, rows: int, least: int = SMALL_CLASS) -> bool:
+    """Whether there are many classes with fewer than `least` rows on average. What a network, or a ratio of counts,
+    learns of the smallest is chance, and a word of a single row is a good part of what is known of them.
+    """
+    return classes >= MANY_CLASSES and rows < least * classes
 
 
 def recipe_of_run(
@@ -354,16 +365,17 @@ def recipe_of_run(
     rows: int,
     kind: Literal["text", "series"] | None,
     task: Task | None = None,
+    classes: int = 0,
     **given: Any,
 ) -> Recipe:
-    """The recipe, by default the one for `rows` rows of this kind, with fields changed. Raises InputError as `recipe`
-    and `check_settings`, for which kind, task and given are.
+    """The recipe, by default the one for `rows` rows of this kind with so many classes, with fields changed. Raises
+    InputError as `recipe` and `check_settings`, for which kind, task and given are.
     """
     start = given.get("pretrained")
     most = 0
     if start is not None and start.has_lstm and not changes and not given.get("unlabelled"):
         most = FEW_ROWS if start.model is None else FROZEN_ROWS
-    default = default_recipe(rows, start is not None, kind or "text", task, frozen_rows=most)
+    default = default_recipe(rows, start is not None, kind or "text", task, frozen_rows=most, classes=classes)
     if name == "lstm" and kind == "series":
         name = replace(RECIPES["series"], name="lstm", convolutions=ConvolutionsRecipe())
     found = recipe(name or default, **changes)

@@ -41,6 +41,7 @@ from gatewise.training.training_data import TargetScaling, TrainingData, class_c
 from gatewise.types import Array, Task
 
 SMALLEST = 0.005  # a weight, see above
+MOST_SHIFTS = 10  # that a line lists; of more it has the smallest and the largest
 L2 = 5.0  # chosen on train reviews, for a hundred to thousands of rows: docs/log/accuracy.md
 Threshold = float | str | Sequence[float]
 POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the class weights, from none of their effect to all of it
@@ -95,7 +96,9 @@ class Stack(NamedTuple):
         """The weights in a line."""
         parts = [f"{one.member.noun} x {weight:.2f}" for weight, one in zip(self.weights, members, strict=True)]
         if self.shift.any():
-            parts.append("shift " + " ".join(f"{value:+.2f}" for value in self.shift))
+            shifts = [f"{value:+.2f}" for value in self.shift]
+            lowest, highest = f"{self.shift.min():+.2f}", f"{self.shift.max():+.2f}"
+            parts.append("shift " + (" ".join(shifts) if len(shifts) <= MOST_SHIFTS else f"{lowest} to {highest}"))
         return f"{', '.join(parts)}, fitted on {counted(len(self.held_out), 'validation row')}"
 
 

@@ -87,8 +87,9 @@ def train(
 
     The model:
 
-    - recipe: a name or a Recipe. None: "fast" for texts, "series" for series, "tagging" for a label per step; with
-      `pretrained` "finetune", on few rows "frozen", or "few-shot" with `unlabelled` or changes.
+    - recipe: a name or a Recipe. None: "fast" for texts, "many-classes" for 20 classes or more with fewer than 20 texts
+      on average, "series" for series, "tagging" for a label per step; with `pretrained` "finetune", on few rows
+      "frozen", or "few-shot" with `unlabelled` or changes.
     - changes: fields of the recipe, by name where one group alone has it (`epochs=3`), always as `group__field`
       (`ngrams__order=2`).
     - pretrained: the model to start from: of `gatewise.pretrain`, any classifier, its folder, or "bundled", which is
@@ -130,9 +131,9 @@ def train(
         start = Pretrained.of(pretrained)
     changes = named_values(Recipe, changes, train.__kwdefaults__ or ())
     optional = {"unlabelled": unlabelled, "validation": validation, "groups": groups}
-    given = {name: value is not None for name, value in optional.items()}
-    kind, n = labelled.kind, len(labelled)
-    recipe = recipe_of_run(recipe, changes, n, kind, labelled.target.named_task, pretrained=start, **given)
+    given: dict[str, Any] = {name: value is not None for name, value in optional.items()}
+    of_data: Any = len(labelled), labelled.kind, labelled.target.named_task, len(labelled.classes)
+    recipe = recipe_of_run(recipe, changes, *of_data, pretrained=start, **given)
     if times is not None and recipe.validation.split != "time":
         raise InputError("times need a split by='time'")
     if recipe.frozen and start is None:

@@ -32,7 +32,7 @@ from gatewise.network.batch import truncate
 from gatewise.target import by_input, by_row
 from gatewise.text import Encoding
 from gatewise.training.fields import with_values
-from gatewise.training.recipes import Recipe
+from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
 from gatewise.types import Array
 
 ClassWeight = str | Mapping[Any, float]
@@ -340,9 +340,12 @@ def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> T
     texts, size = cast(list[str], data.inputs), recipe.text.vocab_size
     if recipe.text.tokenization == "keras":
         return TextPreprocessor(text.KerasEncoding(text.keras_index(texts), size))
-    kinds = {"subwords": "SubwordEncoding", "spaces": "SpaceEncoding"}
+    kinds, read = {"subwords": "SubwordEncoding", "spaces": "SpaceEncoding"}, [texts[n] for n in train]
     encoding = getattr(text, kinds.get(recipe.text.tokenization, "TokenEncoding"))  # which imports this one
-    return TextPreprocessor(encoding.fit([texts[n] for n in train], vocab_size=size))
+    words = encoding.kind == "tokens" and data.task == "classification"
+    if words and has_small_classes(data.target.outputs, len(data), RARE_WORDS):
+        return TextPreprocessor(encoding.fit(read, size, min_count=1))
+    return TextPreprocessor(encoding.fit(read, size))
 
 
 def class_counts(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:

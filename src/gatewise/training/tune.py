@@ -120,11 +120,10 @@ def tune(
     start = None if pretrained is None else Pretrained.of(pretrained)
     train_options = {name: options.pop(name) for name in list(options) if name in _TRAIN_OPTIONS}
     fixed = named_values(Recipe, options, (*_TRAIN_OPTIONS, *own, *(tune.__kwdefaults__ or ())))
-    given = {name: train_options.get(name) is not None for name in ("unlabelled", "validation")}
+    given: dict[str, Any] = {name: train_options.get(name) is not None for name in ("unlabelled", "validation")}
     given["groups"] = own["groups"] is not None
-    base = recipe_of_run(
-        recipe, fixed, len(labelled), labelled.kind, labelled.target.named_task, pretrained=start, **given
-    )
+    of_data: Any = len(labelled), labelled.kind, labelled.target.named_task, len(labelled.classes)
+    base = recipe_of_run(recipe, fixed, *of_data, pretrained=start, **given)
     if search is None:
         found = default_search(base, labelled.kind, start is not None)
         search = {name: values for name, values in found.items() if name not in fixed}

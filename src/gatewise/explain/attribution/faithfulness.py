@@ -9,6 +9,9 @@ ranked by how much they favour the prediction, and for q = 1, 5, 10, 20 and 50%
 each a mean over the five shares, for the class predicted from all steps (of several labels the most probable one). For
 regression, in place of p: the prediction minus the prediction for no step, towards the side on which it lies. Edited
 texts are not texts that anyone wrote, and deletion favours methods that delete (leave-one-out).
+
+Of a tagger, one step of each sequence is explained, the first whose label is not "O". The other steps must keep their
+places, so steps are replaced instead of deleted, as by its leave-one-out.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewise.explain.attribution import METHODS, method_named
+from gatewise.explain.attribution.leave_one_out import replaced
 from gatewise.explain.attribution.method import Method, attribute
 from gatewise.explain.example import Example, predict_examples
 from gatewise.members.ensemble import Ensemble
@@ -63,15 +67,18 @@ def choose(found: Mapping[str, DeletionScores]) -> str:
 
 def measure(ensemble: Ensemble, sequences: Sequence[Array], method: Method) -> DeletionScores:
     """One method on sequences (length, ...), none of them empty, truncated first."""
-    examples = predict_examples(
-        ensemble, [np.asarray(truncate(sequence, ensemble.lstm.arch)) for sequence in sequences]
-    )
-    scores: list[Array] = []
-    for some in chunks(examples, _STEPS_PER_BATCH):
-        scores += [found.scores for found in attribute(method, some)]
+    read = [np.asarray(truncate(sequence, ensemble.lstm.arch)) for sequence in sequences]
+    if ensemble.target.per_step:
+        examples = [Example(ensemble, one) for one in read]
+        scores = [attribute(method, [example])[0].scores for example in examples]
+    else:
+        examples = predict_examples(ensemble, read)
+        batches = chunks(examples, _STEPS_PER_BATCH)
+        scores = [found.scores for some in batches for found in attribute(method, some)]
     logits = np.stack([example.logits for example in examples])  # (n, outputs)
     which, sign, base = _predictions(ensemble, logits, examples[0].sequence[:0])
-    edited = _logits(ensemble, _edited(examples, scores, sign))  # (n 5 2, outputs)
+    steps = np.repeat([example.step or 0 for example in examples], 2 * len(SHARES))
+    edited = _logits(ensemble, _edited(examples, scores, sign), steps)  # (n 5 2, outputs)
     before = _values(ensemble, logits, which) - base  # (n,)
     after = _values(ensemble, edited, np.repeat(which, 2 * len(SHARES))).reshape(-1, len(SHARES), 2) - base  # (n, 5, 2)
     if ensemble.target.task == "regression":
@@ -99,13 +106,13 @@ def _values(ensemble: Ensemble, logits: Array, which: Array) -> Array:
     return np.asarray(values[np.arange(len(which)), which])
 
 
-def _logits(ensemble: Ensemble, sequences: Iterable[Array]) -> Array:
-    """Logits (n, outputs) of all members, in batches of bounded memory."""
-    parts = []
+def _logits(ensemble: Ensemble, sequences: Iterable[Array], steps: Array) -> Array:
+    """Logits (n, outputs) of all members, of a tagger those of `steps` (n,), in batches of bounded memory."""
+    found: list[Array] = []
     for some in chunks(sequences, STEPS_PER_BATCH):
         check_cancelled()
-        parts.append(ensemble.logits(some))
-    return np.concatenate(parts)
+        found += list(ensemble.logits(some))
+    return np.stack([one[step] for one, step in zip(found, steps, strict=True)] if ensemble.target.per_step else found)
 
 
 def measure_sample(
@@ -113,14 +120,15 @@ def measure_sample(
 ) -> tuple[dict[str, Faithfulness], str]:
     """The scores of every method on a fixed small sample of the sequences, a smaller one for more than 128 units, and
     the name of the best method. Empty without a sequence, where the LSTM has weight 0 (the scores of the other members
-    do not depend on the method), and of a tagger (the scores are for one prediction per sequence).
+    do not depend on the method), and where each step has a number.
 
     most_steps: of the network for leave-one-out; None: STEPS. window: steps of a row, which the other members all read.
     """
     arch = ensemble.lstm.arch
     steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, arch.top.units)
     rows = sample([min(len(s), arch.max_length or len(s)) for s in sequences], steps=steps // max(1, window))
-    if not rows or ensemble.target.per_step or not ensemble.lstm_weight:
+    numbers = ensemble.target.per_step and ensemble.target.task == "regression"
+    if not rows or numbers or not ensemble.lstm_weight:
         return {}, ""
     some = [sequences[row] for row in rows]
     found = {name: measure(ensemble, some, method_named(name)) for name in METHODS}
@@ -144,11 +152,12 @@ def sample(lengths: Sequence[int], steps: int = STEPS) -> list[int]:
 
 
 def _edited(examples: Sequence[Example], scores: Sequence[Array], signs: Array) -> Iterator[Array]:
-    """For each example and share: the sequence without the steps ranked first, and only these steps, in order."""
+    """For each example and share: the sequence without the steps ranked first, and without all others."""
     for example, score, sign in zip(examples, scores, signs.tolist(), strict=True):
         ranked = np.argsort(-sign * score, kind="stable")
         for share in SHARES:
             first = np.zeros(len(ranked), dtype=bool)
             first[ranked[: max(1, round(share * len(ranked)))]] = True
-            yield example.sequence[~first]
-            yield example.sequence[first]
+            for away in (first, ~first):
+                whole = example.step is None
+                yield example.sequence[~away] if whole else replaced(example.lstm, example.read, away)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -61,16 +62,18 @@ def _replacement(net: LSTM) -> tuple[int, str]:
     return (PAD, "a pad") if net.unknown is None else (net.unknown, "an unknown word")
 
 
+def replaced(net: LSTM, read: Array, which: Any) -> Array:
+    """The steps that a tagger reads, some of them replaced."""
+    edited = np.array(read)
+    edited[which] = _replacement(net)[0]
+    return edited
+
+
 def _of_step(net: LSTM, example: Example) -> Attribution:
     """The fall of the score of one step of a tagger when each step is replaced, and the score without any."""
-    read, nothing = example.read, np.full_like(example.read, _replacement(net)[0])
-
-    def edited() -> Iterator[Array]:
-        for t in range(len(read)):
-            yield np.concatenate([read[:t], nothing[t : t + 1], read[t + 1 :]])
-        yield nothing
-
-    found = net.logits(edited()).reshape(len(read) + 1, len(read), -1)[:, example.step]
+    read = example.read
+    edited = (replaced(net, read, which) for which in (*range(len(read)), slice(None)))
+    found = net.logits(edited).reshape(len(read) + 1, len(read), -1)[:, example.step]
     scores = example.lstm_score(found)
     return Attribution(np.asarray(example.lstm_score(example.lstm_logits) - scores[:-1]), float(scores[-1]))
 

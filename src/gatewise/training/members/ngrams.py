@@ -20,7 +20,7 @@ same norm, with tf_ij = 1 + log(occurrences) and
     s_j = (1 + log((1 + n) / (1 + df_j))) max_k |r_jk|         df_j texts contain j
 
 (of many classes of few rows each, whose ratios are chance, without the maximum, as with scaling "idf"; "nb" is not
-tried then)
+tried then). Tokens of one text are features too where there are many classes.
 
 and a support vector machine with squared hinge loss per class (C = 1). It is better for subjects and many classes,
 "nb" for sentiment and short texts (docs/log/accuracy.md). Its outputs are margins, which a calibration turns into
@@ -76,7 +76,7 @@ from gatewise.members.spelling import UNKNOWN, Spelling
 from gatewise.network.batch import chunks
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.members import Run
-from gatewise.training.recipes import Recipe
+from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
 from gatewise.training.sparse_solver import fit_linear
 from gatewise.training.stack import FittedMember, calibrated, stack
 from gatewise.training.training_data import TrainingData, with_encoding
@@ -88,7 +88,6 @@ if TYPE_CHECKING:
 Scaling = Literal["nb", "tfidf", "idf"]
 Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 DEFAULT_L2: dict[Scaling, float] = {"nb": 4.0, "tfidf": 1.0, "idf": 1.0}
-MANY_CLASSES, SMALL_CLASS = 20, 20  # classes, and their rows on average, below which there are no ratios
 MIN_DF = 2  # texts that must contain an n-gram
 FEW_ROWS = 2_000  # below, candidates are cross-validated
 RARE_ROWS = 30  # validation rows of one of two classes with class weights, below which candidates are cross-validated
@@ -159,9 +158,12 @@ class NgramFeatures:
         min_df: int,
         exclude: Sequence[int] = (),
         spelling: Spelling | None = None,
+        *,
+        token_min_df: int = 0,
     ) -> NgramFeatures:
-        """The n-grams of 1 to `order` tokens, none of them in `exclude`, that at least `min_df` texts contain; with a
-        spelling those of 2 to `order` characters, as one alone tells next to nothing.
+        """The n-grams of 1 to `order` tokens, none of them in `exclude`, that at least `min_df` texts contain, a single
+        token at least `token_min_df` where this is given; with a spelling those of 2 to `order` characters, as one
+        alone tells next to nothing.
         """
         from scipy.sparse import csr_matrix, vstack  # the extra [train]
 
@@ -173,9 +175,9 @@ class NgramFeatures:
             allowed = ~excluded[end] if frequent or spelling is None else np.zeros(len(end), dtype=bool)
             for back in range(1, len(frequent) + 1):
                 allowed &= ~excluded[end - back]
-            key = np.sort(key[allowed])
+            key, least = np.sort(key[allowed]), min_df if frequent else token_min_df or min_df
             first = np.flatnonzero(np.diff(key, prepend=-1))
-            frequent.append(key[first[np.diff(first, append=len(key)) >= min_df]])
+            frequent.append(key[first[np.diff(first, append=len(key)) >= least]])
         keys, parts = np.concatenate(frequent), []
         lookup = replace(lookup, keys=keys, weight=np.zeros((len(keys), 1), np.float32))
         for chunk in chunks(sequences, TOKENS_PER_CHUNK // lookup.width):
@@ -188,7 +190,8 @@ class NgramFeatures:
                 f"n-grams: {entries_of_all:,} entries are too many; take fewer texts or a lower ngrams.order"
             )
         matrix = vstack(parts, format="csr")
-        kept = np.bincount(matrix.indices, minlength=len(keys)) >= min_df
+        needed = np.where(np.arange(len(keys)) < len(frequent[0]), token_min_df or min_df, min_df)
+        kept = np.bincount(matrix.indices, minlength=len(keys)) >= needed
         return cls(order, keys[kept], matrix[:, kept], spelling)
 
     def up_to(self, order: int) -> NgramFeatures:
@@ -240,7 +243,7 @@ class NgramFeatures:
             r = np.stack([log_count_ratio(x, u * v, v) for u, v in zip(y.T, weights.T, strict=True)], axis=1)
             w, bias = fit_linear(x, targets, weight, l2, loss, scale=r, threads=threads, max_iter=max_iter, tol=tol)
             return FittedMember(self._member(w * r), bias)
-        small = scaling == "idf" or _are_small(y.shape[1], len(y))
+        small = scaling == "idf" or has_small_classes(y.shape[1], len(y))
         scale = np.full(len(self.keys), float(small), dtype=np.float32)
         for column in () if small else y.T:
             np.maximum(scale, np.abs(log_count_ratio(x, column * weight, weight)), out=scale)
@@ -350,7 +353,9 @@ def compare(data: TrainingData) -> Comparison | None:
     """The best candidate for the n-gram model of texts with classes; None where no n-gram is in enough texts."""
     recipe, start, rare = data.recipe.ngrams, time.perf_counter(), _has_rare_class(data)
     rows, outputs = np.union1d(data.train, data.validation), data.architecture.outputs
-    features = [NgramFeatures.of(data.full(rows), recipe.order, MIN_DF, data.excluded_tokens)]
+    small_classes = has_small_classes(outputs, len(rows))
+    least = 1 if has_small_classes(outputs, len(rows), RARE_WORDS) else MIN_DF
+    features = [NgramFeatures.of(data.full(rows), recipe.order, MIN_DF, data.excluded_tokens, token_min_df=least)]
     # 1-grams have a lower loss of all rows, and a lower F1 of a rare class.
     orders = range(2 if rare and recipe.order > 1 else 1, min(2, recipe.order) + 1)
     parts = [features[0].up_to(order) for order in orders]
@@ -359,7 +364,7 @@ def compare(data: TrainingData) -> Comparison | None:
         parts.append(features[1])
     parts = [part for part in parts if len(part.keys)]
     candidates = [Candidate("tfidf", part) for part in parts]
-    if recipe.scaling != "tfidf" and not _are_small(outputs, len(rows)):
+    if recipe.scaling != "tfidf" and not small_classes:
         small = [part for part in features if outputs == 1 or part.matrix.nnz * outputs <= NB_ENTRIES]
         candidates = [Candidate("nb", part) for part in small] + candidates
     folds = [(np.setdiff1d(rows, held), held) for held in data.folds]
@@ -371,7 +376,7 @@ def compare(data: TrainingData) -> Comparison | None:
     if not found:
         return None
     best = min(found, key=attrgetter("loss"))
-    if best.weight < NOISE * PRIOR[best.candidate.scaling] and not _are_small(outputs, len(rows)):
+    if best.weight < NOISE * PRIOR[best.candidate.scaling] and not small_classes:
         if every and not folds and features[0].matrix.nnz * outputs <= NB_ENTRIES:
             folds = cross_validation_folds(data.data, FOLDS, 0)
             found = [_measure(data, best.candidate, rows, folds)]
@@ -395,10 +400,6 @@ def _measure(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64], 
     )
     loss = float(np.average(losses[known], weights=weight))
     return Comparison(rows, candidate, weights[0] * values + shift, losses, loss, float(weights[0]), shift)
-
-
-def _are_small(classes: int, rows: int) -> bool:
-    return classes >= MANY_CLASSES and rows < SMALL_CLASS * classes
 
 
 def _spelling(data: TrainingData) -> Spelling | None:

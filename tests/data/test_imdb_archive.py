@@ -1,0 +1,65 @@
+"""The whole IMDB archive, where it is: these tests are in one file, so that one process reads it once."""
+
+from pathlib import Path
+
+import numpy as np
+
+from gatewise.data import Splits, embedded_reviews, imdb_texts
+from gatewise.text import KerasEncoding, keras_decode, keras_encode, keras_words
+
+
+def test_the_labelled_reviews(reviews: Splits) -> None:
+    train, test = reviews.train, reviews.test
+    assert test is not None
+    for half, data in (("train", train), ("test", test)):
+        assert data.labels.tolist() == [1] * 12_500 + [0] * 12_500
+        assert data.classes == ("negative", "positive")
+        assert data.source == (
+            f"IMDB reviews, the {half} half: 12,500 positive and 12,500 negative, from 'aclImdb_v1.tar.gz'"
+        )
+    assert reviews.note == "the official test half"
+    # train/urls_pos.txt begins with three lines of tt0453418 and two of tt0064354.
+    assert train.groups[:5].tolist() == [453418] * 3 + [64354] * 2
+    assert len(set(train.groups.tolist()) & set(test.groups.tolist())) == 1
+    assert len(set(train.inputs)) == 25_000 - 96
+
+
+def test_the_embedded_reviews_are_the_train_half(reviews: Splits) -> None:
+    whole = embedded_reviews()
+    assert len(whole) == 25_000
+    assert int(whole.labels.sum()) == 12_500
+    assert whole.classes == reviews.train.classes
+    pairs = [sorted(zip(d.inputs, d.labels.tolist(), strict=True)) for d in (whole, reviews.train)]
+    differ = sum(a != b for a, b in zip(*pairs, strict=True))
+    assert differ == 0
+
+
+def test_the_unlabelled_reviews(aclimdb: Path, reviews: Splits) -> None:
+    found = imdb_texts(aclimdb, known=reviews)
+    assert len(found) == 74_607
+    assert "25,000 of the train half, 50,000 unlabelled; 393 duplicates" in found.source
+
+
+def test_the_review_that_the_tutorial_prints(reviews: Splits, published_index: dict[str, int]) -> None:
+    text = reviews.train.inputs[12_500 + 8_203]  # train/neg/8203: 12,500 positive reviews come first
+    assert isinstance(text, str)
+    assert text.startswith("Begins better than it ends.")
+    assert reviews.train.labels[12_500 + 8_203] == 0
+    ids = keras_encode(text, published_index)
+    assert ids.dtype == np.int32
+    assert len(ids) == 43
+    assert ids[:6].tolist() == [1, 778, 128, 74, 12, 630]
+    words = keras_words(text)
+    assert keras_decode(ids, published_index) == " ".join(
+        ["<start>", *(w if published_index.get(w, 10**9) + 3 < 10_000 else "<unk>" for w in words)]
+    )
+    assert keras_decode(keras_encode(text, published_index, None, start=None), published_index).split() == words
+
+
+def test_keras_encoding_is_keras_encode(reviews: Splits, published_index: dict[str, int]) -> None:
+    encoding = KerasEncoding(published_index)
+    assert encoding.vocab_size == 88_588
+    assert len(encoding.to_files()[1]["vocabulary.json"]) < 2_000_000
+    texts = [str(text) for text in reviews.test.inputs[:500]] if reviews.test else []
+    for text, ids in zip(texts, encoding.encode_batch(texts), strict=True):
+        np.testing.assert_array_equal(ids, keras_encode(text, published_index))

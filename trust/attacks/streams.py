@@ -1,0 +1,113 @@
+"""An attack on `POST /stream`: states that were changed, inputs of other shapes, clients that leave."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.model.stream import Stream
+from trust.attack import Attacks
+from trust.attacks.answers import models
+from trust.attacks.requests import MAX_BODY
+from trust.attacks.server import SERVER, first_problem, shared, unhealthy
+from trust.mutate import Rng, change_bytes, change_json, change_safetensors, change_value, change_weights, choice
+from trust.server import PATIENCE, TYPE, Server
+
+ATTACKS = Attacks()
+CLIENTS, REQUESTS = 4, 12
+STATES = [change_safetensors, change_weights, change_bytes]
+
+
+def stream_server() -> Server:
+    return shared("stream", "--read-timeout", 1, "--max-body", MAX_BODY)
+
+
+@ATTACKS.add("server-streams", 2, 2_000, prepare=stream_server, **SERVER)
+def _streams(rng: Rng, folder: object) -> str | None:
+    """A stream over HTTP gives the predictions of the library, whatever its cuts and other streams. A changed state or
+    input is read as the library reads it, or refused with a reason, and later requests are answered as before.
+
+    four clients, each with a series in random cuts whose state travels back and forth; changed states, states of
+    another model, changed inputs and bodies, and clients that leave after the first bytes
+    """
+    server = stream_server()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        problems = list(pool.map(partial(_client, server), rng.spawn(CLIENTS)))
+    return first_problem([*problems, unhealthy(server)])
+
+
+def _client(server: Server, rng: Rng) -> str | None:
+    """The requests of one client, until the first problem."""
+    stream, state = models()["steps"].stream(), b""
+    for _ in range(REQUESTS):
+        kind = choice(rng, ["plain", "plain", "state", "other state", "inputs", "body", "leave"])
+        inputs: list[Any] = rng.normal(0, 3, (int(rng.integers(1, 40)), 2)).round(3).tolist()
+        given, wanted = state, stream.copy()
+        if kind == "inputs":
+            change_value(rng, inputs)
+        elif kind == "other state":
+            given = models()["slow"].stream().state if rng.random() < 0.5 else b"{}"
+        elif kind == "state":
+            given = choice(rng, STATES)(rng, state or stream.state)
+        body = {"model": "steps", "inputs": inputs} | ({"state": base64.b64encode(given).decode()} if given else {})
+        raw = json.dumps(body).encode()
+        if kind == "leave":
+            with server.connect() as sock:
+                sock.sendall(server.post("/stream", raw))
+                sock.recv(int(rng.integers(1, 200)))
+            continue
+        status, reply = _answer(server, change_json(rng, raw) if kind == "body" else raw)
+        if status not in (200, 400, 404, 413) or (status != 200 and b'"message"' not in reply):
+            return f"{kind}: status {status}: {reply[:200]!r}"
+        if kind == "body":  # which may be a valid one of other numbers
+            continue
+        problem = _wrong(wanted, given, raw, status, reply)
+        if problem:
+            return f"{kind}: {problem}"
+        if kind == "plain":
+            stream, state = wanted, base64.b64decode(json.loads(reply.rstrip().rpartition(b"data: ")[2])["state"])
+    return None
+
+
+def _answer(server: Server, body: bytes) -> tuple[int, bytes]:
+    name, _, value = TYPE.partition(": ")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    connection.request("POST", "/stream", body, {name: value})
+    reply = connection.getresponse()
+    found = reply.status, reply.read()
+    connection.close()
+    return found
+
+
+def _wrong(stream: Stream, state: bytes, body: bytes, status: int, reply: bytes) -> str | None:
+    """What is wrong with the answer to a body, compared with `stream` of the library, which reads its inputs."""
+    wanted: list[tuple[int, list[float]]] = []
+    refused = False
+    try:
+        if state:
+            stream.state = state
+        for one in json.loads(body)["inputs"]:
+            found = stream.push(one)
+            wanted.append((found.steps, found.probabilities.tolist()))
+    except InputError:
+        refused = True
+    if status != 200:  # NumPy takes true among numbers for 1
+        return (
+            None
+            if refused or b"true" in body or b"false" in body
+            else f"status {status} of inputs that the library reads: {reply[:200]!r}"
+        )
+    events = [block.rpartition(b"data: ") for block in reply.rstrip(b"\n").split(b"\n\n")]
+    *kinds, last = [kind for kind, _, _ in events]
+    data = [json.loads(one) for _, _, one in events[:-1]]
+    if any(kinds) or last != (b"event: error\n" if refused else b"event: state\n"):
+        return f"the last event is {last!r} after {len(kinds)} predictions, and the library makes {len(wanted)}"
+    same = [(one["steps"], list(one["probabilities"].values())) for one in data] == wanted
+    return None if same and np.isfinite([p for _, p in wanted] or 0).all() else "the predictions are not the library's"
