@@ -91,11 +91,12 @@ import os
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # newer versions write to a database by default
 import mlflow
 import gatewise as gw
-from gatewise.training.progress import MLflowCallback
+from gatewise.mlflow import MLflowCallback, load_model
 mlflow.set_tracking_uri("file:mlruns")
 texts, labels = [f"{'good' if n % 3 else 'bad'} film {n}" for n in range(300)], [n % 3 for n in range(300)]
 gw.train(texts, labels, epochs=1, units=4, verbose=0, callbacks=MLflowCallback())
-assert len(mlflow.search_runs(output_format="list")) == 1
+[run] = mlflow.search_runs(output_format="list")
+print(load_model(f"runs:/{run.info.run_id}/model").predict(["good film"]), "by the logged model")
 """,
     "serve": """
 import json, subprocess, sys, urllib.request

@@ -24,7 +24,7 @@ from mkdocs.structure.pages import Page
 from gatewise.cli import COMMANDS, program
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = ("gatewise", "sklearn", "data", "explain", "text", "nn", "training", "errors")
+MODULES = ("gatewise", "sklearn", "mlflow", "data", "explain", "text", "nn", "training", "errors")
 PAGES = {"start.md": "README.md", **{name: name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")}}
 LESSON = '<iframe class="lesson" src="lesson.html" title="The lesson"></iframe>\n\n'
 _EXAMPLE = re.compile(r"^>>> .*\n(?:.+\n)*", re.MULTILINE)

@@ -1,19 +1,19 @@
-"""Progress in Python: when it is shown, callbacks, a notebook's cell, and the callbacks of TensorBoard and MLflow."""
+"""Progress in Python: when it is shown, callbacks, a notebook's cell, and the callback of TensorBoard."""
 
 import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError, MissingExtra
+from gatewise.mlflow import MLflowCallback
 from gatewise.model.model import Model
 from gatewise.training import Callback, Interrupted
-from gatewise.training.progress import MLflowCallback, TensorBoardCallback
+from gatewise.training.progress import TensorBoardCallback
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
@@ -127,17 +127,6 @@ def test_tensorboard_has_the_history(tmp_path: Path) -> None:
     found = events(tmp_path)
     for name in ("loss", "accuracy", "val_loss", "val_accuracy", "seconds"):
         assert found[name] == [(row["epoch"], pytest.approx(row[name], rel=1e-5)) for row in history]
-
-
-def test_mlflow_has_the_whole_model_and_each_of_two_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
-    mlflow = MagicMock(active_run=lambda: None)
-    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
-    callback = MLflowCallback()
-    for _ in range(2):
-        model = gw.train(made_reviews(80, 0), callbacks=callback, **SMALL | {"ngrams__order": 1})
-        first, last = model.metadata.evaluations
-        assert mlflow.log_metrics.call_args.args[0]["final_loss"] == last.loss != first.loss
-    assert mlflow.log_params.call_count == mlflow.start_run.call_count == mlflow.end_run.call_count == 2
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
-"""Progress of training and pretraining: the run, a bar, a line per epoch or measurement. Two callbacks send the history
-of a run to TensorBoard or MLflow; both are extras, and `history.jsonl` needs neither.
+"""Progress of training and pretraining: the run, a bar, a line per epoch or measurement. A callback sends the history
+of a run to TensorBoard, which is an extra.
 
 `gatewise.train(..., verbose=...)` follows Keras: "auto" prints in a terminal and in a notebook, 0 nothing, 1 bar and
 lines, 2 lines only.
@@ -24,7 +24,6 @@ from gatewise.model.summary import layer_lines
 from gatewise.network.architecture import summary
 from gatewise.system.console import PlainConsole
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
-from gatewise.training.fields import values_of
 from gatewise.training.processes import current
 from gatewise.training.recipes import Recipe
 
@@ -222,7 +221,7 @@ class TensorBoardCallback(Callback):
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
         """Write the figures of the epoch."""
-        for name, value in _figures(epoch).items():
+        for name, value in figures_of(epoch).items():
             self._writer.add_scalar(name, value, epoch.step or epoch.epoch)
         self._writer.flush()
 
@@ -231,49 +230,7 @@ class TensorBoardCallback(Callback):
         self._writer.close()
 
 
-class MLflowCallback(Callback):
-    """Logs the recipe and the history to the active MLflow run, or to a new one, which it ends:
-    `gw.train(..., callbacks=MLflowCallback())`.
-
-    Where MLflow writes is its own setting: `mlflow.set_tracking_uri`, `mlflow.set_experiment`. Parameters: the fields
-    of the recipe by `group.field`, its name and the data. Metrics: those of `TensorBoardCallback`, and the figures of
-    the finished model as `final_` and their name. Raises MissingExtra without MLflow (extra `mlflow`).
-    """
-
-    def __init__(self) -> None:
-        self._mlflow = required("mlflow", "mlflow", "MLflowCallback")
-        self._own = self._begun = False
-
-    def on_train_begin(self, run: RunInfo) -> None:
-        """Log the parameters of the first run: a student, which trains second, may have other epochs."""
-        if self._begun:
-            return
-        self._begun = True
-        if self._mlflow.active_run() is None:
-            self._mlflow.start_run()
-            self._own = True
-        name = run.recipe.name if isinstance(run.recipe, Recipe) else run.recipe.size
-        self._mlflow.log_params({"recipe": name, **values_of(run.recipe), "data": run.source, "train": run.train})
-
-    def on_epoch_end(self, epoch: EpochLog) -> None:
-        """Log the figures of the epoch."""
-        self._mlflow.log_metrics(_figures(epoch), step=epoch.step or epoch.epoch)
-
-    def on_train_end(self, model: Model | PretrainedLM) -> None:
-        """Log the figures of the model."""
-        if isinstance(model, Model) and model.metadata.evaluations:
-            result = model.metadata.evaluations[-1]
-            figures = {"loss": result.loss, "accuracy": result.accuracy, **result.scores}
-            self._mlflow.log_metrics({f"final_{name}": value for name, value in figures.items() if value is not None})
-
-    def close(self) -> None:
-        """End the run that this callback has begun."""
-        if self._own:
-            self._mlflow.end_run()
-        self._own = self._begun = False
-
-
-def _figures(row: EpochLog) -> dict[str, float]:
+def figures_of(row: EpochLog) -> dict[str, float]:
     """The numbers of a line of the history by name; a perplexity has one per direction."""
     found = row.as_dict()
     perplexity = found.pop("perplexity", {})
