@@ -22,7 +22,10 @@ def test_threads_follow_the_environment_and_the_processors(monkeypatch: pytest.M
     assert native.threads() == 7
     monkeypatch.delenv("GATEWISE_THREADS")
     monkeypatch.setattr(threads, "available_processors", lambda: 3)
-    assert native.threads() == 3
+    for limit, expected in {"": 3, "2": 2, " 1, 4 ": 1, "8": 3, "0": 3, "-1": 3, "many": 3}.items():
+        monkeypatch.setenv("OMP_NUM_THREADS", limit)
+        assert native.threads() == expected
+    monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(threads, "available_processors", lambda: 5000)
     assert native.threads() == threads.MOST_THREADS
 

@@ -12,7 +12,7 @@ from gatewise.cli import options
 from gatewise.cli.options import command, option
 from gatewise.cli.output import calibration_line, print_json
 from gatewise.errors import GatewiseError, InputError, printable
-from gatewise.system.processes import processor_name
+from gatewise.system.processes import available_processors, processor_name
 
 if TYPE_CHECKING:
     from gatewise.model.card import ModelMetadata
@@ -81,10 +81,11 @@ def environment() -> dict[str, Any]:
     from gatewise import kernels
     from gatewise._version import __version__
     from gatewise.kernels import native
-    from gatewise.kernels.threads import threads
+    from gatewise.kernels.threads import openmp_limit, threads
     from gatewise.model import bundled
 
     forced = {name: os.environ.get(f"GATEWISE_{name}") for name in ("KERNEL", "ISA", "THREADS")}
+    limited = "GATEWISE" if forced["THREADS"] else "OMP_NUM" if openmp_limit() < available_processors() else ""
     unavailable_reason = {name: kernels.unavailable_reason(name) for name in kernels.NAMES}
     found: dict[str, Any] = {
         "gatewise": __version__,
@@ -104,7 +105,7 @@ def environment() -> dict[str, Any]:
         "isa": None,
         "isa_reason": "set by GATEWISE_ISA" if forced["ISA"] in native.isas() else "the best available",
         "threads": None,
-        "threads_reason": "set by GATEWISE_THREADS" if forced["THREADS"] else "all that this process may use",
+        "threads_reason": f"set by {limited}_THREADS" if limited else "all that this process may use",
     }
     for name, get in (("kernel", lambda: kernels.get().name), ("isa", native.isa), ("threads", threads)):
         if name == "isa" and not found["isas"]:

@@ -1,7 +1,7 @@
 """Threads: how many per call, calls at the same time, and NumPy's own.
 
-The number follows from the processors that the process may use, and from GATEWISE_THREADS. Both can change while a
-process runs, so each call asks again.
+The number follows from the processors that the process may use, and from GATEWISE_THREADS or OMP_NUM_THREADS. All of
+them can change while a process runs, so each call asks again.
 """
 
 from __future__ import annotations
@@ -27,16 +27,24 @@ T = TypeVar("T")
 
 
 def threads() -> int:
-    """Threads per call: GATEWISE_THREADS, or as many as the thread's affinity and the process's control groups allow.
+    """Threads per call: GATEWISE_THREADS, or as many as the thread's affinity and the process's control groups allow, at
+    most OMP_NUM_THREADS, which joblib sets in its workers.
 
     Raises InputError for a bad value of GATEWISE_THREADS.
     """
     forced = os.environ.get("GATEWISE_THREADS")
     if not forced:
-        return min(available_processors(), MOST_THREADS)
+        return min(available_processors(), openmp_limit())
     if not (forced.isascii() and forced.isdigit() and 1 <= int(forced[:9]) <= MOST_THREADS):
         raise InputError(f"GATEWISE_THREADS must be a number from 1 to {MOST_THREADS}, not {quote(forced)}")
     return int(forced)
+
+
+def openmp_limit() -> int:
+    """OMP_NUM_THREADS, of a list as "4,2" the outer level; MOST_THREADS without a number, as OpenMP ignores others."""
+    outer = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    limit = int(outer[:9]) if outer.isascii() and outer.isdigit() else 0
+    return min(limit or MOST_THREADS, MOST_THREADS)
 
 
 def at_once(calls: int) -> bool:

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import GatewiseError, InputError, MissingExtra, TrainingError, quote
-from gatewise.kernels.threads import threads
 from gatewise.network.autograd import RowGradient, sum_rows
 from gatewise.network.trainable import Gradients
+from gatewise.system.processes import available_processors
 from gatewise.types import Array
 
 RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # how often torchrun has started this process again, after one that died
@@ -245,7 +245,8 @@ def process_group() -> Iterator[Communicator]:
     token, here = _current.set(communicator), os.environ.get("LOCAL_WORLD_SIZE", "1")
     share = not os.environ.get("GATEWISE_THREADS") and here.isdigit()
     if share:
-        os.environ["GATEWISE_THREADS"] = str(max(1, threads() // max(1, int(here))))
+        # Not of OMP_NUM_THREADS: torchrun sets it to 1 where it starts several processes.
+        os.environ["GATEWISE_THREADS"] = str(max(1, available_processors() // max(1, int(here))))
     try:
         with warnings.catch_warnings():
             if communicator.rank:
