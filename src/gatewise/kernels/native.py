@@ -2,7 +2,8 @@
 
     GATEWISE_ISA       instruction set: avx512, avx2 (with FMA), neon, portable; default: the best one here.
                        In bfloat16 amx (tile registers) or avx512; with amx, float32 takes the best one here
-    GATEWISE_THREADS   threads; default: as many as affinity and the control group's quota allow, at most OMP_NUM_THREADS
+    GATEWISE_THREADS   threads; default: as many as affinity and the control group's quota allow, but at most
+                       OMP_NUM_THREADS
 
 With equal instruction set and number of threads, results are bit-equal from run to run. The number of threads changes
 only the order in which the gradients of the weights are summed (dweight_hh, dweight_ih, dbias).

@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 
 def threads() -> int:
-    """Threads per call: GATEWISE_THREADS, or as many as the thread's affinity and the process's control groups allow, at
-    most OMP_NUM_THREADS, which joblib sets in its workers.
+    """Threads per call: GATEWISE_THREADS, or as many as the thread's affinity and the process's control groups allow,
+    but at most OMP_NUM_THREADS, which joblib sets in its workers.
 
     Raises InputError for a bad value of GATEWISE_THREADS.
     """
