@@ -150,7 +150,7 @@ def test_values_that_are_never_negative_have_no_negative_bound() -> None:
     counts = np.random.default_rng(3).poisson(0.4, 60).astype(float)
     found = Forecaster.fit(counts, horizon=5, **TINY).predict(level=95)
     assert (found[["forecast", "lo-95"]] >= 0).all(axis=None)
-    with pytest.raises(InputError, match="series 'series' has a value below 0, those of the fit had none: fit the"):
+    with pytest.raises(InputError, match="series 'series' has a value below 0, and had none in the fit: fit the"):
         Forecaster.fit(counts, horizon=5, **TINY).predict(data=counts - 1)
     found = Forecaster.fit(counts - 1, horizon=5, **TINY).predict(level=95)
     assert (found["lo-95"] < -0.5).all()

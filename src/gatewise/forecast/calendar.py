@@ -62,9 +62,15 @@ class Calendar:
             # Decimal, so that 0.4 + 2 * 0.1 is 0.6, as in a table.
             base, exact = Decimal(repr(start)), Decimal(repr(self.count))
             return [float(base + k * exact) for k in range(first, stop)]
+        pd, count = required("pandas", "forecast", "a forecast"), int(self.count)
         try:
-            clock = required("pandas", "forecast", "a forecast").Timestamp(_clock(start, self.utc)).as_unit("us")
-            offset = self._offset()
+            clock = pd.Timestamp(_clock(start, self.utc)).as_unit("us")
+            if self.unit == "s":
+                offset = pd.Timedelta(round(self.count * 1e6), unit="us")
+            elif self.unit == "months":
+                offset = pd.DateOffset(months=count)
+            else:
+                offset = pd.tseries.frequencies.to_offset(f"{count}{self.unit}")
             found = [clock + k * offset for k in range(first, stop)]
             if found and found[-1].year > 9999:
                 raise OverflowError
@@ -75,15 +81,6 @@ class Calendar:
             return list(clocks)
         zone = zone_of(self.zone)
         return [in_zone(one.replace(tzinfo=UTC), zone) if self.utc else one.replace(tzinfo=zone) for one in clocks]
-
-    def _offset(self) -> Any:
-        """The step as an offset of pandas."""
-        pd = required("pandas", "forecast", "a forecast")
-        if self.unit == "s":
-            return pd.Timedelta(round(self.count * 1e6), unit="us")
-        count = int(self.count)
-        months = self.unit == "months"
-        return pd.DateOffset(months=count) if months else pd.tseries.frequencies.to_offset(f"{count}{self.unit}")
 
     def places(self, times: Sequence[Time]) -> list[int]:
         """The number of steps from the first of ascending times to each. Raises InputError for one that is on no step,
@@ -130,17 +127,15 @@ class Calendar:
         hours; none for years and numbers.
         """
         if self.unit in _MONTHS:
-            found = [12 / self.count]
+            cycles = [12.0]
         elif self.unit == "B":
-            found = [5 / self.count, 261 / self.count]
-        elif self.unit == "s":
+            cycles = [5, 261]
+        elif self.unit == "s" and self.count >= 300:
             cycles = [7 * _DAY, 365.25 * _DAY] if self.count >= _DAY else [_DAY, 7 * _DAY]
-            if self.count < 300:
-                cycles = [3600, _DAY] if self.count >= 60 else [60, 3600]
-            found = [one / self.count for one in cycles]
         else:
-            found = []
-        return tuple(int(one) for one in found if one >= 2 and (one == int(one) or one > 50))[:2]
+            cycles = [] if self.unit == "number" else [3600, _DAY] if self.count >= 60 else [60, 3600]
+        found = (one / self.count for one in cycles)
+        return tuple(int(one) for one in found if one >= 2 and (one == int(one) or one > 50))
 
 
 def calendar_of(times: Sequence[Time]) -> Calendar:
@@ -192,13 +187,12 @@ def on_calendar(times: Sequence[Time], calendar: Calendar) -> list[Time]:
 
 def _zone_name(times: Sequence[Any]) -> str:
     """The name of the time zone, "+01:00" for a fixed offset, "mixed" for offsets that differ, "" for none."""
-    zones = {one.tzinfo for one in times}
     first = times[0].tzinfo
     if first is None:
         return ""
-    key = getattr(first, "key", None)
-    if key and len({getattr(zone, "key", None) for zone in zones}) == 1:
-        return str(key)
+    keys = {getattr(one.tzinfo, "key", None) for one in times}
+    if len(keys) == 1 and None not in keys:
+        return str(keys.pop())
     offsets = {one.utcoffset() for one in times}
     if len(offsets) > 1:
         return "mixed"

@@ -161,9 +161,7 @@ class Forecaster:
     def by_series(
         self, horizon: int | None = None, *, future: Any = None, data: Any = None, level: float | Sequence[float] = 80
     ) -> dict[str, dict[str, list[Any]]]:
-        """The columns of `predict` as lists, by the name of the series, which are not a column. Times are numbers, or
-        datetimes.
-        """
+        """The columns of `predict` but that of the names, as lists, by name. Times are numbers, or datetimes."""
         series, levels = self.current(data), _levels(level)
         horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
         numbers = [self.series.number(name) for name in series.names]
@@ -202,11 +200,10 @@ class Forecaster:
         horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
         windows, given = _whole("windows", windows, 1000), self._data
         roles, found = given.roles, list[tuple[str, dict[str, list[Any]]]]()
+        if min(map(len, given.values)) <= windows * horizon:
+            few = f"the shortest series has no value before {windows} windows of {horizon} steps"
+            raise InputError(f"{few}: use fewer")
         for cut in range(windows * horizon, 0, -horizon):
-            if min(map(len, given.values)) <= cut:
-                raise InputError(
-                    f"the shortest series has no value before {windows} windows of {horizon} steps: use fewer"
-                )
             part = replace(given, values=[one[: len(one) - cut] for one in given.values])
             rows = Forecaster.fit(part, horizon=horizon, **self._settings).by_series(horizon, level=level)
             for number, (name, columns) in enumerate(rows.items()):
@@ -334,16 +331,14 @@ class Forecaster:
         needed = (_history(config.seasons, ensemble, ragged) for ragged in (False, True))
         if min(config.lengths) < next(needed) or max(config.lengths) < next(needed):
             raise InputError("config.json: the series are shorter than the windows of the members")
-        windows = ((count, config.origins, config.held_out_steps), "float64")
         expected = {
             "values": ((sum(config.lengths), config.columns), "float64"),
             "effects": ((count, len(config.roles.future)), "float64"),
             "scale": ((count,), "float64"),
-            **dict.fromkeys(_HELD_OUT[:3], windows),
+            **dict.fromkeys(_HELD_OUT[:3], ((count, config.origins, config.held_out_steps), "float64")),
         }
         tensors = tensors_from_bytes(folder.read(_TENSORS), expected, _TENSORS)
-        ends = np.cumsum(config.lengths)[:-1]
-        values = np.split(tensors.pop("values"), ends)
+        values = np.split(tensors.pop("values"), np.cumsum(config.lengths)[:-1])
         unused = [np.zeros((n, len(config.roles.future))) for n in config.lengths]
         series = SeriesSet(
             config.names, values, unused, config.read_starts(), config.calendar, config.roles, config.statics
@@ -378,11 +373,11 @@ class Forecaster:
             of = f"series {quote(name, 40)} has"
             if self._config.non_negative and (one[:, 0] < 0).any():
                 raise InputError(
-                    f"{of} a value below 0, those of the fit had none: fit the forecaster again on these values"
+                    f"{of} a value below 0, and had none in the fit: fit the forecaster again on these values"
                 )
             if len(one) < needed:
-                has = counted(len(one), "value")
-                raise InputError(f"{of} {has}; the forecaster reads the last {needed}: add earlier values")
+                count = counted(len(one), "value")
+                raise InputError(f"{of} {count}; the forecaster reads the last {needed}: add earlier values")
             fixed = self.series.values[number][-1:, 1 + len(roles.past) :]  # the static columns are those of the fit
             values.append(np.concatenate([one, fixed.repeat(len(one), axis=0)], axis=1))
         given = replace(given, values=values, statics=self._config.statics, roles=roles)
@@ -432,9 +427,8 @@ def _levels(level: Any) -> list[float]:
     """The levels as shares. Raises InputError for one that is not between 0 and 100."""
     found = []
     for one in level if isinstance(level, list | tuple | np.ndarray) else [level]:
-        number = isinstance(one, int | float | np.number) and not isinstance(one, bool)
-        share = float(one) if number and one < 1 else float(one) / 100 if number else 0.0
-        share = round(share, 10)  # as the names of the columns show it
+        number = float(one) if isinstance(one, int | float | np.number) and not isinstance(one, bool) else 0.0
+        share = round(number if number < 1 else number / 100, 10)  # as the names of the columns show it
         if not 0 < share < 1:
             raise InputError(f"a level must lie between 0 and 100, such as 80, got {quote(one, 40)}")
         found.append(share)

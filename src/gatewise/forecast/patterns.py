@@ -50,8 +50,7 @@ def clean(values: Array, season: int) -> tuple[Array, list[int], list[tuple[int,
         lasting = min(np.abs(after - np.median(before))) > 0.5 * abs(size)
         if size * changes[k] > 0 and abs(size) > _SHIFT / 2 * spread and lasting:
             shifts.append((k + 1, size))
-    if len(shifts) > _MOST_SHIFTS:
-        shifts = []
+    shifts = shifts if len(shifts) <= _MOST_SHIFTS else []
     for at, size in shifts:
         z[:at] += size
     padded = np.pad(z, 2, mode="reflect")
@@ -154,8 +153,6 @@ def fit_effects(series: list[Array], future: list[Array], season: int) -> Array:
     regression. Rows of the columns after the last value are not read.
     """
     slopes = np.zeros((len(series), future[0].shape[1]))
-    if not slopes.size:
-        return slopes
     for number, (y, x) in enumerate(zip(series, future, strict=True)):
         best, x = 0.0, x[: len(y)]
         for lags in ((1,), (season,), (season, 1)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -115,12 +115,13 @@ def series_set(data: Any, roles: Roles | None = None, calendar: Calendar | None 
     """
     if isinstance(data, SeriesSet):
         return data
-    if not is_frame(data):
-        if any(columns.values()):
-            raise InputError("columns can be named for a data frame only, with one row per series and time")
-        return _of_cells(_cells(_of_arrays(data), roles or Roles(), "target"), roles or Roles(), calendar)
-    table = _table_of(data, roles.time if roles else columns.get("time"))
-    roles = roles or _roles(list(table), columns)
+    if is_frame(data):
+        table = _table_of(data, roles.time if roles else columns.get("time"))
+        roles = roles or _roles(list(table), columns)
+    elif any(columns.values()):
+        raise InputError("columns can be named for a data frame only, with one row per series and time")
+    else:
+        table, roles = _of_arrays(data), roles or Roles()
     return _of_cells(_cells(table, roles, roles.target, *roles.past, *roles.static), roles, calendar)
 
 
@@ -151,8 +152,10 @@ def read_forecast_table(path: str, roles: Roles | None = None, calendar: Calenda
             rows.append(row)
     cells = Cells(rows)
     for name in roles.static:
-        for row, cell in zip(rows, _parsed(cells.column(name)), strict=True):
-            row[name] = cell
+        with suppress(TypeError, ValueError):  # else they are texts
+            numbers = [float(cell) for cell in cells.column(name)]
+            for row, number in zip(rows, numbers, strict=True):
+                row[name] = number
     try:
         found = _of_cells(cells, roles, calendar)
     except InputError as error:
@@ -160,14 +163,6 @@ def read_forecast_table(path: str, roles: Roles | None = None, calendar: Calenda
             raise DataError(f"{quote(path, 200)}:{lines[bad]}: {cells.problems[bad]}") from None
         raise InputError(f"{quote(path, 200)}: {error}") from None
     return found, written_form(cells.column(roles.time), cells.times(roles.time))
-
-
-def _parsed(cells: list[Any]) -> list[Any]:
-    """Numbers, if all cells are written as such; else texts."""
-    try:
-        return [float(cell) for cell in cells]
-    except (TypeError, ValueError):
-        return ["" if is_missing(cell) else str(cell) for cell in cells]
 
 
 def _cells(table: Mapping[str, Sequence[Any]], roles: Roles, *names: str) -> Cells:
@@ -326,30 +321,24 @@ def frame_like(given: type, columns: dict[str, list[Any]]) -> Any:
 
 def _of_arrays(data: Any) -> dict[str, list[Any]]:
     """Columns id, time, target of one or several arrays, lists or pandas series."""
-    if isinstance(data, Mapping):
-        named = [(str(name), one) for name, one in data.items()]
-    elif isinstance(data, list | tuple) and data and np.ndim(data[0]) > 0:
-        named = [(str(number), one) for number, one in enumerate(data)]
-    else:
-        named = [("", data)]
-    if len({name for name, _ in named}) < len(named):
+    several = isinstance(data, list | tuple) and len(data) > 0 and np.ndim(data[0]) > 0
+    given = data if isinstance(data, Mapping) else dict(enumerate(data)) if several else {"": data}
+    if len(set(map(str, given))) < len(given):
         raise InputError("two series have one name as text; every name must differ")
     table: dict[str, list[Any]] = {"id": [], "time": [], "target": []}
-    for name, one in named:
+    for name, one in given.items():
         array = np.asarray(one)
-        if array.ndim == 2 and array.shape[1] == 1:
-            array = array[:, 0]
+        array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
         if array.ndim != 1:
-            raise InputError(
-                f"a series must be (n,), got {array.shape}; pass several as a dict by name, or as a long data frame"
-            )
+            hint = "pass several as a dict by name, or as a long data frame"
+            raise InputError(f"a series must be (n,), got {array.shape}; {hint}")
         index: Any = getattr(one, "index", None)
         if hasattr(index, "to_timestamp"):  # PeriodIndex
             index = index.to_timestamp()
         dated = getattr(getattr(index, "dtype", None), "kind", "") == "M"
         table["time"] += list(index) if dated and index is not None else list(range(len(array)))
         table["target"] += array.tolist()
-        table["id"] += [name or "series"] * len(array)
+        table["id"] += [str(name) or "series"] * len(array)
     return table
 
 
