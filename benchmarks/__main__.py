@@ -2,7 +2,7 @@
 
     python -m benchmarks [--quick] [--only CASE,... [--update]] [--data PATH] [--rounds N] [--json FILE] [--peers DIR]
 
-A full run writes results/full.json and results/summary.json; `python -m benchmarks.tables` then renders the pages.
+A full run writes results/full.json; `python -m benchmarks.tables` then renders the pages.
 --quick and --only write nothing except the file of --json; --update replaces the chosen cases in the results, with the
 date and commit of this run.
 """
@@ -74,12 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.update:
         older = json.loads((RESULTS / "full.json").read_text(encoding="utf-8"))
         full = {**older, "cases": {**older["cases"], **measured}}
-        figures = summary(full["cases"])
     if not options.quick and (not options.only or options.update):
         _write(RESULTS / "full.json", full)
-        _write(RESULTS / "summary.json", figures)
     if options.json:
-        _write(options.json, {**full, "summary": figures})
+        _write(options.json, {**full, "summary": summary(full["cases"])})
     return 0
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.accuracy.tables import TABLES as ACCURACY
 from benchmarks.other_load import MAX_OTHER_LOAD
-from benchmarks.targets import TARGETS, Target
+from benchmarks.targets import TARGETS, Target, summary
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -39,10 +39,10 @@ def format_value(target: Target, value: float | None) -> str:
     return f"{100 * value:.0f}%" if target.unit == "%" else f"{value:.2f}x"
 
 
-def _target_table(targets: Sequence[Target], summary: Summary) -> str:
+def _target_table(targets: Sequence[Target], figures: Summary) -> str:
     lines = ["| benchmark | measured | target | |", "|---|---:|---:|---|"]
     for target in targets:
-        value = summary.get(target.name)
+        value = figures.get(target.name)
         goal = ""
         if target.goal is not None:
             goal = f"{'at most' if target.is_limit else 'at least'} {format_value(target, target.goal)}"
@@ -59,15 +59,15 @@ def _target_table(targets: Sequence[Target], summary: Summary) -> str:
 def _variant(variant: str | None) -> Callable[[Full, Summary], str]:
     """The target table of the default settings (None) or of avx2, portable or bf16."""
 
-    def table(full: Full, summary: Summary) -> str:
+    def table(full: Full, figures: Summary) -> str:
         prefix = ("avx2_", "portable_", "bf16_") if variant is None else f"{variant}_"
         chosen = [target for target in TARGETS if target.name.startswith(prefix) == (variant is not None)]
-        return _target_table(chosen, summary)
+        return _target_table(chosen, figures)
 
     return table
 
 
-def _times(full: Full, summary: Summary) -> str:
+def _times(full: Full, figures: Summary) -> str:
     """Every contender of every case."""
     lines = [
         "| case | contender | threads | median | share of sgemm | largest difference |",
@@ -90,7 +90,7 @@ def _duration(seconds: float) -> str:
     return f"{1e3 * seconds:.3f} ms" if seconds < 0.01 else f"{1e3 * seconds:.1f} ms"
 
 
-def _settings(full: Full, summary: Summary) -> str:
+def _settings(full: Full, figures: Summary) -> str:
     """The settings of each other library, and the times of the variants that were slower."""
     lines = ["| case | contender | settings | also tried |", "|---|---|---|---|"]
     for name, case in full["cases"].items():
@@ -103,7 +103,7 @@ def _settings(full: Full, summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _environment(full: Full, summary: Summary) -> str:
+def _environment(full: Full, figures: Summary) -> str:
     versions: dict[str, str] = {}
     for case in full["cases"].values():
         for row in case["contenders"].values():
@@ -131,7 +131,7 @@ def _environment(full: Full, summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _kernels(full: Full, summary: Summary) -> str:
+def _kernels(full: Full, figures: Summary) -> str:
     """Every kernel, and its speed-up over the first and over the previous one."""
     lines = ["| kernel | time | speed-up | over the previous row |", "|---|---:|---:|---:|"]
     contenders = full["cases"].get("kernels", {}).get("contenders", {})
@@ -144,10 +144,10 @@ def _kernels(full: Full, summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _sentence(full: Full, summary: Summary) -> str:
+def _sentence(full: Full, figures: Summary) -> str:
     """The sentence at the top of README.md."""
     pairs = [("step_vs_torch_padded", "`torch.nn.LSTM` on padded batches"), ("step_vs_keras", "Keras 3 on TensorFlow")]
-    ratios = [f"{summary[name]:.1f} times as fast as with {peer}" for name, peer in pairs if summary.get(name)]
+    ratios = [f"{figures[name]:.1f} times as fast as with {peer}" for name, peer in pairs if figures.get(name)]
     return f"A training step of the tutorial recipe is {' and '.join(ratios)}\n([benchmarks](docs/benchmarks.md))."
 
 
@@ -164,7 +164,7 @@ _TABLES: dict[str, Callable[[Full, Summary], str]] = {
 }
 
 
-def rendered(page: str, full: Full | None, summary: Summary) -> str:
+def rendered(page: str, full: Full | None, figures: Summary) -> str:
     """The page with every marked part rendered (full None: no results yet). KeyError for an unknown marker."""
     accuracy = json.loads((RESULTS / "accuracy.json").read_text(encoding="utf-8"))
 
@@ -172,19 +172,18 @@ def rendered(page: str, full: Full | None, summary: Summary) -> str:
         if part[3] == "accuracy":
             table = ACCURACY[part[4]](accuracy)
         else:
-            table = _NO_RESULTS if full is None else _TABLES[part[4]](full, summary)
+            table = _NO_RESULTS if full is None else _TABLES[part[4]](full, figures)
         return "\n".join(f"{part[1]}{line}" if line else "" for line in (part[2], *table.splitlines(), part[5]))
 
     return _MARKED.sub(render, page)
 
 
-def results(folder: Path = RESULTS) -> tuple[Full | None, Summary]:
-    """full.json and summary.json of the last full run; (None, {}) unless both exist."""
-    paths = [folder / f"{name}.json" for name in ("full", "summary")]
-    if not all(path.exists() for path in paths):
+def results() -> tuple[Full | None, Summary]:
+    """full.json of the last full run, and the figures of its targets; (None, {}) without a run."""
+    if not (path := RESULTS / "full.json").exists():
         return None, {}
-    full, summary = (json.loads(path.read_text(encoding="utf-8")) for path in paths)
-    return full, summary
+    full = json.loads(path.read_text(encoding="utf-8"))
+    return full, summary(full["cases"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

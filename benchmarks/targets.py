@@ -1,6 +1,6 @@
 """Performance targets: the ratios that the project wants to reach, and how each is computed from the measured times.
 
-A ratio is the median over the rounds of the ratio within a round. `results/summary.json` has one figure per target.
+A ratio is the median over the rounds of the ratio within a round.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ class Evaluation(_Scores):
             accuracy,
             wilson_interval(accuracy, n),
             float(-log_p[np.arange(n), truth].mean()),
-            tuple(tuple(int(count) for count in row) for row in confusion),
+            tuple(map(tuple, confusion.tolist())),  # a million numbers of 1,000 classes
             tuple(classes),
             data,
             calibration_error,

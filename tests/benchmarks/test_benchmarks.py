@@ -1,8 +1,5 @@
 """The figures of docs/benchmarks.md are those of the results; contenders that compute something else are refused."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,18 +10,13 @@ from benchmarks.contenders.base import Arrays
 from benchmarks.equivalence import NotEquivalent, max_relative_difference
 from benchmarks.own_data.memory_data import TASKS, made
 from benchmarks.reviews import Reviews
-from benchmarks.targets import TARGETS, summary
+from benchmarks.targets import TARGETS
 from gatewise.model import bundled
 from gatewise.model.model import load
 
 
 def test_the_pages_are_up_to_date() -> None:
     assert tables.main(["--check"]) == 0
-    full, short = (Path(tables.RESULTS / f"{name}.json") for name in ("full", "summary"))
-    assert full.exists() == short.exists()
-    if full.exists():
-        expected = summary(json.loads(full.read_text(encoding="utf-8"))["cases"])
-        assert json.loads(short.read_text(encoding="utf-8")) == expected
 
 
 def test_every_target_names_a_case_and_two_of_its_contenders() -> None:
