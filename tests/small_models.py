@@ -25,7 +25,7 @@ def small_model(
     its network, which has 6 units and embeddings of 5 numbers unless it says otherwise.
     """
     preprocessor = reads if isinstance(reads, SeriesPreprocessor) else TextPreprocessor(reads)
-    inputs, size, _ = preprocessor.inputs
+    inputs, size, *_ = preprocessor.inputs
     plain = {"embedding_dim": 5 if inputs == "tokens" else 0, "units": 6, "outputs": Target(classes, task).outputs}
     arch = Architecture.stacked(inputs, size, **{**plain, **shape})
     return Model.of_network(arch, parameters_of(arch, seed), preprocessor, classes, task=task, **given or {})

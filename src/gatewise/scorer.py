@@ -26,6 +26,7 @@ from gatewise.data.frames import described, find_column, texts_of
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.model import bundled
 from gatewise.model.model import Model, load
+from gatewise.row import with_columns
 from gatewise.storage.atomic import read_regular
 from gatewise.storage.folder import MANIFEST
 from gatewise.target import EXPLANATION, Column, prediction_columns
@@ -120,6 +121,13 @@ class Scorer:
             inputs: list[Any] = [_series(row, cell, nullable) for row, cell in enumerate(rows)]
         else:
             inputs = texts_of(cells, nullable=nullable)
+        if row := model.preprocessor.columns:
+            found = {name: find_column(name, names) for name in row.names}
+            values = {name: _values(batch, names.index(column), column) for name, column in found.items()}
+            of_rows = (dict(zip(values, one, strict=True)) for one in zip(*values.values(), strict=True))
+            inputs = [
+                one if one is None else with_columns(one, columns) for one, columns in zip(inputs, of_rows, strict=True)
+            ]
         new = self._predict(model, inputs)
         unknown = [name for name in self.columns if name not in new]
         if unknown:

@@ -20,21 +20,23 @@ from numpy.typing import NDArray
 from gatewise._version import __version__
 from gatewise.data.frames import check_index, frame_names, is_frame
 from gatewise.data.inputs import convert_inputs, series_of
-from gatewise.data.labelled import Labelled, labelled_of, step_names
+from gatewise.data.labelled import Labelled, labelled_of, several, step_names
 from gatewise.data.labels import ConvertedLabels, convert_labels
+from gatewise.data.row_columns import converted, rows_with_columns, without_columns
 from gatewise.data.suspects import check_step_names
 from gatewise.errors import DataWarning, InputError, MissingExtra, counted
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, Layer, parameter_shapes
+from gatewise.row import columns_of, with_columns
 from gatewise.target import Target
 from gatewise.training.fields import field_named, named_values
 from gatewise.training.pretrained import Pretrained, opened
 from gatewise.training.recipes import Recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.train import train
-from gatewise.types import NO_COLUMNS, Array
+from gatewise.types import NO_ROW_COLUMNS, Array, ColumnNames, RowColumns
 
 try:
     from sklearn.base import (
@@ -54,8 +56,9 @@ except ImportError as error:
 __all__ = ["LSTMSeriesClassifier", "LSTMSeriesRegressor", "LSTMTextClassifier", "LSTMTextEncoder", "LSTMTextRegressor"]
 
 _VERSION = "_gatewise_version"  # in a pickle
-_TEXTS = {"pretrained": None, "unlabelled": None}
-_SERIES = {"layout": None}
+_COLUMNS = {"numeric": None, "categorical": None}
+_TEXTS = {"pretrained": None, "unlabelled": None, "text": None, **_COLUMNS}
+_SERIES = {"layout": None, **_COLUMNS}
 _CLASSES = {"class_weight": None, "threshold": None}
 _PASSED = ("recipe", "pretrained", "unlabelled", "class_weight", "threshold", "callbacks", "verbose")  # to `train`
 _COMMON = {"warm_start": False, "verbose": 0, "callbacks": None, "random_state": None}
@@ -79,7 +82,25 @@ def _init(*own: dict[str, Any]) -> Callable[..., None]:
     return __init__
 
 
-class _Estimator(BaseEstimator):  # type: ignore[misc]
+class _Rows(BaseEstimator):  # type: ignore[misc]
+    """Rows with numeric and categorical columns."""
+
+    @property
+    def _columns(self) -> RowColumns:
+        """The columns of X that the model reads besides the texts or series."""
+        numeric, categorical = (several(getattr(self, name, None) or ()) for name in _COLUMNS)
+        return RowColumns(numeric, categorical)
+
+    def _with_columns(self, rows: list[Any], X: Any) -> list[Any]:
+        """The rows with these columns of X."""
+        if not self._columns:
+            return rows
+        if is_frame(X):
+            return rows_with_columns(rows, X, self._columns)
+        return converted([with_columns(row, columns_of(one)) for row, one in zip(rows, X, strict=True)], self._columns)
+
+
+class _Estimator(_Rows):
     """What the classifiers and regressors have in common: `fit` around `gatewise.train`."""
 
     model_: Model
@@ -101,7 +122,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         rows = self._rows(X, reset=True)
         if len(rows) < 2:
             raise InputError(f"X has {counted(len(rows), 'sample')}; training needs at least 2")
-        data = _labelled(rows, self._labels(y, reset=True), sample_weight, step_names(X, rows, y))
+        steps = step_names(without_columns(X, self._columns), rows, y)
+        data = _labelled(rows, self._labels(y, reset=True), sample_weight, steps, self._columns)
         options = {name: getattr(self, name) for name in _PASSED if hasattr(self, name)}
         options |= {"groups": groups, "seed": self._seed()} | changes
         if validation is not None:
@@ -109,7 +131,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
                 raise InputError("validation must be (X, y)")
             channels = rows[0].shape[1] if isinstance(rows[0], np.ndarray) else None
             others = self._rows(validation[0], reset=False, channels=channels)
-            options["validation"] = _labelled(others, self._labels(validation[1], reset=False))
+            options["validation"] = _labelled(others, self._labels(validation[1], reset=False), columns=self._columns)
         if self.warm_start and hasattr(self, "model_"):
             # Without its fingerprint: to go on with the same data is no reason for a warning here.
             unmarked = replace(self.model_, metadata=replace(self.model_.metadata, fingerprint=""))
@@ -179,11 +201,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-class _Texts(BaseEstimator):  # type: ignore[misc]
+class _Texts(_Rows):
     """Estimators of texts."""
 
     def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
-        rows = convert_inputs(X, "text", name="X")
+        text = several(getattr(self, "text", None) or ())
+        rows = convert_inputs(without_columns(X, self._columns), "text", name="X", columns=text)
+        rows = self._with_columns(rows, X)
         if reset:
             self.__dict__.pop("feature_names_in_", None)
             self.n_features_in_ = 1
@@ -203,6 +227,9 @@ class _Series(_Estimator):
     """Estimators of time series."""
 
     def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
+        return self._with_columns(self._series(without_columns(X, self._columns), reset, channels), X)
+
+    def _series(self, X: Any, reset: bool, channels: int | None) -> list[Any]:
         if _is_matrix(X) and channels in (None, 1) and getattr(getattr(X, "dtype", None), "kind", "f") not in "bSU":
             check_step_names(map(str, frame_names(X)) if is_frame(X) else ())
             kept = [np.float64, np.float32]
@@ -318,8 +345,9 @@ class LSTMTextClassifier(_Texts, _Classifier):
     >>> LSTMTextClassifier(epochs=8, units=8, batch_size=8, random_state=1).fit(texts, labels).score(texts, labels)
     1.0
 
-    X: n texts in a list, an array, a Series or a data frame of one column. y: n labels, or for several labels per row
-    (n, K) of 0 and 1 or n lists of labels.
+    X: n texts in a list, an array, a Series or a data frame of one column; of several columns, text, numeric and
+    categorical name those that the model reads. y: n labels, or for several labels per row (n, K) of 0 and 1 or n lists
+    of labels.
     """
 
     __init__ = _init(_TEXTS, _CLASSES, _COMMON)
@@ -410,13 +438,18 @@ def _encoder(given: Any) -> Model:
 
 
 def _labelled(
-    rows: list[Any], found: ConvertedLabels, sample_weight: Any = None, steps: Sequence[str] = ()
+    rows: list[Any],
+    found: ConvertedLabels,
+    sample_weight: Any = None,
+    steps: Sequence[str] = (),
+    columns: RowColumns = NO_ROW_COLUMNS,
 ) -> Labelled:
-    """The rows with their labels. steps: the names of the steps of series."""
+    """The rows with their labels. steps: the names of the steps of series. columns: those of the rows."""
     if len(found.labels) != len(rows):
         raise InputError(f"y must have one label for each of the {len(rows):,} rows of X, got {len(found.labels):,}")
     weights = None if sample_weight is None else np.array(sample_weight, dtype=np.float64)
-    return labelled_of(rows, found, "the data given to fit", NO_COLUMNS, None, weights, None, str, steps)
+    names = ColumnNames(numeric=columns.numeric, categorical=columns.categorical)
+    return labelled_of(rows, found, "the data given to fit", names, None, weights, None, str, steps)
 
 
 def _iterable(values: Any) -> Any:

@@ -37,12 +37,36 @@ LabelType = Literal["str", "int", "float", "bool"]
 
 
 @dataclass(frozen=True)
+class RowColumns:
+    """The names of the columns of a row that a model reads besides its text or series: numbers, and names of
+    categories.
+    """
+
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, in the order in which a sequence carries their values."""
+        return (*self.numeric, *self.categorical)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __str__(self) -> str:
+        return ", ".join(self.names)
+
+
+NO_ROW_COLUMNS = RowColumns()
+
+
+@dataclass(frozen=True)
 class ColumnNames:
     """The columns of the tables that a model was trained on: where it finds its inputs in other tables.
 
     text: joined by a newline. values: the channels of a table with one step of a series per row. label: not needed to
-    predict, but of no use as a value. id, time: those of series. All are empty for a model that was trained on others
-    than tables.
+    predict, but of no use as a value. id, time: those of series. numeric, categorical: what the model reads besides the
+    text or series. All are empty for a model that was trained on others than tables.
     """
 
     text: tuple[str, ...] = ()
@@ -50,10 +74,18 @@ class ColumnNames:
     values: tuple[str, ...] = ()
     id: str | None = None
     time: str | None = None
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+
+    @property
+    def row(self) -> RowColumns:
+        """What the model reads besides the text or series."""
+        return RowColumns(self.numeric, self.categorical)
 
     def __str__(self) -> str:
         """In one line, for the model card: "text: title, body; label: stars"."""
         named = {"text": self.text, "label": self.label, "values": self.values}
+        named |= {"numeric": self.numeric, "categorical": self.categorical}
         parts = [f"{what}: {', '.join(names)}" for what, names in named.items() if names]
         parts += [f"{what}: {name}" for what, name in (("id", self.id), ("time", self.time)) if name]
         return "; ".join(parts)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewise.cli import options
-from gatewise.cli.inputs import columns, open_inputs, read_data, table_of
+from gatewise.cli.inputs import column_option, columns, open_inputs, read_data, table_of
 from gatewise.cli.interventions import parse_clamps, parse_replacements
 from gatewise.cli.options import command, flag, option
 from gatewise.cli.output import check_ending, console, print_json, write_file, write_svg
@@ -57,6 +57,7 @@ _CHANGES, _DIRECTIONS = "Interventions", click.Choice(("forward", "backward"))
 @options.texts_argument
 @options.model_option
 @options.input_option
+@column_option
 @option("--row", metavar="N", type=click.IntRange(0), help="Row of the files, from 0. Default: 0.")
 @option("--method", metavar="NAME", help=_METHOD)
 @option("--baseline", metavar="NAME", help=_BASELINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gatewise.data import Labelled, Rows, Splits
     from gatewise.data.columns import RowReader
     from gatewise.model.model import Model
-    from gatewise.types import ColumnNames
+    from gatewise.types import ColumnNames, RowColumns
 
 T = TypeVar("T")
 BATCH_ROWS, BATCH_CHARACTERS = 256, 500_000  # steps, for series
@@ -28,6 +28,8 @@ NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
 _COLUMNS = {
     "text": ("COLUMN", "Text column or JSON key; several are joined by a newline. Default: text."),
     "label": ("COLUMN", "Label column or JSON key; several for multilabel and regression. Default: label."),
+    "numeric": ("COLUMN", "Column of numbers that the model reads besides the text or series. May be repeated."),
+    "categorical": ("COLUMN", "Column of names of categories that the model reads too. May be repeated."),
     "task": ("NAME", "classification, multilabel, regression or tagging. Default: classification."),
     "label_separator": ("TEXT", "Between the labels in a column; makes the task multilabel."),
     "weight": ("COLUMN", "Column of the weight of each row in the loss."),
@@ -40,6 +42,7 @@ _COLUMNS = {
     "skip_bad_rows": ("FILE", "Leave out rows that cannot be read, and list them in this CSV file."),
 }
 """The options that say what the columns of a table hold, by the field of `TableOptions`."""
+_SEVERAL = ("text", "label", "numeric", "categorical")
 
 
 def columns(*names: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
@@ -48,13 +51,21 @@ def columns(*names: str) -> Callable[[Callable[[Any], None]], Callable[[Any], No
     def decorate(command: Callable[[Any], None]) -> Callable[[Any], None]:
         for name in reversed(names or tuple(_COLUMNS)):
             metavar, help = _COLUMNS[name]
-            kind: dict[str, Any] = {"is_flag": True} if metavar is None else {"multiple": name in ("text", "label")}
+            kind: dict[str, Any] = {"is_flag": True} if metavar is None else {"multiple": name in _SEVERAL}
             command = option(f"--{name.replace('_', '-')}", name, metavar=metavar, group="Columns", help=help, **kind)(
                 command
             )
         return command
 
     return decorate
+
+
+column_option = option(
+    "--column",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Of a typed text: the value of a column that the model reads too. May be repeated.",
+)
 
 
 def table_of(given: Any) -> TableOptions:
@@ -82,6 +93,8 @@ class TableOptions:
 
     text: Sequence[str] = ()
     label: Sequence[str] = ()
+    numeric: Sequence[str] = ()
+    categorical: Sequence[str] = ()
     task: str | None = None
     label_separator: str | None = None
     weight: str | None = None
@@ -129,8 +142,8 @@ class TableOptions:
         as_lines = None if self.text or self.delimiter else partial(open_lines, refuse_tables=not lines)
         options: dict[str, Any] = {"lines": as_lines, "fail_fast": True, "live": "-" in files}
         own = ("label_separator", "time") if labelled else ()
-        of_labels: Any = {"label": self.labels} if labelled else {}
-        columns = Columns(self.texts, task=model.task, **of_labels, **{name: getattr(self, name) for name in own})
+        named: Any = asdict(self._row) | ({"label": self.labels} if labelled else {})
+        columns = Columns(self.texts, task=model.task, **named, **{name: getattr(self, name) for name in own})
         with RowReader.open(files, columns, self.delimiter, self.skip_bad_rows, **options) as reader:
             yield reader
 
@@ -153,7 +166,15 @@ class TableOptions:
         self.refuse(("id", "layout"), "series: add --series")
         same = ("task", "label_separator", "weight", "group", "time", "delimiter", "skip_bad_rows", "one_class")
         more: Any = {name: getattr(self, name) for name in same}
-        return read_table(sources, text=self.texts, label=self.labels, **more)
+        return read_table(sources, text=self.texts, label=self.labels, **asdict(self._row), **more)
+
+    @property
+    def _row(self) -> RowColumns:
+        """The numeric and categorical columns, in the same way."""
+        from gatewise.types import RowColumns  # here, as it imports NumPy
+
+        own = RowColumns(tuple(self.numeric), tuple(self.categorical))
+        return self.columns.row if self.columns and not own else own
 
     def refuse(self, names: Sequence[str], reason: str) -> None:
         """Raise InputError for an option that is given and does not fit."""
@@ -177,6 +198,7 @@ class TableOptions:
             raise InputError("series have one label column")
         label = self.label[0] if self.label else None
         names: dict[str, Any] = {"label": label, "id": self.id, "time": self.time, "columns": self.columns}
+        names |= {"numeric": self.numeric, "categorical": self.categorical}
         return read_series(path, layout=self.layout, task=self.task, **names)  # type: ignore[arg-type]
 
 
@@ -187,6 +209,9 @@ def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
     """
     texts: Sequence[str] = given.texts
     table = table_of(given)
+    of_row: Sequence[str] = getattr(given, "column", ())
+    if of_row and not texts:
+        raise InputError("--column is for typed texts: a file has the columns itself")
     if texts and given.files:
         raise InputError(f"{quote(texts[0])} is a text: give texts, or files with -i, not both")
     if not texts:
@@ -195,10 +220,32 @@ def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
         return
     for text in texts:
         check_text(text)
+    if row := parsed_columns(model, of_row):
+        from gatewise.row import with_columns
+
+        texts = [with_columns(text, row) for text in texts]
     if model.channels:
         raise InputError("the model reads series: give a file with -i, such as .ts, .npz or .csv")
     table.refuse(tuple(_COLUMNS), "files: give a file with -i")
     yield texts
+
+
+def parsed_columns(model: Model, given: Sequence[str]) -> dict[str, float | str]:
+    """The values of --column NAME=VALUE by name. Raises InputError for a column that the model does not read, and for a
+    text in a numeric one.
+    """
+    names, found = model.preprocessor.columns, dict[str, float | str]()
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals or name in found:
+            raise InputError(f"--column {quote(one)}: write NAME=VALUE, once per column")
+        if name not in names.names:
+            raise InputError(f"--column {quote(one)}: the model reads {f'the columns {names}' if names else 'none'}")
+        try:
+            found[name] = float(value or "nan") if name in names.numeric else value
+        except ValueError:
+            raise InputError(f"--column {quote(one)}: the value must be a number") from None
+    return found
 
 
 def check_text(text: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewise.cli import options
-from gatewise.cli.inputs import TableOptions, batches, columns, open_inputs, table_of
+from gatewise.cli.inputs import TableOptions, batches, column_option, columns, open_inputs, table_of
 from gatewise.cli.options import command, flag, option
 from gatewise.cli.output import SEPARATOR, claim, print_json
 from gatewise.errors import DataError, InputError, printable, quote
@@ -41,6 +41,7 @@ _FOLDER = "Output folder, -o FOLDER/"
 @options.texts_argument
 @options.model_option
 @options.input_option
+@column_option
 @option("-o", "--out", metavar="FILE|FOLDER/", help=_OUT)
 @option("--keep", metavar="COLUMN", multiple=True, help=_KEEP)
 @option("--probabilities", type=click.Choice(("top", "all")), default="all", metavar="top|all", help=_PROBABILITIES)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from gatewise.data.labelled import Labelled, Splits, Unlabelled
     from gatewise.data.read import read_folder, read_folders, read_series, read_table, read_texts
     from gatewise.data.reviews import embedded_reviews, imdb, imdb_texts, rotten_tomatoes
+    from gatewise.data.row_columns import with_columns
     from gatewise.data.rows import Rows
     from gatewise.data.splits import batches, split
 
@@ -28,9 +29,15 @@ __all__ = [
     "read_texts",
     "rotten_tomatoes",
     "split",
+    "with_columns",
 ]
 
-_HOME = {"labelled": "Labelled Splits Unlabelled", "rows": "Rows", "splits": "batches split"}
+_HOME = {
+    "labelled": "Labelled Splits Unlabelled",
+    "row_columns": "with_columns",
+    "rows": "Rows",
+    "splits": "batches split",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from gatewise.data.frames import is_finite, is_missing, joined_texts
 from gatewise.data.inputs import LARGEST
+from gatewise.data.row_columns import check_names, with_columns
 from gatewise.data.rows import Rows
 from gatewise.data.suspects import INDEX, LABELS
 from gatewise.data.tables import Table, open_table, table_suffix
@@ -45,10 +46,11 @@ class Columns(ColumnNames):
 
     text: of a table of texts; () for series. label: none for unlabelled rows; several for several numbers, or for
     multi-label columns of 0 and 1. task: with "tagging", a text and its labels are lists, or words separated by spaces.
-    values: the numbers of series; () for all columns that hold nothing else. time: for
-    texts their order; for series the order of the steps, of which each row is one; None: each row is a series. id: the
-    column that names the series. label_separator: between the labels of a row in one column. weight: a number, at least
-    0. label_if_there: the column of the labels, if the table has it. rest: whether `values` are all other columns.
+    values: the numbers of series; () for all columns that hold nothing else. time: for texts their order; for series
+    the order of the steps, of which each row is one; None: each row is a series. id: the column that names the series.
+    numeric, categorical: of the rows, or constant within a series. label_separator: between the labels of a row in one
+    column. weight: a number, at least 0. label_if_there: the column of the labels, if the table has it. rest: whether
+    `values` are all other columns.
     """
 
     text: tuple[str, ...] = ("text",)
@@ -62,8 +64,9 @@ class Columns(ColumnNames):
     def __post_init__(self) -> None:
         if self.label_separator == "":
             raise InputError("the label separator is empty: it is the text between the labels of a row, for example ;")
-        if both := [name for name in self.text if name in self.label]:
-            raise InputError(f"the column {quote(both[0])} is named as text and as label: name another one")
+        check_names(self.row, {"text": self.text, "label": self.label, "values": self.values})
+        if self.row and self.task == "tagging":
+            raise InputError("numeric and categorical columns are for one label per row, not for one per step")
         if self.label_separator is not None and (self.task not in (None, "multilabel") or len(self.label) != 1):
             raise InputError("a label separator is for one label column with several labels per row (multilabel)")
         if len(self.label) > 1 and self.task not in ("multilabel", "regression"):
@@ -75,8 +78,9 @@ class Columns(ColumnNames):
     def names(self) -> ColumnNames:
         """What a model remembers. The values of a table with one series per row may be others in another table."""
         if self.text:
-            return ColumnNames(self.text, self.label)
-        return ColumnNames((), self.label, self.values if self.time else (), self.id, self.time)
+            return ColumnNames(self.text, self.label, numeric=self.numeric, categorical=self.categorical)
+        values = self.values if self.time else ()
+        return ColumnNames((), self.label, values, self.id, self.time, self.numeric, self.categorical)
 
     def found_in(self, table: Table) -> Columns:
         """The columns as the header of the table writes them. Raises DataError for one that is not there, and for
@@ -88,7 +92,9 @@ class Columns(ColumnNames):
         others: dict[str, Any] = {name: given and table.column(given, f"--{name}") for name, given in single.items()}
         if not label and self.label_if_there in table.columns:
             label = (str(self.label_if_there),)
-        found = replace(self, text=text, label=label, **others)
+        of_row = tuple(table.column(name, "--numeric") for name in self.numeric)
+        named = tuple(table.column(name, "--categorical") for name in self.categorical)
+        found = replace(self, text=text, label=label, numeric=of_row, categorical=named, **others)
         if self.text:
             return found
         names = [name.strip() for name in table.columns]
@@ -98,7 +104,7 @@ class Columns(ColumnNames):
             table.fail("the first line holds numbers only: a table needs a header with the names of its columns")
         if self.values:
             return replace(found, values=tuple(table.column(name, "--value") for name in self.values))
-        taken = (*label, *others.values())
+        taken = (*label, *others.values(), *of_row, *named)
         values = tuple(name for name in table.columns if name not in taken)
         for name in values:
             of_labels = self.time is None and name.strip().lower() in LABELS
@@ -134,7 +140,7 @@ class Columns(ColumnNames):
         if self.time is not None:
             times = cells.times(self.time)
         if not self.text:
-            known = {*self.values, *self.label, self.id, self.time}
+            known = {*self.values, *self.label, self.id, self.time, *self.numeric, *self.categorical}
             for n, row in enumerate(cells.rows):
                 if self.rest and (extra := [name for name in row if name not in known]):
                     cells.fail(n, f"the key {quote(extra[0], 40)} is not in the first record")
@@ -145,9 +151,22 @@ class Columns(ColumnNames):
             for n, series in enumerate(inputs):
                 if not len(series):
                     cells.fail(n, "the series has no value")
+        if self.row:
+            inputs = self._with_columns(inputs, cells)
         steps = self.values if not self.text and self.time is None else ()
         found = Rows(inputs, self.names(), labels, self.task, label_by_name=not self.label, steps=steps)
         return replace(found, weights=weights, groups=groups, ids=ids, times=times)
+
+    def _with_columns(self, inputs: list[Any], cells: Cells) -> list[Any]:
+        """The inputs with their numeric and categorical columns."""
+        columns = {name: cells.numbers(name, limit=LARGEST).tolist() for name in self.numeric}
+        columns |= {name: cells.names(name, needed=False) for name in self.categorical}
+        for name in self.categorical:
+            for n, cell in enumerate(columns[name]):
+                if isinstance(cell, list):
+                    cells.fail(n, f"{quote(name)} must be a text, a number or true/false")
+                    columns[name][n] = ""
+        return list(with_columns([one or "" if self.text else one for one in inputs], columns))
 
     def _labels(self, cells: Cells) -> list[Any]:
         if self.task == "regression" or len(self.label) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -20,11 +20,13 @@ from gatewise.data.labels import (
     convert_labels,
     number_of,
 )
+from gatewise.data.row_columns import check_names, converted, rows_with_columns, without_columns
 from gatewise.data.suspects import check_step_names, leaks, swapped
 from gatewise.data.times import seconds_of
 from gatewise.errors import DataWarning, InputError, counted, quote
+from gatewise.row import columns_of
 from gatewise.target import Target, by_input, by_row, join_words, words_of
-from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
+from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, RowColumns, Task
 
 _DEFAULT: Any = None  # see the class
 _MAX_TARGETS = 20  # labels or numbers of a row for which the inputs are checked
@@ -45,7 +47,8 @@ class Labelled:
     of every split; the default is `keys`, so that duplicates stay together. source: a description in one line.
     label_type: the type of the user's labels. sample_weight (n,) float64: the weight of each row in the loss; the
     default is 1. time (n,) float64: when each row was observed, for splits in order of time; the default is empty.
-    columns: of the table that the rows come from. Raises InputError.
+    columns: of the table that the rows come from; the numeric and categorical ones are part of the inputs
+    (`with_columns`). Raises InputError.
     """
 
     inputs: list[str] | list[NDArray[np.float32]]
@@ -118,8 +121,8 @@ class Labelled:
 
         inputs, layout: see `convert_inputs`. labels, task, classes: see `convert_labels`. groups: a name or number per
         row. sample_weight: a number per row. times: a number, date or ISO text per row. columns: the names of the
-        columns, if these are columns of a table. Raises InputError as these functions, and for different numbers of
-        rows.
+        columns, if these are columns of a table or the inputs have some (`with_columns`). Raises InputError as these
+        functions, and for different numbers of rows.
         """
         column = getattr(inputs, "ndim", 0) == 1 and inputs.dtype == object
         if task == "tagging" and (column or isinstance(inputs, list | tuple)):
@@ -134,6 +137,10 @@ class Labelled:
         if sample_weight is not None:
             sample_weight = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
         name = "times" if columns.time is None else f"column {quote(columns.time)}"
+        if columns.row:
+            if found.labels.dtype == object:
+                raise InputError("numeric and categorical columns are for one label per row, not for one per step")
+            rows = converted(rows, columns.row)
         if rows and not isinstance(rows[0], str):
             source = f"{source}: {len(rows):,} series, {describe_series(rows)}"
         given = columns, groups, sample_weight, times
@@ -146,16 +153,19 @@ class Labelled:
         *,
         text: str | Sequence[str] = "text",
         label: str | Sequence[str] = "label",
+        numeric: str | Sequence[str] = (),
+        categorical: str | Sequence[str] = (),
         task: Task | None = None,
         weight: str | None = None,
         group: str | None = None,
         time: str | None = None,
     ) -> Labelled:
-        """From the columns of a data frame: pandas, polars, PyArrow, or datasets.Dataset with its class names.
+        """From the columns of a data frame: pandas, polars, PyArrow, DuckDB, or datasets.Dataset with its class names.
 
-        text: one or more columns, joined by a newline. label: one column, or several for task "regression" and
-        "multilabel". weight, group, time: columns of `sample_weight`, `groups` and `time`. Raises InputError for a
-        column that is missing, and as `of`.
+        text: one or more columns, joined by a newline; () for series, one per row, whose steps are all columns that are
+        not named. label: one column, or several for task "regression" and "multilabel". numeric, categorical: columns
+        that the model reads too. weight, group, time: columns of `sample_weight`, `groups` and `time`. Raises
+        InputError for a column that is missing or named twice, and as `of`.
         """
         if not is_frame(frame):
             raise InputError(f"a data frame is needed, not {described(frame)}")
@@ -165,9 +175,17 @@ class Labelled:
             return None if name is None else columns[find_column(name, list(columns))]
 
         texts, labels = several(text), several(label)
-        if not texts or not labels:
-            raise InputError(f"{'label' if texts else 'text'} names no column")
-        inputs = texts_of({name: column(name) for name in texts})
+        if not labels:
+            raise InputError("label names no column")
+        names = ColumnNames(texts, labels, time=time, numeric=several(numeric), categorical=several(categorical))
+        check_names(names.row, {"text": texts, "label": labels})
+        single = tuple(name for name in (weight, group, time) if name is not None)
+        inputs: Any = texts_of({name: column(name) for name in texts}) if texts else None
+        if inputs is None:
+            steps = without_columns(frame, RowColumns((*labels, *single), names.row.names))
+            inputs = convert_inputs(steps, "series")
+        if names.row:
+            inputs = rows_with_columns(inputs, frame, names.row)
         return cls.of(
             inputs,
             column(labels[0]) if len(labels) == 1 else list(map(list, zip(*map(column, labels), strict=True))),
@@ -177,7 +195,7 @@ class Labelled:
             groups=column(group),
             sample_weight=column(weight),
             times=column(time),
-            columns=ColumnNames(texts, labels, time=time),
+            columns=names,
         )
 
     def __len__(self) -> int:
@@ -254,7 +272,7 @@ class Labelled:
             parts.append(self.task.encode())
         for row, label in zip(self.inputs, self.labels, strict=True):
             parts.append(label.astype("<f8" if self.task == "regression" else "<i8").tobytes())
-            parts += _parts(row)
+            parts += _parts(row, columns_of(row))
         if (self.sample_weight != 1).any():
             parts.append(self.sample_weight.astype("<f8").tobytes())
         return _digest(parts)
@@ -322,17 +340,21 @@ def _digest(parts: Sequence[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _parts(row: Any) -> list[bytes]:
+def _parts(row: Any, columns: Mapping[str, Any] | None) -> list[bytes]:
+    """The content of a text or series and of its numeric and categorical columns."""
+    more = [] if columns is None else [repr(sorted(columns.items())).encode("utf-8", "surrogatepass")]
     if isinstance(row, str):
-        return [row.encode("utf-8", "surrogatepass")]
-    return [repr(row.shape).encode(), np.ascontiguousarray(row, dtype="<f4").tobytes()]
+        return [row.encode("utf-8", "surrogatepass"), *more]
+    return [repr(row.shape).encode(), np.ascontiguousarray(row, dtype="<f4").tobytes(), *more]
 
 
 def content_key(row: Any) -> int:
     """A hash of the content of a text or series. Case, spaces and <br /> of a text do not count."""
+    columns = columns_of(row)
     if isinstance(row, str):
         row = " ".join(row.replace("<br />", " ").casefold().split())
-    return int.from_bytes(hashlib.blake2b(b"\0".join(_parts(row)), digest_size=8).digest(), "little", signed=True)
+    digest = hashlib.blake2b(b"\0".join(_parts(row, columns)), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
 
 
 @dataclass(frozen=True, eq=False)

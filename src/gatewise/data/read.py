@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from gatewise.data.columns import Columns, RowReader, table_paths
 from gatewise.data.labelled import Labelled, Splits, Unlabelled, several
@@ -13,7 +15,7 @@ from gatewise.data.rows import Rows
 from gatewise.data.tables import CONLL, TABLES, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.streams import read_text, split_lines, unreadable
-from gatewise.types import NO_COLUMNS, ColumnNames, Task
+from gatewise.types import NO_COLUMNS, ColumnNames, RowColumns, Task
 
 _MAX_FILE = 10 << 20  # bytes of a text file in a folder
 _MAX_LINES = 1 << 30  # bytes of a file with one text per line
@@ -24,6 +26,8 @@ def read_table(
     *,
     text: str | Sequence[str] = "text",
     label: str | Sequence[str] = "label",
+    numeric: str | Sequence[str] = (),
+    categorical: str | Sequence[str] = (),
     task: Task | None = None,
     label_separator: str | None = None,
     weight: str | None = None,
@@ -39,9 +43,10 @@ def read_table(
 
     path: files, glob patterns, or "-" for stdin: .csv, .tsv, .tab, .jsonl, .ndjson, .json (a list of objects),
     .parquet, .arrow, .feather, .conll, .conllu; text formats also with .gz and .zst. text: one or more columns, joined
-    by a newline. label: one column, or several for regression and multi-label. label_separator: between the labels in a
-    column, which makes the task multi-label. weight, group, time: columns of `Labelled.sample_weight`, `groups`,
-    `time`. delimiter: None: guessed. A column name also fits without case and spaces, if only one does.
+    by a newline. label: one column, or several for regression and multi-label. numeric, categorical: columns that the
+    model reads too. label_separator: between the labels in a column, which makes the task multi-label. weight, group,
+    time: columns of `Labelled.sample_weight`, `groups`, `time`. delimiter: None: guessed. A column name also fits
+    without case and spaces, if only one does.
 
     Surrounding spaces of a label are stripped. A bad row has another number of fields, no text or label, a quote that
     is not closed, a value of another type, or bytes that are not UTF-8. skip_bad_rows: a CSV file for them (file, line,
@@ -59,6 +64,8 @@ def read_table(
     columns = Columns(
         several(text),
         several(label),
+        numeric=several(numeric),
+        categorical=several(categorical),
         task=task,
         label_separator=label_separator,
         weight=weight,
@@ -80,6 +87,8 @@ def read_series(
     delimiter: str | None = None,
     columns: ColumnNames | None = None,
     task: Task | None = None,
+    numeric: str | Sequence[str] = (),
+    categorical: str | Sequence[str] = (),
 ) -> Rows:
     """The series of a .ts, .arff, .npz or .npy file, a .tsv or .txt file of the UCR archive, or a table.
 
@@ -89,7 +98,7 @@ def read_series(
     label is "". Other tables have one series per row, or with `time` one step per row. label, id: columns of the labels
     and of the names of the series; without a name, a column "label" holds the labels, unless label is "". columns:
     those of a model, `metadata.columns`, where no option names others. layout: of arrays (n, steps, channels) in .npz
-    and .npy.
+    and .npy. numeric, categorical: columns of a table that the model reads too, constant within a series.
 
     With one series per row, the numeric columns, in their order, are the steps; missing steps at the end of a row mean
     a shorter series. With one step per row, they are the channels; the time, a number or a date in ISO 8601, orders the
@@ -104,14 +113,16 @@ def read_series(
 
     file = Path(path).expanduser()
     suffix = file.suffix.lower()
-    options = {"label": label, "id": id, "time": time, "layout": layout, "delimiter": delimiter}
+    options: dict[str, Any] = {"label": label, "id": id, "time": time, "layout": layout, "delimiter": delimiter}
+    options |= {"numeric": numeric, "categorical": categorical}
     ucr = suffix in (".tsv", ".txt") and is_ucr(file)
     table = not ucr and suffix not in SERIES
     if table and not table_suffix(file):
         raise DataError(f"{quote(file, 200)}: the name must end in one of {' '.join((*SERIES, *TABLES))}")
     known = {".arff": ["label"], ".npz": ["layout"], ".npy": ["layout"]}.get(suffix, [])
     for name, value in options.items():
-        if value and name not in (["label", "id", "time", "delimiter"] if table else known):
+        of_table = ["label", "id", "time", "delimiter", "numeric", "categorical"]
+        if value and name not in (of_table if table else known):
             raise InputError(f"{quote(file, 200)}: the option {name} is not for {suffix} files")
     if ucr:
         return read_ucr(file, label is None)
@@ -125,7 +136,9 @@ def read_series(
     time = time or columns.time
     label_if_there = None if label is not None else (*columns.label, "label")[0]
     names = several(label or ()), columns.values, id or columns.id, time
-    wanted = Columns((), *names, task=None if task != "tagging" else task, label_if_there=label_if_there)
+    row = RowColumns(several(numeric) or columns.numeric, several(categorical) or columns.categorical)
+    own: dict[str, Any] = {**asdict(row), "task": task if task == "tagging" else None}
+    wanted = Columns((), *names, label_if_there=label_if_there, **own)
     with RowReader.open(str(file), wanted, delimiter, fail_fast=True) as reader:
         rows = reader.read()
     if not rows.inputs:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from gatewise.data.inputs import describe_series, rounded
+from gatewise.data.row_columns import converted
 from gatewise.data.times import Time, comparable, instant, show_time
 from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.row import columns_of, with_columns
 from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
 
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ class Rows:
         try:
             inputs = self.inputs if of_texts else rounded(self.inputs)
             found = self._converted(task, f"{file}: {name}" if name else file)
+            inputs = converted(inputs, self.names.row) if self.names.row else inputs
         except InputError as error:
             raise DataError(str(error)) from None
         k = len(found.classes)
@@ -189,9 +192,21 @@ class Rows:
                     what = f"the label of series {quote(name)} is {quote(labels[row])}"
                     self.fail(row, f"{what}, but {quote(labels[rows[0]])} in {self.where(rows[0])}")
             firsts.append(rows[0])
-            inputs.append(np.array([self.inputs[row] for row in ordered], dtype=np.float64))
+            inputs.append(self._joined(name, ordered))
         of_steps: Any = {"labels": steps} if self.task == "tagging" and labels is not None else {}
         return replace(self.take(firsts), inputs=inputs, times=None, **of_steps)
+
+    def _joined(self, name: str, rows: list[int]) -> Any:
+        """The series of these steps, with its columns. Raises DataError for a column that changes."""
+        series: Any = np.array([self.inputs[row] for row in rows], dtype=np.float64)
+        columns = columns_of(self.inputs[rows[0]])
+        for row in rows if columns is not None else ():
+            for column, value in columns_of(self.inputs[row]).items():
+                first = columns[column]
+                if value != first and (value == value or first == first):  # NaN is equal to NaN
+                    what = f"the column {quote(column)} of series {quote(name)} is {quote(value)}"
+                    self.fail(row, f"{what}, but {quote(first)} in {self.where(rows[0])}")
+        return series if columns is None else with_columns(series, columns)
 
     def with_known_labels(self) -> Rows:
         """Without labels where no row has one. Raises DataError for a row without a label among others. "", "?" and NaN

@@ -67,7 +67,7 @@ class Example:
         if not len(sequence):
             raise InputError("there is nothing to explain: the sequence is empty")
         self.ensemble, self.lstm, self.item = ensemble, ensemble.lstm, item
-        self.sequence = np.asarray(sequence)
+        self.sequence = np.asanyarray(sequence)
         self.spans = np.asarray(spans, dtype=np.int32).reshape(-1, 2)  # tuples would take ten times the memory
         self.names = [str(name) for name in (range(1, len(sequence) + 1) if names is None else names)]
         self.rows, self.read = self.lstm.read(self.sequence)

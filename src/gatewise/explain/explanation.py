@@ -16,7 +16,7 @@ import numpy as np
 
 from gatewise.errors import number_text, printable
 from gatewise.explain.attribution import METHODS, method_named
-from gatewise.explain.attribution.method import Attribution, Method, attribute
+from gatewise.explain.attribution.method import Attribution, Method, Part, attribute
 from gatewise.explain.example import Example
 from gatewise.explain.score import TargetScore, decision_text, favours, prediction_dict, prediction_text
 from gatewise.target import Target
@@ -35,6 +35,16 @@ class PhraseScore(NamedTuple):
     words: tuple[str, ...]
     step: int
     times: int
+    score: float
+
+
+class ColumnScore(NamedTuple):
+    """A column of the row that the model reads besides the text or series. value: None for a missing one; score: what
+    it adds to the target score, compared with a mean row.
+    """
+
+    column: str
+    value: float | str | None
     score: float
 
 
@@ -59,7 +69,8 @@ class Explanation(Attribution):
 
     truncated_part: the other members' part of the steps that the LSTM does not read. lstm_share: the LSTM's share of
     the score, |LSTM| / Σ |member|, of the sums over the steps; None for the LSTM alone. phrases: the parts of the text
-    that members know by name, such as n-grams, the largest score first.
+    that members know by name, such as n-grams, the largest score first. columns: those of the row, whose scores are
+    part of the base value and add up exactly.
     """
 
     steps: list[str]
@@ -84,6 +95,7 @@ class Explanation(Attribution):
     truncated_part: float
     lstm_share: float | None
     phrases: tuple[PhraseScore, ...]
+    columns: tuple[ColumnScore, ...] = ()
     step: int | None = None
     labels: tuple[str, ...] | None = None
 
@@ -145,16 +157,28 @@ class Explanation(Attribution):
         if len(self.parts) > 1:
             steps = [
                 (f"  steps, {one.name}", float(one.scores.sum()), f"sum of its scores, with weight {one.weight:.2f}")
-                for one in self.parts
+                for one in self.step_parts
             ]
             if self.truncated_part:
                 steps.append(("  truncated part", self.truncated_part, "steps that the LSTM does not read"))
         return [
             (self.score.name, self.target_score, self.score.note),
             ("  base value", self.base_value, self.base_value_note),
+            *[(f"    {printable(one.column, 30)}", one.score, f"= {self.shown(one.value)}") for one in self.columns],
             *steps,
             ("  residual", self.residual, "rounding" if self.adds_up else f"what the scores leave out{share}"),
         ]
+
+    @property
+    def step_parts(self) -> tuple[Part, ...]:
+        """The parts of the members, without those that read no step, such as columns."""
+        return tuple(one for one in self.parts if not one.weight or one.truncated_part or one.scores.any())
+
+    def shown(self, value: float | str | None) -> str:
+        """The value of a column in words."""
+        if value is None:
+            return "missing"
+        return printable(value, 40) if isinstance(value, str) else f"{value:.6g}"
 
     def faithfulness_note(self) -> str:
         """How faithful the method is to this model, in one sentence."""
@@ -204,6 +228,7 @@ class Explanation(Attribution):
         for one, part in zip(members, self.parts, strict=True):
             one |= {"scores": part.scores.tolist(), "truncated_part": part.truncated_part}
         found = {"members": members, "lstm_share": self.lstm_share, "truncated_part": self.truncated_part}
+        found |= {"columns": [one._asdict() for one in self.columns]} if self.columns else {}
         return found | ({"phrases": [one._asdict() for one in self.phrases[:most]]} if self.phrases else {})
 
 
@@ -227,7 +252,13 @@ def explain_example(
     [found] = attribute(chosen, [example], channels=True)
     score, predicted = example.score, example.predicted
     rule_notes = [] if chosen.rule is None else [member.note(chosen.rule) for member, _ in ensemble.others]
+    columns = [
+        ColumnScore(name, value, weight * float(score(added)))
+        for member, weight in ensemble.others
+        for name, value, added in member.column_terms(example.sequence)
+    ]
     sizes = [abs(float(part.scores.sum()) + part.truncated_part) for part in found.parts]
+    sizes.append(abs(sum(one.score for one in columns)))
     phrases = [
         PhraseScore(tuple(example.names[t] for t in steps), steps.start, times, weight * float(score(added)))
         for member, weight in ensemble.others
@@ -252,12 +283,13 @@ def explain_example(
         residual=example.target_score - found.base_value - float(found.scores.sum()) - truncated_part,
         method=chosen.name,
         method_note=" ".join([chosen.note(ensemble), *rule_notes]),
-        base_value_note=chosen.base_value_note(ensemble),
+        base_value_note=chosen.base_value_note(ensemble) + ", and the columns" * bool(columns),
         adds_up=chosen.adds_up,
         faithfulness=(faithfulness or {}).get(chosen.name) if as_measured else None,
         truncated_part=truncated_part,
-        lstm_share=sizes[0] / sum(sizes) if len(sizes) > 1 and sum(sizes) > 0 else None,
+        lstm_share=sizes[0] / sum(sizes) if len(found.parts) > 1 and sum(sizes) > 0 else None,
         phrases=tuple(sorted(phrases, key=lambda one: -abs(one.score))),
+        columns=tuple(columns),
         step=example.step,
         labels=None if example.step is None else tuple(example.labels),
     )

@@ -19,7 +19,7 @@ from gatewise.network.forward import features, forward, head, in_batches
 from gatewise.network.ops import Ops
 from gatewise.storage.compact import distinct_rows, pack, stored_forms, unpack
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
-from gatewise.types import Array, Precision
+from gatewise.types import NO_ROW_COLUMNS, Array, Precision
 
 if TYPE_CHECKING:
     from gatewise.members.clamp import Clamp
@@ -80,7 +80,7 @@ class LSTM(Member):
         return Inputs(self.arch.inputs, self.arch.vocab_size, self.arch.unread)
 
     def check(self, inputs: Inputs) -> None:
-        if inputs != self.inputs:
+        if inputs._replace(columns=NO_ROW_COLUMNS) != self.inputs:
             raise InputError(f"the LSTM reads {self.inputs}, not {inputs}")
 
     def ops(self, keep: bool = False) -> Ops:

@@ -14,7 +14,7 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.storage.tensors import tensors_to_bytes
-from gatewise.types import Array
+from gatewise.types import NO_ROW_COLUMNS, Array, RowColumns
 
 Rule = Literal["prefix", "shared", "left-out"]
 """How an explanation divides the logits of a member among the steps: by `prefix_logits`, `attribution` or
@@ -25,12 +25,14 @@ Rule = Literal["prefix", "shared", "left-out"]
 class Inputs(NamedTuple):
     """What the members of an ensemble read: token ids below `size`, series of `size` channels, or windows of a series
     with `size` columns (`gatewise.members.windows`). unread: numbers in front of the channels that the LSTM does not
-    read: the steps of the series, where the channels are made from them (`gatewise.model.preprocessor`).
+    read: the steps of the series, where the channels are made from them (`gatewise.model.preprocessor`). columns: those
+    that each sequence carries (`gatewise.row`).
     """
 
     kind: Literal["tokens", "channels", "windows"]
     size: int
     unread: int = 0
+    columns: RowColumns = NO_ROW_COLUMNS
 
     def __str__(self) -> str:
         return f"{'a vocabulary of ' if self.kind == 'tokens' else ''}{self.size:,} {self.kind}"
@@ -103,12 +105,18 @@ class Member(ABC):
 
     def leave_one_out(self, sequence: Array, steps: Array) -> Array:
         """Logits (R, outputs) float64 of the sequence without one step, for each of `steps` (R,)."""
-        sequence = np.asarray(sequence)
+        sequence = np.asanyarray(sequence)
         return self.logits(np.delete(sequence, t, axis=0) for t in steps)
 
     def phrases(self, sequence: Array) -> list[tuple[range, Array, int]]:
         """The parts of the sequence that the member knows by name, such as n-grams, in the order of their first
         occurrence: its steps, what the part adds to the logits (outputs,), and how many times it occurs.
+        """
+        return []
+
+    def column_terms(self, sequence: Array) -> list[tuple[str, float | str | None, Array]]:
+        """The columns of the row that the member reads: name, value, None for a missing one, and what it adds to the
+        logits (outputs,).
         """
         return []
 
@@ -137,7 +145,7 @@ class Member(ABC):
         return np.zeros(0, dtype=np.int64)
 
 
-BUILT_IN = ("lstm", "ngrams", "convolutions", "autoregression", "window_lstm", "naive", "ets", "theta")
+BUILT_IN = ("lstm", "ngrams", "columns", "convolutions", "autoregression", "window_lstm", "naive", "ets", "theta")
 """The kinds that gatewise has; each is a module of this package, which is imported on first use."""
 
 KINDS: dict[str, type[Member]] = {}

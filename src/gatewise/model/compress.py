@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def _share_embeddings(model: Model, count: int) -> Model:
 def truncate_vocab(model: Model, vocab_size: int) -> Model:
     """The model with the first `vocab_size` entries of its vocabulary, see `compress`."""
     encoding = _encoding_of(model, "vocab_size", "tokens", "subwords", "keras", "spaces")
-    preprocessor = TextPreprocessor(encoding.truncate_vocab(vocab_size))
+    preprocessor = replace(cast(TextPreprocessor, model.preprocessor), encoding=encoding.truncate_vocab(vocab_size))
     parameters: dict[str, Array] = dict(model.parameters)
     parameters[EMBEDDING] = read_only(parameters[EMBEDDING][:vocab_size])
     lstm = model.ensemble.lstm.changed(

@@ -150,7 +150,8 @@ class Predictor:
         inputs: what `gatewise.train` takes: a list or another container of n texts (see
         `gatewise.data.inputs.convert_inputs`) or of n series (`gatewise.data.inputs.series_of`). A str is one text, and
         one series may be given alone: an array (steps,) for a model of one channel, (steps, channels) for a model of
-        several. A data frame has the text columns of the training table (`metadata.columns`). layout: see `series_of`.
+        several. A data frame has the columns of the training table (`metadata.columns`); other inputs of a model that
+        reads numeric and categorical columns carry them (`gatewise.data.with_columns`). layout: see `series_of`.
         Raises InputError for an empty or missing text, a lone surrogate, a series with another number of channels, the
         name of a file, and a container that can be misread, such as a dict, a set or a data frame of several columns.
         """
@@ -187,7 +188,9 @@ class Predictor:
         check_index(data, {"labels": labels})
         columns, task = self.metadata.columns, self.task
         if labels is None and columns.text and columns.label and not isinstance(data, Labelled) and is_frame(data):
-            data = Labelled.from_frame(data, text=columns.text, label=columns.label, task=task)
+            row = self.preprocessor.columns
+            names: dict[str, Any] = {"numeric": row.numeric, "categorical": row.categorical, "task": task}
+            data = Labelled.from_frame(data, text=columns.text, label=columns.label, **names)
         if isinstance(data, Labelled):
             if labels is not None:
                 raise InputError("labels are part of the data already")

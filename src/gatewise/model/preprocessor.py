@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.members.member import Inputs
 from gatewise.network.series import TIMES, amplitudes, time_channels
+from gatewise.row import columns_of, with_columns
 from gatewise.storage.fields import fields_from
 from gatewise.system.files import file_named
 from gatewise.target import join_words
 from gatewise.text import Encoded, Encoding, encoding_from
-from gatewise.types import Array
+from gatewise.types import NO_ROW_COLUMNS, Array, RowColumns
 
 if TYPE_CHECKING:
     from gatewise.text.index import IndexEncoding
@@ -67,15 +68,18 @@ class StepRule:
 
 @dataclass(frozen=True)
 class TextPreprocessor:
-    """Texts to token ids by an encoding. steps: those of the sequences, where not all of the text."""
+    """Texts to token ids by an encoding. steps: those of the sequences, where not all of the text. columns: those of a
+    row that its sequence carries.
+    """
 
     encoding: Encoding
     steps: StepRule | None = None
+    columns: RowColumns = NO_ROW_COLUMNS
 
     @property
     def inputs(self) -> Inputs:
         """What it makes: token ids."""
-        return Inputs("tokens", self.encoding.vocab_size)
+        return Inputs("tokens", self.encoding.vocab_size, columns=self.columns)
 
     @property
     def unknown(self) -> int | None:
@@ -97,7 +101,7 @@ class TextPreprocessor:
             return [inputs]
         from gatewise.data.inputs import convert_inputs
 
-        return convert_inputs(inputs, "text", columns=columns)
+        return _of_frame(convert_inputs(inputs, "text", columns=columns), inputs, self.columns)
 
     def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
         """Token ids (length,) of each of `rows`. Raises InputError naming the text."""
@@ -110,7 +114,7 @@ class TextPreprocessor:
         for n, ids in enumerate(sequences):
             if not len(ids):
                 raise InputError(f"row {n} has no word")
-        return sequences
+        return _with_columns(sequences, texts, self.columns)
 
     def encode(self, item: Any) -> Encoded:
         """One text with display names and spans of its steps, tokenised once. Errors as `encode_batch`."""
@@ -122,7 +126,7 @@ class TextPreprocessor:
             raise InputError(f"row 0: {error}") from None
         if not len(found.sequence):
             raise InputError("row 0 has no word")
-        return found
+        return found._replace(sequence=_with_columns([found.sequence], [item], self.columns)[0])
 
     def _tokenized(self, text: str) -> Encoded:
         found = self.encoding.tokenize(text)
@@ -152,7 +156,7 @@ class TextPreprocessor:
 
         Raises InputError for a step that is not a word of the text.
         """
-        self.encode(text)  # raises the errors
+        columns = columns_of(self.encode(text).sequence)  # which raises the errors
         ids, names, _ = self.encoding.tokenize(text)
         if self.steps is not None and self.steps.side == "pre" and self.steps.length and not self.steps.masked:
             words = {step - (self.steps.length - len(ids)): word for step, word in words.items()}
@@ -169,10 +173,10 @@ class TextPreprocessor:
             else:
                 new_ids.append(ids[step : step + 1])
                 new_names.append(names[step])
-        if self.steps is None:
-            return np.concatenate(new_ids), new_names
-        ids, names, _ = self.steps.fit(Encoded(np.concatenate(new_ids), new_names, [(0, 0)] * len(new_names)))
-        return ids, names
+        ids, names = np.concatenate(new_ids), new_names
+        if self.steps is not None:
+            ids, names, _ = self.steps.fit(Encoded(ids, names, [(0, 0)] * len(names)))
+        return ids if columns is None else with_columns(ids, columns), names
 
     def frequent_ids(self, count: int) -> range | None:
         """The ids of the `count` most frequent words of the training texts. None where the ids are in another order,
@@ -184,7 +188,27 @@ class TextPreprocessor:
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The entry for config.json, and the files by name."""
         config, files = self.encoding.to_files()
-        return config if self.steps is None else {**config, "steps": asdict(self.steps)}, files
+        more = {} if self.steps is None else {"steps": asdict(self.steps)}
+        return config | more | ({"columns": asdict(self.columns)} if self.columns else {}), files
+
+
+def _of_frame(rows: list[Any], frame: Any, columns: RowColumns) -> list[Any]:
+    """The rows with their columns, if a data frame has them."""
+    if not columns:
+        return rows
+    from gatewise.data.frames import is_frame
+    from gatewise.data.row_columns import rows_with_columns
+
+    return rows_with_columns(rows, frame, columns) if is_frame(frame) else rows
+
+
+def _with_columns(sequences: list[Array], rows: Sequence[Any], columns: RowColumns) -> list[Array]:
+    """The sequences of these rows, with what the members read of the columns."""
+    if not columns:
+        return sequences
+    from gatewise.data.row_columns import column_values
+
+    return list(map(with_columns, sequences, column_values(rows, columns)))
 
 
 def refuse_file(inputs: Any, read: str = "read_texts([{!r}]).texts") -> None:
@@ -213,7 +237,8 @@ class SeriesPreprocessor:
     between its neighbours in the channel; before the first value and after the last it takes the nearest one, and a
     channel without any value takes the training mean. mask: append a channel with the share of the C channels that are
     missing at the step. `fit` sets it where training data have missing values. steps: of the shortest and the longest
-    training series, 0 if not recorded. mask_value: a step where all channels have it is left out, as in Keras.
+    training series, 0 if not recorded. mask_value: a step where all channels have it is left out, as in Keras. columns:
+    as of `TextPreprocessor`.
 
     window: 0, or steps of a row. The sequence then has ceil(length / window) rows. A row starts with the values of its
     steps, NaN after the end of the series, which the convolutions read (`Inputs.unread`). The LSTM reads what follows:
@@ -230,6 +255,7 @@ class SeriesPreprocessor:
     window: int = 0
     level: tuple[float, ...] = ()
     spread: tuple[float, ...] = ()
+    columns: RowColumns = NO_ROW_COLUMNS
     unknown: ClassVar[None] = None
 
     def __post_init__(self) -> None:
@@ -274,15 +300,18 @@ class SeriesPreprocessor:
         """What it makes: C channels, and the mask; with a window, what the LSTM reads of each."""
         size = self.channels + self.mask
         if not self.window:
-            return Inputs("channels", size)
-        return Inputs("channels", (len(self.level) or size) + TIMES + 1, self.window * size)
+            return Inputs("channels", size, columns=self.columns)
+        return Inputs("channels", (len(self.level) or size) + TIMES + 1, self.window * size, self.columns)
 
     def rows(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Any]:
         """n series (length, C) in their own unit, from any form that `gatewise.data.inputs.series_of` takes."""
         from gatewise.data.inputs import series_of
+        from gatewise.data.row_columns import without_columns
 
         refuse_file(inputs, "read_series({!r}).inputs")
-        return [self._unmasked(one) for one in series_of(inputs, layout, self.channels)]
+        values = without_columns(inputs, self.columns)
+        rows = [self._unmasked(one) for one in series_of(values, layout, self.channels)]
+        return _of_frame(rows, inputs, self.columns)
 
     def _unmasked(self, series: NDArray[Any]) -> NDArray[Any]:
         if self.mask_value is None:
@@ -292,7 +321,8 @@ class SeriesPreprocessor:
 
     def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
         """What the members read of each of `rows`: (length, C) float32, or C + 1 channels with the mask; or windows."""
-        return [self.encoded(series) for series in self.rows(inputs, layout)]
+        rows = self.rows(inputs, layout)
+        return _with_columns([self.encoded(np.asarray(series)) for series in rows], rows, self.columns)
 
     def array(self, item: Any) -> NDArray[Any]:
         """One series (length, C) in its own unit, from any form that `gatewise.data.inputs.one_series` takes."""
@@ -303,7 +333,8 @@ class SeriesPreprocessor:
     def encode(self, item: Any) -> Encoded:
         """One series, from any form that `array` takes, with display names of its steps."""
         series = self.array(item)
-        return Encoded(self.encoded(series), self.token_names(series), [])
+        [sequence] = _with_columns([self.encoded(np.asarray(series))], [series], self.columns)
+        return Encoded(sequence, self.token_names(series), [])
 
     def encode_step(self, item: Any, step: int) -> Array:
         """What the network reads of one step (C,), or of one number where C is 1, after `step` others: (1, C). Raises
@@ -374,8 +405,9 @@ class SeriesPreprocessor:
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The entry for config.json, without defaults, and no file."""
         given = {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name) != one.default}
-        lists = {name: list(value) for name, value in given.items() if isinstance(value, tuple)}
-        return {"kind": "series", **given, **lists}, {}
+        plain: dict[str, Any] = {name: list(value) for name, value in given.items() if isinstance(value, tuple)}
+        plain |= {"columns": asdict(self.columns)} if self.columns else {}
+        return {"kind": "series", **given, **plain}, {}
 
 
 Preprocessor = TextPreprocessor | SeriesPreprocessor
@@ -389,7 +421,8 @@ def preprocessor_from(config: object, read: Callable[[str], bytes]) -> Preproces
         config = dict(config)
         entry = config.pop("steps", None)
         steps = None if entry is None else fields_from(StepRule, entry, "preprocessor: steps")
-        return TextPreprocessor(encoding_from(config, read), steps)
+        columns = fields_from(RowColumns, config.pop("columns", {}), "preprocessor: columns")
+        return TextPreprocessor(encoding_from(config, read), steps, columns)
     found = fields_from(SeriesPreprocessor, {key: value for key, value in config.items() if key != "kind"}, "series")
     if len(found.mean) != len(found.std) or not found.mean or min(found.std) <= 0:
         raise ModelFileError("series: 'std' must have one number above 0 for each of 'mean'")

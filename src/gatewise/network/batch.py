@@ -113,4 +113,4 @@ def truncate(sequence: Array, arch: Architecture) -> Array:
     if arch.truncation == "front":
         return sequence[extra:]
     head = arch.max_length // 3
-    return np.concatenate([sequence[:head], sequence[head + extra :]])
+    return np.delete(sequence, slice(head, head + extra), axis=0)

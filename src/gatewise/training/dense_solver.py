@@ -45,16 +45,17 @@ def fit_glm(
 ) -> tuple[Array, Array]:
     """Weights and shift (outputs,) for targets y (n, outputs), see `TrainingData.targets`.
 
-    x (n, F): weights (F, outputs), each output has its own. x (n, outputs, P): weights (P,), which the outputs share.
-    The loss is cross-entropy, for multi-label the sum over the labels, for regression half the squared error. prior:
-    what the weights are drawn towards, default 0. l2: one penalty, or one per row of the weights. l2_shift: None for a
-    shift of 0. lowest: the least weight. sample_weight (n,). Equal arguments give equal bits.
+    x (n, F), which may be sparse: weights (F, outputs), each output has its own. x (n, outputs, P): weights (P,), which
+    the outputs share. The loss is cross-entropy, for multi-label the sum over the labels, for regression half the
+    squared error. prior: what the weights are drawn towards, default 0. l2: one penalty, or one per row of the weights.
+    l2_shift: None for a shift of 0. lowest: the least weight. sample_weight (n,). Equal arguments give equal bits.
     """
     from scipy.optimize import minimize  # the extra [train]
 
     shared = x.ndim == 3
     shape = (x.shape[2], 1) if shared else (x.shape[1], y.shape[1])
-    x, y = x.reshape(-1, shape[0]).astype(np.float64), y.astype(np.float64)  # shared weights: a row per output
+    x, y = x.reshape(-1, shape[0]) if shared else x, y.astype(np.float64)  # shared weights: a row per output
+    x = x.astype(np.float64)
     size, outputs = shape[0] * shape[1], y.shape[1]
     start = np.zeros(size + outputs)  # the weights, then the shift
     start[:size] = 0.0 if prior is None else np.ravel(prior)
@@ -64,7 +65,7 @@ def fit_glm(
     def objective(theta: Array) -> tuple[float, Array]:
         losses, dz = loss_of((x @ theta[:size].reshape(shape)).reshape(y.shape) + theta[size:], y, task)
         dz *= weight[:, None]
-        gradient = np.append(x.T @ dz.reshape(len(x), -1), dz.sum(axis=0))
+        gradient = np.append(x.T @ dz.reshape(x.shape[0], -1), dz.sum(axis=0))
         change = theta - start
         return float(weight @ losses) + 0.5 * float(penalty @ np.square(change)), gradient + penalty * change
 

@@ -12,6 +12,8 @@ draws towards the plain sum of the members: a hundred rows cannot lead far away 
 Members that predict the same, each alone, are drawn towards their mean: those of a regression, and the classifiers that
 label unlabelled texts. Where a member leads, which is calibrated on held-out rows by its own fit, the others are drawn
 towards 0, and are at least 0: on few rows, from which a network learns next to nothing, the calibrated member remains.
+Not so a member that reads what the others do not, such as columns: its logits add up with theirs. Where held-out logits
+of the training rows are known of it and of others, their weights for these rows are what theirs are drawn towards.
 A weight that a report would print as 0.00 is 0, so that the member is not computed and the reports say so.
 
 A decision threshold is the probability from which a label is predicted. The threshold with the highest F1 is uncertain
@@ -66,6 +68,8 @@ class FittedMember:
     """Above 0 where the member leads: the penalty of the other members' weights."""
     shifts: bool = True
     """Whether the stack may shift the logits; False for a member that is calibrated on all rows."""
+    adds: bool = False
+    """Whether it reads what the others do not, so that its logits are added to theirs."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `ModelMetadata` about the fit."""
     history: str = ""
@@ -111,11 +115,13 @@ def stack(
     scaling: TargetScaling | None = None,
     sample_weight: Array | None = None,
     calibrate: bool = True,
+    train_targets: Array | None = None,
 ) -> Stack:
     """Fit weights and shift to targets (n, outputs), see `TrainingData.targets`, with weights sample_weight (n,).
 
     mean: whether the members are drawn towards their mean; scaling: of a regression, whose held-out logits have the
-    unit of the numbers. calibrate: False for weights of 1 and no shift. Raises InputError for logits of other shapes.
+    unit of the numbers. calibrate: False for weights of 1 and no shift. train_targets: of the training rows (m,
+    outputs). Raises InputError for logits of other shapes.
     """
     held_out = [one.held_out for one in members if one.held_out is not None]
     if len(held_out) != len(members) or not len(targets) or any(one.shape != targets.shape for one in held_out):
@@ -123,15 +129,22 @@ def stack(
     logits = np.stack(held_out, axis=2)
     weights, shift = np.ones(len(members)), np.zeros(targets.shape[1])
     if calibrate:
-        leads = [one.others_l2 for one in members]
+        leads, adds = [one.others_l2 for one in members], np.array([one.adds for one in members])
         weights = np.full(len(members), 1 / len(members) if mean else 1.0)
         if any(leads):
-            weights = np.sign(leads)
+            weights = np.where(adds, 1.0, np.sign(leads))
         l2 = np.array(
-            [one.l2 if lead or not any(leads) else max(leads) for one, lead in zip(members, leads, strict=True)]
+            [
+                one.l2 if lead or one.adds else max(*leads, one.l2 * (not any(leads)))
+                for one, lead in zip(members, leads, strict=True)
+            ]
         )
+        known = [one.held_out_train is not None for one in members]
+        if train_targets is not None and sum(known) > 1 and adds.any():
+            of_train = np.stack([one.held_out_train for one in members if one.held_out_train is not None], axis=2)
+            weights[known] = fit_weights(of_train, train_targets, weights[known], l2[known], L2, task=task)[0]
         standardised = logits if scaling is None else scaling.transform(logits.transpose(0, 2, 1)).transpose(0, 2, 1)
-        l2_shift = min(one.l2 for one in members) if all(one.shifts for one in members) else None
+        l2_shift = min(one.l2 for one in members) if all(one.shifts for one in members) or adds.any() else None
         lowest = 0.0 if any(leads) else None
         weights, shift = fit_weights(
             standardised, targets, weights, l2, l2_shift, lowest=lowest, task=task, sample_weight=sample_weight

@@ -51,13 +51,17 @@ def train(
     pretrained: PretrainedLM | Model | Pretrained | str | Path | None = None,
     unlabelled: Unlabelled | Sequence[str] | None = None,
     task: Task | None = None,
-    sample_weight: Sequence[float] | None = None,
+    text: str | Sequence[str] | None = None,
+    label: str | Sequence[str] | None = None,
+    numeric: str | Sequence[str] | None = None,
+    categorical: str | Sequence[str] | None = None,
+    sample_weight: Sequence[float] | str | None = None,
     layout: str | None = None,
     class_weight: ClassWeight | None = None,
     threshold: Threshold | None = None,
-    groups: Sequence[Any] | None = None,
-    times: Sequence[Any] | None = None,
-    validation: Labelled | tuple[Any, Any] | None = None,
+    groups: Sequence[Any] | str | None = None,
+    times: Sequence[Any] | str | None = None,
+    validation: Any = None,
     seed: int | None = 0,
     out: str | Path | None = None,
     resume: bool = False,
@@ -77,7 +81,12 @@ def train(
 
     The data:
 
-    - data: n texts or series with labels (n,), or a Labelled (`Labelled.of` lists the forms).
+    - data: n texts or series with labels (n,), a data frame (`Labelled.from_frame`), or a Labelled (`Labelled.of` lists
+      the forms).
+    - text, label: columns of a data frame, "text" and "label" by default; sample_weight, groups and times are names of
+      columns then, too.
+    - numeric, categorical: columns that the model reads besides the text or series, of a data frame or of
+      `gatewise.data.with_columns`.
     - task: "classification", "multilabel", "regression" or "tagging"; None: what the labels look like.
     - layout: of three-dimensional arrays, "time-first" or "channels-first".
     - sample_weight (n,): of each row in the loss and the calibration; only ratios matter, and 0 leaves a row out.
@@ -101,8 +110,8 @@ def train(
 
     The validation set, which chooses the epoch, the ensemble weights and the thresholds:
 
-    - validation: its (inputs, labels) or Labelled; None: the fraction `validation.fraction` of the data, with
-      split="row" rows at random, with "group" whole groups, with "time" the last rows.
+    - validation: its (inputs, labels), data frame or Labelled; None: the fraction `validation.fraction` of the data,
+      with split="row" rows at random, with "group" whole groups, with "time" the last rows.
     - groups (n,), times (n,): of each row, for "group" and "time".
 
     The run:
@@ -120,7 +129,8 @@ def train(
     folder in use, Interrupted after Ctrl-C.
     """
     own = {"task": task, "sample_weight": sample_weight, "layout": layout}
-    labelled = labelled_of(data, labels, groups=groups, times=times, **own)
+    columns = {"text": text, "label": label, "numeric": numeric, "categorical": categorical}
+    labelled = labelled_of(data, labels, columns, groups=groups, times=times, **own)
     if threshold is not None:
         check_threshold(labelled.target, threshold)
     seed = checked_seed(seed, resume)
@@ -196,6 +206,7 @@ def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
         scaling=data.target_scaling,
         sample_weight=data.sample_weight(rows),
         calibrate=calibrates,
+        train_targets=data.targets(data.train),
     )
     model = replace(model, ensemble=found.ensemble(members, model.target))
     if not calibrates:

@@ -208,6 +208,7 @@ def prepare(
         encoding = cast(text.TokenEncoding, preprocessor.encoding)
         texts = cast(list[str], data.inputs)
         preprocessor = replace(preprocessor, encoding=encoding.extended([texts[n] for n in train]))
+    preprocessor = replace(preprocessor, columns=data.columns.row)
     encoded = _encoded(rows, preprocessor, recipe, train)
     if data.target.per_step and list(map(len, rows.labels)) != list(map(len, encoded["sequences"])):
         raise InputError(f"{data.source}: the pretrained model reads other steps than those that have labels")
@@ -253,7 +254,8 @@ def prepare(
 
 def with_encoding(training_data: TrainingData, encoding: Encoding, recipe: Recipe) -> TrainingData:
     """The training data of texts in another encoding. recipe: the one that `prepare` got."""
-    encoded = _encoded(training_data.data, TextPreprocessor(encoding), recipe, training_data.train)
+    preprocessor = cast(TextPreprocessor, training_data.preprocessor)
+    encoded = _encoded(training_data.data, replace(preprocessor, encoding=encoding), recipe, training_data.train)
     return replace(training_data, **encoded)
 
 

@@ -93,7 +93,7 @@ def tune(
     >>> sorted(found.settings)
     ['lstm.units']
 
-    data, labels, recipe, pretrained, seed and options are those of `gatewise.train`: `task`, `validation`, `split`,
+    data, labels, recipe, pretrained, seed and options are those of `gatewise.train`: `task`, `numeric`, `validation`,
     `class_weight`, or fields of the recipe, which no trial changes. All trials have the same validation set, so the
     loss of the best one is lower than on new data; measure the result on test data.
 
@@ -112,14 +112,15 @@ def tune(
     Ctrl-C.
     """
     own = {name: options.pop(name, None) for name in ("task", "groups", "times", "sample_weight", "layout")}
-    labelled = labelled_of(data, labels, **own)
+    columns = {name: options.pop(name, None) for name in ("text", "label", "numeric", "categorical")}
+    labelled = labelled_of(data, labels, columns, **own)
     seed = checked_seed(seed, False)
     trials = field_of("trials", Count).checked(trials)
     minutes = math.inf if minutes is None else field_of("minutes", Positive).checked(minutes)
     library = required("optuna", "tune", "gatewise tune")
     start = None if pretrained is None else Pretrained.of(pretrained)
     train_options = {name: options.pop(name) for name in list(options) if name in _TRAIN_OPTIONS}
-    fixed = named_values(Recipe, options, (*_TRAIN_OPTIONS, *own, *(tune.__kwdefaults__ or ())))
+    fixed = named_values(Recipe, options, (*_TRAIN_OPTIONS, *own, *columns, *(tune.__kwdefaults__ or ())))
     given: dict[str, Any] = {name: train_options.get(name) is not None for name in ("unlabelled", "validation")}
     given["groups"] = own["groups"] is not None
     of_data: Any = len(labelled), labelled.kind, labelled.target.named_task, len(labelled.classes)

@@ -67,7 +67,7 @@ def choose(found: Mapping[str, DeletionScores]) -> str:
 
 def measure(ensemble: Ensemble, sequences: Sequence[Array], method: Method) -> DeletionScores:
     """One method on sequences (length, ...), none of them empty, truncated first."""
-    read = [np.asarray(truncate(sequence, ensemble.lstm.arch)) for sequence in sequences]
+    read = [np.asanyarray(truncate(sequence, ensemble.lstm.arch)) for sequence in sequences]
     if ensemble.target.per_step:
         examples = [Example(ensemble, one) for one in read]
         scores = [attribute(method, [example])[0].scores for example in examples]

@@ -52,16 +52,16 @@ def explanation_report(
         blocks.append(f"{one.truncated:,} more {noun}s are truncated: the network reads {len(one.steps):,}.")
     sums = _table("lrl")
     for name, value, note in one.sums():
-        sums.add_row(Text(printable(name)), sum_text(one.of, value), note)
+        sums.add_row(Text(printable(name)), sum_text(one.of, value), Text(note))
     lstm_note = [Text(one.lstm_note())] if one.lstm_note() else []
     of_step = "" if one.step is None else f" for {noun} {one.step + 1}, {printable(one.steps[one.step], _LONGEST)}"
     blocks.append(Group(Text(f"Prediction{of_step}: ") + _prediction(one), *lstm_note, sums, _method_note(one)))
     blocks.append(_strongest(one, words, marks))
     if len(one.parts) > 1:
-        names = [f"{part.name} x {part.weight:.2f}" for part in one.parts]
+        names = [f"{part.name} x {part.weight:.2f}" for part in one.step_parts]
         table = _table("lr" + "r" * len(names), f"strongest {noun}s", "score", *names)
         for t in _largest(one.scores, words):
-            scores = [one.scores[t], *(part.scores[t] for part in one.parts)]
+            scores = [one.scores[t], *(part.scores[t] for part in one.step_parts)]
             table.add_row(_step(one.steps, t, noun), *(_signed(score_text(one.of, x), x, marks) for x in scores))
         blocks.append(table)
     if one.phrases:

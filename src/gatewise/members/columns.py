@@ -1,0 +1,145 @@
+"""The columns of a row beside its text or series, a member of linear terms: one term per column.
+
+    logit = Σ over numeric columns (z slope + offset[known or missing]) + Σ over categorical ones offset[category]
+
+z is the number, standardised by mean and deviation of the training rows, 0 where it is missing. Rare categories, those
+that training did not know, and missing ones share one offset. Each term has mean 0 over the training rows, so that it
+says by how much the value moves the logit from that of a mean row; the bias is in the shift of the ensemble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import InputError, ModelFileError
+from gatewise.kernels import read_only
+from gatewise.members.member import Inputs, Member, Rule, check_entry
+from gatewise.row import columns_of
+from gatewise.storage.tensors import tensors_from_bytes
+from gatewise.types import Array, RowColumns
+
+MAX_COLUMNS, MAX_CATEGORIES = 1_000, 100_000  # in a file
+
+
+@dataclass(frozen=True, eq=False)
+class Columns(Member):
+    """names: of the P numeric and K categorical columns. mean, deviation (P,) float64. categories: of each categorical
+    column, those with an offset of their own. slope (P, outputs), offset (R, outputs) float32: two rows per numeric
+    column, for known and missing numbers, then per categorical column one for rare categories and one per category.
+    Raises InputError for other arrays.
+    """
+
+    names: RowColumns
+    mean: Array
+    deviation: Array
+    categories: tuple[tuple[str, ...], ...]
+    slope: Array
+    offset: Array
+    kind: ClassVar[str] = "columns"
+    noun: ClassVar[str] = "columns"
+
+    def __post_init__(self) -> None:
+        numeric, arrays = len(self.names.numeric), (self.mean, self.deviation, self.slope, self.offset)
+        if len(self.categories) != len(self.names.categorical) or any(
+            len(set(known)) < len(known) for known in self.categories
+        ):
+            raise InputError("columns: the categories must be those of the categorical columns, each once")
+        if [len(one) for one in arrays] != [numeric, numeric, numeric, sum(self._sizes)]:
+            raise InputError("columns: the arrays are not those of the columns")
+        if not all(np.isfinite(one).all() for one in arrays) or (self.deviation <= 0).any():
+            raise InputError("columns: a number is NaN or infinite, or a deviation is not above 0")
+
+    @cached_property
+    def first(self) -> NDArray[np.int64]:
+        """The first row of `offset` of each column (P + K,)."""
+        return np.cumsum([0, *self._sizes[:-1]])[: len(self._sizes)]
+
+    @property
+    def _sizes(self) -> list[int]:
+        """How many rows of `offset` each column has."""
+        return [2] * len(self.names.numeric) + [1 + len(known) for known in self.categories]
+
+    @cached_property
+    def _places(self) -> list[dict[str, int]]:
+        return [{name: place for place, name in enumerate(known, 1)} for known in self.categories]
+
+    @property
+    def outputs(self) -> int:
+        return int(self.offset.shape[1])
+
+    def check(self, inputs: Inputs) -> None:
+        """It reads what a sequence carries, whatever its steps are."""
+
+    def read(self, sequences: Iterable[Array]) -> tuple[Array, NDArray[np.int64]]:
+        """Standardised numbers (n, P) float64, 0 for a missing one, and the row of `offset` of each column (n, P + K).
+        Raises InputError for a sequence without the columns.
+        """
+        count, rows = len(self.names.numeric), [columns_of(one) for one in sequences]
+        if any(row is None or len(row) != len(self.names) for row in rows):
+            raise InputError(f"the model reads the columns {self.names}, and the sequences have none")
+        numbers = np.array([row[:count] for row in rows], dtype=np.float64).reshape(len(rows), count)
+        missing = np.isnan(numbers)
+        z = np.where(missing, 0.0, (numbers - self.mean) / self.deviation)
+        known = [[places.get(name, 0) for places, name in zip(self._places, row[count:], strict=True)] for row in rows]
+        named = np.array(known, dtype=np.int64).reshape(len(rows), len(self._places))
+        return z, np.concatenate([missing, named], axis=1) + self.first
+
+    def terms(self, sequences: Iterable[Array]) -> Array:
+        """The term of each column (n, P + K, outputs) float64; they add up to the logits."""
+        z, rows = self.read(sequences)
+        found = self.offset.astype(np.float64)[rows]
+        found[:, : z.shape[1]] += z[:, :, None] * self.slope
+        return found
+
+    def logits(self, sequences: Iterable[Array]) -> Array:
+        return np.asarray(self.terms(sequences).sum(axis=1))
+
+    def prefix_logits(self, sequence: Array) -> Array:
+        return np.repeat(self.logits([sequence]), len(sequence) + 1, axis=0)
+
+    def leave_one_out(self, sequence: Array, steps: Array) -> Array:
+        return np.repeat(self.logits([sequence]), len(steps), axis=0)
+
+    def column_terms(self, sequence: Array) -> list[tuple[str, float | str | None, Array]]:
+        values = [None if value == "" or value != value else value for value in columns_of(sequence)]
+        return list(zip(self.names.names, values, self.terms([sequence])[0], strict=True))
+
+    def note(self, rule: Rule) -> str:
+        return "The terms of the columns are part of the base value."
+
+    def summary(self) -> list[tuple[str, str, int]]:
+        return [(f"Columns ({len(self.names)})", f"({self.outputs},)", self.slope.size + self.offset.size)]
+
+    def entry(self) -> dict[str, Any]:
+        return {"categories": [list(known) for known in self.categories]}
+
+    def arrays(self) -> dict[str, Array]:
+        return {"mean": self.mean, "deviation": self.deviation, "slope": self.slope, "offset": self.offset}
+
+    @classmethod
+    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
+        check_entry(entry, ["categories"], [], cls.kind)
+        names, categories = inputs.columns, entry["categories"]
+        if not isinstance(categories, list) or not all(isinstance(known, list) for known in categories):
+            raise InputError("member 'columns': categories must be a list of lists")
+        count = sum(map(len, categories))
+        if (
+            len(names) > MAX_COLUMNS
+            or count > MAX_CATEGORIES
+            or not all(isinstance(name, str) for known in categories for name in known)
+        ):
+            raise InputError("member 'columns': there are too many categories, or one is no text")
+        numeric, rows = len(names.numeric), 2 * len(names.numeric) + len(categories) + count
+        shapes: dict[str, Any] = {"mean": ((numeric,), "float64"), "deviation": ((numeric,), "float64")}
+        shapes |= {"slope": ((numeric, outputs), "float32"), "offset": ((rows, outputs), "float32")}
+        arrays = {name: read_only(one) for name, one in tensors_from_bytes(raw, shapes, file).items()}
+        try:
+            return cls(names, categories=tuple(map(tuple, categories)), **arrays)
+        except InputError as error:
+            raise ModelFileError(f"{file}: {error}") from error

@@ -1,0 +1,122 @@
+"""The columns of a row: their terms, that every sequence made of a row keeps them, and their file."""
+
+import copy
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError, ModelFileError
+from gatewise.members.columns import Columns
+from gatewise.members.member import Inputs
+from gatewise.network.architecture import Architecture
+from gatewise.network.batch import truncate
+from gatewise.row import columns_of, with_columns
+from gatewise.types import Array, RowColumns
+
+NAN = float("nan")
+NAMES = RowColumns(("stars", "age"), ("shop", "town"))
+INPUTS = Inputs("tokens", 50, columns=NAMES)
+ROWS = [(4.0, 30.0, "B", "x"), (NAN, -1.5, "never", ""), (2.5, NAN, "", "y"), (0.0, 0.0, "A", "x")]
+
+
+def member(outputs: int = 3, seed: int = 2) -> Columns:
+    rng = np.random.default_rng(seed)
+    slope, offset = (rng.normal(size=(n, outputs)).astype(np.float32) for n in (2, 9))
+    mean, deviation = np.array([2.0, 25.0]), np.array([0.5, 8.0])
+    return Columns(NAMES, mean, deviation, (("A", "B"), ("x",)), slope, offset)
+
+
+def sequences(rows: list[Any] = ROWS) -> list[Array]:
+    return [with_columns(np.arange(n + 3), row) for n, row in enumerate(rows)]
+
+
+def test_logits_are_the_sum_of_one_term_per_column() -> None:
+    one = member()
+    slope, offset = one.slope.astype(np.float64), one.offset.astype(np.float64)
+    wanted = [
+        [(4 - 2) / 0.5 * slope[0] + offset[0], (30 - 25) / 8 * slope[1] + offset[2], offset[6], offset[8]],
+        [offset[1], (-1.5 - 25) / 8 * slope[1] + offset[2], offset[4], offset[7]],
+        [(2.5 - 2) / 0.5 * slope[0] + offset[0], offset[3], offset[4], offset[7]],
+        [-2 / 0.5 * slope[0] + offset[0], -25 / 8 * slope[1] + offset[2], offset[5], offset[8]],
+    ]
+    np.testing.assert_allclose(one.terms(sequences()), wanted, rtol=1e-12)
+    np.testing.assert_allclose(one.logits(sequences()), np.sum(wanted, axis=1), rtol=1e-12)
+    assert one.logits([]).shape == (0, 3)
+    terms = one.column_terms(sequences()[1])
+    assert [(name, value) for name, value, _ in terms] == [
+        *(("stars", None), ("age", -1.5)),
+        *(("shop", "never"), ("town", None)),
+    ]
+    np.testing.assert_allclose([added for *_, added in terms], wanted[1], rtol=1e-12)
+
+
+def test_steps_change_nothing() -> None:
+    one, sequence = member(), sequences()[2]
+    whole = one.logits([sequence])
+    np.testing.assert_array_equal(one.prefix_logits(sequence), np.repeat(whole, 6, axis=0))
+    assert not one.attribution(sequence).any()
+    np.testing.assert_array_equal(one.leave_one_out(sequence, np.array([0, 3])), np.repeat(whole, 2, axis=0))
+
+
+ROW = with_columns(np.arange(12).reshape(6, 2), ("kept",))
+MIDDLE = Architecture.stacked("tokens", 50, 4, 5, max_length=3, truncation="middle")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        ROW[:0], ROW[2:5], ROW[[0, 3]], ROW[np.array([True] * 6)], np.delete(ROW, 1, axis=0), np.asanyarray(ROW),
+        ROW.astype(np.float32), truncate(ROW, MIDDLE), copy.deepcopy(ROW), pickle.loads(pickle.dumps(ROW)),
+        with_columns("a text", ("kept",)), copy.deepcopy(with_columns("a text", ("kept",))),
+        pickle.loads(pickle.dumps(with_columns("a text", ("kept",)))),
+    ],
+)  # fmt: skip
+def test_what_is_made_of_a_row_keeps_its_columns(made: Any) -> None:
+    assert columns_of(made) == ("kept",)
+
+
+@pytest.mark.parametrize("other", [np.asarray(ROW), np.concatenate([ROW, ROW]), "a text", [1], None])
+def test_other_rows_have_none(other: Any) -> None:
+    assert columns_of(other) is None
+
+
+def test_the_file_gives_the_same_member() -> None:
+    one = member()
+    entry, raw = one.to_file()
+    two = Columns.from_file(entry, raw, INPUTS, 3, "columns.safetensors")
+    assert (two.names, two.categories) == (NAMES, one.categories)
+    np.testing.assert_array_equal(two.logits(sequences()), one.logits(sequences()))
+
+
+FILES: dict[str, tuple[dict[str, Any], Inputs]] = {
+    "no categories": ({}, INPUTS),
+    "another key": ({"categories": [["A", "B"], ["x"]], "more": 1}, INPUTS),
+    "not lists": ({"categories": ["AB", "x"]}, INPUTS),
+    "not texts": ({"categories": [["A", 1], ["x"]]}, INPUTS),
+    "a category twice": ({"categories": [["A", "A"], ["x"]]}, INPUTS),
+    "one column less": ({"categories": [["A", "B", "x"]]}, INPUTS),
+    "other columns": ({"categories": [["A", "B"], ["x"]]}, Inputs("tokens", 50)),
+    "a number more": ({"categories": [["A", "B"], ["x"]]}, Inputs("tokens", 50, columns=RowColumns(("a",) * 3))),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_other_files_are_refused(name: str) -> None:
+    entry, inputs = FILES[name]
+    with pytest.raises((InputError, ModelFileError), match="columns"):
+        Columns.from_file(entry, member().to_file()[1], inputs, 3, "columns.safetensors")
+
+
+@pytest.mark.parametrize(("field", "value"), [("deviation", np.array([1.0, 0.0])), ("mean", np.array([1.0, np.inf]))])
+def test_numbers_that_scale_nothing_are_refused(field: str, value: Array) -> None:
+    with pytest.raises(InputError, match="NaN or infinite, or a deviation"):
+        replace(member(), **{field: value})
+
+
+@pytest.mark.parametrize("given", [np.arange(3), with_columns(np.arange(3), (1.0,))])
+def test_a_sequence_without_the_columns_is_refused(given: Array) -> None:
+    with pytest.raises(InputError, match="stars, age, shop, town, and the sequences have none"):
+        member().logits([given])

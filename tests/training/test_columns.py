@@ -1,0 +1,270 @@
+"""Models that read columns besides texts or series: frames, files, the command line, series, and what is refused."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
+
+import gatewise as gw
+from gatewise.data import Labelled, with_columns
+from gatewise.errors import GatewiseError, InputError
+from gatewise.explain import METHODS
+from gatewise.model.model import Model
+from gatewise.sklearn import LSTMSeriesClassifier, LSTMTextClassifier
+from gatewise.training.dense_solver import fit_glm
+from gatewise.types import ColumnNames
+from tests.cli.conftest import Run
+
+N = 120
+NAMES: dict[str, Any] = {"numeric": ["stars"], "categorical": ["shop"]}
+QUICK: dict[str, Any] = {"epochs": 1, "units": 4, "verbose": 0}
+
+
+def made() -> pd.DataFrame:
+    """Reviews whose words tell a part of the label, and whose columns tell more."""
+    rng = np.random.default_rng(5)
+    good = rng.random(N) < 0.5
+    told = rng.random(N) < 0.3
+    words = [("good" if g else "bad") if t else "long" for g, t in zip(good, told, strict=True)]
+    stars = np.where(rng.random(N) < 0.2, np.nan, np.where(good, 4.0, 2.5) + rng.normal(size=N))
+    shop = np.where(
+        rng.random(N) < 0.1, [f"only{n}" for n in range(N)], np.where(good ^ (rng.random(N) < 0.3), "A", "B")
+    )
+    review = [f"a {word} film w{n}" for word, n in zip(words, rng.integers(0, 9, N), strict=True)]
+    return pd.DataFrame({"review": review, "stars": stars, "shop": shop, "y": np.where(good, "yes", "no")})
+
+
+FRAME = made()
+SERIES = pd.DataFrame(np.random.default_rng(1).normal(size=(N, 8)).round(3), columns=[f"t{k}" for k in range(8)])
+WIDE = SERIES.assign(stars=FRAME.stars, shop=FRAME.shop, y=FRAME.y)
+
+
+@cache
+def of_texts() -> Model:
+    return gw.train(FRAME, text="review", label="y", **NAMES, **QUICK)
+
+
+@cache
+def of_series() -> Model:
+    return gw.train(WIDE, text=(), label="y", recipe="lstm", **NAMES, **QUICK)
+
+
+@pytest.mark.parametrize("model", [of_texts, of_series])
+def test_columns_are_a_member_that_is_saved_and_predicts(model: Any, tmp_path: Path) -> None:
+    one = model()
+    rows = FRAME if one is of_texts() else WIDE.drop(columns="y")
+    p = one.predict_proba(rows)
+    assert one.weights["columns"] > 0.1
+    assert one.ensemble.get("columns").categories == (("A", "B"),)
+    assert (one.predict(rows) == FRAME.y).mean() > 0.75
+    one.save(tmp_path / "model")
+    again = gw.load(tmp_path / "model")
+    assert again.preprocessor.columns == one.preprocessor.columns
+    np.testing.assert_allclose(again.predict_proba(rows), p, atol=1e-6)
+    carried = with_columns(FRAME.review, FRAME) if one is of_texts() else with_columns(SERIES.to_numpy(), WIDE)
+    np.testing.assert_allclose(one.predict_proba(carried), p, atol=1e-12)
+    other = rows.assign(stars=np.nan, shop="never")
+    assert np.abs(one.predict_proba(other) - p).max() > 0.05
+    assert "numeric: stars; categorical: shop" in one.card()
+
+
+@pytest.mark.parametrize(
+    "make", [pd.DataFrame, pl.from_pandas, lambda f: pa.Table.from_pandas(f, preserve_index=False)]
+)
+def test_frames_of_every_kind(make: Any) -> None:
+    wanted = of_texts().predict_proba(FRAME)
+    np.testing.assert_allclose(of_texts().predict_proba(make(FRAME)), wanted, atol=1e-12)
+    assert of_texts().evaluate(make(FRAME)).accuracy == (of_texts().predict(FRAME) == FRAME.y).mean()
+    of_frame = Labelled.from_frame(make(WIDE), text=(), label="y", **NAMES)
+    assert of_frame.inputs[3].shape == (8, 1)
+    assert of_frame.inputs[3].row == Labelled.from_frame(FRAME, text="review", label="y", **NAMES).inputs[3].row
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("model", [of_texts, of_series])
+def test_an_explanation_has_an_exact_part_of_each_column(model: Any, method: str) -> None:
+    one = model()
+    row = with_columns(FRAME.review, FRAME)[2] if one is of_texts() else with_columns(SERIES.to_numpy(), WIDE)[2]
+    found, bare = one.explain(row, method), with_columns([row], {"stars": [None], "shop": ["never"]})[0]
+    assert [part.column for part in found.columns] == ["stars", "shop"]
+    other = one.explain(bare, method, target=found.target)
+    assert [part.value for part in other.columns] == [None, "never"]
+    change = sum(part.score for part in found.columns) - sum(part.score for part in other.columns)
+    assert found.target_score - other.target_score == pytest.approx(change, abs=1e-5)
+    assert found.base_value - other.base_value == pytest.approx(change, abs=1e-5)
+    np.testing.assert_allclose(found.scores, other.scores, atol=1e-5)
+    assert json.loads(json.dumps(found.as_dict()))["columns"][0]["column"] == "stars"
+    assert "= " in str(found)
+
+
+def test_replaced_words_keep_the_columns() -> None:
+    row = with_columns(FRAME.review, FRAME)[0]
+    change = of_texts().intervene(row, words={"film": "thing"})
+    assert change.after.sequence.row == change.before.sequence.row
+
+
+def test_the_terms_are_those_of_a_logistic_regression() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(80, 3)) * (rng.random((80, 3)) < 0.5)
+    y = rng.integers(0, 3, 80)
+    weight, bias = fit_glm(csr_matrix(x), np.eye(3)[y], 1.0)
+    peer = LogisticRegression(tol=1e-8, max_iter=2_000).fit(x, y)
+    np.testing.assert_allclose(
+        x @ (weight - weight.mean(axis=1, keepdims=True)) + bias - bias.mean(), peer.decision_function(x), atol=2e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "label"), [("regression", "stars"), ("multilabel", ["p", "q"]), ("classification", "shop")]
+)
+def test_every_task(task: str, label: Any) -> None:
+    frame = FRAME.assign(p=(FRAME.y == "yes").astype(int), q=(FRAME.shop == "A").astype(int), extra=np.arange(N))
+    frame = frame.assign(stars=frame.stars.fillna(3.0), shop=np.where(frame.shop == "A", "A", "B"))
+    model = gw.train(frame, text="review", label=label, task=task, numeric="extra", categorical="y", **QUICK)
+    assert model.weights["columns"] != 0 or task == "classification"
+    assert len(model.predict(frame)) == N
+
+
+def test_weights_and_a_separate_validation_set() -> None:
+    frame = FRAME.assign(w=np.arange(N) % 3, who=np.arange(N) // 4)
+    given: dict[str, Any] = {"text": "review", "label": "y", **NAMES, **QUICK}
+    model = gw.train(frame, validation=FRAME[:40], sample_weight="w", class_weight="balanced", **given)
+    assert model.metadata.n_validation == 40
+    assert gw.train(frame, groups="who", **given).metadata.n_train < N
+    tuned = gw.tune(frame, trials=1, search={"units": [4]}, text="review", label="y", **NAMES, epochs=1)
+    assert tuned.trials[0].loss > 0
+
+
+def test_estimators() -> None:
+    one = LSTMTextClassifier(text="review", **NAMES, epochs=1, units=4, random_state=1).fit(FRAME, FRAME.y)
+    assert one.model_.weights["columns"] > 0
+    assert one.score(FRAME, FRAME.y) > 0.75
+    carried = with_columns(FRAME.review, FRAME)
+    np.testing.assert_allclose(one.predict_proba(carried), one.predict_proba(FRAME), atol=1e-12)
+    two = LSTMSeriesClassifier(recipe="lstm", **NAMES, epochs=1, units=4, random_state=1)
+    x = WIDE.drop(columns="y")
+    assert two.fit(x, WIDE.y).model_.weights["columns"] > 0
+    assert two.predict(x).shape == (N,)
+
+
+def test_scorer(tmp_path: Path) -> None:
+    of_texts().save(tmp_path / "model")
+    found = gw.Scorer(tmp_path / "model")(FRAME)
+    np.testing.assert_allclose(found.probability, of_texts().predict_proba(FRAME).max(axis=1), atol=1e-6)
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    table, model = str(tmp_path / "t.csv"), str(tmp_path / "model")
+    given = ["--text", "review", "--label", "y", "--numeric", "stars", "--categorical", "shop"]
+    run = Run()
+    run("train", table, *given, "--epochs", "1", "--set", "units=4", "-o", model)
+    wanted = gw.load(model).predict_proba(FRAME)[:, 1]
+    found = run.json("predict", "-m", model, "-i", table)["predictions"]
+    np.testing.assert_allclose([one["probabilities"]["yes"] for one in found], wanted, atol=1e-6)
+    run("predict", "-m", model, "-i", table, "-o", str(tmp_path / "out.csv"))
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "out.csv").probability_yes, wanted, atol=1e-4)
+    typed = [FRAME.review[0], "--column", f"stars={FRAME.stars[0]}", "--column", f"shop={FRAME.shop[0]}"]
+    one = run.json("explain", "-m", model, *typed)
+    assert one["probabilities"]["yes"] == pytest.approx(wanted[0], abs=1e-6)
+    assert [part["column"] for part in one["columns"]] == ["stars", "shop"]
+
+
+def test_series_of_a_file(tmp_path: Path) -> None:
+    WIDE.to_csv(tmp_path / "wide.csv", index=False)
+    long = WIDE.assign(id=range(N)).melt(["id", "stars", "shop", "y"], var_name="time", value_name="x")
+    long.assign(time=long.time.str[1:].astype(int)).to_csv(tmp_path / "long.csv", index=False)
+    wanted = Labelled.from_frame(WIDE, text=(), label="y", **NAMES)
+    wide = gw.data.read_series(tmp_path / "wide.csv", label="y", **NAMES).labelled()
+    long_data = gw.data.read_series(tmp_path / "long.csv", label="y", id="id", time="time", **NAMES).labelled()
+    for data in (wide, long_data):
+        np.testing.assert_allclose(data.inputs, wanted.inputs, atol=1e-6)
+        assert repr([one.row for one in data.inputs]) == repr([one.row for one in wanted.inputs])
+    changed = pd.read_csv(tmp_path / "long.csv")
+    changed.loc[N, "shop"] = "Z"
+    changed.to_csv(tmp_path / "long.csv", index=False)
+    with pytest.raises(GatewiseError, match="column 'shop' of series '0' is 'Z', but"):
+        gw.data.read_series(tmp_path / "long.csv", label="y", id="id", time="time", **NAMES)
+
+
+def given(frame: Any = FRAME, **changes: Any) -> Any:
+    named = {"text": "review", "label": "y", **NAMES, **QUICK, **changes}
+    return lambda: gw.train(frame, **{name: value for name, value in named.items() if value is not None})
+
+
+def predicted(rows: Any) -> Any:
+    return lambda: of_texts().predict(rows)
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "a missing column": (predicted(FRAME.drop(columns="shop")), "no column 'shop'; there are 'review', 'stars', 'y'"),
+    "no columns at all": (predicted(["a film"]), "row 0: the model reads the columns stars, shop too"),
+    "one of them": (predicted(with_columns(["a"], {"stars": [1]})), "row 0: column 'shop' is missing, which the model"),
+    "a text in a numeric column": (
+        predicted(FRAME.assign(stars="five")),
+        "row 0: column 'stars' must be a number, not a text ('five'); name it in categorical",
+    ),
+    "true in a numeric column": (predicted(FRAME.assign(stars=True)), "row 0: column 'stars' must be a number, not"),
+    "infinity": (predicted(FRAME.assign(stars=np.inf)), "row 0: column 'stars' must be a finite number, not inf"),
+    "a list as a category": (predicted(FRAME.assign(shop=[[1]] * N)), "row 0: column 'shop' must be a text, a num"),
+    "a date as a number": (predicted(FRAME.assign(stars=pd.Timestamp(0))), "row 0: column 'stars' must be a number"),
+    "a numeric column of texts": (given(numeric=["stars", "shop"], categorical=None), "row 0: column 'shop' must"),
+    "an unknown column": (given(numeric=["star"]), "no column 'star'; there are 'review', 'stars', 'shop', 'y'"),
+    "a column twice": (given(categorical=["stars"]), "the column 'stars' is named as numeric and as categorical"),
+    "the label as a column": (given(categorical=["y"]), "the column 'y' is named as categorical and as label"),
+    "the text as a column": (given(categorical="review"), "the column 'review' is named as categorical and as text"),
+    "columns of no frame": (
+        lambda: gw.train(list(FRAME.review), list(FRAME.y), **NAMES, **QUICK),
+        "row 0: the model reads the columns stars, shop too, and the row has none",
+    ),
+    "text without a frame": (
+        lambda: gw.train(list(FRAME.review), list(FRAME.y), text="review", **QUICK),
+        "text names a column of a data frame that has the labels, and this is a list",
+    ),
+    "unlabelled texts": (
+        given(unlabelled=["a film"] * 9, recipe="few-shot", epochs=None, units=None, pretrained="bundled"),
+        "unlabelled texts have no columns stars, shop: leave one of them out",
+    ),
+    "tagging": (
+        lambda: Labelled.of(
+            with_columns(["a b"], {"n": [1]}), [["x", "y"]], task="tagging", columns=ColumnNames(numeric=("n",))
+        ),
+        "numeric and categorical columns are for one label per row",
+    ),
+    "another number of values": (lambda: with_columns(["a", "b"], {"n": [1]}), "column 'n' has 1 value for 2 rows"),
+    "weights as an array": (given(sample_weight=[1.0] * N), "weights of a data frame: name their column"),
+    "labels and a column": (lambda: gw.train(FRAME.review, FRAME.y, label="y"), "label names a column of a data frame"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_in_one_line(name: str) -> None:
+    call, message = REFUSED[name]
+    with pytest.raises(GatewiseError) as error:
+        call()
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "same"), [(1, "1"), (1.0, "1"), (" 1 ", "1"), (True, "True"), (None, ""), (np.nan, ""), (2.5, "2.5")]
+)
+def test_names_of_categories(value: Any, same: str) -> None:
+    frame = FRAME.assign(shop=pd.Series([value] * N, dtype=object))
+    [found, *_] = Labelled.from_frame(frame, text="review", label="y", **NAMES).inputs
+    assert found.row["shop"] == same
+
+
+def test_columns_are_part_of_the_fingerprint() -> None:
+    one, two = (Labelled.from_frame(f, text="review", label="y", **NAMES) for f in (FRAME, FRAME.assign(stars=1.0)))
+    assert one.fingerprint() != two.fingerprint()
+    with pytest.raises(InputError, match="has 5 values for 120 rows"):
+        with_columns(FRAME.review, {"stars": [1] * 5})
