@@ -177,8 +177,8 @@ def test_labelled_from_a_frame(make: Callable[[Any], Any]) -> None:
         Labelled.from_frame(frame, label="stars")
     with pytest.raises(InputError, match="row 0: column 'stars' is a number"):
         Labelled.from_frame(frame, text="stars", label="who")
-    for columns in ({"text": []}, {"text": "body", "label": ()}):
-        with pytest.raises(InputError, match=r"(text|label) names no column"):
+    for columns in ({"text": [], "label": []}, {"text": "body", "label": ()}):
+        with pytest.raises(InputError, match="label names no column"):
             Labelled.from_frame(frame, **columns)
     with pytest.raises(InputError, match="looks like regression"):
         Labelled.from_frame(frame, text="body", label="price")

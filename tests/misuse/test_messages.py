@@ -40,7 +40,7 @@ CAUSES: dict[str, tuple[Call, str]] = {
     "no rows of a Series": (train(pd.Series([], dtype=str), pd.Series([], dtype=str)), "there is no row to train on"),
     "no rows of an estimator": (lambda: LSTMTextClassifier().fit([], []), "X has 0 samples"),
     "no labels": (lambda: gw.train(TEXTS), "labels are missing: one for each text or series"),
-    "no labels for a frame": (lambda: gw.train(FRAME), "Labelled.from_frame takes both from a data frame"),
+    "no labels for a frame": (lambda: gw.train(FRAME), "no column 'text'; there are 't0', 't1'"),
     "one class": (train(TEXTS, ["a"] * N), "there is one class only; a classifier needs two"),
     "one row": (train(TEXTS[:1], NAMES[:1]), "there is one class only"),
     "names and texts swapped": (train(NAMES, UNIQUE), SWAPPED),

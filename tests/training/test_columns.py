@@ -139,7 +139,7 @@ def test_weights_and_a_separate_validation_set() -> None:
     model = gw.train(frame, validation=FRAME[:40], sample_weight="w", class_weight="balanced", **given)
     assert model.metadata.n_validation == 40
     assert gw.train(frame, groups="who", **given).metadata.n_train < N
-    tuned = gw.tune(frame, trials=1, search={"units": [4]}, text="review", label="y", **NAMES, epochs=1)
+    tuned = gw.tune(frame, trials=1, search={"units": [4, 6]}, text="review", label="y", **NAMES, epochs=1)
     assert tuned.trials[0].loss > 0
 
 

@@ -13,10 +13,11 @@ from gatewise.errors import InputError
 from gatewise.explain.score import prediction_dict
 from gatewise.model.model import Model
 from gatewise.model.stream import Stream
+from gatewise.row import with_columns
 from gatewise.serve.batch_queue import MAX_QUEUED_TOKENS, BatchQueue, Job
 from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.metrics import Metrics
-from gatewise.serve.schemas import PredictRequest, RequestError, as_array
+from gatewise.serve.schemas import PredictRequest, RequestError, as_array, with_row
 from gatewise.serve.settings import Settings
 from gatewise.serve.view.view import View
 from gatewise.target import by_input
@@ -42,7 +43,7 @@ class Predictions:
 class ModelEndpoint:
     """One model with two queues. `short` and `long` are single-threaded executors, shared by all models.
 
-    input_kind: "text" or "series"; input_kinds: its plural. example: an input as JSON.
+    input_kind: "text" or "series"; input_kinds: its plural. example: an input as JSON; example_row: its columns.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class ModelEndpoint:
         self.input_kinds = "series" if self.input_kind == "series" else "texts"
         series = [[0.5] * model.channels, [-0.5] * model.channels]
         self.example: Any = EXAMPLE_TEXT if self.input_kind == "text" else series
+        self.example_row = dict.fromkeys(model.preprocessor.columns.names)  # all missing
         self.rejected = partial(metrics.rejected, name)
         batch = partial(metrics.batch, name)
         self.short, self.long = (BatchQueue(self._compute, executor, settings, batch) for executor in (short, long))
@@ -88,7 +90,15 @@ class ModelEndpoint:
         field, items = (
             ("inputs[{}]", request.inputs) if request.inputs is not None else (kind, [getattr(request, kind)])
         )
-        return [self._input_of(item, field.format(n)) for n, item in enumerate(items)], field
+        found = [self._input_of(item, field.format(n)) for n, item in enumerate(items)]
+        names, rows, several = self.model.preprocessor.columns, request.columns, request.inputs is not None
+        if not names and rows is None:
+            return found, field
+        rows = rows if isinstance(rows, list) else [rows]
+        if len(rows) != len(found):
+            raise RequestError("columns", "columns must be a list with one object per input")
+        fields = [f"columns[{n}]" if several else "columns" for n in range(len(rows))]
+        return [with_row(item, row, names, at) for item, row, at in zip(found, rows, fields, strict=True)], field
 
     def _input_of(self, item: Any, field: str) -> Any:
         """A text, or a series (length, channels) with NaN where a value is missing."""
@@ -107,6 +117,7 @@ class ModelEndpoint:
     def predict_example(self) -> Predictions:
         """The prediction of `example`."""
         inputs = [self.example if self.input_kind == "text" else as_array(self.example)]
+        inputs = [with_columns(one, self.example_row) for one in inputs] if self.example_row else inputs
         sequences = self.model.preprocessor.encode_batch(inputs)
         return self.predictions(self.model.ensemble.logits(sequences), list(map(len, sequences)))
 

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, StringConstraints
 from gatewise.errors import InputError
 from gatewise.explain.attribution import METHODS
 from gatewise.members.clamp import Clamp, ablate
+from gatewise.row import with_columns
 from gatewise.storage.strict_json import parse_json
-from gatewise.types import Array
+from gatewise.types import Array, RowColumns
 
 MAX_CHANGES = 32
 Heatmap = Literal["i", "f", "g", "o", "c", "h"]
@@ -30,6 +31,7 @@ Text = InstanceOf[str]  # with lone surrogates, too: the preprocessor refuses th
 Series = Annotated[list[list[Number | None] | Number | None], Field(min_length=1)]
 Flat = list[Number | None]
 Table = dict[str, list[Number | Text | None]]
+RowValues = dict[str, Number | Text | bool | None]
 _MESSAGES = {
     "is_instance_of": "must be a string",
     "list_type": "must be a list",
@@ -39,6 +41,7 @@ _MESSAGES = {
 }
 _HINTS = {  # of fields whose alternatives have an error each
     "series": "must be a list of time steps, each a list of one number per channel; null is a missing one",
+    "columns": "must be values by name: numbers, texts, true, false or null; of `inputs` a list of such objects",
     "values": "must be columns by name, each a list of numbers, texts or null",
     "future": "must be columns by name, each a list of numbers, texts or null",
     "data": "must be strings, or numbers in the range of FP32, null where one is missing; flat, or nested as the shape",
@@ -69,6 +72,8 @@ class PredictRequest(_Request):
     """Time steps, each a list of one number per channel, or of one channel a number."""
     inputs: list[Text | Series] | None = None
     """Texts or series."""
+    columns: RowValues | list[RowValues] | None = None
+    """Of a model that reads numeric and categorical columns too: their values by name, of `inputs` a list of them."""
     model: Name | None = None
     """The default is the first model."""
     id: Name | None = None
@@ -144,6 +149,8 @@ class ExplainRequest(_Request):
 
     text: Text | None = None
     series: Series | None = None
+    columns: RowValues | None = None
+    """Of a model that reads numeric and categorical columns too: their values by name."""
     include: Annotated[list[Annotated[str, StringConstraints(pattern=_PART)]], Field(max_length=16)] = ["prediction"]
     method: Annotated[str, StringConstraints(pattern=f"^({'|'.join(METHODS)})$")] | None = None
     """The method of the attribution; the default is the model's."""
@@ -369,6 +376,22 @@ def path_of(place: tuple[int | str, ...]) -> str:
             break
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path or "body"
+
+
+def with_row(item: Any, row: dict[str, Any] | None, names: RowColumns, field: str) -> Any:
+    """A text or series with the numeric and categorical columns `names` of a model. Raises RequestError for one that is
+    missing, for a numeric one that is not a number, and for columns that no model reads.
+    """
+    if not names and row is None:
+        return item
+    if not names:
+        raise RequestError(field, "the model reads no columns: leave them out")
+    for name in names.names:
+        if row is None or name not in row:
+            raise RequestError(f"{field}.{name}", f"is missing: the model reads the columns {names} too")
+        if name in names.numeric and (isinstance(row[name], bool) or not isinstance(row[name], float | None)):
+            raise RequestError(f"{field}.{name}", "must be a number, or null for a missing one")
+    return with_columns(item, row)
 
 
 def as_array(series: Series) -> Array:

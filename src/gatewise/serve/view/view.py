@@ -10,7 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,7 @@ from gatewise.explain.serialize import Json
 from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.members.contributions import has_contributions
 from gatewise.model.model import Model
-from gatewise.serve.schemas import ExplainRequest, RequestError, as_array, validated
+from gatewise.serve.schemas import ExplainRequest, RequestError, as_array, validated, with_row
 from gatewise.serve.view.examples import examples_of
 from gatewise.serve.view.model import layer_of, model_json
 from gatewise.serve.view.notices import FREQUENT, text_notices
@@ -66,7 +66,9 @@ class View:
         """The model in a few numbers, part of every answer."""
         model = self.model
         network = serialize.network_json(model.architecture, model.target)
-        return {"fingerprint": model.fingerprint, **network, "channels": model.channels, "max_steps": MAX_STEPS}
+        found = {"fingerprint": model.fingerprint, **network, "channels": model.channels, "max_steps": MAX_STEPS}
+        names = model.preprocessor.columns
+        return found | ({"columns": asdict(names)} if names else {})
 
     @cached_property
     def frequent(self) -> range | None:
@@ -111,6 +113,7 @@ class View:
         calibrated = self.model.metadata.calibration is not None
         warnings = self._warnings(example)
         identity = (self.about["fingerprint"], asked.text, asked.series, [clamp for _, clamp in clamps])
+        identity += () if asked.columns is None else (sorted(asked.columns.items()),)
         found: Json = {
             "api": 1,
             "id": hashlib.sha256(repr(identity).encode("utf-8", "replace")).hexdigest()[:12],
@@ -153,7 +156,9 @@ class View:
             item: Any = asked.text if asked.series is None else as_array(asked.series)
         except ValueError:
             raise RequestError(field, "each step must have as many numbers as the first one") from None
-        key = item if isinstance(item, str) else (item.shape, item.tobytes()), clamps
+        columns = repr(asked.columns and sorted(asked.columns.items()))
+        key = item if isinstance(item, str) else (item.shape, item.tobytes()), columns, clamps
+        item = with_row(item, asked.columns, self.model.preprocessor.columns, "columns")
         with self._lock:
             if key in self._examples:
                 self._examples.move_to_end(key)
