@@ -3,6 +3,7 @@
 import copy
 import pickle
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,14 @@ import pytest
 from gatewise.errors import InputError, ModelFileError
 from gatewise.members.columns import Columns
 from gatewise.members.member import Inputs
+from gatewise.model.convert import from_onnx
+from gatewise.model.model import Model
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
 from gatewise.row import columns_of, with_columns
+from gatewise.text import TokenEncoding
 from gatewise.types import Array, RowColumns
+from tests.small_models import small_model
 
 NAN = float("nan")
 NAMES = RowColumns(("stars", "age"), ("shop", "town"))
@@ -27,6 +32,13 @@ def member(outputs: int = 3, seed: int = 2) -> Columns:
     slope, offset = (rng.normal(size=(n, outputs)).astype(np.float32) for n in (2, 9))
     mean, deviation = np.array([2.0, 25.0]), np.array([0.5, 8.0])
     return Columns(NAMES, mean, deviation, (("A", "B"), ("x",)), slope, offset)
+
+
+def shop_model(texts: list[str]) -> Model:
+    """A classifier of texts with an LSTM and the columns."""
+    one = small_model(TokenEncoding.fit(texts, vocab_size=50, min_count=1), ("x", "y", "z"), 4)
+    ensemble = replace(one.ensemble, members=(*one.ensemble.members, member()), weights=(1.0, 0.5))
+    return replace(one, preprocessor=replace(one.preprocessor, columns=NAMES), ensemble=ensemble)
 
 
 def sequences(rows: list[Any] = ROWS) -> list[Array]:
@@ -120,3 +132,17 @@ def test_numbers_that_scale_nothing_are_refused(field: str, value: Array) -> Non
 def test_a_sequence_without_the_columns_is_refused(given: Array) -> None:
     with pytest.raises(InputError, match="stars, age, shop, town, and the sequences have none"):
         member().logits([given])
+
+
+def test_onnx_computes_the_terms_and_is_read_back(tmp_path: Path) -> None:
+    texts = ["a good film", "bad", "the end", "so so"]
+    model, rows = shop_model(texts), [dict(zip(NAMES.names, row, strict=True)) for row in ROWS]
+    report = model.to_onnx(tmp_path / "model.onnx")
+    assert report.inputs.endswith("numeric and categorical (batch, columns), of stars, age, shop, town")
+    session = pytest.importorskip("onnxruntime").InferenceSession(tmp_path / "model.onnx")
+    assert [(one.name, one.type) for one in session.get_inputs()][2:] == [
+        *(("numeric", "tensor(double)"), ("categorical", "tensor(string)"))
+    ]
+    inputs = list(map(with_columns, texts, rows))
+    read_back = from_onnx(tmp_path / "model.onnx")
+    np.testing.assert_allclose(read_back.predict_proba(inputs), model.predict_proba(inputs), atol=1e-6)

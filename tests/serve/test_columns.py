@@ -1,7 +1,6 @@
 """A served model that reads numeric and categorical columns: /predict, /explain, and what is refused."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +8,9 @@ import pytest
 
 from gatewise.data import with_columns
 from gatewise.model.model import Model
-from gatewise.text import TokenEncoding
-from tests.members.test_columns import NAMES, member
+from tests.members.test_columns import NAMES, shop_model
 from tests.serve.conftest import TEXTS
 from tests.serve.server import ask, post, serving
-from tests.small_models import small_model
 
 ROW = {"stars": 4.5, "age": None, "shop": "B", "town": True}
 OTHER = {"stars": None, "age": 31, "shop": "never", "town": ""}
@@ -21,13 +18,7 @@ OTHER = {"stars": None, "age": 31, "shop": "never", "town": ""}
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    one = small_model(TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1), ("x", "y", "z"), 4)
-    members = (*one.ensemble.members, member())
-    return replace(
-        one,
-        preprocessor=replace(one.preprocessor, columns=NAMES),
-        ensemble=replace(one.ensemble, members=members, weights=(1.0, 0.5)),
-    )
+    return shop_model(TEXTS)
 
 
 @pytest.fixture(scope="module")

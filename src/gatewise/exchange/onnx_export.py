@@ -22,6 +22,7 @@ from gatewise.members.onnx.graph import OPSET, Graph, Value, ints, scalar, step_
 from gatewise.members.onnx.lstm import check_exportable
 from gatewise.network.batch import truncate
 from gatewise.network.series import HEIGHT, TIMES
+from gatewise.row import with_columns
 from gatewise.target import Target, by_row
 from gatewise.types import Array
 
@@ -62,6 +63,8 @@ def onnx_file(
             f"series (batch, steps, {series.channels}), NaN for missing values, and lengths (batch,); scaling and "
             "interpolation are part of the graph"
         )
+    if (columns := ensemble.get("columns")) is not None:
+        inputs += f"; numeric and categorical (batch, columns), of {columns.names}"
     graph, facts = Graph(storage), {**metadata, **_metadata(ensemble, inputs)}
     raw: bytes = onnx_model(graph, ensemble, facts, series).SerializeToString()
     error = largest_difference(ensemble, series, raw)
@@ -99,11 +102,8 @@ def onnx_model(graph: Graph, ensemble: Ensemble, metadata: Mapping[str, str], se
         outputs[graph.rename(logits, "logits")] = (np.float32, [*rows, target.outputs])
         probabilities = graph.rename(_probabilities(graph, logits, target), "probabilities")
         outputs[probabilities] = (np.float32, [*rows, len(target.classes)])
-    return graph.model(
-        {name: (dtype, ["batch", "steps", *channels]), lengths: (np.int64, ["batch"])},
-        outputs,
-        metadata,
-    )
+    own = {name: (dtype, ["batch", "steps", *channels]), lengths: (np.int64, ["batch"])}
+    return graph.model(own | graph.inputs, outputs, metadata)
 
 
 def _input(series: Any) -> tuple[str, type, tuple[int, ...]]:
@@ -250,9 +250,11 @@ def largest_difference(ensemble: Ensemble, series: Any, raw: bytes) -> float:
     rng, worst, done, arch = np.random.default_rng(0), 0.0, 0, ensemble.lstm.arch
     while done < CHECKED:
         sequences = _random_sequences(ensemble, series, rng, CHECKED - done)
-        encoded = sequences if series is None else series.encode_batch(sequences)
+        more, rows = _columns(ensemble, rng, len(sequences))
+        encoded = sequences if series is None else [series.encoded(one) for one in series.rows(sequences)]
+        encoded = list(map(with_columns, encoded, rows)) if rows else encoded
         wanted = by_row(ensemble.logits(encoded)).astype(np.float64)
-        found = session.run(None, _feeds(series, sequences))[0]
+        found = session.run(None, _feeds(series, sequences) | more)[0]
         if arch.pooling == "none":  # (B, T, outputs)
             counts = [len(truncate(one, arch)) for one in sequences]
             found = np.concatenate([rows[:count] for rows, count in zip(found, counts, strict=True)])
@@ -260,6 +262,17 @@ def largest_difference(ensemble: Ensemble, series: Any, raw: bytes) -> float:
         worst = float(np.maximum(worst, error.max()))  # NaN where a logit is NaN
         done += len(sequences)
     return worst
+
+
+def _columns(ensemble: Ensemble, rng: np.random.Generator, count: int) -> tuple[dict[str, Array], list[Any]]:
+    """Inputs of the graph for the columns of so many rows, and their values; empty for a model that reads none."""
+    member = ensemble.get("columns")
+    if member is None:
+        return {}, []
+    from gatewise.members.onnx.columns import feeds, random_values
+
+    rows = random_values(member, rng, count)
+    return feeds(member, rows) if ensemble.weights[ensemble.members.index(member)] else {}, rows
 
 
 def _feeds(series: Any, sequences: Sequence[Array]) -> dict[str, Array]:

@@ -91,10 +91,10 @@ class ModelEndpoint:
             ("inputs[{}]", request.inputs) if request.inputs is not None else (kind, [getattr(request, kind)])
         )
         found = [self._input_of(item, field.format(n)) for n, item in enumerate(items)]
-        names, rows, several = self.model.preprocessor.columns, request.columns, request.inputs is not None
-        if not names and rows is None:
+        names, columns, several = self.model.preprocessor.columns, request.columns, request.inputs is not None
+        if not names and columns is None:
             return found, field
-        rows = rows if isinstance(rows, list) else [rows]
+        rows: list[Any] = columns if isinstance(columns, list) else [columns]
         if len(rows) != len(found):
             raise RequestError("columns", "columns must be a list with one object per input")
         fields = [f"columns[{n}]" if several else "columns" for n in range(len(rows))]

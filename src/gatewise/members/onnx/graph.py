@@ -16,7 +16,7 @@ from gatewise.errors import ModelFileError, quote, required
 from gatewise.storage.compact import ROWS, SCALE, pack, storage_table
 from gatewise.types import Array
 
-OPSET = 17
+OPSET, ML_OPSET = 17, 3  # of ONNX, and of ai.onnx.ml
 IR_VERSION = 8  # of the first onnx release with OPSET, so that every runtime with that opset reads the file
 Value = str | Array  # a value's name, or a constant
 
@@ -42,6 +42,7 @@ class Graph:
         self._onnx = required("onnx", "onnx", "the ONNX format")
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
+        self.inputs: dict[str, tuple[Any, list[str | int]]] = {}  # dtype and shape of those that members read by name
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # dtype, shape and SHA-256 of each constant
 
     def add(self, op: str, *inputs: Value, **attributes: Any) -> str:
@@ -117,7 +118,8 @@ class Graph:
             for some in (inputs, outputs)
         ]
         graph = helper.make_graph(self._nodes, "gatewise", *ends, initializer=self._constants)
-        opsets: Sequence[Any] = [helper.make_opsetid("", OPSET)]
+        domains = {"": OPSET} | {node.domain: ML_OPSET for node in self._nodes if node.domain}
+        opsets: Sequence[Any] = [helper.make_opsetid(*domain) for domain in domains.items()]
         model = helper.make_model(
             graph,
             opset_imports=opsets,

@@ -112,8 +112,8 @@ class View:
         include = set(asked.include)
         calibrated = self.model.metadata.calibration is not None
         warnings = self._warnings(example)
-        identity = (self.about["fingerprint"], asked.text, asked.series, [clamp for _, clamp in clamps])
-        identity += () if asked.columns is None else (sorted(asked.columns.items()),)
+        columns = () if asked.columns is None else (sorted(asked.columns.items()),)
+        identity = (self.about["fingerprint"], asked.text, asked.series, [clamp for _, clamp in clamps], *columns)
         found: Json = {
             "api": 1,
             "id": hashlib.sha256(repr(identity).encode("utf-8", "replace")).hexdigest()[:12],
