@@ -96,7 +96,7 @@ def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path, keras_fo
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["1990-01,1", "1990-01,2"], r"data\.csv': the time 1990-01-01 occurs twice; name the column of the series"),
+        (["1990-01,1", "1990-01,2"], r"data\.csv': the time 1990-01-01 occurs twice: name the column of the series"),
         (
             ["0001-01-01T00:00+05:00,1", "0001-01-02T00:00+05:00,2"],
             r"data\.csv': the time 0001-01-01T00:00:00.* in UTC",

@@ -143,7 +143,7 @@ def calendar_of(times: Sequence[Time]) -> Calendar:
     for numbers and dates together.
     """
     if len(times) < 2:
-        raise InputError("at least two times are needed")
+        raise InputError("at least two times are needed: add earlier values")
     if not isinstance(times[0], datetime):
         return Calendar(_number_step(np.array(times, dtype=np.float64)))
     zone, found, why = _zone_name(times), None, None
@@ -178,7 +178,7 @@ def on_calendar(times: Sequence[Time], calendar: Calendar) -> list[Time]:
     for time in times:
         if isinstance(time, float) != numbers or (zone and not getattr(time, "tzinfo", None)):
             kind = "numbers" if numbers else "dates with a time zone" if zone else "dates"
-            raise InputError(f"the time {quote(show_time(time), 40)} does not fit the calendar, which has {kind}")
+            raise InputError(f"the time {quote(show_time(time), 40)} does not fit the calendar: pass {kind}")
         if isinstance(time, datetime) and time.tzinfo is not None:
             time = in_zone(time, zone) if zone else time.replace(tzinfo=None)
         out.append(time)

@@ -181,7 +181,7 @@ class Forecaster:
                 columns[f"lo-{100 * one:.10g}"] = np.maximum(mean - half, least)
                 columns[f"hi-{100 * one:.10g}"] = mean + half
             if not np.isfinite(list(columns.values())).all():
-                raise InputError("the prediction interval overflows: the held-out errors are too large")
+                raise InputError("the prediction interval overflows: divide the values by a constant")
             times = {series.roles.time: series.times_after(place, horizon)}
             out[name] = {**times, **{label: column.tolist() for label, column in columns.items()}}
         return out
@@ -233,7 +233,7 @@ class Forecaster:
             forecast, base = self._forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()
             contributions = np.sum(parts, axis=0)
             if not np.isfinite(contributions).all():
-                raise InputError("the forecaster overflows: a contribution is not finite")
+                raise InputError("the forecaster overflows: a contribution is not finite; ask for fewer steps")
             found[name] = ForecastExplanation(step, forecast, base, window[:, :-1], contributions, labels)
         return found
 

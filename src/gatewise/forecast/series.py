@@ -192,7 +192,7 @@ def _groups(cells: Cells, roles: Roles, only: str) -> dict[str, list[int]]:
 
 def _of_cells(cells: Cells, roles: Roles, calendar: Calendar | None) -> SeriesSet:
     if not cells.rows:
-        raise InputError("the data has no row")
+        raise InputError("the data has no row: add one for each time and value")
     times = cells.times(roles.time)
     for row, time in enumerate(times):
         if not comparable(time, times[0]):
@@ -208,9 +208,8 @@ def _of_cells(cells: Cells, roles: Roles, calendar: Calendar | None) -> SeriesSe
         rows.sort(key=moments.__getitem__)
         for before, after in pairwise(rows):
             if moments[before] == moments[after]:
-                hint = "; name the column of the series with id=, if there are several"
-                named = roles.id in cells.rows[0]
-                raise InputError(f"{where[name]}the time {show_time(times[after])} occurs twice{'' if named else hint}")
+                hint = "sum" if roles.id in cells.rows[0] else "name the column of the series with id=, or sum"
+                raise InputError(f"{where[name]}the time {show_time(times[after])} occurs twice: {hint} such values")
     if calendar is None:
         longest = max(groups.values(), key=len)
         if len(longest) == 1 < len(groups):
@@ -252,7 +251,7 @@ def _regular(
     table[places] = numbers
     known = np.flatnonzero(~np.isnan(table[:, 0]))
     if not len(known):
-        raise InputError(f"{quote(roles.target, 40)} has no value")
+        raise InputError(f"{quote(roles.target, 40)} has no value: add some, or leave the series out")
     first, stop = int(known[0]), int(known[-1]) + 1
     values, future = table[first:stop, : len(names)], table[first:, len(names) :]
     unknown = int(np.r_[np.isnan(future).any(axis=1), True].argmax())
@@ -264,7 +263,7 @@ def _regular(
     for name, column in zip(names, values.T, strict=True):
         there = ~np.isnan(column)
         if not there.any():
-            raise InputError(f"{quote(name, 40)} has no value")
+            raise InputError(f"{quote(name, 40)} has no value: add some, or leave the column out")
         column[:] = np.interp(at, at[there], column[there])
     return values, future[:unknown], calendar.times(times[0], first, first + 1)[0], missing
 
@@ -297,7 +296,7 @@ def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
             places = series.calendar.steps_from(wanted[0], horizon, [times[row] for row in rows])
             for place, row in zip(places, rows, strict=True):
                 if place >= 0 and found.setdefault(place, row) != row:
-                    raise InputError(f"future has two rows{which} at {show_time(times[row])}")
+                    raise InputError(f"future has two rows{which} at {show_time(times[row])}: leave one out")
             known[list(found)] = numbers[list(found.values())]
         missing = np.isnan(known).any(axis=1)
         if missing.any():
