@@ -81,8 +81,8 @@ def _times(full: Full, figures: Summary) -> str:
             share = f"{100 * min(sgemm) * case['scale'] / row['seconds']:.0f}%" if sgemm else ""
             difference = None if contender == first else row.get("max_relative_difference")
             shown = "" if difference is None else f"{difference:.0e}" if difference else "0"
-            figures = [str(row["threads"]), _duration(row["seconds"]), share, shown]
-            lines.append(f"| {name} | {contender} | {' | '.join(figures)} |")
+            cells = [str(row["threads"]), _duration(row["seconds"]), share, shown]
+            lines.append(f"| {name} | {contender} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
