@@ -1,5 +1,6 @@
 """The scikit-learn estimators in clone, pipelines, searches and pickling."""
 
+import io
 import pickle
 from typing import Any
 
@@ -45,8 +46,16 @@ def test_fit_predict_score_and_the_same_again() -> None:
     np.testing.assert_array_equal(one.predict_proba(fresh.inputs), two.predict_proba(fresh.inputs))
     assert one.classes_.tolist() == ["bad", "good"]
     assert one.n_iter_ == 4
-    again = pickle.loads(pickle.dumps(one))
-    np.testing.assert_array_equal(again.predict(fresh.inputs), one.predict(fresh.inputs))
+    found: list[str] = []
+
+    class Watched(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            found.append(f"{module}.{name}")
+            return super().find_class(module, name)
+
+    again = Watched(io.BytesIO(pickle.dumps(one))).load()
+    assert [name for name in found if name.startswith("gatewise")] == ["gatewise.sklearn.LSTMTextClassifier"]
+    np.testing.assert_array_equal(again.predict_proba(fresh.inputs), one.predict_proba(fresh.inputs))
 
 
 def test_in_a_pipeline_and_a_search() -> None:

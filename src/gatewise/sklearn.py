@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 from numbers import Integral
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -30,6 +31,7 @@ from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, Layer, parameter_shapes
 from gatewise.row import columns_of, with_columns
+from gatewise.storage.folder import Folder
 from gatewise.target import Target
 from gatewise.training.fields import field_named, named_values
 from gatewise.training.pretrained import Pretrained, opened
@@ -55,7 +57,7 @@ except ImportError as error:
 
 __all__ = ["LSTMSeriesClassifier", "LSTMSeriesRegressor", "LSTMTextClassifier", "LSTMTextEncoder", "LSTMTextRegressor"]
 
-_VERSION = "_gatewise_version"  # in a pickle
+_VERSION, _FILES = "_gatewise_version", "_gatewise_files"  # in a pickle
 _COLUMNS = {"numeric": None, "categorical": None}
 _TEXTS = {"pretrained": None, "unlabelled": None, "text": None, **_COLUMNS}
 _SERIES = {"layout": None, **_COLUMNS}
@@ -82,7 +84,32 @@ def _init(*own: dict[str, Any]) -> Callable[..., None]:
     return __init__
 
 
-class _Rows(BaseEstimator):  # type: ignore[misc]
+class _Fitted(BaseEstimator):  # type: ignore[misc]
+    """An estimator whose `model_` is pickled as the files of its folder, which skops can read too."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {**super().__getstate__(), _VERSION: __version__}
+        if (model := state.pop("model_", None)) is not None:
+            state[_FILES] = {"precision": model.ensemble.lstm.precision, **model.to_files()}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A DataWarning for an estimator that another version pickled: `Model.save` is for other versions."""
+        if (made := state.pop(_VERSION, "an unknown version")) != __version__:
+            warnings.warn(
+                f"{type(self).__name__} was pickled by gatewise {made}, and this is {__version__}: it may predict "
+                "otherwise; model_.save and gatewise.load are made for that",
+                DataWarning,
+                stacklevel=2,
+            )
+        files = state.pop(_FILES, None)
+        super().__setstate__(state)
+        if files is not None:
+            precision = files.pop("precision")
+            self.model_ = Model.from_folder(Folder(Path("pickled estimator"), files, ""), precision)
+
+
+class _Rows(_Fitted):
     """Rows with numeric and categorical columns."""
 
     @property
@@ -180,20 +207,6 @@ class _Estimator(_Rows):
     def _logits(self, X: Any) -> Array:
         check_is_fitted(self, "model_")
         return self.model_.logits(self._rows(X, reset=False, channels=self.model_.channels or None))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), _VERSION: __version__}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """A DataWarning for an estimator that another version pickled: `Model.save` is for other versions."""
-        if (made := state.pop(_VERSION, "an unknown version")) != __version__:
-            warnings.warn(
-                f"{type(self).__name__} was pickled by gatewise {made}, and this is {__version__}: it may predict "
-                "otherwise; model_.save and gatewise.load are made for that",
-                DataWarning,
-                stacklevel=2,
-            )
-        super().__setstate__(state)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -27,7 +27,7 @@ def test_pretrain_and_fine_tune(run: Run, corpus: Path, reviews_csv: Path, tmp_p
     made = gw.load_pretrained(pretrained)
     assert (made.units, made.embedding_dim, made.metadata.seed) == (128, 128, 4)
     assert made.metadata.command == f"gatewise pretrain {corpus} --out {pretrained} --size small --epochs 0.5 --seed 4"
-    last = json.loads(made.history.splitlines()[-1])
+    last = made.history[-1]
     assert f"{last['perplexity']['forward']:.1f}" in result.stdout
     columns = ("--text", "review", "--label", "sentiment")
     trained = run(

@@ -25,7 +25,7 @@ def test_a_table_to_a_model(run: Run, reviews_csv: Path, tmp_path: Path) -> None
     model = gw.load(target)
     assert model.classes == ("bad", "good")
     rows = [line.split() for line in result.stdout.splitlines()]
-    history = [json.loads(line) for line in model.history.splitlines()]
+    history = model.history
     assert len(history) == 2
     for row in history:
         numbers = [f"{row[key]:.4f}" for key in ("loss", "accuracy", "val_loss", "val_accuracy")]

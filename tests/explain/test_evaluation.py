@@ -32,7 +32,7 @@ def classes_report(k: int, n: int = 700, seed: int = 1) -> EvaluationReport:
     texts = [f"{HOSTILE} {'word ' * int(rng.integers(1, 40))}" for _ in range(n)]
     logits = z if k > 2 else z[:, 1:] - z[:, :1]
     lengths = [len(text.split()) for text in texts]
-    return evaluation_report(Target(tuple(names)), logits, truth, texts, lengths, "made up", HISTORY, 3)
+    return evaluation_report(Target(tuple(names)), logits, truth, texts, lengths, "made up", read_history(HISTORY), 3)
 
 
 def numbers_report() -> EvaluationReport:
@@ -178,4 +178,4 @@ def test_errors() -> None:
     with pytest.raises(InputError, match="the data set is empty"):
         evaluation_report(Target(("a", "b")), np.zeros((0, 1)), np.zeros(0, dtype=np.int64), [], [])
     with pytest.raises(InputError, match=r"history.jsonl, line 2: not JSON"):
-        evaluation_report(Target(("a", "b")), np.ones((1, 1)), np.array([0]), ["x"], [1], "", "{}\n{oops")
+        read_history("{}\n{oops")

@@ -137,7 +137,7 @@ def history(lines: int) -> dict[str, bytes]:
     encoding = TokenEncoding.fit([TEXT], min_count=1)
     shapes = language_model_shapes(encoding.vocab_size, 2, 0)
     weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
-    return PretrainedLM(encoding, weights, history="{}\n" * lines).to_files()
+    return PretrainedLM(encoding, weights, history_jsonl="{}\n" * lines).to_files()
 
 
 def brackets(name: str, count: int) -> dict[str, bytes]:

@@ -39,8 +39,8 @@ RECIPE = PretrainRecipe(
 def _same(a: PretrainedLM, b: PretrainedLM) -> None:
     for name, array in a.parameters.items():
         assert array.tobytes() == b.parameters[name].tobytes(), name
-    assert [line.split('"seconds"')[0] for line in a.history.splitlines()] == [
-        line.split('"seconds"')[0] for line in b.history.splitlines()
+    assert [line.split('"seconds"')[0] for line in a.history_jsonl.splitlines()] == [
+        line.split('"seconds"')[0] for line in b.history_jsonl.splitlines()
     ]
 
 

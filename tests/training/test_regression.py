@@ -1,6 +1,5 @@
 """Regression: texts and series, one number and several, in the unit of the data."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ def test_texts(tmp_path: Path) -> None:
     assert "RMSE" in again.card()
     assert recorder.run is not None
     assert recorder.run.task == "regression"
-    row = json.loads(model.history.splitlines()[-1])
+    row = model.history[-1]
     assert set(row) == {"epoch", "loss", "val_loss", "val_rmse", "seconds", "best"}
     assert row["val_rmse"] == pytest.approx(model.metadata.evaluations[0].scores["RMSE"], rel=0.5)
     assert all(step.accuracy is None for step in recorder.steps)

@@ -24,7 +24,7 @@ OPTIONS: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "v
 def _same(a: Model, b: Model) -> None:
     for name, array in a.parameters.items():
         assert array.tobytes() == b.parameters[name].tobytes(), name
-    rows = [[line.split('"seconds"')[0] for line in m.history.splitlines()] for m in (a, b)]
+    rows = [[line.split('"seconds"')[0] for line in m.history_jsonl.splitlines()] for m in (a, b)]
     assert rows[0] == rows[1]
     assert a.ensemble.to_files() == b.ensemble.to_files()
     assert (a.target, a.metadata.calibration) == (b.target, b.metadata.calibration)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
@@ -219,7 +218,7 @@ def saved_json(model: Model) -> dict[str, Any]:
         "members": model.ensemble.weights_json(),
         "calibration": None if about.calibration is None else asdict(about.calibration),
         "thresholds": list(model.target.thresholds),
-        "history": [json.loads(line) for line in model.history.splitlines()],
+        "history": model.history,
     }
 
 

@@ -97,12 +97,11 @@ def evaluation_report(
     inputs: Sequence[Any],
     lengths: Sequence[int],
     data: str = "",
-    history: str = "",
+    history: Sequence[dict[str, float]] = (),
     best_epoch: int = 0,
 ) -> EvaluationReport:
     """From logits (n, outputs), the true labels as in `Labelled` (n, ...), the inputs and their lengths in tokens or
-    steps (n). data: the data set in one line. history: the lines of history.jsonl. Raises InputError for an empty data
-    set and for a history that is not JSON lines.
+    steps (n). data: the data set in one line. history: numbers by epoch. Raises InputError for an empty data set.
     """
     if not len(truth):
         raise InputError("cannot evaluate: the data set is empty")
@@ -127,7 +126,7 @@ def evaluation_report(
         tuple(_by_length(score, np.asarray(lengths, dtype=np.int64), task in ("classification", "multilabel"))),
         name,
         "tokens" if isinstance(inputs[0], str) else "steps",
-        tuple(read_history(history)),
+        tuple(history),
         best_epoch,
     )
 

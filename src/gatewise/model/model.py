@@ -66,11 +66,11 @@ class Model(Predictor):
     >>> model.task, model.classes, model.architecture.top.units
     ('classification', ('negative', 'positive'), 100)
 
-    history: the training history, JSON lines. units_json: what `units` reads. Explanations compute in float32, whatever
+    history_jsonl: what `history` reads. units_json: what `units` reads. Explanations compute in float32, whatever
     the precision of the predictions (`load`).
     """
 
-    history: str = ""
+    history_jsonl: str = ""
     units_json: bytes = b""
     manifest_sha256: str = field(init=False, repr=False, compare=False, default="")  # of the folder that `load` read
 
@@ -82,7 +82,7 @@ class Model(Predictor):
         preprocessor: Preprocessor,
         classes: Sequence[str],
         metadata: ModelMetadata | None = None,
-        history: str = "",
+        history_jsonl: str = "",
         *,
         members: Sequence[tuple[Member, float]] = (),
         task: Task = "classification",
@@ -96,7 +96,7 @@ class Model(Predictor):
         target = Target(tuple(classes), task, label_type, thresholds, arch.pooling == "none")
         others, weights = [member for member, _ in members], [weight for _, weight in members]
         ensemble = Ensemble((lstm, *others), (1.0, *weights), np.zeros(target.outputs), target)
-        return cls(preprocessor, ensemble, metadata or ModelMetadata(), history)
+        return cls(preprocessor, ensemble, metadata or ModelMetadata(), history_jsonl)
 
     def evaluation_report(self, data: Labelled, logits: Array | None = None) -> EvaluationReport:
         """`evaluate` with the most confident mistakes, the score by length and the training history. logits: those of
@@ -227,6 +227,19 @@ class Model(Predictor):
         return intervene(example, clamps, edited, changes)
 
     @cached_property
+    def history(self) -> list[dict[str, float]]:
+        """A row per epoch of training, the numbers by name, as `pandas.DataFrame(model.history)` reads them. Raises
+        InputError for a history that is not JSON lines.
+
+        >>> row = gw.load("tutorial").history[1]
+        >>> row["epoch"], round(row["val_accuracy"], 3), row["best"]
+        (2, 0.883, True)
+        """
+        from gatewise.explain.evaluation import read_history
+
+        return read_history(self.history_jsonl)
+
+    @cached_property
     def units(self) -> UnitsReport | None:
         """The summary of each unit over a data set; None unless `with_units` computed one. Raises ModelFileError for
         any other file.
@@ -305,7 +318,7 @@ class Model(Predictor):
         computes what `stored(quantize)` does. `metadata_props` holds the architecture, the classes, and those files of
         the model folder that are JSON, without examples: `gw.from_onnx` reads a model in float32 back.
         """
-        plain = replace(self, metadata=replace(self.metadata, examples=()), history="", units_json=b"")
+        plain = replace(self, metadata=replace(self.metadata, examples=()), history_jsonl="", units_json=b"")
         texts = {name: raw.decode() for name, raw in plain.to_files().items() if name.endswith(".json")}
         raw, report = self._onnx_file(path, quantize, texts)
         write_atomic(path, raw)
@@ -408,7 +421,7 @@ class Model(Predictor):
             **ensemble,
             "metadata": asdict(self.metadata),
         }
-        optional = {HISTORY: self.history.encode(), _UNITS_FILE: self.units_json}
+        optional = {HISTORY: self.history_jsonl.encode(), _UNITS_FILE: self.units_json}
         return {
             CONFIG: json_bytes(config),
             "README.md": self.card().encode(),

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,13 +58,13 @@ class PretrainedMetadata:
 class PretrainedLM:
     """A pretrained language model. encoding: texts to ids. parameters: read-only float32 arrays by name,
     `embedding.weight` (V, D), the output layers `decoder.*` and, unless only embeddings were trained, the two LSTMs
-    `lstm.0.forward.*` and `lstm.0.backward.*`. history: the training history, JSON lines.
+    `lstm.0.forward.*` and `lstm.0.backward.*`. history_jsonl: what `history` reads.
     """
 
     encoding: TokenEncoding
     parameters: Mapping[str, Array]
     metadata: PretrainedMetadata = field(default_factory=PretrainedMetadata)
-    history: str = ""
+    history_jsonl: str = ""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """From pickle and deepcopy, which make writable arrays."""
@@ -81,6 +82,11 @@ class PretrainedLM:
         """H of the LSTMs; 0 if only embeddings were trained."""
         bias = self.parameters.get("lstm.0.forward.bias")
         return 0 if bias is None else len(bias) // 4
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """A row per measurement of the training, by name."""
+        return [json.loads(line) for line in self.history_jsonl.splitlines()]
 
     @property
     def summary(self) -> str:
@@ -112,7 +118,7 @@ class PretrainedLM:
             _PARAMETERS_FILE: tensors_to_bytes(dict(self.parameters)),
             "README.md": self.card().encode(),
             **vocabulary,
-            **({HISTORY: self.history.encode()} if self.history else {}),
+            **({HISTORY: self.history_jsonl.encode()} if self.history_jsonl else {}),
         }
 
     def card(self) -> str:

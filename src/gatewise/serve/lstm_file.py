@@ -13,7 +13,6 @@ from typing import Any, cast
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.explain.evaluation import read_history
 from gatewise.model import bundled
 from gatewise.model.compress import EMBEDDING, truncate_vocab
 from gatewise.model.model import Model, load
@@ -128,6 +127,6 @@ def _description(model: Model) -> dict[str, Any]:
         "trainingSet": metadata.n_train,
         "validationSet": metadata.n_validation,
         "bestEpoch": metadata.best_epoch,
-        "history": read_history(model.history),
+        "history": model.history,
         "evaluations": [asdict(one) for one in metadata.evaluations],
     }

@@ -414,11 +414,11 @@ def test_unit_summary_and_history() -> None:
     assert found["summary"]["rises"]
     assert found["dataset"]["n"] == 5
     lines = '{"epoch": 1, "loss": 0.5, "best": true, "<b>": "<script>"}\n{"epoch": 2, "loss": NaN, "val_loss": 1e999}\n'
-    trained = Model.of_network(plain.architecture, plain.parameters, plain.preprocessor, plain.classes, history=lines)
+    trained = dataclasses.replace(plain, history_jsonl=lines)
     assert View(trained).card["history"] == [{"epoch": 1, "loss": 0.5, "best": True}, {"epoch": 2}]
     for line in ("{", "[" * 100_000):
         with pytest.raises(InputError, match=r"history\.jsonl, line 1: not JSON"):
-            assert View(dataclasses.replace(trained, history=line)).card
+            assert View(dataclasses.replace(trained, history_jsonl=line)).card
 
 
 @pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])

@@ -3,7 +3,6 @@
 from dataclasses import asdict
 
 from gatewise.explain.attribution import METHODS
-from gatewise.explain.evaluation import read_history
 from gatewise.explain.serialize import Json
 from gatewise.explain.units import UnitsReport
 from gatewise.model.model import Model
@@ -32,7 +31,7 @@ def model_json(model: Model) -> Json:
         "attribution_method": metadata.attribution_method,
         "methods": list(METHODS),
         "best_epoch": metadata.best_epoch,
-        "history": read_history(model.history),
+        "history": model.history,
         "card": model.card(),
         "units": _dataset_json(model.units),
     }
