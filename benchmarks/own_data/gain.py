@@ -1,6 +1,8 @@
 """Gain of the LSTM: the ensemble minus the best ensemble without it, fitted to the same held-out logits.
 
-Both are measured on the test parts of a series set, of a made task (`memory_data`) or of a text set:
+Both are measured on the test parts of a series set, of a made task (`memory_data`), of a text set, or of one class
+against the rest (`imbalance`). Of a regression, accuracy is minus the squared error in place of whether a row is right,
+and log loss that error.
 
     python -m benchmarks.own_data gain [--only NAME,...] [--seeds N] [--packages DIR] [--json FILE]
 """
@@ -21,8 +23,9 @@ import numpy as np
 
 import gatewise as gw
 from benchmarks.machine import ROOT, machine, now, revision
+from benchmarks.own_data.imbalance import SETS, one_against_rest
 from benchmarks.own_data.memory_data import TASKS, made
-from benchmarks.own_data.series_data import CLASSIFICATION, read
+from benchmarks.own_data.series_data import FILES, read
 from benchmarks.own_data.text_sets import TEXT_SETS, text_set
 from gatewise.training.stack import stack
 
@@ -33,6 +36,9 @@ def parts(name: str, seed: int, packages: Path) -> list[tuple[Any, Any, Any, Any
     """Inputs and labels of each training part, and those of its test part."""
     if name in (one.name for one in TEXT_SETS):
         return [(*cut.train, *cut.test) for cut in text_set(name).load(packages)]
+    if ":" in name:
+        (texts, labels), test_part = one_against_rest(*name.split(":"), packages)
+        return [(texts, labels, *test_part)]
     data, test = (made(name, part, seed) if name in TASKS else read(name, part, packages) for part in ("TRAIN", "TEST"))
     return [(data.inputs, data.labels, test.inputs, test.labels)]
 
@@ -55,14 +61,20 @@ def measured_part(inputs: Any, labels: Any, test: Any, test_labels: Any, seed: i
 
     began = time.process_time()
     with patch("gatewise.training.train.stack", keep):
-        model = gw.train(inputs, labels, seed=seed, verbose=0)
+        task: Any = "regression" if isinstance(labels[0], float) else "classification"
+        model = gw.train(inputs, labels, task=task, seed=seed, verbose=0)
     seconds, sequences = time.process_time() - began, model.preprocessor.encode_batch(test)
     members, without = seen
     others = sum(w * one.logits(sequences) for w, one in zip(without.weights, members[1:], strict=True)) + without.shift
-    truth = np.array([list(model.classes).index(str(label)) for label in test_labels])
+    regression = model.task == "regression"
+    truth = np.array(test_labels if regression else [list(model.classes).index(str(one)) for one in test_labels])
     found: dict[str, Any] = {"seconds": seconds, "weight": model.ensemble.lstm_weight}
     alone = model.ensemble.lstm.logits(sequences)
     for who, logits in (("with", model.ensemble.logits(sequences)), ("without", others), ("alone", alone)):
+        if regression:
+            squared = np.square(model.ensemble.target.predicted(logits)[:, 0] - truth)
+            found[who] = np.stack([-squared, squared])
+            continue
         p = model.ensemble.target.probabilities(logits)
         found[who] = np.stack([p.argmax(axis=1) == truth, -np.log(np.maximum(p[np.arange(len(p)), truth], 1e-15))])
     return found
@@ -87,7 +99,7 @@ def row(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    names = [*CLASSIFICATION, *TASKS, *(one.name for one in TEXT_SETS)]
+    names = [*FILES, *TASKS, *(one.name for one in TEXT_SETS), *(":".join(one) for one in SETS)]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.own_data gain")
     parser.add_argument("--only", default=",".join(names), help="sets, separated by commas")
     parser.add_argument("--seeds", type=int, default=3)

@@ -122,6 +122,39 @@ def test_onnx_of_torch(name: str, keras: ModuleType, tmp_path: Path) -> None:
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
 
 
+@pytest.mark.usefixtures("quick")
+def test_onnx_writes_an_activation_as_several_nodes(tmp_path: Path) -> None:
+    """GELU with Erf, as torch and tf2onnx order its factors, and SiLU with Sigmoid, among other products."""
+    pytest.importorskip("onnx")
+
+    class Half(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x * 0.5) * (1 + torch.erf(x / 2**0.5))
+
+    class Series(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            n = torch.nn
+            self.lstm = n.LSTM(2, 5, batch_first=True)
+            self.head = n.Sequential(n.Linear(5, 7), n.GELU(), n.Linear(7, 6), n.SiLU(), n.Linear(6, 4), Half())
+            self.last = n.Linear(4, 3, bias=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(self.head(self.lstm(x)[0][:, -1])) * 2.5 + 1
+
+    torch.manual_seed(0)
+    network = Series().eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network, (torch.zeros(2, 6, 2),), tmp_path / "m.onnx", dynamo=False, opset_version=17, input_names=["x"],
+            dynamic_axes={"x": {0: "batch", 1: "steps"}},
+        )  # fmt: skip
+    model, x = gw.from_onnx(tmp_path / "m.onnx"), torch.randn(4, 9, 2)
+    assert [one.activation for one in model.architecture.hidden] == ["gelu", "silu", "gelu"]
+    np.testing.assert_allclose(model.logits(x.numpy()), network(x).detach().numpy(), rtol=0, atol=1e-5)
+
+
 def test_onnx_of_other_exporters() -> None:
     pytest.importorskip("onnx")
     model = gw.from_onnx(ONNX / "tf2onnx.onnx", classes=CLASSES)  # keras.Model.export with TensorFlow

@@ -13,7 +13,7 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.network.architecture import Layer
-from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source
+from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source, applied, near
 from gatewise.network.weight_layouts import from_onnx_arrays, onnx_direction
 from gatewise.types import Array
 
@@ -23,6 +23,7 @@ _ARRANGE = """
     GlobalMaxPool GlobalAveragePool MaxPool AveragePool Dropout Flatten Expand ConstantOfShape Split ReverseSequence Add
     Sub Mul Div Where Equal Not Pad Tile Range Max Less Greater And CastLike Size
 """
+_COMPOSED = {"Erf": "gelu", "Sigmoid": "silu"}  # activations that exporters write as several nodes, by one of these
 _DIRECTIONS: dict[str, Any] = {"forward": "forward", "reverse": "backward", "bidirectional": "both"}
 _TYPES = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(double)": "float64"}
 
@@ -79,12 +80,39 @@ class OnnxSource(Source):
         except Exception as error:  # ONNX Runtime has its own
             raise InputError(f"{self.where}: it does not run for the shape {x.shape}: {quote(error, 200)}") from error
         tracked, found = set(self.names[:1]), []
+        composed = self._composed(values)
         for number, node in enumerate(self.nodes, 1):
             if not tracked.isdisjoint(node.input):
                 tracked |= set(node.output)
                 own = Operation(node.name or node.output[0], node.op_type, f"node {number} of {len(self.nodes)}")
-                found.append(self._operation(node, own, values, tracked))
+                if node.output[0] not in composed:
+                    found.append(self._operation(node, own, values, tracked))
+                elif (whole := composed[node.output[0]]) is not None:
+                    found.append(own.ran(*whole, values[node.output[0]]))
         return [*found, Operation("output", "output", "the end").ran(None, values[self.output])]
+
+    def _composed(self, values: dict[str, Any]) -> dict[str, tuple[Act, Any] | None]:
+        """The activations of several nodes: for the last output of each what it is and the array that it reads, for the
+        others None. GELU is x (1 + Erf(x / √2)) / 2, with its factors in any order, and SiLU x Sigmoid(x).
+        """
+        made = {name: node for node in self.nodes for name in node.output}
+        used = {name: node for node in self.nodes for name in node.input}
+        found: dict[str, tuple[Act, Any] | None] = {}
+        for first in (node for node in self.nodes if node.op_type in _COMPOSED):
+            act, scaled = Act(_COMPOSED[first.op_type]), made.get(first.input[0])
+            reads = [first.input[0], *(scaled.input if scaled is not None and scaled.op_type in ("Div", "Mul") else ())]
+            chain = [first]
+            while len(chain) < 4 and (after := used.get(chain[-1].output[0])) is not None:
+                chain.append(after)
+                y = values[after.output[0]]
+                same = [x for x in reads if values[x].shape == y.shape and near(applied(values[x], act), y)]
+                if after.op_type != "Mul" or not same:
+                    continue
+                parts = {name for node in chain for name in node.input if name in made and name != same[0]}
+                inner = {name for name in parts if same[0] in made[name].input or made[name] in chain}
+                found |= dict.fromkeys(inner) | {after.output[0]: (act, values[same[0]])}
+                break
+        return found
 
     def _operation(self, node: Any, own: Operation, values: dict[str, Any], tracked: set[str]) -> Operation:
         kind, settings = node.op_type, {one.name: one.f if one.type == 1 else one.i for one in node.attribute}
