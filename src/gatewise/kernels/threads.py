@@ -63,7 +63,7 @@ def concurrently(tasks: Sequence[Callable[[], T]]) -> list[T]:
     """
     global _worker
     if not at_once(len(tasks)):
-        return in_turn(tasks)
+        return [task() for task in tasks]
     if _worker is None:
         from concurrent.futures import ThreadPoolExecutor  # the start of a plain prediction does not wait for it
 
@@ -75,11 +75,6 @@ def concurrently(tasks: Sequence[Callable[[], T]]) -> list[T]:
         second.exception()  # wait: it may still use the arrays
         raise
     return [first, second.result()]
-
-
-def in_turn(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """The results of the tasks, one after the other."""
-    return [task() for task in tasks]
 
 
 def _forget_worker() -> None:

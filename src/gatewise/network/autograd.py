@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels import Forward, Interpolation, Kernel, LSTMCall
-from gatewise.kernels.threads import at_once, concurrently, in_turn
+from gatewise.kernels.threads import at_once, concurrently
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.dropout import Dropout
@@ -182,9 +182,13 @@ class RecordingOps(Ops):
         if not any(isinstance(part, Variable) for parts in arguments for part in parts):
             return super().lstms([(name, call) for (name, _), call in zip(calls, arrays, strict=True)])
         kernels = [self.pad_kernel if name.endswith(".pads") else self.kernel for name, _ in calls]
-        run_all: Callable[[Sequence[Callable[[], Any]]], list[Any]] = in_turn
-        if at_once(len(calls)) and arrays[0].h0.shape[1] <= _MOST_UNITS:
-            kernels, run_all = [kernel.with_threads(1) for kernel in kernels], concurrently
+        both = at_once(len(calls)) and arrays[0].h0.shape[1] <= _MOST_UNITS
+        if both:
+            kernels = [kernel.with_threads(1) for kernel in kernels]
+
+        def run_all(tasks: list[Callable[[], Any]]) -> list[Any]:
+            return concurrently(tasks) if both else [task() for task in tasks]
+
         runs = run_all([partial(kernel.forward, one) for kernel, one in zip(kernels, arrays, strict=True)])
         states = [
             Forward(Variable(run.h), Variable(run.h_T), Variable(run.c_T), run.saved, Variable(run.c)) for run in runs

@@ -196,43 +196,36 @@ class LSTM(torch.nn.Module):
         if _autocast(data) and dtype != torch.float64:
             dtype = torch.get_autocast_dtype(data.device.type)
         hx = None if hx is None else (hx[0].to(compute), hx[1].to(compute))
-        result: Tensor | PackedSequence
-        if isinstance(input, PackedSequence):
-            states = self._states(hx, data, int(input.batch_sizes[0]))
-            if input.sorted_indices is not None:
-                states = _reordered(states, input.sorted_indices)
-            output, states = (self._packed if here else self._fallback)(data, input.batch_sizes, states)
-            if input.unsorted_indices is not None:
-                states = _reordered(states, input.unsorted_indices)
-            result = _with_data(input, output.to(dtype))
+        packed = input if isinstance(input, PackedSequence) else None
+        if packed is not None:
+            states = _reordered(self._states(hx, data, int(packed.batch_sizes[0])), packed.sorted_indices)
+            output, states = (self._packed if here else self._fallback)(data, packed.batch_sizes, states)
+            states = _reordered(states, packed.unsorted_indices)
         elif lengths is not None:
             states = self._states(hx, data, len(lengths))
-            output, states = (self._ragged if here else self._fallback_ragged)(data, lengths, states)
-            result = output.to(dtype)
+            output, states = (self._rows if here else self._fallback_ragged)(data, lengths, states)
         else:
             states = self._states(hx, data, data.shape[0 if self.batch_first else 1])
             output, states = self._padded(data, states) if here else self._fallback(data, None, states)
-            result = output.to(dtype)
+        output = output.to(dtype)
+        result = output if packed is None else _with_data(packed, output)
         return result, (states[0].to(dtype), states[1].to(dtype))
-
-    def _ragged(self, x: Tensor, lengths: Tensor, states: States) -> tuple[Tensor, States]:
-        return self._rows(x, None, lengths, states)
 
     def _padded(self, x: Tensor, states: States) -> tuple[Tensor, States]:
         x = x if self.batch_first else x.transpose(0, 1)  # (B, T, D)
         batch, steps = x.shape[:2]
         every = torch.full((batch,), steps, dtype=torch.int64)
-        output, states = self._rows(x.reshape(batch * steps, self.input_size), None, every, states)
+        output, states = self._rows(x.reshape(batch * steps, self.input_size), every, states)
         output = output.view(batch, steps, self.hidden_size * self.directions)
         return output if self.batch_first else output.transpose(0, 1).contiguous(), states
 
     def _packed(self, x: Tensor, batch_sizes: Tensor, states: States) -> tuple[Tensor, States]:
         lengths, index, back = _packed_rows(batch_sizes)
-        output, states = self._rows(x, index, lengths, states)
+        output, states = self._rows(x, lengths, states, index)
         return output.index_select(0, back), states
 
-    def _rows(self, x: Tensor, index: Tensor | None, lengths: Tensor, states: States) -> tuple[Tensor, States]:
-        """x (U, D), index (N,) or None, lengths (B,), states (runs, B, H) -> output (N, H x directions), states."""
+    def _rows(self, x: Tensor, lengths: Tensor, states: States, index: Tensor | None = None) -> tuple[Tensor, States]:
+        """x (U, D), lengths (B,), states (runs, B, H), index (N,) or None -> output (N, H x directions), states."""
         outputs: list[Tensor] = []
         last: list[States] = []
         for run, (layer, suffix) in enumerate(self.runs()):
@@ -244,15 +237,9 @@ class LSTM(torch.nn.Module):
             h0, c0, mask = states[0][run], states[1][run], None
             if self.training and self.recurrent_dropout > 0:
                 mask = functional.dropout(h0.new_ones(h0.shape), self.recurrent_dropout)
-            kernel = "bf16" if self.precision == "bf16" else None
-            how: dict[str, Any] = {
-                "reverse": suffix.endswith("_reverse"),
-                "gate": self.gate,
-                "mask": mask,
-                "kernel": kernel,
-            }
-            pre = project(x, weight_ih, bias, kernel=kernel)  # (U, 4H)
-            h, _, h_T, c_T = lstm(pre, index, lengths, weight_hh, h0, c0, return_c=False, **how)
+            kernel, reverse = "bf16" if self.precision == "bf16" else None, suffix.endswith("_reverse")
+            call = project(x, weight_ih, bias, kernel=kernel), index, lengths, weight_hh, h0, c0  # pre is (U, 4H)
+            h, _, h_T, c_T = lstm(*call, reverse=reverse, gate=self.gate, return_c=False, mask=mask, kernel=kernel)
             outputs.append(h)
             last.append((h_T, c_T))
         output = torch.cat(outputs, 1) if self.bidirectional else outputs[0]
@@ -409,5 +396,8 @@ def _packed_rows(batch_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return lengths, index, back
 
 
-def _reordered(states: States, order: Tensor) -> States:
+def _reordered(states: States, order: Tensor | None) -> States:
+    """The states in another order of the sequences; None: as they are."""
+    if order is None:
+        return states
     return states[0].index_select(1, order), states[1].index_select(1, order)
