@@ -1,8 +1,7 @@
 """Gain of the LSTM: the ensemble minus the best ensemble without it, fitted to the same held-out logits.
 
-Both are measured on the test parts of a series set, of a made task (`memory_data`), of a text set, or of one class
-against the rest (`imbalance`). Of a regression, accuracy is minus the squared error in place of whether a row is right,
-and log loss that error.
+Both are measured on the test parts of a series set, of a made task (`memory_data`) or of a text set. Of a regression,
+accuracy is minus the squared error in place of whether a row is right, and log loss that error.
 
     python -m benchmarks.own_data gain [--only NAME,...] [--seeds N] [--packages DIR] [--json FILE]
 """
@@ -23,7 +22,6 @@ import numpy as np
 
 import gatewise as gw
 from benchmarks.machine import ROOT, machine, now, revision
-from benchmarks.own_data.imbalance import SETS, one_against_rest
 from benchmarks.own_data.memory_data import TASKS, made
 from benchmarks.own_data.series_data import FILES, read
 from benchmarks.own_data.text_sets import TEXT_SETS, text_set
@@ -36,9 +34,6 @@ def parts(name: str, seed: int, packages: Path) -> list[tuple[Any, Any, Any, Any
     """Inputs and labels of each training part, and those of its test part."""
     if name in (one.name for one in TEXT_SETS):
         return [(*cut.train, *cut.test) for cut in text_set(name).load(packages)]
-    if ":" in name:
-        (texts, labels), test_part = one_against_rest(*name.split(":"), packages)
-        return [(texts, labels, *test_part)]
     data, test = (made(name, part, seed) if name in TASKS else read(name, part, packages) for part in ("TRAIN", "TEST"))
     return [(data.inputs, data.labels, test.inputs, test.labels)]
 
@@ -99,7 +94,7 @@ def row(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    names = [*FILES, *TASKS, *(one.name for one in TEXT_SETS), *(":".join(one) for one in SETS)]
+    names = [*FILES, *TASKS, *(one.name for one in TEXT_SETS)]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.own_data gain")
     parser.add_argument("--only", default=",".join(names), help="sets, separated by commas")
     parser.add_argument("--seeds", type=int, default=3)

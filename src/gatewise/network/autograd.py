@@ -186,7 +186,7 @@ class RecordingOps(Ops):
         if both:
             kernels = [kernel.with_threads(1) for kernel in kernels]
 
-        def run_all(tasks: list[Callable[[], Any]]) -> list[Any]:
+        def run_all(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
             return concurrently(tasks) if both else [task() for task in tasks]
 
         runs = run_all([partial(kernel.forward, one) for kernel, one in zip(kernels, arrays, strict=True)])
