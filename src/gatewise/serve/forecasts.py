@@ -76,8 +76,20 @@ class ForecastEndpoint:
 
     def view(self) -> dict[str, Any]:
         """The forecaster as the page shows it, for GET /model."""
-        roles = {"time": self.forecaster.series.roles.time, "target": self.forecaster.series.roles.target}
-        return {"api": 1, **self.forecaster.about(), **roles, "report": self.forecaster.report()}
+        found, roles = self.forecaster, self.forecaster.series.roles
+        about = {"api": 1, **found.about(), **{name: getattr(roles, name) for name in ("time", "target", "future")}}
+        return {**about, "future_rows": self._future_rows() if roles.future else {}, "report": found.report()}
+
+    def _future_rows(self) -> Table:
+        """The times of the next steps, and with several series their names: the rows of `ForecastRequest.future`."""
+        found, roles = self.forecaster.series, self.forecaster.series.roles
+        rows = [
+            (name, time if isinstance(time, int | float) else show_time(time))
+            for number, name in enumerate(found.names)
+            for time in found.times_after(number, self.forecaster.horizon)
+        ]
+        names, times = map(list, zip(*rows, strict=True))
+        return {roles.time: times} | ({roles.id: names} if len(found.names) > 1 else {})
 
 
 def _frame(table: Table) -> Any:

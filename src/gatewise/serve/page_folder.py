@@ -77,10 +77,11 @@ def page_files(model: Model, inputs: Sequence[Any], command: str = "") -> dict[s
 def _example(number: int, item: Any) -> dict[str, Any]:
     """A given input as an example of the page, as GET /model has them."""
     if isinstance(item, str):
-        return {"name": item[:32], "hint": "", "label": None, "text": item, "own": False}
+        return {"group": item[:32], "title": item[:70], "hint": "", "label": None, "text": item, "own": False}
     rows = np.asarray(item, dtype=np.float64).tolist()
     series = [[None if np.isnan(x) else x for x in row] for row in rows]
-    return {"name": f"Series {number}", "hint": "", "label": None, "text": "", "series": series, "own": False}
+    group = f"Series {number}"
+    return {"group": group, "title": "", "hint": "", "label": None, "text": "", "series": series, "own": False}
 
 
 def _plain(view: View, number: int, one: dict[str, Any]) -> str:

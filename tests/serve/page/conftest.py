@@ -146,7 +146,14 @@ def sales() -> Forecaster:
     return Forecaster.fit(data, id="shop", time="month", target="sold", horizon=6, **TINY)
 
 
+def promoted() -> Forecaster:
+    """Two shops, and a column that is known in advance."""
+    data = frame(48, 40).assign(sale=lambda rows: np.arange(len(rows)) % 5 == 0)
+    return Forecaster.fit(data, id="shop", time="month", target="sold", future=["sale"], horizon=3, **TINY)
+
+
 MODELS: dict[str, Callable[[], Model | Forecaster]] = {
+    "promoted": promoted,
     "sales": sales,
     "tagger": tagger,
     "text": known_model,

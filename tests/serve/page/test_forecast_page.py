@@ -61,3 +61,26 @@ def test_the_page_shows_what_the_server_answers(visit: Visit) -> None:
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     page.select_option("#models", "text")
     page.wait_for_url(re.compile("/#.*served=text"))
+
+
+def test_values_known_in_advance_are_entered(visit: Visit) -> None:
+    watched = visit("promoted")
+    page, home = watched.page, watched.home
+    page.goto(f"{home}/")
+    sentence(page, "Enter sale for each step.")
+    page.fill("#future input >> nth=0", "1")
+    page.press("#future input >> nth=0", "Tab")
+    assert page.locator("#future input").evaluate_all("all => all.map(one => one.value)") == ["1", "1", "1"]
+    page.fill("#future input >> nth=1", "0")
+    page.press("#future input >> nth=1", "Tab")
+    months = ["2014-01-01", "2014-02-01", "2014-03-01"]
+    assert page.locator("#future tbody th").all_inner_texts() == months
+    future = {"shop": ["a"] * 3 + ["b"] * 3, "month": months * 2, "sale": [1, 0, 1] * 2}
+    page.locator("#step").fill("2")
+    page.locator("#step").dispatch_event("change")
+    raw = json.dumps({"future": future}).encode()
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{home}/forecast", raw, {"Content-Type": "application/json"})
+    ) as reply:
+        wanted = json.load(reply)["series"]["a"]["forecast"][1]
+    sentence(page, f"Step 2, 2014-02-01: {shown(wanted)}")

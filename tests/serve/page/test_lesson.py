@@ -114,7 +114,7 @@ def test_the_numbers_are_those_of_the_model(visit: Visit) -> None:
     assert page.inner_text(".said") == "", "an answer belongs to its text"
     assert page.inner_text("#bar .note") == ""
     turn_to(page, "ids")
-    page.select_option("#bar select", "review")
+    page.select_option("#bar select", label="X_train[5]")
     settle(page)
     assert page.locator(".card").count() == 43
     assert page.inner_text("main").startswith("1 Words as numbers")
@@ -125,7 +125,7 @@ def test_the_numbers_are_those_of_the_model(visit: Visit) -> None:
 def test_no_chapter_scrolls_sideways(visit: Visit, width: int, scheme: str) -> None:
     watched = open_lesson(visit, width=width, height=844, scheme=scheme)
     page = watched.page
-    page.select_option("#bar select", "review")
+    page.select_option("#bar select", label="X_train[5]")
     for chapter in CHAPTERS:
         turn_to(page, chapter)
         assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), chapter

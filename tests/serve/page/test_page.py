@@ -97,7 +97,7 @@ def test_the_first_view_needs_no_click(visit: Visit) -> None:
     page.locator("#heatmap").scroll_into_view_if_needed()
     page.wait_for_function("() => document.querySelector('#heatmap .readout')?.textContent")
     watched.settle()  # which waits for the frame that paints it
-    pixel = "() => document.querySelector('.map canvas').getContext('2d').getImageData(200, 50, 1, 1).data[3]"
+    pixel = "() => document.querySelector('.map canvas').getContext('2d').getImageData(5, 7, 1, 1).data[3]"
     assert page.evaluate(pixel) == 255
 
 
@@ -206,7 +206,7 @@ def test_hovering_shows_values(visit: Visit) -> None:
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     assert "unit 3 of 12, at word 1 “I”" in page.inner_text("#unit")
     assert page.inner_text("#line .readout").startswith("word 1 “I”: ")
-    box = page.locator("svg.line").bounding_box()
+    box = page.locator("#line svg.line").bounding_box()
     page.mouse.move(box["x"] + box["width"] - 15, box["y"] + 60)
     assert page.locator(".words .hovered").inner_text() == "film"
 

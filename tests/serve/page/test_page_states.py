@@ -39,7 +39,7 @@ def test_the_sum_is_not_shown_while_it_belongs_to_an_earlier_text(visit: Visit) 
     assert page.locator("#details .sum").is_visible()
 
 
-@pytest.mark.parametrize("path", ["explain", "units/5?layer=0", "model"])
+@pytest.mark.parametrize("path", ["explain", "units/6?layer=0", "model"])
 def test_every_request_shows_the_busy_bar(visit: Visit, path: str) -> None:
     watched = visit()
     page = watched.open(f"{LINK}&u=5")
@@ -50,9 +50,9 @@ def test_every_request_shows_the_busy_bar(visit: Visit, path: str) -> None:
         page.fill("#text", "a bad film")
         page.wait_for_selector("body.behind", state="attached")
     elif path == "model":
-        page.evaluate("() => void import('/api.js').then(({ api }) => api.model(null))")
+        page.evaluate("() => void gatewise.api.model(null)")
     else:
-        page.click("#unitpanel summary")
+        page.evaluate("() => gatewise.store.set({ u: 6 })")
     page.wait_for_selector("#busy", state="visible")
     page.unroute(f"**/{path}")  # which lets the held request go
     page.wait_for_selector("#busy", state="hidden")

@@ -94,8 +94,7 @@ def test_a_notebook_cell(look: Any) -> None:
     assert frames.count() == 2
     frames.nth(1).scroll_into_view_if_needed()
     inside = page.frame_locator("iframe >> nth=0")
-    inside.locator(".map canvas >> nth=1").wait_for()
-    assert inside.locator(".map canvas").count() == 2
+    inside.locator(".map canvas").wait_for()
     words = page.frame_locator("iframe >> nth=1").locator(".words .word")
     words.first.wait_for()
     assert words.count() == len(model.trace(TEXT).steps)

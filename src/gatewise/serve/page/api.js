@@ -1,10 +1,6 @@
 // Requests to the server. Every failure is an Error with one line for a person.
 
-import { whileBusy } from "./busy.js";
-
-const request = (path, options, read = (response) => response.json()) => whileBusy(() => answerOf(path, options, read));
-
-async function answerOf(path, options, read) {
+async function request(path, options, read = (response) => response.json()) {
 	let response;
 	try {
 		response = await fetch(path, { cache: "no-store", ...options });

@@ -6,7 +6,6 @@ import { el, fmt, safeText, setAttr, setText, signed, svg } from "./dom.js";
 import { rect, text as drawText } from "./drawing.js";
 import { GATES } from "./store.js";
 
-const NAMES = { f: "forget", i: "input", g: "candidate", o: "output" };
 let drawn = 0;
 
 /** onGate(gate): a gate was pressed. Its `numbers` are a list that the caller places. */
@@ -74,7 +73,7 @@ export function createCell(root, { onGate } = {}) {
 	const text = ([x, y, anchor], name, content = "") => drawText(x, y, content, name, anchor);
 
 	/** The name of a gate; whole where it fits. */
-	const nameOf = (name, isClamped = false) => (isClamped ? (shape === COMPACT ? "clamped" : `${name} clamped`) : shape.symbols ? GATES[name] : NAMES[name]);
+	const nameOf = (name, isClamped = false) => (isClamped ? (shape === COMPACT ? "clamped" : `${name} clamped`) : shape.symbols ? GATES[name] : GATES[name].replace(" gate", ""));
 
 	function gateBox(name, x, y) {
 		const [w, h] = shape.gate;

@@ -5,8 +5,7 @@ import { createPicture, path, stroke, text, yAxis } from "./drawing.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [36, 10, 26, 22];
 
-/**
- * A chart with a title and a range of y. draw({lines: [{class, points: [[x, y]], name, at, below}], xs: [first, last], xName, mark, dots}):
+/** A chart with a title and a range of y. draw({lines: [{class, points: [[x, y]], name, at, below}], xs: [first, last], xName, mark, dots}):
  * at: the point at which the name stands; mark: an x with a name; dots: single points [x, y, name]. Points outside of the range
  * are drawn at its edge. room: px right of the lines, in which their names stand; without it they stand over the lines. */
 export function createChart(title, [low, high], height, ticks, room = 0) {

@@ -30,12 +30,8 @@ const made = new Map();
 export function lut(kind, theme) {
 	const key = `${kind} ${theme}`;
 	if (!made.has(key)) {
-		const table = new Uint32Array(256);
-		for (let n = 0; n < 256; n += 1) {
-			const [r, g, b] = mix(STOPS[kind][theme], n / 255);
-			table[n] = ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
-		}
-		made.set(key, table);
+		const colours = Array.from({ length: 256 }, (_, n) => mix(STOPS[kind][theme], n / 255));
+		made.set(key, Uint32Array.from(colours, ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0));
 	}
 	return made.get(key);
 }

@@ -1,75 +1,46 @@
 // Two texts side by side: the words that differ are marked, and one sentence states the difference of the predictions.
 
-import { el, failure, setText } from "./dom.js";
+import { failure, partsOf, setText } from "./dom.js";
+import { createLoader } from "./loader.js";
 import { createReading } from "./reading.js";
-import { tokenNounOf } from "./store.js";
+import { createStore, tokenNounOf } from "./store.js";
 import { changeText, headingText, labelOf } from "./value.js";
-import { differingWords, wordsOf } from "./words.js";
+import { differingWords } from "./words.js";
 
-const DELAY = 150; // ms without a key
+const NAMES = ["First", "Second"];
 
 /** How many words differ, in a sentence. counts: of the first text and of the second. */
 export const differenceOf = ([a, b], noun) =>
 	(a || b ? `Marked: ${a} ${noun}${a === 1 ? "" : "s"} of the first text, ${b} of the second.` : `No ${noun} differs.`);
 
-export function createCompare(root, store, loader) {
-	const box = el("textarea", { rows: 2, dir: "auto", maxlength: 100_000, "aria-label": "The second text", spellcheck: "false" });
-	const status = el("p", { class: "status", "aria-live": "polite" });
-	const [one, two] = [el("div"), el("div")];
-	const heads = [el("h3"), el("h3")];
-	const pair = el("div", { class: "pair" }, el("div", {}, heads[0], one), el("div", {}, heads[1], two));
-	root.append(box, status, pair);
-	const views = [createReading(one, one, { label: "First text" }), createReading(two, two, { label: "Second text" })];
-	let other = null; // the answer for the second text
-	let target = null; // the class asked for: that of the first text
-	let failed = false;
-	let timer = 0;
-	let current = 0;
-	let controller = new AbortController();
+export function createCompare(root, store, api) {
+	const { box, status, pair, ...sides } = partsOf(root);
+	const heads = [sides.first, sides.second].map((side) => side.firstElementChild);
+	const views = [sides.first, sides.second].map((side, n) => createReading(side, side, { label: `${NAMES[n]} text` }));
+	const second = createStore(); // of the second text, which is explained for the class of the first one
+	const loader = createLoader(second, api, { hasUnits: false });
 
 	box.addEventListener("input", () => store.set({ b: box.value }));
 
-	async function load(state) {
-		current += 1;
-		const mine = current;
-		failed = false;
-		target = state.data?.prediction.target;
-		controller.abort();
-		controller = new AbortController();
-		const { signal } = controller;
-		if (!state.b?.trim()) {
-			other = null;
-			draw(store.get());
-			return;
-		}
-		try {
-			const answer = await loader.loadOther(state.b, ["prediction", "prefix"], signal);
-			if (mine !== current) return;
-			other = { ...answer, target, inputText: state.b, words: wordsOf(state.b, answer.text) };
-			draw(store.get());
-			// The prediction does not wait for what takes seconds.
-			const line = answer.prefix.stride > 1 ? ["prefix:all"] : [];
-			const { attribution, prefix = answer.prefix } = await loader.loadOther(state.b, ["attribution", ...line], signal);
-			if (mine !== current) return;
-			other = { ...other, attribution, prefix };
-			draw(store.get());
-		} catch (error) {
-			if (mine !== current) return;
-			failed = true;
-			if (other?.inputText !== state.b) other = null; // the prediction stays without its attribution
-			draw(store.get());
-			status.replaceChildren(...failure(error.message, () => load(store.get())).childNodes);
-		}
+	function load() {
+		const { b, data, method, model, served } = store.get();
+		second.set({ text: b ?? "", method, model, served, target: data?.prediction.target ?? null });
+		if (data) loader.load();
 	}
 
 	function drawSide(n, data, marked, isRelative) {
-		setText(heads[n], `${["First", "Second"][n]}: ${headingText(data.prediction, data.model)}`);
+		setText(heads[n], `${NAMES[n]}: ${headingText(data.prediction, data.model)}`);
 		views[n].draw(data, { isRelative, marked });
 	}
 
 	function draw(state) {
 		if (box.value !== (state.b ?? "")) box.value = state.b ?? "";
-		pair.hidden = !other || !state.data || !state.b;
+		const { data: other, error } = second.get();
+		pair.hidden = !other || !state.data || !state.b || (error && other.inputText !== state.b);
+		if (error) {
+			status.replaceChildren(...failure(error.message, error.retry).childNodes);
+			return;
+		}
 		if (pair.hidden) {
 			setText(status, state.b ? "" : "Write a second text. The words that differ are marked.");
 			return;
@@ -79,8 +50,8 @@ export function createCompare(root, store, loader) {
 		const compared = [state.data, other].map(({ words, text }) => text.values?.map(String) ?? words); // series: by their numbers
 		const marked = differingWords(...compared);
 		[state.data, other].forEach((data, n) => drawSide(n, data, equal ? new Set() : marked[n], state.colourScale === "relative"));
-		const [first, second] = [state.data.prediction, other.prediction];
-		if (first.target !== other.target) {
+		const [before, after] = [state.data.prediction, other.prediction];
+		if (before.target !== after.target || second.get().text !== other.inputText) {
 			setText(status, ""); // until the answer for that class comes
 			return;
 		}
@@ -90,26 +61,19 @@ export function createCompare(root, store, loader) {
 		}
 		const [one, two] = compared.map((list) => list.map((word) => word.toLowerCase()).sort().join(" "));
 		const same = one === two && tokenNoun === "word";
-		const changed = labelOf(second, other.model) === labelOf(first, state.data.model) ? "The prediction is the same" : "The prediction changes";
+		const changed = labelOf(after, other.model) === labelOf(before, state.data.model) ? "The prediction is the same" : "The prediction changes";
 		const difference = same
 			? "Both texts have the same words in another order: a bag-of-words model cannot tell them apart."
 			: differenceOf(marked.map((set) => set.size), tokenNoun);
-		setText(status, `${changed}: ${changeText(first, second)}. ${difference}`);
+		setText(status, `${changed}: ${changeText(before, after)}. ${difference}`);
 	}
 
 	store.subscribe((state, keys) => {
-		if (keys.has("b") || (keys.has("model") && state.b) || (keys.has("data") && (failed || (state.data && state.data.prediction.target !== target)))) {
-			clearTimeout(timer);
-			timer = setTimeout(() => load(store.get()), DELAY);
-		}
-		if (keys.has("b") || keys.has("data")) draw(store.get());
+		const isOther = state.data && state.data.prediction.target !== second.get().target;
+		if (keys.has("b") || keys.has("method") || (keys.has("data") && state.b !== null && (second.get().error || isOther))) load();
+		if (keys.has("b") || keys.has("data") || keys.has("colourScale")) draw(state);
 	});
+	second.subscribe(() => draw(store.get()));
 	draw(store.get());
-	load(store.get());
-	return {
-		focus() {
-			box.focus();
-			box.select();
-		},
-	};
+	load();
 }

@@ -40,6 +40,9 @@ export function svg(tag, props, ...children) {
 	return fill(document.createElementNS(SVG, tag), props, children);
 }
 
+/** The elements of the HTML with data-part, by that name. */
+export const partsOf = (root) => Object.fromEntries(Array.from(root.querySelectorAll("[data-part]"), (one) => [one.dataset.part, one]));
+
 export function button(label, props, ...more) {
 	return el("button", { type: "button", ...props }, label, ...more);
 }
@@ -77,26 +80,6 @@ export function announce(text) {
 	if (!liveRegion) return;
 	clearTimeout(timer);
 	timer = setTimeout(() => setText(liveRegion, text), 300);
-}
-
-/** A part whose module is loaded when it is first used. create(suffix): import the module and draw into `places`; suffix: of
- * the module's address, because a browser keeps the failure of an address. Where it fails, the places say so, the result is
- * null, and the next call tries again. */
-export function lazy(create, ...places) {
-	let made = null;
-	let failures = 0;
-	const get = async () => {
-		try {
-			return await (made ??= create(failures ? `#${failures}` : ""));
-		} catch (error) {
-			if (!/import|module/i.test(error.message)) throw error;
-			made = null;
-			failures += 1;
-			for (const place of places) place.replaceChildren(failure("Cannot reach the server: this part is not loaded.", get));
-			return null;
-		}
-	};
-	return get;
 }
 
 /** A line on a failure, with a button that tries again. */

@@ -1,7 +1,7 @@
 // Drawing for charts and for the chapters: pictures whose unit is 1/16 rem, so that they grow with the text; words in rows; lines.
 
 import { currentTheme, lut, paintLevels } from "./colour.js";
-import { el, setAttr, svg } from "./dom.js";
+import { setAttr, svg } from "./dom.js";
 
 let root = 0;
 const rem = () => (root ||= parseFloat(getComputedStyle(document.documentElement).fontSize) || 16);
@@ -16,9 +16,11 @@ export function unitsOf(node) {
 /** Measure again, after the size of the window has changed. */
 export const forgetSizes = () => ([root, sizes] = [0, new WeakMap()]);
 
-/** A picture that fills the width of its parent. Returns {node, fit(height) -> width in units}. */
-export function createPicture(label, ...children) {
-	const node = svg("svg", { class: "picture", role: "group", "aria-label": label }, ...children);
+/** A picture that fills the width of its parent. */
+export const createPicture = (label) => pictureOf(svg("svg", { class: "picture", role: "group", "aria-label": label }));
+
+/** An <svg class="picture"> as {node, fit(height) -> width in units, ...}. */
+export function pictureOf(node) {
 	let width = 0; // asking for it costs a layout
 	let drawn = 0;
 	new ResizeObserver(() => (width = 0)).observe(node);
@@ -123,14 +125,8 @@ export function colourOf(x, kind = "signed") {
 	return `rgb(${colour & 255},${(colour >> 8) & 255},${(colour >> 16) & 255})`;
 }
 
-/** A picture of a matrix, one pixel per number. Returns {node, draw(columns, rows, at(column, row) -> number from -1 to 1)}. */
-export function createHeat(label) {
-	const node = el("canvas", { class: "heat", role: "img", "aria-label": label });
-	return {
-		node,
-		draw(columns, rows, at) {
-			const level = (n) => Math.round(127.5 * (1 + at(n % columns, Math.floor(n / columns))));
-			paintLevels(node, Uint8ClampedArray.from({ length: columns * rows }, (_, n) => level(n)), columns, "signed");
-		},
-	};
+/** Draw a matrix on a canvas, one pixel per number: at(column, row) from -1 to 1. */
+export function drawMatrix(canvas, columns, rows, at) {
+	const level = (n) => Math.round(127.5 * (1 + at(n % columns, Math.floor(n / columns))));
+	paintLevels(canvas, Uint8ClampedArray.from({ length: columns * rows }, (_, n) => level(n)), columns, "signed");
 }

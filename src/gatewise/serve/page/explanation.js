@@ -33,11 +33,6 @@ function drawSide({ name, view }) {
 	return column;
 }
 
-function drawSides(sides, applied) {
-	const changes = applied ? el("p", { class: "status" }, applied.map((line) => safeText(line, 120)).join(" · ")) : null;
-	return el("section", { "aria-label": "Side by side" }, changes, el("div", { class: "pair" }, sides.map(drawSide)));
-}
-
 /** Tell the notebook around this frame how high the report is, whenever that changes. */
 function reportHeight(root) {
 	const report = () => globalThis.parent.postMessage({ gatewiseHeight: Math.ceil(root.getBoundingClientRect().bottom + scrollY) + 24 }, "*");
@@ -51,7 +46,8 @@ export function drawReport(drawFigure) {
 	root.append(el("header", {}, el("h1", {}, "gatewise"), el("p", { class: "muted" }, document.title)));
 	const { members = [] } = view ?? sides[0].view;
 	if (members.length) root.append(el("p", { class: "muted" }, `Weights of the members: ${weightsText(members)}`));
-	if (sides) root.append(drawSides(sides, applied));
+	const changes = applied && el("p", { class: "status" }, applied.map((line) => safeText(line, 120)).join(" · "));
+	if (sides) root.append(el("section", { "aria-label": "Side by side" }, changes, el("div", { class: "pair" }, sides.map(drawSide))));
 	if (view && drawFigure) drawFigure(root, view);
 	else if (view) root.append(drawSide({ name: "Prediction", view }));
 	root.append(el("footer", { class: "muted" }, source ? el("p", {}, safeText(source, 800)) : null, "Scores are attributions of the prediction by the method named above. They are not causes. " +

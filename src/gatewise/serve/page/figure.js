@@ -3,7 +3,7 @@
 import { createCell } from "./cell.js";
 import { reasonOf, numbersAt, stepFormula, stepLine } from "./cellmath.js";
 import { createDetails } from "./details.js";
-import { createSelect, el, lazy, safeText, setText, signed, within } from "./dom.js";
+import { createSelect, el, safeText, setText, signed, within } from "./dom.js";
 import { createPlayer } from "./player.js";
 import { createPredictionView } from "./prediction.js";
 import { createReading } from "./reading.js";
@@ -11,9 +11,9 @@ import { drawStrip } from "./strip.js";
 import { valueText } from "./value.js";
 import { covers, directionOf, selectedUnit, selectedWord, shapeOf, stepCount, tokenNounOf, unitCount } from "./store.js";
 
-/** places: elements {words, line, prediction, strip, unit, cell, steps, details, heatmap}. onGate(gate): a gate of the cell was
- * pressed; raw: of createTextView. importAgain(name, suffix): a module that could not be loaded before. */
-export function createFigure(places, store, loader, { onGate, raw = false, importAgain } = {}) {
+/** places: elements {words, line, prediction, strip, unit, cell, steps, details}. onGate(gate): a gate of the cell was pressed;
+ * raw: of createTextView. */
+export function createFigure(places, store, { onGate, raw = false } = {}) {
 	const hoverWord = (t) => {
 		const old = store.get().hover;
 		if (t === null ? old : old?.t !== t) store.set({ hover: t === null ? null : { t, k: selectedUnit(store.get()) } });
@@ -26,15 +26,10 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 	const player = createPlayer(places.steps, store);
 	const details = createDetails(places.details, store);
 	places.details.append(cell.numbers);
-	let heatmap = null; // until it is first visible
-	const loadHeatmap = lazy(async (suffix) => {
-		const { createHeatmapPanel } = await (suffix ? importAgain("heatmappanel", suffix) : import("./heatmappanel.js"));
-		places.heatmap.replaceChildren();
-		return createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k) });
-	}, places.heatmap);
-	async function openHeatmap() {
-		heatmap = await loadHeatmap();
-		heatmap?.draw(store.get());
+	let heatmap = null; // its module comes later
+	function addHeatmap(panel) {
+		heatmap = panel;
+		heatmap.draw(store.get());
 	}
 	const unitLine = el("span", { class: "unitline" });
 	const units = el("select", { "aria-label": "Unit", onchange: () => store.set({ u: Number(units.value) }) });
@@ -139,5 +134,5 @@ export function createFigure(places, store, loader, { onGate, raw = false, impor
 		actions[event.key]();
 	}
 	places.cell.parentElement.addEventListener("keydown", onKey);
-	return { draw, openHeatmap, onKey, hoverWord, textView: reading.textView, aboutUnit };
+	return { draw, addHeatmap, onKey, hoverWord, textView: reading.textView, aboutUnit };
 }

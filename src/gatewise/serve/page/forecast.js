@@ -64,12 +64,39 @@ function show(answer, name, level, step) {
 	draw();
 }
 
+let inputs = []; // for the columns that are known in advance: one list per column, of the steps
+
+function askForFuture({ future, future_rows: rows, horizon, time }) {
+	byId("future").hidden = false;
+	byId("horizon").max = horizon;
+	const steps = rows[time].slice(0, horizon);
+	inputs = future.map((name) => steps.map((step) => el("input", { type: "number", step: "any", "aria-label": `${safeText(name)}, ${step}` })));
+	const body = steps.map((step, n) => [step, ...inputs.map((column) => column[n])]);
+	byId("future").lastElementChild.replaceChildren(createTable("Values of the next steps", [time, ...future].map((name) => safeText(name)), body));
+}
+
+/** A value fills the empty steps below it. */
+byId("future").addEventListener("change", ({ target }) => {
+	const column = inputs.find((one) => one.includes(target));
+	for (const one of column.slice(column.indexOf(target))) one.value ||= target.value;
+	load();
+});
+
 async function load() {
 	const mine = (asked += 1);
 	const horizon = Math.max(1, byId("horizon").valueAsNumber || about.horizon);
 	byId("step").max = horizon;
 	const [series, level, step] = [byId("series").value, Number(byId("level").value), byId("step").valueAsNumber];
-	const body = { model: about.served, series, horizon, level: [level], include: ["history", "attribution"], step };
+	const place = about.series.indexOf(series) * about.horizon;
+	inputs[0]?.forEach((one, n) => setText(one.closest("tr").firstElementChild, about.future_rows[about.time][place + n]));
+	if (inputs.flat().some(({ value }) => !value)) {
+		setText(byId("sentence"), `Enter ${about.future.map((name) => safeText(name)).join(" and ")} for each step.`);
+		return;
+	}
+	// The server needs the values of all series.
+	const columns = inputs.map((column, k) => [about.future[k], about.series.flatMap(() => column.map((one) => one.valueAsNumber))]);
+	const future = columns.length ? { ...about.future_rows, ...Object.fromEntries(columns) } : undefined;
+	const body = { model: about.served, series, horizon, level: [level], include: ["history", "attribution"], step, future };
 	try {
 		const answer = await api.forecast(body);
 		if (mine === asked) show(answer, series, level, step);
@@ -89,6 +116,7 @@ async function start() {
 	byId("models").hidden = models.length < 2;
 	byId("series").replaceChildren(...series.map((name) => el("option", { value: name }, safeText(name, 60))));
 	byId("horizon").value = horizon;
+	if (about.future.length) askForFuture(about);
 	setText(byId("about"), members.filter(({ weight }) => weight >= 0.1).map(({ name, weight }) => `${name.split(":")[0]} ${weight.toFixed(2)}`).join(", "));
 	setText(byId("report"), report.join("\n"));
 	return load();

@@ -1,108 +1,66 @@
-// The heat map on a canvas: a row for each unit, a column for each word. Where they do not all fit, the map scrolls.
+// The heat map: a row for each unit, a column for each word. Where they do not all fit, the map scrolls.
 
 import { paintLevels } from "./colour.js";
 import { announce, el, oncePerFrame, setText, within } from "./dom.js";
 import { toLevels } from "./heatmapdata.js";
 
-const GUTTER = 46; // px left of the cells, for units
-const STRIP = 20; // px below the cells, for words
+const [GUTTER, STRIP] = [46, 20]; // px left of the cells, for units, and below them, for words: as in style.css
 const LEAST = 3; // px of a column, so that the pointer meets it
-const [MAX_PIXELS, MAX_SIDE] = [16e6, 16_000]; // of a canvas
+const NAMED = [36, 14]; // px of a column, and of a row, that show their names
 
 /** onHover({t, k} or null), onSelect({t, k}); readout(t, k): the line of text for one cell. */
 export function createHeatmap(root, { onHover, onSelect, readout }) {
-	const base = el("canvas", { class: "base" });
-	const over = el("canvas", { class: "over" });
-	const cells = el("canvas"); // one pixel each; it is stretched
+	const canvas = el("canvas"); // one pixel per cell; it is stretched
+	const [selected, hovered] = ["selected", "hovered"].map((name) => el("div", { class: `cross ${name}`, hidden: true }));
+	const cells = el("div", { class: "cells" }, canvas, selected, hovered);
+	const [unitNames, wordNames] = [el("div", { class: "unitnames" }), el("div", { class: "wordnames" })];
 	const line = el("p", { class: "readout", id: "readout" });
-	const sheet = el("div", { class: "sheet" }, base, over);
-	const box = el("div", { class: "map", tabindex: 0, role: "application", "aria-label": "Heat map" }, sheet);
-	box.setAttribute("aria-describedby", "readout");
+	const sheet = el("div", { class: "sheet" }, cells, unitNames, wordNames);
+	const box = el("div", { class: "map", tabindex: 0, role: "application", "aria-label": "Heat map", "aria-describedby": "readout" }, sheet);
 	root.append(line, box);
 	let view = null;
-	let size = null; // of the sheet in px: {broad, tall: of a cell, width, height: of all cells, dpr}
 	let cursor = null; // the cell of the keyboard: {t, row}
 
-	/** Give the sheet the size that its rows and columns need. */
+	/** Give the sheet the size that its rows and columns need, and names to those that have room for them. */
 	function fit() {
 		if (!view || !box.clientWidth) return;
-		const [rows, columns] = [view.order.length, view.heatmap.columns];
-		const broad = Math.max(LEAST, (box.clientWidth - GUTTER) / columns);
-		const tall = Math.max(1, (box.clientHeight - STRIP) / rows);
-		const [width, height] = [broad * columns, tall * rows];
-		const [w, h] = [width + GUTTER, height + STRIP];
-		const dpr = Math.min(globalThis.devicePixelRatio || 1, Math.sqrt(MAX_PIXELS / (w * h)), MAX_SIDE / Math.max(w, h));
-		size = { broad, tall, width, height, dpr };
-		sheet.style.setProperty("width", `${w}px`);
-		sheet.style.setProperty("height", `${h}px`);
-		for (const canvas of [base, over]) {
-			canvas.width = Math.round(w * dpr);
-			canvas.height = Math.round(h * dpr);
-		}
-		paint();
+		const { order, words } = view;
+		sheet.style.setProperty("min-width", `${GUTTER + LEAST * words.length}px`);
+		sheet.style.setProperty("min-height", `${STRIP + order.length}px`);
+		const fill = (node, names, has) => node.replaceChildren(...(has ? names.map((name) => el("span", {}, name)) : []));
+		fill(wordNames, words, cells.clientWidth >= NAMED[0] * words.length);
+		fill(unitNames, order, cells.clientHeight >= NAMED[1] * order.length);
 	}
-
-	function penOf(canvas) {
-		const pen = canvas.getContext("2d");
-		pen.setTransform(size.dpr, 0, 0, size.dpr, 0, 0);
-		pen.clearRect(0, 0, canvas.width / size.dpr, canvas.height / size.dpr);
-		pen.textBaseline = "middle";
-		return pen;
-	}
-
-	function paint() {
-		const { broad, tall, width, height } = size;
-		const pen = penOf(base);
-		pen.imageSmoothingEnabled = false;
-		const { heatmap, order } = view;
-		paintLevels(cells, toLevels(heatmap, order), heatmap.columns, heatmap.signed ? "signed" : "gate");
-		pen.drawImage(cells, GUTTER, 0, width, height);
-		pen.fillStyle = getComputedStyle(box).color;
-		pen.font = "12px system-ui, sans-serif";
-		if (tall >= 13) {
-			pen.textAlign = "right";
-			view.order.forEach((k, row) => pen.fillText(k, GUTTER - 6, (row + 0.5) * tall));
-		}
-		pen.textAlign = "left";
-		for (let t = 0; t < view.words.length && broad >= 36; t += 1) {
-			pen.save();
-			pen.beginPath();
-			pen.rect(GUTTER + t * broad, height, broad - 3, STRIP);
-			pen.clip();
-			pen.fillText(view.words[t], GUTTER + t * broad + 2, height + STRIP / 2);
-			pen.restore();
-		}
-		drawCrosshair();
-	}
-
-	function drawCrosshair() {
-		const { broad, tall, width, height } = size;
-		const pen = penOf(over);
-		for (const [place, dashed] of [[view.selected, false], [view.hovered, true]]) {
-			if (!place || !view.rowOf.has(place.k)) continue;
-			const [x, y] = [GUTTER + place.t * broad, view.rowOf.get(place.k) * tall];
-			pen.strokeStyle = getComputedStyle(box).color;
-			pen.lineWidth = dashed ? 1 : 2;
-			pen.setLineDash(dashed ? [3, 3] : []);
-			pen.strokeRect(x - 0.5, -2, broad + 1, height + 4);
-			pen.strokeRect(GUTTER - 2, y - 0.5, width + 4, tall + 1);
-		}
-	}
-
-	const drawCrosshairLater = oncePerFrame(() => view && size && drawCrosshair());
 	new ResizeObserver(fit).observe(box);
 
+	function paint({ heatmap, order }) {
+		paintLevels(canvas, toLevels(heatmap, order), heatmap.columns, heatmap.signed ? "signed" : "gate");
+		cells.style.setProperty("--columns", heatmap.columns);
+		cells.style.setProperty("--rows", order.length);
+		fit();
+	}
+
+	/** Frame the column and the row of a cell, or of none. */
+	function frame(node, cell) {
+		const row = cell ? view.rowOf.get(cell.k) : undefined;
+		node.hidden = row === undefined;
+		node.style.setProperty("--t", cell?.t);
+		node.style.setProperty("--row", row);
+	}
+
 	function cellAt(event) {
-		const { left, top } = sheet.getBoundingClientRect();
-		const [t, row] = [Math.floor((event.clientX - left - GUTTER) / size.broad), Math.floor((event.clientY - top) / size.tall)];
+		const { left, top, width, height } = cells.getBoundingClientRect();
+		const t = Math.floor(((event.clientX - left) / width) * view.heatmap.columns);
+		const row = Math.floor(((event.clientY - top) / height) * view.order.length);
 		return t >= 0 && t < view.heatmap.columns && row >= 0 && row < view.order.length ? { t, k: view.order[row] } : null;
 	}
 
 	/** Scroll the map so that it shows a cell. */
 	function reveal({ t, k }) {
-		const [x, y] = [GUTTER + t * size.broad, view.rowOf.get(k) * size.tall];
-		box.scrollLeft = Math.min(x - GUTTER, Math.max(box.scrollLeft, x + size.broad - box.clientWidth));
-		box.scrollTop = Math.min(y, Math.max(box.scrollTop, y + size.tall + STRIP - box.clientHeight));
+		const [broad, tall] = [cells.clientWidth / view.heatmap.columns, cells.clientHeight / view.order.length];
+		const [x, y] = [t * broad, view.rowOf.get(k) * tall];
+		box.scrollLeft = Math.min(x, Math.max(box.scrollLeft, x + GUTTER + broad - box.clientWidth));
+		box.scrollTop = Math.min(y, Math.max(box.scrollTop, y + tall + STRIP - box.clientHeight));
 	}
 
 	let pointer = null;
@@ -145,13 +103,15 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 	return {
 		/** {heatmap, order, words, theme, selected: {t, k}, hovered} */
 		draw(next) {
-			const fresh = !view || ["heatmap", "order", "theme"].some((name) => view[name] !== next[name]);
+			const isSorted = view?.order.length === next.order.length && next.order.every((k, row) => k === view.order[row]);
+			const fresh = !isSorted || ["heatmap", "theme"].some((name) => view[name] !== next[name]);
 			const sized = view?.order.length !== next.order.length || view.heatmap.columns !== next.heatmap.columns;
 			view = { ...next, rowOf: fresh ? new Map(next.order.map((k, row) => [k, row])) : view.rowOf };
 			if (sized) cursor = null;
-			if (fresh) fit();
-			else drawCrosshairLater();
-			if (sized && size) reveal(next.selected);
+			if (fresh) paint(view);
+			frame(selected, view.selected);
+			frame(hovered, view.hovered);
+			if (sized) reveal(next.selected);
 			const place = next.hovered ?? next.selected;
 			setText(line, place ? readout(place.t, place.k) : "");
 		},

@@ -3,16 +3,10 @@
 /** Decode a heat map of an answer into {name, layer, clip, signed, rows, columns, values}, unless it was made in the page. */
 export function decode(heatmap) {
 	if (heatmap.values) return heatmap;
-	const raw = atob(heatmap.base64);
-	const bytes = new Uint8Array(raw.length);
-	for (let n = 0; n < raw.length; n += 1) bytes[n] = raw.charCodeAt(n);
-	const view = new DataView(bytes.buffer);
-	const [rows, columns] = heatmap.shape;
-	const values = new Float32Array(rows * columns);
-	const scale = (heatmap.high - heatmap.low) / 65535;
-	for (let n = 0; n < values.length; n += 1) values[n] = heatmap.low + view.getUint16(2 * n, true) * scale;
-	const signed = heatmap.low < 0;
-	return { name: heatmap.name, layer: heatmap.layer, clip: heatmap.clip, signed, rows, columns, values };
+	const { name, layer, clip, low, high, shape: [rows, columns] } = heatmap;
+	const bytes = Uint8Array.from(atob(heatmap.base64), (letter) => letter.charCodeAt(0));
+	const values = Float32Array.from(new Uint16Array(bytes.buffer), (level) => low + (level * (high - low)) / 65535);
+	return { name, layer, clip, signed: low < 0, rows, columns, values };
 }
 
 /** The values (rows x columns) as palette indices 0..255, with the rows in the given order. */

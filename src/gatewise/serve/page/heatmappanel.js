@@ -8,7 +8,8 @@ import { GATES, SORTS, selectedUnit, selectedWord, tokenNounOf, unitCount } from
 
 const HEATMAPS = { i: GATES.i, ...GATES, c: "memory cell", h: "hidden state" };
 
-export function createHeatmapPanel(root, store, { onNeedUnit }) {
+/** onNeedUnit(k): the pointer rests on a unit whose numbers are not there. */
+export function createHeatmapPanel(root, store, { onNeedUnit = null } = {}) {
 	const names = Object.entries(HEATMAPS).map(([name, title]) => [name, `${name}, ${title}`]);
 	const shown = createSelect({ "aria-label": "Gate or state of the heat map", onchange: () => store.set({ heatmap: shown.value }) }, names);
 	const sort = createSelect({ onchange: () => store.set({ sort: sort.value }) }, Object.entries(SORTS));
@@ -27,7 +28,7 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 			const old = store.get().hover;
 			if (old?.t !== hover?.t || old?.k !== hover?.k) store.set({ hover });
 			clearTimeout(timer);
-			if (hover && !store.get().data.unitOf.has(hover.k)) timer = setTimeout(() => onNeedUnit(hover.k), 150);
+			if (onNeedUnit && hover && !store.get().data.unitOf.has(hover.k)) timer = setTimeout(() => onNeedUnit(hover.k), 150);
 		},
 		onSelect: ({ t, k }) => store.set({ w: t, u: k, hover: null }),
 		readout,
@@ -41,19 +42,7 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 	);
 	root.append(tools, map.node.parentElement, status);
 	const heatmapOf = (state) => state.data?.heatmaps.get(state.heatmap) ?? null;
-	let cached = { order: [], key: null };
-
 	const orderOfAll = (state, heatmap) => orderOf(state.data.units, state.sort, heatmap.rows);
-	/** The shown units in order. */
-	function currentOrder(state, heatmap) {
-		const all = state.allUnits || heatmap.rows <= TOP;
-		const key = [state.sort, state.data.units, heatmap.rows, all || selectedUnit(state)];
-		if (!cached.key || key.some((part, n) => part !== cached.key[n])) {
-			const order = orderOfAll(state, heatmap);
-			cached = { key, order: all ? order : topOf(order, state.data.units, selectedUnit(state)) };
-		}
-		return cached.order;
-	}
 
 	function readout(t, k) {
 		const state = store.get();
@@ -99,7 +88,8 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 				setText(status, `The heat map shows the units of a ${tokenNounOf(state) === "step" ? "series" : "text"}.`);
 			}
 			if (!heatmap || heatmap.columns !== words.length) return;
-			const order = currentOrder(state, heatmap);
+			const all = orderOfAll(state, heatmap);
+			const order = state.allUnits || heatmap.rows <= TOP ? all : topOf(all, state.data.units, selectedUnit(state));
 			const selected = { t: selectedWord(state), k: selectedUnit(state) };
 			map.draw({ heatmap, order, words, theme: currentTheme(), selected, hovered: state.hover });
 			drawLegend(heatmap);

@@ -1,14 +1,12 @@
 // "Change it": clamp a gate or ablate a unit. Every change is a chip that can be removed.
 
-import { button, createSelect, el, fmt, setText } from "./dom.js";
+import { button, el, fmt, partsOf, setText } from "./dom.js";
 import { GATES, layerOf, selectedUnit, selectedWord, tokenNounOf } from "./store.js";
 
 const sameTarget = (a, b) => ["gate", "unit", "layer", "from", "to"].every((key) => a[key] === b[key]);
 
 /** The changes without that of the same gate, units and steps. */
 const without = (changes, change) => changes.filter((one) => !sameTarget(one, change));
-
-const ablation = (state) => ({ gate: "h", unit: selectedUnit(state), ...layerOf(state), from: null, to: null });
 
 /** A change in words. */
 export function describeChange({ gate, unit, value, from, to, layer }, tokenNoun = "word") {
@@ -24,19 +22,14 @@ const RANGES = [["all range", "all units"], ["unit range", "this unit"]];
 /** root: of the controls; listed: of the changes that were made, which has its place before there is one. */
 export function createInterventions(root, listed, store) {
 	const redraw = () => draw(store.get());
-	const gate = createSelect({ "aria-label": "What to change", onchange: redraw }, [...Object.entries(GATES), ["h", "output h (ablate the unit)"]]);
-	const scope = createSelect({ "aria-label": "Where to change it", onchange: redraw });
-	const slider = el("input", { type: "range", max: 1, step: 0.05 });
-	const value = el("output", {}, "auto");
+	const { gate, scope, row, slider, value, ablate } = partsOf(root);
+	const { chips, clear } = partsOf(listed);
+	for (const select of [gate, scope]) select.addEventListener("change", redraw);
 	slider.addEventListener("pointerdown", pin);
 	slider.addEventListener("input", () => clamp(Number(slider.value)));
 	slider.addEventListener("keydown", (event) => event.key === "Delete" && release());
-	const ablateButton = button("", { hidden: true, onclick: () => toggleAblation() });
-	const chips = el("div", { class: "chips" });
-	const clear = button("Clear", { onclick: () => store.set({ changes: [] }) });
-	const row = el("div", { class: "slider" }, slider, value);
-	root.append(gate, scope, row, ablateButton);
-	listed.append(chips, clear);
+	ablate.addEventListener("click", () => release() || clamp(0));
+	clear.addEventListener("click", () => store.set({ changes: [] }));
 
 	/** Select the shown unit and word for good: every answer changes the ranking that the default follows. */
 	function pin() {
@@ -44,8 +37,9 @@ export function createInterventions(root, listed, store) {
 		if (state.data) store.set({ u: selectedUnit(state), w: selectedWord(state) });
 	}
 
+	/** What the controls change: {gate, unit, layer, from, to}. */
 	function target(state = store.get()) {
-		const [units, place] = scope.value.split(" ");
+		const [units, place] = gate.value === "h" ? ["unit", "all"] : scope.value.split(" ");
 		const change = units === "all" ? { gate: gate.value, unit: "all" } : { gate: gate.value, unit: selectedUnit(state), ...layerOf(state) };
 		const w = selectedWord(state);
 		if (place === "word") return { ...change, from: w, to: w };
@@ -61,19 +55,12 @@ export function createInterventions(root, listed, store) {
 		store.set({ u: selectedUnit(state), w: selectedWord(state), changes: [...others, { ...change, value: to }] });
 	}
 
+	/** Take the change of the controls back; returns whether there was one. */
 	function release() {
 		const { changes } = store.get();
 		const next = without(changes, target());
 		if (next.length < changes.length) store.set({ changes: next });
-	}
-
-	function toggleAblation() {
-		pin();
-		const state = store.get();
-		if (!state.data) return;
-		const rest = without(state.changes, ablation(state));
-		const on = rest.length === state.changes.length;
-		store.set({ changes: on ? [...rest, { ...ablation(state), value: 0 }] : rest });
+		return next.length < changes.length;
 	}
 
 	function drawScope(state, tokenNoun) {
@@ -100,13 +87,12 @@ export function createInterventions(root, listed, store) {
 		drawScope(state, tokenNoun);
 		const name = gate.value;
 		row.hidden = scope.hidden = name === "h";
-		ablateButton.hidden = name !== "h";
-		const ablated = state.changes.some((one) => sameTarget(one, ablation(state)));
-		setText(ablateButton, `${ablated ? "Restore" : "Ablate"} ${state.data ? `unit ${selectedUnit(state)}` : "this unit"}`);
-		if (name !== "h") {
+		ablate.hidden = name !== "h";
+		const now = state.changes.find((one) => sameTarget(one, target(state)));
+		if (name === "h") setText(ablate, `${now ? "Restore" : "Ablate"} ${state.data ? `unit ${selectedUnit(state)}` : "this unit"}`);
+		else {
 			slider.min = name === "g" ? -1 : 0;
 			slider.step = name !== "g" && state.model?.model.gate === "binary" ? 1 : 0.05;
-			const now = state.changes.find((one) => sameTarget(one, target(state)));
 			const number = now?.value ?? state.data?.unitOf.get(selectedUnit(state))?.[name][selectedWord(state)] ?? 0.5;
 			if (document.activeElement !== slider || !now) slider.value = number;
 			slider.classList.toggle("clamped", Boolean(now));
@@ -114,7 +100,7 @@ export function createInterventions(root, listed, store) {
 			slider.setAttribute("aria-label", `Clamp the ${GATES[name]} ${name}`);
 			slider.setAttribute("aria-valuetext", now ? `clamped to ${fmt(now.value)}` : `not clamped, ${fmt(number)} in the selected unit`);
 		}
-		for (const node of [slider, ablateButton]) node.disabled = !state.data;
+		for (const node of [slider, ablate]) node.disabled = !state.data;
 		clear.hidden = !state.changes.length;
 		const names = state.changes.map((one) => describeChange(one, tokenNoun));
 		if (chips.dataset.shown !== names.join("|")) {

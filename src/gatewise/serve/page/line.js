@@ -2,6 +2,7 @@
 
 import { tint } from "./colour.js";
 import { el, fmt, oncePerFrame, safeText, setAttr, setText, svg, within } from "./dom.js";
+import { path, PROBABILITIES, rect, stroke, text, yAxis } from "./drawing.js";
 import { number, scoreText } from "./value.js";
 
 const [RIGHT, PAD] = [10, 8]; // px right of the axis, and above and below the line
@@ -10,7 +11,7 @@ const MAX_CHANNELS = 8;
 const DASHES = ["none", "8 4", "2 3", "10 3 2 3"];
 
 /** The key of a line in a legend; style: attributes of the line. */
-export const linekey = (style) => svg("svg", { viewBox: "0 0 24 8", class: "linekey", "aria-hidden": "true" }, svg("path", { d: "M0,4H24", ...style }));
+export const linekey = (style) => svg("svg", { viewBox: "0 0 24 8", class: "linekey", "aria-hidden": "true" }, stroke("M0,4H24", null, style));
 
 /** The style of channel c. */
 export const styleOf = (c) => ({ class: `channel c${c % 4}`, "stroke-dasharray": DASHES[Math.floor(c / 2) % 4] });
@@ -35,26 +36,16 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 	/** The place in a prefix of the prediction after step t; not an integer where that one is left out. */
 	const placeOf = ({ probability, stride }, t) => (t === count() - 1 ? probability.length - 1 : (t + 1) / stride);
 
-	function path(prefix, mark) {
-		const points = [`M${left},${y(prefix.probability[0]).toFixed(1)}`];
-		const dots = [];
-		for (let t = 0; t < count(); t += 1) {
-			const n = placeOf(prefix, t);
-			if (!Number.isInteger(n)) continue;
-			const [px, py] = [x(t).toFixed(1), y(prefix.probability[n]).toFixed(1)];
-			points.push(`L${px},${py}`);
-			if (prefix.stride > 1) dots.push(svg("circle", { class: `dot ${mark}`, cx: px, cy: py, r: 2 }));
-		}
-		points.push(`H${width() - RIGHT}`);
-		return [svg("path", { class: mark, d: points.join("") }), ...dots];
+	function drawn(prefix, mark) {
+		const known = [...Array(count()).keys()].filter((t) => Number.isInteger(placeOf(prefix, t)));
+		const points = known.map((t) => [x(t), y(prefix.probability[placeOf(prefix, t)])]);
+		const dots = prefix.stride > 1 ? points.map(([cx, cy]) => svg("circle", { class: `dot ${mark}`, cx, cy, r: 2 })) : [];
+		return [stroke(`${path([[left, y(prefix.probability[0])], ...points])}H${width() - RIGHT}`, mark), ...dots];
 	}
 
 	function axis() {
-		const ends = view.prefix.numbers ? [[0, number(view.prefix.low)], [1, number(view.prefix.high)]] : [[0, "0"], [0.5, "½"], [1, "1"]];
-		return ends.flatMap(([p, label]) => [
-			svg("path", { class: p === 0.5 ? "half" : "rule", d: `M${left},${y(p)}H${width() - RIGHT}` }),
-			svg("text", { x: left - 6, y: y(p) + 5, "text-anchor": "end" }, label),
-		]);
+		const { numbers, low, high } = view.prefix;
+		return yAxis(numbers ? [[0, number(low)], [1, number(high)]] : PROBABILITIES, y, left, width() - RIGHT);
 	}
 
 	/** The words below the axis that have room, the selected one first. */
@@ -68,7 +59,7 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 			if (taken.some(([from, to]) => at - half < to && at + half > from)) return [];
 			taken.push([at - half, at + half]);
 			const chosen = t === view.selected || t === view.hovered;
-			return [svg("text", { class: chosen ? "chosen" : null, x: at.toFixed(1), y: topOfLine() + LINE + type + 2, "text-anchor": "middle" }, word)];
+			return [text(at, topOfLine() + LINE + type + 2, word, chosen ? "chosen" : null)];
 		});
 	}
 
@@ -82,11 +73,9 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 			const place = (one, t) => `${x(t).toFixed(1)},${(PAD + (CHANNELS - 2 * PAD) * (1 - (one - low) / (high - low || 1))).toFixed(1)}`;
 			// A missing value interrupts the line.
 			const d = column.map((one, t) => (one === null ? "" : `${t > 0 && column[t - 1] !== null ? "L" : "M"}${place(one, t)}`)).join("");
-			return svg("path", { d, ...styleOf(c) });
+			return stroke(d, null, styleOf(c));
 		});
-		const band = (scores ?? []).map((score, t) => svg("rect", {
-			class: `band ${tint(score, clamp)}`, x: (x(t) - step / 2).toFixed(1), y: CHANNELS, width: step.toFixed(2), height: BAND - 6,
-		}));
+		const band = (scores ?? []).map((score, t) => rect(x(t) - step / 2, CHANNELS, step, BAND - 6, `band ${tint(score, clamp)}`));
 		return [...lines, ...band];
 	}
 
@@ -100,15 +89,15 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 		const line = `V${topOfLine() + LINE}`;
 		if (view.range) {
 			const [a, b] = [x(view.range.from - 0.5), x(view.range.to + 0.5)];
-			parts.unshift(svg("rect", { class: "brush", x: a, y: 0, width: b - a, height: topOfLine() + LINE }));
+			parts.unshift(rect(a, 0, b - a, topOfLine() + LINE, "brush"));
 		}
 		if (view.prefix) {
 			parts.push(...axis());
 			for (const [t, mark] of [[view.selected, "cursor"], [view.hovered, "cursor hovered"]]) {
-				if (t !== null && t < count()) parts.push(svg("path", { class: mark, d: `M${x(t).toFixed(1)},0${line}` }));
+				if (t !== null && t < count()) parts.push(stroke(`M${x(t).toFixed(1)},0${line}`, mark));
 			}
-			if (view.before) parts.push(...path(view.before, "beforeline"));
-			parts.push(...path(view.prefix, "prefixline"));
+			if (view.before) parts.push(...drawn(view.before, "beforeline"));
+			parts.push(...drawn(view.prefix, "prefixline"));
 			const n = placeOf(view.prefix, view.selected);
 			if (Number.isInteger(n)) parts.push(svg("circle", { class: "selectedpoint", cx: x(view.selected), cy: y(view.prefix.probability[n]), r: 5 }));
 			parts.push(svg("circle", { class: `end ${view.side}`, cx: width() - RIGHT, cy: y(view.prefix.probability.at(-1)), r: 6 }));

@@ -10,21 +10,15 @@ const UNITS_DELAY = 140; // ms without a key until units are requested
 const ATTRIBUTION_DELAY = 350; // ms until the attribution is: it may cost a hundred predictions
 const TIMEOUT = 60_000; // ms until a prediction counts as lost: the next one would wait for ever
 
-/** The input of a request: a text or a series. */
-export function inputOf(state, text = state.text) {
-	if (state.model?.model.inputs !== "series") return { text };
-	return { series: parseSeries(text, state.model.model.channels) };
-}
-
-const modelOf = (name) => (name === null ? {} : { model: name });
-
-export function createLoader(store, api) {
+/** hasUnits: whether the units are loaded, of which the second text of a comparison has none. */
+export function createLoader(store, api, { hasUnits = true } = {}) {
 	let current = 0; // the number of the last load
 	let running = false; // whether a prediction is in flight
 	let controller = new AbortController(); // of the parts that only the last text needs
 	let timer = 0;
 	let heatmapVisible = false;
 	const pending = new Set(); // requested parts
+	const summaries = new Map(); // of units: promises
 
 	/** signal: of a prediction, which the next load does not cancel. */
 	async function fetchParts(include, load, signal = null) {
@@ -33,7 +27,9 @@ export function createLoader(store, api) {
 		};
 		check();
 		const state = store.get();
-		const request = { ...inputOf(state), ...modelOf(state.served), include };
+		const isSeries = state.model?.model.inputs === "series";
+		const input = isSeries ? { series: parseSeries(state.text, state.model.model.channels) } : { text: state.text };
+		const request = { ...input, ...(state.served === null ? {} : { model: state.served }), include };
 		if (state.layer !== null) request.layer = state.layer;
 		for (const key of ["target", "against"]) if (state.model?.model.labels.includes(state[key])) request[key] = state[key];
 		if (state.step !== null && state.model?.model.per_step) request.step = state.step;
@@ -130,7 +126,7 @@ export function createLoader(store, api) {
 	async function loadDetails(mine) {
 		try {
 			const { u, data } = store.get();
-			merge(await fetchParts(["units", `unit:${u ?? "opening"}`], mine));
+			if (hasUnits) merge(await fetchParts(["units", `unit:${u ?? "opening"}`], mine));
 			if (heatmapVisible) await loadHeatmap();
 			if (data.prefix.stride > 1) merge(await fetchParts(["prefix:all"], mine)); // the line at every word
 			if (!data.attribution || data.attribution.stale) {
@@ -139,7 +135,7 @@ export function createLoader(store, api) {
 				merge(await fetchParts(["attribution"], mine));
 			}
 			const state = store.get();
-			if (!state.data.unitOf.has(selectedUnit(state))) await loadUnit(selectedUnit(state));
+			if (hasUnits && !state.data.unitOf.has(selectedUnit(state))) await loadUnit(selectedUnit(state));
 		} catch (error) {
 			fail(error, load);
 		}
@@ -158,6 +154,18 @@ export function createLoader(store, api) {
 		}
 	}
 
+	/** GET /units of the selected unit, asked for once. */
+	function summaryOf(state) {
+		const [unit, layer] = [selectedUnit(state), state.layer ?? state.model.model.layers.length - 1];
+		const key = `${unit} ${layer}`;
+		const forget = (error) => {
+			summaries.delete(key);
+			throw error;
+		};
+		if (!summaries.has(key)) summaries.set(key, api.unit(unit, layer, state.served).catch(forget));
+		return summaries.get(key);
+	}
+
 	const loadUnit = (k) => loadPart(`unit:${k}`, [`unit:${k}`]);
 	const loadHeatmap = () => {
 		const { heatmap, data } = store.get();
@@ -174,16 +182,10 @@ export function createLoader(store, api) {
 	return {
 		load,
 		loadUnit,
+		summaryOf,
 		showHeatmap(visible) {
 			heatmapVisible = visible;
 			if (visible && store.get().data?.units) loadHeatmap();
-		},
-		/** Parts of the answer for a second text, explained for the class of the first text. */
-		loadOther(text, include, signal) {
-			const { data, model, served } = store.get();
-			const target = data?.prediction.target;
-			const chosen = model.model.labels.includes(target) ? { target } : {};
-			return api.explain({ ...inputOf(store.get(), text), ...modelOf(served), include, ...chosen }, signal);
 		},
 	};
 }

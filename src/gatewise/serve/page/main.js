@@ -1,10 +1,8 @@
 // The entry of the served page: one store, one loader, the figure, and the controls around it.
 
-import { api } from "./api.js";
-import { onBusy } from "./busy.js";
-import { announce, button, el, lazy, safeText, setText } from "./dom.js";
+import { api as source } from "./api.js";
+import { announce, button, el, failure, safeText, setText } from "./dom.js";
 import { createEditor } from "./editor.js";
-import { examplesFor } from "./examples.js";
 import { createFigure } from "./figure.js";
 import { createInterventions, fittingChanges } from "./interventions.js";
 import { createLoader } from "./loader.js";
@@ -16,6 +14,12 @@ import { labelOf, valueText, weightsText } from "./value.js";
 const byId = (id) => document.getElementById(id);
 const inside = (id) => byId(id).querySelector(":scope > div");
 const store = createStore();
+let requests = 0; // in flight
+const counted = (ask) => (...given) => {
+	store.set({ busy: (requests += 1) > 0 });
+	return ask(...given).finally(() => store.set({ busy: (requests -= 1) > 0 }));
+};
+const api = Object.fromEntries(Object.entries(source).map(([name, ask]) => [name, counted(ask)]));
 const loader = createLoader(store, api);
 const present = createPresentation(store);
 createTheme(byId("themebutton"), store);
@@ -23,30 +27,28 @@ const box = byId("text");
 
 const interventions = createInterventions(inside("interventions"), byId("changes"), store);
 const figure = createFigure(
-	{ ...Object.fromEntries(["words", "line", "prediction", "strip", "unit", "cell", "steps"].map((id) => [id, byId(id)])), details: inside("details"), heatmap: inside("heatmap") },
-	store, loader, { onGate: (gate) => interventions.focus(gate), raw: true, importAgain: (name, suffix) => import(`./${name}.js${suffix}`) },
+	{ ...Object.fromEntries(["words", "line", "prediction", "strip", "unit", "cell", "steps"].map((id) => [id, byId(id)])), details: inside("details") },
+	store, { onGate: (gate) => interventions.focus(gate), raw: true },
 );
 const address = createAddress(store);
 
-// Parts below the first screen are loaded when they are first opened.
-const compare = lazy(async (suffix) => {
-	const { createCompare } = await (suffix ? import(`./compare.js${suffix}`) : import("./compare.js"));
-	inside("compare").replaceChildren();
-	return createCompare(inside("compare"), store, loader);
-}, inside("compare"));
-const panels = lazy(async (suffix) => {
-	const { createUnitPanel, drawCard, drawTraining } = await (suffix ? import(`./panels.js${suffix}`) : import("./panels.js"));
-	drawTraining(inside("training"), store.get().model);
-	drawCard(inside("card"), store.get().model.card);
-	const unit = createUnitPanel(inside("unitpanel"), store, api);
-	if (byId("unitpanel").open) unit.draw(store.get());
-	return unit;
-}, inside("training"), inside("card"), inside("unitpanel"));
-const stream = lazy(async (suffix) => {
-	const { createStream } = await (suffix ? import(`./stream.js${suffix}`) : import("./stream.js"));
-	inside("stream").replaceChildren();
-	return createStream(inside("stream"), store, api);
-}, inside("stream"));
+const BELOW = ["compare", "stream", "heatmap", "unitpanel", "training", "card"];
+let isBelow = false;
+/** Load what is below the first screen: after the first answer, or when it is opened before. Where that fails, it says so. */
+async function loadBelow() {
+	if (isBelow || !store.get().model) return;
+	isBelow = true;
+	const places = Object.fromEntries(BELOW.map((name) => [name, inside(name)]));
+	const found = await import("./below.js").catch(() => null);
+	if (found) figure.addHeatmap(found.createBelow(places, store, loader, api));
+	else for (const place of Object.values(places)) place.append(failure("Cannot reach the server: this part is not loaded.", reload));
+}
+function reload() {
+	const { text, b } = store.get();
+	history.replaceState({ text, b }, ""); // a long text is not in the address
+	location.reload();
+}
+
 let started = false;
 let typing = false; // one entry of the history until blur
 const editor = createEditor(box, figure.textView, {
@@ -77,23 +79,24 @@ inMenu("clear", () => {
 });
 byId("edit").addEventListener("click", () => box.focus());
 
-let examples = []; // {group, name, label, text, other, hint, own}
+let examples = []; // of GET /model
+/** One time step per line. */
+const seriesText = (series) => series.map((step) => step.map((x) => x ?? "?").join(" ")).join("\n");
 byId("examples").addEventListener("change", () => {
 	const example = examples[byId("examples").value];
 	if (example) replaceText(example.text, example, example.other ?? null);
 	byId("examples").value = -1;
 });
 
-function openCompare() {
-	store.set({ b: store.get().b ?? store.get().text });
-	return compare();
-}
-inMenu("comparebutton", async () => {
-	const panel = byId("compare");
-	panel.open = !panel.open;
-	if (!panel.open) return;
-	(await openCompare())?.focus();
-	panel.scrollIntoView({ block: "nearest" });
+const compare = byId("compare"); // open while there is a second text
+const openCompare = (isOpen) => isOpen !== (store.get().b !== null) && store.set({ b: isOpen ? store.get().text : null });
+compare.addEventListener("toggle", () => openCompare(compare.open));
+inMenu("comparebutton", () => {
+	openCompare(!compare.open);
+	if (!compare.open) return;
+	compare.querySelector("textarea")?.focus();
+	compare.querySelector("textarea")?.select();
+	compare.scrollIntoView({ block: "nearest" });
 });
 inMenu("presentbutton", () => present());
 byId("leavebutton").addEventListener("click", () => present(false));
@@ -109,17 +112,13 @@ document.addEventListener("keydown", (event) => {
 	if (isPresenting) figure.onKey(event);
 });
 
-const summaries = new Map(); // promises
 /** One line on the selected unit over the data set of its summary, if the model has summaries. */
 async function drawAboutUnit(state) {
-	const [unit, layer] = [selectedUnit(state), state.layer ?? state.model.model.layers.length - 1];
-	const key = `${unit} ${layer}`;
 	if (!state.model.units || !state.data) return setText(figure.aboutUnit, "");
-	if (!summaries.has(key)) summaries.set(key, api.unit(unit, layer, state.served).catch(() => summaries.delete(key) && {}));
 	if (!figure.aboutUnit.textContent) setText(figure.aboutUnit, "\u00a0"); // its place
-	const { summary } = await summaries.get(key);
+	const { summary } = await loader.summaryOf(state).catch(() => ({}));
 	const now = store.get();
-	if (key !== `${selectedUnit(now)} ${now.layer ?? now.model.model.layers.length - 1}`) return undefined;
+	if (selectedUnit(state) !== selectedUnit(now) || state.layer !== now.layer) return undefined;
 	const words = (list) => list?.slice(0, 3).map(({ word }) => `“${safeText(word, 16)}”`).join(", ");
 	const [rises, falls] = [words(summary?.top_words.c), words(summary?.bottom_words.c)];
 	const life = summary?.half_life == null ? "" : ` Half-life ${summary.half_life.toFixed(1)} ${tokenNounOf(now)}s.`;
@@ -143,7 +142,7 @@ function drawAround(state, changed) {
 		const known = tokenNoun === "step" ? "" : unknown ? ` · ${unknown} not in the vocabulary` : " · all in the vocabulary";
 		setText(byId("counts"), text ? `${counted.toLocaleString("en")} ${tokenNoun}${counted === 1 ? "" : "s"}${known}` : "");
 		const messages = warnings.filter(({ code }) => code !== "weight").map((one) => one.message).join(" ");
-		const hint = state.example?.hint ? `${state.example.group}: ${state.example.hint}` : "";
+		const hint = state.example?.hint && !state.example.own ? `${safeText(state.example.group, 40)}: ${state.example.hint}` : "";
 		setText(byId("hint"), [state.linkNote, messages, state.data ? hint : ""].filter(Boolean).join(" · ")); // in one frame with the counts
 		const changes = text && state.data.inputText === state.text ? fittingChanges(state.changes, text.kept) : state.changes;
 		if (changes.length < state.changes.length) store.set({ changes });
@@ -170,35 +169,21 @@ function drawAround(state, changed) {
 	}
 	if (any("b")) {
 		byId("comparebutton").setAttribute("aria-pressed", state.b !== null);
-		byId("compare").open = state.b !== null;
+		compare.open = state.b !== null;
 	}
 	if (any("data", "w", "u", "range", "changes", "model")) interventions.draw(state);
 	if (any("data", "u", "layer") && state.model) drawAboutUnit(state);
-	if (any("data", "u", "layer", "model") && byId("unitpanel").open) drawPanels();
+	if (any("data") && state.data) loadBelow();
 	if (any("data")) {
 		const shown = state.data?.prediction;
 		if (shown && document.activeElement === box) announce(`${labelOf(shown, state.data.model)}, ${valueText(shown)}`);
 	}
 }
 store.subscribe(drawAround);
-onBusy((busy) => store.set({ busy }));
 store.subscribe(() => address.replace());
-async function drawPanels() {
-	const unit = store.get().model && (await panels());
-	if (byId("unitpanel").open) unit?.draw(store.get());
-}
-for (const id of ["unitpanel", "training", "card"]) byId(id).addEventListener("toggle", () => byId(id).open && drawPanels());
-byId("stream").addEventListener("toggle", () => byId("stream").open && stream());
-byId("compare").addEventListener("toggle", () => {
-	if (byId("compare").open) openCompare();
-	else if (store.get().b !== null) store.set({ b: null });
-});
+for (const panel of document.querySelectorAll("main > details")) panel.addEventListener("toggle", loadBelow);
 let heatmapInView = false;
-function updateHeatmap() {
-	const visible = byId("heatmap").open && heatmapInView;
-	if (visible) figure.openHeatmap();
-	loader.showHeatmap(visible);
-}
+const updateHeatmap = () => loader.showHeatmap(byId("heatmap").open && heatmapInView);
 new IntersectionObserver(([entry]) => {
 	heatmapInView = entry.isIntersecting;
 	updateHeatmap();
@@ -231,18 +216,18 @@ function showModel(model) {
 	byId("models").replaceChildren(...models.map(({ name }) => el("option", { value: name }, name)));
 	byId("models").value = served;
 	byId("models").hidden = models.length < 2;
-	examples = examplesFor(model);
+	examples = model.examples.map((one) => ({ ...one, text: one.text || seriesText(one.series) }));
 	box.readOnly = false;
 	const groups = [...new Set(examples.map(({ group }) => group))];
 	byId("examples").replaceChildren(el("option", { value: -1 }, "Examples"), ...groups.map((group) =>
-		el("optgroup", { label: group }, examples.flatMap((one, n) => (one.group === group ? el("option", { value: n }, safeText(one.name, 70)) : [])))));
+		el("optgroup", { label: safeText(group, 40) }, examples.flatMap((one, n) => (one.group === group ? el("option", { value: n }, safeText(one.title, 120)) : [])))));
 	byId("examples").hidden = !examples.length;
 	if (inputs === "series") {
 		box.placeholder = `Paste a series: one line per time step, ${model.model.channels === 1 ? "one number" : `${model.model.channels} numbers`} per line.`;
 		byId("words").classList.add("numbers");
 		for (const name of ["input", "text"]) byId(name).setAttribute("aria-label", "Series");
 		setText(byId("edit"), "Edit the series");
-		setText(byId("compare").querySelector("h2"), "Compare two series");
+		setText(compare.querySelector("h2"), "Compare two series");
 		setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
 		byId("stream").hidden = Boolean(model.made); // it needs a server
 	}
@@ -313,5 +298,5 @@ globalThis.addEventListener("hashchange", () => {
 byId("heatmap").open = innerWidth > 760; // closed on a phone
 figure.draw();
 interventions.draw(store.get());
-globalThis.gatewise = { store, selectedUnit }; // for the console and the tests
+globalThis.gatewise = { store, selectedUnit, api }; // for the console and the tests
 startPage({ ...readFragment(location.hash), ...history.state });

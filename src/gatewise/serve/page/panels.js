@@ -13,26 +13,21 @@ const percent = (x) => `${(100 * x).toFixed(1)}%`;
 const scoreNameOf = ({ task, labels }) => (task === "regression" ? "prediction" : `logit of “${safeText(labels.at(-1))}”`);
 
 /** One unit: its weights, and its summary over a data set with excerpts and words, if the model folder has one. */
-export function createUnitPanel(root, store, api) {
+export function createUnitPanel(root, store, loader) {
 	let current = null;
-	const answers = new Map(); // promises
 	const ofText = el("p");
 
 	async function draw(state) {
 		if (!state.model) return;
 		if (!state.data) ofText.remove(); // the answer for another unit may take long
-		const { model } = state.model;
-		const [unit, layer] = [selectedUnit(state), state.layer ?? model.layers.length - 1];
-		const key = `${unit} ${layer}`;
-		const shown = `${key} ${state.data?.id} ${state.data?.unitOf.has(unit)}`;
+		const unit = selectedUnit(state);
+		const shown = `${unit} ${state.layer} ${state.data?.id} ${state.data?.unitOf.has(unit)}`;
 		if (current === shown) return;
 		current = shown;
 		try {
-			if (!answers.has(key)) answers.set(key, api.unit(unit, layer, state.served));
-			const found = await answers.get(key);
+			const found = await loader.summaryOf(state);
 			if (current === shown) show(found, store.get());
 		} catch (error) {
-			answers.delete(key);
 			if (current !== shown) return;
 			current = null;
 			root.replaceChildren(failure(error.message, () => draw(store.get())));
@@ -77,7 +72,11 @@ export function createUnitPanel(root, store, api) {
 		root.replaceChildren(...parts);
 	}
 
-	return { draw };
+	const panel = root.parentElement;
+	const drawIfOpen = () => panel.open && draw(store.get());
+	panel.addEventListener("toggle", drawIfOpen);
+	store.subscribe((_, keys) => ["data", "u", "layer"].some((key) => keys.has(key)) && drawIfOpen());
+	drawIfOpen();
 }
 
 /** Loss and accuracy by epoch, as two charts and as a table, with the epoch of the model marked. */
@@ -114,26 +113,18 @@ function chart(history, train, valid, name, best) {
 	return figure;
 }
 
-/** The model card. Its Markdown is written by gatewise: it has headings, tables and lines only. */
+/** The model card. Its Markdown is written by gatewise: blocks between empty lines, each of them a heading, a table or a paragraph. */
 export function drawCard(root, markdown) {
 	const parts = [];
 	const plain = (text) => text.replaceAll("`", "").replace(/&(amp|lt|gt|#124|#91|#93);/g, (_, name) => ({ amp: "&", lt: "<", gt: ">", "#124": "|", "#91": "[", "#93": "]" })[name]);
-	const lines = markdown.split("\n");
-	for (let n = 1; n < lines.length; n += 1) {
-		const line = lines[n];
-		if (line.startsWith("## ")) parts.push(el("h3", {}, plain(line.slice(3))));
-		else if (line.startsWith("|")) {
-			const rows = [];
-			for (; n < lines.length && lines[n].startsWith("|"); n += 1) rows.push(lines[n].split("|").slice(1, -1).map((cell) => plain(cell.trim())));
-			const body = rows.filter((row) => !row.every((cell) => /^:?-+:?$/.test(cell)));
-			const head = body[0].some(Boolean) ? body.shift() : null;
-			const name = parts.at(-1)?.tagName === "H3" ? parts.at(-1).textContent : `The ${head?.[0]}s`; // layers, members
-			parts.push(createTable(name, head, body, "visually-hidden"));
-			n -= 1;
-		} else if (line.trim()) {
-			const last = parts.at(-1);
-			if (last?.tagName === "P" && lines[n - 1].trim()) setText(last, `${last.textContent} ${plain(line)}`);
-			else parts.push(el("p", {}, plain(line)));
+	for (const block of markdown.trim().split(/\n{2,}/).slice(1)) {
+		const lines = block.split("\n");
+		if (block.startsWith("## ")) parts.push(el("h3", {}, plain(block.slice(3))));
+		else if (!block.startsWith("|")) parts.push(el("p", {}, plain(lines.join(" "))));
+		else {
+			const [head, , ...rows] = lines.map((line) => line.split("|").slice(1, -1).map((cell) => plain(cell.trim())));
+			const name = parts.at(-1)?.tagName === "H3" ? parts.at(-1).textContent : `The ${head[0]}s`; // layers, members
+			parts.push(createTable(name, head.some(Boolean) ? head : null, rows, "visually-hidden"));
 		}
 	}
 	root.replaceChildren(...parts);

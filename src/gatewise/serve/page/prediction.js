@@ -46,15 +46,12 @@ export function createPredictionView(root, store) {
 			const what = prediction.probability === null ? "" : `: ${old === shown ? "still" : "now"} ${shown}`;
 			lines.push(`${changeText(before, prediction)}${what}.`);
 		}
-		if (state.example?.label && state.example.text === data.inputText && !changes.length && !earlyPrediction) lines.push(compareWithLabel(state));
+		const { label, text } = state.example ?? {};
+		if (label && text === data.inputText && !changes.length && !earlyPrediction) {
+			const isOpen = data.model.task === "regression" || data.prediction.undecided;
+			lines.push(`Label: ${safeText(label, 80)}${isOpen ? "" : label === data.prediction.label ? ", correct" : ", wrong"}.`);
+		}
 		return lines;
-	}
-
-	/** The label of an example beneath its prediction. */
-	function compareWithLabel({ example: { label }, data }) {
-		const line = `Label: ${safeText(label, 80)}`;
-		if (data.model.task === "regression" || data.prediction.undecided) return `${line}.`;
-		return `${line}, ${label === data.prediction.label ? "correct" : "wrong"}.`;
 	}
 
 	return { draw };

@@ -4,6 +4,7 @@ import { createFigure } from "./figure.js";
 import { drawReport, textOf } from "./explanation.js";
 import { el } from "./dom.js";
 import { decode } from "./heatmapdata.js";
+import { createHeatmapPanel } from "./heatmappanel.js";
 import { createStore, directionOf } from "./store.js";
 
 /** Unit k as a row of the heat maps of the top layer. */
@@ -25,18 +26,19 @@ function drawFigure(root, view) {
 	const part = (name, label = null) => el(label ? "section" : "div", { class: name, "aria-label": label });
 	const places = {
 		words: part("wordsbox", "The words"), line: part("linebox", "Predictions after each word"), prediction: part("prediction", "Prediction"),
-		unit: part("unitrow"), cell: part("cellbox"), steps: part("steps"), details: el("div"), heatmap: part("heatmapbox", "Heat map: units and words"),
+		unit: part("unitrow"), cell: part("cellbox"), steps: part("steps"), details: el("div"),
 	};
+	const heatmap = part("heatmapbox", "Heat map: units and words");
 	const cell = el("section", { class: "cellsection", "aria-label": "LSTM cell" }, places.unit, places.cell, places.steps);
 	if (view.lstm_note) root.append(el("p", { class: "note" }, view.lstm_note));
 	root.append(places.words, el("div", { class: "answer" }, places.line, places.prediction), cell,
-		el("details", {}, el("summary", {}, "Details"), places.details), places.heatmap);
+		el("details", {}, el("summary", {}, "Details"), places.details), heatmap);
 	const store = createStore({ choice: false, changes: view.clamps ?? [], u: view.unit ?? null });
-	const figure = createFigure(places, store, { loadUnit() {} });
+	const figure = createFigure(places, store);
 	const { method, faithfulness: measured } = view.attribution;
 	const faithfulness = measured ? { [method]: measured } : {};
 	store.set({ model: { model: view.model, faithfulness, attribution_method: "" }, data: dataOf(view) });
-	figure.openHeatmap();
+	figure.addHeatmap(createHeatmapPanel(heatmap, store));
 }
 
 export const start = () => drawReport(drawFigure);

@@ -1,7 +1,7 @@
 // A stream of the series: its steps go to the server one after the other, as a sensor sends them. Each answer has the
 // predictions so far and the state, with which the next request continues.
 
-import { button, el, failure, safeText, setText } from "./dom.js";
+import { failure, partsOf, safeText, setText } from "./dom.js";
 import { createLine } from "./line.js";
 import { lineOf, probabilityName } from "./value.js";
 import { parseSeries } from "./words.js";
@@ -12,12 +12,9 @@ const [COUNT, TURN] = [5, 250]; // steps of a request, and ms until the next one
 const eventsOf = (text) => text.split("\n\n").filter(Boolean).map((block) => JSON.parse(block.match(/^data: (.*)$/m)[1]));
 
 export function createStream(root, store, api) {
-	const play = button("Start", { class: "primary", onclick: () => (play.textContent === "Pause" ? pause() : run()) });
-	const status = el("div", { class: "muted", role: "status" });
-	const about = "The steps of the series above go to the server one after the other. It returns the prediction so far and the state of the LSTM, and keeps nothing.";
-	const box = el("div");
-	root.replaceChildren(el("p", {}, about), play, status, box);
-	const line = createLine(box);
+	const { play, status, chart } = partsOf(root);
+	const line = createLine(chart);
+	play.addEventListener("click", () => (play.textContent === "Pause" ? pause() : run()));
 	let [rest, found, state, current] = [[], [], null, 0]; // steps to come, predictions, the state after them, number of the run
 
 	function pause() {

@@ -13,17 +13,11 @@ export function boxesOf({ model, layers, members }, data, tokenNoun) {
 	const before = [starts ? "START" : "", data?.text.pads ? `${data.text.pads.toLocaleString("en")} pads` : ""].filter(Boolean).join(", ");
 	const channels = `${model.channels} channel${model.channels === 1 ? "" : "s"}`;
 	const boxes = [{ name: `${tokenNoun}s`, shape: steps === null ? "–" : String(steps - starts), note: model.inputs === "text" ? (before ? `and ${before}` : "token ids") : channels }];
-	const last = layers.findLastIndex(({ name }) => name.startsWith("Dense"));
-	const weightOf = (name) => members.find((one) => one.name === name)?.weight;
-	const others = members.filter(({ name }) => name !== "LSTM");
-	layers.forEach(({ name, output, parameters }, n) => {
-		const box = { name: safeText(name, 40), shape: shapeOf(output), note: parameters ? counted(parameters) : "no parameters", cell: /LSTM/.test(name) };
-		if (n === last && members.length > 1 && weightOf("LSTM") !== undefined) box.note += `, weight ${weightOf("LSTM").toFixed(2)}`;
-		if (n > last && last >= 0) {
-			box.sign = "+";
-			if (others[n - last - 1]) box.note += `, weight ${others[n - last - 1].weight.toFixed(2)}`;
-		}
-		boxes.push(box);
+	layers.forEach(({ name, output, parameters, member, weight }, n) => {
+		const shown = members.length > 1 && layers[n + 1]?.member !== member ? `, weight ${weight.toFixed(2)}` : "";
+		const note = `${parameters ? counted(parameters) : "no parameters"}${shown}`;
+		const sign = n && layers[n - 1].member !== member ? "+" : undefined;
+		boxes.push({ name: safeText(name, 40), shape: shapeOf(output), note, sign, cell: /LSTM/.test(name) });
 	});
 	const prediction = data?.prediction;
 	const isNumber = model.task === "regression";

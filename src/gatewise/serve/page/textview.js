@@ -1,7 +1,7 @@
 // The words of a text, coloured by their scores: in a report on their own, on the served page below an editor of the same text.
 
 import { tint } from "./colour.js";
-import { el, safeText, setAttr, within } from "./dom.js";
+import { el, safeText, setAttr, setText, within } from "./dom.js";
 import { scoreText } from "./value.js";
 import { commonPrefix, pieces } from "./words.js";
 
@@ -9,7 +9,8 @@ import { commonPrefix, pieces } from "./words.js";
  * editor above the words shows it. */
 export function createTextView(root, { onHover, onSelect, label = "The words", raw = false } = {}) {
 	const list = el("div", { class: "words", role: "listbox", "aria-label": label, dir: "auto" });
-	const legend = el("p", { class: "legend", hidden: true });
+	const keys = ["key p3", "key n3", "full"].map((name) => el("span", { class: name }));
+	const legend = el("p", { class: "legend", hidden: true }, keys);
 	root.append(list, legend);
 	let view = null;
 	let typed = null; // the text of the editor
@@ -99,8 +100,17 @@ export function createTextView(root, { onHover, onSelect, label = "The words", r
 		if (spans[focus]) setAttr(spans[focus], "tabindex", -1);
 		focus = within(selected ?? 0, spans.length);
 		if (spans[focus]) setAttr(spans[focus], "tabindex", 0);
-		drawLegend(legend, view);
+		drawLegend();
 		list.classList.toggle("tagged", Boolean(view.labels));
+	}
+
+	/** What the colours of the words mean. */
+	function drawLegend() {
+		const { sides, clamp, isNumber } = view;
+		legend.hidden = !sides;
+		if (!sides) return;
+		const full = `${scoreText(clamp ?? 0, isNumber).replace(/[+±]?/, "±")}${isNumber ? "" : " logits"}`;
+		[`▲ ${sides.plus}`, `▼ ${sides.minus}`, `full colour at ${full}`].forEach((line, n) => setText(keys[n], line));
 	}
 
 	/** Scroll to a word that was selected elsewhere, without scrolling the page. */
@@ -150,17 +160,6 @@ export function createTextView(root, { onHover, onSelect, label = "The words", r
 		},
 		focus: () => spans[focus]?.focus(),
 	};
-}
-
-/** What the colours of the words mean. */
-function drawLegend(node, { sides, clamp, isNumber }) {
-	node.hidden = !sides;
-	if (node.hidden) return;
-	const full = `${scoreText(clamp ?? 0, isNumber).replace(/[+±]?/, "±")}${isNumber ? "" : " logits"}`;
-	const shown = `▲ ${sides.plus}▼ ${sides.minus}full colour at ${full}`;
-	if (node.textContent === shown) return;
-	const entry = (name, text) => el("span", { class: name }, text);
-	node.replaceChildren(entry("key p3", `▲ ${sides.plus}`), entry("key n3", `▼ ${sides.minus}`), entry("full", `full colour at ${full}`));
 }
 
 /** The meaning of the words' colours: the class that a score supports. */

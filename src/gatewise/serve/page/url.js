@@ -3,13 +3,28 @@
 import { safeText } from "./dom.js";
 import { SORTS, START, unitCount } from "./store.js";
 
-const HEATMAPS = "ifgoch";
 const MAX_TEXT = 6000; // characters of an encoded text: mail programs cut longer links
 /** The state of a link that names nothing. */
 export const UNLINKED = Object.fromEntries(
 	"w u s heatmap sort allUnits method layer target against changes b".split(" ").map((key) => [key, START[key]]));
 
-const integer = (text, end) => (/^\d{1,6}$/.test(text ?? "") && Number(text) < end ? Number(text) : null);
+const matching = (pattern, valueOf = (text) => text) => (text) => (pattern.test(text) ? valueOf(text) : undefined);
+const index = matching(/^\d{1,6}$/, Number);
+const flag = matching(/^1$/, () => true);
+/** The fields of a link: the key, the name in the state, and read(text), which is undefined for an invalid value. */
+const FIELDS = [
+	...["w", "step", "u", "layer"].map((key) => [key, key, index]),
+	["s", "s", matching(/^[1-7]$/, Number)],
+	["p", "heatmap", matching(/^[ifgoch]$/)],
+	["o", "sort", (text) => (Object.hasOwn(SORTS, text) ? text : undefined)],
+	["all", "allUnits", flag],
+	["m", "method", matching(/^[a-z-]{1,40}$/)],
+	["served", "served", matching(/^[\w.-]{1,200}$/)],
+	...["target", "against"].map((key) => [key, key, (text) => text.slice(0, 300)]),
+	["present", "present", flag],
+	["model", "madeWith", matching(/^[0-9a-f]{8}$/)],
+];
+const NAMES = { w: "word", step: "word", u: "unit", layer: "layer" }; // of the fields that are named where they are dropped
 
 /** Parse f37:1@3-9 into {gate, unit, value, from, to}; "*" stands for all units. Null for anything else. */
 export function parseChange(text) {
@@ -35,33 +50,24 @@ export function readFragment(fragment) {
 	const dropped = [];
 	for (const [key, name] of [["t", "text"], ["b", "b"]]) if (query.has(key)) found[name] = query.get(key).slice(0, 100_000);
 	if (query.has("cut")) found.cut = true;
-	for (const key of ["w", "step", "u", "layer"]) {
-		const number = integer(query.get(key), 1_000_000);
-		if (number !== null) found[key] = number;
-		else if (query.get(key)) dropped.push([key, query.get(key)]);
+	for (const [key, name, read] of FIELDS) {
+		const text = query.get(key);
+		const value = text ? read(text) : undefined;
+		if (value !== undefined) found[name] = value;
+		else if (text && NAMES[key]) dropped.push([key, text]);
 	}
-	const step = integer(query.get("s"), 8);
-	if (step) found.s = step;
-	if (query.get("p")?.length === 1 && HEATMAPS.includes(query.get("p"))) found.heatmap = query.get("p");
-	if (Object.hasOwn(SORTS, query.get("o"))) found.sort = query.get("o");
-	if (query.get("all") === "1") found.allUnits = true;
-	if (/^[a-z-]{1,40}$/.test(query.get("m") ?? "")) found.method = query.get("m");
-	if (/^[\w.-]{1,200}$/.test(query.get("served") ?? "")) found.served = query.get("served");
-	for (const key of ["target", "against"]) if (query.get(key)) found[key] = query.get(key).slice(0, 300);
 	if (query.get("x")) {
 		const changes = query.get("x").split(",").slice(0, 32);
 		found.changes = changes.map(parseChange).filter(Boolean);
 		dropped.push(...changes.filter((text) => !parseChange(text)).map((text) => ["x", text]));
 	}
-	if (query.get("present") === "1") found.present = true;
-	if (/^[0-9a-f]{8}$/.test(query.get("model") ?? "")) found.madeWith = query.get("model");
 	if (dropped.length) found.dropped = dropped;
 	return found;
 }
 
 /** The name of what readFragment could not read: [key, text]. */
 function nameOf([key, text]) {
-	if (key !== "x") return `${{ w: "word", step: "word", u: "unit", layer: "layer" }[key]} ${safeText(text)}`;
+	if (key !== "x") return `${NAMES[key]} ${safeText(text)}`;
 	return /^[a-z]/i.test(text) && !/^[ifgoh]/.test(text) ? `gate ${safeText(text[0])}` : `change ${safeText(text, 20)}`;
 }
 
@@ -102,16 +108,8 @@ export function writeFragment(state, extra = {}) {
 		if (encodeURIComponent(text).length > MAX_TEXT) query.set("cut", "1");
 		else query.set(key, text);
 	}
-	for (const key of ["w", "step", "u", "layer"]) if (state[key] !== null) query.set(key, state[key]);
-	if (state.s !== 5) query.set("s", state.s);
-	if (state.heatmap !== "c") query.set("p", state.heatmap);
-	if (state.sort !== "effect") query.set("o", state.sort);
-	if (state.allUnits) query.set("all", "1");
-	if (state.method) query.set("m", state.method);
-	if (state.served !== null) query.set("served", state.served);
-	for (const key of ["target", "against"]) if (state[key] !== null) query.set(key, state[key]);
+	for (const [key, name] of FIELDS) if (state[name] !== START[name]) query.set(key, state[name] === true ? "1" : state[name]);
 	if (state.changes.length) query.set("x", state.changes.map(writeChange).join(","));
-	if (state.present) query.set("present", "1");
 	for (const [key, value] of Object.entries(extra)) if (value) query.set(key, value);
 	return query.toString();
 }

@@ -36,18 +36,14 @@ export function changeText(before, after) {
 /** A score with its sign: a logit with two decimals, for regression a number with four significant digits. */
 export const scoreText = (x, isNumber) => (isNumber ? (x > 0 ? "+" : "") + number(x) : fmt(x, 2, true));
 
-const scaled = new WeakMap();
 /** The prefix predictions on a scale from 0 to 1: probabilities as they are; numbers between the smallest and the largest
  * one, `low` and `high`, also those of `before`. */
 export function lineOf(prefix, before = null) {
 	if (!prefix || prefix.probability) return prefix;
-	if (!scaled.has(prefix)) {
-		const all = [...prefix.score, ...(before?.score ?? [])];
-		const [low, high] = [Math.min(...all), Math.max(...all)];
-		const probability = prefix.score.map((x) => (x - low) / (high - low || 1));
-		scaled.set(prefix, { ...prefix, probability, low, high, numbers: true });
-	}
-	return scaled.get(prefix);
+	const all = [...prefix.score, ...(before?.score ?? [])];
+	const [low, high] = [Math.min(...all), Math.max(...all)];
+	const probability = prefix.score.map((x) => (x - low) / (high - low || 1));
+	return { ...prefix, probability, low, high, numbers: true };
 }
 
 /** Of many classes, or of several labels, the three most probable ones; empty for others. */

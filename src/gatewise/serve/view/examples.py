@@ -22,8 +22,8 @@ _LONGEST = 2_000  # characters or steps: those that training keeps are not longe
 
 def examples_of(model: Model) -> list[Json]:
     """Name, hint, label, text or series of each example, whether it is the model's own row, and what this model
-    predicts. correct: None for a regression, a tagger and where the model is undecided. Without rows of its own and for
-    other data than film reviews there is none.
+    predicts. correct: None for a regression, a tagger and where the model is undecided. Those that the model gets wrong
+    are the last ones. Without rows of its own and for other data than film reviews there is none.
     """
     of_films = model.task == "classification" and model.classes == ("negative", "positive")
     if model.metadata.examples:
@@ -39,9 +39,22 @@ def examples_of(model: Model) -> list[Json]:
     else:
         return []
     inputs: list[Any] = [one["text"] or np.array(one["series"], dtype=np.float64) for one in shown]
-    for one, found in zip(shown, _predicted(model, inputs), strict=True):
+    for number, (one, found) in enumerate(zip(shown, _predicted(model, inputs), strict=True), start=1):
         one |= {"predicted": found, "correct": None if found in (None, "undecided") else found == one["label"]}
-    return shown
+        one |= _in_menu(one, number)
+    return sorted(shown, key=lambda one: one["correct"] is False)
+
+
+def _in_menu(one: Json, number: int) -> Json:
+    """The group and the title of an example in the menu of the page."""
+    text = one["text"][:70]
+    if one["own"]:
+        group, title = "Rows of the validation set", f"{number}: {one['label']}{', ' * bool(text)}{text}"
+    else:
+        group, title = one["name"], text
+    if one["correct"] is not False:
+        return {"group": group, "title": title}
+    return {"group": "Where it fails", "title": title if one["own"] else f"{one['name']}: {text}"}
 
 
 def _predicted(model: Model, inputs: list[Any]) -> list[str | None]:

@@ -16,12 +16,16 @@ more than other gates (`python -m benchmarks.first_touch`).
 
 def model_json(model: Model) -> Json:
     """Layers, evaluation results, faithfulness, training history, and the model card in Markdown."""
-    metadata, rows = model.metadata, model.ensemble.summary()
+    metadata = model.metadata
     scaling = getattr(model.preprocessor, "scaling", None)  # of each channel of the training data
     return {
         "name": " ".join(part for part in (metadata.recipe, "model") if part),
-        "layers": [{"name": name, "output": shape, "parameters": count} for name, shape, count in rows],
-        "parameters": sum(count for _, _, count in rows),
+        "layers": [
+            {"name": name, "output": shape, "parameters": count, "member": member.name, "weight": weight}
+            for member, weight in model.ensemble
+            for name, shape, count in member.summary()
+        ],
+        "parameters": sum(count for _, _, count in model.ensemble.summary()),
         "members": model.ensemble.weights_json(),
         "evaluations": [{**asdict(one), "figures": one.figures} for one in metadata.evaluations],
         "change": DEFAULT_CHANGE,

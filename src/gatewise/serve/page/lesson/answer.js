@@ -1,8 +1,8 @@
 // Chapter 5: the whole model as one strip, whose boxes open, and the prediction as a sum.
 
-import { button, el, fmt, setAttr, setText, svg } from "../dom.js";
-import { createHeat, createPicture, gripAt, layoutWords, path, PROBABILITIES, rect, stroke, text, yAxis } from "../drawing.js";
-import { handle, page, question, slider, term, unitHandle } from "./parts.js";
+import { el, fmt, setAttr, setText, svg } from "../dom.js";
+import { drawMatrix, gripAt, layoutWords, path, pictureOf, PROBABILITIES, rect, stroke, text, yAxis } from "../drawing.js";
+import { choice, handle, question, slider, unitHandle } from "./parts.js";
 
 const LEFT = 46;
 const HEIGHT = 216; // of the opened box
@@ -13,10 +13,12 @@ const SIGMOID = Array.from({ length: 97 }, (_, n) => -6 + n / 8).map((z) => [z, 
 const largest = (values) => values.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-6);
 const whole = (n) => n.toLocaleString("en");
 
-function mount(element, lesson) {
+function mount(parts, lesson) {
 	const { model } = lesson;
 	const { info, units: H } = model;
 	const [D, label] = [info.embeddingDim, info.labels[1]];
+	const { drawing, grip, heat, rows } = parts;
+	const [detail, smallWords, smallSigma] = [parts.detail, parts.smallWords, parts.smallSigma].map(pictureOf);
 	const [dense] = model.network.dense;
 	const weights = Array.from(dense.weight, (w) => info.weight * w);
 	const bias = info.weight * dense.bias[0] + info.shift[0];
@@ -34,65 +36,30 @@ function mount(element, lesson) {
 		const others = lesson.state.changes.filter((one) => one.unit !== k);
 		lesson.set({ unit: k, changes: value === null ? others : [...others, { gate: "h", unit: k, from: t, to: t, value }] });
 	};
-	const which = unitHandle(lesson);
+	const setUnit = unitHandle(parts.unit, lesson);
 	const options = { label: "h of this unit at the last word", min: -1, max: 1, step: 0.01, value: 0, onInput: hold, reset: () => hold(null) };
-	const number = handle(options);
-
-	const boxes = new Map();
-	function box(name, title, shape, count) {
-		const onclick = () => {
-			open = name;
-			lesson.draw();
-		};
-		const lines = [el("b", {}, title), small[name].node, el("span", {}, shape), el("span", { class: "muted" }, count)];
-		const node = button("", { class: "box", "aria-pressed": "false", "data-wire": name, onclick }, ...lines);
-		boxes.set(name, { node, shape: node.children[2] });
-		return node;
-	}
-	const small = {
-		words: createPicture("ids"),
-		embedding: createHeat("embedding"),
-		lstm: createHeat("h of all units"),
-		dense: createHeat("weights"),
-		sigma: createPicture("sigmoid"),
-	};
-	const params = (n) => `${whole(counts[n])} params`;
-	const strip = el("div", { class: "strip", role: "group", "aria-label": "The model" },
-		box("words", "Words", "", "ids"), box("embedding", "Embedding", "", params(0)), box("lstm", "LSTM", "", params(1)),
-		box("dense", "Dense", `${H} → 1`, params(2)), box("sigma", "Sigmoid", "1 → P", "no params"));
-
-	const [drawing, grip] = [svg("g", {}), svg("g", {})];
-	const detail = createPicture("The opened part", drawing, grip);
+	const setValue = handle(parts.value, options);
 	const setGrip = slider(grip, { ...options, vertical: true, pixels: () => 240 * Math.sign(weights[unit()]) });
-	const heat = createHeat("The opened matrix");
-	const rows = el("div", { class: "rownames", "aria-hidden": "true" });
-	const caption = el("p", {});
-	const equation = el("p", { class: "equation" });
 
-	page(element, lesson, "answer", {
-		prose: [
-			["The ", term("lstm", "h"), " of the last word goes into the ", term("dense", "dense layer"), ", which gives the logit w · h + b. h of unit ", which.element, " is ", number.element, "."],
-			["The ", term("sigma", "sigmoid"), " makes it a probability: P = σ(w · h + b)."],
-			[`Each box opens. The tutorial’s model has ${whole(TUTORIAL.Embedding)} + ${whole(TUTORIAL.LSTM)} + ${TUTORIAL.Dense} parameters; here the `, term("embedding", "embedding"), ` has ${whole(counts[0])}.`],
-		],
-		question: question({
-			ask: "Why has the embedding fewer parameters here?",
-			options: ["Its rows are shorter", "It has fewer rows"],
-			answer: () => ({ right: 1, text: `Ids end at ${whole(info.vocabSize - 1)}: ${whole(info.vocabSizeBefore - info.vocabSize)} of the tutorial’s ${whole(info.vocabSizeBefore)} rows are never read.` }),
-		}),
-		why: ["The last h depends on all words, so one sum is enough. In training, cross-entropy compares P with the label."],
-		figure: el("div", {}, strip, el("div", { class: "detail" }, el("div", { class: "stage" }, rows, detail.node, heat.node), caption), equation),
-		code: { keras: "Embedding(88588, 32), LSTM(100), Dense(1, activation=\"sigmoid\")", gatewise: "gatewise train imdb --recipe tutorial" },
+	const setOpen = choice([...parts.boxes.children], (name) => {
+		open = name;
+		lesson.draw();
+	});
+	for (const [n, name] of ["embeddingCount", "lstmCount", "denseCount"].entries()) setText(parts[name], `${whole(counts[n])} params`);
+	setText(parts.rowsHere, whole(counts[0]));
+	question(parts.question, () => {
+		const unread = whole(info.vocabSizeBefore - info.vocabSize);
+		return { right: 1, text: `Ids end at ${whole(info.vocabSize - 1)}: ${unread} of the tutorial’s ${whole(info.vocabSizeBefore)} rows are never read.` };
 	});
 
-	function drawRows(picture, { ids, T }) {
+	function drawRows(canvas, { ids, T }) {
 		const inputs = Array.from(ids, (id) => model.network.inputOf(id));
 		const most = Math.max(...inputs.map(largest));
-		picture.draw(D, T, (d, t) => inputs[t][d] / most);
+		drawMatrix(canvas, D, T, (d, t) => inputs[t][d] / most);
 	}
-	function drawStates(picture, { h, T }) {
+	function drawStates(canvas, { h, T }) {
 		const most = largest(h);
-		picture.draw(H, T, (k, t) => h[t * H + k] / most);
+		drawMatrix(canvas, H, T, (k, t) => h[t * H + k] / most);
 	}
 
 	const DETAILS = {
@@ -164,38 +131,38 @@ function mount(element, lesson) {
 	function drawStrip(run) {
 		const [T, h] = [run.T, lastOf(run)];
 		const [most, top] = [largest(weights), largest(h)];
-		small.words.fit(52);
-		small.words.node.replaceChildren(...[0, 1, 2].map((row) => text(4, 14 + 18 * row, lesson.encoded().ids.slice(4 * row, 4 * row + 4).join(" "), "t14", "start")));
-		drawRows(small.embedding, run);
-		drawStates(small.lstm, run);
-		small.dense.draw(H, 2, (k, row) => (row ? h[k] / top : weights[k] / most));
-		const width = small.sigma.fit(52);
+		smallWords.fit(52);
+		parts.smallWords.replaceChildren(...[0, 1, 2].map((row) => text(4, 14 + 18 * row, lesson.encoded().ids.slice(4 * row, 4 * row + 4).join(" "), "t14", "start")));
+		drawRows(parts.smallEmbedding, run);
+		drawStates(parts.smallLstm, run);
+		drawMatrix(parts.smallDense, H, 2, (k, row) => (row ? h[k] / top : weights[k] / most));
+		const width = smallSigma.fit(52);
 		const place = ([z, p]) => [((z + 6) / 12) * width, 48 - 44 * p];
 		const [cx, cy] = place([Math.max(-6, Math.min(6, run.logit)), run.probability]);
-		small.sigma.node.replaceChildren(stroke(path(SIGMOID.map(place)), "pline thinner"), svg("circle", { cx, cy, r: 6, class: "grip" }));
-		setText(boxes.get("words").shape, `${T} steps`);
-		setText(boxes.get("embedding").shape, `${T} × ${D}`);
-		setText(boxes.get("lstm").shape, `${T} × ${H}`);
-		for (const [name, { node }] of boxes) setAttr(node, "aria-pressed", name === open);
+		parts.smallSigma.replaceChildren(stroke(path(SIGMOID.map(place)), "pline thinner"), svg("circle", { cx, cy, r: 6, class: "grip" }));
+		setText(parts.wordsShape, `${T} steps`);
+		setText(parts.embeddingShape, `${T} × ${D}`);
+		setText(parts.lstmShape, `${T} × ${H}`);
+		setOpen(open);
 	}
 
 	return {
 		draw() {
 			const run = lesson.run();
 			const isMatrix = open === "embedding" || open === "lstm";
-			which.set(unit());
-			number.set(lastOf(run)[unit()]);
+			setUnit(unit());
+			setValue(lastOf(run)[unit()]);
 			drawStrip(run);
-			setAttr(heat.node, "class", isMatrix ? "heat" : "heat hiddenpart");
+			setAttr(heat, "class", isMatrix ? "heat" : "heat hiddenpart");
 			setAttr(rows, "class", isMatrix && run.T <= MOST_ROWS ? "rownames" : "hiddenpart");
 			rows.replaceChildren(...(isMatrix && run.T <= MOST_ROWS ? lesson.names().map((name) => el("span", {}, name)) : []));
-			setAttr(detail.node, "class", isMatrix ? "picture hiddenpart" : "picture");
+			setAttr(parts.detail, "class", isMatrix ? "picture hiddenpart" : "picture");
 			setAttr(grip, "class", open === "dense" ? "slider" : "slider hiddenpart");
-			setText(caption, DETAILS[open](run));
+			setText(parts.caption, DETAILS[open](run));
 			const sum = run.logit - bias;
-			setText(equation, `P = σ(w · h + b) = σ(${fmt(sum)} ${bias < 0 ? "−" : "+"} ${fmt(Math.abs(bias))}) = σ(${fmt(run.logit)}) = ${fmt(run.probability)}`);
+			setText(parts.equation, `P = σ(w · h + b) = σ(${fmt(sum)} ${bias < 0 ? "−" : "+"} ${fmt(Math.abs(bias))}) = σ(${fmt(run.logit)}) = ${fmt(run.probability)}`);
 		},
 	};
 }
 
-export const chapter = { id: "answer", title: "Prediction", mount };
+export const chapter = { id: "answer", mount };

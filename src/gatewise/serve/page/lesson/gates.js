@@ -1,16 +1,10 @@
 // Chapter 4: the gates. Their function, the distribution of their values, and all units with one gate held.
 
-import { el, fmt, setText, svg } from "../dom.js";
-import { colourOf, createPicture, gripAt, path, PROBABILITIES, rect, stroke, text, yAxis } from "../drawing.js";
-import { choice, handle, page, question, slider, term } from "./parts.js";
+import { fmt, setText, svg } from "../dom.js";
+import { colourOf, gripAt, path, pictureOf, PROBABILITIES, rect, stroke, text, yAxis } from "../drawing.js";
+import { choice, handle, question, slider } from "./parts.js";
 import { createSentence, strongestStep } from "./sentence.js";
 
-const GATES = {
-	f: { name: "forget gate f", does: "how much of c is kept", low: 0 },
-	i: { name: "input gate i", does: "how much of the new memory g is added", low: 0 },
-	o: { name: "output gate o", does: "how much of tanh c goes into h", low: 0 },
-	g: { name: "new memory g", does: "what can be added to c", low: -1 },
-};
 const BINS = 20;
 const SHOWN = 32; // units in the picture of c
 const EDGE = 5; // of z in the curve
@@ -23,60 +17,41 @@ export function gateShares(arrays) {
 	return counts.map((count) => count / total);
 }
 
-function mount(element, lesson) {
+function mount(parts, lesson) {
 	const { model } = lesson;
+	const { back, cells, grip } = parts;
 	const H = model.units;
 	let gate = "f";
 	const held = () => lesson.state.changes.find((one) => one.gate === gate)?.value ?? null;
 	const mean = (run) => run[gate].reduce((total, x) => total + x, 0) / run[gate].length;
 	const hold = (value) => lesson.set({ changes: value === null ? [] : [{ gate, unit: "all", from: null, to: null, value }] });
 	const options = { label: "Gate of all units at all words", min: 0, max: 1, step: 0.01, value: 0, onInput: hold, reset: () => hold(null) };
-	const number = handle(options);
-	const which = el("b", {});
-	const gates = choice("Gate", Object.entries(GATES).map(([name, one]) => [name, one.name]), (name) => {
+	const setValue = handle(parts.value, options);
+	const gates = [...parts.gates.children];
+	const setGate = choice(gates, (name) => {
 		gate = name;
 		hold(null);
 	});
-	const does = el("span", { class: "muted" });
+	const least = () => (gate === "g" ? -1 : 0);
 
-	const [back, grip] = [svg("g", {}), svg("g", {})];
-	const curve = createPicture("The function of the gate, and how often it has which value", back, grip);
+	const curve = pictureOf(parts.curve);
 	const panel = { left: 46, top: 12, height: 140, width: 400 };
-	const yOf = (v) => panel.top + ((1 - v) / (1 - GATES[gate].low)) * panel.height;
-	const atPointer = (event) => 1 - ((curve.at(event)[1] - panel.top) / panel.height) * (1 - GATES[gate].low);
+	const yOf = (v) => panel.top + ((1 - v) / (1 - least())) * panel.height;
+	const atPointer = (event) => 1 - ((curve.at(event)[1] - panel.top) / panel.height) * (1 - least());
 	const setGrip = slider(grip, { ...options, vertical: true, at: atPointer });
 
-	const sentence = createSentence("The memory of the units at each word", lesson, { room: 244, share: 0.52 });
-	const cells = el("canvas", { class: "under", "aria-hidden": "true", "data-wire": "c" });
+	const sentence = createSentence(parts.sentence, lesson, { room: 244, share: 0.52 });
 
-	const asked = question({
-		ask: "“A gate is 0 or 1”, says the tutorial. Is it?",
-		options: ["Nearly always", "Nearly never"],
-		answer() {
-			const run = lesson.plain();
-			const between = gateShares([run.f, run.i, run.o])[1];
-			return { right: between > 0.5 ? 1 : 0, text: `${fmt(100 * between, 1)}% of f, i and o lie between 0.1 and 0.9.` };
-		},
-	});
-
-	page(element, lesson, "gates", {
-		prose: [
-			["A gate is a ", term("sigmoid", "sigmoid"), " of the word and of h: σ(z) = 1 / (1 + e⁻ᶻ), a number from 0 to 1 for each unit."],
-			["Hold the ", which, " of all 100 units at ", number.element, " and the ", term("c", "memory"), " changes at every word."],
-			["With f = 0 nothing of c is kept, with f = 1 nothing is forgotten. New memory g is a ", term("sigmoid", "tanh"),
-				", −1 to 1: it can lower c."],
-		],
-		question: asked,
-		why: ["The gradient of a step from 0 to 1 is 0. The sigmoid has one everywhere, so Adam can learn when to forget."],
-		figure: el("div", {}, gates.element, does, el("div", {}, curve.node),
-			el("div", { class: "over" }, cells, sentence.node)),
-		code: { keras: 'LSTM(100, recurrent_activation="sigmoid")', gatewise: '--set gate=sigmoid  # or gate=binary' },
+	const askAgain = question(parts.question, () => {
+		const run = lesson.plain();
+		const between = gateShares([run.f, run.i, run.o])[1];
+		return { right: between > 0.5 ? 1 : 0, text: `${fmt(100 * between, 1)}% of f, i and o lie between 0.1 and 0.9.` };
 	});
 
 	function drawCurve(run, value, t) {
 		const width = curve.fit(panel.height + 36);
 		panel.width = Math.round(0.52 * (width - panel.left));
-		const { low } = GATES[gate];
+		const low = least();
 		const xOf = (z) => panel.left + ((z + EDGE) / (2 * EDGE)) * panel.width;
 		const f = low ? Math.tanh : (z) => 1 / (1 + Math.exp(-z));
 		const inverse = low ? Math.atanh : (v) => Math.log(v / (1 - v));
@@ -144,12 +119,13 @@ function mount(element, lesson) {
 			const [run, before] = [lesson.run(), lesson.plain()];
 			const value = held() ?? mean(run);
 			const t = Math.min(lesson.state.t ?? run.T - 1, run.T - 1);
-			const range = [GATES[gate].low, 1];
-			asked.refresh(lesson.text());
-			gates.set(gate);
-			setText(which, GATES[gate].name);
-			setText(does, `${GATES[gate].name}: ${GATES[gate].does}. Its mean in this text is ${fmt(mean(before))}.`);
-			number.set(value, range);
+			const range = [least(), 1];
+			askAgain(lesson.text());
+			setGate(gate);
+			const { dataset: { does }, textContent: name } = gates.find(({ value }) => value === gate);
+			setText(parts.which, name);
+			setText(parts.does, `${name}: ${does}. Its mean in this text is ${fmt(mean(before))}.`);
+			setValue(value, range);
 			setGrip(value, range);
 			drawCurve(run, value, t);
 			const layout = sentence.fit();
@@ -160,4 +136,4 @@ function mount(element, lesson) {
 	};
 }
 
-export const chapter = { id: "gates", title: "Gates", mount };
+export const chapter = { id: "gates", mount };

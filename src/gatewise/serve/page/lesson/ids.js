@@ -1,13 +1,14 @@
 // Chapter 1: a word becomes a number, and the number a row of the embedding.
 
 import { button, el, fmt, setAttr, setText, svg } from "../dom.js";
-import { colourOf, createPicture, gripAt, measure, rect, stroke, text } from "../drawing.js";
-import { handle, page, question, slider, term } from "./parts.js";
+import { colourOf, gripAt, measure, pictureOf, rect, stroke, text } from "../drawing.js";
+import { handle, question, slider } from "./parts.js";
 import { strongestStep } from "./sentence.js";
 
 const [START, UNKNOWN, FIRST_WORD] = [1, 2, 4];
 const MOST = 10_000;
 const NEAREST = 5;
+const EDGE = 16; // of the scale of ids
 
 /** The words whose embeddings have the largest cosine with that of `id`, the nearest first. */
 export function nearestWords(model, id, count = NEAREST) {
@@ -31,7 +32,7 @@ export function nearestWords(model, id, count = NEAREST) {
 	return found.map(([, other]) => model.wordOf(other));
 }
 
-function mount(element, lesson) {
+function mount({ limit: ofLimit, cards, about, ranks, axis, cut, row, rowName, near, question: asked }, lesson) {
 	const { model } = lesson;
 	let limit = MOST; // num_words
 	let selected = null;
@@ -44,58 +45,26 @@ function mount(element, lesson) {
 		lesson.draw();
 	};
 	const limits = { min: 1, max: 4, step: 0.02, value: 4, format: (z) => fromLog(z).toLocaleString("en"), reset: () => change(4) };
-	const number = handle({ label: "num_words: ids from here on become UNK", ...limits, onInput: change });
+	const setLimit = handle(ofLimit, { label: "num_words: ids from here on become UNK", ...limits, onInput: change });
 
-	const cards = el("div", { class: "cards", role: "group", "aria-label": "The words and their ids" });
-	const axis = svg("g", {});
-	const about = el("p", { class: "muted" });
-	const cut = svg("g", { class: "cut", "data-wire": "unk" });
-	const ranks = createPicture("The words of the text on a scale of ids", axis, cut);
-	const atPointer = (event) => 4 * ((ranks.at(event)[0] - EDGE) / (width - 2 * EDGE));
-	const setCut = slider(cut, { label: "num_words", ...limits, onInput: change, at: atPointer });
-	const cells = svg("g", {});
-	const row = createPicture("The row of the embedding", cells);
-	const rowName = el("p", {});
-	const near = el("p", { class: "muted" });
+	const [scale, cells] = [ranks, row].map(pictureOf);
 	let width = 800;
-	const EDGE = 16;
+	const atPointer = (event) => 4 * ((scale.at(event)[0] - EDGE) / (width - 2 * EDGE));
+	const setCut = slider(cut, { label: "num_words", ...limits, onInput: change, at: atPointer });
+	question(asked, () => ({ right: 1, text: "Rank 1, after the four special ids 0 to 3." }));
 
-	page(element, lesson, "ids", {
-		prose: [
-			[`This LSTM reads a film review and gives P(${model.info.labels[1]}), the probability that it is ${model.info.labels[1]}.`],
-			["Each word becomes an ", term("id", "id"), ": its rank by frequency, counted from 4. 0 is PAD, 1 ",
-				term("start", "START"), ", 2 ", term("unk", "UNK"), ", 3 is not used."],
-			["Ids below ", number.element, " are kept; all rarer words become ", term("unk", "UNK"), "."],
-			["An id selects a row of the ", term("row", "embedding"), ": 32 numbers, the input x of the LSTM."],
-		],
-		question: question({
-			ask: "“the” is the most frequent word: its id?",
-			options: ["1", "4", "10,000"],
-			answer: () => ({ right: 1, text: "Rank 1, after the four special ids 0 to 3." }),
-		}),
-		why: ["An id is a name, not a size. The rows are learned: words with the same effect on the prediction get similar rows."],
-		figure: el("div", {}, cards, about, el("div", {}, ranks.node),
-			el("div", { class: "row", "data-wire": "row" }, rowName, el("div", {}, row.node), near)),
-		code: { keras: "imdb.load_data(num_words=10000)", gatewise: "gw.text.keras_encode(text, index)" },
-	});
-
-	const places = [];
+	const cardOf = (n) => button("", { class: "card", onclick: () => ((selected = n), lesson.draw()) }, el("span", {}), el("b", { "data-wire": "id" }));
 	function drawCards() {
 		const { ids } = lesson.encoded();
 		const names = lesson.names();
-		while (places.length < names.length) {
-			const n = places.length;
-			const parts = { word: el("span", {}), id: el("b", { "data-wire": "id" }) };
-			parts.card = button("", { class: "card", onclick: () => ((selected = n), lesson.draw()) }, parts.word, parts.id);
-			places.push(parts);
-		}
 		const unknown = ids.filter((id) => read(id) === UNKNOWN).length;
 		setText(about, lesson.isReview()
 			? `X_train[5] of the tutorial, with its ${ids.length} ids.`
 			: `${ids.length} ids, START first; ${unknown} ${unknown === 1 ? "word is" : "words are"} UNK.`);
-		if (cards.childElementCount !== names.length) cards.replaceChildren(...places.slice(0, names.length).map(({ card }) => card));
+		if (cards.childElementCount !== names.length) cards.replaceChildren(...names.map((_, n) => cardOf(n)));
 		names.forEach((name, n) => {
-			const { card, word, id } = places[n];
+			const card = cards.children[n];
+			const [word, id] = card.children;
 			const now = read(ids[n]);
 			setText(word, now === UNKNOWN ? "UNK" : name);
 			setText(id, now);
@@ -108,7 +77,7 @@ function mount(element, lesson) {
 
 	function drawRanks() {
 		const height = 96;
-		width = ranks.fit(height);
+		width = scale.fit(height);
 		const x = (id) => EDGE + (Math.log10(Math.max(1, id)) / 4) * (width - 2 * EDGE);
 		const base = 64;
 		const ends = [-1e9, -1e9]; // of the labels in two rows
@@ -136,7 +105,7 @@ function mount(element, lesson) {
 			...gripAt(at, 64, [18, 28], [at - 24, 0, 48, 90]),
 		);
 		setCut(Math.log10(limit));
-		number.set(Math.log10(limit));
+		setLimit(Math.log10(limit));
 	}
 
 	const drawRow = () => {
@@ -144,10 +113,10 @@ function mount(element, lesson) {
 		const id = read(ids[Math.min(selected, ids.length - 1)]);
 		const name = id === START ? "START" : id === UNKNOWN ? "UNK" : `“${model.wordOf(id)}”`;
 		const values = model.network.inputOf(id);
-		const wide = row.fit(44);
+		const wide = cells.fit(44);
 		const step = wide / values.length;
 		const top = Math.max(...values.map(Math.abs), 0.05);
-		cells.replaceChildren(...Array.from(values, (x, n) => {
+		row.replaceChildren(...Array.from(values, (x, n) => {
 			const cell = rect(n * step, 2, step - 1, 40, "", { fill: colourOf(x / top) });
 			cell.append(svg("title", {}, fmt(x, 3, true)));
 			return cell;
@@ -172,4 +141,4 @@ function mount(element, lesson) {
 	};
 }
 
-export const chapter = { id: "ids", title: "Words as numbers", short: "Words", review: true, mount };
+export const chapter = { id: "ids", review: true, mount };

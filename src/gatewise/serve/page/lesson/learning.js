@@ -1,11 +1,11 @@
 // Chapter 6: a small LSTM trains in the page; then the training run of the tutorial's model.
 
-import { button, el, fmt, setText, svg } from "../dom.js";
+import { fmt, setText, svg } from "../dom.js";
 import { sigmoid } from "../model/arrays.js";
 import { createNetwork, createTraining, forward, seeded } from "../trainer.js";
 import { createChart } from "../chart.js";
-import { colourOf, createPicture, path, rect, stroke, text } from "../drawing.js";
-import { choice, handle, page, question, term } from "./parts.js";
+import { colourOf, path, pictureOf, rect, stroke, text } from "../drawing.js";
+import { choice, handle, question } from "./parts.js";
 import { firstSymbol, oneHot, SYMBOLS } from "./tasks.js";
 
 const UNITS = 8;
@@ -16,8 +16,9 @@ const NAMES = 128; // width of the answers next to the lines
 const ROW = 12; // height of a unit
 const TUTORIAL = [[2, 0.8846, "tutorial"], [5, 0.8246, ""]]; // its validation accuracy, as far as it prints it
 
-function mount(element, lesson) {
-	let setting = { distance: 20, held: false, bias: 1 };
+function mount(parts, lesson) {
+	const { progress, start } = parts;
+	let setting = { distance: 20, gate: "learned", bias: "1" };
 	let run = null;
 	let before = null; // the curves of the run before
 	let playing = 0;
@@ -29,8 +30,8 @@ function mount(element, lesson) {
 	function restart(patch) {
 		if (run?.curve.length > 20) before = run;
 		setting = { ...setting, ...patch };
-		const network = createNetwork({ inputs: SYMBOLS.length, units: UNITS, seed: 8, forgetBias: setting.bias });
-		const held = setting.held ? { f: 0.5 } : {};
+		const network = createNetwork({ inputs: SYMBOLS.length, units: UNITS, seed: 8, forgetBias: Number(setting.bias) });
+		const held = setting.gate === "held" ? { f: 0.5 } : {};
 		run = { network, held, setting, curve: [], training: createTraining(network, firstSymbol(setting.distance, seeded(102)), { held }) };
 		play();
 	}
@@ -56,44 +57,25 @@ function mount(element, lesson) {
 		lesson.draw();
 	}
 
-	const distance = handle({ label: "Number of symbols between the first one and the answer", value: 20, min: 1, max: 40, step: 1, format: (x) => String(x), onInput: (x) => restart({ distance: x }), reset: () => restart({ distance: 20 }) });
-	const start = button("Train", { class: "primary", onclick: () => (playing ? pause() : run.curve.length < LAST ? play() : restart({})) });
-	const gate = choice("Forget gate", [[false, "learned"], [true, "held at 1/2"]], (held) => restart({ held }));
-	const bias = choice("Forget gate before training", [[1, "0.73 (bias 1)"], [3, "0.95 (bias 3)"]], (value) => restart({ bias: value }));
-	const progress = el("span", { class: "progressline" });
-
-	const sequence = createPicture("One sequence: its symbols, the forget gates and the memory after each");
-
+	const setDistance = handle(parts.distance, {
+		label: "Number of symbols between the first one and the answer", value: 20, min: 1, max: 40, step: 1, format: String,
+		onInput: (distance) => restart({ distance }), reset: () => restart({ distance: 20 }),
+	});
+	start.addEventListener("click", () => (playing ? pause() : run.curve.length < LAST ? play() : restart({})));
+	const setGate = choice([...parts.gate.children], (gate) => restart({ gate }));
+	const setBias = choice([...parts.bias.children], (bias) => restart({ bias }));
+	question(parts.question, () => {
+		restart({ gate: "held", distance: 20, bias: "1" });
+		return { right: 1, text: "P stays at 1/2: of the first symbol (1/2)²⁰, a millionth, is left in c." };
+	});
+	const sequence = pictureOf(parts.sequence);
 	const [loss, accuracy] = [createChart("Loss, 8 units", [0, 1], 140, [0, 0.69]), createChart("Accuracy, 8 units", [0, 1], 140, [0, 0.5, 1])];
-	loss.node.dataset.wire = "loss";
-	accuracy.node.dataset.wire = "accuracy";
-	const own = lesson.model.info;
 	const epochs = createChart("Accuracy, 100 units", [0.7, 1], 140, [0.7, 0.8, 0.9, 1]);
-	epochs.node.dataset.wire = "epochs";
+	for (const [name, chart] of Object.entries({ loss, accuracy, epochs })) parts[name].append(chart.node);
+	const own = lesson.model.info;
 	const tested = own.evaluations.find(({ data }) => data.includes("the test half"));
 	const figure = tested ? `test accuracy ${fmt(tested.accuracy, 4)}` : `validation accuracy ${fmt(own.history.find(({ epoch }) => epoch === own.bestEpoch)?.val_accuracy, 4)}`;
-
-	page(element, lesson, "learning", {
-		prose: [
-			["The ", term("loss", "loss"), " is the cross-entropy, −log P of the right answer. Backpropagation through time gives its gradient, Adam takes a step, batch by batch."],
-			["8 units with 489 parameters learn here which symbol came first, A or B, after ", distance.element, " others."],
-			[`This model: batch 64, 5 `, term("epochs", "epochs"), `. Epoch ${own.bestEpoch} has the lowest validation loss: ${figure}. The tutorial kept its last: 0.81556.`],
-		],
-		question: question({
-			ask: "Hold the forget gate at 1/2. Does it still learn, over 20 symbols?",
-			options: ["Yes", "No"],
-			answer() {
-				restart({ held: true, distance: 20, bias: 1 });
-				distance.set(20);
-				return { right: 1, text: "P stays at 1/2: of the first symbol (1/2)²⁰, a millionth, is left in c." };
-			},
-		}),
-		why: ["The gradient returns along c; each step multiplies it by f. 0.73²⁰ = 0.002 of it is enough to begin, then ", term("forget", "f opens"), ". 0.73⁴⁰ is not: over 40 symbols begin with bias 3."],
-		figure: el("div", {},
-			el("div", { class: "controls" }, start, el("span", { class: "control" }, el("span", { class: "muted" }, "Forget gate"), gate.element), el("span", { class: "control" }, el("span", { class: "muted" }, "starts at"), bias.element), progress),
-			el("div", {}, sequence.node), el("div", { class: "charts" }, el("div", {}, loss.node), el("div", {}, accuracy.node), el("div", {}, epochs.node))),
-		code: { keras: "model.fit(x, y, batch_size=64, epochs=5)", gatewise: "gatewise train imdb --recipe tutorial" },
-	});
+	setText(parts.best, `Epoch ${own.bestEpoch} has the lowest validation loss: ${figure}.`);
 
 	function drawSequence() {
 		const { network, held } = run;
@@ -124,8 +106,8 @@ function mount(element, lesson) {
 			return [svg("path", { class: symbol ? "trace other" : "trace", d: path(steps.map((t) => [x(t + 0.5), y(c[t * UNITS + unit])])) }),
 				text(x(T) + 6, ends[symbol] + 5 + shift, `${SYMBOLS[symbol]}: P(${SYMBOLS[symbol]}) = ${fmt(symbol ? p : 1 - p)} ${sure ? (right ? "✓" : "✗") : ""}`, `t14 ${sure ? (right ? "plus" : "minus") : "muted"}`, "start")];
 		});
-		const begun = setting.held ? "" : `, at the start ${setting.bias === 3 ? "0.95" : "0.73"}`;
-		sequence.node.replaceChildren(
+		const begun = setting.gate === "held" ? "" : `, at the start ${setting.bias === "3" ? "0.95" : "0.73"}`;
+		parts.sequence.replaceChildren(
 			text(x(0.5) + 6, 18, "A/B", "bold", "end"), ...between,
 			text(EDGE, 40, `Forget gates: mean ${fmt(mean)}${begun}`, "t14", "start"),
 			svg("g", { "data-wire": "forget" }, ...gates.map(({ k, t, f }) => rect(x(t), top + k * ROW, Math.max(1, each - 1), ROW - 1, null, { fill: colourOf(f, "gate") }))),
@@ -134,7 +116,7 @@ function mount(element, lesson) {
 		);
 	}
 
-	const nameOf = ({ setting: { distance: d, held, bias: b } }) => `${d}, ${held ? "f = 1/2" : b === 3 ? "bias 3" : "learned"}`;
+	const nameOf = ({ setting: { distance, gate, bias } }) => `${distance}, ${gate === "held" ? "f = 1/2" : bias === "3" ? "bias 3" : "learned"}`;
 	function drawCharts() {
 		for (const [chart, name] of [[loss, "loss"], [accuracy, "accuracy"]]) {
 			const points = (one) => one.curve.map((_, n) => [n + 1, recent(one, name, n + 1)]);
@@ -154,9 +136,9 @@ function mount(element, lesson) {
 			if (!run) return;
 			drawSequence();
 			drawCharts();
-			gate.set(setting.held);
-			bias.set(setting.bias);
-			distance.set(setting.distance);
+			setGate(setting.gate);
+			setBias(setting.bias);
+			setDistance(setting.distance);
 			progress.toggleAttribute("data-training", Boolean(playing));
 			setText(start, playing ? "Pause" : run.curve.length < LAST ? "Train" : "Train again");
 			const n = run.curve.length;
@@ -170,4 +152,4 @@ function mount(element, lesson) {
 	};
 }
 
-export const chapter = { id: "learning", title: "Learning", bar: false, mount };
+export const chapter = { id: "learning", bar: false, mount };

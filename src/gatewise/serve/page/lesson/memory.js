@@ -2,10 +2,10 @@
 
 import { el, fmt, setText, svg } from "../dom.js";
 import { gripAt, stroke, text, yAxis } from "../drawing.js";
-import { handle, page, question, slider, term, unitHandle } from "./parts.js";
+import { handle, question, slider, unitHandle } from "./parts.js";
 import { createSentence, strongestStep } from "./sentence.js";
 
-const LATER = 7; // words, of the question
+const LATER = 7; // words, of the question in lesson.html
 
 /** The unit that holds longest what step t adds: the difference in c between this run and one in which no unit adds anything
  * at step t is the largest, on average over the steps after it. */
@@ -19,7 +19,7 @@ export function holdingUnit(model, run, without, t) {
 	return held.indexOf(Math.max(...held));
 }
 
-function mount(element, lesson) {
+function mount(parts, lesson) {
 	const { model } = lesson;
 	const H = model.units;
 	const at = () => Math.min(lesson.state.t ?? strongestStep(lesson.plain()), lesson.plain().T - 1);
@@ -36,47 +36,27 @@ function mount(element, lesson) {
 		lesson.set({ t, unit: unit(), changes: value === null ? others : [...others, { gate, unit: "all", from: t, to: t, value }] });
 	}
 	const gate = (name, label) => ({ label, min: 0, max: 1, step: 0.01, value: 0, onInput: (x) => hold(name, x), reset: () => hold(name, null) });
-	const keep = handle(gate("f", "Forget gate of all units at this word"));
-	const add = handle(gate("i", "Input gate of all units at this word"));
-	const which = unitHandle(lesson);
-	const word = el("b", {});
-	const equation = el("p", { class: "equation" });
-	const chosen = el("p", { class: "muted" });
-	const sentence = createSentence("The memory of one unit at each word", lesson);
+	const setKeep = handle(parts.keep, gate("f", "Forget gate of all units at this word"));
+	const setAdd = handle(parts.add, gate("i", "Input gate of all units at this word"));
+	const setUnit = unitHandle(parts.unit, lesson);
+	const sentence = createSentence(parts.sentence, lesson);
 	const grip = svg("g", {});
 	sentence.front.append(grip);
 	const pixels = () => 160 * Math.sign(lesson.run().g[at() * H + unit()] || 1); // a negative g points down
 	const setGrip = slider(grip, { ...gate("i", "Input gate, at the arrow"), vertical: true, pixels });
 
-	const asked = question({
-		ask: () => `f keeps about three quarters per word. How much of what “${lesson.names()[measured().t]}” changed in c is left ${LATER} words later, or at the end?`,
-		options: ["Nothing", "An eighth", "All of it"],
-		answer() {
-			const { t, unit: k } = measured();
-			const [run, without] = [lesson.plain(), nothingAdded(t)];
-			const last = Math.min(t + LATER, run.T - 1);
-			const change = (n) => run.c[n * H + k] - without.c[n * H + k];
-			let kept = 1;
-			for (let n = t + 1; n <= last; n += 1) kept *= run.f[n * H + k];
-			const share = change(last) / change(t);
-			return {
-				right: share < 0.06 ? 0 : share < 0.5 ? 1 : 2,
-				text: `f alone leaves ${fmt(kept)} of it. c has ${fmt(share)} of the change: what units add depends on it too, through h.`,
-			};
-		},
-	});
-
-	page(element, lesson, "memory", {
-		prose: [
-			["Each unit has one number that goes from word to word: its memory cell ", term("c", "c"), ". This is unit ", which.element, "."],
-			["At “", word, "” the forget gate ", term("keep", "keeps"), " ", keep.element, " of c, and the input gate ", term("add", "adds"),
-				" ", add.element, " of the new memory g."],
-			["To remember is f near 1, to forget f near 0. Drag both, for all 100 units."],
-		],
-		question: asked,
-		why: ["No matrix multiplies c from word to word, only f does. A value can last, and so can its gradient."],
-		figure: el("div", {}, el("div", {}, sentence.node), equation, chosen),
-		code: { keras: "LSTM(100)  # c is not returned", gatewise: "model.trace(text).unit(16)" },
+	const askAgain = question(parts.question, () => {
+		const { t, unit: k } = measured();
+		const [run, without] = [lesson.plain(), nothingAdded(t)];
+		const last = Math.min(t + LATER, run.T - 1);
+		const change = (n) => run.c[n * H + k] - without.c[n * H + k];
+		let kept = 1;
+		for (let n = t + 1; n <= last; n += 1) kept *= run.f[n * H + k];
+		const share = change(last) / change(t);
+		return {
+			right: share < 0.06 ? 0 : share < 0.5 ? 1 : 2,
+			text: `f alone leaves ${fmt(kept)} of it. c has ${fmt(share)} of the change: what units add depends on it too, through h.`,
+		};
 	});
 
 	function drawMemory(layout, run, before, k, t) {
@@ -86,10 +66,10 @@ function mount(element, lesson) {
 		const bound = (sign) => Math.max(1.3 * Math.max(...old.map((v) => sign * v)), ...values.map((v) => sign * v), 0.15);
 		const [low, high] = [-bound(-1), bound(1)];
 		const y = (row, v) => layout.track(row) + ((high - v) / (high - low)) * layout.low;
-		const parts = [];
+		const nodes = [];
 		for (let row = 0; row < layout.rows; row += 1) {
 			const ticks = [[high, fmt(high, 1)], [0, "0"], [low, fmt(low, 1)]];
-			parts.push(...yAxis(ticks, (v) => y(row, v), layout.left, layout.width), stroke(`M${layout.left},${y(row, 0)}H${layout.width}`, "axis"));
+			nodes.push(...yAxis(ticks, (v) => y(row, v), layout.left, layout.width), stroke(`M${layout.left},${y(row, 0)}H${layout.width}`, "axis"));
 		}
 		for (let n = 1; n < values.length; n += 1) {
 			const { x, row } = layout.places[n];
@@ -99,18 +79,18 @@ function mount(element, lesson) {
 			const area = `M${from},${zero}V${y(row, values[n - 1])}L${x},${y0}V${zero}Z`;
 			const way = y1 < y0 ? -1 : 1;
 			const [sign, size] = [way < 0 ? "plus" : "minus", Math.min(9, Math.abs(y1 - y0))];
-			parts.push(
+			nodes.push(
 				stroke(area, `kept ${values[n - 1] < 0 ? "minus" : "plus"}`, { "data-wire": "keep c" }),
 				stroke(`M${x},${y0}V${y1 - way * size}`, `added ${sign}`, { "data-wire": "add" }),
 				stroke(`M${x - size},${y1 - way * size}h${2 * size}L${x},${y1}Z`, `tip ${sign}`, { "data-wire": "add" }),
 			);
 		}
-		if (before !== run) parts.push(stroke(sentence.line(old, y), "pline before"));
-		parts.push(
+		if (before !== run) nodes.push(stroke(sentence.line(old, y), "pline before"));
+		nodes.push(
 			stroke(sentence.line(values, y), "cline", { "data-wire": "c" }),
 			text(layout.left + 4, layout.track(0) - 2, `memory c of unit ${k}`, "t14 muted", "start"),
 		);
-		sentence.own.replaceChildren(...parts);
+		sentence.own.replaceChildren(...nodes);
 		const { x, row } = layout.places[t + 1];
 		grip.replaceChildren(...gripAt(x, y(row, values[t + 1]), [28, 18], [x - 24, layout.track(row) - 6, 48, layout.low + 12]));
 	}
@@ -119,7 +99,7 @@ function mount(element, lesson) {
 		const wire = (name, content) => el("span", { "data-wire": name }, content);
 		const bracket = (x) => (x < 0 ? `(${fmt(x)})` : fmt(x));
 		const [keeps, adds] = [`${fmt(run.f[n])} · ${bracket(previous)}`, `${fmt(run.i[n])} · ${bracket(run.g[n])}`];
-		equation.replaceChildren(
+		parts.equation.replaceChildren(
 			"c = ", wire("keep", "f · previous c"), " + ", wire("add", "i · g"), " = ", wire("keep", keeps), " + ", wire("add", adds),
 			" = ", el("b", { "data-wire": "c" }, fmt(run.c[n])),
 		);
@@ -129,11 +109,11 @@ function mount(element, lesson) {
 		draw() {
 			const [run, before, k, t] = [lesson.run(), lesson.plain(), unit(), at()];
 			const n = t * H + k;
-			asked.refresh(lesson.text());
-			setText(word, lesson.names()[t]);
-			which.set(k);
-			keep.set(run.f[n]);
-			add.set(run.i[n]);
+			askAgain(lesson.text());
+			setText(parts.word, lesson.names()[t]);
+			setUnit(k);
+			setKeep(run.f[n]);
+			setAdd(run.i[n]);
 			setGrip(run.i[n]);
 			const layout = sentence.fit();
 			sentence.drawPrediction(run, before);
@@ -141,11 +121,12 @@ function mount(element, lesson) {
 			sentence.drawWords(t);
 			drawEquation(run, n, t ? run.c[n - H] : run.start.c[k]);
 			const name = lesson.names()[measured().t];
-			setText(chosen, k === measured().unit
+			setText(parts.strongest, name);
+			setText(parts.chosen, k === measured().unit
 				? `Unit ${k} is chosen by measurement: in the words after “${name}” its c keeps the largest change.`
 				: `In the words after “${name}” the c of unit ${measured().unit} keeps the largest change.`);
 		},
 	};
 }
 
-export const chapter = { id: "memory", title: "Memory", mount };
+export const chapter = { id: "memory", mount };

@@ -1,13 +1,15 @@
 // Chapter 2: the pads in front of a text are steps too, and the words start from the state that they leave.
 
-import { el, fmt, svg } from "../dom.js";
-import { createPicture, gripAt, path, PROBABILITIES, rect, stroke, text, yAxis } from "../drawing.js";
-import { handle, page, question, slider, term } from "./parts.js";
+import { fmt, setText, svg } from "../dom.js";
+import { gripAt, path, pictureOf, PROBABILITIES, rect, stroke, text, yAxis } from "../drawing.js";
+import { handle, question, slider } from "./parts.js";
 
-const COUNTS = [0, 1, 2, 3, 5, 7, 10, 14, 20, 30, 40, 60, 80, 100, 150, 200, 300, 500, 700];
+const COUNTS = [0, 1, 2, 4, 7, 12, 20, 35, 60, 100, 200, 400, 700];
 const LEFT = 56; // of both plots: the axis labels
 
-function mount(element, lesson) {
+function mount(parts, lesson) {
+	const { words, strip, grip, plot, cursor } = parts;
+	const [steps, curves] = [parts.steps, parts.curves].map(pictureOf);
 	const { model } = lesson;
 	const length = model.info.maxLength;
 	let pads = null; // null: as many as the model has
@@ -22,43 +24,18 @@ function mount(element, lesson) {
 	// A slider over the logarithm: the first pads change the state most.
 	const fromLog = (z) => Math.round(10 ** z - 1);
 	const logOptions = { ...options, max: 3, step: 0.01, format: (z) => String(fromLog(z)), onInput: (z) => change(fromLog(z)) };
-	const number = handle(logOptions);
-	const words = el("span", {}, "");
-
-	const strip = svg("g", {});
-	const grip = svg("g", {});
-	const steps = createPicture("The sequence of 1,000 steps", strip, grip);
+	const setCount = handle(parts.count, logOptions);
 	const setGrip = slider(grip, { ...options, at: (event) => length - lesson.encoded().ids.length - (steps.at(event)[0] / stripWidth) * length });
 	let stripWidth = 800;
-
-	const plot = svg("g", {});
-	const cursor = svg("g", {});
-	const curves = createPicture("The state after the pads, and the prediction", plot, cursor);
 	let plotWidth = 800;
 	const place = (n) => LEFT + (Math.log10(1 + n) / 3) * (plotWidth - LEFT - 16);
 	const setCursor = slider(cursor, { ...logOptions, at: (event) => (3 * (curves.at(event)[0] - LEFT)) / (plotWidth - LEFT - 16) });
 	const yOf = (p) => 302 - 96 * p;
 	let drawn = ""; // what the plot shows
 
-	const asked = question({
-		ask: "Is the prediction the same without the pads?",
-		options: ["The same", "Another one"],
-		answer() {
-			const [all, none] = [run(most()).probability, run(0).probability];
-			return { right: Math.abs(all - none) < 0.005 ? 0 : 1, text: `P = ${fmt(all)} with ${most()} pads, ${fmt(none)} without.` };
-		},
-	});
-
-	page(element, lesson, "pads", {
-		prose: [
-			["The model reads 1,000 steps. This text has ", words, ", so ", number.element, " ", term("pads", "pads"), " (id 0) stand in front of them."],
-			["A pad goes through the cell like a word. The pads drive the ", term("state", "memory c"), " of all 100 units to a state that stays."],
-			["The words start from this state. With a mask, which skips the pads, the ", term("p", "prediction"), " is that at 0."],
-		],
-		question: asked,
-		why: ["A batch has sequences of one length. The pads stand in front, so that the last step, which the prediction reads, is a word."],
-		figure: el("div", {}, el("div", {}, steps.node), el("div", {}, curves.node)),
-		code: { keras: "pad_sequences(x, maxlen=1000)", gatewise: 'padding="pre", max_length=1000' },
+	const askAgain = question(parts.question, () => {
+		const [all, none] = [run(most()).probability, run(0).probability];
+		return { right: Math.abs(all - none) < 0.005 ? 0 : 1, text: `P = ${fmt(all)} with ${most()} pads, ${fmt(none)} without.` };
 	});
 
 	function drawStrip(n) {
@@ -78,20 +55,11 @@ function mount(element, lesson) {
 		grip.replaceChildren(stroke(`M${x(first)},10v60`, "cutline"), ...gripAt(x(first), 40, [18, 28], [x(first) - 24, 4, 48, 72]));
 	}
 
-	/** The plots. The runs behind the curve of the prediction take several frames of 6 ms. */
 	function drawPlot() {
 		const height = 350;
 		plotWidth = curves.fit(height);
 		const counts = [...COUNTS.filter((n) => n < most()), most()];
-		const known = lesson.cached("known", () => []);
-		const next = counts.filter((n) => !known.includes(n));
-		const end = performance.now() + 6;
-		while (next.length && performance.now() < end) {
-			run(next[0]);
-			known.push(next.shift());
-		}
-		if (next.length) lesson.draw();
-		const key = [lesson.text(), plotWidth, known.length].join();
+		const key = [lesson.text(), plotWidth].join();
 		if (key === drawn) return;
 		drawn = key;
 		const c = model.network.pads(most());
@@ -106,7 +74,7 @@ function mount(element, lesson) {
 		const right = plotWidth - 16;
 		const ticks = [0, 1, 10, 100, most()].map((n) => text(Math.min(place(n), plotWidth - 14), height - 26, n.toLocaleString("en"), "t14 muted"));
 		const signs = [[range, `+${fmt(range)}`], [0, "0"], [-range, `−${fmt(range)}`]];
-		const prediction = counts.filter((n) => known.includes(n)).map((n) => [place(n), yOf(run(n).probability)]);
+		const prediction = counts.map((n) => [place(n), yOf(run(n).probability)]);
 		plot.replaceChildren(
 			svg("g", { "data-wire": "state" }, ...yAxis(signs, yc, LEFT, right), ...lines,
 				text(LEFT + 6, bottom + 14, `memory c of ${H} units after the pads`, "t14 muted", "start")),
@@ -132,10 +100,10 @@ function mount(element, lesson) {
 		reset: () => (pads = null),
 		draw() {
 			const n = count();
-			asked.refresh(lesson.text());
-			words.textContent = `${length - most()} ids`;
+			askAgain(lesson.text());
+			setText(words, `${length - most()} ids`);
 			const log = (x) => Math.log10(1 + x);
-			number.set(log(n), [0, log(most())]);
+			setCount(log(n), [0, log(most())]);
 			setGrip(n, [0, most()]);
 			setCursor(log(n), [0, log(most())]);
 			drawStrip(n);
@@ -145,4 +113,4 @@ function mount(element, lesson) {
 	};
 }
 
-export const chapter = { id: "pads", title: "Pads", review: true, mount };
+export const chapter = { id: "pads", review: true, mount };

@@ -1,46 +1,21 @@
-// What the chapters are made of: the layout of a chapter, numbers to drag, terms that light a part of the figure, questions.
+// What the chapters are made of: numbers to drag, terms that light a part of the figure, questions. lesson.html has their text.
 
-import { button, el, fmt, setAttr, setText } from "../dom.js";
+import { el, fmt, setAttr, setText } from "../dom.js";
 
-/** Lay out a chapter. prose: its paragraphs, each a list of strings and nodes; question: of `question`; figure: an element;
- * why: a list of strings and nodes; code: {keras, gatewise}, lines of code. */
-export function page(element, lesson, id, { prose, question, why, figure, code }) {
-	const n = lesson.chapters.findIndex((one) => one.id === id);
-	const [before, after] = [lesson.chapters[n - 1], lesson.chapters[n + 1]];
-	const line = (name, text) => el("p", {}, el("span", { class: "muted" }, name), " ", el("code", {}, text));
-	figure.classList.add("figure");
-	element.append(
-		el("div", { class: "prose" },
-			el("h2", { id: `${id}title` }, el("b", {}, n + 1), ` ${lesson.chapters[n].title}`),
-			prose.map((one) => el("p", {}, ...one.map(joined))), question.element),
-		figure,
-		el("div", { class: "notes" }, el("p", { class: "why" }, el("b", {}, "Why? "), ...why),
-			el("div", { class: "code" }, line("in Keras", code.keras), line("in gatewise", code.gatewise))),
-		el("nav", { class: "turn", "aria-label": "Next chapter" },
-			before && el("a", { href: `#${before.id}`, "aria-label": `Back to ${before.title}` }, "←"),
-			after ? el("a", { class: "next", href: `#${after.id}` }, `${after.title} →`) : el("a", { class: "next", href: "index.html" }, "The lab →")));
-	element.addEventListener("focusin", light);
-	element.addEventListener("focusout", () => lightOnly(element, null));
-	element.addEventListener("pointerover", light);
-	element.addEventListener("pointerout", () => lightOnly(element, document.activeElement?.dataset?.term ?? null));
+/** Let each term of a chapter light the parts of the figure with that data-wire, while it has the pointer or the focus. */
+export function lightTerms(element) {
+	const light = (node) => lightOnly(element, node?.closest?.("[data-term]")?.dataset.term ?? "");
+	for (const name of ["focusin", "pointerover"]) element.addEventListener(name, ({ target }) => target.closest("[data-term]") && light(target));
+	element.addEventListener("focusout", () => light(null));
+	element.addEventListener("pointerout", () => light(document.activeElement));
 	element.addEventListener("drawn", () => element.dataset.lit && lightOnly(element, element.dataset.lit)); // nodes are new
-	function light(event) {
-		const found = event.target.closest?.("[data-term]");
-		if (found) lightOnly(element, found.dataset.term);
-	}
 }
 
 function lightOnly(element, name) {
 	for (const wire of element.querySelectorAll("[data-wire]")) wire.classList.toggle("lit", wire.dataset.wire.split(" ").includes(name));
-	element.classList.toggle("lighting", name !== null);
-	element.dataset.lit = name ?? "";
+	element.classList.toggle("lighting", name !== "");
+	element.dataset.lit = name;
 }
-
-/** A part of a sentence; a word joiner keeps punctuation on the line of the number before it. */
-const joined = (part) => (typeof part === "string" ? part.replace(/^[.,:;]/, "\u2060$&") : part);
-
-/** A term of a sentence that lights the parts of the figure with that data-wire, while it has the pointer or the focus. */
-export const term = (name, text) => el("span", { class: "term", role: "button", tabindex: 0, "data-term": name }, text);
 
 /** Make an element of a figure a slider: label, min, max, step, value, format(x) -> text, onInput(x). at(event): the value at
  * the pointer; without it, moving by pixels() is the whole range, backwards where it is negative. reset(): on Delete and
@@ -105,64 +80,51 @@ export function slider(node, options) {
 	};
 }
 
-/** A number in a sentence that is dragged. The options are those of slider. */
-export function handle(options) {
+/** Make an element of a sentence a number that is dragged. options, and the result: those of `slider`. */
+export function handle(node, options) {
 	const number = el("span", { class: "value" });
-	const element = el("span", { class: "handle", title: "Drag, or use the arrow keys" }, number);
-	const format = options.format ?? ((x) => fmt(x));
-	const set = slider(element, options);
-	const show = (x) => setText(number, format(x));
-	show(options.value);
-	return {
-		element,
-		set(x, limits) {
-			set(x, limits);
-			show(x);
-		},
+	node.append(number);
+	node.title = "Drag, or use the arrow keys";
+	const { format = (x) => fmt(x) } = options;
+	const set = slider(node, options);
+	const show = (x, limits) => {
+		set(x, limits);
+		setText(number, format(x));
 	};
+	show(options.value);
+	return show;
 }
 
 /** A number to drag that chooses the unit of the lesson; to reset it, that of the chapter. */
-export const unitHandle = (lesson) => handle({
+export const unitHandle = (node, lesson) => handle(node, {
 	...{ label: "Unit", min: 0, max: lesson.model.units - 1, step: 1, value: 0, format: String },
 	onInput: (unit) => lesson.set({ unit }),
 	reset: () => lesson.set({ unit: null }),
 });
 
-/** A question to answer before the answer shows: {element, refresh(text)}. ask: a text, or a function that returns it; answer():
- * {right: index of the right option, text}. refresh(text): asks again if the text is another than before. */
-export function question({ ask, options, answer }) {
-	const legend = el("legend", {}, typeof ask === "string" ? ask : "");
+/** A question to answer before the answer shows. answer(): {right: index of the right button, text}. Returns refresh(text): it
+ * asks again if the text is another than before. */
+export function question(node, answer) {
+	const [buttons, said] = [[...node.querySelectorAll("button")], node.querySelector(".said")];
 	let last = null;
-	const said = el("p", { class: "said", role: "status" });
-	const buttons = options.map((option, n) => button(option, { "aria-pressed": "false", onclick: () => choose(n) }));
-	function choose(n) {
-		const { right, text } = answer();
-		mark(n, right);
-		setText(said, `${n === right ? "Right." : "No."} ${text}`);
-	}
-	function mark(chosen, right) {
-		buttons.forEach((one, k) => {
-			setAttr(one, "aria-pressed", k === chosen);
-			one.classList.toggle("right", k === right);
+	function mark(chosen, { right, text }) {
+		buttons.forEach((one, n) => {
+			setAttr(one, "aria-pressed", n === chosen);
+			one.classList.toggle("right", n === right);
 		});
+		setText(said, text && `${chosen === right ? "Right." : "No."} ${text}`);
 	}
-	return {
-		element: el("fieldset", { class: "question" }, legend, el("div", { class: "options" }, buttons), said),
-		refresh(about) {
-			if (about === last) return;
-			last = about;
-			if (typeof ask === "function") setText(legend, ask());
-			setText(said, "");
-			mark(-1, -1);
-		},
+	const ask = () => mark(null, { right: null, text: "" });
+	buttons.forEach((one, n) => one.addEventListener("click", () => mark(n, answer())));
+	ask();
+	return (about) => {
+		if (about !== last) ask();
+		last = about;
 	};
 }
 
-/** A value of a row of buttons, one of which is pressed. options: [value, name]. */
-export function choice(label, options, onChoose) {
-	const create = ([value, name]) => [value, button(name, { "aria-pressed": "false", onclick: () => onChoose(value) })];
-	const buttons = new Map(options.map(create));
-	const element = el("div", { class: "choice", role: "group", "aria-label": label }, ...buttons.values());
-	return { element, set: (now) => buttons.forEach((one, value) => setAttr(one, "aria-pressed", value === now)) };
+/** A value of a row of buttons, one of which is pressed. Returns set(value). */
+export function choice(buttons, onChoose) {
+	for (const one of buttons) one.addEventListener("click", () => onChoose(one.value));
+	return (now) => buttons.forEach((one) => setAttr(one, "aria-pressed", one.value === now));
 }

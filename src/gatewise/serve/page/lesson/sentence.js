@@ -1,7 +1,7 @@
 // The words of the text in rows, above each of them the prediction so far, and room for one more track.
 
 import { setAttr, svg } from "../dom.js";
-import { createPicture, layoutWords, path, PROBABILITIES, stroke, text, unitsOf, yAxis } from "../drawing.js";
+import { layoutWords, path, pictureOf, PROBABILITIES, stroke, text, unitsOf, yAxis } from "../drawing.js";
 
 const GAP = 20; // above the line of the prediction
 const BETWEEN = 18; // above the track of the chapter
@@ -16,14 +16,15 @@ export function strongestStep({ T, prefix }, last = Math.floor(T / 2)) {
 	return best;
 }
 
-/** room: the height in units for all rows, of which the track of the chapter, between the prediction and the words, has
+/** node: the picture. room: the height in units for all rows, of which the track of the chapter, between the prediction and the words, has
  * `share`. Places are counted from the state after the pads: place n + 1 belongs to step n. */
-export function createSentence(label, lesson, { room = 420, share = 0.66 } = {}) {
+export function createSentence(node, lesson, { room = 420, share = 0.66 } = {}) {
 	const lines = svg("g", { class: "lines" });
 	const own = svg("g", {});
 	const words = svg("g", { class: "words", role: "radiogroup", "aria-label": "Word" });
 	const front = svg("g", {});
-	const picture = createPicture(label, lines, own, words, front);
+	const picture = pictureOf(node);
+	node.append(lines, own, words, front);
 	const buttons = [];
 	let layout = null;
 
@@ -42,14 +43,12 @@ export function createSentence(label, lesson, { room = 420, share = 0.66 } = {})
 	}
 
 	return {
-		node: picture.node,
-		at: picture.at,
 		own,
 		front,
 		/** Place the words: {places, rows, width, height, pixels per unit, left, high, low, top(row), track(row), word(row)}: heights and tops of the parts. */
 		fit() {
 			const names = ["pads", ...lesson.names()];
-			const found = layoutWords(names, unitsOf(picture.node.parentElement), { left: LEFT });
+			const found = layoutWords(names, unitsOf(node.parentElement), { left: LEFT });
 			const rowHeight = Math.max(190, room / found.rows);
 			const height = found.rows * rowHeight;
 			const width = picture.fit(height);

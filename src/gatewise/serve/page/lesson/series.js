@@ -1,10 +1,10 @@
 // Chapter 7: a series of numbers through the same cell, by an LSTM that trains when the chapter opens.
 
-import { el, fmt, setText, svg } from "../dom.js";
+import { fmt, setText, svg } from "../dom.js";
 import { sigmoid } from "../model/arrays.js";
 import { createNetwork, createTraining, forward, prefixLogits, seeded } from "../trainer.js";
-import { createPicture, path, PROBABILITIES, rect, stroke, text, yAxis } from "../drawing.js";
-import { handle, page, question, slider, term } from "./parts.js";
+import { path, pictureOf, PROBABILITIES, rect, stroke, text, yAxis } from "../drawing.js";
+import { handle, question, slider } from "./parts.js";
 import { firstHigher, seriesOf, STEPS } from "./tasks.js";
 
 const UNITS = 8;
@@ -16,7 +16,7 @@ const FIRST = 10; // the step of the first peak
 const START = { first: 1.1, second: 0.7, gap: 18 };
 const HEIGHTS = { min: 0.3, max: 1.5, step: 0.05 };
 
-function mount(element, lesson) {
+function mount(parts, lesson) {
 	const network = createNetwork({ inputs: 1, units: UNITS, seed: 12, forgetBias: 3 });
 	const training = createTraining(network, firstHigher(seeded(112)), { rate: 0.02 });
 	const accuracies = [];
@@ -37,42 +37,23 @@ function mount(element, lesson) {
 		lesson.draw();
 	}
 	const optionsOf = (name, label, more) => ({ label, value: place[name], onInput: (x) => move({ [name]: x }), reset: () => move({ [name]: START[name] }), ...more });
-	const numbers = {
-		first: handle(optionsOf("first", "Height of the first peak", HEIGHTS)),
-		second: handle(optionsOf("second", "Height of the second peak", HEIGHTS)),
-		gap: handle(optionsOf("gap", "Steps between the peaks", { min: 7, max: STEPS - FIRST - 4, step: 1, format: String })),
+	const setNumber = {
+		first: handle(parts.first, optionsOf("first", "Height of the first peak", HEIGHTS)),
+		second: handle(parts.second, optionsOf("second", "Height of the second peak", HEIGHTS)),
+		gap: handle(parts.gap, optionsOf("gap", "Steps between the peaks", { min: 7, max: STEPS - FIRST - 4, step: 1, format: String })),
 	};
 
-	const back = svg("g", {});
-	const grips = { first: svg("g", {}), second: svg("g", {}) };
-	const picture = createPicture("The series, the answer after each step, its attribution and the memory, on one axis of time", back, ...Object.values(grips));
+	const { back, progress } = parts;
+	const grips = { first: parts.firstGrip, second: parts.secondGrip };
+	const picture = pictureOf(parts.picture);
 	let width = 800;
 	const each = () => (width - EDGE - RIGHT) / STEPS;
 	const x = (t) => EDGE + each() * (t + 0.5);
 	let heightAt = (y) => y; // of the series in the picture
 	const setGrip = Object.fromEntries(Object.keys(grips).map((name) => [name, slider(grips[name], optionsOf(name, `Height of the ${name} peak in the picture`, { ...HEIGHTS, vertical: true, at: (event) => heightAt(picture.at(event)[1] + LIFT) }))]));
-	const heading = el("b", { class: "p" });
-	const progress = el("span", { class: "muted" });
-
-	const further = el("p", { class: "further" }, "Then: ", el("a", { href: "index.html" }, "the lab"), " for any model; ", el("code", {}, "docs/tutorial.md"), "; ", el("code", {}, "pip install gatewise"));
-
-	page(element, lesson, "series", {
-		prose: [
-			["An LSTM reads any ", term("x", "time series"), ": a step is then a number and not a word. There is no embedding; the number is x."],
-			["Which of two peaks is higher? The first has the height ", numbers.first.element, ", the second, ", numbers.gap.element, " steps later, ", numbers.second.element, ". The ", term("prefix", "line"), " is the answer after each step, the ", term("attribution", "bars"), " are its changes."],
-			[`${UNITS} units, trained in your browser as the chapter opened.`],
-		],
-		question: question({
-			ask: "Swap the heights: the same numbers in another order. P becomes:",
-			options: ["the same", "about 1 − P", "1/2"],
-			answer() {
-				move({ first: place.second, second: place.first });
-				return { right: 1, text: "Mean and maximum are as before. Only the order differs, and the memory holds it." };
-			},
-		}),
-		why: ["At the second peak the ", term("memory", "memory c"), " still holds the height of the first: the band is c for the heights 0.3 to 1.5."],
-		figure: el("div", {}, el("p", { class: "seriesanswer" }, "P(first is higher) =", heading, progress), el("div", {}, picture.node), further),
-		code: { keras: "Sequential([Input((44, 1)), LSTM(8), Dense(1, activation=\"sigmoid\")])", gatewise: "gw.train(arrays, labels)" },
+	question(parts.question, () => {
+		move({ first: place.second, second: place.first });
+		return { right: 1, text: "Mean and maximum are as before. Only the order differs, and the memory holds it." };
 	});
 
 	/** A row of the picture: y of a value, and its name and lines. */
@@ -98,8 +79,8 @@ function mount(element, lesson) {
 		const logits = prefixLogits(network, run);
 		const scores = logits.map((logit, t) => logit - (t ? logits[t - 1] : network.denseBias[0]));
 		const p = sigmoid(run.logit);
-		setText(heading, fmt(p));
-		heading.dataset.side = p > 0.5 ? "for" : "against";
+		setText(parts.p, fmt(p));
+		parts.p.dataset.side = p > 0.5 ? "for" : "against";
 		const recent = accuracies.slice(-10);
 		progress.toggleAttribute("data-training", !trained());
 		setText(progress, `${trained() ? "trained on" : "in training:"} ${accuracies.length} batches of 32 made-up series, accuracy ${fmt(recent.reduce((a, b) => a + b, 0) / Math.max(1, recent.length))}`);
@@ -132,7 +113,7 @@ function mount(element, lesson) {
 			grips[name].replaceChildren(svg("circle", { class: "grip", cx: px, cy: py, r: 10 }), text(px + 16, py + 5, `${name} ${fmt(place[name])}`, "t14 bold", "start"), svg("rect", { class: "reach", x: px - 22, y: py - 22, width: 44, height: 44 }));
 			setGrip[name](place[name]);
 		}
-		for (const [name, one] of Object.entries(numbers)) one.set(place[name]);
+		for (const [name, set] of Object.entries(setNumber)) set(place[name]);
 	}
 
 	return {
@@ -147,4 +128,4 @@ function mount(element, lesson) {
 	};
 }
 
-export const chapter = { id: "series", title: "Series of numbers", short: "Series", bar: false, mount };
+export const chapter = { id: "series", bar: false, mount };

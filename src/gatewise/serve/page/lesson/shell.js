@@ -1,29 +1,21 @@
 // The frame of the lesson: its chapters, one at a time, and the state that they share: text, word, unit, changes.
 
-import { announce, button, el, fmt, oncePerFrame, safeText, setAttr, setText } from "../dom.js";
+import { announce, el, fmt, oncePerFrame, partsOf, safeText, setAttr, setText } from "../dom.js";
 import { forgetSizes } from "../drawing.js";
+import { lightTerms } from "./parts.js";
 
-/** Texts by id: their name and the text; the first is that of the chapters. */
-const TEXTS = [
-	["turn", "From bad to good", "A boring start, but the end of this film is excellent."],
-	["back", "From good to bad", "An excellent start, but the rest of the film is awful."],
-	["early", "One early word", "The worst thing about this film is that it is so short."],
-	["not", "A negation", "This is not a bad film, and I was never bored."],
-];
 const MAX_WORDS = 60; // that a figure shows
 const MAX_LENGTH = 2000; // characters of a text
 
-/** chapters: [{id, title, short, bar, review, mount(element, lesson) -> {run, isChanged, reset, draw, show, hide}}]. short: the
- * title in the list of chapters, if another; bar: false without text and prediction; review: its text is that of the tutorial.
- * run(): the run whose prediction is shown, if not that with the changes of the state; isChanged(), reset(): of what the
- * chapter changes otherwise. The chapter of the address is shown, else the first. */
+/** chapters: [{id, bar, review, mount(parts, lesson) -> {run, isChanged, reset, draw, show, hide}}]. parts: those of its template
+ * in lesson.html. bar: false without text and prediction; review: its text is that of the tutorial. run(): the run whose
+ * prediction is shown, if not that with the changes of the state; isChanged(), reset(): of what the chapter changes otherwise. */
 export function createLesson(model, chapters, { nav, bar, main }) {
 	const state = { chapter: null, text: null, t: null, unit: null, changes: [] };
 	const mounted = new Map();
 	const runs = new Map();
-	const links = chapters.map(({ id, title, short }, n) =>
-		el("a", { href: `#${id}`, "aria-label": `${n + 1} ${title}` }, el("b", {}, n + 1), el("span", {}, short ?? title)));
-	nav.append(el("ol", {}, links.map((link) => el("li", {}, link))));
+	const links = nav.querySelectorAll("a");
+	const first = bar.querySelector("option").value; // the text of the chapters
 
 	const lesson = {
 		model,
@@ -38,8 +30,8 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		draw: () => draw(),
 		/** The text that is shown: that of the reader, else that of the chapter. */
 		text: () => {
-			const wanted = state.text ?? (current()?.chapter.review ? reviewText(model) : TEXTS[0][2]);
-			return lesson.isWhole() || model.encode(wanted).ids.every((id) => !Number.isNaN(model.network.inputOf(id)[0])) ? wanted : TEXTS[0][2];
+			const wanted = state.text ?? (current()?.chapter.review ? reviewText(model) : first);
+			return lesson.isWhole() || model.encode(wanted).ids.every((id) => !Number.isNaN(model.network.inputOf(id)[0])) ? wanted : first;
 		},
 		/** Whether the embeddings of all words are there: those of rare words come last. */
 		isWhole: () => model.network.rows === model.info.vocabSize,
@@ -72,7 +64,6 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 			lesson.set({ changes: [], unit: null });
 		},
 		show,
-		chapters,
 	};
 	const drawBar = createBar(bar, lesson);
 	const current = () => mounted.get(state.chapter);
@@ -103,13 +94,15 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		main.hidden = false;
 		if (!mounted.has(chapter.id)) {
 			const element = el("article", { class: `chapter ${chapter.id}`, "aria-labelledby": `${chapter.id}title` });
+			element.append(document.getElementById(chapter.id).content);
+			lightTerms(element);
 			mounted.set(chapter.id, { chapter, element, view: {} });
 			main.replaceChildren(element);
-			mounted.get(chapter.id).view = chapter.mount(element, lesson) ?? {};
+			mounted.get(chapter.id).view = chapter.mount(partsOf(element), lesson);
 		}
 		main.replaceChildren(current().element);
-		links.forEach((link, n) => (chapters[n] === chapter ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current")));
-		document.title = `${chapters.indexOf(chapter) + 1} ${chapter.title} – LSTM step by step`;
+		for (const link of links) link.ariaCurrent = link.hash === `#${chapter.id}` ? "page" : null;
+		document.title = `${nav.querySelector("[aria-current]").ariaLabel} – LSTM step by step`;
 		current().view.show?.();
 		scrollTo(0, 0);
 		draw();
@@ -143,29 +136,14 @@ const reviewText = (model) => REVIEW.map((id) => (id === 2 ? "<unk>" : model.wor
 
 /** The text, to edit, and the prediction for it. */
 function createBar(root, lesson) {
-	const field = { spellcheck: "false", autocomplete: "off", dir: "auto" };
-	const input = el("input", { type: "text", "aria-label": "Text", maxlength: MAX_LENGTH, ...field });
-	const options = [...TEXTS.map(([id, name]) => [id, name]), ["review", "X_train[5]"], ["own", "Your own text"]];
-	const select = el("select", { "aria-label": "Example" }, options.map(([value, name]) => el("option", { value }, name)));
-	const number = el("b", { class: "p" });
-	const label = el("span", { class: "label" });
-	const mark = el("span", { class: "mark" });
-	const ghost = el("span", { class: "mark ghost" });
+	const { input, select, review, number, label, mark, ghost, reset, note } = partsOf(root);
 	const [negative, positive] = lesson.model.info.labels;
-	const scale = el("span", { class: "scale", "aria-hidden": "true" }, ghost, mark);
-	const reset = button("Reset", { onclick: lesson.reset, title: "Take all changes of this chapter back" });
-	const name = el("span", { class: "name" }, `P(${positive}) = `);
-	const note = el("p", { class: "note", role: "status" });
-	root.replaceChildren(input, select, el("div", { class: "prediction" }, name, number, scale, label, reset), note);
+	review.value = reviewText(lesson.model);
+	reset.addEventListener("click", lesson.reset);
 	input.addEventListener("input", () => lesson.set({ text: input.value }));
 	select.addEventListener("change", () => {
-		const text = TEXTS.find(([id]) => id === select.value)?.[2];
-		if (select.value === "review") lesson.set({ text: reviewText(lesson.model) });
-		else if (text) lesson.set({ text });
-		else {
-			lesson.set({ text: "" });
-			input.focus();
-		}
+		lesson.set({ text: select.value });
+		if (!select.value) input.focus();
 	});
 	return () => {
 		const text = lesson.text();
@@ -173,8 +151,7 @@ function createBar(root, lesson) {
 		input.readOnly = !lesson.isWhole();
 		const { cut } = lesson.encoded();
 		setText(note, cut ? `The lesson uses the last ${MAX_WORDS} words of this text, without the ${cut} before them.` : "");
-		const example = TEXTS.find((one) => one[2] === text)?.[0] ?? (lesson.isReview() ? "review" : "own");
-		if (select.value !== example) select.value = example;
+		select.value = [...select.options].find(({ value }) => value === text)?.value ?? "";
 		const [now, before] = [lesson.shown().probability, lesson.plain().probability];
 		if (number.textContent && number.textContent !== fmt(now)) announce(`P(${positive}) = ${fmt(now)}`);
 		setText(number, fmt(now));

@@ -1,20 +1,16 @@
 // The API of an exported page whose model runs in the browser: `gatewise export-page` puts this module in the place of api.js.
 // A worker computes the answers, so that the page never waits for them.
 
-import { whileBusy } from "../busy.js";
 import { readBytes, readText } from "../files.js";
 
-const waiting = new Map(); // by number: the promise of an answer
-let number = 0;
 let worker = null; // a promise of it, once it has the model
 
-function ask(to, message) {
-	number += 1;
-	return new Promise((resolve, reject) => {
-		waiting.set(number, { resolve, reject });
-		to.postMessage({ ...message, number });
-	});
-}
+/** The answer to a message, which comes through a channel of its own. */
+const ask = (to, message) => new Promise((resolve, reject) => {
+	const { port1, port2 } = new MessageChannel();
+	port1.onmessage = ({ data: { answer, error } }) => (error === undefined ? resolve(answer) : reject(new Error(error)));
+	to.postMessage(message, [port2]);
+});
 
 /** The worker is a part of this page: a page that was opened as a file may load no other one. */
 async function startWorker() {
@@ -22,17 +18,11 @@ async function startWorker() {
 	const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
 	const own = { createScriptURL: () => url };
 	const made = new Worker((globalThis.trustedTypes?.createPolicy("gatewise-worker", own) ?? own).createScriptURL(""));
-	made.addEventListener("message", ({ data }) => {
-		const { resolve, reject } = waiting.get(data.number);
-		waiting.delete(data.number);
-		if (data.message) reject(new Error(data.message));
-		else resolve(data.answer);
-	});
 	await ask(made, { start: { model, view: JSON.parse(view) } });
 	return made;
 }
 
-const explain = (request, signal) => whileBusy(async () => {
+async function explain(request, signal) {
 	worker ??= startWorker().catch((error) => {
 		worker = null; // the next request tries again
 		throw error;
@@ -41,7 +31,7 @@ const explain = (request, signal) => whileBusy(async () => {
 	const answer = await ask(await worker, { request });
 	signal?.throwIfAborted();
 	return { ...answer, cache: { reused: false, ms: performance.now() - started } };
-});
+}
 
 export const api = {
 	explain,

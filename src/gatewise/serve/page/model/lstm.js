@@ -52,13 +52,8 @@ class Model {
 		this.others = others.map(({ kind, weight, prefix, ...entry }) => ({ weight, member: new MEMBERS[kind](entry, tensors, prefix, arch.outputs) }));
 	}
 
-	/** Run a text, ids, rows of a series, or what `encode` returns.
-	 *
-	 * changes: [{gate, unit, layer, from, to, value}], as POST /explain takes them: unit k or "all", steps from 0, none for all.
-	 * Pads are not changed, but for h = 0 of one unit without steps, which ablates it from the first pad on. Beyond those
-	 * of the server there is "h" at any value. pads: their number, if it shall be another one than that of the model; 0 is
-	 * the model with a mask.
-	 *
+	/** Run a text, ids, rows of a series, or what `encode` returns. changes: of Network.run. pads: their number, if it shall be
+	 * another one than that of the model; 0 is the model with a mask.
 	 * Returns {sequence: all ids or rows; rows: those of them that the network reads; ids: these, T, pads, changes,
 	 * lstms: of Network.run, top: those of the top layer, logits, probabilities, prefixLogits: a row for 0, 1, ... T steps,
 	 * ownPrefix: those of the LSTM alone, stepLogits: of a tagger}, and of the first direction of the top layer units, start, i,

@@ -98,8 +98,9 @@ export class Network {
 
 	/** The runs of all LSTMs over the steps that the network reads, bottom layer first: {layer, direction, T, i, f, g, o, c, h:
 	 * (T * units,), start: {h, c}, input(t): what the layer below gives}. Row t is step t, in both directions.
-	 * changes: [{gate, unit, layer, from, to, value}], as POST /explain takes them; h = 0 of a unit without steps ablates it from the
-	 * first pad on. pads: steps of id 0 before the first one. */
+	 * changes: [{gate, unit, layer, from, to, value}], as POST /explain takes them: unit k or "all", steps from 0, none for all;
+	 * beyond those of the server "h" at any value. Pads are not changed, but for h = 0 of one unit without steps, which ablates it
+	 * from the first pad on. pads: steps of id 0 before the first one. */
 	run(items, changes = [], pads = 0) {
 		const isAblation = (one) => one.gate === "h" && one.value === 0 && one.from == null && one.unit !== "all";
 		const held = changes.map((one) => (isAblation(one) ? { ...one, gate: "o" } : one));
@@ -161,15 +162,11 @@ export class Network {
 		const run = { ...given, ...lstm, ...emptyRun(T, H) };
 		for (let n = 0; n < T; n += 1) {
 			const t = lstm.isBackward ? T - 1 - n : n;
-			this.#advance(run, t);
+			advance(run, t, this.#project(run, t), this.arch.gate === "binary");
 			const isSame = until !== null && n >= until && ["h", "c"].every((name) => rowOf(run[name], t, H).every((x, k) => x === run[name][(t - 1) * H + k]));
 			if (isSame) return { ...run, T: n + 1 };
 		}
 		return run;
-	}
-
-	#advance(run, t) {
-		advance(run, t, this.#project(run, t), this.arch.gate === "binary");
 	}
 
 	/** What the input of a step adds to the preactivations: W_ih x + b, (4H,). Of an id it is computed once. */
@@ -243,7 +240,7 @@ export class Network {
 			let isSame = false;
 			while (from > 0 && !isSame) {
 				from -= 1;
-				this.#advance(own, from);
+				advance(own, from, this.#project(own, from), this.arch.gate === "binary");
 				isSame = end === T || ["h", "c"].every((name) => rowOf(own[name], from, H).every((x, k) => Math.abs(x - whole[name][from * H + k]) < SAME));
 			}
 			this.parts.forEach((part, n) => {

@@ -6,8 +6,10 @@ export const damaged = (name) => new Error(`a .lstm file with a damaged tensor $
 
 /** The metadata and the tensors of a file, an ArrayBuffer. Throws an Error for anything else. */
 export function readTensors(bytes) {
-	const { header, data } = headerOf(bytes);
-	const { __metadata__: metadata, ...entries } = header;
+	const length = bytes.byteLength < 8 ? Infinity : Number(new DataView(bytes).getBigUint64(0, true));
+	if (length > Math.min(bytes.byteLength - 8, 1e7)) throw new Error("not a .lstm file, or only a part of one");
+	const { __metadata__: metadata, ...entries } = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length)));
+	const data = bytes.slice(8 + length);
 	const tensors = new Map();
 	for (const [name, { dtype, shape, data_offsets: [from, to] }] of Object.entries(entries)) {
 		const Type = TYPES[dtype];
@@ -17,12 +19,6 @@ export function readTensors(bytes) {
 		tensors.set(name, { shape, dtype, values: new Type(data.slice(from, to)) });
 	}
 	return { metadata, tensors };
-}
-
-function headerOf(bytes) {
-	const length = bytes.byteLength < 8 ? Infinity : Number(new DataView(bytes).getBigUint64(0, true));
-	if (length > Math.min(bytes.byteLength - 8, 1e7)) throw new Error("not a .lstm file, or only a part of one");
-	return { header: JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length))), data: bytes.slice(8 + length) };
 }
 
 /** The numbers of a tensor that is stored as it is. */

@@ -5,11 +5,11 @@ import { parseModel } from "./lstm.js";
 
 let explain = null;
 
-addEventListener("message", ({ data: { number, start, request } }) => {
+addEventListener("message", ({ data: { start, request }, ports: [answers] }) => {
 	try {
 		if (start) explain = createExplain(parseModel(start.model), start.view);
-		postMessage({ number, answer: request ? explain(request) : null });
+		answers.postMessage({ answer: request ? explain(request) : null });
 	} catch (error) {
-		postMessage({ number, message: error.message });
+		answers.postMessage({ error: error.message });
 	}
 });
