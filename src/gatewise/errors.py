@@ -33,6 +33,7 @@ __all__ = [
     "number_text",
     "printable",
     "quote",
+    "reason",
     "required",
 ]
 
@@ -113,6 +114,15 @@ def counted(number: int, one: str, several: str = "") -> str:
 def number_text(value: float) -> str:
     """A number with four significant digits, or all digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def reason(error: OSError | ValueError) -> str:
+    """The reason alone, in the words of the operating system. A ValueError comes from an invalid path (a NUL, a lone
+    surrogate).
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[0].lower() + error.strerror[1:]
+    return "the path cannot be used" if isinstance(error, ValueError) else type(error).__name__
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -152,7 +152,7 @@ def test_a_configuration_of_equal_layers_is_read_as_before() -> None:
     old = {"inputs": "channels", "vocab_size": 4, "embedding_dim": 0, "units": 6, "layers": 2, "bidirectional": True}
     assert Architecture.from_config(old, "config.json") == Architecture("channels", 4, 0, (Layer(6, "both"),) * 2)
     for change, message in (
-        ({"units": 0}, "config.json: architecture: units must be at least 1, not 0"),
+        ({"units": 0}, r"config.json: architecture: layers\[0\]: units must be at least 1, not 0"),
         ({"layers": 10**6}, "config.json: architecture: at most 32 layers"),
         ({"bidirectional": 1}, "bidirectional must be true or false"),
         ({"layers": [{"units": 6}]}, "layers must be a whole number"),

@@ -27,8 +27,8 @@ from gatewise.cli.output import SEPARATOR
 from gatewise.cli.table_writer import WRITABLE, check_output, write_table, written_format
 from gatewise.data.columns import RowReader, TableRow
 from gatewise.data.tables import ARROW, CONLL, table_suffix
-from gatewise.errors import DataError, InputError, counted, quote
-from gatewise.storage.atomic import reason, write_once
+from gatewise.errors import DataError, InputError, counted, quote, reason
+from gatewise.storage.atomic import write_once
 from gatewise.storage.streams import COMPRESSED, STDIN
 from gatewise.target import EXPLANATION, column_names, prediction_columns
 

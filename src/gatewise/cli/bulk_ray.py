@@ -23,9 +23,9 @@ from gatewise.cli.inputs import TableOptions
 from gatewise.cli.options import model_folder
 from gatewise.data.columns import table_paths
 from gatewise.data.tables import DELIMITERS, open_table, table_suffix
-from gatewise.errors import DataError, DataWarning, GatewiseError, InputError, counted, quote, required
+from gatewise.errors import DataError, DataWarning, GatewiseError, InputError, counted, quote, reason, required
 from gatewise.scorer import Scorer
-from gatewise.storage.atomic import reason, scratch, swap_in
+from gatewise.storage.atomic import scratch, swap_in
 from gatewise.system.files import sync_folder
 from gatewise.target import column_names
 

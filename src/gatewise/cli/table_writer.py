@@ -23,8 +23,8 @@ from typing import Any
 from gatewise.cli.output import check_overwrite
 from gatewise.data.columns import NUMBER
 from gatewise.data.tables import DELIMITERS
-from gatewise.errors import DataError, InputError, printable, quote, required
-from gatewise.storage.atomic import reason, scratch
+from gatewise.errors import DataError, InputError, printable, quote, reason, required
+from gatewise.storage.atomic import scratch
 from gatewise.storage.streams import STDIN
 from gatewise.system.files import sync_folder
 

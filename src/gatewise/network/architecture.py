@@ -9,12 +9,12 @@ An `Architecture` determines the names and shapes of the parameters, their initi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, ModelFileError
 from gatewise.storage.fields import fields_from
 from gatewise.types import Activation, Array, Gate
 
@@ -146,7 +146,8 @@ class Architecture:
         **others: Any,
     ) -> Self:
         """Equal layers of `units`, of one direction or two. others: fields of the class."""
-        return cls(inputs, vocab_size, embedding_dim, _Equal(units, layers, bidirectional).each(), **others)
+        layer, count = Layer(units, "both" if bidirectional else "forward"), min(layers, MAX_LAYERS + 1)
+        return cls(inputs, vocab_size, embedding_dim, (layer,) * count, **others)
 
     @classmethod
     def from_config(cls, entry: object, where: str) -> Self:
@@ -154,16 +155,20 @@ class Architecture:
         Raises ModelFileError as `fields_from` does.
         """
         if isinstance(entry, Mapping) and "units" in entry:
-            names = [field.name for field in fields(_Equal)]
-            equal = fields_from(_Equal, {name: entry[name] for name in names if name in entry}, where)
-            entry = {name: value for name, value in entry.items() if name not in names}
-            entry["layers"] = [asdict(layer) for layer in equal.each()]
+            entry = dict(entry)
+            count, both = entry.pop("layers", 1), entry.pop("bidirectional", False)
+            if type(count) is not int or type(both) is not bool:
+                raise ModelFileError(f"{where}: layers must be a whole number, bidirectional must be true or false")
+            layer = {"units": entry.pop("units"), "direction": "both" if both else "forward"}
+            entry["layers"] = [layer] * min(count, MAX_LAYERS + 1)  # too many are refused by the architecture
         return fields_from(cls, entry, where)
 
     def stacked_fields(self) -> dict[str, Any] | None:
         """units, layers and bidirectional, as for `stacked`; None where the layers differ or hidden layers follow."""
-        equal = _Equal(self.top.units, len(self.layers), self.top.direction == "both")
-        return asdict(equal) if equal.each() == self.layers and not self.hidden else None
+        top = self.top
+        if self.hidden or set(self.layers) != {top} or top.direction == "backward" or top.merge != "concat":
+            return None
+        return {"units": top.units, "layers": len(self.layers), "bidirectional": top.direction == "both"}
 
     @property
     def top(self) -> Layer:
@@ -197,22 +202,6 @@ class Architecture:
         for number, layer in enumerate(self.hidden):
             yield f"hidden.{number}", sizes[number], layer
         yield "dense", sizes[-1], Hidden(self.outputs)
-
-
-@dataclass(frozen=True)
-class _Equal:
-    """Equal layers, as a recipe names them."""
-
-    units: int
-    layers: int = 1
-    bidirectional: bool = False
-
-    def __post_init__(self) -> None:
-        Layer(self.units)  # refuses units below 1
-
-    def each(self) -> tuple[Layer, ...]:
-        count = min(self.layers, MAX_LAYERS + 1)  # too many are refused by the architecture
-        return (Layer(self.units, "both" if self.bidirectional else "forward"),) * count
 
 
 def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:

@@ -24,7 +24,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-from gatewise.errors import ModelFileError, TrainingError, quote
+from gatewise.errors import ModelFileError, TrainingError, quote, reason
 from gatewise.system.files import exchange, is_at, lock, open_file, rename_folder, renames_open_files, sync_folder
 
 LOCK = ".lock"
@@ -303,11 +303,3 @@ def swap_in(new: Path, target: Path) -> Path | None:
             os.rename(aside, target)
         raise
     return aside
-
-
-def reason(error: OSError | ValueError) -> str:
-    """The reason alone, in the words of the operating system. A ValueError comes from an invalid path (a NUL, a lone
-    surrogate)."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror[0].lower() + error.strerror[1:]
-    return "the path cannot be used" if isinstance(error, ValueError) else type(error).__name__

@@ -162,7 +162,7 @@ def unpack(stored: Mapping[str, Array], table: Mapping[str, str]) -> dict[str, A
             places = stored[name + ROWS]
             if places.max(initial=0) >= len(tensor):
                 raise ModelFileError(f"tensor {quote(name + ROWS)} numbers a row that does not exist")
-            tensors[name] = tensors[name][places]
+            tensors[name] = tensors[name].take(places, axis=0)  # quicker than an index
     return tensors
 
 

@@ -21,8 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gatewise.errors import ModelFileError, quote
-from gatewise.storage.atomic import reason, replace_folder
+from gatewise.errors import ModelFileError, quote, reason
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.system.files import OpenFolder, is_address, open_folder
 
@@ -64,6 +63,8 @@ def save_folder(path: str | os.PathLike[str], files: Mapping[str, bytes]) -> Pat
     `path` resolved). Raises ModelFileError for anything that `check_target` refuses and for write errors such as a full
     disk; the old model is then as it was.
     """
+    from gatewise.storage.atomic import replace_folder  # a prediction does not wait for it
+
     _check_sizes({name: len(data) for name, data in files.items()}, quote(path, 200))
     target = check_target(path)
     replace_folder(target, _with_manifest(files))
