@@ -162,6 +162,12 @@ class Target:
         out[:] = [tuple(own[k] for k in np.flatnonzero(row)) for row in found]
         return out
 
+    def named(self, decided: Array) -> list[Any]:
+        """What `decide` returns by name: a class (n), or for "multilabel" the list of the labels (n)."""
+        if self.task != "multilabel":
+            return [self.classes[k] for k in decided.tolist()]
+        return [[name for name, yes in zip(self.classes, row, strict=True) if yes] for row in decided.tolist()]
+
     def index(self, label: Any) -> int:
         """The index of a class, label or number, given as a label or by its name. Raises InputError for another one."""
         name = str(label.item() if isinstance(label, np.generic) else label)

@@ -101,35 +101,31 @@ def main() -> None:
     reader of the output needs no more of it, as `head` does.
     """
     gc.set_threshold(100_000, 20, 20)  # a start makes many objects and no garbage: a tenth of a prediction's time
+    warnings.showwarning = _show_warning
+    if any(action == "error" for action, *_ in warnings.filters):  # a warning of gatewise is a line here, no traceback
+        warnings.filterwarnings("default", module="gatewise")
+    code: Any = 1
     try:
         stop_on_signals()
-        _run()
+        if missing := prepare_streams():
+            _end(missing)
+        try:
+            program(prog_name="gatewise")
+        except SystemExit as end:
+            code = end.code
+            raise
+        except OSError as error:
+            flush_output()
+            _end(describe(error))
+        finally:
+            ignore_signals()
+            failed = flush_output()
+            if failed and not code:
+                _end(failed)
     except Stopped as stopped:
         _end("stopped", stopped.exit_code)
     finally:
         gc.freeze()  # the interpreter, which ends now, does not look through them once more
-
-
-def _run() -> None:
-    warnings.showwarning = _show_warning
-    if any(action == "error" for action, *_ in warnings.filters):  # a warning of gatewise is a line here, no traceback
-        warnings.filterwarnings("default", module="gatewise")
-    if missing := prepare_streams():
-        _end(missing)
-    code: Any = 1
-    try:
-        program(prog_name="gatewise")
-    except SystemExit as end:
-        code = end.code
-        raise
-    except OSError as error:
-        flush_output()
-        _end(describe(error))
-    finally:
-        ignore_signals()
-        failed = flush_output()
-        if failed and not code:
-            _end(failed)
 
 
 def _end(message: str, code: int = 2) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.cli import options
 from gatewise.cli.options import command, flag
-from gatewise.cli.output import console, plain_table, print_json
+from gatewise.cli.output import console, print_json
 from gatewise.errors import GatewiseError
 
 if TYPE_CHECKING:
@@ -51,7 +51,10 @@ def bench(given: Any) -> None:
     print(f"gatewise {result['gatewise']}, kernel {kernel.name}{isa}; {result['processor']}, {result['machine']}")
     print(f"largest relative difference from the reference in float64: {result['max_relative_error']:.0e}")
     print(f"\n{sequences} random sequences with the lengths of film reviews, shorter above 128 units:\n")
-    table = plain_table("units", "threads", "steps", "forward ms", "GFLOP/s", "with backward ms", "GFLOP/s", left=0)
+    from gatewise.system.console import plain_table
+
+    heads = "units", "threads", "steps", "forward ms", "GFLOP/s", "with backward ms", "GFLOP/s"
+    table = plain_table("r" * len(heads), *heads)
     for row in result["results"]:
         rates = [f"{row[f'{name}_{unit}']:.{digits}f}" for name in FLOPS for unit, digits in (("ms", 2), ("gflops", 1))]
         table.add_row(str(row["units"]), str(row["threads"]), f"{row['steps']:,}", *rates)

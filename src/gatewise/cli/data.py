@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gatewise.cli import options
 from gatewise.cli.inputs import columns, read_source, table_of
 from gatewise.cli.options import command, flag
-from gatewise.cli.output import console, plain_table, print_json
+from gatewise.cli.output import console, print_json
 from gatewise.errors import GatewiseError, counted, printable
 
 if TYPE_CHECKING:
@@ -54,12 +54,14 @@ def data(given: Any) -> None:
         return
     from rich.text import Text
 
+    from gatewise.system.console import plain_table
+
     for name, part in parts.items():
         print(f"{name if len(parts) > 1 else 'data':5}  {printable(part.source, 500)}")
     if splits.note:
         print(f"note   the test part is {splits.note}")
     print()
-    shown = plain_table("part", "class", "n", *LENGTHS, left=2)
+    shown = plain_table(f"llr{'r' * len(LENGTHS)}", "part", "class", "n", *LENGTHS)
     for name, part_described in described.items():
         for row in part_described["classes"]:
             cells = [f"{row[key]:,}" for key in ("n", *LENGTHS)]
@@ -108,12 +110,14 @@ def _suspect_labels(part: Labelled) -> list[Any]:
 def _print_check(described: dict[str, Any]) -> None:
     from rich.text import Text
 
+    from gatewise.system.console import plain_table
+
     print()
     for one in described["findings"] or ["no finding"]:
         print(f"check  {printable(one, 500)}")
     if suspects := described["suspect_labels"]:
         print(f"check  {counted(len(suspects), 'label')} that models of the other rows find least probable, first")
-        shown = plain_table("row", "label", "predicted", "probability", "text", left=3)
+        shown = plain_table("lllrr", "row", "label", "predicted", "probability", "text")
         for one in suspects[:_SHOWN]:
             names = (Text(printable(one[name], 30)) for name in ("label", "predicted"))
             shown.add_row(f"{one['row']:,}", *names, f"{one['probability']:.4f}", Text(printable(one["excerpt"], 60)))

@@ -15,7 +15,6 @@ SEPARATOR = "; "  # between the labels of a row, in a line and in a cell
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.table import Table
 
     from gatewise.model.card import CalibrationReport
 
@@ -30,16 +29,6 @@ def console(*, stderr: bool = False) -> Console:
 def print_json(result: dict[str, Any]) -> None:
     """Print one JSON object; ASCII, so that no text in it reaches a terminal as control characters."""
     print(json.dumps(result, allow_nan=False))
-
-
-def plain_table(*headings: str, left: int = 1) -> Table:
-    """A table without lines; the first `left` columns are left-aligned, the others right-aligned."""
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    for n, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if n < left else "right")
-    return table
 
 
 def calibration_line(report: CalibrationReport) -> str:

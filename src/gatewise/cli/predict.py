@@ -184,9 +184,8 @@ def as_json(model: Model, logits: Array, inputs: Sequence[Any]) -> list[dict[str
     target, name = model.target, "labels" if model.task == "multilabel" else "label"
     if model.task == "regression":
         return [{"prediction": dict(zip(model.classes, row.tolist(), strict=True))} for row in target.predicted(logits)]
-    labels = prediction_columns(target, logits, every=False, names=True)["label"].values
-    rows = target.probabilities(logits).tolist()
+    p = target.probabilities(logits)
     return [
         {name: label, "probabilities": dict(zip(model.classes, row, strict=True))}
-        for label, row in zip(labels, rows, strict=True)
+        for label, row in zip(target.named(target.decide(p)), p.tolist(), strict=True)
     ]

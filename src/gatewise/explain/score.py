@@ -77,9 +77,8 @@ def prediction_text(of: Target, predicted: Array) -> str:
     if of.task == "regression":
         numbers = [number_text(value) for value in predicted.tolist()]
         return ", ".join(numbers if len(numbers) == 1 else map("{} {}".format, of.classes, numbers))
-    if of.task == "multilabel":
-        return ", ".join(of.classes[k] for k in np.flatnonzero(predicted)) or "no label"
-    return of.classes[int(predicted)]
+    [found] = of.named(np.asarray(predicted)[None])
+    return found if isinstance(found, str) else ", ".join(found) or "no label"
 
 
 def decision_text(of: Target, predicted: Array, probabilities: Array | None) -> str:
@@ -97,9 +96,7 @@ def prediction_dict(of: Target, predicted: Array, probabilities: Array | None) -
         numbers = predicted.tolist()
         return {"prediction": numbers[0] if len(numbers) == 1 else dict(zip(of.classes, numbers, strict=True))}
     assert probabilities is not None
-    found: Any = of.classes[int(predicted)] if of.task == "classification" else None
-    if of.task == "multilabel":
-        found = [of.classes[k] for k in np.flatnonzero(predicted)]
+    [found] = of.named(predicted[None])
     return {"prediction": found, "probabilities": dict(zip(of.classes, probabilities.tolist(), strict=True))}
 
 

@@ -181,8 +181,14 @@ def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None
     lines += [_weights_note(ensemble), ""]
     if rows := metadata_rows(metadata):
         lines += ["## Training", "", *markdown_table(rows), ""]
-    lines += [*_evaluations(metadata), *_calibration(metadata), *_faithfulness(metadata, target)]
-    lines += _compression(metadata)
+    if metadata.evaluations:
+        lines += _evaluations(metadata.evaluations)
+    if metadata.calibration is not None:
+        lines += _calibration(metadata.calibration)
+    if metadata.faithfulness:
+        lines += _faithfulness(metadata, target)
+    if metadata.compression is not None:
+        lines += _compression(metadata.compression)
     noun = "text" if arch.inputs == "tokens" else "series"
     about = f"A prediction is a statement about a {noun}, not about its author."
     if arch.inputs == "channels":
@@ -236,17 +242,15 @@ def predicts(arch: Architecture, target: Target, channels: int | None = None) ->
     return found
 
 
-def _evaluations(metadata: ModelMetadata) -> list[str]:
+def _evaluations(evaluations: Sequence[EvalResult]) -> list[str]:
     from gatewise.metrics import with_interval
 
-    if not metadata.evaluations:
-        return []
-    names = list(dict.fromkeys(name for one in metadata.evaluations for name in one.scores))
-    accuracy = any(one.accuracy is not None for one in metadata.evaluations) and "subset accuracy" not in names
+    names = list(dict.fromkeys(name for one in evaluations for name in one.scores))
+    accuracy = any(one.accuracy is not None for one in evaluations) and "subset accuracy" not in names
     names = [name for name in names if name != "accuracy"]
-    calibration = accuracy or any(one.calibration_error is not None for one in metadata.evaluations)
+    calibration = accuracy or any(one.calibration_error is not None for one in evaluations)
     rows = []
-    for one in metadata.evaluations:
+    for one in evaluations:
         cells = [escape_markdown(one.data), f"{one.n:,}"]
         if accuracy:
             cells.append("" if one.accuracy is None else with_interval(one.accuracy, one.n))
@@ -260,10 +264,7 @@ def _evaluations(metadata: ModelMetadata) -> list[str]:
     return ["## Evaluation", "", *_table(heads, rows), *([note, ""] if accuracy else [])]
 
 
-def _calibration(metadata: ModelMetadata) -> list[str]:
-    if metadata.calibration is None:
-        return []
-    c = metadata.calibration
+def _calibration(c: CalibrationReport) -> list[str]:
     return [
         *("## Calibration", ""),
         f"Method: {escape_markdown(c.method)}.",
@@ -275,8 +276,6 @@ def _calibration(metadata: ModelMetadata) -> list[str]:
 
 
 def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
-    if not metadata.faithfulness:
-        return []
     drop, steps, only = "the drop of the predicted class's probability when the", "tokens", "the drop"
     number = "{:.3f}"
     if target.task == "regression":
@@ -298,10 +297,7 @@ def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
     ]
 
 
-def _compression(metadata: ModelMetadata) -> list[str]:
-    if metadata.compression is None:
-        return []
-    c = metadata.compression
+def _compression(c: CompressionReport) -> list[str]:
     counts = (
         ("bytes", c.bytes_before, c.bytes_after),
         ("vocabulary size", c.vocab_before, c.vocab_after),

@@ -10,7 +10,6 @@ from typing import Any
 import pydantic_core
 
 from gatewise.errors import InputError
-from gatewise.explain.score import prediction_dict
 from gatewise.model.model import Model
 from gatewise.model.stream import Stream
 from gatewise.row import with_columns
@@ -134,16 +133,12 @@ class ModelEndpoint:
         """The predictions of inputs, or of single steps, as in `response`."""
         target, rows = self.model.target, found.values.tolist()
         names, predictions = target.classes, list[dict[str, Any]]()
-        decided = rows if target.task == "regression" else target.decide(found.values).tolist()
+        decided = rows if target.task == "regression" else target.named(target.decide(found.values))
+        label = "labels" if target.task == "multilabel" else "label"
         for row, one, steps in zip(rows, decided, found.steps, strict=True):
-            numbers = dict(zip(names, row, strict=True))
-            if target.task == "classification":
-                made: dict[str, Any] = {"label": names[one], "probabilities": numbers}
-            elif target.task == "multilabel":
-                labels = [name for name, yes in zip(names, one, strict=True) if yes]
-                made = {"labels": labels, "probabilities": numbers}
-            else:
-                made = {"value": row[0]} if len(row) == 1 else {"values": numbers}
+            made: dict[str, Any] = {label: one, "probabilities": dict(zip(names, row, strict=True))}
+            if target.task == "regression":
+                made = {"value": row[0]} if len(row) == 1 else {"values": made["probabilities"]}
             predictions.append({**made, "steps": steps})
         return predictions
 
@@ -152,9 +147,7 @@ class ModelEndpoint:
         target, columns = self.model.target, dict(zip(self.model.classes, values.T.tolist(), strict=True))
         if target.task == "regression":
             return {"values": columns, "steps": len(values)}
-        decided = zip(target.decide(values), values, strict=True)
-        labels = [prediction_dict(target, one, row)["prediction"] for one, row in decided]
-        return {"labels": labels, "probabilities": columns, "steps": len(values)}
+        return {"labels": target.named(target.decide(values)), "probabilities": columns, "steps": len(values)}
 
     def _compute(self, jobs: list[Job]) -> None:
         """On the worker thread: run the inputs of all jobs as one ragged batch."""

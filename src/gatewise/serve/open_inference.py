@@ -78,7 +78,7 @@ def response(endpoint: ModelEndpoint, found: Predictions, request: InferRequest)
     if target.task != "regression":
         decided = target.decide(found.values)
         data["labels"] = decided.astype(bool).ravel().tolist()
-        data["label"] = [target.classes[k] for k in decided] if target.task == "classification" else []
+        data["label"] = target.named(decided) if target.task == "classification" else []
     known = OUTPUTS[target.task]
     outputs = [
         {"name": name, "shape": [n] if name == "label" else [n, width], "datatype": known[name], "data": data[name]}

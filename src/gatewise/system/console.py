@@ -1,8 +1,12 @@
-"""A terminal or a pipe as a console of rich."""
+"""A terminal or a pipe as a console of rich, and the tables that are printed there."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 
 class PlainConsole(Console):
@@ -14,3 +18,11 @@ class PlainConsole(Console):
     def on_broken_pipe(self) -> None:
         """Raise BrokenPipeError, as `print` does: rich would end the program with exit code 1."""
         raise BrokenPipeError
+
+
+def plain_table(justify: str, *headings: str | Text, **settings: Any) -> Table:
+    """A table without lines. justify: `l` (left) or `r` (right) for each column. settings: of `rich.table.Table`."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, show_header=bool(headings), **settings)
+    for n, side in enumerate(justify):
+        table.add_column(headings[n] if headings else "", justify="left" if side == "l" else "right")
+    return table

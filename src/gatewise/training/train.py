@@ -241,7 +241,7 @@ def _measure(
         model = model.with_evaluation(evaluate(model.target, found.held_out, labels, name))
     # Deletion scores may take as many steps as the training itself, which on few rows is less than by default. With
     # frozen layers they would take longer than it; the card of the pretrained model has them.
-    if not data.recipe.frozen:
+    if model.ensemble.lstm_weight and not data.recipe.frozen:
         from gatewise.explain.attribution.faithfulness import measure_sample
 
         steps = data.recipe.optimisation.epochs * sum(len(data.sequences[n]) for n in data.train)

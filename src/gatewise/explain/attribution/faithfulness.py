@@ -119,16 +119,15 @@ def measure_sample(
     ensemble: Ensemble, sequences: Sequence[Array], most_steps: int | None = None, window: int = 0
 ) -> tuple[dict[str, Faithfulness], str]:
     """The scores of every method on a fixed small sample of the sequences, a smaller one for more than 128 units, and
-    the name of the best method. Empty without a sequence, where the LSTM has weight 0 (the scores of the other members
-    do not depend on the method), and where each step has a number.
+    the name of the best method; empty without a sequence, and where each step has a number. The LSTM must have a weight:
+    the scores of the other members do not depend on the method.
 
     most_steps: of the network for leave-one-out; None: STEPS. window: steps of a row, which the other members all read.
     """
     arch = ensemble.lstm.arch
     steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, arch.top.units)
     rows = sample([min(len(s), arch.max_length or len(s)) for s in sequences], steps=steps // max(1, window))
-    numbers = ensemble.target.per_step and ensemble.target.task == "regression"
-    if not rows or numbers or not ensemble.lstm_weight:
+    if not rows or (ensemble.target.per_step and ensemble.target.task == "regression"):
         return {}, ""
     some = [sequences[row] for row in rows]
     found = {name: measure(ensemble, some, method_named(name)) for name in METHODS}

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from gatewise.errors import number_text, printable
@@ -18,6 +17,7 @@ from gatewise.explain.evaluation import EvaluationReport
 from gatewise.explain.render.html import html_shell
 from gatewise.markup import html_table, safe_text
 from gatewise.metrics import AnyEvaluation, Evaluation, MultilabelEvaluation, RegressionEvaluation, TaggingEvaluation
+from gatewise.system.console import plain_table
 
 MAX_MATRIX = 8  # classes of a confusion matrix that fits into 80 columns
 _LONGEST = 34  # characters of a class name
@@ -49,11 +49,10 @@ def evaluation_text(report: EvaluationReport, top: int = 10, reliability: bool =
         left_out.add("Confusion matrix")
     for one in evaluation_tables(report, top):
         if one.title not in left_out:
-            table = Table(
-                box=None, padding=(0, 2, 0, 0), show_edge=False, title=one.title, title_justify="left", title_style=""
-            )
-            for n, name in enumerate(one.head):
-                table.add_column(Text(name), justify="left" if n in one.text else "right", no_wrap=n not in one.text)
+            sides = "".join("l" if n in one.text else "r" for n in range(len(one.head)))
+            table = plain_table(sides, *map(Text, one.head), title=one.title, title_justify="left", title_style="")
+            for n, column in enumerate(table.columns):
+                column.no_wrap = n not in one.text
             for row in one.rows:
                 # The longest texts are cut where the table is wider than the terminal.
                 table.add_row(*(Text(printable(cell, 300), no_wrap=True, overflow="ellipsis") for cell in row))

@@ -20,6 +20,7 @@ from gatewise.errors import counted, printable
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.score import decision_text, score_text, sum_text
+from gatewise.system.console import plain_table
 from gatewise.types import Array
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def explanation_report(
         blocks.append(Text(f"Labels: {' '.join(pairs)}"))
     if one.truncated:
         blocks.append(f"{one.truncated:,} more {noun}s are truncated: the network reads {len(one.steps):,}.")
-    sums = _table("lrl")
+    sums = plain_table("lrl")
     for name, value, note in one.sums():
         sums.add_row(Text(printable(name)), sum_text(one.of, value), Text(note))
     lstm_note = [Text(one.lstm_note())] if one.lstm_note() else []
@@ -59,13 +60,13 @@ def explanation_report(
     blocks.append(_strongest(one, words, marks))
     if len(one.parts) > 1:
         names = [f"{part.name} x {part.weight:.2f}" for part in one.step_parts]
-        table = _table("lr" + "r" * len(names), f"strongest {noun}s", "score", *names)
+        table = plain_table("lr" + "r" * len(names), f"strongest {noun}s", "score", *names)
         for t in _largest(one.scores, words):
             scores = [one.scores[t], *(part.scores[t] for part in one.step_parts)]
             table.add_row(_step(one.steps, t, noun), *(_signed(score_text(one.of, x), x, marks) for x in scores))
         blocks.append(table)
     if one.phrases:
-        table = _table("lrr", f"largest of {len(one.phrases):,} n-grams", "count", "score")
+        table = plain_table("lrr", f"largest of {len(one.phrases):,} n-grams", "count", "score")
         for phrase in one.phrases[:words]:
             score = _signed(score_text(one.of, phrase.score), phrase.score, marks)
             table.add_row(Text(printable(" ".join(phrase.words), _LONGEST_NGRAM)), str(phrase.times), score)
@@ -73,7 +74,7 @@ def explanation_report(
     if note := example.ensemble.lstm_note():
         blocks.append(note)
     blocks.append(unit_view(example, example.top_unit if unit is None else unit, words, unit is None))
-    gates = _table("lrrr", "gate values of all units and steps", "below 0.1", "0.1 to 0.9", "above 0.9")
+    gates = plain_table("lrrr", "gate values of all units and steps", "below 0.1", "0.1 to 0.9", "above 0.9")
     for (gate, shares), name in zip(example.gate_shares().items(), ("input", "forget", "output"), strict=True):
         gates.add_row(f"{name} gate {gate}", *(f"{share:.1%}" for share in shares))
     return _spaced([*blocks, gates])
@@ -87,7 +88,7 @@ def change_report(found: Intervention, *, unit: int | None = None, words: int = 
     """
     of, before, after = found.of, found.before, found.after
     chosen = found.shown_unit if unit is None else unit
-    table = _table("lrrr", "", "before", "after", "change")
+    table = plain_table("lrrr", "", "before", "after", "change")
     given = [None if of.task == "regression" else one.probabilities for one in (before, after)]
     words_of = [decision_text(of, one.predicted, p) for one, p in zip((before, after), given, strict=True)]
     table.add_row("prediction", *(Text(printable(word)) for word in words_of), "")
@@ -151,7 +152,7 @@ def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False
         effect = "the directions are merged, so it has no effect of its own; the steps at which its memory changes most"
     text = f": {effect}; {_half_life(gates.half_life()[column])}"
     word, last = example.ensemble.token_noun == "word", "contribution" if of_all is not None else "change of c"
-    table = _table("rl" * word + "r" * (8 - word), "step", *["word"] * word, *"ifgoch", last)
+    table = plain_table("rl" * word + "r" * (8 - word), "step", *["word"] * word, *"ifgoch", last)
     previous = -1
     for t in sorted({0, len(contributions) - 1, *_largest(contributions, words)}):
         if t > previous + 1:
@@ -168,7 +169,7 @@ def units_report(report: UnitsReport, *, count: int = 10, marks: bool = False) -
     data = f"{report.n:,} of {printable(report.data, 300)}"
     head = f"{data}; accuracy {report.accuracy:.4f} with all {counted(len(report.units), 'unit')}"
     headings = ("unit", "accuracy if ablated", "probability change", "half-life", "memory rises at", "memory falls at")
-    table = _table("rrrrll", *headings)
+    table = plain_table("rrrrll", *headings)
     for one in sorted(report.units, key=lambda one: -(one.probability_change or 0))[:count]:
         life = "no decay" if one.half_life is None else f"{one.half_life:.1f}"
         at = []
@@ -197,7 +198,7 @@ def unit_report(report: UnitsReport, unit: int, *, marks: bool = False) -> Group
     ]
     for excerpts, verb, style in ((one.rises, "rises", POSITIVE), (one.falls, "falls", NEGATIVE)):
         if excerpts:
-            table = _table("rll")
+            table = plain_table("rll")
             for excerpt in excerpts:
                 words = Text()
                 for place, word in enumerate(excerpt.words):
@@ -207,7 +208,7 @@ def unit_report(report: UnitsReport, unit: int, *, marks: bool = False) -> Group
                 table.add_row(f"{excerpt.change:+.3f}", Text(printable(excerpt.label, _LONGEST_IN_EXCERPT)), words)
             parts += [Text(f"\nexcerpts where its memory {verb} most"), table]
     if one.top_words:
-        table = _table("lll", "gate", "top words", "bottom words")
+        table = plain_table("lll", "gate", "top words", "bottom words")
         for gate, name in {**GATE_NAMES, "c": "change of memory"}.items():
             sides = (
                 ", ".join(
@@ -250,14 +251,6 @@ def _spaced(blocks: Sequence[RenderableType]) -> Group:
     return Group(*parts[1:])
 
 
-def _table(justify: str, *headings: str | Text) -> Table:
-    """A table without lines. justify: `l` (left) or `r` (right) for each column."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, show_header=bool(headings))
-    for n, side in enumerate(justify):
-        table.add_column(headings[n] if headings else "", justify="left" if side == "l" else "right")
-    return table
-
-
 def _largest(values: Array, count: int) -> list[int]:
     """The places of the `count` largest absolute values, the largest first."""
     return [int(place) for place in np.argsort(-np.abs(values), kind="stable")[:count]]
@@ -297,7 +290,7 @@ def _strongest(one: Explanation, words: int, marks: bool) -> Table:
         other = one.of.classes[1 - one.score.target] if len(one.of.classes) == 2 else one.against
         names = names[0], "for other classes" if other is None else f"for {printable(other, _LONGEST)}"
     sides, mark = one.strongest(words), ("+ ", "- ") if marks else ("", "")
-    table = _table("lrlr", Text(mark[0] + names[0]), "", Text(mark[1] + names[1]), "")
+    table = plain_table("lrlr", Text(mark[0] + names[0]), "", Text(mark[1] + names[1]), "")
     if not marks:
         table.columns[0].style, table.columns[2].style = POSITIVE, NEGATIVE
     for n in range(max(map(len, sides))):
@@ -320,7 +313,7 @@ def _step_differences(found: Intervention, words: int, marks: bool) -> Renderabl
             Text("  ") + coloured_words(found.after.steps, after, marks),
         )
     noun = found.before.ensemble.token_noun
-    table = _table("lrrr", f"prefix difference of {noun}", "before", "after", "change")
+    table = plain_table("lrrr", f"prefix difference of {noun}", "before", "after", "change")
     for t in sorted(_largest(after - before, words)):
         change = after[t] - before[t]
         values = [score_text(found.of, value) for value in (before[t], after[t], change)]

@@ -9,7 +9,8 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
@@ -190,27 +191,22 @@ class View:
                 unit = bad[0, 1] + layer.units * layer.directions.index(gates.direction)
                 where = f"unit {unit} of layer {gates.layer + 1} at {noun} {bad[0, 0] + 1}"
                 raise RequestError(field, f"the network overflows: {where}", "overflow")
-        try:
+        with _refused(field, "overflow"):
             check_logits(example.logits[None])
-        except InputError as error:
-            raise RequestError(field, str(error), "overflow") from None
         return example
 
     def _scored(self, asked: ExplainRequest, example: Example) -> Example:
         """The example at the requested step, with the score of the requested target and class to compare with. Raises
         RequestError for a class without a logit.
         """
-        example = _at_step(asked, example)
+        with _refused("step"):
+            example = example if asked.step is None else example.at_step(asked.step)
         places: list[int | None] = []
         for field, name in (("target", asked.target), ("against", asked.against)):
-            try:
+            with _refused(field):
                 places.append(None if name is None else self.model.target.index(name))
-            except InputError as error:
-                raise RequestError(field, str(error)) from None
-        try:
+        with _refused("against"):
             score: TargetScore = target_score(self.model.target, example.logits, *places)
-        except InputError as error:
-            raise RequestError("against", str(error)) from None
         return example.with_score(score)
 
     def _check(self, field: str, clamp: Clamp, steps: int) -> None:
@@ -286,12 +282,13 @@ def _bytes_of(example: Example) -> int:
     return len(example) * sum(layer.size for layer in arch.layers) * 32
 
 
-def _at_step(asked: ExplainRequest, example: Example) -> Example:
-    """The example with the prediction of the requested step. Raises RequestError for a step without one."""
+@contextmanager
+def _refused(field: str, code: str = "bad_field") -> Iterator[None]:
+    """An InputError of the block as a RequestError that names the field."""
     try:
-        return example if asked.step is None else example.at_step(asked.step)
+        yield
     except InputError as error:
-        raise RequestError("step", str(error)) from None
+        raise RequestError(field, str(error), code) from None
 
 
 def _unit(value: str, example: Example, layer: int) -> int:
