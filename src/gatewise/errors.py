@@ -19,24 +19,6 @@ from typing import Any
 
 _LONGEST = 500  # characters of a message
 
-__all__ = [
-    "DataError",
-    "DataWarning",
-    "GatewiseError",
-    "InputError",
-    "KernelUnavailable",
-    "MissingExtra",
-    "ModelFileError",
-    "TrainingError",
-    "counted",
-    "did_you_mean",
-    "number_text",
-    "printable",
-    "quote",
-    "reason",
-    "required",
-]
-
 
 class GatewiseError(Exception):
     """Base class. `str(error)` is one line for users, of at most 500 printable characters: parts of it may come from a

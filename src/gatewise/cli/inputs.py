@@ -159,7 +159,7 @@ class TableOptions:
 
     def read(self, sources: Sequence[str]) -> Labelled:
         """The rows of one or more files: texts, or series. Raises InputError for options that do not fit."""
-        from gatewise.data import read_table
+        from gatewise.data.read import read_table
 
         if self.series or is_series(sources[0]):
             return self._series(sources)

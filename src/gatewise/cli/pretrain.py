@@ -37,7 +37,7 @@ def pretrain(given: Any) -> None:
     gatewise pretrain letters/ mails.csv --text body --minutes 30 -o pretrained
     gatewise train reviews.csv --pretrained pretrained
     """
-    from gatewise.data import read_texts
+    from gatewise.data.read import read_texts
     from gatewise.training import pretrain_recipe
     from gatewise.training.pretrain import pretrain as run
     from gatewise.training.processes import current

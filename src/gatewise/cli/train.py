@@ -116,7 +116,7 @@ def train(given: Any) -> None:
     gatewise train names.conll --task tagging                        a label for each word
     torchrun --nproc-per-node 2 -m gatewise train reviews.csv        in two processes
     """
-    from gatewise.data import read_texts
+    from gatewise.data.read import read_texts
     from gatewise.kernels import for_precision
     from gatewise.training.data_checks import warn_about_overlap
     from gatewise.training.processes import current

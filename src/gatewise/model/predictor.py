@@ -182,8 +182,8 @@ class Predictor:
 
     def _labelled(self, data: Any, labels: Any = None, layout: str | None = None) -> Labelled:
         """What `evaluate` takes, as data for this model."""
-        from gatewise.data import Labelled
         from gatewise.data.frames import check_index, is_frame
+        from gatewise.data.labelled import Labelled
 
         check_index(data, {"labels": labels})
         columns, task = self.metadata.columns, self.task

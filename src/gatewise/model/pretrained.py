@@ -24,8 +24,6 @@ from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.text import TokenEncoding, encoding_from
 from gatewise.types import Array
 
-__all__ = ["PretrainedLM", "PretrainedMetadata", "is_pretrained_lm", "load_pretrained"]
-
 KIND = "gatewise pretrained model"
 _KEYS = {"kind", "vocab_size", "embedding_dim", "units", "preprocessor", "metadata"}
 _PARAMETERS_FILE = "model.safetensors"

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data import Labelled, Unlabelled
 from gatewise.data.frames import described, is_frame
 from gatewise.data.inputs import convert_inputs
-from gatewise.data.labelled import several
+from gatewise.data.labelled import Labelled, Unlabelled, several
 from gatewise.data.labels import convert_groups
 from gatewise.data.row_columns import rows_with_columns, without_columns
 from gatewise.data.times import seconds_of

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise import kernels
-from gatewise.data import batches
+from gatewise.data.splits import batches
 from gatewise.errors import TrainingError
 from gatewise.kernels.pooling import segment_reduce
 from gatewise.network.autograd import Variable

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gatewise import kernels
 from gatewise._version import __version__
-from gatewise.data import Unlabelled
+from gatewise.data.labelled import Unlabelled
 from gatewise.errors import InputError, counted, did_you_mean, quote
 from gatewise.kernels import fastest_precision
 from gatewise.kernels.native import read_only

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gatewise._version import __version__
-from gatewise.data import Labelled, Unlabelled
+from gatewise.data.labelled import Labelled, Unlabelled
 from gatewise.errors import InputError, counted
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise import text
-from gatewise.data import Labelled
+from gatewise.data.labelled import Labelled
 from gatewise.data.splits import cross_validation_folds, hold_out
 from gatewise.data.suspects import single_classes
 from gatewise.errors import InputError, counted, quote

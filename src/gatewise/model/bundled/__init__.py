@@ -12,8 +12,6 @@ from pathlib import Path
 
 from gatewise.errors import ModelFileError, printable
 
-__all__ = ["FOLDER", "NAME", "TUTORIAL", "folder", "missing", "named", "resolve"]
-
 NAME = "sentiment"
 TUTORIAL = "tutorial"
 FOLDER = Path(__file__).resolve().parent / NAME
