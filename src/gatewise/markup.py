@@ -1,7 +1,5 @@
 """Tables and text as HTML. User text cannot be markup, a control character or a change of writing direction."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Iterable, Sequence
 

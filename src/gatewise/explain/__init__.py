@@ -3,8 +3,6 @@
 Names are imported on first use, so that an explanation loads nothing that it does not need.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

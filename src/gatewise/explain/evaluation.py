@@ -4,8 +4,6 @@ It adds the predictions that are most confident and wrong (for numbers the large
 input, and the training history.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

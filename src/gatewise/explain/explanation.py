@@ -5,8 +5,6 @@ are not causes. Each explanation carries a sentence that defines its scores, its
 how faithful the method is to the model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module

@@ -4,8 +4,6 @@ An intervention shows what the network computes under a change. It is the closes
 that was never trained under that change.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module

@@ -1,7 +1,5 @@
 """The step and the unit with which a view of an example opens."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Where a report comes from: the fingerprint of its model, and the line that names model, date and command."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from gatewise._version import __version__

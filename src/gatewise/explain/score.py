@@ -6,8 +6,6 @@ multilabel                     the logit of one label
 regression                     one of the numbers, in its own unit
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -4,8 +4,6 @@ Every function returns plain data (dicts, lists, numbers, strings) that `json.du
 lists the fields.
 """
 
-from __future__ import annotations
-
 import base64
 import math
 from collections.abc import Sequence

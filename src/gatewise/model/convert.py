@@ -7,8 +7,6 @@ The network runs on random inputs while its operations are recorded, and they be
 (`gatewise.network.operations`). Then gatewise and the network compute the outputs of 1,000 random inputs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -5,8 +5,6 @@
 >>> model = gw.train(texts, labels, pretrained=pretrained)  # doctest: +SKIP
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

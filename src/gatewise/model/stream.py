@@ -5,8 +5,6 @@ native kernel the logits after each step are those of `Model.logits` for the ste
 computes every row of a product in the same order, whatever the number of rows. Those of a tagger are of the last step.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from functools import cached_property

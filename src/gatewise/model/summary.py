@@ -1,7 +1,5 @@
 """A model in six lines and as an HTML table, for the interpreter and for notebooks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from gatewise.errors import printable

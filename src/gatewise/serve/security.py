@@ -5,8 +5,6 @@ time in which the body must arrive. No error repeats what the client sent, and n
 it may hold a user's text.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii

@@ -1,7 +1,5 @@
 """Read the text files of a .tar.gz archive, or of its unpacked folder. Nothing is written to disk."""
 
-from __future__ import annotations
-
 import gzip
 import os
 import re

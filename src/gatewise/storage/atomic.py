@@ -9,8 +9,6 @@ What is not complete has a scratch name, `.gatewise-*.tmp`, and is locked by its
 leaves it without a lock, and the next save into the same folder removes it. `gatewise.system` says what Windows does.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import re

@@ -1,7 +1,5 @@
 """Download of a file to the cache, which is accepted only with the right SHA-256."""
 
-from __future__ import annotations
-
 import hashlib
 import http.client
 import os

@@ -1,7 +1,5 @@
 """The records of JSON Lines, or of a JSON list, one by one: the whole is never in memory."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

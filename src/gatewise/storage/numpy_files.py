@@ -2,8 +2,6 @@
 ones before memory is allocated.
 """
 
-from __future__ import annotations
-
 import lzma
 import math
 import tokenize

@@ -1,7 +1,5 @@
 """Files as bytes and lines of text: plain, gzip (.gz), zstd (.zst) and stdin (-). Nothing is read as a whole."""
 
-from __future__ import annotations
-
 import codecs
 import gzip
 import io

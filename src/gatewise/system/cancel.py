@@ -1,7 +1,5 @@
 """Cancellation of long computations: they call `check_cancelled` between their batches."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar

@@ -1,7 +1,5 @@
 """A terminal or a pipe as a console of rich, and the tables that are printed there."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rich.console import Console

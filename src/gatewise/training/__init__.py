@@ -1,7 +1,5 @@
 """Training: recipes, the loop, pretraining, ensembling, checkpoints. Needs SciPy (extra `train`)."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any

@@ -6,8 +6,6 @@ keyword arguments `group__field`, or by the bare name where no other group has i
 settings and is none of them.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 import math

@@ -9,8 +9,6 @@ Several processes (`gatewise.training.processes`) each take a part of the rows o
 They take the same steps, so that their weights stay equal bit for bit. Each draws the dropout masks of its own rows.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 import time

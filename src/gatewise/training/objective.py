@@ -18,8 +18,6 @@ normalises the embeddings to variance 1; a perturbation relative to the norm nee
 embeddings do not evade it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -15,8 +15,6 @@ NumPy is that denormals count as 0. The extension refuses shapes and rows that w
 arrays.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -6,8 +6,6 @@ one process uses `Communicator` itself, whose operations do nothing.
 gloo neither encrypts nor authenticates: whoever reaches its ports can take part in a run. No process sends pickles.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """The fits of exponential smoothing and of Theta: all series, forms and trial parameters in one batch of recursions."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

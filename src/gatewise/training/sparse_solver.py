@@ -13,8 +13,6 @@ Columns are solved in blocks, in threads: memory is features x block, whatever t
 does not depend on the threads.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple

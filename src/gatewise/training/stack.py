@@ -24,8 +24,6 @@ classes the training rows choose too, where cross-validated n-grams give their h
 All of it follows from the held-out logits, so a resumed run ends with the same bits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple

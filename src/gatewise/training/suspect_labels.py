@@ -1,7 +1,5 @@
 """Labels that are probably wrong: those that models of the other rows predict otherwise, the clearest first."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The file of the trials of a search, which several processes append to: JSON lines, each with a digest."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -13,8 +13,6 @@ Only the top layer is decomposed: what its steps wrote depends on the layers bel
 h_{t-1}, and the order of the sum matters where tanh bends, so the scores are exact and still no cause.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

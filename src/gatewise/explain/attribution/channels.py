@@ -12,8 +12,6 @@ convention. What x_t did to later steps is attributed to those steps, as in the 
 layers do not read channels and binary gates have no slope, so they have no channel parts.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from gatewise.cell import sigmoid

@@ -14,8 +14,6 @@ Of a tagger, one step of each sequence is explained, the first whose label is no
 places, so steps are replaced instead of deleted, as by its leave-one-out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Leave one out: the prediction without each step."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

@@ -9,8 +9,6 @@ The method divides the LSTM's part of the score. The other members follow the ru
 These members read the whole sequence. `Part.truncated_part` is their part of the steps that the LSTM does not read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple

@@ -1,7 +1,5 @@
 """Prefix difference: how much the logit changes when each step is read. Exact, and free with one direction."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

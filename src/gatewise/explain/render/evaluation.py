@@ -4,8 +4,6 @@ confusion matrix, reliability, score by length, learning curves and mistakes.
 User text passes through `printable` or `safe_text`, which remove control characters, and is never read as markup.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ script and that style by their hashes and nothing else, so the page loads nothin
 `plain_table`. In a notebook the page runs in a sandboxed frame, which cannot reach the notebook.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

@@ -3,8 +3,6 @@
 Each module becomes a function that returns its exports, so there is no build step. It may await at its top level.
 """
 
-from __future__ import annotations
-
 import posixpath
 import re
 from functools import cache

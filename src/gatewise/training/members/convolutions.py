@@ -19,8 +19,6 @@ network that has to show what it adds. They are calibrated on all rows, and twen
 class, so there is no shift (docs/log/series.md).
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator, Sequence
