@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gatewise._version import __version__
-from gatewise.errors import DataError, InputError, quote
-from gatewise.storage.atomic import reason, replace_folder
+from gatewise.errors import DataError, InputError, quote, reason
+from gatewise.storage.atomic import replace_folder
 from gatewise.storage.strict_json import json_bytes
 
 MANIFEST = "export.json"
