@@ -53,8 +53,9 @@ def test_the_front_door_knows_its_names() -> None:
         gatewise.nothing  # noqa: B018
 
 
-def test_a_prediction_imports_neither_explain_nor_torch() -> None:
+def test_a_prediction_imports_neither_explain_nor_torch_nor_what_a_save_needs() -> None:
     code = "import sys, gatewise.model.model; print(*sys.modules)"
     names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "gatewise.members.lstm" in names
-    assert not [name for name in names if name == "torch" or name.startswith("gatewise.explain")]
+    assert not {"torch", "shutil", "secrets"} & set(names)
+    assert not [name for name in names if name.startswith("gatewise.explain")]

@@ -36,7 +36,6 @@ from gatewise.model.preprocessor import (
     refuse_file,
 )
 from gatewise.network.architecture import Architecture
-from gatewise.storage.atomic import write_atomic
 from gatewise.storage.compact import pack, storage_table, unpack
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import CONFIG, Folder, save_folder
@@ -318,6 +317,8 @@ class Model(Predictor):
         computes what `stored(quantize)` does. `metadata_props` holds the architecture, the classes, and those files of
         the model folder that are JSON, without examples: `gw.from_onnx` reads a model in float32 back.
         """
+        from gatewise.storage.atomic import write_atomic
+
         plain = replace(self, metadata=replace(self.metadata, examples=()), history_jsonl="", units_json=b"")
         texts = {name: raw.decode() for name, raw in plain.to_files().items() if name.endswith(".json")}
         raw, report = self._onnx_file(path, quantize, texts)
