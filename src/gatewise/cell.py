@@ -25,8 +25,6 @@ treats this step function as the identity ("straight-through", Bengio et al. 201
 NumPy, any float dtype; the oracle for every kernel. docs/cell.md has the derivation.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

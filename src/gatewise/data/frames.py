@@ -1,7 +1,5 @@
 """Columns by name: those of data frames, of pandas, polars, PyArrow and datasets, which are not imported; and cells."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What a user passes as labels, as an array with the classes, the task and the type of the labels."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections import Counter

@@ -8,8 +8,6 @@ The group of a review is its film, so that a part split off by group shares no f
 share one film of thousands.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """Series in files of their own: .ts, UCR text, ARFF, .npz, .npy. Those of the UCR/UEA archives have channels first."""
 
-from __future__ import annotations
-
 import io
 import math
 import re

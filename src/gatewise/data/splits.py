@@ -1,7 +1,5 @@
 """Splits and cross-validation folds without leakage, and batches."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Sequence

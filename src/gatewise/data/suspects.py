@@ -1,7 +1,5 @@
 """What in labelled data is probably a mistake of its owner: each function returns a line for a warning, or ""."""
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata

@@ -3,8 +3,6 @@
 `open_table` opens one file. Its rows are dictionaries by column; for a row that cannot be used, the reason.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -4,8 +4,6 @@ A download is checked like any model folder. The model card on the Hub is not pa
 be edited there.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import urllib.error

@@ -4,8 +4,6 @@ Keras runs on any of its backends. No file is read or written here: `keras_model
 `keras.models.load_model(path)` do that.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any

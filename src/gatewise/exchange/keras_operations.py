@@ -4,8 +4,6 @@ Keras runs on any of its backends. A model of the functional API or a Sequential
 called as Keras calls it, with its masks, and models inside models are followed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

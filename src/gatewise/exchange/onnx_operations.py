@@ -4,8 +4,6 @@ What does not depend on the inputs of the graph is a constant, computed or store
 vector is an embedding, a dense layer or a normalisation.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -12,8 +12,6 @@ or over all where there are none.
 The native kernel adds in the same order and multiplies by 3 exactly rounded, so both give the same bits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations

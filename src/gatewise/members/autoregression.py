@@ -1,7 +1,5 @@
 """The linear autoregression, a member of forecasters. Its fit is `gatewise.training.windows`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar
 

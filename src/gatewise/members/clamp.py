@@ -4,8 +4,6 @@ An ablated unit has its output gate clamped to 0, so that h = 0. A unit whose me
 to 0 and its forget gate to 1, so that c stays the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal

@@ -4,8 +4,6 @@ score (outputs,): the weights of the logits in the target score. With hidden lay
 slopes between two states of the features, see `feature_weights`, so that contributions add up exactly.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ Hyndman, Koehler, Ord & Snyder 2008, Forecasting with Exponential Smoothing, sec
 make trend and season multiplicative.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 

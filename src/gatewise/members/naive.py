@@ -1,7 +1,5 @@
 """The naive, seasonal naive and drift forecasts, members of forecasters."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -8,8 +8,6 @@ runs that do not converge stay separate, so nothing is approximated. With severa
 prefix by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The Theta method (Assimakopoulos & Nikolopoulos 2000), a member of forecasters."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """The LSTM of a forecaster: an `LSTM` that reads transformed windows. Its fit is `gatewise.training.windows`."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Self
 

@@ -1,7 +1,5 @@
 """Activations of dense layers. Names and definitions as in Keras 3; gelu is the exact one, with the error function."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -5,8 +5,6 @@ gradient of its result on to its arguments; the recurrence uses the kernel's own
 pooling are therefore defined once, in `network.forward`. Training and explanations both use it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial

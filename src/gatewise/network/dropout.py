@@ -10,8 +10,6 @@ A mask has 0 with the probability of its part and 1 / (1 - probability) elsewher
 Series have normal noise instead of a mask on their inputs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -8,8 +8,6 @@ is a log-bilinear model (Mnih & Kavukcuoglu 2013): the mean of the last few embe
 trains word embeddings alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple

@@ -6,8 +6,6 @@ expected count is subtracted from its logit, which makes the result an estimate 
 (N, S) are never stored as a whole.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -4,8 +4,6 @@ Only the embedding rows of tokens that occur in training (`trainable_rows`) are 
 row is zero, so Adam would never change it. `arrays()` returns all parameters, the other rows unchanged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

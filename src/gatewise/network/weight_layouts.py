@@ -8,8 +8,6 @@
 c of Keras and ONNX is the candidate g.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 

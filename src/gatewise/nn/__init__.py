@@ -1,7 +1,5 @@
 """PyTorch modules: `LSTM`, a replacement for torch.nn.LSTM, `lstm`, the recurrence alone, and converters."""
 
-from __future__ import annotations
-
 import os
 import sys
 

@@ -1,7 +1,5 @@
 """Conversion between `LSTM` and torch.nn.LSTM, a Keras LSTM layer in memory, and weights as arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, cast
 

@@ -4,8 +4,6 @@ The module runs as it is, with its own control flow. Modules of torch.nn are rec
 functions by a TorchFunctionMode, where they depend on the inputs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

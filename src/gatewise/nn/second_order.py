@@ -4,8 +4,6 @@
 differentiated: `create_graph=True` and the transforms of `torch.func`.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
