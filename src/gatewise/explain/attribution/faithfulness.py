@@ -117,8 +117,8 @@ def measure_sample(
     ensemble: Ensemble, sequences: Sequence[Array], most_steps: int | None = None, window: int = 0
 ) -> tuple[dict[str, Faithfulness], str]:
     """The scores of every method on a fixed small sample of the sequences, a smaller one for more than 128 units, and
-    the name of the best method; empty without a sequence, and where each step has a number. The LSTM must have a weight:
-    the scores of the other members do not depend on the method.
+    the name of the best method; empty without a sequence, and where each step has a number. The LSTM must have a
+    weight, because the scores of the other members do not depend on the method.
 
     most_steps: of the network for leave-one-out; None: STEPS. window: steps of a row, which the other members all read.
     """
