@@ -100,7 +100,6 @@ def main() -> None:
     """The program: exit code 0, 2 for bad input, usage or output, 130 after Ctrl-C, 143 after SIGTERM. 0 too where the
     reader of the output needs no more of it, as `head` does.
     """
-    gc.set_threshold(100_000, 20, 20)  # a start makes many objects and no garbage: a tenth of a prediction's time
     warnings.showwarning = _show_warning
     if any(action == "error" for action, *_ in warnings.filters):  # a warning of gatewise is a line here, no traceback
         warnings.filterwarnings("default", module="gatewise")
@@ -125,7 +124,7 @@ def main() -> None:
     except Stopped as stopped:
         _end("stopped", stopped.exit_code)
     finally:
-        gc.freeze()  # the interpreter, which ends now, does not look through them once more
+        gc.freeze()  # the interpreter, which ends now, does not look for garbage once more
 
 
 def _end(message: str, code: int = 2) -> NoReturn:

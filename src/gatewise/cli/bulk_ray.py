@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.bulk import ROWS_PER_FILE, STATE, added_names, check_folder
 from gatewise.cli.inputs import TableOptions
-from gatewise.cli.options import model_folder
 from gatewise.data.columns import table_paths
 from gatewise.data.tables import DELIMITERS, open_table, table_suffix
 from gatewise.errors import DataError, DataWarning, GatewiseError, InputError, counted, quote, reason, required
+from gatewise.model import bundled
 from gatewise.scorer import Scorer
 from gatewise.storage.atomic import scratch, swap_in
 from gatewise.system.files import sync_folder
@@ -65,7 +65,7 @@ def predict_with_ray(model: Model, given: Any, table_options: TableOptions) -> t
         text = [table.column(name, "--text") for name in table_options.texts]
     new = added_names(model, every, columns)
     scorer = {
-        "model": str(model_folder(given.model)),
+        "model": str(bundled.resolve(given.model)),
         "text": text,
         "probabilities": "all" if every else "top",
         "columns": dict(zip(column_names(model.target, every), new, strict=True)),

@@ -61,12 +61,11 @@ def evaluate(given: Any) -> None:
         print(f"gatewise: wrote {quote(given.out, 200)}: {words}", file=sys.stderr)
     report = model.evaluation_report(labelled, logits())
     if given.html is not None:
-        from gatewise.explain.provenance import provenance
         from gatewise.explain.render.evaluation import evaluation_page
 
         warning = "Warning: the model was trained on this data." if trained_on_this else ""
         weights = f"Weights of the members: {model.ensemble}."
-        notes = [splits.note, warning, weights, provenance(model.fingerprint, name, options.typed_command())]
+        notes = [splits.note, warning, weights, options.provenance(model, given.model)]
         write_file(given.html, evaluation_page(report, name, notes))
     if given.as_json:
         found = {"model": name, "members": model.ensemble.weights_json(), **report.as_dict()}

@@ -131,10 +131,9 @@ def explain(given: Any) -> None:
     from rich.console import Group
     from rich.text import Text
 
-    from gatewise.explain.provenance import provenance
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
 
-    source = provenance(model.fingerprint, name, options.typed_command())
+    source = options.provenance(model, given.model)
     example = model.example(item)
     if given.step is not None:
         if given.step > len(example):

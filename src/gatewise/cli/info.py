@@ -12,6 +12,7 @@ from gatewise.cli import options
 from gatewise.cli.options import command, option
 from gatewise.cli.output import calibration_line, print_json
 from gatewise.errors import GatewiseError, InputError, printable
+from gatewise.model import bundled
 from gatewise.system.processes import available_processors, processor_name
 
 if TYPE_CHECKING:
@@ -82,7 +83,6 @@ def environment() -> dict[str, Any]:
     from gatewise._version import __version__
     from gatewise.kernels import native
     from gatewise.kernels.threads import openmp_limit, threads
-    from gatewise.model import bundled
 
     forced = {name: os.environ.get(f"GATEWISE_{name}") for name in ("KERNEL", "ISA", "THREADS")}
     limited = "GATEWISE" if forced["THREADS"] else "OMP_NUM" if openmp_limit() < available_processors() else ""
@@ -155,7 +155,7 @@ def _describe(model: str, as_json: bool) -> None:
     from gatewise.model.summary import layer_lines
 
     found, name = load(None if model == "bundled" else model), options.model_name(model)
-    files = {entry.name: entry.stat().st_size for entry in sorted(options.model_folder(model).iterdir())}
+    files = {entry.name: entry.stat().st_size for entry in sorted(bundled.resolve(model).iterdir())}
     classifier = isinstance(found, Model)
     if as_json:
         about = {"model": name, **_model_json(found)} if classifier else {"forecaster": name, **found.about()}

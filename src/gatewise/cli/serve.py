@@ -5,7 +5,6 @@ from dataclasses import fields
 from importlib.util import find_spec
 from typing import Any
 
-from gatewise.cli import options
 from gatewise.cli.options import command, option
 from gatewise.errors import MissingExtra
 from gatewise.model import bundled
@@ -42,7 +41,7 @@ def serve(given: Any) -> None:
     from gatewise.forecast import load
     from gatewise.serve.run import run
 
-    given.models = tuple(str(options.model_folder(model)) for model in given.models) or (
+    given.models = tuple(str(bundled.resolve(model)) for model in given.models) or (
         str(bundled.folder(bundled.TUTORIAL if given.lesson else bundled.NAME)),
     )
     raise SystemExit(run(Settings(load=load, **vars(given))))

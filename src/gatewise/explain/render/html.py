@@ -61,7 +61,7 @@ def report_page(
     change.
 
     unit: the unit to select, None for the one with the largest effect, or that of a clamp. source: the line at the end
-    that names the model, see `provenance`. Raises InputError for a unit that does not exist.
+    that names the model, the date and the command. Raises InputError for a unit that does not exist.
     """
     data, shown = _report(explanation, example, intervention, unit)
     return _page(data, "".join(map(plain_table, shown)), source)
