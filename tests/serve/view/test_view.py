@@ -283,7 +283,7 @@ def test_the_cache_is_limited_by_memory() -> None:
         ({"method": "magic"}, "method", "must be one of prefix-difference, cell"),
         ({"layer": 1}, "layer", "from 0 to 0"),
         ({"layer": "0"}, "layer", "integer"),
-        ({"page": 1}, "body", "the fields are against, changes, include,"),
+        ({"page": 1}, "body", "the fields are against, changes, columns, include,"),
         ({"changes": {}}, "changes", "list"),
         ({"changes": [{"gate": "f"}]}, "changes[0].value", "is missing"),
         ({"changes": [{"gate": "f", "value": 1.4}]}, "changes[0].value", "must lie in [0, 1]; got 1.4"),
