@@ -84,16 +84,17 @@ def test_candidates_of_short_and_long_series() -> None:
     assert not any(one.transform.log for one in long)
 
 
-@pytest.mark.parametrize("count", [3, 8])
-def test_nothing_sees_the_future(count: int) -> None:
+def test_nothing_sees_the_future() -> None:
     """Whatever the last values are, the members that were fitted before the windows forecast the first ones alike."""
     y = seasonal(72)
-    changed = y.copy()
-    changed[-count:] *= np.random.default_rng(1).uniform(0.9, 1.1, size=count)
-    first, second = (Forecaster.fit(one, horizon=4, season=12, **TINY).held_out for one in (y, changed))
-    np.testing.assert_array_equal(first.scale, second.scale)
-    np.testing.assert_array_equal(first.naive[:, :10], second.naive[:, :10])
-    assert (first.actual != second.actual).any()
+    first = Forecaster.fit(y, horizon=4, season=12, **TINY).held_out
+    for count in (3, 8):
+        changed = y.copy()
+        changed[-count:] *= np.random.default_rng(1).uniform(0.9, 1.1, size=count)
+        second = Forecaster.fit(changed, horizon=4, season=12, **TINY).held_out
+        np.testing.assert_array_equal(first.scale, second.scale)
+        np.testing.assert_array_equal(first.naive[:, :10], second.naive[:, :10])
+        assert (first.actual != second.actual).any()
 
 
 def recurrence(n: int) -> Array:
