@@ -78,6 +78,20 @@ def test_a_frame_of_every_kind_of_input_and_output(model: Model, column: str, ml
     assert np.array_equal(load_model(str(tmp_path / "saved")).logits(inputs), model.logits(inputs))
 
 
+def test_the_columns_of_a_row_are_part_of_the_signature(mlflow: Any, tmp_path: Path) -> None:
+    texts, shops = ["so so", "it was", "a film"] * 20, ["a", "b", None] * 20
+    data = pd.DataFrame({"review": texts, "stars": [1.0, 5, 3] * 20, "shop": shops})
+    data["label"] = (data["stars"] > 2).map({True: "good", False: "bad"})
+    columns = {"text": "review", "numeric": ["stars"], "categorical": ["shop"], "label": "label"}
+    model = gw.train(data, **columns, **SMALL)
+    save_model(model, tmp_path / "saved")
+    found = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+    assert found.metadata.signature.inputs.input_names() == ["review", "stars", "shop"]
+    assert found.predict(data)["label"].tolist() == model.predict(data).tolist()
+    with pytest.raises(mlflow.MlflowException, match=r"missing inputs .*stars"):
+        found.predict(data[["review"]])
+
+
 def test_what_is_not_a_model_is_refused(mlflow: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"of gatewise\.Model and of fitted estimators, not of str"):
         log_model("models/reviews")

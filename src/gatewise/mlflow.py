@@ -19,6 +19,7 @@ from gatewise._version import __version__
 from gatewise.errors import InputError, quote, required
 from gatewise.model.model import Model, load
 from gatewise.model.pretrained import PretrainedLM
+from gatewise.row import with_columns
 from gatewise.scorer import Scorer
 from gatewise.target import prediction_columns
 from gatewise.training.callback import Callback, EpochLog, RunInfo
@@ -65,7 +66,8 @@ def _written(how: str, model: Any, options: dict[str, Any]) -> Any:
         raise InputError(f"MLflow models are of gatewise.Model and of fitted estimators, not of {type(model).__name__}")
     import pandas
 
-    own: dict[str, Any] = {"signature": _signature(model), "input_example": pandas.DataFrame(_example(model))}
+    example = pandas.DataFrame({name: [one] for name, (_, one) in _inputs(model).items()})
+    own: dict[str, Any] = {"signature": _signature(model), "input_example": example}
     own["pip_requirements"] = [f"gatewise[mlflow]=={__version__}"]
     with TemporaryDirectory() as folder:
         path = Path(folder, "gatewise")
@@ -73,33 +75,32 @@ def _written(how: str, model: Any, options: dict[str, Any]) -> Any:
         return getattr(pyfunc, how)(loader_module=__name__, data_path=str(path), **{**own, **options})
 
 
-def _columns(model: Model) -> list[str]:
-    """The columns of a frame that the model reads."""
-    given = "series" if model.channels else model.metadata.columns.text or "text"
-    return [given] if isinstance(given, str) else list(given)
-
-
-def _example(model: Model) -> dict[str, list[Any]]:
-    """A row of input."""
+def _inputs(model: Model) -> dict[str, tuple[str, Any]]:
+    """The columns of a frame that the model reads, the text or series first: the type and an example of each."""
     series: list[Any] = _SERIES if model.channels == 1 else [[one] * model.channels for one in _SERIES]
-    return {name: [series if model.channels else _TEXT] for name in _columns(model)}
+    given = "series" if model.channels else model.metadata.columns.text or "text"
+    own = ("double", series) if model.channels else ("string", _TEXT)
+    found: dict[str, tuple[str, Any]] = dict.fromkeys([given] if isinstance(given, str) else given, own)
+    columns = model.preprocessor.columns
+    return found | dict.fromkeys(columns.numeric, ("double", 1.0)) | dict.fromkeys(columns.categorical, ("string", ""))
 
 
 def _signature(model: Model) -> Any:
     """The columns of input and output, and the parameters of a prediction."""
     models, types = required("mlflow.models", "mlflow", "gatewise.mlflow"), required("mlflow.types", "mlflow", "MLflow")
-    kind: Any = types.DataType.string
-    if model.channels:
-        kind = types.schema.Array(types.DataType.double)
-        kind = kind if model.channels == 1 else types.schema.Array(kind)
-    inputs = types.Schema([types.ColSpec(kind, name) for name in _columns(model)])
-    [item] = _example(model)[_columns(model)[0]]
-    outputs = []
-    for name, column in prediction_columns(model.target, model.logits([item]), every=False, names=False).items():
-        one: Any = types.DataType[_TYPES[column.kind]]
-        outputs.append(types.ColSpec(types.schema.Array(one) if column.lists else one, name))
+
+    def of(name: str, example: Any) -> Any:
+        nested = isinstance(example, list)
+        return types.schema.Array(of(name, example[0])) if nested else types.DataType[name]
+
+    given = _inputs(model)
+    inputs = [types.ColSpec(of(*one), name) for name, one in given.items()]
+    row = {name: example for name, (_, example) in given.items()}
+    logits = model.logits([with_columns(next(iter(row.values())), row)])
+    found = prediction_columns(model.target, logits, every=False, names=False)
+    outputs = [types.ColSpec(of(_TYPES[one.kind], [""] if one.lists else ""), name) for name, one in found.items()]
     params = [types.ParamSpec("probabilities", "string", "top"), types.ParamSpec("explain", "boolean", False)]
-    return models.ModelSignature(inputs, types.Schema(outputs), types.ParamSchema(params))
+    return models.ModelSignature(types.Schema(inputs), types.Schema(outputs), types.ParamSchema(params))
 
 
 class _Predictor:
@@ -110,7 +111,7 @@ class _Predictor:
 
     def predict(self, frame: Any, params: dict[str, Any] | None = None) -> Any:
         """The columns that `Scorer` adds, with the index of the frame."""
-        columns = _columns(self.model)
+        columns = list(_inputs(self.model))
         if absent := [name for name in columns if name not in frame]:
             raise InputError(f"the frame has no column {quote(absent[0])}")
         scorer = Scorer(self.path, series="series" if self.model.channels else None, **(params or {}))

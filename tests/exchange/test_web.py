@@ -21,6 +21,7 @@ from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import StepRule, TextPreprocessor
 from gatewise.network.architecture import Layer
 from gatewise.text import KerasEncoding, SpaceEncoding, SubwordEncoding, TokenEncoding
+from gatewise.types import RowColumns
 from tests.exchange.random_models import random_inputs, random_model
 
 pytest.importorskip("onnxruntime")
@@ -89,6 +90,7 @@ def test_what_the_module_cannot_read_is_refused() -> None:
     for target, preprocessor, message in (
         (model.target, TextPreprocessor(words), "encoding 'spaces' cannot be exported to the web"),
         (model.target, replace(model.preprocessor, steps=StepRule(20)), "cut or padded to a number of steps"),
+        (model.target, replace(model.preprocessor, columns=RowColumns(("stars",))), "reads further columns"),
         (replace(model.target, per_step=True), model.preprocessor, "a prediction for every step"),
     ):
         with pytest.raises(InputError, match=message):
