@@ -25,12 +25,12 @@ export function createChart(title, [low, high], height, ticks, room = 0) {
 			picture.node.replaceChildren(
 				text(0, 15, title, "bold", "start"),
 				...yAxis(ticks.map((tick) => [tick, tick]), y, LEFT, width - RIGHT),
-				...(mark ? [stroke(`M${x(mark.x)},${TOP}V${height - BOTTOM}`, "best"), text(x(mark.x), height - 4, mark.name, "t14")] : []),
+				...(mark ? [stroke(`M${x(mark.x)},${TOP}V${height - BOTTOM}`, "best"), text(x(mark.x), height - 4, mark.x === xs[1] ? `${xs[1]}, ${mark.name}` : mark.name, "t14")] : []),
 				...names,
 				...dots.flatMap(([a, b, name]) => [svg("circle", { class: "single", cx: x(a), cy: y(b), r: 4 }), text(x(a), y(b) - 9, name, "t14 muted")]),
 				...drawn.map(({ class: kind, points }) => stroke(path(points.map(([a, b]) => [x(a), y(b)])), `trace ${kind}`)),
 				text(LEFT, height - 4, `${xName} ${xs[0]}`, "t14 muted", "start"),
-				text(width - RIGHT, height - 4, xs[1], "t14 muted", "end"),
+				...(mark?.x === xs[1] ? [] : [text(width - RIGHT, height - 4, xs[1], "t14 muted", "end")]),
 			);
 		},
 	};

@@ -58,8 +58,8 @@ export function createUnitPanel(root, store, loader) {
 			return;
 		}
 		const ablated = summary.accuracy_ablated === null ? "" : `accuracy ${percent(dataset.accuracy)}, ${percent(summary.accuracy_ablated)} with this unit ablated; ` +
-			`the probability of the prediction then changes by ${fmt(summary.probability_change, 3)} on average. `;
-		parts.push(el("p", {}, `On ${dataset.n} sequences of ${safeText(dataset.data, 120)}: ${ablated}Half-life: ${halfLife(summary)}.`));
+			`the probability of the prediction then changes by ${fmt(summary.probability_change, 3)} on average; `;
+		parts.push(el("p", {}, `On ${dataset.n} sequences of ${safeText(dataset.data, 120)}: ${ablated}half-life ${halfLife(summary)}.`));
 		const words = (list) => list.map((one) => `${safeText(one.word)} ${fmt(one.mean)}`).join(" · ");
 		if (summary.top_words.c) parts.push(createTable("Words at which its memory changes most", ["c rises", "c falls"], [[words(summary.top_words.c), words(summary.bottom_words.c)]]));
 		parts.push(createTable("Distribution of the gate values", ["gate", "below 0.1", "between", "above 0.9"],
@@ -97,12 +97,13 @@ export function drawTraining(root, { history, best_epoch: best }) {
 function chart(history, train, valid, name, best) {
 	const points = (key) => history.filter((row) => Number.isFinite(row[key])).map((row) => [row.epoch, row[key]]);
 	const ends = [train, valid].map((key) => points(key).at(-1)?.[1] ?? 0);
-	const lines = [
-		{ class: "ghost", points: points(train), name: "training", below: ends[0] < ends[1] },
-		{ class: "now", points: points(valid), name: "validation", below: ends[1] <= ends[0] },
-	];
-	const values = lines.flatMap((one) => one.points.map(([, value]) => value));
+	const values = [...points(train), ...points(valid)].map(([, value]) => value);
 	const range = [Math.min(...values), Math.max(...values)];
+	const isBelow = (n) => ends[n] < ends[1 - n] && ends[1 - n] - ends[n] < 0.2 * (range[1] - range[0]); // the name, where both are close
+	const lines = [
+		{ class: "ghost", points: points(train), name: "training", below: isBelow(0) },
+		{ class: "now", points: points(valid), name: "validation", below: isBelow(1) },
+	];
 	const made = createChart(name, range, 170, range.map((one) => Number(one.toPrecision(2))), 72);
 	const draw = () => {
 		forgetSizes();
