@@ -9,7 +9,7 @@ says by how much the value moves the logit from that of a mean row; the bias is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -21,7 +21,7 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import read_only
 from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.row import columns_of
-from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
+from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.types import Array, RowColumns
 
 MAX_COLUMNS, MAX_CATEGORIES = 1_000, 100_000  # in a file
@@ -120,10 +120,6 @@ class Columns(Member):
         from gatewise.members.onnx.columns import column_logits
 
         return column_logits(graph, self)
-
-    @classmethod
-    def file_of_onnx(cls, entry: dict[str, Any], constants: Mapping[str, Array]) -> tuple[dict[str, Any], bytes]:
-        return entry, tensors_to_bytes({name: constants[name] for name in ("mean", "deviation", "slope", "offset")})
 
     def entry(self) -> dict[str, Any]:
         return {"categories": [list(known) for known in self.categories]}

@@ -137,8 +137,10 @@ class Member(ABC):
 
     @classmethod
     def file_of_onnx(cls, entry: dict[str, Any], constants: Mapping[str, Array]) -> tuple[dict[str, Any], bytes]:
-        """What `to_file` returns, of the entry and the constants that `to_onnx` kept. Wrong ones may raise anything."""
-        raise InputError(f"{cls.noun} cannot be read from ONNX")
+        """What `to_file` returns, of the entry and the constants that `to_onnx` kept, here the arrays by their names.
+        Wrong ones may raise anything.
+        """
+        return entry, tensors_to_bytes(dict(constants))
 
     def onnx_tokens(self, rng: np.random.Generator, count: int) -> Array:
         """Token ids that the comparison with ONNX Runtime should include, at most `count`."""
