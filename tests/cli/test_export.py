@@ -34,6 +34,9 @@ def test_a_quantised_file_says_what_it_costs(run: Run, keras_folder: Path, tmp_p
     assert re.search(r"accuracy +\d\.\d{4} +\d\.\d{4}\n", result.stdout)
     assert "measured on 10: " in result.stdout
     assert "accuracy not measured: give labelled data with --data" in run(*words, "-o", tmp_path / "b.onnx").stdout
+    assert run("compress", "-m", keras_folder, "-o", tmp_path / "small").exit_code == 0
+    small = run("export", "-m", tmp_path / "small", "--quantize", "int8", "-o", tmp_path / "d.onnx")
+    assert "the model is stored in int8 already: no prediction changes" in small.stdout
     found = run.json(*words, "-o", tmp_path / "c.onnx", "--data", table)
     assert (found["storage"], found["compression"]["n"]) == ("int8", 10)
 

@@ -48,11 +48,13 @@ def export(given: Any) -> None:
 
         claim(given.web)
         check_export(given.web, given.overwrite, NOUN)
-    model, compression = options.open_model(given.model), None
+    model, compression, unchanged = options.open_model(given.model), None, True
     if given.quantize is not None:
         from gatewise.model.compress import compress
 
+        before = model.parameters
         model = compress(model, given.quantize, data=measured_data(given, model))
+        unchanged = all((one == model.parameters[name]).all() for name, one in before.items())
         compression = model.metadata.compression
     storage = given.quantize or "float32"
     if given.web is None:
@@ -65,6 +67,8 @@ def export(given: Any) -> None:
         return
     print(f"inputs: {report.inputs}")
     print(f"largest difference of a logit from ONNX Runtime, {report.checked:,} random inputs: {report.max_error:.1e}")
-    if compression is not None:
+    if compression is not None and unchanged and not compression.n:
+        print(f"the model is stored in {given.quantize} already: no prediction changes")
+    elif compression is not None:
         print_effect(compression)
     print(f"saved to {quote(report.path, 200)}: {report.bytes:,} bytes, opset {report.opset}")
