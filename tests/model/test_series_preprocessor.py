@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError, ModelFileError
+from gatewise.members.member import Inputs
 from gatewise.model.preprocessor import SeriesPreprocessor, preprocessor_from
 
 NAN = float("nan")
@@ -30,7 +31,7 @@ def test_missing_values_in_training_data_add_a_mask_channel() -> None:
     series = np.array([[1, NAN], [2, 5], [NAN, NAN], [7, 9]], dtype=np.float32)
     fitted = SeriesPreprocessor.fit([series, np.array([[4, 4]], dtype=np.float32)])
     assert fitted.mask
-    assert fitted.inputs == ("channels", 3, 0)
+    assert fitted.inputs == Inputs("channels", 3)
     np.testing.assert_allclose(fitted.mean, [14 / 4, 6])
     assert fitted.encode_batch([series])[0][:, 2].tolist() == [0.5, 0, 1, 0]
     assert fitted.encode(series).sequence[:, 2].tolist() == [0.5, 0, 1, 0]

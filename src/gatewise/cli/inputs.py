@@ -220,9 +220,10 @@ def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
         return
     for text in texts:
         check_text(text)
-    if row := parsed_columns(model, of_row):
+    if of_row:
         from gatewise.row import with_columns
 
+        row = parsed_columns(model, of_row)
         texts = [with_columns(text, row) for text in texts]
     if model.channels:
         raise InputError("the model reads series: give a file with -i, such as .ts, .npz or .csv")

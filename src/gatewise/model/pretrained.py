@@ -19,7 +19,8 @@ from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import CONFIG, MAX_CONFIG, load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
-from gatewise.text import TokenEncoding, encoding_from
+from gatewise.text import encoding_from
+from gatewise.text.tokens import TokenEncoding
 from gatewise.types import Array
 
 KIND = "gatewise pretrained model"

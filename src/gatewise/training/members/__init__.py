@@ -48,10 +48,11 @@ class Run:
 
 
 def fit_members(data: TrainingData, run: Run) -> list[FittedMember]:
-    """Fit all members, the LSTM first: `fit(data, run)` of each module here, which returns None where the recipe or the
-    data have no such member. All processes fit the LSTM together, the first one alone fits the others.
+    """Fit the members of the recipe and the columns, the LSTM first: `fit(data, run)` of each module here, which
+    returns None where the data allow no such member. All processes fit the LSTM together, the first one the others.
     """
-    sizes = {"ngrams": data.recipe.ngrams.order, "convolutions": data.recipe.convolutions.features}
+    recipe, columns = data.recipe, len(data.preprocessor.columns)
+    sizes = {"ngrams": recipe.ngrams.order, "convolutions": recipe.convolutions.features, "columns": columns}
     others = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "lstm")
     kinds = ["lstm", *(kind for kind in others if sizes.get(kind) != 0 and not current().rank)]
     found = [import_module(f"{__name__}.{kind}").fit(data, run) for kind in kinds]

@@ -31,10 +31,8 @@ FEW, MOST = 5, 1_000  # rows of a category with an offset of its own; categories
 L2, FOLDS = 1.0, 5
 
 
-def fit(data: TrainingData, run: Run) -> FittedMember | None:
-    """The member of the columns; None for rows without columns."""
-    if not data.preprocessor.columns:
-        return None
+def fit(data: TrainingData, run: Run) -> FittedMember:
+    """The member of the columns."""
     rows = data.train if data.own_validation else np.union1d(data.train, data.validation)
     found = _fit(data, rows)
     held_out, of_train = np.zeros((len(data.labels), found.member.outputs)), None

@@ -50,11 +50,11 @@ GOLDEN = (1 + math.sqrt(5)) / 2
 
 
 def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
-    """The convolutions of series; None for texts and without them in the recipe. Its held-out logits of validation rows
-    that are trained on are from a fit to other rows.
+    """The convolutions of series; None for texts. Its held-out logits of validation rows that are trained on are from a
+    fit to other rows.
     """
     data, start = training_data.data, time.perf_counter()
-    if not training_data.recipe.convolutions.features or data.kind != "series":
+    if data.kind != "series":
         return None
     own, validation = training_data.own_validation, training_data.validation
     rows = training_data.train if own else np.arange(len(data))

@@ -108,9 +108,7 @@ NETWORK_L2 = 20.0  # penalty of other members beside chosen n-grams
 
 
 def fit(data: TrainingData, run: Run) -> FittedMember | None:
-    """The n-gram member of texts; None without one in the recipe, or where no n-gram is in enough texts."""
-    if not data.recipe.ngrams.order:
-        return None
+    """The n-gram member of texts; None where no n-gram is in enough texts."""
     others = dict(run.ngrams)
     if (
         run.pretrained is not None
