@@ -18,6 +18,7 @@ from gatewise.data import Labelled, with_columns
 from gatewise.errors import GatewiseError, InputError
 from gatewise.explain import METHODS
 from gatewise.model.model import Model
+from gatewise.serve.view.examples import examples_of
 from gatewise.sklearn import LSTMSeriesClassifier, LSTMTextClassifier
 from gatewise.training.dense_solver import fit_glm
 from gatewise.types import ColumnNames
@@ -103,6 +104,14 @@ def test_an_explanation_has_an_exact_part_of_each_column(model: Any, method: str
     np.testing.assert_allclose(found.scores, other.scores, atol=1e-5)
     assert json.loads(json.dumps(found.as_dict()))["columns"][0]["column"] == "stars"
     assert "= " in str(found)
+
+
+def test_kept_examples_have_their_columns() -> None:
+    model = gw.train(FRAME, text="review", label="y", examples=3, **NAMES, **QUICK)
+    for shown, kept in zip(examples_of(model), model.metadata.examples, strict=True):
+        row = with_columns(kept.text, {"stars": None, "shop": None, **kept.columns})
+        assert shown["predicted"] in (model.predict([row])[0], "undecided")
+        assert kept.columns.keys() <= {"stars", "shop"}
 
 
 def test_replaced_words_keep_the_columns() -> None:

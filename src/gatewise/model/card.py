@@ -126,12 +126,14 @@ class CompressionReport:
 class KeptExample:
     """A row of the validation set that the page offers as an example. label: its label, in words.
 
-    text: the text; or series: the steps, each a list of channels, None where a value is missing.
+    text: the text; or series: the steps, each a list of channels, None where a value is missing. columns: the numeric
+    and categorical ones by name, without those that are missing.
     """
 
     label: str
     text: str = ""
     series: tuple[tuple[float | None, ...], ...] = ()
+    columns: dict[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

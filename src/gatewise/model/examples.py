@@ -10,6 +10,7 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.model.card import KeptExample
+from gatewise.row import columns_of
 from gatewise.target import Target
 
 if TYPE_CHECKING:
@@ -41,11 +42,13 @@ def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExamp
         numbers += 0 if isinstance(item, str) else item.size
         if len(kept) == count or numbers > _MAX_NUMBERS:
             break
+        named = (columns_of(item) or {}).items()
+        columns = {name: value for name, value in named if value == value and value != ""}  # NaN is not equal
         if isinstance(item, str):
-            kept.append(KeptExample(_label(data, row), text=item))
+            kept.append(KeptExample(_label(data, row), text=str(item), columns=columns))
         else:
             steps = (tuple(None if np.isnan(x) else float(f"{x:.6g}") for x in step) for step in item)
-            kept.append(KeptExample(_label(data, row), series=tuple(steps)))
+            kept.append(KeptExample(_label(data, row), series=tuple(steps), columns=columns))
     return tuple(kept)
 
 

@@ -34,7 +34,7 @@ LEVELS = [
         "chart",
     },
     {"api", "cellmath", "drawing", "editor", "heatmapdata"} | {"url", "value", "words"},
-    {"cellshape", "colour", "store"},
+    {"cellshape", "colour", "columns", "store"},
     {"model/api", "model/worker"},
     {"model/answers"},
     {"model/lstm"},

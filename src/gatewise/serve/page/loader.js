@@ -29,7 +29,7 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 		const state = store.get();
 		const isSeries = state.model?.model.inputs === "series";
 		const input = isSeries ? { series: parseSeries(state.text, state.model.model.channels) } : { text: state.text };
-		const request = { ...input, ...(state.served === null ? {} : { model: state.served }), include };
+		const request = { ...input, ...(state.columns && { columns: state.columns }), ...(state.served === null ? {} : { model: state.served }), include };
 		if (state.layer !== null) request.layer = state.layer;
 		for (const key of ["target", "against"]) if (state.model?.model.labels.includes(state[key])) request[key] = state[key];
 		if (state.step !== null && state.model?.model.per_step) request.step = state.step;

@@ -85,6 +85,7 @@ const seriesText = (series) => series.map((step) => step.map((x) => x ?? "?").jo
 byId("examples").addEventListener("change", () => {
 	const example = examples[byId("examples").value];
 	if (example) replaceText(example.text, example, example.other ?? null);
+	if (example?.columns) store.set({ columns: { ...store.get().columns, ...example.columns } });
 	byId("examples").value = -1;
 });
 
@@ -250,6 +251,16 @@ function describeExport({ version, date, fingerprint, command }) {
 	document.querySelector("footer").append(" ", el("span", {}, line, ...(command ? [": ", el("code", {}, safeText(command, 400))] : []), "."));
 }
 
+/** Fields for the columns that the model reads besides its text or series. */
+async function showColumns(names) {
+	const { createColumns } = await import("./columns.js");
+	const fields = createColumns(byId("columns"), names, (columns) => {
+		store.set({ columns });
+		loader.load();
+	});
+	store.subscribe((state, changed) => (changed.has("data") || changed.has("columns")) && fields.draw(state));
+}
+
 async function startPage(linked) {
 	const { madeWith, cut, ...state } = linked;
 	let found;
@@ -257,8 +268,11 @@ async function startPage(linked) {
 		const { model, missing } = await fetchModel(linked.served ?? null);
 		if (model.horizon) return location.replace(`forecast.html#served=${model.served}`);
 		if (missing) state.served = null;
-		store.set({ model, served: state.served ?? null });
+		const { columns } = model.model;
+		const names = columns ? [...columns.numeric, ...columns.categorical] : [];
+		store.set({ model, served: state.served ?? null, columns: columns ? Object.fromEntries(names.map((name) => [name, null])) : null });
 		showModel(model);
+		if (columns) await showColumns(columns);
 		if (model.made) describeExport(model.made);
 		const other = madeWith && madeWith !== model.model.fingerprint;
 		const incomplete = cut && state.text === undefined ? "The text is missing: it is too long for a link. " : "";
@@ -280,6 +294,7 @@ async function startPage(linked) {
 function useFirstExample(found) {
 	const [example = null] = examples;
 	const ask = store.get().model.model.inputs === "series" ? "paste a row of your data" : "write a text like those that it was trained on";
+	if (example?.columns) store.set({ columns: { ...store.get().columns, ...example.columns } });
 	store.set(example ? { ...found, text: example.text, example } : { ...found, linkNote: found.linkNote ?? `This model keeps no examples: ${ask}.` });
 }
 

@@ -59,8 +59,10 @@ const sum = (row) => row.reduce((a, b) => a + b, 0);
 export function sumText(attribution, prediction, tokenNoun) {
 	const isNumber = prediction.probability === null;
 	const shown = (x) => scoreText(x, isNumber);
-	const { base_value, members, residual, score } = attribution;
+	const { base_value, columns = [], residual, score } = attribution;
+	const members = attribution.members.filter((one) => !one.weight || !one.scores || one.truncated_part || one.scores.some(Boolean)); // others read no step
 	const terms = [`base value ${shown(base_value)}`];
+	if (columns.length) terms.push(`of it ${columns.map((one) => `${safeText(one.column)} ${shown(one.score)}`).join(", ")}`);
 	if (members.length > 1) { // a score is a sum over members
 		for (const one of members) terms.push(`${one.name} ${shown(sum(one.scores) + one.truncated_part)} (weight ${one.weight.toFixed(2)})`);
 	} else terms.push(`${tokenNoun}s ${shown(sum(attribution.scores))}`);

@@ -15,6 +15,7 @@ from gatewise.errors import InputError
 from gatewise.explain.score import decision_text
 from gatewise.explain.serialize import Json
 from gatewise.model.model import Model
+from gatewise.row import with_columns
 
 _FILM_REVIEWS = "IMDB reviews"  # in the line that says which data a model was trained on
 _LONGEST = 2_000  # characters or steps: those that training keeps are not longer
@@ -39,6 +40,9 @@ def examples_of(model: Model) -> list[Json]:
     else:
         return []
     inputs: list[Any] = [one["text"] or np.array(one["series"], dtype=np.float64) for one in shown]
+    if names := model.preprocessor.columns.names:
+        rows = ({**dict.fromkeys(names), **one.get("columns", {})} for one in shown)
+        inputs = list(map(with_columns, inputs, rows))
     for number, (one, found) in enumerate(zip(shown, _predicted(model, inputs), strict=True), start=1):
         one |= {"predicted": found, "correct": None if found in (None, "undecided") else found == one["label"]}
         one |= _in_menu(one, number)
