@@ -25,6 +25,7 @@ from gatewise.text import SpaceEncoding, TokenEncoding
 from gatewise.types import Faithfulness
 from tests.explain.random_net import parameters_of
 from tests.forecast.conftest import TINY, frame
+from tests.members.test_columns import shop_model
 
 CHROMIUM = os.environ.get("GATEWISE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
@@ -165,6 +166,7 @@ MODELS: dict[str, Callable[[], Model | Forecaster]] = {
     "labels": labels_model,
     "bundled": lambda: load(bundled.folder()),
     "deep": deep_model,
+    "columns": lambda: shop_model(TEXTS),
     "wide": lambda: text_model(pooling="mean+max", bidirectional=True),
 }
 

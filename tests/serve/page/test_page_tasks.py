@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gatewise.data import with_columns
+from tests.members.test_columns import shop_model
 from tests.serve.page.conftest import TEXT, TEXTS, labels_model, number_model, press_word, tagger, text_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -97,3 +99,20 @@ def test_a_tagger_shows_a_label_below_each_word_and_explains_one(visit: Visit) -
     page.fill("#text", "one two")
     watched.settle()
     assert len(page.query_selector_all("#words .word[data-label]")) == 2
+
+
+def test_the_columns_of_a_row_have_fields_and_parts(visit: Visit) -> None:
+    watched = visit("columns")
+    page = watched.open("#t=" + TEXTS[1].replace(" ", "+"))
+    row: dict[str, Any] = {"stars": None, "age": None, "shop": None, "town": None}
+    for name, value in (("stars", 3.5), ("shop", "B")):
+        page.fill(f"#columns label:has-text('{name}') input", str(value))
+        row[name] = value
+        watched.settle()
+    explained = shop_model(TEXTS).explain(with_columns(TEXTS[1], row), "leave-one-out")
+    assert page.inner_text("#prediction .label") == explained.prediction
+    page.wait_for_function("name => gatewise.store.get().data.attribution.columns[2].value === name", arg="B")
+    parts = page.locator("#columns .number").all_inner_texts()
+    assert [float(part.replace("\u2212", "-").replace("±", "")) for part in parts] == [
+        pytest.approx(one.score, abs=0.006) for one in explained.columns
+    ]

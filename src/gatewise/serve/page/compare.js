@@ -23,8 +23,8 @@ export function createCompare(root, store, api) {
 	box.addEventListener("input", () => store.set({ b: box.value }));
 
 	function load() {
-		const { b, data, method, model, served } = store.get();
-		second.set({ text: b ?? "", method, model, served, target: data?.prediction.target ?? null });
+		const { b, columns, data, method, model, served } = store.get();
+		second.set({ text: b ?? "", columns, method, model, served, target: data?.prediction.target ?? null });
 		if (data) loader.load();
 	}
 
@@ -70,7 +70,7 @@ export function createCompare(root, store, api) {
 
 	store.subscribe((state, keys) => {
 		const isOther = state.data && state.data.prediction.target !== second.get().target;
-		if (keys.has("b") || keys.has("method") || (keys.has("data") && state.b !== null && (second.get().error || isOther))) load();
+		if (keys.has("b") || keys.has("method") || keys.has("columns") || (keys.has("data") && state.b !== null && (second.get().error || isOther))) load();
 		if (keys.has("b") || keys.has("data") || keys.has("colourScale")) draw(state);
 	});
 	second.subscribe(() => draw(store.get()));

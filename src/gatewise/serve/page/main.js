@@ -85,7 +85,7 @@ const seriesText = (series) => series.map((step) => step.map((x) => x ?? "?").jo
 byId("examples").addEventListener("change", () => {
 	const example = examples[byId("examples").value];
 	if (example) replaceText(example.text, example, example.other ?? null);
-	if (example?.columns) store.set({ columns: { ...store.get().columns, ...example.columns } });
+	takeColumns(example);
 	byId("examples").value = -1;
 });
 
@@ -251,6 +251,12 @@ function describeExport({ version, date, fingerprint, command }) {
 	document.querySelector("footer").append(" ", el("span", {}, line, ...(command ? [": ", el("code", {}, safeText(command, 400))] : []), "."));
 }
 
+/** The columns of an example, for a model that reads some. */
+function takeColumns(example) {
+	const { columns } = store.get();
+	if (columns && example) store.set({ columns: { ...columns, ...example.columns } });
+}
+
 /** Fields for the columns that the model reads besides its text or series. */
 async function showColumns(names) {
 	const { createColumns } = await import("./columns.js");
@@ -294,7 +300,7 @@ async function startPage(linked) {
 function useFirstExample(found) {
 	const [example = null] = examples;
 	const ask = store.get().model.model.inputs === "series" ? "paste a row of your data" : "write a text like those that it was trained on";
-	if (example?.columns) store.set({ columns: { ...store.get().columns, ...example.columns } });
+	takeColumns(example);
 	store.set(example ? { ...found, text: example.text, example } : { ...found, linkNote: found.linkNote ?? `This model keeps no examples: ${ask}.` });
 }
 
