@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -104,6 +105,33 @@ def test_an_explanation_has_an_exact_part_of_each_column(model: Any, method: str
     np.testing.assert_allclose(found.scores, other.scores, atol=1e-5)
     assert json.loads(json.dumps(found.as_dict()))["columns"][0]["column"] == "stars"
     assert "= " in str(found)
+
+
+class ArrowOnly:
+    """A data frame as that of a library that has no more than the Arrow interface, such as a DuckDB relation."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._table = pa.Table.from_pandas(frame, preserve_index=False)
+        self.columns, self.shape = self._table.column_names, self._table.shape
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+def test_frames_by_the_arrow_interface() -> None:
+    wanted = of_texts().predict_proba(FRAME)
+    np.testing.assert_allclose(of_texts().predict_proba(ArrowOnly(FRAME)), wanted, atol=1e-12)
+    data = Labelled.from_frame(ArrowOnly(WIDE), text=(), label="y", **NAMES)
+    assert data.fingerprint() == Labelled.from_frame(WIDE, text=(), label="y", **NAMES).fingerprint()
+
+
+def test_a_dataset_dict_has_its_validation_set() -> None:
+    splits = datasets.DatasetDict(
+        {name: datasets.Dataset.from_pandas(part) for name, part in (("train", FRAME[:90]), ("validation", FRAME[90:]))}
+    )
+    model = gw.train(splits, text="review", label="y", **NAMES, **QUICK)
+    assert (model.metadata.n_train, model.metadata.n_validation) == (90, 30)
+    np.testing.assert_allclose(model.predict_proba(splits["train"]), model.predict_proba(FRAME[:90]), atol=1e-12)
 
 
 def test_kept_examples_have_their_columns() -> None:

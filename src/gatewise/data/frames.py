@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, quote, required
 
 
 def find_column(name: str, columns: Sequence[str]) -> str:
@@ -85,6 +85,16 @@ def is_frame(values: Any) -> bool:
     return hasattr(values, "column_names") or (hasattr(values, "columns") and hasattr(values, "shape"))
 
 
+def readable(frame: Any) -> Any:
+    """A data frame whose columns can be taken by name: that of a library that only has the Arrow interface, such as a
+    DuckDB relation, as a PyArrow table. Raises MissingExtra without PyArrow.
+    """
+    own = hasattr(frame, "to_numpy") or hasattr(frame, "column_names")
+    if own or not is_frame(frame) or not hasattr(frame, "__arrow_c_stream__"):
+        return frame
+    return required("pyarrow", "data", f"{described(frame)} as a data frame").table(frame)
+
+
 def frame_names(frame: Any) -> list[Any]:
     """The names of the columns of a data frame."""
     given = getattr(frame, "column_names", None)  # a data frame of pandas has its columns as attributes too
@@ -96,6 +106,7 @@ def frame_columns(frame: Any) -> dict[str, list[Any]]:
 
     The numbers of a datasets.ClassLabel become the names of the classes.
     """
+    frame = readable(frame)
     names, features = frame_names(frame), getattr(frame, "features", None)
     if doubled := [name for name, count in Counter(map(str, names)).items() if count > 1]:
         raise InputError(f"the data frame cannot be read: it has two columns {quote(doubled[0], 40)}")

@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.data.frames import described, find_column, frame_columns, frame_names, is_finite, is_frame, is_missing
+from gatewise.data.frames import (
+    described,
+    find_column,
+    frame_columns,
+    frame_names,
+    is_finite,
+    is_frame,
+    is_missing,
+    readable,
+)
 from gatewise.errors import InputError, counted, quote
 from gatewise.row import columns_of
 from gatewise.row import with_columns as row_with_columns
@@ -65,6 +74,7 @@ def without_columns(frame: Any, names: RowColumns) -> Any:
     """A data frame without these columns; anything else as it is."""
     if not names or not is_frame(frame):
         return frame
+    frame = readable(frame)
     every = list(map(str, frame_names(frame)))
     taken = {find_column(name, every) for name in names.names}
     kept = [name for name in frame_names(frame) if str(name) not in taken]

@@ -72,6 +72,15 @@ def labelled_of(
     return found if times is None else replace(found, time=seconds_of(times, lambda row: f"times: row {row}"))
 
 
+def of_splits(data: Any, validation: Any) -> tuple[Any, Any]:
+    """The training part of data frames by the name of their split, such as a datasets.DatasetDict, and their validation
+    part where no other one is given; other data as they are.
+    """
+    if not isinstance(data, Mapping) or not is_frame(data.get("train")):
+        return data, validation
+    return data["train"], data.get("validation") if validation is None else validation
+
+
 def validation_of(validation: Any, data: Labelled, layout: str | None) -> Labelled:
     """A separate validation set as Labelled, with the task and the columns of the training data; warns of rows that
     both have.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gatewise._version import __version__
-from gatewise.data.labelled import Labelled, Unlabelled
+from gatewise.data.labelled import Unlabelled
 from gatewise.errors import InputError, counted
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
@@ -24,7 +24,7 @@ from gatewise.model.model import Model
 from gatewise.storage.folder import Folder
 from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
-from gatewise.training.data_checks import labelled_of, unlabelled_of, validation_of, warn_about_data
+from gatewise.training.data_checks import labelled_of, of_splits, unlabelled_of, validation_of, warn_about_data
 from gatewise.training.fields import named_values
 from gatewise.training.members import Run, fit_members
 from gatewise.training.members.ngrams import choose_tokenization
@@ -44,7 +44,7 @@ MIN_CALIBRATION_ROWS = 100  # validation rows from which a model is called calib
 
 
 def train(
-    data: Labelled | Sequence[str] | Sequence[Any],
+    data: Any,
     labels: Sequence[Any] | None = None,
     *,
     recipe: str | Recipe | None = None,
@@ -81,8 +81,8 @@ def train(
 
     The data:
 
-    - data: n texts or series with labels (n,), a data frame (`Labelled.from_frame`), or a Labelled (`Labelled.of` lists
-      the forms).
+    - data: n texts or series with labels (n,), a data frame (`Labelled.from_frame`), a datasets.DatasetDict (its split
+      "train", and "validation" if it has one), or a Labelled (`Labelled.of` lists the forms).
     - text, label: columns of a data frame, "text" and "label" by default; sample_weight, groups and times are names of
       columns then, too.
     - numeric, categorical: columns that the model reads besides the text or series, of a data frame or of
@@ -129,6 +129,7 @@ def train(
     folder in use, Interrupted after Ctrl-C.
     """
     own = {"task": task, "sample_weight": sample_weight, "layout": layout}
+    data, validation = of_splits(data, validation)
     columns = {"text": text, "label": label, "numeric": numeric, "categorical": categorical}
     labelled = labelled_of(data, labels, columns, groups=groups, times=times, **own)
     if threshold is not None:
