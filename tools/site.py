@@ -1,6 +1,6 @@
 """What `make docs` adds to the pages of docs/: hooks of MkDocs (mkdocs.yml).
 
-The lesson on the front page, the reference (one page per module, from its `__all__`; the commands; the fields of the
+The lesson on the front page, the reference (one page per module; the commands; the fields of the
 recipes), the pages of the root folder, and the files that pages link to.
 """
 
@@ -98,10 +98,12 @@ def _in_site(path: Path) -> str:
 
 
 def _module(name: str) -> str:
-    """The reference of a module: its names, each by mkdocstrings."""
+    """The reference of a module: the names of `__all__`, or those that it defines, each by mkdocstrings."""
     full = "gatewise" if name == "gatewise" else f"gatewise.{name}"
     module: Any = import_module(full)
-    shown = [one for one in module.__all__ if not one.startswith("_") and not ismodule(getattr(module, one))]
+    defined = [one for one, value in vars(module).items() if getattr(value, "__module__", "") == full]
+    names = getattr(module, "__all__", defined)
+    shown = [one for one in names if not one.startswith("_") and not ismodule(getattr(module, one))]
     text = f"::: {full}\n    options: {{ members: false, show_root_heading: false }}"
     return "\n\n".join([f"# {full}", text, *(f"::: {full}.{one}" for one in shown)])
 
