@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 import gatewise as gw
 from gatewise.data import Labelled, with_columns
-from gatewise.errors import GatewiseError, InputError
+from gatewise.errors import DataWarning, GatewiseError, InputError
 from gatewise.explain import METHODS
 from gatewise.model.model import Model
 from gatewise.serve.view.examples import examples_of
@@ -298,6 +298,13 @@ def test_names_of_categories(value: Any, same: str) -> None:
     frame = FRAME.assign(shop=pd.Series([value] * N, dtype=object))
     [found, *_] = Labelled.from_frame(frame, text="review", label="y", **NAMES).inputs
     assert found.row["shop"] == same
+
+
+@pytest.mark.parametrize("values", [FRAME.y.map({"yes": "good", "no": "poor"}), FRAME.y.map({"yes": 4.5, "no": 1.0})])
+def test_a_column_that_tells_the_label_is_a_warning(values: Any) -> None:
+    names: dict[str, Any] = {"numeric" if values.dtype.kind == "f" else "categorical": ["made"]}
+    with pytest.warns(DataWarning, match="the column 'made' is equal to the labels: if it is made from the labels"):
+        Labelled.from_frame(FRAME.assign(made=values), text="review", label="y", **names)
 
 
 def test_columns_are_part_of_the_fingerprint() -> None:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from gatewise.data.labels import (
     convert_labels,
     number_of,
 )
-from gatewise.data.row_columns import check_names, converted, rows_with_columns, without_columns
+from gatewise.data.row_columns import check_names, converted, of_column, rows_with_columns, without_columns
 from gatewise.data.suspects import check_step_names, leaks, swapped
 from gatewise.data.times import seconds_of
 from gatewise.errors import DataWarning, InputError, counted, quote
@@ -306,7 +307,8 @@ def labelled_of(
     data = Labelled(inputs, classes=found.classes, source=source, **kind, **more)
     several = found.labels.T if found.labels.ndim > 1 else [found.labels]
     for target in several[:_MAX_TARGETS] if not data.target.per_step else ():
-        for problem in leaks(inputs, target, steps):
+        of_rows = [leaks(of_column(inputs, name, columns.row), target, (name,)) for name in columns.row.names]
+        for problem in chain(leaks(inputs, target, steps), *of_rows):
             warnings.warn(problem, DataWarning, stacklevel=3)
     return data
 

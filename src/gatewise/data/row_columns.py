@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.data.frames import (
     described,
@@ -68,6 +69,14 @@ def converted(rows: Sequence[Any], names: RowColumns) -> list[Any]:
     keys = names.names
     values = column_values(rows, names)
     return [row_with_columns(row, dict(zip(keys, one, strict=True))) for row, one in zip(rows, values, strict=True)]
+
+
+def of_column(rows: Sequence[Any], name: str, names: RowColumns) -> list[NDArray[np.float32]]:
+    """A column of converted rows as series of one step (1, 1): its numbers, or the numbers of its categories."""
+    values: Any = [columns_of(row)[name] for row in rows]
+    if name in names.categorical:
+        values = np.unique(values, return_inverse=True)[1]
+    return list(np.asarray(values, dtype=np.float32).reshape(-1, 1, 1))
 
 
 def without_columns(frame: Any, names: RowColumns) -> Any:
