@@ -218,7 +218,7 @@ def test_a_changed_vocabulary_is_refused(raw: bytes) -> None:
         {"kind": "keras", "num_words": 4},
         {"kind": "keras", "num_words": 10_000, "more": 1},
         {"kind": "tokens"},
-        {**BOTH[1].to_files()[0], "pipeline": 3},
+        {**BOTH[1].to_files()[0], "pipeline": 4},
         {**BOTH[1].to_files()[0], "max_tokens": 0},
         {**BOTH[1].to_files()[0], "more": 1},
     ],

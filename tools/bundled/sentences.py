@@ -37,7 +37,7 @@ _CLAUSE_END = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
-_NEGATOR = re.compile(
+NEGATOR = re.compile(
     r"\b(?:not|no|never|nothing|nobody|none|nor|neither|without|hardly|barely|cannot|lack\w*|fail\w*|\w+n't)\b"
 )
 _RATING = re.compile(r"\b(?:10|ten|rat(?:e|ed|ing)|stars?|scored?|gave|give|grade|votes?)\b|/")
@@ -230,7 +230,7 @@ def _clauses(texts: Sequence[str], labels: NDArray[np.int64], odds: dict[str, fl
 
 def _clause(text: str, label: int, review: int, odds: dict[str, float]) -> Clause | None:
     words = _WORD.findall(text.lower())
-    if not 3 <= len(words) <= 9 or _NEGATOR.search(text.lower()):
+    if not 3 <= len(words) <= 9 or NEGATOR.search(text.lower()):
         return None
     kinds: tuple[Kind, ...] = ("adjective", "noun", "comparative", "verb")
     for kind in kinds:
@@ -302,7 +302,7 @@ def _neutral(texts: Sequence[str], odds: dict[str, float], rng: np.random.Genera
     for review, text in enumerate(texts):
         for sentence in sentences_of(text):
             words = _WORD.findall(sentence.lower())
-            if not 4 <= len(words) <= 12 or _NEGATOR.search(sentence.lower()) or _RATING.search(sentence.lower()):
+            if not 4 <= len(words) <= 12 or NEGATOR.search(sentence.lower()) or _RATING.search(sentence.lower()):
                 continue
             if all(abs(odds.get(word, 0.0)) <= NEUTRAL for word in words):
                 kind = 0 if sentence.endswith("?") else 1 if re.search(r"\d", sentence) else 2

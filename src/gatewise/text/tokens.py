@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from gatewise.errors import DataWarning, InputError, ModelFileError, counted, quote
 from gatewise.storage.strict_json import parse_json
 from gatewise.text.encoding import Encoded, checked_texts, utf8
+from gatewise.text.respelling import respelt
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 INSIDE = "##"  # before a piece that does not start its word
@@ -38,8 +39,11 @@ _TOKENS = {
     1: _TOKEN,  # a text in such a script is one token, but for ideographs
     2: rf"[{_UNSPACED}]\p{{M}}{{0,8}}|{_WORD}{{1,100}}(?:'[\p{{L}}\p{{M}}]{{1,20}}){{0,3}}|([^{_LETTER}\s])\1{{0,99}}",
 }
+_TOKENS[3] = _TOKENS[2]
 _BREAK = r"<[bB][rR]\s*/?>"
 PIPELINE = 2  # to be raised by any change of the tokenisation; models keep theirs
+RESPELLING = 3  # the pipeline in which an unknown word is read as the known one that it misspells
+_MOST_RESPELT = 1_000  # unknown words of a text: bounds the time of a hostile one
 _CHUNK = 1_000  # texts per call: an Encoding of the library takes about 100 bytes per token
 _MOST_COMPOSED = 1_000  # characters
 
@@ -165,6 +169,10 @@ class TokenEncoding:
         words = own | {word: row for row, word in enumerate(further, len(own))}
         return TokenEncoding(build(words, None, self.pipeline), self.max_characters, self.max_tokens, self.pipeline)
 
+    def respelling(self) -> TokenEncoding:
+        """A copy that reads an unknown word as the known one that it misspells (`gatewise.text.respelling`)."""
+        return TokenEncoding(self.tokenizer, self.max_characters, self.max_tokens, RESPELLING)
+
     def truncate_vocab(self, vocab_size: int) -> Self:
         """A copy with the first `vocab_size` entries, so with the most frequent words; other words become unknown.
         Of subwords, the last merges go, so that words fall into more pieces.
@@ -183,16 +191,29 @@ class TokenEncoding:
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,), empty for a text without a word. Raises InputError for a lone surrogate or a too long text."""
         utf8(text, self.max_characters)
-        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        ids = self._ids(text, self.tokenizer.encode(text, add_special_tokens=False))
         return np.array(self._limited(ids), dtype=np.int32)
+
+    def _ids(self, text: str, found: Encoding) -> list[int]:
+        """The ids, in which a misspelt word has that of the known one in a pipeline of `RESPELLING`."""
+        ids: list[int] = found.ids
+        if self.pipeline != RESPELLING or self.unknown not in ids:
+            return ids
+        unknown = [n for n, one in enumerate(ids) if one == self.unknown][:_MOST_RESPELT]
+        spans = found.offsets
+        for n in unknown:
+            ids[n] = respelt(text[slice(*spans[n])].lower(), self.tokenizer.token_to_id) or self.unknown
+        return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """`encode` of each text, on all cores. The InputError names the row, from 0."""
         out: list[NDArray[np.int32]] = []
         for first in range(0, len(texts), _CHUNK):
             chunk = list(checked_texts(texts[first : first + _CHUNK], self.max_characters, first))
-            for number, one in enumerate(self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False), first):
-                ids = one.ids
+            # The fast one has no spans.
+            encode = self.tokenizer.encode_batch if self.pipeline == RESPELLING else self.tokenizer.encode_batch_fast
+            for number, one in enumerate(encode(chunk, add_special_tokens=False), first):
+                ids = self._ids(chunk[number - first], one)
                 if len(ids) > self.max_tokens:
                     self._limited(ids, f"row {number}: ")
                 out.append(np.array(ids, dtype=np.int32))
@@ -202,7 +223,7 @@ class TokenEncoding:
         """`encode` with the tokens as they are spelled in the text, and their spans."""
         utf8(text, self.max_characters)
         found = self.tokenizer.encode(text, add_special_tokens=False)
-        ids, spans = np.array(self._limited(found.ids), dtype=np.int32), found.offsets
+        ids, spans = np.array(self._limited(self._ids(text, found)), dtype=np.int32), found.offsets
         if not unicodedata.is_normalized("NFC", text):
             spans = _with_marks(text, spans)
         return Encoded(ids, [composed(text[start:end]) for start, end in spans], spans)

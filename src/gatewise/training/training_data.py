@@ -345,9 +345,9 @@ def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> T
     kinds, read = {"subwords": "SubwordEncoding", "spaces": "SpaceEncoding"}, [texts[n] for n in train]
     encoding = getattr(text, kinds.get(recipe.text.tokenization, "TokenEncoding"))  # which imports this one
     words = encoding.kind == "tokens" and data.task == "classification"
-    if words and has_small_classes(data.target.outputs, len(data), RARE_WORDS):
-        return TextPreprocessor(encoding.fit(read, size, min_count=1))
-    return TextPreprocessor(encoding.fit(read, size))
+    more = {"min_count": 1} if words and has_small_classes(data.target.outputs, len(data), RARE_WORDS) else {}
+    found = encoding.fit(read, size, **more)
+    return TextPreprocessor(found.respelling() if recipe.text.respelling else found)
 
 
 def class_counts(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:

@@ -306,7 +306,14 @@ def test_two_hundred_texts(tmp_path: Path, visit: Visit) -> None:
 
 
 @pytest.mark.parametrize(
-    "fit", [TokenEncoding.fit, SubwordEncoding.fit, SpaceEncoding.fit], ids=["tokens", "subwords", "spaces"]
+    "fit",
+    [
+        TokenEncoding.fit,
+        lambda texts, size: TokenEncoding.fit(texts, size).respelling(),
+        SubwordEncoding.fit,
+        SpaceEncoding.fit,
+    ],
+    ids=["tokens", "respelling", "subwords", "spaces"],
 )
 def test_any_text_has_the_ids_and_the_places_of_the_library(fit: Any, tmp_path: Path) -> None:
     """Also one of characters from all scripts, and one of parts that NFC joins."""
@@ -317,8 +324,9 @@ def test_any_text_has_the_ids_and_the_places_of_the_library(fit: Any, tmp_path: 
     mixed = ["".join(rng.choice(pool) + rng.choice(["", "", " "]) for _ in range(40)) for _ in range(200)]
     mixed = [unicodedata.normalize("NFC", text) for text in mixed]
     joined = ["cafe\u0301 o\u0308l, e\u0301!", "\u1112\u1161\u11ab\u1100\u1173\u11af a"]
-    every = [text for text in [*texts(), *HOSTILE[:5], *mixed, *joined] if text.strip()]
-    encoding = fit([*every, *every], 400)
+    misspelt = "A goood flim, the the mooovie was was realy borring!!!!! xqzzyw ab abc moviee"
+    every = [text for text in [*texts(), *HOSTILE[:5], *mixed, *joined, misspelt] if text.strip()]
+    encoding = fit([*every[:-1], *every[:-1]], 400)
     model = of_encoding(encoding)
     given = [{"file": base64.b64encode(lstm_file(model)).decode(), "texts": every}]
     [found] = in_node(tmp_path, ENCODE, given)

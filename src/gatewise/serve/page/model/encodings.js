@@ -30,7 +30,7 @@ export function createEncoding(entry, words, merges) {
 	const found = {
 		keras: (text) => wordsIn(text, KERAS_WORD, (word) => idOf([asciiLower(word)])),
 		spaces: (text) => wordsIn(text, SPACED_WORD, (word) => idOf([word, word.toLowerCase(), ...shapesOf(word)])),
-		tokens: (text) => tokensIn(text, entry.pipeline, (token) => [{ id: idOf([token]), from: 0, to: token.length }]),
+		tokens: (text) => tokensIn(text, entry.pipeline, (token) => [{ id: ids.get(token) ?? (entry.pipeline === 3 ? respelt(token, ids) : unknown), from: 0, to: token.length }]),
 		subwords: (text) => tokensIn(text, entry.pipeline, createPieces(ids, merges)),
 		index: (text) => indexedIn(text, entry, words[0] ? ids : null),
 	}[entry.kind];
@@ -85,7 +85,7 @@ function shapesOf(word) {
 /** The tokens of gatewise/text/tokens.py. piecesOf(token): its pieces {id, from, to}. */
 function tokensIn(text, pipeline, piecesOf) {
 	const { plain, starts, ends } = normalized(text);
-	return Array.from(plain.matchAll(new RegExp(TOKENS[pipeline], "gu")), ({ 0: token, index }) => piecesOf(token)
+	return Array.from(plain.matchAll(new RegExp(TOKENS[Math.min(pipeline, 2)], "gu")), ({ 0: token, index }) => piecesOf(token)
 		.map(({ id, from, to }) => ({ id, start: starts[index + from], end: ends[index + to - 1] }))).flat();
 }
 
@@ -109,6 +109,22 @@ function normalized(text) {
 		}
 	}
 	return { plain, starts, ends };
+}
+
+/** The id of the known word that an unknown one misspells, as gatewise/text/respelling.py. */
+function respelt(token, ids) {
+	const [twice, once] = ["$1$1", "$1"].map((letters) => token.replace(/(.)\1{2,}/gu, letters));
+	for (const shorter of [twice, once]) if (shorter !== token && ids.has(shorter)) return ids.get(shorter);
+	if (!/^[a-z]{4,20}$/.test(twice)) return UNKNOWN;
+	const found = [twice[1] + twice[0] + twice.slice(2)];
+	for (let at = 1; at <= twice.length; at += 1) {
+		const [before, after] = [twice.slice(0, at), twice.slice(at)];
+		if (after && twice.length > 4) found.push(before + after.slice(1));
+		if (after.length > 1) found.push(before + after[1] + after[0] + after.slice(2));
+		for (const letter of "abcdefghijklmnopqrstuvwxyz") found.push(before + letter + after, ...(after ? [before + letter + after.slice(1)] : []));
+	}
+	const known = found.filter((word) => ids.has(word)).map((word) => ids.get(word));
+	return known.length ? Math.min(...known) : UNKNOWN;
 }
 
 /** Byte-pair encoding: the merge that was learnt first comes first. A piece that does not start its word has ## before it. */

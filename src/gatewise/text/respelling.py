@@ -1,0 +1,45 @@
+"""The known word that an unknown one misspells: the most frequent word one edit away (Damerau 1964; Norvig 2007, "How
+to write a spelling corrector").
+
+An edit leaves a letter out, inserts one, replaces one or swaps two neighbours. The first letter stays, except in a swap
+with the second one. A letter that is repeated for emphasis ("goooood") counts twice or once. Words of 4 to 20 letters
+from a to z are respelt: too many shorter words are one edit away from another one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from string import ascii_lowercase
+
+_WORD = re.compile(r"[a-z]{4,20}")
+_RUN = re.compile(r"(.)\1{2,}")
+
+
+def respelt(word: str, id_of: Callable[[str], int | None]) -> int | None:
+    """The id of the known word that `word`, in lower case, misspells; None where there is none.
+
+    id_of: the id of a known word, smaller for a more frequent one; None for an unknown one.
+    """
+    for shorter in (_RUN.sub(r"\1\1", word), _RUN.sub(r"\1", word)):
+        if shorter != word and (known := id_of(shorter)) is not None:
+            return known
+    word = _RUN.sub(r"\1\1", word)
+    if not _WORD.fullmatch(word):
+        return None
+    return min((known for one in _edited(word) if (known := id_of(one)) is not None), default=None)
+
+
+def _edited(word: str) -> Iterator[str]:
+    """The words of at least four letters that are one edit away."""
+    yield word[1] + word[0] + word[2:]
+    for at in range(1, len(word) + 1):
+        before, after = word[:at], word[at:]
+        if after and len(word) > 4:
+            yield before + after[1:]
+        if len(after) > 1:
+            yield before + after[1] + after[0] + after[2:]
+        for letter in ascii_lowercase:
+            yield before + letter + after
+            if after:
+                yield before + letter + after[1:]
