@@ -2,8 +2,8 @@
 
     python -m benchmarks.short_texts [MODEL] [--failures]
 
-The texts were written before any model predicted them; no model is trained on them or selected by them. "sure": right
-with a probability of at least 0.7. A neutral text has no right class: its confidence is that of the predicted class.
+The texts were written before any model predicted them; no model is trained on them. "sure": right with a probability of
+at least 0.7. A neutral text has no right class: its confidence is that of the predicted class.
 """
 
 from __future__ import annotations

@@ -48,8 +48,10 @@ _PREDICATE = re.compile(
     r"simply|too)\s+)*([a-z]+)\s*(?=[.,;:!?)]|<br|$)",
     re.IGNORECASE,
 )
-_NEGATIONS = ("not {}", "never {}", "not very {}", "not at all {}", "not {} at all", "hardly {}", "not really {}")
-_NEGATIONS += ("far from {}", "anything but {}", "by no means {}", "not exactly {}")
+_NEGATIONS: tuple[str, ...] = (
+    *("not {}", "never {}", "not very {}", "not at all {}", "not {} at all", "hardly {}", "not really {}"),
+    *("far from {}", "anything but {}", "by no means {}", "not exactly {}"),
+)
 
 
 class Text(NamedTuple):
