@@ -282,7 +282,7 @@ def test_the_page_says_what_a_text_has_that_the_training_texts_had_not(visit: Vi
     german = "Der Film war leider sehr langweilig und die Schauspieler waren schlecht, ich habe mich nicht amüsiert."
     for text, notice in (
         (german, "another language"),
-        ("Xqzt blorf wuggle good frimble", "Most words are not in the vocabulary"),
+        ("Xqzt blqrfx wqgzle good fqrimbk", "Most words are not in the vocabulary"),
         ("Wonderful.", "Short text (2 words and marks; training median "),
     ):
         page.fill("#text", text)
