@@ -83,6 +83,10 @@ def test_the_vocabulary_gives_the_ids_of_the_model(kind: Any) -> None:
     assert [one.ids for one in found] == [one.tolist() for one in wanted]
     unknown = json.loads(files["tokenizer_config.json"])["unk_token"]
     assert json.loads(files["tokenizer.json"])["model"]["vocab"][unknown] == encoding.unknown
+    if kind is TokenEncoding:
+        respelling = web_files(random_model().target, TextPreprocessor(encoding.respelling()))
+        assert json.loads(respelling["model.json"])["respelling"]
+        assert set(respelling) - set(files) == {"encodings.js"}
 
 
 def test_what_the_module_cannot_read_is_refused() -> None:

@@ -4,6 +4,7 @@ model.js                 `loadModel`: the tokenisation, the tensors and the labe
 model.json               task, classes, thresholds, and the channels of a series
 tokenizer.json           of a model of texts: the vocabulary, as @huggingface/tokenizers reads it, and
 tokenizer_config.json    its unknown token
+encodings.js             of a model that reads misspelt words: their respelling
 package.json             the versions of the two packages that were tested
 """
 
@@ -18,9 +19,10 @@ from gatewise.errors import InputError
 from gatewise.storage.strict_json import json_bytes
 from gatewise.target import Target
 from gatewise.text import KerasEncoding
-from gatewise.text.tokens import TokenEncoding
+from gatewise.text.tokens import RESPELLING, TokenEncoding
 
 NOUN = "web model"
+_ENCODINGS = Path(__file__).parents[1] / "serve" / "page" / "model" / "encodings.js"
 _KERAS_WORD = r"[^!-&(-/:-@\[-`{-~\t\n ]+"
 _PACKAGES = {"onnxruntime-web": "^1.30.0", "@huggingface/tokenizers": "^0.2.0"}
 
@@ -38,6 +40,7 @@ def web_files(target: Target, preprocessor: Any) -> dict[str, bytes]:
         "classes": target.classes,
         "thresholds": target.thresholds,
         "channels": getattr(preprocessor, "channels", 0),
+        "respelling": getattr(getattr(preprocessor, "encoding", None), "pipeline", 0) == RESPELLING,
     }
     found = {
         "model.js": Path(__file__).with_name("model.js").read_bytes(),
@@ -49,6 +52,8 @@ def web_files(target: Target, preprocessor: Any) -> dict[str, bytes]:
             raise InputError("texts that are cut or padded to a number of steps cannot be exported to the web")
         vocabulary = _tokenizer(preprocessor.encoding)
         unknown = vocabulary["model"].get("unk_token")
+        if about["respelling"]:
+            found["encodings.js"] = _ENCODINGS.read_bytes()  # it respells unknown words
         found["tokenizer.json"] = json_bytes(vocabulary, indent=None)
         found["tokenizer_config.json"] = json_bytes({"unk_token": unknown} if unknown else {})
     return found

@@ -112,7 +112,7 @@ function normalized(text) {
 }
 
 /** The id of the known word that an unknown one misspells, as gatewise/text/respelling.py. */
-function respelt(token, ids) {
+export function respelt(token, ids) {
 	const [twice, once] = ["$1$1", "$1"].map((letters) => token.replace(/(.)\1{2,}/gu, letters));
 	for (const shorter of [twice, once]) if (shorter !== token && ids.has(shorter)) return ids.get(shorter);
 	if (!/^[a-z]{4,20}$/.test(twice)) return UNKNOWN;
