@@ -231,16 +231,37 @@ LinearShape linear_shape(const In<float>& x, const In<float>& weight, Index thre
         .rows = extent(x, 0), .size = {.outputs = extent(weight, 0), .inputs = extent(weight, 1)}, .threads = threads};
 }
 
+// weight packed for `linear`, which takes it as `packed`.
+Out pack_linear(const std::string& isa_name, const In<float>& weight) {
+    check_aligned(weight);
+    check_axes("weight", weight, 2);
+    require(weight.size() > 0, "weight: expected (N, K), got no elements");
+    const Isa& isa = find(isa_name);
+    const LinearSize size{.outputs = extent(weight, 0), .inputs = extent(weight, 1)};
+    const Out packed = new_array({isa.linear_weights_size(size)});
+    isa.pack_linear(
+        size, weight.data(), reinterpret_cast<Word*>(packed.data()), {.first = 0, .last = panels_of(isa, size)});
+    return packed;
+}
+
 Out linear(
-    const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight, const In<float>& bias) {
-    check_aligned(x, weight, bias);
+    const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight, const In<float>& bias,
+    const Maybe<float>& packed) {
+    check_aligned(x, weight, bias, packed);
     const Isa& isa = find(isa_name);
     const LinearShape shape = linear_shape(x, weight, threads);
     check_shape("bias", bias, {shape.size.outputs});
+    if (packed) check_shape("packed", packed, {isa.linear_weights_size(shape.size)});
     const Out y = new_array({shape.rows, shape.size.outputs});
     {
         const nb::gil_scoped_release released;
-        run_linear(isa, shape, {.x = x.data(), .weight = weight.data(), .bias = bias.data(), .y = y.data()});
+        run_linear(
+            isa, shape,
+            {.x = x.data(),
+             .weight = weight.data(),
+             .bias = bias.data(),
+             .y = y.data(),
+             .packed = reinterpret_cast<const Word*>(data_or_null(packed))});
     }
     return y;
 }
@@ -489,7 +510,7 @@ nb::object max_backward(
 
 NB_MODULE(_native, m) {
     using namespace nb::literals;
-    m.def("version", [] { return Index{3}; });  // as in native.py
+    m.def("version", [] { return Index{4}; });  // as in native.py
     m.def("isas", [] { return names_of(float32_isas()); });
     m.def("bf16", [] { return names_of(bf16_isas()); });
     m.def("vector_bf16_pays", vector_bf16_pays);
@@ -507,7 +528,10 @@ NB_MODULE(_native, m) {
         "mask"_a.noconvert().none(), "h"_a.noconvert(), "c"_a.noconvert(), "dh"_a.noconvert().none(),
         "dc"_a.noconvert().none(), "dh_T"_a.noconvert(), "dc_T"_a.noconvert(), "pre_rows"_a, "reverse"_a, "binary"_a,
         "with_dweight"_a);
-    m.def("linear", &linear, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(), "bias"_a.noconvert());
+    m.def("pack_linear", &pack_linear, "isa"_a, "weight"_a.noconvert());
+    m.def(
+        "linear", &linear, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(), "bias"_a.noconvert(),
+        "packed"_a.noconvert().none() = nb::none());
     nb::class_<Stepper>(m, "Stepper")
         .def(
             "__init__", &make_stepper, "isa"_a, "weight_ih"_a.noconvert(), "weight_hh"_a.noconvert(),

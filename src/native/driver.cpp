@@ -172,16 +172,27 @@ void run_backward(const Isa& isa, const Batch& batch, BackwardJob job, const Bac
     if (arrays.index != nullptr) sum_dpre(isa, batch, shares, units, job.gates, arrays);
 }
 
+Index panels_of(const Isa& isa, LinearSize size) {
+    const Index wide = kGates * isa.lanes;
+    return (size.outputs + wide - 1) / wide;
+}
+
 void run_linear(const Isa& isa, const LinearShape& shape, const LinearArrays& arrays) {
     const LinearSize size = shape.size;
-    const Index threads = linear_threads(shape), wide = kGates * isa.lanes, panels = (size.outputs + wide - 1) / wide;
-    const Index parts = kPartsPerThread * threads;
-    const Floats weights(isa.linear_weights_size(size));
+    const Index threads = linear_threads(shape), parts = kPartsPerThread * threads;
+    const bool is_packed = arrays.packed != nullptr;
+    const Floats weights(is_packed ? 0 : isa.linear_weights_size(size));
     const PartFloats scratch(isa.linear_scratch_size(size), parts);
-    run_ranges(threads, panels, 1, [&](Range range) {
-        isa.pack_linear(size, arrays.weight, weights.words(), range);
-    });
-    const LinearJob job{.size = size, .x = arrays.x, .bias = arrays.bias, .weights = weights.words(), .y = arrays.y};
+    if (!is_packed)
+        run_ranges(threads, panels_of(isa, size), 1, [&](Range range) {
+            isa.pack_linear(size, arrays.weight, weights.words(), range);
+        });
+    const LinearJob job{
+        .size = size,
+        .x = arrays.x,
+        .bias = arrays.bias,
+        .weights = is_packed ? arrays.packed : weights.words(),
+        .y = arrays.y};
     run_pieces(threads, parts, [&](Index part) {
         isa.linear(job, part_of(shape.rows, part, parts), scratch.of(part));
     });
@@ -195,10 +206,8 @@ Stepper::Stepper(
       bias_(size.outputs),
       weight_ih_(isa.linear_weights_size(size)),
       weight_hh_(isa.forward_weights_size(units())) {
-    const Index panel = kGates * isa.lanes;
     std::copy_n(arrays.bias, size.outputs, bias_.data());
-    isa.pack_linear(
-        size, arrays.weight, weight_ih_.words(), {.first = 0, .last = (size.outputs + panel - 1) / panel});
+    isa.pack_linear(size, arrays.weight, weight_ih_.words(), {.first = 0, .last = panels_of(isa, size)});
     isa.pack_forward(units(), weight_hh, weight_hh_.words(), {.first = 0, .last = blocks_of(isa, units())});
 }
 

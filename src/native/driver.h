@@ -42,7 +42,11 @@ struct LinearArrays {
     const float* weight;  // (N, K)
     const float* bias;    // (N,)
     float* y;             // (M, N)
+    const Word* packed = nullptr;  // the weight by pack_linear. Null: it is packed for this call
 };
+
+// Panels of pack_linear.
+Index panels_of(const Isa& isa, LinearSize size);
 
 void run_linear(const Isa& isa, const LinearShape& shape, const LinearArrays& arrays);
 

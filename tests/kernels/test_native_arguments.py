@@ -47,12 +47,14 @@ def good() -> dict[str, dict[str, Any]]:
     caught_up = {"m": zeros(U, H), "v": zeros(U, H), "last": np.array([1, 2]), "now": 3}
     caught_up |= {name: np.ones(4, np.float32) for name in ("rates", "epsilons")} | decay
     rows = {"starts": np.array([0, 1, 3], np.int32), "columns": np.array([0, 4, 2], np.int32), "values": zeros(3)}
+    layer = {"x": zeros(U, 2), "weight": zeros(H, 2)}
     labels = {"sign": np.ones(2, np.float32), "cost": np.ones(2)}
     return {
         "forward": where | forward | states | {"steps": N} | options | {"keep": True} | more,
         "pack": {"isa": isa, "weight_hh": zeros(4 * H, H)},
         "backward": where | backward,
-        "linear": {**where, "x": zeros(U, 2), "weight": zeros(H, 2), "bias": zeros(H)},
+        "linear": where | layer | {"bias": zeros(H), "packed": extension.pack_linear(isa, zeros(H, 2))},
+        "pack_linear": {"isa": isa, "weight": zeros(H, 2)},
         "Stepper": {
             "isa": isa,
             "weight_ih": zeros(4 * H, 2),
@@ -60,7 +62,7 @@ def good() -> dict[str, dict[str, Any]]:
             "bias": zeros(4 * H),
             "binary": False,
         },
-        "linear_backward": {**where, "x": zeros(U, 2), "weight": zeros(H, 2), "dy": zeros(U, H), "with_dx": True},
+        "linear_backward": where | layer | {"dy": zeros(U, H), "with_dx": True},
         "count_above": where | {"values": zeros(N, 2), "lengths": lengths} | banks | {"counts": counts},
         "adam_step": where | table | step | {"rate": 0.1, "epsilon": 1e-8, "scale": 1.0},
         "adam_catch_up": where | table | caught_up,
@@ -92,7 +94,8 @@ NUMBERS: dict[str, dict[str, list[Any]]] = {
         "weight_hh": [zeros(4000, 1000)],
         "h0": [zeros(1, H)],
     },
-    "linear": {"weight": [zeros(0, 2)], "x": [zeros(U, 1)]},
+    "linear": {"weight": [zeros(0, 2)], "x": [zeros(U, 1)], "packed": [zeros(3)]},
+    "pack_linear": {"weight": [zeros(0, 2)]},
     "Stepper": {"weight_ih": [zeros(4 * H, 0), zeros(H, 2)], "weight_hh": [zeros(0, 0), zeros(H, 4 * H)]},
     "count_above": {
         "dilations": [np.array([-1, 1], np.int32)],
@@ -117,7 +120,7 @@ NUMBERS: dict[str, dict[str, list[Any]]] = {
 }
 
 
-FREE = {("linear", "x")}  # which may have any number of rows
+FREE = {("linear", "x"), ("pack_linear", "weight")}  # which may have any number of rows
 SIZES = {"m", "v", "rates", "epsilons"}  # of which only the size matters
 # As good().
 NAMES = (*NUMBERS, "linear_backward", "sum_of_squares")

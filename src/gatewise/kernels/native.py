@@ -40,9 +40,12 @@ from gatewise.types import Array, Gate, Precision
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
 ISAS_BF16 = ("amx", "avx512")  # with bfloat16 products, best first
-_VERSION = 3  # of the functions of the extension, as in src/native/bind.cpp: one more where one of them changes
+_VERSION = 4  # of the functions of the extension, as in src/native/bind.cpp: one more where one of them changes
 _CACHE_LIMIT = 1 << 30  # bytes, as in src/native/arena.cpp
-_MOST_STEPS = 2**31 - 1  # row numbers have 32 bits
+_BINARY = {"sigmoid": False, "binary": True}
+# The extension checks each array itself, and refuses it with one of these. The checks of `kernels.interface` then name
+# what does not fit; before each call they would take a tenth of the time of one short text.
+_REFUSED = (TypeError, ValueError, KeyError)
 NO_BF16 = "this processor has no AVX512_BF16 instructions"
 
 
@@ -83,8 +86,13 @@ class Native:
         return int(_extension().lanes(self._isa or isa()))
 
     def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
-        check_project(self, x, weight_ih, bias, None)
-        pre: Array = _extension().linear(*self._where(), x, weight_ih, bias)
+        extension, where = _extension(), self._where()
+        try:
+            packed = _packed(extension.pack_linear, where[0], weight_ih)
+            pre: Array = extension.linear(*where, x, weight_ih, bias, packed)
+        except _REFUSED as error:
+            check_project(self, x, weight_ih, bias, None)
+            raise InputError(str(error)) from error
         return pre
 
     def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
@@ -93,14 +101,15 @@ class Native:
         return found
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
-        steps, extension, where = check_run(self, call), _extension(), self._where()
-        if steps > _MOST_STEPS:
-            raise InputError(f"lengths: {steps} steps in one batch; the native kernel takes at most {_MOST_STEPS}")
+        extension, where = _extension(), self._where()
         arrays = call.pre, call.index, call.lengths, call.weight_hh, call.h0, call.c0, call.mask
-        more = _packed_weights(extension, where[0], call.weight_hh), *(call.interpolation or (None, None))
-        h, h_T, c_T, c, gates = extension.forward(
-            *where, *arrays, steps, call.reverse, call.gate == "binary", keep, *more, *(call.held or ())
-        )
+        try:
+            how = len(call.pre if call.index is None else call.index), call.reverse, _BINARY[call.gate], keep
+            more = _packed(extension.pack, where[0], call.weight_hh), *(call.interpolation or (None, None))
+            h, h_T, c_T, c, gates = extension.forward(*where, *arrays, *how, *more, *(call.held or ()))
+        except _REFUSED as error:
+            check_run(self, call)
+            raise InputError(str(error)) from error
         return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c) if keep else Forward(h, h_T, c_T)
 
     def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
@@ -248,21 +257,22 @@ def read_only(array: Array) -> Array:
     return array
 
 
-_packed: dict[tuple[int, str], tuple[weakref.ref[Array], Array]] = {}
+_packed_weights: dict[tuple[int, str], tuple[weakref.ref[Array], Array]] = {}
 
 
-def _packed_weights(extension: Any, isa: str, weight_hh: Array) -> Array | None:
-    """Read-only recurrent weights in the order in which the kernel reads them, packed once; None for writeable ones.
+def _packed(pack: Callable[[str, Array], Array], isa: str, weight: Array) -> Array | None:
+    """Read-only weights in the order in which the kernel reads them, packed once; None for writeable ones. An array is
+    always packed by the same function.
 
     Packing costs as much as about twenty steps of one sequence, which a model that predicts single texts would pay at
     every call.
     """
-    if weight_hh.flags.writeable or weight_hh.base is not None:  # the base of a view may be writeable
+    if weight.flags.writeable or weight.base is not None:  # the base of a view may be writeable
         return None
-    key = id(weight_hh), isa
-    found = _packed.get(key)
-    if found is not None and found[0]() is weight_hh:
+    key = id(weight), isa
+    found = _packed_weights.get(key)
+    if found is not None and found[0]() is weight:
         return found[1]
-    packed: Array = extension.pack(isa, weight_hh)
-    _packed[key] = weakref.ref(weight_hh, lambda _: _packed.pop(key, None)), packed
+    packed = pack(isa, weight)
+    _packed_weights[key] = weakref.ref(weight, lambda _: _packed_weights.pop(key, None)), packed
     return packed

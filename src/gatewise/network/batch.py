@@ -40,7 +40,7 @@ class Batch:
         """From B arrays, (length,) token ids or (length, C) channels. Raises InputError naming the invalid sequence."""
         if arch.inputs == "tokens":
             tokens, lengths = joined([truncate(np.asarray(s), arch) for s in sequences])
-            if len(tokens) and not (int(tokens.min()) >= 0 and int(tokens.max()) < arch.vocab_size):
+            if len(tokens) and not 0 <= tokens.min() <= tokens.max() < arch.vocab_size:
                 found = f"found {int(tokens.min())} to {int(tokens.max())}"
                 raise InputError(f"token ids must be from 0 to {arch.vocab_size - 1}, {found}")
             pads = arch.max_length - lengths if arch.padding == "pre" else None

@@ -146,17 +146,17 @@ def in_batches(
 
     Sequences of similar length share a batch; the order and number of the sequences change only the last bits.
     """
-    width = arch.features if run is features else arch.outputs
-    lengths = np.array([len(s) for s in sequences], dtype=np.int64)
-    order, ops, done = np.argsort(lengths, kind="stable"), ops or Ops(), 0
-    rows = np.minimum(lengths, arch.max_length or lengths) if arch.pooling == "none" else np.ones_like(lengths)
-    out, starts = np.zeros((rows.sum(), width), dtype=parameters["dense.bias"].dtype), starts_of(rows)
-    for some in chunks((sequences[n] for n in order), STEPS_PER_BATCH):
-        found, which = run(ops, parameters, arch, Batch.of(some, arch)), order[done : done + len(some)]
-        if arch.pooling != "none":
-            out[which] = found
-        else:
-            for n, part in zip(which, np.split(found, starts_of(rows[which])[1:]), strict=True):
-                out[starts[n] : starts[n] + rows[n]] = part
+    ops, by_length = ops or Ops(), sorted(range(len(sequences)), key=lambda n: len(sequences[n]))
+    out: list[Any] = [None] * len(sequences)
+    done = 0
+    for some in chunks((sequences[n] for n in by_length), STEPS_PER_BATCH):
+        batch = Batch.of(some, arch)
+        found = run(ops, parameters, arch, batch)
+        rows = np.split(found, starts_of(batch.lengths)[1:]) if arch.pooling == "none" else found[:, None]
+        for n, part in zip(by_length[done : done + len(some)], rows, strict=True):
+            out[n] = part
         done += len(some)
-    return out
+    if not out:
+        width = arch.features if run is features else arch.outputs
+        return np.zeros((0, width), dtype=parameters["dense.bias"].dtype)
+    return np.concatenate(out)
