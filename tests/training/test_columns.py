@@ -1,6 +1,7 @@
 """Models that read columns besides texts or series: frames, files, the command line, series, and what is refused."""
 
 import json
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 import gatewise as gw
-from gatewise.data import Labelled, with_columns
-from gatewise.errors import DataWarning, GatewiseError, InputError
+from gatewise.data import Labelled, Unlabelled, split, with_columns
+from gatewise.data.splits import cross_validation_folds
+from gatewise.errors import DataError, DataWarning, GatewiseError, InputError
 from gatewise.explain import METHODS
 from gatewise.model.model import Model
+from gatewise.row import columns_of
 from gatewise.serve.view.examples import examples_of
 from gatewise.sklearn import LSTMSeriesClassifier, LSTMTextClassifier
 from gatewise.training.dense_solver import fit_glm
@@ -171,7 +174,7 @@ def test_every_task(task: str, label: Any) -> None:
 
 
 def test_weights_and_a_separate_validation_set() -> None:
-    frame = FRAME.assign(w=np.arange(N) % 3, who=np.arange(N) // 4)
+    frame = FRAME.assign(w=np.arange(N) % 3, who=FRAME.review.str[-2:])  # of equal texts
     given: dict[str, Any] = {"text": "review", "label": "y", **NAMES, **QUICK}
     model = gw.train(frame, validation=FRAME[:40], sample_weight="w", class_weight="balanced", **given)
     assert model.metadata.n_validation == 40
@@ -278,6 +281,19 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "another number of values": (lambda: with_columns(["a", "b"], {"n": [1]}), "column 'n' has 1 value for 2 rows"),
     "weights as an array": (given(sample_weight=[1.0] * N), "weights of a data frame: name their column"),
+    "one column, written twice": (given(numeric=["stars", "Stars"]), "'stars' is named as numeric and as numeric"),
+    "the label, in another case": (given(numeric=["Y"]), "'y' is named as numeric and as label"),
+    "a name that is no text": (given(numeric=3), "a column is named by a text, not by a number (3)"),
+    "a large number": (given(FRAME.assign(stars=1e39)), "must be a number of at most 3.40282e+38, not 1e+39"),
+    "one estimator, one column twice": (
+        lambda: LSTMTextClassifier(text="review", numeric="stars", categorical="stars").fit(FRAME, FRAME.y),
+        "the column 'stars' is named as numeric and as categorical",
+    ),
+    "letters as values": (lambda: with_columns(["a", "b"], {"x": "ab"}), "'x' must be a value per row, not a text"),
+    "one value of a column": (lambda: with_columns(["a", "b"], {"x": 5}), "'x' must be a value per row, not a number"),
+    "columns without names": (lambda: with_columns(["a"], [1]), "columns must be a data frame, or values by name"),
+    "a frame for one text": (lambda: with_columns("a", FRAME), "columns of one text are a value by name"),
+    "a frame as texts": (lambda: with_columns(FRAME, FRAME), "inputs must be n texts or arrays"),
     "labels and a column": (lambda: gw.train(FRAME.review, FRAME.y, label="y"), "label names a column of a data frame"),
 }  # fmt: skip
 
@@ -312,3 +328,40 @@ def test_columns_are_part_of_the_fingerprint() -> None:
     assert one.fingerprint() != two.fingerprint()
     with pytest.raises(InputError, match="has 5 values for 120 rows"):
         with_columns(FRAME.review, {"stars": [1] * 5})
+
+
+def test_rows_of_one_text_stay_together_whatever_their_columns() -> None:
+    data = Labelled.from_frame(FRAME, text="review", label="y", **NAMES)
+    assert len(np.unique(data.keys)) > len(np.unique(data.input_keys)) == FRAME.review.nunique()
+    for by in ("row", "group"):
+        some, rest = split(data, 0.8, 0, by)
+        assert not set(FRAME.review[some]) & set(FRAME.review[rest])
+    for some, rest in cross_validation_folds(data, 5, 0):
+        assert not set(FRAME.review[some]) & set(FRAME.review[rest])
+    assert Unlabelled([*FRAME.review, "a new film"], "texts").without(data).texts == ["a new film"]
+    with pytest.raises(DataError, match="all 120 rows must stay together: their texts are equal"):
+        split(Labelled.from_frame(FRAME.assign(review="a film"), text="review", label="y", **NAMES), 0.8, 0)
+
+
+def test_decimal_and_tiny_numbers() -> None:
+    exact = FRAME.assign(stars=[None if value != value else Decimal(f"{value:.2f}") for value in FRAME.stars])
+    rows, same = (
+        Labelled.from_frame(one, text="review", label="y", **NAMES).inputs
+        for one in (exact, FRAME.assign(stars=FRAME.stars.round(2)))
+    )
+    np.testing.assert_array_equal(
+        [columns_of(row)["stars"] for row in rows], [columns_of(row)["stars"] for row in same]
+    )
+    tiny = gw.train(FRAME.assign(stars=FRAME.stars * 1e-300), text="review", label="y", **NAMES, **QUICK)
+    assert np.isfinite(tiny.logits(FRAME[:3])).all()
+
+
+@pytest.mark.parametrize("value", ["1_000", "\u0663", "1,5", "1e39"])
+def test_typed_numbers_are_those_of_files(tmp_path: Path, value: str) -> None:
+    of_texts().save(tmp_path / "m")
+    typed = ("predict", "-m", tmp_path / "m", "good", "--column", f"stars={value}", "--column", "shop=A")
+    (tmp_path / "rows.csv").write_text(f'review,stars,shop\ngood,"{value}",A\n', encoding="utf-8")
+    run = Run()
+    for found in (run(*typed), run("predict", "-m", tmp_path / "m", "-i", tmp_path / "rows.csv")):
+        assert found.exit_code == 2
+        assert "number" in found.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -235,6 +236,8 @@ def parsed_columns(model: Model, given: Sequence[str]) -> dict[str, float | str]
     """The values of --column NAME=VALUE by name. Raises InputError for a column that the model does not read, and for a
     text in a numeric one.
     """
+    from gatewise.data.columns import NUMBER
+
     names, found = model.preprocessor.columns, dict[str, float | str]()
     for one in given:
         name, equals, value = one.partition("=")
@@ -242,10 +245,13 @@ def parsed_columns(model: Model, given: Sequence[str]) -> dict[str, float | str]
             raise InputError(f"--column {quote(one)}: write NAME=VALUE, once per column")
         if name not in names.names:
             raise InputError(f"--column {quote(one)}: the model reads {f'the columns {names}' if names else 'none'}")
-        try:
-            found[name] = float(value or "nan") if name in names.numeric else value
-        except ValueError:
-            raise InputError(f"--column {quote(one)}: the value must be a number") from None
+        found[name] = value
+        if name not in names.numeric:
+            continue
+        missing = value.strip() in ("", "?")
+        if not missing and not NUMBER.fullmatch(value):
+            raise InputError(f"--column {quote(one)}: the value must be a number")
+        found[name] = math.nan if missing else float(value)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -45,7 +45,7 @@ class Labelled:
     (n,) int64; for task "multilabel" 0 or 1 for each class (n, K) int64; for "regression" numbers (n, M) float64, which
     `classes` names; with a class per step ("tagging") of type object, an array (T,) int64 for each input of T steps,
     where the steps of a text are its words, separated by spaces. groups (n,) int64: rows of one group stay in one part
-    of every split; the default is `keys`, so that duplicates stay together. source: a description in one line.
+    of every split; the default is `input_keys`, so that duplicates stay together. source: a description in one line.
     label_type: the type of the user's labels. sample_weight (n,) float64: the weight of each row in the loss; the
     default is 1. time (n,) float64: when each row was observed, for splits in order of time; the default is empty.
     columns: of the table that the rows come from; the numeric and categorical ones are part of the inputs
@@ -66,7 +66,7 @@ class Labelled:
     def __post_init__(self) -> None:
         n, k = len(self.inputs), len(self.target.classes)
         if self.groups is None:
-            object.__setattr__(self, "groups", self.keys)
+            object.__setattr__(self, "groups", self.input_keys)
         if self.sample_weight is None:
             object.__setattr__(self, "sample_weight", np.ones(n))
         if self.time is None:
@@ -179,7 +179,11 @@ class Labelled:
         if not labels:
             raise InputError("label names no column")
         names = ColumnNames(texts, labels, time=time, numeric=several(numeric), categorical=several(categorical))
-        check_names(names.row, {"text": texts, "label": labels})
+        found = [
+            tuple(find_column(name, list(columns)) for name in some)
+            for some in (names.numeric, names.categorical, texts, labels)
+        ]
+        check_names(RowColumns(*found[:2]), {"text": found[2], "label": found[3]})
         single = tuple(name for name in (weight, group, time) if name is not None)
         inputs: Any = texts_of({name: column(name) for name in texts}) if texts else None
         if inputs is None:
@@ -214,8 +218,16 @@ class Labelled:
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:
-        """A hash (n,) of the content of each row. Case, spaces and <br /> of a text do not count."""
-        return np.array([content_key(row) for row in self.inputs], dtype=np.int64)
+        """A hash (n,) of the content of each row, its text or series and its numeric and categorical columns. Case,
+        spaces and <br /> of a text do not count.
+        """
+        return np.array([content_key(row, columns_of(row)) for row in self.inputs], dtype=np.int64)
+
+    @cached_property
+    def input_keys(self) -> NDArray[np.int64]:
+        """A hash (n,) of the text or series of each row. Rows of one text stay together, whatever their columns are."""
+        plain = all(columns_of(row) is None for row in self.inputs)
+        return self.keys if plain else np.array([content_key(row) for row in self.inputs], dtype=np.int64)
 
     def take(self, rows: NDArray[Any] | Sequence[int]) -> Labelled:
         """The rows with these numbers, in order, or where a mask (n,) is true. Raises InputError for other rows."""
@@ -330,8 +342,11 @@ def steps_problem(item: Any, labels: Any) -> str:
 
 
 def several(names: str | Sequence[str]) -> tuple[str, ...]:
-    """One name or several."""
-    return (names,) if isinstance(names, str) else tuple(names)
+    """One name or several. Raises InputError for anything else."""
+    found = (names,) if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
+    if wrong := [one for one in found if not isinstance(one, str)]:
+        raise InputError(f"a column is named by a text, not by {described(wrong[0])}")
+    return found
 
 
 def _digest(parts: Sequence[bytes]) -> str:
@@ -350,9 +365,8 @@ def _parts(row: Any, columns: Mapping[str, Any] | None) -> list[bytes]:
     return [repr(row.shape).encode(), np.ascontiguousarray(row, dtype="<f4").tobytes(), *more]
 
 
-def content_key(row: Any) -> int:
-    """A hash of the content of a text or series. Case, spaces and <br /> of a text do not count."""
-    columns = columns_of(row)
+def content_key(row: Any, columns: Mapping[str, Any] | None = None) -> int:
+    """A hash of a text or series, and of columns. Case, spaces and <br /> of a text do not count."""
     if isinstance(row, str):
         row = " ".join(row.replace("<br />", " ").casefold().split())
     digest = hashlib.blake2b(b"\0".join(_parts(row, columns)), digest_size=8).digest()
@@ -375,7 +389,7 @@ class Unlabelled:
 
     def without(self, data: Labelled) -> Unlabelled:
         """The texts that are not among the rows of `data`. Raises InputError if none is left."""
-        labelled = set(data.keys.tolist())
+        labelled = set(data.input_keys.tolist())
         kept = [text for text in self.texts if content_key(text) not in labelled]
         if not kept:
             raise InputError("every unlabelled text is also in the labelled data: there is nothing more to learn from")

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -23,7 +24,8 @@ from gatewise.data.frames import (
     is_missing,
     readable,
 )
-from gatewise.errors import InputError, counted, quote
+from gatewise.data.inputs import LARGEST
+from gatewise.errors import InputError, counted, printable, quote
 from gatewise.row import columns_of
 from gatewise.row import with_columns as row_with_columns
 from gatewise.types import RowColumns
@@ -40,12 +42,21 @@ def with_columns(inputs: Any, columns: Any) -> Any:
     ('Good.', {'stars': 5, 'shop': 'A'})
 
     inputs: n texts or arrays, or one text. columns: a data frame of n rows, or n values by name; of one text a value by
-    name. Raises InputError for another number of values.
+    name. Raises InputError for another number of values, and for what has no values by name.
     """
+    if not hasattr(columns, "items") and not is_frame(columns):
+        raise InputError(f"columns must be a data frame, or values by name, not {described(columns)}")
     if isinstance(inputs, str):
-        return row_with_columns(inputs, dict(columns))
-    rows = list(inputs)
-    by_name = frame_columns(columns) if is_frame(columns) else {str(name): list(one) for name, one in columns.items()}
+        if is_frame(columns):
+            raise InputError("columns of one text are a value by name, such as {'price': 12.5}, not a data frame")
+        return row_with_columns(inputs, {str(name): value for name, value in columns.items()})
+    if is_frame(inputs) or isinstance(inputs, Mapping) or not isinstance(inputs, Iterable):
+        raise InputError(f"inputs must be n texts or arrays, not {described(inputs)}")
+    rows, by_name = list(inputs), dict[str, list[Any]]()
+    for name, one in (frame_columns(columns) if is_frame(columns) else columns).items():
+        if isinstance(one, str | bytes) or not isinstance(one, Iterable):
+            raise InputError(f"column {quote(str(name))} must be a value per row, not {described(one)}")
+        by_name[str(name)] = list(one)
     for name, values in by_name.items():
         if len(values) != len(rows):
             raise InputError(f"column {quote(name)} has {counted(len(values), 'value')} for {len(rows):,} rows")
@@ -116,11 +127,13 @@ def column_values(rows: Sequence[Any], names: RowColumns) -> list[tuple[float | 
 def _number(value: Any) -> float:
     if is_missing(value):
         return math.nan
-    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+    if not isinstance(value, Real | Decimal) or isinstance(value, bool | np.bool_):
         hint = "; name it in categorical" if isinstance(value, str | bool | np.bool_) else ""
         raise InputError(f"must be a number, not {described(value)}{hint}")
     if not is_finite(value):
-        raise InputError(f"must be a finite number, not {value}")
+        raise InputError(f"must be a finite number, not {printable(value, 40)}")
+    if abs(float(value)) > LARGEST:
+        raise InputError(f"must be a number of at most {LARGEST:g}, not {printable(value, 40)}")
     return float(value)
 
 

@@ -152,6 +152,9 @@ def _several_components(labelled: Labelled, by: str = "group") -> list[list[int]
     groups = len(np.unique(labelled.groups))
     if len(np.unique(labelled.keys)) == 1:
         raise DataError(f"{rows} are equal")
+    if len(np.unique(labelled.input_keys)) == 1:
+        what = "texts" if labelled.kind == "text" else "series"
+        raise DataError(f"{rows} must stay together: their {what} are equal")
     if groups > 1:
         raise DataError(f"{rows} must stay together: equal rows in different groups connect all {groups:,} groups")
     raise DataError(f"{rows} belong to one group")
@@ -214,7 +217,7 @@ def _counts(strata: list[tuple[int, ...]], component: list[int]) -> Counter[int]
 def _components(labelled: Labelled, by: str = "group") -> list[list[int]]:
     """Connected components of the rows: equal rows are connected, and those of one group; by "time" none are."""
     first = np.arange(len(labelled))  # the first row that each row is known to be connected with
-    columns = {"row": [labelled.keys], "group": [labelled.groups, labelled.keys], "time": []}[by]
+    columns = {"row": [labelled.input_keys], "group": [labelled.groups, labelled.input_keys], "time": []}[by]
     places = [np.unique(column, return_inverse=True)[1] for column in columns]
     before = None
     while before is None or not np.array_equal(first, before):

@@ -178,7 +178,7 @@ def prepare(
         raise InputError(f"{data.source}: there is one class only; a classifier needs two")
     groups = data.groups
     if recipe.validation.split == "row":  # groups do not count, in cross-validation neither
-        data = replace(data, groups=data.keys)
+        data = replace(data, groups=data.input_keys)
     if validation is None:
         train, held_out = hold_out(data, recipe.validation.fraction, seed, recipe.validation.split)
         rows, how = data, _validation_how(data, recipe)
@@ -227,7 +227,7 @@ def prepare(
         how = f"{len(folds)}-fold cross-validation; the model itself is fitted to all rows"
     fingerprint = data.fingerprint()
     identity = fingerprint if validation is None else fingerprint + validation.fingerprint()
-    if data.time.size or (groups != data.keys).any():  # they cut the sets and the folds
+    if data.time.size or (groups != data.input_keys).any():  # they cut the sets and the folds
         parts = (held_out.astype("<i8"), groups.astype("<i8"), data.time.astype("<f8"))
         identity += hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
     if of_classes is not None:

@@ -88,7 +88,7 @@ def described(names: RowColumns, sequences: Sequence[Array], outputs: int) -> Co
         if len(known):
             mean[place] = known.mean()
         if len(known) and known.min() < known.max():  # the deviation of equal numbers can be above 0 by rounding
-            deviation[place] = known.std()
+            deviation[place] = known.std() or 1.0  # the squares of numbers below 1e-162 are 0
     categories = []
     for place in range(count, len(names)):
         most = Counter(row[place] for row in rows).most_common(MOST)
