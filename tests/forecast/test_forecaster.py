@@ -208,6 +208,7 @@ def test_steps_and_horizons_are_whole_numbers(fitted: Forecaster, number: Any) -
         ([seasonal(60), seasonal(6)], {}, "series '1' has 6 values"),
         (seasonal(20), {"season": 14}, "20 values; a season of 14 needs 21: add earlier values, or set season=1"),
         (seasonal(20), {"season": 2.5}, r"season must be a whole number from 1, got '2\.5'"),
+        (seasonal(20), {"seed": -1}, "seed must be from 0 to"),
         (pd.Series(np.ones(9), pd.date_range("9999-04", periods=9, freq="MS", unit="s")), {}, "outside the years 1 to"),
     ],
 )

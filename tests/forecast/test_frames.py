@@ -174,6 +174,8 @@ def test_frames_that_are_not_regular_are_named() -> None:
         series_set(given.assign(y=1.0), id="sold", time="month", target="y")
     with pytest.raises(InputError, match="rename the column 'forecast'"):
         series_set(given.assign(forecast=1.0), id="shop", time="month", target="forecast")
+    with pytest.raises(InputError, match="rename the column 'lo-80'"):
+        series_set(given.rename(columns={"month": "lo-80"}), id="shop", time="lo-80", target="sold")
     with pytest.raises(InputError, match="row 1: 'kind' is empty"):
         series_set(given.assign(kind=["x", None, *"x" * 32]), id="shop", **columns, static=["kind"])
     with pytest.raises(InputError, match="columns can be named for a data frame only"):

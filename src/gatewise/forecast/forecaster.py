@@ -105,7 +105,7 @@ class Forecaster:
         horizon: int = 12,
         season: int | None = None,
         recipe: str | Recipe | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         **changes: Any,
     ) -> Forecaster:
         """Fit on series up to the present.
@@ -119,8 +119,10 @@ class Forecaster:
         Raises InputError for irregular times, series that are too short, and a horizon beyond the year 9999.
         """
         from gatewise.forecast.fit import fit  # what a saved forecaster does not need
+        from gatewise.training.run import checked_seed
         from gatewise.training.windows import window_recipe
 
+        seed = checked_seed(seed, resume=False)
         given = series_set(data, id=id, time=time, target=target, future=future, past=past, static=static)
         begin = clock.perf_counter()
         horizon = _whole("horizon", horizon, MAX_HORIZON)

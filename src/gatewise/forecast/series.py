@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
@@ -21,6 +22,7 @@ from gatewise.types import Array
 
 _LARGEST = 1e150  # so that squares of values, and of 1 / values, are finite
 _MOST_CATEGORIES = 50  # of a static column of texts
+_OF_FORECASTS = re.compile(r"forecast|cutoff|(lo|hi)-[\d.]+")  # columns
 _NIXTLA = {"id": "unique_id", "time": "ds", "target": "y"}
 
 
@@ -42,8 +44,9 @@ class Roles:
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"the column {quote(name, 40)} is named for two purposes")
-        for name in {"forecast", "cutoff"}.intersection(names[:3]):
-            raise InputError(f"rename the column {name!r}: the frame of the forecasts has one of this name")
+        for name in names[:3]:
+            if _OF_FORECASTS.fullmatch(name):
+                raise InputError(f"rename the column {name!r}: the frame of the forecasts has one of this name")
 
 
 @dataclass(frozen=True, eq=False)
