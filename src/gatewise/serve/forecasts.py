@@ -11,6 +11,7 @@ from gatewise.serve.schemas import ForecastRequest, RequestError, Table
 _MOST_NUMBERS = 100_000  # series times steps of one response
 _MOST_COLUMNS = 100
 _MOST_MOVED = 2_000_000  # values of windows that the attributions of one response move, in about 10 seconds
+_OWN_NAMES = ("the future values of ", "future has ")  # messages of `future_values`
 
 
 class ForecastEndpoint:
@@ -65,13 +66,15 @@ class ForecastEndpoint:
 
     def _refused(self, field: str, error: InputError) -> RequestError:
         """The error of the library. A column that it begins with, after the row, is the server's own, and loses its
-        quotation marks: what is quoted is not sent back.
+        quotation marks: what is quoted is not sent back. So do those of a message with names of the forecaster alone.
         """
         message, roles = str(error), self.forecaster.series.roles
         row, _, rest = message.partition(": ")
         for name in (roles.id, roles.time, roles.target, *roles.past, *roles.future):
             if row.startswith("row ") and rest.startswith(quote(name, 80)):
                 message = f"{row}: {printable(name)}{rest.removeprefix(quote(name, 80))}"
+        if message.startswith(_OWN_NAMES):
+            message = message.replace("'", "")
         return RequestError(field, message, "input")
 
     def view(self) -> dict[str, Any]:

@@ -364,7 +364,10 @@ def validated(model: type[Model], request: object) -> Model:
     message = _MESSAGES.get(kind, re.sub(r"^\w+ should", "must", first["msg"]))
     if kind == "string_pattern_mismatch":  # the pattern is a list of words
         message = f"must be one of {first['msg'].partition('(')[2][:-3].replace('|', ', ')}"
-    message = next((_HINTS[str(part)] for part in place if part in _HINTS), message)
+    if kind == "literal_error":
+        message = message.replace("'", "")  # what is quoted is not sent back
+    if not kind.startswith("string_"):  # of a name
+        message = next((_HINTS[str(part)] for part in place if part in _HINTS), message)
     raise RequestError(path_of(place), f"{path_of(place)} {message}")
 
 

@@ -291,7 +291,7 @@ def test_the_cache_is_limited_by_memory() -> None:
         ({"changes": [{"gate": "f", "value": True}]}, "changes[0].value", "valid number"),
         ({"changes": [{"gate": "f", "value": 10**400}]}, "changes[0].value", "valid number"),
         ({"changes": [{"gate": "f", "value": 1, "unit": 10**400}]}, "changes[0].unit", "or equal to 999999999"),
-        ({"changes": [{"gate": "q", "value": 1}]}, "changes[0].gate", "must be 'i', 'f'"),
+        ({"changes": [{"gate": "q", "value": 1}]}, "changes[0].gate", "must be i, f, g, o or h"),
         ({"changes": [{"gate": "f", "value": 1, "unit": 9}]}, "changes[0].unit", "from 0 to 8"),
         ({"changes": [{"gate": "f", "value": 1, "from": 2}]}, "changes[0].to", "both from and to"),
         ({"changes": [{"gate": "f", "value": 1, "from": 2, "to": 1}]}, "changes[0].to", "less than"),
