@@ -65,9 +65,28 @@ def test_a_hostile_text_has_a_limit() -> None:
     assert np.bincount(ids, minlength=3)[1:3].tolist() == [500, 1_000]
 
 
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("goood\u2019s", [7]),  # the other apostrophe
+        ("goo\x00ood, hello\u200bo", [2, 1, 8]),  # characters that are dropped
+        ("filn\u0301", [1]),  # a letter with an accent
+        ("go\u0308o\u0308o\u0308d", [9]),
+    ],
+)
+def test_a_word_is_respelt_as_the_tokeniser_reads_it(text: str, ids: list[int]) -> None:
+    words = ["", "", "good", "film", ".", "a", "truly", "good's", "hello", "g\u00f6d"]
+    respelling = TokenEncoding.of_words(words).respelling()
+    assert respelling.encode(text).tolist() == respelling.encode_batch([text])[0].tolist() == ids
+
+
 def test_a_recipe_asks_for_it() -> None:
     texts = [f"a {word} film number {n}" for n in range(30) for word in ("good", "bad")]
     model = gw.train(texts, ["yes", "no"] * 30, epochs=1, units=4, respelling=True, verbose=0)
     assert np.array_equal(model.logits(["a good film"]), model.logits(["a goood flim"]))
+    plain = gw.train(texts, ["yes", "no"] * 30, epochs=1, units=4, verbose=0)
+    assert not np.array_equal(plain.logits(["a good film"]), plain.logits(["a goood flim"]))
+    further = gw.train(texts, ["yes", "no"] * 30, epochs=1, pretrained=plain, respelling=True, verbose=0)
+    assert np.array_equal(further.logits(["a good film"]), further.logits(["a goood flim"]))
     with pytest.raises(InputError, match="respelling is for words"):
         gw.train(texts, ["yes", "no"] * 30, respelling=True, tokenization="keras", verbose=0)

@@ -15,7 +15,7 @@ export async function loadModel({ ort, Tokenizer, folder = FOLDER, options = {} 
 	if (!about.channels && !Tokenizer) throw new Error("a model of texts needs Tokenizer of @huggingface/tokenizers");
 	const names = about.channels ? [] : ["tokenizer.json", "tokenizer_config.json"];
 	const [raw, ...vocabulary] = await Promise.all([read(new URL("model.onnx", folder)), ...names.map(json)]);
-	const { respelt } = about.respelling ? await import(new URL("encodings.js", folder)) : {};
+	const { createRespelling } = about.respelling ? await import(new URL("encodings.js", folder)) : {};
 	const known = new Map(Object.entries(vocabulary[0]?.model.vocab ?? {}));
 	const tokenizer = about.channels ? null : new Tokenizer(...vocabulary);
 	const session = await ort.InferenceSession.create(raw, options);
@@ -41,7 +41,8 @@ export async function loadModel({ ort, Tokenizer, folder = FOLDER, options = {} 
 		const { ids, tokens } = tokenizer.encode(text);
 		if (!text.trim() || !ids.length) throw new Error(`text ${n + 1} has no word`);
 		const unknown = known.get(vocabulary[1].unk_token);
-		return ids.map((id, k) => BigInt(respelt && id === unknown ? respelt(tokens[k], known) : id));
+		const respelt = createRespelling?.(known);
+		return ids.map((id, k) => BigInt(respelt && id === unknown ? respelt(tokens[k]) : id));
 	}
 
 	function stepsOf(series, n) {

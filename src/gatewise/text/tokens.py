@@ -171,7 +171,8 @@ class TokenEncoding:
 
     def respelling(self) -> TokenEncoding:
         """A copy that reads an unknown word as the known one that it misspells (`gatewise.text.respelling`)."""
-        return TokenEncoding(self.tokenizer, self.max_characters, self.max_tokens, RESPELLING)
+        tokenizer = build(self.tokenizer.get_vocab(), None, RESPELLING)  # an old one may have the first pipeline
+        return TokenEncoding(tokenizer, self.max_characters, self.max_tokens, RESPELLING)
 
     def truncate_vocab(self, vocab_size: int) -> Self:
         """A copy with the first `vocab_size` entries, so with the most frequent words; other words become unknown.
@@ -199,10 +200,11 @@ class TokenEncoding:
         ids: list[int] = found.ids
         if self.pipeline != RESPELLING or self.unknown not in ids:
             return ids
-        unknown = [n for n, one in enumerate(ids) if one == self.unknown][:_MOST_RESPELT]
-        spans = found.offsets
-        for n in unknown:
-            ids[n] = respelt(text[slice(*spans[n])].lower(), self.tokenizer.token_to_id) or self.unknown
+        spans = found.offsets if text.isascii() else _with_marks(text, found.offsets)
+        normalize = self.tokenizer.normalizer.normalize_str
+        for n in [k for k, one in enumerate(ids) if one == self.unknown][:_MOST_RESPELT]:
+            token = normalize(text[slice(*spans[n])]).strip()  # an ideograph has spaces around it
+            ids[n] = respelt(token, self.tokenizer.token_to_id) or self.unknown
         return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:

@@ -207,7 +207,8 @@ def prepare(
     elif isinstance(preprocessor, TextPreprocessor) and preprocessor.encoding.kind in ("tokens", "subwords"):
         encoding = cast(text.TokenEncoding, preprocessor.encoding)
         texts = cast(list[str], data.inputs)
-        preprocessor = replace(preprocessor, encoding=encoding.extended([texts[n] for n in train]))
+        encoding = encoding.extended([texts[n] for n in train])
+        preprocessor = replace(preprocessor, encoding=encoding.respelling() if recipe.text.respelling else encoding)
     preprocessor = replace(preprocessor, columns=data.columns.row)
     encoded = _encoded(rows, preprocessor, recipe, train)
     if data.target.per_step and list(map(len, rows.labels)) != list(map(len, encoded["sequences"])):

@@ -325,7 +325,9 @@ def test_any_text_has_the_ids_and_the_places_of_the_library(fit: Any, tmp_path: 
     mixed = [unicodedata.normalize("NFC", text) for text in mixed]
     joined = ["cafe\u0301 o\u0308l, e\u0301!", "\u1112\u1161\u11ab\u1100\u1173\u11af a"]
     misspelt = "A goood flim, the the mooovie was was realy borring!!!!! xqzzyw ab abc moviee"
-    every = [text for text in [*texts(), *HOSTILE[:5], *mixed, *joined, misspelt] if text.strip()]
+    misspelt += " goood\u2019s go\u0308o\u0308o\u0308d goo\x00ood moviee\u0301" + " goood" * 1_200
+    known = [*texts(), *HOSTILE[:5], *mixed, *joined, "good good's g\u00f6d"]
+    every = [text for text in [*known, misspelt] if text.strip()]
     encoding = fit([*every[:-1], *every[:-1]], 400)
     model = of_encoding(encoding)
     given = [{"file": base64.b64encode(lstm_file(model)).decode(), "texts": every}]

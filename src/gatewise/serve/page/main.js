@@ -140,7 +140,7 @@ function drawAround(state, changed) {
 		const unknown = text?.tokens?.unknown.length ?? 0;
 		const tokenNoun = tokenNounOf(state);
 		const counted = text ? text.kept - Object.keys(text.tokens?.names ?? {}).length : 0;
-		const known = tokenNoun === "step" ? "" : unknown ? ` · ${unknown} not in the vocabulary` : " · all in the vocabulary";
+		const known = tokenNoun === "step" ? "" : unknown ? ` · ${unknown} not in the vocabulary` : " · none unknown"; // a misspelt one is read as a known one
 		setText(byId("counts"), text ? `${counted.toLocaleString("en")} ${tokenNoun}${counted === 1 ? "" : "s"}${known}` : "");
 		const messages = warnings.filter(({ code }) => code !== "weight").map((one) => one.message).join(" ");
 		const hint = state.example?.hint && !state.example.own ? `${safeText(state.example.group, 40)}: ${state.example.hint}` : "";

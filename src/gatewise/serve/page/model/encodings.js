@@ -1,6 +1,7 @@
 // Texts to token ids, exactly as the encodings of gatewise/text. No DOM.
 
 const UNKNOWN = 1; // the id in a vocabulary of tokens or pieces
+const MOST_RESPELT = 1000; // unknown words of a text
 const KERAS = { first: 4, unknown: 2, names: ["<pad>", "<start>", "<unk>", "<unused>"] }; // the ids before the words
 const KERAS_WORD = /[^!"#$%&()*+,\-./:;<=>?@[\\\]^_`{|}~\t\n ]+/g;
 const SPACED_WORD = /[^ \t\r\n\f\v]+/g;
@@ -30,7 +31,7 @@ export function createEncoding(entry, words, merges) {
 	const found = {
 		keras: (text) => wordsIn(text, KERAS_WORD, (word) => idOf([asciiLower(word)])),
 		spaces: (text) => wordsIn(text, SPACED_WORD, (word) => idOf([word, word.toLowerCase(), ...shapesOf(word)])),
-		tokens: (text) => tokensIn(text, entry.pipeline, (token) => [{ id: ids.get(token) ?? (entry.pipeline === 3 ? respelt(token, ids) : unknown), from: 0, to: token.length }]),
+		tokens: (text) => tokensIn(text, entry.pipeline, tokenIds(ids, entry.pipeline)),
 		subwords: (text) => tokensIn(text, entry.pipeline, createPieces(ids, merges)),
 		index: (text) => indexedIn(text, entry, words[0] ? ids : null),
 	}[entry.kind];
@@ -111,8 +112,23 @@ function normalized(text) {
 	return { plain, starts, ends };
 }
 
+/** A function that gives a token of one text as {id, from, to}. */
+function tokenIds(ids, pipeline) {
+	const readUnknown = pipeline === 3 ? createRespelling(ids) : () => UNKNOWN;
+	return (token) => [{ id: ids.get(token) ?? readUnknown(token), from: 0, to: token.length }];
+}
+
+/** A function that gives the ids of the unknown words of one text: of the first 1,000 those of the words that they misspell. */
+export function createRespelling(ids) {
+	let left = MOST_RESPELT;
+	return (token) => {
+		left -= 1;
+		return left >= 0 ? respelt(token, ids) : UNKNOWN;
+	};
+}
+
 /** The id of the known word that an unknown one misspells, as gatewise/text/respelling.py. */
-export function respelt(token, ids) {
+function respelt(token, ids) {
 	const [twice, once] = ["$1$1", "$1"].map((letters) => token.replace(/(.)\1{2,}/gu, letters));
 	for (const shorter of [twice, once]) if (shorter !== token && ids.has(shorter)) return ids.get(shorter);
 	if (!/^[a-z]{4,20}$/.test(twice)) return UNKNOWN;
