@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import gatewise as gw
-from gatewise.errors import InputError
+from gatewise.errors import InputError, ModelFileError
 from gatewise.mlflow import MLflowCallback, load_model, log_model, save_model
 from gatewise.model.model import Model
 from tests.exchange.random_models import random_inputs, random_model
@@ -88,6 +88,10 @@ def test_the_columns_of_a_row_are_part_of_the_signature(mlflow: Any, tmp_path: P
     found = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
     assert found.metadata.signature.inputs.input_names() == ["review", "stars", "shop"]
     assert found.predict(data)["label"].tolist() == model.predict(data).tolist()
+    whole = data.assign(stars=data["stars"].astype(int))
+    assert found.predict(whole)["label"].tolist() == model.predict(data).tolist(), "a column of whole numbers"
+    numbers = data.assign(shop=np.arange(len(data)))
+    assert found.predict(numbers)["label"].tolist() == model.predict(numbers).tolist()
     with pytest.raises(mlflow.MlflowException, match=r"missing inputs .*stars"):
         found.predict(data[["review"]])
 
@@ -96,7 +100,14 @@ def test_what_is_not_a_model_is_refused(mlflow: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"of gatewise\.Model and of fitted estimators, not of str"):
         log_model("models/reviews")
     save_model(random_model(), tmp_path / "saved")
+    save_model(random_model(classes=3), tmp_path / "other")
     about = tmp_path / "saved" / "MLmodel"
+    own = about.read_text()
+    for data in ("../other/data/gatewise", str(tmp_path / "other" / "data" / "gatewise")):
+        about.write_text(own.replace("data: data/gatewise", f"data: {data}"))
+        with pytest.raises(ModelFileError, match="saved': MLmodel names a model folder outside of it"):
+            load_model(str(tmp_path / "saved"))
+    about.write_text(own)
     about.write_text(about.read_text().replace("loader_module: gatewise.mlflow", "loader_module: os"))
     with pytest.raises(InputError, match=r"saved': not a model that gatewise\.mlflow has logged"):
         load_model(str(tmp_path / "saved"))

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from gatewise._version import __version__
-from gatewise.errors import InputError, quote, required
+from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.model.model import Model, load
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.row import with_columns
@@ -30,6 +30,7 @@ from gatewise.training.recipes import Recipe
 __all__ = ["MLflowCallback", "load_model", "log_model", "save_model"]
 
 _TEXT, _SERIES = "A text to predict.", [0.0, 1.0, 0.0]  # of the input example
+_ANY = "any"  # MLflow refuses whole numbers for a "double", and numbers for a "string"; the model reads both
 _TYPES = {"str": "string", "int": "long", "float": "double", "bool": "boolean"}
 
 
@@ -52,11 +53,15 @@ def save_model(model: Any, path: str | Path, **options: Any) -> None:
 def load_model(uri: str) -> Model:
     """The gatewise.Model of an MLflow model, as "models:/name/1" or "runs:/id/model". Errors as `gatewise.load`."""
     mlflow, models = (required(name, "mlflow", "gatewise.mlflow") for name in ("mlflow.artifacts", "mlflow.models"))
-    folder = Path(mlflow.download_artifacts(uri))
-    about = models.Model.load(folder).flavors.get("python_function", {})
-    if about.get("loader_module") != __name__:
+    folder = Path(mlflow.download_artifacts(uri)).resolve()
+    flavors: Any = models.Model.load(folder).flavors
+    about = flavors.get("python_function") if isinstance(flavors, dict) else None
+    if not isinstance(about, dict) or about.get("loader_module") != __name__:
         raise InputError(f"{quote(uri, 200)}: not a model that gatewise.mlflow has logged")
-    return load(folder / about["data"])
+    data = (folder / str(about.get("data", ""))).resolve()
+    if not data.is_relative_to(folder):
+        raise ModelFileError(f"{quote(uri, 200)}: MLmodel names a model folder outside of it")
+    return load(data)
 
 
 def _written(how: str, model: Any, options: dict[str, Any]) -> Any:
@@ -82,7 +87,7 @@ def _inputs(model: Model) -> dict[str, tuple[str, Any]]:
     own = ("double", series) if model.channels else ("string", _TEXT)
     found: dict[str, tuple[str, Any]] = dict.fromkeys([given] if isinstance(given, str) else given, own)
     columns = model.preprocessor.columns
-    return found | dict.fromkeys(columns.numeric, ("double", 1.0)) | dict.fromkeys(columns.categorical, ("string", ""))
+    return found | dict.fromkeys(columns.numeric, (_ANY, 1.0)) | dict.fromkeys(columns.categorical, (_ANY, ""))
 
 
 def _signature(model: Model) -> Any:
@@ -90,6 +95,8 @@ def _signature(model: Model) -> Any:
     models, types = required("mlflow.models", "mlflow", "gatewise.mlflow"), required("mlflow.types", "mlflow", "MLflow")
 
     def of(name: str, example: Any) -> Any:
+        if name == _ANY:
+            return types.schema.AnyType()
         nested = isinstance(example, list)
         return types.schema.Array(of(name, example[0])) if nested else types.DataType[name]
 

@@ -48,8 +48,14 @@ def test_a_folder_for_the_web(run: Run, keras_folder: Path, tmp_path: Path) -> N
     assert "exists already; --overwrite replaces it" in refused(run, "export", "-m", keras_folder, "--web", out)
     assert run("export", "-m", keras_folder, "--web", out, "--overwrite").exit_code == 0
     (out / "notes.txt").write_text("mine")
+    others = {"cut": "{", "deep": "[" * 100_000, "page": '{"format": "gatewise page", "files": []}'}
+    for name, raw in others.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "export.json").write_text(raw)
     for more, message in (
         (["--web", out, "--overwrite"], "contains 'notes.txt', which is not part of the exported web model"),
+        (["--web", out / "notes.txt", "--overwrite"], "notes.txt': exists and is not a folder"),
+        *((["--web", tmp_path / name], "contains files and is not an exported web model") for name in others),
         ([], "give the output: -o FILE.onnx, or --web DIR"),
         (["--web", tmp_path / "a", "-o", tmp_path / "a.onnx"], "give the output: -o FILE.onnx, or --web DIR"),
         (["--web", tmp_path / "a", "--data", "imdb"], "--data measures what --quantize changes: give both"),

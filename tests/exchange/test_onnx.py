@@ -272,6 +272,27 @@ def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, monkeypatch: pyt
         path.write_bytes(file.SerializeToString())
         with pytest.raises((InputError, ModelFileError), match=message):
             gw.from_onnx(path)
+
+    def without_node(file: Any) -> None:
+        del file.graph.node[3]
+
+    def other_output(file: Any) -> None:
+        file.graph.output[0].name = "no"
+
+    def outside(file: Any) -> None:
+        [one, *_] = [one for one in file.graph.initializer if "." not in one.name]
+        one.data_location = onnx.TensorProto.EXTERNAL
+        one.external_data.add(key="location", value="/etc/hostname")
+
+    def other_shape(file: Any) -> None:
+        file.graph.node[-3].op_type = "Shape"
+
+    for damage in (without_node, other_output, outside, other_shape):
+        file = onnx.load_model_from_string(whole)
+        damage(file)
+        path.write_bytes(file.SerializeToString())
+        with pytest.raises(ModelFileError, match=r"model.onnx': its graph does not run"):
+            gw.from_onnx(path)
     silent = replace(model, ensemble=replace(model.ensemble, weights=(0.0, 1.0)))
     silent.to_onnx(path)
     with pytest.raises(InputError, match="the LSTM has weight 0 and is not in the file"):

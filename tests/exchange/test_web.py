@@ -118,13 +118,18 @@ def test_the_module_answers_as_the_model(
     for name, raw in {**web_files(model.target, model.preprocessor), "model.onnx": b""}.items():
         (tmp_path / name).write_bytes(raw)
     output = "values" if model.task == "regression" else "probabilities"
-    given = {"output": output, "numbers": numbers, "inputs": [["3 5 8", " 4"], ["3", " "]]}
+    given = {"output": output, "numbers": numbers, "inputs": [["3 5 8", " 4"], ["3", " "], [], ["3", 4], "3"]}
     found = in_node(tmp_path, given)
     [feeds] = found["seen"]
     assert feeds["tokens"] == {"type": "int64", "data": ["3", "5", "8", "4", "0", "0"], "dims": [2, 3]}
     assert feeds["lengths"] == {"type": "int64", "data": ["3", "1"], "dims": [2]}
     assert [next(iter(one.values())) for one in found["answers"][0]] == labels
-    assert found["answers"][1] == "text 2 has no word"
+    assert found["answers"][1:] == [
+        "text 2 has no word",
+        [],
+        "text 2 is not a string",
+        "predict needs a list of texts",
+    ]
     if model.task != "regression":
         assert [list(one["probabilities"].values()) for one in found["answers"][0]] == numbers
 
@@ -133,7 +138,8 @@ def test_series_reach_the_session_with_their_missing_values(tmp_path: Path) -> N
     model = random_model(inputs="channels")
     for name, raw in {**web_files(model.target, model.preprocessor), "model.onnx": b""}.items():
         (tmp_path / name).write_bytes(raw)
-    inputs = [[[[1, 2], [None, 4]], [[5, 6]]], [[[1, 2]], [[1]]], [[]]]
+    wrong = [[[]], [3], [["12"]], [[[1, "a"]]], [[[1, True]]], [[[1, 1e39]]]]
+    inputs = [[[[1, 2], [None, 4]], [[5, 6]]], [[[1, 2]], [[1]]], *wrong]
     found = in_node(tmp_path, {"output": "probabilities", "numbers": [[0.5, 0.5]] * 2, "inputs": inputs})
     [feeds] = found["seen"]
     assert feeds["series"] == {
@@ -142,7 +148,22 @@ def test_series_reach_the_session_with_their_missing_values(tmp_path: Path) -> N
         "dims": [2, 2, 2],
     }
     assert found["answers"][1] == "series 2 must have at least one step, each of 2 numbers"
-    assert found["answers"][2] == "series 1 must have at least one step, each of 2 numbers"
+    assert found["answers"][2:] == ["series 1 must have at least one step, each of 2 numbers"] * len(wrong)
+
+
+def test_the_module_respells_as_the_model(tmp_path: Path) -> None:
+    encoding = TokenEncoding.of_words(["", "", "good", "film"]).respelling()
+    model = random_model()
+    files = web_files(model.target, TextPreprocessor(encoding))
+    for name, raw in {**files, "model.onnx": b""}.items():
+        (tmp_path / name).write_bytes(raw)
+    texts = ["good flim xyz", "goood " * 1_010]
+    words = "class Tokenizer { encode(text) { const tokens = text.trim().split(' '); return { tokens, ids: tokens.map("
+    words += "(word) => ({ good: 2, film: 3 })[word] ?? 1) }; } }"
+    start = STUBS[: STUBS.index("class Tokenizer")] + words
+    given = {"output": "probabilities", "numbers": [[0.5, 0.5]], "inputs": [[text] for text in texts]}
+    found = [list(map(int, one["tokens"]["data"])) for one in in_node(tmp_path, given, start)["seen"]]
+    assert found == [one.tolist() for one in encoding.encode_batch(texts)]
 
 
 def models() -> Iterator[tuple[Model, list[Any]]]:

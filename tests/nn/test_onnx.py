@@ -79,6 +79,17 @@ def test_refused(tmp_path: Path) -> None:
         with pytest.raises((InputError, ModelFileError), match=message):
             from_onnx(written(path, **how))
     path.write_bytes(b"no protobuf")
-    for file in (path, tmp_path / "missing.onnx"):
-        with pytest.raises(ModelFileError, match="not an ONNX file"):
+    link, text = tmp_path / "link.onnx", tmp_path / "text.json"
+    link.symlink_to(path)
+    text.write_text("{")  # onnx chooses a parser by the name
+    for file, message in (
+        (path, "not an ONNX file"),
+        (link, "not an ONNX file"),
+        (text, "not an ONNX file"),
+        (tmp_path / "missing.onnx", "no such file"),
+        ("\0.onnx", "not an ONNX file"),
+        ("/dev/zero", "not a regular file"),
+        (tmp_path, "is a directory"),
+    ):
+        with pytest.raises(ModelFileError, match=message):
             from_onnx(file)

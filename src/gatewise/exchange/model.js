@@ -23,6 +23,8 @@ export async function loadModel({ ort, Tokenizer, folder = FOLDER, options = {} 
 	/** inputs: texts, or series: each a list of steps, a step a list of numbers, null where one is missing. Returns
 	 * {label, probabilities} of each, of several labels {labels, probabilities}, of a regression {values}. */
 	async function predict(inputs) {
+		if (!Array.isArray(inputs)) throw new Error(`predict needs a list of ${tokenizer ? "texts" : "series"}`);
+		if (!inputs.length) return [];
 		const sequences = inputs.map((one, n) => (tokenizer ? idsOf(one, n) : stepsOf(one, n)));
 		const longest = Math.max(...sequences.map((one) => one.length));
 		const shape = [sequences.length, longest, ...(tokenizer ? [] : [about.channels])];
@@ -38,6 +40,7 @@ export async function loadModel({ ort, Tokenizer, folder = FOLDER, options = {} 
 	}
 
 	function idsOf(text, n) {
+		if (typeof text !== "string") throw new Error(`text ${n + 1} is not a string`);
 		const { ids, tokens } = tokenizer.encode(text);
 		if (!text.trim() || !ids.length) throw new Error(`text ${n + 1} has no word`);
 		const unknown = known.get(vocabulary[1].unk_token);
@@ -46,7 +49,9 @@ export async function loadModel({ ort, Tokenizer, folder = FOLDER, options = {} 
 	}
 
 	function stepsOf(series, n) {
-		const isRight = series.length && series.every((step) => step.length === about.channels);
+		const isNumber = (x) => x === null || Number.isNaN(x) || (typeof x === "number" && Number.isFinite(Math.fround(x)));
+		const isStep = (step) => Array.isArray(step) && step.length === about.channels && step.every(isNumber);
+		const isRight = Array.isArray(series) && series.length && series.every(isStep);
 		if (!isRight) throw new Error(`series ${n + 1} must have at least one step, each of ${about.channels} numbers`);
 		return series.map((step) => step.map((x) => x ?? NaN));
 	}

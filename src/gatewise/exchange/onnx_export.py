@@ -245,7 +245,7 @@ def largest_difference(ensemble: Ensemble, series: Any, raw: bytes) -> float:
     """
     runtime = required("onnxruntime", "onnx", "the check of an ONNX file")
     options = runtime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # its errors are exceptions, too
     session = runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
     rng, worst, done, arch = np.random.default_rng(0), 0.0, 0, ensemble.lstm.arch
     while done < CHECKED:

@@ -1,6 +1,6 @@
 """The files with which onnxruntime-web predicts from an exported model, besides the ONNX file.
 
-model.js                 `loadModel`: the tokenisation, the tensors and the labels, in 70 lines
+model.js                 `loadModel`: the tokenisation, the tensors and the labels
 model.json               task, classes, thresholds, and the channels of a series
 tokenizer.json           of a model of texts: the vocabulary, as @huggingface/tokenizers reads it, and
 tokenizer_config.json    its unknown token

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 
-from gatewise.errors import InputError, ModelFileError, counted, quote
+from gatewise.errors import GatewiseError, InputError, ModelFileError, counted, quote
 from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, StepRule, TextPreprocessor
@@ -102,9 +102,14 @@ def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
     from gatewise.exchange.onnx_export import TOLERANCE, largest_difference
 
     model = Model.from_folder(folder)
-    error = largest_difference(
-        model.explained, model.preprocessor if model.channels else None, folder.path.read_bytes()
-    )
+    try:
+        error = largest_difference(
+            model.explained, model.preprocessor if model.channels else None, folder.path.read_bytes()
+        )
+    except GatewiseError:
+        raise
+    except Exception as cause:  # ONNX Runtime has its own, and NumPy for outputs of another shape
+        raise ModelFileError(f"{quote(path, 200)}: its graph does not run: {quote(cause, 200)}") from cause
     if not error <= TOLERANCE:
         raise ModelFileError(
             f"{quote(path, 200)}: its graph does not compute its model: a logit differs by {error:.2g}"

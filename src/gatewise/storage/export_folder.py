@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from gatewise._version import __version__
-from gatewise.errors import DataError, InputError, quote, reason
-from gatewise.storage.atomic import replace_folder
-from gatewise.storage.strict_json import json_bytes
+from gatewise.errors import DataError, InputError, ModelFileError, quote, reason
+from gatewise.storage.atomic import read_regular, replace_folder
+from gatewise.storage.strict_json import json_bytes, parse_json
 
 MANIFEST = "export.json"
+_MAX_MANIFEST = 1_000_000  # bytes
 
 
 def check_export(path: str | Path, overwrite: bool, noun: str) -> Path:
@@ -21,14 +23,18 @@ def check_export(path: str | Path, overwrite: bool, noun: str) -> Path:
     where = quote(path, 200)
     try:
         target = Path(path).resolve()
-        if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-            return target
-        if not target.is_dir():
-            raise InputError(f"{where}: exists and is not a folder")
-        names = {one.name for one in target.iterdir()}
-        made = json.loads((target / MANIFEST).read_bytes()) if MANIFEST in names else {}
+        found = target.exists()
+        names = {one.name for one in target.iterdir()} if target.is_dir() else set[str]()
     except (OSError, ValueError) as error:
         raise DataError(f"{where}: cannot be written: {reason(error)}") from None
+    if found and not target.is_dir():
+        raise InputError(f"{where}: exists and is not a folder")
+    if not names:
+        return target
+    made: Any = None
+    if MANIFEST in names:
+        with suppress(ModelFileError):  # damaged, or of somebody else
+            made = parse_json(read_regular(target / MANIFEST, _MAX_MANIFEST), MANIFEST)
     own = isinstance(made, dict) and made.get("format") == f"gatewise {noun}"
     if not own or not isinstance(made.get("files"), list):
         raise InputError(f"{where}: contains files and is not an exported {noun}")

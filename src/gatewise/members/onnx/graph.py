@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import ModelFileError, quote, required
+from gatewise.storage.atomic import read_regular
 from gatewise.storage.compact import ROWS, SCALE, pack, storage_table
+from gatewise.storage.folder import MAX_BYTES
 from gatewise.types import Array
 
 OPSET, ML_OPSET = 17, 3  # of ONNX, and of ai.onnx.ml
@@ -149,8 +152,9 @@ def load(path: str | Path) -> Any:
     from google.protobuf.message import DecodeError
 
     try:
-        return onnx.load_model(path, load_external_data=False)
-    except (OSError, DecodeError) as error:
+        raw = read_regular(Path(os.path.realpath(path)), MAX_BYTES)  # caches have links
+        return onnx.load_model_from_string(raw)
+    except (DecodeError, ValueError) as error:
         raise ModelFileError(f"{quote(path, 200)}: not an ONNX file: {quote(error)}") from error
 
 
