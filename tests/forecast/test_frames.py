@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,9 @@ def test_future_values_of_numbered_times(start: float, step: float) -> None:
         (1e-310 * np.ones(9), "all values are below 1e-150 in size"),
         ([10**400, 1, 2], "row 0: 'target' must be a finite number, not '1000"),
         ([1 + 2j], "must be a number"),
+        (pd.Series([np.complex64(1 + 2j)], dtype=object), "must be a number"),
+        (pd.Series([np.timedelta64(1, "D")], dtype=object), "must be a number, not '1 day"),
+        ([Decimal("sNaN")] * 9, "'target' has no value"),
         ([True, False], "must be a number, not 'True'"),
         ({1: np.ones(9), "1": np.ones(9)}, "two series have one name"),
         ({}, "has no row"),

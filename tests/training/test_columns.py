@@ -50,6 +50,7 @@ def made() -> pd.DataFrame:
 FRAME = made()
 SERIES = pd.DataFrame(np.random.default_rng(1).normal(size=(N, 8)).round(3), columns=[f"t{k}" for k in range(8)])
 WIDE = SERIES.assign(stars=FRAME.stars, shop=FRAME.shop, y=FRAME.y)
+DURATIONS = pd.Series([np.timedelta64(1, "D")] * N, dtype=object)
 
 
 @cache
@@ -255,6 +256,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "true in a numeric column": (predicted(FRAME.assign(stars=True)), "row 0: column 'stars' must be a number, not"),
     "infinity": (predicted(FRAME.assign(stars=np.inf)), "row 0: column 'stars' must be a finite number, not inf"),
     "a list as a category": (predicted(FRAME.assign(shop=[[1]] * N)), "row 0: column 'shop' must be a text, a num"),
+    "a duration": (predicted(FRAME.assign(stars=DURATIONS)), "row 0: column 'stars' must be a number"),
     "a date as a number": (predicted(FRAME.assign(stars=pd.Timestamp(0))), "row 0: column 'stars' must be a number"),
     "a numeric column of texts": (given(numeric=["stars", "shop"], categorical=None), "row 0: column 'shop' must"),
     "an unknown column": (given(numeric=["star"]), "no column 'star'; there are 'review', 'stars', 'shop', 'y'"),

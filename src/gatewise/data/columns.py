@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -19,7 +18,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.frames import is_finite, is_missing, joined_texts
+from gatewise.data.frames import is_finite, is_missing, is_real, joined_texts
 from gatewise.data.inputs import LARGEST
 from gatewise.data.row_columns import check_names, with_columns
 from gatewise.data.rows import Rows
@@ -250,7 +249,7 @@ class Cells:
             number = math.nan
             if is_missing(cell) or (isinstance(cell, str) and cell.strip().lower() in _MISSING):
                 pass
-            elif isinstance(cell, int | float | np.number | Decimal) and not isinstance(cell, bool | complex):
+            elif is_real(cell):
                 number = float(cell) if isinstance(cell, float) or is_finite(cell) else math.inf
             elif isinstance(cell, str) and NUMBER.fullmatch(cell):
                 number = float(cell)

@@ -3,6 +3,8 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -158,6 +160,12 @@ def check_index(inputs: Any, others: Mapping[str, Any]) -> None:
         )
 
 
+def is_real(value: Any) -> bool:
+    """Whether it is a real number, NaN included: no boolean, complex number or duration."""
+    is_other = isinstance(value, bool | np.bool_ | np.complexfloating | np.timedelta64)
+    return isinstance(value, Real | Decimal | np.number) and not is_other
+
+
 def is_finite(number: Any) -> bool:
     """Whether the number is one of float64: neither NaN nor infinite, nor a whole number above 1e308."""
     try:
@@ -174,7 +182,7 @@ def is_missing(value: Any) -> bool:
         return False
     if type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
         return True
-    return bool(value != value)
+    return bool(value != value) if not isinstance(value, Decimal) else value.is_nan()  # a signaling one has no order
 
 
 def missing_name(value: Any) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -22,6 +21,7 @@ from gatewise.data.frames import (
     is_finite,
     is_frame,
     is_missing,
+    is_real,
     readable,
 )
 from gatewise.data.inputs import LARGEST
@@ -127,7 +127,7 @@ def column_values(rows: Sequence[Any], names: RowColumns) -> list[tuple[float | 
 def _number(value: Any) -> float:
     if is_missing(value):
         return math.nan
-    if not isinstance(value, Real | Decimal) or isinstance(value, bool | np.bool_):
+    if not is_real(value):
         hint = "; name it in categorical" if isinstance(value, str | bool | np.bool_) else ""
         raise InputError(f"must be a number, not {described(value)}{hint}")
     if not is_finite(value):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.frames import is_finite
+from gatewise.data.frames import is_finite, is_real
 from gatewise.errors import InputError, quote
 
 MONTH = re.compile(r"(\d{4})-(\d{2})|(\d{4})[- ]?Q([1-4])", re.I)
@@ -40,7 +40,7 @@ def parse_time(value: Any) -> Time:
         return datetime(*day, *clock, value.tzinfo, fold=value.fold)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+    if is_real(value):
         if not is_finite(value):
             raise InputError(f"the time {quote(value, 40)} is not finite")
         return float(value)
