@@ -367,3 +367,11 @@ def test_typed_numbers_are_those_of_files(tmp_path: Path, value: str) -> None:
     for found in (run(*typed), run("predict", "-m", tmp_path / "m", "-i", tmp_path / "rows.csv")):
         assert found.exit_code == 2
         assert "number" in found.stderr
+
+
+@pytest.mark.parametrize("option", ["--numeric", "--categorical"])
+def test_sources_without_columns(tmp_path: Path, option: str) -> None:
+    for source in ("imdb", tmp_path):
+        found = Run()("train", source, option, "stars", "-o", tmp_path / "m")
+        assert found.exit_code == 2
+        assert f"{option} is for tables, and '" in found.stderr

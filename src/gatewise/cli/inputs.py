@@ -270,11 +270,14 @@ def read_source(sources: Sequence[str], data: str | None, options: TableOptions)
     """`imdb`, files, or a folder with one folder per class. All rows are in `train`, unless a folder has train/ and
     test/.
 
-    Raises InputError for `data` with a source other than imdb, DataError for data that is missing or damaged.
+    Raises InputError for `data` with a source other than imdb and for columns of a source without them, DataError for
+    data that is missing or damaged.
     """
     from gatewise.data.labelled import Splits
     from gatewise.data.read import is_split_folder, read_folder, read_folders
 
+    if list(sources) == ["imdb"] or Path(sources[0]).is_dir():
+        options.refuse(("numeric", "categorical"), f"tables, and {quote(sources[0])} has no columns")
     if list(sources) == ["imdb"]:
         from gatewise.data.reviews import imdb
 
