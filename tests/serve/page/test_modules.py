@@ -39,7 +39,7 @@ LEVELS = [
     {"model/answers"},
     {"model/lstm"},
     {"model/convolutions", "model/encodings", "model/network", "model/ngrams", "model/series"},
-    {"dom", "files", "model/arrays", "model/tensors"},
+    {"dom", "files", "model/arrays", "model/tensors", "once"},
 ]
 LEVEL = {name: n for n, names in enumerate(LEVELS) for name in names}
 

@@ -6,8 +6,6 @@ import { el, fmt, safeText, setAttr, setText, signed, svg } from "./dom.js";
 import { rect, text as drawText } from "./drawing.js";
 import { GATES } from "./store.js";
 
-let drawn = 0;
-
 /** onGate(gate): a gate was pressed. Its `numbers` are a list that the caller places. */
 export function createCell(root, { onGate } = {}) {
 	const stage = el("div", { class: "cellstage" });
@@ -22,21 +20,19 @@ export function createCell(root, { onGate } = {}) {
 
 	function build(next) {
 		shape = next;
-		drawn += 1;
-		const id = `cell${drawn}`;
 		const { box, body } = shape;
 		const middle = shape === LARGE ? 10 : 6; // from the middle of a text to its baseline
 		parts = { edges: {}, flows: {}, texts: {}, gates: {}, points: {}, closed: {}, titles: {} };
 		const size = { class: `cell${shape === LARGE ? " large" : ""}`, viewBox: `0 0 ${box[0]} ${box[1]}` };
-		parts.title = svg("title", { id: `${id}t` });
-		const arrow = { id: `${id}a`, viewBox: "0 0 10 10", refX: 0, refY: 5, markerWidth: 16, markerHeight: 16, orient: "auto" };
+		parts.title = svg("title", { id: "celltitle" });
+		const arrow = { id: "arrow", viewBox: "0 0 10 10", refX: 0, refY: 5, markerWidth: 16, markerHeight: 16, orient: "auto" };
 		const marker = svg("marker", { ...arrow, markerUnits: "userSpaceOnUse" }, svg("path", { d: "M0,0L10,5L0,10z", class: "head" }));
 		const [left, top, width, height, rx] = body;
-		const picture = svg("svg", { ...size, role: "group", "aria-labelledby": `${id}t` },
+		const picture = svg("svg", { ...size, role: "group", "aria-labelledby": "celltitle" },
 			parts.title, svg("defs", {}, marker), rect(left, top, width, height, "body", { rx }));
 		for (const [name, d] of Object.entries(shape.paths)) {
 			const bus = !(name in CARRIES);
-			const end = name === "tanh" ? null : `url(#${id}a)`; // no room for a head there
+			const end = name === "tanh" ? null : "url(#arrow)"; // no room for a head there
 			parts.edges[name] = svg("path", { class: `edge ${bus ? "bus" : ""}`, d, "marker-end": end });
 			parts.flows[name] = svg("path", { class: "flow", d });
 			// The pointer meets a line within 7 units of it.

@@ -1,7 +1,7 @@
 // A chart of lines over a common axis: the loss of a training run, and the same of the run before.
 
 import { svg } from "./dom.js";
-import { createPicture, path, stroke, text, yAxis } from "./drawing.js";
+import { path, pictureOf, stroke, text, yAxis } from "./drawing.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [36, 10, 26, 22];
 
@@ -9,7 +9,7 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [36, 10, 26, 22];
  * at: the point at which the name stands; mark: an x with a name; dots: single points [x, y, name]. Points outside of the range
  * are drawn at its edge. room: px right of the lines, in which their names stand; without it they stand over the lines. */
 export function createChart(title, [low, high], height, ticks, room = 0) {
-	const picture = createPicture(title);
+	const picture = pictureOf(svg("svg", { class: "picture", role: "group", "aria-label": title }));
 	return {
 		node: picture.node,
 		draw({ lines, xs, xName, mark = null, dots = [] }) {

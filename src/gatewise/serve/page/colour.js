@@ -1,6 +1,8 @@
 // Two colour maps: signed (magenta to green) and gate (violet), in steps of OKLab so that equal differences look equal.
 // The middle of the signed map has the brightness of the page.
 
+import { once } from "./once.js";
+
 export const STOPS = {
 	signed: {
 		light: ["#a0148c", "#b95aa5", "#d08dbd", "#e3c0d5", "#f4f2ed", "#c4cfb6", "#95ad80", "#698c4a", "#3d6b00"],
@@ -27,14 +29,10 @@ export function mix(stops, at) {
 
 const made = new Map();
 /** 256 colours as 32-bit RGBA, little-endian as ImageData has them. kind: signed or gate; theme: light or dark. */
-export function lut(kind, theme) {
-	const key = `${kind} ${theme}`;
-	if (!made.has(key)) {
-		const colours = Array.from({ length: 256 }, (_, n) => mix(STOPS[kind][theme], n / 255));
-		made.set(key, Uint32Array.from(colours, ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0));
-	}
-	return made.get(key);
-}
+export const lut = (kind, theme) => once(made, `${kind} ${theme}`, () => {
+	const colours = Array.from({ length: 256 }, (_, n) => mix(STOPS[kind][theme], n / 255));
+	return Uint32Array.from(colours, ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0);
+});
 
 /** Draw levels (0 to 255) on a canvas, one pixel each, row by row. */
 export function paintLevels(canvas, levels, columns, kind) {

@@ -7,16 +7,15 @@ import { createStore, tokenNounOf } from "./store.js";
 import { changeText, headingText, labelOf } from "./value.js";
 import { differingWords } from "./words.js";
 
-const NAMES = ["First", "Second"];
-
 /** How many words differ, in a sentence. counts: of the first text and of the second. */
 export const differenceOf = ([a, b], noun) =>
 	(a || b ? `Marked: ${a} ${noun}${a === 1 ? "" : "s"} of the first text, ${b} of the second.` : `No ${noun} differs.`);
 
 export function createCompare(root, store, api) {
-	const { box, status, pair, ...sides } = partsOf(root);
-	const heads = [sides.first, sides.second].map((side) => side.firstElementChild);
-	const views = [sides.first, sides.second].map((side, n) => createReading(side, side, { label: `${NAMES[n]} text` }));
+	const parts = partsOf(root);
+	const { box, status, pair } = parts;
+	const views = Object.entries({ First: parts.first, Second: parts.second }).map(([name, side]) =>
+		({ name, head: side.firstElementChild, ...createReading(side, side, { label: `${name} text` }) }));
 	const second = createStore(); // of the second text, which is explained for the class of the first one
 	const loader = createLoader(second, api, { hasUnits: false });
 
@@ -28,44 +27,35 @@ export function createCompare(root, store, api) {
 		if (data) loader.load();
 	}
 
-	function drawSide(n, data, marked, isRelative) {
-		setText(heads[n], `${NAMES[n]}: ${headingText(data.prediction, data.model)}`);
-		views[n].draw(data, { isRelative, marked });
-	}
-
 	function draw(state) {
 		if (box.value !== (state.b ?? "")) box.value = state.b ?? "";
 		const { data: other, error } = second.get();
 		pair.hidden = !other || !state.data || !state.b || (error && other.inputText !== state.b);
-		if (error) {
-			status.replaceChildren(...failure(error.message, error.retry).childNodes);
-			return;
-		}
-		if (pair.hidden) {
-			setText(status, state.b ? "" : "Write a second text. The words that differ are marked.");
-			return;
-		}
-		const equal = state.data.inputText === other.inputText;
-		const tokenNoun = tokenNounOf(state);
-		const compared = [state.data, other].map(({ words, text }) => text.values?.map(String) ?? words); // series: by their numbers
+		const hint = state.b ? "" : "Write a second text. The words that differ are marked.";
+		const line = pair.hidden ? hint : drawPair(state, other);
+		if (error) status.replaceChildren(...failure(error.message, error.retry).childNodes);
+		else setText(status, line);
+	}
+
+	/** Draw both texts; returns a sentence on their difference, "" until both are explained for one class. */
+	function drawPair(state, other) {
+		const both = [state.data, other];
+		const compared = both.map(({ words, text }) => text.values?.map(String) ?? words); // series: by their numbers
 		const marked = differingWords(...compared);
-		[state.data, other].forEach((data, n) => drawSide(n, data, equal ? new Set() : marked[n], state.colourScale === "relative"));
-		const [before, after] = [state.data.prediction, other.prediction];
-		if (before.target !== after.target || second.get().text !== other.inputText) {
-			setText(status, ""); // until the answer for that class comes
-			return;
-		}
-		if (equal) {
-			setText(status, "Both texts are the same. Change the second one: the words that differ are marked.");
-			return;
-		}
+		both.forEach((data, n) => {
+			setText(views[n].head, `${views[n].name}: ${headingText(data.prediction, data.model)}`);
+			views[n].draw(data, { isRelative: state.colourScale === "relative", marked: marked[n] });
+		});
+		const [before, after] = both.map((data) => data.prediction);
+		if (before.target !== after.target || second.get().text !== other.inputText) return "";
+		if (state.data.inputText === other.inputText) return "Both texts are the same. Change the second one: the words that differ are marked.";
+		const tokenNoun = tokenNounOf(state);
 		const [one, two] = compared.map((list) => list.map((word) => word.toLowerCase()).sort().join(" "));
-		const same = one === two && tokenNoun === "word";
 		const changed = labelOf(after, other.model) === labelOf(before, state.data.model) ? "The prediction is the same" : "The prediction changes";
-		const difference = same
+		const difference = one === two && tokenNoun === "word"
 			? "Both texts have the same words in another order: a bag-of-words model cannot tell them apart."
 			: differenceOf(marked.map((set) => set.size), tokenNoun);
-		setText(status, `${changed}: ${changeText(before, after)}. ${difference}`);
+		return `${changed}: ${changeText(before, after)}. ${difference}`;
 	}
 
 	store.subscribe((state, keys) => {

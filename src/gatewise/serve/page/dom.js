@@ -72,14 +72,12 @@ export function setAttr(node, name, value) {
 	if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
-let liveRegion = null;
 let timer = 0;
 /** Announce a line in the live region, at most every 300 ms; the last line wins. */
 export function announce(text) {
-	liveRegion ??= document.querySelector("[data-live]");
-	if (!liveRegion) return;
+	const region = document.querySelector("[data-live]");
 	clearTimeout(timer);
-	timer = setTimeout(() => setText(liveRegion, text), 300);
+	if (region) timer = setTimeout(() => setText(region, text), 300);
 }
 
 /** A line on a failure, with a button that tries again. */
@@ -99,9 +97,6 @@ export function oncePerFrame(f) {
 /** Download a file from memory. */
 export function download(name, type, content) {
 	const url = URL.createObjectURL(new Blob([content], { type }));
-	const link = el("a", { href: url, download: name });
-	document.body.append(link);
-	link.click();
-	link.remove();
+	el("a", { href: url, download: name }).click();
 	setTimeout(() => URL.revokeObjectURL(url), 1000);
 }

@@ -2,38 +2,28 @@
 
 import { currentTheme, lut, paintLevels } from "./colour.js";
 import { setAttr, svg } from "./dom.js";
+import { once } from "./once.js";
 
-let root = 0;
-const rem = () => (root ||= parseFloat(getComputedStyle(document.documentElement).fontSize) || 16);
-
-let sizes = new WeakMap();
-/** The width of an element in units, measured once: to measure after a change makes the browser compute the layout again. */
-export function unitsOf(node) {
-	const known = sizes.get(node) ?? (node.clientWidth * 16) / rem();
-	if (known) sizes.set(node, known);
-	return Math.max(40, known);
-}
-/** Measure again, after the size of the window has changed. */
-export const forgetSizes = () => ([root, sizes] = [0, new WeakMap()]);
-
-/** A picture that fills the width of its parent. */
-export const createPicture = (label) => pictureOf(svg("svg", { class: "picture", role: "group", "aria-label": label }));
-
-/** An <svg class="picture"> as {node, fit(height) -> width in units, ...}. */
+/** An <svg class="picture">, which fills its parent, as {node, width(): in units, fit(height) -> width, ...}. */
 export function pictureOf(node) {
-	let width = 0; // asking for it costs a layout
-	let drawn = 0;
-	new ResizeObserver(() => (width = 0)).observe(node);
+	let [known, drawn, pixels] = [0, 0, 1]; // width, height, and pixels of a unit
+	new ResizeObserver(() => (known = 0)).observe(node);
+	function width() {
+		if (known) return known; // to measure after a change makes the browser compute the layout again
+		pixels = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+		known = Math.max(40, node.parentElement.clientWidth / pixels);
+		return known;
+	}
 	return {
 		node,
+		width,
 		fit(height) {
-			width ||= unitsOf(node.parentElement);
-			setAttr(node, "viewBox", `0 0 ${width} ${height}`);
+			setAttr(node, "viewBox", `0 0 ${width()} ${height}`);
 			if (height !== drawn) node.style.setProperty("height", `${height / 16}rem`);
 			drawn = height;
-			return width;
+			return known;
 		},
-		pixels: () => rem() / 16,
+		pixels: () => pixels,
 		/** The place of the pointer, in units. */
 		at(event) {
 			const { left, top, width } = node.getBoundingClientRect();
@@ -46,16 +36,11 @@ export function pictureOf(node) {
 let context = null;
 const widths = new Map();
 /** The width in units of a text of that size. */
-export function measure(text, size) {
-	const key = `${size} ${text}`;
-	if (!widths.has(key)) {
-		context ??= document.createElement("canvas").getContext("2d");
-		context.font = `${size}px system-ui, sans-serif`;
-		if (widths.size > 5000) widths.clear();
-		widths.set(key, context.measureText(text).width);
-	}
-	return widths.get(key);
-}
+export const measure = (text, size) => once(widths, `${size} ${text}`, () => {
+	context ??= document.createElement("canvas").getContext("2d");
+	context.font = `${size}px system-ui, sans-serif`;
+	return context.measureText(text).width;
+}, 5000);
 
 /** Names in rows of at most `width`, as equal as possible, each spread over it: [{x: middle, row, width}], and the number of rows. */
 export function layoutWords(names, width, { size = 16, gap = 14, left = 0 } = {}) {

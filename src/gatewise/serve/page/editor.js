@@ -1,8 +1,8 @@
 // The sentence is the editor: a textarea of the same size and type lies above the coloured words. The caret selects a word.
 
-/** box: the textarea, inside the element of the words. onType(text), onSelect(word), onHover(word or null). view: of createTextView. */
+/** box: the textarea, inside the element of the words. onType(text), onSelect(word), onHover(word or null). view: of
+ * createTextView. Returns show(text), of a text that was not typed here. */
 export function createEditor(box, view, { onType, onSelect, onHover }) {
-	const inTouch = matchMedia("(pointer: coarse)"); // a tap on a word selects it; the button above the words opens the keyboard
 	const place = () => {
 		const t = view.wordAt(box.selectionStart);
 		if (t !== null && box.selectionStart === box.selectionEnd) onSelect(t);
@@ -15,15 +15,8 @@ export function createEditor(box, view, { onType, onSelect, onHover }) {
 	box.addEventListener("keyup", (event) => /^(Arrow|Home|End|Page)/.test(event.key) && place());
 	box.addEventListener("pointermove", (event) => event.pointerType === "mouse" && !event.buttons && onHover(view.wordUnder(event.clientX, event.clientY)));
 	box.addEventListener("pointerleave", () => onHover(null));
-	const drawTouch = () => box.parentElement.classList.toggle("touch", inTouch.matches && document.activeElement !== box);
-	for (const name of ["focus", "blur"]) box.addEventListener(name, drawTouch);
-	inTouch.addEventListener("change", drawTouch);
-	drawTouch();
-	return {
-		/** Show a text that was not typed here. */
-		set(text) {
-			if (box.value !== text) box.value = text;
-			view.type(text);
-		},
+	return (text) => {
+		box.value = text;
+		view.type(text);
 	};
 }

@@ -33,12 +33,6 @@ function drawSide({ name, view }) {
 	return column;
 }
 
-/** Tell the notebook around this frame how high the report is, whenever that changes. */
-function reportHeight(root) {
-	const report = () => globalThis.parent.postMessage({ gatewiseHeight: Math.ceil(root.getBoundingClientRect().bottom + scrollY) + 24 }, "*");
-	new ResizeObserver(report).observe(root);
-}
-
 /** The report over the data inside the HTML. drawFigure(root, view): draws a view with its heat maps; null: there are none. */
 export function drawReport(drawFigure) {
 	const root = document.getElementById("report");
@@ -52,7 +46,9 @@ export function drawReport(drawFigure) {
 	else if (view) root.append(drawSide({ name: "Prediction", view }));
 	root.append(el("footer", { class: "muted" }, source ? el("p", {}, safeText(source, 800)) : null, "Scores are attributions of the prediction by the method named above. They are not causes. " +
 		"Made by gatewise; this page loads nothing from a server."));
-	if (globalThis.parent !== globalThis) reportHeight(root);
+	// The notebook around this frame needs to know how high the report is, whenever that changes.
+	const report = () => globalThis.parent.postMessage({ gatewiseHeight: Math.ceil(root.getBoundingClientRect().bottom + scrollY) + 24 }, "*");
+	if (globalThis.parent !== globalThis) new ResizeObserver(report).observe(root);
 }
 
 export const start = () => drawReport(null);

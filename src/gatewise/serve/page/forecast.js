@@ -2,14 +2,13 @@
 
 import { api } from "./api.js";
 import { createTable, el, oncePerFrame, safeText, setText } from "./dom.js";
-import { createPicture, forgetSizes, path, rect, stroke, text, yAxis } from "./drawing.js";
+import { path, pictureOf, rect, stroke, text, yAxis } from "./drawing.js";
 import { number } from "./value.js";
 
 const [LEFT, RIGHT, TOP, SERIES, BARS, BOTTOM] = [72, 16, 12, 280, 120, 28]; // units of the picture
 const MOST_VALUES = 400; // that are drawn
 const byId = (id) => document.getElementById(id);
-const picture = createPicture("The series, its forecast with the interval, and the contributions of its values");
-byId("picture").append(picture.node);
+const picture = pictureOf(byId("picture"));
 let about = null; // the forecaster
 let found = null; // the last answer, of one series
 let asked = 0; // requests
@@ -100,9 +99,8 @@ async function load() {
 	try {
 		const answer = await api.forecast(body);
 		if (mine === asked) show(answer, series, level, step);
-		byId("error").hidden = true;
+		setText(byId("error"), "");
 	} catch (error) {
-		byId("error").hidden = false;
 		setText(byId("error"), safeText(error.message, 300));
 	}
 }
@@ -125,8 +123,5 @@ async function start() {
 byId("models").addEventListener("change", () => location.assign(`./#served=${byId("models").value}`));
 byId("controls").addEventListener("change", load);
 byId("controls").addEventListener("submit", (event) => event.preventDefault());
-new ResizeObserver(oncePerFrame(() => {
-	forgetSizes();
-	draw();
-})).observe(byId("picture"));
+new ResizeObserver(oncePerFrame(draw)).observe(byId("picture"));
 start();

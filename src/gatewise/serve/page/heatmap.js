@@ -1,7 +1,7 @@
 // The heat map: a row for each unit, a column for each word. Where they do not all fit, the map scrolls.
 
 import { paintLevels } from "./colour.js";
-import { announce, el, oncePerFrame, setText, within } from "./dom.js";
+import { announce, el, setText, within } from "./dom.js";
 import { toLevels } from "./heatmapdata.js";
 
 const [GUTTER, STRIP] = [46, 20]; // px left of the cells, for units, and below them, for words: as in style.css
@@ -63,16 +63,8 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 		box.scrollTop = Math.min(y, Math.max(box.scrollTop, y + tall + STRIP - box.clientHeight));
 	}
 
-	let pointer = null;
-	const hoverLater = oncePerFrame(() => view && pointer && onHover(cellAt(pointer)));
-	box.addEventListener("pointermove", (event) => {
-		pointer = event;
-		hoverLater();
-	});
-	box.addEventListener("pointerleave", () => {
-		pointer = null;
-		onHover(null);
-	});
+	box.addEventListener("pointermove", (event) => view && onHover(cellAt(event)));
+	box.addEventListener("pointerleave", () => onHover(null));
 	box.addEventListener("click", (event) => {
 		const cell = view && cellAt(event);
 		if (cell) onSelect(cell);
@@ -115,11 +107,7 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 			const place = next.hovered ?? next.selected;
 			setText(line, place ? readout(place.t, place.k) : "");
 		},
-		clear() {
-			if (!view) return;
-			view = null;
-			setText(line, "");
-		},
+		clear: () => setText(line, ""),
 		node: box,
 	};
 }

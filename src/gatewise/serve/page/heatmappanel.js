@@ -18,7 +18,6 @@ export function createHeatmapPanel(root, store, { onNeedUnit = null } = {}) {
 	]);
 	const legend = el("span", { class: "ramp", role: "img", "aria-label": "Colour scale" });
 	const [low, high] = [el("span"), el("span")];
-	const tools = el("div", { class: "tools" });
 	const status = el("p", { class: "muted status" });
 	let words = [];
 	let timer = 0;
@@ -33,7 +32,7 @@ export function createHeatmapPanel(root, store, { onNeedUnit = null } = {}) {
 		onSelect: ({ t, k }) => store.set({ w: t, u: k, hover: null }),
 		readout,
 	});
-	tools.append(
+	const tools = el("div", { class: "tools" },
 		shown,
 		el("label", {}, "sort units by ", sort),
 		scope,
@@ -82,11 +81,9 @@ export function createHeatmapPanel(root, store, { onNeedUnit = null } = {}) {
 			setText(scope.options[1], `show all ${unitCount(state).toLocaleString("en")}`);
 			const heatmap = heatmapOf(state);
 			root.classList.toggle("empty", !state.data);
-			if (state.data) setText(status, "");
-			else {
-				map.clear();
-				setText(status, `The heat map shows the units of a ${tokenNounOf(state) === "step" ? "series" : "text"}.`);
-			}
+			const input = tokenNounOf(state) === "step" ? "series" : "text";
+			if (!state.data) map.clear();
+			setText(status, state.data ? "" : `The heat map shows the units of a ${input}.`);
 			if (!heatmap || heatmap.columns !== words.length) return;
 			const all = orderOfAll(state, heatmap);
 			const order = state.allUnits || heatmap.rows <= TOP ? all : topOf(all, state.data.units, selectedUnit(state));

@@ -1,6 +1,6 @@
 // "Change it": clamp a gate or ablate a unit. Every change is a chip that can be removed.
 
-import { button, el, fmt, partsOf, setText } from "./dom.js";
+import { button, fmt, partsOf, setText } from "./dom.js";
 import { GATES, layerOf, selectedUnit, selectedWord, tokenNounOf } from "./store.js";
 
 const sameTarget = (a, b) => ["gate", "unit", "layer", "from", "to"].every((key) => a[key] === b[key]);
@@ -15,9 +15,6 @@ export function describeChange({ gate, unit, value, from, to, layer }, tokenNoun
 	const range = from == null ? "" : from === to ? `, ${tokenNoun} ${from + 1}` : `, ${tokenNoun}s ${from + 1}–${to + 1}`;
 	return `${gate} of ${units} clamped to ${fmt(value)}${range}`;
 }
-
-const SCOPES = [["all word", "all units at this word"], ["all all", "all units everywhere"], ["unit word", "this unit at this word"], ["unit all", "this unit everywhere"]];
-const RANGES = [["all range", "all units"], ["unit range", "this unit"]];
 
 /** root: of the controls; listed: of the changes that were made, which has its place before there is one. */
 export function createInterventions(root, listed, store) {
@@ -63,17 +60,16 @@ export function createInterventions(root, listed, store) {
 		return next.length < changes.length;
 	}
 
-	function drawScope(state, tokenNoun) {
-		const names = SCOPES.map(([key, name]) => [key, name.replace("word", tokenNoun)]);
-		const { range } = state;
-		if (range) names.unshift(...RANGES.map(([key, name]) => [key, `${name} at ${tokenNoun}s ${range.from + 1}–${range.to + 1}`]));
-		const shown = JSON.stringify(names);
-		if (scope.dataset.shown === shown) return;
-		const hadRange = scope.dataset.shown?.includes("range");
-		const kept = scope.value;
-		scope.dataset.shown = shown;
-		scope.replaceChildren(...names.map(([key, name]) => el("option", { value: key }, name)));
-		scope.value = range && !hadRange ? "all range" : names.some(([key]) => key === kept) ? kept : "all word";
+	function drawScope({ range }, tokenNoun) {
+		const brushed = range ? `at ${tokenNoun}s ${range.from + 1}–${range.to + 1}` : "";
+		const places = { word: `at this ${tokenNoun}`, all: "everywhere", range: brushed };
+		if (range && scope.options[0].hidden) scope.value = "all range";
+		if (!range && scope.value.endsWith("range")) scope.value = "all word";
+		for (const option of scope.options) {
+			const [units, place] = option.value.split(" ");
+			setText(option, `${units === "all" ? "all units" : "this unit"} ${places[place]}`);
+			option.hidden = !places[place];
+		}
 	}
 
 	let offered = null; // the default change of the model

@@ -43,11 +43,6 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 		return [stroke(`${path([[left, y(prefix.probability[0])], ...points])}H${width() - RIGHT}`, mark), ...dots];
 	}
 
-	function axis() {
-		const { numbers, low, high } = view.prefix;
-		return yAxis(numbers ? [[0, number(low)], [1, number(high)]] : PROBABILITIES, y, left, width() - RIGHT);
-	}
-
 	/** The words below the axis that have room, the selected one first. */
 	function labels() {
 		const taken = [];
@@ -92,7 +87,8 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 			parts.unshift(rect(a, 0, b - a, topOfLine() + LINE, "brush"));
 		}
 		if (view.prefix) {
-			parts.push(...axis());
+			const { numbers, low, high } = view.prefix;
+			parts.push(...yAxis(numbers ? [[0, number(low)], [1, number(high)]] : PROBABILITIES, y, left, width() - RIGHT));
 			for (const [t, mark] of [[view.selected, "cursor"], [view.hovered, "cursor hovered"]]) {
 				if (t !== null && t < count()) parts.push(stroke(`M${x(t).toFixed(1)},0${line}`, mark));
 			}
@@ -124,7 +120,7 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 	}
 
 	function drawLegend() {
-		const { values } = view;
+		const values = view?.values;
 		legend.hidden = !values;
 		if (!values) return;
 		const row = values[view.hovered ?? view.selected] ?? values[0];
@@ -185,8 +181,7 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 			for (const [key, value] of Object.entries({ label: noun === "word" ? "Word" : "Time step", valuemin: 1, valuemax: Math.max(1, count()), valuenow: (view?.selected ?? 0) + 1, valuetext: view ? textOf(view.selected) : "none" })) {
 				setAttr(picture, `aria-${key}`, value);
 			}
-			if (view) drawLegend();
-			else legend.hidden = true;
+			drawLegend();
 		},
 	};
 }

@@ -173,7 +173,7 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 	};
 
 	store.subscribe((state, keys) => {
-		if (["changes", "layer", "target", "against", "step"].some((key) => keys.has(key))) load();
+		if (["changes", "columns", "layer", "target", "against", "step"].some((key) => keys.has(key))) load();
 		if (keys.has("method") && !keys.has("changes")) loadPart(`attribution ${state.method}`, ["attribution"]);
 		if (keys.has("u") && state.u !== null && !state.data?.unitOf.has(state.u)) loadUnit(state.u);
 		if (keys.has("heatmap") && heatmapVisible) loadHeatmap();

@@ -51,7 +51,7 @@ function reload() {
 
 let started = false;
 let typing = false; // one entry of the history until blur
-const editor = createEditor(box, figure.textView, {
+const showText = createEditor(box, figure.textView, {
 	onType(text) {
 		store.set({ text, example: null, linkNote: null, w: null, step: null, range: null, changes: fittingChanges(store.get().changes, 1e9) });
 		loader.load();
@@ -68,20 +68,13 @@ function replaceText(text, example = null, second = null) {
 	const b = second ?? (store.get().b === null ? null : text);
 	store.set({ text, b, example, w: null, step: null, u: null, range: null, changes: [] });
 }
-/** A button of the menu, which closes. */
-const inMenu = (id, action) => byId(id).addEventListener("click", () => {
-	byId("menu").hidePopover();
-	action();
-});
-inMenu("clear", () => {
+byId("clear").addEventListener("click", () => {
 	replaceText("");
 	box.focus();
 });
 byId("edit").addEventListener("click", () => box.focus());
 
 let examples = []; // of GET /model
-/** One time step per line. */
-const seriesText = (series) => series.map((step) => step.map((x) => x ?? "?").join(" ")).join("\n");
 byId("examples").addEventListener("change", () => {
 	const example = examples[byId("examples").value];
 	if (example) replaceText(example.text, example, example.other ?? null);
@@ -92,14 +85,14 @@ byId("examples").addEventListener("change", () => {
 const compare = byId("compare"); // open while there is a second text
 const openCompare = (isOpen) => isOpen !== (store.get().b !== null) && store.set({ b: isOpen ? store.get().text : null });
 compare.addEventListener("toggle", () => openCompare(compare.open));
-inMenu("comparebutton", () => {
+byId("comparebutton").addEventListener("click", () => {
 	openCompare(!compare.open);
 	if (!compare.open) return;
 	compare.querySelector("textarea")?.focus();
 	compare.querySelector("textarea")?.select();
 	compare.scrollIntoView({ block: "nearest" });
 });
-inMenu("presentbutton", () => present());
+byId("presentbutton").addEventListener("click", () => present());
 byId("leavebutton").addEventListener("click", () => present(false));
 
 document.addEventListener("keydown", (event) => {
@@ -130,7 +123,7 @@ function drawAround(state, changed) {
 	const any = (...names) => names.some((name) => changed.has(name));
 	if (any("text")) byId("words").classList.toggle("long", state.text.length > 600);
 	if (any("text") && box.value !== state.text) {
-		editor.set(state.text);
+		showText(state.text);
 		typing = false;
 		loader.load();
 		if (started) address.push();
@@ -152,7 +145,6 @@ function drawAround(state, changed) {
 		const { error, outdated, data } = state;
 		const what = data?.inputText === state.text ? "the prediction before the change" : "the text";
 		const below = error && outdated ? ` Below: ${what} as of ${data.at.toTimeString().slice(0, 5)}.` : "";
-		byId("error").hidden = !error;
 		byId("error").replaceChildren(...(error ? [safeText(error.message, 300), below, " ", button("Retry", { onclick: () => error.retry?.() })] : []));
 		document.body.classList.toggle("outdated", outdated);
 	}
@@ -217,7 +209,8 @@ function showModel(model) {
 	byId("models").replaceChildren(...models.map(({ name }) => el("option", { value: name }, name)));
 	byId("models").value = served;
 	byId("models").hidden = models.length < 2;
-	examples = model.examples.map((one) => ({ ...one, text: one.text || seriesText(one.series) }));
+	const lineOf = (step) => step.map((x) => x ?? "?").join(" ");
+	examples = model.examples.map((one) => ({ ...one, text: one.text || one.series.map(lineOf).join("\n") }));
 	box.readOnly = false;
 	const groups = [...new Set(examples.map(({ group }) => group))];
 	byId("examples").replaceChildren(el("option", { value: -1 }, "Examples"), ...groups.map((group) =>
@@ -234,16 +227,6 @@ function showModel(model) {
 	}
 }
 
-/** The model of that name, or if the server has no such model the first one with a sentence that says so. */
-async function fetchModel(name) {
-	try {
-		return { model: await api.model(name), missing: "" };
-	} catch (error) {
-		if (error.status !== 404 || name === null) throw error;
-		return { model: await api.model(null), missing: `The server does not serve the model ${name} of the link. ` };
-	}
-}
-
 /** What a page of `gatewise export-page` says of itself. */
 function describeExport({ version, date, fingerprint, command }) {
 	setText(byId("busy").firstElementChild, "Computing"); // there is no server to wait for
@@ -257,28 +240,22 @@ function takeColumns(example) {
 	if (columns && example) store.set({ columns: { ...columns, ...example.columns } });
 }
 
-/** Fields for the columns that the model reads besides its text or series. */
-async function showColumns(names) {
-	const { createColumns } = await import("./columns.js");
-	const fields = createColumns(byId("columns"), names, (columns) => {
-		store.set({ columns });
-		loader.load();
-	});
-	store.subscribe((state, changed) => (changed.has("data") || changed.has("columns")) && fields.draw(state));
-}
-
 async function startPage(linked) {
 	const { madeWith, cut, ...state } = linked;
 	let found;
+	let missing = "";
 	try {
-		const { model, missing } = await fetchModel(linked.served ?? null);
+		const model = await api.model(linked.served ?? null).catch((error) => {
+			if (error.status !== 404 || !linked.served) throw error;
+			missing = `The server does not serve the model ${linked.served} of the link. `;
+			return api.model(null);
+		});
 		if (model.horizon) return location.replace(`forecast.html#served=${model.served}`);
 		if (missing) state.served = null;
-		const { columns } = model.model;
-		const names = columns ? [...columns.numeric, ...columns.categorical] : [];
-		store.set({ model, served: state.served ?? null, columns: columns ? Object.fromEntries(names.map((name) => [name, null])) : null });
+		store.set({ model, served: state.served ?? null });
 		showModel(model);
-		if (columns) await showColumns(columns);
+		const { columns } = model.model;
+		if (columns) (await import("./columns.js")).createColumns(byId("columns"), columns, store);
 		if (model.made) describeExport(model.made);
 		const other = madeWith && madeWith !== model.model.fingerprint;
 		const incomplete = cut && state.text === undefined ? "The text is missing: it is too long for a link. " : "";

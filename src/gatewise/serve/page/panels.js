@@ -1,7 +1,6 @@
 // The panels about the model: a unit over a data set, the training history, the model card.
 
 import { createChart } from "./chart.js";
-import { forgetSizes } from "./drawing.js";
 import { createTable, el, failure, fmt, safeText, setText, signed } from "./dom.js";
 import { GATES, selectedUnit } from "./store.js";
 
@@ -105,13 +104,10 @@ function chart(history, train, valid, name, best) {
 		{ class: "now", points: points(valid), name: "validation", below: isBelow(1) },
 	];
 	const made = createChart(name, range, 170, range.map((one) => Number(one.toPrecision(2))), 72);
-	const draw = () => {
-		forgetSizes();
-		made.draw({ lines, xs: [history[0].epoch, history.at(-1).epoch], xName: "epoch", mark: best && { x: best, name: "best" } });
-	};
-	const figure = el("figure", {}, made.node);
-	new ResizeObserver(draw).observe(figure);
-	return figure;
+	const xs = [history[0].epoch, history.at(-1).epoch];
+	const about = { lines, xs, xName: "epoch", mark: best && { x: best, name: "best" } };
+	new ResizeObserver(() => made.draw(about)).observe(made.node);
+	return el("figure", {}, made.node);
 }
 
 /** The model card. Its Markdown is written by gatewise: blocks between empty lines, each of them a heading, a table or a paragraph. */

@@ -5,13 +5,15 @@ import { number, probabilityName, scoreText } from "./value.js";
 
 const counted = (n) => `${n.toLocaleString("en")} parameter${n === 1 ? "" : "s"}`;
 
-/** The boxes of a model: {name, shape, note, sign: what stands before it}. data: the answer for a text. */
-export function boxesOf({ model, layers, members }, data, tokenNoun) {
+export function drawStrip(root, { model: about, data }, tokenNoun) {
+	if (!about) return;
+	const { model, layers, members } = about;
 	const steps = data?.text.kept ?? null;
 	const shapeOf = (output) => output.replace(/[()]/g, "").replace(/,$/, "").replace("steps", steps ?? "steps").replaceAll(", ", " × ");
 	const starts = Object.keys(data?.text.tokens?.names ?? {}).length;
 	const before = [starts ? "START" : "", data?.text.pads ? `${data.text.pads.toLocaleString("en")} pads` : ""].filter(Boolean).join(", ");
 	const channels = `${model.channels} channel${model.channels === 1 ? "" : "s"}`;
+	/** {name, shape, note, sign: what stands before it} */
 	const boxes = [{ name: `${tokenNoun}s`, shape: steps === null ? "–" : String(steps - starts), note: model.inputs === "text" ? (before ? `and ${before}` : "token ids") : channels }];
 	layers.forEach(({ name, output, parameters, member, weight }, n) => {
 		const shown = members.length > 1 && layers[n + 1]?.member !== member ? `, weight ${weight.toFixed(2)}` : "";
@@ -29,16 +31,6 @@ export function boxesOf({ model, layers, members }, data, tokenNoun) {
 			boxes.push({ name: probabilityName(prediction.target), shape: fmt(prediction.probability), note: prediction.calibrated ? `${act}, calibrated` : act });
 		}
 	}
-	return boxes;
-}
-
-/** Draw the strip, unless it has these boxes already. */
-export function drawStrip(root, state, tokenNoun) {
-	if (!state.model) return;
-	const boxes = boxesOf(state.model, state.data, tokenNoun);
-	const key = JSON.stringify(boxes);
-	if (root.dataset.shown === key) return;
-	root.dataset.shown = key;
 	root.replaceChildren(...boxes.map(({ name, shape, note, sign = "→", cell }, n) => el("li", { class: cell ? "cellofmodel" : null },
 		n ? el("span", { class: "sign", "aria-hidden": "true" }, sign) : null,
 		el("span", { class: "box" }, el("strong", {}, name), el("span", {}, shape), el("span", { class: "muted" }, note)))));

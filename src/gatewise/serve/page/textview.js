@@ -19,12 +19,9 @@ export function createTextView(root, { onHover, onSelect, label = "The words", r
 	let focus = 0;
 
 	function make(piece) {
-		const span = piece.show ? el("span", { class: piece.truncated ? "truncated" : "word" }, piece.show) : null;
-		if (span && piece.word !== undefined) {
-			setAttr(span, "role", "option");
-			setAttr(span, "tabindex", "-1");
-		}
-		if (span && piece.truncated) span.title = "truncated: the network does not read it";
+		const truncated = { class: "truncated", title: "truncated: the network does not read it" };
+		const props = piece.truncated ? truncated : { class: "word", role: "option", tabindex: -1 };
+		const span = piece.show ? el("span", props, piece.show) : null;
 		return { key: piece.key, raw: piece.isStart ? "" : piece.show + piece.gap, span, gap: document.createTextNode(piece.gap) };
 	}
 

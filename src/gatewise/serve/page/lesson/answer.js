@@ -13,7 +13,7 @@ const SIGMOID = Array.from({ length: 97 }, (_, n) => -6 + n / 8).map((z) => [z, 
 const largest = (values) => values.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-6);
 const whole = (n) => n.toLocaleString("en");
 
-function mount(parts, lesson) {
+export function mount(parts, lesson) {
 	const { model } = lesson;
 	const { info, units: H } = model;
 	const [D, label] = [info.embeddingDim, info.labels[1]];
@@ -149,20 +149,15 @@ function mount(parts, lesson) {
 	return {
 		draw() {
 			const run = lesson.run();
-			const isMatrix = open === "embedding" || open === "lstm";
+			const hasNames = (open === "embedding" || open === "lstm") && run.T <= MOST_ROWS;
 			setUnit(unit());
 			setValue(lastOf(run)[unit()]);
 			drawStrip(run);
-			setAttr(heat, "class", isMatrix ? "heat" : "heat hiddenpart");
-			setAttr(rows, "class", isMatrix && run.T <= MOST_ROWS ? "rownames" : "hiddenpart");
-			rows.replaceChildren(...(isMatrix && run.T <= MOST_ROWS ? lesson.names().map((name) => el("span", {}, name)) : []));
-			setAttr(parts.detail, "class", isMatrix ? "picture hiddenpart" : "picture");
-			setAttr(grip, "class", open === "dense" ? "slider" : "slider hiddenpart");
+			setAttr(parts.stage, "data-open", open); // lesson.css shows the picture or the matrix
+			rows.replaceChildren(...(hasNames ? lesson.names().map((name) => el("span", {}, name)) : []));
 			setText(parts.caption, DETAILS[open](run));
 			const sum = run.logit - bias;
 			setText(parts.equation, `P = σ(w · h + b) = σ(${fmt(sum)} ${bias < 0 ? "−" : "+"} ${fmt(Math.abs(bias))}) = σ(${fmt(run.logit)}) = ${fmt(run.probability)}`);
 		},
 	};
 }
-
-export const chapter = { id: "answer", mount };

@@ -32,7 +32,7 @@ export function nearestWords(model, id, count = NEAREST) {
 	return found.map(([, other]) => model.wordOf(other));
 }
 
-function mount({ limit: ofLimit, cards, about, ranks, axis, cut, row, rowName, near, question: asked }, lesson) {
+export function mount({ limit: ofLimit, cards, about, ranks, axis, cut, row, rowName, near, question: asked }, lesson) {
 	const { model } = lesson;
 	let limit = MOST; // num_words
 	let selected = null;
@@ -48,8 +48,7 @@ function mount({ limit: ofLimit, cards, about, ranks, axis, cut, row, rowName, n
 	const setLimit = handle(ofLimit, { label: "num_words: ids from here on become UNK", ...limits, onInput: change });
 
 	const [scale, cells] = [ranks, row].map(pictureOf);
-	let width = 800;
-	const atPointer = (event) => 4 * ((scale.at(event)[0] - EDGE) / (width - 2 * EDGE));
+	const atPointer = (event) => 4 * ((scale.at(event)[0] - EDGE) / (scale.width() - 2 * EDGE));
 	const setCut = slider(cut, { label: "num_words", ...limits, onInput: change, at: atPointer });
 	question(asked, () => ({ right: 1, text: "Rank 1, after the four special ids 0 to 3." }));
 
@@ -77,7 +76,7 @@ function mount({ limit: ofLimit, cards, about, ranks, axis, cut, row, rowName, n
 
 	function drawRanks() {
 		const height = 96;
-		width = scale.fit(height);
+		const width = scale.fit(height);
 		const x = (id) => EDGE + (Math.log10(Math.max(1, id)) / 4) * (width - 2 * EDGE);
 		const base = 64;
 		const ends = [-1e9, -1e9]; // of the labels in two rows
@@ -140,5 +139,3 @@ function mount({ limit: ofLimit, cards, about, ranks, axis, cut, row, rowName, n
 		},
 	};
 }
-
-export const chapter = { id: "ids", review: true, mount };

@@ -16,7 +16,7 @@ const NAMES = 128; // width of the answers next to the lines
 const ROW = 12; // height of a unit
 const TUTORIAL = [[2, 0.8846, "tutorial"], [5, 0.8246, ""]]; // its validation accuracy, as far as it prints it
 
-function mount(parts, lesson) {
+export function mount(parts, lesson) {
 	const { progress, start } = parts;
 	let setting = { distance: 20, gate: "learned", bias: "1" };
 	let run = null;
@@ -151,5 +151,3 @@ function mount(parts, lesson) {
 		hide: pause,
 	};
 }
-
-export const chapter = { id: "learning", bar: false, mount };

@@ -4,17 +4,17 @@ import { parseModel } from "../model/lstm.js";
 import { readTensors } from "../model/tensors.js";
 import { createTheme } from "../theme.js";
 import { el } from "../dom.js";
-import { chapter as answer } from "./answer.js";
+import { mount as answer } from "./answer.js";
 import { readBytes } from "../files.js";
-import { chapter as gates } from "./gates.js";
-import { chapter as ids } from "./ids.js";
-import { chapter as learning } from "./learning.js";
-import { chapter as memory } from "./memory.js";
-import { chapter as pads } from "./pads.js";
-import { chapter as series } from "./series.js";
+import { mount as gates } from "./gates.js";
+import { mount as ids } from "./ids.js";
+import { mount as learning } from "./learning.js";
+import { mount as memory } from "./memory.js";
+import { mount as pads } from "./pads.js";
+import { mount as series } from "./series.js";
 import { createLesson } from "./shell.js";
 
-const CHAPTERS = [ids, pads, memory, gates, answer, learning, series];
+const CHAPTERS = { ids, pads, memory, gates, answer, learning, series };
 
 const find = (id) => document.getElementById(id);
 try {

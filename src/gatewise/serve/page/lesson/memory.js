@@ -1,6 +1,6 @@
 // Chapter 3: the memory cell of one unit through the sentence: what the forget gate keeps, what the input gate adds.
 
-import { el, fmt, setText, svg } from "../dom.js";
+import { el, fmt, setText } from "../dom.js";
 import { gripAt, stroke, text, yAxis } from "../drawing.js";
 import { handle, question, slider, unitHandle } from "./parts.js";
 import { createSentence, strongestStep } from "./sentence.js";
@@ -19,7 +19,7 @@ export function holdingUnit(model, run, without, t) {
 	return held.indexOf(Math.max(...held));
 }
 
-function mount(parts, lesson) {
+export function mount(parts, lesson) {
 	const { model } = lesson;
 	const H = model.units;
 	const at = () => Math.min(lesson.state.t ?? strongestStep(lesson.plain()), lesson.plain().T - 1);
@@ -40,8 +40,7 @@ function mount(parts, lesson) {
 	const setAdd = handle(parts.add, gate("i", "Input gate of all units at this word"));
 	const setUnit = unitHandle(parts.unit, lesson);
 	const sentence = createSentence(parts.sentence, lesson);
-	const grip = svg("g", {});
-	sentence.front.append(grip);
+	const { front: grip } = sentence;
 	const pixels = () => 160 * Math.sign(lesson.run().g[at() * H + unit()] || 1); // a negative g points down
 	const setGrip = slider(grip, { ...gate("i", "Input gate, at the arrow"), vertical: true, pixels });
 
@@ -128,5 +127,3 @@ function mount(parts, lesson) {
 		},
 	};
 }
-
-export const chapter = { id: "memory", mount };

@@ -7,7 +7,7 @@ import { handle, question, slider } from "./parts.js";
 const COUNTS = [0, 1, 2, 4, 7, 12, 20, 35, 60, 100, 200, 400, 700];
 const LEFT = 56; // of both plots: the axis labels
 
-function mount(parts, lesson) {
+export function mount(parts, lesson) {
 	const { words, strip, grip, plot, cursor } = parts;
 	const [steps, curves] = [parts.steps, parts.curves].map(pictureOf);
 	const { model } = lesson;
@@ -25,11 +25,10 @@ function mount(parts, lesson) {
 	const fromLog = (z) => Math.round(10 ** z - 1);
 	const logOptions = { ...options, max: 3, step: 0.01, format: (z) => String(fromLog(z)), onInput: (z) => change(fromLog(z)) };
 	const setCount = handle(parts.count, logOptions);
-	const setGrip = slider(grip, { ...options, at: (event) => length - lesson.encoded().ids.length - (steps.at(event)[0] / stripWidth) * length });
-	let stripWidth = 800;
-	let plotWidth = 800;
-	const place = (n) => LEFT + (Math.log10(1 + n) / 3) * (plotWidth - LEFT - 16);
-	const setCursor = slider(cursor, { ...logOptions, at: (event) => (3 * (curves.at(event)[0] - LEFT)) / (plotWidth - LEFT - 16) });
+	const setGrip = slider(grip, { ...options, at: (event) => length - lesson.encoded().ids.length - (steps.at(event)[0] / steps.width()) * length });
+	const span = () => curves.width() - LEFT - 16;
+	const place = (n) => LEFT + (Math.log10(1 + n) / 3) * span();
+	const setCursor = slider(cursor, { ...logOptions, at: (event) => (3 * (curves.at(event)[0] - LEFT)) / span() });
 	const yOf = (p) => 302 - 96 * p;
 	let drawn = ""; // what the plot shows
 
@@ -39,17 +38,17 @@ function mount(parts, lesson) {
 	});
 
 	function drawStrip(n) {
-		stripWidth = steps.fit(92);
-		const x = (step) => (stripWidth * step) / length;
+		const width = steps.fit(92);
+		const x = (step) => (width * step) / length;
 		const [first, word] = [most() - n, most()];
 		const inside = Array.from({ length: 24 }, (_, k) => (k / 24) * length).filter((at) => at >= first && at < word);
 		strip.replaceChildren(
-			rect(0, 18, stripWidth, 44, "empty", { rx: 6 }),
+			rect(0, 18, width, 44, "empty", { rx: 6 }),
 			rect(x(first), 18, x(n), 44, "padbox", { "data-wire": "pads" }),
 			...inside.map((at) => stroke(`M${x(at)},18v44`, "thin")),
 			...(x(n) > 110 ? [text(x(first + n / 2), 46, `${n} pads`, "t20")] : []),
-			rect(x(word), 18, stripWidth - x(word), 44, "wordbox", { rx: 3 }),
-			text(stripWidth, 84, `${length - most()} ids`, "", "end"),
+			rect(x(word), 18, width - x(word), 44, "wordbox", { rx: 3 }),
+			text(width, 84, `${length - most()} ids`, "", "end"),
 			text(0, 84, "step 1", "t14 muted", "start"),
 		);
 		grip.replaceChildren(stroke(`M${x(first)},10v60`, "cutline"), ...gripAt(x(first), 40, [18, 28], [x(first) - 24, 4, 48, 72]));
@@ -57,9 +56,9 @@ function mount(parts, lesson) {
 
 	function drawPlot() {
 		const height = 350;
-		plotWidth = curves.fit(height);
+		const width = curves.fit(height);
 		const counts = [...COUNTS.filter((n) => n < most()), most()];
-		const key = [lesson.text(), plotWidth].join();
+		const key = [lesson.text(), width].join();
 		if (key === drawn) return;
 		drawn = key;
 		const c = model.network.pads(most());
@@ -71,8 +70,8 @@ function mount(parts, lesson) {
 			const points = counts.map((n) => [place(n), yc(n ? c[(n - 1) * H + k] : 0)]);
 			return stroke(path(points), c[c.length - H + k] < 0 ? "curve minus" : "curve plus");
 		});
-		const right = plotWidth - 16;
-		const ticks = [0, 1, 10, 100, most()].map((n) => text(Math.min(place(n), plotWidth - 14), height - 26, n.toLocaleString("en"), "t14 muted"));
+		const right = width - 16;
+		const ticks = [0, 1, 10, 100, most()].map((n) => text(Math.min(place(n), width - 14), height - 26, n.toLocaleString("en"), "t14 muted"));
 		const signs = [[range, `+${fmt(range)}`], [0, "0"], [-range, `−${fmt(range)}`]];
 		const prediction = counts.map((n) => [place(n), yOf(run(n).probability)]);
 		plot.replaceChildren(
@@ -86,7 +85,7 @@ function mount(parts, lesson) {
 
 	function drawCursor(n) {
 		const [x, p] = [place(n), run(n).probability];
-		const end = x > plotWidth - 90;
+		const end = x > curves.width() - 90;
 		cursor.replaceChildren(
 			stroke(`M${x},4V306`, "cutline"),
 			text(x + (end ? -14 : 14), yOf(p) - 12, fmt(p), "t20 bold", end ? "end" : "start"),
@@ -112,5 +111,3 @@ function mount(parts, lesson) {
 		},
 	};
 }
-
-export const chapter = { id: "pads", review: true, mount };

@@ -1,7 +1,7 @@
 // The words of the text in rows, above each of them the prediction so far, and room for one more track.
 
 import { setAttr, svg } from "../dom.js";
-import { layoutWords, path, pictureOf, PROBABILITIES, stroke, text, unitsOf, yAxis } from "../drawing.js";
+import { layoutWords, path, pictureOf, PROBABILITIES, stroke, text, yAxis } from "../drawing.js";
 
 const GAP = 20; // above the line of the prediction
 const BETWEEN = 18; // above the track of the chapter
@@ -48,7 +48,7 @@ export function createSentence(node, lesson, { room = 420, share = 0.66 } = {}) 
 		/** Place the words: {places, rows, width, height, pixels per unit, left, high, low, top(row), track(row), word(row)}: heights and tops of the parts. */
 		fit() {
 			const names = ["pads", ...lesson.names()];
-			const found = layoutWords(names, unitsOf(node.parentElement), { left: LEFT });
+			const found = layoutWords(names, picture.width(), { left: LEFT });
 			const rowHeight = Math.max(190, room / found.rows);
 			const height = found.rows * rowHeight;
 			const width = picture.fit(height);

@@ -16,7 +16,7 @@ const FIRST = 10; // the step of the first peak
 const START = { first: 1.1, second: 0.7, gap: 18 };
 const HEIGHTS = { min: 0.3, max: 1.5, step: 0.05 };
 
-function mount(parts, lesson) {
+export function mount(parts, lesson) {
 	const network = createNetwork({ inputs: 1, units: UNITS, seed: 12, forgetBias: 3 });
 	const training = createTraining(network, firstHigher(seeded(112)), { rate: 0.02 });
 	const accuracies = [];
@@ -46,8 +46,7 @@ function mount(parts, lesson) {
 	const { back, progress } = parts;
 	const grips = { first: parts.firstGrip, second: parts.secondGrip };
 	const picture = pictureOf(parts.picture);
-	let width = 800;
-	const each = () => (width - EDGE - RIGHT) / STEPS;
+	const each = () => (picture.width() - EDGE - RIGHT) / STEPS;
 	const x = (t) => EDGE + each() * (t + 0.5);
 	let heightAt = (y) => y; // of the series in the picture
 	const setGrip = Object.fromEntries(Object.keys(grips).map((name) => [name, slider(grips[name], optionsOf(name, `Height of the ${name} peak in the picture`, { ...HEIGHTS, vertical: true, at: (event) => heightAt(picture.at(event)[1] + LIFT) }))]));
@@ -59,7 +58,7 @@ function mount(parts, lesson) {
 	/** A row of the picture: y of a value, and its name and lines. */
 	const row = (top, height, [low, high], name, ticks) => {
 		const y = (value) => top + (height * (high - value)) / (high - low);
-		return [y, [text(EDGE, top - 8, name, "t14", "start"), ...yAxis(ticks, y, EDGE, width - RIGHT)]];
+		return [y, [text(EDGE, top - 8, name, "t14", "start"), ...yAxis(ticks, y, EDGE, picture.width() - RIGHT)]];
 	};
 	const steps = Array.from({ length: STEPS }, (_, t) => t);
 	const largest = (values) => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
@@ -84,7 +83,7 @@ function mount(parts, lesson) {
 		const recent = accuracies.slice(-10);
 		progress.toggleAttribute("data-training", !trained());
 		setText(progress, `${trained() ? "trained on" : "in training:"} ${accuracies.length} batches of 32 made-up series, accuracy ${fmt(recent.reduce((a, b) => a + b, 0) / Math.max(1, recent.length))}`);
-		width = picture.fit(474);
+		picture.fit(474);
 		const zero = [[0, "0"]];
 		const [value, ofSeries] = row(26, 120, [-0.3, 1.7], "The series x", [[0, "0"], [1, "1"]]);
 		heightAt = (y) => -0.3 + (2 * (146 - y)) / 120;
@@ -127,5 +126,3 @@ function mount(parts, lesson) {
 		},
 	};
 }
-
-export const chapter = { id: "series", bar: false, mount };

@@ -1,15 +1,15 @@
 // The frame of the lesson: its chapters, one at a time, and the state that they share: text, word, unit, changes.
 
-import { announce, el, fmt, oncePerFrame, partsOf, safeText, setAttr, setText } from "../dom.js";
-import { forgetSizes } from "../drawing.js";
+import { announce, fmt, oncePerFrame, partsOf, safeText, setAttr, setText } from "../dom.js";
+import { once } from "../once.js";
 import { lightTerms } from "./parts.js";
 
 const MAX_WORDS = 60; // that a figure shows
 const MAX_LENGTH = 2000; // characters of a text
 
-/** chapters: [{id, bar, review, mount(parts, lesson) -> {run, isChanged, reset, draw, show, hide}}]. parts: those of its template
- * in lesson.html. bar: false without text and prediction; review: its text is that of the tutorial. run(): the run whose
- * prediction is shown, if not that with the changes of the state; isChanged(), reset(): of what the chapter changes otherwise. */
+/** chapters: by id mount(parts, lesson) -> {run, isChanged, reset, draw, show, hide}. parts: those of its article in
+ * lesson.html; data-alone: without text and prediction; data-review: with the text of the tutorial. run(): the run whose
+ * prediction is shown, if not that with the changes of the state; isChanged(), reset(): of other changes of the chapter. */
 export function createLesson(model, chapters, { nav, bar, main }) {
 	const state = { chapter: null, text: null, t: null, unit: null, changes: [] };
 	const mounted = new Map();
@@ -30,7 +30,7 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		draw: () => draw(),
 		/** The text that is shown: that of the reader, else that of the chapter. */
 		text: () => {
-			const wanted = state.text ?? (current()?.chapter.review ? reviewText(model) : first);
+			const wanted = state.text ?? (current()?.element.matches("[data-review]") ? reviewText(model) : first);
 			return lesson.isWhole() || model.encode(wanted).ids.every((id) => !Number.isNaN(model.network.inputOf(id)[0])) ? wanted : first;
 		},
 		/** Whether the embeddings of all words are there: those of rare words come last. */
@@ -48,14 +48,8 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		/** The run with these changes; without an argument, with those of the state. */
 		run: (changes = state.changes) => lesson.cached(JSON.stringify(changes), () => model.run({ ids: lesson.encoded().ids }, { changes })),
 		plain: () => lesson.run([]),
-		/** What depends on the text alone, computed once per text. */
-		cached(key, compute) {
-			const text = `${model.network.rows} ${lesson.text()}`; // rare words may come later
-			if (runs.text !== text || runs.size > 100) runs.clear();
-			runs.text = text;
-			if (!runs.has(key)) runs.set(key, compute());
-			return runs.get(key);
-		},
+		/** What depends on the text alone, and on whether its rare words are there: computed once. */
+		cached: (key, compute) => once(runs, `${key} ${model.network.rows} ${lesson.text()}`, compute, 100),
 		/** The run whose prediction stands in the bar: a chapter can have its own. */
 		shown: () => current()?.view.run?.() ?? lesson.run(),
 		isChanged: () => state.changes.length > 0 || Boolean(current()?.view.isChanged?.()),
@@ -63,7 +57,6 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 			current()?.view.reset?.();
 			lesson.set({ changes: [], unit: null });
 		},
-		show,
 	};
 	const drawBar = createBar(bar, lesson);
 	const current = () => mounted.get(state.chapter);
@@ -80,28 +73,26 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 			// The address holds the chapter and a text of the reader, so that a link shows both.
 			const address = `#${state.chapter}${state.text === null ? "" : `&t=${encodeURIComponent(state.text)}`}`;
 			const asked = location.hash.slice(1).split("&")[0];
-			const followed = chapters.some(({ id }) => id !== state.chapter && id === asked); // its event is to come
+			const followed = Object.hasOwn(chapters, asked) && asked !== state.chapter; // its event is to come
 			if (location.hash !== address && !followed) history.replaceState(null, "", address);
 		}, 300);
 	});
 
 	function show(id) {
-		const chapter = chapters.find((one) => one.id === id) ?? chapters[0];
-		if (chapter.id === state.chapter) return;
+		if (id === state.chapter) return;
 		current()?.view.hide?.();
-		Object.assign(state, { chapter: chapter.id, changes: [], t: null });
-		bar.hidden = chapter.bar === false;
+		Object.assign(state, { chapter: id, changes: [], t: null });
 		main.hidden = false;
-		if (!mounted.has(chapter.id)) {
-			const element = el("article", { class: `chapter ${chapter.id}`, "aria-labelledby": `${chapter.id}title` });
-			element.append(document.getElementById(chapter.id).content);
+		if (!mounted.has(id)) {
+			const element = document.getElementById(id).content.firstElementChild;
 			lightTerms(element);
-			mounted.set(chapter.id, { chapter, element, view: {} });
+			mounted.set(id, { element, view: {} });
 			main.replaceChildren(element);
-			mounted.get(chapter.id).view = chapter.mount(partsOf(element), lesson);
+			current().view = chapters[id](partsOf(element), lesson);
 		}
 		main.replaceChildren(current().element);
-		for (const link of links) link.ariaCurrent = link.hash === `#${chapter.id}` ? "page" : null;
+		bar.hidden = "alone" in current().element.dataset;
+		for (const link of links) link.ariaCurrent = link.hash === `#${id}` ? "page" : null;
 		document.title = `${nav.querySelector("[aria-current]").ariaLabel} – LSTM step by step`;
 		current().view.show?.();
 		scrollTo(0, 0);
@@ -112,17 +103,15 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		const [id, ...rest] = location.hash.slice(1).split("&");
 		const text = new URLSearchParams(rest.join("&")).get("t");
 		if (text !== null) lesson.set({ text: safeText(text, MAX_LENGTH) });
-		if (chapters.some((one) => one.id === id) || !state.chapter) show(id);
+		if (Object.hasOwn(chapters, id)) show(id);
+		else if (!state.chapter) show(Object.keys(chapters)[0]);
 	}
 	addEventListener("hashchange", () => {
 		readAddress();
 		main.focus({ preventScroll: true }); // the focused link is gone; Tab goes on at the top of the chapter
 		announce(document.title);
 	});
-	new ResizeObserver(() => {
-		forgetSizes();
-		draw();
-	}).observe(main);
+	new ResizeObserver(draw).observe(main);
 	readAddress();
 	return lesson;
 }

@@ -1,6 +1,7 @@
 // The answers of POST /explain, computed from a model in the page. Pure: no DOM. gatewise/serve/view/view.py and
 // gatewise/explain/serialize.py describe the fields; what a model says in words comes from the exported `view`.
 
+import { once } from "../once.js";
 import { sum } from "./arrays.js";
 import { METHODS } from "./lstm.js";
 
@@ -114,19 +115,18 @@ export function createExplain(model, view) {
 		};
 	}
 
-	/** The LSTMs of a layer, and a number of unit k of all its directions. */
+	/** The LSTMs of a layer, and of its unit k the LSTM, the place in it, and the values at each step by name. */
 	const lstmsOf = (run, layer) => run.lstms.filter((one) => one.layer === layer);
-	const lstmOf = (run, layer, k) => lstmsOf(run, layer)[Math.floor(k / model.network.layers[layer].units)];
 	function statesOf(run, layer, k) {
-		const one = lstmOf(run, layer, k);
+		const one = lstmsOf(run, layer)[Math.floor(k / model.network.layers[layer].units)];
 		const column = k % one.units;
-		return (name) => Array.from({ length: run.T }, (_, t) => one[name][t * one.units + column]);
+		return { one, column, values: (name) => Array.from({ length: run.T }, (_, t) => one[name][t * one.units + column]) };
 	}
 	/** The change of c of unit k at each step. */
 	function memoryChanges(run, layer, k) {
-		const one = lstmOf(run, layer, k);
-		const c = statesOf(run, layer, k)("c");
-		const first = one.start.c[k % one.units];
+		const { one, column, values } = statesOf(run, layer, k);
+		const c = values("c");
+		const first = one.start.c[column];
 		return c.map((x, t) => x - (c[one.isBackward ? t + 1 : t - 1] ?? first));
 	}
 
@@ -165,9 +165,8 @@ export function createExplain(model, view) {
 	}
 
 	function unitOf(run, score, k, layer) {
-		const one = lstmOf(run, layer, k);
-		const [column, steps] = [k % one.units, Array.from({ length: run.T }, (_, t) => t)];
-		const values = statesOf(run, layer, k);
+		const { one, column, values } = statesOf(run, layer, k);
+		const steps = Array.from({ length: run.T }, (_, t) => t);
 		const parts = steps.map((t) => model.network.preactivations(one, column, t));
 		const preactivations = Object.fromEntries(["i", "f", "g", "o"].map((gate) => [gate, { x: parts.map((part) => part[gate].x), h: parts.map((part) => part[gate].h), bias: parts[0][gate].bias }]));
 		const life = Math.log(2) / (-sum(values("f").map(Math.log)) / run.T);
@@ -205,14 +204,8 @@ export function createExplain(model, view) {
 	}
 
 	const runs = new Map(); // by input and changes
-	function runOf(encoded, input, changes) {
-		const key = JSON.stringify([input, changes]);
-		const run = runs.get(key) ?? model.run(encoded, { changes });
-		runs.delete(key); // it becomes the last one
-		runs.set(key, run);
-		if (runs.size > KEPT) runs.delete(runs.keys().next().value);
-		return run;
-	}
+	const runOf = (encoded, input, changes) =>
+		once(runs, JSON.stringify([input, changes]), () => model.run(encoded, { changes }), KEPT);
 
 	return function explain({ text = "", series = null, include = ["prediction"], changes = [], method, layer = top, step = null, ...asked }) {
 		if (series ? !series.length : !text.trim()) throw new Error(`the ${series ? "series" : "text"} is empty`);

@@ -2,6 +2,7 @@
 // attributions. No DOM: it runs in a page, in a worker and in Node. Its numbers are those of gatewise within 1e-5.
 // gatewise/serve/lstm_file.py writes the file that it reads.
 
+import { once } from "../once.js";
 import { addTo, rowOf, sigmoid, sum, zeros } from "./arrays.js";
 import { Convolutions } from "./convolutions.js";
 import { createEncoding } from "./encodings.js";
@@ -25,14 +26,9 @@ export function parseModel(bytes) {
 
 /** Give an object properties that are computed when they are first read. */
 function addLazy(object, getters) {
+	const values = new Map();
 	for (const [name, compute] of Object.entries(getters)) {
-		if (name in object) continue;
-		const get = () => {
-			const value = compute();
-			Object.defineProperty(object, name, { value });
-			return value;
-		};
-		Object.defineProperty(object, name, { configurable: true, get });
+		if (!(name in object)) Object.defineProperty(object, name, { get: () => once(values, name, compute) });
 	}
 	return object;
 }

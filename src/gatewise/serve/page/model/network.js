@@ -1,6 +1,7 @@
 // The LSTM of a model, exactly as gatewise/network: embedding, LSTM layers of one direction or two, pooling and dense layers,
 // with the gates and states of every step, and clamps. No DOM.
 
+import { once } from "../once.js";
 import { dot, product, rowOf, sigmoid, sum, zeros } from "./arrays.js";
 import { damaged, float32 } from "./tensors.js";
 
@@ -128,11 +129,9 @@ export class Network {
 		return Float32Array.from({ length: n * units }, (_, at) => c[Math.min(Math.floor(at / units), T - 1) * units + (at % units)]);
 	}
 
-	/** For each layer the run of pads, until it no longer changes. Computed once. */
+	/** For each layer the run of pads, until it no longer changes. */
 	#padStates(ablated) {
-		const key = ablated.map(({ unit, layer }) => `${unit} ${layer}`).join();
-		if (this.#pads.size > 16) this.#pads.clear();
-		if (!this.#pads.has(key)) {
+		return once(this.#pads, ablated.map(({ unit, layer }) => `${unit} ${layer}`).join(), () => {
 			const runs = [];
 			for (const { lstms: [lstm] } of this.layers) {
 				const below = runs.at(-1);
@@ -140,9 +139,8 @@ export class Network {
 				const items = new Int32Array(this.arch.max_length);
 				runs.push(this.#recur({ lstm, items, T: items.length, start: stateOfZeros(lstm.units), input, held: this.#heldIn(lstm, ablated), until: below?.T ?? 1 }));
 			}
-			this.#pads.set(key, runs);
-		}
-		return this.#pads.get(key);
+			return runs;
+		}, 16);
 	}
 
 	/** The changes of the gates of one LSTM, their units counted in it. */
@@ -174,9 +172,7 @@ export class Network {
 		const id = items[t];
 		if (lstm.layer || typeof id !== "number") return product(lstm.weightIh, input(t), lstm.bias);
 		const key = `${id} ${lstm.place}`;
-		if (this.#projected.size > 2e4) this.#projected.clear();
-		if (!this.#projected.has(key)) this.#projected.set(key, product(lstm.weightIh, input(t), lstm.bias));
-		return this.#projected.get(key);
+		return once(this.#projected, key, () => product(lstm.weightIh, input(t), lstm.bias), 2e4);
 	}
 
 	/** The preactivations of unit k of a run at step t, by gate: the parts of the input, of h before it, and the bias. */
