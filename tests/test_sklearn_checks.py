@@ -58,9 +58,9 @@ class _RowsAsTexts:
     def _rows(self, X: Any, **options: Any) -> Any:
         matrix = np.asarray(X, dtype=np.float64)
         if options["reset"]:
-            self._columns = matrix.shape[1]
-        elif matrix.shape[1] != self._columns:
-            raise InputError(f"X has {matrix.shape[1]} columns, not {self._columns}")
+            self._width = matrix.shape[1]
+        elif matrix.shape[1] != self._width:
+            raise InputError(f"X has {matrix.shape[1]} columns, not {self._width}")
         return super()._rows(as_texts(matrix), **options)  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:

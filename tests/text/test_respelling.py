@@ -82,11 +82,11 @@ def test_a_word_is_respelt_as_the_tokeniser_reads_it(text: str, ids: list[int]) 
 
 def test_a_recipe_asks_for_it() -> None:
     texts = [f"a {word} film number {n}" for n in range(30) for word in ("good", "bad")]
-    model = gw.train(texts, ["yes", "no"] * 30, epochs=1, units=4, respelling=True, verbose=0)
+    model = gw.train(texts, ["yes", "no"] * 30, epochs=1, units=4, tokenization="respelled", verbose=0)
     assert np.array_equal(model.logits(["a good film"]), model.logits(["a goood flim"]))
     plain = gw.train(texts, ["yes", "no"] * 30, epochs=1, units=4, verbose=0)
     assert not np.array_equal(plain.logits(["a good film"]), plain.logits(["a goood flim"]))
-    further = gw.train(texts, ["yes", "no"] * 30, epochs=1, pretrained=plain, respelling=True, verbose=0)
+    further = gw.train(texts, ["yes", "no"] * 30, epochs=1, pretrained=model, verbose=0)
     assert np.array_equal(further.logits(["a good film"]), further.logits(["a goood flim"]))
-    with pytest.raises(InputError, match="respelling is for words"):
-        gw.train(texts, ["yes", "no"] * 30, respelling=True, tokenization="keras", verbose=0)
+    with pytest.raises(InputError, match=r"the pretrained model has text\.tokenization words"):
+        gw.train(texts, ["yes", "no"] * 30, pretrained=plain, tokenization="respelled", verbose=0)

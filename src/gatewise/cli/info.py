@@ -73,7 +73,8 @@ def _print_recipe(name: str, as_json: bool) -> None:
             print(f"\n[{group}]")
         value = values[path]
         shown = str(value).lower() if isinstance(value, bool) else str(value)
-        print(f"\n{path.partition('.')[2]} = {shown}  ({field.type_name})")
+        line = f"{path.partition('.')[2]} = {shown}  ({field.type_name})"
+        print("\n" + textwrap.fill(line, 79, subsequent_indent="    "))
         print(textwrap.fill(meaning.get(path, ""), 79, initial_indent="    ", subsequent_indent="    "))
 
 

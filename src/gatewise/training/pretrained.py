@@ -18,6 +18,7 @@ from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM, is_pretrained_lm, load_pretrained
 from gatewise.network.architecture import Architecture
 from gatewise.text import Encoding, SubwordEncoding
+from gatewise.text.tokens import RESPELLING
 from gatewise.types import Array, Task
 
 BUNDLED = "bundled"
@@ -102,7 +103,8 @@ def _from_language_model(pretrained: PretrainedLM) -> Pretrained:
 def _of_tokens(encoding: Encoding, embedding_dim: int, per_step: bool = False) -> dict[str, Any]:
     """The fields of a recipe that say what a token is."""
     words = "spaces" if per_step else encoding.kind if encoding.kind in ("keras", "spaces") else "words"
-    tokenization = "subwords" if isinstance(encoding, SubwordEncoding) else words
+    respelled = getattr(encoding, "pipeline", 0) == RESPELLING
+    tokenization = "subwords" if isinstance(encoding, SubwordEncoding) else "respelled" if respelled else words
     sizes = {"text.vocab_size": encoding.vocab_size, "lstm.embedding_dim": embedding_dim}
     return {**sizes, "text.tokenization": tokenization}
 

@@ -51,14 +51,12 @@ class TextRecipe:
 
     vocab_size: Count = 30_000
     """Number of token ids, special tokens included. Keras: `num_words`. A pretrained model's replaces it."""
-    tokenization: Literal["auto", "words", "subwords", "keras", "spaces"] = "words"
-    """What a token is: a word or a punctuation mark ("words"), a piece of a word ("subwords",
-    `gatewise.text.subwords`), the one of both with the lower held-out loss of the n-gram model ("auto",
-    `gatewise.training.members.ngrams`), a word as in `keras.datasets.imdb` ("keras"), or what stands between spaces
-    ("spaces", `gatewise.text.spaces`), which has the labels of a tagger."""
-    respelling: bool = False
-    """Whether an unknown word is read as the known one that it misspells (`gatewise.text.respelling`). For words of the
-    letters a to z."""
+    tokenization: Literal["auto", "words", "respelled", "subwords", "keras", "spaces"] = "words"
+    """What a token is: a word or a punctuation mark ("words"), the same with an unknown word as the known one that it
+    misspells ("respelled", `gatewise.text.respelling`), a piece of a word ("subwords", `gatewise.text.subwords`),
+    words or subwords by the held-out loss of the n-gram model ("auto", `gatewise.training.members.ngrams`), a word as
+    in `keras.datasets.imdb` ("keras"), or what stands between spaces ("spaces", `gatewise.text.spaces`), which has the
+    labels of a tagger."""
 
 
 @dataclass(frozen=True)
@@ -208,8 +206,6 @@ class Recipe:
         check_values(self, "recipe")
         if self.optimisation.adversarial and self.lstm.padding == "pre":
             raise InputError("recipe: adversarial differs by sequence, and padding 'pre' shares pad steps: use 'none'")
-        if self.text.respelling and self.text.tokenization not in ("words", "auto"):
-            raise InputError(f"recipe: respelling is for words, not for tokenization {quote(self.text.tokenization)}")
         if self.validation.folds == 1:
             raise InputError("recipe: a cross-validation needs at least 2 folds, and 0 is none, not 1")
 

@@ -207,8 +207,7 @@ def prepare(
     elif isinstance(preprocessor, TextPreprocessor) and preprocessor.encoding.kind in ("tokens", "subwords"):
         encoding = cast(text.TokenEncoding, preprocessor.encoding)
         texts = cast(list[str], data.inputs)
-        encoding = encoding.extended([texts[n] for n in train])
-        preprocessor = replace(preprocessor, encoding=encoding.respelling() if recipe.text.respelling else encoding)
+        preprocessor = replace(preprocessor, encoding=encoding.extended([texts[n] for n in train]))
     preprocessor = replace(preprocessor, columns=data.columns.row)
     encoded = _encoded(rows, preprocessor, recipe, train)
     if data.target.per_step and list(map(len, rows.labels)) != list(map(len, encoded["sequences"])):
@@ -348,7 +347,7 @@ def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> T
     words = encoding.kind == "tokens" and data.task == "classification"
     more = {"min_count": 1} if words and has_small_classes(data.target.outputs, len(data), RARE_WORDS) else {}
     found = encoding.fit(read, size, **more)
-    return TextPreprocessor(found.respelling() if recipe.text.respelling else found)
+    return TextPreprocessor(found.respelling() if recipe.text.tokenization == "respelled" else found)
 
 
 def class_counts(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
