@@ -15,9 +15,7 @@ export const STOPS = {
 };
 
 /** "#rrggbb" to [r, g, b] in 0..255. */
-export function rgb(hex) {
-	return [1, 3, 5].map((n) => parseInt(hex.slice(n, n + 2), 16));
-}
+export const rgb = (hex) => [1, 3, 5].map((n) => parseInt(hex.slice(n, n + 2), 16));
 
 /** The colour at `at` (0..1) of a ramp through `stops`. */
 export function mix(stops, at) {

@@ -62,9 +62,8 @@ const resolved = (part) => {
 };
 const token = schema.security.length > 0;
 const operations = Object.entries(resolved(schema.paths)).flatMap(([path, methods]) => Object.entries(methods).map(([method, about]) => [path, method, about]));
-const access = token ? ["Every request needs the token of the server: ", el("code", {}, "Authorization: Bearer TOKEN"), ", or the password of Basic. The health routes need none."] : ["This server needs no token."];
+document.getElementById(token ? "token" : "open").hidden = false;
 document.getElementById("version").append(`Version ${schema.info.version} · `);
 document.querySelector("main").append(
-	el("p", {}, "Requests and responses are JSON. ", access),
 	el("nav", { "aria-label": "Routes" }, el("ul", {}, operations.map(([path, method, about]) => el("li", {}, el("a", { href: `#${idOf(path, method)}` }, el("code", {}, `${method.toUpperCase()} ${path}`)), ` ${about.description}`)))),
 	...operations.map(([path, method, about]) => operation(path, method, about, token)));

@@ -31,21 +31,15 @@ function fill(node, props, children) {
 }
 
 /** An HTML element: el("p", {class: "x", onclick: f}, "text", node). Strings become text, never markup. */
-export function el(tag, props, ...children) {
-	return fill(document.createElement(tag), props, children);
-}
+export const el = (tag, props, ...children) => fill(document.createElement(tag), props, children);
 
 /** An SVG element. */
-export function svg(tag, props, ...children) {
-	return fill(document.createElementNS(SVG, tag), props, children);
-}
+export const svg = (tag, props, ...children) => fill(document.createElementNS(SVG, tag), props, children);
 
 /** The elements of the HTML with data-part, by that name. */
 export const partsOf = (root) => Object.fromEntries(Array.from(root.querySelectorAll("[data-part]"), (one) => [one.dataset.part, one]));
 
-export function button(label, props, ...more) {
-	return el("button", { type: "button", ...props }, label, ...more);
-}
+export const button = (label, props, ...more) => el("button", { type: "button", ...props }, label, ...more);
 
 /** An index within 0 and length - 1. */
 export const within = (x, length) => Math.max(0, Math.min(length - 1, x));
@@ -60,9 +54,8 @@ export function createTable(caption, head, rows, captionClass = null) {
 }
 
 /** A select with options [value, name]. */
-export function createSelect(props, options = []) {
-	return el("select", props, options.map(([value, name]) => el("option", { value }, name)));
-}
+export const createSelect = (props, options = []) =>
+	el("select", props, options.map(([value, name]) => el("option", { value }, name)));
 
 /** Set a text or an attribute only if it differs: a write without a change still costs a layout. */
 export function setText(node, text) {

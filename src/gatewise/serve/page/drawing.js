@@ -99,9 +99,8 @@ export const gripAt = (x, y, [width, height], reach) => [
 	rect(...reach, "reach"),
 ];
 
-export function text(x, y, content, name = "", anchor = "middle") {
-	return svg("text", { x: round(x), y: round(y), class: name, "text-anchor": anchor }, content);
-}
+export const text = (x, y, content, name = "", anchor = "middle") =>
+	svg("text", { x: round(x), y: round(y), class: name, "text-anchor": anchor }, content);
 
 /** The colour of a number from -1 to 1 (signed) or from 0 to 1 (gate), as rgb(...). */
 export function colourOf(x, kind = "signed") {

@@ -50,9 +50,8 @@ export function forward(network, x, held = {}) {
 }
 
 /** The logits w · h_t + b after each step: the prediction for the sequence up to there. */
-export function prefixLogits({ units, weight, denseBias }, { h, T }) {
-	return Float64Array.from({ length: T }, (_, t) => denseBias[0] + dot(h, t * units, weight));
-}
+export const prefixLogits = ({ units, weight, denseBias }, { h, T }) =>
+	Float64Array.from({ length: T }, (_, t) => denseBias[0] + dot(h, t * units, weight));
 
 /** Add the gradient of one sequence to `gradient` (of the size of the parameters); dlogit: the gradient of its logit. */
 export function backward(network, run, dlogit, gradient) {

@@ -88,14 +88,14 @@ export function fitToModel({ dropped = [], ...found }, { model, methods }) {
 	}
 	const compared = model.task === "classification" && found.against !== found.target;
 	if (found.against !== undefined && !compared) drop("against", `comparison with “${safeText(found.against, 40)}”`);
-	found.changes = found.changes?.filter(({ gate, unit, value, layer }) => {
+	const isFitting = ({ gate, unit, value, layer }) => {
 		const name = layer >= layers ? `layer ${layer}` : unit !== "all" && unit >= unitsOf(layer) ? `unit ${unit}`
 			: model.gate === "binary" && "ifo".includes(gate) && value !== 0 && value !== 1 ? `value ${value} of gate ${gate}` : null;
 		if (name) missing.push(name);
 		return !name;
-	});
-	if (!found.changes) delete found.changes;
-	else found.changes = found.changes.map((one) => (one.layer === layers - 1 && one.unit !== "all" ? { ...one, layer: undefined } : one));
+	};
+	const named = (one) => (one.layer === layers - 1 && one.unit !== "all" ? { ...one, layer: undefined } : one);
+	if (found.changes) found.changes = found.changes.filter(isFitting).map(named);
 	const names = [...new Set(missing)].slice(0, 8);
 	return { found, note: names.length ? `The link names what this model lacks, and it is left out: ${names.join(", ")}.` : "" };
 }
