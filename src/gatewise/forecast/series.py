@@ -44,9 +44,8 @@ class Roles:
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"the column {quote(name, 40)} is named for two purposes")
-        for name in names[:3]:
-            if _OF_FORECASTS.fullmatch(name):
-                raise InputError(f"rename the column {name!r}: the frame of the forecasts has one of this name")
+        for name in filter(_OF_FORECASTS.fullmatch, names[:3]):
+            raise InputError(f"rename the column {name!r}: the frame of the forecasts has one of this name")
 
 
 @dataclass(frozen=True, eq=False)
