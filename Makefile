@@ -40,7 +40,7 @@ release-check: .venv/dev.stamp .venv/release.stamp
 	touch $@
 
 # All tests: static checks, the package, and its wheel in an empty environment. WORKERS processes run the test files.
-WORKERS ?= 3
+WORKERS ?= 2
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
