@@ -59,21 +59,21 @@ def test_changed_parameters_are_seen(model: Model) -> None:
 def test_packed_weights_belong_to_readonly_arrays_alone() -> None:
     given = draw(2, 1, 20, False, "sigmoid", False).arrays("float32")
     weight = given.pop("weight_hh")
-    kernel, before = native.Native(), len(native._packed)
+    kernel, before = native.Native(), len(native._packed_weights)
     free = kernel.forward(LSTMCall(weight_hh=weight, **given))
     view = weight[:]
     view.flags.writeable = False  # but what it is a view of can be written to
     assert np.array_equal(kernel.forward(LSTMCall(weight_hh=view, **given)).h, free.h)
-    assert len(native._packed) == before
+    assert len(native._packed_weights) == before
     readonly = weight.copy()
     readonly.flags.writeable = False
     for isa in native.isas():
         for _ in range(2):
             run = native.Native(isa=isa).forward(LSTMCall(weight_hh=readonly, **given))
             assert np.array_equal(run.h, native.Native(isa=isa).forward(LSTMCall(weight_hh=weight, **given)).h)
-    assert len(native._packed) == before + len(native.isas())
+    assert len(native._packed_weights) == before + len(native.isas())
     del readonly, run  # the saved activations of a run hold its weights
-    assert len(native._packed) == before, "packed weights outlive the array"
+    assert len(native._packed_weights) == before, "packed weights outlive the array"
 
 
 def _count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:

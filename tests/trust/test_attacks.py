@@ -90,7 +90,7 @@ def test_a_save_that_is_not_atomic_is_found(tmp_path: Path, monkeypatch: pytest.
         for name, data in files.items():
             write_atomic(target / name, data)
 
-    monkeypatch.setattr(storage_folder, "replace_folder", in_place)
+    monkeypatch.setattr("gatewise.storage.atomic.replace_folder", in_place)
     kills.saving_lines.cache_clear()
     failures = 0
     try:
