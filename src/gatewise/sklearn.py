@@ -23,7 +23,7 @@ from gatewise.data.frames import check_index, frame_names, is_frame
 from gatewise.data.inputs import convert_inputs, series_of
 from gatewise.data.labelled import Labelled, labelled_of, several, step_names
 from gatewise.data.labels import ConvertedLabels, convert_labels
-from gatewise.data.row_columns import check_names, converted, rows_with_columns, without_columns
+from gatewise.data.row_columns import check_names, converted, refuse_unread, rows_with_columns, without_columns
 from gatewise.data.suspects import check_step_names
 from gatewise.errors import DataWarning, InputError, MissingExtra, counted
 from gatewise.model.model import Model
@@ -122,6 +122,7 @@ class _Rows(_Fitted):
 
     def _with_columns(self, rows: list[Any], X: Any) -> list[Any]:
         """The rows with these columns of X."""
+        refuse_unread(rows, self._columns)
         if not self._columns:
             return rows
         if is_frame(X):

@@ -72,6 +72,9 @@ def test_packed_weights_belong_to_readonly_arrays_alone() -> None:
             run = native.Native(isa=isa).forward(LSTMCall(weight_hh=readonly, **given))
             assert np.array_equal(run.h, native.Native(isa=isa).forward(LSTMCall(weight_hh=weight, **given)).h)
     assert len(native._packed_weights) == before + len(native.isas())
+    x, bias = given["h0"][:, : weight.shape[1]], np.zeros(len(weight), np.float32)
+    wanted = kernel.project(x, weight, bias)
+    assert np.array_equal(kernel.project(x, readonly, bias), wanted), "one array may be both kinds of weights"
     del readonly, run  # the saved activations of a run hold its weights
     assert len(native._packed_weights) == before, "packed weights outlive the array"
 

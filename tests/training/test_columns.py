@@ -296,6 +296,14 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "columns without names": (lambda: with_columns(["a"], [1]), "columns must be a data frame, or values by name"),
     "a frame for one text": (lambda: with_columns("a", FRAME), "columns of one text are a value by name"),
     "a frame as texts": (lambda: with_columns(FRAME, FRAME), "inputs must be n texts or arrays"),
+    "columns that nothing reads": (
+        lambda: gw.train(with_columns(FRAME.review, FRAME), FRAME.y, **QUICK),
+        "the rows carry columns: name those that the model reads in numeric and categorical",
+    ),
+    "columns that no estimator reads": (
+        lambda: LSTMTextClassifier(epochs=1).fit(with_columns(FRAME.review, FRAME), FRAME.y),
+        "the rows carry columns: name those that the model reads in numeric and categorical",
+    ),
     "labels and a column": (lambda: gw.train(FRAME.review, FRAME.y, label="y"), "label names a column of a data frame"),
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from gatewise.cli.text_lines import open_lines
-from gatewise.data.columns import NUMBER
+from gatewise.data.cells import NUMBER
 from gatewise.data.read import read_series, read_table
 from gatewise.data.rows import Rows
 from gatewise.data.tables import Table, long_fields, open_table

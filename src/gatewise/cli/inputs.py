@@ -236,7 +236,7 @@ def parsed_columns(model: Model, given: Sequence[str]) -> dict[str, float | str]
     """The values of --column NAME=VALUE by name. Raises InputError for a column that the model does not read, and for a
     text in a numeric one.
     """
-    from gatewise.data.columns import NUMBER
+    from gatewise.data.cells import NUMBER
 
     names, found = model.preprocessor.columns, dict[str, float | str]()
     for one in given:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.cli.output import check_overwrite
-from gatewise.data.columns import NUMBER
+from gatewise.data.cells import NUMBER
 from gatewise.data.tables import DELIMITERS
 from gatewise.errors import DataError, InputError, printable, quote, reason, required
 from gatewise.storage.atomic import scratch

@@ -90,6 +90,12 @@ def of_column(rows: Sequence[Any], name: str, names: RowColumns) -> list[NDArray
     return list(np.asarray(values, dtype=np.float32).reshape(-1, 1, 1))
 
 
+def refuse_unread(rows: Sequence[Any], names: RowColumns) -> None:
+    """Raise InputError for rows that carry columns where none is named: they would be ignored."""
+    if not names and any(columns_of(row) is not None for row in rows):
+        raise InputError("the rows carry columns: name those that the model reads in numeric and categorical")
+
+
 def without_columns(frame: Any, names: RowColumns) -> Any:
     """A data frame without these columns; anything else as it is."""
     if not names or not is_frame(frame):

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.columns import NUMBER, is_numbering, trim
+from gatewise.data.cells import NUMBER
+from gatewise.data.columns import is_numbering, trim
 from gatewise.data.frames import find_column
 from gatewise.data.inputs import LARGEST, series_of
 from gatewise.data.labels import class_order, number_of

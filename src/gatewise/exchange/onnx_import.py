@@ -7,19 +7,19 @@ from typing import Any
 
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.members.member import kind_named
-from gatewise.members.onnx.graph import array_of, load
+from gatewise.members.onnx.graph import array_of
 from gatewise.storage.folder import CONFIG, Folder
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.types import Array
 
 
-def own_folder(path: str | Path) -> Folder | None:
-    """The folder of the model, whose `model` checks it; None for a file of another exporter. Members of weight 0 are
-    not in the file. Raises ModelFileError for a damaged file, InputError where the LSTM has weight 0.
+def own_folder(file: Any, path: str | Path) -> Folder | None:
+    """The folder of the model in a ModelProto, read from `path`; None for one of another exporter. Members of weight 0
+    are not in the file. Raises ModelFileError for a damaged file, InputError where the LSTM has weight 0.
     """
-    file, where = load(path), quote(path, 200)
+    where = quote(path, 200)
     files = {one.key: one.value.encode() for one in file.metadata_props if one.key.endswith(".json")}
-    if CONFIG not in files:
+    if file.producer_name != "gatewise" or CONFIG not in files:
         return None
     constants: dict[str, dict[str, Array]] = {}
     for tensor in file.graph.initializer:

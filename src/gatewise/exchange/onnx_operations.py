@@ -28,16 +28,16 @@ _TYPES = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(double)": 
 
 class OnnxSource(Source):
     """A file with one input of ids or series, and optionally one of lengths (B,). Of several outputs it has the first.
-    Raises ModelFileError for a file that is not an ONNX file or does not run.
+    Raises ModelFileError for one that does not run.
     """
 
     framework = "ONNX"
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, model: Any, path: str | Path) -> None:
+        """model: the ModelProto that was read from `path`, which is changed."""
         onnx = required("onnx", "onnx", "the ONNX format")
         runtime = required("onnxruntime", "onnx", "the ONNX format")
         try:
-            model = onnx.load_model(path, load_external_data=False)
             graph, options = model.graph, runtime.SessionOptions()
             self.output, needed = graph.output[0].name, {graph.output[0].name}
             self.nodes: list[Any] = []

@@ -135,7 +135,7 @@ class Forecaster:
         starts, lengths = tuple(map(show_time, kept.starts)), tuple(map(len, kept.values))
         _, origins, steps = held.actual.shape
         non_negative = all(bool((one[:, 0] >= 0).all()) for one in given.values)
-        of_windows = origins, steps, non_negative, tuple(notes[:_MOST_NOTES]), held.stride
+        of_windows: Any = origins, steps, non_negative, tuple(notes[:_MOST_NOTES]), held.stride
         config = Config(horizon, seasons, *of_series, starts, lengths, *of_windows)
         seconds, today = round(clock.perf_counter() - begin, 1), clock.strftime("%Y-%m-%d", clock.gmtime())
         metadata = ModelMetadata(gatewise=__version__, recipe=chosen.name, seed=seed, seconds=seconds, created=today)

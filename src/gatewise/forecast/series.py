@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.data.columns import Cells
+from gatewise.data.cells import Cells
 from gatewise.data.frames import find_column, frame_columns, is_frame, is_missing
 from gatewise.data.tables import open_table
 from gatewise.data.times import Time, comparable, instant, show_time, written_form

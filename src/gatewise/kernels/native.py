@@ -88,7 +88,7 @@ class Native:
     def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
         extension, where = _extension(), self._where()
         try:
-            packed = _packed(extension.pack_linear, where[0], weight_ih)
+            packed = _packed("pack_linear", where[0], weight_ih)
             pre: Array = extension.linear(*where, x, weight_ih, bias, packed)
         except _REFUSED as error:
             check_project(self, x, weight_ih, bias, None)
@@ -105,7 +105,7 @@ class Native:
         arrays = call.pre, call.index, call.lengths, call.weight_hh, call.h0, call.c0, call.mask
         try:
             how = len(call.pre if call.index is None else call.index), call.reverse, _BINARY[call.gate], keep
-            more = _packed(extension.pack, where[0], call.weight_hh), *(call.interpolation or (None, None))
+            more = _packed("pack", where[0], call.weight_hh), *(call.interpolation or (None, None))
             h, h_T, c_T, c, gates = extension.forward(*where, *arrays, *how, *more, *(call.held or ()))
         except _REFUSED as error:
             check_run(self, call)
@@ -257,22 +257,22 @@ def read_only(array: Array) -> Array:
     return array
 
 
-_packed_weights: dict[tuple[int, str], tuple[weakref.ref[Array], Array]] = {}
+_packed_weights: dict[tuple[int, str, str], tuple[weakref.ref[Array], Array]] = {}
 
 
-def _packed(pack: Callable[[str, Array], Array], isa: str, weight: Array) -> Array | None:
-    """Read-only weights in the order in which the kernel reads them, packed once; None for writeable ones. An array is
-    always packed by the same function.
+def _packed(pack: str, isa: str, weight: Array) -> Array | None:
+    """Read-only weights in the order in which the kernel reads them, packed once by this function of the extension;
+    None for writeable ones.
 
     Packing costs as much as about twenty steps of one sequence, which a model that predicts single texts would pay at
     every call.
     """
     if weight.flags.writeable or weight.base is not None:  # the base of a view may be writeable
         return None
-    key = id(weight), isa
+    key = id(weight), isa, pack
     found = _packed_weights.get(key)
     if found is not None and found[0]() is weight:
         return found[1]
-    packed = pack(isa, weight)
+    packed: Array = getattr(_extension(), pack)(isa, weight)
     _packed_weights[key] = weakref.ref(weight, lambda _: _packed_weights.pop(key, None)), packed
     return packed

@@ -1,4 +1,4 @@
-"""The columns of a row beside its text or series, a member of linear terms: one term per column.
+"""The numeric and categorical columns of a row as a member of linear terms: one term per column.
 
     logit = Σ over numeric columns (z slope + offset[known or missing]) + Σ over categorical ones offset[category]
 

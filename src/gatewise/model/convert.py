@@ -91,12 +91,14 @@ def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
     ModelFileError for a file that is not an ONNX file.
     """
     from gatewise.exchange.onnx_import import own_folder
+    from gatewise.members.onnx.graph import load
 
-    folder = own_folder(path)
+    file = load(path)
+    folder = own_folder(file, path)
     if folder is None:
         from gatewise.exchange.onnx_operations import OnnxSource
 
-        return _model(OnnxSource(path), **meaning)
+        return _model(OnnxSource(file, path), **meaning)
     if meaning:
         raise InputError(f"{', '.join(meaning)}: {quote(path, 200)} is a file of gatewise, which says this itself")
     from gatewise.exchange.onnx_export import TOLERANCE, largest_difference
@@ -104,7 +106,7 @@ def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
     model = Model.from_folder(folder)
     try:
         error = largest_difference(
-            model.explained, model.preprocessor if model.channels else None, folder.path.read_bytes()
+            model.explained, model.preprocessor if model.channels else None, file.SerializeToString()
         )
     except GatewiseError:
         raise

@@ -18,7 +18,7 @@ from gatewise.data.frames import described, is_frame
 from gatewise.data.inputs import convert_inputs
 from gatewise.data.labelled import Labelled, Unlabelled, several
 from gatewise.data.labels import convert_groups
-from gatewise.data.row_columns import rows_with_columns, without_columns
+from gatewise.data.row_columns import refuse_unread, rows_with_columns, without_columns
 from gatewise.data.times import seconds_of
 from gatewise.errors import DataWarning, InputError, counted, quote
 from gatewise.model.preprocessor import TextPreprocessor
@@ -61,7 +61,9 @@ def labelled_of(
         names = ColumnNames(**of_row)
         if names.row and is_frame(data):
             data = rows_with_columns(convert_inputs(without_columns(data, names.row)), data, names.row)
-        return Labelled.of(data, labels, groups=groups, times=times, columns=names, **given)
+        made = Labelled.of(data, labels, groups=groups, times=times, columns=names, **given)
+        refuse_unread(made.inputs, names.row)
+        return made
     for name, value in {"labels": labels, **given}.items():
         if value is not None:
             raise InputError(f"{name} {'are' if name.endswith('s') else 'is'} part of the data already")

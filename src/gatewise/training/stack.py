@@ -98,9 +98,9 @@ class Stack(NamedTuple):
         """The weights in a line."""
         parts = [f"{one.member.noun} x {weight:.2f}" for weight, one in zip(self.weights, members, strict=True)]
         if self.shift.any():
-            shifts = [f"{value:+.2f}" for value in self.shift]
-            lowest, highest = f"{self.shift.min():+.2f}", f"{self.shift.max():+.2f}"
-            parts.append("shift " + (" ".join(shifts) if len(shifts) <= MOST_SHIFTS else f"{lowest} to {highest}"))
+            few = len(self.shift) <= MOST_SHIFTS
+            shifts = self.shift if few else (self.shift.min(), self.shift.max())
+            parts.append("shift " + (" " if few else " to ").join(f"{value:+.2f}" for value in shifts))
         return f"{', '.join(parts)}, fitted on {counted(len(self.held_out), 'validation row')}"
 
 
@@ -133,7 +133,7 @@ def stack(
             weights = np.where(adds, 1.0, np.sign(leads))
         l2 = np.array(
             [
-                one.l2 if lead or one.adds else max(*leads, one.l2 * (not any(leads)))
+                one.l2 if lead or one.adds or not any(leads) else max(leads)
                 for one, lead in zip(members, leads, strict=True)
             ]
         )

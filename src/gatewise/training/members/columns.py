@@ -1,4 +1,4 @@
-"""Fit the linear terms of the columns beside a text or series: a generalised linear model with an L2 penalty.
+"""Fit the linear terms of numeric and categorical columns: a generalised linear model with an L2 penalty.
 
 Numbers are standardised; a missing one is 0 and has an indicator. A category of `FEW` training rows or more has an
 indicator, all others share one. The penalty is that of scikit-learn's LogisticRegression on the same features.
