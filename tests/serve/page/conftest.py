@@ -248,8 +248,8 @@ class Watched:
     def settle(self) -> None:
         """Wait until no request is open and the attribution of the current text is there and painted."""
         self.page.wait_for_function(
-            "() => { const s = gatewise.store.get();"
-            " return s.data && !s.busy && s.data.inputText === s.text && s.data.attribution"
+            "() => { const s = globalThis.gatewise?.store.get();"  # undefined until the page's modules have run
+            " return s?.data && !s.busy && s.data.inputText === s.text && s.data.attribution"
             " && !s.data.attribution.stale && s.data.units && s.data.unitOf.has(gatewise.selectedUnit(s)); }",
             timeout=20_000,
         )
