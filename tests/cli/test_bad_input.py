@@ -95,6 +95,9 @@ REFUSED = [
     ("evaluate -m {keras} {tmp}/none.csv --data x", "--data is only for the source imdb"),
     ("data {tmp}/none.csv --data x", "--data is only for the source imdb"),
     ("data imdb --data {tmp}/none.tar.gz", "none.tar.gz"),
+    ("train imdb --label sentiment", "--label is for tables, and 'imdb' has no columns"),
+    ("evaluate -m {keras} imdb --delimiter ;", "--delimiter is for tables, and 'imdb' has no columns"),
+    ("train {tmp} --group shop --validation {tmp}", "--group is for tables, and"),
     ("evaluate -m {keras} {csv} --text review --label sentiment", "has no class 'bad'"),
     ("train {csv} -o {tmp}/out", "no column 'text'; there are 'sentiment', 'review'"),
     # options

@@ -44,6 +44,7 @@ _COLUMNS = {
 }
 """The options that say what the columns of a table hold, by the field of `TableOptions`."""
 _SEVERAL = ("text", "label", "numeric", "categorical")
+_OF_TABLES = tuple(name for name in _COLUMNS if name not in ("task", "series"))
 
 
 def columns(*names: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
@@ -266,9 +267,9 @@ def check_text(text: str) -> None:
         raise InputError(f"{quote(text, 200)} is {what}, not a text: give {it} with -i{also}")
 
 
-def read_source(sources: Sequence[str], data: str | None, options: TableOptions) -> Splits:
+def read_source(sources: Sequence[str], data: str | None, options: TableOptions, other: str | None = None) -> Splits:
     """`imdb`, files, or a folder with one folder per class. All rows are in `train`, unless a folder has train/ and
-    test/.
+    test/. other: a second source, which the options are for too.
 
     Raises InputError for `data` with a source other than imdb and for columns of a source without them, DataError for
     data that is missing or damaged.
@@ -277,7 +278,9 @@ def read_source(sources: Sequence[str], data: str | None, options: TableOptions)
     from gatewise.data.read import is_split_folder, read_folder, read_folders
 
     if list(sources) == ["imdb"] or Path(sources[0]).is_dir():
-        options.refuse(("numeric", "categorical"), f"tables, and {quote(sources[0])} has no columns")
+        no_table = other is None or other == "imdb" or Path(other).is_dir()
+        names = _OF_TABLES if no_table else ("numeric", "categorical")
+        options.refuse(names, f"tables, and {quote(sources[0])} has no columns")
     if list(sources) == ["imdb"]:
         from gatewise.data.reviews import imdb
 

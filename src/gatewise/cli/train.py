@@ -150,7 +150,7 @@ def train(given: Any) -> None:
         RunFolder.of(out, given.resume, given.overwrite)
     if current().rank and table.skip_bad_rows:  # the first process lists them
         table = replace(table, skip_bad_rows=os.devnull)
-    splits = read_source(given.sources, given.data, table)
+    splits = read_source(given.sources, given.data, table, given.validation)
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
     held_out = None
@@ -158,7 +158,7 @@ def train(given: Any) -> None:
         bad = table.skip_bad_rows
         if bad not in (None, os.devnull):  # a list of its own
             bad = str(Path(bad).with_stem(f"{Path(bad).stem}-validation"))
-        held_out = read_source([given.validation], None, replace(table, skip_bad_rows=bad)).train
+        held_out = read_source([given.validation], None, replace(table, skip_bad_rows=bad), source).train
     # The default depends on the kind of the data and on the number of rows.
     rows = splits.train
     of_data: Any = len(rows), rows.kind, rows.target.named_task, len(rows.classes)
