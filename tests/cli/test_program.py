@@ -14,26 +14,18 @@ from tests.cli.conftest import Run
 SET = "gatewise tune --set lstm.u"
 
 
-def imported(*words: object) -> set[str]:
-    """The top-level modules that a command imports."""
+def test_what_a_prediction_imports(keras_folder: Path) -> None:
+    """Of --help: tests/structure/test_light_import.py. Without torch: tests/test_without_torch.py."""
     code = (
         "import sys, gatewise.cli\n"
-        f"sys.argv = {['gatewise', *map(str, words)]!r}\n"
         "try:\n    gatewise.cli.main()\n"
         "except SystemExit as end:\n    assert not end.code, end.code\n"
-        "finally:\n    print('modules', *{name.split('.')[0] for name in sys.modules})"
+        "finally:\n    print(*{name.split('.')[0] for name in sys.modules})"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return set(done.stdout.splitlines()[-1].split()[1:])
-
-
-def test_what_is_imported(keras_folder: Path) -> None:
-    """Of --help: tests/structure/test_light_import.py."""
+    command = [sys.executable, "-c", code, "predict", "-m", str(keras_folder), "good"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     unused = {"torch", "rich", "tokenizers", "pydantic", "csv", "ssl", "statistics", "tarfile"}
-    assert not imported("predict", "-m", keras_folder, "good") & unused
-    assert "torch" not in imported("explain", "-m", keras_folder, "good")
-    assert "torch" not in imported("info")
-    assert "torch" not in imported("info", "-m", keras_folder)
+    assert not set(done.stdout.splitlines()[-1].split()) & unused
 
 
 def test_version_and_help(run: Run) -> None:
@@ -68,31 +60,19 @@ def without_reader(*words: object, stderr: int | None = subprocess.PIPE, **envir
     return done.returncode, done.stderr or ""
 
 
-def test_a_reader_that_has_gone_is_no_error(keras_folder: Path, tmp_path: Path) -> None:
-    texts = tmp_path / "many.txt"
+def test_a_reader_that_has_gone_changes_nothing(keras_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    """Neither the exit code, nor the work of a command that prints as it goes on, and warns."""
+    model, texts = ("-m", keras_folder), tmp_path / "many.txt"
     texts.write_text("a good film\n" * 20_000, encoding="utf-8")  # their lines are more than a buffer holds
-    for words in (
-        ["--help"],
-        ["info"],
-        ["predict", "-m", keras_folder, "-i", texts],
-    ):  # printed by click, rich and print
+    for words in (["--help"], ["info"], ["predict", *model, "-i", texts]):  # printed by click, rich and print
         assert without_reader(*words) == (0, "")
-    assert without_reader("predict", "-m", keras_folder, "-i", texts, PYTHONUNBUFFERED="1") == (0, "")
-
-
-def test_a_reader_that_has_gone_changes_no_error(keras_folder: Path) -> None:
-    assert without_reader("predict", "-m", keras_folder, " ", stderr=subprocess.STDOUT)[0] == 2
-
-
-def test_a_command_ends_its_work_after_the_reader_has_gone(
-    keras_folder: Path, reviews_csv: Path, tmp_path: Path
-) -> None:
-    """Training prints as it goes on, and warns."""
+    assert without_reader("predict", *model, "-i", texts, PYTHONUNBUFFERED="1") == (0, "")
+    assert without_reader("predict", *model, " ", stderr=subprocess.STDOUT)[0] == 2
     rows = (reviews_csv, "--text", "review", "--label", "sentiment", "--set", "units=3", "--set", "ngrams.order=0")
     done = without_reader("train", *rows, "--epochs", 2, "-o", tmp_path / "m", stderr=subprocess.STDOUT)
     assert (done[0], gw.load(tmp_path / "m").metadata.epochs) == (0, 2)
     picture = tmp_path / "shown.svg"
-    assert without_reader("explain", "-m", keras_folder, "good", "--svg", picture, stderr=subprocess.STDOUT)[0] == 0
+    assert without_reader("explain", *model, "good", "--svg", picture, stderr=subprocess.STDOUT)[0] == 0
     assert picture.exists()
 
 

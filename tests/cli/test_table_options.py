@@ -75,18 +75,6 @@ def test_multilabel(run: Run, table: Path) -> None:
     assert all(isinstance(row["label"], list) and len(row["label"]) == len(row["probability"]) for row in rows)
 
 
-def test_options_that_do_not_fit(run: Run, table: Path) -> None:
-    words = ("films.csv", "--text", "body", "--label", "news")
-    assert "task must be 'classification', 'multilabel', 'regression' or 'tagging', not 'rank'" in refused(
-        run, "train", *words, "--task", "rank"
-    )
-    assert "--id is for series" in refused(run, "train", *words, "--id", "who")
-    assert "the delimiter must be one character" in refused(run, "train", *words, "--delimiter", "::")
-    assert "no column 'what'" in refused(run, "train", *words, "--group", "what")
-    series = ("films.csv", "--series", "--label", "news", "--text", "body")
-    assert "--text is for texts, and these are series" in refused(run, "train", *series)
-
-
 @pytest.mark.filterwarnings("ignore::gatewise.errors.DataWarning")
 def test_bad_rows_of_validation_data_have_a_list_of_their_own(run: Run, table: Path) -> None:
     good = table.read_text(encoding="utf-8")

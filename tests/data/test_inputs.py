@@ -147,11 +147,6 @@ def test_columns_named_as_the_attributes_of_other_frames() -> None:
     assert data.inputs == ["x\ny", "y\nx"]
 
 
-def test_labelled_of_reads_arrow_texts_as_texts() -> None:
-    data = Labelled.of(pa.array(TEXTS), pa.array(["x", "y", "x"]))
-    assert (data.kind, data.inputs, data.classes, data.labels.tolist()) == ("text", TEXTS, ("x", "y"), [0, 1, 0])
-
-
 FRAME = {
     "Title": ["T", "U", "V"],
     "body": TEXTS,

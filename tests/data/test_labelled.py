@@ -98,20 +98,6 @@ def test_of_names_and_orders_the_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "labels", "message"),
-    [
-        (["x"], ["a", "b"], "there are 1 inputs but 2 labels"),
-        (["x", "y"], ["a", None], "labels: row 1 has no label"),
-        ([[1.0], [float("inf")]], ["a", "b"], "row 1, step 0: inf is not finite"),
-        (["x", [1.0]], ["a", "b"], "row 1 is a list, not a text"),
-    ],
-)
-def test_of_refuses(inputs: object, labels: object, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Labelled.of(inputs, labels)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
     ("labels", "classes", "groups", "message"),
     [
         ([0, 2], ("a", "b"), [0, 1], "labels must be between 0 and 1"),

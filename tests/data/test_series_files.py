@@ -389,6 +389,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("a.csv", "a,a\n1,2\n", NONE, ":1: the header has 2 columns 'a'"),
     ("a.csv", ",u\n0,2\n1,3\n", NONE, ":1: the column '' would be read as values"),
     ("a.csv", "ID,u\n7,2\n8,3\n", NONE, ":1: the column 'ID' .* name it with --id"),
+    ("a.csv", "t0,t1,class\n1,2,0\n2,3,1\n", NONE, ":1: the column 'class' would be read as values"),
+    ("a.csv", "t0,t1,target\n1,2,0\n2,3,1\n", NONE, "name it with --label, or take it out"),
     ("a.csv", "n,u\nx,2\ny,3\n", NONE, "must be a number, not 'x'; name a label or id"),
     ("a.csv", ",id,t,u,c\n0,a,1,2,x\n1,a,2,3,x\n", LONG, ":1: the column '' would be read as values"),
     ("a.csv", "a,b\n", NONE, "has no row"),

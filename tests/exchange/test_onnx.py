@@ -213,19 +213,15 @@ def test_examples_stay_out_of_the_file(tmp_path: Path) -> None:
     assert b"secretive" not in (tmp_path / "model.onnx").read_bytes()
 
 
-def test_a_file_of_gatewise_is_a_model_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the model folder is compressed."""
+def test_a_file_of_a_compressed_model_is_a_model_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_export, "CHECKED", 20)
-    texts = ["A film to see twice.", "Two dull hours, badly acted."]
-    for model in (gw.load("tutorial"), random_model(linear="ngrams").with_thresholds((0.3,))):
-        model.to_onnx(tmp_path / "model.onnx")
-        again = gw.from_onnx(tmp_path / "model.onnx")
-        np.testing.assert_array_equal(again.logits(texts), model.logits(texts))
-        np.testing.assert_array_equal(again.predict(texts), model.predict(texts))
-        assert again.target == model.target
-        assert again.card() == model.card()
-        again.save(tmp_path / "again")
-        np.testing.assert_array_equal(gw.load(tmp_path / "again").logits(texts), model.logits(texts))
+    model, texts = gw.load("tutorial"), ["A film to see twice.", "Two dull hours, badly acted."]
+    model.to_onnx(tmp_path / "model.onnx")
+    again = gw.from_onnx(tmp_path / "model.onnx")
+    assert (again.target, again.card()) == (model.target, model.card())
+    again.save(tmp_path / "again")
+    for one in (again, gw.load(tmp_path / "again")):
+        np.testing.assert_array_equal(one.logits(texts), model.logits(texts))
 
 
 def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

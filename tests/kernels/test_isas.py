@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gatewise import kernels
-from gatewise.errors import InputError, KernelUnavailable
+from gatewise.errors import KernelUnavailable
 from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.native import ISAS, Native
 from gatewise.kernels.pooling import segment_reduce
@@ -33,11 +33,10 @@ def test_the_environment_forces_an_instruction_set(name: str, monkeypatch: pytes
     assert out.saved.packed_gates.shape[1:] == (-(-37 // lanes), 4, lanes)
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"), [("avx9", "unknown instruction set"), ("AVX512", "unknown instruction set")]
-)
-def test_an_unknown_instruction_set_is_refused(name: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["avx9", "AVX512"])
+def test_an_unknown_instruction_set_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_ISA", name)
+    reason = "unknown instruction set"
     with pytest.raises(KernelUnavailable, match=f"GATEWISE_ISA is '{name}'.*{reason}.*portable"):
         native.isa()
     assert reason in (kernels.unavailable_reason("native") or "")
@@ -69,17 +68,6 @@ def test_an_instruction_set_that_this_machine_lacks_is_refused() -> None:
     lacking = next(name for name in ISAS if name not in HERE)
     with pytest.raises(KernelUnavailable, match="this machine cannot run it"):
         Native(isa=lacking)
-
-
-def test_saved_activations_of_another_instruction_set_are_refused() -> None:
-    saved = Native(isa="portable").forward(LSTMCall(**given())).saved
-    assert saved is not None
-    other = next((name for name in HERE if Native(isa=name).lanes(37) != 4), None)
-    if other is None:
-        pytest.skip("all instruction sets here have as many lanes")
-    zeros = np.zeros_like(saved.h0)
-    with pytest.raises(InputError, match="this kernel stores them as"):
-        Native(isa=other).backward(saved, None, zeros, zeros)
 
 
 def test_an_extension_of_another_version_is_said_and_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

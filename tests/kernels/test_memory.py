@@ -11,7 +11,7 @@ from gatewise.errors import InputError
 from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
-from tests.kernels.batches import both, given, needs_native
+from tests.kernels.batches import HERE, both, given, needs_native
 from tests.kernels.close import saved_of
 
 pytestmark = needs_native
@@ -76,6 +76,26 @@ def test_a_smaller_batch_finds_the_memory_of_a_larger_one(empty_arena: Callable[
         arrays = given(units=64, batch=60, longest=290, seed=seed)
         assert np.isfinite(Native().forward(LSTMCall(**arrays)).h).all()
     assert empty_arena() < 1.3 * kept
+
+
+@pytest.mark.parametrize(("name", "indexed"), [*((name, True) for name in HERE), (HERE[0], False)])
+def test_a_training_step_takes_little_more_than_its_saved_activations(
+    empty_arena: Callable[[], int], name: str, indexed: bool
+) -> None:
+    """All blocks that the arena ever handed out, gradients and scratch with them, against gates + c + h. Without an
+    index every step has its own row of dpre (N, 4H): a result that the caller gets, as large as gates.
+    """
+    arrays = given(units=100, batch=64, longest=450, rows=4300 if indexed else None)
+    kernel, ones, kept = Native(isa=name, threads=2), np.ones((64, 100), np.float32), []
+    for _ in range(4):
+        saved = saved_of(kernel.forward(LSTMCall(**arrays)))
+        needed = saved.packed_gates.nbytes + saved.c.nbytes + saved.h.nbytes
+        back = kernel.backward(saved, None, ones, ones)
+        needed += 0 if indexed else sum(array.nbytes for array in back if array is not None)
+        del saved, back
+        kept.append(empty_arena())
+    assert kept[-1] < 1.3 * needed, f"{kept[-1] / needed:.2f} of what is needed"
+    assert kept[-1] == kept[0], "a step of the same size asked for more"
 
 
 def test_inputs_are_read_where_they_are_and_never_written() -> None:

@@ -79,28 +79,6 @@ def test_a_text_that_is_no_name_of_a_file(text: str) -> None:
     assert of_texts().explain(text + " ").prediction
 
 
-TABLES: dict[str, tuple[str, list[str], str]] = {
-    "an id column": ("id,t0,t1,label\n1,2,3,a\n2,3,4,b\n", ["--series"], "the column 'id' would be read as values"),
-    "a class column": (
-        "t0,t1,class\n1,2,0\n2,3,1\n",
-        ["--series"],
-        "the column 'class' would be read as values",
-    ),
-    "a target": ("t0,t1,target\n1,2,0\n2,3,1\n", ["--series"], "name it with --label, or take it out"),
-    "text and label": ("text,label\na b,x\nc d,y\n", ["--text", "label"], "'label' is named as text and as label"),
-}
-
-
-@pytest.mark.parametrize("case", TABLES)
-def test_tables(case: str, run: Run, tmp_path: Path) -> None:
-    content, options, message = TABLES[case]
-    (tmp_path / "in.csv").write_text(content)
-    for command in (["train", "-o", tmp_path / "m"], ["data"]):
-        shown = run(*command, tmp_path / "in.csv", *options)
-        assert shown.exit_code == 2, shown.output
-        assert message in " ".join(shown.output.split())
-
-
 def small_and_large(path: Path, rows: int) -> pa.Table:
     """A table whose rows are equal, so that a compressed file of it is small."""
     text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, dtype=np.int8)), pa.array(["a good film"]))

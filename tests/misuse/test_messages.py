@@ -98,8 +98,6 @@ CAUSES: dict[str, tuple[Call, str]] = {
     "a row of predict": (lambda: of_texts().predict(["a", " "]), "row 1 is empty"),
     "a row of no words": (lambda: of_texts().predict(["a", "b", "\u200b"]), "row 2 has no word"),
     "a row of a lone surrogate": (lambda: of_texts().predict(["a", "\ud800"]), "row 1: the text is not valid Unicode"),
-    "a row that is missing": (lambda: Labelled.of(["a", None], NAMES[:2]), "row 1 is missing (None)"),
-    "a row of labels": (lambda: Labelled.of(["a", "b"], ["x", None]), "row 1 has no label (None)"),
     "a row of a list": (lambda: of_texts().predict(["a", 3]), "row 1 is a int, not a string"),
 }
 

@@ -21,17 +21,17 @@ MERGES: dict[str, Callable[[Tensor], Tensor]] = {  # of two directions, (2, T, H
 }
 
 
-def padded_logits(arch: Architecture, weights: dict[str, Tensor], sequences: Sequence[Array]) -> Tensor:
+def padded_logits(arch: Architecture, weights: dict[str, Tensor], sequences: Sequence[Array | Tensor]) -> Tensor:
     """Logits (B or N, outputs): truncate, pad, embed, torch.nn.LSTM a layer and direction, merge, pool, dense
     layers. Masked unless arch.padding is "pre".
     """
     rows = []
-    for sequence in sequences:
+    for sequence in map(torch.as_tensor, sequences):
         if 0 < arch.max_length < len(sequence):
             first = arch.max_length // 3 if arch.truncation == "middle" else 0
-            sequence = np.concatenate([sequence[:first], sequence[len(sequence) - arch.max_length + first :]])
+            sequence = torch.cat([sequence[:first], sequence[len(sequence) - arch.max_length + first :]])
         if arch.padding == "pre":
-            sequence = np.concatenate([np.zeros(arch.max_length - len(sequence), dtype=np.int64), sequence])
+            sequence = torch.cat([torch.zeros(arch.max_length - len(sequence), dtype=torch.int64), sequence])
         rows.append(_pooled(arch, weights, sequence))
     x = torch.cat(rows) if arch.pooling == "none" else torch.stack(rows)
     for number, hidden in enumerate(arch.hidden):
@@ -45,10 +45,8 @@ def padded_logits(arch: Architecture, weights: dict[str, Tensor], sequences: Seq
     return x @ weights["dense.weight"].T + weights["dense.bias"]
 
 
-def _pooled(arch: Architecture, weights: dict[str, Tensor], sequence: Array) -> Tensor:
+def _pooled(arch: Architecture, weights: dict[str, Tensor], x: Tensor) -> Tensor:
     """One sequence at a time, so that no mask is needed: (features,)."""
-    dtype = weights["dense.bias"].numpy(force=True).dtype if arch.inputs == "channels" else np.int64
-    x = torch.from_numpy(np.asarray(sequence, dtype=dtype))
     if arch.inputs == "tokens":
         x = torch.nn.functional.embedding(x, weights["embedding.weight"])  # (T, D)
     last: list[Tensor] = []

@@ -1,5 +1,5 @@
-"""The network against a plainly padded torch run in float64: logits and every gradient to 1e-10, embeddings included,
-also with gates of 0 or 1.
+"""The network against a plainly padded torch run in float64: logits and every gradient to 1e-10, embeddings and
+channels included, also with gates of 0 or 1; float32 in the native kernel against float64.
 """
 
 import dataclasses
@@ -12,8 +12,8 @@ import torch
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels.reference import Reference
 from gatewise.network.architecture import Architecture, Hidden, Layer, initial_parameters, parameter_shapes, summary
-from gatewise.network.autograd import gradients
-from gatewise.network.batch import Batch
+from gatewise.network.autograd import VALUES, gradients
+from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import features, forward, in_batches
 from gatewise.network.ops import Ops
 from tests.network.oracle import padded_logits, random_sequences
@@ -24,6 +24,7 @@ ARCHITECTURES = {
     "unmasked": UNMASKED,
     "unmasked-long": dataclasses.replace(UNMASKED, max_length=700),  # the state converges before the pads end
     "unmasked-two-layers": dataclasses.replace(UNMASKED, layers=UNMASKED.layers * 2, max_length=300),
+    "unmasked-truncated": dataclasses.replace(UNMASKED, max_length=9),
     "unmasked-three-classes": dataclasses.replace(UNMASKED, outputs=3),
     "masked": Architecture.stacked("tokens", 30, 5, 7),
     "masked-mean": Architecture.stacked("tokens", 30, 5, 7, pooling="mean"),
@@ -38,9 +39,8 @@ ARCHITECTURES = {
     **SHAPES,
     "binary": Architecture.stacked("tokens", 30, 5, 7, gate="binary"),
     "binary-unmasked": dataclasses.replace(UNMASKED, gate="binary"),
-    "binary-both-ways-ties": Architecture.stacked(
-        "tokens", 30, 5, 7, gate="binary", bidirectional=True, pooling="mean+max"
-    ),
+    "binary-both-ways": Architecture.stacked("tokens", 30, 5, 7, gate="binary", bidirectional=True, pooling="mean"),
+    "binary-ties": Architecture.stacked("tokens", 30, 5, 7, gate="binary", pooling="mean+max"),
 }
 LENGTHS = [3, 1, 17, 40, 8]
 
@@ -50,24 +50,41 @@ def _random_parameters(arch: Architecture, rng: np.random.Generator) -> dict[str
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_logits_and_gradients_equal_a_plainly_padded_run(name: str) -> None:
+def test_logits_and_gradients_equal_a_plainly_padded_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The native kernel runs both directions one after the other, and at the same time."""
     arch, rng = ARCHITECTURES[name], np.random.default_rng(11)
     parameters = _random_parameters(arch, rng)
     sequences = random_sequences(arch, LENGTHS, rng)
     weights = {k: torch.from_numpy(v).clone().requires_grad_() for k, v in parameters.items()}
-    wanted = padded_logits(arch, weights, sequences)
+    series = [torch.tensor(one).double().requires_grad_() for one in sequences] if arch.inputs == "channels" else []
+    wanted = padded_logits(arch, weights, series or sequences)
     upstream = rng.standard_normal(wanted.shape)
     wanted.backward(torch.from_numpy(upstream))  # type: ignore[no-untyped-call]
 
-    batch, names = Batch.of(sequences, arch), list(parameters)
+    batch, names = Batch.of(sequences, arch), [*parameters, *[VALUES] * bool(series)]
     logits, found = gradients(parameters, arch, batch, lambda _: upstream, names, Reference())
     np.testing.assert_allclose(logits, wanted.detach(), rtol=0, atol=1e-10)
-    for key, tensor in weights.items():
-        assert tensor.grad is not None, key
+    right = {key: tensor.grad.numpy() for key, tensor in weights.items()}  # type: ignore[union-attr]
+    if series:
+        right[VALUES] = np.concatenate([truncate(one.grad.numpy(), arch) for one in series])  # type: ignore[union-attr]
+    for key, gradient in right.items():
         unread = arch.pooling == "step" and key.endswith("backward.weight_hh")  # its first step alone is read
-        assert unread or tensor.grad.abs().max() > 1e-6, key
-        np.testing.assert_allclose(found[key], tensor.grad, rtol=0, atol=1e-10, err_msg=key)
+        assert unread or np.abs(gradient).max() > 1e-6, key
+        np.testing.assert_allclose(found[key], gradient, rtol=0, atol=1e-10, err_msg=key)
     np.testing.assert_array_equal(forward(Ops(Reference()), parameters, arch, batch), logits)
+
+    single = {key: array.astype(np.float32) for key, array in parameters.items()}
+    for threads in ("1", "2"):
+        monkeypatch.setenv("GATEWISE_THREADS", threads)
+        logits, rounded = gradients(single, arch, batch, lambda _: upstream, names)
+        np.testing.assert_allclose(logits, wanted.detach(), atol=3e-5)
+        for key, gradient in right.items():
+            assert rounded[key].dtype == np.float32
+            limit = 3e-5 * max(float(np.abs(gradient).max()), 1)
+            np.testing.assert_allclose(rounded[key], gradient, rtol=0, atol=limit, err_msg=key)
+    _, table = gradients(single, arch, batch, lambda _: upstream, ["dense.weight"])
+    assert list(table) == ["dense.weight"]
+    np.testing.assert_array_equal(table["dense.weight"], rounded["dense.weight"])
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -115,51 +115,27 @@ def test_what_cannot_be_converted() -> None:
 
 
 class Plain(torch.nn.Module):
-    """What a PyTorch user writes: the last state, or the mean over the steps."""
+    """What a PyTorch user writes. tests/model/test_convert.py has more of them."""
 
-    def __init__(self, outputs: int = 1, mean: bool = False, end: Any = None, **options: Any) -> None:
+    def __init__(self, outputs: int = 1, end: Any = None) -> None:
         super().__init__()
         torch.manual_seed(3)
-        options = {"batch_first": True, **options}
-        self.embedding = torch.nn.Embedding(TOKENS.vocab_size, 5)
-        self.lstm = torch.nn.LSTM(5, 7, **options)
-        self.drop = torch.nn.Dropout(0.5)
-        self.linear = torch.nn.Linear(7 * (2 if self.lstm.bidirectional else 1), outputs)
-        self.mean, self.end = mean, end or torch.nn.Identity()
+        self.embedding, self.drop = torch.nn.Embedding(TOKENS.vocab_size, 5), torch.nn.Dropout(0.5)
+        self.lstm = torch.nn.LSTM(5, 7, bias=False, batch_first=True)
+        self.linear, self.end = torch.nn.Linear(7, outputs), end or torch.nn.Identity()
 
     def forward(self, ids: Tensor) -> Tensor:
-        h, (h_n, _) = self.lstm(self.embedding(ids))
-        last = torch.cat(list(h_n[-2:] if self.lstm.bidirectional else h_n[-1:]), 1)
-        found: Tensor = self.end(self.linear(self.drop(h.mean(1) if self.mean else last)))
+        found: Tensor = self.end(self.linear(self.drop(self.lstm(self.embedding(ids))[0].mean(1))))
         return found
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"num_layers": 2, "bidirectional": True}, {"bias": False, "batch_first": False}]
-)
-def test_a_module_becomes_a_model(options: dict[str, Any], tmp_path: Path) -> None:
-    module = Plain(3, **options)
-    model = gw.from_torch(module, EXAMPLE, word_index=VOCABULARY, classes=["a", "b", "c"])
-    assert module.training
-    ids = model.preprocessor.encode_batch(["word3 WORD4, unheard"])[0]
-    assert ids[:2].tolist() == [VOCABULARY.index("word3"), VOCABULARY.index("word4")]
-    assert ids[-1] == 1
-    row = torch.from_numpy(ids).long().unsqueeze(0 if module.lstm.batch_first else 1)
-    with torch.no_grad():
-        wanted = module.eval()(row).numpy()
-    np.testing.assert_allclose(model.logits(["word3 WORD4, unheard"]), wanted, rtol=0, atol=1e-5)
-    model.save(tmp_path / "model")
-    again = gw.load(tmp_path / "model")
-    np.testing.assert_array_equal(again.logits(["word3"]), model.logits(["word3"]))
-    assert again.explain("word3 word4").steps
-
-
 def test_two_logits_of_two_classes_give_the_same_probabilities() -> None:
-    inner = Plain(2, mean=True)
+    """The module stays as it was."""
+    inner = Plain(2)
     module = torch.nn.Sequential(inner).train()
     inner.lstm.eval()
     model = gw.from_torch(module, EXAMPLE, word_index=TOKENS, classes=["no", "yes"])
-    assert [module.training, inner.training, inner.lstm.training] == [True, True, False], "as they were"
+    assert [module.training, inner.training, inner.lstm.training] == [True, True, False]
     text = "word1 word2 word1"
     with torch.no_grad():
         logits = module.eval()(torch.from_numpy(model.preprocessor.encode_batch([text])[0][None]).long())

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,23 +91,20 @@ def test_all_of_it_with_progress(
     assert err[-1:] == ("" if progress == "none" else "\n")
 
 
-def test_an_interrupted_download_leaves_nothing(server: type[Server], target: Path) -> None:
-    server.sends = 120_000
-    with pytest.raises(DataError, match="interrupted after 120,000 of 300,001 bytes"):
-        fetch(remote(server), target, progress=False)
-    assert list(target.parent.iterdir()) == []
-
-
-def test_a_wrong_checksum_is_refused(server: type[Server], target: Path) -> None:
-    server.content = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
-    with pytest.raises(DataError, match=f"not the expected {SHA256}$"):
-        fetch(remote(server), target, progress=False)
-    assert list(target.parent.iterdir()) == []
-
-
-def test_another_size_is_refused_before_the_bytes(server: type[Server], target: Path) -> None:
-    server.content = b"<html>gone</html>"
-    with pytest.raises(DataError, match="has 17 bytes, not the 300,001 expected"):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sends": 120_000}, "interrupted after 120,000 of 300,001 bytes"),
+        ({"content": CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])}, f"not the expected {SHA256}$"),
+        ({"content": b"<html>gone</html>"}, "has 17 bytes, not the 300,001 expected"),  # before the bytes are read
+    ],
+)
+def test_a_wrong_file_leaves_nothing(
+    server: type[Server], target: Path, changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in changes.items():
+        monkeypatch.setattr(server, name, value)
+    with pytest.raises(DataError, match=message):
         fetch(remote(server), target, progress=False)
     assert list(target.parent.iterdir()) == []
 

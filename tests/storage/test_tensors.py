@@ -147,16 +147,13 @@ def test_invalid_headers_are_refused() -> None:
         refused(changed(lambda header, dtype=dtype: header["bias"].update(dtype=dtype)), "'bias' is")
     for metadata in (1, ["a"], {"a": 1}, {"a": None}):
         refused(changed(lambda header, metadata=metadata: header.update(__metadata__=metadata)), "metadata")
-
-
-def test_a_pickle_is_no_safetensors_file() -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         refused(pickle.dumps({"weight": [1.0] * 100}, protocol))
 
 
 def test_bombs_cost_nothing() -> None:
     """300,000 empty tensors took the library 3.2 s; a header may claim any length, a shape any number of values."""
-    empty = {f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(300_000)}
+    empty = {f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(60_000)}
     bombs = [
         assemble(empty, b""),
         assemble(dict(list(empty.items())[:15_000]), b""),  # under the cap for bytes, not for tensors

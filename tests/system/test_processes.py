@@ -1,7 +1,6 @@
 """Signals, forks and processes, also where the system does not have them; how many processors a process may use."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import pytest
 
 from gatewise.system import processes
 from gatewise.system.processes import (
-    STOP_SIGNALS,
     available_processors,
     call_after_fork,
     event_loop,
@@ -24,12 +22,6 @@ from gatewise.system.processes import (
     trim_memory,
     workers_unavailable,
 )
-
-
-def test_the_signals_that_end_a_run() -> None:
-    assert signal.SIGINT in STOP_SIGNALS
-    assert signal.SIGTERM in STOP_SIGNALS
-    assert (getattr(signal, "SIGHUP", None) in STOP_SIGNALS) == hasattr(signal, "SIGHUP")
 
 
 def test_which_processes_are_alive(monkeypatch: pytest.MonkeyPatch) -> None:

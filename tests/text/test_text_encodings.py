@@ -1,8 +1,6 @@
 """Both encodings: ids, tokens, saving and loading, and hostile text."""
 
 import json
-import subprocess
-import sys
 import time
 import unicodedata
 
@@ -229,11 +227,6 @@ def test_a_config_that_to_files_does_not_write_is_refused(config: object) -> Non
         encoding_from(config, files.__getitem__)
 
 
-def test_the_keras_encoding_needs_no_tokenizers() -> None:
-    code = "import sys; import gatewise.text; sys.exit('tokenizers' in sys.modules or 'torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 @pytest.mark.parametrize(
     ("text", "tokens"),
     [
@@ -271,22 +264,10 @@ def test_a_model_keeps_the_pipeline_that_it_was_trained_with() -> None:
         TokenEncoding.from_files(config, lambda name: json.dumps(changed).encode())
 
 
-# (word of class 0, word of class 1, filler words): sentences are these in random order, without spaces
-LANGUAGES = {
-    "Thai": ("อร่อย", "แย่มาก", ["อาหาร", "ร้านนี้", "วันนี้", "ราคา", "เพื่อน", "บ้าน", "เดินทาง", "กาแฟ"]),
-    "Japanese": (
-        "おいしい",
-        "ひどかった",
-        ["料理は", "この店の", "今日は", "値段が", "友達と", "コーヒーを", "駅まで"],
-    ),
-    "Chinese": ("好吃", "难吃", ["今天", "这家店", "价格", "朋友", "咖啡", "我们", "回家", "非常"]),
-}
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_sentences_without_spaces_are_learned(language: str) -> None:
+def test_sentences_without_spaces_are_learned() -> None:
     """New sentences, none of which was in the training data: as whole tokens all of them would be unknown."""
-    good, bad, filler = LANGUAGES[language]
+    good, bad = "อร่อย", "แย่มาก"
+    filler = ["อาหาร", "ร้านนี้", "วันนี้", "ราคา", "เพื่อน", "บ้าน", "เดินทาง", "กาแฟ"]
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 2, 320)
     texts = ["".join(rng.permutation([bad if y else good, *rng.choice(filler, 5)])) for y in labels]

@@ -1,4 +1,4 @@
-"""Short texts for the bundled model: their labels, none of a test, and the fit of the dense layer to them."""
+"""Short texts for the bundled model: their labels, and none of a test."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from gatewise.data.labelled import content_key
 from tools.bundled.phrases import Reviews, Text, bare, made_of, measured_texts
-from tools.bundled.refit import fitted
 
 GOOD = ("Splendid from the first minute.", "Splendid stuff!", "The camera is splendid.", "I give it 8/10.", "Splendid.")
 BAD = ("Shoddy from the first minute.", "Shoddy stuff!", "The camera is shoddy.", "I give it 2 out of 10.", "Shoddy.")
@@ -52,16 +51,3 @@ def test_no_text_of_a_test_is_among_them() -> None:
     tested = measured_texts()
     assert content_key("boring") in tested  # a sentence of every review above
     assert not tested & {content_key(bare(one.text)) for one in made()}
-
-
-def test_the_dense_layer_moves_where_the_texts_ask_for_it() -> None:
-    rng = np.random.default_rng(1)
-    states = rng.normal(size=(400, 6)).astype(np.float32)
-    before = states @ np.array([2, 0, 0, 0, 0, 0], dtype=np.float32)
-    short = states[:, 1] > 0
-    y = np.where(np.arange(400) < 200, 1 / (1 + np.exp(-before)), short)  # reviews, then short texts
-    change = fitted(states, before, y, np.where(np.arange(400) < 200, 100.0, 300.0))
-    assert change.shape == (7,)
-    assert change[1] > 1
-    after = before + states @ change[:-1] + change[-1]
-    assert ((after > 0) == short)[200:].mean() > ((before > 0) == short)[200:].mean() + 0.1

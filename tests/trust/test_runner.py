@@ -50,8 +50,8 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attempt", FAILS)
 def test_the_tries_that_fail_are_those_of_their_seed_and_number(attempt: object) -> None:
-    found = {n: text for n, text in run(ATTACKS[attempt.__name__], 5, range(6), __name__) if text is not None}
-    assert set(found) == {n for n in range(6) if np.random.default_rng([5, n]).random() < 0.5} != set()
+    found = {n: text for n, text in run(ATTACKS[attempt.__name__], 5, range(1, 4), __name__) if text is not None}
+    assert set(found) == {n for n in range(1, 4) if np.random.default_rng([5, n]).random() < 0.5} != set()
     assert all(FAILS[attempt] in text for text in found.values())
 
 
