@@ -87,8 +87,9 @@ def test_a_slow_part_delays_no_prediction(
 
     monkeypatch.setattr(View, "explain", blocked)
 
-    def asked(include: list[str]) -> Any:
-        return app.answer_explain(state, {}, json.dumps({"text": "good film", "include": include}).encode())
+    async def asked(include: list[str]) -> bytes:
+        body = json.dumps({"text": "good film", "include": include}).encode()
+        return bytes((await app.answer_explain(state, {}, body)).body)
 
     async def both() -> None:
         waiting = asyncio.create_task(asked(slow))

@@ -84,33 +84,23 @@ async def answer_predict(state: State, scope: Scope, body: bytes) -> bytes:
     return to_json(endpoint.response(found, request.id))
 
 
-async def answer_forecast(state: State, scope: Scope, body: bytes) -> bytes:
-    """POST /forecast, on the threads of explanations. Raises HTTPError and InputError."""
-    request = schemas.validated(schemas.ForecastRequest, schemas.parse(body))
-    endpoint = _named(state, scope, request.model, ForecastEndpoint)
-    queue = state.attributions if "attribution" in request.include else state.explanations
-    return await _computed(queue, endpoint, scope, partial(endpoint.answer, request))
-
-
-async def answer_explain(state: State, scope: Scope, body: bytes) -> bytes:
-    """POST /explain. Slow parts have a thread of their own, so that they delay no prediction. A request whose client
-    has disconnected is not computed to its end. Raises HTTPError and InputError.
-    """
+async def answer_explain(state: State, scope: Scope, body: bytes) -> Response:
+    """POST /explain. Slow parts have a thread of their own, so that they delay no prediction."""
     request = schemas.validated(schemas.ExplainRequest, schemas.parse(body))
     endpoint = _named(state, scope, request.model, ModelEndpoint)
     queue = state.attributions if endpoint.view.is_slow(request) else state.explanations
     return await _computed(queue, endpoint, scope, partial(endpoint.view.explain, request))
 
 
-async def _computed(queue: ExplainQueue, endpoint: Endpoint, scope: Scope, compute: Callable[[], Any]) -> bytes:
-    """The JSON of what `compute` returns on the thread of the queue. Raises ValueError for NaN and infinity, which are
-    not JSON.
+async def _computed(queue: ExplainQueue, endpoint: Endpoint, scope: Scope, compute: Callable[[], Any]) -> Response:
+    """The JSON of what `compute` returns on the thread of the queue; a request whose client has disconnected is not
+    computed to its end. Raises HTTPError, InputError, and ValueError for NaN and infinity, which are not JSON.
     """
 
     def work() -> bytes:
         return json.dumps(compute(), allow_nan=False, separators=(",", ":")).encode()
 
-    return bytes(await queue.explain(work, endpoint.rejected, disconnected_of(scope)))
+    return _Json(await queue.explain(work, endpoint.rejected, disconnected_of(scope)))
 
 
 def _named(state: State, scope: Scope, name: str | None, kind: type[Kind]) -> Kind:
@@ -131,12 +121,15 @@ def _routes(state: State) -> APIRouter:
     @api.post("/explain", response_model=schemas.PageData, openapi_extra=body_of(schemas.ExplainRequest))
     async def explain(request: Request) -> Response:
         """The explanation of a prediction: attribution, prefix predictions, gates."""
-        return _Json(await answer_explain(state, request.scope, await request.body()))
+        return await answer_explain(state, request.scope, await request.body())
 
     @api.post("/forecast", response_model=schemas.ForecastResponse, openapi_extra=body_of(schemas.ForecastRequest))
     async def forecast(request: Request) -> Response:
         """The next values of series, with prediction intervals; what each past value contributes to one of them."""
-        return _Json(await answer_forecast(state, request.scope, await request.body()))
+        asked = schemas.validated(schemas.ForecastRequest, schemas.parse(await request.body()))
+        endpoint = _named(state, request.scope, asked.model, ForecastEndpoint)
+        queue = state.attributions if "attribution" in asked.include else state.explanations
+        return await _computed(queue, endpoint, request.scope, partial(endpoint.answer, asked))
 
     event = {"type": "object", "properties": {"event": {"type": "string"}, "data": {"type": "string"}}}
     events: dict[int | str, Any] = {200: {"content": {"text/event-stream": {"schema": event}}}}
@@ -164,14 +157,14 @@ def _routes(state: State) -> APIRouter:
         served = {"served": endpoint.name, "models": models}
         if isinstance(endpoint, ForecastEndpoint):
             return _Json(endpoint.view() | served)
-        return _Json(await _computed(state.explanations, endpoint, request.scope, lambda: endpoint.view.card | served))
+        return await _computed(state.explanations, endpoint, request.scope, lambda: endpoint.view.card | served)
 
     @api.get("/units/{unit}", response_model=schemas.PageData)
     async def unit_summary(request: Request, unit: _Unit, layer: _Layer = None, model: _ModelName = None) -> Response:
         """The weights of one unit, and its summary over a data set."""
         endpoint = _named(state, request.scope, model, ModelEndpoint)
         found = partial(unit_json, endpoint.model, unit, layer)
-        return _Json(await _computed(state.explanations, endpoint, request.scope, found))
+        return await _computed(state.explanations, endpoint, request.scope, found)
 
     text: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 

@@ -60,7 +60,7 @@ class ModelEndpoint:
         self.rejected = partial(metrics.rejected, name)
         batch = partial(metrics.batch, name)
         self.short, self.long = (BatchQueue(self._compute, executor, settings, batch) for executor in (short, long))
-        self._most_inputs = settings.most_inputs
+        self._most_inputs = min(settings.max_inputs, settings.queue)  # of a request, all of which may have to wait
 
     async def predict(self, inputs: Sequence[Any], field: str, disconnected: Callable[[], bool]) -> Predictions:
         """Probabilities or numbers of texts or series. field: the path of input `{}` in the request, for errors.

@@ -48,21 +48,17 @@ class ForecastEndpoint:
         if "history" in request.include:
             made["history"] = {name: series.to_json(name) for name in names}
         if "attribution" in request.include:
-            moved = max(one.size * len(one) for one in series.values)
-            self._check_attribution(request.step, moved, len(names))
+            # Predictions are fed back up to the step, for each series and each value that is moved.
+            most = max(1, _MOST_MOVED // max(one.size * len(one) for one in series.values))
+            count, outputs = len(names), found.ensemble.target.outputs
+            if count * math.ceil(request.step / outputs) > most:
+                steps = most // count * outputs
+                hint = f"at most {steps:,} steps ahead" if steps else f"of at most {most:,} series"
+                message = f"the attribution of {count:,} series would take too long: ask for one {hint}"
+                raise RequestError("step", message)
             explained = found.explanations(request.step, names, series)
             made["attribution"] = {name: one.to_json() for name, one in explained.items()}
         return made if request.id is None else {**made, "id": request.id}
-
-    def _check_attribution(self, step: int, moved: int, count: int) -> None:
-        """Raise RequestError where it would take long: predictions are fed back up to the step, for each series and
-        each value that is moved.
-        """
-        most = max(1, _MOST_MOVED // moved)
-        if count * math.ceil(step / self.forecaster.ensemble.target.outputs) > most:
-            steps = most // count * self.forecaster.ensemble.target.outputs
-            hint = f"at most {steps:,} steps ahead" if steps else f"of at most {most:,} series"
-            raise RequestError("step", f"the attribution of {count:,} series would take too long: ask for one {hint}")
 
     def _refused(self, field: str, error: InputError) -> RequestError:
         """The error of the library. A column that it begins with, after the row, is the server's own, and loses its

@@ -39,18 +39,13 @@ def inline_page(
     )
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>\n'
     page = _PRELOAD.sub("", _SCRIPT.sub("", _STYLE.sub("", page))).replace("</head>", f"{meta}</head>", 1)
-    page = _ICON.sub(lambda found: f'<link rel="icon" href="{_data_url(found[1])}" type="image/svg+xml">', page)
+    for name in _ICON.findall(page):
+        icon = base64.b64encode(read_page_file(name).encode()).decode()
+        page = page.replace(f'href="{name}"', f'href="data:image/svg+xml;base64,{icon}"')
     if without_script:
         start, end = page.index("<noscript>") + len("<noscript>"), page.index("</noscript>")
         page = page[:start] + without_script + page[end:]
-    blocks = [f'<script type="text/plain" data-file="{file}">{_packed(raw)}</script>\n' for file, raw in data.items()]
+    packed = {file: base64.b64encode(gzip.compress(raw, mtime=0)).decode() for file, raw in data.items()}
+    blocks = [f'<script type="text/plain" data-file="{file}">{text}</script>\n' for file, text in packed.items()]
     blocks.insert(1, f"<script>{code}</script>\n")
     return page.replace("</body>", f"{''.join(blocks)}</body>", 1).encode()
-
-
-def _packed(raw: bytes) -> str:
-    return base64.b64encode(gzip.compress(raw, mtime=0)).decode()
-
-
-def _data_url(name: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(read_page_file(name).encode()).decode()}"

@@ -70,12 +70,12 @@ def lstm_file(model: Model) -> bytes:
 
 
 def _parts(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
-    """The tensors and the metadata."""
+    """The tensors, and as metadata what `Model.info` holds in the page."""
     if reason := unsupported(model):
         raise InputError(f"the page cannot compute this model: {reason}; gatewise serve shows it")
     report = model.metadata.compression
     whole = report.vocab_before if report is not None and report.vocab_before else model.architecture.vocab_size
-    description = {"fingerprint": model.fingerprint, "vocabSizeBefore": whole}
+    description: dict[str, Any] = {"fingerprint": model.fingerprint, "vocabSizeBefore": whole}
     own = model.preprocessor
     if isinstance(own, TextPreprocessor) and isinstance(own.encoding, KerasEncoding):
         size = min(own.encoding.num_words, own.encoding.vocab_size)  # larger ids never occur
@@ -90,7 +90,25 @@ def _parts(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
             entry |= {"prefix": f"member.{number}.", **member.entry()}
             tensors |= {f"member.{number}.{name}": array for name, array in member.arrays().items()}
         members.append(entry)
-    description |= _description(model) | {"members": members}
+    metadata, target = model.metadata, model.target
+    description |= {
+        "format": FORMAT,
+        "labels": list(model.classes),
+        "task": target.task,
+        "outputs": target.outputs,
+        "architecture": asdict(model.architecture),
+        "preprocessor": model.preprocessor.to_files()[0],
+        "unknown": model.preprocessor.unknown,
+        "shift": model.ensemble.shift.tolist(),
+        "parameters": [{"name": name, "count": count} for name, _, count in model.ensemble.summary()],
+        "recipe": metadata.recipe,
+        "trainingSet": metadata.n_train,
+        "validationSet": metadata.n_validation,
+        "bestEpoch": metadata.best_epoch,
+        "history": model.history,
+        "evaluations": [asdict(one) for one in metadata.evaluations],
+        "members": members,
+    }
     return tensors, {"gatewise.lstm": json.dumps(description, allow_nan=False, separators=(",", ":"))}
 
 
@@ -108,25 +126,3 @@ def _words(model: Model) -> dict[str, Array]:
         found["vocabulary"] = sorted(rows, key=rows.__getitem__)
         found["merges"] = [" ".join(merge) for merge in merges_of(encoding.tokenizer) or []]
     return {name: np.frombuffer("\n".join(lines).encode(), dtype=np.uint8) for name, lines in found.items()}
-
-
-def _description(model: Model) -> dict[str, Any]:
-    """What `Model.info` holds in the page."""
-    metadata, target = model.metadata, model.target
-    return {
-        "format": FORMAT,
-        "labels": list(model.classes),
-        "task": target.task,
-        "outputs": target.outputs,
-        "architecture": asdict(model.architecture),
-        "preprocessor": model.preprocessor.to_files()[0],
-        "unknown": model.preprocessor.unknown,
-        "shift": model.ensemble.shift.tolist(),
-        "parameters": [{"name": name, "count": count} for name, _, count in model.ensemble.summary()],
-        "recipe": metadata.recipe,
-        "trainingSet": metadata.n_train,
-        "validationSet": metadata.n_validation,
-        "bestEpoch": metadata.best_epoch,
-        "history": model.history,
-        "evaluations": [asdict(one) for one in metadata.evaluations],
-    }

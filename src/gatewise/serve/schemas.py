@@ -7,6 +7,7 @@ model reads is checked by its endpoint.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -212,40 +213,25 @@ class Classification(BaseModel):
     steps: int
 
 
-class MultiLabel(BaseModel):
-    """The labels of an input, and the probability of each label."""
+class Labels(BaseModel):
+    """The labels of an input, or of each of its steps, and the probability of each label, or one per step."""
 
     labels: list[str]
-    probabilities: dict[str, float]
+    probabilities: dict[str, float | list[float]]
     steps: int
 
 
-class Regression(BaseModel):
+class Value(BaseModel):
     """A number."""
 
     value: float
     steps: int
 
 
-class RegressionValues(BaseModel):
-    """Several numbers by name."""
+class Values(BaseModel):
+    """Several numbers by name, or one per step."""
 
-    values: dict[str, float]
-    steps: int
-
-
-class Tagging(BaseModel):
-    """The label of each step, and the probabilities of each class by step."""
-
-    labels: list[str]
-    probabilities: dict[str, list[float]]
-    steps: int
-
-
-class StepValues(BaseModel):
-    """Numbers by name, one per step."""
-
-    values: dict[str, list[float]]
+    values: dict[str, float | list[float]]
     steps: int
 
 
@@ -254,7 +240,7 @@ class PredictResponse(BaseModel):
 
     model: str
     n: int
-    predictions: list[Classification | MultiLabel | Regression | RegressionValues | Tagging | StepValues]
+    predictions: list[Classification | Labels | Value | Values]
     id: str | None = None
 
 
@@ -336,15 +322,12 @@ def parse(body: bytes) -> dict[str, Any]:
 
     Lone surrogates pass: the preprocessor refuses them with the number of the text and the position in it.
     """
+    bad = partial(RequestError, "body", code="bad_json")
     # The server limits a body by --max-body before it reads it.
-    value = parse_json(body, "body", error=_bad_json, echo=False, surrogates=True, max_bytes=len(body))
+    value = parse_json(body, "body", error=bad, echo=False, surrogates=True, max_bytes=len(body))
     if not isinstance(value, dict):
-        raise _bad_json("body: must be a JSON object")
+        raise bad("body: must be a JSON object")
     return value
-
-
-def _bad_json(message: str) -> RequestError:
-    return RequestError("body", message, "bad_json")
 
 
 def validated(model: type[Model], request: object) -> Model:

@@ -19,13 +19,14 @@ import time
 import traceback
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from gatewise.serve.http_error import HTTPError, http_error
-from gatewise.serve.scope import MODEL, Scope, arriving_since, disconnected_of
+from gatewise.serve.scope import ARRIVING_SINCE, MODEL, Scope, disconnected_of
 from gatewise.serve.state import State
 
 log = logging.getLogger("gatewise.serve")
@@ -61,32 +62,24 @@ Headers = Mapping[bytes, bytes]
 Handler = Callable[[Scope, bytes], Awaitable[bytes]]
 
 
+@dataclass(eq=False)
 class SecurityMiddleware:
-    """ASGI middleware. hosts: accepted Host headers.
+    """ASGI middleware around `app`. hosts: accepted Host headers.
 
     direct: handlers of POST routes by path, `(scope, body) -> JSON`, that bypass the application: its layers take
     longer than the rest of a small request. parameters: the names of the query parameters of a path.
     """
 
-    def __init__(
-        self,
-        app: Any,
-        state: State,
-        hosts: frozenset[bytes],
-        direct: Mapping[str, Handler],
-        parameters: Callable[[str], frozenset[str]],
-    ) -> None:
-        self._app = app
-        self._state = state
-        self._settings = state.settings
-        self._hosts = hosts
-        self._direct = direct
-        self._parameters = parameters
+    app: Any
+    state: State
+    hosts: frozenset[bytes]
+    direct: Mapping[str, Handler]
+    parameters: Callable[[str], frozenset[str]]
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
+                await self.app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
         disconnected = disconnected_of(scope)
@@ -102,7 +95,7 @@ class SecurityMiddleware:
                 sent = message["headers"] = [*message["headers"], *SECURITY_HEADERS, *identity]
                 if not any(name == b"cache-control" for name, _ in sent):
                     sent.append(_NO_STORE)
-                if not self._state.ready:
+                if not self.state.ready:
                     sent.append(_CLOSE)
             disconnected()  # tells uvicorn, too
             await send(message)
@@ -118,11 +111,11 @@ class SecurityMiddleware:
                 message, body = {"type": "http.request", "body": body, "more_body": False}, None
                 return message
 
-            direct = self._direct.get(scope["path"]) if scope["method"] == "POST" else None
+            direct = self.direct.get(scope["path"]) if scope["method"] == "POST" else None
             if direct is not None and body is not None:
                 await _send_json(200, await direct(scope, body), (), send_secured)
             else:
-                await self._app(scope, receive_body, send_secured)
+                await self.app(scope, receive_body, send_secured)
         except (Exception, asyncio.CancelledError) as error:
             failure = http_error(error)
             if failure.status == 500:
@@ -131,10 +124,10 @@ class SecurityMiddleware:
                 log.error("%s %s failed: %s at %s", scope["method"], _route(scope, 500), type(error).__name__, where)
             if not status:
                 await _send_json(failure.status, failure.body(scope["path"]), failure.headers, send_secured)
-        route = scope["path"] if scope["path"] in self._direct else _route(scope, status)
+        route = scope["path"] if scope["path"] in self.direct else _route(scope, status)
         seconds, model = time.perf_counter() - started, scope.get(MODEL, "")
-        self._state.metrics.request(route, model, status, seconds)
-        if self._settings.access_log:
+        self.state.metrics.request(route, model, status, seconds)
+        if self.state.settings.access_log:
             line: dict[str, Any] = {name.decode().removeprefix("x-"): value.decode() for name, value in identity}
             line |= {"method": scope["method"], "route": route, "status": status, "model": model}
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -146,9 +139,9 @@ class SecurityMiddleware:
             names = [name for name, _ in scope["headers"]]
             if repeated := [name for name in _SINGLE if names.count(name) > 1]:
                 raise HTTPError(400, "bad_header", "a header occurs twice", repeated[0].decode())
-        if self._settings.uds is None and headers.get(b"host", b"").lower() not in self._hosts:
+        if self.state.settings.uds is None and headers.get(b"host", b"").lower() not in self.hosts:
             raise HTTPError(421, "wrong_host", "the server does not accept this Host; see --allow-host", "host")
-        token = self._settings.token_of(scope["path"])
+        token = self.state.settings.token_of(scope["path"])
         if token is not None and scope["path"] not in _WITHOUT_TOKEN and not _is_authorized(headers, token):
             raise HTTPError(
                 401, "token", "a token is required: Authorization: Bearer TOKEN", "authorization", (_CHALLENGE,)
@@ -156,12 +149,12 @@ class SecurityMiddleware:
         if scope["method"] == "POST":
             self._check_same_site(headers, scope["path"])
         if scope["query_string"]:
-            _check_query(scope["query_string"], self._parameters(scope["path"]))
+            _check_query(scope["query_string"], self.parameters(scope["path"]))
 
     def _check_same_site(self, headers: Headers, path: str) -> None:
         """Raise HTTPError for a request that a page of another site could make a browser send, unless --cors has it."""
         origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", b"none")
-        if origin is None or origin.decode("latin-1") not in self._settings.cors:
+        if origin is None or origin.decode("latin-1") not in self.state.settings.cors:
             if site not in (b"same-origin", b"none"):
                 raise HTTPError(403, "cross_site", "requests from other sites are rejected", "sec-fetch-site")
             if origin is not None and origin.partition(b"://")[2].lower() != headers.get(b"host", b"").lower():
@@ -176,7 +169,7 @@ class SecurityMiddleware:
         """The whole body, decompressed, within its size and the time since the request began. The rest of a rejected
         body is not read.
         """
-        limit = self._settings.max_body
+        limit = self.state.settings.max_body
         too_large = HTTPError(413, "too_large", f"a body may have at most {limit:,} bytes", "body")
         coding = headers.get(b"content-encoding", b"identity").lower()
         if coding not in (b"identity", *_WINDOWS):
@@ -188,9 +181,9 @@ class SecurityMiddleware:
         if not length.isdigit() or len(length) > 18 or int(length) > limit:
             raise too_large
         parts: list[bytes] = []
-        size, more, since = 0, True, arriving_since(scope)
+        size, more, since = 0, True, scope.get(ARRIVING_SINCE, asyncio.get_running_loop().time)()
         try:
-            async with asyncio.timeout_at(None if since is None else since + self._settings.read_timeout):
+            async with asyncio.timeout_at(None if since is None else since + self.state.settings.read_timeout):
                 while more:
                     event = await receive()
                     parts.append(event.get("body", b""))

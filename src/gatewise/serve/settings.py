@@ -92,11 +92,6 @@ class Settings:
                 raise InputError(f"--cors {quote(origin)}: expected an origin, as in https://app.example.org")
 
     @property
-    def most_inputs(self) -> int:
-        """The inputs of one request: at most as many as may wait."""
-        return min(self.max_inputs, self.queue)
-
-    @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         if self.uds is not None or self.host == "localhost":

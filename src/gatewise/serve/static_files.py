@@ -3,9 +3,7 @@
 import gzip
 import hashlib
 import re
-from collections.abc import Iterator
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -21,7 +19,7 @@ _TYPES = {
     "svg": "image/svg+xml",
     "lstm": "application/octet-stream",
 }
-_FOLDER = files("gatewise.serve") / "page"
+_FOLDER = Path(__file__).with_name("page")
 _ACCEPTS_GZIP = re.compile(r"(^|,)\s*gzip\s*(;\s*q\s*=\s*(1|0?\.0*[1-9])[\d.]*\s*)?(,|$)", re.IGNORECASE)
 
 Static = tuple[Response, Response]
@@ -34,7 +32,8 @@ def read_static_files() -> dict[str, Static]:
     """The files of gatewise/serve/page of known types by URL path, and the tutorial's model, which the lesson reads;
     `/` is index.html and `/docs` docs.html.
     """
-    bodies = dict(_read(_FOLDER, ""))
+    entries = [entry for entry in _FOLDER.rglob("*") if entry.is_file()]
+    bodies = {f"/{entry.relative_to(_FOLDER).as_posix()}": entry.read_bytes() for entry in entries}
     if not bundled.missing(bundled.TUTORIAL):
         bodies |= {f"/{name}": raw for name, raw in lesson_files().items()}
     # One script in place of the modules, each of which would wait for those that import it.
@@ -50,16 +49,6 @@ def read_static_files() -> dict[str, Static]:
             found[path] = plain, Response(gzip.compress(body, mtime=0), headers=packed, media_type=kind)
     found["/"], found["/docs"] = found["/index.html"], found["/docs.html"]
     return found
-
-
-def _read(folder: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
-    """The files of a folder and of those in it, by path."""
-    for entry in folder.iterdir():
-        place = f"{path}/{entry.name}"
-        if entry.is_dir():
-            yield from _read(entry, place)
-        else:
-            yield place, entry.read_bytes()
 
 
 def choose(file: Static, headers: Headers) -> Response:

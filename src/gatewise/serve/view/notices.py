@@ -35,9 +35,10 @@ def text_notices(example: Example, unknown: int | None, frequent: range | None, 
     words: Array = example.read[is_word]  # (W,) ids
     count, missing = len(words), int((words == unknown).sum())
     found: list[Json] = []
-    if frequent is not None and _is_foreign(
-        [name for name, one in zip(names, is_word, strict=True) if one], words, frequent
-    ):
+    common = np.isin(words, () if frequent is None else frequent)
+    foreign = sum(name in FOREIGN for name, one in zip(np.array(names)[is_word], common, strict=True) if not one)
+    # More function words of other languages than frequent words of the training texts.
+    if frequent is not None and foreign >= 2 and foreign > int(common.sum()):
         message = "The text seems to be in another language than the training texts. The prediction means little."
         found.append({"code": "language", "message": message})
     elif missing > UNKNOWN * count:
@@ -47,10 +48,3 @@ def text_notices(example: Example, unknown: int | None, frequent: range | None, 
         message = f"Short text ({len(example)} words and marks; training median {median_length}): less reliable."
         found.append({"code": "short", "message": message})
     return found
-
-
-def _is_foreign(names: list[str], words: Array, frequent: range) -> bool:
-    """Whether the text has more function words of other languages than frequent words of the training texts."""
-    common = np.isin(words, frequent)
-    foreign = sum(name in FOREIGN for name, one in zip(names, common, strict=True) if not one)
-    return foreign >= 2 and foreign > int(common.sum())

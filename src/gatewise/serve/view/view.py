@@ -123,7 +123,9 @@ class View:
         }
         if "prediction" in include:
             found["prediction"] = serialize.prediction_json(example, calibrated)
-        sampled = "prefix:all" not in include or not self._every_prefix_fits(example)
+        # Every prefix, where the runs of `prefix_logits` are bounded if no two of them are merged.
+        steps = len(example) if example.lstm.arch.unidirectional else len(example) ** 2 / 2
+        sampled = "prefix:all" not in include or steps * self._products > MAX_PRODUCTS
         if with_prefix := bool(include & {"prefix", "prefix:all"}):
             found["prefix"] = serialize.prefix_json(example, sampled)
         if "attribution" in include:
@@ -257,11 +259,6 @@ class View:
         if method == "integrated-gradients":
             return int(MAX_PRODUCTS / (self._products * _RUNS_PER_POINT * IntegratedGradients().points))
         return MAX_STEPS
-
-    def _every_prefix_fits(self, example: Example) -> bool:
-        """Whether the prefix predictions at every step are bounded, if no two runs of `prefix_logits` are merged."""
-        steps = len(example) if example.lstm.arch.unidirectional else len(example) ** 2 / 2
-        return steps * self._products <= MAX_PRODUCTS
 
     def _warnings(self, example: Example) -> list[Json]:
         length, noun = self.model.metadata.median_length, example.ensemble.token_noun
