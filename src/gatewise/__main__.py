@@ -1,7 +1,5 @@
 """`python -m gatewise` is `gatewise`."""
 
-from __future__ import annotations
-
 from gatewise.cli import main
 
 if __name__ == "__main__":

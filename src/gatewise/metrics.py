@@ -6,13 +6,11 @@ Each task has its evaluation: `Evaluation` for classification, `MultilabelEvalua
 Expected calibration error and reliability bins: Guo et al. 2017, "On Calibration of Modern Neural Networks".
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +96,7 @@ class Evaluation(_Scores):
         classes: Sequence[str],
         data: str,
         predicted: NDArray[np.int64] | None = None,
-    ) -> Evaluation:
+    ) -> Self:
         """From log p (n, K) and the true classes (n,), n at least 1. data: the data set in one line. predicted (n,):
         the predicted classes of a model with thresholds; None for the most probable ones.
         """
@@ -189,7 +187,7 @@ class MultilabelEvaluation(_Scores):
     @classmethod
     def of(
         cls, logits: Array, predicted: NDArray[np.int64], truth: NDArray[np.int64], classes: Sequence[str], data: str
-    ) -> MultilabelEvaluation:
+    ) -> Self:
         """From logits (n, K), predictions and labels (n, K) of 0 and 1; n at least 1. data: the data set in a line."""
         n = len(truth)
         correct = (predicted * truth).sum(axis=0)  # (K,) true positives
@@ -253,7 +251,7 @@ class RegressionEvaluation(_Scores):
     data: str
 
     @classmethod
-    def of(cls, predicted: Array, truth: Array, classes: Sequence[str], data: str) -> RegressionEvaluation:
+    def of(cls, predicted: Array, truth: Array, classes: Sequence[str], data: str) -> Self:
         """From predictions and true numbers (n, M), n at least 1. data: the data set in one line."""
         error = predicted.astype(np.float64) - truth  # (n, M)
         squares = error**2
@@ -322,7 +320,7 @@ class TaggingEvaluation(Evaluation):
     entities: tuple[EntityScore, ...]
 
     @classmethod
-    def of_steps(cls, found: Evaluation, predicted: Array, truth: Array, lengths: Sequence[int]) -> TaggingEvaluation:
+    def of_steps(cls, found: Evaluation, predicted: Array, truth: Array, lengths: Sequence[int]) -> Self:
         """From the evaluation of all steps, their predicted and true classes (N,), and the steps of each sequence."""
         starts = np.cumsum([0, *lengths[:-1]])
         right = np.add.reduceat((predicted == truth).astype(np.float64), starts)

@@ -8,8 +8,6 @@ An MLflow model holds the model folder as `Model.save` writes it: MLflow loads i
 nothing.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -9,8 +9,6 @@ A Scorer holds the path of the model, so that its pickle has some hundred bytes.
 first call and keeps it for the following ones.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

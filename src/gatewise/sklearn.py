@@ -5,8 +5,6 @@ where one group alone has it (`units=8`), always as `group__field` (`ngrams__ord
 them all. `get_params` has the fields that were set; None sets the value of the recipe.
 """
 
-from __future__ import annotations
-
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Sequence, Set

@@ -111,8 +111,6 @@ def test_the_description_has_the_forms_of_the_tasks(tasks: Server) -> None:
         {"labels", "probabilities", "steps"},
         {"value", "steps"},
         {"values", "steps"},
-        {"labels", "probabilities", "steps"},
-        {"values", "steps"},
     ]
 
 

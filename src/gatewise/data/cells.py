@@ -1,7 +1,5 @@
 """`Cells`: rows of a table as read, by column: names, numbers, times, and what is wrong with a row."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass, field

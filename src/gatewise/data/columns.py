@@ -1,7 +1,5 @@
 """`Columns`: what the columns of a table hold. `RowReader`: the rows of files as those columns, in bounded memory."""
 
-from __future__ import annotations
-
 import csv
 import glob
 import os
@@ -11,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +74,7 @@ class Columns(ColumnNames):
         values = self.values if self.time else ()
         return ColumnNames((), self.label, values, self.id, self.time, self.numeric, self.categorical)
 
-    def found_in(self, table: Table) -> Columns:
+    def found_in(self, table: Table) -> Self:
         """The columns as the header of the table writes them. Raises DataError for one that is not there, and for
         columns that would be read as values of series, but are row numbers or names.
         """
@@ -316,7 +314,7 @@ class RowReader:
         delimiter: str | None = None,
         skip_bad_rows: str | Path | None = None,
         **options: Any,
-    ) -> Iterator[RowReader]:
+    ) -> Iterator[Self]:
         """A reader; options: lines, fail_fast, live.
 
         At the end of the block, bad rows are an error, or a warning with their number if they are skipped.

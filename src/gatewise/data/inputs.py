@@ -5,8 +5,6 @@ says so. A three-dimensional array whose layout cannot be told is refused. A mis
 preprocessor fills it; infinite values are refused.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Literal, get_args
 

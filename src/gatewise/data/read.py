@@ -1,7 +1,5 @@
 """Reads data sets from files: tables of texts, series, folders of texts, unlabelled texts."""
 
-from __future__ import annotations
-
 import glob
 from collections.abc import Sequence
 from dataclasses import asdict

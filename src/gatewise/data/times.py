@@ -1,7 +1,5 @@
 """Times in tables: numbers, or dates and times in ISO 8601."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, tzinfo

@@ -6,8 +6,6 @@ Outputs: `logits` (batch, outputs) and `probabilities` (batch, classes) float32,
 pooling "none" they are (batch, read steps, outputs), and those after the end of a sequence mean nothing.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

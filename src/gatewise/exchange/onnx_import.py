@@ -1,7 +1,5 @@
 """The files of a model folder from an ONNX file that `gatewise.exchange.onnx_export` wrote, for `gw.from_onnx`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -8,8 +8,6 @@ encodings.js             of a model that reads misspelt words: their respelling
 package.json             the versions of the two packages that were tested
 """
 
-from __future__ import annotations
-
 import json
 import string
 from pathlib import Path

@@ -5,10 +5,9 @@ After Karpathy, Johnson & Li (2015), who looked for interpretable units, and Rad
 the accuracy without a unit is the same, other units may carry the same information.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +97,7 @@ class UnitsReport:
         return json_bytes(asdict(self), indent=None)
 
     @classmethod
-    def from_bytes(cls, raw: bytes) -> UnitsReport:
+    def from_bytes(cls, raw: bytes) -> Self:
         """Back from `to_bytes`. Raises ModelFileError for anything else."""
         return fields_from(cls, parse_json(raw, _FILE), _FILE)
 

@@ -1,7 +1,5 @@
 """Forecasts of series: an LSTM and linear autoregressions on windows; prediction intervals from held-out windows."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

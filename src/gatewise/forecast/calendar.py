@@ -1,7 +1,5 @@
 """`Calendar`: regular steps between times, as pandas has them, and the seasons that a step suggests."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

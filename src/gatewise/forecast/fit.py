@@ -1,11 +1,9 @@
 """The fit of a forecaster: members before the held-out windows, their weights, members on all values."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -127,7 +125,7 @@ class Plan(NamedTuple):
     steps: int
 
     @classmethod
-    def of(cls, n: int, horizon: int, seasons: tuple[int, ...]) -> Plan:
+    def of(cls, n: int, horizon: int, seasons: tuple[int, ...]) -> Self:
         """At most 32 windows, spread evenly over the last third of n values, or over two horizons where that is more.
         At least half of the values stay before the first.
         """

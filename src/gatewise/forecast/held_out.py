@@ -1,7 +1,5 @@
 """Held-out windows of a forecaster, with their errors and the prediction intervals that follow from them."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache

@@ -1,7 +1,5 @@
 """What a series is made of before any member is fitted: seasons, outliers, level shifts, effects of known columns."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

@@ -1,14 +1,12 @@
 """The series of a forecaster: names, values and further columns on a regular calendar; from frames and arrays."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -85,7 +83,7 @@ class SeriesSet:
         for number, one in enumerate(self.values):
             self.times(number, len(one) + horizon - 1, len(one) + horizon)
 
-    def last(self, count: int) -> SeriesSet:
+    def last(self, count: int) -> Self:
         """The last `count` values of each series, or fewer where there are fewer."""
         first = [max(0, len(one) - count) for one in self.values]
         starts = [self.times(number, at, at + 1)[0] for number, at in enumerate(first)]

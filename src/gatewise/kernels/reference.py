@@ -3,9 +3,8 @@
 At step s the loop computes all sequences that have more than s steps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from typing import Self
 
 import numpy as np
 
@@ -32,7 +31,7 @@ class Reference:
     dtypes: tuple[str, ...] = ("float32", "float64")
     consumes_saved = False
 
-    def with_threads(self, count: int) -> Reference:
+    def with_threads(self, count: int) -> Self:
         return self
 
     def lanes(self, units: int) -> int:

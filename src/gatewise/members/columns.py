@@ -7,8 +7,6 @@ that training did not know, and missing ones share one offset. Each term has mea
 says by how much the value moves the logit from that of a mean row; the bias is in the shift of the ensemble.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property

@@ -6,8 +6,6 @@ last season and against the last value, and undoes all of it for the prediction.
 Rows of NaN in front of a window stand for values before the first one of its series.
 """
 
-from __future__ import annotations
-
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable

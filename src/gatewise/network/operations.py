@@ -9,11 +9,9 @@ which the outputs so far can be arranged and pooled. An array that none of them 
 the operation and of what stands before it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, NoReturn, cast, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, Self, cast, get_args
 
 import numpy as np
 
@@ -57,12 +55,12 @@ class Affine(NamedTuple):
     light: bool = False
 
     @classmethod
-    def dense(cls, weight: Array, bias: Any = None) -> Affine:
+    def dense(cls, weight: Array, bias: Any = None) -> Self:
         """Of a dense layer, bias (K,) or none."""
         return cls(weight.astype(np.float64), np.zeros(len(weight)) if bias is None else bias.astype(np.float64))
 
     @classmethod
-    def scaling(cls, scale: Array, shift: Any = 0.0) -> Affine:
+    def scaling(cls, scale: Array, shift: Any = 0.0) -> Self:
         """x scale + shift, both (F,)."""
         return cls(np.diag(scale.astype(np.float64)), np.zeros(len(scale)) + shift, light=True)
 
@@ -86,7 +84,7 @@ class Operation:
     def __str__(self) -> str:
         return f"{quote(self.name, 60)} ({self.type}, {self.place})"
 
-    def ran(self, what: Any, x: Any, y: Any = None) -> Operation:
+    def ran(self, what: Any, x: Any, y: Any = None) -> Self:
         """With what it does, read and returned."""
         x, y = (None if one is None else np.asarray(one, np.float64) for one in (x, y))
         return replace(self, what=what, x=x, y=y)

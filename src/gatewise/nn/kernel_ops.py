@@ -6,8 +6,6 @@ where the graph is retained for another backward pass, it works on a copy. Where
 differentiated, torch's operations compute it (`gatewise.nn.second_order`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 

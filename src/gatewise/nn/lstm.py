@@ -1,7 +1,5 @@
 """`LSTM`: the interface of torch.nn.LSTM on gatewise's kernels, with one bias, ragged batches and binary gates."""
 
-from __future__ import annotations
-
 import numbers
 import warnings
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 # TorchScript reads every comment on types, so that `torch.jit.is_scripting`, which torch does not export, has none.
 # mypy: disable-error-code="attr-defined"
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

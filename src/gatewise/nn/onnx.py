@@ -1,7 +1,5 @@
 """An `LSTM` from an LSTM node of an ONNX file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

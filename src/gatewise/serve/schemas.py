@@ -4,8 +4,6 @@ Numbers of series are those of float32; null is a missing one. The models know n
 model reads is checked by its endpoint.
 """
 
-from __future__ import annotations
-
 import re
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -244,6 +242,12 @@ class PredictResponse(BaseModel):
     id: str | None = None
 
 
+class PageData(BaseModel):
+    """An object as the page draws it; docs/page.md describes its fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 class ForecastResponse(BaseModel):
     """The forecasts by series: columns by name, the time, forecast, and lo-80 and hi-80 for a level of 80. history: the
     columns of the table that the members read. attribution: forecast is about base + the sum of the contributions, one
@@ -256,12 +260,6 @@ class ForecastResponse(BaseModel):
     history: dict[str, dict[str, list[float | str]]] | None = None
     attribution: dict[str, PageData] | None = None
     id: str | None = None
-
-
-class PageData(BaseModel):
-    """An object as the page draws it; docs/page.md describes its fields."""
-
-    model_config = ConfigDict(extra="allow")
 
 
 class TensorMetadata(BaseModel):

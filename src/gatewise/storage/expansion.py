@@ -1,12 +1,10 @@
 """How large a compressed file may become: some hundred bytes can stand for gigabytes."""
 
-from __future__ import annotations
-
 import io
 import os
 import struct
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from gatewise.errors import DataError, InputError, quote
 
@@ -148,9 +146,9 @@ class _Table:
         place = self.place(field)
         return _number(form, self.raw, place) if place else 0
 
-    def table(self, field: int) -> _Table:
+    def table(self, field: int) -> Self:
         place = self.place(field)
-        return _Table(self.raw, place + _number("<I", self.raw, place))
+        return type(self)(self.raw, place + _number("<I", self.raw, place))
 
     def buffers(self, field: int) -> Iterator[tuple[int, int]]:
         """Offset and length of each struct Buffer of a vector."""

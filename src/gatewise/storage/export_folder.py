@@ -1,7 +1,5 @@
 """Folders of exported files, such as a page: `export.json` names the files, so that nothing else is replaced."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path

@@ -1,14 +1,12 @@
 """The vocabularies of imported networks: words to the ids of a word index, or token ids as they are."""
 
-from __future__ import annotations
-
 import json
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +49,7 @@ class IndexEncoding:
             raise InputError(f"word index: the ids of unknown words and of the start must be below {self.vocab_size:,}")
 
     @classmethod
-    def of_keras(cls, index: Mapping[str, int], vocab_size: int) -> IndexEncoding:
+    def of_keras(cls, index: Mapping[str, int], vocab_size: int) -> Self:
         """A `word_index` as Keras's Tokenizer makes it, with its lower case and filters. An entry such as "<UNK>",
         "[UNK]" or "<OOV>" is the id of unknown words, which otherwise are left out; "<START>" stands in front.
         """
@@ -61,7 +59,7 @@ class IndexEncoding:
         return cls(vocab_size, plain, unknown, special.get("start"), "all", _FILTERED)
 
     @classmethod
-    def of_vectorization(cls, layer: Any, vocab_size: int) -> IndexEncoding:
+    def of_vectorization(cls, layer: Any, vocab_size: int) -> Self:
         """The words of a Keras TextVectorization of words. Raises InputError for other settings."""
         config, words = layer.get_config(), layer.get_vocabulary()
         for name, plain in {"split": "whitespace", "ngrams": None, "output_mode": "int"}.items():
@@ -134,7 +132,7 @@ class IndexEncoding:
         return {"kind": self.kind, **config}, {self.file: words.encode("utf-8")}
 
     @classmethod
-    def from_files(cls, config: Mapping[str, Any], read: Callable[[str], bytes]) -> IndexEncoding:
+    def from_files(cls, config: Mapping[str, Any], read: Callable[[str], bytes]) -> Self:
         """The encoding that `to_files` wrote. Raises ModelFileError for any other config or file."""
         settings = {name: value for name, value in config.items() if name != "kind"}
         return fields_from(cls, {**settings, "index": parse_json(read(cls.file), cls.file)}, f"encoding '{cls.kind}'")

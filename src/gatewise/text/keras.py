@@ -11,8 +11,6 @@ The published index breaks ties in an undocumented way. `keras_index` breaks the
 reproducible.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
@@ -182,7 +180,7 @@ class KerasEncoding:
         self._ids = {word: rank + 4 for rank, word in enumerate(by_rank[: num_words - 4])}
 
     @classmethod
-    def fit(cls, texts: Iterable[str], num_words: int = 10_000) -> KerasEncoding:
+    def fit(cls, texts: Iterable[str], num_words: int = 10_000) -> Self:
         """The encoding with the words of `texts`, ranked by count."""
         return cls(keras_index(texts), num_words)
 
@@ -219,7 +217,7 @@ class KerasEncoding:
         return {"kind": self.kind, "num_words": self.num_words}, {self.file: words.encode("utf-8")}
 
     @classmethod
-    def from_files(cls, config: Mapping[str, Any], read: Callable[[str], bytes]) -> KerasEncoding:
+    def from_files(cls, config: Mapping[str, Any], read: Callable[[str], bytes]) -> Self:
         """The encoding that `to_files` wrote. Raises ModelFileError for any other config or file."""
         num_words = config.get("num_words")
         if set(config) != {"kind", "num_words"} or type(num_words) is not int:

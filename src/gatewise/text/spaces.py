@@ -5,11 +5,10 @@ for "3.14". The rare words of the training texts, which are not in the vocabular
 shapes (as Petrov et al. 2006 do for parsers). So a tagger learns what capitals, digits and endings say.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +39,7 @@ class SpaceEncoding(KerasEncoding):
     kind = "spaces"
 
     @classmethod
-    def fit(cls, texts: Iterable[str], vocab_size: int = 30_000, min_count: int = 2) -> SpaceEncoding:
+    def fit(cls, texts: Iterable[str], vocab_size: int = 30_000, min_count: int = 2) -> Self:
         """The `vocab_size` most frequent words and shapes of rare words, at most, of those that occur at least
         `min_count` times.
         """

@@ -6,10 +6,9 @@ that was never seen consists of pieces that were, so words with many forms, miss
 learnt.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
+from typing import Self
 
 from gatewise.text.encoding import checked_texts
 from gatewise.text.tokens import INSIDE, PAD, UNKNOWN, TokenEncoding, build, joined, merges_of
@@ -27,7 +26,7 @@ class SubwordEncoding(TokenEncoding):
     @classmethod
     def fit(
         cls, texts: Iterable[str], vocab_size: int = 30_000, min_count: int = 2, max_characters: int = 1_000_000
-    ) -> SubwordEncoding:
+    ) -> Self:
         """The characters that occur at least `min_count` times, and up to `MERGES` merges of pairs that do; at most
         `vocab_size` entries. Equal texts give equal merges.
         """

@@ -1,10 +1,8 @@
 """The encoding of a tokenizer.json of Hugging Face tokenizers, as it came with an imported network."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.storage.strict_json import parse_json
@@ -52,7 +50,7 @@ class TokenizerEncoding(TokenEncoding):
         return {"kind": self.kind, "vocab_size": self.vocab_size}, {self.file: self.raw.encode("utf-8")}
 
     @classmethod
-    def from_files(cls, config: Mapping[str, Any], read: Callable[[str], bytes]) -> TokenizerEncoding:
+    def from_files(cls, config: Mapping[str, Any], read: Callable[[str], bytes]) -> Self:
         """The encoding that `to_files` wrote. Raises ModelFileError for any other config or file."""
         size = config.get("vocab_size")
         if set(config) != {"kind", "vocab_size"} or type(size) is not int:

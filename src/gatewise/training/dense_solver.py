@@ -15,10 +15,8 @@ Rows with weights are multiplied by their roots. Where n is so large that Z does
 adds up ZᵀZ chunk by chunk.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +113,7 @@ class Ridge(NamedTuple):
     root: Array
 
     @classmethod
-    def of(cls, z: Array, root: Array | None = None) -> Ridge:
+    def of(cls, z: Array, root: Array | None = None) -> Self:
         """From features (n, F) whose columns have weighted mean 0; in the smaller one of Z Zᵀ and ZᵀZ."""
         (n, features), root = z.shape, np.ones(len(z)) if root is None else root
         smallest = 8 * np.finfo(z.dtype).eps  # relative to the largest eigenvalue: less is rounding

@@ -1,7 +1,5 @@
 """The weights of the members of a forecaster, from their errors in held-out windows."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """`gatewise.pretrain`: from unlabelled texts to a language model that classifiers start from, in one call."""
 
-from __future__ import annotations
-
 import math
 import statistics
 import time

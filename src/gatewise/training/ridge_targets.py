@@ -5,11 +5,9 @@ others, for every penalty without refitting. The penalty with the lowest loss of
 shift turn them into logits (Platt 1999). Convolutions and frozen LSTM layers are fitted so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +38,7 @@ class RidgeTargets:
     logit_shift: Array | None
 
     @classmethod
-    def of(cls, data: TrainingData, rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]]) -> RidgeTargets:
+    def of(cls, data: TrainingData, rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]]) -> Self:
         """Of these rows."""
         targets, task, shift = data.targets(rows), data.data.task, None
         # One ridge regression has one weight per row, not one per label.

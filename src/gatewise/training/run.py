@@ -5,8 +5,6 @@ whole or not at all. A run that continues from it ends with the same bits as one
 machine with the same number of threads.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform
@@ -19,7 +17,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 
@@ -43,6 +41,12 @@ MAX_BYTES = 16_000_000_000  # the weights of the largest model folder, those of 
 Groups = Mapping[str, Mapping[str, Array]]  # "weights" and others, each arrays by name
 
 
+class StopEvent(threading.Event):
+    """Set to stop a run. number: that of the signal that set it."""
+
+    number: int = signal.SIGINT
+
+
 class Interrupted(GatewiseError):
     """A run stopped by Ctrl-C, SIGTERM or SIGHUP. model: the best epoch so far, or the present weights during the first
     epoch; None for pretraining. member: its LSTM, until it is part of a model. exit_code: 128 and the number of the
@@ -53,12 +57,6 @@ class Interrupted(GatewiseError):
         super().__init__(message)
         self.stop, self.model, self.member = stop, model, member
         self.exit_code = 128 + stop.number
-
-
-class StopEvent(threading.Event):
-    """Set to stop a run. number: that of the signal that set it."""
-
-    number: int = signal.SIGINT
 
 
 _Seed = Annotated[int, "from 0 to 2^63 - 1, or None to draw one", lambda value: 0 <= value < 2**63]
@@ -88,7 +86,7 @@ class RunFolder:
     overwrite: bool = False
 
     @classmethod
-    def of(cls, out: str | Path | None, resume: bool, overwrite: bool = False) -> RunFolder:
+    def of(cls, out: str | Path | None, resume: bool, overwrite: bool = False) -> Self:
         """The folders of a run.
 
         Raises InputError for `resume` without `out` or with `overwrite`, for a finished model or an unfinished run that

@@ -10,12 +10,10 @@ Each part of a model is corrected right after its fit, so that calibration, eval
 the data as they are. The weights act on what the parts learn, and on the decisions (`gatewise.training.stack`).
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +55,7 @@ class TargetScaling:
     scale: Array
 
     @classmethod
-    def fit(cls, numbers: Array, sample_weight: Array | None = None) -> TargetScaling:
+    def fit(cls, numbers: Array, sample_weight: Array | None = None) -> Self:
         """From numbers (n, M) and their weights (n,)."""
         mean = np.average(numbers, axis=0, weights=sample_weight)
         scale = np.sqrt(np.average(np.square(numbers - mean), axis=0, weights=sample_weight))

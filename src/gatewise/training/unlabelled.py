@@ -33,8 +33,6 @@ It is an n-gram model like that of `members.ngrams`, which adds the two: the sto
 ensemble the mean norm is as good as each text's own: docs/log.)
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -133,6 +131,18 @@ def subsampled(rows: Any, limit: int) -> Any:
     return rows[:: max(1, -(-len(rows) // limit))] if limit else rows
 
 
+@dataclass(frozen=True, eq=False)
+class LSA:
+    """Directions of K n-grams (`keys`, ascending). components (K, C) float32: idf V, or idf V D; norms (n,): |a_i|, 0
+    for a text without any of the n-grams; document_vectors (n, C) float32: a text's sum of components over its norm.
+    """
+
+    keys: NDArray[np.int64]
+    components: Array
+    norms: Array
+    document_vectors: Array
+
+
 def stacked_predictions(
     data: TrainingData, unlabelled: list[Array], lsa: LSA | None, query: NDArray[np.int64], run: Run
 ) -> Probabilities:
@@ -167,18 +177,6 @@ def stacked_predictions(
     parts = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(classifiers, weights, strict=True))
     run.callback.log(f"stacking on {len(train):,} labelled of {len(texts):,} texts: {parts}")
     return np.asarray(np.exp(log_probabilities(logits @ weights + shift)), dtype=np.float64)
-
-
-@dataclass(frozen=True, eq=False)
-class LSA:
-    """Directions of K n-grams (`keys`, ascending). components (K, C) float32: idf V, or idf V D; norms (n,): |a_i|, 0
-    for a text without any of the n-grams; document_vectors (n, C) float32: a text's sum of components over its norm.
-    """
-
-    keys: NDArray[np.int64]
-    components: Array
-    norms: Array
-    document_vectors: Array
 
 
 def lsa_of(data: TrainingData, unlabelled: list[Array], run: Run) -> LSA | None:

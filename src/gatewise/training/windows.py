@@ -1,12 +1,10 @@
 """The fits of the members of a forecaster that learn from windows: the autoregression and the LSTM."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -44,7 +42,7 @@ class TrainingWindows:
     scales: Scales
 
     @classmethod
-    def of(cls, series: Sequence[Array], transform: Transform, steps: int) -> TrainingWindows:
+    def of(cls, series: Sequence[Array], transform: Transform, steps: int) -> Self:
         """Every window of the series (n_s, C) whose targets lie within them."""
         scales = transform.scales_of(series)
         parts, owners, ends = [], [], []

@@ -1,7 +1,5 @@
 """The terms of the columns of a row as ONNX nodes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

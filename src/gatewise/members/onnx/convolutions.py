@@ -1,7 +1,5 @@
 """The convolutions as ONNX nodes. Only the order of sums differs from `gatewise.members.convolutions`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

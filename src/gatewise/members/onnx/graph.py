@@ -3,8 +3,6 @@
 `load` and `array_of` read the files of strangers.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Mapping, Sequence

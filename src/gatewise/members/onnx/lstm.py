@@ -4,8 +4,6 @@ Inputs are padded at the end: tokens (B, T) or channels (B, T, C), with the leng
 `network/batch.py` does to a ragged batch, truncation and pads in front, is part of the graph.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The n-gram model as ONNX nodes. Only the order of sums differs from `gatewise.members.ngrams`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

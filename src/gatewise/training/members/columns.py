@@ -7,8 +7,6 @@ Held-out logits are those of a cross-validation, or where the validation set mus
 training rows' fit. So the stack sees what the columns tell of rows that they were not fitted to.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
