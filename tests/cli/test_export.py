@@ -1,18 +1,24 @@
-"""`gatewise export`: an ONNX file, or one line of error and no file."""
+"""`gatewise export`, `export-page` and `compress`: complete files, or one line of error and none."""
 
+import base64
+import gzip
+import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gatewise.model.compress import compress
+from gatewise.model.model import Model, load
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
 
 pytest.importorskip("onnxruntime")
 
 
-def test_the_report(run: Run, keras_folder: Path, tmp_path: Path) -> None:
+def test_an_onnx_file(run: Run, keras_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "model.onnx"
     result = run("export", "-m", keras_folder, "-o", out)
     assert result.exit_code == 0, result.output
@@ -72,3 +78,126 @@ def test_without_its_packages_nothing_is_written(
             run, "export", "-m", keras_folder, "-o", tmp_path / "model.onnx"
         )
     assert not list(tmp_path.iterdir())
+
+
+PAGE_TEXTS = ["it was a good film", "the end was bad"]
+
+
+def names_of(folder: Path) -> set[str]:
+    return {one.name for one in folder.iterdir()}
+
+
+def data_of(folder: Path) -> dict[str, Any]:
+    """The data in index.html by name; JSON as what it holds."""
+    blocks = re.findall(r'data-file="([^"]+)">([^<]*)<', (folder / "index.html").read_text(encoding="utf-8"))
+    found = {name: gzip.decompress(base64.b64decode(packed)) for name, packed in blocks}
+    return {name: json.loads(raw) if name.endswith(".json") else raw for name, raw in found.items()}
+
+
+def inputs_of(folder: Path) -> list[dict[str, Any]]:
+    return list(data_of(folder)["model.json"]["examples"])
+
+
+def test_the_files_and_what_the_page_says_of_itself(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
+    result = run("export-page", "-m", tokens_folder, *PAGE_TEXTS, "-o", tmp_path / "demo")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("saved index.html and lesson.html to ")
+    assert names_of(tmp_path / "demo") == {"index.html", "lesson.html", "export.json"}
+    model = data_of(tmp_path / "demo")["model.json"]
+    assert model["made"]["command"] == f"gatewise export-page TEXT... --model {tokens_folder} --out demo"
+    assert model["methods"] == ["prefix-difference", "cell-decomposition", "leave-one-out"]
+
+
+def test_a_page_needs_no_text(run: Run, keras_folder: Path, tmp_path: Path) -> None:
+    for texts in ([], PAGE_TEXTS):
+        out = tmp_path / str(len(texts))
+        assert run("export-page", "-m", keras_folder, *texts, "-o", out).exit_code == 0
+        data = data_of(out)
+        assert set(data) == {"model.json", "units-0.json", "model.lstm", "view.json", "worker.js"}
+        assert [one["text"] for one in inputs_of(out)] == texts
+
+
+def test_the_inputs_are_words_lines_or_a_column(run: Run, keras_folder: Path, tmp_path: Path) -> None:
+    lines, table = tmp_path / "t.txt", tmp_path / "t.csv"
+    lines.write_text("\n".join(PAGE_TEXTS) + "\n")
+    table.write_text("review\n" + "\n".join(PAGE_TEXTS) + "\n")
+    for n, words in enumerate(([lines], [table, "--text", "review"], ["-"])):
+        out = tmp_path / str(n)
+        result = run("export-page", "-m", keras_folder, "-i", *words, "-o", out, input="\n".join(PAGE_TEXTS))
+        assert result.exit_code == 0, result.stderr
+        assert [one["text"] for one in inputs_of(out)] == PAGE_TEXTS
+    out = tmp_path / "one"
+    assert run("export-page", "-m", keras_folder, "-i", lines, "--limit", 1, "-o", out).exit_code == 0
+    assert len(inputs_of(out)) == 1
+
+
+def test_a_page_of_series(run: Run, series_folder: Path, series_file: Path, tmp_path: Path) -> None:
+    result = run("export-page", "-m", series_folder, "-i", series_file, "--limit", 2, "-o", tmp_path / "demo")
+    assert result.exit_code == 0, result.stderr
+    inputs = inputs_of(tmp_path / "demo")
+    assert len(inputs) == 2
+    assert all(len(step) == len(inputs[0]["series"][0]) for one in inputs for step in one["series"])
+
+
+def test_only_an_exported_page_is_replaced(run: Run, keras_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    assert run("export-page", "-m", keras_folder, PAGE_TEXTS[0], "-o", out).exit_code == 0
+    assert "--overwrite replaces it" in refused(run, "export-page", "-m", keras_folder, PAGE_TEXTS[1], "-o", out)
+    assert [one["text"] for one in inputs_of(out)] == PAGE_TEXTS[0:1]
+    assert run("export-page", "-m", keras_folder, PAGE_TEXTS[1], "-o", out, "--overwrite").exit_code == 0
+    assert [one["text"] for one in inputs_of(out)] == PAGE_TEXTS[1:2]
+    (out / "notes.txt").write_text("mine")
+    kept = run("export-page", "-m", keras_folder, PAGE_TEXTS[1], "-o", out, "--overwrite")
+    assert (kept.exit_code, (out / "notes.txt").read_text()) == (2, "mine")
+    assert "'notes.txt', which is not part of the exported page" in kept.stderr
+    for other in (tmp_path / "file", tmp_path / "folder"):
+        if other.name == "file":
+            other.write_text("mine")
+        else:
+            other.mkdir()
+            (other / "x").write_text("mine")
+        assert run("export-page", "-m", keras_folder, PAGE_TEXTS[0], "-o", other, "--overwrite").exit_code == 2
+        assert other.exists()
+
+
+def test_the_report_of_a_compression(
+    run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "small"
+    result = run("compress", "-m", keras_folder, "-o", out, "--storage", "float16", "--data", labelled_csv)
+    note = load(out).metadata.compression
+    assert result.exit_code == 0
+    assert note is not None
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["bytes", f"{note.bytes_before:,}", f"{note.bytes_after:,}"] in rows
+    assert ["accuracy", f"{note.accuracy_before:.4f}", f"{note.accuracy_after:.4f}"] in rows
+    calibration = [f"{note.calibration_error_before:.4f}", f"{note.calibration_error_after:.4f}"]
+    assert ["calibration", "error", *calibration] in rows
+    assert ["equal", "predictions", f"{note.agreement:.4f}"] in rows
+    assert "measured on 5: " in result.stdout
+    assert note.bytes_after == sum(file.stat().st_size for file in out.iterdir())
+    found = run.json("compress", "-m", keras_folder, "-o", out, "--storage", "float16", "--overwrite")
+    expected = compress(keras_model, "float16").metadata.compression
+    assert expected is not None
+    assert found["bytes_after"] == expected.bytes_after
+    assert found["n"] == 0
+
+
+def test_without_data_accuracy_is_not_measured(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
+    result = run("compress", "-m", tokens_folder, "-o", tmp_path / "small", "--vocab-size", 7)
+    assert "accuracy not measured" in result.stdout
+    assert load(tmp_path / "small").architecture.vocab_size == 7
+    assert "compressed" in run("info", "-m", tmp_path / "small").stdout
+
+
+def test_a_model_is_replaced_only_if_asked(
+    run: Run, keras_model: Model, keras_folder: Path, tokens_folder: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "m"
+    keras_model.save(target)
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    for source in (tokens_folder, target):
+        assert "exists already; --overwrite replaces it" in refused(run, "compress", "-m", source, "-o", target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+    assert run("compress", "-m", tokens_folder, "-o", target, "--overwrite").exit_code == 0
+    assert load(target).metadata.compression is not None

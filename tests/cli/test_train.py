@@ -1,5 +1,6 @@
-"""`gatewise train`: from a table to a folder that the other commands take."""
+"""`gatewise train`, `pretrain` and `tune`: from a table to a folder that the other commands take."""
 
+import io
 import json
 import shlex
 from pathlib import Path
@@ -9,7 +10,11 @@ import pytest
 
 import gatewise as gw
 from gatewise.cli.options import command_line
+from gatewise.cli.tune import _print_trial, parsed_search
+from gatewise.errors import InputError
+from gatewise.training.tune import Trial
 from tests.cli.conftest import Run, Series
+from tests.training.texts import made_corpus
 
 SMALL = ("--epochs", 2, "--set", "units=4", "--set", "batch_size=8", "--seed", 3)
 
@@ -145,3 +150,85 @@ def test_from_a_classifier(run: Run, reviews_csv: Path, keras_folder: Path, tmp_
     assert model.metadata.recipe == "frozen"
     assert f" --recipe frozen --text review --label sentiment --pretrained {keras_folder} " in model.metadata.command
     assert "pretrained model  classifier (" in run("info", "-m", tmp_path / "m").stdout
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n".join(made_corpus(200, 3)) + "\n")
+    return path
+
+
+def test_pretrain_and_fine_tune(run: Run, corpus: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    pretrained, target = tmp_path / "pretrained", tmp_path / "m"
+    result = run("pretrain", corpus, "--size", "small", "--epochs", 0.5, "-o", pretrained, "--seed", 4)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert "200 lines of 'corpus.txt'" in result.stdout
+    assert f"saved to {pretrained}" in result.stdout
+    made = gw.load_pretrained(pretrained)
+    assert (made.units, made.embedding_dim, made.metadata.seed) == (128, 128, 4)
+    assert made.metadata.command == f"gatewise pretrain {corpus} --out {pretrained} --size small --epochs 0.5 --seed 4"
+    last = made.history[-1]
+    assert f"{last['perplexity']['forward']:.1f}" in result.stdout
+    columns = ("--text", "review", "--label", "sentiment")
+    trained = run(
+        "train", reviews_csv, *columns, "--pretrained", pretrained, "--unlabelled", corpus, "-o", target, "--epochs", 1
+    )
+    assert trained.exit_code == 0
+    model = gw.load(target)
+    assert model.metadata.recipe == "few-shot"
+    assert "corpus.txt" in model.metadata.pretrained
+    assert "corpus.txt" in model.metadata.unlabelled
+    assert f"--pretrained {pretrained} --unlabelled {corpus}" in model.metadata.command
+    assert "pretrained" in run("info", "-m", target).stdout
+
+
+def test_pretrain_json(run: Run, corpus: Path, tmp_path: Path) -> None:
+    result = run("pretrain", corpus, "--size", "embeddings", "--epochs", 0.5, "-o", tmp_path / "pretrained", "--json")
+    found = json.loads(result.stdout)
+    assert found["size"] == "embeddings"
+    assert set(found["perplexity"]) == {"forward", "backward"}
+
+
+SEARCH = ("--set", "epochs=1", "--set", "ngrams.order=0", "--set", "embedding_dim=4", "--search", "units=2,3")
+
+
+def test_the_command_that_it_prints_trains_the_best_trial(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
+    table = (reviews_csv, "--text", "review", "--label", "sentiment")
+    storage = tmp_path / "trials.jsonl"
+    result = run("tune", *table, "--trials", 2, *SEARCH, "--storage", storage, "-o", tmp_path / "tuned")
+    assert result.exit_code == 0, result.output
+    assert "2 trials, 2 complete; the best:" in result.stdout
+    assert gw.load(tmp_path / "tuned").metadata.command.startswith("gatewise tune ")
+    again = run("tune", *table, "--trials", 2, *SEARCH, "--storage", storage, "--json")
+    found = json.loads(again.stdout)
+    assert [trial["state"] for trial in found["trials"]] == ["complete"] * 2
+    printed = run("tune", *table, "--trials", 2, *SEARCH, "--storage", storage)
+    words = shlex.split(printed.stdout.splitlines()[-1])
+    assert words[:2] == ["gatewise", "train"]
+    trained = run(*[str(tmp_path / "m") if word == "DIR" else word for word in words[1:]])
+    assert trained.exit_code == 0, trained.output
+    model = gw.load(tmp_path / "m")
+    assert model.architecture.top.units == found["settings"]["lstm.units"]
+    assert model.metadata.evaluations[0].loss == pytest.approx(gw.load(tmp_path / "tuned").metadata.evaluations[0].loss)
+
+
+def test_a_search_goes_on_where_its_output_has_no_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(text: str) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setattr("sys.stdout.write", closed)
+    _print_trial(Trial(1, {"units": 2}, 0.5, "complete", 1.0))
+
+
+def test_ranges_and_lists() -> None:
+    assert parsed_search(["learning-rate=0.001..0.01", "units=32,64", "pooling=last, mean"]) == {
+        "optimisation.learning_rate": (0.001, 0.01),
+        "lstm.units": [32, 64],
+        "lstm.pooling": ["last", "mean"],
+    }
+    for given in (["units"], ["units=3"], ["units=1..x"], ["units=2,3", "units=4,5"], ["what=1,2"], ["=1,2"]):
+        with pytest.raises(InputError, match="--search"):
+            parsed_search(given)

@@ -4,6 +4,7 @@ The tests of `tests/storage` that need no POSIX run here again, and some of tabl
 """
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,16 @@ from gatewise.errors import ModelFileError
 from gatewise.storage.atomic import claimed
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.system.files import OpenFolder, open_file, renames_open_files, sync_folder
+from tests.system import no_posix
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files and folders behave as on Windows."""
+    if os.name == "posix" and sys.platform != "linux":
+        pytest.skip("/proc tells what is open")
+    no_posix.install(monkeypatch.setattr)
+
 
 pytestmark = pytest.mark.usefixtures("windows")
 FILES = {"config.json": b"{}\n", "weights.bin": bytes(range(256)) * 40}

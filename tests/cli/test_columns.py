@@ -1,0 +1,263 @@
+"""Columns of tables and files of series: what train took, the other commands take, also without an option."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import gatewise as gw
+from gatewise.cli import program
+from gatewise.data import read_folders
+from gatewise.errors import DataError, InputError
+from gatewise.types import ColumnNames
+from tests.cli.conftest import Run
+from tests.cli.test_bad_input import refused
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of small data
+
+TITLES = [f"a film {n % 7}" for n in range(60)]
+TEXTS = pd.DataFrame({"Title": TITLES, "body": ["good", "bad"] * 30, "stars": [5, 1] * 30})
+WAVES = np.random.default_rng(0).normal(size=(60, 6)).round(3) + np.arange(60)[:, None] % 2
+WIDE = pd.DataFrame(WAVES, columns=[f"t{n}" for n in range(6)]).assign(kind=["a", "b"] * 30, name=range(60))
+LONG = pd.DataFrame(
+    {"name": np.repeat(range(60), 6), "second": list(range(6)) * 60, "x": WAVES.ravel(), "y": -WAVES.ravel()}
+).assign(kind=np.repeat(["a", "b"] * 30, 6))
+
+TRAINED: dict[str, tuple[pd.DataFrame, tuple[str, ...], ColumnNames]] = {
+    "text": (
+        TEXTS,
+        ("--text", "title", "--text", "body", "--label", "stars", "--set", "lstm.units=4"),
+        ColumnNames(("Title", "body"), ("stars",)),
+    ),
+    "wide": (WIDE, ("--series", "--label", "kind", "--id", "name"), ColumnNames((), ("kind",), (), "name")),
+    "long": (
+        LONG,
+        ("--series", "--label", "kind", "--id", "name", "--time", "second"),
+        ColumnNames((), ("kind",), ("x", "y"), "name", "second"),
+    ),
+}
+REFUSED = [("text", "body"), ("wide", "name"), ("long", "name"), ("long", "second"), ("long", "y")]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("columns")
+    for name, (frame, words, _) in TRAINED.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+        options = () if name == "text" else ("--set", "convolutions.features=0")
+        command = ["train", str(folder / f"{name}.csv"), *words, *options, "-o", str(folder / name), "--epochs", "1"]
+        done = CliRunner().invoke(program, command, catch_exceptions=False)
+        assert done.exit_code == 0, done.stderr
+        assert "--text" not in done.stdout.split("next:")[1]
+    return folder
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_another_table_needs_no_options(models: Path, name: str, run: Run) -> None:
+    frame, words, columns = TRAINED[name]
+    assert gw.load(models / name).metadata.columns == columns
+    assert f"label: {columns.label[0]}" in gw.load(models / name).card()
+    table = models / f"{name}-new.csv"
+    frame.drop(columns=list(columns.label)).to_csv(table, index=False)
+    own = [word for word in words if word != "--series"][: -2 if name == "text" else None]
+    options = words[: words.index("--label")] if name == "text" else own[own.index("--id") :]
+    plain = run("predict", "-m", models / name, "-i", table)
+    assert (plain.exit_code, len(plain.stdout.splitlines())) == (0, 60), plain.stderr
+    named = [word for word in options if word not in ("--set", "lstm.units=4")]
+    assert run("predict", "-m", models / name, "-i", table, *named).stdout == plain.stdout
+    if name == "text":  # a line is a text, whatever the columns of the training table were
+        (models / "lines.txt").write_text("a film 1\ngood\n")
+        assert len(run("predict", "-m", models / name, "-i", models / "lines.txt").stdout.splitlines()) == 2
+        assert len(run("predict", "-m", models / name, "-i", "-", input="a film 1\ngood\n").stdout.splitlines()) == 2
+    with_labels = run("predict", "-m", models / name, "-i", models / f"{name}.csv")
+    assert with_labels.stdout == plain.stdout
+    for command in (("evaluate",), ("explain", "-i")):
+        done = run(*command, models / f"{name}.csv", "-m", models / name)
+        assert done.exit_code == 0, done.stderr
+
+
+@pytest.mark.parametrize(("name", "missing"), REFUSED)
+def test_a_table_without_a_column_is_refused_by_name(models: Path, name: str, missing: str, run: Run) -> None:
+    table = models / f"{name}-without.csv"
+    TRAINED[name][0].rename(columns={missing: "other"}).to_csv(table, index=False)
+    assert f"no column '{missing}'; there are " in refused(run, "predict", "-m", models / name, "-i", table)
+
+
+def test_data_frames_and_batches_have_the_columns_too(models: Path) -> None:
+    model, frame = gw.load(models / "text"), TEXTS
+    want = model.predict([f"{title}\n{body}" for title, body in zip(frame["Title"], frame["body"], strict=True)])
+    np.testing.assert_array_equal(model.predict(frame), want)
+    assert model.evaluate(frame).accuracy == np.mean(want == frame["stars"].astype(str))
+    assert gw.Scorer(models / "text")(frame)["label"].tolist() == want.tolist()
+    with pytest.raises(InputError, match="no column 'body'; there are 'Title', 'stars'"):
+        model.predict(frame.drop(columns="body"))
+
+
+@pytest.mark.parametrize("given", [str, Path])
+def test_a_file_given_as_a_text_is_refused_with_the_right_call(models: Path, given: Any) -> None:
+    table, model = given(models / "text.csv"), gw.load(models / "text")
+    for call in (model.predict, model.predict_proba, lambda one: model.evaluate(one, [1])):
+        with pytest.raises(InputError, match=r"is a file: pass what it holds, gatewise\.data\.read_texts\(\['"):
+            call(table)
+    with pytest.raises(InputError, match=r"read_series\('.*wide\.csv'\)\.inputs"):
+        gw.load(models / "wide").predict(str(models / "wide.csv"))
+    with pytest.raises(InputError, match=r"is a file: pass what it holds, for example gatewise\.data\.read_table"):
+        gw.train(str(table), [1])
+    assert len(model.predict([str(table)])) == 1
+
+
+TINY = ("--epochs", 1, "--set", "units=4", "--set", "ngrams.order=1")
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    rng = random.Random(3)
+    lines = ["title;body;price;topics;news;sport;weight;who;day"]
+    for n in range(60):
+        good = n % 2
+        topics = "news, sport" if n % 3 == 0 else ("news" if good else "")
+        text = f"{rng.choice(['fine', 'great'] if good else ['dull', 'weak'])} {n}"
+        lines.append(
+            f"film {n};{text};{2.5 + 3 * good};{topics};{int('news' in topics)};{int('sport' in topics)};"
+            f"{1 + n % 2};{n % 7};2024-01-{n % 28 + 1:02}"
+        )
+    (tmp_path / "films.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return tmp_path / "films.csv"
+
+
+def test_regression(run: Run, table: Path) -> None:
+    options = ("--text", "title", "--text", "body", "--label", "price")
+    assert "looks like regression: pass task=" in refused(run, "train", "films.csv", *options)
+    words = (*options, "--task", "regression", "--weight", "weight", "--group", "who")
+    result = run("train", "films.csv", *words, "-o", "m", *TINY)
+    assert result.exit_code == 0
+    assert "epoch    loss  val_loss    val_rmse  seconds" in result.stdout
+    model = gw.load("m")
+    assert (model.task, model.classes) == ("regression", ("price",))
+    assert "--text title --text body --label price --task regression --weight weight" in model.metadata.command
+    assert "fields separated by semicolons" in model.metadata.data
+    assert "RMSE" in run("evaluate", "-m", "m", "films.csv", *options).stdout
+    assert float(run("predict", "-m", "m", "film 3\nfine 7").stdout) == pytest.approx(
+        model.predict(["film 3\nfine 7"])[0], 1e-4
+    )
+    run("predict", "-m", "m", "-i", "films.csv", "--text", "title", "--text", "body", "-o", "out.jsonl")
+    first = json.loads(Path("out.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert list(first)[-1] == "prediction"
+    assert isinstance(first["prediction"], float)
+    numbers = run.json("data", "films.csv", *options, "--task", "regression")
+    assert numbers["train"]["numbers"] == {"price": {"min": 2.5, "mean": 4.0, "max": 5.5}}
+
+
+def test_multilabel(run: Run, table: Path) -> None:
+    words = ("--text", "body", "--label", "topics", "--label-separator", ",")
+    assert run("train", "films.csv", *words, "-o", "m", *TINY).exit_code == 0
+    assert (gw.load("m").task, gw.load("m").classes) == ("multilabel", ("news", "sport"))
+    assert "micro F1" in run("evaluate", "-m", "m", "films.csv", *words).stdout
+    columns = ("--text", "body", "--label", "news", "--label", "sport")
+    assert "the task must be multilabel" in refused(run, "train", "films.csv", *columns)
+    one, two = (
+        run.json("data", "films.csv", *options)["train"]["classes"]
+        for options in (words, (*columns, "--task", "multilabel"))
+    )
+    assert one == two
+    single = ("--text", "body", "--label", "news", "--task", "multilabel")
+    assert "multilabel needs a label separator, or several columns" in refused(run, "train", "films.csv", *single)
+    run("predict", "-m", "m", "-i", "films.csv", "--text", "body", "-o", "out.jsonl", "--probabilities", "top")
+    rows = [json.loads(line) for line in Path("out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert all(isinstance(row["label"], list) and len(row["label"]) == len(row["probability"]) for row in rows)
+
+
+def test_bad_rows_of_validation_data_have_a_list_of_their_own(run: Run, table: Path) -> None:
+    good = table.read_text(encoding="utf-8")
+    table.write_text(good + "one field\n", encoding="utf-8")
+    Path("held.csv").write_text(good.replace("film", "show") + "\n\ntwo;fields\n", encoding="utf-8")
+    words = ("films.csv", "--text", "body", "--label", "news", "--validation", "held.csv", "--skip-bad-rows", "bad.csv")
+    with pytest.warns(UserWarning, match="1 bad row of 61 skipped: see 'bad") as warned:
+        assert run("train", *words, "-o", "m", *TINY).exit_code == 0
+    assert sum("bad row" in str(one.message) for one in warned) == 2
+    for name, line in (("bad.csv", "films.csv,62,"), ("bad-validation.csv", "held.csv,64,")):
+        assert Path(name).read_text(encoding="utf-8").splitlines()[1].startswith(line)
+
+
+def write_films(root: Path, parts: dict[str, list[str]]) -> None:
+    for part, names in parts.items():
+        for name in names:
+            folder = root / part / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for n in range(3):
+                (folder / f"{n}.txt").write_text(f"a {name} film {part} {n}")
+
+
+def test_folders_of_train_and_test(run: Run, tmp_path: Path) -> None:
+    write_films(tmp_path / "films", {"train": ["good", "bad"], "test": ["good", "bad"]})
+    splits = read_folders(tmp_path / "films")
+    assert splits.test is not None
+    assert splits.train.inputs[0] == "a bad film train 0"
+    assert splits.test.inputs[0] == "a bad film test 0"
+    found = run.json("data", tmp_path / "films")
+    assert [found[part]["n"] for part in ("train", "test")] == [6, 6]
+    assert found["note"] == "the folder test of 'films'"
+    write_films(tmp_path / "films", {"test": ["odd"]})
+    with pytest.raises(DataError, match="the class 'odd' is not in train/"):
+        read_folders(tmp_path / "films")
+
+
+TINY_SERIES: dict[str, Any] = {"epochs": 2, "units": 3, "batch_size": 8, "recipe": "fast"}
+RNG = np.random.default_rng(8)
+
+
+def rows(n: int = 40, steps: int = 9) -> tuple[np.ndarray[Any, Any], list[str]]:
+    values = RNG.normal(size=(n, steps)).round(3)
+    labels = ["up" if k % 2 else "down" for k in range(n)]
+    values[1::2] += np.linspace(0, 3, steps).round(3)
+    return values, labels
+
+
+def write(path: Path, lines: list[str]) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    values, labels = rows()
+    path = tmp_path_factory.mktemp("models") / "wide"
+    gw.train(values, labels, **TINY_SERIES).save(path)
+    return path
+
+
+def test_series_of_another_length_are_reported(run: Run, tmp_path: Path, folder: Path) -> None:
+    short = write(tmp_path / "short.csv", ["a,b", "1,2"])
+    with pytest.warns(UserWarning, match="the series have 2 steps, those of training 9; name a label or id column"):
+        assert run("predict", "-m", folder, "-i", short).exit_code == 0
+
+
+def test_a_long_table_and_its_ids(run: Run, tmp_path: Path, folder: Path) -> None:
+    values, _ = rows(3)
+    lines = [f"{name},{t},{values[k, t]}" for k, name in enumerate("pqr") for t in range(9)]
+    file = write(tmp_path / "long.csv", ["who,t,x", *lines[::-1]])
+    done = run("predict", "-m", folder, "-i", file, "--id", "who", "--time", "t", "-o", tmp_path / "out.csv")
+    assert done.exit_code == 0, done.stderr
+    assert "wrote" in done.stderr
+    assert "out.csv': 3 rows" in done.stderr
+    written = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()
+    assert written[0].startswith("who,")
+    assert [line.split(",")[0] for line in written[1:]] == ["r", "q", "p"]
+    found = gw.load(folder).predict(values[::-1]).tolist()
+    assert [line.split(",")[1] for line in written[1:]] == found
+
+
+def test_a_ucr_file_without_classes_is_not_misread(run: Run, tmp_path: Path, folder: Path) -> None:
+    values, _ = rows(4)
+    file = write(tmp_path / "new.tsv", ["\t".join(map(str, row)) for row in values.tolist()])
+    done = run("predict", "-m", folder, "-i", file)
+    assert done.exit_code == 2
+    assert "the first column is the class, but the model has no class" in done.stderr
+    done = run("predict", "-m", folder, "-i", file, "--label", "")
+    assert len(done.stdout.splitlines()) == 4
