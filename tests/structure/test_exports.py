@@ -11,7 +11,8 @@ from source_tree import trees
 def listed(tree: ast.Module) -> list[str] | None:
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
-            return list(ast.literal_eval(node.value))
+            elements = node.value.elts if isinstance(node.value, ast.List) else []
+            return [one.value for one in elements if isinstance(one, ast.Constant)] or None
     return None
 
 

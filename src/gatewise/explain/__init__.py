@@ -7,42 +7,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gatewise.explain.attribution import METHODS, method_named
-    from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
-    from gatewise.explain.attribution.method import Method
-    from gatewise.explain.example import Example
-    from gatewise.explain.explanation import Explanation
-    from gatewise.explain.intervene import Intervention
-    from gatewise.members.clamp import Clamp, ablate, hold_memory
-    from gatewise.members.gates import Gates, MemoryDecomposition, Share
-    from gatewise.types import Faithfulness
+    from gatewise.explain.attribution import METHODS as METHODS, method_named as method_named
+    from gatewise.explain.attribution.integrated_gradients import IntegratedGradients as IntegratedGradients
+    from gatewise.explain.attribution.method import Method as Method
+    from gatewise.explain.example import Example as Example
+    from gatewise.explain.explanation import Explanation as Explanation
+    from gatewise.explain.intervene import Intervention as Intervention
+    from gatewise.members.clamp import Clamp as Clamp, ablate as ablate, hold_memory as hold_memory
+    from gatewise.members.gates import Gates as Gates, MemoryDecomposition as MemoryDecomposition, Share as Share
+    from gatewise.types import Faithfulness as Faithfulness
 
-__all__ = [
-    "METHODS",
-    "Clamp",
-    "Example",
-    "Explanation",
-    "Faithfulness",
-    "Gates",
-    "IntegratedGradients",
-    "Intervention",
-    "MemoryDecomposition",
-    "Method",
-    "Share",
-    "ablate",
-    "hold_memory",
-    "method_named",
-]
-
-_HOMES = (
-    *("explain.attribution", "explain.example", "explain.explanation", "explain.intervene", "members.clamp"),
-    *("members.gates", "types", "explain.attribution.method", "explain.attribution.integrated_gradients"),
-)
+_HOME = {
+    "explain.attribution": "METHODS method_named",
+    "explain.attribution.integrated_gradients": "IntegratedGradients",
+    "explain.attribution.method": "Method",
+    "explain.example": "Example",
+    "explain.explanation": "Explanation",
+    "explain.intervene": "Intervention",
+    "members.clamp": "Clamp ablate hold_memory",
+    "members.gates": "Gates MemoryDecomposition Share",
+    "types": "Faithfulness",
+}
+__all__ = " ".join(_HOME.values()).split()
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        for home in _HOMES:
-            if hasattr(module := import_module(f"gatewise.{home}"), name):
-                return getattr(module, name)
+    for module, names in _HOME.items():
+        if name in names.split():
+            return getattr(import_module(f"gatewise.{module}"), name)
     raise AttributeError(f"module 'gatewise.explain' has no attribute {name!r}")

@@ -195,23 +195,16 @@ class Explanation(Attribution):
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
+        same = (
+            *("calibrated", "target", "against", "target_score", "base_value", "base_value_note", "method"),
+            *("method_note", "residual", "adds_up", "truncated", "steps"),
+        )
         return {
             "task": self.of.named_task,
             **({} if self.step is None else {"step": self.step, "labels": list(self.labels or ())}),
             **prediction_dict(self.of, self.predicted, self.probabilities),
-            "calibrated": self.calibrated,
-            "target": self.target,
-            "against": self.against,
-            "target_score": self.target_score,
-            "base_value": self.base_value,
-            "base_value_note": self.base_value_note,
-            "method": self.method,
-            "method_note": self.method_note,
-            "residual": self.residual,
-            "adds_up": self.adds_up,
+            **{name: getattr(self, name) for name in same},
             "faithfulness": None if self.faithfulness is None else asdict(self.faithfulness),
-            "truncated": self.truncated,
-            "steps": list(self.steps),
             "scores": self.scores.tolist(),
             "channels": None if self.channels is None else self.channels.tolist(),
             **self.parts_dict(),

@@ -91,21 +91,16 @@ def prefix_json(example: Example, sampled: bool = False) -> Json:
 def attribution_json(explanation: Explanation, methods: Sequence[str], max_phrases: int | None = None) -> Json:
     """The scores of one method, their sum and their faithfulness. methods: the choices to offer."""
     faithfulness = explanation.faithfulness
+    same = ("method", "target", "against", "base_value", "base_value_note", "residual", "adds_up")
     return {
-        "method": explanation.method,
+        **{name: getattr(explanation, name) for name in same},
         "methods": list(methods),
         "note": explanation.method_note,
         "faithfulness": None if faithfulness is None else asdict(faithfulness),
         "faithfulness_note": explanation.faithfulness_note(),
-        "target": explanation.target,
-        "against": explanation.against,
         "scores": _list(explanation.scores),
-        "base_value": explanation.base_value,
-        "base_value_note": explanation.base_value_note,
         "score": explanation.target_score,
         "score_name": explanation.score.name,
-        "residual": explanation.residual,
-        "adds_up": explanation.adds_up,
         **explanation.parts_dict(max_phrases),
         "lstm_note": explanation.lstm_note(),
     }

@@ -1,45 +1,31 @@
 """Text to token ids: exactly as Keras, words and punctuation marks on Hugging Face tokenizers, or words at spaces."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gatewise.text.encoding import KINDS, Encoded, encoding_from
+from gatewise.text.encoding import KINDS, Encoded as Encoded, encoding_from as encoding_from
 
 if TYPE_CHECKING:
-    from gatewise.text.index import IndexEncoding
+    from gatewise.text.index import IndexEncoding as IndexEncoding
     from gatewise.text.keras import (
-        KerasEncoding,
-        keras_decode,
-        keras_encode,
-        keras_index,
-        keras_words,
-        pad_sequences,
+        KerasEncoding as KerasEncoding,
+        keras_decode as keras_decode,
+        keras_encode as keras_encode,
+        keras_index as keras_index,
+        keras_words as keras_words,
+        pad_sequences as pad_sequences,
     )
-    from gatewise.text.spaces import SpaceEncoding
-    from gatewise.text.subwords import SubwordEncoding
-    from gatewise.text.tokens import TokenEncoding
+    from gatewise.text.spaces import SpaceEncoding as SpaceEncoding
+    from gatewise.text.subwords import SubwordEncoding as SubwordEncoding
+    from gatewise.text.tokens import TokenEncoding as TokenEncoding
 
     Encoding = IndexEncoding | KerasEncoding | SpaceEncoding | TokenEncoding
 else:
     Encoding = Any  # for annotations: both would be imported
 
-__all__ = [
-    "Encoded",
-    "Encoding",
-    "IndexEncoding",
-    "KerasEncoding",
-    "SpaceEncoding",
-    "SubwordEncoding",
-    "TokenEncoding",
-    "encoding_from",
-    "keras_decode",
-    "keras_encode",
-    "keras_index",
-    "keras_words",
-    "pad_sequences",
-]
+
+_OF_KERAS = ["keras_decode", "keras_encode", "keras_index", "keras_words", "pad_sequences"]
+__all__ = ["Encoded", "Encoding", "encoding_from", *KINDS.values(), *_OF_KERAS]
 
 
 def __getattr__(name: str) -> Any:
