@@ -15,34 +15,11 @@ import numpy as np
 
 from gatewise.errors import InputError, KernelUnavailable, did_you_mean, quote
 from gatewise.kernels import native
-from gatewise.kernels.interface import (
-    Forward,
-    Held,
-    Interpolation,
-    Kernel,
-    LSTMCall,
-    SavedActivations,
-    Stepper,
-)
-from gatewise.kernels.native import Native, fastest_precision, read_only
+from gatewise.kernels.interface import Forward as Forward, Held as Held, Interpolation as Interpolation
+from gatewise.kernels.interface import Kernel as Kernel, LSTMCall as LSTMCall, Stepper as Stepper
+from gatewise.kernels.interface import SavedActivations as SavedActivations
+from gatewise.kernels.native import Native, fastest_precision as fastest_precision, read_only as read_only
 from gatewise.types import Precision
-
-__all__ = [
-    "NAMES",
-    "Forward",
-    "Held",
-    "Interpolation",
-    "Kernel",
-    "LSTMCall",
-    "SavedActivations",
-    "Stepper",
-    "extension_for",
-    "fastest_precision",
-    "for_precision",
-    "get",
-    "read_only",
-    "unavailable_reason",
-]
 
 NAMES = ("bf16", "native", "reference")  # fastest first; bf16 rounds its operands, so it runs only on request
 

@@ -63,30 +63,25 @@ class Job:
             self.settle(HTTPError(504, "timeout", late))
 
 
+@dataclass(eq=False)
 class BatchQueue:
     """A queue of jobs. `compute(jobs)` runs on `executor` and sets the outcome of each job. observe(size, seconds) is
-    called after each batch.
+    called after each batch. size, tokens: queued inputs and their tokens.
 
     A request that is larger than `limits.max_batch` or `max_batch_tokens` runs alone. None may be larger than the
     queue: `limits.queue` inputs and `MAX_QUEUED_TOKENS`.
     """
 
-    def __init__(
-        self,
-        compute: Callable[[list[Job]], None],
-        executor: Executor,
-        limits: Settings,
-        observe: Callable[[int, float], None] = lambda size, seconds: None,
-    ) -> None:
-        self._compute = compute
-        self.executor = executor
-        self.limits = limits
-        self._observe = observe
-        self._jobs: deque[Job] = deque()
-        self._busy = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._seconds_per_token = 1e-6  # moving average
-        self.size = self.tokens = 0  # queued inputs and tokens
+    compute: Callable[[list[Job]], None]
+    executor: Executor
+    limits: Settings
+    observe: Callable[[int, float], None] = lambda size, seconds: None
+    size: int = 0
+    tokens: int = 0
+    _jobs: deque[Job] = field(default_factory=deque)
+    _busy: bool = False
+    _timer: asyncio.TimerHandle | None = None
+    _seconds_per_token: float = 1e-6  # moving average
 
     async def run(self, job: Job) -> Any:
         """Queue a job and wait for its outcome. Raises HTTPError (429, 504), and the error of the inputs."""
@@ -125,7 +120,7 @@ class BatchQueue:
         self._busy = bool(batch)
         if batch:
             started = loop.time()
-            done = loop.run_in_executor(self.executor, self._compute, batch)
+            done = loop.run_in_executor(self.executor, self.compute, batch)
             done.add_done_callback(lambda done: self._finish(done, batch, size, tokens, loop.time() - started))
 
     def _finish(self, done: asyncio.Future[None], batch: list[Job], size: int, tokens: int, seconds: float) -> None:
@@ -136,7 +131,7 @@ class BatchQueue:
                 job.drop(f"the explanation was not ready after {self.limits.queue_timeout:g} s and was stopped")
             job.settle(job.outcome if error is None else error)
         self._seconds_per_token += 0.1 * (seconds / max(1, tokens) - self._seconds_per_token)
-        self._observe(size, seconds)
+        self.observe(size, seconds)
 
     def _expire(self) -> None:
         """Reject the queued jobs whose deadline has passed; the first job is the oldest one."""
