@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.forecast.fit import Plan, candidates
+from gatewise.forecast.fit import Plan, candidates, combine, member_weights
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.members.windows import Transform, numbered
-from gatewise.training.forecast_stack import combine, member_weights
 from gatewise.training.smoothing import fit_ets, fit_theta
 from gatewise.training.windows import TrainingWindows, fit_autoregression, fit_naive, window_recipe
 from gatewise.types import Array

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,7 +22,6 @@ from gatewise._version import __version__
 from gatewise.data.times import show_time
 from gatewise.errors import InputError, counted, quote
 from gatewise.forecast.config import MAX_HORIZON, Config
-from gatewise.forecast.explanation import ForecastExplanation
 from gatewise.forecast.held_out import HeldOut
 from gatewise.forecast.series import Roles, SeriesSet, frame_like, future_values, series_set
 from gatewise.members.ensemble import Ensemble
@@ -47,6 +46,33 @@ _HELD_OUT = ("actual", "forecast", "naive", "scale")
 _MOST_NOTES = 50
 _CHECKED = 200  # values of each series that are forecast when a folder is read; `predict` checks all
 _KEYS = {"format", "kind", "target", "members", "shift", "metadata", "forecast"}
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastExplanation:
+    """One forecast value as a sum: forecast = base + Σ contributions, up to `error`.
+
+    values, contributions (R, C): the last R values of the series and of its exogenous columns, oldest first, and their
+    parts of the forecast in its unit. base: the forecast for a window in which every column has its mean. step: from 1.
+    columns: the names of the C columns.
+    """
+
+    step: int
+    forecast: float
+    base: float
+    values: Array
+    contributions: Array
+    columns: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, the contributions by column."""
+        by_column = dict(zip(self.columns, self.contributions.T.tolist(), strict=True))
+        return {"step": self.step, "forecast": self.forecast, "base": self.base, "contributions": by_column}
+
+    @property
+    def error(self) -> float:
+        """What the integral leaves over."""
+        return self.forecast - self.base - float(self.contributions.sum())
 
 
 class Forecaster:

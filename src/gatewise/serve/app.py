@@ -23,8 +23,7 @@ from gatewise.serve.endpoint import ModelEndpoint, to_json
 from gatewise.serve.forecasts import ForecastEndpoint
 from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.openapi import NO_TOKEN, body_of, description, errors, path_parameters
-from gatewise.serve.scope import MODEL, Scope, disconnected_of
-from gatewise.serve.security import SecurityMiddleware
+from gatewise.serve.security import MODEL, Scope, SecurityMiddleware, disconnected_of
 from gatewise.serve.state import Endpoint, Kind, State
 from gatewise.serve.static_files import choose, read_static_files
 from gatewise.serve.stream import stream_events

@@ -3,7 +3,7 @@
     lesson.html    the lesson
     index.html     the page, which computes its answers itself (`page/model/`)
 
-The pages hold their data (`inlined`). That of index.html, by name:
+The pages hold their data (`inline_page`). That of index.html, by name:
 
     model.json           GET /model, and when and how the page was made
     units-0.json         GET /units/{unit} of every unit, by layer
@@ -12,8 +12,11 @@ The pages hold their data (`inlined`). That of index.html, by name:
     worker.js            the script that computes the answers
 """
 
+import base64
+import gzip
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,11 +25,10 @@ import numpy as np
 from gatewise._version import __version__
 from gatewise.errors import InputError
 from gatewise.explain.explanation import UNMEASURED, explain_example
-from gatewise.explain.render.html import plain_table
-from gatewise.explain.render.script import script
+from gatewise.explain.render.html import csp_hash, plain_table
+from gatewise.explain.render.script import read_page_file, script
 from gatewise.model import bundled
 from gatewise.model.model import Model
-from gatewise.serve.inlined import inline_page
 from gatewise.serve.lstm_file import lesson_files, lstm_file
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view.model import unit_json
@@ -36,6 +38,10 @@ from gatewise.serve.view.view import View
 MAX_INPUTS = 100
 _METHODS = ("prefix-difference", "cell-decomposition", "leave-one-out")  # METHODS of model/lstm.js
 _TEXT = "A film to see twice."
+_STYLE = re.compile(r'<link rel="stylesheet" href="([\w./]+)">\n?')
+_ICON = re.compile(r'<link rel="icon" href="([\w./]+)" type="image/svg\+xml">')
+_PRELOAD = re.compile(r'<link rel="preload" [^>]*>\n?')
+_SCRIPT = re.compile(r'<script type="module" src="([\w./]+)"></script>\n?')
 
 
 def page_files(model: Model, inputs: Sequence[Any], command: str = "") -> dict[str, bytes]:
@@ -125,3 +131,37 @@ def local_view(view: View) -> dict[str, Any]:
 
 def _json(found: object) -> bytes:
     return json.dumps(found, allow_nan=False, separators=(",", ":")).encode()
+
+
+def inline_page(
+    name: str, data: Mapping[str, bytes], swapped: Mapping[str, str] | None = None, without_script: str = ""
+) -> bytes:
+    """The page `name`, as "lesson.html", as one HTML file that loads nothing, so that any host serves it and a browser
+    opens it as a file. Its content security policy allows its one script and its one style by their hashes.
+
+    data: the files that its modules read, by name; the script runs as soon as the first one is there. swapped: module
+    to the module in its place. without_script: HTML for browsers without JavaScript, in place of what the page says
+    there.
+    """
+    page = read_page_file(name)
+    entry = _SCRIPT.findall(page)
+    if len(entry) != 1:
+        raise ValueError(f"{name} must have one script, a module")
+    style = "".join(map(read_page_file, _STYLE.findall(page)))
+    code = script(entry[0], "", tuple(sorted((swapped or {}).items())))
+    policy = (
+        f"default-src 'none'; script-src '{csp_hash(code)}'; style-src '{csp_hash(style)}'; img-src data: blob:; "
+        "worker-src blob:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+    )
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>\n'
+    page = _PRELOAD.sub("", _SCRIPT.sub("", _STYLE.sub("", page))).replace("</head>", f"{meta}</head>", 1)
+    for name in _ICON.findall(page):
+        icon = base64.b64encode(read_page_file(name).encode()).decode()
+        page = page.replace(f'href="{name}"', f'href="data:image/svg+xml;base64,{icon}"')
+    if without_script:
+        start, end = page.index("<noscript>") + len("<noscript>"), page.index("</noscript>")
+        page = page[:start] + without_script + page[end:]
+    packed = {file: base64.b64encode(gzip.compress(raw, mtime=0)).decode() for file, raw in data.items()}
+    blocks = [f'<script type="text/plain" data-file="{file}">{text}</script>\n' for file, text in packed.items()]
+    blocks.insert(1, f"<script>{code}</script>\n")
+    return page.replace("</body>", f"{''.join(blocks)}</body>", 1).encode()

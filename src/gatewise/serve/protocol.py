@@ -14,8 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gatewise.serve.http_error import HTTPError
-from gatewise.serve.scope import ARRIVING_SINCE, DISCONNECTED
-from gatewise.serve.security import SECURITY_HEADERS
+from gatewise.serve.security import ARRIVING_SINCE, DISCONNECTED, SECURITY_HEADERS
 from gatewise.serve.settings import Settings
 
 _MAX_HEADERS = 16_384  # bytes of the request line and the headers

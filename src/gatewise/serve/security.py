@@ -18,7 +18,7 @@ import sys
 import time
 import traceback
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from gatewise.serve.http_error import HTTPError, http_error
-from gatewise.serve.scope import ARRIVING_SINCE, MODEL, Scope, disconnected_of
 from gatewise.serve.state import State
 
 log = logging.getLogger("gatewise.serve")
@@ -58,6 +57,11 @@ _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _PROCESS = secrets.token_hex(6)
 _NUMBERS = itertools.count()
 
+Scope = MutableMapping[str, Any]
+
+DISCONNECTED = "gatewise.disconnected"
+ARRIVING_SINCE = "gatewise.arriving_since"  # a function: when the first byte arrived; None if all of it is here
+MODEL = "gatewise.model"  # the name of the model that answers, for the log and the metrics
 Headers = Mapping[bytes, bytes]
 Handler = Callable[[Scope, bytes], Awaitable[bytes]]
 
@@ -208,6 +212,12 @@ class SecurityMiddleware:
         if not unpack.eof or unpack.unused_data:
             raise HTTPError(400, "encoding", f"the body is not one whole {coding.decode()} stream", "body")
         return body
+
+
+def disconnected_of(scope: Scope) -> Callable[[], bool]:
+    """The function that says whether the client has closed its connection."""
+    found: Callable[[], bool] = scope.get(DISCONNECTED, lambda: False)
+    return found
 
 
 def _identity(headers: Headers) -> list[tuple[bytes, bytes]]:
