@@ -19,7 +19,7 @@ from gatewise.network.ops import Ops
 from gatewise.serve.view.view import View
 from tests.serve.view.test_view import MODELS, TEXT, given
 
-ONE_DIRECTION = ["pads", "cut", "n-grams, cut", "series"]
+ONE_DIRECTION, BOTH = ["pads", "cut", "n-grams, cut", "series"], "both ways, two layers"
 
 
 @contextmanager
@@ -60,38 +60,20 @@ def read_everything(model: Model, example: Example, method: str) -> None:
     example._repr_html_()
 
 
-@pytest.mark.parametrize("method", ["prefix-difference", "cell-decomposition"])
-@pytest.mark.parametrize("name", ONE_DIRECTION)
-def test_one_forward_pass_for_explanation_and_trace(name: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = MODELS[name]
-    with counted(monkeypatch, model) as calls:
-        example = model.trace(given(name))
-        read_everything(model, example, method)
-    assert calls == {"forward": 1, "steps": len(example), "encode": 1}
-
-
-@pytest.mark.parametrize("name", ONE_DIRECTION)
-def test_other_methods_add_their_own_batches_only(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = MODELS[name]
-    with counted(monkeypatch, model) as calls:
-        example = model.trace(given(name))
-        read_everything(model, example, "leave-one-out")
-    edits = len(example) * (1 if name != "series" else 1 + example.sequence.shape[1])
-    assert calls["forward"] == 3 + (name == "series")  # the example, the empty sequence, the edits
-    assert calls["steps"] > len(example) + edits
-    assert calls["encode"] == 1
-
-
 @pytest.mark.parametrize("method", METHODS)
-def test_two_directions_add_the_prefixes_only(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = MODELS["both ways, two layers"]
-    lstms = len(list(model.architecture.lstms()))
+@pytest.mark.parametrize("name", [*ONE_DIRECTION, BOTH])
+def test_one_forward_pass_for_explanation_and_trace(name: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two directions add the prefixes, and leave-one-out the empty sequence and the edits, for series also of channels.
+    Integrated gradients do not run through Ops.lstms alone.
+    """
+    model = MODELS[name]
     with counted(monkeypatch, model) as calls:
-        example = model.trace(TEXT)
+        example = model.trace(given(name))
         read_everything(model, example, method)
-    others = {"leave-one-out": 2}.get(method, 0)
+    passes = 1 + (name == BOTH) + (method == "leave-one-out") * (2 + (name == "series"))
+    assert calls["forward"] == passes * len(list(model.architecture.lstms()))
+    assert (calls["steps"] == len(example)) == (passes == 1)
     assert calls["encode"] == 1
-    assert calls["forward"] == lstms * (1 + 1 + others)  # integrated gradients do not run through Ops.lstms alone
 
 
 @pytest.mark.parametrize("name", ONE_DIRECTION)

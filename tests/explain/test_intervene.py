@@ -138,15 +138,6 @@ def test_steps_beyond_the_sequence_are_refused_without_counting_them() -> None:
             check_clamp(clamp, arch, LENGTH)
 
 
-def test_the_steps_of_a_clamp_are_those_of_every_prefix() -> None:
-    """With two directions each prefix is a run of its own: step 3 is step 3 in each."""
-    clamps = (Clamp("f", 0.0, 9, range(3, 5)), Clamp("i", 1.0, 1, range(3, 5)))
-    example = traced("bidirectional", *clamps)
-    for t in (2, 4, 9):
-        short = Example(example.ensemble, example.sequence[:t])
-        np.testing.assert_allclose(example.prefix_logits[t], short.logits, atol=2e-6)
-
-
 def test_as_dict_has_both_sides() -> None:
     found = done("plain", Clamp("f", 0.0), Clamp("o", 1.0, 3, range(2, 4)))
     np.testing.assert_array_equal(found.before.logits, traced("plain").logits)

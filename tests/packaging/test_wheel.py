@@ -40,8 +40,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a new environment that holds the wheel and its base dependencies."""
     home = tmp_path_factory.mktemp("empty") / "venv"
-    run([sys.executable, "-m", "venv", home])
-    run([home / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel])
+    run([sys.executable, "-m", "venv", "--without-pip", home])
+    run([sys.executable, "-m", "pip", "--python", home, "install", "--quiet", "--disable-pip-version-check", wheel])
     return home / "bin" / "python"
 
 

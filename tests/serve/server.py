@@ -1,38 +1,38 @@
-"""The server as a process on a free port of this machine, and a client that can misbehave: those of trust/."""
+"""A server in this process, and requests, also wrong ones; a server as a process and its answers are those of trust."""
 
 import http.client
 import json
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
-from trust import server as trusted
-from trust.server import Answer, read
+import uvicorn
 
-__all__ = ["Answer", "Server", "ask", "connect", "post", "read_reply", "serving", "wait_for"]
+from gatewise.serve.app import create_app
+from gatewise.serve.run import _config
+from gatewise.serve.settings import Settings
+from gatewise.serve.state import State
+from trust.server import Answer, Server, read, serving
 
-
-class Server(trusted.Server):
-    @property
-    def stderr(self) -> str:
-        """All that the server has written."""
-        return self.log
+__all__ = ["Answer", "Server", "ask", "connect", "post", "read_reply", "served", "serving", "wait_for"]
 
 
 @contextmanager
-def serving(*words: object, workers: int = 1) -> Iterator[Server]:
-    """`gatewise serve` until the block ends; words: paths of models, and options."""
-    server = Server(*words, "--workers", workers)
-    try:
-        yield server
-    finally:
-        server.process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            server.process.wait(20)
-        server.stop()
+def served(models: Mapping[str, Any], **settings: Any) -> Iterator[int]:
+    """The port of these models and forecasters, which a thread of this process serves until the block ends."""
+    state = State(models, Settings(tuple(models), **settings))
+    with socket.create_server(("127.0.0.1", 0)) as sock, ThreadPoolExecutor(1) as pool:
+        port: int = sock.getsockname()[1]
+        server = uvicorn.Server(_config(state.settings, create_app(state, port)))
+        running = pool.submit(server.run, [sock])
+        wait_for(lambda: server.started or running.done())
+        yield port
+        server.should_exit = True
+        running.result()
+    state.close()
 
 
 def ask(

@@ -66,7 +66,8 @@ def test_the_servers_own_line(server: Server) -> None:
         (line,) = lines
         assert command.startswith("$ gatewise serve -m models/reviews")
         assert re.fullmatch(r"gatewise: serving [\w, ]+ at http://127\.0\.0\.1:8000 \(Ctrl-C ends it\)", line)
-    assert server.stderr.startswith("gatewise: serving reviews, tokens, gestures at http://127.0.0.1:")
+    at = f"http://127.0.0.1:{server.port} (Ctrl-C ends it)\n"
+    assert server.log.startswith(f"gatewise: serving reviews, tokens, gestures at {at}")
 
 
 def test_options_are_those_of_the_program() -> None:

@@ -1,7 +1,6 @@
 """POST /forecast: the library's numbers by series, newer values, future columns, attribution; and what it refuses."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,12 @@ import pandas as pd
 import pytest
 
 from gatewise.forecast.forecaster import Forecaster
+from gatewise.model.model import Model
 from gatewise.serve.forecasts import ForecastEndpoint
 from gatewise.serve.schemas import ForecastRequest, RequestError
 from tests.forecast.conftest import TINY, frame
-from tests.serve.server import Answer, Server, ask, post, serving
+from tests.serve.page.conftest import promoted
+from tests.serve.server import Answer, ask, post, served
 
 FUTURE = {"shop": ["a"] * 3 + ["b"] * 3, "month": ["2014-01", "2014-02", "2014-03"] * 2, "sale": [0, 1, 0, 0, 0, 1]}
 
@@ -20,18 +21,12 @@ FUTURE = {"shop": ["a"] * 3 + ["b"] * 3, "month": ["2014-01", "2014-02", "2014-0
 @pytest.fixture(scope="module")
 def shops() -> Forecaster:
     """Two series with a column that is known in advance."""
-    data = frame(48, 40).assign(sale=lambda rows: np.arange(len(rows)) % 5 == 0)
-    return Forecaster.fit(data, id="shop", time="month", target="sold", future=["sale"], horizon=3, **TINY)
+    return promoted()
 
 
 @pytest.fixture(scope="module")
-def served(
-    shops: Forecaster, fitted: Forecaster, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("forecasters")
-    fitted.save(home / "sales")
-    shops.save(home / "shops")
-    with serving(home / "sales", home / "shops", folders["reviews"], "--max-body", 100_000) as found:
+def port(shops: Forecaster, fitted: Forecaster, models: dict[str, Model]) -> Iterator[int]:
+    with served({"sales": fitted, "shops": shops, "reviews": models["reviews"]}, max_body=100_000) as found:
         yield found
 
 
@@ -40,17 +35,17 @@ def fitted() -> Forecaster:
     return Forecaster.fit(frame(60)["sold"].to_numpy(), horizon=6, **TINY)
 
 
-def forecast(server: Server, **body: Any) -> Answer:
-    return post(server.port, "/forecast", body)
+def forecast(port: int, **body: Any) -> Answer:
+    return post(port, "/forecast", body)
 
 
-def test_forecasts_are_those_of_the_library(served: Server, fitted: Forecaster) -> None:
-    found = forecast(served).json()["series"]["series"]
+def test_forecasts_are_those_of_the_library(port: int, fitted: Forecaster) -> None:
+    found = forecast(port).json()["series"]["series"]
     expected = fitted.predict()
     assert found["time"] == [str(time) for time in range(60, 66)]
     for name in ("forecast", "lo-80", "hi-80"):
         np.testing.assert_allclose(found[name], expected[name])
-    answer = forecast(served, horizon=2, level=[50, 95], id="a-7", include=["history", "attribution"], step=2).json()
+    answer = forecast(port, horizon=2, level=[50, 95], id="a-7", include=["history", "attribution"], step=2).json()
     assert (answer["model"], answer["horizon"], answer["id"]) == ("sales", 2, "a-7")
     assert list(answer["series"]["series"]) == ["time", "forecast", "lo-50", "hi-50", "lo-95", "hi-95"]
     explained, history, about = fitted.explain(2), answer["history"]["series"], answer["attribution"]["series"]
@@ -60,8 +55,8 @@ def test_forecasts_are_those_of_the_library(served: Server, fitted: Forecaster) 
     assert about["base"] + sum(about["contributions"]["target"]) == pytest.approx(about["forecast"], rel=1e-3)
 
 
-def test_newer_values_and_columns_known_in_advance(served: Server, shops: Forecaster) -> None:
-    answer = forecast(served, model="shops", future=FUTURE).json()
+def test_newer_values_and_columns_known_in_advance(port: int, shops: Forecaster) -> None:
+    answer = forecast(port, model="shops", future=FUTURE).json()
     expected = shops.predict(future=pd.DataFrame(FUTURE))
     assert answer["series"]["a"]["month"] == ["2014-01-01", "2014-02-01", "2014-03-01"]
     np.testing.assert_allclose(
@@ -75,7 +70,7 @@ def test_newer_values_and_columns_known_in_advance(served: Server, shops: Foreca
         for one in (newer.assign(month=newer["month"].astype(str)), coming.assign(month="2015-01"))
     ]
     body = {"values": tables[0], "future": tables[1], "horizon": 1, "series": "a", "include": ["history"]}
-    reply = forecast(served, model="shops", **body)
+    reply = forecast(port, model="shops", **body)
     assert reply.status == 200, reply.body
     expected, answer = shops.predict(1, data=newer, future=coming), reply.json()
     assert list(answer["series"]) == ["a"]
@@ -124,8 +119,8 @@ def test_the_attributions_of_many_series_read_their_values_once(
         ({"model": "xyzzy"}, 404, "no_such_model", "model", "no forecaster of that name is served"),
     ],
 )
-def test_errors(served: Server, body: dict[str, Any], status: int, code: str, field: str, message: str) -> None:
-    reply = forecast(served, **body)
+def test_errors(port: int, body: dict[str, Any], status: int, code: str, field: str, message: str) -> None:
+    reply = forecast(port, **body)
     assert (reply.status, reply.error["code"], reply.error["field"]) == (status, code, field), reply.body
     assert message in reply.error["message"]
     assert b"xyzzy" not in reply.body
@@ -143,28 +138,24 @@ def test_attributions_that_would_take_long(fitted: Forecaster, monkeypatch: pyte
     assert refused.value.field == "step"
 
 
-def test_models_and_forecasters_share_a_server(served: Server, fitted: Forecaster, tmp_path: Path) -> None:
-    assert post(served.port, "/predict", {"text": "good"}).json()["model"] == "reviews"
-    reply = post(served.port, "/predict", {"text": "good", "model": "sales"})
+def test_models_and_forecasters_share_a_server(port: int, fitted: Forecaster) -> None:
+    assert post(port, "/predict", {"text": "good"}).json()["model"] == "reviews"
+    reply = post(port, "/predict", {"text": "good", "model": "sales"})
     assert (reply.status, "no model of that name is served; forecasters" in reply.error["message"]) == (404, True)
-    about = ask(served.port, "GET", "/model").json()
+    about = ask(port, "GET", "/model").json()
     assert about["models"][:2] == [{"name": name, "inputs": "forecast"} for name in ("sales", "shops")]
     assert (about["served"], about["series"], about["horizon"]) == ("sales", ["series"], 6)
-    assert ask(served.port, "GET", "/model?model=reviews").json()["served"] == "reviews"
-    assert ask(served.port, "GET", "/v2/models").json()["models"] == ["reviews"]
-    examples = ask(served.port, "GET", "/openapi.json").json()["paths"]["/forecast"]["post"]["requestBody"]["content"]
+    assert ask(port, "GET", "/model?model=reviews").json()["served"] == "reviews"
+    assert ask(port, "GET", "/v2/models").json()["models"] == ["reviews"]
+    examples = ask(port, "GET", "/openapi.json").json()["paths"]["/forecast"]["post"]["requestBody"]["content"]
     assert list(examples["application/json"]["examples"]) == ["sales", "shops"]
-    assert forecast(served, model="shops", future=FUTURE).status == 200
-    metrics = ask(served.port, "GET", "/metrics").body.decode()
+    assert forecast(port, model="shops", future=FUTURE).status == 200
+    metrics = ask(port, "GET", "/metrics").body.decode()
     assert 'gatewise_requests_total{model="shops",route="/forecast",status="200"}' in metrics
-    listed = [one["name"] for one in ask(served.port, "GET", "/v2/repository/index").json()]
-    loaded = [post(served.port, f"/v2/repository/models/{name}/load", {}) for name in listed]
+    listed = [one["name"] for one in ask(port, "GET", "/v2/repository/index").json()]
+    loaded = [post(port, f"/v2/repository/models/{name}/load", {}) for name in listed]
     assert [(one.status, b"--reload" in one.body) for one in loaded] == [(403, True)] * 3
-    fitted.save(tmp_path / "only")
-    with serving(tmp_path / "only", "--token", "open-sesame") as alone:
-        assert forecast(alone).status == 401
-        known = {"Authorization": "Bearer open-sesame"}
-        assert post(alone.port, "/forecast", {}, **known).json()["model"] == "only"
-        assert post(alone.port, "/forecast", {}, **known, Origin="https://evil.example").status == 403
-        assert post(alone.port, "/predict", {"text": "good"}, **known).status == 404
-        assert ask(alone.port, "GET", "/openapi.json", headers=known).status == 200
+    with served({"only": fitted}) as alone:
+        assert forecast(alone).json()["model"] == "only"
+        assert post(alone, "/predict", {"text": "good"}).status == 404
+        assert ask(alone, "GET", "/openapi.json").status == 200

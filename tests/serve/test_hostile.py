@@ -39,21 +39,16 @@ def test_the_same_answer_as_the_library(server: Server, models: dict[str, Model]
     assert reply.body.isascii()
     assert took < 20, "it hangs"  # no bar: those are measured; here it is a matter of ends or not
     assert server.memory - before < 100e6
+    if len(text) < 1000:
+        explained = post(server.port, "/explain", body)
+        assert explained.status == reply.status
+        assert explained.body.isascii()
+        explained.json()
     assert ask(server.port, "GET", "/v2/health/ready").status == 200
 
 
 def _has_surrogate(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
-
-
-@pytest.mark.parametrize("case", [n for n, text in enumerate(CASES) if len(text) < 1000])
-def test_explanations(server: Server, case: int) -> None:
-    reply = post(server.port, "/explain", {"text": CASES[case]})
-    assert reply.status in (200, 400)
-    assert reply.body.isascii()
-    json.loads(reply.body)
-    if _has_surrogate(CASES[case]) or not CASES[case].strip():
-        assert reply.status == 400
 
 
 def test_paths_and_queries(server: Server) -> None:
@@ -69,15 +64,10 @@ def test_paths_and_queries(server: Server) -> None:
 
 
 def test_no_text_reaches_the_log(server: Server) -> None:
-    for body in (
-        {"text": "sesame-4711"},
-        {"text": "sesame-4711\ud800"},
-        {"sesame-4711": 1},
-        {"text": "good", "id": "sesame-4711"},
-    ):
+    word = "sesame-4711"
+    for body in ({"text": word}, {"text": word + "\ud800"}, {word: 1}, {"text": "good", "id": word}):
         post(server.port, "/predict", body)
         post(server.port, "/explain", body)
     ask(server.port, "GET", "/sesame-4711?sesame-4711")
-    assert "sesame" not in server.stderr
-    assert "Traceback" not in server.stderr
+    assert len(server.log.splitlines()) == 1, "the line at the start"
     assert b"sesame" not in ask(server.port, "GET", "/metrics").body

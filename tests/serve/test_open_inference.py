@@ -26,14 +26,11 @@ def output(reply: Answer, name: str) -> Any:
     return np.array(found["data"], dtype=object if name == "label" else float).reshape(found["shape"])
 
 
-@pytest.mark.parametrize("version", ["", "/versions/1"])
-@pytest.mark.parametrize("name", ["reviews", "tokens", "gestures"])
+@pytest.mark.parametrize(("name", "version"), [("reviews", ""), ("tokens", "/versions/1"), ("gestures", "")])
 def test_the_six_routes(port: int, models: dict[str, Model], name: str, version: str) -> None:
     assert ask(port, "GET", "/v2/health/live").json() == {"live": True}
     assert ask(port, "GET", "/v2/health/ready").json() == {"ready": True}
-    for path in ("/v2", "/v2/"):
-        server = ask(port, "GET", path).json()
-        assert set(server) == {"name", "version", "extensions"}
+    assert set(ask(port, "GET", "/v2/").json()) == {"name", "version", "extensions"}
     path = f"/v2/models/{name}{version}"
     assert ask(port, "GET", f"{path}/ready").json() == {"name": name, "ready": True}
     about = ask(port, "GET", path).json()
@@ -42,7 +39,7 @@ def test_the_six_routes(port: int, models: dict[str, Model], name: str, version:
     assert tensor["datatype"] == ("FP32" if name == "gestures" else "BYTES")
     assert [one["name"] for one in about["outputs"]] == ["label", "probabilities"]
     inputs: Any = TEXTS
-    given = {"name": "text", "shape": [5], "datatype": "BYTES", "data": TEXTS}
+    given = {"name": "text", "shape": [5, 1], "datatype": "BYTES", "data": TEXTS}
     if name == "gestures":
         inputs = np.random.default_rng(9).standard_normal((3, 7, 2)).astype(np.float32)
         given = {"name": "series", "shape": [3, 7, 2], "datatype": "FP32", "data": inputs.ravel().tolist()}
@@ -62,12 +59,9 @@ def test_requested_outputs(port: int, wanted: list[str]) -> None:
     assert "id" not in answer
 
 
-@pytest.mark.parametrize("data", [[["a good film"], ["bad"]], ["a good film", "bad"]])
-def test_a_column_of_texts(port: int, data: Any) -> None:
-    assert output(post(port, INFER, {"inputs": [tensor(shape=[2, 1], data=data)]}), "label").shape == (2,)
-
-
-def test_nested_series(port: int, models: dict[str, Model]) -> None:
+def test_nested_data(port: int, models: dict[str, Model]) -> None:
+    nested = tensor(shape=[2, 1], data=[["a good film"], ["bad"]])
+    assert output(post(port, INFER, {"inputs": [nested]}), "label").shape == (2,)
     series = np.random.default_rng(2).standard_normal((2, 3, 2)).astype(np.float32)
     given = {"name": "series", "shape": [2, 3, 2], "datatype": "FP32", "data": series.tolist()}
     found = output(post(port, "/v2/models/gestures/infer", {"inputs": [given]}), "probabilities")
@@ -131,16 +125,6 @@ def test_what_cannot_be_answered(port: int, name: str, request_: Any, field: str
     assert set(reply.json()) == {"error"}
     assert reply.json()["error"].startswith(field)
     assert "xyzzy" not in reply.json()["error"]
-
-
-@pytest.mark.parametrize(
-    "path", ["/v2/models/none", "/v2/models/reviews/versions/2", "/v2/models/none/ready", "/v2/nothing", "/v2/models/"]
-)
-def test_unknown_models_and_versions(port: int, path: str) -> None:
-    reply = ask(port, "GET", path)
-    assert reply.status == 404
-    assert isinstance(reply.json()["error"], str)
-    assert post(port, f"{path}/infer", {"inputs": [tensor()]}).status in (404, 405)
 
 
 def binary(texts: list[bytes]) -> bytes:
@@ -217,9 +201,8 @@ def test_tritons_client(triton: Any, models: dict[str, Model], name: str, as_bin
 
 @pytest.mark.filterwarnings("ignore")
 def test_tritons_client_gets_errors(triton: Any) -> None:
-    import tritonclient.http as client
-    from tritonclient.utils import InferenceServerException
-
+    client = pytest.importorskip("tritonclient.http")
+    InferenceServerException = pytest.importorskip("tritonclient.utils").InferenceServerException
     tensor = client.InferInput("text", [1], "BYTES")
     tensor.set_data_from_numpy(np.array([b" "], dtype=object))
     with pytest.raises(InferenceServerException, match="row 0 is empty"):

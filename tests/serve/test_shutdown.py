@@ -44,19 +44,19 @@ def refuses(port: int) -> bool:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_client_that_stalls_is_answered_after_the_shutdown_timeout(slow: Path, workers: int) -> None:
-    with serving(slow, "--shutdown-timeout", 1, "--read-timeout", 300, workers=workers) as server:
+    with serving(slow, "--shutdown-timeout", 1, "--read-timeout", 300, "--workers", workers) as server:
         stalled = connect(server.port, predict(server, 100)[:-50])
         server.wait_until_read()
         server.process.send_signal(signal.SIGTERM)
         assert read_reply(stalled, 60).status == 503
         stalled.close()
         assert server.process.wait(60) == 0
-        assert "Traceback" not in server.stderr
+        assert "Traceback" not in server.log
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_second_signal_ends_it_now(slow: Path, workers: int) -> None:
-    with serving(slow, "--shutdown-timeout", 600, "--read-timeout", 300, workers=workers) as server:
+    with serving(slow, "--shutdown-timeout", 600, "--read-timeout", 300, "--workers", workers) as server:
         stalled = connect(server.port, predict(server, 100)[:-50])
         server.wait_until_read()
         server.process.send_signal(signal.SIGTERM)
@@ -69,7 +69,7 @@ def test_a_second_signal_ends_it_now(slow: Path, workers: int) -> None:
 
 
 def test_workers_end_with_their_parent(folders: dict[str, Path]) -> None:
-    with serving(folders["reviews"], workers=2) as server:
+    with serving(folders["reviews"], "--workers", 2) as server:
         workers = children(server.process.pid)
         assert workers
         server.process.kill()

@@ -14,7 +14,7 @@ from gatewise.cli import program
 from gatewise.model import bundled
 from gatewise.model.model import Model
 from gatewise.serve.lstm_file import lesson_files
-from tests.serve.server import ask, post, serving, wait_for
+from tests.serve.server import ask, post, serving
 
 
 def refused(*words: object) -> str:
@@ -27,12 +27,23 @@ def refused(*words: object) -> str:
     return line
 
 
-def test_a_port_in_use(folders: dict[str, Path]) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_the_parent_process_refuses(
+    models: dict[str, Model], folders: dict[str, Path], tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A port in use, a model that cannot predict, and an invalid number of threads."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        for workers in (1, 2):
-            line = refused(folders["reviews"], "--port", port, "--workers", workers)
-            assert f"cannot listen at 127.0.0.1 port {port}: Address already in use" in line
+        line = refused(folders["reviews"], "--port", port, "--workers", workers)
+        assert f"cannot listen at 127.0.0.1 port {port}: Address already in use" in line
+    model = models["gestures"]
+    huge = {name: np.full_like(array, 3e38) for name, array in model.parameters.items() if name.startswith("dense.")}
+    model.with_lstm(parameters={**model.parameters, **huge}).save(tmp_path / "broken")
+    line = refused(tmp_path / "broken", "--port", 0, "--workers", workers)
+    assert line.startswith("gatewise: 'broken': the model cannot predict an example: ")
+    monkeypatch.setenv("GATEWISE_THREADS", "0")
+    line = refused(folders["reviews"], "--port", 0, "--workers", workers)
+    assert line == "gatewise: GATEWISE_THREADS must be a number from 1 to 1024, not '0'"
 
 
 def test_a_model_that_is_not_one(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -51,7 +62,7 @@ def test_the_lesson(folders: dict[str, Path]) -> None:
         pytest.skip(reason)
     for words, served in ((("--lesson",), "tutorial"), ((folders["reviews"], "--lesson"), "reviews")):
         with serving(*words) as server:
-            assert f"the lesson is at http://127.0.0.1:{server.port}/lesson.html\n" in server.stderr
+            assert f"the lesson is at http://127.0.0.1:{server.port}/lesson.html\n" in server.log
             assert ask(server.port, "GET", "/v2/models").json()["models"] == [served]
             for path, kind in (("lesson.html", "text/html"), ("lesson/main.js", "text/javascript")):
                 reply = ask(server.port, "GET", f"/{path}")
@@ -72,37 +83,14 @@ def test_names_of_models(folders: dict[str, Path], tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--host", "0.0.0.0"], "set a --token"),
-        (["--token", "short"], "--token must be"),
         (["--threads", "1025"], "--threads must be from 1 to 1024, not 1025"),
-        (["--port", "70000"], "--port must be"),
         (["--workers", "0"], "--workers must be"),
-        (["--queue-timeout", "0"], "--queue-timeout must be"),
         (["--precision", "float16"], "precision must be"),
         (["--host", "999.0.0.1", "--token", "long-enough"], "cannot listen"),
     ],
 )
 def test_invalid_options_are_rejected(folders: dict[str, Path], words: list[str], message: str) -> None:
     assert message in refused(folders["reviews"], *words)
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_invalid_number_of_threads(folders: dict[str, Path], workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWISE_THREADS", "0")
-    line = refused(folders["reviews"], "--port", 0, "--workers", workers)
-    assert line == "gatewise: GATEWISE_THREADS must be a number from 1 to 1024, not '0'"
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_model_that_cannot_predict(models: dict[str, Model], tmp_path: Path, workers: int) -> None:
-    model = models["gestures"]
-    huge = {name: np.full_like(array, 3e38) for name, array in model.parameters.items() if name.startswith("dense.")}
-    broken = model.with_lstm(parameters={**model.parameters, **huge})
-    broken.save(tmp_path / "broken")
-    command = [sys.executable, "-m", "gatewise", "serve", "-m", str(tmp_path / "broken"), "--port", "0"]
-    done = subprocess.run([*command, "--workers", str(workers)], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("gatewise: 'broken': the model cannot predict an example: ")
 
 
 def test_no_model_named() -> None:
@@ -114,20 +102,6 @@ def test_no_model_named() -> None:
         reply = post(server.port, "/predict", {"text": "A warm, funny and honest film."})
         assert reply.status == 200
         assert set(reply.json()["predictions"][0]["probabilities"]) == {"negative", "positive"}
-
-
-def test_what_the_log_holds(folders: dict[str, Path]) -> None:
-    """One line at the start; with --access-log, a line a request, and still no text."""
-    for flags, lines in (((), 1), (("--access-log",), 4)):
-        with serving(folders["reviews"], *flags) as server:
-            post(server.port, "/predict", {"text": "sesame"})
-            ask(server.port, "GET", "/model")
-            wait_for(lambda least=lines: len(server.stderr.splitlines()) >= least)
-            found = server.stderr
-            assert found.startswith(f"gatewise: serving reviews at http://127.0.0.1:{server.port} (Ctrl-C ends it)\n")
-            assert flags or len(found.splitlines()) == lines, found
-            assert ("/predict" in found) == bool(flags)
-            assert "sesame" not in found
 
 
 def test_without_the_extra_it_says_what_to_install(folders: dict[str, Path]) -> None:

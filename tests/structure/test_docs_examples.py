@@ -1,4 +1,4 @@
-"""The examples of a page run: its python and bash blocks, in order, in one folder.
+"""The examples of a page or a notebook run: its python and bash blocks, in order, in one folder.
 
 Lines of a bash block that are only a gatewise command run in this process, which has imported SciPy already.
 """
@@ -6,6 +6,7 @@ Lines of a bash block that are only a gatewise command run in this process, whic
 import contextlib
 import importlib.util
 import io
+import json
 import os
 import re
 import shlex
@@ -26,6 +27,7 @@ PAGES = [
     ROOT / "docs" / f"{name}.md"
     for name in ("bring-your-own", "bulk", "data", "exchange", "features", "scale", "series", "tagging")
 ]
+PAGES += sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Blocks that use these packages, which the tests do not require, run where they are installed.
 OPTIONAL = {
@@ -66,31 +68,42 @@ def run_part(part: str | list[str], where: str) -> None:
     assert done.returncode == 0, f"{where}: {part}: {done.stderr}"
 
 
+def blocks_of(page: Path) -> list[tuple[int, str, str]]:
+    """The line or the number, the language and the code of each block or cell."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".ipynb":
+        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+        assert not any(cell["outputs"] for cell in cells), "outputs are made by `make docs`"
+        return [(n, "python", "".join(cell["source"])) for n, cell in enumerate(cells, 1)]
+    blocks = [(text.count("\n", 0, found.start()) + 1, *found.groups()) for found in BLOCK.finditer(text)]
+    assert len(blocks) == len(re.findall(r"^```\w", text, re.MULTILINE)), "a block is neither python nor bash"
+    return blocks
+
+
 def optional_packages(code: str) -> list[str]:
     """The optional packages that a block uses."""
     return [name for name, pattern in OPTIONAL.items() if re.search(pattern, code, re.MULTILINE)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = page.read_text(encoding="utf-8")
-    blocks = [(text.count("\n", 0, found.start()) + 1, *found.groups()) for found in BLOCK.finditer(text)]
-    assert len(blocks) == len(re.findall(r"^```\w", text, re.MULTILINE)), "a block is neither python nor bash"
     monkeypatch.chdir(tmp_path)
     settings = {"PYTHON": sys.executable, "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(sys.path)}
     settings |= {"GATEWISE_OFFLINE": "1", "COLUMNS": "100", "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch"}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     names: dict[str, Any] = {"__name__": "__main__"}
-    for line, language, code in blocks:
+    used = set[str]()
+    for line, language, code in blocks_of(page):
         packages = optional_packages(code)
         if not all(importlib.util.find_spec(name) for name in packages):
             continue
+        used |= {*packages}  # whose own warnings are theirs
         where = f"docs/{page.name}:{line}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of small data
-            if packages:
+            if used:
                 warnings.simplefilter("ignore")
             if language == "python":
                 exec(compile("\n" * line + code, where, "exec"), names)

@@ -29,12 +29,6 @@ def options() -> dict[str, set[str]]:
     }
 
 
-@cache
-def files_of_tests() -> set[str]:
-    """The names of the files of tests."""
-    return {path.name for path in (ROOT / "tests").rglob("test_*.py")}
-
-
 def code(page: Path) -> list[str]:
     """The code spans and the lines of code blocks of a page."""
     text = page.read_text(encoding="utf-8")
@@ -68,11 +62,8 @@ def wrong_names(text: str) -> list[str]:
     for path in re.findall(r"(?<![\w/.])((?:src|tests|docs|benchmarks|tools)/[\w./-]*\w/?)", text):
         if not (ROOT / path).exists() and not path.startswith("benchmarks/results/"):
             wrong.append(path)
-    wrong += [name for name in re.findall(r"(?<![\w/])test_\w+\.py", text) if name not in files_of_tests()]
-    for name in re.findall(r"(?<![\w.])gw\.(\w+)", text):
-        if name not in gatewise.__all__:
-            wrong.append(f"gw.{name}")
-    return wrong
+    wrong += [name for name in re.findall(r"(?<![\w/])test_\w+\.py", text) if not any(ROOT.glob(f"tests/**/{name}"))]
+    return wrong + [f"gw.{name}" for name in re.findall(r"(?<![\w.])gw\.(\w+)", text) if name not in gatewise.__all__]
 
 
 def test_names_exist() -> None:

@@ -21,14 +21,15 @@ def dangers(tree: ast.AST) -> list[str]:
             found.append(f"{node.lineno}: {node.func.id}()")
         if isinstance(node, ast.ImportFrom):
             found += [f"{node.lineno}: {a.name}" for a in node.names if (node.module, a.name) in ATTRIBUTES]
-        if isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute) and node.attr in METHODS | {name for _, name in ATTRIBUTES}:
             owner = ast.unparse(node.value)
             if (aliases.get(owner, owner), node.attr) in ATTRIBUTES or node.attr in METHODS:
                 found.append(f"{node.lineno}: {owner}.{node.attr}")
         if isinstance(node, ast.keyword) and node.arg in ("allow_pickle", "shell"):
             value = ast.unparse(node.value)
             found += [f"{node.value.lineno}: {node.arg}={value}"] if value != "False" else []
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("np.load", "numpy.load"):
+        is_load = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "load"
+        if isinstance(node, ast.Call) and is_load and ast.unparse(node.func) in ("np.load", "numpy.load"):
             plain = all(keyword.arg != "allow_pickle" for keyword in node.keywords)
             found += [f"{node.lineno}: np.load without allow_pickle=False"] if plain else []
     return found

@@ -13,6 +13,8 @@ NAMES = {
     *("CDLL", "SO_EXCLUSIVEADDRUSE", "SO_REUSEADDR", "SO_REUSEPORT", "preexec_fn"),
 }
 
+SYSTEMS = {"sys.platform", "os.name"}
+
 
 def uses(tree: ast.AST) -> set[str]:
     """The names in `tree` that some systems do not have, and the tests for a system."""
@@ -25,7 +27,7 @@ def uses(tree: ast.AST) -> set[str]:
             found |= {alias.name for alias in node.names} & NAMES
         elif isinstance(node, ast.Attribute):
             found |= {node.attr} & NAMES
-            found |= {ast.unparse(node)} & {"sys.platform", "os.name"}
+            found |= {ast.unparse(node)} & SYSTEMS if node.attr in ("platform", "name") else set()
         elif isinstance(node, ast.keyword):
             found |= {str(node.arg)} & NAMES
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):  # getattr(signal, "SIGHUP"), Path("/proc")

@@ -54,25 +54,16 @@ def words(identifier: str) -> set[str]:
 
 def public_names(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Names that other code can use: classes, functions, their parameters, and fields; not locals or private names."""
-
-    def visit(body: list[ast.stmt]) -> Iterator[tuple[str, int]]:
-        for node in body:
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                if node.name.startswith("_") and node.name != "__init__":
-                    continue
-                yield node.name, node.lineno
-                arguments = node.args
-                for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
-                    yield argument.arg, argument.lineno
-            elif isinstance(node, ast.ClassDef):
-                if not node.name.startswith("_"):
-                    yield node.name, node.lineno
-                    yield from visit(node.body)
-            elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                    yield from ((n.id, n.lineno) for n in ast.walk(target) if isinstance(n, ast.Name))
-
-    return ((name, line) for name, line in visit(tree.body) if not name.startswith("_") or name == "__init__")
+    owners = [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_"))]
+    for node in (node for owner in owners for node in owner.body):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            if node.name.startswith("_") and node.name != "__init__":
+                continue
+            yield node.name, node.lineno
+        parts = ast.walk(node.args) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else ()
+        yield from ((one.arg, one.lineno) for one in parts if isinstance(one, ast.arg))
+        parts = ast.walk(node) if isinstance(node, (ast.Assign, ast.AnnAssign)) else ()
+        yield from ((one.id, one.lineno) for one in parts if isinstance(one, ast.Name) and one.id[0] != "_")
 
 
 def help_pages() -> dict[str, str]:
@@ -93,15 +84,6 @@ def texts() -> dict[str, str]:
     return help_pages() | {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in files}
 
 
-def found_in(text: str) -> list[tuple[str, str, int]]:
-    """Pattern, match and line of each old word."""
-    found = []
-    for pattern in TEXTS:
-        for match in re.finditer(pattern, text, re.IGNORECASE if pattern != r"\bFacts\b" else 0):
-            found.append((pattern, match[0], text.count("\n", 0, match.start()) + 1))
-    return found
-
-
 def test_public_names() -> None:
     old = [
         f"{path}:{line}: {name}: '{word}' is no longer used"
@@ -115,9 +97,10 @@ def test_public_names() -> None:
 
 def test_texts() -> None:
     old = [
-        f"{page}:{line}: '{match}': write '{TEXTS[pattern]}'"
+        f"{page}:{text.count(chr(10), 0, match.start()) + 1}: '{match[0]}': write '{term}'"
         for page, text in texts().items()
-        for pattern, match, line in found_in(text)
+        for pattern, term in TEXTS.items()
+        for match in re.finditer(pattern, text, re.IGNORECASE if pattern != r"\bFacts\b" else 0)
     ]
     assert not old, "\n".join(old)
 
@@ -125,5 +108,4 @@ def test_texts() -> None:
 def test_the_code_says_validation_set() -> None:
     """Messages and docstrings too, which the texts above do not show."""
     old = re.compile(r"\bvalidation\s(part|data)\b", re.IGNORECASE)
-    found = [str(path) for path in PACKAGE.rglob("*.py") if old.search(path.read_text(encoding="utf-8"))]
-    assert not found
+    assert [str(path) for path in PACKAGE.rglob("*.py") if old.search(path.read_text(encoding="utf-8"))] == []

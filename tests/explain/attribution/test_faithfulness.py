@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.explain import METHODS, method_named
-from gatewise.explain.attribution.faithfulness import (
-    SHARES,
-    DeletionScores,
-    choose,
-    measure,
-    sample,
-)
+from gatewise.explain.attribution.faithfulness import SHARES, DeletionScores, choose, measure, sample
 from gatewise.explain.attribution.method import Attribution, Method, attribute
 from gatewise.explain.example import Example, predict_examples
 from gatewise.members.ensemble import Ensemble

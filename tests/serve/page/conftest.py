@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,15 @@ from gatewise.types import Faithfulness
 from tests.explain.random_net import parameters_of
 from tests.forecast.conftest import TINY, frame
 from tests.members.test_columns import shop_model
+from tests.serve.server import served
+from tests.small_models import small_model
 
 CHROMIUM = os.environ.get("GATEWISE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
+UNLIMITED = ["--disable-frame-rate-limit", "--disable-gpu-vsync"]  # a frame is drawn as soon as the last one is
 TEXTS = [
     "This is not a bad film; I was never bored, and nothing in it felt cheap.",
     "It was good, not bad at all. It was bad, not good at all.",
@@ -81,13 +83,16 @@ HISTORY = "".join(
 )
 
 
+TRAINED: dict[str, Any] = {"metadata": _facts(), "history_jsonl": HISTORY}
+WORDS = TokenEncoding.fit(TEXTS, vocab_size=80, min_count=1)
+
+
 def text_model(classes: tuple[str, ...] = ("bad", "good"), **shape: Any) -> Model:
-    encoding = TokenEncoding.fit(TEXTS, vocab_size=80, min_count=1)
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 5, 12, **shape)
-    facts = OF_TEXTS if len(classes) == 2 else _facts()
-    return Model.of_network(arch, parameters_of(arch, 7), TextPreprocessor(encoding), classes, facts, HISTORY)
+    given = TRAINED | ({"metadata": OF_TEXTS} if len(classes) == 2 else {})
+    return small_model(WORDS, classes, 7, given=given, units=12, **shape)
 
 
+@cache
 def known_model() -> Model:
     """With a report on its units, so that the unit page has all that it can have."""
     return text_model().with_units(Labelled.of(TEXTS * 2, ["good", "bad", "good"] * 2, "six texts <b>x</b>"))
@@ -95,50 +100,40 @@ def known_model() -> Model:
 
 def series_model() -> Model:
     scaling = SeriesPreprocessor.fit([np.random.default_rng(1).normal(0, 1, (40, 2)).astype(np.float32)])
-    arch = Architecture.stacked("channels", 2, 0, 7, layers=2, bidirectional=True, pooling="mean", outputs=3)
-    return Model.of_network(arch, parameters_of(arch, 9), scaling, ("slow", "fast", "step"), _facts(), HISTORY)
+    shape: dict[str, Any] = {"units": 7, "layers": 2, "bidirectional": True, "pooling": "mean"}
+    return small_model(scaling, ("slow", "fast", "step"), 9, given=TRAINED, **shape)
 
 
 def stream_model() -> Model:
     """Series in one direction, which can be streamed."""
-    arch = Architecture.stacked("channels", 2, 0, 12, outputs=3, pooling="mean+max")
     scaling = SeriesPreprocessor((0.0, 0.0), (0.5, 0.5))
-    return Model.of_network(arch, parameters_of(arch, 3), scaling, ("slow", "<b>fast</b>", "step"), _facts(), HISTORY)
+    return small_model(scaling, ("slow", "<b>fast</b>", "step"), 3, given=TRAINED, units=12, pooling="mean+max")
 
 
 def deep_model() -> Model:
     """Layers of different sizes and directions, whose directions are multiplied at the top, and hidden layers."""
-    encoding = TokenEncoding.fit(TEXTS, vocab_size=80, min_count=1)
     layers = Layer(9, "both"), Layer(4, "backward"), Layer(6, "both", "product")
-    arch = Architecture("tokens", encoding.vocab_size, 5, layers, "mean", (Hidden(5, "relu"),))
-    return Model.of_network(
-        arch, parameters_of(arch, 7), TextPreprocessor(encoding), ("bad", "good"), OF_TEXTS, HISTORY
-    )
+    arch = Architecture("tokens", WORDS.vocab_size, 5, layers, "mean", (Hidden(5, "relu"),))
+    return Model.of_network(arch, parameters_of(arch, 7), TextPreprocessor(WORDS), ("bad", "good"), OF_TEXTS, HISTORY)
 
 
 def number_model() -> Model:
     """One channel, one number, in the unit of the training data, and rows of its own as examples."""
     rows = [np.array([[1.0], [np.nan], [2.5], [4.0]], dtype=np.float32)]
     data = Labelled(rows, np.array([[31.25]]), ("price",), task="regression")
-    arch = Architecture.stacked("channels", 1, 0, 6, pooling="mean")
-    preprocessor = SeriesPreprocessor((10.0,), (4.0,))
-    return Model.of_network(arch, parameters_of(arch, 11), preprocessor, ("price",), task="regression").with_examples(
-        data
-    )
+    scaling = SeriesPreprocessor((10.0,), (4.0,))
+    return small_model(scaling, ("price",), 11, task="regression", pooling="mean").with_examples(data)
 
 
 def labels_model() -> Model:
-    model = text_model()
-    arch = Architecture.stacked("tokens", model.architecture.vocab_size, 5, 6, outputs=3)
-    target: dict[str, Any] = {"task": "multilabel", "thresholds": (0.1, 0.1, 0.9)}
-    return Model.of_network(arch, parameters_of(arch, 12), model.preprocessor, ("a", "b", "c"), **target)
+    given = {"thresholds": (0.1, 0.1, 0.9)}
+    return small_model(WORDS, ("a", "b", "c"), 12, task="multilabel", given=given)
 
 
 def tagger() -> Model:
     """A label for each word; the words of the texts are those between spaces."""
-    encoding = SpaceEncoding.fit(TEXTS, min_count=1)
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 5, 6, bidirectional=True, pooling="none", outputs=3)
-    return Model.of_network(arch, parameters_of(arch, 4), TextPreprocessor(encoding), ("B-X", HOSTILE[0], "O"))
+    encoding, classes = SpaceEncoding.fit(TEXTS, min_count=1), ("B-X", HOSTILE[0], "O")
+    return small_model(encoding, classes, 4, bidirectional=True, pooling="none")
 
 
 def sales() -> Forecaster:
@@ -147,6 +142,7 @@ def sales() -> Forecaster:
     return Forecaster.fit(data, id="shop", time="month", target="sold", horizon=6, **TINY)
 
 
+@cache
 def promoted() -> Forecaster:
     """Two shops, and a column that is known in advance."""
     data = frame(48, 40).assign(sale=lambda rows: np.arange(len(rows)) % 5 == 0)
@@ -162,7 +158,7 @@ MODELS: dict[str, Callable[[], Model | Forecaster]] = {
     "series": series_model,
     "number": number_model,
     "stream": stream_model,
-    "many": lambda: text_model(tuple(f"class {k}" for k in range(20)), outputs=20),
+    "many": lambda: text_model(tuple(f"class {k}" for k in range(20))),
     "labels": labels_model,
     "bundled": lambda: load(bundled.folder()),
     "deep": deep_model,
@@ -172,33 +168,16 @@ MODELS: dict[str, Callable[[], Model | Forecaster]] = {
 
 
 @pytest.fixture(scope="package")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+def address() -> Iterator[Callable[[str], str]]:
     """The address of a server of the model of that name, or of several joined by "+"; each starts once a session."""
-    running: dict[str, tuple[subprocess.Popen[str], str]] = {}
+    with ExitStack() as running:
 
-    def of(name: str) -> str:
-        if name not in running:
-            folders = [tmp_path_factory.mktemp("models") / part for part in name.split("+")]
-            for folder in folders:
-                MODELS[folder.name]().save(folder)
-            models = [word for folder in folders for word in ("-m", str(folder))]
-            command = [sys.executable, "-m", "gatewise", "serve", *models, "--port", "0"]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            assert process.stdout is not None
-            seen = ""
-            for line in process.stdout:
-                seen += line
-                if found := re.search(r"http://[\w.:\[\]]+", line):
-                    running[name] = (process, found[0])
-                    break
-            else:
-                pytest.fail(f"the server ended: {seen}")
-        return running[name][1]
+        @cache
+        def of(name: str) -> str:
+            models = {part: MODELS[part]() for part in name.split("+")}
+            return f"http://127.0.0.1:{running.enter_context(served(models))}"
 
-    yield of
-    for process, _ in running.values():
-        process.terminate()
-        process.communicate(timeout=30)
+        yield of
 
 
 @pytest.fixture(scope="package")
@@ -211,13 +190,13 @@ def browser() -> Iterator[Any]:
         pytest.skip("no chromium here: apt-get install chromium")
     api = pytest.importorskip("playwright.sync_api") if not required else __import__("playwright.sync_api").sync_api
     with api.sync_playwright() as play:
-        found = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        found = play.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *UNLIMITED])
         yield found
         found.close()
 
 
 class Watched:
-    """A page, and everything that it should not do: console lines, errors, dialogs, requests to others."""
+    """A page of Playwright, and everything that it should not do: console lines, errors, dialogs, other requests."""
 
     def __init__(self, page: Any, home: str) -> None:
         self.page, self.home, self.wrong = page, home, []
@@ -238,12 +217,14 @@ class Watched:
         if not url.startswith((self.home, "data:", "blob:")):
             self.wrong.append(f"request to {url}")
 
-    def open(self, fragment: str = "") -> Any:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.page, name)
+
+    def open(self, fragment: str = "") -> Watched:
         """The page with its first picture drawn."""
         self.page.goto(f"{self.home}/{fragment}")
-        if "t=&" not in fragment:
-            self.settle()
-        return self.page
+        self.settle()
+        return self
 
     def settle(self) -> None:
         """Wait until no request is open and the attribution of the current text is there and painted."""

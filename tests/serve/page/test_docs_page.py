@@ -8,11 +8,10 @@ from tests.serve.page.conftest import Visit
 
 
 def test_every_route_and_its_command(visit: Visit) -> None:
-    watched = visit("hostile")
-    page = watched.page
-    page.goto(f"{watched.home}/docs")
+    page = visit("hostile")
+    page.goto(f"{page.home}/docs")
     page.wait_for_selector("section")
-    with urllib.request.urlopen(f"{watched.home}/openapi.json") as reply:
+    with urllib.request.urlopen(f"{page.home}/openapi.json") as reply:
         paths = json.load(reply)["paths"]
     routes = [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
     assert page.locator("section > h2").all_inner_texts() == routes

@@ -34,31 +34,29 @@ def texts(static: Callable[..., str]) -> str:
     return static(known_model(), INPUTS)
 
 
-def open_file(watched: Watched, fragment: str = "") -> Any:
-    watched.expected += ["request to blob:"]  # the worker
-    return watched.open(f"index.html{fragment}")
+def open_file(page: Watched, fragment: str = "") -> Watched:
+    page.expected += ["request to blob:"]  # the worker
+    return page.open(f"index.html{fragment}")
 
 
 @pytest.mark.parametrize("name", ["index.html", "lesson.html"])
 def test_a_page_is_one_file_that_loads_nothing(texts: str, watch: Visit, name: str) -> None:
-    watched = watch(texts)
-    requests: list[str] = []
-    watched.expected += ["request to blob:"]
-    watched.page.on("request", lambda request: requests.append(request.url))
-    watched.page.goto(f"{texts}/{name}")
-    watched.page.wait_for_timeout(300)
+    page, requests = watch(texts), list[str]()
+    page.expected += ["request to blob:"]
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(f"{texts}/{name}", wait_until="networkidle")
     assert [url for url in requests if not url.startswith("blob:")] == [f"{texts}/{name}"]
-    assert name != "lesson.html" or len(watched.page.content().encode()) <= 1_000_000
+    assert name != "lesson.html" or len(page.content().encode()) <= 1_000_000
 
 
 @pytest.mark.parametrize("make", [lambda: load("tutorial"), known_model], ids=["tutorial", "words and marks"])
 def test_a_model_is_computed_in_the_page(static: Callable[..., str], watch: Visit, make: Callable[[], Model]) -> None:
     """Other texts, clamps and edits, and all numbers as of the library."""
     model, given, text = make(), ["A film to see twice.", "A waste of an evening."], "It was not a good film"
-    page = open_file(watched := watch(static(model, given)))
+    page = open_file(watch(static(model, given)))
     assert page.input_value("#text") == given[0]
     page.fill("#text", text)
-    watched.settle()
+    page.settle()
     found = page.evaluate(f"{SHOWN} return [prediction.score, prefix.score, attribution.scores]; }}")
     example = model.trace(text)
     np.testing.assert_allclose(found[0], example.target_score, atol=1e-5)
@@ -80,18 +78,14 @@ def test_a_model_is_computed_in_the_page(static: Callable[..., str], watch: Visi
     assert page.locator("#error").is_hidden()
 
 
-def test_two_texts_are_compared(texts: str, watch: Visit) -> None:
-    page = open_file(watch(texts))
-    choose(page, "comparebutton")
-    page.fill("#compare textarea", INPUTS[1])
-    page.wait_for_function("() => document.querySelector('#compare .status').textContent.includes('Marked')")
-
-
-def test_a_link_of_a_served_page(texts: str, watch: Visit) -> None:
+def test_a_link_of_a_served_page_and_two_texts(texts: str, watch: Visit) -> None:
     page = open_file(watch(texts), "#t=a+bad+film&x=f3:1&u=2&m=integrated-gradients")
     assert page.input_value("#text") == "a bad film"
     assert "left out: method integrated-gradients" in page.inner_text("#hint")
     assert page.inner_text("#changes .chip") == "f of unit 3 clamped to 1.00 ×"
+    choose(page, "comparebutton")
+    page.fill("#compare textarea", INPUTS[1])
+    page.wait_for_selector("#compare .status:has-text('Marked')")
 
 
 @pytest.mark.parametrize("make", [series_model, number_model])
@@ -100,13 +94,13 @@ def test_series(static: Callable[..., str], watch: Visit, make: Callable[[], Mod
     rng = np.random.default_rng(3)
     inputs = [rng.normal(0, 1, (9, model.channels)).astype(np.float32) for _ in range(2)]
     inputs[1][2, 0] = np.nan
-    page = open_file(watched := watch(static(model, inputs)))
+    page = open_file(watch(static(model, inputs)))
     page.select_option("#examples", "1")
-    watched.settle()
+    page.settle()
     assert page.locator("#line rect.band").count() == 9
     for layer in range(len(model.architecture.layers)):
         page.evaluate("n => gatewise.store.set({ layer: n, u: 3 })", layer)
-        watched.settle()
+        page.settle()
         found = page.evaluate("() => gatewise.store.get().data.unitOf.get(3)")
         gates, column = model.trace(inputs[1]).layer(layer)[0], 3
         np.testing.assert_allclose(found["c"], gates.c[:, column], atol=1e-5)

@@ -26,8 +26,8 @@ def sentence(page: Any, start: str) -> str:
 
 
 def test_the_page_shows_what_the_server_answers(visit: Visit) -> None:
-    watched = visit("text+sales")
-    page, home = watched.page, watched.home
+    page = visit("text+sales")
+    home = page.home
     page.goto(f"{home}/#served=sales")
     first = answer(home)
     line = sentence(page, f"Step 1, 2024-01-01: {shown(first['forecast'][0])}, 80% from")
@@ -53,7 +53,7 @@ def test_the_page_shows_what_the_server_answers(visit: Visit) -> None:
     page.wait_for_function("line => document.getElementById('sentence').textContent !== line", arg=line)
 
     page.route("**/forecast", lambda route: route.abort())
-    watched.expected.append("ERR_FAILED")
+    page.expected.append("ERR_FAILED")
     page.select_option("#level", "50")
     page.wait_for_selector("#error:visible")
     assert "Cannot reach the server" in page.inner_text("#error")
@@ -64,8 +64,8 @@ def test_the_page_shows_what_the_server_answers(visit: Visit) -> None:
 
 
 def test_values_known_in_advance_are_entered(visit: Visit) -> None:
-    watched = visit("promoted")
-    page, home = watched.page, watched.home
+    page = visit("promoted")
+    home = page.home
     page.goto(f"{home}/")
     sentence(page, "Enter sale for each step.")
     page.fill("#future input >> nth=0", "1")

@@ -3,8 +3,6 @@
 import re
 from typing import Any
 
-import pytest
-
 from gatewise.model import bundled
 from gatewise.model.model import load
 from tests.serve.page.conftest import Visit, Watched
@@ -19,11 +17,11 @@ CHAPTERS = ("ids", "pads", "memory", "gates", "answer", "learning", "series")
 
 
 def open_lesson(visit: Visit, fragment: str = "", **size: Any) -> Watched:
-    watched = visit("text", **size)
-    watched.page.goto(f"{watched.home}/lesson.html#{fragment}")
-    watched.page.wait_for_function("() => globalThis.lesson?.state.chapter")
-    settle(watched.page)
-    return watched
+    page = visit("text", **size)
+    page.goto(f"{page.home}/lesson.html#{fragment}")
+    page.wait_for_function("() => globalThis.lesson?.state.chapter")
+    settle(page)
+    return page
 
 
 def settle(page: Any) -> None:
@@ -41,8 +39,7 @@ def shown(page: Any) -> str:
 
 
 def test_each_chapter_is_one_screen_and_its_first_drag_changes_a_number(visit: Visit) -> None:
-    watched = open_lesson(visit)
-    page = watched.page
+    page = open_lesson(visit)
     found = ""
     for chapter in CHAPTERS:
         turn_to(page, chapter)
@@ -88,8 +85,7 @@ def test_each_chapter_is_one_screen_and_its_first_drag_changes_a_number(visit: V
 
 
 def test_the_numbers_are_those_of_the_model(visit: Visit) -> None:
-    watched, model = open_lesson(visit, "memory"), load(bundled.folder(bundled.TUTORIAL))
-    page = watched.page
+    page, model = open_lesson(visit, "memory"), load(bundled.folder(bundled.TUTORIAL))
     for text in (
         "I was bored.",
         "An excellent start, but the rest of the film is awful.",
@@ -121,19 +117,8 @@ def test_the_numbers_are_those_of_the_model(visit: Visit) -> None:
     assert page.locator(".card b").all_inner_texts()[:6] == ["1", "778", "128", "74", "12", "630"]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (820, "light"), (1920, "light")])
-def test_no_chapter_scrolls_sideways(visit: Visit, width: int, scheme: str) -> None:
-    watched = open_lesson(visit, width=width, height=844, scheme=scheme)
-    page = watched.page
-    page.select_option("#bar select", label="X_train[5]")
-    for chapter in CHAPTERS:
-        turn_to(page, chapter)
-        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), chapter
-
-
 def test_a_word_and_a_gate_by_keyboard(visit: Visit) -> None:
-    watched = open_lesson(visit, "memory")
-    page = watched.page
+    page = open_lesson(visit, "memory")
     page.focus(".word[aria-checked=true]")
     page.keyboard.press("ArrowRight")
     settle(page)
@@ -146,17 +131,16 @@ def test_a_word_and_a_gate_by_keyboard(visit: Visit) -> None:
 
 
 def test_a_model_that_does_not_load_is_said(visit: Visit) -> None:
-    watched = visit("text")
-    watched.expected += ["404"]
-    watched.page.route("**/tutorial.lstm", lambda route: route.fulfill(status=404))
-    watched.page.goto(f"{watched.home}/lesson.html")
-    watched.page.wait_for_selector("[role=alert]")
-    assert "tutorial.lstm is missing: the server answered 404" in watched.page.inner_text("[role=alert]")
+    page = visit("text")
+    page.expected += ["404"]
+    page.route("**/tutorial.lstm", lambda route: route.fulfill(status=404))
+    page.goto(f"{page.home}/lesson.html")
+    page.wait_for_selector("[role=alert]")
+    assert "tutorial.lstm is missing: the server answered 404" in page.inner_text("[role=alert]")
 
 
 def test_a_link_holds_the_chapter_and_the_text(visit: Visit) -> None:
-    watched = open_lesson(visit, "gates&t=I+was+never%20bored%20%26%20glad")
-    page = watched.page
+    page = open_lesson(visit, "gates&t=I+was+never%20bored%20%26%20glad")
     assert page.input_value("#bar input") == "I was never bored & glad"
     page.click("nav a[href='#memory']")
     page.fill("#bar input", "a+b = 100%")
@@ -168,10 +152,9 @@ def test_a_link_holds_the_chapter_and_the_text(visit: Visit) -> None:
 
 def test_it_starts_before_the_embeddings_of_rare_words_are_there(visit: Visit) -> None:
     held: list[Any] = []
-    watched = visit("text")
-    page = watched.page
+    page = visit("text")
     page.route("**/tutorial-rest.lstm", lambda route: held.append(route))
-    page.goto(f"{watched.home}/lesson.html")
+    page.goto(f"{page.home}/lesson.html")
     page.wait_for_function("() => globalThis.lesson?.state.chapter")
     assert page.evaluate("() => lesson.isReview()")
     for chapter in CHAPTERS:  # without an error

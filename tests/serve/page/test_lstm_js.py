@@ -1,4 +1,4 @@
-"""The model in JavaScript has the ids, states, predictions and attributions of gatewise, in Node and in Chromium."""
+"""The model in JavaScript has the ids, states, predictions and attributions of gatewise, in Node."""
 
 import base64
 import json
@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
+from gatewise.kernels.ragged import joined
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Member
-from gatewise.members.ngrams import Ngrams
+from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model import bundled
 from gatewise.model.compress import compress
-from gatewise.model.model import Model, load
+from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, StepRule, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.serve.lstm_file import lstm_file, unsupported
@@ -31,7 +32,8 @@ from gatewise.text import IndexEncoding, KerasEncoding, SpaceEncoding, SubwordEn
 from tests.explain.random_net import ARCHITECTURES, parameters_of
 from tests.members.ngram_keys import random_spelled
 from tests.members.test_convolutions import some as convolutions
-from tests.serve.page.conftest import HOSTILE, Visit, known_model, labels_model, number_model, tagger
+from tests.serve.page.conftest import HOSTILE, known_model, labels_model, number_model, tagger
+from tests.small_models import bundled_model, small_model
 
 PAGE = Path(__file__).resolve().parents[3] / "src" / "gatewise" / "serve" / "page"
 METHODS = ("prefix-difference", "cell-decomposition", "leave-one-out")
@@ -44,7 +46,7 @@ CHANGES: list[list[dict[str, Any]]] = [
     [{"gate": "h", "unit": 2, "value": 0}],
 ]
 
-# A list of {file: a model as base64, view, requests}; it runs in Node and in the browser.
+# A list of {file: a model as base64, view, requests}.
 EXPLAIN = """({ parseModel, createExplain }, given) => given.map(({ file, view, requests }) => {
     const explain = createExplain(parseModel(Uint8Array.from(atob(file), (ch) => ch.charCodeAt(0)).buffer), view);
     return requests.map((request) => {
@@ -69,22 +71,15 @@ def texts() -> list[str]:
         parts = [f"{rng.choice(subjects)} {rng.choice(verbs)} {rng.choice(ends)}" for _ in range(1 + n % 12)]
         found.append(rng.choice(joins).join(parts) + rng.choice(["", ".", "!?"]))
     long = " ".join(rng.choice(subjects + ends) for _ in range(700))
-    odd = [
-        "a",
-        "!!!",
-        "ÉTÉ été İstanbul ΑΒΓ",
-        "👩‍👩‍👧‍👦 good 🎬",
-        "tab\tnew\r\nline\u00a0space",
-        "don't 'quote'",
-        "[PAD] <start> <unk>",
-    ]
+    odd = ["a", "!!!", "ÉTÉ été İstanbul ΑΒΓ", "👩‍👩‍👧‍👦 good 🎬", "tab\tnew\r\nline\u00a0space", "don't 'quote'"]
+    odd += ["[PAD] <start> <unk>"]
     return [*found, *odd, "1 2 3 10/10", long, f"{long} good"]
 
 
 def tutorial() -> Model:
     if reason := bundled.missing(bundled.TUTORIAL):
         pytest.skip(reason)
-    return load("tutorial")
+    return bundled_model("tutorial")
 
 
 def of_architecture(arch: Architecture, seed: int = 5) -> Model:
@@ -101,8 +96,7 @@ def of_architecture(arch: Architecture, seed: int = 5) -> Model:
 
 
 def of_encoding(encoding: Any, **shape: Any) -> Model:
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 7, 6, **shape)
-    return Model.of_network(arch, parameters_of(arch, 4), TextPreprocessor(encoding), tuple("abc")[: arch.outputs + 1])
+    return small_model(encoding, tuple("abc")[: shape.get("outputs", 1) + 1], 4, embedding_dim=7, **shape)
 
 
 def of_index(steps: StepRule, **fields: Any) -> Model:
@@ -125,15 +119,9 @@ def with_member(model: Model, member: Member, weight: float = 0.4) -> Model:
 
 def ngrams(model: Model, scaled: bool, outputs: int) -> Ngrams:
     """All n-grams of some texts, with random weights."""
-    found = set[int]()
-    for ids in model.preprocessor.encode_batch(texts()[:40]):
-        keys = [
-            sum((int(one) + 1) << 21 * n for n, one in enumerate(reversed(ids[t - size : t])))
-            for size in (1, 2, 3)
-            for t in range(size, len(ids) + 1)
-        ]
-        found |= set(keys)
-    rng, keys = np.random.default_rng(8), np.array(sorted(found), dtype=np.int64)
+    sequences = model.preprocessor.encode_batch(texts()[:40])
+    rng, found = np.random.default_rng(8), keys_of(*joined(sequences, np.int64), 3)
+    keys = np.unique(np.concatenate([key for key, _ in found]))
     scale = rng.random(len(keys)).astype(np.float32) if scaled else None
     return Ngrams(3, keys, rng.standard_normal((len(keys), outputs)).astype(np.float32), scale)
 
@@ -157,8 +145,7 @@ def with_convolutions(window: int) -> Model:
     series = [rng.standard_normal((n, 1)).cumsum(axis=0) for n in (20, 60, 47)]
     series[0][3:5] = np.nan
     own = SeriesPreprocessor.fit(series, -(-60 // window))
-    arch = Architecture.stacked("channels", own.inputs.size, 0, 5, pooling="mean", outputs=3, unread=own.inputs.unread)
-    model = Model.of_network(arch, parameters_of(arch, 6), own, tuple("abc"))
+    model = small_model(own, tuple("abc"), 6, units=5, pooling="mean", unread=own.inputs.unread)
     return with_member(model, replace(convolutions(), window=window))
 
 
@@ -284,37 +271,24 @@ def assert_alike(found: Any, wanted: Any, where: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_answers_of_the_page_are_those_of_the_server(name: str, tmp_path: Path) -> None:
+    """Of the tutorial's model also for all texts."""
     model = MODELS[name]()
     requests = requests_of(model)
+    if name == "tutorial":
+        requests += [{"text": text, "include": ["prediction", "prefix:all", "units"]} for text in texts()]
     [answers] = in_node(tmp_path, EXPLAIN, [exported(model, requests)])
     compare(model, requests, answers)
 
 
-PLAIN = ["prediction", "prefix:all", "units"]
+FITS: dict[str, Any] = {
+    "tokens": TokenEncoding.fit,
+    "respelling": lambda texts, size: TokenEncoding.fit(texts, size).respelling(),
+    "subwords": SubwordEncoding.fit,
+    "spaces": SpaceEncoding.fit,
+}
 
 
-def test_two_hundred_texts(tmp_path: Path, visit: Visit) -> None:
-    """In Node and in Chromium."""
-    model = tutorial()
-    requests = [{"text": text, "include": PLAIN} for text in texts()]
-    given = [exported(model, requests)]
-    compare(model, requests, in_node(tmp_path, EXPLAIN, given)[0])
-    page = visit().open()
-    modules = ", ".join(f"...await import('./model/{name}.js')" for name in MODULES)
-    code = f"async (given) => ({EXPLAIN})({{ {modules} }}, given)"
-    compare(model, requests, page.evaluate(code, given)[0])
-
-
-@pytest.mark.parametrize(
-    "fit",
-    [
-        TokenEncoding.fit,
-        lambda texts, size: TokenEncoding.fit(texts, size).respelling(),
-        SubwordEncoding.fit,
-        SpaceEncoding.fit,
-    ],
-    ids=["tokens", "respelling", "subwords", "spaces"],
-)
+@pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
 def test_any_text_has_the_ids_and_the_places_of_the_library(fit: Any, tmp_path: Path) -> None:
     """Also one of characters from all scripts, and one of parts that NFC joins."""
     rng = random.Random(3)
@@ -351,12 +325,9 @@ ENCODE = """({ parseModel }, given) => given.map(({ file, texts }) => {
 })"""
 
 
-def test_the_file_of_the_tutorials_model_is_small() -> None:
+def test_the_tutorials_model_is_small_and_its_words_have_their_ids_of_keras() -> None:
+    """Words of which our own count has a tie."""
     assert len(lstm_file(tutorial())) <= 500_000
-
-
-def test_the_words_of_the_tutorials_model_have_their_ids_of_keras() -> None:
-    """Those of which our own count has a tie."""
     ids = {"documentary": 664, "crew": 1051, "russian": 1766, "contrary": 3804, "submarine": 7982}
     index = tutorial().preprocessor.encoding.index  # type: ignore[union-attr]
     assert {word: index[word] + 3 for word in ids} == ids

@@ -7,7 +7,7 @@ import pytest
 
 from gatewise.explain import Clamp
 from gatewise.explain.opening import opening_of
-from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, Watched, first_of, hold, known_model
+from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, first_of, hold, known_model
 
 
 def number(text: str) -> float:
@@ -20,17 +20,16 @@ def probability_of(page: Any) -> float:
     return number(page.inner_text("#prediction .probability"))
 
 
-def write(watched: Watched, text: str) -> None:
-    watched.page.click("#text")
-    watched.page.keyboard.press("Control+a")
-    watched.page.keyboard.type(text)
-    watched.page.wait_for_function("text => gatewise.store.get().text === text", arg=text)
-    watched.settle()
+def write(page: Any, text: str) -> None:
+    page.click("#text")
+    page.keyboard.press("Control+a")
+    page.keyboard.type(text)
+    page.wait_for_function("text => gatewise.store.get().text === text", arg=text)
+    page.settle()
 
 
 def test_the_prediction_does_not_wait_for_the_prefix_predictions(visit: Visit) -> None:
-    watched = visit()
-    page = watched.open()
+    page = visit().open()
     before, waiting = page.inner_text("#prediction .probability"), hold(page, '"prefix"')
     page.fill("#text", "a bad film, bad")
     page.wait_for_function("() => gatewise.store.get().earlyPrediction?.inputText === gatewise.store.get().text")
@@ -41,19 +40,19 @@ def test_the_prediction_does_not_wait_for_the_prefix_predictions(visit: Visit) -
     assert page.evaluate("() => gatewise.store.get().data.inputText !== gatewise.store.get().text")
     first_of(page, waiting)
     page.unroute("**/explain")  # which lets the held requests go
-    watched.settle()
+    page.settle()
     assert (page.inner_text("#prediction .label"), page.inner_text("#prediction .probability")) == early
     assert page.evaluate("() => gatewise.store.get().earlyPrediction") is None
 
 
 def test_the_line_has_a_point_at_every_word_of_a_long_text(visit: Visit) -> None:
-    watched, model = visit("wide"), MODELS["wide"]()
-    page, text = watched.open(), f"{TEXTS[0]} {TEXTS[2]} " * 8
+    page, model = visit("wide").open(), MODELS["wide"]()
+    text = f"{TEXTS[0]} {TEXTS[2]} " * 8
     page.evaluate(
         "() => { window.strides = []; gatewise.store.subscribe(({data}) => data && strides.push(data.prefix.stride)); }"
     )
     page.fill("#text", text)
-    watched.settle()
+    page.settle()
     strides = page.evaluate("() => strides")
     assert max(strides) > 1, "a short text: nothing is left out at first"
     found = page.evaluate("() => gatewise.store.get().data.prefix")
@@ -66,11 +65,10 @@ def test_the_line_has_a_point_at_every_word_of_a_long_text(visit: Visit) -> None
 
 @pytest.mark.parametrize("name", ["text", "wide"])
 def test_the_page_opens_at_the_opening_frame_and_lists_the_most_important_unit_first(visit: Visit, name: str) -> None:
-    watched, model = visit(name), MODELS[name]()
-    page, differ = watched.open(), 0
+    page, model, differ = visit(name).open(), MODELS[name](), 0
     for text in (TEXT, *TEXTS):
         page.fill("#text", text)
-        watched.settle()
+        page.settle()
         trace = model.trace(text)
         differ += int(np.abs(trace.contributions).sum(axis=0).argmax()) != trace.top_unit
         opening = opening_of(trace)
@@ -87,25 +85,10 @@ def test_the_page_opens_at_the_opening_frame_and_lists_the_most_important_unit_f
     assert differ or name == "text", "the absolute sums name the same units: other texts are needed"
 
 
-def test_the_first_view_needs_no_click(visit: Visit) -> None:
-    watched = visit()
-    page = watched.open()
-    assert page.inner_text("#prediction .label") in ("bad", "good", "undecided")
-    assert page.locator(".words .selected").count() == 1
-    assert page.locator("#cell svg").count() == 1
-    assert "Label: " in page.inner_text("#prediction .changenote")
-    page.locator("#heatmap").scroll_into_view_if_needed()
-    page.wait_for_function("() => document.querySelector('#heatmap .readout')?.textContent")
-    watched.settle()  # which waits for the frame that paints it
-    pixel = "() => document.querySelector('.map canvas').getContext('2d').getImageData(5, 7, 1, 1).data[3]"
-    assert page.evaluate(pixel) == 255
-
-
 def test_the_prediction_follows_the_text(visit: Visit) -> None:
-    watched, model = visit(), known_model()
-    page = watched.open()
+    page, model = visit().open(), known_model()
     for text in (TEXT, "cheap", TEXTS[2] + " " + TEXTS[1]):
-        write(watched, text)
+        write(page, text)
         label, p = model.predict([text])[0], model.predict_proba([text])[0]
         assert page.inner_text("#prediction .label") == (label if abs(p[1] - 0.5) > 0.05 else "undecided")
         assert probability_of(page) == pytest.approx(p[1], abs=0.0051)
@@ -116,15 +99,14 @@ def test_the_prediction_follows_the_text(visit: Visit) -> None:
         for label, score in zip(scores, found.scores, strict=True):
             assert number(label.rpartition(", ")[2]) == pytest.approx(score, abs=0.0051)
     assert "none unknown" in page.inner_text("#counts")
-    write(watched, "good zounds")
+    write(page, "good zounds")
     assert "1 not in the vocabulary" in page.inner_text("#counts")
     assert page.locator(".words .unknown").inner_text() == "zounds"
 
 
 def test_the_attribution_method_can_be_changed_and_shows_its_faithfulness(visit: Visit) -> None:
-    watched, model = visit(), known_model()
-    page = watched.open()
-    write(watched, TEXT)
+    page, model = visit().open(), known_model()
+    write(page, TEXT)
     page.click("#details summary >> nth=0")
     method = page.locator("[aria-label='Attribution method']")
     assert "integrated-gradients (default), comprehensiveness 0.52" in method.inner_text()
@@ -141,9 +123,8 @@ def test_the_attribution_method_can_be_changed_and_shows_its_faithfulness(visit:
     page.wait_for_function("shown => document.querySelector('#hint').textContent.includes(shown)", arg=shown)
 
 
-def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
-    watched, model = visit(), known_model()
-    page = watched.open(f"{LINK}&u=3&w=4&s=1")
+def test_the_cell_shows_the_trace_its_names_tooltips_and_seven_steps(visit: Visit) -> None:
+    page, model = visit().open(f"{LINK}&u=3&w=4&s=1"), known_model()
     trace = model.trace(TEXT).lstms[0]
     page.evaluate("() => { for (const one of document.querySelectorAll('#details, .cellnumbers')) one.open = true; }")
     shown = [number(x) for x in page.locator(".numbers dd").all_inner_texts()]
@@ -151,6 +132,19 @@ def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
     i, f, g, o = (float(getattr(trace, gate)[4, 3]) for gate in "ifgo")
     want = [c0, h0, f, i, g, o, f * c0, i * g, trace.c[4, 3], trace.h[4, 3]]
     np.testing.assert_allclose(shown, want, atol=5.1e-4)
+    boxes = page.locator("#cell g.gate").evaluate_all(
+        "all => all.map(one => [...one.querySelectorAll('text')].map(text => text.textContent))"
+    )
+    named = (("f", "forget gate", f), ("i", "input gate", i), ("g", "candidate", g), ("o", "output gate", o))
+    assert boxes == [[name, f"{gate} = {value:.2f}".replace("-", "\u2212")] for gate, name, value in named]
+    titles = page.locator("#cell svg title").all_text_contents()
+    assert f"forget gate f = σ(z_f) = {f:.2f}" in titles
+    kept = f"{f * c0:+.2f}".replace("-", "\u2212")
+    assert titles.count(f"kept = f · previous c = {kept}") == 2, "of the line and of the ×"
+    assert all(titles)
+    assert "to the prediction" in page.locator("#cell svg").text_content()
+    # The line itself shows the tooltip, not only its few pixels.
+    assert page.locator("#cell .reach").first.evaluate("one => getComputedStyle(one).pointerEvents") == "stroke"
     seen = {}
     page.focus("#steps [role=tab] >> nth=0")
     step, reasons = "#steps [aria-selected=true]", set()
@@ -177,11 +171,10 @@ def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
 
 
 def test_hovering_shows_values(visit: Visit) -> None:
-    watched, model = visit(), known_model()
-    page = watched.open(f"{LINK}&u=3&w=4&o=index")
+    page, model = visit().open(f"{LINK}&u=3&w=4&o=index"), known_model()
     page.locator("#heatmap").scroll_into_view_if_needed()
     page.wait_for_function("() => document.querySelector('#readout')?.textContent")
-    watched.settle()
+    page.settle()
     box = page.locator(".map").bounding_box()
     units, words = 12, 9
     unit, word = 7, 2
@@ -211,11 +204,21 @@ def test_hovering_shows_values(visit: Visit) -> None:
     assert page.locator(".words .hovered").inner_text() == "film"
 
 
-def test_the_heat_map_shows_every_gate_and_state_sorted(visit: Visit) -> None:
-    watched, model = visit(), known_model()
-    page = watched.open(LINK)
-    trace = model.trace(TEXT)
+def test_the_first_view_needs_no_click_and_the_heat_map_shows_every_gate_and_state_sorted(visit: Visit) -> None:
+    page, model = visit().open(), known_model()
+    assert page.inner_text("#prediction .label") in ("bad", "good", "undecided")
+    assert page.locator(".words .selected").count() == 1
+    assert page.locator("#cell svg").count() == 1
+    assert "Label: " in page.inner_text("#prediction .changenote")
     page.locator("#heatmap").scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('#heatmap .readout')?.textContent")
+    page.settle()  # which waits for the frame that paints it
+    pixel = "() => document.querySelector('.map canvas').getContext('2d').getImageData(5, 7, 1, 1).data[3]"
+    assert page.evaluate(pixel) == 255
+    page.fill("#text", TEXT)
+    page.settle()
+    page.locator("#heatmap").scroll_into_view_if_needed()
+    trace = model.trace(TEXT)
     for heatmap in "ifgoh":
         page.select_option("[aria-label='Gate or state of the heat map']", heatmap)
         page.wait_for_function("p => gatewise.store.get().data.heatmaps.has(p)", arg=heatmap)
@@ -231,8 +234,7 @@ def test_the_heat_map_shows_every_gate_and_state_sorted(visit: Visit) -> None:
 
 
 def test_a_clamp_shows_before_and_after_and_is_taken_back(visit: Visit) -> None:
-    watched, model = visit(), known_model()
-    page = watched.open(f"{LINK}&u=3")
+    page, model = visit().open(f"{LINK}&u=3"), known_model()
     before = probability_of(page)
     assert before == pytest.approx(model.predict_proba([TEXT])[0, 1], abs=0.0051)
     page.select_option("[aria-label='What to change']", "f")
@@ -240,7 +242,7 @@ def test_a_clamp_shows_before_and_after_and_is_taken_back(visit: Visit) -> None:
     page.focus("input[aria-label='Clamp the forget gate f']")
     page.keyboard.press("End")
     page.wait_for_function("() => gatewise.store.get().data.changed")
-    watched.settle()
+    page.settle()
     after = model.intervene(TEXT, [Clamp("f", 1.0)]).probabilities()[1][1]
     assert probability_of(page) == pytest.approx(after, abs=0.0051)
     note = page.inner_text(".changenote")
@@ -252,24 +254,24 @@ def test_a_clamp_shows_before_and_after_and_is_taken_back(visit: Visit) -> None:
     page.select_option("[aria-label='What to change']", "h")
     page.click("#interventions button:has-text('Ablate unit 3')")
     page.wait_for_function("() => gatewise.store.get().data.changed?.applied.length === 2")
-    watched.settle()
+    page.settle()
     both = model.intervene(TEXT, [Clamp("f", 1.0), Clamp("o", 0.0, 3, pads=True)]).probabilities()[1][1]
     assert probability_of(page) == pytest.approx(both, abs=0.0051)
     page.click("#changes .chip >> nth=1")
     page.wait_for_function("() => gatewise.store.get().changes.length === 1")
     page.click("#changes button:text-is('Clear')")
     page.wait_for_function("() => gatewise.store.get().changes.length === 0")
-    watched.settle()
+    page.settle()
     assert probability_of(page) == pytest.approx(before, abs=1e-9)
 
 
 def test_two_texts_side_by_side(visit: Visit) -> None:
-    watched, model = visit(), known_model()
-    page = watched.open(
+    model = known_model()
+    page = visit().open(
         "#t=The+reviews+were+terrible,+but+the+film+is+wonderful.&b=The+reviews+were+wonderful,+but+the+film+is+terrible."
     )
     page.wait_for_selector("#compare .pair:visible")
-    watched.settle()  # of the first text; the second may have its prediction before
+    page.settle()  # of the first text; the second may have its prediction before
     page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 14")
     for n, (one, two) in enumerate((("terrible", "wonderful"), ("wonderful", "terrible"))):
         text = f"The reviews were {one}, but the film is {two}."

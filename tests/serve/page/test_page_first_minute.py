@@ -5,27 +5,26 @@ import pytest
 from tests.serve.page.conftest import LINK, TEXT, Visit, choose
 
 
-@pytest.mark.parametrize("start", ["drag", "gate"])
-def test_a_drag_of_one_slider_clamps_one_unit_at_one_word(visit: Visit, start: str) -> None:
-    watched = visit()
-    page = watched.open(LINK)
+def test_a_drag_of_one_slider_clamps_one_unit_at_one_word(visit: Visit) -> None:
+    page = visit().open(LINK)
     page.select_option("[aria-label='What to change']", "f")
     page.select_option("[aria-label='Where to change it']", "unit word")
     shown = page.evaluate("() => gatewise.selectedUnit(gatewise.store.get())")
     word = int(page.get_attribute(".words .selected", "data-word"))
-    if start == "gate":
-        page.click("#cell g.gate >> nth=0")
     slider = page.locator("input[aria-label='Clamp the forget gate f']")
-    for value in ("0", "0.35", "0.7", "1", "0.05"):
-        if start == "drag":
-            slider.dispatch_event("pointerdown")
-        slider.fill(value)
-        watched.settle()
-    changes = page.evaluate("() => gatewise.store.get().changes")
-    assert changes == [{"gate": "f", "unit": shown, "from": word, "to": word, "value": 0.05}]
-    assert f"unit {shown}" in page.inner_text("#unit")
-    slider.press("Delete")
-    assert page.evaluate("() => gatewise.store.get().changes") == []
+    for start in ("drag", "gate"):
+        if start == "gate":
+            page.click("#cell g.gate >> nth=0")
+        for value in ("0", "1", "0.05"):
+            if start == "drag":
+                slider.dispatch_event("pointerdown")
+            slider.fill(value)
+            page.settle()
+        changes = page.evaluate("() => gatewise.store.get().changes")
+        assert changes == [{"gate": "f", "unit": shown, "from": word, "to": word, "value": 0.05}], start
+        assert f"unit {shown}" in page.inner_text("#unit")
+        slider.press("Delete")
+        assert page.evaluate("() => gatewise.store.get().changes") == []
 
 
 SLOW_FETCH = """
@@ -50,10 +49,9 @@ SLOW_FETCH = """
 
 
 def test_fast_typing_paints_predictions_one_request_at_a_time(visit: Visit) -> None:
-    watched = visit()
-    page = watched.page
+    page = visit()
     page.add_init_script(SLOW_FETCH)
-    watched.open("#t=I+was")
+    page.open("#t=I+was")
     page.evaluate(
         "() => { globalThis.painted = []; gatewise.store.subscribe(({ earlyPrediction, data }) => {"
         " for (const one of [earlyPrediction, data]) if (one) painted.push(one.inputText); }); }"
@@ -62,7 +60,7 @@ def test_fast_typing_paints_predictions_one_request_at_a_time(visit: Visit) -> N
     page.keyboard.press("End")
     typed = " never bored, not a bad film"
     page.keyboard.type(typed, delay=60)
-    watched.settle()
+    page.settle()
     painted = page.evaluate("() => [...new Set(painted)]")
     assert page.evaluate("() => counted") == {"now": 0, "most": 1, "failed": 0}
     assert "I was" + typed in painted
@@ -71,30 +69,27 @@ def test_fast_typing_paints_predictions_one_request_at_a_time(visit: Visit) -> N
 
 
 def test_the_skip_link_and_escape_keep_clamps_word_and_unit(visit: Visit) -> None:
-    watched = visit()
-    page = watched.open(f"{LINK}&u=3&w=4&x=f3:0.5")
+    page = visit().open(f"{LINK}&u=3&w=4&x=f3:0.5")
     kept = "() => { const { changes, u, w, text } = gatewise.store.get(); return [changes.length, u, w, text]; }"
     page.focus("a.skip")
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.activeElement.dataset.word === '4'")
-    page.wait_for_timeout(200)
     assert page.evaluate(kept) == [1, 3, 4, TEXT]
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     assert page.evaluate(kept) == [1, 3, 4, TEXT]
     page.evaluate("() => { location.hash = 'words'; }")  # the link without JavaScript
-    page.wait_for_timeout(200)
+    page.settle()
     assert page.evaluate(kept) == [1, 3, 4, TEXT]
 
 
 @pytest.mark.parametrize("model", ["text", "series"])
 def test_clear_clears_every_number(visit: Visit, model: str) -> None:
-    watched = visit(model)
-    page = watched.page
-    page.goto(watched.home)
+    page = visit(model)
+    page.goto(page.home)
     page.wait_for_selector("#text:not([readonly])")
     page.fill("#text", "1 2\n2 1\n0 1" if model == "series" else TEXT)
-    watched.settle()
+    page.settle()
     page.click("#unitpanel summary")
     page.wait_for_function("() => document.querySelector('#unitpanel').textContent.includes('in this text')")
     page.locator("#heatmap").scroll_into_view_if_needed()
@@ -110,52 +105,52 @@ def test_clear_clears_every_number(visit: Visit, model: str) -> None:
     assert page.locator(".save button:enabled, .steps button:enabled").count() == 0, "nothing to save"
     assert not page.locator("#heatmap .map").is_visible()
     page.fill("#text", "1 2\n2 1\n0 1" if model == "series" else TEXT)
-    watched.settle()
+    page.settle()
     assert page.inner_text("#unit .unitline")
     assert any(letter.isdigit() for letter in page.inner_text("#cell"))
 
 
-@pytest.mark.parametrize("lost", [True, False])
-def test_an_old_prediction_is_marked_after_an_error(visit: Visit, lost: bool) -> None:
-    watched = visit()
-    page = watched.open()
+def test_an_old_prediction_is_marked_after_an_error(visit: Visit) -> None:
+    page = visit().open()
     assert page.locator("body.outdated").count() == 0
-    watched.expected += ["ERR_FAILED", "413"]
+    page.expected += ["ERR_FAILED", "413"]
     message = "a body may have at most 1,000,000 bytes"
-    if lost:
-        page.route("**/explain", lambda route: route.abort())
-    else:
-        page.route("**/explain", lambda route: route.fulfill(status=413, json={"error": {"message": message}}))
-    page.fill("#text", TEXT)
-    page.wait_for_selector("body.outdated")
-    shown = page.inner_text("#error")
-    assert ("Cannot reach the server" if lost else message) in shown
-    at = page.evaluate("() => gatewise.store.get().data.at.toTimeString().slice(0, 5)")
-    assert f" Below: the text as of {at}." in shown
-    assert page.inner_text("#prediction .heading") == "Earlier prediction:"
-    assert page.inner_text("#counts") == "", "they are of the earlier text"
-    page.unroute("**/explain")
-    page.click("#error button")
-    watched.settle()
-    assert page.locator("body.outdated").count() == 0
-    assert page.inner_text("#prediction .heading") == "Prediction:"
+    answer = {"status": 413, "json": {"error": {"message": message}}}
+    for reason, text, act in (
+        ("Cannot reach the server", TEXT, lambda route: route.abort()),
+        (message, "a bad film", lambda route: route.fulfill(**answer)),
+    ):
+        page.route("**/explain", act)
+        page.fill("#text", text)
+        page.wait_for_selector("body.outdated")
+        shown = page.inner_text("#error")
+        at = page.evaluate("() => gatewise.store.get().data.at.toTimeString().slice(0, 5)")
+        assert reason in shown
+        assert f" Below: the text as of {at}." in shown
+        assert page.inner_text("#prediction .heading") == "Earlier prediction:"
+        assert page.inner_text("#counts") == "", "they are of the earlier text"
+        page.unroute("**/explain")
+        page.click("#error button")
+        page.settle()
+        assert page.locator("body.outdated").count() == 0
+        assert page.inner_text("#prediction .heading") == "Prediction:"
 
 
 UNREACHABLE = "id => document.getElementById(id).textContent.includes('Cannot reach the server')"
 
 
 def test_panels_opened_without_the_server_recover(visit: Visit) -> None:
-    watched = visit()
-    watched.expected += ["ERR_FAILED"]
-    watched.page.route("**/below.js", lambda route: route.abort())
-    page = watched.open(f"{LINK}&u=5")
+    page = visit()
+    page.expected += ["ERR_FAILED"]
+    page.route("**/below.js", lambda route: route.abort())
+    page.open(f"{LINK}&u=5")
     for part in ("training", "card", "compare", "unitpanel"):
         page.click(f"#{part} summary")
         page.wait_for_function(UNREACHABLE, arg=part)
     page.unroute("**/below.js")
     with page.expect_navigation():
         page.click("#unitpanel button:has-text('Retry')")  # which loads the page again, with its texts
-    watched.settle()
+    page.settle()
     assert page.input_value("#text") == TEXT
     page.wait_for_function("() => document.querySelector('#compare textarea')?.value")
     for part in ("unitpanel", "training", "card"):
@@ -179,12 +174,10 @@ def test_panels_opened_without_the_server_recover(visit: Visit) -> None:
 
 def test_presentation_mode_fits_and_is_left_by_touch(visit: Visit) -> None:
     for width, height in ((1280, 720), (1920, 1080)):
-        watched = visit(width=width, height=height)
-        page = watched.open(f"{LINK}&s=3")
+        page = visit(width=width, height=height).open(f"{LINK}&s=3")
         choose(page, "presentbutton")
         page.wait_for_selector("body.present")
-        page.wait_for_timeout(200)
-        assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight"), (width, height)
+        page.wait_for_function("() => document.documentElement.scrollHeight <= innerHeight")
         half = width / 2
         for part in ("#prediction .label", "#words .legend", "#line", "#examples", "#unit", "#cell svg", "#steps .why"):
             box = page.locator(part).first.bounding_box()
@@ -212,8 +205,7 @@ SMALL_TEXT = """() => [...document.querySelectorAll('body *')]
 
 
 def test_one_probability_and_one_meaning_of_a_colour(visit: Visit) -> None:
-    watched = visit()
-    page = watched.open(f"{LINK}&s=7&w=8")
+    page = visit().open(f"{LINK}&s=7&w=8")
     shown = page.inner_text("#prediction .of") + " " + page.inner_text("#prediction .probability")
     assert shown in page.inner_text("#steps .stepline"), "after the last word the cell names the same probability"
     choose(page, "comparebutton")
@@ -240,23 +232,7 @@ def test_one_probability_and_one_meaning_of_a_colour(visit: Visit) -> None:
     assert {colours["plus"], colours["minus"], colours["gate"]} & set(strokes)
 
 
-def test_close_to_one_half_the_page_says_undecided(visit: Visit) -> None:
-    watched = visit()
-    page = watched.open()
-    page.evaluate(
-        "() => { const { data } = gatewise.store.get(), is = { label: 'good', target: 'good', favours: true };"
-        " const change = (probability, undecided) => gatewise.store.set({ data: { ...data,"
-        " prediction: { ...data.prediction, ...is, probability, undecided } } });"
-        " globalThis.change = change; change(0.53, true); }"
-    )
-    assert page.inner_text("#prediction .label") == "undecided"
-    assert page.inner_text("#prediction .probability") == "0.53"
-    assert "correct" not in page.inner_text("#prediction .changenote")
-    page.evaluate("() => change(0.56, false)")
-    assert page.inner_text("#prediction .label") == "good"
-
-
-def test_the_examples_that_the_model_gets_wrong_are_a_group(visit: Visit) -> None:
+def test_wrong_examples_are_a_group_and_a_short_text_has_a_notice(visit: Visit) -> None:
     page = visit("bundled").open()
     line = page.evaluate("() => gatewise.store.get().data.prefix.probability")
     assert min(line) < 0.2, "the first example has a visible turn"
@@ -266,18 +242,7 @@ def test_the_examples_that_the_model_gets_wrong_are_a_group(visit: Visit) -> Non
     assert groups[-1] == "Where it fails"
     page.select_option("#examples", label="Sarcasm: The most enjoyable film that I have never finished.")
     page.wait_for_function("() => document.querySelector('#prediction .changenote').textContent.endsWith('wrong.')")
-
-
-def test_the_page_says_what_a_text_has_that_the_training_texts_had_not(visit: Visit) -> None:
-    watched = visit("bundled")
-    page = watched.open()
-    german = "Der Film war leider sehr langweilig und die Schauspieler waren schlecht, ich habe mich nicht amüsiert."
-    for text, notice in (
-        (german, "another language"),
-        ("Xqzt blqrfx wqgzle good fqrimbk", "Most words are not in the vocabulary"),
-        ("Wonderful.", "Short text (2 words and marks; training median "),
-    ):
-        page.fill("#text", text)
-        page.wait_for_function("text => document.querySelector('#hint').textContent.includes(text)", arg=notice)
+    page.fill("#text", "Wonderful.")
+    page.wait_for_selector("#hint:has-text('Short text (2 words and marks; training median ')")
     page.fill("#text", "The story is good and the acting is fine. " * 20)
     page.wait_for_function("() => document.querySelector('#hint').textContent === ''")

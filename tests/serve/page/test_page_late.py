@@ -30,9 +30,8 @@ def change(page: Any, **state: Any) -> None:
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_nothing_of_a_new_text_enters_the_answer_of_the_old_one(visit: Visit, lost: bool) -> None:
-    watched, model = visit(), known_model()
-    page = watched.open(LINK)
-    watched.expected.append("ERR_FAILED")
+    page, model = visit().open(LINK), known_model()
+    page.expected.append("ERR_FAILED")
     held = hold(page, '"prediction"')
     page.fill("#text", OTHER)
     request = first_of(page, held)
@@ -52,7 +51,7 @@ def test_nothing_of_a_new_text_enters_the_answer_of_the_old_one(visit: Visit, lo
     page.unroute("**/explain")
     if lost:
         page.click("#error button")
-    watched.settle()
+    page.settle()
     page.wait_for_function("() => gatewise.store.get().data.attribution.method === 'prefix-difference'")
     found = page.evaluate(
         "k => { const { data } = gatewise.store.get(); return [data.attribution.scores, data.unitOf.get(k).c]; }", unit
@@ -61,22 +60,10 @@ def test_nothing_of_a_new_text_enters_the_answer_of_the_old_one(visit: Visit, lo
     np.testing.assert_allclose(found[1], model.trace(OTHER).lstms[0].c[:, unit], atol=1e-5)
 
 
-def test_the_unit_panel_has_its_line_on_every_text(visit: Visit) -> None:
-    watched = visit()
-    page = watched.open(f"{LINK}&u=5")
-    page.click("#unitpanel summary")
-    page.wait_for_selector("#unitpanel p:has-text('in this text')")
-    page.fill("#text", "a bad film")
-    watched.settle()
-    page.wait_for_selector("#unitpanel p:has-text('in this text')")
-    steps = known_model().trace("a bad film").lstms[0].half_life()[5]
-    assert f"in this text: {steps:.1f} steps" in page.inner_text("#unitpanel")
-
-
 def test_both_texts_are_explained_for_one_class(visit: Visit) -> None:
-    watched, model = visit("many"), MODELS["many"]()
+    model = MODELS["many"]()
     one, other = TEXTS[0], TEXTS[1]
-    page = watched.open("#" + urlencode({"t": one, "b": other}))
+    page = visit("many").open("#" + urlencode({"t": one, "b": other}))
 
     def expect(text: str) -> None:
         k = int(model.predict_proba([text])[0].argmax())
@@ -111,33 +98,28 @@ def test_two_series_are_compared_by_their_numbers_and_for_one_output(visit: Visi
 
 
 def test_a_link_opened_on_the_page_sets_what_it_leaves_out_to_its_default(visit: Visit) -> None:
-    watched = visit()
-    page = watched.open(f"{LINK}&p=f&s=2&o=jump&b=a+bad+film")
+    """The comparison is open while there is a second text."""
+    page = visit().open(LINK)
+    page.goto(f"{page.home}/{LINK}&p=f&s=2&o=jump&b=a+bad+film")
     page.wait_for_selector("#compare .pair:visible")
-    page.goto(f"{watched.home}/#t=I+was+never+bored")
+    pressed = "() => document.querySelector('#comparebutton').getAttribute('aria-pressed')"
+    assert page.evaluate(pressed) == "true"
+    page.goto(f"{page.home}/#t=I+was+never+bored")
     page.wait_for_function("() => gatewise.store.get().text === 'I was never bored'")
-    watched.settle()
+    page.settle()
     names = ["heatmap", "s", "sort", "b"]
     state = page.evaluate("names => names.map(name => gatewise.store.get()[name])", names)
     assert state == ["c", 5, "effect", None]
     assert page.get_attribute("#compare", "open") is None
-
-
-def test_the_comparison_is_open_while_there_is_a_second_text(visit: Visit) -> None:
-    watched = visit()
-    page = watched.open(LINK)
-    pressed = "() => document.querySelector('#comparebutton').getAttribute('aria-pressed')"
-    page.goto(f"{watched.home}/{LINK}&b=a+bad+film")
+    page.goto(f"{page.home}/{LINK}&b=a+bad+film")
     page.wait_for_selector("#compare .pair:visible")
-    assert page.evaluate(pressed) == "true"
     page.click("#compare summary")
     page.wait_for_function(f"() => ({pressed})() === 'false'")
     assert page.evaluate("() => gatewise.store.get().b") is None
 
 
 def test_the_history_has_one_entry_for_each_text(visit: Visit) -> None:
-    watched = visit()
-    page = watched.open(LINK)
+    page = visit().open(LINK)
     page.wait_for_function("() => location.hash.includes('model=')")
     length = page.evaluate("() => history.length")
     page.focus("#text")
@@ -150,10 +132,3 @@ def test_the_history_has_one_entry_for_each_text(visit: Visit) -> None:
     for text in ("a bad film", TEXT):
         page.go_back()
         page.wait_for_function("text => gatewise.store.get().text === text", arg=text)
-
-
-def test_an_answer_that_ends_early_says_so(visit: Visit) -> None:
-    page = visit().open(LINK)
-    page.route("**/explain", lambda route: route.fulfill(status=200, body='{"half'))
-    page.fill("#text", "a bad film")
-    page.wait_for_selector("#error:has-text('The answer is incomplete.')")

@@ -14,62 +14,45 @@ _TAGS = "img, iframe, object, embed, b, i, base, form, style, script:not([src]),
 FOREIGN = f"() => document.querySelectorAll('{_TAGS}').length"
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_text_is_text(visit: Visit, text: str) -> None:
-    watched = visit("hostile")
-    watched.expected.append("status of 4")
-    page = watched.open("#t=It+was+good")  # the page has no example texts for its classes
-    page.fill("#text", text)
-    page.wait_for_function(
-        "() => { const s = gatewise.store.get();"
-        " return s.error || (s.data?.inputText === s.text && !s.data.attribution?.stale); }"
-    )
+def test_hostile_texts_labels_and_cards_are_text(visit: Visit) -> None:
+    page = visit("hostile")
+    page.expected.append("status of 4")
+    page.open("#t=It+was+good")  # the page has no example texts for its classes
+    assert page.inner_text("#prediction .label") in [text[:24] + "…" for text in HOSTILE[:2]]
     page.evaluate(
         "() => { for (const one of document.querySelectorAll('main > details:not([hidden])')) one.open = true; }"
     )
-    page.evaluate("text => gatewise.store.set({ b: text })", text)
-    page.wait_for_timeout(500)
-    assert page.evaluate(FOREIGN) == 0
-    assert page.evaluate("() => [...document.scripts].map(one => one.src).join()").count("http") == 1
-    assert page.title() == "gatewise"
-    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-
-
-def test_hostile_labels_and_card_are_text(visit: Visit) -> None:
-    watched = visit("hostile")
-    page = watched.open("#t=It+was+good")
-    assert page.inner_text("#prediction .label") in [text[:24] + "…" for text in HOSTILE[:2]]
-    for part in ("training", "card", "unitpanel"):
-        page.click(f"#{part} summary")
-    page.wait_for_function("() => document.querySelector('#card').textContent.includes('<script>alert(1)</script>')")
+    page.wait_for_selector("#card:has-text('<script>alert(1)</script>')")
     assert "<img src=x onerror=alert(1)>" in page.inner_text("#card")
-    assert page.evaluate(FOREIGN) == 0
+    for text in HOSTILE:
+        page.evaluate("text => gatewise.store.set({ b: text })", text)
+        page.fill("#text", text)
+        page.wait_for_function(
+            "() => { const s = gatewise.store.get();"
+            " return !s.busy && (s.error || (s.data?.inputText === s.text && !s.data.attribution?.stale)); }"
+        )
+        assert page.evaluate(FOREIGN) == 0
+        assert page.evaluate("() => [...document.scripts].map(one => one.src).join()").count("http") == 1
+        assert page.title() == "gatewise"
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), text
 
 
-@pytest.mark.parametrize(
-    "fragment",
-    [
+def test_a_hostile_link_is_checked_like_any_input(visit: Visit) -> None:
+    page = visit()
+    for fragment in (
         "#t=<img src=x onerror=alert(1)>&x=f1:9,h*:0,q2:1&p=<b>&w=-1&u=9999999999&s=99&o=constructor",
         "#z=!!!!&bz=%00&x=" + "f1:1," * 500,
         "#t=good&u=99999&w=99999&layer=77&x=f999:0.5",
-    ],
-)
-def test_a_hostile_link_is_checked_like_any_input(visit: Visit, fragment: str) -> None:
-    watched = visit()
-    page = watched.page
-    page.goto(f"{watched.home}/{fragment}")
-    page.wait_for_function("() => gatewise.store.get().data || !gatewise.store.get().text")
-    page.wait_for_timeout(300)
-    assert page.evaluate(FOREIGN) == 0
+    ):
+        page.goto("about:blank")
+        page.goto(f"{page.home}/{fragment}")
+        page.settle()
+        assert page.evaluate(FOREIGN) == 0
 
 
-@pytest.mark.parametrize(
-    ("model", "width", "scheme"),
-    [("text", 1280, "light"), ("text", 390, "dark"), ("series", 390, "light")],
-)
-def test_axe_finds_nothing_in_any_panel(visit: Visit, axe: str, width: int, scheme: str, model: str) -> None:
-    watched = visit(model, width=width, scheme=scheme, bypass_csp=True)  # axe itself is an inline script
-    page = watched.open(SERIES if model == "series" else "")
+def test_axe_finds_nothing_in_the_panels_of_a_series(visit: Visit, axe: str) -> None:
+    """Those of texts are in the tests of the layout."""
+    page = visit("series", width=390, bypass_csp=True).open(SERIES)  # axe itself is an inline script
     page.evaluate("() => { for (const one of document.querySelectorAll('details')) one.open = true; }")
     page.evaluate("() => gatewise.store.set({ b: gatewise.store.get().text })")
     page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 4")
@@ -79,12 +62,11 @@ def test_axe_finds_nothing_in_any_panel(visit: Visit, axe: str, width: int, sche
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
 def test_axe_finds_nothing_in_any_state(visit: Visit, axe: str, width: int, scheme: str) -> None:
-    watched = visit("text+wide+series", width=width, scheme=scheme, bypass_csp=True)
-    page = watched.open()
+    page = visit("text+wide+series", width=width, scheme=scheme, bypass_csp=True).open()
     page.evaluate("() => gatewise.store.set({ changes: [{ gate: 'h', unit: 3, value: 0, from: null, to: null }] })")
-    watched.settle()
+    page.settle()
     assert findings(page, axe) == [], "an ablated unit"
-    watched.expected.append("ERR_FAILED")
+    page.expected.append("ERR_FAILED")
     page.route("**/explain", lambda route: route.abort())
     page.fill("#text", "a bad film")
     page.wait_for_selector("body.outdated")
@@ -94,7 +76,7 @@ def test_axe_finds_nothing_in_any_state(visit: Visit, axe: str, width: int, sche
     assert findings(page, axe) == [], "no text"
     page.unroute("**/explain")
     page.fill("#text", "a bad film")
-    watched.settle()
+    page.settle()
     choose(page, "presentbutton")
     page.wait_for_selector("body.present")
     assert findings(page, axe) == [], "presentation mode"

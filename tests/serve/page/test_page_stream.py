@@ -17,10 +17,9 @@ def _wait(page: Any, step: int) -> None:
 
 
 def test_a_series_is_streamed_and_goes_on_where_it_was_paused(visit: Visit) -> None:
-    watched, model = visit("stream"), stream_model()
-    page = watched.open(SERIES)
+    page, model = visit("stream").open(SERIES), stream_model()
     page.fill("#text", "\n".join(f"{a} {b}" for a, b in STEPS))
-    watched.settle()
+    page.settle()
     page.click("#stream summary")
     assert page.inner_text(STATUS) == "No step yet."
     page.click(PLAY)
@@ -40,9 +39,8 @@ def test_a_series_is_streamed_and_goes_on_where_it_was_paused(visit: Visit) -> N
 
 
 def test_a_model_that_cannot_be_streamed_says_why(visit: Visit) -> None:
-    watched = visit("series")
-    watched.expected.append("400")
-    page = watched.open(SERIES)
+    page = visit("series").open(SERIES)
+    page.expected.append("400")
     page.click("#stream summary")
     page.click(PLAY)
     page.wait_for_selector("#stream .error")

@@ -1,6 +1,5 @@
 """The page of a regression model, of many classes and of several labels a row; and where its examples come from."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,15 +7,11 @@ import pytest
 
 from gatewise.data import with_columns
 from tests.members.test_columns import shop_model
-from tests.serve.page.conftest import TEXT, TEXTS, labels_model, number_model, press_word, tagger, text_model
-
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-Visit = Callable[..., Any]
+from tests.serve.page.conftest import TEXT, TEXTS, Visit, labels_model, number_model, press_word, tagger, text_model
 
 
 def test_a_number_has_no_probability_and_no_scale(visit: Visit) -> None:
-    watched = visit("number")
-    page = watched.open()
+    page = visit("number").open()
     model = number_model()
     expected = float(model.predict([np.array([[1], [np.nan], [2.5], [4]])])[0])
     shown = page.inner_text("#prediction .label").replace("\u2212", "-")
@@ -29,14 +24,17 @@ def test_a_number_has_no_probability_and_no_scale(visit: Visit) -> None:
     assert page.eval_on_selector("#line path.channel", "node => (node.getAttribute('d').match(/M/g)).length") == 2
     page.evaluate("() => document.querySelector('#training').open = true")
     page.fill("#text", "1\n2\nnan\n3.5\n2")
-    watched.settle()
+    page.settle()
     other = float(model.predict([np.array([[1], [2], [np.nan], [3.5], [2]])])[0])
     assert float(page.inner_text("#prediction .label").replace("\u2212", "-")) == pytest.approx(other, rel=1e-3)
 
 
 def test_many_classes_have_the_three_most_probable_and_a_choice(visit: Visit) -> None:
-    watched = visit("many")
-    page = watched.open("#t=" + TEXTS[1].replace(" ", "+"))
+    page = visit("many")
+    page.goto(page.home)
+    page.wait_for_selector("#hint:has-text('keeps no examples')")
+    assert page.input_value("#text") == ""
+    page.open("#t=" + TEXTS[1].replace(" ", "+"))
     model = text_model(tuple(f"class {k}" for k in range(20)), outputs=20)
     p = model.predict_proba(TEXTS[1])[0]
     best = [model.classes[k] for k in np.argsort(-p)[:3]]
@@ -46,7 +44,7 @@ def test_many_classes_have_the_three_most_probable_and_a_choice(visit: Visit) ->
     assert not page.is_visible("#examples"), "no film sentences for a model of other classes"
     page.evaluate("() => { document.querySelector('#details').open = true; }")
     page.select_option("select[aria-label='Class to compare with']", best[1])
-    watched.settle()
+    page.settle()
     logits = model.trace(TEXTS[1]).logits
     order = np.argsort(-p)
     expected = f"Logit of {best[0]} minus {best[1]} +{logits[order[0]] - logits[order[1]]:.2f} = base value "
@@ -55,8 +53,7 @@ def test_many_classes_have_the_three_most_probable_and_a_choice(visit: Visit) ->
 
 
 def test_several_labels_are_listed(visit: Visit) -> None:
-    watched = visit("labels", scheme="dark")
-    page = watched.open("#t=" + TEXTS[0].replace(" ", "+"))
+    page = visit("labels", scheme="dark").open("#t=" + TEXTS[0].replace(" ", "+"))
     model = labels_model()
     assert page.inner_text("#prediction .label") == ", ".join(model.predict(TEXTS[:1])[0])
     assert page.inner_text("#prediction .probability") == ""
@@ -66,16 +63,8 @@ def test_several_labels_are_listed(visit: Visit) -> None:
     assert not page.is_visible("select[aria-label='Class to compare with']")
 
 
-def test_a_text_model_without_examples_says_what_to_write(visit: Visit) -> None:
-    watched = visit("many")
-    watched.page.goto(f"{watched.home}/")
-    watched.page.wait_for_function("() => document.querySelector('#hint').textContent.includes('keeps no examples')")
-    assert watched.page.input_value("#text") == ""
-
-
 def test_a_tagger_shows_a_label_below_each_word_and_explains_one(visit: Visit) -> None:
-    watched = visit("tagger")
-    page = watched.open("#t=" + TEXT.replace(" ", "+"))
+    page = visit("tagger").open("#t=" + TEXT.replace(" ", "+"))
     model = tagger()
     labels, p = model.predict(TEXT)[0], model.predict_proba(TEXT)[0]
     shown = page.eval_on_selector_all("#words .word", "nodes => nodes.map(node => node.dataset.label)")
@@ -88,27 +77,26 @@ def test_a_tagger_shows_a_label_below_each_word_and_explains_one(visit: Visit) -
     press_word(page, other)
     page.click(f"text=Explain the label of “{words[other]}”")
     page.wait_for_function(f"() => gatewise.store.get().data.prediction.step === {other}")
-    watched.settle()
+    page.settle()
     assert page.inner_text("#prediction .heading") == f"Prediction for “{words[other]}”:"
     best = float(p[other].max())
     assert page.inner_text("#prediction .probability") == f"{best:.2f}"
     assert " at each word" in page.inner_text("#line .caption")
     assert not page.is_visible(".explainstep")
-    again = watched.open(page.evaluate("location.hash"))
+    again = page.open(page.evaluate("location.hash"))
     assert again.inner_text("#prediction .heading") == f"Prediction for “{words[other]}”:"
     page.fill("#text", "one two")
-    watched.settle()
+    page.settle()
     assert len(page.query_selector_all("#words .word[data-label]")) == 2
 
 
 def test_the_columns_of_a_row_have_fields_and_parts(visit: Visit) -> None:
-    watched = visit("columns")
-    page = watched.open("#t=" + TEXTS[1].replace(" ", "+"))
+    page = visit("columns").open("#t=" + TEXTS[1].replace(" ", "+"))
     row: dict[str, Any] = {"stars": None, "age": None, "shop": None, "town": None}
     for name, value in (("stars", 3.5), ("shop", "B")):
         page.fill(f"#columns label:has-text('{name}') input", str(value))
         row[name] = value
-        watched.settle()
+        page.settle()
     explained = shop_model(TEXTS).explain(with_columns(TEXTS[1], row), "leave-one-out")
     assert page.inner_text("#prediction .label") == explained.prediction
     page.wait_for_function("name => gatewise.store.get().data.attribution.columns[2].value === name", arg="B")

@@ -213,37 +213,18 @@ def test_the_top_unit_is_the_first_in_the_order_of_every_layer(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])
-def test_the_line_at_every_word_is_the_sum_of_the_prefix_differences(name: str) -> None:
-    """With the part of the n-grams that are cut away, at its place in the text."""
+def test_the_line_at_every_word_is_the_score_of_the_prefixes(name: str) -> None:
     model, text = MODELS[name], f"{TEXT} " * 24
     found = View(model).explain({"text": text, "include": ["prefix:all"]})["prefix"]
-    example, explained = model.trace(text), model.explain(text, "prefix-difference")
+    example = model.trace(text)
     assert (found["stride"], len(found["score"])) == (1, len(example) + 1)
-    assert explained.truncated == (len(example.names) - 9 if "cut" in name else 0)
-    [(ngrams, weight)] = model.ensemble.others
-    parts = weight * example.score(np.diff(ngrams.prefix_logits(example.sequence), axis=0))
-    parts[example.rows] = 0
-    cut_away = np.cumsum(parts)[example.rows]
-    assert cut_away[-1] == pytest.approx(explained.truncated_part)
-    assert (abs(explained.truncated_part) > 0.1) == ("cut" in name)
-    line = explained.base_value + np.cumsum(explained.scores) + cut_away
-    np.testing.assert_allclose(found["score"][1:], line, atol=2e-6)
-    assert found["score"][-1] == pytest.approx(explained.target_score, abs=2e-6)
+    np.testing.assert_allclose(found["score"], example.score(example.prefix_logits), atol=2e-6)
     before = View(model).explain({"text": text, "include": ["prefix:all"], "changes": [{"gate": "f", "value": 1}]})
     np.testing.assert_allclose(before["changed"]["before"]["prefix"]["score"], found["score"], atol=1e-6)
 
 
-@pytest.mark.parametrize("method", ["leave-one-out", "integrated-gradients"])
-def test_a_wide_network_limits_slow_methods(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_PRODUCTS", 5e4)  # multiplications; a step of this network takes 324
-    request = {"text": TEXT, "include": ["attribution"], "method": method}
-    with pytest.raises(RequestError, match=f"^{method} takes too long for 17 words; the page limits it to ") as caught:
-        View(MODELS["pads"]).explain(request)
-    assert (caught.value.field, caught.value.code) == ("method", "too_long")
-
-
-def test_a_wide_network_limits_the_points_of_integrated_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is the same method, so its faithfulness stays."""
+def test_a_wide_network_limits_slow_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Integrated gradients first by their points: it is the same method, so its faithfulness stays."""
     plain = MODELS["cut"]
     known = Faithfulness(0.4, 0.1, 9)
     metadata = dataclasses.replace(plain.metadata, faithfulness={"integrated-gradients": known})
@@ -255,6 +236,13 @@ def test_a_wide_network_limits_the_points_of_integrated_gradients(monkeypatch: p
         request = {"text": TEXT, "include": ["attribution"], "method": "integrated-gradients"}
         found = View(model).explain(request)["attribution"]
         assert (seen.pop().max_points, found["faithfulness"]["comprehensiveness"]) == (points, 0.4)
+    monkeypatch.setattr(module, "MAX_PRODUCTS", 5e4)  # multiplications; a step of this network takes 324
+    for method in ("leave-one-out", "integrated-gradients"):
+        request = {"text": TEXT, "include": ["attribution"], "method": method}
+        message = f"^{method} takes too long for 17 words; the page limits it to "
+        with pytest.raises(RequestError, match=message) as caught:
+            View(MODELS["pads"]).explain(request)
+        assert (caught.value.field, caught.value.code) == ("method", "too_long")
 
 
 def test_the_cache_is_limited_by_memory() -> None:
@@ -315,17 +303,12 @@ def test_too_many_words_are_rejected() -> None:
     assert (caught.value.field, caught.value.code) == ("text", "too_long")
 
 
-@pytest.mark.parametrize(
-    "rows", [[], "x", [[1, 2]], [[1, 2, 3], [1, 2]], [[1, 2, float("inf")]], [[1, 2, 10**400]], [[1, 2, "3"]]]
-)
-def test_invalid_series_are_rejected(rows: Any) -> None:
-    with pytest.raises(RequestError) as caught:
-        View(MODELS["series"]).explain({"series": rows})
-    assert caught.value.field.startswith("series")
-
-
-def test_series_of_equal_bytes_and_other_shapes_are_not_mixed_up() -> None:
+def test_invalid_series_are_rejected() -> None:
     """(2, 3) and (3, 2) have the same bytes; the second is refused, not answered from the cache."""
+    for rows in ([], "x", [[1, 2]], [[1, 2, 3], [1, 2]], [[1, 2, np.inf]], [[1, 2, 10**400]], [[1, 2, "3"]]):
+        with pytest.raises(RequestError) as caught:
+            View(MODELS["series"]).explain({"series": rows})
+        assert caught.value.field.startswith("series")
     view, numbers = View(MODELS["series"]), [0.5, -1.0, 2.0, 3.0, -0.25, 1.5]
     view.explain({"series": [numbers[:3], numbers[3:]]})
     with pytest.raises(RequestError, match=r"must be \(steps, 3\), got \(3, 2\)"):
