@@ -1,10 +1,9 @@
 """Compare gatewise with other libraries.
 
-    python -m benchmarks [--quick] [--only CASE,... [--update]] [--data PATH] [--rounds N] [--json FILE] [--peers DIR]
+    python -m benchmarks [--quick] [--only CASE,... [--update]] [--data PATH] [--rounds N] [--peers DIR]
 
-A full run writes results/full.json; `python -m benchmarks.tables` then renders the pages.
---quick and --only write nothing except the file of --json; --update replaces the chosen cases in the results, with the
-date and commit of this run.
+A full run writes results/full.json; `python -m benchmarks.tables` then renders the pages. --quick and --only write
+nothing; --update replaces the chosen cases in the results, with the date and commit of this run.
 """
 
 from __future__ import annotations
@@ -13,37 +12,33 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks.case import Case
 from benchmarks.cases import cases, names
 from benchmarks.equivalence import NotEquivalent
-from benchmarks.interleave import PAUSE
 from benchmarks.machine import machine, now, revision
-from benchmarks.measure import Measurement, WorkerPool, measure
+from benchmarks.measure import PAUSE, WorkerPool, measure
 from benchmarks.other_load import MAX_OTHER_LOAD
 from benchmarks.reviews import read
 from benchmarks.tables import RESULTS, format_value
 from benchmarks.targets import TARGETS, summary
-from benchmarks.worker_process import WorkerFailed
+from benchmarks.worker import ROOT, WorkerFailed
 
-PEERS = Path(__file__).resolve().parents[1] / ".venv-peers"
 QUICK_ROUNDS = 3
 MAX_LOAD = 0.5  # load average at the start
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = _options(arguments)
+def main() -> int:
+    options = _options()
     began = time.perf_counter()
     reviews = read(options.data)
     chosen = [case for case in cases(reviews) if _matches(case.name, options.only)]
     head: dict[str, Any] = {
         "date": now(),
-        "command": _command(sys.argv[1:] if arguments is None else arguments),
+        "command": _command(sys.argv[1:]),
         "commit": revision(),
         "machine": machine(),
         "data": reviews.source,
@@ -56,9 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number, case in enumerate(chosen, start=1):
             print(f"[{number}/{len(chosen)}] {case.name}: {case.description}", flush=True)
             rounds = options.rounds or (QUICK_ROUNDS if options.quick else case.rounds)
-            measurement = measure(case, pool, rounds, options.quick, lambda line: print(line, flush=True))
-            _print(case, measurement)
-            measured[case.name] = {**measurement.as_dict(), "date": head["date"], "commit": head["commit"]}
+            found = measure(case, pool, rounds, options.quick, lambda line: print(line, flush=True))
+            _print(case, found)
+            measured[case.name] = {**found, "date": head["date"], "commit": head["commit"]}
     except (NotEquivalent, WorkerFailed) as error:
         print(f"stopped: {error}", file=sys.stderr)
         return 1
@@ -75,21 +70,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         older = json.loads((RESULTS / "full.json").read_text(encoding="utf-8"))
         full = {**older, "cases": {**older["cases"], **measured}}
     if not options.quick and (not options.only or options.update):
-        _write(RESULTS / "full.json", full)
-    if options.json:
-        _write(options.json, {**full, "summary": summary(full["cases"])})
+        (RESULTS / "full.json").write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def _command(arguments: Sequence[str]) -> str:
+def _command(words: list[str]) -> str:
     """The command as typed, without the folders of this machine: the name of --data alone, and no --peers."""
-    words = list(arguments)
+    words = list(words)
     if "--peers" in words:
         at = words.index("--peers")
         del words[at : at + 2]
     if "--data" in words:
         at = words.index("--data") + 1
-        words[at : at + 1] = [Path(word).name for word in words[at : at + 1]]
+        words[at] = Path(words[at]).name
     return " ".join(["python -m benchmarks", *words])
 
 
@@ -97,28 +90,22 @@ def _matches(name: str, only: str | None) -> bool:
     return only is None or any(fnmatch(name, pattern.strip()) for pattern in only.split(","))
 
 
-def _print(case: Case, measurement: Measurement) -> None:
-    for name, times in measurement.times.items():
-        difference = measurement.difference.get(name)
-        note = "" if difference is None else f", differs by {difference:.0e}"
-        seconds = median(times)
-        rate = ""
+def _print(case: Case, found: dict[str, Any]) -> None:
+    for name, row in found["contenders"].items():
+        if "seconds" not in row:
+            continue
+        note = f", differs by {row['max_relative_difference']:.0e}" if "max_relative_difference" in row else ""
+        seconds, rate = row["seconds"], ""
         if name.startswith("sgemm"):
             rate, seconds = f" ({1 / seconds:.0f} GFLOP/s)", seconds * case.scale
         elif case.unit:
             rate = f" ({case.scale / seconds:.2f} {case.unit}/s)"
-        settings = measurement.info[name]["settings"]
-        print(f"  {name:26} {1e3 * seconds:9.3f} ms{rate}  [{settings}{note}]", flush=True)
-    if (load := measurement.other_load or 0) > MAX_OTHER_LOAD:
+        print(f"  {name:26} {1e3 * seconds:9.3f} ms{rate}  [{row['info']['settings']}{note}]", flush=True)
+    if (load := found.get("other_load", 0)) > MAX_OTHER_LOAD:
         print(f"warning: other processes used {load:.2f} processors during {case.name}", file=sys.stderr)
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _options() -> argparse.Namespace:
     known = names()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -130,9 +117,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--update", action="store_true", help="with --only: replace these cases in the results")
     parser.add_argument("--data", help="the IMDB archive or its folder, or 'embedded'")
     parser.add_argument("--rounds", type=int, help="rounds per case (default: set by the case)")
-    parser.add_argument("--json", type=Path, help="also write all results to this file")
-    parser.add_argument("--peers", type=Path, default=PEERS, help="virtual environment of the other libraries")
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--peers", type=Path, default=ROOT / ".venv-peers", help="virtual environment of the other libraries"
+    )
+    options = parser.parse_args()
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds: it must be at least 1")
     if options.update and (options.only is None or options.quick):

@@ -13,10 +13,11 @@ Settings = dict[str, Any]
 # Modules of benchmarks/contenders/ and the library that each needs; None: runs in gatewise's own environment.
 LIBRARY: dict[str, str | None] = {
     "gatewise": None,
-    "openblas": None,
+    "server": None,
     "pytorch": "torch",
     "tensorflow": "tensorflow",
     "onnx_runtime": "onnxruntime",
+    "onnx_server": "onnxruntime",
     "openvino": "openvino",
 }
 

@@ -9,7 +9,8 @@ import numpy as np
 from benchmarks.case import BF16_TOLERANCE, Case, Contender, gatewise, one_and_two_threads
 from benchmarks.contenders.base import Arrays
 from benchmarks.kernel_cases import kernel_cases
-from benchmarks.reviews import LENGTH, Reviews, weights
+from benchmarks.reviews import LENGTH, VOCAB_SIZE, Reviews, weights
+from benchmarks.worker import ROOT
 
 BATCH = 64
 UNITS = (100, 128, 256, 512)
@@ -29,18 +30,23 @@ KERAS: tuple[dict[str, Any], ...] = (
 ONNXRUNTIME = ({"sequence_lens": False}, {"sequence_lens": True})
 OPENVINO = ({"hint": "THROUGHPUT"}, {"hint": "LATENCY"})
 SIZES = ({"size": 512}, {"size": 1024}, {"size": 2048})
+# Each library's matrix product, in seconds per 10⁹ floating-point operations; the fastest counts.
+PRODUCTS = (
+    ("torch.mm", "pytorch"),
+    ("numpy", "gatewise"),
+    ("tf.matmul", "tensorflow"),
+    ("onnx MatMul", "onnx_runtime"),
+)
 
 
 def cases(reviews: Reviews) -> list[Case]:
     """All of them, in the order in which they run."""
     out: list[Case] = []
     for threads in (2, 1):
-        out += [_step_tutorial(reviews, threads), _step_masked(reviews, threads), _step_bucketed(reviews, threads)]
-        out += [_recurrence(units, threads) for units in UNITS]
-        out += [_inference(reviews, threads)]
-    out.append(_latency(reviews))
-    out += [_thread_scaling_step(reviews), _thread_scaling_kernel(), _first_step(reviews)]
-    return [*out, *kernel_cases(reviews)]
+        out += [*_training_steps(reviews, threads), *(_recurrence(units, threads) for units in UNITS)]
+        out.append(_inference(reviews, threads))
+    served = [_serving(reviews, cpu) for cpu in (False, True)]
+    return [*out, _latency(reviews), *_gatewise_alone(reviews), *kernel_cases(reviews), *served]
 
 
 def names() -> list[str]:
@@ -49,69 +55,55 @@ def names() -> list[str]:
     return [case.name for case in cases(tiny)]
 
 
-def _step_settings(threads: int, padding: str, steps: int = 2, per_step: bool = True) -> dict[str, Any]:
-    timing = {"warmup_steps": 1, "steps": steps, "per_step": per_step}
+def _step_settings(threads: int, padding: str, **changes: Any) -> dict[str, Any]:
+    timing = {"warmup_steps": 1, "steps": 2, "per_step": True} | changes
     return {"threads": threads, "padding": padding, "length": LENGTH, "batch_size": BATCH, **timing}
 
 
-def _rounds(threads: int) -> int:
-    """Fewer with one thread: no target uses these steps, and they take longest."""
-    return 13 if threads > 1 else 7
-
-
-def _step_tutorial(reviews: Reviews, threads: int) -> Case:
-    return Case(
-        name=f"step_tutorial_{threads}",
-        description="training step of the tutorial recipe: 64 reviews pre-padded to 1000, no mask",
-        kind="step",
-        contenders=(
-            *gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size),
-            Contender("torch padded", "pytorch", threads, {"layout": "pre"}, variants=TORCH),
-            Contender("keras", "tensorflow", threads, variants=KERAS),
+def _training_steps(reviews: Reviews, threads: int) -> list[Case]:
+    """Fewer rounds with one thread: no target uses these steps, and they take longest."""
+    ours = gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size)
+    padded = Contender("torch padded", "pytorch", threads, {"layout": "pre"}, variants=TORCH)
+    packed = Contender("torch packed", "pytorch", threads, {"layout": "packed"}, variants=TORCH_PACKED)
+    post = Contender("torch post-padded", "pytorch", threads, {"layout": "post"}, variants=TORCH)
+    bucketed = Contender("torch bucketed", "pytorch", threads, {"layout": "post"}, variants=TORCH)
+    keras = Contender("keras", "tensorflow", threads, variants=KERAS)
+    masked = Contender("keras mask_zero", "tensorflow", threads, {"mask_zero": True})
+    arrays, rounds = weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)), 13 if threads > 1 else 7
+    return [
+        Case(
+            f"step_tutorial_{threads}",
+            "training step of the tutorial recipe: 64 reviews pre-padded to 1000, no mask",
+            "step",
+            (*ours, padded, keras),
+            _step_settings(threads, "pre"),
+            arrays,
+            rounds=rounds,
         ),
-        settings=_step_settings(threads, "pre"),
-        arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
-        rounds=_rounds(threads),
-    )
-
-
-def _step_masked(reviews: Reviews, threads: int) -> Case:
-    return Case(
-        name=f"step_masked_{threads}",
-        description="training step on the same reviews without pads (masked)",
-        kind="step",
-        contenders=(
-            *gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size),
-            Contender("torch packed", "pytorch", threads, {"layout": "packed"}, variants=TORCH_PACKED),
-            Contender("torch post-padded", "pytorch", threads, {"layout": "post"}, variants=TORCH),
-            Contender("keras mask_zero", "tensorflow", threads, {"mask_zero": True}),
+        Case(
+            f"step_masked_{threads}",
+            "training step on the same reviews without pads (masked)",
+            "step",
+            (*ours, packed, post, masked),
+            _step_settings(threads, "none"),
+            arrays,
+            rounds=rounds,
         ),
-        settings=_step_settings(threads, "none"),
-        arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
-        rounds=_rounds(threads),
-    )
-
-
-def _step_bucketed(reviews: Reviews, threads: int) -> Case:
-    """One run is eight batches, from the shortest to the longest of a pool, to represent an epoch."""
-    rows = np.concatenate(reviews.bucketed(8, BATCH, 0))
-    return Case(
-        name=f"step_bucketed_{threads}",
-        description="eight training steps on batches of similar lengths, masked",
-        kind="step",
-        contenders=(
-            *gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size),
-            Contender("torch bucketed", "pytorch", threads, {"layout": "post"}, variants=TORCH),
+        Case(  # one run is eight batches, from the shortest to the longest of a pool, to represent an epoch
+            f"step_bucketed_{threads}",
+            "eight training steps on batches of similar lengths, masked",
+            "step",
+            (*ours, bucketed),
+            _step_settings(threads, "none", steps=8, per_step=False),
+            weights() | reviews.take(np.concatenate(reviews.bucketed(8, BATCH, 0))),
+            rounds=rounds,
         ),
-        settings=_step_settings(threads, "none", steps=8, per_step=False),
-        arrays=weights() | reviews.take(rows),
-        rounds=_rounds(threads),
-    )
+    ]
 
 
-def recurrence_arrays(units: int, batch: int, steps: int, seed: int = 0) -> Arrays:
+def recurrence_arrays(units: int, batch: int, steps: int) -> Arrays:
     """Input with one channel: x (B, T, 1), initial weights as in Keras, and the gradient of h_T (B, H)."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     arrays = weights(units)
     return {
         "x": rng.standard_normal((batch, steps, 1), dtype=np.float32),
@@ -124,59 +116,44 @@ def recurrence_arrays(units: int, batch: int, steps: int, seed: int = 0) -> Arra
 
 def _recurrence(units: int, threads: int) -> Case:
     steps = 200 if units < 256 else 100 if units < 512 else 50
+    products = (Contender(f"sgemm {name}", of, threads, {"kind": "sgemm"}, variants=SIZES) for name, of in PRODUCTS)
     return Case(
-        name=f"recurrence_h{units}_{threads}",
-        description=f"recurrence, forward and backward, H {units}, 64 sequences of {steps} steps",
-        kind="recurrence",
-        contenders=(
+        f"recurrence_h{units}_{threads}",
+        f"recurrence, forward and backward, H {units}, 64 sequences of {steps} steps",
+        "recurrence",
+        (
             *gatewise(threads, variants=VARIANTS),
             Contender("gatewise.nn.LSTM", "gatewise", threads, {"kind": "layer"}),
             Contender("torch", "pytorch", threads, variants=TORCH),
-            *sgemm_contenders(threads),
+            *products,
         ),
-        settings={"threads": threads, "repeats": 2},
-        arrays=recurrence_arrays(units, BATCH, steps),
+        {"threads": threads, "repeats": 2},
+        recurrence_arrays(units, BATCH, steps),
         scale=24e-9 * units**2 * BATCH * steps,
         unit="GFLOP",
     )
 
 
-def sgemm_contenders(threads: int) -> tuple[Contender, ...]:
-    """Each library's matrix product, in seconds per 10⁹ floating-point operations; the fastest counts."""
-    products = [
-        ("torch.mm", "pytorch"),
-        ("numpy", "openblas"),
-        ("tf.matmul", "tensorflow"),
-        ("onnx MatMul", "onnx_runtime"),
-    ]
-    return tuple(
-        Contender(f"sgemm {name}", module, threads, {"kind": "sgemm"}, variants=SIZES) for name, module in products
-    )
-
-
-def _openvino(threads: int, variants: tuple[dict[str, Any], ...]) -> tuple[Contender, ...]:
-    """OpenVINO in float32 and in bfloat16."""
+def _others(threads: int, hints: tuple[dict[str, Any], ...]) -> tuple[Contender, ...]:
+    """The other libraries' inference; OpenVINO in float32 and in bfloat16."""
     f32, bf16 = {"precision": "f32"}, {"precision": "bf16"}
     return (
-        Contender("openvino", "openvino", threads, f32, variants=variants),
-        Contender("openvino bf16", "openvino", threads, bf16, variants=variants, tolerance=BF16_TOLERANCE),
+        Contender("onnxruntime", "onnx_runtime", threads, variants=ONNXRUNTIME),
+        Contender("openvino", "openvino", threads, f32, variants=hints),
+        Contender("openvino bf16", "openvino", threads, bf16, variants=hints, tolerance=BF16_TOLERANCE),
+        Contender("torch", "pytorch", threads, {"layout": "post"}, variants=TORCH),
     )
 
 
 def _inference(reviews: Reviews, threads: int) -> Case:
     rows = reviews.sorted_by_length(1000, 1)
     return Case(
-        name=f"inference_{threads}",
-        description="logits of 1,000 reviews from their ids, sorted by length, in batches of 64",
-        kind="inference",
-        contenders=(
-            *gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size),
-            Contender("onnxruntime", "onnx_runtime", threads, variants=ONNXRUNTIME),
-            *_openvino(threads, OPENVINO),
-            Contender("torch", "pytorch", threads, {"layout": "post"}, variants=TORCH),
-        ),
-        settings={"threads": threads, "padding": "none", "length": LENGTH, "batch_size": BATCH, "repeats": 1},
-        arrays=weights() | reviews.take(rows),
+        f"inference_{threads}",
+        "logits of 1,000 reviews from their ids, sorted by length, in batches of 64",
+        "inference",
+        (*gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size), *_others(threads, OPENVINO)),
+        {"threads": threads, "padding": "none", "length": LENGTH, "batch_size": BATCH, "repeats": 1},
+        weights() | reviews.take(rows),
         scale=float(reviews.lengths[rows].sum()) / 1e6,
         unit="million words",
     )
@@ -184,57 +161,78 @@ def _inference(reviews: Reviews, threads: int) -> Case:
 
 def _latency(reviews: Reviews) -> Case:
     row = np.array([reviews.of_length(238)])
+    forward = Contender("gatewise forward only", "gatewise", 1, {"vocab_size": reviews.vocab_size, "kind": "forward"})
     return Case(
-        name="latency_1",
-        description=f"logit of one review of {int(reviews.lengths[row[0]])} ids, one thread; the median of 100 calls",
-        kind="inference",
-        contenders=(
-            *gatewise(1, variants=VARIANTS, vocab_size=reviews.vocab_size),
-            Contender("gatewise forward only", "gatewise", 1, {"vocab_size": reviews.vocab_size, "api": "forward"}),
-            Contender("onnxruntime", "onnx_runtime", 1, variants=ONNXRUNTIME),
-            *_openvino(1, ({"hint": "LATENCY"},)),
-            Contender("torch", "pytorch", 1, {"layout": "post"}, variants=TORCH),
+        "latency_1",
+        f"logit of one review of {int(reviews.lengths[row[0]])} ids, one thread; the median of 100 calls",
+        "inference",
+        (*gatewise(1, variants=VARIANTS, vocab_size=reviews.vocab_size), forward, *_others(1, OPENVINO[1:])),
+        {"threads": 1, "padding": "none", "length": LENGTH, "batch_size": 1, "repeats": 100},
+        weights() | reviews.take(row),
+    )
+
+
+def _gatewise_alone(reviews: Reviews) -> list[Case]:
+    """One thread and two; the first steps of a process."""
+    arrays = weights() | reviews.take(reviews.shuffled(8 * BATCH, 0))
+    return [
+        Case(
+            "thread_scaling_step",
+            "training step of the tutorial recipe with one and with two threads",
+            "step",
+            one_and_two_threads(),
+            _step_settings(2, "pre") | {"vocab_size": reviews.vocab_size},
+            arrays,
+            rounds=21,
         ),
-        settings={"threads": 1, "padding": "none", "length": LENGTH, "batch_size": 1, "repeats": 100},
-        arrays=weights() | reviews.take(row),
-    )
+        Case(
+            "thread_scaling_kernel",
+            "recurrence, H 128, 64 sequences of 200 steps, with one and with two threads",
+            "recurrence",
+            one_and_two_threads(),
+            {"repeats": 3},
+            recurrence_arrays(128, BATCH, 200),
+            rounds=21,
+        ),
+        Case(
+            "first_step",
+            "training steps of a new process, masked: the first vs the median of the others",
+            "step",
+            gatewise(2, vocab_size=reviews.vocab_size),
+            _step_settings(2, "none", steps=1, warmup_steps=0),
+            arrays,
+            equivalent=False,
+            warmup=0,
+            rounds=16,
+            fresh_process=True,
+        ),
+    ]
 
 
-def _thread_scaling_step(reviews: Reviews) -> Case:
+def _serving(reviews: Reviews, cpu: bool) -> Case:
+    """The weights are random, because speed does not depend on them, and scaled so that predictions differ between
+    texts. The recurrent weights stay small: three times as large, they enlarge a rounding error over 900 steps to 0.4
+    of a probability.
+    """
+    src = {"PYTHONPATH": str(ROOT / "src")}  # for the encoding of words
+    drawn = {name: array if name == "weight_hh" else 3 * array for name, array in weights().items()}
     return Case(
-        name="thread_scaling_step",
-        description="training step of the tutorial recipe with one and with two threads",
-        kind="step",
-        contenders=one_and_two_threads(),
-        settings=_step_settings(2, "pre") | {"vocab_size": reviews.vocab_size},
-        arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
-        rounds=21,
-    )
-
-
-def _thread_scaling_kernel() -> Case:
-    return Case(
-        name="thread_scaling_kernel",
-        description="recurrence, H 128, 64 sequences of 200 steps, with one and with two threads",
-        kind="recurrence",
-        contenders=one_and_two_threads(),
-        settings={"repeats": 3},
-        arrays=recurrence_arrays(128, BATCH, 200),
-        rounds=21,
-    )
-
-
-def _first_step(reviews: Reviews) -> Case:
-    """The first round counts, in a new process."""
-    return Case(
-        name="first_step",
-        description="training steps of a new process, masked: the first vs the median of the others",
-        kind="step",
-        contenders=gatewise(2, vocab_size=reviews.vocab_size),
-        settings=_step_settings(2, "none", steps=1) | {"warmup_steps": 0},
-        arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
-        equivalent=False,
+        f"serving{'_cpu' * cpu}",
+        f"/predict of a review, 64 clients: {'processor time of the server' if cpu else 'seconds'} per request",
+        "serve",
+        (
+            Contender("gatewise", "server", 1, {"flags": []}),
+            Contender("two kernel threads", "server", 1, {"flags": ["--threads", "2"]}),
+            Contender("without batching", "server", 1, {"flags": ["--max-batch", "1"]}),
+            Contender(
+                "onnxruntime", "onnx_server", 1, environment=src, variants=({"way": "async"}, {"way": "threads"})
+            ),
+            Contender("onnxruntime, two threads", "onnx_server", 2, {"way": "async"}, src),
+        ),
+        {"vocab_size": VOCAB_SIZE, "length": LENGTH, "padding": "none", "clients": 64, "requests": 2000, "cpu": cpu},
+        drawn | {"words": np.array(reviews.words, dtype=object), "texts": np.array(reviews.texts, dtype=object)},
         warmup=0,
-        rounds=16,
-        fresh_process=True,
+        rounds=5,
+        scale=1.0,
+        unit="request",
     )

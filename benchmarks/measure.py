@@ -1,60 +1,21 @@
-"""Measure one case: start its contenders, check that they are equivalent, time them."""
+"""Measure one case: start its contenders, check that they are equivalent, time them in interleaved rounds."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.case import LIBRARY, Case, Contender
-from benchmarks.contenders.base import Arrays
+from benchmarks.contenders.base import Arrays, Unavailable
 from benchmarks.equivalence import max_relative_difference
-from benchmarks.interleave import interleave
 from benchmarks.other_load import OtherLoad
-from benchmarks.worker_process import ContenderUnavailable, Worker, python_with
+from benchmarks.worker import Worker, python_with
 
+PAUSE = 0.05  # seconds: threads that spin when idle sleep by then
 VARIANT_ROUNDS = 3  # rounds that choose between the variants of a contender
-
-
-@dataclass
-class Measurement:
-    """The result of a case, by contender: seconds of each round, versions and settings, the largest relative difference
-    from the first contender, the median of each variant that was tried, and why a contender was unavailable.
-    other_load: the processors that processes outside the benchmark used meanwhile; None where unknown.
-    """
-
-    case: Case
-    times: dict[str, list[float]] = field(default_factory=dict)
-    info: dict[str, dict[str, str]] = field(default_factory=dict)
-    difference: dict[str, float] = field(default_factory=dict)
-    variants: dict[str, dict[str, float]] = field(default_factory=dict)
-    unavailable: dict[str, str] = field(default_factory=dict)
-    other_load: float | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        rows: dict[str, dict[str, Any]] = {}
-        for contender in self.case.contenders:
-            name = contender.name
-            if name in self.unavailable:
-                rows[name] = {"unavailable": self.unavailable[name]}
-                continue
-            rows[name] = {
-                "seconds": median(self.times[name]),
-                "rounds": self.times[name],
-                "threads": contender.threads,
-                "info": self.info[name],
-            }
-            if name in self.difference:
-                rows[name]["max_relative_difference"] = self.difference[name]
-            if name in self.variants:
-                rows[name]["variants"] = self.variants[name]
-        extra: dict[str, Any] = {"scale": self.case.scale, "unit": self.case.unit} if self.case.unit else {}
-        if self.other_load is not None:
-            extra["other_load"] = round(self.other_load, 2)
-        return {"description": self.case.description, **extra, "contenders": rows}
 
 
 class WorkerPool:
@@ -81,32 +42,54 @@ class WorkerPool:
         self._workers.clear()
 
 
-def measure(case: Case, pool: WorkerPool, rounds: int, quick: bool, log: Callable[[str], None]) -> Measurement:
-    """Load, check and time a case. quick: only the first variant of each contender.
+def measure(case: Case, pool: WorkerPool, rounds: int, quick: bool, log: Callable[[str], None]) -> dict[str, Any]:
+    """Load, check and time a case; the results as plain data. Each contender has its rounds in seconds, their median,
+    versions and settings, the largest relative difference from the first contender, and the median of each variant that
+    was tried. quick: only the first variant. other_load: the processors that other processes used meanwhile.
 
     Raises NotEquivalent where the contenders compute different results, WorkerFailed where one crashes. A contender
-    that is unavailable on this machine is left out and logged.
+    that is unavailable on this machine has the reason in place of its times.
     """
-    result = Measurement(case)
     workers: dict[str, Worker] = {}
     outputs: dict[str, Arrays] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for contender in case.contenders:
+        name = contender.name
         try:
-            worker = _load_fastest(case, contender, pool, result, quick)
+            worker, rows[name] = _load_fastest(case, contender, pool, quick)
             if case.equivalent and contender.settings.get("kind") != "sgemm":
-                outputs[contender.name] = worker.check()
-        except ContenderUnavailable as reason:
-            result.unavailable[contender.name] = str(reason)
-            log(f"  {contender.name}: {reason}")
-            continue
-        workers[contender.name] = worker
+                outputs[name] = worker.check()
+            workers[name] = worker
+        except Unavailable as reason:
+            rows[name] = {"unavailable": str(reason)}
+            log(f"  {name}: {reason}")
     if outputs:
         tolerances = {contender.name: contender.tolerance for contender in case.contenders}
-        result.difference = max_relative_difference(case.contenders[0].name, outputs, tolerances)
+        for name, difference in max_relative_difference(case.contenders[0].name, outputs, tolerances).items():
+            rows[name]["max_relative_difference"] = difference
     load = OtherLoad()
-    result.times = interleave(workers, rounds, warmup=min(case.warmup, rounds))
-    result.other_load = load.processors()
-    return result
+    for name, times in _interleave(workers, rounds, min(case.warmup, rounds)).items():
+        rows[name] |= {"seconds": median(times), "rounds": times}
+    found: dict[str, Any] = {"description": case.description, "contenders": rows}
+    if case.unit:
+        found |= {"scale": case.scale, "unit": case.unit}
+    if (processors := load.processors()) is not None:
+        found["other_load"] = round(processors, 2)
+    return found
+
+
+def _interleave(workers: Mapping[str, Worker], rounds: int, warmup: int = 1) -> dict[str, list[float]]:
+    """Seconds of each worker in each round, after `warmup` rounds that do not count. The order is A B C, C B A, with
+    pauses, so that no worker always follows the same one.
+    """
+    times: dict[str, list[float]] = {name: [] for name in workers}
+    for number in range(warmup + rounds):
+        for name in list(workers)[:: 1 if number % 2 == 0 else -1]:
+            time.sleep(PAUSE)
+            seconds = workers[name].run()
+            if number >= warmup:
+                times[name].append(seconds)
+    return times
 
 
 def _load(case: Case, contender: Contender, worker: Worker, variant: Mapping[str, Any]) -> dict[str, str]:
@@ -117,18 +100,17 @@ def _load(case: Case, contender: Contender, worker: Worker, variant: Mapping[str
     return {**info, "settings": info["settings"] + environment}
 
 
-def _load_fastest(case: Case, contender: Contender, pool: WorkerPool, result: Measurement, quick: bool) -> Worker:
-    """The contender's worker with its fastest variant loaded."""
+def _load_fastest(case: Case, contender: Contender, pool: WorkerPool, quick: bool) -> tuple[Worker, dict[str, Any]]:
+    """The contender's worker with its fastest variant loaded, and what is known of it."""
+    row: dict[str, Any] = {"threads": contender.threads}
     best = contender.variants[0]
     if len(contender.variants) > 1 and not quick:
         tried = []
         for variant in contender.variants:
             worker = pool.get(contender, variant, case.fresh_process)
             settings = _load(case, contender, worker, variant)["settings"]
-            times = interleave({contender.name: worker}, VARIANT_ROUNDS)[contender.name]
-            tried.append((median(times), settings))
-        result.variants[contender.name] = {settings: seconds for seconds, settings in tried}
+            tried.append((median(_interleave({"": worker}, VARIANT_ROUNDS)[""]), settings))
+        row["variants"] = {settings: seconds for seconds, settings in tried}
         best = contender.variants[min(range(len(tried)), key=lambda n: tried[n])]
     worker = pool.get(contender, best, case.fresh_process)
-    result.info[contender.name] = _load(case, contender, worker, best)
-    return worker
+    return worker, row | {"info": _load(case, contender, worker, best)}

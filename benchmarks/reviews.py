@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,13 +23,16 @@ DEFAULT_ARCHIVE = Path(__file__).resolve().parents[2] / "shared" / "data" / "acl
 @dataclass(frozen=True)
 class Reviews:
     """ids: the encoded train reviews, truncated at the start to LENGTH; labels (n,); vocab_size: rows of the tutorial's
-    embedding (88,588, of which 10,000 occur); source: where the data comes from.
+    embedding (88,588, of which 10,000 occur); source: where the data comes from; texts: the reviews; words: those that
+    occur, the most frequent first.
     """
 
     ids: list[NDArray[np.int32]]
     labels: NDArray[np.int64]
     vocab_size: int
     source: str
+    texts: Sequence[str] = ()
+    words: Sequence[str] = ()
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -64,18 +68,15 @@ class Reviews:
         return int(np.argmin(np.abs(self.lengths - steps)))
 
 
-def default_data() -> str:
-    """The archive in shared/data next to the repository if it exists, else "embedded"."""
-    return str(DEFAULT_ARCHIVE) if DEFAULT_ARCHIVE.exists() else "embedded"
-
-
 def read(path: str | None) -> Reviews:
-    """The train reviews of the official archive or its folder; by default of `default_data()`."""
-    reviews = imdb(path or default_data()).train
+    """The train reviews of the official archive or its folder; by default of that in shared/data, else embedded."""
+    reviews = imdb(path or (str(DEFAULT_ARCHIVE) if DEFAULT_ARCHIVE.exists() else "embedded")).train
     texts = [str(text) for text in reviews.inputs]
-    encoding = KerasEncoding(keras_index(texts), VOCAB_SIZE)
+    index = keras_index(texts)
+    encoding = KerasEncoding(index, VOCAB_SIZE)
     ids = [sequence[-LENGTH:] for sequence in encoding.encode_batch(texts)]
-    return Reviews(ids, reviews.labels, encoding.vocab_size, reviews.source)
+    words = sorted(index, key=index.__getitem__)[: VOCAB_SIZE - 4]
+    return Reviews(ids, reviews.labels, encoding.vocab_size, reviews.source, texts, words)
 
 
 @cache  # many cases have the same

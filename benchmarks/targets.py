@@ -1,7 +1,4 @@
-"""Performance targets: the ratios that the project wants to reach, and how each is computed from the measured times.
-
-A ratio is the median over the rounds of the ratio within a round.
-"""
+"""Performance targets: the ratios that the project wants to reach, and how each is computed from the measured times."""
 
 from __future__ import annotations
 
@@ -9,8 +6,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-
-from benchmarks.interleave import ratio
 
 Cases = Mapping[str, Mapping[str, Any]]  # as in full.json
 
@@ -141,6 +136,11 @@ def figure(target: Target, cases: Cases) -> float | None:
     if target.formula == "idle":
         return max(0.0, 2 - ratio(numerator, denominator))
     return ratio(numerator, denominator) / target.scale
+
+
+def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> float:
+    """The median over the rounds of the ratio within a round; what slows down a whole round cancels out."""
+    return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
 
 
 def _rounds(rows: Mapping[str, Any], name: str) -> Sequence[float]:

@@ -1,4 +1,5 @@
 """The contenders, one module per library. Each runs in a worker process whose Python has that library.
 
-`load(kind, settings, arrays)` of each module returns a `Task` or raises `Unavailable` with the reason.
+`TASKS` of each module has, by the kind of work, a function of settings and arrays that returns a `Task` or raises
+`Unavailable` with the reason.
 """

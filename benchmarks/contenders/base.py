@@ -1,10 +1,11 @@
-"""The interface of a contender's task and shared helpers. Imports only NumPy, because every worker imports this."""
+"""A contender's task and shared helpers. Imports only NumPy, because every worker imports this."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,50 +15,41 @@ Settings = dict[str, Any]
 
 
 class Unavailable(Exception):
-    """The contender cannot do this task; the message gives the reason."""
+    """The contender cannot run on this machine or in this build; the message gives the reason."""
 
 
-class Task(Protocol):
-    """A task that is ready to run."""
-
-    def check(self) -> Arrays:
-        """Loss, logits and gradients by name, computed from the given weights."""
-        ...
-
-    def run(self) -> float:
-        """Run once, as a user would; seconds."""
-        ...
-
-    def info(self) -> dict[str, str]:
-        """Versions and settings by name, for the results."""
-        ...
+def no_outputs() -> Arrays:
+    """Of a task that is compared with no other."""
+    return {}
 
 
-class Sgemm:
+@dataclass(frozen=True)
+class Task:
+    """A task that is ready to run. run: once, as a user would; seconds. info: versions and settings by name, for the
+    results. check: loss, logits and gradients by name, computed from the given weights.
+    """
+
+    run: Callable[[], float]
+    info: dict[str, str]
+    check: Callable[[], Arrays] = no_outputs
+
+
+def sgemm(
+    settings: Settings,
+    random: Callable[[int], Any],
+    product: Callable[[Any, Any], Any],
+    name: str,
+    versions: dict[str, str],
+) -> Task:
     """Seconds for 10⁹ floating-point operations of a square product: product(a, b) of matrices that `random` makes from
     their size. name, versions: for the results.
     """
-
-    def __init__(
-        self,
-        settings: Settings,
-        random: Callable[[int], Any],
-        product: Callable[[Any, Any], Any],
-        name: str,
-        versions: dict[str, str],
-    ) -> None:
-        self.size, self.product = int(settings["size"]), product
-        self.a, self.b = random(self.size), random(self.size)
-        self.about = versions | {"settings": f"{name}, {self.size}"}
-
-    def check(self) -> Arrays:
-        return {}
-
-    def run(self) -> float:
-        return seconds_of(lambda: self.product(self.a, self.b), warmup=1, repeats=3) / (2e-9 * self.size**3)
-
-    def info(self) -> dict[str, str]:
-        return self.about
+    size = int(settings["size"])
+    a, b = random(size), random(size)
+    return Task(
+        lambda: seconds_of(lambda: product(a, b), warmup=1, repeats=3) / (2e-9 * size**3),
+        versions | {"settings": f"{name}, {size}"},
+    )
 
 
 def random_matrix(size: int) -> NDArray[np.float32]:
@@ -68,6 +60,11 @@ def random_matrix(size: int) -> NDArray[np.float32]:
 def reviews_of(arrays: Arrays) -> list[NDArray[np.int32]]:
     """The reviews, each (length,) ids, from ids (N,) and lengths (R,)."""
     return np.split(arrays["ids"], np.cumsum(arrays["lengths"])[:-1])
+
+
+def batches_of(rows: list[Any], size: int) -> list[list[Any]]:
+    """The rows in batches, in their order."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def padded(reviews: list[NDArray[np.int32]], steps: int, side: str) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""gatewise with its default settings.
+"""gatewise with its default settings, and NumPy's matrix product.
 
 A training step is `gatewise.training.loop.Loop._step`, the method that `gatewise train` calls for each batch: batch
 from ids, forward, loss, backward, gradient norm, Adam. The parent process sets GATEWISE_ISA and GATEWISE_KERNEL.
@@ -7,29 +7,45 @@ from ids, forward, loss, backward, gradient norm, Adam. The parent process sets 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.contenders.base import Arrays, Settings, Task, Unavailable, reviews_of, seconds_of, seconds_of_steps
+from benchmarks.contenders.base import (
+    Arrays,
+    Settings,
+    Task,
+    Unavailable,
+    batches_of,
+    random_matrix,
+    reviews_of,
+    seconds_of,
+    seconds_of_steps,
+    sgemm,
+)
 from gatewise import __version__, kernels
+from gatewise.data import Labelled
 from gatewise.errors import GatewiseError
 from gatewise.kernels import native
 from gatewise.kernels.interface import Kernel, LSTMCall
+from gatewise.kernels.threads import one_blas_thread
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.lstm import LSTM
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
+from gatewise.network.autograd import RowGradient
+from gatewise.network.batch import Batch
+from gatewise.network.forward import forward
+from gatewise.network.ops import Ops
+from gatewise.network.trainable import Network
+from gatewise.target import Target
+from gatewise.text import KerasEncoding
+from gatewise.training import recipe
+from gatewise.training.loop import Loop
+from gatewise.training.objective import SupervisedObjective
+from gatewise.training.training_data import TrainingData
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `gatewise.nn` does before `Layer` imports torch
-
-
-def load(kind: str, settings: Settings, arrays: Arrays) -> Task:
-    _kernel()
-    tasks: dict[str, Any] = {"step": Step, "recurrence": Recurrence, "layer": Layer, "inference": Inference}
-    if kind not in tasks:
-        raise Unavailable(f"gatewise has no {kind}")
-    task: Task = tasks[kind](settings, arrays)
-    return task
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `gatewise.nn` does before `layer` imports torch
 
 
 def _kernel() -> Kernel:
@@ -43,13 +59,13 @@ def _kernel() -> Kernel:
         raise Unavailable(str(error)) from error
 
 
-def _info(**more: str) -> dict[str, str]:
+def info_of(more: str = "") -> dict[str, str]:
     kernel = _kernel().name
     isa = f", instruction set {native.isa()}" if kernel != "reference" else ""
-    return {"gatewise": __version__, "settings": f"kernel {kernel}{isa}", **more}
+    return {"gatewise": __version__, "settings": f"kernel {kernel}{isa}{more}"}
 
 
-def _architecture(settings: Settings, arrays: Arrays) -> Architecture:
+def architecture(settings: Settings, arrays: Arrays) -> Architecture:
     return Architecture.stacked(
         inputs="tokens",
         vocab_size=settings["vocab_size"],
@@ -60,7 +76,7 @@ def _architecture(settings: Settings, arrays: Arrays) -> Architecture:
     )
 
 
-def _parameters(arch: Architecture, arrays: Arrays) -> Arrays:
+def parameters_of(arch: Architecture, arrays: Arrays) -> Arrays:
     """The parameters by gatewise's names; embedding rows that no id uses are zeros."""
     embedding = np.zeros((arch.vocab_size, arch.embedding_dim), np.float32)
     embedding[: len(arrays["embedding.weight"])] = arrays["embedding.weight"]
@@ -69,64 +85,38 @@ def _parameters(arch: Architecture, arrays: Arrays) -> Arrays:
     return {"embedding.weight": embedding, **lstm, **dense}
 
 
-class Step:
+def step(settings: Settings, arrays: Arrays) -> Task:
     """Training steps as in `gatewise train`, which gives NumPy's products one thread. One run is `steps` consecutive
     batches.
     """
+    info, arch = info_of(), architecture(settings, arrays)
+    chosen = recipe("tutorial", padding=settings["padding"], batch_size=settings["batch_size"])
+    reviews, labels = reviews_of(arrays), arrays["labels"].astype(np.int64)
+    every, trainable_rows = np.arange(len(labels)), np.arange(len(arrays["embedding.weight"]))
+    network = Network(arch, parameters_of(arch, arrays), trainable_rows=trainable_rows, dropout=chosen.dropout)
+    training_data = TrainingData(
+        data=Labelled.of(["a", "b"], [0, 1]),
+        recipe=chosen,
+        preprocessor=TextPreprocessor(KerasEncoding({"a": 1})),
+        architecture=arch,
+        sequences=reviews,
+        full_sequences=reviews,
+        labels=labels,
+        train=every,
+        validation=every,
+    )
+    batches = [np.array(rows) for rows in batches_of(list(every), settings["batch_size"])]
+    objective = SupervisedObjective(training_data, network, 0)
+    objective.batches = lambda epoch: batches  # type: ignore[method-assign]
+    loop = Loop(objective)
 
-    def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        from gatewise.data import Labelled
-        from gatewise.errors import InputError
-        from gatewise.kernels.threads import one_blas_thread
-        from gatewise.model.preprocessor import TextPreprocessor
-        from gatewise.network.trainable import Network
-        from gatewise.text import KerasEncoding
-        from gatewise.training import recipe
-        from gatewise.training.loop import Loop
-        from gatewise.training.objective import SupervisedObjective
-        from gatewise.training.training_data import TrainingData
+    def train() -> None:
+        loop._step(loop.progress.step)
 
-        self.settings = settings
-        self.one_blas_thread = one_blas_thread
-        self.arch = _architecture(settings, arrays)
-        try:
-            chosen = recipe(
-                "tutorial",
-                padding=settings["padding"],
-                batch_size=settings["batch_size"],
-                **settings.get("recipe", {}),
-            )
-        except InputError as error:
-            raise Unavailable(f"{str(error).split(';')[0]}: not in this build") from error
-        self.reviews, labels = reviews_of(arrays), arrays["labels"].astype(np.int64)
-        every, trainable_rows = np.arange(len(labels)), np.arange(len(arrays["embedding.weight"]))
-        dropout = chosen.dropout | settings.get("dropout", {})
-        network = Network(self.arch, _parameters(self.arch, arrays), trainable_rows=trainable_rows, dropout=dropout)
-        training_data = TrainingData(
-            data=Labelled.of(["a", "b"], [0, 1]),
-            recipe=chosen,
-            preprocessor=TextPreprocessor(KerasEncoding({"a": 1})),
-            architecture=self.arch,
-            sequences=self.reviews,
-            full_sequences=self.reviews,
-            labels=labels,
-            train=every,
-            validation=every,
-        )
-        self.batches = [every[n : n + settings["batch_size"]] for n in range(0, len(every), settings["batch_size"])]
-        objective = SupervisedObjective(training_data, network, 0)
-        objective.batches = lambda epoch: self.batches  # type: ignore[method-assign]
-        self.loop = Loop(objective)
-
-    def check(self) -> Arrays:
-        from gatewise.network.autograd import RowGradient
-        from gatewise.network.batch import Batch
-
-        network, rows = self.loop.objective.network, self.batches[0]
-        logits = network.logits(Batch.of([self.reviews[n] for n in rows], self.arch))[:, 0]
-        self._step()
-        loss = self.loop.progress.loss
-        outputs = {"loss": np.array(loss), "logits": logits}
+    def check() -> Arrays:
+        logits = network.logits(Batch.of([reviews[n] for n in batches[0]], arch))[:, 0]
+        train()
+        outputs = {"loss": np.array(loop.progress.loss), "logits": logits}
         for name, gradient in network.gradients().items():
             if isinstance(gradient, RowGradient):
                 whole = np.zeros_like(network.parameters[name])
@@ -135,123 +125,109 @@ class Step:
             outputs[f"d {name.removeprefix('lstm.0.forward.')}"] = gradient
         return outputs
 
-    def _step(self) -> None:
-        self.loop._step(self.loop.progress.step)
+    def run() -> float:
+        with one_blas_thread():
+            return seconds_of_steps(train, settings)
 
-    def run(self) -> float:
-        with self.one_blas_thread():
-            return seconds_of_steps(self._step, self.settings)
-
-    def info(self) -> dict[str, str]:
-        return _info()
+    return Task(run, info, check)
 
 
-class Recurrence:
+def recurrence(settings: Settings, arrays: Arrays) -> Task:
     """The kernel's forward and backward on arrays, from `pre` and the gradient of h_T."""
+    kernel, index, weight_hh = _kernel(), arrays.get("index"), arrays["weight_hh"]
+    x = arrays["x"].reshape(-1, 1) if "x" in arrays else np.empty((0, 1))
+    if "x" in arrays:  # (B, T, 1): each step has its own row of pre
+        pre = x @ arrays["weight_ih"].T + arrays["bias"]
+        lengths = np.full(arrays["x"].shape[0], arrays["x"].shape[1], dtype=np.int64)
+    else:
+        pre, lengths = arrays["pre"], arrays["lengths"].astype(np.int64)
+    zeros = np.zeros((len(lengths), weight_hh.shape[1]), np.float32)
 
-    def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        self.settings, self.arrays = settings, arrays
-        self.kernel = _kernel()
-        units = arrays["weight_hh"].shape[1]
-        if "x" in arrays:  # (B, T, 1): each step has its own row of pre
-            self.x = arrays["x"].reshape(-1, 1)
-            self.pre = self.x @ arrays["weight_ih"].T + arrays["bias"]
-            self.lengths = np.full(arrays["x"].shape[0], arrays["x"].shape[1], dtype=np.int64)
-        else:
-            self.pre, self.lengths = arrays["pre"], arrays["lengths"].astype(np.int64)
-        self.zeros = np.zeros((len(self.lengths), units), np.float32)
-
-    def _forward_backward(self) -> tuple[Any, Any]:
-        index, weight_hh = self.arrays.get("index"), self.arrays["weight_hh"]
-        out = self.kernel.forward(LSTMCall(self.pre, index, self.lengths, weight_hh, self.zeros, self.zeros))
+    def forward_backward() -> tuple[Any, Any]:
+        out = kernel.forward(LSTMCall(pre, index, lengths, weight_hh, zeros, zeros))
         assert out.saved is not None
-        return out, self.kernel.backward(out.saved, None, self.arrays["dh_T"], self.zeros)
+        return out, kernel.backward(out.saved, None, arrays["dh_T"], zeros)
 
-    def check(self) -> Arrays:
-        out, back = self._forward_backward()
-        d_ih = back.dpre.T @ self.x
-        return {
-            "h_T": out.h_T,
-            "d weight_hh": back.dweight_hh,
-            "d weight_ih": d_ih,
-            "d bias": back.dpre.sum(axis=0, dtype=np.float64),
-        }
+    def check() -> Arrays:
+        out, back = forward_backward()
+        gradients = {"d weight_hh": back.dweight_hh, "d weight_ih": back.dpre.T @ x}
+        return {"h_T": out.h_T, **gradients, "d bias": back.dpre.sum(axis=0, dtype=np.float64)}
 
-    def run(self) -> float:
-        return seconds_of(self._forward_backward, warmup=1, repeats=self.settings["repeats"])
-
-    def info(self) -> dict[str, str]:
-        return _info()
+    return Task(lambda: seconds_of(forward_backward, warmup=1, repeats=settings["repeats"]), info_of(), check)
 
 
-class Layer:
+def layer(settings: Settings, arrays: Arrays) -> Task:
     """gatewise.nn.LSTM called like torch.nn.LSTM, with input product and autograd."""
+    import torch
 
-    def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        import torch
+    from gatewise import nn
 
-        from gatewise.nn import LSTM
+    x, dh = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["dh_T"])
+    lstm = nn.LSTM(1, dh.shape[1], batch_first=True)
+    parameters = {name: getattr(lstm, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias")}
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(torch.from_numpy(arrays[name]))
 
-        torch.set_num_threads(settings["threads"])
-        self.settings = settings
-        self.x, self.dh = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["dh_T"])
-        self.lstm = LSTM(1, self.dh.shape[1], batch_first=True)
-        self.names = ("weight_ih", "weight_hh", "bias")
-        with torch.no_grad():
-            for name in self.names:
-                getattr(self.lstm, f"{name}_l0").copy_(torch.from_numpy(arrays[name]))
-
-    def _forward_backward(self) -> Any:
-        import torch
-
-        self.lstm.zero_grad(set_to_none=True)
-        _, (h_n, _) = self.lstm(self.x)
-        torch.autograd.backward(h_n, self.dh[None])
+    def forward_backward() -> Any:
+        lstm.zero_grad(set_to_none=True)
+        _, (h_n, _) = lstm(x)
+        torch.autograd.backward(h_n, dh[None])
         return h_n[0]
 
-    def check(self) -> Arrays:
-        h = self._forward_backward()
-        grads = {f"d {name}": getattr(self.lstm, f"{name}_l0").grad.numpy() for name in self.names}
-        return {"h_T": h.detach().numpy(), **grads}
+    def check() -> Arrays:
+        h = forward_backward()
+        return {"h_T": h.detach().numpy(), **{f"d {name}": one.grad.numpy() for name, one in parameters.items()}}
 
-    def run(self) -> float:
-        return seconds_of(self._forward_backward, warmup=1, repeats=self.settings["repeats"])
-
-    def info(self) -> dict[str, str]:
-        return _info(settings="gatewise.nn.LSTM, batch_first=True")
+    info = info_of() | {"settings": "gatewise.nn.LSTM, batch_first=True"}
+    return Task(lambda: seconds_of(forward_backward, warmup=1, repeats=settings["repeats"]), info, check)
 
 
-class Inference:
+def inference(settings: Settings, arrays: Arrays) -> Task:
     """Logits of all reviews from their ids by `Ensemble.logits`, without torch."""
+    ensemble, reviews = _ensemble(settings, arrays), reviews_of(arrays)
 
-    def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        from gatewise.kernels import read_only
-        from gatewise.members.ensemble import Ensemble
-        from gatewise.members.lstm import LSTM
-        from gatewise.network.batch import Batch
-        from gatewise.network.forward import forward
-        from gatewise.network.ops import Ops
-        from gatewise.target import Target
+    def logits() -> Any:  # (n, 1)
+        return ensemble.logits(reviews)
 
-        self.settings = settings
-        arch = _architecture(settings, arrays)
-        self.reviews: list[Any] = list(reviews_of(arrays))
-        # Read-only, as in a model that `load` opened.
-        parameters = {name: read_only(array.copy()) for name, array in _parameters(arch, arrays).items()}
-        ensemble = Ensemble((LSTM(arch, parameters),), (1.0,), np.zeros(1), Target(("negative", "positive")))
-        self.work: Callable[[], Any] = lambda: ensemble.logits(self.reviews)
-        if settings.get("api") == "forward":
-            batch, ops = Batch.of(self.reviews, arch), Ops(_kernel())
-            self.work = lambda: forward(ops, parameters, arch, batch)
+    info = info_of(", Ensemble.logits")
+    return Task(lambda: seconds_of(logits, repeats=settings["repeats"]), info, lambda: {"logits": logits()[:, 0]})
 
-    def check(self) -> Arrays:
-        logits: NDArray[np.float32] = self.work()  # (n, 1)
-        return {"logits": logits[:, 0]}
 
-    def run(self) -> float:
-        return seconds_of(self.work, repeats=self.settings["repeats"])
+def forward_only(settings: Settings, arrays: Arrays) -> Task:
+    """Logits by the forward pass alone, on a prepared batch."""
+    lstm, ops = _ensemble(settings, arrays).lstm, Ops(_kernel())
+    batch = Batch.of(reviews_of(arrays), lstm.arch)
 
-    def info(self) -> dict[str, str]:
-        api = "network.forward on a prepared batch" if self.settings.get("api") == "forward" else "Ensemble.logits"
-        info = _info()
-        return {**info, "settings": f"{info['settings']}, {api}"}
+    def logits() -> Any:  # (n, 1)
+        return forward(ops, lstm.parameters, lstm.arch, batch)
+
+    info = info_of(", network.forward on a prepared batch")
+    return Task(lambda: seconds_of(logits, repeats=settings["repeats"]), info, lambda: {"logits": logits()[:, 0]})
+
+
+def _ensemble(settings: Settings, arrays: Arrays) -> Ensemble:
+    """Of the network alone. The parameters are read-only, as in a model that `load` opened."""
+    arch = architecture(settings, arrays)
+    parameters = {name: kernels.read_only(array.copy()) for name, array in parameters_of(arch, arrays).items()}
+    return Ensemble((LSTM(arch, parameters),), (1.0,), np.zeros(1), Target(("negative", "positive")))
+
+
+def numpy_product(settings: Settings, arrays: Arrays) -> Task:
+    """NumPy's matrix product (OpenBLAS), for the machine's sgemm rate."""
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    out = np.empty((int(settings["size"]),) * 2, np.float32)
+    versions = {"numpy": np.__version__}
+    return sgemm(
+        settings, random_matrix, lambda a, b: np.matmul(a, b, out=out), f"numpy.matmul ({blas['name']})", versions
+    )
+
+
+TASKS = {
+    "step": step,
+    "recurrence": recurrence,
+    "layer": layer,
+    "inference": inference,
+    "forward": forward_only,
+    "sgemm": numpy_product,
+}

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,21 +13,12 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.contenders.base import Arrays, Settings, Sgemm, Task, Unavailable, random_matrix, seconds_of
+from benchmarks.contenders.base import Arrays, Settings, Task, random_matrix, seconds_of, sgemm
 from benchmarks.contenders.onnx_graph import OPSET, batches, graph
 
 
-def load(kind: str, settings: Settings, arrays: Arrays) -> Task:
-    if kind == "inference":
-        return Inference(settings, arrays)
-    if kind == "sgemm":
-        product = _product(settings)
-        return Sgemm(settings, random_matrix, lambda a, _: product(a), "MatMul with packed weights", _versions())
-    raise Unavailable(f"ONNX Runtime does not support {kind}")
-
-
-def _versions(**more: str) -> dict[str, str]:
-    return {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__, **more}
+def _info(settings: str) -> dict[str, str]:
+    return {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__, "settings": settings}
 
 
 def session(model: onnx.ModelProto, threads: int) -> Any:
@@ -40,29 +31,22 @@ def session(model: onnx.ModelProto, threads: int) -> Any:
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-class Inference:
+def inference(settings: Settings, arrays: Arrays) -> Task:
     """Logits of all reviews, batch by batch. Padding is not timed."""
+    with_lengths = settings["sequence_lens"]
+    opened, feeds = session(graph(arrays, with_lengths), settings["threads"]), batches(settings, arrays, with_lengths)
 
-    def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        self.settings = settings
-        self.with_lengths = settings.get("sequence_lens", True)
-        self.session = session(graph(arrays, self.with_lengths), settings["threads"])
-        self.batches = batches(settings, arrays, self.with_lengths)
+    def logits() -> list[NDArray[np.float32]]:
+        return [opened.run(None, feed)[0] for feed in feeds]
 
-    def _logits(self) -> list[NDArray[np.float32]]:
-        return [self.session.run(None, batch)[0] for batch in self.batches]
-
-    def check(self) -> Arrays:
-        return {"logits": np.concatenate(self._logits())[:, 0]}
-
-    def run(self) -> float:
-        return seconds_of(self._logits, repeats=self.settings["repeats"])
-
-    def info(self) -> dict[str, str]:
-        return _versions(settings=f"graph optimisation all, {'with' if self.with_lengths else 'without'} sequence_lens")
+    return Task(
+        partial(seconds_of, logits, repeats=settings["repeats"]),
+        _info(f"graph optimisation all, {'with' if with_lengths else 'without'} sequence_lens"),
+        lambda: {"logits": np.concatenate(logits())[:, 0]},
+    )
 
 
-def _product(settings: Settings) -> Callable[[Any], Any]:
+def product(settings: Settings, arrays: Arrays) -> Task:
     """The product of a matrix with a constant one."""
     size = int(settings["size"])
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [size, size]) for name in "ac"]
@@ -70,4 +54,8 @@ def _product(settings: Settings) -> Callable[[Any], Any]:
     made = helper.make_graph([node], "sgemm", ends[:1], ends[1:], [constant])
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
     opened = session(model, settings["threads"])
-    return lambda a: opened.run(None, {"a": a})
+    run = lambda a, _: opened.run(None, {"a": a})  # noqa: E731
+    return sgemm(settings, random_matrix, run, "MatMul with packed weights", _info(""))
+
+
+TASKS = {"inference": inference, "sgemm": product}

@@ -1,11 +1,13 @@
 """torch.nn.LSTM: pre-padded, post-padded on batches of similar length, packed; training steps, recurrence, inference.
 
 Every variant is what a PyTorch user would write. Padding and packing of the ids is not timed here, while
-gatewise's step includes it.
+gatewise's step includes it. The parent process sets OMP_NUM_THREADS, from which torch has its number of threads.
 """
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -13,41 +15,30 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from benchmarks.contenders.base import (
-    Arrays,
-    Settings,
-    Sgemm,
-    Task,
-    Unavailable,
-    padded,
-    reviews_of,
-    seconds_of,
-    seconds_of_steps,
-)
+from benchmarks.contenders import base
+from benchmarks.contenders.base import Arrays, Settings, Task, padded, seconds_of, seconds_of_steps
+
+Batch = tuple[Tensor | PackedSequence, Tensor | None]  # the ids, and the last step of each review where they differ
 
 
-def load(kind: str, settings: Settings, arrays: Arrays) -> Task:
-    torch.set_num_threads(settings["threads"])
-    if kind == "sgemm":
-        return Sgemm(settings, lambda size: torch.randn(size, size), torch.mm, "torch.mm", _versions())
-    tasks: dict[str, Any] = {"step": Step, "recurrence": Recurrence, "inference": Inference}
-    if kind not in tasks:
-        raise Unavailable(f"torch does not support {kind}")
-    task: Task = tasks[kind](settings, arrays)
-    return task
+def _info(settings: str) -> dict[str, str]:
+    return {"torch": torch.__version__, "settings": settings}
 
 
-def _versions(**more: str) -> dict[str, str]:
-    return {"torch": torch.__version__, **more}
-
-
-def _one_bias(lstm: Any) -> None:
-    """Fix the second bias at zero, which saves torch work."""
-    lstm.bias_hh_l0.zero_().requires_grad_(False)
+def _named(lstm: Any, weights: Arrays, more: dict[str, Any]) -> dict[str, Any]:
+    """The trained parameters of an LSTM and of other layers by name, with the given weights. The second bias is fixed
+    at zero, which saves torch work.
+    """
+    named = {"weight_ih": lstm.weight_ih_l0, "weight_hh": lstm.weight_hh_l0, "bias": lstm.bias_ih_l0, **more}
+    with torch.no_grad():
+        lstm.bias_hh_l0.zero_().requires_grad_(False)
+        for name, parameter in named.items():
+            parameter.copy_(torch.from_numpy(weights[name]))
+    return named
 
 
 class Classifier(torch.nn.Module):
-    """Embedding, nn.LSTM, linear, with the given weights; bias_hh is zero and not trained."""
+    """Embedding, nn.LSTM, linear, with the given weights."""
 
     def __init__(self, weights: Arrays, batch_first: bool) -> None:
         super().__init__()
@@ -56,20 +47,10 @@ class Classifier(torch.nn.Module):
         self.embedding: Any = torch.nn.Embedding(rows, width)
         self.lstm: Any = torch.nn.LSTM(width, units, batch_first=batch_first)
         self.dense: Any = torch.nn.Linear(units, 1)
-        self.named: dict[str, Any] = {
-            "embedding.weight": self.embedding.weight,
-            "weight_ih": self.lstm.weight_ih_l0,
-            "weight_hh": self.lstm.weight_hh_l0,
-            "bias": self.lstm.bias_ih_l0,
-            "dense.weight": self.dense.weight,
-            "dense.bias": self.dense.bias,
-        }
-        with torch.no_grad():
-            _one_bias(self.lstm)
-            for name, parameter in self.named.items():
-                parameter.copy_(torch.from_numpy(weights[name]))
+        dense = {"dense.weight": self.dense.weight, "dense.bias": self.dense.bias}
+        self.named = _named(self.lstm, weights, {"embedding.weight": self.embedding.weight, **dense})
 
-    def forward(self, batch: tuple[Tensor | PackedSequence, Tensor | None]) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         ids, last = batch
         if isinstance(ids, PackedSequence):
             _, (h_n, _) = self.lstm(ids._replace(data=self.embedding(ids.data)))
@@ -82,126 +63,93 @@ class Classifier(torch.nn.Module):
         return self.dense(h)[:, 0]  # type: ignore[no-any-return]
 
 
-def _batches(settings: Settings, arrays: Arrays) -> list[tuple[Tensor | PackedSequence, Tensor | None]]:
-    """The ids of each batch and the last step of each review; None if that is the last step of the batch."""
-    reviews, size = reviews_of(arrays), settings["batch_size"]
-    first = settings.get("batch_first", True)
-    out: list[tuple[Tensor | PackedSequence, Tensor | None]] = []
-    for start in range(0, len(reviews), size):
-        taken = reviews[start : start + size]
-        lengths = torch.tensor([len(r) for r in taken])
-        if settings["layout"] == "pre":
-            ids = torch.from_numpy(padded(taken, settings["length"], "pre"))
-            out.append((ids if first else ids.T.contiguous(), None))
-            continue
-        ids = torch.from_numpy(padded(taken, int(lengths.max()), "post"))
-        if settings["layout"] == "post":
-            out.append((ids if first else ids.T.contiguous(), lengths - 1))
-        else:
+def _batches(settings: Settings, arrays: Arrays) -> list[Batch]:
+    first, out = settings.get("batch_first", True), list[Batch]()
+    for reviews in base.batches_of(base.reviews_of(arrays), settings["batch_size"]):
+        lengths = torch.tensor([len(r) for r in reviews])
+        pre = settings["layout"] == "pre"
+        ids = torch.from_numpy(
+            padded(reviews, settings["length"] if pre else int(lengths.max()), "pre" if pre else "post")
+        )
+        if settings["layout"] == "packed":
             out.append((pack_padded_sequence(ids, lengths, batch_first=True, enforce_sorted=False), None))
+        else:
+            out.append((ids if first else ids.T.contiguous(), None if pre else lengths - 1))
     return out
 
 
-class Step:
+def step(settings: Settings, arrays: Arrays) -> Task:
     """Training steps: forward, loss, backward, fused Adam. One run is `steps` consecutive batches."""
+    network = Classifier(arrays, settings.get("batch_first", True))
+    labels = torch.from_numpy(arrays["labels"]).float().split(settings["batch_size"])  # type: ignore[no-untyped-call]
+    batches = list(zip(_batches(settings, arrays), labels, strict=True))
+    optimizer = torch.optim.Adam(list(network.named.values()), lr=0.001, eps=1e-7, fused=True)
+    following = cycle(batches)
 
-    def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        self.settings = settings
-        self.network = Classifier(arrays, settings.get("batch_first", True))
-        self.batches = _batches(settings, arrays)
-        self.labels = torch.from_numpy(arrays["labels"]).float().split(settings["batch_size"])  # type: ignore[no-untyped-call]
-        trained = list(self.network.named.values())
-        self.network.lstm.bias_hh_l0.requires_grad_(False)
-        self.optimizer = torch.optim.Adam(trained, lr=0.001, eps=1e-7, fused=True)
-        self.place = 0
-
-    def _loss(self, n: int) -> tuple[Tensor, Tensor]:
-        logits = self.network(self.batches[n])
-        return torch.nn.functional.binary_cross_entropy_with_logits(logits, self.labels[n]), logits
-
-    def check(self) -> Arrays:
-        loss, logits = self._loss(0)
-        self.optimizer.zero_grad(set_to_none=True)
+    def backward(batch: Batch, labels: Tensor) -> tuple[Tensor, Tensor]:
+        optimizer.zero_grad(set_to_none=True)
+        logits = network(batch)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
         loss.backward()  # type: ignore[no-untyped-call]
-        outputs = {"loss": loss.detach().numpy(), "logits": logits.detach().numpy()}
-        for name, parameter in self.network.named.items():
-            assert parameter.grad is not None
-            outputs[f"d {name}"] = parameter.grad.numpy()
-        return outputs
+        return loss, logits
 
-    def run(self) -> float:
-        return seconds_of_steps(self._step, self.settings)
-
-    def _step(self) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        loss, _ = self._loss(self.place)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+    def train() -> None:
+        loss, _ = backward(*next(following))
+        optimizer.step()
         loss.item()
-        self.place = (self.place + 1) % len(self.batches)
 
-    def info(self) -> dict[str, str]:
-        layouts = {"pre": "pre-padded", "post": "post-padded", "packed": "PackedSequence of the ids"}
-        axis = "" if self.settings["layout"] == "packed" else f", batch_first={self.network.lstm.batch_first}"
-        return _versions(settings=f"nn.LSTM, {layouts[self.settings['layout']]}{axis}, fused Adam")
+    def check() -> Arrays:
+        loss, logits = backward(*batches[0])
+        outputs = {"loss": loss.detach().numpy(), "logits": logits.detach().numpy()}
+        return outputs | {f"d {name}": parameter.grad.numpy() for name, parameter in network.named.items()}
+
+    layout = {"pre": "pre-padded", "post": "post-padded", "packed": "PackedSequence of the ids"}[settings["layout"]]
+    axis = "" if settings["layout"] == "packed" else f", batch_first={network.lstm.batch_first}"
+    return Task(partial(seconds_of_steps, train, settings), _info(f"nn.LSTM, {layout}{axis}, fused Adam"), check)
 
 
-class Recurrence:
+def recurrence(settings: Settings, arrays: Arrays) -> Task:
     """nn.LSTM with one input channel, so that the input product is negligible; forward and backward from h_T."""
+    x, dh = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["dh_T"])  # (B, T, 1), (B, H)
+    first = settings.get("batch_first", True)
+    if not first:
+        x = x.transpose(0, 1).contiguous()
+    lstm: Any = torch.nn.LSTM(1, dh.shape[1], batch_first=first)
+    named = _named(lstm, arrays, {})
 
-    def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        self.settings = settings
-        self.x = torch.from_numpy(arrays["x"])  # (B, T, 1)
-        self.dh = torch.from_numpy(arrays["dh_T"])  # (B, H)
-        self.first = settings.get("batch_first", True)
-        self.lstm: Any = torch.nn.LSTM(1, self.dh.shape[1], batch_first=self.first)
-        if not self.first:
-            self.x = self.x.transpose(0, 1).contiguous()
-        with torch.no_grad():
-            _one_bias(self.lstm)
-            for name, parameter in self._named().items():
-                parameter.copy_(torch.from_numpy(arrays[name]))
-
-    def _named(self) -> dict[str, Tensor]:
-        lstm = self.lstm
-        return {"weight_ih": lstm.weight_ih_l0, "weight_hh": lstm.weight_hh_l0, "bias": lstm.bias_ih_l0}
-
-    def _forward_backward(self) -> Tensor:
-        self.lstm.zero_grad(set_to_none=True)
-        _, (h_n, _) = self.lstm(self.x)
-        torch.autograd.backward(h_n, self.dh[None])
+    def forward_backward() -> Tensor:
+        lstm.zero_grad(set_to_none=True)
+        _, (h_n, _) = lstm(x)
+        torch.autograd.backward(h_n, dh[None])
         return h_n[0]  # type: ignore[no-any-return]
 
-    def check(self) -> Arrays:
-        h = self._forward_backward()
-        grads = {f"d {name}": p.grad.numpy() for name, p in self._named().items() if p.grad is not None}
-        return {"h_T": h.detach().numpy(), **grads}
+    def check() -> Arrays:
+        h = forward_backward()
+        return {"h_T": h.detach().numpy(), **{f"d {name}": one.grad.numpy() for name, one in named.items()}}
 
-    def run(self) -> float:
-        return seconds_of(self._forward_backward, warmup=1, repeats=self.settings["repeats"])
-
-    def info(self) -> dict[str, str]:
-        return _versions(settings=f"nn.LSTM(1, {self.dh.shape[1]}), batch_first={self.first}")
+    run = partial(seconds_of, forward_backward, warmup=1, repeats=settings["repeats"])
+    return Task(run, _info(f"nn.LSTM(1, {dh.shape[1]}), batch_first={first}"), check)
 
 
-class Inference:
+def inference(settings: Settings, arrays: Arrays) -> Task:
     """Logits of all reviews: batches of similar length, post-padded, torch.inference_mode."""
-
-    def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        self.settings = settings
-        self.network = Classifier(arrays, settings.get("batch_first", True)).eval()
-        self.batches = _batches(settings, arrays)
+    first = settings.get("batch_first", True)
+    network, batches = Classifier(arrays, first).eval(), _batches(settings, arrays)
 
     @torch.inference_mode()
-    def _logits(self) -> list[Tensor]:
-        return [self.network(batch) for batch in self.batches]
+    def logits() -> list[Tensor]:
+        return [network(batch) for batch in batches]
 
-    def check(self) -> Arrays:
-        return {"logits": np.concatenate([part.numpy() for part in self._logits()])}
+    return Task(
+        partial(seconds_of, logits, repeats=settings["repeats"]),
+        _info(f"nn.LSTM, post-padded, batch_first={first}, inference_mode"),
+        lambda: {"logits": np.concatenate([part.numpy() for part in logits()])},
+    )
 
-    def run(self) -> float:
-        return seconds_of(self._logits, repeats=self.settings["repeats"])
 
-    def info(self) -> dict[str, str]:
-        first = self.network.lstm.batch_first
-        return _versions(settings=f"nn.LSTM, post-padded, batch_first={first}, inference_mode")
+def product(settings: Settings, arrays: Arrays) -> Task:
+    """torch.mm (MKL)."""
+    return base.sgemm(settings, lambda size: torch.randn(size, size), torch.mm, "torch.mm", _info(""))
+
+
+TASKS = {"step": step, "recurrence": recurrence, "inference": inference, "sgemm": product}

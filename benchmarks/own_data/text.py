@@ -1,22 +1,16 @@
-"""The default and scikit-learn on texts that ship inside PyPI packages: the table of docs/accuracy.md.
+"""The default and scikit-learn on texts: the table of docs/accuracy.md.
 
-    python -m benchmarks.own_data text [--only NAME ...] [--contenders NAME ...] [--seeds N] [--packages DIR]
-
-Writes results/own_data_text.json and prints the table of all results in it. Each run has a process of its own. Seconds
-are those of fitting and predicting, imports done: one tiny fit comes first. CPU seconds are those of all threads. Peak
-memory (RSS) is that of the whole process, with imports and data.
+Each run has a process of its own. Seconds are those of fitting and predicting, imports done: one tiny fit comes first.
+CPU seconds are those of all threads. Peak memory (RSS) is that of the whole process, with imports and data.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import resource
 import sys
-import sysconfig
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -25,10 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.machine import ROOT, machine, now, revision
-from benchmarks.own_data.text_sets import TEXT_SETS, text_set
+from benchmarks.own_data.text_sets import UNTUNED, Set, sets
 
-RESULTS = ROOT / "benchmarks" / "results" / "own_data_text.json"
+__all__ = ["line", "measured", "sets", "summary"]
 BINS = 15  # of the calibration error
 Texts = list[str]
 
@@ -123,10 +116,9 @@ def figures(truth: list[str], found: list[Prediction]) -> dict[str, float]:
     return out | {"calibration_error": float(np.abs(gaps).sum() / len(top))}
 
 
-def measured(name: str, contender: str, seed: int, packages: str) -> dict[str, Any]:
+def run(given: Set, contender: str, seed: int) -> dict[str, Any]:
     """Fit and predict in this process, which does nothing else."""
-    cuts = text_set(name).load(Path(packages))
-    fit = CONTENDERS[contender]
+    cuts, fit = given.load(), CONTENDERS[contender]
     warnings.simplefilter("ignore")
     few = [f"{word} {n % 7} apple" for n in range(30) for word in ("good", "bad")]
     fit(few, ["a", "b"] * 30, few, 0)
@@ -145,50 +137,32 @@ def measured(name: str, contender: str, seed: int, packages: str) -> dict[str, A
     }
 
 
-def table(results: dict[str, Any]) -> str:
-    """A row per data set that gatewise was measured on."""
+def measured(given: Set, seeds: int, peers: Path | None) -> dict[str, Any]:
+    """By contender, means over the seeds."""
+    results: dict[str, Any] = {}
+    for contender in CONTENDERS if peers else ["gatewise"]:
+        runs = []
+        for seed in range(1 if contender in SEEDLESS else seeds):
+            with ProcessPoolExecutor(1, get_context("spawn")) as process:
+                runs.append(process.submit(run, given, contender, seed).result())
+        mean = {key: round(float(np.mean([one[key] for one in runs])), 4) for key in runs[0]}
+        results[contender] = mean | {"accuracy_per_seed": [one["accuracy"] for one in runs]}
+    return results | {"versions": {name: version(name) for name in ("numpy", "scikit-learn", "tokenizers")}}
+
+
+def line(name: str, result: dict[str, Any]) -> str:
+    """The row of the table."""
+    own, peer = result["gatewise"], result.get("tfidf-lr")
+    cells = [name + " *" * (name in UNTUNED), f"{own['train']:,.0f}", f"{own['classes']:.0f}"]
+    cells += [f"{own['accuracy']:.4f}", f"{own['macro_f1']:.4f}", f"{own['calibration_error']:.3f}"]
+    cells += [f"{result[other]['accuracy']:.4f}" if other in result else "" for other in SEEDLESS]
+    cells.append(f"{own['seconds']:.1f}" + (f" ({own['seconds'] / peer['seconds']:.1f}x)" if peer else ""))
+    cells.append(f"{own['peak_mb']:,.0f}")
+    return f"| {' | '.join(cells)} |"
+
+
+def summary(results: dict[str, Any]) -> str:
+    """The table of all sets."""
     head = "rows | classes | gatewise | macro F1 | calibration error | TF-IDF + LR | NB-SVM | LinearSVC | s | peak MB"
-    lines = [f"| data set | {head} |", "|---|" + "---:|" * (head.count("|") + 1)]
-    for one in TEXT_SETS:
-        found = results.get(one.name, {})
-        if "gatewise" not in found:
-            continue
-        own, peer = found["gatewise"], found.get("tfidf-lr")
-        cells = [one.name + ("" if one.tuned else " *"), f"{own['train']:,.0f}", f"{own['classes']:.0f}"]
-        cells += [f"{own['accuracy']:.4f}", f"{own['macro_f1']:.4f}", f"{own['calibration_error']:.3f}"]
-        cells += [f"{found[name]['accuracy']:.4f}" if name in found else "" for name in SEEDLESS]
-        cells.append(f"{own['seconds']:.1f}" + (f" ({own['seconds'] / peer['seconds']:.1f}x)" if peer else ""))
-        cells.append(f"{own['peak_mb']:,.0f}")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.own_data text", description=__doc__.splitlines()[0])
-    names = [one.name for one in TEXT_SETS]
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
-    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, metavar="NAME", default=list(CONTENDERS))
-    parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... of gatewise")
-    parser.add_argument("--packages", default=sysconfig.get_path("purelib"), help="site-packages with the data sets")
-    parser.add_argument("--dry-run", action="store_true", help="print, write nothing")
-    options = parser.parse_args(arguments)
-    results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
-    for name in options.only:
-        for contender in options.contenders:
-            runs = []
-            for seed in range(1 if contender in SEEDLESS else options.seeds):
-                with ProcessPoolExecutor(1, get_context("spawn")) as process:
-                    runs.append(process.submit(measured, name, contender, seed, options.packages).result())
-            mean = {key: round(float(np.mean([run[key] for run in runs])), 4) for key in runs[0]}
-            print(name, contender, mean, flush=True)
-            results.setdefault(name, {})[contender] = mean | {
-                "accuracy_per_seed": [run["accuracy"] for run in runs],
-                "machine": machine(),
-                "versions": {package: version(package) for package in ("numpy", "scikit-learn", "tokenizers")},
-                "date": now(),
-                "revision": revision(),
-            }
-            if not options.dry_run:
-                RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    print(table(results))
-    return 0
+    rows = [line(name, one) for name, one in results.items()]
+    return "\n".join([f"| data set | {head} |", "|---|" + "---:|" * (head.count("|") + 1), *rows])

@@ -16,18 +16,15 @@ the checklist is among them, whatever its case and last punctuation mark.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import short_texts
-from benchmarks.checklist import categories
+from benchmarks.checklist import categories, short_texts
 from gatewise.data.labelled import content_key
 from tools.bundled.sentences import NEGATOR, log_odds
 
@@ -198,7 +195,5 @@ def bare(text: str) -> str:
 
 def measured_texts() -> set[int]:
     """The content of the texts that the model is measured on."""
-    with Path(short_texts.__file__).with_suffix(".tsv").open(encoding="utf-8", newline="") as file:
-        texts = [row["text"] for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
-    texts += [sentence for category in categories() for sentence in category.sentences]
-    return {content_key(bare(text)) for text in texts}
+    measured = [*categories(), *short_texts()]
+    return {content_key(bare(sentence)) for category in measured for sentence in category.sentences}

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.first_touch import frames
 from gatewise.explain import Clamp
 from gatewise.explain.example import Example
 from gatewise.explain.opening import opening_of
 from gatewise.model.card import KeptExample
 from gatewise.serve.view.examples import examples_of
 from gatewise.serve.view.model import DEFAULT_CHANGE
+from gatewise.serve.view.view import View
 from tests.explain.random_net import ALL, example_of
 from tests.small_models import bundled_model
 
@@ -19,11 +19,18 @@ from tests.small_models import bundled_model
 @pytest.mark.parametrize(("name", "moved"), [("tutorial", 0.05), ("bundled", 0.0)])
 def test_the_first_touch_shows_something(name: str, moved: float) -> None:
     """In each sentence the default clamp changes a number with two decimals, and the unit's memory changes visibly."""
-    found = [numbers for _, numbers in frames(name)]
+    view = View(bundled_model(name))
+    found = []
+    for example in view.card["examples"]:
+        request = {"text": example["text"], "include": ["prediction", "units"]}
+        before = view.explain(request)
+        opening = before["units"]["opening"]
+        clamp = {**DEFAULT_CHANGE, "from": opening["step"], "to": opening["step"]}
+        after = view.explain({**request, "changes": [clamp]})
+        moves = [after["prediction"][key] - before["prediction"][key] for key in ("probability", "score")]
+        found.append([*moves, opening["memory_change"]])
     assert len(found) == 18
-    p, logit, memory = (
-        np.abs([numbers[key] for numbers in found]) for key in ("change of P", "change of the logit", "change of c")
-    )
+    p, logit, memory = np.abs(found).T
     assert ((p >= 0.01) | (logit >= 0.01)).all()
     assert np.median(p) >= moved
     assert (memory >= 0.3).all()

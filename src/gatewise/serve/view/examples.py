@@ -1,7 +1,6 @@
 """Examples for the page: rows that the model keeps, or sentences about films for a model of film reviews.
 
-The sentences (sentences.json) were written for this page; none is a real review. `python -m benchmarks.first_touch`
-prints what a clamp changes in each.
+The sentences (sentences.json) were written for this page; none is a real review.
 """
 
 import json

@@ -10,7 +10,7 @@ from gatewise.serve.schemas import RequestError
 
 DEFAULT_CHANGE: Json = {"gate": "i", "unit": "all", "value": 0}
 """The clamp that the page offers first, at the selected word: nothing of the word is written. It changes the prediction
-more than other gates (`python -m benchmarks.first_touch`).
+more than other gates (docs/page.md).
 """
 
 

@@ -39,7 +39,7 @@ def _many(values: dict[str, Any], start: str, freq: str) -> pd.DataFrame:
     return pd.concat([_one(one, start, freq).assign(id=name) for name, one in values.items()], ignore_index=True)
 
 
-def read_sets(packages: Path) -> dict[str, Set]:
+def sets(packages: Path) -> dict[str, Set]:
     """All sets by name. Raises OSError for a package that is not installed."""
 
     def column(path: str, name: str) -> list[float]:

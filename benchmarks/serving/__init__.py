@@ -1,1 +1,0 @@
-"""The server under load: `python -m benchmarks.serving`."""
