@@ -28,7 +28,8 @@ class WorkerPool:
     def get(self, contender: Contender, variant: Mapping[str, Any], fresh_process: bool) -> Worker:
         """The worker of a contender and variant."""
         extra = {**contender.environment, **variant.get("environment", {})}
-        key = contender.name, str(contender.threads), *sorted(f"{name}={value}" for name, value in extra.items())
+        variables = sorted(f"{name}={value}" for name, value in extra.items())
+        key = contender.module, contender.name, str(contender.threads), *variables
         if fresh_process and key in self._workers:
             self._workers.pop(key).close()
         if key not in self._workers:

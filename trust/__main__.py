@@ -10,9 +10,8 @@ from fnmatch import filter as filter_names
 
 from trust.attack import Attack
 from trust.registry import ATTACKS
-from trust.results import Part, append, commit, next_try, read
+from trust.results import PAGE, Part, append, commit, next_try, page, read
 from trust.run import run
-from trust.table import write_page
 
 PART = 60.0  # seconds after which a part of a run is recorded
 
@@ -43,7 +42,8 @@ def main() -> int:
             print(f"{attack.name:20} {attack.full:7,} tries  {attack.promise}")
         return 0
     failures = 0 if options.table else sum(_run(attack, options.seed, options.tries) for attack in attacks)
-    print(f"written: {write_page()}")
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), read(), ATTACKS.values()), encoding="utf-8")
+    print(f"written: {PAGE}")
     return int(failures > 0)
 
 

@@ -1,16 +1,20 @@
-"""trust/results.jsonl: one line per part of a run, in the order in which they ran."""
+"""trust/results.jsonl, one line per part of a run in the order in which they ran, and the table of docs/trust.md."""
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from trust.attack import ROOT, Attack
+
 FILE = ROOT / "trust" / "results.jsonl"
+PAGE = ROOT / "docs" / "trust.md"
+_MARKED = re.compile(r"(<!-- trust: results -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,30 @@ def next_try(parts: list[Part], attack: str, full: int, commit: str, seed: int |
 def commit() -> str:
     """The checked-out commit, with "-dirty" where a file differs from it, the results aside."""
     files = [".", ":(exclude)trust/results.jsonl", ":(exclude)docs/trust.md"]
-    name = _git("rev-parse", "--short=10", "HEAD")
-    return name + "-dirty" * bool(_git("status", "--porcelain", "--untracked-files=no", "--", *files))
+    name, changed = (
+        subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+        for words in (
+            ["rev-parse", "--short=10", "HEAD"],
+            ["status", "--porcelain", "--untracked-files=no", "--", *files],
+        )
+    )
+    return name + "-dirty" * bool(changed)
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+def page(text: str, parts: list[Part], attacks: Iterable[Attack]) -> str:
+    """The page with the table of these results."""
+    rows = "".join(_row(attack, last_run(parts, attack.name)) for attack in attacks)
+    head = "| promise | attack | tries | result | date, commit | command |\n|---|---|---:|---|---|---|\n"
+    return _MARKED.sub(lambda found: found[1] + head + rows + found[2], text)
+
+
+def _row(attack: Attack, run: list[Part]) -> str:
+    command = f"`python -m trust {attack.name}`"
+    if not run:
+        return f"| {attack.promise} | {attack.method} | 0 | not run yet | – | {command} |\n"
+    failures = {number: text for part in run for number, text in part.failures.items()}
+    result = "held" if not failures else f"{len(failures)} failed, the first in try {min(map(int, failures))}"
+    tries = sum(part.tries for part in run)
+    command = f"`python -m trust {attack.name} --seed {run[-1].seed}`"
+    when = f"{run[-1].date}, {run[-1].commit}"
+    return f"| {attack.promise} | {attack.method} | {tries:,} | {result} | {when} | {command} |\n"

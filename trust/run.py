@@ -2,75 +2,73 @@
 
 from __future__ import annotations
 
-import json
+import faulthandler
+import importlib
 import os
-import selectors
+import resource
+import shutil
 import signal
-import subprocess
-import sys
 import tempfile
+import traceback
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import IO, Any
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
 
-from trust.attack import ROOT, Attack
+from trust.attack import ROOT, Attack, generator
 
 START = 300.0  # seconds to import and prepare
+MAX_MESSAGE = 300
 
 
 class Worker:
-    """A child process of `trust.worker`."""
+    """A child process that gets the numbers of tries, and sends what failed in each."""
 
     def __init__(self, module: str, name: str, seed: int) -> None:
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop
-        command = [sys.executable, "-m", "trust.worker", module, name, str(seed)]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            cwd=ROOT,
-            start_new_session=True,  # so that its children can be stopped with it
-        )
-        answer = self._answer(START)
-        if "ready" not in answer:
+        self._errors = tempfile.NamedTemporaryFile()  # noqa: SIM115 - closed in stop
+        context = get_context("spawn")  # a try may fork: its process has no threads of this one
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._errors.name, module, name, seed))
+        self._process.start()
+        theirs.close()
+        failure, ready = self._answer(START)
+        if not ready:
             report = self._report(5000)
             self.stop()
-            raise RuntimeError(f"{name} cannot be prepared: {answer['failure']}\n{report}")
+            raise RuntimeError(f"{name} cannot be prepared: {failure}\n{report}")
 
     def attempt(self, number: int, seconds: float) -> tuple[str | None, bool]:
         """What failed in the try, and whether the process can go on."""
-        assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended since the last try
-            self._process.stdin.write(b"%d\n" % number)
-            self._process.stdin.flush()
-        answer = self._answer(seconds)
-        return answer["failure"], "try" in answer
+            self._pipe.send(number)
+        return self._answer(seconds)
 
     def stop(self) -> None:
         """End the process and its children."""
+        assert self._process.pid is not None
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.communicate()
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
         self._errors.close()
 
-    def _answer(self, seconds: float) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(seconds):
-                return {"failure": f"no answer within {seconds:g} s"}
-        line = self._process.stdout.readline()
-        if line:
-            answer: dict[str, Any] = json.loads(line)
-            return answer
-        code = self._process.wait()
+    def _answer(self, seconds: float) -> tuple[str | None, bool]:
+        if not self._pipe.poll(seconds):
+            return f"no answer within {seconds:g} s", False
+        try:
+            return self._pipe.recv(), True
+        except (EOFError, ConnectionError):
+            self._process.join()
+        code = self._process.exitcode or 0
         died = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return {"failure": f"the process died with {died}: {self._report(200)}"}
+        return f"the process died with {died}: {self._report(200)}", False
 
     def _report(self, characters: int) -> str:
-        self._errors.seek(0)
-        return self._errors.read().decode("utf-8", "replace").strip()[-characters:]
+        return Path(self._errors.name).read_text(encoding="utf-8", errors="replace").strip()[-characters:]
 
 
 def run(
@@ -89,3 +87,48 @@ def run(
     finally:
         if worker is not None:
             worker.stop()
+
+
+def _serve(pipe: Connection[Any, Any], errors: str, module: str, name: str, seed: int) -> None:
+    """The child process. What it prints goes to `errors`."""
+    os.setsid()  # so that its children can be stopped with it
+    os.chdir(ROOT)
+    log = os.open(errors, os.O_WRONLY | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    faulthandler.enable()
+    warnings.simplefilter("ignore")
+    attack: Attack = importlib.import_module(module).ATTACKS[name]
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    attack.prepare()
+    if attack.memory:
+        limit_memory(attack.memory)
+    pipe.send(None)
+    while True:
+        pipe.send(attempt(attack, seed, pipe.recv()))
+
+
+def attempt(attack: Attack, seed: int, number: int) -> str | None:
+    """One try: None, or what failed in one line."""
+    folder = Path(tempfile.mkdtemp(prefix="trust-"))
+    try:
+        failure = attack.attempt(generator(seed, number), folder)
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)[-4:]
+        where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+        failure = f"{type(error).__name__} at {where}: {error}"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if failure is None:
+        return None
+    return " ".join(failure.replace(str(folder), "FOLDER").split())[:MAX_MESSAGE]
+
+
+def limit_memory(memory: int) -> None:
+    """Let the address space grow by `memory` bytes from here. Linux tells how large it is; elsewhere no limit."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        return
+    most = pages * resource.getpagesize() + memory
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))

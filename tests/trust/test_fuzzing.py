@@ -68,11 +68,11 @@ def test_a_bad_message_is_found(tmp_path: Path) -> None:
         error.args = ("two\nlines",)
         raise error
 
-    assert "not one printable line" in str(Target("one", refuse, list).attempt(b"", tmp_path))
+    assert "not one printable line" in str(Target(refuse, list).attempt(b"", tmp_path))
 
     def crash(raw: bytes, folder: Path) -> None:
         raise ModelFileError("x") if raw else ValueError("not for users")
 
-    assert Target("one", crash, list).attempt(b"1", tmp_path) is None
+    assert Target(crash, list).attempt(b"1", tmp_path) is None
     with pytest.raises(ValueError, match="not for users"):
-        Target("one", crash, list).attempt(b"", tmp_path)
+        Target(crash, list).attempt(b"", tmp_path)

@@ -10,9 +10,8 @@ import pytest
 
 from trust import registry
 from trust.attack import MIB, Attack
-from trust.results import Part, append, last_run, next_try, read
+from trust.results import PAGE, Part, append, last_run, next_try, page, read
 from trust.run import run
-from trust.table import PAGE, page
 
 
 def _draws(rng: np.random.Generator, folder: Path) -> str | None:
@@ -39,7 +38,7 @@ FAILS = {
     _draws: "below a half",
     _crash: "died with signal SIGSEGV",
     _hang: "no answer within 0.5 s",
-    _memory: "MemoryError at worker.py",
+    _memory: "MemoryError at run.py",
     _leave: "exit code 7",
 }
 ATTACKS = {
@@ -77,5 +76,5 @@ def test_a_run_continues_where_it_stopped_and_the_table_shows_it(tmp_path: Path)
 def test_the_page_shows_the_recorded_results() -> None:
     """`python -m trust --table` writes it."""
     text = PAGE.read_text(encoding="utf-8")
-    assert page(text, read()) == text
+    assert page(text, read(), registry.ATTACKS.values()) == text
     assert all(f"`python -m trust {name}" in text for name in registry.ATTACKS)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trust.attack import ROOT, Attack, Attacks
 from trust.fuzzing import extension
+from trust.fuzzing.registry import PROMISES
 from trust.mutate import Rng
 
 RUNS = 20_000  # executions of a try
@@ -45,30 +46,11 @@ def _unavailable(native: bool = False) -> str:
     return extension.unavailable() if native else ""
 
 
-PROMISES = {
-    "json": "JSON is read as Python's json module reads it, written as it was read, or refused in one line.",
-    "safetensors": "A safetensors file gives the arrays that the safetensors library reads, or is refused in one line.",
-    "tokenizer": "A vocabulary gives the ids that the tokenizers library gives and is written as it was read, or is "
-    "refused in one line.",
-    "ts": "A .ts file gives the numbers that are written in it, or is refused in one line.",
-    "arff": "An ARFF file gives finite series with their labels, or is refused in one line.",
-    "ucr": "A file of the UCR archive gives finite series with their labels, or is refused in one line.",
-    "csv": "A CSV file gives the rows that Python's csv module and pandas read, or is refused with its lines.",
-    "tsv": "A TSV file gives the rows that Python's csv module and pandas read, or is refused with its lines.",
-    "json-rows": "JSON Lines and JSON lists give the records that Python's json module reads, or are refused with "
-    "lines.",
-    "npz": "An .npz or .npy file gives the numbers that NumPy reads, or is refused in one line.",
-    "onnx": "An ONNX file gives the weights that the onnx library reads, or is refused in one line; it reads no other "
-    "file.",
-    "trials": "A search continues from a file of trials, or refuses it in one line.",
-    "kernels": "No argument of the native extension makes it read or write outside its arrays: it refuses what does "
-    "not fit.",
-}
 SANITIZED = (
     ", with AddressSanitizer and UndefinedBehaviorSanitizer: shapes, dtypes, lengths, row numbers, threads, steps"
 )
 ATTACKS = Attacks()
-for _target, _promise in PROMISES.items():
+for _target, _promise in (one for promises in PROMISES.values() for one in promises.items()):
     _native = _target == "kernels"
     ATTACKS[f"fuzz-{_target}"] = Attack(
         f"fuzz-{_target}",

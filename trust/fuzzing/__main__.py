@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trust.attack import MIB, ROOT
-from trust.worker import limit_memory
+from trust.run import limit_memory
 
 if TYPE_CHECKING:
     from trust.fuzzing.target import Target

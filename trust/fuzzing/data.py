@@ -102,12 +102,8 @@ _CSV = [
 CSV_WORDS = (b"\r\n", b"\t", b"\0", b"\xef\xbb\xbf", b"\x85", *b'" "" ; | text label time nan'.split())
 
 
-CSV = Target(
-    "csv", partial(_read_table, name="input.csv"), lambda: _CSV, partial(_compare_csv, name="input.csv"), CSV_WORDS
-)
-TSV = Target(
-    "tsv", partial(_read_table, name="input.tsv"), lambda: _CSV, partial(_compare_csv, name="input.tsv"), CSV_WORDS
-)
+CSV = Target(partial(_read_table, name="input.csv"), lambda: _CSV, partial(_compare_csv, name="input.csv"), CSV_WORDS)
+TSV = Target(partial(_read_table, name="input.tsv"), lambda: _CSV, partial(_compare_csv, name="input.tsv"), CSV_WORDS)
 
 
 def _compare_json_rows(raw: bytes, value: tuple[Table, Records, list[int]], folder: Path) -> str | None:
@@ -122,7 +118,6 @@ def _compare_json_rows(raw: bytes, value: tuple[Table, Records, list[int]], fold
 
 
 JSON_ROWS = Target(
-    "json-rows",
     partial(_read_table, name="input.json"),
     lambda: [
         b'{"text": "a good film", "label": "pos"}\n\n{"text": "bad", "label": "neg", "weight": 0.5}\r\n',
@@ -172,7 +167,6 @@ def _compare_ts(raw: bytes, rows: Rows, folder: Path) -> str | None:
 
 _NUMBERS = (b",", b":", b"?", b"nan", b"1e39", b"-0", b"1_0", b"\xd9\xa1", b"inf", b"\r", b" ", b"#", b"%")
 TS = Target(
-    "ts",
     partial(_read_series, name="input.ts"),
     lambda: [
         b"# x\n@problemName x\n@timeStamps false\n@classLabel true a b\n@data\n1,2,?:3,4,5:a\n1.5,-2e3:nan,0:b\n",
@@ -183,7 +177,6 @@ TS = Target(
     (b"@data\n", b"@classLabel true ", b"@targetLabel true\n", b"@timeStamps true\n", *_NUMBERS),
 )
 ARFF = Target(
-    "arff",
     partial(_read_series, name="input.arff"),
     lambda: [
         b"% c\n@relation x\n@attribute a numeric\n@attribute 'b c' real\n@attribute d {x,'y'}\n"
@@ -195,7 +188,6 @@ ARFF = Target(
     (b"@attribute ", b"@data\n", b"@end r\n", b" relational\n", b" {a,b}\n", b"'", b"\\n", b"{", *_NUMBERS),
 )
 UCR = Target(
-    "ucr",
     partial(_read_series, name="input.tsv"),
     lambda: [b"1\t0.5\t2\t-3e2\n2\t1\tNaN\t4\n", b"1.0,2,3\n-1.0,4,5\n", b"  1 5 3\n 2 3 nan\n"],
     _compare_series,
@@ -253,7 +245,6 @@ def _npz_seeds() -> list[bytes]:
 
 
 NPZ = Target(
-    "npz",
     lambda raw, folder: read_series(_npz(raw, folder)),
     _npz_seeds,
     _compare_npz,

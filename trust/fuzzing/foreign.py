@@ -75,7 +75,6 @@ def _change_onnx(rng: Rng, raw: bytes) -> bytes:
 
 
 ONNX = Target(
-    "onnx",
     _read_onnx,
     _onnx_seeds,
     _compare_onnx,
@@ -119,4 +118,4 @@ def _change_trials(rng: Rng, raw: bytes) -> bytes:
     return b"".join(lines)
 
 
-TRIALS = Target("trials", _read_trials, _trials_seeds, words=(b'"op_code":', b'"trial_id":'), change=_change_trials)
+TRIALS = Target(_read_trials, _trials_seeds, words=(b'"op_code":', b'"trial_id":'), change=_change_trials)

@@ -324,4 +324,4 @@ def _random(rng: Rng, raw: bytes) -> bytes:
     return raw[:1] + rng.bytes(100)
 
 
-KERNELS = Target("kernels", _call, _seeds, change=_random)
+KERNELS = Target(_call, _seeds, change=_random)

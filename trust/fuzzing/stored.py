@@ -51,7 +51,7 @@ def _json_seeds() -> list[bytes]:
     return [form for value in values for form in (json_bytes(value), json.dumps(value).encode())]
 
 
-JSON = Target("json", _read_json, _json_seeds, _compare_json, JSON_WORDS, change_json)
+JSON = Target(_read_json, _json_seeds, _compare_json, JSON_WORDS, change_json)
 
 _CODES = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I8": "i1", "U8": "u1"}
 _EXPECTED: dict[str, Any] = {"weight": ((2, 3), "float32"), "bias": ((2,), "float16")}
@@ -109,7 +109,6 @@ def _safetensors_seeds() -> list[bytes]:
 
 
 SAFETENSORS = Target(
-    "safetensors",
     _read_safetensors,
     _safetensors_seeds,
     _compare_safetensors,
@@ -157,7 +156,6 @@ def _tokenizer_seeds() -> list[bytes]:
 
 
 TOKENIZER = Target(
-    "tokenizer",
     _read_tokenizer,
     _tokenizer_seeds,
     _compare_tokenizer,

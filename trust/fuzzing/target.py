@@ -27,7 +27,6 @@ class Target:
     random change of a seed, where coverage guides nothing.
     """
 
-    name: str
     read: Callable[[bytes, Path], Any]
     seeds: Callable[[], list[bytes]]
     compare: Callable[[bytes, Any, Path], str | None] = nothing_wrong
