@@ -71,6 +71,9 @@ def test_a_reader_that_has_gone_changes_nothing(keras_folder: Path, reviews_csv:
     rows = (reviews_csv, "--text", "review", "--label", "sentiment", "--set", "units=3", "--set", "ngrams.order=0")
     done = without_reader("train", *rows, "--epochs", 2, "-o", tmp_path / "m", stderr=subprocess.STDOUT)
     assert (done[0], gw.load(tmp_path / "m").metadata.epochs) == (0, 2)
+    search = ("--trials", 2, "--search", "epochs=1,2", "-o", tmp_path / "tuned")
+    assert without_reader("tune", *rows, *search, stderr=subprocess.STDOUT)[0] == 0
+    assert gw.load(tmp_path / "tuned").metadata.epochs
     picture = tmp_path / "shown.svg"
     assert without_reader("explain", *model, "good", "--svg", picture, stderr=subprocess.STDOUT)[0] == 0
     assert picture.exists()

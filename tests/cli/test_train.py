@@ -1,6 +1,5 @@
 """`gatewise train`, `pretrain` and `tune`: from a table to a folder that the other commands take."""
 
-import io
 import json
 import shlex
 from pathlib import Path
@@ -10,9 +9,8 @@ import pytest
 
 import gatewise as gw
 from gatewise.cli.options import command_line
-from gatewise.cli.tune import _print_trial, parsed_search
+from gatewise.cli.tune import parsed_search
 from gatewise.errors import InputError
-from gatewise.training.tune import Trial
 from tests.cli.conftest import Run, Series
 from tests.training.texts import made_corpus
 
@@ -212,15 +210,6 @@ def test_the_command_that_it_prints_trains_the_best_trial(run: Run, reviews_csv:
     model = gw.load(tmp_path / "m")
     assert model.architecture.top.units == found["settings"]["lstm.units"]
     assert model.metadata.evaluations[0].loss == pytest.approx(gw.load(tmp_path / "tuned").metadata.evaluations[0].loss)
-
-
-def test_a_search_goes_on_where_its_output_has_no_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    def closed(text: str) -> int:
-        raise BrokenPipeError
-
-    monkeypatch.setattr("sys.stdout", io.StringIO())
-    monkeypatch.setattr("sys.stdout.write", closed)
-    _print_trial(Trial(1, {"units": 2}, 0.5, "complete", 1.0))
 
 
 def test_ranges_and_lists() -> None:

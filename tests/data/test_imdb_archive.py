@@ -1,11 +1,11 @@
 """The whole IMDB archive, where it is: these tests are in one file, so that one process reads it once."""
 
-from pathlib import Path
+from collections import Counter
 
 import numpy as np
 
-from gatewise.data import Splits, embedded_reviews, imdb_texts
-from gatewise.text import KerasEncoding, keras_decode, keras_encode, keras_words
+from gatewise.data import Splits, embedded_reviews
+from gatewise.text import KerasEncoding, keras_decode, keras_encode, keras_index, keras_words
 
 
 def test_the_labelled_reviews(reviews: Splits) -> None:
@@ -34,12 +34,6 @@ def test_the_embedded_reviews_are_the_train_half(reviews: Splits) -> None:
     assert differ == 0
 
 
-def test_the_unlabelled_reviews(aclimdb: Path, reviews: Splits) -> None:
-    found = imdb_texts(aclimdb, known=reviews)
-    assert len(found) == 74_607
-    assert "25,000 of the train half, 50,000 unlabelled; 393 duplicates" in found.source
-
-
 def test_the_review_that_the_tutorial_prints(reviews: Splits, published_index: dict[str, int]) -> None:
     text = reviews.train.inputs[12_500 + 8_203]  # train/neg/8203: 12,500 positive reviews come first
     assert isinstance(text, str)
@@ -63,3 +57,18 @@ def test_keras_encoding_is_keras_encode(reviews: Splits, published_index: dict[s
     texts = [str(text) for text in reviews.test.inputs[:500]] if reviews.test else []
     for text, ids in zip(texts, encoding.encode_batch(texts), strict=True):
         np.testing.assert_array_equal(ids, keras_encode(text, published_index))
+
+
+def test_the_published_index_is_rebuilt_from_the_train_reviews(
+    reviews: Splits, published_index: dict[str, int]
+) -> None:
+    texts = [text for text in reviews.train.inputs if isinstance(text, str)]
+    index = keras_index(texts)
+    assert len(index) == 88_584
+    assert index.keys() == published_index.keys()
+    counts = Counter(word for text in texts for word in keras_words(text))
+    published = sorted(published_index, key=published_index.__getitem__)
+    # The same order but for ties: the counts never rise along the published order, and along ours they are the same.
+    along = [counts[word] for word in published]
+    assert along == sorted(along, reverse=True)
+    assert [counts[word] for word in index] == along

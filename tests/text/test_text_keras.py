@@ -1,6 +1,5 @@
-"""Keras text processing, compared with the published index, the raw reviews and Keras."""
+"""Keras text processing, compared with Keras."""
 
-from collections import Counter
 from types import ModuleType
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewise.data import Splits
 from gatewise.errors import InputError
 from gatewise.text import keras_decode, keras_encode, keras_index, keras_words, pad_sequences
 
@@ -37,21 +35,6 @@ def test_index_ranks_by_count_and_ties_by_first_appearance() -> None:
 def test_one_text_instead_of_a_list_is_refused() -> None:
     with pytest.raises(InputError, match="not one text"):
         keras_index("a review")
-
-
-def test_the_published_index_is_rebuilt_from_the_train_reviews(
-    reviews: Splits, published_index: dict[str, int]
-) -> None:
-    texts = [text for text in reviews.train.inputs if isinstance(text, str)]
-    index = keras_index(texts)
-    assert len(index) == 88_584
-    assert index.keys() == published_index.keys()
-    counts = Counter(word for text in texts for word in keras_words(text))
-    published = sorted(published_index, key=published_index.__getitem__)
-    # The same order but for ties: the counts never rise along the published order, and along ours they are the same.
-    along = [counts[word] for word in published]
-    assert along == sorted(along, reverse=True)
-    assert [counts[word] for word in index] == along
 
 
 @pytest.mark.parametrize(
