@@ -142,6 +142,12 @@ REFUSED = [
     ("explain -m {keras} good --html {tmp}/none/x.html", "x.html': no such file or directory; nothing was changed"),
     ("info -m some/model --recipe fast", "gatewise: give either --recipe or --model, not both"),
     ("info --recipe fats", "did you mean 'fast'?"),
+    # places that take no file
+    ("compress -m {keras} -o /proc/x", "/proc"),
+    ("compress -m {keras} -o /dev/full", "/dev/full"),
+    ("export -m {keras} -o /proc/x.onnx", "/proc"),
+    (f"train {CSV} --epochs 1 -o /proc/x", "/proc"),
+    (f"train {CSV} --epochs 1 -o /dev/full", "/dev/full"),
     # settings of training, which stop it before the data is read
     ("train none.csv --set unit=3", "--set: a recipe has no 'unit'; did you mean 'units'?"),
     ("train none.csv --set units", "--set 'units': write --set FIELD=VALUE"),

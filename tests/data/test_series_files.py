@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gatewise.data.read import read_series
@@ -250,16 +251,12 @@ def test_arff_multivariate(tmp_path: Path) -> None:
 
 
 def write_table(tmp_path: Path, suffix: str, header: list[str], rows: list[list[Any]]) -> Path:
-    path = tmp_path / f"made{suffix}"
+    path, frame = tmp_path / f"made{suffix}", pd.DataFrame(rows, columns=header)
     if suffix == ".parquet":
-        pyarrow = pytest.importorskip("pyarrow")
-        parquet = pytest.importorskip("pyarrow.parquet")
-        columns = {name: [row[k] for row in rows] for k, name in enumerate(header)}
-        parquet.write_table(pyarrow.table(columns), path)
-        return path
-    mark = "," if suffix == ".csv" else "\t"
-    lines = [header, *([("" if cell is None else str(cell)) for cell in row] for row in rows)]
-    return write(tmp_path, path.name, "\n".join(map(mark.join, lines)) + "\n")
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, sep="," if suffix == ".csv" else "\t", index=False)
+    return path
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])

@@ -72,6 +72,11 @@ def in_node(folder: Path, given: Any, start: str = STUBS) -> Any:
     return json.loads(done.stdout)
 
 
+def write_web(folder: Path, model: Model, preprocessor: Any = None) -> None:
+    for name, raw in {**web_files(model.target, preprocessor or model.preprocessor), "model.onnx": b""}.items():
+        (folder / name).write_bytes(raw)
+
+
 @pytest.mark.parametrize("kind", [TokenEncoding, SubwordEncoding, KerasEncoding])
 def test_the_vocabulary_gives_the_ids_of_the_model(kind: Any) -> None:
     from tokenizers import Tokenizer
@@ -115,8 +120,7 @@ def test_the_module_answers_as_the_model(
     options: dict[str, Any], numbers: list[list[float]], labels: list[Any], tmp_path: Path
 ) -> None:
     model = random_model(**options)
-    for name, raw in {**web_files(model.target, model.preprocessor), "model.onnx": b""}.items():
-        (tmp_path / name).write_bytes(raw)
+    write_web(tmp_path, model)
     output = "values" if model.task == "regression" else "probabilities"
     given = {"output": output, "numbers": numbers, "inputs": [["3 5 8", " 4"], ["3", " "], [], ["3", 4], "3"]}
     found = in_node(tmp_path, given)
@@ -136,8 +140,7 @@ def test_the_module_answers_as_the_model(
 
 def test_series_reach_the_session_with_their_missing_values(tmp_path: Path) -> None:
     model = random_model(inputs="channels")
-    for name, raw in {**web_files(model.target, model.preprocessor), "model.onnx": b""}.items():
-        (tmp_path / name).write_bytes(raw)
+    write_web(tmp_path, model)
     wrong = [[[]], [3], [["12"]], [[[1, "a"]]], [[[1, True]]], [[[1, 1e39]]]]
     inputs = [[[[1, 2], [None, 4]], [[5, 6]]], [[[1, 2]], [[1]]], *wrong]
     found = in_node(tmp_path, {"output": "probabilities", "numbers": [[0.5, 0.5]] * 2, "inputs": inputs})
@@ -153,10 +156,7 @@ def test_series_reach_the_session_with_their_missing_values(tmp_path: Path) -> N
 
 def test_the_module_respells_as_the_model(tmp_path: Path) -> None:
     encoding = TokenEncoding.of_words(["", "", "good", "film"]).respelling()
-    model = random_model()
-    files = web_files(model.target, TextPreprocessor(encoding))
-    for name, raw in {**files, "model.onnx": b""}.items():
-        (tmp_path / name).write_bytes(raw)
+    write_web(tmp_path, random_model(), TextPreprocessor(encoding))
     texts = ["good flim xyz", "goood " * 1_010]
     words = "class Tokenizer { encode(text) { const tokens = text.trim().split(' '); return { tokens, ids: tokens.map("
     words += "(word) => ({ good: 2, film: 3 })[word] ?? 1) }; } }"

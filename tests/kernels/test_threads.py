@@ -1,7 +1,6 @@
 """How many threads a call may use. Those of the pool start when needed, sleep without work and obey affinity."""
 
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -333,6 +332,8 @@ assert woken() == switches, woken() - switches
 @pytest.mark.skipif("ASAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ, reason="sanitizers need the memory")
 def test_a_thread_that_cannot_be_started_is_done_without() -> None:
     """A limit on memory or processes stopped the call with RuntimeError: Resource temporarily unavailable."""
+    import resource  # not on Windows
+
     script = """
 import resource
 from pathlib import Path

@@ -68,18 +68,6 @@ FRAMES: dict[str, Case] = {
         lambda: LSTMSeriesClassifier().fit(WAVES + 1e8, KINDS),
         "subtract an offset from this channel first",
     ),
-    "whole numbers, in an estimator": (
-        lambda: LSTMSeriesClassifier().fit(KINDS[:, None] + np.arange(9) + 100_000_000, NAMES),
-        "subtract an offset from this channel first",
-    ),
-    "too large for float32, in an estimator": (
-        lambda: LSTMSeriesClassifier().fit(FRAME * 1e300, KINDS),
-        "too large for",
-    ),
-    "a label column in an estimator": (
-        lambda: LSTMSeriesClassifier().fit(with_column("label"), KINDS),
-        f"the column 'label' {NOT_A_STEP}",
-    ),
     "the label's own column in an estimator": (
         lambda: LSTMSeriesClassifier().fit(frame := with_column("quality"), frame["quality"]),
         "the column 'quality' would be read as values",

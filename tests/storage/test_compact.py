@@ -37,6 +37,10 @@ def through_a_file(found: Tensors, table: dict[str, str]) -> Tensors:
     return unpack(tensors_from_bytes(tensors_to_bytes(stored), forms), table)
 
 
+def equal(one: Tensors, other: Tensors) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
 def test_one_word_means_the_large_tensors() -> None:
     assert storage_table(tensors(), "float32") == {}
     wide = {"embedding.weight", "lstm.0.forward.weight_hh", "ngrams.weight"}
@@ -81,8 +85,7 @@ def test_saved_again_it_is_the_same_bit_for_bit(word: str) -> None:
     before = {"w": (rng.normal(size=(5000, 11)) * 10 ** rng.uniform(-3, 3, (5000, 1))).astype(np.float32)}
     table = {"w": word}
     once = pack(before, table)
-    again = pack(unpack(once, table), table)
-    assert all(np.array_equal(once[name], again[name]) for name in once)
+    assert equal(once, pack(unpack(once, table), table))
 
 
 def test_what_float16_cannot_hold() -> None:
@@ -170,9 +173,7 @@ def test_equal_rows_are_stored_once(word: str) -> None:
     expected = through_a_file(single, table)["w"]
     for row, found in zip(before["w"], after["w"], strict=True):
         np.testing.assert_array_equal(found, expected[(single["w"] == row).all(axis=1)][0])
-    again = pack(after, table)
-    assert stored.keys() == again.keys()
-    assert all(np.array_equal(stored[name], again[name]) for name in stored)
+    assert equal(stored, pack(after, table))
 
 
 def test_rows_that_become_equal_are_stored_once() -> None:
@@ -184,9 +185,7 @@ def test_rows_that_become_equal_are_stored_once() -> None:
     assert len(np.unique(near, axis=0)) > 7
     stored = pack({"w": near}, {"w": "int8"})
     assert distinct_rows(stored)["w"] < len(np.unique(near, axis=0))
-    again = pack(unpack(stored, {"w": "int8"}), {"w": "int8"})
-    assert stored.keys() == again.keys()
-    assert all(np.array_equal(stored[name], again[name]) for name in stored)
+    assert equal(stored, pack(unpack(stored, {"w": "int8"}), {"w": "int8"}))
 
 
 def test_rows_are_shared_only_where_that_is_smaller() -> None:
