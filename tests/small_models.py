@@ -4,7 +4,8 @@ from functools import cache
 from typing import Any
 
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
 from gatewise.text import Encoding

@@ -27,7 +27,8 @@ from gatewise import __version__, kernels
 from gatewise.data import Labelled
 from gatewise.errors import GatewiseError
 from gatewise.kernels import native
-from gatewise.kernels.interface import Kernel, LSTMCall
+from gatewise.kernels.call import LSTMCall
+from gatewise.kernels.interface import Kernel
 from gatewise.kernels.threads import one_blas_thread
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM

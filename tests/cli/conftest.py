@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from gatewise.cli import program
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.small_models import small_model
 

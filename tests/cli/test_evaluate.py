@@ -12,7 +12,7 @@ from gatewise import __version__, kernels
 from gatewise.data import read_table
 from gatewise.metrics import with_interval
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.text import TokenEncoding
 from tests.cli.conftest import TEXTS, Run, read_csv, with_fingerprint
 from tests.cli.test_bad_input import refused

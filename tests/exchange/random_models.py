@@ -8,7 +8,8 @@ import numpy as np
 from gatewise.members.member import Member
 from gatewise.members.ngrams import BITS, Ngrams
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture, Hidden, Layer, initial_parameters
 from gatewise.text import TokenEncoding
 from gatewise.types import Activation

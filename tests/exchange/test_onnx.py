@@ -15,7 +15,7 @@ from gatewise.exchange.onnx_export import ExportError
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.onnx.graph import Graph
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Layer
 from gatewise.storage.compact import pack, storage_table, unpack
 from gatewise.types import Array

@@ -18,7 +18,8 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.exchange.web import web_files
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import StepRule, TextPreprocessor
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.model.step_rule import StepRule
 from gatewise.network.architecture import Layer
 from gatewise.text import KerasEncoding, SpaceEncoding, SubwordEncoding, TokenEncoding
 from gatewise.types import RowColumns

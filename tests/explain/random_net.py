@@ -9,7 +9,7 @@ import numpy as np
 from gatewise.explain.attribution.method import Method
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
-from gatewise.kernels import Kernel
+from gatewise.kernels.interface import Kernel
 from gatewise.members.clamp import Clamp
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Gates

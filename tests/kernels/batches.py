@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gatewise.kernels import LSTMCall, native, unavailable_reason
-from gatewise.kernels.interface import Backward, Forward
+from gatewise.kernels.call import Forward
+from gatewise.kernels.interface import Backward
 from gatewise.kernels.native import Native
 
 HERE = native.isas()

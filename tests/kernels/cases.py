@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.kernels.interface import Backward, Forward, Kernel, LSTMCall
+from gatewise.kernels.call import Forward, LSTMCall
+from gatewise.kernels.interface import Backward, Kernel
 from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array, Gate

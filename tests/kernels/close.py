@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.kernels.interface import Forward, SavedActivations
+from gatewise.kernels.call import Forward
+from gatewise.kernels.interface import SavedActivations
 from gatewise.types import Array
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.kernels.interface import Kernel, LSTMCall
+from gatewise.kernels.call import LSTMCall
+from gatewise.kernels.interface import Kernel
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
 from tests.kernels.cases import Case, case, draw, rows_of, some, want

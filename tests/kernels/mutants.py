@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.kernels.interface import Backward, Forward, LSTMCall, SavedActivations
+from gatewise.kernels.call import Forward, LSTMCall
+from gatewise.kernels.interface import Backward, SavedActivations
 from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array

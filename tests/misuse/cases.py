@@ -18,7 +18,7 @@ import pytest
 from gatewise.data import Labelled
 from gatewise.errors import GatewiseError
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.text import TokenEncoding
 from tests.small_models import small_model
 

@@ -10,7 +10,7 @@ import pytest
 from gatewise.errors import InputError, ModelFileError
 from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.storage.compact import pack, storage_table, unpack
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes

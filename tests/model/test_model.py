@@ -20,7 +20,7 @@ from gatewise.explain.attribution.faithfulness import measure_sample
 from gatewise.metrics import MultilabelEvaluation, RegressionEvaluation
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.small_models import small_model

@@ -7,7 +7,8 @@ import pytest
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.members.member import Inputs
-from gatewise.model.preprocessor import SeriesPreprocessor, preprocessor_from
+from gatewise.model.preprocessor import preprocessor_from
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 
 NAN = float("nan")
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture, initial_parameters, language_model_shapes
 from gatewise.storage.compact import distinct_limits, storage_table
 from gatewise.storage.folder import MANIFEST, save_folder

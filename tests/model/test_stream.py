@@ -9,7 +9,9 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.members.ngrams import Ngrams
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, StepRule, TextPreprocessor
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
+from gatewise.model.step_rule import StepRule
 from gatewise.network.architecture import Architecture, Hidden, Layer, initial_parameters
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward

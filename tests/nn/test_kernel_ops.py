@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, library
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel, LSTMCall, get
+from gatewise.kernels import LSTMCall, get
+from gatewise.kernels.interface import Kernel
 from gatewise.kernels.reference import Reference
 from gatewise.nn import kernel_ops, lstm
 from gatewise.nn.kernel_ops import project

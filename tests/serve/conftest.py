@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.serve.server import Server, ask, serving
 from tests.small_models import small_model

@@ -8,7 +8,7 @@ import pytest
 
 from gatewise.data import with_columns
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.text import TokenEncoding
 from tests.members.test_columns import NAMES, shop_model
 from tests.serve.conftest import TEXTS

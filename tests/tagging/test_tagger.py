@@ -9,7 +9,7 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError
 from gatewise.metrics import TaggingEvaluation
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.scorer import Scorer
 from tests.explain.random_net import parameters_of

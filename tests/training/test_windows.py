@@ -9,7 +9,7 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError
 from gatewise.explain import serialize
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.series import TIMES, amplitudes
 
 

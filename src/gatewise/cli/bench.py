@@ -14,7 +14,7 @@ from gatewise.errors import GatewiseError
 if TYPE_CHECKING:
     import numpy as np
 
-    from gatewise.kernels import Kernel
+    from gatewise.kernels.interface import Kernel
 
 UNITS = (100, 128, 256, 512)
 TOLERANCE = {"bf16": 5e-2, "native": 1e-5, "reference": 1e-5}  # relative to the largest number of each array

@@ -150,21 +150,22 @@ def as_lines(model: Model, logits: Array, inputs: Sequence[Any]) -> list[str]:
     """
     from gatewise.target import prediction_columns
 
-    number = "{:.6g}" if model.task == "regression" else "{:.4f}"
+    target = model.target
+    number = "{:.6g}" if target.task == "regression" else "{:.4f}"
 
     def shown(value: Any) -> str:
         if isinstance(value, list):
             return SEPARATOR.join(map(shown, value))
         return printable(value) if isinstance(value, str) else number.format(value)
 
-    found = prediction_columns(model.target, logits, every=False, names=True)
+    found = prediction_columns(target, logits, every=False, names=True)
     rows: Any = zip(*(column.values for column in found.values()), strict=True)
     if logits.dtype == object:
         by_input = (zip(*one.values(), strict=True) for one in as_json(model, logits, inputs))
         rows = (row for steps in by_input for row in (*steps, ()))
     lines = ["\t".join(map(shown, row)) for row in rows]
-    if logits.dtype != object and model.task == "classification":
-        close = model.target.undecided(model.target.probabilities(logits))
+    if logits.dtype != object and target.task == "classification":
+        close = target.undecided(target.probabilities(logits))
         lines = [f"{line}\tundecided" if one else line for line, one in zip(lines, close, strict=True)]
     return lines
 

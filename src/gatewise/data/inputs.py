@@ -5,6 +5,7 @@ says so. A three-dimensional array whose layout cannot be told is refused. A mis
 preprocessor fills it; infinite values are refused.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Literal, get_args
 
@@ -78,6 +79,17 @@ def convert_inputs(
                 raise InputError(f"{name}: row {number} {not_a_text(row)}")
             rows[number] = str(row) if columns_of(row) is None else row  # of numpy.str_
     return rows
+
+
+def refuse_file(inputs: Any, read: str = "read_texts([{!r}]).texts") -> None:
+    """Raise InputError for the name of a file, given as one input. read: what reads it."""
+    name = os.fspath(inputs) if isinstance(inputs, str | os.PathLike) else ""
+    if not isinstance(name, str) or not name or not (what := file_named(name)):
+        return
+    raise InputError(
+        f"{quote(inputs)} is {what}: pass what it holds, gatewise.data.{read.format(name)}; if it is the text, pass a "
+        "list, or the text with a space at its end"
+    )
 
 
 def convert_rows(values: Any, name: str) -> list[Any]:

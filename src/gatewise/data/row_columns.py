@@ -64,11 +64,13 @@ def with_columns(inputs: Any, columns: Any) -> Any:
     ]
 
 
-def rows_with_columns(rows: Sequence[Any], frame: Any, names: RowColumns) -> list[Any]:
-    """The rows with these columns of a data frame, checked and converted. Raises InputError as `column_values`, and for
-    a column that is not there.
+def rows_with_columns(rows: list[Any], inputs: Any, names: RowColumns) -> list[Any]:
+    """The rows of `inputs` with these columns of it, checked and converted; of other inputs than a data frame the rows
+    as they are. Raises InputError as `column_values`, and for a column that is not there.
     """
-    by_name = frame_columns(frame)
+    if not is_frame(inputs):
+        return rows
+    by_name = frame_columns(inputs)
     found = {name: by_name[find_column(name, list(by_name))] for name in names.names}
     return converted(with_columns(rows, found), names)
 
@@ -78,6 +80,11 @@ def converted(rows: Sequence[Any], names: RowColumns) -> list[Any]:
     keys = names.names
     values = column_values(rows, names)
     return [row_with_columns(row, dict(zip(keys, one, strict=True))) for row, one in zip(rows, values, strict=True)]
+
+
+def sequences_with_columns(sequences: list[Any], rows: Sequence[Any], names: RowColumns) -> list[Any]:
+    """The sequences of these rows, with what members read of the columns. Errors as `column_values`."""
+    return list(map(row_with_columns, sequences, column_values(rows, names)))
 
 
 def of_column(rows: Sequence[Any], name: str, names: RowColumns) -> list[NDArray[np.float32]]:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import warnings
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatewise.errors import InputError, KernelUnavailable, did_you_mean, quote
 from gatewise.kernels import native
-from gatewise.kernels.interface import Forward as Forward, Held as Held, Interpolation as Interpolation
-from gatewise.kernels.interface import Kernel as Kernel, LSTMCall as LSTMCall, Stepper as Stepper
-from gatewise.kernels.interface import SavedActivations as SavedActivations
+from gatewise.kernels.call import Forward as Forward, Held as Held
+from gatewise.kernels.call import Interpolation as Interpolation, LSTMCall as LSTMCall
 from gatewise.kernels.native import Native, fastest_precision as fastest_precision, read_only as read_only
 from gatewise.types import Precision
+
+if TYPE_CHECKING:
+    from gatewise.kernels.interface import Kernel
 
 NAMES = ("bf16", "native", "reference")  # fastest first; bf16 rounds its operands, so it runs only on request
 

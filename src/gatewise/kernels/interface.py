@@ -17,30 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from gatewise.errors import InputError, quote
+from gatewise.kernels.call import Forward, LSTMCall
 from gatewise.kernels.ragged import total_steps
 from gatewise.types import Array, Gate, Index, Lengths
-
-T = TypeVar("T")
-
-
-Interpolation = tuple[Index, Array]
-"""base (B,) and alpha (B,): each step of sequence b takes base + alpha (row - base) in place of its input row, where
-base is row base[b] of pre.
-
-Points on the path between two inputs (integrated gradients) thereby share one input product. alpha 0 gives the base row
-and alpha 1 the step's own row, exactly. The gradient dpre of such a run is that of the interpolated rows, summed by
-`index`: not multiplied by alpha, and without the part that belongs to the base.
-"""
-
-Held = tuple[Index, Array]
-"""index (N,) and values (R, 4H): step n has the gates values[index[n]], in the order i, f, g, o; where that is NaN, the
-gate is computed. A run with held gates has no backward pass.
-"""
 
 Projected = tuple[Array | None, Array, Array]
 """Gradients dx (U, D), None without `with_dx`, dweight_ih (4H, D) and dbias (4H,): the result of `project_backward`."""
@@ -48,35 +32,6 @@ Projected = tuple[Array | None, Array, Array]
 
 Stepper = Callable[[Array, Array, Array], None]
 """One step of one sequence, (x (D,), h (H,), c (H,)): h and c become the state after it, in place."""
-
-
-@dataclass(frozen=True)
-class LSTMCall(Generic[T]):
-    """One run of the recurrence over a batch; T is the array type: NumPy's for a kernel. `gatewise.network` also passes
-    variables, which have a gradient.
-
-    pre (U, 4H): x W_ihᵀ + b once per distinct input (for text: one row per distinct token). index (N,): the row of
-    `pre` that each step takes; None where each step has its own row (U = N). lengths (B,). weight_hh (4H, H). h0, c0
-    (B, H): initial states; a sequence without steps returns them unchanged.
-
-    reverse: run each sequence from its last row to its first. Row n of every array still belongs to step n of the
-    sequence, and h_T is the state after the first row.
-
-    mask (B, H): recurrent dropout, the same for all steps of a sequence (Gal & Ghahramani 2016). weight_hh multiplies
-    mask h_{t-1} instead of h_{t-1}, including the initial state; h and h_T are not masked.
-    """
-
-    pre: T
-    index: Index | None
-    lengths: Lengths
-    weight_hh: T
-    h0: T
-    c0: T
-    reverse: bool = False
-    gate: Gate = "sigmoid"
-    mask: T | None = None
-    interpolation: Interpolation | None = None
-    held: Held | None = None
 
 
 @dataclass(frozen=True)
@@ -119,18 +74,6 @@ class SavedActivations:
     def copy(self) -> SavedActivations:
         """A copy for a backward pass that leaves this object as it is."""
         return replace(self, packed_gates=self.packed_gates.copy())
-
-
-class Forward(NamedTuple):
-    """Result of `Kernel.forward`: h of every step, the last states, and if they are kept the saved activations and c of
-    every step. `gatewise.network` also fills it with variables.
-    """
-
-    h: Any  # (N, H)
-    h_T: Any  # (B, H)
-    c_T: Any  # (B, H)
-    saved: SavedActivations | None = None
-    c: Any = None  # (N, H)
 
 
 class Backward(NamedTuple):

@@ -18,25 +18,18 @@ from copy import copy
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatewise.errors import InputError, KernelUnavailable, quote
-from gatewise.kernels.interface import (
-    Backward,
-    Forward,
-    LSTMCall,
-    Projected,
-    SavedActivations,
-    Stepper,
-    check_backward,
-    check_project,
-    check_run,
-)
+from gatewise.kernels.call import Forward, LSTMCall
 from gatewise.kernels.threads import MOST_THREADS, threads
 from gatewise.system.processes import trim_memory
 from gatewise.types import Array, Gate, Precision
+
+if TYPE_CHECKING:
+    from gatewise.kernels.interface import Backward, Projected, SavedActivations, Stepper
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
 ISAS_BF16 = ("amx", "avx512")  # with bfloat16 products, best first
@@ -91,11 +84,15 @@ class Native:
             packed = _packed("pack_linear", where[0], weight_ih)
             pre: Array = extension.linear(*where, x, weight_ih, bias, packed)
         except _REFUSED as error:
+            from gatewise.kernels.interface import check_project
+
             check_project(self, x, weight_ih, bias, None)
             raise InputError(str(error)) from error
         return pre
 
     def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
+        from gatewise.kernels.interface import check_project
+
         check_project(self, x, weight_ih, None, dpre)
         found: Projected = _extension().linear_backward(*self._where(), x, weight_ih, dpre, with_dx)
         return found
@@ -108,9 +105,15 @@ class Native:
             more = _packed("pack", where[0], call.weight_hh), *(call.interpolation or (None, None))
             h, h_T, c_T, c, gates = extension.forward(*where, *arrays, *how, *more, *(call.held or ()))
         except _REFUSED as error:
+            from gatewise.kernels.interface import check_run
+
             check_run(self, call)
             raise InputError(str(error)) from error
-        return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c) if keep else Forward(h, h_T, c_T)
+        if not keep:
+            return Forward(h, h_T, c_T)
+        from gatewise.kernels.interface import SavedActivations
+
+        return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c)
 
     def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
         """As `Kernel.stepper`: it copies the weights, and each step is bit-equal to `project` and `forward`."""
@@ -135,6 +138,8 @@ class Native:
         """As `Kernel.backward`. It overwrites `saved.packed_gates` and then makes that array read-only: a second pass
         over the same activations raises InputError.
         """
+        from gatewise.kernels.interface import Backward, check_backward
+
         check_backward(self, saved, dh, dh_T, dc_T, dc)
         run = saved.packed_gates, saved.index, saved.lengths, saved.weight_hh
         states = saved.h0, saved.c0, saved.mask, saved.h, saved.c

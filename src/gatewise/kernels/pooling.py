@@ -23,11 +23,15 @@ _LARGE = 2048  # numbers per sequence above which NumPy's reduceat is slower tha
 
 def segment_reduce(x: Array, lengths: Lengths, how: Literal["sum", "max"]) -> Array:
     """The sum or the maximum over each sequence (B, H), 0 for an empty one."""
-    _check(x, lengths)
     extension = extension_for(x)
     if extension is not None:
-        reduced: Array = extension.segment_reduce(threads(), how == "max", x, lengths)
+        try:
+            reduced: Array = extension.segment_reduce(threads(), how == "max", x, lengths)
+        except (TypeError, ValueError) as error:  # it checks the arrays itself; this names what does not fit
+            _check(x, lengths)
+            raise InputError(f"pooling: {error}") from error
         return reduced
+    _check(x, lengths)
     over = np.add if how == "sum" else np.maximum
     starts, full = starts_of(lengths), np.flatnonzero(lengths)
     out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)

@@ -9,10 +9,9 @@ from typing import Self
 import numpy as np
 
 from gatewise.cell import Step, step_backward, step_forward
+from gatewise.kernels.call import Forward, LSTMCall
 from gatewise.kernels.interface import (
     Backward,
-    Forward,
-    LSTMCall,
     Projected,
     SavedActivations,
     Stepper,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel, for_precision, get, read_only
+from gatewise.kernels import for_precision, get, read_only
 from gatewise.kernels.ragged import starts_of
 from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.network.architecture import Architecture, parameter_shapes, summary
@@ -22,6 +22,7 @@ from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import NO_ROW_COLUMNS, Array, Precision
 
 if TYPE_CHECKING:
+    from gatewise.kernels.interface import Kernel
     from gatewise.members.clamp import Clamp
     from gatewise.members.gates import Activations, Gates
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +36,12 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import read_only
 from gatewise.kernels.ragged import joined, starts_of
 from gatewise.members.member import Inputs, Member, Rule, check_entry
-from gatewise.members.spelling import CLOSES, Spelling
 from gatewise.network.batch import chunks
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array, Lengths
+
+if TYPE_CHECKING:
+    from gatewise.members.spelling import Spelling
 
 MAX_NGRAMS = 100_000_000  # in a file
 MAX_ORDER, BITS = 3, 21  # tokens of an n-gram, at most, and bits per token of a key
@@ -242,6 +244,8 @@ class Ngrams(Member):
         earlier = np.arange(len(row)) - np.repeat(start, np.diff(start, append=len(row)))  # occurrences before it
         sums, squares = (np.cumsum(part, axis=0) for part in self._added(row, at, earlier, steps))
         if self.spelling is not None and steps:  # a prefix that ends within a word has its end there
+            from gatewise.members.spelling import CLOSES
+
             values, lengths, step = self.spelling.cut_words(np.asarray(sequence), self.order - 1)
             cut, end, _ = self.occurrences(values, lengths)
             closes = values[end] == CLOSES
@@ -327,9 +331,15 @@ class Ngrams(Member):
             expected["scale"] = ((count,), "float32")
         if "characters" in entry:
             expected["characters"] = ((characters,), "int32")
-        tensors = {name: read_only(one) for name, one in tensors_from_bytes(raw, expected, file).items()}
+        tensors, spelling = (
+            {name: read_only(one) for name, one in tensors_from_bytes(raw, expected, file).items()},
+            None,
+        )
         try:
-            spelling = Spelling(tensors["characters"]) if "characters" in entry else None
+            if "characters" in entry:
+                from gatewise.members.spelling import Spelling  # few models read characters
+
+                spelling = Spelling(tensors["characters"])
             return cls(order, tensors["keys"], tensors["weight"], tensors.get("scale"), spelling)
         except InputError as error:
             raise ModelFileError(f"{file}: {error}") from error

@@ -17,7 +17,9 @@ import numpy as np
 from gatewise.errors import GatewiseError, InputError, ModelFileError, counted, quote
 from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, StepRule, TextPreprocessor
+from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
+from gatewise.model.step_rule import StepRule
 from gatewise.network.architecture import Architecture
 from gatewise.network.forward import forward, in_batches
 from gatewise.network.operations import Act, Found, Source, applied, near, read

@@ -28,13 +28,7 @@ from gatewise.members.member import Member
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.folder import FORMAT, HISTORY, config_of, errors_of, read_folder
 from gatewise.model.predictor import Predictor
-from gatewise.model.preprocessor import (
-    Preprocessor,
-    SeriesPreprocessor,
-    TextPreprocessor,
-    preprocessor_from,
-    refuse_file,
-)
+from gatewise.model.preprocessor import Preprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture
 from gatewise.storage.compact import pack, storage_table, unpack
 from gatewise.storage.fields import fields_from
@@ -141,6 +135,8 @@ class Model(Predictor):
                 raise InputError("the example was computed by another model: pass its text or series")
             return item
         if not self.channels:
+            from gatewise.data.inputs import refuse_file
+
             refuse_file(item)
         return self.example(item)
 
@@ -148,10 +144,10 @@ class Model(Predictor):
         """As `trace`, of an item that is known to be a text or series: a text of a table may be the name of a file."""
         from gatewise.explain.example import Example
 
-        if isinstance(self.preprocessor, SeriesPreprocessor):
-            item = self.preprocessor.array(item)
-        else:
+        if isinstance(self.preprocessor, TextPreprocessor):
             [item] = self.preprocessor.rows([item])
+        else:
+            item = self.preprocessor.array(item)
         return Example(self.explained, *self.preprocessor.encode(item), item=item)
 
     def stream(self, state: bytes | None = None, *, network_only: bool = False) -> Stream:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from gatewise.errors import DataWarning, InputError, quote
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata
-from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, StepRule
+from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import describe_truncation
 from gatewise.target import Target, by_input, check_logits
@@ -37,9 +37,10 @@ class Predictor:
         if target.task == "classification" and len(target.classes) < 2:  # data of one class can be evaluated
             got = f"one class, {quote(target.classes[0])}" if target.classes else "none"
             raise InputError(f"a classifier needs at least two classes; got {got}")
-        self.ensemble.lstm.check(self.preprocessor.inputs)
-        if isinstance(rule := self.preprocessor.steps, StepRule) and not rule.masked:
-            self.architecture.check_pads(rule.length)
+        own, lstm = self.preprocessor, self.ensemble.lstm
+        lstm.check(own.inputs)
+        if isinstance(own, TextPreprocessor) and own.steps is not None and not own.steps.masked:
+            lstm.arch.check_pads(own.steps.length)
 
     @property
     def architecture(self) -> Architecture:
@@ -78,7 +79,7 @@ class Predictor:
     @property
     def channels(self) -> int:
         """The channels of the series that it takes; 0 for texts."""
-        return self.preprocessor.channels if isinstance(self.preprocessor, SeriesPreprocessor) else 0
+        return self.preprocessor.channels
 
     @property
     def weights(self) -> dict[str, float]:

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote
-from gatewise.kernels import Stepper
+from gatewise.kernels.interface import Stepper
 from gatewise.members.ensemble import Ensemble
-from gatewise.model.preprocessor import Preprocessor, StepRule
+from gatewise.model.preprocessor import Preprocessor
+from gatewise.model.step_rule import StepRule
 from gatewise.network.architecture import Hidden
 from gatewise.network.ops import Ops
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes

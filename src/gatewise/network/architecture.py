@@ -117,12 +117,11 @@ class Architecture:
             raise InputError(
                 "architecture: embedding_dim must be at least 1 for tokens and 0 for channels; max_length at least 0"
             )
-        plain = self.inputs == "tokens" and self.unidirectional and self.pooling == "last" and self.max_length > 0
-        if self.padding == "pre" and not plain:
-            raise InputError(
-                "architecture: padding 'pre' needs tokens, one direction, pooling 'last' and a max_length above 0"
-            )
         if self.padding == "pre":
+            if self.inputs != "tokens" or not self.unidirectional or self.pooling != "last" or self.max_length < 1:
+                raise InputError(
+                    "architecture: padding 'pre' needs tokens, one direction, pooling 'last' and a max_length above 0"
+                )
             self.check_pads(self.max_length)
 
     def check_pads(self, length: int) -> None:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import Forward, Interpolation, Kernel, LSTMCall
+from gatewise.kernels import Forward, Interpolation, LSTMCall
+from gatewise.kernels.interface import Kernel
 from gatewise.kernels.threads import at_once, concurrently
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch

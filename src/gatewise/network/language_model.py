@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel, LSTMCall
+from gatewise.kernels import LSTMCall
+from gatewise.kernels.interface import Kernel
 from gatewise.kernels.threads import at_once, concurrently
 from gatewise.network.architecture import language_model_shapes
 from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, sum_of

@@ -7,14 +7,17 @@ variable, and `record` keeps the gradient of each operation for the backward pas
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import Forward, Interpolation, Kernel, LSTMCall, SavedActivations, get
+from gatewise.kernels import Forward, Interpolation, LSTMCall, get
 from gatewise.kernels.pooling import max_backward, repeat_rows, segment_reduce
 from gatewise.types import Activation, Array, Lengths
+
+if TYPE_CHECKING:
+    from gatewise.kernels.interface import Kernel, SavedActivations
 
 
 class Ops:

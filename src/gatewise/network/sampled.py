@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel
+from gatewise.kernels.interface import Kernel
 from gatewise.network.autograd import Table, Variable
 
 BLOCK = 256  # rows per block: 256 x 1,024 logits are 1 MB

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel
+from gatewise.kernels.interface import Kernel
 from gatewise.network.architecture import Architecture
 from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable
 from gatewise.network.batch import Batch

@@ -14,7 +14,8 @@ from torch import Tensor, library
 from torch.autograd import forward_ad
 
 from gatewise.errors import InputError
-from gatewise.kernels import LSTMCall, SavedActivations, get
+from gatewise.kernels import LSTMCall, get
+from gatewise.kernels.interface import SavedActivations
 from gatewise.nn import second_order
 from gatewise.types import Array, Gate
 

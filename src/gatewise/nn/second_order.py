@@ -21,7 +21,8 @@ def lstm_backward(
 ) -> Gradients:
     """dpre (U, 4H), dweight_hh (4H, H), dh0, dc0 (B, H), by the equations of `gatewise.cell.step_backward`.
 
-    saved: packed_gates, index, lengths, weight_hh, h0, c0, mask, h, c, as in `gatewise.kernels.SavedActivations`.
+    saved: packed_gates, index, lengths, weight_hh, h0, c0, mask, h, c, as in `SavedActivations`
+    (`gatewise.kernels.interface`).
     gradients: of h, c (N, H), h_T, c_T (B, H) and packed_gates; None stands for zeros. That of packed_gates comes from
     the second derivative. Binary gates have the straight-through gradient, and so has its derivative.
     """

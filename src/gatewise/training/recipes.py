@@ -64,8 +64,8 @@ class SeriesRecipe:
     """Steps of series."""
 
     windows: Number = 0
-    """Most rows of the longest training series: the LSTM reads a longer one in windows of several steps
-    (`gatewise.model.preprocessor.SeriesPreprocessor`), and the time. 0: every step by itself, without the time."""
+    """Most rows of the longest training series: the LSTM reads a longer one in windows of several steps (see
+    `gatewise.model.series_preprocessor`), and the time. 0: every step by itself, without the time."""
     noise: NotNegative = 0.0
     """Standard deviation of the normal noise that training adds to what the LSTM reads of a series (Bishop 1995)."""
 

@@ -24,7 +24,8 @@ from gatewise.data.splits import cross_validation_folds, hold_out
 from gatewise.data.suspects import single_classes
 from gatewise.errors import InputError, counted, quote
 from gatewise.members.ngrams import check_vocab_size
-from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
 from gatewise.target import by_input, by_row

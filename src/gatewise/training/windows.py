@@ -14,7 +14,7 @@ from gatewise.members.autoregression import Autoregression
 from gatewise.members.naive import Naive
 from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import Scales, Transform
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.batch import truncate
 from gatewise.training.dense_solver import Ridge

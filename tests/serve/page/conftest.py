@@ -18,7 +18,8 @@ from gatewise.forecast.forecaster import Forecaster
 from gatewise.model import bundled
 from gatewise.model.card import EvalResult, KeptExample, ModelMetadata
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture, Hidden, Layer
 from gatewise.text import SpaceEncoding, TokenEncoding
 from gatewise.types import Faithfulness

@@ -23,7 +23,9 @@ from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model import bundled
 from gatewise.model.compress import compress
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, StepRule, TextPreprocessor
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
+from gatewise.model.step_rule import StepRule
 from gatewise.network.architecture import Architecture
 from gatewise.serve.lstm_file import lstm_file, unsupported
 from gatewise.serve.page_folder import local_view

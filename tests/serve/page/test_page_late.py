@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
 from tests.explain.random_net import parameters_of
 from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, choose, first_of, hold, known_model

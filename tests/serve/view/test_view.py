@@ -16,7 +16,7 @@ from gatewise.kernels.ragged import joined
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view import view as module

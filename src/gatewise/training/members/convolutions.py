@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from gatewise.data.splits import leave_one_out_folds
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.members.convolutions import Convolutions, features_of, steps_of, with_differences
-from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.training.dense_solver import Ridge, ridge_of_sums, ridge_sums
 from gatewise.training.members import Run
 from gatewise.training.ridge_targets import L2, RidgeTargets

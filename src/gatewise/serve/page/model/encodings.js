@@ -50,7 +50,7 @@ export function createEncoding(entry, words, merges) {
 	};
 }
 
-/** The steps that an imported network was made for, as StepRule of gatewise/model/preprocessor.py. */
+/** The steps that an imported network was made for, as StepRule of gatewise/model/step_rule.py. */
 function fitted(steps, rule, pad) {
 	if (!rule) return steps;
 	const { length, side, masked } = rule;

@@ -1,4 +1,4 @@
-// Series to what the members read, exactly as gatewise/model/preprocessor.py. No DOM.
+// Series to what the members read, exactly as gatewise/model/series_preprocessor.py. No DOM.
 
 const TIMES = 8; // parts of the longest training series, for the channels of time
 const HEIGHT = 4; // of these channels at their time

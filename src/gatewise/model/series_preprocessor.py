@@ -1,0 +1,220 @@
+"""`SeriesPreprocessor`: from series in their own unit to the arrays of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.data.inputs import one_series, refuse_file, series_of
+from gatewise.data.row_columns import rows_with_columns, sequences_with_columns, without_columns
+from gatewise.errors import InputError, ModelFileError
+from gatewise.members.member import Inputs
+from gatewise.network.series import TIMES, amplitudes, time_channels
+from gatewise.storage.fields import fields_from
+from gatewise.text import Encoded
+from gatewise.types import NO_ROW_COLUMNS, Array, RowColumns
+
+# A limit, so that a configuration from an untrusted source cannot demand unbounded memory.
+MAX_WINDOW = 131_072  # values of a window of a series
+
+
+@dataclass(frozen=True)
+class SeriesPreprocessor:
+    """Series (length, C), with each channel standardised by the mean and deviation of the training data.
+
+    mean, std: one number per channel; std is 1 for a constant channel. A missing value (NaN) is interpolated linearly
+    between its neighbours in the channel; before the first value and after the last it takes the nearest one, and a
+    channel without any value takes the training mean. mask: append a channel with the share of the C channels that are
+    missing at the step. `fit` sets it where training data have missing values. steps: of the shortest and the longest
+    training series, 0 if not recorded. mask_value: a step where all channels have it is left out, as in Keras. columns:
+    as of `TextPreprocessor`.
+
+    window: 0, or steps of a row. The sequence then has ceil(length / window) rows. A row starts with the values of its
+    steps, NaN after the end of the series, which the convolutions read (`Inputs.unread`). The LSTM reads what follows:
+    of a window of one step its channels, of a longer one for each channel its mean and the amplitudes of its
+    oscillations by octave (`gatewise.network.series`), standardised by level and spread; then the time since the start
+    in TIMES + 1 channels. Raises InputError for a window of more than MAX_WINDOW values.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    mask: bool = False
+    steps: tuple[int, int] = (0, 0)
+    mask_value: float | None = None
+    window: int = 0
+    level: tuple[float, ...] = ()
+    spread: tuple[float, ...] = ()
+    columns: RowColumns = NO_ROW_COLUMNS
+    unknown: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        if (values := self.window * (len(self.mean) + self.mask)) > MAX_WINDOW:
+            raise InputError(f"series: a window may have at most {MAX_WINDOW:,} values, not {values:,}")
+
+    @classmethod
+    def fit(cls, inputs: Sequence[Any], rows: int = 0) -> SeriesPreprocessor:
+        """Fit on arrays (length, channels), all steps with equal weight. Raises InputError if there is no step.
+
+        Missing values (NaN) do not count; a channel without any value has mean 0 and std 1. rows: of the longest
+        series, at most, from which the window follows; 0 for none.
+        """
+        arrays = [np.asarray(series, dtype=np.float64) for series in inputs if len(series)]
+        if not arrays or any(a.ndim != 2 or a.shape[1] != arrays[0].shape[1] for a in arrays):
+            raise InputError("inputs must be arrays (length, channels), at least one of them with a step")
+        mean, std, steps = [], [], np.concatenate(arrays)  # (N, channels)
+        for column in steps.T:
+            known = column[~np.isnan(column)]
+            # The deviation of equal numbers can be above 0 by rounding.
+            constant = not len(known) or known.min() == known.max()
+            mean.append(float(known.mean()) if len(known) else 0.0)
+            std.append(1.0 if constant else float(known.std()))
+        lengths = [len(series) for series in inputs]
+        found = cls(tuple(mean), tuple(std), bool(np.isnan(steps).any()), (min(lengths), max(lengths)))
+        if not rows:
+            return found
+        found = replace(found, window=-(-max(lengths) // rows))
+        if found.window == 1:
+            return found
+        features = np.concatenate([amplitudes(found._filled(a), found.window) for a in arrays])
+        spread = np.maximum(features.std(axis=0), 1e-6)
+        return replace(found, level=tuple(features.mean(axis=0).tolist()), spread=tuple(spread.tolist()))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> SeriesPreprocessor:
+        """The preprocessor that `to_files` described. Raises ModelFileError."""
+        found = fields_from(cls, config, "series")
+        if len(found.mean) != len(found.std) or not found.mean or min(found.std) <= 0:
+            raise ModelFileError("series: 'std' must have one number above 0 for each of 'mean'")
+        if not np.isfinite([*found.mean, *found.std]).all():
+            raise ModelFileError("series: mean and std must be finite numbers")
+        features = (found.channels + found.mask) * max(found.window, 1).bit_length() if found.window > 1 else 0
+        finite = np.isfinite([*found.level, *found.spread]).all()
+        if found.window < 0 or len(found.level) != features or len(found.spread) != features or not finite:
+            raise ModelFileError("series: 'window' must be at least 0, and fit the numbers of 'level' and 'spread'")
+        if min(found.spread, default=1) <= 0:
+            raise ModelFileError("series: 'spread' must be above 0")
+        if not 0 <= found.steps[0] <= found.steps[1]:
+            raise ModelFileError("series: 'steps' must be two ascending whole numbers")
+        return found
+
+    @property
+    def channels(self) -> int:
+        """C, of the series."""
+        return len(self.mean)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What it makes: C channels, and the mask; with a window, what the LSTM reads of each."""
+        size = self.channels + self.mask
+        if not self.window:
+            return Inputs("channels", size, columns=self.columns)
+        return Inputs("channels", (len(self.level) or size) + TIMES + 1, self.window * size, self.columns)
+
+    def rows(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Any]:
+        """n series (length, C) in their own unit, from any form that `gatewise.data.inputs.series_of` takes."""
+        refuse_file(inputs, "read_series({!r}).inputs")
+        values = without_columns(inputs, self.columns)
+        rows = [self._unmasked(one) for one in series_of(values, layout, self.channels)]
+        return rows_with_columns(rows, inputs, self.columns) if self.columns else rows
+
+    def _unmasked(self, series: NDArray[Any]) -> NDArray[Any]:
+        if self.mask_value is None:
+            return series
+        kept: NDArray[Any] = series[(np.asarray(series, np.float32) != np.float32(self.mask_value)).any(axis=1)]
+        return kept
+
+    def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
+        """What the members read of each of `rows`: (length, C) float32, or C + 1 channels with the mask; or windows."""
+        rows = self.rows(inputs, layout)
+        sequences = [self.encoded(np.asarray(series)) for series in rows]
+        return sequences_with_columns(sequences, rows, self.columns) if self.columns else sequences
+
+    def array(self, item: Any) -> NDArray[Any]:
+        """One series (length, C) in its own unit, from any form that `gatewise.data.inputs.one_series` takes."""
+        return self._unmasked(one_series(item, self.channels))
+
+    def encode(self, item: Any) -> Encoded:
+        """One series, from any form that `array` takes, with display names of its steps."""
+        series = self.array(item)
+        sequences = [self.encoded(np.asarray(series))]
+        if self.columns:
+            sequences = sequences_with_columns(sequences, [series], self.columns)
+        return Encoded(sequences[0], self.token_names(series), [])
+
+    def encode_step(self, item: Any, step: int) -> Array:
+        """What the network reads of one step (C,), or of one number where C is 1, after `step` others: (1, C). Raises
+        InputError for another shape, and for a missing value.
+        """
+        if type(item) is np.ndarray and item.dtype == np.float32 and item.ndim == 1 and np.isfinite(item).all():
+            row = self.scaled(self._unmasked(item[None]))  # the checks of other forms take longer than the step
+        else:
+            row = self.scaled(self.array([item]))
+        if np.isnan(row).any():
+            raise InputError(
+                f"step {step}: a value is missing; a stream cannot interpolate it, because it does not know the next "
+                "one: give a number, such as the last value"
+            )
+        if not self.mask and not self.window:
+            return row
+        row = np.concatenate([row, np.zeros((1, 1), np.float32)], axis=1) if self.mask else row
+        time = time_channels(np.array([step + 1]), self.steps[1]).astype(np.float32) if self.window else row[:, :0]
+        return np.concatenate([row, time], axis=1)
+
+    def token_names(self, item: Any) -> list[str]:
+        """A display name for each row: the number of its step, or of its first and last one."""
+        if self.window < 2:
+            return [str(t + 1) for t in range(len(item))]
+        ends = [min(t + self.window, len(item)) for t in range(0, len(item), self.window)]
+        return [f"{t * self.window + 1}–{end}" for t, end in enumerate(ends)]
+
+    def scaled(self, series: NDArray[Any]) -> Array:
+        """One series (length, C), standardised: float32. A missing value stays one."""
+        if series.ndim != 2 or series.shape[1] != self.channels:
+            raise InputError(f"a series must be (length, {self.channels}), got {series.shape}")
+        with np.errstate(over="ignore"):  # the network refuses infinite values
+            mean, std = self._scaling
+            scaled: Array = ((series - mean) / std).astype(np.float32)
+        return scaled
+
+    @cached_property
+    def _scaling(self) -> tuple[Array, Array]:
+        return np.array(self.mean), np.array(self.std)
+
+    def encoded(self, series: NDArray[Any]) -> Array:
+        """What the members read of one series (length, C) in its own unit."""
+        filled = self._filled(series)
+        if not self.window:
+            return filled
+        length, size = filled.shape
+        rows = -(-length // self.window)
+        values = np.full((rows * self.window, size), np.nan, dtype=np.float32)
+        values[:length] = filled
+        read = filled if self.window == 1 else (amplitudes(filled, self.window) - self.level) / self.spread
+        ends = np.minimum(np.arange(1, rows + 1) * self.window, length)
+        parts = [values.reshape(rows, -1), read, time_channels(ends, self.steps[1])]
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    def _filled(self, series: NDArray[Any]) -> Array:
+        """One series (length, C), standardised and interpolated, with the mask."""
+        scaled = self.scaled(series)
+        missing = np.isnan(scaled)
+        for channel in np.flatnonzero(missing.any(axis=0)).tolist():
+            column, gap = scaled[:, channel], missing[:, channel]
+            # The scaled training mean is 0.
+            column[gap] = 0 if gap.all() else np.interp(np.flatnonzero(gap), np.flatnonzero(~gap), column[~gap])
+        if not self.mask:
+            return scaled
+        share = missing.mean(axis=1, keepdims=True, dtype=np.float32)  # (length, 1)
+        return np.concatenate([scaled, share], axis=1)
+
+    def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The entry for config.json, without defaults, and no file."""
+        given = {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name) != one.default}
+        plain: dict[str, Any] = {name: list(value) for name, value in given.items() if isinstance(value, tuple)}
+        plain |= {"columns": asdict(self.columns)} if self.columns else {}
+        return {"kind": "series", **given, **plain}, {}
