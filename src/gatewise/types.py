@@ -1,7 +1,5 @@
 """Types that all packages share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,7 +49,7 @@ class RowColumns:
         return (*self.numeric, *self.categorical)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.numeric) + len(self.categorical)
 
     def __str__(self) -> str:
         return ", ".join(self.names)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.bulk import ROWS_PER_FILE, STATE, added_names, check_folder
-from gatewise.cli.inputs import TableOptions
+from gatewise.cli.sources import TableOptions
 from gatewise.data.columns import table_paths
 from gatewise.data.tables import DELIMITERS, open_table, table_suffix
 from gatewise.errors import DataError, DataWarning, GatewiseError, InputError, counted, quote, reason, required

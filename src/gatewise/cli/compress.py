@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from gatewise.cli import options
-from gatewise.cli.inputs import columns, read_data, table_of, warn_of_training_data
-from gatewise.cli.options import command, option
+from gatewise.cli.options import columns, command, option
 from gatewise.cli.output import check_overwrite, print_json
+from gatewise.cli.sources import read_data, table_of, warn_of_training_data
 from gatewise.errors import counted, printable, quote
 
 _STORAGE = "Storage type of large tensors; int8 has one scale per row. Loading converts to float32."

@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli import options
-from gatewise.cli.inputs import columns, read_source, table_of
-from gatewise.cli.options import command, flag
+from gatewise.cli.options import columns, command, flag
 from gatewise.cli.output import console, print_json
+from gatewise.cli.sources import read_source, table_of
 from gatewise.errors import GatewiseError, counted, printable
 
 if TYPE_CHECKING:

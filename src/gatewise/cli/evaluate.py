@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from gatewise.cli import options
-from gatewise.cli.inputs import columns, read_source, table_of, warn_of_training_data
-from gatewise.cli.options import command, flag, option
+from gatewise.cli.options import columns, command, flag, option
 from gatewise.cli.output import check_ending, console, print_json, write_file
+from gatewise.cli.sources import read_source, table_of, warn_of_training_data
 from gatewise.errors import InputError, quote
 
 

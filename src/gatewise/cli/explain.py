@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewise.cli import options
-from gatewise.cli.inputs import column_option, columns, open_inputs, read_data, table_of
+from gatewise.cli.inputs import open_inputs
 from gatewise.cli.interventions import parse_clamps, parse_replacements
-from gatewise.cli.options import command, flag, option
+from gatewise.cli.options import column_option, columns, command, flag, option
 from gatewise.cli.output import check_ending, console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.model import bundled
@@ -182,6 +182,7 @@ def explain(given: Any) -> None:
 def _write(model: Model, given: Any, method: Any) -> None:
     """Write a table of explanations: the input columns, the prediction, tokens, attributions and their target."""
     from gatewise.cli.bulk import BulkPrediction
+    from gatewise.cli.sources import table_of
 
     others = ("texts", "row", "compare", "clamp", "ablate", "hold_memory", "replace", "svg", "html", "as_json", "unit")
     if not given.files or given.step or any(getattr(given, name) for name in others):
@@ -208,6 +209,7 @@ def _show_units(model: Model, given: Any, screen: Console) -> None:
     """
     import numpy as np
 
+    from gatewise.cli.sources import read_data, table_of
     from gatewise.explain.render.terminal import unit_report, units_report
 
     options.report_model(given.model)

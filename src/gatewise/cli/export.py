@@ -7,8 +7,7 @@ import click
 
 from gatewise.cli import options
 from gatewise.cli.compress import DATA, measured_data, print_effect
-from gatewise.cli.inputs import columns
-from gatewise.cli.options import command, option
+from gatewise.cli.options import columns, command, option
 from gatewise.cli.output import check_ending, check_overwrite, claim, print_json
 from gatewise.errors import InputError, quote
 

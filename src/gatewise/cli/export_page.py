@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from gatewise.cli import options
-from gatewise.cli.inputs import columns, open_inputs
-from gatewise.cli.options import command, option
+from gatewise.cli.inputs import open_inputs
+from gatewise.cli.options import columns, command, option
 from gatewise.cli.output import claim
 from gatewise.errors import quote
 

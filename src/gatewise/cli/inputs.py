@@ -1,207 +1,21 @@
-"""What a command reads: the options of columns, and typed texts, tables, files of series, folders, IMDB."""
+"""What a prediction is for: typed texts, or the rows of files."""
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gatewise.cli.options import option
-from gatewise.errors import DataError, InputError, quote
+from gatewise.cli.options import COLUMNS, refuse
+from gatewise.errors import InputError, quote
 from gatewise.system.files import file_named
 
 if TYPE_CHECKING:
-    from gatewise.cli.series import SeriesReader
-    from gatewise.data import Labelled, Rows, Splits
-    from gatewise.data.columns import RowReader
     from gatewise.model.model import Model
-    from gatewise.types import ColumnNames, RowColumns
 
 T = TypeVar("T")
 BATCH_ROWS, BATCH_CHARACTERS = 256, 500_000  # steps, for series
-NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
-
-_COLUMNS = {
-    "text": ("COLUMN", "Text column or JSON key; several are joined by a newline. Default: text."),
-    "label": ("COLUMN", "Label column or JSON key; several for multilabel and regression. Default: label."),
-    "numeric": ("COLUMN", "Column of numbers that the model reads besides the text or series. May be repeated."),
-    "categorical": ("COLUMN", "Column of names of categories that the model reads too. May be repeated."),
-    "task": ("NAME", "classification, multilabel, regression or tagging. Default: classification."),
-    "label_separator": ("TEXT", "Between the labels in a column; makes the task multilabel."),
-    "weight": ("COLUMN", "Column of the weight of each row in the loss."),
-    "group": ("COLUMN", "Column of groups; rows of one group stay in one part of a split."),
-    "time": ("COLUMN", "Column of numbers or dates: orders the rows, or with --series the steps of a series."),
-    "series": (None, "The table holds series: one per row, or with --time one step per row."),
-    "id": ("COLUMN", "With --series: column that names the series."),
-    "layout": ("NAME", "Of three-dimensional arrays in .npz and .npy: time-first or channels-first."),
-    "delimiter": ("CHARACTER", "Between fields of a CSV file; tab for tabs. Default: guessed."),
-    "skip_bad_rows": ("FILE", "Leave out rows that cannot be read, and list them in this CSV file."),
-}
-"""The options that say what the columns of a table hold, by the field of `TableOptions`."""
-_SEVERAL = ("text", "label", "numeric", "categorical")
-_OF_TABLES = tuple(name for name in _COLUMNS if name not in ("task", "series"))
-
-
-def columns(*names: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Gives a command the options of these columns, all without names; `table_of` collects them."""
-
-    def decorate(command: Callable[[Any], None]) -> Callable[[Any], None]:
-        for name in reversed(names or tuple(_COLUMNS)):
-            metavar, help = _COLUMNS[name]
-            kind: dict[str, Any] = {"is_flag": True} if metavar is None else {"multiple": name in _SEVERAL}
-            command = option(f"--{name.replace('_', '-')}", name, metavar=metavar, group="Columns", help=help, **kind)(
-                command
-            )
-        return command
-
-    return decorate
-
-
-column_option = option(
-    "--column",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="Of a typed text: the value of a column that the model reads too. May be repeated.",
-)
-
-
-def table_of(given: Any) -> TableOptions:
-    """The options of `columns` that a command has."""
-    return TableOptions(**{name: getattr(given, name) for name in _COLUMNS if hasattr(given, name)})
-
-
-def is_series(source: str) -> bool:
-    """Whether the source is a file that can hold series only, such as .ts and the .tsv files of the UCR archive."""
-    suffix = Path(source).suffix.lower()
-    if suffix not in (".ts", ".arff", ".npz", ".npy", ".tsv", ".txt"):  # texts need no reader of series
-        return False
-    from gatewise.data.series_files import is_series_file
-
-    return is_series_file(source)
-
-
-@dataclass(frozen=True)
-class TableOptions:
-    """The options that say what the columns of a table hold; see `gatewise.data.read_table` and `read_series`.
-
-    series: the table holds series instead of texts; None: if its name or first line says so. one_class: all rows may
-    have one class, because the classes are those of a model. columns: those of a model, where no option names others.
-    """
-
-    text: Sequence[str] = ()
-    label: Sequence[str] = ()
-    numeric: Sequence[str] = ()
-    categorical: Sequence[str] = ()
-    task: str | None = None
-    label_separator: str | None = None
-    weight: str | None = None
-    group: str | None = None
-    time: str | None = None
-    id: str | None = None
-    series: bool = False
-    delimiter: str | None = None
-    skip_bad_rows: str | None = None
-    layout: str | None = None
-    one_class: bool = False
-    columns: ColumnNames | None = None
-
-    def of(self, model: Model, one_class: bool = False) -> TableOptions:
-        """With what the model knows: its kind, its task and its columns."""
-        known: dict[str, Any] = {"task": model.task, "columns": model.metadata.columns, "one_class": one_class}
-        return replace(self, series=self.series or model.channels > 0, **known)
-
-    @contextmanager
-    def rows(
-        self, model: Model, files: Sequence[str], lines: bool = False, labelled: bool = False
-    ) -> Iterator[RowReader | SeriesReader]:
-        """The rows of files that fit the model. lines: each line of stdin is a text, whatever it looks like. labelled:
-        those with labels, as `read` has them.
-
-        Raises InputError for an option, or a file, that is for models of the other kind.
-        """
-        from gatewise.cli.text_lines import open_lines
-        from gatewise.data.columns import Columns, RowReader, table_paths
-
-        if not files:
-            raise InputError("give texts, or files with -i (-i - for stdin)")
-        if model.channels:
-            self.refuse(("text", "delimiter", "skip_bad_rows"), "texts, and the model reads series")
-            if "-" in files:
-                raise InputError(NO_SERIES_ON_STDIN)
-            from gatewise.cli.series import SeriesReader
-
-            yield SeriesReader(model, table_paths(files), self.read_series, self.id)
-            return
-        self.refuse(("label", "time", "id", "layout")[2 * labelled :], "series, and the model reads texts")
-        if self.series or any(map(is_series, files)):
-            raise InputError("the model reads texts, not series")
-        # Without a column, stdin holds one text per line; files say by their name whether they are tables.
-        as_lines = None if self.text or self.delimiter else partial(open_lines, refuse_tables=not lines)
-        options: dict[str, Any] = {"lines": as_lines, "fail_fast": True, "live": "-" in files}
-        own = ("label_separator", "time") if labelled else ()
-        named: Any = asdict(self._row) | ({"label": self.labels} if labelled else {})
-        columns = Columns(self.texts, task=model.task, **named, **{name: getattr(self, name) for name in own})
-        with RowReader.open(files, columns, self.delimiter, self.skip_bad_rows, **options) as reader:
-            yield reader
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The text columns: those of the option, of the model, or text."""
-        return tuple(self.text or (self.columns and self.columns.text) or ("text",))
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The label columns, in the same way."""
-        return tuple(self.label or (self.columns and self.columns.label) or ("label",))
-
-    def read(self, sources: Sequence[str]) -> Labelled:
-        """The rows of one or more files: texts, or series. Raises InputError for options that do not fit."""
-        from gatewise.data.read import read_table
-
-        if self.series or is_series(sources[0]):
-            return self._series(sources)
-        self.refuse(("id", "layout"), "series: add --series")
-        same = ("task", "label_separator", "weight", "group", "time", "delimiter", "skip_bad_rows", "one_class")
-        more: Any = {name: getattr(self, name) for name in same}
-        return read_table(sources, text=self.texts, label=self.labels, **asdict(self._row), **more)
-
-    @property
-    def _row(self) -> RowColumns:
-        """The numeric and categorical columns, in the same way."""
-        from gatewise.types import RowColumns  # here, as it imports NumPy
-
-        own = RowColumns(tuple(self.numeric), tuple(self.categorical))
-        return self.columns.row if self.columns and not own else own
-
-    def refuse(self, names: Sequence[str], reason: str) -> None:
-        """Raise InputError for an option that is given and does not fit."""
-        if given := [name for name in names if getattr(self, name)]:
-            raise InputError(f"--{given[0].replace('_', '-')} is for {reason}")
-
-    def _series(self, sources: Sequence[str]) -> Labelled:
-        of_texts = ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows")
-        self.refuse(of_texts, "texts, and these are series")
-        if "-" in sources:
-            raise InputError(NO_SERIES_ON_STDIN)
-        if len(sources) > 1 or len(self.label) > 1:
-            raise InputError("series are read from one file, with one label column")
-        return self.read_series(sources[0]).labelled(self.task)  # type: ignore[arg-type]
-
-    def read_series(self, path: str) -> Rows:
-        """The series of a file."""
-        from gatewise.data.read import read_series
-
-        if len(self.label) > 1:
-            raise InputError("series have one label column")
-        label = self.label[0] if self.label else None
-        names: dict[str, Any] = {"label": label, "id": self.id, "time": self.time, "columns": self.columns}
-        names |= {"numeric": self.numeric, "categorical": self.categorical}
-        return read_series(path, layout=self.layout, task=self.task, **names)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -210,14 +24,15 @@ def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
     typed text that is a file, and as `TableOptions.rows`.
     """
     texts: Sequence[str] = given.texts
-    table = table_of(given)
     of_row: Sequence[str] = getattr(given, "column", ())
     if of_row and not texts:
         raise InputError("--column is for typed texts: a file has the columns itself")
     if texts and given.files:
         raise InputError(f"{quote(texts[0])} is a text: give texts, or files with -i, not both")
     if not texts:
-        with table.of(model).rows(model, given.files, getattr(given, "lines", False)) as reader:
+        from gatewise.cli.sources import table_of
+
+        with table_of(given).of(model).rows(model, given.files, getattr(given, "lines", False)) as reader:
             yield (row.input for row in reader)
         return
     for text in texts:
@@ -229,7 +44,7 @@ def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
         texts = [with_columns(text, row) for text in texts]
     if model.channels:
         raise InputError("the model reads series: give a file with -i, such as .ts, .npz or .csv")
-    table.refuse(tuple(_COLUMNS), "files: give a file with -i")
+    refuse(given, tuple(COLUMNS), "files: give a file with -i")
     yield texts
 
 
@@ -265,58 +80,6 @@ def check_text(text: str) -> None:
         it = "it" if what in ("stdin", "a file") else "files"
         also = "" if it == "it" else "; if it is the text, end it with a space"
         raise InputError(f"{quote(text, 200)} is {what}, not a text: give {it} with -i{also}")
-
-
-def read_source(sources: Sequence[str], data: str | None, options: TableOptions, other: str | None = None) -> Splits:
-    """`imdb`, files, or a folder with one folder per class. All rows are in `train`, unless a folder has train/ and
-    test/. other: a second source, which the options are for too.
-
-    Raises InputError for `data` with a source other than imdb and for columns of a source without them, DataError for
-    data that is missing or damaged.
-    """
-    from gatewise.data.labelled import Splits
-    from gatewise.data.read import is_split_folder, read_folder, read_folders
-
-    if list(sources) == ["imdb"] or Path(sources[0]).is_dir():
-        no_table = other is None or other == "imdb" or Path(other).is_dir()
-        names = _OF_TABLES if no_table else ("numeric", "categorical")
-        options.refuse(names, f"tables, and {quote(sources[0])} has no columns")
-    if list(sources) == ["imdb"]:
-        from gatewise.data.reviews import imdb
-
-        return imdb(data)
-    if data is not None:
-        raise InputError("--data is only for the source imdb; give other data as the source itself")
-    if Path(sources[0]).is_dir():
-        if len(sources) > 1:
-            raise InputError(f"{quote(sources[0])}: a folder is read alone")
-        if is_split_folder(sources[0]):
-            return read_folders(sources[0])
-        return Splits(read_folder(sources[0], options.one_class), None, "")
-    for one in sources:
-        if one != "-" and not Path(one).suffix and not Path(one).exists():
-            raise DataError(f"{quote(one)}: neither imdb nor a file")
-    return Splits(options.read(sources), None, "")
-
-
-def read_data(data: str, options: TableOptions) -> Labelled:
-    """Data on which a model is measured, the test half where it has one: as `read_source`, where `data` may also be
-    the IMDB archive, its folder, or `embedded`, and all rows may have one class.
-    """
-    reviews = Path(data) / "train" / "urls_pos.txt"
-    if data == "embedded" or data.endswith((".tar.gz", ".tgz")) or reviews.exists():
-        splits = read_source(["imdb"], data, options)
-    else:
-        splits = read_source([data], None, replace(options, one_class=True))
-    return splits.test or splits.train
-
-
-def warn_of_training_data(model: Model, labelled: Labelled) -> bool:
-    """Whether the model was trained on this data, which is then printed to stderr."""
-    trained = bool(model.metadata.fingerprint) and labelled.fingerprint() == model.metadata.fingerprint
-    if trained:
-        print("gatewise: warning: the model was trained on this data", file=sys.stderr)
-    return trained
 
 
 def batches(rows: Iterable[T], live: bool = False, size: Callable[[T], int] = len) -> Iterator[list[T]]:  # type: ignore[assignment]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewise._version import __version__
-from gatewise.errors import printable
+from gatewise.errors import InputError, printable
 from gatewise.model import bundled
 
 if TYPE_CHECKING:
@@ -108,6 +108,56 @@ precision_option = option("--precision", default="float32", metavar="float32|bf1
 resume_option = flag("--resume", group="Run", help="Continue an interrupted run.")
 overwrite_option = flag("--overwrite", help="Replace the output if it exists, or an unfinished run of it.")
 json_option = flag("--json", "as_json", help="Print one JSON object to stdout and nothing else.")
+
+
+COLUMNS = {
+    "text": ("COLUMN", "Text column or JSON key; several are joined by a newline. Default: text."),
+    "label": ("COLUMN", "Label column or JSON key; several for multilabel and regression. Default: label."),
+    "numeric": ("COLUMN", "Column of numbers that the model reads besides the text or series. May be repeated."),
+    "categorical": ("COLUMN", "Column of names of categories that the model reads too. May be repeated."),
+    "task": ("NAME", "classification, multilabel, regression or tagging. Default: classification."),
+    "label_separator": ("TEXT", "Between the labels in a column; makes the task multilabel."),
+    "weight": ("COLUMN", "Column of the weight of each row in the loss."),
+    "group": ("COLUMN", "Column of groups; rows of one group stay in one part of a split."),
+    "time": ("COLUMN", "Column of numbers or dates: orders the rows, or with --series the steps of a series."),
+    "series": (None, "The table holds series: one per row, or with --time one step per row."),
+    "id": ("COLUMN", "With --series: column that names the series."),
+    "layout": ("NAME", "Of three-dimensional arrays in .npz and .npy: time-first or channels-first."),
+    "delimiter": ("CHARACTER", "Between fields of a CSV file; tab for tabs. Default: guessed."),
+    "skip_bad_rows": ("FILE", "Leave out rows that cannot be read, and list them in this CSV file."),
+}
+"""The options that say what the columns of a table hold, by the field of `TableOptions` (`gatewise.cli.sources`)."""
+_SEVERAL_COLUMNS = ("text", "label", "numeric", "categorical")
+
+
+def columns(*names: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+    """Gives a command the options of these columns, all without names; `table_of` collects them."""
+
+    def decorate(command: Callable[[Any], None]) -> Callable[[Any], None]:
+        for name in reversed(names or tuple(COLUMNS)):
+            metavar, help = COLUMNS[name]
+            kind: dict[str, Any] = {"is_flag": True} if metavar is None else {"multiple": name in _SEVERAL_COLUMNS}
+            command = option(f"--{name.replace('_', '-')}", name, metavar=metavar, group="Columns", help=help, **kind)(
+                command
+            )
+        return command
+
+    return decorate
+
+
+column_option = option(
+    "--column",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Of a typed text: the value of a column that the model reads too. May be repeated.",
+)
+
+
+def refuse(given: Any, names: Sequence[str], reason: str) -> None:
+    """Raise InputError for one of these options that is given and does not fit: `--name is for reason`."""
+    for name in names:
+        if getattr(given, name, None):
+            raise InputError(f"--{name.replace('_', '-')} is for {reason}")
 
 
 def model_name(path: str | None) -> str:

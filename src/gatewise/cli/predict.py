@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewise.cli import options
-from gatewise.cli.inputs import TableOptions, batches, column_option, columns, open_inputs, table_of
-from gatewise.cli.options import command, flag, option
+from gatewise.cli.inputs import batches, open_inputs
+from gatewise.cli.options import column_option, columns, command, flag, option, refuse
 from gatewise.cli.output import SEPARATOR, claim, print_json
 from gatewise.errors import DataError, InputError, printable, quote
 
@@ -67,13 +67,12 @@ def predict(given: Any) -> None:
     gatewise predict -m models/imdb-fast -i - < reviews.txt
     gatewise predict -m models/gestures -i new.ts --json
     """
-    table, out, of_stdin = table_of(given), given.out, "-" in given.files
-    if given.lines and (table.text or table.delimiter or not of_stdin):
+    out, of_stdin = given.out, "-" in given.files
+    if given.lines and (given.text or given.delimiter or not of_stdin):
         raise InputError("--lines is for the lines of stdin (-i -), without --text and --delimiter")
     if out is None:
-        for name in ("keep", "escape_formulas", "overwrite", "part", "rows_per_file", "format", "ray", "workers"):
-            if getattr(given, name):
-                raise InputError(f"--{name.replace('_', '-')} is for an output: give -o")
+        of_output = ("keep", "escape_formulas", "overwrite", "part", "rows_per_file", "format", "ray", "workers")
+        refuse(given, of_output, "an output: give -o")
         if given.probabilities == "top":
             raise InputError("--probabilities is for an output: give -o")
     elif given.texts or not given.files:
@@ -81,7 +80,7 @@ def predict(given: Any) -> None:
     model = options.open_model(given.model, given.precision)
     calibrated = model.metadata.calibration is not None
     if out is not None:
-        result = _write(model, given, table.of(model))
+        result = _write(model, given)
         if given.as_json:
             print_json({"model": options.model_name(given.model), "out": out, **result})
     else:
@@ -103,11 +102,12 @@ def predict(given: Any) -> None:
     options.report_model(given.model, calibrated and not given.as_json)
 
 
-def _write(model: Model, given: Any, table: TableOptions) -> dict[str, Any]:
+def _write(model: Model, given: Any) -> dict[str, Any]:
     """Write predictions of files into the table or the folder `out`. Returns their number, and that of skipped rows."""
     from gatewise.cli.bulk import ROWS_PER_FILE, BulkPrediction
+    from gatewise.cli.sources import table_of
 
-    out, every = given.out, given.probabilities == "all"
+    table, out, every = table_of(given).of(model), given.out, given.probabilities == "all"
     for_folder = [name for name in ("part", "rows_per_file", "format", "ray") if getattr(given, name) is not None]
     folder = out.endswith("/") or os.path.isdir(out)
     if for_folder and not folder:

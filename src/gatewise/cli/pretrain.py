@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from gatewise.cli import options
-from gatewise.cli.inputs import columns, table_of
-from gatewise.cli.options import command, option
+from gatewise.cli.options import columns, command, option
 from gatewise.cli.output import console, print_json
 from gatewise.cli.processes import in_processes
+from gatewise.cli.sources import table_of
 from gatewise.errors import printable
 
 _TEXTS = "imdb (train half and 50,000 unlabelled reviews); a folder of .txt files; a table; a .txt file."

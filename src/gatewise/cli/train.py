@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewise.cli import options
-from gatewise.cli.inputs import TableOptions, columns, is_series, read_source, table_of
-from gatewise.cli.options import command, option
+from gatewise.cli.options import columns, command, option
 from gatewise.cli.output import calibration_line, console, print_json
 from gatewise.cli.processes import in_processes
+from gatewise.cli.sources import TableOptions, is_series, read_source, table_of
 from gatewise.errors import InputError, printable, quote
 
 if TYPE_CHECKING:

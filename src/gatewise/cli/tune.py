@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewise.cli import options
-from gatewise.cli.inputs import columns, read_source, table_of
-from gatewise.cli.options import command, option
+from gatewise.cli.options import columns, command, option
 from gatewise.cli.output import print_json
+from gatewise.cli.sources import read_source, table_of
 from gatewise.cli.train import changed_fields, data_options, settings_of, training_options
 from gatewise.errors import InputError, counted, quote
 

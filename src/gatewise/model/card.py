@@ -3,11 +3,9 @@
 `ModelMetadata` holds everything that the card states. A field that was not recorded is left out of the card.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from gatewise.errors import counted
 from gatewise.members.ensemble import Ensemble
@@ -37,7 +35,7 @@ class EvalResult:
     scores: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, found: AnyEvaluation) -> EvalResult:
+    def of(cls, found: "AnyEvaluation") -> Self:
         """The main figures of an evaluation."""
         accuracy = found.scores.get("accuracy", found.scores.get("subset accuracy"))
         return cls(found.data, found.n, accuracy, found.loss, getattr(found, "calibration_error", None), found.scores)
@@ -166,7 +164,7 @@ class ModelMetadata:
     columns: ColumnNames = NO_COLUMNS  # of the table that the model was trained on
     examples: tuple[KeptExample, ...] = ()  # rows of the user's data: kept only on request
 
-    def with_evaluation(self, result: EvalResult) -> ModelMetadata:
+    def with_evaluation(self, result: EvalResult) -> Self:
         """A copy with one more evaluation. It replaces an earlier one on the same data."""
         others = tuple(one for one in self.evaluations if one.data != result.data)
         return replace(self, evaluations=(*others, result))

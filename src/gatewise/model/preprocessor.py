@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, Union, cast
 
 import numpy as np
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gatewise.model.step_rule import StepRule
     from gatewise.text.index import IndexEncoding
 
-Preprocessor: TypeAlias = "TextPreprocessor | SeriesPreprocessor"
+Preprocessor: TypeAlias = Union["TextPreprocessor", "SeriesPreprocessor"]
 
 
 @dataclass(frozen=True)
