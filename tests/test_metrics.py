@@ -21,12 +21,9 @@ from gatewise.metrics import (
     with_interval,
 )
 from gatewise.model.card import CalibrationReport, ModelMetadata
-from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.network.architecture import Architecture
 from gatewise.target import Target, by_input
 from gatewise.text import TokenEncoding
-from tests.explain.random_net import parameters_of
+from tests.small_models import small_model
 
 
 def predictions(n: int, k: int, seed: int, overconfidence: float = 1.0) -> tuple[Any, Any]:
@@ -92,18 +89,10 @@ def test_brier_score_and_log_loss_equal_scikit_learn(k: int) -> None:
     assert found.as_dict()["reliability"][14]["n"] == found.reliability[14].n
 
 
-@pytest.fixture
-def calibrated() -> Model:
-    """A random model whose metadata says that it is calibrated."""
-    encoding = TokenEncoding.fit(["a good film", "a bad film"], min_count=1)
-    arch = Architecture.stacked("tokens", encoding.vocab_size, 6, 5)
+def test_the_card_and_the_explanation_say_whether_a_model_is_calibrated() -> None:
+    other = small_model(TokenEncoding.fit(["a good film", "a bad film"], min_count=1))
     report = CalibrationReport("network x 0.50, shift +0.10", "the validation set", 400, 0.5, 0.4, 0.08, 0.02)
-    metadata = ModelMetadata(calibration=report)
-    return Model.of_network(arch, parameters_of(arch, 8), TextPreprocessor(encoding), ("no", "yes"), metadata)
-
-
-def test_the_card_and_the_explanation_say_whether_a_model_is_calibrated(calibrated: Model) -> None:
-    other = dataclasses.replace(calibrated, metadata=ModelMetadata())
+    calibrated = dataclasses.replace(other, metadata=ModelMetadata(calibration=report))
     assert "are calibrated on the data named above only." in calibrated.card()
     assert "from 0.0800 to 0.0200" in calibrated.card()
     assert "are not calibrated." in other.card()
@@ -258,10 +247,8 @@ def test_a_tagger_is_evaluated_by_step_and_by_entity() -> None:
     assert [one.f1 for one in found.entities[1:]] == pytest.approx([4 / 5, 2 / 3])
     low, high = found.accuracy_interval
     assert low < found.accuracy < high
-    no_entities = Target(("NOUN", "VERB"), "tagging")
-    again = evaluate(
-        no_entities, by_input(np.array([[1.0], [-1.0]]), ["ab"]), by_input(np.array([1, 1]), ["ab"]), "made"
-    )
+    words = by_input(np.array([[1.0], [-1.0]]), ["ab"]), by_input(np.array([1, 1]), ["ab"])
+    again = evaluate(Target(("NOUN", "VERB"), "tagging"), *words, "made")
     assert isinstance(again, TaggingEvaluation)
     assert again.entities == ()
     with pytest.raises(InputError, match="row 1: 1 label for 2 steps"):

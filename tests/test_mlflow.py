@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 import gatewise as gw
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import ModelFileError
 from gatewise.mlflow import MLflowCallback, load_model, log_model, save_model
 from gatewise.model.model import Model
 from tests.exchange.random_models import random_inputs, random_model
+from tests.refusals import assert_refused
 from tests.training.texts import made_reviews
 
 SMALL: dict[str, Any] = {"recipe": "fast", "epochs": 2, "units": 3, "embedding_dim": 4, "ngrams__order": 1}
@@ -97,8 +98,7 @@ def test_the_columns_of_a_row_are_part_of_the_signature(mlflow: Any, tmp_path: P
 
 
 def test_what_is_not_a_model_is_refused(mlflow: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"of gatewise\.Model and of fitted estimators, not of str"):
-        log_model("models/reviews")
+    assert_refused(r"of gatewise\.Model and of fitted estimators, not of str", log_model, "models/reviews")
     save_model(random_model(), tmp_path / "saved")
     save_model(random_model(classes=3), tmp_path / "other")
     about = tmp_path / "saved" / "MLmodel"
@@ -109,8 +109,7 @@ def test_what_is_not_a_model_is_refused(mlflow: Any, tmp_path: Path) -> None:
             load_model(str(tmp_path / "saved"))
     about.write_text(own)
     about.write_text(about.read_text().replace("loader_module: gatewise.mlflow", "loader_module: os"))
-    with pytest.raises(InputError, match=r"saved': not a model that gatewise\.mlflow has logged"):
-        load_model(str(tmp_path / "saved"))
+    assert_refused(r"saved': not a model that gatewise\.mlflow has logged", load_model, str(tmp_path / "saved"))
 
 
 def test_each_of_two_trainings_has_a_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import gatewise as gw
 from gatewise import scorer as module
 from gatewise.errors import DataError, InputError, MissingExtra, ModelFileError
 from tests.exchange.random_models import random_inputs, random_model
+from tests.refusals import assert_refused
 
 MODEL = random_model(names=("7", "11"), label_type="int")
 TEXTS = random_inputs(MODEL, 6)
@@ -162,8 +163,7 @@ def test_batches_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
         ({"review": ["x", "\u200b"]}, "^row 1 has no word"),
         ({"review": ["x"] * 4099 + ["\u200b"]}, "^row 4099 has no word"),
     ):
-        with pytest.raises(InputError, match=message):
-            scorer(batch)
+        assert_refused(message, scorer, batch)
     with pytest.raises(InputError, match="the model takes text: name its columns with text=, not series="):
         gw.Scorer(folder, series="review")({"review": TEXTS})
 
@@ -184,8 +184,7 @@ def test_series(tmp_path: Path, kind: str) -> None:
         (["x"], "row 0: 'x' is not a series of numbers"),
         ([rows[0].tolist(), [[1.0] * 9]], "^row 1"),
     ):
-        with pytest.raises(InputError, match=message):
-            gw.Scorer(folder, series="curve")({"curve": column})
+        assert_refused(message, gw.Scorer(folder, series="curve"), {"curve": column})
     with pytest.raises(InputError, match="the model takes series: name its columns with series=, not text="):
         gw.Scorer(folder, text="curve")(make(batch))
 
@@ -207,10 +206,8 @@ def test_options_that_do_not_fit(folder: Path) -> None:
         ({"explain": "shap"}, "explain must be True or one of"),
         ({"text": []}, "at least one text column"),
     ):
-        with pytest.raises(InputError, match=message):
-            gw.Scorer(folder, **options)
-    with pytest.raises(InputError, match="takes the path of a model, not a Model: save it"):
-        gw.Scorer(MODEL)  # type: ignore[arg-type]
+        assert_refused(message, gw.Scorer, folder, **options)
+    assert_refused("takes the path of a model, not a Model: save it", gw.Scorer, MODEL)
 
 
 def test_a_pickle_is_small_and_knows_its_model(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,11 +223,9 @@ def test_a_model_that_was_replaced(tmp_path: Path) -> None:
     _, folder = saved(tmp_path)
     scorer = gw.Scorer(folder, text="review")
     random_model(5).save(folder)
-    with pytest.raises(ModelFileError, match="another one than when the Scorer was made"):
-        scorer({"review": TEXTS})
+    assert_refused("another one than when the Scorer was made", scorer, {"review": TEXTS}, error=ModelFileError)
     later = gw.Scorer(tmp_path / "later", text="review")  # exists on the workers only
-    with pytest.raises(ModelFileError, match="later"):
-        later({"review": TEXTS})
+    assert_refused("later", later, {"review": TEXTS}, error=ModelFileError)
     random_model(5).save(tmp_path / "later")
     assert len(later({"review": TEXTS})["label"]) == len(TEXTS)
 
@@ -250,8 +245,7 @@ def test_a_process_pool_loads_the_model_once_per_process(folder: Path) -> None:
     batches = [{"review": np.array([text])} for text in TEXTS]
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         found = list(pool.map(loads_after, [scorer] * len(batches), batches))
-        with pytest.raises(InputError, match="row 0: column 'review' is blank"):
-            pool.submit(scorer, {"review": np.array([" "])}).result()
+        assert_refused("row 0: column 'review' is blank", pool.submit(scorer, {"review": np.array([" "])}).result)
     assert [labels[0] for labels, _ in found] == MODEL.predict(TEXTS).tolist()
     assert [loads for _, loads in found] == [1] * len(batches)
 

@@ -26,6 +26,7 @@ from gatewise.training import PretrainRecipe, Recipe
 from gatewise.training.fields import fields_of
 from gatewise.training.pretrain import pretrain
 from gatewise.training.train import train
+from tests.refusals import assert_refused
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
@@ -60,10 +61,11 @@ def test_fit_predict_score_and_the_same_again() -> None:
 
 def test_in_a_pipeline_and_a_search() -> None:
     lower = FunctionTransformer(lambda texts: [text.lower() for text in texts])
-    search = GridSearchCV(make_pipeline(lower, clone(SMALL)), {"lstmtextclassifier__units": [10, 12]}, cv=2)
-    search.fit(DATA.inputs, NAMES)
+    grid = {"lstmtextclassifier__units": [10, 12], "lstmtextclassifier__pooling": ["mean"]}
+    search = GridSearchCV(make_pipeline(lower, clone(SMALL)), grid, cv=2).fit(DATA.inputs, NAMES)
     assert search.best_score_ > 0.65  # 0.5 is chance, 0.03 its standard error
-    assert search.best_estimator_[-1].model_.architecture.top.units in (10, 12)
+    arch = search.best_estimator_[-1].model_.architecture
+    assert (arch.top.units in (10, 12), arch.pooling) == (True, "mean")
 
 
 @pytest.mark.parametrize("labels", [[0, 1], [1.0, -2.0], [True, False]])
@@ -100,27 +102,22 @@ def test_series_of_one_channel_are_a_matrix_or_any_other_form() -> None:
 def test_what_does_not_fit_is_named() -> None:
     with pytest.raises(InputError, match="y must have one label for each of the 240 rows of X, got 239"):
         clone(SMALL).fit(DATA.inputs, NAMES[:-1])
-    with pytest.raises(InputError, match="not one text"):
-        clone(SMALL).fit("a text", ["x"])
+    assert_refused("not one text", clone(SMALL).fit, "a text", ["x"])
     with pytest.raises(InputError, match="continuous: y looks like regression: use LSTMTextRegressor"):
         clone(SMALL).fit(DATA.inputs, np.linspace(0, 1, 240))
-    with pytest.raises(InputError, match="a recipe has no 'warm_stat'; did you mean 'warm_start'"):
-        LSTMTextClassifier(warm_stat=True)
+    assert_refused("a recipe has no 'warm_stat'; did you mean 'warm_start'", LSTMTextClassifier, warm_stat=True)
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"epochs": 2.5}, "epochs must be a whole number"),
         ({"units": 0}, "units must be"),
-        ({"dropout_output": 1.0}, "dropout_output must be"),
         ({"recipe": "quick"}, "no recipe is called 'quick'"),
         ({"ngrams__order": 9}, "ngrams.order must be"),
     ],
 )
 def test_parameters_are_checked_before_the_data(parameters: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        clone(SMALL).set_params(**parameters).fit([object()], None)
+    assert_refused(message, clone(SMALL).set_params(**parameters).fit, [object()], None)
 
 
 def test_every_field_of_a_recipe_is_a_parameter() -> None:
@@ -129,13 +126,9 @@ def test_every_field_of_a_recipe_is_a_parameter() -> None:
         assert clone(estimator).get_params() == LSTMSeriesRegressor().get_params() | {name.replace(".", "__"): None}
     estimator = LSTMTextClassifier(lstm__units=4, ngrams__order=2).set_params(units=8)
     assert repr(estimator) == "LSTMTextClassifier(ngrams__order=2, units=8)"
-    grid = {"dropout_output": [0.3], "ngrams__order": [1], "pooling": ["mean"], "recipe": ["fast"]}
-    search = GridSearchCV(clone(SMALL).set_params(epochs=1), grid, cv=2, n_jobs=2)
-    assert search.fit(DATA.inputs, NAMES).best_estimator_.model_.architecture.pooling == "mean"
 
 
 def test_one_column_of_a_frame_and_a_column_transformer() -> None:
-    pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"text": DATA.inputs, "stars": np.arange(240) % 7})
     short = clone(SMALL).set_params(epochs=1)
     model = clone(short).fit(frame[["text"]], NAMES)
@@ -146,8 +139,7 @@ def test_one_column_of_a_frame_and_a_column_transformer() -> None:
         np.testing.assert_array_equal(model.predict_proba(same), found)
     with pytest.raises(ValueError, match="feature names should match"):
         model.predict(frame[["text"]].rename(columns={"text": "review"}))
-    with pytest.raises(InputError, match="a data frame with columns text, stars: pass one column"):
-        model.predict(frame)
+    assert_refused("a data frame with columns text, stars: pass one column", model.predict, frame)
     column = make_pipeline(ColumnTransformer([("text", "passthrough", ["text"])]), clone(short))
     np.testing.assert_array_equal(column.fit(frame, NAMES).predict_proba(frame), found)
 
@@ -176,8 +168,7 @@ def test_rows_of_weight_0_are_absent() -> None:
     two = clone(SMALL).fit(DATA.inputs[120:], NAMES[120:])
     np.testing.assert_array_equal(one.predict_proba(DATA.inputs), two.predict_proba(DATA.inputs))
     for wrong in (np.ones(239), np.ones((240, 1)), -half, half * np.nan, half * 0):
-        with pytest.raises(InputError, match="sample_weight"):
-            clone(SMALL).fit(DATA.inputs, NAMES, sample_weight=wrong)
+        assert_refused("sample_weight", clone(SMALL).fit, DATA.inputs, NAMES, sample_weight=wrong)
 
 
 @pytest.mark.parametrize("class_weight", ["balanced", {"good": 3.0}])
@@ -228,8 +219,7 @@ def test_numbers_of_texts_and_of_series() -> None:
     length = np.array([text.count("word") for text in DATA.inputs]) * 1.5
     texts = LSTMTextRegressor(**TEXT_SETTINGS).fit(DATA.inputs, length)
     assert texts.score(DATA.inputs, length) > 0.2
-    with pytest.raises(InputError, match="regression needs finite numbers"):
-        clone(texts).fit(DATA.inputs, NAMES)
+    assert_refused("regression needs finite numbers", clone(texts).fit, DATA.inputs, NAMES)
 
 
 def test_validation_data_of_their_own() -> None:
@@ -237,8 +227,7 @@ def test_validation_data_of_their_own() -> None:
     names = np.array(["bad", "good"])[extra.labels]
     model = clone(SMALL).set_params(epochs=2).fit(DATA.inputs, NAMES, validation=(extra.inputs, names))
     assert (model.model_.metadata.n_train, model.model_.metadata.n_validation) == (240, 50)
-    with pytest.raises(InputError, match=r"validation must be \(X, y\)"):
-        clone(SMALL).fit(DATA.inputs, NAMES, validation=extra.inputs)
+    assert_refused(r"validation must be \(X, y\)", clone(SMALL).fit, DATA.inputs, NAMES, validation=extra.inputs)
     with pytest.raises(InputError, match="no class 'other'"):
         clone(SMALL).fit(DATA.inputs, NAMES, validation=(extra.inputs[:2], ["bad", "other"]))
 
@@ -309,9 +298,7 @@ def test_what_cannot_encode_texts() -> None:
     embeddings = pretrain([str(text) for text in made_reviews(60, 4).inputs], recipe=recipe)
     series = clone(SERIES).set_params(epochs=1).fit(*waves(20, 1)).model_
     for pretrained, message in ((embeddings, "embeddings only"), (series, "is for series"), (3, "must be a model")):
-        with pytest.raises(InputError, match=message):
-            LSTMTextEncoder(pretrained).fit(["a text"])
-    with pytest.raises(InputError, match="row 1"):
-        LSTMTextEncoder().fit(["a text", None])
+        assert_refused(message, LSTMTextEncoder(pretrained).fit, ["a text"])
+    assert_refused("row 1", LSTMTextEncoder().fit, ["a text", None])
     with pytest.raises(NotFittedError):
         LSTMTextEncoder().transform(["a text"])

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.errors import InputError
 from gatewise.target import Target
+from tests.refusals import assert_refused
 
 LOGITS = np.array([[0.5, -1.0, 2.0], [-3.0, 0.25, -0.5]])
 
@@ -57,24 +57,7 @@ def test_regression() -> None:
     one, two = Target(("price",), "regression", "float"), Target(("x", "y"), "regression")
     np.testing.assert_array_equal(one.labels(LOGITS[:, :1]), LOGITS[:, 0])
     np.testing.assert_array_equal(two.labels(LOGITS[:, :2]), LOGITS[:, :2])
-    with pytest.raises(InputError, match="no probabilities"):
-        one.probabilities(LOGITS)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"classes": ("a", "a")}, "distinct"),
-        ({"classes": ("a", "b"), "task": "ranking"}, "task must be one of"),
-        ({"classes": ("a", "b"), "label_type": "int"}, "not of type int"),
-        ({"classes": ("a", "b", "c"), "thresholds": (0.5,)}, "3 thresholds"),
-        ({"classes": ("a", "b"), "thresholds": (1.5,)}, "from 0 to 1"),
-        ({"classes": ("x",), "task": "regression", "thresholds": (0.5,)}, "0 thresholds"),
-    ],
-)
-def test_invalid(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Target(**arguments)
+    assert_refused("no probabilities", one.probabilities, LOGITS)
 
 
 def test_thresholds_of_three_classes_divide_the_probabilities() -> None:

@@ -1,6 +1,10 @@
-"""Everything but `gatewise.nn` runs where torch cannot be imported: every recipe, the commands, the estimators."""
+"""Everything but `gatewise.nn` runs where torch cannot be imported; an import without its extra names the extra.
+
+`gatewise.nn` sets OMP_WAIT_POLICY before torch reads it.
+"""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -115,3 +119,39 @@ def test_it_runs(found: dict[str, Any], part: str) -> None:
 
 def test_nothing_tries_to_import_torch(found: dict[str, Any]) -> None:
     assert not found["tried"], found["tried"][0]
+
+
+BLOCKED = """
+import os, sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(os.environ.get("OMP_WAIT_POLICY"))
+            raise ImportError("blocked")
+
+sys.meta_path.insert(0, Blocker())
+sys.modules |= dict.fromkeys(sys.argv[2:])
+try:
+    __import__(sys.argv[1])
+except ImportError as error:
+    print(type(error).__name__, error)
+"""
+TORCH = "MissingExtra gatewise.nn needs torch: pip install 'gatewise[torch]'"
+SCIPY = "MissingExtra training needs SciPy and threadpoolctl: pip install 'gatewise[train]'"
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "printed"),
+    [
+        (["gatewise.nn"], {}, ["PASSIVE", TORCH]),
+        (["gatewise.nn"], {"OMP_WAIT_POLICY": "ACTIVE"}, ["ACTIVE", TORCH]),
+        (["gatewise.training", "scipy"], {}, [SCIPY]),
+        (["gatewise.training", "threadpoolctl"], {}, [SCIPY]),
+    ],
+)
+def test_without_its_extra(words: list[str], given: dict[str, str], printed: list[str]) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
+    command = [sys.executable, "-c", BLOCKED, *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == printed

@@ -10,6 +10,7 @@ from gatewise.forecast.forecaster import Forecaster
 from gatewise.types import Array
 
 TINY: dict[str, Any] = {"epochs": 2, "units": 4, "batch_size": 16, "min_steps": 0}
+SHOP: dict[str, Any] = {"id": "shop", "time": "month", "target": "sold"}  # of `frame`
 
 
 def seasonal(n: int = 96, seed: int = 0, level: float = 100.0) -> Array:

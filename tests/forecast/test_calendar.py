@@ -11,6 +11,7 @@ import pytest
 from gatewise.data.times import parse_time, show_time, written_form
 from gatewise.errors import InputError
 from gatewise.forecast.calendar import Calendar, calendar_of, on_calendar
+from tests.refusals import assert_refused
 
 
 @pytest.mark.parametrize(
@@ -141,13 +142,11 @@ def test_a_named_zone_stays(freq: str, start: str, want: str) -> None:
     ],
 )
 def test_irregular_times_are_named(times: list[Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        following(times, 1)
+    assert_refused(message, following, times, 1)
 
 
 def test_steps_that_overflow_are_refused() -> None:
-    with pytest.raises(InputError, match="is outside the years 1 to 9999"):
-        Calendar(1e12, "s").times(datetime(2000, 1, 1), 9, 12)
+    assert_refused("is outside the years 1 to 9999", Calendar(1e12, "s").times, datetime(2000, 1, 1), 9, 12)
 
 
 @pytest.mark.parametrize(

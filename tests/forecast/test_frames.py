@@ -13,7 +13,8 @@ import pytest
 
 from gatewise.errors import DataError, InputError
 from gatewise.forecast.series import Roles, future_values, read_forecast_table, series_set
-from tests.forecast.conftest import frame
+from tests.forecast.conftest import SHOP, frame
+from tests.refusals import assert_refused
 
 
 def test_a_frame_of_nixtla_needs_no_names() -> None:
@@ -35,26 +36,18 @@ def test_columns_are_found_by_name_or_because_no_other_is_left() -> None:
     assert series_set(given.set_index("month")["sold"]).calendar.unit == "MS"
     periods = given.set_index(pd.PeriodIndex(given["month"], freq="M"))[["sold"]]
     assert series_set(periods).starts == series_set(periods["sold"]).starts == [datetime(2010, 1, 1)]
-    with pytest.raises(InputError, match="name the column of the time with time=; there are 'shop', 'month', 'sold'"):
-        series_set(given)
-    with pytest.raises(InputError, match="no column 'price'; there are 'shop'"):
-        series_set(given, time="month", target="sold", future=["price"])
-    with pytest.raises(InputError, match="named for two purposes"):
-        series_set(given, id="shop", time="month", target="sold", past=["sold"])
 
 
 def test_further_columns() -> None:
     given = frame(20, 14, size=3.0, kind="x", price=np.arange(34.0), sale=np.arange(34) % 2)
     given.loc[given["shop"] == "b", ["size", "kind"]] = [7.0, "y"]
-    found = series_set(
-        given, id="shop", time="month", target="sold", past=["price"], static=["size", "kind"], future="sale"
-    )
+    found = series_set(given, **SHOP, past=["price"], static=["size", "kind"], future="sale")
     assert found.statics == ("size", "kind=y")
     np.testing.assert_array_equal(found.values[1][0, 1:], [20, 7, 1])
     np.testing.assert_array_equal(found.future[0][:3, 0], [0, 1, 0])
     given.loc[3, "size"] = 4
     with pytest.raises(InputError, match="series 'a': 'size' is static, and not one value"):
-        series_set(given, id="shop", time="month", target="sold", static=["size"])
+        series_set(given, **SHOP, static=["size"])
 
 
 def test_the_hour_that_occurs_twice_in_autumn() -> None:
@@ -75,7 +68,7 @@ def test_gaps_are_interpolated_and_ends_without_values_are_left_out() -> None:
     given = frame(24)
     given["sold"] = np.arange(24.0)
     given.loc[[0, 7, 23], "sold"] = np.nan
-    found = series_set(given.drop(index=[4, 5]), id="shop", time="month", target="sold")
+    found = series_set(given.drop(index=[4, 5]), **SHOP)
     np.testing.assert_allclose(found.values[0][:, 0], np.arange(1.0, 23))
     assert found.notes == (
         "3 missing values interpolated (2 missing times among them)",
@@ -86,24 +79,22 @@ def test_gaps_are_interpolated_and_ends_without_values_are_left_out() -> None:
 def test_future_columns_stand_after_the_last_value_or_in_a_frame_of_their_own() -> None:
     given = frame(20, 14, sale=1.0)
     given.loc[[18, 19, 32, 33], "sold"] = np.nan
-    found = series_set(given, id="shop", time="month", target="sold", future=["sale"])
+    found = series_set(given, **SHOP, future=["sale"])
     assert [len(one) for one in found.values] == [18, 12]
     assert [one.tolist() for one in future_values(None, found, 2)] == [[[1.0], [1.0]]] * 2
-    flags = series_set(given.assign(sale=True), id="shop", time="month", target="sold", future=["sale"])
+    flags = series_set(given.assign(sale=True), **SHOP, future=["sale"])
     np.testing.assert_array_equal(flags.future[1], found.future[1])
     with pytest.raises(InputError, match=r"'sale' of series 'a' end before 2011-09-01: pass future=, a frame with"):
         future_values(None, found, 3)
     more = pd.concat([frame(23)[18:], frame(23)[18:].assign(shop="b")]).assign(sale=np.arange(10.0))
     assert future_values(more, found, 3)[1][:, 0].tolist() == [5, 6, 7]
-    with pytest.raises(InputError, match="future has no values of series 'b' at 2011-09-01"):
-        future_values(more[:7], found, 3)
-    with pytest.raises(InputError, match="no column 'sale'"):
-        future_values(more.drop(columns="sale"), found, 3)
+    assert_refused("future has no values of series 'b' at 2011-09-01", future_values, more[:7], found, 3)
+    assert_refused("no column 'sale'", future_values, more.drop(columns="sale"), found, 3)
     with pytest.raises(InputError, match="future has two rows of series 'a' at 2011-07-01"):
         future_values(pd.concat([more, more[:1]]), found, 3)
     given.loc[3, "sale"] = np.nan
     with pytest.raises(InputError, match="'sale' is known in advance, and missing at 2010-04-01: fill it"):
-        series_set(given, id="shop", time="month", target="sold", future=["sale"])
+        series_set(given, **SHOP, future=["sale"])
 
 
 def dated(zone: str | None = None, count: int = 20) -> pd.Series:
@@ -120,8 +111,7 @@ def test_times_of_different_kinds_are_named() -> None:
         (dated("Asia/Tokyo"), dated(), "dates with a time zone"),
         (dated("Asia/Tokyo"), np.arange(30.0), "dates with a time zone"),
     ):
-        with pytest.raises(InputError, match=f"does not fit the calendar: pass {kind}$"):
-            series_set(newer, None, series_set(fitted).calendar)
+        assert_refused(f"does not fit the calendar: pass {kind}$", series_set, newer, None, series_set(fitted).calendar)
 
 
 @pytest.mark.parametrize(("start", "step"), [(1_700_000_000_000, 1000), (1_700_000_000.25, 0.25), (0.3, 0.1)])
@@ -154,44 +144,44 @@ def test_future_values_of_numbered_times(start: float, step: float) -> None:
     ],
 )
 def test_what_is_no_series_is_named(data: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        series_set(data)
+    assert_refused(message, series_set, data)
 
 
-def test_frames_that_are_not_regular_are_named() -> None:
-    given = frame(20, 14)
-    columns = {"time": "month", "target": "sold"}
-    with pytest.raises(
-        InputError, match="2010-07-01 occurs twice: name the column of the series with id=, or sum such values"
-    ):
-        series_set(given, **columns)
-    with pytest.raises(InputError, match=r"series 'a': the time 2010-01-01 occurs twice: sum such values$"):
-        series_set(pd.concat([given, given[:1]]), id="shop", **columns)
-    with pytest.raises(InputError, match="row 1: 'shop' is empty"):
-        series_set(given.assign(shop=["a", None, *["a"] * 32]), id="shop", **columns)
-    with pytest.raises(InputError, match="row 0: the time '31/01/2010' is neither"):
-        series_set(given.assign(month="31/01/2010"), id="shop", **columns)
-    later = given["month"] + pd.to_timedelta((given["shop"] == "b").astype(int), unit="D")
-    with pytest.raises(InputError, match="'b': the times are not regular: 2010-07-02 is on no step of 1 month"):
-        series_set(given.assign(month=later), id="shop", **columns)
-    with pytest.raises(InputError, match="each series of the column 'sold' has one row: name the column of the series"):
-        series_set(given.assign(y=1.0), id="sold", time="month", target="y")
-    with pytest.raises(InputError, match="rename the column 'forecast'"):
-        series_set(given.assign(forecast=1.0), id="shop", time="month", target="forecast")
-    with pytest.raises(InputError, match="rename the column 'lo-80'"):
-        series_set(given.rename(columns={"month": "lo-80"}), id="shop", time="lo-80", target="sold")
-    with pytest.raises(InputError, match="row 1: 'kind' is empty"):
-        series_set(given.assign(kind=["x", None, *"x" * 32]), id="shop", **columns, static=["kind"])
-    with pytest.raises(InputError, match="columns can be named for a data frame only"):
-        series_set(np.ones(20), target="y")
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (lambda f: f, {"id": None}, "07-01 occurs twice: name the column of the series with id=, or sum such values"),
+        (lambda f: pd.concat([f, f[:1]]), {}, r"series 'a': the time 2010-01-01 occurs twice: sum such values$"),
+        (lambda f: f.assign(shop=["a", None, *["a"] * 32]), {}, "row 1: 'shop' is empty"),
+        (lambda f: f.assign(month="31/01/2010"), {}, "row 0: the time '31/01/2010' is neither"),
+        (
+            lambda f: f.assign(month=f["month"] + pd.to_timedelta((f["shop"] == "b").astype(int), unit="D")),
+            {},
+            "'b': the times are not regular: 2010-07-02 is on no step of 1 month",
+        ),
+        (
+            lambda f: f.assign(y=1.0),
+            {"id": "sold", "target": "y"},
+            "each series of the column 'sold' has one row: name",
+        ),
+        (lambda f: f.assign(forecast=1.0), {"target": "forecast"}, "rename the column 'forecast'"),
+        (lambda f: f.rename(columns={"month": "lo-80"}), {"time": "lo-80"}, "rename the column 'lo-80'"),
+        (lambda f: f.assign(kind=["x", None, *"x" * 32]), {"static": ["kind"]}, "row 1: 'kind' is empty"),
+        (lambda f: f, {"past": ["sold"]}, "named for two purposes"),
+        (lambda f: f, {"future": ["price"]}, "no column 'price'; there are 'shop'"),
+        (lambda f: f, dict.fromkeys(SHOP), "name the column of the time with time=; there are 'shop', 'month', 'sold'"),
+        (lambda f: np.ones(20), {"id": None, "time": None}, "columns can be named for a data frame only"),
+    ],
+)
+def test_frames_that_are_not_regular_are_named(change: Any, options: dict[str, Any], message: str) -> None:
+    assert_refused(message, series_set, change(frame(20, 14)), **{**SHOP, **options})
 
 
 def test_a_table_file(tmp_path: Path) -> None:
     file = tmp_path / "data.csv"
     file.write_text("Shop,day,sold,kind\nb,2024-01-02,2,x\nb,2024-01-01,1,x\n,2024-01-03,3,x\n")
     columns = {"id": "shop", "time": "day", "target": "sold", "static": ["kind"]}
-    with pytest.raises(DataError, match=r"data\.csv':4: 'Shop' is empty"):
-        read_forecast_table(str(file), **columns)
+    assert_refused(r"data\.csv':4: 'Shop' is empty", read_forecast_table, str(file), **columns, error=DataError)
     file.write_text(file.read_text().replace("\n,2", "\nb,2"))
     found, form = read_forecast_table(str(file), **columns)
     assert (found.names, found.values[0].tolist(), form) == (("b",), [[1.0], [2.0], [3.0]], "")

@@ -19,6 +19,7 @@ from gatewise.network.batch import truncate
 from gatewise.row import columns_of, with_columns
 from gatewise.text import TokenEncoding
 from gatewise.types import Array, RowColumns
+from tests.refusals import assert_refused
 from tests.small_models import small_model
 
 NAN = float("nan")
@@ -124,14 +125,12 @@ def test_other_files_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize(("field", "value"), [("deviation", np.array([1.0, 0.0])), ("mean", np.array([1.0, np.inf]))])
 def test_numbers_that_scale_nothing_are_refused(field: str, value: Array) -> None:
-    with pytest.raises(InputError, match="NaN or infinite, or a deviation"):
-        replace(member(), **{field: value})
+    assert_refused("NaN or infinite, or a deviation", replace, member(), **{field: value})
 
 
 @pytest.mark.parametrize("given", [np.arange(3), with_columns(np.arange(3), (1.0,))])
 def test_a_sequence_without_the_columns_is_refused(given: Array) -> None:
-    with pytest.raises(InputError, match="stars, age, shop, town, and the sequences have none"):
-        member().logits([given])
+    assert_refused("stars, age, shop, town, and the sequences have none", member().logits, [given])
 
 
 def test_onnx_computes_the_terms_and_is_read_back(tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
-"""The linear n-gram model: keys, logits, attributions and prefix logits against a counter in plain Python."""
-
-import tracemalloc
+"""The linear n-gram model, of words or characters: keys, logits, attributions, prefixes against a plain counter."""
 
 import numpy as np
 import pytest
@@ -10,8 +8,10 @@ from gatewise.kernels.ragged import joined
 from gatewise.members import ngrams as ngrams_module
 from gatewise.members.member import Inputs
 from gatewise.members.ngrams import MAX_VOCAB_SIZE, Ngrams, keys_of
-from gatewise.members.spelling import CLOSES, FIRST, OPENS, UNKNOWN
+from gatewise.members.spelling import CLOSES, FIRST, OPENS, UNKNOWN, Spelling
+from gatewise.text import SubwordEncoding
 from tests.members.ngram_keys import random_pieces, random_spelled, tokens_of
+from tests.refusals import assert_refused
 
 VOCAB_SIZE = 9
 
@@ -127,21 +127,6 @@ def test_phrases_are_the_ngrams_of_the_sequence() -> None:
     assert [steps.stop for steps, _, _ in phrases] == sorted(steps.stop for steps, _, _ in phrases)
 
 
-def test_leave_one_out_holds_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """3,000 steps have 9 million edited tokens, 72 MB; in chunks of 30,000 tokens they take less than 20 MB."""
-    ngrams, _, sequences = some(8, 2)
-    sequence = np.resize(np.concatenate(sequences), 3_000)
-    monkeypatch.setattr(ngrams_module, "TOKENS_PER_CHUNK", 30_000)
-    steps = np.arange(len(sequence))
-    tracemalloc.start()
-    found = ngrams.leave_one_out(sequence, steps)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 20e6
-    for t in (0, 1_234, 2_999):
-        np.testing.assert_allclose(found[t], ngrams.logits([np.delete(sequence, t)])[0], atol=1e-9)
-
-
 def test_batches_do_not_change_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     ngrams, _, sequences = some(7, 2)
     whole = ngrams.logits(sequences * 300)  # long enough for the sorted look-up
@@ -162,13 +147,9 @@ def test_scaled_models_keep_their_scale_and_do_not_add() -> None:
     plain, _, _ = some(9, 1)
     ngrams = scaled(plain)
     pruned = ngrams.prune(1000, 5)
-    assert ngrams.scale is not None
-    assert pruned.scale is not None
     np.testing.assert_array_equal(pruned.scale, ngrams.scale[np.isin(ngrams.keys, pruned.keys)])
-    with pytest.raises(InputError, match="cannot be added"):
-        ngrams.add(plain)
-    with pytest.raises(InputError, match="scale must be"):
-        Ngrams(3, ngrams.keys, ngrams.weight, ngrams.scale[1:])
+    assert_refused("cannot be added", ngrams.add, plain)
+    assert_refused("scale must be", Ngrams, 3, ngrams.keys, ngrams.weight, ngrams.scale[1:])
 
 
 @pytest.mark.parametrize(("outputs", "orders"), [(1, (3, 3)), (2, (1, 3)), (1, (2, 1))])
@@ -180,8 +161,7 @@ def test_the_sum_of_two(outputs: int, orders: tuple[int, int]) -> None:
     np.testing.assert_allclose(both.logits(sequences), one.logits(sequences) + two.logits(sequences), atol=1e-5)
     nothing = Ngrams(3, np.zeros(0, np.int64), np.zeros((0, outputs), np.float32))
     assert one.add(nothing).keys.tolist() == one.keys.tolist()
-    with pytest.raises(InputError, match=f"weights for {outputs} logits and for 3"):
-        one.add(some(5, 3)[0])
+    assert_refused(f"weights for {outputs} logits and for 3", one.add, some(5, 3)[0])
 
 
 def test_keys_are_exact_and_can_be_read_back() -> None:
@@ -198,10 +178,8 @@ def test_keys_are_exact_and_can_be_read_back() -> None:
     keys = np.array(sorted(seen), dtype=np.int64)
     ngrams = Ngrams(3, keys, np.ones((len(keys), 1), dtype=np.float32))
     ngrams.check(Inputs("tokens", MAX_VOCAB_SIZE))
-    with pytest.raises(InputError, match="a token is not below the vocabulary size"):
-        ngrams.check(Inputs("tokens", top))
-    with pytest.raises(InputError, match="at most 2,097,151 tokens"):
-        ngrams.check(Inputs("tokens", MAX_VOCAB_SIZE + 1))
+    assert_refused("a token is not below the vocabulary size", ngrams.check, Inputs("tokens", top))
+    assert_refused("at most 2,097,151 tokens", ngrams.check, Inputs("tokens", MAX_VOCAB_SIZE + 1))
 
 
 def test_no_ngrams() -> None:
@@ -216,15 +194,53 @@ def test_no_ngrams() -> None:
 @pytest.mark.parametrize(
     ("order", "keys", "weight", "message"),
     [
-        (0, [1], [[1.0]], "order must be from 1 to 3"),
         (4, [1], [[1.0]], "order must be from 1 to 3"),
-        (1, [2, 1], [[1.0], [1.0]], "ascend"),
-        (1, [1, 1], [[1.0], [1.0]], "ascend"),
-        (1, [1], [[np.nan]], "NaN"),
         (1, [1, 2], [[1.0]], "weight must be"),
         (1, [[1]], [[1.0]], "keys must be"),
     ],
 )
 def test_refused(order: int, keys: list[int], weight: list[list[float]], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Ngrams(order, np.array(keys, np.int64), np.array(weight, np.float32))
+    assert_refused(message, Ngrams, order, np.array(keys, np.int64), np.array(weight, np.float32))
+
+
+LETTERS = random_pieces(np.random.default_rng(3), 40)
+
+
+def test_characters_are_read_back_from_a_file_and_other_files_are_refused() -> None:
+    ngrams = random_spelled(np.random.default_rng(6), LETTERS, 2, scaled=True)
+    inputs = Inputs("tokens", len(LETTERS))
+    entry, raw = ngrams.to_file()
+    again = Ngrams.from_file(entry, raw, inputs, 2, "ngrams.safetensors")
+    sequence = np.arange(len(LETTERS))
+    np.testing.assert_array_equal(again.logits([sequence]), ngrams.logits([sequence]))
+    assert again.summary()[0][0] == "1- to 5-grams of characters"
+    with pytest.raises(InputError, match="the characters are not those of a vocabulary of 39 tokens"):
+        again.check(Inputs("tokens", len(LETTERS) - 1))
+    pruned = ngrams.prune(20, most=50)
+    pruned.check(Inputs("tokens", 20))
+    assert len(pruned) == 50
+    assert 0 < len(ngrams.prune(3)) < len(ngrams)
+    ngrams.prune(3).check(Inputs("tokens", 3))  # the last characters of the alphabet are in none of the three
+    assert_refused("cannot be added", ngrams.add, ngrams)
+    for characters, message in (
+        ([3, 0, 4], "with 0 after each token"),
+        ([3, 0, 0], "a token has no character"),
+        ([3] * 201 + [0], "or more than 200"),
+    ):
+        assert_refused(message, Spelling, np.array(characters, np.int32))
+    with pytest.raises(
+        InputError, match="20,000 tokens have 4,000,001 characters, which are too many"
+    ):  # of a stranger
+        Spelling(np.array([3] * 200 + [0], np.int32)).read(np.zeros(20_000, np.int64), np.array([20_000]))
+    low = Spelling(np.minimum(ngrams.spelling.characters, 3) if ngrams.spelling is not None else np.zeros(1, np.int32))
+    with pytest.raises(InputError, match="a character is not below the alphabet size 4"):
+        Ngrams(5, ngrams.keys, ngrams.weight, None, low).check(inputs)
+
+
+def test_the_pieces_of_subwords_are_their_words() -> None:
+    texts = ["Anna nannte Nana ##", "Hannas Tanne, an Anna"]
+    encoding = SubwordEncoding.fit(texts * 2)
+    pieces = encoding.pieces()
+    assert len(pieces) == encoding.vocab_size
+    for text, ids in zip(texts, encoding.encode_batch(texts), strict=True):
+        assert "".join(pieces[token] for token in ids).split() == text.lower().replace(",", " ,").split()

@@ -1,4 +1,7 @@
-"""Windows of forecasters: transforms undone exactly, blind to what comes after a window; the members that read them."""
+"""Windows of forecasters: transforms undone exactly, blind to what comes after a window; the members that read them.
+
+Exponential smoothing and Theta have the figures of statsmodels 0.15.
+"""
 
 from typing import Any
 
@@ -9,17 +12,30 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.forecast.fit import candidates
 from gatewise.members.autoregression import Autoregression
 from gatewise.members.ensemble import Ensemble
+from gatewise.members.ets import ETS, State, extrapolate, smooth, smooth_from_back, start_state
 from gatewise.members.member import Inputs
 from gatewise.members.naive import Naive
+from gatewise.members.theta import Theta
 from gatewise.members.window_lstm import WindowLSTM
-from gatewise.members.windows import Scales, Transform, WindowMember, attributed, mean_window, numbered, roll_out
+from gatewise.members.windows import (
+    Scales,
+    Transform,
+    WindowMember,
+    attributed,
+    mean_window,
+    numbered,
+    roll_out,
+    seasonal_profile,
+)
 from gatewise.network.architecture import Architecture
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.storage.tensors import tensors_to_bytes
 from gatewise.target import Target
+from gatewise.training.smoothing import fit_ets, fit_theta
 from gatewise.types import Array
 from tests.explain.random_net import parameters_of
 from tests.forecast.conftest import seasonal
+from tests.refusals import assert_refused
 
 TRIED = candidates((12, 24), [np.ones((60, 1))], 12, positive=True)
 ALL = list(dict.fromkeys(one.transform for one in TRIED if one.transform.history <= 45))
@@ -60,8 +76,7 @@ def test_logarithms_are_bounded() -> None:
     x, base = transform.encode(np.array([[[1.0], [-5.0], [7.0]]]), scales, 2)
     assert np.isfinite(x).all()
     np.testing.assert_allclose(transform.decode(np.array([[1e9, -1e9]]), base, scales), [[np.exp(5), np.exp(-1)]])
-    with pytest.raises(InputError, match="at least 1"):
-        Transform(False, 0, False, 3)
+    assert_refused("at least 1", Transform, False, 0, False, 3)
 
 
 def test_small_differences_have_a_scale() -> None:
@@ -86,25 +101,40 @@ def autoregression_of(transform: Transform) -> Autoregression:
     return Autoregression(transform, LOGARITHMS if transform.log else SCALES, 4, weight, bias)
 
 
-MEMBERS = [lstm_of(), autoregression_of(Transform(False, 1, False, 6)), autoregression_of(Transform(True, 2, True, 3))]
+ETS_SMOOTHING = np.array([[0.5, 0.1, 0, 0.9], [0.3, 0, 0.4, 1], [0.2, 0.2, 0, 0.5]])
+MEMBERS: list[WindowMember] = [
+    lstm_of(),
+    autoregression_of(Transform(False, 1, False, 6)),
+    autoregression_of(Transform(True, 2, True, 3)),
+    ETS(Transform(False, 1, False, 20), SCALES, 4, ETS_SMOOTHING, np.array([1, 4, 2])),
+    Theta(Transform(False, 1, False, 20, 4, 3), SCALES, 4, np.array([0.5, 0.2, 0.7])),
+    Naive(Transform(False, 1, True, 20), SCALES, 4, True),
+    Naive(Transform(False, 4, False, 1), SCALES, 4),
+]
 
 
-def window_of(number: int, seed: int = 0) -> Array:
-    rng = np.random.default_rng([number, seed])
-    return numbered(rng.uniform(20, 70, size=(9, 2)), number)
+def window_of(number: int, steps: int = 9) -> Array:
+    return numbered(np.random.default_rng([number, 0]).uniform(20, 70, size=(steps, 2)), number)
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
 def test_a_member_reads_windows(member: WindowMember) -> None:
-    windows = [window_of(number) for number in (2, 0, 1)]
+    steps = max(9, member.transform.history)
+    windows = [window_of(number, steps) for number in (2, 0, 1)]
     found = member.logits(windows)
     assert found.shape == (3, 4)
     for window, row in zip(windows, found, strict=True):
         np.testing.assert_allclose(member.logits([window])[0], row, rtol=1e-5)
     other = windows[0].copy()
     other[:, -1] = 1
-    assert (member.logits([other]) != found[0]).all(), "the scales are those of the series"
+    if not isinstance(member, Naive):
+        assert (member.logits([other]) != found[0]).all(), "the scales are those of the series"
     assert member.logits([]).shape == (0, 4)
+    if member.ragged:
+        short = windows[1][8:]
+        padded = np.concatenate([np.full((8, 3), np.nan), short])
+        np.testing.assert_allclose(member.logits([padded]), member.logits([short]))
+        assert np.isfinite(member.logits([short])).all()
     window, base = windows[2], mean_window(windows[2])
     change = np.diff(member.logits([base, window]), axis=0)
     found = attributed(member, window, 4).sum(axis=(0, 1))
@@ -115,14 +145,14 @@ def test_a_member_reads_windows(member: WindowMember) -> None:
 def test_a_member_comes_back_from_its_file(member: WindowMember) -> None:
     member.check(INPUTS)
     for wrong in (Inputs("windows", 3), Inputs("channels", 2)):
-        with pytest.raises(InputError, match="reads windows of 2, not"):
-            member.check(wrong)
+        assert_refused("reads windows of 2, not", member.check, wrong)
     entry, raw = member.to_file()
     entry = parse_json(json_bytes(entry), "config.json")
     again = type(member).from_file(entry, raw, INPUTS, 4, "x.safetensors")
     assert again.to_file()[1] == raw
     assert again.name == member.name
-    np.testing.assert_array_equal(again.logits([window_of(1)]), member.logits([window_of(1)]))
+    window = window_of(1, max(9, member.transform.history))
+    np.testing.assert_array_equal(again.logits([window]), member.logits([window]))
     flat = tensors_to_bytes({**member.arrays(), "std": np.zeros((3, 2))})
     bad: list[tuple[dict[str, Any], bytes, Inputs, str]] = [
         (entry, flat, INPUTS, "std must be above 0"),
@@ -192,9 +222,93 @@ def test_roll_out_feeds_predictions_back_and_keeps_exogenous_values() -> None:
 
 def test_an_ensemble_has_one_of_the_lstms() -> None:
     target = Target(("1", "2", "3", "4"), "regression")
-    ensemble = Ensemble((lstm_of(), *MEMBERS[1:]), (0.0, 0.25, 0.75), np.zeros(4), target)
+    ensemble = Ensemble((lstm_of(), *MEMBERS[1:3]), (0.0, 0.25, 0.75), np.zeros(4), target)
     assert str(ensemble).startswith(
         "LSTM: seasonal differences (3), relative to the last value, windows of 5 steps 0.00"
     )
-    with pytest.raises(InputError, match="exactly one LSTM"):
-        Ensemble((lstm_of(), lstm_of()), (0.5, 0.5), np.zeros(4), target)
+    assert_refused("exactly one LSTM", Ensemble, (lstm_of(), lstm_of()), (0.5, 0.5), np.zeros(4), target)
+
+
+@pytest.mark.parametrize(
+    ("member", "change", "message"),
+    [
+        (3, {"smoothing": np.full((3, 4), 1.5)}, "smoothing must lie between 0 and 1"),
+        (3, {"smoothing": np.full((3, 4), np.nan)}, "has NaN"),
+        (3, {"period": np.array([0, 4, 1])}, "period must lie between 1 and the length"),
+        (3, {"period": np.array([1, 400, 2])}, "period must lie between 1 and the length"),
+        (4, {"smoothing": np.array([-0.1, 0.5, 0.2])}, "smoothing must lie between 0 and 1"),
+    ],
+)
+def test_forged_arrays_are_refused(member: int, change: dict[str, Any], message: str) -> None:
+    entry, _ = MEMBERS[member].to_file()
+    arrays: dict[str, Array] = {**MEMBERS[member].arrays(), **change}
+    entry = parse_json(json_bytes(entry), "config.json")
+    with pytest.raises((ModelFileError, InputError), match=message):
+        type(MEMBERS[member]).from_file(entry, tensors_to_bytes(arrays), INPUTS, 4, "x")
+
+
+# rng = np.random.default_rng(3)
+# np.round(50 + 0.6 * np.arange(28) + np.tile([6.0, -2, 1, -5], 7) + rng.normal(0, 1.5, 28), 2)
+_Y = """
+59.06 44.77 52.83 45.95 57.72 50.68 51.57 48.85 59.5 58.38 57.34 51.07 62.78 54.8
+57.82 53.41 66.32 57.84 63.24 56.1 68.04 62.92 65.02 58.04 70.13 63.81 69.5 60.8
+"""
+Y = np.array(_Y.split(), dtype=np.float64)
+WINDOW = numbered(Y[:, None], 0)
+WHOLE = Transform(False, 1, False, 28)
+
+
+def test_the_recursion_is_that_of_statsmodels() -> None:
+    """ETSModel(Y, error="add", trend="add", damped_trend=True, seasonal="add", seasonal_periods=4,
+    initialization_method="known", initial_level=51, initial_trend=0.4, initial_seasonal=[5, -1.5, 1, -4.5])
+    .smooth([0.35, 0.12, 0.28, 0.93]): sse and forecast(6).
+    """
+    start = State(np.array([51.0]), np.array([0.4]), np.array([[5], [-1.5], [1], [-4.5]]))
+    smoothing = np.array([[0.35], [0.12], [0.28], [0.93]])
+    state, squares = smooth(Y[:, None], smoothing, start)
+    assert squares[0] == pytest.approx(180.6605129492713)
+    want = [73.325877, 66.864529, 70.383335, 63.093253, 75.258627, 68.661986]
+    np.testing.assert_allclose(extrapolate(state, smoothing, 28, 6)[0], want, atol=1e-6)
+
+
+def test_the_fit_of_ets_is_near_that_of_statsmodels() -> None:
+    """ETSModel(Y, error="add", trend="add", seasonal="add", seasonal_periods=4).fit().forecast(4)"""
+    member = fit_ets([Y[:, None]], WHOLE, 4, 4)
+    assert member.period.tolist() == [4]
+    np.testing.assert_allclose(member.logits([WINDOW])[0], [73.810735, 66.617844, 70.063573, 63.90642], atol=1.0)
+
+
+def test_theta_is_that_of_statsmodels() -> None:
+    """ThetaModel(Y, period=4, deseasonalize=False).fit(): alpha and forecast(4)"""
+    member = fit_theta([Y[:, None]], WHOLE, 4)
+    found = Theta(WHOLE, member.scales, 4, np.array([0.29081920630182934])).logits([WINDOW])[0]
+    np.testing.assert_allclose(found, [65.1741, 65.4691, 65.7642, 66.0592], atol=0.05)
+    assert member.smoothing[0] == pytest.approx(0.29, abs=0.15)
+
+
+def test_values_without_noise_are_continued() -> None:
+    t = np.arange(48.0)
+    y = 3 * t + np.tile([6.0, -2, 1, -5], 12)
+    later = 3 * np.arange(48.0, 54) + np.tile([6.0, -2, 1, -5], 2)[:6]
+    window = numbered(y[:, None], 0)
+    form = Transform(False, 1, False, 48)
+    np.testing.assert_allclose(fit_ets([y[:, None]], form, 6, 4).logits([window])[0], later, atol=0.3)
+    scales = Scales(np.zeros((1, 1)), np.ones((1, 1)))
+    profile = Transform(False, 1, True, 48, 4, 6)
+    np.testing.assert_allclose(Naive(profile, scales, 6, True).logits([window])[0], later, atol=0.5)
+
+
+def test_the_profile_ignores_outliers_and_level_shifts() -> None:
+    wave = np.tile([6.0, -2, 1, -5], 12)
+    for add in (0.0, 40.0 * (np.arange(48) == 20), 40.0 * (np.arange(48) >= 22)):
+        np.testing.assert_allclose(seasonal_profile((wave + add)[None], 4), [[6, -2, 1, -5]], atol=0.5)
+
+
+def test_missing_values_leave_the_states_as_they_are() -> None:
+    smoothing = np.tile(np.array([[0.4], [0.2], [0.3], [0.9]]), 2)
+    z = np.stack([np.r_[[np.nan] * 8, Y], np.r_[Y[:8], Y]])
+    both, _ = smooth_from_back(z.T, smoothing, start_state(z, 4))
+    alone, _ = smooth_from_back(Y[:, None], smoothing[:, :1], start_state(Y[None], 4))
+    np.testing.assert_allclose(both.level[0], alone.level[0])
+    np.testing.assert_allclose(both.season[:, 0], alone.season[:, 0])
+    assert both.level[1] != both.level[0]

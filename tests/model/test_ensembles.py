@@ -12,8 +12,8 @@ from gatewise.kernels.ragged import joined
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.model import Model, load
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
-from tests.exchange.random_models import random_inputs, random_model
 from tests.members.ngram_keys import tokens_of
+from tests.refusals import assert_refused
 from tests.small_models import small_model
 
 TEXTS = ["a film that stays with you, a film to see", "two hours that never come back", "so so, and so on, and on"]
@@ -60,20 +60,6 @@ def test_it_adds_both_and_comes_back_from_its_folder(tmp_path: Path, outputs: in
     assert f"| 1- to 3-grams | ({outputs},) | {len(ngrams) * outputs:,} |" in model.card()
 
 
-def test_a_model_with_convolutions_comes_back_from_its_folder(tmp_path: Path) -> None:
-    model = random_model(inputs="channels", linear="convolutions", classes=3)
-    rows, ensemble = random_inputs(model, 5), model.ensemble
-    model.save(tmp_path / "m")
-    loaded = load(tmp_path / "m")
-    np.testing.assert_array_equal(loaded.logits(rows), model.logits(rows))
-    added = ensemble.get("convolutions").logits(model.preprocessor.encode_batch(rows))
-    np.testing.assert_allclose(
-        model.logits(rows), 0.5 * without(model).logits(rows) + 0.75 * added + ensemble.shift, atol=1e-4
-    )
-    assert not loaded.ensemble.get("convolutions").weight.flags.writeable
-    assert "Convolutions (" in loaded.card()
-
-
 def test_explained_like_predicted() -> None:
     model = model_of()
     found, seen = model.explain(TEXTS[0], "prefix-difference"), model.trace(TEXTS[0])
@@ -95,10 +81,8 @@ def test_logits_that_are_not_finite_are_an_error_everywhere(tmp_path: Path) -> N
     model = load(tmp_path / "m")
     for call in (model.predict, model.predict_proba, model.logits, model.decision_function):
         call([fine])
-        with pytest.raises(InputError, match="row 1: the model overflows: a logit is not finite"):
-            call([fine, TEXTS[0]])
-    with pytest.raises(InputError, match="row 0: the model overflows"):
-        model.evaluate([TEXTS[0]], ["a"])
+        assert_refused("row 1: the model overflows: a logit is not finite", call, [fine, TEXTS[0]])
+    assert_refused("row 0: the model overflows", model.evaluate, [TEXTS[0]], ["a"])
     dense = {name: model.parameters[name].copy() for name in ("dense.weight", "dense.bias")}
     dense["dense.bias"][:] = 3.4e38
     dense["dense.weight"][:] = 3.4e38 * np.array([[1], [-1], [1]])  # one of them adds to the bias

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 import gatewise as gw
 from gatewise.data import Labelled
-from gatewise.errors import InputError
 from gatewise.model.model import Model
+from tests.refusals import assert_refused
 from tests.serve.page.conftest import number_model, text_model
 
 
@@ -58,8 +57,7 @@ def test_training_keeps_no_row_unless_asked(tmp_path: Path) -> None:
 
 def test_data_of_another_task_is_refused() -> None:
     data = Labelled([np.zeros((3, 1), dtype=np.float32)], np.array([0]), ("a", "b"))
-    with pytest.raises(InputError, match="the data is for classification, the model's task is regression"):
-        number_model().with_examples(data)
+    assert_refused("the data is for classification, the model's task is regression", number_model().with_examples, data)
 
 
 def test_cards_say_what_is_predicted() -> None:

@@ -1,4 +1,7 @@
-"""Model folders with storage dtypes: what is loaded is what was measured; other format versions are refused."""
+"""Model folders: with storage dtypes, what is loaded is what was measured; stored folders of every format are read.
+
+A stored folder is named by the format version of its manifest and by what it holds; docs/models.md has the policy.
+"""
 
 import json
 from pathlib import Path
@@ -7,14 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.errors import InputError, ModelFileError
+import gatewise as gw
+from gatewise.errors import ModelFileError
 from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.storage.compact import pack, storage_table, unpack
-from gatewise.storage.folder import load_folder, save_folder
+from gatewise.storage.folder import VERSION, load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes
 from gatewise.text import TokenEncoding
+from tests.refusals import assert_refused
 from tests.small_models import small_model
 
 TEXTS = ["the film was bad", "a good film, seen twice", "the end", "it was good, was it", "bad bad end"]
@@ -64,8 +69,7 @@ def test_it_stays_as_it_was_kept_and_can_be_kept_otherwise(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("storage", ["int4", "", {"embedding": "int8"}, {"embedding.weight": "zip"}])
 def test_a_storage_that_cannot_be_leaves_nothing_behind(tmp_path: Path, storage: Any) -> None:
-    with pytest.raises(InputError, match="storage"):
-        model_of()[0].save(tmp_path / "m", storage=storage)
+    assert_refused("storage", model_of()[0].save, tmp_path / "m", storage=storage)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -80,3 +84,29 @@ def test_a_folder_of_format_1_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"has format '1'.* reads format 2: train the model again") as caught:
         load(tmp_path / "m")
     assert "\n" not in str(caught.value)
+
+
+FOLDER = Path(__file__).parent / "formats"
+EXPECTED: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
+NAMES = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
+
+
+def predicted(name: str) -> Any:
+    kind = name.partition("-")[2]
+    if kind == "language":
+        return gw.load_pretrained(FOLDER / name).parameters["embedding.weight"].sum(axis=0)[:4]
+    model = gw.load(FOLDER / name)
+    if kind == "forecaster":
+        return model.predict()["forecast"]
+    return model.predict_proba(EXPECTED["texts"] if kind == "text" else np.array(EXPECTED["series"]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stored_folder_predicts_what_it_did(name: str) -> None:
+    np.testing.assert_allclose(predicted(name), EXPECTED[name], atol=2e-6)
+
+
+def test_today_s_format_has_stored_folders() -> None:
+    assert {name.partition("-")[2] for name in NAMES if name.startswith(f"{VERSION}-")} == {
+        *("forecaster", "language", "series", "text")
+    }

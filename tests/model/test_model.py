@@ -2,9 +2,10 @@
 
 import copy
 import dataclasses
+import html
 import pickle
+import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from tests.refusals import assert_refused
 from tests.small_models import small_model
 
 TEXTS = ["the film was bad", "a good film, seen twice", "the end", "it was good, was it", "bad bad end"]
@@ -84,8 +86,7 @@ def test_the_same_in_any_company_and_order(name: str) -> None:
     ],
 )
 def test_bad_input_is_named(name: str, bad: list[Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        MODELS[name].predict(bad)
+    assert_refused(message, MODELS[name].predict, bad)
 
 
 def test_the_card_says_what_is_known_and_cannot_be_broken_by_names() -> None:
@@ -115,7 +116,6 @@ def test_deletion_scores_and_units_are_kept_with_the_model(tmp_path: Path) -> No
     again = gw.load(tmp_path / "m")
     assert again.metadata == known.metadata
     assert again.units == known.units
-    assert again.units is not None
     assert again.units.fingerprint == data.fingerprint()
     assert len(again.units.units) == 18
     assert f"| {known.metadata.attribution_method} (the default) | 5 |" in (tmp_path / "m" / "README.md").read_text()
@@ -128,11 +128,9 @@ def test_an_example_of_another_model_is_refused() -> None:
     same = dataclasses.replace(model, metadata=ModelMetadata())
     assert same.explain(example).scores.tolist() == model.explain(TEXTS[0]).scores.tolist()
     for call in (MODELS["keras"].trace, MODELS["keras"].explain, MODELS["keras"].intervene):
-        with pytest.raises(InputError, match="computed by another model"):
-            call(example)
+        assert_refused("computed by another model", call, example)
     other = model.with_thresholds((0.9,) * len(model.classes))
-    with pytest.raises(InputError, match="computed by another model"):
-        other.explain(example)
+    assert_refused("computed by another model", other.explain, example)
 
 
 def test_explanations_use_float32() -> None:
@@ -165,8 +163,7 @@ def test_words_are_replaced_and_predicted_as_the_new_text() -> None:
         assert shorter.after.steps == model.preprocessor.token_names("the film bad")
     with pytest.raises(InputError, match="step 1 is not a word: the words are steps 2 to 5"):
         MODELS["keras"].intervene("the film was bad", words={0: "x"})
-    with pytest.raises(InputError, match="a series has no words"):
-        MODELS["series"].intervene(INPUTS["series"][3], words={0: "x"})
+    assert_refused("a series has no words", MODELS["series"].intervene, INPUTS["series"][3], words={0: "x"})
     held = MODELS["series"].intervene(INPUTS["series"][3], [Clamp("f", 0.0)])
     assert (held.after.lstms[0].f == 0).all()
 
@@ -212,14 +209,10 @@ def test_evaluate_and_score_take_inputs_with_labels() -> None:
     assert model.score(TEXTS, truth) == model.evaluate(TEXTS, truth).accuracy == 0.8
     assert model.evaluate(TEXTS, truth) == model.evaluate(Labelled.of(TEXTS, truth))
     assert model.score(tuple(TEXTS), np.array(truth)) == 0.8
-    with pytest.raises(InputError, match="labels are missing"):
-        model.evaluate(TEXTS)
-    with pytest.raises(InputError, match="part of the data already"):
-        model.evaluate(Labelled.of(TEXTS, truth), truth)
-    with pytest.raises(InputError, match="has no class 'w'"):
-        model.score(TEXTS, ["w", *truth[1:]])
-    with pytest.raises(InputError, match="5 inputs but 4 labels"):
-        model.score(TEXTS, truth[1:])
+    assert_refused("labels are missing", model.evaluate, TEXTS)
+    assert_refused("part of the data already", model.evaluate, Labelled.of(TEXTS, truth), truth)
+    assert_refused("has no class 'w'", model.score, TEXTS, ["w", *truth[1:]])
+    assert_refused("5 inputs but 4 labels", model.score, TEXTS, truth[1:])
 
 
 def test_evaluate_by_task() -> None:
@@ -233,8 +226,7 @@ def test_evaluate_by_task() -> None:
     assert numbers.score(TEXTS, true.tolist()) == found.r2 > 0.9
     assert numbers.classes_.tolist() == ["a", "b", "c"]
     np.testing.assert_array_equal(numbers.predict(TEXTS), logits.astype(np.float64))
-    with pytest.raises(InputError, match="no probabilities"):
-        numbers.predict_proba(TEXTS)
+    assert_refused("no probabilities", numbers.predict_proba, TEXTS)
     several = with_target(MODELS["tokens"], ("a", "b", "c"), task="multilabel")
     labels = (logits > 0).astype(np.int64)
     labels[3, 1] = 1 - labels[3, 1]
@@ -262,30 +254,18 @@ def test_the_repr_has_six_short_lines() -> None:
     assert repr(gw.load()).count("parameters") == 1
 
 
-class _Checker(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        assert {name for name, _ in attrs} <= {"class", "dir", "tabindex"}, "nothing is loaded and nothing runs"
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def test_the_notebook_card_is_self_contained_and_escaped() -> None:
     name, evaluated = "<script>alert(1)</script>", EvalResult("<img src=x>", 400, 0.9, 0.3)
     metadata = ModelMetadata(recipe="fast", data='a "b" <c>', n_train=31, evaluations=(evaluated,))
     model = replace(with_target(MODELS["series"], (name, "b", "c")), metadata=metadata)
-    checker = _Checker()
-    checker.feed(model._repr_html_())
-    assert set(checker.tags) == {"div", "strong", "table", "thead", "tbody", "tr", "th", "td"}
+    page = model._repr_html_()
+    tags = re.findall(r"<(\w+)([^>]*)>", page)
+    assert {tag for tag, _ in tags} == {"div", "strong", "table", "thead", "tbody", "tr", "th", "td"}
+    attributes = {attribute for _, given in tags for attribute in re.findall(r"([\w-]+)=", given)}
+    assert attributes <= {"class", "dir", "tabindex"}, "nothing is loaded and nothing runs"
     for shown in (name, "<img src=x>", 'a "b" <c>', "accuracy 0.9000", "series classification"):
-        assert shown in checker.text
-    assert len(model._repr_html_()) < 5_000
+        assert shown in html.unescape(page)
+    assert len(page) < 5_000
 
 
 @pytest.mark.parametrize("twin", [copy.deepcopy, copy.copy, lambda model: pickle.loads(pickle.dumps(model))])
@@ -302,20 +282,11 @@ def test_copies_predict_the_same_and_keep_the_cache_of_pad_states_safe(tmp_path:
         again.save(tmp_path / "again")
 
 
-def test_a_copy_of_a_model_with_writable_parameters_sees_their_changes() -> None:
-    model = MODELS["keras"]
-    again = copy.deepcopy(model)
-    assert again.ensemble.lstm.memo is None
-    again.parameters["dense.bias"][...] += 1
-    np.testing.assert_allclose(again.logits(TEXTS), model.logits(TEXTS) + 1, atol=1e-5)
-
-
 def test_data_of_another_task_is_refused_in_every_evaluation() -> None:
     numbers = Labelled.of(TEXTS, [0.5, 1.5, 2.5, 3.0, 4.25], task="regression")
     model = MODELS["tokens"]
     for call in (model.evaluate, model.evaluation_report, model.with_units):
-        with pytest.raises(InputError, match=r"trained for classification, .* data are for regression"):
-            call(numbers)
+        assert_refused(r"trained for classification, .* data are for regression", call, numbers)
 
 
 def test_numbers_are_matched_by_name() -> None:

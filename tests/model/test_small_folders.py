@@ -158,7 +158,7 @@ ANSWERED = {
     "pads, one unit": lambda: padded(1_000_000, 2),
     "pads, many units": lambda: padded(4_500, 440),
     "pads, many layers": lambda: padded(1_050, 58, 32),
-    "a short fixed length": lambda: fixed(5_000, 20),
+    "a short fixed length": lambda: fixed(2_000, 50),
     "words": lambda: vocabulary(45_000),
     "words that share embeddings": lambda: shared_embeddings(24_000),
     "Keras words": lambda: keras_vocabulary(110_000),

@@ -20,6 +20,7 @@ from gatewise.text import KerasEncoding
 from gatewise.text.index import IndexEncoding
 from gatewise.text.tokens import TokenEncoding
 from tests.kernels.batches import needs_native
+from tests.refusals import assert_refused
 
 WORDS = [f"word{n}" for n in range(300)]
 TOKENS = TokenEncoding.of_words(["", "", *WORDS])
@@ -124,8 +125,7 @@ def test_what_an_imported_model_leaves_out_is_no_step() -> None:
     series = _model("six")
     masked = replace(series, preprocessor=replace(series.preprocessor, mask_value=-1.0))
     stream, step = masked.stream(), np.ones(6)
-    with pytest.raises(InputError, match="has no step for the network"):
-        stream.push(-step)
+    assert_refused("has no step for the network", stream.push, -step)
     pushed = [stream.push(one) for one in (step, -step, 2 * step)]
     assert [one.steps for one in pushed] == [1, 1, 2]
     assert np.array_equal(pushed[2].logits, masked.logits([[step, -step, 2 * step]])[0])
@@ -168,13 +168,11 @@ def test_a_step_that_is_refused_changes_nothing() -> None:
         (series, np.ones((2, 6)), "one series must be"),
     ]:
         before = stream.state
-        with pytest.raises(InputError, match=message):
-            stream.push(wrong)
+        assert_refused(message, stream.push, wrong)
         assert stream.state == before
     for _ in range(3):
         series.push(np.ones(6))
-    with pytest.raises(InputError, match=r"reads 3 steps.*max_length=0"):
-        series.push(np.ones(6))
+    assert_refused(r"reads 3 steps.*max_length=0", series.push, np.ones(6))
     assert series.steps == 3
 
 
@@ -186,13 +184,11 @@ def test_what_cannot_be_streamed_is_refused_by_name() -> None:
         ({"layers": [Layer(5, "backward"), 4]}, "backward LSTM.*layer 0.*last step"),
         ({"padding": "pre", "max_length": 9}, "padding 'pre'.*padding='none'"),
     ]:
-        with pytest.raises(InputError, match=message):
-            _model("tokens", **shape).stream()
+        assert_refused(message, _model("tokens", **shape).stream)
     both = Model.of_network(
         plain.architecture, plain.parameters, plain.preprocessor, plain.classes, members=[(ngrams, 0.5)]
     )
-    with pytest.raises(InputError, match=r"n-grams cannot be streamed.*network_only=True"):
-        both.stream()
+    assert_refused(r"n-grams cannot be streamed.*network_only=True", both.stream)
     alone = both.stream(network_only=True).push("word1 word2").logits
     assert np.array_equal(alone, plain.logits(["word1 word2"])[0])
     unused = Model.of_network(
@@ -214,8 +210,7 @@ def test_series_in_windows_of_one_step_are_streamed_and_longer_ones_refused() ->
     stream = model.stream()
     for end, step in enumerate(long, 1):
         assert np.array_equal(stream.push(step).logits, model.logits([long[:end]])[0]), end
-    with pytest.raises(InputError, match=r"windows of 4 steps.*windows=0"):
-        model_of(5).stream()
+    assert_refused(r"windows of 4 steps.*windows=0", model_of(5).stream)
 
 
 def test_a_state_of_anything_else_is_refused() -> None:
@@ -243,7 +238,6 @@ def test_a_state_of_anything_else_is_refused() -> None:
         (changed(steps=np.array([1])), "shape"),
         (good.replace(np.float32(stream._state["mean"][3]).tobytes(), np.float32("nan").tobytes()), "NaN"),
     ]:
-        with pytest.raises(InputError, match=message):
-            model.stream(wrong)
+        assert_refused(message, model.stream, wrong)
     assert stream.state == good
     assert model.stream(changed(steps=np.array(-5))).steps == 0

@@ -1,5 +1,6 @@
-"""Training, prediction and evaluation of a label per step, for texts and series."""
+"""A label per step, for texts and series: training, prediction, evaluation, attributions, the page's answers."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,23 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError
+from gatewise.explain import Clamp
+from gatewise.explain.attribution import METHODS, method_named
+from gatewise.explain.attribution.faithfulness import measure
+from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
+from gatewise.explain.attribution.method import attribute
+from gatewise.explain.example import Example
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.lstm import LSTM
 from gatewise.metrics import TaggingEvaluation
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.scorer import Scorer
+from gatewise.serve.schemas import RequestError
+from gatewise.serve.view.view import View
+from gatewise.target import Target
 from tests.explain.random_net import parameters_of
+from tests.refusals import assert_refused
 from tests.tagging.conftest import Sentences, made
 
 
@@ -69,8 +82,7 @@ def test_predictions_have_one_entry_per_word(model: gw.Model, folder: Path, sent
     ],
 )
 def test_what_a_tagger_cannot_have_is_refused(sentences: Sentences, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        gw.train(*sentences, task="tagging", verbose=0, **options)
+    assert_refused(message, gw.train, *sentences, task="tagging", verbose=0, **options)
 
 
 def test_other_tasks_need_pooling(sentences: Sentences) -> None:
@@ -81,10 +93,8 @@ def test_other_tasks_need_pooling(sentences: Sentences) -> None:
 def test_data_of_another_kind_is_refused(model: gw.Model, sentences: Sentences) -> None:
     with pytest.raises(InputError, match="trained for tagging, and the labels of the data are for classification"):
         model.evaluate(gw.data.Labelled.of(["the cat", "a dog"], ["B-X", "O"]))
-    with pytest.raises(InputError, match="row 0 has 1 label for 2 words"):
-        model.evaluate([["the", "cat"]], [["B-X"]])
-    with pytest.raises(InputError, match="no class 'B-Y'"):
-        model.evaluate([["the", "cat"]], [["O", "B-Y"]])
+    assert_refused("row 0 has 1 label for 2 words", model.evaluate, [["the", "cat"]], [["B-X"]])
+    assert_refused("no class 'B-Y'", model.evaluate, [["the", "cat"]], [["O", "B-Y"]])
     with pytest.raises(InputError, match="units are for classification; the model's task is tagging"):
         model.with_units(gw.data.Labelled.of(*sentences, task="tagging"))
 
@@ -120,14 +130,85 @@ def test_numbers_per_step_are_predicted() -> None:
     assert model.task == "regression"
 
 
-def test_a_tagger_of_one_direction_is_streamed_and_exported(sentences: Sentences, tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"bidirectional": False, "units": 6, "embedding_dim": 6, "min_steps": 20, "verbose": 0}
-    model = gw.train(*sentences, task="tagging", **changes)
-    text = " ".join(sentences[0][0])
-    stream, labels, logits = model.stream(), model.predict(text)[0], model.logits(text)[0]
-    for step, word in enumerate(sentences[0][0]):
-        found = stream.push(word)
-        assert found.label == labels[step]
-        assert found.logits == pytest.approx(logits[step], abs=1e-5)
-    pytest.importorskip("onnxruntime")
-    assert model.to_onnx(tmp_path / "tagger.onnx").max_error < 1e-5
+TEXT = "saw the cat x1 saw the Dog"
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("inputs", ["tokens", "channels"])
+def test_scores_add_up_to_the_logit_of_the_step(inputs: str, bidirectional: bool, layers: int) -> None:
+    rng = np.random.default_rng(layers)
+    size, depth = (23, 5) if inputs == "tokens" else (2, 0)
+    arch = Architecture.stacked(inputs, size, depth, 6, layers, bidirectional, pooling="none", outputs=3)  # type: ignore[arg-type]
+    lstm = LSTM(arch, parameters_of(arch, 5), unknown=1)
+    sequence = rng.integers(2, 23, 9) if inputs == "tokens" else rng.normal(size=(9, 2))
+    example = Example(Ensemble.of(lstm, Target(("a", "b", "c"), "tagging")), sequence).at_step(3)
+    whole = lstm.logits([sequence])
+    assert example.step_logits == pytest.approx(whole, abs=1e-6)
+    assert example.logits == pytest.approx(whole[3], abs=1e-6)
+    for name in ("prefix-difference", "cell-decomposition"):
+        [found] = method_named(name).attribute([example])
+        assert found.base_value + found.scores.sum() == pytest.approx(example.target_score, abs=1e-5)
+        if not bidirectional:
+            assert not found.scores[4:].any(), "later steps are not read"
+    [found] = IntegratedGradients(points=64).attribute([example])
+    assert found.base_value + found.scores.sum() == pytest.approx(example.target_score, abs=1e-3)
+    [found] = method_named("leave-one-out").attribute([example])
+    changed = np.array(sequence)
+    changed[5] = 1 if inputs == "tokens" else 0
+    fall = example.score(whole[3]) - example.score(lstm.logits([changed])[3])
+    assert found.scores[5] == pytest.approx(fall, abs=1e-5)
+    assert example.contributions.sum() == pytest.approx(
+        example.target_score - float(example.score(example.prefix_logits[0])), abs=1e-5
+    )
+
+
+def test_the_faithfulness_of_the_methods_is_measured(model: gw.Model) -> None:
+    """By replacing the steps of which the label of one step depends most, or all others."""
+    assert set(model.metadata.faithfulness) == set(METHODS)
+    assert "that the method ranks highest are replaced" in model.card()
+    example, method = model.trace(TEXT), method_named("leave-one-out")
+    assert example.step == 2
+    first = attribute(method, [example])[0].scores.argmax()
+    lstm, p = model.explained.lstm, example.probabilities.max()
+    found = measure(model.explained, [example.sequence], method)
+    for which, scores in ((first, found.comprehensiveness), (np.arange(7) != first, found.sufficiency)):
+        edited = np.array(example.sequence)
+        edited[which] = lstm.unknown
+        after = model.ensemble.target.probabilities(model.explained.logits([edited])[0][2:3])
+        assert scores[0, 0] == pytest.approx(p - after[0, model.classes.index("B-X")], abs=1e-6)
+    assert found.comprehensiveness.mean() > 0.3
+
+
+def test_a_model_explains_the_label_of_a_word(model: gw.Model) -> None:
+    labels = model.predict([TEXT])[0]
+    example = model.trace(TEXT)
+    assert (example.step, example.labels) == (labels.index("B-X"), labels)
+    found = model.explain(TEXT.split(), step=3)
+    assert (found.step, found.prediction, found.target) == (3, "I-X", "I-X")
+    assert found.scores[[1, 2, 3]].sum() > np.abs(np.delete(found.scores, [1, 2, 3])).sum(), "the words that decide it"
+    assert found.as_dict()["labels"] == labels
+    assert model.explain(example.at_step(0)).prediction == "O"
+    clamped = model.intervene(example.at_step(3), [Clamp("f", 0.0)])
+    assert clamped.after.step == 3
+    for step in (-1, 7):
+        assert_refused(f"step must be from 0 to 6, not {step}", model.explain, TEXT, step=step)
+    assert_refused("step is for a tagger", gw.load().explain, "A film.", step=0)
+    alone = replace(model.explained.lstm, unknown=None)
+    other = Example(Ensemble.of(alone, model.target), example.sequence)
+    assert "replaced by a pad" in method_named("leave-one-out").note(other.ensemble)
+    assert len(method_named("leave-one-out").attribute([other])[0].scores) == 7
+
+
+def test_the_page_shows_the_label_of_each_word(model: gw.Model) -> None:
+    parts = ["prediction", "prefix", "attribution", "units", "unit:top", "heatmap:c"]
+    found = View(model).explain({"text": TEXT, "include": parts})
+    labels = model.predict([TEXT])[0]
+    assert found["model"]["per_step"]
+    assert (found["prediction"]["step"], found["prediction"]["steps"]) == (2, labels)
+    p = model.predict_proba([TEXT])[0][:, model.classes.index("B-X")]
+    assert found["prefix"]["probability"][1:] == pytest.approx(p.tolist(), abs=1e-5)
+    other = View(model).explain({"text": TEXT, "include": ["prediction"], "step": 3})
+    assert (other["prediction"]["label"], other["prediction"]["step"]) == ("I-X", 3)
+    with pytest.raises(RequestError, match="step must be from 0 to 6"):
+        View(model).explain({"text": TEXT, "step": 9})

@@ -7,6 +7,8 @@ takes it, and the run would be some steps further.
 import signal
 
 from gatewise.training import Callback, EpochLog, RunInfo, StepLog
+from gatewise.training.members import Run
+from gatewise.training.run import RunFolder
 
 
 class Recorder(Callback):
@@ -55,3 +57,8 @@ class DieAt(Callback):
         self.left -= 1
         if not self.left:
             raise KeyError("died")
+
+
+def run_of(callback: Callback | None = None, seed: int = 0) -> Run:
+    """A run without a folder, for the fit of one member."""
+    return Run(seed, callback or Callback(), RunFolder(None, None, False))

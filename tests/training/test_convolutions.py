@@ -9,15 +9,14 @@ import pytest
 from gatewise.data import Labelled
 from gatewise.kernels.convolution import KERNELS
 from gatewise.members.convolutions import features_of
-from gatewise.training import Callback, recipe
-from gatewise.training.members import Run
+from gatewise.training import recipe
 from gatewise.training.members import convolutions as module
 from gatewise.training.members.convolutions import dilations_of, fit, fit_banks
-from gatewise.training.run import RunFolder
 from gatewise.training.stack import FittedMember
 from gatewise.training.train import train
 from gatewise.training.training_data import prepare
 from gatewise.types import Array, Task
+from tests.training.callbacks import run_of
 
 
 def waves(n: int, seed: int, channels: int = 1) -> tuple[list[np.ndarray], np.ndarray]:
@@ -32,10 +31,6 @@ def waves(n: int, seed: int, channels: int = 1) -> tuple[list[np.ndarray], np.nd
     return rows, labels
 
 
-def run() -> Run:
-    return Run(2, Callback(), RunFolder(None, None, False))
-
-
 def fitted(
     rows: list[np.ndarray], labels: Any, task: Task = "classification", features: int = 840, **given: Any
 ) -> tuple[FittedMember, np.ndarray]:
@@ -43,7 +38,7 @@ def fitted(
     settings = recipe("series", convolutions__features=features, folds=5, epochs=1)
     data = prepare(Labelled.of(rows, labels, task=task, **given), settings, 2)
     data = replace(data, validation=np.arange(len(rows)))
-    found = fit(data, run())
+    found = fit(data, run_of(seed=2))
     assert found is not None
     assert found.held_out is not None
     return found, found.held_out
@@ -114,7 +109,7 @@ def test_many_rows_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROWS_PER_CHUNK", 16)
     rows, labels = waves(90, 13)
     data = prepare(Labelled.of(rows, labels), recipe("series", convolutions__features=9_996, folds=0), 2)
-    model = fit(data, run())
+    model = fit(data, run_of(seed=2))
     assert model is not None
     assert model.held_out is not None
     assert len(model.member) == 252  # type: ignore[arg-type]

@@ -39,6 +39,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "tutorial": ("tutorial", {**TEXT, "max_length": 60, "batch_size": 13}),
     "series": ("series", {**SMALL, "dropout_output": 0.0, "folds": 0, "batch_size": 13}),
 }
+SETTINGS: dict[str, Any] = {"units": 6, "embedding_dim": 5, "epochs": 4, "batch_size": 16, "verbose": 0}
 LM = PretrainRecipe(
     "small", epochs=0.5, embedding_dim=6, units=8, batch_size=5, bptt=6, dropout_word=0, dropout_output=0
 )
@@ -74,11 +75,8 @@ def pretrained_steps(units: int) -> dict[str, Array]:
     loop = Loop(LanguageObjective(network, settings, texts[:55], texts[55:], 0))
     assert loop.run(threading.Event())
     states = {f"h/{one}": current().whole(loop.objective.carried[f"h/{one}"]) for one in DIRECTIONS}
-    return {
-        **loop.result(),
-        **states,
-        "perplexity": np.array(list(loop.progress.history[-1].perplexity.values())),
-    }
+    perplexity = np.array(list(loop.progress.history[-1].perplexity.values()))
+    return {**loop.result(), **states, "perplexity": perplexity}
 
 
 def gradients_of_rank(rank: int) -> Gradients:
@@ -116,6 +114,10 @@ def in_each_process(folder: str) -> None:
         keep("rows", {"part": part, "whole": communicator.whole(part)})
         keep("rows", {"one": communicator.whole(communicator.part(np.arange(3.0)[:1, None]))})
         keep("rows", {"first": np.array(communicator.share(b"ab" if rank == 0 else b""))})
+        model = gw.train(made_reviews(200, 3), **SETTINGS, out=Path(folder, "model"))
+        # Both processes return the model of the first one.
+        communicator.check_equal({"logits": model.logits(["word1 fine dull"])}, "after training")
+        assert model.ensemble.others
         try:
             with communicator.together():
                 if rank == 1:
@@ -127,10 +129,15 @@ def in_each_process(folder: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Array]]]:
-    """What `in_each_process` found, by rank, group and name."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
     run_function(f"{HERE}.in_each_process", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path) -> list[dict[str, dict[str, Array]]]:
+    """What `in_each_process` found, by rank, group and name."""
     every = []
     for rank in range(2):
         groups: dict[str, dict[str, Array]] = {}
@@ -197,16 +204,6 @@ def test_rows_are_dealt_out_by_length() -> None:
     assert parts == [[1, 0, 6], [3, 2], [4, 5]]
 
 
-SETTINGS: dict[str, Any] = {
-    "recipe": "fast",
-    "units": 6,
-    "embedding_dim": 5,
-    "epochs": 4,
-    "batch_size": 16,
-    "verbose": 0,
-}
-
-
 class Killer(Callback):
     """Ends the first process at its 20th step, unless torchrun has started it again."""
 
@@ -224,17 +221,8 @@ def train_and_die(folder: str) -> None:
         assert model.to_files().keys() == gw.load(folder).to_files().keys()
 
 
-def train_in_peace(folder: str) -> None:
-    with process_group() as communicator:
-        model = gw.train(made_reviews(200, 3), **SETTINGS, out=folder)
-        # Both processes return the model of the first one.
-        communicator.check_equal({"logits": model.logits(["word1 fine dull"])}, "after training")
-        assert model.ensemble.others
-
-
-def test_a_process_that_dies_is_started_again_and_the_run_resumed(tmp_path: Path) -> None:
+def test_a_process_that_dies_is_started_again_and_the_run_resumed(folder: Path, tmp_path: Path) -> None:
     """With the bits of a run in which none died: the folder of the model, apart from its times."""
-    run_function(f"{HERE}.train_in_peace", str(tmp_path / "peace"))
     code = f"import sys, {HERE} as test; test.train_and_die(sys.argv[1])"
     script = tmp_path / "script.py"
     script.write_text(code)
@@ -246,7 +234,7 @@ def test_a_process_that_dies_is_started_again_and_the_run_resumed(tmp_path: Path
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Signal 9 (SIGKILL)" in done.stderr or "exitcode: -9" in done.stderr
-    peace, died = gw.load(tmp_path / "peace"), gw.load(tmp_path / "died")
+    peace, died = gw.load(folder / "model"), gw.load(tmp_path / "died")
     for name, value in peace.parameters.items():
         assert died.parameters[name].tobytes() == value.tobytes(), name
     assert not (tmp_path / "died.run").exists()

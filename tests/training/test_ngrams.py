@@ -16,14 +16,12 @@ from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.compress import compress
 from gatewise.text import SubwordEncoding, TokenEncoding
 from gatewise.training import recipe, sparse_solver
-from gatewise.training.members import Run
 from gatewise.training.members import ngrams as module
 from gatewise.training.members.ngrams import NgramFeatures, fit
-from gatewise.training.run import RunFolder
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData, prepare
 from tests.members.ngram_keys import tokens_of
-from tests.training.callbacks import Recorder
+from tests.training.callbacks import Recorder, run_of
 from tests.training.texts import made_reviews
 
 ROWS = 30
@@ -148,13 +146,12 @@ def prepared(fields: dict[str, Any] | None = None, rare: bool = False, class_wei
 def fitted_to(data: TrainingData) -> tuple[FittedMember, list[str]]:
     """The fitted n-grams and the messages of the fit."""
     recorder = Recorder()
-    found = fit(data, Run(1, recorder, RunFolder(None, None, False)))
+    found = fit(data, run_of(recorder, 1))
     assert isinstance(found, FittedMember)
     return found, recorder.messages
 
 
 def loss(data: TrainingData, rows: np.ndarray, logits: np.ndarray | None) -> float:
-    assert logits is not None
     return float(np.log1p(np.exp(-np.where(data.labels[rows] == 1, 1, -1) * logits[:, 0])).mean())
 
 
@@ -167,7 +164,6 @@ def test_the_best_candidate_is_fitted_on_all_rows_and_held_out_logits_are_not_it
     data = prepared()
     found, (message,) = fitted_to(data)
     rows = data.validation
-    assert found.held_out is not None
     assert found.held_out.shape == (len(rows), 1)
     assert loss(data, rows, found.logits(data.full(rows))) < loss(data, rows, found.held_out)
     assert (found.held_out_train is None) == (few_rows == 0)
@@ -215,7 +211,7 @@ def test_two_models_are_added_by_their_held_out_loss() -> None:
         Ngrams(1, np.arange(first, first + 2), np.array([[-2.0], [2.0]], dtype=np.float32)) for first in (1, 3)
     )
     both = FittedMember(wrong, np.array([0.5])), FittedMember(right, np.zeros(1))
-    found = module.added(data, *both, "LSA classifier", Run(1, recorder, RunFolder(None, None, False)))
+    found = module.added(data, *both, "LSA classifier", run_of(recorder, 1))
     assert recorder.messages[0].startswith("n-grams x ")
     assert found.member.keys.tolist() == [1, 2, 3, 4]
     informative, noise = found.member.weight[:2, 0], found.member.weight[2:, 0]
@@ -280,8 +276,10 @@ def test_endings_choose_subwords_and_the_model_is_saved(tmp_path: Path, monkeypa
 
 def test_whole_words_stay_words_and_the_candidates_are_not_fitted_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LEAST_ROWS", 200)
-    monkeypatch.setattr(module, "LEAST_UNKNOWN", 0.0)
     data, recorder = whole_words(240, 7), Recorder()
+    gw.train(data, recipe="fast", callbacks=recorder, **TINY)
+    assert "tokens: words, 0% of those in the validation set are unknown" in recorder.messages
+    monkeypatch.setattr(module, "LEAST_UNKNOWN", 0.0)
     model = gw.train(data, recipe="fast", callbacks=recorder, **TINY)
     assert type(encoding_of(model)) is TokenEncoding
     assert any(message.startswith("tokens: words, held-out loss ") for message in recorder.messages)
@@ -294,14 +292,6 @@ def test_whole_words_stay_words_and_the_candidates_are_not_fitted_again(monkeypa
             recorder = Recorder()
             gw.train(data, recipe="fast", callbacks=recorder, **TINY)
             assert not any(message.startswith("tokens:") for message in recorder.messages)
-
-
-def test_without_unknown_words_nothing_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LEAST_ROWS", 200)
-    recorder = Recorder()
-    model = gw.train(whole_words(240, 7), recipe="fast", callbacks=recorder, **TINY)
-    assert type(encoding_of(model)) is TokenEncoding
-    assert "tokens: words, 0% of those in the validation set are unknown" in recorder.messages
 
 
 def test_subwords_that_are_asked_for_are_taken_and_go_into_the_next_model() -> None:

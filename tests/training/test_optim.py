@@ -1,5 +1,6 @@
-"""Whole training steps against torch's Adam on a network of torch."""
+"""Adam: torch and a literal formula as oracles, sparse against dense, native against NumPy; whole steps of training."""
 
+import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,18 +16,232 @@ from gatewise.network.trainable import TABLE, Network
 from gatewise.training import recipe
 from gatewise.training.loop import Loop
 from gatewise.training.objective import SupervisedObjective, network_of
+from gatewise.training.optim import Adam, gradient_norm
 from gatewise.training.training_data import prepare
 from gatewise.types import Array
+from tests.kernels.batches import HERE, needs_native
 from tests.network.oracle import padded_logits
 from tests.training.texts import made_reviews
 
-STEPS = 4
+
+@pytest.fixture(params=["reference", *HERE])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """NumPy, then each instruction set of the extension."""
+    run_on(monkeypatch, request.param)
+    name: str = request.param
+    return name
+
+
+def run_on(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    if where == "reference":
+        monkeypatch.setenv("GATEWISE_KERNEL", "reference")
+        return
+    monkeypatch.delenv("GATEWISE_KERNEL", raising=False)
+    monkeypatch.setenv("GATEWISE_ISA", where)
+
+
+def adam_of(shape: tuple[int, ...], dtype: Any = np.float32, *, sparse: bool = False, **options: Any) -> Adam:
+    """Adam on one table "t", with moments as after some steps."""
+    rng = np.random.default_rng(3)
+    adam = Adam({"t": rng.normal(size=shape).astype(dtype)}, frozenset("t" * sparse), epsilon=1e-7, **options)
+    adam.m["t"][...], adam.v["t"][...] = rng.normal(size=shape) / 9, rng.random(shape) / 99
+    return adam
+
+
+def arrays(adam: Adam) -> list[Array]:
+    return [adam.parameters["t"], adam.m["t"], adam.v["t"]]
+
+
+def same_bits(one: list[Array], other: list[Array]) -> bool:
+    return all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
+
+
+def test_fifty_steps_are_those_of_torch(where: str) -> None:
+    rng = np.random.default_rng(1)
+    weight = rng.normal(size=(13, 7)).astype(np.float32)
+    tensor = torch.nn.Parameter(torch.from_numpy(weight.copy()))
+    torch_adam = torch.optim.Adam([tensor], lr=1e-2, betas=(0.8, 0.99), eps=1e-3, fused=False)
+    adam = Adam({"t": weight}, beta_1=0.8, beta_2=0.99, epsilon=1e-3, lr_scale={"t": 0.5})
+    for t in range(1, 51):
+        lr = 1e-2 * (1 + math.sin(t))
+        torch_adam.param_groups[0]["lr"] = lr
+        grad = rng.normal(size=weight.shape).astype(np.float32)
+        tensor.grad = torch.from_numpy(grad * np.float32(0.25))
+        torch_adam.step()
+        adam.step({"t": grad}, 2 * lr, scale=0.25)
+    state = torch_adam.state[tensor]
+    for ours, theirs in zip(arrays(adam), (tensor.detach(), state["exp_avg"], state["exp_avg_sq"]), strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-13)])
+def test_epsilon_as_in_keras(dtype: Any, tolerance: float, where: str) -> None:
+    """keras.optimizers.Adam: alpha = lr √(1 - β₂ᵗ) / (1 - β₁ᵗ); weight -= alpha m / (√v + eps). eps counts here."""
+    rng = np.random.default_rng(2)
+    weight = rng.normal(size=11)
+    adam = Adam({"t": weight.astype(dtype)}, epsilon=1e-4, keras=True)
+    m = v = np.zeros(11)
+    for t in range(1, 51):
+        grad = rng.normal(size=11) * 1e-3
+        m, v = 0.9 * m + (1 - 0.9) * grad, 0.999 * v + (1 - 0.999) * grad**2
+        weight = weight - 1e-2 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + 1e-4)
+        adam.step({"t": grad.astype(dtype)}, 1e-2)
+    np.testing.assert_allclose(adam.parameters["t"], weight, rtol=0, atol=tolerance)
+
+
+def batches_of(dtype: Any, shape: tuple[int, int]) -> list[RowGradient]:
+    """Rows by a distribution in which some are in most batches and others in none; unsorted."""
+    rng = np.random.default_rng(7)
+    share = 1 / np.arange(1, shape[0] + 1) ** 2
+    out = []
+    for t in range(300):
+        rows = rng.permutation(np.flatnonzero(rng.random(shape[0]) < share)) if t % 50 else np.zeros(0, np.int64)
+        out.append(RowGradient(rows, rng.normal(size=(len(rows), shape[1])).astype(dtype)))
+    return out
+
+
+def run(adam: Adam, batches: list[RowGradient], reads: bool = True) -> list[Array]:
+    """Steps on a table; a dense Adam gets gradients that are 0 in the rows that a batch does not read. reads: whether
+    rows catch up before they are read.
+    """
+    for t, batch in enumerate(batches, 1):
+        gradient: Any = batch
+        if not adam.tables:
+            gradient = np.zeros_like(adam.parameters["t"])
+            gradient[batch.rows] = batch.values
+        elif reads:
+            adam.catch_up("t", batch.rows)
+        rate = 1e-2 * min(t / 100, 1.0) * (1.0 if t < 200 else 0.3)  # it rises, then falls
+        adam.step({"t": gradient}, rate, scale=0.5 + t % 2)
+    adam.catch_up_all()
+    return arrays(adam)
+
+
+@pytest.mark.parametrize(("dtype", "keras"), [(np.float32, True), (np.float64, False)])
+@pytest.mark.parametrize("columns", [1, 37, 150])
+def test_a_sparse_run_has_the_bits_of_a_dense_one(columns: int, dtype: Any, keras: bool, where: str) -> None:
+    shape = (40, columns)
+    batches = batches_of(dtype, shape)
+    dense = run(adam_of(shape, dtype, keras=keras), batches)
+    for reads in (True, False):
+        assert same_bits(dense, run(adam_of(shape, dtype, keras=keras, sparse=True), batches, reads))
+    assert not same_bits(dense, arrays(adam_of(shape, dtype))), "it moves"
+
+
+@pytest.mark.parametrize("beta_2", [0.9, 0.999])
+def test_rows_whose_moments_have_vanished(beta_2: float, where: str) -> None:
+    """m is 0 from step 900 or so on, v at beta_2 0.9 as well; untouched rows stay."""
+    sparse, dense = (adam_of((5, 9), beta_2=beta_2, sparse=sparse) for sparse in (True, False))
+    for adam in (sparse, dense):
+        weight, m, v = arrays(adam)
+        m[2] = v[2] = 0.0
+        weight[2, :3] = 1e-40, -1e-40, -0.0
+        m[3, :2] = -0.0, -1e-40
+        v[3:, :4] = 1e-40
+    unread = sparse.parameters["t"][2, 3:].copy()
+    nothing = RowGradient(np.zeros(0, np.int64), np.zeros((0, 9), np.float32))
+    for t in range(1200):
+        dense.step({"t": np.zeros((5, 9), np.float32)}, 1e-3)
+        sparse.step({"t": nothing}, 1e-3)
+        if t in (1000, 1199):
+            sparse.catch_up_all()
+            assert same_bits(arrays(dense), arrays(sparse))
+            assert same_bits([sparse.parameters["t"][2, 3:]], [unread])
+    assert where == "reference" or not dense.m["t"].any()
+
+
+@needs_native
+def test_the_number_of_threads_and_the_instruction_set_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In arrays of several pieces, one of them incomplete."""
+    rng, found = np.random.default_rng(4), []
+    shape = (1501, 37)
+    grad, rows = rng.normal(size=shape).astype(np.float32), rng.permutation(1501)[:901]
+    for isa in HERE:
+        run_on(monkeypatch, isa)
+        for threads in ("1", "2", "3"):
+            monkeypatch.setenv("GATEWISE_THREADS", threads)
+            dense, sparse = adam_of(shape), adam_of(shape, sparse=True)
+            dense.step({"t": grad}, 1e-3, scale=0.7)
+            for _ in range(3):
+                sparse.step({"t": RowGradient(rows[:9], grad[:9])}, 1e-3)
+            sparse.step({"t": RowGradient(rows, grad[:901])}, 1e-3)
+            norm = gradient_norm({"grad": grad, "weight": dense.parameters["t"], "none": grad[:0]})
+            found.append([*arrays(dense), *arrays(sparse), np.array(norm)])
+    assert all(same_bits(found[0], other) for other in found[1:])
+
+
+@needs_native
+def test_native_has_the_bits_of_numpy_but_for_denormals(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches, found = batches_of(np.float32, (40, 19)), []
+    for where in ("reference", *HERE):
+        run_on(monkeypatch, where)
+        found.append(run(adam_of((40, 19), sparse=True), batches))
+    for native_run in found[1:]:
+        for one, other in zip(found[0], native_run, strict=True):
+            np.testing.assert_array_equal(*(np.where(abs(a) < 1e-37, 0, a) for a in (one, other)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moments_are_zeros_at_the_position_of_the_weight(dtype: Any) -> None:
+    for first in range(7):
+        weight = np.ones(40, dtype)[first : first + 30].reshape(5, 6)
+        adam = Adam({"t": weight, "empty": np.zeros((0, 3), dtype)})
+        assert adam.m["empty"].shape == (0, 3)
+        for moment in (adam.m["t"], adam.v["t"]):
+            assert (moment.shape, moment.dtype, moment.flags.carray) == ((5, 6), dtype, True)
+            assert not moment.any()
+            assert (moment.ctypes.data - weight.ctypes.data) % 64 == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradient_norm(dtype: Any, where: str) -> None:
+    rng = np.random.default_rng(5)
+    xs: dict[str, Any] = {str(shape): rng.normal(size=shape).astype(dtype) for shape in ((), (0, 3), (300, 111))}
+    last = xs["(300, 111)"]
+    xs["table"] = RowGradient(np.arange(17), rng.normal(size=(17, 2)).astype(dtype))
+    every = [x for part in xs.values() for x in np.ravel(part.values if isinstance(part, RowGradient) else part)]
+    assert gradient_norm(xs) == pytest.approx(math.sqrt(math.fsum(float(x) ** 2 for x in every)), rel=1e-13)
+    assert gradient_norm({}) == 0.0
+    assert gradient_norm({"large": np.full(2, 3e38, np.float32)}) == pytest.approx(math.sqrt(1.8e77), rel=1e-6)
+    for at in ((0, 0), (299, 110), (150, 3)):
+        for value, seen in ((np.nan, math.isnan), (np.inf, math.isinf), (-np.inf, math.isinf)):
+            last[at] = value
+            assert seen(gradient_norm(xs))
+        last[at] = 0.0
+
+
+def test_a_gradient_that_is_not_finite_shows(where: str) -> None:
+    adam = adam_of((2, 3))
+    adam.step({"t": np.array([[1, np.nan, 1], [1, np.inf, 1]], np.float32)}, 1e-3)
+    weight = adam.parameters["t"]
+    assert np.isfinite(weight[:, [0, 2]]).all()
+    assert np.isnan(weight[:, 1]).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
+def test_empty_arrays(shape: tuple[int, int], where: str) -> None:
+    rows, grad = np.arange(shape[0])[::-1].copy(), np.zeros(shape, np.float32)
+    adam_of(shape).step({"t": grad}, 1e-3)
+    adam = adam_of(shape, sparse=True)
+    for chosen in (rows[:0], rows, None):
+        adam.catch_up("t", chosen)
+        adam.step({"t": RowGradient(rows, grad)}, 1e-3)
+
+
+@needs_native
+def test_threads_that_come_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far more threads than processors: most get none before the work is done, and their part does not run later."""
+    monkeypatch.setenv("GATEWISE_THREADS", "1")
+    xs = [adam_of((1 << 14, n)).parameters for n in (5, 40)]
+    expected = [gradient_norm(x) for x in xs]
+    monkeypatch.setenv("GATEWISE_THREADS", "24")
+    for _ in range(100):
+        assert [gradient_norm(x) for x in xs] == expected
+
+
 NO_DROPOUT = {"dropout_word": 0.0, "dropout_embedding": 0.0, "dropout_output": 0.0}
 SMALL: dict[str, Any] = {"units": 7, "batch_size": 16, "epochs": 1}
 TEXT: dict[str, Any] = {**SMALL, "embedding_dim": 5, "vocab_size": 400}
-
-
-STEPS_AS_THEY_ARE = {"windows": 0, "noise": 0.0}
 
 
 class Case(NamedTuple):
@@ -42,7 +257,9 @@ CASES = {
     ),
     "tutorial": Case("tutorial", {**TEXT, "max_length": 60}),
     "tutorial, changing rate": Case("tutorial", {**TEXT, "max_length": 60, "schedule": "one-cycle"}),
-    "series": Case("series", {**SMALL, "dropout_output": 0.0, "folds": 0, "grad_clip": 0.2, **STEPS_AS_THEY_ARE}),
+    "series": Case(
+        "series", {**SMALL, "dropout_output": 0.0, "folds": 0, "grad_clip": 0.2, "windows": 0, "noise": 0.0}
+    ),
 }
 
 
@@ -113,7 +330,7 @@ def test_whole_steps_equal_those_of_torch(name: str) -> None:
     network, settings = objective.network, objective.training_data.recipe.optimisation
     theirs, start, order = TorchTraining(objective), network.arrays(), objective.batches(0)
     rates, small, behind = set(), 0, 0
-    for number, rows in enumerate(order[:STEPS]):
+    for number, rows in enumerate(order[:4]):
         before, correct = progress.loss_sum, progress.correct
         loop._step(number)
         wanted, right = theirs.step(rows, number)

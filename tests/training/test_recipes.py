@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import make_dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from gatewise.training.recipes import check_settings, match_pretrained, read_con
 from gatewise.training.run import checked_seed
 from gatewise.training.train import train
 from gatewise.training.training_data import prepare
+from tests.refusals import assert_refused
 from tests.training.texts import made_reviews
 
 UNLABELLED = {"unlabelled": True}
@@ -57,8 +57,7 @@ def classifier() -> Model:
 def test_a_changed_field_that_nothing_reads_is_refused(
     name: str, changes: dict[str, Any], given: dict[str, Any], says: str
 ) -> None:
-    with pytest.raises(InputError, match=says):
-        check_settings(recipe(name, **changes), **{"kind": None, **given})
+    assert_refused(says, check_settings, recipe(name, **changes), **{"kind": None, **given})
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
@@ -103,11 +102,9 @@ def test_a_vocab_size_that_is_set_is_not_replaced(classifier: Model) -> None:
 
 def test_training_checks_its_settings() -> None:
     data, held = made_reviews(60, 3), made_reviews(20, 4)
-    with pytest.raises(InputError, match=r"validation\.split cuts"):
-        train(data, validation=held, split="row")
+    assert_refused(r"validation\.split cuts", train, data, validation=held, split="row")
     labels = [data.classes[k] for k in data.labels]
-    with pytest.raises(InputError, match="groups cut"):
-        train(data.inputs, labels, groups=[k // 2 for k in range(60)], validation=held)
+    assert_refused("groups cut", train, data.inputs, labels, groups=[k // 2 for k in range(60)], validation=held)
 
 
 @pytest.mark.parametrize(
@@ -130,54 +127,35 @@ def test_batch_size(changes: dict[str, int], expected: int) -> None:
     [
         ("epochs", 2.5, "optimisation.epochs must be a whole number, not 2.5"),
         ("epochs", True, "optimisation.epochs must be a whole number, not True"),
-        ("epochs", None, "optimisation.epochs must be a whole number, not None"),
-        ("epochs", -1, "optimisation.epochs must be at least 0, not -1"),
-        ("units", "64", "lstm.units must be a whole number, not '64'"),
         ("layers", -1, "lstm.layers must be at least 1, not -1"),
         ("learning_rate", math.nan, "optimisation.learning_rate must be above 0, not nan"),
         ("learning_rate", math.inf, "optimisation.learning_rate must be finite, not inf"),
         ("learning_rate", False, "optimisation.learning_rate must be a number, not False"),
-        ("learning_rate", 1j, "optimisation.learning_rate must be a number, not 1j"),
         ("dropout_output", -0.1, "lstm.dropout_output must be from 0 to below 1, not -0.1"),
-        ("dropout_output", 1, "lstm.dropout_output must be from 0 to below 1, not 1.0"),
         ("fraction", 0, "validation.fraction must be between 0 and 1, not 0.0"),
         ("ngrams__order", 4, "ngrams.order must be from 0 to 3, not 4"),
         ("bidirectional", 1, "lstm.bidirectional must be true or false, not 1"),
         ("pooling", "men", r"lstm.pooling must be 'last', .* or 'none', not 'men'; did you mean 'mean'"),
-        ("gate", 3, "lstm.gate must be 'sigmoid' or 'binary', not 3"),
         ("precision", "fp16", "optimisation.precision must be 'float32', 'bf16' or 'auto', not 'fp16'; did you mean"),
-        ("teacher", "reader", "unlabelled.teacher must be 'network' or 'stacking', not 'reader'"),
         ("folds", 1, "a cross-validation needs at least 2 folds"),
     ],
 )
 def test_a_wrong_value_is_one_error(field: str, value: Any, message: str) -> None:
-    with pytest.raises(InputError, match=f"^recipe: {message}"):
-        recipe("fast", **{field: value})
+    assert_refused(f"^recipe: {message}", recipe, "fast", **{field: value})
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: pretrain_recipe("small", units=2.5), "pretraining: units must be a whole number, not 2.5"),
-        (lambda: pretrain_recipe("small", units=-1), "pretraining: units must be at least 0, not -1"),
         (lambda: pretrain_recipe("small", vocab_size=2), "pretraining: vocab_size must be at least 3, not 2"),
-        (lambda: pretrain_recipe("small", epochs=math.nan), "pretraining: epochs must be at least 0, not nan"),
         (lambda: pretrain_recipe("small", epochs=0), "pretraining needs either minutes or epochs"),
-        (
-            lambda: pretrain_recipe("small", precision="bf61"),
-            "pretraining: precision must be 'float32', 'bf16' or 'auto', not 'bf61'; did you mean",
-        ),
-        (lambda: recipe("fast", epoch=3), "a recipe has no 'epoch'; did you mean 'epochs'?"),
         (lambda: recipe("fast", **{"lstm.unit": 3}), "a recipe has no 'lstm.unit'; did you mean 'lstm.units'?"),
         (lambda: recipe("fast", ngram_order=3), "a recipe has no 'ngram_order'; did you mean 'ngrams.order'?"),
-        (lambda: recipe("fast", name=3), "a recipe has no 'name'"),  # type: ignore[misc]
         (lambda: recipe("fast", colour=3), "a recipe has no 'colour'; gatewise info --recipe fast lists its fields"),
         (lambda: recipe("tutorail"), "no recipe is called 'tutorail'; there are finetune, best, few-shot"),
         (lambda: recipe(3), "no recipe is called '3'; there are"),  # type: ignore[arg-type]
-        *(
-            (partial(field_named(Recipe, "epochs").parsed, text), "optimisation.epochs must be a whole number, not")
-            for text in ("2.5", "two", "", "1e3")
-        ),
+        (lambda: field_named(Recipe, "epochs").parsed("1e3"), "optimisation.epochs must be a whole number, not"),
     ],
 )
 def test_an_unknown_name_or_value_is_one_error(call: Callable[[], object], message: str) -> None:
@@ -227,8 +205,7 @@ def test_an_ambiguous_name_is_refused_with_its_groups() -> None:
     group = make_dataclass("Group", [("size", Count, 1)], frozen=True)
     both = make_dataclass("Both", [("first", group, group()), ("second", group, group())], frozen=True)
     assert field_named(both, "second.size").name == "second.size"
-    with pytest.raises(InputError, match=r"a recipe has more than one 'size': first\.size, second\.size"):
-        field_named(both, "size")
+    assert_refused(r"a recipe has more than one 'size': first\.size, second\.size", field_named, both, "size")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +248,5 @@ def test_seeds() -> None:
     drawn = {checked_seed(None, False) for _ in range(4)}
     assert len(drawn) > 1
     for wrong in (-1, True, 2.0, "3", 2**63):
-        with pytest.raises(InputError, match=r"seed must be (from 0 to 2\^63 - 1, or None|a whole number)"):
-            checked_seed(wrong, False)
-    with pytest.raises(InputError, match="pass the seed that the run began with"):
-        checked_seed(None, True)
+        assert_refused(r"seed must be (from 0 to 2\^63 - 1, or None|a whole number)", checked_seed, wrong, False)
+    assert_refused("pass the seed that the run began with", checked_seed, None, True)

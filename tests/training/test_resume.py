@@ -1,24 +1,81 @@
-"""A run interrupted by Ctrl-C or kill -9 and resumed gives the bits of an uninterrupted one."""
+"""Equal seeds give equal bits, also after Ctrl-C or kill -9 and from a checkpoint, which is read strictly."""
 
+import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.errors import InputError, TrainingError
+from gatewise.errors import InputError, ModelFileError, TrainingError
 from gatewise.model.model import Model
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.storage.atomic import locked
+from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
 from gatewise.training import Interrupted, loop
+from gatewise.training.callback import EpochLog
+from gatewise.training.optim import Adam
+from gatewise.training.pretrain import pretrain
+from gatewise.training.run import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.training.train import train
+from gatewise.types import Array
+from tests.kernels.batches import needs_native
 from tests.training.callbacks import DieAt, InterruptAt, Recorder
-from tests.training.test_regression import made_ratings
+from tests.training.test_convolutions import waves
 from tests.training.test_series import two_channels
-from tests.training.texts import language_model, made_rare, made_reviews, review_texts
+from tests.training.texts import (
+    LANGUAGE_MODEL,
+    language_model,
+    made_corpus,
+    made_rare,
+    made_ratings,
+    made_reviews,
+    review_texts,
+)
 
-OPTIONS: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 4, "seed": 21}
+SMALL: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80}
+OPTIONS: dict[str, Any] = SMALL | {"epochs": 4, "seed": 21}
+
+
+def pretrained_with(seed: int) -> PretrainedLM:
+    recipe = replace(LANGUAGE_MODEL, units=16, epochs=2, dropout_word=0.1, dropout_output=0.2)
+    return pretrain(made_corpus(120, 5), recipe=recipe, seed=seed)
+
+
+def text_model(seed: int, **options: Any) -> Model:
+    return train(made_reviews(120, 7), seed=seed, epochs=2, **SMALL, **options)
+
+
+def cross_validated(seed: int, **options: Any) -> Model:
+    rows, labels = waves(40, 3, channels=2)
+    return train(rows, labels, seed=seed, epochs=3, units=3, convolutions__features=168, **options)
+
+
+def student(seed: int) -> Model:
+    how: dict[str, Any] = {"epochs": 1, "min_steps": 0, "student_epochs": 1, "batch_size": 16, "ngrams__order": 2}
+    given: dict[str, Any] = {"pretrained": language_model(), "unlabelled": review_texts(40, 41), "recipe": "finetune"}
+    return train(made_reviews(100, 3), seed=seed, adversarial=0.01, **how, **given)
+
+
+SEEDED: dict[str, Callable[[int], Model | PretrainedLM]] = {
+    "fast": lambda seed: text_model(seed, dropout_output=0.2, layers=2),
+    "tutorial": lambda seed: text_model(seed, recipe="tutorial", max_length=60),
+    "cross-validation": cross_validated,
+    "student": student,
+    "pretraining": pretrained_with,
+}
+
+
+def arrays_of(model: Model | PretrainedLM) -> dict[str, Array]:
+    arrays = dict(model.parameters)
+    if isinstance(model, Model):
+        arrays |= {f"{member.kind} weight": member.weight for member, _ in model.ensemble.others}
+        arrays |= {"weights": np.array(model.ensemble.weights), "shift": model.ensemble.shift}
+    return arrays
 
 
 def _same(a: Model, b: Model) -> None:
@@ -28,6 +85,35 @@ def _same(a: Model, b: Model) -> None:
     assert rows[0] == rows[1]
     assert a.ensemble.to_files() == b.ensemble.to_files()
     assert (a.target, a.metadata.calibration) == (b.target, b.metadata.calibration)
+
+
+@needs_native
+@pytest.mark.parametrize("kind", SEEDED)
+def test_a_seed_gives_equal_bits(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two directions run at the same time on two threads, one after the other on one."""
+    found = []
+    for threads, seed in (("2", 9), ("2", 9), ("2", 10), ("1", 9)):
+        monkeypatch.setenv("GATEWISE_THREADS", threads)
+        found.append(arrays_of(SEEDED[kind](seed)))
+    one, again, other, alone = found
+    assert one.keys() == again.keys() == alone.keys()
+    for name, array in one.items():
+        assert array.tobytes() == again[name].tobytes(), name
+    differ = [name for name, array in one.items() if array.tobytes() != other[name].tobytes()]
+    assert {name for name in one if name.endswith("weight")} <= set(differ)
+    for name, array in one.items():
+        np.testing.assert_allclose(alone[name], array, rtol=0, atol=1e-3 * np.abs(array).max(), err_msg=name)
+
+
+def test_interrupted_in_a_fold_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uninterrupted = cross_validated(9)
+    with monkeypatch.context() as context:
+        context.setattr("gatewise.training.members.lstm.Callback", lambda: InterruptAt(2, 1))
+        with pytest.raises(Interrupted, match=r"stopped in epoch 1 of 3; .*resume"):
+            cross_validated(9, out=tmp_path / "m")
+    resumed = cross_validated(9, out=tmp_path / "m", resume=True)
+    assert resumed.metadata.best_epoch == uninterrupted.metadata.best_epoch
+    _same(resumed, uninterrupted)
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(1, 3), (3, 1)])
@@ -133,7 +219,6 @@ def _tuned(**options: Any) -> Model:
 
 
 RUNS: dict[str, Callable[..., Model]] = {
-    "n-grams": lambda **given: train(made_reviews(240, 36), **OPTIONS, ngrams__order=3, **given),
     "weighted": lambda **given: train(made_rare(240, 9), **OPTIONS, class_weight="balanced", **given),
     "adversarial": lambda **given: train(made_reviews(200, 1), **OPTIONS, adversarial=0.02, **given),
     "regression": lambda **given: train(made_ratings(160, 11), **OPTIONS, **given),
@@ -147,7 +232,7 @@ RUNS: dict[str, Callable[..., Model]] = {
 @pytest.mark.parametrize(
     ("kind", "step"),
     [
-        *[("n-grams", 55), ("weighted", 29), ("adversarial", 14), ("regression", 11), ("series", 3), ("few-shot", 4)],
+        *[("weighted", 29), ("adversarial", 14), ("regression", 11), ("series", 3), ("few-shot", 4)],
         *[("finetune", 70), ("best", 52)],  # of the student, of the teacher
     ],
 )
@@ -159,3 +244,35 @@ def test_each_kind_of_run_interrupted_and_resumed(kind: str, step: int, tmp_path
     if kind == "regression":  # in the unit of the numbers
         assert abs(caught.value.model.predict(made_ratings(160, 11).inputs).mean() - 500) < 20
     _same(run(out=tmp_path / "m", resume=True), uninterrupted)
+
+
+IDENTITY = json.dumps({"seed": 3, "sha256": "0" * 64})
+WEIGHTS = {"w": np.arange(12, dtype=np.float32).reshape(3, 4)}
+GROUPS = {"weights": WEIGHTS, "best": WEIGHTS}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda found: found.update(steps=-1), "steps must not be negative"),
+        (lambda found: found.update(step="7"), "step must be a whole number"),
+        (lambda found: found.update(loss_sum=True), "loss_sum must be a number"),
+        (lambda found: found.update(other=1), "unknown key 'other'"),
+        (lambda found: found.update(history=3), "history must be a list"),
+        (lambda found: found.update(history=[3]), r"history\[0\]: must be an object"),
+        (lambda found: found["history"][0].pop("loss"), r"history\[0\]: loss is missing"),
+    ],
+)
+def test_progress_is_read_strictly(tmp_path: Path, change: Callable[[Any], Any], message: str) -> None:
+    """Also where the checksum fits."""
+    row = EpochLog(1, 0.5, 0.75, 0.25, None, 1.5, True)
+    write_checkpoint(tmp_path, IDENTITY, Progress(7, 9, 3.5, 4, 2, 1.5, [row]), GROUPS, Adam(WEIGHTS))
+    raw = (tmp_path / FILE).read_bytes()
+    progress = json.loads(metadata_of(raw)["progress"])
+    change(progress)
+    shapes = {f"{group}/w": ((3, 4), "float32") for group in GROUPS}
+    shapes |= {name: (value.shape, value.dtype.name) for name, value in Adam(WEIGHTS).state().items()}
+    metadata = {"identity": IDENTITY, "progress": json.dumps(progress)}
+    (tmp_path / FILE).write_bytes(tensors_to_bytes(tensors_from_bytes(raw, shapes), metadata, checksum=True))
+    with pytest.raises(ModelFileError, match=message):
+        parse_checkpoint(read_verified(tmp_path / FILE), tmp_path, IDENTITY, GROUPS, Adam(WEIGHTS))

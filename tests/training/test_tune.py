@@ -17,6 +17,7 @@ from gatewise.errors import InputError, MissingExtra, TrainingError
 from gatewise.training import Interrupted, recipe
 from gatewise.training.trial_file import TrialFile
 from gatewise.training.tune import Trial, TuneResult, check_search, default_search, tune, validation_loss
+from tests.refusals import assert_refused
 from tests.training.texts import made_reviews
 
 FIXED: dict[str, Any] = {"epochs": 2, "embedding_dim": 4, "ngrams__order": 0, "batch_size": 16, "tokenization": "words"}
@@ -38,7 +39,6 @@ def test_the_first_trial_has_the_recipes_values_and_the_best_one_wins(tmp_path: 
     assert len(losses) == 3
     assert result.loss == min(losses)
     assert result.recipe == recipe("fast", **FIXED, units=4, **result.settings)
-    assert result.model is not None
     assert validation_loss(result.model) == pytest.approx(result.loss, rel=1e-6)
     assert np.array_equal(gw.load(tmp_path / "m").predict_proba(["a text"]), result.model.predict_proba(["a text"]))
     again = gw.train(made_reviews(120, 0), recipe=result.recipe)
@@ -59,8 +59,7 @@ def test_a_search_continues_from_its_file_and_refuses_another_one(
         {"units": 5, "search": {"learning_rate": (0.001, 0.05)}},
         {"search": {"units": [2, 3]}},
     ):
-        with pytest.raises(InputError, match="trials of another search"):
-            search(storage=file, **changes)
+        assert_refused("trials of another search", search, storage=file, **changes)
     assert search(storage=file, trials=3).trials == second.trials
     other = made_reviews(121, 0)
     with pytest.raises(InputError, match="trials of another search"):
@@ -93,20 +92,16 @@ def test_a_search_is_that_of_its_rows_groups_weights_and_times(tmp_path: Path) -
         run(number, name == "groups")
         other = array.copy()
         other[n // 2] += 1
-        with pytest.raises(InputError, match="trials of another search"):
-            run(number, name == "groups", **{name: other})
+        assert_refused("trials of another search", run, number, name == "groups", **{name: other})
 
 
 @pytest.mark.parametrize("content", [b"no journal\n", b'{"op_code": 99}\n', b"[]\n" * 3, b"\xff\xfe\n{}\n"])
 def test_a_file_that_holds_no_trials_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "trials.jsonl"
     file.write_bytes(content)
-    with pytest.raises(InputError, match=r"trials\.jsonl' is not a file of trials"):
-        search(storage=file)
-    with pytest.raises(InputError, match="is not a file of trials"):
-        search(storage=tmp_path)
-    with pytest.raises(InputError, match="its folder does not exist"):
-        search(storage=tmp_path / "none" / "trials.jsonl")
+    assert_refused(r"trials\.jsonl' is not a file of trials", search, storage=file)
+    assert_refused("is not a file of trials", search, storage=tmp_path)
+    assert_refused("its folder does not exist", search, storage=tmp_path / "none" / "trials.jsonl")
 
 
 def test_a_changed_line_is_found_and_a_cut_one_is_written_anew(tmp_path: Path) -> None:
@@ -129,8 +124,7 @@ def test_a_changed_line_is_found_and_a_cut_one_is_written_anew(tmp_path: Path) -
     assert len(search(storage=copy, trials=2).trials) >= 2
     assert len(search(storage=copy, trials=3).trials) >= 3
     copy.write_bytes(b"a text without an end")
-    with pytest.raises(InputError, match="is not a file of trials"):
-        search(storage=copy)
+    assert_refused("is not a file of trials", search, storage=copy)
     assert copy.read_bytes() == b"a text without an end"
 
 
@@ -177,8 +171,7 @@ def test_the_time_limit_stops_a_running_trial(monkeypatch: pytest.MonkeyPatch) -
     result = search(trials=1000, minutes=0.02)
     assert 1 < len(result.trials) < 1000
     assert result.trials[0].state == "complete"
-    with pytest.raises(TrainingError, match="none of 1 trial was finished"):
-        search(minutes=0.0002)
+    assert_refused("none of 1 trial was finished", search, minutes=0.0002, error=TrainingError)
 
 
 def test_a_bad_trial_is_stopped_early() -> None:
@@ -206,8 +199,7 @@ def test_a_bad_trial_is_stopped_early() -> None:
     ],
 )
 def test_bad_options_are_refused(option: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        search(**option)
+    assert_refused(message, search, **option)
 
 
 @pytest.mark.parametrize("name", ["fast", "finetune", "series", "tutorial"])
@@ -222,5 +214,4 @@ def test_the_default_search_fits_the_recipe(name: str) -> None:
 
 def test_without_optuna_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'gatewise\[tune\]'"):
-        search()
+    assert_refused(r"pip install 'gatewise\[tune\]'", search, error=MissingExtra)

@@ -71,3 +71,15 @@ def made_corpus(count: int, seed: int) -> list[str]:
             word = int(follows[mood, word, rng.integers(3)])
         texts.append(" ".join(words))
     return texts
+
+
+def made_ratings(n: int, seed: int, unit: float = 20.0, mean: float = 500.0) -> Labelled:
+    """Texts whose number is the sum of the values of their words and a little noise, in the given unit."""
+    rng = np.random.default_rng(seed)
+    value = np.random.default_rng(99).normal(0, 1, 40)
+    texts, numbers = [], []
+    for _ in range(n):
+        words = rng.choice(40, int(rng.integers(3, 9)), replace=False)
+        texts.append(" ".join(f"word{w}" for w in words))
+        numbers.append(mean + unit * (value[words].sum() + rng.normal(0, 0.3)))
+    return Labelled.of(texts, numbers, "made ratings", task="regression")

@@ -1,5 +1,6 @@
-"""Learning from unlabelled texts: the LSA classifier, the stacked teacher of few labels, and a student."""
+"""Learning from unlabelled texts: LSA, its classifier, the stacked teacher of few labels, and a student."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,32 +14,98 @@ from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import default_recipe, recipe
 from gatewise.training import unlabelled as module
 from gatewise.training.dense_solver import fit_standardised_glm
-from gatewise.training.members import Run
+from gatewise.training.members.ngrams import NgramFeatures
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import match_pretrained
-from gatewise.training.run import RunFolder
 from gatewise.training.stack import FittedMember
 from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData, prepare
-from gatewise.training.unlabelled import LSA, LSA_L2, lsa_classifier, lsa_of, stacked_predictions
+from gatewise.training.unlabelled import LSA, LSA_L2, fit_lsa, lsa_classifier, lsa_of, stacked_predictions
 from gatewise.types import Array, Task
-from tests.training.callbacks import Recorder
-from tests.training.texts import made_reviews, review_texts
+from tests.training.callbacks import Recorder, run_of
+from tests.training.texts import language_model, made_reviews, review_texts
+
+
+def texts(n: int, seed: int = 0) -> list[np.ndarray]:
+    """Two topics, with words of their own and common ones."""
+    rng = np.random.default_rng(seed)
+    return [rng.integers(20 * (i % 2), 20 * (i % 2) + 24, rng.integers(5, 30)) for i in range(n)]
+
+
+def fitted_lsa(sequences: list[np.ndarray], components: int, exclude: Sequence[int] = (), **options: Any) -> LSA:
+    """Of the words and word pairs in at least five texts."""
+    return fit_lsa(NgramFeatures.of(sequences, 2, 5, exclude), components, **{"seed": 0, **options})
+
+
+def matrix(sequences: list[np.ndarray], min_df: int = 5, exclude: Sequence[int] = ()) -> np.ndarray:
+    """The matrix of the module's docstring, entry by entry."""
+    grams = [{tuple(s[i : i + size]) for size in (1, 2) for i in range(len(s) - size + 1)} for s in sequences]
+    grams = [{gram for gram in one if not set(gram) & set(exclude)} for one in grams]
+    terms = sorted(gram for gram in set().union(*grams) if sum(gram in one for one in grams) >= min_df)
+    a = np.array([[float(gram in one) for gram in terms] for one in grams])
+    a *= np.log(len(sequences) / a.sum(axis=0)) ** 2
+    return np.asarray(a / np.linalg.norm(a, axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("exclude", [(), range(8)], ids=["all tokens", "without eight tokens"])
+def test_document_vectors_are_those_of_the_truncated_svd(exclude: Sequence[int]) -> None:
+    sequences = texts(60)
+    z = fitted_lsa(sequences, 6, exclude, denoise=True).document_vectors.astype(np.float64)
+    a = matrix(sequences, exclude=exclude)
+    u, s, vt = np.linalg.svd(a, full_matrices=False)
+    deviation = (a @ vt[:7].T).std(axis=0)
+    factor = np.maximum(0, 1 - (deviation[6] / deviation[:6]) ** 2)  # the mean text hardly differs
+    expected = u[:, :6] * s[:6] * factor
+    assert z.shape == expected.shape
+    # A direction's sign is free, and of two that are nearly as large any mixture is as good: the space is unique.
+    np.testing.assert_allclose(np.linalg.norm(z, axis=0), s[:6] * factor, rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(np.abs((z[:, :2] * expected[:, :2]).sum(axis=0)), (s[:6] * factor)[:2] ** 2, rtol=1e-3)
+    kept = u[:, :6][:, factor > 0]
+    np.testing.assert_allclose(z @ np.linalg.pinv(z, rcond=1e-4), kept @ kept.T, atol=2e-2)
+
+
+def test_with_as_many_components_as_texts_nothing_is_lost() -> None:
+    """The distances of document vectors are those of the rows; directions without variance are 0."""
+    sequences = [*texts(30), *texts(30)]
+    z = fitted_lsa(sequences, 60).document_vectors.astype(np.float64)
+    a = matrix(sequences)
+    np.testing.assert_allclose(z @ z.T, a @ a.T, atol=1e-5)
+    assert np.linalg.matrix_rank(a) == 30
+    assert (np.linalg.norm(z, axis=0) > 0).sum() == 30
+
+
+def test_reproducible_and_independent_of_threads() -> None:
+    one, two, three = (fitted_lsa(texts(80), 5, seed=3, threads=t).document_vectors for t in (1, 1, 2))
+    assert one.tobytes() == two.tobytes() == three.tobytes()
+
+
+def test_pieces_of_the_matrix_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces of one text, some of them empty, and sums of three rows."""
+    sequences = [np.zeros(0, np.int64), *texts(80), np.zeros(0, np.int64)]
+    expected = fitted_lsa(sequences, 5, seed=3)
+    monkeypatch.setattr(module, "ENTRIES_PER_PIECE", 7)
+    monkeypatch.setattr(module, "ROWS_PER_PIECE", 3)
+    found = fitted_lsa(sequences, 5, seed=3, threads=2)
+    np.testing.assert_allclose(found.document_vectors, expected.document_vectors, atol=1e-5)
+    np.testing.assert_allclose(found.components, expected.components, atol=1e-4)
+    np.testing.assert_array_equal(found.norms, expected.norms)
+    assert not found.document_vectors[[0, -1]].any()
+
+
+def test_equal_texts_have_no_directions() -> None:
+    """log(n/df) is 0."""
+    z = fitted_lsa([np.arange(9)] * 6, 4).document_vectors
+    assert z.shape[0] == 6
+    assert not z.any()
+
 
 FEW: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.02, "probe_l2": 5.0}
-SMALL: dict[str, Any] = {
-    "recipe": "finetune",
-    "epochs": 1,
-    "min_steps": 0,
-    "batch_size": 16,
-    "learning_rate": 0.02,
-    "lsa_components": 6,
-    "seed": 1,
-}
+SMALL: dict[str, Any] = {"recipe": "finetune", "epochs": 1, "min_steps": 0, "lsa_components": 6, "seed": 1}
+SMALL |= {"batch_size": 16, "learning_rate": 0.02}
 
 
-def ready(pretrained: PretrainedLM, data: Labelled, name: str = "few-shot", **changes: Any) -> TrainingData:
-    start = Pretrained.of(pretrained)
+def ready(data: Labelled, name: str = "few-shot", **changes: Any) -> TrainingData:
+    start = Pretrained.of(language_model())
     chosen = recipe(name, **{**(FEW if name == "few-shot" else {"lsa_components": 6}), **changes})
     return prepare(data, match_pretrained(chosen, start), 0, start.preprocessor)
 
@@ -48,25 +115,22 @@ def encoded(data: TrainingData, texts: Any) -> list[Array]:
 
 
 def predictions(data: TrainingData, unlabelled: list[Array], query: Any, recorder: Recorder | None = None) -> Any:
-    run = Run(0, recorder or Recorder(), RunFolder(None, None, False))
-    return stacked_predictions(data, unlabelled, lsa(data, unlabelled), query, run)
+    return stacked_predictions(data, unlabelled, lsa_of(data, unlabelled, run_of()), query, run_of(recorder))
 
 
-def lsa(data: TrainingData, unlabelled: list[Array]) -> LSA | None:
-    return lsa_of(data, unlabelled, Run(0, Recorder(), RunFolder(None, None, False)))
-
-
-def classifier_of(data: TrainingData, unlabelled: list[Array]) -> FittedMember | None:
-    found = lsa(data, unlabelled)
-    return None if found is None else lsa_classifier(data, found)
-
-
-def test_the_lsa_classifier_is_a_logistic_regression_on_document_vectors(pretrained: PretrainedLM) -> None:
-    """Its logits are those of the regression, with the mean norm in place of each text's own."""
-    data = ready(pretrained, made_reviews(80, 3), "finetune")
-    unlabelled = encoded(data, review_texts(300))
-    classifier, found = classifier_of(data, unlabelled), lsa(data, unlabelled)
+def classifier_of(data: TrainingData, unlabelled: list[Array]) -> FittedMember:
+    found = lsa_of(data, unlabelled, run_of())
+    assert found is not None
+    classifier = lsa_classifier(data, found)
     assert classifier is not None
+    return classifier
+
+
+def test_the_lsa_classifier_is_a_logistic_regression_on_document_vectors() -> None:
+    """Its logits are those of the regression, with the mean norm in place of each text's own."""
+    data = ready(made_reviews(80, 3), "finetune")
+    unlabelled = encoded(data, review_texts(300))
+    classifier, found = classifier_of(data, unlabelled), lsa_of(data, unlabelled, run_of())
     assert found is not None
     rows, norms = (array[: len(data.train)] for array in (found.document_vectors, found.norms))
     weight, bias = fit_standardised_glm(rows, data.targets(data.train), LSA_L2, shared_scale=True)
@@ -74,10 +138,10 @@ def test_the_lsa_classifier_is_a_logistic_regression_on_document_vectors(pretrai
     np.testing.assert_allclose(classifier.logits(data.full(data.train)), expected, rtol=1e-3, atol=1e-3)
     assert classifier.member.order == 3
     rare = replace(data, full_sequences=[np.asarray([n]) for n in range(80)])
-    assert classifier_of(rare, []) is None, "no n-gram is in ten texts"
+    assert lsa_of(rare, [], run_of()) is None, "no n-gram is in ten texts"
 
 
-def test_it_classifies_texts_that_share_no_decisive_word_with_labelled_ones(pretrained: PretrainedLM) -> None:
+def test_it_classifies_texts_that_share_no_decisive_word_with_labelled_ones() -> None:
     """Labelled texts contain some decisive words and the test texts others; only in unlabelled texts they co-occur."""
     rng = np.random.default_rng(0)
     sides, rest = (["dull", "clumsy", "tired", "loud"], ["fine", "lovely", "moving", "bright"]), range(6)
@@ -88,16 +152,16 @@ def test_it_classifies_texts_that_share_no_decisive_word_with_labelled_ones(pret
 
     labels, fresh = rng.integers(0, 2, 60), rng.integers(0, 2, 200)
     reviews = replace(made_reviews(60, 0), inputs=[text(side, 0, 2) for side in labels], labels=labels)
-    data = ready(pretrained, reviews, "finetune", lsa_components=2)
+    data = ready(reviews, "finetune", lsa_components=2)
     together = [text(side, 0, 4) for side in rng.integers(0, 2, 600)]
-    classifier = classifier_of(data, encoded(data, together))
-    assert classifier is not None
-    logits = classifier.logits(encoded(data, [text(side, 2, 4) for side in fresh]))[:, 0]
+    logits = classifier_of(data, encoded(data, together)).logits(encoded(data, [text(side, 2, 4) for side in fresh]))[
+        :, 0
+    ]
     assert ((logits > 0) == fresh).mean() > 0.9
 
 
-def test_neither_reads_the_validation_set(pretrained: PretrainedLM) -> None:
-    data = ready(pretrained, made_reviews(80, 3))
+def test_neither_reads_the_validation_set() -> None:
+    data = ready(made_reviews(80, 3))
     unlabelled = encoded(data, review_texts(60))
     labels, sequences = data.labels.copy(), list(data.full_sequences)
     labels[data.validation] = 1 - labels[data.validation]
@@ -106,15 +170,13 @@ def test_neither_reads_the_validation_set(pretrained: PretrainedLM) -> None:
     other = replace(data, labels=labels, full_sequences=sequences)
     one, two = (predictions(each, unlabelled, np.arange(60)) for each in (data, other))
     assert one.tobytes() == two.tobytes()
-    of_one, of_two = (classifier_of(each, unlabelled) for each in (data, other))
-    assert of_one is not None
-    assert of_two is not None
-    assert of_one.member.weight.tobytes() == of_two.member.weight.tobytes()
+    of_one, of_two = (classifier_of(each, unlabelled).member.weight for each in (data, other))
+    assert of_one.tobytes() == of_two.tobytes()
 
 
 @pytest.mark.parametrize("classes", [("negative", "positive"), ("bad", "good", "odd")])
-def test_stacked_predictions(pretrained: PretrainedLM, classes: tuple[str, ...]) -> None:
-    data, fresh, recorder = ready(pretrained, made_reviews(90, 3, classes)), made_reviews(400, 41, classes), Recorder()
+def test_stacked_predictions(classes: tuple[str, ...]) -> None:
+    data, fresh, recorder = ready(made_reviews(90, 3, classes)), made_reviews(400, 41, classes), Recorder()
     unlabelled, query = encoded(data, fresh.inputs), np.arange(400)
     found = predictions(data, unlabelled, query, recorder)
     assert found.shape == (400, len(classes))
@@ -131,11 +193,11 @@ def test_stacked_predictions(pretrained: PretrainedLM, classes: tuple[str, ...])
     assert [("LSA" in message, "n-grams x" in message) for message in without.messages] == [(False, True)]
 
 
-def test_equal_texts_are_in_one_fold(pretrained: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_texts_are_in_one_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text whose copy is in training would be predicted too well."""
     reviews = made_reviews(30, 3)
     twice = Labelled([*reviews.inputs, *reviews.inputs], np.tile(reviews.labels, 2), reviews.classes)
-    data, calls = ready(pretrained, twice), []
+    data, calls = ready(twice), []
 
     def recorded(x: Array, *rest: Any, **options: Any) -> Any:
         calls.append(len(np.unique(x, axis=0)))
@@ -172,14 +234,8 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM, monkey
 @pytest.mark.parametrize("missing", ["lsa_components", "ngrams__order"])
 def test_without_lsa_or_ngrams_a_network_is_the_teacher(pretrained: PretrainedLM, missing: str) -> None:
     recorder = Recorder()
-    model = train(
-        made_reviews(60, 3),
-        pretrained=pretrained,
-        unlabelled=review_texts(40),
-        callbacks=recorder,
-        **{missing: 0},
-        **FEW,
-    )
+    given: dict[str, Any] = {"pretrained": pretrained, "unlabelled": review_texts(40), missing: 0}
+    model = train(made_reviews(60, 3), callbacks=recorder, **given, **FEW)
     assert (model.ensemble.get("ngrams") is None) == (missing == "ngrams__order")
     assert any(message.startswith("teacher: a network, for ") for message in recorder.messages)
     assert not any("stacking" in message for message in recorder.messages)
