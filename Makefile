@@ -85,8 +85,7 @@ tutorial-model: .venv/dev.stamp
 	@test -n "$(DATA)" || { echo "make tutorial-model needs the IMDB archive: make tutorial-model DATA=aclImdb_v1.tar.gz" >&2; exit 1; }
 	$(BIN)/gatewise train imdb --recipe tutorial --data $(DATA) -o $(MODEL) --overwrite
 	$(BIN)/gatewise compress -m $(MODEL) -o src/gatewise/model/bundled/tutorial --overwrite --vocab-size 10000 --data $(DATA)
-	$(if $(WORD_INDEX),$(BIN)/python -m tools.bundled.word_order src/gatewise/model/bundled/tutorial $(WORD_INDEX))
-	$(BIN)/python -m tools.bundled.units src/gatewise/model/bundled/tutorial --data $(DATA)
+	$(BIN)/python -m tools.bundled.units src/gatewise/model/bundled/tutorial --data $(DATA) $(addprefix --word-index ,$(WORD_INDEX))
 
 # docs/lesson.png and docs/page.png: screenshots of the lesson and of the page with the bundled model, by chromium.
 screenshot: .venv/dev.stamp

@@ -1,9 +1,9 @@
 """Compare gatewise with other libraries.
 
-    python -m benchmarks [--quick] [--only CASE,... [--update]] [--data PATH] [--rounds N] [--peers DIR]
+    python -m benchmarks [--quick] [--only CASE,...] [--data PATH] [--rounds N] [--peers DIR]
 
 A full run writes results/full.json; `python -m benchmarks.tables` then renders the pages. --quick and --only write
-nothing; --update replaces the chosen cases in the results, with the date and commit of this run.
+nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from typing import Any
 from benchmarks.case import Case
 from benchmarks.cases import cases, names
 from benchmarks.equivalence import NotEquivalent
-from benchmarks.machine import machine, now, revision
+from benchmarks.machine import MAX_OTHER_LOAD, machine, now, revision
 from benchmarks.measure import PAUSE, WorkerPool, measure
-from benchmarks.other_load import MAX_OTHER_LOAD
 from benchmarks.reviews import read
 from benchmarks.tables import RESULTS, format_value
 from benchmarks.targets import TARGETS, summary
@@ -51,9 +50,8 @@ def main() -> int:
         for number, case in enumerate(chosen, start=1):
             print(f"[{number}/{len(chosen)}] {case.name}: {case.description}", flush=True)
             rounds = options.rounds or (QUICK_ROUNDS if options.quick else case.rounds)
-            found = measure(case, pool, rounds, options.quick, lambda line: print(line, flush=True))
-            _print(case, found)
-            measured[case.name] = {**found, "date": head["date"], "commit": head["commit"]}
+            measured[case.name] = measure(case, pool, rounds, options.quick, lambda line: print(line, flush=True))
+            _print(case, measured[case.name])
     except (NotEquivalent, WorkerFailed) as error:
         print(f"stopped: {error}", file=sys.stderr)
         return 1
@@ -66,10 +64,7 @@ def main() -> int:
         if target.case in measured:
             value, goal = format_value(target, figures[target.name]), format_value(target, target.goal)
             print(f"{target.name:45} {value:>12}   target {goal}")
-    if options.update:
-        older = json.loads((RESULTS / "full.json").read_text(encoding="utf-8"))
-        full = {**older, "cases": {**older["cases"], **measured}}
-    if not options.quick and (not options.only or options.update):
+    if not options.quick and not options.only:
         (RESULTS / "full.json").write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
     return 0
 
@@ -114,7 +109,6 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds, only each library's first settings"
     )
     parser.add_argument("--only", help=f"names of cases, * matches any text: {', '.join(known)}")
-    parser.add_argument("--update", action="store_true", help="with --only: replace these cases in the results")
     parser.add_argument("--data", help="the IMDB archive or its folder, or 'embedded'")
     parser.add_argument("--rounds", type=int, help="rounds per case (default: set by the case)")
     parser.add_argument(
@@ -123,8 +117,6 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds: it must be at least 1")
-    if options.update and (options.only is None or options.quick):
-        parser.error("--update needs --only, and no --quick")
     for pattern in [] if options.only is None else options.only.split(","):
         if not any(_matches(name, pattern) for name in known):
             parser.error(f"--only: no case is called {pattern.strip()!r}")

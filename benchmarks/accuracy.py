@@ -87,12 +87,12 @@ class Row:
     unlabelled: bool = False
     recipe: str | None = None
 
-    def run(self, reviews: Reviews, seed: int, folder: Path, out: Path | None) -> dict[str, Any]:
-        """Figures by name. folder: of pretrained models; out: where the model is saved, None for nowhere."""
+    def run(self, reviews: Reviews, seed: int, folder: Path) -> dict[str, Any]:
+        """Figures by name. folder: of pretrained models."""
         pretrained = None if self.size is None else pretrained_for(reviews, seed, folder, self.size, self.epochs)
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as scratch:
-            target = out or Path(scratch) / "model"
+            target = Path(scratch) / "model"
             gw.train(
                 reviews.train,
                 recipe=self.recipe,
@@ -100,7 +100,6 @@ class Row:
                 unlabelled=reviews.texts if self.unlabelled else None,
                 seed=seed,
                 out=target,
-                overwrite=True,
                 command=f"python -m benchmarks.accuracy --data aclImdb_v1.tar.gz --rows {self.name} --seeds {seed}",
             )
             model = gw.load(target)
@@ -114,7 +113,7 @@ class Row:
 class Baseline(Row):
     """Logistic regression over word n-grams."""
 
-    def run(self, reviews: Reviews, seed: int, folder: Path, out: Path | None) -> dict[str, Any]:
+    def run(self, reviews: Reviews, seed: int, folder: Path) -> dict[str, Any]:
         start = time.perf_counter()
         accuracy = linear(reviews.train, reviews.test, self.name)
         return {"accuracy": accuracy, "seconds": round(time.perf_counter() - start, 1)}
@@ -205,7 +204,6 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", metavar="NAME", choices=names, default=names, help=", ".join(names))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--pretrained", type=Path, default=Path("build", "pretrained"), help="pretrained models")
-    parser.add_argument("--save", type=Path, metavar="FOLDER", help="save each row's model there, as NAME-SEED")
     parser.add_argument("--quick", action="store_true", help="a twentieth of the reviews; write nothing")
     options = parser.parse_args()
     reviews = Reviews(options.data, 0.05 if options.quick else 1.0)
@@ -214,7 +212,7 @@ def main() -> None:
     versions = {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "tokenizers")}
     for row in (row for row in ROWS if row.name in options.rows):
         for seed in options.seeds[:1] if isinstance(row, Baseline) else options.seeds:
-            figures = row.run(reviews, seed, folder, options.save and options.save / f"{row.name}-{seed}")
+            figures = row.run(reviews, seed, folder)
             print(row.name, "seed", seed, figures, flush=True)
             if options.quick:
                 continue

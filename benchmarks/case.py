@@ -46,8 +46,8 @@ class Contender:
 class Case:
     """Work that several contenders do, interleaved.
 
-    equivalent: all compute the same function, which is checked first. warmup: rounds that do not count. fresh_process:
-    each contender starts in a new process. scale: the work of one run, in `unit`.
+    equivalent: all compute the same function, which is checked first. warmup: rounds that do not count. scale: the work
+    of one run, in `unit`.
     """
 
     name: str
@@ -59,7 +59,6 @@ class Case:
     equivalent: bool = True
     warmup: int = 2
     rounds: int = 15
-    fresh_process: bool = False
     scale: float = 1.0
     unit: str = ""
 

@@ -173,7 +173,7 @@ def _latency(reviews: Reviews) -> Case:
 
 
 def _gatewise_alone(reviews: Reviews) -> list[Case]:
-    """One thread and two; the first steps of a process."""
+    """With one thread and with two."""
     arrays = weights() | reviews.take(reviews.shuffled(8 * BATCH, 0))
     return [
         Case(
@@ -193,18 +193,6 @@ def _gatewise_alone(reviews: Reviews) -> list[Case]:
             {"repeats": 3},
             recurrence_arrays(128, BATCH, 200),
             rounds=21,
-        ),
-        Case(
-            "first_step",
-            "training steps of a new process, masked: the first vs the median of the others",
-            "step",
-            gatewise(2, vocab_size=reviews.vocab_size),
-            _step_settings(2, "none", steps=1, warmup_steps=0),
-            arrays,
-            equivalent=False,
-            warmup=0,
-            rounds=16,
-            fresh_process=True,
         ),
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.case import Case, Contender, one_and_two_threads
+from benchmarks.case import Case, Contender
 from benchmarks.contenders.base import Arrays, padded
 from benchmarks.reviews import LENGTH, Reviews, weights
 
@@ -46,7 +46,6 @@ def kernel_cases(reviews: Reviews) -> list[Case]:
         "denormal gradients": normal | {"dh_T": normal["dh_T"] * np.float32(1e-38)},
         "saturated gates": normal | {"pre": normal["pre"] * np.float32(30)},
     }
-    one_long = np.array([1000, *np.random.default_rng(0).integers(50, 150, 63)], dtype=np.int64)
     lengths = {f"{t:,} steps": _arrays(np.full(16, t)) for t in LENGTHS}
     sizes = {f"{b} sequences": _arrays(np.full(b, 200)) for b in BATCH_SIZES}
     return [
@@ -54,18 +53,6 @@ def kernel_cases(reviews: Reviews) -> list[Case]:
         _case("sequence_length", "16 sequences of equal length: time against length", _each(lengths), rounds=9),
         _case("batch_size", "sequences of 200 steps: time against batch size", _each(sizes), rounds=9),
         _case("denormals", "64 sequences of 200 steps: normal and extreme numbers", _each(extreme)),
-        _case(
-            "one_long_sequence",
-            "one sequence of 1000 steps among 63 of 50 to 150",
-            one_and_two_threads(),
-            _arrays(one_long),
-        ),
-        _case(
-            "unsorted_batch",
-            "64 reviews in random order",
-            one_and_two_threads(),
-            _arrays(reviews.lengths[rows]),
-        ),
     ]
 
 
@@ -73,14 +60,13 @@ def _case(
     name: str,
     description: str,
     contenders: tuple[Contender, ...],
-    arrays: Arrays | None = None,
     repeats: int = 3,
     **options: Any,
 ) -> Case:
     """The kernel, forward and backward."""
     description = f"recurrence, forward and backward, H {H}, {description}"
     settings = {"repeats": repeats}
-    return Case(name, description, "recurrence", contenders, settings, arrays or {}, equivalent=False, **options)
+    return Case(name, description, "recurrence", contenders, settings, {}, equivalent=False, **options)
 
 
 def _each(arrays: dict[str, Arrays]) -> tuple[Contender, ...]:

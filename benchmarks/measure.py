@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.case import LIBRARY, Case, Contender
 from benchmarks.contenders.base import Arrays, Unavailable
 from benchmarks.equivalence import max_relative_difference
-from benchmarks.other_load import OtherLoad
+from benchmarks.machine import OtherLoad
 from benchmarks.worker import Worker, python_with
 
 PAUSE = 0.05  # seconds: threads that spin when idle sleep by then
@@ -25,13 +25,11 @@ class WorkerPool:
         self._peers = peers
         self._workers: dict[tuple[str, ...], Worker] = {}
 
-    def get(self, contender: Contender, variant: Mapping[str, Any], fresh_process: bool) -> Worker:
+    def get(self, contender: Contender, variant: Mapping[str, Any]) -> Worker:
         """The worker of a contender and variant."""
         extra = {**contender.environment, **variant.get("environment", {})}
         variables = sorted(f"{name}={value}" for name, value in extra.items())
         key = contender.module, contender.name, str(contender.threads), *variables
-        if fresh_process and key in self._workers:
-            self._workers.pop(key).close()
         if key not in self._workers:
             python = python_with(LIBRARY[contender.module], self._peers)
             self._workers[key] = Worker(contender.name, contender.module, python, contender.threads, extra)
@@ -108,10 +106,10 @@ def _load_fastest(case: Case, contender: Contender, pool: WorkerPool, quick: boo
     if len(contender.variants) > 1 and not quick:
         tried = []
         for variant in contender.variants:
-            worker = pool.get(contender, variant, case.fresh_process)
+            worker = pool.get(contender, variant)
             settings = _load(case, contender, worker, variant)["settings"]
             tried.append((median(_interleave({"": worker}, VARIANT_ROUNDS)[""]), settings))
         row["variants"] = {settings: seconds for seconds, settings in tried}
         best = contender.variants[min(range(len(tried)), key=lambda n: tried[n])]
-    worker = pool.get(contender, best, case.fresh_process)
+    worker = pool.get(contender, best)
     return worker, row | {"info": _load(case, contender, worker, best)}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy import ROWS
-from benchmarks.other_load import MAX_OTHER_LOAD
+from benchmarks.machine import MAX_OTHER_LOAD
 from benchmarks.targets import TARGETS, Target, summary
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +27,6 @@ PAGES = ("README.md", "docs/accuracy.md", "docs/benchmarks.md", "docs/kernels.md
 _MARKED = re.compile(
     r"^([ ]*)(<!-- (benchmarks|accuracy): ([a-z0-9-]+) -->)\n.*?(<!-- end -->)", re.DOTALL | re.MULTILINE
 )
-_NO_RESULTS = "Not measured yet: run `make bench`."
 
 Full = Mapping[str, Any]
 Summary = Mapping[str, float | None]
@@ -111,11 +110,6 @@ def _environment(full: Full, figures: Summary) -> str:
             versions |= {k: v for k, v in row.get("info", {}).items() if k != "settings"}
     packages = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     machine = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in full["machine"].items())
-    newer = [
-        f"`{name}` {case['date']}, commit {case['commit']}"
-        for name, case in full["cases"].items()
-        if case.get("date", full["date"]) != full["date"]
-    ]
     disturbed = [
         f"`{name}` ({case['other_load']:.2f})"
         for name, case in full["cases"].items()
@@ -123,7 +117,6 @@ def _environment(full: Full, figures: Summary) -> str:
     ]
     lines = [
         f"Measured {full['date']}, commit {full['commit'] or '?'}, `{full['command']}`, {full['minutes']} minutes.",
-        *([f"Measured again later: {'; '.join(newer)}."] if newer else []),
         f"Machine: {machine}.",
         *([f"Processors that other processes used during a case: {', '.join(disturbed)}."] if disturbed else []),
         f"Versions: {packages}.",
@@ -210,36 +203,26 @@ _TABLES: dict[str, Callable[[Full, Summary], str]] = {
 }
 
 
-def rendered(page: str, full: Full | None, figures: Summary) -> str:
-    """The page with every marked part rendered (full None: no results yet). KeyError for an unknown marker."""
+def rendered(page: str, full: Full, figures: Summary) -> str:
+    """The page with every marked part rendered. KeyError for an unknown marker."""
     accuracy = json.loads((RESULTS / "accuracy.json").read_text(encoding="utf-8"))
 
     def render(part: re.Match[str]) -> str:
-        if part[3] == "accuracy":
-            table = _ACCURACY[part[4]](accuracy)
-        else:
-            table = _NO_RESULTS if full is None else _TABLES[part[4]](full, figures)
+        table = _ACCURACY[part[4]](accuracy) if part[3] == "accuracy" else _TABLES[part[4]](full, figures)
         return "\n".join(f"{part[1]}{line}" if line else "" for line in (part[2], *table.splitlines(), part[5]))
 
     return _MARKED.sub(render, page)
-
-
-def results() -> tuple[Full | None, Summary]:
-    """full.json of the last full run, and the figures of its targets; (None, {}) without a run."""
-    if not (path := RESULTS / "full.json").exists():
-        return None, {}
-    full = json.loads(path.read_text(encoding="utf-8"))
-    return full, summary(full["cases"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pages, or with --check report the outdated ones. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is outdated")
-    check, found, outdated = parser.parse_args(arguments).check, results(), []
+    check, outdated = parser.parse_args(arguments).check, []
+    full = json.loads((RESULTS / "full.json").read_text(encoding="utf-8"))
     for name in PAGES:
         page = (ROOT / name).read_text(encoding="utf-8")
-        new = rendered(page, *found)
+        new = rendered(page, full, summary(full["cases"]))
         if page != new:
             outdated.append(name)
             if not check:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 Cases = Mapping[str, Mapping[str, Any]]  # as in full.json
 
@@ -15,7 +15,8 @@ class Target:
     """One figure of the summary.
 
     goal: the value to reach, None for a figure without a goal; is_limit: the goal is an upper limit. case: where it is
-    measured. numerator, denominator: the contenders whose times are divided. formula: see `figure`.
+    measured. numerator, denominator: the contenders whose times are divided; "sgemm" for the share of the sgemm rate.
+    scale: the quotient is divided by it.
     """
 
     name: str
@@ -25,12 +26,11 @@ class Target:
     numerator: str
     denominator: str
     is_limit: bool = False
-    formula: Literal["ratio", "sgemm_share", "first_round", "idle", "scaled"] = "ratio"
     scale: float = 1.0
 
     @property
     def unit(self) -> str:
-        return "%" if self.formula in ("sgemm_share", "idle") else "x"
+        return "%" if self.numerator == "sgemm" else "x"
 
 
 # Figures with the default instruction set and with others: name, description, goal, goal with AVX2, case, contender.
@@ -61,7 +61,7 @@ def _targets() -> list[Target]:
         for threads, count in (("1_thread", "one thread"), ("2_threads", "two threads")):
             description = f"share of the sgemm rate, H {units}, forward and backward, {count}"
             name, case = f"sgemm_share_h{units}_{threads}", f"recurrence_h{units}_{threads[0]}"
-            out.append(Target(name, description, 0.75, case, "sgemm", "gatewise", formula="sgemm_share"))
+            out.append(Target(name, description, 0.75, case, "sgemm", "gatewise"))
     for isa in ("avx2", "portable"):
         for name, what, _, avx2, case, peer in COMPARISONS:
             goal = avx2 if isa == "avx2" else None
@@ -90,19 +90,13 @@ def _targets() -> list[Target]:
         Target("bf16_latency_vs_openvino", "bf16: latency of one review, one thread, vs OpenVINO bf16", None,
             "latency_1", "openvino bf16", "gatewise bf16"),
         Target("time_per_step_10000_vs_1000", "time per step at 10,000 steps vs at 1,000", 1.1, "sequence_length",
-            "10,000 steps", "1,000 steps", is_limit=True, formula="scaled", scale=10),
+            "10,000 steps", "1,000 steps", is_limit=True, scale=10),
         Target("time_per_sequence_256_vs_64", "time per sequence at batch size 256 vs 64", 1.1, "batch_size",
-            "256 sequences", "64 sequences", is_limit=True, formula="scaled", scale=4),
-        Target("first_step_vs_median", "first training step of a process vs the median of the later ones", None,
-            "first_step", "gatewise", "gatewise", is_limit=True, formula="first_round"),
+            "256 sequences", "64 sequences", is_limit=True, scale=4),
         Target("denormal_gradients_cost", "denormal gradients vs normal ones", 1.1, "denormals", "denormal gradients",
             "normal", is_limit=True),
         Target("saturated_gates_cost", "gates saturated at 0 and 1 vs normal ones", 1.1, "denormals",
             "saturated gates", "normal", is_limit=True),
-        Target("one_long_sequence_idle", "one sequence of 1,000 steps among 63 of 50 to 150: second thread idle", None,
-            "one_long_sequence", "1 thread", "2 threads", is_limit=True, formula="idle"),
-        Target("unsorted_batch_idle", "64 reviews in random order: second thread idle", None, "unsorted_batch",
-            "1 thread", "2 threads", is_limit=True, formula="idle"),
     ]  # fmt: skip
 
 
@@ -110,42 +104,20 @@ TARGETS = _targets()
 
 
 def figure(target: Target, cases: Cases) -> float | None:
-    """The measured value; None where the case did not run or one of the two contenders was unavailable.
-
-    ratio: numerator / denominator. scaled: the same over `scale`. sgemm_share: the case's floating-point operations per
-    second over those of its fastest sgemm. first_round: the first round over the median of the others. idle: the share
-    of the time in which the second thread is idle, 2 - (time with one thread / time with two).
+    """The measured value: the median over the rounds of the ratio within a round, which cancels out what slows down a
+    whole round. None where the case did not run or one of the two contenders was unavailable. The share of the sgemm
+    rate is the case's floating-point operations per second over those of its fastest sgemm.
     """
-    case = cases.get(target.case)
-    if case is None:
+    case = cases.get(target.case, {"contenders": {}})
+    times = {name: row["rounds"] for name, row in case["contenders"].items() if row.get("rounds")}
+    products = [rounds for name, rounds in times.items() if name.startswith("sgemm")]
+    fastest = min(products, key=statistics.median, default=None)
+    numerator = fastest if target.unit == "%" else times.get(target.numerator)
+    denominator = times.get(target.denominator)
+    if numerator is None or denominator is None:
         return None
-    rows = case["contenders"]
-    denominator = _rounds(rows, target.denominator)
-    if target.formula == "sgemm_share":
-        rates = [rounds for name in rows if name.startswith("sgemm") and (rounds := _rounds(rows, name))]
-        if not rates or not denominator:
-            return None
-        return ratio(min(rates, key=statistics.median), denominator) * float(case["scale"])
-    numerator = _rounds(rows, target.numerator)
-    if not numerator or not denominator:
-        return None
-    if target.formula == "first_round":
-        if len(numerator) < 2:
-            return None
-        return numerator[0] / statistics.median(numerator[1:])
-    if target.formula == "idle":
-        return max(0.0, 2 - ratio(numerator, denominator))
-    return ratio(numerator, denominator) / target.scale
-
-
-def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> float:
-    """The median over the rounds of the ratio within a round; what slows down a whole round cancels out."""
-    return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
-
-
-def _rounds(rows: Mapping[str, Any], name: str) -> Sequence[float]:
-    rounds: Sequence[float] = rows.get(name, {}).get("rounds", [])
-    return rounds
+    value: float = statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
+    return value * float(case["scale"]) if target.unit == "%" else value / target.scale
 
 
 def summary(cases: Cases) -> dict[str, float | None]:

@@ -113,27 +113,26 @@ assert server.wait() in (0, 143)
 }
 
 
-def run(command: list[str | Path], **options: object) -> None:
-    """Run a command whose output is shown where it fails. Raises CalledProcessError."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)  # type: ignore[call-overload]
+def printed(*command: object, cwd: Path = ROOT, **variables: str) -> str:
+    """Standard output of a command. Raises RuntimeError with its last lines."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True)
     if done.returncode:
-        print(done.stdout[-4000:], done.stderr[-4000:], sep="\n", file=sys.stderr)
-        done.check_returncode()
+        raise RuntimeError(f"{' '.join(words[:4])}: {(done.stdout + done.stderr).strip()[-4000:]}")
+    return done.stdout
 
 
 def environment(python: str, home: Path) -> Path:
     """The interpreter of a new, empty environment."""
-    run([python, "-m", "venv", home])
+    printed(python, "-m", "venv", home)
     return home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def use(python: Path, folder: Path, code: str = USE) -> str:
     """Use gatewise outside the tree; what it prints."""
-    done = subprocess.run([str(python), "-W", "ignore", "-c", code], cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(done.stderr[-2000:])
-    assert str(ROOT / "src") not in done.stdout, f"that is the tree's own package: {done.stdout}"
-    return done.stdout.strip()
+    shown = printed(python, "-W", "ignore", "-c", code, cwd=folder)
+    assert str(ROOT / "src") not in shown, f"that is the tree's own package: {shown}"
+    return shown.strip()
 
 
 def lowest(extras: tuple[str, ...]) -> list[str]:
@@ -146,19 +145,19 @@ def lowest(extras: tuple[str, ...]) -> list[str]:
 
 
 def lowest_versions(folder: Path, source: Path = ROOT) -> None:
-    """Install and use them, with gatewise from the tree or a wheel. Raises CalledProcessError where pip cannot install
-    them together, RuntimeError where a command fails.
+    """Install and use them, with gatewise from the tree or a wheel. Raises RuntimeError where pip cannot install them
+    together, or a command fails.
     """
     (folder / "lowest.txt").write_text("\n".join(lowest(EXTRAS)))
     print((folder / "lowest.txt").read_text())
     python = environment(sys.executable, folder / "venv")
     pip = [python, "-m", "pip", "--disable-pip-version-check"]
-    run([*pip, "install", "--quiet", "--constraint", folder / "lowest.txt", f"{source}[{','.join(EXTRAS)}]"])
-    run([*pip, "check"])
+    printed(*pip, "install", "--quiet", "--constraint", folder / "lowest.txt", f"{source}[{','.join(EXTRAS)}]")
+    printed(*pip, "check")
     for code in (USE, *EXTRA_USES.values()):
         use(python, folder, code)
-    run([python, "-m", "gatewise", "info"], cwd=folder)
-    run([python, "-m", "gatewise", "predict", "-m", "model", "-i", "rows.parquet", "--text", "text"], cwd=folder)
+    printed(python, "-m", "gatewise", "info", cwd=folder)
+    printed(python, "-m", "gatewise", "predict", "-m", "model", "-i", "rows.parquet", "--text", "text", cwd=folder)
 
 
 def main() -> None:

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
+from tools.sanitize import ONE_THREAD, compile_extension
 from trust.attack import ROOT, Attack, Attacks
-from trust.fuzzing import extension
 from trust.fuzzing.registry import PROMISES
 from trust.mutate import Rng
 
 RUNS = 20_000  # executions of a try
-_LINES = 12  # of a report
+LINES = 12  # of a report
+BUILD = ROOT / "build" / "fuzz" / "kernels"  # the native extension, and the package with it
+# A size of 2^40 is no reason to fail: such an allocation returns null, which is a MemoryError. Python's own memory is
+# not checked for leaks.
+ADDRESS = "detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=500:handle_abort=1"
+
+
+def _build() -> None:
+    """Compile changed files of the extension with Clang, AddressSanitizer, UndefinedBehaviorSanitizer and libFuzzer's
+    counters.
+    """
+    compile_extension(BUILD, BUILD / "site", "-DGATEWISE_SANITIZE=fuzzer", "-DCMAKE_CXX_COMPILER=clang++")
+
+
+def _sanitized() -> dict[str, str]:
+    """The environment of a process that imports it. atheris brings a libFuzzer with AddressSanitizer, which has to be
+    loaded first.
+    """
+    spec = importlib.util.find_spec("atheris")
+    assert spec is not None
+    assert spec.origin is not None
+    library = Path(spec.origin).parents[1] / "asan_with_fuzzer.so"
+    paths = f"{BUILD / 'site'}{os.pathsep}{ROOT}"
+    return {**ONE_THREAD, "PYTHONPATH": paths, "LD_PRELOAD": str(library), "ASAN_OPTIONS": ADDRESS}
 
 
 def _fuzz(rng: Rng, folder: Path, target: str) -> str | None:
@@ -25,7 +49,7 @@ def _fuzz(rng: Rng, folder: Path, target: str) -> str | None:
     # Python's hashes too depend on the seed alone.
     environment = {**os.environ, "PYTHONHASHSEED": "0", "TMPDIR": str(folder)}
     if target == "kernels":
-        environment |= extension.environment()
+        environment |= _sanitized()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
     report = (done.stdout + done.stderr).decode("utf-8", "replace")
     if done.returncode == 0 and f"Done {RUNS} runs" in report and "no interesting inputs" not in report:
@@ -37,13 +61,13 @@ def _summary(report: str) -> str:
     """The lines of a report that say what failed, and where its input is."""
     words = ("Error", "ERROR", "SUMMARY", "runtime error", "Test unit written")
     lines = [line.strip() for line in report.splitlines() if any(word in line for word in words)]
-    return " | ".join(lines[:_LINES]) or report[-300:]
+    return " | ".join(lines[:LINES]) or report[-300:]
 
 
 def _unavailable(native: bool = False) -> str:
     if not importlib.util.find_spec("atheris"):
         return "atheris is not installed (make fuzz)"
-    return extension.unavailable() if native else ""
+    return "clang++ is not installed" if native and not shutil.which("clang++") else ""
 
 
 SANITIZED = (
@@ -59,7 +83,7 @@ for _target, _promise in (one for promises in PROMISES.values() for one in promi
         0,  # tests/trust/test_fuzzing.py has the short form, without atheris
         50,
         partial(_fuzz, target=_target),
-        extension.build if _native else bool,
+        _build if _native else bool,
         partial(_unavailable, _native),
         seconds=900.0,
         memory=0,  # the fuzzer has a limit of its own
