@@ -177,13 +177,10 @@ def _minutes(found: list[dict[str, Any]]) -> str:
     return f"{'; '.join(f'{one:.0f}' for one in minutes)} | {'; '.join(threads)}"
 
 
-def _cores(count: int) -> str:
-    return "1 core" if count == 1 else f"{count} cores"
-
-
 def _accuracy_environment(results: Full) -> str:
     every = [one for seeds in results["rows"].values() for one in seeds.values()]
-    machines = sorted({f"{one['machine']['processor']}, {_cores(one['machine']['cores'])}" for one in every})
+    found = {(one["machine"]["processor"], one["machine"]["cores"]) for one in every}
+    machines = [f"{processor}, {cores} core{'s' * (cores > 1)}" for processor, cores in sorted(found)]
     versions = sorted({f"{name} {version}" for one in every for name, version in one["versions"].items()})
     dates = sorted({one["date"][:10] for one in every})
     return f"{'; '.join(machines)}; {' to '.join(sorted({dates[0], dates[-1]}))}; {', '.join(versions)}."

@@ -8,9 +8,10 @@ import time
 from datetime import UTC, datetime
 from fnmatch import filter as filter_names
 
+from benchmarks.machine import revision
 from trust.attack import Attack
 from trust.registry import ATTACKS
-from trust.results import PAGE, Part, append, commit, next_try, page, read
+from trust.results import PAGE, Part, append, next_try, page, read
 from trust.run import run
 
 PART = 60.0  # seconds after which a part of a run is recorded
@@ -53,7 +54,7 @@ def _run(attack: Attack, seed: int | None, tries: int | None) -> int:
     if reason:
         print(f"{attack.name}: skipped: {reason}", flush=True)
         return 0
-    code, full = commit(), tries or attack.full
+    code, full = revision(), tries or attack.full
     seed, first = next_try(read(), attack.name, full, code, seed)
     print(f"{attack.name}: seed {seed}, tries {first:,} to {full - 1:,}", flush=True)
     failures, start = 0, time.monotonic()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ _MARKED = re.compile(r"(<!-- trust: results -->\n).*?(<!-- end -->)", re.DOTALL)
 @dataclass(frozen=True)
 class Part:
     """Tries `first` to `first + tries - 1` of an attack with a seed. failures: by the number of the try. commit: of the
-    code, as `git describe` names it. date: of its end. seconds: it took.
+    code. date: of its end. seconds: it took.
     """
 
     attack: str
@@ -61,19 +60,6 @@ def next_try(parts: list[Part], attack: str, full: int, commit: str, seed: int |
     if run and done < full and run[-1].commit == commit and seed in (None, run[-1].seed):
         return run[-1].seed, done
     return (secrets.randbits(32) if seed is None else seed), 0
-
-
-def commit() -> str:
-    """The checked-out commit, with "-dirty" where a file differs from it, the results aside."""
-    files = [".", ":(exclude)trust/results.jsonl", ":(exclude)docs/trust.md"]
-    name, changed = (
-        subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-        for words in (
-            ["rev-parse", "--short=10", "HEAD"],
-            ["status", "--porcelain", "--untracked-files=no", "--", *files],
-        )
-    )
-    return name + "-dirty" * bool(changed)
 
 
 def page(text: str, parts: list[Part], attacks: Iterable[Attack]) -> str:

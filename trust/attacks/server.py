@@ -31,6 +31,14 @@ READ_TIMEOUT = 1
 TOGETHER = 8  # connections of one try
 MEMORY = 400 * MIB  # of the server, which has about 100 when it starts
 SERVERS: dict[str, Server] = {}  # of this process, by attack
+OPTIONS: dict[str, list[object]] = {
+    "requests": ["--read-timeout", READ_TIMEOUT, "--keep-alive", 2, "--max-body", MAX_BODY, "--queue", 2000],
+    "hours": ["--read-timeout", 2, "--keep-alive", 4],
+    "slow": ["--read-timeout", READ_TIMEOUT],
+    "overload": ["--queue", 8, "--max-batch", 2, "--queue-timeout", 60],
+    "schema": ["--queue-timeout", 60],
+    "stream": ["--read-timeout", 1, "--max-body", MAX_BODY],
+}
 
 
 def available_server() -> str:
@@ -47,13 +55,13 @@ def _without_schemathesis() -> str:
 SERVER: dict[str, Any] = {"unavailable": available_server, "seconds": 120.0, "memory": 0}
 
 
-def shared(name: str, *options: object) -> Server:
+def shared(name: str) -> Server:
     """The server of all tries of an attack in this process; another one if it has ended."""
     server = SERVERS.get(name)
     if server is None or server.process.poll() is not None:
         folder = Path(tempfile.mkdtemp(prefix="trust-"))
         try:
-            server = SERVERS[name] = Server(*save_models(folder), *options)
+            server = SERVERS[name] = Server(*save_models(folder), *OPTIONS[name])
         finally:
             shutil.rmtree(folder)  # this process may be killed
         if problem := judge([Wanted(BODY)], [server.ask(server.post("/predict", BODY))]):
@@ -87,12 +95,7 @@ def first_problem(problems: Iterable[str | None]) -> str | None:
 # Hostile requests
 
 
-def requests_server() -> Server:
-    limits = ["--read-timeout", READ_TIMEOUT, "--keep-alive", 2 * READ_TIMEOUT, "--max-body", MAX_BODY]
-    return shared("requests", *limits, "--queue", 2000)
-
-
-@ATTACKS.add("server-requests", 8, 5_000, prepare=requests_server, **SERVER)
+@ATTACKS.add("server-requests", 8, 5_000, prepare=partial(shared, "requests"), **SERVER)
 def _requests(rng: Rng, folder: Path) -> str | None:
     """The server answers a request with the right prediction or with a 4xx and a reason. It never fails, hangs, mixes
     answers or takes a part of a body for a request, and it then answers as before.
@@ -101,7 +104,7 @@ def _requests(rng: Rng, folder: Path) -> str | None:
     Host and Origin, path traversal, compressed bodies, huge and deep JSON, other encodings, truncated, chunked and
     changed requests
     """
-    server = requests_server()
+    server = shared("requests")
     cases = [valid(rng, server), *[choice(rng, CASES)(rng, server) for _ in range(TOGETHER - 1)]]
     cuts = [sorted(rng.integers(0, len(case.raw), int(rng.integers(4))).tolist()) for case in cases]
     with ThreadPoolExecutor(TOGETHER) as pool:
@@ -136,18 +139,14 @@ PATHS = ("/model", "/metrics", "/units/1", "/openapi.json", "/", "/v2/models/tex
 FIRST_MEMORY: dict[int, int] = {}  # bytes of a server after its first try
 
 
-def hours_server() -> Server:
-    return shared("hours", "--read-timeout", 2, "--keep-alive", 4)
-
-
-@ATTACKS.add("server-hours", 1, 1_500, prepare=hours_server, **SERVER | {"seconds": 600.0})
+@ATTACKS.add("server-hours", 1, 1_500, prepare=partial(shared, "hours"), **SERVER | {"seconds": 600.0})
 def _hours(rng: Rng, folder: Path) -> str | None:
     """A server under mixed load gives the right predictions and never fails, and its memory stays.
 
     400 requests of 16 clients: predictions of short and long texts, explanations, model cards, metrics, hostile
     requests, and clients that leave before their answer
     """
-    server = hours_server()
+    server = shared("hours")
     with ThreadPoolExecutor(CLIENTS) as pool:
         problems = list(pool.map(partial(_load, server), rng.spawn(CLIENTS)))
     growth = server.memory - FIRST_MEMORY.setdefault(server.process.pid, server.memory)
@@ -186,17 +185,13 @@ def _mixed(server: Server, rng: Rng) -> str | None:
 # Slow clients
 
 
-def slow_server() -> Server:
-    return shared("slow", "--read-timeout", READ_TIMEOUT)
-
-
-@ATTACKS.add("server-slow", 1, 200, prepare=slow_server, **SERVER)
+@ATTACKS.add("server-slow", 1, 200, prepare=partial(shared, "slow"), **SERVER)
 def _slow(rng: Rng, folder: Path) -> str | None:
     """Clients that send or read too slowly are disconnected; others are answered meanwhile.
 
     up to 60 clients that send a byte at a time or nothing, and clients that read nothing
     """
-    server = slow_server()
+    server = shared("slow")
     end = time.monotonic() + 100
     senders = [_sender(rng, server) for _ in range(int(rng.integers(1, 60)))]
     readers = [_reader(server) for _ in range(int(rng.integers(4)))]
@@ -280,17 +275,13 @@ def _cut(sock: socket.socket) -> str | None:
 # More requests than the server can answer
 
 
-def overload_server() -> Server:
-    return shared("overload", "--queue", 8, "--max-batch", 2, "--queue-timeout", 60)
-
-
-@ATTACKS.add("server-overload", 1, 500, prepare=overload_server, **SERVER)
+@ATTACKS.add("server-overload", 1, 500, prepare=partial(shared, "overload"), **SERVER)
 def _overload(rng: Rng, folder: Path) -> str | None:
     """More requests than the queue holds get the right prediction or 429 with Retry-After, and the metrics count them.
 
     up to 100 requests at once to a slow model with a queue of 8
     """
-    server = overload_server()
+    server = shared("overload")
     bodies = [_slow_body(rng) for _ in range(int(rng.integers(30, 100)))]
     with ThreadPoolExecutor(len(bodies)) as pool:
         answers = list(pool.map(lambda body: server.ask(server.post("/predict", body)), bodies))
@@ -445,7 +436,7 @@ def _schema(rng: Rng, folder: Path) -> str | None:
 
     schemathesis, all phases, with valid and invalid requests
     """
-    server = shared("schema", "--queue-timeout", 60)
+    server = shared("schema")
     command = [Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json"]
     command += ["--mode", "all", "--max-examples", "50", "--seed", rng.integers(2**31), "--no-color"]
     # A schema cannot say which tensors fit, that the type is checked before the method, or that no token is set.

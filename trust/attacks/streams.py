@@ -15,7 +15,6 @@ from gatewise.errors import InputError
 from gatewise.model.stream import Stream
 from trust.attack import Attacks
 from trust.attacks.answers import models
-from trust.attacks.requests import MAX_BODY
 from trust.attacks.server import SERVER, first_problem, shared, unhealthy
 from trust.mutate import Rng, change_bytes, change_json, change_safetensors, change_value, change_weights, choice
 from trust.server import PATIENCE, TYPE, Server
@@ -25,11 +24,7 @@ CLIENTS, REQUESTS = 4, 12
 STATES = [change_safetensors, change_weights, change_bytes]
 
 
-def stream_server() -> Server:
-    return shared("stream", "--read-timeout", 1, "--max-body", MAX_BODY)
-
-
-@ATTACKS.add("server-streams", 2, 2_000, prepare=stream_server, **SERVER)
+@ATTACKS.add("server-streams", 2, 2_000, prepare=partial(shared, "stream"), **SERVER)
 def _streams(rng: Rng, folder: object) -> str | None:
     """A stream over HTTP gives the predictions of the library, whatever its cuts and other streams. A changed state or
     input is read as the library reads it, or refused with a reason, and later requests are answered as before.
@@ -37,7 +32,7 @@ def _streams(rng: Rng, folder: object) -> str | None:
     four clients, each with a series in random cuts whose state travels back and forth; changed states, states of
     another model, changed inputs and bodies, and clients that leave after the first bytes
     """
-    server = stream_server()
+    server = shared("stream")
     with ThreadPoolExecutor(CLIENTS) as pool:
         problems = list(pool.map(partial(_client, server), rng.spawn(CLIENTS)))
     return first_problem([*problems, unhealthy(server)])
