@@ -1,7 +1,7 @@
 """Target: the native extension, called with arguments that fit together and then with some of them changed.
 
 The bytes of an input are choices, of a function, of sizes, of changes. Built with AddressSanitizer
-(trust/fuzzing/extension.py), every read and write outside an array ends the process.
+(trust/attacks/fuzz.py), every read and write outside an array ends the process.
 """
 
 from __future__ import annotations
