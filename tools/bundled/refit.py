@@ -64,8 +64,9 @@ def main() -> None:
     model = gw.load(options.model)
     assert isinstance(model.preprocessor, TextPreprocessor)
     assert isinstance(model.preprocessor.encoding, TokenEncoding)
+    kept = reviews_of(model, reviews)
     model = replace(model, preprocessor=replace(model.preprocessor, encoding=model.preprocessor.encoding.respelling()))
-    texts = texts_of(model, reviews, train[0].labels, [text for text in unlabelled if text not in known])
+    texts = kept + texts_of(model, reviews, train[0].labels, [text for text in unlabelled if text not in known])
     texts += [
         Text(text, float(label), SNIPPET, "snippet") for text, label in zip(snippets, train[1].labels, strict=True)
     ]
