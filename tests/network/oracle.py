@@ -55,7 +55,9 @@ def _pooled(arch: Architecture, weights: dict[str, Tensor], x: Tensor) -> Tensor
         for direction in arch.layers[layer].directions:
             w_ih, w_hh, bias = (weights[f"lstm.{layer}.{direction}.{k}"] for k in ("weight_ih", "weight_hh", "bias"))
             steps = x.flip(0) if direction == "backward" else x
-            out = _lstm(steps, w_ih, w_hh, bias) if arch.gate == "sigmoid" else _binary_lstm(steps, w_ih, w_hh, bias)
+            out = (
+                torch_lstm(steps, w_ih, w_hh, bias) if arch.gate == "sigmoid" else _binary_lstm(steps, w_ih, w_hh, bias)
+            )
             outs.append(out.flip(0) if direction == "backward" else out)
             last.append(out[-1])
         merge = MERGES[arch.layers[layer].merge]
@@ -68,7 +70,7 @@ def _pooled(arch: Architecture, weights: dict[str, Tensor], x: Tensor) -> Tensor
     return torch.cat([*parts, x.amax(0)]) if "max" in arch.pooling else torch.cat(parts)
 
 
-def _lstm(x: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor) -> Tensor:
+def torch_lstm(x: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor) -> Tensor:
     """h (T, H) of x (T, D), from the zero state."""
     zero = x.new_zeros(1, 1, weight_hh.shape[1])
     flat = [weight_ih, weight_hh, bias, torch.zeros_like(bias)]
@@ -77,7 +79,7 @@ def _lstm(x: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor) -> Tens
 
 
 def _binary_lstm(x: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor) -> Tensor:
-    """As `_lstm` with gates of 0 or 1, whose gradient is straight-through."""
+    """As `torch_lstm` with gates of 0 or 1, whose gradient is straight-through."""
     h = c = x.new_zeros(weight_hh.shape[1])
     out = []
     for one in x:

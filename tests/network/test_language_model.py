@@ -14,7 +14,7 @@ from gatewise.network.language_model import DIRECTIONS, WINDOW, LanguageModel, P
 from gatewise.network.sampled import Sampler, sampled_softmax
 from gatewise.target import log_probabilities
 from gatewise.types import Array
-from tests.network.oracle import dense
+from tests.network.oracle import dense, torch_lstm
 
 ROWS, DIM, STREAMS, STEPS = 30, 8, 4, 9
 CANDIDATES = np.array([0, 3, 4, 11, 29])
@@ -138,9 +138,7 @@ def test_the_likelihood_of_a_text_is_that_of_the_full_softmax(at_once: int, monk
     v = {name: torch.from_numpy(array) for name, array in network.parameters.items()}
     for direction in DIRECTIONS:
         flat = [v[f"lstm.0.{direction}.{name}"] for name in ("weight_ih", "weight_hh", "bias")]
-        zero, x = torch.zeros(1, 1, 12).double(), v["embedding.weight"][torch.from_numpy(tokens[:-1]).long()]
-        no_bias = torch.zeros(48).double()
-        h = torch._VF.lstm(x[None], (zero, zero), [*flat, no_bias], True, 1, 0.0, True, False, True)[0][0]
+        h = torch_lstm(v["embedding.weight"][torch.from_numpy(tokens[:-1]).long()], *flat)
         logits = h @ v[f"decoder.{direction}.weight"].T @ v["embedding.weight"].T + v["decoder.bias"]
         right = torch.nn.functional.cross_entropy(logits, torch.from_numpy(tokens[1:]).long(), reduction="sum")
         assert network.negative_log_likelihood(direction, text) == pytest.approx(float(right), rel=1e-9)

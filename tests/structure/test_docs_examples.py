@@ -25,7 +25,7 @@ from gatewise.cli import program
 
 PAGES = [
     ROOT / "docs" / f"{name}.md"
-    for name in ("bring-your-own", "bulk", "data", "exchange", "features", "scale", "series", "tagging")
+    for name in ("bring-your-own", "bulk", "data", "exchange", "features", "scale", "series", "tagging", "training")
 ]
 PAGES += sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -91,6 +91,8 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     settings = {"PYTHON": sys.executable, "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(sys.path)}
     settings |= {"GATEWISE_OFFLINE": "1", "COLUMNS": "100", "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch"}
+    settings |= {"MLFLOW_TRACKING_URI": (tmp_path / "mlflow").as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
+    settings |= {"MLFLOW_DISABLE_TELEMETRY": "true"}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     names: dict[str, Any] = {"__name__": "__main__"}
