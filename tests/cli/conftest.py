@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from pyarrow import parquet
@@ -127,10 +128,7 @@ ROWS = [{"id": str(n), "review": text, "label": "x,y"} for n, text in enumerate(
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """new.csv in the working directory."""
     monkeypatch.chdir(tmp_path)
-    with open("new.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(ROWS[0]))
-        writer.writeheader()
-        writer.writerows(ROWS)
+    pd.DataFrame(ROWS).to_csv("new.csv", index=False)
     return tmp_path / "new.csv"
 
 

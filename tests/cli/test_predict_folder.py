@@ -1,7 +1,6 @@
 """`gatewise predict -o FOLDER/`: formats, parts, resumed runs and what is refused; with Ray, where a worker dies."""
 
 import csv
-import json
 import os
 import signal
 import socket
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import pandas as pd
 import pytest
 from pyarrow import parquet
 
@@ -40,17 +39,13 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write_inputs(folder: Path, suffix: str) -> None:
     folder.mkdir(exist_ok=True)
     for name in SIZES:
-        rows = [row for row in ROWS if row["n"].startswith(name)]
-        path = folder / f"{name}.{suffix}"
+        frame, path = pd.DataFrame([row for row in ROWS if row["n"].startswith(name)]), folder / f"{name}.{suffix}"
         if suffix == "parquet":
-            parquet.write_table(pa.Table.from_pylist(rows), path)
+            frame.to_parquet(path)
         elif suffix == "jsonl":
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            frame.to_json(path, orient="records", lines=True)
         else:
-            with open(path, "w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, list(ROWS[0]))
-                writer.writeheader()
-                writer.writerows(rows)
+            frame.to_csv(path, index=False)
 
 
 def files(suffix: str = "csv") -> list[str]:
@@ -211,9 +206,8 @@ def ray_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """a.csv and b.csv in the working directory."""
     monkeypatch.chdir(tmp_path)
     for name in "ab":
-        with open(f"{name}.csv", "w", encoding="utf-8", newline="") as file:
-            csv.writer(file, delimiter=";").writerows([("id", "review", "label")])
-            csv.writer(file, delimiter=";").writerows(row for row in RAY_ROWS if row[0].startswith(name))
+        rows = [row for row in RAY_ROWS if row[0].startswith(name)]
+        pd.DataFrame(rows, columns=["id", "review", "label"]).to_csv(f"{name}.csv", sep=";", index=False)
     return tmp_path
 
 

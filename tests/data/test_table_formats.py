@@ -1,7 +1,6 @@
 """Formats of tables, their options, and rows in bounded memory."""
 
 import contextlib
-import csv
 import gzip
 import io
 import json
@@ -10,6 +9,7 @@ import tracemalloc
 import types
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -33,32 +33,23 @@ def read(tmp_path: Path, content: str | bytes, name: str = "reviews.csv") -> Lab
 ROWS = [("a good film", "pos"), ("dull; too long", "neg"), ('he said "no"', "neg"), ("line one\nline two", "pos")]
 
 
-def frame() -> pa.Table:
-    return pa.table({"text": [text for text, _ in ROWS], "label": [label for _, label in ROWS], "n": [1, 2, 3, 4]})
-
-
-def write_csv(path: Path, delimiter: str = ",") -> bytes:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter=delimiter)
-        writer.writerows([("text", "label", "n"), *((*row, n) for n, row in enumerate(ROWS, 1))])
-    return path.read_bytes()
+FRAME = pd.DataFrame(ROWS, columns=["text", "label"]).assign(n=[1, 2, 3, 4])
 
 
 def write_format(path: Path) -> None:
     """The rows in the format of the suffix."""
     plain = path.with_name(path.name.removesuffix(".gz").removesuffix(".zst"))
     name = plain.name.lower()
-    records = [{"text": text, "label": label, "n": n} for n, (text, label) in enumerate(ROWS, 1)]
     if name.endswith((".csv", ".tsv", ".tab")):
-        write_csv(plain, "," if name.endswith(".csv") else "\t")
+        FRAME.to_csv(plain, sep="," if name.endswith(".csv") else "\t", index=False)
     elif name.endswith((".jsonl", ".ndjson")):
-        plain.write_text("\r\n\n".join(json.dumps(record) for record in records), encoding="utf-8")
+        plain.write_text(FRAME.to_json(orient="records", lines=True).replace("\n", "\r\n\n"), encoding="utf-8")
     elif name.endswith(".json"):
-        plain.write_text(json.dumps(records, indent=2), encoding="utf-8")
+        FRAME.to_json(plain, orient="records", indent=2)
     elif name.endswith(".parquet"):
-        parquet.write_table(frame(), plain, row_group_size=3)
+        FRAME.to_parquet(plain, row_group_size=3)
     else:
-        feather.write_feather(frame(), plain, compression="zstd")
+        FRAME.to_feather(plain, compression="zstd")
     if path.suffix == ".gz":
         path.write_bytes(gzip.compress(plain.read_bytes()))
     if path.suffix == ".zst":
@@ -97,7 +88,7 @@ def test_the_names_of_compressed_files_must_fit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("delimiter", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
 def test_the_delimiter_is_guessed_and_said(tmp_path: Path, delimiter: str, word: str) -> None:
-    write_csv(tmp_path / "a.csv", delimiter)
+    FRAME.to_csv(tmp_path / "a.csv", sep=delimiter, index=False)
     data = read_table(tmp_path / "a.csv")
     assert data.inputs == [text for text, _ in ROWS]
     assert data.source.endswith(f"by 'label'; fields separated by {word}")

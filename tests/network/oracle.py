@@ -55,9 +55,8 @@ def _pooled(arch: Architecture, weights: dict[str, Tensor], x: Tensor) -> Tensor
         for direction in arch.layers[layer].directions:
             w_ih, w_hh, bias = (weights[f"lstm.{layer}.{direction}.{k}"] for k in ("weight_ih", "weight_hh", "bias"))
             steps = x.flip(0) if direction == "backward" else x
-            out = (
-                torch_lstm(steps, w_ih, w_hh, bias) if arch.gate == "sigmoid" else _binary_lstm(steps, w_ih, w_hh, bias)
-            )
+            run = torch_lstm if arch.gate == "sigmoid" else _binary_lstm
+            out = run(steps, w_ih, w_hh, bias)
             outs.append(out.flip(0) if direction == "backward" else out)
             last.append(out[-1])
         merge = MERGES[arch.layers[layer].merge]
