@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from gatewise.cli import options
 from gatewise.cli.inputs import open_inputs
-from gatewise.cli.interventions import parse_clamps, parse_replacements
 from gatewise.cli.options import column_option, columns, command, flag, option
 from gatewise.cli.output import check_ending, console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, counted, quote
@@ -21,7 +22,7 @@ from gatewise.model import bundled
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from gatewise.explain import Example, Explanation
+    from gatewise.explain import Clamp, Example, Explanation
     from gatewise.model.model import Model
 
 # X_train[5] of the tutorial (train/neg/8203 of the archive), by the SHA-256 of its text.
@@ -48,8 +49,10 @@ _STEP = "Of a tagger: the word or step whose label is explained. Default: the fi
 _UNIT = "Unit to show. Default: a clamped one, else the one with the largest effect."
 _REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."
 
-
 _OUT = "Explain every row of the files into this table: .csv, .tsv, .jsonl (also .gz), .parquet."
+_GATES: dict[str, Literal["i", "f", "g", "o"]] = {"input": "i", "forget": "f", "candidate": "g", "output": "o"}
+_GATES |= {letter: letter for letter in _GATES.values()}
+_CLAMPED = re.compile(r"(?:(\d{1,9}):)?([a-z]+)=([^@=]+)(?:@(\d{1,9})(?:-(\d{1,9}))?)?")
 _CHANGES, _DIRECTIONS = "Interventions", click.Choice(("forward", "backward"))
 
 
@@ -289,3 +292,66 @@ def _trace_json(example: Example, unit: int) -> dict[str, Any]:
             "contributions": None if example.contributions is None else example.contributions[:, unit].tolist(),
         },
     }
+
+
+def parse_clamps(given: Any) -> list[Clamp]:
+    """The clamps of --clamp, as in `forget=1`, `37:forget=1` and `37:f=0.5@4-10` (unit, gate, value, steps from 1), and
+    of --ablate and --hold-memory, lists of units; all in --layer (from 1) and --direction. Raises InputError for a
+    malformed option.
+    """
+    if not (given.clamp or given.ablate or given.hold_memory):
+        if given.layer is not None or given.direction is not None:
+            raise InputError("--layer and --direction apply only to --clamp, --ablate and --hold-memory")
+        return []
+    from gatewise import explain
+
+    found = [_clamp(text) for text in given.clamp]
+    for unit in _units(given.ablate, "--ablate"):
+        found += explain.ablate(unit)
+    for unit in _units(given.hold_memory, "--hold-memory"):
+        found += explain.hold_memory(unit)
+    index = None if given.layer is None else given.layer - 1
+    return [replace(clamp, layer=index, direction=given.direction) for clamp in found]
+
+
+def parse_replacements(replace: Sequence[str]) -> dict[int | str, str]:
+    """Replacements from `not=very` (every "not"), `7=very` (step 7) and `not=` (removed)."""
+    replacements: dict[int | str, str] = {}
+    for text in replace:
+        old, equals, new = text.partition("=")
+        if not equals or not old.strip():
+            raise InputError(f"--replace must be OLD=NEW or STEP=NEW, not {quote(text)}")
+        key: int | str = old.strip()
+        replacements[int(old) - 1 if re.fullmatch(r"[0-9]{1,9}", old.strip()) else key] = new.strip()
+    return replacements
+
+
+def _clamp(text: str) -> Clamp:
+    from gatewise.explain import Clamp
+
+    match = _CLAMPED.fullmatch(text.strip().lower())
+    if not match or match[2] not in _GATES:
+        raise InputError(
+            f"--clamp must be [UNIT:]GATE=VALUE[@STEP or @FROM-TO] with GATE input, forget, candidate or output, not "
+            f"{quote(text)}"
+        )
+    try:
+        value = float(match[3])
+    except ValueError:
+        raise InputError(f"--clamp {quote(text)}: {quote(match[3])} is not a number") from None
+    steps = None
+    if match[4]:
+        first, last = int(match[4]), int(match[5] or match[4])
+        if not 1 <= first <= last:
+            raise InputError(f"--clamp {quote(text)}: steps count from 1 and must be in order")
+        steps = range(first - 1, last)
+    return Clamp(_GATES[match[2]], value, None if match[1] is None else int(match[1]), steps)
+
+
+def _units(texts: Sequence[str], option: str) -> list[int]:
+    units = []
+    for part in ",".join(texts).split(",") if texts else []:
+        if not re.fullmatch(r"[0-9]{1,9}", part.strip()):
+            raise InputError(f"{option} must be unit numbers such as 3 or 3,17, not {quote(part)}")
+        units.append(int(part))
+    return units

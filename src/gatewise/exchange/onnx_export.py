@@ -1,4 +1,5 @@
-"""A model as an ONNX file: the graph, its metadata, and the comparison with ONNX Runtime before anything is written.
+"""A model as an ONNX file: the graph, its metadata, and the comparison with ONNX Runtime before anything is written;
+and the model of such a file.
 
 Inputs of the graph: `tokens` (batch, steps) int64 or `series` (batch, steps, channels) float32, NaN where a value is
 missing, padded at the end with any ids or numbers; `lengths` (batch,) int64, the steps of each sequence, at least 1.
@@ -14,13 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import GatewiseError, required
+from gatewise.errors import GatewiseError, InputError, ModelFileError, quote, required
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.onnx.graph import OPSET, Graph, Value, ints, scalar, step_mask
+from gatewise.members.member import kind_named
+from gatewise.members.onnx.graph import OPSET, Graph, Value, array_of, ints, scalar, step_mask
 from gatewise.members.onnx.lstm import check_exportable
 from gatewise.network.batch import truncate
 from gatewise.network.series import HEIGHT, TIMES
 from gatewise.row import with_columns
+from gatewise.storage.folder import CONFIG, Folder
+from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.target import Target, by_row
 from gatewise.types import Array
 
@@ -315,3 +319,38 @@ def _random_series(own: Any, rng: np.random.Generator, length: int) -> Array:
     if rng.integers(3) == 0:
         series[rng.random(series.shape) < rng.uniform(0, 1)] = np.nan
     return series
+
+
+def own_folder(file: Any, path: str | Path) -> Folder | None:
+    """The folder of the model in a ModelProto, read from `path`; None for one of another exporter. Members of weight 0
+    are not in the file. Raises ModelFileError for a damaged file, InputError where the LSTM has weight 0.
+    """
+    where = quote(path, 200)
+    files = {one.key: one.value.encode() for one in file.metadata_props if one.key.endswith(".json")}
+    if file.producer_name != "gatewise" or CONFIG not in files:
+        return None
+    constants: dict[str, dict[str, Array]] = {}
+    for tensor in file.graph.initializer:
+        owner, dot, name = tensor.name.partition(".")
+        if dot:
+            constants.setdefault(owner, {})[name] = array_of(tensor, where)
+    try:
+        config: Any = parse_json(files[CONFIG], CONFIG)
+        entries, config["members"] = config["members"], []
+        for entry in entries:
+            kind, file_name, weight = (entry.pop(name) for name in ("kind", "file", "weight"))
+            if not weight and kind == "lstm":
+                raise InputError(
+                    f"{where}: the LSTM has weight 0 and is not in the file: load the model folder instead"
+                )
+            if weight:
+                kept = constants.get(file_name.removesuffix(".safetensors"), {})
+                entry, files[file_name] = kind_named(kind).file_of_onnx(entry, kept)
+                config["members"].append({"kind": kind, "file": file_name, "weight": weight, **entry})
+    except (InputError, ModelFileError):
+        raise
+    except KeyError as error:
+        raise ModelFileError(f"{where}: it has no tensor or entry {error}; quantized files are not read") from error
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(f"{where}: the parts of the model do not fit together: {quote(error)}") from error
+    return Folder(Path(path), {**files, CONFIG: json_bytes(config)}, "")

@@ -92,7 +92,7 @@ def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
     read. The arguments and errors are those of `from_keras`; a file of `Model.to_onnx` needs no arguments.
     ModelFileError for a file that is not an ONNX file.
     """
-    from gatewise.exchange.onnx_import import own_folder
+    from gatewise.exchange.onnx_export import TOLERANCE, largest_difference, own_folder
     from gatewise.members.onnx.graph import load
 
     file = load(path)
@@ -103,8 +103,6 @@ def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
         return _model(OnnxSource(file, path), **meaning)
     if meaning:
         raise InputError(f"{', '.join(meaning)}: {quote(path, 200)} is a file of gatewise, which says this itself")
-    from gatewise.exchange.onnx_export import TOLERANCE, largest_difference
-
     model = Model.from_folder(folder)
     try:
         error = largest_difference(

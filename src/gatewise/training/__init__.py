@@ -9,32 +9,28 @@ from gatewise.errors import MissingExtra
 if find_spec("scipy") is None or find_spec("threadpoolctl") is None:
     raise MissingExtra("SciPy and threadpoolctl", "train", "training")
 
-from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
-from gatewise.training.processes import process_group
-from gatewise.training.recipes import RECIPES, Recipe, default_recipe, recipe
-from gatewise.training.run import Interrupted
-
 if TYPE_CHECKING:
-    from gatewise.training.pretrain import SIZES, PretrainRecipe, pretrain_recipe
+    from gatewise.training.callback import Callback as Callback, EpochLog as EpochLog
+    from gatewise.training.callback import RunInfo as RunInfo, StepLog as StepLog
+    from gatewise.training.pretrain import SIZES as SIZES, PretrainRecipe as PretrainRecipe
+    from gatewise.training.pretrain import pretrain_recipe as pretrain_recipe
+    from gatewise.training.processes import process_group as process_group
+    from gatewise.training.recipes import RECIPES as RECIPES, Recipe as Recipe
+    from gatewise.training.recipes import default_recipe as default_recipe, recipe as recipe
+    from gatewise.training.run import Interrupted as Interrupted
 
-__all__ = [
-    "RECIPES",
-    "SIZES",
-    "Callback",
-    "EpochLog",
-    "Interrupted",
-    "PretrainRecipe",
-    "Recipe",
-    "RunInfo",
-    "StepLog",
-    "default_recipe",
-    "pretrain_recipe",
-    "process_group",
-    "recipe",
-]
+_HOME = {
+    "callback": "Callback EpochLog RunInfo StepLog",
+    "pretrain": "PretrainRecipe SIZES pretrain_recipe",
+    "processes": "process_group",
+    "recipes": "RECIPES Recipe default_recipe recipe",
+    "run": "Interrupted",
+}
+__all__ = sorted(" ".join(_HOME.values()).split())
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # of pretraining, which few programs need
-        return getattr(import_module("gatewise.training.pretrain"), name)
+    for module, names in _HOME.items():
+        if name in names.split():
+            return getattr(import_module(f"gatewise.training.{module}"), name)
     raise AttributeError(f"module 'gatewise.training' has no attribute {name!r}")
