@@ -1,12 +1,10 @@
 """`gatewise forecast`: the next values of one or several series in a table, with prediction intervals."""
 
-from __future__ import annotations
-
 import csv
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,10 +12,6 @@ from gatewise.cli import options
 from gatewise.cli.options import command, flag, option
 from gatewise.cli.output import check_overwrite, print_json
 from gatewise.errors import InputError, printable
-
-if TYPE_CHECKING:
-    from gatewise.forecast.forecaster import Forecaster
-
 
 _FILE = "Table with one value per row: .csv, .tsv, .jsonl, .json, .parquet, .arrow, also .gz and .zst; - for stdin."
 _TIME = "Column of times: numbers, or dates such as 2024-03-31 or 2024-03."
@@ -59,6 +53,7 @@ def forecast(given: Any) -> None:
     gatewise forecast sales.csv --save FOLDER; gatewise forecast -m FOLDER -i new.csv
     """
     from gatewise.data.times import show_time
+    from gatewise.forecast import load
     from gatewise.forecast.forecaster import Forecaster
     from gatewise.forecast.series import read_forecast_table
 
@@ -76,7 +71,9 @@ def forecast(given: Any) -> None:
         check_overwrite(given.save, given.overwrite, "--save", folder=True)
     level = list(given.level) or [80.0]
     if given.model:
-        found = _opened(given.model)
+        found = load(given.model)
+        if not isinstance(found, Forecaster):
+            raise InputError(f"{given.model} is not a forecaster: `gatewise predict` reads it")
         series, form = read_forecast_table(file, replace(found.series.roles, static=()), found.series.calendar)
         forecasts = found.by_series(given.horizon, data=series, level=level)
     else:
@@ -110,13 +107,3 @@ def forecast(given: Any) -> None:
         lines.writerows(written)
     else:
         print(f"gatewise: wrote {printable(given.out, 500)}", file=sys.stderr)
-
-
-def _opened(folder: str) -> Forecaster:
-    from gatewise.forecast import load
-    from gatewise.forecast.forecaster import Forecaster
-
-    found = load(folder)
-    if not isinstance(found, Forecaster):
-        raise InputError(f"{folder} is not a forecaster: `gatewise predict` reads it")
-    return found

@@ -1,12 +1,10 @@
 """`gatewise info`: versions, kernels and threads on this machine; or the contents of a model folder."""
 
-from __future__ import annotations
-
 import os
 import platform
 import textwrap
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gatewise.cli import options
 from gatewise.cli.options import command, option
@@ -14,10 +12,6 @@ from gatewise.cli.output import calibration_line, print_json
 from gatewise.errors import GatewiseError, InputError, printable
 from gatewise.model import bundled
 from gatewise.system.processes import available_processors, processor_name
-
-if TYPE_CHECKING:
-    from gatewise.model.card import ModelMetadata
-    from gatewise.model.model import Model
 
 
 @command()
@@ -159,7 +153,14 @@ def _describe(model: str, as_json: bool) -> None:
     files = {entry.name: entry.stat().st_size for entry in sorted(bundled.resolve(model).iterdir())}
     classifier = isinstance(found, Model)
     if as_json:
-        about = {"model": name, **_model_json(found)} if classifier else {"forecaster": name, **found.about()}
+        about: dict[str, Any] = {"model": name} if classifier else {"forecaster": name, **found.about()}
+        if classifier:
+            layers = [
+                {"layer": n, "output": shape, "parameters": count} for n, shape, count in found.ensemble.summary()
+            ]
+            about |= {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
+            about |= {"task": found.task, "label_type": found.target.label_type}
+            about |= {"thresholds": list(found.target.thresholds), "storage": dict(found.ensemble.lstm.storage)}
         about |= {"members": found.ensemble.weights_json(), "metadata": asdict(found.metadata)}
         print_json({**about, "files": files})
         return
@@ -179,27 +180,15 @@ def _describe(model: str, as_json: bool) -> None:
     if classifier:
         for m in found.metadata.evaluations:
             print(f"{'measured':14}  {m.figures}, n {m.n:,}: {printable(m.data, 500)}")
-        _print_changes(found.metadata)
+        if (c := found.metadata.calibration) is not None:
+            print(f"{'calibrated':14}  {calibration_line(c)}, n {c.n:,}: {printable(c.data, 500)}")
+        if (s := found.metadata.compression) is not None:
+            changes = [printable(s.storage, 500)]
+            for what, field in (("vocabulary", "vocab"), ("distinct embeddings", "embeddings")):
+                if after := getattr(s, f"{field}_after"):
+                    changes.append(f"{what} {getattr(s, f'{field}_before'):,} to {after:,}")
+            print(f"{'compressed':14}  {', '.join(changes)}: {s.bytes_before:,} to {s.bytes_after:,} bytes")
     print()
     width = max(len(name) for name in files)
     for name, size in {**files, "total": sum(files.values())}.items():
         print(f"{name:{width}}  {size:>12,} bytes")
-
-
-def _model_json(found: Model) -> dict[str, Any]:
-    layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in found.ensemble.summary()]
-    described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
-    target = {"label_type": found.target.label_type, "thresholds": list(found.target.thresholds)}
-    return {**described, "task": found.task, **target, "storage": dict(found.ensemble.lstm.storage)}
-
-
-def _print_changes(metadata: ModelMetadata) -> None:
-    if (c := metadata.calibration) is not None:
-        print(f"{'calibrated':14}  {calibration_line(c)}, n {c.n:,}: {printable(c.data, 500)}")
-    if (s := metadata.compression) is not None:
-        changes = [printable(s.storage, 500)]
-        if s.vocab_after:
-            changes.append(f"vocabulary {s.vocab_before:,} to {s.vocab_after:,}")
-        if s.embeddings_after:
-            changes.append(f"distinct embeddings {s.embeddings_before:,} to {s.embeddings_after:,}")
-        print(f"{'compressed':14}  {', '.join(changes)}: {s.bytes_before:,} to {s.bytes_after:,} bytes")

@@ -2,15 +2,14 @@
 effect.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
+from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError, quote
 from gatewise.kernels import read_only
 from gatewise.members.ngrams import Ngrams
@@ -21,9 +20,6 @@ from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.storage.compact import distinct_limits, storage_table
 from gatewise.storage.folder import folder_size
 from gatewise.types import Array
-
-if TYPE_CHECKING:
-    from gatewise.data.labelled import Labelled
 
 EMBEDDING = "embedding.weight"  # (vocab_size, D)
 _BLOCK = 1024  # words whose distances are computed together

@@ -1,20 +1,15 @@
 """Rows of a user's data that a model keeps, on request only, as examples for the page."""
 
-from __future__ import annotations
-
 from collections import Counter
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.model.card import KeptExample
 from gatewise.row import columns_of
 from gatewise.target import Target
-
-if TYPE_CHECKING:
-    from gatewise.data import Labelled
 
 _MAX_TEXT = 600  # characters
 _MAX_STEPS = 2_000

@@ -27,7 +27,7 @@ from gatewise.serve.security import MODEL, Scope, SecurityMiddleware, disconnect
 from gatewise.serve.state import Endpoint, Kind, State
 from gatewise.serve.static_files import choose, read_static_files
 from gatewise.serve.stream import stream_events
-from gatewise.serve.view.model import unit_json
+from gatewise.serve.view.view import unit_json
 
 _ModelName = Annotated[str | None, Query(max_length=200, description="The model; the default is the first one.")]
 _Unit = Annotated[int, Path(ge=0, le=100_000, description="The unit; backward units follow the forward units.")]

@@ -31,9 +31,8 @@ from gatewise.model import bundled
 from gatewise.model.model import Model
 from gatewise.serve.lstm_file import lesson_files, lstm_file
 from gatewise.serve.schemas import RequestError
-from gatewise.serve.view.model import unit_json
 from gatewise.serve.view.notices import FOREIGN
-from gatewise.serve.view.view import View
+from gatewise.serve.view.view import View, unit_json
 
 MAX_INPUTS = 100
 _METHODS = ("prefix-difference", "cell-decomposition", "leave-one-out")  # METHODS of model/lstm.js

@@ -10,8 +10,7 @@ from gatewise.explain.example import Example
 from gatewise.explain.opening import opening_of
 from gatewise.model.card import KeptExample
 from gatewise.serve.view.examples import examples_of
-from gatewise.serve.view.model import DEFAULT_CHANGE
-from gatewise.serve.view.view import View
+from gatewise.serve.view.view import DEFAULT_CHANGE, View
 from tests.explain.random_net import ALL, example_of
 from tests.small_models import bundled_model
 

@@ -20,8 +20,7 @@ from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view import view as module
-from gatewise.serve.view.model import unit_json
-from gatewise.serve.view.view import View
+from gatewise.serve.view.view import View, unit_json
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.types import Faithfulness
 from tests.explain.random_net import parameters_of, target_score
