@@ -16,10 +16,9 @@ try:
 except ImportError as error:
     raise MissingExtra("torch", "torch", "gatewise.nn") from error
 
-from gatewise.nn.convert import from_keras, from_torch, to_keras, to_torch, torch_state_dict
+from gatewise.nn.convert import from_keras, from_onnx, from_torch, to_keras, to_torch, torch_state_dict
 from gatewise.nn.kernel_ops import LstmStates, lstm
 from gatewise.nn.lstm import LSTM
-from gatewise.nn.onnx import from_onnx
 
 __all__ = [
     "LSTM",

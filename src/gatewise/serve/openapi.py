@@ -89,7 +89,12 @@ def description(generate: Callable[[], Schema], state: State) -> Callable[[], Sc
         schema["components"]["securitySchemes"] = _SECURITY_SCHEMES
         schema["security"] = [{name: []} for name in _SECURITY_SCHEMES] if state.settings.token is not None else []
         schema["servers"] = [{"url": "/", "description": "The server that sent this description."}]
-        forecasts = {one.name: _forecast_of(one) for one in state.of_kind(ForecastEndpoint)}
+        forecasts = dict[str, tuple[Schema, Schema | None]]()
+        for one in state.of_kind(ForecastEndpoint):
+            request = {"model": one.name, "horizon": 2, "level": [80, 95], "series": one.forecaster.names[0]}
+            forecasts[one.name] = request, None
+            with suppress(InputError):  # it needs the future values of columns
+                forecasts[one.name] = request, one.answer(validated(ForecastRequest, request))
         for path, examples in (_examples(endpoints) | {"/forecast": forecasts}).items():
             route = schema["paths"][path]["post"]
             for place, content in enumerate((route["requestBody"], route["responses"]["200"])):
@@ -98,14 +103,6 @@ def description(generate: Callable[[], Schema], state: State) -> Callable[[], Sc
         return schema
 
     return complete
-
-
-def _forecast_of(one: ForecastEndpoint) -> tuple[Schema, Schema | None]:
-    request = {"model": one.name, "horizon": 2, "level": [80, 95], "series": one.forecaster.names[0]}
-    try:
-        return request, one.answer(validated(ForecastRequest, request))
-    except InputError:  # it needs the future values of columns
-        return request, None
 
 
 def _examples(endpoints: list[ModelEndpoint]) -> dict[str, dict[str, tuple[Schema, Schema | None]]]:

@@ -33,11 +33,7 @@ _LONGEST = timedelta(hours=12)  # the other processes wait while the first one f
 
 
 class PeerError(TrainingError):
-    """Another process of the run has failed."""
-
-
-class LostPeer(PeerError):
-    """Another process of the run is gone."""
+    """Another process of the run has failed, or is gone."""
 
 
 class Communicator:
@@ -98,7 +94,7 @@ class GlooCommunicator(Communicator):
         try:
             getattr(self._dist, operation)(*given, group=self._group, **options)
         except RuntimeError as error:
-            raise LostPeer(f"another process of the run is gone: {_reason(error)}; --resume continues") from None
+            raise PeerError(f"another process of the run is gone: {_reason(error)}; --resume continues") from None
 
     def all_reduce(self, array: Array) -> None:
         """Replace a contiguous array by its sum over all processes, which has the same bits in each of them."""
