@@ -89,7 +89,7 @@ tutorial-model: .venv/dev.stamp
 
 # docs/lesson.png and docs/page.png: screenshots of the lesson and of the page with the bundled model, by chromium.
 screenshot: .venv/dev.stamp
-	$(BIN)/python tools/screenshot.py
+	$(BIN)/python -m tools.screenshot
 
 # The native kernel's tests with AddressSanitizer and UndefinedBehaviorSanitizer, then with ThreadSanitizer.
 sanitize: .venv/dev.stamp

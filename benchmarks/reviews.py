@@ -50,11 +50,6 @@ class Reviews:
         """`count` row numbers in random order."""
         return np.random.default_rng(seed).permutation(len(self.ids))[:count].astype(np.int64)
 
-    def sorted_by_length(self, count: int, seed: int) -> NDArray[np.int64]:
-        """`count` row numbers, sorted by length."""
-        rows = self.shuffled(count, seed)
-        return rows[np.argsort(self.lengths[rows], kind="stable")]
-
     def bucketed(self, count: int, size: int, seed: int) -> list[NDArray[np.int64]]:
         """`count` batches of similar lengths, evenly spaced over the 50 batches of one pool of gatewise's bucketing."""
         rows = self.shuffled(50 * size, seed)
@@ -62,10 +57,6 @@ class Reviews:
         pool.sort(key=lambda part: int(self.lengths[part].max()))
         places = np.linspace(0, len(pool) - 1, count + 2).round().astype(int)[1:-1]
         return [pool[place] for place in places]
-
-    def of_length(self, steps: int) -> int:
-        """The first review with `steps` ids, or the nearest length."""
-        return int(np.argmin(np.abs(self.lengths - steps)))
 
 
 def read(path: str | None) -> Reviews:

@@ -145,12 +145,6 @@ def _sentence(full: Full, figures: Summary) -> str:
     return f"A training step of the tutorial recipe is {' and '.join(ratios)}\n([benchmarks](docs/benchmarks.md))."
 
 
-def _four(values: Sequence[float]) -> str:
-    """The mean, and each value in brackets if there are several."""
-    each = f" ({', '.join(f'{value:.4f}' for value in values)})" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.4f}{each}"
-
-
 def _accuracy(results: Full) -> str:
     lines = ["| row | training | accuracy, mean (each seed) | network alone | n-grams alone | minutes | threads |"]
     lines.append("|---|---|---|---:|---:|---:|---:|")
@@ -164,7 +158,9 @@ def _accuracy(results: Full) -> str:
             f"{statistics.mean(one[part] for one in found):.4f}" if all(part in one for one in found) else ""
             for part in ("network_accuracy", "ngrams_accuracy")
         ]
-        accuracy = _four([one["accuracy"] for one in found])
+        every = [one["accuracy"] for one in found]
+        each = f" ({', '.join(f'{value:.4f}' for value in every)})" if len(every) > 1 else ""
+        accuracy = f"{statistics.mean(every):.4f}{each}"
         lines.append(f"| `{row.name}` | {row.what} | {accuracy} | {' | '.join(alone)} | {_minutes(found)} |")
     return "\n".join(lines)
 

@@ -20,7 +20,6 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("train", "data", "forecast", "onnx", "sklearn", "tune", "tensorboard", "mlflow", "serve")
 _FLOOR = re.compile(r"([A-Za-z0-9_-]+)(?:\[[a-z,]+\])?>=([0-9.]+)")
 
 USE = """
@@ -111,6 +110,9 @@ finally:
 assert server.wait() in (0, 143)
 """,
 }
+
+
+EXTRAS = ("train", *EXTRA_USES)
 
 
 def printed(*command: object, cwd: Path = ROOT, **variables: str) -> str:

@@ -159,18 +159,11 @@ def wheels() -> str:
     return "; ".join(found)
 
 
-def made(pattern: str) -> list[Path]:
+def made(pattern: str, folder: Path = DIST) -> list[Path]:
     """Files of the step `builds`. Raises Skip."""
-    if not (found := sorted(DIST.glob(pattern))):
+    if not (found := sorted(folder.glob(pattern))):
         raise Skip("the step builds has made nothing")
     return found
-
-
-def own_wheel() -> Path:
-    """The wheel for the Python that runs this. Raises Skip."""
-    for path in (WORK / Path(sys.executable).resolve().name).glob("fits/*.whl"):
-        return path
-    raise Skip("the step builds has made nothing for this Python")
 
 
 def metadata() -> str:
@@ -200,11 +193,12 @@ def extras() -> str:
 
 
 def lowest() -> str:
-    """The lowest version of every dependency."""
+    """The lowest version of every dependency, with the wheel for the Python that runs this."""
     home = WORK / "lowest"
+    [wheel] = made("fits/*.whl", WORK / Path(sys.executable).resolve().name)
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir()
-    installed.lowest_versions(home, own_wheel())
+    installed.lowest_versions(home, wheel)
     shutil.rmtree(home)
     return "installed together and used"
 

@@ -5,16 +5,13 @@ make screenshot
 
 from __future__ import annotations
 
-import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from tests.serve.page.conftest import CHROMIUM, QUIET
+from trust.server import serving
 
 LESSON, PAGE = Path("docs/lesson.png"), Path("docs/page.png")
 MAX_BYTES = 300_000
@@ -24,19 +21,12 @@ TEXT = "This is not a bad film; I was never bored, and nothing in it felt cheap.
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
-    command = [sys.executable, "-m", "gatewise", "serve", "--port", "0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        assert server.stdout is not None
-        address = next(found[0] for line in server.stdout if (found := re.search(r"http://[\w.:\[\]]+", line)))
-        with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-            looks: dict[str, Any] = {"color_scheme": "light", "reduced_motion": "reduce"}
-            take_lesson(browser.new_page(viewport={"width": 1280, "height": 720}, **looks), address)
-            take_page(browser.new_page(viewport={"width": 1280, "height": 1050}, **looks), address)
-    finally:
-        server.terminate()
-        server.wait()
+    with serving() as server, sync_playwright() as play:
+        address = f"http://127.0.0.1:{server.port}"
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        looks: dict[str, Any] = {"color_scheme": "light", "reduced_motion": "reduce"}
+        take_lesson(browser.new_page(viewport={"width": 1280, "height": 720}, **looks), address)
+        take_page(browser.new_page(viewport={"width": 1280, "height": 1050}, **looks), address)
     for path in (LESSON, PAGE):
         if (size_of_file := path.stat().st_size) > MAX_BYTES:
             sys.exit(f"{path} has {size_of_file:,} bytes, more than {MAX_BYTES:,}")

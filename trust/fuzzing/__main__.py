@@ -87,7 +87,8 @@ def guided(name: str, seed: int, runs: int, folder: Path) -> None:
         made.mkdir(parents=True, exist_ok=True)
     for number, raw in enumerate(target.seeds()):
         (corpus / str(number)).write_bytes(raw)
-    words.write_text("".join(f'"{_escaped(word)}"\n' for word in (*target.words, b"0")))
+    escaped = ("".join(f"\\x{byte:02x}" for byte in word) for word in (*target.words, b"0"))
+    words.write_text("".join(f'"{word}"\n' for word in escaped))
 
     def attempt(raw: bytes) -> None:
         failure = target.attempt(raw, files)
@@ -105,10 +106,6 @@ def _imported(name: str) -> Target:
     from trust.fuzzing.registry import target_of
 
     return target_of(name)
-
-
-def _escaped(word: bytes) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in word)
 
 
 if __name__ == "__main__":
