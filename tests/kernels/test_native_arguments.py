@@ -14,64 +14,12 @@ from gatewise.kernels.interface import Kernel
 from gatewise.kernels.native import Native
 from gatewise.kernels.pooling import repeat_rows, segment_reduce
 from gatewise.kernels.reference import Reference
+from tests.kernels.arguments import fitting, zeros
 from tests.kernels.batches import needs_native
 
 pytestmark = needs_native
 B, N, H, U = 3, 15, 4, 6  # sequences, steps, units, rows of pre
 HUGE = 2**62  # four of them are 0 in 64 bits
-
-
-def zeros(*shape: int, dtype: type = np.float32) -> Any:
-    return np.zeros(shape, dtype)
-
-
-def good() -> dict[str, dict[str, Any]]:
-    """Arguments of each function that fit together, in its order."""
-    extension = native._extension()
-    isa = extension.isas()[0]
-    lengths, index, lanes = np.array([5, 0, 10]), np.arange(N, dtype=np.int32) % U, extension.lanes(isa)
-    states = {"h0": zeros(B, H), "c0": zeros(B, H), "mask": zeros(B, H)}
-    where: dict[str, Any] = {"isa": isa, "threads": 1}
-    table = {"weight": zeros(U, H), "rows": np.array([0, 4])}
-    decay = {"beta_1": 0.9, "rest_1": 0.1, "beta_2": 0.99, "rest_2": 0.01}
-    pooled, counts = {"lengths": lengths, "add_to": zeros(N, H)}, zeros(B, 84 * 3, dtype=np.int32)
-    options = {"reverse": False, "binary": False}
-    forward = {"pre": zeros(U, 4 * H), "index": index, "lengths": lengths, "weight_hh": zeros(4 * H, H)}
-    more = {"packed": extension.pack(isa, zeros(4 * H, H)), "base": zeros(B, dtype=np.int32), "alpha": zeros(B)}
-    backward = {"gates": zeros(N, -(-H // lanes), 4, lanes), "index": index, "lengths": lengths}
-    backward |= {"weight_hh": zeros(4 * H, H)} | states | {name: zeros(N, H) for name in ("h", "c", "dh", "dc")}
-    backward |= {name: zeros(B, H) for name in ("dh_T", "dc_T")} | {"pre_rows": U} | options | {"with_dweight": True}
-    banks = {"dilations": np.array([1, 2], np.int32), "per_kernel": np.array([1, 2], np.int32)}
-    banks |= {"masks": np.ones((2, 84, 2), np.uint8), "thresholds": zeros(84 * 3)}
-    step = {"grad": zeros(2, H), "m": zeros(U, H), "v": zeros(U, H)} | decay
-    caught_up = {"m": zeros(U, H), "v": zeros(U, H), "last": np.array([1, 2]), "now": 3}
-    caught_up |= {name: np.ones(4, np.float32) for name in ("rates", "epsilons")} | decay
-    rows = {"starts": np.array([0, 1, 3], np.int32), "columns": np.array([0, 4, 2], np.int32), "values": zeros(3)}
-    layer = {"x": zeros(U, 2), "weight": zeros(H, 2)}
-    labels = {"sign": np.ones(2, np.float32), "cost": np.ones(2)}
-    return {
-        "forward": where | forward | states | {"steps": N} | options | {"keep": True} | more,
-        "pack": {"isa": isa, "weight_hh": zeros(4 * H, H)},
-        "backward": where | backward,
-        "linear": where | layer | {"bias": zeros(H), "packed": extension.pack_linear(isa, zeros(H, 2))},
-        "pack_linear": {"isa": isa, "weight": zeros(H, 2)},
-        "Stepper": {
-            "isa": isa,
-            "weight_ih": zeros(4 * H, 2),
-            "weight_hh": zeros(4 * H, H),
-            "bias": zeros(4 * H),
-            "binary": False,
-        },
-        "linear_backward": where | layer | {"dy": zeros(U, H), "with_dx": True},
-        "count_above": where | {"values": zeros(N, 2), "lengths": lengths} | banks | {"counts": counts},
-        "adam_step": where | table | step | {"rate": 0.1, "epsilon": 1e-8, "scale": 1.0},
-        "adam_catch_up": where | table | caught_up,
-        "fit_squared_hinge": rows | labels | {"max_passes": 2, "tol": 0.1, "w": np.zeros(5)},
-        "segment_reduce": {"threads": 1, "maximum": True, "x": zeros(N, H), "lengths": lengths},
-        "repeat_rows": {"threads": 1, "grad": zeros(B, H), "lengths": lengths, "steps": N, "add_to": zeros(N, H)},
-        "max_backward": {"threads": 1, "x": zeros(N, H), "largest": zeros(B, H), "grad": zeros(B, H), **pooled},
-        "sum_of_squares": {**where, "x": zeros(N)},
-    }
 
 
 HUGE_LENGTHS = np.array([HUGE, HUGE, HUGE, HUGE, N])
@@ -110,9 +58,9 @@ NUMBERS: dict[str, dict[str, list[Any]]] = {
         "now": [4, 2**63 - 1, -1],
     },
     "fit_squared_hinge": {
-        "starts": [np.array(starts, np.int32) for starts in ([0, 1, 4], [0, 3, 1], [-1, 1, 3])],
-        "columns": [np.array([0, 5, 2], np.int32), np.array([0, -1, 2], np.int32)],
-        "values": [zeros(2)],
+        "starts": [np.array(starts, np.int32) for starts in ([0, 5, 5, 16], [0, 9, 5, 15], [-1, 5, 5, 15])],
+        "columns": [np.full(N, U, np.int32), np.full(N, -1, np.int32)],
+        "values": [zeros(N - 1)],
     },
     "segment_reduce": {"lengths": [HUGE_LENGTHS, np.array([5, 5])]},
     "repeat_rows": {"steps": [N + 1, -1], "add_to": [zeros(N, H, dtype=np.float64), zeros(1)]},
@@ -122,7 +70,7 @@ NUMBERS: dict[str, dict[str, list[Any]]] = {
 
 FREE = {("linear", "x"), ("pack_linear", "weight")}  # which may have any number of rows
 SIZES = {"m", "v", "rates", "epsilons"}  # of which only the size matters
-# As good().
+# As fitting().
 NAMES = (*NUMBERS, "linear_backward", "sum_of_squares")
 
 
@@ -137,38 +85,38 @@ def refused(name: str, arguments: dict[str, Any]) -> None:
 
 
 def test_every_function_is_tested() -> None:
-    assert set(good()) == set(NAMES)
+    assert set(fitting()) == set(NAMES)
     others = {"version", "isas", "bf16", "vector_bf16_pays", "lanes", "activate", "cached_bytes", "set_cache_limit"}
     assert {name for name in dir(native._extension()) if not name.startswith("_")} == {*NAMES, *others}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_fits_runs(name: str) -> None:
-    run(name, good()[name])
+    run(name, fitting()[name])
 
 
 @pytest.mark.parametrize(("name", "argument"), [(name, argument) for name in NUMBERS for argument in NUMBERS[name]])
 def test_numbers_that_would_leave_an_array_are_refused(name: str, argument: str) -> None:
     for value in NUMBERS[name][argument]:
-        refused(name, {**good()[name], argument: value})
+        refused(name, {**fitting()[name], argument: value})
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "sum_of_squares"])  # which takes any shape
 def test_an_array_of_another_shape_is_refused(name: str) -> None:
     """0-d, one axis too many, and one row less, for each array of the function. What fits is left out."""
-    for argument, value in good()[name].items():
+    for argument, value in fitting()[name].items():
         if not isinstance(value, np.ndarray):
             continue
         wrong = [np.zeros((), value.dtype)]
         wrong += [] if argument in SIZES else [value[None].copy()]
         wrong += [] if (name, argument) in FREE else [value[:-1].copy()]
         for other in wrong:
-            refused(name, {**good()[name], argument: other})
+            refused(name, {**fitting()[name], argument: other})
 
 
 @pytest.mark.parametrize("count", [0, -1, 10**9])
 def test_a_senseless_number_of_threads_is_refused(count: int) -> None:
-    for name, arguments in good().items():
+    for name, arguments in fitting().items():
         if "threads" in arguments:
             refused(name, {**arguments, "threads": count})
 
@@ -227,9 +175,9 @@ def unaligned(array: Any) -> Any:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_array_at_an_odd_address_is_refused(name: str) -> None:
-    for argument, value in good()[name].items():
+    for argument, value in fitting()[name].items():
         if isinstance(value, np.ndarray) and value.dtype.itemsize > 1:
-            refused(name, {**good()[name], argument: unaligned(value)})
+            refused(name, {**fitting()[name], argument: unaligned(value)})
 
 
 @pytest.mark.parametrize("kernel", [Native(), Reference()], ids=["native", "reference"])

@@ -6,7 +6,7 @@ The bytes of an input are choices, of a function, of sizes, of changes. Built wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gatewise.kernels import native
+from tests.kernels.arguments import fitting
 from trust.fuzzing.target import Target
 from trust.mutate import Rng
 
@@ -23,7 +24,10 @@ Arguments = dict[str, Any]
 NUMBERS = [0, 1, -1, 2, 3, 255, 2**31 - 1, 2**31, -(2**31), 2**32, 2**40, 2**58 - 1, 2**60 - 1, 2**61, 2**62 - 1, 2**62]
 NUMBERS += [2**63 - 1, -(2**63), 2**63]
 DTYPES = ["f4", "f8", "f2", "i4", "i8", "i2", "u1", "u8", "?", "c8", ">f4", "O"]
-_STATES = ("h0", "c0", "mask")
+OPTIONAL = ("packed", "add_to", "base", "index")
+
+
+NAMES = [*fitting(), "activate", "lanes", "set_cache_limit"]
 
 
 class Choices:
@@ -52,178 +56,38 @@ class Sizes:
 
     def __init__(self, choices: Choices, extension: Any) -> None:
         self.isa: str = choices.of([*extension.isas(), *extension.bf16()])
-        self.lanes: int = extension.lanes(self.isa)
         self.threads = choices.of([1, 2, 3, 1, 1, 4, 9, 1])
-        self.lengths = np.array([choices.below(9) for _ in range(choices.below(6))], np.int64)
-        self.batch, self.steps = len(self.lengths), int(self.lengths.sum())
+        self.lengths = [choices.below(9) for _ in range(choices.below(6))]
+        self.batch, self.steps = len(self.lengths), sum(self.lengths)
         self.units = choices.of([1, 2, 5, 8, 16, 17, 33, 40])
-        self.rows = 1 + choices.below(9)
+        self.rows = self.steps or 1 if choices.yes() else 1 + choices.below(9)
         self._rng = np.random.default_rng(choices.below(256))
         self._scale = np.float32(choices.of([1.0, 0.0, 1e-42, 1e30, np.inf, np.nan]))
 
     def numbers(self, *shape: int) -> Any:
         return (self._rng.standard_normal(shape, np.float32) * self._scale).astype(np.float32)
 
-    def whole(self, last: int, *shape: int, dtype: type = np.int32) -> Any:
-        return self._rng.integers(0, max(1, last), shape).astype(dtype)
+    def whole(self, last: int, *shape: int) -> Any:
+        return self._rng.integers(0, max(1, last), shape).astype(np.int32)
 
-    @property
-    def where(self) -> Arguments:
-        return {"isa": self.isa, "threads": self.threads}
-
-    def states(self) -> Arguments:
-        return {name: self.numbers(self.batch, self.units) for name in _STATES}
-
-
-def _forward(s: Sizes, c: Choices, extension: Any) -> Arguments:
-    indexed, weight = c.yes(), s.numbers(4 * s.units, s.units)
-    pre_rows = s.rows if indexed else s.steps
-    interpolated = c.yes() and pre_rows > 0
-    return {
-        **s.where,
-        "pre": s.numbers(pre_rows, 4 * s.units),
-        "index": s.whole(pre_rows, s.steps) if indexed else None,
-        "lengths": s.lengths,
-        "weight_hh": weight,
-        **s.states(),
-        "steps": s.steps,
-        "reverse": c.yes(),
-        "binary": c.yes(),
-        "keep": c.yes(),
-        "packed": extension.pack(s.isa, weight) if c.yes() else None,
-        "base": s.whole(pre_rows, s.batch) if interpolated else None,
-        "alpha": s.numbers(s.batch) if interpolated else None,
-    }
+    def arguments(self) -> dict[str, Arguments]:
+        """Of each function, those that fit together."""
+        return fitting(self.lengths, self.units, self.rows, self.isa, self.threads, self.numbers) | {
+            "activate": {"isa": self.isa, "x": self.numbers(self.steps, self.units)},
+            "lanes": {"isa": self.isa},
+            "set_cache_limit": {"bytes": 2**30},
+        }
 
 
-def _backward(s: Sizes, c: Choices, extension: Any) -> Arguments:
-    indexed = c.yes()
-    return {
-        **s.where,
-        "gates": s.numbers(s.steps, -(-s.units // s.lanes), 4, s.lanes),
-        "index": s.whole(s.rows, s.steps) if indexed else None,
-        "lengths": s.lengths,
-        "weight_hh": s.numbers(4 * s.units, s.units),
-        **s.states(),
-        **{name: s.numbers(s.steps, s.units) for name in ("h", "c", "dh", "dc")},
-        **{name: s.numbers(s.batch, s.units) for name in ("dh_T", "dc_T")},
-        "pre_rows": s.rows if indexed else s.steps,
-        "reverse": c.yes(),
-        "binary": c.yes(),
-        "with_dweight": c.yes(),
-    }
-
-
-def _linear(s: Sizes, c: Choices, extension: Any) -> Arguments:
-    outputs = 1 + c.below(40)
-    return {
-        **s.where,
-        "x": s.numbers(s.steps, s.units),
-        "weight": s.numbers(outputs, s.units),
-        "bias": s.numbers(outputs),
-    }
-
-
-def _linear_backward(s: Sizes, c: Choices, extension: Any) -> Arguments:
-    arguments = _linear(s, c, extension)
-    outputs = arguments.pop("bias").size
-    return {**arguments, "dy": s.numbers(s.steps, outputs), "with_dx": c.yes()}
-
-
-def _count_above(s: Sizes, c: Choices, extension: Any) -> Arguments:
-    per_kernel = np.array([c.below(3) for _ in range(c.below(4))], np.int32)
-    channels, features = 1 + c.below(4), 84 * int(per_kernel.sum())
-    return {
-        **s.where,
-        "values": s.numbers(s.steps, channels),
-        "lengths": s.lengths,
-        "dilations": s.whole(c.of([1, 3, 8, 2**31 - 1]), len(per_kernel)),
-        "per_kernel": per_kernel,
-        "masks": s.whole(c.of([1, 2, 256]), len(per_kernel), 84, channels, dtype=np.uint8),
-        "thresholds": s.numbers(features),
-        "counts": np.zeros((s.batch, features), np.int32),
-    }
-
-
-def _adam(s: Sizes, c: Choices) -> Arguments:
-    selected = 1 + c.below(s.rows)
-    return {
-        **s.where,
-        "weight": s.numbers(s.rows, s.units),
-        "rows": s.whole(s.rows, selected, dtype=np.int64) if c.yes() else None,
-        "m": s.numbers(s.rows, s.units),
-        "v": s.numbers(s.rows, s.units),
-        "beta_1": 0.9,
-        "rest_1": 0.1,
-        "beta_2": 0.99,
-        "rest_2": 0.01,
-    }
-
-
-def _adam_step(s: Sizes, c: Choices, extension: Any) -> Arguments:
-    arguments = _adam(s, c)
-    grad = s.numbers(s.rows if arguments["rows"] is None else arguments["rows"].size, s.units)
-    return {**arguments, "grad": grad, "rate": 0.1, "epsilon": 1e-8, "scale": 1.0}
-
-
-def _adam_catch_up(s: Sizes, c: Choices, extension: Any) -> Arguments:
-    arguments, now = _adam(s, c), c.below(6)
-    count = s.rows if arguments["rows"] is None else arguments["rows"].size
-    tables = {name: s.numbers(now + 1 + c.below(2)) for name in ("rates", "epsilons")}
-    return {**arguments, "last": s.whole(now + 1, count, dtype=np.int64), "now": now, **tables}
-
-
-def _fit_squared_hinge(s: Sizes, c: Choices, extension: Any) -> Arguments:
-    starts = np.append(0, np.cumsum(s.lengths)).astype(np.int32)
-    return {
-        "starts": starts,
-        "columns": s.whole(s.rows, s.steps),
-        "values": s.numbers(s.steps),
-        "sign": s.numbers(s.batch),
-        "cost": s.numbers(s.batch).astype(np.float64),
-        "max_passes": c.below(4),
-        "tol": c.of([0.1, 0.0, -1.0, np.nan]),
-        "w": np.zeros(s.rows),
-    }
-
-
-def _segment_reduce(s: Sizes, c: Choices, extension: Any) -> Arguments:
-    x = s.numbers(s.steps, s.units)
-    return {"threads": s.threads, "maximum": c.yes(), "x": x, "lengths": s.lengths}
-
-
-def _repeat_rows(s: Sizes, c: Choices, extension: Any) -> Arguments:
-    add_to = s.numbers(s.steps, s.units) if c.yes() else None
-    grad = s.numbers(s.batch, s.units)
-    return {"threads": s.threads, "grad": grad, "lengths": s.lengths, "steps": s.steps, "add_to": add_to}
-
-
-def _max_backward(s: Sizes, c: Choices, extension: Any) -> Arguments:
-    arguments = _repeat_rows(s, c, extension)
-    del arguments["steps"]
-    x = s.numbers(s.steps, s.units)
-    largest = extension.segment_reduce(1, True, x, s.lengths)
-    return {**arguments, "x": x, "largest": np.array(largest)}
-
-
-FUNCTIONS: dict[str, Callable[[Sizes, Choices, Any], Arguments]] = {
-    "forward": _forward,
-    "backward": _backward,
-    "count_above": _count_above,
-    "linear": _linear,
-    "linear_backward": _linear_backward,
-    "adam_step": _adam_step,
-    "adam_catch_up": _adam_catch_up,
-    "fit_squared_hinge": _fit_squared_hinge,
-    "segment_reduce": _segment_reduce,
-    "repeat_rows": _repeat_rows,
-    "max_backward": _max_backward,
-    "pack": lambda s, c, extension: {"isa": s.isa, "weight_hh": s.numbers(4 * s.units, s.units)},
-    "sum_of_squares": lambda s, c, extension: {**s.where, "x": s.numbers(s.steps, s.units)},
-    "activate": lambda s, c, extension: {"isa": s.isa, "x": s.numbers(s.steps, s.units)},
-    "lanes": lambda s, c, extension: {"isa": s.isa},
-    "set_cache_limit": lambda s, c, extension: {"bytes": c.of([2**30, 0, 5000])},
-}
+def _other_options(arguments: Arguments, s: Sizes, c: Choices) -> None:
+    """Switch flags, and leave out what may be left out."""
+    for key, value in arguments.items():
+        if isinstance(value, bool):
+            arguments[key] = c.yes()
+        elif key in OPTIONAL and (key != "index" or s.rows == s.steps) and c.yes():
+            arguments[key] = None
+            if key == "base":
+                arguments["alpha"] = None
 
 
 def _change(value: Any, s: Sizes, c: Choices, others: list[Any]) -> Any:
@@ -289,9 +153,10 @@ def _other_shape(shape: tuple[int, ...], axis: int, c: Choices) -> tuple[int, ..
 def _call(raw: bytes, folder: Path) -> Any:
     extension = native._extension()
     choices = Choices(raw)
-    name = choices.of(list(FUNCTIONS))
+    name = choices.of(NAMES)
     sizes = Sizes(choices, extension)
-    arguments = FUNCTIONS[name](sizes, choices, extension)
+    arguments = sizes.arguments()[name]
+    _other_options(arguments, sizes, choices)
     arrays = [value for value in arguments.values() if isinstance(value, np.ndarray)]
     changes = choices.below(4)
     for _ in range(changes):
@@ -301,9 +166,7 @@ def _call(raw: bytes, folder: Path) -> Any:
             with suppress(TypeError, ValueError, IndexError, OverflowError):
                 arguments[key] = _change(arguments[key], sizes, choices, arrays)
     try:
-        # By name, but for functions of one argument, which has no name.
-        function = getattr(extension, name)
-        result = function(**arguments) if len(arguments) > 1 else function(*arguments.values())
+        result = getattr(extension, name)(*arguments.values())
     except (TypeError, ValueError, MemoryError):
         if not changes:
             raise
@@ -317,7 +180,7 @@ def _call(raw: bytes, folder: Path) -> Any:
 def _seeds() -> list[bytes]:
     """Each function, with sizes and changes at random."""
     rng = np.random.default_rng(0)
-    return [bytes([n]) + rng.bytes(60) for n in range(len(FUNCTIONS)) for _ in range(3)]
+    return [bytes([n]) + rng.bytes(60) for n in range(len(NAMES)) for _ in range(3)]
 
 
 def _random(rng: Rng, raw: bytes) -> bytes:
