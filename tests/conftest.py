@@ -1,4 +1,4 @@
-"""What tests share: the real reviews, which lie beside the repository where they are at all, and Keras as an oracle."""
+"""What tests share: the real reviews, which lie beside the repository where they are at all, Keras, and the program."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from gatewise.data import Splits
+    from tests.cli.conftest import Run
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -78,3 +79,15 @@ def keras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
         del os.environ["KERAS_HOME"]
     else:
         os.environ["KERAS_HOME"] = home
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The program as a user runs it."""
+    from tests.cli.conftest import Run
+
+    for name in ("FORCE_COLOR", "GATEWISE_KERNEL", "GATEWISE_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("GATEWISE_OFFLINE", "1")
+    return Run()

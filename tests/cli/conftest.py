@@ -36,15 +36,6 @@ class Run:
 Series = list[np.ndarray]
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    for name in ("FORCE_COLOR", "GATEWISE_KERNEL", "GATEWISE_ISA"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setenv("GATEWISE_OFFLINE", "1")
-    return Run()
-
-
 @pytest.fixture(scope="session")
 def keras_model() -> Model:
     """The tutorial's kind: unmasked pads, one direction, two classes."""

@@ -10,11 +10,9 @@ import pytest
 from gatewise.data import Labelled
 from gatewise.errors import DataWarning, InputError
 from gatewise.training.suspect_labels import suspect_labels
-from tests.cli.conftest import Run, run
+from tests.cli.conftest import Run
 from tests.misuse.cases import FRAME, KINDS, NAMES, TEXTS, fail_with
 from tests.training.texts import made_reviews
-
-__all__ = ["run"]  # a fixture
 
 
 def flipped(rows: int, seed: int) -> tuple[Labelled, Any]:

@@ -13,10 +13,8 @@ from pyarrow import parquet
 import gatewise as gw
 from gatewise.cli.inputs import check_text
 from gatewise.errors import DataError, InputError
-from tests.cli.conftest import Run, run
+from tests.cli.conftest import Run
 from tests.misuse.cases import NAMES, fail_with, of_texts
-
-__all__ = ["run"]  # a fixture
 
 ABSENT = "is the name of a file that does not exist"
 FILE_NAMES = (

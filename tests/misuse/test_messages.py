@@ -19,10 +19,8 @@ from gatewise.data import Labelled
 from gatewise.data.read import read_series
 from gatewise.errors import GatewiseError
 from gatewise.sklearn import LSTMTextClassifier
-from tests.cli.conftest import Run, run
+from tests.cli.conftest import Run
 from tests.misuse.cases import FRAME, KINDS, NAMES, TEXTS, WAVES, Call, N, data, fail_with, of_series, of_texts
-
-__all__ = ["run"]  # a fixture
 
 SWAPPED = "are inputs and labels swapped?"
 NESTED = pd.DataFrame({"dim_0": [pd.Series(row) for row in WAVES]})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import gatewise as gw
-from tests.cli.conftest import Run, run  # noqa: F401
+from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
 from tests.serve.server import Server, ask, post, serving
 from tests.tagging.conftest import made
@@ -21,7 +21,7 @@ def conll(path: Path, n: int, seed: int) -> Path:
     return path
 
 
-def test_the_commands(run: Run, tmp_path: Path, folder: Path, model: gw.Model) -> None:  # noqa: F811
+def test_the_commands(run: Run, tmp_path: Path, folder: Path, model: gw.Model) -> None:
     train, test = conll(tmp_path / "train.conll", 60, 1), conll(tmp_path / "test.conll", 40, 2)
     small = tmp_path / "small"
     shown = run("train", train, "--task", "tagging", "-o", small, "--set", "units=4", "--set", "min_steps=9").stdout
