@@ -96,14 +96,6 @@ def test_other_rows_have_none(other: Any) -> None:
     assert columns_of(other) is None
 
 
-def test_the_file_gives_the_same_member() -> None:
-    one = member()
-    entry, raw = one.to_file()
-    two = Columns.from_file(entry, raw, INPUTS, 3, "columns.safetensors")
-    assert (two.names, two.categories) == (NAMES, one.categories)
-    np.testing.assert_array_equal(two.logits(sequences()), one.logits(sequences()))
-
-
 FILES: dict[str, tuple[dict[str, Any], Inputs]] = {
     "no categories": ({}, INPUTS),
     "another key": ({"categories": [["A", "B"], ["x"]], "more": 1}, INPUTS),

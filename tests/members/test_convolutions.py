@@ -1,5 +1,7 @@
 """The linear model on convolution features: logits, attributions, prefixes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from gatewise.kernels import unavailable_reason
 from gatewise.kernels.convolution import Banks
 from gatewise.members import convolutions as module
 from gatewise.members.convolutions import Convolutions, with_differences
+from tests.refusals import assert_refused
 
 
 def some(channels: int = 2, outputs: int = 3, seed: int = 3) -> Convolutions:
@@ -43,6 +46,7 @@ def test_logits_are_the_weighted_features() -> None:
     expected = (features.astype(np.float64) - convolutions.mean) @ convolutions.weight
     np.testing.assert_allclose(convolutions.logits(rows), expected, atol=1e-9)
     assert convolutions.logits([series(0), series(30)])[0].tolist() == [0, 0, 0]
+    assert_refused("a mean is NaN or infinite", replace, convolutions, mean=np.inf * convolutions.mean)
 
 
 @pytest.mark.parametrize("kernel", ["native", "reference"])

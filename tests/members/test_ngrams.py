@@ -182,19 +182,11 @@ def test_keys_are_exact_and_can_be_read_back() -> None:
     assert_refused("at most 2,097,151 tokens", ngrams.check, Inputs("tokens", MAX_VOCAB_SIZE + 1))
 
 
-def test_no_ngrams() -> None:
-    ngrams = Ngrams(2, np.zeros(0, np.int64), np.zeros((0, 3), np.float32))
-    ngrams.check(Inputs("tokens", 5))
-    assert ngrams.logits([np.array([1, 2])]).tolist() == [[0, 0, 0]]
-    assert ngrams.attribution(np.array([1, 2])).shape == (2, 3)
-    assert ngrams.prefix_logits(np.array([1, 2])).tolist() == [[0, 0, 0]] * 3
-    assert ngrams.phrases(np.array([1, 2])) == []
-
-
 @pytest.mark.parametrize(
     ("order", "keys", "weight", "message"),
     [
         (4, [1], [[1.0]], "order must be from 1 to 3"),
+        (1, [1], [[np.nan]], "NaN"),
         (1, [1, 2], [[1.0]], "weight must be"),
         (1, [[1]], [[1.0]], "keys must be"),
     ],

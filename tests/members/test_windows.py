@@ -11,7 +11,6 @@ import pytest
 from gatewise.errors import InputError, ModelFileError
 from gatewise.forecast.fit import candidates
 from gatewise.members.autoregression import Autoregression
-from gatewise.members.ensemble import Ensemble
 from gatewise.members.ets import ETS, State, extrapolate, smooth, smooth_from_back, start_state
 from gatewise.members.member import Inputs
 from gatewise.members.naive import Naive
@@ -30,7 +29,6 @@ from gatewise.members.windows import (
 from gatewise.network.architecture import Architecture
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.storage.tensors import tensors_to_bytes
-from gatewise.target import Target
 from gatewise.training.smoothing import fit_ets, fit_theta
 from gatewise.types import Array
 from tests.explain.random_net import parameters_of
@@ -218,15 +216,6 @@ def test_roll_out_feeds_predictions_back_and_keeps_exogenous_values() -> None:
     found = roll_out(Echo(), windows, 5)  # type: ignore[arg-type]
     assert found.tolist() == [[7, 7, 15, 15, 31], [10, 10, 20, 20, 40]]
     assert windows[0, -1].tolist() == [3, 1, 4]
-
-
-def test_an_ensemble_has_one_of_the_lstms() -> None:
-    target = Target(("1", "2", "3", "4"), "regression")
-    ensemble = Ensemble((lstm_of(), *MEMBERS[1:3]), (0.0, 0.25, 0.75), np.zeros(4), target)
-    assert str(ensemble).startswith(
-        "LSTM: seasonal differences (3), relative to the last value, windows of 5 steps 0.00"
-    )
-    assert_refused("exactly one LSTM", Ensemble, (lstm_of(), lstm_of()), (0.5, 0.5), np.zeros(4), target)
 
 
 @pytest.mark.parametrize(

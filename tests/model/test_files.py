@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.errors import ModelFileError
 from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.storage.compact import pack, storage_table, unpack
-from gatewise.storage.folder import VERSION, load_folder, save_folder
-from gatewise.storage.strict_json import json_bytes
+from gatewise.storage.folder import VERSION, load_folder
 from gatewise.text import TokenEncoding
 from tests.refusals import assert_refused
 from tests.small_models import small_model
@@ -71,19 +69,6 @@ def test_it_stays_as_it_was_kept_and_can_be_kept_otherwise(tmp_path: Path) -> No
 def test_a_storage_that_cannot_be_leaves_nothing_behind(tmp_path: Path, storage: Any) -> None:
     assert_refused("storage", model_of()[0].save, tmp_path / "m", storage=storage)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_of_format_1_is_refused_in_one_line(tmp_path: Path) -> None:
-    files = model_of()[0].to_files()
-    config = json.loads(files["config.json"])
-    [lstm] = config["members"]
-    old = {"architecture": lstm["architecture"], "classes": config["target"]["classes"]}
-    old |= {name: config[name] for name in ("preprocessor", "metadata")}
-    parameters = files.pop("lstm.safetensors")
-    save_folder(tmp_path / "m", {**files, "config.json": json_bytes(old), "model.safetensors": parameters})
-    with pytest.raises(ModelFileError, match=r"has format '1'.* reads format 2: train the model again") as caught:
-        load(tmp_path / "m")
-    assert "\n" not in str(caught.value)
 
 
 FOLDER = Path(__file__).parent / "formats"

@@ -96,6 +96,7 @@ CONFIGS: list[tuple[str, Callable[[Any], object], str]] = [
     ("float32", lambda c: c.update(kind="another"), "kind must be 'model', not 'another'"),
     ("float32", lambda c: c.update(format=3), "format '3'; this version of gatewise reads format 2"),
     ("float32", lambda c: c.update(format="2\n"), "this version of gatewise reads format 2"),
+    ("float32", lambda c: c.pop("format"), "has format '1'; this version of gatewise reads format 2: train the model"),
     ("float32", target(classes=["x", "x"]), "config.json: target: classes must be distinct"),
     ("float32", target(classes=[]), "0 classes needs 0 outputs"),
     ("float32", target(classes=["no"]), "a classifier needs at least two classes"),

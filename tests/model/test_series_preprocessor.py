@@ -33,17 +33,11 @@ def test_missing_values_in_training_data_add_a_mask_channel() -> None:
     np.testing.assert_allclose(fitted.mean, [14 / 4, 6])
     assert fitted.encode_batch([series])[0][:, 2].tolist() == [0.5, 0, 1, 0]
     assert fitted.encode(series).sequence[:, 2].tolist() == [0.5, 0, 1, 0]
+    assert preprocessor_from(json.loads(json.dumps(fitted.to_files()[0])), lambda name: b"") == fitted
     assert not SeriesPreprocessor.fit([np.ones((3, 2))]).mask
     fitted = SeriesPreprocessor.fit([np.array([[0.1, NAN, 1], [0.1, NAN, 2], [0.1, NAN, 4]], dtype=np.float32)])
     assert fitted.std[:2] == (1.0, 1.0)
     assert fitted.mean[1] == 0
-
-
-@pytest.mark.parametrize("mask", [False, True])
-def test_the_config_keeps_the_mask(mask: bool) -> None:
-    one = SeriesPreprocessor((1.0,), (2.0,), mask)
-    config = json.loads(json.dumps(one.to_files()[0]))
-    assert preprocessor_from(config, lambda name: b"") == one
 
 
 def test_one_channel_series_may_be_one_dimensional() -> None:

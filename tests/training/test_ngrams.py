@@ -111,7 +111,7 @@ def test_tfidf_against_linear_svc(classes: int, extension: bool, monkeypatch: py
     monkeypatch.setattr(sparse_solver, "MAX_PASSES", 3000)
     if not extension:
         monkeypatch.setattr(sparse_solver, "_machines", lambda *given: None)
-    sequences, labels = made(200, classes, 11)
+    sequences, labels = made(120, classes, 11)
     fitted = fit_ngrams(sequences, labels, classes, scaling="tfidf", tol=1e-6)
     keys, x = features(sequences, 2)
     counts = [
@@ -119,14 +119,14 @@ def test_tfidf_against_linear_svc(classes: int, extension: bool, monkeypatch: py
     ]
     tf = np.array([[1 + np.log(dict(zip(*c, strict=True)).get(k, 1)) for k in keys] for c in counts])
     columns = [labels == k for k in range(classes)][-1 if classes == 2 else 0 :]
-    ratios = np.max([np.abs(ratio(x, y.astype(float), np.ones(200))) for y in columns], axis=0)
-    scaled = x * tf * ratios * (1 + np.log(201 / (1 + x.sum(axis=0))))
+    ratios = np.max([np.abs(ratio(x, y.astype(float), np.ones(120))) for y in columns], axis=0)
+    scaled = x * tf * ratios * (1 + np.log(121 / (1 + x.sum(axis=0))))
     scaled /= np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1e-12)
     for k, y in enumerate(columns):
         theirs = svm.LinearSVC(tol=1e-8, max_iter=100_000).fit(scaled, y)
         np.testing.assert_allclose(fitted.logits(sequences)[:, k], theirs.decision_function(scaled), atol=2e-3)
     found = NgramFeatures.of(sequences, 3, 2)
-    np.testing.assert_allclose(found.logits(fitted, np.arange(200)), fitted.logits(sequences), atol=1e-5)
+    np.testing.assert_allclose(found.logits(fitted, np.arange(120)), fitted.logits(sequences), atol=1e-5)
 
 
 def test_no_ngram_in_two_texts() -> None:

@@ -100,13 +100,6 @@ def test_a_vocab_size_that_is_set_is_not_replaced(classifier: Model) -> None:
         assert match_pretrained(one, start).text.vocab_size == there
 
 
-def test_training_checks_its_settings() -> None:
-    data, held = made_reviews(60, 3), made_reviews(20, 4)
-    assert_refused(r"validation\.split cuts", train, data, validation=held, split="row")
-    labels = [data.classes[k] for k in data.labels]
-    assert_refused("groups cut", train, data.inputs, labels, groups=[k // 2 for k in range(60)], validation=held)
-
-
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -25,8 +25,7 @@ from gatewise.training.train import train
 from gatewise.types import Array
 from tests.kernels.batches import needs_native
 from tests.training.callbacks import DieAt, InterruptAt, Recorder
-from tests.training.test_convolutions import waves
-from tests.training.test_series import two_channels
+from tests.training.test_series import two_channels, waves
 from tests.training.texts import (
     LANGUAGE_MODEL,
     language_model,

@@ -172,14 +172,6 @@ def test_the_fit_is_that_of_the_solver(
     np.testing.assert_allclose(found.held_out, weights[0] * one + weights[1] * two + shift)
 
 
-def test_a_weight_is_negative_only_where_no_member_leads() -> None:
-    one, two, targets = rows(900, 1, 4)
-    assert stack([fitted(-one), fitted(two)], targets).weights[0] < -0.1
-    led = stack([fitted(-one), fitted(two, others_l2=2.0)], targets).weights
-    assert led[0] == 0
-    assert led[1] > 0.1
-
-
 def test_a_weight_that_prints_as_0_is_0() -> None:
     one, two, targets = rows(900, 1, 5)
     weights = stack([fitted(1000 * one), fitted(two)], targets).weights

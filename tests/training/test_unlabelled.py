@@ -92,13 +92,6 @@ def test_pieces_of_the_matrix_change_nothing(monkeypatch: pytest.MonkeyPatch) ->
     assert not found.document_vectors[[0, -1]].any()
 
 
-def test_equal_texts_have_no_directions() -> None:
-    """log(n/df) is 0."""
-    z = fitted_lsa([np.arange(9)] * 6, 4).document_vectors
-    assert z.shape[0] == 6
-    assert not z.any()
-
-
 FEW: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.02, "probe_l2": 5.0}
 SMALL: dict[str, Any] = {"recipe": "finetune", "epochs": 1, "min_steps": 0, "lsa_components": 6, "seed": 1}
 SMALL |= {"batch_size": 16, "learning_rate": 0.02}
