@@ -22,11 +22,16 @@ from gatewise.training.train import train
 from tests.explain.random_net import parameters_of
 from tests.refusals import assert_refused
 from tests.training.callbacks import Recorder
-from tests.training.texts import LANGUAGE_MODEL, made_reviews, review_texts
+from tests.training.texts import LANGUAGE_MODEL, language_model, made_reviews, review_texts
 
 OPTIONS: dict[str, Any] = {"recipe": "finetune", "epochs": 2, "min_steps": 40, "batch_size": 16, "ngrams__order": 2}
 OPTIONS |= {"learning_rate": 0.02, "student_epochs": 2}
 STILL: dict[str, Any] = {"learning_rate": 1e-9, "epochs": 1, "min_steps": 0, "ngrams__order": 0, "recipe": "finetune"}
+
+
+@pytest.fixture
+def pretrained() -> PretrainedLM:
+    return language_model()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import pytest
 
 import gatewise as gw
 from gatewise.data import Labelled
-from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import default_recipe, recipe
 from gatewise.training import unlabelled as module
 from gatewise.training.dense_solver import fit_standardised_glm
@@ -203,7 +202,7 @@ def test_equal_texts_are_in_one_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(count <= calls[-1] - copies // 5 for count in calls[:-1]), "both copies of a text are held out"
 
 
-def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_labels_choose_the_recipe_and_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many unlabelled texts a subsample teaches: the teacher has a document vector of each soft-labelled text."""
     given = [(1_999, True), (2_000, True), (90, False)]
     assert [default_recipe(*case) for case in given] == ["few-shot", "finetune", "fast"]
@@ -216,7 +215,7 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM, monkey
         monkeypatch.setattr(module, "MAX_SOFT_LABELS", 150)
         recorder = Recorder()
         options: dict[str, Any] = {"unlabelled": review_texts(300), **FEW}
-        model = train(made_reviews(60, 3), pretrained=pretrained, callbacks=recorder, **options)
+        model = train(made_reviews(60, 3), pretrained=language_model(), callbacks=recorder, **options)
         assert model.metadata.recipe == "few-shot"
         assert any(one.startswith(f"stacking on 54 labelled of {total} texts: LSA x ") for one in recorder.messages)
         assert f"student: learns from the labels and {some} soft labels of the teacher" in recorder.messages
@@ -225,20 +224,20 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM, monkey
 
 
 @pytest.mark.parametrize("missing", ["lsa_components", "ngrams__order"])
-def test_without_lsa_or_ngrams_a_network_is_the_teacher(pretrained: PretrainedLM, missing: str) -> None:
+def test_without_lsa_or_ngrams_a_network_is_the_teacher(missing: str) -> None:
     recorder = Recorder()
-    given: dict[str, Any] = {"pretrained": pretrained, "unlabelled": review_texts(40), missing: 0}
+    given: dict[str, Any] = {"pretrained": language_model(), "unlabelled": review_texts(40), missing: 0}
     model = train(made_reviews(60, 3), callbacks=recorder, **given, **FEW)
     assert (model.ensemble.get("ngrams") is None) == (missing == "ngrams__order")
     assert any(message.startswith("teacher: a network, for ") for message in recorder.messages)
     assert not any("stacking" in message for message in recorder.messages)
 
 
-def test_teacher_and_student_both_use_the_lsa_classifier(pretrained: PretrainedLM) -> None:
+def test_teacher_and_student_both_use_the_lsa_classifier() -> None:
     """Without unlabelled texts, or with lsa_components=0, neither does."""
     classes = ("bad", "good", "odd")
     data, more, recorder = made_reviews(120, 3, classes), review_texts(200, classes=classes), Recorder()
-    model = train(data, pretrained=pretrained, unlabelled=more, callbacks=recorder, **SMALL)
+    model = train(data, pretrained=language_model(), unlabelled=more, callbacks=recorder, **SMALL)
     assert [message.split(" in ")[0] for message in recorder.messages if "components of" in message] == [
         "LSA: 6 components of 308 texts"
     ]
@@ -247,14 +246,14 @@ def test_teacher_and_student_both_use_the_lsa_classifier(pretrained: PretrainedL
     assert model.evaluate(made_reviews(300, 7, classes)).accuracy > 0.85
     for without in ({"unlabelled": None, "lsa_components": 200}, {"unlabelled": more, "lsa_components": 0}):
         quiet = Recorder()
-        train(data, pretrained=pretrained, callbacks=quiet, **(SMALL | without))
+        train(data, pretrained=language_model(), callbacks=quiet, **(SMALL | without))
         assert not any("LSA classifier" in message for message in quiet.messages)
 
 
-def test_a_recipe_without_student_uses_the_lsa_classifier_alone(pretrained: PretrainedLM, tmp_path: Path) -> None:
+def test_a_recipe_without_student_uses_the_lsa_classifier_alone(tmp_path: Path) -> None:
     """The network is as without unlabelled texts; the n-grams differ."""
     data, recorder = made_reviews(120, 3), Recorder()
-    how: dict[str, Any] = SMALL | {"pretrained": pretrained, "student_epochs": 0}
+    how: dict[str, Any] = SMALL | {"pretrained": language_model(), "student_epochs": 0}
     with_lsa = train(data, unlabelled=review_texts(200), callbacks=recorder, out=tmp_path / "m", **how)
     alone = train(data, **how | {"lsa_components": 200})  # as the recipe says
     assert not any("teacher" in message for message in recorder.messages)
